@@ -1,0 +1,51 @@
+"""The errors that a user can mend or must know of, each with its exit code and what to do next."""
+
+from __future__ import annotations
+
+
+class FtauditError(Exception):
+    """A failure that ends the command, said in one sentence and with a next step.
+
+    `problem` says what and where; `hint` says what to do next.
+    """
+
+    exit_code = 2
+
+    def __init__(self, problem: str, *, hint: str | None = None) -> None:
+        super().__init__(problem)
+        self.problem = problem
+        self.hint = hint
+
+
+class UsageError(FtauditError):
+    """The command line or the configuration asks for something that does not exist."""
+
+
+class InputError(FtauditError):
+    """An input file is missing, empty, unreadable or malformed; `problem` names the place in it."""
+
+
+class InterpreterError(FtauditError):
+    """No free-threaded interpreter could be found or provided, or the one named is none."""
+
+
+class ResolutionError(FtauditError):
+    """uv itself could not be run; a package that does not resolve is a row, not this error."""
+
+
+class IndexUnreachable(FtauditError):
+    """The index did not answer for a project. The engine makes a row of it."""
+
+    exit_code = 3
+
+
+class ArchiveError(FtauditError):
+    """A wheel or sdist is truncated, hostile, encrypted or not what its name says. The engine makes a row of it."""
+
+    exit_code = 3
+
+
+class ImageError(FtauditError):
+    """An extension module's image cannot be parsed. The engine makes a row of it."""
+
+    exit_code = 3

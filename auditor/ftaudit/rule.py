@@ -1,0 +1,78 @@
+"""The rule API: what a rule says of itself, and one base class for each kind of fact that a rule can look at."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import ClassVar
+
+from ftaudit.model import Confidence, Finding, Location, PackageFacts, Severity
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RuleInfo:
+    """What a rule says of itself; docs, `ftaudit explain` and SARIF entries are made from it."""
+
+    code: str
+    """`FT301`: the letters `FT` and three digits, the first naming the group."""
+    name: str
+    """kebab-case; the rule's file has the same name with underscores."""
+    summary: str
+    """One sentence: what is wrong when this rule finds something."""
+    severity: Severity
+    confidence: Confidence
+    since: str
+    """The ftaudit release that first had it."""
+    remedy: str
+    """What to do about it, in one or two sentences."""
+    links: tuple[str, ...] = ()
+    default: bool = True
+    """Whether it runs without `--pedantic` or an explicit `--select`."""
+
+
+class Rule:
+    """What every rule has. The class docstring says why the thing is dangerous without the GIL."""
+
+    info: ClassVar[RuleInfo]
+
+    def finding(
+        self,
+        message: str,
+        *,
+        location: Location | None = None,
+        module: str | None = None,
+        severity: Severity | None = None,
+        confidence: Confidence | None = None,
+        remedy: str | None = None,
+    ) -> Finding:
+        """Return a finding of this rule; severity, confidence and remedy default to the rule's own."""
+        return Finding(
+            rule=self.info.name,
+            code=self.info.code,
+            severity=severity or self.info.severity,
+            confidence=confidence or self.info.confidence,
+            message=message,
+            location=location,
+            module=module,
+            remedy=remedy or self.info.remedy,
+        )
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class PackageExample:
+    """Facts on which a package rule is silent, or finds exactly `findings` things."""
+
+    title: str
+    facts: PackageFacts
+    findings: int = 0
+
+
+class PackageRule(Rule):
+    """A rule that looks at the facts of one package: its wheels, declarations and imports."""
+
+    VALID: ClassVar[tuple[PackageExample, ...]] = ()
+    INVALID: ClassVar[tuple[PackageExample, ...]] = ()
+
+    def check(self, facts: PackageFacts) -> Iterator[Finding]:
+        """Yield what is wrong. Pure: reads nothing but `facts`."""
+        raise NotImplementedError
