@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import platform as host
 import sys
@@ -32,6 +33,9 @@ BASELINE_GLIBC: Final = (2, 34)
 BASELINE_MUSL: Final = (1, 2)
 BASELINE_MACOS: Final = (14, 0)
 BASELINE_MACOS_X86: Final = (13, 0)
+
+ABI3T_SINCE: Final = (3, 15)
+"""The first version whose free-threaded build loads the stable ABI for free-threaded builds (PEP 803)."""
 
 _LEGACY_MANYLINUX: Final = {(2, 17): "manylinux2014", (2, 12): "manylinux2010", (2, 5): "manylinux1"}
 
@@ -106,6 +110,8 @@ def _tags(version: tuple[int, int], abi: str, platforms: tuple[str, ...]) -> tup
     interpreter = f"cp{version[0]}{version[1]}"
     specific = cpython_tags(python_version=version, abis=[abi], platforms=platforms)
     generic = compatible_tags(python_version=version, interpreter=interpreter, platforms=platforms)
+    if version < ABI3T_SINCE:
+        specific = (tag for tag in specific if tag.abi != "abi3t")
     return tuple(dict.fromkeys((*specific, *generic)))
 
 
@@ -182,7 +188,15 @@ def parse_platform(name: str) -> Platform:
             f"unknown platform {name!r}",
             hint=f"choose one of {', '.join(PLATFORMS)}, or an exact tag such as manylinux_2_28_x86_64",
         )
-    return found
+    return dataclasses.replace(found, is_host=_runs_here(found))
+
+
+def _runs_here(platform: Platform) -> bool:
+    """Tell whether this machine accepts every wheel that the platform accepts."""
+    try:
+        return set(platform.tags) <= set(host_platform().tags)
+    except UsageError:
+        return False
 
 
 def _named(name: str) -> Platform:
