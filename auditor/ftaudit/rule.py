@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import ClassVar
 
-from ftaudit.model import Confidence, Finding, Location, PackageFacts, Severity
+from ftaudit.model import Confidence, Finding, Location, PackageFacts, Severity, StrEnum
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -76,3 +76,37 @@ class PackageRule(Rule):
     def check(self, facts: PackageFacts) -> Iterator[Finding]:
         """Yield what is wrong. Pure: reads nothing but `facts`."""
         raise NotImplementedError
+
+
+class Language(StrEnum):
+    """What a source rule reads."""
+
+    PYTHON = "python"
+    C = "c"
+    CPP = "c++"
+    CYTHON = "cython"
+    RUST = "rust"
+    BUILD = "build"
+    """`setup.py`, `pyproject.toml`, `meson.build`, `CMakeLists.txt`, `Cargo.toml` and their like."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SourceExample:
+    """A piece of source on which a rule is silent, or finds something on exactly the given lines."""
+
+    code: str
+    lines: tuple[int, ...] = ()
+    """Lines (from 1) that the rule flags; empty in `VALID`."""
+    path: str | None = None
+    """Name of the file it stands in, where the name matters."""
+    others: tuple[tuple[str, str], ...] = ()
+    """Further files of the same tree, as pairs of path and text."""
+    target: str = "3.14t"
+
+
+class SourceRule(Rule):
+    """A rule that looks at source code; `ftaudit.source` has one base class for each kind of tree it is handed."""
+
+    languages: ClassVar[frozenset[Language]]
+    VALID: ClassVar[tuple[SourceExample, ...]] = ()
+    INVALID: ClassVar[tuple[SourceExample, ...]] = ()
