@@ -1,0 +1,62 @@
+"""The settings of one audit, frozen, as the command line or a caller gives them."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from ftaudit.target import DEFAULT_TARGET
+
+CACHE_VARIABLE: Final = "FTAUDIT_CACHE_DIR"
+
+
+def default_cache_dir() -> Path:
+    """Return the user's cache folder for ftaudit: `FTAUDIT_CACHE_DIR`, else what the system prescribes."""
+    named = os.environ.get(CACHE_VARIABLE)
+    if named:
+        return Path(named).expanduser()
+    import platformdirs
+
+    return Path(platformdirs.user_cache_dir("ftaudit"))
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Settings:
+    """What an audit is to look at, and how far it may go."""
+
+    target: str = DEFAULT_TARGET
+    platforms: tuple[str, ...] = ()
+    """Names or exact tags; empty means this machine."""
+    extras: tuple[str, ...] = ()
+    all_extras: bool = False
+    groups: tuple[str, ...] = ()
+    all_groups: bool = False
+    no_deps: bool = False
+    """Audit only what is listed."""
+    static: bool = False
+    """Run no code of any audited package: index and binary tiers alone."""
+    python: Path | None = None
+    """The free-threaded interpreter to import with; `None` looks for one."""
+    index_url: str | None = None
+    extra_index_urls: tuple[str, ...] = ()
+    find_links: tuple[str, ...] = ()
+    offline: bool = False
+    no_cache: bool = False
+    cache_dir: Path | None = None
+    """`None` is the user's cache folder."""
+    jobs: int | None = None
+    """Import processes at a time; `None` is one for each core."""
+    timeout: float = 60.0
+    """Seconds that the import of one module may take."""
+    memory: int = 8 << 30
+    """Bytes that the process importing a distribution may use."""
+    select: tuple[str, ...] = ()
+    """Codes, names or code prefixes of rules; empty takes the default profile."""
+    ignore: tuple[str, ...] = ()
+
+    @property
+    def cache(self) -> Path:
+        """The cache folder in force."""
+        return self.cache_dir or default_cache_dir()

@@ -1,0 +1,276 @@
+"""The facts of one package become its verdict: the one table that decides, and nothing else decides."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Final
+
+from ftaudit.model import (
+    ExtensionModule,
+    GilDeclaration,
+    IndexFacts,
+    ModuleRuntime,
+    PackageFacts,
+    Pin,
+    Status,
+    StrEnum,
+    Verdict,
+    WheelKind,
+)
+from ftaudit.target import ABI3T_SINCE, parse_target
+
+Reasons = tuple[str, ...]
+
+LISTED: Final = 6
+"""How many names a sentence lists before it says how many more there are."""
+
+
+class Gil(StrEnum):
+    """What is known of one module's effect on the GIL, all tiers taken together."""
+
+    OFF = "leaves the GIL off"
+    ON = "turns the GIL back on"
+    CRASHES = "crashes"
+    UNKNOWN = "could not be determined"
+
+
+CRASHES: Final = frozenset({"signal", "timeout", "exit", "memory"})
+"""The outcomes of an import that are the module's own fault, unless something outside it was missing."""
+
+
+def module_gil(module: ExtensionModule) -> Gil:
+    """Return what one module does to the GIL. A runtime answer wins over the binary's."""
+    runtime, binary = module.runtime, module.binary
+    if binary is not None and binary.free_threaded_build is False:
+        return Gil.CRASHES
+    if runtime is not None and runtime.requires_gil:
+        return Gil.ON
+    if runtime is not None and runtime.outcome in CRASHES and not runtime.environmental:
+        return Gil.CRASHES
+    if runtime is not None and runtime.imported and runtime.requires_gil is False:
+        return Gil.OFF
+    match binary.declaration if binary is not None else GilDeclaration.UNDETERMINED:
+        case GilDeclaration.NOT_USED:
+            return Gil.OFF
+        case GilDeclaration.USED | GilDeclaration.UNDECLARED:
+            return Gil.ON
+        case GilDeclaration.UNDETERMINED:
+            return Gil.UNKNOWN
+
+
+def judge(facts: PackageFacts) -> tuple[Verdict, Reasons]:
+    """Return the verdict of a package on one platform, with its reasons, the most important first."""
+    for row in TABLE:
+        reasons = row.reasons(facts)
+        if reasons:
+            return row.verdict, reasons
+    raise AssertionError("the last row of the table always holds")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Row:
+    """One row of the table: `reasons` returns why the verdict holds, or nothing when it does not."""
+
+    verdict: Verdict
+    reasons: Callable[[PackageFacts], Reasons]
+
+
+def _unresolved(facts: PackageFacts) -> Reasons:
+    return (facts.pin.problem,) if facts.pin.problem else ()
+
+
+def _not_looked_up(facts: PackageFacts) -> Reasons:
+    if facts.index.status is Status.DONE:
+        return ()
+    return (facts.index.reason or "its wheels were not looked up",)
+
+
+def _has_no_wheel(facts: PackageFacts) -> bool:
+    return facts.index.kind is WheelKind.NONE
+
+
+def _source_only(facts: PackageFacts) -> Reasons:
+    if not (_has_no_wheel(facts) and facts.index.sdist):
+        return ()
+    return (f"{_no_wheel(facts)}; there is an sdist to build from", *facts.index.excluded)
+
+
+def _unavailable(facts: PackageFacts) -> Reasons:
+    if not _has_no_wheel(facts):
+        return ()
+    return (f"{_no_wheel(facts)}, and no sdist", *facts.index.excluded)
+
+
+def _broken(facts: PackageFacts) -> Reasons:
+    crashes = [
+        f"{module.name}: {_crash(module)}" for module in facts.modules if module_gil(module) is Gil.CRASHES
+    ]
+    if facts.binary.status is not Status.DONE or facts.modules:
+        crashes += [
+            f"import {name}: {runtime.error or runtime.outcome}"
+            for name, runtime in facts.runtime.toplevels
+            if _fails_by_itself(name, runtime, facts.modules)
+        ]
+    return tuple(dict.fromkeys(crashes))
+
+
+def _fails_by_itself(name: str, runtime: ModuleRuntime, modules: Iterable[ExtensionModule]) -> bool:
+    """Tell whether a plain `import NAME` of a package with extension modules fails for its own fault."""
+    if runtime.imported or runtime.environmental or runtime.outcome == "not-run":
+        return False
+    return any(module.name == name or module.name.startswith(f"{name}.") for module in modules)
+
+
+def _reenables(facts: PackageFacts) -> Reasons:
+    guilty = [module for module in facts.modules if module_gil(module) is Gil.ON]
+    if not guilty:
+        return ()
+    total = len(facts.modules)
+    which = f"{len(guilty)} of {total} extension modules" if total > 1 else "its extension module"
+    verb = "turn" if len(guilty) > 1 else "turns"
+    reasons = [f"{which} {verb} the GIL back on: {listed(module.name for module in guilty)}"]
+    kinds = dict.fromkeys(_how(module) for module in guilty)
+    reasons.extend(kinds)
+    innocent = [
+        name for name, runtime in facts.runtime.toplevels if runtime.imported and not runtime.gil_enabled_after
+    ]
+    if innocent:
+        reasons.append(f"plain `import {innocent[0]}` leaves the GIL off; the modules above do not")
+    return tuple(reasons)
+
+
+def _integrity(facts: PackageFacts) -> Reasons:
+    failed = [
+        tier.reason
+        for tier in (facts.runtime, facts.binary)
+        if tier.status is Status.FAILED and tier.reason is not None
+    ]
+    return tuple(dict.fromkeys(failed))
+
+
+def _undetermined(facts: PackageFacts) -> Reasons:
+    if not facts.modules and facts.binary.status is not Status.DONE and facts.runtime.status is not Status.DONE:
+        skipped = dict.fromkeys(
+            tier.reason for tier in (facts.binary, facts.runtime) if tier.reason is not None
+        )
+        return ("no module of it was looked at: " + "; ".join(skipped or ("every tier was left out",)),)
+    unknown = [module for module in facts.modules if module_gil(module) is Gil.UNKNOWN]
+    if not unknown:
+        return ()
+    return (
+        f"{len(unknown)} of {len(facts.modules)} extension modules could not be determined: "
+        f"{listed(module.name for module in unknown)}",
+        *dict.fromkeys(_why_unknown(module) for module in unknown),
+    )
+
+
+def _fallback(facts: PackageFacts) -> Reasons:
+    if facts.index.kind is not WheelKind.PURE or not facts.index.compiled or facts.modules:
+        return ()
+    return ("the target gets the pure-Python wheel although compiled ones exist: it works, slower",)
+
+
+def _pure(facts: PackageFacts) -> Reasons:
+    if facts.index.kind is not WheelKind.PURE or facts.modules:
+        return ()
+    if facts.index.wheel is None:
+        return ("a source tree without compiled sources",)
+    return ("no compiled code in any wheel",)
+
+
+def _ready(facts: PackageFacts) -> Reasons:
+    count = len(facts.modules)
+    if count == 0:
+        return ("compiled code, but no extension module: nothing in it can turn the GIL on",)
+    how = "imported" if any(module.runtime and module.runtime.imported for module in facts.modules) else "read"
+    what = "its extension module leaves" if count == 1 else f"all {count} extension modules leave"
+    return (f"{what} the GIL off ({how})",)
+
+
+TABLE: Final = (
+    Row(verdict=Verdict.UNKNOWN, reasons=_unresolved),
+    Row(verdict=Verdict.UNKNOWN, reasons=_not_looked_up),
+    Row(verdict=Verdict.SOURCE_ONLY, reasons=_source_only),
+    Row(verdict=Verdict.UNAVAILABLE, reasons=_unavailable),
+    Row(verdict=Verdict.BROKEN, reasons=_broken),
+    Row(verdict=Verdict.REENABLES_GIL, reasons=_reenables),
+    Row(verdict=Verdict.UNKNOWN, reasons=_integrity),
+    Row(verdict=Verdict.FALLBACK, reasons=_fallback),
+    Row(verdict=Verdict.PURE, reasons=_pure),
+    Row(verdict=Verdict.UNKNOWN, reasons=_undetermined),
+    Row(verdict=Verdict.READY, reasons=_ready),
+)
+"""The first row whose reasons hold gives the verdict; `ready` is what is left when nothing stands against it."""
+
+
+def next_step(verdict: Verdict, pin: Pin, index: IndexFacts, *, later: str | None) -> str | None:
+    """Return what to do about a verdict, in one sentence; `later` names a later version to look at, if any."""
+    upgrade = f"{later}; check it with `ftaudit check`" if later else None
+    match verdict:
+        case Verdict.REENABLES_GIL:
+            return upgrade or "no later version to try: ask upstream, and name the modules above"
+        case Verdict.SOURCE_ONLY:
+            return upgrade or "no later version has such a wheel: build one from the sdist, or ask upstream"
+        case Verdict.UNAVAILABLE:
+            return upgrade or "no later version has such a wheel: ask upstream for one"
+        case Verdict.BROKEN:
+            return upgrade or "report the failure upstream, with the lines above"
+        case Verdict.UNKNOWN:
+            if pin.source_tree:
+                return "build a wheel of it and give that to ftaudit"
+            return None
+        case Verdict.READY | Verdict.PURE | Verdict.FALLBACK:
+            return None
+
+
+def listed(names: Iterable[str]) -> str:
+    """Join names with commas, the first few of many."""
+    every = list(names)
+    more = f" and {len(every) - LISTED} more" if len(every) > LISTED else ""
+    return ", ".join(every[:LISTED]) + more
+
+
+def _no_wheel(facts: PackageFacts) -> str:
+    target = parse_target(facts.target)
+    wanted = target.abi if target.version < ABI3T_SINCE else f"{target.abi} or abi3t"
+    text = f"no {wanted} wheel for {facts.platform}"
+    if facts.index.other_platforms:
+        text += f" (there is one for {listed(facts.index.other_platforms)})"
+    elif facts.index.gil_wheel:
+        text += " (the ordinary build has one)"
+    elif not facts.index.wheels:
+        text = f"no wheel at all for {facts.pin.version}"
+    return text
+
+
+def _crash(module: ExtensionModule) -> str:
+    if module.binary is not None and module.binary.free_threaded_build is False:
+        return f"compiled for the build with the GIL ({module.binary.free_threaded_evidence})"
+    return (module.runtime.error or module.runtime.outcome) if module.runtime else "crashes"
+
+
+def _how(module: ExtensionModule) -> str:
+    """Say in one sentence what the guilty module declares, and by which evidence that is known."""
+    binary = module.binary
+    seen = "seen on import" if module.runtime and module.runtime.requires_gil else "read from the binary"
+    made = f"{binary.framework} {binary.framework_version or ''}".strip() if binary and binary.framework else None
+    by = f" ({made})" if made else ""
+    match binary.declaration if binary else None:
+        case GilDeclaration.USED:
+            return f"declares Py_MOD_GIL_USED{by}, {seen}"
+        case GilDeclaration.UNDECLARED:
+            return f"does not declare Py_MOD_GIL_NOT_USED{by}, {seen}"
+        case GilDeclaration.NOT_USED:
+            return f"its binary declares Py_MOD_GIL_NOT_USED{by}, yet CPython turns the GIL on when it is imported"
+        case _:
+            return f"does not leave the GIL off{by}, {seen}"
+
+
+def _why_unknown(module: ExtensionModule) -> str:
+    told = []
+    if module.binary is not None:
+        told.append(f"binary: {module.binary.how}")
+    if module.runtime is not None:
+        told.append(f"import: {module.runtime.error or module.runtime.outcome}")
+    return f"{module.name}: " + ("; ".join(told) or "no tier looked at it")
