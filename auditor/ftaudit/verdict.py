@@ -103,9 +103,7 @@ def _unavailable(facts: PackageFacts) -> Reasons:
 
 
 def _broken(facts: PackageFacts) -> Reasons:
-    crashes = [
-        f"{module.name}: {_crash(module)}" for module in facts.modules if module_gil(module) is Gil.CRASHES
-    ]
+    crashes = [f"{module.name}: {_crash(module)}" for module in facts.modules if module_gil(module) is Gil.CRASHES]
     if facts.binary.status is not Status.DONE or facts.modules:
         crashes += [
             f"import {name}: {runtime.error or runtime.outcome}"
@@ -132,9 +130,7 @@ def _reenables(facts: PackageFacts) -> Reasons:
     reasons = [f"{which} {verb} the GIL back on: {listed(module.name for module in guilty)}"]
     kinds = dict.fromkeys(_how(module) for module in guilty)
     reasons.extend(kinds)
-    innocent = [
-        name for name, runtime in facts.runtime.toplevels if runtime.imported and not runtime.gil_enabled_after
-    ]
+    innocent = [name for name, runtime in facts.runtime.toplevels if runtime.imported and not runtime.gil_enabled_after]
     if innocent:
         reasons.append(f"plain `import {innocent[0]}` leaves the GIL off; the modules above do not")
     return tuple(reasons)
@@ -151,9 +147,7 @@ def _integrity(facts: PackageFacts) -> Reasons:
 
 def _undetermined(facts: PackageFacts) -> Reasons:
     if not facts.modules and facts.binary.status is not Status.DONE and facts.runtime.status is not Status.DONE:
-        skipped = dict.fromkeys(
-            tier.reason for tier in (facts.binary, facts.runtime) if tier.reason is not None
-        )
+        skipped = dict.fromkeys(tier.reason for tier in (facts.binary, facts.runtime) if tier.reason is not None)
         return ("no module of it was looked at: " + "; ".join(skipped or ("every tier was left out",)),)
     unknown = [module for module in facts.modules if module_gil(module) is Gil.UNKNOWN]
     if not unknown:

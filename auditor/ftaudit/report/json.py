@@ -1,0 +1,185 @@
+"""The JSON report: the contract that other programs rely on (`schema/check-1.json` describes it)."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from importlib import resources
+from typing import Any, Final
+
+from ftaudit.__about__ import __version__
+from ftaudit.model import (
+    BinaryFacts,
+    DistributionFile,
+    ExtensionModule,
+    Finding,
+    IndexFacts,
+    Location,
+    ModuleBinary,
+    ModuleRuntime,
+    Package,
+    Report,
+    RuntimeFacts,
+    Verdict,
+)
+
+SCHEMA_VERSION: Final = 1
+
+
+def render(report: Report) -> str:
+    """Return the report as JSON text, with a final newline."""
+    return json.dumps(as_dict(report), indent=2, ensure_ascii=False) + "\n"
+
+
+def schema() -> dict[str, Any]:
+    """Return the JSON Schema (2020-12) that every rendered report obeys."""
+    text = resources.files("ftaudit.report").joinpath("schema/check-1.json").read_text("utf-8")
+    loaded: dict[str, Any] = json.loads(text)
+    return loaded
+
+
+def as_dict(report: Report) -> dict[str, Any]:
+    """Return the report as plain JSON values."""
+    counts = Counter(package.verdict for package in report.packages)
+    return {
+        "schema_version": SCHEMA_VERSION,
+        "tool": {"name": "ftaudit", "version": __version__},
+        "target": report.target,
+        "platforms": list(report.platforms),
+        "inputs": list(report.inputs),
+        "exit_code": report.exit_code,
+        "interpreter": report.interpreter,
+        "summary": {verdict.value: counts.get(verdict, 0) for verdict in Verdict},
+        "coverage": {tier: {"done": seen.done, "total": seen.total} for tier, seen in report.coverage},
+        "traffic": dict(report.traffic),
+        "notes": list(report.notes),
+        "packages": [_package(package) for package in report.packages],
+    }
+
+
+def _package(package: Package) -> dict[str, Any]:
+    facts = package.facts
+    return {
+        "name": str(facts.pin.name),
+        "version": None if facts.pin.version is None else str(facts.pin.version),
+        "extras": list(facts.pin.extras),
+        "platform": facts.platform,
+        "verdict": package.verdict.value,
+        "blocks": package.blocks,
+        "reasons": list(package.reasons),
+        "next_step": package.next_step,
+        "blocked_by": list(package.blocked_by),
+        "required_by": [list(chain) for chain in facts.pin.required_by],
+        "source": _location(facts.pin.source),
+        "wheel": _file(facts.index.wheel),
+        "modules": [_module(module) for module in facts.modules],
+        "findings": [_finding(finding) for finding in package.findings],
+        "evidence": {
+            "index": _index(facts.index),
+            "binary": _binary(facts.binary),
+            "runtime": _runtime(facts.runtime),
+        },
+    }
+
+
+def _location(location: Location | None) -> dict[str, Any] | None:
+    if location is None:
+        return None
+    return {"path": location.path, "line": location.line}
+
+
+def _file(file: DistributionFile | None) -> dict[str, Any] | None:
+    if file is None:
+        return None
+    return {"filename": file.filename, "url": file.url, "sha256": file.sha256}
+
+
+def _module(module: ExtensionModule) -> dict[str, Any]:
+    return {
+        "name": module.name,
+        "path": module.path,
+        "binary": module.binary.declaration.value if module.binary else None,
+        "binary_evidence": _module_binary(module.binary),
+        "would_declare": module.would_declare.declaration.value if module.would_declare else None,
+        "runtime": _module_runtime(module.runtime),
+    }
+
+
+def _module_binary(binary: ModuleBinary | None) -> dict[str, Any] | None:
+    if binary is None:
+        return None
+    return {
+        "how": binary.how,
+        "framework": binary.framework,
+        "framework_version": binary.framework_version,
+        "format": binary.format,
+        "machine": binary.machine,
+        "free_threaded_build": binary.free_threaded_build,
+        "free_threaded_evidence": binary.free_threaded_evidence,
+    }
+
+
+def _module_runtime(runtime: ModuleRuntime | None) -> dict[str, Any] | None:
+    if runtime is None:
+        return None
+    return {
+        "imported": runtime.imported,
+        "requires_gil": runtime.requires_gil,
+        "gil_enabled_after": runtime.gil_enabled_after,
+        "culprits": list(runtime.culprits),
+        "chain": list(runtime.chain),
+        "outcome": runtime.outcome,
+        "error": runtime.error,
+        "environmental": runtime.environmental,
+        "output": runtime.output,
+    }
+
+
+def _finding(finding: Finding) -> dict[str, Any]:
+    location = _location(finding.location)
+    return {
+        "rule": finding.rule,
+        "code": finding.code,
+        "severity": finding.severity.value,
+        "confidence": finding.confidence.value,
+        "message": finding.message,
+        "module": finding.module,
+        "remedy": finding.remedy,
+        "location": location,
+    }
+
+
+def _index(index: IndexFacts) -> dict[str, Any]:
+    return {
+        "status": index.status.value,
+        "reason": index.reason,
+        "origin": index.origin,
+        "kind": index.kind.value,
+        "wheels": len(index.wheels),
+        "sdist": None if index.sdist is None else index.sdist.filename,
+        "compiled": index.compiled,
+        "excluded": list(index.excluded),
+        "other_platforms": list(index.other_platforms),
+        "gil_wheel": None if index.gil_wheel is None else index.gil_wheel.filename,
+    }
+
+
+def _binary(binary: BinaryFacts) -> dict[str, Any]:
+    return {
+        "status": binary.status.value,
+        "reason": binary.reason,
+        "bytes_read": binary.bytes_read,
+        "bytes_total": binary.bytes_total,
+        "classifiers": list(binary.classifiers),
+        "problems": list(binary.problems),
+    }
+
+
+def _runtime(runtime: RuntimeFacts) -> dict[str, Any]:
+    return {
+        "status": runtime.status.value,
+        "reason": runtime.reason,
+        "interpreter": runtime.interpreter,
+        "network_cut": runtime.network_cut,
+        "toplevels": {name: _module_runtime(found) for name, found in runtime.toplevels},
+    }

@@ -1,0 +1,212 @@
+"""The report for a terminal: the answer first, then blockers, what could not be checked, and the rest in sums."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from ftaudit.model import BLOCKING, Finding, Package, Report, Severity, Verdict
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+DEFAULT_WIDTH: Final = 100
+"""Columns where no terminal says how many it has."""
+
+_ORDER: Final = (Verdict.BROKEN, Verdict.REENABLES_GIL, Verdict.UNAVAILABLE, Verdict.SOURCE_ONLY)
+_STYLES: Final = {
+    Verdict.READY: "green",
+    Verdict.PURE: "green",
+    Verdict.FALLBACK: "yellow",
+    Verdict.UNKNOWN: "yellow",
+}
+_SAID_BY_VERDICT: Final = frozenset({"FT101", "FT102", "FT201", "FT202", "FT601", "FT602"})
+"""Rules whose message the row's reasons already give."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Entry:
+    """The rows of one package that say the same, with the platforms of which they say it."""
+
+    package: Package
+    platforms: tuple[str, ...]
+
+    @property
+    def title(self) -> str:
+        """`lxml 6.1.3`."""
+        pin = self.package.facts.pin
+        return f"{pin.name} {pin.version}" if pin.version is not None else str(pin.name)
+
+
+def render(report: Report, *, width: int = DEFAULT_WIDTH, color: bool = False) -> str:
+    """Return the report as text that is `width` columns wide, with ANSI colours if `color`."""
+    from rich.console import Console
+
+    buffer = io.StringIO()
+    console = Console(
+        file=buffer,
+        width=width,
+        force_terminal=color,
+        color_system="standard" if color else None,
+        no_color=not color,
+        highlight=False,
+        markup=False,
+        emoji=False,
+        legacy_windows=False,
+    )
+    entries = tuple(_entries(report.packages))
+    _headline(console, report)
+    for title, verdicts in (
+        ("Blocks", _ORDER),
+        ("Not checked", (Verdict.UNKNOWN,)),
+        ("Works, slower", (Verdict.FALLBACK,)),
+    ):
+        _section(
+            console,
+            report,
+            title,
+            [entry for verdict in verdicts for entry in entries if entry.package.verdict is verdict],
+        )
+    for verdict in (Verdict.READY, Verdict.PURE):
+        _sum(console, report, verdict, [entry for entry in entries if entry.package.verdict is verdict])
+    _notes(console, report)
+    _coverage(console, report)
+    return "".join(f"{line.rstrip()}\n" for line in buffer.getvalue().splitlines())
+
+
+def clean(text: str) -> str:
+    """Return text without control characters: strangers' strings never steer the reader's terminal."""
+    return "".join(char if char.isprintable() else "�" for char in text)
+
+
+def _entries(packages: Iterable[Package]) -> Iterator[Entry]:
+    groups: dict[tuple[object, ...], list[Package]] = {}
+    for package in packages:
+        pin = package.facts.pin
+        same = (pin.name, pin.version, package.verdict, _without_platform(package), package.next_step)
+        groups.setdefault(same, []).append(package)
+    for group in groups.values():
+        yield Entry(package=group[0], platforms=tuple(package.facts.platform for package in group))
+
+
+def _without_platform(package: Package) -> tuple[str, ...]:
+    return tuple(reason.replace(package.facts.platform, "{platform}") for reason in package.reasons)
+
+
+def _headline(console: Console, report: Report) -> None:
+    from rich.text import Text
+
+    where = ", ".join(report.platforms)
+    what = f"free-threaded CPython {report.target.rstrip('t')} on {where}"
+    total = len({package.facts.pin.name for package in report.packages})
+    packages = f"{total} package" + ("s" if total != 1 else "")
+    blocked = {package.facts.pin.name for package in report.packages if package.verdict in BLOCKING}
+    unknown = {package.facts.pin.name for package in report.packages if package.verdict is Verdict.UNKNOWN}
+    match report.exit_code:
+        case 1:
+            style, word = "bold red", "BLOCKED"
+            verb = "keeps" if len(blocked) == 1 else "keep"
+            tail = f"{len(blocked)} of {packages} {verb} you from {what}."
+        case 3:
+            style, word = "bold yellow", "NOT SURE"
+            tail = f"nothing found to block {what}, but {len(unknown)} of {packages} could not be checked."
+        case _:
+            style, word = "bold green", "READY"
+            tail = f"nothing blocks {what}: {packages} checked."
+    console.print(Text.assemble((word, style), ": ", clean(tail)))
+    if report.exit_code == 1 and unknown:
+        console.print(f"{len(unknown)} more could not be checked.")
+    if report.inputs:
+        console.print(Text(clean("read: " + ", ".join(report.inputs)), style="dim"))
+
+
+def _section(console: Console, report: Report, title: str, entries: list[Entry]) -> None:
+    from rich.text import Text
+
+    if not entries:
+        return
+    console.print()
+    console.print(Text(f"{title} ({len(entries)})", style="bold"))
+    for entry in entries:
+        _entry(console, report, entry)
+
+
+def _entry(console: Console, report: Report, entry: Entry) -> None:
+    from rich.padding import Padding
+    from rich.text import Text
+
+    package = entry.package
+    style = _STYLES.get(package.verdict, "red")
+    head = Text.assemble("  ", (clean(entry.title), "bold"), "  ", (str(package.verdict), style))
+    if len(report.platforms) > 1:
+        head.append(f"  ({', '.join(entry.platforms)})", style="dim")
+    console.print(head)
+    lines = [("", reason) for reason in package.reasons]
+    lines += [("pulled in by ", chain) for chain in _chains(package)]
+    lines += [(f"{finding.code} ", _said(finding)) for finding in _extra_findings(package)]
+    if package.next_step:
+        lines.append(("next: ", package.next_step))
+    for label, text in lines:
+        console.print(Padding(Text.assemble((label, "dim"), clean(text)), (0, 0, 0, 6)))
+
+
+def _chains(package: Package) -> Iterator[str]:
+    pin = package.facts.pin
+    at = f" ({pin.source})" if pin.source else ""
+    for number, chain in enumerate(pin.required_by[:3]):
+        where = at if number == 0 else ""
+        yield " → ".join(chain) + where if len(chain) > 1 else f"your own requirement{where}"
+    if len(pin.required_by) > 3:
+        yield f"{len(pin.required_by) - 3} more"
+    if not pin.required_by and pin.source:
+        yield f"your own requirement{at}"
+
+
+def _extra_findings(package: Package) -> Iterator[Finding]:
+    """Yield what the rules say beyond the reasons: errors and warnings that the verdict does not already name."""
+    for finding in package.findings:
+        if finding.severity in (Severity.ERROR, Severity.WARNING) and finding.code not in _SAID_BY_VERDICT:
+            yield finding
+
+
+def _said(finding: Finding) -> str:
+    return f"{finding.rule}: {finding.message}"
+
+
+def _sum(console: Console, report: Report, verdict: Verdict, entries: list[Entry]) -> None:
+    from rich.padding import Padding
+    from rich.text import Text
+
+    if not entries:
+        return
+    console.print()
+    console.print(Text.assemble((f"{verdict} ", "bold green"), (f"({len(entries)})", "bold")))
+    told = [
+        f"{clean(entry.title)} ({', '.join(entry.platforms)})"
+        if len(entry.platforms) < len(report.platforms)
+        else clean(entry.title)
+        for entry in entries
+    ]
+    console.print(Padding(Text(", ".join(told)), (0, 0, 0, 2)))
+    through = [entry for entry in entries if entry.package.blocked_by]
+    for entry in through:
+        needs = ", ".join(entry.package.blocked_by)
+        console.print(Padding(Text(clean(f"{entry.title} is blocked through {needs}"), style="red"), (0, 0, 0, 2)))
+
+
+def _notes(console: Console, report: Report) -> None:
+    from rich.padding import Padding
+    from rich.text import Text
+
+    if not report.notes:
+        return
+    console.print()
+    for note in report.notes:
+        console.print(Padding(Text(clean(f"note: {note}"), style="yellow"), (0, 0, 0, 0)))
+
+
+def _coverage(console: Console, report: Report) -> None:
+    console.print()
+    console.print("checked: " + " · ".join(f"{seen.done}/{seen.total} {tier}" for tier, seen in report.coverage))
