@@ -1,0 +1,76 @@
+"""What a long job tells of its progress, and the display of it on a terminal's standard error."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from rich.progress import Progress as RichProgress
+    from rich.progress import TaskID
+
+
+class Progress(Protocol):
+    """A listener: the engine names each stage and says when an item of it is done."""
+
+    def stage(self, title: str, total: int | None) -> None:
+        """Begin a stage of `total` items, or of unknown length."""
+
+    def done(self, item: str) -> None:
+        """One item of the current stage is finished."""
+
+
+class Silent:
+    """Tells nobody."""
+
+    def stage(self, title: str, total: int | None) -> None:
+        """Ignore the stage."""
+
+    def done(self, item: str) -> None:
+        """Ignore the item."""
+
+
+class _Bars:
+    """One bar for each stage, drawn by rich."""
+
+    def __init__(self, display: RichProgress) -> None:
+        self._display = display
+        self._task: TaskID | None = None
+
+    def stage(self, title: str, total: int | None) -> None:
+        self._finish()
+        self._task = self._display.add_task(title, total=total, item="")
+
+    def done(self, item: str) -> None:
+        if self._task is not None:
+            self._display.update(self._task, advance=1, item=item)
+
+    def _finish(self) -> None:
+        if self._task is not None:
+            self._display.remove_task(self._task)
+            self._task = None
+
+
+@contextlib.contextmanager
+def on_stderr(*, wanted: bool = True) -> Iterator[Progress]:
+    """Show progress on standard error while the block runs, if that is a terminal; else be silent."""
+    if not (wanted and sys.stderr.isatty()):
+        yield Silent()
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, SpinnerColumn, TextColumn
+    from rich.progress import Progress as RichProgress
+
+    display = RichProgress(
+        SpinnerColumn(),
+        TextColumn("{task.description}"),
+        BarColumn(bar_width=24),
+        MofNCompleteColumn(),
+        TextColumn("{task.fields[item]}", style="dim"),
+        console=Console(stderr=True),
+        transient=True,
+    )
+    with display:
+        yield _Bars(display)
