@@ -1,0 +1,247 @@
+"""What the scanner hands to rules and to the rooms of each language: files, units, the tree's context, readers."""
+
+from __future__ import annotations
+
+import bisect
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any, ClassVar, TypeVar
+
+from ftaudit.model import Finding, Location, StrEnum
+from ftaudit.rule import Language, SourceRule
+from ftaudit.target import Target
+
+Survey = Mapping[str, Any]
+"""What the first pass over one file found: only what JSON can hold, for it is cached and crosses processes."""
+
+RoomContext = TypeVar("RoomContext")
+
+
+class Room(StrEnum):
+    """A sub-package of `ftaudit.source`: one reader, for one family of languages."""
+
+    BUILD = "build"
+    C = "c"
+    CYTHON = "cython"
+    PYTHON = "python"
+    RUST = "rust"
+
+
+ROOM_OF: dict[Language, Room] = {
+    Language.BUILD: Room.BUILD,
+    Language.C: Room.C,
+    Language.CPP: Room.C,
+    Language.CYTHON: Room.CYTHON,
+    Language.PYTHON: Room.PYTHON,
+    Language.RUST: Room.RUST,
+}
+
+
+class Role(StrEnum):
+    """What a file is in its project; the first is looked at by default, and so is generated code, for declarations."""
+
+    OWN = "own"
+    GENERATED = "generated"
+    TEST = "test"
+    VENDORED = "vendored"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SourceFile:
+    """The text of one file, in one of its languages, and for which target it is looked at."""
+
+    path: str
+    """As findings name it, with forward slashes: relative to the folder of the scan where it lies below it."""
+    language: Language
+    text: str
+    target: Target
+    role: Role = Role.OWN
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TreeContext:
+    """What the first pass found out about the whole tree: one object for each room, made by its reader."""
+
+    paths: tuple[str, ...] = ()
+    """Every file of the scan, sorted."""
+    rooms: Mapping[Room, object] = field(default_factory=dict)
+
+    def of(self, room: Room, kind: type[RoomContext]) -> RoomContext:
+        """Return what the room's reader made of the tree, or `kind()` where it made nothing."""
+        found = self.rooms.get(room)
+        return found if isinstance(found, kind) else kind()
+
+
+class ParseError(Exception):
+    """A file cannot be parsed: the scan makes a skipped row of it and goes on."""
+
+    def __init__(self, reason: str, *, line: int | None = None) -> None:
+        super().__init__(reason)
+        self.reason = reason
+        self.line = line
+
+
+class Unit:
+    """One parsed file. Rooms subclass it; a unit lives in one worker, and what it works out is worked out once."""
+
+    def __init__(self, source: SourceFile, context: TreeContext) -> None:
+        self.source = source
+        self.context = context
+
+    @property
+    def path(self) -> str:
+        """The path as findings name it."""
+        return self.source.path
+
+    @property
+    def text(self) -> str:
+        """The file's text, decoded."""
+        return self.source.text
+
+    @property
+    def target(self) -> Target:
+        """The free-threaded CPython that the scan is for."""
+        return self.source.target
+
+    @cached_property
+    def data(self) -> bytes:
+        """The text in UTF-8: what byte offsets of tree-sitter and column offsets of `ast` count in."""
+        return self.source.text.encode()
+
+    @cached_property
+    def lines(self) -> tuple[str, ...]:
+        """The lines without their ends; line *n* of the file is `lines[n - 1]`."""
+        return tuple(self.source.text.split("\n"))
+
+    @cached_property
+    def _starts(self) -> list[int]:
+        starts = [0]
+        starts += (i + 1 for i, byte in enumerate(self.data) if byte == 0x0A)
+        return starts
+
+    def line_of(self, offset: int) -> int:
+        """Return the line, from 1, of a byte offset."""
+        return bisect.bisect_right(self._starts, offset)
+
+    def location(self, line: int, column: int = 1) -> Location:
+        """Return the place in this file; both count from 1."""
+        return Location(path=self.source.path, line=line, column=column)
+
+    def at(self, offset: int) -> Location:
+        """Return the place of a byte offset."""
+        line = self.line_of(offset)
+        return self.location(line, offset - self._starts[line - 1] + 1)
+
+    def statement_lines(self, line: int) -> tuple[int, int]:
+        """Return the first and last line of the statement that a finding on `line` belongs to.
+
+        A silencing comment anywhere in it counts. Rooms that know statements override this.
+        """
+        return line, line
+
+
+UnitType = TypeVar("UnitType", bound=Unit)
+
+
+class Reader(ABC):
+    """One room's way to read its languages. The module `ftaudit.source.<room>` has an instance named `READER`.
+
+    The scan calls `survey` for each file first (no rule, no parser: a quick look with regular expressions), `gather`
+    once with all surveys of the tree, and `parse` for each file that rules are to look at. `survey` and `parse` run in
+    worker processes or threads; a reader keeps no state.
+    """
+
+    room: ClassVar[Room]
+    languages: ClassVar[frozenset[Language]]
+    needs: ClassVar[frozenset[Room]] = frozenset()
+    """The rooms whose context this one's units look at; its files are looked at again when those change."""
+
+    def survey(self, source: SourceFile) -> Survey | None:
+        """Return what other files of the tree must know of this one, or `None` for nothing."""
+        return None
+
+    def gather(self, surveys: Mapping[str, Survey]) -> object | None:
+        """Return the room's context of the whole tree, from the surveys by path (sorted). Deterministic; picklable."""
+        return None
+
+    def wants(self, source: SourceFile, rules: Sequence[SourceRule]) -> bool:
+        """Tell whether any of the rules can find something in the text: a cheap first look. When unsure, yes.
+
+        Raise `ParseError` for a file that a full look could not parse.
+        """
+        return True
+
+    @abstractmethod
+    def parse(self, source: SourceFile, context: TreeContext) -> Unit:
+        """Return the unit, or raise `ParseError`."""
+
+
+class _UnitRule(SourceRule):
+    """A rule that is handed one parsed file at a time."""
+
+    generated: ClassVar[bool] = False
+    """Whether it also looks at generated code (declarations do)."""
+
+    def check(self, unit: Any) -> Iterator[Finding]:
+        """Yield what is wrong. Pure: looks at nothing but the unit and its context."""
+        raise NotImplementedError
+
+
+class PythonRule(_UnitRule):
+    """A rule that looks at one Python module (`ftaudit.source.python.PythonModule`)."""
+
+    languages = frozenset({Language.PYTHON})
+
+
+class CRule(_UnitRule):
+    """A rule that looks at one C or C++ file (`ftaudit.source.c.CUnit`)."""
+
+    languages = frozenset({Language.C, Language.CPP})
+
+
+class CythonRule(_UnitRule):
+    """A rule that looks at one Cython file (`ftaudit.source.cython.CythonUnit`)."""
+
+    languages = frozenset({Language.CYTHON})
+
+
+class RustRule(_UnitRule):
+    """A rule that looks at one Rust file (`ftaudit.source.rust.RustUnit`)."""
+
+    languages = frozenset({Language.RUST})
+
+
+class BuildRule(SourceRule):
+    """A rule that looks at the project as a whole, once: `check(project)`, with every room's context.
+
+    For what no single file tells: whether a Cython module gets its directive from `setup.py`, which PyO3 resolves.
+    """
+
+    languages = frozenset({Language.BUILD})
+
+    def check(self, project: Project) -> Iterator[Finding]:
+        """Yield what is wrong. Pure: looks at nothing but the project."""
+        raise NotImplementedError
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Project:
+    """The whole tree, as a `BuildRule` sees it."""
+
+    context: TreeContext
+    target: Target
+    findings: tuple[Finding, ...] = ()
+    """What the rules that look at files found, silenced ones left out; rules that need none ignore it."""
+    roles: Mapping[str, Role] = field(default_factory=dict)
+    """The role of each file, by path."""
+
+    def location(self, path: str, line: int = 1, column: int = 1) -> Location:
+        """Return a place in a file of the project."""
+        return Location(path=path, line=line, column=column)
+
+
+def rooms_of(rules: Iterable[SourceRule]) -> frozenset[Room]:
+    """Return the rooms that the rules look at, without those whose contexts they need."""
+    return frozenset(ROOM_OF[language] for rule in rules for language in rule.languages)

@@ -1,0 +1,177 @@
+"""Run rules over files that are in memory: one file and language, or a whole tree; a failure is a row, never an end."""
+
+from __future__ import annotations
+
+import traceback
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path, PurePosixPath
+
+from ftaudit.model import Finding
+from ftaudit.rule import Language, SourceRule
+from ftaudit.source.base import (
+    ROOM_OF,
+    BuildRule,
+    ParseError,
+    Project,
+    Role,
+    Room,
+    SourceFile,
+    Survey,
+    TreeContext,
+    Unit,
+    rooms_of,
+)
+from ftaudit.source.languages import languages_of, reader_of
+from ftaudit.target import Target
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Skipped:
+    """A file that could not be looked at, or a rule that failed on one, and why."""
+
+    path: str
+    reason: str
+    line: int | None = None
+    read_anyway: bool = False
+    """The file was looked at all the same; the reason says what is odd about it."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Checked:
+    """What the rules said of one file, or of the tree."""
+
+    findings: tuple[Finding, ...] = ()
+    skipped: tuple[Skipped, ...] = ()
+
+
+def needed_rooms(rules: Iterable[SourceRule]) -> frozenset[Room]:
+    """Return the rooms that must be surveyed for the rules: theirs, and those whose contexts these need.
+
+    A `BuildRule` may look at every context, so it needs them all.
+    """
+    rules = list(rules)
+    rooms = set(rooms_of(rules))
+    if any(isinstance(rule, BuildRule) for rule in rules):
+        rooms |= {Room.BUILD, Room.C, Room.CYTHON, Room.RUST}
+    for room in tuple(rooms):
+        rooms |= reader_of(room).needs
+    return frozenset(rooms)
+
+
+def survey_file(source: SourceFile) -> tuple[Survey | None, tuple[Skipped, ...]]:
+    """Return the first pass's survey of one file, with a row where that failed."""
+    try:
+        return reader_of(ROOM_OF[source.language]).survey(source), ()
+    except ParseError as error:
+        return None, (Skipped(path=source.path, line=error.line, reason=error.reason),)
+    except Exception as error:
+        return None, (_failure("the first look", source.path, error),)
+
+
+def gather(surveys: Mapping[Room, Mapping[str, Survey]], paths: Iterable[str]) -> tuple[TreeContext, Checked]:
+    """Make the tree's context of all surveys; a room whose reader fails is left out, with a row."""
+    rooms: dict[Room, object] = {}
+    skipped: list[Skipped] = []
+    for room in sorted(surveys):
+        context, rows = _gather_room(room, surveys[room])
+        skipped += rows
+        if context is not None:
+            rooms[room] = context
+    return TreeContext(paths=tuple(sorted(paths)), rooms=rooms), Checked(skipped=tuple(skipped))
+
+
+def _gather_room(room: Room, surveys: Mapping[str, Survey]) -> tuple[object | None, tuple[Skipped, ...]]:
+    try:
+        return reader_of(room).gather(dict(sorted(surveys.items()))), ()
+    except Exception as error:
+        return None, (_failure(f"gathering what the {room} files say", ".", error),)
+
+
+def check_file(source: SourceFile, context: TreeContext, rules: Sequence[SourceRule]) -> tuple[Checked, Unit | None]:
+    """Run the rules of the file's language over it; return what they say, and the unit if one was made."""
+    wanted = [rule for rule in rules if _applies(rule, source)]
+    reader = reader_of(ROOM_OF[source.language])
+    try:
+        if not reader.wants(source, wanted):
+            return Checked(), None
+        unit = reader.parse(source, context)
+    except ParseError as error:
+        return Checked(skipped=(Skipped(path=source.path, line=error.line, reason=error.reason),)), None
+    except Exception as error:
+        return Checked(skipped=(_failure("reading the file", source.path, error),)), None
+    return _run_all(((rule, partial(rule.check, unit)) for rule in wanted), source.path), unit  # type: ignore[attr-defined]
+
+
+def check_project(project: Project, rules: Iterable[SourceRule]) -> Checked:
+    """Run the rules that look at the tree as a whole; `gil-not-used-contradicted` and its like see what came before."""
+    whole = [(rule, partial(rule.check, project)) for rule in rules if isinstance(rule, BuildRule)]
+    return _run_all(whole, ".")
+
+
+def _run_all(checks: Iterable[tuple[SourceRule, Callable[[], Iterable[Finding]]]], path: str) -> Checked:
+    findings: list[Finding] = []
+    skipped: list[Skipped] = []
+    for rule, check in checks:
+        found, rows = _run(rule, check, path)
+        findings += found
+        skipped += rows
+    return Checked(findings=tuple(dict.fromkeys(findings)), skipped=tuple(skipped))
+
+
+def _run(
+    rule: SourceRule, check: Callable[[], Iterable[Finding]], path: str
+) -> tuple[tuple[Finding, ...], tuple[Skipped, ...]]:
+    try:
+        return tuple(check()), ()
+    except Exception as error:
+        return (), (_failure(f"rule {rule.info.name}", path, error),)
+
+
+def check_texts(files: Mapping[str, str], rules: Sequence[SourceRule], target: Target) -> Checked:
+    """Run rules over a small tree held in memory, without cache, processes or silencing comments."""
+    sources = [
+        SourceFile(path=path, language=language, text=text, target=target)
+        for path, text in files.items()
+        for language in languages_of(PurePosixPath(path), text.encode())
+    ]
+    surveyed = needed_rooms(rules)
+    surveys: dict[Room, dict[str, Survey]] = {}
+    skipped: list[Skipped] = []
+    for source in sources:
+        room = ROOM_OF[source.language]
+        if room in surveyed:
+            survey, rows = survey_file(source)
+            skipped += rows
+            if survey is not None:
+                surveys.setdefault(room, {})[source.path] = survey
+    context, gathered = gather(surveys, files)
+    findings: list[Finding] = []
+    skipped += gathered.skipped
+    rooms = rooms_of(rules)
+    for source in sources:
+        if ROOM_OF[source.language] in rooms and source.language is not Language.BUILD:
+            checked, _ = check_file(source, context, rules)
+            findings += checked.findings
+            skipped += checked.skipped
+    roles = dict.fromkeys(files, Role.OWN)
+    whole = check_project(Project(context=context, target=target, findings=tuple(findings), roles=roles), rules)
+    return Checked(findings=(*findings, *whole.findings), skipped=(*skipped, *whole.skipped))
+
+
+def _applies(rule: SourceRule, source: SourceFile) -> bool:
+    if isinstance(rule, BuildRule) or source.language not in rule.languages:
+        return False
+    return source.role is not Role.GENERATED or bool(getattr(rule, "generated", False))
+
+
+def _failure(what: str, path: str, error: BaseException) -> Skipped:
+    """Say that code of ours or of a rule pack raised, and where in that code."""
+    place = ""
+    frames = traceback.extract_tb(error.__traceback__)
+    if frames:
+        last = frames[-1]
+        place = f" at {Path(last.filename).name}:{last.lineno}"
+    text = str(error).split("\n", 1)[0][:200]
+    return Skipped(path=path, reason=f"{what} failed{place}: {type(error).__name__}{': ' + text if text else ''}")

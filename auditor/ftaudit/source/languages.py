@@ -1,0 +1,121 @@
+"""Which languages a file is written in, by its name and, where the name leaves it open, by its text."""
+
+from __future__ import annotations
+
+import re
+from importlib import import_module
+from pathlib import PurePath
+from typing import Final
+
+from ftaudit.rule import Language
+from ftaudit.source.base import Reader, Room
+
+_C: Final = (".c", ".c.src", ".c.in", ".h.src", ".h.in", ".inc.src")
+_CPP: Final = (
+    ".cc",
+    ".cpp",
+    ".cxx",
+    ".c++",
+    ".hh",
+    ".hpp",
+    ".hxx",
+    ".h++",
+    ".ipp",
+    ".tpp",
+    ".inl",
+    ".cu",
+    ".cuh",
+    ".mm",
+    ".cpp.in",
+    ".cxx.in",
+    ".hpp.in",
+    ".cpp.src",
+)
+_CYTHON: Final = (".pyx", ".pxd", ".pxi", ".pyx.in", ".pxd.in", ".pxi.in", ".pyx.tp", ".pxd.tp", ".pyx.src", ".pxi.src")
+_PYTHON: Final = (".py", ".pyw")
+_RUST: Final = (".rs",)
+_BUILD_NAMES: Final = frozenset(
+    [
+        "setup.py",
+        "setup.cfg",
+        "pyproject.toml",
+        "meson.build",
+        "meson.options",
+        "meson_options.txt",
+        "CMakeLists.txt",
+        "Cargo.toml",
+        "Cargo.lock",
+        "Makefile",
+        "GNUmakefile",
+        "makefile",
+        "SConstruct",
+        "SConscript",
+        "wscript",
+        "cibuildwheel.toml",
+        "tox.ini",
+        "Dockerfile",
+        "noxfile.py",
+        "build.py",
+        "_build.py",
+        "hatch_build.py",
+        "build_ext.py",
+    ]
+)
+_BUILD_SUFFIXES: Final = (".cmake", ".mk")
+_WORKFLOWS: Final = ".github/workflows"
+_AMBIGUOUS: Final = (".h", ".inc")
+
+_LOOKS_CPP: Final = re.compile(
+    rb"^[ \t]*(?:namespace\s+[\w:]+\s*\{|namespace\s*\{|template\s*<|class\s+\w+[^;{}()]*\{|using\s+\w|public:|private:"
+    rb"|#\s*include\s*<(?:string|vector|map|memory|mutex|atomic|utility|functional|iostream|algorithm|type_traits)>)"
+    rb"|\bstd::\w|\bconstexpr\b|\bstatic_cast<",
+    re.MULTILINE,
+)
+_PURE_CYTHON: Final = re.compile(rb"^[ \t]*(?:import|cimport)\s+cython\b|^[ \t]*from\s+cython\b", re.MULTILINE)
+
+
+def may_be_source(path: PurePath) -> bool:
+    """Tell from a file's path whether the scanner may have something to say of it."""
+    return path.name.lower().endswith((*_PYTHON, *_C, *_CPP, *_CYTHON, *_RUST, *_AMBIGUOUS)) or _is_build(path)
+
+
+def _is_build(path: PurePath) -> bool:
+    if path.name in _BUILD_NAMES or path.suffix in _BUILD_SUFFIXES:
+        return True
+    return path.suffix in (".yml", ".yaml") and (
+        path.parent.as_posix().endswith(_WORKFLOWS) or path.name == ".gitlab-ci.yml"
+    )
+
+
+def languages_of(path: PurePath, data: bytes) -> tuple[Language, ...]:
+    """Return the languages of a file by its path and content; empty for one that the scanner does not read.
+
+    A header is C++ when it says so. `setup.py` is Python and a build file. A Python file that imports `cython` may be
+    compiled (pure-Python mode), so it counts as Cython too.
+    """
+    found: list[Language] = []
+    lower = path.name.lower()
+    if lower.endswith(_PYTHON):
+        found.append(Language.PYTHON)
+        if b"cython" in data and _PURE_CYTHON.search(data):
+            found.append(Language.CYTHON)
+    elif lower.endswith(_CYTHON):
+        found.append(Language.CYTHON)
+    elif lower.endswith(_RUST):
+        found.append(Language.RUST)
+    elif lower.endswith(_CPP) or path.name.endswith(".C"):
+        found.append(Language.CPP)
+    elif lower.endswith(_C):
+        found.append(Language.C)
+    elif lower.endswith(_AMBIGUOUS):
+        found.append(Language.CPP if _LOOKS_CPP.search(data) else Language.C)
+    if _is_build(path):
+        found.append(Language.BUILD)
+    return tuple(found)
+
+
+def reader_of(room: Room) -> Reader:
+    """Return the room's reader, importing the room (and its parser) only now."""
+    module = import_module(f"ftaudit.source.{room.value}")
+    reader: Reader = module.READER
+    return reader
