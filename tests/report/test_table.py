@@ -1,0 +1,83 @@
+"""The table for terminals: the answer on top, nothing lost, nothing steered by strangers' strings."""
+
+from __future__ import annotations
+
+import pytest
+from support.facts import facts
+from support.reports import BLOCKED, EMPTY, HOSTILE, READY, UNSURE, package, report
+
+from ftaudit.model import Report, WheelKind
+from ftaudit.report import table
+
+
+def flat(text: str) -> str:
+    return " ".join(text.split())
+
+
+@pytest.mark.parametrize(
+    ("given", "word"), [(BLOCKED, "BLOCKED"), (UNSURE, "NOT SURE"), (READY, "READY")], ids=["1", "3", "0"]
+)
+def test_the_first_line_is_the_answer(given: Report, word: str) -> None:
+    assert table.render(given).splitlines()[0].startswith(word)
+
+
+def test_what_could_not_be_checked_is_never_called_ready() -> None:
+    text = table.render(UNSURE)
+    assert "READY" not in text
+    assert "timed out" in text
+
+
+def test_a_blocker_tells_reason_modules_chain_place_and_next_step() -> None:
+    text = flat(table.render(BLOCKED))
+    for part in (
+        "guilty._core",
+        "Py_MOD_GIL_USED",
+        "Cython 3.1.4",
+        "web → guilty-pkg",
+        "requirements.txt:3",
+        "try 2.0",
+    ):
+        assert part in text
+
+
+def test_blockers_stand_before_the_rest_and_the_coverage_line_ends_the_report() -> None:
+    lines = table.render(BLOCKED).splitlines()
+    blocks = next(number for number, line in enumerate(lines) if line.startswith("Blocks"))
+    unchecked = next(number for number, line in enumerate(lines) if line.startswith("Not checked"))
+    assert 0 < blocks < unchecked
+    assert lines[-1] == "checked: 3/3 index · 0/0 binaries · 0/0 imports"
+
+
+@pytest.mark.parametrize("width", [20, 40, 80, 200])
+def test_no_line_is_wider_than_the_terminal_and_no_name_is_lost(width: int) -> None:
+    text = table.render(BLOCKED, width=width)
+    assert max(len(line) for line in text.splitlines()) <= width
+    joined = "".join(text.split())
+    assert all(name in joined for name in ("fine1.0", "guilty-pkg1.0", "old-pkg1.0"))
+
+
+def test_without_colour_there_is_no_escape_and_with_colour_there_is() -> None:
+    assert "\x1b" not in table.render(BLOCKED)
+    assert "\x1b[" in table.render(BLOCKED, color=True)
+
+
+def test_control_characters_and_markup_of_strangers_stay_text() -> None:
+    text = table.render(HOSTILE)
+    assert "\x1b" not in text and "\u202e" not in text and "\r" not in text
+    assert "<script>alert(1)</script>" in text
+    assert "[bold]no[/bold]" in text
+
+
+def test_rows_that_agree_on_all_platforms_are_told_once() -> None:
+    both = report(
+        package(facts(name="old", kind=WheelKind.NONE, platform="linux-x86_64")),
+        package(facts(name="old", kind=WheelKind.NONE, platform="windows-amd64")),
+        platforms=("linux-x86_64", "windows-amd64"),
+    )
+    text = table.render(both)
+    assert text.count("old 1.0") == 1
+    assert "(linux-x86_64, windows-amd64)" in text
+
+
+def test_an_empty_audit_still_says_what_was_checked() -> None:
+    assert "0 packages checked" in table.render(EMPTY)

@@ -1,0 +1,72 @@
+"""Reports for tests of the renderers, made from facts by the real verdict table."""
+
+from __future__ import annotations
+
+from support.facts import SDIST, facts, imported, module
+
+from ftaudit.model import (
+    Confidence,
+    Finding,
+    GilDeclaration,
+    Package,
+    PackageFacts,
+    Report,
+    RuntimeFacts,
+    Severity,
+    Status,
+    TierCoverage,
+    WheelKind,
+)
+from ftaudit.verdict import judge
+
+COVERAGE = (("index", TierCoverage(done=3, total=3)), ("binaries", TierCoverage()), ("imports", TierCoverage()))
+
+
+def package(given: PackageFacts, *, findings: tuple[Finding, ...] = (), next_step: str | None = None) -> Package:
+    """Return the row that the verdict table makes of the facts."""
+    verdict, reasons = judge(given)
+    return Package(facts=given, verdict=verdict, reasons=reasons, findings=findings, next_step=next_step)
+
+
+def report(*packages: Package, platforms: tuple[str, ...] = ("linux-x86_64",)) -> Report:
+    """Return a report of the given rows."""
+    return Report(
+        target="3.14t", platforms=platforms, inputs=("requirements.txt",), packages=packages, coverage=COVERAGE
+    )
+
+
+_guilty = module(
+    "guilty._core",
+    binary=GilDeclaration.USED,
+    framework="Cython",
+    framework_version="3.1.4",
+    runtime=imported(requires_gil=True, culprits=("guilty._core",), chain=("guilty._core",)),
+)
+_ran = RuntimeFacts(status=Status.DONE, modules=(_guilty,), toplevels=(("guilty", imported()),), network_cut=True)
+_finding = Finding(
+    rule="platforms-disagree",
+    code="FT210",
+    severity=Severity.WARNING,
+    confidence=Confidence.HIGH,
+    message="the Windows wheel says otherwise",
+)
+
+BLOCKED = report(
+    package(facts(name="fine")),
+    package(
+        facts(_guilty, name="guilty-pkg", pin={"required_by": (("web", "guilty-pkg"),)}, runtime=_ran),
+        findings=(_finding,),
+        next_step="try 2.0",
+    ),
+    package(facts(name="old-pkg", kind=WheelKind.NONE, index={"sdist": SDIST})),
+)
+READY = report(
+    package(facts(module(binary=GilDeclaration.NOT_USED), name="quick")),
+    package(facts(name="snake", kind=WheelKind.PURE)),
+    package(facts(name="slow", kind=WheelKind.PURE, index={"compiled": True})),
+)
+UNSURE = report(package(facts(name="dark", index={"status": Status.FAILED, "reason": "the index timed out"})))
+EMPTY = report()
+HOSTILE = report(
+    package(facts(name="evil", pin={"problem": "\x1b[31m<script>alert(1)</script>\r\n[bold]no[/bold] \u202eabc"}))
+)
