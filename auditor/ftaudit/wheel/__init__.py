@@ -1,0 +1,82 @@
+"""Wheels, local or remote: opened safely, with limits, and read no further than is needed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+from urllib.request import url2pathname
+
+from ftaudit.errors import ArchiveError
+from ftaudit.wheel.archive import Image, WheelArchive
+from ftaudit.wheel.directory import Member
+from ftaudit.wheel.limits import Limits
+from ftaudit.wheel.metadata import WheelMetadata, read_metadata
+from ftaudit.wheel.modules import ModuleMember, module_member, module_members
+from ftaudit.wheel.source import LocalSource, RemoteSource, Source, check_digest, file_digest
+
+if TYPE_CHECKING:
+    import requests
+
+__all__ = [
+    "Image",
+    "Limits",
+    "Member",
+    "ModuleMember",
+    "WheelArchive",
+    "WheelMetadata",
+    "file_digest",
+    "local_path",
+    "module_member",
+    "module_members",
+    "open_wheel",
+    "read_metadata",
+]
+
+TAIL = 20 << 10
+"""Bytes of the first request: the central directory and the metadata of most wheels."""
+
+
+def open_wheel(
+    location: str | Path,
+    *,
+    cache_dir: Path,
+    session: requests.Session | None = None,
+    limits: Limits | None = None,
+    sha256: str | None = None,
+) -> WheelArchive:
+    """Open a wheel at a path, a `file:` URL or an `http(s):` URL.
+
+    Remote wheels are read by range requests; from a server that knows none, the wheel is fetched whole into
+    `cache_dir`. Wherever the whole file is at hand it must have the SHA-256 digest `sha256`, if one is given.
+    Raise `ArchiveError` when it cannot be fetched or read, or is not what it says it is.
+    """
+    limits = limits or Limits()
+    path = local_path(location)
+    if path is not None:
+        if sha256 is not None:
+            check_digest(path.name, file_digest(path), sha256)
+        source: Source = LocalSource(path)
+    elif session is None:
+        raise ArchiveError(f"{location}: not fetched: no network is to be used")
+    else:
+        source = RemoteSource(
+            str(location), session=session, cache_dir=cache_dir, limits=limits, tail=TAIL, sha256=sha256
+        )
+    try:
+        return WheelArchive(source, limits)
+    except BaseException:
+        source.close()
+        raise
+
+
+def local_path(location: str | Path) -> Path | None:
+    """Return the path that a location means, or `None` when it is elsewhere (`http:`, `https:`)."""
+    if isinstance(location, Path):
+        return location
+    parts = urlsplit(location)
+    if parts.scheme in ("http", "https"):
+        return None
+    if parts.scheme == "file":
+        return Path(url2pathname(parts.path))
+    return Path(location)

@@ -1,0 +1,214 @@
+"""A zip's central directory, read strictly: what is wrong with it is an error, or a recorded problem."""
+
+from __future__ import annotations
+
+import io
+import re
+import struct
+import zipfile
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Final
+
+from ftaudit.errors import ArchiveError
+from ftaudit.wheel.limits import Limits
+from ftaudit.wheel.source import Source
+
+# PKWARE APPNOTE.TXT 6.3.10, sections 4.3.7 (local header), 4.3.14–4.3.16 (the ends of the central directory).
+LOCAL_HEADER: Final = struct.Struct("<4s H H H H H I I I H H")
+_END: Final = struct.Struct("<4s H H H H I I H")
+_END64: Final = struct.Struct("<4s Q H H I I Q Q Q Q")
+_LOCATOR64: Final = struct.Struct("<4s I Q I")
+_ENCRYPTED: Final = 0x2041
+"""Flag bits 0 (encrypted), 6 (strongly) and 13 (the directory too)."""
+_UTF8: Final = 0x800
+_DRIVE: Final = re.compile("[A-Za-z]:")
+SHOWN: Final = 120
+"""Characters of a name that a message shows."""
+_UNREADABLE: Final = (zipfile.BadZipFile, NotImplementedError, struct.error, ValueError, OverflowError, EOFError)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Member:
+    """One file of the archive, as the central directory tells it. Sizes and offsets in bytes."""
+
+    name: str
+    offset: int
+    """Of the local header."""
+    end: int
+    """Where the next member or the central directory starts."""
+    compressed: int
+    size: int
+    crc: int
+    method: int
+    flags: int
+    problem: str | None = None
+    """Why it cannot be read, or must not be; `None` when it can."""
+
+
+def read_directory(source: Source, limits: Limits) -> tuple[tuple[Member, ...], tuple[str, ...]]:
+    """Return the members and the archive's problems; raise `ArchiveError` where it cannot be read or is a trap."""
+    ends = _locate(source, limits)
+    try:
+        with zipfile.ZipFile(_Window(source)) as archive:
+            infos = archive.infolist()
+            start = archive.start_dir
+    except _UNREADABLE as error:
+        raise ArchiveError(f"{source.name}: its central directory cannot be read: {error}") from error
+    problems = []
+    if start != ends.start:
+        problems.append(f"{start - ends.start} bytes stand before the archive")
+    if len(infos) != ends.count:
+        problems.append(f"announces {ends.count} members and lists {len(infos)}")
+    members = tuple(_members(source, infos, start))
+    problems += _suspicious(members, limits)
+    return members, tuple(problems)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Ends:
+    """What the archive's last record says of its central directory."""
+
+    start: int
+    size: int
+    count: int
+
+
+def _locate(source: Source, limits: Limits) -> _Ends:
+    """Find the end-of-central-directory record and hold it to the limits."""
+    position = _end_position(source)
+    _, disk, first_disk, here, count, size, start, _ = _END.unpack(source.read(position, position + _END.size))
+    if 0xFFFF in (here, count, disk, first_disk) or 0xFFFFFFFF in (size, start):
+        disk, first_disk, here, count, size, start = _zip64_end(source, position)
+    if disk or first_disk or here != count:
+        raise ArchiveError(f"{source.name}: one of several parts of a split archive")
+    if count > limits.members:
+        raise ArchiveError(f"{source.name}: {count} members, more than {limits.members}")
+    if size > limits.directory:
+        raise ArchiveError(f"{source.name}: a central directory of {size} bytes, more than {limits.directory}")
+    if start + size > position:
+        raise ArchiveError(f"{source.name}: truncated, or its last record lies: the central directory is not in it")
+    return _Ends(start=start, size=size, count=count)
+
+
+def _end_position(source: Source) -> int:
+    """Return where the record stands whose comment ends with the file."""
+    if source.size < _END.size:
+        raise ArchiveError(f"{source.name}: not a zip archive: {source.size} bytes")
+    for length in (_END.size, min(source.size, _END.size + 0xFFFF)):
+        tail = source.read(source.size - length, source.size)
+        found = tail.rfind(b"PK\5\6", 0, len(tail) - _END.size + 4)
+        while found >= 0:
+            if found + _END.size + int.from_bytes(tail[found + 20 : found + 22], "little") == len(tail):
+                return source.size - length + found
+            found = tail.rfind(b"PK\5\6", 0, found)
+    raise ArchiveError(f"{source.name}: truncated, or not a zip archive: it has no central directory")
+
+
+def _zip64_end(source: Source, position: int) -> tuple[int, int, int, int, int, int]:
+    """Return disk, first disk, entries here, entries, size and start out of the ZIP64 record."""
+    if position < _LOCATOR64.size + _END64.size:
+        raise ArchiveError(f"{source.name}: its ZIP64 record is missing")
+    signature, _disk, offset, _disks = _LOCATOR64.unpack(source.read(position - _LOCATOR64.size, position))
+    if signature != b"PK\6\7" or offset + _END64.size > position:
+        raise ArchiveError(f"{source.name}: its ZIP64 record is missing")
+    signature, _length, _made, _needed, *fields = _END64.unpack(source.read(offset, offset + _END64.size))
+    if signature != b"PK\6\6":
+        raise ArchiveError(f"{source.name}: its ZIP64 record is missing")
+    disk, first_disk, here, count, size, start = fields
+    return disk, first_disk, here, count, size, start
+
+
+def _members(source: Source, infos: list[zipfile.ZipInfo], directory: int) -> Iterator[Member]:
+    """Yield the members in the directory's order; raise `ArchiveError` when two of them share bytes."""
+    seen = Counter(info.filename for info in infos)
+    ends: dict[int, int] = {}
+    end = directory
+    for info in sorted(infos, key=lambda info: info.header_offset, reverse=True):
+        if info.header_offset + LOCAL_HEADER.size + info.compress_size > end or info.header_offset < 0:
+            raise ArchiveError(f"{source.name}: its members overlap at {shown_name(info.filename)}")
+        ends[info.header_offset] = end
+        end = info.header_offset
+    for info in infos:
+        yield Member(
+            name=info.filename,
+            offset=info.header_offset,
+            end=ends[info.header_offset],
+            compressed=info.compress_size,
+            size=info.file_size,
+            crc=info.CRC,
+            method=info.compress_type,
+            flags=info.flag_bits,
+            problem=_problem(info, seen[info.filename]),
+        )
+
+
+def _problem(info: zipfile.ZipInfo, times: int) -> str | None:
+    """Return why a member is not read, if it is not."""
+    name = info.orig_filename
+    parts = name.split("/")
+    if "\0" in name or "\\" in name or name.startswith("/") or ".." in parts or _DRIVE.match(name):
+        return "its name leads out of the archive"
+    if not info.flag_bits & _UTF8 and not name.isascii():
+        return "its name is not UTF-8"
+    if not name.isprintable():
+        return "its name holds control characters"
+    if times > 1:
+        return f"{times} members have this name"
+    if info.flag_bits & _ENCRYPTED:
+        return "it is encrypted"
+    if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+        return f"its compression method ({info.compress_type}) is none that wheels use"
+    return None
+
+
+def _suspicious(members: tuple[Member, ...], limits: Limits) -> Iterator[str]:
+    """Yield one sentence for each kind of thing that is wrong with members, with the first of them."""
+    kinds: dict[str, list[str]] = {}
+    for member in members:
+        if member.problem is not None:
+            kinds.setdefault(member.problem, []).append(member.name)
+        if len(member.name) > limits.name:
+            kinds.setdefault(f"its name is longer than {limits.name} characters", []).append(member.name)
+        if member.size > limits.ratio * member.compressed + 1024:
+            kinds.setdefault(f"it inflates to more than {limits.ratio} times its size", []).append(member.name)
+    for problem, names in kinds.items():
+        more = f" (and {len(names) - 1} more)" if len(names) > 1 else ""
+        yield f"{shown_name(names[0])}{more}: {problem}"
+
+
+def shown_name(name: str) -> str:
+    """Return a stranger's member name, cut and escaped, for messages."""
+    escaped = name.encode("unicode_escape").decode("ascii")
+    return escaped if len(escaped) <= SHOWN else f"{escaped[:SHOWN]}…"
+
+
+class _Window(io.RawIOBase):
+    """A source as the seekable file that `zipfile` wants."""
+
+    def __init__(self, source: Source) -> None:
+        self._source = source
+        self._position = 0
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def tell(self) -> int:
+        return self._position
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET, /) -> int:
+        base = {io.SEEK_SET: 0, io.SEEK_CUR: self._position, io.SEEK_END: self._source.size}[whence]
+        if base + offset < 0:
+            raise ValueError("a position before the file")
+        self._position = base + offset
+        return self._position
+
+    def read(self, size: int = -1, /) -> bytes:
+        stop = self._source.size if size < 0 else min(self._source.size, self._position + size)
+        data = self._source.read(min(self._position, stop), stop)
+        self._position += len(data)
+        return data

@@ -1,0 +1,75 @@
+"""Which members of a wheel are extension modules, by their names: dotted name, and the ABI that the suffix names."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Final
+
+from ftaudit.wheel.directory import Member
+
+SUFFIX: Final = re.compile(
+    r"\.(?:"
+    r"(?P<soabi>cpython-(?P<version>\d+)(?P<flags>[a-z]*)(?:-[\w-]+)?)\.so"
+    r"|(?P<pyd>cp(?P<pyd_version>\d+)(?P<pyd_flags>[a-z]*)-\w+)\.pyd"
+    r"|(?P<stable>abi3t?)\.(?:so|pyd)"
+    r"|(?P<plain>so|pyd)"
+    r")$"
+)
+"""The suffixes of `importlib.machinery.EXTENSION_SUFFIXES` on every platform, and those of PEP 803."""
+_SCHEMES: Final = re.compile(r"[^/]+\.data/(?:platlib|purelib)/")
+_OTHER_DATA: Final = re.compile(r"[^/]+\.data/")
+_VENDORED: Final = re.compile(r"(?:^|/)(?:[^/]+\.libs|\.dylibs)/")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ModuleMember:
+    """A member with the name of an extension module; only its bytes say whether it is one."""
+
+    name: str
+    """Dotted import name."""
+    path: str
+    """Where it is installed, below site-packages."""
+    member: Member
+    abi: str | None = None
+    """`cp314t`, `cp314`, `abi3` or `abi3t` as the suffix says; `None` for a suffix without an ABI."""
+
+
+def module_members(members: Iterable[Member]) -> tuple[ModuleMember, ...]:
+    """Return the members that an import could load as extension modules, in the archive's order.
+
+    Libraries that auditwheel and delocate put beside a package (`NAME.libs/`, `.dylibs/`) are none; neither is
+    `libX.so` beside `libX.so.1`, the linker's name of a plain shared library.
+    """
+    every = tuple(members)
+    versioned = {match[1] for member in every if (match := _VERSIONED.match(member.name))}
+    found = (module_member(member) for member in every if member.name not in versioned)
+    return tuple(module for module in found if module is not None)
+
+
+_VERSIONED: Final = re.compile(r"(.+\.so)\.\d[\d.]*$")
+
+
+def module_member(member: Member) -> ModuleMember | None:
+    """Return what a member's name says of it as an extension module, or `None` when it is not named as one."""
+    path, schemes = _SCHEMES.subn("", member.name, count=1)
+    if (not schemes and _OTHER_DATA.match(path)) or _VENDORED.search(path):
+        return None
+    folder, _, base = path.rpartition("/")
+    match = SUFFIX.search(base)
+    if match is None or match.start() == 0:
+        return None
+    stem = base[: match.start()]
+    package = folder.replace("/", ".")
+    name = package if stem == "__init__" and package else ".".join(part for part in (package, stem) if part)
+    return ModuleMember(name=name, path=path, member=member, abi=_abi(match))
+
+
+def _abi(match: re.Match[str]) -> str | None:
+    """Return the ABI tag that a suffix names (PEP 3149; `PC/pyconfig.h.in` and `configure.ac` for the `t`)."""
+    if match["soabi"]:
+        return f"cp{match['version']}{match['flags']}"
+    if match["pyd"]:
+        return f"cp{match['pyd_version']}{match['pyd_flags']}"
+    return match["stable"]

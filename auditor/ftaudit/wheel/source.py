@@ -1,0 +1,269 @@
+"""Where a wheel's bytes come from: a local file, or a server that is asked for ranges of them."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import re
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, BinaryIO, Final, Protocol
+from urllib.parse import urlsplit, urlunsplit
+
+from ftaudit.errors import ArchiveError
+from ftaudit.wheel.limits import Limits
+
+if TYPE_CHECKING:
+    import requests
+
+CHUNK: Final = 1 << 18
+SLOWEST: Final = 8 << 10
+"""Bytes a second below which a server is taken to have stopped."""
+_CONTENT_RANGE: Final = re.compile(r"bytes (\d+)-(\d+)/(\d+)")
+
+
+class Source(Protocol):
+    """Bytes of one file. Not for several threads at a time."""
+
+    name: str
+    """What messages call it; never with credentials."""
+    size: int
+    fetched: int
+    """Bytes that came over the network so far."""
+    whole: Path | None
+    """The file on disk, where it is or has become one."""
+
+    def read(self, start: int, stop: int) -> bytes:
+        """Return exactly the bytes from `start` to `stop`; raise `ArchiveError` when they cannot be had."""
+        ...
+
+    def close(self) -> None:
+        """Give back what is open."""
+        ...
+
+
+class LocalSource:
+    """A file on this machine."""
+
+    def __init__(self, path: Path, *, name: str | None = None) -> None:
+        self.name = name or path.name
+        self.whole: Path | None = path
+        self.fetched = 0
+        try:
+            self._file: BinaryIO = path.open("rb")
+        except OSError as error:
+            raise ArchiveError(f"{self.name}: {error.strerror or error}") from error
+        try:
+            self.size = os.fstat(self._file.fileno()).st_size
+        except OSError as error:
+            self._file.close()
+            raise ArchiveError(f"{self.name}: {error.strerror or error}") from error
+
+    def read(self, start: int, stop: int) -> bytes:
+        """Return the bytes from `start` to `stop`."""
+        try:
+            self._file.seek(start)
+            data = self._file.read(stop - start)
+        except OSError as error:
+            raise ArchiveError(f"{self.name}: {error.strerror or error}") from error
+        if len(data) != stop - start:
+            raise ArchiveError(f"{self.name}: truncated at byte {start + len(data)}")
+        return data
+
+    def close(self) -> None:
+        """Close the file."""
+        self._file.close()
+
+
+class RemoteSource:
+    """A file behind an URL: ranges where the server knows them, else the whole of it in the cache folder.
+
+    The first request asks for the tail (RFC 9110, section 14: a suffix range), which says the size and mostly
+    holds a zip's whole directory. A server that answers 200 is sending the whole file: that answer is kept.
+    """
+
+    def __init__(
+        self, url: str, *, session: requests.Session, cache_dir: Path, limits: Limits, tail: int, sha256: str | None
+    ) -> None:
+        self.name = shown(url)
+        self.size = 0
+        self.fetched = 0
+        self.whole: Path | None = None
+        self._url = url
+        self._session = session
+        self._folder = cache_dir
+        self._limits = limits
+        self._sha256 = sha256
+        self._local: LocalSource | None = None
+        self._tail_start = 0
+        self._tail = b""
+        self._open(tail)
+
+    def read(self, start: int, stop: int) -> bytes:
+        """Return the bytes from `start` to `stop`, with one request unless the tail holds them."""
+        if not 0 <= start <= stop <= self.size:
+            raise ArchiveError(f"{self.name}: truncated: byte {stop} is asked for and it has {self.size}")
+        if self._local is not None:
+            return self._local.read(start, stop)
+        if start >= self._tail_start:
+            return self._tail[start - self._tail_start : stop - self._tail_start]
+        if stop > self._tail_start:
+            return self.read(start, self._tail_start) + self.read(self._tail_start, stop)
+        with self._get(f"bytes={start}-{stop - 1}") as answer:
+            if answer.status_code == 206 and self._range_of(answer) == (start, stop, self.size):
+                return self._body(answer, stop - start)
+            if answer.status_code == 206:
+                raise ArchiveError(f"{self.name}: the server sent another range than was asked for")
+            self._take_whole(answer)
+        return self.read(start, stop)
+
+    def close(self) -> None:
+        """Close the cached file, if there is one; what it holds stays for the next run."""
+        if self._local is not None:
+            self._local.close()
+
+    def _open(self, tail: int) -> None:
+        kept = self._kept()
+        if kept is not None:
+            self._use(kept)
+            return
+        with self._get(f"bytes=-{tail}") as answer:
+            found = self._range_of(answer) if answer.status_code == 206 else None
+            if found is not None and found[1] == found[2]:
+                self._tail_start, stop, self.size = found
+                if stop - self._tail_start > tail:
+                    raise ArchiveError(f"{self.name}: the server sent another range than was asked for")
+                self._tail = self._body(answer, stop - self._tail_start)
+                return
+            self._take_whole(answer)
+
+    def _get(self, wanted: str | None) -> requests.Response:
+        headers = {"Accept-Encoding": "identity"} | ({"Range": wanted} if wanted else {})
+        try:
+            return self._session.get(self._url, headers=headers, stream=True, timeout=self._limits.timeout)
+        except _failures() as error:
+            raise ArchiveError(f"{self.name}: cannot be fetched: {type(error).__name__}") from error
+
+    def _range_of(self, answer: requests.Response) -> tuple[int, int, int] | None:
+        """Return start, stop and size out of `Content-Range`, or `None` where they make no sense."""
+        if answer.headers.get("Content-Encoding", "identity") != "identity":
+            return None
+        match = _CONTENT_RANGE.fullmatch(answer.headers.get("Content-Range", "").strip())
+        if match is None:
+            return None
+        start, last, size = (int(group) for group in match.groups())
+        return (start, last + 1, size) if start <= last < size else None
+
+    def _chunks(self, answer: requests.Response) -> Iterator[bytes]:
+        started, length = time.monotonic(), 0
+        try:
+            for chunk in answer.iter_content(CHUNK):
+                self.fetched += len(chunk)
+                length += len(chunk)
+                if time.monotonic() - started > self._limits.timeout + length / SLOWEST:
+                    raise ArchiveError(f"{self.name}: the server sends too slowly")
+                yield chunk
+        except _failures() as error:
+            raise ArchiveError(f"{self.name}: the connection broke off: {type(error).__name__}") from error
+
+    def _body(self, answer: requests.Response, length: int) -> bytes:
+        """Return a body of exactly `length` bytes; a longer one is cut off, unread."""
+        data = bytearray()
+        for chunk in self._chunks(answer):
+            data += chunk
+            if len(data) > length:
+                break
+        if len(data) != length:
+            raise ArchiveError(f"{self.name}: the server sent {len(data)} bytes where it announced {length}")
+        return bytes(data)
+
+    def _kept(self) -> Path | None:
+        """Return the whole file as an earlier run left it in the cache, if it still has its hash."""
+        path = self._folder / f"{self._sha256}.whl"
+        return path if self._sha256 and path.is_file() and file_digest(path) == self._sha256 else None
+
+    def _take_whole(self, answer: requests.Response) -> None:
+        """Fetch the whole file, by this answer where it is that, else by another request."""
+        if answer.status_code == 200:
+            self._use(self._download(answer))
+            return
+        if answer.status_code not in (206, 416):
+            raise ArchiveError(f"{self.name}: the server answered {answer.status_code} {answer.reason or ''}".rstrip())
+        with self._get(None) as plain:
+            if plain.status_code != 200:
+                raise ArchiveError(
+                    f"{self.name}: the server answered {plain.status_code} {plain.reason or ''}".rstrip()
+                )
+            self._use(self._download(plain))
+
+    def _download(self, answer: requests.Response) -> Path:
+        """Write the answer into the cache folder, under its hash, and return where; nothing half-written stays."""
+        digest = hashlib.sha256()
+        length = 0
+        try:
+            self._folder.mkdir(parents=True, exist_ok=True)
+            descriptor, name = tempfile.mkstemp(dir=self._folder, suffix=".part")
+        except OSError as error:
+            raise ArchiveError(f"{self.name}: cannot be kept in {self._folder}: {error.strerror}") from error
+        part = Path(name)
+        try:
+            with os.fdopen(descriptor, "wb") as file:
+                for chunk in self._chunks(answer):
+                    length += len(chunk)
+                    if length > self._limits.download:
+                        raise ArchiveError(f"{self.name}: larger than {self._limits.download} bytes")
+                    digest.update(chunk)
+                    file.write(chunk)
+            announced = answer.headers.get("Content-Length", "")
+            if announced.isdecimal() and int(announced) != length and "Content-Encoding" not in answer.headers:
+                raise ArchiveError(f"{self.name}: truncated: {length} of {announced} bytes came")
+            check_digest(self.name, digest.hexdigest(), self._sha256)
+            path = self._folder / f"{digest.hexdigest()}.whl"
+            part.replace(path)
+        except OSError as error:
+            raise ArchiveError(f"{self.name}: cannot be kept in {self._folder}: {error.strerror}") from error
+        finally:
+            with contextlib.suppress(OSError):
+                part.unlink(missing_ok=True)
+        return path
+
+    def _use(self, path: Path) -> None:
+        self._local = LocalSource(path, name=self.name)
+        self.whole = path
+        self.size = self._local.size
+        self._tail = b""
+
+
+def _failures() -> tuple[type[Exception], ...]:
+    """Return what `requests` raises, with what slips through it for malformed URLs and answers."""
+    import requests
+    import urllib3
+
+    return requests.RequestException, urllib3.exceptions.HTTPError, ValueError
+
+
+def check_digest(name: str, found: str, wanted: str | None) -> None:
+    """Raise `ArchiveError` unless the SHA-256 digest is the wanted one, where one is wanted."""
+    if wanted is not None and found != wanted.lower():
+        raise ArchiveError(f"{name}: its SHA-256 is {found}, and {wanted.lower()} was expected")
+
+
+def file_digest(path: Path) -> str:
+    """Return the SHA-256 digest of a file, in lower-case hexadecimal; raise `ArchiveError` if it cannot be read."""
+    digest = hashlib.sha256()
+    try:
+        with path.open("rb") as file:
+            while chunk := file.read(CHUNK):
+                digest.update(chunk)
+    except OSError as error:
+        raise ArchiveError(f"{path.name}: {error.strerror or error}") from error
+    return digest.hexdigest()
+
+
+def shown(url: str) -> str:
+    """Return the file name that an URL ends in, for messages: no credentials, no query."""
+    parts = urlsplit(url)
+    return parts.path.rpartition("/")[2] or urlunsplit(("", parts.hostname or "", parts.path, "", ""))
