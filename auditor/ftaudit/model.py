@@ -250,6 +250,24 @@ class BinaryFacts:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Interpreter:
+    """A free-threaded CPython that was started once and said what it is."""
+
+    path: str
+    """The executable, absolute."""
+    version: str
+    """`3.14.7`."""
+    build: str
+    """`sys.version` on one line: `3.14.7 free-threading build (main, …) [GCC 12.2.0]`."""
+    source: str = ""
+    """Why this one was taken, in one phrase."""
+    attempts: tuple[str, ...] = ()
+    """What was tried before it, one sentence each."""
+    missing: tuple[str, ...] = ()
+    """Optional standard-library modules that it was built without (`ssl`, `ctypes`, …)."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class RuntimeFacts:
     """What `python3.14t` did with the wheel's modules."""
 

@@ -1,0 +1,131 @@
+"""The machine's Debian package archive: its address, files out of its pool, and packages unpacked without root."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import shutil
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Final
+
+from ftaudit.errors import InterpreterError
+from ftaudit.tools import run_tool
+
+APT_SECONDS: Final = 120.0
+DOWNLOAD_SECONDS: Final = 300.0
+_HELPER: Final = Path("/usr/lib/apt/apt-helper")
+_SOURCES: Final = Path("/etc/apt")
+
+
+def archive_addresses() -> tuple[str, ...]:
+    """Return the addresses of the archives that this machine's apt is configured with, in its order, each once.
+
+    apt names them itself once it has lists; on a machine whose lists were cleared they are read out of
+    `/etc/apt/sources.list` and `/etc/apt/sources.list.d/` (`sources.list(5)`: one-line and deb822 forms).
+    """
+    ran = run_tool(["apt-get", "indextargets", "--format", "$(REPO_URI)"], timeout=APT_SECONDS)
+    named = ran.output.split() if ran.ok else []
+    files = [_SOURCES / "sources.list", *sorted((_SOURCES / "sources.list.d").glob("*"))]
+    for path in files:
+        if path.suffix not in (".list", ".sources") or not path.is_file():
+            continue
+        text = path.read_text(encoding="utf-8", errors="replace")
+        if path.suffix == ".list":
+            named += re.findall(r"^\s*deb(?:-src)?\s+(?:\[[^\]]*\]\s*)?(\S+)", text, re.MULTILINE)
+        else:
+            for uris in re.findall(r"^URIs:(.*(?:\n[ \t].*)*)", text, re.MULTILINE | re.IGNORECASE):
+                named += uris.split()
+    return tuple(dict.fromkeys(address.rstrip("/") + "/" for address in named if "://" in address))
+
+
+def download(address: str, destination: Path, sha256: str) -> bool:
+    """Fetch a file with apt's own proxy and credentials, and tell whether it arrived and has that SHA-256."""
+    # apt-helper is not on PATH but part of apt; it reads apt.conf, auth.conf and apt's proxies.
+    ran = run_tool([_HELPER, "download-file", address, destination, f"SHA256:{sha256}"], timeout=DOWNLOAD_SECONDS)
+    if not (ran.ok and destination.is_file()):
+        destination.unlink(missing_ok=True)
+        return False
+    digest = hashlib.sha256()
+    with destination.open("rb") as file:
+        while chunk := file.read(1 << 20):
+            digest.update(chunk)
+    return digest.hexdigest() == sha256
+
+
+def unpack_packages(names: Sequence[str], sysroot: Path, work: Path) -> None:
+    """Unpack development packages, with the libraries they need, into the folder `sysroot`.
+
+    Nothing of the system is changed: where apt has no lists, they are fetched into `work`, which any user may do.
+    Raise `InterpreterError` naming what cannot be had.
+    """
+    private = work / "apt"
+    options: list[str] = []
+    packages = _with_libraries(names, options)
+    if packages is None or not _download_packages(packages, options, work):
+        for folder in ("lists/partial", "cache/archives/partial"):
+            (private / folder).mkdir(parents=True, exist_ok=True)
+        options = [
+            *("-o", f"Dir::State::lists={private / 'lists'}", "-o", f"Dir::Cache={private / 'cache'}"),
+            *("-o", "APT::Sandbox::User=", "-o", "Debug::NoLocking=1"),
+        ]
+        updated = run_tool(["apt-get", *options, "update"], timeout=APT_SECONDS)
+        packages = _with_libraries(names, options)
+        if packages is None or not _download_packages(packages, options, work):
+            raise InterpreterError(
+                f"the package archive does not give {', '.join(names)}: {updated.errors or 'apt-get download failed'}",
+                hint=f"as root: apt-get install {' '.join(names)}",
+            )
+    sysroot.mkdir(parents=True, exist_ok=True)
+    for deb in sorted(work.glob("*.deb")):
+        unpacked = run_tool(["dpkg", "-x", deb, sysroot], timeout=APT_SECONDS)
+        if not unpacked.ok:
+            raise InterpreterError(f"{deb.name} cannot be unpacked: {unpacked.errors}")
+    _relink(sysroot)
+
+
+def library_folders(sysroot: Path) -> tuple[Path, ...]:
+    """Return the folders below `sysroot` that hold shared libraries."""
+    found = {path.parent for path in sysroot.glob("**/*.so*")}
+    return tuple(sorted(found, key=lambda folder: (len(folder.parts), str(folder))))
+
+
+def include_folders(sysroot: Path) -> tuple[Path, ...]:
+    """Return `usr/include` and its per-architecture companion below `sysroot`."""
+    include = sysroot / "usr" / "include"
+    return (include, *sorted(path for path in include.glob("*-linux-gnu*") if path.is_dir()))
+
+
+def _with_libraries(names: Iterable[str], options: Sequence[str]) -> list[str] | None:
+    """Return the packages and the libraries that they depend on directly, or `None` where apt knows none of it."""
+    ran = run_tool(
+        ["apt-cache", *options, "depends", "--important", *names],
+        timeout=APT_SECONDS,
+        env=os.environ | {"LC_ALL": "C"},
+    )
+    if not ran.ok:
+        return None
+    depends = re.findall(r"^\s*\|?Depends: ([a-z0-9][a-z0-9+.-]*)", ran.output, re.MULTILINE)
+    # The C library is what gcc itself needs, so it is there.
+    libraries = [name for name in depends if name.startswith(("lib", "zlib")) and not name.startswith("libc6")]
+    return list(dict.fromkeys([*names, *libraries]))
+
+
+def _download_packages(packages: Sequence[str], options: Sequence[str], work: Path) -> bool:
+    return run_tool(["apt-get", *options, "download", *packages], timeout=DOWNLOAD_SECONDS, cwd=work).ok
+
+
+def _relink(sysroot: Path) -> None:
+    """Turn absolute links (`libz.so -> /lib/…/libz.so.1`) into links within the sysroot, where the goal is there."""
+    for link in [path for path in sysroot.glob("**/*.so*") if path.is_symlink()]:
+        goal = Path(os.readlink(link))
+        if goal.is_absolute() and (inside := sysroot / goal.relative_to("/")).exists():
+            link.unlink()
+            link.symlink_to(inside)
+
+
+def missing_tools() -> tuple[str, ...]:
+    """Return which of the programs are missing that fetching from the archive needs."""
+    needed = ("apt-get", "apt-cache", "dpkg")
+    return tuple(name for name in needed if shutil.which(name) is None) + (() if _HELPER.exists() else (str(_HELPER),))

@@ -1,0 +1,63 @@
+"""Start an executable once and hear from it whether it is the free-threaded CPython that the target asks for."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import Final
+
+from ftaudit.errors import InterpreterError
+from ftaudit.model import Interpreter
+from ftaudit.target import Target
+from ftaudit.tools import run_tool
+
+PROBE_SECONDS: Final = 20.0
+"""A pyenv shim or a broken executable must not hold us up; a cold start on a slow disk may take a few seconds."""
+
+OPTIONAL_MODULES: Final = ("ssl", "ctypes", "zlib", "bz2", "lzma", "sqlite3")
+"""Standard-library modules that need headers at build time and that audited packages import."""
+
+_PROBE: Final = f"""
+import json, platform, sys, sysconfig
+missing = []
+for name in {OPTIONAL_MODULES!r}:
+    try:
+        __import__(name)
+    except ImportError:
+        missing.append(name)
+print(json.dumps({{
+    "version": ".".join(map(str, sys.version_info[:3])),
+    "build": " ".join(sys.version.split()),
+    "implementation": sys.implementation.name,
+    "free_threaded": bool(sysconfig.get_config_var("Py_GIL_DISABLED")),
+    "executable": sys.executable,
+    "missing": missing,
+}}))
+"""
+
+
+def probe_interpreter(executable: Path, target: Target, *, source: str = "") -> Interpreter:
+    """Start the executable and return what it is; `source` says why it is looked at.
+
+    Raise `InterpreterError` where it does not start, is not CPython, is an ordinary (GIL) build or is another
+    version than the target. The build says of itself which it is: `Py_GIL_DISABLED` in `sysconfig` (PEP 703).
+    """
+    # `-I` leaves the caller's PYTHON* variables and user site-packages out of the answer.
+    ran = run_tool([executable, "-I", "-c", _PROBE], timeout=PROBE_SECONDS, cwd=Path(os.path.abspath(os.sep)))
+    if not ran.ok:
+        why = ran.errors.splitlines()[-1:] or [f"it ended with {ran.code}"]
+        raise InterpreterError(f"{executable} does not run: {why[0]}")
+    try:
+        said = json.loads(ran.output)
+        version, build = str(said["version"]), str(said["build"])
+        implementation, free_threaded = said["implementation"], said["free_threaded"]
+        path, missing = str(said["executable"]), tuple(map(str, said["missing"]))
+    except (ValueError, KeyError, TypeError) as error:
+        raise InterpreterError(f"{executable} does not answer as a Python interpreter does") from error
+    wanted = ".".join(map(str, target.version))
+    if implementation != "cpython" or version.rsplit(".", 1)[0] != wanted:
+        raise InterpreterError(f"{executable} is {implementation} {version}, not CPython {wanted}")
+    if not free_threaded:
+        raise InterpreterError(f"{executable} is an ordinary (GIL) build of CPython {version}")
+    return Interpreter(path=path or str(executable), version=version, build=build, source=source, missing=missing)

@@ -1,0 +1,110 @@
+"""The programs that ftaudit starts: where uv is, and running a tool within a time limit without leaving children."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from ftaudit.errors import ResolutionError
+
+TAIL = 2000
+"""How many characters of a tool's last words are worth keeping."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Completed:
+    """How a tool ended."""
+
+    code: int | None
+    """Its exit code, negative for a signal; `None` when it could not start or ran out of time."""
+    output: str
+    """Its standard output."""
+    errors: str
+    """The end of its standard error, or why it has none."""
+
+    @property
+    def ok(self) -> bool:
+        """Whether it ended with 0."""
+        return self.code == 0
+
+
+def find_uv() -> Path:
+    """Return the uv executable: the one installed beside ftaudit, else the one on PATH.
+
+    Raise `ResolutionError` where there is none.
+    """
+    try:
+        from uv import find_uv_bin
+
+        return Path(find_uv_bin())
+    except (ImportError, FileNotFoundError):
+        found = shutil.which("uv")
+    if found is None:
+        raise ResolutionError("uv cannot be found", hint="install it: pip install uv")
+    return Path(found)
+
+
+def run_tool(
+    command: Sequence[str | Path],
+    *,
+    timeout: float,
+    env: Mapping[str, str] | None = None,
+    cwd: Path | None = None,
+    log: Path | None = None,
+) -> Completed:
+    """Run a tool and return how it ended; with `log`, both of its streams go to the end of that file.
+
+    It runs in a process group of its own, which is killed after `timeout` seconds or when we are interrupted.
+    """
+    try:
+        with _sink(log) as sink:
+            process = subprocess.Popen(
+                [str(part) for part in command],
+                stdin=subprocess.DEVNULL,
+                stdout=sink,
+                stderr=subprocess.PIPE if log is None else subprocess.STDOUT,
+                env=None if env is None else dict(env),
+                cwd=cwd,
+                start_new_session=True,
+                encoding="utf-8",
+                errors="replace",
+            )
+    except OSError as error:
+        return Completed(code=None, output="", errors=str(error))
+    try:
+        output, errors = process.communicate(timeout=timeout)
+    except subprocess.TimeoutExpired:
+        _kill(process)
+        return Completed(code=None, output="", errors=f"no answer within {timeout:g} s")
+    except BaseException:
+        _kill(process)
+        raise
+    return Completed(code=process.returncode, output=output or "", errors=(errors or "").strip()[-TAIL:])
+
+
+class _sink:  # noqa: N801 - reads as a function at its one use
+    def __init__(self, log: Path | None) -> None:
+        self._file = None if log is None else log.open("ab")
+
+    def __enter__(self) -> int:
+        return subprocess.PIPE if self._file is None else self._file.fileno()
+
+    def __exit__(self, *_: object) -> None:
+        if self._file is not None:
+            self._file.close()
+
+
+def _kill(process: subprocess.Popen[str]) -> None:
+    try:
+        if os.name == "posix":
+            os.killpg(process.pid, signal.SIGKILL)
+        else:
+            process.kill()
+    except ProcessLookupError:
+        pass
+    process.communicate()
