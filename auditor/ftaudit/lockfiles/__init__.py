@@ -1,0 +1,19 @@
+"""Reads requirements and lock files, and arrives at the packages to judge: `find_input`, `read`, `pins`."""
+
+from __future__ import annotations
+
+from ftaudit.lockfiles.entry import find_input, pins, read
+from ftaudit.lockfiles.requirements import IndexOptions, InputFormat, Requirements
+from ftaudit.lockfiles.selection import MetadataFinder, ResolveOptions, Selection
+
+__all__ = [
+    "IndexOptions",
+    "InputFormat",
+    "MetadataFinder",
+    "Requirements",
+    "ResolveOptions",
+    "Selection",
+    "find_input",
+    "pins",
+    "read",
+]

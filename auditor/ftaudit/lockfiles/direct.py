@@ -1,0 +1,77 @@
+"""Direct requirements: what a URL, a file or a folder names instead of an index."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Final
+from urllib.parse import parse_qs, urlsplit
+from urllib.request import url2pathname
+
+from packaging.utils import (
+    InvalidSdistFilename,
+    InvalidWheelFilename,
+    NormalizedName,
+    parse_sdist_filename,
+    parse_wheel_filename,
+)
+from packaging.version import Version
+
+from ftaudit.lockfiles.files import file_name
+from ftaudit.lockfiles.requirements import Reference, ReferenceKind
+from ftaudit.model import DistributionFile
+
+VCS_SCHEMES: Final = ("git+", "hg+", "svn+", "bzr+", "git:", "ssh:")
+ARCHIVES: Final = (".whl", ".zip", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz", ".tar")
+
+
+def parse_reference(target: str, folder: Path) -> Reference:
+    """Return what a URL or path points at; relative paths count from `folder`.
+
+    Nothing is fetched. A `file:` URL or path of an archive is a file, any other local one a tree.
+    """
+    bare = target.partition("#")[0]
+    if bare.lower().startswith(VCS_SCHEMES):
+        return Reference(kind=ReferenceKind.VCS, url=bare)
+    scheme = urlsplit(bare).scheme.lower()
+    if scheme in ("http", "https"):
+        kind = ReferenceKind.VCS if urlsplit(bare).path.endswith(".git") else ReferenceKind.FILE
+        return Reference(kind=kind, url=bare)
+    path = local_path(bare, folder)
+    if bare.lower().endswith(ARCHIVES):
+        return Reference(kind=ReferenceKind.FILE, url=path.as_uri())
+    return Reference(kind=ReferenceKind.TREE, url=str(path))
+
+
+def local_path(target: str, folder: Path) -> Path:
+    """Return the absolute path that a `file:` URL or a path relative to `folder` means."""
+    if target.lower().startswith("file:"):
+        target = target[5:]
+        if target.startswith("//"):
+            target = "/" + target[2:].partition("/")[2]
+        target = url2pathname(target)
+    return Path(folder, target).absolute().resolve()
+
+
+def fragment_hashes(target: str) -> frozenset[str]:
+    """Return the `algorithm:digest`s of a URL's fragment (`#sha256=…`)."""
+    pairs = parse_qs(target.partition("#")[2])
+    known = ("sha256", "sha384", "sha512", "blake2b")
+    return frozenset(f"{name}:{values[0].lower()}" for name, values in pairs.items() if name in known)
+
+
+def parse_file(url: str) -> tuple[NormalizedName, Version] | None:
+    """Return name and version that a wheel's or sdist's file name gives, or `None` when it gives none."""
+    name = file_name(url)
+    try:
+        if name.endswith(".whl"):
+            project, version, _, _ = parse_wheel_filename(name)
+            return project, version
+        return parse_sdist_filename(name)
+    except (InvalidWheelFilename, InvalidSdistFilename):
+        return None
+
+
+def distribution_file(url: str, hashes: frozenset[str]) -> DistributionFile:
+    """Return the one file that a direct requirement allows."""
+    pairs = tuple(tuple(item.split(":", 1)) for item in sorted(hashes))
+    return DistributionFile(filename=file_name(url), url=url, hashes=tuple((p[0], p[1]) for p in pairs))

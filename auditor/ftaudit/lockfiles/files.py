@@ -1,0 +1,165 @@
+"""Reads an input file's bytes and TOML safely, and finds on which line an entry stands."""
+
+from __future__ import annotations
+
+import re
+import stat
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Final
+from urllib.parse import unquote, urlsplit, urlunsplit
+
+from ftaudit.errors import InputError
+
+MAX_BYTES: Final = 32 * 1024 * 1024
+"""No input is longer: the largest lock files seen, of some thousand packages, have 5 MB."""
+
+
+def read_bytes(path: Path) -> bytes:
+    """Return what the file holds; raise `InputError` when it is missing, no plain file, unreadable or too long."""
+    try:
+        status = path.stat()
+        if not stat.S_ISREG(status.st_mode):
+            what = "a folder" if stat.S_ISDIR(status.st_mode) else "no plain file"
+            raise InputError(f"{path} is {what}", hint="name a requirements or lock file")
+        if status.st_size > MAX_BYTES:
+            raise InputError(f"{path} has {status.st_size:,} bytes; ftaudit reads at most {MAX_BYTES:,}")
+        with path.open("rb") as stream:
+            data = stream.read(MAX_BYTES + 1)
+    except FileNotFoundError as error:
+        raise InputError(f"{path} does not exist") from error
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) else str(error)
+        raise InputError(f"{path} cannot be read: {reason}") from error
+    if len(data) > MAX_BYTES:
+        raise InputError(f"{path} grew past {MAX_BYTES:,} bytes while it was read")
+    return data
+
+
+def read_toml(path: Path) -> tuple[dict[str, Any], str]:
+    """Return the file's TOML document and its text; raise `InputError` naming the line that is wrong."""
+    if sys.version_info >= (3, 11):
+        import tomllib
+    else:
+        import tomli as tomllib
+
+    try:
+        text = read_bytes(path).decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise InputError(f"{path} is not UTF-8, as TOML must be: byte {error.start}") from error
+    try:
+        return tomllib.loads(text), text
+    except tomllib.TOMLDecodeError as error:
+        raise InputError(f"{path} is not valid TOML: {error}") from error
+    except (RecursionError, ValueError, OverflowError) as error:
+        raise InputError(
+            f"{path} is not TOML that can be read: it is nested too deeply or holds a number or date "
+            f"that does not exist"
+        ) from error
+
+
+def header_lines(text: str, header: str, count: int) -> Sequence[int | None]:
+    """Return the line of each `[[header]]` of a TOML text, in order, or `None`s when they cannot be told for sure."""
+    pattern = re.compile(rf"^[ \t]*\[\[[ \t]*{re.escape(header)}[ \t]*\]\][ \t]*(?:#.*)?\r?$", re.MULTILINE)
+    lines: list[int | None] = []
+    line, seen = 1, 0
+    for match in pattern.finditer(text):
+        line += text.count("\n", seen, match.start())
+        seen = match.start()
+        lines.append(line)
+    return lines if len(lines) == count else [None] * count
+
+
+def string_line(text: str, value: str) -> int | None:
+    """Return the line on which a TOML text holds the string, or `None` when it holds it nowhere or twice."""
+    places = [at for quote in "\"'" for at in _occurrences(text, f"{quote}{value}{quote}")]
+    return text.count("\n", 0, places[0]) + 1 if len(places) == 1 else None
+
+
+def _occurrences(text: str, needle: str) -> Iterator[int]:
+    at = text.find(needle)
+    while at >= 0:
+        yield at
+        at = text.find(needle, at + 1)
+
+
+class Table:
+    """A TOML table that knows its place in the file, so that what is wrong in it can be named."""
+
+    __slots__ = ("_path", "_values", "place")
+
+    def __init__(self, path: Path, place: str, values: object) -> None:
+        if not isinstance(values, Mapping):
+            raise InputError(f"{path}: {place or 'the document'} is not a table")
+        self._path, self.place, self._values = path, place, values
+
+    def __contains__(self, key: str) -> bool:
+        return key in self._values
+
+    def keys(self) -> Sequence[str]:
+        """Return the table's keys, in the file's order."""
+        return list(self._values)
+
+    def raw(self, key: str) -> Any:
+        """Return the value as it is, or `None`."""
+        return self._values.get(key)
+
+    def text(self, key: str) -> str | None:
+        """Return the string, or `None` when there is none."""
+        value = self._values.get(key)
+        if value is None or isinstance(value, str):
+            return value
+        raise self.error(key, "is not a string")
+
+    def need(self, key: str) -> str:
+        """Return the string; raise `InputError` when it is missing."""
+        value = self.text(key)
+        if not value:
+            raise self.error(key, "is missing")
+        return value
+
+    def table(self, key: str) -> Table:
+        """Return the table of that key, empty when there is none."""
+        return Table(self._path, self._at(key), self._values.get(key, {}))
+
+    def tables(self, key: str) -> list[Table]:
+        """Return the tables of an array, empty when there is none."""
+        return [Table(self._path, f"{self._at(key)}[{i}]", item) for i, item in enumerate(self._list(key))]
+
+    def texts(self, key: str) -> list[str]:
+        """Return the strings of an array, empty when there is none."""
+        values = self._list(key)
+        for i, value in enumerate(values):
+            if not isinstance(value, str):
+                raise self.error(f"{key}[{i}]", "is not a string")
+        return values
+
+    def error(self, key: str, what: str) -> InputError:
+        """Return an `InputError` that names the place of a key."""
+        return InputError(f"{self._path}: {self._at(key)} {what}")
+
+    def _at(self, key: str) -> str:
+        return f"{self.place}.{key}" if self.place else key
+
+    def _list(self, key: str) -> list[Any]:
+        value = self._values.get(key, [])
+        if not isinstance(value, list):
+            raise self.error(key, "is not an array")
+        return value
+
+
+def file_name(url: str) -> str:
+    """Return the last part of a URL's or path's, decoded."""
+    name = url.partition("#")[0].partition("?")[0].replace("\\", "/").rstrip("/").rpartition("/")[2]
+    return unquote(name) if "%" in name else name
+
+
+def without_credentials(url: str) -> str:
+    """Return the URL as it may be shown: no user, no password, no query."""
+    try:
+        parts = urlsplit(url)
+        host = parts.netloc.rpartition("@")[2]
+    except ValueError:
+        return "(an URL that cannot be parsed)"
+    return urlunsplit((parts.scheme, host, parts.path, "", "")) if parts.scheme else url

@@ -1,0 +1,209 @@
+"""What a file lists for one target and platform: named roots, direct ones, local projects, merged and by marker."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections import deque
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from packaging.utils import NormalizedName, canonicalize_name
+
+from ftaudit.errors import FtauditError
+from ftaudit.lockfiles import pyproject
+from ftaudit.lockfiles.direct import distribution_file, parse_file
+from ftaudit.lockfiles.files import without_credentials
+from ftaudit.lockfiles.markers import Markers
+from ftaudit.lockfiles.requirements import ReferenceKind, Requirement, Requirements
+from ftaudit.model import Location, Pin
+from ftaudit.target import Platform, Target, marker_environment
+
+
+@dataclass(kw_only=True, slots=True)
+class Listed:
+    """The requirements that hold on the target and platform."""
+
+    named: dict[NormalizedName, Requirement] = field(default_factory=dict)
+    """Looked up by name; several of one name are one here."""
+    own: set[Location] = field(default_factory=set)
+    """Where the named ones of the input itself stand, as against those of local projects."""
+    constraints: list[Requirement] = field(default_factory=list)
+    overrides: list[Requirement] = field(default_factory=list)
+    wheels: list[str] = field(default_factory=list)
+    """`name @ url` of wheels, whose dependencies uv can read without a build."""
+    pins: list[Pin] = field(default_factory=list)
+    """Direct requirements."""
+    rows: list[Pin] = field(default_factory=list)
+    """Problems that belong to no package that is looked at."""
+    tree_edges: set[tuple[NormalizedName, NormalizedName]] = field(default_factory=set)
+    """Pairs of a requirement and the local project that it comes from."""
+    notes: list[str] = field(default_factory=list)
+    incomplete: list[str] = field(default_factory=list)
+
+
+def list_roots(requirements: Requirements, target: Target, platform: Platform, *, follow_trees: bool) -> Listed:
+    """Return the roots whose markers hold, and with `follow_trees` the static dependencies of local projects.
+
+    Raise `InputError` for a malformed marker.
+    """
+    listed = Listed()
+    markers = Markers(marker_environment(target, platform))
+    waiting: deque[tuple[Requirement, NormalizedName | None]] = deque((root, None) for root in requirements.roots)
+    seen: set[tuple[str, tuple[str, ...]]] = set()
+    while waiting:
+        root, tree = waiting.popleft()
+        if not markers.hold(root.marker, root.location):
+            continue
+        if root.reference is None:
+            _take_named(root, tree, listed)
+        elif root.reference.kind is not ReferenceKind.TREE:
+            _take_file(root, tree, listed)
+        else:
+            name = _take_tree(root, tree, listed)
+            key = (root.reference.url, root.extras)
+            if follow_trees and key not in seen:
+                seen.add(key)
+                waiting.extend((needed, name) for needed in _needs(root, name, listed))
+    for problem in requirements.problems:
+        listed.rows.append(_row(problem.name, problem.message, problem.location))
+    for kind, found in ((listed.constraints, requirements.constraints), (listed.overrides, requirements.overrides)):
+        for item in found:
+            if item.reference is not None:
+                listed.notes.append(f"{item.location}: a constraint by URL is not obeyed")
+            elif markers.hold(item.marker, item.location):
+                kind.append(item)
+    return listed
+
+
+def _take_named(root: Requirement, tree: NormalizedName | None, listed: Listed) -> None:
+    assert root.name is not None  # noqa: S101  # what has no reference was parsed from a name
+    if tree is None:
+        listed.own.add(root.location)
+    else:
+        listed.tree_edges.add((root.name, tree))
+    known = listed.named.get(root.name)
+    if known is None:
+        listed.named[root.name] = root
+        return
+    merged = dataclasses.replace(
+        known,
+        specifier=known.specifier & root.specifier,
+        extras=tuple(sorted({*known.extras, *root.extras})),
+        hashes=known.hashes | root.hashes,
+    )
+    if known.exact and root.exact and known.exact != root.exact:
+        listed.notes.append(
+            f"{root.location} wants {root.name} {root.exact}, {known.location} {known.exact}: the first named is judged"
+            if tree
+            else f"{root.name} is pinned twice, to {known.exact} ({known.location}) and {root.exact} ({root.location})"
+        )
+        listed.rows.append(
+            Pin(
+                name=root.name,
+                version=root.exact,
+                required_by=((root.name,),),
+                source=root.location,
+                problem=f"it is pinned to {known.exact} as well, at {known.location}",
+            )
+        )
+        merged = dataclasses.replace(merged, specifier=known.specifier)
+    listed.named[root.name] = merged
+
+
+def _take_file(root: Requirement, tree: NormalizedName | None, listed: Listed) -> None:
+    """Take a wheel or sdist by URL or path, or a repository, as a pin of its own."""
+    assert root.reference is not None  # noqa: S101
+    url = root.reference.url
+    shown = without_credentials(url)
+    if root.reference.kind is ReferenceKind.VCS:
+        name = root.name or canonicalize_name(shown.rstrip("/").rpartition("/")[2].removesuffix(".git") or "repository")
+        _add(listed, _row(name, f"a VCS requirement is not built: {shown}", root.location), tree)
+        return
+    found = parse_file(url)
+    if found is None:
+        name = root.name or canonicalize_name(shown.rpartition("/")[2])
+        _add(listed, _row(name, f"the file name gives no version: {shown}", root.location), tree)
+        return
+    name, version = found
+    if root.name and root.name != name:
+        _add(listed, _row(root.name, f"the file is one of {name}: {shown}", root.location), tree)
+        return
+    missing = url.startswith("file:") and not _local(url).is_file()
+    if not missing and url.endswith(".whl"):
+        extras = f"[{','.join(root.extras)}]" if root.extras else ""
+        listed.wheels.append(f"{name}{extras} @ {url}")
+    elif not missing:
+        listed.incomplete.append(f"the dependencies of {name} {version} were not looked at: it is an sdist by URL")
+    pin = Pin(
+        name=name,
+        version=version,
+        extras=root.extras,
+        required_by=((name,),),
+        source=root.location,
+        files=(distribution_file(url, root.hashes),),
+        allowed_hashes=root.hashes,
+        problem=f"the file does not exist: {shown}" if missing else None,
+    )
+    _add(listed, pin, tree)
+
+
+def _local(url: str) -> Path:
+    from ftaudit.lockfiles.direct import local_path
+
+    return local_path(url, Path())
+
+
+def _take_tree(root: Requirement, tree: NormalizedName | None, listed: Listed) -> NormalizedName:
+    """Take a local project as a pin; return its name."""
+    assert root.reference is not None  # noqa: S101
+    folder = Path(root.reference.url)
+    name, problem = root.name or canonicalize_name(folder.name or "project"), None
+    if not folder.is_dir():
+        problem = f"the folder does not exist: {folder}"
+    elif (folder / "pyproject.toml").is_file():
+        try:
+            name = pyproject.project_name(folder / "pyproject.toml") or name
+        except FtauditError as error:
+            problem = error.problem
+    pin = Pin(
+        name=name,
+        version=None,
+        extras=root.extras,
+        required_by=((name,),),
+        source=root.location,
+        source_tree=str(folder),
+        problem=problem,
+    )
+    _add(listed, pin, tree)
+    return name
+
+
+def _needs(root: Requirement, name: NormalizedName, listed: Listed) -> tuple[Requirement, ...]:
+    """Return the static dependencies of a local project; what only a build would tell makes the result incomplete."""
+    assert root.reference is not None  # noqa: S101
+    file = Path(root.reference.url, "pyproject.toml")
+    if not file.is_file():
+        if file.parent.is_dir():
+            listed.incomplete.append(
+                f"the dependencies of {name} were not looked at: {file.parent} has no pyproject.toml"
+            )
+        return ()
+    try:
+        found = pyproject.read(file, extras=root.extras, allow_empty=True)
+    except FtauditError as error:
+        listed.incomplete.append(f"the dependencies of {name} were not looked at: {error.problem}")
+        return ()
+    listed.incomplete += [f"{name}: {problem.message}" for problem in found.problems]
+    return found.roots
+
+
+def _add(listed: Listed, pin: Pin, tree: NormalizedName | None) -> None:
+    if tree is not None:
+        listed.tree_edges.add((pin.name, tree))
+    if all(known.name != pin.name for known in listed.pins):
+        listed.pins.append(pin)
+
+
+def _row(name: str, problem: str, place: Location) -> Pin:
+    normal = canonicalize_name(name)
+    return Pin(name=normal, version=None, required_by=((normal,),), source=place, problem=problem)

@@ -1,0 +1,157 @@
+"""Reads `pylock.toml` and `pylock.*.toml` (PEP 751)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from packaging.utils import canonicalize_name
+from packaging.version import InvalidVersion, Version
+
+from ftaudit.errors import InputError, UsageError
+from ftaudit.lockfiles.direct import local_path, parse_file
+from ftaudit.lockfiles.files import file_name, header_lines, read_toml, without_credentials
+from ftaudit.lockfiles.requirements import Edge, InputFormat, Lock, LockedPackage, Requirements
+from ftaudit.model import DistributionFile, Location
+
+if TYPE_CHECKING:
+    from packaging.pylock import Package, PackageSdist, PackageWheel
+
+VERSION: Final = Version("1.0")
+_FAMILIES: Final = ("manylinux", "musllinux", "linux_", "macosx", "win", "android", "ios", "emscripten")
+
+
+def read(
+    path: Path, *, extras: Sequence[str] = (), groups: Sequence[str] = (), all_extras: bool = False
+) -> Requirements:
+    """Return the locked packages; the lock's default groups count as well as the named ones.
+
+    Raise `InputError` with the place of what is wrong (`packages[3].wheels[0].hashes`), `UsageError` for an
+    extra or group that the lock file does not offer.
+    """
+    from packaging.pylock import Pylock, PylockUnsupportedVersionError, PylockValidationError
+
+    document, text = read_toml(path)
+    _check_version(document, path)
+    try:
+        lock = Pylock.from_dict(document)
+    except PylockUnsupportedVersionError as error:
+        raise InputError(f"{path}: {error}", hint="look for a newer ftaudit") from error
+    except PylockValidationError as error:
+        raise InputError(f"{path}: {error.context or 'the document'}: {error.message}") from error
+    except (ValueError, TypeError, AttributeError, RecursionError) as error:
+        raise InputError(f"{path} is no valid pylock.toml: {error}") from error
+    if not lock.packages:
+        raise InputError(f"{path} locks no package")
+    offered, known = frozenset(lock.extras or ()), frozenset(lock.dependency_groups or ())
+    wanted = offered if all_extras else frozenset(map(canonicalize_name, extras))
+    _check_known("extra", wanted, offered, path)
+    _check_known("group", groups, known, path)
+    lines = header_lines(text, "packages", len(lock.packages))
+    places = [Location(path=str(path), line=line) for line in lines]
+    packages = [
+        _package(package, place, path, i) for i, (package, place) in enumerate(zip(lock.packages, places, strict=True))
+    ]
+    return Requirements(
+        path=path,
+        format=InputFormat.PYLOCK,
+        lock=Lock(
+            packages=tuple(packages),
+            requires_python=lock.requires_python,
+            environments=tuple(map(str, lock.environments or ())),
+            extras=wanted,
+            groups=frozenset((*(lock.default_groups or ()), *groups)),
+            single_environment=_single_environment(lock.packages),
+        ),
+    )
+
+
+def _check_version(document: dict[str, Any], path: Path) -> None:
+    """Refuse a minor version that is not known: `packaging` would go on with a warning and skip what is new."""
+    value = document.get("lock-version")
+    if not isinstance(value, str):
+        raise InputError(f"{path}: lock-version is missing or no string: this is no pylock.toml")
+    try:
+        version = Version(value)
+    except InvalidVersion as error:
+        raise InputError(f"{path}: lock-version: {value!r} is no version") from error
+    if version != VERSION:
+        raise InputError(
+            f"{path}: lock-version {value} of the lock file format; ftaudit knows {VERSION}",
+            hint="look for a newer ftaudit",
+        )
+
+
+def _check_known(what: str, wanted: Iterable[str], known: frozenset[str], path: Path) -> None:
+    for name in sorted(set(wanted) - known):
+        hint = f"it has {', '.join(sorted(known))}" if known else f"it has no {what}s"
+        raise UsageError(f"{path} has no {what} named {name!r}", hint=hint)
+
+
+def _single_environment(packages: Sequence[Package]) -> bool:
+    """Tell whether the wheels listed are those for one system, and not all that the index has.
+
+    PEP 751 lets a locker list what its own environment needs (`pip lock` and `uv pip compile` do). In such a
+    file the want of a free-threaded wheel says nothing.
+    """
+    names = [file_name(wheel.url or wheel.path or wheel.name or "") for p in packages for wheel in p.wheels or ()]
+    systems = {
+        "linux" if family in ("manylinux", "linux_") else family
+        for name in names
+        for family in _FAMILIES
+        if f"-{family}" in name or f".{family}" in name.rpartition("-")[2]
+    }
+    return len(systems) == 1
+
+
+def _package(package: Package, place: Location, path: Path, position: int) -> LockedPackage:
+    files: tuple[DistributionFile, ...] | None = None
+    version = package.version
+    source_tree = problem = None
+    if package.directory is not None:
+        source_tree = str(local_path(package.directory.path, path.parent))
+    elif package.vcs is not None:
+        where = without_credentials(package.vcs.url or package.vcs.path or "")
+        problem = f"it comes from a repository ({where}), which is not built"
+    elif package.archive is not None:
+        archive = package.archive
+        url = archive.url or local_path(archive.path or "", path.parent).as_uri()
+        files = (DistributionFile(filename=file_name(url), url=url, hashes=_hashes(archive.hashes), size=archive.size),)
+        found = parse_file(url)
+        version = version or (found[1] if found else None)
+    else:
+        listed: list[PackageWheel | PackageSdist] = [*(package.wheels or ())]
+        if package.sdist is not None:
+            listed.append(package.sdist)
+        files = tuple(_file(item, path) for item in listed)
+        if version is None and (found := parse_file(files[0].filename)):
+            version = found[1]
+    return LockedPackage(
+        name=package.name,
+        version=version,
+        location=place,
+        marker=str(package.marker) if package.marker else None,
+        files=files,
+        index_url=package.index,
+        edges=tuple(_edge(item, path, position, i) for i, item in enumerate(package.dependencies or ())),
+        source="archive" if package.archive is not None else None,
+        source_tree=source_tree,
+        problem=problem,
+    )
+
+
+def _edge(item: Any, path: Path, position: int, number: int) -> Edge:
+    name, version = item.get("name"), item.get("version")
+    if not isinstance(name, str) or not isinstance(version, str | None):
+        raise InputError(f"{path}: packages[{position}].dependencies[{number}] names no package")
+    return Edge(name=canonicalize_name(name), version=version)
+
+
+def _file(item: PackageWheel | PackageSdist, path: Path) -> DistributionFile:
+    url = item.url or local_path(item.path or "", path.parent).as_uri()
+    return DistributionFile(filename=item.filename, url=url, hashes=_hashes(item.hashes), size=item.size)
+
+
+def _hashes(hashes: Any) -> tuple[tuple[str, str], ...]:
+    return tuple((algorithm.lower(), digest.lower()) for algorithm, digest in hashes.items())

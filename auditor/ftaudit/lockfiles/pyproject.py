@@ -1,0 +1,255 @@
+"""Reads `pyproject.toml`: PEP 621 dependencies, extras, PEP 735 groups, and what `[tool.uv]` says of sources."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final
+
+from packaging.requirements import InvalidRequirement
+from packaging.requirements import Requirement as ParsedRequirement
+from packaging.utils import NormalizedName, canonicalize_name
+
+from ftaudit.errors import InputError, UsageError
+from ftaudit.lockfiles.direct import fragment_hashes, parse_reference
+from ftaudit.lockfiles.files import Table, read_toml, string_line
+from ftaudit.lockfiles.requirements import (
+    IndexOptions,
+    InputFormat,
+    Problem,
+    Reference,
+    ReferenceKind,
+    Requirement,
+    Requirements,
+)
+from ftaudit.model import Location
+
+_FOREIGN: Final = ("poetry", "flit", "pdm")
+
+
+def read(
+    path: Path,
+    *,
+    extras: Sequence[str] = (),
+    groups: Sequence[str] = (),
+    all_extras: bool = False,
+    allow_empty: bool = False,
+) -> Requirements:
+    """Return the project's dependencies, those of the chosen extras and of the chosen dependency groups.
+
+    Dependencies that only a build would tell (`dynamic`) are a problem row. Raise `InputError` for a file
+    without any dependency (unless `allow_empty`) or with a malformed one, `UsageError` for an unknown extra or group.
+    """
+    document, text = read_toml(path)
+    return _Project(path, document, text).read(extras, groups, all_extras=all_extras, allow_empty=allow_empty)
+
+
+def project_name(path: Path) -> NormalizedName | None:
+    """Return the name that a `pyproject.toml` declares, if it declares one."""
+    document, _ = read_toml(path)
+    name = Table(path, "", document).table("project").text("name")
+    return canonicalize_name(name) if name else None
+
+
+class _Project:
+    """One pyproject.toml while it is read."""
+
+    def __init__(self, path: Path, document: object, text: str) -> None:
+        top = Table(path, "", document)
+        self._path, self._text = path, text
+        self._top, self._project = top, top.table("project")
+        self._groups = top.table("dependency-groups")
+        self._uv = top.table("tool").table("uv")
+        self._sources = self._uv.table("sources")
+        name = self._project.text("name")
+        self._name = canonicalize_name(name) if name else None
+        self._indexes = self._uv.tables("index")
+        self._package_indexes: dict[NormalizedName, str] = {}
+        self._problems: list[Problem] = []
+
+    def read(
+        self, extras: Sequence[str], groups: Sequence[str], *, all_extras: bool, allow_empty: bool
+    ) -> Requirements:
+        optional = self._project.table("optional-dependencies")
+        offered = {canonicalize_name(key): key for key in optional.keys()}  # noqa: SIM118
+        wanted = list(offered) if all_extras else [canonicalize_name(extra) for extra in extras]
+        dynamic = self._project.texts("dynamic")
+        if "optional-dependencies" in dynamic:
+            wanted = [extra for extra in wanted if extra in offered]
+        for extra in wanted:
+            if extra not in offered:
+                raise self._unknown("extra", extra, list(offered.values()))
+        roots = self._list(self._project, "dependencies")
+        seen: set[str] = set()
+        while wanted:
+            # An extra may name the project itself with other extras: `all = ["me[a,b]"]`.
+            extra = canonicalize_name(wanted.pop(0))
+            if extra in seen:
+                continue
+            seen.add(extra)
+            for requirement in self._list(optional, offered[extra]):
+                if requirement.name == self._name and requirement.reference is None:
+                    for other in requirement.extras:
+                        if other not in offered:
+                            raise self._unknown("extra", other, list(offered.values()))
+                        wanted.append(canonicalize_name(other))
+                else:
+                    roots.append(requirement)
+        for group in groups:
+            roots += self._group(group, ())
+        place = Location(path=str(self._path), line=string_line(self._text, "dependencies"))
+        for field in ("dependencies", "optional-dependencies"):
+            if field in dynamic and (field == "dependencies" or extras or all_extras):
+                message = f"{field} are dynamic: only a build would tell them, and nothing is built"
+                self._problems.append(Problem(name=self._name or "project", message=message, location=place))
+        foreign = [tool for tool in _FOREIGN if tool in self._top.table("tool")]
+        if not self._project.keys() and foreign and not roots:
+            raise InputError(
+                f"{self._path} lists its dependencies for {foreign[0]} alone, not in [project]",
+                hint="export them: `poetry export`, or name a requirements or lock file",
+            )
+        if not roots and not self._problems and not allow_empty:
+            raise InputError(f"{self._path} holds no requirement", hint="name a file that lists packages")
+        return Requirements(
+            path=self._path,
+            format=InputFormat.PYPROJECT,
+            roots=tuple(roots),
+            constraints=tuple(self._list(self._uv, "constraint-dependencies")),
+            overrides=tuple(self._list(self._uv, "override-dependencies")),
+            index=self._index(),
+            package_indexes=self._package_indexes,
+            problems=tuple(self._problems),
+        )
+
+    def _list(self, table: Table, key: str) -> list[Requirement]:
+        places = [f"{key}[{i}]" for i in range(len(table.texts(key)))]
+        parsed = [self._parse(value, table, at) for value, at in zip(table.texts(key), places, strict=True)]
+        return [requirement for found in parsed for requirement in found]
+
+    def _group(self, name: str, chain: tuple[str, ...]) -> list[Requirement]:
+        keys = {canonicalize_name(key): key for key in self._groups.keys()}  # noqa: SIM118
+        normal = canonicalize_name(name)
+        if normal not in keys:
+            raise self._unknown("group", name, list(keys.values()))
+        if normal in chain:
+            loop = " -> ".join((*chain[chain.index(normal) :], normal))
+            raise InputError(f"{self._path}: dependency-groups include each other: {loop}")
+        entries = self._groups.raw(keys[normal])
+        if not isinstance(entries, list):
+            raise self._groups.error(keys[normal], "is not an array")
+        found: list[Requirement] = []
+        for i, entry in enumerate(entries):
+            at = f"{keys[normal]}[{i}]"
+            match entry:
+                case str():
+                    found += self._parse(entry, self._groups, at)
+                case {"include-group": str(other)} if len(entry) == 1:
+                    found += self._group(other, (*chain, normal))
+                case _:
+                    raise self._groups.error(at, "is neither a requirement nor an include-group")
+        return found
+
+    def _parse(self, value: str, table: Table, at: str) -> list[Requirement]:
+        """Return the requirement, once for each source that `[tool.uv.sources]` gives it under a marker."""
+        line = string_line(self._text, value)
+        try:
+            parsed = ParsedRequirement(value)
+        except InvalidRequirement as error:
+            problem = table.error(at, f"is no requirement: {str(error).splitlines()[0]}: {value[:120]!r}")
+            where = f" (line {line})" if line else ""
+            raise InputError(f"{problem.problem}{where}") from error
+        reference = parse_reference(parsed.url, self._path.parent) if parsed.url else None
+        base = Requirement(
+            name=canonicalize_name(parsed.name),
+            specifier=parsed.specifier,
+            extras=tuple(sorted(canonicalize_name(extra) for extra in parsed.extras)),
+            marker=str(parsed.marker) if parsed.marker else None,
+            location=Location(path=str(self._path), line=line),
+            hashes=fragment_hashes(parsed.url) if parsed.url else frozenset(),
+            reference=reference,
+        )
+        return [base] if reference else self._sourced(base)
+
+    def _sourced(self, base: Requirement) -> list[Requirement]:
+        keys = {canonicalize_name(key): key for key in self._sources.keys()}  # noqa: SIM118
+        if base.name not in keys:
+            return [base]
+        key = keys[base.name]
+        many = isinstance(self._sources.raw(key), list)
+        found = []
+        for source in self._sources.tables(key) if many else [self._sources.table(key)]:
+            marker = source.text("marker")
+            both = f"({base.marker}) and ({marker})" if base.marker and marker else base.marker or marker
+            index = source.text("index")
+            reference = self._reference(source, base)
+            if index and base.name:
+                self._package_indexes[base.name] = self._named_index(index, source)
+            found.append(
+                Requirement(
+                    name=base.name,
+                    specifier=base.specifier,
+                    extras=base.extras,
+                    marker=both,
+                    location=base.location,
+                    reference=reference,
+                )
+            )
+        return found
+
+    def _reference(self, source: Table, base: Requirement) -> Reference | None:
+        folder = self._path.parent
+        if url := source.text("git") or source.text("url"):
+            return parse_reference(f"git+{url}" if "git" in source else url, folder)
+        if path := source.text("path"):
+            return parse_reference(path, folder)
+        if source.raw("workspace"):
+            for member in self._members():
+                if project_name(member / "pyproject.toml") == base.name:
+                    return Reference(kind=ReferenceKind.TREE, url=str(member))
+            raise source.error("workspace", f"names no member of {folder}'s workspace: {base.name}")
+        return None
+
+    def _members(self) -> list[Path]:
+        """Return the folders of the workspace's members, wherever up the tree its root stands."""
+        for root in (self._path.parent, *self._path.parent.absolute().parents):
+            file = root / "pyproject.toml"
+            if not file.is_file():
+                continue
+            workspace = Table(file, "", read_toml(file)[0]).table("tool").table("uv").table("workspace")
+            if workspace.keys():
+                found = [folder for pattern in workspace.texts("members") for folder in _glob(root, pattern)]
+                return [root, *found]
+        return []
+
+    def _named_index(self, name: str, source: Table) -> str:
+        for index in self._indexes:
+            if index.text("name") == name:
+                return index.need("url")
+        raise source.error("index", f"names no [[tool.uv.index]]: {name!r}")
+
+    def _index(self) -> IndexOptions:
+        open_to_all = [index for index in self._indexes if not index.raw("explicit")]
+        default = next((index.need("url") for index in open_to_all if index.raw("default")), None)
+        others = [index.need("url") for index in open_to_all if not index.raw("default")]
+        return IndexOptions(
+            index_url=default or self._uv.text("index-url"),
+            extra_index_urls=(*others, *self._uv.texts("extra-index-url")),
+            no_index=bool(self._uv.raw("no-index")),
+            find_links=tuple(
+                link if "://" in link else str((self._path.parent / link).absolute())
+                for link in self._uv.texts("find-links")
+            ),
+            pre=self._uv.text("prerelease") == "allow",
+        )
+
+    def _unknown(self, what: str, name: str, known: list[str]) -> UsageError:
+        hint = f"it has {', '.join(sorted(known))}" if known else f"it has no {what}s"
+        return UsageError(f"{self._path} has no {what} named {name!r}", hint=hint)
+
+
+def _glob(root: Path, pattern: str) -> list[Path]:
+    try:
+        found = sorted(root.glob(pattern))
+    except (ValueError, NotImplementedError) as error:
+        raise InputError(f"{root / 'pyproject.toml'}: {pattern!r} is no pattern of workspace members") from error
+    return [folder for folder in found if (folder / "pyproject.toml").is_file()]

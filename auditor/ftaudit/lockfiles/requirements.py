@@ -1,0 +1,163 @@
+"""What an input file says: requirements with their places, index options, locked packages and problems."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from packaging.specifiers import SpecifierSet
+from packaging.utils import NormalizedName
+from packaging.version import InvalidVersion, Version
+
+from ftaudit.model import DistributionFile, Location, StrEnum
+
+
+class InputFormat(StrEnum):
+    """The formats that `read` knows."""
+
+    REQUIREMENTS_TXT = "requirements.txt"
+    PYLOCK = "pylock.toml"
+    UV_LOCK = "uv.lock"
+    PYPROJECT = "pyproject.toml"
+
+
+class ReferenceKind(StrEnum):
+    """What a requirement that is not looked up by name points at."""
+
+    FILE = "file"
+    """A wheel or an sdist, by `https://` or `file://`."""
+    TREE = "tree"
+    """A local folder with a project in it."""
+    VCS = "vcs"
+    """A repository; it is not fetched, for it would have to be built."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Reference:
+    """Where a direct requirement stands."""
+
+    kind: ReferenceKind
+    url: str
+    """A URL without fragment, or for a tree the folder's path. It may hold credentials: never print it as it is."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Requirement:
+    """One requirement or constraint of the user's, and where it is written."""
+
+    name: NormalizedName | None
+    """`None` when only what `reference` points at could tell."""
+    specifier: SpecifierSet = field(default_factory=SpecifierSet)
+    extras: tuple[str, ...] = ()
+    marker: str | None = None
+    location: Location
+    hashes: frozenset[str] = frozenset()
+    """`algorithm:digest`, as `--hash` gives them."""
+    reference: Reference | None = None
+
+    @property
+    def exact(self) -> Version | None:
+        """The version, when the requirement allows one alone (`==1.2`, `===1.2`, not `==1.*`)."""
+        for specifier in self.specifier:
+            if specifier.operator in ("==", "===") and not specifier.version.endswith(".*"):
+                try:
+                    return Version(specifier.version)
+                except InvalidVersion:
+                    return None
+        return None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Problem:
+    """A requirement that cannot be followed: it becomes a row of the report."""
+
+    name: str
+    """A package name, or where there is none the text of the requirement."""
+    message: str
+    location: Location
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class IndexOptions:
+    """Where the input says that packages come from."""
+
+    index_url: str | None = None
+    extra_index_urls: tuple[str, ...] = ()
+    no_index: bool = False
+    find_links: tuple[str, ...] = ()
+    """URLs or absolute paths."""
+    pre: bool = False
+    only_binary: tuple[str, ...] = ()
+    no_binary: tuple[str, ...] = ()
+    trusted_hosts: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Edge:
+    """One locked package's need of another."""
+
+    name: NormalizedName
+    version: str | None = None
+    """Tells forked versions of one package apart, where the lock file has several."""
+    source: str | None = None
+    """Tells packages of one name from different sources apart."""
+    extras: tuple[str, ...] = ()
+    marker: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class LockedPackage:
+    """One package of a lock file."""
+
+    name: NormalizedName
+    version: Version | None
+    location: Location
+    marker: str | None = None
+    """When it is installed at all (pylock.toml)."""
+    resolution_markers: tuple[str, ...] = ()
+    """The forks of the resolution that it belongs to (uv.lock); any of them suffices."""
+    source: str | None = None
+    files: tuple[DistributionFile, ...] | None = None
+    index_url: str | None = None
+    edges: tuple[Edge, ...] = ()
+    extra_edges: Mapping[str, tuple[Edge, ...]] = field(default_factory=dict)
+    """Per extra, by its normalised name."""
+    source_tree: str | None = None
+    problem: str | None = None
+    own: bool = False
+    """It is the project itself or a member of its workspace: looked through, not judged."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Lock:
+    """What a lock file holds beside its packages."""
+
+    packages: tuple[LockedPackage, ...]
+    roots: tuple[tuple[Edge, Location], ...] | None = None
+    """The project's own requirements; `None` when the format does not tell them from the rest."""
+    requires_python: SpecifierSet | None = None
+    environments: tuple[str, ...] = ()
+    """Markers, one of which must hold where the lock file is used."""
+    extras: frozenset[str] = frozenset()
+    groups: frozenset[str] = frozenset()
+    """What the markers' `extras` and `dependency_groups` stand for."""
+    single_environment: bool = False
+    """It lists the files for the environment it was made in, not all of them: they prove no absence."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Requirements:
+    """What one input file, with those that it includes, asks for."""
+
+    path: Path
+    format: InputFormat
+    roots: tuple[Requirement, ...] = ()
+    constraints: tuple[Requirement, ...] = ()
+    overrides: tuple[Requirement, ...] = ()
+    """Requirements that replace every other one of that name (`[tool.uv] override-dependencies`)."""
+    index: IndexOptions = IndexOptions()
+    package_indexes: Mapping[NormalizedName, str] = field(default_factory=dict)
+    """The index that the file binds a package to."""
+    lock: Lock | None = None
+    problems: tuple[Problem, ...] = ()

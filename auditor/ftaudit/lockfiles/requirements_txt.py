@@ -1,0 +1,242 @@
+"""Reads pip's requirements files, with those that they include."""
+
+from __future__ import annotations
+
+import codecs
+import locale
+import os
+import re
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from packaging.specifiers import SpecifierSet
+from packaging.utils import canonicalize_name
+
+from ftaudit.errors import InputError
+from ftaudit.lockfiles.direct import fragment_hashes, local_path, parse_file, parse_reference
+from ftaudit.lockfiles.files import read_bytes, without_credentials
+from ftaudit.lockfiles.requirements import (
+    IndexOptions,
+    InputFormat,
+    Reference,
+    ReferenceKind,
+    Requirement,
+    Requirements,
+)
+from ftaudit.model import Location
+
+if TYPE_CHECKING:
+    from pip_requirements_parser import InstallRequirement, RequirementsFile
+
+MAX_FILES: Final = 200
+"""How many files one requirements file may include, all told."""
+
+_BOMS: Final = (
+    (codecs.BOM_UTF32_LE, "utf-32-le"),
+    (codecs.BOM_UTF32_BE, "utf-32-be"),
+    (codecs.BOM_UTF8, "utf-8"),
+    (codecs.BOM_UTF16_LE, "utf-16-le"),
+    (codecs.BOM_UTF16_BE, "utf-16-be"),
+)
+_CODING: Final = re.compile(rb"^[ \t\f]*#.*?coding[:=][ \t]*([-\w.]+)")
+_VARIABLE: Final = re.compile(r"\$\{([A-Z0-9_]+)\}")
+_CONFIG_SETTINGS: Final = re.compile(r"(?<=\s)(?:--config-settings?|-C)(?:=|[ \t]+)(?:\"[^\"\n]*\"|'[^'\n]*'|[^\s\\]+)")
+"""Per-requirement options of newer pips that the parser does not know; they matter to builds alone."""
+
+
+def read(path: Path) -> Requirements:
+    """Return what a requirements file and those it includes ask for.
+
+    Raise `InputError`, with file and line, for a line that pip would refuse, a file that is missing or includes
+    itself, and for an input without any requirement.
+    """
+    reader = _Reader()
+    reader.read(path, constraint=False, chain=())
+    if not reader.roots:
+        raise InputError(f"{path} holds no requirement", hint="name a file that lists packages")
+    return Requirements(
+        path=path,
+        format=InputFormat.REQUIREMENTS_TXT,
+        roots=tuple(reader.roots),
+        constraints=tuple(reader.constraints),
+        index=reader.index(),
+    )
+
+
+class _Reader:
+    """Collects the requirements, constraints and options of one file and those that it includes."""
+
+    def __init__(self) -> None:
+        self.roots: list[Requirement] = []
+        self.constraints: list[Requirement] = []
+        self._options: dict[str, Any] = {}
+        self._count = 0
+        self._seen: set[tuple[Path, bool]] = set()
+
+    def read(self, path: Path, *, constraint: bool, chain: tuple[Path, ...]) -> None:
+        """Read one file; `chain` holds the files whose inclusions led here."""
+        resolved = path.resolve()
+        if resolved in chain:
+            loop = " -> ".join(file.name for file in (*chain[chain.index(resolved) :], resolved))
+            raise InputError(f"{chain[-1]} includes itself: {loop}")
+        if (resolved, constraint) in self._seen:
+            return
+        self._seen.add((resolved, constraint))
+        self._count += 1
+        if self._count > MAX_FILES:
+            raise InputError(f"{chain[0]} includes more than {MAX_FILES} files")
+        for line, entry in _entries(path):
+            place = Location(path=str(path), line=line)
+            if isinstance(entry, dict):
+                self._take_options(entry, place, constraint=constraint, chain=(*chain, resolved))
+            else:
+                requirement = _requirement(entry, place)
+                (self.constraints if constraint else self.roots).append(requirement)
+
+    def index(self) -> IndexOptions:
+        """Return the options that say where packages come from."""
+        options = self._options
+        return IndexOptions(
+            index_url=options.get("index_url"),
+            extra_index_urls=tuple(options.get("extra_index_urls", ())),
+            no_index=options.get("no_index", False),
+            find_links=tuple(options.get("find_links", ())),
+            pre=options.get("pre", False),
+            only_binary=tuple(options.get("only_binary", ())),
+            no_binary=tuple(options.get("no_binary", ())),
+            trusted_hosts=tuple(options.get("trusted_hosts", ())),
+        )
+
+    def _take_options(
+        self, options: dict[str, Any], place: Location, *, constraint: bool, chain: tuple[Path, ...]
+    ) -> None:
+        folder = Path(place.path).parent
+        for name, value in options.items():
+            match name:
+                case "requirements" | "constraints":
+                    for target in value:
+                        nested = _included(target, place)
+                        self.read(nested, constraint=constraint or name == "constraints", chain=chain)
+                case "editables":
+                    raise InputError(f"{place}: -e stands beside another option")
+                case "index_url":
+                    self._options[name] = value
+                case "extra_index_urls" | "trusted_hosts":
+                    self._options.setdefault(name, []).extend(value)
+                case "find_links":
+                    self._options.setdefault(name, []).extend(_links(target, folder) for target in value)
+                case "only_binary" | "no_binary":
+                    names = [item.strip() for target in value for item in target.split(",")]
+                    self._options.setdefault(name, []).extend(filter(None, names))
+                case "no_index" | "pre":
+                    self._options[name] = True
+                case _:
+                    # --prefer-binary, --require-hashes, --use-feature: they change no answer of ours.
+                    pass
+
+
+def _included(target: str, place: Location) -> Path:
+    if "://" in target and not target.lower().startswith("file:"):
+        raise InputError(
+            f"{place}: {without_credentials(target)} is not fetched",
+            hint="download the file and include the local copy",
+        )
+    nested = local_path(target, Path(place.path).parent) if target.startswith("file:") else None
+    path = nested or Path(place.path).parent / target
+    if not path.exists():
+        raise InputError(f"{place}: the included file {path} does not exist")
+    return path
+
+
+def _links(target: str, folder: Path) -> str:
+    return target if "://" in target else str(local_path(target, folder))
+
+
+def _entries(path: Path) -> Iterator[tuple[int, dict[str, Any] | InstallRequirement]]:
+    """Yield line and options or requirement, in the file's order; raise `InputError` for the first wrong line."""
+    text = _decode(path)
+    parsed = _parse(text, path)
+    if parsed.invalid_lines:
+        wrong = min(parsed.invalid_lines, key=lambda line: line.line_number or 0)
+        reason = str(wrong.error_message).strip().splitlines()[0].removeprefix("pip_requirements_parser: error: ")
+        raise InputError(f"{path}:{wrong.line_number}: {reason}: {_shown(wrong.line)}")
+    entries: list[tuple[int, dict[str, Any] | InstallRequirement]] = []
+    entries += [(option.line_number or 0, option.options) for option in parsed.options]
+    entries += [(requirement.line_number or 0, requirement) for requirement in parsed.requirements]
+    yield from sorted(entries, key=lambda entry: entry[0])
+
+
+def _shown(line: str | None) -> str:
+    """Return the line as an error may quote it: short, printable, without credentials."""
+    text = re.sub(r"://[^/\s@]*@", "://", line or "")
+    text = "".join(char if char.isprintable() else "\N{REPLACEMENT CHARACTER}" for char in text)
+    return text if len(text) <= 120 else text[:119] + "…"
+
+
+def _parse(text: str, path: Path) -> RequirementsFile:
+    from pip_requirements_parser import RequirementsFile
+
+    # The library reads files alone, and decodes by locale unless there is a byte-order mark.
+    with tempfile.TemporaryDirectory(prefix="ftaudit-") as folder:
+        copy = Path(folder, "requirements.txt")
+        copy.write_text(text, encoding="utf-8-sig", newline="\n")
+        try:
+            return RequirementsFile.from_file(str(copy), include_nested=False)
+        except Exception as error:
+            # The library lets whatever its vendored pip code raises pass through.
+            raise InputError(f"{path} is no requirements file: {error}") from error
+
+
+def _decode(path: Path) -> str:
+    data = read_bytes(path)
+    mark, encoding = next(((mark, name) for mark, name in _BOMS if data.startswith(mark)), (b"", "utf-8"))
+    data = data[len(mark) :]
+    declared = next(filter(None, map(_CODING.match, data.split(b"\n", 2)[:2])), None)
+    if declared and not mark:
+        encoding = declared.group(1).decode("ascii", "replace")
+    try:
+        text = data.decode(encoding)
+    except LookupError as error:
+        raise InputError(f"{path} declares the encoding {encoding!r}, which does not exist") from error
+    except UnicodeDecodeError as error:
+        try:
+            text = data.decode(locale.getpreferredencoding(False))
+        except (UnicodeDecodeError, LookupError):
+            raise InputError(f"{path} is no text: byte {error.start} is not {encoding}") from error
+    if "\0" in text:
+        line = text.count("\n", 0, text.index("\0")) + 1
+        raise InputError(f"{path}:{line}: a NUL character: this is no text file")
+    if not text.strip():
+        raise InputError(f"{path} is empty", hint="name a file that lists packages")
+    text = _VARIABLE.sub(lambda match: os.environ.get(match.group(1)) or match.group(0), text)
+    return _CONFIG_SETTINGS.sub("", text)
+
+
+def _requirement(parsed: InstallRequirement, place: Location) -> Requirement:
+    target = parsed.link.url if parsed.link else None
+    hashes = frozenset(_hash(item, place) for item in parsed.hash_options)
+    reference: Reference | None = None
+    name, specifier = parsed.name, parsed.specifier or SpecifierSet()
+    if target is not None:
+        reference = parse_reference(target, Path(place.path).parent)
+        hashes |= fragment_hashes(target)
+        if name is None and reference.kind is ReferenceKind.FILE and (found := parse_file(reference.url)):
+            name = found[0]
+    return Requirement(
+        name=canonicalize_name(name) if name else None,
+        specifier=specifier if reference is None else SpecifierSet(),
+        extras=tuple(sorted(canonicalize_name(extra) for extra in parsed.extras)),
+        marker=str(parsed.marker) if parsed.marker else None,
+        location=place,
+        hashes=hashes,
+        reference=reference,
+    )
+
+
+def _hash(item: str, place: Location) -> str:
+    algorithm, separator, digest = item.partition(":")
+    if not separator or not algorithm or not digest:
+        raise InputError(f"{place}: --hash={item} is not ALGORITHM:DIGEST")
+    return f"{algorithm.lower()}:{digest.lower()}"

@@ -1,0 +1,49 @@
+"""What reading and resolving arrive at, and the settings of resolving."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeAlias
+
+from packaging.utils import NormalizedName
+from packaging.version import Version
+
+from ftaudit.model import Pin
+
+MetadataFinder: TypeAlias = Callable[[NormalizedName, Version], "tuple[str, ...] | None"]
+"""Returns the `Requires-Dist` lines of a version that has no wheel for the platform, or `None` when nothing tells.
+
+They come from another platform's wheel, or from an sdist's PKG-INFO where that is static (metadata 2.2 and later).
+"""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ResolveOptions:
+    """How what is not pinned is resolved."""
+
+    no_deps: bool = False
+    """Judge only what is listed."""
+    offline: bool = False
+    no_cache: bool = False
+    cache_dir: Path | None = None
+    """uv's cache folder; `None` leaves it where uv has it."""
+    index_url: str | None = None
+    """Wins over the one that the input names; `None` leaves that, or else what uv's own environment says."""
+    extra_index_urls: tuple[str, ...] = ()
+    """Searched beside those that the input names."""
+    find_metadata: MetadataFinder | None = None
+    timeout: float = 120.0
+    """Seconds for all calls of uv together."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Selection:
+    """The packages to judge on one platform."""
+
+    pins: tuple[Pin, ...]
+    notes: tuple[str, ...] = ()
+    """What a reader must know, and what leaves the answer whole."""
+    incomplete: tuple[str, ...] = ()
+    """What was not looked at, one sentence each. When there is any, the result cannot be "nothing blocks"."""

@@ -1,0 +1,344 @@
+"""Calls uv's resolver and reads its answers; it never lets uv build anything."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+import zipfile
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+from urllib.parse import urlsplit
+
+from packaging.requirements import InvalidRequirement
+from packaging.requirements import Requirement as ParsedRequirement
+from packaging.utils import NormalizedName, canonicalize_name, parse_wheel_filename
+from packaging.version import InvalidVersion, Version
+
+from ftaudit.errors import ResolutionError
+from ftaudit.lockfiles.direct import parse_file
+from ftaudit.lockfiles.files import file_name
+from ftaudit.model import StrEnum
+from ftaudit.target import Platform, Target
+
+ROOTS: Final = "requirements.in"
+CONSTRAINTS: Final = "constraints.txt"
+OVERRIDES: Final = "overrides.txt"
+CONFIG: Final = "uv.toml"
+STAND_INS: Final = "stand-ins"
+
+_KEPT_VARIABLES: Final = re.compile(
+    r"UV_(DEFAULT_INDEX|INDEX|INDEX_URL|EXTRA_INDEX_URL|FIND_LINKS|NO_INDEX|INDEX_STRATEGY|INDEX_.*_(USERNAME|PASSWORD)"
+    r"|KEYRING_PROVIDER|CREDENTIALS_DIR|NATIVE_TLS|SYSTEM_CERTS|INSECURE_HOST|HTTP_.*|REQUEST_TIMEOUT|CACHE_DIR"
+    r"|NO_CACHE|OFFLINE|EXCLUDE_NEWER|PRERELEASE|CONCURRENT_DOWNLOADS)"
+)
+"""uv's variables that say where packages come from. Those that would change what it does are not passed on."""
+
+_NAME: Final = r"(?P<name>[A-Za-z0-9][A-Za-z0-9._-]*?)(?:\[[^\]]*\])?"
+_SPEC: Final = r"(?P<spec>(?:===?|!=|~=|[<>]=?)[^\s]+)?"
+
+
+class FailureKind(StrEnum):
+    """Why uv gave no answer."""
+
+    NO_WHEEL = "no-wheel"
+    """A version has no wheel that the ordinary build of the target installs."""
+    PYTHON = "python"
+    """A version's requires-python excludes the target."""
+    MISSING = "missing"
+    """A package or version is not on the index, or not in the cache when offline."""
+    FILE = "file"
+    """The index did not give a page or file, or gave one that cannot be read."""
+    CONFLICT = "conflict"
+    """The requirements exclude each other."""
+    OUT_OF_REACH = "out-of-reach"
+    """The index does not answer at all, or not in time."""
+    OTHER = "other"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Culprit:
+    """A package that uv named as the reason."""
+
+    name: NormalizedName
+    version: Version | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Failure:
+    """Why uv gave no answer, and for want of which packages."""
+
+    kind: FailureKind
+    message: str
+    """uv's sentence, on one line, without credentials."""
+    culprits: tuple[Culprit, ...] = ()
+    wanted_by: tuple[NormalizedName, ...] = ()
+    """Who needs the culprit, as uv says; empty when a root does."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Resolved:
+    """One package of uv's answer."""
+
+    name: NormalizedName
+    version: Version | None
+    extras: tuple[str, ...]
+    wanted_by: tuple[NormalizedName, ...]
+    is_root: bool
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Question:
+    """What uv is asked. Every line is made of parsed parts, never of the user's text."""
+
+    roots: Sequence[str]
+    constraints: Sequence[str] = ()
+    overrides: Sequence[str] = ()
+    stand_ins: Mapping[tuple[NormalizedName, Version], tuple[str, ...]] = field(default_factory=dict)
+    """`Requires-Dist` lines for versions that have no wheel to read them from."""
+    any_sdist: frozenset[NormalizedName] = frozenset()
+    """Packages whose newest sdist is taken as having no dependencies, to learn its version without a build."""
+    target: Target
+    platform: Platform
+    no_deps: bool = False
+    offline: bool = False
+    no_cache: bool = False
+    cache_dir: Path | None = None
+    environment: Mapping[str, str | None] = field(default_factory=dict)
+    """Index settings: they may hold credentials, which a command line would show to every user of the machine."""
+    pre: bool = False
+    no_index: bool = False
+    only_first_index: bool = True
+
+
+def find_uv() -> str:
+    """Return the path of uv; raise `ResolutionError` when there is none."""
+    try:
+        from uv import find_uv_bin
+
+        return os.fspath(find_uv_bin())
+    except (ImportError, FileNotFoundError) as error:
+        if found := shutil.which("uv"):
+            return found
+        raise ResolutionError(
+            "uv was not found, which resolves what is not pinned",
+            hint="pip install uv; or judge only what is listed: --no-deps",
+        ) from error
+
+
+def ask(question: Question, folder: Path, timeout: float) -> tuple[Resolved, ...] | Failure:
+    """Have uv resolve the question in an empty folder of ours, within `timeout` seconds.
+
+    Raise `ResolutionError` when uv cannot be run.
+    """
+    _write(question, folder)
+    environment = {k: v for k, v in os.environ.items() if not k.startswith("UV_") or _KEPT_VARIABLES.fullmatch(k)}
+    environment.setdefault("UV_HTTP_RETRIES", "1")
+    environment.setdefault("UV_HTTP_CONNECT_TIMEOUT", "5")
+    for key, value in question.environment.items():
+        environment.pop(key, None)
+        if value is not None:
+            environment[key] = value
+    try:
+        done = subprocess.run(
+            [find_uv(), *_arguments(question)],
+            cwd=folder,
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            timeout=max(timeout, 0.1),
+            check=False,
+        )
+    except subprocess.TimeoutExpired:
+        return Failure(kind=FailureKind.OUT_OF_REACH, message=f"uv gave no answer in {timeout:.0f} s")
+    except OSError as error:
+        raise ResolutionError(f"uv cannot be run: {error.strerror}", hint="pip install --force-reinstall uv") from error
+    if done.returncode == 0:
+        return parse_answer(done.stdout.decode("utf-8", "replace"))
+    return parse_failure(done.stderr.decode("utf-8", "replace"))
+
+
+def _arguments(question: Question) -> list[str]:
+    version = ".".join(map(str, question.target.version))
+    arguments = ["pip", "compile", ROOTS, "--quiet", "--no-header", "--no-progress", "--color", "never"]
+    arguments += ["--annotation-style", "line", "--no-strip-extras", "--config-file", CONFIG]
+    arguments += ["--python", sys.executable, "--no-python-downloads", "--python-version", version]
+    arguments += ["--python-platform", question.platform.uv_name]
+    # Resolving must not build. Only packages whose metadata our own uv.toml states for every version are excepted:
+    # uv takes that instead of building.
+    arguments += ["--only-binary", ":all:"]
+    for name in sorted(question.any_sdist):
+        arguments += ["--no-binary", name]
+    if question.constraints:
+        arguments += ["--constraints", CONSTRAINTS]
+    if question.overrides:
+        arguments += ["--overrides", OVERRIDES]
+    if question.stand_ins:
+        arguments += ["--find-links", STAND_INS]
+    if not question.only_first_index and "UV_INDEX_STRATEGY" not in os.environ:
+        arguments += ["--index-strategy", "unsafe-best-match"]
+    if question.pre:
+        arguments += ["--prerelease", "allow"]
+    if question.cache_dir:
+        arguments += ["--cache-dir", str(question.cache_dir)]
+    flags = {
+        "--no-deps": question.no_deps,
+        "--offline": question.offline,
+        "--no-cache": question.no_cache,
+        "--no-index": question.no_index,
+    }
+    return [*arguments, *(flag for flag, is_set in flags.items() if is_set)]
+
+
+def _write(question: Question, folder: Path) -> None:
+    for name, lines in ((ROOTS, question.roots), (CONSTRAINTS, question.constraints), (OVERRIDES, question.overrides)):
+        (folder / name).write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
+    tables = (f'[[dependency-metadata]]\nname = "{name}"\nrequires-dist = []\n' for name in question.any_sdist)
+    (folder / CONFIG).write_text("".join(tables), encoding="utf-8")
+    (folder / STAND_INS).mkdir(exist_ok=True)
+    for (name, version), requires in question.stand_ins.items():
+        _write_stand_in(folder / STAND_INS, name, version, requires)
+
+
+def _write_stand_in(folder: Path, name: NormalizedName, version: Version, requires: Iterable[str]) -> None:
+    """Write a wheel that holds nothing but metadata, so that uv can resolve a version that has no wheel."""
+    stem = f"{name.replace('-', '_')}-{version}"
+    lines = ["Metadata-Version: 2.2", f"Name: {name}", f"Version: {version}"]
+    extras = {extra for line in requires for extra in re.findall(r"""\bextra\s*==\s*["']([\w.-]+)["']""", line)}
+    lines += [f"Provides-Extra: {extra}" for extra in sorted(extras)]
+    lines += [f"Requires-Dist: {line}" for line in requires if _is_named(line)]
+    wheel = "Wheel-Version: 1.0\nGenerator: ftaudit\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
+    with zipfile.ZipFile(folder / f"{stem}-py3-none-any.whl", "w") as archive:
+        archive.writestr(f"{stem}.dist-info/METADATA", "\n".join((*lines, "", "")))
+        archive.writestr(f"{stem}.dist-info/WHEEL", wheel)
+        archive.writestr(f"{stem}.dist-info/RECORD", "")
+
+
+def _is_named(line: str) -> bool:
+    """Tell whether a `Requires-Dist` is one that an index answers; uv refuses URLs of a dependency's."""
+    try:
+        return ParsedRequirement(line).url is None and "\n" not in line
+    except InvalidRequirement:
+        return False
+
+
+def parse_answer(text: str) -> tuple[Resolved, ...]:
+    """Return the packages of `uv pip compile --annotation-style line`."""
+    found = []
+    for line in text.splitlines():
+        if not line.strip() or line.startswith("#"):
+            continue
+        requirement, _, via = line.partition("  # via ")
+        try:
+            parsed = ParsedRequirement(requirement.strip())
+        except InvalidRequirement as error:
+            raise ResolutionError(f"uv answered what ftaudit cannot read: {requirement.strip()!r}") from error
+        version = next((Version(s.version) for s in parsed.specifier if s.operator in ("==", "===")), None)
+        if parsed.url and (named := parse_file(parsed.url)):
+            version = named[1]
+        sources = [source.strip() for source in via.split(",") if source.strip()]
+        found.append(
+            Resolved(
+                name=canonicalize_name(parsed.name),
+                version=version,
+                extras=tuple(sorted(canonicalize_name(extra) for extra in parsed.extras)),
+                wanted_by=tuple(canonicalize_name(source) for source in sources if " " not in source),
+                is_root=f"-r {ROOTS}" in sources,
+            )
+        )
+    return tuple(found)
+
+
+_UNREACHED: Final = ("client error (Connect)", "dns error", "operation timed out", "connection closed", "timed out")
+_CAUSES: Final = (
+    (FailureKind.NO_WHEEL, re.compile(rf"(?:all versions of )?{_NAME}{_SPEC} ha(?:s|ve) no (?:usable )?wheels?\b")),
+    (FailureKind.NO_WHEEL, re.compile(rf"{_NAME}{_SPEC} ha(?:s|ve) no source distribution")),
+    (FailureKind.PYTHON, re.compile(rf"{_NAME}{_SPEC} depends? on Python")),
+    (FailureKind.MISSING, re.compile(rf"{_NAME}{_SPEC} (?:was|were) not found in ")),
+    (FailureKind.MISSING, re.compile(rf"there (?:is|are) no versions? of {_NAME}{_SPEC}(?=[\s,])")),
+    (
+        FailureKind.MISSING,
+        re.compile(rf"only (?:the following versions of )?{_NAME}{_SPEC}[^,]*? (?:is|are) available"),
+    ),
+    (FailureKind.MISSING, re.compile(rf"{_NAME}{_SPEC} (?:was|were) (?:yanked|published after)")),
+    (
+        FailureKind.FILE,
+        re.compile(rf"{_NAME}{_SPEC} (?:has invalid metadata|has inconsistent metadata|could not be|has an? invalid)"),
+    ),
+)
+
+
+def parse_failure(text: str) -> Failure:
+    """Return why uv failed, from what it says on stderr (uv 0.9 to 0.13 were looked at)."""
+    lines = [line.strip(" \t│╰─▶×╎") for line in text.splitlines()]
+    lines = [line for line in lines if line and not line.lower().startswith(("warning:", "hint: pre-releases"))]
+    message = _plain(" ".join(line.removeprefix("error:").removeprefix("cause:").strip() for line in lines))
+    if any(sign in message for sign in _UNREACHED):
+        return Failure(kind=FailureKind.OUT_OF_REACH, message=message)
+    proof = message.partition(" hint: ")[0]
+    if "No solution found" in proof:
+        sentence = proof[proof.find("Because") :]
+        for kind, pattern in _CAUSES:
+            culprits = {
+                canonicalize_name(m["name"]): Culprit(name=canonicalize_name(m["name"]), version=_exact(m["spec"]))
+                for m in pattern.finditer(sentence)
+            }
+            if culprits:
+                return Failure(
+                    kind=kind,
+                    message=sentence,
+                    culprits=tuple(culprits.values()),
+                    wanted_by=_wanting(sentence, culprits),
+                )
+        return Failure(kind=FailureKind.CONFLICT, message=sentence)
+    if culprit := _file_culprit(message):
+        return Failure(kind=FailureKind.FILE, message=message, culprits=(culprit,))
+    return Failure(kind=FailureKind.OTHER, message=message)
+
+
+def _wanting(sentence: str, names: Iterable[str]) -> tuple[NormalizedName, ...]:
+    found = []
+    for name in names:
+        pattern = re.compile(
+            rf"(?:Because|and|that) (?:all versions of )?{_NAME}{_SPEC} depends? on {re.escape(name)}(?![\w-])",
+            re.IGNORECASE,
+        )
+        found += [canonicalize_name(m["name"]) for m in pattern.finditer(sentence)]
+    return tuple(dict.fromkeys(found))
+
+
+def _exact(spec: str | None) -> Version | None:
+    if spec and spec.startswith("==") and not spec.endswith(".*"):
+        try:
+            return Version(spec.lstrip("=").rstrip(",."))
+        except InvalidVersion:
+            return None
+    return None
+
+
+def _file_culprit(message: str) -> Culprit | None:
+    """Return the package whose page or file uv failed on, by the `name==version` or URL that it quotes."""
+    for quoted in re.findall(r"`([^`\s]+)`", message):
+        if match := re.fullmatch(rf"{_NAME}=={'(?P<version>.+)'}", quoted):
+            return Culprit(name=canonicalize_name(match["name"]), version=_exact(f"=={match['version']}"))
+    for url in re.findall(r"(?:https?|file)://[^\s`)]+", message):
+        name = file_name(url).removesuffix(".metadata")
+        if name.endswith(".whl"):
+            try:
+                project, version, _, _ = parse_wheel_filename(name)
+            except ValueError:
+                continue
+            return Culprit(name=project, version=version)
+        if re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", name) and urlsplit(url).path.count("/") > 1:
+            return Culprit(name=canonicalize_name(name))
+    return None
+
+
+def _plain(text: str) -> str:
+    """Return uv's words on one line, printable and without credentials."""
+    text = re.sub(r"(?<=://)[^/\s@`]+@", "", " ".join(text.split()))
+    return "".join(char for char in text if char.isprintable())
