@@ -172,6 +172,8 @@ class IndexFacts:
     """Platform tags of the free-threaded wheels of the version that other platforms install."""
     gil_wheel: DistributionFile | None = None
     """The wheel that the ordinary (GIL) build of the same version installs on the platform, if any."""
+    warnings: tuple[str, ...] = ()
+    """What a reader must know of this answer: a yanked wheel taken, an old page, files passed over."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -281,6 +283,8 @@ class RuntimeFacts:
     """`3.14.7 free-threading build`, as the interpreter says of itself."""
     network_cut: bool | None = None
     """Whether the sandbox had no network."""
+    notes: tuple[str, ...] = ()
+    """What the sandbox could not cut off, one sentence each."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

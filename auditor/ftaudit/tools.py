@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import signal
@@ -62,7 +63,8 @@ def run_tool(
     It runs in a process group of its own, which is killed after `timeout` seconds or when we are interrupted.
     """
     try:
-        with _sink(log) as sink:
+        with contextlib.ExitStack() as stack:
+            sink = subprocess.PIPE if log is None else stack.enter_context(log.open("ab"))
             process = subprocess.Popen(
                 [str(part) for part in command],
                 stdin=subprocess.DEVNULL,
@@ -87,24 +89,10 @@ def run_tool(
     return Completed(code=process.returncode, output=output or "", errors=(errors or "").strip()[-TAIL:])
 
 
-class _sink:  # noqa: N801 - reads as a function at its one use
-    def __init__(self, log: Path | None) -> None:
-        self._file = None if log is None else log.open("ab")
-
-    def __enter__(self) -> int:
-        return subprocess.PIPE if self._file is None else self._file.fileno()
-
-    def __exit__(self, *_: object) -> None:
-        if self._file is not None:
-            self._file.close()
-
-
 def _kill(process: subprocess.Popen[str]) -> None:
-    try:
+    with contextlib.suppress(ProcessLookupError):
         if os.name == "posix":
             os.killpg(process.pid, signal.SIGKILL)
         else:
             process.kill()
-    except ProcessLookupError:
-        pass
     process.communicate()

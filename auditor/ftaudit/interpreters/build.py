@@ -54,7 +54,9 @@ def build_interpreter(
     leaves nothing that would be taken for an interpreter. Raise `InterpreterError` where the machine lacks
     something, saying what.
     """
-    releases = {version: sha256 for version, sha256 in SOURCES.items() if version.startswith(target.name.rstrip("t") + ".")}
+    releases = {
+        version: sha256 for version, sha256 in SOURCES.items() if version.startswith(target.name.rstrip("t") + ".")
+    }
     _check_machine(target, releases, cache_dir)
     home = cache_dir / "python"
     home.mkdir(parents=True, exist_ok=True)
@@ -126,9 +128,7 @@ def _fetch_source(
             progress(f"looking for CPython {version} in the package archive")
             if debian.download(f"{address}pool/main/p/python{series}/{name}", work / name, sha256):
                 return version, work / name
-    raise InterpreterError(
-        f"the package archive offers no known source of CPython (looked for {', '.join(releases)})"
-    )
+    raise InterpreterError(f"the package archive offers no known source of CPython (looked for {', '.join(releases)})")
 
 
 def _build(version: str, tarball: Path, prefix: Path, work: Path, log: Path, progress: Callable[[str], None]) -> None:

@@ -119,7 +119,7 @@ def _download_packages(packages: Sequence[str], options: Sequence[str], work: Pa
 def _relink(sysroot: Path) -> None:
     """Turn absolute links (`libz.so -> /lib/…/libz.so.1`) into links within the sysroot, where the goal is there."""
     for link in [path for path in sysroot.glob("**/*.so*") if path.is_symlink()]:
-        goal = Path(os.readlink(link))
+        goal = link.readlink()
         if goal.is_absolute() and (inside := sysroot / goal.relative_to("/")).exists():
             link.unlink()
             link.symlink_to(inside)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from pathlib import Path
 from typing import Final
 
@@ -44,7 +43,7 @@ def probe_interpreter(executable: Path, target: Target, *, source: str = "") -> 
     version than the target. The build says of itself which it is: `Py_GIL_DISABLED` in `sysconfig` (PEP 703).
     """
     # `-I` leaves the caller's PYTHON* variables and user site-packages out of the answer.
-    ran = run_tool([executable, "-I", "-c", _PROBE], timeout=PROBE_SECONDS, cwd=Path(os.path.abspath(os.sep)))
+    ran = run_tool([executable, "-I", "-c", _PROBE], timeout=PROBE_SECONDS, cwd=Path(Path.cwd().anchor))
     if not ran.ok:
         why = ran.errors.splitlines()[-1:] or [f"it ended with {ran.code}"]
         raise InterpreterError(f"{executable} does not run: {why[0]}")

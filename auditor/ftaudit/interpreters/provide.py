@@ -56,7 +56,9 @@ def _install_with_uv(target: Target, attempts: tuple[str, ...]) -> Interpreter:
     installed = run_tool([uv, "python", "install", target.name], timeout=UV_INSTALL_SECONDS, env=env)
     if not installed.ok:
         causes = [line.strip() for line in installed.errors.splitlines() if line.strip()]
-        raise InterpreterError(f"`uv python install {target.name}` failed: {causes[-1] if causes else 'no reason given'}")
+        raise InterpreterError(
+            f"`uv python install {target.name}` failed: {causes[-1] if causes else 'no reason given'}"
+        )
     found = run_tool(
         [uv, "python", "find", "--no-python-downloads", "--no-project", "--managed-python", target.name], timeout=30
     )

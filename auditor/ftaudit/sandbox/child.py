@@ -1,0 +1,238 @@
+"""Import modules one after another and report on each: runs in the audited interpreter, standard library only.
+
+Started as `python -v -I -S child.py RESULTS`, where RESULTS is the descriptor that reports go to; the job is one
+line of JSON on standard input. CPython says `# loading module 'X', which requires the GIL` on `sys.stderr` for every
+module that does (`_PyImport_CheckGILForModule` in `Python/import.c`), if it runs verbosely and `PYTHON_GIL` and
+`-X gil` are unset. Each call that loads an extension module is therefore given a standard error of ours to listen at.
+"""
+
+from __future__ import annotations
+
+import sys
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from types import ModuleType
+    from typing import Any, NoReturn
+
+
+class Listener:
+    """A standard error that keeps CPython's word on one module and hands on everything else."""
+
+    def __init__(self, name: str, behind: Any) -> None:
+        self.sentence = f"# loading module '{name}', which requires the GIL\n"
+        self.behind = behind
+        self.heard = False
+
+    def write(self, text: str) -> int:
+        """Take what is written, as a file does."""
+        if text == self.sentence:
+            self.heard = True
+        elif self.behind is not None:
+            self.behind.write(text)
+        return len(text)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.behind, name)
+
+
+class Frame:
+    """One import under way."""
+
+    __slots__ = ("culprits", "gil_after", "gil_before", "name")
+
+    def __init__(self, name: str, gil_before: bool) -> None:
+        self.name = name
+        self.gil_before = gil_before
+        self.gil_after = gil_before
+        self.culprits: list[list[str]] = []
+
+
+class Tracker:
+    """Sees every module being loaded, and which of them turned the GIL on through which imports."""
+
+    def __init__(self) -> None:
+        import _imp
+        import _thread
+
+        self.gil_enabled: Callable[[], bool] = getattr(sys, "_is_gil_enabled")  # noqa: B009 - not in every stub
+        self.local = _thread._local()
+        self.loads: dict[str, Frame] = {}
+        self.files: dict[str, bool] = {}
+        importer: Any = _imp
+        self.create_dynamic = importer.create_dynamic
+        importer.create_dynamic = self.load_extension
+        bootstrap: Any = sys.modules["_frozen_importlib"]
+        external: Any = sys.modules["_frozen_importlib_external"]
+        self.find_and_load = bootstrap._find_and_load
+        bootstrap._find_and_load = self.load_module
+        # What `-v` says in Python code is much, and none of it is wanted.
+        bootstrap._verbose_message = external._verbose_message = lambda *arguments, **options: None
+
+    def stack(self) -> list[Frame]:
+        """Return the imports under way in this thread, the outermost first."""
+        stack: list[Frame] = self.local.__dict__.setdefault("stack", [])
+        return stack
+
+    def load_module(self, name: str, import_: Any) -> ModuleType:
+        """Stand in for `importlib._bootstrap._find_and_load`, which every import that is not cached goes through."""
+        stack = self.stack()
+        frame = Frame(name, self.gil_enabled())
+        stack.append(frame)
+        try:
+            module: ModuleType = self.find_and_load(name, import_)
+        finally:
+            stack.remove(frame)
+        frame.gil_after = self.gil_enabled()
+        self.loads.setdefault(name, frame)
+        return module
+
+    def load_extension(self, spec: Any, file: Any = None) -> ModuleType:
+        """Stand in for `_imp.create_dynamic`, which loads every extension module."""
+        stack = self.stack()
+        on_before = self.gil_enabled()
+        behind = sys.stderr
+        sys.stderr = listener = Listener(spec.name, behind)
+        depth = sum(len(frame.culprits) for frame in stack)
+        try:
+            module: ModuleType = self.create_dynamic(spec, file)
+        finally:
+            if sys.stderr is listener:
+                sys.stderr = behind
+        nested = sum(len(frame.culprits) for frame in stack) > depth
+        # A module that put another object in place of our listener is still caught in the act, if it is the first.
+        guilty = listener.heard or (self.gil_enabled() and not on_before and not nested)
+        self.files[spec.origin] = guilty
+        if guilty:
+            names = [frame.name for frame in stack]
+            if not names or names[-1] != spec.name:
+                names.append(spec.name)
+            for position, frame in enumerate(stack):
+                frame.culprits.append(names[position:])
+        return module
+
+
+class Child:
+    """Runs the job and reports."""
+
+    def __init__(self, results: int) -> None:
+        import contextlib
+        import fcntl
+        import json
+        import os
+        import site
+
+        self.os, self.dumps = os, json.dumps
+        # A high number survives `close(3)` and the like, and nothing that is started inherits it.
+        self.results = fcntl.fcntl(results, fcntl.F_DUPFD_CLOEXEC, 200)
+        os.close(results)
+        self.write = os.write
+        self.suppress = contextlib.suppress
+        self.exit: Callable[[int], NoReturn] = os._exit
+        job = json.loads(sys.stdin.buffer.readline())
+        null = os.open(os.devnull, os.O_RDONLY)
+        os.dup2(null, 0)
+        os.close(null)
+        self.nonce = job["nonce"]
+        self.steps = job["steps"]
+        self.stdout, self.stderr = sys.stdout, sys.stderr
+        self.tracker = Tracker()
+        sys.argv[:] = ["-c"]
+        # Text that asks to be run when an environment is entered (`.pth` files) runs here, within the walls.
+        site.addsitedir(job["site"])
+        self.stdlib = sys.stdlib_module_names
+
+    def run(self) -> NoReturn:
+        """Take one step after another, and leave without the interpreter's clean-up, which may crash or hang."""
+        self.send({"ready": sys.version})
+        for index, (name, path) in enumerate(self.steps):
+            self.send({"begin": index})
+            report = self.step(name, path)
+            self.flush()
+            self.send({"end": index, **report})
+        self.send({"done": len(self.steps)})
+        self.exit(0)
+
+    def send(self, message: dict[str, object]) -> None:
+        """Write one frame."""
+        payload = (self.nonce + self.dumps(message)).encode("ascii", "backslashreplace")
+        frame = len(payload).to_bytes(4, "big") + payload
+        try:
+            while frame:
+                frame = frame[self.write(self.results, frame) :]
+        except OSError:
+            # Somebody closed the descriptor, so that nobody can be told anything any more.
+            self.exit(113)
+
+    def flush(self) -> None:
+        """Hand on what the module printed."""
+        for stream in (self.stdout, self.stderr):
+            # A module may have closed it, or put something else in its place.
+            with self.suppress(BaseException):
+                stream.flush()
+
+    def step(self, name: str, path: str | None) -> dict[str, object]:
+        """Import one module and return what is known of it."""
+        tracker = self.tracker
+        frame = Frame(name, tracker.gil_enabled())
+        stack = tracker.stack()
+        del stack[:]
+        stack.append(frame)
+        report: dict[str, object] = {"error": None}
+        try:
+            __import__(name)
+        except BaseException as error:
+            report["error"] = self.describe(error)
+        del stack[:]
+        frame.gil_after = tracker.gil_enabled()
+        first = tracker.loads.get(name, frame)
+        chains = first.culprits
+        explained = not first.gil_before or bool(chains)
+        if not chains and first.gil_before:
+            # A parent package that was imported earlier may be the one that reached the culprit.
+            parts = name.split(".")
+            for end in range(1, len(parts)):
+                parent = tracker.loads.get(".".join(parts[:end]))
+                if parent is not None and parent.culprits:
+                    chains = [[name, *chain] for chain in parent.culprits]
+                    explained = True
+                    break
+        report["requires_gil"] = tracker.files.get(path) if path else None
+        report["loaded"] = path is None or path in tracker.files
+        report["origin"] = self.origin(name)
+        report["gil"] = first.gil_after
+        report["explained"] = explained
+        report["chains"] = [[str(part) for part in chain] for chain in chains]
+        return report
+
+    def origin(self, name: str) -> str | None:
+        """Return where the module of that name came from."""
+        try:
+            return str(getattr(sys.modules[name].__spec__, "origin", None))[:1000]
+        except BaseException:
+            return None
+
+    def describe(self, error: BaseException) -> dict[str, object]:
+        """Return what an exception is, as plain data."""
+
+        def text(value: object) -> str:
+            try:
+                return str(value)[:2000]
+            except BaseException as second:
+                return f"<{type(second).__name__} while describing it>"
+
+        kinds = [kind.__name__ for kind in type(error).__mro__ if kind is not object]
+        missing = getattr(error, "name", None) if "ImportError" in kinds else None
+        number = getattr(error, "errno", None) if "OSError" in kinds else None
+        return {
+            "kinds": kinds[:8],
+            "message": text(error),
+            "name": missing if isinstance(missing, str) else None,
+            "errno": number if isinstance(number, int) else None,
+            "stdlib": isinstance(missing, str) and missing.partition(".")[0] in self.stdlib,
+        }
+
+
+if __name__ == "__main__":
+    Child(int(sys.argv[1])).run()

@@ -1,0 +1,328 @@
+"""Shut a process off from network, files, other processes and memory, start it, and say how it ended.
+
+Run as a script by ftaudit's own Python, with the standard library alone: `confine.py CONFIG`, where CONFIG is JSON.
+Two kinds of lines go to the descriptor `status`, which the confined process never holds: first what could be cut
+off, then how the process ended. On Linux it uses namespaces (`unshare(2)`, `pid_namespaces(7)`), a read-only view of
+the file system (`mount_setattr(2)`) and Landlock (`landlock(7)`); what the system refuses is said in `notes`.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import json
+import os
+import resource
+import signal
+import struct
+import sys
+from collections.abc import Callable
+from typing import Any, NoReturn
+
+CLONE_NEWNS, CLONE_NEWIPC, CLONE_NEWUSER = 0x00020000, 0x08000000, 0x10000000
+CLONE_NEWPID, CLONE_NEWNET = 0x20000000, 0x40000000
+MS_NOSUID, MS_NODEV, MS_BIND, MS_REC, MS_PRIVATE = 2, 4, 4096, 16384, 1 << 18
+MNT_DETACH = 2
+SYS_MOUNT_SETATTR = 442
+SYS_LANDLOCK_CREATE, SYS_LANDLOCK_ADD, SYS_LANDLOCK_RESTRICT = 444, 445, 446
+AT_FDCWD, AT_RECURSIVE, MOUNT_ATTR_RDONLY = -100, 0x8000, 1
+PR_SET_PDEATHSIG, PR_CAPBSET_DROP, PR_SET_CHILD_SUBREAPER, PR_SET_NO_NEW_PRIVS = 1, 24, 36, 38
+NOBODY = 65534
+SHM_BYTES = 64 << 20
+
+# Landlock's rights by the ABI version that brought them (linux/landlock.h): everything that changes a file system.
+_WRITES = {1: sum(1 << bit for bit in (1, 4, 5, 6, 7, 8, 9, 10, 11, 12)), 2: 1 << 13, 3: 1 << 14}
+_WRITE_FILE, _TRUNCATE = 1 << 1, 1 << 14
+_TCP = 0b11
+_SCOPES = 0b11
+SHARED_MEMORY = "/dev/shm"  # noqa: S108 - where `shm_open(3)` puts semaphores, which many a module makes
+
+Config = dict[str, Any]
+
+
+class Refused(Exception):
+    """The system does not let us do this."""
+
+
+def main() -> NoReturn:
+    """Confine, start, wait, report."""
+    config: Config = json.loads(sys.argv[1])
+    status: int = config["status"]
+    os.set_inheritable(status, False)
+    notes: list[str] = []
+    done = {"network_cut": False, "files": "", "processes": False}
+    linux = sys.platform == "linux"
+    if linux:
+        _prctl(PR_SET_CHILD_SUBREAPER, 1)
+    namespaces = _enter_namespaces(notes, network=config["network"]) if linux else 0
+    if linux:
+        # New credentials may have cleared it (`commit_creds` in the kernel).
+        _prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != config["parent"]:
+        os._exit(1)  # ftaudit ended before the kernel could be told to take us with it.
+    done["network_cut"] = bool(namespaces & CLONE_NEWNET)
+    done["processes"] = bool(namespaces & CLONE_NEWPID)
+    if not linux:
+        notes.append("network and file system are not cut off on this system")
+    elif not done["processes"]:
+        notes.append("processes that a module leaves behind are looked for and killed, not contained")
+    middle = os.fork()
+    if middle == 0:
+        # In a PID namespace this process is number 1: when it ends, the kernel ends every other one in there.
+        _supervise(config, namespaces, notes, done)
+    signal.signal(signal.SIGTERM, lambda *_: _kill_descendants(middle))
+    for descriptor in (status, *config["pass"]):
+        os.close(descriptor)
+    with contextlib.suppress(ChildProcessError):
+        os.waitpid(middle, 0)
+    _kill_descendants(middle)
+    os._exit(0)
+
+
+def _supervise(config: Config, namespaces: int, notes: list[str], done: dict[str, Any]) -> NoReturn:
+    """Finish the walls, start the target in a child, reap whatever ends, report the target's end."""
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    status: int = config["status"]
+    linux = sys.platform == "linux"
+    if linux:
+        _prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+        _prctl(PR_SET_CHILD_SUBREAPER, 1)
+        if namespaces & CLONE_NEWNS:
+            try:
+                _make_read_only(config["scratch"], fresh_proc=bool(namespaces & CLONE_NEWPID))
+                done["files"] = "read-only mounts"
+            except Refused as error:
+                notes.append(f"the file system could not be mounted read-only: {error}")
+    ready, go = os.pipe()
+    target = os.fork()
+    if target == 0:
+        os.close(ready)
+        _become_target(config, go, notes, done)
+    os.close(go)
+    for descriptor in config["pass"]:
+        os.close(descriptor)
+    confined = b""
+    while chunk := os.read(ready, 65536):
+        confined += chunk
+    _tell(status, confined)
+    while True:
+        try:
+            pid, ended = os.wait()
+        except ChildProcessError:
+            break
+        if pid == target:
+            _tell(status, json.dumps({"ended": ended}).encode())
+            break
+    if not done["processes"]:
+        _kill_descendants(0)
+    os._exit(0)
+
+
+def _become_target(config: Config, go: int, notes: list[str], done: dict[str, Any]) -> NoReturn:
+    linux = sys.platform == "linux"
+    for name, value in config["limits"].items():
+        limit = getattr(resource, name, None)
+        if limit is None:
+            continue
+        hard = resource.getrlimit(limit)[1]
+        value = value if hard == resource.RLIM_INFINITY else min(value, hard)
+        with contextlib.suppress(OSError, ValueError):
+            resource.setrlimit(limit, (value, value))
+    if linux:
+        _drop_privileges()
+        try:
+            tcp = _landlock(config["scratch"], tcp=not done["network_cut"] and not config["network"])
+            done["files"] = done["files"] or "Landlock"
+            if tcp:
+                notes.append("network: only TCP could be cut off (Landlock), not UDP")
+        except Refused as error:
+            if not done["files"]:
+                notes.append(f"writes outside the scratch folder could not be denied: {error}")
+    try:
+        os.chdir(config["cwd"])
+        null = os.open(os.devnull, os.O_RDWR)
+        os.dup2(config["stdin"] if config["stdin"] is not None else null, 0)
+        os.dup2(config["output"], 1)
+        os.dup2(config["output"], 2)
+        keep = config["keep"]
+        for descriptor in keep:
+            os.set_inheritable(descriptor, True)
+        for descriptor in _open_descriptors():
+            if descriptor > 2 and descriptor not in (go, *keep):
+                with contextlib.suppress(OSError):
+                    os.close(descriptor)
+        os.set_inheritable(go, False)
+        os.write(go, json.dumps({"confined": done, "notes": notes}).encode())
+        for number in (signal.SIGPIPE, signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, signal.SIG_DFL)
+        os.execve(config["argv"][0], config["argv"], config["env"])  # noqa: S606 - that is what this program is for
+    except OSError as error:
+        os.write(2, f"{config['argv'][0]} cannot be started: {error}\n".encode())
+    os._exit(127)
+
+
+def _open_descriptors() -> list[int]:
+    try:
+        return [int(name) for name in os.listdir("/proc/self/fd")]  # noqa: PTH208 - quick start-up
+    except OSError:
+        return list(range(3, 1024))
+
+
+def _tell(status: int, line: bytes) -> None:
+    with contextlib.suppress(OSError):
+        os.write(status, line + b"\n")
+
+
+def _kill_descendants(first: int) -> None:
+    """Kill `first` and everything below us, also what went to a session of its own: as subreaper we inherit it."""
+    if first:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(first, signal.SIGKILL)
+    for _ in range(1000):
+        children = _children(os.getpid())
+        if not children:
+            return
+        for child in children:
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.kill(child, signal.SIGKILL)
+        with contextlib.suppress(ChildProcessError):
+            os.wait()
+
+
+def _children(pid: int) -> list[int]:
+    try:
+        with open(f"/proc/{pid}/task/{pid}/children", encoding="ascii") as file:  # noqa: PTH123 - quick start-up
+            return [int(child) for child in file.read().split()]
+    except (OSError, ValueError):
+        return []
+
+
+# ---------------------------------------------------------------------------------------------- Linux
+
+
+def _libc() -> ctypes.CDLL:
+    return ctypes.CDLL(None, use_errno=True)
+
+
+def _check(result: int, what: str) -> int:
+    if result < 0:
+        raise Refused(f"{what}: {os.strerror(ctypes.get_errno())}")
+    return result
+
+
+def _prctl(option: int, value: int) -> int:
+    return int(_libc().prctl(option, ctypes.c_ulong(value), 0, 0, 0))
+
+
+def _enter_namespaces(notes: list[str], *, network: bool) -> int:
+    """Unshare as much as the system lets us, and return the flags that it did."""
+    uid, gid = os.getuid(), os.getgid()
+    wall = CLONE_NEWPID | CLONE_NEWIPC | CLONE_NEWNS | (0 if network else CLONE_NEWNET)
+    unshare = _libc().unshare
+    if unshare(CLONE_NEWUSER | wall) == 0:
+        try:
+            _write("/proc/self/setgroups", "deny")
+            # Whoever started us is nobody in there, so that starting a program brings no capability back.
+            _write("/proc/self/uid_map", f"{NOBODY} {uid} 1")
+            _write("/proc/self/gid_map", f"{NOBODY} {gid} 1")
+        except OSError as error:
+            notes.append(f"the user namespace could not be mapped: {error.strerror}")
+        return wall
+    why = os.strerror(ctypes.get_errno())
+    reached = 0
+    for flag in (CLONE_NEWPID, CLONE_NEWIPC, CLONE_NEWNS, CLONE_NEWNET):
+        if wall & flag and unshare(flag) == 0:  # Only root gets here.
+            reached |= flag
+    if wall & ~reached & CLONE_NEWNET:
+        notes.append(f"the network could not be cut off: this system gives no user namespace ({why})")
+    return reached
+
+
+def _write(path: str, text: str) -> None:
+    descriptor = os.open(path, os.O_WRONLY)
+    try:
+        os.write(descriptor, text.encode())
+    finally:
+        os.close(descriptor)
+
+
+def _mount(source: str, target: str, kind: str | None, flags: int, options: str | None = None) -> None:
+    arguments = [None if text is None else text.encode() for text in (source, target, kind)]
+    result = _libc().mount(*arguments, ctypes.c_ulong(flags), None if options is None else options.encode())
+    _check(result, f"mount {target}")
+
+
+def _set_read_only(path: str, *, on: bool, recursive: bool) -> None:
+    attributes = struct.pack("QQQQ", MOUNT_ATTR_RDONLY if on else 0, 0 if on else MOUNT_ATTR_RDONLY, 0, 0)
+    flags = AT_RECURSIVE if recursive else 0
+    result = _libc().syscall(
+        ctypes.c_long(SYS_MOUNT_SETATTR),
+        ctypes.c_int(AT_FDCWD),
+        path.encode(),
+        ctypes.c_uint(flags),
+        attributes,
+        ctypes.c_size_t(len(attributes)),
+    )
+    _check(result, f"mount_setattr {path}")
+
+
+def _make_read_only(scratch: str, *, fresh_proc: bool) -> None:
+    """Make every mount read-only but the scratch folder and a small shared-memory folder of our own."""
+    _mount("none", "/", None, MS_REC | MS_PRIVATE)
+    _mount(scratch, scratch, None, MS_BIND)
+    with contextlib.suppress(Refused):
+        # In a container whose /proc is masked this is refused; the old one then stays, read-only.
+        if fresh_proc:
+            _mount("proc", "/proc", "proc", MS_NOSUID | MS_NODEV)
+    _set_read_only("/", on=True, recursive=True)
+    _set_read_only(scratch, on=False, recursive=False)
+    with contextlib.suppress(Refused):
+        _mount("tmpfs", SHARED_MEMORY, "tmpfs", MS_NOSUID | MS_NODEV, f"size={SHM_BYTES},mode=1777")
+
+
+def _drop_privileges() -> None:
+    """Give up every capability for good: `capabilities(7)`, `no_new_privs`."""
+    _prctl(PR_SET_NO_NEW_PRIVS, 1)
+    for capability in range(64):
+        _prctl(PR_CAPBSET_DROP, capability)
+    header = struct.pack("Ii", 0x20080522, 0)
+    _libc().capset(header, b"\0" * 24)
+
+
+def _landlock(scratch: str, *, tcp: bool) -> bool:
+    """Deny writes but below the scratch folder, and signals to the outside; tell whether TCP is denied too."""
+    call = _libc().syscall
+    abi = _check(call(SYS_LANDLOCK_CREATE, None, ctypes.c_size_t(0), 1), "Landlock")
+    writes = sum(rights for since, rights in _WRITES.items() if since <= abi)
+    network = _TCP if tcp and abi >= 4 else 0
+    attributes = struct.pack("Q", writes)
+    if abi >= 4:
+        attributes += struct.pack("Q", network)
+    if abi >= 6:
+        attributes += struct.pack("Q", _SCOPES)
+    ruleset = _check(
+        call(SYS_LANDLOCK_CREATE, attributes, ctypes.c_size_t(len(attributes)), 0), "landlock_create_ruleset"
+    )
+    allow: Callable[[str, int], None] = lambda path, rights: _allow(call, ruleset, path, rights)  # noqa: E731
+    allow(scratch, writes)
+    allow(SHARED_MEMORY, writes)
+    for device in ("/dev/null", "/dev/zero", "/dev/full", "/dev/tty"):
+        allow(device, writes & (_WRITE_FILE | _TRUNCATE))
+    _check(call(SYS_LANDLOCK_RESTRICT, ruleset, 0), "landlock_restrict_self")
+    os.close(ruleset)
+    return bool(network)
+
+
+def _allow(call: Callable[..., int], ruleset: int, path: str, rights: int) -> None:
+    try:
+        descriptor = os.open(path, os.O_PATH | os.O_CLOEXEC)
+    except OSError:
+        return
+    try:
+        _check(call(SYS_LANDLOCK_ADD, ruleset, 1, struct.pack("=Qi", rights, descriptor), 0), f"Landlock {path}")
+    finally:
+        os.close(descriptor)
+
+
+if __name__ == "__main__":
+    main()

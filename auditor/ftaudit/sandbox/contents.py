@@ -1,0 +1,119 @@
+"""What an installed distribution holds, out of its RECORD: extension modules and top-level import names."""
+
+from __future__ import annotations
+
+import csv
+import mmap
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+from packaging.utils import NormalizedName, canonicalize_name
+
+from ftaudit.errors import ArchiveError
+from ftaudit.wheel.directory import Member
+from ftaudit.wheel.modules import module_members
+
+RECORD_BYTES = 64 << 20
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Contents:
+    """The importable things of one distribution."""
+
+    modules: tuple[tuple[str, str], ...]
+    """Dotted name and path below the environment of each extension module that the interpreter would load."""
+    toplevels: tuple[str, ...]
+    """Names for a plain `import NAME`."""
+    files: frozenset[str]
+    """Every path, with forward slashes."""
+
+
+def read_contents(environment: Path, name: NormalizedName, abi: str) -> Contents:
+    """Return what the distribution of that name holds for a target whose ABI tag is `abi` (`cp314t`).
+
+    Raise `ArchiveError` where its RECORD (PEP 376, PEP 427) is missing or unreadable.
+    """
+    record = _find_record(environment, name)
+    try:
+        if record.stat().st_size > RECORD_BYTES:
+            raise ArchiveError(f"{name}: its RECORD has more than {RECORD_BYTES >> 20} MB")
+        with record.open(encoding="utf-8", newline="") as file:
+            paths = [row[0] for row in csv.reader(file) if row]
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise ArchiveError(f"{name}: its RECORD cannot be read: {error}") from error
+    inside = [path for path in paths if not path.startswith("/") and ".." not in PurePosixPath(path).parts]
+    modules = tuple(_modules(environment, inside, abi))
+    return Contents(modules=modules, toplevels=_toplevels(inside, dict(modules)), files=frozenset(inside))
+
+
+def _find_record(environment: Path, name: NormalizedName) -> Path:
+    for folder in sorted(environment.glob("*.dist-info")):
+        if canonicalize_name(folder.name.partition("-")[0]) == name:
+            return folder / "RECORD"
+    raise ArchiveError(f"{name}: the environment has no metadata of it")
+
+
+def _modules(environment: Path, paths: Iterable[str], abi: str) -> Iterable[tuple[str, str]]:
+    """Yield the extension modules; of several files for one name the one whose suffix the interpreter tries first.
+
+    CPython's order is the build's own tag, `abi3t` (3.15), `abi3`, no tag (`Python/dynload_shlib.c`). A file whose
+    name carries no build's tag is a module only if it exports an init hook of its name.
+    """
+    order = {abi: 0, "abi3t": 1, "abi3": 2, None: 3}
+    if int(abi.rstrip("t")[3:]) < 15:
+        del order["abi3t"]
+    best: dict[str, tuple[int, str]] = {}
+    for module in module_members(_member(path) for path in paths):
+        rank = order.get(module.abi)
+        if rank is None or not all(part.isidentifier() for part in module.name.split(".")):
+            continue
+        if rank and not _exports_init(environment / module.path, module.name.rpartition(".")[2]):
+            continue
+        if module.name not in best or rank < best[module.name][0]:
+            best[module.name] = rank, module.path
+    for name, (_, path) in sorted(best.items()):
+        yield name, path
+
+
+def _member(path: str) -> Member:
+    return Member(name=path, offset=0, end=0, compressed=0, size=0, crc=0, method=0, flags=0)
+
+
+def _exports_init(path: Path, last: str) -> bool:
+    """Tell whether the image's string table has `PyInit_NAME`, or `PyModExport_NAME` (PEP 793).
+
+    In ELF, Mach-O and PE alike an exported name stands there between zero bytes (Mach-O puts a `_` before it).
+    """
+    try:
+        hook, ascii_name = b"", last.encode("ascii")
+    except UnicodeEncodeError:
+        # PEP 489: the name in Punycode, hyphens as underscores.
+        hook, ascii_name = b"U", last.encode("punycode").replace(b"-", b"_")
+    try:
+        with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as image:
+            return any(
+                image.find(before + prefix + hook + b"_" + ascii_name + b"\0") >= 0
+                for prefix in (b"PyInit", b"PyModExport")
+                for before in (b"\0", b"\0_")
+            )
+    except (OSError, ValueError):
+        return False
+
+
+def _toplevels(paths: Iterable[str], modules: dict[str, str]) -> tuple[str, ...]:
+    """Return the top-level names: packages with an `__init__`, and single modules. Scripts and data are none."""
+    found: dict[str, None] = {}
+    for path in paths:
+        first, _, rest = path.partition("/")
+        if rest:
+            stem, name = rest, first
+            importable = stem == "__init__.py" or (name in modules and "/" not in rest)
+        else:
+            name, _, suffix = first.partition(".")
+            importable = suffix == "py" or modules.get(name) == first
+        if importable and name.isidentifier():
+            found[name] = None
+    # A leading underscore says that nobody is meant to import it by itself.
+    public = [name for name in found if not name.startswith("_")]
+    return tuple(sorted(public or found))

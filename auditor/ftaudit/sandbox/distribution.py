@@ -1,0 +1,186 @@
+"""All the imports of one distribution: which processes they take, what is asked again, and what each answer means."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, Final
+
+from ftaudit.model import ModuleRuntime
+from ftaudit.sandbox.contents import Contents
+from ftaudit.sandbox.failures import describe_exception, escape, is_environmental
+from ftaudit.sandbox.process import Ending, Step, run_steps
+from ftaudit.sandbox.settings import SandboxSettings
+
+ROUNDS: Final = 24
+"""How many fresh processes are spent on modules that found the GIL on, to learn what they do by themselves."""
+_AGAIN: Final = frozenset({"exception", "signal"})
+_NAME_CHARS: Final = 200
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Imports:
+    """What became of one distribution."""
+
+    modules: dict[str, ModuleRuntime]
+    toplevels: dict[str, ModuleRuntime]
+    network_cut: bool | None
+    notes: tuple[str, ...]
+
+
+def import_distribution(
+    python: Path, environment: Path, contents: Contents, *, settings: SandboxSettings, stop: threading.Event
+) -> Imports:
+    """Import each top-level name and each extension module of one installed distribution.
+
+    One process imports as much as it can. Another is started where an import ended it; where an import failed after
+    others, which may have been to blame; and where a module found the GIL on already, so that it remains unsaid
+    what it would have done by itself.
+    """
+    toplevels = [Step(name=name) for name in contents.toplevels]
+    modules = [Step(name=name, path=path) for name, path in contents.modules]
+    work = _Work(python, environment, settings, stop)
+    first = work.run([*toplevels, *modules])
+    again = [step for step, seen in first.items() if _worth_repeating(step, seen, contents)]
+    if again:
+        # The top-level packages come first, in the order in which a user's program would have them.
+        good = [step for step in toplevels if first[step].ending.outcome == "imported" and step not in again]
+        for step, seen in work.run([*good, *again]).items():
+            if step in again:
+                first[step] = seen
+    for _ in range(ROUNDS):
+        unclear = [step for step, seen in first.items() if seen.unclear]
+        if not unclear:
+            break
+        answered = work.run(unclear)
+        for step, seen in answered.items():
+            if not seen.unclear:
+                first[step] = seen
+        if all(seen.unclear for seen in answered.values()):
+            break
+    answers = {step: _answer(seen.ending, step, contents) for step, seen in first.items()}
+    return Imports(
+        modules={step.name: answers[step] for step in modules},
+        toplevels={step.name: answers[step] for step in toplevels},
+        network_cut=work.network_cut,
+        notes=tuple(work.notes),
+    )
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Seen:
+    ending: Ending
+    alone: bool
+    """Whether nothing was imported before it in its process."""
+
+    @property
+    def unclear(self) -> bool:
+        """Whether the GIL was on before, for a reason that has nothing to do with this module as far as is known."""
+        report = self.ending.report
+        return (
+            self.ending.outcome == "imported"
+            and report is not None
+            and not report["explained"]
+            and report["requires_gil"] is not True
+        )
+
+
+@dataclass(slots=True)
+class _Work:
+    python: Path
+    environment: Path
+    settings: SandboxSettings
+    stop: threading.Event
+    notes: dict[str, None] = field(default_factory=dict)
+    network_cut: bool | None = None
+    deadline: float = 0.0
+
+    def __post_init__(self) -> None:
+        self.deadline = time.monotonic() + self.settings.distribution_seconds
+
+    def run(self, steps: Sequence[Step]) -> dict[Step, _Seen]:
+        """Import the steps, in a new process after each one that ended its process."""
+        found: dict[Step, _Seen] = {}
+        rest = list(steps)
+        while rest:
+            if self.stop.is_set() or time.monotonic() > self.deadline:
+                why = "interrupted" if self.stop.is_set() else "the time for this distribution was used up before it"
+                found |= {step: _Seen(ending=Ending(outcome="not-run", error=why), alone=True) for step in rest}
+                break
+            ran = run_steps(
+                self.python,
+                self.environment,
+                rest,
+                settings=self.settings,
+                stop=self.stop,
+                deadline=self.deadline,
+            )
+            self.notes |= dict.fromkeys(ran.notes)
+            if (cut := ran.confined.get("network_cut")) is not None:
+                self.network_cut = bool(cut) and self.network_cut is not False
+            found |= {rest[index]: _Seen(ending=ending, alone=index == 0) for index, ending in ran.endings.items()}
+            # `run_steps` always says how at least its first import ended, so this gets shorter.
+            rest = [step for index, step in enumerate(rest) if index not in ran.endings]
+        return found
+
+
+def _worth_repeating(step: Step, seen: _Seen, contents: Contents) -> bool:
+    if seen.alone or seen.ending.outcome not in _AGAIN:
+        return False
+    report = seen.ending.report
+    # What is not installed will not be there the second time either.
+    return (
+        report is None or "ModuleNotFoundError" not in report["error"]["kinds"] or not _environmental(report, contents)
+    )
+
+
+def _environmental(report: dict[str, Any], contents: Contents) -> bool:
+    return is_environmental(
+        report["error"],
+        own_names={path.partition("/")[0].partition(".")[0] for path in contents.files},
+        own_files={path.rpartition("/")[2] for path in contents.files},
+    )
+
+
+def _answer(ending: Ending, step: Step, contents: Contents) -> ModuleRuntime:
+    report = ending.report
+    if report is None:
+        return ModuleRuntime(imported=False, outcome=ending.outcome, error=ending.error, output=ending.output)
+    chains = [tuple(escape(part, _NAME_CHARS) for part in chain) for chain in report["chains"]]
+    known = ModuleRuntime(
+        imported=report["error"] is None,
+        requires_gil=report["requires_gil"],
+        gil_enabled_after=report["gil"],
+        culprits=tuple(dict.fromkeys(chain[-1] for chain in chains)) or _itself(report, step),
+        chain=_shortest(chains),
+        output=ending.output,
+    )
+    if report["error"] is None:
+        if report["loaded"]:
+            return known
+        loaded = escape(str(report.get("origin")), _NAME_CHARS)
+        return replace(known, error=f"the import did not load this file, but {loaded}")
+    if "MemoryError" in report["error"]["kinds"]:
+        return replace(known, outcome="memory", error=describe_exception(report["error"]))
+    if "SystemExit" in report["error"]["kinds"]:
+        return replace(known, outcome="exit", error=describe_exception(report["error"]))
+    return replace(
+        known,
+        outcome="exception",
+        error=describe_exception(report["error"]),
+        environmental=_environmental(report, contents),
+    )
+
+
+def _itself(report: dict[str, Any], step: Step) -> tuple[str, ...]:
+    return (step.name,) if report["requires_gil"] else ()
+
+
+def _shortest(chains: Iterable[tuple[str, ...]]) -> tuple[str, ...]:
+    """Return the way to the first culprit, without a name repeated in a row; empty where there is none."""
+    for chain in chains:
+        return tuple(name for position, name in enumerate(chain) if position == 0 or name != chain[position - 1])
+    return ()

@@ -1,0 +1,395 @@
+"""One confined process: start it with a list of imports, watch it, and return how each of them ended."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import re
+import secrets
+import selectors
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final
+
+from ftaudit.sandbox.failures import describe_signal, escape
+from ftaudit.sandbox.protocol import FrameReader, ProtocolViolation
+from ftaudit.sandbox.settings import SandboxSettings
+
+TICK: Final = 0.1
+"""Seconds between two looks at memory and clocks."""
+START_SECONDS: Final = 30.0
+_HERE: Final = Path(__file__).parent
+_LOST: Final = 113
+"""What the child exits with when its descriptor was closed under it."""
+_GRACE: Final = 5.0
+_NOISE: Final = re.compile(
+    r"^(?:# (?:destroy|cleanup|clear|extension module|loading module|restore|wiping|code object|zipimport)\b.*\n?"
+    r"|.*RuntimeWarning: The global interpreter lock \(GIL\) has been enabled to load.*\n(?:  .*(?:\n|\Z))?)",
+    re.MULTILINE,
+)
+"""What the interpreter itself says under `-v`, and its warning about the GIL, which the facts tell better."""
+
+_INHERITED: Final = ("PATH", "LANG", "LC_ALL", "LC_CTYPE", "TZ", "SYSTEMROOT")
+_FIXED: Final = {
+    # Thread pools made at import cost time and memory, and change nothing of what is asked.
+    "OMP_NUM_THREADS": "1",
+    "OPENBLAS_NUM_THREADS": "1",
+    "MKL_NUM_THREADS": "1",
+    "MPLBACKEND": "agg",
+}
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Step:
+    """One import: a module with its file, or a plain `import NAME` without."""
+
+    name: str
+    path: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Ending:
+    """How one import ended: with the child's report, or with the process."""
+
+    outcome: str
+    """As in `ModuleRuntime.outcome`; `imported` or `exception` come with a report."""
+    report: dict[str, Any] | None = None
+    error: str | None = None
+    output: str | None = None
+
+
+@dataclass(kw_only=True, slots=True)
+class Run:
+    """What one process did."""
+
+    endings: dict[int, Ending] = field(default_factory=dict)
+    """By the step's position."""
+    confined: dict[str, Any] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+
+
+def run_steps(
+    python: Path,
+    environment: Path,
+    steps: Sequence[Step],
+    *,
+    settings: SandboxSettings,
+    stop: threading.Event,
+    deadline: float,
+) -> Run:
+    """Import the steps in one confined process until they are done or it ends; what is not reached is missing.
+
+    `deadline` is a moment of `time.monotonic()`. `stop` ends the process early.
+    """
+    with tempfile.TemporaryDirectory(prefix="ftaudit-", ignore_cleanup_errors=True) as folder:
+        return _Watch(python, environment, steps, settings, stop, deadline, Path(folder)).run()
+
+
+class _Watch:
+    def __init__(
+        self,
+        python: Path,
+        environment: Path,
+        steps: Sequence[Step],
+        settings: SandboxSettings,
+        stop: threading.Event,
+        deadline: float,
+        scratch: Path,
+    ) -> None:
+        self.python, self.environment, self.steps = python, environment, steps
+        self.settings, self.stop, self.deadline, self.scratch = settings, stop, deadline, scratch.resolve()
+        self.nonce = secrets.token_hex(16)
+        self.frames = FrameReader(self.nonce)
+        self.outcome = Run()
+        self.printed = bytearray()
+        self.status = b""
+        self.current: int | None = None
+        self.next = 0
+        self.ready = self.finished = False
+        self.limit = time.monotonic() + START_SECONDS
+        self.verdict: tuple[str, str] | None = None
+
+    def run(self) -> Run:
+        process, pipes = self._start()
+        try:
+            with selectors.DefaultSelector() as selector:
+                for name, descriptor in pipes.items():
+                    os.set_blocking(descriptor, False)
+                    selector.register(descriptor, selectors.EVENT_READ, name)
+                self._watch(process, selector, pipes)
+        finally:
+            _end(process)
+            for descriptor in pipes.values():
+                os.close(descriptor)
+        self._conclude(process)
+        return self.outcome
+
+    def _start(self) -> tuple[subprocess.Popen[bytes], dict[str, int]]:
+        for name in ("home", "tmp", "work"):
+            (self.scratch / name).mkdir()
+        reading: dict[str, int] = {}
+        writing: dict[str, int] = {}
+        job_read, job_write = os.pipe()
+        for name in ("results", "output", "status"):
+            reading[name], writing[name] = os.pipe()
+        argv = [str(self.python), "-v", "-I", "-S", str(_HERE / "child.py"), str(writing["results"])]
+        passed = [writing["results"], writing["output"], job_read]
+        config = {
+            "argv": argv,
+            "env": self._environment(),
+            "cwd": str(self.scratch / "work"),
+            "scratch": str(self.scratch),
+            "stdin": job_read,
+            "output": writing["output"],
+            "status": writing["status"],
+            "keep": [writing["results"]],
+            "pass": passed,
+            "parent": os.getpid(),
+            "network": False,
+            "limits": {
+                "RLIMIT_CORE": 0,
+                "RLIMIT_CPU": self.settings.cpu_seconds,
+                "RLIMIT_FSIZE": self.settings.file_bytes,
+                "RLIMIT_NPROC": 512,
+                # Twice the measured limit: what grows faster than we look at it still ends somewhere.
+                "RLIMIT_DATA": 2 * self.settings.memory_bytes,
+            },
+        }
+        try:
+            process = subprocess.Popen(
+                [sys.executable, "-I", "-S", str(_HERE / "confine.py"), json.dumps(config)],
+                stdin=subprocess.DEVNULL,
+                stdout=writing["output"],
+                stderr=writing["output"],
+                pass_fds=[*passed, writing["status"]],
+                env={},
+                start_new_session=True,
+            )
+            job = {
+                "nonce": self.nonce,
+                "site": str(self.environment),
+                "steps": [
+                    (step.name, None if step.path is None else str(self.environment / step.path)) for step in self.steps
+                ],
+            }
+            # The job of a distribution with thousands of modules is longer than a pipe holds.
+            threading.Thread(target=_feed, args=(job_write, json.dumps(job).encode() + b"\n"), daemon=True).start()
+        except BaseException:
+            for descriptor in (*reading.values(), job_write):
+                os.close(descriptor)
+            raise
+        finally:
+            for descriptor in (*writing.values(), job_read):
+                os.close(descriptor)
+        return process, reading
+
+    def _environment(self) -> dict[str, str]:
+        kept = {name: os.environ[name] for name in _INHERITED if name in os.environ}
+        places = {"HOME": self.scratch / "home"} | dict.fromkeys(("TMPDIR", "TEMP", "TMP"), self.scratch / "tmp")
+        return kept | _FIXED | {name: str(path) for name, path in places.items()}
+
+    def _watch(self, process: subprocess.Popen[bytes], selector: selectors.BaseSelector, pipes: dict[str, int]) -> None:
+        measured = 0.0
+        while selector.get_map():
+            for key, _ in selector.select(TICK):
+                data = os.read(key.fd, 1 << 16)
+                if not data:
+                    selector.unregister(key.fd)
+                elif key.data == "results":
+                    self._hear(data, pipes["output"])
+                elif key.data == "status":
+                    self.status += data[:65536]
+                else:
+                    self._keep(data)
+            if self.verdict is None:
+                now = time.monotonic()
+                if now - measured >= TICK:
+                    measured = now
+                    self._look(process, now)
+            if self.verdict is not None or self.finished or b'"ended"' in self.status:
+                # Whoever still holds a pipe open is a straggler; what was written is read, and that is all.
+                self._drain(pipes, selector)
+                return
+            if process.poll() is not None:
+                self._drain(pipes, selector)
+                return
+
+    def _drain(self, pipes: dict[str, int], selector: selectors.BaseSelector) -> None:
+        open_now = {key.data for key in selector.get_map().values()}
+        for name in ("results", "output", "status"):
+            for _ in range(64 if name in open_now else 0):
+                try:
+                    data = os.read(pipes[name], 1 << 16)
+                except BlockingIOError:
+                    break
+                if not data:
+                    break
+                if name == "results":
+                    self._hear(data, pipes["output"])
+                elif name == "status":
+                    self.status += data
+                else:
+                    self._keep(data)
+
+    def _look(self, process: subprocess.Popen[bytes], now: float) -> None:
+        if self.stop.is_set():
+            self.verdict = "not-run", "interrupted"
+        elif now > self.deadline:
+            self.verdict = "timeout", f"the distribution's {self.settings.distribution_seconds:g} s were used up"
+        elif now > self.limit:
+            seconds = self.settings.module_seconds if self.ready else START_SECONDS
+            self.verdict = "timeout", f"no answer within {seconds:g} s"
+        elif (used := resident_bytes(process.pid)) > self.settings.memory_bytes:
+            limit = self.settings.memory_bytes >> 20
+            self.verdict = "memory", f"{used >> 20} MB of memory in use, more than the {limit} MB allowed"
+
+    def _hear(self, data: bytes, output: int) -> None:
+        """Follow the child's reports, which have one possible order; any other is not our child's."""
+        if self.verdict is not None:
+            return
+        try:
+            for message in self.frames.feed(data):
+                self._take(message, output)
+        except ProtocolViolation as error:
+            self.verdict = "exit", f"the module interfered with the report: {error}"
+
+    def _take(self, message: dict[str, Any], output: int) -> None:
+        if not self.ready:
+            if "ready" not in message:
+                raise ProtocolViolation("a report before the start")
+            # What `-v` says while the interpreter starts is none of the module's.
+            self._catch_up(output)
+            self.printed.clear()
+            self.ready = True
+            self.limit = time.monotonic() + self.settings.module_seconds
+        elif message.get("begin") == self.next and self.current is None and self.next < len(self.steps):
+            self.current = self.next
+            self.limit = time.monotonic() + self.settings.module_seconds
+        elif message.get("end") == self.current and self.current is not None:
+            _check(message)
+            self._catch_up(output)
+            kind = "imported" if message["error"] is None else "exception"
+            self.outcome.endings[self.current] = Ending(outcome=kind, report=message, output=self._output())
+            self.next, self.current = self.current + 1, None
+        elif message.get("done") == self.next == len(self.steps):
+            self.finished = True
+        else:
+            raise ProtocolViolation("a report out of order")
+
+    def _catch_up(self, output: int) -> None:
+        for _ in range(64):
+            try:
+                data = os.read(output, 1 << 16)
+            except BlockingIOError:
+                return
+            if not data:
+                return
+            self._keep(data)
+
+    def _keep(self, data: bytes) -> None:
+        room = 4 * self.settings.output_chars - len(self.printed)
+        # Before the start the end matters, for it says why there was none; later the beginning does.
+        if self.ready:
+            self.printed += data[: max(room, 0)]
+        else:
+            self.printed = (self.printed + data)[-4 * self.settings.output_chars :]
+
+    def _output(self) -> str | None:
+        text = _NOISE.sub("", bytes(self.printed).decode("utf-8", "replace")).strip()
+        self.printed.clear()
+        return escape(text, self.settings.output_chars) or None
+
+    def _conclude(self, process: subprocess.Popen[bytes]) -> None:
+        """Say how the import under way ended, where the process ended before it did."""
+        ended: int | None = None
+        for line in self.status.splitlines():
+            try:
+                said = json.loads(line)
+            except ValueError:
+                continue
+            ended = said.get("ended", ended)
+            if "confined" in said:
+                self.outcome.confined, self.outcome.notes = said["confined"], tuple(said["notes"])
+        if self.finished:
+            return
+        index = self.next if self.current is None else self.current
+        if index >= len(self.steps):
+            return
+        outcome, error = self.verdict or self._end_of(ended, process)
+        if not self.ready and self.verdict is None:
+            outcome = "not-run"
+            error = f"the interpreter did not start in the sandbox: {error}"
+        self.outcome.endings[index] = Ending(outcome=outcome, error=error, output=self._output())
+
+    def _end_of(self, ended: int | None, process: subprocess.Popen[bytes]) -> tuple[str, str]:
+        if ended is None:
+            return "exit", f"the process was lost (its keeper ended with {process.returncode})"
+        if os.WIFSIGNALED(ended):
+            number = os.WTERMSIG(ended)
+            if number == signal.SIGXCPU:
+                return "timeout", f"more than {self.settings.cpu_seconds} s of CPU time"
+            return "signal", describe_signal(number)
+        code = os.WEXITSTATUS(ended)
+        if code == _LOST:
+            return "exit", "the module closed descriptors that are not its own"
+        return "exit", f"the module ended the process with exit code {code}"
+
+
+def _check(message: dict[str, Any]) -> None:
+    """Hold a report against the form that the child gives it: the process that wrote it is not to be trusted."""
+    error, chains = message.get("error", 0), message.get("chains")
+    good = (
+        (error is None or (isinstance(error, dict) and isinstance(error.get("kinds"), list) and "message" in error))
+        and isinstance(chains, list)
+        and all(isinstance(chain, list) and chain and all(isinstance(part, str) for part in chain) for chain in chains)
+        and message.get("requires_gil", 0) in (True, False, None)
+        and isinstance(message.get("loaded"), bool)
+        and isinstance(message.get("explained"), bool)
+        and message.get("gil") in (True, False)
+    )
+    if not good:
+        raise ProtocolViolation("a report of another form")
+
+
+def _feed(descriptor: int, data: bytes) -> None:
+    try:
+        with os.fdopen(descriptor, "wb") as pipe:
+            pipe.write(data)
+    except OSError:
+        pass  # The child ended before it read its job, and that is told by its end.
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    """End the keeper, which ends everything below it; then its group, in case it could not."""
+    if process.poll() is None:
+        process.terminate()
+        try:
+            process.wait(_GRACE)
+        except subprocess.TimeoutExpired:
+            process.kill()
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+
+
+def resident_bytes(pid: int) -> int:
+    """Return the resident memory of the process and all below it, in bytes (`proc(5)`); 0 where there is no `/proc`."""
+    total, waiting = 0, [pid]
+    page = os.sysconf("SC_PAGE_SIZE")
+    while waiting:
+        current = waiting.pop()
+        try:
+            total += int(Path(f"/proc/{current}/statm").read_text().split()[1]) * page
+            for task in Path(f"/proc/{current}/task").iterdir():
+                waiting += map(int, (task / "children").read_text().split())
+        except (OSError, ValueError, IndexError):
+            continue
+    return total

@@ -1,0 +1,101 @@
+"""Import every extension module of the wanted distributions, several distributions at a time, and return the facts."""
+
+from __future__ import annotations
+
+import sys
+import threading
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor, as_completed
+from pathlib import Path
+
+from packaging.utils import NormalizedName
+
+from ftaudit.errors import FtauditError
+from ftaudit.model import ExtensionModule, Interpreter, RuntimeFacts, Status
+from ftaudit.sandbox.contents import Contents, read_contents
+from ftaudit.sandbox.distribution import import_distribution
+from ftaudit.sandbox.environment import Environment, open_environment
+from ftaudit.sandbox.process import run_steps
+from ftaudit.sandbox.settings import SandboxSettings, WheelToImport
+
+
+def import_distributions(
+    interpreter: Interpreter,
+    wheels: Sequence[WheelToImport],
+    *,
+    settings: SandboxSettings,
+    on_done: Callable[[str], None] = lambda name: None,
+) -> dict[str, RuntimeFacts]:
+    """Install the wheels into an environment of their own and import what the wanted ones hold.
+
+    Returns one entry for each wheel that is wanted, by name; what could not be installed or imported is an entry
+    too. `on_done` hears each name when it is finished, in the calling thread. An interrupt (`KeyboardInterrupt`) ends
+    every process before it goes on. Raise `ResolutionError` where uv cannot be run.
+    """
+    wanted = [wheel.name for wheel in wheels if wheel.wanted]
+    if not wanted:
+        return {}
+    if sys.platform == "win32":
+        reason = "modules are imported on Linux and macOS only: Windows has no sandbox of ours"
+        return {name: RuntimeFacts(status=Status.SKIPPED, reason=reason) for name in wanted}
+    stop = threading.Event()
+    walls = run_steps(
+        Path(interpreter.path),
+        settings.cache_dir,
+        (),
+        settings=settings,
+        stop=stop,
+        deadline=time.monotonic() + settings.module_seconds,
+    )
+    facts: dict[str, RuntimeFacts] = {}
+    protected = bool(walls.confined.get("files"))
+    with (
+        open_environment(interpreter, wheels, settings=settings, safe_to_link=protected) as environment,
+        ThreadPoolExecutor(max_workers=max(settings.jobs, 1)) as pool,
+    ):
+        work = {
+            pool.submit(_facts_of, interpreter, environment, name, settings, stop): name
+            for name in dict.fromkeys(wanted)
+        }
+        try:
+            for future in as_completed(work):
+                facts[work[future]] = _result(future)
+                on_done(work[future])
+        except BaseException:
+            stop.set()
+            pool.shutdown(cancel_futures=True)
+            raise
+    return facts
+
+
+def _result(future: Future[RuntimeFacts]) -> RuntimeFacts:
+    try:
+        return future.result()
+    except (FtauditError, OSError) as error:
+        return RuntimeFacts(status=Status.FAILED, reason=str(error))
+
+
+def _facts_of(
+    interpreter: Interpreter,
+    environment: Environment,
+    name: NormalizedName,
+    settings: SandboxSettings,
+    stop: threading.Event,
+) -> RuntimeFacts:
+    described = f"{interpreter.version} free-threading build"
+    if (problem := environment.failures.get(name)) is not None:
+        return RuntimeFacts(status=Status.FAILED, reason=problem, interpreter=described)
+    series = interpreter.version.split(".")
+    contents: Contents = read_contents(environment.path, name, f"cp{series[0]}{series[1]}t")
+    ran = import_distribution(Path(interpreter.path), environment.path, contents, settings=settings, stop=stop)
+    return RuntimeFacts(
+        status=Status.DONE,
+        modules=tuple(
+            ExtensionModule(name=module, path=path, runtime=ran.modules[module]) for module, path in contents.modules
+        ),
+        toplevels=tuple((toplevel, ran.toplevels[toplevel]) for toplevel in contents.toplevels),
+        interpreter=described,
+        network_cut=ran.network_cut,
+        notes=ran.notes,
+    )

@@ -1,0 +1,55 @@
+"""What the sandbox is asked to import, and within which limits."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from packaging.utils import NormalizedName
+
+GIB = 1 << 30
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class WheelToImport:
+    """One wheel of the environment: exactly the one that was judged."""
+
+    name: NormalizedName
+    version: str
+    filename: str
+    location: str
+    """Its URL, or an absolute path."""
+    sha256: str | None = None
+    """Where the index or the lock file gives it; uv then refuses any other content."""
+    wanted: bool = True
+    """Whether its modules are to be imported; a wheel that others need is installed all the same."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SandboxSettings:
+    """Limits of one process, and where things are kept."""
+
+    cache_dir: Path
+    offline: bool = False
+    """uv answers from its cache alone."""
+    jobs: int = field(default_factory=lambda: len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 2)
+    """How many distributions are imported at a time."""
+    module_seconds: float = 60.0
+    """Wall time of one import."""
+    distribution_seconds: float = 300.0
+    """Wall time of all the imports of one distribution."""
+    cpu_seconds: int = 300
+    """CPU time of one process (`RLIMIT_CPU`)."""
+    memory_bytes: int = 4 * GIB
+    """Resident memory of one process and its children, as measured."""
+    file_bytes: int = 256 << 20
+    """Size of any file that a module writes (`RLIMIT_FSIZE`)."""
+    output_chars: int = 2000
+    """How much of what a module prints is kept."""
+    install_seconds: float = 900.0
+    """Wall time of one run of uv."""
+    keep_environments: int = 4
+    """How many environments stay in the cache, the most recently used ones."""
+    uv_arguments: tuple[str, ...] = ()
+    """More arguments of the user's for `uv pip install`."""
