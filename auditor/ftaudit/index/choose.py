@@ -1,0 +1,266 @@
+"""Judges the files of one release: which of them the target's installer takes on the platform."""
+
+from __future__ import annotations
+
+import functools
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Final
+
+from packaging.specifiers import InvalidSpecifier, SpecifierSet
+from packaging.tags import Tag, parse_tag
+from packaging.utils import canonicalize_name
+from packaging.version import InvalidVersion, Version
+
+from ftaudit.index.release import ReleaseFiles
+from ftaudit.model import DistributionFile, IndexFacts, Pin, Status, WheelKind
+from ftaudit.target import ABI3T_SINCE, Platform, Target, gil_tags, supported_tags
+
+_PLATFORM_VERSION: Final = re.compile(r"(manylinux|musllinux|macosx)_(\d+)_(\d+)_(.+)")
+_LEGACY: Final = {"manylinux1": (2, 5), "manylinux2010": (2, 12), "manylinux2014": (2, 17)}
+_SYSTEM: Final = {"manylinux": "glibc", "musllinux": "musl", "macosx": "macOS"}
+_NO_BUILD: Final = (-1, "")
+
+
+@dataclass(frozen=True, slots=True)
+class _Wheel:
+    """A wheel with what its file name says."""
+
+    file: DistributionFile
+    build: tuple[int, str]
+    tags: frozenset[Tag]
+
+
+def judge(pin: Pin, files: ReleaseFiles | None, target: Target, platform: Platform) -> IndexFacts:
+    """Return which files of the pinned version exist, and which one the target installs on the platform.
+
+    Files that the pin names itself (lock files, direct URLs) are used as they are, and `files` is then not looked
+    at. Yanked files: a pin is exact, so they may be used, as pip and uv do for `==`; but only where no other
+    wheel fits, and `warnings` says so (PEP 592). `abi3` wheels never fit a free-threaded build; `abi3t` wheels do
+    from 3.15t on (PEP 803). An unreadable `requires-python` excludes nothing, as with pip.
+    """
+    if pin.problem is not None and pin.version is None:
+        return IndexFacts(status=Status.FAILED, reason=pin.problem)
+    said: tuple[str, ...] = ()
+    if pin.files is not None:
+        origin, listed = "lock file", pin.files
+    elif pin.source_tree is not None:
+        return IndexFacts(status=Status.SKIPPED, reason=f"a local project: {pin.source_tree}")
+    elif files is None:
+        return IndexFacts(status=Status.SKIPPED, reason="no index was asked")
+    elif files.status is not Status.DONE:
+        return IndexFacts(status=files.status, reason=files.reason, origin=files.origin, warnings=files.warnings)
+    else:
+        origin, listed, said = files.origin or "index", files.files, files.warnings
+    wheels, sdist, strangers = _sort(pin, listed)
+    warnings = [*said, *(f"{name} is no wheel of {pin.name} {pin.version}" for name in strangers)]
+    ranks = _ranks(target, platform)
+    allowed: list[_Wheel] = []
+    excluded: list[str] = []
+    for wheel in wheels:
+        if _rank(wheel, ranks) is None:
+            reason = _near_miss(wheel, target, platform)
+        else:
+            reason = _why_not(wheel.file, pin, target)
+            if reason is None:
+                allowed.append(wheel)
+        if reason is not None:
+            excluded.append(f"{wheel.file.filename}: {reason}")
+    best = _best(allowed, ranks)
+    if best is not None and best.file.yanked is not None:
+        why = f": {best.file.yanked}" if best.file.yanked else ""
+        warnings.append(f"{best.file.filename} was yanked{why}; it is taken because the pin is exact")
+    gil = _best((wheel for wheel in wheels if _why_not(wheel.file, pin, target) is None), _gil_ranks(target, platform))
+    return IndexFacts(
+        status=Status.DONE,
+        origin=origin,
+        kind=WheelKind.NONE if best is None else _kind(best, ranks, target),
+        wheel=None if best is None else best.file,
+        wheels=tuple(wheel.file for wheel in wheels),
+        sdist=sdist,
+        compiled=any(not _is_pure(tag) for wheel in wheels for tag in wheel.tags),
+        excluded=tuple(excluded),
+        other_platforms=_other_platforms(wheels, target, platform),
+        gil_wheel=None if gil is None else gil.file,
+        warnings=tuple(warnings),
+    )
+
+
+def _sort(pin: Pin, files: Iterable[DistributionFile]) -> tuple[list[_Wheel], DistributionFile | None, list[str]]:
+    """Return the wheels, the sdist, and the names of files that belong to something else."""
+    wheels: list[_Wheel] = []
+    sdist: DistributionFile | None = None
+    strangers: list[str] = []
+    for file in files:
+        if file.filename.endswith(".whl"):
+            wheel = _parse_wheel(pin, file)
+            if wheel is None:
+                strangers.append(file.filename)
+            else:
+                wheels.append(wheel)
+        elif sdist is None or (file.filename.endswith(".tar.gz") and sdist.yanked is not None):
+            sdist = file
+    return wheels, sdist, strangers
+
+
+def _parse_wheel(pin: Pin, file: DistributionFile) -> _Wheel | None:
+    """Split a wheel's name (`NAME-VERSION[-BUILD]-PYTHON-ABI-PLATFORM.whl`); `None` where it is not the pin's.
+
+    `packaging.utils.parse_wheel_filename` does the same at several times the cost; a lock file names thousands.
+    """
+    parts = file.filename[:-4].split("-")
+    if len(parts) not in (5, 6) or _name(parts[0]) != pin.name:
+        return None
+    if pin.version is not None and _version(parts[1]) != pin.version:
+        return None
+    build = _build(parts[2]) if len(parts) == 6 else _NO_BUILD
+    tags = _tags("-".join(parts[-3:]))
+    return None if build is None or tags is None else _Wheel(file, build, tags)
+
+
+@functools.lru_cache(maxsize=4096)
+def _name(text: str) -> str:
+    return canonicalize_name(text)
+
+
+@functools.lru_cache(maxsize=4096)
+def _version(text: str) -> Version | None:
+    try:
+        return Version(text.replace("_", "-"))
+    except InvalidVersion:
+        return None
+
+
+def _build(text: str) -> tuple[int, str] | None:
+    matched = re.fullmatch(r"(\d{1,18})(.*)", text, re.ASCII)
+    return None if matched is None else (int(matched[1]), matched[2])
+
+
+@functools.lru_cache(maxsize=16384)
+def _tags(text: str) -> frozenset[Tag] | None:
+    """Parse a compressed tag set; `None` for one that is none, or expands to an absurd number of tags."""
+    if text.count(".") > 60:
+        return None
+    try:
+        return parse_tag(text)
+    except ValueError:
+        return None
+
+
+@functools.lru_cache(maxsize=64)
+def _ranks(target: Target, platform: Platform) -> dict[Tag, int]:
+    """Return the place of every tag that the target accepts; the lower the better."""
+    return {tag: place for place, tag in enumerate(supported_tags(target, platform))}
+
+
+@functools.lru_cache(maxsize=64)
+def _gil_ranks(target: Target, platform: Platform) -> dict[Tag, int]:
+    return {tag: place for place, tag in enumerate(gil_tags(target, platform))}
+
+
+def _rank(wheel: _Wheel, ranks: dict[Tag, int]) -> int | None:
+    return min((ranks[tag] for tag in wheel.tags if tag in ranks), default=None)
+
+
+def _best(wheels: Iterable[_Wheel], ranks: dict[Tag, int]) -> _Wheel | None:
+    """Return the wheel that an installer takes: not yanked, then by tag, then by the higher build number."""
+    fitting = ((wheel, place) for wheel in wheels if (place := _rank(wheel, ranks)) is not None)
+    return max(
+        fitting,
+        key=lambda pair: (pair[0].file.yanked is None, -pair[1], pair[0].build),
+        default=(None, 0),
+    )[0]
+
+
+def _why_not(file: DistributionFile, pin: Pin, target: Target) -> str | None:
+    """Return why a file whose tags fit is not installed, or `None`."""
+    if file.requires_python is not None:
+        specifier = _specifier(file.requires_python)
+        if specifier is not None and not specifier.contains(target.full_version, prereleases=True):
+            return f"requires Python {file.requires_python}, the target is {target.full_version}"
+    if pin.allowed_hashes and file.hashes:
+        algorithms = {hash_.partition(":")[0] for hash_ in pin.allowed_hashes}
+        comparable = [pair for pair in file.hashes if pair[0] in algorithms]
+        if comparable and not any(f"{name}:{digest}" in pin.allowed_hashes for name, digest in comparable):
+            return "its hash is none of those that the input allows"
+    return None
+
+
+@functools.lru_cache(maxsize=4096)
+def _specifier(text: str) -> SpecifierSet | None:
+    try:
+        return SpecifierSet(text)
+    except InvalidSpecifier:
+        return None
+
+
+def _kind(wheel: _Wheel, ranks: dict[Tag, int], target: Target) -> WheelKind:
+    tag = min((tag for tag in wheel.tags if tag in ranks), key=ranks.__getitem__)
+    if tag.abi == target.abi:
+        return WheelKind.FREE_THREADED
+    if tag.abi == "abi3t":
+        return WheelKind.ABI3T
+    return WheelKind.PURE if _is_pure(tag) else WheelKind.NATIVE
+
+
+def _is_pure(tag: Tag) -> bool:
+    return tag.abi == "none" and tag.platform == "any"
+
+
+@functools.lru_cache(maxsize=65536)
+def _is_free_threaded(tag: Tag, target: Target) -> bool:
+    """Whether the target would install a wheel of that tag on some platform or other."""
+    interpreter = f"cp{target.version[0]}{target.version[1]}"
+    if tag.abi == target.abi:
+        return tag.interpreter == interpreter
+    if tag.abi != "abi3t" or target.version < ABI3T_SINCE:
+        return False
+    matched = re.fullmatch(r"cp(\d)(\d+)", tag.interpreter)
+    return matched is not None and (int(matched[1]), int(matched[2])) <= target.version
+
+
+def _other_platforms(wheels: list[_Wheel], target: Target, platform: Platform) -> tuple[str, ...]:
+    here = set(platform.tags)
+    found = {
+        tag.platform
+        for wheel in wheels
+        for tag in wheel.tags
+        if tag.abi.endswith("t") and _is_free_threaded(tag, target)
+    }
+    return tuple(sorted(found - here - {"any"}))
+
+
+def _near_miss(wheel: _Wheel, target: Target, platform: Platform) -> str | None:
+    """Return, for a free-threaded wheel of this machine that wants a newer system, what it needs."""
+    needs: list[tuple[str, tuple[int, int], str]] = []
+    for tag in wheel.tags:
+        if not (tag.abi.endswith("t") and _is_free_threaded(tag, target)):
+            continue
+        wanted = _system(tag.platform)
+        if wanted is not None:
+            needs.append((*wanted[:2], tag.platform))
+    for family, version, tag_text in sorted(needs, key=lambda need: need[1]):
+        has = _newest(platform, family, tag_text)
+        if has is not None and version > has:
+            system = _SYSTEM[family]
+            return f"needs {system} {version[0]}.{version[1]} ({tag_text}), the platform has {has[0]}.{has[1]}"
+    return None
+
+
+@functools.lru_cache(maxsize=4096)
+def _system(tag: str) -> tuple[str, tuple[int, int], str] | None:
+    """Split `manylinux_2_28_x86_64` into family, version and machine."""
+    matched = _PLATFORM_VERSION.fullmatch(tag)
+    if matched is not None:
+        return matched[1], (int(matched[2]), int(matched[3])), matched[4]
+    alias, _, machine = tag.partition("_")
+    return ("manylinux", _LEGACY[alias], machine) if alias in _LEGACY else None
+
+
+@functools.lru_cache(maxsize=4096)
+def _newest(platform: Platform, family: str, tag: str) -> tuple[int, int] | None:
+    """Return the newest version of the family that the platform accepts for the machine of the tag."""
+    wanted = _system(tag)
+    found = (_system(own) for own in platform.tags)
+    return max((own[1] for own in found if own and wanted and (own[0], own[2]) == (family, wanted[2])), default=None)

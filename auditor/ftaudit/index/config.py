@@ -1,0 +1,245 @@
+"""Which indexes are asked, in which order, and how: from the command line, uv's and pip's environment variables."""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+from urllib.parse import quote, unquote, urlsplit, urlunsplit
+
+from ftaudit.errors import UsageError
+
+DEFAULT_TIMEOUT = 30.0
+"""Seconds without a byte after which an index is given up."""
+DEFAULT_RETRIES = 3
+DEFAULT_WORKERS = 8
+
+_NAMED = re.compile(r"([A-Za-z0-9][A-Za-z0-9._-]*)=(.+)", re.DOTALL)
+_FALSE = {"", "0", "false", "no", "off", "n", "f"}
+_KEYRING = ("auto", "import", "subprocess", "disabled")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class IndexOptions:
+    """The options that a command line or a requirements file gives, by the names that pip and uv use."""
+
+    index_url: str | None = None
+    extra_index_urls: tuple[str, ...] = ()
+    """As uv's `--index` and pip's `--extra-index-url`; `NAME=URL` is allowed."""
+    find_links: tuple[str, ...] = ()
+    """Folders of files, or HTML pages that list files of any project; relative to the current folder."""
+    no_index: bool = False
+    cert: str | None = None
+    """A file (or folder) of CA certificates."""
+    proxy: str | None = None
+    timeout: float | None = None
+    retries: int | None = None
+    keyring: str | None = None
+    """`auto`, `import`, `subprocess` or `disabled`."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Source:
+    """One index: where it is, and who we are there."""
+
+    url: str
+    """`https://…/` or `file:///…/`, with a slash at the end and without credentials."""
+    user: str | None = None
+    password: str | None = None
+
+    def __repr__(self) -> str:
+        return f"Source(url={self.url!r})"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class IndexSettings:
+    """What `Index` needs to know. Nothing in here is printed but through `redact`."""
+
+    sources: tuple[Source, ...]
+    """In order of priority: the first that has a project answers for it (uv's `first-index`)."""
+    find_links: tuple[Source, ...] = ()
+    """Their files are added to those of the index that answers."""
+    cache: Path | None = None
+    """The folder of the page cache; `None` keeps nothing on disk."""
+    offline: bool = False
+    """Answer from the cache regardless of age, and ask nobody."""
+    cert: str | None = None
+    proxy: str | None = None
+    timeout: float = DEFAULT_TIMEOUT
+    connect_timeout: float = 5.0
+    """Seconds; short, so that a machine without a network says so soon."""
+    page_deadline: float = 120.0
+    """Seconds for one whole page, however slowly it drips."""
+    retries: int = DEFAULT_RETRIES
+    backoff: float = 0.2
+    """Seconds, doubled with every retry."""
+    keyring: str = "auto"
+    workers: int = DEFAULT_WORKERS
+
+    def __repr__(self) -> str:
+        return f"IndexSettings(sources={self.sources!r}, find_links={self.find_links!r})"
+
+
+def find_settings(
+    *,
+    options: IndexOptions = IndexOptions(),
+    env: Mapping[str, str],
+    requirements: Iterable[IndexOptions] = (),
+    cache: Path | None = None,
+    offline: bool = False,
+) -> IndexSettings:
+    """Return the settings: command line over environment over requirements files over the default.
+
+    Between several indexes the first that has the project wins, extra indexes before the default one, which is
+    what uv does by default and what guards against dependency confusion; pip would mix them. Of the environment
+    are read: `UV_DEFAULT_INDEX`, `UV_INDEX_URL`, `UV_INDEX` (with `UV_INDEX_NAME_USERNAME` and `…_PASSWORD`),
+    `UV_EXTRA_INDEX_URL`, `UV_FIND_LINKS`, `UV_NO_INDEX`, `UV_HTTP_TIMEOUT`, `UV_HTTP_RETRIES`,
+    `UV_KEYRING_PROVIDER`, and pip's `PIP_INDEX_URL`, `PIP_EXTRA_INDEX_URL`, `PIP_FIND_LINKS`, `PIP_NO_INDEX`,
+    `PIP_CERT`, `PIP_PROXY`, `PIP_DEFAULT_TIMEOUT`, `PIP_RETRIES`, `PIP_KEYRING_PROVIDER`; then `SSL_CERT_FILE` and
+    `SSL_CERT_DIR`. `REQUESTS_CA_BUNDLE`, the `*_PROXY` variables, `NO_PROXY` and netrc are left to requests.
+    Files of configuration (`pip.conf`, `uv.toml`) are not read. Raise `UsageError` for a setting that cannot be.
+    """
+    layers = (options, _environment(env), *requirements)
+    no_index = any(layer.no_index for layer in layers)
+    default = next((layer.index_url for layer in layers if layer.index_url), None)
+    asked = options.extra_index_urls or layers[1].extra_index_urls
+    extra = (*asked, *(url for layer in layers[2:] for url in layer.extra_index_urls))
+    links = (
+        *(options.find_links or layers[1].find_links),
+        *(link for layer in layers[2:] for link in layer.find_links),
+    )
+    sources: list[Source] = []
+    if not no_index:
+        sources = [_source(url, env) for url in extra]
+        sources.append(_source(default or default_index(), env))
+    keyring = options.keyring or layers[1].keyring or "auto"
+    if keyring not in _KEYRING:
+        raise UsageError(f"unknown keyring provider {keyring!r}", hint=f"choose one of {', '.join(_KEYRING)}")
+    timeout, retries = options.timeout or layers[1].timeout, options.retries
+    return IndexSettings(
+        sources=tuple(dict.fromkeys(sources)),
+        find_links=tuple(dict.fromkeys(_location(link) for link in links)),
+        cache=cache,
+        offline=offline,
+        cert=_certificates(options.cert, env),
+        proxy=options.proxy or layers[1].proxy,
+        timeout=timeout or DEFAULT_TIMEOUT,
+        retries=next((n for n in (retries, layers[1].retries) if n is not None), DEFAULT_RETRIES),
+        keyring=keyring,
+    )
+
+
+def default_index() -> str:
+    """Return pypi-simple's `PYPI_SIMPLE_ENDPOINT`, which is not repeated here."""
+    return str(pypi_simple_constant("PYPI_SIMPLE_ENDPOINT"))
+
+
+def pypi_simple_constant(name: str) -> object:
+    """Return a constant of the `pypi_simple` package without importing it where its source can be read.
+
+    Importing it takes pydantic and BeautifulSoup along, which is ten times what the rest of the tier costs when
+    the cache answers (`scripts/bench_index.py`).
+    """
+    spec = find_spec("pypi_simple")
+    try:
+        tree = ast.parse(Path(spec.origin).read_bytes()) if spec and spec.origin else ast.Module([], [])
+        for node in tree.body:
+            match node:
+                case ast.AnnAssign(target=ast.Name(id=found), value=ast.expr() as value) if found == name:
+                    return ast.literal_eval(value)
+                case ast.Assign(targets=[ast.Name(id=found)], value=value) if found == name:
+                    return ast.literal_eval(value)
+    except (OSError, ValueError, SyntaxError):
+        pass  # Compiled, zipped or written otherwise: the import knows.
+    import pypi_simple
+
+    return getattr(pypi_simple, name)
+
+
+def redact(text: str) -> str:
+    """Return the text with the credentials of every URL in it replaced by `***`."""
+    return re.sub(r"(?<=://)[^/\s@'\"]*@", "***@", text)
+
+
+def parse_source(url: str) -> Source:
+    """Parse an index URL or local folder, with or without credentials; raise `UsageError` where it is neither."""
+    return _source(url, {})
+
+
+def _environment(env: Mapping[str, str]) -> IndexOptions:
+    def first(*names: str) -> str | None:
+        return next((value for name in names if (value := env.get(name, "").strip())), None)
+
+    def number(*names: str) -> float | None:
+        value = first(*names)
+        try:
+            return None if value is None else float(value)
+        except ValueError as error:
+            raise UsageError(f"{' or '.join(names)} is not a number: {value!r}") from error
+
+    extra = " ".join(env.get(name, "") for name in ("UV_INDEX", "UV_EXTRA_INDEX_URL", "PIP_EXTRA_INDEX_URL"))
+    uv_links = [link.strip() for link in env.get("UV_FIND_LINKS", "").split(",")]
+    retries = number("UV_HTTP_RETRIES", "PIP_RETRIES")
+    return IndexOptions(
+        index_url=first("UV_DEFAULT_INDEX", "UV_INDEX_URL", "PIP_INDEX_URL"),
+        extra_index_urls=tuple(extra.split()),
+        find_links=(*filter(None, uv_links), *env.get("PIP_FIND_LINKS", "").split()),
+        no_index=any(env.get(name, "").strip().lower() not in _FALSE for name in ("PIP_NO_INDEX", "UV_NO_INDEX")),
+        proxy=first("PIP_PROXY"),
+        timeout=number("UV_HTTP_TIMEOUT", "UV_REQUEST_TIMEOUT", "PIP_TIMEOUT", "PIP_DEFAULT_TIMEOUT"),
+        retries=None if retries is None else int(retries),
+        keyring=first("UV_KEYRING_PROVIDER", "PIP_KEYRING_PROVIDER"),
+    )
+
+
+def _source(text: str, env: Mapping[str, str]) -> Source:
+    """Parse `[NAME=]URL`; credentials come from the URL, else from uv's variables for the name."""
+    named = _NAMED.fullmatch(text)
+    name, url = named.groups() if named else (None, text)
+    source = _location(url)
+    if not source.url.endswith("/"):
+        source = Source(url=f"{source.url}/", user=source.user, password=source.password)
+    if name is None or source.user is not None:
+        return source
+    key = "UV_INDEX_" + re.sub(r"[^A-Z0-9]", "_", name.upper())
+    user, password = env.get(f"{key}_USERNAME"), env.get(f"{key}_PASSWORD")
+    return source if user is None and password is None else Source(url=source.url, user=user or "", password=password)
+
+
+def _location(text: str) -> Source:
+    """Parse a URL or a local path, and take its credentials out of it."""
+    if "://" not in text and not text.startswith("file:"):
+        return Source(url=Path(text).expanduser().absolute().as_uri())
+    try:
+        parts = urlsplit(text)
+        user, password, port = parts.username, parts.password, parts.port
+    except ValueError as error:
+        raise UsageError(f"not a URL: {redact(text)} ({error})") from error
+    if parts.scheme == "file":
+        return Source(url=urlunsplit(("file", "", quote(parts.path, safe="/%:~+@!,"), "", "")))
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise UsageError(f"not the URL of an index: {redact(text)}", hint="give an https:// or file:// URL, or a path")
+    host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
+    netloc = host if port is None else f"{host}:{port}"
+    url = urlunsplit((parts.scheme, netloc, parts.path or "/", parts.query, ""))
+    return Source(url=url, user=_unquoted(user), password=_unquoted(password))
+
+
+def _unquoted(text: str | None) -> str | None:
+    return None if text is None else unquote(text)
+
+
+def _certificates(option: str | None, env: Mapping[str, str]) -> str | None:
+    """Return the CA certificates that are asked for, or `None` for those of requests."""
+    asked = (("--cert", option), *((name, env.get(name)) for name in ("PIP_CERT", "SSL_CERT_FILE")))
+    for name, path in asked:
+        if path:
+            if not Path(path).exists():
+                raise UsageError(f"{name} names CA certificates that do not exist: {path}")
+            return path
+    folder = env.get("SSL_CERT_DIR")
+    usable = folder and not env.get("REQUESTS_CA_BUNDLE") and Path(folder).is_dir()
+    return folder if usable else None

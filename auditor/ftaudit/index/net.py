@@ -1,0 +1,271 @@
+"""Speaks HTTP: a requests session with credentials, retries, CA certificates and proxies, and a bounded `get`."""
+
+from __future__ import annotations
+
+import contextlib
+import re
+import shutil
+import subprocess
+import threading
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+from urllib.parse import urlsplit
+
+import requests
+import urllib3
+from requests.adapters import HTTPAdapter
+from requests.auth import AuthBase, HTTPBasicAuth
+from requests.utils import get_netrc_auth
+from urllib3.util.retry import Retry
+
+from ftaudit.__about__ import __version__
+from ftaudit.errors import IndexUnreachable
+from ftaudit.index.config import IndexSettings, redact
+from ftaudit.index.traffic import Traffic
+
+MAX_PAGE: Final = 128 * 1024 * 1024
+"""Bytes of one page after decompression; the largest known is a fifth of it."""
+RETRIED: Final = frozenset({429, 500, 502, 503, 504})
+LONGEST_WAIT: Final = 20.0
+"""Seconds; a server that asks for more with Retry-After is asked again after these."""
+_CHUNK: Final = 1 << 18
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Answer:
+    """A complete answer to a GET."""
+
+    status: int
+    url: str
+    """After redirects, without credentials."""
+    headers: Mapping[str, str]
+    body: bytes
+
+
+class _Patience(Retry):
+    """urllib3's retries, with an upper limit on what Retry-After may ask of us."""
+
+    def parse_retry_after(self, retry_after: str) -> float:
+        try:
+            return min(super().parse_retry_after(retry_after), LONGEST_WAIT)
+        except (urllib3.exceptions.InvalidHeader, ValueError, OverflowError):
+            return 0.0
+
+
+class Session(requests.Session):
+    """A session that knows the settings and counts its traffic.
+
+    With `stream=True` the caller reads the body, and adds `response.raw.tell()` to `Traffic.received` afterwards.
+    """
+
+    def __init__(self, settings: IndexSettings, traffic: Traffic) -> None:
+        super().__init__()
+        self._settings = settings
+        self._traffic = traffic
+        self.auth = _IndexAuth(settings)
+        self.max_redirects = 10
+        self.headers["User-Agent"] = f"ftaudit/{__version__}"
+        retry = _Patience(
+            total=settings.retries,
+            connect=min(1, settings.retries),
+            read=min(1, settings.retries),
+            redirect=0,
+            status_forcelist=RETRIED,
+            allowed_methods=frozenset({"GET", "HEAD"}),
+            backoff_factor=settings.backoff,
+            backoff_jitter=settings.backoff,
+            raise_on_status=False,
+        )
+        adapter = HTTPAdapter(pool_connections=8, pool_maxsize=settings.workers, max_retries=retry)
+        self.mount("https://", adapter)
+        self.mount("http://", adapter)
+
+    def merge_environment_settings(self, url: Any, proxies: Any, stream: Any, verify: Any, cert: Any) -> Any:
+        """Put the settings before the environment; requests would do it the other way round."""
+        if self._settings.cert is not None and verify is None:
+            verify = self._settings.cert
+        if self._settings.proxy is not None and not proxies:
+            proxies = {"http": self._settings.proxy, "https": self._settings.proxy}
+        return super().merge_environment_settings(url, proxies, stream, verify, cert)
+
+    def send(self, request: requests.PreparedRequest, **kwargs: Any) -> requests.Response:
+        """Send with our timeouts where the caller gives none."""
+        if kwargs.get("timeout") is None:
+            kwargs["timeout"] = (min(self._settings.connect_timeout, self._settings.timeout), self._settings.timeout)
+        self._traffic.add(requests=1)
+        response = super().send(request, **kwargs)
+        if not kwargs.get("stream"):
+            self._traffic.add(received=response.raw.tell())
+        return response
+
+    def get_page(self, url: str, headers: Mapping[str, str]) -> Answer:
+        """Return the answer with its whole body, asking again where the connection breaks in the middle of it.
+
+        Raise `IndexUnreachable` with the reason where there is none.
+        """
+        for attempt in range(self._settings.retries):
+            with contextlib.suppress(_BrokenOff):
+                return self._get_once(url, headers)
+            time.sleep(self._settings.backoff * 2**attempt)
+        return self._get_once(url, headers)
+
+    def _get_once(self, url: str, headers: Mapping[str, str]) -> Answer:
+        try:
+            return self._read(url, headers)
+        except (urllib3.exceptions.ProtocolError, urllib3.exceptions.ReadTimeoutError) as error:
+            raise _BrokenOff(f"{redact(url)}: the answer broke off ({explain(error)})") from error
+        except (urllib3.exceptions.HTTPError, requests.RequestException, OSError, ValueError) as error:
+            if _is_unconnected(error):
+                raise Unconnected(_host(url), explain(error)) from error
+            raise IndexUnreachable(f"{redact(url)}: {explain(error)}") from error
+
+    def _read(self, url: str, headers: Mapping[str, str]) -> Answer:
+        deadline = time.monotonic() + self._settings.page_deadline
+        with self.get(url, headers=headers, stream=True) as response:
+            raw = response.raw
+            chunks, size = [], 0
+            try:
+                while chunk := raw.read1(_CHUNK, decode_content=True):
+                    chunks.append(chunk)
+                    size += len(chunk)
+                    if size > MAX_PAGE:
+                        raise IndexUnreachable(f"{redact(url)}: the page is larger than {MAX_PAGE >> 20} MiB")
+                    if time.monotonic() > deadline:
+                        limit = f"{self._settings.page_deadline:.0f} s"
+                        raise IndexUnreachable(f"{redact(url)}: the page was not complete after {limit}")
+            finally:
+                self._traffic.add(received=raw.tell())
+            return Answer(
+                status=response.status_code, url=response.url, headers=response.headers, body=b"".join(chunks)
+            )
+
+
+class Unconnected(IndexUnreachable):
+    """No connection to the host at all: there is no use in asking it for anything else."""
+
+    def __init__(self, host: str, why: str) -> None:
+        super().__init__(f"cannot connect to {host}: {why}", hint="check the network, the proxy and the index URL")
+        self.host = host
+
+
+class _BrokenOff(IndexUnreachable):
+    """The connection broke in the middle of an answer, which is worth another try."""
+
+
+class _IndexAuth(AuthBase):
+    """Credentials by host: those of the index URLs, else netrc's, else the keyring's once a server answers 401."""
+
+    def __init__(self, settings: IndexSettings) -> None:
+        self._settings = settings
+        self._lock = threading.Lock()
+        self._users: dict[str, str] = {}
+        self._known: dict[str, tuple[str, str]] = {}
+        self._asked: set[str] = set()
+        for source in (*settings.sources, *settings.find_links):
+            if source.user is None:
+                continue
+            host = urlsplit(source.url).netloc
+            self._users.setdefault(host, source.user)
+            if source.password is not None:
+                self._known.setdefault(host, (source.user, source.password))
+
+    def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
+        host = urlsplit(request.url or "").netloc
+        found = self._known.get(str(host)) or get_netrc_auth(request.url or "")
+        if found is not None:
+            HTTPBasicAuth(*found)(request)
+        if self._settings.keyring != "disabled":
+            request.register_hook("response", self._answer_401)  # type: ignore[no-untyped-call]
+        return request
+
+    def _answer_401(self, response: requests.Response, **kwargs: Any) -> requests.Response:
+        if response.status_code != 401:
+            return response
+        host = str(urlsplit(response.url).netloc)
+        with self._lock:
+            if host not in self._asked:
+                self._asked.add(host)
+                found = _ask_keyring(response.url, host, self._users.get(host), self._settings.keyring)
+                if found is not None:
+                    self._known[host] = found
+            known = self._known.get(host)
+        again = response.request.copy()
+        before = again.headers.get("Authorization")
+        if known is None or HTTPBasicAuth(*known)(again).headers["Authorization"] == before:
+            return response
+        response.content  # noqa: B018 - reading the body gives the connection back to the pool
+        again.hooks["response"] = []
+        second = response.connection.send(again, **kwargs)
+        second.history.append(response)
+        second.request = again
+        return second
+
+
+def _ask_keyring(url: str, host: str, user: str | None, provider: str) -> tuple[str, str] | None:
+    """Return what the keyring knows of the URL or its host: by the `keyring` module, else by its command."""
+    if provider in ("auto", "import"):
+        try:
+            import keyring
+        except ImportError:
+            if provider == "import":
+                return None
+        else:
+            try:
+                for service in (url, host):
+                    found = keyring.get_credential(service, user)
+                    if found is not None:
+                        return found.username, found.password
+            except Exception:  # Backends raise what they like; then there are no credentials.
+                return None
+            return None
+    command = shutil.which("keyring")
+    if command is None or user is None:
+        return None  # The command must be told the user's name.
+    for service in (url, host):
+        asked = [command, "get", service, user]
+        try:
+            done = subprocess.run(asked, capture_output=True, text=True, timeout=30, stdin=subprocess.DEVNULL)
+        except (OSError, subprocess.SubprocessError, ValueError):
+            return None
+        if done.returncode == 0 and done.stdout.strip():
+            return user, done.stdout.rstrip("\r\n")
+    return None
+
+
+def explain(error: BaseException) -> str:
+    """Return the innermost cause of a failed request in a phrase, without addresses, objects or credentials."""
+    for known, phrase in _PHRASES:
+        if isinstance(error, known):
+            return phrase
+    inner = error
+    while True:
+        reason = getattr(inner, "reason", None)
+        following = reason if isinstance(reason, BaseException) else None
+        following = following or next((a for a in inner.args if isinstance(a, BaseException)), None)
+        if following is None:
+            break
+        inner = following
+    said = redact(re.sub(r"<[^>]*>[:,]? ?|HTTPS?Connection[^:]*: |\[Errno -?\d+\] ", "", str(inner))).strip()
+    return said[:200] or type(inner).__name__
+
+
+_PHRASES: Final = (
+    (requests.TooManyRedirects, "it redirects in circles"),
+    (requests.exceptions.InvalidSchema, "it redirects to something that is not HTTP"),
+    (requests.Timeout, "no answer in time"),
+    (urllib3.exceptions.ReadTimeoutError, "no answer in time"),
+)
+
+
+def _is_unconnected(error: BaseException) -> bool:
+    """Whether no connection came about, as against one that broke later."""
+    if isinstance(error, (requests.exceptions.ProxyError, requests.exceptions.SSLError, requests.ConnectTimeout)):
+        return True
+    cause = error.args[0] if error.args else None
+    return isinstance(getattr(cause, "reason", None), urllib3.exceptions.NewConnectionError)
+
+
+def _host(url: str) -> str:
+    return urlsplit(url).netloc.rpartition("@")[2]

@@ -1,0 +1,252 @@
+"""Reads project pages of the Simple API, HTML (PEP 503) and JSON (PEP 691), and the files of wanted versions.
+
+Popular projects list thousands of files and an audit wants a few of them. An HTML page is therefore first reduced,
+by one pass of a regular expression, to its head and the links that can be of the wanted version; what is left goes
+through selectolax and pypi-simple. A page that is not plainly written is parsed as a whole.
+"""
+
+from __future__ import annotations
+
+import codecs
+import json
+import re
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import unquote, urljoin, urlsplit
+
+from packaging.utils import NormalizedName, canonicalize_name
+from packaging.version import InvalidVersion, Version
+
+from ftaudit.errors import IndexUnreachable
+from ftaudit.model import DistributionFile
+
+if TYPE_CHECKING:
+    from pypi_simple import DistributionPackage
+
+Found = list[tuple[Version, DistributionFile]]
+
+_SUFFIXES: Final = (".whl", ".gz", ".zip", ".bz2", ".tgz", ".xz", ".Z", ".egg", ".exe", ".msi", ".rpm")
+_JSON_KEYS: Final = frozenset({"filename", "url", "hashes", "size", "requires-python", "yanked"})
+_LINK: Final = re.compile(rb"<a\s[^>]*>([^<]*)</a>")
+_PLAIN_TAGS: Final = frozenset(
+    b"html head body title h1 h2 h3 h4 h5 h6 br p ul ol li pre div span hr table thead tbody tr td th !doctype"
+    b" b i em strong small code link".split()
+)
+_TAG_NAME: Final = re.compile(rb"/?(!?[a-z][a-z0-9]*)(?=[\s/>])", re.IGNORECASE)
+
+
+class Page:
+    """One page as the index sent it, parsed as far as it is asked."""
+
+    def __init__(self, body: bytes, *, url: str, form: str, charset: str | None = None) -> None:
+        """`url` is the page's own, `form` is `html` or `json`, `charset` what the server says of HTML.
+
+        Raise `IndexUnreachable` for a page that is cut off, of an unknown version of the API, or no page at all.
+        """
+        self._url = url
+        self._local = url.startswith("file:")
+        self.skipped = 0
+        """Links that were passed over so far: unparsable names, other projects, refused URLs."""
+        if form == "json":
+            self._json: dict[str, Any] | None = _parse_json(body, url)
+            self._html = b""
+        else:
+            self._json = None
+            self._html = _as_utf8(body, charset)
+            _refuse_cut_off(self._html, url)
+
+    def files(self, name: NormalizedName, version: Version | None = None) -> Found:
+        """Return the wheels and sdists of a project, of one version or of all, in the order of the page.
+
+        Raise `IndexUnreachable` where the page is malformed.
+        """
+        page = self._json
+        packages = self._links(name, version) if page is None else self._json_packages(page, name, version)
+        found: Found = []
+        for package in packages:
+            parsed = self._version(package, name)
+            if parsed is not None and version in (None, parsed):
+                found.append((parsed, _as_file(package)))
+        return found
+
+    def _version(self, package: DistributionPackage, name: NormalizedName) -> Version | None:
+        """Return the version of a wheel or sdist of the project; count what is neither, nor fetched over HTTP."""
+        if package.package_type not in ("wheel", "sdist", None):
+            return None  # Eggs and Windows installers were legal once and are nothing that is installed now.
+        try:
+            if package.project and package.version and canonicalize_name(package.project) == name:
+                schemes = ("https", "http", "file") if self._local else ("https", "http")
+                if urlsplit(package.url).scheme in schemes:
+                    return Version(package.version)
+        except InvalidVersion:
+            pass
+        except ValueError:
+            pass  # A URL that urllib cannot split.
+        self.skipped += 1
+        return None
+
+    def _json_packages(
+        self, page: dict[str, Any], name: NormalizedName, version: Version | None
+    ) -> Iterator[DistributionPackage]:
+        from pypi_simple import DistributionPackage
+
+        said = page.get("name", name)
+        if not isinstance(said, str) or canonicalize_name(said) != name:
+            raise IndexUnreachable(f"the page of {name} says that it is of {str(said)[:80]!r}")
+        wanted = _spelling(version).search if version is not None else None
+        for number, entry in enumerate(page["files"]):
+            filename = entry.get("filename") if isinstance(entry, dict) else None
+            if not isinstance(filename, str):
+                raise IndexUnreachable(f"the page of {name} is malformed: files[{number}] has no file name")
+            if wanted is not None and not wanted(filename.encode("utf-8", "replace")):
+                continue
+            try:
+                known = {key: entry[key] for key in _JSON_KEYS & entry.keys()}
+                yield DistributionPackage.from_json_data(known, name, self._url)
+            except ValueError as error:
+                lines = str(error).splitlines()
+                what = " ".join(line.strip() for line in lines[1:3])[:200]
+                raise IndexUnreachable(f"the page of {name} is malformed: files[{number}]: {what}") from error
+
+    def _links(self, name: NormalizedName, version: Version | None) -> Iterator[DistributionPackage]:
+        from pypi_simple import DistributionPackage, Link
+        from selectolax.lexbor import LexborHTMLParser
+
+        html = self._html if version is None else reduce_html(self._html, version)
+        tree = LexborHTMLParser(html)
+        _refuse_unknown_api(
+            [tag.attributes.get("content") for tag in tree.css('meta[name="pypi:repository-version"]')], self._url
+        )
+        base = self._url
+        base_tag = tree.css_first("base[href]")
+        try:
+            if base_tag is not None:
+                base = urljoin(base, base_tag.attributes["href"] or "")
+        except ValueError as error:
+            raise IndexUnreachable(f"the page {self._url} has a malformed <base>") from error
+        for node in tree.css("a[href]"):
+            attributes = {key: value or "" for key, value in node.attributes.items()}
+            try:
+                url = urljoin(base, attributes["href"].strip())
+                filename = unquote(urlsplit(url).path.rpartition("/")[2])
+                if not filename.endswith(_SUFFIXES):
+                    filename = node.text(deep=True, strip=True)
+                yield DistributionPackage.from_link(Link(filename, url, dict(attributes)), name)
+            except ValueError:
+                self.skipped += 1
+
+
+def reduce_html(html: bytes, version: Version) -> bytes:
+    """Return a page with the head and, of the links, those that can be of the version; or the page as it is.
+
+    Only a page whose every link is `<a …>FILE NAME</a>` among harmless tags is reduced: nothing is hidden in
+    comments, scripts or nested markup, and nothing else than the links left out can matter.
+    """
+    parts = _LINK.split(html)
+    names = parts[1::2]
+    if not names or not _is_plain(parts[0], b"".join(parts[2::2]), b"\n".join(names)):
+        return html
+    wanted = _spelling(version).search
+    kept, position = [parts[0]], 0
+    for name in names:
+        if wanted(name) or not name.strip().endswith(_SUFFIXES_BYTES):
+            end = html.index(b">" + name + b"</a>", position) + len(name) + 5
+            kept.append(html[html.rindex(b"<a", position, end) : end])
+            position = end
+    return b"\n".join(kept)
+
+
+_SUFFIXES_BYTES: Final = tuple(suffix.encode() for suffix in _SUFFIXES)
+
+
+def _is_plain(head: bytes, between: bytes, names: bytes) -> bool:
+    if b">" in names or b'"' in names or b"&" in names:
+        return False
+    tags = set(between.split(b"<"))
+    tags.discard(between.split(b"<", 1)[0])
+    in_head = set(head.split(b"<")[1:])
+    plain_in_head = all(_tag(tag) in _PLAIN_TAGS or _tag(tag) in (b"meta", b"base") for tag in in_head)
+    return plain_in_head and all(_tag(tag) in _PLAIN_TAGS for tag in tags)
+
+
+def _tag(fragment: bytes) -> bytes | None:
+    matched = _TAG_NAME.match(fragment)
+    return matched[1].lower() if matched else None
+
+
+def _spelling(version: Version) -> re.Pattern[bytes]:
+    """Return a pattern that file names of the version match, however they spell it; others may match too.
+
+    PEP 440 lets `2.0` be written `v2.0.0`, `02.0` or `0!2`: what all have in common is the release without the
+    zeros at its end.
+    """
+    release = list(version.release)
+    while len(release) > 1 and release[-1] == 0:
+        release.pop()
+    numbers = r"\.0*".join(map(str, release))
+    return re.compile(rf"-v?(?:\d+!)?0*{numbers}(?!\d)".encode(), re.IGNORECASE)
+
+
+def _as_file(package: DistributionPackage) -> DistributionFile:
+    yanked = (package.yanked_reason or "") if package.is_yanked else None
+    return DistributionFile(
+        filename=package.filename,
+        url=_without_credentials(package.url),
+        hashes=tuple((algorithm.lower(), digest.lower()) for algorithm, digest in package.digests.items()),
+        size=package.size,
+        requires_python=package.requires_python or None,
+        yanked=yanked,
+    )
+
+
+def _without_credentials(url: str) -> str:
+    parts = urlsplit(url)
+    return parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl() if "@" in parts.netloc else url
+
+
+def _parse_json(body: bytes, url: str) -> dict[str, Any]:
+    try:
+        raw = json.loads(body)
+    except (ValueError, RecursionError) as error:
+        raise IndexUnreachable(f"{url} is cut off or no JSON ({str(error)[:100]})") from error
+    if not isinstance(raw, dict) or not isinstance(raw.get("files"), list):
+        raise IndexUnreachable(f"{url} is JSON, but no page of the Simple API (PEP 691)")
+    meta = raw.get("meta")
+    _refuse_unknown_api([meta.get("api-version")] if isinstance(meta, dict) else [], url)
+    return raw
+
+
+def _refuse_unknown_api(versions: list[Any], url: str) -> None:
+    """Raise where the page says that it speaks a major version other than 1 (PEP 629)."""
+    for said in versions:
+        try:
+            major = Version(said).major
+        except (InvalidVersion, TypeError):
+            major = -1
+        if major != 1:
+            raise IndexUnreachable(f"{url} speaks version {str(said)[:20]!r} of the Simple API; ftaudit knows 1")
+
+
+def _as_utf8(body: bytes, charset: str | None) -> bytes:
+    """Decode what is not UTF-8 or ASCII by the server's word or a byte-order mark, and encode it anew."""
+    if body.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        charset = "utf-16"
+    try:
+        codec = codecs.lookup(charset or "utf-8").name
+        if codec in ("utf-8", "ascii", "iso8859-1", "cp1252"):
+            return body  # Names and URLs are ASCII in all of them.
+        return body.decode(codec, "replace").encode("utf-8", "replace")
+    except LookupError:
+        return body
+
+
+def _refuse_cut_off(html: bytes, url: str) -> None:
+    """Raise where the page opens what it does not close: a body cut short must not pass for a shorter list."""
+    head, tail = html[:4096].lower(), html[-4096:].lower()
+    if not re.search(rb"<(?:!doctype|html|head|body|a|meta|title|h1)\b", head):
+        raise IndexUnreachable(f"{url} is no page of links")
+    opened = [tag for tag in (b"html", b"body") if re.search(rb"<" + tag + rb"[\s>]", head)]
+    closed = any(b"</" + tag in tail for tag in opened) if opened else tail.rstrip().endswith(b">")
+    hanging = html.rfind(b"<a ") > max(html.rfind(b"</a"), html.rfind(b"</A"))
+    if hanging or not closed:
+        raise IndexUnreachable(f"the page {url} is cut off in the middle")

@@ -1,0 +1,61 @@
+"""What the index client is asked, and what it answers: releases and projects with their files."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from packaging.utils import NormalizedName
+from packaging.version import Version
+
+from ftaudit.model import DistributionFile, Pin, Status
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Query:
+    """One release to look up."""
+
+    name: NormalizedName
+    version: Version
+    index_url: str | None = None
+    """The one index to ask, where a lock file binds the package to it."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ReleaseFiles:
+    """The wheels and sdists of one version of a project, or why they are not known."""
+
+    status: Status
+    reason: str | None = None
+    """Why it failed, in one sentence; `None` when done."""
+    origin: str | None = None
+    """`index` (asked or revalidated in this run), `cache` or `file`."""
+    files: tuple[DistributionFile, ...] = ()
+    page: str | None = None
+    """URL of the project's page, without credentials."""
+    age: float | None = None
+    """Seconds since the index last confirmed the page, where the cache answered."""
+    warnings: tuple[str, ...] = ()
+    """What a reader must know of the answer, one sentence each."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ProjectFiles:
+    """Every version of a project with its wheels and sdists, newest first, or why they are not known."""
+
+    status: Status
+    reason: str | None = None
+    origin: str | None = None
+    versions: dict[Version, tuple[DistributionFile, ...]] = field(default_factory=dict)
+    page: str | None = None
+    age: float | None = None
+    warnings: tuple[str, ...] = ()
+
+
+def query_for(pin: Pin) -> Query | None:
+    """Return what to ask an index about the pin, or `None` where there is nothing to ask.
+
+    Files that the input names are used as they are; a local project and a pin without a version have none.
+    """
+    if pin.version is None or pin.files is not None or pin.source_tree is not None:
+        return None
+    return Query(name=pin.name, version=pin.version, index_url=pin.index_url)

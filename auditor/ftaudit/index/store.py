@@ -1,0 +1,169 @@
+"""The cache of index pages on disk: what a server said, how long it holds, and the answers already read out of it.
+
+A page is two files named by the hash of its URL: `.page`, the body as the server sent it, and `.json`, small, with
+validators, freshness, the body's length and CRC, and the files of the versions asked for so far. The warm path
+reads the small one alone. Both are replaced in one step each, so that processes may share the folder: a `.json`
+that meets another's `.page` sees it by the CRC and drops it. No HTTP cache library fits: CacheControl and hishel
+keep responses, so that fifty pages of a megabyte are read and parsed again on every run.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import tempfile
+import time
+import zlib
+from dataclasses import dataclass, field, replace
+from hashlib import sha256
+from pathlib import Path
+from typing import Any, Final
+
+from ftaudit.model import DistributionFile
+
+FORMAT: Final = 1
+"""Raised whenever what is written changes its meaning; other formats are ignored."""
+DEFAULT_MAX_AGE: Final = 600.0
+"""Seconds for which a page holds when the server does not say; what the real index says."""
+LONGEST_MAX_AGE: Final = 86400.0
+
+Answers = dict[str, tuple[DistributionFile, ...]]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Entry:
+    """What is known of one page."""
+
+    url: str
+    """Where the page really was, after redirects; relative links start here."""
+    form: str
+    """`html`, `json`, or `absent` for a 404."""
+    charset: str | None = None
+    etag: str | None = None
+    last_modified: str | None = None
+    checked: float = 0.0
+    """When the server last confirmed the page, in seconds since the epoch."""
+    max_age: float = DEFAULT_MAX_AGE
+    length: int = 0
+    crc: int = 0
+    answers: Answers = field(default_factory=dict)
+    """Files by `name version`, for what was asked so far."""
+
+    @property
+    def age(self) -> float:
+        """Seconds since the server confirmed it."""
+        return time.time() - self.checked
+
+    @property
+    def fresh(self) -> bool:
+        """Whether it may be used without asking; a clock set back makes it stale."""
+        return 0 <= self.age < self.max_age
+
+    def describes(self, body: bytes) -> bool:
+        """Whether the body is the one that was stored with this entry."""
+        return len(body) == self.length and zlib.crc32(body) == self.crc
+
+
+class PageStore:
+    """A folder of pages; `None` keeps nothing. A damaged entry is dropped, and a failing disk is no error."""
+
+    def __init__(self, folder: Path | None) -> None:
+        self._folder = folder
+
+    def load(self, url: str, user: str | None) -> Entry | None:
+        """Return what is known of a page as that user sees it, or `None`."""
+        path = self._path(url, user, ".json")
+        if path is None:
+            return None
+        try:
+            return _parse(path.read_bytes())
+        except FileNotFoundError:
+            return None
+        except (OSError, ValueError, TypeError, KeyError):
+            self.drop(url, user)
+            return None
+
+    def load_body(self, url: str, user: str | None, entry: Entry) -> bytes | None:
+        """Return the page's body, or `None` where it is gone or not the one that the entry describes."""
+        path = self._path(url, user, ".page")
+        if path is None:
+            return None
+        try:
+            body = path.read_bytes()
+        except OSError:
+            return None
+        return body if entry.describes(body) else None
+
+    def save(self, url: str, user: str | None, entry: Entry, body: bytes | None = None) -> Entry:
+        """Keep an entry, and its body where there is a new one; return the entry as it was kept."""
+        if body is not None:
+            entry = replace(entry, length=len(body), crc=zlib.crc32(body))
+            self._write(self._path(url, user, ".page"), body)
+        self._write(self._path(url, user, ".json"), _render(entry))
+        return entry
+
+    def drop(self, url: str, user: str | None) -> None:
+        """Forget a page."""
+        for suffix in (".json", ".page"):
+            path = self._path(url, user, suffix)
+            if path is not None:
+                with contextlib.suppress(OSError):
+                    path.unlink()
+
+    def _path(self, url: str, user: str | None, suffix: str) -> Path | None:
+        """The name tells users apart, who may see different pages, and keeps nothing secret."""
+        if self._folder is None:
+            return None
+        key = sha256(f"{user or ''}\n{url}".encode("utf-8", "surrogatepass")).hexdigest()[:40]
+        return self._folder / "pages" / key[:2] / f"{key}{suffix}"
+
+    def _write(self, path: Path | None, data: bytes) -> None:
+        if path is None:
+            return
+        temporary = None
+        try:
+            path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            descriptor, temporary = tempfile.mkstemp(dir=path.parent, suffix=".new")
+            with os.fdopen(descriptor, "wb") as stream:
+                stream.write(data)
+            Path(temporary).replace(path)
+        except OSError:
+            if temporary is not None:
+                with contextlib.suppress(OSError):
+                    Path(temporary).unlink()
+
+
+def _render(entry: Entry) -> bytes:
+    answers = {
+        key: [[f.filename, f.url, f.hashes, f.size, f.requires_python, f.yanked] for f in files]
+        for key, files in entry.answers.items()
+    }
+    plain: dict[str, Any] = {name: getattr(entry, name) for name in Entry.__slots__}
+    return json.dumps({"format": FORMAT, **plain, "answers": answers}, separators=(",", ":")).encode()
+
+
+def _parse(data: bytes) -> Entry:
+    """Parse what `_render` wrote; raise `ValueError`, `TypeError` or `KeyError` for anything else."""
+    raw = json.loads(data)
+    if raw.pop("format") != FORMAT:
+        raise ValueError("another format")
+    answers = {key: tuple(map(_parse_file, files)) for key, files in raw.pop("answers").items()}
+    entry = Entry(answers=answers, **raw)
+    numbers = (entry.checked, entry.max_age, entry.length, entry.crc)
+    texts = (entry.url, entry.form)
+    if not all(isinstance(n, (int, float)) for n in numbers) or not all(isinstance(t, str) for t in texts):
+        raise TypeError("not what was written")
+    return entry
+
+
+def _parse_file(raw: list[Any]) -> DistributionFile:
+    filename, url, hashes, size, requires_python, yanked = raw
+    return DistributionFile(
+        filename=filename,
+        url=url,
+        hashes=tuple((algorithm, digest) for algorithm, digest in hashes),
+        size=size,
+        requires_python=requires_python,
+        yanked=yanked,
+    )
