@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import itertools
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, Executor, wait
 from dataclasses import dataclass
+from functools import partial
 from types import TracebackType
 from typing import Final
 
@@ -20,9 +23,14 @@ LARGE: Final = 192 << 10
 """Compressed size from which a member is worth requests of its own."""
 GAP: Final = 4 << 10
 """Unwanted bytes that are fetched rather than making another request."""
-SPAN: Final = 4 << 20
+SPAN: Final = 2 << 20
 """Bytes fetched by one request for several members."""
-STEP: Final = 48 << 10
+PROBED: Final = 2 * HEAD
+"""Compressed size up to which a member is not worth two requests."""
+AT_A_TIME: Final = 8
+"""Requests of one wheel under way at a time."""
+STEP: Final = 24 << 10
+"""Bytes that are read on at a time where the first estimate fell short."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -76,36 +84,62 @@ class WheelArchive:
         """Return a member, whole and with its CRC checked; raise `ArchiveError` where it lies."""
         return _Reader(self._source, member, self._limits).whole()
 
-    def read_images(self, members: Sequence[Member]) -> Iterator[Image]:
+    def read_images(self, members: Sequence[Member], *, fetchers: Executor | None = None) -> Iterator[Image]:
         """Yield what the loader maps of each member that starts like a shared object; others come without data.
 
         Of large members only as much is fetched as the loader maps; small ones are fetched with their
-        neighbours. What is wrong with one member does not keep the others from being read, but a connection
-        that breaks does: then `ArchiveError` is raised.
+        neighbours; `fetchers`, threads, do so in parallel, and then the images come as they are ready. What is
+        wrong with one member does not keep the others from being read, but a connection that breaks does: then
+        `ArchiveError` is raised.
         """
         readers = [
             _Reader(self._source, member, self._limits) for member in sorted(members, key=lambda member: member.offset)
         ]
-        remote = self._source.whole is None
-        alone = [reader for reader in readers if remote and reader.member.compressed >= LARGE]
-        lean = False
-        for reader in alone:
-            yield reader.image(partly=True)
-            lean = lean or reader.lean
-        together = [reader for reader in readers if not remote or reader.member.compressed < LARGE]
-        if lean:
-            # One module with much after its last segment: its neighbours were built alike.
-            for reader in together:
-                yield reader.image(partly=reader.member.compressed > 2 * HEAD)
+        if self._source.whole is not None or not readers:
+            yield from (reader.image(partly=False) for reader in readers)
             return
-        for group in _groups(together):
-            span = (
-                self._source.read(group[0].member.offset, group[-1].member.end) if remote and len(group) > 1 else None
-            )
+        # Modules of one wheel are built alike: the largest tells whether much stands behind the last segment.
+        first = max(readers, key=lambda reader: reader.member.compressed)
+        readers.remove(first)
+        yield first.image(partly=first.member.compressed > PROBED)
+        alone = [reader for reader in readers if reader.member.compressed > (PROBED if first.lean else LARGE)]
+        together = [reader for reader in readers if reader not in alone]
+        tasks = [partial(_read_alone, reader) for reader in alone]
+        tasks += [partial(self._read_together, group) for group in _groups(together)]
+        for images in _in_parallel(tasks, fetchers):
+            yield from images
+
+    def _read_together(self, group: Sequence[_Reader]) -> list[Image]:
+        """Read neighbours with one request."""
+        if len(group) > 1:
+            start = group[0].member.offset
+            span = self._source.read(start, group[-1].member.end)
             for reader in group:
-                if span is not None:
-                    reader.take(span, group[0].member.offset)
-                yield reader.image(partly=False)
+                reader.take(span, start)
+        return [reader.image(partly=False) for reader in group]
+
+
+def _read_alone(reader: _Reader) -> list[Image]:
+    return [reader.image(partly=True)]
+
+
+def _in_parallel(tasks: Sequence[Callable[[], list[Image]]], fetchers: Executor | None) -> Iterator[list[Image]]:
+    """Yield what the tasks return; with an executor as they end, a few of them under way at a time."""
+    if fetchers is None:
+        yield from (task() for task in tasks)
+        return
+    waiting = iter(tasks)
+    running = {fetchers.submit(task) for task in itertools.islice(waiting, AT_A_TIME)}
+    try:
+        while running:
+            done, running = wait(running, return_when=FIRST_COMPLETED)
+            running |= {fetchers.submit(task) for task in itertools.islice(waiting, len(done))}
+            for future in done:
+                yield future.result()
+    finally:
+        for future in running:
+            future.cancel()
+        wait(running)
 
 
 def _groups(readers: Sequence[_Reader]) -> Iterator[list[_Reader]]:

@@ -7,6 +7,7 @@ import hashlib
 import os
 import re
 import tempfile
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -26,7 +27,7 @@ _CONTENT_RANGE: Final = re.compile(r"bytes (\d+)-(\d+)/(\d+)")
 
 
 class Source(Protocol):
-    """Bytes of one file. Not for several threads at a time."""
+    """Bytes of one file; `read` may be called by several threads at a time."""
 
     name: str
     """What messages call it; never with credentials."""
@@ -52,6 +53,7 @@ class LocalSource:
         self.name = name or path.name
         self.whole: Path | None = path
         self.fetched = 0
+        self._lock = threading.Lock()
         try:
             self._file: BinaryIO = path.open("rb")
         except OSError as error:
@@ -65,8 +67,9 @@ class LocalSource:
     def read(self, start: int, stop: int) -> bytes:
         """Return the bytes from `start` to `stop`."""
         try:
-            self._file.seek(start)
-            data = self._file.read(stop - start)
+            with self._lock:
+                self._file.seek(start)
+                data = self._file.read(stop - start)
         except OSError as error:
             raise ArchiveError(f"{self.name}: {error.strerror or error}") from error
         if len(data) != stop - start:
@@ -97,6 +100,8 @@ class RemoteSource:
         self._folder = cache_dir
         self._limits = limits
         self._sha256 = sha256
+        self._lock = threading.Lock()
+        self._downloading = threading.Lock()
         self._local: LocalSource | None = None
         self._tail_start = 0
         self._tail = b""
@@ -117,7 +122,9 @@ class RemoteSource:
                 return self._body(answer, stop - start)
             if answer.status_code == 206:
                 raise ArchiveError(f"{self.name}: the server sent another range than was asked for")
-            self._take_whole(answer)
+            with self._downloading:
+                if self._local is None:
+                    self._take_whole(answer)
         return self.read(start, stop)
 
     def close(self) -> None:
@@ -161,7 +168,8 @@ class RemoteSource:
         started, length = time.monotonic(), 0
         try:
             for chunk in answer.iter_content(CHUNK):
-                self.fetched += len(chunk)
+                with self._lock:
+                    self.fetched += len(chunk)
                 length += len(chunk)
                 if time.monotonic() - started > self._limits.timeout + length / SLOWEST:
                     raise ArchiveError(f"{self.name}: the server sends too slowly")
