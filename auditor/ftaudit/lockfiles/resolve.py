@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import tempfile
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Final
 
@@ -15,7 +15,7 @@ from packaging.version import Version
 from ftaudit.lockfiles import uv
 from ftaudit.lockfiles.graph import find_chains
 from ftaudit.lockfiles.listed import Listed, list_roots
-from ftaudit.lockfiles.requirements import InputFormat, Requirement, Requirements
+from ftaudit.lockfiles.requirements import Requirement, Requirements
 from ftaudit.lockfiles.selection import ResolveOptions, Selection
 from ftaudit.model import Location, Pin
 from ftaudit.target import Platform, Target
@@ -161,25 +161,23 @@ class _Resolution:
             offline=options.offline,
             no_cache=options.no_cache,
             cache_dir=options.cache_dir,
-            environment=self._index_environment(),
+            index_urls=self._index_urls(),
+            find_links=options.find_links if options.find_links is not None else index.find_links or None,
+            trusted_hosts=index.trusted_hosts,
+            cert=options.cert,
+            proxy=options.proxy,
             pre=index.pre,
-            no_index=index.no_index and options.index_url is None,
-            only_first_index=self._requirements.format is not InputFormat.REQUIREMENTS_TXT,
         )
 
-    def _index_environment(self) -> Mapping[str, str | None]:
-        index, options = self._requirements.index, self._options
-        environment: dict[str, str | None] = {}
-        if default := options.index_url or index.index_url:
-            environment |= {"UV_INDEX_URL": None, "UV_DEFAULT_INDEX": default}
-        extra = (*options.extra_index_urls, *index.extra_index_urls, *self._requirements.package_indexes.values())
-        if extra:
-            environment |= {"UV_EXTRA_INDEX_URL": None, "UV_INDEX": " ".join(dict.fromkeys(extra))}
-        if index.find_links:
-            environment["UV_FIND_LINKS"] = ",".join(index.find_links)
-        if index.trusted_hosts:
-            environment["UV_INSECURE_HOST"] = " ".join(index.trusted_hosts)
-        return environment
+    def _index_urls(self) -> tuple[str, ...] | None:
+        index, bound = self._requirements.index, tuple(self._requirements.package_indexes.values())
+        if self._options.index_urls is not None:
+            return tuple(dict.fromkeys((*bound, *self._options.index_urls)))
+        if index.no_index:
+            return ()
+        if not (index.index_url or index.extra_index_urls or bound):
+            return None
+        return tuple(dict.fromkeys((*bound, *index.extra_index_urls, index.index_url or default_index())))
 
     def _settle(self, failure: uv.Failure) -> bool:
         """Take what uv failed on out of the next question; return whether that is worth asking."""
@@ -282,3 +280,10 @@ def _mentions(message: str, name: str) -> bool:
 def _listing(names: Iterable[str]) -> str:
     names = sorted(names)
     return ", ".join(names) if len(names) <= 8 else f"{', '.join(names[:7])} and {len(names) - 7} more"
+
+
+def default_index() -> str:
+    """Return pypi-simple's `PYPI_SIMPLE_ENDPOINT`."""
+    from pypi_simple import PYPI_SIMPLE_ENDPOINT
+
+    return str(PYPI_SIMPLE_ENDPOINT).rstrip("/")

@@ -29,10 +29,17 @@ class ResolveOptions:
     no_cache: bool = False
     cache_dir: Path | None = None
     """uv's cache folder; `None` leaves it where uv has it."""
-    index_url: str | None = None
-    """Wins over the one that the input names; `None` leaves that, or else what uv's own environment says."""
-    extra_index_urls: tuple[str, ...] = ()
-    """Searched beside those that the input names."""
+    index_urls: tuple[str, ...] | None = None
+    """The indexes in order of priority, the default one last, with credentials in the URLs; empty for none at all.
+
+    Given, it is the whole truth (the engine has merged command line, environment and input file). `None` leaves
+    it to the input file, and where that says nothing to uv's own environment.
+    """
+    find_links: tuple[str, ...] | None = None
+    """URLs or folders of files; `None` as for `index_urls`."""
+    cert: str | None = None
+    """A file of CA certificates; `None` leaves it to uv."""
+    proxy: str | None = None
     find_metadata: MetadataFinder | None = None
     timeout: float = 120.0
     """Seconds for all calls of uv together."""

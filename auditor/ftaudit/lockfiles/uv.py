@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shutil
@@ -108,11 +109,13 @@ class Question:
     offline: bool = False
     no_cache: bool = False
     cache_dir: Path | None = None
-    environment: Mapping[str, str | None] = field(default_factory=dict)
-    """Index settings: they may hold credentials, which a command line would show to every user of the machine."""
+    index_urls: Sequence[str] | None = None
+    """In order of priority, the default last; `None` leaves them to uv's environment, empty asks no index."""
+    find_links: Sequence[str] | None = None
+    trusted_hosts: Sequence[str] = ()
+    cert: str | None = None
+    proxy: str | None = None
     pre: bool = False
-    no_index: bool = False
-    only_first_index: bool = True
 
 
 def find_uv() -> str:
@@ -136,18 +139,11 @@ def ask(question: Question, folder: Path, timeout: float) -> tuple[Resolved, ...
     Raise `ResolutionError` when uv cannot be run.
     """
     _write(question, folder)
-    environment = {k: v for k, v in os.environ.items() if not k.startswith("UV_") or _KEPT_VARIABLES.fullmatch(k)}
-    environment.setdefault("UV_HTTP_RETRIES", "1")
-    environment.setdefault("UV_HTTP_CONNECT_TIMEOUT", "5")
-    for key, value in question.environment.items():
-        environment.pop(key, None)
-        if value is not None:
-            environment[key] = value
     try:
         done = subprocess.run(
             [find_uv(), *_arguments(question)],
             cwd=folder,
-            env=environment,
+            env=_environment(question),
             stdin=subprocess.DEVNULL,
             capture_output=True,
             timeout=max(timeout, 0.1),
@@ -160,6 +156,26 @@ def ask(question: Question, folder: Path, timeout: float) -> tuple[Resolved, ...
     if done.returncode == 0:
         return parse_answer(done.stdout.decode("utf-8", "replace"))
     return parse_failure(done.stderr.decode("utf-8", "replace"))
+
+
+def _environment(question: Question) -> dict[str, str]:
+    environment = {k: v for k, v in os.environ.items() if not k.startswith("UV_") or _KEPT_VARIABLES.fullmatch(k)}
+    environment.setdefault("UV_HTTP_RETRIES", "1")
+    environment.setdefault("UV_HTTP_CONNECT_TIMEOUT", "5")
+    if question.index_urls is not None:
+        for name in ("UV_DEFAULT_INDEX", "UV_INDEX_URL", "UV_INDEX", "UV_EXTRA_INDEX_URL", "UV_NO_INDEX"):
+            environment.pop(name, None)
+    if question.find_links is not None:
+        environment["UV_FIND_LINKS"] = ",".join((*question.find_links, STAND_INS))
+    elif question.stand_ins:
+        environment["UV_FIND_LINKS"] = ",".join(filter(None, (environment.get("UV_FIND_LINKS"), STAND_INS)))
+    if question.trusted_hosts:
+        environment["UV_INSECURE_HOST"] = " ".join(question.trusted_hosts)
+    if question.cert:
+        environment["SSL_CERT_FILE"] = question.cert
+    if question.proxy:
+        environment |= {"HTTP_PROXY": question.proxy, "HTTPS_PROXY": question.proxy, "ALL_PROXY": question.proxy}
+    return environment
 
 
 def _arguments(question: Question) -> list[str]:
@@ -177,10 +193,6 @@ def _arguments(question: Question) -> list[str]:
         arguments += ["--constraints", CONSTRAINTS]
     if question.overrides:
         arguments += ["--overrides", OVERRIDES]
-    if question.stand_ins:
-        arguments += ["--find-links", STAND_INS]
-    if not question.only_first_index and "UV_INDEX_STRATEGY" not in os.environ:
-        arguments += ["--index-strategy", "unsafe-best-match"]
     if question.pre:
         arguments += ["--prerelease", "allow"]
     if question.cache_dir:
@@ -189,7 +201,7 @@ def _arguments(question: Question) -> list[str]:
         "--no-deps": question.no_deps,
         "--offline": question.offline,
         "--no-cache": question.no_cache,
-        "--no-index": question.no_index,
+        "--no-index": question.index_urls is not None and not question.index_urls,
     }
     return [*arguments, *(flag for flag, is_set in flags.items() if is_set)]
 
@@ -197,11 +209,24 @@ def _arguments(question: Question) -> list[str]:
 def _write(question: Question, folder: Path) -> None:
     for name, lines in ((ROOTS, question.roots), (CONSTRAINTS, question.constraints), (OVERRIDES, question.overrides)):
         (folder / name).write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
-    tables = (f'[[dependency-metadata]]\nname = "{name}"\nrequires-dist = []\n' for name in question.any_sdist)
-    (folder / CONFIG).write_text("".join(tables), encoding="utf-8")
+    tables = [f'[[dependency-metadata]]\nname = "{name}"\nrequires-dist = []\n' for name in question.any_sdist]
+    tables += [_index_table(url, default=False) for url in (question.index_urls or ())[:-1]]
+    tables += [_index_table(url, default=True) for url in (question.index_urls or ())[-1:]]
+    (folder / CONFIG).write_text("\n".join(tables), encoding="utf-8")
     (folder / STAND_INS).mkdir(exist_ok=True)
     for (name, version), requires in question.stand_ins.items():
         _write_stand_in(folder / STAND_INS, name, version, requires)
+
+
+def _index_table(url: str, *, default: bool) -> str:
+    """Return one index for uv.toml, which lies in a folder that others cannot read: URLs may hold credentials.
+
+    Pages stay fresh for ten minutes, which is what the largest index says of its own; many mirrors say nothing,
+    and uv would fetch every page again for every question. Files do not change under their name.
+    """
+    lines = ["[[index]]", f"url = {json.dumps(url, ensure_ascii=False)}", f"default = {str(default).lower()}"]
+    lines.append('cache-control = { api = "max-age=600", files = "max-age=365000000, immutable" }')
+    return "\n".join((*lines, ""))
 
 
 def _write_stand_in(folder: Path, name: NormalizedName, version: Version, requires: Iterable[str]) -> None:
