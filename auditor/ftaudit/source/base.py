@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import bisect
+import re
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -158,6 +159,9 @@ class Reader(ABC):
     needs: ClassVar[frozenset[Room]] = frozenset()
     """The rooms whose context this one's units look at; its files are looked at again when those change."""
 
+    alone: ClassVar[bool] = False
+    """Its units look at no context at all: its files are checked in the first pass."""
+
     def survey(self, source: SourceFile) -> Survey | None:
         """Return what other files of the tree must know of this one, or `None` for nothing."""
         return None
@@ -193,6 +197,8 @@ class PythonRule(_UnitRule):
     """A rule that looks at one Python module (`ftaudit.source.python.PythonModule`)."""
 
     languages = frozenset({Language.PYTHON})
+    needles: ClassVar[re.Pattern[str] | None] = None
+    """What a text must hold for the rule to find anything: files without are not parsed for it. `None`: anything."""
 
 
 class CRule(_UnitRule):

@@ -1,0 +1,147 @@
+"""The rules that exist: those of each pack that an entry point of the group `ftaudit.rules` names, and of local folders."""
+
+from __future__ import annotations
+
+import functools
+import importlib
+import importlib.util
+import inspect
+import pkgutil
+import sys
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from importlib.metadata import entry_points
+from pathlib import Path
+from types import ModuleType
+from typing import Final
+
+from ftaudit.errors import UsageError
+from ftaudit.rule import Rule
+
+GROUP: Final = "ftaudit.rules"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Registry:
+    """Every rule, one instance each, by code; and what of the packs could not be loaded."""
+
+    rules: tuple[Rule, ...]
+    problems: tuple[str, ...] = ()
+    """A sentence for each pack, file or rule that is broken."""
+
+    def find(self, name: str) -> Rule | None:
+        """Return the rule of that code or name."""
+        wanted = name.strip()
+        return next((r for r in self.rules if wanted.upper() == r.info.code or wanted.lower() == r.info.name), None)
+
+    def select(
+        self, *, select: Sequence[str] = (), ignore: Sequence[str] = (), pedantic: bool = False
+    ) -> tuple[Rule, ...]:
+        """Return the rules of the default profile, or the selected ones, without the ignored ones.
+
+        A rule is named by its code, its name or a prefix of its code. A selection by exact name or code includes rules
+        that are off by default; one by prefix does so with `pedantic` only. Raise `UsageError` for a name of no rule.
+        """
+        for name in (*select, *ignore):
+            if not any(means(name, rule) for rule in self.rules):
+                raise UsageError(f"no rule is called {name!r}", hint="see `ftaudit explain` for all of them")
+        return tuple(
+            rule
+            for rule in self.rules
+            if _selected(rule, select, pedantic) and not any(means(name, rule) for name in ignore)
+        )
+
+
+def means(name: str, rule: Rule) -> bool:
+    """Tell whether a name that a user wrote means the rule: its name, its code or a prefix of the code (`FT5`)."""
+    wanted = name.strip()
+    return wanted.lower() == rule.info.name or (
+        len(wanted) >= 2 and wanted.upper().startswith("FT") and rule.info.code.startswith(wanted.upper())
+    )
+
+
+def is_exact(name: str, rule: Rule) -> bool:
+    """Tell whether a name means this rule and no other."""
+    return name.strip().lower() == rule.info.name or name.strip().upper() == rule.info.code
+
+
+def _selected(rule: Rule, select: Collection[str], pedantic: bool) -> bool:
+    if not select:
+        return rule.info.default or pedantic
+    return any(is_exact(name, rule) or (means(name, rule) and (rule.info.default or pedantic)) for name in select)
+
+
+@functools.lru_cache(maxsize=8)
+def load_rules(folders: tuple[Path, ...] = ()) -> Registry:
+    """Return all rules of the installed packs and of the local folders, sorted by code.
+
+    A pack that cannot be imported, and a rule without sense, are problems of the registry, never exceptions.
+    """
+    problems: list[str] = []
+    found: dict[str, Rule] = {}
+    for module in (*_packed(problems), *_local(folders, problems)):
+        for rule in _rules_of(module, problems):
+            other = found.get(rule.info.code)
+            if other is not None and type(other) is not type(rule):
+                problems.append(f"{module.__name__}: {rule.info.code} is {other.info.name} already")
+            else:
+                found[rule.info.code] = rule
+    return Registry(rules=tuple(found[code] for code in sorted(found)), problems=tuple(problems))
+
+
+def _packed(problems: list[str]) -> Iterator[ModuleType]:
+    for entry in sorted(entry_points(group=GROUP), key=lambda entry: entry.value):
+        package = _imported(entry.value, problems)
+        if package is None:
+            continue
+        yield package
+        for info in sorted(pkgutil.iter_modules(getattr(package, "__path__", ())), key=lambda info: info.name):
+            module = _imported(f"{package.__name__}.{info.name}", problems)
+            if module is not None:
+                yield module
+
+
+def _imported(name: str, problems: list[str]) -> ModuleType | None:
+    try:
+        return importlib.import_module(name)
+    except Exception as error:
+        problems.append(f"{name} cannot be imported: {type(error).__name__}: {error}")
+        return None
+
+
+def _local(folders: Iterable[Path], problems: list[str]) -> Iterator[ModuleType]:
+    for folder in folders:
+        if not folder.is_dir():
+            raise UsageError(f"the rules folder {folder} does not exist", hint="see `rules` in the configuration")
+        for path in sorted(folder.glob("*.py")):
+            module = _executed(path, problems)
+            if module is not None:
+                yield module
+
+
+def _executed(path: Path, problems: list[str]) -> ModuleType | None:
+    name = f"ftaudit_local_rules.{path.resolve().parent.name}.{path.stem}"
+    spec = importlib.util.spec_from_file_location(name, path)
+    if spec is None or spec.loader is None:
+        return None
+    module = importlib.util.module_from_spec(spec)
+    # Classes are found by their module's name when they are sent to worker processes.
+    sys.modules[name] = module
+    try:
+        spec.loader.exec_module(module)
+    except Exception as error:
+        problems.append(f"{path} cannot be loaded: {type(error).__name__}: {error}")
+        del sys.modules[name]
+        return None
+    return module
+
+
+def _rules_of(module: ModuleType, problems: list[str]) -> Iterator[Rule]:
+    for value in vars(module).values():
+        if inspect.isclass(value) and issubclass(value, Rule) and value.__module__ == module.__name__:
+            if not hasattr(value, "info"):
+                continue
+            try:
+                yield value()
+            except Exception as error:
+                problems.append(f"{module.__name__}.{value.__name__} cannot be made: {type(error).__name__}: {error}")

@@ -1,0 +1,317 @@
+"""Which files a scan looks at: the given paths, without what git ignores, tests and vendored code unless asked for."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import stat
+import subprocess
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path, PurePath, PurePosixPath
+from typing import Final
+
+from ftaudit.errors import UsageError
+from ftaudit.source.base import Role
+from ftaudit.source.check import Skipped
+from ftaudit.source.languages import may_be_source
+
+_TEST_FOLDERS: Final = frozenset(
+    [
+        "test",
+        "tests",
+        "_test",
+        "_tests",
+        "unittests",
+        "testdata",
+        "test_data",
+        "testsuite",
+        "conformance",
+        "fixtures",
+        "doc",
+        "docs",
+        "example",
+        "examples",
+        "sample",
+        "samples",
+        "demo",
+        "demos",
+        "tutorial",
+        "tutorials",
+        "bench",
+        "benches",
+        "benchmark",
+        "benchmarks",
+        "asv_bench",
+        "benchmarking",
+        "perf",
+    ]
+)
+"""Tests, and what like them is not installed: documentation, examples, benchmarks."""
+_TEST_NAMES: Final = frozenset({"conftest.py", "tests.py", "test.py", "noxfile.py"})
+_VENDOR_FOLDERS: Final = frozenset(
+    [
+        "_vendor",
+        "vendor",
+        "vendored",
+        "_vendored",
+        "third_party",
+        "thirdparty",
+        "third-party",
+        "3rdparty",
+        "extern",
+        "externs",
+        "external",
+        "externals",
+        "cextern",
+        "bundled",
+        "subprojects",
+        "submodules",
+        "deps",
+        "node_modules",
+    ]
+)
+_NEVER_FOLDERS: Final = frozenset(
+    [
+        ".git",
+        ".hg",
+        ".svn",
+        ".bzr",
+        ".tox",
+        ".nox",
+        ".venv",
+        ".eggs",
+        ".mypy_cache",
+        ".ruff_cache",
+        ".pytest_cache",
+        ".hypothesis",
+        "__pycache__",
+        "node_modules",
+        "__pypackages__",
+        ".direnv",
+    ]
+)
+_PROJECT_MARKS: Final = (".git", "pyproject.toml", "setup.py", "PKG-INFO", "meson.build", "CMakeLists.txt")
+_GIT_TIMEOUT: Final = 60.0
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class FoundFile:
+    """One file of the tree."""
+
+    path: Path
+    shown: str
+    """As findings name it."""
+    role: Role
+    context_only: bool = False
+    """Only looked at for what other files must know of it."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class FoundFiles:
+    """What `find_files` arrives at."""
+
+    files: tuple[FoundFile, ...]
+    skipped: tuple[Skipped, ...] = ()
+    left_out: Mapping[str, int] = field(default_factory=dict)
+    """How many source files were not looked at because of their role, by role."""
+
+
+def find_files(
+    paths: Sequence[Path],
+    *,
+    include_tests: bool = False,
+    include_vendored: bool = False,
+    changed: str | None = None,
+    trust_git: bool = True,
+    base: Path | None = None,
+) -> FoundFiles:
+    """Return the source files below the paths, sorted.
+
+    A file that is named itself is looked at whatever its role, with the rest of its project as context. `changed`
+    names a git revision: only files that differ from its merge base with HEAD (or are new) are looked at, the rest is
+    context. `trust_git=False` is for strangers' trees: git is not run in them. Paths are shown relative to `base`.
+    Raise `UsageError` for a path that does not exist or a revision that git does not know.
+    """
+    wanted = {role for role, asked in ((Role.TEST, include_tests), (Role.VENDORED, include_vendored)) if asked}
+    wanted |= {Role.OWN, Role.GENERATED}
+    found: dict[str, FoundFile] = {}
+    skipped: list[Skipped] = []
+    left_out: Counter[str] = Counter()
+    for path in paths:
+        if not os.path.lexists(path):
+            raise UsageError(f"{path} does not exist", hint="name files or folders, or NAME==VERSION")
+        if path.is_dir():
+            for relative in _below(path, skipped, trust_git=trust_git):
+                file = _found(path / relative, role_of(relative), base)
+                if file.role in wanted:
+                    found[file.shown] = file
+                else:
+                    left_out[file.role] += 1
+        else:
+            found |= {file.shown: file for file in _context_of(path, base, trust_git=trust_git)}
+            own = _found(path, Role.OWN, base)
+            found[own.shown] = own
+    files = sorted(found.values(), key=lambda file: file.shown)
+    if changed is not None:
+        differing = _changed(paths, changed)
+        files = [_demoted(file) if file.path.resolve() not in differing else file for file in files]
+    return FoundFiles(files=tuple(files), skipped=tuple(skipped), left_out=dict(left_out))
+
+
+def role_of(relative: PurePath) -> Role:
+    """Return the role of a file by its path below the scanned folder."""
+    folders = [part.lower() for part in relative.parts[:-1]]
+    if any(part in _VENDOR_FOLDERS or part.startswith("extern-") for part in folders):
+        return Role.VENDORED
+    name = relative.name.lower()
+    if any(part in _TEST_FOLDERS for part in folders) or name in _TEST_NAMES or _is_test_name(name):
+        return Role.TEST
+    return Role.OWN
+
+
+def _is_test_name(name: str) -> bool:
+    stem = name.split(".", 1)[0]
+    return stem.startswith("test_") or stem.endswith(("_test", "_tests"))
+
+
+def _found(path: Path, role: Role, base: Path | None) -> FoundFile:
+    shown = path
+    if base is not None and path.is_relative_to(base):
+        shown = path.relative_to(base)
+    elif path.is_absolute() and path.is_relative_to(Path.cwd()):
+        shown = path.relative_to(Path.cwd())
+    return FoundFile(path=path, shown=PurePosixPath(os.path.normpath(shown).replace(os.sep, "/")).as_posix(), role=role)
+
+
+def _demoted(file: FoundFile) -> FoundFile:
+    return FoundFile(path=file.path, shown=file.shown, role=file.role, context_only=True)
+
+
+def _context_of(path: Path, base: Path | None, *, trust_git: bool) -> Iterator[FoundFile]:
+    """Yield the files of the project that a single named file belongs to, as context."""
+    root = _project_of(path)
+    if root is None or not path.is_file():
+        return
+    ignored: list[Skipped] = []
+    for relative in _below(root, ignored, trust_git=trust_git):
+        role = role_of(relative)
+        if role in (Role.OWN, Role.GENERATED):
+            yield _demoted(_found(root / relative, role, base))
+
+
+def _project_of(path: Path) -> Path | None:
+    """Return the outermost of the folders right above the file that look like a project, at most eight levels up."""
+    best = None
+    for folder in [*path.absolute().parents][:8]:
+        if any((folder / mark).exists() for mark in _PROJECT_MARKS):
+            best = folder
+            if (folder / ".git").exists():
+                break
+    return best
+
+
+def _below(root: Path, skipped: list[Skipped], *, trust_git: bool) -> Iterator[PurePath]:
+    listed = _git_files(root) if trust_git else None
+    if listed is not None:
+        for name in listed:
+            relative = PurePath(name)
+            if may_be_source(relative) and not _NEVER_FOLDERS.intersection(relative.parts):
+                yield relative
+        return
+    yield from _walk(root, skipped)
+
+
+def _walk(root: Path, skipped: list[Skipped]) -> Iterator[PurePath]:
+    """Yield the files below the folder without following links, obeying `.gitignore` files on the way."""
+    import pathspec
+
+    pending: list[tuple[str, tuple[tuple[str, pathspec.PathSpec], ...]]] = [("", ())]  # type: ignore[type-arg]
+    while pending:
+        folder, specs = pending.pop()
+        try:
+            entries = sorted(os.scandir(root / folder), key=lambda entry: entry.name)
+        except OSError as error:
+            skipped.append(Skipped(path=str(root / folder), reason=f"cannot be listed: {error.strerror}"))
+            continue
+        names = {entry.name for entry in entries}
+        if "pyvenv.cfg" in names and folder:
+            continue
+        if ".gitignore" in names:
+            specs = (*specs, (folder, _gitignore(root / folder / ".gitignore", pathspec)))
+        for entry in entries:
+            relative = f"{folder}/{entry.name}" if folder else entry.name
+            directory = entry.is_dir(follow_symlinks=False)
+            if any(spec.match_file(_under(relative, where) + ("/" if directory else "")) for where, spec in specs):
+                continue
+            if directory:
+                if entry.name not in _NEVER_FOLDERS and not entry.name.endswith((".egg-info", ".dist-info")):
+                    pending.append((relative, specs))
+            elif entry.is_file(follow_symlinks=False) and may_be_source(PurePath(relative)):
+                yield PurePath(relative)
+
+
+def _under(relative: str, folder: str) -> str:
+    return relative[len(folder) + 1 :] if folder else relative
+
+
+def _gitignore(path: Path, pathspec):  # type: ignore[no-untyped-def]
+    try:
+        text = path.read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        text = ""
+    return pathspec.GitIgnoreSpec.from_lines(text.splitlines())
+
+
+def _git_files(root: Path) -> list[str] | None:
+    """Return what git tracks or would add below the folder, or `None` where there is no git or no repository."""
+    if not any((folder / ".git").exists() for folder in (root.absolute(), *root.absolute().parents)):
+        return None
+    listed = _git(root, "ls-files", "-z", "--cached", "--others", "--exclude-standard", "--deduplicate")
+    if listed is None:
+        return None
+    names = [os.fsdecode(name) for name in listed.split(b"\0") if name]
+    # A folder that is itself ignored is listed as empty; it was named, so it is looked at.
+    return [name for name in names if _is_regular(root / name)] or None
+
+
+def _is_regular(path: Path) -> bool:
+    try:
+        return stat.S_ISREG(path.lstat().st_mode)
+    except OSError:
+        return False
+
+
+def _changed(paths: Iterable[Path], revision: str) -> frozenset[Path]:
+    """Return the files that differ from the revision, and the new ones, in the repositories of the paths."""
+    differing: set[Path] = set()
+    for path in paths:
+        folder = path if path.is_dir() else path.parent
+        top = _git(folder, "rev-parse", "--show-toplevel")
+        if top is None:
+            raise UsageError(f"{path} is in no git repository", hint="leave out --changed")
+        root = Path(os.fsdecode(top).rstrip("\n"))
+        base = _git(root, "merge-base", "HEAD", "--end-of-options", revision)
+        if base is None:
+            raise UsageError(f"git knows no revision {revision!r} that HEAD comes from", hint="see `git log`")
+        since = os.fsdecode(base).strip()
+        names = _git(root, "diff", "--name-only", "-z", "--diff-filter=d", "--no-ext-diff", since, "--") or b""
+        names += _git(root, "ls-files", "-z", "--others", "--exclude-standard") or b""
+        differing |= {(root / os.fsdecode(name)).resolve() for name in names.split(b"\0") if name}
+    return frozenset(differing)
+
+
+def _git(folder: Path, *arguments: str) -> bytes | None:
+    """Run git, without hooks of the repository's making, and return what it says, or `None` where it fails."""
+    if shutil.which("git") is None:
+        return None
+    command = ["git", "-c", "core.fsmonitor=false", "-c", "core.hooksPath=/dev/null", *arguments]
+    environment = {key: value for key, value in os.environ.items() if not key.startswith("GIT_")}
+    try:
+        done = subprocess.run(
+            command, cwd=folder, capture_output=True, timeout=_GIT_TIMEOUT, check=False, env=environment
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    return done.stdout if done.returncode == 0 else None

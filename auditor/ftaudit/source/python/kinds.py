@@ -1,0 +1,127 @@
+"""What an expression makes: a dictionary, a lock, a weak container, an iterator, thread-local storage …"""
+
+from __future__ import annotations
+
+import ast
+import re
+from typing import Final
+
+from ftaudit.model import StrEnum
+from ftaudit.source.python.tree import dotted, last_name
+
+
+class Kind(StrEnum):
+    """The kinds of value that rules tell apart."""
+
+    DICT = "dict"
+    SET = "set"
+    LIST = "list"
+    DEQUE = "deque"
+    WEAK = "weak container"
+    LOCK = "lock"
+    THREAD_LOCAL = "thread-local"
+    CONTEXT_VAR = "context variable"
+    ITERATOR = "iterator"
+    COUNT = "counter"
+    CONSTANT = "constant"
+    INSTANCE = "instance"
+    FILE = "file"
+    BUFFER = "buffer"
+    OTHER = "other"
+
+
+CONTAINERS: Final = frozenset({Kind.DICT, Kind.SET, Kind.LIST, Kind.DEQUE, Kind.WEAK})
+KEYED: Final = frozenset({Kind.DICT, Kind.SET, Kind.WEAK})
+"""Containers whose iteration fails when they change size."""
+
+_CALLS: Final = {
+    **dict.fromkeys(("dict", "defaultdict", "OrderedDict", "Counter", "ChainMap", "UserDict", "SortedDict"), Kind.DICT),
+    **dict.fromkeys(("set", "OrderedSet", "SortedSet"), Kind.SET),
+    **dict.fromkeys(("list", "UserList", "SortedList"), Kind.LIST),
+    "deque": Kind.DEQUE,
+    **dict.fromkeys(("WeakValueDictionary", "WeakKeyDictionary", "WeakSet"), Kind.WEAK),
+    **dict.fromkeys(
+        ("Lock", "RLock", "Condition", "Semaphore", "BoundedSemaphore", "allocate_lock", "SerializableLock"),
+        Kind.LOCK,
+    ),
+    "local": Kind.THREAD_LOCAL,
+    "ContextVar": Kind.CONTEXT_VAR,
+    **dict.fromkeys(
+        ("iter", "zip", "map", "filter", "enumerate", "reversed", "cycle", "chain", "tee", "islice", "starmap"),
+        Kind.ITERATOR,
+    ),
+    **dict.fromkeys(("product", "permutations", "combinations", "groupby", "accumulate", "pairwise"), Kind.ITERATOR),
+    "count": Kind.COUNT,
+    **dict.fromkeys(("open", "TextIOWrapper", "ZipFile", "TemporaryFile"), Kind.FILE),
+    **dict.fromkeys(("frozenset", "tuple", "MappingProxyType", "namedtuple", "TypeVar", "NewType"), Kind.CONSTANT),
+    **dict.fromkeys(("str", "int", "float", "bytes", "bool", "object", "Sentinel", "compile"), Kind.CONSTANT),
+    **dict.fromkeys(("create_string_buffer", "create_unicode_buffer"), Kind.BUFFER),
+}
+_ANNOTATIONS: Final = {
+    **dict.fromkeys(
+        ("dict", "Dict", "MutableMapping", "DefaultDict", "defaultdict", "OrderedDict", "Counter"), Kind.DICT
+    ),
+    **dict.fromkeys(("set", "Set", "MutableSet"), Kind.SET),
+    **dict.fromkeys(("list", "List", "MutableSequence"), Kind.LIST),
+    **dict.fromkeys(("deque", "Deque"), Kind.DEQUE),
+    **dict.fromkeys(("WeakValueDictionary", "WeakKeyDictionary", "WeakSet"), Kind.WEAK),
+}
+_LOCKISH: Final = re.compile(
+    r"(?:^|_)(?:[a-z]*(?<![bcf])r?w?lock(?:s|ed|er|ing)?|mutex|semaphore|critical|cond|condition|phil)(?:$|_|\d)"
+    r"|(?:^|[a-z_])(?:R?W?Lock|Mutex|Semaphore|CriticalSection)(?:s|ed|er|ing)?(?:$|[A-Z_\d])"
+    r"|synchroni[sz]ed?|thread_?safe|exclusive",
+)
+_UNLOCKISH: Final = re.compile(r"(?i)unlock|deadlock|nolock|non_?lock|without_lock|clock|block|flock_")
+
+
+def looks_like_lock(name: str) -> bool:
+    """Tell whether a name is that of a lock or of something that takes one; `block` and `clock` are none."""
+    found = _LOCKISH.search(name)
+    return found is not None and not _UNLOCKISH.search(name)
+
+
+def kind_of(value: ast.expr | None, annotation: ast.expr | None = None) -> Kind:
+    """Return what an expression makes, by the names of the standard library."""
+    match value:
+        case None:
+            return _ANNOTATIONS.get(last_name(annotation) or "", Kind.OTHER)
+        case ast.Dict() | ast.DictComp():
+            return Kind.DICT
+        case ast.Set() | ast.SetComp():
+            return Kind.SET
+        case ast.List() | ast.ListComp():
+            return Kind.LIST
+        case ast.GeneratorExp():
+            return Kind.ITERATOR
+        case ast.Constant() | ast.Tuple() | ast.JoinedStr() | ast.Lambda() | ast.UnaryOp(operand=ast.Constant()):
+            return Kind.CONSTANT
+        case ast.Call(func=ast.Name(id="cast") | ast.Attribute(attr="cast"), args=[_, inner]):
+            return kind_of(inner, annotation)
+        case ast.Call(func=func):
+            return _kind_of_call(func)
+        case ast.BinOp(left=left, op=ast.Mult()):
+            return kind_of(left)
+        case ast.BoolOp(values=[*_, last]):
+            return kind_of(last)
+        case ast.IfExp(body=body):
+            return kind_of(body)
+        case _:
+            return Kind.OTHER
+
+
+def _kind_of_call(func: ast.expr) -> Kind:
+    name = last_name(func) or ""
+    if name == "local" and dotted(func) not in ("local", "threading.local", "_thread.local", "_threading.local"):
+        return Kind.OTHER
+    if name in ("count", "compile", "chain") and dotted(func) not in (
+        name, f"itertools.{name}", f"re.{name}", f"regex.{name}",
+    ):  # fmt: skip
+        return Kind.OTHER
+    if dotted(func) in ("asyncio.Lock", "asyncio.Condition", "asyncio.Semaphore", "anyio.Lock", "trio.Lock"):
+        return Kind.OTHER
+    if name in _CALLS:
+        return _CALLS[name]
+    if name.endswith(("Lock", "Mutex")):
+        return Kind.LOCK
+    stripped = name.lstrip("_")
+    return Kind.INSTANCE if stripped[:1].isupper() and not stripped.isupper() else Kind.OTHER

@@ -1,0 +1,270 @@
+"""Scan a tree: two passes over its files, the rules that look at it as a whole, and the comments that silence."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import sys
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import ftaudit
+from ftaudit.model import Finding, Severity
+from ftaudit.rule import Language, RuleInfo, SourceRule
+from ftaudit.source.base import ROOM_OF, ParseError, Project, Role, Room, Survey, TreeContext
+from ftaudit.source.cache import ResultCache
+from ftaudit.source.check import Skipped, check_project, gather, needed_rooms
+from ftaudit.source.files import FoundFile, FoundFiles
+from ftaudit.source.languages import reader_of
+from ftaudit.source.look import Plan, finding_of, first_look, read_bytes, second_look, skipped_of
+from ftaudit.source.silence import Ignore, from_row, idle, silence
+from ftaudit.source.workers import Died, run_tasks
+from ftaudit.target import Target
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ScanResult:
+    """What a scan arrives at."""
+
+    findings: tuple[Finding, ...] = ()
+    """Sorted by path, line and code."""
+    silenced: tuple[Finding, ...] = ()
+    skipped: tuple[Skipped, ...] = ()
+    files: int = 0
+    """Files looked at, those skipped included."""
+    lines: int = 0
+    lines_by_language: Mapping[str, int] = field(default_factory=dict)
+    left_out: Mapping[str, int] = field(default_factory=dict)
+    """Files not looked at because of their role, by role."""
+    rules: tuple[RuleInfo, ...] = ()
+    """The rules that ran."""
+    target: str = ""
+    cached: int = 0
+    """Files whose answer was remembered from an earlier scan."""
+
+    def exit_code(self, fail_on: Severity) -> int:
+        """`1` when a finding is as bad as `fail_on` or worse, `3` when something could not be looked at, else `0`."""
+        order = list(Severity)
+        if any(order.index(finding.severity) <= order.index(fail_on) for finding in self.findings):
+            return 1
+        return 3 if any(not skip.read_anyway for skip in self.skipped) else 0
+
+
+@dataclass(slots=True)
+class _Rows:
+    """What both passes said of each file, by its shown path."""
+
+    first: dict[str, Mapping[str, Any]] = field(default_factory=dict)
+    second: dict[str, Mapping[str, Any]] = field(default_factory=dict)
+    digests: dict[str, bytes] = field(default_factory=dict)
+    cached: set[str] = field(default_factory=set)
+
+
+def scan(
+    found: FoundFiles,
+    *,
+    rules: Sequence[SourceRule],
+    target: Target,
+    known: Iterable[RuleInfo] = (),
+    cache: ResultCache | None = None,
+    jobs: int | None = None,
+    on_done: Callable[[int, int], None] | None = None,
+) -> ScanResult:
+    """Look at the files with the rules. No file and no rule ends the scan: what fails is a row.
+
+    `known` are the rules that exist, for silencing comments that name none of them. `on_done(done, total)` is called
+    after each file. `jobs=0` uses no worker processes.
+    """
+    rules = tuple(rules)
+    rows = _Rows()
+    plan = Plan(rules=rules, surveyed=needed_rooms(rules), target=target, context=TreeContext())
+    _first_pass(found.files, plan, rows, cache, jobs, on_done)
+
+    surveys: dict[Room, dict[str, Survey]] = {}
+    for path, row in rows.first.items():
+        for room, survey in row.get("surveys", {}).items():
+            surveys.setdefault(Room(room), {})[path] = survey
+    context, gathered = gather(surveys, rows.first)
+    plan = Plan(rules=rules, surveyed=plan.surveyed, target=target, context=context)
+    _second_pass(found.files, plan, rows, _context_digests(surveys, rows.first), cache, jobs, on_done)
+
+    findings = [
+        finding_of(row)
+        for looks in (rows.first, rows.second)
+        for look in looks.values()
+        for row in look.get("findings", ())
+    ]
+    skipped = [*found.skipped, *gathered.skipped]
+    skipped += (skip for each in (rows.first, rows.second) for row in each.values() for skip in skipped_of(row))
+    ignores: dict[str, list[Ignore]] = {
+        path: [from_row(ignore) for ignore in row["ignores"]] for path, row in rows.first.items() if "ignores" in row
+    }
+    kept, silenced = silence(findings, ignores)
+    roles = {path: Role(row["role"]) for path, row in rows.first.items() if "role" in row}
+    whole = check_project(Project(context=context, target=target, findings=tuple(kept), roles=roles), rules)
+    focus = {file.shown for file in found.files if not file.context_only}
+    kept_whole, silenced_whole = silence((f for f in whole.findings if _in_focus(f, focus, rows)), ignores)
+    findings = [*kept, *kept_whole, *idle(ignores, (rule.info for rule in rules), known)]
+    return ScanResult(
+        findings=tuple(sorted(dict.fromkeys(findings), key=_order)),
+        silenced=tuple(sorted((*silenced, *silenced_whole), key=_order)),
+        skipped=tuple(dict.fromkeys((*skipped, *whole.skipped))),
+        files=len(focus),
+        lines=sum(int(rows.first[path].get("lines", 0)) for path in focus if path in rows.first),
+        lines_by_language=_lines_by_language(rows, focus),
+        left_out=found.left_out,
+        rules=tuple(rule.info for rule in rules),
+        target=target.name,
+        cached=len(rows.cached & focus),
+    )
+
+
+def _first_pass(
+    files: Sequence[FoundFile],
+    plan: Plan,
+    rows: _Rows,
+    cache: ResultCache | None,
+    jobs: int | None,
+    on_done: Callable[[int, int], None] | None,
+) -> None:
+    rules = _rules_digest(plan)
+    keys: dict[str, bytes] = {}
+    sizes: dict[str, int] = {}
+    for file in files:
+        data = _read_or_row(file, rows)
+        if data is None:
+            continue
+        rows.digests[file.shown] = hashlib.sha256(data).digest()
+        sizes[file.shown] = len(data)
+        what = json.dumps([file.shown, file.role.value, file.context_only])
+        keys[file.shown] = hashlib.sha256(rules + rows.digests[file.shown] + what.encode()).digest()
+    todo = [file for file in files if file.shown in keys]
+    rows.first |= _looked(todo, todo, keys, sizes, partial(first_look, plan=plan), rows, cache, jobs, on_done)
+
+
+def _read_or_row(file: FoundFile, rows: _Rows) -> bytes | None:
+    try:
+        return read_bytes(file.path)
+    except ParseError as error:
+        rows.first[file.shown] = {"skipped": [[file.shown, error.reason, error.line, file.context_only]]}
+        return None
+
+
+def _second_pass(
+    files: Sequence[FoundFile],
+    plan: Plan,
+    rows: _Rows,
+    contexts: Mapping[Room, bytes],
+    cache: ResultCache | None,
+    jobs: int | None,
+    on_done: Callable[[int, int], None] | None,
+) -> None:
+    rules = _rules_digest(plan)
+    keys: dict[str, bytes] = {}
+    todo: list[FoundFile] = []
+    tasks: list[tuple[FoundFile, str, Sequence[str]]] = []
+    for file in files:
+        row = rows.first.get(file.shown, {})
+        pending = row.get("pending", ())
+        if not pending:
+            continue
+        digest = hashlib.sha256(b"second" + rules + rows.digests[file.shown] + file.shown.encode())
+        digest.update(json.dumps([row["role"], pending]).encode())
+        for room in sorted({ROOM_OF[Language(language)] for language in pending}):
+            for needed in sorted({room, *reader_of(room).needs}):
+                digest.update(contexts.get(needed, b"-"))
+        keys[file.shown] = digest.digest()
+        todo.append(file)
+        tasks.append((file, row["role"], pending))
+    sizes = {file.shown: int(rows.first[file.shown].get("lines", 0)) * 30 for file in todo}
+    rows.second |= _looked(todo, tasks, keys, sizes, partial(second_look, plan=plan), rows, cache, jobs, on_done)
+
+
+def _looked(
+    files: Sequence[FoundFile],
+    tasks: Sequence[Any],
+    keys: Mapping[str, bytes],
+    sizes: Mapping[str, int],
+    look: Callable[[Any], Mapping[str, Any]],
+    rows: _Rows,
+    cache: ResultCache | None,
+    jobs: int | None,
+    on_done: Callable[[int, int], None] | None,
+) -> dict[str, Mapping[str, Any]]:
+    """Return the answer for each file, from the cache where it is there, and remember the others."""
+    known = cache.load(keys.values()) if cache is not None else {}
+    answers: dict[str, Mapping[str, Any]] = {
+        file.shown: known[keys[file.shown]] for file in files if keys[file.shown] in known
+    }
+    rows.cached |= answers.keys()
+    todo = [index for index, file in enumerate(files) if file.shown not in answers]
+    rows.cached -= {files[index].shown for index in todo}
+    fresh: dict[bytes, Mapping[str, Any]] = {}
+    todo_sizes = [sizes[files[index].shown] for index in todo]
+    for done, (position, answer) in enumerate(
+        run_tasks(look, [tasks[index] for index in todo], sizes=todo_sizes, jobs=jobs), 1
+    ):
+        shown = files[todo[position]].shown
+        match answer:
+            case Died(reason=reason):
+                answers[shown] = {"skipped": [[shown, reason, None, False]]}
+            case _:
+                answers[shown] = answer
+                fresh[keys[shown]] = answer
+        if on_done is not None:
+            on_done(done, len(todo))
+    if cache is not None:
+        cache.store(fresh)
+    return answers
+
+
+def _rules_digest(plan: Plan) -> bytes:
+    """Return what changes when any rule, the scanner or what was asked for changes."""
+    digest = hashlib.sha256(f"{ftaudit.__version__} {sys.version} {plan.target.name} {sorted(plan.surveyed)}".encode())
+    files = {Path(module.__file__) for rule in plan.rules if (module := _module_of(rule)) and module.__file__}
+    files |= set(Path(__file__).parent.rglob("*.py"))
+    for rule in sorted(rule.info.code + type(rule).__qualname__ for rule in plan.rules):
+        digest.update(rule.encode())
+    for path in sorted(files):
+        try:
+            status = path.stat()
+        except OSError:
+            continue
+        digest.update(f"{path} {status.st_mtime_ns} {status.st_size}".encode())
+    return digest.digest()
+
+
+def _module_of(rule: SourceRule) -> Any:
+    return sys.modules.get(type(rule).__module__)
+
+
+def _context_digests(surveys: Mapping[Room, Mapping[str, Survey]], paths: Iterable[str]) -> dict[Room, bytes]:
+    names = json.dumps(sorted(paths)).encode()
+    return {
+        room: hashlib.sha256(names + json.dumps(surveys.get(room, {}), sort_keys=True).encode()).digest()
+        for room in Room
+    }
+
+
+def _in_focus(finding: Finding, focus: set[str], rows: _Rows) -> bool:
+    """Tell whether a finding about the tree is about a file that was asked for, or about none in particular."""
+    return finding.location is None or finding.location.path in focus or finding.location.path not in rows.first
+
+
+def _lines_by_language(rows: _Rows, focus: set[str]) -> dict[str, int]:
+    lines: dict[str, int] = {}
+    for path in focus:
+        row = rows.first.get(path, {})
+        for language in row.get("languages", ())[:1]:
+            lines[language] = lines.get(language, 0) + int(row["lines"])
+    return dict(sorted(lines.items()))
+
+
+def _order(finding: Finding) -> tuple[str, int, int, str, str]:
+    place = finding.location
+    if place is None:
+        return "", 0, 0, finding.code, finding.message
+    return place.path, place.line or 0, place.column or 0, finding.code, finding.message

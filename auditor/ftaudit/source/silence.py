@@ -1,0 +1,202 @@
+"""Comments that silence findings: where they count, and which of them silence nothing."""
+
+from __future__ import annotations
+
+import io
+import re
+import tokenize
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from ftaudit.model import Confidence, Finding, Location, Severity
+from ftaudit.rule import Language, RuleInfo
+
+IDLE: Final = RuleInfo(
+    code="FT001",
+    name="idle-ignore",
+    summary="A comment silences a rule that finds nothing there.",
+    severity=Severity.INFO,
+    confidence=Confidence.HIGH,
+    since="0.1.0",
+    remedy="Remove the comment, or correct the name or the place.",
+)
+"""What the scanner itself reports; no rule of a pack."""
+
+_DIRECTIVE: Final = re.compile(
+    r"ftaudit:\s*ignore(?P<form>-next-line|-start|-end|-file)?\s*(?:\[(?P<names>[^\]\n]*)\])?[ \t]*(?P<reason>[^\n]*)"
+)
+_NUMPY: Final = re.compile(r"noqa:\s*borrowed-ref\s+OK\b")
+_BORROWED: Final = ("FT310", "FT311", "FT312", "FT313", "FT314", "FT315", "FT316", "FT317", "FT318")
+"""What NumPy's `// noqa: borrowed-ref OK` silences: the rules of borrowed references."""
+_HASH: Final = frozenset({Language.PYTHON, Language.CYTHON, Language.BUILD})
+
+
+@dataclass(kw_only=True, slots=True)
+class Ignore:
+    """One silencing comment."""
+
+    line: int
+    """Where the comment stands."""
+    first: int
+    last: int
+    """The lines that it covers."""
+    names: tuple[str, ...]
+    """Names, codes or code prefixes of rules; empty silences every rule."""
+    reason: str
+    foreign: bool = False
+    """It is another tool's; being idle is none of ours."""
+    used: set[str] = field(default_factory=set)
+
+    def covers(self, finding: Finding) -> str | None:
+        """Return the name by which it silences the finding, or `None`."""
+        line = finding.location.line if finding.location is not None else None
+        if line is None or not self.first <= line <= self.last:
+            return None
+        if not self.names:
+            return ""
+        return next((name for name in self.names if matches(name, finding.code, finding.rule)), None)
+
+    def as_row(self) -> list[Any]:
+        """Return what `from_row` makes the same of, in JSON's types."""
+        return [self.line, self.first, self.last, list(self.names), self.reason, self.foreign]
+
+
+def from_row(row: Sequence[Any]) -> Ignore:
+    """Return the ignore that `as_row` wrote."""
+    line, first, last, names, reason, foreign = row
+    return Ignore(line=line, first=first, last=last, names=tuple(names), reason=reason, foreign=foreign)
+
+
+def matches(name: str, code: str, rule: str) -> bool:
+    """Tell whether a name that a user wrote means the rule: its name, its code, or a prefix of the code (`FT5`)."""
+    wanted = name.strip()
+    return wanted.lower() == rule or (wanted.upper().startswith("FT") and code.startswith(wanted.upper()))
+
+
+def find_ignores(
+    text: str, language: Language, statement_lines: Callable[[int], tuple[int, int]] = lambda line: (line, line)
+) -> list[Ignore]:
+    """Return the silencing comments of a text.
+
+    A comment covers the statement on its line; one that stands alone, and `ignore-next-line`, cover the next line that
+    holds code; `ignore-start` covers all up to its `ignore-end` or the end of the file; `ignore-file` all.
+    """
+    if "ftaudit:" not in text and "noqa: borrowed-ref" not in text:
+        return []
+    lines = text.split("\n")
+    found: list[Ignore] = []
+    open_regions: list[Ignore] = []
+    for number, alone, comment in _comments(text, lines, language):
+        if _NUMPY.search(comment):
+            found.append(
+                Ignore(line=number, first=number, last=number, names=_BORROWED, reason="borrowed-ref OK", foreign=True)
+            )
+        match = _DIRECTIVE.search(comment)
+        if match is None:
+            continue
+        names = tuple(name.strip() for name in (match["names"] or "").split(",") if name.strip())
+        reason = match["reason"].strip().removesuffix("*/").strip()
+        ignore = Ignore(line=number, first=number, last=number, names=names, reason=reason)
+        match match["form"]:
+            case "-file":
+                ignore.first, ignore.last = 1, len(lines)
+            case "-start":
+                ignore.last = len(lines)
+                open_regions.append(ignore)
+            case "-end":
+                for region in [r for r in open_regions if not names or set(names) & set(r.names)]:
+                    region.last = number
+                    open_regions.remove(region)
+                continue
+            case form:
+                covered = _next_code_line(lines, number) if form == "-next-line" or alone else number
+                ignore.first, ignore.last = statement_lines(covered)
+        found.append(ignore)
+    return found
+
+
+def silence(findings: Iterable[Finding], ignores: dict[str, list[Ignore]]) -> tuple[list[Finding], list[Finding]]:
+    """Return the findings that no comment silences, and those that one does; marks the comments as used."""
+    kept: list[Finding] = []
+    silenced: list[Finding] = []
+    for finding in findings:
+        hit = False
+        for ignore in ignores.get(finding.location.path, ()) if finding.location is not None else ():
+            name = ignore.covers(finding)
+            if name is not None:
+                ignore.used.add(name)
+                hit = True
+        (silenced if hit else kept).append(finding)
+    return kept, silenced
+
+
+def idle(ignores: dict[str, list[Ignore]], ran: Iterable[RuleInfo], known: Iterable[RuleInfo]) -> list[Finding]:
+    """Return a finding for each name in a comment that silenced nothing although its rule ran, or that no rule has."""
+    ran, known = list(ran), list(known)
+    found: list[Finding] = []
+    for path, comments in sorted(ignores.items()):
+        for ignore in comments:
+            if ignore.foreign:
+                continue
+            for name in ignore.names or ("",):
+                if name in ignore.used:
+                    continue
+                if name and not any(matches(name, info.code, info.name) for info in known):
+                    message = f"no rule is called {name!r}"
+                elif not name or any(matches(name, info.code, info.name) for info in ran):
+                    message = f"this comment silences nothing{f': {name} finds nothing here' if name else ''}"
+                else:
+                    continue
+                found.append(
+                    Finding(
+                        rule=IDLE.name,
+                        code=IDLE.code,
+                        severity=IDLE.severity,
+                        confidence=IDLE.confidence,
+                        message=message,
+                        location=Location(path=path, line=ignore.line, column=1),
+                        remedy=IDLE.remedy,
+                    )
+                )
+    return found
+
+
+def _comments(text: str, lines: list[str], language: Language) -> list[tuple[int, bool, str]]:
+    """Return line, whether nothing else stands on it, and text of each comment that may be a directive."""
+    if language is Language.PYTHON:
+        try:
+            tokens = list(tokenize.generate_tokens(io.StringIO(text).readline))
+        except (tokenize.TokenError, SyntaxError, RecursionError):
+            tokens = []
+        if tokens:
+            return [
+                (token.start[0], not lines[token.start[0] - 1][: token.start[1]].strip(), token.string)
+                for token in tokens
+                if token.type == tokenize.COMMENT and ("ftaudit:" in token.string or "noqa:" in token.string)
+            ]
+    openers = ("#",) if language in _HASH else ("//", "/*", "*")
+    found = []
+    for number, line in enumerate(lines, 1):
+        at = line.find("ftaudit:")
+        if at < 0:
+            at = line.find("noqa: borrowed-ref")
+        if at < 0:
+            continue
+        starts = [line.rfind(opener, 0, at) for opener in openers]
+        start = max(starts)
+        if start >= 0:
+            before = line[:start].rstrip("/* \t#")
+            found.append((number, not before.strip(), line[start:]))
+    return found
+
+
+def _next_code_line(lines: list[str], number: int) -> int:
+    """Return the first line after `number` that is neither empty nor a comment of its own."""
+    for index in range(number, len(lines)):
+        stripped = lines[index].strip()
+        if stripped and not stripped.startswith(("#", "//", "/*", "*")):
+            return index + 1
+        if stripped.startswith("#") and stripped[1:].lstrip().startswith(("define", "include", "if", "el", "endif")):
+            return index + 1
+    return number

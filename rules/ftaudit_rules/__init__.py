@@ -1,0 +1,1 @@
+"""The rule pack of ftaudit: one file a rule, named after it."""
