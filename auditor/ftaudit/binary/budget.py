@@ -1,0 +1,23 @@
+"""The limits within which one module is loaded and emulated, all counted: no answer depends on a clock."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Budget:
+    """How much one `read_declaration` may spend. Time limits are the worker process's business."""
+
+    instructions: int = 20_000_000
+    """Emulated instructions of one call into the image: an initialiser, the hook, a slot."""
+    constructor_instructions: int = 2_000_000
+    """The same for each static constructor: what exceeds it is left, and said."""
+    calls: int = 20_000
+    """Calls of imported functions in one try."""
+    tries: int = 24
+    """Runs of the hook, the first included, with other answers where the answers of the first led nowhere."""
+    memory: int = 768 << 20
+    """Bytes of one image once mapped."""
+    heap: int = 64 << 20
+    """Bytes that the emulated code may allocate."""

@@ -1,0 +1,390 @@
+"""What the C API answers about modules, definitions, imports and capsules: the calls in which a declaration is made."""
+
+from __future__ import annotations
+
+from ftaudit.binary.objects import Object
+from ftaudit.binary.process import Halt
+from ftaudit.binary.python import Python, registry
+
+MODULE_ANSWERS, answers = registry()
+
+CFFI_BACKEND = "_cffi_backend"
+TABLE_ENTRIES = 512
+"""Entries of an imported table of functions; NumPy's largest has some 380."""
+
+
+@answers("PyModuleDef_Init")
+def _definition_init(python: Python) -> int:
+    definition = python.argument(0)
+    machine = python.process.machine
+    if definition:
+        python.definitions.add(definition)
+        address = definition + python.objects.layout.type_field
+        machine.write_word(address, python.objects.type("PyModuleDef_Type"))
+    return definition
+
+
+@answers("PyModule_Create2", "PyModule_FromDefAndSpec2")
+def _module_create(python: Python) -> int:
+    definition = python.argument(0)
+    module = python.module(python.module_name, origin="create")
+    python.objects.known[module].definition = definition
+    return module
+
+
+@answers("PyModule_NewObject")
+def _module_new_object(python: Python) -> int:
+    name = python.objects.get(python.argument(0))
+    return python.module(str(name.value) if name else "", origin="new")
+
+
+@answers("PyModule_New")
+def _module_new(python: Python) -> int:
+    return python.module(python.string(0), origin="new")
+
+
+@answers("PyUnstable_Module_SetGIL")
+def _set_gil(python: Python) -> int:
+    known = python.objects.get(python.argument(0))
+    if known is None or known.kind != "module":
+        python.fail("PyExc_SystemError")
+        return -1
+    known.gil = python.argument(1)
+    return 0
+
+
+@answers("PyModule_GetDict")
+def _module_dict(python: Python) -> int:
+    return _module(python).attributes.get("__dict__", 0) or python.objects.new("dict")
+
+
+@answers("PyModule_GetNameObject")
+def _module_name_object(python: Python) -> int:
+    return python.objects.text(_module(python).name)
+
+
+@answers("PyModule_GetName")
+def _module_name(python: Python) -> int:
+    return python.process.text(_module(python).name)
+
+
+@answers("PyModule_GetDef")
+def _module_definition(python: Python) -> int:
+    return _module(python).definition
+
+
+@answers("PyModule_GetState", "PyType_GetModuleState")
+def _module_state(python: Python) -> int:
+    known = _module(python)
+    state = known.items.get("state")
+    if state is None:
+        size = 0
+        if known.definition:
+            size = python.process.machine.read_int(known.definition + python.objects.layout.head + 40)
+        state = known.items["state"] = python.process.allocate(min(max(size, 4096), 1 << 20))
+    return state
+
+
+@answers("PyModule_Check")
+def _module_check(python: Python) -> int:
+    return int(python.objects.kind_of(python.argument(0)) == "module")
+
+
+@answers("PyModule_AddObject", "PyModule_AddObjectRef", "PyModule_Add")
+def _module_add(python: Python) -> int:
+    value = python.argument(2)
+    if not value:
+        if not python.error:
+            python.fail("PyExc_SystemError")
+        return -1
+    _module(python).attributes[python.string(1)] = value
+    return 0
+
+
+@answers("PyModule_AddType")
+def _module_add_type(python: Python) -> int:
+    return 0
+
+
+@answers("PyModule_AddIntConstant")
+def _module_add_int(python: Python) -> int:
+    _module(python).attributes[python.string(1)] = python.objects.integer(python.argument(2))
+    return 0
+
+
+@answers("PyModule_AddStringConstant")
+def _module_add_string(python: Python) -> int:
+    _module(python).attributes[python.string(1)] = python.objects.text(python.string(2))
+    return 0
+
+
+def _module(python: Python) -> Object:
+    """Return what is known of the module in the first argument; an unknown one gets a record of its own."""
+    address = python.argument(0)
+    known = python.objects.get(address)
+    if known is None:
+        known = python.objects.known[address] = Object("object")
+    return known
+
+
+# Imports
+
+
+@answers(
+    "PyImport_ImportModule", "PyImport_ImportModuleNoBlock", "PyImport_AddModule", "PyImport_AddModuleRef",
+)  # fmt: skip
+def _import_module(python: Python) -> int:
+    return _import(python, python.string(0))
+
+
+@answers(
+    "PyImport_Import", "PyImport_GetModule", "PyImport_AddModuleObject", "PyImport_ImportModuleLevelObject",
+    "PyImport_ReloadModule",
+)  # fmt: skip
+def _import_object(python: Python) -> int:
+    known = python.objects.get(python.argument(0))
+    if python.process.current == "PyImport_GetModule":
+        name = str(known.value) if known else ""
+        return python.modules.get(name, 0)
+    return _import(python, str(known.value) if known and known.kind == "str" else "?")
+
+
+@answers("PyImport_ImportModuleLevel")
+def _import_level(python: Python) -> int:
+    return _import(python, python.string(0))
+
+
+@answers("PyImport_GetModuleDict")
+def _module_table(python: Python) -> int:
+    return _named_dict(python, "sys.modules")
+
+
+def _named_dict(python: Python, name: str) -> int:
+    holder = python.imported("sys")
+    attributes = python.objects.known[holder].attributes
+    if name not in attributes:
+        attributes[name] = python.objects.new("dict", name=name)
+    return attributes[name]
+
+
+def _import(python: Python, name: str) -> int:
+    if name in python.modules:
+        return python.modules[name]
+    if python.find_module is not None and python.process.current not in (
+        "PyImport_AddModule",
+        "PyImport_AddModuleRef",
+    ):
+        found = python.find_module(name)
+        if found:
+            python.modules[name] = found
+            return found
+    return python.imported(name)
+
+
+@answers("PyImport_ImportModuleAttrString")
+def _import_attribute(python: Python) -> int:
+    return attribute(python, python.imported(python.string(0)), python.string(1))
+
+
+# Capsules
+
+
+@answers("PyCapsule_New")
+def _capsule_new(python: Python) -> int:
+    pointer, name = python.argument(0), python.string(1)
+    if name:
+        python.capsules[name] = pointer
+    return python.objects.new("capsule", name=name, value=pointer)
+
+
+@answers("PyCapsule_GetPointer")
+def _capsule_pointer(python: Python) -> int:
+    known, name = python.objects.get(python.argument(0)), python.string(1)
+    if known is not None and known.kind == "capsule" and isinstance(known.value, int):
+        return known.value
+    return table(python, name or (known.name if known else ""))
+
+
+@answers("PyCapsule_Import")
+def _capsule_import(python: Python) -> int:
+    name = python.string(0)
+    return python.capsules.get(name) or table(python, name)
+
+
+@answers("PyCapsule_GetName")
+def _capsule_name(python: Python) -> int:
+    known = python.objects.get(python.argument(0))
+    return python.process.text(known.name) if known and known.name else 0
+
+
+@answers("PyCapsule_IsValid")
+def _capsule_valid(python: Python) -> int:
+    return int(python.argument(0) != 0)
+
+
+@answers("PyCapsule_GetContext", "PyCapsule_GetDestructor")
+def _capsule_context(python: Python) -> int:
+    known = python.objects.get(python.argument(0))
+    return known.items.get("context", 0) if known else 0
+
+
+@answers("PyCapsule_SetContext")
+def _capsule_set_context(python: Python) -> int:
+    known = python.objects.get(python.argument(0))
+    if known:
+        known.items["context"] = python.argument(1)
+    return 0
+
+
+def table(python: Python, name: str) -> int:
+    """Return another extension's table of functions and types, as its capsule would hold."""
+    key = f"table {name}"
+    known = python.capsules.get(key)
+    if known is not None:
+        return known
+    process, objects = python.process, python.objects
+    start = python.capsules[key] = process.allocate(8 * TABLE_ENTRIES)
+    some_type = objects.type(f"{name or 'capsule'} entry")
+    numpy = "ARRAY_API" in name or "UFUNC_API" in name or not name
+    content = bytearray()
+    for index in range(TABLE_ENTRIES):
+        entry = some_type
+        if numpy and index in _NUMPY_ANSWERS:
+            entry = process.symbol(f"numpy[{index}]")
+        elif index > 44 or not numpy:
+            entry = process.symbol(f"{name}[{index}]") if index < 64 else process.symbol(f"{name}[…]")
+        content += entry.to_bytes(8, "little")
+    process.machine.write(start, bytes(content))
+    return start
+
+
+_NUMPY_ANSWERS = {0: 0x0200_0000, 210: 1, 211: 0x1000}
+"""`PyArray_GetNDArrayCVersion` (the ABI of NumPy 2), `PyArray_GetEndianness` (little) and
+`PyArray_GetNDArrayCFeatureVersion` (newer than any build asks for); numpy/_core/code_generators/numpy_api.py."""
+
+
+def numpy_answer(name: str) -> int | None:
+    """Return what a function of NumPy's table answers, where an import of the table asks for it."""
+    return _NUMPY_ANSWERS.get(int(name[6:-1])) if name.startswith("numpy[") else None
+
+
+# Attributes
+
+
+def attribute(python: Python, owner: int, name: str) -> int:
+    """Return the attribute of an object: one that the code set itself, or one that is plausible."""
+    known = python.objects.get(owner)
+    if known is None:
+        known = python.objects.known.setdefault(owner, Object("object"))
+    found = known.attributes.get(name)
+    if found is None:
+        found = known.attributes[name] = _plausible(python, known, name)
+    return found
+
+
+def _plausible(python: Python, owner: Object, name: str) -> int:
+    objects, process = python.objects, python.process
+    match name:
+        case "__name__" | "__qualname__" | "name" | "__module__" | "origin" | "__file__" | "parent":
+            text = python.module_name if name in ("name", "__name__") else owner.name or "module"
+            return objects.text(text)
+        case "__version__":
+            return objects.text("2.0.0")
+        case "__dict__" | "__pyx_capi__":
+            return objects.new("dict", name=f"{owner.name}.{name}")
+        case "version_info":
+            return objects.sequence("tuple", [objects.integer(v) for v in (*python.version, 0)])
+        case "submodule_search_locations" | "__path__" | "__doc__":
+            return process.symbol("_Py_NoneStruct")
+    if "API" in name or name.startswith(("_C_", "init_")) or "capi" in name.lower() or "capsule" in name.lower():
+        return objects.new("capsule", name=f"{owner.name}.{name}")
+    if name[:1].isupper() or name in _BUILTIN_TYPES:
+        return objects.type(f"{owner.name}.{name}")
+    return objects.new("object", name=f"{owner.name}.{name}")
+
+
+_BUILTIN_TYPES = frozenset(
+    {"dtype", "ndarray", "ufunc", "type", "object", "int", "str", "float", "dict", "list", "tuple"}
+)
+
+
+@answers("PyObject_GetAttrString")
+def _get_attribute_string(python: Python) -> int:
+    owner = python.argument(0)
+    if not owner:
+        raise Halt("an attribute of null is read")
+    return attribute(python, owner, python.string(1))
+
+
+@answers("PyObject_GetAttr", "PyObject_GenericGetAttr")
+def _get_attribute(python: Python) -> int:
+    owner = python.argument(0)
+    if not owner:
+        raise Halt("an attribute of null is read")
+    return attribute(python, owner, text_of(python, 1))
+
+
+@answers("PyObject_GetOptionalAttr", "PyObject_GetOptionalAttrString")
+def _optional_attribute(python: Python) -> int:
+    by_text = python.process.current.endswith("String")
+    name = python.string(1) if by_text else text_of(python, 1)
+    python.process.machine.write_word(python.argument(2), attribute(python, python.argument(0), name))
+    return 1
+
+
+@answers("PyObject_SetAttrString")
+def _set_attribute_string(python: Python) -> int:
+    return _set(python, python.string(1))
+
+
+@answers("PyObject_SetAttr", "PyObject_GenericSetAttr")
+def _set_attribute(python: Python) -> int:
+    return _set(python, text_of(python, 1))
+
+
+def _set(python: Python, name: str) -> int:
+    owner = python.objects.known.setdefault(python.argument(0), Object("object"))
+    owner.attributes[name] = python.argument(2)
+    return 0
+
+
+@answers("PyObject_HasAttrString", "PyObject_HasAttrStringWithError")
+def _has_attribute_string(python: Python) -> int:
+    return _has(python, python.string(1))
+
+
+@answers("PyObject_HasAttr", "PyObject_HasAttrWithError")
+def _has_attribute(python: Python) -> int:
+    return _has(python, text_of(python, 1))
+
+
+def _has(python: Python, name: str) -> int:
+    known = python.objects.get(python.argument(0))
+    if known is not None and name in known.attributes:
+        return 1
+    return python.process.oracle.ask(f"hasattr {name}", 2)
+
+
+def text_of(python: Python, index: int) -> str:
+    """Return the value of a str argument, or a name that is none."""
+    known = python.objects.get(python.argument(index))
+    return str(known.value) if known is not None and known.kind == "str" else "?"
+
+
+# Calls
+
+
+@answers(
+    "PyObject_CallMethod", "_PyObject_CallMethod_SizeT", "_PyObject_CallMethod", "PyObject_CallMethodObjArgs",
+)  # fmt: skip
+def _call_method(python: Python) -> int:
+    name = text_of(python, 1) if python.process.current.endswith("ObjArgs") else python.string(1)
+    owner = python.objects.get(python.argument(0))
+    if name.startswith("_init_cffi_1_0_external_module") and owner is not None and owner.name == CFFI_BACKEND:
+        # _cffi_backend makes the module with PyModule_Create and calls SetGIL(m, NOT_USED) for it: cffi 2.0,
+        # src/c/cffi1_module.c.
+        module = python.module(python.module_name, origin="cffi")
+        python.objects.known[module].gil = 1
+        python.handed_over = CFFI_BACKEND
+        return module
+    return python.objects.new("object", name=f"{owner.name if owner else '?'}.{name}()")

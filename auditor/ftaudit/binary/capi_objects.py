@@ -1,0 +1,602 @@
+"""What the C API answers about objects, types, errors and the interpreter."""
+
+from __future__ import annotations
+
+import struct
+
+from ftaudit.binary.capi_modules import attribute
+from ftaudit.binary.capi_names import RETURNS_OBJECT
+from ftaudit.binary.objects import Object
+from ftaudit.binary.python import Answer, Python, registry
+
+OBJECT_ANSWERS, answers = registry()
+
+_SIGNED = 1 << 63
+
+
+def _signed(value: int) -> int:
+    return value - (1 << 64) if value & _SIGNED else value
+
+
+# Errors
+
+
+@answers("PyErr_Occurred")
+def _error_occurred(python: Python) -> int:
+    return python.error
+
+
+@answers("PyErr_Clear")
+def _error_clear(python: Python) -> int:
+    python.error = 0
+    return 0
+
+
+@answers(
+    "PyErr_SetString", "PyErr_SetObject", "PyErr_SetNone", "PyErr_Format", "PyErr_FormatV", "PyErr_SetFromErrno",
+    "PyErr_SetFromErrnoWithFilename", "PyErr_SetImportError", "PyErr_SetRaisedException", "PyErr_Restore",
+)  # fmt: skip
+def _error_set(python: Python) -> int:
+    exception = python.argument(0)
+    python.error = exception
+    if exception:
+        known = python.objects.get(exception)
+        text = known.name if known else "exception"
+        if python.process.current in ("PyErr_SetString", "PyErr_Format"):
+            text += f": {python.process.machine.read_text(python.argument(1))[:120]}"
+        python.errors.append(text)
+    return 0
+
+
+@answers("PyErr_NoMemory", "PyErr_BadInternalCall", "_PyErr_BadInternalCall", "PyErr_BadArgument")
+def _error_fixed(python: Python) -> int:
+    return python.fail("PyExc_SystemError")
+
+
+@answers("PyErr_ExceptionMatches", "PyErr_GivenExceptionMatches")
+def _error_matches(python: Python) -> int:
+    return int(python.error != 0)
+
+
+@answers("PyErr_Fetch")
+def _error_fetch(python: Python) -> int:
+    machine = python.process.machine
+    for index, value in enumerate((python.error, 0, 0)):
+        if python.argument(index):
+            machine.write_word(python.argument(index), value)
+    python.error = 0
+    return 0
+
+
+@answers("PyErr_GetRaisedException")
+def _error_take(python: Python) -> int:
+    error, python.error = python.error, 0
+    return error
+
+
+@answers("PyErr_NewException", "PyErr_NewExceptionWithDoc")
+def _error_new(python: Python) -> int:
+    return python.objects.type(f"PyExc_{python.string(0)}")
+
+
+# Reference counts: every object is immortal, so nothing happens.
+
+
+@answers(
+    "Py_IncRef",
+    "Py_DecRef",
+    "_Py_IncRef",
+    "_Py_DecRef",
+    "_Py_DecRefShared",
+    "_Py_MergeZeroLocalRefcount",
+    "_Py_Dealloc",
+)
+def _reference(python: Python) -> int:
+    return 0
+
+
+@answers("Py_NewRef", "Py_XNewRef", "_Py_NewRef", "PyObject_SelfIter")
+def _same(python: Python) -> int:
+    return python.argument(0)
+
+
+# Strings, numbers, bytes
+
+
+@answers("PyUnicode_FromString", "PyUnicode_InternFromString", "PyUnicode_DecodeFSDefault")
+def _text_from_string(python: Python) -> int:
+    return python.objects.text(python.string(0))
+
+
+@answers(
+    "PyUnicode_FromStringAndSize", "PyUnicode_DecodeUTF8", "PyUnicode_DecodeASCII", "PyUnicode_DecodeLatin1",
+    "PyUnicode_Decode",
+)  # fmt: skip
+def _text_from_bytes(python: Python) -> int:
+    start, size = python.argument(0), min(python.argument(1), 1 << 20)
+    content = python.process.machine.read(start, size) if start and size else b""
+    return python.objects.text(content.decode("utf-8", "replace"))
+
+
+@answers("PyUnicode_FromFormat", "PyUnicode_FromFormatV")
+def _text_from_format(python: Python) -> int:
+    return python.objects.text(python.string(0))
+
+
+@answers("PyUnicode_InternInPlace")
+def _text_intern(python: Python) -> int:
+    return 0
+
+
+@answers("PyUnicode_AsUTF8", "PyUnicode_AsUTF8AndSize", "_PyUnicode_AsUTF8AndSize", "_PyUnicode_AsString")
+def _text_as_utf8(python: Python) -> int:
+    known = python.objects.get(python.argument(0))
+    content = str(known.value).encode() if known is not None and known.kind == "str" else b"text"
+    if python.process.current.endswith("AndSize") and python.argument(1):
+        python.process.machine.write_word(python.argument(1), len(content))
+    return python.process.text(content)
+
+
+@answers("PyUnicode_GetLength")
+def _text_length(python: Python) -> int:
+    known = python.objects.get(python.argument(0))
+    return len(str(known.value)) if known is not None and known.kind == "str" else 0
+
+
+@answers("PyUnicode_Compare", "PyUnicode_CompareWithASCIIString", "PyUnicode_EqualToUTF8", "PyUnicode_Equal")
+def _text_compare(python: Python) -> int:
+    first = python.objects.get(python.argument(0))
+    left = str(first.value) if first else ""
+    if python.process.current in ("PyUnicode_CompareWithASCIIString", "PyUnicode_EqualToUTF8"):
+        right = python.string(1)
+    else:
+        second = python.objects.get(python.argument(1))
+        right = str(second.value) if second else ""
+    if python.process.current.startswith("PyUnicode_Equal"):
+        return int(left == right)
+    return (left > right) - (left < right)
+
+
+@answers("PyBytes_FromString")
+def _bytes_from_string(python: Python) -> int:
+    return _bytes(python, python.string(0).encode())
+
+
+@answers("PyBytes_FromStringAndSize")
+def _bytes_from_bytes(python: Python) -> int:
+    start, size = python.argument(0), min(python.argument(1), 1 << 24)
+    return _bytes(python, python.process.machine.read(start, size) if start else bytes(size))
+
+
+def _bytes(python: Python, content: bytes) -> int:
+    head = python.objects.layout.head
+    address = python.objects.new("bytes", value=content, size=head + 24 + len(content))
+    python.process.machine.write(address + head, struct.pack("<qq", len(content), -1) + content)
+    return address
+
+
+@answers("PyBytes_AsString", "PyByteArray_AsString")
+def _bytes_as_string(python: Python) -> int:
+    return python.argument(0) + python.objects.layout.head + 16
+
+
+@answers("PyBytes_Size", "Py_SIZE", "PyTuple_Size", "PyList_Size", "PySequence_Size", "PySequence_Length")
+def _size(python: Python) -> int:
+    known = python.objects.get(python.argument(0))
+    if known is None or known.kind not in ("bytes", "tuple", "list"):
+        return 0
+    return python.process.machine.read_word(python.argument(0) + python.objects.layout.head)
+
+
+@answers(
+    "PyLong_FromLong", "PyLong_FromLongLong", "PyLong_FromSsize_t", "PyLong_FromInt64", "PyLong_FromInt32",
+)  # fmt: skip
+def _int_from_signed(python: Python) -> int:
+    return python.objects.integer(_signed(python.argument(0)))
+
+
+@answers(
+    "PyLong_FromUnsignedLong", "PyLong_FromUnsignedLongLong", "PyLong_FromSize_t", "PyLong_FromVoidPtr",
+    "PyLong_FromUInt32", "PyLong_FromUInt64",
+)  # fmt: skip
+def _int_from_unsigned(python: Python) -> int:
+    return python.objects.integer(python.argument(0))
+
+
+@answers(
+    "PyLong_AsLong", "PyLong_AsLongLong", "PyLong_AsSsize_t", "PyLong_AsInt", "PyLong_AsUnsignedLong",
+    "PyLong_AsUnsignedLongLong", "PyLong_AsSize_t", "PyLong_AsVoidPtr", "PyNumber_AsSsize_t",
+    "PyLong_AsUnsignedLongMask", "PyLong_AsUnsignedLongLongMask", "PyLong_AsLongAndOverflow",
+)  # fmt: skip
+def _int_value(python: Python) -> int:
+    known = python.objects.get(python.argument(0))
+    return known.value if known is not None and isinstance(known.value, int) else 0
+
+
+@answers("PyBool_FromLong")
+def _bool(python: Python) -> int:
+    return python.process.symbol("_Py_TrueStruct" if python.argument(0) else "_Py_FalseStruct")
+
+
+@answers("PyObject_IsTrue")
+def _is_true(python: Python) -> int:
+    address = python.argument(0)
+    known = python.objects.get(address)
+    if known is not None and known.kind in ("int", "str", "bytes", "float"):
+        return int(bool(known.value))
+    if known is not None and known.kind in ("bool", "none"):
+        return int(address == python.process.symbol("_Py_TrueStruct"))
+    return 1 - python.process.oracle.ask("the truth of an object", 2)
+
+
+@answers("Py_GetConstant", "Py_GetConstantBorrowed")
+def _constant(python: Python) -> int:
+    names = (
+        "_Py_NoneStruct",
+        "_Py_FalseStruct",
+        "_Py_TrueStruct",
+        "_Py_EllipsisObject",
+        "_Py_NotImplementedStruct",
+    )
+    number = python.argument(0)
+    if number < len(names):
+        return python.process.symbol(names[number])
+    match number:
+        case 5 | 6:
+            return python.objects.integer(number - 5)
+        case 7:
+            return python.objects.text("")
+        case 8:
+            return _bytes(python, b"")
+        case _:
+            return python.objects.sequence("tuple", [])
+
+
+# Containers
+
+
+@answers("PyTuple_New", "PyList_New")
+def _sequence_new(python: Python) -> int:
+    kind = "tuple" if "Tuple" in python.process.current else "list"
+    return python.objects.sequence(kind, [0] * min(python.argument(0), 1 << 16))
+
+
+@answers("PyTuple_Pack")
+def _tuple_pack(python: Python) -> int:
+    count = min(python.argument(0), 64)
+    return python.objects.sequence("tuple", [python.argument(1 + index, fixed=1) for index in range(count)])
+
+
+@answers("PyTuple_SetItem", "PyList_SetItem")
+def _sequence_set(python: Python) -> int:
+    start = python.objects.items_of(python.argument(0))
+    python.process.machine.write_word(start + 8 * python.argument(1), python.argument(2))
+    return 0
+
+
+@answers("PyTuple_GetItem", "PyList_GetItem", "PyList_GetItemRef")
+def _sequence_get(python: Python) -> int:
+    known = python.objects.get(python.argument(0))
+    if known is None or known.kind not in ("tuple", "list") or python.argument(1) >= int(str(known.value)):
+        return python.objects.new("object", name="item")
+    return python.process.machine.read_word(python.objects.items_of(python.argument(0)) + 8 * python.argument(1))
+
+
+@answers("PyDict_New", "_PyDict_NewPresized")
+def _dict_new(python: Python) -> int:
+    return python.objects.new("dict")
+
+
+def _key(python: Python, index: int) -> object:
+    known = python.objects.get(python.argument(index))
+    return known.value if known is not None and known.kind in ("str", "int", "bytes") else python.argument(index)
+
+
+def _record(python: Python, address: int) -> Object:
+    return python.objects.known.setdefault(address, Object("dict"))
+
+
+@answers("PyDict_SetItemString", "PyMapping_SetItemString")
+def _dict_set_string(python: Python) -> int:
+    _record(python, python.argument(0)).items[python.string(1)] = python.argument(2)
+    return 0
+
+
+@answers("PyDict_SetItem", "PyObject_SetItem", "_PyDict_SetItem_KnownHash")
+def _dict_set(python: Python) -> int:
+    _record(python, python.argument(0)).items[_key(python, 1)] = python.argument(2)
+    return 0
+
+
+@answers("PyDict_GetItemString", "_PyDict_GetItemStringWithError")
+def _dict_get_string(python: Python) -> int:
+    return _found(python, python.string(1))
+
+
+@answers("PyDict_GetItem", "PyDict_GetItemWithError", "_PyDict_GetItem_KnownHash")
+def _dict_get(python: Python) -> int:
+    return _found(python, _key(python, 1))
+
+
+@answers("PyDict_GetItemRef")
+def _dict_get_reference(python: Python) -> int:
+    return _reference_out(python, _key(python, 1), python.argument(2))
+
+
+@answers("PyDict_GetItemStringRef")
+def _dict_get_string_reference(python: Python) -> int:
+    return _reference_out(python, python.string(1), python.argument(2))
+
+
+def _reference_out(python: Python, key: object, where: int) -> int:
+    found = _found(python, key)
+    python.process.machine.write_word(where, found)
+    return int(found != 0)
+
+
+@answers("PyDict_SetDefault")
+def _dict_default(python: Python) -> int:
+    return _record(python, python.argument(0)).items.setdefault(_key(python, 1), python.argument(2))
+
+
+@answers("PyDict_SetDefaultRef")
+def _dict_default_reference(python: Python) -> int:
+    items = _record(python, python.argument(0)).items
+    was_there = _key(python, 1) in items
+    value = items.setdefault(_key(python, 1), python.argument(2))
+    if python.argument(3):
+        python.process.machine.write_word(python.argument(3), value)
+    return int(was_there)
+
+
+@answers("PyDict_Contains", "PyDict_ContainsString")
+def _dict_contains(python: Python) -> int:
+    key = python.string(1) if python.process.current.endswith("String") else _key(python, 1)
+    return int(_found(python, key) != 0)
+
+
+def _found(python: Python, key: object) -> int:
+    """Look a key up: in a dictionary of the code's own what it put there, in another's what is plausible."""
+    known = python.objects.get(python.argument(0))
+    if known is None:
+        return 0
+    if key in known.items:
+        return known.items[key]
+    if known.name.endswith(("__dict__", "__pyx_capi__")) and isinstance(key, str):
+        owner = known.name.removesuffix(".__dict__")
+        module = python.modules.get(owner)
+        if module is not None:
+            found = python.objects.known[module].attributes.get(key)
+            if found is None and python.process.oracle.ask(f"{owner}.{key}", 2):
+                found = attribute(python, module, key)
+            return found or 0
+    return 0
+
+
+@answers("PyDict_Next")
+def _dict_next(python: Python) -> int:
+    return 0
+
+
+@answers("PyObject_GetItem", "PyMapping_GetItemString")
+def _item(python: Python) -> int:
+    key = python.string(1) if python.process.current.endswith("String") else _key(python, 1)
+    return _found(python, key) or python.objects.new("object", name=f"[{key}]")
+
+
+# Types
+
+
+@answers("PyType_Ready")
+def _type_ready(python: Python) -> int:
+    address, objects = python.argument(0), python.objects
+    machine, at = python.process.machine, objects.layout.type_offset
+    if address in objects.known:
+        return 0
+    flags = machine.read_word(address + at(168))
+    machine.write_word(address + at(168), flags | 1 << 12)
+    base = machine.read_word(address + at(256)) or objects.type("PyBaseObject_Type")
+    machine.write_word(address + at(256), base)
+    if not machine.read_word(address + objects.layout.type_field):
+        machine.write_word(address + objects.layout.type_field, objects.type("PyType_Type"))
+    objects.known[address] = Object("type", name=machine.read_text(machine.read_word(address + at(24))))
+    for offset in (32, 48, 88, 120, 136, 144, 152, 200, 296, 304, 312, 320):
+        if not machine.read_word(address + at(offset)):
+            machine.write_word(address + at(offset), machine.read_word(base + at(offset)))
+    if not machine.read_word(address + at(264)):
+        machine.write_word(address + at(264), objects.new("dict"))
+    return 0
+
+
+@answers("PyType_FromSpec", "PyType_FromSpecWithBases")
+def _type_from_spec(python: Python) -> int:
+    return _spec_type(python, python.argument(0))
+
+
+@answers("PyType_FromModuleAndSpec")
+def _type_from_module_spec(python: Python) -> int:
+    return _spec_type(python, python.argument(1))
+
+
+@answers("PyType_FromMetaclass")
+def _type_from_metaclass(python: Python) -> int:
+    return _spec_type(python, python.argument(2))
+
+
+def _spec_type(python: Python, spec: int) -> int:
+    machine = python.process.machine
+    name = machine.read_text(machine.read_word(spec))
+    size = machine.read_int(spec + 8)
+    return python.objects.type(f"{name} at {spec:#x}", basic_size=size if size > 0 else 64)
+
+
+@answers("PyType_GetFlags")
+def _type_flags(python: Python) -> int:
+    return python.process.machine.read_word(python.argument(0) + python.objects.layout.type_offset(168))
+
+
+@answers("PyType_GetSlot")
+def _type_slot(python: Python) -> int:
+    return python.process.symbol(f"type slot {python.argument(1)}")
+
+
+@answers("PyType_IsSubtype", "PyObject_IsSubclass")
+def _is_subtype(python: Python) -> int:
+    return int(_derives(python, python.argument(0), python.argument(1)))
+
+
+@answers("PyObject_IsInstance", "PyObject_TypeCheck")
+def _is_instance(python: Python) -> int:
+    if _derives(python, python.objects.type_of(python.argument(0)), python.argument(1)):
+        return 1
+    return python.process.oracle.ask("isinstance", 2)
+
+
+def _derives(python: Python, derived: int, base: int) -> bool:
+    machine, offset = python.process.machine, python.objects.layout.type_offset(256)
+    for _ in range(32):
+        if not derived or derived == base:
+            break
+        derived = machine.read_word(derived + offset)
+    return derived == base and base != 0
+
+
+@answers("Py_TYPE", "PyObject_Type")
+def _type_of(python: Python) -> int:
+    return python.objects.type_of(python.argument(0))
+
+
+@answers("PyCallable_Check")
+def _callable(python: Python) -> int:
+    return int(python.argument(0) != 0)
+
+
+@answers(
+    "PyType_GenericAlloc", "PyType_GenericNew", "PyObject_Init", "PyObject_InitVar", "_PyObject_New",
+    "_PyObject_GC_New",
+    "_PyObject_GC_NewVar", "_PyObject_NewVar", "tp_alloc@object", "tp_new@type",
+)  # fmt: skip
+def _instance(python: Python) -> int:
+    """Make an instance of a type: in the heap, because the code may write to any of its fields."""
+    objects, machine, process = python.objects, python.process.machine, python.process
+    name = process.current
+    kind = python.argument(1) if name.startswith("PyObject_Init") else python.argument(0)
+    if name.startswith("PyObject_Init"):
+        address = python.argument(0)
+    else:
+        size = machine.read_word(kind + objects.layout.type_offset(32)) + 64
+        address = process.allocate(min(size, 1 << 16) + 8 * min(python.argument(1), 4096 if "Var" in name else 0))
+    if not address:
+        return 0
+    machine.write(address, objects.layout.header(machine, kind))
+    objects.known[address] = Object("object")
+    return address
+
+
+# The interpreter
+
+
+@answers("Py_GetVersion")
+def _version(python: Python) -> int:
+    kind = "free-threading build " if python.objects.layout.free_threaded else ""
+    return python.process.text(f"{python.version[0]}.{python.version[1]}.0 {kind}(main) [GCC 14]")
+
+
+@answers("Py_IsInitialized", "PyGILState_Check")
+def _one(python: Python) -> int:
+    return 1
+
+
+@answers(
+    "PyThreadState_Get",
+    "PyThreadState_GetUnchecked",
+    "_PyThreadState_UncheckedGet",
+    "PyGILState_GetThisThreadState",
+)
+def _thread_state(python: Python) -> int:
+    process = python.process
+    if not python.thread_state:
+        python.thread_state = process.allocate(4096)
+        process.machine.write_word(python.thread_state + 16, _interpreter(python))
+    return python.thread_state
+
+
+@answers("PyEval_SaveThread")
+def _save_thread(python: Python) -> int:
+    return _thread_state(python)
+
+
+@answers(
+    "PyInterpreterState_Get",
+    "PyInterpreterState_Main",
+    "PyThreadState_GetInterpreter",
+    "_PyInterpreterState_Get",
+)
+def _interpreter_state(python: Python) -> int:
+    return _interpreter(python)
+
+
+def _interpreter(python: Python) -> int:
+    return python.process.symbol("(the interpreter state)")
+
+
+@answers("PyInterpreterState_GetDict", "PyThreadState_GetDict", "PyEval_GetBuiltins", "PyEval_GetGlobals")
+def _state_dict(python: Python) -> int:
+    name = f"{python.process.current}()"
+    if name not in python.modules:
+        python.modules[name] = python.objects.new("dict", name=name)
+    return python.modules[name]
+
+
+@answers("PySys_GetObject", "PySys_GetAttrString")
+def _sys_object(python: Python) -> int:
+    return attribute(python, python.imported("sys"), python.string(0))
+
+
+@answers("PyThread_tss_create")
+def _tss_create(python: Python) -> int:
+    python.process.machine.write_int(python.argument(0), 1)
+    return 0
+
+
+@answers("PyThread_tss_is_created")
+def _tss_created(python: Python) -> int:
+    return int(python.argument(0) != 0 and python.process.machine.read_int(python.argument(0)) != 0)
+
+
+@answers("PyThread_tss_set")
+def _tss_set(python: Python) -> int:
+    python.capsules[f"tss {python.argument(0)}"] = python.argument(1)
+    return 0
+
+
+@answers("PyThread_tss_get")
+def _tss_get(python: Python) -> int:
+    return python.capsules.get(f"tss {python.argument(0)}", 0)
+
+
+@answers("PyThread_tss_alloc", "PyThread_allocate_lock")
+def _tss_alloc(python: Python) -> int:
+    return python.process.allocate(64)
+
+
+@answers("PyThread_get_thread_ident")
+def _thread_ident(python: Python) -> int:
+    return 0x7001
+
+
+@answers("PyThread_acquire_lock", "PyThread_acquire_lock_timed")
+def _acquire(python: Python) -> int:
+    return 1
+
+
+def default_answer(name: str) -> Answer:
+    """Return the answer of a C API function that has none of its own: success, by what its header says it returns."""
+
+    def new_object(python: Python) -> int:
+        return python.objects.new("object", name=f"{name}()")
+
+    def success(python: Python) -> int:
+        return 0
+
+    return new_object if name in RETURNS_OBJECT else success

@@ -1,0 +1,194 @@
+"""Run a module's init hook in the emulator, and search for the run in which it succeeds."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from enum import Enum
+
+from ftaudit.binary.budget import Budget
+from ftaudit.binary.image import Image
+from ftaudit.binary.machine import Machine, MemoryFault
+from ftaudit.binary.objects import Layout
+from ftaudit.binary.oracle import Oracle, Question
+from ftaudit.binary.process import Halt, Process
+from ftaudit.binary.python import Python, new_python
+from ftaudit.binary.slots import Slots, definition_slots, read_slots
+from ftaudit.binary.symbols import resolve
+
+
+class Ending(Enum):
+    """How a run of the hook ended."""
+
+    SLOTS = "slots"
+    """It returned a module definition (multi-phase initialisation) or a slot array."""
+    MODULE = "module"
+    """It returned a module object (single-phase initialisation)."""
+    FAILED = "failed"
+    """It did not get that far."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Run:
+    """What one run of the hook showed."""
+
+    ending: Ending
+    problem: str = ""
+    """Why it failed, or why CPython would refuse what it returned."""
+    slots: Slots | None = None
+    creates_module: bool | None = None
+    """Whether the create slot returned a module object; `None` where there is none or it did not return."""
+    gil: int | None = None
+    """Single-phase: the value that `PyUnstable_Module_SetGIL` was last called with, `None` where it was not."""
+    origin: str = ""
+    questions: tuple[Question, ...] = ()
+    overrides: Mapping[int, int] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+    calls: tuple[str, ...] = ()
+    errors: tuple[str, ...] = ()
+    handed_over: str = ""
+
+    @property
+    def declaration(self) -> tuple[object, ...]:
+        """What two runs must have in common to say the same."""
+        if self.slots is not None:
+            return (self.ending, self.slots.gil, self.slots.problem, self.creates_module is False)
+        return (self.ending, self.gil, self.origin == "create" or self.origin == "cffi")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Subject:
+    """The module to be examined."""
+
+    image: Image
+    hook: str
+    module_name: str
+    layout: Layout
+    budget: Budget
+    sibling: Callable[[str], tuple[Image, str] | None]
+    """Returns a sibling module's image for a second base address, with its hook's name."""
+
+
+def run(subject: Subject, overrides: Mapping[int, int]) -> Run:
+    """Run the hook once, with other answers to the questions that `overrides` numbers."""
+    oracle = Oracle(overrides)
+    notes: list[str] = []
+    python: Python | None = None
+    try:
+        python = _new_process(subject, oracle)
+        linked = python.process.link(subject.image)
+        python.process.start(linked, notes)
+        return _finished(subject, python, notes, overrides)
+    except (Halt, MemoryFault) as error:
+        return Run(
+            ending=Ending.FAILED,
+            problem=str(error),
+            questions=tuple(oracle.questions),
+            overrides=overrides,
+            notes=tuple(notes),
+            calls=tuple(python.process.trace) if python else (),
+            errors=tuple(python.errors) if python else (),
+        )
+
+
+def _new_process(subject: Subject, oracle: Oracle) -> Python:
+    holder: list[Python] = []
+    process = Process(
+        Machine(subject.image.machine, subject.image.format),
+        subject.budget,
+        oracle,
+        subject.image.format,
+        lambda _process, name: resolve(holder[0], name),
+    )
+    python = new_python(process, subject.layout, subject.module_name)
+    holder.append(python)
+    python.find_module = lambda name: _load_sibling(subject, python, name)
+    return python
+
+
+def _finished(subject: Subject, python: Python, notes: list[str], overrides: Mapping[int, int]) -> Run:
+    """Call the hook, and look at what it returned as `_PyImport_RunModInitFunc` and `PyModule_FromDefAndSpec2` do."""
+    process = python.process
+    python.error = 0
+    result = process.call(subject.image.exports[subject.hook])
+    asked = tuple(process.oracle.questions)
+
+    def ended(ending: Ending, **details: object) -> Run:
+        return Run(
+            ending=ending,
+            questions=asked,
+            overrides=overrides,
+            notes=tuple(notes),
+            calls=tuple(process.trace),
+            errors=tuple(python.errors),
+            handed_over=python.handed_over,
+            **details,  # type: ignore[arg-type]
+        )
+
+    if not result:
+        return ended(Ending.FAILED, problem="the initialisation returns null")
+    if subject.hook.startswith("PyModExport"):
+        slots = read_slots(process.machine, result, modern=True, version=subject.layout.version)
+        return ended(Ending.SLOTS, slots=slots, creates_module=_created(python, slots, 0))
+    if result in python.definitions:
+        array = definition_slots(process.machine, result, subject.layout)
+        slots = read_slots(process.machine, array, modern=False, version=subject.layout.version)
+        return ended(Ending.SLOTS, slots=slots, creates_module=_created(python, slots, result))
+    known = python.objects.get(result)
+    if known is None or known.kind != "module":
+        return ended(Ending.FAILED, problem="the initialisation returns what is no module")
+    if known.origin not in ("create", "cffi"):
+        return ended(Ending.FAILED, problem="the initialisation returns a module that it did not create")
+    return ended(Ending.MODULE, gil=known.gil, origin=known.origin)
+
+
+def _created(python: Python, slots: Slots, definition: int) -> bool | None:
+    """Call the create slot and tell whether it makes a module: another object needs the GIL whatever is declared."""
+    if not slots.create or not slots.gil:
+        return None
+    spec = python.objects.new("object", name="spec")
+    try:
+        created = python.process.call(slots.create, spec, definition)
+    except (Halt, MemoryFault):
+        return None
+    if not created:
+        return None
+    return python.objects.kind_of(created) == "module"
+
+
+def _load_sibling(subject: Subject, python: Python, name: str) -> int:
+    """Load a sibling extension module as an import of it would, so that its capsules can be followed."""
+    found = subject.sibling(name)
+    if found is None:
+        return 0
+    raise Halt(f"the module hands over to {name}")
+
+
+def search(subject: Subject) -> tuple[Run, list[Run]]:
+    """Run the hook until it succeeds, with other answers to what the failing run asked; return the best run and all."""
+    first = run(subject, {})
+    runs = [first]
+    best = first
+    tried: set[tuple[tuple[int, int], ...]] = {()}
+    while best.ending is Ending.FAILED and len(runs) < subject.budget.tries:
+        following = _next_overrides(best, tried)
+        if following is None:
+            break
+        tried.add(tuple(sorted(following.items())))
+        attempt = run(subject, following)
+        runs.append(attempt)
+        if attempt.ending is not Ending.FAILED or len(attempt.calls) > len(best.calls):
+            best = attempt
+    return best, runs
+
+
+def _next_overrides(best: Run, tried: set[tuple[tuple[int, int], ...]]) -> dict[int, int] | None:
+    """Return the next answers to try: the last question of the best run first, each with its other answers."""
+    for number in range(len(best.questions) - 1, -1, -1):
+        for choice in range(best.questions[number].choices):
+            candidate = {k: v for k, v in best.overrides.items() if k < number}
+            if choice:
+                candidate[number] = choice
+            if tuple(sorted(candidate.items())) not in tried:
+                return candidate
+    return None

@@ -1,0 +1,102 @@
+"""One machine's image of an extension module, mapped and relocated, whatever the file format was."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+HOOK_PREFIXES = ("PyInit_", "PyInitU_", "PyModExport_", "PyModExportU_")
+"""What CPython looks up in an extension module (PEP 489, PEP 793)."""
+
+X86_64 = "x86_64"
+AARCH64 = "aarch64"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Bind:
+    """A pointer in the image that the loader fills with the address of an imported symbol."""
+
+    address: int
+    symbol: str
+    """As C spells it: without Mach-O's leading underscore."""
+    addend: int = 0
+    is_call: bool = False
+    """It is only ever called (ELF's JUMP_SLOT)."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ThreadLocals:
+    """The template of the image's thread-local variables."""
+
+    template: bytes = b""
+    size: int = 0
+    alignment: int = 16
+    index_address: int | None = None
+    """PE: where the loader writes the image's TLS index."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TlsFixup:
+    """A word to be filled with something of the thread-local storage, once that has a place."""
+
+    address: int
+    kind: str
+    """`module`, `module-offset`, `thread-offset` or `descriptor`."""
+    offset: int
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Image:
+    """What a loader leaves in memory before it runs any code, but for the imported symbols."""
+
+    format: str
+    """`elf`, `macho` or `pe`."""
+    machine: str
+    """`x86_64`, `aarch64` or another machine's name, for which `memory` is empty."""
+    base: int = 0
+    memory: bytes | bytearray = b""
+    """From `base` on, relocated to it."""
+    exports: Mapping[str, int] = field(default_factory=dict)
+    """Absolute addresses of the exported hooks and whatever else the format lists cheaply."""
+    binds: tuple[Bind, ...] = ()
+    resolvers: tuple[tuple[int, int], ...] = ()
+    """Pairs of a pointer's address and of the resolver that computes it (ELF's IRELATIVE)."""
+    initializers: tuple[int, ...] = ()
+    """Static constructors, in order."""
+    entry: int | None = None
+    """PE: `DllMain`'s wrapper, which runs the C runtime's initialisers."""
+    tls: ThreadLocals = ThreadLocals()
+    tls_fixups: tuple[TlsFixup, ...] = ()
+    imports: frozenset[str] = frozenset()
+    libraries: tuple[str, ...] = ()
+
+    @property
+    def end(self) -> int:
+        """The first address after the image."""
+        return self.base + len(self.memory)
+
+    def hooks(self) -> dict[str, int]:
+        """Return the exported `PyInit_…` and `PyModExport_…` functions, by name."""
+        return {name: address for name, address in self.exports.items() if name.startswith(HOOK_PREFIXES)}
+
+
+class Words:
+    """The image's memory while its loader fixes it up: 64-bit little-endian words at absolute addresses."""
+
+    def __init__(self, memory: bytearray, base: int) -> None:
+        self.memory = memory
+        self.base = base
+
+    def holds(self, address: int, size: int = 8) -> bool:
+        """Tell whether `size` bytes at the address lie in the image."""
+        return self.base <= address and address + size <= self.base + len(self.memory)
+
+    def read(self, address: int) -> int:
+        """Return the word at the address."""
+        return int(struct.unpack_from("<Q", self.memory, address - self.base)[0])
+
+    def write(self, address: int, value: int) -> None:
+        """Write the word, or nothing where the address is outside the image (a lying relocation)."""
+        if self.holds(address):
+            struct.pack_into("<Q", self.memory, address - self.base, value & 0xFFFF_FFFF_FFFF_FFFF)

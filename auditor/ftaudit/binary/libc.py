@@ -1,0 +1,580 @@
+"""What the C library answers: memory, strings, threads and thread-local storage, on Linux, macOS and Windows alike."""
+
+from __future__ import annotations
+
+from ftaudit.binary.process import THREAD, Halt, Process, registry
+
+LIBC_ANSWERS, answers = registry()
+
+_LIMIT = 16 << 20
+
+
+def _count(value: int) -> int:
+    if value > _LIMIT:
+        raise Halt("the module moves more memory than the emulation provides")
+    return value
+
+
+# Allocation
+
+
+@answers(
+    "malloc", "PyMem_Malloc", "PyMem_RawMalloc", "PyObject_Malloc", "_Znwm", "_Znam", "_malloc_base", "aligned_malloc",
+    "??2@YAPEAX_K@Z", "??_U@YAPEAX_K@Z", "__cxa_allocate_exception", "valloc", "_ZnwmRKSt9nothrow_t",
+    "_ZnamRKSt9nothrow_t", "??2@YAPEAX_KAEBUnothrow_t@std@@@Z", "_ZnwmSt11align_val_t",
+)  # fmt: skip
+def _malloc(process: Process) -> int:
+    return process.allocate(process.argument(0))
+
+
+@answers("_aligned_malloc")
+def _aligned_malloc(process: Process) -> int:
+    return process.allocate(process.argument(0), min(process.argument(1), 4096))
+
+
+@answers("aligned_alloc", "memalign")
+def _aligned_alloc(process: Process) -> int:
+    return process.allocate(process.argument(1), min(process.argument(0), 4096))
+
+
+@answers("posix_memalign")
+def _posix_memalign(process: Process) -> int:
+    block = process.allocate(process.argument(2), min(process.argument(1), 4096))
+    process.machine.write_word(process.argument(0), block)
+    return 0
+
+
+@answers("calloc", "PyMem_Calloc", "PyMem_RawCalloc", "PyObject_Calloc", "_calloc_base")
+def _calloc(process: Process) -> int:
+    return process.allocate(process.argument(0) * process.argument(1))
+
+
+@answers("realloc", "PyMem_Realloc", "PyMem_RawRealloc", "PyObject_Realloc", "_realloc_base", "reallocf")
+def _realloc(process: Process) -> int:
+    old, size = process.argument(0), process.argument(1)
+    new = process.allocate(size)
+    kept = min(process.blocks.get(old, 0), size)
+    if old and kept:
+        process.machine.write(new, process.machine.read(old, kept))
+    return new
+
+
+@answers("HeapAlloc")
+def _heap_alloc(process: Process) -> int:
+    return process.allocate(process.argument(2))
+
+
+@answers("VirtualAlloc")
+def _virtual_alloc(process: Process) -> int:
+    return process.allocate(process.argument(1), 4096)
+
+
+@answers("mmap", "mmap64")
+def _mmap(process: Process) -> int:
+    return process.allocate(_count(process.argument(1)), 4096)
+
+
+@answers("strdup", "_strdup")
+def _strdup(process: Process) -> int:
+    return process.text(process.machine.read_string(process.argument(0)))
+
+
+# Memory and strings
+
+
+@answers("memcpy", "memmove", "__memcpy_chk", "__memmove_chk")
+def _memcpy(process: Process) -> int:
+    target, size = process.argument(0), _count(process.argument(2))
+    if size:
+        process.machine.write(target, process.machine.read(process.argument(1), size))
+    return target
+
+
+@answers("mempcpy")
+def _mempcpy(process: Process) -> int:
+    end = process.argument(0) + process.argument(2)
+    _memcpy(process)
+    return end
+
+
+@answers("memset", "__memset_chk")
+def _memset(process: Process) -> int:
+    target, size = process.argument(0), _count(process.argument(2))
+    if size:
+        process.machine.write(target, bytes((process.argument(1) & 0xFF,)) * size)
+    return target
+
+
+@answers("bzero", "__bzero")
+def _bzero(process: Process) -> int:
+    process.machine.write(process.argument(0), bytes(_count(process.argument(1))))
+    return 0
+
+
+@answers("memset_pattern16")
+def _memset_pattern(process: Process) -> int:
+    size = _count(process.argument(2))
+    pattern = process.machine.read(process.argument(1), 16)
+    process.machine.write(process.argument(0), (pattern * (size // 16 + 1))[:size])
+    return 0
+
+
+@answers("memcmp", "bcmp")
+def _memcmp(process: Process) -> int:
+    size = _count(process.argument(2))
+    if not size:
+        return 0
+    left = process.machine.read(process.argument(0), size)
+    right = process.machine.read(process.argument(1), size)
+    return (left > right) - (left < right)
+
+
+@answers("memchr")
+def _memchr(process: Process) -> int:
+    content = process.machine.read(process.argument(0), _count(process.argument(2)))
+    found = content.find(process.argument(1) & 0xFF)
+    return process.argument(0) + found if found >= 0 else 0
+
+
+@answers("strlen")
+def _strlen(process: Process) -> int:
+    return len(process.machine.read_string(process.argument(0), _LIMIT))
+
+
+@answers("strnlen")
+def _strnlen(process: Process) -> int:
+    return min(len(process.machine.read_string(process.argument(0), _LIMIT)), process.argument(1))
+
+
+@answers("strcmp", "strcoll")
+def _strcmp(process: Process) -> int:
+    left = process.machine.read_string(process.argument(0))
+    right = process.machine.read_string(process.argument(1))
+    return (left > right) - (left < right)
+
+
+@answers("strncmp")
+def _strncmp(process: Process) -> int:
+    size = process.argument(2)
+    left = process.machine.read_string(process.argument(0))[:size]
+    right = process.machine.read_string(process.argument(1))[:size]
+    return (left > right) - (left < right)
+
+
+@answers("strcasecmp", "_stricmp")
+def _strcasecmp(process: Process) -> int:
+    left = process.machine.read_string(process.argument(0)).lower()
+    right = process.machine.read_string(process.argument(1)).lower()
+    return (left > right) - (left < right)
+
+
+@answers("strcpy", "__strcpy_chk", "stpcpy")
+def _strcpy(process: Process) -> int:
+    target, content = process.argument(0), process.machine.read_string(process.argument(1))
+    process.machine.write(target, content + b"\0")
+    return target + len(content) if process.current == "stpcpy" else target
+
+
+@answers("strncpy", "__strncpy_chk")
+def _strncpy(process: Process) -> int:
+    target, size = process.argument(0), _count(process.argument(2))
+    content = process.machine.read_string(process.argument(1))[:size]
+    process.machine.write(target, content + bytes(size - len(content)))
+    return target
+
+
+@answers("strcat", "__strcat_chk")
+def _strcat(process: Process) -> int:
+    target = process.argument(0)
+    end = target + len(process.machine.read_string(target))
+    process.machine.write(end, process.machine.read_string(process.argument(1)) + b"\0")
+    return target
+
+
+@answers("strchr", "index")
+def _strchr(process: Process) -> int:
+    content = process.machine.read_string(process.argument(0)) + b"\0"
+    found = content.find(process.argument(1) & 0xFF)
+    return process.argument(0) + found if found >= 0 else 0
+
+
+@answers("strrchr", "rindex")
+def _strrchr(process: Process) -> int:
+    content = process.machine.read_string(process.argument(0)) + b"\0"
+    found = content.rfind(process.argument(1) & 0xFF)
+    return process.argument(0) + found if found >= 0 else 0
+
+
+@answers("strstr")
+def _strstr(process: Process) -> int:
+    content = process.machine.read_string(process.argument(0))
+    found = content.find(process.machine.read_string(process.argument(1)))
+    return process.argument(0) + found if found >= 0 else 0
+
+
+@answers("strtol", "strtoul", "strtoll", "strtoull", "__isoc23_strtol", "__isoc23_strtoul", "atoi", "atol")
+def _strtol(process: Process) -> int:
+    content = process.machine.read_string(process.argument(0))
+    text = content.lstrip()
+    digits = 1 if text[:1] in (b"-", b"+") else 0
+    while text[digits : digits + 1].isdigit():
+        digits += 1
+    if not process.current.startswith("ato") and process.argument(1):
+        process.machine.write_word(process.argument(1), process.argument(0) + len(content) - len(text) + digits)
+    return int(text[:digits]) if text[:digits].strip(b"+-") else 0
+
+
+# Formatted output. Variadic arguments are integers, strings and pointers in all that initialisations print.
+
+
+@answers("snprintf", "PyOS_snprintf", "_snprintf")
+def _snprintf(process: Process) -> int:
+    return _print(process, 2, 3, process.argument(1))
+
+
+@answers("__snprintf_chk")
+def _snprintf_chk(process: Process) -> int:
+    return _print(process, 4, 5, process.argument(1))
+
+
+@answers("sprintf")
+def _sprintf(process: Process) -> int:
+    return _print(process, 1, 2, 1 << 16)
+
+
+@answers("__sprintf_chk")
+def _sprintf_chk(process: Process) -> int:
+    return _print(process, 3, 4, 1 << 16)
+
+
+def _print(process: Process, format_index: int, fixed: int, size: int) -> int:
+    text, position = bytearray(), fixed
+    pattern = process.machine.read_string(process.argument(format_index))
+    index = 0
+    while index < len(pattern):
+        char = pattern[index : index + 1]
+        index += 1
+        if char != b"%":
+            text += char
+            continue
+        start = index
+        while index < len(pattern) and pattern[index : index + 1] not in b"diouxXcsfgeGEp%":
+            index += 1
+        kind, flags = pattern[index : index + 1], pattern[start:index]
+        index += 1
+        if kind == b"%":
+            text += b"%"
+            continue
+        value = process.argument(position, fixed=fixed)
+        position += 1
+        text += _formatted(process, kind, flags, value)
+    if size:
+        process.machine.write(process.argument(0), bytes(text[: size - 1]) + b"\0")
+    return len(text)
+
+
+def _formatted(process: Process, kind: bytes, flags: bytes, value: int) -> bytes:
+    width = int(b"0" + bytes(c for c in flags.split(b".")[0] if c in b"0123456789"))
+    if kind == b"s":
+        content = process.machine.read_string(value) if value else b"(null)"
+        if b"." in flags and (precision := flags.split(b".")[1]).isdigit():
+            content = content[: int(precision)]
+        return content.rjust(min(width, 4096))
+    if kind == b"c":
+        return bytes((value & 0xFF,))
+    wide = any(letter in flags for letter in b"lzjt") or kind == b"p"
+    bits = 64 if wide else 32
+    value &= (1 << bits) - 1
+    if kind in b"di" and value >> bits - 1:
+        value -= 1 << bits
+    shown = {b"x": f"{value:x}", b"X": f"{value:X}", b"o": f"{value:o}", b"p": f"0x{value:x}"}.get(kind, str(value))
+    return shown.rjust(min(width, 4096), "0" if flags[:1] == b"0" else " ").encode()
+
+
+# The environment
+
+
+@answers("getenv", "secure_getenv", "_wgetenv", "__secure_getenv")
+def _getenv(process: Process) -> int:
+    name = process.machine.read_text(process.argument(0)) if process.current != "_wgetenv" else "?"
+    return process.text("1") if process.oracle.ask(f"getenv {name}", 2, environment=True) else 0
+
+
+@answers("getenv_s")
+def _getenv_s(process: Process) -> int:
+    name = process.machine.read_text(process.argument(3))
+    choice = 2 * process.oracle.ask(f"getenv {name}", 2, environment=True)
+    process.machine.write_word(process.argument(0), choice)
+    if choice and process.argument(1) and process.argument(2) >= 2:
+        process.machine.write(process.argument(1), b"1\0")
+    return 0
+
+
+@answers("GetEnvironmentVariableA", "GetEnvironmentVariableW")
+def _get_environment_variable(process: Process) -> int:
+    name = process.machine.read_text(process.argument(0))
+    choice = process.oracle.ask(f"getenv {name}", 2, environment=True)
+    if choice and process.argument(1):
+        process.machine.write(process.argument(1), b"1\0\0\0")
+    return choice
+
+
+@answers("__errno_location", "__error", "_errno")
+def _errno(process: Process) -> int:
+    return THREAD + 0x1800
+
+
+@answers("sysconf", "getpagesize")
+def _sysconf(process: Process) -> int:
+    return 4096
+
+
+@answers("abort", "_exit", "exit", "__assert_fail", "__assert_rtn", "_wassert", "__stack_chk_fail", "_ZSt9terminatev",
+         "terminate", "__fastfail", "_invalid_parameter_noinfo_noreturn", "__report_gsfailure", "__cxa_pure_virtual",
+         "__chk_fail", "?terminate@@YAXXZ", "_purecall", "Py_FatalError", "_Py_FatalErrorFunc", "quick_exit", "_Exit",
+         "longjmp", "_longjmp", "siglongjmp", "TerminateProcess", "ExitProcess")  # fmt: skip
+def _abort(process: Process) -> int:
+    raise Halt(f"the initialisation ends in {process.current}")
+
+
+# Threads
+
+
+@answers("pthread_once")
+def _pthread_once(process: Process) -> int | None:
+    control, function = process.argument(0), process.argument(1)
+    done = process.machine.read_word(control + 8) if process.format == "macho" else process.machine.read_int(control)
+    if done == 2:
+        return 0
+    process.machine.write_word(control + 8 if process.format == "macho" else control, 2)
+    process.call_instead(function, (), lambda _process: 0)
+    return None
+
+
+@answers("dispatch_once_f")
+def _dispatch_once(process: Process) -> int | None:
+    if process.machine.read_word(process.argument(0)):
+        return 0
+    process.machine.write_word(process.argument(0), 0xFFFF_FFFF_FFFF_FFFF)
+    process.call_instead(process.argument(2), (process.argument(1),), lambda _process: 0)
+    return None
+
+
+@answers("pthread_key_create", "__pthread_key_create")
+def _key_create(process: Process) -> int:
+    process.machine.write_int(process.argument(0), len(process.blocks) + 1)
+    return 0
+
+
+@answers("pthread_self", "GetCurrentThreadId", "GetCurrentProcessId", "getpid")
+def _thread_self(process: Process) -> int:
+    return 0x7001
+
+
+@answers("pthread_getspecific", "TlsGetValue", "FlsGetValue")
+def _get_specific(process: Process) -> int:
+    return process.symbols.get(f"thread value {process.argument(0)}", 0)
+
+
+@answers("pthread_setspecific")
+def _set_specific(process: Process) -> int:
+    process.symbols[f"thread value {process.argument(0)}"] = process.argument(1)
+    return 0
+
+
+@answers("TlsSetValue", "FlsSetValue")
+def _set_tls_value(process: Process) -> int:
+    process.symbols[f"thread value {process.argument(0)}"] = process.argument(1)
+    return 1
+
+
+@answers("__tls_get_addr")
+def _tls_get_address(process: Process) -> int:
+    index = process.argument(0)
+    module = process.machine.read_word(index)
+    offset = process.machine.read_word(index + 8)
+    images = process.images
+    if not 1 <= module <= len(images):
+        raise Halt("a thread-local variable of an unknown image is read")
+    return images[module - 1].thread_block + offset
+
+
+@answers("_tlv_bootstrap")
+def _thread_variable(process: Process) -> int:
+    """Answer a Mach-O thread-local variable's thunk: its descriptor holds thunk, key and offset."""
+    descriptor = process.argument(0)
+    for linked in process.images:
+        if linked.image.base <= descriptor < linked.image.end:
+            return linked.thread_block + process.machine.read_word(descriptor + 16)
+    raise Halt("a thread-local variable of an unknown image is read")
+
+
+@answers("setjmp", "_setjmp", "__sigsetjmp", "sigsetjmp", "__intrinsic_setjmp", "__intrinsic_setjmpex", "_setjmpex")
+def _setjmp(process: Process) -> int:
+    return 0
+
+
+# The C++ runtime
+
+
+@answers("__cxa_guard_acquire")
+def _guard_acquire(process: Process) -> int:
+    return int(process.machine.read(process.argument(0), 1) == b"\0")
+
+
+@answers("__cxa_guard_release")
+def _guard_release(process: Process) -> int:
+    process.machine.write(process.argument(0), b"\1")
+    return 0
+
+
+@answers("__cxa_throw", "_CxxThrowException", "__cxa_rethrow", "_Unwind_Resume", "_Unwind_RaiseException",
+         "_ZSt20__throw_length_errorPKc", "_ZSt19__throw_logic_errorPKc", "_ZSt17__throw_bad_allocv",
+         "_ZSt20__throw_system_errori", "_ZSt16__throw_bad_castv", "_ZSt24__throw_out_of_range_fmtPKcz",
+         "_ZSt20__throw_out_of_rangePKc", "_ZSt25__throw_bad_function_callv",
+         "_ZSt28__throw_bad_array_new_lengthv", "_ZSt21__throw_runtime_errorPKc",
+         "?_Xlength_error@std@@YAXPEBD@Z", "?_Xbad_alloc@std@@YAXXZ", "?_Xout_of_range@std@@YAXPEBD@Z")  # fmt: skip
+def _throw(process: Process) -> int:
+    raise Halt("the initialisation throws a C++ exception")
+
+
+@answers("_ZSt9call_once", "_ZNSt3__111__call_onceERVmPvPFvS2_E")
+def _call_once(process: Process) -> int | None:
+    """Answer libc++'s `__call_once(flag, argument, function)`."""
+    flag = process.argument(0)
+    if process.machine.read_word(flag) == 0xFFFF_FFFF_FFFF_FFFF:
+        return 0
+    process.machine.write_word(flag, 0xFFFF_FFFF_FFFF_FFFF)
+    process.call_instead(process.argument(2), (process.argument(1),), lambda _process: 0)
+    return None
+
+
+@answers("__once_proxy")
+def _once_proxy(process: Process) -> int | None:
+    """Answer libstdc++'s `__once_proxy`: it calls the function in the thread-local `__once_call`."""
+    raise Halt("std::call_once without its thread-local function")
+
+
+@answers("__dynamic_cast")
+def _dynamic_cast(process: Process) -> int:
+    return process.argument(0)
+
+
+@answers("__tls_descriptor_resolver")
+def _tls_descriptor(process: Process) -> int:
+    """Answer a TLS descriptor: its address is in the result register and so is the answer."""
+    return process.machine.read_word(process.machine.result() + 8)
+
+
+@answers(
+    "_ZNSt7__cxx1112basic_stringIcSt11char_traitsIcESaIcEE9_M_createERmm",
+)  # fmt: skip
+def _string_create(process: Process) -> int:
+    wanted = process.machine.read_word(process.argument(1))
+    return process.allocate(_count(wanted) + 1)
+
+
+@answers(
+    "_ZNSt7__cxx1112basic_stringIcSt11char_traitsIcESaIcEE9_M_appendEPKcm",
+)  # fmt: skip
+def _string_append(process: Process) -> int:
+    return _replace(process, 0xFFFF_FFFF, 0, process.machine.read(process.argument(1), _count(process.argument(2))))
+
+
+@answers("_ZNSt7__cxx1112basic_stringIcSt11char_traitsIcESaIcEE6appendEPKc")
+def _string_append_text(process: Process) -> int:
+    return _replace(process, 0xFFFF_FFFF, 0, process.machine.read_string(process.argument(1)))
+
+
+@answers("_ZNSt7__cxx1112basic_stringIcSt11char_traitsIcESaIcEE9push_backEc")
+def _string_push_back(process: Process) -> int:
+    return _replace(process, 0xFFFF_FFFF, 0, bytes((process.argument(1) & 0xFF,)))
+
+
+@answers("_ZNSt7__cxx1112basic_stringIcSt11char_traitsIcESaIcEE10_M_replaceEmmPKcm")
+def _string_replace(process: Process) -> int:
+    content = process.machine.read(process.argument(3), _count(process.argument(4)))
+    return _replace(process, process.argument(1), process.argument(2), content)
+
+
+def _replace(process: Process, position: int, removed: int, content: bytes) -> int:
+    """Replace a part of a libstdc++ `std::string`: pointer, length, and 16 bytes of inline text or capacity."""
+    this, machine = process.argument(0), process.machine
+    old = machine.read(machine.read_word(this), _count(machine.read_word(this + 8)))
+    position = min(position, len(old))
+    new = old[:position] + content + old[position + min(removed, len(old)) :]
+    if len(new) < 16:
+        start = this + 16 if machine.read_word(this) == this + 16 else machine.read_word(this)
+    else:
+        start = process.allocate(len(new) + 1)
+        machine.write_word(this + 16, len(new))
+        machine.write_word(this, start)
+    machine.write(start, new + b"\0")
+    machine.write_word(this + 8, len(new))
+    return this
+
+
+# Windows
+
+
+@answers("_initterm")
+def _initterm(process: Process) -> int | None:
+    return _run_table(process, checked=False)
+
+
+@answers("_initterm_e")
+def _initterm_e(process: Process) -> int | None:
+    return _run_table(process, checked=True)
+
+
+def _run_table(process: Process, *, checked: bool) -> int | None:
+    """Call each function of a table of initialisers, as the Universal CRT does."""
+    start, end = process.argument(0), process.argument(1)
+    size = min(max(end - start, 0), 1 << 16)
+    table = process.machine.read(start, size - size % 8) if size else b""
+    functions = [int.from_bytes(table[i : i + 8], "little") for i in range(0, len(table), 8)]
+    functions = [function for function in functions if function]
+
+    def step(inner: Process) -> int | None:
+        if not functions:
+            return 0
+        inner.call_instead(functions.pop(0), (), step)
+        return None
+
+    return step(process)
+
+
+@answers("InitOnceExecuteOnce")
+def _init_once(process: Process) -> int | None:
+    control, function = process.argument(0), process.argument(1)
+    if process.machine.read_word(control) == 2:
+        return 1
+    process.machine.write_word(control, 2)
+    process.call_instead(function, (control, process.argument(2), process.argument(3)), lambda _process: 1)
+    return None
+
+
+@answers("QueryPerformanceCounter", "QueryPerformanceFrequency")
+def _performance_counter(process: Process) -> int:
+    process.machine.write_word(process.argument(0), 10_000_000)
+    return 1
+
+
+@answers("GetSystemTimeAsFileTime", "GetSystemTimePreciseAsFileTime")
+def _file_time(process: Process) -> int:
+    process.machine.write_word(process.argument(0), 0x01DB_0000_0000_0000)
+    return 0
+
+
+@answers("IsProcessorFeaturePresent", "InitializeCriticalSectionAndSpinCount", "InitializeCriticalSectionEx", "TlsFree",
+         "FlsFree", "HeapFree", "VirtualFree", "VirtualProtect", "InitOnceBeginInitialize", "InitOnceComplete",
+         "TryAcquireSRWLockExclusive", "DisableThreadLibraryCalls", "SetEvent", "CloseHandle", "FreeLibrary",
+         "_Thrd_id", "_Mtx_current_owns", "GetProcessHeap", "GetCurrentProcess", "TlsAlloc", "FlsAlloc",
+         "__vcrt_InitializeCriticalSectionEx")  # fmt: skip
+def _true(process: Process) -> int:
+    return 1
+
+
+@answers("EncodePointer", "DecodePointer")
+def _pointer(process: Process) -> int:
+    return process.argument(0)

@@ -1,0 +1,272 @@
+"""An emulated processor with its calling convention: registers, stack and memory, and nothing of Python."""
+
+from __future__ import annotations
+
+import importlib
+import struct
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from ftaudit.binary.image import AARCH64, X86_64
+
+_MASK = 0xFFFF_FFFF_FFFF_FFFF
+
+
+class MemoryFault(Exception):
+    """The emulated code touched memory that is not there, or executed what it cannot."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Convention:
+    """How arguments and results are passed: System V and Microsoft x64, AAPCS64 and Apple's variant of it."""
+
+    arguments: tuple[int, ...]
+    """Unicorn's numbers of the integer argument registers."""
+    result: int
+    stack: int
+    program: int
+    link: int | None
+    """The return address's register; `None` where it is on the stack."""
+    shadow: int
+    """Bytes between the return address and the first stack argument (Microsoft x64: 32)."""
+    variadic_on_stack: bool
+    """Apple's AArch64: variadic arguments are never in registers."""
+    return_code: bytes
+    """A `ret` instruction."""
+
+
+def convention_of(machine: str, image_format: str) -> Convention:
+    """Return the convention of a platform, told by machine and image format."""
+    from unicorn import arm64_const, x86_const
+
+    if machine == AARCH64:
+        return Convention(
+            arguments=tuple(getattr(arm64_const, f"UC_ARM64_REG_X{number}") for number in range(8)),
+            result=arm64_const.UC_ARM64_REG_X0,
+            stack=arm64_const.UC_ARM64_REG_SP,
+            program=arm64_const.UC_ARM64_REG_PC,
+            link=arm64_const.UC_ARM64_REG_X30,
+            shadow=0,
+            variadic_on_stack=image_format == "macho",
+            return_code=b"\xc0\x03\x5f\xd6",
+        )
+    names = ("RCX", "RDX", "R8", "R9") if image_format == "pe" else ("RDI", "RSI", "RDX", "RCX", "R8", "R9")
+    return Convention(
+        arguments=tuple(getattr(x86_const, f"UC_X86_REG_{name}") for name in names),
+        result=x86_const.UC_X86_REG_RAX,
+        stack=x86_const.UC_X86_REG_RSP,
+        program=x86_const.UC_X86_REG_RIP,
+        link=None,
+        shadow=32 if image_format == "pe" else 0,
+        variadic_on_stack=False,
+        return_code=b"\xc3\xcc\xcc\xcc",
+    )
+
+
+class Machine:
+    """Unicorn, its memory, and calls in the platform's convention."""
+
+    def __init__(self, machine: str, image_format: str) -> None:
+        unicorn: Any = importlib.import_module("unicorn")
+        self.name = machine
+        self.convention = convention_of(machine, image_format)
+        if machine == AARCH64:
+            self.engine: Any = unicorn.Uc(unicorn.UC_ARCH_ARM64, unicorn.UC_MODE_ARM)
+            self._enable_vectors()
+        elif machine == X86_64:
+            self.engine = unicorn.Uc(unicorn.UC_ARCH_X86, unicorn.UC_MODE_64)
+        else:
+            raise ValueError(f"no emulator for {machine}")
+        self._failure: type[Exception] = unicorn.UcError
+        self._code_hook: int = unicorn.UC_HOOK_CODE
+        self._buffers: list[object] = []
+
+    def _enable_vectors(self) -> None:
+        """Let EL1 and EL0 use the floating-point and vector unit (`CPACR_EL1.FPEN`)."""
+        from unicorn import arm64_const
+
+        register = arm64_const.UC_ARM64_REG_CPACR_EL1
+        self.engine.reg_write(register, self.engine.reg_read(register) | 3 << 20)
+
+    def map(self, address: int, size: int, content: bytearray | None = None) -> None:
+        """Map pages, zeroed, or backed by `content`, which must be `size` bytes long and is written to."""
+        if content is None:
+            self.engine.mem_map(address, size)
+            return
+        import ctypes
+
+        buffer = (ctypes.c_char * size).from_buffer(content)
+        self._buffers.append(buffer)
+        self.engine.mem_map_ptr(address, size, 7, ctypes.addressof(buffer))
+
+    def watch(self, start: int, end: int, callback: Callable[[int], None]) -> None:
+        """Call `callback(address)` before any instruction in the range is executed."""
+
+        def on_code(_engine: object, address: int, _size: int, _data: object) -> None:
+            callback(address)
+
+        self.engine.hook_add(self._code_hook, on_code, begin=start, end=end)
+
+    def set_thread_pointer(self, address: int, *, windows: bool) -> None:
+        """Point the platform's thread register at its block."""
+        from unicorn import arm64_const, x86_const
+
+        if self.name == AARCH64:
+            self.engine.reg_write(arm64_const.UC_ARM64_REG_TPIDR_EL0, address)
+            self.engine.reg_write(arm64_const.UC_ARM64_REG_TPIDRRO_EL0, address)
+            if windows:
+                self.engine.reg_write(arm64_const.UC_ARM64_REG_X18, address)
+        else:
+            self.engine.reg_write(x86_const.UC_X86_REG_GS_BASE if windows else x86_const.UC_X86_REG_FS_BASE, address)
+            if not windows:
+                self.engine.reg_write(x86_const.UC_X86_REG_GS_BASE, address)
+
+    # Memory
+
+    def read(self, address: int, size: int) -> bytes:
+        """Return bytes, or raise `MemoryFault`."""
+        try:
+            return bytes(self.engine.mem_read(address & _MASK, size))
+        except (self._failure, MemoryError, OverflowError) as error:
+            raise MemoryFault(f"reading {size} bytes at {address:#x}") from error
+
+    def write(self, address: int, content: bytes) -> None:
+        """Write bytes, or raise `MemoryFault`."""
+        try:
+            self.engine.mem_write(address & _MASK, content)
+        except (self._failure, OverflowError) as error:
+            raise MemoryFault(f"writing {len(content)} bytes at {address:#x}") from error
+
+    def read_word(self, address: int) -> int:
+        """Return the 64-bit word at the address."""
+        return int.from_bytes(self.read(address, 8), "little")
+
+    def write_word(self, address: int, value: int) -> None:
+        """Write a 64-bit word."""
+        self.write(address, struct.pack("<Q", value & _MASK))
+
+    def read_int(self, address: int) -> int:
+        """Return the signed 32-bit integer at the address."""
+        return int.from_bytes(self.read(address, 4), "little", signed=True)
+
+    def write_int(self, address: int, value: int) -> None:
+        """Write a 32-bit integer."""
+        self.write(address, struct.pack("<I", value & 0xFFFF_FFFF))
+
+    def read_string(self, address: int, limit: int = 1 << 16) -> bytes:
+        """Return the zero-terminated bytes at the address, at most `limit` of them."""
+        found = bytearray()
+        while len(found) < limit:
+            step = 64 - address % 64
+            chunk = self.read(address, step)
+            end = chunk.find(b"\0")
+            if end >= 0:
+                return bytes(found + chunk[:end])
+            found += chunk
+            address += step
+        return bytes(found)
+
+    def read_text(self, address: int) -> str:
+        """Return the zero-terminated UTF-8 at the address; null gives the empty string."""
+        return self.read_string(address).decode("utf-8", "replace") if address else ""
+
+    # Calls
+
+    def argument(self, index: int, *, fixed: int | None = None) -> int:
+        """Return an integer argument of the function just called, counted from 0.
+
+        `fixed` is the number of named arguments of a variadic function.
+        """
+        c = self.convention
+        if fixed is not None and index >= fixed and c.variadic_on_stack:
+            return self.read_word(self._register(c.stack) + 8 * (index - fixed))
+        if index < len(c.arguments):
+            return self._register(c.arguments[index])
+        above = index - len(c.arguments)
+        start = self._register(c.stack) + c.shadow + (8 if c.link is None else 0)
+        return self.read_word(start + 8 * above)
+
+    def _register(self, number: int) -> int:
+        return int(self.engine.reg_read(number))
+
+    def result(self) -> int:
+        """Return what the function that just returned gave back."""
+        return self._register(self.convention.result)
+
+    def set_result(self, value: int) -> None:
+        """Let the function just called return the value."""
+        self.engine.reg_write(self.convention.result, value & _MASK)
+
+    def return_address(self) -> int:
+        """Return where the function just called goes back to."""
+        c = self.convention
+        return self._register(c.link) if c.link is not None else self.read_word(self._register(c.stack))
+
+    def redirect(self, function: int, arguments: tuple[int, ...], continuation: int) -> None:
+        """Call a function of the image in place of the one just called; it returns to `continuation`.
+
+        The continuation's own return address is the caller's: `resume` restores it.
+        """
+        c = self.convention
+        caller = self.return_address()
+        stack = self._register(c.stack)
+        if c.link is None:
+            # Room for the caller's frame, the shadow space and an aligned stack.
+            stack -= 16 + c.shadow + 16
+            self.write_word(stack + c.shadow + 16, caller)
+            self.write_word(stack, continuation)
+        else:
+            stack -= 32
+            self.write_word(stack, caller)
+            self.engine.reg_write(c.link, continuation)
+        self.engine.reg_write(c.stack, stack)
+        for register, value in zip(c.arguments, arguments, strict=False):
+            self.engine.reg_write(register, value & _MASK)
+        self.engine.reg_write(c.program, function)
+
+    def resume(self) -> None:
+        """At a continuation: go back to the caller of the function that `redirect` replaced."""
+        c = self.convention
+        stack = self._register(c.stack)
+        if c.link is None:
+            # The redirected function's `ret` took the continuation off the stack.
+            frame = stack - 8
+            caller = self.read_word(frame + c.shadow + 16)
+            self.engine.reg_write(c.stack, frame + 16 + c.shadow + 16 + 8)
+        else:
+            caller = self.read_word(stack)
+            self.engine.reg_write(c.stack, stack + 32)
+            self.engine.reg_write(c.link, caller)
+        self.engine.reg_write(c.program, caller)
+
+    def leave(self) -> None:
+        """Return from the function just called, as its `ret` would."""
+        c = self.convention
+        caller = self.return_address()
+        if c.link is None:
+            self.engine.reg_write(c.stack, self._register(c.stack) + 8)
+        self.engine.reg_write(c.program, caller)
+
+    def call(self, function: int, arguments: tuple[int, ...], *, stack: int, landing: int, limit: int) -> bool:
+        """Run a function until it returns to `landing`; return whether it did within `limit` instructions.
+
+        Raise `MemoryFault` for an access or instruction that fails.
+        """
+        c = self.convention
+        stack &= ~0xF
+        if c.link is None:
+            stack -= 8 + 32 + 8
+            stack &= ~0xF
+            stack -= 8
+            self.write_word(stack, landing)
+        else:
+            self.engine.reg_write(c.link, landing)
+        self.engine.reg_write(c.stack, stack)
+        for register, value in zip(c.arguments, arguments, strict=False):
+            self.engine.reg_write(register, value & _MASK)
+        try:
+            self.engine.emu_start(function, landing, count=limit)
+        except self._failure as error:
+            raise MemoryFault(f"{error} at {self._register(c.program):#x}") from error
+        return self._register(c.program) == landing

@@ -1,0 +1,39 @@
+"""Whether an extension module was compiled for the free-threaded build: by imports, libraries and file name."""
+
+from __future__ import annotations
+
+import re
+
+FREE_THREADED_IMPORTS = (
+    "_Py_DecRefShared", "_Py_MergeZeroLocalRefcount", "_Py_DecRefSharedDebug", "_PyCriticalSection_BeginSlow",
+    "_PyCriticalSection2_BeginSlow", "_PyCriticalSection_EndSlow", "PyCriticalSection_Begin",
+    "PyCriticalSection2_Begin",
+    "PyCriticalSection_End", "PyCriticalSection2_End", "_PyCriticalSection_ResumeSlow",
+)  # fmt: skip
+"""Called by inline functions of CPython's headers under `Py_GIL_DISABLED` alone (Include/refcount.h)."""
+
+_LIBRARY = re.compile(r"^(?:lib)?python3\.?(\d+)(t?)(?:_d)?(?:\.dll|\.dylib|\.so.*)$", re.IGNORECASE)
+_SUFFIX = re.compile(r"\.(?:cpython-3(\d+)(t?)-|cp3(\d+)(t?)-)")
+
+
+def find_build(imports: frozenset[str], libraries: tuple[str, ...]) -> tuple[bool | None, str | None]:
+    """Return whether the image was compiled with `Py_GIL_DISABLED`, and the evidence; `None` where nothing tells."""
+    for library in libraries:
+        match = _LIBRARY.match(library.rpartition("/")[2])
+        if match:
+            return bool(match[2]), f"is linked with {library.rpartition('/')[2]}"
+    for name in FREE_THREADED_IMPORTS[:3]:
+        if name in imports:
+            return True, f"imports {name}"
+    if "_Py_Dealloc" in imports:
+        return False, "imports _Py_Dealloc"
+    return None, None
+
+
+def file_name_build(path: str) -> bool | None:
+    """Return whether the file name's suffix is that of a free-threaded build; `None` where it says nothing."""
+    name = path.rpartition("/")[2]
+    match = _SUFFIX.search(name)
+    if match:
+        return (match[2] or match[4]) == "t"
+    return False if ".abi3." in name else None

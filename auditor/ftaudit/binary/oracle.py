@@ -1,0 +1,34 @@
+"""What imported functions answer where the true answer is not known: recorded, and changed on another try."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """One answer that was a guess."""
+
+    name: str
+    """The function that was called, or the attribute that was asked for."""
+    answer: int
+    choices: int
+    """How many answers there are to choose from."""
+    environment: bool
+    """The true answer differs from machine to machine (`getenv`), so none is more plausible than another."""
+
+
+class Oracle:
+    """Gives the first answer to every question, but for those whose number `overrides` names."""
+
+    def __init__(self, overrides: Mapping[int, int]) -> None:
+        self.overrides = overrides
+        self.questions: list[Question] = []
+
+    def ask(self, name: str, choices: int, *, environment: bool = False) -> int:
+        """Return which of so many answers to give, counted from 0, the most plausible one."""
+        choice = self.overrides.get(len(self.questions), 0)
+        choice = choice if choice < choices else 0
+        self.questions.append(Question(name, choice, choices, environment))
+        return choice

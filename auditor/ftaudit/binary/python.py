@@ -1,0 +1,106 @@
+"""CPython as a module's initialisation meets it: the state that the C API functions share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import TypeVar
+
+from ftaudit.binary.objects import Layout, Objects
+from ftaudit.binary.process import Handler, Process
+
+Answer = Callable[["Python"], "int | None"]
+"""Answers one function of the C API."""
+
+_Answer = TypeVar("_Answer", bound=Answer)
+
+SINGLETONS = {
+    "_Py_NoneStruct": "none",
+    "_Py_TrueStruct": "bool",
+    "_Py_FalseStruct": "bool",
+    "_Py_EllipsisObject": "object",
+    "_Py_NotImplementedStruct": "object",
+}
+
+
+@dataclass(slots=True)
+class Python:
+    """The interpreter of one try."""
+
+    process: Process
+    objects: Objects
+    module_name: str
+    version: tuple[int, int]
+    find_module: Callable[[str], int] | None = None
+    """Loads a sibling extension module for a hand-over and returns it, or 0."""
+    error: int = 0
+    """The exception that is set."""
+    errors: list[str] = field(default_factory=list)
+    """Every exception that was set, for the report."""
+    modules: dict[str, int] = field(default_factory=dict)
+    """`sys.modules`."""
+    definitions: set[int] = field(default_factory=set)
+    """What went through `PyModuleDef_Init`."""
+    capsules: dict[str, int] = field(default_factory=dict)
+    """Pointers of the capsules that the code itself made, by name."""
+    current_module: int = 0
+    handed_over: str = ""
+    thread_state: int = 0
+
+    def argument(self, index: int, *, fixed: int | None = None) -> int:
+        """Return an integer argument of the function being answered."""
+        return self.process.machine.argument(index, fixed=fixed)
+
+    def string(self, index: int) -> str:
+        """Return a `char *` argument of the function being answered."""
+        return self.process.machine.read_text(self.process.machine.argument(index))
+
+    def fail(self, name: str) -> int:
+        """Set an exception and return null."""
+        self.error = self.objects.type(name)
+        self.errors.append(name)
+        return 0
+
+    def module(self, name: str, *, origin: str) -> int:
+        """Return a new module object."""
+        address = self.objects.new("module", name=name, size=192)
+        known = self.objects.known[address]
+        known.origin = origin
+        known.attributes["__dict__"] = self.objects.new("dict", name=f"{name}.__dict__")
+        known.attributes["__name__"] = self.objects.text(name)
+        return address
+
+    def imported(self, name: str) -> int:
+        """Return another's module, made on first sight."""
+        address = self.modules.get(name)
+        if address is None:
+            address = self.modules[name] = self.module(name, origin="import")
+        return address
+
+
+def bound(python: Python, answer: Answer) -> Handler:
+    """Return the handler that answers with this interpreter."""
+
+    def handler(_process: Process) -> int | None:
+        return answer(python)
+
+    return handler
+
+
+def new_python(process: Process, layout: Layout, module_name: str) -> Python:
+    """Return a fresh interpreter in a process."""
+    return Python(process, Objects(process, layout), module_name, layout.version)
+
+
+def registry() -> tuple[dict[str, Answer], Callable[..., Callable[[_Answer], _Answer]]]:
+    """Return an empty table of answers by function name, and the decorator that fills it."""
+    table: dict[str, Answer] = {}
+
+    def answers(*names: str) -> Callable[[_Answer], _Answer]:
+        def register(answer: _Answer) -> _Answer:
+            table.update(dict.fromkeys(names, answer))
+            return answer
+
+        return register
+
+    return table, answers

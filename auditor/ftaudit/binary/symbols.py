@@ -1,0 +1,81 @@
+"""Which address an imported symbol gets: a function with its answer, or data of the right shape."""
+
+from __future__ import annotations
+
+from ftaudit.binary.capi_modules import MODULE_ANSWERS, numpy_answer
+from ftaudit.binary.capi_objects import OBJECT_ANSWERS, default_answer
+from ftaudit.binary.libc import LIBC_ANSWERS
+from ftaudit.binary.process import Handler, Process, merged
+from ftaudit.binary.python import SINGLETONS, Answer, Python, bound
+
+ANSWERS: dict[str, Answer] = {**MODULE_ANSWERS, **OBJECT_ANSWERS}
+FUNCTIONS: dict[str, Handler] = merged(LIBC_ANSWERS)
+
+_STREAMS = {
+    "stdin",
+    "stdout",
+    "stderr",
+    "__stdinp",
+    "__stdoutp",
+    "__stderrp",
+    "environ",
+    "__environ",
+    "_environ",
+}
+_VTABLE_SIZE = 1024
+
+
+def resolve(python: Python, name: str) -> int:
+    """Return the address that an imported symbol gets in this try."""
+    process, objects = python.process, python.objects
+    if name in ANSWERS:
+        return process.function(name, bound(python, ANSWERS[name]))
+    if name in FUNCTIONS:
+        return process.function(name, FUNCTIONS[name])
+    if name in SINGLETONS:
+        return objects.new(SINGLETONS[name], name=name)
+    if name.startswith(("PyExc_", "_PyExc_")):
+        return _pointer_to(process, objects.type(name))
+    if name.startswith(("Py", "_Py")) and name.endswith("_Type"):
+        return objects.type(name)
+    if name.startswith(("_ZTV", "_ZTT", "??_7")):
+        return _vtable(process, name)
+    if name in _STREAMS:
+        return _pointer_to(process, process.handle(256))
+    if name == "Py_Version":
+        return _pointer_to(process, python.version[0] << 24 | python.version[1] << 16 | 0xF0)
+    if name in ("_PyRuntime", "_PyInterpreterState_Main"):
+        return process.handle(64 << 10)
+    if name.startswith(("_ZTI", "_ZTS", "_ZSt4c", "_ZNSt6locale", "??_R")) or name == "__stack_chk_guard":
+        return _data(process, 512)
+    if (fixed := numpy_answer(name)) is not None:
+        return process.function(name, lambda _process: fixed)
+    if name.startswith(("Py", "_Py")):
+        return process.function(name, bound(python, default_answer(name)))
+    return process.function(name, _unknown)
+
+
+def _unknown(process: Process) -> int:
+    """Answer a function of another library: 0 is success for most that return a status, and no object."""
+    choice = process.oracle.ask(process.current, 3)
+    return process.handle(256) if choice == 1 else int(choice == 2)
+
+
+def _pointer_to(process: Process, value: int) -> int:
+    address = process.handle()
+    process.machine.write_word(address, value)
+    return address
+
+
+def _data(process: Process, size: int) -> int:
+    address = process.handle(size)
+    process.machine.write(address, bytes(8))
+    return address
+
+
+def _vtable(process: Process, name: str) -> int:
+    """Return a table all of whose entries can be called."""
+    address = process.handle(_VTABLE_SIZE)
+    entry = process.function(f"{name}[…]", _unknown)
+    process.machine.write(address, entry.to_bytes(8, "little") * (_VTABLE_SIZE // 8))
+    return address
