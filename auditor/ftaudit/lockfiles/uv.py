@@ -8,6 +8,7 @@ import re
 import shutil
 import subprocess
 import sys
+import sysconfig
 import zipfile
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -31,6 +32,8 @@ CONSTRAINTS: Final = "constraints.txt"
 OVERRIDES: Final = "overrides.txt"
 CONFIG: Final = "uv.toml"
 STAND_INS: Final = "stand-ins"
+MAX_MESSAGE: Final = 600
+"""Characters of uv's reasons that are passed on; a proof can be of many thousands."""
 
 _KEPT_VARIABLES: Final = re.compile(
     r"UV_(DEFAULT_INDEX|INDEX|INDEX_URL|EXTRA_INDEX_URL|FIND_LINKS|NO_INDEX|INDEX_STRATEGY|INDEX_.*_(USERNAME|PASSWORD)"
@@ -39,7 +42,7 @@ _KEPT_VARIABLES: Final = re.compile(
 )
 """uv's variables that say where packages come from. Those that would change what it does are not passed on."""
 
-_NAME: Final = r"(?P<name>[A-Za-z0-9][A-Za-z0-9._-]*?)(?:\[[^\]]*\])?"
+_NAME: Final = r"(?P<name>[A-Za-z0-9][A-Za-z0-9._-]*?)(?:\[[^\]]*\])?(?:\{[^}]*\})?"
 _SPEC: Final = r"(?P<spec>(?:===?|!=|~=|[<>]=?)[^\s]+)?"
 
 
@@ -75,7 +78,7 @@ class Failure:
 
     kind: FailureKind
     message: str
-    """uv's sentence, on one line, without credentials."""
+    """uv's sentence, on one line, without credentials, cut where it is very long."""
     culprits: tuple[Culprit, ...] = ()
     wanted_by: tuple[NormalizedName, ...] = ()
     """Who needs the culprit, as uv says; empty when a root does."""
@@ -182,7 +185,11 @@ def _arguments(question: Question) -> list[str]:
     version = ".".join(map(str, question.target.version))
     arguments = ["pip", "compile", ROOTS, "--quiet", "--no-header", "--no-progress", "--color", "never"]
     arguments += ["--annotation-style", "line", "--no-strip-extras", "--config-file", CONFIG]
-    arguments += ["--python", sys.executable, "--no-python-downloads", "--python-version", version]
+    # uv takes the tags from an interpreter's kind: an ordinary build's are wanted, for a free-threaded one would
+    # have it refuse every set with a package that is not ready.
+    ordinary = not sysconfig.get_config_var("Py_GIL_DISABLED")
+    arguments += ["--python", sys.executable] if ordinary else ["--system"]
+    arguments += ["--no-python-downloads", "--python-version", version]
     arguments += ["--python-platform", question.platform.uv_name]
     # Resolving must not build. Only packages whose metadata our own uv.toml states for every version are excepted:
     # uv takes that instead of building.
@@ -298,12 +305,12 @@ _CAUSES: Final = (
 
 
 def parse_failure(text: str) -> Failure:
-    """Return why uv failed, from what it says on stderr (uv 0.9 to 0.13 were looked at)."""
+    """Return why uv failed, from what it says on stderr (0.13 was looked at)."""
     lines = [line.strip(" \t│╰─▶×╎") for line in text.splitlines()]
     lines = [line for line in lines if line and not line.lower().startswith(("warning:", "hint: pre-releases"))]
     message = _plain(" ".join(line.removeprefix("error:").removeprefix("cause:").strip() for line in lines))
     if any(sign in message for sign in _UNREACHED):
-        return Failure(kind=FailureKind.OUT_OF_REACH, message=message)
+        return Failure(kind=FailureKind.OUT_OF_REACH, message=_cut(message))
     proof = message.partition(" hint: ")[0]
     if "No solution found" in proof:
         sentence = proof[proof.find("Because") :]
@@ -315,14 +322,14 @@ def parse_failure(text: str) -> Failure:
             if culprits:
                 return Failure(
                     kind=kind,
-                    message=sentence,
+                    message=_cut(sentence),
                     culprits=tuple(culprits.values()),
                     wanted_by=_wanting(sentence, culprits),
                 )
-        return Failure(kind=FailureKind.CONFLICT, message=sentence)
+        return Failure(kind=FailureKind.CONFLICT, message=_cut(sentence))
     if culprit := _file_culprit(message):
-        return Failure(kind=FailureKind.FILE, message=message, culprits=(culprit,))
-    return Failure(kind=FailureKind.OTHER, message=message)
+        return Failure(kind=FailureKind.FILE, message=_cut(message), culprits=(culprit,))
+    return Failure(kind=FailureKind.OTHER, message=_cut(message))
 
 
 def _wanting(sentence: str, names: Iterable[str]) -> tuple[NormalizedName, ...]:
@@ -361,6 +368,10 @@ def _file_culprit(message: str) -> Culprit | None:
         if re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", name) and urlsplit(url).path.count("/") > 1:
             return Culprit(name=canonicalize_name(name))
     return None
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= MAX_MESSAGE else f"{text[:MAX_MESSAGE]}…"
 
 
 def _plain(text: str) -> str:
