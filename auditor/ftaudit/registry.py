@@ -1,4 +1,4 @@
-"""The rules that exist: those of each pack that an entry point of the group `ftaudit.rules` names, and of local folders."""
+"""The rules that exist: those of each pack that an entry point of `ftaudit.rules` names, and of local folders."""
 
 from __future__ import annotations
 

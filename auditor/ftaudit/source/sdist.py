@@ -1,0 +1,120 @@
+"""Unpack a source distribution that a stranger made: regular files only, nothing outside the folder, within limits."""
+
+from __future__ import annotations
+
+import shutil
+import stat
+import tarfile
+import tempfile
+import zipfile
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path, PurePosixPath
+from typing import IO, Final
+
+from ftaudit.errors import ArchiveError
+
+MAX_MEMBERS: Final = 60_000
+MAX_TOTAL: Final = 2 << 30
+"""Bytes that all members may have together."""
+MAX_MEMBER: Final = 20_000_000
+"""Larger members are left out: the scanner would not read them."""
+_CHUNK: Final = 1 << 20
+
+
+@contextmanager
+def unpacked(archive: Path, scratch: Path | None = None) -> Iterator[tuple[Path, tuple[str, ...]]]:
+    """Unpack an sdist into a folder that is removed afterwards; yield the folder and what was left out, and why.
+
+    Links, devices, absolute paths and paths with `..` are left out. Raise `ArchiveError` for an archive that is
+    damaged, encrypted, of an unknown form, or larger than the limits.
+    """
+    if scratch is not None:
+        scratch.mkdir(parents=True, exist_ok=True)
+    folder = Path(tempfile.mkdtemp(prefix="sdist-", dir=scratch))
+    try:
+        yield folder, unpack(archive, folder)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def unpack(archive: Path, folder: Path) -> tuple[str, ...]:
+    """Unpack an sdist into an existing, empty folder; return what was left out, and why. Errors as in `unpacked`."""
+    left_out: list[str] = []
+    try:
+        members = _zip_members(archive) if archive.name.endswith(".zip") else _tar_members(archive)
+        total = 0
+        for count, (name, kind, file) in enumerate(members, 1):
+            if count > MAX_MEMBERS:
+                raise ArchiveError(f"{archive.name} has more than {MAX_MEMBERS:,} members")
+            relative = _safe(name)
+            if kind is not None:
+                left_out.append(f"{name}: {kind}")
+            elif relative is None:
+                left_out.append(f"{name}: its path leads out of the archive")
+            elif file is not None:
+                written = _write(file, folder / relative)
+                if written is None:
+                    left_out.append(f"{name}: larger than {MAX_MEMBER // 1_000_000} MB, or in the way of another")
+                total += written or 0
+                if total > MAX_TOTAL:
+                    raise ArchiveError(f"{archive.name} unpacks to more than {MAX_TOTAL >> 30} GB")
+    except (tarfile.TarError, zipfile.BadZipFile, zlib.error, EOFError, OSError, ValueError, RuntimeError) as error:
+        raise ArchiveError(f"{archive.name} cannot be unpacked: {error}") from error
+    return tuple(left_out)
+
+
+def _tar_members(archive: Path) -> Iterator[tuple[str, str | None, IO[bytes] | None]]:
+    with tarfile.open(archive, mode="r:*") as tar:
+        for member in tar:
+            if member.isdir():
+                continue
+            if not member.isreg():
+                yield member.name, "a link" if member.issym() or member.islnk() else "no regular file", None
+            else:
+                yield member.name, None, tar.extractfile(member)
+
+
+def _zip_members(archive: Path) -> Iterator[tuple[str, str | None, IO[bytes] | None]]:
+    with zipfile.ZipFile(archive) as opened:
+        for member in opened.infolist():
+            if member.is_dir():
+                continue
+            if stat.S_ISLNK(member.external_attr >> 16):
+                yield member.filename, "a link", None
+            else:
+                with opened.open(member) as file:
+                    yield member.filename, None, file
+
+
+def _safe(name: str) -> PurePosixPath | None:
+    """Return the member's path if it stays below the folder on every system, else `None`."""
+    path = PurePosixPath(name.replace("\\", "/"))
+    parts = [part for part in path.parts if part != "."]
+    if path.is_absolute() or not parts or ".." in parts or any(":" in part or "\0" in part for part in parts):
+        return None
+    if any(len(part.encode("utf-8", "surrogateescape")) > 255 for part in parts) or len(parts) > 60:
+        return None
+    return PurePosixPath(*parts)
+
+
+def _write(source: IO[bytes], target: Path) -> int | None:
+    """Write one member; return its size, or `None` where it is too large or something stands in its way."""
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+    except (FileExistsError, NotADirectoryError):
+        return None
+    if target.exists():
+        return None
+    written = 0
+    with target.open("xb") as file:
+        while chunk := source.read(_CHUNK):
+            written += len(chunk)
+            if written > MAX_MEMBER:
+                break
+            file.write(chunk)
+    if written > MAX_MEMBER:
+        target.unlink()
+        return None
+    return written

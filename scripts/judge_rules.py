@@ -1,0 +1,210 @@
+#!/usr/bin/env python3
+"""Judge the rules on real fixes: download the sdists that a table of cases names, scan them, and print what was seen.
+
+    scripts/judge_rules.py CASES.csv [--cache FOLDER] [--only TEXT] [--language TEXT] [--tolerance LINES] [-v]
+
+A case is seen when one of its expected rules flags the file of the sdist before the fix within the tolerance of one of
+the given lines; it is still flagged when the same rule flags the file after the fix at a line of the fix. Each sdist is
+scanned whole, in the default profile, without tests and vendored code, but for the files that the cases name. Findings
+that a grep for the same words makes would be no measure; findings per 1,000 lines are.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import re
+import sys
+from collections import Counter, defaultdict
+from dataclasses import dataclass
+from pathlib import Path
+
+from ftaudit.model import Finding, Severity
+from ftaudit.registry import load_rules
+from ftaudit.rule import SourceRule
+from ftaudit.source.base import Role
+from ftaudit.source.files import FoundFile, FoundFiles, find_files
+from ftaudit.source.scan import ScanResult, scan
+from ftaudit.source.sdist import unpack
+from ftaudit.target import parse_target
+
+
+@dataclass(frozen=True, kw_only=True)
+class Case:
+    """One row of the table."""
+
+    id: str
+    language: str
+    before: frozenset[str]
+    """Codes of which one is expected before the fix."""
+    after: frozenset[str]
+    """Codes of which one is expected after it: the fix trades one rule for another."""
+    hard: bool
+    pre: tuple[str, str, tuple[int, ...]]
+    post: tuple[str, str, tuple[int, ...]]
+
+
+def read_cases(path: Path) -> list[Case]:
+    """Return the cases of the table."""
+    with path.open(newline="", encoding="utf-8") as file:
+        return [_case(row) for row in csv.DictReader(file)]
+
+
+def _case(row: dict[str, str]) -> Case:
+    before, _, after = row["expected_rules"].partition(">")
+    return Case(
+        id=row["id"],
+        language=row["language"],
+        before=frozenset(before.split(";")),
+        after=frozenset(after.split(";")) - {""},
+        hard=row["difficulty"] == "hard",
+        pre=(row["sdist_pre"], row["sdist_pre_path"], _lines(row["sdist_pre_lines"])),
+        post=(row["sdist_post"], row["sdist_post_path"], _lines(row["sdist_post_fix_lines"])),
+    )
+
+
+def _lines(text: str) -> tuple[int, ...]:
+    return tuple(int(number) for number in re.findall(r"\d+", text))
+
+
+def fetch(filename: str, cache: Path) -> Path:
+    """Return the folder of an unpacked sdist, downloading it at need."""
+    folder = cache / filename.removesuffix(".tar.gz").removesuffix(".zip")
+    if folder.is_dir():
+        return folder
+    archive = cache / filename
+    if not archive.exists():
+        from pypi_simple import PyPISimple
+
+        project = re.split(r"-\d", filename, maxsplit=1)[0]
+        with PyPISimple() as client:
+            page = client.get_project_page(project)
+            wanted = _canonical(filename)
+            package = next((p for p in page.packages if _canonical(p.filename) == wanted), None)
+            if package is None:
+                raise SystemExit(f"{filename}: the index has no such file")
+            client.download_package(package, archive, verify=bool(package.digests))
+    folder.mkdir()
+    unpack(archive, folder)
+    return folder
+
+
+def _canonical(filename: str) -> str:
+    return filename.lower().replace("-", "_").replace(".", "_")
+
+
+def scan_sdist(folder: Path, named: set[str], rules: tuple[SourceRule, ...], jobs: int | None) -> ScanResult:
+    """Scan an unpacked sdist, and the named files in it whatever their role."""
+    found = find_files([folder], trust_git=False, base=folder)
+    files = {file.shown: file for file in found.files}
+    for path in named:
+        if (folder / path).is_file() and path not in files:
+            files[path] = FoundFile(path=folder / path, shown=path, role=Role.OWN)
+    found = FoundFiles(files=tuple(files[path] for path in sorted(files)), skipped=found.skipped)
+    return scan(found, rules=rules, target=parse_target("3.14t"), jobs=jobs)
+
+
+def at(findings: list[Finding], codes: frozenset[str], lines: tuple[int, ...], tolerance: int) -> list[Finding]:
+    """Return the findings of the codes within the tolerance of a line; anywhere in the file if no line is given."""
+    near = []
+    for finding in findings:
+        line = finding.location.line if finding.location else None
+        if finding.code in codes and (not lines or any(line and abs(line - one) <= tolerance for one in lines)):
+            near.append(finding)
+    return near
+
+
+def main() -> int:
+    """Run the judgement."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("cases", type=Path)
+    parser.add_argument("--cache", type=Path, default=Path.home() / ".cache" / "ftaudit-judge")
+    parser.add_argument("--only", default="", help="cases whose id contains this")
+    parser.add_argument("--language", default="", help="cases whose language contains this")
+    parser.add_argument("--tolerance", type=int, default=6, help="lines between a finding and the flaw (default 6)")
+    parser.add_argument("--jobs", type=int)
+    parser.add_argument("-v", "--verbose", action="store_true", help="print the findings of the files of each case")
+    options = parser.parse_args()
+    options.cache.mkdir(parents=True, exist_ok=True)
+    rules = tuple(r for r in load_rules().select() if isinstance(r, SourceRule))
+    cases = [c for c in read_cases(options.cases) if options.only in c.id and options.language in c.language]
+    if not cases:
+        print("no case is left")
+        return 2
+
+    named: dict[str, set[str]] = defaultdict(set)
+    for case in cases:
+        for sdist, path, _ in (case.pre, case.post):
+            named[sdist].add(path)
+    results: dict[str, ScanResult] = {}
+    for sdist in sorted(named):
+        results[sdist] = scan_sdist(fetch(sdist, options.cache), named[sdist], rules, options.jobs)
+
+    def findings(side: tuple[str, str, tuple[int, ...]]) -> list[Finding]:
+        return [f for f in results[side[0]].findings if f.location and f.location.path == side[1]]
+
+    totals: Counter[tuple[str, str]] = Counter()
+    for case in sorted(cases, key=lambda case: (case.language, case.id)):
+        pre, post = findings(case.pre), findings(case.post)
+        seen = at(pre, case.before, case.pre[2], options.tolerance)
+        still = at(post, case.before, case.post[2], options.tolerance)
+        traded = not case.after or bool(at(post, case.after, (), 0))
+        totals[case.language, "hard" if case.hard else "cases"] += 1
+        totals[case.language, "hard seen" if case.hard else "seen"] += bool(seen)
+        totals[case.language, "still"] += bool(still) or not traded
+        totals[case.language, "all"] += 1
+        words = [
+            f"{case.id:18}",
+            f"{case.language:14}",
+            f"{'>'.join(filter(None, ('|'.join(sorted(case.before)), '|'.join(sorted(case.after))))):20}",
+        ]
+        words.append(f"{'hard  ' if case.hard else ''}{'seen' if seen else 'MISSED'}")
+        words.append(
+            ""
+            if not still
+            else f"STILL FLAGGED after the fix, line {still[0].location.line if still[0].location else '?'}"
+        )
+        words.append("" if traded else "NOT TRADED after the fix")
+        print("  ".join(words).rstrip())
+        if options.verbose:
+            for side, found in (("before", pre), ("after", post)):
+                for finding in found:
+                    line = finding.location.line if finding.location else None
+                    print(f"    {side:6} {finding.code} {line}: {finding.message[:110]}")
+    _print_totals(totals)
+    _print_volume(results)
+    return 0
+
+
+def _print_totals(totals: Counter[tuple[str, str]]) -> None:
+    print(f"\n{'language':16}{'seen':>6}{'cases':>7}{'hard seen':>11}{'hard':>6}{'still flagged':>15}{'of':>5}")
+    languages = sorted({language for language, _ in totals})
+    for language in [*languages, "all"]:
+        chosen = languages if language == "all" else [language]
+
+        def number(what: str, chosen: list[str] = chosen) -> int:
+            return sum(totals[one, what] for one in chosen)
+
+        cells = [number(what) for what in ("seen", "cases", "hard seen", "hard", "still", "all")]
+        print(f"{language:16}{cells[0]:6}{cells[1]:7}{cells[2]:11}{cells[3]:6}{cells[4]:15}{cells[5]:5}")
+
+
+def _print_volume(results: dict[str, ScanResult]) -> None:
+    print(f"\n{'sdist':40}{'lines':>9}{'error':>7}{'warning':>9}{'info':>6}{'/1,000 lines':>14}  skipped")
+    for sdist, result in sorted(results.items()):
+        by = Counter(finding.severity for finding in result.findings)
+        rate = 1000 * len(result.findings) / max(result.lines, 1)
+        print(
+            f"{sdist:40}{result.lines:9,}{by[Severity.ERROR]:7}{by[Severity.WARNING]:9}{by[Severity.INFO]:6}"
+            f"{rate:14.3f}  {len(result.skipped)}"
+        )
+    rules: Counter[str] = Counter(f"{f.code} {f.rule}" for result in results.values() for f in result.findings)
+    print("\n" + "\n".join(f"{count:6}  {rule}" for rule, count in sorted(rules.items())))
+    for result in results.values():
+        for skip in result.skipped:
+            if not skip.read_anyway:
+                print(f"skipped {skip.path}:{skip.line or ''} {skip.reason}", file=sys.stderr)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
