@@ -15,7 +15,8 @@ from ftaudit.errors import UsageError
 DEFAULT_TIMEOUT = 30.0
 """Seconds without a byte after which an index is given up."""
 DEFAULT_RETRIES = 3
-DEFAULT_WORKERS = 8
+DEFAULT_WORKERS = 6
+"""Requests at a time. More are slower on two cores: pages are large, and the threads share one GIL."""
 
 _NAMED = re.compile(r"([A-Za-z0-9][A-Za-z0-9._-]*)=(.+)", re.DOTALL)
 _FALSE = {"", "0", "false", "no", "off", "n", "f"}
@@ -49,6 +50,14 @@ class Source:
     """`https://…/` or `file:///…/`, with a slash at the end and without credentials."""
     user: str | None = None
     password: str | None = None
+
+    def with_credentials(self) -> str:
+        """Return the URL with its credentials: for another program's environment, never for a reader's eye."""
+        if self.user is None:
+            return self.url
+        parts = urlsplit(self.url)
+        known = quote(self.user, safe="") + ("" if self.password is None else f":{quote(self.password, safe='')}")
+        return urlunsplit(parts._replace(netloc=f"{known}@{parts.netloc}"))
 
     def __repr__(self) -> str:
         return f"Source(url={self.url!r})"

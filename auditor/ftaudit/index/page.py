@@ -8,6 +8,7 @@ through selectolax and pypi-simple. A page that is not plainly written is parsed
 from __future__ import annotations
 
 import codecs
+import functools
 import json
 import re
 from collections.abc import Iterator
@@ -74,14 +75,12 @@ class Page:
         if package.package_type not in ("wheel", "sdist", None):
             return None  # Eggs and Windows installers were legal once and are nothing that is installed now.
         try:
-            if package.project and package.version and canonicalize_name(package.project) == name:
-                schemes = ("https", "http", "file") if self._local else ("https", "http")
-                if urlsplit(package.url).scheme in schemes:
-                    return Version(package.version)
-        except InvalidVersion:
-            pass
+            if package.project and package.version and _name(package.project) == name:
+                url = package.url
+                if url.startswith(("https://", "http://")) or (self._local and url.startswith("file:")):
+                    return _version(package.version)
         except ValueError:
-            pass  # A URL that urllib cannot split.
+            pass  # Not a version of PEP 440.
         self.skipped += 1
         return None
 
@@ -127,13 +126,19 @@ class Page:
         for node in tree.css("a[href]"):
             attributes = {key: value or "" for key, value in node.attributes.items()}
             try:
-                url = urljoin(base, attributes["href"].strip())
-                filename = unquote(urlsplit(url).path.rpartition("/")[2])
+                href = attributes["href"].strip()
+                url = href if href.startswith(("https://", "http://")) else urljoin(base, href)
+                path = href.partition("#")[0].partition("?")[0]
+                filename = unquote(path.rpartition("/")[2])
                 if not filename.endswith(_SUFFIXES):
                     filename = node.text(deep=True, strip=True)
                 yield DistributionPackage.from_link(Link(filename, url, dict(attributes)), name)
             except ValueError:
                 self.skipped += 1
+
+
+_name = functools.lru_cache(maxsize=256)(canonicalize_name)
+_version = functools.lru_cache(maxsize=4096)(Version)
 
 
 def reduce_html(html: bytes, version: Version) -> bytes:
@@ -147,16 +152,15 @@ def reduce_html(html: bytes, version: Version) -> bytes:
     if not names or not _is_plain(parts[0], b"".join(parts[2::2]), b"\n".join(names)):
         return html
     wanted = _spelling(version).search
+    longest = max((str(number).encode() for number in version.release), key=len)
+    suffixes = tuple(suffix.encode() for suffix in _SUFFIXES)
     kept, position = [parts[0]], 0
     for name in names:
-        if wanted(name) or not name.strip().endswith(_SUFFIXES_BYTES):
+        if (longest in name and wanted(name)) or not name.endswith(suffixes):
             end = html.index(b">" + name + b"</a>", position) + len(name) + 5
             kept.append(html[html.rindex(b"<a", position, end) : end])
             position = end
     return b"\n".join(kept)
-
-
-_SUFFIXES_BYTES: Final = tuple(suffix.encode() for suffix in _SUFFIXES)
 
 
 def _is_plain(head: bytes, between: bytes, names: bytes) -> bool:
@@ -200,8 +204,10 @@ def _as_file(package: DistributionPackage) -> DistributionFile:
 
 
 def _without_credentials(url: str) -> str:
+    if "@" not in url:
+        return url
     parts = urlsplit(url)
-    return parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl() if "@" in parts.netloc else url
+    return parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
 
 
 def _parse_json(body: bytes, url: str) -> dict[str, Any]:
@@ -247,6 +253,7 @@ def _refuse_cut_off(html: bytes, url: str) -> None:
         raise IndexUnreachable(f"{url} is no page of links")
     opened = [tag for tag in (b"html", b"body") if re.search(rb"<" + tag + rb"[\s>]", head)]
     closed = any(b"</" + tag in tail for tag in opened) if opened else tail.rstrip().endswith(b">")
-    hanging = html.rfind(b"<a ") > max(html.rfind(b"</a"), html.rfind(b"</A"))
+    ended = html.rfind(b"</a")
+    hanging = html.rfind(b"<a ") > (ended if ended >= 0 else html.rfind(b"</A"))
     if hanging or not closed:
         raise IndexUnreachable(f"the page {url} is cut off in the middle")

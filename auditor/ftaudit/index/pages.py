@@ -1,0 +1,273 @@
+"""Opens project pages, from the cache, from the network or from a folder, and reads releases out of them."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+from urllib.parse import unquote, urlsplit
+
+from packaging.utils import NormalizedName, canonicalize_name
+from packaging.version import Version
+
+from ftaudit.errors import IndexUnreachable
+from ftaudit.index.config import Source, pypi_simple_constant
+from ftaudit.index.page import Found, Page
+from ftaudit.index.store import DEFAULT_MAX_AGE, LONGEST_MAX_AGE, Entry, PageStore
+from ftaudit.index.traffic import Traffic
+from ftaudit.model import DistributionFile
+
+if TYPE_CHECKING:
+    from ftaudit.index.net import Answer, Session
+
+_DENIED: Final = frozenset({401, 403, 407})
+
+
+class Pages:
+    """Where pages come from. Every failure is an `IndexUnreachable` that says why."""
+
+    def __init__(self, store: PageStore, traffic: Traffic, session: Callable[[], Session], *, offline: bool) -> None:
+        """`session` makes the HTTP session, once a page has to be asked for."""
+        self.offline = offline
+        self._store = store
+        self._traffic = traffic
+        self._session = session
+        self._unconnected: dict[str, IndexUnreachable] = {}
+
+    def open(self, source: Source, url: str, *, revalidate: bool = False) -> Reader | None:
+        """Return a reader of the page, or `None` where the index says that there is none."""
+        if url.startswith("file:"):
+            return self._open_file(source, url)
+        entry = self._store.load(url, source.user)
+        if self.offline:
+            if entry is None:
+                raise IndexUnreachable(f"offline, and the cache has no page {url}")
+            reader = Reader(self, source, url, entry, None, "cache")
+        elif entry is not None and entry.fresh and not revalidate:
+            reader = Reader(self, source, url, entry, None, "cache")
+            self._traffic.add(saved=entry.length)
+        else:
+            reader = self.fetch(source, url, entry)
+        return None if reader.entry.form == "absent" else reader
+
+    def open_listing(self, place: Source) -> Reader:
+        """Return the reader of a find-links place: a folder of files, or an HTML page; a missing one is empty."""
+        folder = _local_path(place.url) if place.url.startswith("file:") else None
+        if folder is not None and folder.is_dir():
+            return self._open_folder(place, folder)
+        reader = self.open(place, place.url)
+        return reader or Reader(self, place, place.url, Entry(url=place.url, form="absent"), b"", "file")
+
+    def _open_file(self, source: Source, url: str) -> Reader | None:
+        path = _local_path(url)
+        if path.is_dir():
+            path, url = path / "index.html", url.rstrip("/") + "/index.html"
+        try:
+            body = path.read_bytes()
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+        except OSError as error:
+            raise IndexUnreachable(f"cannot read {path}: {error.strerror or error}") from error
+        return Reader(self, source, url, Entry(url=url, form="html"), body, "file")
+
+    def _open_folder(self, place: Source, folder: Path) -> Reader:
+        """Make the page that the folder would be."""
+        try:
+            files = sorted(path for path in folder.iterdir() if path.is_file())
+        except OSError as error:
+            raise IndexUnreachable(f"cannot read {folder}: {error.strerror or error}") from error
+        links = (f'<a href="{path.as_uri()}">-</a>' for path in files)
+        body = "\n".join(("<!doctype html><html><body>", *links, "</body></html>")).encode("utf-8", "replace")
+        reader = Reader(self, place, place.url, Entry(url=place.url, form="html"), body, "file")
+        reader.hints = frozenset(canonicalize_name(path.name) for path in files)
+        return reader
+
+    def fetch(self, source: Source, url: str, entry: Entry | None) -> Reader:
+        """Get a page, conditionally where the cache holds it, and keep it; raise `IndexUnreachable`."""
+        host = urlsplit(url).netloc
+        if host in self._unconnected:
+            raise self._unconnected[host]
+        from ftaudit.index.net import Unconnected
+
+        headers = {"Accept": str(_accept())}
+        if entry is not None and entry.etag:
+            headers["If-None-Match"] = entry.etag
+        if entry is not None and entry.last_modified:
+            headers["If-Modified-Since"] = entry.last_modified
+        try:
+            answer = self._session().get_page(url, headers)
+        except Unconnected as error:
+            self._unconnected[host] = error
+            raise
+        if answer.status == 304 and entry is not None:
+            entry = self._store.save(url, source.user, _confirmed(entry, answer))
+            self._traffic.add(saved=entry.length)
+            return Reader(self, source, url, entry, None, "index")
+        return self._keep(source, url, answer)
+
+    def _keep(self, source: Source, url: str, answer: Answer) -> Reader:
+        if answer.status in (404, 410):
+            entry = _confirmed(Entry(url=answer.url, form="absent"), answer)
+        elif answer.status in _DENIED:
+            raise IndexUnreachable(
+                f"{url}: access denied ({answer.status})",
+                hint="give credentials in the index URL, in netrc or through keyring",
+            )
+        elif answer.status != 200:
+            raise IndexUnreachable(f"{url}: the index answered {answer.status}")
+        else:
+            kind, _, parameters = answer.headers.get("Content-Type", "text/html").partition(";")
+            form = _form(kind.strip().lower(), url)
+            charset = parameters.partition("charset=")[2].strip(" \"';").lower() or None
+            entry = Entry(
+                url=answer.url,
+                form=form,
+                charset=charset,
+                etag=answer.headers.get("ETag"),
+                last_modified=answer.headers.get("Last-Modified"),
+            )
+            entry = _confirmed(entry, answer)
+        reader = Reader(self, source, url, entry, answer.body, "index")
+        if entry.form != "absent":
+            reader.page()  # A page that is none is not kept.
+        if "no-store" in answer.headers.get("Cache-Control", "").lower():
+            self._store.drop(url, source.user)
+            reader.kept = False
+        else:
+            reader.entry = self._store.save(url, source.user, entry, answer.body)
+        return reader
+
+    def load_body(self, source: Source, url: str, entry: Entry) -> bytes:
+        """Return a cached body, getting it anew where the cache lost it; raise `IndexUnreachable`."""
+        body = self._store.load_body(url, source.user, entry)
+        if body is None:
+            self._store.drop(url, source.user)
+            raise IndexUnreachable(f"the cache has lost the page {url}", hint="run again without --offline")
+        return body
+
+    def keep_answers(self, source: Source, url: str, entry: Entry) -> None:
+        """Write the answers read out of a page beside it, for the next run."""
+        self._store.save(url, source.user, entry)
+
+
+class Reader:
+    """One opened page: its cache entry, and its body once that is needed."""
+
+    def __init__(self, pages: Pages, source: Source, url: str, entry: Entry, body: bytes | None, origin: str) -> None:
+        self._pages = pages
+        self._source = source
+        self._url = url
+        self._body = body
+        self._page: Page | None = None
+        self._all: dict[NormalizedName, Found] = {}
+        self.entry = entry
+        self.origin = origin
+        self.kept = origin != "file"
+        """Whether answers read out of the page may be written beside it."""
+        self.hints: frozenset[str] | None = None
+        """The normalised file names of a folder: most projects have none there, which is seen without parsing."""
+        self._new = False
+
+    @property
+    def age(self) -> float | None:
+        """Seconds since the index confirmed the page, where the cache answered."""
+        return max(0.0, self.entry.age) if self.origin == "cache" else None
+
+    @property
+    def skipped(self) -> int:
+        """Links that were passed over so far."""
+        return 0 if self._page is None else self._page.skipped
+
+    def page(self) -> Page:
+        """Return the parsed page; raise `IndexUnreachable` where it cannot be had or is none."""
+        if self._page is None:
+            if self._body is None:
+                self._body = self._load()
+            entry = self.entry
+            self._page = Page(self._body, url=entry.url, form=entry.form, charset=entry.charset)
+        return self._page
+
+    def _load(self) -> bytes:
+        try:
+            return self._pages.load_body(self._source, self._url, self.entry)
+        except IndexUnreachable:
+            if self._pages.offline:
+                raise
+        again = self._pages.fetch(self._source, self._url, None)
+        if again.entry.form == "absent" or again._body is None:
+            raise IndexUnreachable(f"the page {self._url} is gone")
+        self.entry, self.origin, self.kept = again.entry, again.origin, again.kept
+        return again._body
+
+    def files(self, name: NormalizedName, version: Version) -> tuple[DistributionFile, ...]:
+        """Return the files of one version, from the answers kept in the cache or from the page."""
+        if self.entry.form == "absent":
+            return ()
+        key = answer_key(name, version)
+        known = self.entry.answers.get(key)
+        if known is None:
+            known = tuple(file for _, file in self.page().files(name, version))
+            self.entry = replace(self.entry, answers={**self.entry.answers, key: known})
+            self._new = True
+        return known
+
+    def all_files(self, name: NormalizedName) -> Found:
+        """Return every file of the project that the page lists."""
+        if self.entry.form == "absent":
+            return []
+        if name not in self._all:
+            self._all[name] = self.page().files(name)
+        return self._all[name]
+
+    def lists(self, name: NormalizedName) -> bool:
+        """Whether the page has a file of the project."""
+        if self.hints is not None and not any(hint.startswith(f"{name}-") for hint in self.hints):
+            return False
+        return bool(self.all_files(name))
+
+    def keep(self) -> None:
+        """Write what was read out of the page to the cache, where that is new."""
+        if self._new and self.kept:
+            self._pages.keep_answers(self._source, self._url, self.entry)
+            self._new = False
+
+
+def _accept() -> object:
+    """Both forms, JSON first, plain HTML last."""
+    return pypi_simple_constant("ACCEPT_JSON_PREFERRED")
+
+
+def _form(content_type: str, url: str) -> str:
+    if content_type.endswith("+json") or content_type == "application/json":
+        return "json"
+    if content_type.endswith("+html") or content_type in ("text/html", "application/xhtml+xml"):
+        return "html"
+    raise IndexUnreachable(f"{url}: the index answered with {content_type[:60]!r}, which is no page of the Simple API")
+
+
+def _confirmed(entry: Entry, answer: Answer) -> Entry:
+    """Return the entry as just confirmed, with how long it holds (RFC 9111, 4.2; 600 s where nothing is said)."""
+    max_age = DEFAULT_MAX_AGE
+    for directive in answer.headers.get("Cache-Control", "").lower().split(","):
+        name, _, value = directive.strip().partition("=")
+        if name in ("no-cache", "no-store"):
+            max_age = 0.0
+            break
+        if name == "max-age" and value.strip('"').isdecimal():
+            max_age = min(float(value.strip('"')), LONGEST_MAX_AGE)
+    age = answer.headers.get("Age", "0").strip()
+    holds = max(0.0, max_age - (float(age) if age.isdecimal() else 0.0))
+    return replace(entry, checked=time.time(), max_age=holds)
+
+
+def _local_path(url: str) -> Path:
+    """`urllib.request.url2pathname` does this too, and takes an HTTP client along that the cache does not need."""
+    path = unquote(urlsplit(url).path)
+    return Path(path[1:] if path[2:3] == ":" else path)  # `/C:/simple` on Windows.
+
+
+def answer_key(name: NormalizedName, version: Version) -> str:
+    """Return what the cache calls the files of one version."""
+    return f"{name} {version}"
