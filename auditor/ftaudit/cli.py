@@ -105,7 +105,6 @@ def _add_check_options(parser: argparse.ArgumentParser) -> None:
     what.add_argument("--extra", action="append", default=[], metavar="NAME", help="an extra to include (repeatable)")
     what.add_argument("--all-extras", action="store_true", help="include every extra")
     what.add_argument("--group", action="append", default=[], metavar="NAME", help="a dependency group (repeatable)")
-    what.add_argument("--all-groups", action="store_true", help="include every dependency group")
     what.add_argument("--no-deps", action="store_true", help="judge only what is listed, not what it needs")
 
     where = parser.add_argument_group("for which interpreter")
@@ -158,7 +157,6 @@ def _check(options: argparse.Namespace) -> int:
         extras=tuple(options.extra),
         all_extras=options.all_extras,
         groups=tuple(options.group),
-        all_groups=options.all_groups,
         no_deps=options.no_deps,
         static=options.static,
         python=options.python,
@@ -210,24 +208,28 @@ def _add_python_options(parser: argparse.ArgumentParser) -> None:
 
 def _python(options: argparse.Namespace) -> int:
     from ftaudit import interpreters
-    from ftaudit.progress import on_stderr
     from ftaudit.settings import Settings
     from ftaudit.target import parse_target
 
     target = parse_target(options.target)
     cache = Settings(cache_dir=options.cache_dir).cache
-    if options.action == "find":
+    if options.action == "find" or options.python is not None:
         found = interpreters.find_interpreter(target, explicit=options.python, cache_dir=cache)
     else:
-        with on_stderr() as progress:
-            found = interpreters.provide_interpreter(
-                target, explicit=options.python, cache_dir=cache, progress=progress
-            )
+        found = interpreters.provide_interpreter(target, cache_dir=cache, progress=_say)
     print(found.path)
     print(f"  CPython {found.version}, {found.source}", file=sys.stderr)
     for attempt in found.attempts:
-        print(f"  {attempt}", file=sys.stderr)
+        print(f"  tried before: {attempt}", file=sys.stderr)
+    if found.missing:
+        print(
+            f"  built without {', '.join(found.missing)}: modules that need them will fail to import", file=sys.stderr
+        )
     return 0
+
+
+def _say(text: str) -> None:
+    print(f"ftaudit: {text}", file=sys.stderr)
 
 
 def _width(default: int) -> int:

@@ -6,9 +6,8 @@ nothing in this module decides anything or touches the outside.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import Enum
-from typing import Any
 
 from packaging.utils import NormalizedName
 from packaging.version import Version
@@ -357,10 +356,11 @@ class Report:
     """Per tier: `index` (packages), `binaries` (wheels), `imports` (modules)."""
     notes: tuple[str, ...] = ()
     """What a reader must know of how it was made: what the sandbox could not cut off, what was left out."""
+    incomplete: tuple[str, ...] = ()
+    """What was not looked at and has no row: dependencies that could not be found out."""
     interpreter: str | None = None
     traffic: tuple[tuple[str, int], ...] = ()
     """Bytes received and saved, and requests, by name."""
-    extra: dict[str, Any] = field(default_factory=dict)
 
     @property
     def exit_code(self) -> int:
@@ -368,4 +368,4 @@ class Report:
         verdicts = {package.verdict for package in self.packages}
         if verdicts & BLOCKING:
             return 1
-        return 3 if Verdict.UNKNOWN in verdicts else 0
+        return 3 if Verdict.UNKNOWN in verdicts or self.incomplete else 0

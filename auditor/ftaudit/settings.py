@@ -32,7 +32,6 @@ class Settings:
     extras: tuple[str, ...] = ()
     all_extras: bool = False
     groups: tuple[str, ...] = ()
-    all_groups: bool = False
     no_deps: bool = False
     """Audit only what is listed."""
     static: bool = False

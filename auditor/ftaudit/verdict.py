@@ -9,7 +9,6 @@ from typing import Final
 from ftaudit.model import (
     ExtensionModule,
     GilDeclaration,
-    IndexFacts,
     ModuleRuntime,
     PackageFacts,
     Pin,
@@ -198,7 +197,7 @@ TABLE: Final = (
 """The first row whose reasons hold gives the verdict; `ready` is what is left when nothing stands against it."""
 
 
-def next_step(verdict: Verdict, pin: Pin, index: IndexFacts, *, later: str | None) -> str | None:
+def next_step(verdict: Verdict, pin: Pin, *, later: str | None) -> str | None:
     """Return what to do about a verdict, in one sentence; `later` names a later version to look at, if any."""
     upgrade = f"{later}; check it with `ftaudit check`" if later else None
     match verdict:

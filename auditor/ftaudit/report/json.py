@@ -53,6 +53,7 @@ def as_dict(report: Report) -> dict[str, Any]:
         "coverage": {tier: {"done": seen.done, "total": seen.total} for tier, seen in report.coverage},
         "traffic": dict(report.traffic),
         "notes": list(report.notes),
+        "incomplete": list(report.incomplete),
         "packages": [_package(package) for package in report.packages],
     }
 

@@ -111,7 +111,9 @@ def _headline(console: Console, report: Report) -> None:
             tail = f"{len(blocked)} of {packages} {verb} you from {what}."
         case 3:
             style, word = "bold yellow", "NOT SURE"
-            tail = f"nothing found to block {what}, but {len(unknown)} of {packages} could not be checked."
+            tail = f"nothing found to block {what}, but not everything could be checked."
+            if unknown:
+                tail = f"nothing found to block {what}, but {len(unknown)} of {packages} could not be checked."
         case _:
             style, word = "bold green", "READY"
             tail = f"nothing blocks {what}: {packages} checked."
@@ -197,14 +199,13 @@ def _sum(console: Console, report: Report, verdict: Verdict, entries: list[Entry
 
 
 def _notes(console: Console, report: Report) -> None:
-    from rich.padding import Padding
     from rich.text import Text
 
-    if not report.notes:
-        return
-    console.print()
-    for note in report.notes:
-        console.print(Padding(Text(clean(f"note: {note}"), style="yellow"), (0, 0, 0, 0)))
+    told = [f"not looked at: {what}" for what in report.incomplete] + [f"note: {note}" for note in report.notes]
+    if told:
+        console.print()
+    for line in told:
+        console.print(Text(clean(line), style="yellow"))
 
 
 def _coverage(console: Console, report: Report) -> None:

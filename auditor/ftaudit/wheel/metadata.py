@@ -25,6 +25,8 @@ class WheelMetadata:
 
     tags: frozenset[str] = frozenset()
     """Of WHEEL, `cp314-cp314t-win_amd64`; a compressed set is spelt out."""
+    requires: tuple[str, ...] | None = None
+    """The `Requires-Dist` lines of METADATA; `None` where there is none to read."""
     classifiers: tuple[str, ...] = ()
     """Those of `FREE_THREADING`."""
     problems: tuple[str, ...] = ()
@@ -50,6 +52,7 @@ def read_metadata(archive: WheelArchive, filename: str, *, record: bool = False)
         problems += _record_problems(archive, folder, listing)
     return WheelMetadata(
         tags=tags,
+        requires=None if metadata is None else tuple(_headers(metadata, "Requires-Dist")),
         classifiers=tuple(
             classifier
             for classifier in _headers(metadata or "", "Classifier")

@@ -1,0 +1,155 @@
+"""The audit: inputs become pins, pins become facts, facts become rows; one failure loses nothing else."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from ftaudit import lockfiles
+from ftaudit.engine.binaries import find_binary_facts
+from ftaudit.engine.collect import Key, find_index_facts, find_runtime_facts
+from ftaudit.engine.later import find_later
+from ftaudit.engine.metadata import MetadataReader
+from ftaudit.engine.rows import count_coverage, judge_all, make_rows, merge_modules
+from ftaudit.errors import UsageError
+from ftaudit.index import config
+from ftaudit.index.client import Index
+from ftaudit.model import PackageFacts, Report
+from ftaudit.progress import Progress, Silent
+from ftaudit.registry import load_rules
+from ftaudit.rule import PackageRule
+from ftaudit.settings import Settings
+from ftaudit.target import Platform, Target, host_platform, parse_platform, parse_target
+
+
+def find_input() -> str:
+    """Return the most precise input of the current folder; raise `InputError` where there is none."""
+    return str(lockfiles.find_input(Path()))
+
+
+def audit(inputs: Sequence[str], settings: Settings, *, progress: Progress | None = None) -> Report:
+    """Judge every package that the inputs pin, on every platform asked for.
+
+    Without inputs the most precise one of the current folder is taken. Raise `FtauditError` for what makes the command
+    exit with 2: an input that cannot be read, a setting that does not exist, an interpreter that is none.
+    """
+    progress = progress or Silent()
+    target = parse_target(settings.target)
+    platforms = tuple(map(parse_platform, settings.platforms)) or (host_platform(),)
+    rules = _package_rules(settings)
+    paths = tuple(inputs) or (find_input(),)
+    read = [_read(Path(path), settings) for path in paths]
+    with _open_index(settings, read) as index:
+        selected = _select(read, target, platforms, settings, index, progress)
+        keys = selected.keys
+        indexed = find_index_facts(keys, target=target, index=index, progress=progress)
+        binaries = find_binary_facts(indexed, target=target, settings=settings, index=index, progress=progress)
+        imports = find_runtime_facts(indexed, target=target, settings=settings, progress=progress)
+        every = [
+            PackageFacts(
+                pin=pin,
+                target=target.name,
+                platform=platform.name,
+                index=indexed[pin, platform],
+                binary=binaries[pin, platform],
+                runtime=imports.facts[pin, platform],
+                modules=merge_modules(binaries[pin, platform], imports.facts[pin, platform]),
+            )
+            for pin, platform in keys
+        ]
+        judged = judge_all(every)
+        later = find_later(judged, target=target, platforms=platforms, index=index, progress=progress)
+        traffic = index.traffic.counts
+    rows, failures = make_rows(judged, rules=rules, later=later)
+    return Report(
+        target=target.name,
+        platforms=tuple(platform.name for platform in platforms),
+        inputs=paths,
+        packages=rows,
+        coverage=count_coverage(every),
+        notes=tuple(dict.fromkeys((*selected.notes, *imports.notes, *failures))),
+        incomplete=selected.incomplete,
+        interpreter=imports.interpreter.build if imports.interpreter else None,
+        traffic=traffic,
+    )
+
+
+def _package_rules(settings: Settings) -> tuple[PackageRule, ...]:
+    registry = load_rules()
+    chosen = registry.select(select=settings.select, ignore=settings.ignore)
+    return tuple(rule for rule in chosen if isinstance(rule, PackageRule))
+
+
+def _read(path: Path, settings: Settings) -> lockfiles.Requirements:
+    return lockfiles.read(path, extras=settings.extras, groups=settings.groups, all_extras=settings.all_extras)
+
+
+def _open_index(settings: Settings, read: Iterable[lockfiles.Requirements]) -> Index:
+    """Return the index client that command line, environment and input files ask for, in that order."""
+    said = [
+        config.IndexOptions(
+            index_url=requirements.index.index_url,
+            extra_index_urls=requirements.index.extra_index_urls,
+            find_links=requirements.index.find_links,
+            no_index=requirements.index.no_index,
+        )
+        for requirements in read
+    ]
+    options = config.IndexOptions(
+        index_url=settings.index_url, extra_index_urls=settings.extra_index_urls, find_links=settings.find_links
+    )
+    cache = None if settings.no_cache else settings.cache / "index"
+    return Index(
+        config.find_settings(options=options, env=os.environ, requirements=said, cache=cache, offline=settings.offline)
+    )
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class _Selected:
+    """The rows to make, and what reading and resolving leave to be said."""
+
+    keys: tuple[Key, ...]
+    notes: tuple[str, ...]
+    incomplete: tuple[str, ...]
+
+
+def _select(
+    read: Sequence[lockfiles.Requirements],
+    target: Target,
+    platforms: Sequence[Platform],
+    settings: Settings,
+    index: Index,
+    progress: Progress,
+) -> _Selected:
+    """Arrive at the pins of every input on every platform; the same pin of two inputs is one row."""
+    options = lockfiles.ResolveOptions(
+        no_deps=settings.no_deps,
+        offline=settings.offline,
+        no_cache=settings.no_cache,
+        index_urls=tuple(source.with_credentials() for source in index.settings.sources),
+        find_links=tuple(source.with_credentials() for source in index.settings.find_links),
+        cert=index.settings.cert,
+        proxy=index.settings.proxy,
+        find_metadata=MetadataReader(index, settings.cache, offline=settings.offline),
+    )
+    keys: dict[tuple[object, ...], Key] = {}
+    notes: dict[str, None] = {}
+    incomplete: dict[str, None] = {}
+    progress.stage("resolving", len(read) * len(platforms))
+    for requirements in read:
+        for platform in platforms:
+            selection = lockfiles.pins(requirements, target, platform, options)
+            notes |= dict.fromkeys(selection.notes)
+            incomplete |= dict.fromkeys(selection.incomplete)
+            for pin in selection.pins:
+                keys.setdefault((pin.name, pin.version, pin.problem, pin.source_tree, platform.name), (pin, platform))
+            progress.done(requirements.path.name)
+    if not keys and not incomplete:
+        raise UsageError(
+            f"{', '.join(str(requirements.path) for requirements in read)}: no package is left to judge for "
+            f"{target.name} on {', '.join(platform.name for platform in platforms)}",
+            hint="markers, extras or groups leave everything out; name others with --extra or --group",
+        )
+    return _Selected(keys=tuple(keys.values()), notes=tuple(notes), incomplete=tuple(incomplete))

@@ -1,0 +1,159 @@
+"""Runs the tiers over the pins, cheap ones first, each for what the ones before it leave to be asked."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Final, TypeAlias
+
+from ftaudit.engine.rows import INSTALLED_KINDS
+from ftaudit.engine.source_tree import look_at_tree
+from ftaudit.errors import InterpreterError
+from ftaudit.index.choose import judge as choose
+from ftaudit.index.client import Index
+from ftaudit.index.release import Query, ReleaseFiles, query_for
+from ftaudit.model import (
+    IndexFacts,
+    Interpreter,
+    Pin,
+    RuntimeFacts,
+    Status,
+    WheelKind,
+)
+from ftaudit.progress import Progress
+from ftaudit.settings import Settings
+from ftaudit.target import Platform, Target
+
+Key: TypeAlias = tuple[Pin, Platform]
+"""One package on one platform: one row of the report."""
+
+STATIC: Final = "imports left out (--static)"
+NOTHING_COMPILED: Final = "no compiled code in the wheel"
+NO_WHEEL: Final = "no wheel to look into"
+
+
+def find_index_facts(keys: Sequence[Key], *, target: Target, index: Index, progress: Progress) -> dict[Key, IndexFacts]:
+    """Look up each release that the input does not list itself, and choose among its files for each platform."""
+    queries = {query for pin, _ in keys if pin.problem is None and (query := query_for(pin)) is not None}
+    if queries:
+        progress.stage("index", len(queries))
+    releases = index.find_releases(queries, on_done=lambda query, _: progress.done(query.name))
+    return {(pin, platform): _index_facts(pin, platform, target, releases) for pin, platform in keys}
+
+
+def _index_facts(pin: Pin, platform: Platform, target: Target, releases: Mapping[Query, ReleaseFiles]) -> IndexFacts:
+    if pin.problem is not None:
+        return IndexFacts(status=Status.FAILED, reason=pin.problem)
+    if pin.source_tree is not None:
+        return look_at_tree(Path(pin.source_tree))
+    query = query_for(pin)
+    return choose(pin, releases.get(query) if query is not None else None, target, platform)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Imports:
+    """The runtime tier's answers, and what a reader must know of how they were made."""
+
+    facts: dict[Key, RuntimeFacts]
+    interpreter: Interpreter | None = None
+    notes: tuple[str, ...] = ()
+
+
+def find_runtime_facts(
+    indexed: dict[Key, IndexFacts], *, target: Target, settings: Settings, progress: Progress
+) -> Imports:
+    """Import every extension module of the wheels that this machine can run; say why for the others."""
+    skipped = {
+        key: RuntimeFacts(status=Status.SKIPPED, reason=_why_not(facts, settings, key[1]))
+        for key, facts in indexed.items()
+    }
+    wanted = [key for key in indexed if skipped[key].reason is None]
+    if not wanted:
+        return Imports(facts=skipped)
+    from ftaudit.interpreters import find_interpreter
+
+    try:
+        interpreter = find_interpreter(target, explicit=settings.python, cache_dir=settings.cache)
+    except InterpreterError:
+        if settings.python is not None:
+            raise
+        reason = f"no {target.executable} to import with"
+        note = f"{reason}: run `ftaudit python install`, or name one with --python; the binaries alone were read"
+        facts = {key: replace(said, reason=said.reason or reason) for key, said in skipped.items()}
+        return Imports(facts=facts, notes=(note,))
+    facts = dict(skipped)
+    notes: dict[str, None] = {}
+    progress.stage("imports", len(wanted))
+    for group in _environments(indexed):
+        names = {str(key[0].name): key for key in group}
+        for name, found in _import_group(group, wanted, indexed, interpreter, settings, progress).items():
+            facts[names[name]] = found
+            notes |= dict.fromkeys(found.notes)
+    if interpreter.missing:
+        notes[f"the interpreter was built without {', '.join(interpreter.missing)}: modules that need it fail"] = None
+    return Imports(facts=facts, interpreter=interpreter, notes=tuple(notes))
+
+
+def _why_not(facts: IndexFacts, settings: Settings, platform: Platform) -> str | None:
+    """Say why a package's modules are not imported, or return `None` when they are to be."""
+    if facts.status is not Status.DONE or facts.kind is WheelKind.NONE:
+        return NO_WHEEL
+    if facts.kind not in INSTALLED_KINDS:
+        return NOTHING_COMPILED
+    if settings.static:
+        return STATIC
+    if not platform.is_host:
+        return f"this machine cannot run {platform.name}"
+    return None
+
+
+def _environments(indexed: dict[Key, IndexFacts]) -> Iterable[list[Key]]:
+    """Part the wheels into as few environments as hold one version of each package and one platform each."""
+    groups: list[dict[object, Key]] = []
+    for key, facts in indexed.items():
+        if facts.wheel is None or not key[1].is_host:
+            continue
+        group = next((g for g in groups if key[0].name not in g and next(iter(g.values()))[1] == key[1]), None)
+        if group is None:
+            groups.append(group := {})
+        group[key[0].name] = key
+    return [list(group.values()) for group in groups]
+
+
+def _import_group(
+    group: Sequence[Key],
+    wanted: Sequence[Key],
+    indexed: dict[Key, IndexFacts],
+    interpreter: Interpreter,
+    settings: Settings,
+    progress: Progress,
+) -> dict[str, RuntimeFacts]:
+    from ftaudit.sandbox import SandboxSettings, WheelToImport, import_distributions
+
+    chosen = set(wanted)
+    if not chosen.intersection(group):
+        return {}
+    wheels = []
+    for key in group:
+        wheel = indexed[key].wheel
+        if wheel is not None and wheel.url is not None:
+            wheels.append(
+                WheelToImport(
+                    name=key[0].name,
+                    version=str(key[0].version),
+                    filename=wheel.filename,
+                    location=wheel.url,
+                    sha256=wheel.sha256,
+                    wanted=key in chosen,
+                )
+            )
+    limits = SandboxSettings(
+        cache_dir=settings.cache,
+        offline=settings.offline,
+        module_seconds=settings.timeout,
+        memory_bytes=settings.memory,
+    )
+    if settings.jobs is not None:
+        limits = replace(limits, jobs=settings.jobs)
+    return import_distributions(interpreter, wheels, settings=limits, on_done=progress.done)

@@ -1,0 +1,119 @@
+"""From the tiers' facts to the rows of the report: merging, rules, verdicts, who is blocked through whom."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
+
+from ftaudit.model import (
+    BLOCKING,
+    BinaryFacts,
+    ExtensionModule,
+    Finding,
+    IndexFacts,
+    Package,
+    PackageFacts,
+    Pin,
+    RuntimeFacts,
+    Status,
+    TierCoverage,
+    Verdict,
+    WheelKind,
+)
+from ftaudit.rule import PackageRule
+from ftaudit.verdict import judge, next_step
+
+INSTALLED_KINDS = frozenset({WheelKind.FREE_THREADED, WheelKind.ABI3T, WheelKind.NATIVE})
+"""Kinds of wheel that hold compiled code by their tags."""
+
+
+def merge_modules(binary: BinaryFacts, runtime: RuntimeFacts) -> tuple[ExtensionModule, ...]:
+    """Return each extension module once, by its dotted name, with what every tier knows of it."""
+    merged = {module.name: module for module in binary.modules}
+    for module in runtime.modules:
+        known = merged.get(module.name)
+        merged[module.name] = replace(known, runtime=module.runtime) if known else module
+    return tuple(merged[name] for name in sorted(merged))
+
+
+def judge_all(every: Sequence[PackageFacts]) -> list[tuple[PackageFacts, Verdict, tuple[str, ...]]]:
+    """Return each package's facts with its verdict and reasons."""
+    return [(facts, *judge(facts)) for facts in every]
+
+
+def make_rows(
+    judged: Sequence[tuple[PackageFacts, Verdict, tuple[str, ...]]],
+    *,
+    rules: Sequence[PackageRule],
+    later: Mapping[tuple[str, str], str],
+) -> tuple[tuple[Package, ...], tuple[str, ...]]:
+    """Return the report's rows, with findings and next steps, and a sentence for each rule that failed.
+
+    `later` maps (name, platform) to what is known of a later version.
+    """
+    failures: dict[str, None] = {}
+    rows = []
+    for facts, verdict, reasons in judged:
+        hint = later.get((str(facts.pin.name), facts.platform))
+        rows.append(
+            Package(
+                facts=facts,
+                verdict=verdict,
+                reasons=reasons,
+                findings=tuple(_findings(facts, rules, failures)),
+                next_step=next_step(verdict, facts.pin, later=hint),
+            )
+        )
+    blockers = _blockers(rows)
+    linked = tuple(
+        replace(row, blocked_by=tuple(sorted(blockers.get((str(row.facts.pin.name), row.facts.platform), ()))))
+        for row in rows
+    )
+    return linked, tuple(failures)
+
+
+def _findings(facts: PackageFacts, rules: Sequence[PackageRule], failures: dict[str, None]) -> Iterator[Finding]:
+    for rule in rules:
+        try:
+            yield from tuple(rule.check(facts))
+        except Exception as error:
+            told = f"{type(error).__name__}: {error}"
+            failures[f"the rule {rule.info.name} failed on {facts.pin.name} {facts.pin.version}: {told}"] = None
+
+
+def _blockers(rows: Iterable[Package]) -> dict[tuple[str, str], set[str]]:
+    """Map each (name, platform) to the blocked packages that it needs, read off the blocked ones' chains."""
+    needs: dict[tuple[str, str], set[str]] = {}
+    for row in rows:
+        if row.verdict not in BLOCKING:
+            continue
+        blocked = str(row.facts.pin.name)
+        for chain in row.facts.pin.required_by:
+            for name in chain[:-1]:
+                if name != blocked:
+                    needs.setdefault((name, row.facts.platform), set()).add(blocked)
+    return needs
+
+
+def count_coverage(every: Sequence[PackageFacts]) -> tuple[tuple[str, TierCoverage], ...]:
+    """Return how many packages were looked up, wheels read and modules imported, of how many there are."""
+    wheels = [facts for facts in every if facts.index.kind in INSTALLED_KINDS]
+    modules = [module for facts in every for module in facts.modules]
+    return (
+        ("index", TierCoverage(done=sum(_looked_up(facts.index, facts.pin) for facts in every), total=len(every))),
+        (
+            "binaries",
+            TierCoverage(done=sum(facts.binary.status is Status.DONE for facts in wheels), total=len(wheels)),
+        ),
+        (
+            "imports",
+            TierCoverage(
+                done=sum(module.runtime is not None and module.runtime.requires_gil is not None for module in modules),
+                total=len(modules),
+            ),
+        ),
+    )
+
+
+def _looked_up(index: IndexFacts, pin: Pin) -> bool:
+    return index.status is Status.DONE and pin.problem is None
