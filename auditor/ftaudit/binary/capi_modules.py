@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ftaudit.binary.objects import Object
-from ftaudit.binary.process import Halt
+from ftaudit.binary.process import Halt, Process
 from ftaudit.binary.python import Python, registry
 
 MODULE_ANSWERS, answers = registry()
@@ -127,6 +127,17 @@ def _module(python: Python) -> Object:
     return known
 
 
+@answers("PyState_FindModule")
+def _state_find(python: Python) -> int:
+    return python.capsules.get(f"state {python.argument(0)}", 0)
+
+
+@answers("PyState_AddModule")
+def _state_add(python: Python) -> int:
+    python.capsules[f"state {python.argument(1)}"] = python.argument(0)
+    return 0
+
+
 # Imports
 
 
@@ -244,18 +255,28 @@ def table(python: Python, name: str) -> int:
         return known
     process, objects = python.process, python.objects
     start = python.capsules[key] = process.allocate(8 * TABLE_ENTRIES)
-    some_type = objects.type(f"{name or 'capsule'} entry")
-    numpy = "ARRAY_API" in name or "UFUNC_API" in name or not name
-    content = bytearray()
-    for index in range(TABLE_ENTRIES):
-        entry = some_type
-        if numpy and index in _NUMPY_ANSWERS:
-            entry = process.symbol(f"numpy[{index}]")
-        elif index > 44 or not numpy:
-            entry = process.symbol(f"{name}[{index}]") if index < 64 else process.symbol(f"{name}[…]")
-        content += entry.to_bytes(8, "little")
+    # What a table holds is not known: each entry can be called, and looks like a type.
+    entry = objects.type(f"{name or 'capsule'}[…]")
+    process.handlers[entry] = _entry
+    content = bytearray(entry.to_bytes(8, "little") * TABLE_ENTRIES)
+    if not name or "ARRAY_API" in name:
+        for index in _NUMPY_ANSWERS:
+            content[8 * index : 8 * index + 8] = process.symbol(f"numpy[{index}]").to_bytes(8, "little")
     process.machine.write(start, bytes(content))
     return start
+
+
+def _entry(process: Process) -> int:
+    """Answer a function of a table: an object, which as a status is no error either."""
+    choice = process.oracle.ask(process.current, 4)
+    if choice in (1, 2):
+        return choice - 1
+    result = process.handle(512)
+    if choice == 0:
+        inner = process.handle(1024)
+        process.machine.write(inner, bytes(8))
+        process.machine.write(result + 32, inner.to_bytes(8, "little") * 60)
+    return result
 
 
 _NUMPY_ANSWERS = {0: 0x0200_0000, 210: 1, 211: 0x1000}
@@ -277,9 +298,25 @@ def attribute(python: Python, owner: int, name: str) -> int:
     if known is None:
         known = python.objects.known.setdefault(owner, Object("object"))
     found = known.attributes.get(name)
+    if found is None and known.origin in ("create", "new") and name not in _MODULE_ATTRIBUTES:
+        if name not in _methods(python, known):
+            return python.fail("PyExc_AttributeError")
+        found = known.attributes[name] = python.objects.new("callable", name=name)
     if found is None:
         found = known.attributes[name] = _plausible(python, known, name)
     return found
+
+
+def _methods(python: Python, module: Object) -> list[str]:
+    """Return the names of the functions that a module's definition lists (`m_methods`)."""
+    names: list[str] = []
+    machine = python.process.machine
+    if module.definition:
+        entry = machine.read_word(module.definition + python.objects.layout.head + 48)
+        while entry and len(names) < 4096 and (name := machine.read_word(entry)):
+            names.append(machine.read_text(name))
+            entry += 32
+    return names
 
 
 def _plausible(python: Python, owner: Object, name: str) -> int:
@@ -288,12 +325,19 @@ def _plausible(python: Python, owner: Object, name: str) -> int:
         case "__name__" | "__qualname__" | "name" | "__module__" | "origin" | "__file__" | "parent":
             text = python.module_name if name in ("name", "__name__") else owner.name or "module"
             return objects.text(text)
+        case "version" if owner.name == "sys":
+            return objects.text(python.version_text())
+        case "maxsize" | "hexversion":
+            value = python.version[0] << 24 | python.version[1] << 16 | 0xF0
+            return objects.integer(value if name == "hexversion" else (1 << 63) - 1)
         case "__version__":
             return objects.text("2.0.0")
         case "__dict__" | "__pyx_capi__":
             return objects.new("dict", name=f"{owner.name}.{name}")
         case "version_info":
             return objects.sequence("tuple", [objects.integer(v) for v in (*python.version, 0)])
+        case "__all__":
+            return objects.sequence("list", [])
         case "submodule_search_locations" | "__path__" | "__doc__":
             return process.symbol("_Py_NoneStruct")
     if "API" in name or name.startswith(("_C_", "init_")) or "capi" in name.lower() or "capsule" in name.lower():
@@ -303,6 +347,9 @@ def _plausible(python: Python, owner: Object, name: str) -> int:
     return objects.new("object", name=f"{owner.name}.{name}")
 
 
+_MODULE_ATTRIBUTES = frozenset(
+    {"__name__", "__doc__", "__dict__", "__loader__", "__package__", "__spec__", "__class__"}
+)
 _BUILTIN_TYPES = frozenset(
     {"dtype", "ndarray", "ufunc", "type", "object", "int", "str", "float", "dict", "list", "tuple"}
 )
@@ -328,8 +375,10 @@ def _get_attribute(python: Python) -> int:
 def _optional_attribute(python: Python) -> int:
     by_text = python.process.current.endswith("String")
     name = python.string(1) if by_text else text_of(python, 1)
-    python.process.machine.write_word(python.argument(2), attribute(python, python.argument(0), name))
-    return 1
+    found = attribute(python, python.argument(0), name)
+    python.error = 0
+    python.process.machine.write_word(python.argument(2), found)
+    return int(found != 0)
 
 
 @answers("PyObject_SetAttrString")
@@ -360,8 +409,8 @@ def _has_attribute(python: Python) -> int:
 
 def _has(python: Python, name: str) -> int:
     known = python.objects.get(python.argument(0))
-    if known is not None and name in known.attributes:
-        return 1
+    if known is not None and (name in known.attributes or known.origin in ("create", "new")):
+        return int(name in known.attributes)
     return python.process.oracle.ask(f"hasattr {name}", 2)
 
 

@@ -23,7 +23,7 @@ def _signed(value: int) -> int:
 
 @answers("PyErr_Occurred")
 def _error_occurred(python: Python) -> int:
-    return python.error
+    return python.objects.type_of(python.error) if python.error else 0
 
 
 @answers("PyErr_Clear")
@@ -38,13 +38,16 @@ def _error_clear(python: Python) -> int:
 )  # fmt: skip
 def _error_set(python: Python) -> int:
     exception = python.argument(0)
-    python.error = exception
-    if exception:
-        known = python.objects.get(exception)
-        text = known.name if known else "exception"
-        if python.process.current in ("PyErr_SetString", "PyErr_Format"):
-            text += f": {python.process.machine.read_text(python.argument(1))[:120]}"
-        python.errors.append(text)
+    if python.process.current.startswith("PyErr_SetImportError"):
+        exception = python.objects.type("PyExc_ImportError")
+    if not exception:
+        python.error = 0
+        return 0
+    known = python.objects.get(exception)
+    text = known.name if known else "exception"
+    if python.process.current in ("PyErr_SetString", "PyErr_Format"):
+        text += f": {python.process.machine.read_text(python.argument(1))[:120]}"
+    python.raise_(exception, text)
     return 0
 
 
@@ -53,15 +56,30 @@ def _error_fixed(python: Python) -> int:
     return python.fail("PyExc_SystemError")
 
 
-@answers("PyErr_ExceptionMatches", "PyErr_GivenExceptionMatches")
+@answers("PyErr_ExceptionMatches")
 def _error_matches(python: Python) -> int:
-    return int(python.error != 0)
+    return _matches(python, python.error, python.argument(0))
+
+
+@answers("PyErr_GivenExceptionMatches")
+def _given_error_matches(python: Python) -> int:
+    return _matches(python, python.argument(0), python.argument(1))
+
+
+def _matches(python: Python, given: int, wanted: int) -> int:
+    if not given or not wanted:
+        return 0
+    kind = given if python.objects.kind_of(given) == "type" else python.objects.type_of(given)
+    if python.objects.kind_of(wanted) == "tuple":
+        return python.process.oracle.ask("exception matches a tuple", 2)
+    return int(_derives(python, kind, wanted))
 
 
 @answers("PyErr_Fetch")
 def _error_fetch(python: Python) -> int:
     machine = python.process.machine
-    for index, value in enumerate((python.error, 0, 0)):
+    kind = python.objects.type_of(python.error) if python.error else 0
+    for index, value in enumerate((kind, python.error, 0)):
         if python.argument(index):
             machine.write_word(python.argument(index), value)
     python.error = 0
@@ -391,7 +409,7 @@ def _item(python: Python) -> int:
 def _type_ready(python: Python) -> int:
     address, objects = python.argument(0), python.objects
     machine, at = python.process.machine, objects.layout.type_offset
-    if address in objects.known:
+    if objects.kind_of(address) == "type":
         return 0
     flags = machine.read_word(address + at(168))
     machine.write_word(address + at(168), flags | 1 << 12)
@@ -498,8 +516,7 @@ def _instance(python: Python) -> int:
 
 @answers("Py_GetVersion")
 def _version(python: Python) -> int:
-    kind = "free-threading build " if python.objects.layout.free_threaded else ""
-    return python.process.text(f"{python.version[0]}.{python.version[1]}.0 {kind}(main) [GCC 14]")
+    return python.process.text(python.version_text())
 
 
 @answers("Py_IsInitialized", "PyGILState_Check")

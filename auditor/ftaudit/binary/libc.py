@@ -291,6 +291,71 @@ def _formatted(process: Process, kind: bytes, flags: bytes, value: int) -> bytes
     return shown.rjust(min(width, 4096), "0" if flags[:1] == b"0" else " ").encode()
 
 
+@answers("__ctype_toupper_loc", "__ctype_tolower_loc")
+def _case_table(process: Process) -> int:
+    change = bytes.upper if "upper" in process.current else bytes.lower
+    values = [change(bytes((code % 256,)))[0] for code in range(-128, 256)]
+    return _table_pointer(process, b"".join(value.to_bytes(4, "little") for value in values), 4)
+
+
+@answers("__ctype_b_loc")
+def _class_table(process: Process) -> int:
+    """Answer glibc's table of character classes; the bits are those of <ctype.h> on little-endian machines."""
+    content = b""
+    for code in range(-128, 256):
+        char = chr(code) if 0 <= code < 128 else "\0"
+        bits = 0x100 * char.isupper() | 0x200 * char.islower() | 0x400 * char.isalpha() | 0x800 * char.isdigit()
+        bits |= 0x1000 * (char in "0123456789abcdefABCDEF") | 0x2000 * char.isspace() | 8 * char.isalnum()
+        content += bits.to_bytes(2, "little")
+    return _table_pointer(process, content, 2)
+
+
+def _table_pointer(process: Process, content: bytes, width: int) -> int:
+    """Return a pointer to a pointer to the entry of character 0 in a table that begins at -128."""
+    key = f"table of {process.current}"
+    if key not in process.symbols:
+        start = process.allocate(len(content))
+        process.machine.write(start, content)
+        process.symbols[key] = process.allocate(8)
+        process.machine.write_word(process.symbols[key], start + 128 * width)
+    return process.symbols[key]
+
+
+@answers("toupper", "tolower")
+def _case(process: Process) -> int:
+    code = process.argument(0) & 0xFF
+    return ord(chr(code).upper() if process.current == "toupper" else chr(code).lower()) if code < 128 else code
+
+
+# What does nothing that an initialisation could notice: success, or no result at all.
+
+NOTHING = frozenset(
+    """
+free _free_base cfree PyMem_Free PyMem_RawFree PyObject_Free PyObject_GC_Del PyObject_GC_Track PyObject_GC_UnTrack
+_ZdlPv _ZdaPv _ZdlPvm _ZdaPvm _ZdlPvSt11align_val_t _ZdlPvmSt11align_val_t _aligned_free ??3@YAXPEAX@Z ??3@YAXPEAX_K@Z
+??_V@YAXPEAX@Z ??_V@YAXPEAX_K@Z atexit __cxa_atexit __cxa_finalize __cxa_thread_atexit __cxa_thread_atexit_impl
+_tlv_atexit __cxa_guard_abort __cxa_free_exception _onexit _crt_atexit _register_onexit_function
+_initialize_onexit_table _execute_onexit_table _configure_narrow_argv _initialize_narrow_environment _cexit
+_seh_filter_dll __std_type_info_destroy_list __vcrt_InitializeCriticalSectionEx_
+pthread_mutex_init pthread_mutex_lock pthread_mutex_unlock pthread_mutex_trylock pthread_mutex_destroy
+pthread_mutexattr_init pthread_mutexattr_settype pthread_mutexattr_destroy pthread_cond_init pthread_cond_signal
+pthread_cond_broadcast pthread_cond_destroy pthread_condattr_init pthread_condattr_setclock pthread_condattr_destroy
+pthread_rwlock_init pthread_rwlock_rdlock pthread_rwlock_wrlock pthread_rwlock_unlock pthread_atfork
+pthread_key_delete pthread_attr_init pthread_attr_destroy sched_yield
+AcquireSRWLockExclusive ReleaseSRWLockExclusive AcquireSRWLockShared ReleaseSRWLockShared InitializeSRWLock
+InitializeCriticalSection EnterCriticalSection LeaveCriticalSection DeleteCriticalSection WakeAllConditionVariable
+WakeConditionVariable InitializeConditionVariable InitializeSListHead InterlockedFlushSList SetLastError GetLastError
+_Mtx_init_in_situ _Mtx_destroy_in_situ _Mtx_lock _Mtx_unlock _Cnd_init_in_situ _Cnd_destroy_in_situ
+_lock_locales _unlock_locales _ZNSt8ios_base4InitC1Ev _ZNSt8ios_base4InitD1Ev IsDebuggerPresent
+PyMutex_Lock PyMutex_Unlock PyCriticalSection_Begin PyCriticalSection_End PyCriticalSection2_Begin
+PyCriticalSection2_End PyEval_RestoreThread PyGILState_Release PyThread_release_lock PyThread_free_lock
+fflush fputs puts fwrite fprintf printf vfprintf fputc putc putchar setvbuf __printf_chk __fprintf_chk
+srand signal sigaction sigemptyset sigaddset sigprocmask pthread_sigmask close munmap fegetround fesetround
+feclearexcept fetestexcept fesetenv fegetenv
+""".split()
+)
+
+
 # The environment
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import builtins
 import struct
 from dataclasses import dataclass, field
 
@@ -20,7 +21,7 @@ _KIND_TYPES = {
     "int": "PyLong_Type", "str": "PyUnicode_Type", "bytes": "PyBytes_Type", "float": "PyFloat_Type",
     "tuple": "PyTuple_Type", "list": "PyList_Type", "dict": "PyDict_Type", "set": "PySet_Type",
     "module": "PyModule_Type", "capsule": "PyCapsule_Type", "type": "PyType_Type", "def": "PyModuleDef_Type",
-    "object": "PyBaseObject_Type", "none": "_PyNone_Type", "bool": "PyBool_Type", "callable": "PyCFunction_Type",
+    "object": "PyBaseObject_Type", "entry": "PyType_Type", "none": "_PyNone_Type", "bool": "PyBool_Type", "callable": "PyCFunction_Type",
     "mappingproxy": "PyDictProxy_Type", "bytearray": "PyByteArray_Type", "complex": "PyComplex_Type",
 }  # fmt: skip
 
@@ -107,7 +108,7 @@ class Objects:
         process.names[address] = name or kind
         return address
 
-    def type(self, name: str, *, base: int = 0, basic_size: int = 64) -> int:
+    def type(self, name: str, *, base: int = 0, basic_size: int = 0) -> int:
         """Return the address of the built-in or invented type of that name."""
         address = self._types.get(name)
         if address is not None:
@@ -122,8 +123,14 @@ class Objects:
         flags = READY_FLAGS | (1 << _SUBCLASS_BITS[name] if name in _SUBCLASS_BITS else 0)
         if name.startswith(("PyExc_", "_PyExc_")):
             flags |= 1 << 30
-        root = 0 if name == "PyBaseObject_Type" else base or self.type("PyBaseObject_Type")
-        fields = {24: process.text(name), 32: basic_size, 168: flags, 256: root, 352: 0}
+        root = 0 if name == "PyBaseObject_Type" else base or self.type(_base_of(name))
+        fields = {
+            24: process.text(name),
+            32: basic_size or (TYPE_SIZE if name == "PyType_Type" else 64),
+            168: flags,
+            256: root,
+            352: 0,
+        }
         for offset, slot in _TYPE_FUNCTIONS.items():
             fields[offset] = process.symbol(f"{slot}@{'object' if slot != 'tp_new' else 'type'}")
         for offset, value in fields.items():
@@ -192,6 +199,20 @@ class Objects:
         """Return the kind of an object, or the empty string for one that is not known."""
         known = self.known.get(address)
         return known.kind if known is not None else ""
+
+
+def _base_of(name: str) -> str:
+    """Return the name of a built-in type's base: exceptions derive from each other as Python's own do."""
+    exception = getattr(builtins, name.removeprefix("PyExc_"), None)
+    if not name.startswith("PyExc_") or not isinstance(exception, type) or exception is BaseException:
+        return (
+            "PyBaseObject_Type"
+            if name == "PyExc_BaseException"
+            else "PyExc_Exception"
+            if name.startswith("PyExc_")
+            else "PyBaseObject_Type"
+        )
+    return f"PyExc_{exception.__base__.__name__}" if exception.__base__ else "PyBaseObject_Type"
 
 
 def _call_of_object(process: Process) -> int:

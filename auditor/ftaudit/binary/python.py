@@ -34,7 +34,7 @@ class Python:
     find_module: Callable[[str], int] | None = None
     """Loads a sibling extension module for a hand-over and returns it, or 0."""
     error: int = 0
-    """The exception that is set."""
+    """The instance of the exception that is set."""
     errors: list[str] = field(default_factory=list)
     """Every exception that was set, for the report."""
     modules: dict[str, int] = field(default_factory=dict)
@@ -57,9 +57,20 @@ class Python:
 
     def fail(self, name: str) -> int:
         """Set an exception and return null."""
-        self.error = self.objects.type(name)
-        self.errors.append(name)
+        self.raise_(self.objects.type(name), name)
         return 0
+
+    def raise_(self, exception: int, text: str) -> None:
+        """Set an exception, given as its type or as an instance."""
+        if self.objects.kind_of(exception) == "type":
+            exception = self.objects.new("object", name=text, type_address=exception)
+        self.error = exception
+        self.errors.append(text)
+
+    def version_text(self) -> str:
+        """Return `sys.version`."""
+        kind = "free-threading build " if self.objects.layout.free_threaded else ""
+        return f"{self.version[0]}.{self.version[1]}.0 {kind}(main, Oct  7 2025, 00:00:00) [GCC 14.2.0]"
 
     def module(self, name: str, *, origin: str) -> int:
         """Return a new module object."""

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
+
 from ftaudit.binary.capi_modules import MODULE_ANSWERS, numpy_answer
 from ftaudit.binary.capi_objects import OBJECT_ANSWERS, default_answer
-from ftaudit.binary.libc import LIBC_ANSWERS
+from ftaudit.binary.libc import LIBC_ANSWERS, NOTHING
 from ftaudit.binary.process import Handler, Process, merged
 from ftaudit.binary.python import SINGLETONS, Answer, Python, bound
 
@@ -23,6 +25,8 @@ _STREAMS = {
     "_environ",
 }
 _VTABLE_SIZE = 1024
+_CONSTRUCTOR = re.compile(r"^_ZNK?(?:St|S[sdio]).*[CD][0-2]E")
+"""Constructors and destructors of the C++ library, mangled by the Itanium ABI: they return nothing."""
 
 
 def resolve(python: Python, name: str) -> int:
@@ -50,9 +54,15 @@ def resolve(python: Python, name: str) -> int:
         return _data(process, 512)
     if (fixed := numpy_answer(name)) is not None:
         return process.function(name, lambda _process: fixed)
+    if name in NOTHING or _CONSTRUCTOR.search(name):
+        return process.function(name, _nothing)
     if name.startswith(("Py", "_Py")):
         return process.function(name, bound(python, default_answer(name)))
     return process.function(name, _unknown)
+
+
+def _nothing(_process: Process) -> int:
+    return 0
 
 
 def _unknown(process: Process) -> int:
