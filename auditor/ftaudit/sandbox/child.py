@@ -134,7 +134,8 @@ class Child:
         null = os.open(os.devnull, os.O_RDONLY)
         os.dup2(null, 0)
         os.close(null)
-        self.nonce = job["nonce"]
+        self.nonce, self.mark = job["nonce"], job["mark"].encode("ascii")
+        self.output = fcntl.fcntl(2, fcntl.F_DUPFD_CLOEXEC, 200)
         self.steps = job["steps"]
         self.stdout, self.stderr = sys.stdout, sys.stderr
         self.tracker = Tracker()
@@ -145,6 +146,7 @@ class Child:
 
     def run(self) -> NoReturn:
         """Take one step after another, and leave without the interpreter's clean-up, which may crash or hang."""
+        self.flush()
         self.send({"ready": sys.version})
         for index, (name, path) in enumerate(self.steps):
             self.send({"begin": index})
@@ -166,11 +168,13 @@ class Child:
             self.exit(113)
 
     def flush(self) -> None:
-        """Hand on what the module printed."""
+        """Hand on what was printed until now, and mark its end."""
         for stream in (self.stdout, self.stderr):
             # A module may have closed it, or put something else in its place.
             with self.suppress(BaseException):
                 stream.flush()
+        with self.suppress(OSError):
+            self.write(self.output, self.mark)
 
     def step(self, name: str, path: str | None) -> dict[str, object]:
         """Import one module and return what is known of it."""

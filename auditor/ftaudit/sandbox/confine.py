@@ -127,7 +127,10 @@ def _become_target(config: Config, go: int, notes: list[str], done: dict[str, An
         hard = resource.getrlimit(limit)[1]
         value = value if hard == resource.RLIM_INFINITY else min(value, hard)
         with contextlib.suppress(OSError, ValueError):
-            resource.setrlimit(limit, (value, value))
+            # At the soft limit of CPU time comes SIGXCPU, which tells more than the SIGKILL at the hard one.
+            resource.setrlimit(
+                limit, (value, value + 5 if name == "RLIMIT_CPU" and hard == resource.RLIM_INFINITY else value)
+            )
     if linux:
         _drop_privileges()
         try:

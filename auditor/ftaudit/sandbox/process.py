@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from ftaudit.sandbox.failures import describe_signal, escape
-from ftaudit.sandbox.protocol import FrameReader, ProtocolViolation
+from ftaudit.sandbox.protocol import FrameReader, OutputSplitter, ProtocolViolation
 from ftaudit.sandbox.settings import SandboxSettings
 
 TICK: Final = 0.1
@@ -109,7 +109,8 @@ class _Watch:
         self.nonce = secrets.token_hex(16)
         self.frames = FrameReader(self.nonce)
         self.outcome = Run()
-        self.printed = bytearray()
+        self.mark = secrets.token_hex(16)
+        self.printed = OutputSplitter(self.mark, 4 * settings.output_chars)
         self.status = b""
         self.current: int | None = None
         self.next = 0
@@ -175,6 +176,7 @@ class _Watch:
             )
             job = {
                 "nonce": self.nonce,
+                "mark": self.mark,
                 "site": str(self.environment),
                 "steps": [
                     (step.name, None if step.path is None else str(self.environment / step.path)) for step in self.steps
@@ -200,7 +202,10 @@ class _Watch:
         measured = 0.0
         while selector.get_map():
             for key, _ in selector.select(TICK):
-                data = os.read(key.fd, 1 << 16)
+                try:
+                    data = os.read(key.fd, 1 << 16)
+                except BlockingIOError:
+                    continue  # It was read along with a report of this same round.
                 if not data:
                     selector.unregister(key.fd)
                 elif key.data == "results":
@@ -208,7 +213,7 @@ class _Watch:
                 elif key.data == "status":
                     self.status += data[:65536]
                 else:
-                    self._keep(data)
+                    self.printed.feed(data)
             if self.verdict is None:
                 now = time.monotonic()
                 if now - measured >= TICK:
@@ -237,7 +242,7 @@ class _Watch:
                 elif name == "status":
                     self.status += data
                 else:
-                    self._keep(data)
+                    self.printed.feed(data)
 
     def _look(self, process: subprocess.Popen[bytes], now: float) -> None:
         if self.stop.is_set():
@@ -265,9 +270,6 @@ class _Watch:
         if not self.ready:
             if "ready" not in message:
                 raise ProtocolViolation("a report before the start")
-            # What `-v` says while the interpreter starts is none of the module's.
-            self._catch_up(output)
-            self.printed.clear()
             self.ready = True
             self.limit = time.monotonic() + self.settings.module_seconds
         elif message.get("begin") == self.next and self.current is None and self.next < len(self.steps):
@@ -277,7 +279,9 @@ class _Watch:
             _check(message)
             self._catch_up(output)
             kind = "imported" if message["error"] is None else "exception"
-            self.outcome.endings[self.current] = Ending(outcome=kind, report=message, output=self._output())
+            self.outcome.endings[self.current] = Ending(
+                outcome=kind, report=message, output=self._output(self.current + 1)
+            )
             self.next, self.current = self.current + 1, None
         elif message.get("done") == self.next == len(self.steps):
             self.finished = True
@@ -292,19 +296,11 @@ class _Watch:
                 return
             if not data:
                 return
-            self._keep(data)
+            self.printed.feed(data)
 
-    def _keep(self, data: bytes) -> None:
-        room = 4 * self.settings.output_chars - len(self.printed)
-        # Before the start the end matters, for it says why there was none; later the beginning does.
-        if self.ready:
-            self.printed += data[: max(room, 0)]
-        else:
-            self.printed = (self.printed + data)[-4 * self.settings.output_chars :]
-
-    def _output(self) -> str | None:
-        text = _NOISE.sub("", bytes(self.printed).decode("utf-8", "replace")).strip()
-        self.printed.clear()
+    def _output(self, part: int) -> str | None:
+        """Return what was printed: part 0 before the start, under `-v`, part 1 during the first import."""
+        text = _NOISE.sub("", self.printed.part(part).decode("utf-8", "replace")).strip()
         return escape(text, self.settings.output_chars) or None
 
     def _conclude(self, process: subprocess.Popen[bytes]) -> None:
@@ -327,7 +323,9 @@ class _Watch:
         if not self.ready and self.verdict is None:
             outcome = "not-run"
             error = f"the interpreter did not start in the sandbox: {error}"
-        self.outcome.endings[index] = Ending(outcome=outcome, error=error, output=self._output())
+        self.outcome.endings[index] = Ending(
+            outcome=outcome, error=error, output=self._output(index + 1 if self.ready else 0)
+        )
 
     def _end_of(self, ended: int | None, process: subprocess.Popen[bytes]) -> tuple[str, str]:
         if ended is None:

@@ -14,6 +14,37 @@ class ProtocolViolation(Exception):
     """What arrived is not what our child sends."""
 
 
+class OutputSplitter:
+    """Cuts what the process prints into what each import printed, at the marks that the child sets between them.
+
+    Reports and output come on two pipes, so that only a mark within the output says what belongs to whom. Of each
+    part the first `limit` bytes are kept.
+    """
+
+    def __init__(self, mark: str, limit: int) -> None:
+        self._mark, self._limit = mark.encode("ascii"), limit
+        self._kept, self._tail = b"", b""
+        self._parts: list[bytes] = []
+
+    def feed(self, data: bytes) -> None:
+        """Take bytes as they arrive."""
+        self._tail += data
+        while (at := self._tail.find(self._mark)) >= 0:
+            self._parts.append((self._kept + self._tail[:at])[: self._limit])
+            self._kept, self._tail = b"", self._tail[at + len(self._mark) :]
+        # A mark may still be under way in the last bytes.
+        surplus = len(self._tail) - len(self._mark)
+        if surplus > self._limit:
+            self._kept = (self._kept + self._tail[:surplus])[: self._limit]
+            self._tail = self._tail[surplus:]
+
+    def part(self, number: int) -> bytes:
+        """Return the part before the mark of that number, counted from 0; of the last, unmarked one what there is."""
+        if number < len(self._parts):
+            return self._parts[number]
+        return (self._kept + self._tail)[: self._limit] if number == len(self._parts) else b""
+
+
 class FrameReader:
     """Takes bytes as they arrive and gives whole messages.
 
