@@ -37,7 +37,7 @@ def ftaudit(
     ("arguments", "word"),
     [
         (["chekc"], "chekc"),
-        (["check", "--target", "2.7"], "2.7"),
+        (["check", "--target", "2.7", "r.txt"], "2.7"),
         (["check", "--platform", "amiga", "r.txt"], "amiga"),
         (["check", "--format", "pdf"], "pdf"),
         (["check", "missing.txt"], "missing.txt"),
