@@ -1,0 +1,266 @@
+"""Reads CMake files: commands with their words and the conditions they stand under, and what they mean for the GIL."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from ftaudit.source.base import Survey
+from ftaudit.source.build.facts import BuildFact, FactKind, mentions_free_threading
+
+_TOKEN = re.compile(
+    r"(?P<skip>[ \t\r\n;]+|\#\[(?P<eq>=*)\[.*?(?:\](?P=eq)\]|\Z)|\#[^\n]*)"
+    r"|(?P<quoted>\"(?:[^\"\\]|\\.)*(?:\"|\Z))"
+    r"|(?P<bracket>\[(?P<level>=*)\[.*?(?:\](?P=level)\]|\Z))"
+    r"|(?P<open>\()|(?P<close>\))"
+    r"|(?P<word>(?:[^\s()#\"\\;]|\\.|\"(?:[^\"\\\n]|\\.)*\")+|.)",
+    re.DOTALL,
+)
+_VARIABLE = re.compile(r"\$(?:ENV|CACHE)?\{([^${}]+)\}")
+_DIRECTIVE = re.compile(r"freethreading_compatible\s*=\s*(\w+)", re.IGNORECASE)
+_MACRO = re.compile(r"CYTHON_FREETHREADING_COMPATIBLE(?:=(\w+))?")
+_LIMITED = re.compile(r"(?:[-/]D)?Py_LIMITED_API\b")
+_SCIKIT_BUILD = "SKBUILD_SABI"
+"""scikit-build-core sets `SKBUILD_SABI_COMPONENT` and `SKBUILD_SABI_VERSION` only where the stable ABI exists."""
+_PINNED = re.compile(r"v?(\d+\.\d+(?:\.\d+)?)\Z")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class CMakeCommand:
+    """`name(words…)`; `name` in lower case."""
+
+    name: str
+    line: int
+    column: int
+    words: tuple[str, ...]
+    word_lines: tuple[int, ...]
+    conditions: tuple[str, ...]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class CMakeFile:
+    """One parsed CMake file."""
+
+    path: str
+    commands: tuple[CMakeCommand, ...]
+
+    def to_json(self) -> dict[str, Any]:
+        """Return what `from_json` takes."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, data: Survey) -> CMakeFile:
+        """Return the file of a survey."""
+        return cls(
+            path=data["path"],
+            commands=tuple(
+                CMakeCommand(**{
+                    **each,
+                    "words": tuple(each["words"]),
+                    "word_lines": tuple(each["word_lines"]),
+                    "conditions": tuple(each["conditions"]),
+                })
+                for each in data["commands"]
+            ),
+        )  # fmt: skip
+
+
+_INTERESTING = re.compile(
+    r"(?i)cython|f2py|swig|nanobind|limited_api|sabi|freethread|free_thread|nogil|gil_disabled|pyx|pybind11"
+)
+
+
+def parse_cmake(path: str, text: str) -> CMakeFile:
+    """Parse a file; only `set`-like commands and those that may matter are kept."""
+    commands: list[CMakeCommand] = []
+    conditions: list[str] = []
+    name, start, depth = "", (1, 1), 0
+    words: list[str] = []
+    lines: list[int] = []
+    before = ""
+    before_at = (1, 1)
+    for kind, value, line, column in _tokens(text):
+        if kind == "open":
+            if depth == 0:
+                name, start, words, lines = before.lower(), before_at, [], []
+            else:
+                words.append("(")
+                lines.append(line)
+            depth += 1
+        elif kind == "close":
+            depth = max(depth - 1, 0)
+            if depth:
+                words.append(")")
+                lines.append(line)
+            elif name:
+                _finish(commands, conditions, name, start, words, lines)
+                name = ""
+        elif depth:
+            words.append(value)
+            lines.append(line)
+        else:
+            before, before_at = value, (line, column)
+    return CMakeFile(path=path, commands=tuple(commands))
+
+
+def _finish(
+    commands: list[CMakeCommand],
+    conditions: list[str],
+    name: str,
+    start: tuple[int, int],
+    words: list[str],
+    lines: list[int],
+) -> None:
+    match name:
+        case "if":
+            conditions.append(" ".join(words))
+        case "elseif" | "else":
+            if conditions:
+                conditions[-1] += " " + " ".join(words)
+        case "endif":
+            if conditions:
+                conditions.pop()
+        case _:
+            if name in ("set", "list") or _INTERESTING.search(name) or any(_INTERESTING.search(word) for word in words):
+                commands.append(
+                    CMakeCommand(
+                        name=name,
+                        line=start[0],
+                        column=start[1],
+                        words=tuple(words[:2000]),
+                        word_lines=tuple(lines[:2000]),
+                        conditions=tuple(conditions),
+                    )
+                )
+
+
+def _tokens(text: str) -> Iterator[tuple[str, str, int, int]]:
+    line, start = 1, 0
+    for match in _TOKEN.finditer(text):
+        kind, value = match.lastgroup or "", match.group()
+        if match["skip"] is None:
+            shown = value.strip('"') if match["quoted"] is not None else value
+            yield kind, shown, line, match.start() - start + 1
+        breaks = value.count("\n")
+        if breaks:
+            line += breaks
+            start = match.start() + value.rindex("\n") + 1
+
+
+class CMakeProject:
+    """All the CMake files of one tree; variables are looked up by name over the whole tree."""
+
+    def __init__(self, files: Iterable[CMakeFile]) -> None:
+        self.files = tuple(files)
+        self.settings: dict[str, list[tuple[str, CMakeCommand]]] = {}
+        for file in self.files:
+            for command in file.commands:
+                match command.name, command.words:
+                    case "set" | "option", (variable, *_):
+                        self.settings.setdefault(variable, []).append((file.path, command))
+                    case "list", ("APPEND" | "PREPEND", variable, *_):
+                        self.settings.setdefault(variable, []).append((file.path, command))
+                    case _:
+                        pass
+
+    def facts(self) -> Iterator[BuildFact]:
+        """Yield what the files say, file by file."""
+        for file in self.files:
+            for command in file.commands:
+                yield from self._command(file.path, command)
+            words = {word for command in file.commands for word in command.words if len(word) < 120}
+            if words:
+                yield BuildFact(kind=FactKind.MENTIONS, path=file.path, line=1, names=tuple(sorted(words)[:4000]))
+
+    def flow(self, words: Iterable[str]) -> list[str]:
+        """Return the words with those of the variables they refer to, transitively."""
+        found = list(words)
+        seen: set[str] = set()
+        for word in found:  # The list grows while it is walked; each variable is added once.
+            for variable in _VARIABLE.findall(word):
+                if variable not in seen:
+                    seen.add(variable)
+                    for _, command in self.settings.get(variable, ()):
+                        found.extend(command.words[1:])
+        return found
+
+    def _aware(self, condition: str) -> bool:
+        """Tell whether a condition tells free-threaded builds apart, or trusts scikit-build-core to."""
+        if mentions_free_threading(condition) or _SCIKIT_BUILD in condition:
+            return True
+        words = self.flow(f"${{{word}}}" for word in re.findall(r"\w+", condition))
+        return any(mentions_free_threading(word) or _SCIKIT_BUILD in word for word in words)
+
+    def _command(self, path: str, command: CMakeCommand) -> Iterator[BuildFact]:
+        def fact(kind: FactKind, line: int | None = None, **more: Any) -> BuildFact:
+            return BuildFact(kind=kind, path=path, line=line or command.line, **more)
+
+        words, name = command.words, command.name
+        settled = any(self._aware(condition) for condition in command.conditions)
+        if name == "nanobind_add_module":
+            flags = self.flow(words[1:])
+            yield fact(FactKind.NANOBIND, value=words[0] if words else "", names=tuple(flags[:200]))
+            return
+        if name in ("function", "macro", "endfunction", "endmacro", "message"):
+            return
+        for word, line in zip(words, command.word_lines, strict=False):
+            if found := _DIRECTIVE.search(word):
+                value = "false" if found[1].lower() in ("false", "0") else "true"
+                yield fact(FactKind.DECLARES, line, value=value)
+            elif found := _MACRO.search(word):
+                yield fact(FactKind.DECLARES, line, value="false" if found[1] == "0" else "true", names=("project",))
+            elif _LIMITED.match(word):
+                gated = settled or any(_SCIKIT_BUILD in each for each in words) or self._genexp(word)
+                yield fact(FactKind.LIMITED_API, line, value="the macro Py_LIMITED_API", settled=gated)
+            elif word == "USE_SABI" and name.endswith("_add_library"):
+                gated = settled or any(_SCIKIT_BUILD in each for each in self.flow(words))
+                yield fact(FactKind.LIMITED_API, line, value="USE_SABI", settled=gated)
+        yield from self._runs(path, command)
+        if name == "fetchcontent_declare" and words:
+            yield from _fetched(path, command)
+
+    def _genexp(self, word: str) -> bool:
+        return "$<" in word and mentions_free_threading(word)
+
+    def _runs(self, path: str, command: CMakeCommand) -> Iterator[BuildFact]:
+        """Yield what a command that runs a generator is told."""
+        name = command.name
+        if name in ("add_custom_command", "add_custom_target", "execute_process"):
+            told = self.flow(command.words)
+            run = " ".join(told).lower()
+            if "command" not in run:
+                return
+            if "f2py" in run and any("@" not in word and "f2py" in word.lower() for word in command.words):
+                if not any(text in run for text in ("get_include", "--version", '-c "import', "import numpy")):
+                    settled = "freethreading-compatible" in run
+                    yield BuildFact(kind=FactKind.F2PY, path=path, line=command.line, settled=settled)
+            elif ".pyx" in run and "cython" in run and not self._declared(told):
+                yield BuildFact(kind=FactKind.CYTHON_PLACE, path=path, line=command.line, value=f"{name}()")
+        elif name in ("cython_transpile", "cython_compile_pyx", "add_cython_target"):
+            if not self._declared(self.flow((*command.words, "${CYTHON_ARGS}", "${CYTHON_FLAGS}"))):
+                pyx = tuple(word for word in command.words if word.endswith(".pyx"))
+                yield BuildFact(kind=FactKind.CYTHON_PLACE, path=path, line=command.line, value=f"{name}()", names=pyx)
+        elif name == "swig_add_library" and any(word.lower() == "python" for word in command.words):
+            wide = (each for _, each in self._named("CMAKE_SWIG_FLAGS", "SWIG_FLAGS"))
+            told = [*self.flow(command.words), *(word for each in wide for word in self.flow(each.words))]
+            told += [word for file in self.files for each in file.commands for word in each.words if "-nogil" in word]
+            settled = any("-nogil" in word for word in told)
+            yield BuildFact(kind=FactKind.SWIG, path=path, line=command.line, settled=settled)
+
+    def _named(self, *variables: str) -> Iterator[tuple[str, CMakeCommand]]:
+        for variable in variables:
+            yield from self.settings.get(variable, ())
+
+    def _declared(self, words: Iterable[str]) -> bool:
+        return any(_DIRECTIVE.search(word) or _MACRO.search(word) for word in words)
+
+
+def _fetched(path: str, command: CMakeCommand) -> Iterator[BuildFact]:
+    """Yield the exact version of a binding generator that CMake downloads."""
+    project = command.words[0].lower()
+    for word, following, line in zip(command.words, command.words[1:], command.word_lines[1:], strict=False):
+        if project in ("pybind11", "nanobind") and word == "GIT_TAG" and (found := _PINNED.match(following)):
+            value = f"{project}=={found[1]}"
+            yield BuildFact(kind=FactKind.REQUIRES, path=path, line=line, value=value, names=("FetchContent",))

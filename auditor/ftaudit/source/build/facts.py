@@ -1,0 +1,129 @@
+"""What build files say, as flat facts: one kind, one place, one value. Rules put them together."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field
+from pathlib import PurePosixPath
+from typing import Any
+
+from ftaudit.model import StrEnum
+from ftaudit.source.base import Survey
+
+FREE_THREADED_WORDS = ("py_gil_disabled", "abiflags", "_is_gil_enabled", "freethread", "free_thread", "free-thread")
+"""What a condition on the free-threaded build mentions, in lower case: sysconfig's variable, `sys`, or a name for it."""
+
+
+class FactKind(StrEnum):
+    """What a fact is about."""
+
+    LIMITED_API = "limited-api"
+    """The limited API is asked for: `value` is how, `settled` whether a free-threaded build is told apart."""
+    DECLARES = "declares"
+    """`freethreading_compatible` is set: `value` is `true` or `false`, `names` the sources it is for (empty: all)."""
+    CYTHON_PLACE = "cython-place"
+    """Cython runs here and is not told `freethreading_compatible`; `names` are the sources, where they are known."""
+    COMPILED_PYTHON = "compiled-python"
+    """`names` are Python files, or patterns for them, that Cython compiles (pure-Python mode)."""
+    MENTIONS = "mentions"
+    """`names` are words of the file that may name a Cython source: stems of `.pyx` files it builds."""
+    REQUIRES = "requires"
+    """`value` is a requirement of the build (PEP 508), `names` the table or call that it stands in."""
+    NANOBIND = "nanobind"
+    """A `nanobind_add_module`: `value` is the target, `names` its flags."""
+    F2PY = "f2py"
+    """F2PY is run; `settled` if it is told `--freethreading-compatible`."""
+    SWIG = "swig"
+    """SWIG makes a Python module; `settled` if it is told `-nogil`."""
+    CFFI = "cffi"
+    """`set_source(…, py_limited_api=True)`; `settled` if a free-threaded build is told apart."""
+    MYPYC = "mypyc"
+    """mypyc compiles the project."""
+    VERSION_GATE = "version-gate"
+    """Cython's version is compared as a string, and `freethreading_compatible` depends on it."""
+    WINDOWS_MACROS = "windows-macros"
+    """The build keeps a list of C macros of its own for Windows."""
+    GIL_MACRO = "gil-macro"
+    """`Py_GIL_DISABLED` is mentioned."""
+    CIBW_SKIP = "cibw-skip"
+    """`value` is one pattern of what cibuildwheel skips."""
+    CIBW_OBSOLETE = "cibw-obsolete"
+    """`value` is an option of cibuildwheel that has no effect any more."""
+    CIBW_ENABLE = "cibw-enable"
+    """`cpython-freethreading` is enabled."""
+    CIBW_VERSION = "cibw-version"
+    """`value` is the version of cibuildwheel in use."""
+    CI_FILE = "ci-file"
+    """A file that describes continuous integration for Python; `settled` if it has a free-threaded lane."""
+    PYO3 = "pyo3"
+    """`value` is a requirement (Cargo's syntax) or, from a lock file, a version; `names` are the features."""
+    BUILD_BACKEND = "build-backend"
+    """`value` is the PEP 517 backend."""
+    NO_LIMITED_API_OPTION = "no-limited-api-option"
+    """A configuration for free-threaded builds turns the limited API off from outside."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class BuildFact:
+    """One thing that a build file says. `line` and `column` count from 1."""
+
+    kind: FactKind
+    path: str
+    line: int
+    column: int = 1
+    value: str = ""
+    names: tuple[str, ...] = ()
+    settled: bool = False
+
+    def to_json(self) -> dict[str, Any]:
+        """Return what `from_json` takes."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, data: dict[str, Any]) -> BuildFact:
+        """Return the fact of a survey."""
+        return cls(**{**data, "kind": FactKind(data["kind"]), "names": tuple(data["names"])})
+
+    @property
+    def folder(self) -> str:
+        """The folder of the file, with a trailing slash, or empty for the root of the scan."""
+        parent = str(PurePosixPath(self.path).parent)
+        return "" if parent == "." else f"{parent}/"
+
+    @property
+    def reach(self) -> str:
+        """The prefix of the paths that the file speaks for.
+
+        A build description speaks for its folder and what lies below; a helper (`tools/cythonize.py`, a build
+        backend in the tree) for the whole project.
+        """
+        name = PurePosixPath(self.path).name
+        described = name.endswith((".build", ".toml", ".txt", ".cmake", ".cfg")) or name == "setup.py"
+        return self.folder if described else ""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class BuildContext:
+    """All facts of a tree's build files, by path and line."""
+
+    facts: tuple[BuildFact, ...] = field(default=())
+
+    def of(self, *kinds: FactKind) -> tuple[BuildFact, ...]:
+        """Return the facts of the kinds, in order."""
+        return tuple(fact for fact in self.facts if fact.kind in kinds)
+
+    def nearest(self, path: str, *kinds: FactKind) -> tuple[BuildFact, ...]:
+        """Return the facts of the kinds from the nearest folder at or above the path that has any."""
+        found = [fact for fact in self.of(*kinds) if path.startswith(fact.folder)]
+        longest = max((len(fact.folder) for fact in found), default=0)
+        return tuple(fact for fact in found if len(fact.folder) == longest)
+
+
+def facts_of(survey: Survey) -> list[BuildFact]:
+    """Return the facts that a file's survey holds."""
+    return [BuildFact.from_json(data) for data in survey.get("facts", ())]
+
+
+def mentions_free_threading(text: str) -> bool:
+    """Tell whether a piece of source names the free-threaded build."""
+    lower = text.lower()
+    return any(word in lower for word in FREE_THREADED_WORDS)

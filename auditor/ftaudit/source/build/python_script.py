@@ -1,0 +1,349 @@
+"""Finds the facts of a build script in Python: limited API, Cython, cffi, F2PY, SWIG, mypyc, Windows macros."""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterator, Sequence
+
+from ftaudit.source.build.facts import BuildFact, FactKind
+from ftaudit.source.build.script import BuildScript, called_name, names_in, strings_in
+
+_REQUIREMENT = re.compile(r"(?i)(cython|pybind11|nanobind|cffi|mypy|setuptools)\s*(\[[^\]]*\])?\s*([=~<>!]=?|$|;)")
+_DIRECTIVE = re.compile(r"\bfreethreading_compatible\s*[=:]\s*['\"]?(\w+)")
+_MACRO = re.compile(r"CYTHON_FREETHREADING_COMPATIBLE(?:=(\w+))?")
+_WINDOWS = re.compile(r"(?i)\b(win32|windows|nt|is_win\w*|on_windows|win|msvc)\b")
+_STEM = re.compile(r"[\w./*+-]{1,120}\Z")
+_F2PY = re.compile(r"(?:numpy\.)?f2py[0-9.]*\Z")
+_RUNTIME_ONLY = ("sys", "os", "platform", "sysconfig", "version_info", "environ", "implementation")
+_MAX_MENTIONS = 4000
+
+
+def find_script_facts(script: BuildScript) -> Iterator[BuildFact]:
+    """Yield what a build script says, in no order."""
+    finder = _Finder(script)
+    yield from finder.limited_api()
+    yield from finder.cython()
+    yield from finder.requirements()
+    yield from finder.generators()
+    yield from finder.windows()
+    yield from finder.mentions()
+
+
+class _Finder:
+    def __init__(self, script: BuildScript) -> None:
+        self.script = script
+
+    def fact(
+        self, kind: FactKind, node: ast.AST, value: str = "", names: tuple[str, ...] = (), *, settled: bool = False
+    ) -> BuildFact:
+        return BuildFact(
+            kind=kind,
+            path=self.script.path,
+            line=getattr(node, "lineno", 1),
+            column=getattr(node, "col_offset", 0) + 1,
+            value=value,
+            names=names,
+            settled=settled,
+        )
+
+    # Limited API
+
+    def limited_api(self) -> Iterator[BuildFact]:
+        for node, kind, value in self._limited_api_sites():
+            yield self.fact(kind, node, value, settled=self.script.settled(node))
+
+    def _limited_api_sites(self) -> Iterator[tuple[ast.AST, FactKind, str]]:
+        script = self.script
+        for node in script.nodes:
+            match node:
+                case ast.Call(keywords=keywords):
+                    kind = FactKind.CFFI if called_name(node) == "set_source" else FactKind.LIMITED_API
+                    for keyword in keywords:
+                        if keyword.arg == "py_limited_api":
+                            for site in self._asked(keyword.value):
+                                yield site, kind, "py_limited_api"
+                case ast.Dict(keys=keys, values=values):
+                    for key, value in zip(keys, values, strict=True):
+                        if isinstance(key, ast.Constant) and key.value in ("py_limited_api", "py-limited-api"):
+                            for site in self._asked(value):
+                                yield site, FactKind.LIMITED_API, "py_limited_api"
+                case ast.Assign(targets=[ast.Subscript(slice=ast.Constant(value="py_limited_api"))], value=value):
+                    for site in self._asked(value):
+                        yield site, FactKind.LIMITED_API, "py_limited_api"
+                case ast.Assign(targets=[ast.Attribute(attr="py_limited_api")], value=value):
+                    for site in self._asked(value):
+                        yield site, FactKind.LIMITED_API, "py_limited_api"
+                case ast.Tuple(elts=[ast.Constant(value="Py_LIMITED_API"), _]) if self._defines(node):
+                    yield node, FactKind.LIMITED_API, "the macro Py_LIMITED_API"
+                case ast.Constant(value=str(text)) if text.startswith(("-DPy_LIMITED_API", "/DPy_LIMITED_API")):
+                    yield node, FactKind.LIMITED_API, "the macro Py_LIMITED_API"
+                case ast.Constant(value=str(text)) if text.startswith("--py-limited-api="):
+                    yield node, FactKind.LIMITED_API, "--py-limited-api"
+                case ast.Return(value=ast.Tuple(elts=elements)) if script.function_of(node) == "get_tag":
+                    if any(isinstance(each, ast.Constant) and each.value == "abi3" for each in elements):
+                        yield node, FactKind.LIMITED_API, "the wheel tag abi3"
+                case _:
+                    pass
+
+    def _asked(self, value: ast.expr, depth: int = 0) -> Iterator[ast.AST]:
+        """Yield where the limited API is really asked for: the constant itself, or what a name is bound to."""
+        match value:
+            case ast.Constant(value=constant):
+                if constant and constant != "none":
+                    yield value
+            case ast.Name(id=name) if depth < 3:
+                for binding in self.script.bindings.get(name, ()):
+                    if not binding.updates:
+                        yield from self._asked(binding.value, depth + 1)
+            case ast.IfExp(body=body, orelse=orelse):
+                yield from self._asked(body, depth + 1)
+                yield from self._asked(orelse, depth + 1)
+            case ast.Compare() | ast.BoolOp() | ast.UnaryOp() if self._only_runtime(value):
+                if not self.script.is_aware(value):
+                    yield value
+            case _:
+                pass
+
+    def _only_runtime(self, value: ast.expr) -> bool:
+        """Tell whether the condition is made of the running Python's properties, the environment and constants."""
+        plain = (name in _RUNTIME_ONLY or name in self.script.bindings for name in names_in(value))
+        return all(plain)
+
+    def _defines(self, pair: ast.Tuple) -> bool:
+        above = self.script.parents.get(pair)
+        removed = isinstance(above, ast.Call) and called_name(above) in ("remove", "index", "count")
+        return not removed and not isinstance(above, ast.Compare)
+
+    # Cython
+
+    def cython(self) -> Iterator[BuildFact]:
+        declarations = list(self._declarations())
+        yield from declarations
+        yield from self._version_gates()
+        said = {id(node) for node in self._saying_nodes()}
+        for call in self.script.calls:
+            if called_name(call) != "cythonize":
+                continue
+            flow = self.script.closure([call])
+            sources = tuple(sorted(_sources(flow)))
+            if python := tuple(name for name in sources if name.endswith(".py")):
+                yield self.fact(FactKind.COMPILED_PYTHON, call, names=python)
+            if not any(id(each) in said for node in flow for each in ast.walk(node)) and not self._said_elsewhere():
+                yield self.fact(FactKind.CYTHON_PLACE, self._place(call), "cythonize()", sources)
+
+    def _saying_nodes(self) -> Iterator[ast.AST]:
+        """Yield the nodes that name the directive or the macro."""
+        for node in self.script.nodes:
+            match node:
+                case ast.Constant(value=str(text)) if "freethreading_compatible" in text.lower():
+                    yield node
+                case ast.keyword(arg="freethreading_compatible"):
+                    yield node
+                case _:
+                    pass
+
+    def _said_elsewhere(self) -> bool:
+        """Tell whether the directive is set on something the call cannot be followed to: extensions, global defaults."""
+        for node in self._saying_nodes():
+            above: ast.AST | None = node
+            while above is not None and not isinstance(above, ast.stmt):
+                above = self.script.parents.get(above)
+            match above:
+                case ast.Assign(targets=[ast.Attribute()]) | ast.Assign(targets=[ast.Subscript(value=ast.Attribute())]):
+                    return True
+                case ast.Assign(targets=[ast.Subscript(value=ast.Call())]):
+                    return True
+                case ast.Expr(value=ast.Call(func=ast.Attribute(value=ast.Attribute() | ast.Call()))):
+                    return True
+                case _:
+                    pass
+        return False
+
+    def _declarations(self) -> Iterator[BuildFact]:
+        for node in self.script.nodes:
+            match node:
+                case ast.Dict(keys=keys, values=values):
+                    for key, value in zip(keys, values, strict=True):
+                        if isinstance(key, ast.Constant) and key.value == "freethreading_compatible":
+                            yield self.fact(FactKind.DECLARES, key, _truth(value), self._since(node))
+                case ast.keyword(arg="freethreading_compatible", value=value):
+                    yield self.fact(FactKind.DECLARES, value, _truth(value), self._since(node))
+                case ast.Assign(
+                    targets=[ast.Subscript(slice=ast.Constant(value="freethreading_compatible"))], value=value
+                ):
+                    yield self.fact(FactKind.DECLARES, node, _truth(value))
+                case ast.Tuple(elts=[ast.Constant(value="CYTHON_FREETHREADING_COMPATIBLE"), ast.expr() as value]):
+                    yield self.fact(FactKind.DECLARES, node, _truth(value))
+                case ast.Constant(value=str(text)) if len(text) < 300 and "reethreading" in text.lower():
+                    if isinstance(self.script.parents.get(node), ast.Expr):
+                        continue
+                    if found := _DIRECTIVE.search(text):
+                        said = "false" if found[1].lower() == "false" else "true"
+                        yield self.fact(FactKind.DECLARES, node, said, self._since(node))
+                    elif text.lstrip().startswith(("-D", "/D")) and (found := _MACRO.search(text)):
+                        said = "false" if found[1] == "0" else "true"
+                        yield self.fact(FactKind.DECLARES, node, said, ("project", *self._since(node)))
+                case _:
+                    pass
+
+    def _since(self, node: ast.AST) -> tuple[str, ...]:
+        """Return `since:3.14` for what stands under `if sys.version_info >= (3, 14)`."""
+        for test in self.script.tests_above(node):
+            for each in ast.walk(test):
+                match each:
+                    case ast.Compare(
+                        left=ast.Attribute(attr="version_info")
+                        | ast.Subscript(value=ast.Attribute(attr="version_info")),
+                        ops=[ast.GtE()],
+                        comparators=[ast.Tuple(elts=[ast.Constant(value=3), ast.Constant(value=int(minor)), *_])],
+                    ):
+                        return (f"since:3.{minor}",)
+                    case _:
+                        pass
+        return ()
+
+    def _place(self, call: ast.Call) -> ast.AST:
+        """Return the node where the directive belongs: the directives handed over, else the flags, else the call."""
+        directives = next((each.value for each in call.keywords if each.arg == "compiler_directives"), None)
+        if directives is None:
+            return call
+        if not isinstance(directives, ast.Name):
+            return directives
+        bindings = self.script.bindings.get(directives.id, [])
+        filled = any(_has_constant_key(binding.node) for binding in bindings)
+        if not bindings or not filled:
+            return self._shared_flags() or directives
+        return bindings[0].node
+
+    def _shared_flags(self) -> ast.AST | None:
+        """Return the list of compiler flags that extensions share, where directives only come from the command line."""
+        for call in self.script.calls:
+            for keyword in call.keywords:
+                if keyword.arg == "extra_compile_args" and isinstance(keyword.value, ast.Name):
+                    for binding in self.script.bindings.get(keyword.value.id, ()):
+                        if isinstance(binding.value, (ast.List, ast.Tuple)):
+                            return binding.node
+        return None
+
+    def _version_gates(self) -> Iterator[BuildFact]:
+        for node in self.script.nodes:
+            match node:
+                case ast.If(test=test, body=body):
+                    gated: list[ast.AST] = list(body)
+                case ast.IfExp(test=test, body=expression):
+                    gated = [expression]
+                case _:
+                    continue
+            if not any("freethreading_compatible" in str(text.value) for text in strings_in(gated)) and not any(
+                isinstance(each, ast.keyword) and each.arg == "freethreading_compatible"
+                for top in gated
+                for each in ast.walk(top)
+            ):
+                continue
+            for compare in ast.walk(test):
+                if isinstance(compare, ast.Compare) and self._compares_version_text(compare):
+                    yield self.fact(FactKind.VERSION_GATE, compare)
+
+    def _compares_version_text(self, compare: ast.Compare) -> bool:
+        ordered = any(isinstance(op, (ast.Lt, ast.LtE, ast.Gt, ast.GtE)) for op in compare.ops)
+        sides = [compare.left, *compare.comparators]
+        text = any(isinstance(side, ast.Constant) and isinstance(side.value, str) for side in sides)
+        version = any(
+            (isinstance(side, ast.Attribute) and side.attr in ("__version__", "version"))
+            or (isinstance(side, ast.Name) and "version" in side.id.lower())
+            for side in sides
+        )  # fmt: skip
+        return ordered and text and version
+
+    # Requirements and generators
+
+    def requirements(self) -> Iterator[BuildFact]:
+        for node in self.script.every(ast.Constant):
+            match node:
+                case ast.Constant(value=str(text)) if len(text) < 200 and _REQUIREMENT.match(text.strip()):
+                    where = self.script.keyword_above(node) or self.script.function_of(node) or ""
+                    bare = _REQUIREMENT.fullmatch(text.strip())
+                    if not bare and not isinstance(self.script.parents.get(node), (ast.Expr, ast.Compare)):
+                        yield self.fact(
+                            FactKind.REQUIRES, node, text.strip(), (where,), settled=self.script.settled(node)
+                        )
+                case _:
+                    pass
+
+    def generators(self) -> Iterator[BuildFact]:
+        script = self.script
+        for call in script.calls:
+            name = called_name(call)
+            if name == "mypycify":
+                yield self.fact(FactKind.MYPYC, call)
+            elif name.endswith("Extension"):
+                flow = script.closure([call])
+                texts = [str(text.value) for text in strings_in([call])]
+                options = next((each for each in call.keywords if each.arg == "swig_opts"), None)
+                if options is not None or any(text.endswith(".i") for text in texts):
+                    told = any("-nogil" in str(text.value) for text in strings_in(flow))
+                    yield self.fact(FactKind.SWIG, options.value if options else call, settled=told)
+        for node in script.nodes:
+            if isinstance(node, (ast.List, ast.Tuple)):
+                words = [each.value for each in node.elts if isinstance(each, ast.Constant)]
+                if len(node.elts) > 1 and any(isinstance(word, str) and _F2PY.match(word) for word in words):
+                    above = script.parents.get(node)
+                    if isinstance(above, (ast.Call, ast.Assign, ast.BinOp, ast.keyword)) and _looks_run(words):
+                        told = "freethreading-compatible" in script.text
+                        yield self.fact(FactKind.F2PY, node, settled=told)
+
+    def windows(self) -> Iterator[BuildFact]:
+        for text in strings_in([self.script.tree]):
+            pair = self.script.parents.get(text)
+            defines = isinstance(pair, ast.Tuple) and pair.elts[0] is text and text.value == "Py_GIL_DISABLED"
+            if defines or str(text.value).startswith(("-DPy_GIL_DISABLED", "/DPy_GIL_DISABLED")):
+                yield self.fact(FactKind.GIL_MACRO, text, "macro")
+        if "Extension" not in self.script.text:
+            return
+        for node in self.script.every(ast.If):
+            if not isinstance(node, ast.If) or not _WINDOWS.search(ast.unparse(node.test)[:500]):
+                continue
+            for statement in node.body:
+                for binding in self.script.bindings_at(statement):
+                    if "macros" in binding.name.lower() and any(True for _ in strings_in([binding.value])):
+                        yield self.fact(FactKind.WINDOWS_MACROS, statement)
+
+    def mentions(self) -> Iterator[BuildFact]:
+        words: set[str] = set()
+        for node in strings_in([self.script.tree]):
+            text = str(node.value)
+            if _STEM.match(text):
+                words.add(text)
+        if words:
+            yield BuildFact(
+                kind=FactKind.MENTIONS, path=self.script.path, line=1, names=tuple(sorted(words)[:_MAX_MENTIONS])
+            )
+
+
+def _looks_run(words: Sequence[object]) -> bool:
+    """Tell whether the words are a command line: an option, `-m`, or a marker of an input file."""
+    return any(isinstance(word, str) and (word.startswith("-") or "@" in word) for word in words)
+
+
+def _truth(value: ast.expr) -> str:
+    """Return `false` for a plain no; anything worked out at build time counts as a yes."""
+    if isinstance(value, ast.Constant) and str(value.value).lower() in ("false", "0", "none", ""):
+        return "false"
+    return "true"
+
+
+def _has_constant_key(node: ast.AST) -> bool:
+    return any(
+        (isinstance(each, ast.Dict) and any(isinstance(key, ast.Constant) for key in each.keys))
+        or (isinstance(each, ast.Subscript) and isinstance(each.slice, ast.Constant))
+        or isinstance(each, ast.keyword)
+        for each in ast.walk(node)
+    )  # fmt: skip
+
+
+def _sources(nodes: list[ast.AST]) -> Iterator[str]:
+    for text in strings_in(nodes):
+        value = str(text.value)
+        if value.endswith((".py", ".pyx", ".py.in", ".pyx.in")) and _STEM.match(value) and value != "setup.py":
+            yield value

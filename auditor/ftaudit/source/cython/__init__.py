@@ -1,0 +1,74 @@
+"""The room of Cython: `.pyx`, `.pxd`, `.pxi`, their templates, and Python files that Cython compiles.
+
+There is no maintained tree-sitter grammar for Cython among the wheels of the index, so the model is made of tokens and
+logical lines (`tokens.py`, `model.py`): it survives whatever a file holds, and sees what the rules need.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import PurePosixPath
+
+from ftaudit.rule import Language, SourceRule
+from ftaudit.source.base import Reader, Room, SourceFile, Survey, TreeContext
+from ftaudit.source.cython.model import CythonFunction, CythonUnit, CythonVariable
+from ftaudit.source.cython.modules import CythonContext, CythonModule, find_header
+
+__all__ = [
+    "READER",
+    "CythonContext",
+    "CythonFunction",
+    "CythonModule",
+    "CythonReader",
+    "CythonUnit",
+    "CythonVariable",
+]
+
+_INCLUDE = re.compile(r"^[ \t]*include[ \t]+['\"]([^'\"\n]+)['\"]", re.MULTILINE)
+
+
+class CythonReader(Reader):
+    """Reads Cython files; the tree's context says which are modules, and what their headers declare."""
+
+    room = Room.CYTHON
+    languages = frozenset({Language.CYTHON})
+
+    def survey(self, source: SourceFile) -> Survey | None:
+        """Return the header's directives and what the file includes."""
+        header = find_header(source.path, source.text)
+        return {
+            "directive": header.value,
+            "line": header.line,
+            "includes": _INCLUDE.findall(source.text),
+        }
+
+    def gather(self, surveys: Mapping[str, Survey]) -> CythonContext:
+        """Return the Cython modules of the tree: sources that are not only part of others."""
+        included: set[str] = set()
+        for path, survey in surveys.items():
+            folder = PurePosixPath(path).parent
+            for name in survey["includes"]:
+                wanted = (folder / name).as_posix()
+                if wanted in surveys:
+                    included.add(wanted)
+                else:
+                    # Cython also looks in the include path of the build, which is not known here.
+                    included.update(other for other in surveys if other.endswith(f"/{PurePosixPath(name).name}"))
+        modules = tuple(
+            CythonModule(path=path, line=survey["line"], declares=survey["directive"], included=path in included)
+            for path, survey in surveys.items()
+            if path.endswith((".pyx", ".pyx.in", ".pyx.tp", ".pyx.src", ".py"))
+        )
+        return CythonContext(modules=modules)
+
+    def wants(self, source: SourceFile, rules: Sequence[SourceRule]) -> bool:
+        """Say yes where there is anything to run."""
+        return bool(rules)
+
+    def parse(self, source: SourceFile, context: TreeContext) -> CythonUnit:
+        """Return the unit; any text makes one."""
+        return CythonUnit(source, context)
+
+
+READER = CythonReader()

@@ -1,0 +1,407 @@
+"""The model of one Cython file: module variables, classes, functions, locks; made of logical lines, not of a grammar."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Final
+
+from ftaudit.source.base import SourceFile, TreeContext, Unit
+from ftaudit.source.cython.tokens import Comment, Line, Token, blank_template, split_lines
+
+LOCKING: Final = re.compile(r"(?i)lock|mutex|critical|synchroni[sz]|\bphil\b|with_phil")
+"""Names of what holds a lock, where the definition is out of sight."""
+_ACQUIRES: Final = frozenset(
+    {"acquire", "lock", "PyThread_acquire_lock", "PyMutex_Lock", "omp_set_lock", "pthread_mutex_lock"}
+)
+_SYNC_TYPES: Final = re.compile(r"(?i)mutex|lock\b|PyThread_type_lock|atomic|once_flag|Py_tss_t|threading\.local")
+_QUALIFIERS: Final = frozenset({"public", "readonly", "api", "inline", "extern", "static", "volatile"})
+_NOT_VARIABLES: Final = frozenset(
+    {"class", "enum", "struct", "union", "packed", "cppclass", "import", "from", "extern", "fused"}
+)
+_ASSIGNING: Final = frozenset(
+    {"=", "+=", "-=", "*=", "/=", "//=", "%=", "**=", "&=", "|=", "^=", "<<=", ">>=", "@=", ":="}
+)
+AUGMENTING: Final = _ASSIGNING - {"=", ":="}
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class CythonVariable:
+    """A `cdef` variable at module level."""
+
+    name: str
+    type: str
+    line: int
+    column: int
+    array: bool = False
+    pointer: bool = False
+    initialised: bool = False
+
+    @property
+    def is_sync(self) -> bool:
+        """Whether it is itself a lock, an atomic or thread-local storage."""
+        return _SYNC_TYPES.search(self.type) is not None
+
+
+@dataclass(kw_only=True, slots=True)
+class CythonFunction:
+    """A function or method, with the lines of its body."""
+
+    name: str
+    kind: str
+    """`def`, `cdef` or `cpdef`."""
+    head: Line
+    decorators: tuple[str, ...] = ()
+    owner: str | None = None
+    """The class it is a method of."""
+    owner_is_cdef: bool = False
+    body: list[Line] = field(default_factory=list)
+    globals: frozenset[str] = frozenset()
+    locals: frozenset[str] = frozenset()
+    """Parameters, and names bound in the body."""
+    self_name: str = "self"
+
+
+class CythonUnit(Unit):
+    """One parsed Cython file."""
+
+    def __init__(self, source: SourceFile, context: TreeContext) -> None:
+        super().__init__(source, context)
+        self.logical, self.comments = split_lines(blank_template(source.path, source.text))
+
+    @cached_property
+    def functions(self) -> list[CythonFunction]:
+        """Every function and method; nested functions are functions of their own and part of the outer body too."""
+        found: list[CythonFunction] = []
+        by_head: dict[int, CythonFunction] = {}
+        decorators: list[str] = []
+        for line in self.logical:
+            words = line.words
+            if words[0] == "@":
+                decorators.append("".join(words[1:]))
+                continue
+            for function in self._enclosing(line, by_head):
+                function.body.append(line)
+            if (named := _function_name(line)) is not None:
+                name, kind = named
+                owner, is_cdef = self._owner(line)
+                function = CythonFunction(
+                    name=name, kind=kind, head=line, decorators=tuple(decorators), owner=owner, owner_is_cdef=is_cdef
+                )
+                by_head[line.index] = function
+                found.append(function)
+            decorators = []
+        for function in found:
+            _scope(function)
+        return found
+
+    @cached_property
+    def variables(self) -> list[CythonVariable]:
+        """The `cdef` variables at module level, those of `cdef extern` blocks left out."""
+        found: list[CythonVariable] = []
+        for line in self.logical:
+            words = line.words
+            if words[0] in ("cdef", "cpdef") and self._is_module_level(line) and not line.opens:
+                found.extend(declared(line.tokens[1:]))
+            elif line.parent >= 0 and not line.opens:
+                head = self.logical[line.parent]
+                if head.words[:-1] in (["cdef"], ["cdef", "public"], ["cdef", "readonly"]) and self._is_module_level(
+                    head
+                ):
+                    found.extend(declared(line.tokens))
+        return found
+
+    @cached_property
+    def module_lines(self) -> list[Line]:
+        """The lines that run when the module is imported: those in no function and no class."""
+        inside = {line.index for function in self.functions for line in (function.head, *function.body)}
+        return [line for line in self.logical if line.index not in inside]
+
+    def heads(self, line: Line) -> Iterator[Line]:
+        """Yield the heads of the blocks around a line, innermost first."""
+        while line.parent >= 0:
+            line = self.logical[line.parent]
+            yield line
+
+    def locked(self, line: Line, function: CythonFunction) -> bool:
+        """Tell whether a line of a function runs under a lock: a section, a lock taken before, a locking decorator."""
+        if any(LOCKING.search(decorator) for decorator in function.decorators):
+            return True
+        for head in self.heads(line):
+            words = head.words
+            if words[0] == "with" and LOCKING.search(" ".join(words[1:])):
+                return True
+            if head is function.head:
+                break
+        if function.name in self.called_under_lock:
+            return True
+        return any(
+            token.text in _ACQUIRES
+            and position + 1 < len(earlier.tokens)
+            and earlier.tokens[position + 1].text == "("
+            for earlier in function.body
+            if earlier.index < line.index
+            for position, token in enumerate(earlier.tokens)
+        )  # fmt: skip
+
+    @cached_property
+    def called_under_lock(self) -> frozenset[str]:
+        """The `cdef` functions and methods of this file that are only ever called by lines that hold a lock."""
+        candidates = {function.name for function in self.functions if function.kind == "cdef"}
+        calls: dict[str, list[tuple[Line, CythonFunction]]] = {name: [] for name in candidates}
+        for function in self.functions:
+            for line in function.body:
+                for token, following in zip(line.tokens, line.tokens[1:], strict=False):
+                    if following.text == "(" and token.text in calls and line is not function.head:
+                        calls[token.text].append((line, function))
+        held: set[str] = set()
+        changed = True
+        while changed:
+            changed = False
+            for name, sites in calls.items():
+                if name in held or not sites:
+                    continue
+                if all(caller.name in held or self._locked_here(line, caller) for line, caller in sites):
+                    held.add(name)
+                    changed = True
+        return frozenset(held)
+
+    @cached_property
+    def init_only(self) -> frozenset[str]:
+        """The functions that are called when the module is imported and nowhere else."""
+        at_import = {token.text for line in self.module_lines for token in _calls(line)}
+        candidates = {
+            function.name
+            for function in self.functions
+            if function.owner is None and (function.kind == "cdef" or function.name.startswith("_"))
+        }
+        called_by: dict[str, set[str]] = {name: set() for name in candidates}
+        for function in self.functions:
+            for line in function.body:
+                for token in _calls(line):
+                    if token.text in called_by:
+                        called_by[token.text].add(function.name)
+        found = {name for name in candidates if name in at_import or called_by[name]}
+        while outside := {name for name in found if not called_by[name] <= found}:
+            found -= outside
+        return frozenset(found)
+
+    def _locked_here(self, line: Line, function: CythonFunction) -> bool:
+        if any(LOCKING.search(decorator) for decorator in function.decorators):
+            return True
+        return any(
+            head.words[0] == "with" and LOCKING.search(" ".join(head.words[1:])) is not None
+            for head in self.heads(line)
+        )
+
+    def _is_module_level(self, line: Line) -> bool:
+        """Tell whether a declaration stands at the top, or under `if`, `IF`, `else` and the like there."""
+        return all(
+            head.words[0] in ("if", "elif", "else", "IF", "ELIF", "ELSE", "try", "except") for head in self.heads(line)
+        )
+
+    def _owner(self, line: Line) -> tuple[str | None, bool]:
+        for head in self.heads(line):
+            words = head.words
+            if "class" in words[:3]:
+                position = words.index("class")
+                name = words[position + 1] if position + 1 < len(words) else ""
+                return name, words[0] in ("cdef", "cpdef") or self._is_cclass(head)
+            if words[0] in ("def", "cdef", "cpdef", "async"):
+                return None, False
+        return None, False
+
+    def _is_cclass(self, head: Line) -> bool:
+        before = head.index - 1
+        while before >= 0 and self.logical[before].words[0] == "@":
+            if "cclass" in self.logical[before].words:
+                return True
+            before -= 1
+        return False
+
+    def _enclosing(self, line: Line, by_head: dict[int, CythonFunction]) -> Iterator[CythonFunction]:
+        for head in self.heads(line):
+            if head.index in by_head:
+                yield by_head[head.index]
+
+    def statement_lines(self, line: int) -> tuple[int, int]:
+        """Return the first and last line of the logical line that stands on a line."""
+        for logical in self.logical:
+            if logical.number <= line <= logical.last_number:
+                return logical.number, logical.last_number
+        return line, line
+
+
+def leading_comments(lines: list[Line], comments: list[Comment]) -> list[Comment]:
+    """Return the comments before the first statement: the only ones in which Cython looks for directives."""
+    first = lines[0].number if lines else None
+    return [comment for comment in comments if first is None or comment.line < first]
+
+
+def stores(line: Line) -> Iterator[tuple[list[Token], str]]:
+    """Yield each assignment target of a simple statement with its operator: `a.b[i] += x` gives `a.b[i]`, `+=`."""
+    tokens = line.tokens
+    begin = 1 if tokens[0].text in ("cdef", "cpdef") else 0
+    depth = 0
+    start = begin
+    for position, token in enumerate(tokens):
+        if position < begin:
+            continue
+        if token.text in "([{" and token.kind == "op":
+            depth += 1
+        elif token.text in ")]}" and token.kind == "op":
+            depth -= 1
+        elif depth == 0 and token.text == ":" and token.kind == "op" and position + 1 < len(tokens) and line.tokens[0].text in (
+            "if", "else", "elif", "for", "while", "with", "try", "except", "finally",
+        ):  # fmt: skip
+            start = position + 1
+        elif depth == 0 and token.text in _ASSIGNING and token.kind == "op":
+            target = tokens[start:position]
+            if target:
+                yield target, token.text
+            start = position + 1
+
+
+def declared(tokens: list[Token]) -> list[CythonVariable]:
+    """Return the variables that `cdef` declares; nothing for functions, types, imports and the like."""
+    while tokens and tokens[0].text in _QUALIFIERS - {"extern"}:
+        tokens = tokens[1:]
+    if not tokens or tokens[0].text in _NOT_VARIABLES or tokens[-1].text == ":":
+        return []
+    found: list[CythonVariable] = []
+    base: list[str] = []
+    for position, piece in enumerate(_split(tokens)):
+        equals = next((at for at, token in enumerate(piece) if token.text == "="), len(piece))
+        head = piece[:equals]
+        named = _declarator(head)
+        if named is None:
+            return found
+        at, after = named
+        name = head[at]
+        if position == 0:
+            base = [token.text for token in head[:at]]
+        own = [token.text for token in head[:at]] if position else []
+        type_text = " ".join((*base, *own))
+        found.append(
+            CythonVariable(
+                name=name.text,
+                type=type_text or "object",
+                line=name.line,
+                column=name.column,
+                array=bool(after and after[0].text == "[") or _is_array_type(base),
+                pointer="*" in base or "*" in own,
+                initialised=equals < len(piece),
+            )
+        )
+    return found
+
+
+def _is_array_type(base: list[str]) -> bool:
+    """Tell `char[SIZE]` from a memory view (`double[:]`) and a template or buffer (`vector[int]`)."""
+    if not base or base[-1] != "]":
+        return False
+    inner = base[base.index("[") + 1 : -1]
+    known = {"char", "int", "long", "short", "double", "float", "size_t", "Py_ssize_t", "uint8_t", "unsigned", "signed"}
+    return ":" not in inner and any(word in known for word in base[: base.index("[")]) and len(inner) == 1
+
+
+def _split(tokens: list[Token]) -> list[list[Token]]:
+    pieces: list[list[Token]] = [[]]
+    depth = 0
+    for token in tokens:
+        if token.kind == "op" and token.text in "([{":
+            depth += 1
+        elif token.kind == "op" and token.text in ")]}":
+            depth -= 1
+        if token.text == "," and depth == 0:
+            pieces.append([])
+        else:
+            pieces[-1].append(token)
+    return [piece for piece in pieces if piece]
+
+
+def _declarator(head: list[Token]) -> tuple[int, list[Token]] | None:
+    """Return the position of the declared name and what follows it; `None` where a function is declared."""
+    depth = 0
+    last = None
+    for at, token in enumerate(head):
+        if token.kind == "op" and token.text in "([":
+            if token.text == "(" and depth == 0:
+                pointer = head[at + 1 : at + 3]
+                if len(pointer) == 2 and pointer[0].text == "*" and pointer[1].kind == "name":
+                    return at + 2, []
+                if last is not None and at > 0 and head[at - 1].kind == "name" and at > 1:
+                    return None
+            depth += 1
+        elif token.kind == "op" and token.text in ")]":
+            depth -= 1
+        elif depth == 0 and token.kind == "name":
+            last = at
+    if last is None:
+        return None
+    return last, head[last + 1 :]
+
+
+def _function_name(line: Line) -> tuple[str, str] | None:
+    words = line.words
+    if words[0] == "async":
+        words = words[1:]
+    if not words:
+        return None
+    if words[0] == "def" and len(words) > 1:
+        return words[1], "def"
+    if words[0] not in ("cdef", "cpdef") or not line.opens or "class" in words[:3] or words[1:2] == ["extern"]:
+        return None
+    depth = 0
+    for position, token in enumerate(line.tokens):
+        if token.kind == "op" and token.text in "[":
+            depth += 1
+        elif token.kind == "op" and token.text == "]":
+            depth -= 1
+        elif depth == 0 and token.text == "(" and position > 1 and line.tokens[position - 1].kind == "name":
+            return line.tokens[position - 1].text, words[0]
+    return None
+
+
+def _scope(function: CythonFunction) -> None:
+    """Fill in which names are global and which are local to a function."""
+    globals_: set[str] = set()
+    locals_: set[str] = set()
+    head = function.head.tokens
+    opening = next((at for at, token in enumerate(head) if token.text == "("), len(head))
+    parameters = _split(head[opening + 1 :])
+    for parameter in parameters:
+        before = [token for token in parameter if token.kind == "name"]
+        equals = next((at for at, token in enumerate(parameter) if token.text in ("=", ":")), len(parameter))
+        names = [token.text for token in parameter[:equals] if token.kind == "name"]
+        if names:
+            locals_.add(names[-1])
+        elif before:
+            locals_.add(before[0].text)
+    first = [token.text for token in (parameters[0] if parameters else []) if token.kind == "name"]
+    function.self_name = first[-1] if first and function.owner else "self"
+    for line in function.body:
+        words = line.words
+        if words[0] == "global":
+            globals_.update(words[1:])
+        elif words[0] in ("cdef", "cpdef"):
+            locals_.update(variable.name for variable in declared(line.tokens[1:]))
+        elif words[0] == "for" and "in" in words:
+            locals_.update(token.text for token in line.tokens[1 : words.index("in")] if token.kind == "name")
+        elif words[0] == "with" and "as" in words:
+            locals_.update(words[words.index("as") + 1 : words.index("as") + 2])
+        for target, operator in stores(line):
+            if len(target) == 1 and target[0].kind == "name" and operator == "=":
+                locals_.add(target[0].text)
+            elif operator == "=" and "," in (token.text for token in target):
+                locals_.update(piece[0].text for piece in _split(target) if len(piece) == 1)
+    function.globals = frozenset(globals_)
+    function.locals = frozenset(locals_ - globals_)
+
+
+def _calls(line: Line) -> Iterator[Token]:
+    for token, following in zip(line.tokens, line.tokens[1:], strict=False):
+        if following.text == "(" and token.kind == "name":
+            yield token

@@ -1,0 +1,35 @@
+"""The room of Rust: files parsed by tree-sitter, for extension modules made with PyO3 or by hand on the C API."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+from ftaudit.rule import Language, SourceRule
+from ftaudit.source.base import Reader, Room, SourceFile, TreeContext
+from ftaudit.source.rust.model import RustAttribute, RustUnit, least_version
+
+__all__ = ["READER", "RustAttribute", "RustReader", "RustUnit", "least_version"]
+
+_INTERESTING = re.compile(
+    r"py(?:o3|module|class|methods)|Py_mod_|PyModuleDef|PyInit_|static\s+mut\b|\bSync\b|\bSend\b|GIL|thread_local!|UnsafeCell"
+)
+
+
+class RustReader(Reader):
+    """Reads Rust files; which PyO3 is in use comes from the build files."""
+
+    room = Room.RUST
+    languages = frozenset({Language.RUST})
+    needs = frozenset({Room.BUILD})
+
+    def wants(self, source: SourceFile, rules: Sequence[SourceRule]) -> bool:
+        """Say no where no word of the file is one that any rule looks for."""
+        return bool(rules) and _INTERESTING.search(source.text) is not None
+
+    def parse(self, source: SourceFile, context: TreeContext) -> RustUnit:
+        """Return the unit; tree-sitter makes a tree of anything."""
+        return RustUnit(source, context)
+
+
+READER = RustReader()

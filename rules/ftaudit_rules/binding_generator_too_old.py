@@ -1,0 +1,98 @@
+"""FT112: the build pins a binding generator that cannot make modules for free-threaded CPython."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Final
+
+from packaging.version import Version
+
+from ftaudit.model import Confidence, Finding, Severity
+from ftaudit.rule import RuleInfo, SourceExample
+from ftaudit.source import BuildRule, Project, Room
+from ftaudit.source.build import BuildContext, FactKind
+from ftaudit.source.build.versions import admits_from, applies, build_requirements
+from ftaudit.source.rust import least_version
+
+_FIRST: Final = {"pybind11": "2.13.0", "nanobind": "2.2.0", "cffi": "2.0.0b1"}
+"""pybind11 #5148; nanobind 2.2.0's changelog; cffi 2.0's `setup.py`."""
+_NUMPY_WITH_F2PY: Final = "2.1.0"
+_MYPY_WITH_SAFE_MYPYC: Final = "2.3"
+_PYO3: Final = Version("0.23")
+_CFFI_SINCE: Final = (3, 14)
+"""cffi supports no free-threaded 3.13."""
+
+
+class BindingGeneratorTooOld(BuildRule):
+    """Generators write reference counting, caches and module definitions into the extension.
+
+    Versions from before free threading write code that is unsafe without the GIL, does not compile, or leaves no way to
+    declare the module compatible.
+    """
+
+    info = RuleInfo(
+        code="FT112",
+        name="binding-generator-too-old",
+        summary="The build pins pybind11, nanobind, PyO3, cffi, F2PY or mypyc below its first free-threaded release.",
+        severity=Severity.ERROR,
+        confidence=Confidence.HIGH,
+        since="0.1.0",
+        remedy="Raise the requirement: pybind11 2.13, nanobind 2.2, PyO3 0.23, cffi 2.0, NumPy 2.1 (F2PY), mypy 2.3 (mypyc).",
+        links=("https://py-free-threading.github.io/tracking/",),
+    )
+
+    VALID = (
+        SourceExample(path="pyproject.toml", code='[build-system]\nrequires = ["pybind11>=2.10"]\n'),
+        SourceExample(
+            path="pyproject.toml", code="[build-system]\nrequires = [\"cffi>=2.0; python_version >= '3.14'\"]\n"
+        ),
+        SourceExample(
+            path="pyproject.toml",
+            code="[build-system]\nrequires = [\"cffi~=1.17; python_version < '3.14'\", \"cffi>=2.0; python_version >= '3.14'\"]\n",
+        ),
+        SourceExample(path="Cargo.toml", code='[dependencies]\npyo3 = "0.23"\n'),
+    )
+    INVALID = (
+        SourceExample(path="pyproject.toml", code='[build-system]\nrequires = ["pybind11~=2.11.1"]\n', lines=(2,)),
+        SourceExample(path="pyproject.toml", code='[build-system]\nrequires = ["nanobind==2.1.0"]\n', lines=(2,)),
+        SourceExample(
+            path="pyproject.toml", code='[build-system]\nrequires = ["cffi>=2.0"]\n', lines=(2,), target="3.13t"
+        ),
+        SourceExample(path="Cargo.toml", code='[dependencies]\npyo3 = { version = "0.22.5" }\n', lines=(2,)),
+        SourceExample(
+            path="CMakeLists.txt",
+            code="FetchContent_Declare(pybind11\n  GIT_REPOSITORY x\n  GIT_TAG v2.11.1)\n",
+            lines=(3,),
+        ),
+    )
+
+    def check(self, project: Project) -> Iterator[Finding]:
+        """Yield each requirement that no release with free threading meets."""
+        build = project.context.of(Room.BUILD, BuildContext)
+        first = dict(_FIRST)
+        if build.of(FactKind.F2PY):
+            first["numpy"] = _NUMPY_WITH_F2PY
+        if build.of(FactKind.MYPYC):
+            first["mypy"] = _MYPY_WITH_SAFE_MYPYC
+        for fact, requirement in build_requirements(build, *first):
+            name = requirement.name.lower()
+            if fact.settled or not applies(requirement, project.target):
+                continue
+            where = project.location(fact.path, fact.line, fact.column)
+            if name == "cffi" and project.target.version < _CFFI_SINCE:
+                yield self.finding(
+                    f"{requirement}: no cffi supports the free-threaded build of {project.target.name}.", location=where
+                )
+            elif not admits_from(requirement.specifier, first[name]):
+                yield self.finding(
+                    f"{requirement} admits no {name} that knows free threading: the first is {first[name]}.",
+                    location=where,
+                )
+        locked = any("lock" in fact.names for fact in build.of(FactKind.PYO3))
+        for fact in build.of(FactKind.PYO3):
+            version = least_version(fact.value)
+            if version is not None and version < _PYO3 and ("lock" in fact.names or not locked):
+                yield self.finding(
+                    f"PyO3 {version} knows nothing of free threading: the first that does is 0.23.",
+                    location=project.location(fact.path, fact.line, fact.column),
+                )

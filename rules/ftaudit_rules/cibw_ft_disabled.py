@@ -1,0 +1,116 @@
+"""FT115: cibuildwheel is told to skip free-threaded wheels, or by an option that it no longer knows."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from fnmatch import fnmatchcase
+from typing import Final
+
+from packaging.version import Version
+
+from ftaudit.model import Confidence, Finding, Severity
+from ftaudit.rule import RuleInfo, SourceExample
+from ftaudit.source import BuildRule, Project, Room
+from ftaudit.source.build import BuildContext, FactKind
+from ftaudit.target import Target
+
+_PLATFORMS: Final = (
+    "manylinux_x86_64",
+    "manylinux_aarch64",
+    "musllinux_x86_64",
+    "macosx_arm64",
+    "macosx_x86_64",
+    "win_amd64",
+)
+_ENABLE_GONE: Final = Version("4")
+_MAX_ALTERNATIVES: Final = 200
+
+
+class CibwFtDisabled(BuildRule):
+    """cibuildwheel builds free-threaded wheels by default since 3.1; a skip pattern from before keeps them unbuilt.
+
+    Users of the free-threaded build then compile the package themselves, or cannot install it.
+    """
+
+    info = RuleInfo(
+        code="FT115",
+        name="cibw-ft-disabled",
+        summary="cibuildwheel's configuration keeps free-threaded wheels from being built.",
+        severity=Severity.WARNING,
+        confidence=Confidence.HIGH,
+        since="0.1.0",
+        remedy="Drop the pattern or option; cibuildwheel 3.1 and later build cp314t by default.",
+        links=("https://py-free-threading.github.io/ci/", "https://cibuildwheel.pypa.io/en/stable/options/"),
+    )
+
+    VALID = (
+        SourceExample(
+            path="pyproject.toml", code='[tool.cibuildwheel]\nskip = ["pp*", "cp314t-win_arm64", "cp313t-*"]\n'
+        ),
+        SourceExample(path="pyproject.toml", code='[tool.cibuildwheel]\nskip = "cp36-* *-musllinux_*"\n'),
+    )
+    INVALID = (
+        SourceExample(
+            path="pyproject.toml", code='[tool.cibuildwheel]\nskip = [\n  "pp*",\n  "cp3??t-*",\n]\n', lines=(4,)
+        ),
+        SourceExample(
+            path="pyproject.toml", code='[tool.cibuildwheel]\nskip = "cp313t-*"\n', lines=(2,), target="3.13t"
+        ),
+        SourceExample(path="pyproject.toml", code="[tool.cibuildwheel]\nfree-threaded-support = true\n", lines=(2,)),
+        SourceExample(
+            path=".github/workflows/w.yml",
+            code="- uses: pypa/cibuildwheel@v4.1\n  env:\n    CIBW_ENABLE: cpython-freethreading\n",
+            lines=(3,),
+        ),
+        SourceExample(
+            path=".github/workflows/w.yml", code='  env:\n    CIBW_SKIP: "cp38-* {cp313t,cp314t}-*"\n', lines=(2,)
+        ),
+    )
+
+    def check(self, project: Project) -> Iterator[Finding]:
+        """Yield each pattern that skips the target on every common platform, and each option without effect."""
+        build = project.context.of(Room.BUILD, BuildContext)
+        for fact in build.of(FactKind.CIBW_SKIP):
+            if _skips(fact.value, project.target):
+                yield self.finding(
+                    f"cibuildwheel skips {fact.value!r}: no free-threaded wheel is built for {project.target.name}.",
+                    location=project.location(fact.path, fact.line),
+                )
+        for fact in build.of(FactKind.CIBW_OBSOLETE):
+            yield self.finding(
+                f"{fact.value} has no effect since cibuildwheel 3.", location=project.location(fact.path, fact.line)
+            )
+        versions = [Version(fact.value) for fact in build.of(FactKind.CIBW_VERSION)]
+        if versions and min(versions) >= _ENABLE_GONE:
+            for fact in build.of(FactKind.CIBW_ENABLE):
+                yield self.finding(
+                    f"cibuildwheel {min(versions)} no longer knows cpython-freethreading.",
+                    location=project.location(fact.path, fact.line),
+                )
+
+
+def _skips(pattern: str, target: Target) -> bool:
+    """Tell whether a pattern takes out the target's wheels on all common platforms, and not all wheels there are."""
+    tag = f"cp{target.version[0]}{target.version[1]}"
+    alternatives = _expand(pattern)
+    every = all(any(fnmatchcase(f"{tag}t-{name}", each) for each in alternatives) for name in _PLATFORMS)
+    ordinary = any(fnmatchcase(f"{tag}-{name}", each) for each in alternatives for name in _PLATFORMS)
+    return every and not ordinary
+
+
+def _expand(pattern: str) -> list[str]:
+    """Return the patterns that a pattern with braces stands for, as a shell would expand them."""
+    found = [pattern]
+    for _ in range(8):
+        expanded: list[str] = []
+        for each in found:
+            head, opening, rest = each.partition("{")
+            inner, closing, tail = rest.partition("}")
+            if opening and closing:
+                expanded.extend(f"{head}{choice}{tail}" for choice in inner.split(","))
+            else:
+                expanded.append(each)
+        if expanded == found or len(expanded) > _MAX_ALTERNATIVES:
+            break
+        found = expanded
+    return found

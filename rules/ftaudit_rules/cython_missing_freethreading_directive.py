@@ -1,0 +1,197 @@
+"""FT401: a Cython module that does not declare itself compatible with free threading."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from fnmatch import fnmatchcase
+from pathlib import PurePosixPath
+
+from ftaudit.model import Confidence, Finding, Severity
+from ftaudit.rule import RuleInfo, SourceExample
+from ftaudit.source import BuildRule, Project, Room
+from ftaudit.source.build import BuildContext, BuildFact, FactKind
+from ftaudit.source.cython import CythonContext, CythonModule
+
+
+class CythonMissingFreethreadingDirective(BuildRule):
+    """Cython's modules say nothing of the GIL unless told to, and CPython turns the GIL on for a module that is silent.
+
+    The directive may stand in each module's leading comments, among the directives that the build hands to Cython, in
+    Cython's command line, or be the C macro that Cython (3.2.3 and later) reads. A file that includes another does not
+    inherit that one's comments.
+    """
+
+    info = RuleInfo(
+        code="FT401",
+        name="cython-missing-freethreading-directive",
+        summary="A Cython module does not set freethreading_compatible, so importing it turns the GIL back on.",
+        severity=Severity.ERROR,
+        confidence=Confidence.HIGH,
+        since="0.1.0",
+        remedy="Once the module is safe without the GIL, set freethreading_compatible=True (Cython 3.1 or later) for the "
+        "whole project: in the compiler_directives of cythonize(), or as -Xfreethreading_compatible=True.",
+        links=(
+            "https://cython.readthedocs.io/en/latest/src/userguide/freethreading.html",
+            "https://py-free-threading.github.io/porting-extensions/",
+        ),
+    )
+
+    VALID = (
+        SourceExample(path="m.pyx", code="# cython: language_level=3, freethreading_compatible=True\ndef f(): pass\n"),
+        SourceExample(path="m.pyx", code="#cython: embedsignature=True\n#cython: freethreading_compatible = True\n"),
+        SourceExample(
+            path="m.pyx",
+            code="def f(): pass\n",
+            others=(
+                (
+                    "setup.py",
+                    "d = {'language_level': 3}\n"
+                    "if cython_version >= (3, 1):\n"
+                    "    d.update({'freethreading_compatible': True})\n"
+                    "setup(ext_modules=cythonize(['m.pyx'], compiler_directives=d))\n",
+                ),
+            ),
+        ),
+        SourceExample(
+            path="setup.py",
+            code="FLAGS = ['-O2', '-DCYTHON_FREETHREADING_COMPATIBLE=1']\n"
+            "setup(ext_modules=cythonize([Extension('m', ['m.pyx'], extra_compile_args=FLAGS)]))\n",
+            others=(("m.pyx", "def f(): pass\n"),),
+        ),
+        SourceExample(
+            path="pkg/meson.build",
+            code="cython_args = ['-3', '--output-file', '@OUTPUT@', '@INPUT@']\n"
+            "if cy.version().version_compare('>=3.1.0')\n"
+            "  cython_args += ['-Xfreethreading_compatible=True']\n"
+            "endif\n"
+            "gen = generator(cython, arguments : cython_args, output : '@BASENAME@.c')\n",
+            others=(("pkg/m.pyx", "def f(): pass\n"),),
+        ),
+        SourceExample(
+            path="_part.pyx",
+            code="def f(): pass\n",
+            others=(("m.pyx", '# cython: freethreading_compatible=True\ninclude "_part.pyx"\n'),),
+        ),
+        SourceExample(path="m.pxd", code="cdef int f()\n"),
+    )
+    INVALID = (
+        SourceExample(path="m.pyx", code="# cython: language_level=3\ndef f(): pass\n", lines=(1,)),
+        SourceExample(path="m.pyx", code="def f(): pass\n# cython: freethreading_compatible=True\n", lines=(1,)),
+        SourceExample(path="m.pyx", code="\n# cython: freethreading_compatible=False\ndef f(): pass\n", lines=(2,)),
+        SourceExample(
+            path="setup.py",
+            code="setup(\n    ext_modules=cythonize(\n        [Extension('m', ['m.py'])],\n"
+            "        compiler_directives={\n            'language_level': 3,\n        },\n    ),\n)\n",
+            lines=(4,),
+        ),
+        SourceExample(
+            path="meson.build",
+            code="cython_args = ['-3', '@INPUT@']\n"
+            "gen = generator(cython, arguments : cython_args + ['-Xfreethreading_compatible=True'])\n"
+            "gen_cpp = generator(cython,\n  arguments : ['--cplus', '@INPUT@'])\n",
+            others=(("m.pyx", "def f(): pass\n"),),
+            lines=(4,),
+        ),
+        SourceExample(
+            path="fast.pyx",
+            code='include "m.pyx"\n',
+            others=(("m.pyx", "# cython: freethreading_compatible=True\n"),),
+            lines=(1,),
+        ),
+    )
+
+    def check(self, project: Project) -> Iterator[Finding]:
+        """Yield each silent module, each place of the build that compiles silent ones, and each explicit no."""
+        build = project.context.of(Room.BUILD, BuildContext)
+        modules = tuple(_modules(project, build))
+        said = [fact for fact in build.of(FactKind.DECLARES) if _in_force(fact, project)]
+        yes = [fact for fact in said if fact.value == "true"]
+        no = [fact for fact in said if fact.value == "false" and not any(_covers(other, fact.path) for other in yes)]
+        for fact in no:
+            yield self.finding(
+                "The build sets freethreading_compatible to False: its authors say that these modules need the GIL.",
+                location=project.location(fact.path, fact.line, fact.column),
+            )
+        for module in modules:
+            if module.declares is False:
+                yield self.finding(
+                    "The header sets freethreading_compatible to False: the author says that this module needs the GIL.",
+                    location=project.location(module.path, module.line),
+                )
+            elif module.declares is None and not any(_covers(fact, module.path) for fact in (*yes, *no)):
+                yield self.finding(
+                    "Neither this Cython module nor the build sets freethreading_compatible: importing it turns the GIL on.",
+                    location=project.location(module.path, module.line),
+                    confidence=Confidence.MEDIUM,
+                )
+        for place in build.of(FactKind.CYTHON_PLACE):
+            if not any(_speaks_for(fact, place) for fact in (*yes, *no)) and _compiles_silent(place, modules):
+                yield self.finding(
+                    f"Cython runs here through {place.value} without freethreading_compatible: the modules it makes "
+                    "turn the GIL on.",
+                    location=project.location(place.path, place.line, place.column),
+                )
+
+
+def _modules(project: Project, build: BuildContext) -> Iterator[CythonModule]:
+    """Yield the files that become modules: not what is only included, and Python files only where the build says so."""
+    known = project.context.of(Room.CYTHON, CythonContext).modules
+    words = {word for fact in build.of(FactKind.MENTIONS) for word in fact.names}
+    compiled = set(_compiled_python(project, build))
+    for module in known:
+        if module.is_python:
+            if module.path in compiled:
+                compiled.discard(module.path)
+                yield module
+        elif not module.included or _named(module, words):
+            yield module
+    for path in sorted(compiled):
+        yield CythonModule(path=path, line=1, declares=None)
+
+
+def _named(module: CythonModule, words: set[str]) -> bool:
+    """Tell whether the build names an included file as a module of its own."""
+    return module.stem in words or any(
+        PurePosixPath(word).name in (f"{module.stem}.pyx", f"{module.stem}.pyx.in") or word.endswith(f".{module.stem}")
+        for word in words
+    )
+
+
+def _compiled_python(project: Project, build: BuildContext) -> Iterator[str]:
+    for fact in build.of(FactKind.COMPILED_PYTHON):
+        for name in fact.names:
+            pattern = fact.folder + name.removeprefix("./")
+            for path in project.context.paths:
+                if path == pattern or ("*" in pattern and path.endswith(".py") and fnmatchcase(path, pattern)):
+                    yield path
+
+
+def _in_force(fact: BuildFact, project: Project) -> bool:
+    """Tell whether a declaration that waits for a Python version is made for the target."""
+    since = next((name.removeprefix("since:") for name in fact.names if name.startswith("since:")), None)
+    if since is None:
+        return True
+    major, _, minor = since.partition(".")
+    return project.target.version >= (int(major), int(minor))
+
+
+def _covers(fact: BuildFact, path: str) -> bool:
+    return path.startswith(fact.reach)
+
+
+def _speaks_for(fact: BuildFact, place: BuildFact) -> bool:
+    """Tell whether a declaration elsewhere in the build also reaches the place: a project-wide one, or another script's."""
+    if "project" in fact.names:
+        return place.path.startswith(fact.reach)
+    return fact.path != place.path and place.path.endswith(".py") and place.path.startswith(fact.reach)
+
+
+def _compiles_silent(place: BuildFact, modules: tuple[CythonModule, ...]) -> bool:
+    """Tell whether any module that the place may compile says nothing in its header."""
+    wanted = {place.folder + name.removeprefix("./") for name in place.names}
+    named = [module for module in modules if module.path in wanted]
+    if len(named) < len(wanted) and not any("*" in path for path in wanted):
+        in_view = named or [module for module in modules if module.path.startswith(place.reach)]
+        return not in_view or any(module.declares is None for module in in_view)
+    below = named or [module for module in modules if module.path.startswith(place.reach)]
+    return any(module.declares is None for module in below)

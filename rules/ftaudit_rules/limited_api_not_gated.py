@@ -1,0 +1,117 @@
+"""FT110: the limited API is asked for whatever the build, and free-threaded builds before 3.15 have none."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from packaging.version import Version
+
+from ftaudit.model import Confidence, Finding, Severity
+from ftaudit.rule import RuleInfo, SourceExample
+from ftaudit.source import BuildRule, Project, Room
+from ftaudit.source.build import BuildContext, FactKind
+from ftaudit.source.rust import least_version
+from ftaudit.target import ABI3T_SINCE
+
+_PYO3_IGNORES_ABI3 = Version("0.23")
+"""From this version on PyO3 builds for the very version where the stable ABI does not exist (PyO3 #4719)."""
+
+
+class LimitedApiNotGated(BuildRule):
+    """Up to 3.14 the headers of a free-threaded build refuse `Py_LIMITED_API`, and setuptools refuses the wheel's tag.
+
+    So a build that asks for either without looking at the interpreter fails there. Both must depend on it: the flag
+    that names the wheel `abi3`, and the macro that the compiler sees. From 3.15 on the limited API exists on
+    free-threaded builds too (PEP 803).
+    """
+
+    info = RuleInfo(
+        code="FT110",
+        name="limited-api-not-gated",
+        summary="The build asks for the limited API without looking whether the interpreter is free-threaded.",
+        severity=Severity.ERROR,
+        confidence=Confidence.MEDIUM,
+        since="0.1.0",
+        remedy='Make it depend on the interpreter: py_limited_api = not sysconfig.get_config_var("Py_GIL_DISABLED"), and '
+        "define Py_LIMITED_API only then.",
+        links=(
+            "https://docs.python.org/3.14/howto/free-threading-extensions.html#limited-c-api-and-stable-abi",
+            "https://peps.python.org/pep-0803/",
+        ),
+    )
+
+    VALID = (
+        SourceExample(
+            code='FT = sysconfig.get_config_var("Py_GIL_DISABLED")\n'
+            'setup(ext_modules=[Extension("m", ["m.c"], py_limited_api=not FT,\n'
+            '    define_macros=[] if FT else [("Py_LIMITED_API", "0x030A0000")])])\n'
+        ),
+        SourceExample(
+            code='GIL_OFF = sysconfig.get_config_var("Py_GIL_DISABLED")\n'
+            "if setuptools and not GIL_OFF:\n"
+            '    options = {"bdist_wheel": {"py_limited_api": "cp39"}}\n'
+            '    macros.append(("Py_LIMITED_API", "0x03090000"))\n'
+            "else:\n"
+            "    options = {}\n"
+        ),
+        SourceExample(
+            code='options = {"bdist_wheel": {"py_limited_api": "cp39"}}\n'
+            'setup(options=options if "t" not in sys.abiflags else {})\n'
+        ),
+        SourceExample(code='Extension("m", ["m.c"], py_limited_api=True)\n', target="3.15t"),
+        SourceExample(code='Extension("m", ["m.c"], py_limited_api=False)\n'),
+        SourceExample(
+            path="CMakeLists.txt",
+            code='if(NOT SKBUILD_SABI_VERSION STREQUAL "")\n  add_compile_definitions(Py_LIMITED_API=0x030A0000)\nendif()\n',
+        ),
+    )
+    INVALID = (
+        SourceExample(
+            code='setup(ext_modules=[Extension("m", ["m.c"], py_limited_api=True,\n'
+            '    define_macros=[("Py_LIMITED_API", "0x030A0000")])])\n',
+            lines=(1, 2),
+        ),
+        SourceExample(
+            code='usable = not sysconfig.get_config_var("Py_GIL_DISABLED")\n'
+            'Extension("m", ["m.c"], py_limited_api=usable, define_macros=[("Py_LIMITED_API", "0x03090000")])\n',
+            lines=(2,),
+        ),
+        SourceExample(
+            code='if os.name == "posix":\n    py_limited_api = {"py_limited_api": True}\n'
+            '    macros.append(("Py_LIMITED_API", "0x03060000"))\n',
+            lines=(2, 3),
+        ),
+        SourceExample(path="setup.cfg", code="[bdist_wheel]\npy_limited_api = cp35\n", lines=(2,)),
+        SourceExample(path="pyproject.toml", code="[tool.meson-python]\nlimited-api = true\n", lines=(2,)),
+        SourceExample(
+            path="CMakeLists.txt", code="target_compile_definitions(m PRIVATE Py_LIMITED_API=0x03080000)\n", lines=(1,)
+        ),
+        SourceExample(
+            path="Cargo.toml",
+            code='[dependencies]\npyo3 = { version = "0.22", features = ["abi3-py38"] }\n',
+            lines=(2,),
+        ),
+    )
+
+    def check(self, project: Project) -> Iterator[Finding]:
+        """Yield each unconditional request."""
+        if project.target.version >= ABI3T_SINCE:
+            return
+        build = project.context.of(Room.BUILD, BuildContext)
+        switched = bool(build.of(FactKind.NO_LIMITED_API_OPTION))
+        for fact in build.of(FactKind.LIMITED_API):
+            if fact.settled or (switched and fact.path.endswith((".build", ".toml"))):
+                continue
+            yield self.finding(
+                f"{fact.value} is asked for whatever the interpreter: free-threaded builds before 3.15 have no limited API.",
+                location=project.location(fact.path, fact.line, fact.column),
+            )
+        for fact in build.of(FactKind.PYO3):
+            version = least_version(fact.value)
+            abi3 = [name for name in fact.names if name.startswith("feature:abi3")]
+            if abi3 and version is not None and version < _PYO3_IGNORES_ABI3:
+                yield self.finding(
+                    f"PyO3 {version} builds for the limited API ({abi3[0].removeprefix('feature:')}) also where there is none.",
+                    location=project.location(fact.path, fact.line, fact.column),
+                    remedy="Use PyO3 0.23 or later, which falls back to the version's own ABI on free-threaded builds.",
+                )

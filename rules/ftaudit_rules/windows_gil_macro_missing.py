@@ -1,0 +1,74 @@
+"""FT113: a Windows build with macros of its own never defines `Py_GIL_DISABLED`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from packaging.version import Version
+
+from ftaudit.model import Confidence, Finding, Severity
+from ftaudit.rule import RuleInfo, SourceExample
+from ftaudit.source import BuildRule, Project, Room
+from ftaudit.source.build import BuildContext, FactKind
+from ftaudit.source.build.versions import build_requirements, floor
+
+_SETUPTOOLS = Version("75.7.0")
+"""The first setuptools that defines the macro on Windows by itself (pypa/setuptools 89627a772)."""
+
+
+class WindowsGilMacroMissing(BuildRule):
+    """On Windows one `pyconfig.h` serves both builds, so the compiler must be told `Py_GIL_DISABLED` by the build.
+
+    Without it the extension is compiled for the wrong object layout and crashes when it is imported. setuptools does
+    it since 75.7.0, as do scikit-build-core and Meson; a project that supports older setuptools and lists its own
+    Windows macros has to do it itself.
+    """
+
+    info = RuleInfo(
+        code="FT113",
+        name="windows-gil-macro-missing",
+        summary="A build with its own Windows macros, open to setuptools before 75.7, does not define Py_GIL_DISABLED.",
+        severity=Severity.ERROR,
+        confidence=Confidence.MEDIUM,
+        since="0.1.0",
+        remedy='Append ("Py_GIL_DISABLED", "1") to the Windows macros when sysconfig.get_config_var("Py_GIL_DISABLED") '
+        "is set, or require setuptools>=75.7.",
+        links=("https://docs.python.org/3.14/howto/free-threading-extensions.html#windows",),
+    )
+
+    VALID = (
+        SourceExample(
+            code="if os.name == 'nt':\n    macros.append(('WINVER', '0x0601'))\n    ext = Extension('m', ['m.c'], define_macros=macros)\n",
+            others=(("pyproject.toml", '[build-system]\nrequires = ["setuptools>=77"]\n'),),
+        ),
+        SourceExample(
+            code="if os.name == 'nt':\n    macros.append(('WINVER', '0x0601'))\n    ext = Extension('m', ['m.c'], define_macros=macros)\n",
+            others=(("pyproject.toml", '[build-system]\nrequires = ["setuptools"]\n'),),
+        ),
+        SourceExample(
+            code="if WINDOWS:\n    macros.append(('WINVER', '0x0601'))\n    if FT:\n        macros.append(('Py_GIL_DISABLED', 1))\n"
+            "    ext = Extension('m', ['m.c'], define_macros=macros)\n",
+            others=(("pyproject.toml", '[build-system]\nrequires = ["setuptools>=43"]\n'),),
+        ),
+    )
+    INVALID = (
+        SourceExample(
+            code="if WINDOWS:\n    macros.append(('WINVER', '0x0601'))\n    ext = Extension('m', ['m.c'], define_macros=macros)\n",
+            others=(("pyproject.toml", '[build-system]\nrequires = ["setuptools>=43"]\n'),),
+            lines=(2,),
+        ),
+    )
+
+    def check(self, project: Project) -> Iterator[Finding]:
+        """Yield the first list of Windows macros, where an old setuptools is expressly allowed."""
+        build = project.context.of(Room.BUILD, BuildContext)
+        if any(fact.value == "macro" for fact in build.of(FactKind.GIL_MACRO)):
+            return
+        floors = [floor(requirement.specifier) for _, requirement in build_requirements(build, "setuptools")]
+        if not any(version is not None and version < _SETUPTOOLS for version in floors):
+            return
+        for fact in build.of(FactKind.WINDOWS_MACROS)[:1]:
+            yield self.finding(
+                "These macros are for Windows, older setuptools is allowed, and nothing defines Py_GIL_DISABLED.",
+                location=project.location(fact.path, fact.line, fact.column),
+            )
