@@ -72,6 +72,11 @@ _LOOKS_CPP: Final = re.compile(
     re.MULTILINE,
 )
 _PURE_CYTHON: Final = re.compile(rb"^[ \t]*(?:import|cimport)\s+cython\b|^[ \t]*from\s+cython\b", re.MULTILINE)
+_BUILD_HELPER: Final = re.compile(
+    rb"\bcythonize\s*\(|freethreading_compatible|py_limited_api|Py_LIMITED_API|\bset_source\s*\(|\bmypycify\s*\("
+    rb"|get_requires_for_build|numpy\.f2py['\"]|\bswig_opts\b"
+)
+"""What a Python file mentions that helps to build the project, whatever its name: a backend in the tree, a helper."""
 
 
 def may_be_source(path: PurePath) -> bool:
@@ -91,7 +96,7 @@ def languages_of(path: PurePath, data: bytes) -> tuple[Language, ...]:
     """Return the languages of a file by its path and content; empty for one that the scanner does not read.
 
     A header is C++ when it says so. `setup.py` is Python and a build file. A Python file that imports `cython` may be
-    compiled (pure-Python mode), so it counts as Cython too.
+    compiled (pure-Python mode), so it counts as Cython too; one that calls build tools counts as a build file.
     """
     found: list[Language] = []
     lower = path.name.lower()
@@ -109,7 +114,7 @@ def languages_of(path: PurePath, data: bytes) -> tuple[Language, ...]:
         found.append(Language.C)
     elif lower.endswith(_AMBIGUOUS):
         found.append(Language.CPP if _LOOKS_CPP.search(data) else Language.C)
-    if _is_build(path):
+    if _is_build(path) or (lower.endswith(_PYTHON) and _BUILD_HELPER.search(data)):
         found.append(Language.BUILD)
     return tuple(found)
 
