@@ -1,0 +1,38 @@
+"""C and C++: what the first pass learns of a tree, and the units that rules are handed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from ftaudit.rule import Language, SourceRule
+from ftaudit.source.base import Reader, Room, SourceFile, Survey, TreeContext
+from ftaudit.source.c.tree import CTree, gather_c, survey_c
+from ftaudit.source.c.unit import Call, CUnit
+
+__all__ = ["READER", "CReader", "CTree", "CUnit", "Call"]
+
+
+class CReader(Reader):
+    """Reads C and C++, their headers and templates."""
+
+    room = Room.C
+    languages = frozenset({Language.C, Language.CPP})
+
+    def survey(self, source: SourceFile) -> Survey | None:
+        """Return the lock and TLS macros, entry points and changed containers of one file."""
+        return survey_c(source)
+
+    def gather(self, surveys: Mapping[str, Survey]) -> CTree:
+        """Return what the files of the tree say to each other."""
+        return gather_c(surveys)
+
+    def wants(self, source: SourceFile, rules: Sequence[SourceRule]) -> bool:
+        """Tell whether the file has any code: an empty one interests no rule."""
+        return bool(source.text.strip())
+
+    def parse(self, source: SourceFile, context: TreeContext) -> CUnit:
+        """Return the unit; nothing is parsed before a rule asks."""
+        return CUnit(source, context)
+
+
+READER = CReader()

@@ -1,0 +1,66 @@
+"""Calls that return a borrowed reference, with what the escape model says of the container they look into."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Final
+
+from ftaudit.source.c.escape import Origin
+from ftaudit.source.c.syntax import Function
+from ftaudit.source.c.text import strip_casts
+from ftaudit.source.c.unit import Call, CUnit, is_cache_name
+
+_COMPARED: Final = re.compile(r"^\s*(?:==|!=)\s*(?:NULL|nullptr|0)\b")
+_COMPARED_BEFORE: Final = re.compile(r"(?:(?:NULL|nullptr)\s*(?:==|!=)|!)\s*\(*\s*$")
+_TUPLE_CHECK: Final = r"PyTuple_Check(?:Exact)?\s*\(\s*{n}\s*\)"
+
+
+@dataclass(frozen=True, slots=True)
+class BorrowedCall:
+    """One call that looks into a container which another thread may change meanwhile."""
+
+    call: Call
+    container: str
+    origin: Origin
+
+
+def find_borrowed(unit: CUnit, *names: str, private_tuples: bool = False) -> Iterator[BorrowedCall]:
+    """Yield the unguarded calls of the functions named whose container other threads can reach.
+
+    Left out: containers made in the function, the keyword arguments of the call, a thread's own, results that are only
+    compared with `NULL`, functions that only run at import, and what runs under a lock.
+    """
+    for call in unit.calls(*names):
+        function = call.function
+        if function is None or not call.arguments or unit.at_import(function) or unit.maybe_at_import(function):
+            continue
+        if function.short_name == call.name or only_tested(unit, call) or unit.guarded(call.start):
+            continue
+        container = strip_casts(call.arguments[0])
+        origin = unit.origin(call)
+        if not origin.shared and is_cache_name(container) and origin is Origin.UNKNOWN and not container.isupper():
+            origin = Origin.MEMBER
+        if not origin.shared:
+            continue
+        if private_tuples and known_tuple(unit, function, container, call.start):
+            continue
+        yield BorrowedCall(call, container, origin)
+
+
+def only_tested(unit: CUnit, call: Call) -> bool:
+    """Tell whether the result is only compared with `NULL` on the spot: the reference itself is not used."""
+    after = unit.code[call.end : call.end + 40]
+    before = unit.code[max(0, call.start - 40) : call.start]
+    if re.search(r"=\s*\(*\s*$", before) and not re.search(r"[=!]=\s*\(*\s*$", before):
+        return False
+    return bool(_COMPARED.match(after) or _COMPARED_BEFORE.search(before))
+
+
+def known_tuple(unit: CUnit, function: Function, name: str, before: int) -> bool:
+    """Tell whether the code before makes sure that it is a tuple."""
+    if not name.isidentifier():
+        return False
+    pattern = _TUPLE_CHECK.replace("{n}", re.escape(name))
+    return bool(re.search(pattern, unit.code[function.body : before]))

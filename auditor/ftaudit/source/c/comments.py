@@ -1,0 +1,57 @@
+"""Comments and string literals of C and C++: found, and blanked without moving anything that stays."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Final
+
+_LITERAL: Final = re.compile(
+    r"""//[^\n]*(?<!\\)(?:\\\n[^\n]*(?<!\\))*"""
+    r"""|/\*[\s\S]*?(?:\*/|\Z)"""
+    r'''|R"([^()\\\s"]{0,16})\([\s\S]*?\)\1"'''
+    r"""|"(?:[^"\\\n]|\\[\s\S])*"?"""
+    r"""|(?<![0-9A-Fa-f])'(?:[^'\\\n]|\\.)+'"""
+)
+_VISIBLE: Final = re.compile(r"[^\n]")
+_INNER: Final = re.compile(r"[^\n\"]")
+
+
+@dataclass(frozen=True, slots=True)
+class Comment:
+    """One comment, with its delimiters, and where it stands (character offsets)."""
+
+    start: int
+    end: int
+    text: str
+
+
+def blank(text: str) -> str:
+    """Return as many spaces as the text is long, its line ends kept."""
+    return " " * len(text) if "\n" not in text else _VISIBLE.sub(" ", text)
+
+
+def mask_comments(source: str) -> tuple[str, tuple[Comment, ...]]:
+    """Return the source with comments and the insides of string and character literals blanked, and the comments.
+
+    The result is exactly as long as the source, line for line, so offsets into one are offsets into the other.
+    """
+    comments: list[Comment] = []
+    pieces: list[str] = []
+    done = 0
+    for found in _LITERAL.finditer(source):
+        start, end = found.span()
+        text = found.group()
+        pieces.append(source[done:start])
+        if text.startswith("/"):
+            comments.append(Comment(start, end, text))
+            pieces.append(blank(text))
+        elif text[0] == "'":
+            pieces.append("'" + "_" * (len(text) - 2) + "'" if len(text) == 3 else "0" + " " * (len(text) - 1))
+        elif text[0] == "R":
+            pieces.append('"' + blank(text[1:-1]) + '"')
+        else:
+            pieces.append('"' + _INNER.sub(" ", text[1:-1].replace('"', " ")) + '"' if len(text) > 1 else " ")
+        done = end
+    pieces.append(source[done:])
+    return "".join(pieces), tuple(comments)

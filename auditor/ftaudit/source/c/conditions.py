@@ -1,0 +1,193 @@
+"""Preprocessor conditions, answered as a free-threaded build of the target would: true, false, or not known."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Final
+
+from ftaudit.target import Target
+
+UNDEFINED: Final = "undefined"
+"""What a macro is that is known not to be defined."""
+UNKNOWN: Final = "unknown"
+"""What a macro is of which nothing is known."""
+
+MacroValue = int | str
+"""The integer that a macro stands for, `UNDEFINED` or `UNKNOWN`."""
+
+_FREE_THREADED: Final = re.compile(r"(?i)^(?!.*without).*(?:free_?thread(?:ed|ing)?|gil_disabled|no_?gil)(?!.*lock)")
+"""Names by which projects know the free-threaded build, other than CPython's own `Py_GIL_DISABLED`."""
+_OTHER_PYTHON: Final = re.compile(r"(?i)pypy|graal|ironpython|jython|^(?:is_?)?py(?:thon)?_?(?:2|2k)$")
+_PYTHON_3: Final = re.compile(r"(?i)^(?:is_?)?py(?:thon)?_?3k?$")
+_TOKEN: Final = re.compile(
+    r"\s*(?:(?P<number>0[xX][0-9a-fA-F]+|\d+)[uUlL]*|(?P<name>[A-Za-z_]\w*)|(?P<op>\|\||&&|==|!=|<=|>=|<<|>>|[-+*/%<>!()&|~,?:]))"
+)
+_LEVELS: Final[tuple[frozenset[str], ...]] = (
+    frozenset({"||"}),
+    frozenset({"&&"}),
+    frozenset({"|", "&"}),
+    frozenset({"==", "!="}),
+    frozenset({"<", ">", "<=", ">="}),
+    frozenset({"<<", ">>"}),
+    frozenset({"+", "-"}),
+    frozenset({"*", "/", "%"}),
+)
+_LONGEST: Final = 1000
+"""Conditions longer than this (in characters) are not read; none in earnest is."""
+_DEEPEST: Final = 20
+"""Conditions with more brackets in brackets are not read either, so that the parser below needs little stack."""
+_UNARY_RUN: Final = re.compile(r"(?:[!~+-]\s*){8}")
+
+
+def known_macros(target: Target, *, cpp: bool) -> dict[str, MacroValue]:
+    """Return what the headers of the target's free-threaded build define (`patchlevel.h`, `pyconfig.h`)."""
+    major, minor = target.version
+    return {
+        "Py_GIL_DISABLED": 1,
+        "PY_VERSION_HEX": (major << 24) | (minor << 16) | 0xF0,
+        "PY_MAJOR_VERSION": major,
+        "PY_MINOR_VERSION": minor,
+        "Py_mod_gil": 4,
+        "WITH_THREAD": 1,
+        "Py_DEBUG": UNDEFINED,
+        "Py_TRACE_REFS": UNDEFINED,
+        "Py_REF_DEBUG": UNDEFINED,
+        "__cplusplus": 201703 if cpp else UNDEFINED,
+    }
+
+
+def lookup(name: str, macros: Mapping[str, MacroValue]) -> MacroValue:
+    """Return what a name stands for, by what is known and by how projects name the free-threaded build."""
+    value = macros.get(name)
+    if value is not None:
+        return value
+    if _OTHER_PYTHON.search(name):
+        return UNDEFINED
+    if _PYTHON_3.match(name) or (_FREE_THREADED.match(name) and name.upper() == name):
+        return 1
+    return UNKNOWN
+
+
+def is_defined(name: str, macros: Mapping[str, MacroValue]) -> bool | None:
+    """Answer `#ifdef name`: `None` when nothing is known."""
+    value = lookup(name, macros)
+    return None if value == UNKNOWN else value != UNDEFINED
+
+
+def evaluate(condition: str, macros: Mapping[str, MacroValue]) -> int | None:
+    """Answer `#if condition`; `None` when that depends on something unknown or cannot be read."""
+    if len(condition) > _LONGEST or _depth(condition) > _DEEPEST or _UNARY_RUN.search(condition):
+        return None
+    tokens = [(found.lastgroup or "", found[found.lastgroup or 0]) for found in _TOKEN.finditer(condition)]
+    parser = _Parser(tokens, macros)
+    value = parser.binary(0)
+    return value if parser.at == len(tokens) else None
+
+
+def _depth(condition: str) -> int:
+    depth = deepest = 0
+    for char in condition:
+        depth += (char == "(") - (char == ")")
+        deepest = max(deepest, depth)
+    return deepest
+
+
+class _Parser:
+    """A recursive descent over the condition's tokens; `None` stands for an unknown value throughout."""
+
+    def __init__(self, tokens: list[tuple[str, str]], macros: Mapping[str, MacroValue]) -> None:
+        self.tokens = tokens
+        self.macros = macros
+        self.at = 0
+
+    def peek(self) -> str:
+        return self.tokens[self.at][1] if self.at < len(self.tokens) else ""
+
+    def binary(self, level: int) -> int | None:
+        if level == len(_LEVELS):
+            return self.unary()
+        left = self.binary(level + 1)
+        while self.peek() in _LEVELS[level]:
+            operator = self.peek()
+            self.at += 1
+            left = _apply(operator, left, self.binary(level + 1))
+        return left
+
+    def unary(self) -> int | None:
+        text = self.peek()
+        if not text:
+            return None
+        kind = self.tokens[self.at][0]
+        self.at += 1
+        if text == "(":
+            value = self.binary(0)
+            self.at += self.peek() == ")"
+            return value
+        if text in "!-+~" and kind == "op":
+            value = self.unary()
+            if value is None:
+                return None
+            return {"!": int(not value), "-": -value, "+": value, "~": ~value}[text]
+        if kind == "number":
+            return int(text, 0) if not (len(text) > 1 and text[0] == "0" and text[1].isdigit()) else int(text, 8)
+        if kind == "name":
+            return self.name(text)
+        return None
+
+    def name(self, text: str) -> int | None:
+        if text == "defined":
+            parenthesis = self.peek() == "("
+            self.at += parenthesis
+            name = self.peek()
+            self.at += 1
+            self.at += parenthesis and self.peek() == ")"
+            known = is_defined(name, self.macros)
+            return None if known is None else int(known)
+        if self.peek() == "(":
+            depth = 0
+            while self.peek():
+                depth += {"(": 1, ")": -1}.get(self.peek(), 0)
+                self.at += 1
+                if depth == 0:
+                    break
+            return None
+        value = lookup(text, self.macros)
+        if value == UNDEFINED:
+            return 0
+        return value if isinstance(value, int) else None
+
+
+def _apply(operator: str, left: int | None, right: int | None) -> int | None:
+    if operator == "&&":
+        return 0 if left == 0 or right == 0 else None if left is None or right is None else 1
+    if operator == "||":
+        return 1 if left or right else None if left is None or right is None else 0
+    if left is None or right is None:
+        return None
+    match operator:
+        case "==" | "!=":
+            return int((left == right) == (operator == "=="))
+        case "<":
+            return int(left < right)
+        case ">":
+            return int(left > right)
+        case "<=":
+            return int(left <= right)
+        case ">=":
+            return int(left >= right)
+        case "|":
+            return left | right
+        case "&":
+            return left & right
+        case "<<" | ">>":
+            shift = min(max(right, 0), 64)
+            return left << shift if operator == "<<" else left >> shift
+        case "+":
+            return left + right
+        case "-":
+            return left - right
+        case "*":
+            return left * right
+        case _:
+            return None if right == 0 else left // right if operator == "/" else left % right

@@ -1,0 +1,222 @@
+"""The escape model: where the container in an expression came from, and so whether other threads can have it."""
+
+from __future__ import annotations
+
+import re
+from enum import Enum
+from typing import TYPE_CHECKING, Final
+
+from ftaudit.source.c.locks import words
+from ftaudit.source.c.text import closing, split_arguments, strip_casts
+
+if TYPE_CHECKING:
+    from ftaudit.source.c.syntax import Function
+    from ftaudit.source.c.unit import CUnit
+
+
+class Origin(Enum):
+    """Where a container came from."""
+
+    STATIC = "a variable that all threads share"
+    MEMBER = "a field that other threads reach"
+    PARAMETER = "an argument that the caller still holds"
+    ATTRIBUTE = "an attribute or item of another object"
+    TYPE_DICT = "a type's dictionary"
+    PRIVATE = "made in this function"
+    KEYWORDS = "the keyword arguments of this call"
+    THREAD = "this thread's own"
+    UNKNOWN = "not known"
+
+    @property
+    def shared(self) -> bool:
+        """Whether another thread may change it meanwhile."""
+        return self in _SHARED
+
+
+_SHARED: Final = frozenset({Origin.STATIC, Origin.MEMBER, Origin.PARAMETER, Origin.TYPE_DICT})
+_FRESH: Final = frozenset(
+    [
+        "PyList_New",
+        "PyDict_New",
+        "PyDict_Copy",
+        "PySequence_List",
+        "PySequence_Tuple",
+        "PyMapping_Keys",
+        "PyMapping_Values",
+        "PyMapping_Items",
+        "PyDict_Keys",
+        "PyDict_Values",
+        "PyDict_Items",
+        "PyList_GetSlice",
+        "PyList_AsTuple",
+        "PyObject_Dir",
+        "PyUnicode_Split",
+        "PyUnicode_Splitlines",
+        "PyUnicode_RSplit",
+        "PyTuple_New",
+        "PyTuple_Pack",
+        "PyTuple_GetSlice",
+        "Py_BuildValue",
+        "PySet_New",
+        "PyFrozenSet_New",
+        "PyObject_Str",
+        "PyObject_Repr",
+        "PyObject_GenericGetDict",
+        "_PyDict_NewPresized",
+        "_PyDict_NewKeysForClass",
+        "PyDictProxy_New",
+        "PySequence_GetSlice",
+        "PySequence_Concat",
+        "PySequence_Repeat",
+        "PyNumber_Add",
+        "PyList_Copy",
+        "PyEval_GetLocals",
+        "PyEval_GetFrameLocals",
+        "PyStructSequence_New",
+        "PyObject_CallNoArgs",
+        "PyObject_CallObject",
+        "PyObject_CallMethod",
+        "PyObject_CallFunction",
+        "PyObject_Call",
+        "PyObject_CallFunctionObjArgs",
+        "PyObject_CallMethodObjArgs",
+        "PyObject_CallOneArg",
+        "PyObject_CallMethodNoArgs",
+        "PyObject_CallMethodOneArg",
+        "PyRun_String",
+        "PyRun_StringFlags",
+        "PyMarshal_ReadObjectFromString",
+        "PyErr_GetRaisedException",
+    ]
+)
+_THREADS_OWN: Final = frozenset(
+    {
+        "PyThreadState_GetDict",
+        "PyEval_GetGlobals",
+        "PyModule_GetDict",
+        "PyImport_GetModuleDict",
+        "PyEval_GetBuiltins",
+        "PyEval_GetFrame",
+        "PyInterpreterState_GetDict",
+    }
+)
+_ITEM: Final = re.compile(
+    r"^(?:PyObject_GetAttr\w*|PyObject_GetItem|_?PyObject_LookupAttr\w*|PyObject_GetOptionalAttr\w*|PyMapping_GetItem\w*|PySequence_GetItem"
+    r"|PySequence_ITEM|PyList_GetItem\w*|PyList_GET_ITEM|_?PyDict_GetItem\w*|PyTuple_GetItem|PyTuple_GET_ITEM|PySys_GetObject)$"
+)
+_KEYWORD_NAME: Final = re.compile(
+    r"^_*(?:py_?)?(?:kw|kwd|kwds|kwargs?|kwnames|keywds|keywords|keyword_args|kw_args|kwdict|named_args)_*$",
+    re.IGNORECASE,
+)
+_ARGUMENTS_NAME: Final = re.compile(
+    r"^_*(?:py_?)?(?:args?_?tuple|args|varargs|arguments|fargs|argtuple)_*$", re.IGNORECASE
+)
+_PARSE: Final = re.compile(
+    r"\b_?Py(?:Arg|ArgParser)_\w*Parse\w*\s*\(|\bPyArg_UnpackTuple\s*\(|\bnpy_parse_arguments\s*\("
+)
+_CALL: Final = re.compile(r"([A-Za-z_]\w*)\s*\(")
+_PLAIN: Final = re.compile(r"^[A-Za-z_]\w*$")
+_BASE: Final = re.compile(r"^[&*\s]*([A-Za-z_]\w*)")
+_DICT_MEMBER: Final = re.compile(r"(?:->|\.)\s*tp_dict$")
+_PUBLISHING: Final = re.compile(r"\breturn\s+$")
+
+
+def origin_of(unit: CUnit, function: Function | None, expression: str, before: int) -> Origin:
+    """Return where the container in `expression`, used in `function` at `before`, came from.
+
+    A name is followed back through its assignments in the same function, four steps at most.
+    """
+    for _ in range(4):
+        expression = strip_casts(expression)
+        if "->" in expression or ("." in expression and not expression.startswith('"')):
+            return _member(unit, function, expression)
+        call = _CALL.match(expression)
+        if call and closing(expression, call.end() - 1) == len(expression) - 1:
+            return _result(call[1])
+        name = expression.lstrip("&*").strip()
+        if "[" in name:
+            base = name.split("[")[0]
+            return Origin.STATIC if unit.is_shared_variable(base, function) else Origin.UNKNOWN
+        if not _PLAIN.match(name):
+            return Origin.UNKNOWN
+        if function is None or unit.is_shared_variable(name, function):
+            return Origin.STATIC if unit.is_shared_variable(name, function) else Origin.UNKNOWN
+        values = unit.assigned(function, name, before)
+        parameter = next((p for p in function.parameters if p.name == name), None)
+        if not values:
+            if parameter is not None:
+                return _parameter(unit, function, name)
+            return Origin.PARAMETER if _parsed(unit, function, name, before) else Origin.UNKNOWN
+        if parameter is not None and _only_inside_branches(values, name):
+            return _parameter(unit, function, name)
+        origins = {_quick(value) for value in values}
+        if origins == {Origin.PRIVATE}:
+            return Origin.PRIVATE
+        rest = [
+            value for value in values if _quick(value) is not Origin.PRIVATE and value not in ("NULL", "0", "nullptr")
+        ]
+        if not rest:
+            return Origin.PARAMETER if _parsed(unit, function, name, before) else Origin.PRIVATE
+        expression = rest[-1]
+        if strip_casts(expression) == name:
+            return Origin.UNKNOWN
+    return Origin.UNKNOWN
+
+
+def _quick(value: str) -> Origin:
+    call = _CALL.match(strip_casts(value))
+    return _result(call[1]) if call else Origin.UNKNOWN
+
+
+def _only_inside_branches(values: list[str], name: str) -> bool:
+    return all(value in ("NULL", "0", "Py_None") for value in values)
+
+
+def _result(name: str) -> Origin:
+    if name in _FRESH:
+        return Origin.PRIVATE
+    if name in _THREADS_OWN:
+        return Origin.THREAD
+    if _ITEM.match(name):
+        return Origin.ATTRIBUTE
+    if {"new", "create", "copy", "build", "make"} & set(words(name)):
+        return Origin.PRIVATE
+    return Origin.UNKNOWN
+
+
+def _parameter(unit: CUnit, function: Function, name: str) -> Origin:
+    names = [p.name for p in function.parameters]
+    if _KEYWORD_NAME.match(name):
+        return Origin.KEYWORDS
+    if _ARGUMENTS_NAME.match(name):
+        return Origin.PRIVATE
+    callers = unit.passed_arguments(function, names.index(name))
+    if callers and all(value is Origin.PRIVATE or value is Origin.KEYWORDS for value in callers):
+        return Origin.PRIVATE
+    return Origin.PARAMETER
+
+
+def _parsed(unit: CUnit, function: Function, name: str, before: int) -> bool:
+    for found in _PARSE.finditer(unit.code, function.body, before):
+        end = closing(unit.code, found.end() - 1, function.end)
+        if end > 0 and re.search(rf"&\s*{re.escape(name)}\b", unit.code[found.end() : end]):
+            return True
+    return False
+
+
+def _member(unit: CUnit, function: Function | None, expression: str) -> Origin:
+    """A field is shared when the tree changes what it holds somewhere; a local structure's is as private as that."""
+    if _DICT_MEMBER.search(expression):
+        return Origin.TYPE_DICT
+    base = _BASE.match(strip_casts(expression.split("->")[0].split(".")[0].strip("( ")))
+    if base and function is not None and "->" not in expression:
+        name = base[1]
+        if not unit.is_shared_variable(name, function) and name not in {p.name for p in function.parameters}:
+            return Origin.PRIVATE
+    member = re.split(r"->|\.", expression)[-1].strip(" )")
+    return Origin.MEMBER if member in unit.mutated_members else Origin.UNKNOWN
+
+
+def argument_texts(code: str, start: int, end: int) -> list[str]:
+    """Return the arguments of a call as they stand."""
+    return [code[a:b] for a, b in split_arguments(code, start, end)]

@@ -1,0 +1,134 @@
+"""The guard model: which places of a function run under a lock (rules.md §0, points 2 and 4)."""
+
+from __future__ import annotations
+
+import re
+from bisect import bisect_right
+from collections.abc import Collection
+from dataclasses import dataclass
+from typing import Final
+
+from ftaudit.source.c.locks import ONCE, LockStep, guard_types, lock_stem, lock_step
+from ftaudit.source.c.syntax import Function
+from ftaudit.source.c.text import closing
+
+_CANDIDATE: Final = re.compile(
+    r"\b(\w*(?:[lL]ock|LOCK|[mM]utex|MUTEX|[cC]ritical|CRITICAL|SRW|[lL]atch)\w*)\b(?!\s*::)|\bPyObject_(?:Call|Vectorcall)\w*|\bPy_(?:BEGIN|END)_\w+"
+)
+_PYTHON_CALL: Final = re.compile(r"PyObject_(?:Call|Vectorcall)\w*")
+_PYTHON_GIVES: Final = re.compile(r"(?i)unlock|release|__exit__")
+_LOCK_WORD: Final = re.compile(r"(?i)(?:^|_|\W)(?:un)?lock|acquire|release|__enter__|__exit__|mutex")
+
+
+@dataclass(frozen=True, slots=True)
+class Section:
+    """A stretch of code that runs under a lock."""
+
+    start: int
+    end: int
+    name: str
+    """The function, macro or type that takes the lock."""
+    argument: str
+    """What is locked, without blanks and casts, as far as it is named."""
+    opened: int
+    """Where the name that takes the lock stands."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Step:
+    at: int
+    name: str
+    argument: str
+    takes: bool
+    key: tuple[str, ...]
+
+
+def find_sections(
+    code: str, source: str, function: Function, takes: Collection[str], gives: Collection[str]
+) -> list[Section]:
+    """Return the stretches of a function that run under a lock, as its text tells.
+
+    A lock that is taken and given back is held from the taking to the last giving back before it is taken again, so
+    that `if (…) { unlock(); return; }` does not end it early. One that the function never gives back is held to its end.
+    """
+    steps = _steps(code, source, function, takes, gives)
+    sections: list[Section] = []
+    for index, step in enumerate(steps):
+        if not step.takes:
+            continue
+        end = -1
+        foreign = -1
+        for later in steps[index + 1 :]:
+            if later.takes:
+                if later.key == step.key:
+                    break
+            elif later.key == step.key:
+                end = later.at
+            else:
+                foreign = later.at
+        if end < 0:
+            end = foreign if foreign > 0 else function.end
+        sections.append(Section(step.at, end, step.name, step.argument, step.at))
+    for at in guard_types(code, function.body, function.end):
+        sections.append(Section(at, _block_end(code, at, function), "guard", "", at))
+    for found in ONCE.finditer(code, function.body, function.end):
+        end = closing(code, found.end() - 1, function.end)
+        sections.append(Section(found.end(), end if end > 0 else function.end, "once", "", found.start()))
+    return sorted(sections, key=lambda section: section.start)
+
+
+def _steps(code: str, source: str, function: Function, takes: Collection[str], gives: Collection[str]) -> list[_Step]:
+    steps: list[_Step] = []
+    if takes or gives:
+        pattern: re.Pattern[str] = re.compile(
+            _CANDIDATE.pattern + "|" + r"\b(?:" + "|".join(map(re.escape, sorted({*takes, *gives}))) + r")\b"
+        )
+    else:
+        pattern = _CANDIDATE
+    for found in pattern.finditer(code, function.body, function.end):
+        name = found[0]
+        bracket = _after_blanks(code, found.end())
+        called = code[bracket : bracket + 1] == "("
+        end = closing(code, bracket, function.end) if called else -1
+        argument = "" if end < 0 else "".join(code[bracket + 1 : end].split())
+        if _PYTHON_CALL.fullmatch(name):
+            text = source[bracket + 1 : end] if end > 0 else ""
+            if _LOCK_WORD.search(text):
+                steps.append(_Step(found.start(), name, argument, not _PYTHON_GIVES.search(text), ("python",)))
+            continue
+        step = LockStep.TAKE if name in takes else LockStep.GIVE if name in gives else lock_step(name)
+        if step is None or not (called or name in takes or name in gives or name.startswith("Py_")):
+            continue
+        if re.search(r"=\s*[\w.>-]*$", code[max(function.body, found.start() - 40) : found.start()]) and name == "lock":
+            continue
+        steps.append(_Step(found.start(), name, argument, step is LockStep.TAKE, lock_stem(name)))
+    return steps
+
+
+def _after_blanks(code: str, at: int) -> int:
+    while at < len(code) and code[at] in " \t\n":
+        at += 1
+    return at
+
+
+def _block_end(code: str, at: int, function: Function) -> int:
+    """Return where the block ends that holds a place."""
+    depth = 0
+    for found in re.compile(r"[{}]").finditer(code, at, function.end):
+        depth += 1 if found[0] == "{" else -1
+        if depth < 0:
+            return found.start()
+    return function.end
+
+
+class SectionFinder:
+    """Answers whether places of one function are under a lock."""
+
+    def __init__(self, sections: list[Section]) -> None:
+        self.sections = sections
+        self._starts = [section.start for section in sections]
+
+    def at(self, offset: int) -> list[Section]:
+        """Return the sections around a place, outermost first."""
+        last = bisect_right(self._starts, offset)
+        return [section for section in self.sections[:last] if section.end > offset]

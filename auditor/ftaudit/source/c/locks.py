@@ -1,0 +1,121 @@
+"""Which names take a lock and which give it back: CPython's, the platforms', and by their words any project's own."""
+
+from __future__ import annotations
+
+import re
+from enum import Enum
+from functools import lru_cache
+from typing import Final
+
+_WORD: Final = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+")
+_LOCKS: Final = frozenset({"lock", "mutex", "rwlock", "spinlock", "critical", "srwlock", "latch", "wrlock", "rdlock"})
+_TAKING: Final = frozenset({"lock", "acquire", "enter", "begin", "wrlock", "rdlock", "trylock", "take", "shared"})
+_GIVING: Final = frozenset({"unlock", "release", "leave", "end", "exit", "drop", "give"})
+_OTHER: Final = frozenset(
+    [
+        "init",
+        "initialize",
+        "new",
+        "free",
+        "destroy",
+        "alloc",
+        "allocate",
+        "create",
+        "delete",
+        "is",
+        "has",
+        "check",
+        "fini",
+        "finalize",
+        "reset",
+        "size",
+        "count",
+        "type",
+        "name",
+        "set",
+        "get",
+        "gil",
+        "locked",
+        "unlocked",
+        "locks",
+        "threads",
+        "block",
+        "blocking",
+        "nolock",
+        "contended",
+        "owner",
+        "free",
+        "allow",
+    ]
+)
+_PYTHON_BEGIN: Final = re.compile(r"^(?:Py_BEGIN_CRITICAL_SECTION\w*|_?PyCriticalSection2?_Begin\w*|PyMutex_Lock\w*)$")
+_PYTHON_END: Final = re.compile(r"^(?:Py_END_CRITICAL_SECTION\w*|_?PyCriticalSection2?_End\w*|PyMutex_Unlock\w*)$")
+_GUARD_TYPE: Final = re.compile(
+    r"\b((?:\w+\s*::\s*)*\w*(?:lock_guard|unique_lock|scoped_lock|shared_lock|LockGuard|lock_guard2|MutexLock\w*"
+    r"|MutexLocker|Mutex_?Guard|ScopedLock\w*|Scoped_?Lock|AutoLock|Locker|Lock_?Guard|scoped_critical_section\w*|ft_lock_guard\w*|ft_object_guard\w*"
+    r"|ft_object2_guard\w*|CriticalSection\w*|critical_section\w*|ReaderMutexLock|WriterMutexLock|with_\w*lock\w*|\w*[lL]ock_?[gG]uard\w*))"
+    r"\s*(?:<[^;{}()]*>)?\s+\w+\s*[({=]"
+)
+_GUARD_MACRO: Final = re.compile(
+    r"\b\w*(?:LOCK_GUARD|SCOPED_LOCK|LOCK_SCOPE|CRITICAL_SECTION_SCOPE|GUARDED_BY_LOCK)\w*\s*\("
+)
+ONCE: Final = re.compile(
+    r"\b(?:std\s*::\s*call_once|absl\s*::\s*call_once|call_once|pthread_once|InitOnceExecuteOnce|_?PyOnceFlag_CallOnce\w*"
+    r"|call_once_and_store_result|\w*_?[cC]all_?[oO]nce\w*|npy_\w*runtime\w*once)\s*(?:<[^;{}()]*>)?\s*\("
+)
+"""Calls that run what they are given once, whatever the number of threads."""
+SYNC_TYPES: Final = re.compile(
+    r"\b(?:PyMutex|PyThread_type_lock|_?PyOnceFlag|pthread_\w*(?:mutex|rwlock|once|key|cond|spinlock)\w*|mtx_t|once_flag|tss_t"
+    r"|Py_tss_t|CRITICAL_SECTION|SRWLOCK|INIT_ONCE|HANDLE|_Atomic|atomic|atomic_\w+|std\s*::\s*(?:\w*mutex|once_flag|atomic\w*)"
+    r"|(?:recursive_|shared_|timed_)*mutex|Mutex|\w*[mM]utex(?:_t)?|gil_safe_call_once_and_store|ft_mutex|PyEvent|_PyRecursiveMutex|_PyRWMutex"
+    r"|LocalVar|ThreadLocal\w*|thread_specific_ptr)\b"
+)
+"""Types that are locks, atomics or keys of thread-local storage: shared on purpose."""
+THREAD_LOCAL: Final = frozenset({"thread_local", "_Thread_local", "__thread", "_Py_thread_local", "Py_tss_t"})
+
+
+class LockStep(Enum):
+    """What a call does with a lock."""
+
+    TAKE = "take"
+    GIVE = "give"
+
+
+@lru_cache(maxsize=20_000)
+def words(name: str) -> tuple[str, ...]:
+    """Return the words of an identifier in lower case: `PyMutex_Lock` gives `py mutex lock`."""
+    return tuple(word.lower() for word in _WORD.findall(name))
+
+
+@lru_cache(maxsize=20_000)
+def lock_step(name: str) -> LockStep | None:
+    """Tell by a function's or macro's name whether it takes a lock or gives one back.
+
+    Names of the GIL (`PyGILState_Ensure`, `Py_BEGIN_ALLOW_THREADS`) are neither: it serialises nothing any more.
+    """
+    if _PYTHON_BEGIN.match(name):
+        return LockStep.TAKE
+    if _PYTHON_END.match(name):
+        return LockStep.GIVE
+    found = set(words(name))
+    if found & _GIVING and (found & _LOCKS or "unlock" in found) and not found & {"gil", "threads"}:
+        return LockStep.GIVE
+    if found & _TAKING and found & _LOCKS and not found & _OTHER:
+        return LockStep.TAKE
+    return None
+
+
+@lru_cache(maxsize=20_000)
+def lock_stem(name: str) -> tuple[str, ...]:
+    """Return what the names of taking and giving a lock have in common."""
+    return tuple(word for word in words(name) if word not in _TAKING | _GIVING)
+
+
+def guard_types(text: str, start: int, end: int) -> list[int]:
+    """Return the places where a C++ guard object is declared that holds a lock to the end of its block."""
+    return [
+        found.start()
+        for pattern in (_GUARD_TYPE, _GUARD_MACRO)
+        for found in pattern.finditer(text, start, end)
+        if "gil" not in found[0].lower()
+    ]

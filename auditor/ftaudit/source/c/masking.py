@@ -1,0 +1,56 @@
+"""What tree-sitter is given instead of the code: the same length, without the macros that break its grammar."""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+_TYPE_WORD: Final = (
+    r"(?:static|extern|inline|const|constexpr|volatile|unsigned|signed|struct|union|enum|void|bool|char|short|int|long"
+    r"|float|double|size_t|ssize_t|Py[A-Z]\w*|[a-z]\w*_t|template|class|typename|auto|std\s*::)\b"
+)
+_QUALIFIER: Final = re.compile(r"[A-Z][A-Z0-9_]*(?=\s+" + _TYPE_WORD + ")")
+_TYPES_IN_CAPITALS: Final = frozenset({"FILE", "NULL", "DIR", "TRUE", "FALSE"})
+_AFTER_STORAGE: Final = re.compile(
+    r"\b(?:static|extern|volatile|inline|const)\s+(?:struct\s+)?([A-Z][A-Z0-9_]{2,})(?=\s+[A-Za-z_]\w*[\s*&]+[A-Za-z_])"
+)
+_OBJECT_HEAD: Final = re.compile(r"\b(?:PyObject_HEAD|PyObject_VAR_HEAD|PyObject_HEAD_EXTRA)\b(?!_)[ \t]*;?")
+_STATEMENT_MACRO: Final = re.compile(
+    r"^([ \t]*(?:[A-Z][A-Z0-9]*_\w*|Py_(?:BEGIN|END|UNBLOCK|BLOCK)_\w+)[ \t]*)(\([^()\n]*(?:\([^()\n]*\)[^()\n]*)*\))?[ \t]*(\n)",
+    re.MULTILINE,
+)
+_TEMPLATE_HOLE: Final = re.compile(r"@(\w*)@")
+_FOLLOWED_BY_OPERATOR: Final = re.compile(r"\s*(?:[-+*/%&|^=<>?:,.)\]]|\{)")
+
+
+def mask_for_parser(code: str) -> str:
+    """Return text of the same length that tree-sitter's C and C++ grammars can parse where they cannot parse `code`.
+
+    Blanked: upper-case qualifiers next to a type or storage class (`NPY_NO_EXPORT int x`). Replaced:
+    `PyObject_HEAD` by a field, `@t@` of templates by a name, the line end after a statement macro by a semicolon (so
+    lines no longer count here, offsets do). `code` itself keeps all of it, for whoever asks what a place says.
+    """
+    text = code
+    if "@" in text:
+        text = _TEMPLATE_HOLE.sub(lambda found: "_" + found[1] + "_", text)
+    text = _QUALIFIER.sub(_qualifier, text)
+    text = _AFTER_STORAGE.sub(lambda found: found[0][: found.start(1) - found.start()] + " " * len(found[1]), text)
+    text = _OBJECT_HEAD.sub(lambda found: "int _head_" + " " * (len(found[0]) - 11) + ";", text)
+    return _STATEMENT_MACRO.sub(lambda found: _terminated(text, found), text)
+
+
+def _qualifier(found: re.Match[str]) -> str:
+    before = found.string[found.start() - 1 : found.start()]
+    if before.isalnum() or before in ("_", ".", ">", ":", "#", "@") or found[0] in _TYPES_IN_CAPITALS:
+        return found[0]
+    return " " * len(found[0])
+
+
+def _terminated(text: str, found: re.Match[str]) -> str:
+    """Put a semicolon for the line end, where a statement can end before and another begin after."""
+    before = text[max(0, found.start() - 200) : found.start()].rstrip()
+    if (before and before[-1] not in ";{}:)") or (before.endswith(")") and not found[2]):
+        return found[0]
+    if _FOLLOWED_BY_OPERATOR.match(text, found.end()):
+        return found[0]
+    return found[0][:-1] + ";"

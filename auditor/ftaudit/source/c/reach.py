@@ -1,0 +1,228 @@
+"""Who calls a function: only module initialisation, methods of an instance, or anybody; seen within one file."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from ftaudit.source.c.declarations import Variable
+from ftaudit.source.c.locks import ONCE, words
+from ftaudit.source.c.syntax import Function, FunctionFinder
+from ftaudit.source.c.text import closing
+
+_IDENTIFIER: Final = re.compile(r"[A-Za-z_]\w*")
+_ENTRY: Final = re.compile(
+    r"^(?:PyInit_\w+|PyModExport_\w+|main|wmain|DllMain|PY(?:BIND11)?_(?:EMBEDDED_)?MODULE\w*|PYBIND11_\w*MODULE\w*|NB_MODULE\w*|BOOST_PYTHON_MODULE\w*|TORCH_LIBRARY\w*|MOD_INIT\w*|MODINIT\w*|PyMODINIT\w*|\w*_MODULE_INIT\w*|MODULE_INIT\w*)$"
+)
+_EXEC_SLOT: Final = re.compile(
+    r"\bPy_mod_exec\s*,\s*(?:\([^()]*(?:\([^()]*\))?[^()]*\)\s*)*(?:\w+_cast\s*<[^<>]*>\s*\(\s*)?&?\s*([A-Za-z_]\w*)"
+)
+_AT_EXIT: Final = re.compile(r"\b(?:Py_AtExit|atexit)\s*\(\s*&?\s*(\w+)")
+_MODULE_TYPES: Final = frozenset({"PyModuleDef", "PyModuleDef_Slot", "PySlot"})
+_TABLE_TYPES: Final = frozenset(
+    {
+        "PyMethodDef",
+        "PyGetSetDef",
+        "PyTypeObject",
+        "PyType_Slot",
+        "PyNumberMethods",
+        "PySequenceMethods",
+        "PyMappingMethods",
+        "PyAsyncMethods",
+        "PyBufferProcs",
+    }
+)
+_LIFECYCLE: Final = frozenset(
+    {
+        "new",
+        "init",
+        "dealloc",
+        "clear",
+        "traverse",
+        "free",
+        "finalize",
+        "finalise",
+        "del",
+        "destroy",
+        "alloc",
+        "destructor",
+        "delete",
+    }
+)
+_LIFECYCLE_SLOT: Final = re.compile(
+    r"(?:\.\s*tp_|Py_tp_)(?:new|init|dealloc|clear|traverse|free|finalize|del|alloc)\s*[,=]\s*(?:\([^()]*\)\s*)*&?\s*(\w+)"
+)
+_INIT_WORDS: Final = frozenset(
+    {"init", "initialize", "initialise", "setup", "register", "exec", "modinit", "modexec", "bootstrap", "import"}
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Reach:
+    """What is known of the callers of a file's functions; functions are named by where their body begins."""
+
+    at_import: frozenset[int]
+    """Functions that only the import of the module runs, or its end: they run in one thread."""
+    named_init: frozenset[int]
+    """Functions that nobody in the file calls and whose name says that they initialise something."""
+    methods: frozenset[int]
+    """Functions that a method, getset or slot table names and what these call; not those of an object's life and death."""
+    callers: Mapping[str, tuple[int, ...]]
+    """The places where a function's name is called, by name."""
+
+
+def find_reach(
+    code: str,
+    functions: Iterable[Function],
+    variables: Iterable[Variable],
+    called_at_import: frozenset[str],
+    entry_macros: frozenset[str],
+    finder: FunctionFinder,
+) -> Reach:
+    """Work out who calls what in a file."""
+    functions = list(functions)
+    by_name: dict[str, list[Function]] = {}
+    for function in functions:
+        by_name.setdefault(function.short_name, []).append(function)
+    calls, mentions = _occurrences(code, by_name, finder)
+    tables = _table_entries(code, variables, by_name)
+    roots = _roots(code, functions, tables.module, entry_macros)
+    callers = {name: tuple(place for place, _ in found) for name, found in calls.items()}
+    at_import = _only_from(roots, functions, calls, mentions, called_at_import)
+    named = {
+        f.body
+        for f in functions
+        if f.body not in at_import
+        and not calls.get(f.short_name)
+        and f.short_name not in mentions
+        and "::" not in f.name
+        and _INIT_WORDS & set(words(f.name))
+    }
+    methods = _methods(functions, tables, calls, code)
+    return Reach(frozenset(at_import), frozenset(named), frozenset(methods), callers)
+
+
+@dataclass(frozen=True, slots=True)
+class _Tables:
+    module: frozenset[str]
+    methods: frozenset[str]
+    lifecycle: frozenset[str]
+
+
+def _occurrences(
+    code: str, by_name: Mapping[str, list[Function]], finder: FunctionFinder
+) -> tuple[dict[str, list[tuple[int, Function]]], set[str]]:
+    """Return the calls of the file's functions with their callers, and the names used in any other way."""
+    calls: dict[str, list[tuple[int, Function]]] = {}
+    mentions: set[str] = set()
+    if not by_name:
+        return calls, mentions
+    for found in _IDENTIFIER.finditer(code):
+        name = found[0]
+        if name not in by_name:
+            continue
+        at = found.end()
+        while at < len(code) and code[at] in " \t\n":
+            at += 1
+        inside = finder.at(found.start())
+        if code[at : at + 1] == "(":
+            if inside is not None:
+                calls.setdefault(name, []).append((found.start(), inside))
+        elif not any(f.start <= found.start() <= f.body for f in by_name[name]):
+            mentions.add(name)
+    return calls, mentions
+
+
+def _table_entries(code: str, variables: Iterable[Variable], known: Mapping[str, object]) -> _Tables:
+    module: set[str] = set()
+    methods: set[str] = set()
+    lifecycle: set[str] = set(_LIFECYCLE_SLOT.findall(code))
+    for variable in variables:
+        if variable.initialiser is None:
+            continue
+        kinds = variable.words
+        text = code[slice(*variable.initialiser)]
+        if kinds & _MODULE_TYPES:
+            module.update(name for name in _IDENTIFIER.findall(text) if name in known)
+        elif kinds & _TABLE_TYPES:
+            methods.update(name for name in _IDENTIFIER.findall(text) if name in known)
+    module.update(_EXEC_SLOT.findall(code))
+    return _Tables(frozenset(module), frozenset(methods), frozenset(lifecycle))
+
+
+def _roots(code: str, functions: list[Function], module: frozenset[str], entry_macros: frozenset[str]) -> set[int]:
+    once = set()
+    for found in ONCE.finditer(code):
+        end = closing(code, found.end() - 1)
+        once.update(_IDENTIFIER.findall(code[found.end() : max(end, found.end())]))
+    once |= set(_AT_EXIT.findall(code))
+    return {
+        f.body
+        for f in functions
+        if _ENTRY.match(f.short_name)
+        or f.short_name in entry_macros
+        or "PyMODINIT_FUNC" in f.header
+        or f.short_name in module
+        or f.short_name in once
+        or re.search(r"\bconstructor\b|\bdestructor\b", code[f.start : f.body])
+        or (f.short_name in ("PYBIND11_MODULE",))
+    }
+
+
+def _only_from(
+    roots: set[int],
+    functions: list[Function],
+    calls: Mapping[str, list[tuple[int, Function]]],
+    mentions: set[str],
+    called_at_import: frozenset[str],
+) -> set[int]:
+    found = set(roots)
+    pending = [f for f in functions if f.body not in roots and f.short_name not in mentions]
+    changed = True
+    while changed:
+        changed = False
+        rest: list[Function] = []
+        for function in pending:
+            callers = [caller for _, caller in calls.get(function.short_name, ()) if caller.body != function.body]
+            if (callers and all(caller.body in found for caller in callers)) or (
+                not callers and function.short_name in called_at_import
+            ):
+                found.add(function.body)
+                changed = True
+            else:
+                rest.append(function)
+        pending = rest
+    return found
+
+
+def _methods(
+    functions: list[Function], tables: _Tables, calls: Mapping[str, list[tuple[int, Function]]], code: str
+) -> set[int]:
+    by_body = {f.body: f for f in functions}
+    found = {
+        f.body
+        for f in functions
+        if f.short_name in tables.methods and f.short_name not in tables.lifecycle and not is_lifecycle(f)
+    }
+    called_by: dict[int, set[str]] = {}
+    for name, places in calls.items():
+        for _, caller in places:
+            called_by.setdefault(caller.body, set()).add(name)
+    by_name: dict[str, list[int]] = {}
+    for f in functions:
+        by_name.setdefault(f.short_name, []).append(f.body)
+    pending = list(found)
+    while pending:
+        for name in called_by.get(pending.pop(), ()):
+            for body in by_name.get(name, ()):
+                if body not in found and not is_lifecycle(by_body[body]):
+                    found.add(body)
+                    pending.append(body)
+    return found
+
+
+def is_lifecycle(function: Function) -> bool:
+    """Tell by its name whether a function makes, clears or destroys an object: no other thread has it then."""
+    return bool(_LIFECYCLE & set(words(function.short_name)[-2:])) or function.short_name.startswith("~")

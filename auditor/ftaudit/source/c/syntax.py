@@ -1,0 +1,275 @@
+"""The shape of a C or C++ file: functions and declarations by tree-sitter, and by brackets where its parse fails."""
+
+from __future__ import annotations
+
+import re
+from bisect import bisect_right
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cache
+from typing import TYPE_CHECKING, Any, Final
+
+from ftaudit.source.c.declarations import Variable, parse_declaration
+from ftaudit.source.c.masking import mask_for_parser
+from ftaudit.source.c.text import closing, opening, split_arguments, top_level_blocks
+
+if TYPE_CHECKING:
+    from tree_sitter import Parser, Query
+
+_QUERY: Final = "(function_definition) @function (declaration) @declaration"
+_QUERY_CPP: Final = _QUERY + " (field_declaration (storage_class_specifier)) @member"
+_NAME_BEFORE_PARENS: Final = re.compile(
+    r"((?:[A-Za-z_]\w*\s*(?:<[^<>]*>)?\s*::\s*)*~?(?:operator\s*[^\s\w(]+|operator\s+\w+|[A-Za-z_]\w*))\s*$"
+)
+_PARAMETER_NAME: Final = re.compile(r"([A-Za-z_]\w*)\s*(?:\[[^\]]*\]\s*)*$")
+_UNUSED: Final = re.compile(r"\b\w*(?:UNUSED|unused|Unused)\w*\s*\(\s*(\w+)\s*\)")
+_STATIC: Final = re.compile(r"\bstatic\b")
+_STATEMENT_END: Final = re.compile(r"[;{}]")
+_CONTROL: Final = frozenset({"if", "for", "while", "switch", "catch", "else", "do", "return", "sizeof"})
+
+
+@dataclass(frozen=True, slots=True)
+class Parameter:
+    """One parameter of a function definition."""
+
+    name: str
+    type: str
+
+
+@dataclass(frozen=True, slots=True)
+class Function:
+    """One function definition; offsets are of characters."""
+
+    name: str
+    """As written before the parameters, `Pool::take` in C++."""
+    start: int
+    body: int
+    """Where the body's `{` stands."""
+    end: int
+    header: str
+    """What stands before the name: storage class and return type."""
+    parameters: tuple[Parameter, ...]
+    sure: bool = True
+    """`False` where the parser failed and brackets alone were matched."""
+
+    @property
+    def short_name(self) -> str:
+        """The name without its class."""
+        return self.name.rpartition("::")[2].strip()
+
+
+@dataclass(frozen=True, slots=True)
+class Syntax:
+    """What a file defines."""
+
+    functions: tuple[Function, ...]
+    """Sorted by place."""
+    variables: tuple[Variable, ...]
+    """At file scope, and static ones of functions and classes."""
+    declarations: tuple[tuple[int, int], ...]
+    """The spans of all declarations of variables inside functions, sorted."""
+
+
+def parse_syntax(code: str, *, cpp: bool) -> Syntax:
+    """Parse code whose comments, strings and directives are masked. Never raises, whatever the text."""
+    from tree_sitter import QueryCursor
+
+    parser, query = _parser(cpp)
+    tree = parser.parse(mask_for_parser(code).encode("latin-1", "replace"))
+    captures = QueryCursor(query).captures(tree.root_node)
+    functions = [f for node in captures.get("function", ()) if (f := _function(node, code))]
+    functions += _missed_functions(code, functions)
+    functions.sort(key=lambda function: function.start)
+    finder = FunctionFinder(functions)
+    variables: list[Variable] = []
+    locals_: list[tuple[int, int]] = []
+    seen: list[tuple[int, int]] = []
+    for node in (*captures.get("declaration", ()), *captures.get("member", ())):
+        start, end = node.start_byte, node.end_byte
+        seen.append((start, end))
+        function = finder.at(start)
+        start = _statement_start(code, start)
+        end -= code[end - 1 : end] == ";"
+        member = node.type == "field_declaration"
+        if function is not None:
+            locals_.append((start, end))
+            if not _is_static(code, start, end):
+                continue
+        elif member and "static" not in code[start:end]:
+            continue
+        body = None if function is None else function.body
+        variables += parse_declaration(code, start, end, function=body, member=member, cpp=cpp)
+    variables += _missed_statics(code, variables, seen, functions, finder, cpp=cpp)
+    return Syntax(
+        functions=tuple(functions),
+        variables=tuple(sorted(_once(variables), key=lambda variable: variable.start)),
+        declarations=tuple(sorted(locals_)),
+    )
+
+
+@cache
+def _language(cpp: bool) -> tuple[Any, Any]:
+    import tree_sitter
+    import tree_sitter_c
+    import tree_sitter_cpp
+
+    language = tree_sitter.Language((tree_sitter_cpp if cpp else tree_sitter_c).language())
+    return language, tree_sitter.Query(language, _QUERY_CPP if cpp else _QUERY)
+
+
+def _parser(cpp: bool) -> tuple[Parser, Query]:
+    """Return a parser of its own (they keep state, and scans may run in threads) and the shared query."""
+    from tree_sitter import Parser
+
+    language, query = _language(cpp)
+    return Parser(language), query
+
+
+class FunctionFinder:
+    """Finds the innermost function around a place."""
+
+    def __init__(self, functions: list[Function] | tuple[Function, ...]) -> None:
+        self._functions = functions
+        self._starts = [function.start for function in functions]
+        self._outer: list[int] = []
+        stack: list[int] = []
+        for index, function in enumerate(functions):
+            while stack and functions[stack[-1]].end <= function.start:
+                stack.pop()
+            self._outer.append(stack[-1] if stack else -1)
+            stack.append(index)
+
+    def at(self, offset: int) -> Function | None:
+        """Return the innermost function whose body holds the offset."""
+        index = bisect_right(self._starts, offset) - 1
+        while index >= 0:
+            function = self._functions[index]
+            if function.body < offset < function.end:
+                return function
+            index = self._outer[index]
+        return None
+
+
+def _function(node: Any, code: str) -> Function | None:
+    body = node.child_by_field_name("body")
+    if body is None or body.type not in ("compound_statement", "try_statement"):
+        return None
+    declarator = node.child_by_field_name("declarator")
+    while declarator is not None and declarator.type != "function_declarator":
+        inner = declarator.child_by_field_name("declarator")
+        declarator = inner if inner is not None else next(iter(declarator.named_children), None)
+    if declarator is None:
+        return None
+    name = declarator.child_by_field_name("declarator")
+    parameters = declarator.child_by_field_name("parameters")
+    if name is None or parameters is None:
+        return None
+    text = " ".join(code[name.start_byte : name.end_byte].split())
+    if text in _CONTROL:
+        return None
+    return Function(
+        name=text,
+        start=node.start_byte,
+        body=body.start_byte,
+        end=node.end_byte,
+        header=code[_statement_start(code, node.start_byte) : name.start_byte],
+        parameters=_parameters(code, parameters.start_byte + 1, parameters.end_byte - 1),
+    )
+
+
+def _parameters(code: str, start: int, end: int) -> tuple[Parameter, ...]:
+    found: list[Parameter] = []
+    for begin, stop in split_arguments(code, start, end):
+        text = _UNUSED.sub(r"\1", code[begin:stop]).split("=")[0].strip()
+        name = _PARAMETER_NAME.search(text)
+        pointer = re.search(r"\(\s*\*\s*(\w+)\s*\)", text)
+        if pointer:
+            found.append(Parameter(pointer[1], text))
+        elif name and text != "void":
+            found.append(Parameter(name[1], text[: name.start()].strip()))
+    return tuple(found)
+
+
+def _missed_functions(code: str, functions: list[Function]) -> Iterator[Function]:
+    """Find the bodies at file scope that the parser made no function of: `name(…) {` by its brackets."""
+    bodies = {function.body for function in functions}
+    spans = sorted((function.start, function.end) for function in functions)
+    starts = [start for start, _ in spans]
+    for start, end in top_level_blocks(code):
+        index = bisect_right(starts, start) - 1
+        if start in bodies or (index >= 0 and spans[index][1] > start):
+            continue
+        before = code[max(0, start - 4000) : start].rstrip()
+        before = re.sub(
+            r"\)\s*(?:const|noexcept|override|final)(?:\s+(?:const|noexcept|override|final))*$", ")", before
+        )
+        if not before.endswith(")"):
+            continue
+        offset = max(0, start - 4000)
+        first = opening(before, len(before) - 1)
+        name = _NAME_BEFORE_PARENS.search(before, 0, first) if first > 0 else None
+        if name is None or name[1] in _CONTROL:
+            continue
+        begin = _statement_start(code, offset + name.start())
+        yield Function(
+            name=name[1],
+            start=begin,
+            body=start,
+            end=end,
+            header=code[begin : offset + name.start()],
+            parameters=_parameters(code, offset + first + 1, offset + len(before) - 1),
+            sure=False,
+        )
+
+
+def _missed_statics(
+    code: str,
+    variables: list[Variable],
+    seen: list[tuple[int, int]],
+    functions: list[Function],
+    finder: FunctionFinder,
+    *,
+    cpp: bool,
+) -> Iterator[Variable]:
+    """Find `static` declarations that the parser made nothing of."""
+    spans = sorted([*seen, *((function.start, function.body) for function in functions)])
+    starts = [start for start, _ in spans]
+    for found in _STATIC.finditer(code):
+        at = found.start()
+        index = bisect_right(starts, at) - 1
+        if any(spans[i][1] > at for i in range(max(0, index - 2), index + 1)):
+            continue
+        stop = _STATEMENT_END.search(code, at)
+        if stop is None:
+            continue
+        end = stop.start()
+        if stop[0] == "{":
+            if "=" not in code[at:end]:
+                continue
+            closed = closing(code, end)
+            if closed < 0:
+                continue
+            end = closed + 1
+        function = finder.at(at)
+        body = None if function is None else function.body
+        yield from parse_declaration(code, _statement_start(code, at), end, function=body, sure=False, cpp=cpp)
+
+
+def _statement_start(code: str, at: int) -> int:
+    """Go back over the words that belong to the declaration at a place: qualifiers that were blanked for the parser."""
+    begin = max(code.rfind(mark, max(0, at - 300), at) for mark in ";{}:)") + 1
+    head = code[max(begin, at - 300) : at]
+    return at - len(head.lstrip()) if re.fullmatch(r"[\w\s]*", head) else at
+
+
+def _is_static(code: str, start: int, end: int) -> bool:
+    head = code[start : min(end, start + 200)]
+    return "static" in head or "thread" in head
+
+
+def _once(variables: list[Variable]) -> Iterator[Variable]:
+    places: set[int] = set()
+    for variable in variables:
+        if variable.start not in places:
+            places.add(variable.start)
+            yield variable

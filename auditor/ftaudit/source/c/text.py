@@ -1,0 +1,159 @@
+"""Reading C by its brackets: matching, splitting arguments, stripping casts; all over masked text, all without recursion."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import Final
+
+_PARENS: Final = re.compile(r"[()\[\]{}]")
+_CAST: Final = re.compile(
+    r"\(\s*(?:const\s+|struct\s+|unsigned\s+)*[A-Za-z_][\w:]*(?:\s*<[^()]*>)?(?:\s+const)?\s*(?:\*\s*(?:const\s*)?)+\)\s*"
+)
+_CPP_CAST: Final = re.compile(r"(?:static|reinterpret|const|dynamic)_cast\s*<[^()]*>\s*\(")
+_TEMPLATE: Final = re.compile(r"(?<=\w)<[^<>;{}()=&|]*[&*]*>")
+_OPENING: Final = {")": "(", "]": "[", "}": "{"}
+
+KEYWORDS: Final = frozenset(
+    [
+        "if",
+        "for",
+        "while",
+        "switch",
+        "return",
+        "sizeof",
+        "do",
+        "else",
+        "case",
+        "goto",
+        "break",
+        "continue",
+        "catch",
+        "alignof",
+        "decltype",
+        "static_assert",
+        "defined",
+        "assert",
+        "new",
+        "delete",
+        "throw",
+        "typeof",
+        "__typeof__",
+        "_Alignof",
+        "noexcept",
+    ]
+)
+"""Words before `(` that are no call of a function."""
+
+
+def closing(text: str, start: int, limit: int | None = None) -> int:
+    """Return the place of the bracket that closes the one at `start`, or -1 when it is not closed before `limit`."""
+    end = len(text) if limit is None else limit
+    depth = 0
+    for found in _PARENS.finditer(text, start, end):
+        if found[0] in "([{":
+            depth += 1
+        else:
+            depth -= 1
+            if depth <= 0:
+                return found.start()
+    return -1
+
+
+def opening(text: str, end: int, limit: int = 0) -> int:
+    """Return the place of the bracket that the one at `end` closes, or -1."""
+    depth = 0
+    for at in range(end, limit - 1, -1):
+        char = text[at]
+        if char in ")]}":
+            depth += 1
+        elif char in "([{":
+            depth -= 1
+            if depth == 0:
+                return at
+    return -1
+
+
+def split_arguments(text: str, start: int, end: int) -> list[tuple[int, int]]:
+    """Return the spans between the commas of a list, brackets within it kept whole, blanks trimmed."""
+    spans: list[tuple[int, int]] = []
+    depth = 0
+    begin = start
+    for found in re.compile(r"[()\[\]{},]").finditer(text, start, end):
+        char = found[0]
+        if char == ",":
+            if depth == 0:
+                spans.append(_trim(text, begin, found.start()))
+                begin = found.end()
+        else:
+            depth += 1 if char in "([{" else -1
+    if text[begin:end].strip() or spans:
+        spans.append(_trim(text, begin, end))
+    return spans
+
+
+def _trim(text: str, start: int, end: int) -> tuple[int, int]:
+    piece = text[start:end]
+    left = len(piece) - len(piece.lstrip())
+    return start + left, max(start + left, end - (len(piece) - len(piece.rstrip())))
+
+
+def strip_casts(expression: str) -> str:
+    """Return an expression without the casts and brackets around it: `((PyObject *)self)->x` keeps its inside."""
+    text = expression.strip()
+    for _ in range(8):
+        before = text
+        cast = _CAST.match(text)
+        if cast and cast.end() < len(text):
+            text = text[cast.end() :].strip()
+        elif text.startswith("(") and closing(text, 0) == len(text) - 1:
+            text = text[1:-1].strip()
+        elif (cpp := _CPP_CAST.match(text)) and closing(text, cpp.end() - 1) == len(text) - 1:
+            text = text[cpp.end() : -1].strip()
+        if text == before:
+            break
+    return text
+
+
+def normalised(expression: str) -> str:
+    """Return an expression without casts and blanks, to compare it with another."""
+    return re.sub(r"\s+", "", strip_casts(expression))
+
+
+def mask_templates(text: str) -> str:
+    """Return C++ text with template arguments blanked, innermost first, so that commas within them do not count."""
+    for _ in range(6):
+        masked = _TEMPLATE.sub(lambda found: " " * len(found[0]), text)
+        if masked == text:
+            break
+        text = masked
+    return text
+
+
+def top_level_blocks(code: str) -> Iterator[tuple[int, int]]:
+    """Yield the spans of `{…}` at file scope; the braces of `extern "C"`, namespaces and classes count as file scope."""
+    depth = 0
+    start = -1
+    for found in re.compile(r"[{}]").finditer(code):
+        at = found.start()
+        if found[0] == "{":
+            if depth == 0:
+                head = _head(code, at)
+                if _TRANSPARENT.search(head):
+                    continue
+                start = at
+            depth += 1
+        elif depth:
+            depth -= 1
+            if depth == 0:
+                yield start, at + 1
+
+
+_TRANSPARENT: Final = re.compile(
+    r"""^\s*(?:inline\s+)?(?:extern\s*"[^"]*"|namespace\b[\w:\s]*)\s*$|^[^=(]*\b(?:class|struct)\s+[^=()]*$"""
+)
+
+
+def _head(code: str, at: int) -> str:
+    begin = max(code.rfind(mark, max(0, at - 400), at) for mark in ";{}") + 1
+    return code[max(begin, at - 400) : at]

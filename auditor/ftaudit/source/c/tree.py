@@ -1,0 +1,185 @@
+"""What the first pass learns of the C and C++ files of a tree: its own lock and TLS macros, its build's other names."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from ftaudit.rule import Language
+from ftaudit.source.base import SourceFile, Survey
+from ftaudit.source.c.comments import mask_comments
+from ftaudit.source.c.conditions import UNDEFINED, UNKNOWN, MacroValue, known_macros
+from ftaudit.source.c.locks import THREAD_LOCAL, LockStep, lock_step
+from ftaudit.source.c.preprocess import Macro, Preprocessed, preprocess
+from ftaudit.source.c.text import closing
+
+_INTERESTING: Final = re.compile(
+    r"[lL]ock|LOCK|[mM]utex|MUTEX|CRITICAL|GIL_DISABLED|thread_local|_thread\b|Thread_local|\bthread\b|Py_mod_gil|SetGIL"
+    r"|PyInit_|Py_mod_exec|PyDict_(?:Set|Del|Clear|Up|Mer|Pop)|PyList_(?:App|Ins|Set|Sort|Rev|SET)|FREE_?THREAD|VERSION_HEX|MAJOR_VERSION"
+)
+_IDENTIFIER: Final = re.compile(r"[A-Za-z_]\w*")
+_CALLED: Final = re.compile(r"\b([A-Za-z_]\w*)\s*\(")
+_FUNCTION: Final = re.compile(
+    r"^[A-Za-z_][^;{}#=()]*?\b([A-Za-z_]\w*)\s*\([^;{}]*\)\s*(?:const\s*|noexcept\s*)*\{", re.MULTILINE
+)
+_THREAD_WORDS: Final = re.compile(
+    r"\b(?:thread_local|_Thread_local|__thread|_Py_thread_local)\b|__declspec\s*\(\s*thread\s*\)"
+)
+_MUTATION: Final = re.compile(
+    r"\b(?:_?PyDict_(?:SetItem\w*|DelItem\w*|Clear|Update|Merge\w*|Pop\w*|SetDefault\w*)"
+    r"|PyList_(?:Append|Insert|SetItem|SetSlice|Sort|Reverse|SET_ITEM|Clear|Extend))\s*\(\s*(?:\(\s*\w+\s*\*\s*\)\s*)?\(?([\w.\->\s()*]*?)\s*,"
+)
+_DECLARES_GIL: Final = re.compile(r"\bPyUnstable_Module_SetGIL\s*\(|\bPy_mod_gil\b")
+_DEFINED_GIL: Final = re.compile(r"GIL_DISABLED|(?i:free_?thread)|VERSION_HEX|PY_MAJOR_VERSION")
+_LAST_MEMBER: Final = re.compile(r"(?:->|\.)\s*(\w+)\s*\)?\s*$")
+_ENTRY: Final = re.compile(
+    r"\bPyInit_\w+|\bPyModExport_\w+|\bPyInit__\w+|\bPY(?:BIND11)_MODULE\b|\bNB_MODULE\b|\bBOOST_PYTHON_MODULE\b|\bPyMODINIT_FUNC\b"
+)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class CTree:
+    """What the files of a tree say to each other; plain data."""
+
+    takes: frozenset[str] = frozenset()
+    """Macros and functions whose body takes a lock and does not give it back."""
+    gives: frozenset[str] = frozenset()
+    thread_local: frozenset[str] = frozenset()
+    """Macros that stand for thread-local storage in a free-threaded build."""
+    macros: Mapping[str, MacroValue] = field(default_factory=dict)
+    """What a header defines depending on `Py_GIL_DISABLED` or the Python version, as the free-threaded build has it."""
+    declares_gil: frozenset[str] = frozenset()
+    """Functions whose body declares what a module does with the GIL."""
+    called_at_import: frozenset[str] = frozenset()
+    """Functions that module entry points of other files call."""
+    mutated_members: frozenset[str] = frozenset()
+    """Struct members that hold a dict or list which some file of the tree changes."""
+    entry_macros: frozenset[str] = frozenset()
+    """Macros whose body is a module entry point."""
+
+
+def survey_c(source: SourceFile) -> Survey | None:
+    """Return what other files must know of this one; only files that could matter are looked at closely."""
+    if not _INTERESTING.search(source.text):
+        return None
+    code, _ = mask_comments(source.text)
+    pre = preprocess(code, known_macros(source.target, cpp=source.language is Language.CPP))
+    found: dict[str, Any] = {}
+    takes, gives = _lockers(pre)
+    _put(found, "takes", takes)
+    _put(found, "gives", gives)
+    _put(found, "thread_local", {n for n, m in pre.macros.items() if _THREAD_WORDS.search(m.body)})
+    _put(found, "aliases", {n for n, m in pre.macros.items() if m.parameters is None and m.body in pre.macros})
+    _put(found, "members", {m[1] for f in _MUTATION.finditer(pre.code) if (m := _LAST_MEMBER.search(f[1]))})
+    _put(found, "entry_macros", {n for n, m in pre.macros.items() if m.parameters and _ENTRY.search(m.body)})
+    values = _values(pre, code)
+    if values:
+        found["macros"] = values
+    declares, called = _entry_points(pre.code)
+    _put(found, "declares", declares)
+    _put(found, "called", called)
+    return found or None
+
+
+def gather_c(surveys: Mapping[str, Survey]) -> CTree:
+    """Make one picture of all files' surveys."""
+    macros: dict[str, MacroValue] = {}
+    for survey in surveys.values():
+        for name, value in survey.get("macros", {}).items():
+            macros[name] = value if macros.get(name, value) == value else UNKNOWN
+    return CTree(
+        takes=_union(surveys, "takes"),
+        gives=_union(surveys, "gives"),
+        thread_local=_union(surveys, "thread_local"),
+        macros=macros,
+        declares_gil=_union(surveys, "declares"),
+        called_at_import=_union(surveys, "called"),
+        mutated_members=_union(surveys, "members"),
+        entry_macros=_union(surveys, "entry_macros"),
+    )
+
+
+def lockers_of(macros: Mapping[str, Macro]) -> tuple[set[str], set[str]]:
+    """Return the macros that take a lock without giving it back, and those that give one back."""
+    takes: set[str] = set()
+    gives: set[str] = set()
+    for _ in range(3):
+        before = len(takes) + len(gives)
+        for name, macro in macros.items():
+            _classify(name, macro.body, takes, gives)
+        if len(takes) + len(gives) == before:
+            break
+    return takes, gives
+
+
+def _lockers(pre: Preprocessed) -> tuple[set[str], set[str]]:
+    takes, gives = lockers_of(pre.macros)
+    if re.search(r"[lL]ock|[mM]utex|CRITICAL|LOCK", pre.code):
+        for found in _FUNCTION.finditer(pre.code):
+            end = closing(pre.code, found.end() - 1, found.end() + 1500)
+            if end > 0:
+                _classify(found[1], pre.code[found.end() : end], takes, gives)
+    return takes, gives
+
+
+def _classify(name: str, body: str, takes: set[str], gives: set[str]) -> None:
+    if "GIL" in name or not body:
+        return
+    steps = {
+        LockStep.TAKE if called in takes else LockStep.GIVE if called in gives else lock_step(called)
+        for called in (_CALLED.findall(body) or _IDENTIFIER.findall(body)[:1])
+    }
+    if LockStep.TAKE in steps and LockStep.GIVE not in steps:
+        takes.add(name)
+    elif LockStep.GIVE in steps and LockStep.TAKE not in steps:
+        gives.add(name)
+
+
+def _values(pre: Preprocessed, code: str) -> dict[str, MacroValue]:
+    """Return the macros whose value hangs on the build: defined under such a condition, or only where it is dead."""
+    values: dict[str, MacroValue] = {}
+    for name, macro in pre.macros.items():
+        if macro.parameters is None and any(_DEFINED_GIL.search(condition) for condition in macro.conditions):
+            body = macro.body.strip("() \t")
+            values[name] = (
+                int(body, 0) if re.fullmatch(r"0[xX][0-9a-fA-F]+|[1-9]\d*|0", body) else UNKNOWN if body else 1
+            )
+    for start, end in pre.dead:
+        for found in re.finditer(r"^[ \t]*#[ \t]*define[ \t]+(\w+)(?!\w|\()", code[start:end], re.MULTILINE):
+            if found[1] not in pre.macros:
+                values.setdefault(found[1], UNDEFINED)
+    return values
+
+
+def _entry_points(code: str) -> tuple[set[str], set[str]]:
+    """Return the functions that declare the GIL's use, and those that entry points call."""
+    declares: set[str] = set()
+    called: set[str] = set()
+    if not (_DECLARES_GIL.search(code) or _ENTRY.search(code) or "Py_mod_exec" in code):
+        return declares, called
+    executed = set(re.findall(r"Py_mod_exec\s*,\s*(?:\([^()]*\)\s*)*\(?\s*&?\s*(\w+)", code))
+    for found in re.finditer(r"\b([A-Za-z_]\w*)\s*\([^;{}()]*(?:\([^()]*\)[^;{}()]*)*\)\s*(?:noexcept\s*)?\{", code):
+        end = closing(code, found.end() - 1)
+        body = code[found.end() : end if end > 0 else len(code)]
+        if _DECLARES_GIL.search(body):
+            declares.add(found[1])
+        if found[1] in executed or _ENTRY.match(found[0]):
+            called |= set(_CALLED.findall(body))
+    return declares, called
+
+
+def _put(found: dict[str, Any], key: str, names: Iterable[str]) -> None:
+    listed = sorted(names)
+    if listed:
+        found[key] = listed
+
+
+def _union(surveys: Mapping[str, Survey], key: str) -> frozenset[str]:
+    return frozenset(name for survey in surveys.values() for name in survey.get(key, ()))
+
+
+def thread_local_words(tree: CTree, own: Mapping[str, Macro]) -> frozenset[str]:
+    """Return every word that makes a declaration thread-local in this file."""
+    return THREAD_LOCAL | tree.thread_local | {n for n, m in own.items() if _THREAD_WORDS.search(m.body)}

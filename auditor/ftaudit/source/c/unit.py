@@ -1,0 +1,426 @@
+"""`CUnit`: one C or C++ file as rules see it, everything worked out once and only when first asked for."""
+
+from __future__ import annotations
+
+import re
+from bisect import bisect_right
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Final
+
+from ftaudit.model import Location
+from ftaudit.rule import Language
+from ftaudit.source.base import Room, SourceFile, TreeContext, Unit
+from ftaudit.source.c.comments import Comment, mask_comments
+from ftaudit.source.c.conditions import known_macros
+from ftaudit.source.c.declarations import Variable
+from ftaudit.source.c.escape import Origin, origin_of
+from ftaudit.source.c.guards import Section, SectionFinder, find_sections
+from ftaudit.source.c.locks import SYNC_TYPES, words
+from ftaudit.source.c.preprocess import Preprocessed, preprocess
+from ftaudit.source.c.reach import Reach, find_reach
+from ftaudit.source.c.syntax import Function, FunctionFinder, Syntax, parse_syntax
+from ftaudit.source.c.text import KEYWORDS, closing, normalised, split_arguments
+from ftaudit.source.c.tree import CTree, lockers_of, thread_local_words
+from ftaudit.source.c.uses import Use, classify_use
+
+_CALLED: Final = re.compile(r"([A-Za-z_]\w*)\s*\(")
+_IDENTIFIER: Final = re.compile(r"[A-Za-z_]\w*")
+_CACHE_WORDS: Final = frozenset(
+    {
+        "cache",
+        "caches",
+        "registry",
+        "memo",
+        "interned",
+        "pending",
+        "seen",
+        "callbacks",
+        "handlers",
+        "listeners",
+        "subscribers",
+        "watchers",
+        "converters",
+    }
+)
+_HELD: Final = re.compile(
+    r"(?i)(?:_lock_held|_locked|_with_lock|_under_lock|_lockheld|Locked|LockHeld)(?:_\w+)?$|^(?:unlocked_|nolock_|locked_)|(?:_unlocked|_nolock)$"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One call of a function or use of a function-like macro inside a function's body."""
+
+    name: str
+    start: int
+    open: int
+    """Where `(` stands."""
+    end: int
+    """Just after `)`."""
+    arguments: tuple[str, ...]
+    """As they stand, comments and strings blanked."""
+    function: Function | None
+
+
+class CUnit(Unit):
+    """One C or C++ file.
+
+    Offsets count characters of `text`; `code` is the text with comments, the insides of literals, directives and the
+    regions that a free-threaded build leaves out blanked, at the same offsets.
+    """
+
+    def __init__(self, source: SourceFile, context: TreeContext) -> None:
+        super().__init__(source, context)
+        self.cpp = source.language is Language.CPP
+        self.tree = context.of(Room.C, CTree)
+        self.memory: dict[str, object] = {}
+        """Where the models of `ftaudit.source.c` keep what they worked out for this unit."""
+        self._depth = 0
+
+    @cached_property
+    def _uncommented(self) -> tuple[str, tuple[Comment, ...]]:
+        return mask_comments(self.text)
+
+    @property
+    def comments(self) -> tuple[Comment, ...]:
+        """Every comment, those of dead regions too."""
+        return self._uncommented[1]
+
+    @cached_property
+    def preprocessed(self) -> Preprocessed:
+        """Macros and conditional regions."""
+        known = {**known_macros(self.target, cpp=self.cpp), **self.tree.macros}
+        return preprocess(self._uncommented[0], known)
+
+    @property
+    def code(self) -> str:
+        """What a free-threaded build compiles of the text, masked."""
+        return self.preprocessed.code
+
+    @cached_property
+    def syntax(self) -> Syntax:
+        """Functions and declarations."""
+        return parse_syntax(self.code, cpp=self.cpp)
+
+    @property
+    def functions(self) -> tuple[Function, ...]:
+        """The functions, sorted by place."""
+        return self.syntax.functions
+
+    @cached_property
+    def _finder(self) -> FunctionFinder:
+        return FunctionFinder(self.functions)
+
+    def function_at(self, offset: int) -> Function | None:
+        """Return the innermost function around a place."""
+        return self._finder.at(offset)
+
+    @cached_property
+    def _line_starts(self) -> list[int]:
+        return [0, *(found.end() for found in re.finditer("\n", self.text))]
+
+    def line_at(self, offset: int) -> int:
+        """Return the line, from 1, of a character offset."""
+        return bisect_right(self._line_starts, offset)
+
+    def place(self, offset: int) -> Location:
+        """Return the place of a character offset."""
+        line = self.line_at(offset)
+        return self.location(line, offset - self._line_starts[line - 1] + 1)
+
+    def statement_lines(self, line: int) -> tuple[int, int]:
+        """Return the first and last line of the statement on a line: to the semicolon or brace before and after."""
+        start = self._line_starts[line - 1]
+        code = self.code
+        stop = self._line_starts[line] - 1 if line < len(self._line_starts) else len(code)
+        first = start + len(code[start:stop]) - len(code[start:stop].lstrip())
+        before = max(code.rfind(mark, max(0, first - 2000), first) for mark in ";{}")
+        after = min((at for mark in ";{}" if (at := code.find(mark, first, first + 2000)) >= 0), default=first)
+        begin = before + 1 + len(code[before + 1 : first]) - len(code[before + 1 : first].lstrip())
+        return min(line, self.line_at(begin)), max(line, self.line_at(after))
+
+    # Calls
+
+    @cached_property
+    def _calls(self) -> dict[str, list[re.Match[str]]]:
+        calls: dict[str, list[re.Match[str]]] = {}
+        for found in _CALLED.finditer(self.code):
+            calls.setdefault(found[1], []).append(found)
+        return calls
+
+    @property
+    def called_names(self) -> Iterable[str]:
+        """Every name that stands before a bracket."""
+        return self._calls.keys()
+
+    def calls(self, *names: str) -> list[Call]:
+        """Return the calls of the functions named, inside functions of this file, in order."""
+        found = [call for name in names for match in self._calls.get(name, ()) if (call := self._call(match))]
+        return sorted(found, key=lambda call: call.start)
+
+    def _call(self, match: re.Match[str]) -> Call | None:
+        start, bracket = match.start(1), match.end() - 1
+        if match[1] in KEYWORDS:
+            return None
+        function = self.function_at(start)
+        if function is None:
+            return None
+        end = closing(self.code, bracket, function.end)
+        if end < 0:
+            return None
+        arguments = tuple(self.code[a:b] for a, b in split_arguments(self.code, bracket + 1, end))
+        return Call(match[1], start, bracket, end + 1, arguments, function)
+
+    # Guards
+
+    @cached_property
+    def _lockers(self) -> tuple[frozenset[str], frozenset[str]]:
+        takes, gives = lockers_of(self.preprocessed.macros)
+        return self.tree.takes | takes, self.tree.gives | gives
+
+    @cached_property
+    def _sections(self) -> dict[int, SectionFinder]:
+        return {}
+
+    def sections(self, function: Function) -> SectionFinder:
+        """Return the stretches of a function that run under a lock."""
+        finder = self._sections.get(function.body)
+        if finder is None:
+            takes, gives = self._lockers
+            finder = SectionFinder(find_sections(self.code, self.text, function, takes, gives))
+            self._sections[function.body] = finder
+        return finder
+
+    def sections_at(self, offset: int) -> list[Section]:
+        """Return the locked stretches around a place."""
+        function = self.function_at(offset)
+        return [] if function is None else self.sections(function).at(offset)
+
+    def guarded(self, offset: int) -> bool:
+        """Tell whether a place runs under a lock, or in a function that is only called under one."""
+        function = self.function_at(offset)
+        if function is None:
+            return False
+        return bool(self.sections(function).at(offset)) or self.held_by_callers(function)
+
+    @cached_property
+    def _held(self) -> dict[int, bool]:
+        return {}
+
+    def held_by_callers(self, function: Function) -> bool:
+        """Tell whether every caller in this file holds a lock, or the name says that callers must."""
+        known = self._held.get(function.body)
+        if known is not None:
+            return known
+        self._held[function.body] = False
+        places = self.reach.callers.get(function.short_name, ())
+        held = bool(_HELD.search(function.short_name)) or (
+            bool(places)
+            and len(self._held) < 5000
+            and self._depth < 6
+            and all(self._guarded_call(place) for place in places)
+        )
+        self._held[function.body] = held
+        return held
+
+    def _guarded_call(self, place: int) -> bool:
+        self._depth += 1
+        try:
+            return self.guarded(place)
+        finally:
+            self._depth -= 1
+
+    # Reach
+
+    @cached_property
+    def reach(self) -> Reach:
+        """Who calls which function."""
+        return find_reach(
+            self.code,
+            self.functions,
+            self.syntax.variables,
+            self.tree.called_at_import,
+            self.tree.entry_macros,
+            self._finder,
+        )
+
+    def at_import(self, function: Function | None) -> bool:
+        """Tell whether only the import of the module (or its end) runs the function."""
+        return function is not None and function.body in self.reach.at_import
+
+    def maybe_at_import(self, function: Function) -> bool:
+        """Tell whether nobody in this file calls the function and its name says that it initialises something."""
+        return function.body in self.reach.named_init
+
+    # Variables
+
+    @cached_property
+    def thread_local_words(self) -> frozenset[str]:
+        """The words that make a declaration thread-local here."""
+        return thread_local_words(self.tree, self.preprocessed.macros)
+
+    def is_thread_local(self, variable: Variable) -> bool:
+        """Tell whether each thread has its own."""
+        return bool(variable.words & self.thread_local_words)
+
+    def is_synchronised(self, variable: Variable) -> bool:
+        """Tell whether it is a lock, an atomic or the like, which threads share on purpose."""
+        return bool(SYNC_TYPES.search(variable.type))
+
+    @cached_property
+    def shared_variables(self) -> dict[str, list[Variable]]:
+        """The variables of this file that all threads see, by name; extern declarations are not among them."""
+        found: dict[str, list[Variable]] = {}
+        for variable in self.syntax.variables:
+            if "extern" in variable.words and variable.initialiser is None:
+                continue
+            if not self.is_thread_local(variable):
+                found.setdefault(variable.name, []).append(variable)
+        return found
+
+    def is_shared_variable(self, name: str, function: Function | None) -> bool:
+        """Tell whether a name in a function means a variable that all threads see."""
+        for variable in self.shared_variables.get(name, ()):
+            if variable.function is None:
+                if function is None or not self.is_local(function, name):
+                    return True
+            elif function is not None and variable.function == function.body:
+                return True
+        return False
+
+    @cached_property
+    def _locals(self) -> dict[int, frozenset[str]]:
+        return {}
+
+    def is_local(self, function: Function, name: str) -> bool:
+        """Tell whether a name is a parameter or an automatic variable of a function."""
+        names = self._locals.get(function.body)
+        if names is None:
+            starts = self.syntax.declarations
+            low = bisect_right(starts, (function.body, 0))
+            found: set[str] = {p.name for p in function.parameters}
+            for start, end in starts[low:]:
+                if start >= function.end:
+                    break
+                if "static" not in self.code[start : start + 60]:
+                    found.update(_declared_names(self.code[start:end]))
+            names = frozenset(found)
+            self._locals[function.body] = names
+        return name in names
+
+    @cached_property
+    def _identifiers(self) -> dict[str, list[int]]:
+        """The places of the names of all shared variables."""
+        wanted = self.shared_variables
+        places: dict[str, list[int]] = {name: [] for name in wanted}
+        if wanted:
+            for found in _IDENTIFIER.finditer(self.code):
+                if found[0] in places:
+                    places[found[0]].append(found.start())
+        return places
+
+    def uses(self, variable: Variable) -> Iterator[tuple[Use, Function]]:
+        """Yield the uses of a shared variable inside functions, in order."""
+        for at in self._identifiers.get(variable.name, ()):
+            function = self.function_at(at)
+            if function is None or at == variable.start:
+                continue
+            if variable.function is not None:
+                if not function.start <= at < function.end or not self._within(variable.function, function):
+                    continue
+                if at < variable.start:
+                    continue
+            elif self.is_local(function, variable.name) or self._static_of_same_name(variable, function):
+                continue
+            use = classify_use(self.code, at, at + len(variable.name))
+            if use is not None:
+                yield use, function
+
+    def _within(self, body: int, function: Function) -> bool:
+        outer = next((f for f in self.functions if f.body == body), None)
+        return outer is not None and outer.start <= function.start < outer.end
+
+    def _static_of_same_name(self, variable: Variable, function: Function) -> bool:
+        return any(
+            v.function == function.body for v in self.shared_variables.get(variable.name, ()) if v is not variable
+        )
+
+    def assigned(self, function: Function, name: str, before: int) -> list[str]:
+        """Return what a function assigns to a name before a place, in order, without casts."""
+        pattern = re.compile(rf"(?<![\w.>])\b{re.escape(name)}\s*=(?!=)\s*")
+        values: list[str] = []
+        for found in pattern.finditer(self.code, function.body, before):
+            end = _expression_end(self.code, found.end(), function.end)
+            if end <= before:
+                values.append(self.code[found.end() : end].strip())
+        return values
+
+    @cached_property
+    def has_atomics(self) -> bool:
+        """Whether the file uses atomic operations at all."""
+        return bool(re.search(r"(?i)atomic|__sync_|interlocked", self.code))
+
+    # Escapes
+
+    @property
+    def mutated_members(self) -> frozenset[str]:
+        """Members that hold a container which the tree changes, see `CTree.mutated_members`."""
+        return self.tree.mutated_members
+
+    def origin(self, call: Call, argument: int = 0) -> Origin:
+        """Return where the container came from that a call is given."""
+        if argument >= len(call.arguments):
+            return Origin.UNKNOWN
+        return origin_of(self, call.function, call.arguments[argument], call.start)
+
+    def passed_arguments(self, function: Function, index: int) -> list[Origin]:
+        """Return where the arguments of a static function come from, call by call; empty when others may call it."""
+        if "static" not in function.header or self._depth >= 3:
+            return []
+        found: list[Origin] = []
+        self._depth += 1
+        try:
+            for place in self.reach.callers.get(function.short_name, ())[:20]:
+                match = _CALLED.match(self.code, place)
+                call = self._call(match) if match else None
+                if call is None or index >= len(call.arguments):
+                    return []
+                found.append(origin_of(self, call.function, call.arguments[index], call.start))
+        finally:
+            self._depth -= 1
+        return found
+
+    def same(self, left: str, right: str) -> bool:
+        """Tell whether two expressions are the same but for casts and blanks."""
+        return normalised(left) == normalised(right)
+
+
+def is_cache_name(name: str) -> bool:
+    """Tell whether a name says that what it holds is filled while the program runs."""
+    return bool(_CACHE_WORDS & set(words(name)))
+
+
+def _declared_names(text: str) -> Iterator[str]:
+    """Yield the names that a local declaration declares, well enough to tell them from file-scope variables."""
+    for begin, end in split_arguments(text, 0, len(text)):
+        piece = text[begin:end].split("=")[0]
+        found = re.search(r"([A-Za-z_]\w*)\s*(?:\[[^\]]*\]\s*)*(?:\([^()]*\)|\{[^{}]*\})?\s*$", piece)
+        if found:
+            yield found[1]
+
+
+def _expression_end(code: str, start: int, limit: int) -> int:
+    depth = 0
+    for found in re.compile(r"[()\[\]{},;]").finditer(code, start, limit):
+        char = found[0]
+        if char in "([{":
+            depth += 1
+        elif char in ")]}":
+            depth -= 1
+            if depth < 0:
+                return found.start()
+        elif depth == 0:
+            return found.start()
+    return limit

@@ -1,0 +1,100 @@
+"""FT311: a dict value that is used without owning it, while another thread may drop it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from ftaudit.model import Confidence, Finding, Severity
+from ftaudit.rule import RuleInfo, SourceExample
+from ftaudit.source import CRule
+from ftaudit.source.c import CUnit
+from ftaudit.source.c.borrowed import find_borrowed
+
+
+class BorrowedDictItem(CRule):
+    """`PyDict_GetItem` and its kin lend a reference: the dict keeps the value alive. Without the GIL another
+    thread can replace or delete it between the call and the use. `PyDict_GetItemWithError` is no better: it
+    reports errors, and still lends."""
+
+    info = RuleInfo(
+        code="FT311",
+        name="borrowed-dict-item",
+        summary="PyDict_GetItem or one of its kin lends a value of a dict that other threads can change.",
+        severity=Severity.WARNING,
+        confidence=Confidence.MEDIUM,
+        since="0.1.0",
+        remedy=(
+            "Use PyDict_GetItemRef or PyDict_GetItemStringRef (3.13; 1 found, 0 missing, -1 error) and "
+            "release what they give."
+        ),
+        links=(
+            "https://docs.python.org/3.14/howto/free-threading-extensions.html",
+            "https://docs.python.org/3.14/library/threadsafety.html",
+            "https://docs.python.org/3.14/c-api/dict.html",
+        ),
+    )
+    VALID = (
+        SourceExample(
+            code="""\
+static PyObject *get(Obj *self, PyObject *k) {
+    PyObject *v;
+    if (PyDict_GetItemRef(self->cache, k, &v) < 0) return NULL;
+    return v;
+}
+""",
+        ),
+        SourceExample(
+            code="""\
+static PyObject *call(PyObject *self, PyObject *args, PyObject *kwargs) {
+    PyObject *v = PyDict_GetItemString(kwargs, "axis");
+    return use(v);
+}
+""",
+        ),
+        SourceExample(
+            code="""\
+static int has(PyObject *d, PyObject *k) { return PyDict_GetItemWithError(d, k) != NULL; }
+""",
+        ),
+    )
+    INVALID = (
+        SourceExample(
+            code="""\
+static PyObject *get(Obj *self, PyObject *k) {
+    PyObject *v = PyDict_GetItem(self->cache, k);
+    Py_XINCREF(v);
+    return v;
+}
+""",
+            lines=(2,),
+        ),
+        SourceExample(
+            code="""\
+static PyObject *table;
+static PyObject *get(PyObject *m, PyObject *k) {
+    PyObject *v = PyDict_GetItemWithError(table, k);
+    return Py_XNewRef(v);
+}
+""",
+            lines=(3,),
+        ),
+    )
+
+    def check(self, unit: CUnit) -> Iterator[Finding]:
+        """Yield what the rule finds in one file."""
+        for found in find_borrowed(
+            unit,
+            "PyDict_GetItem",
+            "PyDict_GetItemWithError",
+            "PyDict_GetItemString",
+            "_PyDict_GetItem_KnownHash",
+            "_PyDict_GetItemStringWithError",
+            "_PyDict_GetItemWithError",
+            "_PyDict_GetItemIdWithError",
+            "_PyDict_GetItemId",
+            "PyMapping_GetItemStringBorrowed",
+        ):
+            yield self.finding(
+                f"{found.call.name} lends a value of `{found.container}`, {found.origin.value}",
+                location=unit.place(found.call.start),
+            )

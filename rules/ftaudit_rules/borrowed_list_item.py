@@ -1,0 +1,88 @@
+"""FT310: a list item that is used without owning it, while another thread may drop it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from ftaudit.model import Confidence, Finding, Severity
+from ftaudit.rule import RuleInfo, SourceExample
+from ftaudit.source import CRule
+from ftaudit.source.c import CUnit
+from ftaudit.source.c.borrowed import find_borrowed
+
+
+class BorrowedListItem(CRule):
+    """`PyList_GetItem` lends a reference: the list keeps the item alive. Without the GIL another thread can
+    replace or remove the item between the call and the use, and the pointer is left dangling. A list that
+    other threads cannot reach is safe."""
+
+    info = RuleInfo(
+        code="FT310",
+        name="borrowed-list-item",
+        summary="PyList_GetItem lends an item of a list that other threads can change.",
+        severity=Severity.WARNING,
+        confidence=Confidence.MEDIUM,
+        since="0.1.0",
+        remedy=(
+            "Use PyList_GetItemRef (3.13), which returns NULL with IndexError when the list shrank, and "
+            "release what it returns."
+        ),
+        links=(
+            "https://docs.python.org/3.14/howto/free-threading-extensions.html",
+            "https://docs.python.org/3.14/library/threadsafety.html",
+            "https://docs.python.org/3.14/c-api/list.html",
+        ),
+    )
+    VALID = (
+        SourceExample(
+            code="""\
+static PyObject *first(PyObject *m, PyObject *lst) { return PyList_GetItemRef(lst, 0); }
+""",
+        ),
+        SourceExample(
+            code="""\
+static PyObject *build(PyObject *m, PyObject *n) {
+    PyObject *list = PyList_New(3);
+    fill(list);
+    return Py_NewRef(PyList_GetItem(list, 0));
+}
+""",
+        ),
+        SourceExample(
+            code="""\
+static PyObject *first(PyObject *m, PyObject *lst) {
+    PyObject *item;
+    Py_BEGIN_CRITICAL_SECTION(lst);
+    item = Py_XNewRef(PyList_GetItem(lst, 0));
+    Py_END_CRITICAL_SECTION();
+    return item;
+}
+""",
+        ),
+    )
+    INVALID = (
+        SourceExample(
+            code="""\
+static PyObject *first(PyObject *m, PyObject *lst) { return Py_NewRef(PyList_GetItem(lst, 0)); }
+""",
+            lines=(1,),
+        ),
+        SourceExample(
+            code="""\
+static PyObject *pending;
+static PyObject *next(PyObject *m, PyObject *none) {
+    PyObject *item = PyList_GET_ITEM(pending, 0);
+    return PyObject_CallNoArgs(item);
+}
+""",
+            lines=(3,),
+        ),
+    )
+
+    def check(self, unit: CUnit) -> Iterator[Finding]:
+        """Yield what the rule finds in one file."""
+        for found in find_borrowed(unit, "PyList_GetItem", "PyList_GET_ITEM"):
+            yield self.finding(
+                f"{found.call.name} lends an item of `{found.container}`, {found.origin.value}",
+                location=unit.place(found.call.start),
+            )

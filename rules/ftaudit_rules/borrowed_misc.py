@@ -1,0 +1,50 @@
+"""FT316: further functions that lend what another thread may drop."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from ftaudit.model import Confidence, Finding, Severity
+from ftaudit.rule import RuleInfo, SourceExample
+from ftaudit.source import CRule
+from ftaudit.source.c import CUnit
+
+
+class BorrowedMisc(CRule):
+    """`PyCell_GET` reads a cell without synchronisation, `PySys_GetObject` lends an attribute of `sys` that any
+    thread may rebind, `PyEval_GetLocals` lends a dictionary of the frame."""
+
+    info = RuleInfo(
+        code="FT316",
+        name="borrowed-misc",
+        summary=("PyCell_GET, PySys_GetObject or PyEval_GetLocals lends an object that another thread can replace."),
+        severity=Severity.INFO,
+        confidence=Confidence.LOW,
+        since="0.1.0",
+        remedy="Use PyCell_Get, PySys_GetAttr (3.15) or PyEval_GetFrameLocals (3.13).",
+        links=("https://docs.python.org/3.14/howto/free-threading-extensions.html",),
+        default=False,
+    )
+    VALID = (
+        SourceExample(
+            code="""\
+static PyObject *get(PyObject *cell) { return PyCell_Get(cell); }
+""",
+        ),
+    )
+    INVALID = (
+        SourceExample(
+            code="""\
+static PyObject *get(PyObject *cell) { PyObject *v = PyCell_GET(cell); return Py_XNewRef(v); }
+""",
+            lines=(1,),
+        ),
+    )
+
+    def check(self, unit: CUnit) -> Iterator[Finding]:
+        """Yield what the rule finds in one file."""
+        for call in unit.calls("PyCell_GET", "PySys_GetObject", "PyEval_GetLocals"):
+            if not unit.at_import(call.function) and not unit.guarded(call.start):
+                yield self.finding(
+                    f"{call.name} lends what another thread can replace", location=unit.place(call.start)
+                )

@@ -1,0 +1,59 @@
+"""FT314: a module from `sys.modules` that is used without owning it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from ftaudit.model import Confidence, Finding, Severity
+from ftaudit.rule import RuleInfo, SourceExample
+from ftaudit.source import CRule
+from ftaudit.source.c import CUnit
+
+
+class BorrowedModule(CRule):
+    """`PyImport_AddModule` lends the module; without the GIL another thread can take it out of `sys.modules`
+    meanwhile. Making it when it is missing is not one step either (cpython gh-137422)."""
+
+    info = RuleInfo(
+        code="FT314",
+        name="borrowed-module",
+        summary="PyImport_AddModule lends a module that another thread can remove.",
+        severity=Severity.INFO,
+        confidence=Confidence.MEDIUM,
+        since="0.1.0",
+        remedy="Use PyImport_AddModuleRef (3.13) and release what it returns.",
+        links=("https://docs.python.org/3.14/howto/free-threading-extensions.html",),
+    )
+    VALID = (
+        SourceExample(
+            code="""\
+static PyObject *get(void) { return PyImport_AddModuleRef("pkg.sub"); }
+""",
+        ),
+        SourceExample(
+            code="""\
+PyMODINIT_FUNC PyInit_m(void) { PyObject *m = PyImport_AddModule("m"); return m; }
+""",
+        ),
+    )
+    INVALID = (
+        SourceExample(
+            code="""\
+static PyObject *get(void) { PyObject *m = PyImport_AddModule("pkg.sub"); return Py_XNewRef(m); }
+""",
+            lines=(1,),
+        ),
+    )
+
+    def check(self, unit: CUnit) -> Iterator[Finding]:
+        """Yield what the rule finds in one file."""
+        for call in unit.calls("PyImport_AddModule", "PyImport_AddModuleObject"):
+            if (
+                call.function is None
+                or unit.at_import(call.function)
+                or call.function.short_name.endswith("AddModuleRef")
+            ):
+                continue
+            yield self.finding(
+                f"{call.name} lends a module that another thread can remove", location=unit.place(call.start)
+            )

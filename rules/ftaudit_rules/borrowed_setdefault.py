@@ -1,0 +1,69 @@
+"""FT315: a value that `PyDict_SetDefault` lends from a dict which another thread may change."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from ftaudit.model import Confidence, Finding, Severity
+from ftaudit.rule import RuleInfo, SourceExample
+from ftaudit.source import CRule
+from ftaudit.source.c import CUnit
+from ftaudit.source.c.borrowed import find_borrowed
+
+
+class BorrowedSetdefault(CRule):
+    """`PyDict_SetDefault` lends what is in the dict after the call. Without the GIL another thread can replace it
+    before it is used."""
+
+    info = RuleInfo(
+        code="FT315",
+        name="borrowed-setdefault",
+        summary="PyDict_SetDefault lends a value of a dict that other threads can change.",
+        severity=Severity.WARNING,
+        confidence=Confidence.MEDIUM,
+        since="0.1.0",
+        remedy="Use PyDict_SetDefaultRef (3.13) and release what it gives.",
+        links=(
+            "https://docs.python.org/3.14/howto/free-threading-extensions.html",
+            "https://docs.python.org/3.14/c-api/dict.html",
+        ),
+    )
+    VALID = (
+        SourceExample(
+            code="""\
+static PyObject *get(Obj *self, PyObject *k, PyObject *d) {
+    PyObject *v;
+    if (PyDict_SetDefaultRef(self->cache, k, d, &v) < 0) return NULL;
+    return v;
+}
+""",
+        ),
+        SourceExample(
+            code="""\
+static int put(Obj *self, PyObject *k, PyObject *d) {
+    if (PyDict_SetDefault(self->cache, k, d) == NULL) return -1;
+    return 0;
+}
+""",
+        ),
+    )
+    INVALID = (
+        SourceExample(
+            code="""\
+static PyObject *get(Obj *self, PyObject *k, PyObject *d) {
+    PyObject *v = PyDict_SetDefault(self->cache, k, d);
+    Py_INCREF(v);
+    return v;
+}
+""",
+            lines=(2,),
+        ),
+    )
+
+    def check(self, unit: CUnit) -> Iterator[Finding]:
+        """Yield what the rule finds in one file."""
+        for found in find_borrowed(unit, "PyDict_SetDefault"):
+            yield self.finding(
+                f"{found.call.name} lends a value of `{found.container}`, {found.origin.value}",
+                location=unit.place(found.call.start),
+            )

@@ -1,0 +1,85 @@
+"""FT313: a weak reference whose referent is used without owning it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from ftaudit.model import Confidence, Finding, Severity
+from ftaudit.rule import RuleInfo, SourceExample
+from ftaudit.source import CRule
+from ftaudit.source.c import CUnit
+from ftaudit.source.c.borrowed import only_tested
+from ftaudit.source.c.locks import words
+
+_COMPARED = re.compile(r"\s*(?:==|!=)\s*(?:Py_None|NULL|nullptr|self|\(PyObject\s*\*\))")
+
+
+class BorrowedWeakref(CRule):
+    """`PyWeakref_GetObject` lends the referent, which nothing keeps alive: without the GIL its last owner can let
+    go of it in another thread at any moment, between the call and the use. There is no container to lock."""
+
+    info = RuleInfo(
+        code="FT313",
+        name="borrowed-weakref",
+        summary="PyWeakref_GetObject lends an object that another thread can free at any moment.",
+        severity=Severity.ERROR,
+        confidence=Confidence.MEDIUM,
+        since="0.1.0",
+        remedy="Use PyWeakref_GetRef (3.13; 1 alive, 0 dead, -1 error) and release what it gives.",
+        links=(
+            "https://docs.python.org/3.14/howto/free-threading-extensions.html",
+            "https://docs.python.org/3.14/c-api/weakref.html",
+        ),
+    )
+    VALID = (
+        SourceExample(
+            code="""\
+static int visit(PyObject *r) {
+    PyObject *o;
+    int rc = PyWeakref_GetRef(r, &o);
+    if (rc == 1) { call(o); Py_DECREF(o); }
+    return rc;
+}
+""",
+        ),
+        SourceExample(
+            code="""\
+#if PY_VERSION_HEX < 0x030D0000
+static int PyWeakref_GetRef(PyObject *r, PyObject **o) {
+    *o = Py_XNewRef(PyWeakref_GetObject(r));
+    return 1;
+}
+#endif
+""",
+        ),
+        SourceExample(
+            code="""\
+static int dead(PyObject *r) { return PyWeakref_GET_OBJECT(r) == Py_None; }
+""",
+        ),
+    )
+    INVALID = (
+        SourceExample(
+            code="""\
+static void visit(PyObject *r) {
+    PyObject *o = PyWeakref_GetObject(r);
+    if (o != Py_None) call(o);
+}
+""",
+            lines=(2,),
+        ),
+    )
+
+    def check(self, unit: CUnit) -> Iterator[Finding]:
+        """Yield what the rule finds in one file."""
+        for call in unit.calls("PyWeakref_GetObject", "PyWeakref_GET_OBJECT"):
+            if call.function is None or {"get", "ref"} <= set(words(call.function.short_name)) & {"get", "ref"}:
+                continue
+            assigned = re.search(r"=\s*\(*\s*$", unit.code[max(0, call.start - 30) : call.start])
+            if only_tested(unit, call) or (_COMPARED.match(unit.code, call.end) and not assigned):
+                continue
+            yield self.finding(
+                f"{call.name} lends an object that another thread can free before it is used",
+                location=unit.place(call.start),
+            )

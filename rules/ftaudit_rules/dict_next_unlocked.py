@@ -1,0 +1,78 @@
+"""FT312: a dict that is iterated with no lock, while another thread may change it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from ftaudit.model import Confidence, Finding, Severity
+from ftaudit.rule import RuleInfo, SourceExample
+from ftaudit.source import CRule
+from ftaudit.source.c import CUnit
+from ftaudit.source.c.borrowed import find_borrowed
+
+
+class DictNextUnlocked(CRule):
+    """`PyDict_Next` takes no lock and lends keys and values. Without the GIL another thread can resize the dict
+    while it is read, or drop the pair that was just lent."""
+
+    info = RuleInfo(
+        code="FT312",
+        name="dict-next-unlocked",
+        summary=("PyDict_Next iterates a dict that other threads can change, outside a critical section on it."),
+        severity=Severity.WARNING,
+        confidence=Confidence.MEDIUM,
+        since="0.1.0",
+        remedy=(
+            "Put the whole loop between Py_BEGIN_CRITICAL_SECTION(d) and Py_END_CRITICAL_SECTION(), and leave"
+            " it by `break`, never by `return` or `goto`."
+        ),
+        links=(
+            "https://docs.python.org/3.14/howto/free-threading-extensions.html",
+            "https://docs.python.org/3.14/library/threadsafety.html",
+            "https://docs.python.org/3.14/c-api/dict.html",
+        ),
+    )
+    VALID = (
+        SourceExample(
+            code="""\
+static int each(PyObject *m, PyObject *opts) {
+    Py_ssize_t p = 0; PyObject *k, *v; int err = 0;
+    Py_BEGIN_CRITICAL_SECTION(opts);
+    while (PyDict_Next(opts, &p, &k, &v)) {
+        if (use(k, v) < 0) { err = 1; break; }
+    }
+    Py_END_CRITICAL_SECTION();
+    return err;
+}
+""",
+        ),
+        SourceExample(
+            code="""\
+static int init(Obj *self, PyObject *args, PyObject *kwds) {
+    Py_ssize_t p = 0; PyObject *k, *v;
+    while (PyDict_Next(kwds, &p, &k, &v)) use(k, v);
+    return 0;
+}
+""",
+        ),
+    )
+    INVALID = (
+        SourceExample(
+            code="""\
+static int each(PyObject *m, PyObject *opts) {
+    Py_ssize_t p = 0; PyObject *k, *v;
+    while (PyDict_Next(opts, &p, &k, &v)) use(k, v);
+    return 0;
+}
+""",
+            lines=(3,),
+        ),
+    )
+
+    def check(self, unit: CUnit) -> Iterator[Finding]:
+        """Yield what the rule finds in one file."""
+        for found in find_borrowed(unit, "PyDict_Next", "_PyDict_Next"):
+            yield self.finding(
+                f"{found.call.name} iterates `{found.container}`, {found.origin.value}, outside a critical section",
+                location=unit.place(found.call.start),
+            )

@@ -1,0 +1,76 @@
+"""FT318: an item of a shared list that is stored by the macro for new lists."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from ftaudit.model import Confidence, Finding, Severity
+from ftaudit.rule import RuleInfo, SourceExample
+from ftaudit.source import CRule
+from ftaudit.source.c import CUnit
+from ftaudit.source.c.borrowed import find_borrowed
+from ftaudit.source.c.escape import Origin
+
+
+class ListSetItemOnShared(CRule):
+    """`PyList_SET_ITEM` stores with no lock and releases nothing: it is meant for lists that nobody else has yet.
+    On a list that other threads reach it races with every reader, and the old item is lost or released
+    twice."""
+
+    info = RuleInfo(
+        code="FT318",
+        name="list-set-item-on-shared",
+        summary="PyList_SET_ITEM stores into a list that other threads can reach.",
+        severity=Severity.WARNING,
+        confidence=Confidence.MEDIUM,
+        since="0.1.0",
+        remedy="Use PyList_SetItem, which locks the list and releases the old item.",
+        links=(
+            "https://docs.python.org/3.14/howto/free-threading-extensions.html",
+            "https://docs.python.org/3.14/c-api/list.html",
+        ),
+    )
+    VALID = (
+        SourceExample(
+            code="""\
+static PyObject *build(PyObject *m, PyObject *v) {
+    PyObject *list = PyList_New(1);
+    PyList_SET_ITEM(list, 0, Py_NewRef(v));
+    return list;
+}
+""",
+        ),
+        SourceExample(
+            code="""\
+static int put(Obj *self, Py_ssize_t i, PyObject *v) { return PyList_SetItem(self->items, i, v); }
+""",
+        ),
+    )
+    INVALID = (
+        SourceExample(
+            code="""\
+static int put(Obj *self, Py_ssize_t i, PyObject *v) {
+    Py_DECREF(PyList_GET_ITEM(self->items, i));
+    PyList_SET_ITEM(self->items, i, v);
+    return 0;
+}
+""",
+            lines=(3,),
+        ),
+    )
+
+    def check(self, unit: CUnit) -> Iterator[Finding]:
+        """Yield what the rule finds in one file."""
+        for found in find_borrowed(unit, "PyList_SET_ITEM"):
+            function = found.call.function
+            replaces = function is not None and any(
+                read.function == function and unit.same(read.arguments[0], found.container)
+                for read in unit.calls("PyList_GET_ITEM", "PyList_GetItem")
+                if read.arguments
+            )
+            if found.origin is Origin.PARAMETER and not replaces:
+                continue
+            yield self.finding(
+                f"PyList_SET_ITEM stores into `{found.container}`, {found.origin.value}",
+                location=unit.place(found.call.start),
+            )

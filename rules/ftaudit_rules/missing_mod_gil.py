@@ -1,0 +1,146 @@
+"""FT301: an extension module that says nothing about the GIL, so importing it turns the GIL back on."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from ftaudit.model import Confidence, Finding, Severity
+from ftaudit.rule import RuleInfo, SourceExample
+from ftaudit.source import CRule
+from ftaudit.source.c import CUnit
+
+_DECLARES = re.compile(r"\bPy_mod_gil\b|\bPyUnstable_Module_SetGIL\s*\(|\bPy_MOD_GIL_")
+_ENTRY = re.compile(r"^(?:PyInit|PyModExport)_\w+$|^PyInitU_\w+$")
+_NAME = re.compile(r"[A-Za-z_]\w*")
+_CREATE = re.compile(r"\bPyModule_Create2?\s*\(|\bPyModule_FromDefAndSpec2?\s*\(|\bPyModuleDef_Init\s*\(")
+
+
+class MissingModGil(CRule):
+    """CPython turns the GIL back on, for the whole process, when it imports a module that does not declare
+    `Py_mod_gil` or call `PyUnstable_Module_SetGIL` (PEP 703). One such module is enough to make a free-
+    threaded interpreter an ordinary one."""
+
+    info = RuleInfo(
+        code="FT301",
+        name="missing-mod-gil",
+        summary=(
+            "A module entry point neither has a Py_mod_gil slot nor calls PyUnstable_Module_SetGIL, so "
+            "importing it re-enables the GIL."
+        ),
+        severity=Severity.ERROR,
+        confidence=Confidence.HIGH,
+        since="0.1.0",
+        remedy=(
+            "Once the other findings are dealt with, add `{Py_mod_gil, Py_MOD_GIL_NOT_USED}` to the slots, or"
+            " call `PyUnstable_Module_SetGIL(m, Py_MOD_GIL_NOT_USED)` under `#ifdef Py_GIL_DISABLED`."
+        ),
+        links=(
+            "https://docs.python.org/3.14/howto/free-threading-extensions.html",
+            "https://peps.python.org/pep-0703/",
+            "https://docs.python.org/3.14/c-api/module.html",
+        ),
+    )
+    VALID = (
+        SourceExample(
+            code="""\
+#include <Python.h>
+static PyModuleDef_Slot slots[] = {
+#ifdef Py_mod_gil
+    {Py_mod_gil, Py_MOD_GIL_NOT_USED},
+#endif
+    {0, NULL}};
+static struct PyModuleDef def = {PyModuleDef_HEAD_INIT, .m_name = "m", .m_slots = slots};
+PyMODINIT_FUNC PyInit_m(void) { return PyModuleDef_Init(&def); }
+""",
+        ),
+        SourceExample(
+            code="""\
+PyMODINIT_FUNC PyInit_m(void) {
+    PyObject *m = PyModule_Create(&def);
+    if (m == NULL) return NULL;
+#ifdef Py_GIL_DISABLED
+    PyUnstable_Module_SetGIL(m, Py_MOD_GIL_NOT_USED);
+#endif
+    return m;
+}
+""",
+        ),
+        SourceExample(
+            code="""\
+PyMODINIT_FUNC PyInit_m(void) {
+    PyObject *m = PyModule_Create(&def);
+    setup_module(m);
+    return m;
+}
+""",
+            others=(
+                (
+                    "other.c",
+                    "void setup_module(PyObject *m) {\n#ifdef Py_GIL_DISABLED\n    PyUnstable_Module_SetGIL(m, Py_MOD_GIL_NOT_USED);\n#endif\n}\n",
+                ),
+            ),
+        ),
+        SourceExample(
+            code="""\
+PyMODINIT_FUNC PyInit_m(void);  /* a prototype, for embedding */
+""",
+        ),
+    )
+    INVALID = (
+        SourceExample(
+            code="""\
+#include <Python.h>
+PyMODINIT_FUNC
+PyInit_m(void)
+{
+    /* Py_mod_gil would go here */
+    return PyModule_Create(&def);
+}
+""",
+            lines=(6,),
+        ),
+        SourceExample(
+            code="""\
+static PyModuleDef_Slot slots[] = {
+    {Py_mod_exec, mod_exec},
+    {0, NULL}};
+PyMODINIT_FUNC PyInit_m(void) { return PyModuleDef_Init(&def); }
+""",
+            lines=(1,),
+        ),
+    )
+
+    def check(self, unit: CUnit) -> Iterator[Finding]:
+        """Yield what the rule finds in one file."""
+        if "PyInit_" not in unit.code and "PyModExport_" not in unit.code and "PyMODINIT_FUNC" not in unit.code:
+            return
+        if _DECLARES.search(unit.code):
+            return
+        declaring = unit.tree.declares_gil | {
+            name for name, macro in unit.preprocessed.macros.items() if _DECLARES.search(macro.body)
+        }
+        if declaring and declaring & set(_NAME.findall(unit.code)):
+            return
+        for function in unit.functions:
+            if not (_ENTRY.match(function.short_name) or "PyMODINIT_FUNC" in function.header):
+                continue
+            body = unit.code[function.body : function.end]
+            if not re.search(r"\w\s*\(", body):
+                continue
+            at, how = self._place(unit, function.body, function.end, function.start)
+            yield self.finding(
+                f"importing this module turns the GIL back on: {function.short_name} {how}", location=unit.place(at)
+            )
+
+    @staticmethod
+    def _place(unit: CUnit, start: int, end: int, entry: int) -> tuple[int, str]:
+        """Return where the declaration is missing, and in what words."""
+        multi_phase = re.search(r"\bPyModuleDef_Init\s*\(|\bPyModExport_", unit.code[entry:end])
+        slots = [v for v in unit.syntax.variables if v.words & {"PyModuleDef_Slot", "PySlot"}]
+        if multi_phase and slots:
+            return slots[0].declared, f"returns a definition whose slots `{slots[0].name}` have no Py_mod_gil"
+        create = _CREATE.search(unit.code, start, end)
+        if multi_phase:
+            return (create.start() if create else entry), "returns a definition that has no Py_mod_gil slot"
+        return (create.start() if create else entry), "does not call PyUnstable_Module_SetGIL"

@@ -1,0 +1,122 @@
+"""FT303: a GIL declaration that older or ordinary builds of CPython cannot compile."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from ftaudit.model import Confidence, Finding, Severity
+from ftaudit.rule import RuleInfo, SourceExample
+from ftaudit.source import CRule
+from ftaudit.source.c import CUnit
+
+_DECLARATION = re.compile(r"\b(?P<slot>Py_mod_gil)\s*,|\b(?P<call>PyUnstable_Module_SetGIL)\s*\(")
+_CONDITION = re.compile(r"GIL|VERSION|Py_mod_gil|LIMITED_API|FREE_?THREAD|PY_?3_?1[3-9]|PY31[3-9]", re.IGNORECASE)
+_SINCE_3_13 = (
+    "PyMutex_Lock",
+    "Py_BEGIN_CRITICAL_SECTION",
+    "PyDict_GetItemRef",
+    "PyList_GetItemRef",
+    "PyWeakref_GetRef",
+    "PyDict_SetDefaultRef",
+    "PyImport_AddModuleRef",
+)
+
+
+class ModGilUnguarded(CRule):
+    """`Py_mod_gil` came with CPython 3.13, and `PyUnstable_Module_SetGIL` exists in the free-threaded build alone.
+    Without a preprocessor condition the module does not compile anywhere else, and users get no wheel at
+    all."""
+
+    info = RuleInfo(
+        code="FT303",
+        name="mod-gil-unguarded",
+        summary=(
+            "Py_mod_gil or PyUnstable_Module_SetGIL stands under no condition, so the module does not compile"
+            " where these do not exist."
+        ),
+        severity=Severity.WARNING,
+        confidence=Confidence.HIGH,
+        since="0.1.0",
+        remedy=(
+            "Put the slot under `#ifdef Py_mod_gil` (or a check of PY_VERSION_HEX), the call under `#ifdef "
+            "Py_GIL_DISABLED`."
+        ),
+        links=(
+            "https://docs.python.org/3.14/howto/free-threading-extensions.html",
+            "https://docs.python.org/3.14/c-api/module.html",
+        ),
+    )
+    VALID = (
+        SourceExample(
+            code="""\
+static PyModuleDef_Slot s[] = {
+#ifdef Py_mod_gil
+  {Py_mod_gil, Py_MOD_GIL_NOT_USED},
+#endif
+  {0, NULL}};
+""",
+        ),
+        SourceExample(
+            code="""\
+int exec(PyObject *m) {
+#ifdef Py_GIL_DISABLED
+    PyUnstable_Module_SetGIL(m, Py_MOD_GIL_NOT_USED);
+#endif
+    return 0;
+}
+""",
+        ),
+        SourceExample(
+            code="""\
+static PyMutex mutex;
+static void work(void) { PyMutex_Lock(&mutex); step(); PyMutex_Unlock(&mutex); }
+static PyModuleDef_Slot s[] = {{Py_mod_gil, Py_MOD_GIL_NOT_USED}, {0, NULL}};
+""",
+        ),
+    )
+    INVALID = (
+        SourceExample(
+            code="""\
+static PyModuleDef_Slot s[] = {{Py_mod_gil, Py_MOD_GIL_NOT_USED}, {0, NULL}};
+""",
+            lines=(1,),
+        ),
+        SourceExample(
+            code="""\
+int exec(PyObject *m) {
+    PyUnstable_Module_SetGIL(m, Py_MOD_GIL_NOT_USED);
+    return 0;
+}
+""",
+            lines=(2,),
+        ),
+    )
+
+    def check(self, unit: CUnit) -> Iterator[Finding]:
+        """Yield what the rule finds in one file."""
+        if "Py_mod_gil" not in unit.code and "SetGIL" not in unit.code:
+            return
+        newer: bool | None = None
+        for found in _DECLARATION.finditer(unit.code):
+            if any(_CONDITION.search(condition) for condition in unit.preprocessed.conditions_at(found.start())):
+                continue
+            if found["slot"]:
+                if newer is None:
+                    newer = self._needs_3_13(unit)
+                if newer:
+                    continue
+                message = "Py_mod_gil does not exist before CPython 3.13, and no condition says so"
+            else:
+                message = "PyUnstable_Module_SetGIL exists in the free-threaded build alone, and no condition says so"
+            yield self.finding(message, location=unit.place(found.start()))
+
+    @staticmethod
+    def _needs_3_13(unit: CUnit) -> bool:
+        """Tell whether the file uses what CPython 3.13 brought, under no condition: then it supports no older one."""
+        if "pythoncapi_compat" in unit.text:
+            return False
+        return any(
+            not any(_CONDITION.search(condition) for condition in unit.preprocessed.conditions_at(call.start))
+            for call in unit.calls(*_SINCE_3_13)
+        )
