@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Final
 from urllib.parse import parse_qs, urlsplit
-from urllib.request import url2pathname
 
 from packaging.utils import (
     InvalidSdistFilename,
@@ -48,6 +47,8 @@ def local_path(target: str, folder: Path) -> Path:
         target = target[5:]
         if target.startswith("//"):
             target = "/" + target[2:].partition("/")[2]
+        from urllib.request import url2pathname  # It takes http.client along, which lock files never need.
+
         target = url2pathname(target)
     return Path(folder, target).absolute().resolve()
 

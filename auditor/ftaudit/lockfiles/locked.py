@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict, deque
 from collections.abc import Sequence
+from pathlib import Path
 
 from packaging.utils import NormalizedName
 
@@ -112,7 +113,7 @@ class _Walk:
                     source=roots.get(found[0][0], package.location),
                     files=None if lock.single_environment and package.source is None else package.files,
                     index_url=package.index_url,
-                    problem=package.problem or _unlocked(package),
+                    problem=package.problem or _unjudgeable(package),
                     source_tree=package.source_tree,
                 )
             )
@@ -183,8 +184,8 @@ def _version(text: str) -> object:
         return None
 
 
-def _unlocked(package: LockedPackage) -> str | None:
-    """Say why a package without a version cannot be looked up; a folder is looked at as files."""
-    if package.version is None and package.source_tree is None:
-        return "the lock file gives no version"
-    return None
+def _unjudgeable(package: LockedPackage) -> str | None:
+    """Say why a package cannot be looked up or looked at; a folder is looked at as files and needs no version."""
+    if package.source_tree is not None:
+        return None if Path(package.source_tree).is_dir() else f"the folder does not exist: {package.source_tree}"
+    return "the lock file gives no version" if package.version is None else None

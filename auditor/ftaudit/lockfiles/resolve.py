@@ -81,8 +81,11 @@ class _Resolution:
             failure = answer
             if not self._settle(answer):
                 break
-        if not self._answer:
-            self._give_up(failure.message if failure else f"uv took longer than {self._options.timeout:.0f} s")
+        reason = failure.message if failure else f"uv took longer than {self._options.timeout:.0f} s"
+        if self._answer:
+            self._incomplete.append(f"not every dependency was looked at: {reason}")
+        else:
+            self._give_up(reason)
 
     def selection(self) -> Selection:
         """Return the pins, made of uv's answer, of the listed pins that are not in it, and of the problems."""
@@ -134,10 +137,12 @@ class _Resolution:
         )
 
     def _problem(self, name: NormalizedName, *, resolved: bool) -> str | None:
-        if problem := self._problems.get(name) or self._excluded.get(name):
-            return problem
         root = self._listed.named.get(name)
-        if not resolved and not (root and root.exact) and name not in self._known:
+        pinned = root is not None and root.exact is not None
+        # What is pinned is judged although uv could not resolve it: `incomplete` says what that leaves out.
+        if problem := self._problems.get(name) or (None if pinned else self._excluded.get(name)):
+            return problem
+        if not resolved and not pinned and name not in self._known:
             return "it was not resolved"
         return None
 
@@ -195,20 +200,21 @@ class _Resolution:
         if name in self._excluded:
             return False
         version = self._known.get(name) or culprit.version
-        if (
-            version is not None
-            and (name, version) not in self._stand_ins
-            and failure.kind is not uv.FailureKind.CONFLICT
-        ):
+        if version is not None and (name, version) not in self._stand_ins:
             self._stand_in(name, version, failure)
             return True
         if failure.kind is uv.FailureKind.NO_WHEEL and version is None and name not in self._any_sdist:
             self._any_sdist.add(name)
             return True
+        self._exclude(name, failure)
+        return True
+
+    def _exclude(self, name: NormalizedName, failure: uv.Failure) -> None:
         self._any_sdist.discard(name)
         self._excluded[name] = failure.message
         self._excluded_by[name] = tuple(parent for parent in failure.wanted_by if parent != name)
-        return True
+        if name in self._listed.named and self._listed.named[name].exact:
+            self._incomplete.append(f"the dependencies of {name} were not looked at: {failure.message}")
 
     def _stand_in(self, name: NormalizedName, version: Version, failure: uv.Failure) -> None:
         requires: tuple[str, ...] | None = None
@@ -251,8 +257,7 @@ class _Resolution:
         loose = [name for name in named if self._listed.named[name].exact is None] or named
         if not loose:
             return False
-        self._excluded[loose[-1]] = failure.message
-        self._excluded_by[loose[-1]] = ()
+        self._exclude(loose[-1], failure)
         return True
 
     def _give_up(self, reason: str) -> None:
