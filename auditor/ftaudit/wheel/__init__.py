@@ -25,6 +25,7 @@ __all__ = [
     "ModuleMember",
     "WheelArchive",
     "WheelMetadata",
+    "check_digest",
     "file_digest",
     "local_path",
     "module_member",

@@ -1,0 +1,108 @@
+"""Remembers what was read of a wheel, for ever: by the wheel's SHA-256 and by what did the reading."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import hashlib
+import json
+import os
+import tempfile
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, Final
+
+from ftaudit.__about__ import __version__
+from ftaudit.model import BinaryFacts, ExtensionModule, GilDeclaration, ModuleBinary, Status
+
+_DIGEST: Final = frozenset("0123456789abcdef")
+
+
+@functools.lru_cache(maxsize=1)
+def analysis_version() -> str:
+    """Return what identifies the analysis: ftaudit's version, and the digest of the code that reads and emulates.
+
+    No constant needs to be raised when that code changes, so no stale answer survives a change of it.
+    """
+    here = Path(__file__).parent
+    digest = hashlib.sha256()
+    for room in (here, here.parent / "wheel"):
+        for path in sorted(room.glob("*.py")):
+            digest.update(path.name.encode() + b"\0" + path.read_bytes())
+    return f"{__version__}-{digest.hexdigest()[:16]}"
+
+
+class FactsCache:
+    """Facts of wheels as JSON files in a folder, one for each wheel and target. What cannot be read is not there."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder / "binary" / analysis_version()
+
+    def read(self, sha256: str, key: str) -> BinaryFacts | None:
+        """Return the facts of the wheel with this digest, or `None`."""
+        try:
+            return _parse(json.loads(self._path(sha256, key).read_bytes()))
+        except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError):
+            return None
+
+    def write(self, sha256: str, key: str, facts: BinaryFacts) -> None:
+        """Keep the facts, whole or not at all; a cache that cannot be written is no failure."""
+        path = self._path(sha256, key)
+        with contextlib.suppress(OSError):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            descriptor, name = tempfile.mkstemp(dir=path.parent, suffix=".part")
+            part = Path(name)
+            try:
+                with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+                    json.dump(_render(facts), file, separators=(",", ":"))
+                part.replace(path)
+            finally:
+                part.unlink(missing_ok=True)
+
+    def _path(self, sha256: str, key: str) -> Path:
+        digest = sha256.lower()
+        if len(digest) != 64 or not _DIGEST.issuperset(digest):
+            raise ValueError(f"no SHA-256 digest: {sha256!r}")
+        return self._folder / digest[:2] / f"{digest}-{key}.json"
+
+
+def _render(facts: BinaryFacts) -> dict[str, Any]:
+    return {
+        "total": facts.bytes_total,
+        "classifiers": facts.classifiers,
+        "problems": facts.problems,
+        "modules": [
+            {
+                "name": module.name,
+                "path": module.path,
+                "binary": module.binary and asdict(module.binary),
+                "would_declare": module.would_declare and asdict(module.would_declare),
+            }
+            for module in facts.modules
+        ],
+    }
+
+
+def _parse(kept: dict[str, Any]) -> BinaryFacts:
+    return BinaryFacts(
+        status=Status.DONE,
+        bytes_total=int(kept["total"]),
+        classifiers=tuple(kept["classifiers"]),
+        problems=tuple(kept["problems"]),
+        modules=tuple(
+            ExtensionModule(
+                name=str(module["name"]),
+                path=str(module["path"]),
+                binary=parse_binary(module["binary"]),
+                would_declare=parse_binary(module["would_declare"]),
+            )
+            for module in kept["modules"]
+        ),
+    )
+
+
+def parse_binary(kept: dict[str, Any] | None) -> ModuleBinary | None:
+    """Return what was said of a module out of its plain form; raise `ValueError`, `TypeError` or `KeyError`."""
+    if kept is None:
+        return None
+    return ModuleBinary(**{**kept, "declaration": GilDeclaration(kept["declaration"])})

@@ -1,0 +1,315 @@
+"""Wheels become binary facts: fetched in part, their modules read by worker processes, remembered by their hash."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from ftaudit.binary.cache import FactsCache
+from ftaudit.binary.pool import Answer, Question, WorkerPool, default_workers
+from ftaudit.errors import ArchiveError
+from ftaudit.model import (
+    BinaryFacts,
+    DistributionFile,
+    ExtensionModule,
+    GilDeclaration,
+    ModuleBinary,
+    Status,
+)
+from ftaudit.target import Target
+from ftaudit.wheel import (
+    Limits,
+    ModuleMember,
+    WheelArchive,
+    check_digest,
+    file_digest,
+    local_path,
+    module_members,
+    open_wheel,
+    read_metadata,
+)
+
+if TYPE_CHECKING:
+    import requests
+
+_MYPYC_GROUP: Final = "__mypyc"
+"""How the modules end that mypyc's shims hand over to (mypyc/common.py, `shared_lib_name`)."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class WheelRequest:
+    """One wheel to be read."""
+
+    file: DistributionFile
+    target: Target
+    rebuild: bool = False
+    """The wheel is the GIL build's: its modules say what a rebuild would declare, and nothing of the target."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class InspectSettings:
+    """How wheels are read."""
+
+    cache_dir: Path
+    session: Callable[[], requests.Session] | None = None
+    """Gives the session to fetch with, when one is needed; `None` fetches nothing (`--offline`)."""
+    use_cache: bool = True
+    """Whether facts of earlier runs count, and are kept."""
+    workers: int | None = None
+    """Processes that analyse; `None` is one for each core."""
+    wheels: int = 8
+    """Wheels read at a time."""
+    connections: int = 16
+    limits: Limits = field(default_factory=Limits)
+    module_seconds: float = 20.0
+    """Seconds that one module may take."""
+    worker_memory: int = 12 << 30
+    """Bytes of address space of one worker process; Unicorn reserves one GiB for each CPU that it emulates."""
+    record: bool = False
+    """Whether RECORD is held against the members: for authors, who can mend it."""
+
+
+class Inspector:
+    """Reads wheels in the background. A context manager; leaving it ends every process and thread of it.
+
+    Nothing is started for a wheel whose facts are remembered.
+    """
+
+    def __init__(self, settings: InspectSettings) -> None:
+        self._settings = settings
+        self._cache = FactsCache(settings.cache_dir)
+        self._lock = threading.Lock()
+        self._work: _Work | None = None
+
+    def __enter__(self) -> Inspector:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        with self._lock:
+            work, self._work = self._work, None
+        if work is not None:
+            work.close()
+
+    def submit(self, request: WheelRequest) -> Future[BinaryFacts]:
+        """Return the facts of a wheel, at once where they are remembered. Never raises: a failure is facts too."""
+        done: Future[BinaryFacts] = Future()
+        location = request.file.url
+        if location is None:
+            done.set_result(_failed(f"{request.file.filename}: nothing says where it can be had"))
+            return done
+        try:
+            sha256 = self._digest(request, location)
+        except ArchiveError as error:
+            done.set_result(_failed(error.problem))
+            return done
+        known = self._recall(request, sha256)
+        if known is not None:
+            done.set_result(known)
+            return done
+        with self._lock:
+            if self._work is None:
+                self._work = _Work(self._settings)
+            work = self._work
+        work.pool.start()
+        return work.wheels.submit(self._inspect, work, request, location, sha256)
+
+    def _digest(self, request: WheelRequest, location: str) -> str | None:
+        """Return the wheel's digest: of a local file its own, which must be the expected one; else the expected."""
+        path = local_path(location)
+        if path is None:
+            return request.file.sha256
+        found = file_digest(path)
+        check_digest(path.name, found, request.file.sha256)
+        return found
+
+    def _key(self, request: WheelRequest) -> str:
+        return "-".join(
+            part
+            for part in (request.target.name, request.rebuild and "rebuild", self._settings.record and "record")
+            if part
+        )
+
+    def _recall(self, request: WheelRequest, sha256: str | None) -> BinaryFacts | None:
+        if sha256 is None or not self._settings.use_cache:
+            return None
+        return self._cache.read(sha256, self._key(request))
+
+    def _inspect(self, work: _Work, request: WheelRequest, location: str, sha256: str | None) -> BinaryFacts:
+        """Read one wheel, in a thread of its own."""
+        try:
+            facts, certain = _read_wheel(work, request, location, sha256, self._settings)
+        except ArchiveError as error:
+            return _failed(error.problem)
+        if certain and sha256 is not None and self._settings.use_cache:
+            self._cache.write(sha256, self._key(request), facts)
+        return facts
+
+
+def inspect_wheels(
+    requests: Iterable[WheelRequest],
+    *,
+    settings: InspectSettings,
+    on_done: Callable[[WheelRequest, BinaryFacts], None] = lambda request, facts: None,
+) -> dict[WheelRequest, BinaryFacts]:
+    """Return the facts of every wheel; `on_done` hears of each in this thread, in the order of the requests."""
+    results: dict[WheelRequest, BinaryFacts] = {}
+    with Inspector(settings) as inspector:
+        futures = {request: inspector.submit(request) for request in requests}
+        for request, future in futures.items():
+            results[request] = future.result()
+            on_done(request, results[request])
+    return results
+
+
+class _Work:
+    """The threads and processes of one inspector."""
+
+    def __init__(self, settings: InspectSettings) -> None:
+        self.session = settings.session() if settings.session is not None else None
+        self.wheels = ThreadPoolExecutor(settings.wheels, thread_name_prefix="wheel")
+        self.fetchers = ThreadPoolExecutor(settings.connections, thread_name_prefix="fetch")
+        self.pool = WorkerPool(
+            workers=settings.workers or default_workers(),
+            seconds=settings.module_seconds,
+            memory=settings.worker_memory,
+        )
+
+    def close(self) -> None:
+        self.pool.close()
+        self.wheels.shutdown(wait=True, cancel_futures=True)
+        self.fetchers.shutdown(wait=True, cancel_futures=True)
+
+
+def _read_wheel(
+    work: _Work, request: WheelRequest, location: str, sha256: str | None, settings: InspectSettings
+) -> tuple[BinaryFacts, bool]:
+    """Return the facts of one wheel, and whether they would be the same another day."""
+    with open_wheel(
+        location, session=work.session, cache_dir=settings.cache_dir / "wheels", limits=settings.limits, sha256=sha256
+    ) as archive:
+        metadata = read_metadata(archive, request.file.filename, record=settings.record)
+        problems = [*archive.problems, *metadata.problems]
+        asked: list[tuple[ModuleMember, Future[Answer] | ModuleBinary]] = []
+        broken = _ask_all(work, archive, request.target, asked, problems)
+        modules, certain = _collect(asked, rebuild=request.rebuild)
+        return (
+            BinaryFacts(
+                status=Status.DONE,
+                modules=modules,
+                bytes_read=archive.bytes_read,
+                bytes_total=archive.size,
+                classifiers=metadata.classifiers,
+                problems=tuple(problems),
+            ),
+            certain and not broken,
+        )
+
+
+def _ask_all(
+    work: _Work,
+    archive: WheelArchive,
+    target: Target,
+    asked: list[tuple[ModuleMember, Future[Answer] | ModuleBinary]],
+    problems: list[str],
+) -> bool:
+    """Hand the wheel's modules to the workers as their images arrive; return whether fetching broke off."""
+    candidates = {module.member.name: module for module in module_members(archive.members)}
+    has_groups = any(_is_group(module) for module in candidates.values())
+    held: list[tuple[ModuleMember, bytes]] = []
+    waiting = dict(candidates)
+    try:
+        for image in archive.read_images([m.member for m in candidates.values()], fetchers=work.fetchers):
+            module = waiting.pop(image.member.name)
+            if image.error is not None:
+                problems.append(image.error.problem)
+                asked.append((module, _undetermined(image.error.problem)))
+            elif not image.data:
+                if module.abi is not None:
+                    problems.append(f"{module.path}: no ELF, Mach-O or PE file")
+            elif _may_export_hook(image.data, module.name):
+                if has_groups:
+                    held.append((module, image.data))
+                else:
+                    asked += _ask(work.pool, target, [(module, image.data)], {})
+    except ArchiveError as error:
+        problems.append(error.problem)
+        asked += [(module, _undetermined(error.problem)) for module in waiting.values()]
+        return True
+    finally:
+        if held:
+            groups = {module.name: data for module, data in held if _is_group(module)}
+            for batch in _batches(held, work.pool.workers):
+                asked += _ask(work.pool, target, batch, groups)
+    return False
+
+
+def _ask(
+    pool: WorkerPool, target: Target, images: Sequence[tuple[ModuleMember, bytes]], siblings: dict[str, bytes]
+) -> Iterator[tuple[ModuleMember, Future[Answer]]]:
+    questions = [
+        Question(module=module.name, path=module.path, target=target.version, image=data) for module, data in images
+    ]
+    return zip((module for module, _ in images), pool.ask(questions, siblings), strict=True)
+
+
+def _batches(held: Sequence[tuple[ModuleMember, bytes]], count: int) -> Iterator[Sequence[tuple[ModuleMember, bytes]]]:
+    """Deal modules that share siblings out, so that each worker is handed the siblings once."""
+    for start in range(min(count, len(held))):
+        yield held[start::count]
+
+
+def _collect(
+    asked: Iterable[tuple[ModuleMember, Future[Answer] | ModuleBinary]], *, rebuild: bool
+) -> tuple[tuple[ExtensionModule, ...], bool]:
+    """Wait for the answers; sort the modules by their place in the wheel."""
+    certain = True
+    modules = []
+    for module, answer in asked:
+        if isinstance(answer, ModuleBinary):
+            binary = answer
+        else:
+            told = _told(answer)
+            binary, certain = told.binary, certain and not told.lost
+        modules.append(
+            ExtensionModule(
+                name=module.name,
+                path=module.path,
+                binary=None if rebuild else binary,
+                would_declare=binary if rebuild else None,
+            )
+        )
+    return tuple(sorted(modules, key=lambda module: module.path)), certain
+
+
+def _told(answer: Future[Answer]) -> Answer:
+    try:
+        return answer.result()
+    except CancelledError:
+        return Answer(binary=_undetermined("the inspection was ended"), lost=True)
+
+
+def _is_group(module: ModuleMember) -> bool:
+    return module.name.endswith(_MYPYC_GROUP)
+
+
+def _may_export_hook(image: bytes, name: str) -> bool:
+    """Tell whether the image can export the module's init hook: its name stands in the string table, unbroken.
+
+    Mach-O's export trie splits names, so only the prefix is asked for there. PEP 489 encodes other names.
+    """
+    last = name.rpartition(".")[2]
+    if not last.isascii() or not image.startswith((b"\x7fELF", b"MZ")):
+        return b"PyInit" in image or b"PyModExport" in image
+    return f"PyInit_{last}\0".encode() in image or f"PyModExport_{last}\0".encode() in image
+
+
+def _undetermined(how: str) -> ModuleBinary:
+    return ModuleBinary(declaration=GilDeclaration.UNDETERMINED, how=how)
+
+
+def _failed(reason: str) -> BinaryFacts:
+    return BinaryFacts(status=Status.FAILED, reason=reason)
