@@ -13,6 +13,7 @@ from typing import Final
 from ftaudit.model import Location, StrEnum
 from ftaudit.source.base import SourceFile, TreeContext, Unit
 from ftaudit.source.python.kinds import CONTAINERS, Kind, kind_of, looks_like_lock
+from ftaudit.source.python.lazy import LazyInit, find_lazy_inits
 from ftaudit.source.python.tree import FunctionNode, Tree, dotted, inside, last_name, targets_of
 
 MUTATORS: Final = frozenset(
@@ -485,7 +486,7 @@ class PythonModule(Unit):
                     self.is_lock(argument)
                 ):
                     held = True
-                case ast.Expr(value=ast.Call(func=ast.Attribute(attr="release"))):
+                case ast.Expr() if _releases(earlier):
                     held = False
                 case ast.Expr(value=ast.Call(func=func)) if _is_lock_call(last_name(func)):
                     held = True
@@ -572,6 +573,11 @@ class PythonModule(Unit):
             if (shared := self.shared(target)) is not None and self.in_function(node) is not None
         ]
 
+    @cached_property
+    def lazy_inits(self) -> list[LazyInit]:
+        """Every lazy initialisation of a global or of an attribute, locked or not."""
+        return find_lazy_inits(self)
+
     def assignments(self) -> Iterator[ast.stmt]:
         """Yield every assignment, annotated and augmented ones and `del` included."""
         yield from self.tree.all(ast.Assign)
@@ -644,8 +650,9 @@ def _tests_main(test: ast.expr) -> bool:
 
 def _releases(statement: ast.stmt) -> bool:
     match statement:
-        case ast.Expr(value=ast.Call(func=ast.Attribute(attr="release" | "release_lock" | "unlock"))):
-            return True
+        case ast.Expr(value=ast.Call(func=func)):
+            name = (last_name(func) or "").lstrip("_")
+            return name.startswith(("release", "unlock")) or name.endswith("_release")
         case ast.If(body=body):
             return any(_releases(inner) for inner in body)
         case _:
@@ -653,7 +660,9 @@ def _releases(statement: ast.stmt) -> bool:
 
 
 def _is_lock_call(name: str | None) -> bool:
-    return name is not None and name.lower().endswith(("acquire_lock", "acquirelock", "lock_acquire", "lock_data"))
+    return (
+        name is not None and name.lower().lstrip("_").startswith(("acquire", "lock_", "lock")) and "locked" not in name
+    )
 
 
 def _says_locked(function: ast.FunctionDef | ast.AsyncFunctionDef) -> bool:

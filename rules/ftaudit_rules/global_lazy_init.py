@@ -1,0 +1,123 @@
+"""FT501: a module-level variable is initialised on first use without a lock."""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterator
+
+from ftaudit.model import Confidence, Finding, Severity
+from ftaudit.rule import RuleInfo, SourceExample
+from ftaudit.source.base import PythonRule
+from ftaudit.source.python import PythonModule
+from ftaudit.source.python.lazy import LazyInit, is_harmless
+
+
+class GlobalLazyInit(PythonRule):
+    """A module-level variable is initialised on first use without a lock.
+
+    Two threads that come first both see that nothing is there, both make the object, and one of the two is lost: a
+    connection that nobody closes, a registry of which half the entries are missing, two "singletons". The GIL hid most
+    of it, because a thread switch between test and assignment was rare. Where the second making does no harm (an
+    import, a compiled pattern, a constant), nothing is lost; that is a note, shown with `--pedantic`.
+    """
+
+    info = RuleInfo(
+        code="FT501",
+        name="global-lazy-init",
+        summary="A global is initialised on first use, and two threads can both be first.",
+        severity=Severity.WARNING,
+        confidence=Confidence.MEDIUM,
+        since="0.1.0",
+        remedy="Initialise it at import, or under a lock with the test repeated inside, or use functools.cache.",
+        links=(
+            "https://docs.python.org/3.14/library/threadsafety.html",
+            "https://py-free-threading.github.io/porting/",
+        ),
+    )
+    needles = re.compile(r"^[ \t]+global\s", re.MULTILINE)
+    VALID = (
+        SourceExample(
+            code="""\
+import threading
+_lock = threading.Lock()
+_c = None
+def conn():
+    global _c
+    with _lock:
+        if _c is None:
+            _c = connect()
+    return _c
+"""
+        ),
+        SourceExample(
+            code="""\
+_c = None
+def conn():
+    global _c
+    if _c is None:
+        with _lock:
+            if _c is None:
+                _c = connect()
+    return _c
+"""
+        ),
+        SourceExample(code="_c = connect()\ndef conn():\n    return _c\n"),
+    )
+    INVALID = (
+        SourceExample(
+            code="""\
+_c = None
+def conn():
+    global _c
+    if _c is None:
+        _c = connect()
+    return _c
+""",
+            lines=(4,),
+        ),
+        SourceExample(
+            code="""\
+_ready = False
+def setup():
+    global _ready
+    if _ready:
+        return
+    load_plugins()
+    _ready = True
+""",
+            lines=(4,),
+        ),
+    )
+
+    def check(self, module: PythonModule) -> Iterator[Finding]:
+        """Yield the unlocked tests of a global that decide whether it is assigned."""
+        if module.is_script:
+            return
+        for lazy in module.lazy_inits:
+            if "." in lazy.key or isinstance(lazy.function, ast.AsyncFunctionDef):
+                continue
+            if module.locked(lazy.test) or any(module.locked(assignment) for assignment in lazy.assignments):
+                continue
+            yield self.finding(
+                self._message(lazy), location=module.place(lazy.test), severity=_severity(lazy), confidence=None
+            )
+
+    def _message(self, lazy: LazyInit) -> str:
+        last = lazy.assignments[-1]
+        if len(lazy.assignments) > 1:
+            return f"global {lazy.key} is published before it is complete: another thread can see it half made"
+        return (
+            f"global {lazy.key} is tested here and assigned on line {last.lineno} without a lock: two threads can both "
+            "find it missing"
+        )
+
+
+def _severity(lazy: LazyInit) -> Severity:
+    """Take what does no harm when done twice for a note."""
+    only_assignment = all(
+        isinstance(statement, (ast.Assign, ast.AnnAssign, ast.Import, ast.ImportFrom, ast.Return, ast.Try, ast.If))
+        for statement in lazy.body
+    )
+    harmless = only_assignment and all(is_harmless(assignment) for assignment in lazy.assignments)
+    return Severity.PEDANTIC if harmless else Severity.WARNING
