@@ -110,9 +110,7 @@ class IndexServer:
     def __init__(self) -> None:
         self._state = _State()
         self._server = _QuietServer(("127.0.0.1", 0), _handler_for(self._state))
-        self._thread = threading.Thread(
-            target=self._server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True
-        )
+        self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)
 
     def __enter__(self) -> IndexServer:
         self._thread.start()
@@ -212,6 +210,11 @@ class IndexServer:
     def always(self, path: str, reply: Reply) -> None:
         """Give this reply to every request for a path."""
         self._state.scripted[path] = reply
+
+    def heal(self, path: str) -> None:
+        """Give the real answers for a path again."""
+        self._state.scripted.pop(path, None)
+        self._state.queued.pop(path, None)
 
     def require(self, user: str, password: str) -> None:
         """Answer 401 to whoever does not say these credentials (Basic)."""

@@ -236,11 +236,11 @@ def _ask_keyring(url: str, host: str, user: str | None, provider: str) -> tuple[
 
 def explain(error: BaseException) -> str:
     """Return the innermost cause of a failed request in a phrase, without addresses, objects or credentials."""
-    for known, phrase in _PHRASES:
-        if isinstance(error, known):
-            return phrase
     inner = error
     while True:
+        for known, phrase in _PHRASES:
+            if isinstance(inner, known):
+                return phrase
         reason = getattr(inner, "reason", None)
         following = reason if isinstance(reason, BaseException) else None
         following = following or next((a for a in inner.args if isinstance(a, BaseException)), None)
@@ -255,7 +255,8 @@ _PHRASES: Final = (
     (requests.TooManyRedirects, "it redirects in circles"),
     (requests.exceptions.InvalidSchema, "it redirects to something that is not HTTP"),
     (requests.Timeout, "no answer in time"),
-    (urllib3.exceptions.ReadTimeoutError, "no answer in time"),
+    (urllib3.exceptions.TimeoutError, "no answer in time"),
+    (urllib3.exceptions.DecodeError, "the body is not compressed as its header says"),
 )
 
 

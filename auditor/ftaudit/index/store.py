@@ -80,7 +80,7 @@ class PageStore:
             return _parse(path.read_bytes())
         except FileNotFoundError:
             return None
-        except (OSError, ValueError, TypeError, KeyError):
+        except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError):
             self.drop(url, user)
             return None
 
@@ -144,9 +144,9 @@ def _render(entry: Entry) -> bytes:
 
 
 def _parse(data: bytes) -> Entry:
-    """Parse what `_render` wrote; raise `ValueError`, `TypeError` or `KeyError` for anything else."""
+    """Parse what `_render` wrote; raise what Python raises for anything else."""
     raw = json.loads(data)
-    if raw.pop("format") != FORMAT:
+    if not isinstance(raw, dict) or raw.pop("format") != FORMAT:
         raise ValueError("another format")
     answers = {key: tuple(map(_parse_file, files)) for key, files in raw.pop("answers").items()}
     entry = Entry(answers=answers, **raw)
@@ -159,6 +159,8 @@ def _parse(data: bytes) -> Entry:
 
 def _parse_file(raw: list[Any]) -> DistributionFile:
     filename, url, hashes, size, requires_python, yanked = raw
+    if not isinstance(filename, str):
+        raise TypeError("not what was written")
     return DistributionFile(
         filename=filename,
         url=url,
