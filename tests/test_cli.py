@@ -3,34 +3,12 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
-from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
-
-
-def ftaudit(
-    *arguments: str | Path, cwd: Path, env: Mapping[str, str] | None = None
-) -> subprocess.CompletedProcess[str]:
-    """Run the command as a user does, with a scrubbed environment."""
-    scrubbed = {
-        "PATH": os.environ["PATH"],
-        "HOME": str(cwd),
-        "FTAUDIT_CACHE_DIR": str(cwd / ".cache"),
-        "LC_ALL": "C.UTF-8",
-    }
-    return subprocess.run(
-        [sys.executable, "-m", "ftaudit", *map(str, arguments)],
-        capture_output=True,
-        text=True,
-        cwd=cwd,
-        env=scrubbed | dict(env or {}),
-        timeout=120,
-        check=False,
-    )
+from support.command import ftaudit
 
 
 @pytest.mark.parametrize(

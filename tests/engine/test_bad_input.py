@@ -1,0 +1,181 @@
+"""What bad input gets: a row or a clear error, exit code 2 or 3, and nothing lost of what the other packages said."""
+
+from __future__ import annotations
+
+import zipfile
+from collections.abc import Callable, Iterator
+from io import BytesIO
+from pathlib import Path
+
+import pytest
+from support.command import check, ftaudit
+from support.distributions import wheel
+from support.index_server import IndexServer, Reply, ServedFile
+
+PLATFORM = "manylinux_2_17_x86_64"
+NATIVE = f"cp314-cp314t-{PLATFORM}"
+
+
+@pytest.fixture
+def server() -> Iterator[IndexServer]:
+    with IndexServer() as running:
+        running.add_project("good", [wheel("good", "1.0")])
+        running.add_project("bad", [wheel("bad", "1.0")])
+        yield running
+
+
+Spoil = Callable[[IndexServer], None]
+
+
+def _always(reply: Reply) -> Spoil:
+    return lambda server: server.always("/simple/bad/", reply)
+
+
+def _page(body: str, form: str = "html") -> Spoil:
+    return lambda server: server.add_page("/simple/bad/", body, form=form)
+
+
+SPOILED: dict[str, Spoil] = {
+    "a 404": _always(Reply(status=404)),
+    "a 403": _always(Reply(status=403)),
+    "a 500 every time": _always(Reply(status=500)),
+    "a connection that is cut": _always(Reply(drops=True)),
+    "a truncated body": _always(Reply(body=b"<a href='bad-1.0-py3-none-any.whl'>x</a>" * 9, sends=40)),
+    "JSON that ends early": _page('{"meta": {"api-version": "1.0"}, "name": "bad", "files": [{"fil', "json"),
+    "JSON of another shape": _page('{"meta": {"api-version": "1.0"}, "files": 7}', "json"),
+    "an API version of the future": _page('<meta name="pypi:repository-version" content="9.0"><a href="x">x</a>'),
+    "a page without links": _page("<html><body>maintenance</body></html>"),
+    "a version that does not exist": lambda server: server.add_project("bad", [wheel("bad", "2.0")]) and None,
+    "only files of another project": lambda server: server.add_project("bad", [wheel("other", "1.0")]) and None,
+}
+
+
+@pytest.mark.parametrize("spoil", SPOILED.values(), ids=SPOILED.keys())
+def test_a_package_whose_page_is_bad_is_unknown_and_the_other_is_judged(
+    spoil: Spoil, server: IndexServer, tmp_path: Path
+) -> None:
+    spoil(server)
+    (tmp_path / "r.txt").write_text("good==1.0\nbad==1.0\n")
+    answer = check("--static", "--no-deps", "--index-url", server.simple_url, "r.txt", cwd=tmp_path)
+    assert answer.verdicts == {"good": "pure", "bad": "unknown"}
+    assert answer.code == 3
+    assert answer.rows["bad"]["source"] == {"path": "r.txt", "line": 2}
+
+
+@pytest.mark.parametrize("spoil", SPOILED.values(), ids=SPOILED.keys())
+def test_the_same_holds_when_dependencies_are_resolved(spoil: Spoil, server: IndexServer, tmp_path: Path) -> None:
+    spoil(server)
+    (tmp_path / "r.txt").write_text("good==1.0\nbad==1.0\n")
+    answer = check("--static", "--index-url", server.simple_url, "r.txt", cwd=tmp_path)
+    assert answer.verdicts == {"good": "pure", "bad": "unknown"}
+    assert answer.code == 3
+
+
+def test_a_500_in_the_middle_is_asked_again(server: IndexServer, tmp_path: Path) -> None:
+    server.first("/simple/bad/", Reply(status=500), Reply(status=503))
+    (tmp_path / "r.txt").write_text("bad==1.0\n")
+    answer = check("--static", "--no-deps", "--index-url", server.simple_url, "r.txt", cwd=tmp_path)
+    assert answer.verdicts == {"bad": "pure"}
+    assert answer.code == 0
+
+
+def test_an_unreachable_index_calls_nothing_ready(tmp_path: Path) -> None:
+    (tmp_path / "r.txt").write_text("good==1.0\nbad==1.0\n")
+    answer = check("--index-url", "http://127.0.0.1:9/simple/", "r.txt", cwd=tmp_path)
+    assert answer.verdicts == {"good": "unknown", "bad": "unknown"}
+    assert answer.code == 3
+
+
+def test_offline_with_an_empty_cache_calls_nothing_ready(tmp_path: Path) -> None:
+    (tmp_path / "r.txt").write_text("good==1.0\n")
+    answer = check("--offline", "r.txt", cwd=tmp_path)
+    assert answer.verdicts == {"good": "unknown"}
+    assert answer.code == 3
+
+
+def test_offline_answers_from_the_cache_what_was_looked_up_before(server: IndexServer, tmp_path: Path) -> None:
+    (tmp_path / "r.txt").write_text("good==1.0\n")
+    arguments = ("--static", "--index-url", server.simple_url, "r.txt")
+    online = check(*arguments, cwd=tmp_path)
+    server.forget()
+    offline = check("--offline", *arguments, cwd=tmp_path)
+    assert (online.verdicts, online.code) == ({"good": "pure"}, 0)
+    assert offline.verdicts == {"good": "pure"}
+    assert server.requests == []
+
+
+def test_a_second_run_fetches_no_page_again(server: IndexServer, tmp_path: Path) -> None:
+    (tmp_path / "r.txt").write_text("good==1.0\nbad==1.0\n")
+    arguments = ("--static", "--index-url", server.simple_url, "r.txt")
+    check(*arguments, cwd=tmp_path)
+    server.forget()
+    again = check(*arguments, cwd=tmp_path)
+    assert again.code == 0
+    assert server.requests == []
+
+
+def test_no_file_of_ours_is_kept_with_no_cache(server: IndexServer, tmp_path: Path) -> None:
+    (tmp_path / "r.txt").write_text("good==1.0\n")
+    check("--static", "--no-deps", "--no-cache", "--index-url", server.simple_url, "r.txt", cwd=tmp_path)
+    assert not [path for path in (tmp_path / ".ftaudit-cache").rglob("*") if path.is_file()]
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("pylock.toml", 'lock-version = "1.0"\ncreated-by = "x"\npackages = 7\n'),
+        ("pylock.toml", 'lock-version = "2.0"\ncreated-by = "x"\npackages = []\n'),
+        ("uv.lock", 'version = 1\nrequires-python = ">=3.10"\n[[package]]\nname = 7\n'),
+        ("uv.lock", "version = 1\n[[package"),
+        ("pyproject.toml", "[project]\nname = 'x'\nversion = '1'\ndependencies = 'numpy'\n"),
+        ("requirements.txt", "good==\n"),
+        ("requirements.txt", "-r requirements.txt\n"),
+        ("requirements.txt", "\0\0\0"),
+        ("Gemfile.lock", "GEM\n"),
+    ],
+    ids=lambda value: value[:16].strip(),
+)
+def test_an_input_that_cannot_be_read_is_an_error_that_names_the_file(name: str, text: str, tmp_path: Path) -> None:
+    (tmp_path / name).write_text(text)
+    ran = ftaudit("check", "--static", name, cwd=tmp_path)
+    assert ran.returncode == 2, ran.stdout
+    assert name in ran.stderr
+    assert "Traceback" not in ran.stderr
+
+
+def _archive(members: dict[str, bytes]) -> bytes:
+    buffer = BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
+        for member, data in members.items():
+            archive.writestr(member, data)
+    return buffer.getvalue()
+
+
+GOOD = wheel("bad", "1.0", tag=NATIVE).data
+HOSTILE = {
+    "a wheel whose hash differs": ServedFile(filename=f"bad-1.0-{NATIVE}.whl", data=GOOD, sha256="0" * 64),
+    "a wheel that is no archive": ServedFile(filename=f"bad-1.0-{NATIVE}.whl", data=b"not a wheel" * 99),
+    "a truncated wheel": ServedFile(filename=f"bad-1.0-{NATIVE}.whl", data=GOOD[: len(GOOD) // 2]),
+    "a wheel with a member above it": ServedFile(
+        filename=f"bad-1.0-{NATIVE}.whl",
+        data=_archive({"../../evil.py": b"", "bad/core.cpython-314t-x86_64-linux-gnu.so": b"\x7fELF"}),
+    ),
+}
+
+
+@pytest.mark.interpreter
+@pytest.mark.parametrize("static", [True, False], ids=["static", "with imports"])
+@pytest.mark.parametrize("served", HOSTILE.values(), ids=HOSTILE.keys())
+def test_a_hostile_wheel_is_a_row_and_leaves_no_file_outside_the_cache(
+    served: ServedFile, static: bool, server: IndexServer, tmp_path: Path
+) -> None:
+    server.add_project("bad", [served])
+    home = tmp_path / "home"
+    home.mkdir()
+    (home / "r.txt").write_text("good==1.0\nbad==1.0\n")
+    arguments = ["--no-deps", "--platform", PLATFORM, "--index-url", server.simple_url, "r.txt"]
+    answer = check(*(["--static"] if static else []), *arguments, cwd=home)
+    assert answer.verdicts == {"good": "pure", "bad": "unknown"}, answer.reasons("bad")
+    assert answer.code == 3
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["home"]
+    assert {path.name for path in home.iterdir()} <= {"r.txt", ".ftaudit-cache", ".uv-cache"}

@@ -1,0 +1,70 @@
+"""Runs the command as a user does, in a process of its own with a scrubbed environment."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+
+def environment(home: Path, extra: Mapping[str, str] | None = None) -> dict[str, str]:
+    """Return what the command sees of the environment: a home and a cache of the test's own."""
+    scrubbed = {
+        "PATH": os.environ["PATH"],
+        "HOME": str(home),
+        "FTAUDIT_CACHE_DIR": str(home / ".ftaudit-cache"),
+        "UV_CACHE_DIR": str(home / ".uv-cache"),
+        "LC_ALL": "C.UTF-8",
+    }
+    return scrubbed | dict(extra or {})
+
+
+def ftaudit(
+    *arguments: str | Path, cwd: Path, env: Mapping[str, str] | None = None
+) -> subprocess.CompletedProcess[str]:
+    """Run `ftaudit ARGUMENTS` in a folder and return what it said."""
+    return subprocess.run(
+        [sys.executable, "-m", "ftaudit", *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        encoding="utf-8",
+        cwd=cwd,
+        env=environment(cwd, env),
+        timeout=300,
+        check=False,
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Answer:
+    """What `ftaudit check --format json` said."""
+
+    code: int
+    document: dict[str, Any]
+    errors: str
+    rows: dict[str, dict[str, Any]] = field(default_factory=dict)
+    """By name; the last one where there are several platforms."""
+
+    @property
+    def verdicts(self) -> dict[str, str]:
+        """The verdict of each package, by name."""
+        return {name: row["verdict"] for name, row in self.rows.items()}
+
+    def reasons(self, name: str) -> str:
+        """All reasons of a package as one text."""
+        return "\n".join(self.rows[name]["reasons"])
+
+
+def check(*arguments: str | Path, cwd: Path, env: Mapping[str, str] | None = None) -> Answer:
+    """Run `ftaudit check --format json` and return its answer; there must be one, and no traceback."""
+    ran = ftaudit("check", "--format", "json", *arguments, cwd=cwd, env=env)
+    assert "Traceback" not in ran.stderr, ran.stderr
+    assert ran.stdout, ran.stderr
+    document = json.loads(ran.stdout)
+    rows = {row["name"]: row for row in document["packages"]}
+    return Answer(code=ran.returncode, document=document, errors=ran.stderr, rows=rows)
