@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from ftaudit.binary import elf
+from ftaudit.binary import elf, macho, pe
 from ftaudit.binary.budget import Budget
 from ftaudit.binary.hook import Ending, Run, Subject, search
 from ftaudit.binary.image import AARCH64, X86_64, Image
@@ -44,6 +44,10 @@ def load_images(data: bytes, budget: Budget) -> tuple[Image, ...]:
     """Return the images of a file: one, or one for each slice of a universal one. Raise `ImageError`."""
     if data.startswith(b"\x7fELF"):
         return (elf.load(data, limit=budget.memory),)
+    if data[:4] in macho.MAGICS:
+        return macho.load(data, limit=budget.memory)
+    if data.startswith(b"MZ"):
+        return (pe.load(data, limit=budget.memory),)
     raise ImageError("this file is none of ELF, Mach-O and PE")
 
 

@@ -51,12 +51,20 @@ def _calloc(process: Process) -> int:
 
 @answers("realloc", "PyMem_Realloc", "PyMem_RawRealloc", "PyObject_Realloc", "_realloc_base", "reallocf")
 def _realloc(process: Process) -> int:
-    old, size = process.argument(0), process.argument(1)
+    return _resized(process, process.argument(0), process.argument(1))
+
+
+def _resized(process: Process, old: int, size: int) -> int:
     new = process.allocate(size)
     kept = min(process.blocks.get(old, 0), size)
     if old and kept:
         process.machine.write(new, process.machine.read(old, kept))
     return new
+
+
+@answers("HeapReAlloc")
+def _heap_realloc(process: Process) -> int:
+    return _resized(process, process.argument(2), process.argument(3))
 
 
 @answers("HeapAlloc")
@@ -329,8 +337,7 @@ def _case(process: Process) -> int:
 
 # What does nothing that an initialisation could notice: success, or no result at all.
 
-NOTHING = frozenset(
-    """
+_NOTHING = """
 free _free_base cfree PyMem_Free PyMem_RawFree PyObject_Free PyObject_GC_Del PyObject_GC_Track PyObject_GC_UnTrack
 _ZdlPv _ZdaPv _ZdlPvm _ZdaPvm _ZdlPvSt11align_val_t _ZdlPvmSt11align_val_t _aligned_free ??3@YAXPEAX@Z ??3@YAXPEAX_K@Z
 ??_V@YAXPEAX@Z ??_V@YAXPEAX_K@Z atexit __cxa_atexit __cxa_finalize __cxa_thread_atexit __cxa_thread_atexit_impl
@@ -352,8 +359,8 @@ PyCriticalSection2_End PyEval_RestoreThread PyGILState_Release PyThread_release_
 fflush fputs puts fwrite fprintf printf vfprintf fputc putc putchar setvbuf __printf_chk __fprintf_chk
 srand signal sigaction sigemptyset sigaddset sigprocmask pthread_sigmask close munmap fegetround fesetround
 feclearexcept fetestexcept fesetenv fegetenv
-""".split()
-)
+"""
+NOTHING = frozenset(_NOTHING.split())
 
 
 # The environment

@@ -73,6 +73,8 @@ class Machine:
         self.convention = convention_of(machine, image_format)
         if machine == AARCH64:
             self.engine: Any = unicorn.Uc(unicorn.UC_ARCH_ARM64, unicorn.UC_MODE_ARM)
+            # The default model lacks the atomics (LSE, LDAPR) that Apple's and Microsoft's compilers emit.
+            self.engine.ctl_set_cpu_model(importlib.import_module("unicorn.arm64_const").UC_CPU_ARM64_MAX)
             self._enable_vectors()
         elif machine == X86_64:
             self.engine = unicorn.Uc(unicorn.UC_ARCH_X86, unicorn.UC_MODE_64)

@@ -21,7 +21,7 @@ _KIND_TYPES = {
     "int": "PyLong_Type", "str": "PyUnicode_Type", "bytes": "PyBytes_Type", "float": "PyFloat_Type",
     "tuple": "PyTuple_Type", "list": "PyList_Type", "dict": "PyDict_Type", "set": "PySet_Type",
     "module": "PyModule_Type", "capsule": "PyCapsule_Type", "type": "PyType_Type", "def": "PyModuleDef_Type",
-    "object": "PyBaseObject_Type", "entry": "PyType_Type", "none": "_PyNone_Type", "bool": "PyBool_Type", "callable": "PyCFunction_Type",
+    "object": "PyBaseObject_Type", "none": "_PyNone_Type", "bool": "PyBool_Type", "callable": "PyCFunction_Type",
     "mappingproxy": "PyDictProxy_Type", "bytearray": "PyByteArray_Type", "complex": "PyComplex_Type",
 }  # fmt: skip
 
