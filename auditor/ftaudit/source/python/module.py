@@ -49,6 +49,9 @@ _SCRIPT_NAMES: Final = re.compile(
     r"|(?:^|/)(?:management/commands|commands?|scripts?|tools?|bin|ci|cli|cmd|console|dev|build_tools|maint|utils/release"
     r"|distutils|\.github)/"
 )
+_REGISTERS: Final = re.compile(
+    r"_*(?:un)?(?:register|install|setup|set_up|configure|implements|dispatch|declare|define|overload|contribute_to_class)"
+)
 _HOLDS: Final = re.compile(
     r"(?i)(?:must|should|is|be|caller|while|already)\b[^.\n]{0,40}\b(?:hold|held|locked|lock is)"
 )
@@ -263,6 +266,34 @@ class PythonModule(Unit):
         """Return the attributes that methods of the class assign through `self`."""
         return frozenset(self.instance_kinds.get(owner, ()))
 
+    def declared_only(self, owner: ast.ClassDef) -> frozenset[str]:
+        """Return the attributes that the class's methods annotate without giving them a value."""
+        return self._declared_only.get(owner.name, frozenset())
+
+    @cached_property
+    def _declared_only(self) -> dict[str, frozenset[str]]:
+        found: dict[str, set[str]] = defaultdict(set)
+        for node in self.tree.all(ast.AnnAssign):
+            match node:
+                case ast.AnnAssign(target=ast.Attribute(value=ast.Name(id="self"), attr=attribute), value=None):
+                    owner = self.tree.enclosing_class(node)
+                    if owner is not None:
+                        found[owner.name].add(attribute)
+                case _:
+                    pass
+        return {name: frozenset(names) - self.attributes_set_on_instances(name) for name, names in found.items()}
+
+    @cached_property
+    def generators(self) -> frozenset[str]:
+        """The names of the module's generator functions."""
+        found: set[str] = set()
+        for node in (*self.tree.all(ast.Yield), *self.tree.all(ast.YieldFrom)):
+            function = self.tree.function(node)
+            if isinstance(function, ast.FunctionDef) and self.tree.method_owner(function) is None:
+                if not any("context" in (dotted(decorator) or "") for decorator in function.decorator_list):
+                    found.add(function.name)
+        return frozenset(found)
+
     @cached_property
     def threaded_classes(self) -> frozenset[str]:
         """The classes whose objects are meant for several threads: they own a lock, start threads or are one."""
@@ -273,25 +304,28 @@ class PythonModule(Unit):
                 found.add(name)
                 continue
             for call in inside(node, functions=True):
-                if isinstance(call, ast.Call) and dotted(call.func) in _STARTERS:
+                if isinstance(call, ast.Call) and (last_name(call.func) or "") in _STARTERS:
                     found.add(name)
                     break
         return frozenset(found)
 
     @cached_property
     def singletons(self) -> dict[str, str]:
-        """Module-level names that hold an object of a class of this module: name and class."""
+        """Module-level names that hold the only object of a private class of this module: name and class."""
+        made: dict[str, list[ast.Call]] = defaultdict(list)
+        for call in self.tree.all(ast.Call):
+            match call.func:
+                case ast.Name(id=name) if name in self.classes and name.startswith("_"):
+                    made[name].append(call)
+                case _:
+                    pass
         found: dict[str, str] = {}
         for name, statements in self.module_bindings.items():
             for statement in statements:
-                match statement:
-                    case (
-                        ast.Assign(value=ast.Call(func=ast.Name(id=made)))
-                        | ast.AnnAssign(value=ast.Call(func=ast.Name(id=made)))
-                    ) if made in self.classes:
-                        found[name] = made
-                    case _:
-                        pass
+                value = getattr(statement, "value", None)
+                for owner, calls in made.items():
+                    if len(calls) == 1 and calls[0] is value:
+                        found[name] = owner
         return found
 
     def first_argument(self, node: ast.AST) -> tuple[str, ast.ClassDef, bool] | None:
@@ -413,8 +447,10 @@ class PythonModule(Unit):
         named: dict[str, ast.FunctionDef | ast.AsyncFunctionDef] = {}
         for function in self.tree.functions():
             owner = self.tree.method_owner(function)
-            if function.name in _STARTUP or (
-                owner is not None and _is_metaclass(owner) and function.name != "__call__"
+            if (
+                function.name in _STARTUP
+                or self._returns_its_argument(function)
+                or (owner is not None and _is_metaclass(owner) and function.name != "__call__")
             ):
                 found.add(function)
             elif self.tree.function(function) is None and owner is None and function.name.startswith("_"):
@@ -432,6 +468,29 @@ class PythonModule(Unit):
             if outer is not None and outer in found and self._only_called(scope, outer):
                 found.add(scope)
         return frozenset(found)
+
+    def _returns_its_argument(self, function: ast.FunctionDef | ast.AsyncFunctionDef) -> bool:
+        """Tell whether it is a decorator that registers: it does something with a function or class and returns it."""
+        arguments = [*function.args.posonlyargs, *function.args.args]
+        if self.tree.method_owner(function) is not None:
+            arguments = arguments[1:]
+        if not arguments or not isinstance(function.body[-1], ast.Return) or len(arguments) > 2:
+            return False
+        decorated = re.match(
+            r"_?(?:fn|func|function|f|cls|klass|class_|type_?|method|callable|wrapped|obj|handler|target|c)\w*$",
+            arguments[0].arg,
+        )
+        returned = function.body[-1].value
+        return decorated is not None and isinstance(returned, ast.Name) and returned.id == arguments[0].arg
+
+    def registers(self, node: ast.AST) -> bool:
+        """Tell whether a node is in a function whose name says that it registers or sets up: run once, early."""
+        function = self.tree.function(node)
+        while function is not None:
+            if _REGISTERS.match(getattr(function, "name", "")):
+                return True
+            function = self.tree.function(function)
+        return False
 
     def _is_called(self, name: ast.Name) -> bool:
         parent = self.tree.parents.get(name)
@@ -613,12 +672,20 @@ def identity(shared: Shared) -> str:
 
 
 _STARTERS: Final = frozenset(
-    {
-        "threading.Thread", "Thread", "threading.Timer", "ThreadPoolExecutor", "futures.ThreadPoolExecutor",
-        "concurrent.futures.ThreadPoolExecutor", "_thread.start_new_thread", "ThreadPool",
-        "threading.settrace", "threading.setprofile", "threading.get_ident", "threading.current_thread",
-    }
-)  # fmt: skip
+    [
+        "Thread",
+        "Timer",
+        "ThreadPoolExecutor",
+        "ThreadPool",
+        "start_new_thread",
+        "current_thread",
+        "get_ident",
+        "settrace",
+        "setprofile",
+        "settrace_all_threads",
+    ]
+)
+"""Calls by which a class shows that it deals with threads."""
 _NEVER_SHARED: Final = frozenset({Kind.THREAD_LOCAL, Kind.CONTEXT_VAR, Kind.LOCK})
 
 

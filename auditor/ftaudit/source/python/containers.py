@@ -1,0 +1,216 @@
+"""What Python code does with shared containers: tests before a change, loops, iterators."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from ftaudit.source.python.kinds import Kind, kind_of
+from ftaudit.source.python.module import PythonModule, Shared, Where, identity
+from ftaudit.source.python.tree import Tree, dotted, inside, targets_of
+
+_VIEWS = frozenset({"items", "values", "keys", "itervalues", "iteritems", "iterkeys", "elements"})
+_CONSUMERS = frozenset({"max", "min", "sum", "any", "all", "map", "filter", "enumerate", "zip", "join"})
+"""Calls that take one item at a time and run Python code, or other threads', in between."""
+
+
+@dataclass(frozen=True, slots=True)
+class Tested:
+    """A condition that asks a shared container something, and the change that is made because of the answer."""
+
+    shared: Shared
+    change: ast.stmt | None
+    by_id: bool
+    """The key is an `id()`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Iteration:
+    """A loop over a shared container."""
+
+    node: ast.AST
+    shared: Shared
+
+    @property
+    def line(self) -> int:
+        """Where it stands."""
+        return int(getattr(self.node, "lineno", 0))
+
+
+def tested_containers(module: PythonModule, test: ast.If) -> Iterator[Tested]:
+    """Yield the shared containers that a condition asks for a key or a length, with the first change of each."""
+    for container, key, absent in _asked(test.test):
+        shared = module.shared(container) or _injected(module, container)
+        if shared is None or not (shared.is_container or shared.kind is Kind.INSTANCE or shared.kind is Kind.OTHER):
+            continue
+        body = list(test.body)
+        if absent is not None and test.body and isinstance(test.body[-1], (ast.Return, ast.Continue, ast.Raise)):
+            block = module.tree.block(test)
+            if test in block:
+                body += block[block.index(test) + 1 :]
+        by_id = isinstance(key, ast.Call) and dotted(key.func) == "id"
+        yield Tested(shared, next(_changes(module, shared, body + test.orelse, key), None), by_id)
+
+
+def _asked(test: ast.expr) -> Iterator[tuple[ast.expr, ast.expr | None, bool | None]]:
+    """Yield container, key and whether the key is missing when the condition holds; key `None` for a length."""
+    match test:
+        case ast.BoolOp(values=values):
+            for value in values:
+                yield from _asked(value)
+        case ast.UnaryOp(op=ast.Not(), operand=operand):
+            for container, key, absent in _asked(operand):
+                yield container, key, None if absent is None else not absent
+        case ast.Compare(left=key, ops=[ast.NotIn()], comparators=[container]):
+            yield _bare(container), key, True
+        case ast.Compare(left=key, ops=[ast.In()], comparators=[container]):
+            yield _bare(container), key, False
+        case ast.Compare(left=ast.Call(func=ast.Name(id="len"), args=[container])):
+            yield container, None, None
+        case _:
+            pass
+
+
+def _bare(container: ast.expr) -> ast.expr:
+    match container:
+        case ast.Call(func=ast.Attribute(value=value, attr="keys"), args=[]):
+            return value
+        case _:
+            return container
+
+
+def _injected(module: PythonModule, container: ast.expr) -> Shared | None:
+    """Return an attribute that a threaded class declares but does not make: whoever made it may have shared it."""
+    match container:
+        case ast.Attribute(value=ast.Name(id="self"), attr=attribute):
+            owner = module.tree.enclosing_class(container)
+            if owner is not None and owner.name in module.threaded_classes and attribute in module.declared_only(owner):
+                return Shared(Where.INSTANCE, f"self.{attribute}", owner.name, Kind.OTHER)
+        case _:
+            pass
+    return None
+
+
+def _changes(module: PythonModule, shared: Shared, body: list[ast.stmt], key: ast.expr | None) -> Iterator[ast.stmt]:
+    """Yield the statements, in order, that change the container in a way that the answer could have made wrong."""
+    wanted = identity(shared)
+    found: list[ast.stmt] = []
+    for statement in body:
+        for node in inside(statement):
+            changed = _changed(node, key)
+            if changed is None:
+                continue
+            other = module.shared(changed) or _injected(module, changed)
+            if other is not None and identity(other) == wanted:
+                place = module.tree.statement(node)
+                if place is not None:
+                    found.append(place)
+    yield from sorted(found, key=lambda statement: statement.lineno)
+
+
+def _changed(node: ast.AST, key: ast.expr | None) -> ast.expr | None:
+    match node:
+        case ast.Assign() | ast.AnnAssign() | ast.Delete():
+            for target in targets_of(node):
+                if isinstance(target, ast.Subscript) and (key is None or ast.dump(target.slice) == ast.dump(key)):
+                    return target.value
+        case ast.Call(func=ast.Attribute(value=value, attr="pop"), args=arguments):
+            # `pop(k, None)` does no harm when the key is gone.
+            return value if len(arguments) < 2 else None
+        case ast.Call(func=ast.Attribute(value=value, attr=method)):
+            if key is None:
+                return value if method in ("popitem", "popleft", "clear") else None
+            if method in ("remove", "append", "__setitem__", "__delitem__"):
+                return value
+        case _:
+            pass
+    return None
+
+
+def iterated(tree: Tree) -> Iterator[tuple[ast.AST, ast.expr]]:
+    """Yield each loop, comprehension and consuming call with what it goes over."""
+    for loop in tree.all(ast.For):
+        yield loop, loop.iter
+    for comprehension in tree.all(ast.comprehension):
+        yield comprehension.iter, comprehension.iter
+    for call in tree.all(ast.Call):
+        match call.func:
+            case ast.Name(id=name) | ast.Attribute(attr=name) if name in _CONSUMERS:
+                for argument in call.args:
+                    if isinstance(argument, (ast.Name, ast.Attribute)) or _is_view(argument):
+                        yield call, argument
+            case _:
+                pass
+
+
+def _is_view(node: ast.expr) -> bool:
+    match node:
+        case ast.Call(func=ast.Attribute(attr=method), args=[]):
+            return method in _VIEWS
+        case _:
+            return False
+
+
+def without_view(source: ast.expr) -> ast.expr:
+    """Return `d` of `d`, `d.items()`, `iter(d)`, `enumerate(d.values())`, `reversed(d)`."""
+    match source:
+        case ast.Call(func=ast.Attribute(value=value), args=[]) if _is_view(source):
+            return value
+        case ast.Call(func=ast.Name(id="iter" | "enumerate" | "reversed" | "filter" | "map"), args=[*_, inner]):
+            return without_view(inner)
+        case _:
+            return source
+
+
+def iterations(module: PythonModule) -> Iterator[Iteration]:
+    """Yield the loops over shared things; a generator expression over a copy is none."""
+    for node, source in iterated(module.tree):
+        shared = module.shared(without_view(source))
+        if shared is not None:
+            yield Iteration(node, shared)
+
+
+def weak_iterations(module: PythonModule) -> Iterator[ast.AST]:
+    """Yield the loops over weak containers, local ones that are made there aside."""
+    for node, source in iterated(module.tree):
+        bare = without_view(source)
+        shared = module.shared(bare)
+        if shared is not None:
+            if shared.kind is Kind.WEAK:
+                yield node
+            continue
+        match bare:
+            case ast.Attribute(value=ast.Name(id="self"), attr=attribute):
+                owner = module.tree.enclosing_class(bare)
+                if owner is not None and module.instance_kinds.get(owner.name, {}).get(attribute) is Kind.WEAK:
+                    yield node
+            case _:
+                pass
+
+
+def is_shared_iterator(module: PythonModule, value: ast.expr) -> bool:
+    """Tell whether a name or attribute is an iterator that the module or a class of it holds."""
+    shared = module.shared(value)
+    if shared is not None:
+        return shared.kind is Kind.ITERATOR and shared.where is not Where.INSTANCE
+    match value:
+        case ast.Name(id=name) if module.is_module_name(name, value):
+            made = module.module_bindings.get(name, [])
+        case ast.Attribute(value=ast.Name(id="self" | "cls"), attr=attribute):
+            owner = module.tree.enclosing_class(value)
+            if owner is None or attribute in module.attributes_set_on_instances(owner.name):
+                return False
+            made = [s for s in owner.body for t in targets_of(s) if isinstance(t, ast.Name) and t.id == attribute]
+        case _:
+            return False
+    return any(
+        isinstance(statement, (ast.Assign, ast.AnnAssign)) and _makes_generator(module, statement.value)
+        for statement in made
+    )
+
+
+def _makes_generator(module: PythonModule, value: ast.expr | None) -> bool:
+    if value is not None and kind_of(value) is Kind.ITERATOR:
+        return True
+    return isinstance(value, ast.Call) and dotted(value.func) in module.generators

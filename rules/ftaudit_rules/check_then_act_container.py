@@ -1,0 +1,136 @@
+"""FT506: a shared container is tested for a key and then changed."""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterator
+
+from ftaudit.model import Confidence, Finding, Severity
+from ftaudit.rule import RuleInfo, SourceExample
+from ftaudit.source.base import PythonRule
+from ftaudit.source.python import PythonModule
+from ftaudit.source.python.containers import tested_containers
+
+
+class CheckThenActContainer(PythonRule):
+    """A shared container is tested for a key and then changed because of the answer.
+
+    Each operation on a dict, set or list is whole, but two of them are not: between `if k not in d` and `d[k] = …`
+    another thread can put its own value there, and between `if k in d` and `del d[k]` it can take the key away,
+    which is a KeyError. CPython's documentation names this pattern as not atomic. It was a race with the GIL too,
+    only a rarer one.
+    """
+
+    info = RuleInfo(
+        code="FT506",
+        name="check-then-act-container",
+        summary=(
+            "A shared container is asked for a key and then changed because of the answer, which may no longer be true."
+        ),
+        severity=Severity.WARNING,
+        confidence=Confidence.MEDIUM,
+        since="0.1.0",
+        remedy=("Hold a lock over both, or use one operation: setdefault(k, v), pop(k, None), try/except KeyError."),
+        links=("https://docs.python.org/3.14/library/threadsafety.html",),
+    )
+    needles = re.compile(r"\bin\b[^\n]*:|\blen\(")
+    VALID = (
+        SourceExample(
+            code="""\
+import threading
+_cache = {}
+_lock = threading.Lock()
+def get(k):
+    with _lock:
+        if k not in _cache:
+            _cache[k] = load(k)
+        return _cache[k]
+""",
+        ),
+        SourceExample(
+            code="""\
+_cache = {}
+def get(k):
+    return _cache.setdefault(k, load(k))
+def drop(k):
+    if k in _cache:
+        _cache.pop(k, None)
+""",
+        ),
+        SourceExample(
+            code="""\
+def count(words):
+    seen = {}
+    for w in words:
+        if w not in seen:
+            seen[w] = 0
+    return seen
+""",
+        ),
+    )
+    INVALID = (
+        SourceExample(
+            code="""\
+_cache = {}
+def get(k):
+    if k not in _cache:
+        _cache[k] = load(k)
+    return _cache[k]
+""",
+            lines=(3,),
+        ),
+        SourceExample(
+            code="""\
+_open = {}
+def close(k):
+    if k in _open:
+        del _open[k]
+""",
+            lines=(3,),
+        ),
+        SourceExample(
+            code="""\
+_seen = {}
+def visit(o):
+    if o.name in _seen:
+        return _seen[o.name]
+    _seen[o.name] = o
+    return work(o)
+""",
+            lines=(3,),
+        ),
+        SourceExample(
+            code="""\
+import threading
+class Pool:
+    def __init__(self):
+        self.lock = threading.Lock()
+        self.items = {}
+    def get(self, k):
+        if k not in self.items:
+            self.items[k] = connect(k)
+        return self.items[k]
+""",
+            lines=(7,),
+        ),
+    )
+
+    def check(self, module: PythonModule) -> Iterator[Finding]:
+        """Yield tests of a shared container that decide on a change of it, without a lock over both."""
+        if module.is_script:
+            return
+        for test in module.tree.all(ast.If):
+            function = module.in_function(test)
+            if function is None or isinstance(function, ast.AsyncFunctionDef):
+                continue
+            for tested in tested_containers(module, test):
+                if tested.change is None or tested.by_id or module.locked(test):
+                    continue
+                yield self.finding(
+                    f"{tested.shared.name} is tested here and changed on line {tested.change.lineno}: another thread can "
+                    "change it in between",
+                    location=module.place(test),
+                    severity=Severity.PEDANTIC if module.registers(test) else None,
+                )
+                break

@@ -1,0 +1,100 @@
+"""FT504: a shared counter is changed by `+=` without a lock."""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterator
+
+from ftaudit.model import Confidence, Finding, Severity
+from ftaudit.rule import RuleInfo, SourceExample
+from ftaudit.source.base import PythonRule
+from ftaudit.source.python import PythonModule
+
+
+class GlobalAugassign(PythonRule):
+    """A global or class attribute is changed by an augmented assignment without a lock.
+
+    `n += 1` loads, adds and stores. Two threads that load the same value store the same sum: a count is lost, and
+    what was meant to be unique is given out twice. Under the GIL the thread switch between load and store was rare;
+    now both run.
+    """
+
+    info = RuleInfo(
+        code="FT504",
+        name="global-augassign",
+        summary=("A shared counter is changed with an augmented assignment, which is a load, an addition and a store."),
+        severity=Severity.WARNING,
+        confidence=Confidence.HIGH,
+        since="0.1.0",
+        remedy="Take the next number of an itertools.count(), or hold a lock, or keep a count for each thread.",
+        links=("https://docs.python.org/3.14/library/threadsafety.html",),
+    )
+    needles = re.compile(r"[-+*/|&^]=")
+    VALID = (
+        SourceExample(
+            code="""\
+import itertools
+_ids = itertools.count(1)
+def uid():
+    return next(_ids)
+""",
+        ),
+        SourceExample(
+            code="""\
+_n = 0
+def uid():
+    global _n
+    with _lock:
+        _n += 1
+        return _n
+""",
+        ),
+    )
+    INVALID = (
+        SourceExample(
+            code="""\
+_n = 0
+def uid():
+    global _n
+    _n += 1
+    return _n
+""",
+            lines=(4,),
+        ),
+        SourceExample(
+            code="""\
+class Node:
+    created = 0
+    def __init__(self):
+        Node.created += 1
+""",
+            lines=(4,),
+        ),
+    )
+
+    def check(self, module: PythonModule) -> Iterator[Finding]:
+        """Yield augmented assignments to globals and to attributes of classes, in functions and without a lock."""
+        if module.is_script:
+            return
+        for node in module.tree.all(ast.AugAssign):
+            function = module.in_function(node)
+            if function is None or isinstance(function, ast.AsyncFunctionDef) or module.locked(node):
+                continue
+            name = _shared_name(module, node)
+            if name is not None:
+                yield self.finding(
+                    f"{name} is loaded, changed and stored without a lock: two threads can store the same value",
+                    location=module.place(node),
+                )
+
+
+def _shared_name(module: PythonModule, node: ast.AugAssign) -> str | None:
+    match node.target:
+        case ast.Name(id=name) if module.is_module_name(name, node):
+            return f"global {name}"
+        case ast.Attribute(value=value, attr=attribute):
+            owner = module.class_named(value)
+            return None if owner is None else f"{owner}.{attribute}"
+        case _:
+            return None

@@ -1,0 +1,113 @@
+"""FT507: a shared dict or set is iterated over while another thread may change it."""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterator
+
+from ftaudit.model import Confidence, Finding, Severity
+from ftaudit.rule import RuleInfo, SourceExample
+from ftaudit.source.base import PythonRule
+from ftaudit.source.python import PythonModule
+from ftaudit.source.python.containers import iterations
+from ftaudit.source.python.kinds import Kind
+from ftaudit.source.python.module import Mutation, Where, identity
+
+
+class IterateSharedContainer(PythonRule):
+    """A shared dict, set or weak container is iterated over in one function and changed in another, without a lock.
+
+    Iteration in Python code takes one item at a time; when another thread adds or removes a key in between, it ends
+    with `RuntimeError: dictionary changed size during iteration`, or skips items. A copy by `list(d)` or `d.copy()`
+    is taken in one step.
+    """
+
+    info = RuleInfo(
+        code="FT507",
+        name="iterate-shared-container",
+        summary="A shared dict, set or weak container is iterated over while other threads may change its size.",
+        severity=Severity.WARNING,
+        confidence=Confidence.MEDIUM,
+        since="0.1.0",
+        remedy="Iterate over a copy, list(d.items()), or hold the lock that the writers hold.",
+        links=("https://docs.python.org/3.14/library/threadsafety.html",),
+    )
+    needles = re.compile(r"\bfor\b")
+    VALID = (
+        SourceExample(
+            code="""\
+_subs = {}
+def on(k, f):
+    _subs[k] = f
+def fire():
+    for f in list(_subs.values()):
+        f()
+""",
+        ),
+        SourceExample(
+            code="""\
+_table = {"a": 1}
+def total():
+    return sum(_table.values())
+""",
+        ),
+    )
+    INVALID = (
+        SourceExample(
+            code="""\
+_subs = {}
+def on(k, f):
+    _subs[k] = f
+def fire():
+    for f in _subs.values():
+        f()
+""",
+            lines=(5,),
+        ),
+        SourceExample(
+            code="""\
+_seen = set()
+def add(x):
+    _seen.add(x)
+def report():
+    return [str(x) for x in _seen]
+""",
+            lines=(5,),
+        ),
+    )
+
+    def check(self, module: PythonModule) -> Iterator[Finding]:
+        """Yield iterations over shared keyed containers that some function of the module changes in place."""
+        if module.is_script:
+            return
+        seen: set[tuple[str, object]] = set()
+        for iteration in sorted(iterations(module), key=lambda one: one.line):
+            shared = iteration.shared
+            function = module.in_function(iteration.node)
+            if (
+                shared.kind not in (Kind.DICT, Kind.SET)
+                or function is None
+                or isinstance(function, ast.AsyncFunctionDef)
+            ):
+                continue
+            resizing = [
+                change
+                for change in module.mutations_of.get(identity(shared), ())
+                if module.tree.function(change.node) is not function and _resizes(module, change)
+            ]
+            # An object's own container is reported once: the remedy is one lock.
+            once = identity(shared), None if shared.where is Where.INSTANCE else function
+            if resizing and once not in seen and not module.locked(iteration.node):
+                seen.add(once)
+                yield self.finding(
+                    f"{shared.name} is iterated over here and changed on line {getattr(resizing[0].node, 'lineno', '?')}: "
+                    "another thread's change of its size ends the loop with RuntimeError",
+                    location=module.place(iteration.node),
+                )
+
+
+def _resizes(module: PythonModule, change: Mutation) -> bool:
+    """Tell whether a change can come while others look: not in the constructor, not in a function that registers."""
+    function = module.tree.function(change.node)
+    return getattr(function, "name", "") != "__init__" and not module.registers(change.node)

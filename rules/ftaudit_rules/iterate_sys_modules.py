@@ -1,0 +1,88 @@
+"""FT530: sys.modules is iterated over without a copy."""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterator
+
+from ftaudit.model import Confidence, Finding, Severity
+from ftaudit.rule import RuleInfo, SourceExample
+from ftaudit.source.base import PythonRule
+from ftaudit.source.python import PythonModule
+from ftaudit.source.python.containers import iterated, without_view
+from ftaudit.source.python.tree import dotted
+
+
+class IterateSysModules(PythonRule):
+    """`sys.modules` is iterated over without a copy.
+
+    Every import in any thread changes it, and lazy attributes of modules import when they are touched: the loop
+    ends with `RuntimeError: dictionary changed size during iteration`. The documentation of `sys.modules` says to
+    iterate over `sys.modules.copy()` or `tuple(sys.modules)`.
+    """
+
+    info = RuleInfo(
+        code="FT530",
+        name="iterate-sys-modules",
+        summary="sys.modules is iterated over without a copy while any thread may import.",
+        severity=Severity.WARNING,
+        confidence=Confidence.HIGH,
+        since="0.1.0",
+        remedy="Iterate over tuple(sys.modules.values()) or sys.modules.copy().",
+        links=("https://docs.python.org/3/library/sys.html#sys.modules",),
+    )
+    needles = re.compile(r"\bmodules\b")
+    VALID = (
+        SourceExample(
+            code="""\
+import sys
+def mods():
+    return [m for m in tuple(sys.modules.values()) if m]
+""",
+        ),
+        SourceExample(
+            code="""\
+import sys
+def loaded(name):
+    return name in sys.modules
+""",
+        ),
+    )
+    INVALID = (
+        SourceExample(
+            code="""\
+import sys
+def mods():
+    return [m for m in sys.modules.values() if m]
+""",
+            lines=(3,),
+        ),
+        SourceExample(
+            code="""\
+import sys
+def mods():
+    for name, m in sys.modules.items():
+        print(name)
+""",
+            lines=(3,),
+        ),
+    )
+
+    def check(self, module: PythonModule) -> Iterator[Finding]:
+        """Yield loops and comprehensions over `sys.modules` itself."""
+        for node, source in iterated(module.tree):
+            if dotted(without_view(source)) in ("sys.modules", "modules") and _is_sys_modules(module, source):
+                yield self.finding(
+                    "sys.modules is iterated over: an import in another thread ends the loop with RuntimeError",
+                    location=module.place(node),
+                )
+
+
+def _is_sys_modules(module: PythonModule, source: ast.expr) -> bool:
+    if dotted(without_view(source)) == "sys.modules":
+        return True
+    return any(
+        statement.module == "sys" and any((alias.asname or alias.name) == "modules" for alias in statement.names)
+        for statement in module.tree.all(ast.ImportFrom)
+    )

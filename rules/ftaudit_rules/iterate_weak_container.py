@@ -1,0 +1,92 @@
+"""FT525: a weak container is iterated over without a copy."""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterator
+
+from ftaudit.model import Confidence, Finding, Severity
+from ftaudit.rule import RuleInfo, SourceExample
+from ftaudit.source.base import PythonRule
+from ftaudit.source.python import PythonModule
+from ftaudit.source.python.containers import weak_iterations
+
+
+class IterateWeakContainer(PythonRule):
+    """A weak container is iterated over without a copy.
+
+    Its entries go when the last reference to an object goes, in whatever thread that happens. Without the GIL that
+    can be between any two steps of the loop. The containers guard against their own removals, not against additions
+    by other threads, which end the loop with RuntimeError.
+    """
+
+    info = RuleInfo(
+        code="FT525",
+        name="iterate-weak-container",
+        summary="A weak container is iterated over while the collector or another thread can remove entries.",
+        severity=Severity.WARNING,
+        confidence=Confidence.MEDIUM,
+        since="0.1.0",
+        remedy="Iterate over list(d.valuerefs()) or list(s), and skip the references that are dead.",
+        links=("https://docs.python.org/3.14/library/threadsafety.html",),
+    )
+    needles = re.compile(r"Weak(?:Value|Key|Set)")
+    VALID = (
+        SourceExample(
+            code="""\
+import weakref
+_live = weakref.WeakValueDictionary()
+def close_all():
+    for r in list(_live.valuerefs()):
+        o = r()
+        if o is not None:
+            o.close()
+""",
+        ),
+        SourceExample(
+            code="""\
+import weakref
+_live = weakref.WeakSet()
+def close_all():
+    with _lock:
+        for o in _live:
+            o.close()
+""",
+        ),
+    )
+    INVALID = (
+        SourceExample(
+            code="""\
+import weakref
+_live = weakref.WeakValueDictionary()
+def close_all():
+    for o in _live.values():
+        o.close()
+""",
+            lines=(4,),
+        ),
+        SourceExample(
+            code="""\
+import weakref
+class Hub:
+    def __init__(self):
+        self.peers = weakref.WeakSet()
+    def send(self, m):
+        for p in self.peers:
+            p.put(m)
+""",
+            lines=(6,),
+        ),
+    )
+
+    def check(self, module: PythonModule) -> Iterator[Finding]:
+        """Yield loops over weak containers, whoever owns them, without a copy and without a lock."""
+        for iteration in weak_iterations(module):
+            function = module.in_function(iteration)
+            if function is None or isinstance(function, ast.AsyncFunctionDef) or module.locked(iteration):
+                continue
+            yield self.finding(
+                "a weak container is iterated over: entries come and go with objects of other threads",
+                location=module.place(iteration),
+            )
