@@ -7,9 +7,19 @@ from collections.abc import Sequence
 
 from ftaudit.rule import Language, SourceRule
 from ftaudit.source.base import Reader, Room, SourceFile, TreeContext
+from ftaudit.source.rust.ffi import FfiPlace, find_silent_inits, find_used_slots
 from ftaudit.source.rust.model import RustAttribute, RustUnit, least_version
 
-__all__ = ["READER", "RustAttribute", "RustReader", "RustUnit", "least_version"]
+__all__ = [
+    "READER",
+    "FfiPlace",
+    "RustAttribute",
+    "RustReader",
+    "RustUnit",
+    "find_silent_inits",
+    "find_used_slots",
+    "least_version",
+]
 
 _INTERESTING = re.compile(
     r"py(?:o3|module|class|methods)|Py_mod_|PyModuleDef|PyInit_|static\s+mut\b|\bSync\b|\bSend\b|GIL|thread_local!|UnsafeCell"

@@ -1,0 +1,134 @@
+"""FT430: a PyO3 module that uses the GIL, by its version's default or by its own word."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Final
+
+from packaging.version import Version
+
+from ftaudit.model import Confidence, Finding, Severity
+from ftaudit.rule import RuleInfo, SourceExample
+from ftaudit.source import RustRule
+from ftaudit.source.rust import RustAttribute, RustUnit
+
+if TYPE_CHECKING:
+    from tree_sitter import Node
+
+_KNOWS: Final = Version("0.23")
+_DEFAULT_FLIPPED: Final = Version("0.28")
+_NEEDS_314: Final = Version("0.29")
+_CALL: Final = re.compile(r"\.\s*gil_used\s*\(\s*(true|false)\s*\)")
+_ARGUMENT: Final = re.compile(r"\bgil_used=(true|false)\b")
+
+
+class Pyo3GilUsed(RustRule):
+    """From PyO3 0.23 to 0.27 a module uses the GIL unless it says `gil_used = false`; from 0.28 on the reverse holds.
+
+    A module that uses the GIL turns it on for the whole process when it is imported. Which default counts depends on
+    the PyO3 in `Cargo.lock`, or on the requirement in `Cargo.toml` where nothing is locked.
+    """
+
+    info = RuleInfo(
+        code="FT430",
+        name="pyo3-gil-used",
+        summary="A PyO3 module uses the GIL: it turns the GIL back on when it is imported.",
+        severity=Severity.ERROR,
+        confidence=Confidence.HIGH,
+        since="0.1.0",
+        remedy="Once the crate is safe without the GIL, write #[pymodule(gil_used = false)], or use PyO3 0.28 or later.",
+        links=("https://pyo3.rs/latest/free-threading.html",),
+    )
+
+    VALID = (
+        SourceExample(
+            code="#[pymodule(gil_used = false)]\nfn m(m: &Bound<PyModule>) -> PyResult<()> { Ok(()) }\n",
+            others=(("Cargo.toml", '[dependencies]\npyo3 = "0.25"\n'),),
+        ),
+        SourceExample(
+            code="#[pymodule]\nfn m(m: &Bound<PyModule>) -> PyResult<()> { m.gil_used(false)?; Ok(()) }\n",
+            others=(("Cargo.toml", '[dependencies]\npyo3 = "0.25"\n'),),
+        ),
+        SourceExample(
+            code="#[pymodule]\nfn m(m: &Bound<PyModule>) -> PyResult<()> { Ok(()) }\n",
+            others=(
+                ("Cargo.toml", '[dependencies]\npyo3 = ">=0.25"\n'),
+                ("Cargo.lock", '[[package]]\nname = "pyo3"\nversion = "0.28.1"\n'),
+            ),
+        ),
+        SourceExample(
+            code="#[pymodule(gil_used = false)]\nmod m {\n    #[pymodule]\n    mod inner {}\n    #[pymodule_export]\n    use super::A;\n}\n",
+            others=(("Cargo.toml", '[dependencies]\npyo3 = "0.25"\n'),),
+        ),
+        SourceExample(
+            code="#[pymodule]\nfn m(m: &Bound<PyModule>) -> PyResult<()> { Ok(()) }\n",
+            others=(("Cargo.toml", '[dependencies]\npyo3 = "0.22"\n'),),
+        ),
+    )
+    INVALID = (
+        SourceExample(
+            code="#[pymodule]\nfn m(m: &Bound<PyModule>) -> PyResult<()> { Ok(()) }\n",
+            others=(("Cargo.toml", '[dependencies]\npyo3 = { version = "0.25", features = ["extension-module"] }\n'),),
+            lines=(1,),
+        ),
+        SourceExample(
+            code='/// docs\n#[pyo3::pymodule]\n#[pyo3(name = "rpds")]\nfn m(m: &Bound<PyModule>) -> PyResult<()> { Ok(()) }\n',
+            others=(("Cargo.toml", '[workspace.dependencies]\npyo3 = "0.27.2"\n'),),
+            lines=(2,),
+        ),
+        SourceExample(
+            code="#[pymodule(gil_used = true)]\nfn m(m: &Bound<PyModule>) -> PyResult<()> { Ok(()) }\n",
+            others=(("Cargo.toml", '[dependencies]\npyo3 = "0.28"\n'),),
+            lines=(1,),
+        ),
+        SourceExample(
+            code="#[pymodule]\nfn m(m: &Bound<PyModule>) -> PyResult<()> { Ok(()) }\n",
+            others=(("Cargo.toml", '[dependencies]\npyo3 = "0.29"\n'),),
+            lines=(1,),
+            target="3.13t",
+        ),
+    )
+
+    def check(self, unit: RustUnit) -> Iterator[Finding]:
+        """Yield each module that says yes, or says nothing where nothing means yes."""
+        version = unit.pyo3
+        for item, attribute in _modules(unit):
+            said = _ARGUMENT.search(attribute.arguments) or _CALL.search(unit.text_of(item))
+            where = unit.at(attribute.node.start_byte)
+            if said is not None and said[1] == "true":
+                yield self.finding(
+                    "The module says gil_used = true: its author says that it is not safe without the GIL.",
+                    location=where,
+                    remedy="Make the crate safe without the GIL, then drop the argument.",
+                )
+            elif said is None and version is not None and _KNOWS <= version < _DEFAULT_FLIPPED:
+                yield self.finding(
+                    f"With PyO3 {version} a module uses the GIL unless it says otherwise, and this one does not.",
+                    location=where,
+                )
+            elif version is not None and version >= _NEEDS_314 and unit.target.version < (3, 14):
+                yield self.finding(
+                    f"PyO3 {version} does not build for {unit.target.name}: free-threaded builds count from 3.14 on.",
+                    location=where,
+                    remedy="Use PyO3 0.28 for this target, or drop the target.",
+                )
+
+
+def _modules(unit: RustUnit) -> Iterator[tuple[Node, RustAttribute]]:
+    """Yield the outermost module items; a module declared within another is part of that one."""
+    for item in unit.of("function_item", "mod_item"):
+        for attribute in unit.attributes(item):
+            if attribute.path.rpartition("::")[2] != "pymodule" or unit.off_when_free_threaded(item):
+                continue
+            if "submodule" not in attribute.arguments and not _inside_module(unit, item):
+                yield item, attribute
+
+
+def _inside_module(unit: RustUnit, item: Node) -> bool:
+    above = item.parent
+    while above is not None:
+        if above.type == "mod_item" and any(each.path.endswith("pymodule") for each in unit.attributes(above)):
+            return True
+        above = above.parent
+    return False

@@ -1,0 +1,65 @@
+"""FT433: an extension module written in Rust on the C API that declares the GIL used, or nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from ftaudit.model import Confidence, Finding, Severity
+from ftaudit.rule import RuleInfo, SourceExample
+from ftaudit.source import RustRule
+from ftaudit.source.rust import RustUnit, find_silent_inits, find_used_slots
+
+
+class RawFfiModGil(RustRule):
+    """A module made by hand needs the `Py_mod_gil` slot, or CPython turns the GIL on when it is imported.
+
+    That holds in Rust as in C: nothing declares it for a crate that fills a `PyModuleDef` itself. The rules
+    missing-mod-gil and mod-gil-used say the same of such crates by default; this one is for looking at Rust alone.
+    """
+
+    info = RuleInfo(
+        code="FT433",
+        name="raw-ffi-mod-gil",
+        summary="A Rust module on the raw C API does not declare Py_MOD_GIL_NOT_USED, so importing it turns the GIL on.",
+        severity=Severity.ERROR,
+        confidence=Confidence.HIGH,
+        since="0.1.0",
+        remedy="Once the module is safe without the GIL, add the slot {Py_mod_gil, Py_MOD_GIL_NOT_USED} for Python 3.13 "
+        "and later.",
+        links=("https://docs.python.org/3.14/howto/free-threading-extensions.html#module-initialization",),
+        default=False,
+    )
+
+    VALID = (
+        SourceExample(
+            code='pub unsafe extern "C" fn PyInit_m() -> *mut PyModuleDef {\n'
+            "    let slots = [PyModuleDef_Slot { slot: Py_mod_gil, value: Py_MOD_GIL_NOT_USED }];\n}\n"
+        ),
+        SourceExample(code='extern "C" { pub fn PyInit_other() -> *mut PyObject; }\n'),
+    )
+    INVALID = (
+        SourceExample(
+            code='pub unsafe extern "C" fn PyInit_m() -> *mut PyModuleDef {\n'
+            "    let slots = [PyModuleDef_Slot { slot: Py_mod_exec, value: exec }];\n}\n",
+            lines=(1,),
+        ),
+        SourceExample(
+            code='pub unsafe extern "C" fn PyInit_m() -> *mut PyModuleDef {\n    let slots = [\n'
+            "        #[cfg(Py_3_13)]\n        PyModuleDef_Slot {\n            slot: Py_mod_gil,\n"
+            "            value: Py_MOD_GIL_USED,\n        },\n    ];\n}\n",
+            lines=(5,),
+        ),
+    )
+
+    def check(self, unit: RustUnit) -> Iterator[Finding]:
+        """Yield each init function that says nothing, and each slot that says used."""
+        for slot in find_used_slots(unit):
+            yield self.finding(
+                "The module declares Py_MOD_GIL_USED: its author says that it is not safe without the GIL.",
+                location=unit.at(slot.offset),
+            )
+        for init in find_silent_inits(unit):
+            yield self.finding(
+                f"{init.name} makes a module that declares nothing of the GIL: importing it turns the GIL on.",
+                location=unit.at(init.offset),
+            )

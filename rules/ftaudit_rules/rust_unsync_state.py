@@ -1,0 +1,106 @@
+"""FT431: Rust state that is shared between threads by an unsafe promise, or by the GIL's."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import Final
+
+from ftaudit.model import Confidence, Finding, Severity
+from ftaudit.rule import RuleInfo, SourceExample
+from ftaudit.source import RustRule
+from ftaudit.source.rust import RustUnit
+
+_OBJECT: Final = re.compile(r"\b(?:Py\s*<|PyObject\b|PyAny\b)")
+_ATTACHED: Final = frozenset({"assume_attached", "assume_gil_acquired"})
+_SYNC: Final = frozenset({"Sync", "Send"})
+_EXTENSION: Final = re.compile(r"\bpyo3|\bPyObject\b|\bpyo3_ffi\b|PyMethodDef|PyModuleDef")
+
+
+class RustUnsyncState(RustRule):
+    """`unsafe` code in extensions was often written on the assumption that the GIL keeps other threads out.
+
+    `static mut`, `unsafe impl Sync` and `UnsafeCell` keep their promise only if something else synchronises; the types
+    that let the GIL do it (`GILProtected`, `GILOnceCell`) are deprecated, and the former is gone without the GIL.
+    """
+
+    info = RuleInfo(
+        code="FT431",
+        name="rust-unsync-state",
+        summary="Rust state is shared between threads without a lock, on an unsafe promise or on the GIL.",
+        severity=Severity.WARNING,
+        confidence=Confidence.MEDIUM,
+        since="0.1.0",
+        remedy="Use OnceLock, PyOnceLock, Mutex or atomics, and drop the unsafe impl where the compiler can then see it.",
+        links=("https://pyo3.rs/latest/free-threading.html",),
+    )
+
+    VALID = (
+        SourceExample(code="use pyo3::prelude::*;\nstatic CACHE: OnceLock<u32> = OnceLock::new();\n"),
+        SourceExample(
+            code="use pyo3::prelude::*;\n#[cfg(not(Py_GIL_DISABLED))]\nstatic mut CACHE: Option<u32> = None;\n"
+        ),
+        SourceExample(code="use pyo3::prelude::*;\nthread_local! { static DEPTH: Cell<u32> = Cell::new(0); }\n"),
+        SourceExample(code="fn f(x: &'static mut u32) {}\nuse pyo3::prelude::*;\n"),
+        SourceExample(code="static mut COUNT: u32 = 0; // no Python in this crate\n"),
+    )
+    INVALID = (
+        SourceExample(code="use pyo3::prelude::*;\nstatic mut CACHE: Option<u32> = None;\n", lines=(2,)),
+        SourceExample(code="use pyo3::prelude::*;\nstruct P(*mut u8);\nunsafe impl Sync for P {}\n", lines=(3,)),
+        SourceExample(
+            code="use pyo3::sync::GILProtected;\nstatic X: GILProtected<RefCell<u32>> = GILProtected::new(RefCell::new(0));\n",
+            lines=(2,),
+        ),
+        SourceExample(
+            code="use pyo3::prelude::*;\nthread_local! { static T: RefCell<Option<Py<PyAny>>> = RefCell::new(None); }\n",
+            lines=(2,),
+        ),
+    )
+
+    def check(self, unit: RustUnit) -> Iterator[Finding]:
+        """Yield each place where such state is declared or such a promise is made."""
+        if not _EXTENSION.search(unit.text) and unit.pyo3 is None:
+            return
+        for node in unit.of("static_item", "impl_item", "macro_invocation", "call_expression"):
+            message = severity = None
+            match node.type:
+                case "static_item":
+                    message, severity = _static(unit.text_of(node), [child.type for child in node.children])
+                case "impl_item":
+                    message = _promise(unit.text_of(node).partition("{")[0])
+                case "macro_invocation":
+                    macro = node.child_by_field_name("macro")
+                    if unit.text_of(macro).endswith("thread_local") and _OBJECT.search(unit.text_of(node)):
+                        message = (
+                            "Each thread caches a Python object of its own here, and drops it when the thread ends."
+                        )
+                        severity = Severity.INFO
+                case _:
+                    function = unit.text_of(node.child_by_field_name("function"))
+                    if function.rpartition("::")[2] in _ATTACHED:
+                        message = (
+                            "This takes the thread for attached without proof; the GIL no longer stands behind it."
+                        )
+            if message is not None and not unit.off_when_free_threaded(node):
+                yield self.finding(message, location=unit.at(node.start_byte), severity=severity)
+
+
+def _static(text: str, children: list[str]) -> tuple[str | None, Severity | None]:
+    declared = text.partition("=")[0]
+    if "mutable_specifier" in children:
+        return "A static mut is shared by all threads without any synchronisation.", None
+    if "GILProtected" in declared:
+        return "GILProtected lets the GIL guard the value; it does not exist on free-threaded builds.", None
+    if "GILOnceCell" in declared:
+        return "GILOnceCell may run its initialiser in several threads at once, and is deprecated.", Severity.INFO
+    if "UnsafeCell" in declared or "SyncUnsafeCell" in declared:
+        return "A static cell without a lock is shared by all threads.", None
+    return None, None
+
+
+def _promise(head: str) -> str | None:
+    found = re.match(r"\s*unsafe\s+impl\b(?:\s*<.*?>)?\s+(?:[\w:]*::)?(\w+)\s+for\s+(.+)", head, re.DOTALL)
+    if found is None or found[1] not in _SYNC:
+        return None
+    name = " ".join(found[2].split())[:60]
+    return f"The author promises that {name} is {found[1]}; was the GIL part of the reason?"
