@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from packaging.utils import canonicalize_name
 from packaging.version import Version
+from pypi_simple import ACCEPT_JSON_PREFERRED
 from support.index_server import HTML_TYPE, JSON_TYPE, IndexServer, Reply, ServedFile
 
 from ftaudit.index.client import Index
@@ -160,6 +161,7 @@ def test_both_forms_give_the_same_files(form: str, server: IndexServer, settings
 def test_json_is_preferred(server: IndexServer, settings: MakeSettings) -> None:
     server.add_project("demo", [DEMO])
     [release] = ask(settings())
+    assert server.requests[0].headers["accept"] == ACCEPT_JSON_PREFERRED
     assert release.files[0].size == len(DEMO.data), "only JSON tells sizes"
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ast
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -142,30 +141,23 @@ def find_settings(
 
 
 def default_index() -> str:
-    """Return pypi-simple's `PYPI_SIMPLE_ENDPOINT`, which is not repeated here."""
-    return str(pypi_simple_constant("PYPI_SIMPLE_ENDPOINT"))
-
-
-def pypi_simple_constant(name: str) -> object:
-    """Return a constant of the `pypi_simple` package without importing it where its source can be read.
+    """Return pypi-simple's `PYPI_SIMPLE_ENDPOINT`, read from its source where that is possible.
 
     Importing it takes pydantic and BeautifulSoup along, which is ten times what the rest of the tier costs when
-    the cache answers (`scripts/bench_index.py`).
+    the cache answers (`scripts/bench_index.py`). A pattern and not `ast`, whose parser fails in CPython 3.11 when
+    two threads use it at once.
     """
     spec = find_spec("pypi_simple")
     try:
-        tree = ast.parse(Path(spec.origin).read_bytes()) if spec and spec.origin else ast.Module([], [])
-        for node in tree.body:
-            match node:
-                case ast.AnnAssign(target=ast.Name(id=found), value=ast.expr() as value) if found == name:
-                    return ast.literal_eval(value)
-                case ast.Assign(targets=[ast.Name(id=found)], value=value) if found == name:
-                    return ast.literal_eval(value)
-    except (OSError, ValueError, SyntaxError):
-        pass  # Compiled, zipped or written otherwise: the import knows.
-    import pypi_simple
+        source = Path(spec.origin).read_text("utf-8") if spec and spec.origin else ""
+    except (OSError, ValueError):
+        source = ""  # Zipped or compiled: the import knows.
+    found = re.search(r"""^PYPI_SIMPLE_ENDPOINT(?:: str)? = (["'])(https://[^"'\s]+)\1$""", source, re.MULTILINE)
+    if found is not None:
+        return found[2]
+    from pypi_simple import PYPI_SIMPLE_ENDPOINT
 
-    return getattr(pypi_simple, name)
+    return PYPI_SIMPLE_ENDPOINT
 
 
 def redact(text: str) -> str:

@@ -13,7 +13,7 @@ from packaging.utils import NormalizedName, canonicalize_name
 from packaging.version import Version
 
 from ftaudit.errors import IndexUnreachable
-from ftaudit.index.config import Source, pypi_simple_constant
+from ftaudit.index.config import Source
 from ftaudit.index.page import Found, Page
 from ftaudit.index.store import DEFAULT_MAX_AGE, LONGEST_MAX_AGE, Entry, PageStore
 from ftaudit.index.traffic import Traffic
@@ -21,6 +21,9 @@ from ftaudit.model import DistributionFile
 
 if TYPE_CHECKING:
     from ftaudit.index.net import Answer, Session
+
+ACCEPT: Final = "application/vnd.pypi.simple.v1+json, application/vnd.pypi.simple.v1+html;q=0.5, text/html;q=0.01"
+"""What pypi-simple calls `ACCEPT_JSON_PREFERRED` (a test compares them); importing it would delay every request."""
 
 _DENIED: Final = frozenset({401, 403, 407})
 
@@ -91,7 +94,7 @@ class Pages:
             raise self._unconnected[host]
         from ftaudit.index.net import Unconnected
 
-        headers = {"Accept": str(_accept())}
+        headers = {"Accept": ACCEPT}
         if entry is not None and entry.etag:
             headers["If-None-Match"] = entry.etag
         if entry is not None and entry.last_modified:
@@ -232,11 +235,6 @@ class Reader:
         if self._new and self.kept:
             self._pages.keep_answers(self._source, self._url, self.entry)
             self._new = False
-
-
-def _accept() -> object:
-    """Both forms, JSON first, plain HTML last."""
-    return pypi_simple_constant("ACCEPT_JSON_PREFERRED")
 
 
 def _form(content_type: str, url: str) -> str:
