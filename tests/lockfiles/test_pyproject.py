@@ -44,7 +44,7 @@ def test_a_malformed_project_is_an_error_that_names_the_place(tmp_path: Path, te
 
 def test_groups_that_include_each_other_are_an_error_that_names_the_loop(tmp_path: Path) -> None:
     text = "[dependency-groups]\na=[{include-group='B'}]\nb=[{include-group='a'}]\n"
-    with pytest.raises(InputError, match="b -> a -> b|a -> b -> a"):
+    with pytest.raises(InputError, match=r"a -> b -> a"):
         parse(tmp_path, text, groups=["a"])
 
 

@@ -64,6 +64,21 @@ def test_a_bomb_of_inclusions_ends(tmp_path: Path) -> None:
         parse(tmp_path, "-r r0.txt\n")
 
 
+@pytest.mark.parametrize(
+    "text",
+    ["a==1\n" + "[" * 9000, "a==1\n" + ("x" * 5000 + "\\\n") * 2, "a==1\n" * 20_001],
+    ids=["long line", "long continuation", "many lines"],
+)
+def test_what_would_take_minutes_to_parse_is_refused(tmp_path: Path, text: str) -> None:
+    with pytest.raises(InputError, match=r"requirements\.txt(:2: a requirement of more than| has 20,001 lines)"):
+        parse(tmp_path, text)
+
+
+def test_many_hashes_are_read(tmp_path: Path) -> None:
+    hashes = "".join(f" \\\n    --hash=sha256:{i:064x}" for i in range(500))
+    assert len(parse(tmp_path, f"a==1{hashes}\n").roots[0].hashes) == 500
+
+
 def test_a_file_included_twice_is_read_once(tmp_path: Path) -> None:
     (tmp_path / "other.txt").write_text("b==1\n")
     assert [root.name for root in parse(tmp_path, "-r other.txt\n-r other.txt\n").roots] == ["b"]

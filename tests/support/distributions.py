@@ -29,9 +29,10 @@ def wheel(
 def trapped_sdist(name: str, version: str, canary: Path) -> ServedFile:
     """Return an sdist without static metadata whose build writes the canary file."""
     stem = f"{name.replace('-', '_')}-{version}"
-    setup = f"open({str(canary)!r}, 'a').write('built')\nfrom setuptools import setup\nsetup(name={name!r}, version={version!r})\n"
+    spring = f"open({str(canary)!r}, 'a').write('built')\n"
+    setup = f"{spring}from setuptools import setup\nsetup(name={name!r}, version={version!r})\n"
     backend = (
-        f"open({str(canary)!r}, 'a').write('built')\n"
+        f"{spring}"
         "def get_requires_for_build_wheel(*a, **k): return []\n"
         "def prepare_metadata_for_build_wheel(*a, **k): raise SystemExit(1)\n"
     )

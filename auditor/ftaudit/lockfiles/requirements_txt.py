@@ -32,6 +32,9 @@ if TYPE_CHECKING:
 
 MAX_FILES: Final = 200
 """How many files one requirements file may include, all told."""
+MAX_REQUIREMENT: Final = 8192
+"""Characters of a requirement without its options; comments count, too."""
+MAX_LINES: Final = 20_000
 
 _BOMS: Final = (
     (codecs.BOM_UTF32_LE, "utf-32-le"),
@@ -211,7 +214,25 @@ def _decode(path: Path) -> str:
     if not text.strip():
         raise InputError(f"{path} is empty", hint="name a file that lists packages")
     text = _VARIABLE.sub(lambda match: os.environ.get(match.group(1)) or match.group(0), text)
-    return _CONFIG_SETTINGS.sub("", text)
+    text = _CONFIG_SETTINGS.sub("", text)
+    _check_size(text, path)
+    return text
+
+
+def _check_size(text: str, path: Path) -> None:
+    """Refuse what the parser would take minutes for: its time grows with the square of a requirement's length."""
+    start, before_options, count = 1, 0, 0
+    options = False
+    for number, line in enumerate(text.splitlines(), start=1):
+        if not options:
+            part, dash, _ = line.partition(" -")
+            before_options, options = before_options + len(part), bool(dash)
+        if before_options > MAX_REQUIREMENT:
+            raise InputError(f"{path}:{start}: a requirement of more than {MAX_REQUIREMENT:,} characters")
+        if not line.endswith("\\"):
+            start, before_options, options, count = number + 1, 0, False, count + bool(line.strip())
+    if count > MAX_LINES:
+        raise InputError(f"{path} has {count:,} lines of requirements; ftaudit reads at most {MAX_LINES:,}")
 
 
 def _requirement(parsed: InstallRequirement, place: Location) -> Requirement:

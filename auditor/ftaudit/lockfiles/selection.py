@@ -15,7 +15,8 @@ from ftaudit.model import Pin
 MetadataFinder: TypeAlias = Callable[[NormalizedName, Version], "tuple[str, ...] | None"]
 """Returns the `Requires-Dist` lines of a version that has no wheel for the platform, or `None` when nothing tells.
 
-They come from another platform's wheel, or from an sdist's PKG-INFO where that is static (metadata 2.2 and later). It raises nothing.
+They come from another platform's wheel, or from an sdist's PKG-INFO where that is static (metadata 2.2 and later).
+It raises nothing.
 """
 
 

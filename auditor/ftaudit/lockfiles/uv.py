@@ -164,7 +164,7 @@ def ask(question: Question, folder: Path, timeout: float) -> tuple[Resolved, ...
 def _environment(question: Question) -> dict[str, str]:
     environment = {k: v for k, v in os.environ.items() if not k.startswith("UV_") or _KEPT_VARIABLES.fullmatch(k)}
     environment.setdefault("UV_HTTP_RETRIES", "1")
-    environment.setdefault("UV_HTTP_CONNECT_TIMEOUT", "5")
+    environment.setdefault("UV_HTTP_CONNECT_TIMEOUT", "3")
     if question.index_urls is not None:
         for name in ("UV_DEFAULT_INDEX", "UV_INDEX_URL", "UV_INDEX", "UV_EXTRA_INDEX_URL", "UV_NO_INDEX"):
             environment.pop(name, None)
@@ -285,7 +285,7 @@ def parse_answer(text: str) -> tuple[Resolved, ...]:
     return tuple(found)
 
 
-_UNREACHED: Final = ("client error (Connect)", "dns error", "operation timed out", "connection closed", "timed out")
+_UNREACHED: Final = ("client error (Connect)", "dns error", "tcp connect error")
 _CAUSES: Final = (
     (FailureKind.NO_WHEEL, re.compile(rf"(?:all versions of )?{_NAME}{_SPEC} ha(?:s|ve) no (?:usable )?wheels?\b")),
     (FailureKind.NO_WHEEL, re.compile(rf"{_NAME}{_SPEC} ha(?:s|ve) no source distribution")),
@@ -311,9 +311,11 @@ def parse_failure(text: str) -> Failure:
     message = _plain(" ".join(line.removeprefix("error:").removeprefix("cause:").strip() for line in lines))
     if any(sign in message for sign in _UNREACHED):
         return Failure(kind=FailureKind.OUT_OF_REACH, message=_cut(message))
-    proof = message.partition(" hint: ")[0]
+    proof, _, hint = message.partition(" hint: ")
     if "No solution found" in proof:
         sentence = proof[proof.find("Because") :]
+        if "(401" in hint or "(403" in hint:
+            sentence = f"{hint} {sentence}"
         for kind, pattern in _CAUSES:
             culprits = {
                 canonicalize_name(m["name"]): Culprit(name=canonicalize_name(m["name"]), version=_exact(m["spec"]))
