@@ -71,6 +71,8 @@ class Reach:
     """Functions that a method, getset or slot table names and what these call; not those of an object's life and death."""
     callers: Mapping[str, tuple[int, ...]]
     """The places where a function's name is called, by name."""
+    mentioned: frozenset[str]
+    """Functions that are named without being called: in tables, as callbacks."""
 
 
 def find_reach(
@@ -101,7 +103,7 @@ def find_reach(
         and _INIT_WORDS & set(words(f.name))
     }
     methods = _methods(functions, tables, calls, code)
-    return Reach(frozenset(at_import), frozenset(named), frozenset(methods), callers)
+    return Reach(frozenset(at_import), frozenset(named), frozenset(methods), callers, frozenset(mentions))
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,7 +169,6 @@ def _roots(code: str, functions: list[Function], module: frozenset[str], entry_m
         or f.short_name in module
         or f.short_name in once
         or re.search(r"\bconstructor\b|\bdestructor\b", code[f.start : f.body])
-        or (f.short_name in ("PYBIND11_MODULE",))
     }
 
 

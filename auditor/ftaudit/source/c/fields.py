@@ -1,0 +1,95 @@
+"""Fields of an instance that its methods replace: the old value read, the new one stored, the old one released."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Final
+
+from ftaudit.source.c.reach import is_lifecycle
+from ftaudit.source.c.syntax import Function
+from ftaudit.source.c.unit import CUnit
+
+_SWAP: Final = re.compile(
+    r"\bPy_(?:X?SETREF|CLEAR)\s*\(\s*(?P<field>(?:\(\s*\(\s*\w+\s*\*\s*\)\s*)?(?P<base>\w+)\s*\)?\s*->\s*\w+(?:\s*(?:->|\.)\s*\w+)*)"
+)
+_RELEASED: Final = r"\bPy_X?DECREF\s*\(\s*(?:\(\s*PyObject\s*\*\s*\)\s*)?(?:{n})\s*\)"
+_ASSIGNED: Final = re.compile(r"(?<![\w.>])(?P<base>\w+)\s*->\s*(?P<member>\w+)\s*=(?!=)\s*")
+_ALIAS: Final = r"\b(\w+)\s*=\s*(?:\(\s*[\w:]+\s*\*\s*\)\s*|\w+_cast\s*<[^<>]*>\s*\(\s*|\w+\s*\(\s*)?{n}\s*\)?\s*;"
+
+
+@dataclass(frozen=True, slots=True)
+class Swap:
+    """One unguarded exchange."""
+
+    at: int
+    field: str
+    function: Function
+
+
+def find_swaps(unit: CUnit) -> Iterator[Swap]:
+    """Yield the unguarded exchanges of fields of the instance in functions that several threads may run on one object."""
+    for function in unit.functions:
+        if not function.parameters or is_lifecycle(function) or not _may_run_anywhere(unit, function):
+            continue
+        body = unit.code[function.body : function.end]
+        if "SETREF" not in body and "DECREF" not in body and "Py_CLEAR" not in body:
+            continue
+        selves = instance_names(unit, function)
+        if not selves:
+            continue
+        seen: set[int] = set()
+        for swap in (*_macro_swaps(unit, function, selves), *_manual_swaps(unit, function, selves)):
+            line = unit.line_at(swap.at)
+            if line not in seen and not unit.guarded(swap.at):
+                seen.add(line)
+                yield swap
+
+
+def instance_names(unit: CUnit, function: Function) -> frozenset[str]:
+    """Return the first parameter, where it points to an instance, and the local names that it is cast to."""
+    if "::" in function.name or not function.parameters:
+        return frozenset()
+    first = function.parameters[0]
+    if (
+        not first.type.rstrip().endswith("*")
+        or first.type.count("*") != 1
+        or re.search(r"\b(?:void|char|PyTypeObject)\b", first.type)
+    ):
+        return frozenset()
+    names = {first.name}
+    for found in re.finditer(_ALIAS.replace("{n}", re.escape(first.name)), unit.code[function.body : function.end]):
+        names.add(found[1])
+    return frozenset(names)
+
+
+def _may_run_anywhere(unit: CUnit, function: Function) -> bool:
+    """Tell whether a table names the function or one of its callers; of what nobody here mentions, that is assumed."""
+    if function.body in unit.reach.methods:
+        return True
+    if unit.at_import(function) or unit.reach.callers.get(function.short_name):
+        return False
+    return not unit.maybe_at_import(function) and function.short_name not in unit.reach.mentioned
+
+
+def _macro_swaps(unit: CUnit, function: Function, selves: frozenset[str]) -> Iterator[Swap]:
+    for found in _SWAP.finditer(unit.code, function.body, function.end):
+        if found["base"] in selves:
+            yield Swap(found.start(), "".join(found["field"].split()), function)
+
+
+def _manual_swaps(unit: CUnit, function: Function, selves: frozenset[str]) -> Iterator[Swap]:
+    code = unit.code
+    for found in _ASSIGNED.finditer(code, function.body, function.end):
+        if found["base"] not in selves:
+            continue
+        field = f"{found['base']}->{found['member']}"
+        expression = rf"{re.escape(found['base'])}\s*->\s*{re.escape(found['member'])}\b"
+        before = code[max(function.body, found.start() - 250) : found.start()]
+        after = code[found.end() : min(function.end, found.end() + 300)]
+        kept = re.search(rf"\b(\w+)\s*=\s*(?:\([^()]*\)\s*)?{expression}\s*;", before)
+        released_before = re.search(_RELEASED.replace("{n}", expression), before)
+        released_after = kept and re.search(_RELEASED.replace("{n}", re.escape(kept[1])), after)
+        if released_before or released_after:
+            yield Swap(found.start(), field, function)

@@ -1,0 +1,72 @@
+"""FT341: memory that is freed by another family of functions than it came from."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from ftaudit.model import Confidence, Finding, Severity
+from ftaudit.rule import RuleInfo, SourceExample
+from ftaudit.source import CRule
+from ftaudit.source.c import CUnit
+from ftaudit.source.c.memory import find_mismatches
+
+
+class AllocDomainMismatch(CRule):
+    """The ordinary build often takes memory of one family back through another without a complaint. The free-
+    threaded build keeps a heap for each (mimalloc), and freeing into the wrong one corrupts both."""
+
+    info = RuleInfo(
+        code="FT341",
+        name="alloc-domain-mismatch",
+        summary="Memory from one family of allocation functions is freed by another.",
+        severity=Severity.ERROR,
+        confidence=Confidence.MEDIUM,
+        since="0.1.0",
+        remedy=("Free what PyObject_Malloc gave with PyObject_Free, PyMem_Malloc with PyMem_Free, malloc with free."),
+        links=(
+            "https://docs.python.org/3.14/c-api/memory.html",
+            "https://docs.python.org/3.14/howto/free-threading-extensions.html",
+        ),
+    )
+    VALID = (
+        SourceExample(
+            code="""\
+void f(void) { char *b = PyMem_Malloc(9); PyMem_Free(b); }
+""",
+        ),
+        SourceExample(
+            code="""\
+static void swap(char *a) {
+    char *b = malloc(9);
+    free(b);
+    b = PyMem_Malloc(9);
+    PyMem_Free(b);
+}
+""",
+        ),
+    )
+    INVALID = (
+        SourceExample(
+            code="""\
+void f(void) { char *b = PyObject_Malloc(9); PyMem_Free(b); }
+""",
+            lines=(1,),
+        ),
+        SourceExample(
+            code="""\
+static int init(Obj *self) { self->buf = malloc(9); return 0; }
+static void dealloc(Obj *self) {
+    PyObject_Free(self->buf);
+}
+""",
+            lines=(3,),
+        ),
+    )
+
+    def check(self, unit: CUnit) -> Iterator[Finding]:
+        """Yield what the rule finds in one file."""
+        for mismatch in find_mismatches(unit):
+            yield self.finding(
+                f"`{mismatch.what}` comes from {mismatch.allocator} and is freed by {mismatch.call.name}",
+                location=unit.place(mismatch.call.start),
+            )

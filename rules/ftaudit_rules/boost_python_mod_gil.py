@@ -1,0 +1,69 @@
+"""FT461: a Boost.Python module that does not say it can do without the GIL."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from ftaudit.model import Confidence, Finding, Severity
+from ftaudit.rule import RuleInfo, SourceExample
+from ftaudit.source import CRule
+from ftaudit.source.c import CUnit
+from ftaudit.source.c.text import closing
+
+_MODULE = re.compile(r"^[ \t]*(BOOST_PYTHON_MODULE)\s*\(", re.MULTILINE)
+
+
+class BoostPythonModGil(CRule):
+    """Boost.Python 1.91 declares a module to need the GIL unless told otherwise; earlier releases say nothing,
+    which CPython takes the same way. Importing the module turns the GIL back on for the whole process."""
+
+    info = RuleInfo(
+        code="FT461",
+        name="boost-python-mod-gil",
+        summary=(
+            "BOOST_PYTHON_MODULE is given no boost::python::mod_gil_not_used(), so importing the module re-"
+            "enables the GIL."
+        ),
+        severity=Severity.ERROR,
+        confidence=Confidence.MEDIUM,
+        since="0.1.0",
+        remedy=(
+            "Once the module is safe, write BOOST_PYTHON_MODULE(name, boost::python::mod_gil_not_used()) (Boost 1.91)."
+        ),
+        links=(
+            "https://www.boost.org/doc/libs/release/libs/python/doc/html/index.html",
+            "https://docs.python.org/3.14/howto/free-threading-extensions.html",
+        ),
+    )
+    VALID = (
+        SourceExample(
+            code="""\
+BOOST_PYTHON_MODULE(ext, boost::python::mod_gil_not_used()) { def("f", f); }
+""",
+            path="ext.cpp",
+        ),
+    )
+    INVALID = (
+        SourceExample(
+            code="""\
+#include <boost/python.hpp>
+BOOST_PYTHON_MODULE(ext) { def("f", f); }
+""",
+            lines=(2,),
+            path="ext.cpp",
+        ),
+    )
+
+    def check(self, unit: CUnit) -> Iterator[Finding]:
+        """Yield what the rule finds in one file."""
+        if "BOOST_PYTHON_MODULE" not in unit.code or "PyUnstable_Module_SetGIL" in unit.code:
+            return
+        for found in _MODULE.finditer(unit.code):
+            end = closing(unit.code, found.end() - 1)
+            if end < 0 or "mod_gil" in unit.code[found.end() : end]:
+                continue
+            yield self.finding(
+                "importing this module turns the GIL back on: BOOST_PYTHON_MODULE is given no mod_gil_not_used()",
+                location=unit.place(found.start(1)),
+            )

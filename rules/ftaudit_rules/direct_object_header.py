@@ -1,0 +1,96 @@
+"""FT330: the header of an object, read or written by its fields."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from ftaudit.model import Confidence, Finding, Severity
+from ftaudit.rule import RuleInfo, SourceExample
+from ftaudit.source import CRule
+from ftaudit.source.c import CUnit
+
+_HEADER = re.compile(
+    r"(?:->|\.)\s*(?:ob_base\s*\.\s*)*(?P<field>ob_refcnt|ob_type)\b|\bPy_REFCNT\s*\([^()]*(?:\([^()]*\)[^()]*)*\)\s*(?P<set>(?:[-+]?=(?!=)|\+\+|--))|(?P<extra>\b_PyObject_EXTRA_INIT\b)|\b(?P<setter>Py_SET_REFCNT)\s*\("
+)
+_ALLOCATES = re.compile(r"(?i)alloc|new|init|free|resurrect|py_set_refcnt|dealloc")
+_POLYFILL = re.compile(r"^_?Py_(?:SET_)?(?:TYPE|REFCNT|SIZE|IS_TYPE|NewRef|XNewRef)")
+
+
+class DirectObjectHeader(CRule):
+    """The free-threaded build lays the object header out differently: `ob_refcnt` does not exist there, reference
+    counts are split in two, and types are read and written atomically. Code that names the fields does not
+    compile or corrupts objects."""
+
+    info = RuleInfo(
+        code="FT330",
+        name="direct-object-header",
+        summary="A field of the object header is used directly, or a reference count is set by hand.",
+        severity=Severity.ERROR,
+        confidence=Confidence.HIGH,
+        since="0.1.0",
+        remedy=(
+            "Use Py_TYPE, Py_SET_TYPE, Py_REFCNT, Py_INCREF, Py_DECREF, and the PyUnstable_Object_ functions "
+            "for uniqueness."
+        ),
+        links=(
+            "https://peps.python.org/pep-0703/",
+            "https://docs.python.org/3.14/c-api/object.html",
+        ),
+    )
+    VALID = (
+        SourceExample(
+            code="""\
+static void f(PyObject *o) { if (Py_IS_TYPE(o, &T) && !PyUnstable_Object_IsUniquelyReferenced(o)) copy(o); }
+""",
+        ),
+        SourceExample(
+            code="""\
+#if PY_VERSION_HEX < 0x030900A4
+static inline void _set_type(PyObject *o, PyTypeObject *t) { o->ob_type = t; }
+#endif
+""",
+        ),
+        SourceExample(
+            code="""\
+static void fresh(PyObject *o) { Py_SET_TYPE(o, &T); }
+""",
+        ),
+    )
+    INVALID = (
+        SourceExample(
+            code="""\
+static void f(PyObject *o) {
+    if (o->ob_type == &T && o->ob_refcnt > 1)
+        copy(o);
+    Py_REFCNT(o) = 1;
+}
+""",
+            lines=(
+                2,
+                4,
+            ),
+        ),
+    )
+
+    def check(self, unit: CUnit) -> Iterator[Finding]:
+        """Yield what the rule finds in one file."""
+        if "ob_" not in unit.code and "REFCNT" not in unit.code and "EXTRA_INIT" not in unit.code:
+            return
+        for found in _HEADER.finditer(unit.code):
+            function = unit.function_at(found.start())
+            if function is not None and _POLYFILL.match(function.short_name):
+                continue
+            if found["setter"] and (function is None or _ALLOCATES.search(function.short_name)):
+                continue
+            if found["field"]:
+                message = f"`{found['field']}` is not to be used directly: " + (
+                    "it does not exist in a free-threaded build"
+                    if found["field"] == "ob_refcnt"
+                    else "use Py_TYPE or Py_SET_TYPE"
+                )
+            elif found["extra"]:
+                message = "_PyObject_EXTRA_INIT does not exist any more, and the header has another layout"
+            else:
+                message = "a reference count is set by hand; a free-threaded build keeps it in two parts"
+            yield self.finding(message, location=unit.place(found.start()))

@@ -1,0 +1,88 @@
+"""FT322: static variables of functions that are changed with no guard."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from ftaudit.model import Confidence, Finding, Severity
+from ftaudit.rule import RuleInfo, SourceExample
+from ftaudit.source import CRule
+from ftaudit.source.c import CUnit
+from ftaudit.source.c.places import places_of
+from ftaudit.source.c.state import find_shared_writes
+
+
+class MutableFunctionStatic(CRule):
+    """A static variable of a function is one for all threads, however local it looks. Without the GIL two threads
+    that are in the function at once overwrite each other's buffer or flag."""
+
+    info = RuleInfo(
+        code="FT322",
+        name="mutable-function-static",
+        summary=("A static variable of a function is changed with no guard while any thread may run the function."),
+        severity=Severity.WARNING,
+        confidence=Confidence.MEDIUM,
+        since="0.1.0",
+        remedy=(
+            "Make it thread-local (`_Thread_local`), per-module or per-object state, or atomic, guard it with"
+            " a PyMutex, or leave the cache out under `#ifndef Py_GIL_DISABLED`."
+        ),
+        links=(
+            "https://docs.python.org/3.14/howto/free-threading-extensions.html",
+            "https://py-free-threading.github.io/porting-extensions/",
+        ),
+    )
+    VALID = (
+        SourceExample(
+            code="""\
+void fmt(int n, char *buf, size_t len) { snprintf(buf, len, "%d", n); }
+""",
+        ),
+        SourceExample(
+            code="""\
+static int init(PyObject *self, PyObject *args, PyObject *kwds) {
+    static char *kwlist[] = {"a", "b", NULL};
+    int a, b;
+    return PyArg_ParseTupleAndKeywords(args, kwds, "ii", kwlist, &a, &b) - 1;
+}
+""",
+        ),
+        SourceExample(
+            code="""\
+const std::string &name() { static const std::string n = build(); return n; }
+""",
+            path="a.cpp",
+        ),
+    )
+    INVALID = (
+        SourceExample(
+            code="""\
+char *fmt(int n) { static char buf[32]; snprintf(buf, sizeof buf, "%d", n); return buf; }
+""",
+            lines=(1,),
+        ),
+        SourceExample(
+            code="""\
+int setup(void) {
+    static int done = 0;
+    if (!done) { fill_tables(); done = 1; }
+    return 0;
+}
+""",
+            lines=(2,),
+        ),
+    )
+
+    def check(self, unit: CUnit) -> Iterator[Finding]:
+        """Yield what the rule finds in one file."""
+        for shared in find_shared_writes(unit):
+            if shared.objects or shared.variable.function is None:
+                continue
+            use, function = shared.writes[0]
+            for at in places_of(unit, shared):
+                yield self.finding(
+                    f"`{shared.variable.name}` is one for all threads, and {function.short_name} changes it with no guard"
+                    f" (line {unit.line_at(use.at)})",
+                    location=unit.place(at),
+                    confidence=Confidence.MEDIUM if shared.variable.sure else Confidence.LOW,
+                )

@@ -1,0 +1,115 @@
+"""FT321: file-scope variables that functions change with no guard."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from ftaudit.model import Confidence, Finding, Severity
+from ftaudit.rule import RuleInfo, SourceExample
+from ftaudit.source import CRule
+from ftaudit.source.c import CUnit
+from ftaudit.source.c.places import places_of
+from ftaudit.source.c.state import find_shared_writes
+
+
+class MutableGlobal(CRule):
+    """Every thread has the same variable. Without the GIL two threads read, change and write it at once: counters
+    lose steps, free lists hand out one entry twice, and a half-written structure is read."""
+
+    info = RuleInfo(
+        code="FT321",
+        name="mutable-global",
+        summary="A file-scope variable is changed with no guard while any thread may run the function.",
+        severity=Severity.WARNING,
+        confidence=Confidence.MEDIUM,
+        since="0.1.0",
+        remedy=(
+            "Make it thread-local (`_Thread_local`), per-module or per-object state, or atomic, guard it with"
+            " a PyMutex, or leave the cache out under `#ifndef Py_GIL_DISABLED`."
+        ),
+        links=(
+            "https://docs.python.org/3.14/howto/free-threading-extensions.html",
+            "https://py-free-threading.github.io/porting-extensions/",
+        ),
+    )
+    VALID = (
+        SourceExample(
+            code="""\
+static _Atomic int calls; static PyObject *f(PyObject *m, PyObject *a) { calls++; Py_RETURN_NONE; }
+""",
+        ),
+        SourceExample(
+            code="""\
+static const int table[] = {1, 2, 3};
+static int get(int i) { return table[i]; }
+""",
+        ),
+        SourceExample(
+            code="""\
+static int ready;
+static int mod_exec(PyObject *m) { ready = 1; return 0; }
+static PyModuleDef_Slot slots[] = {{Py_mod_exec, mod_exec}, {0, NULL}};
+""",
+        ),
+        SourceExample(
+            code="""\
+#ifdef Py_GIL_DISABLED
+#define N_FREE 0
+#else
+#define N_FREE 8
+#endif
+#if N_FREE > 0
+static void *freelist[N_FREE];
+static void put(void *p) { freelist[0] = p; }
+#endif
+""",
+        ),
+        SourceExample(
+            code="""\
+#define MY_TLS _Thread_local
+static MY_TLS int depth;
+static void enter(void) { depth++; }
+""",
+        ),
+    )
+    INVALID = (
+        SourceExample(
+            code="""\
+static int calls; static PyObject *f(PyObject *m, PyObject *a) { calls++; Py_RETURN_NONE; }
+""",
+            lines=(1,),
+        ),
+        SourceExample(
+            code="""\
+static Item *freelist[8];
+static int nfree = 0;
+static jmp_buf env;
+
+static Item *take(void) { return freelist[--nfree]; }
+static void give(Item *i) { freelist[nfree++] = i; }
+static int guarded(void) { return setjmp(env); }
+""",
+            lines=(
+                1,
+                2,
+                3,
+                5,
+                6,
+                7,
+            ),
+        ),
+    )
+
+    def check(self, unit: CUnit) -> Iterator[Finding]:
+        """Yield what the rule finds in one file."""
+        for shared in find_shared_writes(unit):
+            if shared.objects or shared.variable.function is not None:
+                continue
+            use, function = shared.writes[0]
+            for at in places_of(unit, shared):
+                yield self.finding(
+                    f"`{shared.variable.name}` is one for all threads, and {function.short_name} changes it with no guard"
+                    f" (line {unit.line_at(use.at)})",
+                    location=unit.place(at),
+                    confidence=Confidence.MEDIUM if shared.variable.sure else Confidence.LOW,
+                )

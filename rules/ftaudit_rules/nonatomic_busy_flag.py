@@ -1,0 +1,86 @@
+"""FT373: a flag against re-entrance that two threads can both find clear."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from ftaudit.model import Confidence, Finding, Severity
+from ftaudit.rule import RuleInfo, SourceExample
+from ftaudit.source import CRule
+from ftaudit.source.c import CUnit
+
+_TESTED = re.compile(
+    r"\bif\s*\(\s*(?P<flag>\w+(?:\s*->\s*\w+)+)\s*(?:(?:!=|>)\s*0|==\s*(?:1|true|TRUE|Py_True))?\s*\)\s*(?P<then>\{[^{}]*\}|[^;{}]*;)"
+)
+_LEAVES = re.compile(r"\b(?:return|goto|throw|PyErr_\w+|Py_RETURN_\w+|raise\w*)\b")
+
+
+class NonatomicBusyFlag(CRule):
+    """The test of the flag and its setting were one step as long as the GIL was held between them. Without it two
+    threads find it clear, both set it, and both run what one alone was to run."""
+
+    info = RuleInfo(
+        code="FT373",
+        name="nonatomic-busy-flag",
+        summary="A busy flag is tested and then set with no lock.",
+        severity=Severity.WARNING,
+        confidence=Confidence.MEDIUM,
+        since="0.1.0",
+        remedy=("Test and set the flag inside one critical section or with an atomic exchange, or use a PyMutex."),
+        links=(
+            "https://docs.python.org/3.14/howto/free-threading-extensions.html",
+            "https://docs.python.org/3.14/c-api/synchronization.html",
+        ),
+    )
+    VALID = (
+        SourceExample(
+            code="""\
+static PyObject *run(Obj *self) {
+    int go;
+    Py_BEGIN_CRITICAL_SECTION(self);
+    go = !self->busy;
+    if (go) self->busy = 1;
+    Py_END_CRITICAL_SECTION();
+    if (!go) return busy_error();
+    return work(self);
+}
+""",
+        ),
+    )
+    INVALID = (
+        SourceExample(
+            code="""\
+static PyObject *run(Obj *self) {
+    if (self->busy) return busy_error();
+    self->busy = 1;
+    PyObject *r = work(self);
+    self->busy = 0;
+    return r;
+}
+""",
+            lines=(2,),
+        ),
+    )
+
+    def check(self, unit: CUnit) -> Iterator[Finding]:
+        """Yield what the rule finds in one file."""
+        for found in _TESTED.finditer(unit.code):
+            function = unit.function_at(found.start())
+            if function is None or not _LEAVES.search(found["then"]) or unit.guarded(found.start()):
+                continue
+            flag = r"\s*->\s*".join(re.escape(part.strip()) for part in found["flag"].split("->"))
+            set_ = re.compile(rf"\b{flag}\s*(?:=\s*(?:1|true|TRUE)\b|\+\+)|\+\+\s*{flag}\b").search(
+                unit.code, found.end(), function.end
+            )
+            if set_ is None or unit.guarded(set_.start()):
+                continue
+            cleared = re.compile(rf"\b{flag}\s*(?:=\s*(?:0|false|FALSE)\b|--)|--\s*{flag}\b").search(
+                unit.code, set_.end(), function.end
+            )
+            if cleared is None:
+                continue
+            yield self.finding(
+                f"two threads can both find `{''.join(found['flag'].split())}` clear before either sets it",
+                location=unit.place(found.start()),
+            )

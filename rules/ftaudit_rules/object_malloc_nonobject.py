@@ -1,0 +1,104 @@
+"""FT340: memory for something else taken from the heap of Python objects."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from ftaudit.model import Confidence, Finding, Severity
+from ftaudit.rule import RuleInfo, SourceExample
+from ftaudit.source import CRule
+from ftaudit.source.c import CUnit
+from ftaudit.source.c.memory import holds_object
+
+
+class ObjectMallocNonobject(CRule):
+    """In the free-threaded build `PyObject_Malloc` hands out memory from a heap that the garbage collector walks
+    block by block, taking every one for a Python object. A buffer or a C++ node in there is read as one,
+    which ends in a crash."""
+
+    info = RuleInfo(
+        code="FT340",
+        name="object-malloc-nonobject",
+        summary="PyObject_Malloc or its kin allocates something that is not a Python object.",
+        severity=Severity.ERROR,
+        confidence=Confidence.MEDIUM,
+        since="0.1.0",
+        remedy="Use PyMem_Malloc or PyMem_RawMalloc (and their Free) for whatever is not a Python object.",
+        links=(
+            "https://docs.python.org/3.14/howto/free-threading-extensions.html",
+            "https://docs.python.org/3.14/c-api/memory.html",
+            "https://peps.python.org/pep-0703/",
+        ),
+    )
+    VALID = (
+        SourceExample(
+            code="""\
+node *make(void) { node *n = (node *)PyMem_Malloc(sizeof(node)); return n; }
+""",
+        ),
+        SourceExample(
+            code="""\
+static PyObject *alloc(PyTypeObject *type) {
+    PyObject *o = (PyObject *)PyObject_Malloc(type->tp_basicsize);
+    return PyObject_Init(o, type);
+}
+""",
+        ),
+        SourceExample(
+            code="""\
+typedef struct { PyObject_HEAD int n; } Thing;
+static Thing *alloc(PyTypeObject *type) {
+    Thing *o = PyObject_Malloc(sizeof(Thing));
+    return (Thing *)PyObject_Init((PyObject *)o, type);
+}
+""",
+        ),
+        SourceExample(
+            code="""\
+#ifndef Py_GIL_DISABLED
+static char *buffer(void) { char *b = PyObject_Malloc(9); return b; }
+#endif
+""",
+        ),
+    )
+    INVALID = (
+        SourceExample(
+            code="""\
+node *make(void) { node *n = (node *)PyObject_Malloc(sizeof(node)); return n; }
+""",
+            lines=(1,),
+        ),
+        SourceExample(
+            code="""\
+template <class T> struct Allocator {
+    T *allocate(size_t count) {
+        void *p;
+        if (count == 1)
+            p = PyObject_Malloc(sizeof(T));
+        else
+            p = PyMem_Malloc(sizeof(T) * count);
+        return static_cast<T *>(p);
+    }
+};
+""",
+            lines=(5,),
+            path="allocator.hpp",
+        ),
+    )
+
+    def check(self, unit: CUnit) -> Iterator[Finding]:
+        """Yield what the rule finds in one file."""
+        for call in unit.calls(
+            "PyObject_Malloc",
+            "PyObject_Calloc",
+            "PyObject_Realloc",
+            "PyObject_MALLOC",
+            "PyObject_CALLOC",
+            "PyObject_REALLOC",
+        ):
+            if not holds_object(unit, call):
+                yield self.finding(
+                    f"{call.name} takes memory for {' '.join(call.arguments[-1].split()) if call.arguments else 'something'} from"
+                    " the heap in which the garbage collector expects objects alone",
+                    location=unit.place(call.start),
+                )

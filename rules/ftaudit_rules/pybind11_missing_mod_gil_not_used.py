@@ -1,0 +1,93 @@
+"""FT410: a pybind11 module that does not say it can do without the GIL."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from ftaudit.model import Confidence, Finding, Severity
+from ftaudit.rule import RuleInfo, SourceExample
+from ftaudit.source import CRule
+from ftaudit.source.c import CUnit
+from ftaudit.source.c.text import closing
+
+_NAMES = ("PYBIND11_MODULE", "PYBIND11_EMBEDDED_MODULE", "PYBIND11_PLUGIN")
+
+
+class Pybind11MissingModGilNotUsed(CRule):
+    """pybind11 declares a module to need the GIL unless told otherwise, so importing it turns the GIL back on for
+    the whole process."""
+
+    info = RuleInfo(
+        code="FT410",
+        name="pybind11-missing-mod-gil-not-used",
+        summary=("PYBIND11_MODULE is given no py::mod_gil_not_used(), so importing the module re-enables the GIL."),
+        severity=Severity.ERROR,
+        confidence=Confidence.HIGH,
+        since="0.1.0",
+        remedy=("Once the module is safe, write PYBIND11_MODULE(name, m, py::mod_gil_not_used()) (pybind11 2.13)."),
+        links=("https://pybind11.readthedocs.io/en/stable/advanced/misc.html",),
+    )
+    VALID = (
+        SourceExample(
+            code="""\
+PYBIND11_MODULE(ext, m, py::mod_gil_not_used()) { m.def("f", &f); }
+""",
+            path="ext.cpp",
+        ),
+        SourceExample(
+            code="""\
+PYBIND11_MODULE(ext, m, py::mod_gil_used()) { m.def("f", &f); }
+""",
+            path="ext.cpp",
+        ),
+        SourceExample(
+            code="""\
+#define MODULE(name, m, ...) PYBIND11_MODULE(name, m, __VA_ARGS__)
+MODULE(ext, m, py::mod_gil_not_used()) { m.def("f", &f); }
+""",
+            path="ext.cpp",
+        ),
+    )
+    INVALID = (
+        SourceExample(
+            code="""\
+#include <pybind11/pybind11.h>
+PYBIND11_MODULE(ext, m) { m.def("f", &f); }
+""",
+            lines=(2,),
+            path="ext.cpp",
+        ),
+        SourceExample(
+            code="""\
+#define MODULE(name, m, ...) PYBIND11_MODULE(name, m, ##__VA_ARGS__)
+MODULE(ext, m) { m.def("f", &f); }
+""",
+            lines=(2,),
+            path="ext.cpp",
+        ),
+    )
+
+    def check(self, unit: CUnit) -> Iterator[Finding]:
+        """Yield what the rule finds in one file."""
+        if "PYBIND11_" not in unit.text:
+            return
+        wrappers = [
+            name
+            for name, macro in unit.preprocessed.macros.items()
+            if macro.parameters
+            and any(n in macro.body for n in _NAMES)
+            and "mod_gil" not in macro.body
+            and name not in _NAMES
+        ]
+        pattern = re.compile(r"^[ \t]*(" + "|".join(map(re.escape, [*_NAMES, *wrappers])) + r")\s*\(", re.MULTILINE)
+        for found in pattern.finditer(unit.code):
+            end = closing(unit.code, found.end() - 1)
+            if end < 0 or not re.compile(r"\s*\{").match(unit.code, end + 1):
+                continue
+            if "mod_gil_not_used" in unit.code[found.end() : end] or "mod_gil_used" in unit.code[found.end() : end]:
+                continue
+            yield self.finding(
+                f"importing this module turns the GIL back on: {found[1]} is given no py::mod_gil_not_used()",
+                location=unit.place(found.start(1)),
+            )

@@ -1,0 +1,100 @@
+"""FT411: Python objects in static C++ variables."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from ftaudit.model import Confidence, Finding, Severity
+from ftaudit.rule import RuleInfo, SourceExample
+from ftaudit.source import CRule
+from ftaudit.source.c import CUnit
+from ftaudit.source.c.state import find_shared_writes
+
+_OBJECT = re.compile(
+    r"\b(?:py|pybind11|bp|nb|nanobind)\s*::\s*(?:object|module_?|function|dict|list|str|tuple|set|type|cpp_function|none|exception|int_|bytes|array\w*|dtype|class_|handle|callable)\b"
+)
+_RUNS_PYTHON = re.compile(r"\b(?:import_?|attr|module_|eval|exec|cast)\b")
+_ONCE = re.compile(r"call_once|get_stored")
+
+
+class Pybind11StaticPyObject(CRule):
+    """C++ runs the initialiser of a static variable once, under a lock of its own, and holds that lock while
+    Python code runs: another thread that waits for it while it is attached can deadlock with a stop-the-
+    world pause. The object is shared by all interpreters, and destroyed after the last one ended."""
+
+    info = RuleInfo(
+        code="FT411",
+        name="pybind11-static-py-object",
+        summary=(
+            "A static variable holds a py::object whose initialiser runs Python code under the lock of the C++ runtime."
+        ),
+        severity=Severity.WARNING,
+        confidence=Confidence.MEDIUM,
+        since="0.1.0",
+        remedy=(
+            "Use `PYBIND11_CONSTINIT static py::gil_safe_call_once_and_store<T>` (safe without the GIL since "
+            "pybind11 2.13.2), or keep it in the module."
+        ),
+        links=("https://pybind11.readthedocs.io/en/stable/advanced/misc.html",),
+    )
+    VALID = (
+        SourceExample(
+            code="""\
+py::object &cls() { PYBIND11_CONSTINIT static py::gil_safe_call_once_and_store<py::object> c; return c.call_once_and_store_result([] { return py::module_::import("json").attr("dumps"); }).get_stored(); }
+""",
+            path="a.cpp",
+        ),
+        SourceExample(
+            code="""\
+py::object f() { py::object c = py::module_::import("json"); return c; }
+static py::object g(py::object x);
+""",
+            path="a.cpp",
+        ),
+    )
+    INVALID = (
+        SourceExample(
+            code="""\
+py::object cls() { static py::object c = py::module_::import("json").attr("dumps"); return c; }
+""",
+            lines=(1,),
+            path="a.cpp",
+        ),
+        SourceExample(
+            code="""\
+static py::object handler;
+
+
+void set_handler(py::object h) { handler = h; }
+""",
+            lines=(1,),
+            path="a.cpp",
+        ),
+    )
+
+    def check(self, unit: CUnit) -> Iterator[Finding]:
+        """Yield what the rule finds in one file."""
+        if not unit.cpp or ("static" not in unit.code and "::" not in unit.code):
+            return
+        written = {shared.variable.start for shared in find_shared_writes(unit)}
+        for variable in unit.syntax.variables:
+            if unit.is_thread_local(variable) or "gil_safe" in variable.type:
+                continue
+            value = unit.code[slice(*variable.initialiser)] if variable.initialiser else ""
+            object_ = bool(_OBJECT.search(variable.type))
+            if variable.function is not None:
+                runs = bool(_OBJECT.search(value) and _RUNS_PYTHON.search(value)) or (
+                    object_ and bool(_RUNS_PYTHON.search(value))
+                )
+                handle = "handle" in variable.type or "&" in variable.type
+                if _ONCE.search(value) or not (runs or (object_ and not handle)):
+                    continue
+                message = f"the initialiser of `{variable.name}` runs Python code under the lock of the C++ runtime"
+            elif object_ and variable.start in written:
+                message = (
+                    f"`{variable.name}` is one Python reference for all threads, and functions assign it with no guard"
+                )
+            else:
+                continue
+            yield self.finding(message, location=unit.place(variable.start))

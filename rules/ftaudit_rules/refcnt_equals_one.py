@@ -1,0 +1,94 @@
+"""FT331: a reference count of one that is taken to mean that nobody else has the object."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from ftaudit.model import Confidence, Finding, Severity
+from ftaudit.rule import RuleInfo, SourceExample
+from ftaudit.source import CRule
+from ftaudit.source.c import CUnit
+from ftaudit.source.c.locks import words
+
+_AFTER = re.compile(r"\s*(?:[=!]=|<=?|>=?)\s*[12]\b")
+_BEFORE = re.compile(r"\b[12]\s*(?:[=!]=|<=?|>=?)\s*$")
+_UNIQUE = frozenset({"unique", "uniquely", "refcnt"})
+_ASSERTION = re.compile(r"\b\w*(?:assert|ASSERT)\w*\s*\([^;{}]*$")
+
+
+class RefcntEqualsOne(CRule):
+    """Without the GIL another thread can take a reference between the test and what follows, and the count itself
+    is split in two, so one says nothing about other threads. For arguments it is wrong even with the GIL
+    since 3.14: references on the stack may be borrowed."""
+
+    info = RuleInfo(
+        code="FT331",
+        name="refcnt-equals-one",
+        summary="Py_REFCNT is compared with one to decide whether an object may be changed in place.",
+        severity=Severity.WARNING,
+        confidence=Confidence.MEDIUM,
+        since="0.1.0",
+        remedy=(
+            "Use PyUnstable_Object_IsUniquelyReferenced (3.14), and "
+            "PyUnstable_Object_IsUniqueReferencedTemporary for arguments."
+        ),
+        links=(
+            "https://docs.python.org/3.14/c-api/refcounting.html",
+            "https://docs.python.org/3.14/c-api/object.html",
+        ),
+    )
+    VALID = (
+        SourceExample(
+            code="""\
+static void f(PyObject *arr) { if (PyUnstable_Object_IsUniquelyReferenced(arr)) mutate_in_place(arr); }
+""",
+        ),
+        SourceExample(
+            code="""\
+static void f(PyObject *o) { assert(Py_REFCNT(o) == 1); }
+""",
+        ),
+        SourceExample(
+            code="""\
+#ifndef Py_GIL_DISABLED
+static int unique(PyObject *o) { return Py_REFCNT(o) == 1; }
+#endif
+""",
+        ),
+        SourceExample(
+            code="""\
+static int PyUnstable_Object_IsUniquelyReferenced(PyObject *o) { return Py_REFCNT(o) == 1; }
+""",
+        ),
+    )
+    INVALID = (
+        SourceExample(
+            code="""\
+static void f(PyObject *arr) { if (Py_REFCNT(arr) == 1) mutate_in_place(arr); }
+""",
+            lines=(1,),
+        ),
+        SourceExample(
+            code="""\
+static int g(PyObject *o) { return 1 < Py_REFCNT(o) && Py_REFCNT(o) != 2; }
+""",
+            lines=(1,),
+        ),
+    )
+
+    def check(self, unit: CUnit) -> Iterator[Finding]:
+        """Yield what the rule finds in one file."""
+        for call in unit.calls("Py_REFCNT"):
+            code = unit.code
+            if not (_AFTER.match(code, call.end) or _BEFORE.search(code, max(0, call.start - 20), call.start)):
+                continue
+            if _ASSERTION.search(code[max(0, call.start - 200) : call.start]):
+                continue
+            name = call.function.short_name if call.function else ""
+            if name.startswith(("PyUnstable_", "_Py")) and _UNIQUE & set(words(name)):
+                continue
+            yield self.finding(
+                "a reference count of one does not mean that no other thread has the object",
+                location=unit.place(call.start),
+            )

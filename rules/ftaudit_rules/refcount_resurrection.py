@@ -1,0 +1,109 @@
+"""FT333: an object that is brought back to life while its last owner lets it go."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from ftaudit.model import Confidence, Finding, Severity
+from ftaudit.rule import RuleInfo, SourceExample
+from ftaudit.source import CRule
+from ftaudit.source.c import CUnit
+from ftaudit.source.c.locks import words
+
+_LOOKUP = re.compile(r"(?<![\w.>])(\w+)\s*=\s*(?:\([^()]*\*\s*\)\s*)?([A-Za-z_]\w*)\s*\(")
+_REGISTRY = frozenset({"registry", "instances", "live", "alive", "weak", "weakmap", "wrappers", "registered"})
+_FINDING = frozenset({"find", "lookup", "search", "get", "fetch"})
+_TAKES = r"\b(?:Py_X?INCREF|Py_X?NewRef)\s*\(\s*(?:\([^()]*\)\s*)?{n}\s*\)|\bPy_SET_REFCNT\s*\(\s*(?:\([^()]*\)\s*)?{n}\s*,|\bPy_REFCNT\s*\(\s*(?:\([^()]*\)\s*)?{n}\s*\)\s*(?:\+\+|\+?=(?!=))"
+
+
+class RefcountResurrection(CRule):
+    """A registry that does not own its objects finds one whose count is just falling to zero in another thread;
+    `Py_INCREF` then revives what is being freed. In a destructor it is the same the other way round.
+    Without the GIL the test and the increment are not one step."""
+
+    info = RuleInfo(
+        code="FT333",
+        name="refcount-resurrection",
+        summary=(
+            "An object that nothing owns is looked up and increfed, or a destructor takes a new reference to "
+            "its object."
+        ),
+        severity=Severity.ERROR,
+        confidence=Confidence.LOW,
+        since="0.1.0",
+        remedy=(
+            "Use PyUnstable_TryIncRef with PyUnstable_EnableTryIncRef (3.14) under the lock of the registry, "
+            "or real weak references."
+        ),
+        links=("https://docs.python.org/3.14/c-api/object.html",),
+    )
+    VALID = (
+        SourceExample(
+            code="""\
+static PyObject *get(void *key) {
+    PyMutex_Lock(&mu);
+    PyObject *o = registry_find(key);
+    if (o && !PyUnstable_TryIncRef(o)) o = NULL;
+    PyMutex_Unlock(&mu);
+    return o;
+}
+""",
+        ),
+        SourceExample(
+            code="""\
+static void Obj_dealloc(Obj *self) { PyObject_CallFinalizerFromDealloc((PyObject *)self); free(self->buf); }
+""",
+        ),
+    )
+    INVALID = (
+        SourceExample(
+            code="""\
+static PyObject *get(void *key) {
+    PyObject *o = registry_find(key);
+    Py_INCREF(o);
+    return o;
+}
+""",
+            lines=(3,),
+        ),
+        SourceExample(
+            code="""\
+static void Obj_dealloc(Obj *self) {
+    Py_SET_REFCNT(self, 1);
+    notify(self);
+}
+""",
+            lines=(2,),
+        ),
+    )
+
+    def check(self, unit: CUnit) -> Iterator[Finding]:
+        """Yield what the rule finds in one file."""
+        code = unit.code
+        if "INCREF" not in code and "NewRef" not in code and "REFCNT" not in code:
+            return
+        for function in unit.functions:
+            last = words(function.short_name)[-1:]
+            if last == ("dealloc",) and function.parameters:
+                taken = re.compile(_TAKES.replace("{n}", re.escape(function.parameters[0].name)))
+                found = taken.search(code, function.body, function.end)
+                if found:
+                    yield self.finding(
+                        f"{function.short_name} takes a new reference to the object that it destroys",
+                        location=unit.place(found.start()),
+                    )
+        for looked_up in _LOOKUP.finditer(code):
+            name = set(words(looked_up[2]))
+            if not (name & _REGISTRY and name & _FINDING):
+                continue
+            function_ = unit.function_at(looked_up.start())
+            if function_ is None or unit.guarded(looked_up.start()):
+                continue
+            taken = re.compile(_TAKES.replace("{n}", re.escape(looked_up[1])))
+            found = taken.search(code, looked_up.end(), min(function_.end, looked_up.end() + 400))
+            if found and "TryIncRef" not in code[looked_up.end() : found.start()]:
+                yield self.finding(
+                    f"what {looked_up[2]} finds may be in the middle of being freed when it is increfed",
+                    location=unit.place(found.start()),
+                )

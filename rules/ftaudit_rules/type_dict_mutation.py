@@ -1,0 +1,80 @@
+"""FT326: types that are changed after they were made ready."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from ftaudit.model import Confidence, Finding, Severity
+from ftaudit.rule import RuleInfo, SourceExample
+from ftaudit.source import CRule
+from ftaudit.source.c import CUnit
+
+_DICT = re.compile(r"\bPyDict_(?:SetItem|DelItem)\w*\s*\(\s*[^,;]*(?:->|\.)\s*tp_dict\b")
+_SLOT = re.compile(r"(?<![\w.>])(\w+)\s*\.\s*tp_\w+\s*=(?!=)")
+_MAKES_TYPE = re.compile(
+    r"\bPyType_(?:Ready|FromSpec\w*|FromModuleAndSpec|FromMetaclass|GenericAlloc)\s*\(|->\s*tp_alloc\s*\("
+)
+
+
+class TypeDictMutation(CRule):
+    """Writing a slot or the dictionary of a type bypasses the method caches and the lock that the interpreter has
+    for them. Without the GIL other threads look methods up in that dictionary at the same time."""
+
+    info = RuleInfo(
+        code="FT326",
+        name="type-dict-mutation",
+        summary="A type's dictionary or slot is changed outside module initialisation.",
+        severity=Severity.WARNING,
+        confidence=Confidence.MEDIUM,
+        since="0.1.0",
+        remedy=(
+            "Change types when the module is executed, with PyObject_SetAttrString on the type, or make heap "
+            "types from specs."
+        ),
+        links=("https://docs.python.org/3.14/howto/free-threading-extensions.html",),
+    )
+    VALID = (
+        SourceExample(
+            code="""\
+static int mod_exec(PyObject *m) { return PyObject_SetAttrString(type, "run", func); }
+""",
+        ),
+        SourceExample(
+            code="""\
+static int mod_exec(PyObject *m) { T.tp_base = &PyLong_Type; return PyType_Ready(&T); }
+static PyModuleDef_Slot s[] = {{Py_mod_exec, mod_exec}, {0, NULL}};
+""",
+        ),
+    )
+    INVALID = (
+        SourceExample(
+            code="""\
+static PyTypeObject T = {PyVarObject_HEAD_INIT(NULL, 0)};
+static PyObject *hook(PyObject *m, PyObject *f) { PyDict_SetItemString(T.tp_dict, "run", f); Py_RETURN_NONE; }
+static PyObject *slot(PyObject *m, PyObject *f) { T.tp_call = call_it; Py_RETURN_NONE; }
+""",
+            lines=(
+                2,
+                3,
+            ),
+        ),
+    )
+
+    def check(self, unit: CUnit) -> Iterator[Finding]:
+        """Yield what the rule finds in one file."""
+        if "tp_" not in unit.code:
+            return
+        for pattern in (_DICT, _SLOT):
+            for found in pattern.finditer(unit.code):
+                function = unit.function_at(found.start())
+                if function is None or unit.at_import(function) or unit.maybe_at_import(function):
+                    continue
+                if unit.guarded(found.start()) or _MAKES_TYPE.search(unit.code, function.body, function.end):
+                    continue
+                if pattern is _SLOT and not unit.is_shared_variable(found[1], function):
+                    continue
+                yield self.finding(
+                    f"{function.short_name} changes a type that other threads look methods up in",
+                    location=unit.place(found.start()),
+                )
