@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import stat
 import subprocess
@@ -72,6 +73,8 @@ _VENDOR_FOLDERS: Final = frozenset(
         "node_modules",
     ]
 )
+_RELEASE: Final = re.compile(r"[a-z][\w.-]*-\d+\.\d+\.\d+(?:[.+-]\w+)*\Z")
+"""A folder that holds one release of something, as `cargo vendor` and unpacked archives name it: `pyo3-ffi-0.21.2`."""
 _NEVER_FOLDERS: Final = frozenset(
     [
         ".git",
@@ -163,7 +166,7 @@ def find_files(
 def role_of(relative: PurePath) -> Role:
     """Return the role of a file by its path below the scanned folder."""
     folders = [part.lower() for part in relative.parts[:-1]]
-    if any(part in _VENDOR_FOLDERS or part.startswith("extern-") for part in folders):
+    if any(part in _VENDOR_FOLDERS or part.startswith("extern-") or _RELEASE.match(part) for part in folders):
         return Role.VENDORED
     name = relative.name.lower()
     if any(part in _TEST_FOLDERS for part in folders) or name in _TEST_NAMES or _is_test_name(name):
