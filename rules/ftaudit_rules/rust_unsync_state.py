@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from ftaudit.model import Confidence, Finding, Severity
 from ftaudit.rule import RuleInfo, SourceExample
 from ftaudit.source import RustRule
 from ftaudit.source.rust import RustUnit
+
+if TYPE_CHECKING:
+    from tree_sitter import Node
 
 _OBJECT: Final = re.compile(r"\b(?:Py\s*<|PyObject\b|PyAny\b)")
 _ATTACHED: Final = frozenset({"assume_attached", "assume_gil_acquired"})
@@ -42,6 +45,7 @@ class RustUnsyncState(RustRule):
         ),
         SourceExample(code="use pyo3::prelude::*;\nthread_local! { static DEPTH: Cell<u32> = Cell::new(0); }\n"),
         SourceExample(code="fn f(x: &'static mut u32) {}\nuse pyo3::prelude::*;\n"),
+        SourceExample(code='use pyo3::ffi::*;\nextern "C" {\n    pub static mut PyExc_E: *mut PyObject;\n}\n'),
         SourceExample(code="static mut COUNT: u32 = 0; // no Python in this crate\n"),
     )
     INVALID = (
@@ -59,7 +63,7 @@ class RustUnsyncState(RustRule):
 
     def check(self, unit: RustUnit) -> Iterator[Finding]:
         """Yield each place where such state is declared or such a promise is made."""
-        if not _EXTENSION.search(unit.text) and unit.pyo3 is None:
+        if not _EXTENSION.search(unit.text):
             return
         for node in unit.of("static_item", "impl_item", "macro_invocation", "call_expression"):
             message = severity = None
@@ -81,8 +85,14 @@ class RustUnsyncState(RustRule):
                         message = (
                             "This takes the thread for attached without proof; the GIL no longer stands behind it."
                         )
-            if message is not None and not unit.off_when_free_threaded(node):
+            if message is not None and not _foreign(node) and not unit.off_when_free_threaded(node):
                 yield self.finding(message, location=unit.at(node.start_byte), severity=severity)
+
+
+def _foreign(node: Node) -> bool:
+    """Tell whether the item only declares what C code defines."""
+    above = node.parent
+    return above is not None and above.parent is not None and above.parent.type == "foreign_mod_item"
 
 
 def _static(text: str, children: list[str]) -> tuple[str | None, Severity | None]:

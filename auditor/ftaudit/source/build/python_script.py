@@ -126,11 +126,17 @@ class _Finder:
             if called_name(call) != "cythonize":
                 continue
             flow = self.script.closure([call])
-            sources = tuple(sorted(_sources(flow)))
+            sources = tuple(sorted(set(_sources(flow)) or set(self._all_sources())))
             if python := tuple(name for name in sources if name.endswith(".py")):
                 yield self.fact(FactKind.COMPILED_PYTHON, call, names=python)
             if not any(id(each) in said for node in flow for each in ast.walk(node)) and not self._said_elsewhere():
                 yield self.fact(FactKind.CYTHON_PLACE, self._place(call), "cythonize()", sources)
+
+    def _all_sources(self) -> Iterator[str]:
+        """Yield the sources of every extension in the script: for a call that is handed the distribution's own list."""
+        for call in self.script.calls:
+            if called_name(call).endswith("Extension"):
+                yield from _sources([call])
 
     def _saying_nodes(self) -> Iterator[ast.AST]:
         """Yield the nodes that name the directive or the macro."""
