@@ -12,10 +12,13 @@ from pathlib import PurePosixPath
 
 from ftaudit.rule import Language, SourceRule
 from ftaudit.source.base import Reader, Room, SourceFile, Survey, TreeContext
-from ftaudit.source.cython.model import CythonFunction, CythonUnit, CythonVariable
+from ftaudit.source.cython.model import AUGMENTING, LOCKING, CythonFunction, CythonUnit, CythonVariable, stores
 from ftaudit.source.cython.modules import CythonContext, CythonModule, find_header
+from ftaudit.source.cython.tokens import Line
 
 __all__ = [
+    "AUGMENTING",
+    "LOCKING",
     "READER",
     "CythonContext",
     "CythonFunction",
@@ -23,6 +26,8 @@ __all__ = [
     "CythonReader",
     "CythonUnit",
     "CythonVariable",
+    "Line",
+    "stores",
 ]
 
 _INCLUDE = re.compile(r"^[ \t]*include[ \t]+['\"]([^'\"\n]+)['\"]", re.MULTILINE)

@@ -16,6 +16,7 @@ LOCKING: Final = re.compile(r"(?i)lock|mutex|critical|synchroni[sz]|\bphil\b|wit
 _ACQUIRES: Final = frozenset(
     {"acquire", "lock", "PyThread_acquire_lock", "PyMutex_Lock", "omp_set_lock", "pthread_mutex_lock"}
 )
+_LOCK_CLASSES: Final = frozenset({"Lock", "RLock", "Condition", "Semaphore", "allocate_lock", "FastRLock"})
 _SYNC_TYPES: Final = re.compile(r"(?i)mutex|lock\b|PyThread_type_lock|atomic|once_flag|Py_tss_t|threading\.local")
 _QUALIFIERS: Final = frozenset({"public", "readonly", "api", "inline", "extern", "static", "volatile"})
 _NOT_VARIABLES: Final = frozenset(
@@ -130,8 +131,7 @@ class CythonUnit(Unit):
         if any(LOCKING.search(decorator) for decorator in function.decorators):
             return True
         for head in self.heads(line):
-            words = head.words
-            if words[0] == "with" and LOCKING.search(" ".join(words[1:])):
+            if self._takes_lock(head):
                 return True
             if head is function.head:
                 break
@@ -185,6 +185,22 @@ class CythonUnit(Unit):
                         called_by[token.text].add(function.name)
         found = {name for name in candidates if name in at_import or called_by[name]}
         while outside := {name for name in found if not called_by[name] <= found}:
+            found -= outside
+        return frozenset(found)
+
+    @cached_property
+    def setup_only(self) -> frozenset[str]:
+        """The `cdef` methods that only `__cinit__`, `__init__` and `__dealloc__` reach."""
+        owners = {"__cinit__", "__init__", "__dealloc__", "__del__"}
+        candidates = {function.name for function in self.functions if function.kind == "cdef" and function.owner}
+        callers: dict[str, set[str]] = {name: set() for name in candidates}
+        for function in self.functions:
+            for line in function.body:
+                for token in _calls(line):
+                    if token.text in callers:
+                        callers[token.text].add(function.name)
+        found = {name for name in candidates if callers[name] - {name}}
+        while outside := {name for name in found if not callers[name] <= found | owners}:
             found -= outside
         return frozenset(found)
 

@@ -1,0 +1,153 @@
+"""FT402: a C variable at module level of a Cython file that functions write to."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import Final
+
+from ftaudit.model import Confidence, Finding, Severity
+from ftaudit.rule import RuleInfo, SourceExample
+from ftaudit.source import CythonRule
+from ftaudit.source.cython import CythonFunction, CythonUnit, CythonVariable, Line, stores
+
+_MUTATORS: Final = frozenset(
+    "append extend insert remove pop popitem clear update setdefault add discard sort reverse push_back emplace_back "
+    "push pop_back erase resize assign swap emplace reserve".split()
+)
+_WRITES_FIRST: Final = frozenset(
+    "memset memcpy memmove strcpy strncpy strcat sprintf snprintf fgets fread read recv PyOS_snprintf qsort".split()
+)
+_CONTAINER: Final = re.compile(
+    r"\b(?:object|dict|list|set|bytearray|deque|vector|map|unordered_map|queue|stack|string|unordered_set)\b"
+)
+
+
+class CythonMutableModuleGlobal(CythonRule):
+    """A `cdef` variable at module level is a C static: every thread has the same one.
+
+    Scratch buffers mix the data of two calls, counters lose updates, and assigning to an object variable drops the old
+    reference without a lock, so two threads can free the same object twice.
+    """
+
+    info = RuleInfo(
+        code="FT402",
+        name="cython-mutable-module-global",
+        summary="A cdef variable at module level is written by functions, without a lock.",
+        severity=Severity.WARNING,
+        confidence=Confidence.MEDIUM,
+        since="0.1.0",
+        remedy="Move a scratch buffer into the function that uses it, keep state in an object, or guard it with "
+        "cython.pymutex or a critical section.",
+        links=("https://cython.readthedocs.io/en/latest/src/userguide/freethreading.html#thread-safety",),
+    )
+
+    VALID = (
+        SourceExample(code="def enc(str s):\n    cdef char scratch[4096]\n    scratch[0] = 1\n"),
+        SourceExample(code="cdef object _loads = json.loads\ndef f(s):\n    return _loads(s)\n"),
+        SourceExample(
+            code="cdef uint8_t TABLE[16]\nmemset(TABLE, 0, 16)\nfor i in range(128):\n    set_bit(TABLE, i)\n"
+            "cdef inline void set_bit(uint8_t *t, int i):\n    t[i >> 3] |= 1 << i\n"
+            "cdef class Q:\n    def __init__(self):\n        memcpy(self.t, TABLE, sizeof(TABLE))\n"
+        ),
+        SourceExample(
+            code="cdef int n = 0\ncdef cython.pymutex mu\ndef f():\n    global n\n    with mu:\n        n += 1\n"
+        ),
+        SourceExample(code='cdef extern from "x.h":\n    int level\ndef f():\n    global level\n    level = 1\n'),
+        SourceExample(code="cdef int n = 0\ncdef void _init():\n    global n\n    n = detect()\n_init()\n"),
+        SourceExample(code="cdef int n = 0\ndef f():\n    n = 1\n    return n\n"),
+        SourceExample(path="m.py", code="import cython\nx = 1\ndef f():\n    return x\n"),
+    )
+    INVALID = (
+        SourceExample(code="cdef char scratch[4096]\ndef enc(str s):\n    scratch[0] = 1\n", lines=(1,)),
+        SourceExample(
+            code="DEF SIZE = 8\ncdef char BUFFER[SIZE]\ncdef inline void start(Writer *w):\n    w.buf = &BUFFER[0]\n",
+            lines=(2,),
+        ),
+        SourceExample(
+            code="cdef int calls = 0\ncdef object last\ndef f():\n    global calls, last\n    calls += 1\n    last = calls\n",
+            lines=(1, 2),
+        ),
+        SourceExample(
+            code="cdef dict _cache = {}\ndef get(k):\n    if k not in _cache:\n        _cache[k] = load(k)\n    return _cache[k]\n",
+            lines=(1,),
+        ),
+        SourceExample(code="cdef:\n    list _free = []\n    int size\ndef give(x):\n    _free.append(x)\n", lines=(2,)),
+    )
+
+    def check(self, unit: CythonUnit) -> Iterator[Finding]:
+        """Yield each variable that some function writes without a lock, with the first such place."""
+        if not unit.path.endswith((".pyx", ".pxi", ".pyx.in", ".pxi.in", ".pyx.tp", ".pyx.src", ".pxi.src")):
+            return
+        variables = {variable.name: variable for variable in unit.variables if not variable.is_sync}
+        if not variables:
+            return
+        filled = _filled_at_import(unit)
+        written: dict[str, tuple[Line, str]] = {}
+        for function in unit.functions:
+            if function.name in unit.init_only or function.name.startswith(("__pyx", "_cinit")):
+                continue
+            for line in function.body:
+                for name, how in _writes(line, function, variables, filled):
+                    if name not in written and not unit.locked(line, function):
+                        written[name] = (line, f"{how} in {function.name}")
+        for name, (line, how) in written.items():
+            variable = variables[name]
+            yield self.finding(
+                f"{name} is one for all threads, and is {how} (line {line.number}) without a lock.",
+                location=unit.location(variable.line, variable.column),
+            )
+
+
+def _filled_at_import(unit: CythonUnit) -> frozenset[str]:
+    """Return the names that module-level code fills or hands to a function: tables, not scratch space."""
+    found: set[str] = set()
+    for line in unit.module_lines:
+        found.update(target[0].text for target, _ in stores(line) if target and len(target) > 1)
+        for token, following in zip(line.tokens, line.tokens[1:], strict=False):
+            if token.kind == "name" and following.text in (",", ")"):
+                found.add(token.text)
+    return frozenset(found)
+
+
+def _writes(
+    line: Line, function: CythonFunction, variables: dict[str, CythonVariable], filled: frozenset[str]
+) -> Iterator[tuple[str, str]]:
+    """Yield each module variable that the line writes, and how."""
+
+    def reaches(name: str) -> bool:
+        return name in variables and name not in function.locals
+
+    for target, operator in stores(line):
+        name = target[0].text
+        if not reaches(name):
+            continue
+        if len(target) == 1:
+            if name in function.globals:
+                yield name, "assigned" if operator == "=" else "updated"
+        elif target[1].text == "[" or (target[1].text == "." and not _is_plain_object(variables[name])):
+            yield name, "filled"
+    tokens = line.tokens
+    for position, token in enumerate(tokens):
+        if token.kind != "name" or not reaches(token.text):
+            continue
+        before = tokens[position - 1].text if position else ""
+        after = [each.text for each in tokens[position + 1 : position + 4]]
+        variable = variables[token.text]
+        if before == ".":
+            continue
+        if tokens[0].text == "del" and after[:1] == ["["]:
+            yield token.text, "emptied"
+        elif len(after) == 3 and after[0] == "." and after[1] in _MUTATORS and after[2] == "(":
+            if _CONTAINER.search(variable.type):
+                yield token.text, f"changed by {after[1]}()"
+        elif variable.array and not variable.initialised and token.text not in filled and "const" not in variable.type:
+            if before == "&":
+                yield token.text, "handed out as a buffer"
+            elif before == "(" and position > 1 and tokens[position - 2].text in _WRITES_FIRST:
+                yield token.text, f"filled by {tokens[position - 2].text}()"
+
+
+def _is_plain_object(variable: CythonVariable) -> bool:
+    """Tell whether an attribute store goes to some other object's attribute: `config.x = 1`."""
+    return variable.type.split()[-1:] == ["object"]

@@ -1,0 +1,77 @@
+"""FT405: a parallel loop takes the GIL as if it were a lock."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from ftaudit.model import Confidence, Finding, Severity
+from ftaudit.rule import RuleInfo, SourceExample
+from ftaudit.source import CythonRule
+from ftaudit.source.cython import LOCKING, CythonUnit, Line, stores
+
+
+class CythonWithGilAsLock(CythonRule):
+    """On a free-threaded build `with gil:` only attaches the thread; it keeps nobody out.
+
+    In the body of a `prange` several threads run it at once, on the same objects. Cython's guide calls that extremely
+    unsafe.
+    """
+
+    info = RuleInfo(
+        code="FT405",
+        name="cython-with-gil-as-lock",
+        summary="A parallel loop changes Python objects under `with gil`, which is no lock without the GIL.",
+        severity=Severity.WARNING,
+        confidence=Confidence.MEDIUM,
+        since="0.1.0",
+        remedy="Guard the shared object with cython.pymutex or a critical section, or collect results per thread.",
+        links=("https://cython.readthedocs.io/en/latest/src/userguide/freethreading.html#thread-safety",),
+        default=False,
+    )
+
+    VALID = (
+        SourceExample(code="for i in prange(n, nogil=True):\n    out[i] = f(i)\n"),
+        SourceExample(code="with gil:\n    total += 1\n"),
+        SourceExample(
+            code="for i in prange(n, nogil=True):\n    with gil:\n        with lock:\n            out.append(i)\n"
+        ),
+        SourceExample(code="for i in prange(n, nogil=True):\n    with gil:\n        raise ValueError(i)\n"),
+    )
+    INVALID = (
+        SourceExample(code="for i in prange(n, nogil=True):\n    with gil:\n        out.append(i)\n", lines=(2,)),
+        SourceExample(
+            code="for i in prange(n, nogil=True):\n    x = f(i)\n    with gil:\n        seen[i] = x\n", lines=(3,)
+        ),
+    )
+
+    def check(self, unit: CythonUnit) -> Iterator[Finding]:
+        """Yield each `with gil` in a parallel loop that changes something."""
+        reported: set[int] = set()
+        for line in unit.logical:
+            if not _changes(line):
+                continue
+            block: Line | None = None
+            for head in unit.heads(line):
+                words = head.words
+                if words[0] == "with" and LOCKING.search(" ".join(words[1:])):
+                    break
+                if words[:2] == ["with", "gil"]:
+                    block = head
+                elif block is not None and words[0] == "for" and "prange" in words:
+                    if block.index not in reported:
+                        reported.add(block.index)
+                        yield self.finding(
+                            "Threads of the parallel loop change Python objects here; with gil keeps none of them out.",
+                            location=unit.location(block.number, block.tokens[0].column),
+                        )
+                    break
+
+
+def _changes(line: Line) -> bool:
+    words = line.words
+    if words[0] in ("raise", "print", "import", "return", "pass"):
+        return False
+    if any(len(target) > 1 or operator != "=" for target, operator in stores(line)):
+        return True
+    mutators = ("append", "extend", "add", "update", "insert", "pop", "remove", "setdefault")
+    return any(first == "." and name in mutators for first, name in zip(words, words[1:], strict=False))
