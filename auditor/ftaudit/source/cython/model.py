@@ -207,10 +207,24 @@ class CythonUnit(Unit):
     def _locked_here(self, line: Line, function: CythonFunction) -> bool:
         if any(LOCKING.search(decorator) for decorator in function.decorators):
             return True
-        return any(
-            head.words[0] == "with" and LOCKING.search(" ".join(head.words[1:])) is not None
-            for head in self.heads(line)
+        return any(self._takes_lock(head) for head in self.heads(line))
+
+    def _takes_lock(self, head: Line) -> bool:
+        words = head.words
+        return words[0] == "with" and (
+            LOCKING.search(" ".join(words[1:])) is not None or not self.locks.isdisjoint(words[1:])
         )
+
+    @cached_property
+    def locks(self) -> frozenset[str]:
+        """The module-level names that are bound to a lock, whatever they are called."""
+        found = {variable.name for variable in self.variables if variable.is_sync}
+        for line in self.module_lines:
+            words = line.words
+            for target, operator in stores(line):
+                if operator == "=" and len(target) == 1 and words[-2:] == ["(", ")"] and words[-3] in _LOCK_CLASSES:
+                    found.add(target[0].text)
+        return frozenset(found)
 
     def _is_module_level(self, line: Line) -> bool:
         """Tell whether a declaration stands at the top, or under `if`, `IF`, `else` and the like there."""
