@@ -66,6 +66,8 @@ def test_wheels_of_other_builds_and_platforms_are_not_taken(name: str) -> None:
         "demo-1.0-1-2-py3-none-any.whl",
         "demo-one-py3-none-any.whl",
         "-----.whl",
+        "demo-" + "9" * 5000 + "-py3-none-any.whl",
+        "-" * 100_000 + ".whl",
         "demo-1.0-" + ".".join(f"py{n}" for n in range(100)) + "-none-any.whl",
     ],
 )
@@ -165,7 +167,8 @@ def test_requires_python_excludes_with_the_reason_and_nonsense_excludes_nothing(
     assert found.wheel is None
     assert found.excluded == (f"{name}: requires Python <3.14, the target is 3.14.0",)
     assert found.gil_wheel is None
-    assert taken(facts(DistributionFile(filename=name, requires_python="whatever"))) == name
+    for nonsense in ("whatever", ">=3." + "9" * 5000):
+        assert taken(facts(DistributionFile(filename=name, requires_python=nonsense))) == name
 
 
 def test_a_yanked_wheel_is_taken_only_where_no_other_fits_and_then_it_is_said() -> None:

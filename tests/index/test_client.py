@@ -105,8 +105,16 @@ def test_a_500_or_a_broken_connection_in_the_middle_is_asked_again(
 def test_a_server_that_never_answers_costs_its_timeout(server: IndexServer, settings: MakeSettings) -> None:
     server.add_project("good", [ServedFile(filename="good-1.0.tar.gz")])
     server.always(PATH, Reply(hangs=True))
-    hung, good = ask(settings(timeout=0.2, retries=0), query(), query("good"))
+    hung, good = ask(settings(timeout=1.0, retries=0), query(), query("good"))
     assert "no answer in time" in str(hung.reason)
+    assert good.status is Status.DONE
+
+
+def test_a_server_that_is_not_done_in_time_is_given_up(server: IndexServer, settings: MakeSettings) -> None:
+    server.add_project("good", [ServedFile(filename="good-1.0.tar.gz")])
+    server.always(PATH, Reply(hangs=True))
+    hung, good = ask(settings(timeout=20.0, patience=2.0), query(), query("good"))
+    assert "did not answer within" in str(hung.reason)
     assert good.status is Status.DONE
 
 
@@ -171,6 +179,12 @@ def test_a_fresh_page_is_not_asked_for_again(server: IndexServer, settings: Make
     assert server.count(PATH) == 1
     assert (first.origin, second.origin) == ("index", "cache")
     assert names(first) == names(second)
+
+
+def test_what_was_passed_over_is_said_by_the_cache_too(server: IndexServer, settings: MakeSettings) -> None:
+    server.add_project("demo", [DEMO, ServedFile(filename="other-1.0-py3-none-any.whl")])
+    first, second = ask(settings())[0], ask(settings())[0]
+    assert first.warnings == second.warnings == (f"links passed over on {server.url}{PATH}: 1",)
 
 
 def test_another_version_of_a_fresh_page_is_read_without_asking(server: IndexServer, settings: MakeSettings) -> None:

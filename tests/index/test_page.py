@@ -185,3 +185,11 @@ def test_json_of_the_wrong_types_is_refused(change: dict[str, object]) -> None:
 def test_json_that_is_no_page_is_refused(body: bytes) -> None:
     with pytest.raises(IndexUnreachable):
         names(body, "1.0", "json")
+
+
+def test_a_hostile_page_is_read_in_time_that_grows_with_its_size() -> None:
+    """Each of these took minutes with a careless pattern; a hang is what would fail here."""
+    names_ = ["demo-" + "1-" * 122 + ".whl", "demo-1" + "-1.win" * 40 + ".zip", "demo-" + "9" * 5000 + ".tar.gz"]
+    listed = "".join(f'<a href="{name}">{name}</a>' for name in names_ * 2000)
+    assert names(f"<html><body>{listed}</body></html>".encode(), "1.0") == []
+    assert names(b"<html><body>" + b"<a " * 1_000_000 + b"</a></body></html>", "1.0") == []

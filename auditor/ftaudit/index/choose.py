@@ -8,10 +8,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
 
-from packaging.specifiers import InvalidSpecifier, SpecifierSet
+from packaging.specifiers import SpecifierSet
 from packaging.tags import Tag, parse_tag
 from packaging.utils import canonicalize_name
-from packaging.version import InvalidVersion, Version
+from packaging.version import Version
 
 from ftaudit.index.release import ReleaseFiles
 from ftaudit.model import DistributionFile, IndexFacts, Pin, Status, WheelKind
@@ -44,7 +44,8 @@ def judge(pin: Pin, files: ReleaseFiles | None, target: Target, platform: Platfo
         return IndexFacts(status=Status.FAILED, reason=pin.problem)
     said: tuple[str, ...] = ()
     if pin.files is not None:
-        origin, listed = "lock file", pin.files
+        local = all((file.url or "").startswith("file:") for file in pin.files) and pin.files
+        origin, listed = "file" if local else "lock file", pin.files
     elif pin.source_tree is not None:
         return IndexFacts(status=Status.SKIPPED, reason=f"a local project: {pin.source_tree}")
     elif files is None:
@@ -109,7 +110,7 @@ def _parse_wheel(pin: Pin, file: DistributionFile) -> _Wheel | None:
 
     `packaging.utils.parse_wheel_filename` does the same at several times the cost; a lock file names thousands.
     """
-    parts = file.filename[:-4].split("-")
+    parts = file.filename[:-4].split("-", 6)
     if len(parts) not in (5, 6) or _name(parts[0]) != pin.name:
         return None
     if pin.version is not None and _version(parts[1]) != pin.version:
@@ -128,7 +129,7 @@ def _name(text: str) -> str:
 def _version(text: str) -> Version | None:
     try:
         return Version(text.replace("_", "-"))
-    except InvalidVersion:
+    except ValueError:  # InvalidVersion, or more digits than Python converts.
         return None
 
 
@@ -175,10 +176,8 @@ def _best(wheels: Iterable[_Wheel], ranks: dict[Tag, int]) -> _Wheel | None:
 
 def _why_not(file: DistributionFile, pin: Pin, target: Target) -> str | None:
     """Return why a file whose tags fit is not installed, or `None`."""
-    if file.requires_python is not None:
-        specifier = _specifier(file.requires_python)
-        if specifier is not None and not specifier.contains(target.full_version, prereleases=True):
-            return f"requires Python {file.requires_python}, the target is {target.full_version}"
+    if file.requires_python is not None and not _admits(file.requires_python, target.full_version):
+        return f"requires Python {file.requires_python}, the target is {target.full_version}"
     if pin.allowed_hashes and file.hashes:
         algorithms = {hash_.partition(":")[0] for hash_ in pin.allowed_hashes}
         comparable = [pair for pair in file.hashes if pair[0] in algorithms]
@@ -188,11 +187,11 @@ def _why_not(file: DistributionFile, pin: Pin, target: Target) -> str | None:
 
 
 @functools.lru_cache(maxsize=4096)
-def _specifier(text: str) -> SpecifierSet | None:
+def _admits(requires_python: str, version: Version) -> bool:
     try:
-        return SpecifierSet(text)
-    except InvalidSpecifier:
-        return None
+        return SpecifierSet(requires_python).contains(version, prereleases=True)
+    except ValueError:  # InvalidSpecifier, or more digits than Python converts.
+        return True
 
 
 def _kind(wheel: _Wheel, ranks: dict[Tag, int], target: Target) -> WheelKind:

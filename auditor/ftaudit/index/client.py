@@ -91,11 +91,14 @@ class Index:
                 waiting.append(group)
             else:
                 take(known)
-        arriving = _in_parallel(self._look_up, waiting, self.settings.workers)
+        arriving = _in_parallel(self._look_up, waiting, self.settings)
         if waiting:
             import pypi_simple  # noqa: F401 - loads while the first pages are under way
         for answers in arriving:
             take(answers)
+        given_up = f"the index did not answer within {self.settings.patience:.0f} s"
+        unanswered = (query for group in waiting for query in group if query not in results)
+        take({query: ReleaseFiles(status=Status.FAILED, reason=given_up) for query in list(unanswered)})
         return results
 
     def find_project(self, name: NormalizedName, *, index_url: str | None = None) -> ProjectFiles:
@@ -243,7 +246,7 @@ def _warnings(readers: list[Reader]) -> tuple[str, ...]:
     said = []
     for reader in readers:
         if reader.skipped:
-            said.append(f"{reader.skipped} links of {reader.entry.url} are no files of this project")
+            said.append(f"links passed over on {reader.entry.url}: {reader.skipped}")
         if reader.origin == "cache" and not reader.entry.fresh:
             said.append(f"offline: the page is {_span(reader.entry.age)} old")
     return tuple(said)
@@ -260,10 +263,11 @@ def _page_url(source: Source, name: NormalizedName) -> str:
     return f"{source.url}{name}/"
 
 
-def _in_parallel(work: Callable[[T], R], items: list[T], workers: int) -> Iterator[R]:
+def _in_parallel(work: Callable[[T], R], items: list[T], settings: IndexSettings) -> Iterator[R]:
     """Start `work` on the items in daemon threads, and return an iterator over the results as they come.
 
-    Daemons, because Ctrl-C must not wait for a server that does not answer; `concurrent.futures` joins its threads.
+    Daemons, because neither Ctrl-C nor the end may wait for a server that sends a byte now and then;
+    `concurrent.futures` joins its threads. The iterator ends early where nothing comes for `settings.patience`.
     """
     todo: queue.SimpleQueue[T] = queue.SimpleQueue()
     done: queue.SimpleQueue[R | BaseException] = queue.SimpleQueue()
@@ -283,11 +287,14 @@ def _in_parallel(work: Callable[[T], R], items: list[T], workers: int) -> Iterat
 
     def results() -> Iterator[R]:
         for _ in items:
-            result = done.get()
+            try:
+                result = done.get(timeout=settings.patience)
+            except queue.Empty:
+                return
             if isinstance(result, BaseException):
                 raise result
             yield result
 
-    for _ in range(min(workers, len(items))):
+    for _ in range(min(settings.workers, len(items))):
         threading.Thread(target=run, name="ftaudit-index", daemon=True).start()
     return results()

@@ -81,6 +81,8 @@ class IndexSettings:
     """Seconds; short, so that a machine without a network says so soon."""
     page_deadline: float = 120.0
     """Seconds for one whole page, however slowly it drips."""
+    patience: float = 300.0
+    """Seconds without any answer at all, after which the rest is given up."""
     retries: int = DEFAULT_RETRIES
     backoff: float = 0.2
     """Seconds, doubled with every retry."""

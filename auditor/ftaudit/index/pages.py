@@ -181,7 +181,7 @@ class Reader:
     @property
     def skipped(self) -> int:
         """Links that were passed over so far."""
-        return 0 if self._page is None else self._page.skipped
+        return self.entry.skipped if self._page is None else max(self.entry.skipped, self._page.skipped)
 
     def page(self) -> Page:
         """Return the parsed page; raise `IndexUnreachable` where it cannot be had or is none."""
@@ -212,7 +212,8 @@ class Reader:
         known = self.entry.answers.get(key)
         if known is None:
             known = tuple(file for _, file in self.page().files(name, version))
-            self.entry = replace(self.entry, answers={**self.entry.answers, key: known})
+            answers = {**self.entry.answers, key: known}
+            self.entry = replace(self.entry, answers=answers, skipped=self.skipped)
             self._new = True
         return known
 

@@ -47,6 +47,8 @@ class Entry:
     max_age: float = DEFAULT_MAX_AGE
     length: int = 0
     crc: int = 0
+    skipped: int = 0
+    """Links of the page that were passed over while the answers were read."""
     answers: Answers = field(default_factory=dict)
     """Files by `name version`, for what was asked so far."""
 
@@ -150,7 +152,7 @@ def _parse(data: bytes) -> Entry:
         raise ValueError("another format")
     answers = {key: tuple(map(_parse_file, files)) for key, files in raw.pop("answers").items()}
     entry = Entry(answers=answers, **raw)
-    numbers = (entry.checked, entry.max_age, entry.length, entry.crc)
+    numbers = (entry.checked, entry.max_age, entry.length, entry.crc, entry.skipped)
     texts = (entry.url, entry.form)
     if not all(isinstance(n, (int, float)) for n in numbers) or not all(isinstance(t, str) for t in texts):
         raise TypeError("not what was written")
