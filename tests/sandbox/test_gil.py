@@ -168,3 +168,19 @@ def test_a_file_that_the_import_does_not_load_is_said_not_to_have_been(tmp_path:
     found = rows(run(tmp_path, ("pack", files))["pack"])["pack.first"]
     assert found.requires_gil is None
     assert "did not load this file" in (found.error or "")
+
+
+def test_a_circular_import_that_works_from_its_other_end_is_no_failure(tmp_path: Path) -> None:
+    files = {
+        "pack/__init__.py": "",
+        "pack/importer.EXT": "extension",
+        "pack/importer_payload.py": "import pack.back",
+        # Like a generated module whose two halves need each other: it works if this half comes first.
+        "pack/back.py": (
+            "import sys\n"
+            "if 'pack.importer' in sys.modules: from pack.importer import not_there_yet\n"
+            "import pack.importer\n"
+        ),
+    }
+    found = rows(run(tmp_path, ("pack", files))["pack"])["pack.importer"]
+    assert (found.imported, found.requires_gil) == (True, False)

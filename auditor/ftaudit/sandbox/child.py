@@ -139,10 +139,26 @@ class Child:
         self.steps = job["steps"]
         self.stdout, self.stderr = sys.stdout, sys.stderr
         self.tracker = Tracker()
+        if job["pycache"]:
+            self.keep_bytecode(job["site"], job["pycache"])
         sys.argv[:] = ["-c"]
         # Text that asks to be run when an environment is entered (`.pth` files) runs here, within the walls.
         site.addsitedir(job["site"])
         self.stdlib = sys.stdlib_module_names
+
+    def keep_bytecode(self, site: str, pycache: str) -> None:
+        """Read and write the compiled Python code of the environment in a folder that is this distribution's alone.
+
+        `sys.pycache_prefix` would do the same to the standard library, whose compiled code is there already.
+        """
+        external: Any = sys.modules["_frozen_importlib_external"]
+        original = external.cache_from_source
+
+        def cache_from_source(*arguments: Any, **options: Any) -> str:
+            path: str = original(*arguments, **options)
+            return pycache + path[len(site) :] if path.startswith(site) else path
+
+        external.cache_from_source = cache_from_source
 
     def run(self) -> NoReturn:
         """Take one step after another, and leave without the interpreter's clean-up, which may crash or hang."""
@@ -217,6 +233,14 @@ class Child:
         except BaseException:
             return None
 
+    def importer(self, error: BaseException) -> str | None:
+        """Return the name of the module in which the exception was raised."""
+        trace = error.__traceback__
+        while trace is not None and trace.tb_next is not None:
+            trace = trace.tb_next
+        name = None if trace is None else trace.tb_frame.f_globals.get("__name__")
+        return name if type(name) is str else None
+
     def describe(self, error: BaseException) -> dict[str, object]:
         """Return what an exception is, as plain data."""
 
@@ -234,6 +258,7 @@ class Child:
             "message": text(error),
             "name": missing if isinstance(missing, str) else None,
             "errno": number if isinstance(number, int) else None,
+            "importer": self.importer(error),
             "stdlib": isinstance(missing, str) and missing.partition(".")[0] in self.stdlib,
         }
 

@@ -28,6 +28,7 @@ SYS_LANDLOCK_CREATE, SYS_LANDLOCK_ADD, SYS_LANDLOCK_RESTRICT = 444, 445, 446
 AT_FDCWD, AT_RECURSIVE, MOUNT_ATTR_RDONLY = -100, 0x8000, 1
 PR_SET_PDEATHSIG, PR_CAPBSET_DROP, PR_SET_CHILD_SUBREAPER, PR_SET_NO_NEW_PRIVS = 1, 24, 36, 38
 NOBODY = 65534
+NO_NETWORK_WALL = "the network could not be cut off"
 SHM_BYTES = 64 << 20
 
 # Landlock's rights by the ABI version that brought them (linux/landlock.h): everything that changes a file system.
@@ -89,7 +90,7 @@ def _supervise(config: Config, namespaces: int, notes: list[str], done: dict[str
         _prctl(PR_SET_CHILD_SUBREAPER, 1)
         if namespaces & CLONE_NEWNS:
             try:
-                _make_read_only(config["scratch"], fresh_proc=bool(namespaces & CLONE_NEWPID))
+                _make_read_only(config["writable"], fresh_proc=bool(namespaces & CLONE_NEWPID))
                 done["files"] = "read-only mounts"
             except Refused as error:
                 notes.append(f"the file system could not be mounted read-only: {error}")
@@ -134,10 +135,11 @@ def _become_target(config: Config, go: int, notes: list[str], done: dict[str, An
     if linux:
         _drop_privileges()
         try:
-            tcp = _landlock(config["scratch"], tcp=not done["network_cut"] and not config["network"])
+            tcp = _landlock(config["writable"], tcp=not done["network_cut"] and not config["network"])
             done["files"] = done["files"] or "Landlock"
             if tcp:
-                notes.append("network: only TCP could be cut off (Landlock), not UDP")
+                notes[:] = [note for note in notes if not note.startswith(NO_NETWORK_WALL)]
+                notes.append("the network could be cut off for TCP alone (Landlock), not for UDP")
         except Refused as error:
             if not done["files"]:
                 notes.append(f"writes outside the scratch folder could not be denied: {error}")
@@ -237,7 +239,7 @@ def _enter_namespaces(notes: list[str], *, network: bool) -> int:
         if wall & flag and unshare(flag) == 0:  # Only root gets here.
             reached |= flag
     if wall & ~reached & CLONE_NEWNET:
-        notes.append(f"the network could not be cut off: this system gives no user namespace ({why})")
+        notes.append(f"{NO_NETWORK_WALL}: this system gives no user namespace ({why})")
     return reached
 
 
@@ -269,16 +271,18 @@ def _set_read_only(path: str, *, on: bool, recursive: bool) -> None:
     _check(result, f"mount_setattr {path}")
 
 
-def _make_read_only(scratch: str, *, fresh_proc: bool) -> None:
-    """Make every mount read-only but the scratch folder and a small shared-memory folder of our own."""
+def _make_read_only(writable: list[str], *, fresh_proc: bool) -> None:
+    """Make every mount read-only but the writable folders and a small shared-memory folder of our own."""
     _mount("none", "/", None, MS_REC | MS_PRIVATE)
-    _mount(scratch, scratch, None, MS_BIND)
+    for folder in writable:
+        _mount(folder, folder, None, MS_BIND)
     with contextlib.suppress(Refused):
         # In a container whose /proc is masked this is refused; the old one then stays, read-only.
         if fresh_proc:
             _mount("proc", "/proc", "proc", MS_NOSUID | MS_NODEV)
     _set_read_only("/", on=True, recursive=True)
-    _set_read_only(scratch, on=False, recursive=False)
+    for folder in writable:
+        _set_read_only(folder, on=False, recursive=False)
     with contextlib.suppress(Refused):
         _mount("tmpfs", SHARED_MEMORY, "tmpfs", MS_NOSUID | MS_NODEV, f"size={SHM_BYTES},mode=1777")
 
@@ -292,8 +296,8 @@ def _drop_privileges() -> None:
     _libc().capset(header, b"\0" * 24)
 
 
-def _landlock(scratch: str, *, tcp: bool) -> bool:
-    """Deny writes but below the scratch folder, and signals to the outside; tell whether TCP is denied too."""
+def _landlock(writable: list[str], *, tcp: bool) -> bool:
+    """Deny writes but below the writable folders, and signals to the outside; tell whether TCP is denied too."""
     call = _libc().syscall
     abi = _check(call(SYS_LANDLOCK_CREATE, None, ctypes.c_size_t(0), 1), "Landlock")
     writes = sum(rights for since, rights in _WRITES.items() if since <= abi)
@@ -307,8 +311,8 @@ def _landlock(scratch: str, *, tcp: bool) -> bool:
         call(SYS_LANDLOCK_CREATE, attributes, ctypes.c_size_t(len(attributes)), 0), "landlock_create_ruleset"
     )
     allow: Callable[[str, int], None] = lambda path, rights: _allow(call, ruleset, path, rights)  # noqa: E731
-    allow(scratch, writes)
-    allow(SHARED_MEMORY, writes)
+    for folder in (*writable, SHARED_MEMORY):
+        allow(folder, writes)
     for device in ("/dev/null", "/dev/zero", "/dev/full", "/dev/tty"):
         allow(device, writes & (_WRITE_FILE | _TRUNCATE))
     _check(call(SYS_LANDLOCK_RESTRICT, ruleset, 0), "landlock_restrict_self")

@@ -32,7 +32,13 @@ class Imports:
 
 
 def import_distribution(
-    python: Path, environment: Path, contents: Contents, *, settings: SandboxSettings, stop: threading.Event
+    python: Path,
+    environment: Path,
+    contents: Contents,
+    *,
+    settings: SandboxSettings,
+    stop: threading.Event,
+    bytecode: Path | None = None,
 ) -> Imports:
     """Import each top-level name and each extension module of one installed distribution.
 
@@ -42,7 +48,7 @@ def import_distribution(
     """
     toplevels = [Step(name=name) for name in contents.toplevels]
     modules = [Step(name=name, path=path) for name, path in contents.modules]
-    work = _Work(python, environment, settings, stop)
+    work = _Work(python, environment, settings, stop, bytecode)
     first = work.run([*toplevels, *modules])
     again = [step for step, seen in first.items() if _worth_repeating(step, seen, contents)]
     if again:
@@ -51,6 +57,11 @@ def import_distribution(
         for step, seen in work.run([*good, *again]).items():
             if step in again:
                 first[step] = seen
+    for step, helper in _circular(first, contents)[:ROUNDS]:
+        # `a` needs `b` and `b` needs something of `a`: the import that works begins at the other end.
+        other_way = work.run([Step(name=helper), step])[step]
+        if other_way.ending.outcome == "imported":
+            first[step] = other_way
     for _ in range(ROUNDS):
         unclear = [step for step, seen in first.items() if seen.unclear]
         if not unclear:
@@ -94,6 +105,7 @@ class _Work:
     environment: Path
     settings: SandboxSettings
     stop: threading.Event
+    bytecode: Path | None
     notes: dict[str, None] = field(default_factory=dict)
     network_cut: bool | None = None
     deadline: float = 0.0
@@ -117,6 +129,7 @@ class _Work:
                 settings=self.settings,
                 stop=self.stop,
                 deadline=self.deadline,
+                pycache=self.bytecode,
             )
             self.notes |= dict.fromkeys(ran.notes)
             if (cut := ran.confined.get("network_cut")) is not None:
@@ -125,6 +138,23 @@ class _Work:
             # `run_steps` always says how at least its first import ended, so this gets shorter.
             rest = [step for index, step in enumerate(rest) if index not in ran.endings]
         return found
+
+
+def _circular(found: dict[Step, _Seen], contents: Contents) -> list[tuple[Step, str]]:
+    """Return each module that a circular import kept from loading, with the module of its own that imported it back.
+
+    CPython says "partially initialized module" then (`Python/ceval.c`).
+    """
+    own = {path.partition("/")[0].partition(".")[0] for path in contents.files}
+    pairs = []
+    for step, seen in found.items():
+        error = None if seen.ending.report is None else seen.ending.report["error"]
+        if error is None or "partially initialized module" not in str(error["message"]):
+            continue
+        helper = error.get("importer")
+        if isinstance(helper, str) and helper != step.name and helper.partition(".")[0] in own:
+            pairs.append((step, helper))
+    return pairs
 
 
 def _worth_repeating(step: Step, seen: _Seen, contents: Contents) -> bool:

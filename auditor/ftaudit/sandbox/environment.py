@@ -21,10 +21,11 @@ from ftaudit.sandbox.failures import escape
 from ftaudit.sandbox.settings import SandboxSettings, WheelToImport
 from ftaudit.tools import find_uv, run_tool
 
-FORMAT: Final = "1"
+FORMAT: Final = "2"
 """Raised when what an environment holds changes, so that old ones are not taken for new."""
 _DONE: Final = "complete.json"
 _PACKAGES: Final = "packages"
+_BYTECODE: Final = "bytecode"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -32,6 +33,8 @@ class Environment:
     """A folder of installed wheels, locked against pruning while it is open."""
 
     path: Path
+    bytecode: Path
+    """A folder with one for each distribution, for the Python code that its imports compile."""
     failures: dict[NormalizedName, str]
     """Each wheel that could not be installed, with the reason."""
 
@@ -64,7 +67,7 @@ def open_environment(
     with _locked(home / f"{folder.name}.lock", shared=True):
         _prune(home, keep=settings.keep_environments, current=folder.name)
         (folder / _PACKAGES).mkdir(parents=True, exist_ok=True)
-        yield Environment(path=folder / _PACKAGES, failures=failures)
+        yield Environment(path=folder / _PACKAGES, bytecode=folder / _BYTECODE, failures=failures)
 
 
 def _key(interpreter: Interpreter, wheels: Sequence[WheelToImport]) -> str:
@@ -91,7 +94,7 @@ class _Installer:
         self._settings = settings
         self._command: list[str | Path] = [
             *(uv, "pip", "install", "--quiet", "--python", interpreter.path, "--target", folder / _PACKAGES),
-            *("--no-deps", "--no-index", "--only-binary", ":all:", "--compile-bytecode"),
+            *("--no-deps", "--no-index", "--only-binary", ":all:"),
             *("--link-mode", "hardlink" if safe_to_link else "copy", "--no-progress", "--color", "never"),
             *(["--offline"] if settings.offline else []),
             *settings.uv_arguments,

@@ -84,13 +84,15 @@ def run_steps(
     settings: SandboxSettings,
     stop: threading.Event,
     deadline: float,
+    pycache: Path | None = None,
 ) -> Run:
     """Import the steps in one confined process until they are done or it ends; what is not reached is missing.
 
-    `deadline` is a moment of `time.monotonic()`. `stop` ends the process early.
+    `deadline` is a moment of `time.monotonic()`. `stop` ends the process early. `pycache` is a folder that the
+    process may write to beside its scratch folder, for compiled Python code; no other distribution reads it.
     """
     with tempfile.TemporaryDirectory(prefix="ftaudit-", ignore_cleanup_errors=True) as folder:
-        return _Watch(python, environment, steps, settings, stop, deadline, Path(folder)).run()
+        return _Watch(python, environment, steps, settings, stop, deadline, Path(folder), pycache).run()
 
 
 class _Watch:
@@ -103,9 +105,11 @@ class _Watch:
         stop: threading.Event,
         deadline: float,
         scratch: Path,
+        pycache: Path | None,
     ) -> None:
         self.python, self.environment, self.steps = python, environment, steps
         self.settings, self.stop, self.deadline, self.scratch = settings, stop, deadline, scratch.resolve()
+        self.pycache = pycache
         self.nonce = secrets.token_hex(16)
         self.frames = FrameReader(self.nonce)
         self.outcome = Run()
@@ -147,7 +151,7 @@ class _Watch:
             "argv": argv,
             "env": self._environment(),
             "cwd": str(self.scratch / "work"),
-            "scratch": str(self.scratch),
+            "writable": [str(path) for path in (self.scratch, self.pycache) if path is not None],
             "stdin": job_read,
             "output": writing["output"],
             "status": writing["status"],
@@ -177,6 +181,7 @@ class _Watch:
             job = {
                 "nonce": self.nonce,
                 "mark": self.mark,
+                "pycache": None if self.pycache is None else str(self.pycache),
                 "site": str(self.environment),
                 "steps": [
                     (step.name, None if step.path is None else str(self.environment / step.path)) for step in self.steps

@@ -88,7 +88,11 @@ def _facts_of(
         return RuntimeFacts(status=Status.FAILED, reason=problem, interpreter=described)
     series = interpreter.version.split(".")
     contents: Contents = read_contents(environment.path, name, f"cp{series[0]}{series[1]}t")
-    ran = import_distribution(Path(interpreter.path), environment.path, contents, settings=settings, stop=stop)
+    bytecode = environment.bytecode / name
+    bytecode.mkdir(parents=True, exist_ok=True)
+    ran = import_distribution(
+        Path(interpreter.path), environment.path, contents, settings=settings, stop=stop, bytecode=bytecode
+    )
     return RuntimeFacts(
         status=Status.DONE,
         modules=tuple(
