@@ -133,6 +133,21 @@ def test_a_host_that_nobody_answers_at_is_asked_once_and_fails_every_package(
         rows = ask(settings(url, workers=1, retries=0), *(query(f"demo{n}") for n in range(5)))
     assert {row.status for row in rows} == {Status.FAILED}
     assert all("cannot connect to 127.0.0.1" in str(row.reason) for row in rows)
+    assert all("refused" in str(row.reason) for row in rows)
+
+
+def test_a_proxy_that_is_not_there_is_named_as_the_cause(settings: MakeSettings) -> None:
+    with socket.socket() as unused:
+        unused.bind(("127.0.0.1", 0))
+        proxy = f"http://me:s3cret@127.0.0.1:{unused.getsockname()[1]}"
+        [release] = ask(settings("http://index.example/simple/", proxy=proxy, retries=0))
+    assert "the proxy" in str(release.reason)
+    assert "s3cret" not in str(release.reason)
+
+
+def test_a_project_that_nobody_has_is_asked_for_once(server: IndexServer, settings: MakeSettings) -> None:
+    assert "there is no project demo" in str(ask(settings())[0].reason)
+    assert server.count(PATH) == 1
 
 
 def test_a_version_that_does_not_exist_fails_and_names_the_newest(server: IndexServer, settings: MakeSettings) -> None:

@@ -13,7 +13,7 @@ from packaging.utils import NormalizedName
 from packaging.version import Version
 
 from ftaudit.errors import FtauditError
-from ftaudit.index.config import IndexSettings, Source, parse_source
+from ftaudit.index.config import IndexSettings, Source, parse_source, redact
 from ftaudit.index.pages import Pages, Reader, answer_key
 from ftaudit.index.release import ProjectFiles, Query, ReleaseFiles
 from ftaudit.index.store import PageStore
@@ -104,10 +104,10 @@ class Index:
     def find_project(self, name: NormalizedName, *, index_url: str | None = None) -> ProjectFiles:
         """Return every version of a project with its files, newest first; a failure is a value."""
         try:
-            readers = self._readers(name, index_url)
+            readers = [reader for reader in self._consult(name, index_url) if reader.exists]
             found = [pair for reader in readers for pair in reader.all_files(name)]
-        except FtauditError as error:
-            return ProjectFiles(status=Status.FAILED, reason=error.problem)
+        except Exception as error:
+            return ProjectFiles(status=Status.FAILED, reason=_reason(error))
         if not readers:
             return ProjectFiles(status=Status.FAILED, reason=self._nowhere(name, index_url))
         versions: dict[Version, dict[str, DistributionFile]] = {}
@@ -134,7 +134,7 @@ class Index:
             if entry is None or not (entry.fresh or self.settings.offline):
                 return None
             if entry.form == "absent":
-                continue
+                continue  # As `Reader.exists` says, without one.
             answers = {query: entry.answers.get(answer_key(name, query.version), ()) for query in group}
             if not all(answers.values()):
                 return None
@@ -146,12 +146,13 @@ class Index:
     def _look_up(self, group: list[Query]) -> dict[Query, ReleaseFiles]:
         name, index_url = group[0].name, group[0].index_url
         try:
-            readers = self._readers(name, index_url)
+            readers = self._consult(name, index_url)
             answers = self._answers(group, readers)
-            cached = any(reader.origin == "cache" for reader in readers) or not readers
-            if not self.settings.offline and cached and not all(answers.values()):
-                readers = self._readers(name, index_url, revalidate=True)
+            kept = any(reader.origin == "cache" for reader in readers) and not self.settings.offline
+            if kept and not all(answers.values()):  # What was not there a while ago may be there by now.
+                readers = self._consult(name, index_url, revalidate=True)
                 answers = self._answers(group, readers)
+            readers = [reader for reader in readers if reader.exists]
             if not readers:
                 reason = self._nowhere(name, index_url)
                 return {query: ReleaseFiles(status=Status.FAILED, reason=reason) for query in group}
@@ -159,11 +160,8 @@ class Index:
                 query: _release(files, readers) if files else self._missing(query, readers)
                 for query, files in answers.items()
             }
-        except FtauditError as error:
-            reason = error.problem
         except Exception as error:
-            reason = f"ftaudit failed to read the index's answer: {type(error).__name__}: {str(error)[:200]}"
-        return {query: ReleaseFiles(status=Status.FAILED, reason=reason) for query in group}
+            return {query: ReleaseFiles(status=Status.FAILED, reason=_reason(error)) for query in group}
 
     def _answers(self, group: list[Query], readers: list[Reader]) -> dict[Query, tuple[DistributionFile, ...]]:
         answers = {}
@@ -206,19 +204,18 @@ class Index:
                 return (replace(bound, user=source.user, password=source.password),)
         return (bound,)
 
-    def _readers(self, name: NormalizedName, index_url: str | None, *, revalidate: bool = False) -> list[Reader]:
-        """Return readers of the find-links places and of the first index that has the project.
+    def _consult(self, name: NormalizedName, index_url: str | None, *, revalidate: bool = False) -> list[Reader]:
+        """Return readers of the find-links places, and of the indexes up to the first that has the project.
 
         An index that refuses or fails ends the search: to go on to the next would let a stranger's package of
         the same name answer for a private one.
         """
         places = [] if index_url else self.settings.find_links
-        readers = [self._listing(place) for place in places]
-        readers = [reader for reader in readers if reader.lists(name)]
+        readers = [reader for reader in map(self._listing, places) if reader.lists(name)]
         for source in self._sources(index_url):
-            reader = self._pages.open(source, _page_url(source, name), revalidate=revalidate)
-            if reader is not None:
-                return [*readers, reader]
+            readers.append(self._pages.open(source, _page_url(source, name), revalidate=revalidate))
+            if readers[-1].exists:
+                break
         return readers
 
     def _listing(self, place: Source) -> Reader:
@@ -227,6 +224,13 @@ class Index:
             if place not in self._listings:
                 self._listings[place] = self._pages.open_listing(place)
             return self._listings[place]
+
+
+def _reason(error: Exception) -> str:
+    """Return what to tell of a failure, which for a fault of our own names it."""
+    if isinstance(error, FtauditError):
+        return error.problem
+    return f"ftaudit failed to read the index's answer: {type(error).__name__}: {redact(str(error))[:200]}"
 
 
 def _release(files: tuple[DistributionFile, ...], readers: list[Reader]) -> ReleaseFiles:

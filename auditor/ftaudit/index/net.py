@@ -247,15 +247,19 @@ def explain(error: BaseException) -> str:
         if following is None:
             break
         inner = following
-    said = redact(re.sub(r"<[^>]*>[:,]? ?|HTTPS?Connection[^:]*: |\[Errno -?\d+\] ", "", str(inner))).strip()
-    return said[:200] or type(inner).__name__
+    said = redact(_NOISE.sub("", str(inner))).strip()[:200] or type(inner).__name__
+    return f"the proxy: {said}" if isinstance(error, requests.exceptions.ProxyError) else said
 
 
+_NOISE: Final = re.compile(
+    r"<[^>]*>[:,]? ?|HTTPS?Connection\([^)]*\): |\[Errno -?\d+\] |\[SSL[^]]*\] | ?\(_ssl\.c:\d+\)"
+)
 _PHRASES: Final = (
     (requests.TooManyRedirects, "it redirects in circles"),
     (requests.exceptions.InvalidSchema, "it redirects to something that is not HTTP"),
-    (requests.Timeout, "no answer in time"),
-    (urllib3.exceptions.TimeoutError, "no answer in time"),
+    (requests.ReadTimeout, "no answer in time"),
+    (requests.ConnectTimeout, "no answer in time"),
+    (urllib3.exceptions.ReadTimeoutError, "no answer in time"),
     (urllib3.exceptions.DecodeError, "the body is not compressed as its header says"),
 )
 

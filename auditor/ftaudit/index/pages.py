@@ -39,38 +39,35 @@ class Pages:
         self._session = session
         self._unconnected: dict[str, IndexUnreachable] = {}
 
-    def open(self, source: Source, url: str, *, revalidate: bool = False) -> Reader | None:
-        """Return a reader of the page, or `None` where the index says that there is none."""
+    def open(self, source: Source, url: str, *, revalidate: bool = False) -> Reader:
+        """Return a reader of the page, which does not exist where the index says that there is none."""
         if url.startswith("file:"):
             return self._open_file(source, url)
         entry = self._store.load(url, source.user)
         if self.offline:
             if entry is None:
                 raise IndexUnreachable(f"offline, and the cache has no page {url}")
-            reader = Reader(self, source, url, entry, None, "cache")
-        elif entry is not None and entry.fresh and not revalidate:
-            reader = Reader(self, source, url, entry, None, "cache")
+            return Reader(self, source, url, entry, None, "cache")
+        if entry is not None and entry.fresh and not revalidate:
             self._traffic.add(saved=entry.length)
-        else:
-            reader = self.fetch(source, url, entry)
-        return None if reader.entry.form == "absent" else reader
+            return Reader(self, source, url, entry, None, "cache")
+        return self.fetch(source, url, entry)
 
     def open_listing(self, place: Source) -> Reader:
         """Return the reader of a find-links place: a folder of files, or an HTML page; a missing one is empty."""
         folder = _local_path(place.url) if place.url.startswith("file:") else None
         if folder is not None and folder.is_dir():
             return self._open_folder(place, folder)
-        reader = self.open(place, place.url)
-        return reader or Reader(self, place, place.url, Entry(url=place.url, form="absent"), b"", "file")
+        return self.open(place, place.url)
 
-    def _open_file(self, source: Source, url: str) -> Reader | None:
+    def _open_file(self, source: Source, url: str) -> Reader:
         path = _local_path(url)
         if path.is_dir():
             path, url = path / "index.html", url.rstrip("/") + "/index.html"
         try:
             body = path.read_bytes()
         except (FileNotFoundError, NotADirectoryError):
-            return None
+            return Reader(self, source, url, Entry(url=url, form="absent"), b"", "file")
         except OSError as error:
             raise IndexUnreachable(f"cannot read {path}: {error.strerror or error}") from error
         return Reader(self, source, url, Entry(url=url, form="html"), body, "file")
@@ -133,7 +130,7 @@ class Pages:
             )
             entry = _confirmed(entry, answer)
         reader = Reader(self, source, url, entry, answer.body, "index")
-        if entry.form != "absent":
+        if reader.exists:
             reader.page()  # A page that is none is not kept.
         if "no-store" in answer.headers.get("Cache-Control", "").lower():
             self._store.drop(url, source.user)
@@ -174,6 +171,11 @@ class Reader:
         self._new = False
 
     @property
+    def exists(self) -> bool:
+        """Whether there is such a page at all."""
+        return self.entry.form != "absent"
+
+    @property
     def age(self) -> float | None:
         """Seconds since the index confirmed the page, where the cache answered."""
         return max(0.0, self.entry.age) if self.origin == "cache" else None
@@ -199,14 +201,14 @@ class Reader:
             if self._pages.offline:
                 raise
         again = self._pages.fetch(self._source, self._url, None)
-        if again.entry.form == "absent" or again._body is None:
+        if not again.exists or again._body is None:
             raise IndexUnreachable(f"the page {self._url} is gone")
         self.entry, self.origin, self.kept = again.entry, again.origin, again.kept
         return again._body
 
     def files(self, name: NormalizedName, version: Version) -> tuple[DistributionFile, ...]:
         """Return the files of one version, from the answers kept in the cache or from the page."""
-        if self.entry.form == "absent":
+        if not self.exists:
             return ()
         key = answer_key(name, version)
         known = self.entry.answers.get(key)
@@ -219,7 +221,7 @@ class Reader:
 
     def all_files(self, name: NormalizedName) -> Found:
         """Return every file of the project that the page lists."""
-        if self.entry.form == "absent":
+        if not self.exists:
             return []
         if name not in self._all:
             self._all[name] = self.page().files(name)
