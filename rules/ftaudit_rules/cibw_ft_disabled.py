@@ -22,6 +22,7 @@ _PLATFORMS: Final = (
     "macosx_x86_64",
     "win_amd64",
 )
+_BY_DEFAULT: Final = Version("3")
 _ENABLE_GONE: Final = Version("4")
 _MAX_ALTERNATIVES: Final = 200
 
@@ -46,6 +47,11 @@ class CibwFtDisabled(BuildRule):
     VALID = (
         SourceExample(
             path="pyproject.toml", code='[tool.cibuildwheel]\nskip = ["pp*", "cp314t-win_arm64", "cp313t-*"]\n'
+        ),
+        SourceExample(
+            path="pyproject.toml",
+            code="[tool.cibuildwheel]\nfree-threaded-support = true\n",
+            others=((".github/workflows/w.yml", "- uses: pypa/cibuildwheel@v2.21.3\n"),),
         ),
         SourceExample(path="pyproject.toml", code='[tool.cibuildwheel]\nskip = "cp36-* *-musllinux_*"\n'),
     )
@@ -76,11 +82,14 @@ class CibwFtDisabled(BuildRule):
                     f"cibuildwheel skips {fact.value!r}: no free-threaded wheel is built for {project.target.name}.",
                     location=project.location(fact.path, fact.line),
                 )
+        versions = [Version(fact.value) for fact in build.of(FactKind.CIBW_VERSION)]
+        needed = bool(versions) and max(versions) < _BY_DEFAULT
         for fact in build.of(FactKind.CIBW_OBSOLETE):
+            if fact.settled and needed:
+                continue
             yield self.finding(
                 f"{fact.value} has no effect since cibuildwheel 3.", location=project.location(fact.path, fact.line)
             )
-        versions = [Version(fact.value) for fact in build.of(FactKind.CIBW_VERSION)]
         if versions and min(versions) >= _ENABLE_GONE:
             for fact in build.of(FactKind.CIBW_ENABLE):
                 yield self.finding(

@@ -12,7 +12,7 @@ from pathlib import PurePosixPath
 from ftaudit.rule import Language, SourceRule
 from ftaudit.source.base import Reader, Room, SourceFile, Survey, TreeContext, Unit
 from ftaudit.source.build.cmake import CMakeFile, CMakeProject, parse_cmake
-from ftaudit.source.build.facts import BuildContext, BuildFact, FactKind, facts_of
+from ftaudit.source.build.facts import BuildContext, BuildFact, FactKind, facts_of, find_nanobind_modules
 from ftaudit.source.build.meson import MesonFile, MesonProject, parse_meson
 from ftaudit.source.build.python_script import find_script_facts
 from ftaudit.source.build.script import BuildScript
@@ -24,7 +24,7 @@ from ftaudit.source.build.tables import (
     find_setup_cfg_facts,
 )
 
-__all__ = ["READER", "BuildContext", "BuildFact", "BuildReader", "FactKind"]
+__all__ = ["READER", "BuildContext", "BuildFact", "BuildReader", "FactKind", "find_nanobind_modules"]
 
 
 class BuildReader(Reader):

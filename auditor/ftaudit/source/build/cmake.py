@@ -206,6 +206,8 @@ class CMakeProject:
         if name in ("function", "macro", "endfunction", "endmacro", "message"):
             return
         for word, line in zip(words, command.word_lines, strict=False):
+            if word.removeprefix("-D").startswith("NB_FREE_THREADED"):
+                yield fact(FactKind.NANOBIND_MACRO, line)
             if found := _DIRECTIVE.search(word):
                 value = "false" if found[1].lower() in ("false", "0") else "true"
                 yield fact(FactKind.DECLARES, line, value=value)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 from pathlib import PurePosixPath
 from typing import Any
@@ -30,6 +31,8 @@ class FactKind(StrEnum):
     """`value` is a requirement of the build (PEP 508), `names` the table or call that it stands in."""
     NANOBIND = "nanobind"
     """A `nanobind_add_module`: `value` is the target, `names` its flags."""
+    NANOBIND_MACRO = "nanobind-macro"
+    """`NB_FREE_THREADED` is defined by hand."""
     F2PY = "f2py"
     """F2PY is run; `settled` if it is told `--freethreading-compatible`."""
     SWIG = "swig"
@@ -47,7 +50,7 @@ class FactKind(StrEnum):
     CIBW_SKIP = "cibw-skip"
     """`value` is one pattern of what cibuildwheel skips."""
     CIBW_OBSOLETE = "cibw-obsolete"
-    """`value` is an option of cibuildwheel that has no effect any more."""
+    """`value` is an option of cibuildwheel that has no effect any more; `settled` if it asks for free-threaded wheels."""
     CIBW_ENABLE = "cibw-enable"
     """`cpython-freethreading` is enabled."""
     CIBW_VERSION = "cibw-version"
@@ -121,6 +124,15 @@ class BuildContext:
 def facts_of(survey: Survey) -> list[BuildFact]:
     """Return the facts that a file's survey holds."""
     return [BuildFact.from_json(data) for data in survey.get("facts", ())]
+
+
+def find_nanobind_modules(context: BuildContext) -> Iterator[BuildFact]:
+    """Yield the nanobind modules that are built without `FREE_THREADED`, by flag or by macro."""
+    modules = context.of(FactKind.NANOBIND)
+    defined = {fact.folder for fact in context.of(FactKind.NANOBIND_MACRO)}
+    for fact in modules:
+        if "FREE_THREADED" not in fact.names and fact.folder not in defined:
+            yield fact
 
 
 def mentions_free_threading(text: str) -> bool:

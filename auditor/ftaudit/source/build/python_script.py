@@ -310,10 +310,16 @@ class _Finder:
         for node in self.script.every(ast.If):
             if not isinstance(node, ast.If) or not _WINDOWS.search(ast.unparse(node.test)[:500]):
                 continue
-            for statement in node.body:
-                for binding in self.script.bindings_at(statement):
-                    if "macros" in binding.name.lower() and any(True for _ in strings_in([binding.value])):
-                        yield self.fact(FactKind.WINDOWS_MACROS, statement)
+            lists = [
+                statement
+                for statement in node.body
+                for binding in self.script.bindings_at(statement)
+                if "macros" in binding.name.lower() and _names_macro(binding.value)
+            ]
+            if lists:
+                # The place is where the next macro would be appended.
+                end = ast.Pass(lineno=lists[-1].end_lineno or lists[-1].lineno, col_offset=lists[-1].col_offset)
+                yield self.fact(FactKind.WINDOWS_MACROS, end)
 
     def mentions(self) -> Iterator[BuildFact]:
         words: set[str] = set()
@@ -330,6 +336,11 @@ class _Finder:
 def _looks_run(words: Sequence[object]) -> bool:
     """Tell whether the words are a command line: an option, `-m`, or a marker of an input file."""
     return any(isinstance(word, str) and (word.startswith("-") or "@" in word) for word in words)
+
+
+def _names_macro(value: ast.expr) -> bool:
+    texts = [text.value for text in strings_in([value])]
+    return bool(texts) and "Py_LIMITED_API" not in texts
 
 
 def _truth(value: ast.expr) -> str:

@@ -104,7 +104,13 @@ def _cibuildwheel(path: str, lines: _Lines, table: dict[str, Any]) -> Iterator[B
         yield BuildFact(kind=FactKind.CIBW_SKIP, path=path, line=line, value=pattern)
     if "free-threaded-support" in table:
         name = "free-threaded-support"
-        yield BuildFact(kind=FactKind.CIBW_OBSOLETE, path=path, line=lines.of(name, after=start), value=name)
+        yield BuildFact(
+            kind=FactKind.CIBW_OBSOLETE,
+            path=path,
+            line=lines.of(name, after=start),
+            value=name,
+            settled=table[name] is True,
+        )
     if "cpython-freethreading" in _words(table.get("enable")):
         line = lines.of("cpython-freethreading", after=start)
         yield BuildFact(kind=FactKind.CIBW_ENABLE, path=path, line=line, value="enable")
@@ -193,7 +199,14 @@ def find_ci_facts(path: str, text: str) -> Iterator[BuildFact]:
             for at, pattern in patterns:
                 yield BuildFact(kind=FactKind.CIBW_SKIP, path=path, line=at, value=pattern)
         elif _OBSOLETE.search(line_text):
-            yield BuildFact(kind=FactKind.CIBW_OBSOLETE, path=path, line=number, value="CIBW_FREE_THREADED_SUPPORT")
+            wanted = re.search(r"(?i)[:=]\s*['\"]?(?:true|1|yes)\b", line_text) is not None
+            yield BuildFact(
+                kind=FactKind.CIBW_OBSOLETE,
+                path=path,
+                line=number,
+                value="CIBW_FREE_THREADED_SUPPORT",
+                settled=wanted,
+            )
         elif _ENABLE.search(line_text):
             yield BuildFact(kind=FactKind.CIBW_ENABLE, path=path, line=number, value="CIBW_ENABLE")
         if found := _CIBW_VERSION.search(line_text):

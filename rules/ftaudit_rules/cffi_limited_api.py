@@ -1,0 +1,63 @@
+"""FT440: a cffi module insists on the limited API."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from packaging.version import Version
+
+from ftaudit.model import Confidence, Finding, Severity
+from ftaudit.rule import RuleInfo, SourceExample
+from ftaudit.source import BuildRule, Project, Room
+from ftaudit.source.build import BuildContext, FactKind
+from ftaudit.source.build.versions import build_requirements, floor
+from ftaudit.target import ABI3T_SINCE
+
+_IGNORES = Version("2.0.0b1")
+"""From here on cffi leaves the limited API alone on free-threaded builds, whatever it is told (cffi e317b620)."""
+
+
+class CffiLimitedApi(BuildRule):
+    """cffi before 2.0 compiles with the limited API when told so, also where the interpreter has none."""
+
+    info = RuleInfo(
+        code="FT440",
+        name="cffi-limited-api",
+        summary="set_source(py_limited_api=True) with a cffi that may be older than 2.0.",
+        severity=Severity.ERROR,
+        confidence=Confidence.MEDIUM,
+        since="0.1.0",
+        remedy="Require cffi>=2.0, or make py_limited_api depend on sysconfig.get_config_var('Py_GIL_DISABLED').",
+        links=("https://cffi.readthedocs.io/en/stable/whatsnew.html",),
+    )
+
+    VALID = (
+        SourceExample(
+            path="build_m.py",
+            code="from cffi import FFI\nffi.set_source('m', '', py_limited_api=True)\n",
+            others=(("pyproject.toml", '[build-system]\nrequires = ["cffi>=2.0.0"]\n'),),
+        ),
+        SourceExample(path="build_m.py", code="ffi.set_source('m', '', py_limited_api=False)\n"),
+        SourceExample(
+            path="build_m.py",
+            code="ok = not sysconfig.get_config_var('Py_GIL_DISABLED')\nffi.set_source('m', '', py_limited_api=ok)\n",
+        ),
+    )
+    INVALID = (
+        SourceExample(path="build_m.py", code="ffi.set_source('m', '',\n    py_limited_api=True)\n", lines=(2,)),
+    )
+
+    def check(self, project: Project) -> Iterator[Finding]:
+        """Yield each such call, unless the build requires a cffi that knows better."""
+        if project.target.version >= ABI3T_SINCE:
+            return
+        build = project.context.of(Room.BUILD, BuildContext)
+        floors = [floor(requirement.specifier) for _, requirement in build_requirements(build, "cffi")]
+        if any(version is not None and version >= _IGNORES for version in floors):
+            return
+        for fact in build.of(FactKind.CFFI):
+            if not fact.settled:
+                yield self.finding(
+                    "cffi is told to use the limited API whatever the interpreter; only cffi 2.0 and later ignore that.",
+                    location=project.location(fact.path, fact.line, fact.column),
+                )

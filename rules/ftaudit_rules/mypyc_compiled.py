@@ -1,0 +1,59 @@
+"""FT450: mypyc declares the project's modules safe without the GIL, whoever wrote them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from ftaudit.model import Confidence, Finding, Severity
+from ftaudit.rule import RuleInfo, SourceExample
+from ftaudit.source import BuildRule, Project, Room
+from ftaudit.source.build import BuildContext, FactKind
+from ftaudit.source.build.versions import admits_from, applies, build_requirements
+
+_MEMORY_SAFE = "2.3"
+
+
+class MypycCompiled(BuildRule):
+    """mypyc writes `Py_MOD_GIL_NOT_USED` into every module it makes: a declaration by the tool, not by the author.
+
+    So the GIL stays off even if nobody looked at the code. Memory safety in threads came with mypy 2.3 only.
+    """
+
+    info = RuleInfo(
+        code="FT450",
+        name="mypyc-compiled",
+        summary="mypyc compiles these modules and declares them compatible by itself.",
+        severity=Severity.INFO,
+        confidence=Confidence.HIGH,
+        since="0.1.0",
+        remedy="Look for shared state in the compiled modules, and require mypy>=2.3 for the build.",
+        links=("https://mypyc.readthedocs.io/en/latest/differences_from_python.html",),
+    )
+
+    VALID = (SourceExample(code="setup(ext_modules=[])\n"),)
+    INVALID = (
+        SourceExample(code="from mypyc.build import mypycify\nsetup(ext_modules=mypycify(['m.py']))\n", lines=(2,)),
+        SourceExample(
+            path="pyproject.toml",
+            code='[build-system]\nrequires = ["mypy==1.14.1"]\n',
+            others=(("setup.py", "from mypyc.build import mypycify\nsetup(ext_modules=mypycify(['m.py']))\n"),),
+            lines=(2,),
+        ),
+    )
+
+    def check(self, project: Project) -> Iterator[Finding]:
+        """Yield where mypyc is called, and an error for a pinned one that is not memory-safe in threads."""
+        build = project.context.of(Room.BUILD, BuildContext)
+        calls = build.of(FactKind.MYPYC)
+        for fact in calls[:1]:
+            yield self.finding(
+                "mypyc declares the modules that it compiles here compatible, whether or not they were looked at.",
+                location=project.location(fact.path, fact.line, fact.column),
+            )
+        for fact, requirement in build_requirements(build, "mypy") if calls else ():
+            if applies(requirement, project.target) and not admits_from(requirement.specifier, _MEMORY_SAFE):
+                yield self.finding(
+                    f"{requirement}: what mypyc made before mypy {_MEMORY_SAFE} is not memory-safe in threads.",
+                    location=project.location(fact.path, fact.line, fact.column),
+                    severity=Severity.ERROR,
+                )

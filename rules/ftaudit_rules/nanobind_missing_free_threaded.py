@@ -1,0 +1,59 @@
+"""FT420: a nanobind module is built without `FREE_THREADED`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from ftaudit.model import Confidence, Finding, Severity
+from ftaudit.rule import RuleInfo, SourceExample
+from ftaudit.source import BuildRule, Project, Room
+from ftaudit.source.build import BuildContext, find_nanobind_modules
+
+
+class NanobindMissingFreeThreaded(BuildRule):
+    """nanobind compiles its locks in, and declares the GIL unused, only when `FREE_THREADED` is among the flags.
+
+    Without it the module turns the GIL on when it is imported. The flag does nothing on ordinary builds.
+    """
+
+    info = RuleInfo(
+        code="FT420",
+        name="nanobind-missing-free-threaded",
+        summary="nanobind_add_module lacks FREE_THREADED, so importing the module turns the GIL back on.",
+        severity=Severity.ERROR,
+        confidence=Confidence.HIGH,
+        since="0.1.0",
+        remedy="Once the bindings are safe without the GIL, add FREE_THREADED (nanobind 2.2 or later).",
+        links=("https://nanobind.readthedocs.io/en/latest/free_threaded.html",),
+    )
+
+    VALID = (
+        SourceExample(path="CMakeLists.txt", code="nanobind_add_module(ext FREE_THREADED NB_STATIC ext.cpp)\n"),
+        SourceExample(
+            path="CMakeLists.txt",
+            code="set(FLAGS NB_STATIC)\nlist(APPEND FLAGS FREE_THREADED)\nnanobind_add_module(ext ${FLAGS} ext.cpp)\n",
+        ),
+        SourceExample(path="CMakeLists.txt", code="# nanobind_add_module(ext ext.cpp)\nadd_library(x x.cpp)\n"),
+        SourceExample(
+            path="CMakeLists.txt",
+            code="nanobind_add_module(ext ext.cpp)\ntarget_compile_definitions(ext PRIVATE NB_FREE_THREADED)\n",
+        ),
+    )
+    INVALID = (
+        SourceExample(
+            path="CMakeLists.txt", code="find_package(nanobind)\nnanobind_add_module(ext ext.cpp)\n", lines=(2,)
+        ),
+        SourceExample(
+            path="src/CMakeLists.txt",
+            code="nanobind_add_module(\n  ext\n  NB_STATIC STABLE_ABI\n  ext.cpp\n)\n",
+            lines=(1,),
+        ),
+    )
+
+    def check(self, project: Project) -> Iterator[Finding]:
+        """Yield each module without the flag."""
+        for fact in find_nanobind_modules(project.context.of(Room.BUILD, BuildContext)):
+            yield self.finding(
+                f"{fact.value or 'The module'} is built without FREE_THREADED: importing it turns the GIL on.",
+                location=project.location(fact.path, fact.line, fact.column),
+            )

@@ -1,0 +1,44 @@
+"""FT421: a nanobind module asks for the stable ABI and for nothing on free-threaded builds."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from ftaudit.model import Confidence, Finding, Severity
+from ftaudit.rule import RuleInfo, SourceExample
+from ftaudit.source import BuildRule, Project, Room
+from ftaudit.source.build import BuildContext, find_nanobind_modules
+
+
+class NanobindStableAbiOnly(BuildRule):
+    """Free-threaded builds have no stable ABI before 3.15, and nanobind then ignores `STABLE_ABI`.
+
+    What is left is a module for that one version, without locks, that turns the GIL on. nanobind takes both flags at
+    once and uses the one that fits.
+    """
+
+    info = RuleInfo(
+        code="FT421",
+        name="nanobind-stable-abi-only",
+        summary="nanobind_add_module has STABLE_ABI without FREE_THREADED.",
+        severity=Severity.ERROR,
+        confidence=Confidence.HIGH,
+        since="0.1.0",
+        remedy="Add FREE_THREADED beside STABLE_ABI once the bindings are safe without the GIL.",
+        links=("https://nanobind.readthedocs.io/en/latest/free_threaded.html",),
+    )
+
+    VALID = (
+        SourceExample(path="CMakeLists.txt", code="nanobind_add_module(ext STABLE_ABI FREE_THREADED ext.cpp)\n"),
+        SourceExample(path="CMakeLists.txt", code="nanobind_add_module(ext ext.cpp)\n"),
+    )
+    INVALID = (SourceExample(path="CMakeLists.txt", code="nanobind_add_module(ext STABLE_ABI ext.cpp)\n", lines=(1,)),)
+
+    def check(self, project: Project) -> Iterator[Finding]:
+        """Yield each module with the one flag and not the other."""
+        for fact in find_nanobind_modules(project.context.of(Room.BUILD, BuildContext)):
+            if "STABLE_ABI" in fact.names:
+                yield self.finding(
+                    f"{fact.value or 'The module'} is built for the stable ABI only, which free-threaded builds lack.",
+                    location=project.location(fact.path, fact.line, fact.column),
+                )

@@ -1,0 +1,48 @@
+"""FT460: SWIG makes a Python module without `-nogil`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from ftaudit.model import Confidence, Finding, Severity
+from ftaudit.rule import RuleInfo, SourceExample
+from ftaudit.source import BuildRule, Project, Room
+from ftaudit.source.build import BuildContext, FactKind
+
+
+class SwigNoGilFlag(BuildRule):
+    """SWIG leaves the GIL declaration out unless told `-nogil`, which it knows since 4.4.0."""
+
+    info = RuleInfo(
+        code="FT460",
+        name="swig-no-gil-flag",
+        summary="SWIG is run without -nogil, so importing the module turns the GIL back on.",
+        severity=Severity.ERROR,
+        confidence=Confidence.MEDIUM,
+        since="0.1.0",
+        remedy="Once the wrapped library is safe without the GIL, pass -nogil to SWIG 4.4 or later.",
+        links=("https://www.swig.org/Doc4.4/Python.html",),
+    )
+
+    VALID = (
+        SourceExample(code="Extension('_m', ['m.i'], swig_opts=['-c++', '-nogil'])\n"),
+        SourceExample(code="Extension('_m', ['m.c'])\n"),
+        SourceExample(
+            path="CMakeLists.txt",
+            code="set(CMAKE_SWIG_FLAGS -nogil)\nswig_add_library(m LANGUAGE python SOURCES m.i)\n",
+        ),
+        SourceExample(path="CMakeLists.txt", code="swig_add_library(m LANGUAGE java SOURCES m.i)\n"),
+    )
+    INVALID = (
+        SourceExample(code="Extension('_m', ['m.i'], swig_opts=['-c++'])\n", lines=(1,)),
+        SourceExample(path="CMakeLists.txt", code="swig_add_library(m LANGUAGE python SOURCES m.i)\n", lines=(1,)),
+    )
+
+    def check(self, project: Project) -> Iterator[Finding]:
+        """Yield each run without the flag."""
+        for fact in project.context.of(Room.BUILD, BuildContext).of(FactKind.SWIG):
+            if not fact.settled:
+                yield self.finding(
+                    "SWIG is not told -nogil: the module that it makes turns the GIL on.",
+                    location=project.location(fact.path, fact.line, fact.column),
+                )
