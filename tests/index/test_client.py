@@ -6,6 +6,7 @@ import os
 import socket
 import stat
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -305,6 +306,19 @@ def test_a_cache_folder_that_is_a_file_is_no_error(server: IndexServer, settings
     (tmp_path / "cache").write_text("not a folder")
     server.add_project("demo", [DEMO])
     assert names(ask(settings())[0]) == [DEMO.filename]
+
+
+def test_many_runs_may_share_a_cache_at_the_same_time(server: IndexServer, settings: MakeSettings) -> None:
+    files = [ServedFile(filename=f"demo-1.{n}.tar.gz") for n in range(20)]
+    server.add_project("demo", files, cache_control="max-age=0")
+
+    def run(number: int) -> list[ReleaseFiles]:
+        return ask(settings(), *(query(version=f"1.{(number + n) % 20}") for n in range(20)))
+
+    with ThreadPoolExecutor(8) as pool:
+        rows = [row for rows in pool.map(run, range(24)) for row in rows]
+    assert all(len(names(row)) == 1 for row in rows)
+    assert names(ask(settings(offline=True), query(version="1.7"))[0]) == ["demo-1.7.tar.gz"]
 
 
 def test_two_indexes_that_share_a_cache_do_not_see_each_others_pages_as_other_users(
