@@ -12,7 +12,6 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import tempfile
 import time
 import zlib
 from dataclasses import dataclass, field, replace
@@ -123,6 +122,8 @@ class PageStore:
     def _write(self, path: Path | None, data: bytes) -> None:
         if path is None:
             return
+        import tempfile
+
         temporary = None
         try:
             path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
