@@ -11,6 +11,7 @@ from ftaudit.rule import RuleInfo, SourceExample
 from ftaudit.source.base import PythonRule
 from ftaudit.source.python import PythonModule
 from ftaudit.source.python.containers import tested_containers
+from ftaudit.source.python.kinds import Kind
 
 
 class CheckThenActContainer(PythonRule):
@@ -128,9 +129,9 @@ class Pool:
                 if tested.change is None or tested.by_id or module.locked(test):
                     continue
                 yield self.finding(
-                    f"{tested.shared.name} is tested here and changed on line {tested.change.lineno}: another thread can "
-                    "change it in between",
+                    f"{tested.shared.name} is tested here and changed on line {tested.change.lineno}: "
+                    "another thread can change it in between",
                     location=module.place(test),
-                    severity=Severity.PEDANTIC if module.registers(test) else None,
+                    severity=Severity.PEDANTIC if module.registers(test) or tested.shared.kind is Kind.LIST else None,
                 )
                 break

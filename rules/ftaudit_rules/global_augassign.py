@@ -81,6 +81,8 @@ class Node:
             function = module.in_function(node)
             if function is None or isinstance(function, ast.AsyncFunctionDef) or module.locked(node):
                 continue
+            if module.registers(node):
+                continue
             name = _shared_name(module, node)
             if name is not None:
                 yield self.finding(

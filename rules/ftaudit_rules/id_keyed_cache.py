@@ -29,7 +29,8 @@ class IdKeyedCache(PythonRule):
         confidence=Confidence.MEDIUM,
         since="0.1.0",
         remedy=(
-            "Key a WeakKeyDictionary by the object, or keep the object in the entry and hold a lock over test and store."
+            "Key a WeakKeyDictionary by the object, or keep the object in the entry and hold a lock over "
+            "test and store."
         ),
         links=("https://docs.python.org/3.14/library/threadsafety.html",),
     )
@@ -86,7 +87,7 @@ def norm(o):
                 continue
             seen.add((shared.name, function))
             yield self.finding(
-                f"{shared.name} is keyed by id(): another thread can free the object and make one with the same id",
+                f"{shared.name} is keyed by id(): when the object is freed, another gets the same",
                 location=module.place(call),
             )
 

@@ -22,6 +22,8 @@ _TEST_FOLDERS: Final = frozenset(
     [
         "test",
         "tests",
+        "testing",
+        "_testing",
         "_test",
         "_tests",
         "unittests",

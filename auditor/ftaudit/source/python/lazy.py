@@ -34,7 +34,7 @@ def find_lazy_inits(module: PythonModule) -> list[LazyInit]:
     found: list[LazyInit] = []
     for test in module.tree.all(ast.If):
         function = module.in_function(test)
-        if function is None or isinstance(function, ast.Lambda):
+        if function is None or isinstance(function, ast.Lambda) or function.name in _BEGINNINGS:
             continue
         for key, absent in guarded(test.test):
             if not _is_candidate(module, key, function):
@@ -207,6 +207,10 @@ def _is_harmless(expression: ast.expr) -> bool:
             return kind_of(expression) is Kind.CONSTANT
 
 
+_BEGINNINGS = frozenset(
+    {"__init__", "__setstate__", "__post_init__", "__attrs_post_init__", "__copy__", "__deepcopy__"}
+)
+"""Methods in which an object is not yet anybody else's."""
 _PURE = frozenset(
     [
         "re.compile",

@@ -46,8 +46,8 @@ _STARTUP: Final = frozenset({"__init_subclass__", "__set_name__", "__class_getit
 _SCRIPT_NAMES: Final = re.compile(
     r"(?:^|/)(?:__main__|cli|_cli|main|_main|setup|conftest|manage|noxfile|tasks|fabfile|versioneer|conf|console|shell"
     r"|runtests|run_tests|build|_?custom_build|hatch_build|command_line|cmdline|entrypoints?|script)\.pyw?$"
-    r"|(?:^|/)(?:management/commands|commands?|scripts?|tools?|bin|ci|cli|cmd|console|dev|build_tools|maint|utils/release"
-    r"|distutils|\.github)/"
+    r"|(?:^|/)(?:management|commands?|scripts?|tools?|bin|ci|cli|cmd|console|dev|build_tools|maint|utils/release"
+    r"|distutils|\.github|autoreload)/"
 )
 _REGISTERS: Final = re.compile(
     r"_*(?:un)?(?:register|install|setup|set_up|configure|implements|dispatch|declare|define|overload|contribute_to_class)"
@@ -90,6 +90,11 @@ class Mutation:
     shared: Shared
     how: str
     """`[]=`, `del`, or the method's name."""
+
+    @property
+    def line(self) -> int:
+        """Where it stands."""
+        return int(getattr(self.node, "lineno", 0))
 
 
 class PythonModule(Unit):
@@ -214,6 +219,16 @@ class PythonModule(Unit):
         return found
 
     @cached_property
+    def imported(self) -> frozenset[str]:
+        """The names that the module's imports bind, wherever they stand."""
+        names: set[str] = set()
+        for plain in self.tree.all(ast.Import):
+            names.update((alias.asname or alias.name).split(".")[0] for alias in plain.names)
+        for statement in self.tree.all(ast.ImportFrom):
+            names.update(alias.asname or alias.name for alias in statement.names)
+        return frozenset(names)
+
+    @cached_property
     def module_kinds(self) -> dict[str, Kind]:
         """What each module-level name holds, by the assignments at module level."""
         return {
@@ -289,9 +304,10 @@ class PythonModule(Unit):
         found: set[str] = set()
         for node in (*self.tree.all(ast.Yield), *self.tree.all(ast.YieldFrom)):
             function = self.tree.function(node)
-            if isinstance(function, ast.FunctionDef) and self.tree.method_owner(function) is None:
-                if not any("context" in (dotted(decorator) or "") for decorator in function.decorator_list):
-                    found.add(function.name)
+            if not isinstance(function, ast.FunctionDef) or self.tree.method_owner(function) is not None:
+                continue
+            if not any("context" in (dotted(decorator) or "") for decorator in function.decorator_list):
+                found.add(function.name)
         return frozenset(found)
 
     @cached_property

@@ -1,0 +1,97 @@
+"""Saving, changing and putting back of shared state in Python."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+
+from ftaudit.source.python.module import PythonModule
+from ftaudit.source.python.tree import FunctionNode, dotted, inside
+
+_PROCESS = ("sys.", "os.", "warnings.", "signal.", "locale.", "socket.")
+"""What `process-global-state` speaks of."""
+
+
+def save_and_restore(module: PythonModule) -> Iterator[tuple[ast.stmt, str]]:
+    """Yield where shared state is changed that was saved before and is put back later, and its name."""
+    for function in module.tree.functions():
+        if module.in_function(function.body[0]) is None:
+            continue
+        pairs = list(_pairs(function.body))
+        for attempt in inside(function.body):
+            if isinstance(attempt, ast.Try):
+                restored = {(target, value) for _, target, value in _pairs(attempt.finalbody)}
+                yield from _changes(module, function, pairs, restored)
+        if _is_context_manager(function):
+            after = _after_yield(function)
+            restored = {(target, value) for statement, target, value in pairs if statement.lineno > after}
+            yield from _changes(module, function, pairs, restored)
+    for owner in module.classes.values():
+        methods = {node.name: node for node in owner.body if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef))}
+        if "__enter__" in methods and "__exit__" in methods:
+            restored = {(target, value) for _, target, value in _pairs(methods["__exit__"].body)}
+            begun = [
+                pair for name in ("__init__", "__enter__") if name in methods for pair in _pairs(methods[name].body)
+            ]
+            yield from _changes(module, methods["__enter__"], begun, restored)
+
+
+def _changes(
+    module: PythonModule,
+    function: FunctionNode,
+    pairs: list[tuple[ast.stmt, str, str]],
+    restored: set[tuple[str, str]],
+) -> Iterator[tuple[ast.stmt, str]]:
+    """Yield the first assignment between `saved = X` and `X = saved` for each such X that is shared."""
+    saved = {(value, target) for _, target, value in pairs}
+    for name, keeper in sorted(restored):
+        if (name, keeper) not in saved or not _is_shared(module, function, name):
+            continue
+        for statement, target, value in pairs:
+            if target == name and value != keeper:
+                yield statement, name
+                break
+
+
+def _pairs(body: list[ast.stmt]) -> Iterator[tuple[ast.stmt, str, str]]:
+    """Yield statement, target and value of the assignments, in order, with names written out; tuples pairwise."""
+    statements = [node for node in inside(body) if isinstance(node, (ast.Assign, ast.AnnAssign))]
+    for statement in sorted(statements, key=lambda node: node.lineno):
+        targets = statement.targets if isinstance(statement, ast.Assign) else [statement.target]
+        for target in targets:
+            match target, statement.value:
+                case ast.Tuple(elts=lefts), ast.Tuple(elts=rights) if len(lefts) == len(rights):
+                    for left, right in zip(lefts, rights, strict=True):
+                        yield statement, _name(left), _name(right)
+                case _, value if value is not None:
+                    yield statement, _name(target), _name(value)
+                case _:
+                    pass
+
+
+def _name(node: ast.expr) -> str:
+    return dotted(node) or f"<{node.lineno}:{node.col_offset}>"
+
+
+def _is_shared(module: PythonModule, function: FunctionNode, name: str) -> bool:
+    """Tell whether a name is a global that the function declares, or an attribute of a module or class."""
+    owner, _, attribute = name.rpartition(".")
+    if not owner:
+        return name in module.globals_by_function.get(function, ())
+    if name.startswith(_PROCESS) or attribute.startswith("__"):
+        return False
+    root = owner.partition(".")[0]
+    if root in ("self", "cls") or not module.is_module_name(
+        root, function.body[0] if isinstance(function.body, list) else function.body
+    ):
+        return root == "cls"
+    return root in module.classes or root in module.imported or root[:1].isupper() or root in module.module_bindings
+
+
+def _is_context_manager(function: ast.FunctionDef | ast.AsyncFunctionDef) -> bool:
+    return any("contextmanager" in (dotted(d) or "") or "fixture" in (dotted(d) or "") for d in function.decorator_list)
+
+
+def _after_yield(function: ast.FunctionDef | ast.AsyncFunctionDef) -> int:
+    lines = [node.lineno for node in inside(function.body) if isinstance(node, (ast.Yield, ast.YieldFrom))]
+    return min(lines, default=1 << 30)

@@ -1,0 +1,148 @@
+"""FT508: a lock is taken after a test that is not repeated under it."""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterator
+
+from ftaudit.model import Confidence, Finding, Severity
+from ftaudit.rule import RuleInfo, SourceExample
+from ftaudit.source.base import PythonRule
+from ftaudit.source.python import PythonModule
+from ftaudit.source.python.lazy import LazyInit, rechecked_under_lock
+from ftaudit.source.python.tree import dotted, inside, targets_of
+
+
+class BrokenDoubleCheckedLock(PythonRule):
+    """A test decides that something must be made, a lock is taken to make it, and the test is not made again under the
+    lock.
+
+    The second thread waits for the first, then makes it once more: the lock only puts the two in a row. The same is
+    wrong when the flag that says \"ready\" is set before the data is.
+    """
+
+    info = RuleInfo(
+        code="FT508",
+        name="broken-double-checked-lock",
+        summary="A lock is taken after a test, and the test is not made again under it.",
+        severity=Severity.WARNING,
+        confidence=Confidence.HIGH,
+        since="0.1.0",
+        remedy="Repeat the test inside the lock, and publish the finished value last.",
+        links=("https://docs.python.org/3.14/library/threadsafety.html",),
+    )
+    needles = re.compile(r"(?i)lock|mutex|= *True")
+    VALID = (
+        SourceExample(
+            code="""\
+def conn():
+    global _c
+    if _c is None:
+        with _lock:
+            if _c is None:
+                _c = connect()
+    return _c
+""",
+        ),
+        SourceExample(
+            code="""\
+class D:
+    def value(self):
+        with self._lock:
+            if self._v is None:
+                self._v = make()
+        return self._v
+""",
+        ),
+    )
+    INVALID = (
+        SourceExample(
+            code="""\
+def conn():
+    global _c
+    if _c is None:
+        with _lock:
+            _c = connect()
+    return _c
+""",
+            lines=(3,),
+        ),
+        SourceExample(
+            code="""\
+class D:
+    def value(self):
+        if not self._ready:
+            self._ready = True
+            self._data = load()
+        return self._data
+""",
+            lines=(4,),
+        ),
+    )
+
+    def check(self, module: PythonModule) -> Iterator[Finding]:
+        """Yield tests whose assignment is locked while they are not, and flags that are set before what they promise."""
+        for lazy in module.lazy_inits:
+            if module.locked(lazy.test) or isinstance(lazy.function, ast.AsyncFunctionDef):
+                continue
+            if getattr(lazy.function, "name", "") in ("__init__", "__del__", "__enter__", "__exit__", "close"):
+                continue
+            held = [assignment for assignment in lazy.assignments if module.locked(assignment)]
+            if held and isinstance(lazy.test, ast.If) and not rechecked_under_lock(module, lazy):
+                if is_threading_lock(module, held[0]) and not _is_none(held[-1]):
+                    yield self.finding(
+                        f"{lazy.key} is tested before the lock and not again under it: both threads make it",
+                        location=module.place(lazy.test),
+                    )
+            elif not held:
+                early = _flag_before_data(lazy)
+                if early is not None:
+                    yield self.finding(
+                        f"{lazy.key} says ready before the rest is: another thread goes on with what is not there yet",
+                        location=module.place(early),
+                    )
+
+
+_FLAG = re.compile(
+    r"(?i)init|ready|loaded|done|set_?up|started?|configured?|completed?|built|cached|populated|finali[sz]ed"
+)
+
+
+def is_threading_lock(module: PythonModule, node: ast.AST) -> bool:
+    """Tell whether the lock around a node is taken by `with` or `acquire` in the same function, not by a caller."""
+    return not any(isinstance(parent, ast.AsyncWith) for parent in module.tree.above(node))
+
+
+def _is_none(assignment: ast.stmt) -> bool:
+    value = getattr(assignment, "value", None)
+    return isinstance(value, ast.Constant) and value.value is None
+
+
+def _flag_before_data(lazy: LazyInit) -> ast.stmt | None:
+    """Return the assignment of True to the tested flag when assignments that make data come after it."""
+    first = lazy.assignments[0]
+    value = getattr(first, "value", None)
+    if not _FLAG.search(lazy.key):
+        return None
+    if not (isinstance(value, ast.Constant) and value.value is True) or first not in lazy.body:
+        return None
+    prefix = lazy.key.rpartition(".")[0]
+    for later in lazy.body[lazy.body.index(first) + 1 :]:
+        for node in inside(later):
+            if not isinstance(node, ast.Assign) or not isinstance(node.value, ast.Call):
+                continue
+            for target in targets_of(node):
+                name = dotted(target)
+                if name is None or name == lazy.key or name.rpartition(".")[0] != prefix:
+                    continue
+                if _same_kind(lazy, name):
+                    return first
+    return None
+
+
+def _same_kind(lazy: LazyInit, name: str) -> bool:
+    """Tell whether a name outlives the function as the flag does: an attribute of the same object, or a global."""
+    if "." in name:
+        return True
+    return any(isinstance(node, ast.Global) and name in node.names for node in inside(lazy.function.body))

@@ -1,0 +1,97 @@
+"""FT512: warning filters are changed in a function."""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterator
+
+from ftaudit.model import Confidence, Finding, Severity
+from ftaudit.rule import RuleInfo, SourceExample
+from ftaudit.source.base import PythonRule
+from ftaudit.source.python import PythonModule
+from ftaudit.source.python.tree import dotted
+
+
+class CatchWarnings(PythonRule):
+    """Warning filters are changed in a function, for the whole process.
+
+    `catch_warnings` saves the process's filters, changes them and puts them back; two threads interleave, and one's
+    filters stay for good. From 3.14t on the filters follow the context (`sys.flags.context_aware_warnings` is on in
+    free-threaded builds), so this is a warning for 3.13t and a note later.
+    """
+
+    info = RuleInfo(
+        code="FT512",
+        name="catch-warnings",
+        summary="The filters of the warnings module are the process's, not the thread's.",
+        severity=Severity.INFO,
+        confidence=Confidence.HIGH,
+        since="0.1.0",
+        remedy="Change filters at start-up only, or support 3.14t and later, where they follow the context.",
+        links=("https://docs.python.org/3.14/library/warnings.html#concurrent-safety-of-context-managers",),
+    )
+    needles = re.compile(r"catch_warnings|simplefilter|filterwarnings|resetwarnings")
+    VALID = (
+        SourceExample(
+            code="""\
+import warnings
+def quiet(f):
+    with _warn_lock, warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return f()
+""",
+        ),
+    )
+    INVALID = (
+        SourceExample(
+            code="""\
+import warnings
+def quiet(f):
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return f()
+""",
+            lines=(3,),
+        ),
+        SourceExample(
+            code="""\
+import warnings
+def quiet():
+    warnings.simplefilter("ignore")
+""",
+            lines=(3,),
+            target="3.13t",
+        ),
+    )
+
+    def check(self, module: PythonModule) -> Iterator[Finding]:
+        """Yield changes of the warning filters in functions: the outermost, where one is inside another."""
+        if module.is_script:
+            return
+        severity = Severity.WARNING if module.target.version < (3, 14) else Severity.INFO
+        for call in module.tree.all(ast.Call):
+            name = dotted(call.func) or ""
+            if name.rpartition(".")[2] not in _CALLS or name.rpartition(".")[0] not in ("", "warnings"):
+                continue
+            if module.in_function(call) is None or module.locked(call) or _is_covered(module, call):
+                continue
+            yield self.finding(
+                f"{name}() changes the warning filters of the whole process",
+                location=module.place(call),
+                severity=severity,
+            )
+
+
+_CALLS = frozenset({"catch_warnings", "simplefilter", "filterwarnings", "resetwarnings"})
+
+
+def _is_covered(module: PythonModule, call: ast.Call) -> bool:
+    """Tell whether a `with catch_warnings()` around the call is reported already."""
+    statement = module.tree.statement(call)
+    return any(
+        isinstance(parent, ast.With)
+        and parent is not statement
+        and any("catch_warnings" in ast.unparse(item.context_expr) for item in parent.items)
+        for parent in module.tree.above(call)
+    )

@@ -1,0 +1,122 @@
+"""FT503: a class attribute is assigned or changed in methods."""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterator
+
+from ftaudit.model import Confidence, Finding, Severity
+from ftaudit.rule import RuleInfo, SourceExample
+from ftaudit.source.base import PythonRule
+from ftaudit.source.python import PythonModule
+from ftaudit.source.python.module import Where
+from ftaudit.source.python.tree import targets_of
+
+
+class ClassContainerMutated(PythonRule):
+    """A class attribute is assigned, or its container changed, in methods after the class was made, without a lock.
+
+    The attribute belongs to every instance, so to every thread: of two that assign, one value is lost; a container
+    that is filled through `self` is shared by all objects, which is seldom meant.
+    """
+
+    info = RuleInfo(
+        code="FT503",
+        name="class-container-mutated",
+        summary="A class attribute is assigned or changed in a method, for all instances and threads at once.",
+        severity=Severity.WARNING,
+        confidence=Confidence.LOW,
+        since="0.1.0",
+        remedy="Keep it on the instance, or guard readers and writers with one lock.",
+        links=("https://py-free-threading.github.io/porting/",),
+    )
+    needles = re.compile(r"^[ \t]+class\s|^class\s", re.MULTILINE)
+    VALID = (
+        SourceExample(
+            code="""\
+import threading
+class Reg:
+    items = {}
+    _lock = threading.Lock()
+    def add(self, k, v):
+        with self._lock:
+            self.items[k] = v
+""",
+        ),
+        SourceExample(
+            code="""\
+class Reg:
+    items = {}
+    def __init__(self):
+        self.items = {}
+    def add(self, k, v):
+        self.items[k] = v
+""",
+        ),
+        SourceExample(
+            code="""\
+class Base:
+    kinds = {}
+    def __init_subclass__(cls):
+        cls.kinds[cls.__name__] = cls
+""",
+        ),
+    )
+    INVALID = (
+        SourceExample(
+            code="""\
+class Reg:
+    items = {}
+    def add(self, k, v):
+        self.items[k] = v
+""",
+            lines=(4,),
+        ),
+        SourceExample(
+            code="""\
+class Single:
+    _instance = None
+    def __new__(cls):
+        if cls._instance is None:
+            cls._instance = super().__new__(cls)
+        return cls._instance
+""",
+            lines=(5,),
+        ),
+    )
+
+    def check(self, module: PythonModule) -> Iterator[Finding]:
+        """Yield assignments to class attributes, and changes of class-level containers, in methods without a lock, each once."""
+        if module.is_script:
+            return
+        seen: set[str] = set()
+        for node, name in sorted((*_assigned(module), *_changed(module)), key=lambda one: getattr(one[0], "lineno", 0)):
+            function = module.in_function(node)
+            if function is None or isinstance(function, ast.AsyncFunctionDef) or name in seen:
+                continue
+            if module.locked(node) or module.registers(node):
+                continue
+            seen.add(name)
+            yield self.finding(
+                f"{name} belongs to the class and is changed here, for every instance and thread",
+                location=module.place(node),
+            )
+
+
+def _assigned(module: PythonModule) -> Iterator[tuple[ast.AST, str]]:
+    for statement in module.tree.all(ast.Assign):
+        for target in targets_of(statement):
+            match target:
+                case ast.Attribute(value=value, attr=attribute) if not attribute.startswith("__"):
+                    owner = module.class_named(value)
+                    if owner is not None and module.class_attribute(owner, attribute) is not None:
+                        yield statement, f"{owner}.{attribute}"
+                case _:
+                    pass
+
+
+def _changed(module: PythonModule) -> Iterator[tuple[ast.AST, str]]:
+    for change in module.mutations:
+        if change.shared.where is Where.CLASS and change.shared.is_container:
+            yield change.node, change.shared.name

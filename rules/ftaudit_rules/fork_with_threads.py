@@ -1,0 +1,95 @@
+"""FT520: a process is forked in a module that also starts threads."""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterator
+
+from ftaudit.model import Confidence, Finding, Severity
+from ftaudit.rule import RuleInfo, SourceExample
+from ftaudit.source.base import PythonRule
+from ftaudit.source.python import PythonModule
+from ftaudit.source.python.tree import dotted, last_name
+
+
+class ForkWithThreads(PythonRule):
+    """A process is forked in a module that also starts threads.
+
+    The child gets the memory as it is at that moment and none of the other threads: a lock that one of them held is
+    held for ever. With more threads at work at the same time, that moment is seldom a quiet one. `fork` is no
+    longer the default start method since 3.14.
+    """
+
+    info = RuleInfo(
+        code="FT520",
+        name="fork-with-threads",
+        summary="A process is forked in a module that also starts threads.",
+        severity=Severity.WARNING,
+        confidence=Confidence.MEDIUM,
+        since="0.1.0",
+        remedy=('Use multiprocessing.get_context("spawn") or "forkserver", or fork before the first thread starts.'),
+        links=("https://docs.python.org/3.14/library/os.html#os.fork",),
+    )
+    needles = re.compile(r"\bfork\b|forkpty")
+    VALID = (
+        SourceExample(
+            code="""\
+import multiprocessing, threading
+def go():
+    threading.Thread(target=f).start()
+    multiprocessing.get_context("spawn").Process(target=g).start()
+""",
+        ),
+        SourceExample(
+            code="""\
+import os
+def daemonize():
+    if os.fork():
+        os._exit(0)
+""",
+        ),
+    )
+    INVALID = (
+        SourceExample(
+            code="""\
+import os, threading
+def go():
+    threading.Thread(target=f).start()
+    os.fork()
+""",
+            lines=(4,),
+        ),
+        SourceExample(
+            code="""\
+import multiprocessing
+from concurrent.futures import ThreadPoolExecutor
+pool = ThreadPoolExecutor()
+context = multiprocessing.get_context("fork")
+""",
+            lines=(4,),
+        ),
+    )
+
+    def check(self, module: PythonModule) -> Iterator[Finding]:
+        """Yield forks in modules that start threads."""
+        starts = [call for call in module.tree.all(ast.Call) if (last_name(call.func) or "") in _STARTS]
+        if not starts:
+            return
+        for call in module.tree.all(ast.Call):
+            if _forks(call):
+                yield self.finding(
+                    f"forks in a module that starts threads (line {starts[0].lineno}): their locks stay held in the child",
+                    location=module.place(call),
+                )
+
+
+_STARTS = frozenset({"Thread", "ThreadPoolExecutor", "Timer", "start_new_thread", "ThreadPool"})
+
+
+def _forks(call: ast.Call) -> bool:
+    match call.args:
+        case [ast.Constant(value="fork"), *_]:
+            return last_name(call.func) in ("get_context", "set_start_method")
+        case _:
+            return dotted(call.func) in ("os.fork", "os.forkpty", "pty.fork")

@@ -1,0 +1,116 @@
+"""FT518: the state of the GIL is asked in a way that fails or comes too early."""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterator
+
+from ftaudit.model import Confidence, Finding, Severity
+from ftaudit.rule import RuleInfo, SourceExample
+from ftaudit.source.base import PythonRule
+from ftaudit.source.python import PythonModule
+from ftaudit.source.python.tree import dotted
+
+
+class GilCheckMisuse(PythonRule):
+    """The state of the GIL is asked in a way that fails or comes too early.
+
+    `sys._is_gil_enabled` does not exist before 3.13. What it says while a module is imported can change: the next
+    import of an extension module may turn the GIL on. Whether the build is free-threaded is another question, which
+    `sysconfig.get_config_var("Py_GIL_DISABLED")` answers; `sys.abiflags` is no answer, since it is not there on
+    Windows.
+    """
+
+    info = RuleInfo(
+        code="FT518",
+        name="gil-check-misuse",
+        summary="The state of the GIL is asked in a way that fails or is answered too early.",
+        severity=Severity.WARNING,
+        confidence=Confidence.MEDIUM,
+        since="0.1.0",
+        remedy='Ask getattr(sys, "_is_gil_enabled", lambda: True)() when it matters, in a function.',
+        links=("https://docs.python.org/3.14/howto/free-threading-python.html",),
+    )
+    needles = re.compile(r"_is_gil_enabled|abiflags")
+    VALID = (
+        SourceExample(
+            code="""\
+import sys
+def gil_off():
+    return not getattr(sys, "_is_gil_enabled", lambda: True)()
+""",
+        ),
+        SourceExample(
+            code="""\
+import sys
+def gil_off():
+    return hasattr(sys, "_is_gil_enabled") and not sys._is_gil_enabled()
+""",
+        ),
+    )
+    INVALID = (
+        SourceExample(
+            code="""\
+import sys
+NEED_LOCK = not sys._is_gil_enabled()
+""",
+            lines=(2,),
+        ),
+        SourceExample(
+            code="""\
+import sys
+def gil_off():
+    return not sys._is_gil_enabled()
+""",
+            lines=(3,),
+        ),
+        SourceExample(
+            code="""\
+import sys
+FREE_THREADED = "t" in sys.abiflags
+""",
+            lines=(2,),
+        ),
+    )
+
+    def check(self, module: PythonModule) -> Iterator[Finding]:
+        """Yield bare calls of `sys._is_gil_enabled`, calls at import, and tests of `sys.abiflags`."""
+        for call in module.tree.all(ast.Call):
+            if dotted(call.func) not in ("sys._is_gil_enabled", "_is_gil_enabled"):
+                continue
+            if not _is_guarded(module, call):
+                yield self.finding("sys._is_gil_enabled does not exist before 3.13", location=module.place(call))
+            elif module.tree.function(call) is None and _is_kept(module, call):
+                yield self.finding(
+                    "asked at import: the next extension module may turn the GIL on", location=module.place(call)
+                )
+        for compare in module.tree.all(ast.Compare):
+            match compare:
+                case ast.Compare(left=ast.Constant(value="t"), ops=[ast.In() | ast.NotIn()], comparators=[flags]):
+                    if dotted(flags) == "sys.abiflags":
+                        yield self.finding("sys.abiflags is not there on Windows", location=module.place(compare))
+                case _:
+                    pass
+
+
+def _is_guarded(module: PythonModule, call: ast.Call) -> bool:
+    """Tell whether the version, `hasattr`, `getattr` or an `except` around the call says that it may not be there."""
+    function = module.tree.function(call)
+    scope = ast.unparse(function) if function is not None else ast.unparse(module.tree.statement(call) or call)
+    if re.search(
+        r"hasattr\(|getattr\(|version_info|AttributeError|hexversion|Py_GIL_DISABLED|NOGIL|FREE_?THREAD", scope
+    ):
+        return True
+    return any(
+        isinstance(parent, (ast.If, ast.IfExp, ast.Try))
+        and re.search(
+            r"hasattr|version_info|AttributeError|hexversion|Py_GIL_DISABLED|PY_?3_?1[3-9]|(?i:free_?thread|nogil)",
+            ast.unparse(parent.test) if not isinstance(parent, ast.Try) else ast.unparse(parent),
+        )
+        for parent in module.tree.above(call)
+    )
+
+
+def _is_kept(module: PythonModule, call: ast.Call) -> bool:
+    return isinstance(module.tree.statement(call), (ast.Assign, ast.AnnAssign))

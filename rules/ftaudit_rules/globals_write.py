@@ -1,0 +1,113 @@
+"""FT528: a function rebinds names by reflection."""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterator
+
+from ftaudit.model import Confidence, Finding, Severity
+from ftaudit.rule import RuleInfo, SourceExample
+from ftaudit.source.base import PythonRule
+from ftaudit.source.python import PythonModule
+from ftaudit.source.python.tree import dotted, targets_of
+
+
+class GlobalsWrite(PythonRule):
+    """A function writes to `globals()`, to a module by `setattr`, or to a function's code or globals.
+
+    Every thread that runs the module meanwhile sees the names change under its hands, one after the other.
+    """
+
+    info = RuleInfo(
+        code="FT528",
+        name="globals-write",
+        summary="A function rebinds names of a module, or the code of a function, by reflection.",
+        severity=Severity.WARNING,
+        confidence=Confidence.MEDIUM,
+        since="0.1.0",
+        remedy="Keep what changes in a ContextVar or an object that is handed on; bind names at import only.",
+        links=("https://py-free-threading.github.io/porting/",),
+    )
+    needles = re.compile(r"globals\(\)|sys\.modules\[|__code__|__globals__")
+    VALID = (
+        SourceExample(
+            code="""\
+from contextvars import ContextVar
+_backend = ContextVar("backend")
+def use(v):
+    _backend.set(v)
+""",
+        ),
+        SourceExample(
+            code="""\
+for name in ("a", "b"):
+    globals()[name] = 1
+""",
+        ),
+        SourceExample(
+            code="""\
+def __getattr__(name):
+    globals()[name] = value = load(name)
+    return value
+""",
+        ),
+    )
+    INVALID = (
+        SourceExample(
+            code="""\
+def use(v):
+    globals()["BACKEND"] = v
+""",
+            lines=(2,),
+        ),
+        SourceExample(
+            code="""\
+import sys
+def use(v):
+    setattr(sys.modules[__name__], "BACKEND", v)
+""",
+            lines=(3,),
+        ),
+    )
+
+    def check(self, module: PythonModule) -> Iterator[Finding]:
+        """Yield writes by reflection in functions; a module's `__getattr__` binds the same value whoever comes first."""
+        if module.is_script:
+            return
+        for node in (*module.assignments(), *module.tree.all(ast.Call)):
+            function = module.in_function(node)
+            what = _written(node)
+            if what is None or function is None or getattr(function, "name", "") in ("__getattr__", "__setstate__"):
+                continue
+            if not module.locked(node) and not module.registers(node):
+                yield self.finding(f"{what} is rebound for every thread", location=module.place(node))
+
+
+def _written(node: ast.AST) -> str | None:
+    match node:
+        case ast.Call(func=ast.Name(id="setattr"), args=[ast.Subscript(value=owner), *_]):
+            return "a module's name" if dotted(owner) == "sys.modules" else None
+        case ast.Call(func=ast.Attribute(value=value, attr="update" | "setdefault" | "pop")) if _is_globals(value):
+            return "a module's name"
+        case _:
+            pass
+    for target in targets_of(node):
+        match target:
+            case ast.Subscript(value=value) if _is_globals(value):
+                return "a module's name"
+            case ast.Attribute(attr="__code__" | "__globals__"):
+                return "a function's code"
+            case _:
+                pass
+    return None
+
+
+def _is_globals(value: ast.expr) -> bool:
+    match value:
+        case ast.Call(func=ast.Name(id="globals"), args=[]):
+            return True
+        case ast.Attribute(attr="__globals__"):
+            return True
+        case _:
+            return False

@@ -1,0 +1,213 @@
+"""FT509: an attribute is filled on first use in a way that another thread can see half done."""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterator
+
+from ftaudit.model import Confidence, Finding, Severity
+from ftaudit.rule import RuleInfo, SourceExample
+from ftaudit.source.base import PythonRule
+from ftaudit.source.python import PythonModule
+from ftaudit.source.python.kinds import CONTAINERS, kind_of
+from ftaudit.source.python.lazy import LazyInit
+from ftaudit.source.python.tree import dotted, inside, targets_of
+
+
+class LazyAttributeInit(PythonRule):
+    """An attribute is filled on first use without a lock.
+
+    For most objects this is harmless: they belong to one thread, or both threads make the same value. It is not
+    when the object is meant for several threads (it owns a lock), when what made the value is thrown away in the
+    same step, when an empty container is published and filled afterwards, or when attributes of a class are deleted
+    and made again. Everything else is a note, shown with `--pedantic`.
+    """
+
+    info = RuleInfo(
+        code="FT509",
+        name="lazy-attribute-init",
+        summary="An attribute is filled on first use, and another thread can see it half done.",
+        severity=Severity.WARNING,
+        confidence=Confidence.LOW,
+        since="0.1.0",
+        remedy="Fill a local variable and assign it last, or do it under the object's lock.",
+        links=("https://docs.python.org/3.14/library/threadsafety.html",),
+    )
+    needles = re.compile(
+        r"^[ \t]+(?:el)?if (?:not )?(?:self|cls)\.\w+(?: is None| is not None)?:|hasattr\((?:self|cls)"
+        r"|in (?:self|cls)\.__dict__|getattr\(self|delattr\(|\bdel cls\b|except AttributeError",
+        re.MULTILINE,
+    )
+    VALID = (
+        SourceExample(
+            code="""\
+class D:
+    def value(self):
+        with self._lock:
+            if self._v is None:
+                self._v = self._make()
+                self._make = None
+            return self._v
+""",
+        ),
+    )
+    INVALID = (
+        SourceExample(
+            code="""\
+class D:
+    def value(self):
+        if self._v is None:
+            self._v = self._make()
+            self._make = None
+        return self._v
+""",
+            lines=(3,),
+        ),
+        SourceExample(
+            code="""\
+class D:
+    def index(self):
+        if self._index is None:
+            self._index = {}
+            for k, v in self.rows:
+                self._index[k] = v
+        return self._index
+""",
+            lines=(3,),
+        ),
+        SourceExample(
+            code="""\
+class Model:
+    @classmethod
+    def rebuild(cls):
+        cls.complete = False
+        delattr(cls, "validator")
+        cls.validator = build(cls)
+        cls.complete = True
+""",
+            lines=(5,),
+        ),
+        SourceExample(
+            code="""\
+class D:
+    def value(self):
+        if self._v is None:
+            self._v = compute(self)
+        return self._v
+""",
+            lines=(3,),
+        ),
+    )
+
+    def check(self, module: PythonModule) -> Iterator[Finding]:
+        """Yield unlocked lazy attributes; those that another thread can see half done as warnings."""
+        if module.is_script:
+            return
+        for lazy in module.lazy_inits:
+            owner = module.tree.enclosing_class(lazy.test)
+            if "." not in lazy.key or owner is None or isinstance(lazy.function, ast.AsyncFunctionDef):
+                continue
+            name = getattr(lazy.function, "name", "")
+            if name in _EXEMPT or module.locked(lazy.test) or any(module.locked(one) for one in lazy.assignments):
+                continue
+            harm = _harm(module, lazy)
+            yield self.finding(
+                f"{lazy.key} is filled on first use without a lock" + (f": {harm}" if harm else ""),
+                location=module.place(lazy.test),
+                severity=Severity.WARNING if harm else Severity.PEDANTIC,
+            )
+        yield from self._deleted_class_attributes(module)
+
+    def _deleted_class_attributes(self, module: PythonModule) -> Iterator[Finding]:
+        for node, key in class_deletions(module):
+            function = module.in_function(node)
+            if function is not None and not module.locked(node):
+                yield self.finding(
+                    f"{key} is taken from the class while other threads may use it",
+                    location=module.place(node),
+                )
+
+
+_EXEMPT = frozenset({"__init__", "__new__", "__del__", "__exit__", "__enter__", "close", "stop", "shutdown", "setUp"})
+
+
+def _harm(module: PythonModule, lazy: LazyInit) -> str | None:
+    """Return what another thread can see half done, or `None`."""
+    owner = lazy.key.rpartition(".")[0]
+    first = getattr(lazy.assignments[0], "value", None)
+    if owner not in ("self", "cls"):
+        return None
+    for statement in lazy.body:
+        for node in inside(statement):
+            match node:
+                case ast.Delete() | ast.Assign(value=ast.Constant(value=None)):
+                    for target in targets_of(node):
+                        name = dotted(target)
+                        if name is None or name == lazy.key or name.rpartition(".")[0] != owner:
+                            continue
+                        if node.lineno > lazy.assignments[0].lineno and _is_used(lazy, name):
+                            return f"{name}, from which it is made, is gone for the thread that comes second"
+                case _:
+                    pass
+    if isinstance(first, ast.expr) and kind_of(first) in CONTAINERS and _is_empty(first) and _filled_later(lazy):
+        return "it is published empty and filled afterwards"
+    return None
+
+
+def _is_used(lazy: LazyInit, name: str) -> bool:
+    """Tell whether the value is made of the attribute that is then thrown away."""
+    value = getattr(lazy.assignments[0], "value", None)
+    return value is not None and any(dotted(n) == name for n in ast.walk(value) if isinstance(n, ast.Attribute))
+
+
+def _is_empty(value: ast.expr) -> bool:
+    match value:
+        case ast.Dict(keys=items) | ast.List(elts=items) | ast.Set(elts=items):
+            return not items
+        case ast.Call(args=arguments):
+            return not arguments or isinstance(arguments[0], ast.Name)
+        case _:
+            return False
+
+
+def _filled_later(lazy: LazyInit) -> bool:
+    for statement in lazy.body:
+        for node in inside(statement):
+            match node:
+                case (
+                    ast.Assign(targets=[ast.Subscript(value=value)])
+                    | ast.Call(
+                        func=ast.Attribute(value=value, attr="append" | "add" | "update" | "extend" | "setdefault")
+                    )
+                ) if dotted(value) == lazy.key:
+                    return True
+                case _:
+                    pass
+    return False
+
+
+def class_deletions(module: PythonModule) -> Iterator[tuple[ast.AST, str]]:
+    """Yield each `del cls.x` and `delattr(cls, …)` in methods that also assign attributes of the class."""
+    for statement in module.tree.all(ast.Delete):
+        for target in statement.targets:
+            if isinstance(target, ast.Attribute) and _rebuilds(module, statement, target.value):
+                yield statement, ast.unparse(target)
+    for call in module.tree.all(ast.Call):
+        match call:
+            case ast.Call(func=ast.Name(id="delattr"), args=[owner, name]) if _rebuilds(module, call, owner):
+                yield call, f"{ast.unparse(owner)}[{ast.unparse(name)}]"
+            case _:
+                pass
+
+
+def _rebuilds(module: PythonModule, node: ast.AST, owner: ast.expr) -> bool:
+    function = module.tree.function(node)
+    if module.class_named(owner) is None or function is None or isinstance(function, ast.Lambda):
+        return False
+    return any(
+        isinstance(target, ast.Attribute) and dotted(target.value) == dotted(owner)
+        for inner in inside(function.body)
+        for target in targets_of(inner)
+        if not isinstance(inner, ast.Delete)
+    )

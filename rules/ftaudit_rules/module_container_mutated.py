@@ -1,0 +1,112 @@
+"""FT502: a module-level container is changed in functions."""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterator
+
+from ftaudit.model import Confidence, Finding, Severity
+from ftaudit.rule import RuleInfo, SourceExample
+from ftaudit.source.base import PythonRule
+from ftaudit.source.python import PythonModule
+from ftaudit.source.python.kinds import Kind
+from ftaudit.source.python.module import Mutation, Where
+
+
+class ModuleContainerMutated(PythonRule):
+    """A module-level container is changed in functions, without a lock.
+
+    Single changes of a dict, list or set are whole, but everybody sees them: options that one thread sets hold for
+    the others, a cache that is cleared is empty under the reader's hands, `update()` with several keys is seen half
+    done.
+
+    Most such containers are registries that are filled at import, so without a sign of run-time use (it is emptied
+    or updated as a whole, or is called options or state) the finding is a note, shown with `--pedantic`.
+    """
+
+    info = RuleInfo(
+        code="FT502",
+        name="module-container-mutated",
+        summary="A module-level container is changed in a function, for all threads at once.",
+        severity=Severity.WARNING,
+        confidence=Confidence.LOW,
+        since="0.1.0",
+        remedy=("Keep it in a ContextVar, hand it on as an argument, or guard readers and writers with one lock."),
+        links=("https://py-free-threading.github.io/porting/",),
+    )
+    needles = re.compile(r"^\w+\s*(?::[^=\n]+)?=[^=]", re.MULTILINE)
+    VALID = (
+        SourceExample(
+            code="""\
+from contextvars import ContextVar
+_opts = ContextVar("opts", default={"w": 80})
+def set_opts(**kw):
+    return _opts.set({**_opts.get(), **kw})
+""",
+        ),
+        SourceExample(
+            code="""\
+import threading
+OPTS = {"w": 80}
+_lock = threading.Lock()
+def set_opts(**kw):
+    with _lock:
+        OPTS.update(kw)
+""",
+        ),
+    )
+    INVALID = (
+        SourceExample(
+            code="""\
+OPTS = {"w": 80}
+def set_opts(**kw):
+    OPTS.update(kw)
+""",
+            lines=(3,),
+        ),
+        SourceExample(
+            code="""\
+_registry = {}
+def add(name, value):
+    _registry[name] = value
+""",
+            lines=(3,),
+        ),
+    )
+
+    def check(self, module: PythonModule) -> Iterator[Finding]:
+        """Yield changes of module-level containers in functions without a lock, the first in each function."""
+        if module.is_script:
+            return
+        seen: set[tuple[str, object]] = set()
+        for change in module.mutations:
+            shared, function = change.shared, module.tree.function(change.node)
+            once = shared.name, function
+            if shared.where is not Where.MODULE or not shared.is_container or once in seen:
+                continue
+            if isinstance(function, ast.AsyncFunctionDef) or module.locked(change.node):
+                continue
+            seen.add(once)
+            yield self.finding(
+                f"{shared.name} belongs to the module and is changed here, for every thread",
+                location=module.place(change.node),
+                severity=None if _at_run_time(module, change) else Severity.PEDANTIC,
+            )
+
+
+_STATE = re.compile(r"(?i)options?\b|_?opts$|state|pending|settings|context|stack|current|active")
+
+
+def _at_run_time(module: PythonModule, change: Mutation) -> bool:
+    """Tell whether the change has the look of one that comes while other threads use the container."""
+    name = getattr(module.tree.function(change.node), "name", "")
+    if module.registers(change.node) or re.search(r"(?i)reset|clear|test|init|load|discover", name):
+        return False
+    return change.shared.kind in (Kind.DICT, Kind.SET, Kind.LIST) and (
+        (change.how == "update" and _STATE.search(change.shared.name) is not None)
+        or (
+            change.how in ("append", "pop", "[]=", "del")
+            and re.search(r"(?i)stack|seen|pending", change.shared.name) is not None
+        )
+    )

@@ -1,0 +1,202 @@
+"""FT513: a function changes something that belongs to the whole process."""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterator
+
+from ftaudit.model import Confidence, Finding, Severity
+from ftaudit.rule import RuleInfo, SourceExample
+from ftaudit.source.base import PythonRule
+from ftaudit.source.python import PythonModule
+from ftaudit.source.python.tree import dotted, targets_of
+
+
+class ProcessGlobalState(PythonRule):
+    """A function changes something that belongs to the whole process: the working directory, the environment, the
+    locale, `sys.stdout`, the recursion limit, the random seed.
+
+    Every thread sees the change. Putting the old value back afterwards is worse than not, because two threads
+    interleave: the second saves what the first has set, and what it puts back stays for good.
+    """
+
+    info = RuleInfo(
+        code="FT513",
+        name="process-global-state",
+        summary="A function of a library changes something that belongs to the whole process.",
+        severity=Severity.WARNING,
+        confidence=Confidence.MEDIUM,
+        since="0.1.0",
+        remedy=(
+            "Hand the value on (cwd=, env=, file=, an own random.Random), use a ContextVar, or do it in the "
+            "program, not in a library."
+        ),
+        links=("https://py-free-threading.github.io/porting/",),
+    )
+    needles = re.compile(
+        r"\bos\.|\bsys\.|locale\.|signal\.|socket\.|gc\.|time\.tz|logging\.|set_start_method|seed|seterr|print_?options|warn"
+    )
+    VALID = (
+        SourceExample(
+            code="""\
+def build(d):
+    run(cwd=d)
+""",
+        ),
+        SourceExample(
+            code="""\
+import os
+if __name__ == "__main__":
+    os.chdir("/")
+""",
+        ),
+    )
+    INVALID = (
+        SourceExample(
+            code="""\
+import os
+def build(d):
+    old = os.getcwd()
+    os.chdir(d)
+    try:
+        run()
+    finally:
+        os.chdir(old)
+""",
+            lines=(4,),
+        ),
+        SourceExample(
+            code="""\
+import os
+def quiet():
+    os.environ["LEVEL"] = "0"
+""",
+            lines=(3,),
+        ),
+        SourceExample(
+            code="""\
+import sys
+def capture(f):
+    old, sys.stdout = sys.stdout, f
+""",
+            lines=(3,),
+        ),
+    )
+
+    def check(self, module: PythonModule) -> Iterator[Finding]:
+        """Yield changes of process-wide state in functions of a library, the first of each kind in each function."""
+        if module.is_script or _is_program(module):
+            return
+        seen: set[tuple[str, object]] = set()
+        for node, what in sorted(_changes(module), key=lambda one: (getattr(one[0], "lineno", 0), one[1])):
+            function = module.in_function(node)
+            if function is None or (what, function) in seen or module.locked(node):
+                continue
+            if _PROGRAM.match(getattr(function, "name", "")):
+                continue
+            seen.add((what, function))
+            yield self.finding(
+                f"{what} is the whole process's and is changed here",
+                location=module.place(node),
+                # A handler can be set in the main thread only.
+                severity=Severity.PEDANTIC if what == "signal.signal" else None,
+            )
+
+
+_CALLS = frozenset(
+    [
+        "os.chdir",
+        "os.fchdir",
+        "os.umask",
+        "os.putenv",
+        "os.unsetenv",
+        "os.environ.update",
+        "os.environ.pop",
+        "os.environ.setdefault",
+        "os.environ.clear",
+        "os.environb.update",
+        "locale.setlocale",
+        "sys.setrecursionlimit",
+        "sys.settrace",
+        "sys.setprofile",
+        "sys.path.insert",
+        "sys.path.append",
+        "sys.path.remove",
+        "sys.path.extend",
+        "signal.signal",
+        "socket.setdefaulttimeout",
+        "gc.disable",
+        "gc.enable",
+        "gc.freeze",
+        "gc.set_threshold",
+        "time.tzset",
+        "logging.disable",
+        "logging.basicConfig",
+        "logging.setLoggerClass",
+        "multiprocessing.set_start_method",
+        "mp.set_start_method",
+        "random.seed",
+        "np.random.seed",
+        "numpy.random.seed",
+        "np.seterr",
+        "np.set_printoptions",
+        "numpy.set_printoptions",
+        "numpy.seterr",
+        "threading.settrace",
+        "threading.setprofile",
+        "sys.stdout.reconfigure",
+    ]
+)
+_ATTRIBUTES = frozenset(
+    [
+        "sys.stdout",
+        "sys.stderr",
+        "sys.stdin",
+        "sys.excepthook",
+        "sys.displayhook",
+        "sys.path",
+        "sys.argv",
+        "os.environ",
+        "sys.dont_write_bytecode",
+        "sys.meta_path",
+        "sys.unraisablehook",
+        "threading.excepthook",
+        "warnings.showwarning",
+        "warnings.formatwarning",
+        "socket.socket",
+    ]
+)
+_PROGRAM = re.compile(
+    r"_?(?:main|cli|run_from|execute_from|entry_?point|setup_logging|configure_logging|setUp|tearDown)"
+)
+
+
+def _is_program(module: PythonModule) -> bool:
+    """Tell whether the module is a program's: it has a `main` and reads the command line."""
+    text = module.text
+    reads = "argparse" in text or "optparse" in text or "import click" in text or "sys.argv" in text
+    return reads and re.search(r"^def main\b|^if __name__ ==", text, re.MULTILINE) is not None
+
+
+def _changes(module: PythonModule) -> Iterator[tuple[ast.AST, str]]:
+    for call in module.tree.all(ast.Call):
+        name = dotted(call.func)
+        if name in _CALLS and not _only_asks(name, call):
+            yield call, name.removesuffix(".update").removesuffix(".pop").removesuffix(".setdefault")
+    for statement in module.assignments():
+        for target in targets_of(statement):
+            match target:
+                case ast.Subscript(value=value) if dotted(value) in ("os.environ", "os.environb", "environ"):
+                    yield statement, "os.environ"
+                case ast.Attribute() if dotted(target) in _ATTRIBUTES:
+                    yield statement, dotted(target) or ""
+                case _:
+                    pass
+
+
+def _only_asks(name: str, call: ast.Call) -> bool:
+    """Tell whether the call only reads: `locale.setlocale(category)` and the same with None."""
+    if name != "locale.setlocale":
+        return False
+    return len(call.args) < 2 or (isinstance(call.args[1], ast.Constant) and call.args[1].value is None)

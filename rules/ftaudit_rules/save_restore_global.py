@@ -1,0 +1,93 @@
+"""FT527: shared state is saved, changed and put back."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from ftaudit.model import Confidence, Finding, Severity
+from ftaudit.rule import RuleInfo, SourceExample
+from ftaudit.source.base import PythonRule
+from ftaudit.source.python import PythonModule
+from ftaudit.source.python.restore import save_and_restore
+
+
+class SaveRestoreGlobal(PythonRule):
+    """Shared state (a global, an attribute of a module or class) is saved, changed for a while and put back.
+
+    While it is changed, every thread sees it. And when two threads do this at the same time, the second saves what
+    the first has set; the first puts the old value back, then the second puts the first's back, and it stays.
+    """
+
+    info = RuleInfo(
+        code="FT527",
+        name="save-restore-global",
+        summary="Shared state is saved, changed and put back, and two threads interleave.",
+        severity=Severity.WARNING,
+        confidence=Confidence.MEDIUM,
+        since="0.1.0",
+        remedy="Keep the value in a ContextVar and reset it by its token, or hand it on as an argument.",
+        links=("https://py-free-threading.github.io/porting/",),
+    )
+    needles = re.compile(r"\bfinally\b|__exit__|\byield\b")
+    VALID = (
+        SourceExample(
+            code="""\
+from contextvars import ContextVar
+_path = ContextVar("path")
+class temp_path:
+    def __enter__(self):
+        self.tok = _path.set(self.new)
+    def __exit__(self, *a):
+        _path.reset(self.tok)
+""",
+        ),
+        SourceExample(
+            code="""\
+def twice(self):
+    old = self.depth
+    self.depth = old + 1
+    try:
+        work()
+    finally:
+        self.depth = old
+""",
+        ),
+    )
+    INVALID = (
+        SourceExample(
+            code="""\
+class temp_path:
+    def __enter__(self):
+        self.old, Cfg.path = Cfg.path, self.new
+    def __exit__(self, *a):
+        Cfg.path = self.old
+""",
+            lines=(3,),
+        ),
+        SourceExample(
+            code="""\
+_level = 0
+def quiet(f):
+    global _level
+    old = _level
+    _level = 9
+    try:
+        return f()
+    finally:
+        _level = old
+""",
+            lines=(5,),
+        ),
+    )
+
+    def check(self, module: PythonModule) -> Iterator[Finding]:
+        """Yield the change between saving and putting back, in functions, generators and context managers."""
+        if module.is_script:
+            return
+        for change, name in save_and_restore(module):
+            if not module.locked(change):
+                yield self.finding(
+                    f"{name} is changed for a while and put back: other threads see it, and two that do this mix it up",
+                    location=module.place(change),
+                )

@@ -1,0 +1,172 @@
+"""FT515: an attribute of a `threading.local()` is set at import."""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterator
+
+from ftaudit.model import Confidence, Finding, Severity
+from ftaudit.rule import RuleInfo, SourceExample
+from ftaudit.source.base import PythonRule
+from ftaudit.source.python import PythonModule
+from ftaudit.source.python.kinds import Kind, kind_of
+from ftaudit.source.python.tree import inside, last_name, targets_of
+
+
+class ThreadingLocalMisuse(PythonRule):
+    """An attribute of a module-level `threading.local()` is assigned at module level and read in functions.
+
+    The assignment is made in the thread that imports the module; every other thread gets an AttributeError. A
+    subclass of `threading.local` with an `__init__` gives each thread its value. A `threading.local()` made inside
+    a function for that call alone is shared by nobody.
+    """
+
+    info = RuleInfo(
+        code="FT515",
+        name="threading-local-misuse",
+        summary="An attribute of a threading.local is set once at import, so only the importing thread has it.",
+        severity=Severity.ERROR,
+        confidence=Confidence.HIGH,
+        since="0.1.0",
+        remedy=(
+            "Subclass threading.local and set the attribute in its __init__, or read it with getattr(local, "
+            "name, default)."
+        ),
+        links=("https://docs.python.org/3.14/library/threading.html#thread-local-data",),
+    )
+    needles = re.compile(r"\blocal\(")
+    VALID = (
+        SourceExample(
+            code="""\
+import threading
+class _TL(threading.local):
+    def __init__(self):
+        self.buf = []
+_tl = _TL()
+def push(x):
+    _tl.buf.append(x)
+""",
+        ),
+        SourceExample(
+            code="""\
+import threading
+_tl = threading.local()
+_tl.buf = []
+def push(x):
+    if not hasattr(_tl, "buf"):
+        _tl.buf = []
+    _tl.buf.append(x)
+""",
+        ),
+        SourceExample(
+            code="""\
+import threading
+class Pool:
+    def __init__(self):
+        self.local = threading.local()
+""",
+        ),
+    )
+    INVALID = (
+        SourceExample(
+            code="""\
+import threading
+_tl = threading.local()
+_tl.buf = []
+def push(x):
+    _tl.buf.append(x)
+""",
+            lines=(3,),
+        ),
+        SourceExample(
+            code="""\
+import threading
+def work(x):
+    state = threading.local()
+    state.x = x
+    return state.x
+""",
+            lines=(3,),
+        ),
+    )
+
+    def check(self, module: PythonModule) -> Iterator[Finding]:
+        """Yield attributes of thread-local storage that only the importing thread has, and storage made for one call."""
+        for statement, name, attribute in _set_at_import(module):
+            if _read_unprepared(module, name, attribute):
+                yield self.finding(
+                    f"{name}.{attribute} is set in the importing thread only: other threads get AttributeError",
+                    location=module.place(statement),
+                )
+        for assignment in module.tree.all(ast.Assign):
+            function = module.tree.function(assignment)
+            if function is None or kind_of(assignment.value) is not Kind.THREAD_LOCAL:
+                continue
+            if all(isinstance(target, ast.Name) for target in assignment.targets) and not _escapes(module, assignment):
+                yield self.finding(
+                    "a threading.local() that is made for each call is shared by nobody",
+                    location=module.place(assignment),
+                    severity=Severity.WARNING,
+                )
+
+
+def _set_at_import(module: PythonModule) -> Iterator[tuple[ast.stmt, str, str]]:
+    for statement in module.assignments():
+        if module.tree.function(statement) is not None or isinstance(statement, ast.Delete):
+            continue
+        for target in targets_of(statement):
+            match target:
+                case ast.Attribute(value=ast.Name(id=name), attr=attribute):
+                    owner = module.tree.enclosing_class(statement)
+                    kinds = module.module_kinds if owner is None else module.class_kinds.get(owner.name, {})
+                    if kinds.get(name) is Kind.THREAD_LOCAL:
+                        yield statement, name, attribute
+                case _:
+                    pass
+
+
+def _read_unprepared(module: PythonModule, name: str, attribute: str) -> bool:
+    """Tell whether some function reads the attribute without having set it, asked for it or expected its absence."""
+    for node in module.tree.all(ast.Attribute):
+        if node.attr != attribute or not isinstance(node.ctx, ast.Load) or last_name(node.value) != name:
+            continue
+        function = module.tree.function(node)
+        if function is not None and not isinstance(function, ast.Lambda) and not _prepares(function, name, attribute):
+            return True
+    return False
+
+
+def _prepares(function: ast.FunctionDef | ast.AsyncFunctionDef, name: str, attribute: str) -> bool:
+    for node in inside(function.body):
+        match node:
+            case ast.Call(func=ast.Name(id="hasattr" | "getattr" | "setattr"), args=[owner, *_]) if (
+                last_name(owner) == name
+            ):
+                return True
+            case ast.ExceptHandler(type=kind) if kind is None or "AttributeError" in ast.unparse(kind):
+                return True
+            case ast.Attribute(value=value, attr=attr, ctx=ast.Store()):
+                if attr == attribute and last_name(value) == name:
+                    return True
+            case ast.Compare(comparators=[ast.Attribute(value=value, attr="__dict__")]) if last_name(value) == name:
+                return True
+            case _:
+                pass
+    return False
+
+
+def _escapes(module: PythonModule, assignment: ast.Assign) -> bool:
+    """Tell whether the storage outlives the call: a function made there uses it, or it is returned or stored."""
+    function = module.tree.function(assignment)
+    names = {target.id for target in assignment.targets if isinstance(target, ast.Name)}
+    if function is None or names & module.globals_by_function.get(function, frozenset()):
+        return True
+    for name in module.tree.all(ast.Name):
+        if name.id not in names or not isinstance(name.ctx, ast.Load):
+            continue
+        if module.tree.function(name) is not function:
+            return True
+        if not isinstance(module.tree.parents.get(name), ast.Attribute):
+            return True
+    return False
