@@ -315,6 +315,8 @@ class PackageFacts:
     runtime: RuntimeFacts
     modules: tuple[ExtensionModule, ...] = ()
     """The union of what the tiers know of each module, by path."""
+    elsewhere: tuple[tuple[str, tuple[ExtensionModule, ...]], ...] = ()
+    """Pairs of another audited platform and the modules of the same version's wheel for it."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

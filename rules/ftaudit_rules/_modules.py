@@ -1,0 +1,64 @@
+"""How rules speak of an extension module: who made it, how it was looked at, and what its makers can do."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Final
+
+from ftaudit.model import ExtensionModule, GilDeclaration, ModuleBinary, PackageFacts
+
+REMEDIES: Final = {
+    "cython": "Compile with the Cython directive `freethreading_compatible=True` (Cython 3.1 or later).",
+    "pybind11": "Write `PYBIND11_MODULE(name, m, py::mod_gil_not_used())` (pybind11 2.13 or later).",
+    "nanobind": "Give `nanobind_add_module` the argument `FREE_THREADED` (nanobind 2.2 or later).",
+    "pyo3": "Write `#[pymodule(gil_used = false)]` (PyO3 0.23 or later; the default since 0.28).",
+    "mypyc": "Compile with the mypyc of mypy 2.3 or later, for the free-threaded build.",
+    "cffi": "Generate the module with cffi 2.0 or later, against a `_cffi_backend` that leaves the GIL off.",
+    "f2py": "Generate the wrapper with `f2py --freethreading-compatible` (NumPy 2.1 or later).",
+    "pythran": "Compile with a Pythran that declares it, for the free-threaded build.",
+    "swig": "Generate with SWIG 4.4 or later, or call `PyUnstable_Module_SetGIL` in the `%init` block.",
+    "boost.python": "Write `BOOST_PYTHON_MODULE(name, boost::python::mod_gil_not_used())` (Boost 1.91 or later).",
+}
+"""By framework in lower case. Each project's own documentation says so."""
+PLAIN: Final = (
+    "Add `{Py_mod_gil, Py_MOD_GIL_NOT_USED}` to the module's slots, or call "
+    "`PyUnstable_Module_SetGIL(module, Py_MOD_GIL_NOT_USED)` after `PyModule_Create`, under `#ifdef Py_GIL_DISABLED`."
+)
+AUDIT_FIRST: Final = "First make sure that the code is safe without the GIL."
+
+TURNS_ON: Final = frozenset({GilDeclaration.USED, GilDeclaration.UNDECLARED})
+
+
+def remedy(binary: ModuleBinary) -> str:
+    """Return what the module's makers can do, in their framework's words."""
+    return f"{AUDIT_FIRST} {REMEDIES.get((binary.framework or '').lower(), PLAIN)}"
+
+
+def made_with(binary: ModuleBinary) -> str:
+    """Return ` (Cython 3.1.2)`, or nothing where the framework is unknown."""
+    if binary.framework is None:
+        return ""
+    return f" ({binary.framework} {binary.framework_version})" if binary.framework_version else f" ({binary.framework})"
+
+
+def runtime_says_off(module: ExtensionModule) -> bool:
+    """Tell whether an import showed that the module leaves the GIL off: that answer wins over the binary's."""
+    return module.runtime is not None and module.runtime.imported and module.runtime.requires_gil is False
+
+
+def turns_on(module: ExtensionModule) -> bool:
+    """Tell whether the module turns the GIL on, by the import or, where that is silent, by its binary."""
+    if module.runtime is not None and module.runtime.requires_gil is not None:
+        return module.runtime.requires_gil
+    return module.binary is not None and module.binary.declaration in TURNS_ON
+
+
+def guilty(facts: PackageFacts) -> tuple[ExtensionModule, ...]:
+    """Return the modules that turn the GIL on."""
+    return tuple(module for module in facts.modules if turns_on(module))
+
+
+def named(modules: Iterable[ExtensionModule], most: int = 5) -> str:
+    """Return the names of the modules, the first few of many."""
+    names = [module.name for module in modules]
+    return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")

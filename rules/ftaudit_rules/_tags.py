@@ -1,0 +1,80 @@
+"""What wheel file names say (PEP 425, 600, 656, 703, 803), for the rules that compare wheels."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+from typing import Final
+
+from packaging.tags import Tag
+from packaging.utils import InvalidWheelFilename, parse_wheel_filename
+
+from ftaudit.model import DistributionFile, PackageFacts
+from ftaudit.target import ABI3T_SINCE, Target, parse_target
+
+_FREE_THREADED: Final = re.compile(r"cp3\d+t")
+_SUFFIX: Final = re.compile(r"\.(?:cpython-(\d+[a-z]*)(?:-[\w-]+)?\.so|cp(\d+[a-z]*)-\w+\.pyd)$")
+_ARCHES: Final = {"universal2": ("arm64", "x86_64"), "amd64": ("amd64",), "32": ("x86",)}
+
+
+def tags_of(files: Iterable[DistributionFile]) -> Iterator[Tag]:
+    """Yield the tags of every wheel that was not yanked; a name that cannot be parsed has none."""
+    for file in files:
+        if file.yanked is None:
+            try:
+                yield from parse_wheel_filename(file.filename)[3]
+            except InvalidWheelFilename:
+                continue
+
+
+def compiled_tags(facts: PackageFacts) -> tuple[Tag, ...]:
+    """Return the tags of the release's wheels that hold compiled code for CPython, or for any Python."""
+    return tuple(
+        tag for tag in tags_of(facts.index.wheels) if tag.platform != "any" and not tag.interpreter.startswith("pp")
+    )
+
+
+def target_of(facts: PackageFacts) -> Target:
+    """Return the audited target."""
+    return parse_target(facts.target)
+
+
+def is_free_threaded(abi: str) -> bool:
+    """Tell whether an ABI tag is that of some version's free-threaded build."""
+    return _FREE_THREADED.fullmatch(abi) is not None
+
+
+def suits(tag: Tag, target: Target) -> bool:
+    """Tell whether the target installs such a wheel on some platform."""
+    if tag.abi in (target.abi, "none"):
+        return tag.abi != "none" or _is_generic(tag)
+    return tag.abi == "abi3t" and target.version >= ABI3T_SINCE
+
+
+def _is_generic(tag: Tag) -> bool:
+    return re.fullmatch(r"py3\d*|cp3\d+", tag.interpreter) is not None
+
+
+def systems(platform: str) -> tuple[str, ...]:
+    """Return the kinds of machine that a platform tag means, `linux x86_64`, whatever the libc's version."""
+    family, _, rest = platform.partition("_")
+    if family == "macosx":
+        arch = rest.split("_", 2)[-1]
+        return tuple(f"macOS {each}" for each in _ARCHES.get(arch, (arch,)))
+    if family.startswith("manylinux"):
+        return (f"Linux {_after_version(rest)}",)
+    if family.startswith("musllinux"):
+        return (f"musl Linux {_after_version(rest)}",)
+    if family in ("win", "win32"):
+        return (f"Windows {rest or 'x86'}",)
+    return (platform,)
+
+
+def _after_version(rest: str) -> str:
+    return re.sub(r"^\d+_\d+_", "", rest)
+
+
+def suffix_abi(path: str) -> str | None:
+    """Return the ABI that an extension module's file name names, `cp314t`; `None` where it names none."""
+    match = _SUFFIX.search(path)
+    return f"cp{match[1] or match[2]}" if match else None
