@@ -1,0 +1,133 @@
+#!/usr/bin/env python3
+"""Writes docs/rules/: a page for each rule and an index, from what the rules say of themselves.
+
+scripts/make_rule_docs.py            write what has changed, remove pages of rules that are gone
+scripts/make_rule_docs.py --check    write nothing; exit 1 if a page is stale
+"""
+
+from __future__ import annotations
+
+import argparse
+import inspect
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+from ftaudit.registry import load_rules
+from ftaudit.rule import PackageExample, PackageRule, Rule, SourceExample, SourceRule
+
+FOLDER = Path(__file__).resolve().parent.parent / "docs" / "rules"
+GROUPS = {
+    "1": "Wheels, metadata and build configuration",
+    "2": "Binaries",
+    "3": "C and C++",
+    "4": "Cython, binding generators and Rust",
+    "5": "Python",
+    "6": "Imports and runs",
+}
+FENCES = {"python": "python", "c": "c", "c++": "cpp", "cython": "cython", "rust": "rust", "build": "toml"}
+BY_SUFFIX = {".py": "python", ".toml": "toml", ".txt": "cmake", ".build": "meson", ".yml": "yaml", ".yaml": "yaml"}
+
+
+def pages() -> dict[str, str]:
+    """Return every page by its file name."""
+    registry = load_rules()
+    if registry.problems:
+        raise SystemExit("\n".join(registry.problems))
+    every = {f"{rule.info.name}.md": "\n".join(page(rule)) + "\n" for rule in registry.rules}
+    return every | {"README.md": "\n".join(contents(registry.rules)) + "\n"}
+
+
+def page(rule: Rule) -> Iterator[str]:
+    """Yield the lines of one rule's page."""
+    info = rule.info
+    yield from (f"# {info.code} {info.name}", "", info.summary, "")
+    default = "yes" if info.default else f"no: `--select {info.code}` or `--pedantic`"
+    yield from (
+        "| severity | confidence | on by default | since |",
+        "| --- | --- | --- | --- |",
+        f"| {info.severity} | {info.confidence} | {default} | {info.since} |",
+        "",
+    )
+    yield from ("## Why", "", inspect.getdoc(type(rule)) or "", "")
+    yield from ("## What to do", "", info.remedy, "")
+    yield from examples(rule)
+    if info.links:
+        yield from ("## See also", "", *(f"- <{link}>" for link in info.links))
+
+
+def examples(rule: Rule) -> Iterator[str]:
+    """Yield the sections of what is flagged and what is not."""
+    if isinstance(rule, PackageRule):
+        yield from ("## Flagged", "", *(f"- {finding_line(rule, each)}" for each in rule.INVALID), "")
+        yield from ("## Not flagged", "", *(f"- {each.title}" for each in rule.VALID), "")
+    elif isinstance(rule, SourceRule):
+        for title, each in (("Flagged", rule.INVALID), ("Not flagged", rule.VALID)):
+            yield from (f"## {title}", "")
+            for example in each:
+                yield from source_example(rule, example)
+
+
+def finding_line(rule: PackageRule, example: PackageExample) -> str:
+    """Return an example's title with what the rule says of it."""
+    return f"{example.title}: " + "; ".join(f"“{finding.message}”" for finding in rule.check(example.facts))
+
+
+def source_example(rule: SourceRule, example: SourceExample) -> Iterator[str]:
+    """Yield one example as a fenced block, under its path and lines where they matter."""
+    notes = [f"`{example.path}`"] if example.path else []
+    if example.lines:
+        notes.append(("line " if len(example.lines) == 1 else "lines ") + ", ".join(map(str, example.lines)))
+    if notes:
+        yield from (f"{', '.join(notes)}:", "")
+    suffix = Path(example.path).suffix if example.path else ""
+    language = BY_SUFFIX.get(suffix) or FENCES[min(rule.languages)]
+    fence = "````" if "```" in example.code else "```"
+    yield from (f"{fence}{language}", example.code.rstrip("\n"), fence, "")
+    for path, text in example.others:
+        yield from (f"beside it `{path}`:", "", f"{fence}", text.rstrip("\n"), fence, "")
+
+
+def contents(rules: tuple[Rule, ...]) -> Iterator[str]:
+    """Yield the lines of the table of all rules."""
+    yield from ("# Rules", "", "Made by `scripts/make_rule_docs.py` from the rules themselves.")
+    for digit, title in GROUPS.items():
+        group = [rule for rule in rules if rule.info.code[2:3] == digit]
+        if group:
+            yield from ("", f"## {title}", "", "| code | rule | severity | confidence | default |")
+            yield "| --- | --- | --- | --- | --- |"
+            for rule in group:
+                info = rule.info
+                on = "on" if info.default else "off"
+                link = f"[{info.name}]({info.name}.md)"
+                yield f"| {info.code} | {link} | {info.severity} | {info.confidence} | {on} |"
+
+
+def stale() -> dict[Path, str | None]:
+    """Return the files that differ from what they should be, with their right text; `None` for what must go."""
+    wanted = {FOLDER / name: text for name, text in pages().items()}
+    found = {path: path.read_text(encoding="utf-8") for path in FOLDER.glob("*.md")}
+    changed: dict[Path, str | None] = {path: text for path, text in wanted.items() if found.get(path) != text}
+    return changed | dict.fromkeys(found.keys() - wanted.keys())
+
+
+def main() -> int:
+    """Write the pages, or check them."""
+    parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0])
+    parser.add_argument("--check", action="store_true", help="write nothing; exit 1 if a page is stale")
+    check = parser.parse_args().check
+    changed = stale()
+    for path, text in sorted(changed.items()):
+        print(f"{'stale' if check else 'removed' if text is None else 'written'}: {path.name}")
+        if check:
+            continue
+        if text is None:
+            path.unlink()
+        else:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(text, encoding="utf-8")
+    return 1 if check and changed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
