@@ -11,7 +11,7 @@ from support.index_server import IndexServer, Reply, ServedFile
 
 from ftaudit.lockfiles import ResolveOptions, Selection, pins, read
 from ftaudit.model import Pin
-from ftaudit.target import parse_platform, parse_target
+from ftaudit.target import PLATFORMS, parse_platform, parse_target
 
 REQUIREMENTS = Path(__file__).parents[2] / "fixtures" / "requirements"
 
@@ -242,6 +242,15 @@ def test_extras_markers_and_constraints_are_obeyed(project: Project) -> None:
     assert versions(found) == {"a": "1", "b": "1"}
     assert by_name(found)["a"].extras == ("x",)
     assert versions(project.resolve("a\n", "windows-amd64")) == {"a": "1", "w": "1"}
+
+
+@pytest.mark.parametrize(
+    "platform",
+    [*PLATFORMS, "manylinux_2_5_x86_64", "manylinux_2_24_x86_64", "manylinux_2_43_aarch64", "macosx_11_0_arm64"],
+)
+def test_every_platform_is_one_that_uv_resolves_for(project: Project, platform: str) -> None:
+    project.serve(wheel("a", "1", requires=["b"]), wheel("b", "2"))
+    assert versions(project.resolve("a==1\n", platform)) == {"a": "1", "b": "2"}
 
 
 def test_chains_and_sources_are_kept(project: Project) -> None:

@@ -31,6 +31,8 @@ ROOTS: Final = "requirements.in"
 CONSTRAINTS: Final = "constraints.txt"
 OVERRIDES: Final = "overrides.txt"
 CONFIG: Final = "uv.toml"
+UV_GLIBCS: Final = (17, 28, *range(31, 41))
+"""The minor versions of glibc 2 that `uv pip compile --python-platform` knows."""
 STAND_INS: Final = "stand-ins"
 MAX_MESSAGE: Final = 600
 """Characters of uv's reasons that are passed on; a proof can be of many thousands."""
@@ -190,7 +192,7 @@ def _arguments(question: Question) -> list[str]:
     ordinary = not sysconfig.get_config_var("Py_GIL_DISABLED")
     arguments += ["--python", sys.executable] if ordinary else ["--system"]
     arguments += ["--no-python-downloads", "--python-version", version]
-    arguments += ["--python-platform", question.platform.uv_name]
+    arguments += ["--python-platform", _uv_platform(question.platform)]
     # Resolving must not build. Only packages whose metadata our own uv.toml states for every version are excepted:
     # uv takes that instead of building.
     arguments += ["--only-binary", ":all:"]
@@ -211,6 +213,17 @@ def _arguments(question: Question) -> list[str]:
         "--no-index": question.index_urls is not None and not question.index_urls,
     }
     return [*arguments, *(flag for flag, is_set in flags.items() if is_set)]
+
+
+def _uv_platform(platform: Platform) -> str:
+    """Return the platform by a name that uv knows: the nearest glibc that is not newer, else the oldest.
+
+    It only decides which wheels uv may read metadata from; the wheel that is judged is chosen elsewhere.
+    """
+    arch, _, libc = platform.uv_name.partition("-manylinux_2_")
+    if not libc.isdecimal():
+        return platform.uv_name
+    return f"{arch}-manylinux_2_{max((n for n in UV_GLIBCS if n <= int(libc)), default=UV_GLIBCS[0])}"
 
 
 def _write(question: Question, folder: Path) -> None:
