@@ -13,6 +13,8 @@ from ftaudit.source.c import CUnit
 _DECLARES = re.compile(r"\bPy_mod_gil\b|\bPyUnstable_Module_SetGIL\s*\(|\bPy_MOD_GIL_")
 _ENTRY = re.compile(r"^(?:PyInit|PyModExport)_\w+$|^PyInitU_\w+$")
 _NAME = re.compile(r"[A-Za-z_]\w*")
+_NEAR = 5
+"""Lines; a PyModule_Create further down than this is less of a landmark than the entry point's name."""
 _CREATE = re.compile(r"\bPyModule_Create2?\s*\(|\bPyModule_FromDefAndSpec2?\s*\(|\bPyModuleDef_Init\s*\(")
 
 
@@ -128,7 +130,7 @@ PyMODINIT_FUNC PyInit_m(void) { return PyModuleDef_Init(&def); }
             body = unit.code[function.body : function.end]
             if not re.search(r"\w\s*\(", body):
                 continue
-            at, how = self._place(unit, function.body, function.end, function.start)
+            at, how = self._place(unit, function.body, function.end, function.at)
             yield self.finding(
                 f"importing this module turns the GIL back on: {function.short_name} {how}", location=unit.place(at)
             )
@@ -141,6 +143,10 @@ PyMODINIT_FUNC PyInit_m(void) { return PyModuleDef_Init(&def); }
         if multi_phase and slots:
             return slots[0].declared, f"returns a definition whose slots `{slots[0].name}` have no Py_mod_gil"
         create = _CREATE.search(unit.code, start, end)
-        if multi_phase:
-            return (create.start() if create else entry), "returns a definition that has no Py_mod_gil slot"
-        return (create.start() if create else entry), "does not call PyUnstable_Module_SetGIL"
+        near = create is not None and unit.line_at(create.start()) - unit.line_at(entry) <= _NEAR
+        at = create.start() if create and near else entry
+        return at, (
+            "returns a definition that has no Py_mod_gil slot"
+            if multi_phase
+            else "does not call PyUnstable_Module_SetGIL"
+        )

@@ -40,7 +40,14 @@ _TABLES: Final = frozenset(
         "PyCFunctionFastWithKeywords",
     }
 )
-_TEST_OF: Final = r"(?:!\s*(?:{n})\b(?!\s*[\[.(])|\b(?:{n})\s*(?:==\s*(?:NULL|0|nullptr|Py_None|-\s*1|Py_?False|false|FALSE)\b|<\s*[01]\b)|(?:NULL|nullptr|0)\s*==\s*(?:{n})\b|\b(?:{n})\s*(?:!=\s*(?:NULL|0|nullptr)\b|\)))"
+_CONDITION: Final = re.compile(r"\bif\s*(?:UNLIKELY|NPY_UNLIKELY|unlikely|__builtin_expect)?\s*\(([^;{}]*)")
+_EMPTY: Final = re.compile(
+    r"!\s*(\w+)\b(?!\s*[\[.(]|->)"
+    r"|(?<![\w.>])(\w+)\s*(?:==\s*(?:NULL|0|nullptr|Py_None|-\s*1|Py_?False|false|FALSE)\b|<\s*[01]\b)"
+    r"|\b(?:NULL|nullptr|0)\s*==\s*(\w+)\b"
+    r"|(?<![\w.>])(\w+)\s*(?:!=\s*(?:NULL|0|nullptr)\b|\))"
+)
+"""Conditions that a variable is empty, or that it is not (and the function returns it or leaves)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,20 +117,27 @@ def _is_comparison_artifact(use: Use, variable: Variable) -> bool:
 
 def writes_parameter(unit: CUnit, callee: str, index: int) -> bool:
     """Tell whether a function of this file writes through its parameter of that index."""
-    for function in unit.functions:
-        if function.short_name != callee or index >= len(function.parameters) or index < 0:
+    known = unit.memory.setdefault("written parameters", {})
+    assert isinstance(known, dict)  # noqa: S101 - for the type checker: nobody else uses this key
+    if (callee, index) not in known:
+        known[callee, index] = _writes_parameter(unit, callee, index)
+    return bool(known[callee, index])
+
+
+def _writes_parameter(unit: CUnit, callee: str, index: int) -> bool:
+    for function in unit.functions_named(callee):
+        if index >= len(function.parameters) or index < 0:
             continue
         parameter = function.parameters[index]
         if re.search(r"\bconst\b", parameter.type.rpartition("*")[0]):
             continue
-        body = unit.code[function.body : function.end]
         name = re.escape(parameter.name)
-        stored = re.search(
+        pattern = re.compile(
             rf"\*\s*{name}\s*=(?!=)|\b{name}\s*(?:->[\w.]+|\[[^\]]*\](?:\.\w+)?|\.\w+)\s*(?:[-+|&^*/]|<<|>>)?=(?!=)"
-            rf"|\b{name}\s*->\s*\w+\s*(?:\+\+|--)|(?:\+\+|--)\s*{name}\s*->",
-            body,
+            rf"|\b{name}\s*->\s*\w+\s*(?:\+\+|--)|(?:\+\+|--)\s*{name}\s*->"
         )
-        if stored and not unit.guarded(function.body + stored.start()):
+        stored = pattern.search(unit.code, function.body, function.end)
+        if stored and not unit.guarded(stored.start()):
             return True
     return False
 
@@ -135,10 +149,15 @@ def _is_open(unit: CUnit, variable: Variable, use: Use, function: Function) -> b
 
 
 def _is_lazy(unit: CUnit, variable: Variable, use: Use, function: Function) -> bool:
-    start = max(function.body, use.at - 1500)
-    name = re.escape(variable.name)
-    pattern = r"\bif\s*\([^;{}]*?" + _TEST_OF.replace("{n}", name)
-    return bool(re.search(pattern, unit.code[start : use.at]))
+    window = unit.code[max(function.body, use.at - 1500) : use.at]
+    if variable.name not in window:
+        return False
+    return any(
+        variable.name in tested.groups()
+        for condition in _CONDITION.finditer(window)
+        if variable.name in condition[1]
+        for tested in _EMPTY.finditer(condition[1])
+    )
 
 
 def _atomically_published(unit: CUnit, variable: Variable) -> bool:

@@ -24,6 +24,7 @@ _NAME_BEFORE_PARENS: Final = re.compile(
 _PARAMETER_NAME: Final = re.compile(r"([A-Za-z_]\w*)\s*(?:\[[^\]]*\]\s*)*$")
 _UNUSED: Final = re.compile(r"\b\w*(?:UNUSED|unused|Unused)\w*\s*\(\s*(\w+)\s*\)")
 _STATIC: Final = re.compile(r"\bstatic\b")
+_STORAGE: Final = re.compile(r"\b(?:static|thread_local|_Thread_local|__thread)\b")
 _STATEMENT_END: Final = re.compile(r"[;{}]")
 _CONTROL: Final = frozenset({"if", "for", "while", "switch", "catch", "else", "do", "return", "sizeof"})
 
@@ -43,6 +44,8 @@ class Function:
     name: str
     """As written before the parameters, `Pool::take` in C++."""
     start: int
+    at: int
+    """Where its name stands."""
     body: int
     """Where the body's `{` stands."""
     end: int
@@ -170,6 +173,7 @@ def _function(node: Any, code: str) -> Function | None:
     return Function(
         name=text,
         start=node.start_byte,
+        at=name.start_byte,
         body=body.start_byte,
         end=node.end_byte,
         header=code[_statement_start(code, node.start_byte) : name.start_byte],
@@ -214,6 +218,7 @@ def _missed_functions(code: str, functions: list[Function]) -> Iterator[Function
         yield Function(
             name=name[1],
             start=begin,
+            at=offset + name.start(),
             body=start,
             end=end,
             header=code[begin : offset + name.start()],
@@ -263,8 +268,7 @@ def _statement_start(code: str, at: int) -> int:
 
 
 def _is_static(code: str, start: int, end: int) -> bool:
-    head = code[start : min(end, start + 200)]
-    return "static" in head or "thread" in head
+    return _STORAGE.search(code, start, min(end, start + 200)) is not None
 
 
 def _once(variables: list[Variable]) -> Iterator[Variable]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from bisect import bisect_left
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -11,7 +12,7 @@ from ftaudit.rule import Language
 from ftaudit.source.base import SourceFile, Survey
 from ftaudit.source.c.comments import mask_comments
 from ftaudit.source.c.conditions import UNDEFINED, UNKNOWN, MacroValue, known_macros
-from ftaudit.source.c.locks import THREAD_LOCAL, LockStep, lock_step
+from ftaudit.source.c.locks import THREAD_LOCAL, LockStep, lock_step, words
 from ftaudit.source.c.preprocess import Macro, Preprocessed, preprocess
 from ftaudit.source.c.text import closing
 
@@ -33,6 +34,8 @@ _MUTATION: Final = re.compile(
 )
 _DECLARES_GIL: Final = re.compile(r"\bPyUnstable_Module_SetGIL\s*\(|\bPy_mod_gil\b")
 _DEFINED_GIL: Final = re.compile(r"GIL_DISABLED|(?i:free_?thread)|VERSION_HEX|PY_MAJOR_VERSION")
+_BASE: Final = re.compile(r"[A-Za-z_]\w*")
+_MAKING: Final = frozenset({"new", "init", "setstate", "copy", "deepcopy", "clone", "create", "build", "dealloc", "clear"})
 _LAST_MEMBER: Final = re.compile(r"(?:->|\.)\s*(\w+)\s*\)?\s*$")
 _ENTRY: Final = re.compile(
     r"\bPyInit_\w+|\bPyModExport_\w+|\bPyInit__\w+|\bPY(?:BIND11)_MODULE\b|\bNB_MODULE\b|\bBOOST_PYTHON_MODULE\b|\bPyMODINIT_FUNC\b"
@@ -72,7 +75,7 @@ def survey_c(source: SourceFile) -> Survey | None:
     _put(found, "gives", gives)
     _put(found, "thread_local", {n for n, m in pre.macros.items() if _THREAD_WORDS.search(m.body)})
     _put(found, "aliases", {n for n, m in pre.macros.items() if m.parameters is None and m.body in pre.macros})
-    _put(found, "members", {m[1] for f in _MUTATION.finditer(pre.code) if (m := _LAST_MEMBER.search(f[1]))})
+    _put(found, "members", _mutated_members(pre.code))
     _put(found, "entry_macros", {n for n, m in pre.macros.items() if m.parameters and _ENTRY.search(m.body)})
     values = _values(pre, code)
     if values:
@@ -168,6 +171,23 @@ def _entry_points(code: str) -> tuple[set[str], set[str]]:
         if found[1] in executed or _ENTRY.match(found[0]):
             called |= set(_CALLED.findall(body))
     return declares, called
+
+
+def _mutated_members(code: str) -> set[str]:
+    """Return the members whose dict or list is changed, but for those of objects that are just being made."""
+    found: set[str] = set()
+    headers = [(header.start(1), header[1]) for header in _FUNCTION.finditer(code)] if "->" in code else []
+    for mutation in _MUTATION.finditer(code):
+        member = _LAST_MEMBER.search(mutation[1])
+        if member is None:
+            continue
+        before = bisect_left(headers, (mutation.start(), "")) - 1
+        start, name = headers[before] if before >= 0 else (0, "")
+        base = _BASE.search(mutation[1])
+        made = base and re.search(rf"\b{base[0]}\s*=[^;=]*(?i:new|alloc|copy|create)\w*\s*\(", code[start : mutation.start()])
+        if not made and not _MAKING & set(words(name)):
+            found.add(member[1])
+    return found
 
 
 def _put(found: dict[str, Any], key: str, names: Iterable[str]) -> None:

@@ -323,24 +323,43 @@ class CUnit(Unit):
 
     def uses(self, variable: Variable) -> Iterator[tuple[Use, Function]]:
         """Yield the uses of a shared variable inside functions, in order."""
-        for at in self._identifiers.get(variable.name, ()):
+        places = self._identifiers.get(variable.name, [])
+        if variable.function is not None:
+            places = places[bisect_right(places, variable.start) : bisect_right(places, self._end_of(variable.function))]
+        for at in places:
             function = self.function_at(at)
             if function is None or at == variable.start:
                 continue
-            if variable.function is not None:
-                if not function.start <= at < function.end or not self._within(variable.function, function):
-                    continue
-                if at < variable.start:
-                    continue
-            elif self.is_local(function, variable.name) or self._static_of_same_name(variable, function):
+            if variable.function is None and (
+                self.is_local(function, variable.name) or self._static_of_same_name(variable, function)
+            ):
                 continue
             use = classify_use(self.code, at, at + len(variable.name))
             if use is not None:
                 yield use, function
 
-    def _within(self, body: int, function: Function) -> bool:
-        outer = next((f for f in self.functions if f.body == body), None)
-        return outer is not None and outer.start <= function.start < outer.end
+    def _end_of(self, body: int) -> int:
+        return next((function.end for function in self.functions_at(body)), body)
+
+    @cached_property
+    def _by_body(self) -> dict[int, Function]:
+        return {function.body: function for function in self.functions}
+
+    def functions_at(self, body: int) -> tuple[Function, ...]:
+        """Return the function whose body begins at a place, if any."""
+        found = self._by_body.get(body)
+        return () if found is None else (found,)
+
+    @cached_property
+    def _by_name(self) -> dict[str, list[Function]]:
+        found: dict[str, list[Function]] = {}
+        for function in self.functions:
+            found.setdefault(function.short_name, []).append(function)
+        return found
+
+    def functions_named(self, name: str) -> list[Function]:
+        """Return the functions of this file with a name; several where conditions choose."""
+        return self._by_name.get(name, [])
 
     def _static_of_same_name(self, variable: Variable, function: Function) -> bool:
         return any(
