@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import socket
 import stat
+import sys
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -382,6 +383,46 @@ def test_the_keyring_command_is_asked_after_a_401_and_once(
     assert names(found) == [DEMO.filename]
     assert names(other) == ["other-1.0.tar.gz"]
     assert len((tmp_path / "asked").read_text().splitlines()) == 1
+
+
+@pytest.mark.parametrize("user", [None, "someone"])
+def test_the_keyring_module_is_asked_after_a_401(
+    user: str | None,
+    server: IndexServer,
+    settings: MakeSettings,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    (tmp_path / "modules").mkdir()
+    (tmp_path / "modules" / "keyring.py").write_text(
+        "from types import SimpleNamespace\n"
+        "def get_credential(service, user):\n"
+        f"    if service == {server.netloc!r} and user in (None, 'someone'):\n"
+        "        return SimpleNamespace(username='someone', password='right')\n"
+    )
+    monkeypatch.syspath_prepend(str(tmp_path / "modules"))
+    for name in [name for name in sys.modules if name.partition(".")[0] == "keyring"]:
+        monkeypatch.delitem(sys.modules, name)
+    server.require("someone", "right")
+    server.add_project("demo", [DEMO])
+    url = server.simple_url if user is None else f"http://{user}@{server.netloc}/simple/"
+    try:
+        [release] = ask(settings(url, keyring="auto"))
+    finally:
+        sys.modules.pop("keyring", None)
+    assert names(release) == [DEMO.filename]
+    assert [seen.headers.get("authorization") is None for seen in server.requests] == [True, False]
+
+
+def test_an_index_that_a_lock_file_names_takes_our_credentials_on_the_same_host_only(
+    server: IndexServer, settings: MakeSettings
+) -> None:
+    server.require("someone", "right")
+    server.add_project("demo", [DEMO], prefix="/bound")
+    ours = settings(f"http://someone:right@{server.netloc}/simple/")
+    assert names(ask(ours, query(index_url=f"{server.url}/bound/"))[0]) == [DEMO.filename]
+    elsewhere = settings("http://someone:right@index.example/simple/")
+    assert "access denied" in str(ask(elsewhere, query(index_url=f"{server.url}/bound/"))[0].reason)
 
 
 def test_a_proxy_of_the_settings_is_used(server: IndexServer, settings: MakeSettings) -> None:
