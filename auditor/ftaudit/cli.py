@@ -135,6 +135,10 @@ def _add_check_options(parser: argparse.ArgumentParser) -> None:
     index.add_argument("--no-cache", action="store_true", help="neither read nor keep what was fetched")
     index.add_argument("--cache-dir", type=Path, metavar="PATH", help="default: the user's cache folder")
 
+    rules = parser.add_argument_group("which rules")
+    rules.add_argument("--select", action="append", default=[], metavar="RULE", help="only these: name, code or prefix")
+    rules.add_argument("--ignore", action="append", default=[], metavar="RULE", help="not these: name, code or prefix")
+
     answer = parser.add_argument_group("the answer")
     answer.add_argument("--format", choices=("table", "json"), default="table", help="default table")
     answer.add_argument("--output", type=Path, metavar="FILE", help="write the answer to FILE")
@@ -168,6 +172,8 @@ def _check(options: argparse.Namespace) -> int:
         cache_dir=options.cache_dir,
         jobs=options.jobs,
         timeout=options.timeout,
+        select=tuple(options.select),
+        ignore=tuple(options.ignore),
     )
     inputs: list[str] = options.inputs or [engine.find_input()]
     if not options.inputs:

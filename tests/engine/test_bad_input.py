@@ -179,3 +179,16 @@ def test_a_hostile_wheel_is_a_row_and_leaves_no_file_outside_the_cache(
     assert answer.code == 3
     assert sorted(path.name for path in tmp_path.iterdir()) == ["home"]
     assert {path.name for path in home.iterdir()} <= {"r.txt", ".ftaudit-cache", ".uv-cache"}
+
+
+def test_credentials_in_urls_are_used_and_never_shown(server: IndexServer, tmp_path: Path) -> None:
+    server.require("ann", "s3cret")
+    private = server.simple_url.replace("://", "://ann:s3cret@")
+    (tmp_path / "r.txt").write_text(f"--index-url {private}\ngood==1.0\nbad==7.0\n")
+    for output in ("json", "table"):
+        ran = ftaudit("check", "--static", "--format", output, "r.txt", cwd=tmp_path)
+        assert ran.returncode == 3
+        assert "good" in ran.stdout
+        assert "s3cret" not in ran.stdout + ran.stderr
+    kept = [path for path in (tmp_path / ".ftaudit-cache").rglob("*") if path.is_file()]
+    assert kept and not any(b"s3cret" in path.read_bytes() for path in kept)

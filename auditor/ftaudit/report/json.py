@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections import Counter
 from importlib import resources
 from typing import Any, Final
@@ -92,7 +93,8 @@ def _location(location: Location | None) -> dict[str, Any] | None:
 def _file(file: DistributionFile | None) -> dict[str, Any] | None:
     if file is None:
         return None
-    return {"filename": file.filename, "url": file.url, "sha256": file.sha256}
+    url = None if file.url is None else re.sub(r"(?<=://)[^/@]*@", "", file.url)  # Credentials are nobody's business.
+    return {"filename": file.filename, "url": url, "sha256": file.sha256}
 
 
 def _module(module: ExtensionModule) -> dict[str, Any]:
