@@ -66,6 +66,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _run(arguments: list[str]) -> int:
     parser = build_parser()
     options = parser.parse_args(arguments)
+    if hasattr(options, "answer"):
+        return _answer(options)
     run: Callable[[argparse.Namespace], int] | None = getattr(options, "run", None)
     if run is None:
         parser.print_help()
@@ -89,6 +91,10 @@ def build_parser() -> argparse.ArgumentParser:
     )
     _add_check_options(check)
     check.set_defaults(run=_check)
+
+    from ftaudit import cli_scan
+
+    cli_scan.add_parsers(commands)
 
     python = commands.add_parser("python", help="find or provide the free-threaded interpreter to import with")
     _add_python_options(python)
@@ -190,6 +196,17 @@ def _check(options: argparse.Namespace) -> int:
         text = table.render(report, width=_width(table.DEFAULT_WIDTH), color=_color(options))
     _write(text, options.output)
     return report.exit_code
+
+
+def _answer(options: argparse.Namespace) -> int:
+    """Run a command that returns its answer, and write it."""
+    from ftaudit.report.scan_table import DEFAULT_WIDTH
+
+    answer = options.answer(options, width=_width(DEFAULT_WIDTH), color=hasattr(options, "color") and _color(options))
+    for note in answer.notes:
+        print(f"ftaudit: {note}", file=sys.stderr)
+    _write(answer.text, answer.output)
+    return int(answer.exit_code)
 
 
 def _add_python_options(parser: argparse.ArgumentParser) -> None:

@@ -148,8 +148,9 @@ def find_files(
         if not os.path.lexists(path):
             raise UsageError(f"{path} does not exist", hint="name files or folders, or NAME==VERSION")
         if path.is_dir():
+            within_project = any((path / mark).exists() for mark in _PROJECT_MARKS)
             for relative in _below(path, skipped, trust_git=trust_git):
-                file = _found(path / relative, role_of(relative), base)
+                file = _found(path / relative, role_of(relative, within_project=within_project), base)
                 if file.role in wanted:
                     found[file.shown] = file
                 else:
@@ -165,10 +166,15 @@ def find_files(
     return FoundFiles(files=tuple(files), skipped=tuple(skipped), left_out=dict(left_out))
 
 
-def role_of(relative: PurePath) -> Role:
-    """Return the role of a file by its path below the scanned folder."""
+def role_of(relative: PurePath, *, within_project: bool = True) -> Role:
+    """Return the role of a file by its path below the scanned folder.
+
+    A folder that is named after a release is vendored within a project; beside others it is an unpacked sdist.
+    """
     folders = [part.lower() for part in relative.parts[:-1]]
-    if any(part in _VENDOR_FOLDERS or part.startswith("extern-") or _RELEASE.match(part) for part in folders):
+    if any(part in _VENDOR_FOLDERS or part.startswith("extern-") for part in folders):
+        return Role.VENDORED
+    if any(_RELEASE.match(part) for part in folders[0 if within_project else 1 :]):
         return Role.VENDORED
     name = relative.name.lower()
     if any(part in _TEST_FOLDERS for part in folders) or name in _TEST_NAMES or _is_test_name(name):

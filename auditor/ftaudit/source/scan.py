@@ -5,11 +5,12 @@ from __future__ import annotations
 import hashlib
 import json
 import sys
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import ftaudit
 from ftaudit.model import Finding, Severity
@@ -44,6 +45,8 @@ class ScanResult:
     target: str = ""
     cached: int = 0
     """Files whose answer was remembered from an earlier scan."""
+    frames: Mapping[tuple[str, int], tuple[tuple[int, str], ...]] = field(default_factory=dict)
+    """The lines around each finding with their numbers, by path and line."""
 
     def exit_code(self, fail_on: Severity) -> int:
         """`1` when a finding is as bad as `fail_on` or worse, `3` when something could not be looked at, else `0`."""
@@ -51,6 +54,11 @@ class ScanResult:
         if any(order.index(finding.severity) <= order.index(fail_on) for finding in self.findings):
             return 1
         return 3 if any(not skip.read_anyway for skip in self.skipped) else 0
+
+
+_AROUND: Final = 1
+"""Lines of a code frame before and after the finding's own."""
+_WIDEST: Final = 300
 
 
 @dataclass(slots=True)
@@ -69,13 +77,15 @@ def scan(
     rules: Sequence[SourceRule],
     target: Target,
     known: Iterable[RuleInfo] = (),
+    pedantic: Collection[str] = (),
     cache: ResultCache | None = None,
     jobs: int | None = None,
     on_done: Callable[[int, int], None] | None = None,
 ) -> ScanResult:
     """Look at the files with the rules. No file and no rule ends the scan: what fails is a row.
 
-    `known` are the rules that exist, for silencing comments that name none of them. `on_done(done, total)` is called
+    `known` are the rules that exist, for silencing comments that name none of them. Findings of pedantic severity are
+    kept of the rules named in `pedantic`. `on_done(done, total)` is called
     after each file. `jobs=0` uses no worker processes.
     """
     rules = tuple(rules)
@@ -107,9 +117,11 @@ def scan(
     whole = check_project(Project(context=context, target=target, findings=tuple(kept), roles=roles), rules)
     focus = {file.shown for file in found.files if not file.context_only}
     kept_whole, silenced_whole = silence((f for f in whole.findings if _in_focus(f, focus, rows)), ignores)
-    findings = [*kept, *kept_whole, *idle(ignores, (rule.info for rule in rules), known)]
+    wanted = [f for f in (*kept, *kept_whole) if f.severity is not Severity.PEDANTIC or f.rule in pedantic]
+    wanted += idle(ignores, (rule.info for rule in rules), known)
+    findings = sorted(dict.fromkeys(wanted), key=_order)
     return ScanResult(
-        findings=tuple(sorted(dict.fromkeys(findings), key=_order)),
+        findings=tuple(findings),
         silenced=tuple(sorted((*silenced, *silenced_whole), key=_order)),
         skipped=tuple(dict.fromkeys((*skipped, *whole.skipped))),
         files=len(focus),
@@ -119,7 +131,59 @@ def scan(
         rules=tuple(rule.info for rule in rules),
         target=target.name,
         cached=len(rows.cached & focus),
+        frames=_frames(findings, {file.shown: file for file in found.files}),
     )
+
+
+def merge(results: Sequence[ScanResult]) -> ScanResult:
+    """Return several scans as one."""
+    if len(results) == 1:
+        return results[0]
+    lines: Counter[str] = Counter()
+    left_out: Counter[str] = Counter()
+    frames: dict[tuple[str, int], tuple[tuple[int, str], ...]] = {}
+    for result in results:
+        lines.update(result.lines_by_language)
+        left_out.update(result.left_out)
+        frames.update(result.frames)
+    return ScanResult(
+        findings=tuple(sorted((f for result in results for f in result.findings), key=_order)),
+        silenced=tuple(f for result in results for f in result.silenced),
+        skipped=tuple(s for result in results for s in result.skipped),
+        files=sum(result.files for result in results),
+        lines=sum(result.lines for result in results),
+        lines_by_language=dict(sorted(lines.items())),
+        left_out=dict(left_out),
+        rules=results[0].rules,
+        target=results[0].target,
+        cached=sum(result.cached for result in results),
+        frames=frames,
+    )
+
+
+def _frames(
+    findings: Iterable[Finding], files: Mapping[str, FoundFile]
+) -> dict[tuple[str, int], tuple[tuple[int, str], ...]]:
+    """Return the lines around each finding; a file that has gone meanwhile has none."""
+    texts: dict[str, list[str]] = {}
+    frames: dict[tuple[str, int], tuple[tuple[int, str], ...]] = {}
+    for finding in findings:
+        place = finding.location
+        if place is None or place.line is None or place.path not in files:
+            continue
+        if place.path not in texts:
+            texts[place.path] = _lines_of(files[place.path])
+        lines = texts[place.path]
+        span = range(max(1, place.line - _AROUND), min(len(lines), place.line + _AROUND) + 1)
+        frames[place.path, place.line] = tuple((number, lines[number - 1][:_WIDEST]) for number in span)
+    return frames
+
+
+def _lines_of(file: FoundFile) -> list[str]:
+    try:
+        return read_bytes(file.path).decode("utf-8", "replace").splitlines()
+    except ParseError:
+        return []
 
 
 def _first_pass(

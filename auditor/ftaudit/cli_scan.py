@@ -1,0 +1,270 @@
+"""The commands `ftaudit scan` and `ftaudit explain`: their options, and what runs them; `cli.py` prints."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from ftaudit.errors import UsageError
+
+if TYPE_CHECKING:
+    from ftaudit.registry import Registry
+    from ftaudit.rule import Rule
+    from ftaudit.source.files import FoundFiles
+    from ftaudit.source.scan import ScanResult
+
+SCAN_EPILOG: Final = """\
+examples:
+  ftaudit scan                       the project in this folder
+  ftaudit scan src/ --select FT3     rules of one group
+  ftaudit scan --changed main        only what differs from the branch main
+  ftaudit scan lxml==6.1.3           the source distribution of a release
+"""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Answer:
+    """What a command has to say."""
+
+    text: str
+    exit_code: int
+    output: Path | None = None
+    """The file to write it to; `None` is standard output."""
+    notes: tuple[str, ...] = ()
+    """For standard error."""
+
+
+def add_parsers(commands: Any) -> None:
+    """Add `scan` and `explain` to the sub-commands; `options.answer(options, width=…, color=…)` runs them."""
+    from ftaudit.target import DEFAULT_TARGET, TARGETS
+
+    formatter = argparse.RawDescriptionHelpFormatter
+    scan = commands.add_parser(
+        "scan",
+        help="look for what breaks without the GIL in C, C++, Cython, Rust and Python source",
+        description="Look for what breaks without the GIL in C, C++, Cython, Rust and Python source.",
+        epilog=SCAN_EPILOG,
+        formatter_class=formatter,
+    )
+    what = scan.add_argument_group("what is looked at")
+    what.add_argument("paths", nargs="*", metavar="PATH", help="files, folders, or NAME==VERSION; default this folder")
+    what.add_argument("--include-tests", action="store_true", help="also tests, examples, docs and benchmarks")
+    what.add_argument("--include-vendored", action="store_true", help="also vendored code")
+    what.add_argument(
+        "--changed", nargs="?", const="HEAD", metavar="BASE", help="only files that differ from BASE (default HEAD)"
+    )
+    rules = scan.add_argument_group("for what")
+    rules.add_argument("--target", default=DEFAULT_TARGET, metavar="VERSION", help=f"{' | '.join(TARGETS)}")
+    rules.add_argument(
+        "--select", action="append", default=[], metavar="RULE", help="these rules alone: names, codes or prefixes"
+    )
+    rules.add_argument("--ignore", action="append", default=[], metavar="RULE", help="not these rules")
+    rules.add_argument("--pedantic", action="store_true", help="also rules and findings that are seldom right")
+    rules.add_argument("--rules", action="append", default=[], type=Path, metavar="FOLDER", help="further rules")
+    where = scan.add_argument_group("how")
+    where.add_argument("--jobs", type=int, metavar="N", help="worker processes (default one a core)")
+    where.add_argument("--index-url", metavar="URL", help="the package index, for NAME==VERSION")
+    where.add_argument("--offline", action="store_true", help="answer from the caches alone")
+    where.add_argument("--no-cache", action="store_true", help="neither read nor keep results")
+    where.add_argument("--cache-dir", type=Path, metavar="PATH", help="default: the user's cache folder")
+    answer = scan.add_argument_group("the answer")
+    answer.add_argument(
+        "--fail-on",
+        choices=("error", "warning", "info"),
+        default="warning",
+        help="exit 1 from here on (default warning)",
+    )
+    answer.add_argument("--format", choices=("table", "json"), default="table", help="default table")
+    answer.add_argument("--output", type=Path, metavar="FILE", help="write the answer to FILE")
+    answer.add_argument(
+        "--color", choices=("auto", "always", "never"), default="auto", help="default auto; NO_COLOR is obeyed"
+    )
+    answer.add_argument("-q", "--quiet", action="store_true", help="no progress display")
+    scan.set_defaults(answer=run_scan)
+
+    explain = commands.add_parser("explain", help="say what a rule is about", description="Say what a rule is about.")
+    explain.add_argument("rule", nargs="?", metavar="RULE", help="name or code; without it, all rules are listed")
+    explain.add_argument("--rules", action="append", default=[], type=Path, metavar="FOLDER", help="further rules")
+    explain.set_defaults(answer=run_explain)
+
+
+def run_scan(
+    options: argparse.Namespace,
+    *,
+    width: int,
+    color: bool,
+    on_done: Callable[[int, int], None] | None = None,
+) -> Answer:
+    """Scan, and return the report. Raise `FtauditError` for what the user must mend."""
+    from ftaudit.model import Severity
+    from ftaudit.registry import is_exact, load_rules
+    from ftaudit.rule import SourceRule
+    from ftaudit.settings import Settings
+    from ftaudit.source.cache import ResultCache
+    from ftaudit.target import parse_target
+
+    if options.jobs is not None and options.jobs < 1:
+        raise UsageError("--jobs takes a positive number", hint="see `ftaudit scan --help`")
+    target = parse_target(options.target)
+    registry = load_rules(tuple(options.rules))
+    names = _listed(options.select)
+    chosen = registry.select(select=names, ignore=_listed(options.ignore), pedantic=options.pedantic)
+    rules = tuple(rule for rule in chosen if isinstance(rule, SourceRule))
+    if not rules:
+        raise UsageError("no rule that reads source is left", hint="`ftaudit explain` lists all rules")
+    settings = Settings(
+        target=options.target,
+        index_url=options.index_url,
+        offline=options.offline,
+        no_cache=options.no_cache,
+        cache_dir=options.cache_dir,
+    )
+    cache = None if options.no_cache else ResultCache(settings.cache)
+    every = {rule.info.name for rule in rules if options.pedantic or any(is_exact(name, rule) for name in names)}
+
+    def look(found: FoundFiles) -> ScanResult:
+        from ftaudit.source.scan import scan
+
+        return scan(
+            found,
+            rules=rules,
+            target=target,
+            known=[rule.info for rule in registry.rules],
+            pedantic=every,
+            cache=cache,
+            jobs=options.jobs,
+            on_done=on_done,
+        )
+
+    result = _scan_all(options, settings, look)
+    code = result.exit_code(Severity(options.fail_on))
+    if registry.problems and code == 0:
+        code = 3
+    if options.format == "json":
+        from ftaudit.report import scan_json
+
+        text = scan_json.render(result, exit_code=code)
+    else:
+        from ftaudit.report import scan_table
+
+        text = scan_table.render(result, width=width, color=color)
+    return Answer(text=text, exit_code=code, output=options.output, notes=registry.problems)
+
+
+def _scan_all(options: argparse.Namespace, settings: Any, look: Callable[[FoundFiles], ScanResult]) -> ScanResult:
+    """Scan the named paths together, and each named release by itself."""
+    from ftaudit.engine.sdists import parse_release
+    from ftaudit.source.files import find_files
+    from ftaudit.source.scan import merge
+
+    releases = [release for text in options.paths if (release := parse_release(text)) is not None]
+    paths = [Path(text) for text in options.paths if parse_release(text) is None]
+    results: list[ScanResult] = []
+    if paths or not releases:
+        found = find_files(
+            paths or [Path()],
+            include_tests=options.include_tests,
+            include_vendored=options.include_vendored,
+            changed=options.changed,
+        )
+        if not found.files and not found.skipped and not found.left_out and options.changed is None:
+            raise UsageError(
+                f"no source file in {', '.join(map(str, paths)) or 'this folder'}",
+                hint="C, C++, Cython, Rust, Python and build files are looked at",
+            )
+        results.append(look(found))
+    results += (_scan_release(name, version, options, settings, look) for name, version in releases)
+    return merge(results)
+
+
+def _scan_release(
+    name: str, version: Any, options: argparse.Namespace, settings: Any, look: Callable[[FoundFiles], ScanResult]
+) -> ScanResult:
+    from ftaudit.engine.sdists import fetch_sdist
+    from ftaudit.index.client import Index
+    from ftaudit.index.config import IndexOptions, find_settings
+    from ftaudit.source.files import find_files
+    from ftaudit.source.sdist import unpacked
+
+    cache = None if settings.no_cache else settings.cache
+    index_settings = find_settings(
+        options=IndexOptions(index_url=settings.index_url), env=os.environ, cache=cache, offline=settings.offline
+    )
+    with Index(index_settings) as index:
+        archive = fetch_sdist(name, version, index, cache)
+    with unpacked(archive, None if cache is None else cache / "unpacked") as (folder, _left_out):
+        return look(
+            find_files(
+                [folder],
+                include_tests=options.include_tests,
+                include_vendored=options.include_vendored,
+                trust_git=False,
+                base=folder,
+            )
+        )
+
+
+def run_explain(options: argparse.Namespace, *, width: int, color: bool) -> Answer:
+    """Return what there is to say of a rule, or the list of all. Raise `UsageError` for a name of no rule."""
+    from ftaudit.registry import load_rules
+
+    registry = load_rules(tuple(options.rules))
+    if options.rule is None:
+        return Answer(text=_list_rules(registry), exit_code=0, notes=registry.problems)
+    rule = registry.find(options.rule)
+    if rule is None:
+        import difflib
+
+        names = [name for rule in registry.rules for name in (rule.info.name, rule.info.code)]
+        near = difflib.get_close_matches(options.rule, names, n=1)
+        hint = f"did you mean {near[0]}?" if near else "`ftaudit explain` lists all rules"
+        raise UsageError(f"no rule is called {options.rule!r}", hint=hint)
+    return Answer(text=_explain(rule), exit_code=0)
+
+
+def _list_rules(registry: Registry) -> str:
+    lines = [
+        f"{rule.info.code}  {rule.info.name:34} {rule.info.severity.value:9}"
+        f"{'' if rule.info.default else '(pedantic) '}{rule.info.summary}"
+        for rule in registry.rules
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _explain(rule: Rule) -> str:
+    import inspect
+
+    info = rule.info
+    state = "on by default" if info.default else "off unless selected or --pedantic"
+    parts = [
+        f"{info.code} {info.name}",
+        f"{info.severity.value}, confidence {info.confidence.value}, {state}, since {info.since}",
+        inspect.cleandoc(type(rule).__doc__ or info.summary),
+        f"Remedy: {info.remedy}",
+    ]
+    examples = (_example(rule, "INVALID", "Flagged"), _example(rule, "VALID", "Not flagged"))
+    parts += [example for example in examples if example]
+    if info.links:
+        parts.append("\n".join(("See:", *(f"  {link}" for link in info.links))))
+    return "\n\n".join(parts) + "\n"
+
+
+def _example(rule: Rule, kind: str, title: str) -> str | None:
+    examples: tuple[Any, ...] = getattr(rule, kind, ())
+    code = getattr(examples[0], "code", None) if examples else None
+    if code is None:
+        return None
+    flagged = set(examples[0].lines)
+    lines = [
+        f"  {'>' if number in flagged else ' '} {line}" for number, line in enumerate(code.rstrip("\n").split("\n"), 1)
+    ]
+    return "\n".join((f"{title}:", *lines))
+
+
+def _listed(names: list[str]) -> tuple[str, ...]:
+    """Take `--select A,B --select C` apart."""
+    return tuple(name.strip() for given in names for name in given.split(",") if name.strip())

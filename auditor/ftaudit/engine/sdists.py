@@ -1,0 +1,98 @@
+"""Fetch the source distribution of a release, checked by its hash, into the cache."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import tempfile
+from pathlib import Path
+from typing import Final
+
+from packaging.requirements import InvalidRequirement, Requirement
+from packaging.utils import canonicalize_name
+from packaging.version import Version
+
+from ftaudit.errors import ArchiveError, IndexUnreachable, InputError, UsageError
+from ftaudit.index.client import Index
+from ftaudit.index.release import Query
+from ftaudit.model import DistributionFile, Status
+from ftaudit.wheel import local_path
+
+MAX_BYTES: Final = 500_000_000
+"""A larger sdist is not fetched."""
+_CHUNK: Final = 1 << 20
+_SUFFIXES: Final = (".tar.gz", ".tgz", ".tar.bz2", ".tar.xz", ".tar", ".zip")
+
+
+def parse_release(text: str) -> tuple[str, Version] | None:
+    """Return name and version of `NAME==VERSION`, or `None` for a text that is none (a path)."""
+    if "==" not in text or os.path.lexists(text):
+        return None
+    try:
+        requirement = Requirement(text)
+    except InvalidRequirement as error:
+        raise UsageError(f"{text!r} is neither a path nor NAME==VERSION", hint=str(error).split("\n")[0]) from error
+    versions = list(requirement.specifier)
+    if len(versions) != 1 or versions[0].operator != "==" or "*" in versions[0].version:
+        raise UsageError(f"{text!r} does not name one version", hint="write NAME==VERSION")
+    return canonicalize_name(requirement.name), Version(versions[0].version)
+
+
+def fetch_sdist(name: str, version: Version, index: Index, cache: Path | None) -> Path:
+    """Return the file of the release's sdist, from the cache or the index.
+
+    Raise `IndexUnreachable` when no index answers or the download fails, `InputError` for a release without sdist,
+    `ArchiveError` for one that is too large or has another hash than the index says.
+    """
+    query = Query(name=canonicalize_name(name), version=version)
+    release = index.find_releases([query])[query]
+    if release.status is not Status.DONE:
+        raise IndexUnreachable(f"{name} {version}: {release.reason}", hint="check the network and --index-url")
+    sdist = next((file for file in release.files if file.filename.endswith(_SUFFIXES)), None)
+    if sdist is None or sdist.url is None:
+        raise InputError(f"{name} {version} has no source distribution", hint="scan its repository instead")
+    here = local_path(sdist.url)
+    if here is not None:
+        return here
+    folder = (cache or Path(tempfile.mkdtemp(prefix="ftaudit-"))) / "sdists"
+    target = folder / Path(sdist.filename).name
+    if target.is_file() and _matches(target, sdist):
+        return target
+    folder.mkdir(parents=True, exist_ok=True)
+    _download(index, sdist, target)
+    return target
+
+
+def _download(index: Index, sdist: DistributionFile, target: Path) -> None:
+    import requests
+
+    if index.settings.offline:
+        raise IndexUnreachable(f"{sdist.filename} is not in the cache", hint="leave out --offline")
+    digest, size = hashlib.sha256(), 0
+    descriptor, partial = tempfile.mkstemp(dir=target.parent, prefix=".fetching-")
+    try:
+        with os.fdopen(descriptor, "wb") as file, index.session().get(sdist.url or "", stream=True) as answer:
+            answer.raise_for_status()
+            for chunk in answer.iter_content(_CHUNK):
+                size += len(chunk)
+                if size > MAX_BYTES:
+                    raise ArchiveError(f"{sdist.filename} is larger than {MAX_BYTES // 1_000_000} MB")
+                digest.update(chunk)
+                file.write(chunk)
+        if sdist.sha256 is not None and digest.hexdigest() != sdist.sha256:
+            raise ArchiveError(f"{sdist.filename} has another SHA-256 than the index says")
+        Path(partial).replace(target)
+    except requests.RequestException as error:
+        raise IndexUnreachable(f"{sdist.filename} cannot be fetched: {type(error).__name__}") from error
+    finally:
+        Path(partial).unlink(missing_ok=True)
+
+
+def _matches(path: Path, sdist: DistributionFile) -> bool:
+    if sdist.sha256 is None:
+        return sdist.size is not None and path.stat().st_size == sdist.size
+    with path.open("rb") as file:
+        digest = hashlib.sha256()
+        while chunk := file.read(_CHUNK):
+            digest.update(chunk)
+    return digest.hexdigest() == sdist.sha256
