@@ -72,10 +72,16 @@ def open_wheel(
 
 
 def local_path(location: str | Path) -> Path | None:
-    """Return the path that a location means, or `None` when it is elsewhere (`http:`, `https:`)."""
+    """Return the path that a location means, or `None` when it is elsewhere (`http:`, `https:`).
+
+    Raise `ArchiveError` for an URL that is malformed.
+    """
     if isinstance(location, Path):
         return location
-    parts = urlsplit(location)
+    try:
+        parts = urlsplit(location)
+    except ValueError as error:
+        raise ArchiveError(f"{location!r} is no URL: {error}") from error
     if parts.scheme in ("http", "https"):
         return None
     if parts.scheme == "file":

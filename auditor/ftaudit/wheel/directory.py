@@ -51,7 +51,7 @@ def read_directory(source: Source, limits: Limits) -> tuple[tuple[Member, ...], 
     """Return the members and the archive's problems; raise `ArchiveError` where it cannot be read or is a trap."""
     ends = _locate(source, limits)
     try:
-        with zipfile.ZipFile(_Window(source)) as archive:
+        with zipfile.ZipFile(_Window(source, ends.stop)) as archive:
             infos = archive.infolist()
             start = archive.start_dir
     except _UNREADABLE as error:
@@ -71,8 +71,9 @@ class _Ends:
     """What the archive's last record says of its central directory."""
 
     start: int
-    size: int
     count: int
+    stop: int
+    """Where that record stops: a comment may follow, which may look like another such record."""
 
 
 def _locate(source: Source, limits: Limits) -> _Ends:
@@ -89,7 +90,7 @@ def _locate(source: Source, limits: Limits) -> _Ends:
         raise ArchiveError(f"{source.name}: a central directory of {size} bytes, more than {limits.directory}")
     if start + size > position:
         raise ArchiveError(f"{source.name}: truncated, or its last record lies: the central directory is not in it")
-    return _Ends(start=start, size=size, count=count)
+    return _Ends(start=start, count=count, stop=position + _END.size)
 
 
 def _end_position(source: Source) -> int:
@@ -185,10 +186,11 @@ def shown_name(name: str) -> str:
 
 
 class _Window(io.RawIOBase):
-    """A source as the seekable file that `zipfile` wants."""
+    """A source, up to an offset, as the seekable file that `zipfile` wants."""
 
-    def __init__(self, source: Source) -> None:
+    def __init__(self, source: Source, size: int) -> None:
         self._source = source
+        self._size = size
         self._position = 0
 
     def readable(self) -> bool:
@@ -201,14 +203,14 @@ class _Window(io.RawIOBase):
         return self._position
 
     def seek(self, offset: int, whence: int = io.SEEK_SET, /) -> int:
-        base = {io.SEEK_SET: 0, io.SEEK_CUR: self._position, io.SEEK_END: self._source.size}[whence]
+        base = {io.SEEK_SET: 0, io.SEEK_CUR: self._position, io.SEEK_END: self._size}[whence]
         if base + offset < 0:
             raise ValueError("a position before the file")
         self._position = base + offset
         return self._position
 
     def read(self, size: int = -1, /) -> bytes:
-        stop = self._source.size if size < 0 else min(self._source.size, self._position + size)
+        stop = self._size if size < 0 else min(self._size, self._position + size)
         data = self._source.read(min(self._position, stop), stop)
         self._position += len(data)
         return data
