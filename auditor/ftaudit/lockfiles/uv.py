@@ -318,7 +318,7 @@ _CAUSES: Final = (
 
 
 def parse_failure(text: str) -> Failure:
-    """Return why uv failed, from what it says on stderr (0.13 was looked at)."""
+    """Return why uv failed, from what it says on stderr (0.9.0 and 0.13.8 were tried)."""
     lines = [line.strip(" \t│╰─▶×╎") for line in text.splitlines()]
     lines = [line for line in lines if line and not line.lower().startswith(("warning:", "hint: pre-releases"))]
     message = _plain(" ".join(line.removeprefix("error:").removeprefix("cause:").strip() for line in lines))
