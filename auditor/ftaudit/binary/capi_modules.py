@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import struct
+
 from ftaudit.binary.objects import Object
-from ftaudit.binary.process import Halt, Process
+from ftaudit.binary.process import Halt, HandOver, Process
 from ftaudit.binary.python import Python, registry
 
 MODULE_ANSWERS, answers = registry()
 
 CFFI_BACKEND = "_cffi_backend"
+MYPYC_GROUP = "__mypyc"
+"""How the names of modules end that hold mypyc's code for a group of modules (mypyc/build.py)."""
 TABLE_ENTRIES = 512
 """Entries of an imported table of functions; NumPy's largest has some 380."""
 
@@ -18,16 +22,32 @@ def _definition_init(python: Python) -> int:
     definition = python.argument(0)
     machine = python.process.machine
     if definition:
+        _note_build(python, definition)
         python.definitions.add(definition)
         address = definition + python.objects.layout.type_field
         machine.write_word(address, python.objects.type("PyModuleDef_Type"))
     return definition
 
 
+def _note_build(python: Python, definition: int) -> None:
+    """Tell for which build a definition was laid out, by the header that `PyModuleDef_HEAD_INIT` gave it.
+
+    With `Py_GIL_DISABLED` (Include/object.h) that is a zero thread id and, at 12, an immortal's local count of
+    all ones; without, the immortal reference count and a null type.
+    """
+    start, flags, count = struct.unpack("<QII", python.process.machine.read(definition, 16))
+    if start == 0 and count == 0xFFFF_FFFF:
+        python.built_free_threaded = True
+    elif start != 0 and flags == count == 0:
+        python.built_free_threaded = False
+
+
 @answers("PyModule_Create2", "PyModule_FromDefAndSpec2")
 def _module_create(python: Python) -> int:
     definition = python.argument(0)
+    _note_build(python, definition)
     module = python.module(python.module_name, origin="create")
+    python.created = True
     python.objects.known[module].definition = definition
     return module
 
@@ -179,16 +199,8 @@ def _named_dict(python: Python, name: str) -> int:
 
 
 def _import(python: Python, name: str) -> int:
-    if name in python.modules:
-        return python.modules[name]
-    if python.find_module is not None and python.process.current not in (
-        "PyImport_AddModule",
-        "PyImport_AddModuleRef",
-    ):
-        found = python.find_module(name)
-        if found:
-            python.modules[name] = found
-            return found
+    if name.endswith(MYPYC_GROUP) and name not in python.modules:
+        raise HandOver(name)
     return python.imported(name)
 
 
@@ -434,6 +446,5 @@ def _call_method(python: Python) -> int:
         # src/c/cffi1_module.c.
         module = python.module(python.module_name, origin="cffi")
         python.objects.known[module].gil = 1
-        python.handed_over = CFFI_BACKEND
         return module
     return python.objects.new("object", name=f"{owner.name if owner else '?'}.{name}()")

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 
-from ftaudit.binary import elf, macho, pe
 from ftaudit.binary.budget import Budget
+from ftaudit.binary.framework import find_framework
 from ftaudit.binary.hook import Ending, Run, Subject, search
 from ftaudit.binary.image import AARCH64, X86_64, Image
+from ftaudit.binary.loaders import load_images
 from ftaudit.binary.markers import file_name_build, find_build
 from ftaudit.binary.objects import Layout
-from ftaudit.errors import ImageError
+from ftaudit.binary.slots import Slots
 from ftaudit.model import GilDeclaration, ModuleBinary
 
 Siblings = Mapping[str, bytes] | Callable[[str], "bytes | None"]
@@ -37,18 +39,23 @@ def read_declaration(
     limits = budget or Budget()
     images = load_images(image, limits)
     answers = [_read_one(i, module_name, path, target_version, siblings, limits) for i in images]
-    return answers[0]
+    return answers[0] if len(answers) == 1 else _agreed(answers)
 
 
-def load_images(data: bytes, budget: Budget) -> tuple[Image, ...]:
-    """Return the images of a file: one, or one for each slice of a universal one. Raise `ImageError`."""
-    if data.startswith(b"\x7fELF"):
-        return (elf.load(data, limit=budget.memory),)
-    if data[:4] in macho.MAGICS:
-        return macho.load(data, limit=budget.memory)
-    if data.startswith(b"MZ"):
-        return (pe.load(data, limit=budget.memory),)
-    raise ImageError("this file is none of ELF, Mach-O and PE")
+def _agreed(answers: list[ModuleBinary]) -> ModuleBinary:
+    """Return the answer of a universal file: what its slices agree on, those of machines that ftaudit knows."""
+    known = [answer for answer in answers if answer.machine in (X86_64, AARCH64)] or answers
+    machines = "+".join(str(answer.machine) for answer in known)
+    told = {answer.declaration for answer in known}
+    if len(told) == 1:
+        return replace(known[0], machine=machines)
+    both = "; ".join(f"{answer.machine}: {answer.declaration} ({answer.how})" for answer in known)
+    return replace(
+        known[0],
+        declaration=GilDeclaration.UNDETERMINED,
+        how=f"the slices of this universal file differ: {both}",
+        machine=machines,
+    )
 
 
 def hook_names(module_name: str) -> tuple[str, str]:
@@ -68,73 +75,119 @@ def _read_one(
     siblings: Siblings | None,
     budget: Budget,
 ) -> ModuleBinary:
-    build, evidence = find_build(image.imports, image.libraries)
-
-    def answer(declaration: GilDeclaration, how: str, multi_phase: bool | None = None) -> ModuleBinary:
-        return ModuleBinary(
-            declaration=declaration,
-            how=how,
-            format=image.format,
-            machine=image.machine,
-            free_threaded_build=build,
-            free_threaded_evidence=evidence,
-            multi_phase=multi_phase,
-        )
-
     if image.machine not in (X86_64, AARCH64):
-        return answer(GilDeclaration.UNDETERMINED, f"no emulation of {image.machine}")
+        return _answer(image, GilDeclaration.UNDETERMINED, f"ftaudit does not emulate {image.machine}")
+    framework = find_framework(image, module_name)
+    build, evidence = find_build(image.imports, image.libraries)
     export, init = hook_names(module_name)
     hook = export if version >= (3, 15) and export in image.exports else init
     if hook not in image.exports:
-        return answer(GilDeclaration.UNDETERMINED, f"exports no {init}")
+        why = f"it exports no {init}" if version < (3, 15) else f"it exports neither {export} nor {init}"
+        return _answer(image, GilDeclaration.UNDETERMINED, why, framework, (build, evidence))
     named = file_name_build(path)
-    free_threaded = build if build is not None else named if named is not None else True
-    subject = Subject(
-        image=image,
-        hook=hook,
-        module_name=module_name,
-        layout=Layout(free_threaded, version),
-        budget=budget,
-        sibling=lambda name: None,
-    )
+    guess = build if build is not None else named if named is not None else True
+    subject = Subject(image=image, hook=hook, module_name=module_name, layout=Layout(guess, version), budget=budget)
     best, runs = search(subject)
-    declaration, how, multi_phase = judge(best, len(runs))
-    return answer(declaration, how, multi_phase)
+    if build is None and best.built_free_threaded is not None:
+        build, evidence = best.built_free_threaded, "its PyModuleDef is laid out for that build"
+        if build is not guess:
+            subject = replace(subject, layout=Layout(build, version))
+            best, runs = search(subject)
+    subject, best, runs = _follow(subject, best, runs, siblings)
+    declaration, how, multi_phase = judge(subject, best, runs, build)
+    return _answer(image, declaration, how, framework, (build, evidence), multi_phase)
 
 
-def judge(best: Run, tries: int) -> tuple[GilDeclaration, str, bool | None]:
+def _answer(
+    image: Image,
+    declaration: GilDeclaration,
+    how: str,
+    framework: tuple[str | None, str | None] = (None, None),
+    build: tuple[bool | None, str | None] = (None, None),
+    multi_phase: bool | None = None,
+) -> ModuleBinary:
+    return ModuleBinary(
+        declaration=declaration,
+        how=how,
+        framework=framework[0],
+        framework_version=framework[1],
+        format=image.format,
+        machine=image.machine,
+        free_threaded_build=build[0],
+        free_threaded_evidence=build[1],
+        multi_phase=multi_phase,
+    )
+
+
+def _follow(subject: Subject, best: Run, runs: int, siblings: Siblings | None) -> tuple[Subject, Run, int]:
+    """Load the modules that this one hands over to, one after the other: mypyc's shims leave all to a group module."""
+    find = siblings if callable(siblings) else (siblings or {}).get
+    while best.hands_over_to and len(subject.groups) < _MAX_GROUPS:
+        data = find(best.hands_over_to)
+        if data is None:
+            break
+        slices = load_images(data, subject.budget, beside=len(subject.groups) + 1)
+        matching = [image for image in slices if image.machine == subject.image.machine]
+        if not matching:
+            break
+        groups = (*subject.groups, (best.hands_over_to, matching[0]))
+        subject = replace(subject, groups=groups)
+        best, more = search(subject)
+        runs += more
+    return subject, best, runs
+
+
+_MAX_GROUPS = 4
+
+
+def judge(subject: Subject, best: Run, tries: int, build: bool | None) -> tuple[GilDeclaration, str, bool | None]:
     """Turn the best run into the answer, how it was reached, and whether the initialisation is multi-phase."""
     again = f", on try {tries}" if tries > 1 else ""
-    if best.ending is Ending.FAILED:
-        error = f" ({best.errors[-1]})" if best.errors else ""
-        return GilDeclaration.UNDETERMINED, f"{best.problem}{error} in {tries} tries", None
     if best.slots is not None:
-        slots = best.slots
-        if slots.problem:
-            return GilDeclaration.UNDETERMINED, f"CPython refuses its definition: {slots.problem}", True
-        if slots.gil is None:
-            return GilDeclaration.UNDECLARED, f"emulated: a definition without Py_mod_gil{again}", True
-        if slots.gil == 0:
-            return GilDeclaration.USED, f"emulated: Py_mod_gil = USED{again}", True
-        if slots.create and best.creates_module is False:
-            how = "emulated: Py_mod_gil = NOT_USED, but its create slot makes no module object"
-            return GilDeclaration.USED, how, True
-        if slots.create and best.creates_module is None:
-            how = "Py_mod_gil = NOT_USED, but what its create slot makes was not reached"
-            return GilDeclaration.UNDETERMINED, how, True
-        return GilDeclaration.NOT_USED, f"emulated: Py_mod_gil = NOT_USED{again}", True
+        return (*_judge_slots(best, best.slots, again, build), True)
+    if best.ending is Ending.FAILED:
+        if best.created and subject.cannot_declare:
+            again = ", which it does not import"
+            return (*_judge_single_phase(None, again, build), False)
+        error = f" ({best.errors[-1]})" if best.errors else ""
+        return GilDeclaration.UNDETERMINED, f"{best.problem}{error}; tries: {tries}", None
     if best.origin == "cffi":
+        return GilDeclaration.NOT_USED, "emulated: hands over to _cffi_backend, which calls SetGIL for it", False
+    return (*_judge_single_phase(best.gil, again, build), False)
+
+
+def _judge_slots(best: Run, slots: Slots, again: str, build: bool | None) -> tuple[GilDeclaration, str]:
+    if slots.problem:
+        return GilDeclaration.UNDETERMINED, f"CPython refuses its definition: {slots.problem}"
+    if slots.gil is None and build is False:
+        # Cython, pybind11 and many a hand-written module fill the slot in under Py_GIL_DISABLED alone.
         return (
-            GilDeclaration.NOT_USED,
-            "emulated: hand-over to _cffi_backend, which calls SetGIL for it",
-            False,
+            GilDeclaration.UNDETERMINED,
+            "its slots have no Py_mod_gil, but it was compiled for the GIL build, in which sources often leave it out",
         )
-    if best.gil is None:
+    if slots.gil is None:
+        return GilDeclaration.UNDECLARED, f"emulated: its slots have no Py_mod_gil{again}"
+    if slots.gil == 0:
+        return GilDeclaration.USED, f"emulated: Py_mod_gil is Py_MOD_GIL_USED{again}"
+    if slots.create and best.creates_module is False:
+        return GilDeclaration.USED, "emulated: Py_mod_gil is Py_MOD_GIL_NOT_USED, but its create slot makes no module"
+    if slots.create and best.creates_module is None:
         return (
-            GilDeclaration.UNDECLARED,
-            f"emulated: single-phase without PyUnstable_Module_SetGIL{again}",
-            False,
+            GilDeclaration.UNDETERMINED,
+            "Py_mod_gil is Py_MOD_GIL_NOT_USED, but what its create slot makes was not reached",
         )
-    if best.gil == 0:
-        return GilDeclaration.USED, f"emulated: PyUnstable_Module_SetGIL(USED){again}", False
-    return GilDeclaration.NOT_USED, f"emulated: PyUnstable_Module_SetGIL(NOT_USED){again}", False
+    return GilDeclaration.NOT_USED, f"emulated: Py_mod_gil is Py_MOD_GIL_NOT_USED{again}"
+
+
+def _judge_single_phase(gil: int | None, again: str, build: bool | None) -> tuple[GilDeclaration, str]:
+    if gil is None and build is False:
+        # The function is declared under Py_GIL_DISABLED alone (Include/moduleobject.h).
+        return (
+            GilDeclaration.UNDETERMINED,
+            "single-phase, and compiled for the GIL build, where PyUnstable_Module_SetGIL does not exist",
+        )
+    if gil is None:
+        return GilDeclaration.UNDECLARED, f"emulated: single-phase, never calls PyUnstable_Module_SetGIL{again}"
+    if gil == 0:
+        return GilDeclaration.USED, f"emulated: calls PyUnstable_Module_SetGIL with Py_MOD_GIL_USED{again}"
+    return GilDeclaration.NOT_USED, f"emulated: calls PyUnstable_Module_SetGIL with Py_MOD_GIL_NOT_USED{again}"

@@ -60,7 +60,7 @@ def machine_of(data: bytes) -> str:
     return name if data[4] == 2 or name in ("i686", "armv7l") else f"{name} (32-bit)"
 
 
-def load(data: bytes, *, limit: int) -> Image:
+def load(data: bytes, *, limit: int, base: int = BASE) -> Image:
     """Map and relocate an ELF shared object of x86-64 or AArch64; other machines come back without memory.
 
     Raise `ImageError` for what is no such file or would need more than `limit` bytes.
@@ -103,7 +103,7 @@ def load(data: bytes, *, limit: int) -> Image:
                 template=template, size=segment.virtual_size, alignment=min(max(segment.alignment, 16), 4096)
             )
     try:
-        return _Loader(machine, memory, tags, tls, tuple(libraries)).image()
+        return _Loader(machine, memory, tags, tls, tuple(libraries), base).image()
     except (struct.error, IndexError, ValueError) as error:
         raise ImageError(f"the dynamic section of this ELF file is malformed: {error}") from error
 
@@ -123,9 +123,11 @@ class _Loader:
         tags: dict[int, int],
         tls: ThreadLocals,
         libraries: tuple[str, ...],
+        base: int,
     ) -> None:
         self.machine, self.memory, self.tags, self.tls, self.libraries = machine, memory, tags, tls, libraries
-        self.words = Words(memory, BASE)
+        self.base = base
+        self.words = Words(memory, self.base)
         start, size = tags.get(_DT_STRTAB, 0), tags.get(_DT_STRSZ, 0)
         self.strings = bytes(memory[start : start + size])
         self.binds: list[Bind] = []
@@ -141,7 +143,7 @@ class _Loader:
         return Image(
             format="elf",
             machine=self.machine,
-            base=BASE,
+            base=self.base,
             memory=self.memory,
             exports=exports,
             binds=tuple(self.binds),
@@ -169,35 +171,35 @@ class _Loader:
         words, where = self.words, 0
         for (entry,) in struct.iter_unpack("<Q", chunk[: len(chunk) - len(chunk) % 8]):
             if not entry & 1:
-                address = BASE + entry
+                address = self.base + entry
                 if words.holds(address):
-                    words.write(address, words.read(address) + BASE)
+                    words.write(address, words.read(address) + self.base)
                 where = address + 8
                 continue
             bits, address = entry >> 1, where
             while bits:
                 if bits & 1 and words.holds(address):
-                    words.write(address, words.read(address) + BASE)
+                    words.write(address, words.read(address) + self.base)
                 bits >>= 1
                 address += 8
             where += 63 * 8
 
     def _relocate(self, offset: int, info: int, addend: int) -> None:
         kind = _KINDS[self.machine].get(info & 0xFFFF_FFFF)
-        address = BASE + offset
+        address = self.base + offset
         if kind == "relative":
-            self.words.write(address, BASE + addend)
+            self.words.write(address, self.base + addend)
             return
         if kind is None or not self.words.holds(address):
             return
         if kind == "resolver":
-            self.resolvers.append((address, BASE + addend))
+            self.resolvers.append((address, self.base + addend))
             return
         symbol = self._symbol(info >> 32)
         if kind.startswith("tls-"):
             self.tls_fixups.append(TlsFixup(address=address, kind=kind[4:], offset=symbol.value + addend))
         elif symbol.defined:
-            self.words.write(address, BASE + symbol.value + addend)
+            self.words.write(address, self.base + symbol.value + addend)
         elif symbol.name:
             # A weak symbol that nothing defines is null; those of the C library and CPython are defined.
             if symbol.is_weak and symbol.name in _NEVER_DEFINED:
@@ -235,7 +237,7 @@ class _Loader:
             if section == 0:
                 imports.add(self._string(name))
             elif self.strings.startswith(wanted, name):
-                exports[self._string(name)] = BASE + value
+                exports[self._string(name)] = self.base + value
         return exports, frozenset(imports - {""})
 
     def _symbol_count(self) -> int:
@@ -258,7 +260,7 @@ class _Loader:
 
     def _initializers(self) -> Iterator[int]:
         if init := self.tags.get(_DT_INIT, 0):
-            yield BASE + init
+            yield self.base + init
         start, size = self.tags.get(_DT_INIT_ARRAY, 0), self.tags.get(_DT_INIT_ARRAYSZ, 0)
         if start and 0 < size <= 1 << 20:
             for (address,) in struct.iter_unpack("<Q", self.memory[start : start + size - size % 8]):

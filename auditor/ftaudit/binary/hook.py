@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 
@@ -11,7 +11,7 @@ from ftaudit.binary.image import Image
 from ftaudit.binary.machine import Machine, MemoryFault
 from ftaudit.binary.objects import Layout
 from ftaudit.binary.oracle import Oracle, Question
-from ftaudit.binary.process import Halt, Process
+from ftaudit.binary.process import Halt, HandOver, Process
 from ftaudit.binary.python import Python, new_python
 from ftaudit.binary.slots import Slots, definition_slots, read_slots
 from ftaudit.binary.symbols import resolve
@@ -46,7 +46,12 @@ class Run:
     notes: tuple[str, ...] = ()
     calls: tuple[str, ...] = ()
     errors: tuple[str, ...] = ()
-    handed_over: str = ""
+    hands_over_to: str = ""
+    """The extension module that it needs and that was not loaded."""
+    built_free_threaded: bool | None = None
+    """The build that its definition was laid out for, where that can be seen."""
+    created: bool = False
+    """Whether it made a module with `PyModule_Create2`, and no definition for multi-phase initialisation."""
 
     @property
     def declaration(self) -> tuple[object, ...]:
@@ -54,6 +59,9 @@ class Run:
         if self.slots is not None:
             return (self.ending, self.slots.gil, self.slots.problem, self.creates_module is False)
         return (self.ending, self.gil, self.origin == "create" or self.origin == "cffi")
+
+
+_DECLARATIONS = frozenset({"PyUnstable_Module_SetGIL", "PyModuleDef_Init", "dlsym", "GetProcAddress", "dlopen"})
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -65,8 +73,14 @@ class Subject:
     module_name: str
     layout: Layout
     budget: Budget
-    sibling: Callable[[str], tuple[Image, str] | None]
-    """Returns a sibling module's image for a second base address, with its hook's name."""
+    groups: tuple[tuple[str, Image], ...] = ()
+    """The modules that it hands over to, loaded beside it, by import name."""
+
+    @property
+    def cannot_declare(self) -> bool:
+        """Whether no code of the module's can declare anything, however its initialisation goes on."""
+        images = (self.image, *(image for _, image in self.groups))
+        return not any(image.imports & _DECLARATIONS for image in images)
 
 
 def run(subject: Subject, overrides: Mapping[int, int]) -> Run:
@@ -76,6 +90,8 @@ def run(subject: Subject, overrides: Mapping[int, int]) -> Run:
     python: Python | None = None
     try:
         python = _new_process(subject, oracle)
+        for name, image in subject.groups:
+            _import_group(python, name, image, notes)
         linked = python.process.link(subject.image)
         python.process.start(linked, notes)
         return _finished(subject, python, notes, overrides)
@@ -88,7 +104,13 @@ def run(subject: Subject, overrides: Mapping[int, int]) -> Run:
             notes=tuple(notes),
             calls=tuple(python.process.trace) if python else (),
             errors=tuple(python.errors) if python else (),
+            created=python.created and not python.definitions if python else False,
+            built_free_threaded=python.built_free_threaded if python else None,
+            hands_over_to=error.name if isinstance(error, HandOver) else "",
         )
+    finally:
+        if python is not None:
+            python.process.machine.close()
 
 
 def _new_process(subject: Subject, oracle: Oracle) -> Python:
@@ -102,7 +124,6 @@ def _new_process(subject: Subject, oracle: Oracle) -> Python:
     )
     python = new_python(process, subject.layout, subject.module_name)
     holder.append(python)
-    python.find_module = lambda name: _load_sibling(subject, python, name)
     return python
 
 
@@ -121,7 +142,8 @@ def _finished(subject: Subject, python: Python, notes: list[str], overrides: Map
             notes=tuple(notes),
             calls=tuple(process.trace),
             errors=tuple(python.errors),
-            handed_over=python.handed_over,
+            created=python.created and not python.definitions,
+            built_free_threaded=python.built_free_threaded,
             **details,  # type: ignore[arg-type]
         )
 
@@ -156,19 +178,38 @@ def _created(python: Python, slots: Slots, definition: int) -> bool | None:
     return python.objects.kind_of(created) == "module"
 
 
-def _load_sibling(subject: Subject, python: Python, name: str) -> int:
-    """Load a sibling extension module as an import of it would, so that its capsules can be followed."""
-    found = subject.sibling(name)
-    if found is None:
-        return 0
-    raise Halt(f"the module hands over to {name}")
+def _import_group(python: Python, name: str, image: Image, notes: list[str]) -> None:
+    """Load a group module and run its initialisation, as its import would: it leaves capsules with functions."""
+    process = python.process
+    linked = process.link(image)
+    process.start(linked, notes)
+    hook = image.exports.get(f"PyInit_{name.rpartition('.')[2]}")
+    if hook is None:
+        return
+    result = process.call(hook)
+    if result in python.definitions:
+        array = definition_slots(process.machine, result, python.objects.layout)
+        slots = read_slots(process.machine, array, modern=False, version=python.version)
+        definition, result = result, python.module(name, origin="create")
+        python.objects.known[result].definition = definition
+        for function in slots.executes:
+            process.call(function, result)
+        python.definitions.discard(definition)
+    python.modules[name] = result
+    python.created = False
+    python.error = 0
 
 
-def search(subject: Subject) -> tuple[Run, list[Run]]:
-    """Run the hook until it succeeds, with other answers to what the failing run asked; return the best run and all."""
-    first = run(subject, {})
-    runs = [first]
-    best = first
+def search(subject: Subject) -> tuple[Run, int]:
+    """Run the hook until it succeeds, with other answers to what the failing run asked.
+
+    Return the run that got furthest and the number of runs. Where nothing that the module goes on to do can
+    change the answer, or another module is needed first, there is one run only.
+    """
+    best = run(subject, {})
+    runs = [best]
+    if best.hands_over_to or (best.created and subject.cannot_declare):
+        return best, 1
     tried: set[tuple[tuple[int, int], ...]] = {()}
     while best.ending is Ending.FAILED and len(runs) < subject.budget.tries:
         following = _next_overrides(best, tried)
@@ -179,7 +220,7 @@ def search(subject: Subject) -> tuple[Run, list[Run]]:
         runs.append(attempt)
         if attempt.ending is not Ending.FAILED or len(attempt.calls) > len(best.calls):
             best = attempt
-    return best, runs
+    return best, len(runs)
 
 
 def _next_overrides(best: Run, tried: set[tuple[tuple[int, int], ...]]) -> dict[int, int] | None:

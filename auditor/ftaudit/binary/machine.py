@@ -124,6 +124,11 @@ class Machine:
             if not windows:
                 self.engine.reg_write(x86_const.UC_X86_REG_GS_BASE, address)
 
+    def close(self) -> None:
+        """Free the engine and its memory now: callbacks and engine refer to each other."""
+        self.engine = None
+        self._buffers.clear()
+
     # Memory
 
     def read(self, address: int, size: int) -> bytes:

@@ -26,7 +26,7 @@ MAGICS = (
 )
 
 
-def load(data: bytes, *, limit: int) -> tuple[Image, ...]:
+def load(data: bytes, *, limit: int, base: int = BASE) -> tuple[Image, ...]:
     """Map and relocate every slice of a Mach-O file; those of other machines come back without memory.
 
     Raise `ImageError` for what is no such file or would need more than `limit` bytes.
@@ -48,7 +48,7 @@ def load(data: bytes, *, limit: int) -> tuple[Image, ...]:
         if binary is None:
             raise ImageError("LIEF cannot parse this Mach-O file")
         try:
-            images.append(_load_slice(content, binary, machine, limit))
+            images.append(_load_slice(content, binary, machine, limit, base))
         except (struct.error, IndexError, ValueError, OverflowError) as error:
             raise ImageError(f"the load commands of this Mach-O file are malformed: {error}") from error
     return tuple(images)
@@ -74,7 +74,7 @@ def _slices(data: bytes) -> list[bytes]:
     return slices
 
 
-def _load_slice(data: bytes, binary: lief.MachO.Binary, machine: str, limit: int) -> Image:
+def _load_slice(data: bytes, binary: lief.MachO.Binary, machine: str, limit: int, base: int) -> Image:
     import lief
 
     segments = [s for s in binary.segments if s.name != "__PAGEZERO" and s.virtual_size]
@@ -89,8 +89,8 @@ def _load_slice(data: bytes, binary: lief.MachO.Binary, machine: str, limit: int
         content = data[segment.file_offset : segment.file_offset + min(segment.file_size, segment.virtual_size)]
         offset = segment.virtual_address - start
         memory[offset : offset + len(content)] = content
-    slide = BASE - start
-    words = Words(memory, BASE)
+    slide = base - start
+    words = Words(memory, base)
     _rebase(binary, words, slide)
     binds = _bindings(binary, words, slide)
     initializers: list[int] = []
@@ -101,7 +101,7 @@ def _load_slice(data: bytes, binary: lief.MachO.Binary, machine: str, limit: int
         if section.type == lief.MachO.Section.TYPE.MOD_INIT_FUNC_POINTERS:
             initializers += [p for (p,) in struct.iter_unpack("<Q", chunk[: len(chunk) - len(chunk) % 8]) if p]
         elif section.type == lief.MachO.Section.TYPE.INIT_FUNC_OFFSETS:
-            initializers += [BASE + o for (o,) in struct.iter_unpack("<I", chunk[: len(chunk) - len(chunk) % 4])]
+            initializers += [base + o for (o,) in struct.iter_unpack("<I", chunk[: len(chunk) - len(chunk) % 4])]
         elif section.type in _thread_sections(lief):
             template_start = template_start or section.virtual_address
             template_end = max(template_end, section.virtual_address + section.size)
@@ -114,7 +114,7 @@ def _load_slice(data: bytes, binary: lief.MachO.Binary, machine: str, limit: int
     return Image(
         format="macho",
         machine=machine,
-        base=BASE,
+        base=base,
         memory=memory,
         exports=_hooks(binary, slide),
         binds=binds,

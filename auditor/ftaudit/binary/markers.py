@@ -36,4 +36,6 @@ def file_name_build(path: str) -> bool | None:
     match = _SUFFIX.search(name)
     if match:
         return (match[2] or match[4]) == "t"
+    if ".abi3t." in name:
+        return True
     return False if ".abi3." in name else None

@@ -30,7 +30,7 @@ def machine_of(data: bytes) -> str:
     return _MACHINES.get(number, f"PE machine {number:#x}")
 
 
-def load(data: bytes, *, limit: int) -> Image:
+def load(data: bytes, *, limit: int, base: int = BASE) -> Image:
     """Map and relocate a PE DLL of x86-64 or AArch64; other machines come back without memory.
 
     Raise `ImageError` for what is no such file or would need more than `limit` bytes.
@@ -61,61 +61,61 @@ def load(data: bytes, *, limit: int) -> Image:
         if start < len(memory):
             memory[start : start + len(content)] = content
     try:
-        return _image(binary, machine, memory)
+        return _image(binary, machine, memory, base)
     except (struct.error, IndexError, ValueError, OverflowError) as error:
         raise ImageError(f"the tables of this PE file are malformed: {error}") from error
 
 
-def _image(binary: lief.PE.Binary, machine: str, memory: bytearray) -> Image:
+def _image(binary: lief.PE.Binary, machine: str, memory: bytearray, base: int) -> Image:
     import lief
 
-    words = Words(memory, BASE)
+    words = Words(memory, base)
     preferred = binary.optional_header.imagebase
-    if preferred != BASE:
+    if preferred != base:
         directory = binary.data_directory(lief.PE.DataDirectory.TYPES.BASE_RELOCATION_TABLE)
         table = bytes(memory[directory.rva : directory.rva + directory.size]) if directory else b""
         for rva in _relocations(table):
-            address = BASE + rva
+            address = base + rva
             if words.holds(address):
-                words.write(address, words.read(address) + BASE - preferred)
+                words.write(address, words.read(address) + base - preferred)
     binds, libraries = [], []
     for library in binary.imports:
         libraries.append(str(library.name))
         for entry in library.entries:
             name = f"{library.name!s}#{entry.ordinal}" if entry.is_ordinal else str(entry.name)
-            binds.append(Bind(address=BASE + entry.iat_address, symbol=name))
+            binds.append(Bind(address=base + entry.iat_address, symbol=name))
     libraries += [str(delayed.name) for delayed in binary.delay_imports]
-    binds += _delayed(binary)
+    binds += _delayed(binary, base)
     export = binary.get_export()
     exports = {}
     if export is not None:
         for item in export.entries:
             name = str(item.name)
             if name.startswith(("PyInit", "PyModExport")) and item.address:
-                exports[name] = BASE + item.address
+                exports[name] = base + item.address
     return Image(
         format="pe",
         machine=machine,
-        base=BASE,
+        base=base,
         memory=memory,
         exports=exports,
         binds=tuple(binds),
         initializers=(),
-        entry=BASE + binary.optional_header.addressof_entrypoint
+        entry=base + binary.optional_header.addressof_entrypoint
         if binary.optional_header.addressof_entrypoint
         else None,
-        tls=_thread_locals(binary, preferred, memory),
+        tls=_thread_locals(binary, preferred, memory, base),
         imports=frozenset(bind.symbol for bind in binds),
         libraries=tuple(libraries),
     )
 
 
-def _delayed(binary: lief.PE.Binary) -> Iterator[Bind]:
+def _delayed(binary: lief.PE.Binary, base: int) -> Iterator[Bind]:
     """Yield the imports that the linker's helper would resolve on first call: bound here before they are needed."""
     for library in binary.delay_imports:
         for index, entry in enumerate(library.entries):
             name = f"{library.name!s}#{entry.ordinal}" if entry.is_ordinal else str(entry.name)
-            yield Bind(address=BASE + library.iat + 8 * index, symbol=name, is_call=True)
+            yield Bind(address=base + library.iat + 8 * index, symbol=name, is_call=True)
 
 
 def _relocations(table: bytes) -> Iterator[int]:
@@ -132,7 +132,7 @@ def _relocations(table: bytes) -> Iterator[int]:
         position += size
 
 
-def _thread_locals(binary: lief.PE.Binary, preferred: int, memory: bytearray) -> ThreadLocals:
+def _thread_locals(binary: lief.PE.Binary, preferred: int, memory: bytearray, base: int) -> ThreadLocals:
     tls = binary.tls
     if tls is None or not tls.addressof_index:
         return ThreadLocals()
@@ -144,5 +144,5 @@ def _thread_locals(binary: lief.PE.Binary, preferred: int, memory: bytearray) ->
         template=template,
         size=len(template) + min(tls.sizeof_zero_fill, 1 << 20),
         alignment=64,
-        index_address=tls.addressof_index - preferred + BASE,
+        index_address=tls.addressof_index - preferred + base,
     )

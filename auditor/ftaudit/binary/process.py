@@ -18,12 +18,20 @@ STACK = 0x38_0000_0000
 STACK_SIZE = 1 << 20
 THREAD = 0x3A_0000_0000
 THREAD_SIZE = 4 << 20
-SECOND_IMAGE = 0x10_0000_0000
-"""Where a hand-over's image goes."""
+SECOND_IMAGE = 0x4_0000_0000
+"""Where the first image goes that another one hands over to; the next is as far away again."""
 
 
 class Halt(Exception):
     """The emulated code cannot or need not go on, for the reason in the message."""
+
+
+class HandOver(Halt):
+    """The emulated code needs another extension module of the same wheel."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"it hands over to {name}, which is not beside it")
+        self.name = name
 
 
 Handler = Callable[["Process"], "int | None"]

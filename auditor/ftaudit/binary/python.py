@@ -31,8 +31,6 @@ class Python:
     objects: Objects
     module_name: str
     version: tuple[int, int]
-    find_module: Callable[[str], int] | None = None
-    """Loads a sibling extension module for a hand-over and returns it, or 0."""
     error: int = 0
     """The instance of the exception that is set."""
     errors: list[str] = field(default_factory=list)
@@ -43,8 +41,10 @@ class Python:
     """What went through `PyModuleDef_Init`."""
     capsules: dict[str, int] = field(default_factory=dict)
     """Pointers of the capsules that the code itself made, by name."""
-    current_module: int = 0
-    handed_over: str = ""
+    built_free_threaded: bool | None = None
+    """Whether the definition that the code handed in was laid out for the free-threaded build."""
+    created: bool = False
+    """Whether `PyModule_Create2` was called."""
     thread_state: int = 0
 
     def argument(self, index: int, *, fixed: int | None = None) -> int:

@@ -1,0 +1,71 @@
+"""What made an extension module, told by the strings and imports that each framework leaves in an image."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from ftaudit.binary.image import Image
+
+
+@dataclass(frozen=True, slots=True)
+class _Mark:
+    """One framework's mark."""
+
+    name: str
+    text: bytes
+    """A string that every module of the framework holds."""
+    version: re.Pattern[bytes] | None = None
+    also: bytes = b""
+    """A second string that must be there too."""
+    unless: str = ""
+    """The module that only looks like one of the framework's."""
+
+
+_MARKS = (
+    _Mark("PyO3", b"pyo3_runtime.PanicException", re.compile(rb"pyo3-(\d+\.\d+\.\d+)[-/\\]")),
+    _Mark("mypyc", b"__mypyc_"),
+    _Mark("mypyc", b"__mypyc.init_"),
+    _Mark("Cython", b"cython_runtime", re.compile(rb"_cython_(\d+_\d+(?:_\w+?)?)\0")),
+    _Mark("nanobind", b"nb_internals_v"),
+    _Mark("nanobind", b"nanobind::"),
+    _Mark("pybind11", b"__pybind11_internals_v"),
+    _Mark("pybind11", b"pybind11_object"),
+    _Mark("Pythran", b"__pythran__", re.compile(rb"\0(\d+\.\d+\.\d+)\0\d{4}-\d\d-\d\d ")),
+    _Mark("f2py", b"generated with f2py", re.compile(rb"generated with f2py \(version:([\w.+]+)\)")),
+    _Mark("SWIG", b"swig_runtime_data"),
+    _Mark("Boost.Python", b"Boost.Python."),
+    _Mark("cffi", b"_init_cffi_1_0_external_module", also=b"_cffi_backend", unless="_cffi_backend"),
+    _Mark("Shiboken", b"libshiboken"),
+)
+"""In the order in which they are tried: a Rust module may hold C code that cffi wrote, never the other way round."""
+
+_RUST = (b"/rustc/", b"rust_panic", b"RUST_BACKTRACE")
+_CPP_LIBRARIES = ("libstdc++", "libc++", "msvcp", "vcruntime140_1")
+
+
+def find_framework(image: Image, module_name: str) -> tuple[str, str | None]:
+    """Return the name of what made the module and its version, where the image says it; `C` where nothing tells."""
+    memory = image.memory
+    for mark in _MARKS:
+        if mark.text in memory and mark.also in memory and module_name != mark.unless:
+            return mark.name, _version(mark, image)
+    if any(text in memory for text in _RUST):
+        return "Rust", None
+    if _is_cpp(image):
+        return "C++", None
+    return "C", None
+
+
+def _version(mark: _Mark, image: Image) -> str | None:
+    match = mark.version.search(image.memory) if mark.version else None
+    if match is None:
+        return None
+    text = match[1].decode("ascii", "replace")
+    return text.replace("_", ".") if mark.name == "Cython" else text
+
+
+def _is_cpp(image: Image) -> bool:
+    if any(name.startswith(("_Z", "?", "__cxa_throw", "__gxx")) for name in image.imports):
+        return True
+    return any(library.rpartition("/")[2].lower().startswith(_CPP_LIBRARIES) for library in image.libraries)
