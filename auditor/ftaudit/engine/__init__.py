@@ -60,7 +60,14 @@ def audit(inputs: Sequence[str], settings: Settings, *, progress: Progress | Non
             for pin, platform in keys
         ]
         judged = judge_all(every)
-        later = find_later(judged, target=target, platforms=platforms, index=index, progress=progress)
+        later = find_later(
+            judged,
+            target=target,
+            platforms=platforms,
+            index=index,
+            cache=None if settings.no_cache else settings.cache,
+            progress=progress,
+        )
         traffic = index.traffic.counts
     rows, failures = make_rows(judged, rules=rules, later=later)
     return Report(

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import contextlib
+import hashlib
+import json
+import tempfile
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from pathlib import Path
 from typing import Final
 
 from packaging.version import Version
@@ -17,6 +22,8 @@ from ftaudit.progress import Progress
 from ftaudit.target import Platform, Target
 
 WORKERS: Final = 8
+MOST_KEPT: Final = 2000
+"""Leads on disk."""
 
 
 def find_later(
@@ -25,6 +32,7 @@ def find_later(
     target: Target,
     platforms: Sequence[Platform],
     index: Index,
+    cache: Path | None,
     progress: Progress,
 ) -> dict[tuple[str, str], str]:
     """Map (name, platform) of what blocks to what the index says of later versions.
@@ -34,21 +42,58 @@ def find_later(
     """
     by_name = {platform.name: platform for platform in platforms}
     blocked = [facts for facts, verdict, _ in judged if verdict in BLOCKING and _is_listed(facts.pin)]
-    names = list(dict.fromkeys((facts.pin.name, facts.pin.index_url) for facts in blocked))
-    if not names:
+    if not blocked:
         return {}
-    progress.stage("later versions", len(names))
-    with ThreadPoolExecutor(max_workers=WORKERS) as pool:
-        projects = dict(
-            zip(names, pool.map(lambda name: index.find_project(name[0], index_url=name[1]), names), strict=True)
+    progress.stage("later versions", len(blocked))
+    memo = _Memo(cache)
+
+    def find(facts: PackageFacts) -> str | None:
+        platform = by_name[facts.platform]
+        pin = facts.pin
+        page = index.fingerprint(pin.name, index_url=pin.index_url)
+        key = None if page is None else f"{pin.name} {pin.version} {target.name} {platform.tags} {page}"
+        return memo.recall(
+            key, lambda: _lead(facts, index.find_project(pin.name, index_url=pin.index_url), target, platform)
         )
-    leads = {}
-    for facts in blocked:
-        project = projects[facts.pin.name, facts.pin.index_url]
-        lead = _lead(facts, project, target, by_name[facts.platform])
-        if lead is not None:
-            leads[str(facts.pin.name), facts.platform] = lead
-    return leads
+
+    with ThreadPoolExecutor(max_workers=WORKERS) as pool:
+        found = dict(zip(blocked, pool.map(find, blocked), strict=True))
+    memo.keep()
+    return {(str(facts.pin.name), facts.platform): lead for facts, lead in found.items() if lead is not None}
+
+
+class _Memo:
+    """Leads by what they were derived from, kept on disk: the pages of ten projects take a second to parse."""
+
+    def __init__(self, folder: Path | None) -> None:
+        self._path = None if folder is None else folder / "leads.json"
+        self._known: dict[str, str | None] = {}
+        self._used: dict[str, str | None] = {}
+        with contextlib.suppress(OSError, ValueError):
+            read = json.loads(self._path.read_text("utf-8")) if self._path else {}
+            if isinstance(read, dict):
+                self._known = {key: lead for key, lead in read.items() if lead is None or isinstance(lead, str)}
+
+    def recall(self, key: str | None, find: Callable[[], str | None]) -> str | None:
+        """Return the lead under a key, found anew where there is none; without a key nothing is kept."""
+        if key is None:
+            return find()
+        digest = hashlib.sha256(key.encode()).hexdigest()
+        lead = self._known[digest] if digest in self._known else find()
+        self._used[digest] = lead
+        return lead
+
+    def keep(self) -> None:
+        """Write the leads, the newest last and the oldest of many forgotten; a failing disk is no error."""
+        if self._path is None or self._used.keys() <= self._known.keys():
+            return
+        every = {**{key: lead for key, lead in self._known.items() if key not in self._used}, **self._used}
+        newest = dict(list(every.items())[-MOST_KEPT:])
+        with contextlib.suppress(OSError):
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            with tempfile.NamedTemporaryFile("w", dir=self._path.parent, delete=False, encoding="utf-8") as file:
+                json.dump(newest, file)
+            Path(file.name).replace(self._path)
 
 
 def _is_listed(pin: Pin) -> bool:

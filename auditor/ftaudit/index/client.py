@@ -122,6 +122,17 @@ class Index:
             warnings=_warnings(readers),
         )
 
+    def fingerprint(self, name: NormalizedName, *, index_url: str | None = None) -> str | None:
+        """Return what changes whenever the project's pages do, or `None` where they are not at hand.
+
+        What is derived from `find_project` can be kept under it; a fresh cache answers without parsing anything.
+        """
+        try:
+            entries = [reader.entry for reader in self._consult(name, index_url)]
+        except FtauditError:
+            return None
+        return "|".join(f"{entry.url} {entry.length} {entry.crc}" for entry in entries) or None
+
     def _from_cache(self, group: list[Query]) -> dict[Query, ReleaseFiles] | None:
         """Return the answers where the small cache files hold them all and are fresh, else `None`."""
         name = group[0].name
