@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import pytest
+from support.facts import facts, imported
+
 from ftaudit.model import ExtensionModule, Finding, GilDeclaration, ModuleBinary, WheelKind
 from ftaudit.registry import load_rules
 from ftaudit.rule import PackageRule
-from support.facts import facts, imported
 
 REMEDIES = [
     ("Cython", "freethreading_compatible=True"),
@@ -33,7 +34,9 @@ def read(declaration: GilDeclaration, framework: str | None, version: str | None
 
 
 @pytest.mark.parametrize(("framework", "wanted"), REMEDIES)
-@pytest.mark.parametrize(("code", "declaration"), [("FT201", GilDeclaration.UNDECLARED), ("FT202", GilDeclaration.USED)])
+@pytest.mark.parametrize(
+    ("code", "declaration"), [("FT201", GilDeclaration.UNDECLARED), ("FT202", GilDeclaration.USED)]
+)
 def test_the_remedy_is_the_frameworks_own(
     code: str, declaration: GilDeclaration, framework: str | None, wanted: str
 ) -> None:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import pytest
+
 from ftaudit.registry import load_rules
 from ftaudit.rule import PackageExample, PackageRule
 
 RULES = tuple(rule for rule in load_rules().rules if isinstance(rule, PackageRule))
-VALID = [pytest.param(rule, example, id=f"{rule.info.name}: {example.title}") for rule in RULES for example in rule.VALID]
+VALID = [
+    pytest.param(rule, example, id=f"{rule.info.name}: {example.title}") for rule in RULES for example in rule.VALID
+]
 INVALID = [
     pytest.param(rule, example, id=f"{rule.info.name}: {example.title}") for rule in RULES for example in rule.INVALID
 ]

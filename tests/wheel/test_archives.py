@@ -9,9 +9,10 @@ import zlib
 from pathlib import Path
 
 import pytest
+from support.wheels import CORE, NAME, archive, elf, wheel
+
 from ftaudit.errors import ArchiveError
 from ftaudit.wheel import Limits, WheelArchive, open_wheel
-from support.wheels import CORE, NAME, archive, elf, wheel
 
 EVIL = b"import os\n"
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from support.wheels import CORE, NAME, TAG, elf, incompressible, metadata, wheel
+
 from ftaudit.wheel import Member, WheelMetadata, module_member, module_members, open_wheel, read_metadata
 from ftaudit.wheel.image import image_format, mapped_part, mapped_size
-from support.wheels import CORE, NAME, TAG, elf, incompressible, metadata, wheel
 
 FREE = "Programming Language :: Python :: Free Threading"
 

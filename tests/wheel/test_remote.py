@@ -9,11 +9,12 @@ from pathlib import Path
 
 import pytest
 import requests
+from support.index_server import IndexServer, Reply
+from support.wheels import CORE, NAME, elf, incompressible, wheel
+
 from ftaudit.errors import ArchiveError
 from ftaudit.wheel import Limits, open_wheel, read_metadata
 from ftaudit.wheel.archive import Image
-from support.index_server import IndexServer, Reply
-from support.wheels import CORE, NAME, elf, incompressible, wheel
 
 PATH = f"/files/{NAME}"
 PLAIN = {CORE: elf(mapped=incompressible(300_000)), "demo/data.bin": incompressible(900_000)}

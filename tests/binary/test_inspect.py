@@ -1,0 +1,203 @@
+"""Inspecting wheels: whatever they hold and whatever happens to a worker, every module gets a row."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+import requests
+from support.index_server import IndexServer, Reply
+from support.wheels import CORE, NAME, archive, elf, incompressible, wheel
+
+from ftaudit.binary.inspect import InspectSettings, WheelRequest, inspect_wheels
+from ftaudit.model import BinaryFacts, DistributionFile, ExtensionModule, GilDeclaration, Status
+from ftaudit.target import parse_target
+
+TARGET = parse_target("3.14t")
+STABLE = "Programming Language :: Python :: Free Threading :: 3 - Stable"
+OTHER = "demo/other.cpython-314t-x86_64-linux-gnu.so"
+Inspect = Callable[..., BinaryFacts]
+
+
+@pytest.fixture
+def inspect(tmp_path: Path) -> Inspect:
+    def run(data: bytes | str, *, sha256: str | None = None, rebuild: bool = False, **more: object) -> BinaryFacts:
+        location = data
+        if isinstance(data, bytes):
+            path = tmp_path / NAME
+            path.write_bytes(data)
+            location = str(path)
+        file = DistributionFile(
+            filename=NAME, url=str(location), hashes=(("sha256", sha256),) if sha256 is not None else ()
+        )
+        request = WheelRequest(file=file, target=TARGET, rebuild=rebuild)
+        settings = InspectSettings(cache_dir=tmp_path / "cache", workers=1, **more)  # type: ignore[arg-type]
+        return inspect_wheels([request], settings=settings)[request]
+
+    return run
+
+
+@pytest.fixture
+def server() -> Iterator[IndexServer]:
+    with IndexServer() as running:
+        yield running
+
+
+def only(facts: BinaryFacts) -> ExtensionModule:
+    assert facts.status is Status.DONE, facts.reason
+    (module,) = facts.modules
+    return module
+
+
+def how(facts: BinaryFacts) -> str:
+    binary = only(facts).binary
+    assert binary is not None
+    assert binary.declaration is GilDeclaration.UNDETERMINED
+    return binary.how
+
+
+def test_a_wheel_that_is_not_there_is_a_failure_with_its_reason(inspect: Inspect, tmp_path: Path) -> None:
+    facts = inspect(str(tmp_path / "gone.whl"))
+    assert facts.status is Status.FAILED
+    assert facts.reason is not None
+    assert "gone.whl" in facts.reason
+
+
+def test_a_wheel_without_a_place_is_a_failure(tmp_path: Path) -> None:
+    request = WheelRequest(file=DistributionFile(filename=NAME), target=TARGET)
+    facts = inspect_wheels([request], settings=InspectSettings(cache_dir=tmp_path))[request]
+    assert facts.status is Status.FAILED
+
+
+def test_a_local_wheel_with_another_hash_is_a_failure(inspect: Inspect) -> None:
+    facts = inspect(wheel(), sha256="0" * 64)
+    assert facts.status is Status.FAILED
+    assert "was expected" in (facts.reason or "")
+
+
+def test_a_remote_wheel_is_not_fetched_without_a_session(inspect: Inspect, server: IndexServer) -> None:
+    facts = inspect(server.add_file(NAME, wheel()))
+    assert facts.status is Status.FAILED
+    assert server.requests == []
+
+
+def test_a_module_whose_bytes_lie_is_undetermined_and_the_others_are_read(inspect: Inspect) -> None:
+    data = wheel({CORE: elf(), OTHER: elf("other")})
+    facts = inspect(data[:14] + b"abcd" + data[18:])
+    assert facts.status is Status.DONE
+    found = {module.name: module.binary.how for module in facts.modules if module.binary}
+    assert "local header disagrees" in found["demo._core"]
+    assert "local header" not in found["demo.other"]
+    assert any("local header disagrees" in problem for problem in facts.problems)
+
+
+def test_an_image_without_substance_is_undetermined(inspect: Inspect) -> None:
+    assert how(inspect(wheel({CORE: elf(mapped=incompressible(5000))})))
+
+
+def test_a_shared_library_without_an_init_hook_is_no_module(inspect: Inspect) -> None:
+    assert inspect(wheel({"demo/libspam.so": elf("another"), CORE: elf()})).modules[0].name == "demo._core"
+    assert inspect(wheel({"demo/libspam.so": elf("another")})).modules == ()
+
+
+def test_a_text_file_named_like_a_module_is_a_problem(inspect: Inspect) -> None:
+    facts = inspect(wheel({CORE: b"version https://git-lfs.example/spec/v1\n"}))
+    assert facts.modules == ()
+    assert any("no ELF, Mach-O or PE" in problem for problem in facts.problems)
+
+
+def test_a_connection_that_breaks_leaves_the_modules_undetermined(
+    inspect: Inspect, server: IndexServer, tmp_path: Path
+) -> None:
+    data = wheel({CORE: elf(mapped=incompressible(400_000)), "demo/data": incompressible(60_000)})
+    url = server.add_file(NAME, data)
+    tail = data[-(20 << 10) :]
+    reply = Reply(
+        status=206,
+        body=tail,
+        headers=(("Content-Range", f"bytes {len(data) - len(tail)}-{len(data) - 1}/{len(data)}"),),
+    )
+    server.first(f"/files/{NAME}", reply)
+    server.always(f"/files/{NAME}", Reply(drops=True))
+    digest = hashlib.sha256(data).hexdigest()
+    assert "cannot be fetched" in how(inspect(url, sha256=digest, session=requests.Session))
+    server.heal(f"/files/{NAME}")
+    assert "cannot be fetched" not in how(inspect(url, sha256=digest, session=requests.Session))
+
+
+def test_a_worker_that_takes_too_long_costs_its_module_alone(inspect: Inspect) -> None:
+    data = wheel({CORE: elf(), OTHER: elf("other")})
+    facts = inspect(data, module_seconds=0.0001)
+    assert len(facts.modules) == 2
+    for module in facts.modules:
+        assert module.binary is not None
+        assert module.binary.declaration is GilDeclaration.UNDETERMINED
+        assert "was ended after 0.0001 s" in module.binary.how
+    again = inspect(data)
+    assert all("was ended" not in module.binary.how for module in again.modules if module.binary)
+
+
+def test_a_worker_that_cannot_start_costs_no_more_than_answers(inspect: Inspect) -> None:
+    assert "the inspection process" in how(inspect(wheel(), worker_memory=1 << 20))
+
+
+def test_facts_hold_what_the_wheel_says_of_itself(inspect: Inspect) -> None:
+    data = wheel(classifiers=(STABLE,), tags=("cp314-cp314-win_amd64",))
+    facts = inspect(data)
+    assert facts.classifiers == (STABLE,)
+    assert facts.bytes_total == len(data)
+    assert facts.bytes_read == 0
+    assert any("WHEEL names the tags" in problem for problem in facts.problems)
+
+
+def test_a_rebuild_is_kept_apart_from_the_declaration(inspect: Inspect) -> None:
+    module = only(inspect(wheel(), rebuild=True))
+    assert module.binary is None
+    assert module.would_declare is not None
+
+
+def test_remembered_facts_need_neither_network_nor_workers(inspect: Inspect, server: IndexServer) -> None:
+    data = wheel({CORE: elf(mapped=incompressible(100_000)), "demo/data": incompressible(300_000)})
+    url = server.add_file(NAME, data)
+    digest = hashlib.sha256(data).hexdigest()
+    first = inspect(url, sha256=digest, session=requests.Session)
+    assert 0 < first.bytes_read < len(data) / 2
+    server.forget()
+    again = inspect(url, sha256=digest, session=None, worker_memory=1)
+    assert server.requests == []
+    assert again.bytes_read == 0
+    assert (again.modules, again.bytes_total, again.problems) == (first.modules, first.bytes_total, first.problems)
+
+
+@pytest.mark.parametrize("text", ["", "[]", "[" * 100_000], ids=["empty", "list", "deep"])
+def test_a_spoilt_memory_is_no_memory(inspect: Inspect, tmp_path: Path, text: str) -> None:
+    data = wheel()
+    first = inspect(data)
+    (kept,) = (tmp_path / "cache" / "binary").rglob("*.json")
+    kept.write_text(text)
+    assert inspect(data) == first
+    assert json.loads(kept.read_text())["total"] == len(data)
+
+
+def test_without_the_cache_nothing_is_remembered(inspect: Inspect, tmp_path: Path) -> None:
+    inspect(wheel(), use_cache=False)
+    assert list((tmp_path / "cache").rglob("*.json")) == []
+
+
+def test_every_wheel_gets_facts_in_the_order_of_the_requests(tmp_path: Path) -> None:
+    wanted = []
+    for index, data in enumerate([wheel(), b"nothing", archive([("x", b"")]), wheel({})]):
+        path = tmp_path / f"{index}.whl"
+        path.write_bytes(data)
+        wanted.append(WheelRequest(file=DistributionFile(filename=NAME, url=str(path)), target=TARGET))
+    told: list[WheelRequest] = []
+    results = inspect_wheels(
+        wanted,
+        settings=InspectSettings(cache_dir=tmp_path / "cache", workers=1),
+        on_done=lambda request, _: told.append(request),
+    )
+    assert told == list(results) == wanted
+    assert [facts.status for facts in results.values()] == [Status.DONE, Status.FAILED, Status.DONE, Status.DONE]
