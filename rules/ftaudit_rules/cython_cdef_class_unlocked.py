@@ -12,9 +12,12 @@ from ftaudit.source.cython import AUGMENTING, CythonFunction, CythonUnit, Line, 
 
 _ALONE: Final = frozenset(
     "__cinit__ __init__ __dealloc__ __del__ __setstate__ __setstate_cython__ __reduce__ __reduce_cython__ __enter__ "
-    "__exit__ __releasebuffer__".split()
+    "__exit__ __releasebuffer__ __next__".split()
 )
-"""Methods that run while no other thread has the object yet, or any more, or that come in pairs."""
+"""Methods that run while no other thread has the object yet, or any more, that come in pairs, or that iterate.
+
+An iterator that two threads share is no one's; Python's own are not safe either.
+"""
 
 
 class CythonCdefClassUnlocked(CythonRule):
@@ -55,6 +58,8 @@ class CythonCdefClassUnlocked(CythonRule):
         SourceExample(
             code="cdef class P:\n    def __init__(self):\n        self._reset()\n    cdef void _reset(self):\n        self.n += 1\n"
         ),
+        SourceExample(code="cdef class It:\n    def __next__(self):\n        self.pos += 1\n"),
+        SourceExample(code="cdef class _Helper:\n    def add(self):\n        self.pos += 1\n"),
         SourceExample(code="cdef class P:\n    @with_lock\n    def add(self, n):\n        self.n += n\n"),
     )
     INVALID = (
@@ -79,6 +84,9 @@ class CythonCdefClassUnlocked(CythonRule):
         for function in unit.functions:
             if not function.owner_is_cdef or function.name in _ALONE or function.name in unit.setup_only:
                 continue
+            if (function.owner or "_").startswith("_"):
+                # A private class is mostly a helper that one function keeps to itself.
+                continue
             for line in function.body:
                 for path in _updates(line, function):
                     if not unit.locked(line, function):
@@ -94,7 +102,7 @@ def _updates(line: Line, function: CythonFunction) -> Iterator[str]:
         if len(words) < 3 or words[0] != function.self_name or words[1] != ".":
             continue
         path = "".join(words[:3])
-        if operator in AUGMENTING:
+        if operator in AUGMENTING and words[3:4] in ([], ["["]):
             yield path
         elif operator == "=" and len(words) == 3 and _reads_itself(line, words):
             yield path

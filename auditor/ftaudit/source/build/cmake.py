@@ -19,7 +19,7 @@ _TOKEN = re.compile(
     re.DOTALL,
 )
 _VARIABLE = re.compile(r"\$(?:ENV|CACHE)?\{([^${}]+)\}")
-_DIRECTIVE = re.compile(r"freethreading_compatible\s*=\s*(\w+)", re.IGNORECASE)
+_DIRECTIVE = re.compile(r"freethreading_compatible\s*=\s*(\w+)")
 _MACRO = re.compile(r"CYTHON_FREETHREADING_COMPATIBLE(?:=(\w+))?")
 _LIMITED = re.compile(r"(?:[-/]D)?Py_LIMITED_API\b")
 _SCIKIT_BUILD = "SKBUILD_SABI"

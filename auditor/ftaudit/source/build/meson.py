@@ -19,7 +19,7 @@ _TOKEN = re.compile(
     re.DOTALL,
 )
 _BLOCKS = {"if", "foreach"}
-_FLAG = re.compile(r"freethreading_compatible\s*=\s*(\w+)", re.IGNORECASE)
+_FLAG = re.compile(r"freethreading_compatible\s*=\s*(\w+)")
 _MACRO = re.compile(r"CYTHON_FREETHREADING_COMPATIBLE(?:=(\w+))?")
 _F2PY_FLAG = re.compile(r"free-?threading")
 
@@ -237,6 +237,9 @@ class MesonProject:
         for file in self.files:
             for call in file.calls:
                 yield from self._call(file, call)
+            for assignment in file.assignments:
+                macros = [text for text in assignment.words.strings if _MACRO.search(text)]
+                yield from _declared(file.path, assignment.line, macros)
             words = {word for call in file.calls for word in (*call.args.strings, *call.args.names)}
             words |= {word for each in file.assignments for word in each.words.strings}
             words |= {word for call in file.calls for each in call.keywords.values() for word in each.strings}
@@ -354,6 +357,8 @@ def _declared(path: str, line: int, strings: Iterable[str], *names: str) -> Iter
             value = "false" if found[1].lower() in ("false", "0") else "true"
         elif text.startswith(("-D", "/D")) and (found := _MACRO.search(text)):
             value = "false" if found[1] == "0" else "true"
+            # The macro is read by the C compiler, whichever way Cython was run.
+            names = ("project",)
         else:
             continue
         yield BuildFact(kind=FactKind.DECLARES, path=path, line=line, value=value, names=names)

@@ -213,7 +213,7 @@ class _Finder:
         """Return the node where the directive belongs: the directives handed over, else the flags, else the call."""
         directives = next((each.value for each in call.keywords if each.arg == "compiler_directives"), None)
         if directives is None:
-            return call
+            return self._place_in_options(call) or call
         if not isinstance(directives, ast.Name):
             return directives
         bindings = self.script.bindings.get(directives.id, [])
@@ -221,6 +221,21 @@ class _Finder:
         if not bindings or not filled:
             return self._shared_flags() or directives
         return bindings[0].node
+
+    def _place_in_options(self, call: ast.Call) -> ast.AST | None:
+        """Return where `**options` gets its directives, or where the options themselves are made."""
+        options = [each.value for each in call.keywords if each.arg is None]
+        for node in self.script.closure(options) if options else ():
+            for each in ast.walk(node):
+                if isinstance(each, ast.Dict):
+                    for key, value in zip(each.keys, each.values, strict=True):
+                        if isinstance(key, ast.Constant) and key.value == "compiler_directives":
+                            return value
+        for option in options:
+            for binding in self.script.bindings.get(option.id, ()) if isinstance(option, ast.Name) else ():
+                if isinstance(binding.value, (ast.Dict, ast.Call)):
+                    return binding.node
+        return None
 
     def _shared_flags(self) -> ast.AST | None:
         """Return the list of compiler flags that extensions share, where directives only come from the command line."""

@@ -120,11 +120,10 @@ class BuildScript:
 
     def settled(self, node: ast.AST) -> bool:
         """Tell whether a free-threaded build is told apart before what stands at `node` takes effect."""
-        if self._guarded(node):
+        if self._guarded(node) or any(self._on_request(test) for test in self.tests_above(node)):
             return True
         for above in self._above(node):
-            if isinstance(above, ast.Assign) and len(above.targets) == 1 and isinstance(above.targets[0], ast.Name):
-                name = above.targets[0].id
+            if (name := _sole_target(above)) is not None:
                 if self._decided_elsewhere(name, above) or self._only_guarded_uses(name, above):
                     return True
             elif isinstance(above, (*_FUNCTIONS, ast.ClassDef)) and self._only_guarded_uses(above.name, above):
@@ -181,6 +180,14 @@ class BuildScript:
             below = above
         return False
 
+    def _on_request(self, test: ast.expr) -> bool:
+        """Tell whether a condition is an option of the command line: who gives it has looked at the interpreter."""
+        return any(
+            isinstance(each, ast.Attribute) and each.attr == "argv"
+            for node in self.closure([test])
+            for each in ast.walk(node)
+        )
+
     def _left_before(self, above: ast.AST, statement: ast.stmt) -> bool:
         """Tell whether an earlier statement of the same block leaves it on a free-threaded build."""
         body: list[ast.stmt] = getattr(above, "body", [])
@@ -203,6 +210,17 @@ class BuildScript:
     def _only_guarded_uses(self, name: str, definition: ast.AST) -> bool:
         uses = [use for use in self.uses.get(name, ()) if definition not in self._above(use)]
         return bool(uses) and all(self._guarded(use) for use in uses)
+
+
+def _sole_target(node: ast.AST) -> str | None:
+    """Return the name that an assignment binds, if it binds just one."""
+    match node:
+        case ast.Assign(targets=[ast.Name(id=name)]):
+            return name
+        case ast.AnnAssign(target=ast.Name(id=name)) | ast.NamedExpr(target=ast.Name(id=name)):
+            return name
+        case _:
+            return None
 
 
 def names_in(node: ast.AST) -> Iterator[str]:

@@ -85,6 +85,8 @@ def _leaf(path: str, lines: _Lines, keys: tuple[str, ...], value: object) -> Ite
     elif isinstance(value, str) and "allow_limited_api=false" in value:
         yield BuildFact(kind=FactKind.NO_LIMITED_API_OPTION, path=path, line=lines.of("allow_limited_api"))
     elif last.replace("_", "-") in ("py-limited-api", "limited-api") and value not in (False, "", "none"):
+        if value == "auto":
+            return
         if "meson-python" in keys or "bdist_wheel" in keys or "bdist-wheel" in keys or "ext-modules" in keys:
             start = lines.table(".".join(keys[:-1]))
             line = lines.of(last, after=start)
