@@ -29,6 +29,9 @@ AT_FDCWD, AT_RECURSIVE, MOUNT_ATTR_RDONLY = -100, 0x8000, 1
 PR_SET_PDEATHSIG, PR_CAPBSET_DROP, PR_SET_CHILD_SUBREAPER, PR_SET_NO_NEW_PRIVS = 1, 24, 36, 38
 NOBODY = 65534
 NO_NETWORK_WALL = "the network could not be cut off"
+NO_FILE_WALL = "writing outside the scratch folder could not be denied"
+NPROC_SINCE = (5, 14)
+"""From this Linux on, `RLIMIT_NPROC` counts per user namespace; before, it counts all that the user runs anywhere."""
 SHM_BYTES = 64 << 20
 
 # Landlock's rights by the ABI version that brought them (linux/landlock.h): everything that changes a file system.
@@ -93,7 +96,7 @@ def _supervise(config: Config, namespaces: int, notes: list[str], done: dict[str
                 _make_read_only(config["writable"], fresh_proc=bool(namespaces & CLONE_NEWPID))
                 done["files"] = "read-only mounts"
             except Refused as error:
-                notes.append(f"the file system could not be mounted read-only: {error}")
+                notes.append(f"{NO_FILE_WALL}: {error}")
     ready, go = os.pipe()
     target = os.fork()
     if target == 0:
@@ -123,7 +126,7 @@ def _become_target(config: Config, go: int, notes: list[str], done: dict[str, An
     linux = sys.platform == "linux"
     for name, value in config["limits"].items():
         limit = getattr(resource, name, None)
-        if limit is None:
+        if limit is None or (name == "RLIMIT_NPROC" and not (done["processes"] and _release() >= NPROC_SINCE)):
             continue
         hard = resource.getrlimit(limit)[1]
         value = value if hard == resource.RLIM_INFINITY else min(value, hard)
@@ -137,12 +140,13 @@ def _become_target(config: Config, go: int, notes: list[str], done: dict[str, An
         try:
             tcp = _landlock(config["writable"], tcp=not done["network_cut"] and not config["network"])
             done["files"] = done["files"] or "Landlock"
+            notes[:] = [note for note in notes if not note.startswith(NO_FILE_WALL)]
             if tcp:
                 notes[:] = [note for note in notes if not note.startswith(NO_NETWORK_WALL)]
                 notes.append("the network could be cut off for TCP alone (Landlock), not for UDP")
         except Refused as error:
             if not done["files"]:
-                notes.append(f"writes outside the scratch folder could not be denied: {error}")
+                notes.append(f"{NO_FILE_WALL}: {error}")
     try:
         os.chdir(config["cwd"])
         null = os.open(os.devnull, os.O_RDWR)
@@ -164,6 +168,10 @@ def _become_target(config: Config, go: int, notes: list[str], done: dict[str, An
     except OSError as error:
         os.write(2, f"{config['argv'][0]} cannot be started: {error}\n".encode())
     os._exit(127)
+
+
+def _release() -> tuple[int, ...]:
+    return tuple(int(part) for part in os.uname().release.split("-")[0].split(".")[:2] if part.isdecimal())
 
 
 def _open_descriptors() -> list[int]:

@@ -11,7 +11,7 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Final, TextIO
 
 from packaging.utils import NormalizedName
 
@@ -50,11 +50,13 @@ def open_environment(
     `safe_to_link` says that modules cannot write to files which uv's cache shares. Raise `ResolutionError` where uv
     cannot be run at all.
     """
+    import fcntl
+
     uv = find_uv()
     home = settings.cache_dir / "environments"
     home.mkdir(parents=True, exist_ok=True)
     folder = home / _key(interpreter, wheels)
-    with _locked(home / f"{folder.name}.lock", shared=False):
+    with _locked(home / f"{folder.name}.lock") as lock:
         if not (folder / _DONE).exists():
             shutil.rmtree(folder, ignore_errors=True)
             folder.mkdir()
@@ -64,7 +66,8 @@ def open_environment(
         else:
             failures = {}
             os.utime(folder / _DONE)
-    with _locked(home / f"{folder.name}.lock", shared=True):
+        # Others may use it at the same time now, and none may remove it.
+        fcntl.flock(lock, fcntl.LOCK_SH)
         _prune(home, keep=settings.keep_environments, current=folder.name)
         (folder / _PACKAGES).mkdir(parents=True, exist_ok=True)
         yield Environment(path=folder / _PACKAGES, bytecode=folder / _BYTECODE, failures=failures)
@@ -147,12 +150,12 @@ def _reason(errors: str) -> str:
 
 
 @contextlib.contextmanager
-def _locked(path: Path, *, shared: bool) -> Iterator[None]:
+def _locked(path: Path) -> Iterator[TextIO]:
     import fcntl
 
     with path.open("a") as lock:
-        fcntl.flock(lock, fcntl.LOCK_SH if shared else fcntl.LOCK_EX)
-        yield
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield lock
 
 
 def _prune(home: Path, *, keep: int, current: str) -> None:
