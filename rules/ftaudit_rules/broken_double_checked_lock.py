@@ -82,7 +82,7 @@ class D:
     )
 
     def check(self, module: PythonModule) -> Iterator[Finding]:
-        """Yield tests whose assignment is locked while they are not, and flags that are set before what they promise."""
+        """Yield tests whose assignment alone is locked, and flags that are set before what they promise."""
         for lazy in module.lazy_inits:
             if module.locked(lazy.test) or isinstance(lazy.function, ast.AsyncFunctionDef):
                 continue

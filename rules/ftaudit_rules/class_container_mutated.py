@@ -10,7 +10,7 @@ from ftaudit.model import Confidence, Finding, Severity
 from ftaudit.rule import RuleInfo, SourceExample
 from ftaudit.source.base import PythonRule
 from ftaudit.source.python import PythonModule
-from ftaudit.source.python.module import Where
+from ftaudit.source.python.module import HANDED_OVER, Where
 from ftaudit.source.python.tree import targets_of
 
 
@@ -87,7 +87,7 @@ class Single:
     )
 
     def check(self, module: PythonModule) -> Iterator[Finding]:
-        """Yield assignments to class attributes, and changes of class-level containers, in methods without a lock, each once."""
+        """Yield assignments to class attributes and changes of class-level containers, each once."""
         if module.is_script:
             return
         seen: set[str] = set()
@@ -118,5 +118,5 @@ def _assigned(module: PythonModule) -> Iterator[tuple[ast.AST, str]]:
 
 def _changed(module: PythonModule) -> Iterator[tuple[ast.AST, str]]:
     for change in module.mutations:
-        if change.shared.where is Where.CLASS and change.shared.is_container:
+        if change.shared.where is Where.CLASS and change.shared.is_container and change.how != HANDED_OVER:
             yield change.node, change.shared.name

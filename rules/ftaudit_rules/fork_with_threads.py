@@ -79,7 +79,7 @@ context = multiprocessing.get_context("fork")
         for call in module.tree.all(ast.Call):
             if _forks(call):
                 yield self.finding(
-                    f"forks in a module that starts threads (line {starts[0].lineno}): their locks stay held in the child",
+                    f"forks where threads are started (line {starts[0].lineno}): their locks stay held in the child",
                     location=module.place(call),
                 )
 

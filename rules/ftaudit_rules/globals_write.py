@@ -72,7 +72,7 @@ def use(v):
     )
 
     def check(self, module: PythonModule) -> Iterator[Finding]:
-        """Yield writes by reflection in functions; a module's `__getattr__` binds the same value whoever comes first."""
+        """Yield writes by reflection in functions; a module's `__getattr__` binds the same for everybody."""
         if module.is_script:
             return
         for node in (*module.assignments(), *module.tree.all(ast.Call)):

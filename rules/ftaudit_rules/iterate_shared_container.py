@@ -101,8 +101,8 @@ def report():
             if resizing and once not in seen and not module.locked(iteration.node):
                 seen.add(once)
                 yield self.finding(
-                    f"{shared.name} is iterated over here and changed on line {resizing[0].line}: another thread's change of "
-                    "its size ends the loop with RuntimeError",
+                    f"{shared.name} is iterated over here and changed on line {resizing[0].line}: when its size "
+                    "changes in another thread, the loop ends with RuntimeError",
                     location=module.place(iteration.node),
                 )
 

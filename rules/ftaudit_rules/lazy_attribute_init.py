@@ -86,7 +86,7 @@ class Model:
         cls.validator = build(cls)
         cls.complete = True
 """,
-            lines=(5,),
+            lines=(4,),
         ),
         SourceExample(
             code="""\
@@ -120,12 +120,13 @@ class D:
         yield from self._deleted_class_attributes(module)
 
     def _deleted_class_attributes(self, module: PythonModule) -> Iterator[Finding]:
-        for node, key in class_deletions(module):
+        for node, key, first in class_deletions(module):
             function = module.in_function(node)
             if function is not None and not module.locked(node):
                 yield self.finding(
-                    f"{key} is taken from the class while other threads may use it",
-                    location=module.place(node),
+                    f"the class is taken apart here and made again: meanwhile {key}, deleted on line "
+                    f"{getattr(node, 'lineno', '?')}, is missing for other threads",
+                    location=module.place(first),
                 )
 
 
@@ -187,27 +188,36 @@ def _filled_later(lazy: LazyInit) -> bool:
     return False
 
 
-def class_deletions(module: PythonModule) -> Iterator[tuple[ast.AST, str]]:
-    """Yield each `del cls.x` and `delattr(cls, …)` in methods that also assign attributes of the class."""
+def class_deletions(module: PythonModule) -> Iterator[tuple[ast.AST, str, ast.AST]]:
+    """Yield each `del cls.x` and `delattr(cls, …)` in methods that also assign attributes of the class.
+
+    With what is deleted, and the first of these statements in the method.
+    """
     for statement in module.tree.all(ast.Delete):
         for target in statement.targets:
-            if isinstance(target, ast.Attribute) and _rebuilds(module, statement, target.value):
-                yield statement, ast.unparse(target)
+            if isinstance(target, ast.Attribute):
+                yield from _rebuilding(module, statement, target.value, ast.unparse(target))
     for call in module.tree.all(ast.Call):
         match call:
-            case ast.Call(func=ast.Name(id="delattr"), args=[owner, name]) if _rebuilds(module, call, owner):
-                yield call, f"{ast.unparse(owner)}[{ast.unparse(name)}]"
+            case ast.Call(func=ast.Name(id="delattr"), args=[owner, name]):
+                yield from _rebuilding(module, call, owner, f"{ast.unparse(owner)}[{ast.unparse(name)}]")
             case _:
                 pass
 
 
-def _rebuilds(module: PythonModule, node: ast.AST, owner: ast.expr) -> bool:
+def _rebuilding(
+    module: PythonModule, node: ast.AST, owner: ast.expr, what: str
+) -> Iterator[tuple[ast.AST, str, ast.AST]]:
     function = module.tree.function(node)
     if module.class_named(owner) is None or function is None or isinstance(function, ast.Lambda):
-        return False
-    return any(
-        isinstance(target, ast.Attribute) and dotted(target.value) == dotted(owner)
+        return
+    assigned = [
+        inner
         for inner in inside(function.body)
         for target in targets_of(inner)
         if not isinstance(inner, ast.Delete)
-    )
+        and isinstance(target, ast.Attribute)
+        and dotted(target.value) == dotted(owner)
+    ]
+    if assigned:
+        yield node, what, min((node, *assigned), key=lambda one: getattr(one, "lineno", 0))

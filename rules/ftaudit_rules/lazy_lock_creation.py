@@ -101,9 +101,10 @@ _locks = defaultdict(threading.Lock)
         for lazy in module.lazy_inits:
             last = lazy.assignments[-1]
             made = getattr(last, "value", None)
-            if isinstance(made, ast.expr) and kind_of(made) is Kind.LOCK and not module.locked(last):
-                if getattr(lazy.function, "name", "") not in ("__init__", "__new__"):
-                    yield self._late(module, lazy.test, f"{lazy.key} is made on first use")
+            if not isinstance(made, ast.expr) or kind_of(made) is not Kind.LOCK or module.locked(last):
+                continue
+            if getattr(lazy.function, "name", "") not in ("__init__", "__new__"):
+                yield self._late(module, lazy.test, f"{lazy.key} is made on first use")
         for function in module.tree.functions():
             if _is_memoised(function) and _returns_lock(function):
                 yield self._late(module, function.decorator_list[0], f"{function.name} makes a lock on first use")

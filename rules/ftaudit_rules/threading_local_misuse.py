@@ -92,7 +92,7 @@ def work(x):
     )
 
     def check(self, module: PythonModule) -> Iterator[Finding]:
-        """Yield attributes of thread-local storage that only the importing thread has, and storage made for one call."""
+        """Yield thread-local attributes that only the importing thread has, and storage made for one call."""
         for statement, name, attribute in _set_at_import(module):
             if _read_unprepared(module, name, attribute):
                 yield self.finding(

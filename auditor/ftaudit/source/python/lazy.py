@@ -49,7 +49,7 @@ def find_lazy_inits(module: PythonModule) -> list[LazyInit]:
 
 def _is_candidate(module: PythonModule, key: str, function: FunctionNode) -> bool:
     if "." in key:
-        return True
+        return key.rpartition(".")[2] in module.assigned_attributes
     return key in module.globals_by_function.get(function, ())
 
 
@@ -165,14 +165,19 @@ def rechecked_under_lock(module: PythonModule, lazy: LazyInit) -> bool:
 
 
 def _tested_inside(module: PythonModule, lazy: LazyInit, assignment: ast.stmt) -> bool:
-    for test in module.tree.all(ast.If):
-        if test is lazy.test or test.lineno < lazy.test.lineno or test.lineno > assignment.lineno:
+    """Tell whether the name is read again, with the lock held, between the test and the assignment."""
+    last = lazy.key.rpartition(".")[2]
+    for node in inside(list(lazy.body)):
+        if not isinstance(node, (ast.Name, ast.Attribute)) or not isinstance(node.ctx, ast.Load):
             continue
-        keys = {key for key, _ in guarded(test.test)}
-        tail = {key.rpartition(".")[2] for key in keys}
-        if (lazy.key in keys or lazy.key.rpartition(".")[2] in tail) and module.locked(test):
+        if last_name(node) == last and node.lineno < assignment.lineno and module.locked(node):
             return True
-    return False
+    return any(
+        isinstance(node, ast.Call) and node.lineno < assignment.lineno and module.locked(node)
+        for statement in lazy.body
+        for node in inside(statement)
+        if isinstance(node, ast.Call) and any(last == getattr(argument, "value", None) for argument in node.args)
+    )
 
 
 def is_harmless(value: ast.stmt) -> bool:

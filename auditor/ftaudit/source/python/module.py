@@ -42,12 +42,14 @@ MUTATORS: Final = frozenset(
         "subtract",
     ]
 )
+HANDED_OVER: Final = "handed over"
+"""How a container is changed that an object gives to another one, which may belong to another thread."""
 _STARTUP: Final = frozenset({"__init_subclass__", "__set_name__", "__class_getitem__", "__prepare__"})
 _SCRIPT_NAMES: Final = re.compile(
-    r"(?:^|/)(?:__main__|cli|_cli|main|_main|setup|conftest|manage|noxfile|tasks|fabfile|versioneer|conf|console|shell"
-    r"|runtests|run_tests|build|_?custom_build|hatch_build|command_line|cmdline|entrypoints?|script)\.pyw?$"
-    r"|(?:^|/)(?:management|commands?|scripts?|tools?|bin|ci|cli|cmd|console|dev|build_tools|maint|utils/release"
-    r"|distutils|\.github|autoreload)/"
+    r"(?:^|/)(?:__main__|cli|_cli|setup|conftest|manage|noxfile|fabfile|versioneer|conf|runtests|run_tests|hatch_build"
+    r"|cmdline|command_line|entrypoints?)\.pyw?$"
+    r"|(?:^|/)(?:management|commands?|scripts?|tools?|bin|ci|cli|cmd|dev|build_tools|maint|distutils|\.github)/"
+    r"|(?:^|/)autoreload\.py$"
 )
 _REGISTERS: Final = re.compile(
     r"_*(?:un)?(?:register|install|setup|set_up|configure|implements|dispatch|declare|define|overload|contribute_to_class)"
@@ -312,18 +314,29 @@ class PythonModule(Unit):
 
     @cached_property
     def threaded_classes(self) -> frozenset[str]:
-        """The classes whose objects are meant for several threads: they own a lock, start threads or are one."""
+        """The classes whose objects are meant for several threads: they own a lock, speak of threads or are one."""
         found: set[str] = set()
         for name, node in self.classes.items():
             kinds = {*self.instance_kinds.get(name, {}).values(), *self.class_kinds.get(name, {}).values()}
             if Kind.LOCK in kinds or any(dotted(base) in ("threading.Thread", "Thread") for base in node.bases):
                 found.add(name)
-                continue
-            for call in inside(node, functions=True):
-                if isinstance(call, ast.Call) and (last_name(call.func) or "") in _STARTERS:
-                    found.add(name)
-                    break
+        mentions: list[ast.AST] = [node for node in self.tree.all(ast.Attribute) if node.attr in _STARTERS]
+        mentions += (node for node in self.tree.all(ast.Name) if node.id in _STARTERS)
+        owners = (self.tree.enclosing_class(mention) for mention in mentions)
+        found.update(owner.name for owner in owners if owner is not None)
         return frozenset(found)
+
+    @cached_property
+    def assigned_attributes(self) -> frozenset[str]:
+        """The names of all attributes that the module assigns on whatever object."""
+        stored = {node.attr for node in self.tree.all(ast.Attribute) if not isinstance(node.ctx, ast.Load)}
+        for call in self.tree.all(ast.Call):
+            match call:
+                case ast.Call(func=ast.Name(id="setattr"), args=[_, ast.Constant(value=str(name)), _]):
+                    stored.add(name)
+                case _:
+                    pass
+        return frozenset(stored)
 
     @cached_property
     def singletons(self) -> dict[str, str]:
@@ -665,6 +678,14 @@ class PythonModule(Unit):
             for target in targets_of(statement):
                 if isinstance(target, ast.Subscript):
                     yield statement, target.value, "del" if isinstance(statement, ast.Delete) else "[]="
+            match statement:
+                case ast.Assign(
+                    targets=[ast.Attribute(value=ast.Name(id=other))],
+                    value=ast.Attribute(value=ast.Name(id="self")) as given,
+                ) if other != "self":
+                    yield statement, given, HANDED_OVER
+                case _:
+                    pass
         for call in self.tree.all(ast.Call):
             match call.func:
                 case ast.Attribute(value=value, attr=method) if method in MUTATORS:
@@ -699,9 +720,10 @@ _STARTERS: Final = frozenset(
         "settrace",
         "setprofile",
         "settrace_all_threads",
+        "register_callback",
     ]
 )
-"""Calls by which a class shows that it deals with threads."""
+"""Names by which a class shows that it deals with threads."""
 _NEVER_SHARED: Final = frozenset({Kind.THREAD_LOCAL, Kind.CONTEXT_VAR, Kind.LOCK})
 
 

@@ -131,9 +131,14 @@ def inside(nodes: ast.AST | list[ast.stmt], *, functions: bool = False) -> Itera
     while stack:
         node = stack.pop()
         yield node
-        if isinstance(node, SCOPES) and not functions:
+        if not functions and isinstance(node, SCOPES):
             continue
-        stack.extend(ast.iter_child_nodes(node))
+        for field in _FIELDS[node.__class__]:
+            value = getattr(node, field, None)
+            if value.__class__ is list:
+                stack.extend(item for item in value if isinstance(item, ast.AST))
+            elif isinstance(value, ast.AST):
+                stack.append(value)
 
 
 def dotted(node: ast.AST | None) -> str | None:
