@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from ftaudit.model import Confidence, Finding, Severity
 from ftaudit.rule import RuleInfo, SourceExample
 from ftaudit.source import CRule
-from ftaudit.source.c import CUnit
+from ftaudit.source.c import CUnit, api
 from ftaudit.source.c.borrowed import find_borrowed
 
 
@@ -81,7 +81,7 @@ static PyObject *next(PyObject *m, PyObject *none) {
 
     def check(self, unit: CUnit) -> Iterator[Finding]:
         """Yield what the rule finds in one file."""
-        for found in find_borrowed(unit, "PyList_GetItem", "PyList_GET_ITEM"):
+        for found in find_borrowed(unit, *api.LIST_ITEMS):
             yield self.finding(
                 f"{found.call.name} lends an item of `{found.container}`, {found.origin.value}",
                 location=unit.place(found.call.start),

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from ftaudit.model import Confidence, Finding, Severity
 from ftaudit.rule import RuleInfo, SourceExample
 from ftaudit.source import CRule
-from ftaudit.source.c import CUnit
+from ftaudit.source.c import CUnit, api
 
 
 class BorrowedMisc(CRule):
@@ -43,7 +43,7 @@ static PyObject *get(PyObject *cell) { PyObject *v = PyCell_GET(cell); return Py
 
     def check(self, unit: CUnit) -> Iterator[Finding]:
         """Yield what the rule finds in one file."""
-        for call in unit.calls("PyCell_GET", "PySys_GetObject", "PyEval_GetLocals"):
+        for call in unit.calls(*api.REBINDABLE):
             if not unit.at_import(call.function) and not unit.guarded(call.start):
                 yield self.finding(
                     f"{call.name} lends what another thread can replace", location=unit.place(call.start)

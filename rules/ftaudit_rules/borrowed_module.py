@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from ftaudit.model import Confidence, Finding, Severity
 from ftaudit.rule import RuleInfo, SourceExample
 from ftaudit.source import CRule
-from ftaudit.source.c import CUnit
+from ftaudit.source.c import CUnit, api
 
 
 class BorrowedModule(CRule):
@@ -47,7 +47,7 @@ static PyObject *get(void) { PyObject *m = PyImport_AddModule("pkg.sub"); return
 
     def check(self, unit: CUnit) -> Iterator[Finding]:
         """Yield what the rule finds in one file."""
-        for call in unit.calls("PyImport_AddModule", "PyImport_AddModuleObject"):
+        for call in unit.calls(*api.MODULES):
             if (
                 call.function is None
                 or unit.at_import(call.function)

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from ftaudit.model import Confidence, Finding, Severity
 from ftaudit.rule import RuleInfo, SourceExample
 from ftaudit.source import CRule
-from ftaudit.source.c import CUnit
+from ftaudit.source.c import CUnit, api
 from ftaudit.source.c.borrowed import find_borrowed
 
 
@@ -62,7 +62,7 @@ static PyObject *get(Obj *self, PyObject *k, PyObject *d) {
 
     def check(self, unit: CUnit) -> Iterator[Finding]:
         """Yield what the rule finds in one file."""
-        for found in find_borrowed(unit, "PyDict_SetDefault"):
+        for found in find_borrowed(unit, *api.DICT_DEFAULTS):
             yield self.finding(
                 f"{found.call.name} lends a value of `{found.container}`, {found.origin.value}",
                 location=unit.place(found.call.start),

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from ftaudit.model import Confidence, Finding, Severity
 from ftaudit.rule import RuleInfo, SourceExample
 from ftaudit.source import CRule
-from ftaudit.source.c import CUnit
+from ftaudit.source.c import CUnit, api
 from ftaudit.source.c.borrowed import only_tested
 from ftaudit.source.c.locks import words
 
@@ -73,7 +73,7 @@ static void visit(PyObject *r) {
 
     def check(self, unit: CUnit) -> Iterator[Finding]:
         """Yield what the rule finds in one file."""
-        for call in unit.calls("PyWeakref_GetObject", "PyWeakref_GET_OBJECT"):
+        for call in unit.calls(*api.REFERENTS):
             if call.function is None or {"get", "ref"} <= set(words(call.function.short_name)) & {"get", "ref"}:
                 continue
             assigned = re.search(r"=\s*\(*\s*$", unit.code[max(0, call.start - 30) : call.start])

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from ftaudit.model import Confidence, Finding, Severity
 from ftaudit.rule import RuleInfo, SourceExample
 from ftaudit.source import CRule
-from ftaudit.source.c import CUnit
+from ftaudit.source.c import CUnit, api
 from ftaudit.source.c.borrowed import find_borrowed
 
 
@@ -71,7 +71,7 @@ static int each(PyObject *m, PyObject *opts) {
 
     def check(self, unit: CUnit) -> Iterator[Finding]:
         """Yield what the rule finds in one file."""
-        for found in find_borrowed(unit, "PyDict_Next", "_PyDict_Next"):
+        for found in find_borrowed(unit, *api.DICT_ITERATION):
             yield self.finding(
                 f"{found.call.name} iterates `{found.container}`, {found.origin.value}, outside a critical section",
                 location=unit.place(found.call.start),

@@ -14,6 +14,9 @@ _HEADER = re.compile(
     r"(?:->|\.)\s*(?:ob_base\s*\.\s*)*(?P<field>ob_refcnt|ob_type)\b|\bPy_REFCNT\s*\([^()]*(?:\([^()]*\)[^()]*)*\)\s*(?P<set>(?:[-+]?=(?!=)|\+\+|--))|(?P<extra>\b_PyObject_EXTRA_INIT\b)|\b(?P<setter>Py_SET_REFCNT)\s*\("
 )
 _ALLOCATES = re.compile(r"(?i)alloc|new|init|free|resurrect|py_set_refcnt|dealloc")
+_STORED = re.compile(r"\s*=(?!=)")
+_OWN = re.compile(r"\s*(?:\([^()]*\)\s*)?&")
+"""The address of a variable: an object that is just being set up by hand."""
 _POLYFILL = re.compile(r"^_?Py_(?:SET_)?(?:TYPE|REFCNT|SIZE|IS_TYPE|NewRef|XNewRef)")
 
 
@@ -81,7 +84,11 @@ static void f(PyObject *o) {
             function = unit.function_at(found.start())
             if function is not None and _POLYFILL.match(function.short_name):
                 continue
-            if found["setter"] and (function is None or _ALLOCATES.search(function.short_name)):
+            if found["setter"] and (
+                function is None or _ALLOCATES.search(function.short_name) or _OWN.match(unit.code, found.end())
+            ):
+                continue
+            if found["field"] == "ob_type" and unit.at_import(function):
                 continue
             if found["field"]:
                 message = f"`{found['field']}` is not to be used directly: " + (
@@ -93,4 +100,9 @@ static void f(PyObject *o) {
                 message = "_PyObject_EXTRA_INIT does not exist any more, and the header has another layout"
             else:
                 message = "a reference count is set by hand; a free-threaded build keeps it in two parts"
-            yield self.finding(message, location=unit.place(found.start()))
+            read = found["field"] == "ob_type" and not _STORED.match(unit.code, found.end())
+            yield self.finding(
+                message,
+                location=unit.place(found.start()),
+                severity=Severity.WARNING if read else None,
+            )

@@ -1,4 +1,4 @@
-"""FT516: a comment says that the GIL makes this safe."""
+"""FT351: comments that say the GIL protects something."""
 
 from __future__ import annotations
 
@@ -7,83 +7,108 @@ from collections.abc import Iterator
 
 from ftaudit.model import Confidence, Finding, Severity
 from ftaudit.rule import RuleInfo, SourceExample
-from ftaudit.source.base import PythonRule
-from ftaudit.source.python import PythonModule
-from ftaudit.source.python.comments import comment_blocks
+from ftaudit.source import CRule
+from ftaudit.source.c import CUnit
+
+_CLAIM = re.compile(
+    r"\b(?:protected|guarded|serialized|serialised|synchroni[sz]ed|thread.?safe|atomic|safe|relies|rely|relying|because|thanks|due)\b"
+    r"[^.\n]{0,60}\b(?:the|Python's|python)\s+GIL\b"
+    r"|\bGIL\b[^.\n]{0,40}\b(?:protects?|ensures?|guarantees?|serializ\w+|makes?\b.{0,20}\bsafe|prevents?|is enough|so no lock|implies)\b"
+    r"|\bhold(?:ing|s)?\s+the\s+GIL,?\s+(?:so|no|therefore|which)\b",
+    re.IGNORECASE,
+)
+_DENIED = re.compile(
+    r"(?i)\b(?:not|no longer|cannot|can't|don't|doesn't|isn't|without|never|unless|free.?thread\w*|nogil|no-gil|disabled|Py_GIL_DISABLED"
+    r"|instead of|rather than|even (?:if|when|with)|used to|were|was|only when|releas\w+|drop\w*|acquir\w+|re-?enabl\w+|mutex|critical section)\b"
+)
+_JOINED = re.compile(r"\s*\n[ \t]*(?:\*|//+)?[ \t]*")
+_API = re.compile(r"(?i)\b(?:must|should|has to|have to|needs? to|requires?|called|caller|callers)\b")
 
 
-class GilCommentAssumption(PythonRule):
-    """A comment says that the GIL makes the code beside it safe.
-
-    It was written when that was true, or thought to be. Without the GIL the code needs another reason.
-    """
+class GilCommentAssumption(CRule):
+    """Such a comment was true when it was written. In a free-threaded build there is no GIL, and what it was
+    trusted to protect is open. It is the author's own note of where to look."""
 
     info = RuleInfo(
-        code="FT516",
+        code="FT351",
         name="gil-comment-assumption",
-        summary="A comment says that the GIL makes this safe.",
+        summary="A comment says that the GIL protects this code.",
         severity=Severity.INFO,
-        confidence=Confidence.LOW,
+        confidence=Confidence.MEDIUM,
         since="0.1.0",
-        remedy="Look at the code again: name what makes it safe now, or guard it.",
-        links=("https://docs.python.org/3.14/howto/free-threading-python.html",),
+        remedy="See what the code touches, guard it, and correct the comment.",
+        links=("https://docs.python.org/3.14/howto/free-threading-extensions.html",),
     )
-    needles = re.compile(r"\bGIL\b")
     VALID = (
         SourceExample(
             code="""\
-_state = {}  # guarded by _lock
+/* atomic: updated from several threads */
+static _Atomic long hits;
 """,
         ),
         SourceExample(
             code="""\
-# The caller must hold the GIL.
-def f():
-    pass
+/* Must be called with the GIL held. */
+void f(void);
 """,
         ),
         SourceExample(
             code="""\
-# not safe without the GIL, so a lock is taken
-def f():
-    with _lock:
-        pass
+#ifdef Py_GIL_DISABLED
+static PyMutex mutex;
+#else
+/* Protected by the GIL. */
+#endif
+""",
+        ),
+        SourceExample(
+            code="""\
+/* We cannot rely on the GIL here, so take the lock. */
+void f(void);
 """,
         ),
     )
     INVALID = (
         SourceExample(
             code="""\
-# safe: dict assignment is atomic thanks to the GIL
-_state = {}
+/* no lock needed: the GIL protects this counter */
+static long hits;
 """,
             lines=(1,),
         ),
         SourceExample(
             code="""\
-def add(x):
-    # The GIL protects this list.
-    items.append(x)
+// Protected by the GIL. Incremented when we
+// create one.
+static Py_ssize_t total;
 """,
-            lines=(2,),
+            lines=(1,),
         ),
     )
 
-    def check(self, module: PythonModule) -> Iterator[Finding]:
-        """Yield the comments that rely on the GIL, unless a lock is spoken of or taken near by."""
-        for line, text in comment_blocks(module.text):
-            if _RELIES.search(text) and not _DENIES.search(text):
-                near = "\n".join(module.lines[line : line + 6])
-                if not re.search(r"with [\w.]*lock|\.acquire\(", near):
-                    yield self.finding("this comment relies on the GIL", location=module.location(line))
+    def check(self, unit: CUnit) -> Iterator[Finding]:
+        """Yield what the rule finds in one file."""
+        if "GIL" not in unit.text:
+            return
+        for comment in unit.comments:
+            if "GIL" not in comment.text:
+                continue
+            text = _JOINED.sub(" ", comment.text)
+            for found in _CLAIM.finditer(text):
+                sentence = text[max(0, text.rfind(".", 0, found.start()) + 1) : found.end() + 60].split(". ")[0]
+                if _DENIED.search(sentence) or (_API.search(sentence) and "no lock" not in sentence):
+                    continue
+                if unit.preprocessed.is_dead(comment.start):
+                    continue
+                place = comment.start + self._offset(comment.text, found)
+                yield self.finding(
+                    "this comment relies on the GIL, which a free-threaded build has not", location=unit.place(place)
+                )
+                break
 
-
-_RELIES = re.compile(
-    r"(?i)\b(?:protected|guarded|serialized|thread.?safe|atomic|safe|relies?|rely|relying|because|thanks|due)\b"
-    r"[^.\n]{0,60}\bthe\s+GIL\b"
-    r"|\bGIL\b[^.\n]{0,40}\b(?:protects?|held|ensures?|guarantees?|makes? .{0,30}safe|prevents?|serializes?)"
-)
-_DENIES = re.compile(
-    r"(?i)\bno GIL|without the GIL|\bnogil|free.?thread|GIL.{0,20}disabled|release the GIL|hold the GIL"
-    r"|not\b.{0,30}safe|\block\b|mutex|must be called|even with the GIL|GIL build|with the GIL enabled"
-)
+    @staticmethod
+    def _offset(comment: str, found: re.Match[str]) -> int:
+        """Return where the claim stands in the comment as written, by its first word."""
+        first = found[0].split()[0]
+        at = comment.find(first)
+        return max(at, 0)

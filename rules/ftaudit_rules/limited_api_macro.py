@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from typing import Final
 
@@ -11,6 +12,8 @@ from ftaudit.source import CRule
 from ftaudit.source.c import CUnit
 
 _STABLE_ABI_SINCE: Final = (3, 15)
+_SWITCH: Final = re.compile(r"\b(?!Py_LIMITED_API\b)\w*(?:LIMITED|ABI3|STABLE_ABI)\w*")
+"""A switch of the project's own: its build decides, and what it says is judged there."""
 
 
 class LimitedApiMacro(CRule):
@@ -69,9 +72,10 @@ class LimitedApiMacro(CRule):
         macro = unit.preprocessed.macros.get("Py_LIMITED_API")
         if macro is None or unit.target.version >= _STABLE_ABI_SINCE:
             return
-        if any("GIL" in condition.upper() for condition in macro.conditions):
+        if any("GIL" in condition.upper() or _SWITCH.search(condition) for condition in macro.conditions):
             return
         yield self.finding(
-            f"free-threaded CPython {unit.target.version[0]}.{unit.target.version[1]} has no limited API: this does not compile there",
+            f"free-threaded CPython {unit.target.version[0]}.{unit.target.version[1]} has no "
+            "limited API: this does not compile there",
             location=unit.place(macro.start),
         )

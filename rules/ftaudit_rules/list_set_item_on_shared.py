@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from ftaudit.model import Confidence, Finding, Severity
 from ftaudit.rule import RuleInfo, SourceExample
 from ftaudit.source import CRule
-from ftaudit.source.c import CUnit
+from ftaudit.source.c import CUnit, api
 from ftaudit.source.c.borrowed import find_borrowed
 from ftaudit.source.c.escape import Origin
 
@@ -61,7 +61,7 @@ static int put(Obj *self, Py_ssize_t i, PyObject *v) {
 
     def check(self, unit: CUnit) -> Iterator[Finding]:
         """Yield what the rule finds in one file."""
-        for found in find_borrowed(unit, "PyList_SET_ITEM"):
+        for found in find_borrowed(unit, *api.LIST_STORES):
             function = found.call.function
             replaces = function is not None and any(
                 read.function == function and unit.same(read.arguments[0], found.container)

@@ -9,7 +9,9 @@ from ftaudit.model import Confidence, Finding, Severity
 from ftaudit.rule import RuleInfo, SourceExample
 from ftaudit.source import CRule
 from ftaudit.source.c import CUnit
+from ftaudit.source.c.text import closing
 
+_MACRO = re.compile(r"\bPYBIND11_\w*MODULE\w*\s*\(|\b[A-Z]\w*MODULE\w*\s*\(")
 _USED = re.compile(
     r"\bPy_mod_gil\s*,\s*(?:\([^()]*\)\s*)?Py_MOD_GIL_USED\b|\bPyUnstable_Module_SetGIL\s*\([^;]*?\bPy_MOD_GIL_USED\b"
     r"|\bmod_gil_not_used\s*\(\s*false\s*\)|\bmod_gil_used\s*\(\s*\)"
@@ -94,6 +96,8 @@ PYBIND11_MODULE(ext, m, py::mod_gil_not_used(false)) { m.def("f", &f); }
         if "gil" not in unit.code and "GIL" not in unit.code:
             return
         for found in _USED.finditer(unit.code):
+            if found[0].startswith("mod_gil") and not self._in_module_macro(unit.code, found.start()):
+                continue
             configured = [c for c in unit.preprocessed.conditions_at(found.start()) if not _BY_VERSION.search(c)]
             if configured or "?" in found[0]:
                 yield self.finding(
@@ -107,3 +111,8 @@ PYBIND11_MODULE(ext, m, py::mod_gil_not_used(false)) { m.def("f", &f); }
                     "the author declares this module unsafe without the GIL: importing it turns the GIL back on",
                     location=unit.place(found.start()),
                 )
+
+    @staticmethod
+    def _in_module_macro(code: str, at: int) -> bool:
+        opened = list(_MACRO.finditer(code, max(0, at - 400), at))
+        return bool(opened) and closing(code, opened[-1].end() - 1) > at

@@ -11,6 +11,9 @@ from ftaudit.source.c import CUnit
 from ftaudit.source.c.places import places_of
 from ftaudit.source.c.state import find_shared_writes
 
+_MOST = 6
+"""Static variables of one function that are reported one by one; translated Fortran has dozens."""
+
 
 class MutableFunctionStatic(CRule):
     """A static variable of a function is one for all threads, however local it looks. Without the GIL two threads
@@ -75,10 +78,14 @@ int setup(void) {
 
     def check(self, unit: CUnit) -> Iterator[Finding]:
         """Yield what the rule finds in one file."""
+        crowded: dict[int, int] = {}
         for shared in find_shared_writes(unit):
             if shared.objects or shared.variable.function is None:
                 continue
             use, function = shared.writes[0]
+            crowded[function.body] = crowded.get(function.body, 0) + 1
+            if crowded[function.body] > _MOST:
+                continue
             for at in places_of(unit, shared):
                 yield self.finding(
                     f"`{shared.variable.name}` is one for all threads, and {function.short_name} changes it with no guard"

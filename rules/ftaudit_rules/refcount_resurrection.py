@@ -13,7 +13,7 @@ from ftaudit.source.c.locks import words
 
 _LOOKUP = re.compile(r"(?<![\w.>])(\w+)\s*=\s*(?:\([^()]*\*\s*\)\s*)?([A-Za-z_]\w*)\s*\(")
 _REGISTRY = frozenset({"registry", "instances", "live", "alive", "weak", "weakmap", "wrappers", "registered"})
-_FINDING = frozenset({"find", "lookup", "search", "get", "fetch"})
+_FINDING = frozenset({"find", "lookup", "search"})
 _TAKES = r"\b(?:Py_X?INCREF|Py_X?NewRef)\s*\(\s*(?:\([^()]*\)\s*)?{n}\s*\)|\bPy_SET_REFCNT\s*\(\s*(?:\([^()]*\)\s*)?{n}\s*,|\bPy_REFCNT\s*\(\s*(?:\([^()]*\)\s*)?{n}\s*\)\s*(?:\+\+|\+?=(?!=))"
 
 

@@ -18,6 +18,9 @@ MacroValue = int | str
 
 _FREE_THREADED: Final = re.compile(r"(?i)^(?!.*without).*(?:free_?thread(?:ed|ing)?|gil_disabled|no_?gil)(?!.*lock)")
 """Names by which projects know the free-threaded build, other than CPython's own `Py_GIL_DISABLED`."""
+_STABLE_ABI_SINCE: Final = (3, 15)
+"""Free-threaded builds before that have no limited API (PEP 803): their headers refuse it."""
+_PACKS_VERSION: Final = re.compile(r"(?i)^_*py_?pack_(?:full_)?version$")
 _OTHER_PYTHON: Final = re.compile(r"(?i)pypy|graal|ironpython|jython|^(?:is_?)?py(?:thon)?_?(?:2|2k)$")
 _PYTHON_3: Final = re.compile(r"(?i)^(?:is_?)?py(?:thon)?_?3k?$")
 _TOKEN: Final = re.compile(
@@ -50,6 +53,7 @@ def known_macros(target: Target, *, cpp: bool) -> dict[str, MacroValue]:
         "PY_MINOR_VERSION": minor,
         "Py_mod_gil": 4,
         "WITH_THREAD": 1,
+        **({"Py_LIMITED_API": UNDEFINED} if target.version < _STABLE_ABI_SINCE else {}),
         "Py_DEBUG": UNDEFINED,
         "Py_TRACE_REFS": UNDEFINED,
         "Py_REF_DEBUG": UNDEFINED,
@@ -73,6 +77,12 @@ def is_defined(name: str, macros: Mapping[str, MacroValue]) -> bool | None:
     """Answer `#ifdef name`: `None` when nothing is known."""
     value = lookup(name, macros)
     return None if value == UNKNOWN else value != UNDEFINED
+
+
+def number(text: str) -> int:
+    """Read a C integer; one with a leading zero and a digit above seven, which is no octal, as decimal."""
+    octal = len(text) > 1 and text[0] == "0" and text[1].isdigit()
+    return int(text, 8 if octal and not set(text) & set("89") else 10 if octal else 0)
 
 
 def evaluate(condition: str, macros: Mapping[str, MacroValue]) -> int | None:
@@ -130,7 +140,7 @@ class _Parser:
                 return None
             return {"!": int(not value), "-": -value, "+": value, "~": ~value}[text]
         if kind == "number":
-            return int(text, 0) if not (len(text) > 1 and text[0] == "0" and text[1].isdigit()) else int(text, 8)
+            return number(text)
         if kind == "name":
             return self.name(text)
         return None
@@ -145,17 +155,27 @@ class _Parser:
             known = is_defined(name, self.macros)
             return None if known is None else int(known)
         if self.peek() == "(":
-            depth = 0
-            while self.peek():
-                depth += {"(": 1, ")": -1}.get(self.peek(), 0)
-                self.at += 1
-                if depth == 0:
-                    break
-            return None
+            return self.call(text)
         value = lookup(text, self.macros)
         if value == UNDEFINED:
             return 0
         return value if isinstance(value, int) else None
+
+    def call(self, name: str) -> int | None:
+        """Pass over the arguments of a function-like macro; only those that pack a version number are known."""
+        depth = 0
+        numbers: list[int] = []
+        while self.peek():
+            kind, text = self.tokens[self.at]
+            depth += {"(": 1, ")": -1}.get(text, 0)
+            if kind == "number":
+                numbers.append(number(text))
+            self.at += 1
+            if depth == 0:
+                break
+        if _PACKS_VERSION.match(name) and len(numbers) >= 2:
+            return (numbers[0] << 24) | (numbers[1] << 16)
+        return None
 
 
 def _apply(operator: str, left: int | None, right: int | None) -> int | None:

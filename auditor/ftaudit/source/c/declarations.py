@@ -18,6 +18,7 @@ _ATTRIBUTES: Final = re.compile(
     r"\b(?:__attribute__|__declspec|alignas|_Alignas|__asm__|asm)\s*\((?:[^()]|\([^()]*\)|\(\([^()]*(?:\([^()]*\))?[^()]*\)\))*\)|\[\[[^\]]*\]\]"
 )
 _DECLSPEC_THREAD: Final = re.compile(r"__declspec\s*\(\s*thread\s*\)")
+_QUALIFIED: Final = re.compile(r"([A-Za-z_]\w*)\s*(?:<[^<>]*>\s*)?::\s*$")
 _NOT_TYPES: Final = frozenset(
     [
         "return",
@@ -67,6 +68,8 @@ class Variable:
     """Whether it is a static data member of a class."""
     sure: bool = True
     """`False` where the parser failed and the tokens alone were read."""
+    owner: str = ""
+    """The class of a static data member, without namespaces."""
 
     @property
     def words(self) -> frozenset[str]:
@@ -86,7 +89,15 @@ class Variable:
 
 
 def parse_declaration(
-    code: str, start: int, end: int, *, function: int | None, member: bool = False, sure: bool = True, cpp: bool = False
+    code: str,
+    start: int,
+    end: int,
+    *,
+    function: int | None,
+    member: bool = False,
+    owner: str = "",
+    sure: bool = True,
+    cpp: bool = False,
 ) -> Iterator[Variable]:
     """Yield the variables of the declaration whose text is `code[start:end]`, without its semicolon.
 
@@ -108,6 +119,7 @@ def parse_declaration(
                 return
             continue
         name, at, array, prefix, suffix = found
+        qualifier = _owner(prefix) if cpp and function is None else ""
         if base is None:
             words = _IDENTIFIER.findall(prefix)
             if not set(words) - _STORAGE - {"const", "volatile"}:
@@ -126,6 +138,7 @@ def parse_declaration(
             function=function,
             member=member,
             sure=sure,
+            owner=owner or qualifier,
         )
 
 
@@ -173,3 +186,9 @@ def _declarator(text: str) -> tuple[str, int, bool, str, str] | None:
         name = name.rpartition("::")[2].strip()
     at = found.end(1) - len(name)
     return name, at, bool(found[2].strip()), text[:at], ""
+
+
+def _owner(prefix: str) -> str:
+    """Return the class that qualifies a name: `bool Pool::` gives `Pool`."""
+    found = _QUALIFIED.search(prefix)
+    return found[1] if found else ""

@@ -39,11 +39,10 @@ def find_swaps(unit: CUnit) -> Iterator[Swap]:
         selves = instance_names(unit, function)
         if not selves:
             continue
-        seen: set[int] = set()
+        seen: set[str] = set()
         for swap in (*_macro_swaps(unit, function, selves), *_manual_swaps(unit, function, selves)):
-            line = unit.line_at(swap.at)
-            if line not in seen and not unit.guarded(swap.at):
-                seen.add(line)
+            if swap.field not in seen and not unit.guarded(swap.at):
+                seen.add(swap.field)
                 yield swap
 
 

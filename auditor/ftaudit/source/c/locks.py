@@ -74,6 +74,12 @@ SYNC_TYPES: Final = re.compile(
 THREAD_LOCAL: Final = frozenset({"thread_local", "_Thread_local", "__thread", "_Py_thread_local", "Py_tss_t"})
 
 
+def means_thread_local(word: str) -> bool:
+    """Tell whether a macro's name says that what it declares is thread-local: build systems define some of them."""
+    found = words(word)
+    return word.upper() == word and ("tls" in found or "threadlocal" in found or {"thread", "local"} <= set(found))
+
+
 class LockStep(Enum):
     """What a call does with a lock."""
 

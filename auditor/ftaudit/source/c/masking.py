@@ -14,6 +14,9 @@ _TYPES_IN_CAPITALS: Final = frozenset({"FILE", "NULL", "DIR", "TRUE", "FALSE"})
 _AFTER_STORAGE: Final = re.compile(
     r"\b(?:static|extern|volatile|inline|const)\s+(?:struct\s+)?([A-Z][A-Z0-9_]{2,})(?=\s+[A-Za-z_]\w*[\s*&]+[A-Za-z_])"
 )
+_CLASS_MACRO: Final = re.compile(
+    r"\b(?:class|struct|union|enum)\s+([A-Z][A-Z0-9_]+(?:\s*\([^()]*(?:\([^()]*\))?[^()]*\))?)(?=\s+[A-Za-z_][\w:]*\s*(?:final\s*)?[{:<])"
+)
 _OBJECT_HEAD: Final = re.compile(r"\b(?:PyObject_HEAD|PyObject_VAR_HEAD|PyObject_HEAD_EXTRA)\b(?!_)[ \t]*;?")
 _STATEMENT_MACRO: Final = re.compile(
     r"^([ \t]*(?:[A-Z][A-Z0-9]*_\w*|Py_(?:BEGIN|END|UNBLOCK|BLOCK)_\w+)[ \t]*)(\([^()\n]*(?:\([^()\n]*\)[^()\n]*)*\))?[ \t]*(\n)",
@@ -35,6 +38,7 @@ def mask_for_parser(code: str) -> str:
         text = _TEMPLATE_HOLE.sub(lambda found: "_" + found[1] + "_", text)
     text = _QUALIFIER.sub(_qualifier, text)
     text = _AFTER_STORAGE.sub(lambda found: found[0][: found.start(1) - found.start()] + " " * len(found[1]), text)
+    text = _CLASS_MACRO.sub(lambda found: found[0][: found.start(1) - found.start()] + " " * len(found[1]), text)
     text = _OBJECT_HEAD.sub(lambda found: "int _head_" + " " * (len(found[0]) - 11) + ";", text)
     return _STATEMENT_MACRO.sub(lambda found: _terminated(text, found), text)
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from ftaudit.source.c.comments import blank
-from ftaudit.source.c.conditions import UNDEFINED, UNKNOWN, MacroValue, evaluate, is_defined, lookup
+from ftaudit.source.c.conditions import UNDEFINED, UNKNOWN, MacroValue, evaluate, is_defined, lookup, number
 
 _DIRECTIVE: Final = re.compile(r"^[ \t]*#[ \t]*(\w+)((?:[^\n\\]|\\\n|\\[^\n])*)", re.MULTILINE)
 _DEFINE: Final = re.compile(r"\s*(\w+)(\(([^)]*)\))?((?:.|\n)*)")
@@ -214,10 +214,7 @@ def _value(body: str, macros: Mapping[str, MacroValue]) -> MacroValue:
         return 1
     found = _INTEGER.match(body)
     if found:
-        try:
-            return int(found[1], 0)
-        except ValueError:
-            return UNKNOWN
+        return -number(found[1][1:]) if found[1][0] == "-" else number(found[1])
     return lookup(body, macros) if body.isidentifier() else UNKNOWN
 
 

@@ -16,7 +16,7 @@ _IDENTIFIER: Final = re.compile(r"[A-Za-z_]\w*")
 _ENTRY: Final = re.compile(
     r"^(?:PyInit_\w+|PyModExport_\w+|main|wmain|DllMain|PY(?:BIND11)?_(?:EMBEDDED_)?MODULE\w*|PYBIND11_\w*MODULE\w*|NB_MODULE\w*|BOOST_PYTHON_MODULE\w*|TORCH_LIBRARY\w*|MOD_INIT\w*|MODINIT\w*|PyMODINIT\w*|\w*_MODULE_INIT\w*|MODULE_INIT\w*)$"
 )
-_EXEC_SLOT: Final = re.compile(
+EXEC_SLOT: Final = re.compile(
     r"\bPy_mod_exec\s*,\s*(?:\([^()]*(?:\([^()]*\))?[^()]*\)\s*)*(?:\w+_cast\s*<[^<>]*>\s*\(\s*)?&?\s*([A-Za-z_]\w*)"
 )
 _AT_EXIT: Final = re.compile(r"\b(?:Py_AtExit|atexit)\s*\(\s*&?\s*(\w+)")
@@ -49,6 +49,7 @@ _LIFECYCLE: Final = frozenset(
         "alloc",
         "destructor",
         "delete",
+        "setstate",
     }
 )
 _LIFECYCLE_SLOT: Final = re.compile(
@@ -150,7 +151,7 @@ def _table_entries(code: str, variables: Iterable[Variable], known: Mapping[str,
             module.update(name for name in _IDENTIFIER.findall(text) if name in known)
         elif kinds & _TABLE_TYPES:
             methods.update(name for name in _IDENTIFIER.findall(text) if name in known)
-    module.update(_EXEC_SLOT.findall(code))
+    module.update(EXEC_SLOT.findall(code))
     return _Tables(frozenset(module), frozenset(methods), frozenset(lifecycle))
 
 

@@ -26,6 +26,9 @@ _UNUSED: Final = re.compile(r"\b\w*(?:UNUSED|unused|Unused)\w*\s*\(\s*(\w+)\s*\)
 _STATIC: Final = re.compile(r"\bstatic\b")
 _STORAGE: Final = re.compile(r"\b(?:static|thread_local|_Thread_local|__thread)\b")
 _STATEMENT_END: Final = re.compile(r"[;{}]")
+_CLASS: Final = re.compile(
+    r"(?<!enum )\b(?:class|struct)\s+(?:[A-Z][A-Z0-9_]+(?:\([^()]*\))?\s+|alignas\s*\([^()]*\)\s*)*([A-Za-z_]\w*)\s*(?:<[^;{}()]*>)?\s*(?:final\s*)?(?::[^;{}()=]*)?\{"
+)
 _CONTROL: Final = frozenset({"if", "for", "while", "switch", "catch", "else", "do", "return", "sizeof"})
 
 
@@ -71,6 +74,8 @@ class Syntax:
     """At file scope, and static ones of functions and classes."""
     declarations: tuple[tuple[int, int], ...]
     """The spans of all declarations of variables inside functions, sorted."""
+    classes: tuple[tuple[int, int, str], ...] = ()
+    """Start and end of the bodies of C++ classes, with their names, sorted."""
 
 
 def parse_syntax(code: str, *, cpp: bool) -> Syntax:
@@ -84,6 +89,7 @@ def parse_syntax(code: str, *, cpp: bool) -> Syntax:
     functions += _missed_functions(code, functions)
     functions.sort(key=lambda function: function.start)
     finder = FunctionFinder(functions)
+    classes = find_classes(code) if cpp else ()
     variables: list[Variable] = []
     locals_: list[tuple[int, int]] = []
     seen: list[tuple[int, int]] = []
@@ -98,16 +104,39 @@ def parse_syntax(code: str, *, cpp: bool) -> Syntax:
             locals_.append((start, end))
             if not _is_static(code, start, end):
                 continue
-        elif member and "static" not in code[start:end]:
+        owner = "" if function is not None else _class_at(classes, start)
+        if (member or owner) and not _STATIC.search(code, start, end):
             continue
         body = None if function is None else function.body
-        variables += parse_declaration(code, start, end, function=body, member=member, cpp=cpp)
+        variables += parse_declaration(
+            code, start, end, function=body, member=member or bool(owner), owner=owner, cpp=cpp
+        )
     variables += _missed_statics(code, variables, seen, functions, finder, cpp=cpp)
     return Syntax(
+        classes=classes,
         functions=tuple(functions),
         variables=tuple(sorted(_once(variables), key=lambda variable: variable.start)),
         declarations=tuple(sorted(locals_)),
     )
+
+
+def find_classes(code: str) -> tuple[tuple[int, int, str], ...]:
+    """Return the bodies of classes by their brackets, whether or not the parser knew them for classes."""
+    found = []
+    for head in _CLASS.finditer(code):
+        end = closing(code, head.end() - 1)
+        if end > 0:
+            found.append((head.end() - 1, end, head[1]))
+    return tuple(found)
+
+
+def _class_at(classes: tuple[tuple[int, int, str], ...], offset: int) -> str:
+    """Return the innermost class around a place, or the empty string."""
+    name = ""
+    for start, end, owner in classes[: bisect_right(classes, (offset, 0, ""))]:
+        if end > offset:
+            name = owner
+    return name
 
 
 @cache

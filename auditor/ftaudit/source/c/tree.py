@@ -11,9 +11,10 @@ from typing import Any, Final
 from ftaudit.rule import Language
 from ftaudit.source.base import SourceFile, Survey
 from ftaudit.source.c.comments import mask_comments
-from ftaudit.source.c.conditions import UNDEFINED, UNKNOWN, MacroValue, known_macros
+from ftaudit.source.c.conditions import UNDEFINED, UNKNOWN, MacroValue, known_macros, number
 from ftaudit.source.c.locks import THREAD_LOCAL, LockStep, lock_step, words
 from ftaudit.source.c.preprocess import Macro, Preprocessed, preprocess
+from ftaudit.source.c.reach import EXEC_SLOT
 from ftaudit.source.c.text import closing
 
 _INTERESTING: Final = re.compile(
@@ -35,7 +36,12 @@ _MUTATION: Final = re.compile(
 _DECLARES_GIL: Final = re.compile(r"\bPyUnstable_Module_SetGIL\s*\(|\bPy_mod_gil\b")
 _DEFINED_GIL: Final = re.compile(r"GIL_DISABLED|(?i:free_?thread)|VERSION_HEX|PY_MAJOR_VERSION")
 _BASE: Final = re.compile(r"[A-Za-z_]\w*")
-_MAKING: Final = frozenset({"new", "init", "setstate", "copy", "deepcopy", "clone", "create", "build", "dealloc", "clear"})
+_MAKING: Final = frozenset(
+    {"new", "init", "setstate", "copy", "deepcopy", "clone", "create", "build", "dealloc", "clear"}
+)
+_ANY_FUNCTION: Final = re.compile(
+    r"\b([A-Za-z_]\w*)\s*\([^;{}()]*(?:\([^()]*\)[^;{}()]*)*\)\s*(?:const\s*|noexcept\s*)*\{"
+)
 _LAST_MEMBER: Final = re.compile(r"(?:->|\.)\s*(\w+)\s*\)?\s*$")
 _ENTRY: Final = re.compile(
     r"\bPyInit_\w+|\bPyModExport_\w+|\bPyInit__\w+|\bPY(?:BIND11)_MODULE\b|\bNB_MODULE\b|\bBOOST_PYTHON_MODULE\b|\bPyMODINIT_FUNC\b"
@@ -81,7 +87,7 @@ def survey_c(source: SourceFile) -> Survey | None:
     if values:
         found["macros"] = values
     declares, called = _entry_points(pre.code)
-    _put(found, "declares", declares)
+    _put(found, "declares", declares | {n for n, m in pre.macros.items() if _DECLARES_GIL.search(m.body)})
     _put(found, "called", called)
     return found or None
 
@@ -147,7 +153,7 @@ def _values(pre: Preprocessed, code: str) -> dict[str, MacroValue]:
         if macro.parameters is None and any(_DEFINED_GIL.search(condition) for condition in macro.conditions):
             body = macro.body.strip("() \t")
             values[name] = (
-                int(body, 0) if re.fullmatch(r"0[xX][0-9a-fA-F]+|[1-9]\d*|0", body) else UNKNOWN if body else 1
+                number(body) if re.fullmatch(r"0[xX][0-9a-fA-F]+|[1-9]\d*|0", body) else UNKNOWN if body else 1
             )
     for start, end in pre.dead:
         for found in re.finditer(r"^[ \t]*#[ \t]*define[ \t]+(\w+)(?!\w|\()", code[start:end], re.MULTILINE):
@@ -157,19 +163,25 @@ def _values(pre: Preprocessed, code: str) -> dict[str, MacroValue]:
 
 
 def _entry_points(code: str) -> tuple[set[str], set[str]]:
-    """Return the functions that declare the GIL's use, and those that entry points call."""
+    """Return the functions that declare the GIL's use, and those that entry points call, directly or through others."""
     declares: set[str] = set()
     called: set[str] = set()
     if not (_DECLARES_GIL.search(code) or _ENTRY.search(code) or "Py_mod_exec" in code):
         return declares, called
-    executed = set(re.findall(r"Py_mod_exec\s*,\s*(?:\([^()]*\)\s*)*\(?\s*&?\s*(\w+)", code))
-    for found in re.finditer(r"\b([A-Za-z_]\w*)\s*\([^;{}()]*(?:\([^()]*\)[^;{}()]*)*\)\s*(?:noexcept\s*)?\{", code):
+    bodies: dict[str, str] = {}
+    entries = set(EXEC_SLOT.findall(code))
+    for found in _ANY_FUNCTION.finditer(code):
         end = closing(code, found.end() - 1)
-        body = code[found.end() : end if end > 0 else len(code)]
+        bodies[found[1]] = body = code[found.end() : end if end > 0 else len(code)]
         if _DECLARES_GIL.search(body):
             declares.add(found[1])
-        if found[1] in executed or _ENTRY.match(found[0]):
-            called |= set(_CALLED.findall(body))
+        if _ENTRY.match(found[0]):
+            entries.add(found[1])
+    pending = list(entries)
+    while pending:
+        names = set(_CALLED.findall(bodies.get(pending.pop(), ""))) - called
+        called |= names
+        pending += names & bodies.keys()
     return declares, called
 
 
@@ -184,7 +196,9 @@ def _mutated_members(code: str) -> set[str]:
         before = bisect_left(headers, (mutation.start(), "")) - 1
         start, name = headers[before] if before >= 0 else (0, "")
         base = _BASE.search(mutation[1])
-        made = base and re.search(rf"\b{base[0]}\s*=[^;=]*(?i:new|alloc|copy|create)\w*\s*\(", code[start : mutation.start()])
+        made = base and re.search(
+            rf"\b{base[0]}\s*=[^;=]*(?i:new|alloc|copy|create)\w*\s*\(", code[start : mutation.start()]
+        )
         if not made and not _MAKING & set(words(name)):
             found.add(member[1])
     return found

@@ -17,7 +17,7 @@ from ftaudit.source.c.conditions import known_macros
 from ftaudit.source.c.declarations import Variable
 from ftaudit.source.c.escape import Origin, origin_of
 from ftaudit.source.c.guards import Section, SectionFinder, find_sections
-from ftaudit.source.c.locks import SYNC_TYPES, words
+from ftaudit.source.c.locks import SYNC_TYPES, means_thread_local, words
 from ftaudit.source.c.preprocess import Preprocessed, preprocess
 from ftaudit.source.c.reach import Reach, find_reach
 from ftaudit.source.c.syntax import Function, FunctionFinder, Syntax, parse_syntax
@@ -216,14 +216,26 @@ class CUnit(Unit):
             return known
         self._held[function.body] = False
         places = self.reach.callers.get(function.short_name, ())
-        held = bool(_HELD.search(function.short_name)) or (
-            bool(places)
-            and len(self._held) < 5000
-            and self._depth < 6
-            and all(self._guarded_call(place) for place in places)
+        held = (
+            bool(_HELD.search(function.short_name))
+            or function.body in self._clinic_locked
+            or (
+                bool(places)
+                and len(self._held) < 5000
+                and self._depth < 6
+                and all(self._guarded_call(place) for place in places)
+            )
         )
         self._held[function.body] = held
         return held
+
+    @cached_property
+    def _clinic_locked(self) -> frozenset[int]:
+        """Functions that Argument Clinic calls under a critical section, as the comment before them asks."""
+        places = [c.start for c in self.comments if "@critical_section" in c.text and "[clinic input]" in c.text]
+        starts = [function.start for function in self.functions]
+        following = {bisect_right(starts, place) for place in places}
+        return frozenset(self.functions[index].body for index in following if index < len(starts))
 
     def _guarded_call(self, place: int) -> bool:
         self._depth += 1
@@ -263,7 +275,9 @@ class CUnit(Unit):
 
     def is_thread_local(self, variable: Variable) -> bool:
         """Tell whether each thread has its own."""
-        return bool(variable.words & self.thread_local_words)
+        words_ = variable.words
+        declspec = {"__declspec", "thread"} <= words_
+        return declspec or bool(words_ & self.thread_local_words) or any(map(means_thread_local, words_))
 
     def is_synchronised(self, variable: Variable) -> bool:
         """Tell whether it is a lock, an atomic or the like, which threads share on purpose."""
@@ -278,7 +292,7 @@ class CUnit(Unit):
                 continue
             if not self.is_thread_local(variable):
                 found.setdefault(variable.name, []).append(variable)
-        return found
+        return {name: _defined(variables) for name, variables in found.items()}
 
     def is_shared_variable(self, name: str, function: Function | None) -> bool:
         """Tell whether a name in a function means a variable that all threads see."""
@@ -325,7 +339,9 @@ class CUnit(Unit):
         """Yield the uses of a shared variable inside functions, in order."""
         places = self._identifiers.get(variable.name, [])
         if variable.function is not None:
-            places = places[bisect_right(places, variable.start) : bisect_right(places, self._end_of(variable.function))]
+            places = places[
+                bisect_right(places, variable.start) : bisect_right(places, self._end_of(variable.function))
+            ]
         for at in places:
             function = self.function_at(at)
             if function is None or at == variable.start:
@@ -334,9 +350,20 @@ class CUnit(Unit):
                 self.is_local(function, variable.name) or self._static_of_same_name(variable, function)
             ):
                 continue
+            if variable.owner and not self._belongs(variable.owner, at, function):
+                continue
             use = classify_use(self.code, at, at + len(variable.name))
             if use is not None:
                 yield use, function
+
+    def _belongs(self, owner: str, at: int, function: Function) -> bool:
+        """Tell whether a name used in a function can mean a static member of a class."""
+        before = re.search(r"(\w+)\s*(?:<[^<>]*>\s*)?::\s*$", self.code[max(0, at - 80) : at])
+        if before:
+            return before[1] == owner
+        if f"{owner}::" in function.name.replace(" ", "") or f"{owner}<" in function.name:
+            return True
+        return any(start < function.start < end for start, end, name in self.syntax.classes if name == owner)
 
     def _end_of(self, body: int) -> int:
         return next((function.end for function in self.functions_at(body)), body)
@@ -414,6 +441,12 @@ class CUnit(Unit):
     def same(self, left: str, right: str) -> bool:
         """Tell whether two expressions are the same but for casts and blanks."""
         return normalised(left) == normalised(right)
+
+
+def _defined(variables: list[Variable]) -> list[Variable]:
+    """Leave out the declaration of a static member in its class where the file has its definition too."""
+    defined = {variable.owner for variable in variables if variable.owner and not variable.member}
+    return [variable for variable in variables if not (variable.member and variable.owner in defined)]
 
 
 def is_cache_name(name: str) -> bool:

@@ -1,0 +1,71 @@
+"""FT350: the GIL taken where no Python is called: as a mutex."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from ftaudit.model import Confidence, Finding, Severity
+from ftaudit.rule import RuleInfo, SourceExample
+from ftaudit.source import CRule
+from ftaudit.source.c import CUnit
+from ftaudit.source.c.state import find_shared_writes
+
+_PYTHON = re.compile(r"\b_?Py[A-Z]\w*\s*\(|\bPy_\w+\s*\(")
+
+
+class GilstateAsLock(CRule):
+    """`PyGILState_Ensure` attaches a thread, and is needed for that without the GIL too. Where nothing between it
+    and `PyGILState_Release` calls Python, but shared variables are written, it was there to keep other
+    threads out. It no longer does."""
+
+    info = RuleInfo(
+        code="FT350",
+        name="gilstate-as-lock",
+        summary=("The GIL is taken around writes to shared variables that call no Python: it was meant as a lock."),
+        severity=Severity.PEDANTIC,
+        confidence=Confidence.LOW,
+        since="0.1.0",
+        remedy="Use a PyMutex (or the mutex of the platform) for the variables.",
+        links=("https://docs.python.org/3.14/howto/free-threading-extensions.html",),
+        default=False,
+    )
+    VALID = (
+        SourceExample(
+            code="""\
+static int n;
+static void cb(void) {
+    PyGILState_STATE s = PyGILState_Ensure();
+    n++;
+    PyObject_CallNoArgs(callback);
+    PyGILState_Release(s);
+}
+""",
+        ),
+    )
+    INVALID = (
+        SourceExample(
+            code="""\
+static int n;
+static void cb(void) {
+    PyGILState_STATE s = PyGILState_Ensure();
+    n++;
+    PyGILState_Release(s);
+}
+""",
+            lines=(3,),
+        ),
+    )
+
+    def check(self, unit: CUnit) -> Iterator[Finding]:
+        """Yield what the rule finds in one file."""
+        released = unit.calls("PyGILState_Release")
+        if not released:
+            return
+        written = [use.at for shared in find_shared_writes(unit) for use, _ in shared.writes]
+        for call in unit.calls("PyGILState_Ensure"):
+            end = next((r.start for r in released if r.start > call.end and r.function == call.function), None)
+            if end is None or _PYTHON.search(unit.code, call.end, end):
+                continue
+            if any(call.end <= at < end for at in written):
+                yield self.finding("the GIL is taken as a lock, and is none any more", location=unit.place(call.start))

@@ -1,0 +1,68 @@
+"""FT362: calls that change what the whole process shares."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from ftaudit.model import Confidence, Finding, Severity
+from ftaudit.rule import RuleInfo, SourceExample
+from ftaudit.source import CRule
+from ftaudit.source.c import CUnit
+
+_CHANGES = {
+    **dict.fromkeys(
+        ("chdir", "fchdir", "SetCurrentDirectoryA", "SetCurrentDirectoryW"),
+        "changes the working directory of all threads",
+    ),
+    "umask": "changes the file mode mask of all threads",
+    **dict.fromkeys(("signal", "sigaction"), "changes a signal handler of the process"),
+    "setrlimit": "changes a limit of the process",
+    "SetConsoleMode": "changes the console of the process",
+}
+
+
+class ProcessGlobalStateC(CRule):
+    """The working directory, the file mode mask, signal handlers and limits belong to the process. Changing one
+    for a while changes it for all threads, with or without the GIL; without it they really run at the same
+    time."""
+
+    info = RuleInfo(
+        code="FT362",
+        name="process-global-state-c",
+        summary="A function changes the state of the whole process.",
+        severity=Severity.INFO,
+        confidence=Confidence.LOW,
+        since="0.1.0",
+        remedy="Pass the value along instead (openat, explicit modes), or do it once at start-up.",
+        links=("https://man7.org/linux/man-pages/man7/attributes.7.html",),
+        default=False,
+    )
+    VALID = (
+        SourceExample(
+            code="""\
+int f(int dir) { return openat(dir, "x", 0); }
+""",
+        ),
+        SourceExample(
+            code="""\
+PyMODINIT_FUNC PyInit_m(void) { signal(SIGPIPE, SIG_IGN); return PyModule_Create(&def); }
+""",
+        ),
+    )
+    INVALID = (
+        SourceExample(
+            code="""\
+int f(const char *d) { return chdir(d); }
+""",
+            lines=(1,),
+        ),
+    )
+
+    def check(self, unit: CUnit) -> Iterator[Finding]:
+        """Yield what the rule finds in one file."""
+        defined = {function.short_name for function in unit.functions}
+        for call in unit.calls(*(name for name in _CHANGES if name in unit.code and name not in defined)):
+            before = unit.code[max(0, call.start - 3) : call.start].rstrip()
+            if before.endswith((".", "->", "::")) or unit.at_import(call.function):
+                continue
+            yield self.finding(f"{call.name} {_CHANGES[call.name]}", location=unit.place(call.start))

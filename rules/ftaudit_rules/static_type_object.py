@@ -1,0 +1,60 @@
+"""FT324: static types; they work, and hold what all interpreters and threads share."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from ftaudit.model import Confidence, Finding, Severity
+from ftaudit.rule import RuleInfo, SourceExample
+from ftaudit.source import CRule
+from ftaudit.source.c import CUnit
+
+
+class StaticTypeObject(CRule):
+    """Static types are supported without the GIL. What is stored on them is shared by all threads and
+    interpreters, so it helps to know which there are when a module is moved to heap types."""
+
+    info = RuleInfo(
+        code="FT324",
+        name="static-type-object",
+        summary="A type is a static variable.",
+        severity=Severity.PEDANTIC,
+        confidence=Confidence.LOW,
+        since="0.1.0",
+        remedy=("Nothing needs to be done; heap types made from a PyType_Spec keep their state apart for each module."),
+        links=("https://docs.python.org/3.14/howto/free-threading-extensions.html",),
+        default=False,
+    )
+    VALID = (
+        SourceExample(
+            code="""\
+static PyType_Spec spec = {.name = "m.T", .slots = slots};
+""",
+        ),
+        SourceExample(
+            code="""\
+extern PyTypeObject T;
+""",
+        ),
+    )
+    INVALID = (
+        SourceExample(
+            code="""\
+static PyTypeObject T = {PyVarObject_HEAD_INIT(NULL, 0)};
+""",
+            lines=(1,),
+        ),
+    )
+
+    def check(self, unit: CUnit) -> Iterator[Finding]:
+        """Yield what the rule finds in one file."""
+        if "PyTypeObject" not in unit.code:
+            return
+        for variable in unit.syntax.variables:
+            if (
+                "PyTypeObject" in variable.words
+                and not variable.pointer
+                and "extern" not in variable.words
+                and variable.initialiser
+            ):
+                yield self.finding(f"`{variable.name}` is a static type", location=unit.place(variable.start))
