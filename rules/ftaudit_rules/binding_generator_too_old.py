@@ -37,7 +37,8 @@ class BindingGeneratorTooOld(BuildRule):
         severity=Severity.ERROR,
         confidence=Confidence.HIGH,
         since="0.1.0",
-        remedy="Raise the requirement: pybind11 2.13, nanobind 2.2, PyO3 0.23, cffi 2.0, NumPy 2.1 (F2PY), mypy 2.3 (mypyc).",
+        remedy="Raise the requirement: pybind11 2.13, nanobind 2.2, PyO3 0.23, cffi 2.0, NumPy 2.1 "
+        "(F2PY), mypy 2.3 (mypyc).",
         links=("https://py-free-threading.github.io/tracking/",),
     )
 
@@ -48,7 +49,8 @@ class BindingGeneratorTooOld(BuildRule):
         ),
         SourceExample(
             path="pyproject.toml",
-            code="[build-system]\nrequires = [\"cffi~=1.17; python_version < '3.14'\", \"cffi>=2.0; python_version >= '3.14'\"]\n",
+            code="[build-system]\n"
+            "requires = [\"cffi~=1.17; python_version < '3.14'\", \"cffi>=2.0; python_version >= '3.14'\"]\n",
         ),
         SourceExample(path="Cargo.toml", code='[dependencies]\npyo3 = "0.23"\n'),
     )

@@ -39,19 +39,32 @@ class CffiUnlockedHandle(PythonRule):
 
     VALID = (
         SourceExample(
-            code="from ._x import ffi, lib\nclass H:\n    def __init__(self):\n        self.h = ffi.gc(lib.make(), lib.free)\n"
-            "        self._lock = threading.Lock()\n    def run(self):\n        with self._lock:\n            return lib.run(self.h)\n"
+            code="from ._x import ffi, lib\n"
+            "class H:\n"
+            "    def __init__(self):\n"
+            "        self.h = ffi.gc(lib.make(), lib.free)\n"
+            "        self._lock = threading.Lock()\n"
+            "    def run(self):\n"
+            "        with self._lock:\n"
+            "            return lib.run(self.h)\n"
         ),
         SourceExample(code="from ._x import ffi, lib\ndef f(h):\n    return lib.run(h)\n"),
     )
     INVALID = (
         SourceExample(
-            code="from ._x import ffi, lib\nclass H:\n    def __init__(self):\n        self.h = ffi.gc(lib.make(), lib.free)\n"
+            code="from ._x import ffi, lib\n"
+            "class H:\n"
+            "    def __init__(self):\n"
+            "        self.h = ffi.gc(lib.make(), lib.free)\n"
             "    def run(self):\n        return lib.run(self.h)\n",
             lines=(6,),
         ),
         SourceExample(
-            code="import ctypes\n_dll = ctypes.CDLL('x.so')\nclass H:\n    def __init__(self):\n        self.h = _dll.make()\n"
+            code="import ctypes\n"
+            "_dll = ctypes.CDLL('x.so')\n"
+            "class H:\n"
+            "    def __init__(self):\n"
+            "        self.h = _dll.make()\n"
             "    def run(self):\n        return _dll.run(self.h)\n",
             lines=(7,),
         ),

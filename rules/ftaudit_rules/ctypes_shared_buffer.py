@@ -20,7 +20,7 @@ _SCALARS: Final = re.compile(
 
 
 class CtypesSharedBuffer(PythonRule):
-    """ctypes lets go of the GIL during a call, so a buffer at module level is written by two calls at once, even with it.
+    """ctypes lets go of the GIL during a call, so two calls write a buffer at module level at once, even with it.
 
     Without the GIL the window is wider: reading the result races with the next call as well.
     """
@@ -39,7 +39,11 @@ class CtypesSharedBuffer(PythonRule):
 
     VALID = (
         SourceExample(
-            code="import ctypes\ndef f():\n    buf = ctypes.create_string_buffer(64)\n    lib.read(buf, 64)\n    return buf.value\n"
+            code="import ctypes\n"
+            "def f():\n"
+            "    buf = ctypes.create_string_buffer(64)\n"
+            "    lib.read(buf, 64)\n"
+            "    return buf.value\n"
         ),
         SourceExample(
             code="import ctypes\nbuf = ctypes.create_string_buffer(64)\nlock = threading.Lock()\n"
@@ -50,7 +54,11 @@ class CtypesSharedBuffer(PythonRule):
     )
     INVALID = (
         SourceExample(
-            code="import ctypes\n_buf = ctypes.create_string_buffer(64)\ndef f():\n    lib.read(_buf, 64)\n    return _buf.value\n",
+            code="import ctypes\n"
+            "_buf = ctypes.create_string_buffer(64)\n"
+            "def f():\n"
+            "    lib.read(_buf, 64)\n"
+            "    return _buf.value\n",
             lines=(2,),
         ),
         SourceExample(
@@ -75,7 +83,8 @@ class CtypesSharedBuffer(PythonRule):
                 use = min(_handed_over(module, name), key=lambda call: call.lineno, default=None)
                 if use is not None:
                     yield self.finding(
-                        f"{name} is one for all threads, and a function hands it to C (line {use.lineno}) without a lock.",
+                        f"{name} is one for all threads, and a function hands it to C (line {use.lineno}) "
+                        "without a lock.",
                         location=module.place(statement),
                     )
 

@@ -49,7 +49,9 @@ class CythonBorrowedApi(CythonRule):
         SourceExample(code="def f(dict d, k):\n    return d[k]\n"),
         SourceExample(code="def f(n):\n    cdef list out = [None] * n\n    return PyList_GET_ITEM(out, 0)\n"),
         SourceExample(
-            code="def f(dict d, k):\n    with cython.critical_section(d):\n        return <object>PyDict_GetItem(d, k)\n"
+            code="def f(dict d, k):\n"
+            "    with cython.critical_section(d):\n"
+            "        return <object>PyDict_GetItem(d, k)\n"
         ),
         SourceExample(
             path="m.pxd", code="cdef extern from 'Python.h':\n    PyObject* PyDict_GetItem(object d, object k)\n"

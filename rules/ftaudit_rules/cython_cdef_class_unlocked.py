@@ -11,8 +11,20 @@ from ftaudit.source import CythonRule
 from ftaudit.source.cython import AUGMENTING, CythonFunction, CythonUnit, Line, stores
 
 _ALONE: Final = frozenset(
-    "__cinit__ __init__ __dealloc__ __del__ __setstate__ __setstate_cython__ __reduce__ __reduce_cython__ __enter__ "
-    "__exit__ __releasebuffer__ __next__".split()
+    [
+        "__cinit__",
+        "__init__",
+        "__dealloc__",
+        "__del__",
+        "__setstate__",
+        "__setstate_cython__",
+        "__reduce__",
+        "__reduce_cython__",
+        "__enter__",
+        "__exit__",
+        "__releasebuffer__",
+        "__next__",
+    ]
 )
 """Methods that run while no other thread has the object yet, or any more, that come in pairs, or that iterate.
 
@@ -41,10 +53,17 @@ class CythonCdefClassUnlocked(CythonRule):
 
     VALID = (
         SourceExample(
-            code="cdef class Pool:\n    cdef size_t size\n    @cython.critical_section\n    def add(self, size_t n):\n        self.size += n\n"
+            code="cdef class Pool:\n"
+            "    cdef size_t size\n"
+            "    @cython.critical_section\n"
+            "    def add(self, size_t n):\n"
+            "        self.size += n\n"
         ),
         SourceExample(
-            code="cdef class Pool:\n    cdef size_t size\n    def add(self, size_t n):\n        with cython.critical_section(self):\n"
+            code="cdef class Pool:\n"
+            "    cdef size_t size\n"
+            "    def add(self, size_t n):\n"
+            "        with cython.critical_section(self):\n"
             "            self.size += n\n"
         ),
         SourceExample(
@@ -56,7 +75,11 @@ class CythonCdefClassUnlocked(CythonRule):
             "    cdef int _pack(self, object o):\n        self.depth += 1\n        return 0\n"
         ),
         SourceExample(
-            code="cdef class P:\n    def __init__(self):\n        self._reset()\n    cdef void _reset(self):\n        self.n += 1\n"
+            code="cdef class P:\n"
+            "    def __init__(self):\n"
+            "        self._reset()\n"
+            "    cdef void _reset(self):\n"
+            "        self.n += 1\n"
         ),
         SourceExample(code="cdef class It:\n    def __next__(self):\n        self.pos += 1\n"),
         SourceExample(code="cdef class _Helper:\n    def add(self):\n        self.pos += 1\n"),
@@ -68,13 +91,20 @@ class CythonCdefClassUnlocked(CythonRule):
             lines=(4,),
         ),
         SourceExample(
-            code="cdef class Pool:\n    cdef void free(self, void *p) except *:\n        self.size -= self.addresses.pop(<size_t>p)\n",
+            code="cdef class Pool:\n"
+            "    cdef void free(self, void *p) except *:\n"
+            "        self.size -= self.addresses.pop(<size_t>p)\n",
             lines=(3,),
         ),
         SourceExample(code="cdef class It:\n    def next(self):\n        self.pos = self.pos + 1\n", lines=(3,)),
         SourceExample(
             path="m.py",
-            code="import cython\n@cython.cclass\nclass C:\n    n: cython.int\n    def add(self):\n        self.n += 1\n",
+            code="import cython\n"
+            "@cython.cclass\n"
+            "class C:\n"
+            "    n: cython.int\n"
+            "    def add(self):\n"
+            "        self.n += 1\n",
             lines=(6,),
         ),
     )
@@ -102,9 +132,9 @@ def _updates(line: Line, function: CythonFunction) -> Iterator[str]:
         if len(words) < 3 or words[0] != function.self_name or words[1] != ".":
             continue
         path = "".join(words[:3])
-        if operator in AUGMENTING and words[3:4] in ([], ["["]):
-            yield path
-        elif operator == "=" and len(words) == 3 and _reads_itself(line, words):
+        if (operator in AUGMENTING and words[3:4] in ([], ["["])) or (
+            operator == "=" and len(words) == 3 and _reads_itself(line, words)
+        ):
             yield path
 
 

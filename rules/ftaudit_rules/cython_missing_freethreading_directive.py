@@ -28,7 +28,8 @@ class CythonMissingFreethreadingDirective(BuildRule):
         severity=Severity.ERROR,
         confidence=Confidence.HIGH,
         since="0.1.0",
-        remedy="Once the module is safe without the GIL, set freethreading_compatible=True (Cython 3.1 or later) for the "
+        remedy="Once the module is safe without the GIL, set freethreading_compatible=True (Cython "
+        "3.1 or later) for the "
         "whole project: in the compiler_directives of cythonize(), or as -Xfreethreading_compatible=True.",
         links=(
             "https://cython.readthedocs.io/en/latest/src/userguide/freethreading.html",
@@ -115,12 +116,14 @@ class CythonMissingFreethreadingDirective(BuildRule):
         for module in modules:
             if module.declares is False:
                 yield self.finding(
-                    "The header sets freethreading_compatible to False: the author says that this module needs the GIL.",
+                    "The header sets freethreading_compatible to False: the author says that this module "
+                    "needs the GIL.",
                     location=project.location(module.path, module.line),
                 )
             elif module.declares is None and not any(_covers(fact, module.path) for fact in (*yes, *no)):
                 yield self.finding(
-                    "Neither this Cython module nor the build sets freethreading_compatible: importing it turns the GIL on.",
+                    "Neither this Cython module nor the build sets freethreading_compatible: importing it "
+                    "turns the GIL on.",
                     location=project.location(module.path, module.line),
                     confidence=Confidence.MEDIUM,
                 )
@@ -180,7 +183,7 @@ def _covers(fact: BuildFact, path: str) -> bool:
 
 
 def _speaks_for(fact: BuildFact, place: BuildFact) -> bool:
-    """Tell whether a declaration elsewhere in the build also reaches the place: a project-wide one, or another script's."""
+    """Tell whether a declaration elsewhere in the build also reaches the place: project-wide, or another script's."""
     if "project" in fact.names:
         return place.path.startswith(fact.reach)
     return fact.path != place.path and place.path.endswith(".py") and place.path.startswith(fact.reach)

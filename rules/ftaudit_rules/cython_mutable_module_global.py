@@ -12,11 +12,49 @@ from ftaudit.source import CythonRule
 from ftaudit.source.cython import CythonFunction, CythonUnit, CythonVariable, Line, stores
 
 _MUTATORS: Final = frozenset(
-    "append extend insert remove pop popitem clear update setdefault add discard sort reverse push_back emplace_back "
-    "push pop_back erase resize assign swap emplace reserve".split()
+    [
+        "append",
+        "extend",
+        "insert",
+        "remove",
+        "pop",
+        "popitem",
+        "clear",
+        "update",
+        "setdefault",
+        "add",
+        "discard",
+        "sort",
+        "reverse",
+        "push_back",
+        "emplace_back",
+        "push",
+        "pop_back",
+        "erase",
+        "resize",
+        "assign",
+        "swap",
+        "emplace",
+        "reserve",
+    ]
 )
 _WRITES_FIRST: Final = frozenset(
-    "memset memcpy memmove strcpy strncpy strcat sprintf snprintf fgets fread read recv PyOS_snprintf qsort".split()
+    [
+        "memset",
+        "memcpy",
+        "memmove",
+        "strcpy",
+        "strncpy",
+        "strcat",
+        "sprintf",
+        "snprintf",
+        "fgets",
+        "fread",
+        "read",
+        "recv",
+        "PyOS_snprintf",
+        "qsort",
+    ]
 )
 _CONTAINER: Final = re.compile(
     r"\b(?:object|dict|list|set|bytearray|deque|vector|map|unordered_map|queue|stack|string|unordered_set)\b"
@@ -65,11 +103,20 @@ class CythonMutableModuleGlobal(CythonRule):
             lines=(2,),
         ),
         SourceExample(
-            code="cdef int calls = 0\ncdef object last\ndef f():\n    global calls, last\n    calls += 1\n    last = calls\n",
+            code="cdef int calls = 0\n"
+            "cdef object last\n"
+            "def f():\n"
+            "    global calls, last\n"
+            "    calls += 1\n"
+            "    last = calls\n",
             lines=(1, 2),
         ),
         SourceExample(
-            code="cdef dict _cache = {}\ndef get(k):\n    if k not in _cache:\n        _cache[k] = load(k)\n    return _cache[k]\n",
+            code="cdef dict _cache = {}\n"
+            "def get(k):\n"
+            "    if k not in _cache:\n"
+            "        _cache[k] = load(k)\n"
+            "    return _cache[k]\n",
             lines=(1,),
         ),
         SourceExample(code="cdef:\n    list _free = []\n    int size\ndef give(x):\n    _free.append(x)\n", lines=(2,)),

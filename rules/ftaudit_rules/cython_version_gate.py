@@ -26,7 +26,8 @@ class CythonVersionGate(BuildRule):
 
     VALID = (
         SourceExample(
-            code='if Version(cython_version) >= Version("3.1.0b1"):\n    directives["freethreading_compatible"] = True\n'
+            code='if Version(cython_version) >= Version("3.1.0b1"):\n'
+            '    directives["freethreading_compatible"] = True\n'
         ),
         SourceExample(code='if cython.__version__ >= "3.0":\n    directives["language_level"] = 3\n'),
     )

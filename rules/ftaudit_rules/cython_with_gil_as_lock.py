@@ -74,4 +74,4 @@ def _changes(line: Line) -> bool:
     if any(len(target) > 1 or operator != "=" for target, operator in stores(line)):
         return True
     mutators = ("append", "extend", "add", "update", "insert", "pop", "remove", "setdefault")
-    return any(first == "." and name in mutators for first, name in zip(words, words[1:], strict=False))
+    return any(word == "." and words[at + 1] in mutators for at, word in enumerate(words[:-1]))

@@ -30,7 +30,8 @@ class F2pyMissingFreethreadingCompatible(BuildRule):
     VALID = (
         SourceExample(
             path="meson.build",
-            code="generator(f2py, arguments: ['@INPUT@', '--lower', '--freethreading-compatible'], output: '@BASENAME@.c')\n",
+            code="generator(f2py, arguments: ['@INPUT@', '--lower', '--freethreading-compatible'], "
+            "output: '@BASENAME@.c')\n",
         ),
         SourceExample(
             path="meson.build",

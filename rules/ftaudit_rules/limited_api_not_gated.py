@@ -32,7 +32,8 @@ class LimitedApiNotGated(BuildRule):
         severity=Severity.ERROR,
         confidence=Confidence.MEDIUM,
         since="0.1.0",
-        remedy='Make it depend on the interpreter: py_limited_api = not sysconfig.get_config_var("Py_GIL_DISABLED"), and '
+        remedy="Make it depend on the interpreter: py_limited_api = not "
+        'sysconfig.get_config_var("Py_GIL_DISABLED"), and '
         "define Py_LIMITED_API only then.",
         links=(
             "https://docs.python.org/3.14/howto/free-threading-extensions.html#limited-c-api-and-stable-abi",
@@ -62,7 +63,9 @@ class LimitedApiNotGated(BuildRule):
         SourceExample(code='Extension("m", ["m.c"], py_limited_api=False)\n'),
         SourceExample(
             path="CMakeLists.txt",
-            code='if(NOT SKBUILD_SABI_VERSION STREQUAL "")\n  add_compile_definitions(Py_LIMITED_API=0x030A0000)\nendif()\n',
+            code='if(NOT SKBUILD_SABI_VERSION STREQUAL "")\n'
+            "  add_compile_definitions(Py_LIMITED_API=0x030A0000)\n"
+            "endif()\n",
         ),
     )
     INVALID = (
@@ -103,7 +106,8 @@ class LimitedApiNotGated(BuildRule):
             if fact.settled or (switched and fact.path.endswith((".build", ".toml"))):
                 continue
             yield self.finding(
-                f"{fact.value} is asked for whatever the interpreter: free-threaded builds before 3.15 have no limited API.",
+                f"{fact.value} is asked for whatever the interpreter: free-threaded builds before 3.15 "
+                "have no limited API.",
                 location=project.location(fact.path, fact.line, fact.column),
             )
         for fact in build.of(FactKind.PYO3):
@@ -111,7 +115,8 @@ class LimitedApiNotGated(BuildRule):
             abi3 = [name for name in fact.names if name.startswith("feature:abi3")]
             if abi3 and version is not None and version < _PYO3_IGNORES_ABI3:
                 yield self.finding(
-                    f"PyO3 {version} builds for the limited API ({abi3[0].removeprefix('feature:')}) also where there is none.",
+                    f"PyO3 {version} builds for the limited API ({abi3[0].removeprefix('feature:')}) also "
+                    "where there is none.",
                     location=project.location(fact.path, fact.line, fact.column),
                     remedy="Use PyO3 0.23 or later, which falls back to the version's own ABI on free-threaded builds.",
                 )

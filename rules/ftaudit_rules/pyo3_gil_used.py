@@ -37,7 +37,8 @@ class Pyo3GilUsed(RustRule):
         severity=Severity.ERROR,
         confidence=Confidence.HIGH,
         since="0.1.0",
-        remedy="Once the crate is safe without the GIL, write #[pymodule(gil_used = false)], or use PyO3 0.28 or later.",
+        remedy="Once the crate is safe without the GIL, write #[pymodule(gil_used = false)], or use "
+        "PyO3 0.28 or later.",
         links=("https://pyo3.rs/latest/free-threading.html",),
     )
 
@@ -58,7 +59,13 @@ class Pyo3GilUsed(RustRule):
             ),
         ),
         SourceExample(
-            code="#[pymodule(gil_used = false)]\nmod m {\n    #[pymodule]\n    mod inner {}\n    #[pymodule_export]\n    use super::A;\n}\n",
+            code="#[pymodule(gil_used = false)]\n"
+            "mod m {\n"
+            "    #[pymodule]\n"
+            "    mod inner {}\n"
+            "    #[pymodule_export]\n"
+            "    use super::A;\n"
+            "}\n",
             others=(("Cargo.toml", '[dependencies]\npyo3 = "0.25"\n'),),
         ),
         SourceExample(
@@ -73,7 +80,10 @@ class Pyo3GilUsed(RustRule):
             lines=(1,),
         ),
         SourceExample(
-            code='/// docs\n#[pyo3::pymodule]\n#[pyo3(name = "rpds")]\nfn m(m: &Bound<PyModule>) -> PyResult<()> { Ok(()) }\n',
+            code="/// docs\n"
+            "#[pyo3::pymodule]\n"
+            '#[pyo3(name = "rpds")]\n'
+            "fn m(m: &Bound<PyModule>) -> PyResult<()> { Ok(()) }\n",
             others=(("Cargo.toml", '[workspace.dependencies]\npyo3 = "0.27.2"\n'),),
             lines=(2,),
         ),

@@ -20,12 +20,13 @@ class RawFfiModGil(RustRule):
     info = RuleInfo(
         code="FT433",
         name="raw-ffi-mod-gil",
-        summary="A Rust module on the raw C API does not declare Py_MOD_GIL_NOT_USED, so importing it turns the GIL on.",
+        summary="A Rust module on the raw C API does not declare Py_MOD_GIL_NOT_USED, so importing it "
+        "turns the GIL on.",
         severity=Severity.ERROR,
         confidence=Confidence.HIGH,
         since="0.1.0",
-        remedy="Once the module is safe without the GIL, add the slot {Py_mod_gil, Py_MOD_GIL_NOT_USED} for Python 3.13 "
-        "and later.",
+        remedy="Once the module is safe without the GIL, add the slot {Py_mod_gil, Py_MOD_GIL_NOT_USED} for "
+        "Python 3.13 and later.",
         links=("https://docs.python.org/3.14/howto/free-threading-extensions.html#module-initialization",),
         default=False,
     )

@@ -34,7 +34,8 @@ class RustUnsyncState(RustRule):
         severity=Severity.WARNING,
         confidence=Confidence.MEDIUM,
         since="0.1.0",
-        remedy="Use OnceLock, PyOnceLock, Mutex or atomics, and drop the unsafe impl where the compiler can then see it.",
+        remedy="Use OnceLock, PyOnceLock, Mutex or atomics, and drop the unsafe impl where the "
+        "compiler can then see it.",
         links=("https://pyo3.rs/latest/free-threading.html",),
     )
 
@@ -52,11 +53,13 @@ class RustUnsyncState(RustRule):
         SourceExample(code="use pyo3::prelude::*;\nstatic mut CACHE: Option<u32> = None;\n", lines=(2,)),
         SourceExample(code="use pyo3::prelude::*;\nstruct P(*mut u8);\nunsafe impl Sync for P {}\n", lines=(3,)),
         SourceExample(
-            code="use pyo3::sync::GILProtected;\nstatic X: GILProtected<RefCell<u32>> = GILProtected::new(RefCell::new(0));\n",
+            code="use pyo3::sync::GILProtected;\n"
+            "static X: GILProtected<RefCell<u32>> = GILProtected::new(RefCell::new(0));\n",
             lines=(2,),
         ),
         SourceExample(
-            code="use pyo3::prelude::*;\nthread_local! { static T: RefCell<Option<Py<PyAny>>> = RefCell::new(None); }\n",
+            code="use pyo3::prelude::*;\n"
+            "thread_local! { static T: RefCell<Option<Py<PyAny>>> = RefCell::new(None); }\n",
             lines=(2,),
         ),
     )

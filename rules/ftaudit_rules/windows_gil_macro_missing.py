@@ -38,22 +38,31 @@ class WindowsGilMacroMissing(BuildRule):
 
     VALID = (
         SourceExample(
-            code="if os.name == 'nt':\n    macros.append(('WINVER', '0x0601'))\n    ext = Extension('m', ['m.c'], define_macros=macros)\n",
+            code="if os.name == 'nt':\n"
+            "    macros.append(('WINVER', '0x0601'))\n"
+            "    ext = Extension('m', ['m.c'], define_macros=macros)\n",
             others=(("pyproject.toml", '[build-system]\nrequires = ["setuptools>=77"]\n'),),
         ),
         SourceExample(
-            code="if os.name == 'nt':\n    macros.append(('WINVER', '0x0601'))\n    ext = Extension('m', ['m.c'], define_macros=macros)\n",
+            code="if os.name == 'nt':\n"
+            "    macros.append(('WINVER', '0x0601'))\n"
+            "    ext = Extension('m', ['m.c'], define_macros=macros)\n",
             others=(("pyproject.toml", '[build-system]\nrequires = ["setuptools"]\n'),),
         ),
         SourceExample(
-            code="if WINDOWS:\n    macros.append(('WINVER', '0x0601'))\n    if FT:\n        macros.append(('Py_GIL_DISABLED', 1))\n"
+            code="if WINDOWS:\n"
+            "    macros.append(('WINVER', '0x0601'))\n"
+            "    if FT:\n"
+            "        macros.append(('Py_GIL_DISABLED', 1))\n"
             "    ext = Extension('m', ['m.c'], define_macros=macros)\n",
             others=(("pyproject.toml", '[build-system]\nrequires = ["setuptools>=43"]\n'),),
         ),
     )
     INVALID = (
         SourceExample(
-            code="if WINDOWS:\n    macros.append(('WINVER', '0x0601'))\n    ext = Extension('m', ['m.c'], define_macros=macros)\n",
+            code="if WINDOWS:\n"
+            "    macros.append(('WINVER', '0x0601'))\n"
+            "    ext = Extension('m', ['m.c'], define_macros=macros)\n",
             others=(("pyproject.toml", '[build-system]\nrequires = ["setuptools>=43"]\n'),),
             lines=(2,),
         ),

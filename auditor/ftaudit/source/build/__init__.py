@@ -1,7 +1,7 @@
 """The room of build files: what `setup.py`, `pyproject.toml`, `meson.build`, CMake, Cargo and CI files say.
 
-`READER` surveys each file; the facts of the whole tree are a `BuildContext`. Rules on the build are `BuildRule`s and look
-at the project; there is nothing to see in one build file alone.
+`READER` surveys each file; the facts of the whole tree are a `BuildContext`. Rules on the build are `BuildRule`s and
+look at the project; there is nothing to see in one build file alone.
 """
 
 from __future__ import annotations

@@ -11,7 +11,7 @@ from ftaudit.model import StrEnum
 from ftaudit.source.base import Survey
 
 FREE_THREADED_WORDS = ("py_gil_disabled", "abiflags", "_is_gil_enabled", "freethread", "free_thread", "free-thread")
-"""What a condition on the free-threaded build mentions, in lower case: sysconfig's variable, `sys`, or a name for it."""
+"""What a condition on the free-threaded build mentions, in lower case: sysconfig's variable, `sys`, a name for it."""
 
 
 class FactKind(StrEnum):
@@ -50,7 +50,7 @@ class FactKind(StrEnum):
     CIBW_SKIP = "cibw-skip"
     """`value` is one pattern of what cibuildwheel skips."""
     CIBW_OBSOLETE = "cibw-obsolete"
-    """`value` is an option of cibuildwheel that has no effect any more; `settled` if it asks for free-threaded wheels."""
+    """`value` is an option that cibuildwheel ignores by now; `settled` if it asks for free-threaded wheels."""
     CIBW_ENABLE = "cibw-enable"
     """`cpython-freethreading` is enabled."""
     CIBW_VERSION = "cibw-version"

@@ -322,9 +322,7 @@ class MesonProject:
         told, _ = self.flow(arguments)
         if found := list(_declared(file.path, call.line, told)):
             yield from found
-        elif any(text in pyx for text in call.args.strings) and not any(
-            name in ("process",) for name in call.args.names
-        ):
+        elif any(text in pyx for text in call.args.strings) and not any(name == "process" for name in call.args.names):
             args = call.keywords.get("cython_args")
             path, line = self._where(file, args, call) if args else (file.path, call.line)
             yield BuildFact(

@@ -150,7 +150,7 @@ class _Finder:
                     pass
 
     def _said_elsewhere(self) -> bool:
-        """Tell whether the directive is set on something the call cannot be followed to: extensions, global defaults."""
+        """Tell whether the directive is set on something the call cannot be followed to: extensions, defaults."""
         for node in self._saying_nodes():
             above: ast.AST | None = node
             while above is not None and not isinstance(above, ast.stmt):
@@ -178,9 +178,9 @@ class _Finder:
                 case ast.Assign(
                     targets=[ast.Subscript(slice=ast.Constant(value="freethreading_compatible"))], value=value
                 ):
-                    yield self.fact(FactKind.DECLARES, node, _truth(value))
+                    yield self.fact(FactKind.DECLARES, node, _truth(value), self._since(node))
                 case ast.Tuple(elts=[ast.Constant(value="CYTHON_FREETHREADING_COMPATIBLE"), ast.expr() as value]):
-                    yield self.fact(FactKind.DECLARES, node, _truth(value))
+                    yield self.fact(FactKind.DECLARES, node, _truth(value), ("project", *self._since(node)))
                 case ast.Constant(value=str(text)) if len(text) < 300 and "reethreading" in text.lower():
                     if isinstance(self.script.parents.get(node), ast.Expr):
                         continue

@@ -1,4 +1,4 @@
-"""The model of a build script in Python (`setup.py` and its helpers): bindings, and what depends on the build's kind."""
+"""The model of a build script in Python (`setup.py` and its helpers): bindings, and what depends on the build."""
 
 from __future__ import annotations
 

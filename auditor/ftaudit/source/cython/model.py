@@ -1,4 +1,4 @@
-"""The model of one Cython file: module variables, classes, functions, locks; made of logical lines, not of a grammar."""
+"""The model of one Cython file: module variables, classes, functions, locks; made of logical lines, no grammar."""
 
 from __future__ import annotations
 
@@ -25,6 +25,7 @@ _NOT_VARIABLES: Final = frozenset(
 _ASSIGNING: Final = frozenset(
     {"=", "+=", "-=", "*=", "/=", "//=", "%=", "**=", "&=", "|=", "^=", "<<=", ">>=", "@=", ":="}
 )
+_HEADS: Final = frozenset({"if", "else", "elif", "for", "while", "with", "try", "except", "finally"})
 AUGMENTING: Final = _ASSIGNING - {"=", ":="}
 
 
@@ -283,9 +284,7 @@ def stores(line: Line) -> Iterator[tuple[list[Token], str]]:
             depth += 1
         elif token.text in ")]}" and token.kind == "op":
             depth -= 1
-        elif depth == 0 and token.text == ":" and token.kind == "op" and position + 1 < len(tokens) and line.tokens[0].text in (
-            "if", "else", "elif", "for", "while", "with", "try", "except", "finally",
-        ):  # fmt: skip
+        elif depth == 0 and token.text == ":" and position + 1 < len(tokens) and tokens[0].text in _HEADS:
             start = position + 1
         elif depth == 0 and token.text in _ASSIGNING and token.kind == "op":
             target = tokens[start:position]
@@ -386,7 +385,7 @@ def _function_name(line: Line) -> tuple[str, str] | None:
         return None
     depth = 0
     for position, token in enumerate(line.tokens):
-        if token.kind == "op" and token.text in "[":
+        if token.kind == "op" and token.text == "[":
             depth += 1
         elif token.kind == "op" and token.text == "]":
             depth -= 1

@@ -1,4 +1,4 @@
-"""One Rust file as tree-sitter sees it: items with their attributes, conditions and places; walked without recursion."""
+"""One Rust file as tree-sitter sees it: items with their attributes, conditions, places; walked without recursion."""
 
 from __future__ import annotations
 
@@ -115,7 +115,7 @@ def resolved_pyo3(context: TreeContext, path: str) -> Version | None:
 
 
 def least_version(requirement: str) -> Version | None:
-    """Return the version of a lock file, or the least that a Cargo requirement names (`0.23`, `^0.23.4`, `>=0.20, <0.24`).
+    """Return the version of a lock file, or the least that a Cargo requirement names (`^0.23.4`, `>=0.20, <0.24`).
 
     Of a range with an upper bound, the newest minor below it counts, as cargo takes the newest.
     """
