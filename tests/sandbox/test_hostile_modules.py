@@ -5,7 +5,11 @@ from __future__ import annotations
 import dataclasses
 import fcntl
 import os
+import select
+import signal
 import socket
+import subprocess
+import sys
 import textwrap
 from pathlib import Path
 
@@ -270,3 +274,39 @@ def test_an_interrupt_ends_every_process_and_leaves_the_cache_usable(tmp_path: P
     children = [task.read_text() for task in Path("/proc/self/task").glob("*/children")]
     assert "".join(children).split() == []
     assert import_distributions(interpreter(), [calm], settings=settings)["calm"].modules[0].runtime.imported
+
+
+AUDIT = """
+import sys
+from pathlib import Path
+from ftaudit.model import Interpreter
+from ftaudit.sandbox import SandboxSettings, WheelToImport, import_distributions
+python, version, build, location, cache = sys.argv[1:]
+import_distributions(
+    Interpreter(path=python, version=version, build=build),
+    [WheelToImport(name="busy", version="1.0", filename=Path(location).name, location=location)],
+    settings=SandboxSettings(cache_dir=Path(cache)),
+)
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
+def test_whatever_ends_the_audit_ends_what_it_imports(tmp_path: Path, number: signal.Signals) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    payload = f"import os\nfile = os.open({str(pipe)!r}, os.O_RDONLY)\nwhile True: pass"
+    wheel = make_wheel(tmp_path, "busy", {"busy/__init__.py": payload, "busy/first.EXT": "extension"})
+    python = interpreter()
+    arguments = [python.path, python.version, python.build, wheel.location, str(tmp_path / "cache")]
+    audit = subprocess.Popen(
+        [sys.executable, "-c", AUDIT, *arguments],
+        stderr=subprocess.DEVNULL,
+        env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)},
+    )
+    # This returns when the module has opened its end, and the poll when it no longer holds it.
+    with pipe.open("wb") as held:
+        audit.send_signal(number)
+        poller = select.poll()
+        poller.register(held, select.POLLERR)
+        assert poller.poll(30_000)
+    assert audit.wait(30) != 0

@@ -137,6 +137,8 @@ def _become_target(config: Config, go: int, notes: list[str], done: dict[str, An
             )
     if linux:
         _drop_privileges()
+        # Without a PID namespace this is what ends the target with whoever watches it.
+        _prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
         try:
             tcp = _landlock(config["writable"], tcp=not done["network_cut"] and not config["network"])
             done["files"] = done["files"] or "Landlock"

@@ -44,6 +44,9 @@ _FIXED: Final = {
     "OPENBLAS_NUM_THREADS": "1",
     "MKL_NUM_THREADS": "1",
     "MPLBACKEND": "agg",
+    # The process is nobody in a namespace of its own, and not every system has a name for that.
+    "USER": "nobody",
+    "LOGNAME": "nobody",
 }
 
 
