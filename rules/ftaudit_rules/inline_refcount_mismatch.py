@@ -61,12 +61,12 @@ class InlineRefcountMismatch(PackageRule):
             return
         free_threaded = wanted.pop()
         for module in facts.binary.modules:
-            build = module.binary.free_threaded_build if module.binary else None
-            if module.binary is None or build is None or build is free_threaded:
+            read = module.binary or module.would_declare
+            if read is None or read.free_threaded_build in (None, free_threaded):
                 continue
-            was = "the free-threaded build" if build else "the build with the GIL"
+            was = "the free-threaded build" if read.free_threaded_build else "the build with the GIL"
             yield self.finding(
-                f"{module.path} was compiled for {was} ({module.binary.free_threaded_evidence}), "
+                f"{module.path} was compiled for {was} ({read.free_threaded_evidence}), "
                 f"in a wheel tagged {', '.join(sorted(abis))}",
                 module=module.name,
             )

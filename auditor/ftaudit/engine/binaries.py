@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Final
 
@@ -35,21 +35,30 @@ def find_binary_facts(
     if not requests:
         return facts
     progress.stage("binaries", len(set(requests.values())))
+    read = read_wheels(requests.values(), settings=settings, index=index, progress=progress)
+    return facts | {key: read[request] for key, request in requests.items()}
+
+
+def read_wheels(
+    requests: Iterable[WheelRequest], *, settings: Settings, index: Index, progress: Progress, record: bool = False
+) -> dict[WheelRequest, BinaryFacts]:
+    """Read each wheel, and count what that cost and saved of the network."""
     with _folder(settings) as folder:
         read = inspect_wheels(
-            requests.values(),
+            requests,
             settings=InspectSettings(
                 cache_dir=folder,
                 session=None if settings.offline else index.session,
                 use_cache=not settings.no_cache,
                 workers=settings.jobs,
+                record=record,
             ),
             on_done=lambda request, _: progress.done(request.file.filename),
         )
     for wheel in read.values():
         if wheel.status is Status.DONE:
             index.traffic.add(received=wheel.bytes_read, saved=max(0, wheel.bytes_total - wheel.bytes_read))
-    return facts | {key: read[request] for key, request in requests.items()}
+    return read
 
 
 def _why_not(found: IndexFacts) -> str | None:

@@ -1,0 +1,187 @@
+"""`ftaudit wheel`: every wheel of a release, for every platform, before or after it is published."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+from collections.abc import Iterable, Sequence
+from typing import Final
+
+from ftaudit.binary.inspect import WheelRequest
+from ftaudit.engine.binaries import read_wheels
+from ftaudit.engine.releases import Candidate, find_candidates, find_releases, tagged
+from ftaudit.engine.rows import count_coverage, judge_all, make_rows, merge_modules
+from ftaudit.index import config
+from ftaudit.index.client import Index
+from ftaudit.model import (
+    BinaryFacts,
+    ExtensionModule,
+    IndexFacts,
+    Package,
+    PackageFacts,
+    Pin,
+    Report,
+    RuntimeFacts,
+    Severity,
+    Status,
+    WheelKind,
+)
+from ftaudit.progress import Progress, Silent
+from ftaudit.registry import load_rules
+from ftaudit.rule import PackageRule
+from ftaudit.settings import Settings
+from ftaudit.target import Target, parse_target
+
+NOT_IMPORTED: Final = RuntimeFacts(status=Status.SKIPPED, reason="`ftaudit wheel` imports nothing")
+
+
+def audit_wheels(items: Sequence[str], settings: Settings, *, progress: Progress | None = None) -> Report:
+    """Judge every wheel of each FILE, FOLDER, URL or NAME[==VERSION], without importing anything.
+
+    Rows are the wheels that the target installs on some platform; with `settings.platforms`, what it installs on
+    those. A release without such a wheel has a row for each platform that the ordinary build has a wheel for, with
+    what a rebuild would declare. Wheels of other builds that were named one by one are noted, and are rows only
+    where something in them is wrong. Raise `FtauditError` for an item that does not exist or means nothing.
+    """
+    progress = progress or Silent()
+    target = parse_target(settings.target)
+    rules = tuple(
+        rule
+        for rule in load_rules().select(select=settings.select, ignore=settings.ignore)
+        if isinstance(rule, PackageRule)
+    )
+    options = config.IndexOptions(
+        index_url=settings.index_url, extra_index_urls=settings.extra_index_urls, find_links=settings.find_links
+    )
+    cache = None if settings.no_cache else settings.cache / "index"
+    found = config.find_settings(options=options, env=os.environ, cache=cache, offline=settings.offline)
+    with Index(found) as index:
+        releases, incomplete = find_releases(items, index)
+        candidates = [each for release in releases for each in find_candidates(release, target, settings.platforms)]
+        read = _inspect(candidates, target=target, settings=settings, index=index, progress=progress)
+        traffic = index.traffic.counts
+    every = [_facts(candidate, read, target) for candidate in candidates]
+    rows, failures = make_rows(judge_all(_with_elsewhere(every)), rules=rules, later={})
+    kept, notes = _settle(rows, candidates)
+    return Report(
+        target=target.name,
+        platforms=tuple(dict.fromkeys(row.facts.platform for row in kept)),
+        inputs=tuple(items),
+        packages=_without_repetition(kept),
+        coverage=count_coverage([row.facts for row in kept]),
+        notes=(*notes, *failures),
+        incomplete=incomplete,
+        traffic=traffic,
+    )
+
+
+def _inspect(
+    candidates: Iterable[Candidate], *, target: Target, settings: Settings, index: Index, progress: Progress
+) -> dict[WheelRequest, BinaryFacts]:
+    requests = dict.fromkeys(
+        request for candidate in candidates if (request := _request(candidate, target)) is not None
+    )
+    if not requests:
+        return {}
+    progress.stage("wheels", len(requests))
+    return read_wheels(requests, settings=settings, index=index, progress=progress, record=True)
+
+
+def _request(candidate: Candidate, target: Target) -> WheelRequest | None:
+    """Return what to read for a row: nothing of a pure wheel."""
+    if candidate.wheel is None or candidate.kind is WheelKind.PURE:
+        return None
+    return WheelRequest(file=candidate.wheel.file, target=target, rebuild=candidate.kind is WheelKind.NONE)
+
+
+def _facts(candidate: Candidate, read: dict[WheelRequest, BinaryFacts], target: Target) -> PackageFacts:
+    request = _request(candidate, target)
+    binary = (
+        read[request] if request is not None else BinaryFacts(status=Status.SKIPPED, reason="no compiled code to read")
+    )
+    files = candidate.release.files
+    wheels = tuple(file for file in files if file.filename.endswith(".whl"))
+    file = candidate.wheel.file if candidate.wheel else None
+    missing = candidate.kind is WheelKind.NONE
+    return PackageFacts(
+        pin=Pin(
+            name=candidate.release.name,
+            version=candidate.release.version,
+            required_by=((candidate.release.name,),),
+            files=files,
+        ),
+        target=target.name,
+        platform=candidate.platform,
+        index=IndexFacts(
+            status=Status.DONE,
+            origin="index" if candidate.release.whole else "file",
+            kind=candidate.kind,
+            wheel=file if not missing or candidate.optional else None,
+            wheels=wheels,
+            sdist=next((file for file in files if not file.filename.endswith(".whl")), None),
+            compiled=any(tag.platform != "any" for _, tags in tagged(wheels) for tag in tags),
+            gil_wheel=file if missing else None,
+        ),
+        binary=binary,
+        runtime=NOT_IMPORTED,
+        modules=merge_modules(binary, NOT_IMPORTED),
+    )
+
+
+def _with_elsewhere(every: Sequence[PackageFacts]) -> list[PackageFacts]:
+    """Tell each row what the other platforms' wheels of the same release hold."""
+    releases: dict[tuple[str, str], list[tuple[str, tuple[ExtensionModule, ...]]]] = {}
+    for facts in every:
+        releases.setdefault((facts.pin.name, str(facts.pin.version)), []).append((facts.platform, facts.modules))
+    return [
+        dataclasses.replace(
+            facts,
+            elsewhere=tuple(
+                other for other in releases[facts.pin.name, str(facts.pin.version)] if other[0] != facts.platform
+            ),
+        )
+        for facts in every
+    ]
+
+
+def _settle(rows: Sequence[Package], candidates: Sequence[Candidate]) -> tuple[list[Package], list[str]]:
+    """Return the rows that stay, and notes: on archives that are not in order, on wheels of other builds."""
+    kept, notes = [], []
+    for row, candidate in zip(rows, candidates, strict=True):
+        name = candidate.wheel.file.filename if candidate.wheel else str(row.facts.pin.name)
+        wrong = row.facts.binary.status is Status.FAILED or any(
+            finding.severity is Severity.ERROR for finding in row.findings
+        )
+        if candidate.optional and not wrong:
+            notes.append(f"{name} is not for {row.facts.target}; {_would(row.facts.modules)}")
+        else:
+            kept.append(row)
+        notes += [problem if name in problem else f"{name}: {problem}" for problem in row.facts.binary.problems]
+    return kept, notes
+
+
+def _would(modules: Sequence[ExtensionModule]) -> str:
+    """Say what a rebuild of these modules for the target would declare."""
+    if not modules:
+        return "it holds no extension module"
+    counts: dict[str, int] = {}
+    for module in modules:
+        if module.would_declare is not None:
+            counts[module.would_declare.declaration] = counts.get(module.would_declare.declaration, 0) + 1
+    told = ", ".join(f"{declaration} ({count})" for declaration, count in sorted(counts.items()))
+    return f"rebuilt as it is, its modules would declare {told}"
+
+
+def _without_repetition(rows: Iterable[Package]) -> tuple[Package, ...]:
+    """Leave what is said of a whole release to the first of its rows."""
+    said: set[tuple[str, str, str]] = set()
+    result = []
+    for row in rows:
+        findings = []
+        for finding in row.findings:
+            key = (str(row.facts.pin.name), finding.rule, finding.message)
+            if finding.module is not None or key not in said:
+                findings.append(finding)
+            said.add(key)
+        result.append(dataclasses.replace(row, findings=tuple(findings)))
+    return tuple(result)
