@@ -12,7 +12,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
-import ftaudit
+from ftaudit.__about__ import __version__
 from ftaudit.model import Finding, Severity
 from ftaudit.rule import Language, RuleInfo, SourceRule
 from ftaudit.source.base import ROOM_OF, ParseError, Project, Role, Room, Survey, TreeContext
@@ -287,7 +287,7 @@ def _looked(
 
 def _rules_digest(plan: Plan) -> bytes:
     """Return what changes when any rule, the scanner or what was asked for changes."""
-    digest = hashlib.sha256(f"{ftaudit.__version__} {sys.version} {plan.target.name} {sorted(plan.surveyed)}".encode())
+    digest = hashlib.sha256(f"{__version__} {sys.version} {plan.target.name} {sorted(plan.surveyed)}".encode())
     files = {Path(module.__file__) for rule in plan.rules if (module := _module_of(rule)) and module.__file__}
     files |= set(Path(__file__).parent.rglob("*.py"))
     for rule in sorted(rule.info.code + type(rule).__qualname__ for rule in plan.rules):
