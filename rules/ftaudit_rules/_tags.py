@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import Iterable, Iterator
 from typing import Final
@@ -21,10 +22,16 @@ def tags_of(files: Iterable[DistributionFile]) -> Iterator[Tag]:
     """Yield the tags of every wheel that was not yanked; a name that cannot be parsed has none."""
     for file in files:
         if file.yanked is None:
-            try:
-                yield from parse_wheel_filename(file.filename)[3]
-            except InvalidWheelFilename:
-                continue
+            yield from _tags_in(file.filename)
+
+
+@functools.lru_cache(maxsize=1 << 15)
+def _tags_in(filename: str) -> frozenset[Tag]:
+    """Parse the tags of a wheel's name once, however many rules ask."""
+    try:
+        return parse_wheel_filename(filename)[3]
+    except InvalidWheelFilename:
+        return frozenset()
 
 
 def compiled_tags(facts: PackageFacts) -> tuple[Tag, ...]:
