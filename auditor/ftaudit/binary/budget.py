@@ -17,6 +17,8 @@ class Budget:
     """Calls of imported functions in one try."""
     tries: int = 24
     """Runs of the hook, the first included, with other answers where the answers of the first led nowhere."""
+    checks: int = 6
+    """Further runs that look whether another answer to a guess would have led to another declaration."""
     memory: int = 768 << 20
     """Bytes of one image once mapped."""
     heap: int = 64 << 20

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from ftaudit.binary.budget import Budget
 from ftaudit.binary.framework import find_framework
-from ftaudit.binary.hook import Ending, Run, Subject, search
+from ftaudit.binary.hook import Ending, Run, Subject, doubt, search
 from ftaudit.binary.image import AARCH64, X86_64, Image
 from ftaudit.binary.loaders import load_images
 from ftaudit.binary.markers import file_name_build, find_build
@@ -95,6 +95,17 @@ def _read_one(
             best, runs = search(subject)
     subject, best, runs = _follow(subject, best, runs, siblings)
     declaration, how, multi_phase = judge(subject, best, runs, build)
+    if best.built_free_threaded is (not subject.layout.free_threaded):
+        declaration, how = (
+            GilDeclaration.UNDETERMINED,
+            f"its PyModuleDef is laid out for another build than the module, which {evidence}",
+        )
+    elif (
+        best.ending is not Ending.FAILED
+        and declaration is not GilDeclaration.UNDETERMINED
+        and (on := doubt(subject, best))
+    ):
+        declaration, how = GilDeclaration.UNDETERMINED, f"what it declares depends on {on}"
     return _answer(image, declaration, how, framework, (build, evidence), multi_phase)
 
 

@@ -70,6 +70,7 @@ def load(data: bytes, *, limit: int, base: int = BASE) -> Image:
         return Image(format="elf", machine=machine)
     import lief
 
+    lief.logging.disable()
     config = lief.ELF.ParserConfig()
     config.parse_relocations = config.parse_symtab_symbols = config.parse_symbol_versions = False
     config.parse_notes = config.parse_overlay = config.parse_dyn_symbols = False

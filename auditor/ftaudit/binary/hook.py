@@ -223,6 +223,23 @@ def search(subject: Subject) -> tuple[Run, int]:
     return best, len(runs)
 
 
+def doubt(subject: Subject, best: Run) -> str:
+    """Look for a guess on which the declaration depends; return the question, or nothing.
+
+    What differs from machine to machine is always looked at. Other guesses are where a module is initialised in
+    a single phase: what it calls then depends on each answer, while slots are mostly constant.
+    """
+    numbers = [n for n, question in enumerate(best.questions) if question.environment]
+    if best.slots is None:
+        numbers += [n for n in range(len(best.questions) - 1, -1, -1) if n not in numbers]
+    for number in numbers[: subject.budget.checks]:
+        question = best.questions[number]
+        other = run(subject, {**best.overrides, number: (question.answer + 1) % question.choices})
+        if other.ending is not Ending.FAILED and other.declaration != best.declaration:
+            return question.name
+    return ""
+
+
 def _next_overrides(best: Run, tried: set[tuple[tuple[int, int], ...]]) -> dict[int, int] | None:
     """Return the next answers to try: the last question of the best run first, each with its other answers."""
     for number in range(len(best.questions) - 1, -1, -1):

@@ -641,7 +641,8 @@ def _file_time(process: Process) -> int:
 @answers("IsProcessorFeaturePresent", "InitializeCriticalSectionAndSpinCount", "InitializeCriticalSectionEx", "TlsFree",
          "FlsFree", "HeapFree", "VirtualFree", "VirtualProtect", "InitOnceBeginInitialize", "InitOnceComplete",
          "TryAcquireSRWLockExclusive", "DisableThreadLibraryCalls", "SetEvent", "CloseHandle", "FreeLibrary",
-         "_Thrd_id", "_Mtx_current_owns", "GetProcessHeap", "GetCurrentProcess", "TlsAlloc", "FlsAlloc",
+         "_Thrd_id", "_Mtx_current_owns", "GetProcessHeap", "GetCurrentProcess", "GetModuleHandleA",
+         "GetModuleHandleW", "LoadLibraryA", "LoadLibraryW", "LoadLibraryExW", "dlopen", "TlsAlloc", "FlsAlloc",
          "__vcrt_InitializeCriticalSectionEx")  # fmt: skip
 def _true(process: Process) -> int:
     return 1

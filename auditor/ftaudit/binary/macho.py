@@ -33,6 +33,7 @@ def load(data: bytes, *, limit: int, base: int = BASE) -> tuple[Image, ...]:
     """
     import lief
 
+    lief.logging.disable()
     images = []
     for content in _slices(data):
         if len(content) < 32 or content[:4] not in MAGICS[:2]:

@@ -40,6 +40,7 @@ def load(data: bytes, *, limit: int, base: int = BASE) -> Image:
         return Image(format="pe", machine=machine)
     import lief
 
+    lief.logging.disable()
     config = lief.PE.ParserConfig()
     config.parse_exceptions = config.parse_rsrc = config.parse_signature = config.parse_arm64x_binary = False
     config.parse_imports = config.parse_exports = True

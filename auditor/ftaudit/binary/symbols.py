@@ -34,6 +34,8 @@ def resolve(python: Python, name: str) -> int:
     process, objects = python.process, python.objects
     if name in ANSWERS:
         return process.function(name, bound(python, ANSWERS[name]))
+    if name in _LOOKUPS:
+        return process.function(name, bound(python, _look_up))
     if name in FUNCTIONS:
         return process.function(name, FUNCTIONS[name])
     if name in SINGLETONS:
@@ -59,6 +61,17 @@ def resolve(python: Python, name: str) -> int:
     if name.startswith(("Py", "_Py")):
         return process.function(name, bound(python, default_answer(name)))
     return process.function(name, _unknown)
+
+
+_LOOKUPS = frozenset({"dlsym", "GetProcAddress"})
+
+
+def _look_up(python: Python) -> int:
+    """Answer a look-up of a symbol by name: CPython's own functions are found, as the module would find them."""
+    name = python.string(1)
+    if name in ANSWERS or name in FUNCTIONS or name.startswith(("PyExc_", "_Py_")):
+        return python.process.symbol(name)
+    return python.process.symbol(name) if python.process.oracle.ask(f"{python.process.current} {name}", 2) else 0
 
 
 def _nothing(_process: Process) -> int:

@@ -1,0 +1,123 @@
+"""Build the small extension modules of fixtures/binaries for every platform, with zig (`pip install ziglang`)."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent / "fixtures" / "binaries"
+SOURCES = ROOT / "src"
+
+TARGETS = {
+    "linux-x86_64": ("x86_64-linux-gnu.2.28", ".cpython-314t-x86_64-linux-gnu.so"),
+    "linux-aarch64": ("aarch64-linux-gnu.2.28", ".cpython-314t-aarch64-linux-gnu.so"),
+    "macos-x86_64": ("x86_64-macos.11.0", ".cpython-314t-darwin.so"),
+    "macos-arm64": ("aarch64-macos.11.0", ".cpython-314t-darwin.so"),
+    "windows-amd64": ("x86_64-windows-gnu", ".cp314t-win_amd64.pyd"),
+    "windows-arm64": ("aarch64-windows-gnu", ".cp314t-win_arm64.pyd"),
+}
+"""Platform, as `ftaudit --platform` names it: zig's target and the file name's suffix."""
+
+CHAINED = "macos-arm64-chained"
+"""As Apple's linker writes them for macOS 12 and later, with chained fixups: LLVM's linker does too, zig's does not."""
+
+LARGE = "macos-arm64"
+"""Its 16 KiB pages make each file 50 KB, mostly zeros: a choice of the cases is kept."""
+CHOICE = {"multi_not_used", "multi_used", "single_set", "single_unset", "constructor", "create_module", "needs_capsule"}
+
+COMMON = ("-shared", "-O1", "-g0", "-s", "-fno-sanitize=all", "-fno-stack-protector", "-Wall", "-Wextra", "-Werror")
+FLAGS = {
+    "linux": ("-fPIC", "-nostdlib", "-Wl,-z,max-page-size=4096", "-Wl,--build-id=none"),
+    "macos": ("-undefined", "dynamic_lookup"),
+    "windows": ("-nostdlib", "-Wl,--no-entry"),
+}
+
+
+def imported_names() -> list[str]:
+    """Return the names that mini.h imports from CPython; those of data carry the word that a definition file wants."""
+    header = (SOURCES / "mini.h").read_text()
+    names = re.findall(r"^IMPORTED .*?\*?(\w+)\(", header, re.MULTILINE)
+    data = re.findall(r"^IMPORTED PyObject \*?(\w+);", header, re.MULTILINE)
+    return [*names, *(f"{name} DATA" for name in data)]
+
+
+def zig(*arguments: str) -> None:
+    """Run zig, and fail as it fails."""
+    subprocess.run([sys.executable, "-m", "ziglang", *arguments], check=True)
+
+
+def import_libraries(folder: Path, machine: str, dll: str) -> Sequence[str]:
+    """Make the import libraries of CPython's DLL and of the C runtime's `getenv`; return the linker's arguments."""
+    libraries = []
+    for library, names in ((dll, imported_names()), ("ucrtbase.dll", ["getenv"])):
+        definition = folder / f"{library}.def"
+        definition.write_text("\n".join([f"LIBRARY {library}", "EXPORTS", *names]) + "\n")
+        archive = folder / f"{library}.lib"
+        zig("dlltool", "-m", machine, "-d", str(definition), "-l", str(archive))
+        libraries.append(str(archive))
+    return libraries
+
+
+def build(platform: str, source: Path) -> Path:
+    """Build one module for one platform and return its file."""
+    target, suffix = TARGETS[platform]
+    system = platform.partition("-")[0]
+    result = ROOT / platform / f"{source.stem}{suffix}"
+    result.parent.mkdir(exist_ok=True)
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        flags = list(FLAGS[system])
+        if system == "windows":
+            dll = "python314.dll" if "#define GIL_BUILD" in source.read_text() else "python314t.dll"
+            flags += import_libraries(folder, "arm64" if platform.endswith("arm64") else "i386:x86-64", dll)
+            if source.suffix == ".cpp":
+                # A constructor needs the C runtime's start-up code, which the entry point of a DLL is.
+                flags = [flag for flag in flags if flag not in FLAGS["windows"]]
+        compiler = "c++" if source.suffix == ".cpp" else "cc"
+        language = ["-fno-exceptions", "-fno-rtti", "-nostdlib++"] if source.suffix == ".cpp" else []
+        output = folder / result.name
+        zig(compiler, "-target", target, *COMMON, *language, "-o", str(output), str(source), *flags)
+        result.write_bytes(output.read_bytes())
+    return result
+
+
+def build_chained(source: Path, linker: str) -> Path:
+    """Build one module for macOS with chained fixups; `linker` is LLVM's lld, rust-lld for one."""
+    result = ROOT / CHAINED / f"{source.stem}.cpython-314t-darwin.so"
+    result.parent.mkdir(exist_ok=True)
+    with tempfile.TemporaryDirectory() as name:
+        compiled, output = Path(name) / "fixture.o", Path(name) / result.name
+        flags = [flag for flag in COMMON if flag not in ("-shared", "-s")]
+        zig("cc", "-target", "aarch64-macos.12.0", *flags, "-c", "-o", str(compiled), str(source))
+        options = ["-bundle", "-arch", "arm64", "-platform_version", "macos", "12.0", "12.0", "-fixup_chains", "-x"]
+        options += ["-undefined", "dynamic_lookup", "-o", str(output), str(compiled)]
+        subprocess.run([linker, "-flavor", "ld64.lld", *options], check=True)
+        result.write_bytes(output.read_bytes())
+    return result
+
+
+def main() -> None:
+    """Build all, and say what came of it. Arguments: platforms or cases to build; `--lld PATH` for the chained one."""
+    arguments = sys.argv[1:]
+    if "--lld" in arguments:
+        position = arguments.index("--lld")
+        _, linker = arguments[position : position + 2]
+        del arguments[position : position + 2]
+        for case in ("runtime_slots", "single_set"):
+            print(build_chained(SOURCES / f"{case}.c", linker).relative_to(ROOT))
+    wanted = set(arguments)
+    for source in sorted(path for path in SOURCES.iterdir() if path.suffix in (".c", ".cpp")):
+        for platform in TARGETS:
+            if platform == LARGE and source.stem not in CHOICE:
+                continue
+            if not wanted or wanted & {platform, source.stem}:
+                result = build(platform, source)
+                print(f"{result.relative_to(ROOT)}: {result.stat().st_size:,} bytes")
+
+
+if __name__ == "__main__":
+    main()
