@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import os
 import shutil
 import sys
@@ -73,14 +74,7 @@ def build_interpreter(
         (prefix / COMPLETE).touch()
     if found.missing:
         progress(f"the interpreter has no {', '.join(found.missing)}: packages that import these cannot be judged")
-    return Interpreter(
-        path=found.path,
-        version=found.version,
-        build=found.build,
-        missing=found.missing,
-        source="built by ftaudit from the package archive's source",
-        attempts=attempts,
-    )
+    return dataclasses.replace(found, source="built by ftaudit from the package archive's source", attempts=attempts)
 
 
 def _check_machine(target: Target, releases: dict[str, str], cache_dir: Path) -> None:

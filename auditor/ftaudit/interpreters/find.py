@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import shutil
 import sys
@@ -50,14 +51,7 @@ def find_interpreter(target: Target, *, explicit: Path | None = None, cache_dir:
             except InterpreterError as error:
                 attempts.append(f"{where}: {error.problem}")
                 continue
-            return Interpreter(
-                path=found.path,
-                version=found.version,
-                build=found.build,
-                missing=found.missing,
-                source=f"{target.executable} {where}",
-                attempts=tuple(attempts),
-            )
+            return dataclasses.replace(found, source=f"{target.executable} {where}", attempts=tuple(attempts))
         if not seen:
             attempts.append(f"{where}: no {target.executable}")
     raise InterpreterError(

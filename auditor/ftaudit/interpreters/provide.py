@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import sys
 from collections.abc import Callable
@@ -65,14 +66,7 @@ def _install_with_uv(target: Target, attempts: tuple[str, ...]) -> Interpreter:
     if not found.ok or not found.output.strip():
         raise InterpreterError(f"uv installed {target.name} but does not find it again")
     probed = probe_interpreter(Path(found.output.strip().splitlines()[-1]), target)
-    return Interpreter(
-        path=probed.path,
-        version=probed.version,
-        build=probed.build,
-        missing=probed.missing,
-        source="installed by uv just now",
-        attempts=attempts,
-    )
+    return dataclasses.replace(probed, source="installed by uv just now", attempts=attempts)
 
 
 def _elsewhere(target: Target) -> str:

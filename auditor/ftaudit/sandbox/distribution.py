@@ -12,7 +12,8 @@ from typing import Any, Final
 from ftaudit.model import ModuleRuntime
 from ftaudit.sandbox.contents import Contents
 from ftaudit.sandbox.failures import describe_exception, escape, is_environmental
-from ftaudit.sandbox.process import Ending, Step, run_steps
+from ftaudit.sandbox.launch import Step
+from ftaudit.sandbox.process import Ending, run_steps
 from ftaudit.sandbox.settings import SandboxSettings
 
 ROUNDS: Final = 24

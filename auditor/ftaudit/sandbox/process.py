@@ -1,8 +1,7 @@
-"""One confined process: start it with a list of imports, watch it, and return how each of them ended."""
+"""One confined process: watch it go through a list of imports, and return how each of them ended."""
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
 import re
@@ -10,7 +9,6 @@ import secrets
 import selectors
 import signal
 import subprocess
-import sys
 import tempfile
 import threading
 import time
@@ -20,42 +18,21 @@ from pathlib import Path
 from typing import Any, Final
 
 from ftaudit.sandbox.failures import describe_signal, escape
+from ftaudit.sandbox.launch import Step, end, launch, resident_bytes
 from ftaudit.sandbox.protocol import FrameReader, OutputSplitter, ProtocolViolation
 from ftaudit.sandbox.settings import SandboxSettings
 
 TICK: Final = 0.1
 """Seconds between two looks at memory and clocks."""
 START_SECONDS: Final = 30.0
-_HERE: Final = Path(__file__).parent
 _LOST: Final = 113
 """What the child exits with when its descriptor was closed under it."""
-_GRACE: Final = 5.0
 _NOISE: Final = re.compile(
     r"^(?:# (?:destroy|cleanup|clear|extension module|loading module|restore|wiping|code object|zipimport)\b.*\n?"
     r"|.*RuntimeWarning: The global interpreter lock \(GIL\) has been enabled to load.*\n(?:  .*(?:\n|\Z))?)",
     re.MULTILINE,
 )
 """What the interpreter itself says under `-v`, and its warning about the GIL, which the facts tell better."""
-
-_INHERITED: Final = ("PATH", "LANG", "LC_ALL", "LC_CTYPE", "TZ", "SYSTEMROOT")
-_FIXED: Final = {
-    # Thread pools made at import cost time and memory, and change nothing of what is asked.
-    "OMP_NUM_THREADS": "1",
-    "OPENBLAS_NUM_THREADS": "1",
-    "MKL_NUM_THREADS": "1",
-    "MPLBACKEND": "agg",
-    # The process is nobody in a namespace of its own, and not every system has a name for that.
-    "USER": "nobody",
-    "LOGNAME": "nobody",
-}
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Step:
-    """One import: a module with its file, or a plain `import NAME` without."""
-
-    name: str
-    path: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -126,7 +103,16 @@ class _Watch:
         self.verdict: tuple[str, str] | None = None
 
     def run(self) -> Run:
-        process, pipes = self._start()
+        process, pipes = launch(
+            self.python,
+            self.environment,
+            self.steps,
+            settings=self.settings,
+            scratch=self.scratch,
+            pycache=self.pycache,
+            nonce=self.nonce,
+            mark=self.mark,
+        )
         try:
             with selectors.DefaultSelector() as selector:
                 for name, descriptor in pipes.items():
@@ -134,77 +120,11 @@ class _Watch:
                     selector.register(descriptor, selectors.EVENT_READ, name)
                 self._watch(process, selector, pipes)
         finally:
-            _end(process)
+            end(process)
             for descriptor in pipes.values():
                 os.close(descriptor)
         self._conclude(process)
         return self.outcome
-
-    def _start(self) -> tuple[subprocess.Popen[bytes], dict[str, int]]:
-        for name in ("home", "tmp", "work"):
-            (self.scratch / name).mkdir()
-        reading: dict[str, int] = {}
-        writing: dict[str, int] = {}
-        job_read, job_write = os.pipe()
-        for name in ("results", "output", "status"):
-            reading[name], writing[name] = os.pipe()
-        argv = [str(self.python), "-v", "-I", "-S", str(_HERE / "child.py"), str(writing["results"])]
-        passed = [writing["results"], writing["output"], job_read]
-        config = {
-            "argv": argv,
-            "env": self._environment(),
-            "cwd": str(self.scratch / "work"),
-            "writable": [str(path) for path in (self.scratch, self.pycache) if path is not None],
-            "stdin": job_read,
-            "output": writing["output"],
-            "status": writing["status"],
-            "keep": [writing["results"]],
-            "pass": passed,
-            "parent": os.getpid(),
-            "network": False,
-            "limits": {
-                "RLIMIT_CORE": 0,
-                "RLIMIT_CPU": self.settings.cpu_seconds,
-                "RLIMIT_FSIZE": self.settings.file_bytes,
-                "RLIMIT_NPROC": 512,
-                # Twice the measured limit: what grows faster than we look at it still ends somewhere.
-                "RLIMIT_DATA": 2 * self.settings.memory_bytes,
-            },
-        }
-        try:
-            process = subprocess.Popen(
-                [sys.executable, "-I", "-S", str(_HERE / "confine.py"), json.dumps(config)],
-                stdin=subprocess.DEVNULL,
-                stdout=writing["output"],
-                stderr=writing["output"],
-                pass_fds=[*passed, writing["status"]],
-                env={},
-                start_new_session=True,
-            )
-            job = {
-                "nonce": self.nonce,
-                "mark": self.mark,
-                "pycache": None if self.pycache is None else str(self.pycache),
-                "site": str(self.environment),
-                "steps": [
-                    (step.name, None if step.path is None else str(self.environment / step.path)) for step in self.steps
-                ],
-            }
-            # The job of a distribution with thousands of modules is longer than a pipe holds.
-            threading.Thread(target=_feed, args=(job_write, json.dumps(job).encode() + b"\n"), daemon=True).start()
-        except BaseException:
-            for descriptor in (*reading.values(), job_write):
-                os.close(descriptor)
-            raise
-        finally:
-            for descriptor in (*writing.values(), job_read):
-                os.close(descriptor)
-        return process, reading
-
-    def _environment(self) -> dict[str, str]:
-        kept = {name: os.environ[name] for name in _INHERITED if name in os.environ}
-        places = {"HOME": self.scratch / "home"} | dict.fromkeys(("TMPDIR", "TEMP", "TMP"), self.scratch / "tmp")
-        return kept | _FIXED | {name: str(path) for name, path in places.items()}
 
     def _watch(self, process: subprocess.Popen[bytes], selector: selectors.BaseSelector, pipes: dict[str, int]) -> None:
         measured = 0.0
@@ -363,39 +283,3 @@ def _check(message: dict[str, Any]) -> None:
     )
     if not good:
         raise ProtocolViolation("a report of another form")
-
-
-def _feed(descriptor: int, data: bytes) -> None:
-    try:
-        with os.fdopen(descriptor, "wb") as pipe:
-            pipe.write(data)
-    except OSError:
-        pass  # The child ended before it read its job, and that is told by its end.
-
-
-def _end(process: subprocess.Popen[bytes]) -> None:
-    """End the keeper, which ends everything below it; then its group, in case it could not."""
-    if process.poll() is None:
-        process.terminate()
-        try:
-            process.wait(_GRACE)
-        except subprocess.TimeoutExpired:
-            process.kill()
-    with contextlib.suppress(ProcessLookupError, PermissionError):
-        os.killpg(process.pid, signal.SIGKILL)
-    process.wait()
-
-
-def resident_bytes(pid: int) -> int:
-    """Return the resident memory of the process and all below it, in bytes (`proc(5)`); 0 where there is no `/proc`."""
-    total, waiting = 0, [pid]
-    page = os.sysconf("SC_PAGE_SIZE")
-    while waiting:
-        current = waiting.pop()
-        try:
-            total += int(Path(f"/proc/{current}/statm").read_text().split()[1]) * page
-            for task in Path(f"/proc/{current}/task").iterdir():
-                waiting += map(int, (task / "children").read_text().split())
-        except (OSError, ValueError, IndexError):
-            continue
-    return total

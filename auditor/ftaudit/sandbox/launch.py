@@ -1,0 +1,158 @@
+"""Start a confined process with its job and its pipes; end it with all that it started; measure its memory."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from ftaudit.sandbox.settings import SandboxSettings
+
+PROCESSES: Final = 512
+_HERE: Final = Path(__file__).parent
+_GRACE: Final = 5.0
+
+_INHERITED: Final = ("PATH", "LANG", "LC_ALL", "LC_CTYPE", "TZ", "SYSTEMROOT")
+_FIXED: Final = {
+    # Thread pools made at import cost time and memory, and change nothing of what is asked.
+    "OMP_NUM_THREADS": "1",
+    "OPENBLAS_NUM_THREADS": "1",
+    "MKL_NUM_THREADS": "1",
+    "MPLBACKEND": "agg",
+    # The process is nobody in a namespace of its own, and not every system has a name for that.
+    "USER": "nobody",
+    "LOGNAME": "nobody",
+}
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Step:
+    """One import: a module with its file, or a plain `import NAME` without."""
+
+    name: str
+    path: str | None = None
+
+
+def launch(
+    python: Path,
+    environment: Path,
+    steps: Sequence[Step],
+    *,
+    settings: SandboxSettings,
+    scratch: Path,
+    pycache: Path | None,
+    nonce: str,
+    mark: str,
+) -> tuple[subprocess.Popen[bytes], dict[str, int]]:
+    """Start the keeper, which confines and starts the interpreter, and return it with the pipes to read from.
+
+    `results` carries the child's reports, `output` what is printed, `status` the keeper's word. The job, with the
+    secrets `nonce` and `mark`, goes to the child's standard input, where no other process can see it.
+    """
+    for name in ("home", "tmp", "work"):
+        (scratch / name).mkdir()
+    reading: dict[str, int] = {}
+    writing: dict[str, int] = {}
+    job_read, job_write = os.pipe()
+    for name in ("results", "output", "status"):
+        reading[name], writing[name] = os.pipe()
+    argv = [str(python), "-v", "-I", "-S", str(_HERE / "child.py"), str(writing["results"])]
+    passed = [writing["results"], writing["output"], job_read]
+    config = {
+        "argv": argv,
+        "env": _variables(scratch),
+        "cwd": str(scratch / "work"),
+        "writable": [str(path) for path in (scratch, pycache) if path is not None],
+        "stdin": job_read,
+        "output": writing["output"],
+        "status": writing["status"],
+        "keep": [writing["results"]],
+        "pass": passed,
+        "parent": os.getpid(),
+        "network": False,
+        "limits": {
+            "RLIMIT_CORE": 0,
+            "RLIMIT_CPU": settings.cpu_seconds,
+            "RLIMIT_FSIZE": settings.file_bytes,
+            "RLIMIT_NPROC": PROCESSES,
+            # Twice the measured limit: what grows faster than we look at it still ends somewhere.
+            "RLIMIT_DATA": 2 * settings.memory_bytes,
+        },
+    }
+    try:
+        process = subprocess.Popen(
+            [sys.executable, "-I", "-S", str(_HERE / "confine.py"), json.dumps(config)],
+            stdin=subprocess.DEVNULL,
+            stdout=writing["output"],
+            stderr=writing["output"],
+            pass_fds=[*passed, writing["status"]],
+            env={},
+            start_new_session=True,
+        )
+        job = {
+            "nonce": nonce,
+            "mark": mark,
+            "pycache": None if pycache is None else str(pycache),
+            "site": str(environment),
+            "steps": [(step.name, None if step.path is None else str(environment / step.path)) for step in steps],
+        }
+        # The job of a distribution with thousands of modules is longer than a pipe holds.
+        threading.Thread(target=_feed, args=(job_write, json.dumps(job).encode() + b"\n"), daemon=True).start()
+    except BaseException:
+        for descriptor in (*reading.values(), job_write):
+            os.close(descriptor)
+        raise
+    finally:
+        for descriptor in (*writing.values(), job_read):
+            os.close(descriptor)
+    return process, reading
+
+
+def _variables(scratch: Path) -> dict[str, str]:
+    kept = {name: os.environ[name] for name in _INHERITED if name in os.environ}
+    places = {"HOME": scratch / "home"} | dict.fromkeys(("TMPDIR", "TEMP", "TMP"), scratch / "tmp")
+    return kept | _FIXED | {name: str(path) for name, path in places.items()}
+
+
+def _feed(descriptor: int, data: bytes) -> None:
+    try:
+        with os.fdopen(descriptor, "wb") as pipe:
+            pipe.write(data)
+    except OSError:
+        pass  # The child ended before it read its job, and that is told by its end.
+
+
+def end(process: subprocess.Popen[bytes]) -> None:
+    """End the keeper, which ends everything below it; then its group, in case it could not."""
+    if process.poll() is None:
+        process.terminate()
+        try:
+            process.wait(_GRACE)
+        except subprocess.TimeoutExpired:
+            process.kill()
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+
+
+def resident_bytes(pid: int) -> int:
+    """Return the resident memory of the process and all below it, in bytes (`proc(5)`); 0 where there is no `/proc`."""
+    total, waiting = 0, [pid]
+    page = os.sysconf("SC_PAGE_SIZE")
+    while waiting:
+        current = waiting.pop()
+        try:
+            total += int(Path(f"/proc/{current}/statm").read_text().split()[1]) * page
+            for task in Path(f"/proc/{current}/task").iterdir():
+                waiting += map(int, (task / "children").read_text().split())
+        except (OSError, ValueError, IndexError):
+            continue
+    return total
