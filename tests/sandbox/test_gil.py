@@ -60,6 +60,18 @@ def test_a_single_phase_module_that_declares_itself_leaves_the_gil_off(tmp_path:
     assert (found.requires_gil, found.gil_enabled_after, found.culprits) == (False, False, ())
 
 
+def test_the_gil_that_is_held_while_a_single_phase_module_starts_is_nobodys_fault(tmp_path: Path) -> None:
+    files = {
+        "pack/__init__.py": "import pack.nesting",
+        "pack/nesting.EXT": "extension",
+        "pack/nesting_payload.py": "import pack.first",
+        "pack/first.EXT": "extension",
+    }
+    facts = run(tmp_path, ("pack", files))["pack"]
+    for row in (*rows(facts).values(), dict(facts.toplevels)["pack"]):
+        assert (row.imported, row.gil_enabled_after, row.culprits) == (True, False, ()), row
+
+
 def test_an_innocent_module_that_imports_a_guilty_one_is_innocent_and_the_chain_is_named(tmp_path: Path) -> None:
     facts = run(
         tmp_path,

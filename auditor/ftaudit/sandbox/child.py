@@ -57,6 +57,8 @@ class Tracker:
         import _thread
 
         self.gil_enabled: Callable[[], bool] = getattr(sys, "_is_gil_enabled")  # noqa: B009 - not in every stub
+        self.loading = 0
+        self.stays_on = False
         self.local = _thread._local()
         self.loads: dict[str, Frame] = {}
         self.files: dict[str, bool] = {}
@@ -70,6 +72,16 @@ class Tracker:
         # What `-v` says in Python code is much, and none of it is wanted.
         bootstrap._verbose_message = external._verbose_message = lambda *arguments, **options: None
 
+    def gil_stays_on(self) -> bool:
+        """Tell whether the GIL is on for good, and not for the time that some init hook takes.
+
+        CPython enables it while it runs one, and disables it again for a module that does not need it
+        (`_PyEval_EnableGILTransient` in `Python/ceval_gil.c`).
+        """
+        if not self.loading and self.gil_enabled():
+            self.stays_on = True
+        return self.stays_on
+
     def stack(self) -> list[Frame]:
         """Return the imports under way in this thread, the outermost first."""
         stack: list[Frame] = self.local.__dict__.setdefault("stack", [])
@@ -78,31 +90,34 @@ class Tracker:
     def load_module(self, name: str, import_: Any) -> ModuleType:
         """Stand in for `importlib._bootstrap._find_and_load`, which every import that is not cached goes through."""
         stack = self.stack()
-        frame = Frame(name, self.gil_enabled())
+        frame = Frame(name, self.gil_stays_on())
         stack.append(frame)
         try:
             module: ModuleType = self.find_and_load(name, import_)
         finally:
             stack.remove(frame)
-        frame.gil_after = self.gil_enabled()
+        frame.gil_after = self.gil_stays_on()
         self.loads.setdefault(name, frame)
         return module
 
     def load_extension(self, spec: Any, file: Any = None) -> ModuleType:
         """Stand in for `_imp.create_dynamic`, which loads every extension module."""
         stack = self.stack()
-        on_before = self.gil_enabled()
+        on_before = self.gil_stays_on()
         behind = sys.stderr
         sys.stderr = listener = Listener(spec.name, behind)
         depth = sum(len(frame.culprits) for frame in stack)
+        self.loading += 1
         try:
             module: ModuleType = self.create_dynamic(spec, file)
         finally:
+            self.loading -= 1
             if sys.stderr is listener:
                 sys.stderr = behind
         nested = sum(len(frame.culprits) for frame in stack) > depth
         # A module that put another object in place of our listener is still caught in the act, if it is the first.
-        guilty = listener.heard or (self.gil_enabled() and not on_before and not nested)
+        guilty = listener.heard or (self.gil_stays_on() and not on_before and not nested)
+        self.stays_on = self.stays_on or guilty
         self.files[spec.origin] = guilty
         if guilty:
             names = [frame.name for frame in stack]
@@ -195,7 +210,7 @@ class Child:
     def step(self, name: str, path: str | None) -> dict[str, object]:
         """Import one module and return what is known of it."""
         tracker = self.tracker
-        frame = Frame(name, tracker.gil_enabled())
+        frame = Frame(name, tracker.gil_stays_on())
         stack = tracker.stack()
         del stack[:]
         stack.append(frame)
@@ -205,7 +220,7 @@ class Child:
         except BaseException as error:
             report["error"] = self.describe(error)
         del stack[:]
-        frame.gil_after = tracker.gil_enabled()
+        frame.gil_after = tracker.gil_stays_on()
         first = tracker.loads.get(name, frame)
         chains = first.culprits
         explained = not first.gil_before or bool(chains)
