@@ -6,7 +6,7 @@ import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from ftaudit.binary.image import AARCH64, HOOK_PREFIXES, X86_64, Bind, Image, ThreadLocals, TlsFixup, Words
+from ftaudit.binary.image import AARCH64, HOOK_PREFIXES, X86_64, Bind, Image, ThreadLocals, TlsFixup, Words, malformed
 from ftaudit.errors import ImageError
 
 BASE = 0x1_0000_0000
@@ -68,6 +68,11 @@ def load(data: bytes, *, limit: int, base: int = BASE) -> Image:
     machine = machine_of(data)
     if machine not in _KINDS:
         return Image(format="elf", machine=machine)
+    with malformed("ELF"):
+        return _load(data, machine, limit, base)
+
+
+def _load(data: bytes, machine: str, limit: int, base: int) -> Image:
     import lief
 
     lief.logging.disable()
@@ -103,10 +108,7 @@ def load(data: bytes, *, limit: int, base: int = BASE) -> Image:
             tls = ThreadLocals(
                 template=template, size=segment.virtual_size, alignment=min(max(segment.alignment, 16), 4096)
             )
-    try:
-        return _Loader(machine, memory, tags, tls, tuple(libraries), base).image()
-    except (struct.error, IndexError, ValueError) as error:
-        raise ImageError(f"the dynamic section of this ELF file is malformed: {error}") from error
+    return _Loader(machine, memory, tags, tls, tuple(libraries), base).image()
 
 
 def _tag_number(tag: int) -> int:

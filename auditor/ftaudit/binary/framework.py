@@ -24,14 +24,13 @@ class _Mark:
 
 _MARKS = (
     _Mark("PyO3", b"pyo3_runtime.PanicException", re.compile(rb"pyo3-(\d+\.\d+\.\d+)[-/\\]")),
-    _Mark("mypyc", b"__mypyc_"),
-    _Mark("mypyc", b"__mypyc.init_"),
+    _Mark("mypyc", b"__mypyc"),
     _Mark("Cython", b"cython_runtime", re.compile(rb"_cython_(\d+_\d+(?:_\w+?)?)\0")),
     _Mark("nanobind", b"nb_internals_v"),
     _Mark("nanobind", b"nanobind::"),
     _Mark("pybind11", b"__pybind11_internals_v"),
     _Mark("pybind11", b"pybind11_object"),
-    _Mark("Pythran", b"__pythran__", re.compile(rb"\0(\d+\.\d+\.\d+)\0\d{4}-\d\d-\d\d ")),
+    _Mark("Pythran", b"__pythran__", re.compile(rb"\0(\d+\.\d+\.\d+)\0\(s+\)\0")),
     _Mark("f2py", b"generated with f2py", re.compile(rb"generated with f2py \(version:([\w.+]+)\)")),
     _Mark("SWIG", b"swig_runtime_data"),
     _Mark("Boost.Python", b"Boost.Python."),

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
+
+from ftaudit.errors import ImageError
 
 HOOK_PREFIXES = ("PyInit_", "PyInitU_", "PyModExport_", "PyModExportU_")
 """What CPython looks up in an extension module (PEP 489, PEP 793)."""
@@ -79,6 +82,20 @@ class Image:
     def hooks(self) -> dict[str, int]:
         """Return the exported `PyInit_…` and `PyModExport_…` functions, by name."""
         return {name: address for name, address in self.exports.items() if name.startswith(HOOK_PREFIXES)}
+
+
+@contextmanager
+def malformed(what: str) -> Iterator[None]:
+    """Turn whatever a lying table makes of our code or LIEF's into an `ImageError`.
+
+    LIEF's accessors raise what their C++ code happens to raise, `SystemError` for an unknown enumerator too.
+    """
+    try:
+        yield
+    except ImageError:
+        raise
+    except Exception as error:
+        raise ImageError(f"the tables of this {what} file are malformed: {type(error).__name__}: {error}") from error
 
 
 class Words:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import struct
 from typing import TYPE_CHECKING, Any
 
-from ftaudit.binary.image import AARCH64, X86_64, Bind, Image, ThreadLocals, Words
+from ftaudit.binary.image import AARCH64, X86_64, Bind, Image, ThreadLocals, Words, malformed
 from ftaudit.errors import ImageError
 
 if TYPE_CHECKING:
@@ -31,9 +31,6 @@ def load(data: bytes, *, limit: int, base: int = BASE) -> tuple[Image, ...]:
 
     Raise `ImageError` for what is no such file or would need more than `limit` bytes.
     """
-    import lief
-
-    lief.logging.disable()
     images = []
     for content in _slices(data):
         if len(content) < 32 or content[:4] not in MAGICS[:2]:
@@ -43,15 +40,8 @@ def load(data: bytes, *, limit: int, base: int = BASE) -> tuple[Image, ...]:
         if machine not in (X86_64, AARCH64) or subtype & 0xFF_FFFF == _ARM64E:
             images.append(Image(format="macho", machine=machine if machine != AARCH64 else "arm64e"))
             continue
-        # The FatBinary owns what it holds: it must outlive every use of the slice.
-        holder = lief.MachO.parse(content, lief.MachO.ParserConfig.deep)
-        binary = holder.at(0) if holder is not None and holder.size else None
-        if binary is None:
-            raise ImageError("LIEF cannot parse this Mach-O file")
-        try:
-            images.append(_load_slice(content, binary, machine, limit, base))
-        except (struct.error, IndexError, ValueError, OverflowError) as error:
-            raise ImageError(f"the load commands of this Mach-O file are malformed: {error}") from error
+        with malformed("Mach-O"):
+            images.append(_load_slice(content, machine, limit, base))
     return tuple(images)
 
 
@@ -75,9 +65,15 @@ def _slices(data: bytes) -> list[bytes]:
     return slices
 
 
-def _load_slice(data: bytes, binary: lief.MachO.Binary, machine: str, limit: int, base: int) -> Image:
+def _load_slice(data: bytes, machine: str, limit: int, base: int) -> Image:
     import lief
 
+    lief.logging.disable()
+    # The FatBinary owns what it holds: it must outlive every use of the slice.
+    holder = lief.MachO.parse(data, lief.MachO.ParserConfig.deep)
+    binary = holder.at(0) if holder is not None and holder.size else None
+    if binary is None:
+        raise ImageError("LIEF cannot parse this Mach-O file")
     segments = [s for s in binary.segments if s.name != "__PAGEZERO" and s.virtual_size]
     if not segments:
         raise ImageError("this Mach-O file has no segments")

@@ -6,7 +6,7 @@ import struct
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from ftaudit.binary.image import AARCH64, X86_64, Bind, Image, ThreadLocals, Words
+from ftaudit.binary.image import AARCH64, X86_64, Bind, Image, ThreadLocals, Words, malformed
 from ftaudit.errors import ImageError
 
 if TYPE_CHECKING:
@@ -38,6 +38,11 @@ def load(data: bytes, *, limit: int, base: int = BASE) -> Image:
     machine = machine_of(data)
     if machine not in (X86_64, AARCH64):
         return Image(format="pe", machine=machine)
+    with malformed("PE"):
+        return _load(data, machine, limit, base)
+
+
+def _load(data: bytes, machine: str, limit: int, base: int) -> Image:
     import lief
 
     lief.logging.disable()
@@ -61,10 +66,7 @@ def load(data: bytes, *, limit: int, base: int = BASE) -> Image:
         content = content[: max(0, min(section.virtual_size or len(content), len(memory) - start))]
         if start < len(memory):
             memory[start : start + len(content)] = content
-    try:
-        return _image(binary, machine, memory, base)
-    except (struct.error, IndexError, ValueError, OverflowError) as error:
-        raise ImageError(f"the tables of this PE file are malformed: {error}") from error
+    return _image(binary, machine, memory, base)
 
 
 def _image(binary: lief.PE.Binary, machine: str, memory: bytearray, base: int) -> Image:
