@@ -11,7 +11,7 @@ from ftaudit.source import CRule
 from ftaudit.source.c import CUnit
 
 _TESTED = re.compile(
-    r"\bif\s*\(\s*(?P<flag>\w+(?:\s*->\s*\w+)+)\s*(?:(?:!=|>)\s*0|==\s*(?:1|true|TRUE|Py_True))?\s*\)\s*(?P<then>\{[^{}]*\}|[^;{}]*;)"
+    r"if\s*\(\s*(?P<flag>\w+(?:\s*->\s*\w+)+)\s*(?:(?:!=|>)\s*0|==\s*(?:1|true|TRUE|Py_True))?\s*\)\s*(?P<then>\{[^{}]*\}|[^;{}]*;)"
 )
 _LEAVES = re.compile(r"\b(?:return|goto|throw|PyErr_\w+|Py_RETURN_\w+|raise\w*)\b")
 
@@ -65,7 +65,7 @@ static PyObject *run(Obj *self) {
 
     def check(self, unit: CUnit) -> Iterator[Finding]:
         """Yield what the rule finds in one file."""
-        for found in _TESTED.finditer(unit.code):
+        for found in _TESTED.finditer(unit.code) if "->" in unit.code else ():
             function = unit.function_at(found.start())
             if function is None or not _LEAVES.search(found["then"]) or unit.guarded(found.start()):
                 continue

@@ -11,7 +11,7 @@ from ftaudit.source import CRule
 from ftaudit.source.c import CUnit
 from ftaudit.source.c.locks import words
 
-_LOOKUP = re.compile(r"(?<![\w.>])(\w+)\s*=\s*(?:\([^()]*\*\s*\)\s*)?([A-Za-z_]\w*)\s*\(")
+_ASSIGNED = re.compile(r"(?<![\w.>])(\w+)\s*=\s*(?:\([^()]*\*\s*\)\s*)?$")
 _REGISTRY = frozenset({"registry", "instances", "live", "alive", "weak", "weakmap", "wrappers", "registered"})
 _FINDING = frozenset({"find", "lookup", "search"})
 _TAKES = r"\b(?:Py_X?INCREF|Py_X?NewRef)\s*\(\s*(?:\([^()]*\)\s*)?{n}\s*\)|\bPy_SET_REFCNT\s*\(\s*(?:\([^()]*\)\s*)?{n}\s*,|\bPy_REFCNT\s*\(\s*(?:\([^()]*\)\s*)?{n}\s*\)\s*(?:\+\+|\+?=(?!=))"
@@ -93,17 +93,15 @@ static void Obj_dealloc(Obj *self) {
                         f"{function.short_name} takes a new reference to the object that it destroys",
                         location=unit.place(found.start()),
                     )
-        for looked_up in _LOOKUP.finditer(code):
-            name = set(words(looked_up[2]))
-            if not (name & _REGISTRY and name & _FINDING):
+        lookups = [name for name in unit.called_names if _REGISTRY & (parts := set(words(name))) and parts & _FINDING]
+        for call in unit.calls(*lookups):
+            assigned = _ASSIGNED.search(code, max(0, call.start - 80), call.start)
+            if assigned is None or call.function is None or unit.guarded(call.start):
                 continue
-            function_ = unit.function_at(looked_up.start())
-            if function_ is None or unit.guarded(looked_up.start()):
-                continue
-            taken = re.compile(_TAKES.replace("{n}", re.escape(looked_up[1])))
-            found = taken.search(code, looked_up.end(), min(function_.end, looked_up.end() + 400))
-            if found and "TryIncRef" not in code[looked_up.end() : found.start()]:
+            taken = re.compile(_TAKES.replace("{n}", re.escape(assigned[1])))
+            found = taken.search(code, call.end, min(call.function.end, call.end + 400))
+            if found and "TryIncRef" not in code[call.end : found.start()]:
                 yield self.finding(
-                    f"what {looked_up[2]} finds may be in the middle of being freed when it is increfed",
+                    f"what {call.name} finds may be in the middle of being freed when it is increfed",
                     location=unit.place(found.start()),
                 )

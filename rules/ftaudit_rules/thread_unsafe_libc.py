@@ -105,12 +105,12 @@ void f(char *s) { char *t = strtok(s, ","); setlocale(LC_NUMERIC, "C"); srand(1)
 
     def check(self, unit: CUnit) -> Iterator[Finding]:
         """Yield what the rule finds in one file."""
-        names = [name for name in _UNSAFE if name in unit.code]
+        names = _UNSAFE.keys() & unit.called_names
         if not names:
             return
         defined = {function.short_name for function in unit.functions}
         for call in unit.calls(
-            *(name for name in names if name not in defined and name not in unit.preprocessed.macros)
+            *(name for name in sorted(names) if name not in defined and name not in unit.preprocessed.macros)
         ):
             before = unit.code[max(0, call.start - 40) : call.start]
             if _DECLARES.search(before) or (_NOT_LIBC.search(before) and not before.rstrip().endswith("std::")):

@@ -11,7 +11,8 @@ from ftaudit.source import CRule
 from ftaudit.source.c import CUnit
 
 _DICT = re.compile(r"\bPyDict_(?:SetItem|DelItem)\w*\s*\(\s*[^,;]*(?:->|\.)\s*tp_dict\b")
-_SLOT = re.compile(r"(?<![\w.>])(\w+)\s*\.\s*tp_\w+\s*=(?!=)")
+_SLOT = re.compile(r"tp_\w+\s*=(?!=)")
+_BEFORE_SLOT = re.compile(r"(?<![\w.>])(\w+)\s*\.\s*$")
 _MAKES_TYPE = re.compile(
     r"\bPyType_(?:Ready|FromSpec\w*|FromModuleAndSpec|FromMetaclass|GenericAlloc)\s*\(|->\s*tp_alloc\s*\("
 )
@@ -63,16 +64,18 @@ static PyObject *slot(PyObject *m, PyObject *f) { T.tp_call = call_it; Py_RETURN
 
     def check(self, unit: CUnit) -> Iterator[Finding]:
         """Yield what the rule finds in one file."""
-        if "tp_" not in unit.code:
+        code = unit.code
+        if "tp_" not in code:
             return
-        for pattern in (_DICT, _SLOT):
+        for pattern in (_DICT, _SLOT) if "tp_dict" in code else (_SLOT,):
             for found in pattern.finditer(unit.code):
                 function = unit.function_at(found.start())
                 if function is None or unit.at_import(function) or unit.maybe_at_import(function):
                     continue
                 if unit.guarded(found.start()) or _MAKES_TYPE.search(unit.code, function.body, function.end):
                     continue
-                if pattern is _SLOT and not unit.is_shared_variable(found[1], function):
+                owner = _BEFORE_SLOT.search(code, max(0, found.start() - 60), found.start())
+                if pattern is _SLOT and (owner is None or not unit.is_shared_variable(owner[1], function)):
                     continue
                 yield self.finding(
                     f"{function.short_name} changes a type that other threads look methods up in",

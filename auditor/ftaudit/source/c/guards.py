@@ -44,7 +44,7 @@ class _Step:
 
 
 def find_sections(
-    code: str, source: str, function: Function, takes: Collection[str], gives: Collection[str]
+    code: str, source: str, function: Function, takes: Collection[str], gives: Collection[str], *, cpp: bool
 ) -> list[Section]:
     """Return the stretches of a function that run under a lock, as its text tells.
 
@@ -69,9 +69,11 @@ def find_sections(
         if end < 0:
             end = foreign if foreign > 0 else function.end
         sections.append(Section(step.at, end, step.name, step.argument, step.at))
-    for at in guard_types(code, function.body, function.end):
+    for at in guard_types(code, function.body, function.end, cpp=cpp):
         sections.append(Section(at, _block_end(code, at, function), "guard", "", at))
-    for found in ONCE.finditer(code, function.body, function.end):
+    for found in (
+        ONCE.finditer(code, function.body, function.end) if code.find("nce", function.body, function.end) > 0 else ()
+    ):
         end = closing(code, found.end() - 1, function.end)
         sections.append(Section(found.end(), end if end > 0 else function.end, "once", "", found.start()))
     return sorted(sections, key=lambda section: section.start)

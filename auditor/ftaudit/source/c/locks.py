@@ -117,11 +117,11 @@ def lock_stem(name: str) -> tuple[str, ...]:
     return tuple(word for word in words(name) if word not in _TAKING | _GIVING)
 
 
-def guard_types(text: str, start: int, end: int) -> list[int]:
-    """Return the places where a C++ guard object is declared that holds a lock to the end of its block."""
+def guard_types(text: str, start: int, end: int, *, cpp: bool) -> list[int]:
+    """Return the places where a guard object or macro takes a lock that it holds to the end of its block."""
     return [
         found.start()
-        for pattern in (_GUARD_TYPE, _GUARD_MACRO)
+        for pattern in ((_GUARD_TYPE, _GUARD_MACRO) if cpp else (_GUARD_MACRO,))
         for found in pattern.finditer(text, start, end)
         if "gil" not in found[0].lower()
     ]

@@ -141,7 +141,7 @@ def _occurrences(
 def _table_entries(code: str, variables: Iterable[Variable], known: Mapping[str, object]) -> _Tables:
     module: set[str] = set()
     methods: set[str] = set()
-    lifecycle: set[str] = set(_LIFECYCLE_SLOT.findall(code))
+    lifecycle: set[str] = set(_LIFECYCLE_SLOT.findall(code)) if "tp_" in code else set()
     for variable in variables:
         if variable.initialiser is None:
             continue
@@ -151,16 +151,19 @@ def _table_entries(code: str, variables: Iterable[Variable], known: Mapping[str,
             module.update(name for name in _IDENTIFIER.findall(text) if name in known)
         elif kinds & _TABLE_TYPES:
             methods.update(name for name in _IDENTIFIER.findall(text) if name in known)
-    module.update(EXEC_SLOT.findall(code))
+    if "Py_mod_exec" in code:
+        module.update(EXEC_SLOT.findall(code))
     return _Tables(frozenset(module), frozenset(methods), frozenset(lifecycle))
 
 
 def _roots(code: str, functions: list[Function], module: frozenset[str], entry_macros: frozenset[str]) -> set[int]:
-    once = set()
-    for found in ONCE.finditer(code):
+    once: set[str] = set()
+    for found in ONCE.finditer(code) if "nce" in code else ():
         end = closing(code, found.end() - 1)
         once.update(_IDENTIFIER.findall(code[found.end() : max(end, found.end())]))
-    once |= set(_AT_EXIT.findall(code))
+    if "xit" in code:
+        once |= set(_AT_EXIT.findall(code))
+    structors = "structor" in code
     return {
         f.body
         for f in functions
@@ -169,7 +172,7 @@ def _roots(code: str, functions: list[Function], module: frozenset[str], entry_m
         or "PyMODINIT_FUNC" in f.header
         or f.short_name in module
         or f.short_name in once
-        or re.search(r"\bconstructor\b|\bdestructor\b", code[f.start : f.body])
+        or (structors and re.search(r"\bconstructor\b|\bdestructor\b", code[f.start : f.body]))
     }
 
 

@@ -23,6 +23,7 @@ _NAME_BEFORE_PARENS: Final = re.compile(
 )
 _PARAMETER_NAME: Final = re.compile(r"([A-Za-z_]\w*)\s*(?:\[[^\]]*\]\s*)*$")
 _UNUSED: Final = re.compile(r"\b\w*(?:UNUSED|unused|Unused)\w*\s*\(\s*(\w+)\s*\)")
+_MACRO_HEADER: Final = re.compile(r"(?:^|[;}\n])[ \t]*([A-Z][A-Z0-9_]{3,})$")
 _STATIC: Final = re.compile(r"\bstatic\b")
 _STORAGE: Final = re.compile(r"\b(?:static|thread_local|_Thread_local|__thread)\b")
 _STATEMENT_END: Final = re.compile(r"[;{}]")
@@ -86,7 +87,8 @@ def parse_syntax(code: str, *, cpp: bool) -> Syntax:
     tree = parser.parse(mask_for_parser(code).encode("latin-1", "replace"))
     captures = QueryCursor(query).captures(tree.root_node)
     functions = [f for node in captures.get("function", ()) if (f := _function(node, code))]
-    functions += _missed_functions(code, functions)
+    blocks = list(top_level_blocks(code))
+    functions += _missed_functions(code, functions, blocks)
     functions.sort(key=lambda function: function.start)
     finder = FunctionFinder(functions)
     classes = find_classes(code) if cpp else ()
@@ -105,7 +107,7 @@ def parse_syntax(code: str, *, cpp: bool) -> Syntax:
             if not _is_static(code, start, end):
                 continue
         owner = "" if function is not None else _class_at(classes, start)
-        if (member or owner) and not _STATIC.search(code, start, end):
+        if (member or owner or (function is None and _inside(blocks, start))) and not _STATIC.search(code, start, end):
             continue
         body = None if function is None else function.body
         variables += parse_declaration(
@@ -133,7 +135,7 @@ def find_classes(code: str) -> tuple[tuple[int, int, str], ...]:
 def _class_at(classes: tuple[tuple[int, int, str], ...], offset: int) -> str:
     """Return the innermost class around a place, or the empty string."""
     name = ""
-    for start, end, owner in classes[: bisect_right(classes, (offset, 0, ""))]:
+    for _, end, owner in classes[: bisect_right(classes, (offset, 0, ""))]:
         if end > offset:
             name = owner
     return name
@@ -223,12 +225,18 @@ def _parameters(code: str, start: int, end: int) -> tuple[Parameter, ...]:
     return tuple(found)
 
 
-def _missed_functions(code: str, functions: list[Function]) -> Iterator[Function]:
+def _inside(blocks: list[tuple[int, int]], offset: int) -> bool:
+    """Tell whether a place is in a block at file scope, of which no function could be made."""
+    index = bisect_right(blocks, (offset, 0)) - 1
+    return index >= 0 and offset < blocks[index][1]
+
+
+def _missed_functions(code: str, functions: list[Function], blocks: list[tuple[int, int]]) -> Iterator[Function]:
     """Find the bodies at file scope that the parser made no function of: `name(…) {` by its brackets."""
     bodies = {function.body for function in functions}
     spans = sorted((function.start, function.end) for function in functions)
     starts = [start for start, _ in spans]
-    for start, end in top_level_blocks(code):
+    for start, end in blocks:
         index = bisect_right(starts, start) - 1
         if start in bodies or (index >= 0 and spans[index][1] > start):
             continue
@@ -236,9 +244,13 @@ def _missed_functions(code: str, functions: list[Function]) -> Iterator[Function
         before = re.sub(
             r"\)\s*(?:const|noexcept|override|final)(?:\s+(?:const|noexcept|override|final))*$", ")", before
         )
+        offset = max(0, start - 4000)
+        macro = _MACRO_HEADER.search(before)
+        if macro:
+            at = offset + macro.start(1)
+            yield Function(macro[1], at, at, start, end, header="", parameters=(), sure=False)
         if not before.endswith(")"):
             continue
-        offset = max(0, start - 4000)
         first = opening(before, len(before) - 1)
         name = _NAME_BEFORE_PARENS.search(before, 0, first) if first > 0 else None
         if name is None or name[1] in _CONTROL:

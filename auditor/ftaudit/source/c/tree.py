@@ -17,10 +17,35 @@ from ftaudit.source.c.preprocess import Macro, Preprocessed, preprocess
 from ftaudit.source.c.reach import EXEC_SLOT
 from ftaudit.source.c.text import closing
 
-_INTERESTING: Final = re.compile(
-    r"[lL]ock|LOCK|[mM]utex|MUTEX|CRITICAL|GIL_DISABLED|thread_local|_thread\b|Thread_local|\bthread\b|Py_mod_gil|SetGIL"
-    r"|PyInit_|Py_mod_exec|PyDict_(?:Set|Del|Clear|Up|Mer|Pop)|PyList_(?:App|Ins|Set|Sort|Rev|SET)|FREE_?THREAD|VERSION_HEX|MAJOR_VERSION"
+_INTERESTING: Final = (
+    "ock",
+    "OCK",
+    "utex",
+    "CRITICAL",
+    "GIL_DISABLED",
+    "hread",
+    "Py_mod_",
+    "SetGIL",
+    "PyInit_",
+    "PyMODINIT",
+    "FREE",
+    "VERSION_HEX",
+    "MAJOR_VERSION",
+    "PyDict_Set",
+    "PyDict_Del",
+    "PyDict_Pop",
+    "PyDict_Clear",
+    "PyDict_Update",
+    "PyDict_Merge",
+    "PyList_App",
+    "PyList_Ins",
+    "PyList_S",
+    "PyList_Rev",
+    "PyList_Ext",
+    "PyList_Clear",
+    "_MODULE",
 )
+"""What the text of a file must have some of for other files to care; a plain search is quicker than any pattern."""
 _IDENTIFIER: Final = re.compile(r"[A-Za-z_]\w*")
 _CALLED: Final = re.compile(r"\b([A-Za-z_]\w*)\s*\(")
 _FUNCTION: Final = re.compile(
@@ -71,7 +96,7 @@ class CTree:
 
 def survey_c(source: SourceFile) -> Survey | None:
     """Return what other files must know of this one; only files that could matter are looked at closely."""
-    if not _INTERESTING.search(source.text):
+    if not any(word in source.text for word in _INTERESTING):
         return None
     code, _ = mask_comments(source.text)
     pre = preprocess(code, known_macros(source.target, cpp=source.language is Language.CPP))
@@ -156,6 +181,8 @@ def _values(pre: Preprocessed, code: str) -> dict[str, MacroValue]:
                 number(body) if re.fullmatch(r"0[xX][0-9a-fA-F]+|[1-9]\d*|0", body) else UNKNOWN if body else 1
             )
     for start, end in pre.dead:
+        if code.find("define", start, end) < 0:
+            continue
         for found in re.finditer(r"^[ \t]*#[ \t]*define[ \t]+(\w+)(?!\w|\()", code[start:end], re.MULTILINE):
             if found[1] not in pre.macros:
                 values.setdefault(found[1], UNDEFINED)
@@ -166,7 +193,7 @@ def _entry_points(code: str) -> tuple[set[str], set[str]]:
     """Return the functions that declare the GIL's use, and those that entry points call, directly or through others."""
     declares: set[str] = set()
     called: set[str] = set()
-    if not (_DECLARES_GIL.search(code) or _ENTRY.search(code) or "Py_mod_exec" in code):
+    if not any(word in code for word in ("SetGIL", "Py_mod_", "PyInit_", "PyModExport_", "PyMODINIT_FUNC", "_MODULE")):
         return declares, called
     bodies: dict[str, str] = {}
     entries = set(EXEC_SLOT.findall(code))

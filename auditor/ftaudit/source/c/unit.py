@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from bisect import bisect_right
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, KeysView
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Final
@@ -151,7 +151,7 @@ class CUnit(Unit):
         return calls
 
     @property
-    def called_names(self) -> Iterable[str]:
+    def called_names(self) -> KeysView[str]:
         """Every name that stands before a bracket."""
         return self._calls.keys()
 
@@ -189,7 +189,7 @@ class CUnit(Unit):
         finder = self._sections.get(function.body)
         if finder is None:
             takes, gives = self._lockers
-            finder = SectionFinder(find_sections(self.code, self.text, function, takes, gives))
+            finder = SectionFinder(find_sections(self.code, self.text, function, takes, gives, cpp=self.cpp))
             self._sections[function.body] = finder
         return finder
 
