@@ -13,7 +13,6 @@ _LITERAL: Final = re.compile(
     r"""|"(?:[^"\\\n]|\\[\s\S])*"?"""
     r"""|(?<![0-9A-Fa-f])'(?:[^'\\\n]|\\.)+'"""
 )
-_VISIBLE: Final = re.compile(r"[^\n]")
 _INNER: Final = re.compile(r"[^\n\"]")
 
 
@@ -28,7 +27,7 @@ class Comment:
 
 def blank(text: str) -> str:
     """Return as many spaces as the text is long, its line ends kept."""
-    return " " * len(text) if "\n" not in text else _VISIBLE.sub(" ", text)
+    return " " * len(text) if "\n" not in text else "\n".join([" " * len(line) for line in text.split("\n")])
 
 
 def mask_comments(source: str) -> tuple[str, tuple[Comment, ...]]:

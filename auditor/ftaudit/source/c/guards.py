@@ -69,6 +69,7 @@ def find_sections(
         if end < 0:
             end = foreign if foreign > 0 else function.end
         sections.append(Section(step.at, end, step.name, step.argument, step.at))
+    once = max(code.find(word, function.body, function.end) for word in ("once", "Once")) >= 0
     for at in guard_types(code, function.body, function.end, cpp=cpp):
         sections.append(Section(at, _block_end(code, at, function), "guard", "", at))
     for found in (

@@ -9,11 +9,10 @@ _TYPE_WORD: Final = (
     r"(?:static|extern|inline|const|constexpr|volatile|unsigned|signed|struct|union|enum|void|bool|char|short|int|long"
     r"|float|double|size_t|ssize_t|Py[A-Z]\w*|[a-z]\w*_t|template|class|typename|auto|std\s*::)\b"
 )
-_QUALIFIER: Final = re.compile(r"[A-Z][A-Z0-9_]*(?=\s+" + _TYPE_WORD + ")")
+_QUALIFIER: Final = re.compile(r"[A-Z][A-Z0-9_]*(?=\s+(?:(?P<type>" + _TYPE_WORD + r")|[A-Za-z_]\w*[\s*&]+[A-Za-z_]))")
+"""A word in capitals before a type, or before two more words; the latter counts after a storage class alone."""
+_STORAGE: Final = re.compile(r"\b(?:static|extern|volatile|inline|const|struct)\s+$")
 _TYPES_IN_CAPITALS: Final = frozenset({"FILE", "NULL", "DIR", "TRUE", "FALSE"})
-_AFTER_STORAGE: Final = re.compile(
-    r"\b(?:static|extern|volatile|inline|const)\s+(?:struct\s+)?([A-Z][A-Z0-9_]{2,})(?=\s+[A-Za-z_]\w*[\s*&]+[A-Za-z_])"
-)
 _CLASS_MACRO: Final = re.compile(
     r"\b(?:class|struct|union|enum)\s+([A-Z][A-Z0-9_]+(?:\s*\([^()]*(?:\([^()]*\))?[^()]*\))?)(?=\s+[A-Za-z_][\w:]*\s*(?:final\s*)?[{:<])"
 )
@@ -26,7 +25,7 @@ _TEMPLATE_HOLE: Final = re.compile(r"@(\w*)@")
 _FOLLOWED_BY_OPERATOR: Final = re.compile(r"\s*(?:[-+*/%&|^=<>?:,.)\]]|\{)")
 
 
-def mask_for_parser(code: str) -> str:
+def mask_for_parser(code: str, *, cpp: bool) -> str:
     """Return text of the same length that tree-sitter's C and C++ grammars can parse where they cannot parse `code`.
 
     Blanked: upper-case qualifiers next to a type or storage class (`NPY_NO_EXPORT int x`). Replaced:
@@ -37,15 +36,18 @@ def mask_for_parser(code: str) -> str:
     if "@" in text:
         text = _TEMPLATE_HOLE.sub(lambda found: "_" + found[1] + "_", text)
     text = _QUALIFIER.sub(_qualifier, text)
-    text = _AFTER_STORAGE.sub(lambda found: found[0][: found.start(1) - found.start()] + " " * len(found[1]), text)
-    text = _CLASS_MACRO.sub(lambda found: found[0][: found.start(1) - found.start()] + " " * len(found[1]), text)
-    text = _OBJECT_HEAD.sub(lambda found: "int _head_" + " " * (len(found[0]) - 11) + ";", text)
+    if cpp:
+        text = _CLASS_MACRO.sub(lambda found: found[0][: found.start(1) - found.start()] + " " * len(found[1]), text)
+    if "_HEAD" in text:
+        text = _OBJECT_HEAD.sub(lambda found: "int _head_" + " " * (len(found[0]) - 11) + ";", text)
     return _STATEMENT_MACRO.sub(lambda found: _terminated(text, found), text)
 
 
 def _qualifier(found: re.Match[str]) -> str:
     before = found.string[found.start() - 1 : found.start()]
     if before.isalnum() or before in ("_", ".", ">", ":", "#", "@") or found[0] in _TYPES_IN_CAPITALS:
+        return found[0]
+    if not found["type"] and not _STORAGE.search(found.string, max(0, found.start() - 20), found.start()):
         return found[0]
     return " " * len(found[0])
 

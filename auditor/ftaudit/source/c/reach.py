@@ -83,6 +83,7 @@ def find_reach(
     called_at_import: frozenset[str],
     entry_macros: frozenset[str],
     finder: FunctionFinder,
+    classes: Iterable[tuple[int, int, str]] = (),
 ) -> Reach:
     """Work out who calls what in a file."""
     functions = list(functions)
@@ -93,7 +94,7 @@ def find_reach(
     tables = _table_entries(code, variables, by_name)
     roots = _roots(code, functions, tables.module, entry_macros)
     callers = {name: tuple(place for place, _ in found) for name, found in calls.items()}
-    at_import = _only_from(roots, functions, calls, mentions, called_at_import)
+    at_import = _only_from(roots, functions, calls, mentions, called_at_import, _method_names(functions, classes))
     named = {
         f.body
         for f in functions
@@ -158,7 +159,7 @@ def _table_entries(code: str, variables: Iterable[Variable], known: Mapping[str,
 
 def _roots(code: str, functions: list[Function], module: frozenset[str], entry_macros: frozenset[str]) -> set[int]:
     once: set[str] = set()
-    for found in ONCE.finditer(code) if "nce" in code else ():
+    for found in ONCE.finditer(code) if "once" in code or "Once" in code else ():
         end = closing(code, found.end() - 1)
         once.update(_IDENTIFIER.findall(code[found.end() : max(end, found.end())]))
     if "xit" in code:
@@ -176,12 +177,28 @@ def _roots(code: str, functions: list[Function], module: frozenset[str], entry_m
     }
 
 
+def _method_names(functions: list[Function], classes: Iterable[tuple[int, int, str]]) -> dict[int, str]:
+    """Return the names of methods with their class, `Pool::ready`, by the place of their body."""
+    names: dict[int, str] = {}
+    spans = list(classes)
+    for function in functions:
+        parts = [part.strip() for part in function.name.split("::")]
+        if len(parts) > 1:
+            names[function.body] = "::".join(parts[-2:])
+        else:
+            owners = [name for start, end, name in spans if start < function.start < end]
+            if owners:
+                names[function.body] = f"{owners[-1]}::{parts[0]}"
+    return names
+
+
 def _only_from(
     roots: set[int],
     functions: list[Function],
     calls: Mapping[str, list[tuple[int, Function]]],
     mentions: set[str],
     called_at_import: frozenset[str],
+    names: Mapping[int, str],
 ) -> set[int]:
     found = set(roots)
     pending = [f for f in functions if f.body not in roots and f.short_name not in mentions]
@@ -192,7 +209,7 @@ def _only_from(
         for function in pending:
             callers = [caller for _, caller in calls.get(function.short_name, ()) if caller.body != function.body]
             if (callers and all(caller.body in found for caller in callers)) or (
-                not callers and function.short_name in called_at_import
+                not callers and names.get(function.body, function.short_name) in called_at_import
             ):
                 found.add(function.body)
                 changed = True

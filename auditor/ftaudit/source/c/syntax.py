@@ -84,7 +84,7 @@ def parse_syntax(code: str, *, cpp: bool) -> Syntax:
     from tree_sitter import QueryCursor
 
     parser, query = _parser(cpp)
-    tree = parser.parse(mask_for_parser(code).encode("latin-1", "replace"))
+    tree = parser.parse(mask_for_parser(code, cpp=cpp).encode("latin-1", "replace"))
     captures = QueryCursor(query).captures(tree.root_node)
     functions = [f for node in captures.get("function", ()) if (f := _function(node, code))]
     blocks = list(top_level_blocks(code))
@@ -245,14 +245,14 @@ def _missed_functions(code: str, functions: list[Function], blocks: list[tuple[i
             r"\)\s*(?:const|noexcept|override|final)(?:\s+(?:const|noexcept|override|final))*$", ")", before
         )
         offset = max(0, start - 4000)
-        macro = _MACRO_HEADER.search(before)
+        macro = _MACRO_HEADER.search(before, max(0, len(before) - 100))
         if macro:
             at = offset + macro.start(1)
             yield Function(macro[1], at, at, start, end, header="", parameters=(), sure=False)
         if not before.endswith(")"):
             continue
         first = opening(before, len(before) - 1)
-        name = _NAME_BEFORE_PARENS.search(before, 0, first) if first > 0 else None
+        name = _NAME_BEFORE_PARENS.search(before, max(0, first - 200), first) if first > 0 else None
         if name is None or name[1] in _CONTROL:
             continue
         begin = _statement_start(code, offset + name.start())

@@ -48,6 +48,7 @@ _INTERESTING: Final = (
 """What the text of a file must have some of for other files to care; a plain search is quicker than any pattern."""
 _IDENTIFIER: Final = re.compile(r"[A-Za-z_]\w*")
 _CALLED: Final = re.compile(r"\b([A-Za-z_]\w*)\s*\(")
+_QUALIFIED_CALL: Final = re.compile(r"(?<![\w.>:])((?:[A-Za-z_]\w*\s*::\s*)*[A-Za-z_]\w*)\s*\(")
 _FUNCTION: Final = re.compile(
     r"^[A-Za-z_][^;{}#=()]*?\b([A-Za-z_]\w*)\s*\([^;{}]*\)\s*(?:const\s*|noexcept\s*)*\{", re.MULTILINE
 )
@@ -206,10 +207,21 @@ def _entry_points(code: str) -> tuple[set[str], set[str]]:
             entries.add(found[1])
     pending = list(entries)
     while pending:
-        names = set(_CALLED.findall(bodies.get(pending.pop(), ""))) - called
+        names = _plainly_called(bodies.get(pending.pop(), "")) - called
         called |= names
         pending += names & bodies.keys()
     return declares, called
+
+
+def _plainly_called(body: str) -> set[str]:
+    """Return the functions that a body calls, `Pool::ready` under that name and as `ready`; not methods of objects."""
+    found: set[str] = set()
+    for name in _QUALIFIED_CALL.findall(body):
+        parts = [part.strip() for part in name.split("::")]
+        found.add(parts[-1])
+        if len(parts) > 1:
+            found.add("::".join(parts[-2:]))
+    return found
 
 
 def _mutated_members(code: str) -> set[str]:

@@ -256,6 +256,7 @@ class CUnit(Unit):
             self.tree.called_at_import,
             self.tree.entry_macros,
             self._finder,
+            self.syntax.classes,
         )
 
     def at_import(self, function: Function | None) -> bool:
