@@ -32,7 +32,10 @@ class BrokenDoubleCheckedLock(PythonRule):
         remedy="Repeat the test inside the lock, and publish the finished value last.",
         links=("https://docs.python.org/3.14/library/threadsafety.html",),
     )
-    needles = re.compile(r"(?i)lock|mutex|= *True")
+    needles = re.compile(
+        r"(?<![bBcC])[Ll]ock\b|[Mm]utex"
+        r"|(?:init|ready|loaded|done|setup|set_up|start|configured|complete|built|cached|populated|finali)\w* = True"
+    )
     VALID = (
         SourceExample(
             code="""\

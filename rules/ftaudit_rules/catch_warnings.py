@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ast
-import re
 from collections.abc import Iterator
 
 from ftaudit.model import Confidence, Finding, Severity
@@ -31,7 +30,12 @@ class CatchWarnings(PythonRule):
         remedy="Change filters at start-up only, or support 3.14t and later, where they follow the context.",
         links=("https://docs.python.org/3.14/library/warnings.html#concurrent-safety-of-context-managers",),
     )
-    needles = re.compile(r"catch_warnings|simplefilter|filterwarnings|resetwarnings")
+    words = (
+        "catch_warnings",
+        "simplefilter",
+        "filterwarnings",
+        "resetwarnings",
+    )
     VALID = (
         SourceExample(
             code="""\

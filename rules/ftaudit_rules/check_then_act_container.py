@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import ast
-import re
 from collections.abc import Iterator
 
 from ftaudit.model import Confidence, Finding, Severity
 from ftaudit.rule import RuleInfo, SourceExample
 from ftaudit.source.base import PythonRule
-from ftaudit.source.python import PythonModule
+from ftaudit.source.python import PythonModule, Signal
 from ftaudit.source.python.containers import tested_containers
 from ftaudit.source.python.kinds import Kind
 
@@ -35,7 +34,11 @@ class CheckThenActContainer(PythonRule):
         remedy=("Hold a lock over both, or use one operation: setdefault(k, v), pop(k, None), try/except KeyError."),
         links=("https://docs.python.org/3.14/library/threadsafety.html",),
     )
-    needles = re.compile(r"\bin\b[^\n]*:|\blen\(")
+    words = (
+        " in ",
+        "len(",
+    )
+    signals = Signal.MODULE_STATE | Signal.CLASS_STATE | Signal.THREADS | Signal.SINGLETON
     VALID = (
         SourceExample(
             code="""\

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import ast
-import re
 from collections.abc import Iterator
 
 from ftaudit.model import Confidence, Finding, Severity
 from ftaudit.rule import RuleInfo, SourceExample
 from ftaudit.source.base import PythonRule
-from ftaudit.source.python import PythonModule
+from ftaudit.source.python import PythonModule, Signal
 from ftaudit.source.python.module import HANDED_OVER, Where
 from ftaudit.source.python.tree import targets_of
 
@@ -31,7 +30,8 @@ class ClassContainerMutated(PythonRule):
         remedy="Keep it on the instance, or guard readers and writers with one lock.",
         links=("https://py-free-threading.github.io/porting/",),
     )
-    needles = re.compile(r"^[ \t]+class\s|^class\s", re.MULTILINE)
+    words = ("class ",)
+    signals = Signal.CLASS_STATE
     VALID = (
         SourceExample(
             code="""\

@@ -28,7 +28,10 @@ class ForcedGil(PythonRule):
         remedy="Leave the choice to the interpreter, and replace or fix the modules that turn the GIL on.",
         links=("https://docs.python.org/3.14/using/cmdline.html#envvar-PYTHON_GIL",),
     )
-    needles = re.compile(r"PYTHON_GIL|gil=")
+    words = (
+        "PYTHON_GIL",
+        "gil=",
+    )
     VALID = (
         SourceExample(
             code="""\

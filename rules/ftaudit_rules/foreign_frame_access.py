@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ast
-import re
 from collections.abc import Iterator
 
 from ftaudit.model import Confidence, Finding, Severity
@@ -29,7 +28,7 @@ class ForeignFrameAccess(PythonRule):
         remedy=("Format the stack with traceback.format_stack(frame) or faulthandler, and leave the variables alone."),
         links=("https://docs.python.org/3.14/howto/free-threading-python.html",),
     )
-    needles = re.compile(r"_current_frames")
+    words = ("_current_frames",)
     VALID = (
         SourceExample(
             code="""\

@@ -31,7 +31,8 @@ class ForkWithThreads(PythonRule):
         remedy=('Use multiprocessing.get_context("spawn") or "forkserver", or fork before the first thread starts.'),
         links=("https://docs.python.org/3.14/library/os.html#os.fork",),
     )
-    needles = re.compile(r"\bfork\b|forkpty")
+    words = ("fork",)
+    needles = re.compile(r"thread|Thread")
     VALID = (
         SourceExample(
             code="""\

@@ -32,7 +32,10 @@ class GilCheckMisuse(PythonRule):
         remedy='Ask getattr(sys, "_is_gil_enabled", lambda: True)() when it matters, in a function.',
         links=("https://docs.python.org/3.14/howto/free-threading-python.html",),
     )
-    needles = re.compile(r"_is_gil_enabled|abiflags")
+    words = (
+        "_is_gil_enabled",
+        "abiflags",
+    )
     VALID = (
         SourceExample(
             code="""\

@@ -30,7 +30,10 @@ class GlobalAugassign(PythonRule):
         remedy="Take the next number of an itertools.count(), or hold a lock, or keep a count for each thread.",
         links=("https://docs.python.org/3.14/library/threadsafety.html",),
     )
-    needles = re.compile(r"[-+*/|&^]=")
+    needles = re.compile(
+        r"^[ \t]+global\s|^[ \t]+(?:cls|klass|_*[A-Z]\w*|type\(\w+\)|\w*\.?__class__)\.\w+[ \t]*[-+*/|&^]=",
+        re.MULTILINE,
+    )
     VALID = (
         SourceExample(
             code="""\

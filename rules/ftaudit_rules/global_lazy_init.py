@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ast
-import re
 from collections.abc import Iterator
 
 from ftaudit.model import Confidence, Finding, Severity
@@ -35,7 +34,7 @@ class GlobalLazyInit(PythonRule):
             "https://py-free-threading.github.io/porting/",
         ),
     )
-    needles = re.compile(r"^[ \t]+global\s", re.MULTILINE)
+    words = ("global ",)
     VALID = (
         SourceExample(
             code="""\

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ast
-import re
 from collections.abc import Iterator
 
 from ftaudit.model import Confidence, Finding, Severity
@@ -29,7 +28,12 @@ class GlobalsWrite(PythonRule):
         remedy="Keep what changes in a ContextVar or an object that is handed on; bind names at import only.",
         links=("https://py-free-threading.github.io/porting/",),
     )
-    needles = re.compile(r"globals\(\)|sys\.modules\[|__code__|__globals__")
+    words = (
+        "globals()",
+        "sys.modules[",
+        "__code__",
+        "__globals__",
+    )
     VALID = (
         SourceExample(
             code="""\

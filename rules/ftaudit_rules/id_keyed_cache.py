@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import ast
-import re
 from collections.abc import Iterator
 
 from ftaudit.model import Confidence, Finding, Severity
 from ftaudit.rule import RuleInfo, SourceExample
 from ftaudit.source.base import PythonRule
-from ftaudit.source.python import PythonModule
+from ftaudit.source.python import PythonModule, Signal
 from ftaudit.source.python.module import Shared, Where
 
 
@@ -34,7 +33,8 @@ class IdKeyedCache(PythonRule):
         ),
         links=("https://docs.python.org/3.14/library/threadsafety.html",),
     )
-    needles = re.compile(r"\bid\(")
+    words = ("id(",)
+    signals = Signal.MODULE_STATE | Signal.CLASS_STATE
     VALID = (
         SourceExample(
             code="""\

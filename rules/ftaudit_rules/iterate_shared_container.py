@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import ast
-import re
 from collections.abc import Iterator
 
 from ftaudit.model import Confidence, Finding, Severity
 from ftaudit.rule import RuleInfo, SourceExample
 from ftaudit.source.base import PythonRule
-from ftaudit.source.python import PythonModule
+from ftaudit.source.python import PythonModule, Signal
 from ftaudit.source.python.containers import iterations
 from ftaudit.source.python.kinds import Kind
 from ftaudit.source.python.module import Mutation, Where, identity
@@ -33,7 +32,8 @@ class IterateSharedContainer(PythonRule):
         remedy="Iterate over a copy, list(d.items()), or hold the lock that the writers hold.",
         links=("https://docs.python.org/3.14/library/threadsafety.html",),
     )
-    needles = re.compile(r"\bfor\b")
+    words = ("for ",)
+    signals = Signal.MODULE_STATE | Signal.CLASS_STATE | Signal.THREADS | Signal.SINGLETON
     VALID = (
         SourceExample(
             code="""\

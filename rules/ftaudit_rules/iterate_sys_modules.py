@@ -32,7 +32,8 @@ class IterateSysModules(PythonRule):
         remedy="Iterate over tuple(sys.modules.values()) or sys.modules.copy().",
         links=("https://docs.python.org/3/library/sys.html#sys.modules",),
     )
-    needles = re.compile(r"\bmodules\b")
+    words = ("modules",)
+    needles = re.compile(r"\b(?:in|enumerate|iter|map|filter|sorted|max|min|any|all|sum)\b[ (]+(?:sys\.)?modules\b")
     VALID = (
         SourceExample(
             code="""\

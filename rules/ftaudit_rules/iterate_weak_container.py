@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ast
-import re
 from collections.abc import Iterator
 
 from ftaudit.model import Confidence, Finding, Severity
@@ -31,7 +30,11 @@ class IterateWeakContainer(PythonRule):
         remedy="Iterate over list(d.valuerefs()) or list(s), and skip the references that are dead.",
         links=("https://docs.python.org/3.14/library/threadsafety.html",),
     )
-    needles = re.compile(r"Weak(?:Value|Key|Set)")
+    words = (
+        "WeakValue",
+        "WeakKey",
+        "WeakSet",
+    )
     VALID = (
         SourceExample(
             code="""\

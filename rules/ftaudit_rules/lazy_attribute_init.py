@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import ast
-import re
 from collections.abc import Iterator
 
 from ftaudit.model import Confidence, Finding, Severity
 from ftaudit.rule import RuleInfo, SourceExample
 from ftaudit.source.base import PythonRule
-from ftaudit.source.python import PythonModule
+from ftaudit.source.python import PythonModule, Signal
 from ftaudit.source.python.kinds import CONTAINERS, kind_of
 from ftaudit.source.python.lazy import LazyInit
 from ftaudit.source.python.tree import dotted, inside, targets_of
@@ -34,11 +33,7 @@ class LazyAttributeInit(PythonRule):
         remedy="Fill a local variable and assign it last, or do it under the object's lock.",
         links=("https://docs.python.org/3.14/library/threadsafety.html",),
     )
-    needles = re.compile(
-        r"^[ \t]+(?:el)?if (?:not )?(?:self|cls)\.\w+(?: is None| is not None)?:|hasattr\((?:self|cls)"
-        r"|in (?:self|cls)\.__dict__|getattr\(self|delattr\(|\bdel cls\b|except AttributeError",
-        re.MULTILINE,
-    )
+    signals = Signal.LAZY_ATTRIBUTE
     VALID = (
         SourceExample(
             code="""\

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ast
-import re
 from collections.abc import Iterator
 
 from ftaudit.model import Confidence, Finding, Severity
@@ -35,7 +34,12 @@ class LazyLockCreation(PythonRule):
         ),
         links=("https://docs.python.org/3.14/library/threadsafety.html",),
     )
-    needles = re.compile(r"Lock\b|Condition\(|Semaphore\(|allocate_lock")
+    words = (
+        "Lock",
+        "Condition(",
+        "Semaphore(",
+        "allocate_lock",
+    )
     VALID = (
         SourceExample(
             code="""\

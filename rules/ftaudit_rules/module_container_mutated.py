@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from ftaudit.model import Confidence, Finding, Severity
 from ftaudit.rule import RuleInfo, SourceExample
 from ftaudit.source.base import PythonRule
-from ftaudit.source.python import PythonModule
+from ftaudit.source.python import PythonModule, Signal
 from ftaudit.source.python.kinds import Kind
 from ftaudit.source.python.module import Mutation, Where
 
@@ -35,7 +35,7 @@ class ModuleContainerMutated(PythonRule):
         remedy=("Keep it in a ContextVar, hand it on as an argument, or guard readers and writers with one lock."),
         links=("https://py-free-threading.github.io/porting/",),
     )
-    needles = re.compile(r"^\w+\s*(?::[^=\n]+)?=[^=]", re.MULTILINE)
+    signals = Signal.MODULE_STATE
     VALID = (
         SourceExample(
             code="""\

@@ -29,7 +29,13 @@ class SaveRestoreGlobal(PythonRule):
         remedy="Keep the value in a ContextVar and reset it by its token, or hand it on as an argument.",
         links=("https://py-free-threading.github.io/porting/",),
     )
-    needles = re.compile(r"\bfinally\b|__exit__|\byield\b")
+    words = (
+        "finally:",
+        "__exit__",
+        "contextmanager",
+        "fixture",
+    )
+    needles = re.compile(r"^[ \t]+(?:global\s|(?!self\.)(?:\w+\.)+\w+(?:, [\w.]+)? = )", re.MULTILINE)
     VALID = (
         SourceExample(
             code="""\

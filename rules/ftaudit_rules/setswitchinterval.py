@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ast
-import re
 from collections.abc import Iterator
 
 from ftaudit.model import Confidence, Finding, Severity
@@ -28,7 +27,10 @@ class Setswitchinterval(PythonRule):
         remedy="Take a lock around what must not be interrupted.",
         links=("https://docs.python.org/3.14/library/sys.html#sys.setswitchinterval",),
     )
-    needles = re.compile(r"set(?:switch|check)interval")
+    words = (
+        "setswitchinterval",
+        "setcheckinterval",
+    )
     VALID = (
         SourceExample(
             code="""\

@@ -32,7 +32,15 @@ class SharedIterator(PythonRule):
         remedy="Hold a lock around next(), or give each thread an iterator of its own.",
         links=("https://docs.python.org/3.14/howto/free-threading-python.html",),
     )
-    needles = re.compile(r"\bnext\(|__next__|\.send\(|\bfor\b.*_\w+")
+    words = (
+        "next(",
+        "__next__",
+        ".send(",
+    )
+    needles = re.compile(
+        r"^(?:[ \t]{0,4})_*\w+[ \t]*(?::[^=\n]+)?=[ \t]*(?:\w+\.)?\w+\(|^[ \t]{0,4}\w+[ \t]*=[ \t]*\(.* for ",
+        re.MULTILINE,
+    )
     VALID = (
         SourceExample(
             code="""\

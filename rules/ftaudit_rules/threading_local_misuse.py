@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ast
-import re
 from collections.abc import Iterator
 
 from ftaudit.model import Confidence, Finding, Severity
@@ -35,7 +34,7 @@ class ThreadingLocalMisuse(PythonRule):
         ),
         links=("https://docs.python.org/3.14/library/threading.html#thread-local-data",),
     )
-    needles = re.compile(r"\blocal\(")
+    words = ("local(",)
     VALID = (
         SourceExample(
             code="""\

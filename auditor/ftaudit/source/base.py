@@ -7,6 +7,7 @@ import re
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from enum import Flag
 from functools import cached_property
 from typing import Any, ClassVar, TypeVar
 
@@ -197,8 +198,12 @@ class PythonRule(_UnitRule):
     """A rule that looks at one Python module (`ftaudit.source.python.PythonModule`)."""
 
     languages = frozenset({Language.PYTHON})
+    words: ClassVar[tuple[str, ...]] = ()
+    """Of which a text must hold one for the rule to find anything; empty for none in particular."""
     needles: ClassVar[re.Pattern[str] | None] = None
-    """What a text must hold for the rule to find anything: files without are not parsed for it. `None`: anything."""
+    """What a text must also match: files without are not parsed for the rule. `None`: anything."""
+    signals: ClassVar[Flag | None] = None
+    """Of which the text must also give one (`ftaudit.source.python.Signal`)."""
 
 
 class CRule(_UnitRule):

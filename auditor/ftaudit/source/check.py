@@ -89,12 +89,17 @@ def _gather_room(room: Room, surveys: Mapping[str, Survey]) -> tuple[object | No
         return None, (_failure(f"gathering what the {room} files say", ".", error),)
 
 
-def check_file(source: SourceFile, context: TreeContext, rules: Sequence[SourceRule]) -> tuple[Checked, Unit | None]:
-    """Run the rules of the file's language over it; return what they say, and the unit if one was made."""
+def check_file(
+    source: SourceFile, context: TreeContext, rules: Sequence[SourceRule], *, thorough: bool = False
+) -> tuple[Checked, Unit | None]:
+    """Run the rules of the file's language over it; return what they say, and the unit if one was made.
+
+    `thorough` leaves the cheap first look out: findings of pedantic severity need none of what it looks for.
+    """
     wanted = [rule for rule in rules if _applies(rule, source)]
     reader = reader_of(ROOM_OF[source.language])
     try:
-        if not reader.wants(source, wanted):
+        if not thorough and not reader.wants(source, wanted):
             return Checked(), None
         unit = reader.parse(source, context)
     except ParseError as error:
@@ -152,7 +157,7 @@ def check_texts(files: Mapping[str, str], rules: Sequence[SourceRule], target: T
     rooms = rooms_of(rules)
     for source in sources:
         if ROOM_OF[source.language] in rooms and source.language is not Language.BUILD:
-            checked, _ = check_file(source, context, rules)
+            checked, _ = check_file(source, context, rules, thorough=True)
             findings += checked.findings
             skipped += checked.skipped
     roles = dict.fromkeys(files, Role.OWN)

@@ -41,6 +41,8 @@ class Plan:
     surveyed: frozenset[Room]
     target: Target
     context: TreeContext
+    thorough: bool = False
+    """Whether findings of pedantic severity are wanted, so that no cheap look decides."""
 
 
 def read_bytes(path: str | os.PathLike[str]) -> bytes:
@@ -128,7 +130,7 @@ def first_look(file: FoundFile, *, plan: Plan) -> dict[str, Any]:
             continue
         ignores = find_ignores(text, language)
         if reader.alone and room in rooms:
-            checked, unit = check_file(source, TreeContext(), plan.rules)
+            checked, unit = check_file(source, TreeContext(), plan.rules, thorough=plan.thorough)
             if ignores and unit is not None:
                 ignores = find_ignores(text, language, unit.statement_lines)
             findings += checked.findings
@@ -159,7 +161,7 @@ def second_look(task: tuple[FoundFile, str, Sequence[str]], *, plan: Plan) -> di
 def _check(data: bytes, file: FoundFile, language: Language, role: Role, plan: Plan) -> Checked:
     text, _ = decode(data, language)
     source = SourceFile(path=file.shown, language=language, text=text, target=plan.target, role=role)
-    checked, _ = check_file(source, plan.context, plan.rules)
+    checked, _ = check_file(source, plan.context, plan.rules, thorough=plan.thorough)
     return checked
 
 

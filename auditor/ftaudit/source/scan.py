@@ -90,7 +90,9 @@ def scan(
     """
     rules = tuple(rules)
     rows = _Rows()
-    plan = Plan(rules=rules, surveyed=needed_rooms(rules), target=target, context=TreeContext())
+    plan = Plan(
+        rules=rules, surveyed=needed_rooms(rules), target=target, context=TreeContext(), thorough=bool(pedantic)
+    )
     _first_pass(found.files, plan, rows, cache, jobs, on_done)
 
     surveys: dict[Room, dict[str, Survey]] = {}
@@ -98,7 +100,7 @@ def scan(
         for room, survey in row.get("surveys", {}).items():
             surveys.setdefault(Room(room), {})[path] = survey
     context, gathered = gather(surveys, rows.first)
-    plan = Plan(rules=rules, surveyed=plan.surveyed, target=target, context=context)
+    plan = Plan(rules=rules, surveyed=plan.surveyed, target=target, context=context, thorough=bool(pedantic))
     _second_pass(found.files, plan, rows, _context_digests(surveys, rows.first), cache, jobs, on_done)
 
     findings = [
@@ -287,7 +289,9 @@ def _looked(
 
 def _rules_digest(plan: Plan) -> bytes:
     """Return what changes when any rule, the scanner or what was asked for changes."""
-    digest = hashlib.sha256(f"{__version__} {sys.version} {plan.target.name} {sorted(plan.surveyed)}".encode())
+    digest = hashlib.sha256(
+        f"{__version__} {sys.version} {plan.target.name} {sorted(plan.surveyed)} {plan.thorough}".encode()
+    )
     files = {Path(module.__file__) for rule in plan.rules if (module := _module_of(rule)) and module.__file__}
     files |= set(Path(__file__).parent.rglob("*.py"))
     for rule in sorted(rule.info.code + type(rule).__qualname__ for rule in plan.rules):

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from ftaudit.rule import Language, SourceRule
-from ftaudit.source.base import Reader, Room, SourceFile, TreeContext
+from ftaudit.source.base import PythonRule, Reader, Room, SourceFile, TreeContext
 from ftaudit.source.python.module import PythonModule
 from ftaudit.source.python.parse import check_syntax, parse_module
+from ftaudit.source.python.signals import Signal, find_signals
 
 
 class PythonReader(Reader):
@@ -18,10 +19,22 @@ class PythonReader(Reader):
     alone = True
 
     def wants(self, source: SourceFile, rules: Sequence[SourceRule]) -> bool:
-        """Look for the words without which no rule finds anything; a file without them is only checked for syntax."""
-        needles = [getattr(rule, "needles", None) for rule in rules]
-        if any(pattern is None or pattern.search(source.text) for pattern in needles):
-            return True
+        """Look for what the rules cannot do without; a file that has none of it is only checked for syntax."""
+        signals: Signal | None = None
+        for rule in rules:
+            match rule:
+                case PythonRule(words=words, needles=needles, signals=wanted):
+                    if words and not any(word in source.text for word in words):
+                        continue
+                    if needles is not None and not needles.search(source.text):
+                        continue
+                    if wanted is not None:
+                        signals = find_signals(source.text) if signals is None else signals
+                        if not wanted & signals:
+                            continue
+                    return True
+                case _:
+                    return True
         check_syntax(source.text)
         return False
 
@@ -32,4 +45,4 @@ class PythonReader(Reader):
 
 READER = PythonReader()
 
-__all__ = ["READER", "PythonModule", "PythonReader"]
+__all__ = ["READER", "PythonModule", "PythonReader", "Signal"]

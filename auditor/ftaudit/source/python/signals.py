@@ -1,0 +1,130 @@
+"""A cheap first look at Python text: what it may hold that rules of shared state could be interested in."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from enum import Flag, auto
+from typing import Final
+
+
+class Signal(Flag):
+    """What a text may hold. A signal too many costs time, one too few hides findings."""
+
+    NONE = 0
+    MODULE_STATE = auto()
+    """A container bound at module level whose name is also changed in place somewhere."""
+    CLASS_STATE = auto()
+    """The same for names bound in classes or functions, changed as attributes; or an attribute of a class assigned."""
+    THREADS = auto()
+    """Locks or threads are spoken of."""
+    SINGLETON = auto()
+    """A private class has an object at module level."""
+    LAZY_ATTRIBUTE = auto()
+    """An attribute is filled on first use in more than one step, or attributes of a class are deleted."""
+
+
+_MAKES: Final = (
+    r"[ \t]*(?::[^=\n]+)?=[ \t]*(?:[{\[]|(?:\w+\.)*(?:set|dict|list|defaultdict|[oO]rdered\w+|deque|Counter|Weak\w+"
+    r"|ChainMap|User\w+|Sorted\w+)\(|(?:typing\.|t\.)?cast\()"
+)
+_MODULE_LEVEL: Final = re.compile(r"^([A-Za-z_]\w*)" + _MAKES, re.MULTILINE)
+_GUARDED_LEVEL: Final = re.compile(r"^[ \t]+(\w+)" + _MAKES, re.MULTILINE)
+_METHOD: Final = re.compile(
+    r"\.(?:append|extend|insert|remove|pop|clear|update|add|discard|setdefault|popitem|popleft|appendleft"
+    r"|difference_update|intersection_update|move_to_end|subtract)\("
+)
+_ITEM: Final = re.compile(r"\][ \t]*(?:[-+*/|&^]|//|\*\*|<<|>>)?=[^=]")
+_DELETED: Final = re.compile(r"\bdel[ \t]+([^\n]+)\[")
+_SUBSCRIPTED: Final = re.compile(r"(\w+)\[")
+_NAME_BEFORE: Final = re.compile(r"\w+$")
+_OUTERMOST: Final = re.compile(r"^[^\s#)\]}][^\n]*", re.MULTILINE)
+_LAZY: Final = re.compile(r"if (?:not )?(?:self|cls)\.\w+(?: is None)?:\n")
+_IN_STEPS: Final = re.compile(
+    r"(?:self|cls)\.\w+(?:: [^=\n]+)? = (?:\{\}|\[\]|None$|(?:\w+\.)?(?:set|dict|list|deque|OrderedDict|defaultdict)\()"
+    r"|del (?:self|cls)\.",
+    re.MULTILINE,
+)
+_NEAR: Final = 800
+"""Characters after a test in which what it decides is looked for."""
+_CLASS_ATTRIBUTE: Final = re.compile(
+    r"^[ \t]+(?:cls|klass|_*[A-Z]\w*|type\(\w+\)|\w*\.?__class__)\.\w+[ \t]*(?::[^=\n]+)?[-+*/|&^]?=[^=]", re.MULTILINE
+)
+_SINGLETON: Final = re.compile(r"^\w+[ \t]*(?::[^=\n]+)?=[ \t]*_+[A-Z]\w*\(", re.MULTILINE)
+_THREAD_WORDS: Final = ("thread", "Thread", "Lock", "lock(", "settrace", "setprofile", "register_callback")
+
+
+def find_signals(text: str) -> Signal:
+    """Return the signals of a text."""
+    found = Signal.NONE
+    if any(word in text for word in _THREAD_WORDS):
+        found |= Signal.THREADS
+    if _has_lazy_attribute(text):
+        found |= Signal.LAZY_ATTRIBUTE
+    if _SINGLETON.search(text):
+        found |= Signal.SINGLETON
+    if "cls." in text or "__class__" in text or "class " in text:
+        found |= Signal.CLASS_STATE if _CLASS_ATTRIBUTE.search(text) else Signal.NONE
+    names = set(_MODULE_LEVEL.findall(text))
+    inner: dict[str, list[int]] = {}
+    for match in _GUARDED_LEVEL.finditer(text):
+        inner.setdefault(match[1], []).append(match.start())
+    if not names and not inner:
+        return found
+    changed, attributes = set[str](), set[str]()
+    for before, name in _changed_names(text):
+        (attributes if before == "." else changed).add(name)
+    conditional = (at for name in changed & inner.keys() for at in inner[name])
+    if changed & names or any(_is_outermost(text, at) for at in conditional):
+        found |= Signal.MODULE_STATE
+    if any(_is_in_class(text, at) for name in attributes & inner.keys() for at in inner[name]):
+        found |= Signal.CLASS_STATE
+    return found
+
+
+def _has_lazy_attribute(text: str) -> bool:
+    if "delattr(" in text or "del cls." in text:
+        return True
+    if "if self." not in text and "if not self." not in text and "if cls." not in text and "if not cls." not in text:
+        return False
+    return any(_IN_STEPS.search(text, match.end(), match.end() + _NEAR) for match in _LAZY.finditer(text))
+
+
+def _changed_names(text: str) -> Iterator[tuple[str, str]]:
+    """Yield the last names of what is changed in place, with the character before each."""
+    for match in _METHOD.finditer(text):
+        before = _NAME_BEFORE.search(text, max(0, match.start() - 60), match.start())
+        if before:
+            yield text[before.start() - 1 : before.start()], before[0]
+    for match in _ITEM.finditer(text):
+        for name in _SUBSCRIPTED.finditer(text, text.rfind("\n", 0, match.start()) + 1, match.start() + 1):
+            yield text[name.start() - 1 : name.start()], name[1]
+    if "del " in text:
+        for match in _DELETED.finditer(text):
+            dotted = match[1].partition("[")[0]
+            yield "." if "." in dotted else "", dotted.rpartition(".")[2]
+
+
+def _is_in_class(text: str, position: int) -> bool:
+    """Tell whether the nearest line above that is indented less begins a class."""
+    line = text[position : text.find("\n", position)]
+    indent = len(line) - len(line.lstrip(" \t"))
+    end = position
+    while end > 0:
+        start = text.rfind("\n", 0, end - 1) + 1
+        line = text[start:end]
+        stripped = line.strip()
+        if stripped and len(line) - len(line.lstrip(" \t")) < indent and not stripped.startswith(("#", ")", '"')):
+            return stripped.startswith("class ")
+        end = start
+    return False
+
+
+def _is_outermost(text: str, position: int) -> bool:
+    """Tell whether a binding that is indented is still the module's: under `if`, `try`, `with`, not `def` or `class`."""
+    head = None
+    start = position
+    while head is None and start > 0:
+        start = text.rfind("\n", 0, start)
+        head = _OUTERMOST.match(text, start + 1)
+    return head is not None and head[0].startswith(("if", "try", "else", "except", "elif", "with", "for", "finally"))
