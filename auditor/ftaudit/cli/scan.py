@@ -1,14 +1,15 @@
-"""The commands `ftaudit scan` and `ftaudit explain`: their options, and what runs them; `cli.py` prints."""
+"""The commands `ftaudit scan` and `ftaudit explain`."""
 
 from __future__ import annotations
 
 import argparse
 import os
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from ftaudit.cli.answer import Answer, Screen
+from ftaudit.cli.options import add_answer, add_cache, add_rules, add_target, settings_of
 from ftaudit.errors import UsageError
 
 if TYPE_CHECKING:
@@ -26,22 +27,8 @@ examples:
 """
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Answer:
-    """What a command has to say."""
-
-    text: str
-    exit_code: int
-    output: Path | None = None
-    """The file to write it to; `None` is standard output."""
-    notes: tuple[str, ...] = ()
-    """For standard error."""
-
-
 def add_parsers(commands: Any) -> None:
-    """Add `scan` and `explain` to the sub-commands; `options.answer(options, width=…, color=…)` runs them."""
-    from ftaudit.target import DEFAULT_TARGET, TARGETS
-
+    """Add `scan` and `explain` to the sub-commands."""
     formatter = argparse.RawDescriptionHelpFormatter
     scan = commands.add_parser(
         "scan",
@@ -58,32 +45,20 @@ def add_parsers(commands: Any) -> None:
         "--changed", nargs="?", const="HEAD", metavar="BASE", help="only files that differ from BASE (default HEAD)"
     )
     rules = scan.add_argument_group("for what")
-    rules.add_argument("--target", default=DEFAULT_TARGET, metavar="VERSION", help=f"{' | '.join(TARGETS)}")
-    rules.add_argument(
-        "--select", action="append", default=[], metavar="RULE", help="these rules alone: names, codes or prefixes"
-    )
-    rules.add_argument("--ignore", action="append", default=[], metavar="RULE", help="not these rules")
+    add_target(rules)
+    add_rules(rules)
     rules.add_argument("--pedantic", action="store_true", help="also rules and findings that are seldom right")
     rules.add_argument("--rules", action="append", default=[], type=Path, metavar="FOLDER", help="further rules")
     where = scan.add_argument_group("how")
     where.add_argument("--jobs", type=int, metavar="N", help="worker processes (default one a core)")
     where.add_argument("--index-url", metavar="URL", help="the package index, for NAME==VERSION")
-    where.add_argument("--offline", action="store_true", help="answer from the caches alone")
-    where.add_argument("--no-cache", action="store_true", help="neither read nor keep results")
-    where.add_argument("--cache-dir", type=Path, metavar="PATH", help="default: the user's cache folder")
-    answer = scan.add_argument_group("the answer")
-    answer.add_argument(
+    add_cache(where)
+    add_answer(scan).add_argument(
         "--fail-on",
         choices=("error", "warning", "info"),
         default="warning",
         help="exit 1 from here on (default warning)",
     )
-    answer.add_argument("--format", choices=("table", "json"), default="table", help="default table")
-    answer.add_argument("--output", type=Path, metavar="FILE", help="write the answer to FILE")
-    answer.add_argument(
-        "--color", choices=("auto", "always", "never"), default="auto", help="default auto; NO_COLOR is obeyed"
-    )
-    answer.add_argument("-q", "--quiet", action="store_true", help="no progress display")
     scan.set_defaults(answer=run_scan)
 
     explain = commands.add_parser("explain", help="say what a rule is about", description="Say what a rule is about.")
@@ -94,37 +69,26 @@ def add_parsers(commands: Any) -> None:
 
 def run_scan(
     options: argparse.Namespace,
-    *,
-    width: int,
-    color: bool,
+    screen: Screen,
     on_done: Callable[[int, int], None] | None = None,
 ) -> Answer:
     """Scan, and return the report. Raise `FtauditError` for what the user must mend."""
     from ftaudit.model import Severity
     from ftaudit.registry import is_exact, load_rules
     from ftaudit.rule import SourceRule
-    from ftaudit.settings import Settings
     from ftaudit.source.cache import ResultCache
     from ftaudit.target import parse_target
 
-    if options.jobs is not None and options.jobs < 1:
-        raise UsageError("--jobs takes a positive number", hint="see `ftaudit scan --help`")
+    settings = settings_of(options)
     target = parse_target(options.target)
     registry = load_rules(tuple(options.rules))
-    names = _listed(options.select)
-    chosen = registry.select(select=names, ignore=_listed(options.ignore), pedantic=options.pedantic)
+    selected = settings.select
+    chosen = registry.select(select=selected, ignore=settings.ignore, pedantic=options.pedantic)
     rules = tuple(rule for rule in chosen if isinstance(rule, SourceRule))
     if not rules:
         raise UsageError("no rule that reads source is left", hint="`ftaudit explain` lists all rules")
-    settings = Settings(
-        target=options.target,
-        index_url=options.index_url,
-        offline=options.offline,
-        no_cache=options.no_cache,
-        cache_dir=options.cache_dir,
-    )
     cache = None if options.no_cache else ResultCache(settings.cache)
-    every = {rule.info.name for rule in rules if options.pedantic or any(is_exact(name, rule) for name in names)}
+    every = {rule.info.name for rule in rules if options.pedantic or any(is_exact(name, rule) for name in selected)}
 
     def look(found: FoundFiles) -> ScanResult:
         from ftaudit.source.scan import scan
@@ -151,7 +115,7 @@ def run_scan(
     else:
         from ftaudit.report import scan_table
 
-        text = scan_table.render(result, width=width, color=color)
+        text = scan_table.render(result, width=screen.width, color=screen.color)
     return Answer(text=text, exit_code=code, output=options.output, notes=registry.problems)
 
 
@@ -208,7 +172,7 @@ def _scan_release(
         )
 
 
-def run_explain(options: argparse.Namespace, *, width: int, color: bool) -> Answer:
+def run_explain(options: argparse.Namespace, screen: Screen) -> Answer:
     """Return what there is to say of a rule, or the list of all. Raise `UsageError` for a name of no rule."""
     from ftaudit.registry import load_rules
 
@@ -263,8 +227,3 @@ def _example(rule: Rule, kind: str, title: str) -> str | None:
         f"  {'>' if number in flagged else ' '} {line}" for number, line in enumerate(code.rstrip("\n").split("\n"), 1)
     ]
     return "\n".join((f"{title}:", *lines))
-
-
-def _listed(names: list[str]) -> tuple[str, ...]:
-    """Take `--select A,B --select C` apart."""
-    return tuple(name.strip() for given in names for name in given.split(",") if name.strip())

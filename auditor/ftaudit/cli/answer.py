@@ -1,0 +1,87 @@
+"""What a command has to say, and how it is written: to the terminal, into a pipe or into a file."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shutil
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from ftaudit.errors import UsageError
+
+DEFAULT_WIDTH: Final = 100
+"""Columns where no terminal says how many it has."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Answer:
+    """What a command has to say."""
+
+    text: str
+    exit_code: int = 0
+    output: Path | None = None
+    """The file to write it to; `None` is standard output."""
+    notes: tuple[str, ...] = ()
+    """For standard error."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Screen:
+    """What the reader of standard output sees."""
+
+    width: int
+    color: bool
+
+
+def find_screen(options: argparse.Namespace) -> Screen:
+    """Return what the answer is written for.
+
+    `--color` decides on colours, then NO_COLOR and FORCE_COLOR, then whether a terminal reads.
+    """
+    width = shutil.get_terminal_size((DEFAULT_WIDTH, 24)).columns
+    match getattr(options, "color", "auto"):
+        case "always":
+            color = True
+        case "never":
+            color = False
+        case _ if getattr(options, "output", None) or os.environ.get("NO_COLOR"):
+            color = False
+        case _:
+            color = bool(os.environ.get("FORCE_COLOR")) or sys.stdout.isatty()
+    return Screen(width=width, color=color)
+
+
+def write(answer: Answer) -> None:
+    """Write to standard output, or replace the file in one step so that no reader sees half of it."""
+    for note in answer.notes:
+        say(note)
+    if answer.output is None:
+        sys.stdout.flush()
+        sys.stdout.buffer.write(answer.text.encode("utf-8"))
+        sys.stdout.buffer.flush()
+        return
+    import tempfile
+
+    try:
+        with tempfile.NamedTemporaryFile("w", encoding="utf-8", dir=answer.output.parent, delete=False) as file:
+            file.write(answer.text)
+        Path(file.name).chmod(0o666 & ~_umask())
+        Path(file.name).replace(answer.output)
+    except OSError as error:
+        raise UsageError(
+            f"cannot write {answer.output}: {error.strerror}", hint="name a file in a folder that exists"
+        ) from error
+
+
+def say(text: str) -> None:
+    """Tell the user something that is not part of the answer."""
+    print(f"ftaudit: {text}", file=sys.stderr)
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask

@@ -1,0 +1,115 @@
+"""The commands `ftaudit check` and `ftaudit wheel`: both end in a report of packages."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from ftaudit.cli.answer import Answer, Screen, say
+from ftaudit.cli.options import add_answer, add_index, add_platforms, add_rules, add_target, settings_of
+
+if TYPE_CHECKING:
+    from ftaudit.model import Report
+
+CHECK_EPILOG: Final = """\
+examples:
+  ftaudit check requirements.txt
+  ftaudit check uv.lock --platform linux-x86_64 --platform windows-amd64
+  ftaudit check pyproject.toml --extra server --group dev --target 3.15t
+  ftaudit check --format json --output report.json
+"""
+WHEEL_EPILOG: Final = """\
+examples:
+  ftaudit wheel dist/                every wheel in a folder, before it is published
+  ftaudit wheel lxml==6.1.3          every platform's wheel of a release
+  ftaudit wheel lxml                 of the newest release
+  ftaudit wheel some-1.0-cp314-cp314t-win_amd64.whl
+"""
+
+
+def add_parsers(commands: Any) -> None:
+    """Add `check` and `wheel` to the sub-commands."""
+    formatter = argparse.RawDescriptionHelpFormatter
+    check = commands.add_parser(
+        "check",
+        help="judge every package that a lock file or requirements file pins",
+        description="Judge every package that the input pins, with its dependencies, on the target and platforms.",
+        epilog=CHECK_EPILOG,
+        formatter_class=formatter,
+    )
+    what = check.add_argument_group("what is judged")
+    inputs = "requirements.txt, pylock.toml, uv.lock, pyproject.toml; default: the most precise one in this folder"
+    what.add_argument("inputs", nargs="*", metavar="INPUT", help=inputs)
+    what.add_argument("--extra", action="append", default=[], metavar="NAME", help="an extra to include (repeatable)")
+    what.add_argument("--all-extras", action="store_true", help="include every extra")
+    what.add_argument("--group", action="append", default=[], metavar="NAME", help="a dependency group (repeatable)")
+    what.add_argument("--no-deps", action="store_true", help="judge only what is listed, not what it needs")
+    where = check.add_argument_group("for which interpreter")
+    add_target(where)
+    add_platforms(where, "default this machine")
+    how = check.add_argument_group("how it is looked at")
+    how.add_argument("--static", action="store_true", help="run no code of any audited package: no imports")
+    how.add_argument("--python", type=Path, metavar="PATH", help="the free-threaded interpreter to import with")
+    how.add_argument("--timeout", type=float, default=60.0, metavar="S", help="seconds an import may take (default 60)")
+    how.add_argument("--jobs", type=int, metavar="N", help="processes at a time (default one a core)")
+    add_rules(how)
+    add_index(check)
+    add_answer(check)
+    check.set_defaults(answer=run_check)
+
+    wheel = commands.add_parser(
+        "wheel",
+        help="judge every platform's wheel of a release, before or after it is published",
+        description="Judge wheels, for every platform, without running them: the pre-publish gate for authors.",
+        epilog=WHEEL_EPILOG,
+        formatter_class=formatter,
+    )
+    what = wheel.add_argument_group("what is judged")
+    what.add_argument("items", nargs="+", metavar="ITEM", help="a wheel's path or URL, a folder, NAME or NAME==VERSION")
+    where = wheel.add_argument_group("for which interpreter")
+    add_target(where)
+    add_platforms(where, "default every platform that there are wheels for")
+    how = wheel.add_argument_group("how it is looked at")
+    how.add_argument("--jobs", type=int, metavar="N", help="processes at a time (default one a core)")
+    add_rules(how)
+    add_index(wheel)
+    add_answer(wheel)
+    wheel.set_defaults(answer=run_wheel)
+
+
+def run_check(options: argparse.Namespace, screen: Screen) -> Answer:
+    """Audit the inputs. Raise `FtauditError` for what the user must mend."""
+    from ftaudit import engine
+    from ftaudit.progress import on_stderr
+
+    settings = settings_of(options)
+    inputs: list[str] = options.inputs or [engine.find_input()]
+    if not options.inputs:
+        say(f"reading {inputs[0]}")
+    with on_stderr(wanted=not options.quiet) as progress:
+        report = engine.audit(inputs, settings, progress=progress)
+    return _answer(report, options, screen)
+
+
+def run_wheel(options: argparse.Namespace, screen: Screen) -> Answer:
+    """Audit the wheels. Raise `FtauditError` for what the user must mend."""
+    from ftaudit.engine.wheels import audit_wheels
+    from ftaudit.progress import on_stderr
+
+    settings = settings_of(options)
+    with on_stderr(wanted=not options.quiet) as progress:
+        report = audit_wheels(options.items, settings, progress=progress)
+    return _answer(report, options, screen)
+
+
+def _answer(report: Report, options: argparse.Namespace, screen: Screen) -> Answer:
+    if options.format == "json":
+        from ftaudit.report import json as renderer
+
+        text = renderer.render(report)
+    else:
+        from ftaudit.report import table
+
+        text = table.render(report, width=screen.width, color=screen.color)
+    return Answer(text=text, exit_code=report.exit_code, output=options.output)

@@ -1,0 +1,93 @@
+"""Options that several commands share, and the settings that they make."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ftaudit.errors import UsageError
+from ftaudit.target import DEFAULT_TARGET, PLATFORMS, TARGETS
+
+if TYPE_CHECKING:
+    from ftaudit.settings import Settings
+
+
+def add_target(group: Any) -> None:
+    """Add `--target`."""
+    text = f"{' | '.join(TARGETS)} (default {DEFAULT_TARGET})"
+    group.add_argument("--target", default=DEFAULT_TARGET, metavar="VERSION", help=text)
+
+
+def add_platforms(group: Any, default: str) -> None:
+    """Add `--platform`; `default` says what goes without it."""
+    text = f"{', '.join(PLATFORMS)}, or an exact tag; {default} (repeatable)"
+    group.add_argument("--platform", action="append", default=[], metavar="NAME", help=text)
+
+
+def add_cache(group: Any) -> None:
+    """Add the options that say what is kept and asked."""
+    group.add_argument("--offline", action="store_true", help="answer from the caches and what lies here alone")
+    group.add_argument("--no-cache", action="store_true", help="neither read nor keep what was fetched")
+    group.add_argument("--cache-dir", type=Path, metavar="PATH", help="default: the user's cache folder")
+
+
+def add_index(parser: argparse.ArgumentParser) -> None:
+    """Add the options that say where packages come from."""
+    group = parser.add_argument_group("where packages come from")
+    group.add_argument("--index-url", metavar="URL", help="the package index (PEP 503 or 691)")
+    group.add_argument(
+        "--extra-index-url", action="append", default=[], metavar="URL", help="a further one (repeatable)"
+    )
+    group.add_argument("--find-links", action="append", default=[], metavar="PATH", help="a folder or page of files")
+    add_cache(group)
+
+
+def add_rules(group: Any) -> None:
+    """Add `--select` and `--ignore`."""
+    group.add_argument(
+        "--select", action="append", default=[], metavar="RULE", help="these alone: name, code or prefix"
+    )
+    group.add_argument("--ignore", action="append", default=[], metavar="RULE", help="not these: name, code or prefix")
+
+
+def add_answer(parser: argparse.ArgumentParser) -> Any:
+    """Add the options of the answer; return their group."""
+    group = parser.add_argument_group("the answer")
+    group.add_argument("--format", choices=("table", "json"), default="table", help="default table")
+    group.add_argument("--output", type=Path, metavar="FILE", help="write the answer to FILE")
+    group.add_argument(
+        "--color", choices=("auto", "always", "never"), default="auto", help="default auto; NO_COLOR is obeyed"
+    )
+    group.add_argument("-q", "--quiet", action="store_true", help="no progress display")
+    return group
+
+
+def names(given: list[str]) -> tuple[str, ...]:
+    """Take `--select A,B --select C` apart."""
+    return tuple(name.strip() for text in given for name in text.split(",") if name.strip())
+
+
+def settings_of(options: argparse.Namespace) -> Settings:
+    """Return the settings that a command's options make; what it has no option for keeps its default."""
+    from ftaudit.settings import Settings
+
+    given = vars(options)
+    if given.get("timeout", 1) <= 0 or (given.get("jobs") is not None and given["jobs"] < 1):
+        raise UsageError("--timeout and --jobs take a positive number", hint="see --help")
+    kept: dict[str, Any] = {
+        name: given[name]
+        for name in (
+            *("target", "all_extras", "no_deps", "static", "python", "index_url", "offline", "no_cache", "cache_dir"),
+            *("jobs", "timeout"),
+        )
+        if name in given
+    }
+    lists = {"platforms": "platform", "extras": "extra", "groups": "group", "extra_index_urls": "extra_index_url"}
+    for name, option in (*lists.items(), ("find_links", "find_links")):
+        if option in given:
+            kept[name] = tuple(dict.fromkeys(given[option]))
+    for name in ("select", "ignore"):
+        if name in given:
+            kept[name] = names(given[name])
+    return Settings(**kept)

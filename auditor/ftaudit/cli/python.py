@@ -1,0 +1,42 @@
+"""The command `ftaudit python`: find or provide the free-threaded interpreter."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+from ftaudit.cli.answer import Answer, Screen, say
+from ftaudit.cli.options import add_target, settings_of
+
+
+def add_parsers(commands: Any) -> None:
+    """Add `python find` and `python install` to the sub-commands."""
+    python = commands.add_parser("python", help="find or provide the free-threaded interpreter to import with")
+    actions = python.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    for name, text in (
+        ("find", "say which free-threaded interpreter is taken, and why"),
+        ("install", "provide one: find it, else let uv install it, else build it from source"),
+    ):
+        action = actions.add_parser(name, help=text, description=text[0].upper() + text[1:] + ".")
+        add_target(action)
+        action.add_argument("--python", type=Path, metavar="PATH", help="this one and no other")
+        action.add_argument("--cache-dir", type=Path, metavar="PATH", help="default: the user's cache folder")
+        action.set_defaults(answer=run, action=name)
+
+
+def run(options: argparse.Namespace, screen: Screen) -> Answer:
+    """Find or provide. Raise `InterpreterError`, with all that was tried, where there is none."""
+    from ftaudit import interpreters
+    from ftaudit.target import parse_target
+
+    target, cache = parse_target(options.target), settings_of(options).cache
+    if options.action == "find" or options.python is not None:
+        found = interpreters.find_interpreter(target, explicit=options.python, cache_dir=cache)
+    else:
+        found = interpreters.provide_interpreter(target, cache_dir=cache, progress=say)
+    notes = [f"CPython {found.version}, {found.source}"]
+    notes += [f"tried before: {attempt}" for attempt in found.attempts]
+    if found.missing:
+        notes.append(f"built without {', '.join(found.missing)}: modules that need them will fail to import")
+    return Answer(text=f"{found.path}\n", notes=tuple(notes))
