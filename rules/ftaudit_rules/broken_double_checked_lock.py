@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from ftaudit.model import Confidence, Finding, Severity
 from ftaudit.rule import RuleInfo, SourceExample
 from ftaudit.source.base import PythonRule
-from ftaudit.source.python import PythonModule
+from ftaudit.source.python import PythonModule, Signal
 from ftaudit.source.python.lazy import LazyInit, rechecked_under_lock
 from ftaudit.source.python.tree import dotted, inside, targets_of
 
@@ -32,10 +32,7 @@ class BrokenDoubleCheckedLock(PythonRule):
         remedy="Repeat the test inside the lock, and publish the finished value last.",
         links=("https://docs.python.org/3.14/library/threadsafety.html",),
     )
-    needles = re.compile(
-        r"(?<![bBcC])[Ll]ock\b|[Mm]utex"
-        r"|(?:init|ready|loaded|done|setup|set_up|start|configured|complete|built|cached|populated|finali)\w* = True"
-    )
+    signals = Signal.THREADS | Signal.LAZY_ATTRIBUTE | Signal.GLOBAL
     VALID = (
         SourceExample(
             code="""\

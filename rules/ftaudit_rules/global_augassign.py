@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import ast
-import re
 from collections.abc import Iterator
 
 from ftaudit.model import Confidence, Finding, Severity
 from ftaudit.rule import RuleInfo, SourceExample
 from ftaudit.source.base import PythonRule
-from ftaudit.source.python import PythonModule
+from ftaudit.source.python import PythonModule, Signal
 
 
 class GlobalAugassign(PythonRule):
@@ -30,10 +29,7 @@ class GlobalAugassign(PythonRule):
         remedy="Take the next number of an itertools.count(), or hold a lock, or keep a count for each thread.",
         links=("https://docs.python.org/3.14/library/threadsafety.html",),
     )
-    needles = re.compile(
-        r"^[ \t]+global\s|^[ \t]+(?:cls|klass|_*[A-Z]\w*|type\(\w+\)|\w*\.?__class__)\.\w+[ \t]*[-+*/|&^]=",
-        re.MULTILINE,
-    )
+    signals = Signal.GLOBAL | Signal.CLASS_STATE
     VALID = (
         SourceExample(
             code="""\

@@ -178,6 +178,13 @@ class Reader(ABC):
         """
         return True
 
+    def select(self, source: SourceFile, rules: Sequence[SourceRule]) -> Sequence[SourceRule]:
+        """Return the rules that may find something in the text; none means that it need not be parsed.
+
+        Raise `ParseError` for a file that a full look could not parse.
+        """
+        return rules if self.wants(source, rules) else ()
+
     @abstractmethod
     def parse(self, source: SourceFile, context: TreeContext) -> Unit:
         """Return the unit, or raise `ParseError`."""

@@ -99,8 +99,10 @@ def check_file(
     wanted = [rule for rule in rules if _applies(rule, source)]
     reader = reader_of(ROOM_OF[source.language])
     try:
-        if not thorough and not reader.wants(source, wanted):
-            return Checked(), None
+        if not thorough:
+            wanted = list(reader.select(source, wanted))
+            if not wanted:
+                return Checked(), None
         unit = reader.parse(source, context)
     except ParseError as error:
         return Checked(skipped=(Skipped(path=source.path, line=error.line, reason=error.reason),)), None

@@ -18,9 +18,10 @@ class PythonReader(Reader):
     languages = frozenset({Language.PYTHON})
     alone = True
 
-    def wants(self, source: SourceFile, rules: Sequence[SourceRule]) -> bool:
-        """Look for what the rules cannot do without; a file that has none of it is only checked for syntax."""
+    def select(self, source: SourceFile, rules: Sequence[SourceRule]) -> Sequence[SourceRule]:
+        """Return the rules whose words, pattern and signals the text has; without any it is only checked for syntax."""
         signals: Signal | None = None
+        chosen: list[SourceRule] = []
         for rule in rules:
             match rule:
                 case PythonRule(words=words, needles=needles, signals=wanted):
@@ -32,11 +33,12 @@ class PythonReader(Reader):
                         signals = find_signals(source.text) if signals is None else signals
                         if not wanted & signals:
                             continue
-                    return True
                 case _:
-                    return True
-        check_syntax(source.text)
-        return False
+                    pass
+            chosen.append(rule)
+        if not chosen:
+            check_syntax(source.text)
+        return chosen
 
     def parse(self, source: SourceFile, context: TreeContext) -> PythonModule:
         """Return the module's model, or raise `ParseError`."""

@@ -20,6 +20,8 @@ class Signal(Flag):
     """Locks or threads are spoken of."""
     SINGLETON = auto()
     """A private class has an object at module level."""
+    GLOBAL = auto()
+    """Functions declare globals."""
     LAZY_ATTRIBUTE = auto()
     """An attribute is filled on first use in more than one step, or attributes of a class are deleted."""
 
@@ -41,7 +43,7 @@ _NAME_BEFORE: Final = re.compile(r"\w+$")
 _OUTERMOST: Final = re.compile(r"^[^\s#)\]}][^\n]*", re.MULTILINE)
 _LAZY: Final = re.compile(r"if (?:not )?(?:self|cls)\.\w+(?: is None)?:\n")
 _IN_STEPS: Final = re.compile(
-    r"(?:self|cls)\.\w+(?:: [^=\n]+)? = (?:\{\}|\[\]|None$|(?:\w+\.)?(?:set|dict|list|deque|OrderedDict|defaultdict)\()"
+    r"(?:self|cls)\.\w+(?:: [^=\n]+)? = (?:\{\}|\[\]|None$|True$|(?:\w+\.)?(?:set|dict|list|deque|OrderedDict|defaultdict)\()"
     r"|del (?:self|cls)\.",
     re.MULTILINE,
 )
@@ -59,6 +61,8 @@ def find_signals(text: str) -> Signal:
     found = Signal.NONE
     if any(word in text for word in _THREAD_WORDS):
         found |= Signal.THREADS
+    if "global " in text:
+        found |= Signal.GLOBAL
     if _has_lazy_attribute(text):
         found |= Signal.LAZY_ATTRIBUTE
     if _SINGLETON.search(text):
@@ -121,7 +125,7 @@ def _is_in_class(text: str, position: int) -> bool:
 
 
 def _is_outermost(text: str, position: int) -> bool:
-    """Tell whether a binding that is indented is still the module's: under `if`, `try`, `with`, not `def` or `class`."""
+    """Tell whether a binding that is indented is still the module's: under `if` or `try`, not `def` or `class`."""
     head = None
     start = position
     while head is None and start > 0:
