@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
+from functools import cached_property
 from typing import Any
 
 from ftaudit.source.base import Survey
@@ -24,6 +25,8 @@ _MACRO = re.compile(r"CYTHON_FREETHREADING_COMPATIBLE(?:=(\w+))?")
 _LIMITED = re.compile(r"(?:[-/]D)?Py_LIMITED_API\b")
 _SCIKIT_BUILD = "SKBUILD_SABI"
 """scikit-build-core sets `SKBUILD_SABI_COMPONENT` and `SKBUILD_SABI_VERSION` only where the stable ABI exists."""
+_MAX_NAMES = 100
+"""How many variables a value is followed through."""
 _PINNED = re.compile(r"v?(\d+\.\d+(?:\.\d+)?)\Z")
 
 
@@ -154,6 +157,7 @@ class CMakeProject:
 
     def __init__(self, files: Iterable[CMakeFile]) -> None:
         self.files = tuple(files)
+        self._reached: dict[str, tuple[str, ...]] = {}
         self.settings: dict[str, list[tuple[str, CMakeCommand]]] = {}
         for file in self.files:
             for command in file.commands:
@@ -175,16 +179,31 @@ class CMakeProject:
                 yield BuildFact(kind=FactKind.MENTIONS, path=file.path, line=1, names=tuple(sorted(words)[:4000]))
 
     def flow(self, words: Iterable[str]) -> list[str]:
-        """Return the words with those of the variables they refer to, transitively."""
+        """Return the words with those of the variables they refer to, transitively; each word of a variable once."""
         found = list(words)
-        seen: set[str] = set()
-        for word in found:  # The list grows while it is walked; each variable is added once.
-            for variable in _VARIABLE.findall(word):
-                if variable not in seen:
-                    seen.add(variable)
-                    for _, command in self.settings.get(variable, ()):
-                        found.extend(command.words[1:])
+        for variable in {variable for word in found for variable in _VARIABLE.findall(word)}:
+            found.extend(self._reach(variable))
         return found
+
+    def _reach(self, variable: str) -> tuple[str, ...]:
+        if variable not in self._reached:
+            words: dict[str, None] = {}
+            queue, seen = [variable], {variable}
+            for name in queue:  # The list grows while it is walked; each variable is added once.
+                for _, command in self.settings.get(name, ()):
+                    for word in command.words[1:]:
+                        words[word] = None
+                        fresh = [each for each in _VARIABLE.findall(word) if each not in seen]
+                        if fresh and len(seen) < _MAX_NAMES:
+                            seen.update(fresh)
+                            queue.extend(fresh)
+            self._reached[variable] = tuple(words)
+        return self._reached[variable]
+
+    @cached_property
+    def _swig_told(self) -> bool:
+        """Whether `-nogil` is among the flags of SWIG anywhere in the tree."""
+        return any("-nogil" in word for file in self.files for each in file.commands for word in each.words)
 
     def _aware(self, condition: str) -> bool:
         """Tell whether a condition tells free-threaded builds apart, or trusts scikit-build-core to."""
@@ -245,15 +264,7 @@ class CMakeProject:
                 pyx = tuple(word for word in command.words if word.endswith(".pyx"))
                 yield BuildFact(kind=FactKind.CYTHON_PLACE, path=path, line=command.line, value=f"{name}()", names=pyx)
         elif name == "swig_add_library" and any(word.lower() == "python" for word in command.words):
-            wide = (each for _, each in self._named("CMAKE_SWIG_FLAGS", "SWIG_FLAGS"))
-            told = [*self.flow(command.words), *(word for each in wide for word in self.flow(each.words))]
-            told += [word for file in self.files for each in file.commands for word in each.words if "-nogil" in word]
-            settled = any("-nogil" in word for word in told)
-            yield BuildFact(kind=FactKind.SWIG, path=path, line=command.line, settled=settled)
-
-    def _named(self, *variables: str) -> Iterator[tuple[str, CMakeCommand]]:
-        for variable in variables:
-            yield from self.settings.get(variable, ())
+            yield BuildFact(kind=FactKind.SWIG, path=path, line=command.line, settled=self._swig_told)
 
     def _declared(self, words: Iterable[str]) -> bool:
         return any(_DIRECTIVE.search(word) or _MACRO.search(word) for word in words)

@@ -18,6 +18,8 @@ _TOKEN = re.compile(
     r"|(?P<op>\+=|==|!=|<=|>=|.)",
     re.DOTALL,
 )
+_MAX_NAMES = 100
+"""How many variables a value is followed through."""
 _BLOCKS = {"if", "foreach"}
 _FLAG = re.compile(r"freethreading_compatible\s*=\s*(\w+)")
 _MACRO = re.compile(r"CYTHON_FREETHREADING_COMPATIBLE(?:=(\w+))?")
@@ -227,6 +229,7 @@ class MesonProject:
 
     def __init__(self, files: Iterable[MesonFile]) -> None:
         self.files = tuple(files)
+        self._reached: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {}
         self.assignments: dict[str, list[tuple[str, MesonAssignment]]] = {}
         for file in self.files:
             for assignment in file.assignments:
@@ -246,20 +249,33 @@ class MesonProject:
             yield BuildFact(kind=FactKind.MENTIONS, path=file.path, line=1, names=tuple(sorted(words)[:4000]))
 
     def flow(self, words: Iterable[Words]) -> tuple[list[str], list[str]]:
-        """Return the strings and names that reach a place, through variables."""
+        """Return the strings and names that reach a place, through variables; each of a variable once."""
         strings: list[str] = []
         names: list[str] = []
-        queue = list(words)
-        seen: set[str] = set()
-        while queue:
-            each = queue.pop()
+        for each in words:
             strings.extend(each.strings)
-            for name in each.names:
-                names.append(name)
-                if name not in seen:
-                    seen.add(name)
-                    queue.extend(assignment.words for _, assignment in self.assignments.get(name, ()))
+            names.extend(each.names)
+        for name in set(names):
+            more = self._reach(name)
+            strings.extend(more[0])
+            names.extend(more[1])
         return strings, names
+
+    def _reach(self, variable: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
+        if variable not in self._reached:
+            strings: dict[str, None] = {}
+            names: dict[str, None] = {}
+            queue, seen = [variable], {variable}
+            for name in queue:  # The list grows while it is walked; each variable is added once.
+                for _, assignment in self.assignments.get(name, ()):
+                    strings.update(dict.fromkeys(assignment.words.strings))
+                    names.update(dict.fromkeys(assignment.words.names))
+                    fresh = [each for each in assignment.words.names if each not in seen]
+                    if fresh and len(seen) < _MAX_NAMES:
+                        seen.update(fresh)
+                        queue.extend(dict.fromkeys(fresh))
+            self._reached[variable] = tuple(strings), tuple(names)
+        return self._reached[variable]
 
     def _call(self, file: MesonFile, call: MesonCall) -> Iterator[BuildFact]:
         if call.name in ("add_project_arguments", "add_global_arguments", "declare_dependency"):

@@ -16,6 +16,7 @@ _WINDOWS = re.compile(r"(?i)\b(win32|windows|nt|is_win\w*|on_windows|win|msvc)\b
 _STEM = re.compile(r"[\w./*+-]{1,120}\Z")
 _F2PY = re.compile(r"(?:numpy\.)?f2py[0-9.]*\Z")
 _RUNTIME_ONLY = ("sys", "os", "platform", "sysconfig", "version_info", "environ", "implementation")
+_MAX_RUNS = 40
 _MAX_MENTIONS = 4000
 
 
@@ -122,9 +123,8 @@ class _Finder:
         yield from declarations
         yield from self._version_gates()
         said = {id(node) for node in self._saying_nodes()}
-        for call in self.script.calls:
-            if called_name(call) != "cythonize":
-                continue
+        runs = [call for call in self.script.calls if called_name(call) == "cythonize"]
+        for call in runs[:_MAX_RUNS]:
             flow = self.script.closure([call])
             sources = tuple(sorted(set(_sources(flow)) or set(self._all_sources())))
             if python := tuple(name for name in sources if name.endswith(".py")):

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterable, Iterator
+import math
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -11,6 +12,8 @@ from ftaudit.source.base import ParseError
 from ftaudit.source.build.facts import mentions_free_threading
 
 _EXITS = (ast.Return, ast.Raise, ast.Continue)
+_MAX_NAMES = 100
+"""How many names a value is followed through; real scripts need a dozen."""
 _FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
 
 
@@ -42,6 +45,9 @@ class BuildScript:
             self.nodes.append(node)
             for child in ast.iter_child_nodes(node):
                 self.parents[child] = node
+        self._exits: dict[ast.AST, float] = {}
+        self._deciding: dict[str, list[ast.AST]] = {}
+        self._guarded_names: dict[str, bool] = {}
 
     def every(self, kind: type[ast.AST]) -> Iterator[ast.AST]:
         """Yield the nodes of one type."""
@@ -89,12 +95,21 @@ class BuildScript:
     @cached_property
     def aware(self) -> frozenset[str]:
         """The names whose value depends on whether the build is free-threaded: by value, by branch or as a function."""
+        return self._derived(_says_free_threading)
+
+    @cached_property
+    def requested(self) -> frozenset[str]:
+        """The names whose value comes from the command line."""
+        return self._derived(_reads_arguments)
+
+    def _derived(self, says: Callable[[ast.AST], bool]) -> frozenset[str]:
+        """Return the names into which something flows, found by following bindings backwards from it."""
         users: dict[str, set[str]] = {}
         known: list[str] = []
 
         def feed(name: str, sources: Iterable[ast.AST]) -> None:
             for source in sources:
-                if _says_free_threading(source):
+                if says(source):
                     known.append(name)
                 for used in names_in(source):
                     users.setdefault(used, set()).add(name)
@@ -124,9 +139,9 @@ class BuildScript:
             return True
         for above in self._above(node):
             if (name := _sole_target(above)) is not None:
-                if self._decided_elsewhere(name, above) or self._only_guarded_uses(name, above):
+                if self._decided_elsewhere(name, above) or self._only_guarded_uses(name):
                     return True
-            elif isinstance(above, (*_FUNCTIONS, ast.ClassDef)) and self._only_guarded_uses(above.name, above):
+            elif isinstance(above, (*_FUNCTIONS, ast.ClassDef)) and self._only_guarded_uses(above.name):
                 return True
         return False
 
@@ -136,7 +151,7 @@ class BuildScript:
         seen: set[str] = set()
         for node in found:  # The list grows while it is walked; each name is added once.
             for name in names_in(node):
-                if name not in seen:
+                if name not in seen and len(seen) < _MAX_NAMES:
                     seen.add(name)
                     found.extend(binding.node for binding in self.bindings.get(name, ()))
                     found.extend(self.functions.get(name, ()))
@@ -182,34 +197,51 @@ class BuildScript:
 
     def _on_request(self, test: ast.expr) -> bool:
         """Tell whether a condition is an option of the command line: who gives it has looked at the interpreter."""
-        return any(
-            isinstance(each, ast.Attribute) and each.attr == "argv"
-            for node in self.closure([test])
-            for each in ast.walk(node)
-        )
+        return _reads_arguments(test) or not self.requested.isdisjoint(names_in(test))
 
     def _left_before(self, above: ast.AST, statement: ast.stmt) -> bool:
         """Tell whether an earlier statement of the same block leaves it on a free-threaded build."""
-        body: list[ast.stmt] = getattr(above, "body", [])
-        if not isinstance(body, list) or statement not in body:
-            return False
-        return any(
-            isinstance(earlier, ast.If)
-            and isinstance(earlier.body[-1], _EXITS)
-            and self.is_aware(earlier.test)
-            for earlier in body[: body.index(statement)]
-        )  # fmt: skip
+        body = getattr(above, "body", None)
+        return isinstance(body, list) and getattr(statement, "lineno", 0) > self._first_exit(above, body)
+
+    def _first_exit(self, above: ast.AST, body: list[ast.stmt]) -> float:
+        """Return the line of the first statement of a block that leaves it on a free-threaded build."""
+        if above not in self._exits:
+            self._exits[above] = next(
+                (
+                    float(each.end_lineno or each.lineno)
+                    for each in body
+                    if isinstance(each, ast.If) and isinstance(each.body[-1], _EXITS) and self.is_aware(each.test)
+                ),
+                math.inf,
+            )
+        return self._exits[above]
 
     def _decided_elsewhere(self, name: str, definition: ast.AST) -> bool:
-        return any(
-            self.is_aware(binding.value) or any(self.is_aware(test) for test in self.tests_above(binding.node))
-            for binding in self.bindings.get(name, ())
-            if not binding.updates and binding.node is not definition
-        )
+        """Tell whether another binding of the name depends on the build's kind."""
+        if name not in self._deciding:
+            self._deciding[name] = [
+                binding.node
+                for binding in self.bindings.get(name, ())
+                if not binding.updates
+                and (
+                    self.is_aware(binding.value) or any(self.is_aware(test) for test in self.tests_above(binding.node))
+                )
+            ]
+        return any(node is not definition for node in self._deciding[name][:2])
 
-    def _only_guarded_uses(self, name: str, definition: ast.AST) -> bool:
-        uses = [use for use in self.uses.get(name, ()) if definition not in self._above(use)]
-        return bool(uses) and all(self._guarded(use) for use in uses)
+    def _only_guarded_uses(self, name: str) -> bool:
+        """Tell whether all that reads the name, outside of its own definitions, looks at the build's kind first."""
+        if name not in self._guarded_names:
+            uses = [use for use in self.uses.get(name, ()) if not self._defines(use, name)]
+            self._guarded_names[name] = bool(uses) and all(self._guarded(use) for use in uses)
+        return self._guarded_names[name]
+
+    def _defines(self, use: ast.AST, name: str) -> bool:
+        return any(
+            _sole_target(above) == name or (isinstance(above, (*_FUNCTIONS, ast.ClassDef)) and above.name == name)
+            for above in self._above(use)
+        )
 
 
 def _sole_target(node: ast.AST) -> str | None:
@@ -255,6 +287,10 @@ def _says_free_threading(node: ast.AST) -> bool:
             case _:
                 pass
     return False
+
+
+def _reads_arguments(node: ast.AST) -> bool:
+    return any(isinstance(each, ast.Attribute) and each.attr == "argv" for each in ast.walk(node))
 
 
 def _bindings_of(node: ast.AST) -> Iterator[Binding]:

@@ -12,7 +12,8 @@ from pathlib import PurePosixPath
 
 from ftaudit.rule import Language, SourceRule
 from ftaudit.source.base import Reader, Room, SourceFile, Survey, TreeContext
-from ftaudit.source.cython.model import AUGMENTING, LOCKING, CythonFunction, CythonUnit, CythonVariable, stores
+from ftaudit.source.cython.declarations import AUGMENTING, CythonVariable, stores
+from ftaudit.source.cython.model import LOCKING, CythonFunction, CythonUnit
 from ftaudit.source.cython.modules import CythonContext, CythonModule, find_header
 from ftaudit.source.cython.tokens import Line
 

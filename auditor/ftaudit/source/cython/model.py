@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -9,7 +10,8 @@ from functools import cached_property
 from typing import Final
 
 from ftaudit.source.base import SourceFile, TreeContext, Unit
-from ftaudit.source.cython.tokens import Comment, Line, Token, blank_template, split_lines
+from ftaudit.source.cython.declarations import CythonVariable, declared, function_name, split_commas, stores
+from ftaudit.source.cython.tokens import Line, Token, blank_template, split_lines
 
 LOCKING: Final = re.compile(r"(?i)lock|mutex|critical|synchroni[sz]|\bphil\b|with_phil")
 """Names of what holds a lock, where the definition is out of sight."""
@@ -17,34 +19,6 @@ _ACQUIRES: Final = frozenset(
     {"acquire", "lock", "PyThread_acquire_lock", "PyMutex_Lock", "omp_set_lock", "pthread_mutex_lock"}
 )
 _LOCK_CLASSES: Final = frozenset({"Lock", "RLock", "Condition", "Semaphore", "allocate_lock", "FastRLock"})
-_SYNC_TYPES: Final = re.compile(r"(?i)mutex|lock\b|PyThread_type_lock|atomic|once_flag|Py_tss_t|threading\.local")
-_QUALIFIERS: Final = frozenset({"public", "readonly", "api", "inline", "extern", "static", "volatile"})
-_NOT_VARIABLES: Final = frozenset(
-    {"class", "enum", "struct", "union", "packed", "cppclass", "import", "from", "extern", "fused"}
-)
-_ASSIGNING: Final = frozenset(
-    {"=", "+=", "-=", "*=", "/=", "//=", "%=", "**=", "&=", "|=", "^=", "<<=", ">>=", "@=", ":="}
-)
-_HEADS: Final = frozenset({"if", "else", "elif", "for", "while", "with", "try", "except", "finally"})
-AUGMENTING: Final = _ASSIGNING - {"=", ":="}
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class CythonVariable:
-    """A `cdef` variable at module level."""
-
-    name: str
-    type: str
-    line: int
-    column: int
-    array: bool = False
-    pointer: bool = False
-    initialised: bool = False
-
-    @property
-    def is_sync(self) -> bool:
-        """Whether it is itself a lock, an atomic or thread-local storage."""
-        return _SYNC_TYPES.search(self.type) is not None
 
 
 @dataclass(kw_only=True, slots=True)
@@ -71,7 +45,8 @@ class CythonUnit(Unit):
 
     def __init__(self, source: SourceFile, context: TreeContext) -> None:
         super().__init__(source, context)
-        self.logical, self.comments = split_lines(blank_template(source.path, source.text))
+        self._acquired: dict[int, float] = {}
+        self.logical = split_lines(blank_template(source.path, source.text))
 
     @cached_property
     def functions(self) -> list[CythonFunction]:
@@ -86,7 +61,7 @@ class CythonUnit(Unit):
                 continue
             for function in self._enclosing(line, by_head):
                 function.body.append(line)
-            if (named := _function_name(line)) is not None:
+            if (named := function_name(line)) is not None:
                 name, kind = named
                 owner, is_cdef = self._owner(line)
                 function = CythonFunction(
@@ -136,37 +111,42 @@ class CythonUnit(Unit):
                 return True
             if head is function.head:
                 break
-        if function.name in self.called_under_lock:
-            return True
-        return any(
-            token.text in _ACQUIRES
-            and position + 1 < len(earlier.tokens)
-            and earlier.tokens[position + 1].text == "("
-            for earlier in function.body
-            if earlier.index < line.index
-            for position, token in enumerate(earlier.tokens)
-        )  # fmt: skip
+        return function.name in self.called_under_lock or self._acquired_at(function) < line.index
+
+    def _acquired_at(self, function: CythonFunction) -> float:
+        """Return the index of the first line of a function that takes a lock by a call."""
+        key = function.head.index
+        if key not in self._acquired:
+            self._acquired[key] = next(
+                (float(line.index) for line in function.body for token in _calls(line) if token.text in _ACQUIRES),
+                math.inf,
+            )
+        return self._acquired[key]
 
     @cached_property
     def called_under_lock(self) -> frozenset[str]:
         """The `cdef` functions and methods of this file that are only ever called by lines that hold a lock."""
         candidates = {function.name for function in self.functions if function.kind == "cdef"}
-        calls: dict[str, list[tuple[Line, CythonFunction]]] = {name: [] for name in candidates}
+        called: set[str] = set()
+        unlocked: dict[str, set[str]] = {name: set() for name in candidates}
         for function in self.functions:
             for line in function.body:
-                for token, following in zip(line.tokens, line.tokens[1:], strict=False):
-                    if following.text == "(" and token.text in calls and line is not function.head:
-                        calls[token.text].append((line, function))
+                for token in _calls(line):
+                    if token.text in candidates:
+                        called.add(token.text)
+                        if not self._locked_here(line, function):
+                            unlocked[token.text].add(function.name)
+        users = _inverted(unlocked)
         held: set[str] = set()
-        changed = True
-        while changed:
-            changed = False
-            for name, sites in calls.items():
-                if name in held or not sites:
-                    continue
-                if all(caller.name in held or self._locked_here(line, caller) for line, caller in sites):
-                    held.add(name)
-                    changed = True
+        ready = [name for name in sorted(called) if not unlocked[name]]
+        while ready:
+            name = ready.pop()
+            if name not in held:
+                held.add(name)
+                for user in users.get(name, ()):
+                    unlocked[user].discard(name)
+                    if not unlocked[user]:
+                        ready.append(user)
         return frozenset(held)
 
     @cached_property
@@ -184,10 +164,7 @@ class CythonUnit(Unit):
                 for token in _calls(line):
                     if token.text in called_by:
                         called_by[token.text].add(function.name)
-        found = {name for name in candidates if name in at_import or called_by[name]}
-        while outside := {name for name in found if not called_by[name] <= found}:
-            found -= outside
-        return frozenset(found)
+        return _closed({name for name in candidates if name in at_import or called_by[name]}, called_by, set())
 
     @cached_property
     def setup_only(self) -> frozenset[str]:
@@ -200,10 +177,7 @@ class CythonUnit(Unit):
                 for token in _calls(line):
                     if token.text in callers:
                         callers[token.text].add(function.name)
-        found = {name for name in candidates if callers[name] - {name}}
-        while outside := {name for name in found if not callers[name] <= found | owners}:
-            found -= outside
-        return frozenset(found)
+        return _closed({name for name in candidates if callers[name] - {name}}, callers, owners)
 
     def _locked_here(self, line: Line, function: CythonFunction) -> bool:
         if any(LOCKING.search(decorator) for decorator in function.decorators):
@@ -265,133 +239,26 @@ class CythonUnit(Unit):
         return line, line
 
 
-def leading_comments(lines: list[Line], comments: list[Comment]) -> list[Comment]:
-    """Return the comments before the first statement: the only ones in which Cython looks for directives."""
-    first = lines[0].number if lines else None
-    return [comment for comment in comments if first is None or comment.line < first]
-
-
-def stores(line: Line) -> Iterator[tuple[list[Token], str]]:
-    """Yield each assignment target of a simple statement with its operator: `a.b[i] += x` gives `a.b[i]`, `+=`."""
-    tokens = line.tokens
-    begin = 1 if tokens[0].text in ("cdef", "cpdef") else 0
-    depth = 0
-    start = begin
-    for position, token in enumerate(tokens):
-        if position < begin:
-            continue
-        if token.text in "([{" and token.kind == "op":
-            depth += 1
-        elif token.text in ")]}" and token.kind == "op":
-            depth -= 1
-        elif depth == 0 and token.text == ":" and position + 1 < len(tokens) and tokens[0].text in _HEADS:
-            start = position + 1
-        elif depth == 0 and token.text in _ASSIGNING and token.kind == "op":
-            target = tokens[start:position]
-            if target:
-                yield target, token.text
-            start = position + 1
-
-
-def declared(tokens: list[Token]) -> list[CythonVariable]:
-    """Return the variables that `cdef` declares; nothing for functions, types, imports and the like."""
-    while tokens and tokens[0].text in _QUALIFIERS - {"extern"}:
-        tokens = tokens[1:]
-    if not tokens or tokens[0].text in _NOT_VARIABLES or tokens[-1].text == ":":
-        return []
-    found: list[CythonVariable] = []
-    base: list[str] = []
-    for position, piece in enumerate(_split(tokens)):
-        equals = next((at for at, token in enumerate(piece) if token.text == "="), len(piece))
-        head = piece[:equals]
-        named = _declarator(head)
-        if named is None:
-            return found
-        at, after = named
-        name = head[at]
-        if position == 0:
-            base = [token.text for token in head[:at]]
-        own = [token.text for token in head[:at]] if position else []
-        type_text = " ".join((*base, *own))
-        found.append(
-            CythonVariable(
-                name=name.text,
-                type=type_text or "object",
-                line=name.line,
-                column=name.column,
-                array=bool(after and after[0].text == "[") or _is_array_type(base),
-                pointer="*" in base or "*" in own,
-                initialised=equals < len(piece),
-            )
-        )
+def _inverted(edges: dict[str, set[str]]) -> dict[str, list[str]]:
+    found: dict[str, list[str]] = {}
+    for source, ends in edges.items():
+        for end in ends:
+            found.setdefault(end, []).append(source)
     return found
 
 
-def _is_array_type(base: list[str]) -> bool:
-    """Tell `char[SIZE]` from a memory view (`double[:]`) and a template or buffer (`vector[int]`)."""
-    if not base or base[-1] != "]":
-        return False
-    inner = base[base.index("[") + 1 : -1]
-    known = {"char", "int", "long", "short", "double", "float", "size_t", "Py_ssize_t", "uint8_t", "unsigned", "signed"}
-    return ":" not in inner and any(word in known for word in base[: base.index("[")]) and len(inner) == 1
-
-
-def _split(tokens: list[Token]) -> list[list[Token]]:
-    pieces: list[list[Token]] = [[]]
-    depth = 0
-    for token in tokens:
-        if token.kind == "op" and token.text in "([{":
-            depth += 1
-        elif token.kind == "op" and token.text in ")]}":
-            depth -= 1
-        if token.text == "," and depth == 0:
-            pieces.append([])
-        else:
-            pieces[-1].append(token)
-    return [piece for piece in pieces if piece]
-
-
-def _declarator(head: list[Token]) -> tuple[int, list[Token]] | None:
-    """Return the position of the declared name and what follows it; `None` where a function is declared."""
-    depth = 0
-    last = None
-    for at, token in enumerate(head):
-        if token.kind == "op" and token.text in "([":
-            if token.text == "(" and depth == 0:
-                pointer = head[at + 1 : at + 3]
-                if len(pointer) == 2 and pointer[0].text == "*" and pointer[1].kind == "name":
-                    return at + 2, []
-                if last is not None and at > 0 and head[at - 1].kind == "name" and at > 1:
-                    return None
-            depth += 1
-        elif token.kind == "op" and token.text in ")]":
-            depth -= 1
-        elif depth == 0 and token.kind == "name":
-            last = at
-    if last is None:
-        return None
-    return last, head[last + 1 :]
-
-
-def _function_name(line: Line) -> tuple[str, str] | None:
-    words = line.words
-    if words[0] == "async":
-        words = words[1:]
-    if not words:
-        return None
-    if words[0] == "def" and len(words) > 1:
-        return words[1], "def"
-    if words[0] not in ("cdef", "cpdef") or not line.opens or "class" in words[:3] or words[1:2] == ["extern"]:
-        return None
-    depth = 0
-    for position, token in enumerate(line.tokens):
-        if token.kind == "op" and token.text == "[":
-            depth += 1
-        elif token.kind == "op" and token.text == "]":
-            depth -= 1
-        elif depth == 0 and token.text == "(" and position > 1 and line.tokens[position - 1].kind == "name":
-            return line.tokens[position - 1].text, words[0]
-    return None
+def _closed(names: set[str], callers: dict[str, set[str]], outsiders: set[str]) -> frozenset[str]:
+    """Return the largest part of the names whose callers are all in it, or among the outsiders that count as well."""
+    found = set(names)
+    called = _inverted(callers)
+    counted = found | outsiders
+    leaving = [name for name in sorted(found) if not callers[name] <= counted]
+    while leaving:
+        name = leaving.pop()
+        if name in found:
+            found.discard(name)
+            leaving.extend(called.get(name, ()))
+    return frozenset(found)
 
 
 def _scope(function: CythonFunction) -> None:
@@ -400,7 +267,7 @@ def _scope(function: CythonFunction) -> None:
     locals_: set[str] = set()
     head = function.head.tokens
     opening = next((at for at, token in enumerate(head) if token.text == "("), len(head))
-    parameters = _split(head[opening + 1 :])
+    parameters = split_commas(head[opening + 1 :])
     for parameter in parameters:
         before = [token for token in parameter if token.kind == "name"]
         equals = next((at for at, token in enumerate(parameter) if token.text in ("=", ":")), len(parameter))
@@ -425,7 +292,7 @@ def _scope(function: CythonFunction) -> None:
             if len(target) == 1 and target[0].kind == "name" and operator == "=":
                 locals_.add(target[0].text)
             elif operator == "=" and "," in (token.text for token in target):
-                locals_.update(piece[0].text for piece in _split(target) if len(piece) == 1)
+                locals_.update(piece[0].text for piece in split_commas(target) if len(piece) == 1)
     function.globals = frozenset(globals_)
     function.locals = frozenset(locals_ - globals_)
 

@@ -65,14 +65,6 @@ class Line:
         return self.tokens[-1].text == ":"
 
 
-@dataclass(frozen=True, slots=True)
-class Comment:
-    """A comment and its line."""
-
-    text: str
-    line: int
-
-
 def blank_template(path: str, text: str) -> str:
     """Return the text of a Tempita or NumPy template with its `{{…}}` pieces replaced, line breaks kept."""
     if not path.endswith(_TEMPLATE_SUFFIXES):
@@ -80,10 +72,9 @@ def blank_template(path: str, text: str) -> str:
     return _TEMPLATE.sub(lambda piece: "_" + "\n" * piece.group().count("\n"), text)
 
 
-def split_lines(text: str) -> tuple[list[Line], list[Comment]]:
-    """Return the logical lines, each with the index of its block's head, and the comments."""
+def split_lines(text: str) -> list[Line]:
+    """Return the logical lines, each with the index of its block's head; comments are left out."""
     lines: list[Line] = []
-    comments: list[Comment] = []
     tokens: list[Token] = []
     depth = number = start = 0
     number = 1
@@ -93,9 +84,7 @@ def split_lines(text: str) -> tuple[list[Line], list[Comment]]:
             if depth == 0 and tokens:
                 _add(lines, tokens)
                 tokens = []
-        elif kind == "comment":
-            comments.append(Comment(piece, number))
-        elif kind != "space":
+        elif kind not in ("space", "comment"):
             if kind == "op":
                 if piece in "([{":
                     depth += 1
@@ -124,7 +113,7 @@ def split_lines(text: str) -> tuple[list[Line], list[Comment]]:
     if tokens:
         _add(lines, tokens)
     _nest(lines)
-    return lines, comments
+    return lines
 
 
 def _starts_line(text: str, offset: int) -> bool:
