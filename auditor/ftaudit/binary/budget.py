@@ -13,6 +13,8 @@ class Budget:
     """Emulated instructions of one call into the image: an initialiser, the hook, a slot."""
     constructor_instructions: int = 2_000_000
     """The same for each static constructor: what exceeds it is left, and said."""
+    constructors: int = 8192
+    """Static constructors that are run."""
     calls: int = 20_000
     """Calls of imported functions in one try."""
     tries: int = 24

@@ -380,6 +380,11 @@ def _found(python: Python, key: object) -> int:
         return 0
     if key in known.items:
         return known.items[key]
+    if known.kind == "object":
+        # Another module's object: what is looked up in it is there.
+        if python.process.oracle.ask(f"{known.name}[{key!r}]", 2) == 0:
+            known.items[key] = python.objects.new("object", name=f"{known.name}[{key!r}]")
+        return known.items.get(key, 0)
     if known.name.endswith(("__dict__", "__pyx_capi__")) and isinstance(key, str):
         owner = known.name.removesuffix(".__dict__")
         module = python.modules.get(owner)

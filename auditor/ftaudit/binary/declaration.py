@@ -160,6 +160,9 @@ def judge(subject: Subject, best: Run, tries: int, build: bool | None) -> tuple[
         if best.created and subject.cannot_declare:
             again = ", which it does not import"
             return (*_judge_single_phase(None, again, build), False)
+        if best.declared is not None:
+            again = f"; the rest of its initialisation was not reached: {best.problem}"
+            return (*_judge_single_phase(best.declared, again, build), False)
         error = f" ({best.errors[-1]})" if best.errors else ""
         return GilDeclaration.UNDETERMINED, f"{best.problem}{error}; tries: {tries}", None
     if best.origin == "cffi":

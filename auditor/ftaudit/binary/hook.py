@@ -50,6 +50,8 @@ class Run:
     """The extension module that it needs and that was not loaded."""
     built_free_threaded: bool | None = None
     """The build that its definition was laid out for, where that can be seen."""
+    declared: int | None = None
+    """A run that failed: what the only module it made was last declared as with `PyUnstable_Module_SetGIL`."""
     created: bool = False
     """Whether it made a module with `PyModule_Create2`, and no definition for multi-phase initialisation."""
 
@@ -106,6 +108,7 @@ def run(subject: Subject, overrides: Mapping[int, int]) -> Run:
             errors=tuple(python.errors) if python else (),
             created=python.created and not python.definitions if python else False,
             built_free_threaded=python.built_free_threaded if python else None,
+            declared=_declared(python) if python else None,
             hands_over_to=error.name if isinstance(error, HandOver) else "",
         )
     finally:
@@ -148,7 +151,8 @@ def _finished(subject: Subject, python: Python, notes: list[str], overrides: Map
         )
 
     if not result:
-        return ended(Ending.FAILED, problem="the initialisation returns null")
+        problem = "the initialisation returns null"
+        return ended(Ending.FAILED, problem=problem, declared=_declared(python))
     if subject.hook.startswith("PyModExport"):
         slots = read_slots(process.machine, result, modern=True, version=subject.layout.version)
         return ended(Ending.SLOTS, slots=slots, creates_module=_created(python, slots, 0))
@@ -162,6 +166,12 @@ def _finished(subject: Subject, python: Python, notes: list[str], overrides: Map
     if known.origin not in ("create", "cffi"):
         return ended(Ending.FAILED, problem="the initialisation returns a module that it did not create")
     return ended(Ending.MODULE, gil=known.gil, origin=known.origin)
+
+
+def _declared(python: Python) -> int | None:
+    """Return what the module declared before its run failed, where it made one module and no definition."""
+    made = [known for known in python.objects.known.values() if known.kind == "module" and known.origin == "create"]
+    return made[0].gil if len(made) == 1 and not python.definitions else None
 
 
 def _created(python: Python, slots: Slots, definition: int) -> bool | None:
@@ -208,7 +218,7 @@ def search(subject: Subject) -> tuple[Run, int]:
     """
     best = run(subject, {})
     runs = [best]
-    if best.hands_over_to or (best.created and subject.cannot_declare):
+    if best.hands_over_to or best.declared is not None or (best.created and subject.cannot_declare):
         return best, 1
     tried: set[tuple[tuple[int, int], ...]] = {()}
     while best.ending is Ending.FAILED and len(runs) < subject.budget.tries:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import importlib
+import itertools
 import struct
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -10,7 +12,9 @@ from typing import Any
 
 from ftaudit.binary.image import AARCH64, X86_64
 
+_CLOSED = itertools.count(1)
 _MASK = 0xFFFF_FFFF_FFFF_FFFF
+_MOST_TRAFFIC = 256 << 20
 
 
 class MemoryFault(Exception):
@@ -83,6 +87,7 @@ class Machine:
         self._failure: type[Exception] = unicorn.UcError
         self._code_hook: int = unicorn.UC_HOOK_CODE
         self._buffers: list[object] = []
+        self._traffic = 0
 
     def _enable_vectors(self) -> None:
         """Let EL1 and EL0 use the floating-point and vector unit (`CPACR_EL1.FPEN`)."""
@@ -125,14 +130,20 @@ class Machine:
                 self.engine.reg_write(x86_const.UC_X86_REG_GS_BASE, address)
 
     def close(self) -> None:
-        """Free the engine and its memory now: callbacks and engine refer to each other."""
+        """Free the engine and its memory soon: callbacks and engine refer to each other, through `ctypes.cast` too.
+
+        Only the collector ends that, and every engine holds a GiB of address space: it is called for every fourth.
+        """
         self.engine = None
         self._buffers.clear()
+        if next(_CLOSED) % 4 == 0:
+            gc.collect()
 
     # Memory
 
     def read(self, address: int, size: int) -> bytes:
         """Return bytes, or raise `MemoryFault`."""
+        self._count(size)
         try:
             return bytes(self.engine.mem_read(address & _MASK, size))
         except (self._failure, MemoryError, OverflowError) as error:
@@ -140,10 +151,17 @@ class Machine:
 
     def write(self, address: int, content: bytes) -> None:
         """Write bytes, or raise `MemoryFault`."""
+        self._count(len(content))
         try:
             self.engine.mem_write(address & _MASK, content)
         except (self._failure, OverflowError) as error:
             raise MemoryFault(f"writing {len(content)} bytes at {address:#x}") from error
+
+    def _count(self, size: int) -> None:
+        """Bound what the answers to a hostile module's calls may copy in all."""
+        self._traffic += size
+        if self._traffic > _MOST_TRAFFIC:
+            raise MemoryFault("the module moves more memory than the emulation provides")
 
     def read_word(self, address: int) -> int:
         """Return the 64-bit word at the address."""
@@ -165,7 +183,8 @@ class Machine:
         """Return the zero-terminated bytes at the address, at most `limit` of them."""
         found = bytearray()
         while len(found) < limit:
-            step = 64 - address % 64
+            # Pages are mapped whole; most strings end soon.
+            step = 64 - address % 64 if len(found) < 256 else 4096 - address % 4096
             chunk = self.read(address, step)
             end = chunk.find(b"\0")
             if end >= 0:

@@ -92,6 +92,7 @@ class Objects:
         self.known: dict[int, Object] = {}
         self._types: dict[str, int] = {}
         self._strings: dict[str, int] = {}
+        self._nothing = 0
 
     def get(self, address: int) -> Object | None:
         """Return what is known of the object at the address."""
@@ -133,11 +134,18 @@ class Objects:
         }
         for offset, slot in _TYPE_FUNCTIONS.items():
             fields[offset] = process.symbol(f"{slot}@{'object' if slot != 'tp_new' else 'type'}")
+        # The tables of methods and of protocols that every ready type has, all of them empty.
+        fields |= dict.fromkeys((80, 96, 104, 112, 160, 232, 240, 248), self._empty_table())
         for offset, value in fields.items():
             machine.write_word(address + layout.type_offset(offset), value)
         self.known[address] = Object("type", name)
         machine.write_word(address + layout.type_offset(264), self.new("dict"))
         return address
+
+    def _empty_table(self) -> int:
+        if not self._nothing:
+            self._nothing = self.process.allocate(512)
+        return self._nothing
 
     def text(self, value: str) -> int:
         """Return the address of the string object with that value."""

@@ -22,6 +22,10 @@ SECOND_IMAGE = 0x4_0000_0000
 """Where the first image goes that another one hands over to; the next is as far away again."""
 
 
+_MOST_NOTES = 8
+"""Static constructors that may fail before the rest are left."""
+
+
 class Halt(Exception):
     """The emulated code cannot or need not go on, for the reason in the message."""
 
@@ -256,7 +260,9 @@ class Process:
         if linked.image.entry is not None:
             constructors.append((linked.image.entry, (linked.image.base, 1, 0)))
         limit = self.budget.constructor_instructions
-        for function, arguments in constructors:
+        for function, arguments in constructors[: self.budget.constructors]:
+            if len(notes) >= _MOST_NOTES:
+                return
             self._attempt("a static constructor was not finished", notes, function, *arguments, limit=limit)
 
     def _attempt(self, note: str, notes: list[str], function: int, *arguments: int, limit: int) -> int | None:
