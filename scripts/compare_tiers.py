@@ -1,0 +1,142 @@
+"""Compare what the binary tier reads with what python3.14t does, module by module: `compare_tiers.py [FILE]`.
+
+FILE lists distributions as requirements do; the default is `compare_tiers.txt` beside this script. Linux x86-64 is
+judged by imports: decided, undetermined, and wrong where a module's declaration and CPython's own word differ. For
+the other platforms the share that is decided is printed, with every module whose declaration is not Linux's. The
+exit status is 1 where a figure misses what is wanted, or where fewer distributions than `--at-least` were compared.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections import Counter, defaultdict
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+import ftaudit
+from ftaudit.model import ExtensionModule, GilDeclaration, Package, Report, WheelKind
+from ftaudit.settings import Settings
+
+LINUX = "linux-x86_64"
+WANTED = {LINUX: 99.5, "linux-aarch64": 98.0, "macos-arm64": 98.0, "windows-amd64": 98.0}
+"""Percent of the modules that are to be decided."""
+
+
+@dataclass(frozen=True, slots=True)
+class Module:
+    """One module of one distribution, on one platform."""
+
+    distribution: str
+    facts: ExtensionModule
+
+    @property
+    def key(self) -> tuple[str, str]:
+        """What it has in common with the same module on another platform."""
+        return self.distribution, self.facts.name
+
+    @property
+    def declaration(self) -> GilDeclaration:
+        """What the binary tier says."""
+        return self.facts.binary.declaration if self.facts.binary else GilDeclaration.UNDETERMINED
+
+    @property
+    def how(self) -> str:
+        """How the binary tier reached it."""
+        return self.facts.binary.how if self.facts.binary else "was not read"
+
+
+def main() -> int:
+    """Audit the list on every platform, print the comparison and return the exit status."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("file", type=Path, nargs="?", default=Path(__file__).with_suffix(".txt"))
+    parser.add_argument("--at-least", type=int, default=120, help="distributions with free-threaded wheels")
+    parser.add_argument("--find-links", action="append", default=[], help="a folder of wheels to take first")
+    parser.add_argument("--python", type=Path, help="the free-threaded interpreter")
+    options = parser.parse_args()
+    links = tuple(options.find_links)
+    settings = Settings(python=options.python, find_links=links, platforms=(LINUX,))
+    here = modules_of(ftaudit.audit(options.file, settings=settings))
+    others = tuple(platform for platform in WANTED if platform != LINUX)
+    elsewhere = ftaudit.audit(options.file, settings=Settings(static=True, find_links=links, platforms=others))
+    good = [print_truth(here), len({module.distribution for module in here}) >= options.at_least]
+    print(f"{len({module.distribution for module in here})} distributions with free-threaded wheels for {LINUX}")
+    by_key = {module.key: module for module in here}
+    for platform in others:
+        there = modules_of(elsewhere, platform)
+        good.append(print_share(platform, there))
+        print_disagreements(platform, by_key, there)
+    return 0 if all(good) else 1
+
+
+def modules_of(report: Report, platform: str = LINUX) -> list[Module]:
+    """Return the modules of the free-threaded wheels that the target installs on the platform."""
+    return [
+        Module(str(package.facts.pin.name), module)
+        for package in report.packages
+        if package.facts.platform == platform and is_free_threaded(package)
+        for module in package.facts.modules
+        if module.binary is not None
+    ]
+
+
+def is_free_threaded(package: Package) -> bool:
+    """Tell whether the target installs a wheel that was built for it."""
+    return package.facts.index.kind is WheelKind.FREE_THREADED
+
+
+def print_truth(modules: Iterable[Module]) -> bool:
+    """Hold declarations against imports; return whether enough are decided and none is wrong."""
+    counts: Counter[str] = Counter()
+    frameworks: dict[str, Counter[str]] = defaultdict(Counter)
+    for module in modules:
+        runtime = module.facts.runtime
+        if runtime is None or runtime.requires_gil is None:
+            outcome = "without truth"
+        elif module.declaration is GilDeclaration.UNDETERMINED:
+            outcome = "undetermined"
+            print(f"undetermined: {module.facts.path}: {module.how}")
+        elif (module.declaration is not GilDeclaration.NOT_USED) is runtime.requires_gil:
+            outcome = "decided"
+        else:
+            outcome = "wrong"
+            print(f"WRONG: {module.facts.path}: {module.declaration} ({module.how}); required: {runtime.requires_gil}")
+        counts[outcome] += 1
+        binary = module.facts.binary
+        frameworks[(binary.framework if binary else None) or "unknown"][outcome] += 1
+    compared = counts["decided"] + counts["undetermined"] + counts["wrong"]
+    share = 100 * counts["decided"] / compared if compared else 0.0
+    for framework, seen in sorted(frameworks.items()):
+        print(f"  {framework}: {', '.join(f'{number} {outcome}' for outcome, number in sorted(seen.items()))}")
+    print(
+        f"{LINUX}: {compared} modules with a truth: {counts['decided']} decided ({share:.2f} %, wanted "
+        f"{WANTED[LINUX]}), {counts['undetermined']} undetermined, {counts['wrong']} wrong (wanted 0); "
+        f"{counts['without truth']} more could not be imported"
+    )
+    return share >= WANTED[LINUX] and not counts["wrong"]
+
+
+def print_share(platform: str, modules: list[Module]) -> bool:
+    """Print how many of a platform's modules are decided, and which are not; return whether they are enough."""
+    undecided = [module for module in modules if module.declaration is GilDeclaration.UNDETERMINED]
+    share = 100 * (1 - len(undecided) / len(modules)) if modules else 0.0
+    print(f"{platform}: {len(modules) - len(undecided)} of {len(modules)} decided ({share:.2f} %, {WANTED[platform]})")
+    for module in undecided:
+        print(f"  undetermined: {module.facts.path}: {module.how}")
+    return share >= WANTED[platform]
+
+
+def print_disagreements(platform: str, linux: dict[tuple[str, str], Module], modules: list[Module]) -> None:
+    """Print the modules whose declaration differs from that of the same module on Linux, both decided."""
+    undetermined = GilDeclaration.UNDETERMINED
+    for module in modules:
+        same = linux.get(module.key)
+        if same is None or undetermined in (same.declaration, module.declaration):
+            continue
+        if same.declaration is not module.declaration:
+            print(f"  differs: {module.facts.name}: {module.declaration} ({module.how}), on {LINUX} {same.declaration}")
+
+
+if __name__ == "__main__":
+    sys.exit(main())
