@@ -144,6 +144,8 @@ class RemoteSource:
                 if stop - self._tail_start > tail:
                     raise ArchiveError(f"{self.name}: the server sent another range than was asked for")
                 self._tail = self._body(answer, stop - self._tail_start)
+                if self._tail_start == 0:
+                    check_digest(self.name, hashlib.sha256(self._tail).hexdigest(), self._sha256)
                 return
             self._take_whole(answer)
 
