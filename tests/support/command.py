@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import subprocess
@@ -11,9 +12,16 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from support.freethreaded import interpreter
+
+from ftaudit.errors import InterpreterError
+
 
 def environment(home: Path, extra: Mapping[str, str] | None = None) -> dict[str, str]:
-    """Return what the command sees of the environment: a home and a cache of the test's own."""
+    """Return what the command sees of the environment: a home and a cache of the test's own.
+
+    The interpreter is the one of this test run: it may lie in the user's cache, which the command does not see.
+    """
     scrubbed = {
         "PATH": os.environ["PATH"],
         "HOME": str(home),
@@ -21,6 +29,8 @@ def environment(home: Path, extra: Mapping[str, str] | None = None) -> dict[str,
         "UV_CACHE_DIR": str(home / ".uv-cache"),
         "LC_ALL": "C.UTF-8",
     }
+    with contextlib.suppress(InterpreterError):
+        scrubbed["FTAUDIT_PYTHON"] = interpreter().path
     return scrubbed | dict(extra or {})
 
 
