@@ -89,9 +89,9 @@ def _decode_python(data: bytes) -> str:
         return data.decode(encoding)
     except UnicodeDecodeError as error:
         line = data.count(10, 0, error.start) + 1
-        raise ParseError(f"not {encoding}, nor does it say another encoding", line=line) from error
+        raise ParseError(f"not {encoding.upper()}, nor does it say another encoding", line=line) from error
     except (SyntaxError, LookupError) as error:
-        raise ParseError(f"its encoding cannot be told: {error}", line=1) from error
+        raise ParseError(f"not UTF-8, nor does it say an encoding that is known: {error}", line=1) from error
 
 
 def first_look(file: FoundFile, *, plan: Plan) -> dict[str, Any]:

@@ -125,7 +125,7 @@ def scan(
     return ScanResult(
         findings=tuple(findings),
         silenced=tuple(sorted((*silenced, *silenced_whole), key=_order)),
-        skipped=tuple(dict.fromkeys((*skipped, *whole.skipped))),
+        skipped=tuple(sorted(dict.fromkeys((*skipped, *whole.skipped)), key=lambda skip: (skip.path, skip.line or 0))),
         files=len(focus),
         lines=sum(int(rows.first[path].get("lines", 0)) for path in focus if path in rows.first),
         lines_by_language=_lines_by_language(rows, focus),

@@ -43,7 +43,8 @@ _NAME_BEFORE: Final = re.compile(r"\w+$")
 _OUTERMOST: Final = re.compile(r"^[^\s#)\]}][^\n]*", re.MULTILINE)
 _LAZY: Final = re.compile(r"if (?:not )?(?:self|cls)\.\w+(?: is None)?:\n")
 _IN_STEPS: Final = re.compile(
-    r"(?:self|cls)\.\w+(?:: [^=\n]+)? = (?:\{\}|\[\]|None$|True$|(?:\w+\.)?(?:set|dict|list|deque|OrderedDict|defaultdict)\()"
+    r"(?:self|cls)\.\w+(?:: [^=\n]+)? = (?:\{\}|\[\]|None$|True$"
+    r"|(?:\w+\.)?(?:set|dict|list|deque|OrderedDict|defaultdict)\()"
     r"|del (?:self|cls)\.",
     re.MULTILINE,
 )
