@@ -76,7 +76,9 @@ def judge(marked: dict[tuple[str, int], str], reported: dict[tuple[str, int], Fi
         counts[verdict][0] += finding is not None
         counts[verdict][1] += 1
         if verbose and (finding is not None) == (verdict == "safe"):
-            print(f"{verdict} {'reported' if finding else 'MISSED'}: {path}:{line} {finding.message if finding else ''}")
+            print(
+                f"{verdict} {'reported' if finding else 'MISSED'}: {path}:{line} {finding.message if finding else ''}"
+            )
     near = {(path, line + step) for path, line in marked for step in (-1, 0, 1)}
     print(f"need a fix: {counts['real'][0]} of {counts['real'][1]} reported (at least 10 of 12 wanted; a grep: all)")
     print(f"safe: {counts['safe'][0]} of {counts['safe'][1]} reported (at most 20 of 71 wanted; a grep: all)")

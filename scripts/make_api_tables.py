@@ -3,9 +3,9 @@
 
     scripts/make_api_tables.py CPYTHON-SOURCE [--check]
 
-Two files of CPython's documentation say by function what the rules of borrowed references need: `Doc/data/refcounts.dat`,
-which functions lend their result (`name:PyObject*::0:`), and `Doc/data/threadsafety.dat` (3.15 and late 3.14 releases),
-which functions need a lock of the caller's. The release is read from `Include/patchlevel.h`. With `--check`, nothing is
+Two files of CPython's documentation say by function what the rules of borrowed references need:
+`Doc/data/refcounts.dat`, which functions lend their result (`name:PyObject*::0:`), and `Doc/data/threadsafety.dat`
+(late 3.14 releases on), which functions need a lock of the caller's. The release is read from `Include/patchlevel.h`. With `--check`, nothing is
 written: the exit code is 1 when the file is not what would be made.
 """
 
@@ -63,8 +63,8 @@ def make(source: Path) -> str:
     rows = "".join(f'    "{name}": "{level}",\n' for name, level in sorted(levels.items()))
     lines.append("LEVELS: Final[dict[str, str]] = {\n" + rows + "}")
     lines.append(
-        '"""atomic, shared (safe on one object), distinct (safe on distinct objects), compatible (the caller must lock),\n'
-        'incompatible (not even then)."""\n'
+        '"""atomic, shared (safe on one object), distinct (safe on distinct objects), compatible (the caller\n'
+        'must lock), incompatible (not even then)."""\n'
     )
     return "\n".join(lines)
 

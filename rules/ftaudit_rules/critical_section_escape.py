@@ -33,7 +33,13 @@ class CriticalSectionEscape(CRule):
     VALID = (
         SourceExample(
             code="""\
-int f(PyObject *d) { int rc = 0; Py_BEGIN_CRITICAL_SECTION(d); if (bad(d)) rc = -1; Py_END_CRITICAL_SECTION(); return rc; }
+int f(PyObject *d) {
+    int rc = 0;
+    Py_BEGIN_CRITICAL_SECTION(d);
+    if (bad(d)) rc = -1;
+    Py_END_CRITICAL_SECTION();
+    return rc;
+}
 """,
         ),
         SourceExample(
@@ -97,6 +103,7 @@ error:
             return
         for escape in find_escapes(unit):
             yield self.finding(
-                f"`{escape.how}` leaves the critical section that began on line {unit.line_at(escape.opened)} without ending it",
+                f"`{escape.how}` leaves the critical section that began on line {unit.line_at(escape.opened)}"
+                " without ending it",
                 location=unit.place(escape.at),
             )

@@ -13,13 +13,17 @@ from ftaudit.source.c import CUnit
 _CLAIM = re.compile(
     r"\b(?:protected|guarded|serialized|serialised|synchroni[sz]ed|thread.?safe|atomic|safe|relies|rely|relying|because|thanks|due)\b"
     r"[^.\n]{0,60}\b(?:the|Python's|python)\s+GIL\b"
-    r"|\bGIL\b[^.\n]{0,40}\b(?:protects?|ensures?|guarantees?|serializ\w+|makes?\b.{0,20}\bsafe|prevents?|is enough|so no lock|implies)\b"
+    r"|\bGIL\b[^.\n]{0,40}\b(?:protects?|ensures?|guarantees?|serializ\w+|makes?\b.{0,20}\bsafe|prevents?|is enough"
+    r"|so no lock|implies)\b"
     r"|\bhold(?:ing|s)?\s+the\s+GIL,?\s+(?:so|no|therefore|which)\b",
     re.IGNORECASE,
 )
 _DENIED = re.compile(
-    r"(?i)\b(?:not|no longer|cannot|can't|don't|doesn't|isn't|without|never|unless|free.?thread\w*|nogil|no-gil|disabled|Py_GIL_DISABLED"
-    r"|instead of|rather than|even (?:if|when|with)|used to|were|was|only when|releas\w+|drop\w*|acquir\w+|re-?enabl\w+|mutex|critical section)\b"
+    r"(?i)\b(?:not|no longer|cannot|can't|don't|doesn't|isn't|without|never|unless|free.?thread\w*|nogil|no-gil"
+    r"|disabled|Py_GIL_DISABLED"
+    r"|instead of|rather than|even (?:if|when|with)|used to|were|was|only when"
+    r"|releas\w+|drop\w*|acquir\w+|re-?enabl\w+|mutex|unavailable|older"
+    r"|critical.section\w*|3\.1[2-9])\b"
 )
 _JOINED = re.compile(r"\s*\n[ \t]*(?:\*|//+)?[ \t]*")
 _API = re.compile(r"(?i)\b(?:must|should|has to|have to|needs? to|requires?|called|caller|callers)\b")

@@ -59,7 +59,10 @@ static PyModuleDef_Slot s[] = {{Py_mod_exec, mod_exec}, {0, NULL}};
         ),
         SourceExample(
             code="""\
-int setup_types(PyObject *m) { if (PyType_Ready(&T) < 0) return -1; return PyModule_AddObjectRef(m, "T", (PyObject *)&T); }
+int setup_types(PyObject *m) {
+    if (PyType_Ready(&T) < 0) return -1;
+    return PyModule_AddObjectRef(m, "T", (PyObject *)&T);
+}
 """,
         ),
     )

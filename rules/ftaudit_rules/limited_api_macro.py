@@ -75,6 +75,7 @@ class LimitedApiMacro(CRule):
         if any("GIL" in condition.upper() or _SWITCH.search(condition) for condition in macro.conditions):
             return
         yield self.finding(
-            f"free-threaded CPython {unit.target.version[0]}.{unit.target.version[1]} has no limited API: this does not compile there",
+            f"free-threaded CPython {unit.target.version[0]}.{unit.target.version[1]} has no limited API:"
+            " this does not compile there",
             location=unit.place(macro.start),
         )

@@ -77,10 +77,7 @@ PyMODINIT_FUNC PyInit_m(void) {
 }
 """,
             others=(
-                (
-                    "other.c",
-                    "void setup_module(PyObject *m) {\n#ifdef Py_GIL_DISABLED\n    PyUnstable_Module_SetGIL(m, Py_MOD_GIL_NOT_USED);\n#endif\n}\n",
-                ),
+                ("other.c", "void setup_module(PyObject *m) { PyUnstable_Module_SetGIL(m, Py_MOD_GIL_NOT_USED); }\n"),
             ),
         ),
         SourceExample(

@@ -108,8 +108,8 @@ static int guarded(void) { return setjmp(env); }
             use, function = shared.writes[0]
             for at in places_of(unit, shared):
                 yield self.finding(
-                    f"`{shared.variable.name}` is one for all threads, and {function.short_name} changes it with no guard"
-                    f" (line {unit.line_at(use.at)})",
+                    f"`{shared.variable.name}` is one for all threads, and {function.short_name} changes it"
+                    f" with no guard (line {unit.line_at(use.at)})",
                     location=unit.place(at),
                     confidence=Confidence.MEDIUM if shared.variable.sure else Confidence.LOW,
                 )

@@ -13,7 +13,9 @@ from ftaudit.source.c import CUnit
 _TESTED = re.compile(
     r"if\s*\(\s*(?P<flag>\w+(?:\s*->\s*\w+)+)\s*(?:(?:!=|>)\s*0|==\s*(?:1|true|TRUE|Py_True))?\s*\)\s*(?P<then>\{[^{}]*\}|[^;{}]*;)"
 )
-_LEAVES = re.compile(r"\b(?:return|goto|throw|PyErr_\w+|Py_RETURN_\w+|raise\w*)\b")
+_LEAVES = re.compile(
+    r"\b(?:return|goto\s+\w*(?:err|ERR|fail|FAIL|out|done|busy)\w*|throw|PyErr_\w+|Py_RETURN_\w+|raise\w*)\b"
+)
 
 
 class NonatomicBusyFlag(CRule):

@@ -96,9 +96,9 @@ template <class T> struct Allocator {
             "PyObject_CALLOC",
             "PyObject_REALLOC",
         ):
-            if not holds_object(unit, call):
+            if call.arguments and not holds_object(unit, call):
                 yield self.finding(
-                    f"{call.name} takes memory for {' '.join(call.arguments[-1].split()) if call.arguments else 'something'} from"
-                    " the heap in which the garbage collector expects objects alone",
+                    f"{call.name} takes memory for {' '.join(call.arguments[-1].split())} from the heap in which"
+                    " the garbage collector expects objects alone",
                     location=unit.place(call.start),
                 )

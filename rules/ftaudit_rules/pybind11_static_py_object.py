@@ -41,7 +41,10 @@ class Pybind11StaticPyObject(CRule):
     VALID = (
         SourceExample(
             code="""\
-py::object &cls() { PYBIND11_CONSTINIT static py::gil_safe_call_once_and_store<py::object> c; return c.call_once_and_store_result([] { return py::module_::import("json").attr("dumps"); }).get_stored(); }
+py::object &cls() {
+    PYBIND11_CONSTINIT static py::gil_safe_call_once_and_store<py::object> c;
+    return c.call_once_and_store_result([] { return py::module_::import("json").attr("dumps"); }).get_stored();
+}
 """,
             path="a.cpp",
         ),

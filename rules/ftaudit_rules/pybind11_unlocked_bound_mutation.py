@@ -71,6 +71,6 @@ PYBIND11_MODULE(ext, m, py::mod_gil_not_used()) { py::class_<T>(m, "T").def("inc
             changed = _CHANGES.search(unit.code, function.body, function.end)
             if changed and not unit.guarded(changed.start()):
                 yield self.finding(
-                    f"{function.short_name} changes `{changed[1]}` with no lock, and Python threads may share the object",
+                    f"{function.short_name} changes `{changed[1]}` with no lock, and threads may share the object",
                     location=unit.place(changed.start()),
                 )

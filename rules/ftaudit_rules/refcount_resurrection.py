@@ -14,7 +14,11 @@ from ftaudit.source.c.locks import words
 _ASSIGNED = re.compile(r"(?<![\w.>])(\w+)\s*=\s*(?:\([^()]*\*\s*\)\s*)?$")
 _REGISTRY = frozenset({"registry", "instances", "live", "alive", "weak", "weakmap", "wrappers", "registered"})
 _FINDING = frozenset({"find", "lookup", "search"})
-_TAKES = r"\b(?:Py_X?INCREF|Py_X?NewRef)\s*\(\s*(?:\([^()]*\)\s*)?{n}\s*\)|\bPy_SET_REFCNT\s*\(\s*(?:\([^()]*\)\s*)?{n}\s*,|\bPy_REFCNT\s*\(\s*(?:\([^()]*\)\s*)?{n}\s*\)\s*(?:\+\+|\+?=(?!=))"
+_ARGUMENT = r"\s*\(\s*(?:\([^()]*\)\s*)?{n}\s*"
+_TAKES = (
+    rf"\bPy_X?INCREF{_ARGUMENT}\)|\bPy_X?NewRef{_ARGUMENT}\)|\bPy_SET_REFCNT{_ARGUMENT},"
+    rf"|\bPy_REFCNT{_ARGUMENT}\)\s*(?:\+\+|\+?=(?!=))"
+)
 
 
 class RefcountResurrection(CRule):

@@ -38,7 +38,11 @@ class StaticPyobjectCache(CRule):
     VALID = (
         SourceExample(
             code="""\
-static int mod_exec(PyObject *m) { state *st = PyModule_GetState(m); st->s = PyUnicode_InternFromString("x"); return st->s ? 0 : -1; }
+static int mod_exec(PyObject *m) {
+    state *st = PyModule_GetState(m);
+    st->s = PyUnicode_InternFromString("x");
+    return st->s ? 0 : -1;
+}
 """,
         ),
         SourceExample(
@@ -70,9 +74,13 @@ static void note(PyObject *o) { Py_XSETREF(last, Py_NewRef(o)); }
     INVALID = (
         SourceExample(
             code="""\
-static PyObject *get(void) { static PyObject *s = NULL; if (s == NULL) s = PyUnicode_InternFromString("x"); return Py_NewRef(s); }
+static PyObject *get(void) {
+    static PyObject *s = NULL;
+    if (s == NULL) s = PyUnicode_InternFromString("x");
+    return Py_NewRef(s);
+}
 """,
-            lines=(1,),
+            lines=(2,),
         ),
         SourceExample(
             code="""\

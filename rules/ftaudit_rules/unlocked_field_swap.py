@@ -31,7 +31,13 @@ class UnlockedFieldSwap(CRule):
     VALID = (
         SourceExample(
             code="""\
-static int set_cb(Obj *self, PyObject *v, void *c) { Py_INCREF(v); Py_BEGIN_CRITICAL_SECTION(self); Py_XSETREF(self->cb, v); Py_END_CRITICAL_SECTION(); return 0; }
+static int set_cb(Obj *self, PyObject *v, void *c) {
+    Py_INCREF(v);
+    Py_BEGIN_CRITICAL_SECTION(self);
+    Py_XSETREF(self->cb, v);
+    Py_END_CRITICAL_SECTION();
+    return 0;
+}
 """,
         ),
         SourceExample(

@@ -37,7 +37,12 @@ class UnlockedNativeState(CRule):
     VALID = (
         SourceExample(
             code="""\
-static PyObject *upd(Hash *self, PyObject *d) { PyMutex_Lock(&self->mu); lib_update(self->st, d); PyMutex_Unlock(&self->mu); Py_RETURN_NONE; }
+static PyObject *upd(Hash *self, PyObject *d) {
+    PyMutex_Lock(&self->mu);
+    lib_update(self->st, d);
+    PyMutex_Unlock(&self->mu);
+    Py_RETURN_NONE;
+}
 static PyMethodDef m[] = {{"upd", upd, METH_O, ""}, {NULL}};
 """,
         ),

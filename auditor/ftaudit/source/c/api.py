@@ -1,7 +1,8 @@
 """The functions of the C API that rules of borrowed references look for, taken from CPython's own tables.
 
-Of the functions that lend their result, those are left out whose owner cannot let go of it meanwhile: items of tuples and
-struct sequences (immutable), a function's code and closure, the thread's own error and frame, a module's dictionary.
+Of the functions that lend their result, those are left out whose owner cannot let go of it meanwhile: items of
+tuples and struct sequences (immutable), a function's code and closure, the thread's own error and frame, a
+module's dictionary.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from ftaudit.source.c.api_tables import LENDS, LEVELS
 
 
 def _lending(*prefixes: str) -> tuple[str, ...]:
-    """Return the functions with one of the prefixes that lend their result or need a lock of the caller's to be used."""
+    """Return the functions with one of the prefixes that lend their result, or need a lock of the caller's."""
     unlocked = {name for name, level in LEVELS.items() if level in ("compatible", "incompatible")}
     return tuple(sorted(name for name in LENDS | unlocked if name.startswith(prefixes)))
 

@@ -172,5 +172,5 @@ LEVELS: Final[dict[str, str]] = {
     "PySet_Size": "atomic",
     "_PyBytes_Resize": "distinct",
 }
-"""atomic, shared (safe on one object), distinct (safe on distinct objects), compatible (the caller must lock),
-incompatible (not even then)."""
+"""atomic, shared (safe on one object), distinct (safe on distinct objects), compatible (the caller
+must lock), incompatible (not even then)."""

@@ -106,6 +106,8 @@ def parse_declaration(
     text = _ATTRIBUTES.sub(_blank_attribute, code[start:end])
     if cpp and "<" in text:
         text = mask_templates(text)
+    if text.count("(") != text.count(")"):
+        return
     leading = _IDENTIFIER.search(text)
     if leading is None or leading[0] in _NOT_TYPES:
         return

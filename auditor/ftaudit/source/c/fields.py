@@ -29,7 +29,7 @@ class Swap:
 
 
 def find_swaps(unit: CUnit) -> Iterator[Swap]:
-    """Yield the unguarded exchanges of fields of the instance in functions that several threads may run on one object."""
+    """Yield the unguarded exchanges of fields of the instance in functions that threads may run on one object."""
     for function in unit.functions:
         if not function.parameters or is_lifecycle(function) or not _may_run_anywhere(unit, function):
             continue

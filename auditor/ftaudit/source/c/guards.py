@@ -49,7 +49,7 @@ def find_sections(
     """Return the stretches of a function that run under a lock, as its text tells.
 
     A lock that is taken and given back is held from the taking to the last giving back before it is taken again, so
-    that `if (…) { unlock(); return; }` does not end it early. One that the function never gives back is held to its end.
+    that `if (…) { unlock(); return; }` does not end it early. One that is never given back is held to the end.
     """
     steps = _steps(code, source, function, takes, gives)
     sections: list[Section] = []
@@ -70,11 +70,11 @@ def find_sections(
             end = foreign if foreign > 0 else function.end
         sections.append(Section(step.at, end, step.name, step.argument, step.at))
     once = max(code.find(word, function.body, function.end) for word in ("once", "Once")) >= 0
-    for at in guard_types(code, function.body, function.end, cpp=cpp):
-        sections.append(Section(at, _block_end(code, at, function), "guard", "", at))
-    for found in (
-        ONCE.finditer(code, function.body, function.end) if code.find("nce", function.body, function.end) > 0 else ()
-    ):
+    sections += (
+        Section(at, _block_end(code, at, function), "guard", "", at)
+        for at in guard_types(code, function.body, function.end, cpp=cpp)
+    )
+    for found in ONCE.finditer(code, function.body, function.end) if once else ():
         end = closing(code, found.end() - 1, function.end)
         sections.append(Section(found.end(), end if end > 0 else function.end, "once", "", found.start()))
     return sorted(sections, key=lambda section: section.start)

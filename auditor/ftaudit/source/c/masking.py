@@ -18,7 +18,8 @@ _CLASS_MACRO: Final = re.compile(
 )
 _OBJECT_HEAD: Final = re.compile(r"\b(?:PyObject_HEAD|PyObject_VAR_HEAD|PyObject_HEAD_EXTRA)\b(?!_)[ \t]*;?")
 _STATEMENT_MACRO: Final = re.compile(
-    r"^([ \t]*(?:[A-Z][A-Z0-9]*_\w*|Py_(?:BEGIN|END|UNBLOCK|BLOCK)_\w+)[ \t]*)(\([^()\n]*(?:\([^()\n]*\)[^()\n]*)*\))?[ \t]*(\n)",
+    r"^([ \t]*(?:[A-Z][A-Z0-9]*_\w*|Py_(?:BEGIN|END|UNBLOCK|BLOCK)_\w+)[ \t]*)"
+    r"(\([^()\n]*(?:\([^()\n]*\)[^()\n]*)*\))?[ \t]*(\n)",
     re.MULTILINE,
 )
 _TEMPLATE_HOLE: Final = re.compile(r"@(\w*)@")

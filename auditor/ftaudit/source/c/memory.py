@@ -70,7 +70,7 @@ def holds_object(unit: CUnit, call: Call) -> bool:
 
 
 def is_object_type(unit: CUnit, kind: str) -> bool:
-    """Tell whether a pointer type points to a Python object: by its name, or by a struct of this file that has a head."""
+    """Tell whether a pointer type points to a Python object, by its name or by a struct of this file with a head."""
     text = " ".join(kind.split())
     if _OBJECT_TYPE.match(text) and text.count("*") == 1:
         return True
@@ -99,6 +99,7 @@ def find_mismatches(unit: CUnit) -> Iterator[Mismatch]:
     if not releases or len({family_of(call.name) for call in [*releases, *unit.calls(*_ALLOCATORS)]}) < 2:
         return
     members = _member_allocators(unit)
+    released = _member_releasers(releases)
     for call in releases:
         if call.function is None or not call.arguments:
             continue
@@ -107,11 +108,22 @@ def find_mismatches(unit: CUnit) -> Iterator[Mismatch]:
         if what.isidentifier():
             allocator = last_allocator(unit, call.function, what, call.start)
         elif "->" in what:
-            names = members.get(what.rpartition("->")[2].strip(), set())
-            if len({_ALLOCATORS[name] for name in names}) == 1:
-                allocator = sorted(names)[0]
+            member = what.rpartition("->")[2].strip()
+            names = members.get(member, set())
+            if len({_ALLOCATORS[name] for name in names}) == 1 and len(released.get(member, set())) == 1:
+                allocator = min(names)
         if allocator and _ALLOCATORS[allocator] != _RELEASERS[call.name]:
             yield Mismatch(call, what, allocator)
+
+
+def _member_releasers(releases: list[Call]) -> dict[str, set[str]]:
+    """Return the families that free members of a name; where there are several, a flag of the object says which."""
+    found: dict[str, set[str]] = {}
+    for call in releases:
+        what = strip_casts(call.arguments[0]) if call.arguments else ""
+        if "->" in what:
+            found.setdefault(what.rpartition("->")[2].strip(), set()).add(_RELEASERS[call.name])
+    return found
 
 
 def last_allocator(unit: CUnit, function: Function, expression: str, before: int) -> str | None:

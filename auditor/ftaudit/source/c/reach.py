@@ -52,6 +52,7 @@ _LIFECYCLE: Final = frozenset(
         "setstate",
     }
 )
+_ENDING: Final = frozenset({"destroy", "dealloc", "free", "finalize", "destructor", "teardown"})
 _LIFECYCLE_SLOT: Final = re.compile(
     r"(?:\.\s*tp_|Py_tp_)(?:new|init|dealloc|clear|traverse|free|finalize|del|alloc)\s*[,=]\s*(?:\([^()]*\)\s*)*&?\s*(\w+)"
 )
@@ -69,7 +70,7 @@ class Reach:
     named_init: frozenset[int]
     """Functions that nobody in the file calls and whose name says that they initialise something."""
     methods: frozenset[int]
-    """Functions that a method, getset or slot table names and what these call; not those of an object's life and death."""
+    """Functions that a method, getset or slot table names and what these call, but for an object's life and death."""
     callers: Mapping[str, tuple[int, ...]]
     """The places where a function's name is called, by name."""
     mentioned: frozenset[str]
@@ -247,4 +248,6 @@ def _methods(
 
 def is_lifecycle(function: Function) -> bool:
     """Tell by its name whether a function makes, clears or destroys an object: no other thread has it then."""
-    return bool(_LIFECYCLE & set(words(function.short_name)[-2:])) or function.short_name.startswith("~")
+    named = words(function.short_name)
+    ends = not _ENDING.isdisjoint(named) or function.short_name.startswith("~")
+    return ends or not _LIFECYCLE.isdisjoint(named[-2:])

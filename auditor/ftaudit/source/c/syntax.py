@@ -28,7 +28,8 @@ _STATIC: Final = re.compile(r"\bstatic\b")
 _STORAGE: Final = re.compile(r"\b(?:static|thread_local|_Thread_local|__thread)\b")
 _STATEMENT_END: Final = re.compile(r"[;{}]")
 _CLASS: Final = re.compile(
-    r"(?<!enum )\b(?:class|struct)\s+(?:[A-Z][A-Z0-9_]+(?:\([^()]*\))?\s+|alignas\s*\([^()]*\)\s*)*([A-Za-z_]\w*)\s*(?:<[^;{}()]*>)?\s*(?:final\s*)?(?::[^;{}()=]*)?\{"
+    r"(?<!enum )\b(?:class|struct)\s+(?:[A-Z][A-Z0-9_]+(?:\([^()]*\))?\s+|alignas\s*\([^()]*\)\s*)*"
+    r"([A-Za-z_]\w*)\s*(?:<[^;{}()]*>)?\s*(?:final\s*)?(?::[^;{}()=]*)?\{"
 )
 _CONTROL: Final = frozenset({"if", "for", "while", "switch", "catch", "else", "do", "return", "sizeof"})
 

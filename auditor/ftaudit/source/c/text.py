@@ -1,4 +1,4 @@
-"""Reading C by its brackets: matching, splitting arguments, stripping casts; all over masked text, all without recursion."""
+"""Reading C by its brackets: matching, splitting arguments, stripping casts; over masked text, without recursion."""
 
 from __future__ import annotations
 
@@ -131,7 +131,7 @@ def mask_templates(text: str) -> str:
 
 
 def top_level_blocks(code: str) -> Iterator[tuple[int, int]]:
-    """Yield the spans of `{…}` at file scope; the braces of `extern "C"`, namespaces and classes count as file scope."""
+    """Yield the spans of `{…}` at file scope, to which what is in `extern "C"`, namespaces and classes belongs."""
     depth = 0
     start = -1
     for found in re.compile(r"[{}]").finditer(code):

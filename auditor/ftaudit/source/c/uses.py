@@ -73,9 +73,8 @@ def classify_use(code: str, start: int, end: int) -> Use | None:
     char = code[before] if before >= 0 else ";"
     if char == "." and code[before - 1 : before + 1] != "..":
         return None
-    if char == ">" and code[before - 1 : before] == "-":
-        if code[before - 5 : before - 1] != "this":
-            return None
+    if char == ">" and code[before - 1 : before] == "-" and code[before - 5 : before - 1] != "this":
+        return None
     if char in "+-" and code[before - 1 : before] == char and not _is_operand(code, _previous(code, before - 1)):
         return Use(start, UseKind.WRITE)
     at, element = _past_trailers(code, end)
@@ -94,10 +93,7 @@ def classify_use(code: str, start: int, end: int) -> Use | None:
 
 def _mutating_method(code: str, end: int, at: int) -> bool:
     tail = code[end : at + 1]
-    for found in _MUTATING_METHOD.finditer(tail):
-        if found.end() == len(tail):
-            return True
-    return False
+    return any(found.end() == len(tail) for found in _MUTATING_METHOD.finditer(tail))
 
 
 def _past_trailers(code: str, end: int) -> tuple[int, bool]:
@@ -149,7 +145,7 @@ def _argument(code: str, begin: int, start: int, at: int, addressed: bool, eleme
             depth -= 1
         elif char == "," and depth == 0:
             index += 1
-        elif char in ";" and depth == 0:
+        elif char == ";" and depth == 0:
             break
     return Use(start, UseKind.READ)
 
