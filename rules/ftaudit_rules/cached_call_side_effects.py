@@ -1,0 +1,98 @@
+"""FT510: a cached function has effects, or returns something mutable."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+
+from ftaudit.model import Confidence, Finding, Severity
+from ftaudit.rule import RuleInfo, SourceExample
+from ftaudit.source.base import PythonRule
+from ftaudit.source.python import PythonModule
+from ftaudit.source.python.kinds import CONTAINERS, kind_of
+from ftaudit.source.python.tree import inside, last_name
+
+
+class CachedCallSideEffects(PythonRule):
+    """A function behind `lru_cache`, `cache` or `cached_property` changes globals, starts something, or returns a
+    list, dict or set. The cache is coherent, but the function may run more than once for the same arguments when
+    threads come together, and what it returns is one object for all of them.
+    """
+
+    info = RuleInfo(
+        code="FT510",
+        name="cached-call-side-effects",
+        summary=(
+            "A function with a cache does something that must not be done twice, or gives all threads the "
+            "same mutable object."
+        ),
+        severity=Severity.PEDANTIC,
+        confidence=Confidence.LOW,
+        since="0.1.0",
+        remedy="Take effects out of the function, return something immutable, or guard the call with a lock.",
+        links=("https://docs.python.org/3.14/library/functools.html",),
+        default=False,
+    )
+    VALID = (
+        SourceExample(
+            code="""\
+import functools
+@functools.cache
+def square(x):
+    return x * x
+""",
+        ),
+    )
+    INVALID = (
+        SourceExample(
+            code="""\
+import functools
+@functools.lru_cache
+def table(n):
+    return [0] * n
+""",
+            lines=(3,),
+        ),
+        SourceExample(
+            code="""\
+import functools
+_n = 0
+@functools.cache
+def f():
+    global _n
+    _n = _n + 1
+    return _n
+""",
+            lines=(4,),
+        ),
+    )
+
+    def check(self, module: PythonModule) -> Iterator[Finding]:
+        """Yield cached functions with effects or mutable results."""
+        for function in module.tree.functions():
+            names = {last_name(d.func if isinstance(d, ast.Call) else d) for d in function.decorator_list}
+            if not names & {"lru_cache", "cache", "cached_property"}:
+                continue
+            why = _why(module, function)
+            if why is not None:
+                yield self.finding(
+                    f"{function.name} is cached and {why}",
+                    location=module.location(function.lineno, function.col_offset + 1),
+                )
+
+
+_EFFECTS = frozenset({"open", "Thread", "connect", "Session", "socket", "Popen", "urlopen"})
+
+
+def _why(module: PythonModule, function: ast.FunctionDef | ast.AsyncFunctionDef) -> str | None:
+    if module.globals_by_function.get(function):
+        return "changes globals"
+    for node in inside(function.body):
+        match node:
+            case ast.Call(func=func) if last_name(func) in _EFFECTS:
+                return f"calls {last_name(func)}(), maybe twice"
+            case ast.Return(value=value) if value is not None and kind_of(value) in CONTAINERS:
+                return "gives all threads the same mutable object"
+            case _:
+                pass
+    return None

@@ -1,0 +1,79 @@
+"""FT524: the decimal context is set at import."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+
+from ftaudit.model import Confidence, Finding, Severity
+from ftaudit.rule import RuleInfo, SourceExample
+from ftaudit.source.base import PythonRule
+from ftaudit.source.python import PythonModule
+from ftaudit.source.python.tree import last_name
+
+
+class DecimalContext(PythonRule):
+    """`decimal.getcontext().prec = …` at module level sets the context of the importing thread alone. New threads of a
+    free-threaded build start with a copy of their parent's context, those of other builds with `DefaultContext`:
+    the same program computes with different precision.
+    """
+
+    info = RuleInfo(
+        code="FT524",
+        name="decimal-context",
+        summary=(
+            "The decimal context is set at import, which only the importing thread sees, or the default "
+            "context is changed later."
+        ),
+        severity=Severity.PEDANTIC,
+        confidence=Confidence.LOW,
+        since="0.1.0",
+        remedy="Use decimal.localcontext() where the precision matters.",
+        links=("https://docs.python.org/3.14/library/decimal.html#working-with-threads",),
+        default=False,
+    )
+    VALID = (
+        SourceExample(
+            code="""\
+import decimal
+def f(x):
+    with decimal.localcontext(prec=50):
+        return +x
+""",
+        ),
+    )
+    INVALID = (
+        SourceExample(
+            code="""\
+import decimal
+decimal.getcontext().prec = 50
+""",
+            lines=(2,),
+        ),
+        SourceExample(
+            code="""\
+import decimal
+def f():
+    decimal.DefaultContext.prec = 50
+""",
+            lines=(3,),
+        ),
+    )
+
+    def check(self, module: PythonModule) -> Iterator[Finding]:
+        """Yield settings of the context at import, and of the default context in functions."""
+        for statement in module.tree.all(ast.Assign):
+            for target in statement.targets:
+                match target:
+                    case ast.Attribute(value=ast.Call(func=func)) if last_name(func) == "getcontext":
+                        if module.tree.function(statement) is None:
+                            yield self.finding(
+                                "only the importing thread gets this decimal context", location=module.place(statement)
+                            )
+                    case ast.Attribute(value=value) if last_name(value) == "DefaultContext":
+                        if module.tree.function(statement) is not None:
+                            yield self.finding(
+                                "threads that start later get another decimal context", location=module.place(statement)
+                            )
+                    case _:
+                        pass
