@@ -17,6 +17,8 @@ else:
     import tomli as tomllib
 
 _DIRECTIVE = re.compile(r"freethreading_compatible\s*=\s*['\"]?(\w+)", re.IGNORECASE)
+_MAX_ITEMS = 1000
+"""How many items of one list are looked at; real ones hold a few dozen."""
 
 
 def parse_toml(text: str) -> dict[str, Any]:
@@ -231,7 +233,7 @@ def _table(document: dict[str, Any], name: str) -> dict[str, Any]:
 
 
 def _strings(value: object) -> list[str]:
-    return [each for each in value if isinstance(each, str)] if isinstance(value, list) else []
+    return [each for each in value[:_MAX_ITEMS] if isinstance(each, str)] if isinstance(value, list) else []
 
 
 def _words(value: object) -> list[str]:
