@@ -12,7 +12,7 @@ from ftaudit.engine.binaries import find_binary_facts
 from ftaudit.engine.collect import Key, find_index_facts, find_runtime_facts
 from ftaudit.engine.later import find_later
 from ftaudit.engine.metadata import MetadataReader
-from ftaudit.engine.rows import count_coverage, judge_all, make_rows, merge_modules
+from ftaudit.engine.rows import count_coverage, judge_all, make_rows, merge_modules, with_elsewhere
 from ftaudit.errors import UsageError
 from ftaudit.index import config
 from ftaudit.index.client import Index
@@ -59,7 +59,7 @@ def audit(inputs: Sequence[str], settings: Settings, *, progress: Progress | Non
             )
             for pin, platform in keys
         ]
-        judged = judge_all(every)
+        judged = judge_all(with_elsewhere(every))
         later = find_later(
             judged,
             target=target,

@@ -36,6 +36,22 @@ def merge_modules(binary: BinaryFacts, runtime: RuntimeFacts) -> tuple[Extension
     return tuple(merged[name] for name in sorted(merged))
 
 
+def with_elsewhere(every: Sequence[PackageFacts]) -> list[PackageFacts]:
+    """Tell each row what the other platforms' wheels of the same release hold."""
+    releases: dict[tuple[str, str], list[tuple[str, tuple[ExtensionModule, ...]]]] = {}
+    for facts in every:
+        releases.setdefault((facts.pin.name, str(facts.pin.version)), []).append((facts.platform, facts.modules))
+    return [
+        replace(
+            facts,
+            elsewhere=tuple(
+                other for other in releases[facts.pin.name, str(facts.pin.version)] if other[0] != facts.platform
+            ),
+        )
+        for facts in every
+    ]
+
+
 def judge_all(every: Sequence[PackageFacts]) -> list[tuple[PackageFacts, Verdict, tuple[str, ...]]]:
     """Return each package's facts with its verdict and reasons."""
     return [(facts, *judge(facts)) for facts in every]

@@ -10,7 +10,7 @@ from typing import Final
 from ftaudit.binary.inspect import WheelRequest
 from ftaudit.engine.binaries import read_wheels
 from ftaudit.engine.releases import Candidate, find_candidates, find_releases, tagged
-from ftaudit.engine.rows import count_coverage, judge_all, make_rows, merge_modules
+from ftaudit.engine.rows import count_coverage, judge_all, make_rows, merge_modules, with_elsewhere
 from ftaudit.index import config
 from ftaudit.index.client import Index
 from ftaudit.model import (
@@ -61,7 +61,7 @@ def audit_wheels(items: Sequence[str], settings: Settings, *, progress: Progress
         read = _inspect(candidates, target=target, settings=settings, index=index, progress=progress)
         traffic = index.traffic.counts
     every = [_facts(candidate, read, target) for candidate in candidates]
-    rows, failures = make_rows(judge_all(_with_elsewhere(every)), rules=rules, later={})
+    rows, failures = make_rows(judge_all(with_elsewhere(every)), rules=rules, later={})
     kept, notes = _settle(rows, candidates)
     return Report(
         target=target.name,
@@ -126,22 +126,6 @@ def _facts(candidate: Candidate, read: dict[WheelRequest, BinaryFacts], target: 
         runtime=NOT_IMPORTED,
         modules=merge_modules(binary, NOT_IMPORTED),
     )
-
-
-def _with_elsewhere(every: Sequence[PackageFacts]) -> list[PackageFacts]:
-    """Tell each row what the other platforms' wheels of the same release hold."""
-    releases: dict[tuple[str, str], list[tuple[str, tuple[ExtensionModule, ...]]]] = {}
-    for facts in every:
-        releases.setdefault((facts.pin.name, str(facts.pin.version)), []).append((facts.platform, facts.modules))
-    return [
-        dataclasses.replace(
-            facts,
-            elsewhere=tuple(
-                other for other in releases[facts.pin.name, str(facts.pin.version)] if other[0] != facts.platform
-            ),
-        )
-        for facts in every
-    ]
 
 
 def _settle(rows: Sequence[Package], candidates: Sequence[Candidate]) -> tuple[list[Package], list[str]]:

@@ -122,11 +122,13 @@ def _zip64_end(source: Source, position: int) -> tuple[int, int, int, int, int, 
 
 
 def _members(source: Source, infos: list[zipfile.ZipInfo], directory: int) -> Iterator[Member]:
-    """Yield the members in the directory's order; raise `ArchiveError` when two of them share bytes."""
+    """Yield the members in the directory's order; raise `ArchiveError` when two share bytes or one would go astray."""
     seen = Counter(info.filename for info in infos)
     ends: dict[int, int] = {}
     end = directory
     for info in sorted(infos, key=lambda info: info.header_offset, reverse=True):
+        if _leads_out(info.orig_filename):
+            raise ArchiveError(f"{source.name}: {shown_name(info.orig_filename)}: its name leads out of the archive")
         if info.header_offset + LOCAL_HEADER.size + info.compress_size > end or info.header_offset < 0:
             raise ArchiveError(f"{source.name}: its members overlap at {shown_name(info.filename)}")
         ends[info.header_offset] = end
@@ -148,9 +150,6 @@ def _members(source: Source, infos: list[zipfile.ZipInfo], directory: int) -> It
 def _problem(info: zipfile.ZipInfo, times: int) -> str | None:
     """Return why a member is not read, if it is not."""
     name = info.orig_filename
-    parts = name.split("/")
-    if "\0" in name or "\\" in name or name.startswith("/") or ".." in parts or _DRIVE.match(name):
-        return "its name leads out of the archive"
     if not info.flag_bits & _UTF8 and not name.isascii():
         return "its name is not UTF-8"
     if not name.isprintable():
@@ -162,6 +161,12 @@ def _problem(info: zipfile.ZipInfo, times: int) -> str | None:
     if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
         return f"its compression method ({info.compress_type}) is none that wheels use"
     return None
+
+
+def _leads_out(name: str) -> bool:
+    """Tell whether an installer that follows the name would write elsewhere, on some system."""
+    outside = name.startswith("/") or ".." in name.split("/") or _DRIVE.match(name) is not None
+    return outside or "\0" in name or "\\" in name
 
 
 def _suspicious(members: tuple[Member, ...], limits: Limits) -> Iterator[str]:
