@@ -90,4 +90,10 @@ def test_single_and_multi_phase_initialisation_are_told_apart() -> None:
     folder = ROOT / "windows-arm64"
     assert declare(next(folder.glob("multi_used.*"))).multi_phase is True
     assert declare(next(folder.glob("single_set.*"))).multi_phase is False
-    assert declare(next(folder.glob("never.*"))).multi_phase is None
+    assert declare(next(folder.glob("endless.*"))).multi_phase is None
+
+
+@pytest.mark.parametrize("platform", ["linux-aarch64", "linux-x86_64", "macos-x86_64", "windows-amd64"])
+def test_an_answer_that_needed_a_branch_turned_round_says_so(platform: str) -> None:
+    answer = declare(next((ROOT / platform).glob("never.*")))
+    assert "1 branch away from a failure" in answer.how

@@ -21,6 +21,8 @@ class Budget:
     """Runs of the hook, the first included, with other answers where the answers of the first led nowhere."""
     checks: int = 6
     """Further runs that look whether another answer to a guess would have led to another declaration."""
+    branches: int = 32
+    """Runs in which a branch that led to a failure is made to go the other way."""
     memory: int = 768 << 20
     """Bytes of one image once mapped."""
     heap: int = 64 << 20

@@ -356,8 +356,24 @@ def _plausible(python: Python, owner: Object, name: str) -> int:
         return objects.new("capsule", name=f"{owner.name}.{name}")
     if name[:1].isupper() or name in _BUILTIN_TYPES:
         return objects.type(f"{owner.name}.{name}")
-    return objects.new("object", name=f"{owner.name}.{name}")
+    made = objects.new("object", name=f"{owner.name}.{name}", size=256)
+    if owner.name.partition(".")[0] == "numpy":
+        counts = struct.pack("<iii", *_UFUNCS.get(name, (2, 1, 3)))
+        process.machine.write(made + objects.layout.head, counts)
+    return made
 
+
+_UNARY = """
+absolute arccos arccosh arcsin arcsinh arctan arctanh bitwise_count cbrt ceil conjugate cos cosh deg2rad degrees exp
+exp2 expm1 fabs floor invert isfinite isinf isnan isnat log log10 log1p log2 logical_not negative positive rad2deg
+radians reciprocal rint sign signbit sin sinh spacing sqrt square tan tanh trunc
+"""
+_UFUNCS = {
+    **dict.fromkeys(_UNARY.split(), (1, 1, 2)),
+    "frexp": (1, 2, 3), "modf": (1, 2, 3), "divmod": (2, 2, 4), "clip": (3, 1, 4),
+}  # fmt: skip
+"""`nin`, `nout` and `nargs` of NumPy's universal functions, which stand first in `PyUFuncObject`
+(numpy/_core/include/numpy/ufuncobject.h): who adds a loop to one checks them. Most take two and give one."""
 
 _MODULE_ATTRIBUTES = frozenset(
     {"__name__", "__doc__", "__dict__", "__loader__", "__package__", "__spec__", "__class__"}

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from ftaudit.binary.budget import Budget
 from ftaudit.binary.framework import find_framework
-from ftaudit.binary.hook import Ending, Run, Subject, doubt, search
+from ftaudit.binary.hook import Ending, Run, Subject, doubt, force, search
 from ftaudit.binary.image import AARCH64, X86_64, Image
 from ftaudit.binary.loaders import load_images
 from ftaudit.binary.markers import file_name_build, find_build
@@ -94,6 +94,10 @@ def _read_one(
             subject = replace(subject, layout=Layout(build, version))
             best, runs = search(subject)
     subject, best, runs = _follow(subject, best, runs, siblings)
+    if best.ending is Ending.FAILED and best.declared is None and not best.hands_over_to:
+        forced = force(subject, best)
+        if forced.declared_something:
+            best = forced
     declaration, how, multi_phase = judge(subject, best, runs, build)
     if best.built_free_threaded is (not subject.layout.free_threaded):
         declaration, how = (
@@ -102,6 +106,7 @@ def _read_one(
         )
     elif (
         best.ending is not Ending.FAILED
+        and not best.forced
         and declaration is not GilDeclaration.UNDETERMINED
         and (on := doubt(subject, best))
     ):
@@ -154,6 +159,8 @@ _MAX_GROUPS = 4
 def judge(subject: Subject, best: Run, tries: int, build: bool | None) -> tuple[GilDeclaration, str, bool | None]:
     """Turn the best run into the answer, how it was reached, and whether the initialisation is multi-phase."""
     again = f", on try {tries}" if tries > 1 else ""
+    if best.forced:
+        again = f", {best.forced} branch{'es' if best.forced > 1 else ''} away from a failure of the emulated run"
     if best.slots is not None:
         return (*_judge_slots(best, best.slots, again, build), True)
     if best.ending is Ending.FAILED:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import Enum
 
+from ftaudit.binary.branches import Block, candidates, patched
 from ftaudit.binary.budget import Budget
 from ftaudit.binary.image import Image
 from ftaudit.binary.machine import Machine, MemoryFault
@@ -50,10 +51,21 @@ class Run:
     """The extension module that it needs and that was not loaded."""
     built_free_threaded: bool | None = None
     """The build that its definition was laid out for, where that can be seen."""
+    way: tuple[Block, ...] = ()
+    """The last stretches of code that ran before it failed, where it was followed."""
+    forced: int = 0
+    """How many branches were made to go the other way."""
     declared: int | None = None
     """A run that failed: what the only module it made was last declared as with `PyUnstable_Module_SetGIL`."""
     created: bool = False
     """Whether it made a module with `PyModule_Create2`, and no definition for multi-phase initialisation."""
+
+    @property
+    def declared_something(self) -> bool:
+        """Whether it succeeded and the module said something of the GIL."""
+        return self.gil is not None or (
+            self.slots is not None and self.slots.gil is not None and not self.slots.problem
+        )
 
     @property
     def declaration(self) -> tuple[object, ...]:
@@ -62,6 +74,9 @@ class Run:
             return (self.ending, self.slots.gil, self.slots.problem, self.creates_module is False)
         return (self.ending, self.gil, self.origin == "create" or self.origin == "cffi")
 
+
+_FOLLOWED = 256
+"""How many of the last stretches of code of a failing run are kept."""
 
 _DECLARATIONS = frozenset({"PyUnstable_Module_SetGIL", "PyModuleDef_Init", "dlsym", "GetProcAddress", "dlopen"})
 
@@ -85,8 +100,11 @@ class Subject:
         return not any(image.imports & _DECLARATIONS for image in images)
 
 
-def run(subject: Subject, overrides: Mapping[int, int]) -> Run:
-    """Run the hook once, with other answers to the questions that `overrides` numbers."""
+def run(subject: Subject, overrides: Mapping[int, int], *, follow: bool = False) -> Run:
+    """Run the hook once, with other answers to the questions that `overrides` numbers.
+
+    With `follow`, a run that fails says which stretches of code led to its failure.
+    """
     oracle = Oracle(overrides)
     notes: list[str] = []
     python: Python | None = None
@@ -96,6 +114,9 @@ def run(subject: Subject, overrides: Mapping[int, int]) -> Run:
             _import_group(python, name, image, notes)
         linked = python.process.link(subject.image)
         python.process.start(linked, notes)
+        if follow:
+            python.blocks = []
+            python.process.machine.follow(subject.image.base, subject.image.end, python.blocks, _FOLLOWED)
         return _finished(subject, python, notes, overrides)
     except (Halt, MemoryFault) as error:
         return Run(
@@ -109,6 +130,7 @@ def run(subject: Subject, overrides: Mapping[int, int]) -> Run:
             created=python.created and not python.definitions if python else False,
             built_free_threaded=python.built_free_threaded if python else None,
             declared=_declared(python) if python else None,
+            way=tuple(python.way_to_error or python.blocks or ()) if python else (),
             hands_over_to=error.name if isinstance(error, HandOver) else "",
         )
     finally:
@@ -146,6 +168,7 @@ def _finished(subject: Subject, python: Python, notes: list[str], overrides: Map
             calls=tuple(process.trace),
             errors=tuple(python.errors),
             created=python.created and not python.definitions,
+            way=tuple(python.way_to_error or python.blocks or ()),
             built_free_threaded=python.built_free_threaded,
             **details,  # type: ignore[arg-type]
         )
@@ -231,6 +254,32 @@ def search(subject: Subject) -> tuple[Run, int]:
         if attempt.ending is not Ending.FAILED or len(attempt.calls) > len(best.calls):
             best = attempt
     return best, len(runs)
+
+
+def force(subject: Subject, best: Run) -> Run:
+    """Turn the branches round that led a failing run to its failure, one after the other, until a run succeeds.
+
+    An answer that is reached so is taken only where the code itself declares something: that it declares nothing
+    may be the fault of the branch.
+    """
+    patches: list[tuple[int, bytes]] = []
+    best = run(subject, best.overrides, follow=True)
+    left = subject.budget.branches
+    while best.ending is Ending.FAILED and left > 0:
+        furthest = best
+        for patch in candidates(subject.image, best.way):
+            if left <= 0 or furthest is not best:
+                break
+            left -= 1
+            attempt = replace(subject, image=patched(subject.image, [*patches, patch]))
+            other = run(attempt, best.overrides, follow=True)
+            if other.declared_something or (len(other.calls) > len(best.calls) and other.ending is Ending.FAILED):
+                patches.append(patch)
+                furthest = replace(other, forced=len(patches))
+        if furthest is best:
+            break
+        best = furthest
+    return best
 
 
 def doubt(subject: Subject, best: Run) -> str:

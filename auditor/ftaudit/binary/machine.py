@@ -86,6 +86,7 @@ class Machine:
             raise ValueError(f"no emulator for {machine}")
         self._failure: type[Exception] = unicorn.UcError
         self._code_hook: int = unicorn.UC_HOOK_CODE
+        self._block_hook: int = unicorn.UC_HOOK_BLOCK
         self._buffers: list[object] = []
         self._traffic = 0
 
@@ -114,6 +115,16 @@ class Machine:
             callback(address)
 
         self.engine.hook_add(self._code_hook, on_code, begin=start, end=end)
+
+    def follow(self, start: int, end: int, blocks: list[tuple[int, int]], limit: int) -> None:
+        """Append address and size of each basic block in the range as it is entered; only the last `limit` are kept."""
+
+        def on_block(_engine: object, address: int, size: int, _data: object) -> None:
+            blocks.append((address, size))
+            if len(blocks) > 2 * limit:
+                del blocks[:limit]
+
+        self.engine.hook_add(self._block_hook, on_block, begin=start, end=end)
 
     def set_thread_pointer(self, address: int, *, windows: bool) -> None:
         """Point the platform's thread register at its block."""

@@ -14,6 +14,9 @@ Answer = Callable[["Python"], "int | None"]
 
 _Answer = TypeVar("_Answer", bound=Answer)
 
+_KEPT_BLOCKS = 64
+"""How much of the way to an exception is worth looking at."""
+
 SINGLETONS = {
     "_Py_NoneStruct": "none",
     "_Py_TrueStruct": "bool",
@@ -35,6 +38,10 @@ class Python:
     """The instance of the exception that is set."""
     errors: list[str] = field(default_factory=list)
     """Every exception that was set, for the report."""
+    blocks: list[tuple[int, int]] | None = None
+    """The stretches of code that ran, where a run is followed."""
+    way_to_error: list[tuple[int, int]] | None = None
+    """Those that ran before the last exception was set that was not cleared."""
     modules: dict[str, int] = field(default_factory=dict)
     """`sys.modules`."""
     definitions: set[int] = field(default_factory=set)
@@ -64,6 +71,8 @@ class Python:
         """Set an exception, given as its type or as an instance."""
         if self.objects.kind_of(exception) == "type":
             exception = self.objects.new("object", name=text, type_address=exception)
+        if not self.error and self.blocks is not None:
+            self.way_to_error = self.blocks[-_KEPT_BLOCKS:]
         self.error = exception
         self.errors.append(text)
 
