@@ -5,8 +5,8 @@
 
 Two files of CPython's documentation say by function what the rules of borrowed references need:
 `Doc/data/refcounts.dat`, which functions lend their result (`name:PyObject*::0:`), and `Doc/data/threadsafety.dat`
-(late 3.14 releases on), which functions need a lock of the caller's. The release is read from `Include/patchlevel.h`. With `--check`, nothing is
-written: the exit code is 1 when the file is not what would be made.
+(late 3.14 releases on), which functions need a lock of the caller's. The release is read from
+`Include/patchlevel.h`. With `--check`, nothing is written: the exit code is 1 when the file is not what would be made.
 """
 
 from __future__ import annotations

@@ -44,6 +44,7 @@ _INTERESTING: Final = (
     "PyList_Ext",
     "PyList_Clear",
     "_MODULE",
+    "MOD_GIL",
 )
 """What the text of a file must have some of for other files to care; a plain search is quicker than any pattern."""
 _IDENTIFIER: Final = re.compile(r"[A-Za-z_]\w*")
@@ -60,6 +61,7 @@ _MUTATION: Final = re.compile(
     r"|PyList_(?:Append|Insert|SetItem|SetSlice|Sort|Reverse|SET_ITEM|Clear|Extend))\s*\(\s*(?:\(\s*\w+\s*\*\s*\)\s*)?\(?([\w.\->\s()*]*?)\s*,"
 )
 _DECLARES_GIL: Final = re.compile(r"\bPyUnstable_Module_SetGIL\s*\(|\bPy_mod_gil\b")
+_NOT_USED: Final = re.compile(r"\bPy_MOD_GIL_NOT_USED\b|\bmod_gil_not_used\s*\(\s*(?:true\s*)?\)")
 _DEFINED_GIL: Final = re.compile(r"GIL_DISABLED|(?i:free_?thread)|VERSION_HEX|PY_MAJOR_VERSION")
 _BASE: Final = re.compile(r"[A-Za-z_]\w*")
 _MAKING: Final = frozenset(
@@ -91,6 +93,8 @@ class CTree:
     """Functions that module entry points of other files call."""
     mutated_members: frozenset[str] = frozenset()
     """Struct members that hold a dict or list which some file of the tree changes."""
+    not_used: Mapping[str, int] = field(default_factory=dict)
+    """The files that declare a module not to use the GIL, with the line."""
     entry_macros: frozenset[str] = frozenset()
     """Macros whose body is a module entry point."""
 
@@ -112,6 +116,9 @@ def survey_c(source: SourceFile) -> Survey | None:
     values = _values(pre, code)
     if values:
         found["macros"] = values
+    declared = _NOT_USED.search(pre.code)
+    if declared:
+        found["not_used"] = pre.code.count("\n", 0, declared.start()) + 1
     declares, called = _entry_points(pre.code)
     _put(found, "declares", declares | {n for n, m in pre.macros.items() if _DECLARES_GIL.search(m.body)})
     _put(found, "called", called)
@@ -132,6 +139,7 @@ def gather_c(surveys: Mapping[str, Survey]) -> CTree:
         declares_gil=_union(surveys, "declares"),
         called_at_import=_union(surveys, "called"),
         mutated_members=_union(surveys, "members"),
+        not_used={path: survey["not_used"] for path, survey in surveys.items() if "not_used" in survey},
         entry_macros=_union(surveys, "entry_macros"),
     )
 
