@@ -31,7 +31,7 @@ class ForkWithThreads(PythonRule):
         remedy=('Use multiprocessing.get_context("spawn") or "forkserver", or fork before the first thread starts.'),
         links=("https://docs.python.org/3.14/library/os.html#os.fork",),
     )
-    words = ("fork",)
+    words = ("fork", "ProcessPoolExecutor", "multiprocessing.")
     needles = re.compile(r"thread|Thread")
     VALID = (
         SourceExample(
@@ -78,7 +78,7 @@ context = multiprocessing.get_context("fork")
         if not starts:
             return
         for call in module.tree.all(ast.Call):
-            if _forks(call):
+            if _forks(call) or (module.target.version < (3, 14) and _forks_by_default(call)):
                 yield self.finding(
                     f"forks where threads are started (line {starts[0].lineno}): their locks stay held in the child",
                     location=module.place(call),
@@ -94,3 +94,14 @@ def _forks(call: ast.Call) -> bool:
             return last_name(call.func) in ("get_context", "set_start_method")
         case _:
             return dotted(call.func) in ("os.fork", "os.forkpty", "pty.fork")
+
+
+def _forks_by_default(call: ast.Call) -> bool:
+    """Tell whether the call starts processes by the default method, which was `fork` before 3.14."""
+    named = any(keyword.arg in ("mp_context", "context") for keyword in call.keywords)
+    return not named and (dotted(call.func) or "") in _DEFAULT
+
+
+_DEFAULT = frozenset(
+    {"ProcessPoolExecutor", "concurrent.futures.ProcessPoolExecutor", "multiprocessing.Process", "multiprocessing.Pool"}
+)

@@ -9,6 +9,7 @@ from ftaudit.model import Confidence, Finding, Severity
 from ftaudit.rule import RuleInfo, SourceExample
 from ftaudit.source.base import PythonRule
 from ftaudit.source.python import PythonModule, Signal
+from ftaudit.source.python.tree import dotted
 
 
 class GlobalAugassign(PythonRule):
@@ -56,6 +57,16 @@ def uid():
 _n = 0
 def uid():
     global _n
+    _n = _n + 1
+    return _n
+""",
+            lines=(4,),
+        ),
+        SourceExample(
+            code="""\
+_n = 0
+def uid():
+    global _n
     _n += 1
     return _n
 """,
@@ -73,25 +84,35 @@ class Node:
     )
 
     def check(self, module: PythonModule) -> Iterator[Finding]:
-        """Yield augmented assignments to globals and to attributes of classes, in functions and without a lock."""
+        """Yield augmented assignments to globals and to attributes of classes, the first in each function, without a lock."""
         if module.is_script:
             return
-        for node in module.tree.all(ast.AugAssign):
+        seen: set[object] = set()
+        for node in sorted(module.assignments(), key=lambda node: node.lineno):
             function = module.in_function(node)
-            if function is None or isinstance(function, ast.AsyncFunctionDef) or module.locked(node):
-                continue
-            if module.registers(node):
+            if function is None or isinstance(function, ast.AsyncFunctionDef) or function in seen:
                 continue
             name = _shared_name(module, node)
-            if name is not None:
+            if name is not None and not module.locked(node) and not module.registers(node):
+                # One lock around the function's work mends them all.
+                seen.add(function)
                 yield self.finding(
                     f"{name} is loaded, changed and stored without a lock: two threads can store the same value",
                     location=module.place(node),
                 )
 
 
-def _shared_name(module: PythonModule, node: ast.AugAssign) -> str | None:
-    match node.target:
+def _shared_name(module: PythonModule, node: ast.stmt) -> str | None:
+    """Return what is shared and changed by `X += …`, or by `X = X + …`."""
+    match node:
+        case ast.AugAssign(target=target):
+            pass
+        case ast.Assign(targets=[ast.Name() | ast.Attribute() as target], value=ast.BinOp(left=left, right=right)):
+            if dotted(target) is None or dotted(target) not in (dotted(left), dotted(right)):
+                return None
+        case _:
+            return None
+    match target:
         case ast.Name(id=name) if module.is_module_name(name, node):
             return f"global {name}"
         case ast.Attribute(value=value, attr=attribute):

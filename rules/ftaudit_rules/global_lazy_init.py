@@ -93,11 +93,17 @@ def setup():
         """Yield the unlocked tests of a global that decide whether it is assigned."""
         if module.is_script:
             return
-        for lazy in module.lazy_inits:
+        by_call: set[str] = set()
+        for lazy in sorted(module.lazy_inits, key=lambda lazy: lazy.test.lineno):
             if "." in lazy.key or isinstance(lazy.function, ast.AsyncFunctionDef):
                 continue
             if module.locked(lazy.test) or any(module.locked(assignment) for assignment in lazy.assignments):
                 continue
+            if isinstance(lazy.assignments[0], ast.Expr):
+                # Where a function does the work, every place that calls it has the same race.
+                if lazy.key in by_call:
+                    continue
+                by_call.add(lazy.key)
             yield self.finding(
                 self._message(lazy), location=module.place(lazy.test), severity=_severity(lazy), confidence=None
             )

@@ -172,10 +172,20 @@ def _is_shared(module: PythonModule, call: ast.Call) -> bool:
 
 
 def _stores_lock(test: ast.If) -> bool:
-    if not any(isinstance(node, ast.Compare) and isinstance(node.ops[0], ast.NotIn) for node in ast.walk(test.test)):
+    """Tell whether a lock is stored under a key because none was there, by `not in` or `is None`."""
+    tests = [node.ops[0] for node in ast.walk(test.test) if isinstance(node, ast.Compare)]
+    if not any(isinstance(operator, (ast.NotIn, ast.Is)) for operator in tests):
         return False
+    made = {
+        target.id
+        for node in inside(test.body)
+        if isinstance(node, ast.Assign) and kind_of(node.value) is Kind.LOCK
+        for target in node.targets
+        if isinstance(target, ast.Name)
+    }
     return any(
-        isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Subscript) and kind_of(node.value) is Kind.LOCK
-        for statement in test.body
-        for node in inside(statement)
+        isinstance(node, ast.Assign)
+        and any(isinstance(target, ast.Subscript) for target in node.targets)
+        and (kind_of(node.value) is Kind.LOCK or (isinstance(node.value, ast.Name) and node.value.id in made))
+        for node in inside(test.body)
     )

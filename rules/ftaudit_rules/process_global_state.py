@@ -187,6 +187,15 @@ _CALLS = frozenset(
         "sys.stdout.reconfigure",
     ]
 )
+_REDIRECTS = frozenset(
+    {
+        "contextlib.chdir",
+        "contextlib.redirect_stdout",
+        "contextlib.redirect_stderr",
+        "redirect_stdout",
+        "redirect_stderr",
+    }
+)
 _ATTRIBUTES = frozenset(
     [
         "sys.stdout",
@@ -221,7 +230,9 @@ def _is_program(module: PythonModule) -> bool:
 def _changes(module: PythonModule) -> Iterator[tuple[ast.AST, str]]:
     for call in module.tree.all(ast.Call):
         name = dotted(call.func)
-        if name in _CALLS and not _only_asks(name, call):
+        if name in _REDIRECTS:
+            yield call, name or ""
+        elif name in _CALLS and not _only_asks(name, call):
             yield call, name.removesuffix(".update").removesuffix(".pop").removesuffix(".setdefault")
     for statement in module.assignments():
         for target in targets_of(statement):

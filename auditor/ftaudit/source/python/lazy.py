@@ -40,17 +40,34 @@ def find_lazy_inits(module: PythonModule) -> list[LazyInit]:
             if not _is_candidate(module, key, function):
                 continue
             body = test.body if absent else _rest(module, test)
-            assignments = list(assignments_to(key, body))
+            assignments = list(assignments_to(key, body)) or list(_calls_that_assign(module, key, body))
             if assignments:
                 found.append(LazyInit(test, key, tuple(assignments), function, tuple(body)))
     found += _by_exception(module)
     return found
 
 
-def _is_candidate(module: PythonModule, key: str, function: FunctionNode) -> bool:
+def _calls_that_assign(module: PythonModule, key: str, body: list[ast.stmt]) -> Iterator[ast.stmt]:
+    """Yield the calls of functions of the module that declare the name global, and so assign it."""
+    assigning = {
+        function.name
+        for function, names in module.globals_by_function.items()
+        if key in names and not isinstance(function, ast.Lambda)
+    }
+    for statement in body:
+        match statement:
+            case ast.Expr(value=ast.Call(func=ast.Name(id=name))) if name in assigning:
+                yield statement
+            case _:
+                pass
+
+
+def _is_candidate(module: PythonModule, key: str, function: ast.FunctionDef | ast.AsyncFunctionDef) -> bool:
     if "." in key:
         return key.rpartition(".")[2] in module.assigned_attributes
-    return key in module.globals_by_function.get(function, ())
+    if key in module.globals_by_function.get(function, ()):
+        return True
+    return key in module.rebound_globals and module.is_module_name(key, function.body[0])
 
 
 def _rest(module: PythonModule, test: ast.If) -> list[ast.stmt]:

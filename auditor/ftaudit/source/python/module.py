@@ -144,6 +144,11 @@ class PythonModule(Unit):
         return {function: frozenset(names) for function, names in found.items()}
 
     @cached_property
+    def rebound_globals(self) -> frozenset[str]:
+        """The names that some function declares `global`."""
+        return frozenset(name for names in self.globals_by_function.values() for name in names)
+
+    @cached_property
     def _locals(self) -> dict[FunctionNode, set[str]]:
         found: dict[FunctionNode, set[str]] = defaultdict(set)
         for scope in self.tree.scopes():

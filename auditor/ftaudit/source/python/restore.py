@@ -67,10 +67,31 @@ def _pairs(body: list[ast.stmt]) -> Iterator[tuple[ast.stmt, str, str]]:
                     yield statement, _name(target), _name(value)
                 case _:
                     pass
+    for node in inside(body):
+        match node:
+            case ast.Expr(value=ast.Call(func=ast.Name(id="setattr"), args=[owner, attribute, value])):
+                yield node, _attribute(owner, attribute), _name(value)
+            case _:
+                pass
 
 
 def _name(node: ast.expr) -> str:
-    return dotted(node) or f"<{node.lineno}:{node.col_offset}>"
+    """Return what means the same place wherever it is written; for anything else a name that nothing has."""
+    match node:
+        case ast.Subscript(value=value) if dotted(value) is not None:
+            return f"{dotted(value)}.[{ast.unparse(node.slice)}]"
+        case ast.Call(func=ast.Name(id="getattr"), args=[owner, attribute, *_]):
+            return _attribute(owner, attribute)
+        case _:
+            return dotted(node) or f"<{node.lineno}:{node.col_offset}>"
+
+
+def _attribute(owner: ast.expr, attribute: ast.expr) -> str:
+    match attribute:
+        case ast.Constant(value=str(name)):
+            return f"{dotted(owner)}.{name}"
+        case _:
+            return f"{dotted(owner)}.[{ast.unparse(attribute)}]"
 
 
 def _is_shared(module: PythonModule, function: FunctionNode, name: str) -> bool:

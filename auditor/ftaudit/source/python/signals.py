@@ -27,11 +27,11 @@ class Signal(Flag):
 
 
 _MAKES: Final = (
-    r"[ \t]*(?::[^=\n]+)?=[ \t]*(?:[{\[]|(?:\w+\.)*(?:set|dict|list|defaultdict|[oO]rdered\w+|deque|Counter|Weak\w+"
+    r"[ \t]*(?::[^=]{1,300})?=[ \t]*(?:[{\[]|(?:\w+\.)*(?:set|dict|list|defaultdict|[oO]rdered\w+|deque|Counter|Weak\w+"
     r"|ChainMap|User\w+|Sorted\w+)\(|(?:typing\.|t\.)?cast\()"
 )
-_MODULE_LEVEL: Final = re.compile(r"^([A-Za-z_]\w*)" + _MAKES, re.MULTILINE)
-_GUARDED_LEVEL: Final = re.compile(r"^[ \t]+(\w+)" + _MAKES, re.MULTILINE)
+_MODULE_LEVEL: Final = re.compile(r"^(?!else\b|try\b|finally\b)([A-Za-z_]\w*)" + _MAKES, re.MULTILINE)
+_GUARDED_LEVEL: Final = re.compile(r"^[ \t]+(?!else\b|try\b|finally\b)(\w+)" + _MAKES, re.MULTILINE)
 _METHOD: Final = re.compile(
     r"\.(?:append|extend|insert|remove|pop|clear|update|add|discard|setdefault|popitem|popleft|appendleft"
     r"|difference_update|intersection_update|move_to_end|subtract)\("
