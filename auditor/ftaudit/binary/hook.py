@@ -121,7 +121,7 @@ def run(subject: Subject, overrides: Mapping[int, int], *, follow: bool = False)
     except (Halt, MemoryFault) as error:
         return Run(
             ending=Ending.FAILED,
-            problem=str(error),
+            problem=f"{error}{_after(python)}",
             questions=tuple(oracle.questions),
             overrides=overrides,
             notes=tuple(notes),
@@ -174,7 +174,7 @@ def _finished(subject: Subject, python: Python, notes: list[str], overrides: Map
         )
 
     if not result:
-        problem = "the initialisation returns null"
+        problem = f"the initialisation returns null{_after(python)}"
         return ended(Ending.FAILED, problem=problem, declared=_declared(python))
     if subject.hook.startswith("PyModExport"):
         slots = read_slots(process.machine, result, modern=True, version=subject.layout.version)
@@ -189,6 +189,11 @@ def _finished(subject: Subject, python: Python, notes: list[str], overrides: Map
     if known.origin not in ("create", "cffi"):
         return ended(Ending.FAILED, problem="the initialisation returns a module that it did not create")
     return ended(Ending.MODULE, gil=known.gil, origin=known.origin)
+
+
+def _after(python: Python | None) -> str:
+    """Name the foreign function that a failing run called last: the answer may have had to be another."""
+    return f" after {python.process.foreign}() of another library" if python and python.process.foreign else ""
 
 
 def _declared(python: Python) -> int | None:

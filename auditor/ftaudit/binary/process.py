@@ -75,6 +75,8 @@ class Process:
     """Sizes of what `allocate` gave out."""
     current: str = ""
     """The imported function that is being answered."""
+    foreign: str = ""
+    """The last function that was called of which nothing is known: another library's."""
     next_handle: int = HANDLES + 0x1000
     next_heap: int = HEAP
     next_thread: int = THREAD + 0x2000

@@ -80,6 +80,7 @@ def _nothing(_process: Process) -> int:
 
 def _unknown(process: Process) -> int:
     """Answer a function of another library: 0 is success for most that return a status, and no object."""
+    process.foreign = process.current
     choice = process.oracle.ask(process.current, 3)
     return process.handle(256) if choice == 1 else int(choice == 2)
 
