@@ -6,10 +6,9 @@ import re
 from collections.abc import Iterator
 
 from ftaudit.model import Confidence, Finding, Severity
-from ftaudit.rule import Language, RuleInfo, SourceExample
+from ftaudit.rule import RuleInfo, SourceExample
 from ftaudit.source import CRule
 from ftaudit.source.c import CUnit
-from ftaudit.source.rust import RustUnit, find_silent_inits
 
 _DECLARES = re.compile(r"\bPy_mod_gil\b|\bPyUnstable_Module_SetGIL\s*\(|\bPy_MOD_GIL_")
 _ENTRY = re.compile(r"^(?:PyInit|PyModExport)_\w+$|^PyInitU_\w+$")
@@ -44,8 +43,6 @@ class MissingModGil(CRule):
             "https://docs.python.org/3.14/c-api/module.html",
         ),
     )
-    languages = frozenset({Language.C, Language.CPP, Language.RUST})
-
     VALID = (
         SourceExample(
             code="""\
@@ -91,15 +88,6 @@ PyMODINIT_FUNC PyInit_m(void);  /* a prototype, for embedding */
     )
     INVALID = (
         SourceExample(
-            path="lib.rs",
-            code="""\
-pub unsafe extern "C" fn PyInit_m() -> *mut PyModuleDef {
-    let slots = [PyModuleDef_Slot { slot: Py_mod_exec, value: exec }];
-}
-""",
-            lines=(1,),
-        ),
-        SourceExample(
             code="""\
 #include <Python.h>
 PyMODINIT_FUNC
@@ -122,19 +110,8 @@ PyMODINIT_FUNC PyInit_m(void) { return PyModuleDef_Init(&def); }
         ),
     )
 
-    def check(self, unit: CUnit | RustUnit) -> Iterator[Finding]:
-        """Yield what the rule finds in one file; Rust on the raw C API makes modules as C does."""
-        match unit:
-            case RustUnit():
-                for init in find_silent_inits(unit):
-                    yield self.finding(
-                        f"importing this module turns the GIL back on: {init.name} declares nothing of the GIL",
-                        location=unit.at(init.offset),
-                    )
-            case CUnit():
-                yield from self._check_c(unit)
-
-    def _check_c(self, unit: CUnit) -> Iterator[Finding]:
+    def check(self, unit: CUnit) -> Iterator[Finding]:
+        """Yield what the rule finds in one file."""
         if "PyInit_" not in unit.code and "PyModExport_" not in unit.code and "PyMODINIT_FUNC" not in unit.code:
             return
         if _DECLARES.search(unit.code):

@@ -6,11 +6,10 @@ import re
 from collections.abc import Iterator
 
 from ftaudit.model import Confidence, Finding, Severity
-from ftaudit.rule import Language, RuleInfo, SourceExample
+from ftaudit.rule import RuleInfo, SourceExample
 from ftaudit.source import CRule
 from ftaudit.source.c import CUnit
 from ftaudit.source.c.text import closing
-from ftaudit.source.rust import RustUnit, find_used_slots
 
 _MACRO = re.compile(r"\bPYBIND11_\w*MODULE\w*\s*\(|\b[A-Z]\w*MODULE\w*\s*\(")
 _USED = re.compile(
@@ -40,8 +39,6 @@ class ModGilUsed(CRule):
     )
     generated = True
 
-    languages = frozenset({Language.C, Language.CPP, Language.RUST})
-
     VALID = (
         SourceExample(
             code="""\
@@ -67,13 +64,6 @@ PYBIND11_MODULE(ext, m, py::mod_gil_not_used()) { m.def("f", &f); }
         ),
     )
     INVALID = (
-        SourceExample(
-            path="lib.rs",
-            code="""\
-let slots = [PyModuleDef_Slot { slot: Py_mod_gil, value: Py_MOD_GIL_USED }];
-""",
-            lines=(1,),
-        ),
         SourceExample(
             code="""\
 static PyModuleDef_Slot s[] = {{Py_mod_gil, Py_MOD_GIL_USED}, {0, NULL}};
@@ -101,19 +91,8 @@ PYBIND11_MODULE(ext, m, py::mod_gil_not_used(false)) { m.def("f", &f); }
         ),
     )
 
-    def check(self, unit: CUnit | RustUnit) -> Iterator[Finding]:
-        """Yield what the rule finds in one file; Rust on the raw C API fills slots as C does."""
-        match unit:
-            case RustUnit():
-                for slot in find_used_slots(unit):
-                    yield self.finding(
-                        "the author declares this module unsafe without the GIL: importing it turns the GIL back on",
-                        location=unit.at(slot.offset),
-                    )
-            case CUnit():
-                yield from self._check_c(unit)
-
-    def _check_c(self, unit: CUnit) -> Iterator[Finding]:
+    def check(self, unit: CUnit) -> Iterator[Finding]:
+        """Yield what the rule finds in one file."""
         if "gil" not in unit.code and "GIL" not in unit.code:
             return
         for found in _USED.finditer(unit.code):

@@ -78,7 +78,7 @@ void set_handler(py::object h) { handler = h; }
 
     def check(self, unit: CUnit) -> Iterator[Finding]:
         """Yield what the rule finds in one file."""
-        if not unit.cpp or ("static" not in unit.code and "::" not in unit.code):
+        if not unit.cpp or not _OBJECT.search(unit.code):
             return
         written = {shared.variable.start for shared in find_shared_writes(unit)}
         for variable in unit.syntax.variables:

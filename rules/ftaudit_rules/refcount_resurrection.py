@@ -87,7 +87,7 @@ static void Obj_dealloc(Obj *self) {
         code = unit.code
         if "INCREF" not in code and "NewRef" not in code and "REFCNT" not in code:
             return
-        for function in unit.functions:
+        for function in unit.functions if "dealloc" in code else ():
             last = words(function.short_name)[-1:]
             if last == ("dealloc",) and function.parameters:
                 taken = re.compile(_TAKES.replace("{n}", re.escape(function.parameters[0].name)))

@@ -16,6 +16,15 @@ from ftaudit.source.c.uses import Use, UseKind
 OBJECT_TYPES: Final = re.compile(
     r"\b(?:PyObject|PyTypeObject|PyHeapTypeObject|Py[A-Z]\w*Object|PyFrameObject|PyCodeObject|PyThreadState)\b(?=.*\*)|\bPyObjectPtr\b"
 )
+_STATIC: Final = re.compile(r"static\b")
+_STATIC_VARIABLE: Final = re.compile(
+    r"[^;{}()=]*(?:[;={]|\(\s*\*|\([^;{}]{0,80}\)\s*[;,=])|[^;{}()]*\b(?:__attribute__|__declspec|alignas)\b"
+)
+_LINE_START: Final = re.compile(r"^[A-Za-z_]", re.MULTILINE)
+_GLOBAL_VARIABLE: Final = re.compile(
+    r"(?!(?:typedef|using|namespace|template|return|public|private|protected|goto|case|default|friend|else)\b)"
+    r"(?!(?:struct|class|enum|union)\s+\w+\s*;)(?:[\w:*&<>,\s\[\]]|\(\s*\*)*?[;={]"
+)
 _TABLES: Final = frozenset(
     {
         "PyMethodDef",
@@ -41,6 +50,8 @@ _TABLES: Final = frozenset(
     }
 )
 _CONDITION: Final = re.compile(r"\bif\s*(?:UNLIKELY|NPY_UNLIKELY|unlikely|__builtin_expect)?\s*\(([^;{}]*)")
+_LOOKED_AT: Final = 20
+"""Writes of one variable that are asked whether they fill it; code made by translators has hundreds."""
 _EMPTY: Final = re.compile(
     r"!\s*(\w+)\b(?!\s*[\[.(]|->)"
     r"|(?<![\w.>])(\w+)\s*(?:==\s*(?:NULL|0|nullptr|Py_None|-\s*1|Py_?False|false|FALSE)\b|<\s*[01]\b)"
@@ -70,11 +81,20 @@ class SharedWrite:
 
 def find_shared_writes(unit: CUnit) -> tuple[SharedWrite, ...]:
     """Return the variables of a file that functions write unguarded; worked out once for each unit."""
+    if not _may_have_variables(unit.code):
+        return ()
     known: tuple[SharedWrite, ...] | None = unit.memory.get("shared writes")  # type: ignore[assignment]
     if known is None:
         known = tuple(_find(unit))
         unit.memory["shared writes"] = known
     return known
+
+
+def _may_have_variables(code: str) -> bool:
+    """Tell at a glance whether a file may define variables that live on: most headers do not, and need no parse."""
+    return any(_STATIC_VARIABLE.match(code, found.end()) for found in _STATIC.finditer(code)) or any(
+        _GLOBAL_VARIABLE.match(code, found.start()) for found in _LINE_START.finditer(code)
+    )
 
 
 def _find(unit: CUnit) -> Iterator[SharedWrite]:
@@ -87,7 +107,7 @@ def _find(unit: CUnit) -> Iterator[SharedWrite]:
                 continue
             open_writes = [(use, function) for use, function in writes if _is_open(unit, variable, use, function)]
             if open_writes and not _atomically_published(unit, variable):
-                lazy = any(_is_lazy(unit, variable, use, function) for use, function in open_writes)
+                lazy = any(_is_lazy(unit, variable, use, function) for use, function in open_writes[:_LOOKED_AT])
                 yield SharedWrite(variable, tuple(open_writes), lazy)
 
 
