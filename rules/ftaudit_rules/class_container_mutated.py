@@ -9,7 +9,8 @@ from ftaudit.model import Confidence, Finding, Severity
 from ftaudit.rule import RuleInfo, SourceExample
 from ftaudit.source.base import PythonRule
 from ftaudit.source.python import PythonModule, Signal
-from ftaudit.source.python.module import HANDED_OVER, Where
+from ftaudit.source.python.containers import tested_containers
+from ftaudit.source.python.module import HANDED_OVER, Mutation, Where, identity
 from ftaudit.source.python.tree import targets_of
 
 
@@ -118,5 +119,23 @@ def _assigned(module: PythonModule) -> Iterator[tuple[ast.AST, str]]:
 
 def _changed(module: PythonModule) -> Iterator[tuple[ast.AST, str]]:
     for change in module.mutations:
-        if change.shared.where is Where.CLASS and change.shared.is_container and change.how != HANDED_OVER:
+        if change.shared.where is not Where.CLASS or not change.shared.is_container or change.how in _WHOLE:
+            continue
+        if change.how == "pop" and isinstance(change.node, ast.Call) and len(change.node.args) > 1:
+            continue
+        if not _is_tested(module, change):
             yield change.node, change.shared.name
+
+
+_WHOLE = frozenset({HANDED_OVER, "setdefault"})
+"""Changes that are one step, or none."""
+
+
+def _is_tested(module: PythonModule, change: Mutation) -> bool:
+    """Tell whether the change depends on a test of the container, which `check-then-act-container` speaks of."""
+    return any(
+        identity(tested.shared) == identity(change.shared)
+        for parent in module.tree.above(change.node)
+        if isinstance(parent, ast.If)
+        for tested in tested_containers(module, parent)
+    )

@@ -84,7 +84,7 @@ class Node:
     )
 
     def check(self, module: PythonModule) -> Iterator[Finding]:
-        """Yield augmented assignments to globals and to attributes of classes, the first in each function, without a lock."""
+        """Yield augmented assignments to globals and class attributes without a lock, the first in each function."""
         if module.is_script:
             return
         seen: set[object] = set()

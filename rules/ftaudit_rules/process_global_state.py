@@ -124,17 +124,17 @@ def capture(f):
     )
 
     def check(self, module: PythonModule) -> Iterator[Finding]:
-        """Yield changes of process-wide state in functions of a library, the first of each kind in each function."""
+        """Yield changes of process-wide state in functions of a library, the first in each function."""
         if module.is_script or _is_program(module):
             return
-        seen: set[tuple[str, object]] = set()
+        seen: set[object] = set()
         for node, what in sorted(_changes(module), key=lambda one: (getattr(one[0], "lineno", 0), one[1])):
             function = module.in_function(node)
-            if function is None or (what, function) in seen or module.locked(node):
+            if function is None or function in seen or module.locked(node):
                 continue
             if _PROGRAM.match(getattr(function, "name", "")):
                 continue
-            seen.add((what, function))
+            seen.add(function)
             yield self.finding(
                 f"{what} is the whole process's and is changed here",
                 location=module.place(node),
