@@ -22,7 +22,7 @@ _STYLES: Final = {
     Verdict.FALLBACK: "yellow",
     Verdict.UNKNOWN: "yellow",
 }
-_SAID_BY_VERDICT: Final = frozenset({"FT101", "FT102", "FT201", "FT202", "FT601", "FT602"})
+_SAID_BY_VERDICT: Final = frozenset({"FT101", "FT102", "FT201", "FT202", "FT209", "FT601", "FT602"})
 """Rules whose message the row's reasons already give."""
 
 
