@@ -119,27 +119,26 @@ class Objects:
         process.handlers[address] = _call_of_object
         process.names[address] = name
         metatype = self.type("PyType_Type")
-        machine = process.machine
-        machine.write(address, layout.header(machine, metatype))
         flags = READY_FLAGS | (1 << _SUBCLASS_BITS[name] if name in _SUBCLASS_BITS else 0)
         if name.startswith(("PyExc_", "_PyExc_")):
             flags |= 1 << 30
         root = 0 if name == "PyBaseObject_Type" else base or self.type(_base_of(name))
-        fields = {
-            24: process.text(name),
-            32: basic_size or (TYPE_SIZE if name == "PyType_Type" else 64),
-            168: flags,
-            256: root,
-            352: 0,
-        }
+        self.known[address] = Object("type", name)
+        # The tables of methods and of protocols that every ready type has, all of them empty.
+        fields = dict.fromkeys((80, 96, 104, 112, 160, 232, 240, 248), self._empty_table())
+        fields[24] = process.text(name)
+        fields[32] = basic_size or (TYPE_SIZE if name == "PyType_Type" else 64)
+        fields[168] = flags
+        fields[256] = root
+        fields[264] = self.new("dict")
         for offset, slot in _TYPE_FUNCTIONS.items():
             fields[offset] = process.symbol(f"{slot}@{'object' if slot != 'tp_new' else 'type'}")
-        # The tables of methods and of protocols that every ready type has, all of them empty.
-        fields |= dict.fromkeys((80, 96, 104, 112, 160, 232, 240, 248), self._empty_table())
+        content = bytearray(TYPE_SIZE)
+        header = layout.header(process.machine, metatype)
+        content[: len(header)] = header
         for offset, value in fields.items():
-            machine.write_word(address + layout.type_offset(offset), value)
-        self.known[address] = Object("type", name)
-        machine.write_word(address + layout.type_offset(264), self.new("dict"))
+            struct.pack_into("<Q", content, layout.type_offset(offset), value)
+        process.machine.write(address, bytes(content))
         return address
 
     def _empty_table(self) -> int:
