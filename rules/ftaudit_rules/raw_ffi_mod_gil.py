@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 from ftaudit.model import Confidence, Finding, Severity
 from ftaudit.rule import RuleInfo, SourceExample
@@ -13,8 +14,8 @@ from ftaudit.source.rust import RustUnit, find_silent_inits, find_used_slots
 class RawFfiModGil(RustRule):
     """A module made by hand needs the `Py_mod_gil` slot, or CPython turns the GIL on when it is imported.
 
-    That holds in Rust as in C: nothing declares it for a crate that fills a `PyModuleDef` itself. The rules
-    missing-mod-gil and mod-gil-used say the same of such crates by default; this one is for looking at Rust alone.
+    That holds in Rust as in C: nothing declares it for a crate that fills a `PyModuleDef` itself. The fault is that
+    of missing-mod-gil and mod-gil-used, so the findings bear those names and codes; this rule looks for it in Rust.
     """
 
     info = RuleInfo(
@@ -28,7 +29,6 @@ class RawFfiModGil(RustRule):
         remedy="Once the module is safe without the GIL, add the slot {Py_mod_gil, Py_MOD_GIL_NOT_USED} for "
         "Python 3.13 and later.",
         links=("https://docs.python.org/3.14/howto/free-threading-extensions.html#module-initialization",),
-        default=False,
     )
 
     VALID = (
@@ -55,12 +55,14 @@ class RawFfiModGil(RustRule):
     def check(self, unit: RustUnit) -> Iterator[Finding]:
         """Yield each init function that says nothing, and each slot that says used."""
         for slot in find_used_slots(unit):
-            yield self.finding(
+            found = self.finding(
                 "The module declares Py_MOD_GIL_USED: its author says that it is not safe without the GIL.",
                 location=unit.at(slot.offset),
             )
+            yield replace(found, rule="mod-gil-used", code="FT302")
         for init in find_silent_inits(unit):
-            yield self.finding(
+            found = self.finding(
                 f"{init.name} makes a module that declares nothing of the GIL: importing it turns the GIL on.",
                 location=unit.at(init.offset),
             )
+            yield replace(found, rule="missing-mod-gil", code="FT301")
