@@ -1,0 +1,161 @@
+"""`ftaudit scan` and `ftaudit explain` through the command line."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from pathlib import Path
+
+import jsonschema
+import pytest
+
+from ftaudit.cli import main
+from ftaudit.report import scan_json
+
+COUNTER = "_n = 0\ndef f():\n    global _n\n    _n += 1\n"
+LOCAL_RULE = '''
+"""A rule of a local folder."""
+from ftaudit.model import Confidence, Severity
+from ftaudit.rule import RuleInfo
+from ftaudit.source.base import PythonRule
+
+class NoFoo(PythonRule):
+    """Foo is bad."""
+    info = RuleInfo(code="LOC1", name="no-foo", summary="Foo.", severity=Severity.ERROR,
+                    confidence=Confidence.HIGH, since="1", remedy="Remove foo.")
+    def check(self, module):
+        for number, line in enumerate(module.lines, 1):
+            if "foo" in line:
+                yield self.finding("foo", location=module.location(number))
+'''
+
+
+@pytest.fixture(autouse=True)
+def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FTAUDIT_CACHE_DIR", str(tmp_path / "cache"))
+    monkeypatch.setenv("GIT_CONFIG_GLOBAL", "/dev/null")
+
+
+@pytest.fixture
+def tree(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    folder = tmp_path / "tree"
+    folder.mkdir()
+    (folder / "a.py").write_text(COUNTER)
+    monkeypatch.chdir(folder)
+    return folder
+
+
+def scan_as_json(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, dict[str, object]]:
+    capsys.readouterr()
+    code = main(["scan", "--format", "json", *arguments])
+    report: dict[str, object] = json.loads(capsys.readouterr().out)
+    jsonschema.validate(report, scan_json.schema())
+    assert report["exit_code"] == code
+    return code, report
+
+
+def paths(report: dict[str, object]) -> list[str]:
+    findings = report["findings"]
+    assert isinstance(findings, list)
+    return [finding["path"] for finding in findings]
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["scan", "absent"],
+        ["scan", "--select", "no-such-rule"],
+        ["scan", "--target", "3.12"],
+        ["scan", "--jobs", "0"],
+        ["scan", "--changed"],
+        ["scan", "--rules", "absent"],
+        ["scan", "name==1.*"],
+        ["explain", "FT54"],
+    ],
+)
+def test_what_does_not_exist_is_a_usage_error(
+    tree: Path, capsys: pytest.CaptureFixture[str], arguments: list[str]
+) -> None:
+    assert main(arguments) == 2
+    error = capsys.readouterr().err
+    assert error.startswith("ftaudit: error: ")
+    assert "Traceback" not in error
+
+
+def test_a_folder_without_source_is_a_usage_error(tree: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tree / "a.py").unlink()
+    assert main(["scan"]) == 2
+
+
+def test_a_warning_fails_by_default_and_not_where_only_errors_do(
+    tree: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert scan_as_json(capsys)[0] == 1
+    code, report = scan_as_json(capsys, "--fail-on", "error")
+    assert (code, paths(report)) == (0, ["a.py"])
+
+
+def test_what_could_not_be_read_makes_exit_code_three(tree: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tree / "a.py").write_text("def f(:\n")
+    assert scan_as_json(capsys)[0] == 3
+
+
+def test_rules_are_chosen_by_name_code_and_prefix(tree: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for name in ("global-augassign", "FT504", "ft50", "FT5"):
+        assert paths(scan_as_json(capsys, "--select", name)[1]) == ["a.py"]
+        assert paths(scan_as_json(capsys, "--ignore", name)[1]) == []
+    assert paths(scan_as_json(capsys, "--select", "FT501,FT503")[1]) == []
+
+
+def test_a_rule_of_a_local_folder_runs_and_a_broken_one_is_said(
+    tree: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = tmp_path / "rules"
+    folder.mkdir()
+    (folder / "no_foo.py").write_text(LOCAL_RULE)
+    (folder / "broken.py").write_text("import no_such_module_anywhere\n")
+    (tree / "a.py").write_text("foo = 1\n")
+    assert main(["scan", "--rules", str(folder), "--format", "json"]) == 1
+    captured = capsys.readouterr()
+    assert [finding["code"] for finding in json.loads(captured.out)["findings"]] == ["LOC1"]
+    assert "broken.py cannot be loaded: ModuleNotFoundError" in captured.err
+
+
+def test_only_files_that_differ_from_a_revision_are_looked_at(tree: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    def git(*arguments: str) -> None:
+        identity = ["-c", "user.name=t", "-c", "user.email=t@example.org", "-c", "commit.gpgsign=false"]
+        subprocess.run(["git", *identity, *arguments], cwd=tree, check=True, capture_output=True)
+
+    (tree / ".gitignore").write_text("ignored.py\n")
+    (tree / "b.py").write_text(COUNTER)
+    (tree / "ignored.py").write_text(COUNTER)
+    git("init", "-q", "-b", "main")
+    git("add", ".")
+    git("commit", "-q", "-m", "one")
+    assert paths(scan_as_json(capsys)[1]) == ["a.py", "b.py"]
+    assert paths(scan_as_json(capsys, "--changed")[1]) == []
+    (tree / "b.py").write_text("\n" + COUNTER)
+    (tree / "new file.py").write_text(COUNTER)
+    assert paths(scan_as_json(capsys, "--changed")[1]) == ["b.py", "new file.py"]
+    git("switch", "-q", "-c", "branch")
+    git("add", ".")
+    git("commit", "-q", "-m", "two")
+    assert paths(scan_as_json(capsys, "--changed")[1]) == []
+    assert paths(scan_as_json(capsys, "--changed", "main")[1]) == ["b.py", "new file.py"]
+    assert main(["scan", "--changed", "no-such-revision"]) == 2
+
+
+def test_explain_says_why_how_and_what(capsys: pytest.CaptureFixture[str]) -> None:
+    for name in ("FT504", "global-augassign"):
+        assert main(["explain", name]) == 0
+        text = capsys.readouterr().out
+        assert text.startswith("FT504 global-augassign\n")
+        assert "> " in text
+        assert "Remedy: " in text
+
+
+def test_explain_without_a_name_lists_every_rule(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["explain"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) > 60
+    assert all(line[:2].isalpha() for line in lines)
