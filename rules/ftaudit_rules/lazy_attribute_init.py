@@ -10,7 +10,7 @@ from ftaudit.rule import RuleInfo, SourceExample
 from ftaudit.source.base import PythonRule
 from ftaudit.source.python import PythonModule, Signal
 from ftaudit.source.python.kinds import CONTAINERS, kind_of
-from ftaudit.source.python.lazy import LazyInit
+from ftaudit.source.python.lazy import LazyInit, assignments_to, guarded
 from ftaudit.source.python.tree import dotted, inside, targets_of
 
 
@@ -48,6 +48,16 @@ class D:
         ),
     )
     INVALID = (
+        SourceExample(
+            code="""\
+class D:
+    def value(self):
+        assert "_v" not in self.__dict__
+        self._v = compute(self)
+        return self._v
+""",
+            lines=(3,),
+        ),
         SourceExample(
             code="""\
 class D:
@@ -112,7 +122,21 @@ class D:
                 location=module.place(lazy.test),
                 severity=Severity.WARNING if harm else Severity.PEDANTIC,
             )
+        yield from self._asserted(module)
         yield from self._deleted_class_attributes(module)
+
+    def _asserted(self, module: PythonModule) -> Iterator[Finding]:
+        """Yield `assert "_x" not in self.__dict__` before `self._x = …`: the second thread fails there."""
+        for statement in module.tree.all(ast.Assert):
+            function = module.in_function(statement)
+            if function is None or isinstance(function, ast.Lambda) or module.locked(statement):
+                continue
+            for key, absent in guarded(statement.test):
+                if absent and "__dict__" in ast.unparse(statement.test) and any(assignments_to(key, function.body)):
+                    yield self.finding(
+                        f"{key} is asserted to be missing and then filled: the thread that comes second fails",
+                        location=module.place(statement),
+                    )
 
     def _deleted_class_attributes(self, module: PythonModule) -> Iterator[Finding]:
         for node, key, first in class_deletions(module):

@@ -35,7 +35,9 @@ class SaveRestoreGlobal(PythonRule):
         "contextmanager",
         "fixture",
     )
-    needles = re.compile(r"^[ \t]+(?:global\s|(?!self\.)(?:\w+\.)+\w+(?:, [\w.]+)? = )", re.MULTILINE)
+    needles = re.compile(
+        r"^[ \t]+(?:global\s|(?!self\.)(?:\w+\.)+\w+(?:, [\w.]+)? = |[\w.]+\[[^\]\n]+\] = |setattr\()", re.MULTILINE
+    )
     VALID = (
         SourceExample(
             code="""\
@@ -61,6 +63,19 @@ def twice(self):
         ),
     )
     INVALID = (
+        SourceExample(
+            code="""\
+_state = {"level": 0}
+def with_level(n, f):
+    old = _state["level"]
+    _state["level"] = n
+    try:
+        return f()
+    finally:
+        _state["level"] = old
+""",
+            lines=(4,),
+        ),
         SourceExample(
             code="""\
 class temp_path:

@@ -88,7 +88,7 @@ def find_signals(text: str) -> Signal:
 
 
 def _has_lazy_attribute(text: str) -> bool:
-    if "delattr(" in text or "del cls." in text:
+    if "delattr(" in text or "del cls." in text or "not in self.__dict__" in text:
         return True
     if "if self." not in text and "if not self." not in text and "if cls." not in text and "if not cls." not in text:
         return False
