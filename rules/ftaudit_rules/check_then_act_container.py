@@ -46,6 +46,19 @@ import threading
 _cache = {}
 _lock = threading.Lock()
 def get(k):
+    if k not in _cache:
+        with _lock:
+            if k not in _cache:
+                _cache[k] = load(k)
+    return _cache[k]
+"""
+        ),
+        SourceExample(
+            code="""\
+import threading
+_cache = {}
+_lock = threading.Lock()
+def get(k):
     with _lock:
         if k not in _cache:
             _cache[k] = load(k)

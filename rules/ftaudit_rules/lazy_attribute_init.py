@@ -9,8 +9,8 @@ from ftaudit.model import Confidence, Finding, Severity
 from ftaudit.rule import RuleInfo, SourceExample
 from ftaudit.source.base import PythonRule
 from ftaudit.source.python import PythonModule, Signal
-from ftaudit.source.python.kinds import CONTAINERS, kind_of
-from ftaudit.source.python.lazy import LazyInit, assignments_to, guarded
+from ftaudit.source.python.kinds import CONTAINERS, Kind, kind_of
+from ftaudit.source.python.lazy import LazyInit, assignments_to, guarded, is_harmless
 from ftaudit.source.python.tree import dotted, inside, targets_of
 
 
@@ -33,7 +33,7 @@ class LazyAttributeInit(PythonRule):
         remedy="Fill a local variable and assign it last, or do it under the object's lock.",
         links=("https://docs.python.org/3.14/library/threadsafety.html",),
     )
-    signals = Signal.LAZY_ATTRIBUTE
+    signals = Signal.LAZY_ATTRIBUTE | Signal.THREADS
     VALID = (
         SourceExample(
             code="""\
@@ -48,6 +48,20 @@ class D:
         ),
     )
     INVALID = (
+        SourceExample(
+            code="""\
+import threading
+class Pool:
+    def __init__(self):
+        self._lock = threading.Lock()
+        self._conn = None
+    def conn(self):
+        if self._conn is None:
+            self._conn = connect()
+        return self._conn
+""",
+            lines=(7,),
+        ),
         SourceExample(
             code="""\
 class D:
@@ -172,7 +186,16 @@ def _harm(module: PythonModule, lazy: LazyInit) -> str | None:
                     pass
     if isinstance(first, ast.expr) and kind_of(first) in CONTAINERS and _is_empty(first) and _filled_later(lazy):
         return "it is published empty and filled afterwards"
+    kinds = {*module.instance_kinds.get(_owner(module, lazy), {}).values()}
+    kinds |= {*module.class_kinds.get(_owner(module, lazy), {}).values()}
+    if Kind.LOCK in kinds and not all(is_harmless(assignment) for assignment in lazy.assignments):
+        return "the object owns a lock, which is not held here"
     return None
+
+
+def _owner(module: PythonModule, lazy: LazyInit) -> str:
+    owner = module.tree.enclosing_class(lazy.test)
+    return "" if owner is None else owner.name
 
 
 def _is_used(lazy: LazyInit, name: str) -> bool:

@@ -49,8 +49,25 @@ def tested_containers(module: PythonModule, test: ast.If) -> Iterator[Tested]:
             block = module.tree.block(test)
             if test in block:
                 body += block[block.index(test) + 1 :]
+        change = next(_changes(module, shared, body + test.orelse, key), None)
+        if change is not None and _is_tested_again(module, shared, test, change):
+            change = None
         by_id = isinstance(key, ast.Call) and dotted(key.func) == "id"
-        yield Tested(shared, next(_changes(module, shared, body + test.orelse, key), None), by_id)
+        yield Tested(shared, change, by_id)
+
+
+def _is_tested_again(module: PythonModule, shared: Shared, test: ast.If, change: ast.stmt) -> bool:
+    """Tell whether the change is made under a lock with the question asked again there: double-checked, and right."""
+    if not module.locked(change):
+        return False
+    for inner in module.tree.all(ast.If):
+        if inner is test or not test.lineno < inner.lineno <= change.lineno or not module.locked(inner):
+            continue
+        for container, _, _ in _asked(inner.test):
+            again = module.shared(container)
+            if again is not None and identity(again) == identity(shared):
+                return True
+    return False
 
 
 def _asked(test: ast.expr) -> Iterator[tuple[ast.expr, ast.expr | None, bool | None]]:

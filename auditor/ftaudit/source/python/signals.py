@@ -30,7 +30,10 @@ _MAKES: Final = (
     r"[ \t]*(?::[^=]{1,300})?=[ \t]*(?:[{\[]|(?:\w+\.)*(?:set|dict|list|defaultdict|[oO]rdered\w+|deque|Counter|Weak\w+"
     r"|ChainMap|User\w+|Sorted\w+)\(|(?:typing\.|t\.)?cast\()"
 )
-_MODULE_LEVEL: Final = re.compile(r"^(?!else\b|try\b|finally\b)([A-Za-z_]\w*)" + _MAKES, re.MULTILINE)
+_MODULE_LEVEL: Final = re.compile(
+    r"^(?!else\b|try\b|finally\b)([A-Za-z_]\w*)" + _MAKES + r"|^([A-Za-z_]\w*)[ \t]*=[ \t]*(?:\w+\.)*_*[A-Z]\w*\(",
+    re.MULTILINE,
+)
 _GUARDED_LEVEL: Final = re.compile(r"^[ \t]+(?!else\b|try\b|finally\b)(\w+)" + _MAKES, re.MULTILINE)
 _METHOD: Final = re.compile(
     r"\.(?:append|extend|insert|remove|pop|clear|update|add|discard|setdefault|popitem|popleft|appendleft"
@@ -70,7 +73,7 @@ def find_signals(text: str) -> Signal:
         found |= Signal.SINGLETON
     if "cls." in text or "__class__" in text or "class " in text:
         found |= Signal.CLASS_STATE if _CLASS_ATTRIBUTE.search(text) else Signal.NONE
-    names = set(_MODULE_LEVEL.findall(text))
+    names = {name for pair in _MODULE_LEVEL.findall(text) for name in pair if name}
     inner: dict[str, list[int]] = {}
     for match in _GUARDED_LEVEL.finditer(text):
         inner.setdefault(match[1], []).append(match.start())
