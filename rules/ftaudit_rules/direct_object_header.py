@@ -10,8 +10,9 @@ from ftaudit.rule import RuleInfo, SourceExample
 from ftaudit.source import CRule
 from ftaudit.source.c import CUnit
 
+_MEMBER = re.compile(r"(?:->|\.)\s*$")
 _HEADER = re.compile(
-    r"(?:->|\.)\s*(?:ob_base\s*\.\s*)*(?P<field>ob_refcnt|ob_type)\b|\bPy_REFCNT\s*\([^()]*(?:\([^()]*\)[^()]*)*\)\s*(?P<set>(?:[-+]?=(?!=)|\+\+|--))|(?P<extra>\b_PyObject_EXTRA_INIT\b)|\b(?P<setter>Py_SET_REFCNT)\s*\("
+    r"(?P<field>ob_refcnt|ob_type)\b|\bPy_REFCNT\s*\([^()]*(?:\([^()]*\)[^()]*)*\)\s*(?P<set>(?:[-+]?=(?!=)|\+\+|--))|(?P<extra>\b_PyObject_EXTRA_INIT\b)|\b(?P<setter>Py_SET_REFCNT)\s*\("
 )
 _ALLOCATES = re.compile(r"(?i)alloc|new|init|free|resurrect|py_set_refcnt|dealloc")
 _STORED = re.compile(r"\s*=(?!=)")
@@ -78,10 +79,12 @@ static void f(PyObject *o) {
 
     def check(self, unit: CUnit) -> Iterator[Finding]:
         """Yield what the rule finds in one file."""
-        if "ob_" not in unit.code and "REFCNT" not in unit.code and "EXTRA_INIT" not in unit.code:
+        if not any(word in unit.code for word in ("ob_refcnt", "ob_type", "REFCNT", "EXTRA_INIT")):
             return
         for found in _HEADER.finditer(unit.code):
             function = unit.function_at(found.start())
+            if found["field"] and not _MEMBER.search(unit.code, max(0, found.start() - 20), found.start()):
+                continue
             if function is not None and _POLYFILL.match(function.short_name):
                 continue
             if found["setter"] and (

@@ -93,7 +93,7 @@ PYBIND11_MODULE(ext, m, py::mod_gil_not_used(false)) { m.def("f", &f); }
 
     def check(self, unit: CUnit) -> Iterator[Finding]:
         """Yield what the rule finds in one file."""
-        if "gil" not in unit.code and "GIL" not in unit.code:
+        if not any(word in unit.code for word in ("Py_MOD_GIL_USED", "mod_gil_")):
             return
         for found in _USED.finditer(unit.code):
             if found[0].startswith("mod_gil") and not self._in_module_macro(unit.code, found.start()):

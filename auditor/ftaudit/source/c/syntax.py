@@ -6,7 +6,7 @@ import re
 from bisect import bisect_right
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 from typing import TYPE_CHECKING, Any, Final
 
 from ftaudit.source.c.declarations import Variable, parse_declaration
@@ -16,12 +16,20 @@ from ftaudit.source.c.text import closing, opening, split_arguments, top_level_b
 if TYPE_CHECKING:
     from tree_sitter import Parser, Query
 
-_QUERY: Final = "(function_definition) @function (declaration) @declaration"
+_QUERY: Final = """
+(function_definition) @function
+(translation_unit (declaration) @declaration)
+(declaration_list (declaration) @declaration)
+(ERROR (declaration) @declaration)
+(declaration (storage_class_specifier)) @declaration
+"""
+_QUERY_LOCALS: Final = "(declaration) @declaration"
 _QUERY_CPP: Final = _QUERY + " (field_declaration (storage_class_specifier)) @member"
 _NAME_BEFORE_PARENS: Final = re.compile(
     r"((?:[A-Za-z_]\w*\s*(?:<[^<>]*>)?\s*::\s*)*~?(?:operator\s*[^\s\w(]+|operator\s+\w+|[A-Za-z_]\w*))\s*$"
 )
 _PARAMETER_NAME: Final = re.compile(r"([A-Za-z_]\w*)\s*(?:\[[^\]]*\]\s*)*$")
+_POINTER_NAME: Final = re.compile(r"\(\s*\*\s*(\w+)\s*\)")
 _UNUSED: Final = re.compile(r"\b\w*(?:UNUSED|unused|Unused)\w*\s*\(\s*(\w+)\s*\)")
 _MACRO_HEADER: Final = re.compile(r"(?:^|[;}\n])[ \t]*([A-Z][A-Z0-9_]{3,})$")
 _STATIC: Final = re.compile(r"\bstatic\b")
@@ -31,6 +39,7 @@ _CLASS: Final = re.compile(
     r"(?<!enum )\b(?:class|struct)\s+(?:[A-Z][A-Z0-9_]+(?:\([^()]*\))?\s+|alignas\s*\([^()]*\)\s*)*"
     r"([A-Za-z_]\w*)\s*(?:<[^;{}()]*>)?\s*(?:final\s*)?(?::[^;{}()=]*)?\{"
 )
+_WORDS: Final = re.compile(r"[\w\s]*")
 _CONTROL: Final = frozenset({"if", "for", "while", "switch", "catch", "else", "do", "return", "sizeof"})
 
 
@@ -56,9 +65,15 @@ class Function:
     end: int
     header: str
     """What stands before the name: storage class and return type."""
-    parameters: tuple[Parameter, ...]
+    parameter_text: str
+    """What stands between the brackets, as written."""
     sure: bool = True
     """`False` where the parser failed and brackets alone were matched."""
+
+    @property
+    def parameters(self) -> tuple[Parameter, ...]:
+        """The parameters, read when asked for."""
+        return _parameters(self.parameter_text)
 
     @property
     def short_name(self) -> str:
@@ -74,10 +89,20 @@ class Syntax:
     """Sorted by place."""
     variables: tuple[Variable, ...]
     """At file scope, and static ones of functions and classes."""
-    declarations: tuple[tuple[int, int], ...]
-    """The spans of all declarations of variables inside functions, sorted."""
+    tree: Any
+    """What tree-sitter made of the masked text."""
+    cpp: bool
     classes: tuple[tuple[int, int, str], ...] = ()
     """Start and end of the bodies of C++ classes, with their names, sorted."""
+
+    def declarations_in(self, function: Function) -> list[tuple[int, int]]:
+        """Return the spans of the declarations inside a function, sorted."""
+        from tree_sitter import QueryCursor
+
+        cursor = QueryCursor(_locals_query(self.cpp))
+        cursor.set_byte_range(function.body, function.end)
+        nodes = cursor.captures(self.tree.root_node).get("declaration", ())
+        return sorted((n.start_byte, n.end_byte) for n in nodes if function.body < n.start_byte < function.end)
 
 
 def parse_syntax(code: str, *, cpp: bool) -> Syntax:
@@ -88,13 +113,13 @@ def parse_syntax(code: str, *, cpp: bool) -> Syntax:
     tree = parser.parse(mask_for_parser(code, cpp=cpp).encode("latin-1", "replace"))
     captures = QueryCursor(query).captures(tree.root_node)
     functions = [f for node in captures.get("function", ()) if (f := _function(node, code))]
-    blocks = list(top_level_blocks(code))
+    failed = tree.root_node.has_error
+    blocks = list(top_level_blocks(code)) if failed else []
     functions += _missed_functions(code, functions, blocks)
     functions.sort(key=lambda function: function.start)
     finder = FunctionFinder(functions)
     classes = find_classes(code) if cpp else ()
     variables: list[Variable] = []
-    locals_: list[tuple[int, int]] = []
     seen: list[tuple[int, int]] = []
     for node in (*captures.get("declaration", ()), *captures.get("member", ())):
         start, end = node.start_byte, node.end_byte
@@ -103,10 +128,8 @@ def parse_syntax(code: str, *, cpp: bool) -> Syntax:
         start = _statement_start(code, start)
         end -= code[end - 1 : end] == ";"
         member = node.type == "field_declaration"
-        if function is not None:
-            locals_.append((start, end))
-            if not _is_static(code, start, end):
-                continue
+        if function is not None and not _is_static(code, start, end):
+            continue
         owner = "" if function is not None else _class_at(classes, start)
         if (member or owner or (function is None and _inside(blocks, start))) and not _STATIC.search(code, start, end):
             continue
@@ -114,12 +137,14 @@ def parse_syntax(code: str, *, cpp: bool) -> Syntax:
         variables += parse_declaration(
             code, start, end, function=body, member=member or bool(owner), owner=owner, cpp=cpp
         )
-    variables += _missed_statics(code, variables, seen, functions, finder, cpp=cpp)
+    if failed:
+        variables += _missed_statics(code, variables, seen, functions, finder, cpp=cpp)
     return Syntax(
         classes=classes,
         functions=tuple(functions),
         variables=tuple(sorted(_once(variables), key=lambda variable: variable.start)),
-        declarations=tuple(sorted(locals_)),
+        tree=tree,
+        cpp=cpp,
     )
 
 
@@ -150,6 +175,14 @@ def _language(cpp: bool) -> tuple[Any, Any]:
 
     language = tree_sitter.Language((tree_sitter_cpp if cpp else tree_sitter_c).language())
     return language, tree_sitter.Query(language, _QUERY_CPP if cpp else _QUERY)
+
+
+@cache
+def _locals_query(cpp: bool) -> Query:
+    from tree_sitter import Query
+
+    query: Query = Query(_language(cpp)[0], _QUERY_LOCALS)
+    return query
 
 
 def _parser(cpp: bool) -> tuple[Parser, Query]:
@@ -208,17 +241,21 @@ def _function(node: Any, code: str) -> Function | None:
         at=name.start_byte,
         body=body.start_byte,
         end=node.end_byte,
-        header=code[_statement_start(code, node.start_byte) : name.start_byte],
-        parameters=_parameters(code, parameters.start_byte + 1, parameters.end_byte - 1),
+        header=code[node.start_byte : name.start_byte],
+        parameter_text=code[parameters.start_byte + 1 : parameters.end_byte - 1],
     )
 
 
-def _parameters(code: str, start: int, end: int) -> tuple[Parameter, ...]:
+@lru_cache(maxsize=10_000)
+def _parameters(code: str) -> tuple[Parameter, ...]:
     found: list[Parameter] = []
-    for begin, stop in split_arguments(code, start, end):
-        text = _UNUSED.sub(r"\1", code[begin:stop]).split("=")[0].strip()
+    for begin, stop in split_arguments(code, 0, len(code)):
+        text = code[begin:stop]
+        if "(" in text:
+            text = _UNUSED.sub(r"\1", text)
+        text = text.split("=")[0].strip()
         name = _PARAMETER_NAME.search(text)
-        pointer = re.search(r"\(\s*\*\s*(\w+)\s*\)", text)
+        pointer = _POINTER_NAME.search(text) if "*" in text and "(" in text else None
         if pointer:
             found.append(Parameter(pointer[1], text))
         elif name and text != "void":
@@ -249,7 +286,7 @@ def _missed_functions(code: str, functions: list[Function], blocks: list[tuple[i
         macro = _MACRO_HEADER.search(before, max(0, len(before) - 100))
         if macro:
             at = offset + macro.start(1)
-            yield Function(macro[1], at, at, start, end, header="", parameters=(), sure=False)
+            yield Function(macro[1], at, at, start, end, header="", parameter_text="", sure=False)
         if not before.endswith(")"):
             continue
         first = opening(before, len(before) - 1)
@@ -264,7 +301,7 @@ def _missed_functions(code: str, functions: list[Function], blocks: list[tuple[i
             body=start,
             end=end,
             header=code[begin : offset + name.start()],
-            parameters=_parameters(code, offset + first + 1, offset + len(before) - 1),
+            parameter_text=code[offset + first + 1 : offset + len(before) - 1],
             sure=False,
         )
 
@@ -280,11 +317,13 @@ def _missed_statics(
 ) -> Iterator[Variable]:
     """Find `static` declarations that the parser made nothing of."""
     spans = sorted([*seen, *((function.start, function.body) for function in functions)])
-    starts = [start for start, _ in spans]
+    count, index, reached = len(spans), 0, -1
     for found in _STATIC.finditer(code):
         at = found.start()
-        index = bisect_right(starts, at) - 1
-        if any(spans[i][1] > at for i in range(max(0, index - 2), index + 1)):
+        while index < count and spans[index][0] <= at:
+            reached = max(reached, spans[index][1])
+            index += 1
+        if reached > at:
             continue
         stop = _STATEMENT_END.search(code, at)
         if stop is None:
@@ -306,7 +345,7 @@ def _statement_start(code: str, at: int) -> int:
     """Go back over the words that belong to the declaration at a place: qualifiers that were blanked for the parser."""
     begin = max(code.rfind(mark, max(0, at - 300), at) for mark in ";{}:)") + 1
     head = code[max(begin, at - 300) : at]
-    return at - len(head.lstrip()) if re.fullmatch(r"[\w\s]*", head) else at
+    return at - len(head.lstrip()) if _WORDS.fullmatch(head) else at
 
 
 def _is_static(code: str, start: int, end: int) -> bool:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from bisect import bisect_left
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -15,6 +14,7 @@ from ftaudit.source.c.conditions import UNDEFINED, UNKNOWN, MacroValue, known_ma
 from ftaudit.source.c.locks import THREAD_LOCAL, LockStep, lock_step, words
 from ftaudit.source.c.preprocess import Macro, Preprocessed, preprocess
 from ftaudit.source.c.reach import EXEC_SLOT
+from ftaudit.source.c.syntax import Function
 from ftaudit.source.c.text import closing
 
 _INTERESTING: Final = (
@@ -47,6 +47,15 @@ _INTERESTING: Final = (
     "MOD_GIL",
 )
 """What the text of a file must have some of for other files to care; a plain search is quicker than any pattern."""
+_MACROS_MATTER: Final = re.compile(
+    r"#[ \t]*define\b(?:[^\n\\]|\\\n|\\.)*?(?:[lL]ock|LOCK|[mM]utex|CRITICAL|thread|SetGIL|Py_mod_gil|PyInit_|_MODULE)"
+)
+_BUILD_WORDS: Final = ("GIL_DISABLED", "FREE_THREAD", "FREETHREAD")
+_ENTRY_WORDS: Final = ("SetGIL", "Py_mod_", "PyInit_", "PyModExport_", "PyMODINIT_FUNC", "_MODULE")
+_LONGEST_LOCKER: Final = 1500
+"""Characters; a longer function does more than take a lock for its caller."""
+_HEADERS: Final = (".h", ".hpp", ".hh", ".hxx", ".inc", ".h.in", ".h.src")
+_LOCKING: Final = ("utex_", "_lock", "_Lock", "Lock(", "lock(", "LOCK", "CRITICAL")
 _IDENTIFIER: Final = re.compile(r"[A-Za-z_]\w*")
 _CALLED: Final = re.compile(r"\b([A-Za-z_]\w*)\s*\(")
 _QUALIFIED_CALL: Final = re.compile(r"(?<![\w.>:])((?:[A-Za-z_]\w*\s*::\s*)*[A-Za-z_]\w*)\s*\(")
@@ -61,14 +70,16 @@ _MUTATION: Final = re.compile(
     r"|PyList_(?:Append|Insert|SetItem|SetSlice|Sort|Reverse|SET_ITEM|Clear|Extend))\s*\(\s*(?:\(\s*\w+\s*\*\s*\)\s*)?\(?([\w.\->\s()*]*?)\s*,"
 )
 _DECLARES_GIL: Final = re.compile(r"\bPyUnstable_Module_SetGIL\s*\(|\bPy_mod_gil\b")
+_WINDOW: Final = 20_000
+"""Characters before a place in which the head of its function is looked for."""
 _NOT_USED: Final = re.compile(r"\bPy_MOD_GIL_NOT_USED\b|\bmod_gil_not_used\s*\(\s*(?:true\s*)?\)")
 _DEFINED_GIL: Final = re.compile(r"GIL_DISABLED|(?i:free_?thread)|VERSION_HEX|PY_MAJOR_VERSION")
 _BASE: Final = re.compile(r"[A-Za-z_]\w*")
 _MAKING: Final = frozenset(
     {"new", "init", "setstate", "copy", "deepcopy", "clone", "create", "build", "dealloc", "clear"}
 )
-_ANY_FUNCTION: Final = re.compile(
-    r"\b([A-Za-z_]\w*)\s*\([^;{}()]*(?:\([^()]*\)[^;{}()]*)*\)\s*(?:const\s*|noexcept\s*)*\{"
+_PARAMETERS_AND_BODY: Final = re.compile(
+    r"(?:\s*\w+)?\s*\([^;{}()]*(?:\([^()]*\)[^;{}()]*)*\)\s*(?:const\s*|noexcept\s*)*\{"
 )
 _LAST_MEMBER: Final = re.compile(r"(?:->|\.)\s*(\w+)\s*\)?\s*$")
 _ENTRY: Final = re.compile(
@@ -100,29 +111,48 @@ class CTree:
 
 
 def survey_c(source: SourceFile) -> Survey | None:
-    """Return what other files must know of this one; only files that could matter are looked at closely."""
-    if not any(word in source.text for word in _INTERESTING):
+    """Return what other files must know of this one.
+
+    A file whose macros could matter elsewhere is masked and preprocessed. In others plain patterns look at the raw
+    text: a function that only a comment names does no harm here.
+    """
+    text = source.text
+    if not any(word in text for word in _INTERESTING):
         return None
-    code, _ = mask_comments(source.text)
-    pre = preprocess(code, known_macros(source.target, cpp=source.language is Language.CPP))
     found: dict[str, Any] = {}
-    takes, gives = _lockers(pre)
+    code = text
+    if _MACROS_MATTER.search(text) or any(word in text for word in _BUILD_WORDS):
+        masked, _ = mask_comments(text)
+        pre = preprocess(masked, known_macros(source.target, cpp=source.language is Language.CPP))
+        code = pre.code
+        _survey_macros(pre, masked, found)
+    if source.path.endswith(_HEADERS) and any(word in code for word in _LOCKING):
+        takes, gives = _locking_functions(code, set(found.get("takes", ())), set(found.get("gives", ())))
+        _put(found, "takes", takes)
+        _put(found, "gives", gives)
+    if "->" in code:
+        _put(found, "members", _mutated_members(code))
+    declared = _NOT_USED.search(code) if "NOT_USED" in code or "not_used" in code else None
+    if declared:
+        found["not_used"] = code.count("\n", 0, declared.start()) + 1
+    if code is text and any(word in code for word in _ENTRY_WORDS):
+        code, _ = mask_comments(text)
+    declares, called = _entry_points(code)
+    _put(found, "declares", declares | set(found.get("declares", ())))
+    _put(found, "called", called)
+    return found or None
+
+
+def _survey_macros(pre: Preprocessed, masked: str, found: dict[str, Any]) -> None:
+    takes, gives = lockers_of(pre.macros)
     _put(found, "takes", takes)
     _put(found, "gives", gives)
     _put(found, "thread_local", {n for n, m in pre.macros.items() if _THREAD_WORDS.search(m.body)})
-    _put(found, "aliases", {n for n, m in pre.macros.items() if m.parameters is None and m.body in pre.macros})
-    _put(found, "members", _mutated_members(pre.code))
     _put(found, "entry_macros", {n for n, m in pre.macros.items() if m.parameters and _ENTRY.search(m.body)})
-    values = _values(pre, code)
+    _put(found, "declares", {n for n, m in pre.macros.items() if _DECLARES_GIL.search(m.body)})
+    values = _values(pre, masked)
     if values:
         found["macros"] = values
-    declared = _NOT_USED.search(pre.code)
-    if declared:
-        found["not_used"] = pre.code.count("\n", 0, declared.start()) + 1
-    declares, called = _entry_points(pre.code)
-    _put(found, "declares", declares | {n for n, m in pre.macros.items() if _DECLARES_GIL.search(m.body)})
-    _put(found, "called", called)
-    return found or None
 
 
 def gather_c(surveys: Mapping[str, Survey]) -> CTree:
@@ -157,14 +187,20 @@ def lockers_of(macros: Mapping[str, Macro]) -> tuple[set[str], set[str]]:
     return takes, gives
 
 
-def _lockers(pre: Preprocessed) -> tuple[set[str], set[str]]:
-    takes, gives = lockers_of(pre.macros)
-    if re.search(r"[lL]ock|[mM]utex|CRITICAL|LOCK", pre.code):
-        for found in _FUNCTION.finditer(pre.code):
-            end = closing(pre.code, found.end() - 1, found.end() + 1500)
-            if end > 0:
-                _classify(found[1], pre.code[found.end() : end], takes, gives)
+def _locking_functions(code: str, takes: set[str], gives: set[str]) -> tuple[set[str], set[str]]:
+    """Return the macros given and the functions whose body takes a lock, and those that give one back."""
+    for found in _FUNCTION.finditer(code):
+        end = closing(code, found.end() - 1, found.end() + _LONGEST_LOCKER)
+        if end > 0:
+            _classify(found[1], code[found.end() : end], takes, gives)
     return takes, gives
+
+
+def classify_functions(code: str, functions: Iterable[Function], takes: set[str], gives: set[str]) -> None:
+    """Add the functions of a file whose short body takes a lock, and those that give one back."""
+    for function in functions:
+        if function.end - function.body < _LONGEST_LOCKER:
+            _classify(function.short_name, code[function.body : function.end], takes, gives)
 
 
 def _classify(name: str, body: str, takes: set[str], gives: set[str]) -> None:
@@ -202,23 +238,43 @@ def _entry_points(code: str) -> tuple[set[str], set[str]]:
     """Return the functions that declare the GIL's use, and those that entry points call, directly or through others."""
     declares: set[str] = set()
     called: set[str] = set()
-    if not any(word in code for word in ("SetGIL", "Py_mod_", "PyInit_", "PyModExport_", "PyMODINIT_FUNC", "_MODULE")):
+    if not any(word in code for word in _ENTRY_WORDS):
         return declares, called
-    bodies: dict[str, str] = {}
-    entries = set(EXEC_SLOT.findall(code))
-    for found in _ANY_FUNCTION.finditer(code):
-        end = closing(code, found.end() - 1)
-        bodies[found[1]] = body = code[found.end() : end if end > 0 else len(code)]
-        if _DECLARES_GIL.search(body):
-            declares.add(found[1])
-        if _ENTRY.match(found[0]):
-            entries.add(found[1])
-    pending = list(entries)
+    for found in _DECLARES_GIL.finditer(code):
+        name = _function_around(code, found.start())
+        if name:
+            declares.add(name)
+    pending = [*EXEC_SLOT.findall(code), *(found[0] for found in _ENTRY.finditer(code))]
+    bodies: set[str] = set()
     while pending:
-        names = _plainly_called(bodies.get(pending.pop(), "")) - called
+        name = pending.pop()
+        if name in bodies:
+            continue
+        bodies.add(name)
+        names = _plainly_called(_body_of(code, name))
         called |= names
-        pending += names & bodies.keys()
+        pending += names
     return declares, called
+
+
+def _body_of(code: str, name: str) -> str:
+    """Return the body of a function by its name, or of a `PyMODINIT_FUNC name(…)`; empty where there is none."""
+    at = code.find(name)
+    while at >= 0:
+        found = _PARAMETERS_AND_BODY.match(code, at + len(name))
+        if found and not (code[at - 1 : at].isalnum() or code[at - 1 : at] == "_"):
+            end = closing(code, found.end() - 1)
+            return code[found.end() : end if end > 0 else len(code)]
+        at = code.find(name, at + 1)
+    return ""
+
+
+def _function_around(code: str, at: int) -> str:
+    """Return the name of the function whose head stands last before a place."""
+    name = ""
+    for found in _FUNCTION.finditer(code, max(0, at - _WINDOW), at):
+        name = found[1]
+    return name
 
 
 def _plainly_called(body: str) -> set[str]:
@@ -235,14 +291,14 @@ def _plainly_called(body: str) -> set[str]:
 def _mutated_members(code: str) -> set[str]:
     """Return the members whose dict or list is changed, but for those of objects that are just being made."""
     found: set[str] = set()
-    headers = [(header.start(1), header[1]) for header in _FUNCTION.finditer(code)] if "->" in code else []
     for mutation in _MUTATION.finditer(code):
         member = _LAST_MEMBER.search(mutation[1])
-        if member is None:
+        if member is None or member[1] in found:
             continue
-        before = bisect_left(headers, (mutation.start(), "")) - 1
-        start, name = headers[before] if before >= 0 else (0, "")
         base = _BASE.search(mutation[1])
+        start, name = max(0, mutation.start() - _WINDOW), ""
+        for header in _FUNCTION.finditer(code, start, mutation.start()):
+            start, name = header.start(1), header[1]
         made = base and re.search(
             rf"\b{base[0]}\s*=[^;=]*(?i:new|alloc|copy|create)\w*\s*\(", code[start : mutation.start()]
         )

@@ -22,7 +22,7 @@ from ftaudit.source.c.preprocess import Preprocessed, preprocess
 from ftaudit.source.c.reach import Reach, find_reach
 from ftaudit.source.c.syntax import Function, FunctionFinder, Syntax, parse_syntax
 from ftaudit.source.c.text import KEYWORDS, closing, normalised, split_arguments
-from ftaudit.source.c.tree import CTree, lockers_of, thread_local_words
+from ftaudit.source.c.tree import CTree, classify_functions, lockers_of, thread_local_words
 from ftaudit.source.c.uses import Use, classify_use
 
 _CALLED: Final = re.compile(r"([A-Za-z_]\w*)\s*\(")
@@ -178,6 +178,8 @@ class CUnit(Unit):
     @cached_property
     def _lockers(self) -> tuple[frozenset[str], frozenset[str]]:
         takes, gives = lockers_of(self.preprocessed.macros)
+        if any(word in self.code for word in ("utex_", "_lock", "Lock(", "lock(", "LOCK", "CRITICAL")):
+            classify_functions(self.code, self.functions, takes, gives)
         return self.tree.takes | takes, self.tree.gives | gives
 
     @cached_property
@@ -313,14 +315,10 @@ class CUnit(Unit):
         """Tell whether a name is a parameter or an automatic variable of a function."""
         names = self._locals.get(function.body)
         if names is None:
-            starts = self.syntax.declarations
-            low = bisect_right(starts, (function.body, 0))
             found: set[str] = {p.name for p in function.parameters}
-            for start, end in starts[low:]:
-                if start >= function.end:
-                    break
+            for start, end in self.syntax.declarations_in(function):
                 if "static" not in self.code[start : start + 60]:
-                    found.update(_declared_names(self.code[start:end]))
+                    found.update(_declared_names(self.code[start:end].rstrip(";")))
             names = frozenset(found)
             self._locals[function.body] = names
         return name in names
