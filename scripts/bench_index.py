@@ -90,7 +90,8 @@ def compare(arguments: argparse.Namespace, pins: list[tuple[str, Version]], fold
         installed.mkdir(parents=True)
         (installed / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 0.0.1\n")
     uv = [find_uv(), "--quiet", "--no-progress"]
-    compiled = [*uv, "pip", "compile", "--no-deps", "--python-version", arguments.python_version, str(names)]
+    compiled = [*uv, "pip", "compile", "--no-deps", "--no-python-downloads", "--python", sys.executable]
+    compiled += ["--python-version", arguments.python_version, str(names)]
     listed = [*uv, "pip", "list", "--outdated", "--target", str(folder / "installed")]
     ours = [sys.executable, __file__, str(arguments.file)]
     reports: dict[str, dict[str, float]] = {}
