@@ -62,6 +62,12 @@ def import_libraries(folder: Path, machine: str, dll: str) -> Sequence[str]:
     return libraries
 
 
+def flags_of(source: Path) -> list[str]:
+    """Return the compiler flags that a source asks for, which are for x86-64 alone."""
+    match = re.search(r"/\* flags: (.*); x86-64 \*/", source.read_text())
+    return match[1].split() if match else []
+
+
 def build(platform: str, source: Path) -> Path:
     """Build one module for one platform and return its file."""
     target, suffix = TARGETS[platform]
@@ -70,7 +76,7 @@ def build(platform: str, source: Path) -> Path:
     result.parent.mkdir(exist_ok=True)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        flags = list(FLAGS[system])
+        flags = list(FLAGS[system]) + flags_of(source)
         if system == "windows":
             dll = "python314.dll" if "#define GIL_BUILD" in source.read_text() else "python314t.dll"
             flags += import_libraries(folder, "arm64" if platform.endswith("arm64") else "i386:x86-64", dll)
@@ -113,6 +119,8 @@ def main() -> None:
     for source in sorted(path for path in SOURCES.iterdir() if path.suffix in (".c", ".cpp")):
         for platform in TARGETS:
             if platform == LARGE and source.stem not in CHOICE:
+                continue
+            if flags_of(source) and not platform.endswith(("x86_64", "amd64")):
                 continue
             if not wanted or wanted & {platform, source.stem}:
                 result = build(platform, source)

@@ -88,6 +88,10 @@ def _read_one(
     guess = build if build is not None else named if named is not None else True
     subject = Subject(image=image, hook=hook, module_name=module_name, layout=Layout(guess, version), budget=budget)
     best, runs = search(subject)
+    if best.needs_vex:
+        limited = replace(budget, constructor_instructions=100_000, instructions=1_000_000)
+        subject = replace(subject, vex=True, budget=limited)
+        best, runs = search(subject)
     if build is None and best.built_free_threaded is not None:
         build, evidence = best.built_free_threaded, "its PyModuleDef is laid out for that build"
         if build is not guess:
@@ -186,6 +190,8 @@ def _judge_slots(best: Run, slots: Slots, again: str, build: bool | None) -> tup
             GilDeclaration.UNDETERMINED,
             "its slots have no Py_mod_gil, but it was compiled for the GIL build, in which sources often leave it out",
         )
+    if slots.gil is None and best.notes:
+        return GilDeclaration.UNDETERMINED, f"its slots have no Py_mod_gil, but {best.notes[0]}"
     if slots.gil is None:
         return GilDeclaration.UNDECLARED, f"emulated: its slots have no Py_mod_gil{again}"
     if slots.gil == 0:

@@ -9,7 +9,7 @@ from enum import Enum
 from ftaudit.binary.branches import Block, candidates, patched
 from ftaudit.binary.budget import Budget
 from ftaudit.binary.image import Image
-from ftaudit.binary.machine import Machine, MemoryFault
+from ftaudit.binary.machine import Machine, MemoryFault, NeedsVex
 from ftaudit.binary.objects import Layout
 from ftaudit.binary.oracle import Oracle, Question
 from ftaudit.binary.process import Halt, HandOver, Process
@@ -47,6 +47,8 @@ class Run:
     notes: tuple[str, ...] = ()
     calls: tuple[str, ...] = ()
     errors: tuple[str, ...] = ()
+    needs_vex: bool = False
+    """It failed for an AVX instruction."""
     hands_over_to: str = ""
     """The extension module that it needs and that was not loaded."""
     built_free_threaded: bool | None = None
@@ -90,6 +92,8 @@ class Subject:
     module_name: str
     layout: Layout
     budget: Budget
+    vex: bool = False
+    """It was compiled for processors with AVX alone: its code is followed instruction by instruction."""
     groups: tuple[tuple[str, Image], ...] = ()
     """The modules that it hands over to, loaded beside it, by import name."""
 
@@ -113,6 +117,8 @@ def run(subject: Subject, overrides: Mapping[int, int], *, follow: bool = False)
         for name, image in subject.groups:
             _import_group(python, name, image, notes)
         linked = python.process.link(subject.image)
+        if subject.vex:
+            python.process.machine.interpret_vex(subject.image.base, subject.image.end)
         python.process.start(linked, notes)
         if follow:
             python.blocks = []
@@ -131,6 +137,7 @@ def run(subject: Subject, overrides: Mapping[int, int], *, follow: bool = False)
             built_free_threaded=python.built_free_threaded if python else None,
             declared=_declared(python) if python else None,
             way=tuple(python.way_to_error or python.blocks or ()) if python else (),
+            needs_vex=isinstance(error, NeedsVex),
             hands_over_to=error.name if isinstance(error, HandOver) else "",
         )
     finally:

@@ -21,6 +21,10 @@ class MemoryFault(Exception):
     """The emulated code touched memory that is not there, or executed what it cannot."""
 
 
+class NeedsVex(MemoryFault):
+    """The emulated code was compiled for processors with AVX alone."""
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Convention:
     """How arguments and results are passed: System V and Microsoft x64, AAPCS64 and Apple's variant of it."""
@@ -84,6 +88,7 @@ class Machine:
             self.engine = unicorn.Uc(unicorn.UC_ARCH_X86, unicorn.UC_MODE_64)
         else:
             raise ValueError(f"no emulator for {machine}")
+        self._invalid_instruction: int = unicorn.UC_ERR_INSN_INVALID
         self._failure: type[Exception] = unicorn.UcError
         self._code_hook: int = unicorn.UC_HOOK_CODE
         self._block_hook: int = unicorn.UC_HOOK_BLOCK
@@ -125,6 +130,37 @@ class Machine:
                 del blocks[:limit]
 
         self.engine.hook_add(self._block_hook, on_block, begin=start, end=end)
+
+    def interpret_vex(self, start: int, end: int) -> None:
+        """Execute the AVX instructions in the range ourselves, where `execute` knows them."""
+        from unicorn import x86_const as names
+
+        from ftaudit.binary import avx
+
+        order = ("RAX", "RCX", "RDX", "RBX", "RSP", "RBP", "RSI", "RDI", *(f"R{number}" for number in range(8, 16)))
+        registers = [getattr(names, f"UC_X86_REG_{name}") for name in order]
+        vectors = [getattr(names, f"UC_X86_REG_YMM{number}") for number in range(16)]
+        processor = avx.Processor(
+            read_register=lambda number: self._register(registers[number]),
+            write_register=lambda number, value: self.engine.reg_write(registers[number], value),
+            read_vector=lambda number: int(self.engine.reg_read(vectors[number])),
+            write_vector=lambda number, value: self.engine.reg_write(vectors[number], value),
+            load=lambda address, size: int.from_bytes(self.read(address, size), "little"),
+            store=lambda address, value, size: self.write(address, value.to_bytes(size, "little")),
+        )
+
+        def on_code(_engine: object, address: int, size: int, _data: object) -> None:
+            code = bytes(self.engine.mem_read(address, min(15, end - address)))
+            if code[0] not in avx.VEX:
+                return
+            try:
+                following = avx.execute(processor, code, address)
+            except (avx.Unsupported, IndexError) as error:
+                raise MemoryFault(f"an AVX instruction that ftaudit does not know: {error}") from error
+            if following is not None:
+                self.engine.reg_write(self.convention.program, following)
+
+        self.engine.hook_add(self._code_hook, on_code, begin=start, end=end - 1)
 
     def set_thread_pointer(self, address: int, *, windows: bool) -> None:
         """Point the platform's thread register at its block."""
@@ -305,5 +341,9 @@ class Machine:
         try:
             self.engine.emu_start(function, landing, count=limit)
         except self._failure as error:
-            raise MemoryFault(f"{error} at {self._register(c.program):#x}") from error
+            where = self._register(c.program)
+            invalid = getattr(error, "errno", 0) == self._invalid_instruction
+            if invalid and self.name == X86_64 and self.read(where, 1)[0] in (0xC4, 0xC5):
+                raise NeedsVex(f"an AVX instruction at {where:#x}") from error
+            raise MemoryFault(f"{error} at {where:#x}") from error
         return self._register(c.program) == landing

@@ -8,7 +8,7 @@ from typing import TypeVar
 
 from ftaudit.binary.budget import Budget
 from ftaudit.binary.image import AARCH64, Image
-from ftaudit.binary.machine import Machine, MemoryFault
+from ftaudit.binary.machine import Machine, MemoryFault, NeedsVex
 from ftaudit.binary.oracle import Oracle
 
 HANDLES = 0x20_0000_0000
@@ -270,6 +270,8 @@ class Process:
     def _attempt(self, note: str, notes: list[str], function: int, *arguments: int, limit: int) -> int | None:
         try:
             return self.call(function, *arguments, limit=limit)
+        except NeedsVex:
+            raise
         except (Halt, MemoryFault) as error:
             notes.append(f"{note}: {error}")
             return None
