@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ast
-import re
 from collections.abc import Iterator
 from typing import Final
 
@@ -35,7 +34,7 @@ class CffiUnlockedHandle(PythonRule):
         links=("https://cffi.readthedocs.io/en/stable/overview.html#thread-safety",),
         default=False,
     )
-    needles = re.compile(r"\bffi\b|\bctypes\b|\bcffi\b")
+    words = ("ffi", "ctypes")
 
     VALID = (
         SourceExample(

@@ -35,7 +35,7 @@ class CtypesSharedBuffer(PythonRule):
         remedy="Make the buffer in the function that uses it, or hold a lock from the call until the result is read.",
         links=("https://docs.python.org/3.14/library/ctypes.html",),
     )
-    needles = re.compile(r"\bctypes\b")
+    words = ("ctypes",)
 
     VALID = (
         SourceExample(

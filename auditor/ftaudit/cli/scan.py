@@ -121,12 +121,10 @@ def run_scan(
 
 def _scan_all(options: argparse.Namespace, settings: Any, look: Callable[[FoundFiles], ScanResult]) -> ScanResult:
     """Scan the named paths together, and each named release by itself."""
-    from ftaudit.engine.sdists import parse_release
     from ftaudit.source.files import find_files
     from ftaudit.source.scan import merge
 
-    releases = [release for text in options.paths if (release := parse_release(text)) is not None]
-    paths = [Path(text) for text in options.paths if parse_release(text) is None]
+    releases, paths = _take_apart(options.paths)
     results: list[ScanResult] = []
     if paths or not releases:
         found = find_files(
@@ -143,6 +141,17 @@ def _scan_all(options: argparse.Namespace, settings: Any, look: Callable[[FoundF
         results.append(look(found))
     results += (_scan_release(name, version, options, settings, look) for name, version in releases)
     return merge(results)
+
+
+def _take_apart(texts: list[str]) -> tuple[list[tuple[str, Any]], list[Path]]:
+    """Return the releases and the paths among what was named; most scans name no release and need no index."""
+    if not any("==" in text for text in texts):
+        return [], [Path(text) for text in texts]
+    from ftaudit.engine.sdists import parse_release
+
+    parsed = [(text, parse_release(text)) for text in texts]
+    releases = [release for _, release in parsed if release is not None]
+    return releases, [Path(text) for text, release in parsed if release is None]
 
 
 def _scan_release(
