@@ -48,7 +48,8 @@ _INTERESTING: Final = (
 )
 """What the text of a file must have some of for other files to care; a plain search is quicker than any pattern."""
 _MACROS_MATTER: Final = re.compile(
-    r"#[ \t]*define\b(?:[^\n\\]|\\\n|\\.)*?(?:[lL]ock|LOCK|[mM]utex|CRITICAL|thread|SetGIL|Py_mod_gil|PyInit_|_MODULE)"
+    r"#[ \t]*define\b(?:[^\n\\]|\\\n|\\.)*?(?:(?<![bBcC])[lL]ock|(?<![BC])LOCK|[mM]utex|CRITICAL|thread|SetGIL"
+    r"|Py_mod_gil|PyInit_|PYBIND11_|NB_MODULE|BOOST_PYTHON)"
 )
 _BUILD_WORDS: Final = ("GIL_DISABLED", "FREE_THREAD", "FREETHREAD")
 _ENTRY_WORDS: Final = ("SetGIL", "Py_mod_", "PyInit_", "PyModExport_", "PyMODINIT_FUNC", "_MODULE")

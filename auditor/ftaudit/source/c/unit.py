@@ -7,6 +7,7 @@ from bisect import bisect_right
 from collections.abc import Iterator, KeysView
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import accumulate
 from typing import Final
 
 from ftaudit.model import Location
@@ -119,7 +120,7 @@ class CUnit(Unit):
 
     @cached_property
     def _line_starts(self) -> list[int]:
-        return [0, *(found.end() for found in re.finditer("\n", self.text))]
+        return [0, *accumulate(len(line) + 1 for line in self.text.split("\n"))][:-1]
 
     def line_at(self, offset: int) -> int:
         """Return the line, from 1, of a character offset."""
