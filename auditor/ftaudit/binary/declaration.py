@@ -98,7 +98,7 @@ def _read_one(
             subject = replace(subject, layout=Layout(build, version))
             best, runs = search(subject)
     subject, best, runs = _follow(subject, best, runs, siblings)
-    if best.ending is Ending.FAILED and best.declared is None and not best.hands_over_to:
+    if best.ending is Ending.FAILED and best.declared is None and not (best.hands_over_to or best.exhausted):
         forced = force(subject, best)
         if forced.declared_something:
             best = forced

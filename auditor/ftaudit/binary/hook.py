@@ -12,7 +12,7 @@ from ftaudit.binary.image import Image
 from ftaudit.binary.machine import Machine, MemoryFault, NeedsVex
 from ftaudit.binary.objects import Layout
 from ftaudit.binary.oracle import Oracle, Question
-from ftaudit.binary.process import Halt, HandOver, Process
+from ftaudit.binary.process import Exhausted, Halt, HandOver, Process
 from ftaudit.binary.python import Python, new_python
 from ftaudit.binary.slots import Slots, definition_slots, read_slots
 from ftaudit.binary.symbols import resolve
@@ -47,6 +47,8 @@ class Run:
     notes: tuple[str, ...] = ()
     calls: tuple[str, ...] = ()
     errors: tuple[str, ...] = ()
+    exhausted: bool = False
+    """It ran longer than its budget: no way leads back from there."""
     needs_vex: bool = False
     """It failed for an AVX instruction."""
     hands_over_to: str = ""
@@ -137,6 +139,7 @@ def run(subject: Subject, overrides: Mapping[int, int], *, follow: bool = False)
             built_free_threaded=python.built_free_threaded if python else None,
             declared=_declared(python) if python else None,
             way=tuple(python.way_to_error or python.blocks or ()) if python else (),
+            exhausted=isinstance(error, Exhausted),
             needs_vex=isinstance(error, NeedsVex),
             hands_over_to=error.name if isinstance(error, HandOver) else "",
         )
@@ -253,7 +256,7 @@ def search(subject: Subject) -> tuple[Run, int]:
     """
     best = run(subject, {})
     runs = [best]
-    if best.hands_over_to or best.declared is not None or (best.created and subject.cannot_declare):
+    if best.exhausted or best.hands_over_to or best.declared is not None or (best.created and subject.cannot_declare):
         return best, 1
     tried: set[tuple[tuple[int, int], ...]] = {()}
     while best.ending is Ending.FAILED and len(runs) < subject.budget.tries:

@@ -30,6 +30,10 @@ class Halt(Exception):
     """The emulated code cannot or need not go on, for the reason in the message."""
 
 
+class Exhausted(Halt):
+    """The emulated code ran longer than its budget."""
+
+
 class HandOver(Halt):
     """The emulated code needs another extension module of the same wheel."""
 
@@ -187,7 +191,7 @@ class Process:
             function, arguments, stack=STACK + STACK_SIZE - 0x4000, landing=self.landing, limit=count
         )
         if not finished:
-            raise Halt(f"more than {count:,} instructions")
+            raise Exhausted(f"it runs for more than {count:,} instructions")
         return self.machine.result()
 
     # Linking
