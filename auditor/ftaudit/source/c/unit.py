@@ -145,10 +145,15 @@ class CUnit(Unit):
     # Calls
 
     @cached_property
-    def _calls(self) -> dict[str, list[re.Match[str]]]:
-        calls: dict[str, list[re.Match[str]]] = {}
+    def _calls(self) -> dict[str, list[int]]:
+        """The places of every name before a bracket."""
+        calls: dict[str, list[int]] = {}
         for found in _CALLED.finditer(self.code):
-            calls.setdefault(found[1], []).append(found)
+            name = found[1]
+            if name in calls:
+                calls[name].append(found.start())
+            else:
+                calls[name] = [found.start()]
         return calls
 
     @property
@@ -158,12 +163,12 @@ class CUnit(Unit):
 
     def calls(self, *names: str) -> list[Call]:
         """Return the calls of the functions named, inside functions of this file, in order."""
-        found = [call for name in names for match in self._calls.get(name, ()) if (call := self._call(match))]
+        found = [call for name in names for place in self._calls.get(name, ()) if (call := self._call(name, place))]
         return sorted(found, key=lambda call: call.start)
 
-    def _call(self, match: re.Match[str]) -> Call | None:
-        start, bracket = match.start(1), match.end() - 1
-        if match[1] in KEYWORDS:
+    def _call(self, name: str, start: int) -> Call | None:
+        bracket = self.code.index("(", start)
+        if name in KEYWORDS:
             return None
         function = self.function_at(start)
         if function is None:
@@ -172,7 +177,7 @@ class CUnit(Unit):
         if end < 0:
             return None
         arguments = tuple(self.code[a:b] for a, b in split_arguments(self.code, bracket + 1, end))
-        return Call(match[1], start, bracket, end + 1, arguments, function)
+        return Call(name, start, bracket, end + 1, arguments, function)
 
     # Guards
 
@@ -429,8 +434,7 @@ class CUnit(Unit):
         self._depth += 1
         try:
             for place in self.reach.callers.get(function.short_name, ())[:20]:
-                match = _CALLED.match(self.code, place)
-                call = self._call(match) if match else None
+                call = self._call(function.short_name, place)
                 if call is None or index >= len(call.arguments):
                     return []
                 found.append(origin_of(self, call.function, call.arguments[index], call.start))
