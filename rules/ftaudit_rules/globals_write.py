@@ -37,6 +37,14 @@ class GlobalsWrite(PythonRule):
     VALID = (
         SourceExample(
             code="""\
+def make(name):
+    made = type(name, (), {})
+    globals()[made.__name__] = made
+    return made
+"""
+        ),
+        SourceExample(
+            code="""\
 from contextvars import ContextVar
 _backend = ContextVar("backend")
 def use(v):
@@ -98,7 +106,7 @@ def _written(node: ast.AST) -> str | None:
             pass
     for target in targets_of(node):
         match target:
-            case ast.Subscript(value=value) if _is_globals(value):
+            case ast.Subscript(value=value, slice=name) if _is_globals(value) and not _binds_once(node, name):
                 return "a module's name"
             case ast.Attribute(attr="__code__" | "__globals__"):
                 return "a function's code"
@@ -115,3 +123,11 @@ def _is_globals(value: ast.expr) -> bool:
             return True
         case _:
             return False
+
+
+def _binds_once(node: ast.AST, name: ast.expr) -> bool:
+    """Tell whether a class that was just made is bound to its own name (for pickle), or an imported module."""
+    if "__name__" in ast.unparse(name):
+        return True
+    value = getattr(node, "value", None)
+    return value is not None and ast.unparse(value).startswith(("sys.modules[", "import_module(", "importlib."))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import bisect
 import re
 from collections.abc import Iterator
 from enum import Flag, auto
@@ -83,7 +84,9 @@ def find_signals(text: str) -> Signal:
     for before, name in _changed_names(text):
         (attributes if before == "." else changed).add(name)
     conditional = (at for name in changed & inner.keys() for at in inner[name])
-    if changed & names or any(_is_outermost(text, at) for at in conditional):
+    starts, outermost = _heads(text) if changed & inner.keys() else ([], [])
+    above = (bisect.bisect_right(starts, at) - 1 for at in conditional)
+    if changed & names or any(outermost[head] for head in above if head >= 0):
         found |= Signal.MODULE_STATE
     if any(_is_in_class(text, at) for name in attributes & inner.keys() for at in inner[name]):
         found |= Signal.CLASS_STATE
@@ -128,11 +131,14 @@ def _is_in_class(text: str, position: int) -> bool:
     return False
 
 
-def _is_outermost(text: str, position: int) -> bool:
-    """Tell whether a binding that is indented is still the module's: under `if` or `try`, not `def` or `class`."""
-    head = None
-    start = position
-    while head is None and start > 0:
-        start = text.rfind("\n", 0, start)
-        head = _OUTERMOST.match(text, start + 1)
-    return head is not None and head[0].startswith(("if", "try", "else", "except", "elif", "with", "for", "finally"))
+def _heads(text: str) -> tuple[list[int], list[bool]]:
+    """Return where the lines begin that are not indented, and whether what is below each is still the module's.
+
+    That is so under `if`, `try` or `with`, not under `def` or `class`.
+    """
+    starts: list[int] = []
+    outermost: list[bool] = []
+    for head in _OUTERMOST.finditer(text):
+        starts.append(head.start())
+        outermost.append(head[0].startswith(("if", "try", "else", "except", "elif", "with", "for", "finally")))
+    return starts, outermost
