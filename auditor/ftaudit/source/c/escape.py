@@ -209,6 +209,9 @@ def _member(unit: CUnit, function: Function | None, expression: str) -> Origin:
     if _DICT_MEMBER.search(expression):
         return Origin.TYPE_DICT
     base = _BASE.match(strip_casts(expression.split("->")[0].split(".")[0].strip("( ")))
+    names = [] if function is None else [parameter.name for parameter in function.parameters]
+    if base and function and base[1] in names and unit.passed_locals(function, names.index(base[1])):
+        return Origin.PRIVATE
     if base and function is not None and "->" not in expression:
         name = base[1]
         if not unit.is_shared_variable(name, function) and name not in {p.name for p in function.parameters}:

@@ -9,6 +9,7 @@ from typing import Final
 
 from ftaudit.source.c.reach import is_lifecycle
 from ftaudit.source.c.syntax import Function
+from ftaudit.source.c.text import opening
 from ftaudit.source.c.unit import CUnit
 
 _SWAP: Final = re.compile(
@@ -17,6 +18,9 @@ _SWAP: Final = re.compile(
 _RELEASED: Final = r"\bPy_X?DECREF\s*\(\s*(?:\(\s*PyObject\s*\*\s*\)\s*)?(?:{n})\s*\)"
 _ASSIGNED: Final = re.compile(r"(?<![\w.>])(?P<base>\w+)\s*->\s*(?P<member>\w+)\s*=(?!=)\s*")
 _ALIAS: Final = r"\b(\w+)\s*=\s*(?:\(\s*[\w:]+\s*\*\s*\)\s*|\w+_cast\s*<[^<>]*>\s*\(\s*|\w+\s*\(\s*)?{n}\s*\)?\s*;"
+
+
+_HEAD: Final = re.compile(r"\bPyObject_(?:VAR_)?HEAD\b|\bPy\w*Object\s+\w+\s*;|\bob_base\b")
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,10 +61,22 @@ def instance_names(unit: CUnit, function: Function) -> frozenset[str]:
         or re.search(r"\b(?:void|char|PyTypeObject)\b", first.type)
     ):
         return frozenset()
+    if not _may_be_object(unit, first.type):
+        return frozenset()
     names = {first.name}
     for found in re.finditer(_ALIAS.replace("{n}", re.escape(first.name)), unit.code[function.body : function.end]):
         names.add(found[1])
     return frozenset(names)
+
+
+def _may_be_object(unit: CUnit, kind: str) -> bool:
+    """Tell whether a pointer type may point to a Python object: not one to a struct of this file that has no head."""
+    name = re.sub(r"\b(?:const|struct)\b|[*\s]", "", kind)
+    defined = re.search(rf"\}}\s*{re.escape(name)}\s*;", unit.code)
+    if defined is None:
+        return True
+    begin = opening(unit.code, defined.start(), max(0, defined.start() - 5000))
+    return begin < 0 or bool(_HEAD.search(unit.code, begin, defined.start()))
 
 
 def _may_run_anywhere(unit: CUnit, function: Function) -> bool:

@@ -16,13 +16,7 @@ from ftaudit.source.c.text import closing, opening, split_arguments, top_level_b
 if TYPE_CHECKING:
     from tree_sitter import Parser, Query
 
-_QUERY: Final = """
-(function_definition) @function
-(translation_unit (declaration) @declaration)
-(declaration_list (declaration) @declaration)
-(ERROR (declaration) @declaration)
-(declaration (storage_class_specifier)) @declaration
-"""
+_QUERY: Final = "(function_definition) @function (declaration) @declaration"
 _QUERY_LOCALS: Final = "(declaration) @declaration"
 _QUERY_CPP: Final = _QUERY + " (field_declaration (storage_class_specifier)) @member"
 _NAME_BEFORE_PARENS: Final = re.compile(

@@ -442,6 +442,34 @@ class CUnit(Unit):
             self._depth -= 1
         return found
 
+    def passed_locals(self, function: Function, index: int) -> bool:
+        """Tell whether every caller of a static function hands it the address of an automatic variable there."""
+        places = self.reach.callers.get(function.short_name, ())
+        if "static" not in function.header or not places:
+            return False
+        for place in places[:50]:
+            call = self._call(function.short_name, place)
+            argument = call.arguments[index].strip() if call and index < len(call.arguments) else ""
+            name = argument.lstrip("& ")
+            if call is None or not name.isidentifier():
+                return False
+            if self.is_shared_variable(name, call.function):
+                return False
+            if not argument.startswith("&") and not self._handed_on(call.function, name):
+                return False
+        return True
+
+    def _handed_on(self, function: Function | None, name: str) -> bool:
+        """Tell whether a name is a parameter that is itself the address of an automatic variable of every caller."""
+        names = [] if function is None else [parameter.name for parameter in function.parameters]
+        if function is None or name not in names or self._depth >= 4:
+            return False
+        self._depth += 1
+        try:
+            return self.passed_locals(function, names.index(name))
+        finally:
+            self._depth -= 1
+
     def same(self, left: str, right: str) -> bool:
         """Tell whether two expressions are the same but for casts and blanks."""
         return normalised(left) == normalised(right)
