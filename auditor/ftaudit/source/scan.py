@@ -22,7 +22,7 @@ from ftaudit.source.files import FoundFile, FoundFiles
 from ftaudit.source.languages import reader_of
 from ftaudit.source.look import Plan, finding_of, first_look, read_bytes, second_look, skipped_of
 from ftaudit.source.silence import Ignore, from_row, idle, silence
-from ftaudit.source.workers import Died, run_tasks
+from ftaudit.source.workers import Died, can_fork, run_tasks
 from ftaudit.target import Target
 
 
@@ -56,6 +56,8 @@ class ScanResult:
         return 3 if any(not skip.read_anyway for skip in self.skipped) else 0
 
 
+LOCAL_PREFIX: Final = "ftaudit_local_rules."
+"""What the registry names the modules that it loads from folders."""
 _AROUND: Final = 1
 """Lines of a code frame before and after the finding's own."""
 _WIDEST: Final = 300
@@ -89,6 +91,9 @@ def scan(
     after each file. `jobs=0` uses no worker processes.
     """
     rules = tuple(rules)
+    if not can_fork() and any(type(rule).__module__.startswith(LOCAL_PREFIX) for rule in rules):
+        # A fresh process could not import what was loaded from a folder of the user's.
+        jobs = 0
     rows = _Rows()
     plan = Plan(
         rules=rules, surveyed=needed_rooms(rules), target=target, context=TreeContext(), thorough=bool(pedantic)

@@ -72,6 +72,11 @@ def run_tasks(
         yield from _run_in_processes(function, tasks, _batches(order, sizes), jobs, patience)
 
 
+def can_fork() -> bool:
+    """Tell whether workers are copies of this process: quick to make, but not to be made while other threads run."""
+    return sys.platform == "linux" and threading.active_count() == 1
+
+
 def _has_gil() -> bool:
     return bool(getattr(sys, "_is_gil_enabled", lambda: True)())
 
@@ -94,9 +99,7 @@ def _batches(order: list[int], sizes: Sequence[int]) -> deque[list[int]]:
 def _run_in_processes(
     function: Callable[[Any], Any], tasks: Sequence[Any], batches: deque[list[int]], jobs: int, patience: float
 ) -> Iterator[tuple[int, Any]]:
-    # A copy of this process starts in some milliseconds, but must not be made while other threads run.
-    forks = sys.platform == "linux" and threading.active_count() == 1
-    context = multiprocessing.get_context("fork" if forks else "spawn")
+    context = multiprocessing.get_context("fork" if can_fork() else "spawn")
     workers: list[_Worker] = []
     try:
         workers += (_start(context, function, tasks) for _ in range(min(jobs, len(batches))))
