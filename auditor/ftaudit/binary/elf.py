@@ -36,7 +36,8 @@ _KINDS = {
 
 _DT_PLTRELSZ, _DT_STRTAB, _DT_SYMTAB, _DT_RELA, _DT_RELASZ, _DT_STRSZ, _DT_INIT = 2, 5, 6, 7, 8, 10, 12
 _DT_REL, _DT_JMPREL, _DT_INIT_ARRAY, _DT_INIT_ARRAYSZ, _DT_RELRSZ, _DT_RELR = 17, 23, 25, 27, 35, 36
-_DT_ANDROID_RELA = 0x60000011
+_DT_NEEDED = 1
+_PT_LOAD, _PT_DYNAMIC, _PT_TLS, _ET_DYN = 1, 2, 7, 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,47 +74,56 @@ def load(data: bytes, *, limit: int, base: int = BASE) -> Image:
 
 
 def _load(data: bytes, machine: str, limit: int, base: int) -> Image:
-    import lief
-
-    lief.logging.disable()
-    config = lief.ELF.ParserConfig()
-    config.parse_relocations = config.parse_symtab_symbols = config.parse_symbol_versions = False
-    config.parse_notes = config.parse_overlay = config.parse_dyn_symbols = False
-    binary = lief.ELF.parse(data, config)
-    if binary is None:
-        raise ImageError("LIEF cannot parse this ELF file")
-    if binary.header.file_type != lief.ELF.Header.FILE_TYPE.DYN:
-        raise ImageError("this ELF file is no shared object")
-    loads = [s for s in binary.segments if s.type == lief.ELF.Segment.TYPE.LOAD]
-    size = max((s.virtual_address + s.virtual_size for s in loads), default=0)
+    if data[4:6] != b"\2\1" or struct.unpack_from("<H", data, 16)[0] != _ET_DYN:
+        raise ImageError("this ELF file is no 64-bit little-endian shared object")
+    segments = _program_headers(data)
+    size = max((s.address + s.size for s in segments if s.kind == _PT_LOAD), default=0)
     if not 0 < size <= limit:
         raise ImageError(f"the ELF segments span {size} bytes")
     memory = bytearray(size + 0xFFF & ~0xFFF)
-    for segment in loads:
-        start, count = segment.file_offset, min(segment.physical_size, segment.virtual_size)
-        content = data[start : start + count]
-        memory[segment.virtual_address : segment.virtual_address + len(content)] = content
-    tags: dict[int, int] = {}
-    libraries = []
-    for entry in binary.dynamic_entries:
-        if isinstance(entry, lief.ELF.DynamicEntryLibrary):
-            libraries.append(str(entry.name))
-        else:
-            tags.setdefault(_tag_number(int(entry.tag)), int(entry.value))
     tls = ThreadLocals()
-    for segment in binary.segments:
-        if segment.type == lief.ELF.Segment.TYPE.TLS and segment.virtual_size <= 1 << 20:
-            start = segment.virtual_address
-            template = bytes(memory[start : start + min(segment.physical_size, segment.virtual_size)])
-            tls = ThreadLocals(
-                template=template, size=segment.virtual_size, alignment=min(max(segment.alignment, 16), 4096)
-            )
-    return _Loader(machine, memory, tags, tls, tuple(libraries), base).image()
+    for segment in segments:
+        if segment.kind == _PT_LOAD:
+            content = data[segment.offset : segment.offset + min(segment.file_size, segment.size)]
+            memory[segment.address : segment.address + len(content)] = content
+    tags: dict[int, int] = {}
+    needed = []
+    for segment in segments:
+        if segment.kind == _PT_DYNAMIC:
+            chunk = bytes(memory[segment.address : segment.address + segment.size])
+            for tag, value in struct.iter_unpack("<qQ", chunk[: len(chunk) - len(chunk) % 16]):
+                if tag == 0:
+                    break
+                if tag == _DT_NEEDED:
+                    needed.append(value)
+                tags.setdefault(tag, value)
+        elif segment.kind == _PT_TLS and segment.size <= 1 << 20:
+            template = bytes(memory[segment.address : segment.address + min(segment.file_size, segment.size)])
+            alignment = min(max(segment.alignment, 16), 4096)
+            tls = ThreadLocals(template=template, size=segment.size, alignment=alignment)
+    return _Loader(machine, memory, tags, tls, needed, base).image()
 
 
-def _tag_number(tag: int) -> int:
-    # LIEF keeps the machine of a processor-specific tag in bits above the format's 32.
-    return tag & 0xFFFF_FFFF
+@dataclass(frozen=True, slots=True)
+class _Segment:
+    """An `Elf64_Phdr` (elf.h)."""
+
+    kind: int
+    flags: int
+    offset: int
+    address: int
+    physical: int
+    file_size: int
+    size: int
+    alignment: int
+
+
+def _program_headers(data: bytes) -> list[_Segment]:
+    start = struct.unpack_from("<Q", data, 32)[0]
+    size, count = struct.unpack_from("<HH", data, 54)
+    if size != 56:
+        raise ImageError(f"this ELF file has program headers of {size} bytes")
+    return [_Segment(*struct.unpack_from("<IIQQQQQQ", data, start + 56 * index)) for index in range(count)]
 
 
 class _Loader:
@@ -125,10 +135,10 @@ class _Loader:
         memory: bytearray,
         tags: dict[int, int],
         tls: ThreadLocals,
-        libraries: tuple[str, ...],
+        needed: list[int],
         base: int,
     ) -> None:
-        self.machine, self.memory, self.tags, self.tls, self.libraries = machine, memory, tags, tls, libraries
+        self.machine, self.memory, self.tags, self.tls, self.needed = machine, memory, tags, tls, needed
         self.base = base
         self.words = Words(memory, self.base)
         start, size = tags.get(_DT_STRTAB, 0), tags.get(_DT_STRSZ, 0)
@@ -155,7 +165,7 @@ class _Loader:
             tls=self.tls,
             tls_fixups=tuple(self.tls_fixups),
             imports=imports,
-            libraries=self.libraries,
+            libraries=tuple(map(self._string, self.needed)),
         )
 
     def _rela_entries(self) -> Iterator[tuple[int, int, int]]:

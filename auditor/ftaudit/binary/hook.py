@@ -79,6 +79,7 @@ class Run:
         return (self.ending, self.gil, self.origin == "create" or self.origin == "cffi")
 
 
+_FOLLOWED_INSTRUCTIONS = 1_000_000
 _FOLLOWED = 256
 """How many of the last stretches of code of a failing run are kept."""
 
@@ -259,13 +260,15 @@ def search(subject: Subject) -> tuple[Run, int]:
     if best.exhausted or best.hands_over_to or best.declared is not None or (best.created and subject.cannot_declare):
         return best, 1
     tried: set[tuple[tuple[int, int], ...]] = {()}
-    while best.ending is Ending.FAILED and len(runs) < subject.budget.tries:
+    calls = len(best.calls)
+    while best.ending is Ending.FAILED and len(runs) < subject.budget.tries and calls < subject.budget.calls:
         following = _next_overrides(best, tried)
         if following is None:
             break
         tried.add(tuple(sorted(following.items())))
         attempt = run(subject, following)
         runs.append(attempt)
+        calls += len(attempt.calls) + attempt.exhausted * subject.budget.calls // 4
         if attempt.ending is not Ending.FAILED or len(attempt.calls) > len(best.calls):
             best = attempt
     return best, len(runs)
@@ -278,9 +281,11 @@ def force(subject: Subject, best: Run) -> Run:
     may be the fault of the branch.
     """
     patches: list[tuple[int, bytes]] = []
+    few = min(subject.budget.instructions, _FOLLOWED_INSTRUCTIONS)
+    subject = replace(subject, budget=replace(subject.budget, instructions=few))
     best = run(subject, best.overrides, follow=True)
     left = subject.budget.branches
-    while best.ending is Ending.FAILED and left > 0:
+    while best.ending is Ending.FAILED and left > 0 and not best.exhausted:
         furthest = best
         for patch in candidates(subject.image, best.way):
             if left <= 0 or furthest is not best:
@@ -288,6 +293,8 @@ def force(subject: Subject, best: Run) -> Run:
             left -= 1
             attempt = replace(subject, image=patched(subject.image, [*patches, patch]))
             other = run(attempt, best.overrides, follow=True)
+            # A run that does not end, or calls without end, costs as much as all that it is worth.
+            left -= 8 * (other.exhausted or len(other.calls) > subject.budget.calls // 4)
             if other.declared_something or (len(other.calls) > len(best.calls) and other.ending is Ending.FAILED):
                 patches.append(patch)
                 furthest = replace(other, forced=len(patches))
