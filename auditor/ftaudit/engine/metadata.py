@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import email.parser
-import io
 import tarfile
 from pathlib import Path
 from typing import Final
@@ -11,7 +10,8 @@ from typing import Final
 from packaging.utils import NormalizedName
 from packaging.version import InvalidVersion, Version
 
-from ftaudit.errors import ArchiveError
+from ftaudit.engine.sdists import fetch_sdist
+from ftaudit.errors import ArchiveError, FtauditError
 from ftaudit.index.client import Index
 from ftaudit.index.release import Query
 from ftaudit.model import DistributionFile
@@ -19,8 +19,6 @@ from ftaudit.wheel import open_wheel, read_metadata
 
 STATIC_SINCE: Final = Version("2.2")
 """The metadata version from which an sdist says which fields are not static (PEP 643)."""
-LARGEST_SDIST: Final = 200 << 20
-"""Bytes of an sdist that are fetched to read its PKG-INFO."""
 LARGEST_PKG_INFO: Final = 4 << 20
 
 
@@ -38,10 +36,7 @@ class MetadataReader:
         for wheel in sorted(wheels, key=lambda file: file.size or 0)[:1]:
             if (requires := self._of_wheel(wheel)) is not None:
                 return requires
-        for sdist in files:
-            if sdist.filename.endswith(".tar.gz") and sdist.url:
-                return self._of_sdist(sdist)
-        return None
+        return self._of_sdist(name, version)
 
     def _of_wheel(self, wheel: DistributionFile) -> tuple[str, ...] | None:
         try:
@@ -51,26 +46,17 @@ class MetadataReader:
         except ArchiveError:
             return None
 
-    def _of_sdist(self, sdist: DistributionFile) -> tuple[str, ...] | None:
-        if self._offline or (sdist.size or 0) > LARGEST_SDIST or not (sdist.url or "").startswith("http"):
-            return None
-        import requests
-        from urllib3.exceptions import HTTPError
-
+    def _of_sdist(self, name: NormalizedName, version: Version) -> tuple[str, ...] | None:
         try:
-            with self._index.session().get(sdist.url or "", stream=True, timeout=30) as response:
-                response.raise_for_status()
-                content = response.raw.read(LARGEST_SDIST + 1)
-            self._index.traffic.add(received=len(content))
-        except (requests.RequestException, HTTPError, OSError):
+            return read_sdist_requirements(fetch_sdist(name, version, self._index, self._cache))
+        except FtauditError:
             return None
-        return parse_sdist_requirements(content) if len(content) <= LARGEST_SDIST else None
 
 
-def parse_sdist_requirements(content: bytes) -> tuple[str, ...] | None:
-    """Return the `Requires-Dist` lines of a `.tar.gz` sdist, or `None` where they are not static (PEP 643)."""
+def read_sdist_requirements(path: Path) -> tuple[str, ...] | None:
+    """Return the `Requires-Dist` lines of a tar sdist, or `None` where they are not static (PEP 643)."""
     try:
-        with tarfile.open(fileobj=io.BytesIO(content), mode="r:gz") as archive:
+        with tarfile.open(path, mode="r:*") as archive:
             for member in archive:
                 parts = member.name.split("/")
                 if len(parts) == 2 and parts[1] == "PKG-INFO" and member.isfile() and member.size <= LARGEST_PKG_INFO:
