@@ -302,6 +302,19 @@ class Finding:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class SourceFacts:
+    """What the scan of the version's sdist found."""
+
+    status: Status = Status.SKIPPED
+    reason: str | None = "source not asked for (--source)"
+    sdist: str | None = None
+    findings: tuple[Finding, ...] = ()
+    """With locations inside the sdist."""
+    unread: int = 0
+    """Files that should have been looked at and could not be."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class PackageFacts:
     """All that is known of one pin on one platform, before judging."""
 
@@ -315,6 +328,7 @@ class PackageFacts:
     runtime: RuntimeFacts
     modules: tuple[ExtensionModule, ...] = ()
     """The union of what the tiers know of each module, by path."""
+    source: SourceFacts = SourceFacts()
     elsewhere: tuple[tuple[str, tuple[ExtensionModule, ...]], ...] = ()
     """Pairs of another audited platform and the modules of the same version's wheel for it."""
 

@@ -36,6 +36,8 @@ class Settings:
     """Audit only what is listed."""
     static: bool = False
     """Run no code of any audited package: index and binary tiers alone."""
+    source: bool = False
+    """Scan the sdists of the packages too."""
     python: Path | None = None
     """The free-threaded interpreter to import with; `None` looks for one."""
     index_url: str | None = None

@@ -50,6 +50,7 @@ def add_parsers(commands: Any) -> None:
     add_platforms(where, "default this machine")
     how = check.add_argument_group("how it is looked at")
     how.add_argument("--static", action="store_true", help="run no code of any audited package: no imports")
+    how.add_argument("--source", action="store_true", help="scan the packages' source distributions too: slower")
     how.add_argument("--python", type=Path, metavar="PATH", help="the free-threaded interpreter to import with")
     how.add_argument("--timeout", type=float, default=60.0, metavar="S", help="seconds an import may take (default 60)")
     how.add_argument("--jobs", type=int, metavar="N", help="processes at a time (default one a core)")

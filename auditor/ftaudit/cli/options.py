@@ -78,7 +78,18 @@ def settings_of(options: argparse.Namespace) -> Settings:
     kept: dict[str, Any] = {
         name: given[name]
         for name in (
-            *("target", "all_extras", "no_deps", "static", "python", "index_url", "offline", "no_cache", "cache_dir"),
+            *(
+                "target",
+                "all_extras",
+                "no_deps",
+                "static",
+                "source",
+                "python",
+                "index_url",
+                "offline",
+                "no_cache",
+                "cache_dir",
+            ),
             *("jobs", "timeout"),
         )
         if name in given

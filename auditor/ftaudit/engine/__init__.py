@@ -13,6 +13,7 @@ from ftaudit.engine.collect import Key, find_index_facts, find_runtime_facts
 from ftaudit.engine.later import find_later
 from ftaudit.engine.metadata import MetadataReader
 from ftaudit.engine.rows import count_coverage, judge_all, make_rows, merge_modules, with_elsewhere
+from ftaudit.engine.sources import find_source_facts, unread_sources
 from ftaudit.errors import UsageError
 from ftaudit.index import config
 from ftaudit.index.client import Index
@@ -47,6 +48,7 @@ def audit(inputs: Sequence[str], settings: Settings, *, progress: Progress | Non
         indexed = find_index_facts(keys, target=target, index=index, progress=progress)
         binaries = find_binary_facts(indexed, target=target, settings=settings, index=index, progress=progress)
         imports = find_runtime_facts(indexed, target=target, settings=settings, progress=progress)
+        sources = find_source_facts(indexed, target=target, settings=settings, index=index, progress=progress)
         every = [
             PackageFacts(
                 pin=pin,
@@ -56,6 +58,7 @@ def audit(inputs: Sequence[str], settings: Settings, *, progress: Progress | Non
                 binary=binaries[pin, platform],
                 runtime=imports.facts[pin, platform],
                 modules=merge_modules(binaries[pin, platform], imports.facts[pin, platform]),
+                source=sources[pin, platform],
             )
             for pin, platform in keys
         ]
@@ -77,7 +80,7 @@ def audit(inputs: Sequence[str], settings: Settings, *, progress: Progress | Non
         packages=rows,
         coverage=count_coverage(every),
         notes=tuple(dict.fromkeys((*selected.notes, *imports.notes, *failures))),
-        incomplete=selected.incomplete,
+        incomplete=(*selected.incomplete, *unread_sources(every)),
         interpreter=imports.interpreter.build if imports.interpreter else None,
         traffic=traffic,
     )

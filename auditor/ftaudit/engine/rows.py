@@ -76,7 +76,7 @@ def make_rows(
                 facts=facts,
                 verdict=verdict,
                 reasons=reasons,
-                findings=tuple(_findings(facts, rules, failures)),
+                findings=(*_findings(facts, rules, failures), *facts.source.findings),
                 next_step=next_step(verdict, facts.pin, later=hint),
             )
         )

@@ -21,6 +21,7 @@ from ftaudit.model import (
     Package,
     Report,
     RuntimeFacts,
+    SourceFacts,
     Verdict,
 )
 
@@ -80,6 +81,7 @@ def _package(package: Package) -> dict[str, Any]:
             "index": _index(facts.index),
             "binary": _binary(facts.binary),
             "runtime": _runtime(facts.runtime),
+            "source": _source(facts.source),
         },
     }
 
@@ -175,6 +177,16 @@ def _binary(binary: BinaryFacts) -> dict[str, Any]:
         "bytes_total": binary.bytes_total,
         "classifiers": list(binary.classifiers),
         "problems": list(binary.problems),
+    }
+
+
+def _source(source: SourceFacts) -> dict[str, Any]:
+    return {
+        "status": source.status.value,
+        "reason": source.reason,
+        "sdist": source.sdist,
+        "findings": len(source.findings),
+        "unread": source.unread,
     }
 
 

@@ -15,6 +15,9 @@ if TYPE_CHECKING:
 DEFAULT_WIDTH: Final = 100
 """Columns where no terminal says how many it has."""
 
+CONTRADICTED: Final = "FT304"
+"""The one finding of a scan that is about the package as a whole."""
+
 _ORDER: Final = (Verdict.BROKEN, Verdict.REENABLES_GIL, Verdict.UNAVAILABLE, Verdict.SOURCE_ONLY)
 _STYLES: Final = {
     Verdict.READY: "green",
@@ -148,6 +151,7 @@ def _entry(console: Console, report: Report, entry: Entry) -> None:
     lines = [("", reason) for reason in package.reasons]
     lines += [("pulled in by ", chain) for chain in _chains(package)]
     lines += [(f"{finding.code} ", _said(finding)) for finding in _extra_findings(package)]
+    lines += [("source: ", told) for told in _source(package)]
     if package.next_step:
         lines.append(("next: ", package.next_step))
     for label, text in lines:
@@ -168,9 +172,25 @@ def _chains(package: Package) -> Iterator[str]:
 
 def _extra_findings(package: Package) -> Iterator[Finding]:
     """Yield what the rules say beyond the reasons: errors and warnings that the verdict does not already name."""
+    scanned = set(package.facts.source.findings)
     for finding in package.findings:
-        if finding.severity in (Severity.ERROR, Severity.WARNING) and finding.code not in _SAID_BY_VERDICT:
+        told = finding.code in _SAID_BY_VERDICT or (finding in scanned and finding.code != CONTRADICTED)
+        if finding.severity in (Severity.ERROR, Severity.WARNING) and not told:
             yield finding
+
+
+def _source(package: Package) -> Iterator[str]:
+    """Sum up the scan of the sdist: its findings are too many for a row."""
+    source, pin = package.facts.source, package.facts.pin
+    errors = sum(finding.severity is Severity.ERROR for finding in source.findings)
+    warnings = sum(finding.severity is Severity.WARNING for finding in source.findings)
+    if errors or warnings:
+        counted = f"{_counted(errors, 'error')} and {_counted(warnings, 'warning')}"
+        yield f"{counted}: `ftaudit scan {pin.name}=={pin.version}` shows them"
+
+
+def _counted(number: int, noun: str) -> str:
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
 def _said(finding: Finding) -> str:
@@ -192,6 +212,9 @@ def _sum(console: Console, report: Report, verdict: Verdict, entries: list[Entry
         for entry in entries
     ]
     console.print(Padding(Text(", ".join(told)), (0, 0, 0, 2)))
+    for entry in entries:
+        for line in _source(entry.package):
+            console.print(Padding(Text(clean(f"{entry.title}: {line}"), style="yellow"), (0, 0, 0, 2)))
     through = [entry for entry in entries if entry.package.blocked_by]
     for entry in through:
         needs = ", ".join(entry.package.blocked_by)
