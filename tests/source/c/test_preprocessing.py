@@ -6,6 +6,7 @@ import pytest
 from support.c_units import unit
 
 from ftaudit.rule import Language
+from ftaudit.source.base import ParseError
 
 
 def functions(text: str, **options: str) -> list[str]:
@@ -100,6 +101,12 @@ def test_ten_thousand_nested_blocks_are_read() -> None:
     (variable,) = made.shared_variables["n"]
     assert [function.name for _, function in made.uses(variable)] == ["f"]
     assert [function.name for function in made.functions] == ["f", "g"]
+
+
+@pytest.mark.parametrize("bracket", ["(", "{", "["])
+def test_a_text_of_brackets_that_never_close_is_refused(bracket: str) -> None:
+    with pytest.raises(ParseError, match="no counterpart"):
+        unit(f"int f(void) {{ {bracket * 5000}")
 
 
 def test_branches_that_cut_a_statement_in_two_leave_one_of_them() -> None:

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Final
 
 from ftaudit.rule import Language, SourceRule
-from ftaudit.source.base import Reader, Room, SourceFile, Survey, TreeContext
+from ftaudit.source.base import ParseError, Reader, Room, SourceFile, Survey, TreeContext
 from ftaudit.source.c.tree import CTree, gather_c, survey_c
 from ftaudit.source.c.unit import Call, CUnit
 
 __all__ = ["READER", "CReader", "CTree", "CUnit", "Call"]
+
+
+MOST_UNCLOSED: Final = 2_000
+"""Brackets of one kind without a counterpart; conditional compilation leaves a few in real files."""
 
 
 class CReader(Reader):
@@ -31,7 +36,15 @@ class CReader(Reader):
         return bool(source.text.strip())
 
     def parse(self, source: SourceFile, context: TreeContext) -> CUnit:
-        """Return the unit; nothing is parsed before a rule asks."""
+        """Return the unit; nothing is parsed before a rule asks.
+
+        Raise `ParseError` for a text with thousands of brackets that are never closed: recovering from that takes a
+        parser minutes, and it is no program.
+        """
+        text = source.text
+        for opening, closing in ("()", "{}", "[]"):
+            if abs(text.count(opening) - text.count(closing)) > MOST_UNCLOSED:
+                raise ParseError(f"more than {MOST_UNCLOSED:,} {opening} and {closing} have no counterpart")
         return CUnit(source, context)
 
 

@@ -133,14 +133,10 @@ def _condition(keyword: str, rest: str, macros: Mapping[str, MacroValue]) -> tup
 
 def _live(chains: list[_Chain]) -> bool | None:
     """Tell whether code here is compiled: yes, no, or `None` when that depends."""
-    answer: bool | None = True
-    for chain in chains:
-        truth = chain.branches[-1].truth
-        if truth is False:
-            return False
-        if truth is None:
-            answer = None
-    return answer
+    if not chains:
+        return True
+    both = (chains[-1].outer_live, chains[-1].branches[-1].truth)
+    return False if False in both else None if None in both else True
 
 
 def _next_branch(chain: _Chain, condition: str, truth: bool | None, start: int, end: int) -> None:

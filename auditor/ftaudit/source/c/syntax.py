@@ -34,6 +34,8 @@ _CLASS: Final = re.compile(
     r"([A-Za-z_]\w*)\s*(?:<[^;{}()]*>)?\s*(?:final\s*)?(?::[^;{}()=]*)?\{"
 )
 _WORDS: Final = re.compile(r"[\w\s]*")
+_MOST_CLASSES: Final = 3_000
+"""Classes of one file that are looked at; each costs a search for its end."""
 _CONTROL: Final = frozenset({"if", "for", "while", "switch", "catch", "else", "do", "return", "sizeof"})
 
 
@@ -144,8 +146,10 @@ def parse_syntax(code: str, *, cpp: bool) -> Syntax:
 
 def find_classes(code: str) -> tuple[tuple[int, int, str], ...]:
     """Return the bodies of classes by their brackets, whether or not the parser knew them for classes."""
-    found = []
+    found: list[tuple[int, int, str]] = []
     for head in _CLASS.finditer(code):
+        if len(found) > _MOST_CLASSES:
+            break
         end = closing(code, head.end() - 1)
         if end > 0:
             found.append((head.end() - 1, end, head[1]))
