@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import re
 
+from ftaudit.binary.capi_attributes import ATTRIBUTE_ANSWERS
 from ftaudit.binary.capi_modules import MODULE_ANSWERS, numpy_answer
 from ftaudit.binary.capi_objects import OBJECT_ANSWERS, default_answer
+from ftaudit.binary.capi_types import TYPE_ANSWERS
 from ftaudit.binary.libc import LIBC_ANSWERS, NOTHING
 from ftaudit.binary.process import Handler, Process, merged
 from ftaudit.binary.python import SINGLETONS, Answer, Python, bound
+from ftaudit.binary.runtimes import RUNTIME_ANSWERS
 
-ANSWERS: dict[str, Answer] = {**MODULE_ANSWERS, **OBJECT_ANSWERS}
-FUNCTIONS: dict[str, Handler] = merged(LIBC_ANSWERS)
+ANSWERS: dict[str, Answer] = {**MODULE_ANSWERS, **ATTRIBUTE_ANSWERS, **OBJECT_ANSWERS, **TYPE_ANSWERS}
+FUNCTIONS: dict[str, Handler] = merged(LIBC_ANSWERS, RUNTIME_ANSWERS)
 
 _STREAMS = {
     "stdin",
