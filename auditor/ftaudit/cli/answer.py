@@ -8,12 +8,9 @@ import shutil
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
 
 from ftaudit.errors import UsageError
-
-DEFAULT_WIDTH: Final = 100
-"""Columns where no terminal says how many it has."""
+from ftaudit.report.console import DEFAULT_WIDTH
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

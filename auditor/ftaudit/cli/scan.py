@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -158,16 +157,12 @@ def _scan_release(
     name: str, version: Any, options: argparse.Namespace, settings: Any, look: Callable[[FoundFiles], ScanResult]
 ) -> ScanResult:
     from ftaudit.engine.sdists import fetch_sdist
-    from ftaudit.index.client import Index
-    from ftaudit.index.config import IndexOptions, find_settings
+    from ftaudit.engine.setup import open_index
     from ftaudit.source.files import find_files
     from ftaudit.source.sdist import unpacked
 
     cache = None if settings.no_cache else settings.cache
-    index_settings = find_settings(
-        options=IndexOptions(index_url=settings.index_url), env=os.environ, cache=cache, offline=settings.offline
-    )
-    with Index(index_settings) as index:
+    with open_index(settings) as index:
         archive = fetch_sdist(name, version, index, cache)
     with unpacked(archive, None if cache is None else cache / "unpacked") as (folder, _left_out):
         return look(

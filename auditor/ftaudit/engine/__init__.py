@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from ftaudit import lockfiles
@@ -13,13 +12,13 @@ from ftaudit.engine.collect import Key, find_index_facts, find_runtime_facts
 from ftaudit.engine.later import find_later
 from ftaudit.engine.metadata import MetadataReader
 from ftaudit.engine.rows import count_coverage, judge_all, make_rows, merge_modules, with_elsewhere
+from ftaudit.engine.setup import choose_rules, open_index
 from ftaudit.engine.sources import find_source_facts, unread_sources
 from ftaudit.errors import UsageError
 from ftaudit.index import config
 from ftaudit.index.client import Index
 from ftaudit.model import PackageFacts, Report
 from ftaudit.progress import Progress, Silent
-from ftaudit.registry import load_rules
 from ftaudit.rule import PackageRule
 from ftaudit.settings import Settings
 from ftaudit.target import Platform, Target, host_platform, parse_platform, parse_target
@@ -39,10 +38,10 @@ def audit(inputs: Sequence[str], settings: Settings, *, progress: Progress | Non
     progress = progress or Silent()
     target = parse_target(settings.target)
     platforms = tuple(map(parse_platform, settings.platforms)) or (host_platform(),)
-    rules = _package_rules(settings)
+    rules, problems = choose_rules(settings, PackageRule)
     paths = tuple(inputs) or (find_input(),)
     read = [_read(Path(path), settings) for path in paths]
-    with _open_index(settings, read) as index:
+    with open_index(settings, map(_said, read)) as index:
         selected = _select(read, target, platforms, settings, index, progress)
         keys = selected.keys
         indexed = find_index_facts(keys, target=target, index=index, progress=progress)
@@ -79,40 +78,24 @@ def audit(inputs: Sequence[str], settings: Settings, *, progress: Progress | Non
         inputs=paths,
         packages=rows,
         coverage=count_coverage(every),
-        notes=tuple(dict.fromkeys((*selected.notes, *imports.notes, *failures))),
+        notes=tuple(dict.fromkeys((*selected.notes, *imports.notes, *problems, *failures))),
         incomplete=(*selected.incomplete, *unread_sources(every)),
         interpreter=imports.interpreter.build if imports.interpreter else None,
         traffic=traffic,
     )
 
 
-def _package_rules(settings: Settings) -> tuple[PackageRule, ...]:
-    registry = load_rules()
-    chosen = registry.select(select=settings.select, ignore=settings.ignore)
-    return tuple(rule for rule in chosen if isinstance(rule, PackageRule))
-
-
 def _read(path: Path, settings: Settings) -> lockfiles.Requirements:
     return lockfiles.read(path, extras=settings.extras, groups=settings.groups, all_extras=settings.all_extras)
 
 
-def _open_index(settings: Settings, read: Iterable[lockfiles.Requirements]) -> Index:
-    """Return the index client that command line, environment and input files ask for, in that order."""
-    said = [
-        config.IndexOptions(
-            index_url=requirements.index.index_url,
-            extra_index_urls=requirements.index.extra_index_urls,
-            find_links=requirements.index.find_links,
-            no_index=requirements.index.no_index,
-        )
-        for requirements in read
-    ]
-    options = config.IndexOptions(
-        index_url=settings.index_url, extra_index_urls=settings.extra_index_urls, find_links=settings.find_links
-    )
-    cache = None if settings.no_cache else settings.cache / "index"
-    return Index(
-        config.find_settings(options=options, env=os.environ, requirements=said, cache=cache, offline=settings.offline)
+def _said(requirements: lockfiles.Requirements) -> config.IndexOptions:
+    """Return what an input says of indexes, as the index room takes it."""
+    return config.IndexOptions(
+        index_url=requirements.index.index_url,
+        extra_index_urls=requirements.index.extra_index_urls,
+        find_links=requirements.index.find_links,
+        no_index=requirements.index.no_index,
     )
 
 

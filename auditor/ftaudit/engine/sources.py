@@ -8,11 +8,11 @@ from packaging.version import Version
 
 from ftaudit.engine.collect import Key
 from ftaudit.engine.sdists import fetch_sdist
+from ftaudit.engine.setup import choose_rules
 from ftaudit.errors import FtauditError, InputError
 from ftaudit.index.client import Index
 from ftaudit.model import IndexFacts, PackageFacts, SourceFacts, Status
 from ftaudit.progress import Progress
-from ftaudit.registry import load_rules
 from ftaudit.rule import SourceRule
 from ftaudit.settings import Settings
 from ftaudit.target import Target
@@ -25,8 +25,7 @@ def find_source_facts(
     if not settings.source:
         return dict.fromkeys(indexed, SourceFacts())
     releases = list(dict.fromkeys((pin.name, pin.version) for pin, _ in indexed if pin.version is not None))
-    chosen = load_rules().select(select=settings.select, ignore=settings.ignore)
-    rules = [rule for rule in chosen if isinstance(rule, SourceRule)]
+    rules, _ = choose_rules(settings, SourceRule)
     progress.stage("sources", len(releases))
     found = {}
     for name, version in releases:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import os
 from collections.abc import Iterable, Sequence
 from typing import Final
 
@@ -11,7 +10,7 @@ from ftaudit.binary.inspect import WheelRequest
 from ftaudit.engine.binaries import read_wheels
 from ftaudit.engine.releases import Candidate, find_candidates, find_releases, tagged
 from ftaudit.engine.rows import count_coverage, judge_all, make_rows, merge_modules, with_elsewhere
-from ftaudit.index import config
+from ftaudit.engine.setup import choose_rules, open_index
 from ftaudit.index.client import Index
 from ftaudit.model import (
     BinaryFacts,
@@ -27,7 +26,6 @@ from ftaudit.model import (
     WheelKind,
 )
 from ftaudit.progress import Progress, Silent
-from ftaudit.registry import load_rules
 from ftaudit.rule import PackageRule
 from ftaudit.settings import Settings
 from ftaudit.target import Target, parse_target
@@ -45,17 +43,8 @@ def audit_wheels(items: Sequence[str], settings: Settings, *, progress: Progress
     """
     progress = progress or Silent()
     target = parse_target(settings.target)
-    rules = tuple(
-        rule
-        for rule in load_rules().select(select=settings.select, ignore=settings.ignore)
-        if isinstance(rule, PackageRule)
-    )
-    options = config.IndexOptions(
-        index_url=settings.index_url, extra_index_urls=settings.extra_index_urls, find_links=settings.find_links
-    )
-    cache = None if settings.no_cache else settings.cache / "index"
-    found = config.find_settings(options=options, env=os.environ, cache=cache, offline=settings.offline)
-    with Index(found) as index:
+    rules, problems = choose_rules(settings, PackageRule)
+    with open_index(settings) as index:
         releases, incomplete = find_releases(items, index)
         candidates = [each for release in releases for each in find_candidates(release, target, settings.platforms)]
         read = _inspect(candidates, target=target, settings=settings, index=index, progress=progress)
@@ -69,7 +58,7 @@ def audit_wheels(items: Sequence[str], settings: Settings, *, progress: Progress
         inputs=tuple(items),
         packages=_without_repetition(kept),
         coverage=count_coverage([row.facts for row in kept]),
-        notes=(*notes, *failures),
+        notes=(*notes, *problems, *failures),
         incomplete=incomplete,
         traffic=traffic,
     )

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import io
 from collections import Counter, defaultdict
 from typing import TYPE_CHECKING, Final
 
 from ftaudit.model import Finding, Severity
+from ftaudit.report.console import DEFAULT_WIDTH, clean, draw
 from ftaudit.source.scan import ScanResult
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-DEFAULT_WIDTH: Final = 100
 _STYLES: Final = {
     Severity.ERROR: "bold red",
     Severity.WARNING: "yellow",
@@ -25,34 +24,18 @@ _MOST_SKIPPED: Final = 20
 
 def render(result: ScanResult, *, width: int = DEFAULT_WIDTH, color: bool = False) -> str:
     """Return the result as text that is `width` columns wide, with ANSI colours if `color`."""
-    from rich.console import Console
 
-    buffer = io.StringIO()
-    console = Console(
-        file=buffer,
-        width=width,
-        force_terminal=color,
-        color_system="standard" if color else None,
-        no_color=not color,
-        highlight=False,
-        markup=False,
-        emoji=False,
-        legacy_windows=False,
-    )
-    by_file: dict[str, list[Finding]] = defaultdict(list)
-    for finding in result.findings:
-        by_file[finding.location.path if finding.location is not None else ""].append(finding)
-    for path, findings in sorted(by_file.items()):
-        _file(console, result, path, findings)
-    _summary(console, result)
-    _skipped(console, result)
-    _coverage(console, result)
-    return "".join(f"{line.rstrip()}\n" for line in buffer.getvalue().splitlines())
+    def write(console: Console) -> None:
+        by_file: dict[str, list[Finding]] = defaultdict(list)
+        for finding in result.findings:
+            by_file[finding.location.path if finding.location is not None else ""].append(finding)
+        for path, findings in sorted(by_file.items()):
+            _file(console, result, path, findings)
+        _summary(console, result)
+        _skipped(console, result)
+        _coverage(console, result)
 
-
-def clean(text: str) -> str:
-    """Return text without control characters: strangers' source never steers the reader's terminal."""
-    return "".join(char if char.isprintable() else "\N{REPLACEMENT CHARACTER}" for char in text.expandtabs(4))
+    return draw(write, width=width, color=color)
 
 
 def _file(console: Console, result: ScanResult, path: str, findings: list[Finding]) -> None:

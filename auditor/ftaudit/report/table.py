@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from ftaudit.model import BLOCKING, Finding, Package, Report, Severity, Verdict
+from ftaudit.report.console import DEFAULT_WIDTH, clean, draw
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-DEFAULT_WIDTH: Final = 100
-"""Columns where no terminal says how many it has."""
 
 CONTRADICTED: Final = "FT304"
 """The one finding of a scan that is about the package as a whole."""
@@ -45,43 +43,27 @@ class Entry:
 
 def render(report: Report, *, width: int = DEFAULT_WIDTH, color: bool = False) -> str:
     """Return the report as text that is `width` columns wide, with ANSI colours if `color`."""
-    from rich.console import Console
 
-    buffer = io.StringIO()
-    console = Console(
-        file=buffer,
-        width=width,
-        force_terminal=color,
-        color_system="standard" if color else None,
-        no_color=not color,
-        highlight=False,
-        markup=False,
-        emoji=False,
-        legacy_windows=False,
-    )
-    entries = tuple(_entries(report.packages))
-    _headline(console, report)
-    for title, verdicts in (
-        ("Blocks", _ORDER),
-        ("Not checked", (Verdict.UNKNOWN,)),
-        ("Works, slower", (Verdict.FALLBACK,)),
-    ):
-        _section(
-            console,
-            report,
-            title,
-            [entry for verdict in verdicts for entry in entries if entry.package.verdict is verdict],
-        )
-    for verdict in (Verdict.READY, Verdict.PURE):
-        _sum(console, report, verdict, [entry for entry in entries if entry.package.verdict is verdict])
-    _notes(console, report)
-    _coverage(console, report)
-    return "".join(f"{line.rstrip()}\n" for line in buffer.getvalue().splitlines())
+    def write(console: Console) -> None:
+        entries = tuple(_entries(report.packages))
+        _headline(console, report)
+        for title, verdicts in (
+            ("Blocks", _ORDER),
+            ("Not checked", (Verdict.UNKNOWN,)),
+            ("Works, slower", (Verdict.FALLBACK,)),
+        ):
+            _section(
+                console,
+                report,
+                title,
+                [entry for verdict in verdicts for entry in entries if entry.package.verdict is verdict],
+            )
+        for verdict in (Verdict.READY, Verdict.PURE):
+            _sum(console, report, verdict, [entry for entry in entries if entry.package.verdict is verdict])
+        _notes(console, report)
+        _coverage(console, report)
 
-
-def clean(text: str) -> str:
-    """Return text without control characters: strangers' strings never steer the reader's terminal."""
-    return "".join(char if char.isprintable() else "�" for char in text)
+    return draw(write, width=width, color=color)
 
 
 def _entries(packages: Iterable[Package]) -> Iterator[Entry]:

@@ -1,0 +1,37 @@
+"""What every audit starts with: the index client and the rules that the settings ask for."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from typing import TypeVar
+
+from ftaudit.index import config
+from ftaudit.index.client import Index
+from ftaudit.registry import load_rules
+from ftaudit.rule import Rule
+from ftaudit.settings import Settings
+
+R = TypeVar("R", bound=Rule)
+
+
+def open_index(settings: Settings, said: Iterable[config.IndexOptions] = ()) -> Index:
+    """Return the index client that command line, environment and input files (`said`) ask for, in that order."""
+    options = config.IndexOptions(
+        index_url=settings.index_url, extra_index_urls=settings.extra_index_urls, find_links=settings.find_links
+    )
+    cache = None if settings.no_cache else settings.cache / "index"
+    found = config.find_settings(
+        options=options, env=os.environ, requirements=said, cache=cache, offline=settings.offline
+    )
+    return Index(found)
+
+
+def choose_rules(settings: Settings, kind: type[R]) -> tuple[tuple[R, ...], tuple[str, ...]]:
+    """Return the chosen rules of a kind, and a sentence for each pack or rule that could not be loaded.
+
+    Raise `UsageError` for a name of no rule.
+    """
+    registry = load_rules()
+    chosen = registry.select(select=settings.select, ignore=settings.ignore)
+    return tuple(rule for rule in chosen if isinstance(rule, kind)), registry.problems
