@@ -27,6 +27,8 @@ from ftaudit.source.c.tree import CTree, classify_functions, lockers_of, thread_
 from ftaudit.source.c.uses import Use, classify_use
 
 _CALLED: Final = re.compile(r"([A-Za-z_]\w*)\s*\(")
+_MOST_OF_A_NAME: Final = 200
+"""Variables of one name in one file (static ones of functions) that are told apart."""
 _IDENTIFIER: Final = re.compile(r"[A-Za-z_]\w*")
 _CACHE_WORDS: Final = frozenset(
     {
@@ -478,7 +480,8 @@ class CUnit(Unit):
 def _defined(variables: list[Variable]) -> list[Variable]:
     """Leave out the declaration of a static member in its class where the file has its definition too."""
     defined = {variable.owner for variable in variables if variable.owner and not variable.member}
-    return [variable for variable in variables if not (variable.member and variable.owner in defined)]
+    kept = [variable for variable in variables if not (variable.member and variable.owner in defined)]
+    return kept[:_MOST_OF_A_NAME]
 
 
 def is_cache_name(name: str) -> bool:
