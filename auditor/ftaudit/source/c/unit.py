@@ -27,6 +27,8 @@ from ftaudit.source.c.tree import CTree, classify_functions, lockers_of, thread_
 from ftaudit.source.c.uses import Use, classify_use
 
 _CALLED: Final = re.compile(r"([A-Za-z_]\w*)\s*\(")
+_LONGEST_CALL: Final = 6_000
+"""Characters of the arguments of a call that is looked at."""
 _MOST_OF_A_NAME: Final = 200
 """Variables of one name in one file (static ones of functions) that are told apart."""
 _IDENTIFIER: Final = re.compile(r"[A-Za-z_]\w*")
@@ -175,7 +177,7 @@ class CUnit(Unit):
         function = self.function_at(start)
         if function is None:
             return None
-        end = closing(self.code, bracket, function.end)
+        end = closing(self.code, bracket, min(function.end, bracket + _LONGEST_CALL))
         if end < 0:
             return None
         arguments = tuple(self.code[a:b] for a, b in split_arguments(self.code, bracket + 1, end))
