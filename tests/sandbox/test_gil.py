@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from pathlib import Path
 
 import pytest
@@ -196,3 +197,22 @@ def test_a_circular_import_that_works_from_its_other_end_is_no_failure(tmp_path:
     }
     found = rows(run(tmp_path, ("pack", files))["pack"])["pack.importer"]
     assert (found.imported, found.requires_gil) == (True, False)
+
+
+def test_a_file_whose_module_another_one_put_in_place_is_asked_all_the_same(tmp_path: Path) -> None:
+    """mypyc's group modules put the modules of their group in place, so that an import never loads their files."""
+    place = textwrap.dedent(
+        """
+        import importlib.util, os, sys, types
+        from importlib.machinery import EXTENSION_SUFFIXES
+        for name in ("first", "silent"):
+            path = os.path.join(os.path.dirname(__file__), name + EXTENSION_SUFFIXES[0])
+            module = types.ModuleType("group." + name)
+            module.__spec__ = importlib.util.spec_from_file_location("group." + name, path)
+            sys.modules["group." + name] = module
+        """
+    )
+    files = {"group/__init__.py": place, "group/first.EXT": "extension", "group/silent.EXT": "extension"}
+    found = rows(run(tmp_path, ("group", files))["group"])
+    asked = {name: runtime.requires_gil for name, runtime in found.items()}
+    assert asked == {"group.first": False, "group.silent": True}

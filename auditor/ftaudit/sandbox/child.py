@@ -217,6 +217,8 @@ class Child:
         report: dict[str, object] = {"error": None}
         try:
             __import__(name)
+            if path and path not in tracker.files and self.origin(name) == path:
+                self.load_itself(name, path)
         except BaseException as error:
             report["error"] = self.describe(error)
         del stack[:]
@@ -240,6 +242,16 @@ class Child:
         report["explained"] = explained
         report["chains"] = [[str(part) for part in chain] for chain in chains]
         return report
+
+    def load_itself(self, name: str, path: str) -> None:
+        """Create the module out of its own file, where another one had put a module of that name in place.
+
+        mypyc's group module does so for all the modules of its group. CPython asks a file about the GIL when the
+        module is created, so nothing is executed a second time.
+        """
+        from importlib.machinery import ModuleSpec
+
+        self.tracker.load_extension(ModuleSpec(name, None, origin=path))
 
     def origin(self, name: str) -> str | None:
         """Return where the module of that name came from."""
