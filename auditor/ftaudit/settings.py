@@ -16,7 +16,7 @@ def default_cache_dir() -> Path:
     """Return the user's cache folder for ftaudit: `FTAUDIT_CACHE_DIR`, else what the system prescribes."""
     named = os.environ.get(CACHE_VARIABLE)
     if named:
-        return Path(named).expanduser()
+        return Path(named).expanduser().absolute()
     import platformdirs
 
     return Path(platformdirs.user_cache_dir("ftaudit"))
@@ -59,5 +59,5 @@ class Settings:
 
     @property
     def cache(self) -> Path:
-        """The cache folder in force."""
-        return self.cache_dir or default_cache_dir()
+        """The cache folder in force, absolute."""
+        return self.cache_dir.expanduser().absolute() if self.cache_dir else default_cache_dir()

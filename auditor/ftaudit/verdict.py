@@ -11,7 +11,6 @@ from ftaudit.model import (
     GilDeclaration,
     ModuleRuntime,
     PackageFacts,
-    Pin,
     Status,
     StrEnum,
     Verdict,
@@ -20,6 +19,9 @@ from ftaudit.model import (
 from ftaudit.target import ABI3T_SINCE, parse_target
 
 Reasons = tuple[str, ...]
+
+NO_HASH: Final = "its hash is none of those that the input allows"
+"""How the index tier says that a hash left a file out."""
 
 LISTED: Final = 6
 """How many names a sentence lists before it says how many more there are."""
@@ -197,10 +199,14 @@ TABLE: Final = (
 """The first row whose reasons hold gives the verdict; `ready` is what is left when nothing stands against it."""
 
 
-def next_step(verdict: Verdict, pin: Pin, *, later: str | None) -> str | None:
-    """Return what to do about a verdict, in one sentence; `later` names a later version to look at, if any."""
-    upgrade = f"{later}; check it with `ftaudit check`" if later else None
+def next_step(verdict: Verdict, facts: PackageFacts, *, later: str | None) -> str | None:
+    """Return what to do about a verdict, in one sentence; `later` says what is known of later versions."""
+    pin, upgrade = facts.pin, later
+    if later and pin.required_by and len(pin.required_by[0]) > 1:
+        upgrade = f"{later} (which version is taken is up to {pin.required_by[0][-2]})"
     match verdict:
+        case Verdict.SOURCE_ONLY | Verdict.UNAVAILABLE if left_out_by_hashes(facts):
+            return "lock again with the hashes of all the files of the release"
         case Verdict.REENABLES_GIL:
             return upgrade or "no later version to try: ask upstream, and name the modules above"
         case Verdict.SOURCE_ONLY:
@@ -212,6 +218,10 @@ def next_step(verdict: Verdict, pin: Pin, *, later: str | None) -> str | None:
         case Verdict.UNKNOWN:
             if pin.source_tree:
                 return "build a wheel of it and give that to ftaudit"
+            if facts.modules and facts.runtime.status is Status.SKIPPED:
+                return (
+                    f"import it under {facts.target} on {facts.platform}: run `ftaudit check` there, without --static"
+                )
             return None
         case Verdict.READY | Verdict.PURE | Verdict.FALLBACK:
             return None
@@ -224,9 +234,16 @@ def listed(names: Iterable[str]) -> str:
     return ", ".join(every[:LISTED]) + more
 
 
+def left_out_by_hashes(facts: PackageFacts) -> bool:
+    """Tell whether a wheel would fit, but for the hashes that the input allows."""
+    return any(reason.endswith(NO_HASH) for reason in facts.index.excluded)
+
+
 def _no_wheel(facts: PackageFacts) -> str:
     target = parse_target(facts.target)
     wanted = target.abi if target.version < ABI3T_SINCE else f"{target.abi} or abi3t"
+    if left_out_by_hashes(facts):
+        return f"a wheel for {facts.platform} exists, but the hashes of the input leave it out"
     text = f"no {wanted} wheel for {facts.platform}"
     if facts.index.other_platforms:
         text += f" (there is one for {listed(facts.index.other_platforms)})"

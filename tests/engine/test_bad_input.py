@@ -192,3 +192,40 @@ def test_credentials_in_urls_are_used_and_never_shown(server: IndexServer, tmp_p
         assert "s3cret" not in ran.stdout + ran.stderr
     kept = [path for path in (tmp_path / ".ftaudit-cache").rglob("*") if path.is_file()]
     assert kept and not any(b"s3cret" in path.read_bytes() for path in kept)
+
+
+def test_a_relative_cache_folder_is_as_good_as_an_absolute_one(server: IndexServer, tmp_path: Path) -> None:
+    (tmp_path / "r.txt").write_text("good==1.0\n")
+    answer = check("--no-deps", "--cache-dir", "here", "--index-url", server.simple_url, "r.txt", cwd=tmp_path)
+    assert answer.verdicts == {"good": "pure"}
+    assert (tmp_path / "here" / "index").is_dir()
+
+
+def test_hashes_that_leave_a_fitting_wheel_out_are_named_as_the_cause(server: IndexServer, tmp_path: Path) -> None:
+    server.add_project("bad", [wheel("bad", "1.0", tag=NATIVE), wheel("bad", "1.0", tag="cp311-cp311-win_amd64")])
+    (tmp_path / "r.txt").write_text(f"bad==1.0 --hash=sha256:{'0' * 64}\n")
+    arguments = ("--static", "--no-deps", "--platform", PLATFORM, "--index-url", server.simple_url)
+    answer = check(*arguments, "r.txt", cwd=tmp_path)
+    assert answer.code == 1
+    assert "hashes of the input leave it out" in answer.reasons("bad")
+    assert "lock again" in answer.rows["bad"]["next_step"]
+
+
+def test_requirements_that_exclude_themselves_are_told_in_words(tmp_path: Path) -> None:
+    (tmp_path / "r.txt").write_text("good>2,<1\n")
+    with IndexServer() as server:
+        server.add_project("good", [wheel("good", "1.0")])
+        answer = check("--static", "--index-url", server.simple_url, "r.txt", cwd=tmp_path)
+    assert answer.verdicts == {"good": "unknown"}
+    assert len(answer.reasons("good").rpartition(": ")[2]) > 20, answer.reasons("good")
+
+
+def test_a_wrong_interpreter_in_the_environment_is_an_error_and_not_passed_over(
+    server: IndexServer, tmp_path: Path
+) -> None:
+    server.add_project("bad", [wheel("bad", "1.0", tag=NATIVE)])
+    (tmp_path / "r.txt").write_text("bad==1.0\n")
+    arguments = ("check", "--no-deps", "--platform", PLATFORM, "--index-url", server.simple_url, "r.txt")
+    ran = ftaudit(*arguments, cwd=tmp_path, env={"FTAUDIT_PYTHON": "/nope/python3.14t"})
+    assert ran.returncode == 2
+    assert "/nope/python3.14t" in ran.stderr

@@ -62,9 +62,15 @@ def only(report: Report) -> Package:
     return row
 
 
-@pytest.mark.parametrize("item", ["no such thing", "dist/", "demo=1", "./demo.whl"])
+@pytest.mark.parametrize("item", ["no such thing", "demo=1"])
 def test_an_item_that_means_nothing_is_a_usage_error(audit: Audit, item: str) -> None:
     with pytest.raises(UsageError):
+        audit(item)
+
+
+@pytest.mark.parametrize("item", ["dist/", "./demo.whl", "demo-1.0-py3-none-any.whl"])
+def test_a_file_or_folder_that_does_not_exist_is_not_looked_up_as_a_name(audit: Audit, item: str) -> None:
+    with pytest.raises(InputError, match="does not exist"):
         audit(item)
 
 
@@ -132,12 +138,15 @@ def test_a_release_of_the_ordinary_build_alone_blocks_and_says_what_a_rebuild_wo
     assert module.would_declare is not None
 
 
-def test_a_wheel_of_the_ordinary_build_that_was_named_alone_is_a_note(audit: Audit, tmp_path: Path) -> None:
+def test_a_wheel_of_the_ordinary_build_that_was_named_alone_is_a_note_and_never_called_good(
+    audit: Audit, tmp_path: Path
+) -> None:
     folder = dist(tmp_path / "dist", f"{GIL}-manylinux_2_28_x86_64")
     report = audit(folder / name_of(f"{GIL}-manylinux_2_28_x86_64"))
     assert report.packages == ()
     assert "is not for 3.14t" in report.notes[0]
-    assert report.exit_code == 0
+    assert "is for 3.14t" in report.incomplete[0]
+    assert report.exit_code == 3
 
 
 @pytest.mark.parametrize(("tags", "suffix"), [(T, SUFFIXES[GIL]), (GIL, SUFFIXES[T])])

@@ -65,7 +65,7 @@ class InspectSettings:
     """Wheels read at a time."""
     connections: int = 16
     limits: Limits = field(default_factory=Limits)
-    module_seconds: float = 20.0
+    module_seconds: float = 80.0
     """Seconds that one module may take."""
     worker_memory: int = 12 << 30
     """Bytes of address space of one worker process; Unicorn reserves one GiB for each CPU that it emulates."""

@@ -19,6 +19,8 @@ from ftaudit.model import GilDeclaration, ModuleBinary
 
 STARTUP: Final = 60.0
 """Seconds in which a worker must have imported what it needs."""
+WALL_PER_CPU: Final = 4
+"""How much longer than its processor time a question may take: a busy machine must not change an answer."""
 HELD: Final = 384 << 20
 """Bytes of images that may wait for a worker; who brings more waits too."""
 
@@ -155,7 +157,7 @@ class _Worker:
         self._late = False
         code = (
             f"import sys; sys.path[:] = {sys.path!r}; from ftaudit.binary.worker import main; "
-            f"main({memory}, {int(seconds) + 1})"
+            f"main({memory}, {int(seconds / WALL_PER_CPU) + 1})"
         )
         self.process = subprocess.Popen(
             [sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL

@@ -56,9 +56,14 @@ def write(answer: Answer) -> None:
     for note in answer.notes:
         say(note)
     if answer.output is None:
-        sys.stdout.flush()
-        sys.stdout.buffer.write(answer.text.encode("utf-8"))
-        sys.stdout.buffer.flush()
+        try:
+            sys.stdout.flush()
+            sys.stdout.buffer.write(answer.text.encode("utf-8"))
+            sys.stdout.buffer.flush()
+        except BrokenPipeError:
+            raise
+        except OSError as error:
+            raise UsageError(f"cannot write to standard output: {error.strerror}") from error
         return
     import tempfile
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from ftaudit import lockfiles
@@ -17,6 +19,7 @@ from ftaudit.engine.sources import find_source_facts, unread_sources
 from ftaudit.errors import UsageError
 from ftaudit.index import config
 from ftaudit.index.client import Index
+from ftaudit.index.release import Query
 from ftaudit.model import PackageFacts, Report
 from ftaudit.progress import Progress, Silent
 from ftaudit.rule import PackageRule
@@ -67,7 +70,7 @@ def audit(inputs: Sequence[str], settings: Settings, *, progress: Progress | Non
             target=target,
             platforms=platforms,
             index=index,
-            cache=None if settings.no_cache else settings.cache,
+            settings=settings,
             progress=progress,
         )
         traffic = index.traffic.counts
@@ -97,6 +100,25 @@ def _said(requirements: lockfiles.Requirements) -> config.IndexOptions:
         find_links=requirements.index.find_links,
         no_index=requirements.index.no_index,
     )
+
+
+@contextlib.contextmanager
+def _looking_ahead(read: Sequence[lockfiles.Requirements], index: Index) -> Iterator[None]:
+    """While uv resolves, and mostly waits, put the pages of what is pinned already into the cache."""
+    queries = [
+        Query(name=root.name, version=root.exact)
+        for requirements in read
+        if requirements.lock is None
+        for root in requirements.roots
+        if root.name is not None and root.exact is not None and root.reference is None
+    ]
+    if not queries or index.settings.cache is None or index.settings.offline:
+        yield
+        return
+    with ThreadPoolExecutor(max_workers=1) as pool:
+        ahead = pool.submit(index.find_releases, queries)
+        yield
+        ahead.result()
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
@@ -131,14 +153,16 @@ def _select(
     notes: dict[str, None] = {}
     incomplete: dict[str, None] = {}
     progress.stage("resolving", len(read) * len(platforms))
-    for requirements in read:
-        for platform in platforms:
-            selection = lockfiles.pins(requirements, target, platform, options)
-            notes |= dict.fromkeys(selection.notes)
-            incomplete |= dict.fromkeys(selection.incomplete)
-            for pin in selection.pins:
-                keys.setdefault((pin.name, pin.version, pin.problem, pin.source_tree, platform.name), (pin, platform))
-            progress.done(requirements.path.name)
+    with _looking_ahead(read, index):
+        for requirements in read:
+            for platform in platforms:
+                selection = lockfiles.pins(requirements, target, platform, options)
+                notes |= dict.fromkeys(selection.notes)
+                incomplete |= dict.fromkeys(selection.incomplete)
+                for pin in selection.pins:
+                    same = (pin.name, pin.version, pin.problem, pin.source_tree, platform.name)
+                    keys.setdefault(same, (pin, platform))
+                progress.done(requirements.path.name)
     if not keys and not incomplete:
         raise UsageError(
             f"{', '.join(str(requirements.path) for requirements in read)}: no package is left to judge for "

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -69,19 +70,20 @@ def find_runtime_facts(
         for key, facts in indexed.items()
     }
     wanted = [key for key in indexed if skipped[key].reason is None]
+    left_out = _left_out(skipped)
     if not wanted:
-        return Imports(facts=skipped)
-    from ftaudit.interpreters import find_interpreter
+        return Imports(facts=skipped, notes=left_out)
+    from ftaudit import interpreters
 
     try:
-        interpreter = find_interpreter(target, explicit=settings.python, cache_dir=settings.cache)
+        interpreter = interpreters.find_interpreter(target, explicit=settings.python, cache_dir=settings.cache)
     except InterpreterError:
-        if settings.python is not None:
+        if settings.python is not None or os.environ.get(interpreters.VARIABLE):
             raise
         reason = f"no {target.executable} to import with"
         note = f"{reason}: run `ftaudit python install`, or name one with --python; the binaries alone were read"
         facts = {key: replace(said, reason=said.reason or reason) for key, said in skipped.items()}
-        return Imports(facts=facts, notes=(note,))
+        return Imports(facts=facts, notes=(note, *left_out))
     facts = dict(skipped)
     notes: dict[str, None] = {}
     progress.stage("imports", len(wanted))
@@ -92,7 +94,14 @@ def find_runtime_facts(
             notes |= dict.fromkeys(found.notes)
     if interpreter.missing:
         notes[f"the interpreter was built without {', '.join(interpreter.missing)}: modules that need it fail"] = None
-    return Imports(facts=facts, interpreter=interpreter, notes=tuple(notes))
+    return Imports(facts=facts, interpreter=interpreter, notes=(*notes, *left_out))
+
+
+def _left_out(skipped: Mapping[Key, RuntimeFacts]) -> tuple[str, ...]:
+    """Say once why modules that could have been imported were not: by choice, or for want of such a machine."""
+    reasons = dict.fromkeys(facts.reason for facts in skipped.values() if facts.reason)
+    told = [reason for reason in reasons if reason not in (NO_WHEEL, NOTHING_COMPILED)]
+    return tuple(f"{reason}: binaries were read" for reason in told)
 
 
 def _why_not(facts: IndexFacts, settings: Settings, platform: Platform) -> str | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -67,6 +68,8 @@ def find_releases(items: Iterable[str], index: Index) -> tuple[tuple[Release, ..
             releases += _grouped(_in_folder(path), whole=True)
         elif path.is_file():
             named.append(_local(path))
+        elif item.endswith(".whl") or "/" in item or os.sep in item:
+            raise InputError(f"{item} does not exist", hint="name a wheel, a folder, an URL, NAME or NAME==VERSION")
         else:
             found = _on_index(item, index)
             if isinstance(found, str):

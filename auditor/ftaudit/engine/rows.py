@@ -15,6 +15,7 @@ from ftaudit.model import (
     PackageFacts,
     Pin,
     RuntimeFacts,
+    Severity,
     Status,
     TierCoverage,
     Verdict,
@@ -61,23 +62,28 @@ def make_rows(
     judged: Sequence[tuple[PackageFacts, Verdict, tuple[str, ...]]],
     *,
     rules: Sequence[PackageRule],
-    later: Mapping[tuple[str, str], str],
+    later: Mapping[tuple[str, str], str] | None,
 ) -> tuple[tuple[Package, ...], tuple[str, ...]]:
     """Return the report's rows, with findings and next steps, and a sentence for each rule that failed.
 
-    `later` maps (name, platform) to what is known of a later version.
+    `later` maps (name, platform) to what is known of later versions; `None` says that the reader makes the wheels, and
+    the next step is the remedy.
     """
     failures: dict[str, None] = {}
     rows = []
     for facts, verdict, reasons in judged:
-        hint = later.get((str(facts.pin.name), facts.platform))
+        findings = (*_findings(facts, rules, failures), *facts.source.findings)
+        if later is None:
+            step = _remedy(findings)
+        else:
+            step = next_step(verdict, facts, later=later.get((str(facts.pin.name), facts.platform)))
         rows.append(
             Package(
                 facts=facts,
                 verdict=verdict,
                 reasons=reasons,
-                findings=(*_findings(facts, rules, failures), *facts.source.findings),
-                next_step=next_step(verdict, facts.pin, later=hint),
+                findings=findings,
+                next_step=step,
             )
         )
     blockers = _blockers(rows)
@@ -86,6 +92,12 @@ def make_rows(
         for row in rows
     )
     return linked, tuple(failures)
+
+
+def _remedy(findings: Iterable[Finding]) -> str | None:
+    """Return what an author can do about the worst of the findings."""
+    worst = next((finding for finding in findings if finding.severity is Severity.ERROR and finding.remedy), None)
+    return None if worst is None else f"{worst.remedy} (`ftaudit explain {worst.rule}`)"
 
 
 def _findings(facts: PackageFacts, rules: Sequence[PackageRule], failures: dict[str, None]) -> Iterator[Finding]:

@@ -50,7 +50,7 @@ def audit_wheels(items: Sequence[str], settings: Settings, *, progress: Progress
         read = _inspect(candidates, target=target, settings=settings, index=index, progress=progress)
         traffic = index.traffic.counts
     every = [_facts(candidate, read, target) for candidate in candidates]
-    rows, failures = make_rows(judge_all(with_elsewhere(every)), rules=rules, later={})
+    rows, failures = make_rows(judge_all(with_elsewhere(every)), rules=rules, later=None)
     kept, notes = _settle(rows, candidates)
     return Report(
         target=target.name,
@@ -59,7 +59,7 @@ def audit_wheels(items: Sequence[str], settings: Settings, *, progress: Progress
         packages=_without_repetition(kept),
         coverage=count_coverage([row.facts for row in kept]),
         notes=(*notes, *problems, *failures),
-        incomplete=incomplete,
+        incomplete=incomplete if kept else (*incomplete, *_nothing(items, incomplete, target)),
         traffic=traffic,
     )
 
@@ -115,6 +115,11 @@ def _facts(candidate: Candidate, read: dict[WheelRequest, BinaryFacts], target: 
         runtime=NOT_IMPORTED,
         modules=merge_modules(binary, NOT_IMPORTED),
     )
+
+
+def _nothing(items: Sequence[str], said: Sequence[str], target: Target) -> tuple[str, ...]:
+    """Say that nothing was judged, unless it is said already: an empty answer must not look like a good one."""
+    return () if said else (f"no wheel of {', '.join(items)} is for {target.name}",)
 
 
 def _settle(rows: Sequence[Package], candidates: Sequence[Candidate]) -> tuple[list[Package], list[str]]:

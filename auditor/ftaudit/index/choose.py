@@ -100,6 +100,8 @@ def _sort(pin: Pin, files: Iterable[DistributionFile]) -> tuple[list[_Wheel], Di
                 strangers.append(file.filename)
             else:
                 wheels.append(wheel)
+        elif _hash_is_refused(file, pin):
+            continue
         elif sdist is None or (file.filename.endswith(".tar.gz") and sdist.yanked is not None):
             sdist = file
     return wheels, sdist, strangers
@@ -178,12 +180,18 @@ def _why_not(file: DistributionFile, pin: Pin, target: Target) -> str | None:
     """Return why a file whose tags fit is not installed, or `None`."""
     if file.requires_python is not None and not _admits(file.requires_python, target.full_version):
         return f"requires Python {file.requires_python}, the target is {target.full_version}"
-    if pin.allowed_hashes and file.hashes:
-        algorithms = {hash_.partition(":")[0] for hash_ in pin.allowed_hashes}
-        comparable = [pair for pair in file.hashes if pair[0] in algorithms]
-        if comparable and not any(f"{name}:{digest}" in pin.allowed_hashes for name, digest in comparable):
-            return "its hash is none of those that the input allows"
+    if _hash_is_refused(file, pin):
+        return "its hash is none of those that the input allows"
     return None
+
+
+def _hash_is_refused(file: DistributionFile, pin: Pin) -> bool:
+    """Tell whether the input gives hashes, and this file has another."""
+    if not (pin.allowed_hashes and file.hashes):
+        return False
+    algorithms = {hash_.partition(":")[0] for hash_ in pin.allowed_hashes}
+    comparable = [pair for pair in file.hashes if pair[0] in algorithms]
+    return bool(comparable) and not any(f"{name}:{digest}" in pin.allowed_hashes for name, digest in comparable)
 
 
 @functools.lru_cache(maxsize=4096)

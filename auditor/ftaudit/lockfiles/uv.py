@@ -326,7 +326,7 @@ def parse_failure(text: str) -> Failure:
         return Failure(kind=FailureKind.OUT_OF_REACH, message=_cut(message))
     proof, _, hint = message.partition(" hint: ")
     if "No solution found" in proof:
-        sentence = proof[proof.find("Because") :]
+        sentence = proof[max(0, proof.find("Because")) :]
         if "(401" in hint or "(403" in hint:
             sentence = f"{hint} {sentence}"
         for kind, pattern in _CAUSES:

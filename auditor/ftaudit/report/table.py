@@ -83,12 +83,12 @@ def _without_platform(package: Package) -> tuple[str, ...]:
 def _headline(console: Console, report: Report) -> None:
     from rich.text import Text
 
-    where = ", ".join(report.platforms)
-    what = f"free-threaded CPython {report.target.rstrip('t')} on {where}"
+    where = ", ".join(report.platforms) if len(report.platforms) <= 3 else f"{len(report.platforms)} platforms"
+    what = f"free-threaded CPython {report.target.rstrip('t')}" + (f" on {where}" if where else "")
     total = len({package.facts.pin.name for package in report.packages})
     packages = f"{total} package" + ("s" if total != 1 else "")
     blocked = {package.facts.pin.name for package in report.packages if package.verdict in BLOCKING}
-    unknown = {package.facts.pin.name for package in report.packages if package.verdict is Verdict.UNKNOWN}
+    unknown = {package.facts.pin.name for package in report.packages if package.verdict is Verdict.UNKNOWN} - blocked
     match report.exit_code:
         case 1:
             style, word = "bold red", "BLOCKED"
@@ -131,7 +131,7 @@ def _entry(console: Console, report: Report, entry: Entry) -> None:
         head.append(f"  ({', '.join(entry.platforms)})", style="dim")
     console.print(head)
     lines = [("", reason) for reason in package.reasons]
-    lines += [("pulled in by ", chain) for chain in _chains(package)]
+    lines += _chains(package)
     lines += [(f"{finding.code} ", _said(finding)) for finding in _extra_findings(package)]
     lines += [("source: ", told) for told in _source(package)]
     if package.next_step:
@@ -140,16 +140,19 @@ def _entry(console: Console, report: Report, entry: Entry) -> None:
         console.print(Padding(Text.assemble((label, "dim"), clean(text)), (0, 0, 0, 6)))
 
 
-def _chains(package: Package) -> Iterator[str]:
+def _chains(package: Package) -> Iterator[tuple[str, str]]:
     pin = package.facts.pin
     at = f" ({pin.source})" if pin.source else ""
     for number, chain in enumerate(pin.required_by[:3]):
         where = at if number == 0 else ""
-        yield " → ".join(chain) + where if len(chain) > 1 else f"your own requirement{where}"
+        if len(chain) > 1:
+            yield "pulled in by ", " → ".join(chain) + where
+        elif where:
+            yield "listed in ", str(pin.source)
     if len(pin.required_by) > 3:
-        yield f"{len(pin.required_by) - 3} more"
+        yield "pulled in by ", f"{len(pin.required_by) - 3} more"
     if not pin.required_by and pin.source:
-        yield f"your own requirement{at}"
+        yield "listed in ", str(pin.source)
 
 
 def _extra_findings(package: Package) -> Iterator[Finding]:
@@ -206,11 +209,23 @@ def _sum(console: Console, report: Report, verdict: Verdict, entries: list[Entry
 def _notes(console: Console, report: Report) -> None:
     from rich.text import Text
 
-    told = [f"not looked at: {what}" for what in report.incomplete] + [f"note: {note}" for note in report.notes]
+    told = [f"not looked at: {what}" for what in report.incomplete]
+    told += [f"not imported: {what}" for what in _not_imported(report)]
+    told += [f"note: {note}" for note in report.notes]
     if told:
         console.print()
     for line in told:
         console.print(Text(clean(line), style="yellow"))
+
+
+def _not_imported(report: Report) -> Iterator[str]:
+    """Yield the modules whose import ended before CPython could say what they need, of rows that stand all the same."""
+    for package in report.packages:
+        if package.verdict is not Verdict.READY:
+            continue
+        for module in package.facts.modules:
+            if module.runtime is not None and module.runtime.requires_gil is None:
+                yield f"{module.name}: {module.runtime.error or module.runtime.outcome}; its binary was read"
 
 
 def _coverage(console: Console, report: Report) -> None:

@@ -1,0 +1,75 @@
+"""The next step: which later version is a way out, told from what its wheel declares and not from its name."""
+
+from __future__ import annotations
+
+import io
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from support.command import check
+from support.distributions import wheel
+from support.index_server import IndexServer, ServedFile
+
+PLATFORM = "manylinux_2_17_x86_64"
+BINARIES = Path(__file__).parents[2] / "fixtures" / "binaries" / "linux-x86_64"
+
+
+@pytest.fixture
+def server() -> Iterator[IndexServer]:
+    with IndexServer() as running:
+        yield running
+
+
+def compiled(version: str, case: str) -> ServedFile:
+    """Return a wheel of `demo` whose one module is a fixture."""
+    (image,) = BINARIES.glob(f"{case}.*")
+    empty = wheel("demo", version, tag=f"cp314-cp314t-{PLATFORM}")
+    buffer = io.BytesIO(empty.data)
+    with zipfile.ZipFile(buffer, "a") as archive:
+        archive.writestr(f"demo/{image.name}", image.read_bytes())
+    return ServedFile(filename=empty.filename, data=buffer.getvalue())
+
+
+def next_step(server: IndexServer, folder: Path, *later: ServedFile) -> str:
+    server.add_project("demo", [compiled("1.0", "multi_used"), *later])
+    (folder / "r.txt").write_text("demo==1.0\n")
+    arguments = ("--static", "--no-deps", "--platform", PLATFORM, "--index-url", server.simple_url, "r.txt")
+    answer = check(*arguments, cwd=folder)
+    assert answer.verdicts == {"demo": "reenables-gil"}
+    step = answer.rows["demo"]["next_step"]
+    assert step == check(*arguments, cwd=folder).rows["demo"]["next_step"], "the kept lead is the found one"
+    return str(step)
+
+
+def test_without_a_later_version_upstream_is_asked(server: IndexServer, tmp_path: Path) -> None:
+    assert "no later version" in next_step(server, tmp_path)
+
+
+def test_later_versions_that_turn_the_gil_on_too_are_no_way_out(server: IndexServer, tmp_path: Path) -> None:
+    step = next_step(server, tmp_path, compiled("1.1", "multi_used"), compiled("1.2", "multi_used"))
+    assert "1.2" in step and "turns the GIL on too" in step and "1.1" not in step
+
+
+def test_the_first_good_version_is_named_and_the_bad_and_the_slow_ones_before_it_are_not_taken_for_it(
+    server: IndexServer, tmp_path: Path
+) -> None:
+    step = next_step(
+        server,
+        tmp_path,
+        compiled("1.1", "multi_used"),
+        wheel("demo", "1.2"),
+        compiled("1.3", "multi_not_used"),
+        compiled("1.4", "multi_not_used"),
+        compiled("2.0rc1", "multi_not_used"),
+    )
+    assert step.startswith("1.3 is the first later version")
+    assert "1.4 the newest" in step and "1.2 falls back to pure Python" in step
+    assert "1.1" not in step and "2.0rc1" not in step
+
+
+def test_a_yanked_version_is_no_way_out(server: IndexServer, tmp_path: Path) -> None:
+    good = compiled("1.1", "multi_not_used")
+    yanked = ServedFile(filename=good.filename, data=good.data, yanked="broken")
+    assert "no later version" in next_step(server, tmp_path, yanked)
