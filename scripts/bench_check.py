@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
-"""Measures whole commands, start-up included: `ftaudit --version`, a warm `check --static FILE`, and a LOCK without network.
+"""Measures whole commands, start-up included: `--version`, a warm `check --static FILE`, a LOCK without network.
 
     scripts/bench_check.py FILE [--lock LOCK] [--runs 7]
 
-Medians of wall times, beside the limit that is wanted of each and a bare `python -c pass` of the same run. The lock file
-is judged with an empty cache folder and `--offline`, so that its own wheel names are all there is.
+Medians of wall times, beside the limit that is wanted of each and a bare `python -c pass` of the same run. The lock
+file is judged with an empty cache folder and `--offline`, so that its own wheel names are all there is.
 """
 
 from __future__ import annotations
@@ -62,7 +62,8 @@ def main() -> int:
         answer = json.loads(output)
         judged = answer["coverage"]["index"]
         wheels = sum(row["evidence"]["index"]["wheels"] for row in answer["packages"])
-        more = f", {judged['done']} of {judged['total']} packages, {wheels} wheels, {answer['traffic']['requests']} requests"
+        requests = answer["traffic"]["requests"]
+        more = f", {judged['done']} of {judged['total']} packages, {wheels} wheels, {requests} requests"
         tell("check of a lock file, no network", seconds, 0.5, more)
     return 1 if missed else 0
 
