@@ -68,6 +68,12 @@ def flags_of(source: Path) -> list[str]:
     return match[1].split() if match else []
 
 
+def keep(output: Path, result: Path) -> None:
+    """Copy an image without the name of the folder that it was linked in, which Mach-O files hold."""
+    folder = str(output.parent).encode()
+    result.write_bytes(output.read_bytes().replace(folder, b"/" + b"x" * (len(folder) - 1)))
+
+
 def build(platform: str, source: Path) -> Path:
     """Build one module for one platform and return its file."""
     target, suffix = TARGETS[platform]
@@ -87,7 +93,7 @@ def build(platform: str, source: Path) -> Path:
         language = ["-fno-exceptions", "-fno-rtti", "-nostdlib++"] if source.suffix == ".cpp" else []
         output = folder / result.name
         zig(compiler, "-target", target, *COMMON, *language, "-o", str(output), str(source), *flags)
-        result.write_bytes(output.read_bytes())
+        keep(output, result)
     return result
 
 
@@ -102,7 +108,7 @@ def build_chained(source: Path, linker: str) -> Path:
         options = ["-bundle", "-arch", "arm64", "-platform_version", "macos", "12.0", "12.0", "-fixup_chains", "-x"]
         options += ["-undefined", "dynamic_lookup", "-o", str(output), str(compiled)]
         subprocess.run([linker, "-flavor", "ld64.lld", *options], check=True)
-        result.write_bytes(output.read_bytes())
+        keep(output, result)
     return result
 
 

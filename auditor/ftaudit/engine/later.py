@@ -68,7 +68,7 @@ def find_later(
         platform = by_name[facts.platform]
         pin = facts.pin
         page = index.fingerprint(pin.name, index_url=pin.index_url)
-        key = None if page is None else f"2 {pin.name} {pin.version} {target.name} {platform.tags} {page}"
+        key = None if page is None else f"3 {pin.name} {pin.version} {target.name} {platform.tags} {page}"
 
         def search() -> str | None:
             project = index.find_project(pin.name, index_url=pin.index_url)

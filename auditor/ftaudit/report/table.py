@@ -70,14 +70,15 @@ def _entries(packages: Iterable[Package]) -> Iterator[Entry]:
     groups: dict[tuple[object, ...], list[Package]] = {}
     for package in packages:
         pin = package.facts.pin
-        same = (pin.name, pin.version, package.verdict, _without_platform(package), package.next_step)
+        same = (pin.name, pin.version, package.verdict, _without_platform(package))
         groups.setdefault(same, []).append(package)
     for group in groups.values():
         yield Entry(package=group[0], platforms=tuple(package.facts.platform for package in group))
 
 
 def _without_platform(package: Package) -> tuple[str, ...]:
-    return tuple(reason.replace(package.facts.platform, "{platform}") for reason in package.reasons)
+    said = (*package.reasons, package.next_step or "")
+    return tuple(text.replace(package.facts.platform, "{platform}") for text in said)
 
 
 def _headline(console: Console, report: Report) -> None:
