@@ -153,6 +153,10 @@ def _select(
     notes: dict[str, None] = {}
     incomplete: dict[str, None] = {}
     progress.stage("resolving", len(read) * len(platforms))
+    for requirements in read:
+        if requirements.left_out:
+            told = ", ".join(requirements.left_out)
+            notes[f"{requirements.path}: not judged, for want of --extra or --group: {told}"] = None
     with _looking_ahead(read, index):
         for requirements in read:
             for platform in platforms:

@@ -113,6 +113,10 @@ class _Project:
         return Requirements(
             path=self._path,
             format=InputFormat.PYPROJECT,
+            left_out=(
+                *(f"extra {name}" for name in sorted(set(offered) - seen)),
+                *(f"group {name}" for name in sorted(set(self._groups.keys()) - set(groups))),
+            ),
             roots=tuple(roots),
             constraints=tuple(self._list(self._uv, "constraint-dependencies")),
             overrides=tuple(self._list(self._uv, "override-dependencies")),

@@ -159,5 +159,7 @@ class Requirements:
     index: IndexOptions = IndexOptions()
     package_indexes: Mapping[NormalizedName, str] = field(default_factory=dict)
     """The index that the file binds a package to."""
+    left_out: tuple[str, ...] = ()
+    """The project's extras and dependency groups that were not chosen, `extra NAME` or `group NAME`."""
     lock: Lock | None = None
     problems: tuple[Problem, ...] = ()

@@ -74,6 +74,10 @@ def read(
     return Requirements(
         path=path,
         format=InputFormat.UV_LOCK,
+        left_out=(
+            *(f"extra {name}" for name in sorted(found_extras - wanted_extras) if not all_extras),
+            *(f"group {name}" for name in sorted(found_groups - wanted_groups)),
+        ),
         lock=Lock(
             packages=tuple(packages),
             roots=(*roots, *manifest),
