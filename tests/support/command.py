@@ -34,6 +34,12 @@ def environment(home: Path, extra: Mapping[str, str] | None = None) -> dict[str,
     return scrubbed | dict(extra or {})
 
 
+def network() -> dict[str, str]:
+    """Return what this machine's own settings of indexes, certificates and proxies are, for tests of the real index."""
+    named = ("SSL_", "REQUESTS_", "CURL_", "PIP_", "UV_", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY")
+    return {name: value for name, value in os.environ.items() if name.upper().startswith(named) and "CACHE" not in name}
+
+
 def ftaudit(
     *arguments: str | Path, cwd: Path, env: Mapping[str, str] | None = None
 ) -> subprocess.CompletedProcess[str]:
