@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 from pathlib import Path
 
@@ -121,6 +122,7 @@ def test_a_rule_of_a_local_folder_runs_and_a_broken_one_is_said(
     assert "broken.py cannot be loaded: ModuleNotFoundError" in captured.err
 
 
+@pytest.mark.skipif(shutil.which("git") is None, reason="needs git")
 def test_only_files_that_differ_from_a_revision_are_looked_at(tree: Path, capsys: pytest.CaptureFixture[str]) -> None:
     def git(*arguments: str) -> None:
         identity = ["-c", "user.name=t", "-c", "user.email=t@example.org", "-c", "commit.gpgsign=false"]
