@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -14,8 +15,8 @@ from ftaudit.errors import UsageError
 DEFAULT_TIMEOUT = 30.0
 """Seconds without a byte after which an index is given up."""
 DEFAULT_RETRIES = 3
-DEFAULT_WORKERS = 6
-"""Requests at a time. More are slower on two cores: pages are large, and the threads share one GIL."""
+DEFAULT_WORKERS = min(8, 2 * (os.cpu_count() or 2))
+"""Pages under way at a time: they are large, and more than two a core only wait for the GIL (`scripts/bench_index.py`)."""
 
 _NAMED = re.compile(r"([A-Za-z0-9][A-Za-z0-9._-]*)=(.+)", re.DOTALL)
 _FALSE = {"", "0", "false", "no", "off", "n", "f"}
