@@ -16,7 +16,7 @@ DEFAULT_TIMEOUT = 30.0
 """Seconds without a byte after which an index is given up."""
 DEFAULT_RETRIES = 3
 DEFAULT_WORKERS = min(8, 2 * (os.cpu_count() or 2))
-"""Pages under way at a time: they are large, and more than two a core only wait for the GIL (`scripts/bench_index.py`)."""
+"""Pages under way at a time; they are large, and more than two a core only wait for the GIL (`bench_index.py`)."""
 
 _NAMED = re.compile(r"([A-Za-z0-9][A-Za-z0-9._-]*)=(.+)", re.DOTALL)
 _FALSE = {"", "0", "false", "no", "off", "n", "f"}
