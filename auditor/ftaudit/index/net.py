@@ -55,6 +55,10 @@ class _Patience(Retry):
             return 0.0
 
 
+CONNECTIONS = 16
+"""Connections to one host that are kept: wheels are read with more of them than pages."""
+
+
 class _SharedTrust(HTTPAdapter):
     """Reads the CA certificates once: for each connection anew, it is a third of what a cold run computes."""
 
@@ -104,7 +108,7 @@ class Session(requests.Session):
             backoff_jitter=settings.backoff,
             raise_on_status=False,
         )
-        adapter = _SharedTrust(pool_connections=8, pool_maxsize=settings.workers, max_retries=retry)
+        adapter = _SharedTrust(pool_connections=8, pool_maxsize=CONNECTIONS, max_retries=retry)
         self.mount("https://", adapter)
         self.mount("http://", adapter)
 
