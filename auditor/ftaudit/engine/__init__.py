@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
-from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Sequence
 from pathlib import Path
 
 from ftaudit import lockfiles
@@ -19,7 +17,6 @@ from ftaudit.engine.sources import find_source_facts, unread_sources
 from ftaudit.errors import UsageError
 from ftaudit.index import config
 from ftaudit.index.client import Index
-from ftaudit.index.release import Query
 from ftaudit.model import PackageFacts, Report
 from ftaudit.progress import Progress, Silent
 from ftaudit.rule import PackageRule
@@ -102,25 +99,6 @@ def _said(requirements: lockfiles.Requirements) -> config.IndexOptions:
     )
 
 
-@contextlib.contextmanager
-def _looking_ahead(read: Sequence[lockfiles.Requirements], index: Index) -> Iterator[None]:
-    """While uv resolves, and mostly waits, put the pages of what is pinned already into the cache."""
-    queries = [
-        Query(name=root.name, version=root.exact)
-        for requirements in read
-        if requirements.lock is None
-        for root in requirements.roots
-        if root.name is not None and root.exact is not None and root.reference is None
-    ]
-    if not queries or index.settings.cache is None or index.settings.offline:
-        yield
-        return
-    with ThreadPoolExecutor(max_workers=1) as pool:
-        ahead = pool.submit(index.find_releases, queries)
-        yield
-        ahead.result()
-
-
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class _Selected:
     """The rows to make, and what reading and resolving leave to be said."""
@@ -157,16 +135,15 @@ def _select(
         if requirements.left_out:
             told = ", ".join(requirements.left_out)
             notes[f"{requirements.path}: not judged, for want of --extra or --group: {told}"] = None
-    with _looking_ahead(read, index):
-        for requirements in read:
-            for platform in platforms:
-                selection = lockfiles.pins(requirements, target, platform, options)
-                notes |= dict.fromkeys(selection.notes)
-                incomplete |= dict.fromkeys(selection.incomplete)
-                for pin in selection.pins:
-                    same = (pin.name, pin.version, pin.problem, pin.source_tree, platform.name)
-                    keys.setdefault(same, (pin, platform))
-                progress.done(requirements.path.name)
+    for requirements in read:
+        for platform in platforms:
+            selection = lockfiles.pins(requirements, target, platform, options)
+            notes |= dict.fromkeys(selection.notes)
+            incomplete |= dict.fromkeys(selection.incomplete)
+            for pin in selection.pins:
+                same = (pin.name, pin.version, pin.problem, pin.source_tree, platform.name)
+                keys.setdefault(same, (pin, platform))
+            progress.done(requirements.path.name)
     if not keys and not incomplete:
         raise UsageError(
             f"{', '.join(str(requirements.path) for requirements in read)}: no package is left to judge for "
