@@ -60,7 +60,7 @@ CONNECTIONS = 16
 
 
 class _SharedTrust(HTTPAdapter):
-    """Reads the CA certificates once: for each connection anew, it is a third of what a cold run computes."""
+    """Reads the CA certificates once, and not for each connection anew."""
 
     def __init__(self, **options: Any) -> None:
         self._lock = threading.Lock()
