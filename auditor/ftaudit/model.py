@@ -134,7 +134,7 @@ class Pin:
     required_by: tuple[tuple[str, ...], ...] = ()
     """Chains of names from a root requirement down to this package, shortest first; a root's own is `((name,),)`."""
     source: Location | None = None
-    """Where the root requirement of the first chain stands."""
+    """Where the package's own entry stands in a lock file; else where the root requirement of the first chain does."""
     files: tuple[DistributionFile, ...] | None = None
     """The files of this version when the input names them (lock files, direct URLs, local files), else `None`."""
     allowed_hashes: frozenset[str] = frozenset()

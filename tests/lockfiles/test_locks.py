@@ -143,13 +143,16 @@ def test_uv_lock_gives_what_production_installs_with_chains_and_files() -> None:
     assert found["flask"].index_url == "https://index.example/simple"
 
 
-def test_the_root_stands_on_the_line_of_the_project_in_the_lock() -> None:
-    path = FIXTURES / "web-shop" / "uv.lock"
-    source = by_name(select(path))["flask"].source
-    assert source is not None
-    assert source.line is not None
+@pytest.mark.parametrize(("name", "header"), [("uv.lock", "[[package]]"), ("pylock.toml", "[[packages]]")])
+def test_every_package_stands_on_the_line_of_its_own_entry(name: str, header: str) -> None:
+    path = FIXTURES / "web-shop" / name
     lines = path.read_text().splitlines()
-    assert lines[source.line - 1 : source.line + 1] == ["[[package]]", 'name = "web-shop"']
+    found = select(path).pins
+    assert len(found) > 5
+    for pin in found:
+        assert pin.source is not None
+        assert pin.source.line is not None
+        assert lines[pin.source.line - 1 : pin.source.line + 1] == [header, f'name = "{pin.name}"']
 
 
 def test_markers_are_those_of_the_platform_not_of_this_machine() -> None:

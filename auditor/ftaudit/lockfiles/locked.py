@@ -110,7 +110,7 @@ class _Walk:
                     version=package.version,
                     extras=tuple(sorted(self._extras.get(position, ()))),
                     required_by=tuple(tuple(names[node] for node in chain) for chain in found),
-                    source=roots.get(found[0][0], package.location),
+                    source=package.location,
                     files=None if lock.single_environment and package.source is None else package.files,
                     index_url=package.index_url,
                     problem=package.problem or _unjudgeable(package),
