@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from ftaudit.cli.answer import Answer, Screen, say
-from ftaudit.cli.options import add_answer, add_index, add_platforms, add_rules, add_target, settings_of
+from ftaudit.cli.options import add_answer, add_audit, add_index, add_platforms, add_rules, add_target, settings_of
 
 if TYPE_CHECKING:
     from ftaudit.model import Report
@@ -38,24 +37,7 @@ def add_parsers(commands: Any) -> None:
         epilog=CHECK_EPILOG,
         formatter_class=formatter,
     )
-    what = check.add_argument_group("what is judged")
-    inputs = "requirements.txt, pylock.toml, uv.lock, pyproject.toml; default: the most precise one in this folder"
-    what.add_argument("inputs", nargs="*", metavar="INPUT", help=inputs)
-    what.add_argument("--extra", action="append", default=[], metavar="NAME", help="an extra to include (repeatable)")
-    what.add_argument("--all-extras", action="store_true", help="include every extra")
-    what.add_argument("--group", action="append", default=[], metavar="NAME", help="a dependency group (repeatable)")
-    what.add_argument("--no-deps", action="store_true", help="judge only what is listed, not what it needs")
-    where = check.add_argument_group("for which interpreter")
-    add_target(where)
-    add_platforms(where, "default this machine")
-    how = check.add_argument_group("how it is looked at")
-    how.add_argument("--static", action="store_true", help="run no code of any audited package: no imports")
-    how.add_argument("--source", action="store_true", help="scan the packages' source distributions too: slower")
-    how.add_argument("--python", type=Path, metavar="PATH", help="the free-threaded interpreter to import with")
-    how.add_argument("--timeout", type=float, default=60.0, metavar="S", help="seconds an import may take (default 60)")
-    how.add_argument("--jobs", type=int, metavar="N", help="processes at a time (default one a core)")
-    add_rules(how)
-    add_index(check)
+    add_audit(check)
     add_answer(check)
     check.set_defaults(answer=run_check)
 

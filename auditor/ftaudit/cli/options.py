@@ -51,6 +51,28 @@ def add_rules(group: Any) -> None:
     group.add_argument("--ignore", action="append", default=[], metavar="RULE", help="not these: name, code or prefix")
 
 
+def add_audit(parser: argparse.ArgumentParser) -> None:
+    """Add what every audit of inputs takes: the inputs, the target, the tiers, and where packages come from."""
+    what = parser.add_argument_group("what is judged")
+    inputs = "requirements.txt, pylock.toml, uv.lock, pyproject.toml; default: the most precise one in this folder"
+    what.add_argument("inputs", nargs="*", metavar="INPUT", help=inputs)
+    what.add_argument("--extra", action="append", default=[], metavar="NAME", help="an extra to include (repeatable)")
+    what.add_argument("--all-extras", action="store_true", help="include every extra")
+    what.add_argument("--group", action="append", default=[], metavar="NAME", help="a dependency group (repeatable)")
+    what.add_argument("--no-deps", action="store_true", help="judge only what is listed, not what it needs")
+    where = parser.add_argument_group("for which interpreter")
+    add_target(where)
+    add_platforms(where, "default this machine")
+    how = parser.add_argument_group("how it is looked at")
+    how.add_argument("--static", action="store_true", help="run no code of any audited package: no imports")
+    how.add_argument("--source", action="store_true", help="scan the packages' source distributions too: slower")
+    how.add_argument("--python", type=Path, metavar="PATH", help="the free-threaded interpreter to import with")
+    how.add_argument("--timeout", type=float, default=60.0, metavar="S", help="seconds an import may take (default 60)")
+    how.add_argument("--jobs", type=int, metavar="N", help="processes at a time (default one a core)")
+    add_rules(how)
+    add_index(parser)
+
+
 def add_answer(parser: argparse.ArgumentParser) -> Any:
     """Add the options of the answer; return their group."""
     group = parser.add_argument_group("the answer")
