@@ -1,0 +1,248 @@
+"""The words of a plan: the ways out of what blocks, the changes that take them, and the proof that they fit together.
+
+Plain frozen data, made by `ftaudit.engine.plan` and rendered by `ftaudit.report`; nothing here decides anything.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from packaging.utils import NormalizedName
+from packaging.version import Version
+
+from ftaudit.model import GilDeclaration, Location, StrEnum, Verdict
+
+
+class Fate(StrEnum):
+    """What a release would be to the target on one platform, by its files and what its wheel's modules declare."""
+
+    GOOD = "good"
+    """A wheel that the target installs, and every module leaves the GIL off."""
+    UNDETERMINED = "undetermined"
+    """A wheel that the target installs, of which some module could not be read; none is known to turn the GIL on."""
+    FALLBACK = "fallback"
+    """The target gets a pure-Python wheel of a package that has compiled ones: it works, slower."""
+    REENABLES_GIL = "reenables-gil"
+    NO_WHEEL = "no-wheel"
+    YANKED = "yanked"
+    """It would have such a wheel, but that was yanked."""
+    PRE_RELEASE = "pre-release"
+    REQUIRES_PYTHON = "requires-python"
+    """Its files exclude the target's version of Python."""
+    EXCLUDED = "excluded"
+    """The other requirements exclude it: uv's reason is given."""
+    BLOCKED_ON_IMPORT = "blocked-on-import"
+    """Its binaries look well, but importing it turned the GIL on or failed."""
+    NOT_LOOKED_INTO = "not-looked-into"
+    """It has such a wheel, which was not read: there are too many of them."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Candidate:
+    """One later release of a blocked package, on one platform."""
+
+    version: Version
+    fate: Fate
+    reason: str
+    """A phrase: why it is taken or passed over."""
+    wheel: str | None = None
+    """File name of the wheel that the target installs."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SourceEvidence:
+    """What building the blocked release, or the newest, from its sdist would give."""
+
+    sdist: str | None
+    """File name of the sdist; `None` where there is none."""
+    version: Version
+    would_declare: GilDeclaration
+    """What the modules of a build for the target would declare, all taken together; the worst of them counts."""
+    evidence: tuple[str, ...]
+    """Sentences: which wheel or which line of the source says so."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Switch:
+    """A documented setting that keeps a package's extension modules from turning the GIL on; a hint, never evidence."""
+
+    package: NormalizedName
+    versions: str
+    """The versions that have it, as a specifier; empty for all."""
+    setting: str
+    """`NAME=VALUE` of an environment variable, or what else is to be set."""
+    effect: str
+    """What it does, and what it costs, in one sentence."""
+    source: str
+    """The documentation that says so."""
+    checked: str
+    """The day on which that was read, `2026-11-21`."""
+
+
+class WayKind(StrEnum):
+    """The best way out that there is."""
+
+    UPGRADE = "upgrade"
+    FALLBACK = "fallback"
+    """No good release, but one that falls back to pure Python: it does not block, and is slower."""
+    SWITCH = "switch"
+    """No such release, but a documented setting."""
+    BUILD = "build"
+    """No such release, but an sdist whose modules would leave the GIL off."""
+    NONE = "none"
+    UNKNOWN = "unknown"
+    """It could not be found out: the index did not answer, or the package is none that an index lists."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class WayOut:
+    """What can be done about one blocked package on one platform."""
+
+    name: NormalizedName
+    current: Version | None
+    platform: str
+    verdict: Verdict
+    """Why it blocks."""
+    reasons: tuple[str, ...]
+    """The report's reasons for the verdict, most important first."""
+    kind: WayKind
+    sentence: str
+    """The way out, or that there is none, in one sentence with its evidence."""
+    first_good: Version | None = None
+    """The nearest later release that does not block, by index and binary evidence."""
+    newest_good: Version | None = None
+    fallback: Version | None = None
+    """The nearest later release that falls back to pure Python."""
+    passed_over: tuple[Candidate, ...] = ()
+    """Later releases before `first_good` (all of them where there is none), oldest first, each with the reason."""
+    newest: Version | None = None
+    """The newest final release on the index, whatever it is."""
+    source: SourceEvidence | None = None
+    switches: tuple[Switch, ...] = ()
+    required_by: tuple[tuple[str, ...], ...] = ()
+    """Chains from a root requirement down to the package, shortest first."""
+    location: Location | None = None
+    """Where the root requirement of the first chain stands."""
+    solved: bool = False
+    """Whether the plan's changes, together, remove this blocker."""
+
+
+class ChangeKind(StrEnum):
+    """What is to be edited for a change."""
+
+    REQUIREMENT = "requirement"
+    """A line or dependency of the user's."""
+    CONSTRAINT = "constraint"
+    """Something else needs the package: a new line that constrains it."""
+    LOCK = "lock"
+    """The lock file's own tool has to make it."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Change:
+    """One version that is to change."""
+
+    name: NormalizedName
+    current: Version | None
+    proposed: Version
+    kind: ChangeKind
+    old: str | None
+    """The requirement as it is, `sqlalchemy==2.0.50`; `None` where a line is new."""
+    new: str
+    """The requirement as it is to be, `sqlalchemy==2.0.54`."""
+    reason: str
+    """Why, in one sentence."""
+    evidence: tuple[str, ...]
+    """Sentences: what the proposed release's wheels declare and did when they were imported, per platform."""
+    removes: tuple[NormalizedName, ...] = ()
+    """The blockers that go with it; empty where the change is only needed by another."""
+    needed_by: tuple[NormalizedName, ...] = ()
+    """The other changes that want this one; empty where it removes a blocker itself."""
+    required_by: tuple[tuple[str, ...], ...] = ()
+    location: Location | None = None
+    """The line that changes; where a line is new, the file that takes it."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Checked:
+    """What the audit of the proposed set says of one package of it that is not in today's."""
+
+    name: NormalizedName
+    version: Version | None
+    verdict: Verdict
+    reasons: tuple[str, ...]
+
+
+class ProofStatus(StrEnum):
+    """What came of resolving the proposed set."""
+
+    RESOLVED = "resolved"
+    UNRESOLVED = "unresolved"
+    NOT_NEEDED = "not-needed"
+    """Nothing is to change."""
+    NOT_ASKED = "not-asked"
+    """The lock file's own tool resolves; or there was nobody to ask."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Proof:
+    """What uv says of the proposed set of one input on one platform, and what an audit of it said."""
+
+    input: str
+    platform: str
+    status: ProofStatus
+    reason: str | None = None
+    """Why it was not resolved or not asked."""
+    command: str | None = None
+    """What reproduces it, once the changes are written."""
+    requirements: tuple[str, ...] = ()
+    """What uv was asked, one requirement each."""
+    resolved: tuple[tuple[NormalizedName, Version | None], ...] = ()
+    """The versions that go together."""
+    checked: tuple[Checked, ...] = ()
+    """The packages that differ from today's, audited by the same tiers as `ftaudit check`."""
+    not_proven: tuple[str, ...] = ()
+    """What this does not show, one sentence each."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Plan:
+    """What to change so that the blockers go, what has no way out yet, and the proof."""
+
+    target: str
+    platforms: tuple[str, ...]
+    inputs: tuple[str, ...]
+    packages: int
+    """How many packages were judged, each counted once."""
+    ways: tuple[WayOut, ...]
+    """One for each blocked package and platform."""
+    changes: tuple[Change, ...]
+    """In the order in which to make them: what others need first."""
+    proofs: tuple[Proof, ...]
+    """One for each input and platform."""
+    lock_commands: tuple[str, ...] = ()
+    """For lock files: the commands of their own tools that make the changes."""
+    notes: tuple[str, ...] = ()
+    incomplete: tuple[str, ...] = ()
+    """What could not be checked, one sentence each."""
+    unknown: tuple[NormalizedName, ...] = ()
+    """Packages whose verdict is `unknown`."""
+    interpreter: str | None = None
+    traffic: tuple[tuple[str, int], ...] = ()
+
+    @property
+    def blocked(self) -> tuple[NormalizedName, ...]:
+        """What blocks today, by name."""
+        return tuple(dict.fromkeys(way.name for way in self.ways))
+
+    @property
+    def still_blocked(self) -> tuple[NormalizedName, ...]:
+        """What would block once the changes are made, by name."""
+        return tuple(dict.fromkeys(way.name for way in self.ways if not way.solved))
+
+    @property
+    def exit_code(self) -> int:
+        """`0` nothing blocks once the changes are made, `1` something still does, `3` not all could be checked."""
+        if self.still_blocked:
+            return 1
+        return 3 if self.incomplete or self.unknown else 0
