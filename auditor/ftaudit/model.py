@@ -7,6 +7,7 @@ nothing in this module decides anything or touches the outside.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import date
 from enum import Enum
 
 from packaging.utils import NormalizedName
@@ -286,6 +287,28 @@ class RuntimeFacts:
     """What the sandbox could not cut off, one sentence each."""
 
 
+class AcceptedBy(StrEnum):
+    """Who said that a known problem may stand."""
+
+    CONFIGURATION = "configuration"
+    """An `accept` entry with a reason."""
+    BASELINE = "baseline"
+    """It was there when the baseline was made."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Acceptance:
+    """Why a blocked package or a finding does not count for the exit code. It changes no verdict."""
+
+    by: AcceptedBy
+    reason: str
+    """A sentence; of a configuration's entry, in the words of who wrote it."""
+    source: Location | None = None
+    """Where the entry stands; of a baseline, the file."""
+    expires: date | None = None
+    """The last day on which it counts; `None` is without end."""
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Finding:
     """One thing that a rule says about a package, a module or a line."""
@@ -299,6 +322,8 @@ class Finding:
     location: Location | None = None
     module: str | None = None
     remedy: str | None = None
+    accepted: Acceptance | None = None
+    """Known and accepted: shown as such, and not counted."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -345,10 +370,12 @@ class Package:
     blocked_by: tuple[str, ...] = ()
     """Names of blocked packages that this one needs, directly or through others."""
     findings: tuple[Finding, ...] = ()
+    accepted: Acceptance | None = None
+    """Known and accepted: the verdict stands, and does not count for the exit code."""
 
     @property
     def blocks(self) -> bool:
-        """Whether the verdict alone makes `ftaudit check` exit with 1."""
+        """Whether the verdict keeps the stack from the target, accepted or not."""
         return self.verdict in BLOCKING
 
 
@@ -380,8 +407,8 @@ class Report:
 
     @property
     def exit_code(self) -> int:
-        """`1` something blocks, `3` not everything could be checked, else `0` (see docs/usage.md)."""
-        verdicts = {package.verdict for package in self.packages}
+        """`1` something blocks that is not accepted, `3` not everything could be checked, else `0` (docs/usage.md)."""
+        verdicts = {package.verdict for package in self.packages if package.accepted is None}
         if verdicts & BLOCKING:
             return 1
         return 3 if Verdict.UNKNOWN in verdicts or self.incomplete else 0

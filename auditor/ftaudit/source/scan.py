@@ -33,6 +33,10 @@ class ScanResult:
     findings: tuple[Finding, ...] = ()
     """Sorted by path, line and code."""
     silenced: tuple[Finding, ...] = ()
+    accepted: tuple[Finding, ...] = ()
+    """Known by the configuration or a baseline, each with its `accepted`: shown as such, and not counted."""
+    notes: tuple[str, ...] = ()
+    """What a reader must know of how it was made: entries that accept nothing, what of a baseline is gone."""
     skipped: tuple[Skipped, ...] = ()
     files: int = 0
     """Files looked at, those skipped included."""

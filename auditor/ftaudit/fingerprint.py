@@ -1,0 +1,41 @@
+"""What a finding of a scan is known by from one run to the next: its rule, its file and its line's text."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+
+from ftaudit.model import Finding
+
+Frames = Mapping[tuple[str, int], Sequence[tuple[int, str]]]
+"""The numbered lines around each finding, by path and line, as `ScanResult.frames` holds them."""
+
+
+def fingerprints(findings: Iterable[Finding], frames: Frames) -> list[str]:
+    """Return one fingerprint of 32 hexadecimal digits for each finding, in their order.
+
+    It outlives what moves a line or changes its blanks, and an upgrade of ftaudit that words a message anew. Of equal
+    lines in one file the first, the second … are told apart. A finding without a line that could be
+    read is known by its message.
+    """
+    seen: Counter[tuple[str, str, str]] = Counter()
+    made = []
+    for finding in findings:
+        what = (finding.code, _path(finding), " ".join(_text(finding, frames).split()))
+        seen[what] += 1
+        made.append(hashlib.sha256("\0".join((*what, str(seen[what]))).encode("utf-8", "replace")).hexdigest()[:32])
+    return made
+
+
+def _path(finding: Finding) -> str:
+    return "" if finding.location is None else finding.location.path.replace("\\", "/")
+
+
+def _text(finding: Finding, frames: Frames) -> str:
+    place = finding.location
+    if place is None or place.line is None:
+        return finding.message
+    return next(
+        (text for number, text in frames.get((place.path, place.line), ()) if number == place.line), finding.message
+    )
