@@ -1,0 +1,133 @@
+"""What every report of packages says, before any format: the answer in a sentence, and rows that agree told once."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Final
+
+from ftaudit.model import BLOCKING, Finding, Package, Report, Severity, Verdict
+
+CONTRADICTED: Final = "FT304"
+"""The one finding of a scan that is about the package as a whole."""
+ORDER: Final = (Verdict.BROKEN, Verdict.REENABLES_GIL, Verdict.UNAVAILABLE, Verdict.SOURCE_ONLY)
+"""The verdicts that block, the worst first."""
+SAID_BY_VERDICT: Final = frozenset({"FT101", "FT102", "FT201", "FT202", "FT209", "FT601", "FT602"})
+"""Rules whose message the row's reasons already give."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Entry:
+    """The rows of one package that say the same, with the platforms of which they say it."""
+
+    package: Package
+    platforms: tuple[str, ...]
+
+    @property
+    def title(self) -> str:
+        """`lxml 6.1.3`."""
+        pin = self.package.facts.pin
+        return f"{pin.name} {pin.version}" if pin.version is not None else str(pin.name)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Headline:
+    """The answer."""
+
+    word: str
+    """`BLOCKED`, `NOT SURE` or `READY`."""
+    sentence: str
+    more: str | None = None
+    """What else a reader must know at once, as a sentence."""
+
+
+def entries(packages: Iterable[Package]) -> Iterator[Entry]:
+    """Yield the packages with the platforms that agree on them, in the order in which they come."""
+    groups: dict[tuple[object, ...], list[Package]] = {}
+    for package in packages:
+        pin = package.facts.pin
+        same = (pin.name, pin.version, package.verdict, _without_platform(package))
+        groups.setdefault(same, []).append(package)
+    for group in groups.values():
+        yield Entry(package=group[0], platforms=tuple(package.facts.platform for package in group))
+
+
+def _without_platform(package: Package) -> tuple[str, ...]:
+    said = (*package.reasons, package.next_step or "")
+    return tuple(text.replace(package.facts.platform, "{platform}") for text in said)
+
+
+def headline(report: Report) -> Headline:
+    """Return the answer in one sentence."""
+    where = ", ".join(report.platforms) if len(report.platforms) <= 3 else f"{len(report.platforms)} platforms"
+    what = f"free-threaded CPython {report.target.rstrip('t')}" + (f" on {where}" if where else "")
+    packages = counted(len({package.facts.pin.name for package in report.packages}), "package")
+    blocked = {package.facts.pin.name for package in report.packages if package.verdict in BLOCKING}
+    unknown = {package.facts.pin.name for package in report.packages if package.verdict is Verdict.UNKNOWN} - blocked
+    match report.exit_code:
+        case 1:
+            verb = "keeps" if len(blocked) == 1 else "keep"
+            more = f"{len(unknown)} more could not be checked." if unknown else None
+            return Headline(word="BLOCKED", sentence=f"{len(blocked)} of {packages} {verb} you from {what}.", more=more)
+        case 3:
+            sentence = f"nothing found to block {what}, but not everything could be checked."
+            if unknown:
+                sentence = f"nothing found to block {what}, but {len(unknown)} of {packages} could not be checked."
+            return Headline(word="NOT SURE", sentence=sentence)
+        case _:
+            return Headline(word="READY", sentence=f"nothing blocks {what}: {packages} checked.")
+
+
+def chains(package: Package) -> Iterator[tuple[str, str]]:
+    """Yield who pulls the package in and where it is listed, as pairs of a label and a text."""
+    pin = package.facts.pin
+    at = f" ({pin.source})" if pin.source else ""
+    for number, chain in enumerate(pin.required_by[:3]):
+        where = at if number == 0 else ""
+        if len(chain) > 1:
+            yield "pulled in by ", " → ".join(chain) + where
+        elif where:
+            yield "listed in ", str(pin.source)
+    if len(pin.required_by) > 3:
+        yield "pulled in by ", f"{len(pin.required_by) - 3} more"
+    if not pin.required_by and pin.source:
+        yield "listed in ", str(pin.source)
+
+
+def extra_findings(package: Package) -> Iterator[Finding]:
+    """Yield what the rules say beyond the reasons: errors and warnings that the verdict does not already name."""
+    scanned = set(package.facts.source.findings)
+    for finding in package.findings:
+        told = finding.code in SAID_BY_VERDICT or (finding in scanned and finding.code != CONTRADICTED)
+        if finding.severity in (Severity.ERROR, Severity.WARNING) and not told:
+            yield finding
+
+
+def source_lines(package: Package) -> Iterator[str]:
+    """Sum up the scan of the sdist: its findings are too many for a row."""
+    source, pin = package.facts.source, package.facts.pin
+    errors = sum(finding.severity is Severity.ERROR for finding in source.findings)
+    warnings = sum(finding.severity is Severity.WARNING for finding in source.findings)
+    if errors or warnings:
+        found = f"{counted(errors, 'error')} and {counted(warnings, 'warning')}"
+        yield f"{found}: `ftaudit scan {pin.name}=={pin.version}` shows them"
+
+
+def not_imported(report: Report) -> Iterator[str]:
+    """Yield the modules whose import ended before CPython could say what they need, of rows that stand all the same."""
+    for package in report.packages:
+        if package.verdict is not Verdict.READY:
+            continue
+        for module in package.facts.modules:
+            if module.runtime is not None and module.runtime.requires_gil is None:
+                yield f"{module.name}: {module.runtime.error or module.runtime.outcome}; its binary was read"
+
+
+def coverage(report: Report) -> str:
+    """Return how much was looked at: `50/50 index · 33/34 binaries · 358/358 imports`."""
+    return " · ".join(f"{seen.done}/{seen.total} {tier}" for tier, seen in report.coverage)
+
+
+def counted(number: int, noun: str) -> str:
+    """Return `1 package`, `2 packages`."""
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
