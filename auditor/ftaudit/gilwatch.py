@@ -1,0 +1,299 @@
+"""See every extension module that turns the GIL on while a program runs: standard library only, any interpreter.
+
+CPython warns of the first such module alone. For every one, the first or not, `_PyImport_CheckGILForModule`
+(`Python/import.c`) says `# loading module 'X', which requires the GIL` on `sys.stderr` when the interpreter is verbose
+and neither `PYTHON_GIL` nor `-X gil` decides on the GIL. So the interpreter is made verbose (`PyConfig_Set`, PEP 741,
+CPython 3.14) for the moment in which an extension module is created, and `sys.stderr` is listened to.
+The sandbox's `child.py` does the same from the start of its process, where `-v` can be given.
+"""
+
+from __future__ import annotations
+
+import sys
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from types import FrameType, ModuleType
+    from typing import Any
+
+BEFORE = "loading module '"
+AFTER = "', which requires the GIL"
+
+
+class Culprit:
+    """An extension module that turned the GIL on, or found it on and would have."""
+
+    __slots__ = ("chain", "code", "file", "line", "name")
+
+    def __init__(self, name: str, file: str | None, chain: tuple[str, ...], code: str | None, line: int) -> None:
+        self.name = name
+        """Dotted import name."""
+        self.file = file
+        """Path of the image, where it has one."""
+        self.chain = chain
+        """The imports under way, from the outermost down to this module."""
+        self.code = code
+        """The file of the innermost code that is neither installed nor of the standard library."""
+        self.line = line
+        """The line of `code` that was being executed."""
+
+    @property
+    def source_line(self) -> str:
+        """The text of that line, or nothing."""
+        import linecache
+
+        return linecache.getline(self.code, self.line).strip() if self.code else ""
+
+    def find_distribution(self) -> tuple[str, str] | None:
+        """Return name and version of the installed distribution whose RECORD holds the file, if one does."""
+        import os
+        from importlib.metadata import distributions
+
+        if self.file is None:
+            return None
+        file = os.path.realpath(self.file)
+        for distribution in distributions():
+            root = os.path.realpath(str(distribution.locate_file("")))
+            if not file.startswith(root + os.sep):
+                continue
+            inside = file[len(root) + 1 :].replace(os.sep, "/")
+            if any(str(path).replace(os.sep, "/") == inside for path in distribution.files or ()):
+                return distribution.metadata["Name"], distribution.version
+        return None
+
+
+class Listener:
+    """The standard error while an extension module is created: keeps what CPython says of it, hands on the rest."""
+
+    def __init__(self, behind: Any, silent: bool) -> None:
+        self.behind = behind
+        self.silent = silent
+        """Whether the interpreter is verbose for our sake alone, so that nobody wants to read what that prints."""
+        self.heard: set[tuple[int, str]] = set()
+
+    def write(self, text: str) -> int:
+        """Take what is written, as a file does."""
+        import _thread
+
+        if text.startswith("# " + BEFORE) and text.rstrip("\n").endswith(AFTER):
+            self.heard.add((_thread.get_ident(), text[2 + len(BEFORE) : text.rindex(AFTER)]))
+            if self.silent:
+                return len(text)
+        elif self.silent and text.startswith(("# ", "import ")):
+            return len(text)
+        if self.behind is not None:
+            self.behind.write(text)
+        return len(text)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.behind, name)
+
+
+class Watch:
+    """Calls `tell` with each culprit, in the thread that loads it, before the import that asked for it returns.
+
+    What `tell` raises is raised by that import. `start` and `stop` may be called once each. It costs one function
+    call for each extension module loaded between the two, and nothing before and after.
+    """
+
+    def __init__(self, tell: Callable[[Culprit], None]) -> None:
+        self.tell = tell
+        self.running = False
+        self.complete = False
+        """Whether every culprit is seen, and not the first alone (CPython 3.13 cannot be made verbose)."""
+        self._stays_on = False
+
+    def start(self) -> None:
+        """Begin to watch."""
+        import _imp
+        import _thread
+
+        self._lock = _thread.allocate_lock()
+        self._loading = 0
+        self._listener: Listener | None = None
+        self._messages: list[Any] = []
+        self._set_verbose = None if sys.flags.verbose else _find_verbose_setter()
+        self.complete = bool(sys.flags.verbose) or self._set_verbose is not None
+        self._stays_on = gil_is_on()
+        importer: Any = _imp
+        self._create_dynamic = importer.create_dynamic
+        # `importlib` looks the function up at each call, so that replacing it is enough.
+        importer.create_dynamic = self._load
+        self.running = True
+
+    def stop(self) -> None:
+        """Watch no more."""
+        import _imp
+
+        importer: Any = _imp
+        if self.running and importer.create_dynamic == self._load:
+            importer.create_dynamic = self._create_dynamic
+        self.running = False
+
+    def _load(self, spec: Any, file: Any = None) -> ModuleType:
+        """Stand in for `_imp.create_dynamic`, which loads every extension module."""
+        if not self.running:
+            module: ModuleType = self._create_dynamic(spec, file)
+            return module
+        listener = self._enter()
+        try:
+            module = self._create_dynamic(spec, file)
+        except BaseException:
+            # CPython's own warning is an error under `-W error`, and comes when the GIL is on already.
+            if self._is_guilty(spec.name, listener):
+                self.tell(_describe(spec.name, spec.origin, sys._getframe(1)))
+            raise
+        if self._is_guilty(spec.name, listener):
+            self.tell(_describe(spec.name, spec.origin, sys._getframe(1)))
+        return module
+
+    def _is_guilty(self, name: str, listener: Listener) -> bool:
+        """Tell whether the module that was just created by this thread requires the GIL."""
+        import _thread
+
+        alone = self._leave()
+        key = (_thread.get_ident(), name)
+        guilty = key in listener.heard
+        listener.heard.discard(key)
+        # A module that put another object in place of our listener is still caught if it is the first. While another
+        # one is being created, CPython keeps the GIL for that one.
+        if not guilty and alone and not self._stays_on:
+            guilty = gil_is_on()
+        self._stays_on = self._stays_on or guilty
+        return guilty
+
+    def _enter(self) -> Listener:
+        """Listen; all threads that load modules at the same time share one listener."""
+        with self._lock:
+            self._loading += 1
+            if self._listener is None:
+                self._listener = Listener(sys.stderr, silent=self._set_verbose is not None)
+                sys.stderr = self._listener
+                if self._set_verbose is not None:
+                    self._python_messages(wanted=False)
+                    self._set_verbose(1)
+            return self._listener
+
+    def _leave(self) -> bool:
+        """Listen no more, once nothing is being created; tell whether that is so."""
+        with self._lock:
+            self._loading -= 1
+            if self._loading:
+                return False
+            if self._set_verbose is not None:
+                self._set_verbose(0)
+                self._python_messages(wanted=True)
+            if self._listener is not None and sys.stderr is self._listener:
+                sys.stderr = self._listener.behind
+            self._listener = None
+            return True
+
+    def _python_messages(self, *, wanted: bool) -> None:
+        """Switch off, and on again, what `importlib` prints when the interpreter is verbose."""
+        bootstrap: Any = sys.modules["_frozen_importlib"]
+        if wanted:
+            bootstrap._verbose_message = self._messages.pop()
+        else:
+            self._messages.append(bootstrap._verbose_message)
+            bootstrap._verbose_message = _say_nothing
+
+
+def is_free_threaded() -> bool:
+    """Tell whether this interpreter was built with `Py_GIL_DISABLED`."""
+    return "free-threading" in sys.version
+
+
+def gil_is_on() -> bool:
+    """Tell whether the GIL is on at this moment (`sys._is_gil_enabled`, CPython 3.13)."""
+    ask: Callable[[], bool] | None = getattr(sys, "_is_gil_enabled", None)
+    return ask is None or ask()
+
+
+def forced() -> bool | None:
+    """Return what `PYTHON_GIL` or `-X gil` said of the GIL, `None` when neither did: CPython then decides."""
+    said: int | None = getattr(sys.flags, "gil", None)
+    return None if said is None else bool(said)
+
+
+def find_loaded() -> list[str]:
+    """Return the names of the extension modules loaded from files outside the standard library."""
+    from importlib.machinery import ExtensionFileLoader
+
+    found = []
+    for name, module in sorted(sys.modules.items()):
+        spec = getattr(module, "__spec__", None)
+        if isinstance(getattr(spec, "loader", None), ExtensionFileLoader) and not _is_stdlib(
+            str(getattr(spec, "origin", ""))
+        ):
+            found.append(name)
+    return found
+
+
+def explain(culprit: Culprit) -> list[tuple[str, str]]:
+    """Return what there is to say of a culprit, as labels and texts."""
+    distribution = culprit.find_distribution()
+    where = f"{culprit.code}:{culprit.line}" if culprit.code else "(none: only installed code)"
+    return [
+        ("Module", culprit.name),
+        ("File", culprit.file or "(unknown)"),
+        ("Distribution", " ".join(distribution) if distribution else "(in none that is installed here)"),
+        ("Import chain", " → ".join(culprit.chain)),
+        ("Your code", f"{where}: {culprit.source_line}" if culprit.source_line else where),
+    ]
+
+
+def _describe(name: str, file: str | None, frame: FrameType | None) -> Culprit:
+    """Read the imports under way, and whose code asked for them, from the stack."""
+    chain: list[str] = []
+    code: str | None = None
+    line = 0
+    while frame is not None:
+        path = frame.f_code.co_filename
+        if path == "<frozen importlib._bootstrap>":
+            if frame.f_code.co_name == "_find_and_load":
+                chain.append(str(frame.f_locals.get("name")))
+        elif code is None and _is_own(path):
+            code, line = path, frame.f_lineno
+        frame = frame.f_back
+    chain.reverse()
+    if not chain or chain[-1] != name:
+        chain.append(name)
+    return Culprit(name, file, tuple(chain), code, line)
+
+
+def _is_own(path: str) -> bool:
+    """Tell whether a code object's file is the user's: neither installed nor of the standard library."""
+    return not (path.startswith("<frozen ") or path == __file__ or _is_installed(path) or _is_stdlib(path))
+
+
+def _is_installed(path: str) -> bool:
+    return not {"site-packages", "dist-packages"}.isdisjoint(path.replace("\\", "/").split("/"))
+
+
+def _is_stdlib(path: str) -> bool:
+    import os
+
+    library = os.path.realpath(os.__file__)[: -len("os.py")]
+    return os.path.realpath(path).startswith(library) and not _is_installed(path)
+
+
+def _find_verbose_setter() -> Callable[[int], None] | None:
+    """Return a function that makes this interpreter verbose, or not, at run time; `None` where there is none."""
+    try:
+        import ctypes
+
+        configure = ctypes.pythonapi.PyConfig_Set
+    except (ImportError, AttributeError):
+        return None
+    configure.argtypes = [ctypes.c_char_p, ctypes.py_object]
+    configure.restype = ctypes.c_int
+
+    def set_verbose(level: int) -> None:
+        configure(b"verbose", level)
+
+    return set_verbose
+
+
+def _say_nothing(*arguments: object, **options: object) -> None:
+    """Stand in for `importlib._bootstrap._verbose_message`."""

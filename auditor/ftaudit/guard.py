@@ -1,0 +1,133 @@
+"""`import ftaudit.guard`: no import turns the GIL on unnoticed in this program. Standard library only.
+
+Import it before anything else. On a free-threaded interpreter an import that turns the GIL on then raises
+`GilEnabledError`; `FTAUDIT_GUARD=raise|warn|log|off` in the environment decides what happens instead, and
+`FTAUDIT_GUARD_ALLOW=NAME,…` names modules that may (a package's name stands for its modules). On an
+interpreter that always has a GIL the import does nothing.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+
+from ftaudit import gilwatch
+
+VARIABLE = "FTAUDIT_GUARD"
+ALLOW = "FTAUDIT_GUARD_ALLOW"
+MODES = ("raise", "warn", "log", "off")
+TITLE = "the GIL was turned on by an import"
+
+
+class GilEnabledError(RuntimeError):
+    """An import turned the GIL on. No `ImportError`, so that no fallback for a missing module swallows it."""
+
+
+class GilEnabledWarning(RuntimeWarning):
+    """An import turned the GIL on."""
+
+
+class Guard:
+    """What the program does about modules that turn the GIL on."""
+
+    def __init__(self, mode: str, allow: tuple[str, ...] = ()) -> None:
+        """Take one of `MODES` and the names of modules and packages that may; raise `ValueError` for another mode."""
+        if mode not in MODES:
+            raise ValueError(f"{VARIABLE} is {mode!r}, and can be: {', '.join(MODES)}")
+        self.mode = mode
+        self.allow = allow
+        self.culprits: list[gilwatch.Culprit] = []
+        """Every module that turned the GIL on, allowed or not, in order."""
+        self._watch = gilwatch.Watch(self._meet)
+        self._raised: list[gilwatch.Culprit] = []
+
+    def start(self) -> None:
+        """Begin to watch; do what the mode says if the GIL is on already."""
+        if self.mode == "off" or not gilwatch.is_free_threaded():
+            return
+        match gilwatch.forced():
+            case True:
+                self._say(
+                    "the GIL is on because PYTHON_GIL or -X gil says so: nothing is left to guard", GilEnabledWarning
+                )
+                return
+            case False:
+                told = "PYTHON_GIL=0 or -X gil=0 keeps the GIL off, also for modules that need it: which those are, "
+                self._say(told + "CPython does not tell the guard then", RuntimeWarning)
+                return
+        if gilwatch.gil_is_on():
+            loaded = ", ".join(gilwatch.find_loaded()) or "none from a file"
+            self._act(
+                f"the GIL was on before ftaudit.guard was imported\n  Loaded already:  {loaded}\n"
+                "  Options:         import ftaudit.guard before anything else, and it names the module"
+            )
+        # What CPython says of the first culprit alone comes from the line that loads it, which is the watch's.
+        import warnings
+
+        warnings.filterwarnings("ignore", "The global interpreter lock", RuntimeWarning, r"ftaudit\.gilwatch$")
+        self._watch.start()
+        if self.mode == "raise":
+            import atexit
+
+            atexit.register(self._remind)
+
+    def stop(self) -> None:
+        """Watch no more."""
+        self._watch.stop()
+
+    def _meet(self, culprit: gilwatch.Culprit) -> None:
+        self.culprits.append(culprit)
+        if any(culprit.name == name or culprit.name.startswith(f"{name}.") for name in self.allow):
+            return
+        if self.mode == "raise":
+            self._raised.append(culprit)
+        self._act(_describe(culprit), culprit)
+
+    def _act(self, text: str, culprit: gilwatch.Culprit | None = None) -> None:
+        match self.mode:
+            case "raise":
+                raise GilEnabledError(text)
+            case "log":
+                import logging
+
+                logging.getLogger("ftaudit.guard").warning("%s", text)
+            case _:
+                self._say(text, GilEnabledWarning, culprit)
+
+    def _say(self, text: str, kind: type[Warning], culprit: gilwatch.Culprit | None = None) -> None:
+        import warnings
+
+        if culprit is not None and culprit.code is not None:
+            warnings.warn_explicit(text, kind, culprit.code, culprit.line)
+        else:
+            warnings.warn(text, kind, stacklevel=4)
+
+    def _remind(self) -> None:
+        """Say at the end of the program what was raised, in case something swallowed it."""
+        names = ", ".join(culprit.name for culprit in self._raised)
+        if names and sys.stderr is not None:
+            sys.stderr.write(f"ftaudit.guard: this program ran with the GIL, turned on by {names}\n")
+
+
+def _describe(culprit: gilwatch.Culprit) -> str:
+    lines = [*gilwatch.explain(culprit)]
+    distribution = culprit.find_distribution()
+    if distribution is not None:
+        lines.append(("Options", f"a later version of {distribution[0]}: `ftaudit plan` names the first good one"))
+    else:
+        lines.append(("Options", "declare Py_mod_gil, once the module is safe: `ftaudit scan` finds what is not"))
+    lines.append(("", "keep the GIL off at your own risk: PYTHON_GIL=0 or -X gil=0"))
+    lines.append(("", f"let it pass: {ALLOW}={culprit.name}; or hear of it only: {VARIABLE}=warn"))
+    width = max(len(label) for label, _ in lines) + 1
+    told = [f"  {label + ':' if label else '':<{width}}  {text}" for label, text in lines]
+    return "\n".join([f"{TITLE}: {culprit.name}", *told])
+
+
+def _from_environment() -> Guard:
+    allow = tuple(name.strip() for name in os.environ.get(ALLOW, "").split(",") if name.strip())
+    return Guard(os.environ.get(VARIABLE, "").strip() or "raise", allow)
+
+
+guard = _from_environment()
+"""The guard of this process."""
+guard.start()

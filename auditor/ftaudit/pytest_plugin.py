@@ -1,0 +1,163 @@
+"""A pytest plugin: a session in which an import turns the GIL on fails, and says which, whose, and who asked for it.
+
+`pytest -p ftaudit.pytest_plugin --ftaudit-gil`. Standard library and pytest only, so that it runs in the audited
+interpreter, where ftaudit's own dependencies need not be installed. Under pytest-xdist each worker tells the
+controller.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from ftaudit import gilwatch
+
+if TYPE_CHECKING:
+    from collections.abc import Generator
+
+CULPRITS = "ftaudit_culprits"
+"""The key under which a worker of pytest-xdist hands its culprits to the controller."""
+Entry = dict[str, Any]
+
+
+class GilPlugin:
+    """What one pytest process saw, and what comes of it."""
+
+    def __init__(self) -> None:
+        self.mode = "off"
+        self.allow: tuple[str, ...] = ()
+        self.entries: list[Entry] = []
+        self.during = "before the first test was collected"
+        self.on_before = gilwatch.is_free_threaded() and gilwatch.gil_is_on() and gilwatch.forced() is None
+        self.loaded_before = gilwatch.find_loaded() if self.on_before else []
+        self.watch = gilwatch.Watch(self.meet)
+        # Whatever is imported from here on is seen: other plugins and conftests come before the options are known.
+        if gilwatch.is_free_threaded() and gilwatch.forced() is None:
+            self.watch.start()
+
+    def configure(self, config: pytest.Config, namespace: Any) -> None:
+        """Take the options; raise `pytest.UsageError` where nothing could be seen."""
+        self.mode = namespace.ftaudit_gil or str(config.getini("ftaudit_gil")) or "off"
+        if self.mode not in ("off", "warn", "fail"):
+            raise pytest.UsageError(f"ftaudit_gil is {self.mode!r}, and can be: fail, warn, off")
+        self.allow = tuple(config.getini("ftaudit_gil_allow"))
+        if self.mode == "off":
+            self.watch.stop()
+        elif gilwatch.is_free_threaded() and gilwatch.forced() is not None:
+            raise pytest.UsageError(
+                f"--ftaudit-gil: PYTHON_GIL or -X gil keeps the GIL {'on' if gilwatch.forced() else 'off'}, "
+                "and CPython then says nothing of modules that require it; unset it"
+            )
+
+    def meet(self, culprit: gilwatch.Culprit) -> None:
+        """Keep a culprit, with what was going on."""
+        self.entries.append({"module": culprit.name, "told": gilwatch.explain(culprit), "during": self.during})
+
+    def is_allowed(self, entry: Entry) -> bool:
+        """Tell whether the user lets this module turn the GIL on."""
+        return any(entry["module"] == name or entry["module"].startswith(f"{name}.") for name in self.allow)
+
+    @property
+    def fails(self) -> bool:
+        """Whether the session is to fail."""
+        return self.mode == "fail" and (self.on_before or any(not self.is_allowed(entry) for entry in self.entries))
+
+    @property
+    def distinct(self) -> list[Entry]:
+        """The culprits, each once however many workers met it."""
+        first: dict[str, Entry] = {}
+        for entry in self.entries:
+            first.setdefault(entry["module"], entry)
+        return list(first.values())
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_make_collect_report(self, collector: pytest.Collector) -> Generator[None, Any, Any]:
+        """Note what is being collected."""
+        before, self.during = self.during, f"while {collector.nodeid or 'the session'} was collected"
+        try:
+            return (yield)
+        finally:
+            self.during = before
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_runtest_protocol(self, item: pytest.Item) -> Generator[None, Any, Any]:
+        """Note which test runs."""
+        self.during = f"in {item.nodeid}"
+        try:
+            return (yield)
+        finally:
+            self.during = "between two tests"
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_sessionfinish(self, session: pytest.Session, exitstatus: int) -> None:
+        """Fail the session, or tell the controller."""
+        output = getattr(session.config, "workeroutput", None)
+        if output is not None:
+            output[CULPRITS] = {"entries": self.entries, "on_before": self.on_before, "loaded": self.loaded_before}
+        elif self.fails and exitstatus in (pytest.ExitCode.OK, pytest.ExitCode.NO_TESTS_COLLECTED):
+            session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_testnodedown(self, node: Any, error: object) -> None:
+        """Take over what a worker of pytest-xdist saw."""
+        seen = getattr(node, "workeroutput", {}).get(CULPRITS, {})
+        self.entries.extend(seen.get("entries", ()))
+        if seen.get("on_before"):
+            self.on_before, self.loaded_before = True, seen["loaded"]
+
+    def pytest_report_header(self) -> str:
+        """Say that, and how far, the GIL is watched."""
+        if not gilwatch.is_free_threaded():
+            return "ftaudit: this interpreter always has a GIL: nothing to watch"
+        seen = "every module" if self.watch.complete else "the first module alone (all of them from CPython 3.14 on)"
+        return f"ftaudit: {self.mode}s when an import turns the GIL on; {seen} will be named"
+
+    def pytest_terminal_summary(self, terminalreporter: Any) -> None:
+        """Name every culprit."""
+        if not self.entries and not self.on_before:
+            return
+        terminalreporter.section("the GIL was turned on", red=self.fails, yellow=not self.fails, bold=True)
+        if self.on_before:
+            loaded = ", ".join(self.loaded_before) or "none from a file"
+            terminalreporter.line("The GIL was on before this plugin was loaded; put `-p ftaudit.pytest_plugin` first.")
+            terminalreporter.line(f"  Extension modules loaded by then: {loaded}")
+        for entry in self.distinct:
+            allowed = " (allowed by ftaudit_gil_allow)" if self.is_allowed(entry) else ""
+            terminalreporter.line(f"{entry['module']}{allowed}, {entry['during']}")
+            for label, text in entry["told"]:
+                terminalreporter.line(f"  {label + ':':<14} {text}")
+        if self.fails:
+            terminalreporter.line(
+                "This fails the session: --ftaudit-gil=warn only says so; ftaudit_gil_allow lets modules pass."
+            )
+
+
+plugin = GilPlugin()
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add `--ftaudit-gil` and its ini settings."""
+    group = parser.getgroup("ftaudit", "free-threading")
+    group.addoption(
+        "--ftaudit-gil",
+        nargs="?",
+        const="fail",
+        choices=("fail", "warn", "off"),
+        help="fail (the default), or warn, when an import turns the GIL on under a free-threaded interpreter",
+    )
+    parser.addini("ftaudit_gil", "the same as --ftaudit-gil: fail, warn or off", default="")
+    parser.addini("ftaudit_gil_allow", "modules and packages that may turn the GIL on", type="args", default=[])
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_load_initial_conftests(early_config: pytest.Config) -> None:
+    """Take the options before any conftest is imported."""
+    plugin.configure(early_config, early_config.known_args_namespace)
+    if plugin.mode != "off":
+        early_config.pluginmanager.register(plugin, "ftaudit-gil")
+
+
+def pytest_unconfigure() -> None:
+    """Watch no more."""
+    plugin.watch.stop()
