@@ -21,12 +21,20 @@ def attribute(python: Python, owner: int, name: str) -> int:
         known = python.objects.known.setdefault(owner, Object("object"))
     found = known.attributes.get(name)
     if found is None and known.origin in ("create", "new") and name not in _MODULE_ATTRIBUTES:
-        if name not in _methods(python, known):
+        found = own_function(python, known, name)
+        if not found:
             return python.fail("PyExc_AttributeError")
-        found = known.attributes[name] = python.objects.new("callable", name=name)
     if found is None:
         found = known.attributes[name] = _plausible(python, known, name)
     return found
+
+
+def own_function(python: Python, module: Object, name: str) -> int:
+    """Return the function of that name out of the definition of a module that the code made, or 0."""
+    if name not in _methods(python, module):
+        return 0
+    made = module.attributes[name] = python.objects.new("callable", name=name)
+    return made
 
 
 def _methods(python: Python, module: Object) -> list[str]:
@@ -148,7 +156,7 @@ def _has_attribute(python: Python) -> int:
 def _has(python: Python, name: str) -> int:
     known = python.objects.get(python.argument(0))
     if known is not None and (name in known.attributes or known.origin in ("create", "new")):
-        return int(name in known.attributes)
+        return int(name in known.attributes or own_function(python, known, name) != 0)
     return python.process.oracle.ask(f"hasattr {name}", 2)
 
 

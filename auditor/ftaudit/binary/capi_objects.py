@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import struct
 
-from ftaudit.binary.capi_attributes import attribute
+from ftaudit.binary.capi_attributes import attribute, own_function
 from ftaudit.binary.capi_names import RETURNS_OBJECT
 from ftaudit.binary.capi_types import derives
 from ftaudit.binary.objects import Object
@@ -386,6 +386,9 @@ def _found(python: Python, key: object) -> int:
         if python.process.oracle.ask(f"{known.name}[{key!r}]", 2) == 0:
             known.items[key] = python.objects.new("object", name=f"{known.name}[{key!r}]")
         return known.items.get(key, 0)
+    holder = python.objects.get(known.value) if isinstance(known.value, int) else None
+    if holder is not None and holder.origin in ("create", "new"):
+        return own_function(python, holder, key) if isinstance(key, str) else 0
     if known.name.endswith(("__dict__", "__pyx_capi__")) and isinstance(key, str):
         owner = known.name.removesuffix(".__dict__")
         module = python.modules.get(owner)

@@ -99,9 +99,7 @@ def _read_one(
             best, runs = search(subject)
     subject, best, runs = _follow(subject, best, runs, siblings)
     if best.ending is Ending.FAILED and best.declared is None and not (best.hands_over_to or best.exhausted):
-        forced = force(subject, best)
-        if forced.declared_something:
-            best = forced
+        best = _beyond_failure(subject, best)
     declaration, how, multi_phase = judge(subject, best, runs, build)
     if best.built_free_threaded is (not subject.layout.free_threaded):
         declaration, how = (
@@ -110,12 +108,26 @@ def _read_one(
         )
     elif (
         best.ending is not Ending.FAILED
-        and not best.forced
+        and not best.beyond
         and declaration is not GilDeclaration.UNDETERMINED
         and (on := doubt(subject, best))
     ):
         declaration, how = GilDeclaration.UNDETERMINED, f"what it declares depends on {on}"
     return _answer(image, declaration, how, framework, (build, evidence), multi_phase)
+
+
+def _beyond_failure(subject: Subject, best: Run) -> Run:
+    """Look for a run that gets past a failure which may be the emulation's own, and return it, else the one given.
+
+    Such a run counts only where the code itself declares something in it: that it declares nothing may be the
+    fault of what was changed.
+    """
+    if best.faulted:
+        past, _ = search(replace(subject, null_objects=True))
+        if past.declared_something and past.gil in (None, 0, 1):
+            return replace(past, beyond="a null pointer that no stub had set")
+    forced = force(subject, best)
+    return forced if forced.declared_something else best
 
 
 def _answer(
@@ -163,8 +175,8 @@ _MAX_GROUPS = 4
 def judge(subject: Subject, best: Run, tries: int, build: bool | None) -> tuple[GilDeclaration, str, bool | None]:
     """Turn the best run into the answer, how it was reached, and whether the initialisation is multi-phase."""
     again = f", on try {tries}" if tries > 1 else ""
-    if best.forced:
-        again = f", {best.forced} branch{'es' if best.forced > 1 else ''} away from a failure of the emulated run"
+    if best.beyond:
+        again = f", past {best.beyond}"
     if best.slots is not None:
         return (*_judge_slots(best, best.slots, again, build), True)
     if best.ending is Ending.FAILED:

@@ -57,8 +57,10 @@ class Run:
     """The build that its definition was laid out for, where that can be seen."""
     way: tuple[Block, ...] = ()
     """The last stretches of code that ran before it failed, where it was followed."""
-    forced: int = 0
-    """How many branches were made to go the other way."""
+    beyond: str = ""
+    """The failure of the emulated run that had to be got round for this one, as `force` does."""
+    faulted: bool = False
+    """It failed for memory that is not there."""
     declared: int | None = None
     """A run that failed: what the only module it made was last declared as with `PyUnstable_Module_SetGIL`."""
     created: bool = False
@@ -97,6 +99,8 @@ class Subject:
     budget: Budget
     vex: bool = False
     """It was compiled for processors with AVX alone: its code is followed instruction by instruction."""
+    null_objects: bool = False
+    """What null points to is mapped, as an object: the run goes on where a stub left a pointer unset."""
     groups: tuple[tuple[str, Image], ...] = ()
     """The modules that it hands over to, loaded beside it, by import name."""
 
@@ -117,6 +121,8 @@ def run(subject: Subject, overrides: Mapping[int, int], *, follow: bool = False)
     python: Python | None = None
     try:
         python = _new_process(subject, oracle)
+        if subject.null_objects:
+            python.objects.map_null()
         for name, image in subject.groups:
             _import_group(python, name, image, notes)
         linked = python.process.link(subject.image)
@@ -141,6 +147,7 @@ def run(subject: Subject, overrides: Mapping[int, int], *, follow: bool = False)
             declared=_declared(python) if python else None,
             way=tuple(python.way_to_error or python.blocks or ()) if python else (),
             exhausted=isinstance(error, Exhausted),
+            faulted=isinstance(error, MemoryFault),
             needs_vex=isinstance(error, NeedsVex),
             hands_over_to=error.name if isinstance(error, HandOver) else "",
         )
@@ -297,7 +304,8 @@ def force(subject: Subject, best: Run) -> Run:
             left -= 8 * (other.exhausted or len(other.calls) > subject.budget.calls // 4)
             if other.declared_something or (len(other.calls) > len(best.calls) and other.ending is Ending.FAILED):
                 patches.append(patch)
-                furthest = replace(other, forced=len(patches))
+                many = "es" if len(patches) > 1 else ""
+                furthest = replace(other, beyond=f"{len(patches)} branch{many} that led to a failure")
         if furthest is best:
             break
         best = furthest

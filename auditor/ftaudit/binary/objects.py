@@ -26,6 +26,8 @@ _KIND_TYPES = {
 }  # fmt: skip
 
 TYPE_SIZE = 1024
+NULL_SIZE = 64 << 10
+"""Bytes after null that hold no data in any process; a field of a structure at null is nearer than that."""
 _TYPE_FUNCTIONS = {
     48: "tp_dealloc", 88: "tp_repr", 120: "tp_hash", 128: "tp_call", 136: "tp_str", 144: "tp_getattro",
     152: "tp_setattro", 200: "tp_richcompare", 296: "tp_init", 304: "tp_alloc", 312: "tp_new", 320: "tp_free",
@@ -73,7 +75,8 @@ class Object:
     kind: str
     name: str = ""
     value: object = None
-    attributes: dict[str, int] = field(default_factory=dict)
+    attributes: dict[object, int] = field(default_factory=dict)
+    """By name."""
     items: dict[object, int] = field(default_factory=dict)
     gil: int | None = None
     """A module's `md_gil` as set by `PyUnstable_Module_SetGIL`."""
@@ -140,6 +143,12 @@ class Objects:
             struct.pack_into("<Q", content, layout.type_offset(offset), value)
         process.machine.write(address, bytes(content))
         return address
+
+    def map_null(self) -> None:
+        """Let every null pointer lead to an object of no particular type, however far from it a field is."""
+        header = self.layout.header(self.process.machine, self.type("PyBaseObject_Type"))
+        self.process.machine.map(0, NULL_SIZE)
+        self.process.machine.write(0, header * (NULL_SIZE // len(header)))
 
     def _empty_table(self) -> int:
         if not self._nothing:

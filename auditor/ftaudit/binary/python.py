@@ -86,7 +86,10 @@ class Python:
         address = self.objects.new("module", name=name, size=192)
         known = self.objects.known[address]
         known.origin = origin
-        known.attributes["__dict__"] = self.objects.new("dict", name=f"{name}.__dict__")
+        contents = self.objects.new("dict", name=f"{name}.__dict__", value=address)
+        known.attributes["__dict__"] = contents
+        # One table under two names: what is set as an attribute is found in the dictionary, and the reverse.
+        self.objects.known[contents].items = known.attributes
         known.attributes["__name__"] = self.objects.text(name)
         return address
 
