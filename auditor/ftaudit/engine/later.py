@@ -1,45 +1,48 @@
-"""For what blocks: which later version has a wheel that the target installs and that leaves the GIL off."""
+"""For what blocks: which later release has a wheel that the target installs and that leaves the GIL off."""
 
 from __future__ import annotations
 
-import contextlib
-import hashlib
-import json
-import tempfile
-import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
-from pathlib import Path
+from dataclasses import dataclass, field, replace
 from typing import Final, TypeAlias
 
 from packaging.version import Version
 
 from ftaudit.binary.inspect import WheelRequest
 from ftaudit.engine.binaries import read_wheels
+from ftaudit.engine.surveys import HOPEFUL, Memo, Question, Survey
 from ftaudit.index.choose import judge as choose
 from ftaudit.index.client import Index
 from ftaudit.index.release import ProjectFiles, ReleaseFiles
 from ftaudit.model import (
     BLOCKING,
+    BinaryFacts,
     DistributionFile,
     GilDeclaration,
+    IndexFacts,
     PackageFacts,
     Pin,
     Status,
     Verdict,
     WheelKind,
 )
+from ftaudit.plan import Candidate, Fate
 from ftaudit.progress import Progress, Silent
 from ftaudit.settings import Settings
 from ftaudit.target import Platform, Target
 
 WORKERS: Final = 8
 MOST_LOOKED_INTO: Final = 8
-"""Versions whose wheels are read to find the first good one."""
-Look: TypeAlias = Callable[[DistributionFile], "bool | None"]
-MOST_KEPT: Final = 2000
-"""Leads on disk."""
+"""Wheels in a row, from the nearest release on, that are read to find the first good one."""
+SLOWER: Final = "falls back to pure Python: it works, slower"
+WHEEL: Final = frozenset({Fate.GOOD, Fate.UNDETERMINED, Fate.REENABLES_GIL, Fate.NOT_LOOKED_INTO})
+"""The fates of releases with a compiled wheel that the target installs."""
+
+Looked: TypeAlias = tuple[Fate, str]
+"""What the modules of a wheel declare, all taken together, and a phrase that says so."""
+Walk: TypeAlias = Generator[tuple[DistributionFile, ...], Mapping[str, Looked], tuple[Candidate, ...]]
+"""Asks for wheels to be read, is sent what they declare, and returns the releases."""
 
 
 def find_later(
@@ -57,135 +60,272 @@ def find_later(
     not answer gives no lead.
     """
     by_name = {platform.name: platform for platform in platforms}
-    blocked = [facts for facts, verdict, _ in judged if verdict in BLOCKING and _is_listed(facts.pin)]
-    if not blocked:
-        return {}
-    progress.stage("later versions", len(blocked))
-    memo = _Memo(None if settings.no_cache else settings.cache)
-    look = looker(target, settings, index)
-
-    def find(facts: PackageFacts) -> str | None:
-        platform = by_name[facts.platform]
-        pin = facts.pin
-        page = index.fingerprint(pin.name, index_url=pin.index_url)
-        key = None if page is None else f"3 {pin.name} {pin.version} {target.name} {platform.tags} {page}"
-
-        def search() -> str | None:
-            project = index.find_project(pin.name, index_url=pin.index_url)
-            return _lead(facts, _fits(facts, project, target, platform), platform, look)
-
-        return memo.recall(key, search)
-
-    with ThreadPoolExecutor(max_workers=WORKERS) as pool:
-        found = dict(zip(blocked, pool.map(find, blocked), strict=True))
-    memo.keep()
-    return {(str(facts.pin.name), facts.platform): lead for facts, lead in found.items() if lead is not None}
+    questions = [
+        Question(pin=facts.pin, platform=by_name[facts.platform])
+        for facts, verdict, _ in judged
+        if verdict in BLOCKING and is_listed(facts.pin)
+    ]
+    surveys = survey_later(questions, target=target, index=index, settings=settings, progress=progress)
+    leads = {(str(q.pin.name), q.platform.name): _lead(survey, q.platform) for q, survey in surveys.items()}
+    return {key: lead for key, lead in leads.items() if lead is not None}
 
 
-class _Memo:
-    """Leads by what they were derived from, kept on disk: the pages of ten projects take a second to parse."""
-
-    def __init__(self, folder: Path | None) -> None:
-        self._path = None if folder is None else folder / "leads.json"
-        self._known: dict[str, str | None] = {}
-        self._used: dict[str, str | None] = {}
-        with contextlib.suppress(OSError, ValueError):
-            read = json.loads(self._path.read_text("utf-8")) if self._path else {}
-            if isinstance(read, dict):
-                self._known = {key: lead for key, lead in read.items() if lead is None or isinstance(lead, str)}
-
-    def recall(self, key: str | None, find: Callable[[], str | None]) -> str | None:
-        """Return the lead under a key, found anew where there is none; without a key nothing is kept."""
-        if key is None:
-            return find()
-        digest = hashlib.sha256(key.encode()).hexdigest()
-        lead = self._known[digest] if digest in self._known else find()
-        self._used[digest] = lead
-        return lead
-
-    def keep(self) -> None:
-        """Write the leads, the newest last and the oldest of many forgotten; a failing disk is no error."""
-        if self._path is None or self._used.keys() <= self._known.keys():
-            return
-        every = {**{key: lead for key, lead in self._known.items() if key not in self._used}, **self._used}
-        newest = dict(list(every.items())[-MOST_KEPT:])
-        with contextlib.suppress(OSError):
-            self._path.parent.mkdir(parents=True, exist_ok=True)
-            with tempfile.NamedTemporaryFile("w", dir=self._path.parent, delete=False, encoding="utf-8") as file:
-                json.dump(newest, file)
-            Path(file.name).replace(self._path)
-
-
-def _is_listed(pin: Pin) -> bool:
+def is_listed(pin: Pin) -> bool:
     """Tell whether the package is one that an index lists, and not a file or a folder of the user's."""
     return pin.version is not None and pin.source_tree is None
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class _Fit:
-    """A later version with a wheel that the target installs."""
+def survey_later(
+    questions: Sequence[Question],
+    *,
+    target: Target,
+    index: Index,
+    settings: Settings,
+    progress: Progress,
+    thorough: bool = False,
+) -> dict[Question, Survey]:
+    """Look at the later releases of each package: which files they have, and what those that matter declare.
 
-    version: Version
-    kind: WheelKind
-    wheel: DistributionFile
+    The nearest and the newest release with a wheel are read, and those between until one is good. Where the newest
+    turns the GIL on, only a `thorough` survey goes on to look for an earlier one that does not.
+    """
+    if not questions:
+        return {}
+    progress.stage("later versions", len(questions))
+    memo = Memo(None if settings.no_cache else settings.cache)
+    surveys: dict[Question, Survey] = {}
+    walks: dict[Question, Walk] = {}
+
+    def begin(question: Question) -> tuple[str | None, Survey | None, Walk | None]:
+        page = index.fingerprint(question.pin.name, index_url=question.pin.index_url)
+        key = None if page is None else _key(question, target, page, thorough=thorough)
+        if (known := memo.recall(key)) is not None:
+            return key, known, None
+        project = index.find_project(question.pin.name, index_url=question.pin.index_url)
+        if project.status is not Status.DONE:
+            return key, Survey(problem=project.reason or "the index gave no answer"), None
+        return key, None, _walk(_releases(question, project, target), thorough=thorough)
+
+    keys: dict[Question, str | None] = {}
+    with ThreadPoolExecutor(max_workers=WORKERS) as pool:
+        for question, (key, survey, walk) in zip(questions, pool.map(begin, questions), strict=True):
+            keys[question] = key
+            if survey is not None:
+                surveys[question] = survey
+                progress.done(question.pin.name)
+            if walk is not None:
+                walks[question] = walk
+    for question, releases in _run(walks, look=looker(target, settings, index), progress=progress).items():
+        surveys[question] = Survey(releases=releases)
+        memo.learn(keys[question], surveys[question])
+    memo.keep()
+    return surveys
 
 
-def _lead(facts: PackageFacts, fits: Sequence[_Fit], platform: Platform, look: Look) -> str | None:
-    """Say which of the fitting versions, oldest first, is the first that is no worse than it should be."""
-    compiled = [fit for fit in fits if fit.kind is not WheelKind.PURE]
-    pure = [fit for fit in fits if fit.kind is WheelKind.PURE]
-    slower = f"{pure[0].version} is the first with a pure-Python wheel: it works, slower" if pure else None
-    if not compiled:
-        return slower
-    newest = compiled[-1]
-    if look(newest.wheel) is False:
-        worse = f"{newest.version}, the newest with a wheel for {platform.name}, turns the GIL on too"
-        return f"{worse}; {slower or 'ask upstream, and name the modules above'}"
-    fate = {fit.version: look(fit.wheel) for fit in compiled[:1]}
-    for fit in compiled[1:MOST_LOOKED_INTO]:
-        if any(known is not False for known in fate.values()):
-            break
-        fate[fit.version] = look(fit.wheel)
-    first = next((fit for fit in compiled if fate.get(fit.version) is not False), newest)
-    sure = "leaves the GIL off" if fate.get(first.version) else "does not turn the GIL on, as far as it could be read"
-    told = f"{first.version} is the first later version whose wheel for {platform.name} {sure}"
-    if newest.version != first.version:
-        told += f", {newest.version} the newest"
-    if pure and pure[0].version < first.version:
-        told += f" ({pure[0].version} falls back to pure Python)"
-    return f"{told}; check it with `ftaudit check`"
+def _key(question: Question, target: Target, page: str, *, thorough: bool) -> str:
+    pin, platform = question.pin, question.platform
+    return f"5 {pin.name} {pin.version} {target.name} {platform.tags} {thorough} {page}"
 
 
-def _fits(facts: PackageFacts, project: ProjectFiles, target: Target, platform: Platform) -> list[_Fit]:
-    """Return the later final versions that have such a wheel, oldest first; yanked files do not count."""
-    current = facts.pin.version
-    if project.status is not Status.DONE or current is None:
-        return []
-    found = []
-    for version, files in sorted(project.versions.items()):
-        if version <= current or version.is_prerelease:
-            continue
-        asked = replace(facts.pin, version=version, files=None, allowed_hashes=frozenset())
-        kept = tuple(file for file in files if file.yanked is None)
-        chosen = choose(asked, ReleaseFiles(status=Status.DONE, origin=project.origin, files=kept), target, platform)
-        if chosen.wheel is not None:
-            found.append(_Fit(version=version, kind=chosen.kind, wheel=chosen.wheel))
-    return found
+Look: TypeAlias = "Callable[[Sequence[DistributionFile]], dict[str, Looked]]"
 
 
 def looker(target: Target, settings: Settings, index: Index) -> Look:
-    """Return a function that reads what a wheel's modules declare: `True` when all leave the GIL off."""
-    lock = threading.Lock()
+    """Return a function that reads wheels, and says by file name what their modules declare."""
 
-    def look(wheel: DistributionFile) -> bool | None:
-        request = WheelRequest(file=wheel, target=target)
-        with lock:
-            facts = read_wheels([request], settings=settings, index=index, progress=Silent())[request]
-        declared = {module.binary.declaration for module in facts.modules if module.binary is not None}
-        if declared & {GilDeclaration.USED, GilDeclaration.UNDECLARED}:
-            return False
-        if facts.status is not Status.DONE or GilDeclaration.UNDETERMINED in declared:
-            return None
-        return True
+    def look(wheels: Sequence[DistributionFile]) -> dict[str, Looked]:
+        requests = {wheel.filename: WheelRequest(file=wheel, target=target) for wheel in wheels}
+        read = read_wheels(requests.values(), settings=settings, index=index, progress=Silent())
+        return {name: fate_of(read[request]) for name, request in requests.items()}
 
     return look
+
+
+def fate_of(facts: BinaryFacts) -> Looked:
+    """Return what a wheel's modules do to the GIL, all taken together, by their binaries alone."""
+    declared = [module.binary.declaration for module in facts.modules if module.binary is not None]
+    total = len(declared)
+    guilty = sum(one in (GilDeclaration.USED, GilDeclaration.UNDECLARED) for one in declared)
+    unclear = sum(one is GilDeclaration.UNDETERMINED for one in declared)
+    if guilty:
+        return Fate.REENABLES_GIL, f"{guilty} of {total} extension modules turn the GIL on (read from the binaries)"
+    if facts.status is not Status.DONE:
+        return Fate.UNDETERMINED, f"its wheel could not be read: {facts.reason}"
+    if unclear:
+        return (
+            Fate.UNDETERMINED,
+            f"{total - unclear} of {total} extension modules leave the GIL off, {unclear} could not be determined from "
+            "the binaries",
+        )
+    if not total:
+        return Fate.GOOD, "compiled code, but no extension module: nothing in it can turn the GIL on"
+    return Fate.GOOD, f"all {total} extension modules leave the GIL off (read from the binaries)"
+
+
+def _run(walks: Mapping[Question, Walk], *, look: Look, progress: Progress) -> dict[Question, tuple[Candidate, ...]]:
+    """Let the walks go on together, so that the wheels that several of them want are read side by side."""
+    done: dict[Question, tuple[Candidate, ...]] = {}
+    wanted: dict[Question, tuple[DistributionFile, ...]] = {}
+
+    def advance(question: Question, read: Mapping[str, Looked] | None) -> None:
+        walk = walks[question]
+        try:
+            wanted[question] = next(walk) if read is None else walk.send(read)
+        except StopIteration as end:
+            wanted.pop(question, None)
+            done[question] = end.value
+            progress.done(question.pin.name)
+
+    for question in walks:
+        advance(question, None)
+    while wanted:
+        read = look(list({wheel.filename: wheel for wheels in wanted.values() for wheel in wheels}.values()))
+        for question in list(wanted):
+            advance(question, read)
+    return done
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Release:
+    """A later release, and the wheel of it that is still to be read."""
+
+    candidate: Candidate
+    wheel: DistributionFile | None = None
+
+
+def _releases(question: Question, project: ProjectFiles, target: Target) -> list[_Release]:
+    """Return every later release, oldest first, with what its files alone say.
+
+    A release without compiled wheels before one that has some again is a gap, and not the end of compiled code.
+    """
+    current = question.pin.version
+    releases: list[_Release] = []
+    compiled_again = False
+    for version, files in sorted(project.versions.items(), reverse=True):
+        if current is None or version <= current:
+            break
+        release = _release(question, version, files, project.origin, target)
+        if release.candidate.fate is Fate.GOOD and compiled_again:
+            release = replace(release, candidate=replace(release.candidate, fate=Fate.FALLBACK, reason=SLOWER))
+        compiled_again = compiled_again or release.wheel is not None
+        releases.insert(0, release)
+    return releases
+
+
+def _release(
+    question: Question, version: Version, files: Sequence[DistributionFile], origin: str | None, target: Target
+) -> _Release:
+    pin, platform = question.pin, question.platform
+    asked = replace(pin, version=version, files=None, allowed_hashes=frozenset(), problem=None)
+
+    def judge(files: Sequence[DistributionFile]) -> IndexFacts:
+        listed = ReleaseFiles(status=Status.DONE, origin=origin, files=tuple(files))
+        return choose(asked, listed, target, platform)
+
+    chosen = judge([file for file in files if file.yanked is None])
+    name = None if chosen.wheel is None else chosen.wheel.filename
+
+    def settled(fate: Fate, reason: str) -> _Release:
+        return _Release(candidate=Candidate(version=version, fate=fate, reason=reason, wheel=name))
+
+    if version.is_prerelease and not (pin.version is not None and pin.version.is_prerelease):
+        has = "with" if chosen.wheel is not None else "without"
+        return settled(Fate.PRE_RELEASE, f"a pre-release, {has} a wheel for {platform.name}")
+    if chosen.wheel is None:
+        return settled(*_why_none(files, chosen, judge, platform))
+    if chosen.kind is WheelKind.PURE:
+        if chosen.compiled:
+            return settled(Fate.FALLBACK, SLOWER)
+        return settled(Fate.GOOD, "pure Python: no compiled code in any wheel")
+    waiting = Candidate(
+        version=version, fate=Fate.NOT_LOOKED_INTO, reason=f"has a wheel for {platform.name}, not read", wheel=name
+    )
+    return _Release(candidate=waiting, wheel=chosen.wheel)
+
+
+def _why_none(
+    files: Sequence[DistributionFile],
+    chosen: IndexFacts,
+    judge: Callable[[Sequence[DistributionFile]], IndexFacts],
+    platform: Platform,
+) -> tuple[Fate, str]:
+    """Say why there is no wheel to install: yanked, kept from this Python, or never made."""
+    yanked = [file for file in files if file.yanked is not None]
+    if yanked and (taken := judge(files).wheel) is not None:
+        why = f": {taken.yanked}" if taken.yanked else ""
+        return Fate.YANKED, f"its wheel for {platform.name} was yanked{why}"
+    excluded = next((reason for reason in chosen.excluded if "requires Python" in reason), None)
+    if excluded is not None:
+        return Fate.REQUIRES_PYTHON, excluded.partition(": ")[2]
+    if yanked and len(yanked) == len(files):
+        return Fate.YANKED, "yanked"
+    elsewhere = f" (there is one for {', '.join(chosen.other_platforms[:3])})" if chosen.other_platforms else ""
+    return Fate.NO_WHEEL, f"no wheel for {platform.name}{elsewhere}"
+
+
+@dataclass(slots=True)
+class _Read:
+    """The releases while their wheels are read."""
+
+    releases: list[_Release]
+    known: dict[str, Looked] = field(default_factory=dict)
+
+    def fate(self, release: _Release) -> Fate:
+        name = release.candidate.wheel or ""
+        return self.known[name][0] if name in self.known else release.candidate.fate
+
+    def result(self) -> tuple[Candidate, ...]:
+        found = []
+        for release in self.releases:
+            looked = self.known.get(release.candidate.wheel or "") if release.wheel else None
+            fate, reason = looked or (release.candidate.fate, release.candidate.reason)
+            found.append(replace(release.candidate, fate=fate, reason=reason))
+        return tuple(found)
+
+
+def _walk(releases: list[_Release], *, thorough: bool) -> Walk:
+    """Read the newest wheel, then from the nearest on until one is good; beyond a long bad stretch, bisect."""
+    read = _Read(releases)
+    compiled = [release for release in releases if release.wheel is not None]
+    waiting = [release.wheel for release in compiled if release.wheel is not None]
+    if not waiting:
+        return read.result()
+    read.known |= yield (waiting[-1],)
+    hopeless = read.fate(compiled[-1]) is Fate.REENABLES_GIL
+    if hopeless and not thorough:
+        return read.result()
+    for at, wheel in enumerate(waiting[:MOST_LOOKED_INTO]):
+        if wheel.filename not in read.known:
+            read.known |= yield (wheel,)
+        if read.fate(compiled[at]) in HOPEFUL:
+            return read.result()
+    if hopeless or len(waiting) <= MOST_LOOKED_INTO:
+        return read.result()
+    bad, good = MOST_LOOKED_INTO - 1, len(waiting) - 1
+    while good - bad > 1:
+        middle = (bad + good) // 2
+        read.known |= yield (waiting[middle],)
+        if read.fate(compiled[middle]) in HOPEFUL:
+            good = middle
+        else:
+            bad = middle
+    return read.result()
+
+
+def _lead(survey: Survey, platform: Platform) -> str | None:
+    """Say which later release is the first that is no worse than it should be."""
+    first, newest, fallback = survey.first, survey.newest, survey.fallback
+    slower = f"{fallback.version} is the first with a pure-Python wheel: it works, slower" if fallback else None
+    worst = next((one for one in reversed(survey.releases) if one.fate in WHEEL), None)
+    if first is None or newest is None:
+        if worst is None:
+            return slower
+        worse = f"{worst.version}, the newest with a wheel for {platform.name}, turns the GIL on too"
+        return f"{worse}; {slower or 'ask upstream, and name the modules above'}"
+    sure = "leaves the GIL off" if first.fate is Fate.GOOD else "does not turn the GIL on, as far as it could be read"
+    told = f"{first.version} is the first later version whose wheel for {platform.name} {sure}"
+    if newest.version != first.version:
+        told += f", {newest.version} the newest"
+    if fallback is not None and fallback.version < first.version:
+        told += f" ({fallback.version} falls back to pure Python)"
+    return f"{told}; `ftaudit plan` says what else has to change"
