@@ -1,4 +1,4 @@
-"""The settings of one audit, frozen, as the command line or a caller gives them."""
+"""The settings of one audit, frozen, as the command line, the configuration or a caller gives them."""
 
 from __future__ import annotations
 
@@ -10,6 +10,8 @@ from typing import Final
 from ftaudit.target import DEFAULT_TARGET
 
 CACHE_VARIABLE: Final = "FTAUDIT_CACHE_DIR"
+DEFAULT_TIMEOUT: Final = 60.0
+"""Seconds that the import of one module may take."""
 
 
 def default_cache_dir() -> Path:
@@ -49,13 +51,15 @@ class Settings:
     """`None` is the user's cache folder."""
     jobs: int | None = None
     """Import processes at a time; `None` is one for each core."""
-    timeout: float = 60.0
+    timeout: float = DEFAULT_TIMEOUT
     """Seconds that the import of one module may take."""
     memory: int = 8 << 30
     """Bytes that the process importing a distribution may use."""
     select: tuple[str, ...] = ()
     """Codes, names or code prefixes of rules; empty takes the default profile."""
     ignore: tuple[str, ...] = ()
+    rules: tuple[Path, ...] = ()
+    """Folders with rules of the project's own; their modules are run, as those of the rule packs are."""
 
     @property
     def cache(self) -> Path:

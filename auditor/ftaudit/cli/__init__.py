@@ -5,8 +5,8 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-from collections.abc import Sequence
-from typing import Final, NoReturn
+from collections.abc import Iterable, Sequence
+from typing import Any, Final, NoReturn
 
 from ftaudit.__about__ import __version__
 from ftaudit.errors import FtauditError, UsageError
@@ -24,12 +24,60 @@ start here:
   ftaudit check --static uv.lock     the same without running any code of the audited packages
 """
 
+START: Final = f"""\
+{DESCRIPTION}
+
+Start here:
+  ftaudit check                      the lock file or requirements in this folder
+  ftaudit check requirements.txt     what blocks, why, who pulls it in, what to do
+  ftaudit scan                       what in this folder's source breaks without the GIL
+  ftaudit python install             once: a python3.14t to import with
+
+All commands: ftaudit --help
+"""
+
 
 class _Parser(argparse.ArgumentParser):
-    """Raises usage errors instead of exiting, so that they are printed like every other error."""
+    """Raises usage errors instead of exiting, and names what was probably meant.
+
+    Options are not abbreviated: one that is added later must not change what a script means.
+    """
+
+    def __init__(self, **given: Any) -> None:
+        super().__init__(**{"allow_abbrev": False} | given)
 
     def error(self, message: str) -> NoReturn:
         raise UsageError(message, hint=f"see `{self.prog} --help`")
+
+    def _check_value(self, action: argparse.Action, value: Any) -> None:
+        if action.choices is None or value in action.choices:
+            return
+        known = [str(choice) for choice in action.choices]
+        name = "/".join(action.option_strings) or "command"
+        raise UsageError(
+            f"{name} {value!r} is not one of {', '.join(known)}"
+            if action.option_strings
+            else f"no command is called {value!r}",
+            hint=_meant(str(value), known) or f"the commands: {', '.join(known)}",
+        )
+
+
+def _meant(word: str, known: Iterable[str]) -> str | None:
+    import difflib
+
+    near = difflib.get_close_matches(word.lower(), list(known), n=1)
+    return f"did you mean {near[0]}?" if near else None
+
+
+def _refuse(unknown: Sequence[str], leaf: argparse.ArgumentParser) -> NoReturn:
+    """Say which argument means nothing, and which option it resembles."""
+    word = unknown[0].partition("=")[0]
+    visible = [name for action in leaf._actions if action.help != argparse.SUPPRESS for name in action.option_strings]
+    meant = _meant(word, visible) if word.startswith("-") else None
+    raise UsageError(
+        f"{leaf.prog} knows no {'option' if word.startswith('-') else 'argument'} {word}",
+        hint=meant or f"see `{leaf.prog} --help`",
+    )
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -56,12 +104,18 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _run(arguments: list[str]) -> int:
     from ftaudit.cli.answer import find_screen, write
+    from ftaudit.cli.configure import complete
+    from ftaudit.cli.declare import declare, find_leaves
 
     parser = build_parser()
-    options = parser.parse_args(arguments)
+    keys = declare(parser)
+    options, unknown = parser.parse_known_args(arguments)
+    if unknown:
+        _refuse(unknown, dict(find_leaves(parser)).get(getattr(options, "command", ""), parser))
     if not hasattr(options, "answer"):
-        parser.print_help()
+        print(START, end="")
         return 0
+    options = complete(options, keys)
     answer = options.answer(options, find_screen(options))
     write(answer)
     return int(answer.exit_code)
@@ -69,13 +123,13 @@ def _run(arguments: list[str]) -> int:
 
 def build_parser() -> argparse.ArgumentParser:
     """Return the parser of the whole command line."""
-    from ftaudit.cli import check, python, scan
+    from ftaudit.cli import check, config, python, scan
 
     parser = _Parser(
         prog="ftaudit", description=DESCRIPTION, epilog=EPILOG, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("-V", "--version", action="version", version=f"ftaudit {__version__}")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND")
-    for room in (check, scan, python):
+    for room in (check, scan, config, python):
         room.add_parsers(commands)
     return parser

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import argparse
+import dataclasses
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from ftaudit.errors import UsageError
+from ftaudit.settings import DEFAULT_TIMEOUT
 from ftaudit.target import DEFAULT_TARGET, PLATFORMS, TARGETS
 
 if TYPE_CHECKING:
@@ -44,11 +46,12 @@ def add_index(parser: argparse.ArgumentParser) -> None:
 
 
 def add_rules(group: Any) -> None:
-    """Add `--select` and `--ignore`."""
+    """Add `--select`, `--ignore` and `--rules`."""
     group.add_argument(
         "--select", action="append", default=[], metavar="RULE", help="these alone: name, code or prefix"
     )
     group.add_argument("--ignore", action="append", default=[], metavar="RULE", help="not these: name, code or prefix")
+    group.add_argument("--rules", action="append", default=[], type=Path, metavar="FOLDER", help="further rules")
 
 
 def add_audit(parser: argparse.ArgumentParser) -> None:
@@ -67,7 +70,8 @@ def add_audit(parser: argparse.ArgumentParser) -> None:
     how.add_argument("--static", action="store_true", help="run no code of any audited package: no imports")
     how.add_argument("--source", action="store_true", help="scan the packages' source distributions too: slower")
     how.add_argument("--python", type=Path, metavar="PATH", help="the free-threaded interpreter to import with")
-    how.add_argument("--timeout", type=float, default=60.0, metavar="S", help="seconds an import may take (default 60)")
+    seconds = f"seconds an import may take (default {DEFAULT_TIMEOUT:g})"
+    how.add_argument("--timeout", type=float, default=DEFAULT_TIMEOUT, metavar="S", help=seconds)
     how.add_argument("--jobs", type=int, metavar="N", help="processes at a time (default one a core)")
     add_rules(how)
     add_index(parser)
@@ -97,30 +101,22 @@ def settings_of(options: argparse.Namespace) -> Settings:
     given = vars(options)
     if given.get("timeout", 1) <= 0 or (given.get("jobs") is not None and given["jobs"] < 1):
         raise UsageError("--timeout and --jobs take a positive number", hint="see --help")
-    kept: dict[str, Any] = {
-        name: given[name]
-        for name in (
-            *(
-                "target",
-                "all_extras",
-                "no_deps",
-                "static",
-                "source",
-                "python",
-                "index_url",
-                "offline",
-                "no_cache",
-                "cache_dir",
-            ),
-            *("jobs", "timeout"),
-        )
-        if name in given
-    }
-    lists = {"platforms": "platform", "extras": "extra", "groups": "group", "extra_index_urls": "extra_index_url"}
-    for name, option in (*lists.items(), ("find_links", "find_links")):
-        if option in given:
-            kept[name] = tuple(dict.fromkeys(given[option]))
-    for name in ("select", "ignore"):
-        if name in given:
-            kept[name] = names(given[name])
+    kept: dict[str, Any] = {}
+    for field in dataclasses.fields(Settings):
+        value = given.get(_ONE_OF.get(field.name, field.name), _ABSENT)
+        if value is _ABSENT:
+            continue
+        if field.name in ("select", "ignore"):
+            value = names(value)
+        kept[field.name] = tuple(dict.fromkeys(value)) if isinstance(value, list) else value
     return Settings(**kept)
+
+
+_ONE_OF: Final = {
+    "platforms": "platform",
+    "extras": "extra",
+    "groups": "group",
+    "extra_index_urls": "extra_index_url",
+}
+"""The option that gives one of what the setting has many of; elsewhere both have one name."""
+_ABSENT: Final = object()

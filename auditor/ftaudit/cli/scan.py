@@ -47,7 +47,6 @@ def add_parsers(commands: Any) -> None:
     add_target(rules)
     add_rules(rules)
     rules.add_argument("--pedantic", action="store_true", help="also rules and findings that are seldom right")
-    rules.add_argument("--rules", action="append", default=[], type=Path, metavar="FOLDER", help="further rules")
     where = scan.add_argument_group("how")
     where.add_argument("--jobs", type=int, metavar="N", help="worker processes (default one a core)")
     where.add_argument("--index-url", metavar="URL", help="the package index, for NAME==VERSION")

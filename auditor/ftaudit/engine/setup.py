@@ -32,6 +32,6 @@ def choose_rules(settings: Settings, kind: type[R]) -> tuple[tuple[R, ...], tupl
 
     Raise `UsageError` for a name of no rule.
     """
-    registry = load_rules()
+    registry = load_rules(settings.rules)
     chosen = registry.select(select=settings.select, ignore=settings.ignore)
     return tuple(rule for rule in chosen if isinstance(rule, kind)), registry.problems

@@ -18,6 +18,12 @@ DEFAULT_RETRIES = 3
 DEFAULT_WORKERS = min(8, 2 * (os.cpu_count() or 2))
 """Pages under way at a time; they are large, and more than two a core only wait for the GIL (`bench_index.py`)."""
 
+INDEX_VARIABLES = ("UV_DEFAULT_INDEX", "UV_INDEX_URL", "PIP_INDEX_URL")
+"""The environment variables that name the default index, the strongest first."""
+EXTRA_INDEX_VARIABLES = ("UV_INDEX", "UV_EXTRA_INDEX_URL", "PIP_EXTRA_INDEX_URL")
+"""Those that name further ones; what all of them say is taken together."""
+LINK_VARIABLES = ("UV_FIND_LINKS", "PIP_FIND_LINKS")
+
 _NAMED = re.compile(r"([A-Za-z0-9][A-Za-z0-9._-]*)=(.+)", re.DOTALL)
 _FALSE = {"", "0", "false", "no", "off", "n", "f"}
 _KEYRING = ("auto", "import", "subprocess", "disabled")
@@ -184,11 +190,11 @@ def _environment(env: Mapping[str, str]) -> IndexOptions:
         except ValueError as error:
             raise UsageError(f"{' or '.join(names)} is not a number: {value!r}") from error
 
-    extra = " ".join(env.get(name, "") for name in ("UV_INDEX", "UV_EXTRA_INDEX_URL", "PIP_EXTRA_INDEX_URL"))
+    extra = " ".join(env.get(name, "") for name in EXTRA_INDEX_VARIABLES)
     uv_links = [link.strip() for link in env.get("UV_FIND_LINKS", "").split(",")]
     retries = number("UV_HTTP_RETRIES", "PIP_RETRIES")
     return IndexOptions(
-        index_url=first("UV_DEFAULT_INDEX", "UV_INDEX_URL", "PIP_INDEX_URL"),
+        index_url=first(*INDEX_VARIABLES),
         extra_index_urls=tuple(extra.split()),
         find_links=(*filter(None, uv_links), *env.get("PIP_FIND_LINKS", "").split()),
         no_index=any(env.get(name, "").strip().lower() not in _FALSE for name in ("PIP_NO_INDEX", "UV_NO_INDEX")),

@@ -1,0 +1,89 @@
+"""The command `ftaudit config show`: the settings in force, and where each came from."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from ftaudit.cli.answer import Answer, Screen
+from ftaudit.errors import UsageError
+
+if TYPE_CHECKING:
+    from ftaudit.config import Configuration, Setting
+    from ftaudit.report.settings import Line
+
+EPILOG: Final = """\
+examples:
+  ftaudit config show                what is in force for every command
+  ftaudit config show scan           for one command
+  ftaudit config show --format json
+"""
+
+
+def add_parsers(commands: Any) -> None:
+    """Add `config show` to the sub-commands."""
+    config = commands.add_parser("config", help="show the settings in force and where each came from")
+    actions = config.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    text = "show the settings in force and where each came from: command line, environment, file or default"
+    show = actions.add_parser(
+        "show",
+        help=text,
+        description=text[0].upper() + text[1:] + ".",
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    show.add_argument("of", nargs="?", metavar="COMMAND", help="check, scan …; default all")
+    show.add_argument("--format", choices=("table", "json"), default="table", help="default table")
+    show.set_defaults(answer=run_show)
+
+
+def run_show(options: argparse.Namespace, screen: Screen) -> Answer:
+    """Return the settings. Raise `UsageError` for a command that does not exist or a file that is wrong."""
+    from ftaudit.cli import build_parser
+    from ftaudit.cli.configure import settings_in_force
+    from ftaudit.cli.declare import declare
+    from ftaudit.report import settings as renderer
+
+    keys = declare(build_parser())
+    configuration: Configuration = options.configuration
+    shown = [key for key in keys if options.of in (None, key.command, key.section)]
+    if not shown:
+        known = ", ".join(dict.fromkeys(key.section for key in keys))
+        raise UsageError(f"{options.of} is no command that can be configured", hint=f"these can: {known}")
+    lines = _lines(settings_in_force(shown, argparse.Namespace(), configuration))
+    files = [_short(path) for path in configuration.files]
+    if options.format == "json":
+        return Answer(text=renderer.render_json(lines, files))
+    return Answer(text=renderer.render_table(lines, files, width=screen.width, color=screen.color))
+
+
+def _lines(settings: Iterable[Setting]) -> list[Line]:
+    """Take together what several commands have in common."""
+    from ftaudit.report.settings import Line
+
+    together: dict[tuple[str, str, str, str | None], list[Setting]] = {}
+    for setting in settings:
+        same = (setting.key.name, repr(setting.said), setting.origin.value, setting.where)
+        together.setdefault(same, []).append(setting)
+    return sorted(
+        (
+            Line(
+                key=group[0].key.name,
+                value=group[0].said,
+                origin=group[0].origin.value,
+                where=group[0].where,
+                commands=tuple(dict.fromkeys(setting.key.command for setting in group)),
+            )
+            for group in together.values()
+        ),
+        key=lambda line: (line.key, line.commands),
+    )
+
+
+def _short(path: Path) -> str:
+    try:
+        return str(path.relative_to(Path.cwd()))
+    except ValueError:
+        return str(path)

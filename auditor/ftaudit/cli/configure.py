@@ -1,0 +1,41 @@
+"""What was given on the command line, completed by environment, configuration files and defaults."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+from ftaudit.config import Configuration, Key, Setting, configure, find_files, read_file, settle
+from ftaudit.errors import UsageError
+
+
+def read_configuration(config: Path | None, no_config: bool, keys: Sequence[Key]) -> Configuration:
+    """Return what the files say that count here. Raise `UsageError` for what is wrong in them."""
+    if no_config and config is not None:
+        raise UsageError("--config and --no-config contradict each other", hint="give one of them")
+    if no_config:
+        return Configuration(values={})
+    files = find_files(Path.cwd()) if config is None else (read_file(config),)
+    return configure(files, keys)
+
+
+def complete(options: argparse.Namespace, keys: Sequence[Key]) -> argparse.Namespace:
+    """Return the options of the command with every setting in force; `configuration` is what the files say.
+
+    Raise `UsageError` for what is wrong in a configuration file.
+    """
+    mine = [key for key in keys if key.command == options.command]
+    if not mine:
+        return options
+    configuration = read_configuration(options.config, options.no_config, keys)
+    for setting in settings_in_force(mine, options, configuration):
+        setattr(options, setting.key.dest, setting.value)
+    options.configuration = configuration
+    return options
+
+
+def settings_in_force(keys: Sequence[Key], given: argparse.Namespace, configuration: Configuration) -> list[Setting]:
+    """Return each key's setting."""
+    return settle(keys, given=vars(given), environment=os.environ, configuration=configuration)

@@ -1,0 +1,121 @@
+"""The parser's options as keys of the configuration: each is declared once, where the command adds it to its parser.
+
+What is said here besides is policy: what a file that was merely found in a checkout may not decide, what belongs to
+one run and to no file, and which environment variables set the same thing.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Final
+
+from ftaudit.config.keys import Key, Kind
+
+RESERVED: Final = {
+    "python": "it names a program to be run",
+    "cache_dir": "what lies in that folder is believed, and an interpreter in it is run",
+    "output": "it names a file to be replaced",
+    "env": "the environment is the machine's, and its programs are asked",
+}
+"""By the name that the command's code has for the option."""
+
+CONTAINED: Final = frozenset({"rules"})
+"""A folder whose modules are run: it must be the project's own, as `conftest.py` is."""
+
+UNSAVED: Final = frozenset({"help", "version", "config", "no_config", "update_baseline", "write", "diff", "changed"})
+"""Belong to one run: asked for by a file they would be done each time, unasked."""
+
+LOCATED: Final = frozenset({"inputs", "paths", "items", "find_links", "index_url", "extra_index_url"})
+"""Text that may be a path."""
+
+
+def _variables() -> dict[str, tuple[str, ...]]:
+    from ftaudit.index.config import EXTRA_INDEX_VARIABLES, INDEX_VARIABLES, LINK_VARIABLES
+    from ftaudit.interpreters.find import VARIABLE
+    from ftaudit.settings import CACHE_VARIABLE
+
+    return {
+        "python": (VARIABLE,),
+        "cache_dir": (CACHE_VARIABLE,),
+        "index_url": INDEX_VARIABLES,
+        "extra_index_url": EXTRA_INDEX_VARIABLES,
+        "find_links": LINK_VARIABLES,
+    }
+
+
+def find_leaves(parser: argparse.ArgumentParser, name: str = "") -> Iterator[tuple[str, argparse.ArgumentParser]]:
+    """Yield each command that can be run, with its parser: `check`, `python find`."""
+    inner = [action for action in parser._actions if isinstance(action, argparse._SubParsersAction)]
+    if not inner:
+        yield name, parser
+    for action in inner:
+        for word, leaf in action.choices.items():
+            yield from find_leaves(leaf, f"{name} {word}".strip())
+
+
+def declare(parser: argparse.ArgumentParser) -> tuple[Key, ...]:
+    """Return the keys of all commands, and have the parser tell what was given and nothing else.
+
+    Each command that can be configured gets `--config` and `--no-config`, and each switch its opposite (`--no-static`),
+    so that the command line can take back what a file says.
+    """
+    variables = _variables()
+    every: list[Key] = []
+    for command, leaf in find_leaves(parser):
+        leaf.set_defaults(command=command)
+        keys = [(action, key) for action in leaf._actions if (key := _key(command, action, variables)) is not None]
+        if not keys:
+            continue
+        for action, key in keys:
+            action.default = argparse.SUPPRESS
+            if key.kind is Kind.SWITCH:
+                _add_opposite(leaf, key)
+        _add_config(leaf)
+        every += (key for _, key in keys)
+    return tuple(every)
+
+
+def _key(command: str, action: argparse.Action, variables: dict[str, tuple[str, ...]]) -> Key | None:
+    long = next((option for option in action.option_strings if option.startswith("--")), None)
+    if action.dest in UNSAVED or action.required or (action.option_strings and long is None):
+        return None
+    many = isinstance(action, argparse._AppendAction) or action.nargs in ("*", "+")
+    switch = isinstance(action, argparse._StoreTrueAction)
+    if not (switch or many or isinstance(action, argparse._StoreAction)) or (
+        action.nargs == "?" and not action.option_strings
+    ):
+        return None
+    kinds: dict[Any, Kind] = {Path: Kind.PATH, int: Kind.WHOLE, float: Kind.NUMBER}
+    kind = Kind.SWITCH if switch else kinds.get(action.type, Kind.TEXT)
+    default = [] if action.default is None and many else action.default
+    return Key(
+        command=command,
+        name=action.dest.replace("_", "-") if long is None else long[2:],
+        dest=action.dest,
+        kind=kind,
+        many=many,
+        choices=tuple(map(str, action.choices or ())),
+        default=default,
+        help=action.help or "",
+        convert=action.type if kind is Kind.TEXT and callable(action.type) else None,
+        variables=variables.get(action.dest, ()),
+        reserved=RESERVED.get(action.dest),
+        contained=action.dest in CONTAINED,
+        located=action.dest in LOCATED,
+    )
+
+
+def _add_opposite(leaf: argparse.ArgumentParser, key: Key) -> None:
+    opposite = f"--{key.name[3:]}" if key.name.startswith("no-") else f"--no-{key.name}"
+    if opposite not in leaf._option_string_actions:
+        leaf.add_argument(
+            opposite, dest=key.dest, action="store_false", default=argparse.SUPPRESS, help=argparse.SUPPRESS
+        )
+
+
+def _add_config(leaf: argparse.ArgumentParser) -> None:
+    group = leaf.add_argument_group("configuration")
+    group.add_argument("--config", type=Path, metavar="FILE", help="this TOML file and no other")
+    group.add_argument("--no-config", action="store_true", help="no file: defaults, environment and options alone")

@@ -1,0 +1,128 @@
+"""Which configuration files count: those of the project that the user stands in, or the one that the user names."""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from ftaudit.errors import UsageError
+
+OWN: Final = "ftaudit.toml"
+PROJECT: Final = "pyproject.toml"
+MAX_BYTES: Final = 4 * 1024 * 1024
+"""A configuration is written by hand; what is longer is something else."""
+MARKS: Final = (".git", ".hg", ".jj", ".svn")
+"""What the top folder of a checkout holds."""
+HINT: Final = "mend it, or leave it out with --no-config"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class File:
+    """The settings of one file, unchecked."""
+
+    path: Path
+    values: Mapping[str, Any]
+    """The table of ours: `[tool.ftaudit]`, or all of `ftaudit.toml`."""
+    prefix: tuple[str, ...]
+    """Where that table stands in the document: `("tool", "ftaudit")`, or nothing."""
+    text: str
+    named: bool = False
+    """Whether the user named the file, and so vouches for it."""
+
+
+def find_files(start: Path) -> tuple[File, ...]:
+    """Return the files of the nearest folder that has any, from `start` up to the top of its project.
+
+    The top is the folder of the checkout (`.git` and its like), else the nearest with a `pyproject.toml`, else `start`
+    itself: what lies outside the project never counts. Of one folder `ftaudit.toml` comes first, before
+    `pyproject.toml`. A file in a folder above counts only if it belongs to the owner of `start`, to the user or to
+    root: nobody else can put one into a shared folder. Raise `UsageError` for a file that cannot be read.
+    """
+    start = start.absolute()
+    for folder in _folders(start):
+        found = [
+            file
+            for name in (OWN, PROJECT)
+            if (folder == start or _is_ours(folder / name, start)) and (file := _read(folder / name)) is not None
+        ]
+        if found:
+            return tuple(found)
+    return ()
+
+
+def read_file(path: Path) -> File:
+    """Return the settings of a file that the user names; raise `UsageError` where it is missing or unreadable."""
+    path = path.expanduser()
+    if not path.is_file():
+        raise UsageError(f"there is no configuration file {path}", hint="--config names a TOML file")
+    return _read(path, named=True) or File(path=path, values={}, prefix=_prefix(path), text="", named=True)
+
+
+def _folders(start: Path) -> Iterator[Path]:
+    every = (start, *start.parents)
+    top = next((folder for folder in every if any((folder / mark).exists() for mark in MARKS)), None)
+    top = top or next((folder for folder in every if (folder / PROJECT).is_file()), start)
+    for folder in every:
+        yield folder
+        if folder == top:
+            return
+
+
+def _is_ours(path: Path, start: Path) -> bool:
+    if os.name != "posix":
+        return True
+    try:
+        owner = path.stat().st_uid
+        return owner in (0, os.geteuid(), start.stat().st_uid)
+    except OSError:
+        return False
+
+
+def _prefix(path: Path) -> tuple[str, ...]:
+    return ("tool", "ftaudit") if path.name == PROJECT else ()
+
+
+def _read(path: Path, *, named: bool = False) -> File | None:
+    """Return our table of a file, or `None` where there is none; a TOML file without our name in it is not parsed."""
+    data = _bytes(path)
+    prefix = _prefix(path)
+    if data is None or (prefix and b"ftaudit" not in data):
+        return None
+    import tomli
+
+    try:
+        text = data.decode("utf-8-sig")
+        values: Any = tomli.loads(text)
+    except UnicodeDecodeError as error:
+        raise UsageError(f"{path}: not UTF-8, as TOML must be (byte {error.start})", hint=HINT) from error
+    except tomli.TOMLDecodeError as error:
+        raise UsageError(f"{path}: not valid TOML: {error}", hint=HINT) from error
+    except (RecursionError, ValueError, OverflowError) as error:
+        raise UsageError(f"{path}: nested too deeply, or a number or date that does not exist", hint=HINT) from error
+    for part in prefix:
+        if not isinstance(values, dict):
+            raise UsageError(f"{path}: [{'.'.join(prefix)}] is not a table", hint=HINT)
+        values = values.get(part)
+        if values is None:
+            return None
+    if not isinstance(values, dict):
+        raise UsageError(f"{path}: [{'.'.join(prefix)}] is not a table", hint=HINT)
+    return File(path=path, values=values, prefix=prefix, text=text, named=named)
+
+
+def _bytes(path: Path) -> bytes | None:
+    try:
+        status = path.stat()
+        if not stat.S_ISREG(status.st_mode):
+            return None
+        if status.st_size > MAX_BYTES:
+            raise UsageError(f"{path}: {status.st_size:,} bytes are no configuration", hint=HINT)
+        return path.read_bytes()
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise UsageError(f"{path}: cannot be read: {error.strerror}", hint=HINT) from error

@@ -1,0 +1,73 @@
+"""One thing that can be set: its name, its type, its default, and who may set it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from ftaudit.model import StrEnum
+
+
+class Kind(StrEnum):
+    """What a value is, in the words of an error message."""
+
+    SWITCH = "true or false"
+    TEXT = "a string"
+    NUMBER = "a number"
+    WHOLE = "a whole number"
+    PATH = "a path"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Key:
+    """One option or argument of one command, as a configuration file may set it."""
+
+    command: str
+    """`check`, `python find`."""
+    name: str
+    """`extra-index-url`: the option's own, without its hyphens."""
+    dest: str
+    """What the command's code calls it."""
+    kind: Kind
+    many: bool = False
+    """A list of such values."""
+    choices: tuple[str, ...] = ()
+    default: Any = None
+    help: str = ""
+    convert: Callable[[str], Any] | None = None
+    """What makes a value of its text, where the kind alone does not say."""
+    variables: tuple[str, ...] = ()
+    """The environment variables that set it; the room that uses the value reads them."""
+    reserved: str | None = None
+    """Why a file that was found, and not named by the user, may not set it."""
+    contained: bool = False
+    """A path that such a file may set only to something below its own folder."""
+    located: bool = False
+    """Text that may be a path, which is then relative to the file."""
+
+    @property
+    def section(self) -> str:
+        """The table of its command: `python` for `python find`."""
+        return self.command.partition(" ")[0]
+
+    @property
+    def expected(self) -> str:
+        """Say what value it takes."""
+        if self.choices:
+            what = "one of " + ", ".join(f'"{choice}"' for choice in self.choices)
+            return f"a list with {what}" if self.many else what
+        plural = {Kind.TEXT: "strings", Kind.PATH: "paths"}.get(self.kind, f"{self.kind}s")
+        return f"a list of {plural}" if self.many else str(self.kind)
+
+
+def nearest(name: str, known: Iterable[str]) -> str | None:
+    """Return the known name that was probably meant."""
+    import difflib
+
+    candidates = sorted(set(known))
+    spelt = name.lower().replace("_", "-")
+    if spelt in candidates:
+        return spelt
+    near = difflib.get_close_matches(spelt, candidates, n=1, cutoff=0.6)
+    return near[0] if near else None

@@ -1,0 +1,152 @@
+"""All configuration files together, checked: every key exists, has its type, and may be set there."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from ftaudit.config.files import File
+from ftaudit.config.keys import Key, nearest
+from ftaudit.config.lines import find_line
+from ftaudit.config.values import WrongValue, convert
+from ftaudit.errors import UsageError
+from ftaudit.model import Location
+
+ACCEPT: Final = "accept"
+"""The array of tables with known problems that may stand; the one thing in a file that no option says."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RawEntry:
+    """One `[[accept]]` table, unchecked."""
+
+    values: Mapping[str, Any]
+    location: Location
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Found:
+    """What a file says of one option of one command."""
+
+    value: Any
+    location: Location
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Configuration:
+    """What all files say: the first that says something of an option wins, and a command's own table over the rest."""
+
+    files: tuple[Path, ...] = ()
+    values: Mapping[tuple[str, str], Found]
+    """By command and the command's name for the option."""
+    accept: tuple[RawEntry, ...] = ()
+
+
+def configure(files: Sequence[File], keys: Sequence[Key]) -> Configuration:
+    """Check the files, the strongest first, against all keys of all commands, and return what they say.
+
+    Raise `UsageError` for a key that does not exist, with the nearest right one, for a value of another type, and for
+    what a file that was merely found may not set.
+    """
+    values: dict[tuple[str, str], Found] = {}
+    accept: list[RawEntry] = []
+    for file in files:
+        said: dict[tuple[str, str], Found] = {}
+        reader = _Reader(file)
+        commands = {key.section for key in keys}
+        for name, value in file.values.items():
+            if name == ACCEPT:
+                accept += reader.entries(value)
+            elif name in commands and isinstance(value, dict):
+                mine = [key for key in keys if key.section == name]
+                for inner, each in value.items():
+                    own = reader.settings((name, inner), each, mine)
+                    said.update(own)
+        for name, value in file.values.items():
+            if name != ACCEPT and not (name in commands and isinstance(value, dict)):
+                for place, found in reader.settings((name,), value, keys, also=(*commands, ACCEPT)).items():
+                    said.setdefault(place, found)
+        for place, found in said.items():
+            values.setdefault(place, found)
+    return Configuration(files=tuple(file.path for file in files), values=values, accept=tuple(accept))
+
+
+class _Reader:
+    """Reads one file's values, and knows how to name a place in it."""
+
+    def __init__(self, file: File) -> None:
+        self._file = file
+        self._folder = file.path.absolute().parent
+
+    def settings(
+        self, path: tuple[str, ...], value: object, keys: Iterable[Key], *, also: Iterable[str] = ()
+    ) -> dict[tuple[str, str], Found]:
+        """Return the value for each of the keys that have the name."""
+        keys = tuple(keys)
+        mine = [key for key in keys if key.name == path[-1]]
+        if not mine:
+            near = nearest(path[-1], (*(key.name for key in keys), *also))
+            where = f"in [{path[0]}]" if len(path) > 1 else "as a key"
+            raise self.error(
+                path,
+                f"is not known {where}",
+                hint=f"did you mean {near}?" if near else "`ftaudit config show` lists all keys",
+            )
+        location = self.location(path)
+        found: dict[tuple[str, str], Found] = {}
+        wrong: WrongValue | None = None
+        for key in mine:
+            if key.reserved and not self._file.named:
+                raise self.error(
+                    path,
+                    f"may not be set by a file that was found, for {key.reserved}",
+                    hint=f"use {self._otherwise(key)}, or name this file with --config",
+                )
+            try:
+                made = convert(value, key, self._folder, named=self._file.named)
+            except WrongValue as error:
+                wrong = wrong or error
+                continue
+            found[key.command, key.dest] = Found(value=made, location=location)
+        # One command may take what another does not: `format = "sarif"` counts wherever it is one of the formats.
+        if not found and wrong is not None:
+            raise self.error(path, str(wrong)) from wrong
+        return found
+
+    def entries(self, value: object) -> list[RawEntry]:
+        """Return the tables of `[[accept]]`."""
+        if not isinstance(value, list) or not all(isinstance(entry, dict) for entry in value):
+            hint = (
+                f"write [[{'.'.join((*self._file.prefix, ACCEPT))}]]; rules to leave out are named by ignore = [RULE]"
+            )
+            raise self.error((ACCEPT,), "takes tables", hint=hint)
+        return [
+            RawEntry(values=entry, location=self.location((ACCEPT,), number=number))
+            for number, entry in enumerate(value)
+        ]
+
+    def location(self, path: tuple[str, ...], *, number: int | None = None) -> Location:
+        """Return where a key stands, by its line if that can be told."""
+        full = (*self._file.prefix, *path)
+        line = find_line(self._file.text, full, number=number)
+        if line is None and number is not None:
+            line = find_line(self._file.text, full)
+        return Location(path=_shown(self._file.path), line=line)
+
+    def error(self, path: tuple[str, ...], what: str, *, hint: str | None = None) -> UsageError:
+        """Return the error that names the place."""
+        return UsageError(f"{self.location(path)}: {'.'.join((*self._file.prefix, *path))} {what}", hint=hint)
+
+    @staticmethod
+    def _otherwise(key: Key) -> str:
+        return " or ".join((f"--{key.name}", *key.variables))
+
+
+def _shown(path: Path) -> str:
+    """Return the path from the current folder where it lies there, else whole."""
+    try:
+        return str(path.relative_to(Path.cwd()))
+    except ValueError:
+        return str(path)

@@ -1,0 +1,58 @@
+"""Which value of an option is in force, and where it came from."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from ftaudit.config.keys import Key
+from ftaudit.config.layers import Configuration
+from ftaudit.model import StrEnum
+
+
+class Origin(StrEnum):
+    """Who said it, the strongest first."""
+
+    COMMAND_LINE = "command line"
+    ENVIRONMENT = "environment"
+    FILE = "file"
+    DEFAULT = "default"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Setting:
+    """One option of one command as it is in force."""
+
+    key: Key
+    value: Any
+    """What the command gets. Of an environment variable that is the default: who uses the value reads the variable."""
+    origin: Origin
+    where: str | None = None
+    """The option, the variable, or the file and line."""
+    said: Any = None
+    """What a reader is shown."""
+
+
+def settle(
+    keys: Iterable[Key], *, given: Mapping[str, Any], environment: Mapping[str, str], configuration: Configuration
+) -> list[Setting]:
+    """Settle each key: command line over environment over files over default. A list replaces another."""
+    return [_settle(key, given, environment, configuration) for key in keys]
+
+
+def _settle(
+    key: Key, given: Mapping[str, Any], environment: Mapping[str, str], configuration: Configuration
+) -> Setting:
+    if key.dest in given:
+        value = given[key.dest]
+        return Setting(key=key, value=value, origin=Origin.COMMAND_LINE, where=f"--{key.name}", said=value)
+    variable = next((name for name in key.variables if environment.get(name, "").strip()), None)
+    if variable is not None:
+        said = environment[variable].strip()
+        return Setting(key=key, value=key.default, origin=Origin.ENVIRONMENT, where=variable, said=said)
+    found = configuration.values.get((key.command, key.dest))
+    if found is not None:
+        where = str(found.location)
+        return Setting(key=key, value=found.value, origin=Origin.FILE, where=where, said=found.value)
+    return Setting(key=key, value=key.default, origin=Origin.DEFAULT, said=key.default)

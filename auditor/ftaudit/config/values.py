@@ -1,0 +1,89 @@
+"""A value of a configuration file becomes the value that the command line would have made."""
+
+from __future__ import annotations
+
+import math
+import os
+from argparse import ArgumentTypeError
+from datetime import date, time
+from pathlib import Path
+from typing import Any
+
+from ftaudit.config.keys import Key, Kind
+
+
+class WrongValue(ValueError):
+    """The value is not what the key takes; the message says what is."""
+
+
+def convert(value: object, key: Key, folder: Path, *, named: bool) -> Any:
+    """Return the value for the command; relative paths are relative to `folder`, the file's own.
+
+    Raise `WrongValue` for another type, for no choice of the key's, and for a path that leaves the folder where a file
+    that the user did not `name` may not.
+    """
+    if not key.many:
+        return _one(value, key, folder, named=named)
+    if not isinstance(value, list):
+        raise WrongValue(f"takes {key.expected}, not {_told(value)}")
+    return [_one(item, key, folder, named=named) for item in value]
+
+
+def _one(value: object, key: Key, folder: Path, *, named: bool) -> Any:
+    match key.kind, value:
+        case Kind.SWITCH, bool():
+            return value
+        case Kind.WHOLE, int() if not isinstance(value, bool):
+            return value
+        case Kind.NUMBER, int() | float() if not isinstance(value, bool) and math.isfinite(value):
+            return float(value)
+        case Kind.PATH, str() if value and "\0" not in value:
+            return Path(_path(value, key, folder, named=named))
+        case Kind.TEXT, str() if "\0" not in value:
+            return _text(value, key, folder, named=named)
+        case Kind.TEXT, date() | time() if key.convert is not None:
+            return _text(value.isoformat(), key, folder, named=named)
+    raise WrongValue(f"takes {key.expected}, not {_told(value)}")
+
+
+def _text(value: str, key: Key, folder: Path, *, named: bool) -> Any:
+    if key.choices and value not in key.choices:
+        raise WrongValue(f"takes {key.expected}, not {_told(value)}")
+    if key.located and "://" not in value and "==" not in value and not value.startswith("file:"):
+        return _path(value, key, folder, named=named)
+    if key.convert is None:
+        return value
+    try:
+        return key.convert(value)
+    except (ArgumentTypeError, TypeError, ValueError) as error:
+        raise WrongValue(f"does not take {_told(value)}: {error}") from error
+
+
+def _path(value: str, key: Key, folder: Path, *, named: bool) -> str:
+    """Return the path as seen from the current folder, as short as the user would type it."""
+    path = folder / Path(value).expanduser()
+    if key.contained and not named and not path.resolve().is_relative_to(folder.resolve()):
+        raise WrongValue(
+            f"names {_told(value)}, which is not below {folder}: only a file named with --config may do that"
+        )
+    if Path(value).expanduser().is_absolute():
+        return str(path)
+    try:
+        return os.path.relpath(path)
+    except ValueError:  # Another drive of Windows.
+        return str(path)
+
+
+def _told(value: object) -> str:
+    """Show a value as TOML writes it, briefly."""
+    match value:
+        case bool():
+            return str(value).lower()
+        case str():
+            return f'"{value[:60]}"'
+        case list():
+            return "a list"
+        case dict():
+            return "a table"
+        case _:
+            return str(value)[:60]

@@ -1,0 +1,93 @@
+"""The settings in force, as a table or as JSON: each key, its value, where that came from, and for which commands."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from ftaudit.__about__ import __version__
+from ftaudit.report.console import DEFAULT_WIDTH, clean, draw
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+SCHEMA_VERSION: Final = 1
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Line:
+    """One key with one value, and the commands for which it is in force."""
+
+    key: str
+    value: Any
+    origin: str
+    """`command line`, `environment`, `file` or `default`."""
+    where: str | None
+    commands: tuple[str, ...]
+
+
+def render_table(
+    lines: Sequence[Line], files: Sequence[str], *, width: int = DEFAULT_WIDTH, color: bool = False
+) -> str:
+    """Return the settings as text that is `width` columns wide."""
+
+    def write(console: Console) -> None:
+        from rich.table import Table
+        from rich.text import Text
+
+        console.print(Text("read: " + (clean(", ".join(files)) or "no configuration file"), style="dim"))
+        console.print()
+        table = Table(box=None, pad_edge=False, header_style="bold")
+        for heading in ("key", "value", "from", "for"):
+            table.add_column(heading, overflow="fold")
+        for line in lines:
+            origin = line.origin if line.where is None else line.where
+            table.add_row(
+                *map(Text, (line.key, clean(_told(line.value)), clean(origin), ", ".join(line.commands))),
+                style="dim" if line.origin == "default" else "",
+            )
+        console.print(table)
+
+    return draw(write, width=width, color=color)
+
+
+def render_json(lines: Sequence[Line], files: Sequence[str]) -> str:
+    """Return the settings as JSON text, with a final newline."""
+    document = {
+        "schema_version": SCHEMA_VERSION,
+        "tool": {"name": "ftaudit", "version": __version__},
+        "files": list(files),
+        "settings": [
+            {
+                "key": line.key,
+                "value": _plain(line.value),
+                "origin": line.origin,
+                "where": line.where,
+                "commands": list(line.commands),
+            }
+            for line in lines
+        ],
+    }
+    return json.dumps(document, indent=2, ensure_ascii=False) + "\n"
+
+
+def _plain(value: Any) -> Any:
+    """Return a value as JSON has it, without the credentials of any URL in it."""
+    match value:
+        case str() | Path():
+            return re.sub(r"(?<=://)[^/\s@'\"]*@", "***@", str(value))
+        case list() | tuple():
+            return [_plain(item) for item in value]
+        case bool() | int() | float() | None:
+            return value
+        case _:
+            return str(value)
+
+
+def _told(value: Any) -> str:
+    plain = _plain(value)
+    return "" if plain is None else plain if isinstance(plain, str) else json.dumps(plain, ensure_ascii=False)
