@@ -11,6 +11,7 @@ from pathlib import Path
 
 from ftaudit.errors import UsageError
 from ftaudit.report.console import DEFAULT_WIDTH
+from ftaudit.report.formats import Page
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -31,6 +32,11 @@ class Screen:
 
     width: int
     color: bool
+
+    @property
+    def page(self) -> Page:
+        """What a renderer must know of it."""
+        return Page(width=self.width, color=self.color, folder=Path.cwd())
 
 
 def find_screen(options: argparse.Namespace) -> Screen:
@@ -65,16 +71,23 @@ def write(answer: Answer) -> None:
         except OSError as error:
             raise UsageError(f"cannot write to standard output: {error.strerror}") from error
         return
+    replace_file(answer.output, answer.text)
+
+
+def replace_file(path: Path, text: str) -> None:
+    """Replace the file in one step; raise `UsageError` where that is not possible."""
     import tempfile
 
     try:
-        with tempfile.NamedTemporaryFile("w", encoding="utf-8", dir=answer.output.parent, delete=False) as file:
-            file.write(answer.text)
+        with tempfile.NamedTemporaryFile(
+            "w", encoding="utf-8", newline="\n", dir=path.absolute().parent, delete=False
+        ) as file:
+            file.write(text)
         Path(file.name).chmod(0o666 & ~_umask())
-        Path(file.name).replace(answer.output)
+        Path(file.name).replace(path)
     except OSError as error:
         raise UsageError(
-            f"cannot write {answer.output}: {error.strerror}", hint="name a file in a folder that exists"
+            f"cannot write {path}: {error.strerror}", hint="name a file in a folder that exists"
         ) from error
 
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from ftaudit.cli.answer import Answer, Screen, say
 from ftaudit.cli.options import add_answer, add_audit, add_index, add_platforms, add_rules, add_target, settings_of
+from ftaudit.report import formats
 
 if TYPE_CHECKING:
     from ftaudit.model import Report
@@ -16,7 +17,7 @@ examples:
   ftaudit check requirements.txt
   ftaudit check uv.lock --platform linux-x86_64 --platform windows-amd64
   ftaudit check pyproject.toml --extra server --group dev --target 3.15t
-  ftaudit check --format json --output report.json
+  ftaudit check --output report.sarif
 """
 WHEEL_EPILOG: Final = """\
 examples:
@@ -38,7 +39,7 @@ def add_parsers(commands: Any) -> None:
         formatter_class=formatter,
     )
     add_audit(check)
-    add_answer(check)
+    add_answer(check, formats.OF_REPORT)
     check.set_defaults(answer=run_check)
 
     wheel = commands.add_parser(
@@ -57,7 +58,7 @@ def add_parsers(commands: Any) -> None:
     how.add_argument("--jobs", type=int, metavar="N", help="processes at a time (default one a core)")
     add_rules(how)
     add_index(wheel)
-    add_answer(wheel)
+    add_answer(wheel, formats.OF_REPORT)
     wheel.set_defaults(answer=run_wheel)
 
 
@@ -87,12 +88,6 @@ def run_wheel(options: argparse.Namespace, screen: Screen) -> Answer:
 
 
 def _answer(report: Report, options: argparse.Namespace, screen: Screen) -> Answer:
-    if options.format == "json":
-        from ftaudit.report import json as renderer
-
-        text = renderer.render(report)
-    else:
-        from ftaudit.report import table
-
-        text = table.render(report, width=screen.width, color=screen.color)
+    form = formats.choose(options.format, options.output, formats.OF_REPORT)
+    text = formats.render_report(report, form, screen.page, command=options.command)
     return Answer(text=text, exit_code=report.exit_code, output=options.output)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -77,10 +78,12 @@ def add_audit(parser: argparse.ArgumentParser) -> None:
     add_index(parser)
 
 
-def add_answer(parser: argparse.ArgumentParser) -> Any:
-    """Add the options of the answer; return their group."""
+def add_answer(parser: argparse.ArgumentParser, formats: Sequence[str] = ("table", "json")) -> Any:
+    """Add the options of the answer, in one of the formats; return their group."""
     group = parser.add_argument_group("the answer")
-    group.add_argument("--format", choices=("table", "json"), default="table", help="default table")
+    offered = tuple(map(str, formats))
+    text = f"{', '.join(offered)}; default what the name of --output says, else table"
+    group.add_argument("--format", choices=offered, metavar="NAME", help=text)
     group.add_argument("--output", type=Path, metavar="FILE", help="write the answer to FILE")
     group.add_argument(
         "--color", choices=("auto", "always", "never"), default="auto", help="default auto; NO_COLOR is obeyed"

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 from ftaudit.cli.answer import Answer, Screen
 from ftaudit.cli.options import add_answer, add_cache, add_rules, add_target, settings_of
 from ftaudit.errors import UsageError
+from ftaudit.report import formats
 
 if TYPE_CHECKING:
     from ftaudit.registry import Registry
@@ -51,7 +52,7 @@ def add_parsers(commands: Any) -> None:
     where.add_argument("--jobs", type=int, metavar="N", help="worker processes (default one a core)")
     where.add_argument("--index-url", metavar="URL", help="the package index, for NAME==VERSION")
     add_cache(where)
-    add_answer(scan).add_argument(
+    add_answer(scan, formats.OF_SCAN).add_argument(
         "--fail-on",
         choices=("error", "warning", "info"),
         default="warning",
@@ -106,14 +107,10 @@ def run_scan(
     code = result.exit_code(Severity(options.fail_on))
     if registry.problems and code == 0:
         code = 3
-    if options.format == "json":
-        from ftaudit.report import scan_json
-
-        text = scan_json.render(result, exit_code=code)
-    else:
-        from ftaudit.report import scan_table
-
-        text = scan_table.render(result, width=screen.width, color=screen.color)
+    form = formats.choose(options.format, options.output, formats.OF_SCAN)
+    text = formats.render_scan(
+        result, form, screen.page, exit_code=code, fail_on=Severity(options.fail_on), rules=registry.rules
+    )
     return Answer(text=text, exit_code=code, output=options.output, notes=registry.problems)
 
 

@@ -1,0 +1,151 @@
+"""The formats: which there are, which command offers which, and the one place that calls their renderers."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from ftaudit.model import Report, Severity, StrEnum
+from ftaudit.report.console import DEFAULT_WIDTH
+from ftaudit.rule import Rule
+
+if TYPE_CHECKING:
+    from ftaudit.source.scan import ScanResult
+
+
+class Format(StrEnum):
+    """What `--format` takes."""
+
+    TABLE = "table"
+    JSON = "json"
+    MARKDOWN = "markdown"
+    SARIF = "sarif"
+    GITHUB = "github"
+    JUNIT = "junit"
+    CSV = "csv"
+    BADGE = "badge"
+    SUMMARY = "summary"
+
+
+OF_REPORT: Final = tuple(Format)
+"""For `check` and `wheel`."""
+OF_SCAN: Final = tuple(format for format in Format if format not in (Format.BADGE, Format.SUMMARY))
+"""A scan has no packages to count: no badge, and no line of how many are ready."""
+SUFFIXES: Final = {
+    ".json": Format.JSON,
+    ".md": Format.MARKDOWN,
+    ".markdown": Format.MARKDOWN,
+    ".sarif": Format.SARIF,
+    ".sarif.json": Format.SARIF,
+    ".xml": Format.JUNIT,
+    ".csv": Format.CSV,
+    ".svg": Format.BADGE,
+}
+"""What the name of the output file means where no format is named; any other is a table."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Page:
+    """What the answer is written on, and from where its paths are seen."""
+
+    width: int = DEFAULT_WIDTH
+    color: bool = False
+    folder: Path = Path()
+    """Where the command runs."""
+
+
+def choose(named: str | None, output: Path | None, offered: Sequence[Format]) -> Format:
+    """Return the format that is named, else the one that the output file's suffix means, else the table."""
+    if named is not None:
+        return Format(named)
+    name = "" if output is None else output.name.lower()
+    for suffix in sorted(SUFFIXES, key=len, reverse=True):
+        if name.endswith(suffix) and SUFFIXES[suffix] in offered:
+            return SUFFIXES[suffix]
+    return Format.TABLE
+
+
+def render_report(report: Report, form: Format, page: Page, *, command: str = "check") -> str:
+    """Return a report of packages in a format."""
+    match form:
+        case Format.TABLE:
+            from ftaudit.report import table
+
+            return table.render(report, width=page.width, color=page.color)
+        case Format.JSON:
+            from ftaudit.report import json
+
+            return json.render(report)
+        case Format.MARKDOWN:
+            from ftaudit.report import markdown
+
+            return markdown.render(report)
+        case Format.SUMMARY:
+            from ftaudit.report import markdown
+
+            return markdown.summary(report)
+        case Format.JUNIT:
+            from ftaudit.report import junit
+
+            return junit.render(report)
+        case Format.CSV:
+            from ftaudit.report import csv
+
+            return csv.render(report)
+        case Format.BADGE:
+            from ftaudit.report import badge
+
+            return badge.render(report)
+        case Format.SARIF:
+            from ftaudit.registry import load_rules
+            from ftaudit.report import places, results, sarif
+
+            seen = places.find_places(page.folder)
+            told = results.of_report(report, places=seen, command=command)
+            return sarif.render(told, places=seen, rules=load_rules().rules)
+        case Format.GITHUB:
+            from ftaudit.report import github, places, results
+
+            seen = places.find_places(page.folder)
+            return github.render(results.of_report(report, places=seen, command=command), places=seen)
+
+
+def render_scan(
+    scan: ScanResult, form: Format, page: Page, *, exit_code: int, fail_on: Severity, rules: Sequence[Rule] = ()
+) -> str:
+    """Return a scan in a format. `rules` are those that exist. Raise `ValueError` for a format that no scan has."""
+    match form:
+        case Format.TABLE:
+            from ftaudit.report import scan_table
+
+            return scan_table.render(scan, width=page.width, color=page.color)
+        case Format.JSON:
+            from ftaudit.report import scan_json
+
+            return scan_json.render(scan, exit_code=exit_code)
+        case Format.MARKDOWN:
+            from ftaudit.report import markdown
+
+            return markdown.render_scan(scan, exit_code=exit_code)
+        case Format.JUNIT:
+            from ftaudit.report import junit
+
+            return junit.render_scan(scan, fail_on=fail_on, exit_code=exit_code)
+        case Format.CSV:
+            from ftaudit.report import csv
+
+            return csv.render_scan(scan, exit_code=exit_code)
+        case Format.SARIF:
+            from ftaudit.report import places, results, sarif
+
+            told = results.of_scan(scan, exit_code=exit_code)
+            return sarif.render(told, places=places.find_places(page.folder), rules=rules)
+        case Format.GITHUB:
+            from ftaudit.report import github, places, results
+
+            told = results.of_scan(scan, exit_code=exit_code)
+            return github.render(told, places=places.find_places(page.folder))
+        case Format.BADGE | Format.SUMMARY:
+            raise ValueError(f"a scan has no {form}")

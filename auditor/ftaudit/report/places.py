@@ -1,0 +1,44 @@
+"""Where a result stands, as the readers of other formats name it: relative to the repository, with forward slashes."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path, PurePath
+from urllib.parse import quote
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Places:
+    """The folder in which the command runs, and the repository's, which both are absolute."""
+
+    folder: Path
+    root: Path
+
+    def relative(self, path: str) -> str | None:
+        """Return a path of the report's relative to the repository, or `None` when it lies outside it."""
+        absolute = os.path.normpath(self.folder / path)
+        for root in (self.root, self.root.resolve()):
+            try:
+                return PurePath(absolute).relative_to(root).as_posix()
+            except ValueError:
+                continue
+        return None
+
+    def shown(self, path: str) -> str:
+        """Return the path relative to the repository where it lies in it, else absolute."""
+        return self.relative(path) or Path(os.path.normpath(self.folder / path)).as_posix()
+
+    def uri(self, path: str) -> tuple[str, bool]:
+        """Return the percent-encoded URI reference, and whether it is relative to the repository (RFC 3986)."""
+        inside = self.relative(path)
+        if inside is not None:
+            return quote(inside, safe="/-._~!$&'()*+,;=@", errors="surrogateescape"), True
+        return Path(os.path.normpath(self.folder / path)).as_uri(), False
+
+
+def find_places(folder: Path) -> Places:
+    """Return the places of a command that runs in a folder: the repository is the next folder up that git keeps."""
+    folder = Path(os.path.normpath(folder.absolute()))
+    root = next((each for each in (folder, *folder.parents) if (each / ".git").exists()), folder)
+    return Places(folder=folder, root=root)
