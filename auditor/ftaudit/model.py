@@ -404,6 +404,8 @@ class Report:
     interpreter: str | None = None
     traffic: tuple[tuple[str, int], ...] = ()
     """Bytes received and saved, and requests, by name."""
+    indexes: tuple[str, ...] = ()
+    """Where packages came from, in the order in which they are asked, without credentials."""
 
     @property
     def exit_code(self) -> int:

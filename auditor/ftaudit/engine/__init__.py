@@ -71,6 +71,7 @@ def audit(inputs: Sequence[str], settings: Settings, *, progress: Progress | Non
             progress=progress,
         )
         traffic = index.traffic.counts
+        indexes = tuple(source.url for source in (*index.settings.sources, *index.settings.find_links))
     rows, failures = make_rows(judged, rules=rules, later=later)
     return Report(
         target=target.name,
@@ -82,6 +83,7 @@ def audit(inputs: Sequence[str], settings: Settings, *, progress: Progress | Non
         incomplete=(*selected.incomplete, *unread_sources(every)),
         interpreter=imports.interpreter.build if imports.interpreter else None,
         traffic=traffic,
+        indexes=indexes,
     )
 
 
