@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from ftaudit.binary.budget import Budget
 from ftaudit.binary.framework import find_framework
 from ftaudit.binary.hook import Ending, Run, Subject, doubt, force, search
 from ftaudit.binary.image import AARCH64, X86_64, Image
-from ftaudit.binary.loaders import load_images
+from ftaudit.binary.loaders import load_images, load_library
 from ftaudit.binary.markers import file_name_build, find_build
 from ftaudit.binary.objects import Layout
 from ftaudit.binary.slots import Slots
+from ftaudit.errors import ImageError
 from ftaudit.model import GilDeclaration, ModuleBinary
 
 Siblings = Mapping[str, bytes] | Callable[[str], "bytes | None"]
@@ -36,10 +37,41 @@ def read_declaration(
     A pure function of its arguments. Raise `ImageError` for a malformed image; whatever else could not be found
     out is `undetermined`, with the reason in `how`.
     """
+    read = read_module(
+        image, module_name=module_name, path=path, target_version=target_version, siblings=siblings, budget=budget
+    )
+    return read.binary
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Reading:
+    """The answer for one file, and what could make another of it."""
+
+    binary: ModuleBinary
+    missing: tuple[str, ...] = ()
+    """File names of shared libraries that the initialisation may have needed and that were not among the siblings."""
+
+
+def read_module(
+    image: bytes,
+    *,
+    module_name: str,
+    path: str,
+    target_version: tuple[int, int],
+    siblings: Siblings | None = None,
+    budget: Budget | None = None,
+) -> Reading:
+    """Return what `read_declaration` does, and which shared libraries of the wheel might tell more.
+
+    `siblings` gives those too, by file name.
+    """
     limits = budget or Budget()
     images = load_images(image, limits)
     answers = [_read_one(i, module_name, path, target_version, siblings, limits) for i in images]
-    return answers[0] if len(answers) == 1 else _agreed(answers)
+    if len(answers) == 1:
+        return answers[0]
+    missing = dict.fromkeys(name for answer in answers for name in answer.missing)
+    return Reading(binary=_agreed([answer.binary for answer in answers]), missing=tuple(missing))
 
 
 def _agreed(answers: list[ModuleBinary]) -> ModuleBinary:
@@ -74,30 +106,30 @@ def _read_one(
     version: tuple[int, int],
     siblings: Siblings | None,
     budget: Budget,
-) -> ModuleBinary:
+) -> Reading:
     if image.machine not in (X86_64, AARCH64):
-        return _answer(image, GilDeclaration.UNDETERMINED, f"ftaudit does not emulate {image.machine}")
+        return Reading(binary=_answer(image, GilDeclaration.UNDETERMINED, f"ftaudit does not emulate {image.machine}"))
     framework = find_framework(image, module_name)
     build, evidence = find_build(image.imports, image.libraries)
     export, init = hook_names(module_name)
     hook = export if version >= (3, 15) and export in image.exports else init
     if hook not in image.exports:
         why = f"it exports no {init}" if version < (3, 15) else f"it exports neither {export} nor {init}"
-        return _answer(image, GilDeclaration.UNDETERMINED, why, framework, (build, evidence))
+        return Reading(binary=_answer(image, GilDeclaration.UNDETERMINED, why, framework, (build, evidence)))
     named = file_name_build(path)
     guess = build if build is not None else named if named is not None else True
     subject = Subject(image=image, hook=hook, module_name=module_name, layout=Layout(guess, version), budget=budget)
-    best, runs = search(subject)
-    if best.needs_vex:
-        limited = replace(budget, constructor_instructions=100_000, instructions=1_000_000)
-        subject = replace(subject, vex=True, budget=limited)
-        best, runs = search(subject)
+    subject, best, runs = _search(subject)
     if build is None and best.built_free_threaded is not None:
         build, evidence = best.built_free_threaded, "its PyModuleDef is laid out for that build"
         if build is not guess:
             subject = replace(subject, layout=Layout(build, version))
             best, runs = search(subject)
     subject, best, runs = _follow(subject, best, runs, siblings)
+    loaded = _with_libraries(subject, best, runs, siblings)
+    subject, best, runs = loaded.subject, loaded.best, loaded.runs
+    if loaded.framework is not None and best.ending is not Ending.FAILED and framework[0] in _PLAIN:
+        framework = loaded.framework
     if best.ending is Ending.FAILED and best.declared is None and not (best.hands_over_to or best.exhausted):
         best = _beyond_failure(subject, best)
     declaration, how, multi_phase = judge(subject, best, runs, build)
@@ -113,7 +145,8 @@ def _read_one(
         and (on := doubt(subject, best))
     ):
         declaration, how = GilDeclaration.UNDETERMINED, f"what it declares depends on {on}"
-    return _answer(image, declaration, how, framework, (build, evidence), multi_phase)
+    answer = _answer(image, declaration, how, framework, (build, evidence), multi_phase)
+    return Reading(binary=answer, missing=loaded.missing if declaration is GilDeclaration.UNDETERMINED else ())
 
 
 def _beyond_failure(subject: Subject, best: Run) -> Run:
@@ -170,6 +203,67 @@ def _follow(subject: Subject, best: Run, runs: int, siblings: Siblings | None) -
 
 
 _MAX_GROUPS = 4
+
+
+def _search(subject: Subject) -> tuple[Subject, Run, int]:
+    """Search as `search` does, and once more instruction by instruction where the code is for AVX processors."""
+    best, runs = search(subject)
+    if best.needs_vex and not subject.vex:
+        limited = replace(subject.budget, constructor_instructions=100_000, instructions=1_000_000)
+        subject = replace(subject, vex=True, budget=limited)
+        best, runs = search(subject)
+    return subject, best, runs
+
+
+_PLAIN = ("C", "C++")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Loaded:
+    """What came of loading shared libraries beside a module."""
+
+    subject: Subject
+    best: Run
+    runs: int
+    missing: tuple[str, ...] = ()
+    """Names of those that it is linked with and that are not at hand."""
+    framework: tuple[str, str | None] | None = None
+    """Of the first library that was loaded."""
+
+
+def _with_libraries(subject: Subject, best: Run, runs: int, siblings: Siblings | None) -> _Loaded:
+    """Load plain shared libraries of the wheel that a failing hook called into: a module may be but a shim of one."""
+    find = siblings if callable(siblings) else (siblings or {}).get
+    missing: dict[str, None] = {}
+    framework: tuple[str, str | None] | None = None
+    while best.ending is Ending.FAILED and best.foreign and best.declared is None and not best.hands_over_to:
+        loaded = {name for name, _ in subject.libraries}
+        linked = (subject.image, *(image for _, image in subject.libraries))
+        names = dict.fromkeys(library.rpartition("/")[2] for image in linked for library in image.libraries)
+        new: list[tuple[str, Image]] = []
+        for name in names:
+            if name in loaded or len(loaded) + len(new) >= _MAX_LIBRARIES:
+                continue
+            data = find(name)
+            if data is None:
+                missing[name] = None
+                continue
+            beside = _MAX_GROUPS + 1 + len(loaded) + len(new)
+            try:
+                library = load_library(data, subject.budget, subject.image.machine, beside)
+            except ImageError:
+                library = None
+            if library is not None:
+                new.append((name, library.image))
+                framework = framework or library.framework
+        if not new:
+            break
+        subject, best, more = _search(replace(subject, libraries=(*subject.libraries, *new)))
+        runs += more
+    return _Loaded(subject=subject, best=best, runs=runs, missing=tuple(missing), framework=framework)
+
+
+_MAX_LIBRARIES = 4
 
 
 def judge(subject: Subject, best: Run, tries: int, build: bool | None) -> tuple[GilDeclaration, str, bool | None]:

@@ -61,19 +61,20 @@ def machine_of(data: bytes) -> str:
     return name if data[4] == 2 or name in ("i686", "armv7l") else f"{name} (32-bit)"
 
 
-def load(data: bytes, *, limit: int, base: int = BASE) -> Image:
+def load(data: bytes, *, limit: int, base: int = BASE, every_export: bool = False) -> Image:
     """Map and relocate an ELF shared object of x86-64 or AArch64; other machines come back without memory.
 
-    Raise `ImageError` for what is no such file or would need more than `limit` bytes.
+    Init hooks are listed among its exports, or with `every_export` whatever it defines. Raise `ImageError` for what
+    is no such file or would need more than `limit` bytes.
     """
     machine = machine_of(data)
     if machine not in _KINDS:
         return Image(format="elf", machine=machine)
     with malformed("ELF"):
-        return _load(data, machine, limit, base)
+        return _load(data, machine, limit, base, every_export)
 
 
-def _load(data: bytes, machine: str, limit: int, base: int) -> Image:
+def _load(data: bytes, machine: str, limit: int, base: int, every_export: bool) -> Image:
     if data[4:6] != b"\2\1" or struct.unpack_from("<H", data, 16)[0] != _ET_DYN:
         raise ImageError("this ELF file is no 64-bit little-endian shared object")
     segments = _program_headers(data)
@@ -101,7 +102,7 @@ def _load(data: bytes, machine: str, limit: int, base: int) -> Image:
             template = bytes(memory[segment.address : segment.address + min(segment.file_size, segment.size)])
             alignment = min(max(segment.alignment, 16), 4096)
             tls = ThreadLocals(template=template, size=segment.size, alignment=alignment)
-    return _Loader(machine, memory, tags, tls, needed, base).image()
+    return _Loader(machine, memory, tags, tls, needed, base).image(every_export)
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,11 +149,11 @@ class _Loader:
         self.tls_fixups: list[TlsFixup] = []
         self.symbols: dict[int, _Symbol] = {}
 
-    def image(self) -> Image:
+    def image(self, every_export: bool) -> Image:
         self._relocate_packed()
         for offset, info, addend in self._rela_entries():
             self._relocate(offset, info, addend)
-        exports, imports = self._names()
+        exports, imports = self._names(every_export)
         return Image(
             format="elf",
             machine=self.machine,
@@ -236,8 +237,8 @@ class _Loader:
         end = self.strings.find(b"\0", offset)
         return self.strings[offset:end].decode("utf-8", "replace") if end >= 0 else ""
 
-    def _names(self) -> tuple[dict[str, int], frozenset[str]]:
-        """Return the exported hooks and the names of all undefined symbols.
+    def _names(self, every_export: bool) -> tuple[dict[str, int], frozenset[str]]:
+        """Return the exports and the names of all undefined symbols.
 
         The number of symbols stands in the hash tables alone; string and symbol tables are adjacent in every
         known linker's output, but nothing says so: the walk ends where an entry's name leaves the string table.
@@ -245,7 +246,7 @@ class _Loader:
         start, count = self.tags.get(_DT_SYMTAB, 0), self._symbol_count()
         chunk = bytes(self.memory[start : start + 24 * count])
         exports, imports = {}, set()
-        wanted = tuple(prefix.encode() for prefix in HOOK_PREFIXES)
+        wanted = b"" if every_export else tuple(prefix.encode() for prefix in HOOK_PREFIXES)
         for name, _, _, section, value, _ in struct.iter_unpack("<IBBHQQ", chunk[: len(chunk) - len(chunk) % 24]):
             if section == 0:
                 imports.add(self._string(name))

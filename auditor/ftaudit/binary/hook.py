@@ -61,6 +61,8 @@ class Run:
     """The failure of the emulated run that had to be got round for this one, as `force` does."""
     faulted: bool = False
     """It failed for memory that is not there."""
+    foreign: str = ""
+    """The last function that was called of which nothing is known: another library's."""
     declared: int | None = None
     """A run that failed: what the only module it made was last declared as with `PyUnstable_Module_SetGIL`."""
     created: bool = False
@@ -103,11 +105,13 @@ class Subject:
     """What null points to is mapped, as an object: the run goes on where a stub left a pointer unset."""
     groups: tuple[tuple[str, Image], ...] = ()
     """The modules that it hands over to, loaded beside it, by import name."""
+    libraries: tuple[tuple[str, Image], ...] = ()
+    """Plain shared libraries that it calls into, loaded beside it, by file name. Their constructors are not run."""
 
     @property
     def cannot_declare(self) -> bool:
         """Whether no code of the module's can declare anything, however its initialisation goes on."""
-        images = (self.image, *(image for _, image in self.groups))
+        images = (self.image, *(image for _, image in (*self.groups, *self.libraries)))
         return not any(image.imports & _DECLARATIONS for image in images)
 
 
@@ -123,6 +127,13 @@ def run(subject: Subject, overrides: Mapping[int, int], *, follow: bool = False)
         python = _new_process(subject, oracle)
         if subject.null_objects:
             python.objects.map_null()
+        for name, image in subject.libraries:
+            linked = python.process.link(image)
+            python.process.provide(image.exports)
+            if image.initializers or image.entry:
+                notes.append(f"the static constructors of {name} were not run")
+            if subject.vex:
+                python.process.machine.interpret_vex(linked.image.base, linked.image.end)
         for name, image in subject.groups:
             _import_group(python, name, image, notes)
         linked = python.process.link(subject.image)
@@ -145,6 +156,7 @@ def run(subject: Subject, overrides: Mapping[int, int], *, follow: bool = False)
             created=python.created and not python.definitions if python else False,
             built_free_threaded=python.built_free_threaded if python else None,
             declared=_declared(python) if python else None,
+            foreign=python.process.foreign if python else "",
             way=tuple(python.way_to_error or python.blocks or ()) if python else (),
             exhausted=isinstance(error, Exhausted),
             faulted=isinstance(error, MemoryFault),
@@ -188,6 +200,7 @@ def _finished(subject: Subject, python: Python, notes: list[str], overrides: Map
             created=python.created and not python.definitions,
             way=tuple(python.way_to_error or python.blocks or ()),
             built_free_threaded=python.built_free_threaded,
+            foreign=process.foreign,
             **details,  # type: ignore[arg-type]
         )
 

@@ -3,41 +3,34 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
+from collections.abc import Callable, Iterable
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from ftaudit.binary.cache import FactsCache
-from ftaudit.binary.pool import Answer, Question, WorkerPool, default_workers
+from ftaudit.binary.pool import WorkerPool, default_workers
+from ftaudit.binary.reading import WheelReader
 from ftaudit.errors import ArchiveError
 from ftaudit.model import (
     BinaryFacts,
     DistributionFile,
     ExtensionModule,
-    GilDeclaration,
-    ModuleBinary,
     Status,
 )
 from ftaudit.target import Target
 from ftaudit.wheel import (
     Limits,
-    ModuleMember,
-    WheelArchive,
     check_digest,
     file_digest,
     local_path,
-    module_members,
     open_wheel,
     read_metadata,
 )
 
 if TYPE_CHECKING:
     import requests
-
-_MYPYC_GROUP: Final = "__mypyc"
-"""How the modules end that mypyc's shims hand over to (mypyc/common.py, `shared_lib_name`)."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -192,123 +185,25 @@ def _read_wheel(
         location, session=work.session, cache_dir=settings.cache_dir / "wheels", limits=settings.limits, sha256=sha256
     ) as archive:
         metadata = read_metadata(archive, request.file.filename, record=settings.record)
-        problems = [*archive.problems, *metadata.problems]
-        asked: list[tuple[ModuleMember, Future[Answer] | ModuleBinary]] = []
-        broken = _ask_all(work, archive, request.target, asked, problems)
-        modules, certain = _collect(asked, rebuild=request.rebuild)
-        return (
-            BinaryFacts(
-                status=Status.DONE,
-                modules=modules,
-                bytes_read=archive.bytes_read,
-                bytes_total=archive.size,
-                classifiers=metadata.classifiers,
-                problems=tuple(problems),
-            ),
-            certain and not broken,
-        )
-
-
-def _ask_all(
-    work: _Work,
-    archive: WheelArchive,
-    target: Target,
-    asked: list[tuple[ModuleMember, Future[Answer] | ModuleBinary]],
-    problems: list[str],
-) -> bool:
-    """Hand the wheel's modules to the workers as their images arrive; return whether fetching broke off."""
-    candidates = {module.member.name: module for module in module_members(archive.members)}
-    has_groups = any(_is_group(module) for module in candidates.values())
-    held: list[tuple[ModuleMember, bytes]] = []
-    waiting = dict(candidates)
-    try:
-        for image in archive.read_images([m.member for m in candidates.values()], fetchers=work.fetchers):
-            module = waiting.pop(image.member.name)
-            if image.error is not None:
-                problems.append(image.error.problem)
-                asked.append((module, _undetermined(image.error.problem)))
-            elif not image.data:
-                if module.abi is not None:
-                    problems.append(f"{module.path}: no ELF, Mach-O or PE file")
-            elif _may_export_hook(image.data, module.name):
-                if has_groups:
-                    held.append((module, image.data))
-                else:
-                    asked += _ask(work.pool, target, [(module, image.data)], {})
-    except ArchiveError as error:
-        problems.append(error.problem)
-        asked += [(module, _undetermined(error.problem)) for module in waiting.values()]
-        return True
-    finally:
-        if held:
-            groups = {module.name: data for module, data in held if _is_group(module)}
-            for batch in _batches(held, work.pool.workers):
-                asked += _ask(work.pool, target, batch, groups)
-    return False
-
-
-def _ask(
-    pool: WorkerPool, target: Target, images: Sequence[tuple[ModuleMember, bytes]], siblings: dict[str, bytes]
-) -> Iterator[tuple[ModuleMember, Future[Answer]]]:
-    questions = [
-        Question(module=module.name, path=module.path, target=target.version, image=data) for module, data in images
-    ]
-    return zip((module for module, _ in images), pool.ask(questions, siblings), strict=True)
-
-
-def _batches(held: Sequence[tuple[ModuleMember, bytes]], count: int) -> Iterator[Sequence[tuple[ModuleMember, bytes]]]:
-    """Deal modules that share siblings out, so that each worker is handed the siblings once."""
-    for start in range(min(count, len(held))):
-        yield held[start::count]
-
-
-def _collect(
-    asked: Iterable[tuple[ModuleMember, Future[Answer] | ModuleBinary]], *, rebuild: bool
-) -> tuple[tuple[ExtensionModule, ...], bool]:
-    """Wait for the answers; sort the modules by their place in the wheel."""
-    certain = True
-    modules = []
-    for module, answer in asked:
-        if isinstance(answer, ModuleBinary):
-            binary = answer
-        else:
-            told = _told(answer)
-            binary, certain = told.binary, certain and not told.lost
-        modules.append(
+        reader = WheelReader(work.pool, work.fetchers, archive, request.target)
+        modules = tuple(
             ExtensionModule(
                 name=module.name,
                 path=module.path,
-                binary=None if rebuild else binary,
-                would_declare=binary if rebuild else None,
+                binary=None if request.rebuild else binary,
+                would_declare=binary if request.rebuild else None,
             )
+            for module, binary in reader.read()
         )
-    return tuple(sorted(modules, key=lambda module: module.path)), certain
-
-
-def _told(answer: Future[Answer]) -> Answer:
-    try:
-        return answer.result()
-    except CancelledError:
-        return Answer(binary=_undetermined("the inspection was ended"), lost=True)
-
-
-def _is_group(module: ModuleMember) -> bool:
-    return module.name.endswith(_MYPYC_GROUP)
-
-
-def _may_export_hook(image: bytes, name: str) -> bool:
-    """Tell whether the image can export the module's init hook: its name stands in the string table, unbroken.
-
-    Mach-O's export trie splits names, so only the prefix is asked for there. PEP 489 encodes other names.
-    """
-    last = name.rpartition(".")[2]
-    if not last.isascii() or not image.startswith((b"\x7fELF", b"MZ")):
-        return b"PyInit" in image or b"PyModExport" in image
-    return f"PyInit_{last}\0".encode() in image or f"PyModExport_{last}\0".encode() in image
-
-
-def _undetermined(how: str) -> ModuleBinary:
-    return ModuleBinary(declaration=GilDeclaration.UNDETERMINED, how=how)
+        facts = BinaryFacts(
+            status=Status.DONE,
+            modules=modules,
+            bytes_read=archive.bytes_read,
+            bytes_total=archive.size,
+            classifiers=metadata.classifiers,
+            problems=(*archive.problems, *metadata.problems, *reader.problems),
+        )
+        return facts, reader.certain
 
 
 def _failed(reason: str) -> BinaryFacts:

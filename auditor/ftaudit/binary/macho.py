@@ -26,10 +26,11 @@ MAGICS = (
 )
 
 
-def load(data: bytes, *, limit: int, base: int = BASE) -> tuple[Image, ...]:
+def load(data: bytes, *, limit: int, base: int = BASE, every_export: bool = False) -> tuple[Image, ...]:
     """Map and relocate every slice of a Mach-O file; those of other machines come back without memory.
 
-    Raise `ImageError` for what is no such file or would need more than `limit` bytes.
+    Init hooks are listed among its exports, or with `every_export` whatever it exports. Raise `ImageError` for what
+    is no such file or would need more than `limit` bytes.
     """
     images = []
     for content in _slices(data):
@@ -41,7 +42,7 @@ def load(data: bytes, *, limit: int, base: int = BASE) -> tuple[Image, ...]:
             images.append(Image(format="macho", machine=machine if machine != AARCH64 else "arm64e"))
             continue
         with malformed("Mach-O"):
-            images.append(_load_slice(content, machine, limit, base))
+            images.append(_load_slice(content, machine, limit, base, every_export))
     return tuple(images)
 
 
@@ -65,7 +66,7 @@ def _slices(data: bytes) -> list[bytes]:
     return slices
 
 
-def _load_slice(data: bytes, machine: str, limit: int, base: int) -> Image:
+def _load_slice(data: bytes, machine: str, limit: int, base: int, every_export: bool) -> Image:
     import lief
 
     lief.logging.disable()
@@ -113,7 +114,7 @@ def _load_slice(data: bytes, machine: str, limit: int, base: int) -> Image:
         machine=machine,
         base=base,
         memory=memory,
-        exports=_hooks(binary, slide),
+        exports=_exports(binary, slide, every_export),
         binds=binds,
         initializers=tuple(a for a in initializers if words.holds(a, 1)),
         tls=tls,
@@ -164,10 +165,10 @@ def _is_defined(symbol: lief.MachO.Symbol) -> bool:
     return int(symbol.raw_type) & 0x0E == 0x0E and int(symbol.value) != 0
 
 
-def _hooks(binary: lief.MachO.Binary, slide: int) -> dict[str, int]:
+def _exports(binary: lief.MachO.Binary, slide: int, every: bool) -> dict[str, int]:
     found = {}
     for symbol in binary.exported_symbols:
         name = str(symbol.name).removeprefix("_")
-        if name.startswith(("PyInit", "PyModExport")) and symbol.value:
+        if symbol.value and (every or name.startswith(("PyInit", "PyModExport"))):
             found[name] = int(symbol.value) + slide
     return found

@@ -30,19 +30,20 @@ def machine_of(data: bytes) -> str:
     return _MACHINES.get(number, f"PE machine {number:#x}")
 
 
-def load(data: bytes, *, limit: int, base: int = BASE) -> Image:
+def load(data: bytes, *, limit: int, base: int = BASE, every_export: bool = False) -> Image:
     """Map and relocate a PE DLL of x86-64 or AArch64; other machines come back without memory.
 
-    Raise `ImageError` for what is no such file or would need more than `limit` bytes.
+    Init hooks are listed among its exports, or with `every_export` whatever it exports. Raise `ImageError` for what
+    is no such file or would need more than `limit` bytes.
     """
     machine = machine_of(data)
     if machine not in (X86_64, AARCH64):
         return Image(format="pe", machine=machine)
     with malformed("PE"):
-        return _load(data, machine, limit, base)
+        return _load(data, machine, limit, base, every_export)
 
 
-def _load(data: bytes, machine: str, limit: int, base: int) -> Image:
+def _load(data: bytes, machine: str, limit: int, base: int, every_export: bool) -> Image:
     import lief
 
     lief.logging.disable()
@@ -66,10 +67,10 @@ def _load(data: bytes, machine: str, limit: int, base: int) -> Image:
         content = content[: max(0, min(section.virtual_size or len(content), len(memory) - start))]
         if start < len(memory):
             memory[start : start + len(content)] = content
-    return _image(binary, machine, memory, base)
+    return _image(binary, machine, memory, base, every_export)
 
 
-def _image(binary: lief.PE.Binary, machine: str, memory: bytearray, base: int) -> Image:
+def _image(binary: lief.PE.Binary, machine: str, memory: bytearray, base: int, every_export: bool) -> Image:
     import lief
 
     words = Words(memory, base)
@@ -94,7 +95,7 @@ def _image(binary: lief.PE.Binary, machine: str, memory: bytearray, base: int) -
     if export is not None:
         for item in export.entries:
             name = str(item.name)
-            if name.startswith(("PyInit", "PyModExport")) and item.address:
+            if item.address and (every_export or name.startswith(("PyInit", "PyModExport"))):
                 exports[name] = base + item.address
     return Image(
         format="pe",

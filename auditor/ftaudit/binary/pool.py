@@ -42,6 +42,8 @@ class Answer:
     binary: ModuleBinary
     lost: bool = False
     """The worker crashed, hung or could not be started: another day's answer may differ."""
+    missing: tuple[str, ...] = ()
+    """File names of shared libraries that might tell more, were they among the kept images."""
 
 
 @dataclass(kw_only=True, slots=True)
@@ -190,11 +192,12 @@ class _Worker:
             return self._lost(f"was ended after {self._seconds:g} s" if self._late else self._ending())
         try:
             binary = parse_binary(answer[0].get("binary"))
+            missing = tuple(str(name) for name in answer[0].get("missing", ()))
         except (ValueError, TypeError, KeyError):
             return self._lost("gave an answer that makes no sense")
         if binary is None:
             return Answer(binary=_undetermined(str(answer[0].get("error"))))
-        return Answer(binary=binary)
+        return Answer(binary=binary, missing=missing)
 
     def _exchange(
         self, stdin: BinaryIO, stdout: BinaryIO, question: Question, kept: Mapping[str, bytes] | None

@@ -81,6 +81,8 @@ class Process:
     """The imported function that is being answered."""
     foreign: str = ""
     """The last function that was called of which nothing is known: another library's."""
+    provided: dict[str, int] = field(default_factory=dict)
+    """Functions and data that libraries loaded beside the module export, by name."""
     next_handle: int = HANDLES + 0x1000
     next_heap: int = HEAP
     next_thread: int = THREAD + 0x2000
@@ -202,6 +204,10 @@ class Process:
         if address is None:
             address = self.symbols[name] = self.resolve(self, name)
         return address
+
+    def provide(self, exports: Mapping[str, int]) -> None:
+        """Let images that are linked from now on find these symbols where nothing else answers for them."""
+        self.provided.update(exports)
 
     def link(self, image: Image) -> Linked:
         """Map an image, bind its imports and give its thread-local variables a place."""

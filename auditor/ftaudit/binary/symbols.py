@@ -63,7 +63,7 @@ def resolve(python: Python, name: str) -> int:
         return process.function(name, _nothing)
     if name.startswith(("Py", "_Py")):
         return process.function(name, bound(python, default_answer(name)))
-    return process.function(name, _unknown)
+    return process.provided.get(name) or process.function(name, _unknown)
 
 
 _LOOKUPS = frozenset({"dlsym", "GetProcAddress"})

@@ -2,8 +2,8 @@
 
 Frames in both directions: four bytes of length and a JSON object; an object with `size` is followed by that
 many raw bytes. `{"keep": NAME, "size": N}` hands over an image that later modules may refer to, `{"forget": true}`
-drops those. `{"module", "path", "target", "size"}` asks; the answer is `{"binary": {…}}` or `{"error": …}`.
-The process may be killed at any time.
+drops those. `{"module", "path", "target", "size"}` asks; the answer is `{"binary": {…}, "missing": […]}` or
+`{"error": …}`. The process may be killed at any time.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ def main(memory: int, seconds: int) -> None:
     # Whatever native code prints must not be taken for an answer.
     os.dup2(2, 1)
     _limit(memory)
-    from ftaudit.binary.declaration import read_declaration
+    from ftaudit.binary.declaration import read_module
     from ftaudit.errors import ImageError
 
     # What was imported stays: the collector, which frees the emulators, need not look at it each time.
@@ -72,7 +72,7 @@ def main(memory: int, seconds: int) -> None:
             continue
         _allow(seconds)
         try:
-            binary = read_declaration(
+            read = read_module(
                 body,
                 module_name=head["module"],
                 path=head["path"],
@@ -87,7 +87,7 @@ def main(memory: int, seconds: int) -> None:
             # A flaw of ours that strange input found: it costs this module's answer, and says where it is.
             send(answers, {"error": f"the inspection failed: {_place(error)}"})
         else:
-            send(answers, {"binary": asdict(binary)})
+            send(answers, {"binary": asdict(read.binary), "missing": read.missing})
 
 
 def _place(error: Exception) -> str:

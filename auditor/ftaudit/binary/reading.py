@@ -1,0 +1,172 @@
+"""The extension modules of one open wheel become answers: images go to the workers as they arrive."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import CancelledError, Executor, Future
+from dataclasses import dataclass, field, replace
+from typing import Final
+
+from ftaudit.binary.pool import Answer, Question, WorkerPool
+from ftaudit.errors import ArchiveError
+from ftaudit.model import GilDeclaration, ModuleBinary
+from ftaudit.target import Target
+from ftaudit.wheel import Member, ModuleMember, WheelArchive, module_members
+
+MYPYC_GROUP: Final = "__mypyc"
+"""How the modules end that mypyc's shims hand over to (mypyc/common.py, `shared_lib_name`)."""
+LIBRARIES: Final = 512 << 20
+"""Bytes of plain shared libraries, inflated, that are read for the modules of a wheel that call into them."""
+LIBRARIES_COMPRESSED: Final = 128 << 20
+"""The same as they are fetched."""
+
+
+@dataclass(slots=True)
+class WheelReader:
+    """Reads the modules of one wheel."""
+
+    pool: WorkerPool
+    fetchers: Executor
+    archive: WheelArchive
+    target: Target
+    problems: list[str] = field(default_factory=list)
+    """What is wrong with members, one sentence each."""
+    certain: bool = True
+    """Whether the answers would be the same another day."""
+
+    def read(self) -> list[tuple[ModuleMember, ModuleBinary]]:
+        """Return what each extension module declares, sorted by its place in the wheel."""
+        answers = [(module, _told(answer)) for module, answer in self._ask_all()]
+        answers = self._ask_with_libraries(answers)
+        if any(answer.lost for _, answer in answers):
+            self.certain = False
+        return sorted(((module, answer.binary) for module, answer in answers), key=lambda pair: pair[0].path)
+
+    def _ask_all(self) -> list[tuple[ModuleMember, Future[Answer]]]:
+        """Hand the wheel's modules to the workers as their images arrive."""
+        asked: list[tuple[ModuleMember, Future[Answer]]] = []
+        candidates = {module.member.name: module for module in module_members(self.archive.members)}
+        has_groups = any(_is_group(module) for module in candidates.values())
+        held: list[tuple[ModuleMember, bytes]] = []
+        waiting = dict(candidates)
+        try:
+            for image in self.archive.read_images([m.member for m in candidates.values()], fetchers=self.fetchers):
+                module = waiting.pop(image.member.name)
+                if image.error is not None:
+                    self.problems.append(image.error.problem)
+                    asked.append((module, _known(image.error.problem)))
+                elif not image.data:
+                    if module.abi is not None:
+                        self.problems.append(f"{module.path}: no ELF, Mach-O or PE file")
+                elif _may_export_hook(image.data, module.name):
+                    if has_groups:
+                        held.append((module, image.data))
+                    else:
+                        asked += self._ask([(module, image.data)], {})
+        except ArchiveError as error:
+            self.problems.append(error.problem)
+            self.certain = False
+            asked += [(module, _known(error.problem)) for module in waiting.values()]
+        groups = {module.name: data for module, data in held if _is_group(module)}
+        for batch in self._batches(held):
+            asked += self._ask(batch, groups)
+        return asked
+
+    def _ask_with_libraries(self, answers: list[tuple[ModuleMember, Answer]]) -> list[tuple[ModuleMember, Answer]]:
+        """Ask again for modules that call into shared libraries of this wheel, with those beside them."""
+        at_hand = {_base(member.name): member for member in self.archive.members if not member.name.endswith("/")}
+        needs = {
+            module.path: (module, names)
+            for module, answer in answers
+            if (names := tuple(name for name in answer.missing if name.lower() in at_hand))
+        }
+        if not needs:
+            return answers
+        libraries = {name.lower(): at_hand[name.lower()] for _, names in needs.values() for name in names}
+        told = dict.fromkeys(needs, "")
+        again: dict[str, Answer] = {}
+        if refusal := _too_much(libraries.values()):
+            told = dict.fromkeys(needs, refusal)
+        else:
+            wanted = [*libraries.values(), *(module.member for module, _ in needs.values())]
+            try:
+                images = {image.member.name: image.data for image in self.archive.read_images(wanted)}
+            except ArchiveError as error:
+                self.problems.append(error.problem)
+                self.certain = False
+                return answers
+            found = {name: images[at_hand[name.lower()].name] for _, names in needs.values() for name in names}
+            kept = {name: data for name, data in found.items() if data}
+            ready = [(module, images[module.member.name]) for module, _ in needs.values()]
+            asked = [pair for batch in self._batches(ready) for pair in self._ask(batch, kept)]
+            again = {module.path: _told(answer) for module, answer in asked}
+        return [
+            (module, again.get(module.path) or _explained(answer, told.get(module.path, "")))
+            for module, answer in answers
+        ]
+
+    def _ask(
+        self, images: Sequence[tuple[ModuleMember, bytes]], siblings: dict[str, bytes]
+    ) -> Iterator[tuple[ModuleMember, Future[Answer]]]:
+        questions = [
+            Question(module=module.name, path=module.path, target=self.target.version, image=data)
+            for module, data in images
+        ]
+        return zip((module for module, _ in images), self.pool.ask(questions, siblings), strict=True)
+
+    def _batches(self, held: Sequence[tuple[ModuleMember, bytes]]) -> Iterator[Sequence[tuple[ModuleMember, bytes]]]:
+        """Deal modules that share siblings out, so that each worker is handed the siblings once."""
+        count = min(self.pool.workers, len(held))
+        for start in range(count):
+            yield held[start::count]
+
+
+def _base(name: str) -> str:
+    """Return a member's file name as every system's loader would find it: Windows ignores its case."""
+    return name.rpartition("/")[2].lower()
+
+
+def _too_much(libraries: Iterable[Member]) -> str:
+    """Say why libraries are not read, or return nothing."""
+    every = tuple(libraries)
+    size, compressed = sum(member.size for member in every), sum(member.compressed for member in every)
+    if size <= LIBRARIES and compressed <= LIBRARIES_COMPRESSED:
+        return ""
+    return f"; {', '.join(_base(member.name) for member in every)}: {size >> 20} MiB, too large to be read"
+
+
+def _explained(answer: Answer, more: str) -> Answer:
+    return replace(answer, binary=replace(answer.binary, how=answer.binary.how + more)) if more else answer
+
+
+def _known(problem: str) -> Future[Answer]:
+    """Return the answer for a module that could not be fetched."""
+    answer: Future[Answer] = Future()
+    answer.set_result(Answer(binary=_undetermined(problem)))
+    return answer
+
+
+def _told(answer: Future[Answer]) -> Answer:
+    try:
+        return answer.result()
+    except CancelledError:
+        return Answer(binary=_undetermined("the inspection was ended"), lost=True)
+
+
+def _is_group(module: ModuleMember) -> bool:
+    return module.name.endswith(MYPYC_GROUP)
+
+
+def _may_export_hook(image: bytes, name: str) -> bool:
+    """Tell whether the image can export the module's init hook: its name stands in the string table, unbroken.
+
+    Mach-O's export trie splits names, so only the prefix is asked for there. PEP 489 encodes other names.
+    """
+    last = name.rpartition(".")[2]
+    if not last.isascii() or not image.startswith((b"\x7fELF", b"MZ")):
+        return b"PyInit" in image or b"PyModExport" in image
+    return f"PyInit_{last}\0".encode() in image or f"PyModExport_{last}\0".encode() in image
+
+
+def _undetermined(how: str) -> ModuleBinary:
+    return ModuleBinary(declaration=GilDeclaration.UNDETERMINED, how=how)
