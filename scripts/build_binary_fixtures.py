@@ -68,6 +68,35 @@ def flags_of(source: Path) -> list[str]:
     return match[1].split() if match else []
 
 
+def link_library(source: Path, platform: str, folder: Path) -> list[str]:
+    """Build the shared library that a source asks for, below fixtures/binaries; return what links with it."""
+    match = re.search(r"/\* links: (\w+) (\w+) \*/", source.read_text())
+    if match is None:
+        return []
+    system, target = platform.partition("-")[0], TARGETS[platform][0]
+    name = {"linux": f"lib{match[1]}.so", "macos": f"lib{match[1]}.dylib", "windows": f"{match[1]}.dll"}[system]
+    result = ROOT / "libraries" / platform / name
+    result.parent.mkdir(parents=True, exist_ok=True)
+    flags = list(FLAGS[system])
+    if system == "windows":
+        flags += import_libraries(folder, "arm64" if platform.endswith("arm64") else "i386:x86-64", "python314t.dll")
+    elif system == "linux":
+        flags.append(f"-Wl,-soname,{name}")
+    else:
+        flags.append(f"-Wl,-install_name,@rpath/{name}")
+    zig(
+        "cc", "-target", target, *COMMON, "-o", str(folder / name), str(SOURCES / "libraries" / f"{match[1]}.c"), *flags
+    )
+    keep(folder / name, result)
+    if system != "windows":
+        return [str(folder / name)]
+    definition, archive = folder / f"{name}.def", folder / f"{name}.lib"
+    definition.write_text(f"LIBRARY {name}\nEXPORTS\n{match[2]}\n")
+    machine = "arm64" if platform.endswith("arm64") else "i386:x86-64"
+    zig("dlltool", "-m", machine, "-d", str(definition), "-l", str(archive))
+    return [str(archive)]
+
+
 def keep(output: Path, result: Path) -> None:
     """Copy an image without the name of the folder that it was linked in, which Mach-O files hold."""
     folder = str(output.parent).encode()
@@ -91,6 +120,7 @@ def build(platform: str, source: Path) -> Path:
                 flags = [flag for flag in flags if flag not in FLAGS["windows"]]
         compiler = "c++" if source.suffix == ".cpp" else "cc"
         language = ["-fno-exceptions", "-fno-rtti", "-nostdlib++"] if source.suffix == ".cpp" else []
+        flags += link_library(source, platform, folder)
         output = folder / result.name
         zig(compiler, "-target", target, *COMMON, *language, "-o", str(output), str(source), *flags)
         keep(output, result)

@@ -11,7 +11,9 @@ from ftaudit.binary.declaration import read_declaration
 from ftaudit.model import GilDeclaration, ModuleBinary
 
 ROOT = Path(__file__).resolve().parents[2] / "fixtures" / "binaries"
-FILES = sorted(path for folder in ROOT.iterdir() if folder.name != "src" for path in folder.iterdir())
+FILES = sorted(
+    path for folder in ROOT.iterdir() if folder.name not in ("src", "libraries") for path in folder.iterdir()
+)
 MACHINES = {"x86_64": "x86_64", "amd64": "x86_64", "aarch64": "aarch64", "arm64": "aarch64"}
 FORMATS = {"linux": "elf", "macos": "macho", "windows": "pe"}
 
@@ -25,10 +27,12 @@ def expected(case: str) -> tuple[str, str]:
 
 
 def declare(path: Path, *, version: tuple[int, int] = (3, 14), name: str | None = None) -> ModuleBinary:
-    """Read one fixture, with the modules beside it as its siblings."""
+    """Read one fixture, with the modules beside it and the shared libraries of its platform as its siblings."""
 
     def sibling(wanted: str) -> bytes | None:
-        return next((other.read_bytes() for other in path.parent.glob(f"{wanted}.*")), None)
+        libraries = ROOT / "libraries" / path.parent.name
+        places = (*path.parent.glob(f"{wanted}.*"), *libraries.glob(wanted))
+        return next((other.read_bytes() for other in places), None)
 
     module = name or path.name.partition(".")[0]
     return read_declaration(
@@ -55,7 +59,7 @@ def test_the_build_it_was_compiled_for_is_told_wherever_something_tells(path: Pa
     answer = declare(path)
     case = path.name.partition(".")[0]
     if answer.free_threaded_build is None:
-        assert case in {"cffi_like", "mypyc_shim", "endless", "never"}, "nothing in these names a build"
+        assert case in {"cffi_like", "mypyc_shim", "library_shim", "endless", "never"}, "nothing in these names a build"
         assert answer.free_threaded_evidence is None
     else:
         assert answer.free_threaded_build is not case.startswith("gil_build")

@@ -18,6 +18,8 @@ from ftaudit.target import parse_target
 
 TARGET = parse_target("3.14t")
 STABLE = "Programming Language :: Python :: Free Threading :: 3 - Stable"
+BINARIES = Path(__file__).parents[2] / "fixtures" / "binaries"
+SHIM = "demo/library_shim.cpython-314t-x86_64-linux-gnu.so"
 OTHER = "demo/other.cpython-314t-x86_64-linux-gnu.so"
 Inspect = Callable[..., BinaryFacts]
 
@@ -101,6 +103,30 @@ def test_an_image_without_substance_is_undetermined(inspect: Inspect) -> None:
 def test_a_shared_library_without_an_init_hook_is_no_module(inspect: Inspect) -> None:
     assert inspect(wheel({"demo/libspam.so": elf("another"), CORE: elf()})).modules[0].name == "demo._core"
     assert inspect(wheel({"demo/libspam.so": elf("another")})).modules == ()
+
+
+def shim_wheel(library: bytes | None) -> bytes:
+    shim = BINARIES / "linux-x86_64" / SHIM.partition("/")[2]
+    members = {SHIM: shim.read_bytes()}
+    return wheel(members if library is None else {**members, "demo.libs/libwrapped.so": library})
+
+
+def test_a_shim_is_read_with_the_shared_library_of_its_wheel_that_it_calls_into(inspect: Inspect) -> None:
+    library = (BINARIES / "libraries" / "linux-x86_64" / "libwrapped.so").read_bytes()
+    binary = only(inspect(shim_wheel(library))).binary
+    assert binary is not None
+    assert binary.declaration is GilDeclaration.NOT_USED
+
+
+def test_a_shim_without_its_library_or_with_one_that_is_none_is_undetermined(inspect: Inspect) -> None:
+    assert "after Wrapped_PyInit_library_shim() of another library" in how(inspect(shim_wheel(None)))
+    assert "after Wrapped_PyInit_library_shim() of another library" in how(inspect(shim_wheel(b"no library at all")))
+    assert "after Wrapped_PyInit_library_shim() of another library" in how(inspect(shim_wheel(b"\x7fELF" * 40)))
+
+
+def test_a_library_that_is_too_large_is_not_read_and_named(inspect: Inspect, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ftaudit.binary.reading.LIBRARIES", 100)
+    assert "libwrapped.so: 0 MiB, too large to be read" in how(inspect(shim_wheel(b"\x7fELF" * 40)))
 
 
 def test_a_text_file_named_like_a_module_is_a_problem(inspect: Inspect) -> None:
