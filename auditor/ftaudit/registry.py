@@ -54,9 +54,14 @@ class Registry:
 
 def means(name: str, rule: Rule) -> bool:
     """Tell whether a name that a user wrote means the rule: its name, its code or a prefix of the code (`FT5`)."""
-    wanted = name.strip()
-    return wanted.lower() == rule.info.name or (
-        len(wanted) >= 2 and wanted.upper().startswith("FT") and rule.info.code.startswith(wanted.upper())
+    return is_named(name, rule.info.name, rule.info.code)
+
+
+def is_named(wanted: str, name: str, code: str) -> bool:
+    """Tell whether what a user wrote means the rule of that name and code."""
+    wanted = wanted.strip()
+    return wanted.lower() == name or (
+        len(wanted) >= 2 and wanted.upper().startswith("FT") and code.startswith(wanted.upper())
     )
 
 

@@ -20,6 +20,18 @@ from ftaudit.target import ABI3T_SINCE, parse_target
 
 Reasons = tuple[str, ...]
 
+ORDER: Final = (
+    (Verdict.READY, Verdict.PURE),
+    (Verdict.FALLBACK,),
+    (Verdict.UNKNOWN,),
+    (Verdict.REENABLES_GIL,),
+    (Verdict.SOURCE_ONLY,),
+    (Verdict.UNAVAILABLE,),
+    (Verdict.BROKEN,),
+)
+"""The verdicts from good to bad: as fast as can be, slower, not known, runs with the GIL, needs a build, cannot be had,
+fails once it runs."""
+
 NO_HASH: Final = "its hash is none of those that the input allows"
 """How the index tier says that a hash left a file out."""
 
@@ -58,6 +70,11 @@ def module_gil(module: ExtensionModule) -> Gil:
             return Gil.ON
         case GilDeclaration.UNDETERMINED:
             return Gil.UNKNOWN
+
+
+def rank(verdict: Verdict) -> int:
+    """Return how bad a verdict is, from 0; `ready` and `pure` are equally good."""
+    return next(number for number, equals in enumerate(ORDER) if verdict in equals)
 
 
 def judge(facts: PackageFacts) -> tuple[Verdict, Reasons]:

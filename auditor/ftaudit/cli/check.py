@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING, Any, Final
 
+from ftaudit.cli.accept import accept_in_report, add_baseline, check_accept
 from ftaudit.cli.answer import Answer, Screen, say
 from ftaudit.cli.options import add_answer, add_audit, add_index, add_platforms, add_rules, add_target, settings_of
 from ftaudit.report import formats
@@ -39,7 +40,7 @@ def add_parsers(commands: Any) -> None:
         formatter_class=formatter,
     )
     add_audit(check)
-    add_answer(check, formats.OF_REPORT)
+    add_baseline(add_answer(check, formats.OF_REPORT))
     check.set_defaults(answer=run_check)
 
     wheel = commands.add_parser(
@@ -68,6 +69,7 @@ def run_check(options: argparse.Namespace, screen: Screen) -> Answer:
     from ftaudit.progress import on_stderr
 
     settings = settings_of(options)
+    check_accept(options)
     inputs: list[str] = options.inputs or [engine.find_input()]
     if not options.inputs:
         say(f"reading {inputs[0]}")
@@ -82,12 +84,14 @@ def run_wheel(options: argparse.Namespace, screen: Screen) -> Answer:
     from ftaudit.progress import on_stderr
 
     settings = settings_of(options)
+    check_accept(options)
     with on_stderr(wanted=not options.quiet) as progress:
         report = audit_wheels(options.items, settings, progress=progress)
     return _answer(report, options, screen)
 
 
 def _answer(report: Report, options: argparse.Namespace, screen: Screen) -> Answer:
+    report = accept_in_report(report, options)
     form = formats.choose(options.format, options.output, formats.OF_REPORT)
     text = formats.render_report(report, form, screen.page, command=options.command)
     return Answer(text=text, exit_code=report.exit_code, output=options.output)

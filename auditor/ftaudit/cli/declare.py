@@ -21,8 +21,8 @@ RESERVED: Final = {
 }
 """By the name that the command's code has for the option."""
 
-CONTAINED: Final = frozenset({"rules"})
-"""A folder whose modules are run: it must be the project's own, as `conftest.py` is."""
+CONTAINED: Final = frozenset({"rules", "baseline"})
+"""A folder whose modules are run, which must be the project's own as `conftest.py` is; a file that may be replaced."""
 
 UNSAVED: Final = frozenset({"help", "version", "config", "no_config", "update_baseline", "write", "diff", "changed"})
 """Belong to one run: asked for by a file they would be done each time, unasked."""

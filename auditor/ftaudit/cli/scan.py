@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from ftaudit.cli.accept import accept_in_scan, add_baseline, check_accept
 from ftaudit.cli.answer import Answer, Screen
 from ftaudit.cli.options import add_answer, add_cache, add_rules, add_target, settings_of
 from ftaudit.errors import UsageError
@@ -52,7 +53,9 @@ def add_parsers(commands: Any) -> None:
     where.add_argument("--jobs", type=int, metavar="N", help="worker processes (default one a core)")
     where.add_argument("--index-url", metavar="URL", help="the package index, for NAME==VERSION")
     add_cache(where)
-    add_answer(scan, formats.OF_SCAN).add_argument(
+    answer = add_answer(scan, formats.OF_SCAN)
+    add_baseline(answer)
+    answer.add_argument(
         "--fail-on",
         choices=("error", "warning", "info"),
         default="warning",
@@ -79,6 +82,7 @@ def run_scan(
     from ftaudit.target import parse_target
 
     settings = settings_of(options)
+    check_accept(options)
     target = parse_target(options.target)
     registry = load_rules(tuple(options.rules))
     selected = settings.select
@@ -104,6 +108,7 @@ def run_scan(
         )
 
     result = _scan_all(options, settings, look)
+    result = accept_in_scan(result, options, whole=_is_whole(options))
     code = result.exit_code(Severity(options.fail_on))
     if registry.problems and code == 0:
         code = 3
@@ -112,6 +117,14 @@ def run_scan(
         result, form, screen.page, exit_code=code, fail_on=Severity(options.fail_on), rules=registry.rules
     )
     return Answer(text=text, exit_code=code, output=options.output, notes=registry.problems)
+
+
+def _is_whole(options: argparse.Namespace) -> bool:
+    """Tell whether all of the project is looked at: this folder, or the paths that the configuration names."""
+    configured = options.configuration.values.get((options.command, "paths"))
+    usual = configured is not None and configured.value == options.paths
+    here = all(Path(path).absolute() == Path.cwd() for path in options.paths)
+    return options.changed is None and (usual or here)
 
 
 def _scan_all(options: argparse.Namespace, settings: Any, look: Callable[[FoundFiles], ScanResult]) -> ScanResult:

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Final
 
-from ftaudit.model import BLOCKING, Finding, Package, Report, Severity, Verdict
+from ftaudit.model import BLOCKING, Acceptance, Finding, Package, Report, Severity, Verdict
 
 CONTRADICTED: Final = "FT304"
 """The one finding of a scan that is about the package as a whole."""
@@ -35,7 +35,7 @@ class Headline:
     """The answer."""
 
     word: str
-    """`BLOCKED`, `NOT SURE` or `READY`."""
+    """`BLOCKED`, `NOT SURE`, `ACCEPTED` or `READY`."""
     sentence: str
     more: str | None = None
     """What else a reader must know at once, as a sentence."""
@@ -46,7 +46,7 @@ def entries(packages: Iterable[Package]) -> Iterator[Entry]:
     groups: dict[tuple[object, ...], list[Package]] = {}
     for package in packages:
         pin = package.facts.pin
-        same = (pin.name, pin.version, package.verdict, _without_platform(package))
+        same = (pin.name, pin.version, package.verdict, package.accepted, _without_platform(package))
         groups.setdefault(same, []).append(package)
     for group in groups.values():
         yield Entry(package=group[0], platforms=tuple(package.facts.platform for package in group))
@@ -62,18 +62,26 @@ def headline(report: Report) -> Headline:
     where = ", ".join(report.platforms) if len(report.platforms) <= 3 else f"{len(report.platforms)} platforms"
     what = f"free-threaded CPython {report.target.rstrip('t')}" + (f" on {where}" if where else "")
     packages = counted(len({package.facts.pin.name for package in report.packages}), "package")
-    blocked = {package.facts.pin.name for package in report.packages if package.verdict in BLOCKING}
-    unknown = {package.facts.pin.name for package in report.packages if package.verdict is Verdict.UNKNOWN} - blocked
+    counting = [package for package in report.packages if package.accepted is None]
+    blocked = {package.facts.pin.name for package in counting if package.verdict in BLOCKING}
+    unknown = {package.facts.pin.name for package in counting if package.verdict is Verdict.UNKNOWN} - blocked
+    accepted = {package.facts.pin.name for package in report.packages if package.accepted is not None} - blocked
+    stand = f"{counted(len(accepted), 'known problem')} {'is' if len(accepted) == 1 else 'are'} accepted."
     match report.exit_code:
         case 1:
             verb = "keeps" if len(blocked) == 1 else "keep"
-            more = f"{len(unknown)} more could not be checked." if unknown else None
+            told = [f"{len(unknown)} more could not be checked."] if unknown else []
+            more = " ".join([*told, *([stand] if accepted else [])]) or None
             return Headline(word="BLOCKED", sentence=f"{len(blocked)} of {packages} {verb} you from {what}.", more=more)
         case 3:
             sentence = f"nothing found to block {what}, but not everything could be checked."
             if unknown:
                 sentence = f"nothing found to block {what}, but {len(unknown)} of {packages} could not be checked."
-            return Headline(word="NOT SURE", sentence=sentence)
+            return Headline(word="NOT SURE", sentence=sentence, more=stand if accepted else None)
+        case _ if accepted:
+            verb = "keeps" if len(accepted) == 1 else "keep"
+            sentence = f"nothing new; {len(accepted)} of {packages} {verb} you from {what}, and are known and accepted."
+            return Headline(word="ACCEPTED", sentence=sentence)
         case _:
             return Headline(word="READY", sentence=f"nothing blocks {what}: {packages} checked.")
 
@@ -94,11 +102,18 @@ def chains(package: Package) -> Iterator[tuple[str, str]]:
         yield "listed in ", str(pin.source)
 
 
+def accepted_line(accepted: Acceptance) -> str:
+    """Return who accepts it, why and until when, in one line."""
+    until = "" if accepted.expires is None else f", until {accepted.expires}"
+    return f"{accepted.reason} ({accepted.source or accepted.by}{until})"
+
+
 def extra_findings(package: Package) -> Iterator[Finding]:
     """Yield what the rules say beyond the reasons: errors and warnings that the verdict does not already name."""
     scanned = set(package.facts.source.findings)
     for finding in package.findings:
         told = finding.code in SAID_BY_VERDICT or (finding in scanned and finding.code != CONTRADICTED)
+        told = told or finding.accepted is not None
         if finding.severity in (Severity.ERROR, Severity.WARNING) and not told:
             yield finding
 

@@ -10,6 +10,8 @@ from typing import Any, Final
 
 from ftaudit.__about__ import __version__
 from ftaudit.model import (
+    Acceptance,
+    AcceptedBy,
     BinaryFacts,
     DistributionFile,
     ExtensionModule,
@@ -52,6 +54,7 @@ def as_dict(report: Report) -> dict[str, Any]:
         "exit_code": report.exit_code,
         "interpreter": report.interpreter,
         "summary": {verdict.value: counts.get(verdict, 0) for verdict in Verdict},
+        "accepted": _accepted_counts(report),
         "coverage": {tier: {"done": seen.done, "total": seen.total} for tier, seen in report.coverage},
         "traffic": dict(report.traffic),
         "notes": list(report.notes),
@@ -69,6 +72,7 @@ def _package(package: Package) -> dict[str, Any]:
         "platform": facts.platform,
         "verdict": package.verdict.value,
         "blocks": package.blocks,
+        "accepted": accepted_as_dict(package.accepted),
         "reasons": list(package.reasons),
         "next_step": package.next_step,
         "blocked_by": list(package.blocked_by),
@@ -151,7 +155,25 @@ def _finding(finding: Finding) -> dict[str, Any]:
         "module": finding.module,
         "remedy": finding.remedy,
         "location": location,
+        "accepted": accepted_as_dict(finding.accepted),
     }
+
+
+def accepted_as_dict(accepted: Acceptance | None) -> dict[str, Any] | None:
+    """Return why something does not count, or `None` where it does."""
+    if accepted is None:
+        return None
+    return {
+        "by": accepted.by.value,
+        "reason": accepted.reason,
+        "source": _location(accepted.source),
+        "expires": None if accepted.expires is None else accepted.expires.isoformat(),
+    }
+
+
+def _accepted_counts(report: Report) -> dict[str, int]:
+    counts = Counter(package.accepted.by for package in report.packages if package.accepted is not None)
+    return {by.value: counts.get(by, 0) for by in AcceptedBy}
 
 
 def _index(index: IndexFacts) -> dict[str, Any]:

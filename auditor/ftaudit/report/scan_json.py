@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from collections.abc import Mapping, Sequence
 from importlib import resources
 from typing import Any, Final
 
 from ftaudit.__about__ import __version__
+from ftaudit.fingerprint import fingerprints
 from ftaudit.model import Finding, Severity
+from ftaudit.report.json import accepted_as_dict
 from ftaudit.source.scan import ScanResult
 
 SCHEMA_VERSION: Final = 1
@@ -29,13 +32,16 @@ def schema() -> dict[str, Any]:
 def as_dict(result: ScanResult, *, exit_code: int) -> dict[str, Any]:
     """Return the result as plain JSON values."""
     severities = Counter(finding.severity for finding in result.findings)
+    marks = _marks(result)
     rules = Counter(finding.rule for finding in result.findings)
     return {
         "schema_version": SCHEMA_VERSION,
         "tool": {"name": "ftaudit", "version": __version__},
         "target": result.target,
         "exit_code": exit_code,
-        "findings": [_finding(finding) for finding in result.findings],
+        "findings": _findings(result.findings, marks),
+        "accepted": _findings(result.accepted, marks),
+        "notes": list(result.notes),
         "skipped": [
             {"path": skip.path, "reason": skip.reason, "line": skip.line, "read_anyway": skip.read_anyway}
             for skip in result.skipped
@@ -46,11 +52,27 @@ def as_dict(result: ScanResult, *, exit_code: int) -> dict[str, Any]:
             "languages": dict(result.lines_by_language),
             "left_out": dict(sorted(result.left_out.items())),
             "silenced": len(result.silenced),
+            "accepted": len(result.accepted),
             "skipped": sum(not skip.read_anyway for skip in result.skipped),
             "severities": {severity.value: severities.get(severity, 0) for severity in Severity},
             "rules": dict(sorted(rules.items())),
         },
     }
+
+
+def _findings(findings: Sequence[Finding], marks: Mapping[int, str]) -> list[dict[str, Any]]:
+    return [_finding(finding) | {"fingerprint": marks[id(finding)]} for finding in findings]
+
+
+def _marks(result: ScanResult) -> dict[int, str]:
+    """Return each finding's fingerprint, which is the same whether it is accepted or not."""
+    every = sorted((*result.findings, *result.accepted), key=_order)
+    return dict(zip(map(id, every), fingerprints(every, result.frames), strict=True))
+
+
+def _order(finding: Finding) -> tuple[str, int, int]:
+    place = finding.location
+    return ("", 0, 0) if place is None else (place.path, place.line or 0, place.column or 0)
 
 
 def _finding(finding: Finding) -> dict[str, Any]:
@@ -65,4 +87,5 @@ def _finding(finding: Finding) -> dict[str, Any]:
         "line": None if place is None else place.line,
         "column": None if place is None else place.column,
         "remedy": finding.remedy,
+        "accepted": accepted_as_dict(finding.accepted),
     }

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from typing import TYPE_CHECKING, Final
 
-from ftaudit.model import Finding, Severity
+from ftaudit.model import AcceptedBy, Finding, Severity
 from ftaudit.report.console import DEFAULT_WIDTH, clean, draw
+from ftaudit.report.entries import accepted_line
 from ftaudit.source.scan import ScanResult
 
 if TYPE_CHECKING:
@@ -32,6 +33,7 @@ def render(result: ScanResult, *, width: int = DEFAULT_WIDTH, color: bool = Fals
         for path, findings in sorted(by_file.items()):
             _file(console, result, path, findings)
         _summary(console, result)
+        _accepted(console, result)
         _skipped(console, result)
         _coverage(console, result)
 
@@ -99,6 +101,20 @@ def _skipped(console: Console, result: ScanResult) -> None:
     console.print()
 
 
+def _accepted(console: Console, result: ScanResult) -> None:
+    """Name what the configuration accepts, with its reason; the baseline's findings are a number."""
+    from rich.text import Text
+
+    for finding in result.accepted:
+        if finding.accepted is not None and finding.accepted.by is AcceptedBy.CONFIGURATION:
+            told = f"accepted: {finding.location or 'the project'} {finding.code} {finding.rule}: "
+            console.print(Text(clean(told + accepted_line(finding.accepted)), style="dim"))
+    for note in result.notes:
+        console.print(Text(clean(f"note: {note}"), style="yellow"))
+    if result.accepted or result.notes:
+        console.print()
+
+
 def _coverage(console: Console, result: ScanResult) -> None:
     from rich.text import Text
 
@@ -117,6 +133,7 @@ def _coverage(console: Console, result: ScanResult) -> None:
         f"target {result.target}",
     ]
     parts += [f"{len(result.silenced)} silenced"] if result.silenced else []
+    parts += [f"{len(result.accepted)} accepted"] if result.accepted else []
     parts += [f"left out: {count} {role}" for role, count in sorted(result.left_out.items())]
     console.print(Text(" · ".join(parts)))
 

@@ -9,6 +9,7 @@ from ftaudit.report.console import DEFAULT_WIDTH, clean, draw
 from ftaudit.report.entries import (
     ORDER,
     Entry,
+    accepted_line,
     chains,
     coverage,
     entries,
@@ -27,7 +28,7 @@ _STYLES: Final = {
     Verdict.FALLBACK: "yellow",
     Verdict.UNKNOWN: "yellow",
 }
-_WORDS: Final = {"BLOCKED": "bold red", "NOT SURE": "bold yellow", "READY": "bold green"}
+_WORDS: Final = {"BLOCKED": "bold red", "NOT SURE": "bold yellow", "ACCEPTED": "bold yellow", "READY": "bold green"}
 
 
 def render(report: Report, *, width: int = DEFAULT_WIDTH, color: bool = False) -> str:
@@ -35,6 +36,7 @@ def render(report: Report, *, width: int = DEFAULT_WIDTH, color: bool = False) -
 
     def write(console: Console) -> None:
         told = tuple(entries(report.packages))
+        counting = [entry for entry in told if entry.package.accepted is None]
         _headline(console, report)
         for title, verdicts in (
             ("Blocks", ORDER),
@@ -45,10 +47,11 @@ def render(report: Report, *, width: int = DEFAULT_WIDTH, color: bool = False) -
                 console,
                 report,
                 title,
-                [entry for verdict in verdicts for entry in told if entry.package.verdict is verdict],
+                [entry for verdict in verdicts for entry in counting if entry.package.verdict is verdict],
             )
+        _accepted(console, report, [entry for entry in told if entry.package.accepted is not None])
         for verdict in (Verdict.READY, Verdict.PURE):
-            _sum(console, report, verdict, [entry for entry in told if entry.package.verdict is verdict])
+            _sum(console, report, verdict, [entry for entry in counting if entry.package.verdict is verdict])
         _notes(console, report)
         _coverage(console, report)
 
@@ -95,6 +98,24 @@ def _entry(console: Console, report: Report, entry: Entry) -> None:
         lines.append(("next: ", package.next_step))
     for label, text in lines:
         console.print(Padding(Text.assemble((label, "dim"), clean(text)), (0, 0, 0, 6)))
+
+
+def _accepted(console: Console, report: Report, found: list[Entry]) -> None:
+    from rich.padding import Padding
+    from rich.text import Text
+
+    if not found:
+        return
+    console.print()
+    console.print(Text(f"Known and accepted ({len(found)})", style="bold"))
+    for entry in found:
+        if entry.package.accepted is None:
+            continue
+        head = Text.assemble("  ", (clean(entry.title), "bold"), "  ", (str(entry.package.verdict), "yellow"))
+        if len(report.platforms) > 1:
+            head.append(f"  ({', '.join(entry.platforms)})", style="dim")
+        console.print(head)
+        console.print(Padding(Text(clean(accepted_line(entry.package.accepted))), (0, 0, 0, 6)))
 
 
 def _said(finding: Finding) -> str:

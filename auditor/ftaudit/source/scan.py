@@ -160,6 +160,8 @@ def merge(results: Sequence[ScanResult]) -> ScanResult:
     return ScanResult(
         findings=tuple(sorted((f for result in results for f in result.findings), key=_order)),
         silenced=tuple(f for result in results for f in result.silenced),
+        accepted=tuple(f for result in results for f in result.accepted),
+        notes=tuple(note for result in results for note in result.notes),
         skipped=tuple(s for result in results for s in result.skipped),
         files=sum(result.files for result in results),
         lines=sum(result.lines for result in results),

@@ -1,0 +1,25 @@
+"""Known problems that may stand: the configuration's `accept` entries, and the baseline.
+
+Nothing here changes a verdict or hides a finding. What is accepted is shown with its reason, and does not count for
+the exit code; what was not checked is never accepted by a baseline, and by an entry only where it says so.
+"""
+
+from __future__ import annotations
+
+from ftaudit.accepting.baseline import Baseline, parse_baseline, read_baseline, render_baseline
+from ftaudit.accepting.entries import Entry, parse_entries
+from ftaudit.accepting.findings import accept_findings, keep_findings
+from ftaudit.accepting.packages import accept_packages, keep_packages
+
+__all__ = [
+    "Baseline",
+    "Entry",
+    "accept_findings",
+    "accept_packages",
+    "keep_findings",
+    "keep_packages",
+    "parse_baseline",
+    "parse_entries",
+    "read_baseline",
+    "render_baseline",
+]

@@ -1,0 +1,124 @@
+"""The baseline file: the problems that are known, one a line, sorted, so that its changes can be reviewed.
+
+A package is known by its name, platform and target, with its verdict: an upgrade that leaves it blocked is no new
+problem, a worse verdict is. A finding in source is known by its rule, its file and its fingerprint, which knows the
+line's text and not its number.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from ftaudit.errors import InputError
+from ftaudit.model import BLOCKING, Verdict
+
+VERSION: Final = 1
+MAX_BYTES: Final = 32 * 1024 * 1024
+NEXT: Final = "make it with --update-baseline, and commit it"
+BROKEN: Final = "restore it from version control, or remove it and make it anew with --update-baseline"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, order=True)
+class PackageKey:
+    """What a blocked package is known by."""
+
+    package: str
+    platform: str
+    target: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, order=True)
+class FindingKey:
+    """What a finding in source is known by."""
+
+    path: str
+    rule: str
+    fingerprint: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Baseline:
+    """The known problems, and the file they are kept in."""
+
+    path: Path
+    packages: Mapping[PackageKey, Verdict]
+    findings: frozenset[FindingKey]
+
+
+def read_baseline(path: Path, *, may_be_missing: bool = False) -> Baseline:
+    """Return the known problems of a file; raise `InputError` where it is missing or is no baseline.
+
+    With `may_be_missing` a file that does not exist is an empty baseline, to be made.
+    """
+    try:
+        if path.stat().st_size > MAX_BYTES:
+            raise InputError(f"{path} is too long to be a baseline", hint=BROKEN)
+        data = path.read_bytes()
+    except FileNotFoundError as error:
+        if may_be_missing:
+            return Baseline(path=path, packages={}, findings=frozenset())
+        raise InputError(f"there is no baseline {path}", hint=NEXT) from error
+    except (OSError, ValueError) as error:
+        raise InputError(f"the baseline {path} cannot be read: {error}", hint=BROKEN) from error
+    return parse_baseline(data, path)
+
+
+def parse_baseline(data: bytes, path: Path) -> Baseline:
+    """Parse the bytes of a baseline file; raise `InputError` that names what in it is wrong."""
+    try:
+        document = json.loads(data.decode("utf-8"))
+    except (ValueError, RecursionError) as error:
+        raise InputError(f"{path} is no baseline: it is not JSON ({error})", hint=BROKEN) from error
+    if not isinstance(document, dict) or "ftaudit_baseline" not in document:
+        raise InputError(f'{path} is no baseline: it lacks "ftaudit_baseline"', hint="name another file")
+    if document["ftaudit_baseline"] != VERSION:
+        told = str(document["ftaudit_baseline"])[:20]
+        hint = "it was made by another release of ftaudit: use that, or make it anew"
+        raise InputError(f"{path} has version {told} of the format; this release reads {VERSION}", hint=hint)
+    packages: dict[PackageKey, Verdict] = {}
+    for number, row in _rows(document, "packages", path):
+        name, platform, target, verdict = _texts(row, ("package", "platform", "target", "verdict"), number, path)
+        if verdict not in [blocking.value for blocking in BLOCKING]:
+            raise InputError(f"{path}: packages[{number}]: no verdict that blocks: {verdict[:40]!r}", hint=BROKEN)
+        packages[PackageKey(package=name, platform=platform, target=target)] = Verdict(verdict)
+    findings = set()
+    for number, row in _rows(document, "findings", path):
+        place, rule, mark = _texts(row, ("path", "rule", "fingerprint"), number, path)
+        findings.add(FindingKey(path=place, rule=rule, fingerprint=mark))
+    return Baseline(path=path, packages=packages, findings=frozenset(findings))
+
+
+def render_baseline(baseline: Baseline) -> str:
+    """Return the text of the file: the same problems are the same text, whenever and wherever it is made."""
+    packages = [
+        {"package": key.package, "platform": key.platform, "target": key.target, "verdict": verdict.value}
+        for key, verdict in sorted(baseline.packages.items())
+    ]
+    findings = [
+        {"path": key.path, "rule": key.rule, "fingerprint": key.fingerprint} for key in sorted(baseline.findings)
+    ]
+    lists = f'  "packages": {_lines(packages)},\n  "findings": {_lines(findings)}\n'
+    return f'{{\n  "ftaudit_baseline": {VERSION},\n{lists}}}\n'
+
+
+def _lines(rows: Iterable[Mapping[str, str]]) -> str:
+    told = [f"    {json.dumps(row, ensure_ascii=False)}" for row in rows]
+    return "[\n" + ",\n".join(told) + "\n  ]" if told else "[]"
+
+
+def _rows(document: Mapping[str, Any], key: str, path: Path) -> Iterable[tuple[int, Mapping[str, Any]]]:
+    rows = document.get(key, [])
+    if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
+        raise InputError(f"{path}: {key} is not a list of objects", hint=BROKEN)
+    return enumerate(rows)
+
+
+def _texts(row: Mapping[str, Any], keys: Iterable[str], number: int, path: Path) -> list[str]:
+    values = [row.get(key) for key in keys]
+    if not all(isinstance(value, str) for value in values):
+        raise InputError(f"{path}: entry {number} lacks one of {', '.join(keys)}, or it is no string", hint=BROKEN)
+    return [str(value) for value in values]

@@ -1,0 +1,134 @@
+"""A scan with what is accepted taken out of its findings and named, and the baseline that it makes."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import replace
+from datetime import date
+from pathlib import Path
+
+from pathspec import GitIgnoreSpec
+
+from ftaudit.accepting.baseline import Baseline, FindingKey
+from ftaudit.accepting.entries import Entry
+from ftaudit.accepting.notes import entry_notes, named
+from ftaudit.fingerprint import fingerprints
+from ftaudit.model import Acceptance, AcceptedBy, Finding, Location
+from ftaudit.registry import is_named
+from ftaudit.source.scan import ScanResult
+
+
+def accept_findings(
+    result: ScanResult, entries: Sequence[Entry], baseline: Baseline | None, *, whole: bool, today: date
+) -> ScanResult:
+    """Return the result with its accepted findings apart, and notes on what accepts nothing.
+
+    `whole` says that all of the project was looked at, so that what was not found is gone.
+    """
+    mine = [entry for entry in entries if entry.rule is not None and entry.package is None]
+    matchers = [(entry, _Matcher(entry)) for entry in mine if not entry.expired(today)]
+    known: Collection[FindingKey] = frozenset() if baseline is None else baseline.findings
+    seen: set[FindingKey] = set()
+    used: list[Entry] = []
+    kept: list[Finding] = []
+    accepted: list[Finding] = []
+    for finding, key in _keys(result):
+        seen.add(key)
+        entry = next((each for each, fits in matchers if each.means(finding) and fits(finding)), None)
+        if entry is not None:
+            used.append(entry)
+            accepted.append(replace(finding, accepted=entry.acceptance))
+        elif baseline is not None and key in known:
+            accepted.append(replace(finding, accepted=_by_baseline(baseline)))
+        else:
+            kept.append(finding)
+    ran = [entry for entry in mine if whole and any(is_named(str(entry.rule), r.name, r.code) for r in result.rules)]
+    quiet = [entry for entry in mine if entry not in ran]
+    idle = list(entry_notes(mine, used=(*used, *quiet), today=today))
+    notes = (*result.notes, *idle, *_gone(result, baseline, seen, whole=whole))
+    return replace(result, findings=tuple(kept), accepted=(*result.accepted, *accepted), notes=notes)
+
+
+def keep_findings(result: ScanResult, baseline: Baseline, *, whole: bool) -> Baseline:
+    """Return the baseline that lets every finding stand that no entry of the configuration accepts.
+
+    `result` is what `accept_findings` returned. What was known of rules that did not run, of files that could not be
+    read, and, unless `whole`, of anything that was not found now, stays.
+    """
+    every = replace(
+        result,
+        findings=(
+            *result.findings,
+            *(f for f in result.accepted if f.accepted is not None and f.accepted.by is AcceptedBy.BASELINE),
+        ),
+    )
+    now = {key for _, key in _keys(every)}
+    return replace(baseline, findings=frozenset(now | (baseline.findings - _answerable(result, baseline, whole=whole))))
+
+
+def _keys(result: ScanResult) -> list[tuple[Finding, FindingKey]]:
+    """Return each finding with what it is known by, in the order of the file, which numbers equal lines."""
+    findings = sorted(result.findings, key=_order)
+    marks = fingerprints([replace(finding, accepted=None) for finding in findings], result.frames)
+    return [
+        (finding, FindingKey(path=_path(finding), rule=finding.rule, fingerprint=mark))
+        for finding, mark in zip(findings, marks, strict=True)
+    ]
+
+
+def _answerable(result: ScanResult, baseline: Baseline, *, whole: bool) -> set[FindingKey]:
+    """Return the known findings of which this scan can say whether they are still there."""
+    if not whole:
+        return set()
+    ran = {info.name for info in result.rules}
+    unread = {skip.path for skip in result.skipped if not skip.read_anyway}
+    return {key for key in baseline.findings if key.rule in ran and key.path not in unread}
+
+
+def _gone(result: ScanResult, baseline: Baseline | None, seen: Collection[FindingKey], *, whole: bool) -> list[str]:
+    if baseline is None:
+        return []
+    gone = sorted(_answerable(result, baseline, whole=whole) - set(seen))
+    if not gone:
+        return []
+    told = named(dict.fromkeys(f"{key.rule} in {key.path}" for key in gone), most=3)
+    one = len(gone) == 1
+    problems = "1 problem of the baseline is" if one else f"{len(gone)} problems of the baseline are"
+    return [f"{problems} gone ({told}): --update-baseline takes {'it' if one else 'them'} out"]
+
+
+def _by_baseline(baseline: Baseline) -> Acceptance:
+    return Acceptance(
+        by=AcceptedBy.BASELINE,
+        reason="known since the baseline was made",
+        source=Location(path=str(baseline.path)),
+    )
+
+
+class _Matcher:
+    """Tells whether a finding lies where an entry's path says, from the folder of the entry's file or of the scan."""
+
+    def __init__(self, entry: Entry) -> None:
+        self._spec = None if entry.path is None else GitIgnoreSpec.from_lines([entry.path])
+        self._folder = Path(entry.location.path).absolute().parent
+
+    def __call__(self, finding: Finding) -> bool:
+        if self._spec is None:
+            return True
+        path = _path(finding)
+        if not path:
+            return False
+        try:
+            below = Path(path).absolute().relative_to(self._folder).as_posix()
+        except ValueError:
+            below = path
+        return bool(self._spec.match_file(below) or self._spec.match_file(path))
+
+
+def _path(finding: Finding) -> str:
+    return "" if finding.location is None else finding.location.path.replace("\\", "/")
+
+
+def _order(finding: Finding) -> tuple[str, int, int, str]:
+    place = finding.location
+    return ("", 0, 0, finding.code) if place is None else (place.path, place.line or 0, place.column or 0, finding.code)

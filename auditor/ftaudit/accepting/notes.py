@@ -1,0 +1,24 @@
+"""What is said of entries that no longer do anything."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from datetime import date
+
+from ftaudit.accepting.entries import Entry
+
+
+def entry_notes(entries: Iterable[Entry], *, used: Iterable[Entry], today: date) -> Iterator[str]:
+    """Yield a sentence for each entry that has expired, and for each that nothing was found for."""
+    wanted = set(map(id, used))
+    for entry in entries:
+        if entry.expired(today):
+            yield f"{entry.location}: the accept entry for {entry.title} expired on {entry.expires} and counts no more"
+        elif id(entry) not in wanted:
+            yield f"{entry.location}: the accept entry for {entry.title} accepts nothing here"
+
+
+def named(things: Iterable[str], most: int = 6) -> str:
+    """Join names, the first few of many."""
+    every = list(things)
+    return ", ".join(every[:most]) + (f" and {len(every) - most} more" if len(every) > most else "")

@@ -1,0 +1,125 @@
+"""A report of packages with what is accepted marked as such, and the baseline that it makes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from datetime import date
+
+from ftaudit.accepting.baseline import Baseline, PackageKey
+from ftaudit.accepting.entries import Entry
+from ftaudit.accepting.notes import entry_notes, named
+from ftaudit.model import Acceptance, AcceptedBy, Finding, Location, Package, Report, Verdict
+from ftaudit.verdict import rank
+
+
+def accept_packages(report: Report, entries: Sequence[Entry], baseline: Baseline | None, *, today: date) -> Report:
+    """Return the report with every row and finding that is accepted saying so, and notes on what accepts nothing.
+
+    An entry goes before the baseline. Rows that could not be checked are accepted by an entry alone whose `verdicts`
+    name `unknown`.
+    """
+    counting = [entry for entry in entries if not entry.expired(today)]
+    used: list[Entry] = []
+    rows = []
+    for row in report.packages:
+        pin = row.facts.pin
+        mine = [entry for entry in counting if entry.covers(pin.name, pin.version, row.facts.platform)]
+        whole = next((entry for entry in mine if entry.rule is None and row.verdict in entry.verdicts), None)
+        if whole is not None:
+            used.append(whole)
+            row = replace(row, accepted=whole.acceptance)
+        rows.append(_with_findings(row, [entry for entry in mine if entry.rule is not None], used))
+    notes = list(entry_notes(_about(entries, report), used=used, today=today))
+    report = replace(report, packages=tuple(rows), notes=(*report.notes, *notes))
+    return report if baseline is None else _stand(report, baseline)
+
+
+def keep_packages(report: Report, baseline: Baseline) -> Baseline:
+    """Return the baseline that lets everything stand that blocks now and that no entry of the configuration accepts.
+
+    What was known of other platforms and targets, and of packages that could not be checked now, stays.
+    """
+    audited = {(platform, report.target) for platform in report.platforms}
+    unsure = _unsure(report, baseline)
+    kept = {
+        key: verdict
+        for key, verdict in baseline.packages.items()
+        if (key.platform, key.target) not in audited or key in unsure
+    }
+    for row in report.packages:
+        if row.blocks and (row.accepted is None or row.accepted.by is AcceptedBy.BASELINE):
+            key = _key(row)
+            kept[key] = max(row.verdict, kept[key], key=rank) if key in kept else row.verdict
+    return replace(baseline, packages=kept)
+
+
+def _with_findings(row: Package, entries: Sequence[Entry], used: list[Entry]) -> Package:
+    if not entries or not row.findings:
+        return row
+
+    def marked(finding: Finding) -> Finding:
+        entry = next((entry for entry in entries if entry.path is None and entry.means(finding)), None)
+        if entry is None:
+            return finding
+        used.append(entry)
+        return replace(finding, accepted=entry.acceptance)
+
+    source = replace(row.facts.source, findings=tuple(map(marked, row.facts.source.findings)))
+    return replace(row, findings=tuple(map(marked, row.findings)), facts=replace(row.facts, source=source))
+
+
+def _about(entries: Iterable[Entry], report: Report) -> list[Entry]:
+    """Return the entries that an audit of packages can use: those for source and for other platforms are not idle."""
+    return [
+        entry
+        for entry in entries
+        if entry.path is None
+        and entry.package is not None
+        and (entry.platform is None or entry.platform in report.platforms)
+    ]
+
+
+def _stand(report: Report, baseline: Baseline) -> Report:
+    """Mark the rows that the baseline knows, and say which of its problems are gone."""
+    source = Location(path=str(baseline.path))
+    rows = []
+    for row in report.packages:
+        known = baseline.packages.get(_key(row))
+        if row.accepted is None and row.blocks and known is not None and rank(row.verdict) <= rank(known):
+            reason = "known since the baseline was made"
+            if known is not row.verdict:
+                reason = f"better than in the baseline, which has it as {known}"
+            row = replace(row, accepted=Acceptance(by=AcceptedBy.BASELINE, reason=reason, source=source))
+        rows.append(row)
+    blocked = {_key(row) for row in rows if row.blocks}
+    mine = [
+        key for key in sorted(baseline.packages) if key.target == report.target and key.platform in report.platforms
+    ]
+    unsure = _unsure(report, baseline)
+    gone = [key for key in mine if key not in blocked and key not in unsure]
+    notes = []
+    if gone:
+        told = named(f"{key.package} on {key.platform}" if len(report.platforms) > 1 else key.package for key in gone)
+        problems = "1 problem of the baseline is" if len(gone) == 1 else f"{len(gone)} problems of the baseline are"
+        notes.append(f"{problems} gone ({told}): --update-baseline takes {'it' if len(gone) == 1 else 'them'} out")
+    if unsure:
+        told = named(dict.fromkeys(key.package for key in sorted(unsure)))
+        notes.append(f"in the baseline, and could not be checked this time: {told}")
+    return replace(report, packages=tuple(rows), notes=(*report.notes, *notes))
+
+
+def _unsure(report: Report, baseline: Baseline) -> set[PackageKey]:
+    """Return what the baseline knows and this report cannot tell: it is neither there nor gone."""
+    unknown = {_key(row) for row in report.packages if row.verdict is Verdict.UNKNOWN}
+    seen = {_key(row) for row in report.packages}
+    return {
+        key
+        for key in baseline.packages
+        if key in unknown
+        or (report.incomplete and key.target == report.target and key.platform in report.platforms and key not in seen)
+    }
+
+
+def _key(row: Package) -> PackageKey:
+    return PackageKey(package=str(row.facts.pin.name), platform=row.facts.platform, target=row.facts.target)

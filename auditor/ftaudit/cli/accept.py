@@ -1,0 +1,97 @@
+"""The options of the baseline, and what commands do with it and with the configuration's `accept` entries."""
+
+from __future__ import annotations
+
+import argparse
+from datetime import date
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ftaudit.cli.answer import replace_file, say
+from ftaudit.errors import UsageError
+
+if TYPE_CHECKING:
+    from ftaudit.accepting import Baseline, Entry
+    from ftaudit.model import Report
+    from ftaudit.source.scan import ScanResult
+
+
+def add_baseline(group: Any) -> None:
+    """Add `--baseline` and `--update-baseline`."""
+    group.add_argument("--baseline", type=Path, metavar="FILE", help="known problems stand, new ones fail")
+    group.add_argument("--update-baseline", action="store_true", help="write what is found now to that file")
+
+
+def accept_in_report(report: Report, options: argparse.Namespace) -> Report:
+    """Return the report with what is accepted saying so. Raise `FtauditError` for a wrong entry or baseline."""
+    entries, baseline = _read(options)
+    if not entries and baseline is None:
+        return report
+    from ftaudit.accepting import accept_packages, keep_packages
+
+    if baseline is not None and options.update_baseline:
+        entered = accept_packages(report, entries, None, today=date.today())
+        baseline = _replace(baseline, keep_packages(entered, baseline))
+    return accept_packages(report, entries, baseline, today=date.today())
+
+
+def accept_in_scan(result: ScanResult, options: argparse.Namespace, *, whole: bool) -> ScanResult:
+    """Return the scan with what is accepted set apart; `whole` says that nothing of the project was left out.
+
+    Raise `FtauditError` for a wrong entry or baseline.
+    """
+    entries, baseline = _read(options)
+    if not entries and baseline is None:
+        return result
+    from ftaudit.accepting import accept_findings, keep_findings
+
+    today = date.today()
+    if baseline is not None and options.update_baseline:
+        entered = accept_findings(result, entries, None, whole=whole, today=today)
+        baseline = _replace(baseline, keep_findings(entered, baseline, whole=whole))
+    return accept_findings(result, entries, baseline, whole=whole, today=today)
+
+
+def check_accept(options: argparse.Namespace) -> None:
+    """Read what will be needed at the end, so that a mistake in it is told before the work and not after it."""
+    _read(options)
+
+
+def _read(options: argparse.Namespace) -> tuple[tuple[Entry, ...], Baseline | None]:
+    path: Path | None = getattr(options, "baseline", None)
+    update = getattr(options, "update_baseline", False)
+    raw = options.configuration.accept
+    if update and path is None:
+        raise UsageError("--update-baseline needs the file", hint="name it with --baseline FILE")
+    if not raw and path is None:
+        return (), None
+    from ftaudit.accepting import parse_entries, read_baseline
+
+    entries = parse_entries(raw)
+    _check_rules(entries, tuple(getattr(options, "rules", ())))
+    return entries, None if path is None else read_baseline(path, may_be_missing=update)
+
+
+def _check_rules(entries: tuple[Entry, ...], folders: tuple[Path, ...]) -> None:
+    """Raise `UsageError` for an entry whose rule does not exist: it would never accept anything."""
+    if not any(entry.rule for entry in entries):
+        return
+    from ftaudit.config.keys import nearest
+    from ftaudit.registry import load_rules, means
+
+    rules = load_rules(folders).rules
+    for entry in entries:
+        if entry.rule is not None and not any(means(entry.rule, rule) for rule in rules):
+            near = nearest(entry.rule, (rule.info.name for rule in rules))
+            hint = f"did you mean {near}?" if near else "`ftaudit explain` lists all rules"
+            raise UsageError(f"{entry.location}: no rule is called {entry.rule!r}", hint=hint)
+
+
+def _replace(old: Baseline, new: Baseline) -> Baseline:
+    from ftaudit.accepting import render_baseline
+
+    before = {*old.packages.items(), *old.findings}
+    after = {*new.packages.items(), *new.findings}
+    replace_file(new.path, render_baseline(new))
+    say(f"{new.path}: {len(after)} known, {len(after - before)} added, {len(before - after)} removed")
+    return new
