@@ -6,6 +6,7 @@ from collections import Counter
 from typing import Final
 
 from ftaudit.model import Severity
+from ftaudit.report.console import clean
 from ftaudit.report.places import Places
 from ftaudit.report.results import Result, Results, Unchecked, worst_first
 
@@ -51,7 +52,7 @@ def _same(unchecked: Unchecked, result: Result) -> bool:
 def _annotation(result: Result, places: Places) -> str:
     properties: dict[str, str] = {}
     if result.location is not None:
-        properties["file"] = places.shown(result.location.path)
+        properties["file"] = clean(places.shown(result.location.path))
         if result.location.line is not None:
             properties["line"] = str(result.location.line)
         if result.column is not None:
@@ -66,7 +67,7 @@ def _where(unchecked: Unchecked, places: Places) -> dict[str, str]:
     if unchecked.location is None:
         return {}
     line = {} if unchecked.location.line is None else {"line": str(unchecked.location.line)}
-    return {"file": places.shown(unchecked.location.path)} | line
+    return {"file": clean(places.shown(unchecked.location.path))} | line
 
 
 def _command(level: str, properties: dict[str, str], message: str) -> str:

@@ -26,8 +26,9 @@ class Places:
         return None
 
     def shown(self, path: str) -> str:
-        """Return the path relative to the repository where it lies in it, else absolute."""
-        return self.relative(path) or Path(os.path.normpath(self.folder / path)).as_posix()
+        """Return the path relative to the repository where it lies in it, else absolute; always encodable."""
+        told = self.relative(path) or Path(os.path.normpath(self.folder / path)).as_posix()
+        return told.encode("utf-8", "replace").decode("utf-8")
 
     def uri(self, path: str) -> tuple[str, bool]:
         """Return the percent-encoded URI reference, and whether it is relative to the repository (RFC 3986)."""
