@@ -1,0 +1,136 @@
+"""The formats through the front door: real inputs, an index of the test's own, one line for each package."""
+
+from __future__ import annotations
+
+import json
+import xml.etree.ElementTree as ElementTree
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from support.command import ftaudit
+from support.distributions import wheel
+from support.index_server import IndexServer
+from support.workflow_commands import commands
+
+UV_LOCK = """\
+version = 1
+requires-python = ">=3.10"
+
+[[package]]
+name = "app"
+version = "0"
+source = { virtual = "." }
+dependencies = [{ name = "web" }]
+
+[[package]]
+name = "fast"
+version = "1.0"
+source = { registry = "https://index.example/simple" }
+wheels = [{ url = "https://files.example/fast-1.0-cp314-cp314-win_amd64.whl" }]
+
+[[package]]
+name = "web"
+version = "1.0"
+source = { registry = "https://index.example/simple" }
+dependencies = [{ name = "fast" }]
+wheels = [{ url = "https://files.example/web-1.0-py3-none-any.whl" }]
+"""
+PYLOCK = """\
+lock-version = "1.0"
+created-by = "test"
+
+[[packages]]
+name = "web"
+version = "1.0"
+wheels = [{ url = "https://files.example/web-1.0-py3-none-any.whl", hashes = { sha256 = "00" } }]
+
+[[packages]]
+name = "fast"
+version = "1.0"
+wheels = [{ url = "https://files.example/fast-1.0-cp314-cp314-win_amd64.whl", hashes = { sha256 = "00" } }]
+"""
+
+
+@pytest.fixture
+def server() -> Iterator[IndexServer]:
+    with IndexServer() as server:
+        server.add_project("web", [wheel("web", "1.0", requires=["fast"])])
+        server.add_project("fast", [wheel("fast", "1.0", tag="cp314-cp314-win_amd64")])
+        yield server
+
+
+def places(document: dict[str, Any]) -> dict[str, tuple[str, int | None]]:
+    """Return path and line of each result, by its package."""
+    found = {}
+    for result in document["runs"][0]["results"]:
+        place = result["locations"][0]["physicalLocation"]
+        name = result["message"]["text"].partition(" ")[0]
+        found[name] = (place["artifactLocation"]["uri"], place.get("region", {}).get("startLine"))
+    return found
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "line"),
+    [
+        ("uv.lock", UV_LOCK, 10),
+        ("pylock.toml", PYLOCK, 9),
+        ("requirements.txt", "# what we need\nweb==1.0\n", 2),
+    ],
+)
+def test_a_result_stands_on_the_lock_entry_or_on_the_requirement_that_pulls_it_in(
+    name: str, text: str, line: int, tmp_path: Path, server: IndexServer
+) -> None:
+    folder = tmp_path / "the repo" / "sub folder"
+    folder.mkdir(parents=True)
+    (tmp_path / "the repo" / ".git").mkdir()
+    (folder / name).write_text(text)
+    arguments = ("check", "--static", "--platform", "linux-x86_64", "--index-url", server.simple_url, name)
+    ran = ftaudit(*arguments, "--output", "out.sarif", cwd=folder)
+    assert (ran.returncode, ran.stdout) == (1, ""), ran.stderr
+    document = json.loads((folder / "out.sarif").read_text("utf-8"))
+    assert places(document) == {"fast": (f"sub%20folder/{name}", line)}
+
+    (command,) = commands(ftaudit(*arguments, "--format", "github", cwd=folder).stdout)
+    assert (command.name, command.properties["file"], command.properties["line"]) == (
+        "error",
+        f"sub folder/{name}",
+        str(line),
+    )
+
+
+def test_wheels_of_a_folder_are_results_on_their_own_files(tmp_path: Path) -> None:
+    (tmp_path / "dist").mkdir()
+    made = wheel("fast", "1.0", tag="cp314-cp314t-linux_x86_64")
+    (tmp_path / "dist" / made.filename).write_bytes(made.data[:-40])
+    ran = ftaudit("wheel", "--offline", "--format", "sarif", "dist", cwd=tmp_path)
+    assert ran.returncode == 3, ran.stderr
+    assert places(json.loads(ran.stdout)) == {"fast": (f"dist/{made.filename}", None)}
+
+
+@pytest.mark.parametrize(("form", "code"), [("html", 2), ("pdf", 2), ("SARIF", 2)])
+def test_a_format_that_does_not_exist_is_a_usage_error_that_names_those_that_do(
+    form: str, code: int, tmp_path: Path
+) -> None:
+    (tmp_path / "r.txt").write_text("web==1.0\n")
+    ran = ftaudit("check", "--format", form, "r.txt", cwd=tmp_path)
+    assert (ran.returncode, ran.stdout) == (code, "")
+    for name in ("sarif", "junit", "badge"):
+        assert name in ran.stderr
+
+
+def test_a_folder_that_does_not_exist_and_a_package_that_does_not_are_said_in_every_format(
+    tmp_path: Path, server: IndexServer
+) -> None:
+    (tmp_path / "r.txt").write_text("absent==1.0\n./<script>alert(1)</script>%0A::error::x\n")
+    arguments = ("check", "--static", "--index-url", server.simple_url, "r.txt", "--format")
+    for form in ("sarif", "github", "junit", "csv", "markdown", "summary"):
+        ran = ftaudit(*arguments, form, cwd=tmp_path)
+        assert ran.returncode == 3 and "absent" in ran.stdout, (form, ran.stderr)
+        if form == "github":
+            assert {command.name for command in commands(ran.stdout)} == {"warning"}
+        if form == "junit":
+            assert ElementTree.fromstring(ran.stdout).attrib["errors"] == "2"
+    badge = ftaudit(*arguments, "badge", cwd=tmp_path).stdout
+    assert "0/2 ready" in badge
