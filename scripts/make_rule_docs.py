@@ -25,8 +25,20 @@ GROUPS = {
     "5": "Python",
     "6": "Imports and runs",
 }
-FENCES = {"python": "python", "c": "c", "c++": "cpp", "cython": "cython", "rust": "rust", "build": "toml"}
-BY_SUFFIX = {".py": "python", ".toml": "toml", ".txt": "cmake", ".build": "meson", ".yml": "yaml", ".yaml": "yaml"}
+FENCES = {"python": "python", "c": "c", "c++": "cpp", "cython": "cython", "rust": "rust", "build": "text"}
+BY_SUFFIX = {
+    ".py": "python",
+    ".pyx": "cython",
+    ".pxd": "cython",
+    ".c": "c",
+    ".rs": "rust",
+    ".toml": "toml",
+    ".cfg": "ini",
+    ".txt": "cmake",
+    ".build": "meson",
+    ".yml": "yaml",
+    ".yaml": "yaml",
+}
 
 
 def pages() -> dict[str, str]:
