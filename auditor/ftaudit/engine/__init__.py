@@ -9,13 +9,12 @@ from pathlib import Path
 from ftaudit import lockfiles
 from ftaudit.engine.binaries import find_binary_facts
 from ftaudit.engine.collect import Key, find_index_facts, find_runtime_facts
+from ftaudit.engine.inputs import read_inputs, resolve_options, what_they_say
 from ftaudit.engine.later import find_later
-from ftaudit.engine.metadata import MetadataReader
 from ftaudit.engine.rows import count_coverage, judge_all, make_rows, merge_modules, with_elsewhere
 from ftaudit.engine.setup import choose_rules, open_index
 from ftaudit.engine.sources import find_source_facts, unread_sources
 from ftaudit.errors import UsageError
-from ftaudit.index import config
 from ftaudit.index.client import Index
 from ftaudit.model import PackageFacts, Report
 from ftaudit.progress import Progress, Silent
@@ -40,8 +39,8 @@ def audit(inputs: Sequence[str], settings: Settings, *, progress: Progress | Non
     platforms = tuple(map(parse_platform, settings.platforms)) or (host_platform(),)
     rules, problems = choose_rules(settings, PackageRule)
     paths = tuple(inputs) or (find_input(),)
-    read = [_read(Path(path), settings) for path in paths]
-    with open_index(settings, map(_said, read)) as index:
+    read = read_inputs(paths, settings)
+    with open_index(settings, map(what_they_say, read)) as index:
         selected = _select(read, target, platforms, settings, index, progress)
         keys = selected.keys
         indexed = find_index_facts(keys, target=target, index=index, progress=progress)
@@ -87,20 +86,6 @@ def audit(inputs: Sequence[str], settings: Settings, *, progress: Progress | Non
     )
 
 
-def _read(path: Path, settings: Settings) -> lockfiles.Requirements:
-    return lockfiles.read(path, extras=settings.extras, groups=settings.groups, all_extras=settings.all_extras)
-
-
-def _said(requirements: lockfiles.Requirements) -> config.IndexOptions:
-    """Return what an input says of indexes, as the index room takes it."""
-    return config.IndexOptions(
-        index_url=requirements.index.index_url,
-        extra_index_urls=requirements.index.extra_index_urls,
-        find_links=requirements.index.find_links,
-        no_index=requirements.index.no_index,
-    )
-
-
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class _Selected:
     """The rows to make, and what reading and resolving leave to be said."""
@@ -119,16 +104,7 @@ def _select(
     progress: Progress,
 ) -> _Selected:
     """Arrive at the pins of every input on every platform; the same pin of two inputs is one row."""
-    options = lockfiles.ResolveOptions(
-        no_deps=settings.no_deps,
-        offline=settings.offline,
-        no_cache=settings.no_cache,
-        index_urls=tuple(source.with_credentials() for source in index.settings.sources),
-        find_links=tuple(source.with_credentials() for source in index.settings.find_links),
-        cert=index.settings.cert,
-        proxy=index.settings.proxy,
-        find_metadata=MetadataReader(index, settings.cache, offline=settings.offline),
-    )
+    options = resolve_options(settings, index)
     keys: dict[tuple[object, ...], Key] = {}
     notes: dict[str, None] = {}
     incomplete: dict[str, None] = {}

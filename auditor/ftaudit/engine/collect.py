@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final, TypeAlias
@@ -62,14 +62,22 @@ class Imports:
 
 
 def find_runtime_facts(
-    indexed: dict[Key, IndexFacts], *, target: Target, settings: Settings, progress: Progress
+    indexed: dict[Key, IndexFacts],
+    *,
+    target: Target,
+    settings: Settings,
+    progress: Progress,
+    only: Container[Key] | None = None,
 ) -> Imports:
-    """Import every extension module of the wheels that this machine can run; say why for the others."""
+    """Import every extension module of the wheels that this machine can run; say why for the others.
+
+    With `only`, the other packages are there to be imported by those, and are not asked themselves.
+    """
     skipped = {
         key: RuntimeFacts(status=Status.SKIPPED, reason=_why_not(facts, settings, key[1]))
         for key, facts in indexed.items()
     }
-    wanted = [key for key in indexed if skipped[key].reason is None]
+    wanted = [key for key in indexed if skipped[key].reason is None and (only is None or key in only)]
     left_out = _left_out(skipped)
     if not wanted:
         return Imports(facts=skipped, notes=left_out)

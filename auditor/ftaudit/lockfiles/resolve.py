@@ -24,6 +24,10 @@ MAX_SPARE_CALLS: Final = 20
 """How often uv is asked at most, beside once for each root: each failed call settles one package or more."""
 
 
+_WITHOUT_WHEELS: Final = (uv.FailureKind.NO_WHEEL, uv.FailureKind.PYTHON)
+"""Failures that say nothing of whether the versions go together."""
+
+
 def resolve(requirements: Requirements, target: Target, platform: Platform, options: ResolveOptions) -> Selection:
     """Return the packages that the requirements mean on the target and platform.
 
@@ -37,14 +41,48 @@ def resolve(requirements: Requirements, target: Target, platform: Platform, opti
     return resolution.selection()
 
 
+def prove(
+    requirements: Requirements,
+    target: Target,
+    platform: Platform,
+    options: ResolveOptions,
+    *,
+    lowest: bool = False,
+    interpreter: str | None = None,
+) -> Selection | uv.Failure:
+    """Return the packages that the requirements mean, all together, or why they exclude each other.
+
+    As `resolve`, but nothing is held against what others want of it: what uv finds no solution for is a failure. What
+    has no wheel counts all the same, with the dependencies that its metadata state. `lowest` takes the lowest versions
+    of what is listed, and `interpreter` is the Python whose wheels count instead of the ordinary build's.
+    """
+    listed = list_roots(requirements, target, platform, follow_trees=not options.no_deps)
+    resolution = _Resolution(
+        requirements, listed, target, platform, options, strict=True, lowest=lowest, interpreter=interpreter
+    )
+    resolution.run()
+    return resolution.conflict or resolution.selection()
+
+
 class _Resolution:
     """What is known while uv is asked again and again."""
 
     def __init__(
-        self, requirements: Requirements, listed: Listed, target: Target, platform: Platform, options: ResolveOptions
+        self,
+        requirements: Requirements,
+        listed: Listed,
+        target: Target,
+        platform: Platform,
+        options: ResolveOptions,
+        *,
+        strict: bool = False,
+        lowest: bool = False,
+        interpreter: str | None = None,
     ) -> None:
         self._requirements, self._listed, self._options = requirements, listed, options
         self._target, self._platform = target, platform
+        self._strict, self._lowest, self._interpreter = strict, lowest, interpreter
+        self.conflict: uv.Failure | None = None
         self._known: dict[NormalizedName, Version] = {
             constraint.name: constraint.exact
             for constraint in listed.constraints
@@ -82,7 +120,9 @@ class _Resolution:
             if not self._settle(answer):
                 break
         reason = failure.message if failure else f"uv took longer than {self._options.timeout:.0f} s"
-        if self._answer:
+        if self._strict:
+            self.conflict = failure or uv.Failure(kind=uv.FailureKind.OUT_OF_REACH, message=reason)
+        elif self._answer:
             self._incomplete.append(f"not every dependency was looked at: {reason}")
         else:
             self._give_up(reason)
@@ -134,6 +174,7 @@ class _Resolution:
             pins=(*pins, *self._listed.rows),
             notes=tuple(self._notes),
             incomplete=tuple(dict.fromkeys(self._incomplete)),
+            without_wheels=tuple(sorted({name for name, _ in self._stand_ins})),
         )
 
     def _problem(self, name: NormalizedName, *, resolved: bool) -> str | None:
@@ -172,6 +213,8 @@ class _Resolution:
             cert=options.cert,
             proxy=options.proxy,
             pre=index.pre,
+            lowest=self._lowest,
+            interpreter=self._interpreter,
         )
 
     def _index_urls(self) -> tuple[str, ...] | None:
@@ -186,6 +229,9 @@ class _Resolution:
 
     def _settle(self, failure: uv.Failure) -> bool:
         """Take what uv failed on out of the next question; return whether that is worth asking."""
+        if self._strict and failure.kind not in _WITHOUT_WHEELS:
+            self.conflict = failure
+            return False
         match failure.kind:
             case uv.FailureKind.OUT_OF_REACH | uv.FailureKind.OTHER:
                 return False

@@ -55,3 +55,5 @@ class Selection:
     """What a reader must know, and what leaves the answer whole."""
     incomplete: tuple[str, ...] = ()
     """What was not looked at, one sentence each. When there is any, the result cannot be "nothing blocks"."""
+    without_wheels: tuple[NormalizedName, ...] = ()
+    """What uv found no wheel of, and was given the metadata for."""

@@ -84,6 +84,8 @@ class Failure:
     culprits: tuple[Culprit, ...] = ()
     wanted_by: tuple[NormalizedName, ...] = ()
     """Who needs the culprit, as uv says; empty when a root does."""
+    mentioned: tuple[NormalizedName, ...] = ()
+    """Every package that uv names with a version, in its whole proof and not only in the part that is passed on."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -121,6 +123,10 @@ class Question:
     cert: str | None = None
     proxy: str | None = None
     pre: bool = False
+    lowest: bool = False
+    """Take the lowest versions of the roots that will do, not the highest."""
+    interpreter: str | None = None
+    """The Python whose wheels count; `None` is the ordinary build of the target."""
 
 
 def find_uv() -> str:
@@ -190,7 +196,12 @@ def _arguments(question: Question) -> list[str]:
     # uv takes the tags from an interpreter's kind: an ordinary build's are wanted, for a free-threaded one would
     # have it refuse every set with a package that is not ready.
     ordinary = not sysconfig.get_config_var("Py_GIL_DISABLED")
-    arguments += ["--python", sys.executable] if ordinary else ["--system"]
+    if question.interpreter is not None:
+        arguments += ["--python", question.interpreter]
+    else:
+        arguments += ["--python", sys.executable] if ordinary else ["--system"]
+    if question.lowest:
+        arguments += ["--resolution", "lowest-direct"]
     arguments += ["--no-python-downloads", "--python-version", version]
     arguments += ["--python-platform", _uv_platform(question.platform)]
     # Resolving must not build. Only packages whose metadata our own uv.toml states for every version are excepted:
@@ -340,8 +351,9 @@ def parse_failure(text: str) -> Failure:
                     message=_cut(sentence),
                     culprits=tuple(culprits.values()),
                     wanted_by=_wanting(sentence, culprits),
+                    mentioned=_mentioned(sentence),
                 )
-        return Failure(kind=FailureKind.CONFLICT, message=_cut(sentence))
+        return Failure(kind=FailureKind.CONFLICT, message=_cut(sentence), mentioned=_mentioned(sentence))
     if culprit := _file_culprit(message):
         return Failure(kind=FailureKind.FILE, message=_cut(message), culprits=(culprit,))
     return Failure(kind=FailureKind.OTHER, message=_cut(message))
@@ -356,6 +368,13 @@ def _wanting(sentence: str, names: Iterable[str]) -> tuple[NormalizedName, ...]:
         )
         found += [canonicalize_name(m["name"]) for m in pattern.finditer(sentence)]
     return tuple(dict.fromkeys(found))
+
+
+def _mentioned(sentence: str) -> tuple[NormalizedName, ...]:
+    """Return the packages that a proof names with a version, and those of which it says "all versions"."""
+    versioned = re.finditer(rf"{_NAME}(?:===?|!=|~=|[<>]=?)", sentence)
+    every = re.finditer(rf"all versions of {_NAME}(?![A-Za-z0-9._-])", sentence)
+    return tuple(dict.fromkeys(canonicalize_name(match["name"]) for found in (versioned, every) for match in found))
 
 
 def _exact(spec: str | None) -> Version | None:

@@ -1,0 +1,44 @@
+"""The inputs as the audit and the plan read them, and how what they do not pin is resolved."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+
+from ftaudit import lockfiles
+from ftaudit.engine.metadata import MetadataReader
+from ftaudit.index import config
+from ftaudit.index.client import Index
+from ftaudit.settings import Settings
+
+
+def read_inputs(paths: Iterable[str], settings: Settings) -> list[lockfiles.Requirements]:
+    """Return what each input asks for; raise `InputError` for one that cannot be read."""
+    return [
+        lockfiles.read(Path(path), extras=settings.extras, groups=settings.groups, all_extras=settings.all_extras)
+        for path in paths
+    ]
+
+
+def what_they_say(requirements: lockfiles.Requirements) -> config.IndexOptions:
+    """Return what an input says of indexes, as the index room takes it."""
+    return config.IndexOptions(
+        index_url=requirements.index.index_url,
+        extra_index_urls=requirements.index.extra_index_urls,
+        find_links=requirements.index.find_links,
+        no_index=requirements.index.no_index,
+    )
+
+
+def resolve_options(settings: Settings, index: Index) -> lockfiles.ResolveOptions:
+    """Return how uv is to be asked: of the same indexes, with the same credentials."""
+    return lockfiles.ResolveOptions(
+        no_deps=settings.no_deps,
+        offline=settings.offline,
+        no_cache=settings.no_cache,
+        index_urls=tuple(source.with_credentials() for source in index.settings.sources),
+        find_links=tuple(source.with_credentials() for source in index.settings.find_links),
+        cert=index.settings.cert,
+        proxy=index.settings.proxy,
+        find_metadata=MetadataReader(index, settings.cache, offline=settings.offline),
+    )

@@ -1,0 +1,99 @@
+"""Audits the proposed set by the same tiers as `ftaudit check`, so that what the plan promises holds."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from ftaudit.engine.binaries import find_binary_facts
+from ftaudit.engine.collect import Key, find_index_facts, find_runtime_facts
+from ftaudit.engine.plan.proposal import Case
+from ftaudit.engine.rows import judge_all, merge_modules
+from ftaudit.index.client import Index
+from ftaudit.lockfiles.selection import Selection
+from ftaudit.model import BLOCKING, IndexFacts, Package, PackageFacts, Pin, Verdict
+from ftaudit.progress import Progress
+from ftaudit.settings import Settings
+from ftaudit.target import Target
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Row:
+    """One package of a proposed set that is not in today's."""
+
+    pin: Pin
+    platform: str
+    verdict: Verdict
+    reasons: tuple[str, ...]
+    wheel: str | None
+
+    @property
+    def blocks(self) -> bool:
+        """Whether it would block."""
+        return self.verdict in BLOCKING
+
+
+def audit_new(
+    cases: Sequence[Case],
+    selections: Sequence[Selection],
+    rows: Iterable[Package],
+    *,
+    target: Target,
+    settings: Settings,
+    index: Index,
+    progress: Progress,
+) -> tuple[Row, ...]:
+    """Judge every package of the proposed sets whose version is not in the report.
+
+    The packages that stay are there for the others to import; their rows of the report hold.
+    """
+    known = {_same(row.facts.pin, row.facts.platform): row.facts.index for row in rows}
+    keys: dict[tuple[object, ...], Key] = {}
+    for case, selection in zip(cases, selections, strict=True):
+        for pin in selection.pins:
+            keys.setdefault(_same(pin, case.platform.name), (pin, case.platform))
+    new = [key for same, key in keys.items() if same not in known]
+    if not new:
+        return ()
+    found = find_index_facts(new, target=target, index=index, progress=progress)
+    indexed: dict[Key, IndexFacts] = {key: found[key] if key in found else known[same] for same, key in keys.items()}
+    facts = _collect(indexed, found, target=target, settings=settings, index=index, progress=progress)
+    return tuple(
+        Row(
+            pin=one.pin,
+            platform=one.platform,
+            verdict=verdict,
+            reasons=reasons,
+            wheel=one.index.wheel.filename if one.index.wheel else None,
+        )
+        for one, verdict, reasons in judge_all(facts)
+    )
+
+
+def _collect(
+    indexed: dict[Key, IndexFacts],
+    new: Mapping[Key, IndexFacts],
+    *,
+    target: Target,
+    settings: Settings,
+    index: Index,
+    progress: Progress,
+) -> list[PackageFacts]:
+    binaries = find_binary_facts(dict(new), target=target, settings=settings, index=index, progress=progress)
+    imports = find_runtime_facts(indexed, target=target, settings=settings, progress=progress, only=new)
+    return [
+        PackageFacts(
+            pin=pin,
+            target=target.name,
+            platform=platform.name,
+            index=new[pin, platform],
+            binary=binaries[pin, platform],
+            runtime=imports.facts[pin, platform],
+            modules=merge_modules(binaries[pin, platform], imports.facts[pin, platform]),
+        )
+        for pin, platform in new
+    ]
+
+
+def _same(pin: Pin, platform: str) -> tuple[object, ...]:
+    return pin.name, pin.version, pin.problem, pin.source_tree, platform
