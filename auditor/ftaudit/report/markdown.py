@@ -45,6 +45,13 @@ _BREAKING: Final = re.compile(r"([|`])")
 def render(report: Report, *, limit: int = LIMIT) -> str:
     """Return the report: a sentence, what blocks, what is not known, then folded evidence and what is fine."""
     told = headline(report)
+    top = [f"## ftaudit: {told.word}", f"{escape(told.sentence)}" + (f" {escape(told.more)}" if told.more else "")]
+    end = f"checked: {coverage(report)}"
+    return fit(top, sections(report), end, limit, command="ftaudit check")
+
+
+def sections(report: Report) -> tuple[Section, ...]:
+    """Return what is said of the packages: what blocks, what is not known, then folded evidence and what is fine."""
     rows = tuple(entries(report.packages))
     blocked = [entry for verdict in ORDER for entry in rows if entry.package.verdict is verdict]
     unknown = [entry for entry in rows if entry.package.verdict is Verdict.UNKNOWN]
@@ -54,41 +61,43 @@ def render(report: Report, *, limit: int = LIMIT) -> str:
     notes += [f"not imported: {what}" for what in not_imported(report)]
     notes += [f"note: {note}" for note in report.notes]
     many = len(report.platforms) > 1
-    sections = (
+    return (
         _table("What blocks", [_row(entry, many) for entry in blocked], many),
         _table("What could not be checked", [_row(entry, many) for entry in unknown], many),
-        _Section(items=[f"- {escape(note)}" for note in notes], what="notes"),
-        _folded("Evidence", [_evidence(entry, many) for entry in (*blocked, *unknown)], "packages"),
-        _folded(f"Works, slower ({len(slower)})", [_evidence(entry, many) for entry in slower], "packages"),
-        _folded(f"Nothing in the way ({len(fine)})", [_fine(entry, report) for entry in fine], "packages"),
+        Section(items=[f"- {escape(note)}" for note in notes], what="notes"),
+        folded("Evidence", [_evidence(entry, many) for entry in (*blocked, *unknown)], "packages"),
+        folded(f"Works, slower ({len(slower)})", [_evidence(entry, many) for entry in slower], "packages"),
+        folded(f"Nothing in the way ({len(fine)})", [_fine(entry, report) for entry in fine], "packages"),
     )
-    top = [f"## ftaudit: {told.word}", f"{escape(told.sentence)}" + (f" {escape(told.more)}" if told.more else "")]
-    end = f"checked: {coverage(report)}"
-    return _fit(top, sections, end, limit, command="ftaudit check")
 
 
 def render_scan(scan: ScanResult, *, exit_code: int, limit: int = LIMIT) -> str:
     """Return a scan: a sentence, sums by rule, then each finding, folded, the worst first."""
+    word = {0: "nothing to mend", 1: "findings", 3: "not everything could be read"}.get(exit_code, "findings")
+    end = f"{counted(len(scan.rules), 'rule')}, target {escape(scan.target)}"
+    if scan.left_out:
+        end += "; left out: " + ", ".join(f"{count} {escape(role)}" for role, count in sorted(scan.left_out.items()))
+    top = [f"## ftaudit scan: {word}", escape(scan_sentence(scan))]
+    return fit(top, scan_sections(scan, exit_code=exit_code), end, limit, command="ftaudit scan")
+
+
+def scan_sections(scan: ScanResult, *, exit_code: int) -> tuple[Section, ...]:
+    """Return what a scan found: sums by rule, then each finding, folded, the worst first, and what was not read."""
     results = of_scan(scan, exit_code=exit_code).results
     found = sorted((result for result in results if result.suppression is None), key=worst_first)
     suppressed = [result for result in results if result.suppression is not None]
     skipped = [f"- {_place(skip.path, skip.line)}: {escape(skip.reason)}" for skip in scan.skipped]
     skipped += [f"- note: {escape(note)}" for note in scan.notes]
-    sections = (
-        _Section(
+    return (
+        Section(
             items=list(_sums(found)),
             head="| findings | code | rule | severity |\n| ---: | --- | --- | --- |\n",
             what="rules",
         ),
-        _folded("Findings", [_finding(result) for result in found], "findings", opened=len(found) <= 10),
-        _folded(f"Known and not counted ({len(suppressed)})", [_finding(each) for each in suppressed], "findings"),
-        _folded("Not looked at, or not as it should be", skipped, "rows"),
+        folded("Findings", [_finding(result) for result in found], "findings", opened=len(found) <= 10),
+        folded(f"Known and not counted ({len(suppressed)})", [_finding(each) for each in suppressed], "findings"),
+        folded("Not looked at, or not as it should be", skipped, "rows"),
     )
-    word = {0: "nothing to mend", 1: "findings", 3: "not everything could be read"}.get(exit_code, "findings")
-    end = f"{counted(len(scan.rules), 'rule')}, target {escape(scan.target)}"
-    if scan.left_out:
-        end += "; left out: " + ", ".join(f"{count} {escape(role)}" for role, count in sorted(scan.left_out.items()))
-    return _fit([f"## ftaudit scan: {word}", escape(scan_sentence(scan))], sections, end, limit, command="ftaudit scan")
 
 
 def summary(report: Report) -> str:
@@ -127,7 +136,7 @@ def _piece(piece: str) -> str:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class _Section:
+class Section:
     """A part whose items are left out from the end where there is no room."""
 
     items: Sequence[str]
@@ -136,18 +145,19 @@ class _Section:
     foot: str = ""
 
 
-def _table(title: str, rows: list[str], many: bool) -> _Section:
+def _table(title: str, rows: list[str], many: bool) -> Section:
     columns = ("package", "verdict", *(("platforms",) if many else ()), "why", "next")
     head = f"### {title} ({len(rows)})\n\n| {' | '.join(columns)} |\n|{' --- |' * len(columns)}\n"
-    return _Section(items=rows, head=head, what="packages")
+    return Section(items=rows, head=head, what="packages")
 
 
-def _folded(title: str, items: list[str], what: str, *, opened: bool = False) -> _Section:
+def folded(title: str, items: list[str], what: str, *, opened: bool = False) -> Section:
+    """Return a part that is shown when its title is clicked."""
     head = f"<details{' open' if opened else ''}><summary>{html.escape(title)}</summary>\n\n"
-    return _Section(items=items, head=head, foot="\n\n</details>", what=what)
+    return Section(items=items, head=head, foot="\n\n</details>", what=what)
 
 
-def _fit(top: Sequence[str], sections: Iterable[_Section], end: str, limit: int, *, command: str) -> str:
+def fit(top: Sequence[str], sections: Iterable[Section], end: str, limit: int, *, command: str) -> str:
     """Put the parts together, and leave out what does not fit, saying how much and where it is."""
     parts = [*top]
     room = limit - _RESERVE - sum(len(part) + 2 for part in (*top, end))
@@ -176,9 +186,9 @@ def _row(entry: Entry, many: bool) -> str:
     package = entry.package
     cells = [f"**{escape(entry.title)}**", str(package.verdict)]
     if package.accepted is not None:
-        cells[1] += f" (accepted: {escape(_cut(package.accepted.reason))})"
+        cells[1] += f" (accepted: {escape(cut(package.accepted.reason))})"
     cells += [", ".join(map(escape, entry.platforms))] if many else []
-    cells += [escape(_cut("; ".join(package.reasons))), escape(_cut(package.next_step or ""))]
+    cells += [escape(cut("; ".join(package.reasons))), escape(cut(package.next_step or ""))]
     return "| " + " | ".join(cells) + " |"
 
 
@@ -221,9 +231,9 @@ def _finding(result: Result) -> str:
     place = ""
     if result.location is not None:
         place = _place(result.location.path, result.location.line) + " "
-    said = escape(_cut(result.suppression.reason)) + ": " if result.suppression and result.suppression.reason else ""
+    said = escape(cut(result.suppression.reason)) + ": " if result.suppression and result.suppression.reason else ""
     return (
-        f"- {place}{result.severity} **{escape(result.rule)}** {escape(result.name)}: {said}{escape(_cut(result.text))}"
+        f"- {place}{result.severity} **{escape(result.rule)}** {escape(result.name)}: {said}{escape(cut(result.text))}"
     )
 
 
@@ -232,5 +242,6 @@ def _place(path: str, line: int | None) -> str:
     return escape(told) if _BREAKING.search(told) or not told.strip() else f"`{told}`"
 
 
-def _cut(text: str) -> str:
+def cut(text: str) -> str:
+    """Return what a table's cell has room for."""
     return text if len(text) <= _CELL else f"{text[: _CELL - 1]}…"
