@@ -32,6 +32,9 @@ ORDER: Final = (
 """The verdicts from good to bad: as fast as can be, slower, not known, runs with the GIL, needs a build, cannot be had,
 fails once it runs."""
 
+SAID_BY_VERDICT: Final = frozenset({"FT101", "FT102", "FT201", "FT202", "FT209", "FT601", "FT602"})
+"""Rules whose message the reasons of a verdict already give."""
+
 NO_HASH: Final = "its hash is none of those that the input allows"
 """How the index tier says that a hash left a file out."""
 

@@ -123,13 +123,13 @@ def _run(arguments: list[str]) -> int:
 
 def build_parser() -> argparse.ArgumentParser:
     """Return the parser of the whole command line."""
-    from ftaudit.cli import check, config, python, scan
+    from ftaudit.cli import check, config, diff, python, scan
 
     parser = _Parser(
         prog="ftaudit", description=DESCRIPTION, epilog=EPILOG, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("-V", "--version", action="version", version=f"ftaudit {__version__}")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND")
-    for room in (check, scan, config, python):
+    for room in (check, scan, diff, config, python):
         room.add_parsers(commands)
     return parser

@@ -6,13 +6,14 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Final
 
+from ftaudit import verdict
 from ftaudit.model import BLOCKING, Acceptance, Finding, Package, Report, Severity, Verdict
 
 CONTRADICTED: Final = "FT304"
 """The one finding of a scan that is about the package as a whole."""
 ORDER: Final = (Verdict.BROKEN, Verdict.REENABLES_GIL, Verdict.UNAVAILABLE, Verdict.SOURCE_ONLY)
 """The verdicts that block, the worst first."""
-SAID_BY_VERDICT: Final = frozenset({"FT101", "FT102", "FT201", "FT202", "FT209", "FT601", "FT602"})
+SAID_BY_VERDICT: Final = verdict.SAID_BY_VERDICT
 """Rules whose message the row's reasons already give."""
 
 

@@ -1,0 +1,53 @@
+"""The command `ftaudit diff`: what got better, worse, came and went from one JSON report to another."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Any, Final
+
+from ftaudit.cli.answer import Answer, Screen
+from ftaudit.cli.options import add_answer
+from ftaudit.report import formats
+from ftaudit.report.formats import Format
+
+OFFERED: Final = (Format.TABLE, Format.JSON, Format.MARKDOWN)
+EPILOG: Final = """\
+exit codes: 0 nothing got worse · 1 something did · 2 not two reports that can be compared · 3 nothing got worse as
+far as it is known, but something could not be checked any more
+
+examples:
+  ftaudit check --format json --output new.json; ftaudit diff old.json new.json
+  ftaudit diff old.json new.json --format markdown
+"""
+
+
+def add_parsers(commands: Any) -> None:
+    """Add `diff` to the sub-commands."""
+    diff = commands.add_parser(
+        "diff",
+        help="say what got better, worse, came and went between two JSON reports",
+        description="Compare two JSON reports of check, wheel, scan or report.",
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    diff.add_argument("old", type=Path, metavar="OLD.json", help="the report of before")
+    diff.add_argument("new", type=Path, metavar="NEW.json", help="the report of now")
+    add_answer(diff, OFFERED)
+    diff.set_defaults(answer=run_diff)
+
+
+def run_diff(options: argparse.Namespace, screen: Screen) -> Answer:
+    """Compare. Raise `InputError` for files that are no reports, or of which nothing can be compared."""
+    from ftaudit.compare import compare, read_document
+    from ftaudit.report import diff as renderer
+
+    comparison = compare(read_document(options.old), read_document(options.new))
+    match formats.choose(options.format, options.output, OFFERED):
+        case Format.JSON:
+            text = renderer.render_json(comparison)
+        case Format.MARKDOWN:
+            text = renderer.render_markdown(comparison)
+        case _:
+            text = renderer.render_table(comparison, width=screen.width, color=screen.color)
+    return Answer(text=text, exit_code=comparison.exit_code, output=options.output)

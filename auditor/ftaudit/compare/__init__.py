@@ -1,0 +1,8 @@
+"""Two JSON reports of ftaudit compared: what got better, worse, came and went."""
+
+from __future__ import annotations
+
+from ftaudit.compare.changes import Change, Comparison, Kind, State, compare
+from ftaudit.compare.documents import Document, parse_document, read_document
+
+__all__ = ["Change", "Comparison", "Document", "Kind", "State", "compare", "parse_document", "read_document"]

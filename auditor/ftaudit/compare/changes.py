@@ -1,0 +1,267 @@
+"""What changed from one report to the next, and whether anything got worse.
+
+The order of verdicts is `ftaudit.verdict.ORDER`. Worse is: a verdict further down that order, a package that came and
+blocks, and a finding of severity error or warning that came. What became unknown is neither better nor worse: it is
+said, and the exit code is then 3. Verdicts and findings are compared as they are, accepted or not.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import Final, TypeAlias
+
+from ftaudit.compare.documents import Audit, Document, Found, Row, Scan
+from ftaudit.errors import InputError
+from ftaudit.model import BLOCKING, StrEnum, Verdict
+from ftaudit.verdict import SAID_BY_VERDICT, rank
+
+
+class Kind(StrEnum):
+    """What happened to a package or a finding."""
+
+    WORSE = "worse"
+    UNCLEAR = "unclear"
+    BETTER = "better"
+    CAME = "came"
+    WENT = "went"
+    CHANGED = "changed"
+    """Another version, or another verdict that is as good."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class State:
+    """A package in one of the reports."""
+
+    version: str | None
+    verdict: Verdict
+    reason: str | None = None
+    accepted: bool = False
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Change:
+    """What happened to one thing; of a package on several platforms alike, once."""
+
+    kind: Kind
+    subject: str
+    """The package, or the finding's place."""
+    old: State | None = None
+    new: State | None = None
+    platforms: tuple[str, ...] = ()
+    finding: Found | None = None
+    """Of a change that is about a finding."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Comparison:
+    """What became of one report in the other."""
+
+    old: str
+    new: str
+    changes: tuple[Change, ...]
+    """By kind, the worst first, then by subject."""
+    unchanged: int
+    """Packages that are as they were, a platform each, and findings."""
+    not_compared: tuple[str, ...]
+    """What only one of the reports looked at, in sentences."""
+    unsure: tuple[str, ...] = ()
+    """Why an answer of "nothing got worse" is not certain."""
+
+    @property
+    def exit_code(self) -> int:
+        """`1` something got worse, `3` nothing did as far as known, but something is not, else `0`."""
+        kinds = {change.kind for change in self.changes}
+        if Kind.WORSE in kinds:
+            return 1
+        return 3 if Kind.UNCLEAR in kinds or self.unsure else 0
+
+
+Key: TypeAlias = tuple[str, str]
+"""Name and platform."""
+_KINDS: Final = list(Kind)
+
+
+def compare(old: Document, new: Document) -> Comparison:
+    """Compare what both reports looked at. Raise `InputError` where they have nothing in common."""
+    made = _Made()
+    if old.audit is not None and new.audit is not None:
+        made.audits(old.audit, new.audit)
+    if old.scan is not None and new.scan is not None:
+        made.scans(old.scan, new.scan)
+    for what, first, second in (("packages", old.audit, new.audit), ("source", old.scan, new.scan)):
+        if (first is None) != (second is None):
+            made.not_compared.append(f"{what}: only {new.name if first is None else old.name} has them")
+    if not made.common:
+        told = "; ".join(made.not_compared)
+        raise InputError(f"{old.name} and {new.name} have nothing in common: {told}", hint="compare like with like")
+    return Comparison(
+        old=old.name,
+        new=new.name,
+        changes=tuple(sorted(made.changes, key=_order)),
+        unchanged=made.unchanged,
+        not_compared=tuple(made.not_compared),
+        unsure=tuple(made.unsure),
+    )
+
+
+def _order(change: Change) -> tuple[int, str, tuple[str, ...], str]:
+    told = "" if change.finding is None else f"{change.finding.code} {change.finding.message}"
+    return _KINDS.index(change.kind), change.subject, change.platforms, told
+
+
+class _Made:
+    """The comparison while it is made."""
+
+    def __init__(self) -> None:
+        self.changes: list[Change] = []
+        self.unchanged = 0
+        self.not_compared: list[str] = []
+        self.unsure: list[str] = []
+        self.common = False
+
+    def audits(self, old: Audit, new: Audit) -> None:
+        if old.target != new.target:
+            self.not_compared.append(f"packages: the targets differ, {old.target} and {new.target}")
+            return
+        both = [platform for platform in new.platforms if platform in old.platforms]
+        for platforms, of in ((old.platforms, "the old"), (new.platforms, "the new")):
+            alone = [platform for platform in platforms if platform not in both]
+            if alone:
+                self.not_compared.append(f"{', '.join(alone)}: in {of} report only")
+        if not both:
+            return
+        self.common = True
+        before, after = _rows(old, both), _rows(new, both)
+        found: list[Change] = []
+        for name, platform in sorted({*before, *after}):
+            found += self._package(name, platform, before.get((name, platform), ()), after.get((name, platform), ()))
+        self.changes += _together(found)
+        if new.incomplete:
+            self.unsure.append("the new report is not complete: " + "; ".join(new.incomplete[:3]))
+        if old.incomplete:
+            self.not_compared.append("the old report was not complete: what came may have been there")
+
+    def _package(self, name: str, platform: str, before: tuple[Row, ...], after: tuple[Row, ...]) -> Iterator[Change]:
+        old, new = _state(before), _state(after)
+        kind = _kind(old, new)
+        if kind is None:
+            self.unchanged += 1
+        else:
+            yield Change(kind=kind, subject=name, old=old, new=new, platforms=(platform,))
+        if before and after:
+            whole = all(row.source_scanned for row in (*before, *after))
+            if not whole and any(row.source_scanned for row in (*before, *after)):
+                told = "the findings in source distributions: only one of the reports scanned them (--source)"
+                self.not_compared += [told] if told not in self.not_compared else []
+            # A verdict that changed says already what these rules say, module by module.
+            said = SAID_BY_VERDICT if kind in (Kind.WORSE, Kind.BETTER, Kind.UNCLEAR) else ()
+            first, second = (
+                [
+                    finding
+                    for row in rows
+                    for finding in row.findings
+                    if (whole or not finding.in_source) and finding.code not in said
+                ]
+                for rows in (before, after)
+            )
+            for change in self._findings(first, second, marks=False):
+                yield replace(change, subject=name, platforms=(platform,))
+
+    def scans(self, old: Scan, new: Scan) -> None:
+        if old.target != new.target:
+            self.not_compared.append(f"source: the targets differ, {old.target} and {new.target}")
+            return
+        self.common = True
+        every = (*old.findings, *new.findings)
+        marks = all(finding.fingerprint is not None for finding in every)
+        self.changes += self._findings(old.findings, new.findings, marks=marks)
+        unread = sorted(new.unread - old.unread)
+        if unread:
+            self.unsure.append("could be looked at in the old report alone: " + ", ".join(unread[:5]))
+
+    def _findings(self, before: Iterable[Found], after: Iterable[Found], *, marks: bool) -> Iterator[Change]:
+        old, new = _by_identity(before, marks=marks), _by_identity(after, marks=marks)
+        for key in sorted({*old, *new}):
+            gone, come = old.get(key, []), new.get(key, [])
+            same = min(len(gone), len(come))
+            self.unchanged += same
+            for finding in come[same:]:
+                yield Change(kind=Kind.WORSE if finding.counts else Kind.CAME, subject=_place(finding), finding=finding)
+            for finding in gone[same:]:
+                yield Change(
+                    kind=Kind.BETTER if finding.counts else Kind.WENT, subject=_place(finding), finding=finding
+                )
+
+
+def _rows(audit: Audit, platforms: Iterable[str]) -> Mapping[Key, tuple[Row, ...]]:
+    rows: dict[Key, tuple[Row, ...]] = {}
+    for row in audit.rows:
+        if row.platform in platforms:
+            rows[row.name, row.platform] = (*rows.get((row.name, row.platform), ()), row)
+    return rows
+
+
+def _state(rows: tuple[Row, ...]) -> State | None:
+    """Return what a package's rows on a platform say together; there are several where a lock file forks."""
+    if not rows:
+        return None
+    worst = max(rows, key=lambda row: rank(row.verdict))
+    versions = sorted({row.version for row in rows if row.version is not None})
+    return State(
+        version=", ".join(versions) or None,
+        verdict=worst.verdict,
+        reason=worst.reason,
+        accepted=all(row.accepted for row in rows),
+    )
+
+
+def _kind(old: State | None, new: State | None) -> Kind | None:
+    match old, new:
+        case None, None:
+            return None
+        case _, State(verdict=Verdict.UNKNOWN) if old is None or old.verdict is not Verdict.UNKNOWN:
+            return Kind.UNCLEAR
+        case None, State(verdict=verdict):
+            return Kind.WORSE if verdict in BLOCKING else Kind.CAME
+        case State(), None:
+            return Kind.WENT
+        case State(), State():
+            if rank(old.verdict) != rank(new.verdict):
+                return Kind.WORSE if rank(new.verdict) > rank(old.verdict) else Kind.BETTER
+            same = (old.version, old.verdict) == (new.version, new.verdict)
+            return None if same else Kind.CHANGED
+    return None
+
+
+def _together(changes: Iterable[Change]) -> Iterator[Change]:
+    """Tell once what happened alike on several platforms."""
+    groups: dict[tuple[object, ...], list[Change]] = defaultdict(list)
+    for change in changes:
+        old = None if change.old is None else replace(change.old, reason=None)
+        new = None if change.new is None else replace(change.new, reason=None)
+        finding = None
+        if change.finding is not None:
+            finding = (change.finding.code, change.finding.module, change.finding.path)
+        groups[change.kind, change.subject, old, new, finding].append(change)
+    for group in groups.values():
+        yield replace(group[0], platforms=tuple(dict.fromkeys(p for change in group for p in change.platforms)))
+
+
+def _by_identity(findings: Iterable[Found], *, marks: bool) -> dict[tuple[str, ...], list[Found]]:
+    """Return the findings by what they are known by: their fingerprint, else all but the line."""
+    known: dict[tuple[str, ...], list[Found]] = defaultdict(list)
+    for finding in findings:
+        if marks:
+            key: tuple[str, ...] = (finding.path or "", finding.code, finding.fingerprint or "")
+        else:
+            what = finding.message if finding.module is None and finding.in_source else ""
+            key = (finding.path or "", finding.code, finding.module or "", what)
+        known[key].append(finding)
+    return known
+
+
+def _place(finding: Found) -> str:
+    where = finding.path or finding.module or ""
+    return where if finding.line is None else f"{where}:{finding.line}"
