@@ -89,9 +89,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         return _run(arguments)
     except FtauditError as error:
-        print(f"ftaudit: error: {error.problem}", file=sys.stderr)
+        print(f"ftaudit: error: {_plain(error.problem)}", file=sys.stderr)
         if error.hint:
-            print(f"  {error.hint}", file=sys.stderr)
+            print(f"  {_plain(error.hint)}", file=sys.stderr)
         return error.exit_code
     except KeyboardInterrupt:
         print("ftaudit: interrupted", file=sys.stderr)
@@ -100,6 +100,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         # The reader of our output went away; nothing is left to say and nobody to say it to.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
+
+
+def _plain(text: str) -> str:
+    """Return text without control characters: what a stranger's file says never steers the terminal."""
+    return "".join(char if char.isprintable() or char == "\n" else "\N{REPLACEMENT CHARACTER}" for char in text)
 
 
 def _run(arguments: list[str]) -> int:
@@ -123,13 +128,13 @@ def _run(arguments: list[str]) -> int:
 
 def build_parser() -> argparse.ArgumentParser:
     """Return the parser of the whole command line."""
-    from ftaudit.cli import check, config, diff, python, scan
+    from ftaudit.cli import check, config, diff, python, report, scan
 
     parser = _Parser(
         prog="ftaudit", description=DESCRIPTION, epilog=EPILOG, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("-V", "--version", action="version", version=f"ftaudit {__version__}")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND")
-    for room in (check, scan, diff, config, python):
+    for room in (check, report, scan, diff, config, python):
         room.add_parsers(commands)
     return parser

@@ -82,14 +82,31 @@ def add_answer(parser: argparse.ArgumentParser, formats: Sequence[str] = ("table
     """Add the options of the answer, in one of the formats; return their group."""
     group = parser.add_argument_group("the answer")
     offered = tuple(map(str, formats))
-    text = f"{', '.join(offered)}; default what the name of --output says, else table"
+    text = f"{', '.join(offered)}; default what the name of --output says, else {offered[0]}"
     group.add_argument("--format", choices=offered, metavar="NAME", help=text)
-    group.add_argument("--output", type=Path, metavar="FILE", help="write the answer to FILE")
+    group.add_argument("-o", "--output", type=Path, metavar="FILE", help="write the answer to FILE")
     group.add_argument(
         "--color", choices=("auto", "always", "never"), default="auto", help="default auto; NO_COLOR is obeyed"
     )
     group.add_argument("-q", "--quiet", action="store_true", help="no progress display")
     return group
+
+
+def add_allow_unknown(group: Any) -> None:
+    """Add `--allow-unknown`."""
+    text = "exit 0 instead of 3: what could not be checked is said, and does not fail"
+    group.add_argument("--allow-unknown", action="store_true", help=text)
+
+
+def settle_exit(code: int, options: argparse.Namespace) -> tuple[int, tuple[str, ...]]:
+    """Return the exit code and a note, where what could not be checked is allowed not to count."""
+    if code != UNSURE or not options.allow_unknown:
+        return code, ()
+    return 0, ("not everything could be checked, which --allow-unknown lets pass",)
+
+
+UNSURE: Final = 3
+"""Nothing was found to block, but not everything could be checked."""
 
 
 def names(given: list[str]) -> tuple[str, ...]:

@@ -12,6 +12,7 @@ from ftaudit.report.console import DEFAULT_WIDTH
 from ftaudit.rule import Rule
 
 if TYPE_CHECKING:
+    from ftaudit.report.migration import Migration
     from ftaudit.source.scan import ScanResult
 
 
@@ -19,6 +20,7 @@ class Format(StrEnum):
     """What `--format` takes."""
 
     TABLE = "table"
+    CONCISE = "concise"
     JSON = "json"
     MARKDOWN = "markdown"
     SARIF = "sarif"
@@ -27,12 +29,15 @@ class Format(StrEnum):
     CSV = "csv"
     BADGE = "badge"
     SUMMARY = "summary"
+    HTML = "html"
 
 
 OF_REPORT: Final = tuple(Format)
 """For `check` and `wheel`."""
-OF_SCAN: Final = tuple(format for format in Format if format not in (Format.BADGE, Format.SUMMARY))
-"""A scan has no packages to count: no badge, and no line of how many are ready."""
+OF_SCAN: Final = tuple(format for format in Format if format not in (Format.BADGE, Format.SUMMARY, Format.HTML))
+"""A scan has no packages to count: no badge, no line of how many are ready, and no report of them."""
+OF_MIGRATION: Final = (Format.HTML, Format.MARKDOWN, Format.JSON)
+"""For `report`, of which the first goes without saying."""
 SUFFIXES: Final = {
     ".json": Format.JSON,
     ".md": Format.MARKDOWN,
@@ -42,8 +47,10 @@ SUFFIXES: Final = {
     ".xml": Format.JUNIT,
     ".csv": Format.CSV,
     ".svg": Format.BADGE,
+    ".html": Format.HTML,
+    ".htm": Format.HTML,
 }
-"""What the name of the output file means where no format is named; any other is a table."""
+"""What the name of the output file means where no format is named; any other is the first that is offered."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -57,14 +64,14 @@ class Page:
 
 
 def choose(named: str | None, output: Path | None, offered: Sequence[Format]) -> Format:
-    """Return the format that is named, else the one that the output file's suffix means, else the table."""
+    """Return the format that is named, else what the output file's suffix means, else the first that is offered."""
     if named is not None:
         return Format(named)
     name = "" if output is None else output.name.lower()
     for suffix in sorted(SUFFIXES, key=len, reverse=True):
         if name.endswith(suffix) and SUFFIXES[suffix] in offered:
             return SUFFIXES[suffix]
-    return Format.TABLE
+    return offered[0]
 
 
 def render_report(report: Report, form: Format, page: Page, *, command: str = "check") -> str:
@@ -98,6 +105,15 @@ def render_report(report: Report, form: Format, page: Page, *, command: str = "c
             from ftaudit.report import badge
 
             return badge.render(report)
+        case Format.HTML:
+            from ftaudit.report.migration import Migration
+
+            return render_migration(Migration(report=report), form)
+        case Format.CONCISE:
+            from ftaudit.report import concise, places, results
+
+            seen = places.find_places(page.folder)
+            return concise.render(results.of_report(report, places=seen, command=command))
         case Format.SARIF:
             from ftaudit.registry import load_rules
             from ftaudit.report import places, results, sarif
@@ -137,6 +153,10 @@ def render_scan(
             from ftaudit.report import csv
 
             return csv.render_scan(scan, exit_code=exit_code)
+        case Format.CONCISE:
+            from ftaudit.report import concise, results
+
+            return concise.render(results.of_scan(scan, exit_code=exit_code))
         case Format.SARIF:
             from ftaudit.report import places, results, sarif
 
@@ -147,5 +167,24 @@ def render_scan(
 
             told = results.of_scan(scan, exit_code=exit_code)
             return github.render(told, places=places.find_places(page.folder))
-        case Format.BADGE | Format.SUMMARY:
+        case Format.BADGE | Format.SUMMARY | Format.HTML:
             raise ValueError(f"a scan has no {form}")
+
+
+def render_migration(migration: Migration, form: Format) -> str:
+    """Return the pre-migration report in a format. Raise `ValueError` for one that it does not have."""
+    match form:
+        case Format.HTML:
+            from ftaudit.report import html
+
+            return html.render(migration)
+        case Format.MARKDOWN:
+            from ftaudit.report import migration_markdown
+
+            return migration_markdown.render(migration)
+        case Format.JSON:
+            from ftaudit.report import migration_json
+
+            return migration_json.render(migration)
+        case _:
+            raise ValueError(f"the migration report has no {form}")

@@ -1,0 +1,97 @@
+"""The command `ftaudit report`: audit, plan and scan of the own source in one report for others to read."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from ftaudit.cli.accept import accept_in_report, accept_in_scan, check_accept
+from ftaudit.cli.answer import Answer, Screen, say
+from ftaudit.cli.options import add_answer, add_audit, settings_of
+from ftaudit.report import formats
+
+if TYPE_CHECKING:
+    from ftaudit.progress import Progress
+    from ftaudit.settings import Settings
+    from ftaudit.source.scan import ScanResult
+
+EPILOG: Final = """\
+examples:
+  ftaudit report -o report.html                        the project in this folder, with its own source
+  ftaudit report requirements.txt --scan src/ -o report.html
+  ftaudit report uv.lock --platform linux-x86_64 --platform windows-amd64 -o report.html
+  ftaudit report -o report.md                          for an issue; report.json for other programs
+"""
+
+
+def add_parsers(commands: Any) -> None:
+    """Add `report` to the sub-commands."""
+    report = commands.add_parser(
+        "report",
+        help="write the pre-migration report: what blocks, the plan, every package, the project's own source",
+        description="Write the pre-migration report as one HTML file that asks nobody for anything, Markdown or JSON.",
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    add_audit(report)
+    parts = report.add_argument_group("what is in it")
+    parts.add_argument(
+        "--scan",
+        action="append",
+        default=[],
+        type=Path,
+        metavar="PATH",
+        help="own source to scan (repeatable); default the folder of an input that is a project's",
+    )
+    parts.add_argument("--no-scan", action="store_true", help="no scan of the own source")
+    answer = add_answer(report, formats.OF_MIGRATION)
+    answer.add_argument("--baseline", type=Path, metavar="FILE", help="what is known is shown as such")
+    report.set_defaults(answer=run)
+
+
+def run(options: argparse.Namespace, screen: Screen) -> Answer:
+    """Audit, plan, scan and render. Raise `FtauditError` for what the user must mend."""
+    from ftaudit import engine
+    from ftaudit.engine.own_source import find_projects
+    from ftaudit.engine.reproduce import find_reproduction
+    from ftaudit.progress import on_stderr
+    from ftaudit.registry import load_rules
+    from ftaudit.report.migration import Migration
+
+    settings = settings_of(options)
+    check_accept(options)
+    form = formats.choose(options.format, options.output, formats.OF_MIGRATION)
+    inputs: list[str] = options.inputs or [engine.find_input()]
+    if not options.inputs:
+        say(f"reading {inputs[0]}")
+    paths = () if options.no_scan else tuple(options.scan) or find_projects(inputs)
+    with on_stderr(wanted=not options.quiet) as progress:
+        report = engine.audit(inputs, settings, progress=progress)
+        scan = _scan(paths, options, settings, progress)
+    migration = Migration(
+        report=accept_in_report(report, options),
+        scan=scan,
+        scanned=tuple(map(str, paths)),
+        no_scan=None if paths else _why_no_scan(options),
+        reproduction=find_reproduction(report, [["ftaudit", *sys.argv[1:]]]),
+        incomplete=load_rules(settings.rules).problems,
+    )
+    return Answer(text=formats.render_migration(migration, form), exit_code=migration.exit_code, output=options.output)
+
+
+def _scan(
+    paths: tuple[Path, ...], options: argparse.Namespace, settings: Settings, progress: Progress
+) -> ScanResult | None:
+    from ftaudit.engine.own_source import scan_project
+
+    if not paths:
+        return None
+    return accept_in_scan(scan_project(paths, settings, progress=progress), options, whole=False)
+
+
+def _why_no_scan(options: argparse.Namespace) -> str:
+    if options.no_scan:
+        return "The project's own source was left out (--no-scan)."
+    return "The project's own source was not scanned: no input lies in a project's folder. Name it with --scan PATH."

@@ -1,0 +1,51 @@
+"""The scan of the project's own source, with the rules that an audit's settings choose."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from ftaudit.engine.setup import choose_rules
+from ftaudit.progress import Progress, Silent
+from ftaudit.rule import SourceRule
+from ftaudit.settings import Settings
+from ftaudit.target import parse_target
+
+if TYPE_CHECKING:
+    from ftaudit.source.scan import ScanResult
+
+PROJECT_FILES: Final = ("pyproject.toml", "setup.py", "setup.cfg")
+"""What makes a folder a project."""
+
+
+def find_projects(inputs: Iterable[str]) -> tuple[Path, ...]:
+    """Return the folders that the inputs lie in, those that are projects, each once."""
+    folders = dict.fromkeys(path if path.is_dir() else path.parent for path in map(Path, inputs))
+    return tuple(folder for folder in folders if any((folder / name).is_file() for name in PROJECT_FILES))
+
+
+def scan_project(paths: Sequence[Path], settings: Settings, *, progress: Progress | None = None) -> ScanResult:
+    """Scan files and folders for what breaks without the GIL, as `ftaudit scan` does.
+
+    Raise `UsageError` for a path that does not exist and for the name of no rule.
+    """
+    from ftaudit.registry import load_rules
+    from ftaudit.source.cache import ResultCache
+    from ftaudit.source.files import find_files
+    from ftaudit.source.scan import scan
+
+    progress = progress or Silent()
+    rules, _ = choose_rules(settings, SourceRule)
+    progress.stage("own source", None)
+    result = scan(
+        find_files(list(paths)),
+        rules=rules,
+        target=parse_target(settings.target),
+        known=[rule.info for rule in load_rules().rules],
+        pedantic=set(),
+        cache=None if settings.no_cache else ResultCache(settings.cache),
+        jobs=settings.jobs,
+    )
+    progress.done("own source")
+    return result

@@ -1,0 +1,81 @@
+"""How an answer can be had again: the commands, the versions that made it, the inputs by their digests."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import platform
+import re
+import shlex
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timezone
+from importlib.metadata import entry_points
+from pathlib import Path
+from typing import Final
+
+from ftaudit.__about__ import __version__
+from ftaudit.model import Report
+from ftaudit.registry import GROUP, load_rules
+
+EPOCH_VARIABLE: Final = "SOURCE_DATE_EPOCH"
+"""Seconds since 1970 that stand for the present, where a build is to be reproducible (reproducible-builds.org)."""
+_CREDENTIALS: Final = re.compile(r"(?<=://)[^/@\s]*@")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Reproduction:
+    """What somebody else needs for the same answer. Credentials are in none of it."""
+
+    made: datetime
+    """In UTC."""
+    commands: tuple[str, ...]
+    """Command lines, as a shell takes them."""
+    versions: tuple[tuple[str, str], ...]
+    """Pairs of what took part and its version."""
+    inputs: tuple[tuple[str, str | None], ...]
+    """Pairs of an input and the SHA-256 of its bytes; `None` for what is no file."""
+
+
+def find_reproduction(report: Report, commands: Iterable[Sequence[str]]) -> Reproduction:
+    """Say how a report was made, now. Each command is a list of arguments, the program's name first."""
+    registry = load_rules()
+    packs = [f"{_dist(entry.dist)} ({entry.name})" for entry in entry_points(group=GROUP)]
+    return Reproduction(
+        made=_now(),
+        commands=tuple(without_credentials(shlex.join(command)) for command in commands),
+        versions=(
+            ("ftaudit", __version__),
+            ("rule packs", f"{', '.join(packs) or 'none'}: {len(registry.rules)} rules"),
+            ("target", f"CPython {report.target}"),
+            ("platforms", ", ".join(report.platforms)),
+            ("imported with", report.interpreter or "nothing: no code of any package was run"),
+            ("run on", f"Python {platform.python_version()}, {platform.system()} {platform.machine()}"),
+            ("index", ", ".join(map(without_credentials, report.indexes)) or "none was asked"),
+        ),
+        inputs=tuple((path, _digest(Path(path))) for path in report.inputs),
+    )
+
+
+def without_credentials(text: str) -> str:
+    """Return the text without the user and password of the URLs in it."""
+    return _CREDENTIALS.sub("", text)
+
+
+def _dist(dist: object) -> str:
+    name, version = getattr(dist, "name", None), getattr(dist, "version", None)
+    return f"{name} {version}" if name else "of no distribution"
+
+
+def _now() -> datetime:
+    epoch = os.environ.get(EPOCH_VARIABLE, "")
+    if epoch.isascii() and epoch.isdigit() and len(epoch) < 12:
+        return datetime.fromtimestamp(int(epoch), tz=timezone.utc)
+    return datetime.now(tz=timezone.utc).replace(microsecond=0)
+
+
+def _digest(path: Path) -> str | None:
+    try:
+        return hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else None
+    except OSError:
+        return None

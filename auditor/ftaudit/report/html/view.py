@@ -1,0 +1,270 @@
+"""What the page shows and in which order: everything that the templates print, worked out before they print it."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import PurePath
+from typing import Final
+
+from ftaudit.model import BLOCKING, Finding, Package, Report, Severity, Verdict
+from ftaudit.plan import Plan, ProofStatus, WayOut
+from ftaudit.report.entries import ORDER, Entry, Headline, counted, entries, headline, not_imported
+from ftaudit.report.html.pictures import Segment, Tree, bar, chains_of, tree
+from ftaudit.report.migration import Migration, sums
+from ftaudit.rule import RuleInfo
+from ftaudit.source.scan import ScanResult
+
+WORST_FIRST: Final = (*ORDER, Verdict.UNKNOWN, Verdict.FALLBACK, Verdict.PURE, Verdict.READY)
+MEANINGS: Final = {
+    Verdict.READY: "compiled, and leaves the GIL off",
+    Verdict.PURE: "no compiled code",
+    Verdict.FALLBACK: "works, without its compiled code: slower",
+    Verdict.REENABLES_GIL: "installs, and turns the GIL back on",
+    Verdict.SOURCE_ONLY: "no wheel to install, an sdist to build",
+    Verdict.UNAVAILABLE: "neither wheel nor sdist",
+    Verdict.BROKEN: "installs, and fails on import",
+    Verdict.UNKNOWN: "could not be checked",
+}
+FRAMES_OF_RULE: Final = 30
+"""Findings of one rule of which the code is shown."""
+FRAMES: Final = 400
+"""Findings of all rules together of which the code is shown: the page stays one that a browser opens at once."""
+MOST_SKIPPED: Final = 50
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Row:
+    """One package as the table of all packages has it."""
+
+    number: int
+    entry: Entry
+    rank: int
+    """Its verdict's place in `WORST_FIRST`."""
+    needed_by: tuple[str, ...]
+    """What pulls it in, nearest last; empty where it is listed."""
+    blocker: int | None
+    """The number of its part among the blockers."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Blocker:
+    """One blocked version, with all that is known of it and what can be done."""
+
+    number: int
+    title: str
+    name: str
+    verdict: Verdict
+    entries: tuple[Entry, ...]
+    """The blocked rows, platforms that agree told once."""
+    ways: tuple[WayOut, ...]
+    """Ways out, platforms that agree told once."""
+    drags: tuple[str, ...]
+    """Packages that are blocked through it."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class MatrixRow:
+    """One package's verdicts, in the order of the platforms; `None` where the platform does not need it."""
+
+    title: str
+    verdicts: tuple[Verdict | None, ...]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Hazard:
+    """One finding in the project's own source, with the lines around it."""
+
+    finding: Finding
+    frame: tuple[tuple[int, str], ...]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Rule:
+    """What one rule found in the project's own source."""
+
+    info: RuleInfo | None
+    """`None` where the rule is not among those that ran."""
+    finding: Finding
+    """The first, whose severity is the worst."""
+    count: int
+    hazards: tuple[Hazard, ...]
+    """Those of which the code is shown."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Gap:
+    """What was not checked, of one kind."""
+
+    title: str
+    lines: tuple[str, ...]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class View:
+    """The page."""
+
+    title: str
+    headline: Headline
+    lede: tuple[str, ...]
+    counts: Mapping[Verdict, int]
+    """How many packages have each verdict; one with several platforms counts with its worst."""
+    bar: tuple[Segment, ...]
+    blocked_tree: Tree | None
+    whole_tree: Tree
+    blockers: tuple[Blocker, ...]
+    rows: tuple[Row, ...]
+    matrix: tuple[MatrixRow, ...]
+    rules: tuple[Rule, ...]
+    gaps: tuple[Gap, ...]
+
+
+def look(migration: Migration) -> View:
+    """Work out the page."""
+    report = migration.report
+    ordered = sorted(
+        entries(report.packages), key=lambda entry: (WORST_FIRST.index(entry.package.verdict), entry.title)
+    )
+    worst = _worst(report.packages)
+    tally = Counter(worst.values())
+    counts = {verdict: tally[verdict] for verdict in reversed(WORST_FIRST)}
+    blockers = tuple(_blockers(ordered, migration.plan))
+    blocked = [entry.package for entry in ordered if entry.package.verdict in BLOCKING]
+    root = PurePath(report.inputs[0]).name if len(report.inputs) == 1 else counted(len(report.inputs), "input")
+    return View(
+        title=f"Free-threading report: {', '.join(PurePath(path).name for path in report.inputs) or report.target}",
+        headline=headline(report),
+        lede=tuple(sums(migration)),
+        counts=counts,
+        bar=bar(counts),
+        blocked_tree=tree(root, chains_of(blocked, 3), worst) if blocked else None,
+        whole_tree=tree(root, sorted(chains_of(report.packages, 1)), worst),
+        blockers=blockers,
+        rows=tuple(_rows(ordered, blockers)),
+        matrix=tuple(_matrix(report)) if len(report.platforms) > 1 else (),
+        rules=tuple(_rules(migration.scan)) if migration.scan else (),
+        gaps=tuple(gap for gap in _gaps(migration) if gap.lines),
+    )
+
+
+def _worst(packages: Iterable[Package]) -> dict[str, Verdict]:
+    worst: dict[str, Verdict] = {}
+    for package in packages:
+        name = str(package.facts.pin.name)
+        worst[name] = min(worst.get(name, package.verdict), package.verdict, key=WORST_FIRST.index)
+    return worst
+
+
+def _blockers(ordered: Iterable[Entry], plan: Plan | None) -> Iterator[Blocker]:
+    groups: dict[str, list[Entry]] = {}
+    for entry in ordered:
+        if entry.package.verdict in BLOCKING:
+            groups.setdefault(entry.title, []).append(entry)
+    drags: dict[str, dict[str, None]] = {}
+    for entry in ordered:
+        for name in entry.package.blocked_by:
+            drags.setdefault(name, {})[entry.title] = None
+    for number, (title, found) in enumerate(groups.items(), 1):
+        name = str(found[0].package.facts.pin.name)
+        yield Blocker(
+            number=number,
+            title=title,
+            name=name,
+            verdict=found[0].package.verdict,
+            entries=tuple(found),
+            ways=tuple(_ways(plan, found[0].package)) if plan is not None else (),
+            drags=tuple(drags.get(name, ())),
+        )
+
+
+def _ways(plan: Plan, package: Package) -> Iterator[WayOut]:
+    """Yield the ways out that are worded differently."""
+    told = set()
+    for way in plan.ways:
+        worded = way.sentence.replace(way.platform, "")
+        if (way.name, way.current) == (package.facts.pin.name, package.facts.pin.version) and worded not in told:
+            told.add(worded)
+            yield way
+
+
+def _rows(ordered: Iterable[Entry], blockers: Iterable[Blocker]) -> Iterator[Row]:
+    numbers = {blocker.title: blocker.number for blocker in blockers}
+    for number, entry in enumerate(ordered, 1):
+        chains = entry.package.facts.pin.required_by
+        yield Row(
+            number=number,
+            entry=entry,
+            rank=WORST_FIRST.index(entry.package.verdict),
+            needed_by=chains[0][:-1] if chains else (),
+            blocker=numbers.get(entry.title) if entry.package.verdict in BLOCKING else None,
+        )
+
+
+def _matrix(report: Report) -> Iterator[MatrixRow]:
+    found: dict[str, dict[str, Verdict]] = {}
+    for package in report.packages:
+        title = Entry(package=package, platforms=()).title
+        found.setdefault(title, {})[package.facts.platform] = package.verdict
+    rows = [
+        MatrixRow(title=title, verdicts=tuple(verdicts.get(platform) for platform in report.platforms))
+        for title, verdicts in found.items()
+    ]
+    return iter(
+        sorted(rows, key=lambda row: (min(WORST_FIRST.index(each) for each in row.verdicts if each), row.title))
+    )
+
+
+def _rules(scan: ScanResult) -> Iterator[Rule]:
+    severities = list(Severity)
+    groups: dict[str, list[Finding]] = {}
+    for finding in scan.findings:
+        groups.setdefault(finding.code, []).append(finding)
+    infos = {info.code: info for info in scan.rules}
+    room = FRAMES
+    made = []
+    for code, found in groups.items():
+        found.sort(key=lambda finding: severities.index(finding.severity))
+        made.append((severities.index(found[0].severity), code, found))
+    for _, code, found in sorted(made, key=lambda item: item[:2]):
+        shown = found[: min(FRAMES_OF_RULE, room)]
+        room -= len(shown)
+        hazards = tuple(Hazard(finding=finding, frame=_frame(scan, finding)) for finding in shown)
+        yield Rule(info=infos.get(code), finding=found[0], count=len(found), hazards=hazards)
+
+
+def _frame(scan: ScanResult, finding: Finding) -> tuple[tuple[int, str], ...]:
+    place = finding.location
+    return () if place is None or place.line is None else tuple(scan.frames.get((place.path, place.line), ()))
+
+
+def _gaps(migration: Migration) -> Iterator[Gap]:
+    report, plan, scan = migration.report, migration.plan, migration.scan
+    unknown = [entry for entry in entries(report.packages) if entry.package.verdict is Verdict.UNKNOWN]
+    yield Gap(
+        title="Packages without a verdict",
+        lines=tuple(f"{entry.title} ({', '.join(entry.platforms)}): {entry.package.reasons[0]}" for entry in unknown),
+    )
+    yield Gap(title="Not looked at", lines=(*report.incomplete, *migration.incomplete))
+    yield Gap(title="Modules that were read, but could not be imported", lines=tuple(not_imported(report)))
+    yield Gap(title="Notes", lines=report.notes)
+    if plan is not None:
+        proofs = [
+            f"{proof.input} on {proof.platform}: {proof.reason or 'not resolved'}"
+            for proof in plan.proofs
+            if proof.status in (ProofStatus.UNRESOLVED, ProofStatus.NOT_ASKED)
+        ]
+        limits = (text for proof in plan.proofs for text in proof.not_proven)
+        yield Gap(title="Of the plan", lines=tuple(dict.fromkeys((*plan.incomplete, *proofs, *limits))))
+    left = [text for text in (migration.no_plan, migration.no_scan) if text]
+    yield Gap(title="Left out of this report", lines=tuple(left))
+    if scan is not None:
+        yield Gap(title="Of the project's own source", lines=tuple(_unscanned(scan)))
+
+
+def _unscanned(scan: ScanResult) -> Iterator[str]:
+    for skip in scan.skipped[:MOST_SKIPPED]:
+        yield f"{skip.path}{'' if skip.line is None else f':{skip.line}'}: {skip.reason}"
+    if len(scan.skipped) > MOST_SKIPPED:
+        yield f"{len(scan.skipped) - MOST_SKIPPED} more, which `ftaudit scan --format json` names"
+    yield from (f"{counted(count, 'file')} left out as {role}" for role, count in sorted(scan.left_out.items()))
