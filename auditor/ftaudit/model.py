@@ -161,6 +161,8 @@ class IndexFacts:
     kind: WheelKind = WheelKind.NONE
     wheel: DistributionFile | None = None
     """The wheel that the target installs on the platform, by tag priority."""
+    no_place: str | None = None
+    """Why it is not known where that wheel is, where the input names it without a URL and the index did not help."""
     wheels: tuple[DistributionFile, ...] = ()
     """Every wheel of the version, yanked or not."""
     sdist: DistributionFile | None = None

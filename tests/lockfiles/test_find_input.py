@@ -89,9 +89,9 @@ def test_a_file_of_a_hundred_megabytes_is_not_read(tmp_path: Path, name: str) ->
 
 
 @pytest.mark.parametrize("name", ["requirements.txt", "uv.lock"])
-def test_a_folder_is_an_error(tmp_path: Path, name: str) -> None:
+def test_a_folder_without_an_input_is_an_error(tmp_path: Path, name: str) -> None:
     (tmp_path / name).mkdir()
-    with pytest.raises(InputError, match="is a folder"):
+    with pytest.raises(InputError, match="holds no input"):
         read(tmp_path / name)
 
 

@@ -67,7 +67,7 @@ def _why_not(found: IndexFacts) -> str | None:
         return NOTHING_COMPILED
     if found.kind not in INSTALLED_KINDS or found.wheel is None:
         return NO_WHEEL
-    return NO_PLACE if found.wheel.url is None else None
+    return (found.no_place or NO_PLACE) if found.wheel.url is None else None
 
 
 @contextlib.contextmanager

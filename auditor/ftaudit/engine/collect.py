@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final, TypeAlias
 
+from ftaudit.engine.places import find_places
 from ftaudit.engine.rows import INSTALLED_KINDS
 from ftaudit.engine.source_tree import look_at_tree
 from ftaudit.errors import InterpreterError
@@ -35,12 +36,16 @@ NO_WHEEL: Final = "no wheel to look into"
 
 
 def find_index_facts(keys: Sequence[Key], *, target: Target, index: Index, progress: Progress) -> dict[Key, IndexFacts]:
-    """Look up each release that the input does not list itself, and choose among its files for each platform."""
+    """Look up each release that the input does not list itself, and choose among its files for each platform.
+
+    Where the input names the files without saying where they are, the index is asked for that alone.
+    """
     queries = {query for pin, _ in keys if pin.problem is None and (query := query_for(pin)) is not None}
     if queries:
         progress.stage("index", len(queries))
     releases = index.find_releases(queries, on_done=lambda query, _: progress.done(query.name))
-    return {(pin, platform): _index_facts(pin, platform, target, releases) for pin, platform in keys}
+    found = {(pin, platform): _index_facts(pin, platform, target, releases) for pin, platform in keys}
+    return find_places(found, index=index, progress=progress)
 
 
 def _index_facts(pin: Pin, platform: Platform, target: Target, releases: Mapping[Query, ReleaseFiles]) -> IndexFacts:
@@ -78,7 +83,7 @@ def find_runtime_facts(
         for key, facts in indexed.items()
     }
     wanted = [key for key in indexed if skipped[key].reason is None and (only is None or key in only)]
-    left_out = _left_out(skipped)
+    left_out = _left_out(skipped, indexed)
     if not wanted:
         return Imports(facts=skipped, notes=left_out)
     from ftaudit import interpreters
@@ -105,9 +110,10 @@ def find_runtime_facts(
     return Imports(facts=facts, interpreter=interpreter, notes=(*notes, *left_out))
 
 
-def _left_out(skipped: Mapping[Key, RuntimeFacts]) -> tuple[str, ...]:
+def _left_out(skipped: Mapping[Key, RuntimeFacts], indexed: Mapping[Key, IndexFacts]) -> tuple[str, ...]:
     """Say once why modules that could have been imported were not: by choice, or for want of such a machine."""
-    reasons = dict.fromkeys(facts.reason for facts in skipped.values() if facts.reason)
+    at_hand = (facts for key, facts in skipped.items() if indexed[key].no_place is None)
+    reasons = dict.fromkeys(facts.reason for facts in at_hand if facts.reason)
     told = [reason for reason in reasons if reason not in (NO_WHEEL, NOTHING_COMPILED)]
     return tuple(f"{reason}: binaries were read" for reason in told)
 
@@ -118,6 +124,8 @@ def _why_not(facts: IndexFacts, settings: Settings, platform: Platform) -> str |
         return NO_WHEEL
     if facts.kind not in INSTALLED_KINDS:
         return NOTHING_COMPILED
+    if facts.no_place is not None:
+        return facts.no_place
     if settings.static:
         return STATIC
     if not platform.is_host:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Final
@@ -10,24 +11,32 @@ from ftaudit.errors import FtauditError, InputError
 from ftaudit.lockfiles.files import read_toml
 from ftaudit.lockfiles.requirements import InputFormat, ReferenceKind, Requirements
 from ftaudit.lockfiles.selection import ResolveOptions, Selection
+from ftaudit.lockfiles.sniff import format_of
 from ftaudit.target import Platform, Target
 
-LOOKED_FOR: Final = "pylock.toml, uv.lock, pylock.*.toml, requirements.txt, pyproject.toml, requirements*.txt and *.in"
+LOOKED_FOR: Final = (
+    "pylock.toml, uv.lock, poetry.lock, pdm.lock, Pipfile.lock, pylock.*.toml, requirements.txt, pyproject.toml, "
+    "requirements*.txt and *.in, environment.yml, wheels"
+)
+_LOCKS: Final = ("pylock.toml", "uv.lock", "poetry.lock", "pdm.lock", "Pipfile.lock")
+"""One that every installer reads first, then by how much each says: URLs, edges, files, or hashes alone."""
 _NOT_FOR_USE: Final = ("dev", "test", "doc", "lint", "ci", "build", "constraint")
+_MOST_ENTRIES: Final = 100_000
 
 
 def find_input(folder: Path) -> Path:
     """Return the input file of a folder that says most precisely what is installed.
 
     A lock file comes first, then `requirements.txt`, then another requirements file that pins everything and is
-    not named for development, then `pyproject.toml`, then any requirements file. Raise `InputError` when there
-    is none.
+    not named for development, then `pyproject.toml`, then any requirements file, then `environment.yml`. Raise
+    `InputError` when there is none.
     """
     if not folder.is_dir():
         raise InputError(f"{folder} is not a folder")
     found = next(_candidates(folder), None)
     if found is None:
-        raise InputError(f"{folder} holds no input", hint=f"looked for {LOOKED_FOR}")
+        hint = _nearest(folder)
+        raise InputError(f"{folder} holds no input", hint=f"{hint}looked for {LOOKED_FOR}")
     return found
 
 
@@ -35,8 +44,7 @@ def _candidates(folder: Path) -> Iterator[Path]:
     requirements = sorted((*folder.glob("requirements*.txt"), *folder.glob("requirements*.in")))
     requirements = [path for path in requirements if path.is_file()]
     fixed = (
-        folder / "pylock.toml",
-        folder / "uv.lock",
+        *(folder / name for name in _LOCKS),
         *sorted(folder.glob("pylock.*.toml")),
         folder / "requirements.txt",
     )
@@ -47,6 +55,18 @@ def _candidates(folder: Path) -> Iterator[Path]:
         yield folder / "pyproject.toml"
     yield from in_use
     yield from requirements
+    yield from (path for name in ("environment.yml", "environment.yaml") if (path := folder / name).is_file())
+
+
+def _nearest(folder: Path) -> str:
+    """Say what is there that another command makes an input of."""
+    if (folder / "Pipfile").is_file():
+        return "`pipenv lock` makes a Pipfile.lock of its Pipfile; "
+    if (folder / "pyproject.toml").is_file():
+        return "its pyproject.toml has no [project]: `poetry lock`, or name a requirements file; "
+    if (folder / "setup.py").is_file() or (folder / "setup.cfg").is_file():
+        return "setup.py and setup.cfg are not run: name an environment with --env; "
+    return ""
 
 
 def _pins_everything(path: Path) -> bool:
@@ -66,51 +86,54 @@ def _has_project(path: Path) -> bool:
     return "project" in document
 
 
-def format_of(path: Path) -> InputFormat:
-    """Return the format of an input by its name; raise `InputError` for one that is not known."""
-    name = path.name.lower()
-    if name == "uv.lock":
-        return InputFormat.UV_LOCK
-    if name == "pylock.toml" or (name.startswith("pylock.") and name.endswith(".toml")):
-        return InputFormat.PYLOCK
-    if name.endswith((".txt", ".in")):
-        return InputFormat.REQUIREMENTS_TXT
-    if name == "pyproject.toml":
-        return InputFormat.PYPROJECT
-    known = "requirements files (*.txt, *.in), pylock.toml, uv.lock and pyproject.toml"
-    if not name.endswith((".toml", ".lock")) or not path.is_file():
-        raise InputError(f"{path} is of no known format", hint=f"ftaudit reads {known}")
-    document, _ = read_toml(path)
-    match document:
-        case {"lock-version": _}:
-            return InputFormat.PYLOCK
-        case {"version": _, "package": _, "requires-python": _}:
-            return InputFormat.UV_LOCK
-        case {"project": _}:
-            return InputFormat.PYPROJECT
-        case _:
-            raise InputError(f"{path} is of no known format", hint=f"ftaudit reads {known}")
-
-
 def read(
     path: Path, *, extras: Sequence[str] = (), groups: Sequence[str] = (), all_extras: bool = False
 ) -> Requirements:
-    """Return what an input file asks for, with the chosen extras and dependency groups of the project.
+    """Return what an input asks for, with the chosen extras and dependency groups of the project.
 
-    Raise `InputError`, naming the place, for a file that cannot be read as what it is; `UsageError` for an extra
-    or group that it does not have. A requirements file has neither.
+    A folder is an environment, or that of its most precise input, or one of wheels. Raise `InputError`, naming the
+    place, for what cannot be read as what it is; `UsageError` for an extra or group that it does not have.
     """
     if not path.exists():
         raise InputError(f"{path} does not exist", hint=f"name an input file; known are {LOOKED_FOR}")
+    kind = None
     if path.is_dir():
-        raise InputError(f"{path} is a folder", hint="name a requirements or lock file in it")
-    match format_of(path):
-        case InputFormat.REQUIREMENTS_TXT:
-            from ftaudit.lockfiles import requirements_txt
+        kind = _kind_of_folder(path)
+        path = path if kind is not None else find_input(path)
+    return _read(path, kind or format_of(path), extras, groups, all_extras)
 
+
+def read_environment(path: Path) -> Requirements:
+    """Return what is installed in an environment: a virtual one, a prefix, or a folder of packages.
+
+    Nothing in it is run or imported. Raise `InputError` for a folder that holds no installed package.
+    """
+    from ftaudit.lockfiles import installed
+
+    return installed.read(path)
+
+
+def _kind_of_folder(folder: Path) -> InputFormat | None:
+    """Tell an environment and a folder of wheels from one that holds a project."""
+    if (folder / "pyvenv.cfg").is_file() or (folder / "conda-meta").is_dir():
+        return InputFormat.ENVIRONMENT
+    if next(_candidates(folder), None) is not None:
+        return None
+    names = [path.name for path in itertools.islice(folder.iterdir(), _MOST_ENTRIES)]
+    if any(name.endswith(".dist-info") for name in names):
+        return InputFormat.ENVIRONMENT
+    return InputFormat.WHEELS if any(name.endswith(".whl") for name in names) else None
+
+
+def _read(
+    path: Path, kind: InputFormat, extras: Sequence[str], groups: Sequence[str], all_extras: bool
+) -> Requirements:
+    """Hand the file to the reader of its format, which is imported for it alone."""
+    match kind:
+        case InputFormat.REQUIREMENTS_TXT | InputFormat.CONDA | InputFormat.ENVIRONMENT | InputFormat.WHEELS:
             if extras or groups:
-                raise InputError(f"{path} is a requirements file: it has no extras and no dependency groups")
-            return requirements_txt.read(path)
+                raise InputError(f"{path} is no project's ({kind}): it has no extras and no dependency groups")
+            return _read_plain(path, kind)
         case InputFormat.PYLOCK:
             from ftaudit.lockfiles import pylock
 
@@ -119,10 +142,40 @@ def read(
             from ftaudit.lockfiles import uv_lock
 
             return uv_lock.read(path, extras=extras, groups=groups, all_extras=all_extras)
+        case InputFormat.POETRY_LOCK:
+            from ftaudit.lockfiles import poetry_lock
+
+            return poetry_lock.read(path, extras=extras, groups=groups, all_extras=all_extras)
+        case InputFormat.PDM_LOCK:
+            from ftaudit.lockfiles import pdm_lock
+
+            return pdm_lock.read(path, extras=extras, groups=groups, all_extras=all_extras)
+        case InputFormat.PIPFILE_LOCK:
+            from ftaudit.lockfiles import pipfile_lock
+
+            return pipfile_lock.read(path, extras=extras, groups=groups, all_extras=all_extras)
         case InputFormat.PYPROJECT:
             from ftaudit.lockfiles import pyproject
 
             return pyproject.read(path, extras=extras, groups=groups, all_extras=all_extras)
+
+
+def _read_plain(path: Path, kind: InputFormat) -> Requirements:
+    if kind is InputFormat.CONDA:
+        from ftaudit.lockfiles import conda
+
+        return conda.read(path)
+    if kind is InputFormat.ENVIRONMENT:
+        from ftaudit.lockfiles import installed
+
+        return installed.read(path)
+    if kind is InputFormat.WHEELS:
+        from ftaudit.lockfiles import wheelhouse
+
+        return wheelhouse.read(path)
+    from ftaudit.lockfiles import requirements_txt
+
+    return requirements_txt.read(path)
 
 
 def pins(requirements: Requirements, target: Target, platform: Platform, options: ResolveOptions) -> Selection:

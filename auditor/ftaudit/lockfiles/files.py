@@ -36,14 +36,19 @@ def read_bytes(path: Path) -> bytes:
     return data
 
 
+def read_text(path: Path, what: str = "it") -> str:
+    """Return the file's text, which must be UTF-8; raise `InputError` where it is not, as `read_bytes` does."""
+    try:
+        return read_bytes(path).decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise InputError(f"{path} is not UTF-8, as {what} must be: byte {error.start}") from error
+
+
 def read_toml(path: Path) -> tuple[dict[str, Any], str]:
     """Return the file's TOML document and its text; raise `InputError` naming the line that is wrong."""
     import tomli  # It is compiled, and reads a lock file in a third of tomllib's time.
 
-    try:
-        text = read_bytes(path).decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise InputError(f"{path} is not UTF-8, as TOML must be: byte {error.start}") from error
+    text = read_text(path, "TOML")
     try:
         return tomli.loads(text), text
     except tomli.TOMLDecodeError as error:
@@ -81,7 +86,7 @@ def _occurrences(text: str, needle: str) -> Iterator[int]:
 
 
 class Table:
-    """A TOML table that knows its place in the file, so that what is wrong in it can be named."""
+    """A table of TOML or JSON that knows its place in the file, so that what is wrong in it can be named."""
 
     __slots__ = ("_path", "_values", "place")
 

@@ -22,7 +22,7 @@ def pins_of_lock(
 ) -> Selection:
     """Return what the lock file installs for the target on the platform.
 
-    Raise `InputError` for a marker that is malformed or a need of a package that is not there.
+    Raise `InputError` for a marker that is malformed, or for a need that is not there where the format rules that out.
     """
     place = Location(path=str(requirements.path))
     markers = Markers(marker_environment(target, platform), lock.extras, lock.groups)
@@ -38,34 +38,66 @@ def pins_of_lock(
             f"{place} lists the files for one environment alone: the index is asked which others there are; "
             f"installing from it on {target.name} needs a new lock"
         )
-    walk = _Walk(lock.packages, markers)
+    walk = _Walk(lock, markers, place)
     roots = walk.from_roots(lock.roots) if lock.roots is not None else walk.from_markers()
     if no_deps:
         walk.keep_only(roots)
-    return Selection(pins=walk.pins(roots, lock), notes=tuple(notes), incomplete=tuple(incomplete))
+    return Selection(
+        pins=walk.pins(roots),
+        notes=(*notes, *lock.notes),
+        incomplete=(*incomplete, *lock.incomplete, *walk.missing),
+    )
 
 
 class _Walk:
     """The packages that are reached, with their extras and who needs them; packages go by position."""
 
-    def __init__(self, packages: Sequence[LockedPackage], markers: Markers) -> None:
-        self._packages, self._markers = packages, markers
+    def __init__(self, lock: Lock, markers: Markers, place: Location) -> None:
+        self._lock, self._packages, self._markers, self._place = lock, lock.packages, markers, place
         self._by_name: dict[NormalizedName, list[int]] = defaultdict(list)
-        for position, package in enumerate(packages):
+        for position, package in enumerate(self._packages):
             self._by_name[package.name].append(position)
         self._children: dict[int, list[int]] = {}
         self._extras: dict[int, set[str]] = {}
+        self._listed: set[int] = set()
+        self._waiting: deque[tuple[int, str | None]] = deque()
+        self.missing: dict[str, None] = {}
+        """What is needed and not there, one sentence each."""
 
-    def from_roots(self, roots: Sequence[tuple[Edge, Location]]) -> dict[int, Location]:
-        """Follow the project's own requirements; return the root packages with their places."""
-        found: dict[int, Location] = {}
-        waiting: deque[tuple[int, str | None]] = deque()
+    def from_roots(self, roots: Sequence[tuple[Edge, Location]]) -> list[int]:
+        """Follow the project's own requirements; return the root packages."""
+        found: dict[int, None] = {}
         for edge, place in roots:
-            for position in self._follow(edge, place, waiting):
-                found.setdefault(position, place)
+            found |= dict.fromkeys(self._follow(edge, place, None, None))
+        self._follow_all(None)
+        self._listed |= set(found)
+        return list(found)
+
+    def from_markers(self) -> list[int]:
+        """Take every package whose marker holds; return those that the project lists or that none of them needs."""
+        taken = {i for i, p in enumerate(self._packages) if self._holds(p.marker, p.location, None)}
+        for position in sorted(taken):
+            self._children[position], self._extras[position] = [], set()
+            self._waiting.append((position, None))
+        roots: dict[int, None] = {}
+        for edge in self._lock.direct:
+            roots |= dict.fromkeys(self._follow(edge, self._place, None, taken))
+        self._listed |= set(roots)
+        self._follow_all(taken)
+        if self._lock.tolerant and roots:
+            self._adopt(taken)
+        needed = {child for position in taken for child in self._children[position] if child != position}
+        roots |= dict.fromkeys(position for position in sorted(taken) if position not in needed)
+        reached = set(find_chains(roots, self._children, self._names()))
+        # A circle that nothing outside needs has no root of its own: each of its members is one.
+        roots |= dict.fromkeys(position for position in sorted(taken) if position not in reached)
+        return list(roots)
+
+    def _follow_all(self, taken: set[int] | None) -> None:
+        """Follow what waits to be followed, each package with each of its extras once."""
         done: set[tuple[int, str | None]] = set()
-        while waiting:
-            step = waiting.popleft()
+        while self._waiting:
+            step = self._waiting.popleft()
             if step in done:
                 continue
             done.add(step)
@@ -73,45 +105,44 @@ class _Walk:
             package = self._packages[position]
             edges = package.edges if extra is None else package.extra_edges.get(extra, ())
             for edge in edges:
-                self._children[position].extend(self._follow(edge, package.location, waiting))
-        return found
+                self._children[position].extend(self._follow(edge, package.location, package, taken, extra))
 
-    def from_markers(self) -> dict[int, Location]:
-        """Take every package whose marker holds; return those that none of them needs."""
-        taken = [i for i, p in enumerate(self._packages) if self._markers.hold(p.marker, p.location)]
-        for position in taken:
-            self._children[position], self._extras[position] = [], set()
-        for position in taken:
-            for edge in self._packages[position].edges:
-                self._children[position] += [
-                    i for i in self._by_name[edge.name] if i in self._children and _is(edge, self._packages[i])
-                ]
-        needed = {child for position in taken for child in self._children[position] if child != position}
-        roots = [position for position in taken if position not in needed]
-        reached = set(find_chains(roots, self._children, self._names()))
-        # A circle that nothing outside needs has no root of its own: each of its members is one.
-        roots += [position for position in taken if position not in reached]
-        return {position: self._packages[position].location for position in roots}
+    def _adopt(self, taken: set[int]) -> None:
+        """Let what nobody asked for and nothing needs be pulled in by whoever has an extra that needs it.
 
-    def keep_only(self, roots: dict[int, Location]) -> None:
+        Where it is recorded what the user asked for, nothing else can have brought it.
+        """
+        needed = {child for position in taken for child in self._children[position]}
+        orphans = taken - needed - self._listed
+        for position in sorted(taken):
+            package = self._packages[position]
+            for extra, edges in package.extra_edges.items():
+                for edge in edges:
+                    if self._holds(edge.marker, package.location, extra):
+                        self._children[position] += [i for i in self._candidates(edge) if i in orphans]
+
+    def keep_only(self, roots: Sequence[int]) -> None:
         """Forget what the roots pull in."""
         self._children = {position: [] for position in roots}
 
-    def pins(self, roots: dict[int, Location], lock: Lock) -> tuple[Pin, ...]:
+    def pins(self, roots: Sequence[int]) -> tuple[Pin, ...]:
         """Return a pin for each package reached, by name."""
         names = self._names()
-        chains = find_chains(self._judged(list(roots)), self._skipping_own(), names)
+        chains = find_chains(self._judged(roots), self._skipping_own(), names)
         pins = []
         for position, found in chains.items():
             package = self._packages[position]
+            unlisted = self._lock.single_environment and package.source is None
+            is_known = self._lock.knows_edges or position in self._listed
             pins.append(
                 Pin(
                     name=package.name,
                     version=package.version,
                     extras=tuple(sorted(self._extras.get(position, ()))),
-                    required_by=tuple(tuple(names[node] for node in chain) for chain in found),
+                    required_by=tuple(tuple(names[node] for node in chain) for chain in found if is_known),
                     source=package.location,
-                    files=None if lock.single_environment and package.source is None else package.files,
+                    files=None if unlisted else package.files,
+                    allowed_hashes=package.allowed_hashes,
                     index_url=package.index_url,
                     problem=package.problem or _unjudgeable(package),
                     source_tree=package.source_tree,
@@ -144,25 +175,60 @@ class _Walk:
             if not self._packages[position].own
         }
 
-    def _follow(self, edge: Edge, place: Location, waiting: deque[tuple[int, str | None]]) -> list[int]:
-        if not self._markers.hold(edge.marker, place):
+    def _follow(
+        self,
+        edge: Edge,
+        place: Location,
+        parent: LockedPackage | None,
+        taken: set[int] | None,
+        extra: str | None = None,
+    ) -> list[int]:
+        """Return the packages that an edge leads to, among `taken` where markers have selected."""
+        if not self._holds(edge.marker, place, extra):
             return []
-        positions = [i for i in self._by_name.get(edge.name, ()) if _is(edge, self._packages[i])]
+        positions = self._candidates(edge)
         if not positions:
-            version = f" {edge.version}" if edge.version else ""
-            raise InputError(
-                f"{place}: the package {edge.name}{version}, which is needed here, is not in the lock file"
-            )
-        if len(positions) > 1:
-            packages = self._packages
-            positions = [
-                i for i in positions if self._markers.any_hold(packages[i].resolution_markers, packages[i].location)
-            ]
+            self._miss(edge, place, parent)
+        if taken is not None:
+            positions = [position for position in positions if position in taken]
+        elif len(positions) > 1:
+            positions = [position for position in positions if self._is_of_this_fork(self._packages[position])]
         for position in positions:
             self._children.setdefault(position, [])
             self._extras.setdefault(position, set()).update(edge.extras)
-            waiting.extend((position, extra) for extra in (None, *edge.extras))
+            self._waiting.extend((position, extra) for extra in (None, *edge.extras))
         return positions
+
+    def _candidates(self, edge: Edge) -> list[int]:
+        found = [i for i in self._by_name.get(edge.name, ()) if _is(edge, self._packages[i])]
+        if edge.specifier is None or len(found) < 2:
+            return found
+        versions = [(i, self._packages[i].version) for i in found]
+        fitting = [i for i, v in versions if v is not None and edge.specifier.contains(v, prereleases=True)]
+        return fitting or found
+
+    def _is_of_this_fork(self, package: LockedPackage) -> bool:
+        forks = package.resolution_markers or tuple(filter(None, (package.marker,)))
+        return self._markers.any_hold(forks, package.location)
+
+    def _holds(self, marker: str | None, place: Location, extra: str | None) -> bool:
+        try:
+            return self._markers.hold(marker, place, extra=extra)
+        except InputError as error:
+            if not self._lock.tolerant:
+                raise
+            self.missing[f"a requirement was passed over: {error.problem}"] = None
+            return False
+
+    def _miss(self, edge: Edge, place: Location, parent: LockedPackage | None) -> None:
+        """Say that what is needed is not there; raise `InputError` where that is a fault of the lock file."""
+        version = f" {edge.version}" if edge.version else ""
+        if self._lock.closed:
+            raise InputError(
+                f"{place}: the package {edge.name}{version}, which is needed here, is not in the lock file"
+            )
+        who = f"{parent.name} {parent.version or ''}".strip() if parent is not None else "the project"
+        self.missing[f"{who} needs {edge.name}, which {self._place.path} does not hold"] = None
 
 
 def _is(edge: Edge, package: LockedPackage) -> bool:

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
 from packaging.markers import InvalidMarker, Marker, UndefinedComparison, UndefinedEnvironmentName
+from packaging.utils import canonicalize_name
 
 from ftaudit.errors import InputError
 from ftaudit.model import Location
@@ -23,19 +24,19 @@ class Markers:
             "extras": frozenset(extras),
             "dependency_groups": frozenset(groups),
         }
-        self._known: dict[str, bool] = {}
+        self._known: dict[tuple[str, str | None], bool] = {}
 
-    def hold(self, marker: str | None, place: Location) -> bool:
+    def hold(self, marker: str | None, place: Location, *, extra: str | None = None) -> bool:
         """Tell whether the marker holds; no marker always does. Raise `InputError` for one that is malformed.
 
         Several extras can be chosen at once, so `extra == 'x'` asks whether x is among them, as PEP 751's
-        `'x' in extras` does.
+        `'x' in extras` does; `extra` is one more, of the package whose requirement it is.
         """
         if not marker:
             return True
-        answer = self._known.get(marker)
+        answer = self._known.get((marker, extra))
         if answer is None:
-            answer = self._known[marker] = self._evaluate(marker, place)
+            answer = self._known[marker, extra] = self._evaluate(marker, place, extra)
         return answer
 
     def any_hold(self, markers: Iterable[str], place: Location) -> bool:
@@ -43,10 +44,25 @@ class Markers:
         markers = tuple(markers)
         return not markers or any(self.hold(marker, place) for marker in markers)
 
-    def _evaluate(self, marker: str, place: Location) -> bool:
-        text = _EXTRA.sub(lambda m: f"{m[2]} {'in' if m[1] == '==' else 'not in'} extras", marker)
+    def _evaluate(self, marker: str, place: Location, extra: str | None) -> bool:
+        text = _EXTRA.sub(_among_extras, marker)
+        environment = self._environment
+        if extra is not None:
+            environment = {**environment, "extras": environment["extras"] | {extra}}
         try:
-            return Marker(text).evaluate(self._environment, context="lock_file")
+            return Marker(text).evaluate(environment, context="lock_file")
         except (InvalidMarker, UndefinedComparison, UndefinedEnvironmentName, ValueError, RecursionError) as error:
             reason = str(error).splitlines()[0] if str(error) else type(error).__name__
             raise InputError(f"{place}: {marker[:200]!r} is no marker: {reason}") from error
+
+
+def _among_extras(match: re.Match[str]) -> str:
+    """Ask whether an extra is among several; their names are compared as PEP 685 says."""
+    name = canonicalize_name(match[2][1:-1])
+    return f"'{name}' {'in' if match[1] == '==' else 'not in'} extras"
+
+
+def extras_of(marker: str | None) -> tuple[str, ...]:
+    """Return the extras that a requirement's marker names, normalised."""
+    found = _EXTRA.findall(marker or "")
+    return tuple(dict.fromkeys(canonicalize_name(name[1:-1]) for operator, name in found if operator == "=="))

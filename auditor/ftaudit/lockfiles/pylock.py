@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from packaging.utils import canonicalize_name
 from packaging.version import InvalidVersion, Version
 
-from ftaudit.errors import InputError, UsageError
+from ftaudit.errors import InputError
 from ftaudit.lockfiles.direct import local_path, parse_file
+from ftaudit.lockfiles.fields import are_for_one_system, check_known, edges_are_unknown
 from ftaudit.lockfiles.files import file_name, header_lines, read_toml, without_credentials
 from ftaudit.lockfiles.requirements import Edge, InputFormat, Lock, LockedPackage, Requirements
 from ftaudit.model import DistributionFile, Location
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
     from packaging.pylock import Package, PackageSdist, PackageWheel
 
 VERSION: Final = Version("1.0")
-_FAMILIES: Final = ("manylinux", "musllinux", "linux_", "macosx", "win", "android", "ios", "emscripten")
 
 
 def read(
@@ -46,17 +46,20 @@ def read(
         raise InputError(f"{path} locks no package")
     offered, known = frozenset(lock.extras or ()), frozenset(lock.dependency_groups or ())
     wanted = offered if all_extras else frozenset(map(canonicalize_name, extras))
-    _check_known("extra", wanted, offered, path)
-    _check_known("group", groups, known, path)
+    check_known("extra", wanted, offered, path)
+    check_known("group", groups, known, path)
     lines = header_lines(text, "packages", len(lock.packages))
     places = [Location(path=str(path), line=line) for line in lines]
     packages = [
         _package(package, place, path, i) for i, (package, place) in enumerate(zip(lock.packages, places, strict=True))
     ]
+    knows_edges = len(packages) == 1 or any(package.edges for package in packages)
     return Requirements(
         path=path,
         format=InputFormat.PYLOCK,
         lock=Lock(
+            knows_edges=knows_edges,
+            notes=() if knows_edges else (edges_are_unknown(path),),
             packages=tuple(packages),
             requires_python=lock.requires_python,
             environments=tuple(map(str, lock.environments or ())),
@@ -83,12 +86,6 @@ def _check_version(document: dict[str, Any], path: Path) -> None:
         )
 
 
-def _check_known(what: str, wanted: Iterable[str], known: frozenset[str], path: Path) -> None:
-    for name in sorted(set(wanted) - known):
-        hint = f"it has {', '.join(sorted(known))}" if known else f"it has no {what}s"
-        raise UsageError(f"{path} has no {what} named {name!r}", hint=hint)
-
-
 def _single_environment(packages: Sequence[Package]) -> bool:
     """Tell whether the wheels listed are those for one system, and not all that the index has.
 
@@ -96,13 +93,7 @@ def _single_environment(packages: Sequence[Package]) -> bool:
     file the want of a free-threaded wheel says nothing.
     """
     names = [file_name(wheel.url or wheel.path or wheel.name or "") for p in packages for wheel in p.wheels or ()]
-    systems = {
-        "linux" if family in ("manylinux", "linux_") else family
-        for name in names
-        for family in _FAMILIES
-        if f"-{family}" in name or f".{family}" in name.rpartition("-")[2]
-    }
-    return len(systems) == 1
+    return are_for_one_system(names)
 
 
 def _package(package: Package, place: Location, path: Path, position: int) -> LockedPackage:

@@ -20,6 +20,12 @@ class InputFormat(StrEnum):
     PYLOCK = "pylock.toml"
     UV_LOCK = "uv.lock"
     PYPROJECT = "pyproject.toml"
+    POETRY_LOCK = "poetry.lock"
+    PDM_LOCK = "pdm.lock"
+    PIPFILE_LOCK = "Pipfile.lock"
+    CONDA = "environment.yml"
+    ENVIRONMENT = "installed environment"
+    WHEELS = "folder of wheels"
 
 
 class ReferenceKind(StrEnum):
@@ -104,6 +110,8 @@ class Edge:
     """Tells packages of one name from different sources apart."""
     extras: tuple[str, ...] = ()
     marker: str | None = None
+    specifier: SpecifierSet | None = None
+    """Tells forked versions apart where the format gives a range instead of the version."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -119,6 +127,8 @@ class LockedPackage:
     """The forks of the resolution that it belongs to (uv.lock); any of them suffices."""
     source: str | None = None
     files: tuple[DistributionFile, ...] | None = None
+    allowed_hashes: frozenset[str] = frozenset()
+    """`algorithm:digest` of the files that may be installed, where the format gives no names with them."""
     index_url: str | None = None
     edges: tuple[Edge, ...] = ()
     extra_edges: Mapping[str, tuple[Edge, ...]] = field(default_factory=dict)
@@ -135,7 +145,19 @@ class Lock:
 
     packages: tuple[LockedPackage, ...]
     roots: tuple[tuple[Edge, Location], ...] | None = None
-    """The project's own requirements; `None` when the format does not tell them from the rest."""
+    """The project's own requirements, from which everything is reached; `None` where markers select instead."""
+    direct: tuple[Edge, ...] = ()
+    """Without `roots`: what is known of the project's own requirements, for the chains alone."""
+    closed: bool = False
+    """Whether it holds every need of its packages, so that one that is missing is a fault of the file."""
+    tolerant: bool = False
+    """Whether strangers wrote the needs (`Requires-Dist`): what is malformed in one is said, and the rest counts."""
+    knows_edges: bool = True
+    """Whether it says which package needs which; without that, who pulls one in is not known."""
+    notes: tuple[str, ...] = ()
+    """What a reader must know of how it was read, and what leaves the answer whole."""
+    incomplete: tuple[str, ...] = ()
+    """What reading it leaves unsaid."""
     requires_python: SpecifierSet | None = None
     environments: tuple[str, ...] = ()
     """Markers, one of which must hold where the lock file is used."""

@@ -7,7 +7,7 @@ import locale
 import os
 import re
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -68,6 +68,20 @@ def read(path: Path) -> Requirements:
     )
 
 
+def read_lines(path: Path, lines: Mapping[int, str]) -> Requirements:
+    """Return what lines ask for that stand in a file of another format, by their numbers; as `read` does."""
+    reader = _Reader()
+    text = "\n".join(lines.get(number, "") for number in range(1, max(lines, default=0) + 1))
+    reader.take(_checked(text, path), path, constraint=False, chain=(path.resolve(),))
+    return Requirements(
+        path=path,
+        format=InputFormat.REQUIREMENTS_TXT,
+        roots=tuple(reader.roots),
+        constraints=tuple(reader.constraints),
+        index=reader.index(),
+    )
+
+
 class _Reader:
     """Collects the requirements, constraints and options of one file and those that it includes."""
 
@@ -90,10 +104,14 @@ class _Reader:
         self._count += 1
         if self._count > MAX_FILES:
             raise InputError(f"{chain[0]} includes more than {MAX_FILES} files")
-        for line, entry in _entries(path):
+        self.take(_decode(path), path, constraint=constraint, chain=(*chain, resolved))
+
+    def take(self, text: str, path: Path, *, constraint: bool, chain: tuple[Path, ...]) -> None:
+        """Take what a text says that stands in a file; `chain` ends with that file."""
+        for line, entry in _entries(text, path):
             place = Location(path=str(path), line=line)
             if isinstance(entry, dict):
-                self._take_options(entry, place, constraint=constraint, chain=(*chain, resolved))
+                self._take_options(entry, place, constraint=constraint, chain=chain)
             else:
                 requirement = _requirement(entry, place)
                 (self.constraints if constraint else self.roots).append(requirement)
@@ -157,9 +175,8 @@ def _links(target: str, folder: Path) -> str:
     return target if "://" in target else str(local_path(target, folder))
 
 
-def _entries(path: Path) -> Iterator[tuple[int, dict[str, Any] | InstallRequirement]]:
+def _entries(text: str, path: Path) -> Iterator[tuple[int, dict[str, Any] | InstallRequirement]]:
     """Yield line and options or requirement, in the file's order; raise `InputError` for the first wrong line."""
-    text = _decode(path)
     parsed = _parse(text, path)
     if parsed.invalid_lines:
         wrong = min(parsed.invalid_lines, key=lambda line: line.line_number or 0)
@@ -213,6 +230,11 @@ def _decode(path: Path) -> str:
         raise InputError(f"{path}:{line}: a NUL character: this is no text file")
     if not text.strip():
         raise InputError(f"{path} is empty", hint="name a file that lists packages")
+    return _checked(text, path)
+
+
+def _checked(text: str, path: Path) -> str:
+    """Put in the variables of the environment, as pip does, and refuse what is too long."""
     text = _VARIABLE.sub(lambda match: os.environ.get(match.group(1)) or match.group(0), text)
     text = _CONFIG_SETTINGS.sub("", text)
     _check_size(text, path)

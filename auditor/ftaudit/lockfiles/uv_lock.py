@@ -7,12 +7,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
-from packaging.specifiers import InvalidSpecifier, SpecifierSet
 from packaging.utils import NormalizedName, canonicalize_name
-from packaging.version import InvalidVersion, Version
 
-from ftaudit.errors import InputError, UsageError
+from ftaudit.errors import InputError
 from ftaudit.lockfiles.direct import local_path
+from ftaudit.lockfiles.fields import check_known, hash_of, specifier_of, version_of
 from ftaudit.lockfiles.files import Table, file_name, header_lines, read_toml, without_credentials
 from ftaudit.lockfiles.requirements import Edge, InputFormat, Lock, LockedPackage, Requirements
 from ftaudit.model import DistributionFile, Location
@@ -68,8 +67,8 @@ def read(
                 chosen.add(f"group-{len(package.name)}-{package.name}-{canonicalize_name(key)}")
         chosen |= {f"extra-{len(package.name)}-{package.name}-{name}" for name in own_extras}
         roots += [(edge, place) for edge in edges]
-    _check_known("extra", wanted_extras, found_extras, path)
-    _check_known("group", wanted_groups, found_groups, path)
+    check_known("extra", wanted_extras, found_extras, path)
+    check_known("group", wanted_groups, found_groups, path)
     manifest = [(_edge(table), Location(path=str(path))) for table in top.table("manifest").tables("requirements")]
     return Requirements(
         path=path,
@@ -81,25 +80,12 @@ def read(
         lock=Lock(
             packages=tuple(packages),
             roots=(*roots, *manifest),
-            requires_python=_specifier(top),
+            requires_python=specifier_of(top, "requires-python"),
             environments=tuple(top.texts("supported-markers")),
             extras=frozenset(chosen),
+            closed=True,
         ),
     )
-
-
-def _check_known(what: str, wanted: frozenset[str], found: set[str], path: Path) -> None:
-    for name in sorted(wanted - found):
-        hint = f"it has {', '.join(sorted(found))}" if found else f"it has no {what}s"
-        raise UsageError(f"{path} has no {what} named {name!r}", hint=hint)
-
-
-def _specifier(top: Table) -> SpecifierSet | None:
-    value = top.text("requires-python")
-    try:
-        return SpecifierSet(value) if value else None
-    except InvalidSpecifier as error:
-        raise top.error("requires-python", f"is no version specifier: {value!r}") from error
 
 
 def _package(table: Table, place: Location, folder: Path, members: frozenset[NormalizedName]) -> LockedPackage:
@@ -129,7 +115,7 @@ def _package(table: Table, place: Location, folder: Path, members: frozenset[Nor
     optional = table.table("optional-dependencies")
     return LockedPackage(
         name=name,
-        version=_version(table),
+        version=version_of(table),
         location=place,
         resolution_markers=tuple(table.texts("resolution-markers")),
         source=f"{kind} {where}",
@@ -141,14 +127,6 @@ def _package(table: Table, place: Location, folder: Path, members: frozenset[Nor
         problem=problem,
         own=own,
     )
-
-
-def _version(table: Table) -> Version | None:
-    value = table.text("version")
-    try:
-        return Version(value) if value else None
-    except InvalidVersion as error:
-        raise table.error("version", f"is no version: {value!r}") from error
 
 
 def _edges(table: Table, key: str) -> list[Edge]:
@@ -188,12 +166,7 @@ def _file(entry: object, table: Table, key: str, folder: Path, direct: str | Non
         url = Path(os.path.normpath(folder / where)).absolute().as_uri()
     if not isinstance(url, str) or not isinstance(digest, str | None) or not isinstance(size, int | None):
         raise table.error(key, "has no url, path or filename" if url is None and name is None else "is malformed")
-    hashes: tuple[tuple[str, str], ...] = ()
-    if digest:
-        algorithm, separator, value = digest.partition(":")
-        if not separator or not value.isalnum():
-            raise table.error(f"{key}.hash", f"is no hash: {digest!r}")
-        hashes = ((algorithm, value.lower()),)
+    hashes = hash_of(table, f"{key}.hash", digest)
     filename = name if isinstance(name, str) else file_name(url)
     if not filename:
         raise table.error(f"{key}.url", "names no file")

@@ -1,0 +1,57 @@
+"""Finds where the wheels are that an input names without saying so: on the index, held to the input's hashes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+from ftaudit.engine.rows import INSTALLED_KINDS
+from ftaudit.index.client import Index
+from ftaudit.index.release import Query
+from ftaudit.model import DistributionFile, IndexFacts, Pin
+from ftaudit.progress import Progress
+from ftaudit.target import Platform
+
+
+def find_places(
+    found: Mapping[tuple[Pin, Platform], IndexFacts], *, index: Index, progress: Progress
+) -> dict[tuple[Pin, Platform], IndexFacts]:
+    """Return the facts with the URL of each chosen wheel that has none, or with why it is not known.
+
+    Poetry's and PDM's lock files name files and hashes alone. Which wheel is taken, they say by themselves; the index
+    is asked only where there is compiled code to look at, and then for its pure-Python companions too, which an
+    import needs. A file of that name with another hash is not taken.
+    """
+    asked = {
+        key: Query(name=key[0].name, version=key[0].version, index_url=key[0].index_url)
+        for key, facts in found.items()
+        if facts.wheel is not None and facts.wheel.url is None and key[0].version is not None
+    }
+    if not any(found[key].kind in INSTALLED_KINDS for key in asked):
+        return dict(found)
+    queries = set(asked.values())
+    progress.stage("places of wheels", len(queries))
+    releases = index.find_releases(queries, on_done=lambda query, _: progress.done(query.name))
+    placed = dict(found)
+    for key, query in asked.items():
+        wheel, release = found[key].wheel, releases[query]
+        if wheel is not None:
+            placed[key] = _placed(found[key], wheel, release.files, release.reason)
+    return placed
+
+
+def _placed(
+    facts: IndexFacts, wheel: DistributionFile, files: tuple[DistributionFile, ...], reason: str | None
+) -> IndexFacts:
+    there = next((file for file in files if file.filename == wheel.filename and file.url is not None), None)
+    if there is None:
+        why = reason or "the index does not list it (any more)"
+        return replace(facts, no_place=f"the input does not say where {wheel.filename} is: {why}")
+    theirs = dict(there.hashes)
+    if any(theirs.get(name, digest) != digest for name, digest in wheel.hashes):
+        return replace(facts, no_place=f"the index's {wheel.filename} has another hash than the input says")
+    yanked = (
+        () if there.yanked is None else (f"{wheel.filename} was yanked{': ' if there.yanked else ''}{there.yanked}",)
+    )
+    file = replace(there, hashes=tuple({**theirs, **dict(wheel.hashes)}.items()))
+    return replace(facts, wheel=file, warnings=(*facts.warnings, *yanked))

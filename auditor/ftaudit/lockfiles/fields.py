@@ -1,0 +1,110 @@
+"""Reads the fields that lock files share: versions, ranges, hashes, the names of files, extras and groups."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Final
+
+from packaging.specifiers import InvalidSpecifier, SpecifierSet
+from packaging.version import InvalidVersion, Version
+
+from ftaudit.errors import UsageError
+from ftaudit.lockfiles.files import Table, file_name
+from ftaudit.model import DistributionFile
+
+_FAMILIES: Final = ("manylinux", "musllinux", "linux_", "macosx", "win", "android", "ios", "emscripten")
+
+
+def version_of(table: Table, key: str = "version") -> Version | None:
+    """Return a package's version, or `None` when there is none; raise `InputError` for a malformed one."""
+    value = table.text(key)
+    try:
+        return Version(value) if value else None
+    except (InvalidVersion, ValueError) as error:
+        raise table.error(key, f"is no version: {value[:80] if value else value!r}") from error
+
+
+def specifier_of(table: Table, key: str) -> SpecifierSet | None:
+    """Return a range of versions, or `None` when there is none; raise `InputError` for a malformed one."""
+    value = table.text(key)
+    try:
+        return SpecifierSet(value) if value and value != "*" else None
+    except (InvalidSpecifier, ValueError) as error:
+        raise table.error(key, f"is no version specifier: {value!r}") from error
+
+
+def hash_of(table: Table, key: str, value: object) -> tuple[tuple[str, str], ...]:
+    """Return the one pair of algorithm and digest of `sha256:…`, or none; raise `InputError` for a malformed one."""
+    if value is None or value == "":
+        return ()
+    algorithm, separator, digest = value.partition(":") if isinstance(value, str) else ("", "", "")
+    if not separator or not algorithm or not digest.isalnum():
+        raise table.error(key, f"is no hash: {str(value)[:80]!r}")
+    return ((algorithm.lower(), digest.lower()),)
+
+
+def listed_files(
+    table: Table, key: str, *, direct: str | None = None, requires_python: str | None = None
+) -> tuple[DistributionFile, ...]:
+    """Return the files of a package as Poetry and PDM list them: `{ file or url, hash }`.
+
+    `direct` is where a package's one file is that comes by URL or path. Raise `InputError` for a malformed entry.
+    """
+    entries = table.raw(key)
+    if not isinstance(entries, list):
+        raise table.error(key, "is missing" if entries is None else "is not an array")
+    files = []
+    for i, entry in enumerate(entries):
+        at = f"{key}[{i}]"
+        if not isinstance(entry, dict):
+            raise table.error(at, "is not a table")
+        url, name = entry.get("url"), entry.get("file")
+        if not isinstance(url, str | None) or not isinstance(name, str | None) or not (url or name):
+            raise table.error(at, "has neither file nor url")
+        filename = file_name(name or url or "")
+        if not filename:
+            raise table.error(f"{at}.url", "names no file")
+        if direct and file_name(direct) == filename:
+            url = direct
+        files.append(
+            DistributionFile(
+                filename=filename,
+                url=url,
+                hashes=hash_of(table, f"{at}.hash", entry.get("hash")),
+                requires_python=requires_python,
+            )
+        )
+    return tuple(files)
+
+
+def are_for_one_system(names: Iterable[str]) -> bool:
+    """Tell whether the wheels that hold compiled code are all for one operating system."""
+    systems = {
+        "linux" if family in ("manylinux", "linux_") else family
+        for name in names
+        for family in _FAMILIES
+        if f"-{family}" in name or f".{family}" in name.rpartition("-")[2]
+    }
+    return len(systems) == 1
+
+
+def check_known(what: str, wanted: Iterable[str], known: Iterable[str], path: Path) -> None:
+    """Raise `UsageError` for an extra or group that the lock file does not have."""
+    known = sorted(set(known))
+    for name in sorted(set(wanted) - set(known)):
+        hint = f"it has {', '.join(known)}" if known else f"it has no {what}s"
+        raise UsageError(f"{path} has no {what} named {name!r}", hint=hint)
+
+
+def left_out(extras: Iterable[str], groups: Iterable[str], *, taken: Sequence[Iterable[str]]) -> tuple[str, ...]:
+    """Return what was not chosen, `extra NAME` and `group NAME`; `taken` holds the chosen extras and groups."""
+    return (
+        *(f"extra {name}" for name in sorted(set(extras) - set(taken[0]))),
+        *(f"group {name}" for name in sorted(set(groups) - set(taken[1]))),
+    )
+
+
+def edges_are_unknown(path: Path) -> str:
+    """Say that a lock file does not hold who needs whom."""
+    return f"{path} does not say which package needs which: who pulls one in is not known"

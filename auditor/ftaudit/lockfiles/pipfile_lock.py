@@ -1,0 +1,179 @@
+"""Reads Pipenv's `Pipfile.lock`."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, Final
+
+from packaging.specifiers import SpecifierSet
+from packaging.utils import NormalizedName, canonicalize_name
+from packaging.version import InvalidVersion, Version
+
+from ftaudit.errors import InputError
+from ftaudit.lockfiles.direct import ARCHIVES, local_path, parse_file
+from ftaudit.lockfiles.fields import check_known, edges_are_unknown, hash_of, left_out
+from ftaudit.lockfiles.files import Table, read_text, read_toml, without_credentials
+from ftaudit.lockfiles.manifest import poetry_edge
+from ftaudit.lockfiles.requirements import Edge, IndexOptions, InputFormat, Lock, LockedPackage, Requirements
+from ftaudit.model import DistributionFile, Location
+
+SPEC: Final = 6
+"""The `pipfile-spec` that is known."""
+DEFAULT: Final = "default"
+DEVELOP: Final = "develop"
+_NAMES_OF_DEVELOP: Final = ("dev", "dev-packages", DEVELOP)
+_SECTIONS: Final = {"packages": DEFAULT, "dev-packages": DEVELOP}
+"""What a Pipfile calls the two sections that have other names in the lock file."""
+_VARIABLE: Final = re.compile(r"\$\{(\w+)\}|\$(\w+)")
+
+
+def read(
+    path: Path, *, extras: Sequence[str] = (), groups: Sequence[str] = (), all_extras: bool = False
+) -> Requirements:
+    """Return the packages of the section `default` and of the chosen ones; `dev` means `develop`.
+
+    It holds versions and hashes, no file names and no edges: the index is asked for the files, and of the packages
+    only those that the Pipfile beside it names have a chain. There are no extras to choose. Raise `InputError` with
+    the place of what is wrong, `UsageError` for an extra or a section that there is not.
+    """
+    text = read_text(path)
+    top = Table(path, "", _parse(text, path))
+    meta = top.table("_meta")
+    if "_meta" not in top or DEFAULT not in top:
+        raise top.error("_meta" if "_meta" not in top else DEFAULT, "is missing: this is no Pipfile.lock")
+    if meta.raw("pipfile-spec") != SPEC:
+        raise meta.error("pipfile-spec", f"is {meta.raw('pipfile-spec')!r}; ftaudit knows {SPEC}")
+    sections = [key for key in top.keys() if key not in ("_meta", DEFAULT)]  # noqa: SIM118
+    chosen = [DEVELOP if group in _NAMES_OF_DEVELOP else group for group in groups]
+    check_known("extra", extras, (), path)
+    check_known("group", chosen, sections, path)
+    sources = [(source.text("name"), _expanded(source.need("url"))) for source in meta.tables("sources")]
+    lines = _lines(text, [(key, list(top.table(key).keys())) for key in top.keys() if key != "_meta"])  # noqa: SIM118
+    packages: dict[NormalizedName, LockedPackage] = {}
+    for section in (DEFAULT, *chosen):
+        table = top.table(section)
+        for key in table.keys():  # noqa: SIM118
+            place = Location(path=str(path), line=lines.get((section, key)))
+            package = _package(table.table(key), canonicalize_name(key), place, dict(sources))
+            packages.setdefault(package.name, package)
+    if not packages:
+        raise InputError(f"{path} locks no package", hint="name another section with --group")
+    python = meta.table("requires").text("python_version")
+    urls = [url for _, url in sources]
+    return Requirements(
+        path=path,
+        format=InputFormat.PIPFILE_LOCK,
+        index=IndexOptions(index_url=urls[0] if urls else None, extra_index_urls=tuple(urls[1:])),
+        left_out=left_out((), sections, taken=((), chosen)),
+        lock=Lock(
+            packages=tuple(packages.values()),
+            direct=_direct(path, (DEFAULT, *chosen)),
+            knows_edges=len(packages) == 1,
+            requires_python=_only(python),
+            notes=(
+                f"{path} holds what the environment needs that it was made in: another may need other packages",
+                edges_are_unknown(path),
+            ),
+        ),
+    )
+
+
+def _only(python: str | None) -> SpecifierSet | None:
+    """Return the range of the one Python version that a Pipfile requires."""
+    return SpecifierSet(f"=={python}.*") if python and re.fullmatch(r"\d+\.\d+", python) else None
+
+
+def _parse(text: str, path: Path) -> object:
+    try:
+        return json.loads(text)
+    except json.JSONDecodeError as error:
+        raise InputError(f"{path}:{error.lineno}: this is not valid JSON: {error.msg}") from error
+    except (RecursionError, ValueError) as error:
+        raise InputError(f"{path} is nested too deeply, or holds a number of thousands of digits") from error
+
+
+def _lines(text: str, sections: Sequence[tuple[str, Sequence[str]]]) -> dict[tuple[str, str], int]:
+    """Return the line of each entry: the keys are looked for one after the other, as the document has them."""
+    found: dict[tuple[str, str], int] = {}
+    line, at = 1, 0
+    for section, keys in sections:
+        for key in (None, *keys):
+            written = json.dumps(section if key is None else key)
+            match = re.compile(rf"{re.escape(written)}\s*:\s*\{{").search(text, at)
+            if match is None:
+                return found
+            line += text.count("\n", at, match.start())
+            at = match.start()
+            if key is not None:
+                found[section, key] = line
+    return found
+
+
+def _package(table: Table, name: NormalizedName, place: Location, sources: dict[str | None, str]) -> LockedPackage:
+    version, folder = _version(table), Path(place.path).parent
+    hashes = [hash_of(table, f"hashes[{i}]", value) for i, value in enumerate(table.texts("hashes"))]
+    repository = next((table.text(kind) for kind in ("git", "hg", "svn", "bzr") if kind in table), None)
+    where = table.text("file") or table.text("path")
+    files: tuple[DistributionFile, ...] | None = None
+    source_tree = problem = None
+    if repository is not None:
+        problem = f"it comes from a repository ({without_credentials(repository)}), which is not built"
+    elif where is not None and where.partition("#")[0].lower().endswith(ARCHIVES):
+        url = where if "://" in where else local_path(where, folder).as_uri()
+        files = (DistributionFile(filename=url.partition("#")[0].rpartition("/")[2], url=url.partition("#")[0]),)
+        found = parse_file(url)
+        version = version or (found[1] if found else None)
+    elif where is not None:
+        source_tree = str(local_path(where, folder))
+    index = table.text("index")
+    return LockedPackage(
+        name=name,
+        version=version,
+        location=place,
+        marker=table.text("markers"),
+        files=files,
+        allowed_hashes=frozenset(f"{algorithm}:{digest}" for pairs in hashes for algorithm, digest in pairs),
+        index_url=sources.get(index) if index else None,
+        source_tree=source_tree,
+        problem=problem,
+    )
+
+
+def _version(table: Table) -> Version | None:
+    """Return the version of `==1.0`; `*` is what Pipenv writes for what its own environment does not install."""
+    value = table.text("version")
+    if value in (None, "", "*"):
+        return None
+    try:
+        return Version((value or "").lstrip("="))
+    except (InvalidVersion, ValueError) as error:
+        raise table.error("version", f"is no version: {(value or '')[:80]!r}") from error
+
+
+def _expanded(url: str) -> str:
+    """Put in the variables of the environment that a source's URL names, as Pipenv does."""
+    return _VARIABLE.sub(lambda match: os.environ.get(match[1] or match[2], match[0]), url)
+
+
+def _direct(path: Path, sections: Sequence[str]) -> tuple[Edge, ...]:
+    """Return what the Pipfile beside the lock file asks for."""
+    pipfile = path.with_name("Pipfile")
+    if not pipfile.is_file():
+        return ()
+    return tuple(_asked(Table(pipfile, "", read_toml(pipfile)[0]), sections))
+
+
+def _asked(top: Table, sections: Sequence[str]) -> Iterator[Edge]:
+    for key in top.keys():  # noqa: SIM118
+        if _SECTIONS.get(key, key) not in sections:
+            continue
+        table = top.table(key)
+        for name in table.keys():  # noqa: SIM118
+            value: Any = table.raw(name)
+            extras = value.get("extras") if isinstance(value, dict) else None
+            # Its range is met by what was locked, and its markers stand in the lock file as well.
+            yield poetry_edge(name, {"extras": extras})

@@ -1,0 +1,89 @@
+"""Tells the format of an input by its name, and by its content where the name leaves that open."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Final
+
+from ftaudit.errors import InputError
+from ftaudit.lockfiles.files import read_text, read_toml
+from ftaudit.lockfiles.requirements import InputFormat
+
+KNOWN: Final = (
+    "requirements files (*.txt, *.in), pylock.toml, uv.lock, poetry.lock, pdm.lock, Pipfile.lock, pyproject.toml, "
+    "environment.yml, a folder of wheels and an installed environment"
+)
+_BY_NAME: Final = {
+    "uv.lock": InputFormat.UV_LOCK,
+    "pylock.toml": InputFormat.PYLOCK,
+    "poetry.lock": InputFormat.POETRY_LOCK,
+    "pdm.lock": InputFormat.PDM_LOCK,
+    "pipfile.lock": InputFormat.PIPFILE_LOCK,
+    "pyproject.toml": InputFormat.PYPROJECT,
+}
+_INSTEAD: Final = {
+    "pipfile": "name the Pipfile.lock that `pipenv lock` makes of it",
+    "setup.py": "it is not run: name a requirements or lock file, or an environment it is installed in (--env)",
+    "setup.cfg": "name a requirements or lock file, or an environment it is installed in (--env)",
+    "conda-lock.yml": "conda packages are not looked at: name the environment.yml, whose pip part is",
+    "pixi.lock": "conda packages are not looked at: name a requirements or lock file of the PyPI part",
+    "pixi.toml": "conda packages are not looked at: name a requirements or lock file of the PyPI part",
+    "package.json": "that is JavaScript's",
+    "package-lock.json": "that is JavaScript's",
+    "cargo.lock": "that is Rust's",
+    "cargo.toml": "that is Rust's; `ftaudit scan` looks at the source of an extension",
+}
+"""What to name instead of a file that is often at hand."""
+_TOML_LINE: Final = re.compile(r"\[{1,2}[^\[\]]+\]{1,2}\s*(#.*)?$|[\w.\"'-]+\s*=(?!=)")
+_REQUIREMENT_LINE: Final = re.compile(r"--?\w|[A-Za-z0-9][\w.-]*\s*(\[[^\]]*\])?\s*(===?|[<>~!]=|[<>]|;|@\s)")
+"""A lone word is a requirement, too, but it is the first line of many other things."""
+
+
+def format_of(path: Path) -> InputFormat:
+    """Return the format of an input file; raise `InputError` for one that is not known, with what to name instead."""
+    name = path.name.lower()
+    if name in _BY_NAME:
+        return _BY_NAME[name]
+    if name.startswith("pylock.") and name.endswith(".toml"):
+        return InputFormat.PYLOCK
+    if name in _INSTEAD:
+        raise InputError(f"{path} is no format that ftaudit reads", hint=f"{_INSTEAD[name]}; ftaudit reads {KNOWN}")
+    if name.endswith((".txt", ".in")):
+        return InputFormat.REQUIREMENTS_TXT
+    if name.endswith((".yml", ".yaml")):
+        return InputFormat.CONDA
+    found = _by_content(path, read_text(path, "an input")) if name.endswith(_OPEN) or "." not in name else None
+    if found is None:
+        raise InputError(f"{path} is of no known format", hint=f"ftaudit reads {KNOWN}")
+    return found
+
+
+_OPEN: Final = (".toml", ".lock", ".json", ".pip", ".pin", ".pinned", ".reqs", ".requirements")
+"""Suffixes that leave the format open."""
+
+
+def _by_content(path: Path, text: str) -> InputFormat | None:
+    first = next((line for line in map(str.strip, text.splitlines()) if line and not line.startswith("#")), "")
+    if first.startswith("{"):
+        return InputFormat.PIPFILE_LOCK if '"pipfile-spec"' in text else None
+    if path.suffix.lower() == ".toml" or _TOML_LINE.match(first):
+        return _of_toml(path)
+    return InputFormat.REQUIREMENTS_TXT if _REQUIREMENT_LINE.match(first) else None
+
+
+def _of_toml(path: Path) -> InputFormat | None:
+    document, _ = read_toml(path)
+    match document:
+        case {"lock-version": _}:
+            return InputFormat.PYLOCK
+        case {"version": _, "package": _, "requires-python": _}:
+            return InputFormat.UV_LOCK
+        case {"metadata": {"lock-version": _}}:
+            return InputFormat.POETRY_LOCK
+        case {"metadata": {"lock_version": _}}:
+            return InputFormat.PDM_LOCK
+        case {"project": _} | {"dependency-groups": _}:
+            return InputFormat.PYPROJECT
+        case _:
+            return None
