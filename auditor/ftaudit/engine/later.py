@@ -124,7 +124,7 @@ def survey_later(
 
 def _key(question: Question, target: Target, page: str, *, thorough: bool) -> str:
     pin, platform = question.pin, question.platform
-    return f"5 {pin.name} {pin.version} {target.name} {platform.tags} {thorough} {page}"
+    return f"6 {pin.name} {pin.version} {target.name} {platform.tags} {thorough} {page}"
 
 
 Look: TypeAlias = "Callable[[Sequence[DistributionFile]], dict[str, Looked]]"
@@ -230,7 +230,8 @@ def _release(
 
     if version.is_prerelease and not (pin.version is not None and pin.version.is_prerelease):
         has = "with" if chosen.wheel is not None else "without"
-        return settled(Fate.PRE_RELEASE, f"a pre-release, {has} a wheel for {platform.name}")
+        early = settled(Fate.PRE_RELEASE, f"a pre-release, {has} a wheel for {platform.name}")
+        return replace(early, wheel=None if chosen.kind is WheelKind.PURE else chosen.wheel)
     if chosen.wheel is None:
         return settled(*_why_none(files, chosen, judge, platform))
     if chosen.kind is WheelKind.PURE:
@@ -279,28 +280,41 @@ class _Read:
         for release in self.releases:
             looked = self.known.get(release.candidate.wheel or "") if release.wheel else None
             fate, reason = looked or (release.candidate.fate, release.candidate.reason)
+            if looked and release.candidate.fate is Fate.PRE_RELEASE:
+                fate, reason = Fate.PRE_RELEASE, f"a pre-release: {reason}"
             found.append(replace(release.candidate, fate=fate, reason=reason))
         return tuple(found)
 
 
 def _walk(releases: list[_Release], *, thorough: bool) -> Walk:
-    """Read the newest wheel, then from the nearest on until one is good; beyond a long bad stretch, bisect."""
+    """Read what is needed to name the first good release; without one, a thorough walk reads the newest pre-release."""
     read = _Read(releases)
-    compiled = [release for release in releases if release.wheel is not None]
+    yield from _walk_finals(read, thorough=thorough)
+    found = read.result()
+    early = [one.wheel for one in releases if one.candidate.fate is Fate.PRE_RELEASE and one.wheel is not None]
+    if thorough and early and not any(release.fate in HOPEFUL for release in found):
+        read.known |= yield (early[-1],)
+        found = read.result()
+    return found
+
+
+def _walk_finals(read: _Read, *, thorough: bool) -> Generator[tuple[DistributionFile, ...], Mapping[str, Looked], None]:
+    """Read the newest wheel, then from the nearest on until one is good; beyond a long bad stretch, bisect."""
+    compiled = [release for release in read.releases if release.candidate.fate is Fate.NOT_LOOKED_INTO]
     waiting = [release.wheel for release in compiled if release.wheel is not None]
     if not waiting:
-        return read.result()
+        return
     read.known |= yield (waiting[-1],)
     hopeless = read.fate(compiled[-1]) is Fate.REENABLES_GIL
     if hopeless and not thorough:
-        return read.result()
+        return
     for at, wheel in enumerate(waiting[:MOST_LOOKED_INTO]):
         if wheel.filename not in read.known:
             read.known |= yield (wheel,)
         if read.fate(compiled[at]) in HOPEFUL:
-            return read.result()
+            return
     if hopeless or len(waiting) <= MOST_LOOKED_INTO:
-        return read.result()
+        return
     bad, good = MOST_LOOKED_INTO - 1, len(waiting) - 1
     while good - bad > 1:
         middle = (bad + good) // 2
@@ -309,7 +323,6 @@ def _walk(releases: list[_Release], *, thorough: bool) -> Walk:
             good = middle
         else:
             bad = middle
-    return read.result()
 
 
 def _lead(survey: Survey, platform: Platform) -> str | None:

@@ -203,7 +203,7 @@ def _arguments(question: Question) -> list[str]:
     if question.lowest:
         arguments += ["--resolution", "lowest-direct"]
     arguments += ["--no-python-downloads", "--python-version", version]
-    arguments += ["--python-platform", _uv_platform(question.platform)]
+    arguments += ["--python-platform", uv_platform(question.platform)]
     # Resolving must not build. Only packages whose metadata our own uv.toml states for every version are excepted:
     # uv takes that instead of building.
     arguments += ["--only-binary", ":all:"]
@@ -226,7 +226,7 @@ def _arguments(question: Question) -> list[str]:
     return [*arguments, *(flag for flag, is_set in flags.items() if is_set)]
 
 
-def _uv_platform(platform: Platform) -> str:
+def uv_platform(platform: Platform) -> str:
     """Return the platform by a name that uv knows: the nearest glibc that is not newer, else the oldest.
 
     It only decides which wheels uv may read metadata from; the wheel that is judged is chosen elsewhere.

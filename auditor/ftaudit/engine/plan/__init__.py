@@ -1,1 +1,278 @@
-"""x."""
+"""The plan: the report's blockers become ways out, changes that go together, and a proof of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Final
+
+from packaging.utils import NormalizedName
+from packaging.version import Version
+
+from ftaudit import lockfiles
+from ftaudit.engine.inputs import read_inputs, resolve_options, what_they_say
+from ftaudit.engine.later import is_listed, survey_later
+from ftaudit.engine.plan.changes import compiled_from, find_changes, lock_commands
+from ftaudit.engine.plan.proof import Prover
+from ftaudit.engine.plan.proposal import Case, Wanted
+from ftaudit.engine.plan.solve import Solution, Solver
+from ftaudit.engine.plan.verify import Row, audit_new
+from ftaudit.engine.plan.ways import Blocker, find_sources, find_way, pass_over
+from ftaudit.engine.setup import open_index
+from ftaudit.engine.surveys import HOPEFUL, Question, Survey
+from ftaudit.index.client import Index
+from ftaudit.model import Pin, Report, Verdict
+from ftaudit.plan import Fate, Plan, WayOut
+from ftaudit.progress import Progress, Silent
+from ftaudit.settings import Settings
+from ftaudit.target import Platform, Target, parse_platform, parse_target
+
+MOST_ROUNDS: Final = 5
+"""How often a proposed set is audited and, where something in it blocks, proposed anew without that."""
+_MAY: Final = HOPEFUL | {Fate.NOT_LOOKED_INTO}
+
+
+def make_plan(report: Report, inputs: Sequence[str], settings: Settings, *, progress: Progress | None = None) -> Plan:
+    """Return what to change so that the report's blockers go, what has no way out, and the proof.
+
+    `report` is the audit of the same inputs with the same settings. The claim that a release is good rests on the
+    index and its wheels' binaries; the proposed set is then audited by the same tiers as the report, so that where
+    modules can be imported they have been. Raise `FtauditError` for an input that cannot be read.
+    """
+    progress = progress or Silent()
+    paths = tuple(inputs) or report.inputs
+    read = read_inputs(paths, settings)
+    with open_index(settings, map(what_they_say, read)) as index:
+        planner = _Planner(
+            report=report,
+            read=read,
+            target=parse_target(report.target),
+            platforms=tuple(map(parse_platform, report.platforms)),
+            settings=settings,
+            index=index,
+            progress=progress,
+        )
+        return planner.plan()
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Planner:
+    report: Report
+    read: Sequence[lockfiles.Requirements]
+    target: Target
+    platforms: tuple[Platform, ...]
+    settings: Settings
+    index: Index
+    progress: Progress
+
+    def plan(self) -> Plan:
+        blockers = self._blockers()
+        options = resolve_options(self.settings, self.index)
+        cases = self._cases(options) if blockers else ()
+        solver = Solver(cases=cases, target=self.target, options=options, known=self._known)
+        solution, rows, blockers = self._solve(solver, blockers)
+        sources = find_sources(blockers, index=self.index, settings=self.settings, progress=self.progress)
+        ways = tuple(
+            self._settle(find_way(one, sources.get(_release(one.row.facts.pin))), solution, rows) for one in blockers
+        )
+        changes = find_changes(solution.changes, _chosen(solution), cases=cases, ways=ways, rows=rows)
+        proofs = Prover(target=self.target, settings=self.settings, options=options).prove(cases, solution, rows)
+        return Plan(
+            target=self.report.target,
+            platforms=self.report.platforms,
+            inputs=tuple(str(found.path) for found in self.read),
+            packages=len({row.facts.pin.name for row in self.report.packages}),
+            ways=ways,
+            changes=changes,
+            proofs=proofs,
+            lock_commands=lock_commands(changes, cases),
+            notes=(*self.report.notes, *self._notes(cases, changes != ())),
+            incomplete=self._incomplete(solution, rows),
+            unknown=self._unknown(solution, rows),
+            interpreter=self.report.interpreter,
+            traffic=self.index.traffic.counts,
+        )
+
+    def _blockers(self) -> list[Blocker]:
+        """Return what blocks, with the later releases of each."""
+        by_name = {platform.name: platform for platform in self.platforms}
+        rows = [row for row in self.report.packages if row.blocks]
+        questions = {id(row): Question(pin=row.facts.pin, platform=by_name[row.facts.platform]) for row in rows}
+        surveys = self._survey([questions[id(row)] for row in rows if is_listed(row.facts.pin)])
+        return [Blocker(row=row, question=questions[id(row)], survey=surveys.get(questions[id(row)])) for row in rows]
+
+    def _survey(self, questions: Sequence[Question]) -> Mapping[Question, Survey]:
+        return survey_later(
+            questions,
+            target=self.target,
+            index=self.index,
+            settings=self.settings,
+            progress=self.progress,
+            thorough=True,
+        )
+
+    def _cases(self, options: lockfiles.ResolveOptions) -> tuple[Case, ...]:
+        """Return every input on every platform; where there is one input, its packages are the report's."""
+        cases = []
+        for requirements in self.read:
+            for platform in self.platforms:
+                if len(self.read) == 1:
+                    rows = [row for row in self.report.packages if row.facts.platform == platform.name]
+                    pins = tuple(row.facts.pin for row in rows)
+                else:
+                    pins = lockfiles.pins(requirements, self.target, platform, options).pins
+                cases.append(Case(requirements=requirements, target=self.target, platform=platform, pins=pins))
+        return tuple(cases)
+
+    def _known(self, names: Iterable[NormalizedName]) -> Mapping[NormalizedName, Wanted]:
+        """Return from which version on packages that do not block may change, and to which not."""
+        wanted = set(names)
+        questions = {
+            row.facts.pin.name: Question(pin=row.facts.pin, platform=self._platform(row.facts.platform))
+            for row in self.report.packages
+            if row.facts.pin.name in wanted and is_listed(row.facts.pin)
+        }
+        surveys = self._survey(list(questions.values()))
+        found = {}
+        for name, question in questions.items():
+            if question.pin.version is not None:
+                bad = {one.version for one in surveys[question].releases if one.fate not in _MAY | {Fate.FALLBACK}}
+                found[name] = Wanted(version=question.pin.version, not_these=frozenset(bad))
+        return found
+
+    def _platform(self, name: str) -> Platform:
+        return next(platform for platform in self.platforms if platform.name == name)
+
+    def _solve(self, solver: Solver, blockers: list[Blocker]) -> tuple[Solution, tuple[Row, ...], list[Blocker]]:
+        """Propose, audit what is proposed, and propose again without what turned out to block."""
+        self.progress.stage("a set that works", None)
+        hopeless: dict[NormalizedName, str] = {}
+        for attempt in range(MOST_ROUNDS + len(blockers)):
+            wanted = {name: want for name, want in _wanted(blockers).items() if name not in hopeless}
+            solution = solver.solve(wanted) if wanted else Solution(changes={})
+            rows = self._audit(solver.cases, solution)
+            bad = _culprits(solution, rows)
+            if attempt >= MOST_ROUNDS:
+                hopeless |= bad
+                blockers = _exclude(blockers, {name: (None, why) for name, why in bad.items()})
+            else:
+                blockers = _exclude(blockers, {name: (_chosen(solution)[name], why) for name, why in bad.items()})
+            for name, why in solution.given_up.items():
+                # A release that falls back to pure Python may go together with the rest where no good one does.
+                blockers = _exclude(blockers, {name: (None, why)})
+            if not bad and not (solution.given_up.keys() & _wanted(blockers).keys()):
+                break
+        return replace(solution, given_up={**hopeless, **solution.given_up}), rows, blockers
+
+    def _audit(self, cases: Sequence[Case], solution: Solution) -> tuple[Row, ...]:
+        if not solution.changes or not solution.selections:
+            return ()
+        return audit_new(
+            cases,
+            solution.selections,
+            self.report.packages,
+            target=self.target,
+            settings=self.settings,
+            index=self.index,
+            progress=self.progress,
+        )
+
+    def _settle(self, way: WayOut, solution: Solution, rows: Sequence[Row]) -> WayOut:
+        """Say of a way out whether the solution takes it."""
+        told = solution.given_up.get(way.name)
+        if told is not None:
+            return replace(way, sentence=f"{way.sentence}; uv: {told}")
+        blocks = any(row.blocks and row.pin.name == way.name and row.platform == way.platform for row in rows)
+        return replace(way, solved=way.name in solution.changes and not blocks)
+
+    def _incomplete(self, solution: Solution, rows: Sequence[Row]) -> tuple[str, ...]:
+        """Say what could not be checked: of the proposed set where there is one, else of today's."""
+        told = [sentence for selection in solution.selections for sentence in selection.incomplete]
+        if not solution.selections:
+            told += self.report.incomplete
+        if solution.problem is not None:
+            told.append(f"the changes were not proven to go together: {solution.problem}")
+        told += [
+            f"{row.pin.name} {row.pin.version} comes in and blocks on {row.platform}: {row.reasons[0]}"
+            for row in rows
+            if row.blocks and row.pin.name not in solution.changes
+        ]
+        return tuple(dict.fromkeys(told))
+
+    def _unknown(self, solution: Solution, rows: Sequence[Row]) -> tuple[NormalizedName, ...]:
+        today = [row.facts.pin.name for row in self.report.packages if row.verdict is Verdict.UNKNOWN]
+        then = [row.pin.name for row in rows if row.verdict is Verdict.UNKNOWN]
+        return tuple(dict.fromkeys((*(name for name in today if name not in solution.changes), *then)))
+
+    def _notes(self, cases: Sequence[Case], changing: bool) -> Iterable[str]:
+        for path in dict.fromkeys(case.requirements.path for case in cases if case.editable and changing):
+            if (command := compiled_from(path)) is not None:
+                yield f"{path} was made by `{command}`: change its source too, or the next run takes the changes back"
+
+
+def _release(pin: Pin) -> tuple[str, Version]:
+    return str(pin.name), pin.version or Version("0")
+
+
+def _chosen(solution: Solution) -> dict[NormalizedName, Version]:
+    """Return the versions at which the changed packages arrive: of a range uv may take a later one."""
+    resolved = {pin.name: pin.version for one in solution.selections for pin in one.pins if pin.version is not None}
+    return {name: resolved.get(name, want.version) for name, want in solution.changes.items()}
+
+
+def _wanted(blockers: Sequence[Blocker]) -> dict[NormalizedName, Wanted]:
+    """Return the nearest version of each blocker that will do on every platform on which any does."""
+    surveys: dict[NormalizedName, list[Survey]] = {}
+    for blocker in blockers:
+        if blocker.survey is not None:
+            surveys.setdefault(blocker.row.facts.pin.name, []).append(blocker.survey)
+    found = {name: _nearest(several) for name, several in surveys.items()}
+    return {name: want for name, want in found.items() if want is not None}
+
+
+def _nearest(surveys: Sequence[Survey]) -> Wanted | None:
+    for accepted in (HOPEFUL, HOPEFUL | {Fate.FALLBACK}):
+        fates = [
+            {one.version: one.fate for one in survey.releases}
+            for survey in surveys
+            if any(one.fate in accepted for one in survey.releases)
+        ]
+        versions = sorted({version for fate in fates for version in fate})
+        may = accepted | {Fate.NOT_LOOKED_INTO}
+        good = [version for version in versions if all(fate.get(version) in may for fate in fates)]
+        nearest = next((v for v in good if any(fate[v] in accepted for fate in fates)), None)
+        if nearest is not None:
+            return Wanted(version=nearest, not_these=frozenset(versions) - frozenset(good))
+    return None
+
+
+def _culprits(solution: Solution, rows: Iterable[Row]) -> dict[NormalizedName, str]:
+    """Return the changes through which something new blocks, each with what that is."""
+    found: dict[NormalizedName, str] = {}
+    for row in rows:
+        if row.blocks:
+            chains = [chain for chain in row.pin.required_by for name in chain if name in solution.changes]
+            names = [name for chain in chains for name in reversed(chain) if name in solution.changes]
+            for name in solution.changes:
+                if name == row.pin.name or (names and name == names[0] and row.pin.name not in solution.changes):
+                    found[name] = f"{row.pin.name} {row.pin.version} on {row.platform}: {row.reasons[0]}"
+    return found
+
+
+def _exclude(blockers: Sequence[Blocker], what: Mapping[NormalizedName, tuple[Version | None, str]]) -> list[Blocker]:
+    """Return the blockers with a release judged anew, or with `None` every release that looked good."""
+    result = []
+    for blocker in blockers:
+        survey = blocker.survey
+        said = what.get(blocker.row.facts.pin.name)
+        if survey is not None and said is not None:
+            version, why = said
+            if version is not None:
+                survey = pass_over(survey, version, Fate.BLOCKED_ON_IMPORT, why)
+            else:
+                taken = HOPEFUL if survey.first is not None else {Fate.FALLBACK}
+                for release in survey.releases:
+                    if release.fate in taken:
+                        survey = pass_over(survey, release.version, Fate.EXCLUDED, why)
+        result.append(replace(blocker, survey=survey))
+    return result

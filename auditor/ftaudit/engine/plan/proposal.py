@@ -10,9 +10,10 @@ from packaging.specifiers import SpecifierSet
 from packaging.utils import NormalizedName
 from packaging.version import Version
 
+from ftaudit.lockfiles.markers import Markers
 from ftaudit.lockfiles.requirements import IndexOptions, InputFormat, Requirement, Requirements
 from ftaudit.model import Location, Pin
-from ftaudit.target import Platform
+from ftaudit.target import Platform, Target, marker_environment
 
 _EDITABLE: Final = frozenset({InputFormat.REQUIREMENTS_TXT, InputFormat.PYPROJECT})
 
@@ -22,6 +23,7 @@ class Case:
     """One input on one platform, with the packages that it means today."""
 
     requirements: Requirements
+    target: Target
     platform: Platform
     pins: tuple[Pin, ...]
 
@@ -40,11 +42,12 @@ class Case:
         """The packages that cannot be looked up, so that uv cannot be asked about them."""
         return frozenset(pin.name for pin in self.pins if pin.problem is not None)
 
-    @property
-    def listed(self) -> frozenset[NormalizedName]:
-        """The packages that have a line of their own: a requirement or a constraint."""
+    def line(self, name: NormalizedName) -> Requirement | None:
+        """Return the first line of a package, a requirement or a constraint, that holds on the platform."""
+        markers = Markers(marker_environment(self.target, self.platform))
         lines = (*self.requirements.roots, *self.requirements.constraints)
-        return frozenset(line.name for line in lines if line.name is not None)
+        found = (line for line in lines if line.name == name and line.reference is None)
+        return next((line for line in found if markers.hold(line.marker, line.location)), None)
 
     @property
     def pinned(self) -> frozenset[NormalizedName]:

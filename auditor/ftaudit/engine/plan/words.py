@@ -82,7 +82,9 @@ def no_upgrade(current: object, later: Sequence[Candidate], platform: Platform) 
     """Say that there is no good release, and what the later ones are."""
     if not later:
         return f"no version yet: {current} is the newest release"
-    return f"no version yet leaves the GIL off on {platform.name}: {passed_over(later)}"
+    told = f"no version yet leaves the GIL off on {platform.name}: {passed_over(later)}"
+    early = next((one for one in reversed(later) if one.fate is Fate.PRE_RELEASE and ": " in one.reason), None)
+    return told if early is None else f"{told}; {early.version} is {early.reason}: allow it by name to try it"
 
 
 def build(source: SourceEvidence) -> str:

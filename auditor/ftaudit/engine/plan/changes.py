@@ -1,0 +1,153 @@
+"""From a solution to the changes that a reader is shown, and to the commands of the tools that lock."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Final
+
+from packaging.utils import NormalizedName
+from packaging.version import Version
+
+from ftaudit.engine.plan.proposal import Case, Wanted
+from ftaudit.engine.plan.verify import Row
+from ftaudit.lockfiles.requirements import Requirement
+from ftaudit.model import Location, Pin
+from ftaudit.plan import Change, ChangeKind, WayKind, WayOut
+
+_COMMANDS: Final = {
+    "uv.lock": "uv lock --upgrade-package {name}=={version}",
+    "poetry.lock": "poetry add --lock {name}=={version}",
+    "pdm.lock": "pdm add --no-sync {name}=={version}",
+    "Pipfile.lock": "pipenv upgrade {name}=={version}",
+}
+"""The commands that change one version in a lock file, by the file's format."""
+
+
+def find_changes(
+    wanted: Mapping[NormalizedName, Wanted],
+    versions: Mapping[NormalizedName, Version],
+    *,
+    cases: Sequence[Case],
+    ways: Sequence[WayOut],
+    rows: Iterable[Row],
+) -> tuple[Change, ...]:
+    """Return the changes, those that others need first, then by name; `versions` are those that uv arrived at."""
+    blocked = {way.name for way in ways}
+    by_name: dict[NormalizedName, list[Row]] = {}
+    for row in rows:
+        by_name.setdefault(row.pin.name, []).append(row)
+    changes = [
+        _change(name, want, versions.get(name, want.version), cases, ways, by_name.get(name, []))
+        for name, want in wanted.items()
+    ]
+    removing = [change.name for change in changes if change.name in blocked]
+    ordered = sorted(changes, key=lambda change: (change.name in blocked, change.name))
+    return tuple(_needed_by(change, removing) if change.name not in blocked else change for change in ordered)
+
+
+def _change(
+    name: NormalizedName,
+    want: Wanted,
+    version: Version,
+    cases: Sequence[Case],
+    ways: Sequence[WayOut],
+    rows: Sequence[Row],
+) -> Change:
+    mine = [way for way in ways if way.name == name]
+    pin = next(pin for case in cases for pin in case.pins if pin.name == name)
+    case, line = _line(name, cases)
+    kind = ChangeKind.LOCK if not case.editable else ChangeKind.REQUIREMENT if line else ChangeKind.CONSTRAINT
+    return Change(
+        name=name,
+        current=pin.version,
+        proposed=version,
+        kind=kind,
+        old=None if line is None else as_text(line),
+        new=written(name, line, want),
+        reason=_reason(mine, kind, pin),
+        evidence=tuple(_evidence(row) for row in rows) or tuple(way.sentence for way in mine),
+        removes=(name,) if mine else (),
+        required_by=pin.required_by,
+        location=line.location if line is not None else pin.source if kind is ChangeKind.LOCK else _file(case),
+    )
+
+
+def _reason(mine: Sequence[WayOut], kind: ChangeKind, pin: Pin) -> str:
+    if not mine:
+        return "another change does not go together with its present version"
+    slower = all(way.kind is WayKind.FALLBACK for way in mine)
+    told = (
+        "it falls back to pure Python, which is slower" if slower else "it is the nearest release that does not block"
+    )
+    if kind is ChangeKind.CONSTRAINT and pin.required_by and len(pin.required_by[0]) > 1:
+        told += f"; {pin.required_by[0][-2]} pulls it in, so that it takes a line of its own"
+    return told
+
+
+def _needed_by(change: Change, removing: Sequence[NormalizedName]) -> Change:
+    return replace(change, needed_by=tuple(removing))
+
+
+def _line(name: NormalizedName, cases: Sequence[Case]) -> tuple[Case, Requirement | None]:
+    """Return the first line of the package in a case that has it, or else the first case that takes a new one."""
+    having = [case for case in cases if name in case.versions]
+    for case in having:
+        if case.editable and (line := case.line(name)) is not None:
+            return case, line
+    return having[0], None
+
+
+def _file(case: Case) -> Location:
+    return Location(path=str(case.requirements.path))
+
+
+def as_text(line: Requirement) -> str:
+    """Return a requirement without its options: `polars[numpy]==2.1.0 ; python_version >= "3.10"`."""
+    extras = f"[{','.join(line.extras)}]" if line.extras else ""
+    marker = f" ; {line.marker}" if line.marker else ""
+    return f"{line.name}{extras}{line.specifier}{marker}"
+
+
+def written(name: NormalizedName, line: Requirement | None, want: Wanted) -> str:
+    """Return what is written instead of a line, or on a new one."""
+    if line is None:
+        return f"{name}{want.instead_of(None)}"
+    return as_text(replace(line, specifier=want.instead_of(line.specifier)))
+
+
+def _evidence(row: Row) -> str:
+    wheel = f" ({row.wheel})" if row.wheel else ""
+    return f"{row.platform}: {row.verdict}: {'; '.join(row.reasons)}{wheel}"
+
+
+def lock_commands(changes: Iterable[Change], cases: Sequence[Case]) -> tuple[str, ...]:
+    """Return the commands that make the changes in lock files, as far as their tool is known."""
+    commands: dict[str, None] = {}
+    for case in cases:
+        if case.editable or case.requirements.lock is None:
+            continue
+        name = case.requirements.path.name
+        known = _COMMANDS.get(name) or _COMMANDS.get(str(case.requirements.format))
+        for change in changes:
+            if change.name not in case.versions:
+                continue
+            if known is None:
+                told = f"lock {name} again with {change.name}=={change.proposed}"
+            else:
+                told = known.format(name=change.name, version=change.proposed)
+            commands[told] = None
+    return tuple(commands)
+
+
+def compiled_from(path: Path) -> str | None:
+    """Return the command that a requirements file says it was made by (pip-compile, `uv pip compile`), if it does."""
+    try:
+        with path.open(encoding="utf-8", errors="replace") as file:
+            head = [line.strip() for line, _ in zip(file, range(12), strict=False)]
+    except OSError:
+        return None
+    if not any("autogenerated by" in line.lower() for line in head):
+        return None
+    return next((line.lstrip("# ").strip() for line in head if "compile " in line and line.startswith("#    ")), None)
