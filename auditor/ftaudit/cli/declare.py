@@ -79,13 +79,13 @@ def declare(parser: argparse.ArgumentParser) -> tuple[Key, ...]:
 
 def _key(command: str, action: argparse.Action, variables: dict[str, tuple[str, ...]]) -> Key | None:
     long = next((option for option in action.option_strings if option.startswith("--")), None)
-    if action.dest in UNSAVED or action.required or (action.option_strings and long is None):
+    # argparse calls an argument required that may be given any number of times, none included.
+    needed = action.required if action.option_strings else action.nargs != "*"
+    if action.dest in UNSAVED or needed or (action.option_strings and long is None):
         return None
     many = isinstance(action, argparse._AppendAction) or action.nargs in ("*", "+")
     switch = isinstance(action, argparse._StoreTrueAction)
-    if not (switch or many or isinstance(action, argparse._StoreAction)) or (
-        action.nargs == "?" and not action.option_strings
-    ):
+    if not (switch or many or isinstance(action, argparse._StoreAction)):
         return None
     kinds: dict[Any, Kind] = {Path: Kind.PATH, int: Kind.WHOLE, float: Kind.NUMBER}
     kind = Kind.SWITCH if switch else kinds.get(action.type, Kind.TEXT)
