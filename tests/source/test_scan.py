@@ -239,3 +239,11 @@ def test_a_named_file_is_looked_at_whatever_its_role(tmp_path: Path) -> None:
     found = find_files([tmp_path / "tests" / "test_a.py"], trust_git=False, base=tmp_path)
     result = scan(found, rules=rules("FT504"), target=parse_target("3.14t"), jobs=0)
     assert places(result) == ["tests/test_a.py:4 global-augassign"]
+
+
+def test_every_named_file_is_looked_at_and_none_becomes_context_of_the_next(tmp_path: Path) -> None:
+    write(tmp_path, {"pyproject.toml": "", "a.py": COUNTER, "b.py": COUNTER, "c.py": COUNTER})
+    for names in (("a.py", "b.py"), ("b.py", "a.py"), ("a.py", "a.py", "b.py")):
+        found = find_files([tmp_path / name for name in names], trust_git=False, base=tmp_path)
+        result = scan(found, rules=rules("FT504"), target=parse_target("3.14t"), jobs=0)
+        assert places(result) == ["a.py:4 global-augassign", "b.py:4 global-augassign"]

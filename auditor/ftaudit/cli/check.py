@@ -7,7 +7,17 @@ from typing import TYPE_CHECKING, Any, Final
 
 from ftaudit.cli.accept import accept_in_report, add_baseline, check_accept
 from ftaudit.cli.answer import Answer, Screen, say
-from ftaudit.cli.options import add_answer, add_audit, add_index, add_platforms, add_rules, add_target, settings_of
+from ftaudit.cli.options import (
+    add_allow_unknown,
+    add_answer,
+    add_audit,
+    add_index,
+    add_platforms,
+    add_rules,
+    add_target,
+    settings_of,
+    settle_exit,
+)
 from ftaudit.report import formats
 
 if TYPE_CHECKING:
@@ -40,7 +50,9 @@ def add_parsers(commands: Any) -> None:
         formatter_class=formatter,
     )
     add_audit(check)
-    add_baseline(add_answer(check, formats.OF_REPORT))
+    answer = add_answer(check, formats.OF_REPORT)
+    add_allow_unknown(answer)
+    add_baseline(answer)
     check.set_defaults(answer=run_check)
 
     wheel = commands.add_parser(
@@ -59,7 +71,7 @@ def add_parsers(commands: Any) -> None:
     how.add_argument("--jobs", type=int, metavar="N", help="processes at a time (default one a core)")
     add_rules(how)
     add_index(wheel)
-    add_answer(wheel, formats.OF_REPORT)
+    add_allow_unknown(add_answer(wheel, formats.OF_REPORT))
     wheel.set_defaults(answer=run_wheel)
 
 
@@ -94,4 +106,5 @@ def _answer(report: Report, options: argparse.Namespace, screen: Screen) -> Answ
     report = accept_in_report(report, options)
     form = formats.choose(options.format, options.output, formats.OF_REPORT)
     text = formats.render_report(report, form, screen.page, command=options.command)
-    return Answer(text=text, exit_code=report.exit_code, output=options.output)
+    code, notes = settle_exit(report.exit_code, options)
+    return Answer(text=text, exit_code=code, output=options.output, notes=notes)

@@ -9,7 +9,15 @@ from typing import TYPE_CHECKING, Any, Final
 
 from ftaudit.cli.accept import accept_in_scan, add_baseline, check_accept
 from ftaudit.cli.answer import Answer, Screen
-from ftaudit.cli.options import add_answer, add_cache, add_rules, add_target, settings_of
+from ftaudit.cli.options import (
+    add_allow_unknown,
+    add_answer,
+    add_cache,
+    add_rules,
+    add_target,
+    settings_of,
+    settle_exit,
+)
 from ftaudit.errors import UsageError
 from ftaudit.report import formats
 
@@ -54,6 +62,7 @@ def add_parsers(commands: Any) -> None:
     where.add_argument("--index-url", metavar="URL", help="the package index, for NAME==VERSION")
     add_cache(where)
     answer = add_answer(scan, formats.OF_SCAN)
+    add_allow_unknown(answer)
     add_baseline(answer)
     answer.add_argument(
         "--fail-on",
@@ -116,7 +125,8 @@ def run_scan(
     text = formats.render_scan(
         result, form, screen.page, exit_code=code, fail_on=Severity(options.fail_on), rules=registry.rules
     )
-    return Answer(text=text, exit_code=code, output=options.output, notes=registry.problems)
+    code, notes = settle_exit(code, options)
+    return Answer(text=text, exit_code=code, output=options.output, notes=(*registry.problems, *notes))
 
 
 def _is_whole(options: argparse.Namespace) -> bool:

@@ -169,7 +169,7 @@ def scan_sentence(scan: ScanResult) -> str:
     )
     missed = sum(not skip.read_anyway for skip in scan.skipped)
     tail = f"; {missed} of them could not be looked at" if missed else ""
-    return f"{found or 'nothing found'} in {scan.files} files and {scan.lines:,} lines{tail}."
+    return f"{found or 'nothing found'} in {counted(scan.files, 'file')} and {scan.lines:,} lines{tail}."
 
 
 def order(result: Result) -> tuple[str, int, int, str, str, str]:

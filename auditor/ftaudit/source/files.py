@@ -144,6 +144,7 @@ def find_files(
     found: dict[str, FoundFile] = {}
     skipped: list[Skipped] = []
     left_out: Counter[str] = Counter()
+    contexts: set[Path | None] = set()
     for path in paths:
         if not os.path.lexists(path):
             raise UsageError(f"{path} does not exist", hint="name files or folders, or NAME==VERSION")
@@ -156,7 +157,12 @@ def find_files(
                 else:
                     left_out[file.role] += 1
         else:
-            found |= {file.shown: file for file in _context_of(path, base, trust_git=trust_git)}
+            root = _project_of(path)
+            if root not in contexts:
+                contexts.add(root)
+                for file in _context_of(path, root, base, trust_git=trust_git):
+                    # A file that is named itself, before or behind this one, is more than context.
+                    found.setdefault(file.shown, file)
             own = _found(path, Role.OWN, base)
             found[own.shown] = own
     files = sorted(found.values(), key=lambda file: file.shown)
@@ -200,9 +206,8 @@ def _demoted(file: FoundFile) -> FoundFile:
     return FoundFile(path=file.path, shown=file.shown, role=file.role, context_only=True)
 
 
-def _context_of(path: Path, base: Path | None, *, trust_git: bool) -> Iterator[FoundFile]:
+def _context_of(path: Path, root: Path | None, base: Path | None, *, trust_git: bool) -> Iterator[FoundFile]:
     """Yield the files of the project that a single named file belongs to, as context."""
-    root = _project_of(path)
     if root is None or not path.is_file():
         return
     ignored: list[Skipped] = []
