@@ -109,7 +109,7 @@ def test_wheels_of_a_folder_are_results_on_their_own_files(tmp_path: Path) -> No
     assert places(json.loads(ran.stdout)) == {"fast": (f"dist/{made.filename}", None)}
 
 
-@pytest.mark.parametrize(("form", "code"), [("html", 2), ("pdf", 2), ("SARIF", 2)])
+@pytest.mark.parametrize(("form", "code"), [("pdf", 2), ("SARIF", 2)])
 def test_a_format_that_does_not_exist_is_a_usage_error_that_names_those_that_do(
     form: str, code: int, tmp_path: Path
 ) -> None:
