@@ -64,6 +64,8 @@ REPORTS = {
     "worst": WORST,
     "accepted": ACCEPTED,
 }
+OURS = [form for form in OF_REPORT if form not in (Format.JSON, Format.HTML)]
+"""Those that have no tests of their own."""
 every_report = pytest.mark.parametrize("given", REPORTS.values(), ids=REPORTS.keys())
 
 
@@ -82,7 +84,7 @@ def rows(given: Report) -> list[dict[str, str]]:
 
 
 @every_report
-@pytest.mark.parametrize("form", [form for form in OF_REPORT if form is not Format.JSON])
+@pytest.mark.parametrize("form", OURS)
 def test_a_format_is_the_same_each_time_and_can_be_written(given: Report, form: Format) -> None:
     text = render_report(given, form, Page(folder=Path("/repo")))
     assert text == render_report(given, form, Page(folder=Path("/repo")))
@@ -335,6 +337,28 @@ def test_a_long_report_is_cut_to_size_and_says_by_how_much() -> None:
     assert text.rstrip().endswith("imports")
 
 
+@every_report
+def test_concise_is_a_line_for_each_blocker_and_the_answer_last(given: Report) -> None:
+    lines = render_report(given, Format.CONCISE, Page()).splitlines()
+    errors = [line for line in lines if ": error: " in line]
+    assert len(errors) == sum(each.blocks and each.accepted is None for each in given.packages)
+    left_out = sum(int(line.split()[2]) for line in lines if line.startswith("left out: "))
+    assert left_out == sum(each.verdict == "unknown" for each in given.packages)
+    assert lines[-1].startswith("ftaudit: ")
+
+
+def test_concise_sums_up_what_the_same_reason_keeps_from_being_checked() -> None:
+    given = report(
+        *(
+            package(facts(name=name, pin={"problem": f"https://h.example/{name}.whl: not fetched: no network"}))
+            for name in "abcdefg"
+        )
+    )
+    assert render_report(given, Format.CONCISE, Page()).splitlines()[0] == (
+        "left out: 7 packages (a 1.0, b 1.0, c 1.0, d 1.0, e 1.0 and 2 more): not fetched: no network"
+    )
+
+
 @pytest.mark.parametrize(
     ("given", "text", "color"),
     [(READY, "3/3 ready", "#2e7d32"), (BLOCKED, "0/3 ready", "#b3261e"), (UNSURE, "0/1 ready", "#8a6100")],
@@ -377,6 +401,7 @@ def test_the_summary_is_one_line_that_names_what_blocks_and_what_is_not_known() 
         (None, "a.svg", "badge"),
         ("csv", "a.json", "csv"),
         ("table", "a.json", "table"),
+        (None, "a.html", "html"),
     ],
 )
 def test_the_name_of_the_output_says_the_format_unless_one_is_named(
