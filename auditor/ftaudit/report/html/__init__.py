@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import re
 from importlib import resources
 from typing import TYPE_CHECKING, Any, Final
 
@@ -13,11 +14,13 @@ from ftaudit.report.console import clean
 
 if TYPE_CHECKING:
     from jinja2 import Environment
+    from markupsafe import Markup
 
     from ftaudit.report.migration import Migration
 
 LONGEST: Final = 2000
 """Characters of one string that the page shows: a stranger's may be of any length."""
+_CODE: Final = re.compile(r"`([^`]+)`")
 
 
 def render(migration: Migration) -> str:
@@ -78,6 +81,7 @@ def _environment() -> Environment:
         "remarks": evidence.remarks,
         "extra_findings": lambda package: list(entries.extra_findings(package)),
         "counted": entries.counted,
+        "prose": _prose,
     }
     environment.tests["web"] = _is_web
     return environment
@@ -94,6 +98,14 @@ def _shown(value: Any) -> Any:
             return clean(value if len(value) <= LONGEST else f"{value[:LONGEST]}…")
         case _:
             return value
+
+
+def _prose(text: str) -> Markup:
+    """Return a sentence with what stands in backticks as code, and the one word that must not break whole."""
+    from markupsafe import Markup
+
+    escaped = str(Markup.escape(_shown(text))).replace("free-threaded", '<span class="whole">free-threaded</span>')
+    return Markup(_CODE.sub(r"<code>\1</code>", escaped))  # noqa: S704 (the text is escaped above)
 
 
 def _is_web(address: str) -> bool:

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import PurePath
-from typing import Final
+from typing import Final, TypeAlias
 
 from ftaudit.model import BLOCKING, Finding, Package, Report, Severity, Verdict
 from ftaudit.plan import Plan, ProofStatus, WayOut
@@ -32,16 +32,32 @@ FRAMES_OF_RULE: Final = 30
 FRAMES: Final = 400
 """Findings of all rules together of which the code is shown: the page stays one that a browser opens at once."""
 MOST_SKIPPED: Final = 50
+_PLATFORM: Final = "\0"
+"""Stands for a platform's name in a sentence that several platforms may share."""
+Sentence: TypeAlias = tuple[str, str, tuple[str, ...]]
+"""A text, the platform that it may name, and those of which it is true."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Said:
+    """A sentence, and the platforms of which it is true; those are empty where it is true of all, or names them."""
+
+    text: str
+    platforms: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Row:
-    """One package as the table of all packages has it."""
+    """One verdict on one package, as the table of all packages has it."""
 
     number: int
-    entry: Entry
+    entries: tuple[Entry, ...]
+    """The rows that have the verdict, platforms that agree told once."""
+    platforms: tuple[str, ...]
     rank: int
     """Its verdict's place in `WORST_FIRST`."""
+    reasons: tuple[Said, ...]
+    steps: tuple[Said, ...]
     needed_by: tuple[str, ...]
     """What pulls it in, nearest last; empty where it is listed."""
     blocker: int | None
@@ -55,11 +71,17 @@ class Blocker:
     number: int
     title: str
     name: str
+    version: str
     verdict: Verdict
     entries: tuple[Entry, ...]
     """The blocked rows, platforms that agree told once."""
+    verdicts: tuple[tuple[Verdict, tuple[str, ...]], ...]
+    """Each verdict with the platforms that have it, where there is more than one platform."""
+    reasons: tuple[Said, ...]
+    steps: tuple[Said, ...]
+    """The way out in a sentence, of the plan or else of the row."""
     ways: tuple[WayOut, ...]
-    """Ways out, platforms that agree told once."""
+    """The plan's ways out, those of platforms that agree told once."""
     drags: tuple[str, ...]
     """Packages that are blocked through it."""
 
@@ -158,47 +180,91 @@ def _worst(packages: Iterable[Package]) -> dict[str, Verdict]:
 
 def _blockers(ordered: Iterable[Entry], plan: Plan | None) -> Iterator[Blocker]:
     groups: dict[str, list[Entry]] = {}
+    drags: dict[str, dict[str, None]] = {}
     for entry in ordered:
         if entry.package.verdict in BLOCKING:
             groups.setdefault(entry.title, []).append(entry)
-    drags: dict[str, dict[str, None]] = {}
-    for entry in ordered:
         for name in entry.package.blocked_by:
             drags.setdefault(name, {})[entry.title] = None
     for number, (title, found) in enumerate(groups.items(), 1):
-        name = str(found[0].package.facts.pin.name)
+        first = found[0].package
+        ways = tuple(way for way in plan.ways if _is_of(way, first)) if plan is not None else ()
+        planned: list[Sentence] = [(way.sentence, way.platform, (way.platform,)) for way in ways]
+        verdicts: dict[Verdict, tuple[str, ...]] = {}
+        for entry in found:
+            verdicts[entry.package.verdict] = (*verdicts.get(entry.package.verdict, ()), *entry.platforms)
         yield Blocker(
             number=number,
             title=title,
-            name=name,
-            verdict=found[0].package.verdict,
+            name=str(first.facts.pin.name),
+            version=str(first.facts.pin.version or ""),
+            verdict=first.verdict,
             entries=tuple(found),
-            ways=tuple(_ways(plan, found[0].package)) if plan is not None else (),
-            drags=tuple(drags.get(name, ())),
+            verdicts=tuple(verdicts.items()),
+            reasons=tuple(_told_once(_reasons(found))),
+            steps=tuple(_told_once(planned or _steps(found))),
+            ways=tuple(_different(ways)),
+            drags=tuple(drags.get(str(first.facts.pin.name), ())),
         )
 
 
-def _ways(plan: Plan, package: Package) -> Iterator[WayOut]:
-    """Yield the ways out that are worded differently."""
+def _is_of(way: WayOut, package: Package) -> bool:
+    return (way.name, way.current) == (package.facts.pin.name, package.facts.pin.version)
+
+
+def _told_once(sentences: Iterable[Sentence]) -> Iterator[Said]:
+    """Yield the sentences, each with the platform that it may name and those it is true of, the same ones together."""
+    found: dict[str, tuple[str, ...]] = {}
+    every: dict[str, None] = {}
+    for text, named, platforms in sentences:
+        worded = text.replace(named, _PLATFORM)
+        found[worded] = (*found.get(worded, ()), *platforms)
+        every |= dict.fromkeys(platforms)
+    for worded, platforms in found.items():
+        names_them = _PLATFORM in worded
+        where = ", ".join(platforms) if len(platforms) <= 3 else counted(len(platforms), "platform")
+        told_of_all = names_them or len(platforms) == len(every)
+        yield Said(text=worded.replace(_PLATFORM, where), platforms=() if told_of_all else platforms)
+
+
+def _different(ways: Iterable[WayOut]) -> Iterator[WayOut]:
+    """Yield the ways out that differ in more than the platform."""
     told = set()
-    for way in plan.ways:
-        worded = way.sentence.replace(way.platform, "")
-        if (way.name, way.current) == (package.facts.pin.name, package.facts.pin.version) and worded not in told:
-            told.add(worded)
+    for way in ways:
+        same = (way.sentence.replace(way.platform, ""), tuple((each.version, each.fate) for each in way.passed_over))
+        if same not in told:
+            told.add(same)
             yield way
 
 
 def _rows(ordered: Iterable[Entry], blockers: Iterable[Blocker]) -> Iterator[Row]:
     numbers = {blocker.title: blocker.number for blocker in blockers}
-    for number, entry in enumerate(ordered, 1):
-        chains = entry.package.facts.pin.required_by
+    groups: dict[tuple[str, Verdict], list[Entry]] = {}
+    for entry in ordered:
+        groups.setdefault((entry.title, entry.package.verdict), []).append(entry)
+    for number, ((title, verdict), found) in enumerate(groups.items(), 1):
+        chains = found[0].package.facts.pin.required_by
         yield Row(
             number=number,
-            entry=entry,
-            rank=WORST_FIRST.index(entry.package.verdict),
+            entries=tuple(found),
+            platforms=tuple(platform for entry in found for platform in entry.platforms),
+            rank=WORST_FIRST.index(verdict),
+            reasons=tuple(_told_once(_reasons(found))),
+            steps=tuple(_told_once(_steps(found))),
             needed_by=chains[0][:-1] if chains else (),
-            blocker=numbers.get(entry.title) if entry.package.verdict in BLOCKING else None,
+            blocker=numbers.get(title) if verdict in BLOCKING else None,
         )
+
+
+def _reasons(found: Iterable[Entry]) -> Iterator[Sentence]:
+    for entry in found:
+        yield from ((text, entry.package.facts.platform, entry.platforms) for text in entry.package.reasons)
+
+
+def _steps(found: Iterable[Entry]) -> Iterator[Sentence]:
+    for entry in found:
+        if entry.package.next_step:
+            yield entry.package.next_step, entry.package.facts.platform, entry.platforms
 
 
 def _matrix(report: Report) -> Iterator[MatrixRow]:
