@@ -22,18 +22,25 @@ class _Mark:
     """The module that only looks like one of the framework's."""
 
 
+_NANOBIND = re.compile(rb"\0nanobind_(\d+_\d+_\d+(?:_dev\d+)?)_|[\0_](v\d+)(?:_dev\d+)?_(?:system|msvc|conda|mingw)")
+"""nanobind 3's ABI tag names the release; before, it named the version of the internals (nanobind's src/nb_abi.h)."""
+_PYBIND11 = re.compile(rb"__pybind11_internals_(v\d+)")
+"""The version of the internals, not of the release: the image does not hold that (pybind11/detail/internals.h)."""
+
 _MARKS = (
     _Mark("PyO3", b"pyo3_runtime.PanicException", re.compile(rb"pyo3-(\d+\.\d+\.\d+)[-/\\]")),
     _Mark("mypyc", b"__mypyc"),
     _Mark("Cython", b"cython_runtime", re.compile(rb"_cython_(\d+_\d+(?:_\w+?)?)\0")),
-    _Mark("nanobind", b"nb_internals_v"),
-    _Mark("nanobind", b"nanobind::"),
-    _Mark("pybind11", b"__pybind11_internals_v"),
-    _Mark("pybind11", b"pybind11_object"),
+    _Mark("nanobind", b"nb_internals_v", _NANOBIND),
+    _Mark("nanobind", b"__nb_internals_", _NANOBIND),
+    _Mark("nanobind", b"__nanobind_internals__", _NANOBIND),
+    _Mark("nanobind", b"nanobind::", _NANOBIND),
+    _Mark("pybind11", b"__pybind11_internals_v", _PYBIND11),
+    _Mark("pybind11", b"pybind11_object", _PYBIND11),
     _Mark("Pythran", b"__pythran__", re.compile(rb"\0(\d+\.\d+\.\d+)\0\(s+\)\0")),
     _Mark("f2py", b"generated with f2py", re.compile(rb"generated with f2py \(version:([\w.+]+)\)")),
-    _Mark("SWIG", b"swig_runtime_data"),
-    _Mark("Boost.Python", b"Boost.Python."),
+    _Mark("SWIG", b"swig_runtime_data", re.compile(rb"swig_(runtime_data\d+)")),
+    _Mark("Boost.Python", b"Boost.Python.", re.compile(rb"[Bb]oost[_-](\d+_\d+(?:_\d+)?)[/\\]")),
     _Mark("cffi", b"_init_cffi_1_0_external_module", also=b"_cffi_backend", unless="_cffi_backend"),
     _Mark("Shiboken", b"libshiboken"),
 )
@@ -47,7 +54,7 @@ def find_framework(image: Image, module_name: str) -> tuple[str, str | None]:
     """Return the name of what made the module and its version, where the image says it; `C` where nothing tells."""
     memory = image.memory
     for mark in _MARKS:
-        if mark.text in memory and mark.also in memory and module_name != mark.unless:
+        if mark.text in memory and mark.also in memory and not (mark.unless and module_name == mark.unless):
             return mark.name, _version(mark, image)
     if any(text in memory for text in _RUST):
         return "Rust", None
@@ -60,8 +67,10 @@ def _version(mark: _Mark, image: Image) -> str | None:
     match = mark.version.search(image.memory) if mark.version else None
     if match is None:
         return None
-    text = match[1].decode("ascii", "replace")
-    return text.replace("_", ".") if mark.name == "Cython" else text
+    text = next(group for group in match.groups() if group is not None).decode("ascii", "replace")
+    if text.startswith("v"):
+        return f"internals {text}"
+    return text.replace("_", ".") if mark.name in ("Cython", "nanobind", "Boost.Python") else text.replace("_", " ")
 
 
 def _is_cpp(image: Image) -> bool:
