@@ -75,9 +75,9 @@ def parse_entries(raw: Iterable[RawEntry]) -> tuple[Entry, ...]:
 def _entry(raw: RawEntry) -> Entry:
     values = raw.values
     for key in values:
-        if key not in _PARSERS:
-            near = nearest(key, _PARSERS)
-            hint = f"did you mean {near}?" if near else f"an entry has {', '.join(_PARSERS)}"
+        if key not in KEYS:
+            near = nearest(key, KEYS)
+            hint = f"did you mean {near}?" if near else f"an entry has {', '.join(KEYS)}"
             raise _wrong(raw, f"{key!r} is not known", hint)
     if "package" not in values and "rule" not in values:
         raise _wrong(raw, "names neither a package nor a rule")
@@ -90,7 +90,7 @@ def _entry(raw: RawEntry) -> Entry:
     parsed: dict[str, Any] = {}
     for key, value in values.items():
         try:
-            parsed[key] = _PARSERS[key](value)
+            parsed[key] = KEYS[key](value)
         except (InvalidName, InvalidSpecifier, TypeError, ValueError) as error:
             raise _wrong(raw, f"{key} {error}") from error
     return Entry(location=raw.location, **parsed)
@@ -145,7 +145,7 @@ def _date(value: object) -> date:
     raise TypeError("takes a date such as 2027-01-31")
 
 
-_PARSERS: Final[Mapping[str, Callable[[object], Any]]] = {
+KEYS: Final[Mapping[str, Callable[[object], Any]]] = {
     "package": _package,
     "rule": _text,
     "path": _text,
