@@ -13,6 +13,8 @@ CONTRADICTED: Final = "FT304"
 """The one finding of a scan that is about the package as a whole."""
 ORDER: Final = (Verdict.BROKEN, Verdict.REENABLES_GIL, Verdict.UNAVAILABLE, Verdict.SOURCE_ONLY)
 """The verdicts that block, the worst first."""
+LISTED: Final = "listed in "
+"""The label of a place that is the package's own."""
 SAID_BY_VERDICT: Final = verdict.SAID_BY_VERDICT
 """Rules whose message the row's reasons already give."""
 
@@ -96,11 +98,11 @@ def chains(package: Package) -> Iterator[tuple[str, str]]:
         if len(chain) > 1:
             yield "pulled in by ", " → ".join(chain) + where
         elif where:
-            yield "listed in ", str(pin.source)
+            yield LISTED, str(pin.source)
     if len(pin.required_by) > 3:
         yield "pulled in by ", f"{len(pin.required_by) - 3} more"
     if not pin.required_by and pin.source:
-        yield "listed in ", str(pin.source)
+        yield LISTED, str(pin.source)
 
 
 def accepted_line(accepted: Acceptance) -> str:

@@ -23,7 +23,7 @@ from ftaudit.model import (
     Verdict,
 )
 from ftaudit.report.console import clean
-from ftaudit.report.entries import CONTRADICTED, SAID_BY_VERDICT, Entry, chains, counted, entries, headline
+from ftaudit.report.entries import CONTRADICTED, LISTED, SAID_BY_VERDICT, Entry, chains, counted, entries, headline
 from ftaudit.report.places import Places
 from ftaudit.source.scan import ScanResult
 
@@ -189,7 +189,7 @@ def _of_entry(entry: Entry) -> Iterator[Result]:
     own = [finding for finding in package.findings if finding not in set(package.facts.source.findings)]
     place = _place(package)
     if package.verdict in _TOLD:
-        lines = [*package.reasons, *(f"{label}{text}" for label, text in chains(package))]
+        lines = [*package.reasons, *(f"{label}{text}" for label, text in chains(package) if label != LISTED)]
         lines += [f"next: {package.next_step}"] if package.next_step else []
         yield Result(
             rule=package.verdict.value,
