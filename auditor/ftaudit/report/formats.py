@@ -12,6 +12,7 @@ from ftaudit.report.console import DEFAULT_WIDTH
 from ftaudit.rule import Rule
 
 if TYPE_CHECKING:
+    from ftaudit.plan import Plan
     from ftaudit.report.migration import Migration
     from ftaudit.source.scan import ScanResult
 
@@ -38,6 +39,7 @@ OF_SCAN: Final = tuple(format for format in Format if format not in (Format.BADG
 """A scan has no packages to count: no badge, no line of how many are ready, and no report of them."""
 OF_MIGRATION: Final = (Format.HTML, Format.MARKDOWN, Format.JSON)
 """For `report`, of which the first goes without saying."""
+OF_PLAN: Final = (Format.TABLE, Format.JSON, Format.MARKDOWN)
 SUFFIXES: Final = {
     ".json": Format.JSON,
     ".md": Format.MARKDOWN,
@@ -188,3 +190,22 @@ def render_migration(migration: Migration, form: Format) -> str:
             return migration_json.render(migration)
         case _:
             raise ValueError(f"the migration report has no {form}")
+
+
+def render_plan(plan: Plan, form: Format, page: Page) -> str:
+    """Return a plan in a format. Raise `ValueError` for one that it does not have."""
+    match form:
+        case Format.TABLE:
+            from ftaudit.report import plan_table
+
+            return plan_table.render(plan, width=page.width, color=page.color)
+        case Format.JSON:
+            from ftaudit.report import plan_json
+
+            return plan_json.render(plan)
+        case Format.MARKDOWN:
+            from ftaudit.report import plan_markdown
+
+            return plan_markdown.render(plan)
+        case _:
+            raise ValueError(f"a plan has no {form}")

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from ftaudit.model import Severity
-from ftaudit.plan import Change, Plan
 from ftaudit.report.entries import coverage, headline
-from ftaudit.report.markdown import LIMIT, Section, cut, escape, fit, folded, scan_sections, sections
+from ftaudit.report.markdown import LIMIT, Section, escape, fit, folded, scan_sections, sections
 from ftaudit.report.migration import Migration, sums
+from ftaudit.report.plan_markdown import sections as plan_sections
 from ftaudit.report.results import scan_sentence
 
 
@@ -21,7 +21,7 @@ def render(migration: Migration, *, limit: int = LIMIT) -> str:
     ]
     top += [escape(text) for text in sums(migration)]
     first, *rest = sections(report)
-    parts = [first, *_plan(migration.plan), *rest]
+    parts = [first, *(plan_sections(migration.plan) if migration.plan is not None else ()), *rest]
     if migration.scan is not None:
         exit_code = migration.scan.exit_code(Severity.WARNING)
         parts.append(
@@ -34,26 +34,6 @@ def render(migration: Migration, *, limit: int = LIMIT) -> str:
     parts.append(Section(items=[f"- {escape(text)}" for text in left], head="### Left out\n\n", what="notes"))
     parts.append(folded("How to reproduce it", list(_reproduction(migration)), "lines"))
     return fit(top, parts, f"checked: {coverage(report)}", limit, command="ftaudit report")
-
-
-def _plan(plan: Plan | None) -> Iterator[Section]:
-    if plan is None:
-        return
-    head = f"### The plan ({len(plan.changes)})\n\n| package | from | to | why |\n| --- | --- | --- | --- |\n"
-    yield Section(items=[_change(change) for change in plan.changes], head=head, what="changes")
-    ways = [f"- **{escape(str(way.name))}** {way.platform}: {escape(way.sentence)}" for way in plan.ways]
-    yield folded("Ways out, one by one", ways, "packages")
-    proofs = [
-        f"- {escape(proof.input)} on {proof.platform}: {proof.status}"
-        + (f", {escape(proof.reason)}" if proof.reason else "")
-        for proof in plan.proofs
-    ]
-    yield folded("Proof", [*proofs, *(f"- {escape(text)}" for text in plan.incomplete)], "lines")
-
-
-def _change(change: Change) -> str:
-    cells = (str(change.name), str(change.current or ""), str(change.proposed), change.reason)
-    return "| " + " | ".join(escape(cut(cell)) for cell in cells) + " |"
 
 
 def _reproduction(migration: Migration) -> Iterator[str]:

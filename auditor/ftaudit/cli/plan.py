@@ -1,0 +1,78 @@
+"""The command `ftaudit plan`: what to upgrade to so that nothing blocks, and the edits that do it."""
+
+from __future__ import annotations
+
+import argparse
+from typing import TYPE_CHECKING, Any, Final
+
+from ftaudit.cli.answer import Answer, Screen, say
+from ftaudit.cli.options import add_answer, add_audit, settings_of
+from ftaudit.report import formats
+
+if TYPE_CHECKING:
+    from ftaudit.plan import Plan
+    from ftaudit.settings import Settings
+
+EPILOG: Final = """\
+exit codes: 0 nothing blocks once the changes are made · 1 something still does · 2 usage or unreadable input ·
+3 nothing found to block then, but not everything could be checked
+
+examples:
+  ftaudit plan requirements.txt             the nearest versions that do not block, and the proof that they fit
+  ftaudit plan requirements.txt --diff      the edits, as a patch
+  ftaudit plan requirements.txt --write     edit requirements.txt in place
+  ftaudit plan uv.lock                      the commands of the locking tool
+"""
+
+
+def add_parsers(commands: Any) -> None:
+    """Add `plan` to the sub-commands."""
+    plan = commands.add_parser(
+        "plan",
+        help="say what to upgrade to so that nothing blocks, and prove that it fits together",
+        description="Propose the fewest version changes that remove what blocks, proven with uv and audited anew.",
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    add_audit(plan)
+    edits = plan.add_argument_group("what is done about it").add_mutually_exclusive_group()
+    edits.add_argument("--diff", action="store_true", help="print the edits as a unified diff, and change nothing")
+    edits.add_argument("--write", action="store_true", help="edit the requirements files or pyproject.toml in place")
+    add_answer(plan, formats.OF_PLAN)
+    plan.set_defaults(answer=run)
+
+
+def run(options: argparse.Namespace, screen: Screen) -> Answer:
+    """Audit, plan, and edit if that is asked for. Raise `FtauditError` for what the user must mend."""
+    from ftaudit import engine
+    from ftaudit.engine.plan import make_plan
+    from ftaudit.progress import on_stderr
+
+    settings = settings_of(options)
+    inputs: list[str] = options.inputs or [engine.find_input()]
+    if not options.inputs:
+        say(f"reading {inputs[0]}")
+    with on_stderr(wanted=not options.quiet) as progress:
+        report = engine.audit(inputs, settings, progress=progress)
+        plan = make_plan(report, inputs, settings, progress=progress)
+    if options.diff:
+        return Answer(text=_diff(plan, inputs, settings), exit_code=plan.exit_code, output=options.output)
+    notes = _write(plan, inputs, settings) if options.write else ()
+    form = formats.choose(options.format, options.output, formats.OF_PLAN)
+    page = formats.Page(width=screen.width, color=screen.color)
+    text = formats.render_plan(plan, form, page)
+    return Answer(text=text, exit_code=plan.exit_code, output=options.output, notes=notes)
+
+
+def _diff(plan: Plan, inputs: list[str], settings: Settings) -> str:
+    from ftaudit.engine.plan.edit import find_edits
+
+    return "".join(edit.diff for edit in find_edits(plan, inputs, settings))
+
+
+def _write(plan: Plan, inputs: list[str], settings: Settings) -> tuple[str, ...]:
+    from ftaudit.engine.plan.edit import find_edits, write_edits
+
+    edits = find_edits(plan, inputs, settings)
+    write_edits(edits)
+    return tuple(f"edited {edit.path}" for edit in edits) or ("nothing to edit",)
