@@ -134,7 +134,7 @@ def main() -> None:
         _run(scratch / "pipenv", "pipenv", "pipenv", "lock")
         _write("pipenv", scratch / "pipenv", ["Pipfile", "Pipfile.lock"], TOOLS["pipenv"][0])
         _prepare(scratch / "pip-tools", "requirements.in", "".join(f"{line}\n" for line in DEPENDENCIES))
-        plain = ["--no-emit-find-links", "--no-emit-index-url", "--quiet", "--generate-hashes", "--strip-extras"]
+        plain = ["--no-emit-find-links", "--no-emit-index-url", "--quiet", "--generate-hashes", "--no-strip-extras"]
         _run(scratch / "pip-tools", "pip-tools", "pip-compile", *plain)
         _write("pip-tools", scratch / "pip-tools", ["requirements.in", "requirements.txt"], TOOLS["pip-tools"][0])
 
