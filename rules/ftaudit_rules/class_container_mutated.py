@@ -10,8 +10,9 @@ from ftaudit.rule import RuleInfo, SourceExample
 from ftaudit.source.base import PythonRule
 from ftaudit.source.python import PythonModule, Signal
 from ftaudit.source.python.containers import tested_containers
+from ftaudit.source.python.kinds import CONTAINERS, kind_of
 from ftaudit.source.python.module import HANDED_OVER, Mutation, Where, identity
-from ftaudit.source.python.tree import targets_of
+from ftaudit.source.python.tree import inside, last_name, targets_of
 
 
 class ClassContainerMutated(PythonRule):
@@ -57,6 +58,21 @@ class Reg:
         ),
         SourceExample(
             code="""\
+class Machine:
+    made = {}
+    @classmethod
+    def rules(cls):
+        try:
+            return cls.made[cls]
+        except KeyError:
+            pass
+        rules = find(cls)
+        cls.made[cls] = rules
+        return rules
+""",
+        ),
+        SourceExample(
+            code="""\
 class Base:
     kinds = {}
     def __init_subclass__(cls):
@@ -65,6 +81,23 @@ class Base:
         ),
     )
     INVALID = (
+        SourceExample(
+            code="""\
+class Machine:
+    made = {}
+    @classmethod
+    def rules(cls):
+        try:
+            return cls.made[cls]
+        except KeyError:
+            pass
+        cls.made[cls] = []
+        for rule in find(cls):
+            cls.made[cls].append(rule)
+        return cls.made[cls]
+""",
+            lines=(9,),
+        ),
         SourceExample(
             code="""\
 class Reg:
@@ -123,8 +156,31 @@ def _changed(module: PythonModule) -> Iterator[tuple[ast.AST, str]]:
             continue
         if change.how == "pop" and isinstance(change.node, ast.Call) and len(change.node.args) > 1:
             continue
-        if not _is_tested(module, change):
+        if not (_is_tested(module, change) or _is_remembered(module, change)):
             yield change.node, change.shared.name
+
+
+def _is_remembered(module: PythonModule, change: Mutation) -> bool:
+    """Tell whether it is the one step that publishes what was not found: `try: return d[k]`, then `d[k] = made`."""
+    function = module.tree.function(change.node)
+    match change.node:
+        case ast.Assign(targets=[ast.Subscript() as stored], value=value) if kind_of(value) not in CONTAINERS:
+            pass
+        case _:
+            return False
+    if function is None or isinstance(function, ast.Lambda):
+        return False
+    return any(
+        isinstance(node, ast.Try)
+        and node.lineno < change.line
+        and any(last_name(handler.type) in ("KeyError", "LookupError") for handler in node.handlers)
+        and any(isinstance(r, ast.Return) and _same(r.value, stored) for s in node.body for r in inside(s))
+        for node in inside(function.body)
+    )
+
+
+def _same(read: ast.expr | None, stored: ast.Subscript) -> bool:
+    return isinstance(read, ast.Subscript) and ast.unparse(read) == ast.unparse(stored)
 
 
 _WHOLE = frozenset({HANDED_OVER, "setdefault"})

@@ -86,6 +86,29 @@ class D:
         SourceExample(
             code="""\
 class D:
+    def value(self):
+        if self._v is None:
+            made = self._make()
+            self._v = made
+            self._make = None
+        return self._v
+""",
+            lines=(3,),
+        ),
+        SourceExample(
+            code="""\
+class D:
+    def label(self):
+        if self._label is None:
+            self._label = busy
+            self._label = self.make_label()
+        return self._label
+""",
+            lines=(3,),
+        ),
+        SourceExample(
+            code="""\
+class D:
     def index(self):
         if self._index is None:
             self._index = {}
@@ -186,6 +209,8 @@ def _harm(module: PythonModule, lazy: LazyInit) -> str | None:
                     pass
     if isinstance(first, ast.expr) and kind_of(first) in CONTAINERS and _is_empty(first) and _filled_later(lazy):
         return "it is published empty and filled afterwards"
+    if _in_two_steps(lazy):
+        return "a stand-in is published before the value is made"
     kinds = {*module.instance_kinds.get(_owner(module, lazy), {}).values()}
     kinds |= {*module.class_kinds.get(_owner(module, lazy), {}).values()}
     if Kind.LOCK in kinds and not all(is_harmless(assignment) for assignment in lazy.assignments):
@@ -199,9 +224,33 @@ def _owner(module: PythonModule, lazy: LazyInit) -> str:
 
 
 def _is_used(lazy: LazyInit, name: str) -> bool:
-    """Tell whether the value is made of the attribute that is then thrown away."""
-    value = getattr(lazy.assignments[0], "value", None)
-    return value is not None and any(dotted(n) == name for n in ast.walk(value) if isinstance(n, ast.Attribute))
+    """Tell whether the value is made of the attribute that is then thrown away, maybe through a local name."""
+    made = [getattr(lazy.assignments[0], "value", None)]
+    if isinstance(made[0], ast.Name):
+        local = made[0].id
+        made += (
+            node.value
+            for statement in lazy.body
+            for node in inside(statement)
+            if isinstance(node, ast.Assign) and any(dotted(target) == local for target in node.targets)
+        )
+    return any(
+        dotted(node) == name
+        for value in made
+        if value is not None
+        for node in ast.walk(value)
+        if isinstance(node, ast.Attribute)
+    )
+
+
+def _in_two_steps(lazy: LazyInit) -> bool:
+    """Tell whether a stand-in is published first, and the value after it, which takes a call to make."""
+    steps = [statement for statement in lazy.body if statement in lazy.assignments]
+    match steps:
+        case [ast.Assign(value=ast.Name() | ast.Constant() as stand_in), ast.Assign(value=ast.Call())]:
+            return not (isinstance(stand_in, ast.Constant) and stand_in.value is None)
+        case _:
+            return False
 
 
 def _is_empty(value: ast.expr) -> bool:

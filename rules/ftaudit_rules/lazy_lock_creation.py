@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Iterator
 
 from ftaudit.model import Confidence, Finding, Severity
@@ -72,6 +73,16 @@ class C:
         SourceExample(
             code="""\
 import threading
+class C(MemoizedSlots):
+    __slots__ = ("mutex",)
+    def _memoized_attr_mutex(self):
+        return threading.Lock()
+""",
+            lines=(4,),
+        ),
+        SourceExample(
+            code="""\
+import threading
 class C:
     def work(self):
         if self._lock is None:
@@ -111,7 +122,8 @@ _locks = defaultdict(threading.Lock)
                 yield self._late(module, lazy.test, f"{lazy.key} is made on first use")
         for function in module.tree.functions():
             if _is_memoised(function) and _returns_lock(function):
-                yield self._late(module, function.decorator_list[0], f"{function.name} makes a lock on first use")
+                first = next(iter(function.decorator_list), function)
+                yield self._late(module, first, f"{function.name} makes a lock on first use")
         for statement in module.tree.all(ast.With):
             for item in statement.items:
                 if dotted(getattr(item.context_expr, "func", None)) in _MADE_HERE:
@@ -139,9 +151,12 @@ _MADE_HERE = frozenset({"threading.Lock", "threading.RLock", "Lock", "RLock", "m
 
 
 def _is_memoised(function: ast.FunctionDef | ast.AsyncFunctionDef) -> bool:
+    """Tell whether what it returns is kept: by its decorator, or by what calls it, as its name says."""
     names = {last_name(d.func if isinstance(d, ast.Call) else d) or "" for d in function.decorator_list}
-    return any("cached_property" in name or "memoize" in name or name == "reify" for name in names) or (
-        bool(names & {"lru_cache", "cache"}) and not function.args.args
+    return (
+        re.match(r"_*memoi[sz]ed_", function.name) is not None
+        or any("cached_property" in name or "memoize" in name or name == "reify" for name in names)
+        or (bool(names & {"lru_cache", "cache"}) and not function.args.args)
     )
 
 

@@ -67,6 +67,16 @@ def set_opts(**kw):
         ),
         SourceExample(
             code="""\
+_options = {"w": 80, "sign": "+"}
+def set_options(**kw):
+    _options.update(kw)
+    if _options["w"] < 20:
+        _options["sign"] = "-"
+""",
+            lines=(3,),
+        ),
+        SourceExample(
+            code="""\
 _registry = {}
 def add(name, value):
     _registry[name] = value
@@ -80,7 +90,7 @@ def add(name, value):
         if module.is_script:
             return
         seen: set[tuple[str, object]] = set()
-        for change in module.mutations:
+        for change in sorted(module.mutations, key=lambda change: (not _at_run_time(module, change), change.line)):
             shared, function = change.shared, module.tree.function(change.node)
             once = shared.name, function
             if shared.where is not Where.MODULE or not shared.is_container or once in seen:

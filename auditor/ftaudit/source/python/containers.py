@@ -6,7 +6,7 @@ import ast
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from ftaudit.source.python.kinds import Kind, kind_of
+from ftaudit.source.python.kinds import KEYED, Kind, kind_of
 from ftaudit.source.python.module import PythonModule, Shared, Where, identity
 from ftaudit.source.python.tree import Tree, dotted, inside, targets_of
 
@@ -98,10 +98,17 @@ def _bare(container: ast.expr) -> ast.expr:
 
 
 def _injected(module: PythonModule, container: ast.expr) -> Shared | None:
-    """Return an attribute that a threaded class declares but does not make: whoever made it may have shared it."""
+    """Return an attribute that a threaded class declares but does not make: whoever made it may have shared it.
+
+    Or one that a method deals with which takes a lock of the module, elsewhere.
+    """
     match container:
         case ast.Attribute(value=ast.Name(id="self"), attr=attribute):
             owner = module.tree.enclosing_class(container)
+            if owner is not None and module.takes_module_lock(module.tree.function(container)):
+                kind = module.instance_kinds.get(owner.name, {}).get(attribute)
+                if kind in KEYED:
+                    return Shared(Where.INSTANCE, f"self.{attribute}", owner.name, kind)
             if owner is not None and owner.name in module.threaded_classes and attribute in module.declared_only(owner):
                 return Shared(Where.INSTANCE, f"self.{attribute}", owner.name, Kind.OTHER)
         case _:

@@ -92,6 +92,19 @@ class Locking(Timing):
             case _:
                 return False
 
+    def takes_module_lock(self, function: FunctionNode | None) -> bool:
+        """Tell whether a function takes a lock of the module somewhere: what it works on, several threads reach."""
+        return function in self._taking_module_lock
+
+    @cached_property
+    def _taking_module_lock(self) -> frozenset[FunctionNode | None]:
+        return frozenset(
+            self.tree.function(node)
+            for node in self.tree.all(ast.With)
+            for item in node.items
+            if isinstance(item.context_expr, ast.Name) and self.module_kinds.get(item.context_expr.id) is Kind.LOCK
+        )
+
     @cached_property
     def _all_attribute_kinds(self) -> list[dict[str, Kind]]:
         return [*self.class_kinds.values(), *self.instance_kinds.values()]

@@ -49,7 +49,8 @@ _LAZY: Final = re.compile(r"if (?:not )?(?:self|cls)\.\w+(?: is None)?:\n")
 _IN_STEPS: Final = re.compile(
     r"(?:self|cls)\.\w+(?:: [^=\n]+)? = (?:\{\}|\[\]|None$|True$"
     r"|(?:\w+\.)?(?:set|dict|list|deque|OrderedDict|defaultdict)\()"
-    r"|del (?:self|cls)\.",
+    r"|del (?:self|cls)\."
+    r"|((?:self|cls)\.\w+) = \w[^\n]*\n[ \t]+\1 = ",
     re.MULTILINE,
 )
 _NEAR: Final = 800
