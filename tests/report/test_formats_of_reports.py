@@ -338,6 +338,19 @@ def test_a_long_report_is_cut_to_size_and_says_by_how_much() -> None:
 
 
 @every_report
+def test_gitlab_has_an_issue_for_each_package_that_does_not_work(given: Report) -> None:
+    issues = json.loads(render_report(given, Format.GITLAB, Page(folder=Path("/repo"))))
+    for issue in issues:
+        assert set(issue) == {"description", "check_name", "fingerprint", "severity", "location"}
+        assert issue["severity"] in ("info", "minor", "major", "critical", "blocker")
+        assert issue["location"]["path"] and issue["location"]["lines"]["begin"] >= 1
+    critical = sum(issue["severity"] == "critical" for issue in issues)
+    assert critical == sum(each.blocks and each.accepted is None for each in given.packages)
+    prints = [issue["fingerprint"] for issue in issues]
+    assert len(set(prints)) == len(prints)
+
+
+@every_report
 def test_concise_is_a_line_for_each_blocker_and_the_answer_last(given: Report) -> None:
     lines = render_report(given, Format.CONCISE, Page()).splitlines()
     errors = [line for line in lines if ": error: " in line]
@@ -402,6 +415,7 @@ def test_the_summary_is_one_line_that_names_what_blocks_and_what_is_not_known() 
         ("csv", "a.json", "csv"),
         ("table", "a.json", "table"),
         (None, "a.html", "html"),
+        (None, "gl-code-quality-report.json", "gitlab"),
     ],
 )
 def test_the_name_of_the_output_says_the_format_unless_one_is_named(

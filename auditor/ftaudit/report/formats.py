@@ -26,6 +26,7 @@ class Format(StrEnum):
     MARKDOWN = "markdown"
     SARIF = "sarif"
     GITHUB = "github"
+    GITLAB = "gitlab"
     JUNIT = "junit"
     CSV = "csv"
     BADGE = "badge"
@@ -51,6 +52,7 @@ SUFFIXES: Final = {
     ".svg": Format.BADGE,
     ".html": Format.HTML,
     ".htm": Format.HTML,
+    "code-quality-report.json": Format.GITLAB,
 }
 """What the name of the output file means where no format is named; any other is the first that is offered."""
 
@@ -128,6 +130,11 @@ def render_report(report: Report, form: Format, page: Page, *, command: str = "c
 
             seen = places.find_places(page.folder)
             return github.render(results.of_report(report, places=seen, command=command), places=seen)
+        case Format.GITLAB:
+            from ftaudit.report import gitlab, places, results
+
+            seen = places.find_places(page.folder)
+            return gitlab.render(results.of_report(report, places=seen, command=command), places=seen)
 
 
 def render_scan(
@@ -169,6 +176,11 @@ def render_scan(
 
             told = results.of_scan(scan, exit_code=exit_code)
             return github.render(told, places=places.find_places(page.folder))
+        case Format.GITLAB:
+            from ftaudit.report import gitlab, places, results
+
+            told = results.of_scan(scan, exit_code=exit_code)
+            return gitlab.render(told, places=places.find_places(page.folder))
         case Format.BADGE | Format.SUMMARY | Format.HTML:
             raise ValueError(f"a scan has no {form}")
 
