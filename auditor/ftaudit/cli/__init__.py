@@ -2,26 +2,26 @@
 
 from __future__ import annotations
 
-import argparse
 import os
 import sys
-from collections.abc import Iterable, Sequence
-from typing import Any, Final, NoReturn
+from collections.abc import Sequence
+from typing import Final
 
 from ftaudit.__about__ import __version__
-from ftaudit.errors import FtauditError, UsageError
+from ftaudit.cli.parser import Parser
+from ftaudit.errors import FtauditError
 
 INTERRUPTED: Final = 130
 
 DESCRIPTION: Final = "Tells whether a Python stack is ready for free-threaded CPython, from evidence."
 EPILOG: Final = """\
-exit codes: 0 nothing blocks · 1 something blocks · 2 usage or unreadable input · 3 nothing found to block,
-but not everything could be checked
+exit codes: 0 nothing blocks · 1 something blocks · 2 usage or unreadable input
+3 nothing found to block, but not everything could be checked
 
 start here:
   ftaudit check                      the lock file or requirements in this folder
   ftaudit check requirements.txt     what blocks, why, who pulls it in, what to do
-  ftaudit check --static uv.lock     the same without running any code of the audited packages
+  ftaudit check --static uv.lock     the same without running any audited code
 """
 
 START: Final = f"""\
@@ -35,49 +35,6 @@ Start here:
 
 All commands: ftaudit --help
 """
-
-
-class _Parser(argparse.ArgumentParser):
-    """Raises usage errors instead of exiting, and names what was probably meant.
-
-    Options are not abbreviated: one that is added later must not change what a script means.
-    """
-
-    def __init__(self, **given: Any) -> None:
-        super().__init__(**{"allow_abbrev": False} | given)
-
-    def error(self, message: str) -> NoReturn:
-        raise UsageError(message, hint=f"see `{self.prog} --help`")
-
-    def _check_value(self, action: argparse.Action, value: Any) -> None:
-        if action.choices is None or value in action.choices:
-            return
-        known = [str(choice) for choice in action.choices]
-        name = "/".join(action.option_strings) or "command"
-        raise UsageError(
-            f"{name} {value!r} is not one of {', '.join(known)}"
-            if action.option_strings
-            else f"no command is called {value!r}",
-            hint=_meant(str(value), known) or f"the commands: {', '.join(known)}",
-        )
-
-
-def _meant(word: str, known: Iterable[str]) -> str | None:
-    import difflib
-
-    near = difflib.get_close_matches(word.lower(), list(known), n=1)
-    return f"did you mean {near[0]}?" if near else None
-
-
-def _refuse(unknown: Sequence[str], leaf: argparse.ArgumentParser) -> NoReturn:
-    """Say which argument means nothing, and which option it resembles."""
-    word = unknown[0].partition("=")[0]
-    visible = [name for action in leaf._actions if action.help != argparse.SUPPRESS for name in action.option_strings]
-    meant = _meant(word, visible) if word.startswith("-") else None
-    raise UsageError(
-        f"{leaf.prog} knows no {'option' if word.startswith('-') else 'argument'} {word}",
-        hint=meant or f"see `{leaf.prog} --help`",
-    )
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -116,7 +73,7 @@ def _run(arguments: list[str]) -> int:
     keys = declare(parser)
     options, unknown = parser.parse_known_args(arguments)
     if unknown:
-        _refuse(unknown, dict(find_leaves(parser)).get(getattr(options, "command", ""), parser))
+        dict(find_leaves(parser)).get(getattr(options, "command", ""), parser).refuse(unknown)
     if not hasattr(options, "answer"):
         print(START, end="")
         return 0
@@ -126,15 +83,13 @@ def _run(arguments: list[str]) -> int:
     return int(answer.exit_code)
 
 
-def build_parser() -> argparse.ArgumentParser:
+def build_parser() -> Parser:
     """Return the parser of the whole command line."""
-    from ftaudit.cli import check, config, diff, python, report, scan
+    from ftaudit.cli import check, config, diff, explain, plan, python, report, scan
 
-    parser = _Parser(
-        prog="ftaudit", description=DESCRIPTION, epilog=EPILOG, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = Parser(prog="ftaudit", description=DESCRIPTION, epilog=EPILOG)
     parser.add_argument("-V", "--version", action="version", version=f"ftaudit {__version__}")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND")
-    for room in (check, report, scan, diff, config, python):
+    for room in (check, plan, report, scan, explain, diff, config, python):
         room.add_parsers(commands)
     return parser

@@ -6,7 +6,7 @@ import argparse
 from typing import TYPE_CHECKING, Any, Final
 
 from ftaudit.cli.accept import accept_in_report, add_baseline, check_accept
-from ftaudit.cli.answer import Answer, Screen, say
+from ftaudit.cli.answer import Answer, Screen
 from ftaudit.cli.options import (
     add_allow_unknown,
     add_answer,
@@ -15,6 +15,7 @@ from ftaudit.cli.options import (
     add_platforms,
     add_rules,
     add_target,
+    inputs_of,
     settings_of,
     settle_exit,
 )
@@ -32,7 +33,7 @@ examples:
 """
 WHEEL_EPILOG: Final = """\
 examples:
-  ftaudit wheel dist/                every wheel in a folder, before it is published
+  ftaudit wheel dist/                every wheel in a folder, before publishing
   ftaudit wheel lxml==6.1.3          every platform's wheel of a release
   ftaudit wheel lxml                 of the newest release
   ftaudit wheel some-1.0-cp314-cp314t-win_amd64.whl
@@ -82,9 +83,7 @@ def run_check(options: argparse.Namespace, screen: Screen) -> Answer:
 
     settings = settings_of(options)
     check_accept(options)
-    inputs: list[str] = options.inputs or [engine.find_input()]
-    if not options.inputs:
-        say(f"reading {inputs[0]}")
+    inputs = inputs_of(options)
     with on_stderr(wanted=not options.quiet) as progress:
         report = engine.audit(inputs, settings, progress=progress)
     return _answer(report, options, screen)

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
 
+from ftaudit.cli.parser import HelpAll, Parser
 from ftaudit.config.keys import Key, Kind
 
 RESERVED: Final = {
@@ -24,7 +25,9 @@ RESERVED: Final = {
 CONTAINED: Final = frozenset({"rules", "baseline"})
 """A folder whose modules are run, which must be the project's own as `conftest.py` is; a file that may be replaced."""
 
-UNSAVED: Final = frozenset({"help", "version", "config", "no_config", "update_baseline", "write", "diff", "changed"})
+UNSAVED: Final = frozenset(
+    {"help", "help_all", "version", "config", "no_config", "update_baseline", "write", "diff", "changed"}
+)
 """Belong to one run: asked for by a file they would be done each time, unasked."""
 
 LOCATED: Final = frozenset({"inputs", "paths", "items", "find_links", "index_url", "extra_index_url"})
@@ -45,7 +48,7 @@ def _variables() -> dict[str, tuple[str, ...]]:
     }
 
 
-def find_leaves(parser: argparse.ArgumentParser, name: str = "") -> Iterator[tuple[str, argparse.ArgumentParser]]:
+def find_leaves(parser: Parser, name: str = "") -> Iterator[tuple[str, Parser]]:
     """Yield each command that can be run, with its parser: `check`, `python find`."""
     inner = [action for action in parser._actions if isinstance(action, argparse._SubParsersAction)]
     if not inner:
@@ -55,7 +58,7 @@ def find_leaves(parser: argparse.ArgumentParser, name: str = "") -> Iterator[tup
             yield from find_leaves(leaf, f"{name} {word}".strip())
 
 
-def declare(parser: argparse.ArgumentParser) -> tuple[Key, ...]:
+def declare(parser: Parser) -> tuple[Key, ...]:
     """Return the keys of all commands, and have the parser tell what was given and nothing else.
 
     Each command that can be configured gets `--config` and `--no-config`, and each switch its opposite (`--no-static`),
@@ -65,6 +68,7 @@ def declare(parser: argparse.ArgumentParser) -> tuple[Key, ...]:
     every: list[Key] = []
     for command, leaf in find_leaves(parser):
         leaf.set_defaults(command=command)
+        leaf.add_argument("--help-all", action=HelpAll, nargs=0, default=argparse.SUPPRESS, help=argparse.SUPPRESS)
         keys = [(action, key) for action in leaf._actions if (key := _key(command, action, variables)) is not None]
         if not keys:
             continue
@@ -107,7 +111,7 @@ def _key(command: str, action: argparse.Action, variables: dict[str, tuple[str, 
     )
 
 
-def _add_opposite(leaf: argparse.ArgumentParser, key: Key) -> None:
+def _add_opposite(leaf: Parser, key: Key) -> None:
     opposite = f"--{key.name[3:]}" if key.name.startswith("no-") else f"--no-{key.name}"
     if opposite not in leaf._option_string_actions:
         leaf.add_argument(
@@ -115,7 +119,7 @@ def _add_opposite(leaf: argparse.ArgumentParser, key: Key) -> None:
         )
 
 
-def _add_config(leaf: argparse.ArgumentParser) -> None:
+def _add_config(leaf: Parser) -> None:
     group = leaf.add_argument_group("configuration")
     group.add_argument("--config", type=Path, metavar="FILE", help="this TOML file and no other")
     group.add_argument("--no-config", action="store_true", help="no file: defaults, environment and options alone")

@@ -13,11 +13,11 @@ from ftaudit.report.formats import Format
 
 OFFERED: Final = (Format.TABLE, Format.JSON, Format.MARKDOWN)
 EPILOG: Final = """\
-exit codes: 0 nothing got worse · 1 something did · 2 not two reports that can be compared · 3 nothing got worse as
-far as it is known, but something could not be checked any more
+exit codes: 0 nothing got worse · 1 something did · 2 not two reports to compare
+3 nothing got worse as far as known, but something could not be checked any more
 
 examples:
-  ftaudit check --format json --output new.json; ftaudit diff old.json new.json
+  ftaudit check --output new.json; ftaudit diff old.json new.json
   ftaudit diff old.json new.json --format markdown
 """
 

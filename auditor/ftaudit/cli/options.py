@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from ftaudit.cli.answer import say
 from ftaudit.errors import UsageError
 from ftaudit.settings import DEFAULT_TIMEOUT
 from ftaudit.target import DEFAULT_TARGET, PLATFORMS, TARGETS
@@ -24,7 +25,8 @@ def add_target(group: Any) -> None:
 
 def add_platforms(group: Any, default: str) -> None:
     """Add `--platform`; `default` says what goes without it."""
-    text = f"{', '.join(PLATFORMS)}, or an exact tag; {default} (repeatable)"
+    some = ", ".join((PLATFORMS[0], *PLATFORMS[4::2]))
+    text = f"{some} …, or an exact tag; {default} (repeatable)"
     group.add_argument("--platform", action="append", default=[], metavar="NAME", help=text)
 
 
@@ -58,8 +60,13 @@ def add_rules(group: Any) -> None:
 def add_audit(parser: argparse.ArgumentParser) -> None:
     """Add what every audit of inputs takes: the inputs, the target, the tiers, and where packages come from."""
     what = parser.add_argument_group("what is judged")
-    inputs = "requirements.txt, pylock.toml, uv.lock, pyproject.toml; default: the most precise one in this folder"
+    inputs = (
+        "requirements.txt or .in, pyproject.toml, environment.yml, a lock file of uv, Poetry, PDM or Pipenv, "
+        "pylock.toml, a folder of wheels; default: the most precise one in this folder"
+    )
     what.add_argument("inputs", nargs="*", metavar="INPUT", help=inputs)
+    env = "what is installed in a virtual environment or site-packages folder, without running it (repeatable)"
+    what.add_argument("--env", action="append", default=[], metavar="PATH", help=env)
     what.add_argument("--extra", action="append", default=[], metavar="NAME", help="an extra to include (repeatable)")
     what.add_argument("--all-extras", action="store_true", help="include every extra")
     what.add_argument("--group", action="append", default=[], metavar="NAME", help="a dependency group (repeatable)")
@@ -112,6 +119,20 @@ UNSURE: Final = 3
 def names(given: list[str]) -> tuple[str, ...]:
     """Take `--select A,B --select C` apart."""
     return tuple(name.strip() for text in given for name in text.split(",") if name.strip())
+
+
+def inputs_of(options: argparse.Namespace) -> list[str]:
+    """Return the inputs and environments that were named, else the most precise input here, and say which that is.
+
+    Raise `InputError` for an environment that is none, and where there is no input.
+    """
+    from ftaudit import engine
+
+    inputs = [*options.inputs, *map(engine.find_environment, options.env)]
+    if not inputs:
+        inputs = [engine.find_input()]
+        say(f"reading {inputs[0]}")
+    return inputs
 
 
 def settings_of(options: argparse.Namespace) -> Settings:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING, Any, Final
 
-from ftaudit.cli.answer import Answer, Screen, say
-from ftaudit.cli.options import add_answer, add_audit, settings_of
+from ftaudit.cli.answer import Answer, Screen
+from ftaudit.cli.options import add_answer, add_audit, inputs_of, settings_of
 from ftaudit.report import formats
 
 if TYPE_CHECKING:
@@ -14,11 +14,11 @@ if TYPE_CHECKING:
     from ftaudit.settings import Settings
 
 EPILOG: Final = """\
-exit codes: 0 nothing blocks once the changes are made · 1 something still does · 2 usage or unreadable input ·
-3 nothing found to block then, but not everything could be checked
+exit codes: 0 nothing blocks once the changes are made · 1 something still does
+2 usage or unreadable input · 3 nothing found to block then, not all was checked
 
 examples:
-  ftaudit plan requirements.txt             the nearest versions that do not block, and the proof that they fit
+  ftaudit plan requirements.txt             the nearest versions that do not block
   ftaudit plan requirements.txt --diff      the edits, as a patch
   ftaudit plan requirements.txt --write     edit requirements.txt in place
   ftaudit plan uv.lock                      the commands of the locking tool
@@ -49,9 +49,7 @@ def run(options: argparse.Namespace, screen: Screen) -> Answer:
     from ftaudit.progress import on_stderr
 
     settings = settings_of(options)
-    inputs: list[str] = options.inputs or [engine.find_input()]
-    if not options.inputs:
-        say(f"reading {inputs[0]}")
+    inputs = inputs_of(options)
     with on_stderr(wanted=not options.quiet) as progress:
         report = engine.audit(inputs, settings, progress=progress)
         plan = make_plan(report, inputs, settings, progress=progress)

@@ -18,7 +18,12 @@ def add_parsers(commands: Any) -> None:
         ("find", "say which free-threaded interpreter is taken, and why"),
         ("install", "provide one: find it, else let uv install it, else build it from source"),
     ):
-        action = actions.add_parser(name, help=text, description=text[0].upper() + text[1:] + ".")
+        action = actions.add_parser(
+            name,
+            help=text,
+            description=text[0].upper() + text[1:] + ".",
+            epilog=f"examples:\n  ftaudit python {name}\n  ftaudit python {name} --target 3.15t",
+        )
         add_target(action)
         action.add_argument("--python", type=Path, metavar="PATH", help="this one and no other")
         action.add_argument("--cache-dir", type=Path, metavar="PATH", help="default: the user's cache folder")

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from ftaudit.cli.accept import accept_in_report, accept_in_scan, check_accept
-from ftaudit.cli.answer import Answer, Screen, say
-from ftaudit.cli.options import add_answer, add_audit, settings_of
+from ftaudit.cli.answer import Answer, Screen
+from ftaudit.cli.options import add_answer, add_audit, inputs_of, settings_of
 from ftaudit.report import formats
 
 if TYPE_CHECKING:
@@ -19,10 +19,10 @@ if TYPE_CHECKING:
 
 EPILOG: Final = """\
 examples:
-  ftaudit report -o report.html                        the project in this folder, with its own source
+  ftaudit report -o report.html      the project in this folder, with its source
   ftaudit report requirements.txt --scan src/ -o report.html
-  ftaudit report uv.lock --platform linux-x86_64 --platform windows-amd64 -o report.html
-  ftaudit report -o report.md                          for an issue; report.json for other programs
+  ftaudit report uv.lock --platform linux-x86_64 --platform windows-amd64
+  ftaudit report -o report.md        for an issue; report.json for programs
 """
 
 
@@ -63,9 +63,7 @@ def run(options: argparse.Namespace, screen: Screen) -> Answer:
     settings = settings_of(options)
     check_accept(options)
     form = formats.choose(options.format, options.output, formats.OF_MIGRATION)
-    inputs: list[str] = options.inputs or [engine.find_input()]
-    if not options.inputs:
-        say(f"reading {inputs[0]}")
+    inputs = inputs_of(options)
     paths = () if options.no_scan else tuple(options.scan) or find_projects(inputs)
     with on_stderr(wanted=not options.quiet) as progress:
         report = engine.audit(inputs, settings, progress=progress)

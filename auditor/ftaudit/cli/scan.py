@@ -1,4 +1,4 @@
-"""The commands `ftaudit scan` and `ftaudit explain`."""
+"""The command `ftaudit scan`."""
 
 from __future__ import annotations
 
@@ -22,8 +22,6 @@ from ftaudit.errors import UsageError
 from ftaudit.report import formats
 
 if TYPE_CHECKING:
-    from ftaudit.registry import Registry
-    from ftaudit.rule import Rule
     from ftaudit.source.files import FoundFiles
     from ftaudit.source.scan import ScanResult
 
@@ -37,7 +35,7 @@ examples:
 
 
 def add_parsers(commands: Any) -> None:
-    """Add `scan` and `explain` to the sub-commands."""
+    """Add `scan` to the sub-commands."""
     formatter = argparse.RawDescriptionHelpFormatter
     scan = commands.add_parser(
         "scan",
@@ -71,11 +69,6 @@ def add_parsers(commands: Any) -> None:
         help="exit 1 from here on (default warning)",
     )
     scan.set_defaults(answer=run_scan)
-
-    explain = commands.add_parser("explain", help="say what a rule is about", description="Say what a rule is about.")
-    explain.add_argument("rule", nargs="?", metavar="RULE", help="name or code; without it, all rules are listed")
-    explain.add_argument("--rules", action="append", default=[], type=Path, metavar="FOLDER", help="further rules")
-    explain.set_defaults(answer=run_explain)
 
 
 def run_scan(
@@ -193,60 +186,3 @@ def _scan_release(
                 base=folder,
             )
         )
-
-
-def run_explain(options: argparse.Namespace, screen: Screen) -> Answer:
-    """Return what there is to say of a rule, or the list of all. Raise `UsageError` for a name of no rule."""
-    from ftaudit.registry import load_rules
-
-    registry = load_rules(tuple(options.rules))
-    if options.rule is None:
-        return Answer(text=_list_rules(registry), exit_code=0, notes=registry.problems)
-    rule = registry.find(options.rule)
-    if rule is None:
-        import difflib
-
-        names = [name for rule in registry.rules for name in (rule.info.name, rule.info.code)]
-        near = difflib.get_close_matches(options.rule, names, n=1)
-        hint = f"did you mean {near[0]}?" if near else "`ftaudit explain` lists all rules"
-        raise UsageError(f"no rule is called {options.rule!r}", hint=hint)
-    return Answer(text=_explain(rule), exit_code=0)
-
-
-def _list_rules(registry: Registry) -> str:
-    lines = [
-        f"{rule.info.code}  {rule.info.name:34} {rule.info.severity.value:9}"
-        f"{'' if rule.info.default else '(pedantic) '}{rule.info.summary}"
-        for rule in registry.rules
-    ]
-    return "\n".join(lines) + "\n"
-
-
-def _explain(rule: Rule) -> str:
-    import inspect
-
-    info = rule.info
-    state = "on by default" if info.default else "off unless selected or --pedantic"
-    parts = [
-        f"{info.code} {info.name}",
-        f"{info.severity.value}, confidence {info.confidence.value}, {state}, since {info.since}",
-        inspect.cleandoc(type(rule).__doc__ or info.summary),
-        f"Remedy: {info.remedy}",
-    ]
-    examples = (_example(rule, "INVALID", "Flagged"), _example(rule, "VALID", "Not flagged"))
-    parts += [example for example in examples if example]
-    if info.links:
-        parts.append("\n".join(("See:", *(f"  {link}" for link in info.links))))
-    return "\n\n".join(parts) + "\n"
-
-
-def _example(rule: Rule, kind: str, title: str) -> str | None:
-    examples: tuple[Any, ...] = getattr(rule, kind, ())
-    code = getattr(examples[0], "code", None) if examples else None
-    if code is None:
-        return None
-    flagged = set(examples[0].lines)
-    lines = [
-        f"  {'>' if number in flagged else ' '} {line}" for number, line in enumerate(code.rstrip("\n").split("\n"), 1)
-    ]
-    return "\n".join((f"{title}:", *lines))

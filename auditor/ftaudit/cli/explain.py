@@ -1,0 +1,122 @@
+"""The command `ftaudit explain`: what a rule, a group of rules or a verdict is about."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from ftaudit.cli.answer import Answer, Screen
+from ftaudit.errors import UsageError
+
+if TYPE_CHECKING:
+    from ftaudit.model import Verdict
+    from ftaudit.rule import Rule
+
+EPILOG: Final = """\
+examples:
+  ftaudit explain                    all rules
+  ftaudit explain missing-mod-gil    a rule, by name or code
+  ftaudit explain FT3                the rules of a group
+  ftaudit explain source-only        a verdict
+"""
+
+
+def add_parsers(commands: Any) -> None:
+    """Add `explain` to the sub-commands."""
+    text = "say what a rule or a verdict is about"
+    explain = commands.add_parser("explain", help=text, description=text[0].upper() + text[1:] + ".", epilog=EPILOG)
+    what = explain.add_argument_group("what is explained")
+    about = "a rule's name or code, the start of codes, or a verdict; default: all rules, as a list"
+    what.add_argument("rule", nargs="?", metavar="NAME", help=about)
+    what.add_argument("--rules", action="append", default=[], type=Path, metavar="FOLDER", help="further rules")
+    explain.set_defaults(answer=run_explain)
+
+
+def run_explain(options: argparse.Namespace, screen: Screen) -> Answer:
+    """Return what there is to say. Raise `UsageError` for a name of neither a rule nor a verdict."""
+    from ftaudit.model import Verdict
+    from ftaudit.registry import load_rules, means
+
+    registry = load_rules(tuple(options.rules))
+    if options.rule is None:
+        return Answer(text=_list_rules(registry.rules), notes=registry.problems)
+    wanted = options.rule.strip()
+    rule = registry.find(wanted)
+    if rule is not None:
+        return Answer(text=_explain(rule))
+    verdict = next((verdict for verdict in Verdict if verdict.value == wanted.lower().replace("_", "-")), None)
+    if verdict is not None:
+        return Answer(text=_explain_verdict(verdict))
+    group = [rule for rule in registry.rules if means(wanted, rule)]
+    if group:
+        return Answer(text=_list_rules(group), notes=registry.problems)
+    import difflib
+
+    names = [name for rule in registry.rules for name in (rule.info.name, rule.info.code)]
+    near = difflib.get_close_matches(wanted.lower(), [*names, *(verdict.value for verdict in Verdict)], n=1)
+    hint = f"did you mean {near[0]}?" if near else "`ftaudit explain` lists all rules"
+    raise UsageError(f"no rule or verdict is called {options.rule!r}", hint=hint)
+
+
+def _list_rules(rules: Iterable[Rule]) -> str:
+    lines = [
+        f"{rule.info.code}  {rule.info.name:34} {rule.info.severity.value:9}"
+        f"{'' if rule.info.default else '(pedantic) '}{rule.info.summary}"
+        for rule in rules
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _explain(rule: Rule) -> str:
+    import inspect
+
+    info = rule.info
+    state = "on by default" if info.default else "off unless selected or --pedantic"
+    parts = [
+        f"{info.code} {info.name}",
+        f"{info.severity.value}, confidence {info.confidence.value}, {state}, since {info.since}",
+        inspect.cleandoc(type(rule).__doc__ or info.summary),
+        f"Remedy: {info.remedy}",
+    ]
+    examples = (_example(rule, "INVALID", "Flagged"), _example(rule, "VALID", "Not flagged"))
+    parts += [example for example in examples if example]
+    if info.links:
+        parts.append("\n".join(("See:", *(f"  {link}" for link in info.links))))
+    return "\n\n".join(parts) + "\n"
+
+
+def _example(rule: Rule, kind: str, title: str) -> str | None:
+    examples: tuple[Any, ...] = getattr(rule, kind, ())
+    code = getattr(examples[0], "code", None) if examples else None
+    if code is None:
+        return None
+    flagged = set(examples[0].lines)
+    lines = [
+        f"  {'>' if number in flagged else ' '} {line}" for number, line in enumerate(code.rstrip("\n").split("\n"), 1)
+    ]
+    return "\n".join((f"{title}:", *lines))
+
+
+def _explain_verdict(verdict: Verdict) -> str:
+    from ftaudit.model import BLOCKING, Verdict
+    from ftaudit.report.sarif import VERDICT_RULES
+
+    if verdict in BLOCKING:
+        counts = "it blocks: exit code 1"
+    else:
+        counts = "exit code 3" if verdict is Verdict.UNKNOWN else "it does not block"
+    if verdict in VERDICT_RULES:
+        _, summary, why, remedy = VERDICT_RULES[verdict]
+        parts = [summary, why, f"Remedy: {remedy}"]
+    else:
+        parts = [_GOOD[verdict.value]]
+    return "\n\n".join((f"{verdict}: a verdict; {counts}", *parts)) + "\n"
+
+
+_GOOD: Final = {
+    "ready": "The target installs a wheel with compiled code, and every extension module in it leaves the GIL off.",
+    "pure": "There is no compiled code in any of its wheels: nothing in it can turn the GIL on.",
+}
+"""What the verdicts say that need no remedy."""

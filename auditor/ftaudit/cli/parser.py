@@ -1,0 +1,122 @@
+"""The argument parser: its errors name what was probably meant, and its help fits a screen."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any, Final, NoReturn
+
+from ftaudit.errors import UsageError
+
+RARE: Final = frozenset(
+    {
+        *("all_extras", "timeout", "jobs", "rules", "color", "allow_unknown"),
+        *("index_url", "extra_index_url", "find_links", "offline", "no_cache", "cache_dir"),
+        *("config", "no_config", "no_scan", "quiet", "include_tests", "include_vendored"),
+    }
+)
+"""Options that `--help` names and `--help-all` explains."""
+
+
+class Parser(argparse.ArgumentParser):
+    """Raises usage errors instead of exiting, so that they are printed like every other error.
+
+    Options are not abbreviated: one that is added later must not change what a script means.
+    """
+
+    def __init__(self, **given: Any) -> None:
+        given.setdefault("allow_abbrev", False)
+        given.setdefault("formatter_class", argparse.RawDescriptionHelpFormatter)
+        super().__init__(**given)
+
+    def error(self, message: str) -> NoReturn:
+        """Raise `UsageError`."""
+        raise UsageError(message, hint=f"see `{self.prog} --help`")
+
+    def _check_value(self, action: argparse.Action, value: Any) -> None:
+        if action.choices is None or value in action.choices:
+            return
+        known = [str(choice) for choice in action.choices]
+        what = f"{'/'.join(action.option_strings)} {value!r} is none of its choices"
+        if not action.option_strings:
+            what = f"no command is called {value!r}"
+        raise UsageError(what, hint=_meant(str(value), known) or f"there is {', '.join(known)}")
+
+    def refuse(self, unknown: Sequence[str]) -> NoReturn:
+        """Say which argument means nothing, and which option it resembles."""
+        word = unknown[0].partition("=")[0]
+        what = "option" if word.startswith("-") else "argument"
+        visible = (name for action in self._shown(every=True) for name in action.option_strings)
+        meant = _meant(word, visible) if what == "option" else None
+        raise UsageError(f"{self.prog} knows no {what} {word}", hint=meant or f"see `{self.prog} --help`")
+
+    def format_help(self) -> str:
+        """Return the help with rare options by name alone."""
+        return self.explain(every=False)
+
+    def explain(self, *, every: bool) -> str:
+        """Return the help; with `every` rare options are explained too."""
+        formatter = self._get_formatter()
+        words = [_word(action) for action in self._actions if not action.option_strings]
+        options = "[OPTION]... " if any(action.option_strings for action in self._actions[1:]) else ""
+        formatter.add_usage(f"{self.prog} {options}{' '.join(words)}".strip(), (), ())
+        formatter.add_text(None if self.description is None else _filled(self.description))
+        shown = set(map(id, self._shown(every=every)))
+        for group in self._action_groups:
+            actions = [action for action in group._group_actions if id(action) in shown]
+            if [action.dest for action in actions] not in ([], ["help"]):
+                formatter.start_section(group.title)
+                formatter.add_arguments(actions)
+                formatter.end_section()
+        text = formatter.format_help()
+        left_out = [action for action in self._shown(every=True) if id(action) not in shown]
+        if left_out:
+            text += "\n" + _named(left_out)
+        return text + (f"\n{self.epilog.rstrip()}\n" if self.epilog else "")
+
+    def _shown(self, *, every: bool) -> Iterator[argparse.Action]:
+        for action in self._actions:
+            if action.help != argparse.SUPPRESS and (every or action.dest not in RARE):
+                yield action
+
+
+class HelpAll(argparse.Action):
+    """`--help-all`: every option, with what it does."""
+
+    def __call__(self, parser: argparse.ArgumentParser, *given: Any) -> NoReturn:
+        """Print it, and end."""
+        if isinstance(parser, Parser):
+            parser._print_message(parser.explain(every=True), sys.stdout)
+        parser.exit()
+
+
+def _word(action: argparse.Action) -> str:
+    name = str(action.metavar or action.dest)
+    match action.nargs:
+        case "*":
+            return f"[{name}]..."
+        case "+":
+            return f"{name}..."
+        case "?":
+            return f"[{name}]"
+        case _:
+            return name
+
+
+def _filled(text: str) -> str:
+    import textwrap
+
+    return textwrap.fill(text, width=78, break_on_hyphens=False, break_long_words=False)
+
+
+def _named(actions: Iterable[argparse.Action]) -> str:
+    names = [action.option_strings[-1] for action in actions if action.option_strings]
+    return _filled(f"and, explained by --help-all: {', '.join(names)}") + "\n"
+
+
+def _meant(word: str, known: Iterable[str]) -> str | None:
+    import difflib
+
+    near = difflib.get_close_matches(word.lower(), list(known), n=1)
+    return f"did you mean {near[0]}?" if near else None
