@@ -128,7 +128,8 @@ def _read_one(
     subject, best, runs = _follow(subject, best, runs, siblings)
     loaded = _with_libraries(subject, best, runs, siblings)
     subject, best, runs = loaded.subject, loaded.best, loaded.runs
-    if loaded.framework is not None and best.ending is not Ending.FAILED and framework[0] in _PLAIN:
+    reached = best.ending is not Ending.FAILED or best.declared is not None
+    if loaded.framework is not None and reached and framework[0] in _PLAIN:
         framework = loaded.framework
     if best.ending is Ending.FAILED and best.declared is None and not (best.hands_over_to or best.exhausted):
         best = _beyond_failure(subject, best)
@@ -260,10 +261,15 @@ def _with_libraries(subject: Subject, best: Run, runs: int, siblings: Siblings |
             break
         subject, best, more = _search(replace(subject, libraries=(*subject.libraries, *new)))
         runs += more
+        if best.ending is Ending.FAILED and best.declared is None:
+            started, other, more = _search(replace(subject, starts_libraries=True))
+            runs += more
+            if other.ending is not Ending.FAILED or other.declared is not None or len(other.calls) > len(best.calls):
+                subject, best = started, other
     return _Loaded(subject=subject, best=best, runs=runs, missing=tuple(missing), framework=framework)
 
 
-_MAX_LIBRARIES = 4
+_MAX_LIBRARIES = 3
 
 
 def judge(subject: Subject, best: Run, tries: int, build: bool | None) -> tuple[GilDeclaration, str, bool | None]:
@@ -296,7 +302,7 @@ def _judge_slots(best: Run, slots: Slots, again: str, build: bool | None) -> tup
             GilDeclaration.UNDETERMINED,
             "its slots have no Py_mod_gil, but it was compiled for the GIL build, in which sources often leave it out",
         )
-    if slots.gil is None and best.notes:
+    if slots.gil is None and best.notes and not best.constant:
         return GilDeclaration.UNDETERMINED, f"its slots have no Py_mod_gil, but {best.notes[0]}"
     if slots.gil is None:
         return GilDeclaration.UNDECLARED, f"emulated: its slots have no Py_mod_gil{again}"

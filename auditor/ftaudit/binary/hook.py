@@ -37,6 +37,8 @@ class Run:
     problem: str = ""
     """Why it failed, or why CPython would refuse what it returned."""
     slots: Slots | None = None
+    constant: bool = False
+    """Whether the slots stand in the image as the compiler left them: no code had a hand in them."""
     creates_module: bool | None = None
     """Whether the create slot returned a module object; `None` where there is none or it did not return."""
     gil: int | None = None
@@ -106,7 +108,9 @@ class Subject:
     groups: tuple[tuple[str, Image], ...] = ()
     """The modules that it hands over to, loaded beside it, by import name."""
     libraries: tuple[tuple[str, Image], ...] = ()
-    """Plain shared libraries that it calls into, loaded beside it, by file name. Their constructors are not run."""
+    """Plain shared libraries that it calls into, loaded beside it, by file name."""
+    starts_libraries: bool = False
+    """Whether the libraries' static constructors are run, of which there may be thousands."""
 
     @property
     def cannot_declare(self) -> bool:
@@ -130,10 +134,12 @@ def run(subject: Subject, overrides: Mapping[int, int], *, follow: bool = False)
         for name, image in subject.libraries:
             linked = python.process.link(image)
             python.process.provide(image.exports)
-            if image.initializers or image.entry:
-                notes.append(f"the static constructors of {name} were not run")
             if subject.vex:
                 python.process.machine.interpret_vex(linked.image.base, linked.image.end)
+            if subject.starts_libraries:
+                python.process.start(linked, notes)
+            elif image.initializers or image.entry:
+                notes.append(f"the static constructors of {name} were not run")
         for name, image in subject.groups:
             _import_group(python, name, image, notes)
         linked = python.process.link(subject.image)
@@ -213,7 +219,8 @@ def _finished(subject: Subject, python: Python, notes: list[str], overrides: Map
     if result in python.definitions:
         array = definition_slots(process.machine, result, subject.layout)
         slots = read_slots(process.machine, array, modern=False, version=subject.layout.version)
-        return ended(Ending.SLOTS, slots=slots, creates_module=_created(python, slots, result))
+        constant = _is_constant(python, array, slots)
+        return ended(Ending.SLOTS, slots=slots, constant=constant, creates_module=_created(python, slots, result))
     known = python.objects.get(result)
     if known is None or known.kind != "module":
         return ended(Ending.FAILED, problem="the initialisation returns what is no module")
@@ -231,6 +238,19 @@ def _declared(python: Python) -> int | None:
     """Return what the module declared before its run failed, where it made one module and no definition."""
     made = [known for known in python.objects.known.values() if known.kind == "module" and known.origin == "create"]
     return made[0].gil if len(made) == 1 and not python.definitions else None
+
+
+def _is_constant(python: Python, array: int, slots: Slots) -> bool:
+    """Tell whether a slot array with entries in it is what the image held before any of its code ran."""
+    size = 16 * slots.entries
+    if slots.entries < 2:
+        return False
+    for linked in python.process.images:
+        image = linked.image
+        if image.base <= array and array + size <= image.end:
+            start = array - image.base
+            return python.process.machine.read(array, size) == bytes(image.memory[start : start + size])
+    return False
 
 
 def _created(python: Python, slots: Slots, definition: int) -> bool | None:

@@ -103,15 +103,21 @@ class Machine:
         self.engine.reg_write(register, self.engine.reg_read(register) | 3 << 20)
 
     def map(self, address: int, size: int, content: bytearray | None = None) -> None:
-        """Map pages, zeroed, or backed by `content`, which must be `size` bytes long and is written to."""
-        if content is None:
-            self.engine.mem_map(address, size)
-            return
-        import ctypes
+        """Map pages, zeroed, or backed by `content`, which must be `size` bytes long and is written to.
 
-        buffer = (ctypes.c_char * size).from_buffer(content)
-        self._buffers.append(buffer)
-        self.engine.mem_map_ptr(address, size, 7, ctypes.addressof(buffer))
+        Raise `MemoryFault` where they cannot be mapped.
+        """
+        try:
+            if content is None:
+                self.engine.mem_map(address, size)
+                return
+            import ctypes
+
+            buffer = (ctypes.c_char * size).from_buffer(content)
+            self._buffers.append(buffer)
+            self.engine.mem_map_ptr(address, size, 7, ctypes.addressof(buffer))
+        except self._failure as error:
+            raise MemoryFault(f"mapping {size} bytes at {address:#x}: {error}") from error
 
     def watch(self, start: int, end: int, callback: Callable[[int], None]) -> None:
         """Call `callback(address)` before any instruction in the range is executed."""

@@ -27,6 +27,8 @@ class Slots:
     create: int = 0
     """The function of `Py_mod_create`, or 0."""
     executes: tuple[int, ...] = ()
+    entries: int = 0
+    """Entries that were read, the last and empty one included."""
     problem: str | None = None
     """Why CPython refuses the definition, where it does."""
 
@@ -93,7 +95,13 @@ def read_slots(machine: Machine, address: int, *, modern: bool, version: tuple[i
     reader = _Reader(machine, version)
     if address:
         reader.read(address, modern=modern)
-    return Slots(gil=reader.gil, create=reader.create, executes=tuple(reader.executes), problem=reader.problem)
+    return Slots(
+        gil=reader.gil,
+        create=reader.create,
+        executes=tuple(reader.executes),
+        entries=reader.count,
+        problem=reader.problem,
+    )
 
 
 def definition_slots(machine: Machine, definition: int, layout: Layout) -> int:
