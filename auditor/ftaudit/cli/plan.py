@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 EPILOG: Final = """\
 exit codes: 0 nothing blocks once the changes are made · 1 something still does
-2 usage or unreadable input · 3 nothing found to block then, not all was checked
+2 usage or unreadable input · 3 nothing blocks then, but not all was checked
 
 examples:
   ftaudit plan requirements.txt             the nearest versions that do not block
