@@ -13,6 +13,8 @@ from ftaudit.cli.options import add_answer, add_audit, inputs_of, settings_of
 from ftaudit.report import formats
 
 if TYPE_CHECKING:
+    from ftaudit.model import Report
+    from ftaudit.plan import Plan
     from ftaudit.progress import Progress
     from ftaudit.settings import Settings
     from ftaudit.source.scan import ScanResult
@@ -46,6 +48,7 @@ def add_parsers(commands: Any) -> None:
         help="own source to scan (repeatable); default the folder of an input that is a project's",
     )
     parts.add_argument("--no-scan", action="store_true", help="no scan of the own source")
+    parts.add_argument("--no-plan", action="store_true", help="no plan: quicker")
     answer = add_answer(report, formats.OF_MIGRATION)
     answer.add_argument("--baseline", type=Path, metavar="FILE", help="what is known is shown as such")
     report.set_defaults(answer=run)
@@ -67,9 +70,12 @@ def run(options: argparse.Namespace, screen: Screen) -> Answer:
     paths = () if options.no_scan else tuple(options.scan) or find_projects(inputs)
     with on_stderr(wanted=not options.quiet) as progress:
         report = engine.audit(inputs, settings, progress=progress)
+        plan, no_plan = _plan(report, inputs, options, settings, progress)
         scan = _scan(paths, options, settings, progress)
     migration = Migration(
         report=accept_in_report(report, options),
+        plan=plan,
+        no_plan=no_plan,
         scan=scan,
         scanned=tuple(map(str, paths)),
         no_scan=None if paths else _why_no_scan(options),
@@ -77,6 +83,21 @@ def run(options: argparse.Namespace, screen: Screen) -> Answer:
         incomplete=load_rules(settings.rules).problems,
     )
     return Answer(text=formats.render_migration(migration, form), exit_code=migration.exit_code, output=options.output)
+
+
+def _plan(
+    report: Report, inputs: list[str], options: argparse.Namespace, settings: Settings, progress: Progress
+) -> tuple[Plan | None, str | None]:
+    """Return the plan, or why there is none: what is known of the blockers stands without it."""
+    from ftaudit.engine.plan import make_plan
+    from ftaudit.errors import FtauditError
+
+    if options.no_plan:
+        return None, "No plan was asked for (--no-plan)."
+    try:
+        return make_plan(report, inputs, settings, progress=progress), None
+    except FtauditError as error:
+        return None, f"No plan could be made: {error.problem}"
 
 
 def _scan(

@@ -28,6 +28,11 @@ def find_input() -> str:
     return str(lockfiles.find_input(Path()))
 
 
+def find_environment(path: str) -> str:
+    """Return the folder of packages of an environment, which `audit` takes; raise `InputError` where there is none."""
+    return str(lockfiles.find_environment(Path(path)))
+
+
 def audit(inputs: Sequence[str], settings: Settings, *, progress: Progress | None = None) -> Report:
     """Judge every package that the inputs pin, on every platform asked for.
 
@@ -75,7 +80,7 @@ def audit(inputs: Sequence[str], settings: Settings, *, progress: Progress | Non
     return Report(
         target=target.name,
         platforms=tuple(platform.name for platform in platforms),
-        inputs=paths,
+        inputs=tuple(str(found.path) for found in read),
         packages=rows,
         coverage=count_coverage(every),
         notes=tuple(dict.fromkeys((*selected.notes, *imports.notes, *problems, *failures))),

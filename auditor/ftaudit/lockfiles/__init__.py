@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ftaudit.lockfiles.entry import find_input, pins, read, read_environment
+from ftaudit.lockfiles.entry import find_environment, find_input, pins, read
 from ftaudit.lockfiles.requirements import IndexOptions, InputFormat, Requirements
 from ftaudit.lockfiles.selection import MetadataFinder, ResolveOptions, Selection
 
@@ -13,8 +13,8 @@ __all__ = [
     "Requirements",
     "ResolveOptions",
     "Selection",
+    "find_environment",
     "find_input",
     "pins",
     "read",
-    "read_environment",
 ]

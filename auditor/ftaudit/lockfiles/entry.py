@@ -103,25 +103,24 @@ def read(
     return _read(path, kind or format_of(path), extras, groups, all_extras)
 
 
-def read_environment(path: Path) -> Requirements:
-    """Return what is installed in an environment: a virtual one, a prefix, or a folder of packages.
+def find_environment(path: Path) -> Path:
+    """Return the folder of packages of a virtual environment or a prefix; where there are several, the whole of it.
 
-    Nothing in it is run or imported. Raise `InputError` for a folder that holds no installed package.
+    Raise `InputError` for one that holds no installed package, or those of several Pythons.
     """
     from ftaudit.lockfiles import installed
 
-    return installed.read(path)
+    folders = installed.find_folders(path)
+    return folders[0] if len(folders) == 1 else path
 
 
 def _kind_of_folder(folder: Path) -> InputFormat | None:
     """Tell an environment and a folder of wheels from one that holds a project."""
-    if (folder / "pyvenv.cfg").is_file() or (folder / "conda-meta").is_dir():
+    names = [path.name for path in itertools.islice(folder.iterdir(), _MOST_ENTRIES)]
+    if {"pyvenv.cfg", "conda-meta"} & set(names) or any(name.endswith(".dist-info") for name in names):
         return InputFormat.ENVIRONMENT
     if next(_candidates(folder), None) is not None:
         return None
-    names = [path.name for path in itertools.islice(folder.iterdir(), _MOST_ENTRIES)]
-    if any(name.endswith(".dist-info") for name in names):
-        return InputFormat.ENVIRONMENT
     return InputFormat.WHEELS if any(name.endswith(".whl") for name in names) else None
 
 

@@ -26,6 +26,7 @@ _PLACES: Final = (
 )
 """Where virtual environments and prefixes have their packages (sysconfig's schemes, and Debian's)."""
 _LISTED: Final = 6
+_WHAT: Final = "name a virtual environment, a prefix or a site-packages folder"
 
 
 def read(path: Path) -> Requirements:
@@ -35,15 +36,8 @@ def read(path: Path) -> Requirements:
     installer marked so (REQUESTED, PEP 376) and what nothing else needs. Raise `InputError` for a folder that is none
     of these or holds nothing; what is wrong with one distribution is a row.
     """
-    if not path.is_dir():
-        what = "is no folder" if path.exists() else "does not exist"
-        raise InputError(f"{path} {what}", hint="name a virtual environment, a prefix or a site-packages folder")
-    folders = _find_folders(path)
+    folders = find_folders(path)
     found = [read_distribution(entry) for folder in folders for entry in _entries(folder)]
-    if not found:
-        raise InputError(
-            f"{path} holds no installed package", hint="name a virtual environment, a prefix or a site-packages folder"
-        )
     requested = [each for each in found if each.requested]
     told = len(requested) < len(found)
     packages = tuple(map(_package, found))
@@ -66,17 +60,26 @@ def read(path: Path) -> Requirements:
     )
 
 
-def _find_folders(path: Path) -> list[Path]:
-    """Return the folders of packages: the path itself, or what a prefix has of them for one Python."""
+def find_folders(path: Path) -> list[Path]:
+    """Return the folders of packages: the path itself, or what a prefix has of them for one Python.
+
+    Raise `InputError` where there is none, or packages of several Pythons.
+    """
+    if not path.is_dir():
+        what = "is no folder" if path.exists() else "does not exist"
+        raise InputError(f"{path} {what}", hint=_WHAT)
     if any(_is_metadata(entry.name) for entry in _listing(path)):
         return [path]
-    found = {place.resolve(): place for pattern in _PLACES for place in sorted(path.glob(pattern)) if place.is_dir()}
+    places = [place for pattern in _PLACES for place in sorted(path.glob(pattern)) if place.is_dir()]
+    found = {place.resolve(): place for place in reversed(places)}
     folders = [place for place in found.values() if any(_is_metadata(entry.name) for entry in _listing(place))]
     versions = {place.parent.name for place in folders if place.parent.name.startswith("python3.")}
     if len(versions) > 1:
         raise InputError(
             f"{path} holds the packages of {', '.join(sorted(versions))}", hint=f"name one: {folders[0]}, for example"
         )
+    if not folders:
+        raise InputError(f"{path} holds no installed package", hint=_WHAT)
     return folders
 
 
