@@ -85,11 +85,11 @@ def _run(arguments: list[str]) -> int:
 
 def build_parser() -> Parser:
     """Return the parser of the whole command line."""
-    from ftaudit.cli import check, config, diff, explain, plan, python, report, scan
+    from ftaudit.cli import check, completion, config, diff, explain, plan, python, report, scan
 
     parser = Parser(prog="ftaudit", description=DESCRIPTION, epilog=EPILOG)
     parser.add_argument("-V", "--version", action="version", version=f"ftaudit {__version__}")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND")
-    for room in (check, plan, report, scan, explain, diff, config, python):
+    for room in (check, plan, report, scan, explain, diff, config, python, completion):
         room.add_parsers(commands)
     return parser

@@ -1,0 +1,43 @@
+"""The command `ftaudit completion`: what bash, zsh and fish need to complete commands, options, choices and files."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Any, Final
+
+from ftaudit.cli.answer import Answer, Screen
+
+SHELLS: Final = ("bash", "zsh", "fish")
+EPILOG: Final = """\
+examples:
+  ftaudit completion bash > ~/.local/share/bash-completion/completions/ftaudit
+  ftaudit completion zsh > ~/.zfunc/_ftaudit      with fpath+=~/.zfunc in .zshrc
+  ftaudit completion fish > ~/.config/fish/completions/ftaudit.fish
+"""
+
+
+def add_parsers(commands: Any) -> None:
+    """Add `completion` to the sub-commands."""
+    text = "print the completion script of a shell"
+    completion = commands.add_parser(
+        "completion", help=text, description=text[0].upper() + text[1:] + ".", epilog=EPILOG
+    )
+    completion.add_argument("shell", choices=SHELLS, metavar="SHELL", help="bash, zsh or fish")
+    completion.set_defaults(answer=run_completion)
+
+
+def run_completion(options: argparse.Namespace, screen: Screen) -> Answer:
+    """Return the script, made from the parser of the whole command line."""
+    import shtab
+
+    from ftaudit.cli import build_parser
+    from ftaudit.cli.declare import LOCATED, declare, find_leaves
+
+    parser = build_parser()
+    declare(parser)
+    for _, leaf in find_leaves(parser):
+        for action in leaf._actions:
+            if action.type is Path or action.dest in LOCATED:
+                vars(action)["complete"] = shtab.DIRECTORY if action.dest in ("rules", "cache_dir") else shtab.FILE
+    return Answer(text=shtab.complete(parser, shell=options.shell).rstrip("\n") + "\n")
