@@ -109,15 +109,13 @@ def test_wheels_of_a_folder_are_results_on_their_own_files(tmp_path: Path) -> No
     assert places(json.loads(ran.stdout)) == {"fast": (f"dist/{made.filename}", None)}
 
 
-@pytest.mark.parametrize(("form", "code"), [("pdf", 2), ("SARIF", 2)])
-def test_a_format_that_does_not_exist_is_a_usage_error_that_names_those_that_do(
-    form: str, code: int, tmp_path: Path
-) -> None:
+def test_a_format_that_does_not_exist_is_a_usage_error_that_names_those_that_do(tmp_path: Path) -> None:
     (tmp_path / "r.txt").write_text("web==1.0\n")
-    ran = ftaudit("check", "--format", form, "r.txt", cwd=tmp_path)
-    assert (ran.returncode, ran.stdout) == (code, "")
+    ran = ftaudit("check", "--format", "pdf", "r.txt", cwd=tmp_path)
+    assert (ran.returncode, ran.stdout) == (2, "")
     for name in ("sarif", "junit", "badge"):
         assert name in ran.stderr
+    assert "did you mean sarif?" in ftaudit("check", "--format", "sarfi", "r.txt", cwd=tmp_path).stderr
 
 
 def test_a_folder_that_does_not_exist_and_a_package_that_does_not_are_said_in_every_format(
@@ -134,3 +132,37 @@ def test_a_folder_that_does_not_exist_and_a_package_that_does_not_are_said_in_ev
             assert ElementTree.fromstring(ran.stdout).attrib["errors"] == "2"
     badge = ftaudit(*arguments, "badge", cwd=tmp_path).stdout
     assert "0/2 ready" in badge
+
+
+def test_one_audit_is_written_in_as_many_formats_as_are_wanted(tmp_path: Path, server: IndexServer) -> None:
+    (tmp_path / "r.txt").write_text("web==1.0\n")
+    arguments = ("check", "--static", "--platform", "linux-x86_64", "--index-url", server.simple_url, "r.txt")
+    also = ("--also", "a.sarif", "--also", "b.md", "--also", "gl-code-quality-report.json", "--also", "c.json")
+    ran = ftaudit(*arguments, *also, "--format", "github", cwd=tmp_path)
+    assert ran.returncode == 1 and len(commands(ran.stdout)) == 1, ran.stderr
+    assert places(json.loads((tmp_path / "a.sarif").read_text("utf-8"))) == {"fast": ("r.txt", 1)}
+    assert (tmp_path / "b.md").read_text("utf-8").startswith("## ftaudit: BLOCKED")
+    assert json.loads((tmp_path / "gl-code-quality-report.json").read_text("utf-8"))[0]["location"]["path"] == "r.txt"
+    assert json.loads((tmp_path / "c.json").read_text("utf-8"))["schema_version"] == 1
+
+
+@pytest.mark.parametrize("name", ["a.txt", "sarif", "no/such/folder/a.sarif"])
+def test_a_further_file_that_cannot_be_written_is_a_usage_error(name: str, tmp_path: Path) -> None:
+    (tmp_path / "a.py").write_text("x = 1\n")
+    ran = ftaudit("scan", "--also", name, "a.py", cwd=tmp_path)
+    assert (ran.returncode, ran.stdout) == (2, "") and name in ran.stderr
+
+
+def test_what_could_not_be_checked_may_be_let_pass_and_is_said(tmp_path: Path) -> None:
+    (tmp_path / "uv.lock").write_text(UV_LOCK.replace("cp314-cp314-win_amd64", "cp314-cp314t-manylinux_2_17_x86_64"))
+    arguments = ("check", "--static", "--offline", "--platform", "linux-x86_64", "uv.lock")
+    assert ftaudit(*arguments, cwd=tmp_path).returncode == 3
+    ran = ftaudit(*arguments, "--allow-unknown", "--format", "concise", cwd=tmp_path)
+    assert ran.returncode == 0
+    assert "left out: 1 package (fast 1.0)" in ran.stdout and "NOT SURE" in ran.stdout
+    assert "--allow-unknown" in ran.stderr
+    (tmp_path / "uv.lock").write_text(UV_LOCK)
+    assert ftaudit(*arguments, "--allow-unknown", cwd=tmp_path).returncode == 1, "what blocks is no unknown"
+    (tmp_path / "broken.py").write_text("def f(:\n")
+    assert ftaudit("scan", "broken.py", cwd=tmp_path).returncode == 3
+    assert ftaudit("scan", "--allow-unknown", "broken.py", cwd=tmp_path).returncode == 0

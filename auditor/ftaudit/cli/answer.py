@@ -24,6 +24,8 @@ class Answer:
     """The file to write it to; `None` is standard output."""
     notes: tuple[str, ...] = ()
     """For standard error."""
+    also: tuple[tuple[Path, str], ...] = ()
+    """Further files, each with the answer in its own format."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -61,6 +63,8 @@ def write(answer: Answer) -> None:
     """Write to standard output, or replace the file in one step so that no reader sees half of it."""
     for note in answer.notes:
         say(note)
+    for path, text in answer.also:
+        replace_file(path, text)
     if answer.output is None:
         try:
             sys.stdout.flush()

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import argparse
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from ftaudit.cli.accept import accept_in_report, add_baseline, check_accept
 from ftaudit.cli.answer import Answer, Screen
 from ftaudit.cli.options import (
     add_allow_unknown,
+    add_also,
     add_answer,
     add_audit,
     add_index,
     add_platforms,
     add_rules,
     add_target,
+    also_of,
     inputs_of,
     settings_of,
     settle_exit,
@@ -52,6 +55,7 @@ def add_parsers(commands: Any) -> None:
     )
     add_audit(check)
     answer = add_answer(check, formats.OF_REPORT)
+    add_also(answer)
     add_allow_unknown(answer)
     add_baseline(answer)
     check.set_defaults(answer=run_check)
@@ -72,7 +76,9 @@ def add_parsers(commands: Any) -> None:
     how.add_argument("--jobs", type=int, metavar="N", help="processes at a time (default one a core)")
     add_rules(how)
     add_index(wheel)
-    add_allow_unknown(add_answer(wheel, formats.OF_REPORT))
+    answer = add_answer(wheel, formats.OF_REPORT)
+    add_also(answer)
+    add_allow_unknown(answer)
     wheel.set_defaults(answer=run_wheel)
 
 
@@ -83,6 +89,7 @@ def run_check(options: argparse.Namespace, screen: Screen) -> Answer:
 
     settings = settings_of(options)
     check_accept(options)
+    also_of(options, formats.OF_REPORT)
     inputs = inputs_of(options)
     with on_stderr(wanted=not options.quiet) as progress:
         report = engine.audit(inputs, settings, progress=progress)
@@ -96,6 +103,7 @@ def run_wheel(options: argparse.Namespace, screen: Screen) -> Answer:
 
     settings = settings_of(options)
     check_accept(options)
+    also_of(options, formats.OF_REPORT)
     with on_stderr(wanted=not options.quiet) as progress:
         report = audit_wheels(options.items, settings, progress=progress)
     return _answer(report, options, screen)
@@ -103,7 +111,12 @@ def run_wheel(options: argparse.Namespace, screen: Screen) -> Answer:
 
 def _answer(report: Report, options: argparse.Namespace, screen: Screen) -> Answer:
     report = accept_in_report(report, options)
-    form = formats.choose(options.format, options.output, formats.OF_REPORT)
-    text = formats.render_report(report, form, screen.page, command=options.command)
+    rendered = partial(formats.render_report, report, page=screen.page, command=options.command)
     code, notes = settle_exit(report.exit_code, options)
-    return Answer(text=text, exit_code=code, output=options.output, notes=notes)
+    return Answer(
+        text=rendered(formats.choose(options.format, options.output, formats.OF_REPORT)),
+        exit_code=code,
+        output=options.output,
+        notes=notes,
+        also=tuple((path, rendered(form)) for path, form in also_of(options, formats.OF_REPORT)),
+    )

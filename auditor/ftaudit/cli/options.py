@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from ftaudit.cli.answer import say
 from ftaudit.errors import UsageError
+from ftaudit.report.formats import SUFFIXES, Format, of_name
 from ftaudit.settings import DEFAULT_TIMEOUT
 from ftaudit.target import DEFAULT_TARGET, PLATFORMS, TARGETS
 
@@ -97,6 +98,24 @@ def add_answer(parser: argparse.ArgumentParser, formats: Sequence[str] = ("table
     )
     group.add_argument("-q", "--quiet", action="store_true", help="no progress display")
     return group
+
+
+def add_also(group: Any) -> None:
+    """Add `--also`."""
+    text = "write it to FILE too, in the format of its name (repeatable)"
+    group.add_argument("--also", action="append", default=[], type=Path, metavar="FILE", help=text)
+
+
+def also_of(options: argparse.Namespace, offered: Sequence[Format]) -> tuple[tuple[Path, Format], ...]:
+    """Return the files of `--also` with their formats; raise `UsageError` for a name that means none."""
+    found = []
+    for path in options.also:
+        form = of_name(path, offered)
+        if form is None:
+            known = ", ".join(suffix for suffix, meant in SUFFIXES.items() if meant in offered)
+            raise UsageError(f"--also {path}: the name says no format", hint=f"known are {known}")
+        found.append((path, form))
+    return tuple(found)
 
 
 def add_allow_unknown(group: Any) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -11,10 +12,12 @@ from ftaudit.cli.accept import accept_in_scan, add_baseline, check_accept
 from ftaudit.cli.answer import Answer, Screen
 from ftaudit.cli.options import (
     add_allow_unknown,
+    add_also,
     add_answer,
     add_cache,
     add_rules,
     add_target,
+    also_of,
     settings_of,
     settle_exit,
 )
@@ -60,6 +63,7 @@ def add_parsers(commands: Any) -> None:
     where.add_argument("--index-url", metavar="URL", help="the package index, for NAME==VERSION")
     add_cache(where)
     answer = add_answer(scan, formats.OF_SCAN)
+    add_also(answer)
     add_allow_unknown(answer)
     add_baseline(answer)
     answer.add_argument(
@@ -85,6 +89,7 @@ def run_scan(
 
     settings = settings_of(options)
     check_accept(options)
+    also = also_of(options, formats.OF_SCAN)
     target = parse_target(options.target)
     registry = load_rules(tuple(options.rules))
     selected = settings.select
@@ -114,12 +119,22 @@ def run_scan(
     code = result.exit_code(Severity(options.fail_on))
     if registry.problems and code == 0:
         code = 3
-    form = formats.choose(options.format, options.output, formats.OF_SCAN)
-    text = formats.render_scan(
-        result, form, screen.page, exit_code=code, fail_on=Severity(options.fail_on), rules=registry.rules
+    rendered = partial(
+        formats.render_scan,
+        result,
+        page=screen.page,
+        exit_code=code,
+        fail_on=Severity(options.fail_on),
+        rules=registry.rules,
     )
-    code, notes = settle_exit(code, options)
-    return Answer(text=text, exit_code=code, output=options.output, notes=(*registry.problems, *notes))
+    settled, notes = settle_exit(code, options)
+    return Answer(
+        text=rendered(formats.choose(options.format, options.output, formats.OF_SCAN)),
+        exit_code=settled,
+        output=options.output,
+        notes=(*registry.problems, *notes),
+        also=tuple((path, rendered(form)) for path, form in also),
+    )
 
 
 def _is_whole(options: argparse.Namespace) -> bool:

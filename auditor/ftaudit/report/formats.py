@@ -71,11 +71,14 @@ def choose(named: str | None, output: Path | None, offered: Sequence[Format]) ->
     """Return the format that is named, else what the output file's suffix means, else the first that is offered."""
     if named is not None:
         return Format(named)
-    name = "" if output is None else output.name.lower()
-    for suffix in sorted(SUFFIXES, key=len, reverse=True):
-        if name.endswith(suffix) and SUFFIXES[suffix] in offered:
-            return SUFFIXES[suffix]
-    return offered[0]
+    return (None if output is None else of_name(output, offered)) or offered[0]
+
+
+def of_name(path: Path, offered: Sequence[Format]) -> Format | None:
+    """Return the format that a file's name means, if it is one of those offered."""
+    name = path.name.lower()
+    found = (SUFFIXES[suffix] for suffix in sorted(SUFFIXES, key=len, reverse=True) if name.endswith(suffix))
+    return next((form for form in found if form in offered), None)
 
 
 def render_report(report: Report, form: Format, page: Page, *, command: str = "check") -> str:
