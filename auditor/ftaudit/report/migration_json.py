@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 from ftaudit.__about__ import __version__
 from ftaudit.model import Severity
 from ftaudit.report import json as check_json
-from ftaudit.report import scan_json
+from ftaudit.report import plan_json, scan_json
 
 if TYPE_CHECKING:
     from ftaudit.engine.reproduce import Reproduction
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 SCHEMA_VERSION: Final = 1
 _PARTS: Final = {
     "check-1.json": check_json.schema,
+    "plan-1.json": plan_json.schema,
     "scan-1.json": scan_json.schema,
 }
 
@@ -36,12 +37,13 @@ def schema() -> dict[str, Any]:
 
 def as_dict(migration: Migration) -> dict[str, Any]:
     """Return the report as plain JSON values."""
-    scan, how = migration.scan, migration.reproduction
+    plan, scan, how = migration.plan, migration.scan, migration.reproduction
     return {
         "schema_version": SCHEMA_VERSION,
         "tool": {"name": "ftaudit", "version": __version__},
         "exit_code": migration.exit_code,
         "check": check_json.as_dict(migration.report),
+        "plan": None if plan is None else plan_json.as_dict(plan),
         "no_plan": migration.no_plan,
         "scan": None if scan is None else scan_json.as_dict(scan, exit_code=scan.exit_code(Severity.WARNING)),
         "scanned": list(migration.scanned),

@@ -19,7 +19,7 @@ def render(migration: Migration, *, limit: int = LIMIT) -> str:
         f"# Free-threading report: {told.word.lower()}",
         escape(told.sentence + (f" {told.more}" if told.more else "")),
     ]
-    top += [escape(text) for text in sums(migration)]
+    top.append(escape(" ".join(sums(migration))))
     first, *rest = sections(report)
     parts = [first, *(plan_sections(migration.plan) if migration.plan is not None else ()), *rest]
     if migration.scan is not None:
@@ -33,7 +33,7 @@ def render(migration: Migration, *, limit: int = LIMIT) -> str:
     left = [text for text in (migration.no_plan, migration.no_scan, *migration.incomplete) if text]
     parts.append(Section(items=[f"- {escape(text)}" for text in left], head="### Left out\n\n", what="notes"))
     parts.append(folded("How to reproduce it", list(_reproduction(migration)), "lines"))
-    return fit(top, parts, f"checked: {coverage(report)}", limit, command="ftaudit report")
+    return fit(top, parts, f"checked: {escape(coverage(report))}", limit, command="ftaudit report")
 
 
 def _reproduction(migration: Migration) -> Iterator[str]:

@@ -23,10 +23,10 @@ def sections(plan: Plan) -> Iterator[Section]:
     """Yield the changes, the ways out and the proof."""
     head = f"### The plan ({len(plan.changes)})\n\n| package | from | to | why |\n| --- | --- | --- | --- |\n"
     yield Section(items=[_change(change) for change in plan.changes], head=head, what="changes")
-    ways = [f"- **{escape(str(way.name))}** {way.platform}: {escape(way.sentence)}" for way in plan.ways]
+    ways = [f"- **{escape(str(way.name))}** {escape(way.platform)}: {escape(way.sentence)}" for way in plan.ways]
     yield folded("Ways out, one by one", ways, "packages")
     proofs = [
-        f"- {escape(proof.input)} on {proof.platform}: {proof.status}"
+        f"- {escape(proof.input)} on {escape(proof.platform)}: {proof.status}"
         + (f", {escape(proof.reason)}" if proof.reason else "")
         for proof in plan.proofs
     ]

@@ -71,7 +71,9 @@ document.addEventListener("DOMContentLoaded", () => {
     });
   }
   find("filters").addEventListener("submit", (event) => event.preventDefault());
-  for (const field of [text, verdict, platform]) if (field) field.addEventListener("input", filter);
+  for (const field of [text, verdict, platform]) {
+    for (const change of ["input", "change"]) field?.addEventListener(change, filter);
+  }
   find("filters").hidden = false;
   filter();
 

@@ -16,7 +16,9 @@ from ftaudit.report.migration import Migration, sums
 from ftaudit.rule import RuleInfo
 from ftaudit.source.scan import ScanResult
 
-WORST_FIRST: Final = (*ORDER, Verdict.UNKNOWN, Verdict.FALLBACK, Verdict.PURE, Verdict.READY)
+WORST_FIRST: Final = (*ORDER, Verdict.UNKNOWN, Verdict.FALLBACK, Verdict.READY, Verdict.PURE)
+OF_THE_BAR: Final = (Verdict.READY, Verdict.PURE, Verdict.FALLBACK, Verdict.UNKNOWN, *reversed(ORDER))
+"""From what is well to what is worst."""
 MEANINGS: Final = {
     Verdict.READY: "compiled, and leaves the GIL off",
     Verdict.PURE: "no compiled code",
@@ -150,7 +152,7 @@ def look(migration: Migration) -> View:
     )
     worst = _worst(report.packages)
     tally = Counter(worst.values())
-    counts = {verdict: tally[verdict] for verdict in reversed(WORST_FIRST)}
+    counts = {verdict: tally[verdict] for verdict in OF_THE_BAR}
     blockers = tuple(_blockers(ordered, migration.plan))
     blocked = [entry.package for entry in ordered if entry.package.verdict in BLOCKING]
     root = PurePath(report.inputs[0]).name if len(report.inputs) == 1 else counted(len(report.inputs), "input")

@@ -1,0 +1,285 @@
+"""Pre-migration reports for tests: one with every part in it, and the same with a stranger's text in every field."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from datetime import date, datetime, timezone
+from enum import Enum
+from typing import Any, TypeVar
+
+from packaging.utils import canonicalize_name
+from packaging.version import Version
+from support.facts import SDIST, facts, failed, imported, module
+from support.reports import package, report
+
+from ftaudit.engine.reproduce import Reproduction
+from ftaudit.model import (
+    Acceptance,
+    AcceptedBy,
+    Confidence,
+    Finding,
+    GilDeclaration,
+    Location,
+    Report,
+    RuntimeFacts,
+    Severity,
+    SourceFacts,
+    Status,
+    Verdict,
+    WheelKind,
+)
+from ftaudit.plan import (
+    Candidate,
+    Change,
+    ChangeKind,
+    Checked,
+    Fate,
+    Plan,
+    Proof,
+    ProofStatus,
+    SourceEvidence,
+    Switch,
+    WayKind,
+    WayOut,
+)
+from ftaudit.report.migration import Migration
+from ftaudit.rule import RuleInfo
+from ftaudit.source.check import Skipped
+from ftaudit.source.scan import ScanResult
+
+LINUX, WINDOWS = "linux-x86_64", "windows-amd64"
+
+
+def _finding(**given: Any) -> Finding:
+    defaults: dict[str, Any] = {
+        "rule": "global-lazy-init",
+        "code": "FT501",
+        "severity": Severity.WARNING,
+        "confidence": Confidence.HIGH,
+        "message": "two threads can both be first",
+    }
+    return Finding(**defaults | given)
+
+
+_guilty = module(
+    "guilty._core",
+    binary=GilDeclaration.USED,
+    framework="Cython",
+    framework_version="3.1.4",
+    runtime=imported(requires_gil=True, culprits=("guilty._core",), chain=("guilty._core",)),
+)
+_innocent = module("guilty._fine", binary=GilDeclaration.NOT_USED, runtime=imported())
+_absent = module("quick._gpu", binary=GilDeclaration.NOT_USED, runtime=failed(environmental=True))
+_ran = RuntimeFacts(
+    status=Status.DONE,
+    modules=(_guilty, _innocent),
+    toplevels=(("guilty", imported()),),
+    network_cut=False,
+    notes=("the network could not be cut off",),
+)
+_scanned = SourceFacts(
+    status=Status.DONE, reason=None, sdist="guilty-1.0.tar.gz", findings=(_finding(severity=Severity.ERROR),), unread=1
+)
+
+
+def _report() -> Report:
+    through = {"required_by": (("web", "guilty-pkg"), ("shop", "web", "guilty-pkg"))}
+    rows = (
+        package(
+            facts(_guilty, _innocent, name="guilty-pkg", pin=through, runtime=_ran, source=_scanned),
+            findings=(_finding(rule="runtime-needs-gil", code="FT203", module="guilty._core", remedy="declare it"),),
+            next_step="try 2.0, see `ftaudit plan`",
+        ),
+        package(
+            facts(_guilty, name="guilty-pkg", pin=through, platform=WINDOWS), next_step="try 2.0, see `ftaudit plan`"
+        ),
+        dataclasses.replace(
+            package(facts(name="old-pkg", kind=WheelKind.NONE, index={"sdist": SDIST, "other_platforms": ("win32",)})),
+            accepted=Acceptance(by=AcceptedBy.CONFIGURATION, reason="replaced in the spring", expires=date(2027, 3, 1)),
+        ),
+        dataclasses.replace(
+            package(facts(name="web", kind=WheelKind.PURE, index={"excluded": ("web-1.0.whl: yanked",)})),
+            blocked_by=("guilty-pkg",),
+        ),
+        package(facts(_absent, name="quick")),
+        package(facts(name="quick", kind=WheelKind.PURE, platform=WINDOWS)),
+        package(facts(name="slow", kind=WheelKind.PURE, index={"compiled": True})),
+        package(facts(name="dark", index={"status": Status.FAILED, "reason": "the index timed out"})),
+    )
+    made = report(*rows, platforms=(LINUX, WINDOWS))
+    return dataclasses.replace(
+        made,
+        notes=("this machine cannot run windows-amd64: binaries were read",),
+        incomplete=("the dependencies of dark",),
+        indexes=("https://index.example/simple/",),
+        interpreter="3.14.7 free-threading build",
+    )
+
+
+def _plan() -> Plan:
+    name = canonicalize_name("guilty-pkg")
+    way = WayOut(
+        name=name,
+        current=Version("1.0"),
+        platform=LINUX,
+        verdict=Verdict.REENABLES_GIL,
+        reasons=("its extension module turns the GIL back on",),
+        kind=WayKind.UPGRADE,
+        sentence="2.0 is the nearest release that leaves the GIL off on linux-x86_64",
+        first_good=Version("2.0"),
+        newest_good=Version("2.1"),
+        passed_over=(Candidate(version=Version("1.1"), fate=Fate.YANKED, reason="yanked: broken metadata"),),
+        source=SourceEvidence(
+            sdist="guilty-1.0.tar.gz",
+            version=Version("1.0"),
+            would_declare=GilDeclaration.NOT_USED,
+            evidence=("src/core.c declares it",),
+        ),
+        switches=(
+            Switch(
+                package=name,
+                versions="",
+                setting="GUILTY_PURE=1",
+                effect="The Python code is taken: slower.",
+                source="https://guilty.example/docs",
+                checked="2026-11-21",
+            ),
+        ),
+        required_by=(("web", "guilty-pkg"),),
+        location=Location(path="requirements.txt", line=3),
+        solved=True,
+    )
+    old = dataclasses.replace(
+        way,
+        name=canonicalize_name("old-pkg"),
+        kind=WayKind.NONE,
+        sentence="no version yet",
+        first_good=None,
+        newest_good=None,
+        switches=(),
+        solved=False,
+    )
+    return Plan(
+        target="3.14t",
+        platforms=(LINUX, WINDOWS),
+        inputs=("requirements.txt",),
+        packages=6,
+        ways=(way, dataclasses.replace(way, platform=WINDOWS, sentence=way.sentence.replace(LINUX, WINDOWS)), old),
+        changes=(
+            Change(
+                name=name,
+                current=Version("1.0"),
+                proposed=Version("2.0"),
+                kind=ChangeKind.REQUIREMENT,
+                old="guilty-pkg==1.0",
+                new="guilty-pkg==2.0",
+                reason="it is the nearest release that does not block",
+                evidence=("linux-x86_64: ready",),
+                removes=(name,),
+                location=Location(path="requirements.txt", line=3),
+            ),
+        ),
+        proofs=(
+            Proof(
+                input="requirements.txt",
+                platform=LINUX,
+                status=ProofStatus.RESOLVED,
+                command="uv pip compile requirements.txt",
+                checked=(Checked(name=name, version=Version("2.0"), verdict=Verdict.READY, reasons=("all well",)),),
+                not_proven=("nothing was imported on Windows",),
+            ),
+            Proof(input="requirements.txt", platform=WINDOWS, status=ProofStatus.UNRESOLVED, reason="no solution"),
+        ),
+        lock_commands=("uv lock --upgrade-package guilty-pkg==2.0",),
+        notes=("a note of the plan",),
+        incomplete=("the pages of dark",),
+    )
+
+
+_LAZY = RuleInfo(
+    code="FT501",
+    name="global-lazy-init",
+    summary="A global is initialised on first use.",
+    severity=Severity.WARNING,
+    confidence=Confidence.HIGH,
+    since="0.1",
+    remedy="Use `functools.cache`.",
+    links=("https://docs.example/lazy",),
+)
+
+
+def scan(findings: int = 3) -> ScanResult:
+    """Return a scan with that many findings of one rule, each with its lines, and one of another rule."""
+    found = tuple(
+        _finding(location=Location(path="src/shop.py", line=10 * number), remedy="Use `functools.cache`.")
+        for number in range(1, findings + 1)
+    )
+    frames = {
+        ("src/shop.py", 10 * number): (
+            (10 * number - 1, "def state():"),
+            (10 * number, "    if STATE is None:"),
+            (10 * number + 1, "\t\tSTATE = load('<b>&amp;</b>')"),
+        )
+        for number in range(1, findings + 1)
+    }
+    whole = _finding(rule="cython-missing-directive", code="FT401", severity=Severity.ERROR)
+    return ScanResult(
+        findings=(*found, whole),
+        skipped=(Skipped(path="src/big.c", reason="larger than 10 MB"),),
+        files=7,
+        lines=1234,
+        left_out={"test": 3},
+        rules=(_LAZY,),
+        target="3.14t",
+        frames=frames,
+    )
+
+
+def migration(**given: Any) -> Migration:
+    """Return a report with every part in it, or with the given parts."""
+    defaults: dict[str, Any] = {
+        "report": _report(),
+        "plan": _plan(),
+        "scan": scan(),
+        "scanned": ("src",),
+        "reproduction": Reproduction(
+            made=datetime(2026, 11, 21, 12, 30, tzinfo=timezone.utc),
+            commands=("ftaudit report requirements.txt -o report.html",),
+            versions=(("ftaudit", "0.1.0"), ("index", "https://index.example/simple/")),
+            inputs=(("requirements.txt", "0" * 64), ("lib", None)),
+        ),
+    }
+    return Migration(**defaults | given)
+
+
+T = TypeVar("T")
+
+
+def poisoned(value: T, text: str) -> T:
+    """Return the same data with `text` in place of every string in it, the keys of mappings included.
+
+    The names of platforms get a mark: sentences that hold one are told once for all of them.
+    """
+    made: Any
+    match value:
+        case Enum() | bool() | int() | float() | None | Version() | date():
+            return value
+        case str():
+            made = text
+        case tuple():
+            made = tuple(poisoned(item, text) for item in value)
+        case frozenset():
+            made = frozenset(poisoned(item, text) for item in value)
+        case Mapping():
+            made = {poisoned(key, text): poisoned(item, text) for key, item in value.items()}
+        case _ if dataclasses.is_dataclass(value) and not isinstance(value, type):
+            marked = {"platform": f"{text} (platform)", "platforms": f"{text} (platform)"}
+            fields = {
+                field.name: poisoned(getattr(value, field.name), marked.get(field.name, text))
+                for field in dataclasses.fields(value)
+            }
+            made = dataclasses.replace(value, **fields)
+        case _:
+            raise TypeError(f"what is {value!r}?")
+    return made  # type: ignore[no-any-return]
