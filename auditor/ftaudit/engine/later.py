@@ -148,7 +148,8 @@ def fate_of(facts: BinaryFacts) -> Looked:
     guilty = sum(one in (GilDeclaration.USED, GilDeclaration.UNDECLARED) for one in declared)
     unclear = sum(one is GilDeclaration.UNDETERMINED for one in declared)
     if guilty:
-        return Fate.REENABLES_GIL, f"{guilty} of {total} extension modules turn the GIL on (read from the binaries)"
+        told = f"{guilty} of {total} extension modules turn" if total > 1 else "its extension module turns"
+        return Fate.REENABLES_GIL, f"{told} the GIL on (read from the binaries)"
     if facts.status is not Status.DONE:
         return Fate.UNDETERMINED, f"its wheel could not be read: {facts.reason}"
     if unclear:
@@ -159,7 +160,8 @@ def fate_of(facts: BinaryFacts) -> Looked:
         )
     if not total:
         return Fate.GOOD, "compiled code, but no extension module: nothing in it can turn the GIL on"
-    return Fate.GOOD, f"all {total} extension modules leave the GIL off (read from the binaries)"
+    told = f"all {total} extension modules leave" if total > 1 else "its extension module leaves"
+    return Fate.GOOD, f"{told} the GIL off (read from the binaries)"
 
 
 def _run(walks: Mapping[Question, Walk], *, look: Look, progress: Progress) -> dict[Question, tuple[Candidate, ...]]:

@@ -13,11 +13,12 @@ from ftaudit import lockfiles
 from ftaudit.engine.inputs import read_inputs, resolve_options, what_they_say
 from ftaudit.engine.later import is_listed, survey_later
 from ftaudit.engine.plan.changes import compiled_from, find_changes, lock_commands
+from ftaudit.engine.plan.choose import chosen, confirm, culprits, exclude, wanted_of
 from ftaudit.engine.plan.proof import Prover
 from ftaudit.engine.plan.proposal import Case, Wanted
 from ftaudit.engine.plan.solve import Solution, Solver
 from ftaudit.engine.plan.verify import Row, audit_new
-from ftaudit.engine.plan.ways import Blocker, find_sources, find_way, pass_over
+from ftaudit.engine.plan.ways import Blocker, find_sources, find_way
 from ftaudit.engine.setup import open_index
 from ftaudit.engine.surveys import HOPEFUL, Question, Survey
 from ftaudit.index.client import Index
@@ -71,11 +72,12 @@ class _Planner:
         cases = self._cases(options) if blockers else ()
         solver = Solver(cases=cases, target=self.target, options=options, known=self._known)
         solution, rows, blockers = self._solve(solver, blockers)
+        blockers = confirm(blockers, rows)
         sources = find_sources(blockers, index=self.index, settings=self.settings, progress=self.progress)
         ways = tuple(
             self._settle(find_way(one, sources.get(_release(one.row.facts.pin))), solution, rows) for one in blockers
         )
-        changes = find_changes(solution.changes, _chosen(solution), cases=cases, ways=ways, rows=rows)
+        changes = find_changes(solution.changes, chosen(solution), cases=cases, ways=ways, rows=rows)
         proofs = Prover(target=self.target, settings=self.settings, options=options).prove(cases, solution, rows)
         return Plan(
             target=self.report.target,
@@ -148,19 +150,19 @@ class _Planner:
         self.progress.stage("a set that works", None)
         hopeless: dict[NormalizedName, str] = {}
         for attempt in range(MOST_ROUNDS + len(blockers)):
-            wanted = {name: want for name, want in _wanted(blockers).items() if name not in hopeless}
+            wanted = {name: want for name, want in wanted_of(blockers).items() if name not in hopeless}
             solution = solver.solve(wanted) if wanted else Solution(changes={})
             rows = self._audit(solver.cases, solution)
-            bad = _culprits(solution, rows)
+            bad = culprits(solution, rows)
             if attempt >= MOST_ROUNDS:
                 hopeless |= bad
-                blockers = _exclude(blockers, {name: (None, why) for name, why in bad.items()})
+                blockers = exclude(blockers, {name: (None, why) for name, why in bad.items()})
             else:
-                blockers = _exclude(blockers, {name: (_chosen(solution)[name], why) for name, why in bad.items()})
+                blockers = exclude(blockers, {name: (chosen(solution)[name], why) for name, why in bad.items()})
             for name, why in solution.given_up.items():
                 # A release that falls back to pure Python may go together with the rest where no good one does.
-                blockers = _exclude(blockers, {name: (None, why)})
-            if not bad and not (solution.given_up.keys() & _wanted(blockers).keys()):
+                blockers = exclude(blockers, {name: (None, why)})
+            if not bad and not (solution.given_up.keys() & wanted_of(blockers).keys()):
                 break
         return replace(solution, given_up={**hopeless, **solution.given_up}), rows, blockers
 
@@ -212,67 +214,3 @@ class _Planner:
 
 def _release(pin: Pin) -> tuple[str, Version]:
     return str(pin.name), pin.version or Version("0")
-
-
-def _chosen(solution: Solution) -> dict[NormalizedName, Version]:
-    """Return the versions at which the changed packages arrive: of a range uv may take a later one."""
-    resolved = {pin.name: pin.version for one in solution.selections for pin in one.pins if pin.version is not None}
-    return {name: resolved.get(name, want.version) for name, want in solution.changes.items()}
-
-
-def _wanted(blockers: Sequence[Blocker]) -> dict[NormalizedName, Wanted]:
-    """Return the nearest version of each blocker that will do on every platform on which any does."""
-    surveys: dict[NormalizedName, list[Survey]] = {}
-    for blocker in blockers:
-        if blocker.survey is not None:
-            surveys.setdefault(blocker.row.facts.pin.name, []).append(blocker.survey)
-    found = {name: _nearest(several) for name, several in surveys.items()}
-    return {name: want for name, want in found.items() if want is not None}
-
-
-def _nearest(surveys: Sequence[Survey]) -> Wanted | None:
-    for accepted in (HOPEFUL, HOPEFUL | {Fate.FALLBACK}):
-        fates = [
-            {one.version: one.fate for one in survey.releases}
-            for survey in surveys
-            if any(one.fate in accepted for one in survey.releases)
-        ]
-        versions = sorted({version for fate in fates for version in fate})
-        may = accepted | {Fate.NOT_LOOKED_INTO}
-        good = [version for version in versions if all(fate.get(version) in may for fate in fates)]
-        nearest = next((v for v in good if any(fate[v] in accepted for fate in fates)), None)
-        if nearest is not None:
-            return Wanted(version=nearest, not_these=frozenset(versions) - frozenset(good))
-    return None
-
-
-def _culprits(solution: Solution, rows: Iterable[Row]) -> dict[NormalizedName, str]:
-    """Return the changes through which something new blocks, each with what that is."""
-    found: dict[NormalizedName, str] = {}
-    for row in rows:
-        if row.blocks:
-            chains = [chain for chain in row.pin.required_by for name in chain if name in solution.changes]
-            names = [name for chain in chains for name in reversed(chain) if name in solution.changes]
-            for name in solution.changes:
-                if name == row.pin.name or (names and name == names[0] and row.pin.name not in solution.changes):
-                    found[name] = f"{row.pin.name} {row.pin.version} on {row.platform}: {row.reasons[0]}"
-    return found
-
-
-def _exclude(blockers: Sequence[Blocker], what: Mapping[NormalizedName, tuple[Version | None, str]]) -> list[Blocker]:
-    """Return the blockers with a release judged anew, or with `None` every release that looked good."""
-    result = []
-    for blocker in blockers:
-        survey = blocker.survey
-        said = what.get(blocker.row.facts.pin.name)
-        if survey is not None and said is not None:
-            version, why = said
-            if version is not None:
-                survey = pass_over(survey, version, Fate.BLOCKED_ON_IMPORT, why)
-            else:
-                taken = HOPEFUL if survey.first is not None else {Fate.FALLBACK}
-                for release in survey.releases:
-                    if release.fate in taken:
-                        survey = pass_over(survey, release.version, Fate.EXCLUDED, why)
-        result.append(replace(blocker, survey=survey))
-    return result

@@ -45,8 +45,8 @@ def respecify(text: str, name: NormalizedName, specifier: SpecifierSet) -> str:
     new = _written(match["specifier"], specifier)
     if match["specifier"].startswith("("):
         new = f"({new})"
-    rest = text[match.end() :]
-    changed = f"{match['head']}{match['gap'] if match['specifier'] else ''}{new}{rest}"
+    gap, rest = (match["gap"], text[match.end() :]) if match["specifier"] else ("", text[match.end("head") :])
+    changed = f"{match['head']}{gap}{new}{rest}"
     if _parsed(changed) != _parsed(text, specifier):
         raise ValueError(f"the requirement of {name} is written in a way that cannot be edited")
     return changed

@@ -82,7 +82,13 @@ def no_upgrade(current: object, later: Sequence[Candidate], platform: Platform) 
     """Say that there is no good release, and what the later ones are."""
     if not later:
         return f"no version yet: {current} is the newest release"
-    told = f"no version yet leaves the GIL off on {platform.name}: {passed_over(later)}"
+    excluded = any(one.fate in (Fate.EXCLUDED, Fate.BLOCKED_ON_IMPORT) for one in later)
+    what = (
+        "no release that leaves the GIL off goes together with the rest"
+        if excluded
+        else "no version yet leaves the GIL off"
+    )
+    told = f"{what} on {platform.name}: {passed_over(later)}"
     early = next((one for one in reversed(later) if one.fate is Fate.PRE_RELEASE and ": " in one.reason), None)
     return told if early is None else f"{told}; {early.version} is {early.reason}: allow it by name to try it"
 

@@ -1,0 +1,304 @@
+"""Plans through the front door, on an index of the test's own: what is promised, and what is not."""
+
+from __future__ import annotations
+
+import io
+import json
+import shutil
+import subprocess
+import zipfile
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import pytest
+from support.command import check, ftaudit
+from support.distributions import wheel
+from support.index_server import IndexServer, Reply, ServedFile
+
+from ftaudit.report import plan_json
+
+PLATFORM = "manylinux_2_17_x86_64"
+OTHER = "manylinux_2_17_aarch64"
+BINARIES = Path(__file__).parents[3] / "fixtures" / "binaries" / "linux-x86_64"
+GOOD, BAD = "multi_not_used", "multi_used"
+
+
+@pytest.fixture
+def server() -> Iterator[IndexServer]:
+    with IndexServer() as running:
+        yield running
+
+
+def release(
+    name: str, version: str, case: str | None, *, requires: Sequence[str] = (), platform: str = PLATFORM
+) -> tuple[ServedFile, ServedFile]:
+    """Return the wheels of both builds; the free-threaded one's module is a fixture."""
+    ordinary = wheel(name, version, tag=f"cp314-cp314-{platform}", requires=requires)
+    if case is None:
+        return ordinary, wheel(name, version, requires=requires)
+    empty = wheel(name, version, tag=f"cp314-cp314t-{platform}", requires=requires)
+    (image,) = BINARIES.glob(f"{case}.*")
+    buffer = io.BytesIO(empty.data)
+    with zipfile.ZipFile(buffer, "a") as archive:
+        archive.writestr(f"{name}/{image.name}", image.read_bytes())
+    return ordinary, ServedFile(filename=empty.filename, data=buffer.getvalue())
+
+
+@dataclass(frozen=True, kw_only=True)
+class Answer:
+    code: int
+    document: dict[str, Any]
+
+    @property
+    def changes(self) -> dict[str, tuple[str, str]]:
+        return {row["name"]: (row["current"], row["proposed"]) for row in self.document["changes"]}
+
+    def way(self, name: str) -> dict[str, Any]:
+        found: dict[str, Any] = next(row for row in self.document["ways"] if row["name"] == name)
+        return found
+
+
+def plan(
+    server: IndexServer, folder: Path, *arguments: str, source: str = "r.txt", platforms: Sequence[str] = (PLATFORM,)
+) -> Answer:
+    ran = ftaudit("plan", *base(server, platforms), "--format", "json", *arguments, source, cwd=folder)
+    assert "Traceback" not in ran.stderr and ran.stdout, ran.stderr
+    document = json.loads(ran.stdout)
+    jsonschema.validate(document, plan_json.schema())
+    return Answer(code=ran.returncode, document=document)
+
+
+def base(server: IndexServer, platforms: Sequence[str] = (PLATFORM,)) -> list[str]:
+    chosen = [word for name in platforms for word in ("--platform", name)]
+    return ["--static", "--index-url", server.simple_url, *chosen]
+
+
+def test_an_index_that_does_not_answer_is_not_nothing_to_do(server: IndexServer, tmp_path: Path) -> None:
+    server.add_project("demo", release("demo", "1.0", BAD))
+    server.always("/simple/demo/", Reply(status=503))
+    (tmp_path / "r.txt").write_text("demo==1.0\n")
+    answer = plan(server, tmp_path)
+    assert answer.code == 3 and answer.document["unknown"] == ["demo"]
+
+
+def test_nothing_is_changed_where_nothing_blocks(server: IndexServer, tmp_path: Path) -> None:
+    server.add_project("demo", [*release("demo", "1.0", GOOD), *release("demo", "2.0", GOOD)])
+    (tmp_path / "r.txt").write_text("demo==1.0\n")
+    answer = plan(server, tmp_path)
+    assert answer.code == 0 and answer.changes == {} and answer.document["ways"] == []
+
+
+def test_without_a_good_release_nothing_is_proposed_and_every_release_has_its_reason(
+    server: IndexServer, tmp_path: Path
+) -> None:
+    yanked = [replace(file, yanked="broken") for file in release("demo", "1.2", GOOD)]
+    newer = [replace(file, requires_python=">=3.99") for file in release("demo", "1.3", GOOD)]
+    files = [*release("demo", "1.0", BAD), *release("demo", "1.1", BAD), *yanked, *newer]
+    files += [release("demo", "1.4", GOOD)[0], *release("demo", "2.0rc1", GOOD)]
+    server.add_project("demo", files)
+    (tmp_path / "r.txt").write_text("demo==1.0\n")
+    answer = plan(server, tmp_path, "--write")
+    way = answer.way("demo")
+    assert answer.code == 1 and answer.changes == {} and way["kind"] == "none" and way["first_good"] is None
+    assert [(row["version"], row["fate"]) for row in way["passed_over"]] == [
+        ("1.1", "reenables-gil"),
+        ("1.2", "yanked"),
+        ("1.3", "requires-python"),
+        ("1.4", "no-wheel"),
+        ("2.0rc1", "pre-release"),
+    ]
+    assert "broken" in way["passed_over"][1]["reason"] and ">=3.99" in way["passed_over"][2]["reason"]
+    assert "leaves the GIL off" in way["passed_over"][4]["reason"], "the newest pre-release is looked into"
+    assert (tmp_path / "r.txt").read_text() == "demo==1.0\n"
+
+
+def test_the_nearest_good_release_is_taken_and_the_newest_named(server: IndexServer, tmp_path: Path) -> None:
+    files = [*release("demo", "1.0", BAD), *release("demo", "1.1", BAD), *release("demo", "1.2", None)]
+    files += [*release("demo", "1.3", GOOD), *release("demo", "1.4", GOOD)]
+    server.add_project("demo", files)
+    (tmp_path / "r.txt").write_text("demo==1.0\n")
+    answer = plan(server, tmp_path)
+    way = answer.way("demo")
+    assert answer.code == 0 and answer.changes == {"demo": ("1.0", "1.3")}
+    assert (way["first_good"], way["newest_good"], way["fallback"], way["solved"]) == ("1.3", "1.4", "1.2", True)
+    assert "1.2 falls back to pure Python" in way["sentence"]
+    (proof,) = answer.document["proofs"]
+    assert proof["status"] == "resolved" and proof["resolved"] == {"demo": "1.3"}
+    assert [(row["name"], row["verdict"]) for row in proof["checked"]] == [("demo", "ready")]
+    assert any("--static" in limit for limit in proof["not_proven"])
+
+
+def test_where_only_a_pure_release_is_left_it_is_taken_and_called_slower(server: IndexServer, tmp_path: Path) -> None:
+    server.add_project("demo", [*release("demo", "1.0", BAD), *release("demo", "1.1", None)])
+    (tmp_path / "r.txt").write_text("demo==1.0\n")
+    answer = plan(server, tmp_path)
+    assert answer.code == 0 and answer.changes == {"demo": ("1.0", "1.1")}
+    assert answer.way("demo")["kind"] == "fallback" and "slower" in answer.document["changes"][0]["reason"]
+
+
+def test_another_pin_moves_the_nearest_version_on(server: IndexServer, tmp_path: Path) -> None:
+    files = [file for version in ("1.2", "1.3", "1.4", "1.5") for file in release("demo", version, GOOD)]
+    server.add_project("demo", [*release("demo", "1.0", BAD), *files])
+    server.add_project("app", [wheel("app", "1.0", requires=["demo!=1.2,!=1.3"])])
+    (tmp_path / "r.txt").write_text("app==1.0\ndemo==1.0\n")
+    answer = plan(server, tmp_path)
+    assert answer.code == 0 and answer.changes == {"demo": ("1.0", "1.4")}
+
+
+def test_the_fewest_other_pins_move_and_to_the_nearest_version(server: IndexServer, tmp_path: Path) -> None:
+    server.add_project("demo", [*release("demo", "1.0", BAD), *release("demo", "2.0", GOOD)])
+    bounds = {"1.0": "<2", "1.1": "<2", "1.2": "<3", "1.3": "<3"}
+    server.add_project("app", [wheel("app", version, requires=[f"demo{said}"]) for version, said in bounds.items()])
+    server.add_project("lib", [wheel("lib", version, requires=["demo"]) for version in ("1.0", "2.0")])
+    (tmp_path / "r.txt").write_text("app==1.0\nlib==1.0\ndemo==1.0\n")
+    answer = plan(server, tmp_path)
+    assert answer.code == 0 and answer.changes == {"app": ("1.0", "1.2"), "demo": ("1.0", "2.0")}
+    first = answer.document["changes"][0]
+    assert first["name"] == "app" and first["needed_by"] == ["demo"] and first["removes"] == []
+
+
+def test_what_the_others_exclude_is_given_up_with_uvs_reason_and_the_rest_is_done(
+    server: IndexServer, tmp_path: Path
+) -> None:
+    for name in ("demo", "free"):
+        server.add_project(name, [*release(name, "1.0", BAD), *release(name, "2.0", GOOD)])
+    server.add_project("app", [wheel("app", "1.0", requires=["demo<2"])])
+    (tmp_path / "r.txt").write_text("app==1.0\ndemo==1.0\nfree==1.0\n")
+    answer = plan(server, tmp_path)
+    assert answer.code == 1 and answer.changes == {"free": ("1.0", "2.0")}
+    way = answer.way("demo")
+    assert way["solved"] is False and "goes together with the rest" in way["sentence"] and "demo<2" in way["sentence"]
+    assert way["passed_over"][-1]["fate"] == "excluded"
+
+
+def test_where_good_releases_are_excluded_a_slower_one_that_fits_is_taken(server: IndexServer, tmp_path: Path) -> None:
+    files = [*release("demo", "1.0", BAD), *release("demo", "1.1", None), *release("demo", "2.0", GOOD)]
+    server.add_project("demo", files)
+    server.add_project("app", [wheel("app", "1.0", requires=["demo<2"])])
+    (tmp_path / "r.txt").write_text("app==1.0\ndemo==1.0\n")
+    answer = plan(server, tmp_path)
+    assert answer.code == 0 and answer.changes == {"demo": ("1.0", "1.1")}
+    assert answer.way("demo")["kind"] == "fallback"
+
+
+def test_requirements_that_exclude_each_other_today_prove_nothing(server: IndexServer, tmp_path: Path) -> None:
+    server.add_project("demo", [*release("demo", "1.0", BAD), *release("demo", "2.0", GOOD)])
+    server.add_project("app", [wheel("app", "1.0", requires=["lib<2"])])
+    server.add_project("lib", [wheel("lib", "2.0")])
+    (tmp_path / "r.txt").write_text("app==1.0\nlib==2.0\ndemo==1.0\n")
+    answer = plan(server, tmp_path)
+    (proof,) = answer.document["proofs"]
+    assert answer.code == 3 and proof["status"] == "unresolved" and "lib" in proof["reason"]
+    assert answer.changes == {"demo": ("1.0", "2.0")}
+
+
+def test_a_change_that_brings_a_new_blocker_is_not_proposed(server: IndexServer, tmp_path: Path) -> None:
+    files = [*release("demo", "1.0", BAD), *release("demo", "1.1", GOOD, requires=["extra"])]
+    server.add_project("demo", [*files, *release("demo", "1.2", GOOD)])
+    server.add_project("extra", release("extra", "1.0", BAD))
+    (tmp_path / "r.txt").write_text("demo==1.0\n")
+    answer = plan(server, tmp_path)
+    assert answer.code == 0 and answer.changes == {"demo": ("1.0", "1.2")}
+    (over,) = answer.way("demo")["passed_over"]
+    assert over["version"] == "1.1" and over["fate"] == "blocked-on-import" and "extra 1.0" in over["reason"]
+
+
+def test_a_version_must_do_on_every_platform_asked_for(server: IndexServer, tmp_path: Path) -> None:
+    files = [*release("demo", "1.0", BAD), *release("demo", "1.0", BAD, platform=OTHER)]
+    files += [*release("demo", "1.1", GOOD), *release("demo", "1.1", BAD, platform=OTHER)]
+    files += [*release("demo", "1.2", GOOD), *release("demo", "1.2", GOOD, platform=OTHER)]
+    server.add_project("demo", files)
+    (tmp_path / "r.txt").write_text("demo==1.0\n")
+    answer = plan(server, tmp_path, platforms=(PLATFORM, OTHER))
+    assert answer.code == 0 and answer.changes == {"demo": ("1.0", "1.2")}
+    assert {way["platform"]: way["first_good"] for way in answer.document["ways"]} == {PLATFORM: "1.1", OTHER: "1.2"}
+
+
+def test_what_something_else_pulls_in_gets_a_line_of_its_own(server: IndexServer, tmp_path: Path) -> None:
+    server.add_project("child", [*release("child", "1.0", BAD), *release("child", "2.0", GOOD)])
+    server.add_project(
+        "parent", [wheel("parent", "1.0", requires=["child<2"]), wheel("parent", "1.1", requires=["child"])]
+    )
+    (tmp_path / "r.txt").write_text("parent==1.0\n")
+    answer = plan(server, tmp_path, "--write")
+    assert answer.code == 0 and answer.changes == {"parent": ("1.0", "1.1"), "child": ("1.0", "2.0")}
+    assert answer.document["changes"][-1]["kind"] == "constraint"
+    assert (tmp_path / "r.txt").read_text() == "parent==1.1\nchild==2.0  # parent needs it\n"
+
+
+def test_written_files_keep_what_the_promise_says_and_everything_else(server: IndexServer, tmp_path: Path) -> None:
+    server.add_project("demo", [*release("demo", "1.0", BAD), *release("demo", "2.0", GOOD)])
+    server.add_project("lib", [wheel("lib", "1.0")])
+    (tmp_path / "base.txt").write_bytes(b"# base\r\nDemo == 1.0 ; python_version > '3.9'  # the old one\r\n")
+    (tmp_path / "r.txt").write_text("lib==1.0\n-r base.txt\ndemo==0.9 ; python_version < '3'\n")
+    before = (tmp_path / "r.txt").read_text()
+    shutil.copytree(tmp_path, tmp_path / "copy", ignore=shutil.ignore_patterns(".*"))
+    ran = ftaudit("plan", *base(server), "--diff", "--output", "../plan.diff", "r.txt", cwd=tmp_path / "copy")
+    assert ran.returncode == 0 and (tmp_path / "copy" / "base.txt").read_bytes().count(b"1.0") == 1
+    if shutil.which("patch"):
+        subprocess.run(["patch", "-p0", "--binary", "-i", "../plan.diff"], cwd=tmp_path / "copy", check=True)
+    assert plan(server, tmp_path, "--write").code == 0
+    assert (tmp_path / "base.txt").read_bytes() == (
+        b"# base\r\nDemo == 2.0 ; python_version > '3.9'  # the old one\r\n"
+    )
+    if shutil.which("patch"):
+        assert (tmp_path / "copy" / "base.txt").read_bytes() == (tmp_path / "base.txt").read_bytes()
+    assert (tmp_path / "r.txt").read_text() == before
+    assert check(*base(server), "r.txt", cwd=tmp_path).code == 0
+
+
+def test_hashes_are_replaced_by_those_of_the_new_release(server: IndexServer, tmp_path: Path) -> None:
+    old, new = release("demo", "1.0", BAD), release("demo", "2.0", GOOD)
+    server.add_project("demo", [*old, *new])
+    lines = [f"    --hash=sha256:{file.digest}" for file in old]
+    (tmp_path / "r.txt").write_text("demo==1.0 \\\n" + " \\\n".join(lines) + "\n")
+    assert plan(server, tmp_path, "--write").code == 0
+    text = (tmp_path / "r.txt").read_text()
+    assert all(file.digest in text for file in new) and not any(file.digest in text for file in old)
+    assert check(*base(server), "r.txt", cwd=tmp_path).code == 0
+
+
+def test_a_projects_range_begins_at_the_nearest_good_version(server: IndexServer, tmp_path: Path) -> None:
+    server.add_project("demo", [*release("demo", "1.0", BAD), *release("demo", "2.0", GOOD)])
+    project = '[project]\nname = "me"\nversion = "1"\ndependencies = [\n  "demo>=1,<2",  # why\n]\n'
+    (tmp_path / "pyproject.toml").write_text(project)
+    answer = plan(server, tmp_path, "--write", source="pyproject.toml")
+    assert answer.code == 0 and answer.changes == {"demo": ("1.0", "2.0")}
+    assert (tmp_path / "pyproject.toml").read_text() == project.replace("demo>=1,<2", "demo>=2.0")
+    assert check(*base(server), "pyproject.toml", cwd=tmp_path).code == 0
+
+
+def test_a_lock_file_is_not_written_but_its_tools_command_is_said(server: IndexServer, tmp_path: Path) -> None:
+    server.add_project("demo", [*release("demo", "1.0", BAD), *release("demo", "2.0", GOOD)])
+    files = "".join(
+        f'[[packages.wheels]]\nname = "{file.filename}"\nurl = "{server.file_url(file.filename)}"\n'
+        f'hashes = {{sha256 = "{file.digest}"}}\n'
+        for file in release("demo", "1.0", BAD)
+    )
+    (tmp_path / "pylock.toml").write_text(
+        'lock-version = "1.0"\ncreated-by = "test"\n[[packages]]\nname = "demo"\nversion = "1.0"\n' + files
+    )
+    answer = plan(server, tmp_path, source="pylock.toml")
+    assert answer.code == 0 and answer.document["changes"][0]["kind"] == "lock"
+    assert answer.document["lock_commands"] == ["lock pylock.toml again with demo==2.0"]
+    ran = ftaudit("plan", *base(server), "--write", "pylock.toml", cwd=tmp_path)
+    assert ran.returncode == 2 and "demo==2.0" in ran.stderr
+
+
+def test_looking_and_writing_at_once_is_refused(tmp_path: Path) -> None:
+    ran = ftaudit("plan", "--diff", "--write", "r.txt", cwd=tmp_path)
+    assert ran.returncode == 2 and "--write" in ran.stderr
+
+
+def test_every_form_says_the_answer(server: IndexServer, tmp_path: Path) -> None:
+    server.add_project("demo", [*release("demo", "1.0", BAD), *release("demo", "2.0", GOOD)])
+    server.add_project("stuck", release("stuck", "1.0", BAD))
+    (tmp_path / "r.txt").write_text("demo==1.0\nstuck==1.0\n")
+    for form in ("table", "markdown"):
+        ran = ftaudit("plan", *base(server), "--format", form, "r.txt", cwd=tmp_path)
+        text = " ".join(ran.stdout.split())
+        assert ran.returncode == 1 and "1 version change removes 1 of 2 blockers" in text
+        assert "2.0" in text and "stuck" in text and "1.0 is the newest release" in text
