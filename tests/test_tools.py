@@ -30,6 +30,25 @@ def test_a_tool_that_does_not_end_is_ended_with_its_children(tmp_path: Path) -> 
         fcntl.flock(file, fcntl.LOCK_EX)
 
 
+@pytest.mark.skipif(os.name != "posix", reason="named pipes")
+def test_a_tool_that_takes_long_is_told_of_and_loses_no_output(tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    told: list[float] = []
+
+    def release(passed: float) -> None:
+        told.append(passed)
+        if len(told) == 2:
+            pipe.write_text("go")
+
+    command = [sys.executable, "-c", f"print('begin', flush=True); print(open({str(pipe)!r}).read())"]
+    ran = run_tool(command, timeout=60, every=0.2, waiting=release)
+    assert (ran.code, ran.output.split()) == (0, ["begin", "go"])
+    assert told == sorted(told) and len(told) >= 2
+    ran = run_tool([sys.executable, "-c", "import time; time.sleep(600)"], timeout=0.5, every=0.2, waiting=told.append)
+    assert ran.errors == "no answer within 0.5 s"
+
+
 def test_output_and_errors_are_kept_apart_and_a_log_takes_both(tmp_path: Path) -> None:
     command = [sys.executable, "-c", "import sys; print('out'); print('err', file=sys.stderr); sys.exit(3)"]
     ran = run_tool(command, timeout=30)

@@ -62,13 +62,16 @@ def on_stderr(*, wanted: bool = True) -> Iterator[Progress]:
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, SpinnerColumn, TextColumn
     from rich.progress import Progress as RichProgress
+    from rich.table import Column
 
     display = RichProgress(
         SpinnerColumn(),
         TextColumn("{task.description}"),
-        BarColumn(bar_width=24),
+        BarColumn(bar_width=24, table_column=Column(min_width=4, ratio=1)),
         MofNCompleteColumn(),
-        TextColumn("{task.fields[item]}", style="dim"),
+        # What the item is called takes the room that is left, on the one line that there is.
+        TextColumn("{task.fields[item]}", style="dim", table_column=Column(no_wrap=True, overflow="ellipsis", ratio=2)),
+        expand=True,
         console=Console(stderr=True),
         transient=True,
     )

@@ -7,7 +7,8 @@ import os
 import shutil
 import signal
 import subprocess
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -57,9 +58,12 @@ def run_tool(
     env: Mapping[str, str] | None = None,
     cwd: Path | None = None,
     log: Path | None = None,
+    every: float | None = None,
+    waiting: Callable[[float], None] | None = None,
 ) -> Completed:
     """Run a tool and return how it ended; with `log`, both of its streams go to the end of that file.
 
+    With `every`, `waiting` is told every so many seconds for how long it has been running.
     It runs in a process group of its own, which is killed after `timeout` seconds or when we are interrupted.
     """
     try:
@@ -79,7 +83,7 @@ def run_tool(
     except OSError as error:
         return Completed(code=None, output="", errors=str(error))
     try:
-        output, errors = process.communicate(timeout=timeout)
+        output, errors = _communicate(process, timeout, every, waiting)
     except subprocess.TimeoutExpired:
         _kill(process)
         return Completed(code=None, output="", errors=f"no answer within {timeout:g} s")
@@ -87,6 +91,23 @@ def run_tool(
         _kill(process)
         raise
     return Completed(code=process.returncode, output=output or "", errors=(errors or "").strip()[-TAIL:])
+
+
+def _communicate(
+    process: subprocess.Popen[str], timeout: float, every: float | None, waiting: Callable[[float], None] | None
+) -> tuple[str, str]:
+    """Wait for the process, telling of it meanwhile; raise `TimeoutExpired`."""
+    start = time.monotonic()
+    while True:
+        left = timeout - (time.monotonic() - start)
+        try:
+            return process.communicate(timeout=left if every is None else min(every, max(left, 0)))
+        except subprocess.TimeoutExpired:
+            passed = time.monotonic() - start
+            if every is None or passed >= timeout:
+                raise
+            if waiting is not None:
+                waiting(passed)
 
 
 def _kill(process: subprocess.Popen[str]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import os
 import sys
 from collections.abc import Sequence
@@ -80,16 +81,27 @@ def _run(arguments: list[str]) -> int:
     options = complete(options, keys)
     answer = options.answer(options, find_screen(options))
     write(answer)
+    _tidy(options)
     return int(answer.exit_code)
+
+
+def _tidy(options: argparse.Namespace) -> None:
+    """Keep the cache from growing for ever; once a day is enough."""
+    if getattr(options, "no_cache", True):
+        return
+    from ftaudit.cli.options import settings_of
+    from ftaudit.storage import tidy
+
+    tidy(settings_of(options).cache)
 
 
 def build_parser() -> Parser:
     """Return the parser of the whole command line."""
-    from ftaudit.cli import check, completion, config, diff, explain, plan, python, report, scan
+    from ftaudit.cli import cache, check, completion, config, diff, explain, plan, python, report, scan
 
     parser = Parser(prog="ftaudit", description=DESCRIPTION, epilog=EPILOG)
     parser.add_argument("-V", "--version", action="version", version=f"ftaudit {__version__}")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND")
-    for room in (check, plan, report, scan, explain, diff, config, python, completion):
+    for room in (check, plan, report, scan, explain, diff, config, cache, python, completion):
         room.add_parsers(commands)
     return parser

@@ -26,7 +26,19 @@ CONTAINED: Final = frozenset({"rules", "baseline"})
 """A folder whose modules are run, which must be the project's own as `conftest.py` is; a file that may be replaced."""
 
 UNSAVED: Final = frozenset(
-    {"help", "help_all", "version", "config", "no_config", "update_baseline", "write", "diff", "changed", "also"}
+    {
+        "help",
+        "help_all",
+        "version",
+        "config",
+        "no_config",
+        "update_baseline",
+        "write",
+        "diff",
+        "changed",
+        "also",
+        "parts",
+    }
 )
 """Belong to one run: asked for by a file they would be done each time, unasked."""
 

@@ -18,7 +18,7 @@ exit codes: 0 nothing blocks once the changes are made · 1 something still does
 2 usage or unreadable input · 3 nothing blocks then, but not all was checked
 
 examples:
-  ftaudit plan requirements.txt             the nearest versions that do not block
+  ftaudit plan requirements.txt             the nearest good versions
   ftaudit plan requirements.txt --diff      the edits, as a patch
   ftaudit plan requirements.txt --write     edit requirements.txt in place
   ftaudit plan uv.lock                      the commands of the locking tool

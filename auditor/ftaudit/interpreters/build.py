@@ -42,6 +42,8 @@ HEADERS: Final = {
 CONFIGURE: Final = ("--disable-gil", "--disable-test-modules", "--with-ensurepip=no", "--with-openssl-rpath=no")
 CONFIGURE_SECONDS: Final = 600.0
 MAKE_SECONDS: Final = 3600.0
+_HEARTBEAT: Final = 30.0
+"""Seconds of silence after which a reader wonders whether anything is going on."""
 _ROOM: Final = 1 << 30
 """A build tree and an installation take some 500 MB."""
 
@@ -138,8 +140,16 @@ def _build(version: str, tarball: Path, prefix: Path, work: Path, log: Path, pro
         ("compiling (two to five minutes)", ["make", f"-j{cores + 1}"], MAKE_SECONDS),
         ("installing", ["make", "altinstall"], MAKE_SECONDS),
     ):
-        progress(f"CPython {version}t: {what}")
-        ran = run_tool(command, timeout=seconds, env=env, cwd=source, log=log)
+        progress(f"CPython {version}t: {what}; its output goes to {log}")
+        ran = run_tool(
+            command,
+            timeout=seconds,
+            env=env,
+            cwd=source,
+            log=log,
+            every=_HEARTBEAT,
+            waiting=lambda passed: progress(f"still at it, for {passed:.0f} s now"),
+        )
         if not ran.ok:
             why = ran.errors or f"it ended with {ran.code}"
             raise InterpreterError(f"{command[0]} failed while building CPython {version}: {why}", hint=f"see {log}")

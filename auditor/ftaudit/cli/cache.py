@@ -1,0 +1,67 @@
+"""The commands `ftaudit cache show` and `ftaudit cache clean`."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Any, Final
+
+from ftaudit.cli.answer import Answer, Screen
+from ftaudit.cli.options import settings_of
+from ftaudit.errors import UsageError
+
+SHOW: Final = """\
+examples:
+  ftaudit cache show
+"""
+CLEAN: Final = """\
+examples:
+  ftaudit cache clean                all but the interpreters that ftaudit built
+  ftaudit cache clean index sdists   these parts alone
+"""
+
+
+def add_parsers(commands: Any) -> None:
+    """Add `cache show` and `cache clean` to the sub-commands."""
+    cache = commands.add_parser("cache", help="show what is kept between runs, or remove it")
+    actions = cache.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    for name, text, epilog, run in (
+        ("show", "show where the cache is, and how much there is of what", SHOW, run_show),
+        ("clean", "remove what is kept between runs", CLEAN, run_clean),
+    ):
+        action = actions.add_parser(name, help=text, description=text[0].upper() + text[1:] + ".", epilog=epilog)
+        if name == "clean":
+            about = "index, binary, sdists …, as `cache show` names them; default all but python"
+            action.add_argument("parts", nargs="*", metavar="PART", help=about)
+        action.add_argument("--cache-dir", type=Path, metavar="PATH", help="default: the user's cache folder")
+        action.set_defaults(answer=run)
+
+
+def run_show(options: argparse.Namespace, screen: Screen) -> Answer:
+    """Return what lies in the cache."""
+    from ftaudit.storage import measure
+
+    cache = settings_of(options).cache
+    lines = [str(cache)]
+    lines += [
+        f"  {size.part.name:13} {size.bytes / 1e6:9.1f} MB  {size.items:6} items  {size.part.what}"
+        for size in measure(cache)
+    ]
+    return Answer(text="\n".join(lines) + "\n")
+
+
+def run_clean(options: argparse.Namespace, screen: Screen) -> Answer:
+    """Empty the parts that are named. Raise `UsageError` for one that does not exist."""
+    from ftaudit.config.keys import nearest
+    from ftaudit.storage import PARTS, clean
+
+    known = {part.name: part for part in PARTS}
+    for name in options.parts:
+        if name not in known:
+            near = nearest(name, known)
+            hint = f"did you mean {near}?" if near else f"there is {', '.join(known)}"
+            raise UsageError(f"no part of the cache is called {name!r}", hint=hint)
+    chosen = [known[name] for name in dict.fromkeys(options.parts)] or [part for part in PARTS if not part.costly]
+    cache = settings_of(options).cache
+    freed = clean(cache, chosen)
+    return Answer(text=f"{freed / 1e6:.1f} MB removed from {cache}\n")

@@ -1,0 +1,166 @@
+"""The cache folder as a whole: what lies in it, how it is kept from growing for ever, and how it is emptied.
+
+Only what ftaudit itself writes is ever removed: files of known names below known folders, so that a folder which is no
+cache of ours loses nothing. Failures are no errors: another process may be at work in the same folder.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import time
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+DAY: Final = 86400.0
+MARKER: Final = ".tidied"
+"""Its modification time says when the folder was last tidied."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Part:
+    """One kind of thing that is kept."""
+
+    name: str
+    what: str
+    patterns: tuple[str, ...]
+    """Globs below the cache folder. What they match is removed; a folder as a whole."""
+    days: float | None = None
+    """After so many days unwritten it goes; `None` leaves that to the room that writes it."""
+    most: int | None = None
+    """Bytes, beyond which the oldest goes."""
+    costly: bool = False
+    """It took minutes to make: emptied only where it is named."""
+
+
+PARTS: Final = (
+    Part(
+        name="index",
+        what="pages of package indexes",
+        patterns=("index/pages/[0-9a-f][0-9a-f]/*.page", "index/pages/[0-9a-f][0-9a-f]/*.json"),
+        days=60,
+        most=1 << 30,
+    ),
+    Part(
+        name="binary",
+        what="what was read of wheels",
+        patterns=("binary/*/[0-9a-f][0-9a-f]/*.json",),
+        days=60,
+        most=256 << 20,
+    ),
+    Part(
+        name="sdists",
+        what="source distributions",
+        patterns=("sdists/*.tar.gz", "sdists/*.zip", "sdists/*.tar.bz2", "sdists/*.tar.xz"),
+        days=30,
+        most=1 << 30,
+    ),
+    Part(name="leads", what="what is known of later versions", patterns=("later.json", "leads.json", "surveys.json")),
+    Part(name="scan", what="results of scans", patterns=("scan/results-*.sqlite3",)),
+    Part(name="environments", what="wheels installed to be imported", patterns=("environments/" + "[0-9a-f]" * 32,)),
+    Part(
+        name="python", what="interpreters that ftaudit built", patterns=("python/[0-9]*.[0-9]*.[0-9]*t",), costly=True
+    ),
+)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Size:
+    """How much there is of one part."""
+
+    part: Part
+    items: int
+    bytes: int
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Item:
+    path: Path
+    bytes: int
+    written: float
+
+
+def measure(cache: Path) -> tuple[Size, ...]:
+    """Return how much there is of each part."""
+    sizes = []
+    for part in PARTS:
+        found = list(_items(cache, part))
+        sizes.append(Size(part=part, items=len(found), bytes=sum(item.bytes for item in found)))
+    return tuple(sizes)
+
+
+def clean(cache: Path, parts: Iterable[Part]) -> int:
+    """Empty the parts; return how many bytes were freed."""
+    return sum(_remove(item) for part in parts for item in _items(cache, part))
+
+
+def tidy(cache: Path, *, now: float | None = None) -> int:
+    """Remove what is too old or too much, at most once a day; return how many bytes were freed."""
+    now = time.time() if now is None else now
+    marker = cache / MARKER
+    with contextlib.suppress(OSError):
+        if not cache.is_dir() or abs(now - marker.stat().st_mtime) < DAY:
+            return 0
+    try:
+        marker.touch()
+        os.utime(marker, (now, now))
+    except OSError:
+        return 0
+    freed = 0
+    for part in PARTS:
+        if part.days is None and part.most is None:
+            continue
+        kept = 0
+        for item in sorted(_items(cache, part), key=lambda item: item.written, reverse=True):
+            kept += item.bytes
+            old = part.days is not None and now - item.written > part.days * DAY
+            if old or (part.most is not None and kept > part.most):
+                freed += _remove(item)
+    return freed
+
+
+def _items(cache: Path, part: Part) -> Iterator[_Item]:
+    for pattern in part.patterns:
+        for path in cache.glob(pattern):
+            with contextlib.suppress(OSError):
+                status = path.lstat()
+                size = status.st_size if not path.is_dir() or path.is_symlink() else _size_of(path)
+                yield _Item(path=path, bytes=size, written=status.st_mtime)
+
+
+def _size_of(folder: Path) -> int:
+    total = 0
+    for root, _, names in os.walk(folder):
+        for name in names:
+            with contextlib.suppress(OSError):
+                total += os.lstat(os.path.join(root, name)).st_size  # noqa: PTH118
+    return total
+
+
+def _remove(item: _Item) -> int:
+    """Remove a file, or a folder that nobody holds; return the bytes that are freed."""
+    with contextlib.suppress(OSError):
+        if item.path.is_symlink() or not item.path.is_dir():
+            item.path.unlink()
+            return item.bytes
+        with _held(item.path):
+            shutil.rmtree(item.path)
+            return item.bytes
+    return 0
+
+
+@contextlib.contextmanager
+def _held(folder: Path) -> Iterator[None]:
+    """Hold the lock of an environment, as the sandbox does; raise `OSError` where somebody else does."""
+    lock = folder.with_name(f"{folder.name}.lock")
+    if os.name != "posix" or not lock.exists():
+        yield
+        return
+    import fcntl
+
+    with lock.open("a") as stream:
+        fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        yield
