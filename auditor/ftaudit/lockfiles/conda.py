@@ -29,7 +29,7 @@ def read(path: Path) -> Requirements:
     """Return the requirements of the pip part, with the files that it includes, and a problem for each conda package.
 
     The format is that of conda's documentation ("Creating an environment file manually"). Raise `InputError`, with
-    the line, for what is no such file: anchors and aliases are refused, for no such file needs them.
+    the line, for what is no such file: anchors, aliases and tags are refused: no such file needs them.
     """
     text = read_text(path, "an environment file")
     if len(text) > MAX_CHARACTERS:
@@ -70,8 +70,8 @@ def _compose(text: str, path: Path) -> yaml.Node | None:
     try:
         for number, event in enumerate(_events(text)):
             place = f"{path}:{_line(event)}"
-            if getattr(event, "anchor", None) is not None:
-                raise InputError(f"{place}: anchors and aliases are not read")
+            if getattr(event, "anchor", None) is not None or getattr(event, "tag", None) is not None:
+                raise InputError(f"{place}: anchors, aliases and tags are not read")
             if number > MAX_NODES:
                 raise InputError(f"{place}: more than {MAX_NODES:,} entries")
         return yaml.compose(text, Loader=yaml.SafeLoader)

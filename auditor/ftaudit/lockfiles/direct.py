@@ -6,13 +6,7 @@ from pathlib import Path
 from typing import Final
 from urllib.parse import parse_qs, urlsplit
 
-from packaging.utils import (
-    InvalidSdistFilename,
-    InvalidWheelFilename,
-    NormalizedName,
-    parse_sdist_filename,
-    parse_wheel_filename,
-)
+from packaging.utils import NormalizedName, parse_sdist_filename, parse_wheel_filename
 from packaging.version import Version
 
 from ftaudit.lockfiles.files import file_name
@@ -68,7 +62,7 @@ def parse_file(url: str) -> tuple[NormalizedName, Version] | None:
             project, version, _, _ = parse_wheel_filename(name)
             return project, version
         return parse_sdist_filename(name)
-    except (InvalidWheelFilename, InvalidSdistFilename):
+    except ValueError:  # InvalidWheelFilename, InvalidSdistFilename, or more digits than Python converts.
         return None
 
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Final
 
-from packaging.specifiers import InvalidSpecifier, SpecifierSet
+from packaging.specifiers import SpecifierSet
 from packaging.version import InvalidVersion, Version
 
 from ftaudit.errors import UsageError
@@ -28,10 +28,22 @@ def version_of(table: Table, key: str = "version") -> Version | None:
 def specifier_of(table: Table, key: str) -> SpecifierSet | None:
     """Return a range of versions, or `None` when there is none; raise `InputError` for a malformed one."""
     value = table.text(key)
+    if not value or value == "*":
+        return None
     try:
-        return SpecifierSet(value) if value and value != "*" else None
-    except (InvalidSpecifier, ValueError) as error:
-        raise table.error(key, f"is no version specifier: {value!r}") from error
+        return read_range(value)
+    except ValueError as error:
+        raise table.error(key, f"is no version specifier: {value[:80]!r}") from error
+
+
+def read_range(text: str) -> SpecifierSet:
+    """Return a range of versions; raise `ValueError` for one that is malformed or cannot be evaluated.
+
+    `SpecifierSet` looks at the numbers of its versions when it is first asked, and has a limit to their digits.
+    """
+    found = SpecifierSet(text)
+    found.contains(Version("1"))
+    return found
 
 
 def hash_of(table: Table, key: str, value: object) -> tuple[tuple[str, str], ...]:

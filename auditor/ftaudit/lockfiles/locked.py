@@ -242,11 +242,11 @@ def _is(edge: Edge, package: LockedPackage) -> bool:
 
 
 def _version(text: str) -> object:
-    from packaging.version import InvalidVersion, Version
+    from packaging.version import Version
 
     try:
         return Version(text)
-    except InvalidVersion:
+    except ValueError:  # InvalidVersion, or more digits than Python converts.
         return None
 
 

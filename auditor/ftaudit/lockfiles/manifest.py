@@ -9,9 +9,10 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final
 
-from packaging.specifiers import InvalidSpecifier, SpecifierSet
+from packaging.specifiers import SpecifierSet
 from packaging.utils import NormalizedName, canonicalize_name
 
+from ftaudit.lockfiles.fields import read_range
 from ftaudit.lockfiles.files import Table, read_toml
 from ftaudit.lockfiles.needs import parse_edge
 from ftaudit.lockfiles.requirements import Edge, IndexOptions
@@ -173,8 +174,8 @@ def poetry_range(text: str) -> SpecifierSet | None:
         else:
             parts.append(part if part[0] in "<>=!~" else f"=={part}")
     try:
-        return SpecifierSet(",".join(parts)) or None
-    except (InvalidSpecifier, ValueError):
+        return read_range(",".join(parts)) or None
+    except ValueError:
         return None
 
 

@@ -9,6 +9,7 @@ from packaging.requirements import InvalidRequirement
 from packaging.requirements import Requirement as ParsedRequirement
 from packaging.utils import canonicalize_name
 
+from ftaudit.lockfiles.fields import read_range
 from ftaudit.lockfiles.markers import extras_of
 from ftaudit.lockfiles.requirements import Edge
 
@@ -28,13 +29,14 @@ def parse_edge(line: str) -> Edge | None:
     """Return the edge that a requirement line is, or `None` for one that is malformed."""
     try:
         parsed = ParsedRequirement(line)
+        specifier = read_range(str(parsed.specifier)) if parsed.specifier else None
     except (InvalidRequirement, RecursionError, ValueError):
         return None
     return Edge(
         name=canonicalize_name(parsed.name),
         extras=tuple(sorted(map(canonicalize_name, parsed.extras))),
         marker=str(parsed.marker) if parsed.marker else None,
-        specifier=parsed.specifier or None,
+        specifier=specifier,
     )
 
 

@@ -11,7 +11,7 @@ from packaging.version import InvalidVersion, Version
 
 from ftaudit.errors import InputError
 from ftaudit.lockfiles.direct import local_path, parse_file
-from ftaudit.lockfiles.fields import are_for_one_system, check_known, edges_are_unknown
+from ftaudit.lockfiles.fields import are_for_one_system, check_known, edges_are_unknown, read_range
 from ftaudit.lockfiles.files import file_name, header_lines, read_toml, without_credentials
 from ftaudit.lockfiles.requirements import Edge, InputFormat, Lock, LockedPackage, Requirements
 from ftaudit.model import DistributionFile, Location
@@ -36,6 +36,7 @@ def read(
     _check_version(document, path)
     try:
         lock = Pylock.from_dict(document)
+        read_range(str(lock.requires_python or ""))
     except PylockUnsupportedVersionError as error:
         raise InputError(f"{path}: {error}", hint="look for a newer ftaudit") from error
     except PylockValidationError as error:

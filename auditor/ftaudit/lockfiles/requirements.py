@@ -8,7 +8,7 @@ from pathlib import Path
 
 from packaging.specifiers import SpecifierSet
 from packaging.utils import NormalizedName
-from packaging.version import InvalidVersion, Version
+from packaging.version import Version
 
 from ftaudit.model import DistributionFile, Location, StrEnum
 
@@ -69,7 +69,7 @@ class Requirement:
             if specifier.operator in ("==", "===") and not specifier.version.endswith(".*"):
                 try:
                     return Version(specifier.version)
-                except InvalidVersion:
+                except ValueError:  # InvalidVersion, or more digits than Python converts.
                     return None
         return None
 
