@@ -77,12 +77,16 @@ GOOD = rendered(READY)
         ("[]", "the document is not an object"),
         ("{}", "no schema_version"),
         ('{"schema_version": 2}', "schema version 2"),
-        ('{"schema_version": true, "packages": []}', "schema version True"),
+        ('{"schema_version": true, "packages": [], "coverage": {}}', "schema version True"),
         ('{"schema_version": 1}', "no report of check, wheel, scan or report"),
-        ('{"schema_version": 1, "packages": []}', "target is not a string"),
-        ('{"schema_version": 1, "packages": [], "target": "3.14t", "platforms": [1]}', "platforms[0] is not a string"),
+        ('{"schema_version": 1, "packages": [], "coverage": {}}', "target is not a string"),
         (
-            '{"schema_version": 1, "packages": [7], "target": "3.14t", "platforms": [], "incomplete": []}',
+            '{"schema_version": 1, "packages": [], "coverage": {}, "target": "3.14t", "platforms": [1]}',
+            "platforms[0] is not a string",
+        ),
+        (
+            '{"schema_version": 1, "packages": [7], "coverage": {}, "target": "3.14t", '
+            '"platforms": [], "incomplete": []}',
             "packages[0] is not an object",
         ),
         (GOOD.replace('"verdict": "ready"', '"verdict": "splendid"'), ".verdict is not one of ready"),
@@ -146,6 +150,27 @@ def test_other_targets_and_platforms_are_not_compared_and_that_is_said(run: Run)
     assert code == 0 and document["changes"] == []
     assert document["not_compared"] == ["windows-amd64: in the new report only"]
     assert "not compared: windows-amd64" in run(rendered(old), rendered(new))[1]
+
+
+def test_a_pre_migration_report_is_compared_by_its_parts(run: Run) -> None:
+    def whole(check: Report, **more: object) -> str:
+        parts: dict[str, object] = {"schema_version": 1, "plan": {"packages": []}, "check": check_json.as_dict(check)}
+        return json.dumps(parts | {"scan": json.loads(scanned((1, "x")))} | more)
+
+    old, new = report(row("a", Verdict.READY)), report(row("a", Verdict.BROKEN))
+    assert run(whole(old), whole(old))[0] == 0
+    assert run(whole(old), whole(new))[0] == 1
+    code, out, _ = run(rendered(old), whole(new, scan=None))
+    assert code == 1 and "not compared" not in out
+    code, out, _ = run(rendered(old), whole(old))
+    assert code == 0 and "not compared: source: in new.json only" in out
+    assert run(rendered(old), whole(old, incomplete=["a.c could not be read"]))[0] == 3
+
+
+def test_a_plan_is_nothing_to_compare(run: Run) -> None:
+    plan = json.dumps({"schema_version": 1, "target": "3.14t", "platforms": [], "packages": []})
+    code, _, err = run(plan, plan)
+    assert code == 2 and "no report of check, wheel, scan or report" in err
 
 
 def test_a_scan_and_a_check_have_nothing_in_common(run: Run) -> None:

@@ -78,6 +78,7 @@ def shown(run: Run, *arguments: str) -> dict[tuple[str, str], dict[str, Any]]:
         ('rules = ["../elsewhere"]', ["not below", "--config"]),
         ('rules = ["/"]', ["not below"]),
         ('baseline = "../b.json"', ["not below"]),
+        ('extra-index-url = ["corp=https://evil.example/simple"]', ["credentials are the environment's", "--config"]),
         ("update-baseline = true", ["update-baseline is not known"]),
         ('changed = "main"', ["changed is not known"]),
         ('config = "x.toml"', ["is not known"]),

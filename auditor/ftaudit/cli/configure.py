@@ -7,7 +7,8 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
-from ftaudit.config import Configuration, Key, Setting, configure, find_files, read_file, settle
+from ftaudit.cli.answer import say
+from ftaudit.config import Configuration, Key, Origin, Setting, configure, find_files, read_file, settle
 from ftaudit.errors import UsageError
 
 
@@ -30,10 +31,21 @@ def complete(options: argparse.Namespace, keys: Sequence[Key]) -> argparse.Names
     if not mine:
         return options
     configuration = read_configuration(options.config, options.no_config, keys)
-    for setting in settings_in_force(mine, options, configuration):
+    settings = settings_in_force(mine, options, configuration)
+    for setting in settings:
         setattr(options, setting.key.dest, setting.value)
+    if options.config is None and not getattr(options, "quiet", False):
+        _tell_of_code(settings)
     options.configuration = configuration
     return options
+
+
+def _tell_of_code(settings: Sequence[Setting]) -> None:
+    """Say that a file which was merely found has code run: the project's own, by its configuration alone."""
+    for setting in settings:
+        if setting.key.dest == "rules" and setting.origin is Origin.FILE and setting.value:
+            folders = ", ".join(map(str, setting.value))
+            say(f"the project's own rules are run: {folders} ({setting.where}; --no-config leaves them out)")
 
 
 def settings_in_force(keys: Sequence[Key], given: argparse.Namespace, configuration: Configuration) -> list[Setting]:

@@ -92,7 +92,8 @@ def compare(old: Document, new: Document) -> Comparison:
         made.scans(old.scan, new.scan)
     for what, first, second in (("packages", old.audit, new.audit), ("source", old.scan, new.scan)):
         if (first is None) != (second is None):
-            made.not_compared.append(f"{what}: only {new.name if first is None else old.name} has them")
+            made.not_compared.append(f"{what}: in {new.name if first is None else old.name} only")
+    made.unsure += (f"the new report is not complete: {what}" for what in new.incomplete[:3])
     if not made.common:
         told = "; ".join(made.not_compared)
         raise InputError(f"{old.name} and {new.name} have nothing in common: {told}", hint="compare like with like")

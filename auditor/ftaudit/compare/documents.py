@@ -83,6 +83,8 @@ class Document:
     """The file, as it was named."""
     audit: Audit | None = None
     scan: Scan | None = None
+    incomplete: tuple[str, ...] = ()
+    """What `ftaudit report` did not look at besides."""
 
 
 def read_document(path: Path) -> Document:
@@ -115,17 +117,22 @@ def parse_document(data: bytes, name: str) -> Document:
             f"{name} has schema version {str(version)[:20]}; this release reads {VERSION}",
             hint="make both reports with the same release of ftaudit",
         )
-    # `ftaudit report` holds the documents of `check` and `scan` as they are, each under a name of its own.
-    inner = [top, *(top.at(key) for key, value in values.items() if isinstance(value, dict))]
-    audit = next((place for place in inner if isinstance(place.table().get("packages"), list)), None)
-    scan = next((place for place in inner if place is not audit and _is_scan(place.table())), None)
+    # `ftaudit report` holds the documents of `check` and `scan` as they are.
+    inner = [top, *(top.at(key) for key in ("check", "scan") if isinstance(values.get(key), dict))]
+    audit = next((place for place in inner if _is_audit(place.table())), None)
+    scan = next((place for place in inner if _is_scan(place.table())), None)
     if audit is None and scan is None:
         raise InputError(f"{name} is no report of check, wheel, scan or report", hint=HINT)
     return Document(
         name=name,
         audit=None if audit is None else _audit(audit),
+        incomplete=tuple(item.text() for item in top.at("incomplete").items(optional=True)) if audit is not top else (),
         scan=None if scan is None else _scan(scan),
     )
+
+
+def _is_audit(values: Mapping[str, Any]) -> bool:
+    return isinstance(values.get("packages"), list) and isinstance(values.get("coverage"), dict)
 
 
 def _is_scan(values: Mapping[str, Any]) -> bool:

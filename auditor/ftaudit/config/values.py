@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import math
 import os
+import re
 from argparse import ArgumentTypeError
 from datetime import date, time
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from ftaudit.config.keys import Key, Kind
+
+_NAMED_INDEX: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*=[a-z+]+://")
+"""uv's way to give an index a name, by which the environment has a user and a password for it."""
 
 
 class WrongValue(ValueError):
@@ -49,6 +53,10 @@ def _one(value: object, key: Key, folder: Path, *, named: bool) -> Any:
 def _text(value: str, key: Key, folder: Path, *, named: bool) -> Any:
     if key.choices and value not in key.choices:
         raise WrongValue(f"takes {key.expected}, not {_told(value)}")
+    if key.located and not named and _NAMED_INDEX.match(value):
+        raise WrongValue(
+            "names an index by NAME=URL, whose credentials are the environment's: only a file named with --config may"
+        )
     if key.located and "://" not in value and "==" not in value and not value.startswith("file:"):
         return _path(value, key, folder, named=named)
     if key.convert is None:
