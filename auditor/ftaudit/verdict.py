@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Final
@@ -114,13 +115,27 @@ def _has_no_wheel(facts: PackageFacts) -> bool:
 def _source_only(facts: PackageFacts) -> Reasons:
     if not (_has_no_wheel(facts) and facts.index.sdist):
         return ()
-    return (f"{_no_wheel(facts)}; there is an sdist to build from", *facts.index.excluded)
+    return (f"{_no_wheel(facts)}; there is an sdist to build from", *_rebuild(facts), *facts.index.excluded)
 
 
 def _unavailable(facts: PackageFacts) -> Reasons:
     if not _has_no_wheel(facts):
         return ()
-    return (f"{_no_wheel(facts)}, and no sdist", *facts.index.excluded)
+    return (f"{_no_wheel(facts)}, and no sdist", *_rebuild(facts), *facts.index.excluded)
+
+
+def _rebuild(facts: PackageFacts) -> Reasons:
+    """Say what the ordinary build's modules would declare, where one of them tells."""
+    declared = [module.would_declare.declaration for module in facts.modules if module.would_declare is not None]
+    if not set(declared) - {GilDeclaration.UNDETERMINED}:
+        return ()
+    return (f"rebuilt as it is, its modules would declare {would_declare(facts.modules)}",)
+
+
+def would_declare(modules: Iterable[ExtensionModule]) -> str:
+    """Return what modules of the ordinary build would declare if they were rebuilt, each answer with its count."""
+    counts = Counter(module.would_declare.declaration.value for module in modules if module.would_declare is not None)
+    return ", ".join(f"{declaration} ({count})" for declaration, count in sorted(counts.items()))
 
 
 def _broken(facts: PackageFacts) -> Reasons:

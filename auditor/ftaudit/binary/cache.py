@@ -68,6 +68,8 @@ class FactsCache:
 
 def _render(facts: BinaryFacts) -> dict[str, Any]:
     return {
+        "status": facts.status.value,
+        "reason": facts.reason,
         "total": facts.bytes_total,
         "classifiers": facts.classifiers,
         "problems": facts.problems,
@@ -85,7 +87,8 @@ def _render(facts: BinaryFacts) -> dict[str, Any]:
 
 def _parse(kept: dict[str, Any]) -> BinaryFacts:
     return BinaryFacts(
-        status=Status.DONE,
+        status=Status(kept["status"]),
+        reason=kept["reason"],
         bytes_total=int(kept["total"]),
         classifiers=tuple(kept["classifiers"]),
         problems=tuple(kept["problems"]),

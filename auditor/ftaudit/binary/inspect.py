@@ -25,6 +25,7 @@ from ftaudit.wheel import (
     check_digest,
     file_digest,
     local_path,
+    modules_size,
     open_wheel,
     read_metadata,
 )
@@ -41,6 +42,8 @@ class WheelRequest:
     target: Target
     rebuild: bool = False
     """The wheel is the GIL build's: its modules say what a rebuild would declare, and nothing of the target."""
+    most: int | None = None
+    """Bytes of modules, compressed, above which the wheel is left; `None` reads them whatever they are."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -122,7 +125,12 @@ class Inspector:
     def _key(self, request: WheelRequest) -> str:
         return "-".join(
             part
-            for part in (request.target.name, request.rebuild and "rebuild", self._settings.record and "record")
+            for part in (
+                request.target.name,
+                request.rebuild and "rebuild",
+                self._settings.record and "record",
+                request.most is not None and f"most{request.most}",
+            )
             if part
         )
 
@@ -184,6 +192,9 @@ def _read_wheel(
     with open_wheel(
         location, session=work.session, cache_dir=settings.cache_dir / "wheels", limits=settings.limits, sha256=sha256
     ) as archive:
+        if request.most is not None and (size := modules_size(archive.members)) > request.most:
+            told = f"{request.file.filename}: its modules are {size / (1 << 20):.1f} MiB"
+            return BinaryFacts(status=Status.SKIPPED, reason=told, bytes_read=archive.bytes_read), True
         metadata = read_metadata(archive, request.file.filename, record=settings.record)
         reader = WheelReader(work.pool, work.fetchers, archive, request.target)
         modules = tuple(

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
@@ -215,10 +216,16 @@ class _Worker:
         timer = threading.Timer(seconds, self._kill_late)
         timer.daemon = True
         timer.start()
+        begun = time.monotonic()
         try:
-            return cast("tuple[dict[str, Any], bytes] | None", what())
+            done = cast("tuple[dict[str, Any], bytes] | None", what())
         finally:
             timer.cancel()
+        # On a busy machine the timer's thread may wake up after an answer that is late all the same.
+        if time.monotonic() - begun > seconds:
+            self._kill_late()
+            return None
+        return done
 
     def _kill_late(self) -> None:
         self._late = True

@@ -18,25 +18,42 @@ from ftaudit.settings import Settings
 from ftaudit.target import Target
 
 NO_PLACE: Final = "nothing says where the wheel can be had"
+REBUILD: Final = 2 << 20
+"""Bytes of modules that are fetched of a wheel of the ordinary build; `ftaudit wheel` reads the larger ones too."""
 
 
 def find_binary_facts(
     indexed: dict[Key, IndexFacts], *, target: Target, settings: Settings, index: Index, progress: Progress
 ) -> dict[Key, BinaryFacts]:
-    """Read every extension module of the chosen wheels."""
+    """Read every extension module of the chosen wheels.
+
+    Where there is none, the modules are those of the wheel that the ordinary build installs, small ones: what they
+    would declare if they were rebuilt.
+    """
     facts: dict[Key, BinaryFacts] = {}
     requests: dict[Key, WheelRequest] = {}
     for key, found in indexed.items():
         reason = _why_not(found)
         if reason is None and found.wheel is not None:
             requests[key] = WheelRequest(file=found.wheel, target=target)
-        else:
-            facts[key] = BinaryFacts(status=Status.SKIPPED, reason=reason)
+            continue
+        facts[key] = BinaryFacts(status=Status.SKIPPED, reason=reason)
+        if reason == NO_WHEEL and found.gil_wheel is not None and found.gil_wheel.url is not None:
+            requests[key] = WheelRequest(file=found.gil_wheel, target=target, rebuild=True, most=REBUILD)
     if not requests:
         return facts
     progress.stage("binaries", len(set(requests.values())))
     read = read_wheels(requests.values(), settings=settings, index=index, progress=progress)
-    return facts | {key: read[request] for key, request in requests.items()}
+    for key, request in requests.items():
+        facts[key] = _rebuilt(read[request]) if request.rebuild else read[request]
+    return facts
+
+
+def _rebuilt(read: BinaryFacts) -> BinaryFacts:
+    """Return the facts of a package without a wheel: what its other build's would declare says nothing of itself."""
+    if read.status is Status.DONE:
+        return BinaryFacts(status=Status.SKIPPED, reason=NO_WHEEL, modules=read.modules)
+    return BinaryFacts(status=Status.SKIPPED, reason=f"{NO_WHEEL}; the ordinary build's was not read: {read.reason}")
 
 
 def read_wheels(
@@ -56,7 +73,7 @@ def read_wheels(
             on_done=lambda request, _: progress.done(request.file.filename),
         )
     for wheel in read.values():
-        if wheel.status is Status.DONE:
+        if wheel.status is not Status.FAILED:
             index.traffic.add(received=wheel.bytes_read, saved=max(0, wheel.bytes_total - wheel.bytes_read))
     return read
 

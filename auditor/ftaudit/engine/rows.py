@@ -126,7 +126,7 @@ def _blockers(rows: Iterable[Package]) -> dict[tuple[str, str], set[str]]:
 def count_coverage(every: Sequence[PackageFacts]) -> tuple[tuple[str, TierCoverage], ...]:
     """Return how many packages were looked up, wheels read and modules imported, of how many there are."""
     wheels = [facts for facts in every if facts.index.kind in INSTALLED_KINDS]
-    modules = [module for facts in every for module in facts.modules]
+    modules = [module for facts in every for module in facts.modules if module.binary or module.runtime]
     return (
         ("index", TierCoverage(done=sum(_looked_up(facts.index, facts.pin) for facts in every), total=len(every))),
         (

@@ -29,6 +29,7 @@ from ftaudit.progress import Progress, Silent
 from ftaudit.rule import PackageRule
 from ftaudit.settings import Settings
 from ftaudit.target import Target, parse_target
+from ftaudit.verdict import would_declare
 
 NOT_IMPORTED: Final = RuntimeFacts(status=Status.SKIPPED, reason="`ftaudit wheel` imports nothing")
 
@@ -142,12 +143,7 @@ def _would(modules: Sequence[ExtensionModule]) -> str:
     """Say what a rebuild of these modules for the target would declare."""
     if not modules:
         return "it holds no extension module"
-    counts: dict[str, int] = {}
-    for module in modules:
-        if module.would_declare is not None:
-            counts[module.would_declare.declaration] = counts.get(module.would_declare.declaration, 0) + 1
-    told = ", ".join(f"{declaration} ({count})" for declaration, count in sorted(counts.items()))
-    return f"rebuilt as it is, its modules would declare {told}"
+    return f"rebuilt as it is, its modules would declare {would_declare(modules)}"
 
 
 def _without_repetition(rows: Iterable[Package]) -> tuple[Package, ...]:

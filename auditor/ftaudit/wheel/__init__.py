@@ -12,7 +12,7 @@ from ftaudit.wheel.archive import Image, WheelArchive
 from ftaudit.wheel.directory import Member
 from ftaudit.wheel.limits import Limits
 from ftaudit.wheel.metadata import WheelMetadata, read_metadata
-from ftaudit.wheel.modules import ModuleMember, module_member, module_members
+from ftaudit.wheel.modules import ModuleMember, module_member, module_members, modules_size
 from ftaudit.wheel.source import LocalSource, RemoteSource, Source, check_digest, file_digest
 
 if TYPE_CHECKING:
@@ -30,6 +30,7 @@ __all__ = [
     "local_path",
     "module_member",
     "module_members",
+    "modules_size",
     "open_wheel",
     "read_metadata",
 ]

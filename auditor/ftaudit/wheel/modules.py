@@ -48,6 +48,11 @@ def module_members(members: Iterable[Member]) -> tuple[ModuleMember, ...]:
     return tuple(module for module in found if module is not None)
 
 
+def modules_size(members: Iterable[Member]) -> int:
+    """Return the bytes that the extension modules among the members take, compressed."""
+    return sum(module.member.compressed for module in module_members(members))
+
+
 _VERSIONED: Final = re.compile(r"(.+\.so)\.\d[\d.]*$")
 
 
