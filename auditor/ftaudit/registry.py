@@ -45,10 +45,16 @@ class Registry:
         for name in (*select, *ignore):
             if not any(means(name, rule) for rule in self.rules):
                 raise UsageError(f"no rule is called {name!r}", hint="see `ftaudit explain` for all of them")
-        return tuple(
+        chosen = [
             rule
             for rule in self.rules
             if _selected(rule, select, pedantic) and not any(means(name, rule) for name in ignore)
+        ]
+        codes = {rule.info.code for rule in chosen}
+        return tuple(
+            rule
+            for rule in self.rules
+            if rule in chosen or (codes & {*getattr(rule, "speaks_as", ())} and not any(means(n, rule) for n in ignore))
         )
 
 

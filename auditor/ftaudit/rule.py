@@ -108,5 +108,7 @@ class SourceRule(Rule):
     """A rule that looks at source code; `ftaudit.source` has one base class for each kind of tree it is handed."""
 
     languages: ClassVar[frozenset[Language]]
+    speaks_as: ClassVar[tuple[str, ...]] = ()
+    """Codes of other rules that its findings bear: it looks for their fault in another language. Selected with them."""
     VALID: ClassVar[tuple[SourceExample, ...]] = ()
     INVALID: ClassVar[tuple[SourceExample, ...]] = ()

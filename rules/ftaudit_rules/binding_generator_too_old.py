@@ -90,11 +90,14 @@ class BindingGeneratorTooOld(BuildRule):
                     f"{requirement} admits no {name} that knows free threading: the first is {first[name]}.",
                     location=where,
                 )
-        locked = any("lock" in fact.names for fact in build.of(FactKind.PYO3))
-        for fact in build.of(FactKind.PYO3):
-            version = least_version(fact.value)
-            if version is not None and version < _PYO3 and ("lock" in fact.names or not locked):
-                yield self.finding(
-                    f"PyO3 {version} knows nothing of free threading: the first that does is 0.23.",
-                    location=project.location(fact.path, fact.line, fact.column),
-                )
+        pyo3 = build.of(FactKind.PYO3)
+        old = [fact for fact in pyo3 if (version := least_version(fact.value)) is not None and version < _PYO3]
+        locked = any("lock" in fact.names for fact in pyo3)
+        used = [fact for fact in old if "lock" in fact.names or not locked]
+        # What is to be raised is the requirement, where it stands in the way; else the lock is to be made again.
+        in_the_way = [f for f in old if "lock" not in f.names and not f.value.lstrip().startswith((">", "*"))]
+        for fact in (in_the_way or used) if used else ():
+            yield self.finding(
+                f"PyO3 {least_version(used[0].value)} knows nothing of free threading: the first that does is 0.23.",
+                location=project.location(fact.path, fact.line, fact.column),
+            )

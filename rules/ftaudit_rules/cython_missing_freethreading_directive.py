@@ -69,6 +69,14 @@ class CythonMissingFreethreadingDirective(BuildRule):
             others=(("pkg/m.pyx", "def f(): pass\n"),),
         ),
         SourceExample(
+            path="pkg/meson.build",
+            code="modules = [['a', files('a.pyx')], ['b', files('b.pyx')]]\n"
+            "foreach module : modules\n"
+            "  py.extension_module(module[0], module[1], cython_args: ['-Xfreethreading_compatible=True'])\n"
+            "endforeach\n",
+            others=(("pkg/a.pyx", "def f(): pass\n"),),
+        ),
+        SourceExample(
             path="_part.pyx",
             code="def f(): pass\n",
             others=(("m.pyx", '# cython: freethreading_compatible=True\ninclude "_part.pyx"\n'),),
@@ -92,6 +100,15 @@ class CythonMissingFreethreadingDirective(BuildRule):
             "gen_cpp = generator(cython,\n  arguments : ['--cplus', '@INPUT@'])\n",
             others=(("m.pyx", "def f(): pass\n"),),
             lines=(4,),
+        ),
+        SourceExample(
+            path="pkg/meson.build",
+            code="modules = {\n  'a': {'sources': ['a.pyx']},\n  'b': {'sources': ['b.pyx']},\n}\n"
+            "foreach name, module : modules\n"
+            "  py.extension_module(name, module.get('sources'), subdir: 'pkg')\n"
+            "endforeach\n",
+            others=(("pkg/a.pyx", "def f(): pass\n"),),
+            lines=(6,),
         ),
         SourceExample(
             path="fast.pyx",

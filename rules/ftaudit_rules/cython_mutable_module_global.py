@@ -56,6 +56,8 @@ _WRITES_FIRST: Final = frozenset(
         "qsort",
     ]
 )
+_FAR: Final = 3
+"""Lines; a write further from its declaration than this is a finding of its own."""
 _CONTAINER: Final = re.compile(
     r"\b(?:object|dict|list|set|bytearray|deque|vector|map|unordered_map|queue|stack|string|unordered_set)\b"
 )
@@ -109,7 +111,7 @@ class CythonMutableModuleGlobal(CythonRule):
             "    global calls, last\n"
             "    calls += 1\n"
             "    last = calls\n",
-            lines=(1, 2),
+            lines=(1, 2, 5, 6),
         ),
         SourceExample(
             code="cdef dict _cache = {}\n"
@@ -140,10 +142,14 @@ class CythonMutableModuleGlobal(CythonRule):
                         written[name] = (line, f"{how} in {function.name}")
         for name, (line, how) in written.items():
             variable = variables[name]
-            yield self.finding(
-                f"{name} is one for all threads, and is {how} (line {line.number}) without a lock.",
-                location=unit.location(variable.line, variable.column),
-            )
+            places = [(variable.line, variable.column)]
+            if line.number - variable.line > _FAR:
+                places.append((line.number, line.tokens[0].column))
+            for place in places:
+                yield self.finding(
+                    f"{name} is one for all threads, and is {how} (line {line.number}) without a lock.",
+                    location=unit.location(*place),
+                )
 
 
 def _filled_at_import(unit: CythonUnit) -> frozenset[str]:

@@ -8,9 +8,13 @@ from typing import Final
 from ftaudit.model import Confidence, Finding, Severity
 from ftaudit.rule import RuleInfo, SourceExample
 from ftaudit.source import BuildRule, Project, Role, Room
+from ftaudit.source.build import BuildContext, FactKind
 from ftaudit.source.c import CTree
+from ftaudit.source.cython import CythonContext
+from ftaudit_rules.borrowed_weakref import BorrowedWeakref
 
 _HAZARDS: Final = ("FT31", "FT32", "FT33", "FT34")
+_HAZARD: Final = "static void use(PyObject *r) { PyObject *o = PyWeakref_GetObject(r); if (o != Py_None) call(o); }\n"
 
 
 class GilNotUsedContradicted(BuildRule):
@@ -31,6 +35,7 @@ class GilNotUsedContradicted(BuildRule):
             "https://peps.python.org/pep-0703/",
         ),
     )
+    companions = (BorrowedWeakref(),)
     VALID = (
         SourceExample(
             path="m.c",
@@ -38,13 +43,24 @@ class GilNotUsedContradicted(BuildRule):
         ),
     )
 
+    INVALID = (
+        SourceExample(
+            path="m.c",
+            code="static PyModuleDef_Slot s[] = {{Py_mod_gil, Py_MOD_GIL_NOT_USED}, {0, NULL}};\n",
+            others=(("other.c", _HAZARD),),
+            lines=(1,),
+        ),
+        SourceExample(
+            path="m.pyx",
+            code="# cython: freethreading_compatible=True\ncdef extern from 'other.h':\n    void work()\n",
+            others=(("other.c", _HAZARD),),
+            lines=(1,),
+        ),
+    )
+
     def check(self, project: Project) -> Iterator[Finding]:
         """Yield one finding, at the first declaration, when errors of the project's own C or C++ code remain."""
-        declared = {
-            path: line
-            for path, line in sorted(project.context.of(Room.C, CTree).not_used.items())
-            if project.roles.get(path, Role.OWN) is Role.OWN
-        }
+        declared = [place for place in _declared(project) if project.roles.get(place[0], Role.OWN) is Role.OWN]
         hazards = [
             finding
             for finding in project.findings
@@ -55,10 +71,21 @@ class GilNotUsedContradicted(BuildRule):
         ]
         if not declared or not hazards:
             return
-        path, line = next(iter(declared.items()))
+        path, line = declared[0]
         first = hazards[0]
         more = f" and {len(hazards) - 1} more" if len(hazards) > 1 else ""
         yield self.finding(
             f"declared safe without the GIL, but {first.rule} at {first.location}{more} says otherwise",
             location=project.location(path, line),
         )
+
+
+def _declared(project: Project) -> Iterator[tuple[str, int]]:
+    """Yield where the project says that it needs no GIL: C and C++ code first, then Cython, then the build."""
+    yield from sorted(project.context.of(Room.C, CTree).not_used.items())
+    for module in project.context.of(Room.CYTHON, CythonContext).modules:
+        if module.declares:
+            yield module.path, module.line
+    for fact in project.context.of(Room.BUILD, BuildContext).of(FactKind.DECLARES, FactKind.NANOBIND):
+        if fact.value == "true" if fact.kind is FactKind.DECLARES else fact.settled:
+            yield fact.path, fact.line

@@ -5,9 +5,12 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
+from packaging.specifiers import InvalidSpecifier, SpecifierSet
+
 from ftaudit.model import Confidence, Finding, Severity
 from ftaudit.rule import RuleInfo, SourceExample
-from ftaudit.source import CRule
+from ftaudit.source import CRule, Room
+from ftaudit.source.build import BuildContext, FactKind
 from ftaudit.source.c import CUnit
 
 _DECLARATION = re.compile(r"\b(?P<slot>Py_mod_gil)\s*,|\b(?P<call>PyUnstable_Module_SetGIL)\s*\(")
@@ -68,6 +71,13 @@ int exec(PyObject *m) {
 """,
         ),
         SourceExample(
+            path="m.c",
+            code="""\
+static PyModuleDef_Slot s[] = {{Py_mod_gil, Py_MOD_GIL_NOT_USED}, {0, NULL}};
+""",
+            others=(("pyproject.toml", '[project]\nname = "m"\nrequires-python = ">=3.13"\n'),),
+        ),
+        SourceExample(
             code="""\
 static PyMutex mutex;
 static void work(void) { PyMutex_Lock(&mutex); step(); PyMutex_Unlock(&mutex); }
@@ -113,10 +123,23 @@ int exec(PyObject *m) {
 
     @staticmethod
     def _needs_3_13(unit: CUnit) -> bool:
-        """Tell whether the file uses what CPython 3.13 brought, under no condition: then it supports no older one."""
+        """Tell whether no older CPython is supported.
+
+        The project says so, or the file uses what CPython 3.13 brought under no condition.
+        """
+        if any(not _admits_older(fact.value) for fact in unit.context.of(Room.BUILD, BuildContext).of(FactKind.PYTHON)):
+            return True
         if "pythoncapi_compat" in unit.text:
             return False
         return any(
             not any(_CONDITION.search(condition) for condition in unit.preprocessed.conditions_at(call.start))
             for call in unit.calls(*_SINCE_3_13)
         )
+
+
+def _admits_older(specifier: str) -> bool:
+    """Tell whether a `requires-python` lets in a version before 3.13; one that is not to be understood does."""
+    try:
+        return any(SpecifierSet(specifier).contains(f"3.{minor}.9") for minor in range(8, 13))
+    except InvalidSpecifier:
+        return True

@@ -31,6 +31,7 @@ class RawFfiModGil(RustRule):
         links=("https://docs.python.org/3.14/howto/free-threading-extensions.html#module-initialization",),
     )
 
+    speaks_as = ("FT301", "FT302")
     VALID = (
         SourceExample(
             code='pub unsafe extern "C" fn PyInit_m() -> *mut PyModuleDef {\n'

@@ -13,6 +13,8 @@ from ftaudit.source.c.locks import words
 
 _AFTER = re.compile(r"\s*(?:[=!]=|<=?|>=?)\s*[12]\b")
 _BEFORE = re.compile(r"\b[12]\s*(?:[=!]=|<=?|>=?)\s*$")
+_KEPT = re.compile(r"\b([A-Za-z_]\w*)\s*=\s*(?:\(\s*\w+\s*\)\s*)?\Z")
+_STATEMENT_ENDS = re.compile(r"\s*;")
 _UNIQUE = frozenset({"unique", "uniquely", "refcnt"})
 _ASSERTION = re.compile(r"\b\w*(?:assert|ASSERT)\w*\s*\([^;{}]*$")
 
@@ -75,12 +77,29 @@ static int g(PyObject *o) { return 1 < Py_REFCNT(o) && Py_REFCNT(o) != 2; }
 """,
             lines=(1,),
         ),
+        SourceExample(
+            code="""\
+static int resize(PyObject *self) {
+    int count;
+    count = Py_REFCNT(self);
+    if (count > 2) return -1;
+    return grow(self);
+}
+""",
+            lines=(3,),
+        ),
     )
 
     def check(self, unit: CUnit) -> Iterator[Finding]:
         """Yield what the rule finds in one file."""
         for call in unit.calls("Py_REFCNT"):
             code = unit.code
+            if call.function is not None and _compared_later(unit, call.start, call.end, call.function.end):
+                yield self.finding(
+                    "a reference count of one, compared below, does not mean that no other thread has the object",
+                    location=unit.place(call.start),
+                )
+                continue
             if not (_AFTER.match(code, call.end) or _BEFORE.search(code, max(0, call.start - 20), call.start)):
                 continue
             if _ASSERTION.search(code[max(0, call.start - 200) : call.start]):
@@ -92,3 +111,11 @@ static int g(PyObject *o) { return 1 < Py_REFCNT(o) && Py_REFCNT(o) != 2; }
                 "a reference count of one does not mean that no other thread has the object",
                 location=unit.place(call.start),
             )
+
+
+def _compared_later(unit: CUnit, start: int, end: int, last: int) -> bool:
+    """Tell whether the count is kept in a variable that is compared with one or two further down."""
+    kept = _KEPT.search(unit.code, max(0, start - 80), start)
+    if kept is None or not _STATEMENT_ENDS.match(unit.code, end):
+        return False
+    return bool(re.compile(rf"\b{kept[1]}\s*(?:[=!]=|<=?|>=?)\s*[12]\b").search(unit.code, end, last))

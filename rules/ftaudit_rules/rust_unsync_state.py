@@ -15,6 +15,11 @@ if TYPE_CHECKING:
     from tree_sitter import Node
 
 _OBJECT: Final = re.compile(r"\b(?:Py\s*<|PyObject\b|PyAny\b)")
+_TABLE: Final = re.compile(
+    r"\bPy(?:Module|Method|Member|GetSet)Def(?:_\w+)?\b|\bPyType(?:Object|_S\w+)\b|\bPy\w+(?:Methods|Procs)\b"
+)
+_ONCE_NAME: Final = re.compile(r"^_*(?:PyInit_|init|setup|register)|(?:^|_)(?:init|initialize|exec|setup|once)(?:_|$)")
+_ONCE_CALL: Final = re.compile(rb"\b(?:call_once\w*|get_or_init\w*|get_or_try_init\w*)\s*\(")
 _ATTACHED: Final = frozenset({"assume_attached", "assume_gil_acquired"})
 _SYNC: Final = frozenset({"Sync", "Send"})
 _EXTENSION: Final = re.compile(r"\bpyo3|\bPyObject\b|\bpyo3_ffi\b|PyMethodDef|PyModuleDef")
@@ -48,9 +53,28 @@ class RustUnsyncState(RustRule):
         SourceExample(code="fn f(x: &'static mut u32) {}\nuse pyo3::prelude::*;\n"),
         SourceExample(code='use pyo3::ffi::*;\nextern "C" {\n    pub static mut PyExc_E: *mut PyObject;\n}\n'),
         SourceExample(code="static mut COUNT: u32 = 0; // no Python in this crate\n"),
+        SourceExample(
+            code="use pyo3::ffi::*;\nstatic mut METHODS: [PyMethodDef; 1] = [PyMethodDef::zeroed()];\n"
+            "fn methods() -> *mut PyMethodDef { unsafe { std::ptr::addr_of_mut!(METHODS).cast() } }\n"
+        ),
+        SourceExample(
+            code="use pyo3::ffi::*;\nstatic mut NONE: *mut PyObject = null_mut();\n"
+            "fn init_typerefs() { unsafe { NONE = Py_None(); } }\n"
+        ),
+        SourceExample(
+            code="use pyo3::prelude::*;\nstatic ONCE: Once = Once::new();\nstatic mut TABLE: Option<Table> = None;\n"
+            "fn table() -> &'static Table {\n"
+            "    ONCE.call_once(|| unsafe { TABLE = Some(Table::new()) });\n"
+            "    unsafe { TABLE.as_ref().unwrap() }\n}\n"
+        ),
     )
     INVALID = (
-        SourceExample(code="use pyo3::prelude::*;\nstatic mut CACHE: Option<u32> = None;\n", lines=(2,)),
+        SourceExample(
+            code="use pyo3::prelude::*;\nstatic mut CACHE: Option<u32> = None;\n"
+            "fn get() -> u32 { unsafe { *CACHE.get_or_insert_with(work) } }\n",
+            lines=(2,),
+        ),
+        SourceExample(code="use pyo3::prelude::*;\npub static mut CACHE: Option<u32> = None;\n", lines=(2,)),
         SourceExample(code="use pyo3::prelude::*;\nstruct P(*mut u8);\nunsafe impl Sync for P {}\n", lines=(3,)),
         SourceExample(
             code="use pyo3::sync::GILProtected;\n"
@@ -73,6 +97,8 @@ class RustUnsyncState(RustRule):
             match node.type:
                 case "static_item":
                     message, severity = _static(unit.text_of(node), [child.type for child in node.children])
+                    if _is_mutable(node) and not _is_written(unit, node):
+                        continue
                 case "impl_item":
                     message = _promise(unit.text_of(node).partition("{")[0])
                 case "macro_invocation":
@@ -90,6 +116,58 @@ class RustUnsyncState(RustRule):
                         )
             if message is not None and not _foreign(node) and not unit.off_when_free_threaded(node):
                 yield self.finding(message, location=unit.at(node.start_byte), severity=severity)
+
+
+def _is_mutable(node: Node) -> bool:
+    return any(child.type == "mutable_specifier" for child in node.children)
+
+
+def _is_written(unit: RustUnit, static: Node) -> bool:
+    """Tell whether the file changes a `static mut` otherwise than while the module is made, or once.
+
+    Tables of CPython's C API are `mut` because it takes pointers to them; nobody changes them afterwards. One that the
+    file does not mention again is written elsewhere: why else would it be `mut`?
+    """
+    if _TABLE.search(unit.text_of(static.child_by_field_name("type"))):
+        return False
+    name = re.escape(unit.text_of(static.child_by_field_name("name")).encode())
+    written = re.compile(
+        rb"(?<![\w.])" + name + rb"\b(?:\s*\[[^\]\n]*\]|\.\w+(?!\s*\())*\s*(?:(?:<<|>>|[-+*/%&|^])?=(?![=>]))"
+        rb"|&mut\s+(?:\w+::)*"
+        + name
+        + rb"\b|&raw\s+mut\s+(?:\w+::)*"
+        + name
+        + rb"\b|addr_of_mut!\s*\(\s*"
+        + name
+        + rb"\b"
+        rb"|(?<![\w.])"
+        + name
+        + rb"\s*\.\s*(?:as_mut|get_or_insert\w*|insert|push\w*|replace|take|write|remove|clear|extend"
+        rb"|get_mut|iter_mut|as_mut_ptr|pop\w*|entry|retain|drain|append|swap)\s*\("
+    )
+    if len(re.findall(rb"\b" + name + rb"\b", unit.data)) < 2:
+        return True
+    functions = list(unit.of("function_item"))
+    for found in written.finditer(unit.data):
+        if static.start_byte <= found.start() < static.end_byte:
+            continue
+        around = [f for f in functions if f.start_byte <= found.start() < f.end_byte]
+        names = [unit.text_of(function.child_by_field_name("name")) for function in around]
+        if any(_ONCE_NAME.search(each) for each in names) or _in_once(unit, around, found.start()):
+            continue
+        if any(unit.off_when_free_threaded(function) for function in around):
+            continue
+        return True
+    return False
+
+
+def _in_once(unit: RustUnit, around: list[Node], at: int) -> bool:
+    """Tell whether a place is in what `call_once` or `get_or_init` runs."""
+    if not around:
+        return False
+    before = unit.data[around[0].start_byte : at]
+    opened = [found.end() for found in _ONCE_CALL.finditer(before)]
+    return any(before.count(b"(", start) >= before.count(b")", start) for start in opened)
 
 
 def _foreign(node: Node) -> bool:

@@ -238,6 +238,8 @@ class BuildRule(SourceRule):
     """
 
     languages = frozenset({Language.BUILD})
+    companions: ClassVar[tuple[SourceRule, ...]] = ()
+    """Rules whose findings its examples need: they run with it there."""
 
     def check(self, project: Project) -> Iterator[Finding]:
         """Yield what is wrong. Pure: looks at nothing but the project."""

@@ -6,6 +6,7 @@ from typing import Final
 
 from ftaudit.model import Finding
 from ftaudit.rule import Language, SourceExample, SourceRule
+from ftaudit.source.base import BuildRule
 from ftaudit.source.check import Skipped, check_texts
 from ftaudit.target import parse_target
 
@@ -29,8 +30,11 @@ def check_example(rule: SourceRule, example: SourceExample) -> tuple[tuple[Findi
     """Return what the rule finds in the example's own file, in order of lines, and the rows of what failed."""
     path = example_path(rule, example)
     files = {path: example.code, **dict(example.others)}
-    checked = check_texts(files, [rule], parse_target(example.target))
-    here = [f for f in checked.findings if f.location is not None and f.location.path == path]
+    companions = rule.companions if isinstance(rule, BuildRule) else ()
+    checked = check_texts(files, [rule, *companions], parse_target(example.target))
+    others = {companion.info.code for companion in companions}
+    found = [f for f in checked.findings if f.code not in others]
+    here = [f for f in found if f.location is not None and f.location.path == path]
     return tuple(sorted(here, key=lambda f: f.location.line or 0 if f.location else 0)), checked.skipped
 
 

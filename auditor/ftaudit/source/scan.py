@@ -128,7 +128,12 @@ def scan(
     whole = check_project(Project(context=context, target=target, findings=tuple(kept), roles=roles), rules)
     focus = {file.shown for file in found.files if not file.context_only}
     kept_whole, silenced_whole = silence((f for f in whole.findings if _in_focus(f, focus, rows)), ignores)
-    wanted = [f for f in (*kept, *kept_whole) if f.severity is not Severity.PEDANTIC or f.rule in pedantic]
+    unwanted = _unwanted_codes(rules)
+    wanted = [
+        f
+        for f in (*kept, *kept_whole)
+        if (f.severity is not Severity.PEDANTIC or f.rule in pedantic) and f.code not in unwanted
+    ]
     wanted += idle(ignores, (rule.info for rule in rules), known)
     findings = sorted(dict.fromkeys(wanted), key=_order)
     return ScanResult(
@@ -143,6 +148,14 @@ def scan(
         target=target.name,
         cached=len(rows.cached & focus),
         frames=_frames(findings, {file.shown: file for file in found.files}),
+    )
+
+
+def _unwanted_codes(rules: Sequence[SourceRule]) -> frozenset[str]:
+    """Return the codes that a rule speaks as while the rule of that code is left out, another of them not."""
+    present = {rule.info.code for rule in rules}
+    return frozenset(
+        code for rule in rules if present & {*rule.speaks_as} for code in rule.speaks_as if code not in present
     )
 
 

@@ -59,6 +59,8 @@ class FactKind(StrEnum):
     """A file that describes continuous integration for Python; `settled` if it has a free-threaded lane."""
     PYO3 = "pyo3"
     """`value` is a requirement (Cargo's syntax) or, from a lock file, a version; `names` are the features."""
+    PYTHON = "python"
+    """The Python versions that the project supports, as a specifier."""
     BUILD_BACKEND = "build-backend"
     """`value` is the PEP 517 backend."""
     NO_LIMITED_API_OPTION = "no-limited-api-option"

@@ -117,6 +117,7 @@ def parse_meson(path: str, text: str) -> MesonFile:
     calls: list[MesonCall] = []
     assignments: list[MesonAssignment] = []
     conditions: list[str] = []
+    loops: list[dict[str, list[tuple[str, str]]]] = []
     stack: list[_Open] = []
     tokens = list(_tokens(text))
     index = 0
@@ -134,7 +135,12 @@ def parse_meson(path: str, text: str) -> MesonFile:
                     assignments.append(MesonAssignment(name=name, line=at, words=words, conditions=tuple(conditions)))
                 pending, assigned = None, ""
         elif kind == "name" and depth == 0 and value in (*_BLOCKS, "elif", "else", "endif", "endforeach"):
+            head = index
             index = _block(value, tokens, index, conditions)
+            if value == "foreach":
+                loops.append(_loop_variables(tokens[head + 1 : index + 1]))
+            elif value == "endforeach" and loops:
+                loops.pop()
         elif kind == "name" and depth == 0 and following in ("=", "+="):
             assigned = value
             pending = (value, line, [], [])
@@ -159,7 +165,9 @@ def parse_meson(path: str, text: str) -> MesonFile:
         elif value == "," and stack and depth == stack[-1].depth + 1:
             stack[-1].keyword = ""
         elif kind in ("string", "name"):
-            _note(stack, pending, kind, value)
+            bound = next((loop[value] for loop in reversed(loops) if kind == "name" and value in loop), None)
+            for what, word in bound or [(kind, value)]:
+                _note(stack, pending, what, word)
         index += 1
     calls.extend(_close(opened, conditions) for opened in stack)
     calls.sort(key=lambda call: (call.line, call.column))
@@ -195,6 +203,13 @@ def _block(word: str, tokens: list[tuple[str, str, int, int]], index: int, condi
             if conditions:
                 conditions.pop()
     return index
+
+
+def _loop_variables(head: list[tuple[str, str, int, int]]) -> dict[str, list[tuple[str, str]]]:
+    """Return the variables of `foreach name, sources : modules`, each with the words of all that is looped over."""
+    colon = next((i for i, (_, value, _, _) in enumerate(head) if value == ":"), len(head))
+    over = [(kind, value) for kind, value, _, _ in head[colon + 1 :] if kind in ("string", "name")]
+    return {value: over for kind, value, _, _ in head[:colon] if kind == "name"}
 
 
 def _note(stack: list[_Open], pending: tuple[str, int, list[str], list[str]] | None, kind: str, value: str) -> None:
@@ -338,12 +353,19 @@ class MesonProject:
         told, _ = self.flow(arguments)
         if found := list(_declared(file.path, call.line, told)):
             yield from found
-        elif any(text in pyx for text in call.args.strings) and not any(name == "process" for name in call.args.names):
+        elif "process" not in call.args.names and self._named_sources(call, pyx):
             args = call.keywords.get("cython_args")
             path, line = self._where(file, args, call) if args else (file.path, call.line)
             yield BuildFact(
                 kind=FactKind.CYTHON_PLACE, path=path, line=line, value="extension_module()", names=tuple(sorted(pyx))
             )
+
+    def _named_sources(self, call: MesonCall, wanted: list[str]) -> bool:
+        """Tell whether a call names one of the files, itself or by a variable that no generator filled."""
+        if any(text in wanted for text in call.args.strings):
+            return True
+        held = (each for name in set(call.args.names) for _, each in self.assignments.get(name, ()))
+        return any(text in wanted for each in held if "process" not in each.words.names for text in each.words.strings)
 
     def _gated_names(self, names: tuple[str, ...]) -> bool:
         return any(

@@ -282,6 +282,8 @@ class _Finder:
     def requirements(self) -> Iterator[BuildFact]:
         for node in self.script.every(ast.Constant):
             match node:
+                case ast.Constant(value=str(text)) if self.script.keyword_above(node) == "python_requires":
+                    yield self.fact(FactKind.PYTHON, node, text.strip())
                 case ast.Constant(value=str(text)) if len(text) < 200 and _REQUIREMENT.match(text.strip()):
                     where = self.script.keyword_above(node) or self.script.function_of(node) or ""
                     bare = _REQUIREMENT.fullmatch(text.strip())

@@ -64,6 +64,9 @@ def find_pyproject_facts(path: str, text: str) -> Iterator[BuildFact]:
     if isinstance(backend := build.get("build-backend"), str):
         line = lines.of("build-backend", after=start)
         yield BuildFact(kind=FactKind.BUILD_BACKEND, path=path, line=line, value=backend)
+    if isinstance(python := _table(document, "project").get("requires-python"), str):
+        line = lines.of("requires-python", after=lines.table("project"))
+        yield BuildFact(kind=FactKind.PYTHON, path=path, line=line, value=python)
     for requirement in _strings(_table(document, "project").get("dependencies")):
         line = lines.of(requirement, after=lines.table("project"))
         yield BuildFact(
@@ -165,6 +168,9 @@ def find_setup_cfg_facts(path: str, text: str) -> Iterator[BuildFact]:
         if parser.has_option("bdist_wheel", option):
             line = lines.of(option, after=lines.table("bdist_wheel"))
             yield BuildFact(kind=FactKind.LIMITED_API, path=path, line=line, value=f"bdist_wheel.{option}")
+    if parser.has_option("options", "python_requires"):
+        line = lines.of("python_requires", after=lines.table("options"))
+        yield BuildFact(kind=FactKind.PYTHON, path=path, line=line, value=parser.get("options", "python_requires"))
     if parser.has_option("options", "setup_requires"):
         start = lines.of("setup_requires", after=lines.table("options"))
         for requirement in parser.get("options", "setup_requires").splitlines():

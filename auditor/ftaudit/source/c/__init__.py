@@ -22,6 +22,7 @@ class CReader(Reader):
 
     room = Room.C
     languages = frozenset({Language.C, Language.CPP})
+    needs = frozenset({Room.BUILD})
 
     def survey(self, source: SourceFile) -> Survey | None:
         """Return the lock and TLS macros, entry points and changed containers of one file."""

@@ -21,6 +21,7 @@ class Origin(Enum):
     MEMBER = "a field that other threads reach"
     PARAMETER = "an argument that the caller still holds"
     ATTRIBUTE = "an attribute or item of another object"
+    ITEM = "an item of what is iterated over, which its owner still holds"
     TYPE_DICT = "a type's dictionary"
     PRIVATE = "made in this function"
     KEYWORDS = "the keyword arguments of this call"
@@ -33,7 +34,7 @@ class Origin(Enum):
         return self in _SHARED
 
 
-_SHARED: Final = frozenset({Origin.STATIC, Origin.MEMBER, Origin.PARAMETER, Origin.TYPE_DICT})
+_SHARED: Final = frozenset({Origin.STATIC, Origin.MEMBER, Origin.PARAMETER, Origin.ITEM, Origin.TYPE_DICT})
 _FRESH: Final = frozenset(
     [
         "PyList_New",
@@ -179,6 +180,8 @@ def _result(name: str) -> Origin:
         return Origin.THREAD
     if _ITEM.match(name):
         return Origin.ATTRIBUTE
+    if name == "PyIter_Next":
+        return Origin.ITEM
     if {"new", "create", "copy", "build", "make"} & set(words(name)):
         return Origin.PRIVATE
     return Origin.UNKNOWN

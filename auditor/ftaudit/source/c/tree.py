@@ -73,6 +73,8 @@ _MUTATION: Final = re.compile(
 _DECLARES_GIL: Final = re.compile(r"\bPyUnstable_Module_SetGIL\s*\(|\bPy_mod_gil\b")
 _WINDOW: Final = 20_000
 """Characters before a place in which the head of its function is looked for."""
+_NEAR: Final = 2_000
+"""The same for the assignment of a local name."""
 _NOT_USED: Final = re.compile(r"\bPy_MOD_GIL_NOT_USED\b|\bmod_gil_not_used\s*\(\s*(?:true\s*)?\)")
 _DEFINED_GIL: Final = re.compile(r"GIL_DISABLED|(?i:free_?thread)|VERSION_HEX|PY_MAJOR_VERSION")
 _BASE: Final = re.compile(r"[A-Za-z_]\w*")
@@ -293,10 +295,13 @@ def _mutated_members(code: str) -> set[str]:
     """Return the members whose dict or list is changed, but for those of objects that are just being made."""
     found: set[str] = set()
     for mutation in _MUTATION.finditer(code):
-        member = _LAST_MEMBER.search(mutation[1])
+        changed = mutation[1]
+        if changed.isidentifier():
+            changed = _aliased_member(code, changed, mutation.start())
+        member = _LAST_MEMBER.search(changed)
         if member is None or member[1] in found:
             continue
-        base = _BASE.search(mutation[1])
+        base = _BASE.search(changed)
         start, name = max(0, mutation.start() - _WINDOW), ""
         for header in _FUNCTION.finditer(code, start, mutation.start()):
             start, name = header.start(1), header[1]
@@ -306,6 +311,15 @@ def _mutated_members(code: str) -> set[str]:
         if not made and not _MAKING & set(words(name)):
             found.add(member[1])
     return found
+
+
+def _aliased_member(code: str, name: str, before: int) -> str:
+    """Return the member that a local name was last set to shortly before, or nothing."""
+    sets = re.compile(rf"\b{name}\s*=\s*(?:\(\s*\w+\s*\*\s*\)\s*)?(\w[\w.\->]*)\s*;")
+    last = ""
+    for found in sets.finditer(code, max(0, before - _NEAR), before):
+        last = found[1]
+    return last
 
 
 def _put(found: dict[str, Any], key: str, names: Iterable[str]) -> None:

@@ -30,6 +30,9 @@ _WRITERS: Final[dict[str, tuple[int, ...]]] = {
         ("Py_CLEAR", "Py_SETREF", "Py_XSETREF", "setjmp", "_setjmp", "sigsetjmp", "localtime_r", "gmtime_r"), (0,)
     ),
     **dict.fromkeys(("strtok_r",), (2,)),
+    "sysctlbyname": (1, 2),
+    **dict.fromkeys(("sysctl", "fscanf"), (2, 3)),
+    "getsockopt": (3, 4),
     **dict.fromkeys(("read", "recv", "fread"), (0, 1)),
     **dict.fromkeys(
         ("gettimeofday", "time", "ftime", "regcomp", "PyUnicode_InternInPlace", "PyUnicode_Append", "srandom_r"), (0,)
