@@ -172,11 +172,12 @@ def verdicts(report: Report) -> dict[str, str]:
 def test_every_lock_of_one_project_has_the_same_packages_versions_and_verdicts(name: str, shop: Shop) -> None:
     report = shop.audit(shop.lay_out(name))
     assert verdicts(report) == EXPECTED, [row.reasons for row in report.packages]
-    expected = {pin.name: pin.version for pin in selected(SHOP / "uv" / "uv.lock")}
-    assert {row.facts.pin.name: row.facts.pin.version for row in report.packages} == expected
+    versions = {pin.name: pin.version for pin in selected(SHOP / "uv" / "uv.lock")}
+    assert {row.facts.pin.name: row.facts.pin.version for row in report.packages} == versions
     chains = {row.facts.pin.name: row.facts.pin.required_by for row in report.packages}
-    if name not in ("pipenv", "pylock"):  # They do not say who needs whom.
-        assert {child: chain for child, chain in CHAINS.items() if chain in chains[child]} == CHAINS
+    # A pylock.toml does not say which extras were asked for.
+    expected = {child: chain for child, chain in CHAINS.items() if (name, child) != ("pylock", "hiredis")}
+    assert {child: chain for child, chain in expected.items() if chain in chains[child]} == expected
 
 
 @pytest.mark.parametrize("name", ["poetry-1.1", "poetry-1.8", "poetry-2.2", "pdm"])
@@ -208,3 +209,25 @@ def test_a_lock_of_pure_packages_asks_no_index(name: str, shop: Shop, server: In
     assert found == {**EXPECTED, "hiredis": "source-only", "markupsafe": "source-only"}
     asked = {seen.path for seen in server.requests}
     assert not asked & {f"/simple/{name}/" for name, verdict in found.items() if verdict == "pure"}
+
+
+@pytest.mark.parametrize("name", ["pylock", "pipenv"])
+def test_where_the_metadata_does_not_tell_either_nobody_is_said_to_need_a_package(name: str, shop: Shop) -> None:
+    report = shop.audit(shop.lay_out(name), offline=True)
+    chains = {row.facts.pin.name: row.facts.pin.required_by for row in report.packages}
+    assert chains["markupsafe"] == ()
+    assert chains["flask"] == ((("flask",),) if name == "pipenv" else ())
+    assert any("who pulls one in is not known" in note for note in report.notes)
+
+
+@pytest.mark.parametrize("name", ["pylock", "pipenv"])
+def test_what_the_metadata_asks_for_and_the_lock_does_not_hold_is_said(name: str, shop: Shop) -> None:
+    path = shop.lay_out(name)
+    lock = path.read_text()
+    if name == "pipenv":
+        path.write_text(re.sub(r'        "click": \{.*?\n        \},\n', "", lock, flags=re.DOTALL))
+    else:
+        path.write_text(re.sub(r'\[\[packages\]\]\nname = "click".*?(?=\[\[packages)', "", lock, flags=re.DOTALL))
+    report = shop.audit(path)
+    assert "click" not in verdicts(report)
+    assert any("needs click, which" in said for said in report.incomplete)

@@ -180,13 +180,19 @@ def _read_plain(path: Path, kind: InputFormat) -> Requirements:
 def pins(requirements: Requirements, target: Target, platform: Platform, options: ResolveOptions) -> Selection:
     """Return the packages to judge for the target on the platform.
 
-    A lock file is walked without network. Other inputs are resolved through uv, as `options` say. Raise
-    `InputError` for a marker that is malformed, `ResolutionError` when uv cannot be run.
+    A lock file is walked without network; where it does not say who needs whom, uv is asked for that. Other inputs
+    are resolved through uv, as `options` say. Raise `InputError` for a marker that is malformed, `ResolutionError`
+    when uv cannot be run.
     """
     if requirements.lock is not None:
         from ftaudit.lockfiles.locked import pins_of_lock
 
-        return pins_of_lock(requirements, requirements.lock, target, platform, no_deps=options.no_deps)
+        selection = pins_of_lock(requirements, requirements.lock, target, platform, no_deps=options.no_deps)
+        if requirements.lock.knows_edges or options.no_deps or options.index_urls is None:
+            return selection
+        from ftaudit.lockfiles.edges import with_edges
+
+        return with_edges(requirements, requirements.lock, selection, target, platform, options)
     from ftaudit.lockfiles.resolve import resolve
 
     return resolve(requirements, target, platform, options)
