@@ -47,7 +47,7 @@ def row(server: IndexServer, folder: Path, *files: ServedFile) -> dict[str, Any]
 
 
 def test_an_ordinary_wheel_that_does_not_tell_adds_no_reason(server: IndexServer, tmp_path: Path) -> None:
-    found = row(server, tmp_path, ordinary("gil_build"))
+    found = row(server, tmp_path, ordinary("gil_build_single"))
     (module,) = found["modules"]
     assert (module["binary"], module["would_declare"]) == (None, "undetermined")
     assert not any("rebuilt" in reason for reason in found["reasons"])
