@@ -14,6 +14,9 @@ from pathlib import Path
 
 from ftaudit.errors import ResolutionError
 
+PYTHON_VARIABLE = "FTAUDIT_PYTHON"
+"""The environment variable that names the interpreter; like `--python`, it is obeyed or it is an error."""
+
 TAIL = 2000
 """How many characters of a tool's last words are worth keeping."""
 

@@ -48,11 +48,11 @@ LOCATED: Final = frozenset({"inputs", "paths", "items", "find_links", "index_url
 
 def _variables() -> dict[str, tuple[str, ...]]:
     from ftaudit.index.config import EXTRA_INDEX_VARIABLES, INDEX_VARIABLES, LINK_VARIABLES
-    from ftaudit.interpreters.find import VARIABLE
     from ftaudit.settings import CACHE_VARIABLE
+    from ftaudit.tools import PYTHON_VARIABLE
 
     return {
-        "python": (VARIABLE,),
+        "python": (PYTHON_VARIABLE,),
         "cache_dir": (CACHE_VARIABLE,),
         "index_url": INDEX_VARIABLES,
         "extra_index_url": EXTRA_INDEX_VARIABLES,

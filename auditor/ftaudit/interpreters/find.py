@@ -14,10 +14,9 @@ from ftaudit.errors import InterpreterError, ResolutionError
 from ftaudit.interpreters.probe import probe_interpreter
 from ftaudit.model import Interpreter
 from ftaudit.target import Target
-from ftaudit.tools import find_uv, run_tool
+from ftaudit.tools import PYTHON_VARIABLE, find_uv, run_tool
 
-VARIABLE: Final = "FTAUDIT_PYTHON"
-"""The environment variable that names the interpreter; like `--python`, it is obeyed or it is an error."""
+VARIABLE: Final = PYTHON_VARIABLE
 
 COMPLETE: Final = ".complete"
 """The marker inside a prefix of ours that a build which ran to its end leaves; without it the prefix is debris."""
