@@ -16,16 +16,25 @@ def fingerprints(findings: Iterable[Finding], frames: Frames) -> list[str]:
     """Return one fingerprint of 32 hexadecimal digits for each finding, in their order.
 
     It outlives what moves a line or changes its blanks, and an upgrade of ftaudit that words a message anew. Of equal
-    lines in one file the first, the second … are told apart. A finding without a line that could be
+    lines in one file the first, the second … are told apart, in the order of the file: give all findings at once, the
+    accepted ones too, for their fingerprints not to depend on what is accepted. A finding without a line that could be
     read is known by its message.
     """
+    every = list(findings)
     seen: Counter[tuple[str, str, str]] = Counter()
-    made = []
-    for finding in findings:
+    made = [""] * len(every)
+    for number in sorted(range(len(every)), key=lambda number: _position(every[number])):
+        finding = every[number]
         what = (finding.code, _path(finding), " ".join(_text(finding, frames).split()))
         seen[what] += 1
-        made.append(hashlib.sha256("\0".join((*what, str(seen[what]))).encode("utf-8", "replace")).hexdigest()[:32])
+        told = "\0".join((*what, str(seen[what])))
+        made[number] = hashlib.sha256(told.encode("utf-8", "replace")).hexdigest()[:32]
     return made
+
+
+def _position(finding: Finding) -> tuple[int, int]:
+    place = finding.location
+    return (0, 0) if place is None else (place.line or 0, place.column or 0)
 
 
 def _path(finding: Finding) -> str:

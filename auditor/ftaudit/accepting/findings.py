@@ -67,12 +67,11 @@ def keep_findings(result: ScanResult, baseline: Baseline, *, whole: bool) -> Bas
 
 
 def _keys(result: ScanResult) -> list[tuple[Finding, FindingKey]]:
-    """Return each finding with what it is known by, in the order of the file, which numbers equal lines."""
-    findings = sorted(result.findings, key=_order)
-    marks = fingerprints([replace(finding, accepted=None) for finding in findings], result.frames)
+    """Return each finding with what it is known by."""
+    marks = fingerprints(result.findings, result.frames)
     return [
         (finding, FindingKey(path=_path(finding), rule=finding.rule, fingerprint=mark))
-        for finding, mark in zip(findings, marks, strict=True)
+        for finding, mark in zip(result.findings, marks, strict=True)
     ]
 
 
@@ -127,8 +126,3 @@ class _Matcher:
 
 def _path(finding: Finding) -> str:
     return "" if finding.location is None else finding.location.path.replace("\\", "/")
-
-
-def _order(finding: Finding) -> tuple[str, int, int, str]:
-    place = finding.location
-    return ("", 0, 0, finding.code) if place is None else (place.path, place.line or 0, place.column or 0, finding.code)

@@ -135,9 +135,11 @@ def of_scan(scan: ScanResult, *, exit_code: int) -> Results:
         (scan.silenced, Suppression(in_source=True, reason="silenced by a comment")),
     )
     made: list[Result] = []
+    counted = (*scan.findings, *scan.accepted)
+    marks = dict(zip(map(id, counted), fingerprints(counted, scan.frames), strict=True))
+    marks |= zip(map(id, scan.silenced), fingerprints(scan.silenced, scan.frames), strict=True)
     for findings, suppression in kinds:
-        marks = fingerprints(findings, scan.frames)
-        made += (_of_finding(*each, scan, suppression) for each in zip(findings, marks, strict=True))
+        made += (_of_finding(finding, marks[id(finding)], scan, suppression) for finding in findings)
     unchecked = [
         Unchecked(
             message=f"{clean(skip.path)}: {clean(skip.reason)}",

@@ -66,13 +66,8 @@ def _findings(findings: Sequence[Finding], marks: Mapping[int, str]) -> list[dic
 
 def _marks(result: ScanResult) -> dict[int, str]:
     """Return each finding's fingerprint, which is the same whether it is accepted or not."""
-    every = sorted((*result.findings, *result.accepted), key=_order)
+    every = (*result.findings, *result.accepted)
     return dict(zip(map(id, every), fingerprints(every, result.frames), strict=True))
-
-
-def _order(finding: Finding) -> tuple[str, int, int]:
-    place = finding.location
-    return ("", 0, 0) if place is None else (place.path, place.line or 0, place.column or 0)
 
 
 def _finding(finding: Finding) -> dict[str, Any]:
