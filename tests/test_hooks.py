@@ -231,3 +231,27 @@ def test_wheels_are_judged_at_the_manual_stage_alone(repo: Path, pre_commit: Run
     ran = pre_commit("run", "--hook-stage", "manual", "ftaudit-wheel")
     assert ran.returncode == 1, ran.stdout + ran.stderr
     assert "left out: 1 package (fast 1.0)" in ran.stdout
+
+
+@needs_git
+@pytest.mark.network
+def test_a_new_user_has_the_hooks_at_work_with_what_the_readme_says(
+    repo: Path, hooks: Path, pre_commit: Run, env: dict[str, str]
+) -> None:
+    section = (ROOT / "README.md").read_text("utf-8").partition("## In a repository, in five minutes")[2]
+    shown = section.partition("```yaml\n")[2].partition("```")[0]
+    rev = git(hooks, "rev-parse", "HEAD", env=env).stdout.strip()
+    theirs = shown.replace("https://example.org/ftaudit", hooks.as_uri()).replace("v0.1.0", rev)
+    assert theirs.count(rev) == 1 and hooks.as_uri() in theirs
+    (repo / ".pre-commit-config.yaml").write_text(theirs)
+    assert "`pre-commit install`" in section
+    assert pre_commit("install").returncode == 0
+    (repo / "uv.lock").write_text(LOCK.format(tag="cp314-cp314-manylinux_2_17_x86_64"))
+    git(repo, "add", ".", env=env)
+    refused = git(repo, "commit", "-m", "one", env=env)
+    assert refused.returncode == 1
+    assert "uv.lock:16: error: slow 1.0 unavailable" in refused.stdout + refused.stderr
+    (repo / "uv.lock").write_text(LOCK.format(tag="py3-none-any"))
+    git(repo, "add", ".", env=env)
+    taken = git(repo, "commit", "-m", "two", env=env)
+    assert taken.returncode == 0, taken.stdout + taken.stderr
