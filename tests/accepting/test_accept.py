@@ -155,8 +155,8 @@ def test_expired_and_idle_entries_are_reported_for_people_and_programs(project: 
         "ftaudit.toml:1: the accept entry for bad expired on 2020-01-31 and counts no more",
         "ftaudit.toml:5: the accept entry for good accepts nothing here",
     ]
-    for form in ("table", "markdown"):
-        text = run("check", "--format", form)[1]
+    for form in ("table", "concise", "markdown", "github", "gitlab", "junit", "csv", "sarif", "html", "summary"):
+        text = "".join(run("check", "--format", form)[1:])
         assert "2020-01-31" in text and "accepts nothing here" in text.replace("\n", " "), form
 
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Sequence
 from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ftaudit.cli.answer import replace_file, say
 from ftaudit.errors import UsageError
+from ftaudit.report import formats
 
 if TYPE_CHECKING:
     from ftaudit.accepting import Baseline, Entry
@@ -32,7 +34,9 @@ def accept_in_report(report: Report, options: argparse.Namespace) -> Report:
     if baseline is not None and options.update_baseline:
         entered = accept_packages(report, entries, None, today=date.today())
         baseline = _replace(baseline, keep_packages(entered, baseline))
-    return accept_packages(report, entries, baseline, today=date.today())
+    accepted = accept_packages(report, entries, baseline, today=date.today())
+    _tell(accepted.notes[len(report.notes) :], options)
+    return accepted
 
 
 def accept_in_scan(result: ScanResult, options: argparse.Namespace, *, whole: bool) -> ScanResult:
@@ -49,7 +53,9 @@ def accept_in_scan(result: ScanResult, options: argparse.Namespace, *, whole: bo
     if baseline is not None and options.update_baseline:
         entered = accept_findings(result, entries, None, whole=whole, today=today)
         baseline = _replace(baseline, keep_findings(entered, baseline, whole=whole))
-    return accept_findings(result, entries, baseline, whole=whole, today=today)
+    accepted = accept_findings(result, entries, baseline, whole=whole, today=today)
+    _tell(accepted.notes[len(result.notes) :], options)
+    return accepted
 
 
 def check_accept(options: argparse.Namespace) -> None:
@@ -85,6 +91,13 @@ def _check_rules(entries: tuple[Entry, ...], folders: tuple[Path, ...]) -> None:
             near = nearest(entry.rule, (rule.info.name for rule in rules))
             hint = f"did you mean {near}?" if near else "`ftaudit explain` lists all rules"
             raise UsageError(f"{entry.location}: no rule is called {entry.rule!r}", hint=hint)
+
+
+def _tell(notes: Sequence[str], options: argparse.Namespace) -> None:
+    """Say on standard error what the format of the answer has no place for."""
+    if formats.choose(options.format, options.output, tuple(formats.Format)) in formats.WITHOUT_NOTES:
+        for note in notes:
+            say(note)
 
 
 def _replace(old: Baseline, new: Baseline) -> Baseline:

@@ -41,6 +41,10 @@ OF_SCAN: Final = tuple(format for format in Format if format not in (Format.BADG
 OF_MIGRATION: Final = (Format.HTML, Format.MARKDOWN, Format.JSON)
 """For `report`, of which the first goes without saying."""
 OF_PLAN: Final = (Format.TABLE, Format.JSON, Format.MARKDOWN)
+WITHOUT_NOTES: Final = frozenset(
+    {Format.CONCISE, Format.GITHUB, Format.GITLAB, Format.CSV, Format.BADGE, Format.SUMMARY}
+)
+"""They have no place for what is to be said besides the results."""
 SUFFIXES: Final = {
     ".json": Format.JSON,
     ".md": Format.MARKDOWN,
