@@ -133,17 +133,9 @@ def _is_written(unit: RustUnit, static: Node) -> bool:
     name = re.escape(unit.text_of(static.child_by_field_name("name")).encode())
     written = re.compile(
         rb"(?<![\w.])" + name + rb"\b(?:\s*\[[^\]\n]*\]|\.\w+(?!\s*\())*\s*(?:(?:<<|>>|[-+*/%&|^])?=(?![=>]))"
-        rb"|&mut\s+(?:\w+::)*"
-        + name
-        + rb"\b|&raw\s+mut\s+(?:\w+::)*"
-        + name
-        + rb"\b|addr_of_mut!\s*\(\s*"
-        + name
-        + rb"\b"
-        rb"|(?<![\w.])"
-        + name
-        + rb"\s*\.\s*(?:as_mut|get_or_insert\w*|insert|push\w*|replace|take|write|remove|clear|extend"
-        rb"|get_mut|iter_mut|as_mut_ptr|pop\w*|entry|retain|drain|append|swap)\s*\("
+        rb"|&(?:raw\s+)?mut\s+(?:\w+::)*" + name + rb"\b|addr_of_mut!\s*\(\s*" + name + rb"\b"
+        rb"|(?<![\w.])" + name + rb"\s*\.\s*(?:as_mut|get_or_insert\w*|insert|push\w*|replace|take|write|remove|clear"
+        rb"|extend|get_mut|iter_mut|as_mut_ptr|pop\w*|entry|retain|drain|append|swap)\s*\("
     )
     if len(re.findall(rb"\b" + name + rb"\b", unit.data)) < 2:
         return True
