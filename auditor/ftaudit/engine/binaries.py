@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future
 from pathlib import Path
 from typing import Final
 
-from ftaudit.binary.inspect import InspectSettings, WheelRequest, inspect_wheels
+from ftaudit.binary.inspect import Inspector, InspectSettings, WheelRequest
 from ftaudit.engine.collect import NO_WHEEL, NOTHING_COMPILED, Key
 from ftaudit.engine.rows import INSTALLED_KINDS
 from ftaudit.index.client import Index
@@ -60,22 +61,39 @@ def read_wheels(
     requests: Iterable[WheelRequest], *, settings: Settings, index: Index, progress: Progress, record: bool = False
 ) -> dict[WheelRequest, BinaryFacts]:
     """Read each wheel, and count what that cost and saved of the network."""
+    read: dict[WheelRequest, BinaryFacts] = {}
+    with open_reader(settings, index, record=record) as submit:
+        futures = {request: submit(request) for request in dict.fromkeys(requests)}
+        for request, future in futures.items():
+            read[request] = future.result()
+            progress.done(request.file.filename)
+    return read
+
+
+@contextlib.contextmanager
+def open_reader(
+    settings: Settings, index: Index, *, record: bool = False
+) -> Iterator[Callable[[WheelRequest], Future[BinaryFacts]]]:
+    """Give a function that has a wheel read in the background; what that cost and saved is counted at the end."""
+    futures: list[Future[BinaryFacts]] = []
     with _folder(settings) as folder:
-        read = inspect_wheels(
-            requests,
-            settings=InspectSettings(
-                cache_dir=folder,
-                session=None if settings.offline else index.session,
-                use_cache=not settings.no_cache,
-                workers=settings.jobs,
-                record=record,
-            ),
-            on_done=lambda request, _: progress.done(request.file.filename),
+        inspection = InspectSettings(
+            cache_dir=folder,
+            session=None if settings.offline else index.session,
+            use_cache=not settings.no_cache,
+            workers=settings.jobs,
+            record=record,
         )
-    for wheel in read.values():
+        with Inspector(inspection) as inspector:
+
+            def submit(request: WheelRequest) -> Future[BinaryFacts]:
+                futures.append(inspector.submit(request))
+                return futures[-1]
+
+            yield submit
+    for wheel in (future.result() for future in futures if future.done() and not future.cancelled()):
         if wheel.status is not Status.FAILED:
             index.traffic.add(received=wheel.bytes_read, saved=max(0, wheel.bytes_total - wheel.bytes_read))
-    return read
 
 
 def _why_not(found: IndexFacts) -> str | None:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field, replace
 from typing import Final, TypeAlias
 
 from packaging.version import Version
 
 from ftaudit.binary.inspect import WheelRequest
-from ftaudit.engine.binaries import read_wheels
+from ftaudit.engine.binaries import open_reader
 from ftaudit.engine.surveys import HOPEFUL, Memo, Question, Survey
 from ftaudit.index.choose import judge as choose
 from ftaudit.index.client import Index
@@ -28,7 +28,7 @@ from ftaudit.model import (
     WheelKind,
 )
 from ftaudit.plan import Candidate, Fate
-from ftaudit.progress import Progress, Silent
+from ftaudit.progress import Progress
 from ftaudit.settings import Settings
 from ftaudit.target import Platform, Target
 
@@ -41,6 +41,7 @@ WHEEL: Final = frozenset({Fate.GOOD, Fate.UNDETERMINED, Fate.REENABLES_GIL, Fate
 
 Looked: TypeAlias = tuple[Fate, str]
 """What the modules of a wheel declare, all taken together, and a phrase that says so."""
+Read: TypeAlias = Callable[[DistributionFile], "Future[BinaryFacts]"]
 Walk: TypeAlias = Generator[tuple[DistributionFile, ...], Mapping[str, Looked], tuple[Candidate, ...]]
 """Asks for wheels to be read, is sent what they declare, and returns the releases."""
 
@@ -101,6 +102,10 @@ def survey_later(
         key = None if page is None else _key(question, target, page, thorough=thorough)
         if (known := memo.recall(key)) is not None:
             return key, known, None
+        if thorough and page is not None:
+            quick = memo.recall(_key(question, target, page, thorough=False))
+            if quick is not None and quick.first is not None:
+                return key, quick, None  # It ended with a good release, as a thorough one would have.
         project = index.find_project(question.pin.name, index_url=question.pin.index_url)
         if project.status is not Status.DONE:
             return key, Survey(problem=project.reason or "the index gave no answer"), None
@@ -115,30 +120,21 @@ def survey_later(
                 progress.done(question.pin.name)
             if walk is not None:
                 walks[question] = walk
-    for question, releases in _run(walks, look=looker(target, settings, index), progress=progress).items():
-        surveys[question] = Survey(releases=releases)
-        memo.learn(keys[question], surveys[question])
+    with open_reader(settings, index) as submit:
+
+        def read(wheel: DistributionFile) -> Future[BinaryFacts]:
+            return submit(WheelRequest(file=wheel, target=target))
+
+        for question, releases in _run(walks, read=read, progress=progress).items():
+            surveys[question] = Survey(releases=releases)
+            memo.learn(keys[question], surveys[question])
     memo.keep()
     return surveys
 
 
 def _key(question: Question, target: Target, page: str, *, thorough: bool) -> str:
     pin, platform = question.pin, question.platform
-    return f"6 {pin.name} {pin.version} {target.name} {platform.tags} {thorough} {page}"
-
-
-Look: TypeAlias = "Callable[[Sequence[DistributionFile]], dict[str, Looked]]"
-
-
-def looker(target: Target, settings: Settings, index: Index) -> Look:
-    """Return a function that reads wheels, and says by file name what their modules declare."""
-
-    def look(wheels: Sequence[DistributionFile]) -> dict[str, Looked]:
-        requests = {wheel.filename: WheelRequest(file=wheel, target=target) for wheel in wheels}
-        read = read_wheels(requests.values(), settings=settings, index=index, progress=Silent())
-        return {name: fate_of(read[request]) for name, request in requests.items()}
-
-    return look
+    return f"7 {pin.name} {pin.version} {target.name} {platform.tags} {thorough} {page}"
 
 
 def fate_of(facts: BinaryFacts) -> Looked:
@@ -164,26 +160,36 @@ def fate_of(facts: BinaryFacts) -> Looked:
     return Fate.GOOD, f"{told} the GIL off (read from the binaries)"
 
 
-def _run(walks: Mapping[Question, Walk], *, look: Look, progress: Progress) -> dict[Question, tuple[Candidate, ...]]:
-    """Let the walks go on together, so that the wheels that several of them want are read side by side."""
+def _run(walks: Mapping[Question, Walk], *, read: Read, progress: Progress) -> dict[Question, tuple[Candidate, ...]]:
+    """Let the walks go on side by side, each as soon as what it asked for is read; a wheel is read once."""
     done: dict[Question, tuple[Candidate, ...]] = {}
+    reading: dict[str, Future[BinaryFacts]] = {}
     wanted: dict[Question, tuple[DistributionFile, ...]] = {}
 
-    def advance(question: Question, read: Mapping[str, Looked] | None) -> None:
+    def advance(question: Question, answer: Mapping[str, Looked] | None) -> None:
         walk = walks[question]
         try:
-            wanted[question] = next(walk) if read is None else walk.send(read)
+            wanted[question] = next(walk) if answer is None else walk.send(answer)
         except StopIteration as end:
             wanted.pop(question, None)
             done[question] = end.value
             progress.done(question.pin.name)
+            return
+        for wheel in wanted[question]:
+            if wheel.filename not in reading:
+                reading[wheel.filename] = read(wheel)
 
     for question in walks:
         advance(question, None)
     while wanted:
-        read = look(list({wheel.filename: wheel for wheels in wanted.values() for wheel in wheels}.values()))
-        for question in list(wanted):
-            advance(question, read)
+        asked = {question: [reading[wheel.filename] for wheel in wheels] for question, wheels in wanted.items()}
+        ready = [question for question, futures in asked.items() if all(future.done() for future in futures)]
+        if not ready:
+            left = {future for futures in asked.values() for future in futures if not future.done()}
+            wait(left, return_when=FIRST_COMPLETED)
+        for question in ready:
+            names = [wheel.filename for wheel in wanted[question]]
+            advance(question, {name: fate_of(reading[name].result()) for name in names})
     return done
 
 
@@ -301,14 +307,14 @@ def _walk(releases: list[_Release], *, thorough: bool) -> Walk:
 
 
 def _walk_finals(read: _Read, *, thorough: bool) -> Generator[tuple[DistributionFile, ...], Mapping[str, Looked], None]:
-    """Read the newest wheel, then from the nearest on until one is good; beyond a long bad stretch, bisect."""
+    """Read the newest wheel, and from the nearest on until one is good; beyond a long bad stretch, bisect."""
     compiled = [release for release in read.releases if release.candidate.fate is Fate.NOT_LOOKED_INTO]
     waiting = [release.wheel for release in compiled if release.wheel is not None]
     if not waiting:
         return
-    read.known |= yield (waiting[-1],)
+    read.known |= yield tuple({wheel.filename: wheel for wheel in (waiting[0], waiting[-1])}.values())
     hopeless = read.fate(compiled[-1]) is Fate.REENABLES_GIL
-    if hopeless and not thorough:
+    if hopeless and not thorough and read.fate(compiled[0]) is Fate.REENABLES_GIL:
         return
     for at, wheel in enumerate(waiting[:MOST_LOOKED_INTO]):
         if wheel.filename not in read.known:

@@ -49,17 +49,20 @@ def prove(
     *,
     lowest: bool = False,
     interpreter: str | None = None,
+    without_wheels: Iterable[tuple[NormalizedName, Version]] = (),
 ) -> Selection | uv.Failure:
     """Return the packages that the requirements mean, all together, or why they exclude each other.
 
     As `resolve`, but nothing is held against what others want of it: what uv finds no solution for is a failure. What
     has no wheel counts all the same, with the dependencies that its metadata state. `lowest` takes the lowest versions
-    of what is listed, and `interpreter` is the Python whose wheels count instead of the ordinary build's.
+    of what is listed, and `interpreter` is the Python whose wheels count instead of the ordinary build's. Releases that
+    are known to have none, and whose needs do not matter, are taken as they are: to ask uv about each takes its time.
     """
     listed = list_roots(requirements, target, platform, follow_trees=not options.no_deps)
     resolution = _Resolution(
         requirements, listed, target, platform, options, strict=True, lowest=lowest, interpreter=interpreter
     )
+    resolution.stand_in_for(without_wheels)
     resolution.run()
     return resolution.conflict or resolution.selection()
 
@@ -98,6 +101,10 @@ class _Resolution:
         self._notes = list(listed.notes)
         self._incomplete = list(listed.incomplete)
         self._answer: tuple[uv.Resolved, ...] = ()
+
+    def stand_in_for(self, releases: Iterable[tuple[NormalizedName, Version]]) -> None:
+        """Take releases as having no wheel and no needs."""
+        self._stand_ins |= dict.fromkeys(releases, ())
 
     def run(self) -> None:
         """Ask uv until it answers, each time without what it failed on."""

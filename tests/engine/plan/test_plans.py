@@ -32,6 +32,18 @@ def server() -> Iterator[IndexServer]:
         yield running
 
 
+@pytest.fixture(scope="module")
+def read_once(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a folder for what binaries were read to say: the same few are in every test's wheels."""
+    return tmp_path_factory.mktemp("binary")
+
+
+@pytest.fixture(autouse=True)
+def _binary_cache(read_once: Path, tmp_path: Path) -> None:
+    (tmp_path / ".ftaudit-cache").mkdir()
+    (tmp_path / ".ftaudit-cache" / "binary").symlink_to(read_once)
+
+
 def release(
     name: str, version: str, case: str | None, *, requires: Sequence[str] = (), platform: str = PLATFORM
 ) -> tuple[ServedFile, ServedFile]:
@@ -41,9 +53,11 @@ def release(
         return ordinary, wheel(name, version, requires=requires)
     empty = wheel(name, version, tag=f"cp314-cp314t-{platform}", requires=requires)
     (image,) = BINARIES.glob(f"{case}.*")
-    buffer = io.BytesIO(empty.data)
-    with zipfile.ZipFile(buffer, "a") as archive:
-        archive.writestr(f"{name}/{image.name}", image.read_bytes())
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(io.BytesIO(empty.data)) as source, zipfile.ZipFile(buffer, "w") as archive:
+        for member in source.namelist():
+            archive.writestr(zipfile.ZipInfo(member), source.read(member))  # without today's time: the same each time
+        archive.writestr(zipfile.ZipInfo(f"{name}/{image.name}"), image.read_bytes())
     return ordinary, ServedFile(filename=empty.filename, data=buffer.getvalue())
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -18,12 +19,12 @@ from ftaudit.engine.plan.proof import Prover
 from ftaudit.engine.plan.proposal import Case, Wanted
 from ftaudit.engine.plan.solve import Solution, Solver
 from ftaudit.engine.plan.verify import Row, audit_new
-from ftaudit.engine.plan.ways import Blocker, find_sources, find_way
+from ftaudit.engine.plan.ways import Blocker, Release, find_sources, find_way
 from ftaudit.engine.setup import open_index
 from ftaudit.engine.surveys import HOPEFUL, Question, Survey
 from ftaudit.index.client import Index
-from ftaudit.model import Pin, Report, Verdict
-from ftaudit.plan import Fate, Plan, WayOut
+from ftaudit.model import Pin, Report, Status, Verdict, WheelKind
+from ftaudit.plan import Fate, Plan, SourceEvidence, WayOut
 from ftaudit.progress import Progress, Silent
 from ftaudit.settings import Settings
 from ftaudit.target import Platform, Target, parse_platform, parse_target
@@ -71,14 +72,20 @@ class _Planner:
         options = resolve_options(self.settings, self.index)
         cases = self._cases(options) if blockers else ()
         solver = Solver(cases=cases, target=self.target, options=options, known=self._known)
-        solution, rows, blockers = self._solve(solver, blockers)
+        with ThreadPoolExecutor(max_workers=1) as aside:
+            # The sdists come over the network while uv and the imports need the processor.
+            reading = aside.submit(self._sources, blockers, {})
+            solution, rows, blockers = self._solve(solver, blockers)
+            sources = self._sources(blockers, reading.result())
         blockers = confirm(blockers, rows)
-        sources = find_sources(blockers, index=self.index, settings=self.settings, progress=self.progress)
         ways = tuple(
             self._settle(find_way(one, sources.get(_release(one.row.facts.pin))), solution, rows) for one in blockers
         )
         changes = find_changes(solution.changes, chosen(solution), cases=cases, ways=ways, rows=rows)
-        proofs = Prover(target=self.target, settings=self.settings, options=options).prove(cases, solution, rows)
+        prover = Prover(
+            target=self.target, settings=self.settings, options=options, without_wheels=self._without_wheels()
+        )
+        proofs = prover.prove(cases, solution, rows)
         return Plan(
             target=self.report.target,
             platforms=self.report.platforms,
@@ -93,6 +100,21 @@ class _Planner:
             unknown=self._unknown(solution, rows),
             interpreter=self.report.interpreter,
             traffic=self.index.traffic.counts,
+        )
+
+    def _sources(
+        self, blockers: Sequence[Blocker], known: Mapping[Release, SourceEvidence]
+    ) -> Mapping[Release, SourceEvidence]:
+        left = [blocker for blocker in blockers if _release(blocker.row.facts.pin) not in known]
+        return {**known, **find_sources(left, index=self.index, settings=self.settings)}
+
+    def _without_wheels(self) -> frozenset[tuple[NormalizedName, Version, str]]:
+        return frozenset(
+            (row.facts.pin.name, row.facts.pin.version, row.facts.platform)
+            for row in self.report.packages
+            if row.facts.index.status is Status.DONE
+            and row.facts.index.kind is WheelKind.NONE
+            and row.facts.pin.version is not None
         )
 
     def _blockers(self) -> list[Blocker]:
@@ -212,5 +234,5 @@ class _Planner:
                 yield f"{path} was made by `{command}`: change its source too, or the next run takes the changes back"
 
 
-def _release(pin: Pin) -> tuple[str, Version]:
+def _release(pin: Pin) -> Release:
     return str(pin.name), pin.version or Version("0")

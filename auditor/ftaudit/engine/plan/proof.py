@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Container, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
 from packaging.specifiers import SpecifierSet
+from packaging.utils import NormalizedName
+from packaging.version import Version
 
 from ftaudit import interpreters
 from ftaudit.engine.plan.changes import as_text
@@ -35,6 +37,8 @@ class Prover:
     target: Target
     settings: Settings
     options: ResolveOptions
+    without_wheels: Container[tuple[NormalizedName, Version, str]] = ()
+    """Releases of which the audit found no wheel of the target on the platform named."""
 
     def prove(self, cases: Sequence[Case], solution: Solution, rows: Iterable[Row]) -> tuple[Proof, ...]:
         """Return the proof of each case."""
@@ -107,7 +111,18 @@ class Prover:
             yield f"uv chose among wheels of the ordinary build: there is no {self.target.executable} to choose for"
             return
         options = replace(self.options, no_deps=True, find_metadata=None)
-        answer = prove(_all_pinned(case, selection), self.target, case.platform, options, interpreter=found.path)
+        answer = prove(
+            _all_pinned(case, selection),
+            self.target,
+            case.platform,
+            options,
+            interpreter=found.path,
+            without_wheels=[
+                (pin.name, pin.version)
+                for pin in selection.pins
+                if pin.version is not None and (pin.name, pin.version, case.platform.name) in self.without_wheels
+            ],
+        )
         if isinstance(answer, uv.Failure):
             yield f"uv could not be asked with the wheels of {self.target.name} alone: {answer.message}"
         elif answer.without_wheels:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from typing import Final
+from typing import Final, TypeAlias
 
 from packaging.version import Version
 
@@ -17,11 +18,12 @@ from ftaudit.errors import FtauditError
 from ftaudit.index.client import Index
 from ftaudit.model import DistributionFile, GilDeclaration, Package
 from ftaudit.plan import Candidate, Fate, SourceEvidence, WayKind, WayOut
-from ftaudit.progress import Progress
 from ftaudit.settings import Settings
 
 LARGEST_SDIST: Final = 30_000_000
 """Bytes; a larger sdist is not fetched to read what it declares."""
+FETCHED_AT_ONCE: Final = 4
+Release: TypeAlias = "tuple[str, Version]"
 _GUILTY: Final = (GilDeclaration.USED, GilDeclaration.UNDECLARED)
 
 
@@ -91,23 +93,19 @@ def pass_over(survey: Survey, version: Version, fate: Fate, reason: str) -> Surv
     return replace(survey, releases=tuple(map(judged, survey.releases)))
 
 
-def find_sources(
-    blockers: Sequence[Blocker], *, index: Index, settings: Settings, progress: Progress
-) -> Mapping[tuple[str, Version], SourceEvidence]:
+def find_sources(blockers: Sequence[Blocker], *, index: Index, settings: Settings) -> Mapping[Release, SourceEvidence]:
     """Read what the sdists of blockers without a good release declare, each release once."""
-    wanted: dict[tuple[str, Version], Blocker] = {}
+    wanted: dict[Release, Blocker] = {}
     for blocker in blockers:
         pin, survey = blocker.row.facts.pin, blocker.survey
         if pin.version is not None and survey is not None and survey.first is None and survey.problem is None:
             wanted.setdefault((str(pin.name), pin.version), blocker)
-    if not wanted:
-        return {}
-    progress.stage("sources", len(wanted))
-    found = {}
-    for key, blocker in wanted.items():
-        found[key] = _evidence(blocker, key[1], index, settings)
-        progress.done(key[0])
-    return found
+
+    def read(release: Release) -> SourceEvidence:
+        return _evidence(wanted[release], release[1], index, settings)
+
+    with ThreadPoolExecutor(max_workers=FETCHED_AT_ONCE) as pool:
+        return dict(zip(wanted, pool.map(read, wanted), strict=True))
 
 
 def _evidence(blocker: Blocker, version: Version, index: Index, settings: Settings) -> SourceEvidence:
