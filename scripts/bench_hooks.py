@@ -115,9 +115,7 @@ def main() -> int:
     options = parser.parse_args()
     missed = 0
 
-    def tell(
-        title: str, command: Sequence[str], folder: Path, environment: dict[str, str], limit: float | None
-    ) -> None:
+    def tell(title: str, command: Sequence[str], folder: Path, limit: float | None) -> None:
         nonlocal missed
         measured = [run(command, folder, environment) for _ in range(options.runs)]
         wall = statistics.median(each[0] for each in measured)
