@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 LONGEST: Final = 2000
 """Characters of one string that the page shows: a stranger's may be of any length."""
 _CODE: Final = re.compile(r"`([^`]+)`")
+_HYPHENATED: Final = re.compile(r"(\w+(?:-\w+)+[.,]?)")
 
 
 def render(migration: Migration) -> str:
@@ -82,6 +83,7 @@ def _environment() -> Environment:
         "extra_findings": lambda package: list(entries.extra_findings(package)),
         "counted": entries.counted,
         "prose": _prose,
+        "heading": _heading,
     }
     environment.tests["web"] = _is_web
     return environment
@@ -101,11 +103,19 @@ def _shown(value: Any) -> Any:
 
 
 def _prose(text: str) -> Markup:
-    """Return a sentence with what stands in backticks as code, and the one word that must not break whole."""
+    """Return a sentence with what stands in backticks as code."""
     from markupsafe import Markup
 
-    escaped = str(Markup.escape(_shown(text))).replace("free-threaded", '<span class="whole">free-threaded</span>')
+    escaped = str(Markup.escape(_shown(text)))
     return Markup(_CODE.sub(r"<code>\1</code>", escaped))  # noqa: S704 (the text is escaped above)
+
+
+def _heading(text: str) -> Markup:
+    """Return a sentence whose hyphenated words, `free-threaded` and `linux-x86_64`, stay on one line."""
+    from markupsafe import Markup
+
+    escaped = str(Markup.escape(_shown(f"{text[:1].upper()}{text[1:]}")))
+    return Markup(_HYPHENATED.sub(r'<span class="whole">\1</span>', escaped))  # noqa: S704 (the text is escaped above)
 
 
 def _is_web(address: str) -> bool:

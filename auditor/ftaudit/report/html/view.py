@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import PurePath
 from typing import Final, TypeAlias
 
+from packaging.version import Version
+
 from ftaudit.model import BLOCKING, Finding, Package, Report, Severity, Verdict
-from ftaudit.plan import Plan, ProofStatus, WayOut
+from ftaudit.plan import Candidate, Plan, ProofStatus, WayOut
 from ftaudit.report.entries import ORDER, Entry, Headline, counted, entries, headline, not_imported
 from ftaudit.report.html.pictures import Segment, Tree, bar, chains_of, tree
-from ftaudit.report.migration import Migration, sums
+from ftaudit.report.migration import READY, Migration, sums
 from ftaudit.rule import RuleInfo
 from ftaudit.source.scan import ScanResult
 
@@ -67,6 +69,17 @@ class Row:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Releases:
+    """The later releases that were passed over, and the good ones, on platforms that agree."""
+
+    platforms: tuple[str, ...]
+    passed_over: tuple[tuple[Candidate, str], ...]
+    """Each with the reason, in which the platforms are named."""
+    first_good: Version | None
+    newest_good: Version | None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Blocker:
     """One blocked version, with all that is known of it and what can be done."""
 
@@ -83,7 +96,8 @@ class Blocker:
     steps: tuple[Said, ...]
     """The way out in a sentence, of the plan or else of the row."""
     ways: tuple[WayOut, ...]
-    """The plan's ways out, those of platforms that agree told once."""
+    """The plan's ways out, one for each platform."""
+    releases: tuple[Releases, ...]
     drags: tuple[str, ...]
     """Packages that are blocked through it."""
 
@@ -94,6 +108,8 @@ class MatrixRow:
 
     title: str
     verdicts: tuple[Verdict | None, ...]
+    fine: bool
+    """Ready or pure wherever it is needed."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -205,7 +221,8 @@ def _blockers(ordered: Iterable[Entry], plan: Plan | None) -> Iterator[Blocker]:
             verdicts=tuple(verdicts.items()),
             reasons=tuple(_told_once(_reasons(found))),
             steps=tuple(_told_once(planned or _steps(found))),
-            ways=tuple(_different(ways)),
+            ways=ways,
+            releases=tuple(_releases(ways)),
             drags=tuple(drags.get(str(first.facts.pin.name), ())),
         )
 
@@ -224,19 +241,29 @@ def _told_once(sentences: Iterable[Sentence]) -> Iterator[Said]:
         every |= dict.fromkeys(platforms)
     for worded, platforms in found.items():
         names_them = _PLATFORM in worded
-        where = ", ".join(platforms) if len(platforms) <= 3 else counted(len(platforms), "platform")
         told_of_all = names_them or len(platforms) == len(every)
-        yield Said(text=worded.replace(_PLATFORM, where), platforms=() if told_of_all else platforms)
+        yield Said(text=worded.replace(_PLATFORM, _listed(platforms)), platforms=() if told_of_all else platforms)
 
 
-def _different(ways: Iterable[WayOut]) -> Iterator[WayOut]:
-    """Yield the ways out that differ in more than the platform."""
-    told = set()
+def _releases(ways: Iterable[WayOut]) -> Iterator[Releases]:
+    groups: dict[object, list[WayOut]] = {}
     for way in ways:
-        same = (way.sentence.replace(way.platform, ""), tuple((each.version, each.fate) for each in way.passed_over))
-        if same not in told:
-            told.add(same)
-            yield way
+        fates = tuple((candidate.version, candidate.fate) for candidate in way.passed_over)
+        groups.setdefault((fates, way.first_good, way.newest_good), []).append(way)
+    for found in groups.values():
+        first, platforms = found[0], tuple(way.platform for way in found)
+        reasons = [candidate.reason.replace(first.platform, _listed(platforms)) for candidate in first.passed_over]
+        if first.passed_over:
+            yield Releases(
+                platforms=platforms,
+                passed_over=tuple(zip(first.passed_over, reasons, strict=True)),
+                first_good=first.first_good,
+                newest_good=first.newest_good,
+            )
+
+
+def _listed(platforms: Sequence[str]) -> str:
+    return ", ".join(platforms) if len(platforms) <= 3 else counted(len(platforms), "platform")
 
 
 def _rows(ordered: Iterable[Entry], blockers: Iterable[Blocker]) -> Iterator[Row]:
@@ -275,7 +302,11 @@ def _matrix(report: Report) -> Iterator[MatrixRow]:
         title = Entry(package=package, platforms=()).title
         found.setdefault(title, {})[package.facts.platform] = package.verdict
     rows = [
-        MatrixRow(title=title, verdicts=tuple(verdicts.get(platform) for platform in report.platforms))
+        MatrixRow(
+            title=title,
+            verdicts=tuple(verdicts.get(platform) for platform in report.platforms),
+            fine=READY.issuperset(verdicts.values()),
+        )
         for title, verdicts in found.items()
     ]
     return iter(
@@ -302,8 +333,12 @@ def _rules(scan: ScanResult) -> Iterator[Rule]:
 
 
 def _frame(scan: ScanResult, finding: Finding) -> tuple[tuple[int, str], ...]:
+    """Return the numbered lines around a finding, without the indentation that they share."""
     place = finding.location
-    return () if place is None or place.line is None else tuple(scan.frames.get((place.path, place.line), ()))
+    lines = () if place is None or place.line is None else scan.frames.get((place.path, place.line), ())
+    expanded = [(number, text.expandtabs(4)) for number, text in lines]
+    shared = min((len(text) - len(text.lstrip()) for _, text in expanded if text.strip()), default=0)
+    return tuple((number, text[shared:]) for number, text in expanded)
 
 
 def _gaps(migration: Migration) -> Iterator[Gap]:
