@@ -280,6 +280,18 @@ def test_show_names_each_key_with_its_value_and_where_it_came_from(
     assert code == 2 and "check" in err
 
 
+def test_show_names_the_accepted_problems(project: Path, run: Run) -> None:
+    (project / "ftaudit.toml").write_text(
+        '[[accept]]\npackage = "a"\nreason = "x"\n[[accept]]\nrule = "FT3"\nreason = "y"\nexpires = 2020-01-31\n'
+    )
+    code, out, _ = run("config", "show")
+    assert code == 0
+    assert "accepted: a: x (ftaudit.toml:1)" in out
+    assert "accepted: FT3: y (ftaudit.toml:4, expired on 2020-01-31)" in out
+    entries = json.loads(run("config", "show", "--format", "json")[1])["accept"]
+    assert [(entry["what"], entry["expired"]) for entry in entries] == [("a", False), ("FT3", True)]
+
+
 def test_a_terminal_is_not_steered_by_what_a_file_says(project: Path, run: Run) -> None:
     (project / "ftaudit.toml").write_text('extra = ["\\u001b[2J"]\n')
     assert "\x1b" not in run("config", "show")[1]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Iterable
+from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -12,7 +13,7 @@ from ftaudit.errors import UsageError
 
 if TYPE_CHECKING:
     from ftaudit.config import Configuration, Setting
-    from ftaudit.report.settings import Line
+    from ftaudit.report.settings import Known, Line
 
 EPILOG: Final = """\
 examples:
@@ -54,9 +55,28 @@ def run_show(options: argparse.Namespace, screen: Screen) -> Answer:
         raise UsageError(f"{options.of} is no command that can be configured", hint=f"these can: {known}")
     lines = _lines(settings_in_force(shown, argparse.Namespace(), configuration))
     files = [_short(path) for path in configuration.files]
+    accepted = _accepted(configuration)
     if options.format == "json":
-        return Answer(text=renderer.render_json(lines, files))
-    return Answer(text=renderer.render_table(lines, files, width=screen.width, color=screen.color))
+        return Answer(text=renderer.render_json(lines, files, accepted))
+    return Answer(text=renderer.render_table(lines, files, accepted, width=screen.width, color=screen.color))
+
+
+def _accepted(configuration: Configuration) -> list[Known]:
+    if not configuration.accept:
+        return []
+    from ftaudit.accepting import parse_entries
+    from ftaudit.report.settings import Known
+
+    return [
+        Known(
+            what=entry.title,
+            reason=entry.reason,
+            where=str(entry.location),
+            expires=entry.expires,
+            expired=entry.expired(date.today()),
+        )
+        for entry in parse_entries(configuration.accept)
+    ]
 
 
 def _lines(settings: Iterable[Setting]) -> list[Line]:

@@ -126,11 +126,12 @@ class _Made:
         if old.target != new.target:
             self.not_compared.append(f"packages: the targets differ, {old.target} and {new.target}")
             return
-        both = [platform for platform in new.platforms if platform in old.platforms]
+        both = frozenset(old.platforms) & frozenset(new.platforms)
         for platforms, of in ((old.platforms, "the old"), (new.platforms, "the new")):
             alone = [platform for platform in platforms if platform not in both]
             if alone:
-                self.not_compared.append(f"{', '.join(alone)}: in {of} report only")
+                more = f" and {len(alone) - 10} more" if len(alone) > 10 else ""
+                self.not_compared.append(f"{', '.join(alone[:10])}{more}: in {of} report only")
         if not both:
             return
         self.common = True
@@ -197,11 +198,12 @@ class _Made:
 
 
 def _rows(audit: Audit, platforms: Iterable[str]) -> Mapping[Key, tuple[Row, ...]]:
-    rows: dict[Key, tuple[Row, ...]] = {}
+    wanted = frozenset(platforms)
+    rows: dict[Key, list[Row]] = {}
     for row in audit.rows:
-        if row.platform in platforms:
-            rows[row.name, row.platform] = (*rows.get((row.name, row.platform), ()), row)
-    return rows
+        if row.platform in wanted:
+            rows.setdefault((row.name, row.platform), []).append(row)
+    return {key: tuple(found) for key, found in rows.items()}
 
 
 def _state(rows: tuple[Row, ...]) -> State | None:

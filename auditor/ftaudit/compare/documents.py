@@ -13,7 +13,7 @@ from ftaudit.model import Severity, Verdict
 
 VERSION: Final = 1
 """The schema version that all of them have."""
-MAX_BYTES: Final = 256 * 1024 * 1024
+MAX_BYTES: Final = 64 * 1024 * 1024
 _LONGEST: Final = 500
 """Characters of a string that are worth keeping."""
 HINT: Final = "give two files that `--format json` of ftaudit has written"

@@ -118,7 +118,7 @@ def _bytes(path: Path) -> bytes | None:
     try:
         status = path.stat()
         if not stat.S_ISREG(status.st_mode):
-            return None
+            raise UsageError(f"{path}: no plain file", hint=HINT)
         if status.st_size > MAX_BYTES:
             raise UsageError(f"{path}: {status.st_size:,} bytes are no configuration", hint=HINT)
         return path.read_bytes()

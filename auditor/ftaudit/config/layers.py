@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from ftaudit.config.files import File
 from ftaudit.config.keys import Key, nearest
-from ftaudit.config.lines import find_line
+from ftaudit.config.lines import Lines
 from ftaudit.config.values import WrongValue, convert
 from ftaudit.errors import UsageError
 from ftaudit.model import Location
@@ -79,6 +79,7 @@ class _Reader:
     def __init__(self, file: File) -> None:
         self._file = file
         self._folder = file.path.absolute().parent
+        self._lines = Lines(file.text)
 
     def settings(
         self, path: tuple[str, ...], value: object, keys: Iterable[Key], *, also: Iterable[str] = ()
@@ -127,12 +128,9 @@ class _Reader:
             for number, entry in enumerate(value)
         ]
 
-    def location(self, path: tuple[str, ...], *, number: int | None = None) -> Location:
+    def location(self, path: tuple[str, ...], *, number: int = 0) -> Location:
         """Return where a key stands, by its line if that can be told."""
-        full = (*self._file.prefix, *path)
-        line = find_line(self._file.text, full, number=number)
-        if line is None and number is not None:
-            line = find_line(self._file.text, full)
+        line = self._lines.find((*self._file.prefix, *path), number=number)
         return Location(path=_shown(self._file.path), line=line)
 
     def error(self, path: tuple[str, ...], what: str, *, hint: str | None = None) -> UsageError:

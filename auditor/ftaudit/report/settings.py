@@ -6,6 +6,7 @@ import json
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -30,8 +31,24 @@ class Line:
     commands: tuple[str, ...]
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Known:
+    """One `accept` entry."""
+
+    what: str
+    reason: str
+    where: str
+    expires: date | None
+    expired: bool
+
+
 def render_table(
-    lines: Sequence[Line], files: Sequence[str], *, width: int = DEFAULT_WIDTH, color: bool = False
+    lines: Sequence[Line],
+    files: Sequence[str],
+    known: Sequence[Known] = (),
+    *,
+    width: int = DEFAULT_WIDTH,
+    color: bool = False,
 ) -> str:
     """Return the settings as text that is `width` columns wide."""
 
@@ -51,11 +68,15 @@ def render_table(
                 style="dim" if line.origin == "default" else "",
             )
         console.print(table)
+        for entry in known:
+            until = "" if entry.expires is None else f", {'expired on' if entry.expired else 'until'} {entry.expires}"
+            told = f"accepted: {entry.what}: {entry.reason} ({entry.where}{until})"
+            console.print(Text(clean(told), style="yellow" if entry.expired else ""))
 
     return draw(write, width=width, color=color)
 
 
-def render_json(lines: Sequence[Line], files: Sequence[str]) -> str:
+def render_json(lines: Sequence[Line], files: Sequence[str], known: Sequence[Known] = ()) -> str:
     """Return the settings as JSON text, with a final newline."""
     document = {
         "schema_version": SCHEMA_VERSION,
@@ -70,6 +91,16 @@ def render_json(lines: Sequence[Line], files: Sequence[str]) -> str:
                 "commands": list(line.commands),
             }
             for line in lines
+        ],
+        "accept": [
+            {
+                "what": entry.what,
+                "reason": entry.reason,
+                "where": entry.where,
+                "expires": None if entry.expires is None else entry.expires.isoformat(),
+                "expired": entry.expired,
+            }
+            for entry in known
         ],
     }
     return json.dumps(document, indent=2, ensure_ascii=False) + "\n"
