@@ -130,7 +130,8 @@ def test_every_package_is_a_row_and_every_platform_a_column() -> None:
     rows = LexborHTMLParser(page).css("#package-table > tbody")
     names = [row.attributes["data-name"] for row in rows]
     assert names == ["guilty-pkg", "old-pkg", "dark", "slow", "quick", "quick", "web"]
-    assert text_of(page, ".matrix thead th") == ["Package", "linux-x86_64", "windows-amd64"]
+    assert text_of(page, ".matrix thead th") == ["Package", "linux-x86_64", "windows-amd64"] * 2
+    assert "quick 1.0" in text_of(page, "#platforms details")[0]
     matrix = {
         row.css_first("th").text(): row.text(separator="|", strip=True)
         for row in LexborHTMLParser(page).css(".matrix tbody tr")
