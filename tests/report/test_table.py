@@ -6,7 +6,7 @@ import pytest
 from support.facts import facts
 from support.reports import BLOCKED, EMPTY, HOSTILE, READY, UNSURE, package, report
 
-from ftaudit.model import Report, WheelKind
+from ftaudit.model import Package, Report, Status, WheelKind
 from ftaudit.report import table
 
 
@@ -81,3 +81,28 @@ def test_rows_that_agree_on_all_platforms_are_told_once() -> None:
 
 def test_an_empty_audit_still_says_what_was_checked() -> None:
     assert "0 packages checked" in table.render(EMPTY)
+
+
+def unread(name: str, reason: str = "the cache has no page /simple/{}/") -> Package:
+    return package(facts(name=name, index={"status": Status.FAILED, "reason": reason.format(name)}))
+
+
+def test_two_that_could_not_be_checked_keep_their_rows() -> None:
+    text = table.render(report(unread("one"), unread("two")))
+    assert "no page /simple/one/" in text
+    assert "no page /simple/two/" in text
+
+
+def test_different_reasons_are_all_told() -> None:
+    others = [unread(f"p{i}", f"reason {i}") for i in range(4)]
+    text = table.render(report(*others))
+    assert [f"reason {i}" in text for i in range(4)] == [True] * 4
+
+
+def test_what_could_not_be_checked_for_one_reason_is_told_once_with_every_name() -> None:
+    names = ["one", "two", "one-more", "three"]
+    text = flat(table.render(report(*map(unread, names))))
+    assert text.count("the cache has no page /simple/…/") == 1
+    assert "4 packages unknown" in text
+    assert all(f"{name} 1.0" in text for name in names)
+    assert "Not checked (4)" in text

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import tempfile
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Final
 
@@ -100,6 +100,7 @@ class _Resolution:
         self._forced = False
         self._notes = list(listed.notes)
         self._incomplete = list(listed.incomplete)
+        self._uncached: list[NormalizedName] = []
         self._answer: tuple[uv.Resolved, ...] = ()
 
     def stand_in_for(self, releases: Iterable[tuple[NormalizedName, Version]]) -> None:
@@ -180,9 +181,15 @@ class _Resolution:
         return Selection(
             pins=(*pins, *self._listed.rows),
             notes=tuple(self._notes),
-            incomplete=tuple(dict.fromkeys(self._incomplete)),
+            incomplete=tuple(dict.fromkeys((*self._incomplete, *self._not_in_the_cache()))),
             without_wheels=tuple(sorted({name for name, _ in self._stand_ins})),
         )
+
+    def _not_in_the_cache(self) -> Iterator[str]:
+        """Say once what is the same sentence for each."""
+        if self._uncached:
+            named = _listing(self._uncached)
+            yield f"the dependencies of {named} were not looked at: offline, and uv's cache does not tell them"
 
     def _problem(self, name: NormalizedName, *, resolved: bool) -> str | None:
         root = self._listed.named.get(name)
@@ -191,7 +198,7 @@ class _Resolution:
         if problem := self._problems.get(name) or (None if pinned else self._excluded.get(name)):
             return problem
         if not resolved and not pinned and name not in self._known:
-            return "it was not resolved"
+            return "uv chose no version of it"
         return None
 
     def _question(self) -> uv.Question:
@@ -278,6 +285,9 @@ class _Resolution:
         self._known.setdefault(name, version)
         self._stand_ins[name, version] = requires or ()
         if requires is None and name not in self._problems:
+            if self._options.offline and failure.kind is uv.FailureKind.MISSING:
+                self._uncached.append(name)
+                return
             why = "nothing tells them without a build" if failure.kind is uv.FailureKind.NO_WHEEL else failure.message
             self._incomplete.append(f"the dependencies of {name} {version} were not looked at: {why}")
 

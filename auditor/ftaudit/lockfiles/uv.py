@@ -348,7 +348,7 @@ def parse_failure(text: str) -> Failure:
             if culprits:
                 return Failure(
                     kind=kind,
-                    message=_cut(sentence),
+                    message=_cut(_simple(sentence)),
                     culprits=tuple(culprits.values()),
                     wanted_by=_wanting(sentence, culprits),
                     mentioned=_mentioned(sentence),
@@ -402,6 +402,13 @@ def _file_culprit(message: str) -> Culprit | None:
         if re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", name) and urlsplit(url).path.count("/") > 1:
             return Culprit(name=canonicalize_name(name))
     return None
+
+
+def _simple(sentence: str) -> str:
+    """Return a proof of one step without the words that make it one; a longer one stays as uv has it."""
+    end = ", we can conclude that your requirements are unsatisfiable."
+    simple = sentence.startswith("Because ") and sentence.endswith(end) and sentence.count("conclude") == 1
+    return sentence[len("Because ") : -len(end)] if simple else sentence
 
 
 def _cut(text: str) -> str:

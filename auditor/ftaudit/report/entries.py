@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+import re
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -15,6 +16,8 @@ ORDER: Final = (Verdict.BROKEN, Verdict.REENABLES_GIL, Verdict.UNAVAILABLE, Verd
 """The verdicts that block, the worst first."""
 LISTED: Final = "listed in "
 """The label of a place that is the package's own."""
+SEVERAL: Final = 3
+"""From how many packages on a reason that they share is told once."""
 SAID_BY_VERDICT: Final = verdict.SAID_BY_VERDICT
 """Rules whose message the row's reasons already give."""
 
@@ -58,6 +61,29 @@ def entries(packages: Iterable[Package]) -> Iterator[Entry]:
 def _without_platform(package: Package) -> tuple[str, ...]:
     said = (*package.reasons, package.next_step or "")
     return tuple(text.replace(package.facts.platform, "{platform}") for text in said)
+
+
+def together(found: Sequence[Entry]) -> Iterator[tuple[Entry, ...]]:
+    """Yield the entries, those in one that could not be checked for the same reason, where there are several.
+
+    Without a network it is the same sentence for every package, but for the package's name and file.
+    """
+    groups: dict[object, list[Entry]] = {}
+    for number, entry in enumerate(found):
+        shared = entry.package.verdict is Verdict.UNKNOWN and not entry.package.findings
+        groups.setdefault((*reason_of_many(entry), entry.platforms) if shared else number, []).append(entry)
+    for group in groups.values():
+        yield from (tuple(group),) if len(group) >= SEVERAL else ((entry,) for entry in group)
+
+
+def reason_of_many(entry: Entry) -> tuple[str, ...]:
+    """Return the reasons with the package's own name and file left open."""
+    pin, wheel = entry.package.facts.pin, entry.package.facts.index.wheel
+    reasons = list(entry.package.reasons)
+    if wheel is not None:
+        reasons = [reason.replace(wheel.filename, "its wheel") for reason in reasons]
+    own = re.compile(rf"(?<![\w.-]){re.escape(pin.name)}(?![\w-])", re.IGNORECASE)
+    return tuple(own.sub("…", reason) for reason in reasons)
 
 
 def headline(report: Report) -> Headline:

@@ -16,7 +16,9 @@ from ftaudit.report.entries import (
     extra_findings,
     headline,
     not_imported,
+    reason_of_many,
     source_lines,
+    together,
 )
 
 if TYPE_CHECKING:
@@ -76,8 +78,25 @@ def _section(console: Console, report: Report, title: str, found: list[Entry]) -
         return
     console.print()
     console.print(Text(f"{title} ({len(found)})", style="bold"))
-    for entry in found:
-        _entry(console, report, entry)
+    for group in together(found):
+        if len(group) == 1:
+            _entry(console, report, group[0])
+        else:
+            _several(console, report, group)
+
+
+def _several(console: Console, report: Report, group: tuple[Entry, ...]) -> None:
+    """Say once what holds for several packages that could not be checked."""
+    from rich.padding import Padding
+    from rich.text import Text
+
+    first = group[0]
+    head = Text.assemble((f"{len(group)} packages", "bold"), "  ", (str(first.package.verdict), "yellow"))
+    if len(report.platforms) > 1:
+        head.append(f"  ({', '.join(first.platforms)})", style="dim")
+    console.print(Padding(head, (0, 0, 0, 2)))
+    for text in (*reason_of_many(first), ", ".join(entry.title for entry in group)):
+        console.print(Padding(Text(clean(text)), (0, 0, 0, 6)))
 
 
 def _entry(console: Console, report: Report, entry: Entry) -> None:
