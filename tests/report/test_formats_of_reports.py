@@ -292,6 +292,12 @@ def test_a_cell_that_a_spreadsheet_would_compute_stays_text(problem: str) -> Non
     assert row["reasons"].startswith("'")
 
 
+def test_markdown_tells_what_is_accepted_apart_from_what_blocks() -> None:
+    text = render_report(ACCEPTED, Format.MARKDOWN, Page())
+    assert "What blocks" not in text
+    assert "Known and accepted (1)" in text and "accepted: waits for 2.0 &#124; `@boss`" in text
+
+
 def html_of(text: str) -> str:
     return MarkdownIt("commonmark", {"html": True}).enable(["table", "strikethrough"]).render(text)
 

@@ -99,7 +99,7 @@ def render_report(report: Report, form: Format, page: Page, *, command: str = "c
         case Format.MARKDOWN:
             from ftaudit.report import markdown
 
-            return markdown.render(report)
+            return markdown.render(report, command=command)
         case Format.SUMMARY:
             from ftaudit.report import markdown
 

@@ -14,6 +14,7 @@ from ftaudit.report.console import clean
 from ftaudit.report.entries import (
     ORDER,
     Entry,
+    accepted_line,
     chains,
     counted,
     coverage,
@@ -42,17 +43,19 @@ _BREAKING: Final = re.compile(r"([|`])")
 """What would end a table's cell or a code span wherever it stands."""
 
 
-def render(report: Report, *, limit: int = LIMIT) -> str:
+def render(report: Report, *, limit: int = LIMIT, command: str = "check") -> str:
     """Return the report: a sentence, what blocks, what is not known, then folded evidence and what is fine."""
     told = headline(report)
     top = [f"## ftaudit: {told.word}", f"{escape(told.sentence)}" + (f" {escape(told.more)}" if told.more else "")]
     end = f"checked: {coverage(report)}"
-    return fit(top, sections(report), end, limit, command="ftaudit check")
+    return fit(top, sections(report), end, limit, command=f"ftaudit {command}")
 
 
 def sections(report: Report) -> tuple[Section, ...]:
     """Return what is said of the packages: what blocks, what is not known, then folded evidence and what is fine."""
-    rows = tuple(entries(report.packages))
+    every = tuple(entries(report.packages))
+    rows = [entry for entry in every if entry.package.accepted is None]
+    accepted = [entry for entry in every if entry.package.accepted is not None]
     blocked = [entry for verdict in ORDER for entry in rows if entry.package.verdict is verdict]
     unknown = [entry for entry in rows if entry.package.verdict is Verdict.UNKNOWN]
     slower = [entry for entry in rows if entry.package.verdict is Verdict.FALLBACK]
@@ -65,6 +68,7 @@ def sections(report: Report) -> tuple[Section, ...]:
         _table("What blocks", [_row(entry, many) for entry in blocked], many),
         _table("What could not be checked", [_row(entry, many) for entry in unknown], many),
         Section(items=[f"- {escape(note)}" for note in notes], what="notes"),
+        folded(f"Known and accepted ({len(accepted)})", [_evidence(entry, many) for entry in accepted], "packages"),
         folded("Evidence", [_evidence(entry, many) for entry in (*blocked, *unknown)], "packages"),
         folded(f"Works, slower ({len(slower)})", [_evidence(entry, many) for entry in slower], "packages"),
         folded(f"Nothing in the way ({len(fine)})", [_fine(entry, report) for entry in fine], "packages"),
@@ -185,8 +189,6 @@ def fit(top: Sequence[str], sections: Iterable[Section], end: str, limit: int, *
 def _row(entry: Entry, many: bool) -> str:
     package = entry.package
     cells = [f"**{escape(entry.title)}**", str(package.verdict)]
-    if package.accepted is not None:
-        cells[1] += f" (accepted: {escape(cut(package.accepted.reason))})"
     cells += [", ".join(map(escape, entry.platforms))] if many else []
     cells += [escape(cut("; ".join(package.reasons))), escape(cut(package.next_step or ""))]
     return "| " + " | ".join(cells) + " |"
@@ -201,6 +203,8 @@ def _evidence(entry: Entry, many: bool) -> str:
 
 
 def _evidence_lines(package: Package) -> Iterator[str]:
+    if package.accepted is not None:
+        yield f"accepted: {accepted_line(package.accepted)}"
     yield from package.reasons
     yield from (f"{label}{text}" for label, text in chains(package))
     yield from (f"{finding.code} {finding.rule}: {finding.message}" for finding in extra_findings(package))
