@@ -89,6 +89,7 @@ def open_browser(folder: Path) -> Iterator[Browser]:
     if binary is None or driver is None:
         pytest.skip("no Chromium with its driver: as root, apt-get install chromium chromium-driver")
     from selenium import webdriver
+    from selenium.common.exceptions import SessionNotCreatedException
 
     options = webdriver.ChromeOptions()
     options.binary_location = binary
@@ -98,7 +99,12 @@ def open_browser(folder: Path) -> Iterator[Browser]:
     # Selenium talks to the driver over HTTP, and would ask a proxy for the way to this machine.
     scrubbed = {name: value for name, value in os.environ.items() if not name.lower().endswith("_proxy")}
     with patch.dict(os.environ, scrubbed, clear=True):
-        started = webdriver.Chrome(options=options, service=webdriver.ChromeService(executable_path=driver))
+        try:
+            started = webdriver.Chrome(options=options, service=webdriver.ChromeService(executable_path=driver))
+        except SessionNotCreatedException as error:
+            if "only supports" not in str(error.msg):
+                raise
+            pytest.skip(f"Chromium and its driver do not belong together: {error.msg}")
     try:
         yield Browser(driver=started, folder=folder)
     finally:
