@@ -31,6 +31,7 @@ def run(*command: str | Path, cwd: Path) -> str:
         cwd=cwd,
         env=os.environ | {"HOME": str(cwd)},
         check=False,
+        timeout=60,
     )
     assert ran.returncode == 0 and ran.stderr == "", ran.stderr
     return ran.stdout
@@ -72,6 +73,36 @@ def test_bash_completes_commands_options_choices_and_files(
     code = f"source {script}; COMP_WORDS=({words}); COMP_CWORD={number}; _shtab_ftaudit; "
     code += "printf '%s\\n' \"${COMPREPLY[@]}\""
     assert {word.strip() for word in run("bash", "-c", code, cwd=tmp_path).splitlines()} - {"-h", "--help"} == expected
+
+
+ZPTY = """
+zmodload zsh/zpty
+zpty z "PS1= zsh -f -i"
+zpty -w z "PS1=''; fpath=($1 \\$fpath); autoload -U compinit; compinit -u -D; ftaudit() { print -r -- GOT:\\$*: }"
+zpty -w z "print READY"
+zpty -r z out '*READY*READY*'
+zpty -n -w z $'ftaudit '$2$'\\t\\n'
+zpty -r z out '*GOT:*:*'
+print -r -- "$out"
+"""
+"""A zsh that types into another, since completion works nowhere but in a terminal."""
+
+
+@pytest.mark.parametrize("script", ["zsh"], indirect=True)
+@pytest.mark.parametrize(
+    ("line", "expected"),
+    [
+        ("chec", "check"),
+        ("check --stati", "check --static"),
+        ("python fi", "python find"),
+        ("diff ol", "diff old.json"),
+    ],
+)
+def test_zsh_completes_commands_options_and_files(line: str, expected: str, script: Path, tmp_path: Path) -> None:
+    (tmp_path / "old.json").touch()
+    script.rename(tmp_path / "_ftaudit")
+    (tmp_path / "type.zsh").write_text(ZPTY)
+    assert f"GOT:{expected}:" in run("zsh", "-f", "type.zsh", tmp_path, line, cwd=tmp_path)
 
 
 @pytest.mark.parametrize("script", ["fish"], indirect=True)
