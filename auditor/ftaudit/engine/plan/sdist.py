@@ -17,7 +17,7 @@ MAX_MEMBER: Final = 10_000_000
 MAX_TOTAL: Final = 400_000_000
 """Bytes of all members; an archive that unpacks to more is given up."""
 
-_SUFFIXES: Final = (".c", ".h", ".cc", ".cpp", ".cxx", ".hpp", ".pyx", ".pxi", ".rs")
+_SUFFIXES: Final = (".c", ".h", ".cc", ".cpp", ".cxx", ".hpp", ".pyx", ".pxi", ".py", ".rs")
 _BUILD: Final = re.compile(r"(?:^|/)(?:setup\.py|setup\.cfg|pyproject\.toml|meson\.build|CMakeLists\.txt|Cargo\.lock)$")
 _ASIDE: Final = re.compile(
     r"(?:^|/)(?:tests?|testing|docs?|examples?|benchmarks?|vendor(?:ed)?|third_party|extern(?:al)?|cargo)/",
@@ -88,8 +88,9 @@ def _look(name: str, data: bytes, found: _Found) -> None:
         return
     if _GENERATED.search(data, 0, 2000):
         return
-    makes = name.endswith(".pyx") or _HOOK.search(data) is not None
     safe = _NOT_USED.search(data) is not None
+    # Python that Cython compiles does not show it; what sets Cython's directive is such a file.
+    makes = name.endswith(".pyx") or (safe if name.endswith(".py") else _HOOK.search(data) is not None)
     if _USED.search(data):
         found.unsafe.add(inner)
     elif safe:

@@ -16,7 +16,7 @@ from ftaudit.engine.sdists import fetch_sdist
 from ftaudit.engine.surveys import Question, Survey
 from ftaudit.errors import FtauditError
 from ftaudit.index.client import Index
-from ftaudit.model import DistributionFile, GilDeclaration, Package
+from ftaudit.model import DistributionFile, GilDeclaration, Package, Verdict
 from ftaudit.plan import Candidate, Fate, SourceEvidence, WayKind, WayOut
 from ftaudit.settings import Settings
 
@@ -24,6 +24,12 @@ LARGEST_SDIST: Final = 30_000_000
 """Bytes; a larger sdist is not fetched to read what it declares."""
 FETCHED_AT_ONCE: Final = 4
 Release: TypeAlias = "tuple[str, Version]"
+_SAYS: Final = {
+    GilDeclaration.NOT_USED: "declares that the GIL is not used",
+    GilDeclaration.USED: "declares that the GIL is used",
+    GilDeclaration.UNDECLARED: "does not declare it",
+    GilDeclaration.UNDETERMINED: "could not be determined",
+}
 _GUILTY: Final = (GilDeclaration.USED, GilDeclaration.UNDECLARED)
 
 
@@ -109,29 +115,28 @@ def find_sources(blockers: Sequence[Blocker], *, index: Index, settings: Setting
 
 
 def _evidence(blocker: Blocker, version: Version, index: Index, settings: Settings) -> SourceEvidence:
-    facts = blocker.row.facts
-    sdist = facts.index.sdist
+    """Return what a build would give: by the ordinary build's wheel where that tells it, else by the source's text."""
+    sdist = blocker.row.facts.index.sdist
     name = None if sdist is None else sdist.filename
-    told = _told_by_binaries(blocker.row)
-    if told is not None:
-        declaration, sentence = told
-        return SourceEvidence(sdist=name, version=version, would_declare=declaration, evidence=(sentence,))
-    if sdist is None:
-        return SourceEvidence(sdist=None, version=version, would_declare=GilDeclaration.UNDETERMINED, evidence=())
-    declaration, evidence = _told_by_source(blocker.row, sdist, version, index, settings)
+    declaration, evidence = _told_by_binaries(blocker.row)
+    if declaration is GilDeclaration.UNDETERMINED and sdist is not None:
+        declaration, told = _told_by_source(blocker.row, sdist, version, index, settings)
+        evidence = (*evidence, *told)
+        if declaration is GilDeclaration.NOT_USED and blocker.row.verdict is Verdict.REENABLES_GIL:
+            declaration = GilDeclaration.UNDETERMINED
+            evidence = (*evidence, "yet the wheel that was made of it turns the GIL on: ask upstream how it was built")
     return SourceEvidence(sdist=name, version=version, would_declare=declaration, evidence=evidence)
 
 
-def _told_by_binaries(row: Package) -> tuple[GilDeclaration, str] | None:
+def _told_by_binaries(row: Package) -> tuple[GilDeclaration, tuple[str, ...]]:
     """Return what the ordinary build's wheel of the same version, if it was read, says of a rebuild."""
-    would = [module.would_declare for module in row.facts.modules if module.would_declare is not None]
-    if not would:
-        return None
-    declared = [one.declaration for one in would]
+    declared = [module.would_declare.declaration for module in row.facts.modules if module.would_declare is not None]
+    if not declared:
+        return GilDeclaration.UNDETERMINED, ()
     worst = next((one for one in (*_GUILTY, GilDeclaration.UNDETERMINED) if one in declared), GilDeclaration.NOT_USED)
     wheel = row.facts.index.gil_wheel
     name = wheel.filename if wheel else "the ordinary build's wheel"
-    return worst, f"{name}: {declared.count(worst)} of {len(declared)} modules say {worst}"
+    return worst, (f"{name}: {_SAYS[worst]} ({declared.count(worst)} of {len(declared)} modules)",)
 
 
 def _told_by_source(

@@ -42,7 +42,7 @@ _WOULD: Final = {
     GilDeclaration.NOT_USED: "would leave the GIL off",
     GilDeclaration.USED: "would turn the GIL on",
     GilDeclaration.UNDECLARED: "would turn the GIL on",
-    GilDeclaration.UNDETERMINED: "cannot be told from its source",
+    GilDeclaration.UNDETERMINED: "may or may not leave the GIL off",
 }
 
 
@@ -97,7 +97,8 @@ def build(source: SourceEvidence) -> str:
     """Say what a build from the sdist would give."""
     if source.sdist is None:
         return "there is no sdist to build from"
-    return f"a build from the sdist of {source.version} {_WOULD[source.would_declare]} ({'; '.join(source.evidence)})"
+    told = f" ({'; '.join(source.evidence)})" if source.evidence else ""
+    return f"a build from the sdist of {source.version} {_WOULD[source.would_declare]}{told}"
 
 
 def switch(hint: Switch) -> str:
