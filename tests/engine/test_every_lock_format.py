@@ -4,16 +4,23 @@ from __future__ import annotations
 
 import hashlib
 import io
+import os
 import re
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
-from packaging.utils import parse_wheel_filename
+from packaging.utils import canonicalize_name, parse_wheel_filename
+from packaging.version import Version
+from pypi_simple import PYPI_SIMPLE_ENDPOINT
 from support.index_server import IndexServer, ServedFile
+from support.selection import write
 
 from ftaudit import engine, lockfiles
+from ftaudit.engine.setup import open_index
+from ftaudit.index.release import Query
 from ftaudit.model import DistributionFile, Pin, Report
 from ftaudit.settings import Settings
 from ftaudit.target import gil_tags, parse_platform, parse_target, supported_tags
@@ -58,18 +65,14 @@ CHAINS = {
 
 
 @pytest.fixture(autouse=True)
-def only_this_index(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    for name in (
-        "PIP_FIND_LINKS",
-        "PIP_EXTRA_INDEX_URL",
-        "PIP_INDEX_URL",
-        "UV_FIND_LINKS",
-        "UV_INDEX",
-        "UV_DEFAULT_INDEX",
-    ):
-        monkeypatch.delenv(name, raising=False)
-    monkeypatch.setenv("PIP_CONFIG_FILE", "/dev/null")
+def only_this_index(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, request: pytest.FixtureRequest) -> None:
+    """Leave this machine's own indexes out, but for the tests of the real one."""
     monkeypatch.setenv("UV_CACHE_DIR", str(tmp_path / "uv-cache"))
+    if request.node.get_closest_marker("network") is not None:
+        return
+    for name in [name for name in os.environ if name.startswith(("PIP_", "UV_INDEX", "UV_FIND", "UV_DEFAULT"))]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("PIP_CONFIG_FILE", os.devnull)
 
 
 class Shop:
@@ -231,3 +234,22 @@ def test_what_the_metadata_asks_for_and_the_lock_does_not_hold_is_said(name: str
     report = shop.audit(path)
     assert "click" not in verdicts(report)
     assert any("needs click, which" in said for said in report.incomplete)
+
+
+@pytest.mark.network
+def test_on_the_real_index_every_lock_of_one_project_gets_the_same_verdicts(tmp_path: Path) -> None:
+    index = PYPI_SIMPLE_ENDPOINT.rstrip("/")
+    settings = Settings(static=True, platforms=("linux-x86_64",), cache_dir=tmp_path / "cache")
+    with open_index(settings) as client:
+        query = Query(name=canonicalize_name("flask"), version=Version("3.1.3"))
+        place = urlsplit(client.find_releases([query])[query].files[0].url or "")
+    found = {}
+    for name in FORMATS:
+        for source in (SHOP / name).iterdir():
+            text = source.read_text().replace("https://index.example/simple", index)
+            text = text.replace("https://files.example", f"{place.scheme}://{place.netloc}")
+            write(tmp_path, f"{name}/{source.name}", text)
+        found[name] = verdicts(engine.audit([str(tmp_path / name / FORMATS[name])], settings))
+    assert {name: verdict for name, verdict in found.items() if verdict != found["uv"]} == {}
+    assert set(found["uv"]) == set(EXPECTED)
+    assert found["uv"]["polars-runtime-32"] == "source-only"

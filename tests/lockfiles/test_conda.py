@@ -56,8 +56,9 @@ def test_an_object_of_pythons_is_never_made(tmp_path: Path) -> None:
 def test_every_conda_package_is_a_row_that_says_it_was_not_looked_at() -> None:
     rows = {pin.name: pin for pin in select(ENVIRONMENT, no_deps=True).pins if pin.problem}
     assert set(rows) == {"numpy", "libblas", "gdal"}
-    assert "conda packages are not looked at" in (rows["numpy"].problem or "")
-    assert "numpy=2.3.*" in (rows["numpy"].problem or "")
+    assert {pin.problem for pin in rows.values()} == {
+        "a conda package: those are not looked at, only what pip installs"
+    }
     lines = ENVIRONMENT.read_text().splitlines()
     assert rows["gdal"].source is not None
     assert "gdal" in lines[(rows["gdal"].source.line or 0) - 1]

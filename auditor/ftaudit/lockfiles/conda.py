@@ -111,7 +111,7 @@ def _conda(text: str, place: Location) -> list[Problem]:
         raise InputError(f"{place}: {text[:80]!r} names no package")
     if match["name"].lower() in NO_PACKAGES:
         return []
-    message = f"a conda package ({text[:120]}): conda packages are not looked at, only those that pip installs"
+    message = "a conda package: those are not looked at, only what pip installs"
     return [Problem(name=match["name"], message=message, location=place)]
 
 
