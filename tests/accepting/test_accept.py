@@ -297,6 +297,14 @@ def test_a_known_finding_stands_when_its_line_moves_and_a_second_like_it_is_new(
     assert code == 1 and len(document["notes"]) == 1 and "1 problem of the baseline is gone" in document["notes"][0]
 
 
+def test_a_file_whose_name_is_no_text_is_known_again(project: Path, run: Run) -> None:
+    with open(b"\xff.py", "w") as file:  # noqa: PTH123
+        file.write(SWITCH)
+    assert scan(run, "--baseline", "b.json", "--update-baseline")[0] == 0
+    code, document = scan(run, "--baseline", "b.json")
+    assert code == 0 and [finding["path"] for finding in document["accepted"]] == ["\udcff.py"]
+
+
 def test_a_scan_of_a_part_says_nothing_of_the_rest(project: Path, run: Run) -> None:
     for name in ("a", "b"):
         (project / name).mkdir()

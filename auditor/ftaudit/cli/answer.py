@@ -8,10 +8,14 @@ import shutil
 import sys
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 from ftaudit.errors import UsageError
 from ftaudit.report.console import DEFAULT_WIDTH
 from ftaudit.report.formats import Page
+
+ESCAPED: Final = "backslashreplace"
+"""A file's name need not be text: what of it is none is written as JSON escapes it."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -68,7 +72,7 @@ def write(answer: Answer) -> None:
     if answer.output is None:
         try:
             sys.stdout.flush()
-            sys.stdout.buffer.write(answer.text.encode("utf-8"))
+            sys.stdout.buffer.write(answer.text.encode("utf-8", ESCAPED))
             sys.stdout.buffer.flush()
         except BrokenPipeError:
             raise
@@ -84,7 +88,7 @@ def replace_file(path: Path, text: str) -> None:
 
     try:
         with tempfile.NamedTemporaryFile(
-            "w", encoding="utf-8", newline="\n", dir=path.absolute().parent, delete=False
+            "w", encoding="utf-8", errors=ESCAPED, newline="\n", dir=path.absolute().parent, delete=False
         ) as file:
             file.write(text)
         Path(file.name).chmod(0o666 & ~_umask())

@@ -18,7 +18,6 @@ RESERVED: Final = {
     "python": "it names a program to be run",
     "cache_dir": "what lies in that folder is believed, and an interpreter in it is run",
     "output": "it names a file to be replaced",
-    "env": "the environment is the machine's, and its programs are asked",
 }
 """By the name that the command's code has for the option."""
 
