@@ -103,13 +103,12 @@ def test_the_name_of_the_file_says_the_format_and_the_page_is_what_goes_without_
     index = ("--static", "--no-deps", "--no-plan", "--index-url", server.simple_url, "requirements.txt")
     page = ftaudit("report", *index, cwd=project, env={"SOURCE_DATE_EPOCH": "1790000000"}).stdout
     assert page.startswith("<!doctype html>") and "2026-09-21" in page
-    ftaudit("report", *index, "-o", "report.md", cwd=project)
+    ftaudit("report", *index, "-o", "report.md", "--also", "report.json", cwd=project)
     assert (project / "report.md").read_text("utf-8").startswith("# Free-threading report: blocked")
-    ftaudit("report", *index, "-o", "report.json", cwd=project)
     document = json.loads((project / "report.json").read_text("utf-8"))
     assert document["check"]["exit_code"] == document["exit_code"] == 1
     assert document["plan"] is None and document["scan"]["findings"]
-    assert document["reproduction"]["commands"][0].endswith("-o report.json")
+    assert document["reproduction"]["commands"][0].endswith("-o report.md --also report.json")
 
 
 @pytest.mark.parametrize(("requirements", "code"), [("good==1.0\n", 0), ("absent==1.0\n", 3)])

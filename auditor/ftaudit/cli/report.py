@@ -9,7 +9,16 @@ from typing import TYPE_CHECKING, Any, Final
 
 from ftaudit.cli.accept import accept_in_report, accept_in_scan, check_accept
 from ftaudit.cli.answer import Answer, Screen
-from ftaudit.cli.options import add_answer, add_audit, inputs_of, settings_of
+from ftaudit.cli.options import (
+    add_allow_unknown,
+    add_also,
+    add_answer,
+    add_audit,
+    also_of,
+    inputs_of,
+    settings_of,
+    settle_exit,
+)
 from ftaudit.report import formats
 
 if TYPE_CHECKING:
@@ -51,6 +60,8 @@ def add_parsers(commands: Any) -> None:
     parts.add_argument("--no-plan", action="store_true", help="no plan: quicker")
     answer = add_answer(report, formats.OF_MIGRATION)
     answer.add_argument("--baseline", type=Path, metavar="FILE", help="what is known is shown as such")
+    add_also(answer)
+    add_allow_unknown(answer)
     report.set_defaults(answer=run)
 
 
@@ -66,6 +77,7 @@ def run(options: argparse.Namespace, screen: Screen) -> Answer:
     settings = settings_of(options)
     check_accept(options)
     form = formats.choose(options.format, options.output, formats.OF_MIGRATION)
+    others = also_of(options, formats.OF_MIGRATION)
     inputs = inputs_of(options)
     paths = () if options.no_scan else tuple(options.scan) or find_projects(inputs)
     with on_stderr(wanted=not options.quiet) as progress:
@@ -82,7 +94,14 @@ def run(options: argparse.Namespace, screen: Screen) -> Answer:
         reproduction=find_reproduction(report, [["ftaudit", *sys.argv[1:]]]),
         incomplete=load_rules(settings.rules).problems,
     )
-    return Answer(text=formats.render_migration(migration, form), exit_code=migration.exit_code, output=options.output)
+    code, notes = settle_exit(migration.exit_code, options)
+    return Answer(
+        text=formats.render_migration(migration, form),
+        exit_code=code,
+        output=options.output,
+        notes=notes,
+        also=tuple((path, formats.render_migration(migration, other)) for path, other in others),
+    )
 
 
 def _plan(

@@ -370,4 +370,5 @@ def _unscanned(scan: ScanResult) -> Iterator[str]:
         yield f"{skip.path}{'' if skip.line is None else f':{skip.line}'}: {skip.reason}"
     if len(scan.skipped) > MOST_SKIPPED:
         yield f"{len(scan.skipped) - MOST_SKIPPED} more, which `ftaudit scan --format json` names"
+    yield from scan.notes
     yield from (f"{counted(count, 'file')} left out as {role}" for role, count in sorted(scan.left_out.items()))
