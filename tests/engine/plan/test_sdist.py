@@ -53,6 +53,7 @@ def found(folder: Path, files: dict[str, str]) -> GilDeclaration:
             },
             GilDeclaration.NOT_USED,
         ),
+        ({"setup.py": 'directives["freethreading_compatible"] = True\n'}, GilDeclaration.NOT_USED),
         ({"m.cpp": "PYBIND11_MODULE(m, x, py::mod_gil_not_used()) {}"}, GilDeclaration.NOT_USED),
         ({"src/lib.rs": "#[pymodule(gil_used = false)]\nfn m() {}\n"}, GilDeclaration.NOT_USED),
         (

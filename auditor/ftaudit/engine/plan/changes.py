@@ -12,17 +12,25 @@ from packaging.version import Version
 
 from ftaudit.engine.plan.proposal import Case, Wanted
 from ftaudit.engine.plan.verify import Row
-from ftaudit.lockfiles.requirements import Requirement
+from ftaudit.lockfiles.requirements import InputFormat, Requirement
 from ftaudit.model import Location, Pin
 from ftaudit.plan import Change, ChangeKind, WayKind, WayOut
 
 _COMMANDS: Final = {
-    "uv.lock": "uv lock --upgrade-package {name}=={version}",
-    "poetry.lock": "poetry add --lock {name}=={version}",
-    "pdm.lock": "pdm add --no-sync {name}=={version}",
-    "Pipfile.lock": "pipenv upgrade {name}=={version}",
+    InputFormat.UV_LOCK: "uv lock --upgrade-package {name}=={version}",
+    InputFormat.POETRY_LOCK: "poetry add --lock '{name}>={version}'",
+    InputFormat.PDM_LOCK: "pdm add --no-sync '{name}>={version}'",
+    InputFormat.PIPFILE_LOCK: "pipenv upgrade {name}=={version}",
+    InputFormat.ENVIRONMENT: "python -m pip install {name}=={version}",
+    InputFormat.WHEELS: "python -m pip download --no-deps {name}=={version}",
+    InputFormat.CONDA: "write {name}=={version} in {file}",
 }
-"""The commands that change one version in a lock file, by the file's format."""
+"""What changes one version, by the input's format; of another lock file it is not known which tool made it."""
+_INDIRECT: Final = {
+    InputFormat.POETRY_LOCK: "poetry update --lock {name}",
+    InputFormat.PDM_LOCK: "pdm update --no-sync {name}",
+}
+"""The same where the project does not name the package itself."""
 
 
 def find_changes(
@@ -125,22 +133,19 @@ def _evidence(row: Row) -> str:
 
 
 def lock_commands(changes: Iterable[Change], cases: Sequence[Case]) -> tuple[str, ...]:
-    """Return the commands that make the changes in lock files, as far as their tool is known."""
-    commands: dict[str, None] = {}
+    """Return the commands that make the changes in inputs that are not edited."""
+    found: dict[str, None] = {}
     for case in cases:
-        if case.editable or case.requirements.lock is None:
-            continue
-        name = case.requirements.path.name
-        known = _COMMANDS.get(name) or _COMMANDS.get(str(case.requirements.format))
+        form = case.requirements.format
         for change in changes:
-            if change.name not in case.versions:
+            if case.editable or change.name not in case.versions:
                 continue
-            if known is None:
-                told = f"lock {name} again with {change.name}=={change.proposed}"
-            else:
-                told = known.format(name=change.name, version=change.proposed)
-            commands[told] = None
-    return tuple(commands)
+            indirect = all(len(chain) > 1 for chain in change.required_by)
+            command = _INDIRECT.get(form) if indirect else None
+            command = command or _COMMANDS.get(form, "lock {file} again with {name}=={version}")
+            said = command.format(name=change.name, version=change.proposed, file=case.requirements.path.name)
+            found[said] = None
+    return tuple(found)
 
 
 def compiled_from(path: Path) -> str | None:

@@ -39,9 +39,9 @@ _PYO3_DECLARES: Final = (0, 28)
 """From this release on, a PyO3 module that says nothing declares that it does not use the GIL."""
 _NOT_USED: Final = re.compile(
     rb"\bPy_MOD_GIL_NOT_USED\b|\bmod_gil_not_used\b|\bgil_used\s*=\s*false\b"
-    rb"|freethreading_compatible[\"']?\s*[=:]\s*[\"']?True\b|\bFREE_THREADED\b|--freethreading-compatible\b"
+    rb"|freethreading_compatible[\"']?\]?\s*[=:]\s*[\"']?True\b|\bFREE_THREADED\b|--freethreading-compatible\b"
 )
-_USED: Final = re.compile(rb"\bgil_used\s*=\s*true\b|freethreading_compatible[\"']?\s*[=:]\s*[\"']?False\b")
+_USED: Final = re.compile(rb"\bgil_used\s*=\s*true\b|freethreading_compatible[\"']?\]?\s*[=:]\s*[\"']?False\b")
 
 
 @dataclass(slots=True)
@@ -102,6 +102,9 @@ def _look(name: str, data: bytes, found: _Found) -> None:
 def _judge(found: _Found, archive: str) -> tuple[GilDeclaration, tuple[str, ...]]:
     if found.unsafe:
         return GilDeclaration.USED, (f"{archive}: {_files(found.unsafe)} declares that the GIL is used",)
+    if not found.modules and found.everywhere:
+        told = f"{archive}: {_files(found.everywhere)} declares for what Cython compiles that the GIL is not used"
+        return GilDeclaration.NOT_USED, (told,)
     if not found.modules:
         return GilDeclaration.UNDETERMINED, (f"{archive}: no file was recognised that makes an extension module",)
     bare = [name for name in found.modules if name not in found.safe]
