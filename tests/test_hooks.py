@@ -9,7 +9,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Any
 
 import pytest
@@ -19,6 +19,8 @@ from support.distributions import wheel
 
 from ftaudit.cli import build_parser
 from ftaudit.lockfiles.entry import format_of
+from ftaudit.source.base import Role
+from ftaudit.source.files import role_of
 
 ROOT = Path(__file__).parents[1]
 MANIFEST = ROOT / ".pre-commit-hooks.yaml"
@@ -89,6 +91,20 @@ def test_the_check_hook_takes_files_that_pin_and_each_is_of_a_known_format(path:
     assert bool(re.search(HOOKS["ftaudit-check"]["files"], path)) is taken
     if taken:
         assert format_of(Path(path))
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        *("src/a.py", "a.py", "src/testing_tools.py", "latest/a.c", "contest.py", "src/attest.py", "vendors.py"),
+        *("tests/a.py", "src/pkg/tests/a.py", "test/a.c", "docs/conf.py", "examples/x.pyx", "benchmarks/b.py"),
+        *("bench/b.py", "pkg/_vendor/x.py", "vendor/y.c", "third_party/z.cc", "extern/a.h", "external/b.h"),
+        *("src/test_a.py", "src/a_test.py", "conftest.py", "src/conftest.py", "noxfile.py", "test_core.c"),
+    ],
+)
+def test_the_scan_hook_leaves_out_what_a_scan_of_the_folder_leaves_out(path: str) -> None:
+    scanned = role_of(PurePath(path)) in (Role.OWN, Role.GENERATED)
+    assert (re.search(HOOKS["ftaudit-scan"]["exclude"], path) is None) is scanned
 
 
 def test_pre_commit_takes_the_manifest() -> None:
