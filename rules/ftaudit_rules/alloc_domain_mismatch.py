@@ -28,6 +28,7 @@ class AllocDomainMismatch(CRule):
             "https://docs.python.org/3.14/howto/free-threading-extensions.html",
         ),
     )
+    words = ("PyMem_", "PyObject_")
     VALID = (
         SourceExample(
             code="""\

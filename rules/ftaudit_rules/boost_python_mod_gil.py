@@ -36,6 +36,7 @@ class BoostPythonModGil(CRule):
             "https://docs.python.org/3.14/howto/free-threading-extensions.html",
         ),
     )
+    words = ("BOOST_PYTHON_MODULE",)
     VALID = (
         SourceExample(
             code="""\

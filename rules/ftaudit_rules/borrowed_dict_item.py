@@ -33,6 +33,7 @@ class BorrowedDictItem(CRule):
             "https://docs.python.org/3.14/c-api/dict.html",
         ),
     )
+    words = api.DICT_VALUES
     VALID = (
         SourceExample(
             code="""\

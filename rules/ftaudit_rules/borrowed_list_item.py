@@ -33,6 +33,7 @@ class BorrowedListItem(CRule):
             "https://docs.python.org/3.14/c-api/list.html",
         ),
     )
+    words = api.LIST_ITEMS
     VALID = (
         SourceExample(
             code="""\

@@ -25,6 +25,7 @@ class BorrowedMisc(CRule):
         links=("https://docs.python.org/3.14/howto/free-threading-extensions.html",),
         default=False,
     )
+    words = api.REBINDABLE
     VALID = (
         SourceExample(
             code="""\

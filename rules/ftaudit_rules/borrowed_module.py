@@ -24,6 +24,7 @@ class BorrowedModule(CRule):
         remedy="Use PyImport_AddModuleRef (3.13) and release what it returns.",
         links=("https://docs.python.org/3.14/howto/free-threading-extensions.html",),
     )
+    words = api.MODULES
     VALID = (
         SourceExample(
             code="""\

@@ -28,6 +28,7 @@ class BorrowedSetdefault(CRule):
             "https://docs.python.org/3.14/c-api/dict.html",
         ),
     )
+    words = api.DICT_DEFAULTS
     VALID = (
         SourceExample(
             code="""\

@@ -32,6 +32,7 @@ class BorrowedWeakref(CRule):
             "https://docs.python.org/3.14/c-api/weakref.html",
         ),
     )
+    words = api.REFERENTS
     VALID = (
         SourceExample(
             code="""\

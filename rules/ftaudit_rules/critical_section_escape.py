@@ -30,6 +30,7 @@ class CriticalSectionEscape(CRule):
             "https://docs.python.org/3.14/c-api/synchronization.html",
         ),
     )
+    words = ("CRITICAL_SECTION",)
     VALID = (
         SourceExample(
             code="""\

@@ -32,6 +32,7 @@ class DictNextUnlocked(CRule):
             "https://docs.python.org/3.14/c-api/dict.html",
         ),
     )
+    words = api.DICT_ITERATION
     VALID = (
         SourceExample(
             code="""\

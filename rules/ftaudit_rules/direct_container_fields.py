@@ -47,6 +47,7 @@ class DirectContainerFields(CRule):
             "https://docs.python.org/3.14/library/threadsafety.html",
         ),
     )
+    words = tuple(_FIELDS)
     VALID = (
         SourceExample(
             code="""\

@@ -42,6 +42,7 @@ class DirectObjectHeader(CRule):
             "https://docs.python.org/3.14/c-api/object.html",
         ),
     )
+    words = ("ob_refcnt", "ob_type", "REFCNT", "EXTRA_INIT")
     VALID = (
         SourceExample(
             code="""\

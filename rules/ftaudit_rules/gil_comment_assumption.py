@@ -43,6 +43,7 @@ class GilCommentAssumption(CRule):
         remedy="See what the code touches, guard it, and correct the comment.",
         links=("https://docs.python.org/3.14/howto/free-threading-extensions.html",),
     )
+    words = ("GIL",)
     VALID = (
         SourceExample(
             code="""\

@@ -33,7 +33,10 @@ class IterateSysModules(PythonRule):
         links=("https://docs.python.org/3/library/sys.html#sys.modules",),
     )
     words = ("modules",)
-    needles = re.compile(r"\b(?:in|enumerate|iter|map|filter|sorted|max|min|any|all|sum)\b[ (]+(?:sys\.)?modules\b")
+    needles = re.compile(
+        r"modules\b(?:(?<=\bin modules)|(?<=\bin sys\.modules)|(?<=\(modules)|(?<=\(sys\.modules)"
+        r"|(?<=[ (] modules)|(?<=[ (] sys\.modules))"
+    )
     VALID = (
         SourceExample(
             code="""\

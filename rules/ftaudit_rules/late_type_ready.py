@@ -50,6 +50,7 @@ class LateTypeReady(CRule):
         remedy="Call PyType_Ready when the module is executed (Py_mod_exec).",
         links=("https://docs.python.org/3.14/howto/free-threading-extensions.html",),
     )
+    words = ("PyType_Ready",)
     VALID = (
         SourceExample(
             code="""\

@@ -39,6 +39,7 @@ class LimitedApiMacro(CRule):
     )
     generated = True
 
+    words = ("Py_LIMITED_API",)
     VALID = (
         SourceExample(
             code="""\

@@ -30,6 +30,7 @@ class ListSetItemOnShared(CRule):
             "https://docs.python.org/3.14/c-api/list.html",
         ),
     )
+    words = api.LIST_STORES
     VALID = (
         SourceExample(
             code="""\

@@ -43,6 +43,7 @@ class MissingModGil(CRule):
             "https://docs.python.org/3.14/c-api/module.html",
         ),
     )
+    words = ("PyInit_", "PyModExport_", "PyMODINIT_FUNC")
     VALID = (
         SourceExample(
             code="""\

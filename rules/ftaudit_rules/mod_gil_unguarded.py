@@ -50,6 +50,7 @@ class ModGilUnguarded(CRule):
             "https://docs.python.org/3.14/c-api/module.html",
         ),
     )
+    words = ("Py_mod_gil", "SetGIL")
     VALID = (
         SourceExample(
             code="""\

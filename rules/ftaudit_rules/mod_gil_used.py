@@ -39,6 +39,7 @@ class ModGilUsed(CRule):
     )
     generated = True
 
+    words = ("Py_MOD_GIL_USED", "mod_gil_")
     VALID = (
         SourceExample(
             code="""\

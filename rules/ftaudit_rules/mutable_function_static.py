@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 
 from ftaudit.model import Confidence, Finding, Severity
 from ftaudit.rule import RuleInfo, SourceExample
 from ftaudit.source import CRule
 from ftaudit.source.c import CUnit
+from ftaudit.source.c.declarations import Variable
 from ftaudit.source.c.places import places_of
-from ftaudit.source.c.state import find_shared_writes
+from ftaudit.source.c.state import find_shared_writes, holds_objects
 
 _MOST = 6
 """Static variables of one function that are reported one by one; translated Fortran has dozens."""
@@ -78,14 +80,15 @@ int setup(void) {
 
     def check(self, unit: CUnit) -> Iterator[Finding]:
         """Yield what the rule finds in one file."""
-        crowded: dict[int, int] = {}
-        for shared in find_shared_writes(unit):
-            if shared.objects or shared.variable.function is None:
-                continue
-            use, function = shared.writes[0]
-            crowded[function.body] = crowded.get(function.body, 0) + 1
-            if crowded[function.body] > _MOST:
-                continue
+        crowded: Counter[int] = Counter()
+
+        def is_one_of_few(variable: Variable) -> bool:
+            owner = variable.function
+            return owner is not None and crowded[owner] < _MOST and not holds_objects(variable)
+
+        for shared in find_shared_writes(unit, is_one_of_few):
+            use, function = shared.first
+            crowded[shared.variable.function or 0] += 1
             for at in places_of(unit, shared):
                 yield self.finding(
                     f"`{shared.variable.name}` is one for all threads, and {function.short_name} changes it"

@@ -9,7 +9,7 @@ from ftaudit.rule import RuleInfo, SourceExample
 from ftaudit.source import CRule
 from ftaudit.source.c import CUnit
 from ftaudit.source.c.places import places_of
-from ftaudit.source.c.state import find_shared_writes
+from ftaudit.source.c.state import find_shared_writes, holds_objects
 
 
 class MutableGlobal(CRule):
@@ -102,10 +102,8 @@ static int guarded(void) { return setjmp(env); }
 
     def check(self, unit: CUnit) -> Iterator[Finding]:
         """Yield what the rule finds in one file."""
-        for shared in find_shared_writes(unit):
-            if shared.objects or shared.variable.function is not None:
-                continue
-            use, function = shared.writes[0]
+        for shared in find_shared_writes(unit, lambda one: one.function is None and not holds_objects(one)):
+            use, function = shared.first
             for at in places_of(unit, shared):
                 yield self.finding(
                     f"`{shared.variable.name}` is one for all threads, and {function.short_name} changes it"

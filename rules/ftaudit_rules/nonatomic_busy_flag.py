@@ -35,6 +35,7 @@ class NonatomicBusyFlag(CRule):
             "https://docs.python.org/3.14/c-api/synchronization.html",
         ),
     )
+    words = ("->",)
     VALID = (
         SourceExample(
             code="""\

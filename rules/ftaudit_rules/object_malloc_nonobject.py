@@ -30,6 +30,14 @@ class ObjectMallocNonobject(CRule):
             "https://peps.python.org/pep-0703/",
         ),
     )
+    words = (
+        "PyObject_Malloc",
+        "PyObject_Calloc",
+        "PyObject_Realloc",
+        "PyObject_MALLOC",
+        "PyObject_CALLOC",
+        "PyObject_REALLOC",
+    )
     VALID = (
         SourceExample(
             code="""\

@@ -30,6 +30,7 @@ class ObjectsOutsideObjectDomain(CRule):
             "https://peps.python.org/pep-0703/",
         ),
     )
+    words = ("PyObject_Init", "PyObject_INIT")
     VALID = (
         SourceExample(
             code="""\

@@ -28,6 +28,7 @@ class Pybind11MissingModGilNotUsed(CRule):
         remedy=("Once the module is safe, write PYBIND11_MODULE(name, m, py::mod_gil_not_used()) (pybind11 2.13)."),
         links=("https://pybind11.readthedocs.io/en/stable/advanced/misc.html",),
     )
+    words = ("PYBIND11_",)
     VALID = (
         SourceExample(
             code="""\

@@ -40,6 +40,7 @@ class RefcntEqualsOne(CRule):
             "https://docs.python.org/3.14/c-api/object.html",
         ),
     )
+    words = ("Py_REFCNT",)
     VALID = (
         SourceExample(
             code="""\

@@ -42,6 +42,7 @@ class RefcountResurrection(CRule):
         ),
         links=("https://docs.python.org/3.14/c-api/object.html",),
     )
+    words = ("INCREF", "NewRef", "REFCNT")
     VALID = (
         SourceExample(
             code="""\

@@ -36,7 +36,7 @@ class SaveRestoreGlobal(PythonRule):
         "fixture",
     )
     needles = re.compile(
-        r"^[ \t]+(?:global\s|(?!self\.)(?:\w+\.)+\w+(?:, [\w.]+)? = |[\w.]+\[[^\]\n]+\] = |setattr\()", re.MULTILINE
+        r"\n[ \t]+(?:global\s|(?!self\.)(?:\w+\.)+\w+(?:, [\w.]+)? = |[\w.]+\[[^\]\n]+\] = |setattr\()"
     )
     VALID = (
         SourceExample(

@@ -31,6 +31,7 @@ class SequenceFastUnlocked(CRule):
             "https://docs.python.org/3.14/library/threadsafety.html",
         ),
     )
+    words = ("PySequence_Fast",)
     VALID = (
         SourceExample(
             code="""\

@@ -9,7 +9,7 @@ from ftaudit.rule import RuleInfo, SourceExample
 from ftaudit.source import CRule
 from ftaudit.source.c import CUnit
 from ftaudit.source.c.places import places_of
-from ftaudit.source.c.state import SharedWrite, find_shared_writes
+from ftaudit.source.c.state import SharedWrite, find_shared_writes, holds_objects
 
 
 class StaticPyobjectCache(CRule):
@@ -35,6 +35,7 @@ class StaticPyobjectCache(CRule):
             "https://py-free-threading.github.io/porting-extensions/",
         ),
     )
+    words = ("Py",)
     VALID = (
         SourceExample(
             code="""\
@@ -102,9 +103,7 @@ static PyObject *set_hook(PyObject *m, PyObject *f) {
 
     def check(self, unit: CUnit) -> Iterator[Finding]:
         """Yield what the rule finds in one file."""
-        for shared in find_shared_writes(unit):
-            if not shared.objects:
-                continue
+        for shared in find_shared_writes(unit, holds_objects):
             for at in places_of(unit, shared):
                 yield self.finding(
                     self._message(unit, shared),
@@ -115,6 +114,6 @@ static PyObject *set_hook(PyObject *m, PyObject *f) {
 
     @staticmethod
     def _message(unit: CUnit, shared: SharedWrite) -> str:
-        use, function = shared.writes[0]
+        use, function = shared.first
         how = "is filled by the first thread that finds it empty" if shared.lazy else "is assigned with no guard"
         return f"`{shared.variable.name}` {how}, in {function.short_name} (line {unit.line_at(use.at)})"

@@ -35,6 +35,7 @@ class TypeDictMutation(CRule):
         ),
         links=("https://docs.python.org/3.14/howto/free-threading-extensions.html",),
     )
+    words = ("tp_",)
     VALID = (
         SourceExample(
             code="""\

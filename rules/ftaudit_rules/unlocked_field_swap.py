@@ -28,6 +28,7 @@ class UnlockedFieldSwap(CRule):
             "https://docs.python.org/3.14/c-api/synchronization.html",
         ),
     )
+    words = ("SETREF", "Py_CLEAR", "DECREF")
     VALID = (
         SourceExample(
             code="""\

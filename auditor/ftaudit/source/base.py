@@ -217,6 +217,8 @@ class CRule(_UnitRule):
     """A rule that looks at one C or C++ file (`ftaudit.source.c.CUnit`)."""
 
     languages = frozenset({Language.C, Language.CPP})
+    words: ClassVar[tuple[str, ...]] = ()
+    """Of which a text must hold one for the rule to find anything; empty for none in particular."""
 
 
 class CythonRule(_UnitRule):

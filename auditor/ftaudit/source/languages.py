@@ -77,6 +77,18 @@ _BUILD_HELPER: Final = re.compile(
     rb"|get_requires_for_build|numpy\.f2py['\"]|\bswig_opts\b"
 )
 """What a Python file mentions that helps to build the project, whatever its name: a backend in the tree, a helper."""
+_BUILD_WORDS: Final = (
+    b"cythonize",
+    b"freethreading_compatible",
+    b"py_limited_api",
+    b"Py_LIMITED_API",
+    b"set_source",
+    b"mypycify",
+    b"get_requires_for_build",
+    b"numpy.f2py",
+    b"swig_opts",
+)
+"""Of which `_BUILD_HELPER` needs one: plain words are quicker looked for."""
 
 
 def may_be_source(path: PurePath) -> bool:
@@ -114,9 +126,13 @@ def languages_of(path: PurePath, data: bytes) -> tuple[Language, ...]:
         found.append(Language.C)
     elif lower.endswith(_AMBIGUOUS):
         found.append(Language.CPP if _LOOKS_CPP.search(data) else Language.C)
-    if _is_build(path) or (lower.endswith(_PYTHON) and _BUILD_HELPER.search(data)):
+    if _is_build(path) or (lower.endswith(_PYTHON) and _helps_to_build(data)):
         found.append(Language.BUILD)
     return tuple(found)
+
+
+def _helps_to_build(data: bytes) -> bool:
+    return any(map(data.__contains__, _BUILD_WORDS)) and _BUILD_HELPER.search(data) is not None
 
 
 def reader_of(room: Room) -> Reader:

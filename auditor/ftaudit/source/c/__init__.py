@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Final
 
 from ftaudit.rule import Language, SourceRule
-from ftaudit.source.base import ParseError, Reader, Room, SourceFile, Survey, TreeContext
+from ftaudit.source.base import CRule, ParseError, Reader, Room, SourceFile, Survey, TreeContext
 from ftaudit.source.c.tree import CTree, gather_c, survey_c
 from ftaudit.source.c.unit import Call, CUnit
 
@@ -32,9 +32,29 @@ class CReader(Reader):
         """Return what the files of the tree say to each other."""
         return gather_c(surveys)
 
-    def wants(self, source: SourceFile, rules: Sequence[SourceRule]) -> bool:
-        """Tell whether the file has any code: an empty one interests no rule."""
-        return bool(source.text.strip())
+    def select(self, source: SourceFile, rules: Sequence[SourceRule]) -> Sequence[SourceRule]:
+        """Return the rules whose words the text has."""
+        text = source.text
+        if not text.strip():
+            return ()
+        of_python = "Py" in text
+        known: dict[str, bool] = {}
+
+        def has(word: str) -> bool:
+            if word not in known:
+                known[word] = (of_python or "Py" not in word) and word in text
+            return known[word]
+
+        chosen: list[SourceRule] = []
+        for rule in rules:
+            match rule:
+                case CRule(words=words) if words and not any(map(has, words)):
+                    pass
+                case _:
+                    chosen.append(rule)
+        if not chosen:
+            _check_brackets(text)
+        return chosen
 
     def parse(self, source: SourceFile, context: TreeContext) -> CUnit:
         """Return the unit; nothing is parsed before a rule asks.
@@ -42,11 +62,14 @@ class CReader(Reader):
         Raise `ParseError` for a text with thousands of brackets that are never closed: recovering from that takes a
         parser minutes, and it is no program.
         """
-        text = source.text
-        for opening, closing in ("()", "{}", "[]"):
-            if abs(text.count(opening) - text.count(closing)) > MOST_UNCLOSED:
-                raise ParseError(f"more than {MOST_UNCLOSED:,} {opening} and {closing} have no counterpart")
+        _check_brackets(source.text)
         return CUnit(source, context)
+
+
+def _check_brackets(text: str) -> None:
+    for opening, closing in ("()", "{}", "[]"):
+        if abs(text.count(opening) - text.count(closing)) > MOST_UNCLOSED:
+            raise ParseError(f"more than {MOST_UNCLOSED:,} {opening} and {closing} have no counterpart")
 
 
 READER = CReader()

@@ -7,12 +7,15 @@ from dataclasses import dataclass
 from typing import Final
 
 _LITERAL: Final = re.compile(
+    r"""(?=[/"'R])(?:"""
     r"""//[^\n]*(?<!\\)(?:\\\n[^\n]*(?<!\\))*"""
-    r"""|/\*[\s\S]*?(?:\*/|\Z)"""
+    r"""|/\*[^*]*(?:\*(?!/)[^*]*)*(?:\*/|\Z)"""
     r'''|R"([^()\\\s"]{0,16})\([\s\S]*?\)\1"'''
-    r"""|"(?:[^"\\\n]|\\[\s\S])*"?"""
+    r"""|"(?:[^"\\\n]+|\\[\s\S])*"?"""
     r"""|(?<![0-9A-Fa-f])'(?:[^'\\\n]|\\.)+'"""
+    r""")"""
 )
+"""The characters that begin one are named first: with that, three places in four are passed over at once."""
 _INNER: Final = re.compile(r"[^\n\"]")
 
 
@@ -36,21 +39,17 @@ def mask_comments(source: str) -> tuple[str, tuple[Comment, ...]]:
     The result is exactly as long as the source, line for line, so offsets into one are offsets into the other.
     """
     comments: list[Comment] = []
-    pieces: list[str] = []
-    done = 0
-    for found in _LITERAL.finditer(source):
-        start, end = found.span()
+
+    def masked(found: re.Match[str]) -> str:
         text = found.group()
-        pieces.append(source[done:start])
-        if text.startswith("/"):
-            comments.append(Comment(start, end, text))
-            pieces.append(blank(text))
-        elif text[0] == "'":
-            pieces.append("'" + "_" * (len(text) - 2) + "'" if len(text) == 3 else "0" + " " * (len(text) - 1))
-        elif text[0] == "R":
-            pieces.append('"' + blank(text[1:-1]) + '"')
-        else:
-            pieces.append('"' + _INNER.sub(" ", text[1:-1].replace('"', " ")) + '"' if len(text) > 1 else " ")
-        done = end
-    pieces.append(source[done:])
-    return "".join(pieces), tuple(comments)
+        first = text[0]
+        if first == "/":
+            comments.append(Comment(*found.span(), text))
+            return blank(text)
+        if first == "'":
+            return "'" + "_" * (len(text) - 2) + "'" if len(text) == 3 else "0" + " " * (len(text) - 1)
+        if first == "R":
+            return '"' + blank(text[1:-1]) + '"'
+        return '"' + _INNER.sub(" ", text[1:-1].replace('"', " ")) + '"' if len(text) > 1 else " "
+
+    return _LITERAL.sub(masked, source), tuple(comments)

@@ -96,6 +96,8 @@ def evaluate(condition: str, macros: Mapping[str, MacroValue]) -> int | None:
 
 
 def _depth(condition: str) -> int:
+    if condition.count("(") <= _DEEPEST:
+        return 0
     depth = deepest = 0
     for char in condition:
         depth += (char == "(") - (char == ")")

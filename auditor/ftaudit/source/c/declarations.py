@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final
 
 from ftaudit.source.c.text import closing, mask_templates, split_arguments
@@ -74,7 +75,7 @@ class Variable:
     @property
     def words(self) -> frozenset[str]:
         """The words of the type."""
-        return frozenset(_IDENTIFIER.findall(self.type))
+        return _words(self.type)
 
     @property
     def pointer(self) -> bool:
@@ -84,8 +85,18 @@ class Variable:
     @property
     def constant(self) -> bool:
         """Whether the object itself cannot be assigned: `const` after the last star, or no star and `const` at all."""
-        last = self.type.rpartition("*")[2]
-        return bool(self.words & {"constexpr", "consteval"}) or bool(re.search(r"\bconst\b", last))
+        return _is_constant(self.type)
+
+
+@lru_cache(maxsize=10_000)
+def _words(kind: str) -> frozenset[str]:
+    return frozenset(_IDENTIFIER.findall(kind))
+
+
+@lru_cache(maxsize=10_000)
+def _is_constant(kind: str) -> bool:
+    last = kind.rpartition("*")[2]
+    return not _words(kind).isdisjoint(("constexpr", "consteval")) or bool(re.search(r"\bconst\b", last))
 
 
 def parse_declaration(

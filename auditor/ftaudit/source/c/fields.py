@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from bisect import bisect_right
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
@@ -15,7 +16,14 @@ from ftaudit.source.c.unit import CUnit
 _SWAP: Final = re.compile(
     r"\bPy_(?:X?SETREF|CLEAR)\s*\(\s*(?P<field>(?:\(\s*\(\s*\w+\s*\*\s*\)\s*)?(?P<base>\w+)\s*\)?\s*->\s*\w+(?:\s*(?:->|\.)\s*\w+)*)"
 )
-_RELEASED: Final = r"\bPy_X?DECREF\s*\(\s*(?:\(\s*PyObject\s*\*\s*\)\s*)?(?:{n})\s*\)"
+_MAY_SWAP: Final = re.compile(r"Py_(?:X?SETREF|CLEAR)\s*\(\s*(?:\(\s*\(\s*\w+\s*\*\s*\)\s*)?\w+\s*\)?\s*->|DECREF\s*\(")
+_STORED: Final = re.compile(r"->\s*\w+\s*=(?!=)")
+_AROUND: Final = 600
+"""Characters around a release in which a store must stand for the two to be an exchange."""
+_RELEASED: Final = re.compile(
+    r"\bPy_X?DECREF\s*\(\s*(?:\(\s*PyObject\s*\*\s*\)\s*)?(?P<base>\w+)(?:\s*->\s*(?P<member>\w+))?\s*\)"
+)
+_KEPT: Final = re.compile(r"\b(?P<name>\w+)\s*=\s*(?:\([^()]*\)\s*)?(?P<base>\w+)\s*->\s*(?P<member>\w+)\s*;")
 _ASSIGNED: Final = re.compile(r"(?<![\w.>])(?P<base>\w+)\s*->\s*(?P<member>\w+)\s*=(?!=)\s*")
 _ALIAS: Final = r"\b(\w+)\s*=\s*(?:\(\s*[\w:]+\s*\*\s*\)\s*|\w+_cast\s*<[^<>]*>\s*\(\s*|\w+\s*\(\s*)?{n}\s*\)?\s*;"
 
@@ -34,11 +42,12 @@ class Swap:
 
 def find_swaps(unit: CUnit) -> Iterator[Swap]:
     """Yield the unguarded exchanges of fields of the instance in functions that threads may run on one object."""
-    for function in unit.functions:
-        if not function.parameters or is_lifecycle(function) or not _may_run_anywhere(unit, function):
+    places = _places(unit.code)
+    for function in unit.functions if places else ():
+        first = bisect_right(places, function.body)
+        if first == len(places) or places[first] >= function.end:
             continue
-        body = unit.code[function.body : function.end]
-        if "SETREF" not in body and "DECREF" not in body and "Py_CLEAR" not in body:
+        if not function.parameters or is_lifecycle(function) or not _may_run_anywhere(unit, function):
             continue
         selves = instance_names(unit, function)
         if not selves:
@@ -48,6 +57,16 @@ def find_swaps(unit: CUnit) -> Iterator[Swap]:
             if swap.field not in seen and not unit.guarded(swap.at):
                 seen.add(swap.field)
                 yield swap
+
+
+def _places(code: str) -> list[int]:
+    """Return where an exchange may be, whatever its field: in order, and quicker found than the functions."""
+    return [
+        found.start()
+        for found in _MAY_SWAP.finditer(code)
+        if not found[0].startswith("DECREF")
+        or _STORED.search(code, max(0, found.start() - _AROUND), found.end() + _AROUND)
+    ]
 
 
 def instance_names(unit: CUnit, function: Function) -> frozenset[str]:
@@ -100,11 +119,15 @@ def _manual_swaps(unit: CUnit, function: Function, selves: frozenset[str]) -> It
         if found["base"] not in selves:
             continue
         field = f"{found['base']}->{found['member']}"
-        expression = rf"{re.escape(found['base'])}\s*->\s*{re.escape(found['member'])}\b"
         before = code[max(function.body, found.start() - 250) : found.start()]
         after = code[found.end() : min(function.end, found.end() + 300)]
-        kept = re.search(rf"\b(\w+)\s*=\s*(?:\([^()]*\)\s*)?{expression}\s*;", before)
-        released_before = re.search(_RELEASED.replace("{n}", expression), before)
-        released_after = kept and re.search(_RELEASED.replace("{n}", re.escape(kept[1])), after)
+        if "DECREF" not in before and "DECREF" not in after:
+            continue
+        same = found["base"], found["member"]
+        kept = next((one["name"] for one in _KEPT.finditer(before) if (one["base"], one["member"]) == same), None)
+        released_before = any((one["base"], one["member"]) == same for one in _RELEASED.finditer(before))
+        released_after = kept and any(
+            one["base"] == kept and one["member"] is None for one in _RELEASED.finditer(after)
+        )
         if released_before or released_after:
             yield Swap(found.start(), field, function)

@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import re
 from bisect import bisect_right
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final
 
-from ftaudit.source.c.locks import ONCE, LockStep, guard_types, lock_stem, lock_step
+from ftaudit.source.c.locks import LOCK_SIGNS, ONCE, LockStep, guard_types, lock_stem, lock_step
 from ftaudit.source.c.syntax import Function
 from ftaudit.source.c.text import closing
 
-_CANDIDATE: Final = re.compile(
-    r"\b(\w*(?:[lL]ock|LOCK|[mM]utex|MUTEX|[cC]ritical|CRITICAL|SRW|[lL]atch)\w*)\b(?!\s*::)|\bPyObject_(?:Call|Vectorcall)\w*|\bPy_(?:BEGIN|END)_\w+"
-)
+_CORE: Final = r"[lL]ock|LOCK|[mM]utex|MUTEX|[cC]ritical|CRITICAL|SRW|[lL]atch"
+_LOCK: Final = re.compile(_CORE)
+_SIGNS: Final = (*LOCK_SIGNS, "PyObject_", "Py_BEGIN", "Py_END")
+_SCOPE: Final = re.compile(r"\s*::")
 _PYTHON_CALL: Final = re.compile(r"PyObject_(?:Call|Vectorcall)\w*")
+_PYTHON_BLOCK: Final = re.compile(r"Py_(?:BEGIN|END)_\w+")
 _PYTHON_GIVES: Final = re.compile(r"(?i)unlock|release|__exit__")
 _LOCK_WORD: Final = re.compile(r"(?i)(?:^|_|\W)(?:un)?lock|acquire|release|__enter__|__exit__|mutex")
 
@@ -82,30 +85,58 @@ def find_sections(
 
 def _steps(code: str, source: str, function: Function, takes: Collection[str], gives: Collection[str]) -> list[_Step]:
     steps: list[_Step] = []
-    if takes or gives:
-        pattern: re.Pattern[str] = re.compile(
-            _CANDIDATE.pattern + "|" + r"\b(?:" + "|".join(map(re.escape, sorted({*takes, *gives}))) + r")\b"
-        )
-    else:
-        pattern = _CANDIDATE
-    for found in pattern.finditer(code, function.body, function.end):
-        name = found[0]
-        bracket = _after_blanks(code, found.end())
+    for start, end_of_name in _candidates(code, function, frozenset({*takes, *gives})):
+        name = code[start:end_of_name]
+        bracket = _after_blanks(code, end_of_name)
         called = code[bracket : bracket + 1] == "("
         end = closing(code, bracket, function.end) if called else -1
         argument = "" if end < 0 else "".join(code[bracket + 1 : end].split())
         if _PYTHON_CALL.fullmatch(name):
             text = source[bracket + 1 : end] if end > 0 else ""
             if _LOCK_WORD.search(text):
-                steps.append(_Step(found.start(), name, argument, not _PYTHON_GIVES.search(text), ("python",)))
+                steps.append(_Step(start, name, argument, not _PYTHON_GIVES.search(text), ("python",)))
             continue
         step = LockStep.TAKE if name in takes else LockStep.GIVE if name in gives else lock_step(name)
         if step is None or not (called or name in takes or name in gives or name.startswith("Py_")):
             continue
-        if re.search(r"=\s*[\w.>-]*$", code[max(function.body, found.start() - 40) : found.start()]) and name == "lock":
+        if re.search(r"=\s*[\w.>-]*$", code[max(function.body, start - 40) : start]) and name == "lock":
             continue
-        steps.append(_Step(found.start(), name, argument, step is LockStep.TAKE, lock_stem(name)))
+        steps.append(_Step(start, name, argument, step is LockStep.TAKE, lock_stem(name)))
     return steps
+
+
+def _candidates(code: str, function: Function, names: frozenset[str]) -> Iterator[tuple[int, int]]:
+    """Yield the spans of the words of a function that may take a lock or give one back, in order.
+
+    What such words hold is searched for, then the word around it: a pattern of whole words tries every word.
+    """
+    done = function.body
+    body = code[function.body : function.end]
+    if not any(map(body.__contains__, _SIGNS)) and not any(map(body.__contains__, names)):
+        return
+    for found in _core(names).finditer(code, function.body, function.end):
+        if found.start() < done:
+            continue
+        start, done = found.span()
+        while code[start - 1].isalnum() or code[start - 1] == "_":
+            start -= 1
+        while code[done : done + 1].isalnum() or code[done : done + 1] == "_":
+            done += 1
+        word = code[start:done]
+        if (
+            (_LOCK.search(word) and not _SCOPE.match(code, done))
+            or word in names
+            or _PYTHON_CALL.match(word)
+            or _PYTHON_BLOCK.match(word)
+        ):
+            yield start, done
+
+
+@lru_cache(maxsize=256)
+def _core(names: frozenset[str]) -> re.Pattern[str]:
+    return re.compile(
+        "|".join((_CORE, r"PyObject_(?:Call|Vectorcall)|Py_(?:BEGIN|END)_", *map(re.escape, sorted(names))))
+    )
 
 
 def _after_blanks(code: str, at: int) -> int:

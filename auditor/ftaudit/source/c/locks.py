@@ -74,10 +74,15 @@ SYNC_TYPES: Final = re.compile(
 THREAD_LOCAL: Final = frozenset({"thread_local", "_Thread_local", "__thread", "_Py_thread_local", "Py_tss_t"})
 
 
+@lru_cache(maxsize=20_000)
 def means_thread_local(word: str) -> bool:
     """Tell whether a macro's name says that what it declares is thread-local: build systems define some of them."""
     found = words(word)
     return word.upper() == word and ("tls" in found or "threadlocal" in found or {"thread", "local"} <= set(found))
+
+
+LOCK_SIGNS: Final = ("ock", "OCK", "utex", "UTEX", "ritical", "RITICAL", "atch", "ATCH", "SRW")
+"""Of which every name that takes a lock or gives one back by its words has one: quicker asked than a pattern."""
 
 
 class LockStep(Enum):
@@ -119,9 +124,12 @@ def lock_stem(name: str) -> tuple[str, ...]:
 
 def guard_types(text: str, start: int, end: int, *, cpp: bool) -> list[int]:
     """Return the places where a guard object or macro takes a lock that it holds to the end of its block."""
+    patterns = [_GUARD_TYPE] if cpp else []
+    if text.find("LOCK", start, end) >= 0 or text.find("CRITICAL_SECTION_SCOPE", start, end) >= 0:
+        patterns.append(_GUARD_MACRO)
     return [
         found.start()
-        for pattern in ((_GUARD_TYPE, _GUARD_MACRO) if cpp else (_GUARD_MACRO,))
+        for pattern in patterns
         for found in pattern.finditer(text, start, end)
         if "gil" not in found[0].lower()
     ]

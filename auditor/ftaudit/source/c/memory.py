@@ -40,6 +40,9 @@ _RELEASERS: Final = {
 }
 
 
+_FAMILIES: Final = frozenset({*_ALLOCATORS, *_RELEASERS})
+
+
 def family_of(name: str) -> str | None:
     """Return the family of an allocating or releasing function."""
     return _ALLOCATORS.get(name) or _RELEASERS.get(name)
@@ -95,6 +98,8 @@ class Mismatch:
 
 def find_mismatches(unit: CUnit) -> Iterator[Mismatch]:
     """Yield the releases of variables of one function, and of members of one name in a file, by the wrong family."""
+    if len({family_of(name) for name in _FAMILIES & unit.called_names}) < 2:
+        return
     releases = unit.calls(*_RELEASERS)
     if not releases or len({family_of(call.name) for call in [*releases, *unit.calls(*_ALLOCATORS)]}) < 2:
         return

@@ -14,7 +14,7 @@ _NEAR: Final = 3
 def places_of(unit: CUnit, shared: SharedWrite) -> tuple[int, ...]:
     """Return the declaration, which is to be changed, and the first unguarded write where that stands elsewhere."""
     declared = shared.variable.start
-    first = shared.writes[0][0].at
+    first = shared.first[0].at
     if abs(unit.line_at(first) - unit.line_at(declared)) < _NEAR or shared.variable.function is not None:
         return (declared,)
     return declared, first

@@ -7,15 +7,15 @@ parse, and code that only the GIL build compiles would be judged. So conditions 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
 from ftaudit.source.c.comments import blank
 from ftaudit.source.c.conditions import UNDEFINED, UNKNOWN, MacroValue, evaluate, is_defined, lookup, number
 
-_DIRECTIVE: Final = re.compile(r"^[ \t]*#[ \t]*(\w+)((?:[^\n\\]|\\\n|\\[^\n])*)", re.MULTILINE)
-_DEFINE: Final = re.compile(r"\s*(\w+)(\(([^)]*)\))?((?:.|\n)*)")
+_DIRECTIVE: Final = re.compile(r"#[ \t]*(\w+)((?:[^\n\\]+|\\\n|\\[^\n])*)")
+_DEFINE: Final = re.compile(r"\s*(\w+)(\(([^)]*)\))?([\s\S]*)")
 _INTEGER: Final = re.compile(r"\(?\s*(-?(?:0[xX][0-9a-fA-F]+|\d+))[uUlL]*\s*\)?$")
 _WINDOWS: Final = re.compile(r"_WIN32|_WIN64|_MSC_VER|MS_WIN|\bWIN32|WINDOWS")
 _BRACKET: Final = re.compile(r"[(){}]")
@@ -89,8 +89,8 @@ def preprocess(code: str, known: Mapping[str, MacroValue]) -> Preprocessed:
     macros = dict(known)
     chains: list[_Chain] = []
     blanks: list[tuple[int, int]] = []
-    for found in _DIRECTIVE.finditer(code):
-        start, end = found.span()
+    for start, found in _directives(code):
+        end = found.end()
         blanks.append((start, end))
         keyword, rest = found[1], found[2].replace("\\\n", "  ")
         live = _live(chains)
@@ -118,6 +118,17 @@ def preprocess(code: str, known: Mapping[str, MacroValue]) -> Preprocessed:
         _close(chains.pop(), len(code), result)
     result.code = _blanked(code, blanks + result.dead)
     return result
+
+
+def _directives(code: str) -> Iterator[tuple[int, re.Match[str]]]:
+    """Yield the beginning of each line that holds a directive, and the directive."""
+    at = code.find("#")
+    while at >= 0:
+        start = code.rfind("\n", 0, at) + 1
+        found = _DIRECTIVE.match(code, at) if not code[start:at].strip(" \t") else None
+        if found:
+            yield start, found
+        at = code.find("#", found.end() if found else at + 1)
 
 
 def _condition(keyword: str, rest: str, macros: Mapping[str, MacroValue]) -> tuple[str, bool | None]:

@@ -54,7 +54,7 @@ _LIFECYCLE: Final = frozenset(
 )
 _ENDING: Final = frozenset({"destroy", "dealloc", "free", "finalize", "destructor", "teardown"})
 _LIFECYCLE_SLOT: Final = re.compile(
-    r"(?:\.\s*tp_|Py_tp_)(?:new|init|dealloc|clear|traverse|free|finalize|del|alloc)\s*[,=]\s*(?:\([^()]*\)\s*)*&?\s*(\w+)"
+    r"tp_(?:new|init|dealloc|clear|traverse|free|finalize|del|alloc)\s*[,=]\s*(?:\([^()]*\)\s*)*&?\s*(\w+)"
 )
 _INIT_WORDS: Final = frozenset(
     {"init", "initialize", "initialise", "setup", "register", "exec", "modinit", "modexec", "bootstrap", "import"}
@@ -143,7 +143,11 @@ def _occurrences(
 def _table_entries(code: str, variables: Iterable[Variable], known: Mapping[str, object]) -> _Tables:
     module: set[str] = set()
     methods: set[str] = set()
-    lifecycle: set[str] = set(_LIFECYCLE_SLOT.findall(code)) if "tp_" in code else set()
+    lifecycle = {
+        slot[1]
+        for slot in _LIFECYCLE_SLOT.finditer(code)
+        if code[max(0, slot.start() - 80) : slot.start()].rstrip().endswith((".", "Py_"))
+    }
     for variable in variables:
         if variable.initialiser is None:
             continue
@@ -163,7 +167,7 @@ def _roots(code: str, functions: list[Function], module: frozenset[str], entry_m
     for found in ONCE.finditer(code) if "once" in code or "Once" in code else ():
         end = closing(code, found.end() - 1)
         once.update(_IDENTIFIER.findall(code[found.end() : max(end, found.end())]))
-    if "xit" in code:
+    if "AtExit" in code or "atexit" in code:
         once |= set(_AT_EXIT.findall(code))
     structors = "structor" in code
     return {

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import cached_property, partial
+from itertools import islice
 from typing import Final
 
+from ftaudit.source.c.candidates import TABLES, may_have_written_variables
 from ftaudit.source.c.declarations import Variable
 from ftaudit.source.c.locks import words
 from ftaudit.source.c.syntax import Function
@@ -16,39 +19,12 @@ from ftaudit.source.c.uses import Use, UseKind
 OBJECT_TYPES: Final = re.compile(
     r"\b(?:PyObject|PyTypeObject|PyHeapTypeObject|Py[A-Z]\w*Object|PyFrameObject|PyCodeObject|PyThreadState)\b(?=.*\*)|\bPyObjectPtr\b"
 )
-_STATIC: Final = re.compile(r"static\b")
-_STATIC_VARIABLE: Final = re.compile(
-    r"[^;{}()=]*(?:[;={]|\(\s*\*|\([^;{}]{0,80}\)\s*[;,=])|[^;{}()]*\b(?:__attribute__|__declspec|alignas)\b"
+_STORES: Final = re.compile(r"\s*=(?!=)")
+_STORES_INTO: Final = re.compile(
+    r"\s*(?:(?:->[\w.]+|\[[^\]]*\](?:\.\w+)?|\.\w+)\s*(?:[-+|&^*/]|<<|>>)?=(?!=)|->\s*\w+\s*(?:\+\+|--))"
 )
-_LINE_START: Final = re.compile(r"^[A-Za-z_]", re.MULTILINE)
-_GLOBAL_VARIABLE: Final = re.compile(
-    r"(?!(?:typedef|using|namespace|template|return|public|private|protected|goto|case|default|friend|else)\b)"
-    r"(?!(?:struct|class|enum|union)\s+\w+\s*;)(?:[\w:*&<>,\s\[\]]|\(\s*\*)*?[;={]"
-)
-_TABLES: Final = frozenset(
-    {
-        "PyMethodDef",
-        "PyModuleDef",
-        "PyModuleDef_Slot",
-        "PySlot",
-        "PyGetSetDef",
-        "PyMemberDef",
-        "PyType_Slot",
-        "PyType_Spec",
-        "PyTypeObject",
-        "PyHeapTypeObject",
-        "PyBufferProcs",
-        "PyNumberMethods",
-        "PySequenceMethods",
-        "PyMappingMethods",
-        "PyAsyncMethods",
-        "PyStructSequence_Field",
-        "PyStructSequence_Desc",
-        "_Py_Identifier",
-        "_PyArg_Parser",
-        "PyCFunctionFastWithKeywords",
-    }
-)
+_LEADS_ON: Final = re.compile(r"\s*->")
+"""What stands after a pointer that something is stored through, by what stands before it."""
 _CONDITION: Final = re.compile(r"\bif\s*(?:UNLIKELY|NPY_UNLIKELY|unlikely|__builtin_expect)?\s*\(([^;{}]*)")
 _LOOKED_AT: Final = 20
 """Writes of one variable that are asked whether they fill it; code made by translators has hundreds."""
@@ -61,54 +37,63 @@ _EMPTY: Final = re.compile(
 """Conditions that a variable is empty, or that it is not (and the function returns it or leaves)."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class SharedWrite:
     """A shared variable and the places that write it with no guard, while any thread may run them."""
 
+    unit: CUnit
     variable: Variable
-    writes: tuple[tuple[Use, Function], ...]
-    """Unguarded, in functions that do not only run at import; at least one."""
-    lazy: bool
-    """Whether one of them fills the variable when it is found empty."""
+    first: tuple[Use, Function]
+    """The first of the writes."""
 
-    @property
-    def objects(self) -> bool:
-        """Whether it holds references to Python objects."""
-        return bool(OBJECT_TYPES.search(self.variable.type)) or (
-            bool(self.variable.words & {"PyObject", "PyTypeObject"}) and self.variable.pointer
-        )
+    @cached_property
+    def writes(self) -> tuple[tuple[Use, Function], ...]:
+        """The unguarded writes in functions that do not only run at import; at least one."""
+        return tuple(_open_writes(self.unit, self.variable))
 
-
-def find_shared_writes(unit: CUnit) -> tuple[SharedWrite, ...]:
-    """Return the variables of a file that functions write unguarded; worked out once for each unit."""
-    if not _may_have_variables(unit.code):
-        return ()
-    known: tuple[SharedWrite, ...] | None = unit.memory.get("shared writes")  # type: ignore[assignment]
-    if known is None:
-        known = tuple(_find(unit))
-        unit.memory["shared writes"] = known
-    return known
+    @cached_property
+    def lazy(self) -> bool:
+        """Whether one of the writes fills the variable when it is found empty."""
+        looked_at = islice(_open_writes(self.unit, self.variable), _LOOKED_AT)
+        return any(_is_lazy(self.unit, self.variable, use, function) for use, function in looked_at)
 
 
-def _may_have_variables(code: str) -> bool:
-    """Tell at a glance whether a file may define variables that live on: most headers do not, and need no parse."""
-    return any(_STATIC_VARIABLE.match(code, found.end()) for found in _STATIC.finditer(code)) or any(
-        _GLOBAL_VARIABLE.match(code, found.start()) for found in _LINE_START.finditer(code)
+def holds_objects(variable: Variable) -> bool:
+    """Tell whether a variable holds references to Python objects."""
+    return bool(OBJECT_TYPES.search(variable.type)) or (
+        bool(variable.words & {"PyObject", "PyTypeObject"}) and variable.pointer
     )
 
 
-def _find(unit: CUnit) -> Iterator[SharedWrite]:
-    for variables in list(unit.shared_variables.values()):
-        for variable in variables:
-            if not _may_matter(unit, variable):
-                continue
-            writes = [found for found in unit.uses(variable) if _is_write(unit, variable, found[0])]
-            if not writes:
-                continue
-            open_writes = [(use, function) for use, function in writes if _is_open(unit, variable, use, function)]
-            if open_writes and not _atomically_published(unit, variable):
-                lazy = any(_is_lazy(unit, variable, use, function) for use, function in open_writes[:_LOOKED_AT])
-                yield SharedWrite(variable, tuple(open_writes), lazy)
+def find_shared_writes(unit: CUnit, wanted: Callable[[Variable], bool] = lambda _: True) -> Iterator[SharedWrite]:
+    """Yield the wanted ones of the variables of a file that functions write unguarded; each is worked out once."""
+    known: dict[int, SharedWrite | None] = unit.memory.setdefault("shared writes", {})  # type: ignore[assignment]
+    for variable in _changeable(unit):
+        if wanted(variable):
+            if variable.start not in known:
+                first = next(_open_writes(unit, variable), None)
+                found = first is not None and not _atomically_published(unit, variable)
+                known[variable.start] = SharedWrite(unit, variable, first) if first and found else None
+            shared = known[variable.start]
+            if shared is not None:
+                yield shared
+
+
+def _changeable(unit: CUnit) -> list[Variable]:
+    """Return the shared variables of a file that are neither constants nor locks nor tables of CPython's."""
+    known: list[Variable] | None = unit.memory.get("changeable")  # type: ignore[assignment]
+    if known is None:
+        found = unit.shared_variables.values() if may_have_written_variables(unit.code, cpp=unit.cpp) else ()
+        known = [variable for variables in found for variable in variables if _may_matter(unit, variable)]
+        unit.memory["changeable"] = known
+    return known
+
+
+def _open_writes(unit: CUnit, variable: Variable) -> Iterator[tuple[Use, Function]]:
+    """Yield the unguarded writes of a variable, in order."""
+    for use, function in unit.uses(variable, partial(_is_write, unit, variable)):
+        if _is_open(unit, variable, use, function):
+            yield use, function
 
 
 def _may_matter(unit: CUnit, variable: Variable) -> bool:
@@ -116,7 +101,7 @@ def _may_matter(unit: CUnit, variable: Variable) -> bool:
         return False
     if variable.constant or unit.is_synchronised(variable):
         return False
-    if variable.words & _TABLES and not variable.pointer:
+    if variable.words & TABLES and not variable.pointer:
         return False
     return not (unit.cpp and variable.function is not None and "&" in variable.type)
 
@@ -151,15 +136,28 @@ def _writes_parameter(unit: CUnit, callee: str, index: int) -> bool:
         parameter = function.parameters[index]
         if re.search(r"\bconst\b", parameter.type.rpartition("*")[0]):
             continue
-        name = re.escape(parameter.name)
-        pattern = re.compile(
-            rf"\*\s*{name}\s*=(?!=)|\b{name}\s*(?:->[\w.]+|\[[^\]]*\](?:\.\w+)?|\.\w+)\s*(?:[-+|&^*/]|<<|>>)?=(?!=)"
-            rf"|\b{name}\s*->\s*\w+\s*(?:\+\+|--)|(?:\+\+|--)\s*{name}\s*->"
-        )
-        stored = pattern.search(unit.code, function.body, function.end)
-        if stored and not unit.guarded(stored.start()):
+        stored = _stored(unit.code, parameter.name, function)
+        if stored is not None and not unit.guarded(stored):
             return True
     return False
+
+
+def _stored(code: str, name: str, function: Function) -> int | None:
+    """Return where a function first stores through a pointer: `*p = …`, `p->x = …`, `p[0] = …`, `++p->x`."""
+    at = code.find(name, function.body, function.end)
+    while at >= 0:
+        before = code[max(function.body, at - 40) : at]
+        if not (before[-1:].isalnum() or before[-1:] == "_"):
+            end = at + len(name)
+            if _STORES_INTO.match(code, end, function.end):
+                return at
+            operator = before.rstrip()
+            if operator.endswith("*") and _STORES.match(code, end, function.end):
+                return at - len(before) + len(operator) - 1
+            if operator.endswith(("++", "--")) and _LEADS_ON.match(code, end, function.end):
+                return at - len(before) + len(operator) - 2
+        at = code.find(name, at + 1, function.end)
+    return None
 
 
 def _is_open(unit: CUnit, variable: Variable, use: Use, function: Function) -> bool:

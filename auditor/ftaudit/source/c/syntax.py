@@ -121,6 +121,8 @@ def parse_syntax(code: str, *, cpp: bool) -> Syntax:
         start, end = node.start_byte, node.end_byte
         seen.append((start, end))
         function = finder.at(start)
+        if function is not None and not _may_be_static(code, start, end):
+            continue
         start = _statement_start(code, start)
         end -= code[end - 1 : end] == ";"
         member = node.type == "field_declaration"
@@ -341,9 +343,15 @@ def _missed_statics(
 
 def _statement_start(code: str, at: int) -> int:
     """Go back over the words that belong to the declaration at a place: qualifiers that were blanked for the parser."""
-    begin = max(code.rfind(mark, max(0, at - 300), at) for mark in ";{}:)") + 1
-    head = code[max(begin, at - 300) : at]
+    head = code[max(0, at - 300) : at]
+    head = head[max(head.rfind(";"), head.rfind("{"), head.rfind("}"), head.rfind(":"), head.rfind(")")) + 1 :]
     return at - len(head.lstrip()) if _WORDS.fullmatch(head) else at
+
+
+def _may_be_static(code: str, start: int, end: int) -> bool:
+    """Tell whether a storage class can stand in a declaration or in what `_statement_start` adds: most have none."""
+    text = code[max(0, start - 300) : min(end, start + 200)]
+    return "static" in text or "hread" in text
 
 
 def _is_static(code: str, start: int, end: int) -> bool:

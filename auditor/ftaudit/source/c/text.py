@@ -149,9 +149,13 @@ def top_level_blocks(code: str) -> Iterator[tuple[int, int]]:
                 yield start, at + 1
 
 
-_TRANSPARENT: Final = re.compile(
-    r"""^\s*(?:inline\s+)?(?:extern\s*"[^"]*"|namespace\b[\w:\s]*)\s*$|^[^=(]*\b(?:class|struct)\s+[^=()]*$"""
-)
+_NAMESPACE: Final = re.compile(r"""^\s*(?:inline\s+)?(?:extern\s*"[^"]*"|namespace\b[\w:\s]*)\s*$""")
+_TRANSPARENT: Final = re.compile(_NAMESPACE.pattern + r"""|^[^=(]*\b(?:class|struct)\s+[^=()]*$""")
+
+
+def is_namespace(code: str, at: int) -> bool:
+    """Tell whether the bracket at a place opens a namespace or `extern "C"`."""
+    return _NAMESPACE.search(_head(code, at)) is not None
 
 
 def _head(code: str, at: int) -> str:

@@ -11,7 +11,7 @@ from ftaudit.rule import Language
 from ftaudit.source.base import SourceFile, Survey
 from ftaudit.source.c.comments import mask_comments
 from ftaudit.source.c.conditions import UNDEFINED, UNKNOWN, MacroValue, known_macros, number
-from ftaudit.source.c.locks import THREAD_LOCAL, LockStep, lock_step, words
+from ftaudit.source.c.locks import LOCK_SIGNS, THREAD_LOCAL, LockStep, lock_step, words
 from ftaudit.source.c.preprocess import Macro, Preprocessed, preprocess
 from ftaudit.source.c.reach import EXEC_SLOT
 from ftaudit.source.c.syntax import Function
@@ -67,9 +67,11 @@ _THREAD_WORDS: Final = re.compile(
     r"\b(?:thread_local|_Thread_local|__thread|_Py_thread_local)\b|__declspec\s*\(\s*thread\s*\)"
 )
 _MUTATION: Final = re.compile(
-    r"\b(?:_?PyDict_(?:SetItem\w*|DelItem\w*|Clear|Update|Merge\w*|Pop\w*|SetDefault\w*)"
-    r"|PyList_(?:Append|Insert|SetItem|SetSlice|Sort|Reverse|SET_ITEM|Clear|Extend))\s*\(\s*(?:\(\s*\w+\s*\*\s*\)\s*)?\(?([\w.\->\s()*]*?)\s*,"
+    # What may not stand before comes after the letters: patterns that begin with plain letters are quick.
+    r"Py(?<![A-Za-z0-9]Py)(?<!\w_Py)(?:Dict_(?:SetItem\w*|DelItem\w*|Clear|Update|Merge\w*|Pop\w*|SetDefault\w*)"
+    r"|(?<!_Py)List_(?:Append|Insert|SetItem|SetSlice|Sort|Reverse|SET_ITEM|Clear|Extend))\s*\(\s*(?:\(\s*\w+\s*\*\s*\)\s*)?\(?([\w.\->\s()*]*?)\s*,"
 )
+_CONTAINER_CALLS: Final = ("PyDict_", "PyList_")
 _DECLARES_GIL: Final = re.compile(r"\bPyUnstable_Module_SetGIL\s*\(|\bPy_mod_gil\b")
 _WINDOW: Final = 20_000
 """Characters before a place in which the head of its function is looked for."""
@@ -120,25 +122,25 @@ def survey_c(source: SourceFile) -> Survey | None:
     text: a function that only a comment names does no harm here.
     """
     text = source.text
-    if not any(word in text for word in _INTERESTING):
+    if not any(map(text.__contains__, _INTERESTING)):
         return None
     found: dict[str, Any] = {}
     code = text
-    if _MACROS_MATTER.search(text) or any(word in text for word in _BUILD_WORDS):
+    if _MACROS_MATTER.search(text) or any(map(text.__contains__, _BUILD_WORDS)):
         masked, _ = mask_comments(text)
         pre = preprocess(masked, known_macros(source.target, cpp=source.language is Language.CPP))
         code = pre.code
         _survey_macros(pre, masked, found)
-    if source.path.endswith(_HEADERS) and any(word in code for word in _LOCKING):
+    if source.path.endswith(_HEADERS) and any(map(code.__contains__, _LOCKING)):
         takes, gives = _locking_functions(code, set(found.get("takes", ())), set(found.get("gives", ())))
         _put(found, "takes", takes)
         _put(found, "gives", gives)
-    if "->" in code:
+    if "->" in code and any(map(code.__contains__, _CONTAINER_CALLS)):
         _put(found, "members", _mutated_members(code))
     declared = _NOT_USED.search(code) if "NOT_USED" in code or "not_used" in code else None
     if declared:
         found["not_used"] = code.count("\n", 0, declared.start()) + 1
-    if code is text and any(word in code for word in _ENTRY_WORDS):
+    if code is text and any(map(code.__contains__, _ENTRY_WORDS)):
         code, _ = mask_comments(text)
     declares, called = _entry_points(code)
     _put(found, "declares", declares | set(found.get("declares", ())))
@@ -193,6 +195,10 @@ def lockers_of(macros: Mapping[str, Macro]) -> tuple[set[str], set[str]]:
 def _locking_functions(code: str, takes: set[str], gives: set[str]) -> tuple[set[str], set[str]]:
     """Return the macros given and the functions whose body takes a lock, and those that give one back."""
     for found in _FUNCTION.finditer(code):
+        start = found.end()
+        body = code[start : start + _LONGEST_LOCKER]
+        if not any(map(body.__contains__, LOCK_SIGNS)) and not any(map(body.__contains__, (*takes, *gives))):
+            continue
         end = closing(code, found.end() - 1, found.end() + _LONGEST_LOCKER)
         if end > 0:
             _classify(found[1], code[found.end() : end], takes, gives)
@@ -241,7 +247,7 @@ def _entry_points(code: str) -> tuple[set[str], set[str]]:
     """Return the functions that declare the GIL's use, and those that entry points call, directly or through others."""
     declares: set[str] = set()
     called: set[str] = set()
-    if not any(word in code for word in _ENTRY_WORDS):
+    if not any(map(code.__contains__, _ENTRY_WORDS)):
         return declares, called
     for found in _DECLARES_GIL.finditer(code):
         name = _function_around(code, found.start())

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from bisect import bisect_right
-from collections.abc import Iterator, KeysView
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import accumulate
@@ -26,12 +26,14 @@ from ftaudit.source.c.text import KEYWORDS, closing, normalised, split_arguments
 from ftaudit.source.c.tree import CTree, classify_functions, lockers_of, thread_local_words
 from ftaudit.source.c.uses import Use, classify_use
 
-_CALLED: Final = re.compile(r"([A-Za-z_]\w*)\s*\(")
+_CALLED_BACKWARDS: Final = re.compile(r"\(\s*(\w+)")
+"""A name before a bracket, in a text that is read from its end: brackets are fewer than names, and quicker to find."""
 _LONGEST_CALL: Final = 6_000
 """Characters of the arguments of a call that is looked at."""
 _MOST_OF_A_NAME: Final = 200
 """Variables of one name in one file (static ones of functions) that are told apart."""
 _IDENTIFIER: Final = re.compile(r"[A-Za-z_]\w*")
+_WORD: Final = re.compile(r"\w")
 _CACHE_WORDS: Final = frozenset(
     {
         "cache",
@@ -124,7 +126,8 @@ class CUnit(Unit):
 
     @cached_property
     def _line_starts(self) -> list[int]:
-        return [0, *accumulate(len(line) + 1 for line in self.text.split("\n"))][:-1]
+        # A line takes its length and one more; without a loop of Python's, which files of megabytes would feel.
+        return [0, *accumulate(map((1).__add__, map(len, self.text.split("\n"))))][:-1]
 
     def line_at(self, offset: int) -> int:
         """Return the line, from 1, of a character offset."""
@@ -149,25 +152,28 @@ class CUnit(Unit):
     # Calls
 
     @cached_property
-    def _calls(self) -> dict[str, list[int]]:
-        """The places of every name before a bracket."""
-        calls: dict[str, list[int]] = {}
-        for found in _CALLED.finditer(self.code):
-            name = found[1]
-            if name in calls:
-                calls[name].append(found.start())
-            else:
-                calls[name] = [found.start()]
-        return calls
-
-    @property
-    def called_names(self) -> KeysView[str]:
+    def called_names(self) -> frozenset[str]:
         """Every name that stands before a bracket."""
-        return self._calls.keys()
+        return frozenset(name[::-1] for name in set(_CALLED_BACKWARDS.findall(self.code[::-1])))
+
+    @cached_property
+    def _calls(self) -> dict[str, tuple[int, ...]]:
+        return {}
+
+    def _places(self, name: str) -> tuple[int, ...]:
+        """Return the places where a name stands before a bracket."""
+        if name not in self.called_names:
+            return ()
+        places = self._calls.get(name)
+        if places is None:
+            # A pattern that begins with plain letters is quick; what stands before is looked at afterwards.
+            found = (match.start() for match in re.finditer(rf"{re.escape(name)}\s*\(", self.code))
+            places = self._calls[name] = tuple(at for at in found if not _WORD.match(self.code[at - 1 : at]))
+        return places
 
     def calls(self, *names: str) -> list[Call]:
         """Return the calls of the functions named, inside functions of this file, in order."""
-        found = [call for name in names for place in self._calls.get(name, ()) if (call := self._call(name, place))]
+        found = [call for name in names for place in self._places(name) if (call := self._call(name, place))]
         return sorted(found, key=lambda call: call.start)
 
     def _call(self, name: str, start: int) -> Call | None:
@@ -344,8 +350,13 @@ class CUnit(Unit):
                     places[found[0]].append(found.start())
         return places
 
-    def uses(self, variable: Variable) -> Iterator[tuple[Use, Function]]:
-        """Yield the uses of a shared variable inside functions, in order."""
+    def uses(
+        self, variable: Variable, wanted: Callable[[Use], bool] = lambda _: True
+    ) -> Iterator[tuple[Use, Function]]:
+        """Yield the wanted ones of the uses of a shared variable inside functions, in order.
+
+        Whether a name means the variable costs more than how it is used, so `wanted` is asked first.
+        """
         places = self._identifiers.get(variable.name, [])
         if variable.function is not None:
             places = places[
@@ -355,15 +366,16 @@ class CUnit(Unit):
             function = self.function_at(at)
             if function is None or at == variable.start:
                 continue
+            use = classify_use(self.code, at, at + len(variable.name))
+            if use is None or not wanted(use):
+                continue
             if variable.function is None and (
                 self.is_local(function, variable.name) or self._static_of_same_name(variable, function)
             ):
                 continue
             if variable.owner and not self._belongs(variable.owner, at, function):
                 continue
-            use = classify_use(self.code, at, at + len(variable.name))
-            if use is not None:
-                yield use, function
+            yield use, function
 
     def _belongs(self, owner: str, at: int, function: Function) -> bool:
         """Tell whether a name used in a function can mean a static member of a class."""
@@ -415,7 +427,8 @@ class CUnit(Unit):
     @cached_property
     def has_atomics(self) -> bool:
         """Whether the file uses atomic operations at all."""
-        return bool(re.search(r"(?i)atomic|__sync_|interlocked", self.code))
+        code = self.code.lower()
+        return "atomic" in code or "__sync_" in code or "interlocked" in code
 
     # Escapes
 

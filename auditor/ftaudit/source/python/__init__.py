@@ -25,7 +25,7 @@ class PythonReader(Reader):
         for rule in rules:
             match rule:
                 case PythonRule(words=words, needles=needles, signals=wanted):
-                    if words and not any(word in source.text for word in words):
+                    if words and not any(map(source.text.__contains__, words)):
                         continue
                     if needles is not None and not needles.search(source.text):
                         continue

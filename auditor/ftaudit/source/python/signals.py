@@ -31,11 +31,12 @@ _MAKES: Final = (
     r"[ \t]*(?::[^=]{1,300})?=[ \t]*(?:[{\[]|(?:\w+\.)*(?:set|dict|list|defaultdict|[oO]rdered\w+|deque|Counter|Weak\w+"
     r"|ChainMap|User\w+|Sorted\w+)\(|(?:typing\.|t\.)?cast\()"
 )
+# A pattern that begins with a line end is quick, one that begins with `^` is tried at every character; the texts are
+# given a line end more in front.
 _MODULE_LEVEL: Final = re.compile(
-    r"^(?!else\b|try\b|finally\b)([A-Za-z_]\w*)" + _MAKES + r"|^([A-Za-z_]\w*)[ \t]*=[ \t]*(?:\w+\.)*_*[A-Z]\w*\(",
-    re.MULTILINE,
+    r"\n(?:(?!else\b|try\b|finally\b)([A-Za-z_]\w*)" + _MAKES + r"|([A-Za-z_]\w*)[ \t]*=[ \t]*(?:\w+\.)*_*[A-Z]\w*\()"
 )
-_GUARDED_LEVEL: Final = re.compile(r"^[ \t]+(?!else\b|try\b|finally\b)(\w+)" + _MAKES, re.MULTILINE)
+_GUARDED_LEVEL: Final = re.compile(r"\n[ \t]+(?!else\b|try\b|finally\b)(\w+)" + _MAKES)
 _METHOD: Final = re.compile(
     r"\.(?:append|extend|insert|remove|pop|clear|update|add|discard|setdefault|popitem|popleft|appendleft"
     r"|difference_update|intersection_update|move_to_end|subtract)\("
@@ -56,28 +57,30 @@ _IN_STEPS: Final = re.compile(
 _NEAR: Final = 800
 """Characters after a test in which what it decides is looked for."""
 _CLASS_ATTRIBUTE: Final = re.compile(
-    r"^[ \t]+(?:cls|klass|_*[A-Z]\w*|type\(\w+\)|\w*\.?__class__)\.\w+[ \t]*(?::[^=\n]+)?[-+*/|&^]?=[^=]", re.MULTILINE
+    r"\n[ \t]+(?:cls|klass|_*[A-Z]\w*|type\(\w+\)|\w*\.?__class__)\.\w+[ \t]*(?::[^=\n]+)?[-+*/|&^]?=[^=]"
 )
-_SINGLETON: Final = re.compile(r"^\w+[ \t]*(?::[^=\n]+)?=[ \t]*_+[A-Z]\w*\(", re.MULTILINE)
+_SINGLETON: Final = re.compile(r"\n\w+[ \t]*(?::[^=\n]+)?=[ \t]*_+[A-Z]\w*\(")
 _THREAD_WORDS: Final = ("thread", "Thread", "Lock", "lock(", "settrace", "setprofile", "register_callback")
 
 
 def find_signals(text: str) -> Signal:
     """Return the signals of a text."""
     found = Signal.NONE
-    if any(word in text for word in _THREAD_WORDS):
+    lines = "\n" + text
+    if any(map(text.__contains__, _THREAD_WORDS)):
         found |= Signal.THREADS
     if "global " in text:
         found |= Signal.GLOBAL
     if _has_lazy_attribute(text):
         found |= Signal.LAZY_ATTRIBUTE
-    if _SINGLETON.search(text):
+    if _SINGLETON.search(lines):
         found |= Signal.SINGLETON
     if "cls." in text or "__class__" in text or "class " in text:
-        found |= Signal.CLASS_STATE if _CLASS_ATTRIBUTE.search(text) else Signal.NONE
-    names = {name for pair in _MODULE_LEVEL.findall(text) for name in pair if name}
+        found |= Signal.CLASS_STATE if _CLASS_ATTRIBUTE.search(lines) else Signal.NONE
+    names = {name for pair in _MODULE_LEVEL.findall(lines) for name in pair if name}
     inner: dict[str, list[int]] = {}
-    for match in _GUARDED_LEVEL.finditer(text):
+    for match in _GUARDED_LEVEL.finditer(lines):
+        # Where the line end stands in `lines`, the line begins in `text`.
         inner.setdefault(match[1], []).append(match.start())
     if not names and not inner:
         return found
