@@ -14,7 +14,10 @@ _PROCESS = ("sys.", "os.", "warnings.", "signal.", "locale.", "socket.")
 
 def save_and_restore(module: PythonModule) -> Iterator[tuple[ast.stmt, str]]:
     """Yield where shared state is changed that was saved before and is put back later, and its name."""
+    attempts = {module.tree.function(node) for node in module.tree.all(ast.Try) if node.finalbody}
     for function in module.tree.functions():
+        if function not in attempts and not _is_context_manager(function):
+            continue
         if module.in_function(function.body[0]) is None:
             continue
         pairs = list(_pairs(function.body))

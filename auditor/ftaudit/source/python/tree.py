@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import ast
+from collections import defaultdict
 from collections.abc import Iterator
 from typing import Final, TypeAlias, TypeVar
 
 Node = TypeVar("Node", bound=ast.AST)
 FunctionNode: TypeAlias = ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda
 SCOPES: Final = (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)
-_LEAVES: Final = (ast.expr_context, ast.operator, ast.unaryop, ast.boolop, ast.cmpop)
 
 
 def _child_fields() -> dict[type[ast.AST], tuple[str, ...]]:
@@ -25,6 +25,7 @@ def _child_fields() -> dict[type[ast.AST], tuple[str, ...]]:
 
 
 _FIELDS: Final = _child_fields()
+_LEAVES: Final = frozenset(kind for kind, fields in _FIELDS.items() if not fields)
 
 
 class Tree:
@@ -33,28 +34,25 @@ class Tree:
     def __init__(self, root: ast.Module) -> None:
         self.root = root
         self.parents: dict[ast.AST, ast.AST] = {}
-        self._kinds: dict[type[ast.AST], list[ast.AST]] = {}
-        kinds, parents, fields = self._kinds, self.parents, _FIELDS
+        self._kinds: dict[type[ast.AST], list[ast.AST]] = defaultdict(list)
+        # One turn for each node of the file: names and constants, which are half of them, are not put on the stack.
+        kinds, parents, fields, leaves = self._kinds, self.parents, _FIELDS, _LEAVES
         stack: list[ast.AST] = [root]
         while stack:
             node = stack.pop()
             kind = node.__class__
-            if kind in kinds:
-                kinds[kind].append(node)
-            else:
-                kinds[kind] = [node]
+            kinds[kind].append(node)
             for field in fields[kind]:
-                value = getattr(node, field, None)
-                if value is None:
-                    continue
-                if value.__class__ is list:
-                    for item in value:
-                        if isinstance(item, ast.AST):
-                            parents[item] = node
-                            stack.append(item)
-                elif isinstance(value, ast.AST):
-                    parents[value] = node
-                    stack.append(value)
+                value = getattr(node, field)
+                below = value if value.__class__ is list else (value,)
+                for item in below:
+                    kind = item.__class__
+                    if kind in leaves:
+                        parents[item] = node
+                        kinds[kind].append(item)
+                    elif kind in fields:
+                        parents[item] = node
+                        stack.append(item)
 
     def all(self, kind: type[Node]) -> Iterator[Node]:
         """Yield the nodes of a kind; in no particular order."""
