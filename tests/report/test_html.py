@@ -13,7 +13,7 @@ from support.migrations import migration, poisoned, scan
 from support.reports import EMPTY, HOSTILE, READY, UNSURE
 
 from ftaudit.report import html
-from ftaudit.report.html.view import FRAMES, FRAMES_OF_RULE
+from ftaudit.report.html.hazards import FRAMES, FRAMES_OF_RULE
 from ftaudit.report.migration import Migration
 
 SCRIPT = "<script>alert(1)</script>"

@@ -10,13 +10,12 @@ from typing import Final, TypeAlias
 
 from packaging.version import Version
 
-from ftaudit.model import BLOCKING, Finding, Package, Report, Severity, Verdict
+from ftaudit.model import BLOCKING, Package, Report, Verdict
 from ftaudit.plan import Candidate, Plan, ProofStatus, WayOut
 from ftaudit.report.entries import ORDER, Entry, Headline, counted, entries, headline, not_imported
+from ftaudit.report.html.hazards import Rule, by_rule, unscanned
 from ftaudit.report.html.pictures import Segment, Tree, bar, chains_of, tree
 from ftaudit.report.migration import READY, Migration, sums
-from ftaudit.rule import RuleInfo
-from ftaudit.source.scan import ScanResult
 
 WORST_FIRST: Final = (*ORDER, Verdict.UNKNOWN, Verdict.FALLBACK, Verdict.READY, Verdict.PURE)
 OF_THE_BAR: Final = (Verdict.READY, Verdict.PURE, Verdict.FALLBACK, Verdict.UNKNOWN, *reversed(ORDER))
@@ -31,11 +30,6 @@ MEANINGS: Final = {
     Verdict.BROKEN: "installs, and fails on import",
     Verdict.UNKNOWN: "could not be checked",
 }
-FRAMES_OF_RULE: Final = 30
-"""Findings of one rule of which the code is shown."""
-FRAMES: Final = 400
-"""Findings of all rules together of which the code is shown: the page stays one that a browser opens at once."""
-MOST_SKIPPED: Final = 50
 _PLATFORM: Final = "\0"
 """Stands for a platform's name in a sentence that several platforms may share."""
 Sentence: TypeAlias = tuple[str, str, tuple[str, ...]]
@@ -113,27 +107,6 @@ class MatrixRow:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Hazard:
-    """One finding in the project's own source, with the lines around it."""
-
-    finding: Finding
-    frame: tuple[tuple[int, str], ...]
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Rule:
-    """What one rule found in the project's own source."""
-
-    info: RuleInfo | None
-    """`None` where the rule is not among those that ran."""
-    finding: Finding
-    """The first, whose severity is the worst."""
-    count: int
-    hazards: tuple[Hazard, ...]
-    """Those of which the code is shown."""
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
 class Gap:
     """What was not checked, of one kind."""
 
@@ -183,7 +156,7 @@ def look(migration: Migration) -> View:
         blockers=blockers,
         rows=tuple(_rows(ordered, blockers)),
         matrix=tuple(_matrix(report)) if len(report.platforms) > 1 else (),
-        rules=tuple(_rules(migration.scan)) if migration.scan else (),
+        rules=tuple(by_rule(migration.scan)) if migration.scan else (),
         gaps=tuple(gap for gap in _gaps(migration) if gap.lines),
     )
 
@@ -314,33 +287,6 @@ def _matrix(report: Report) -> Iterator[MatrixRow]:
     )
 
 
-def _rules(scan: ScanResult) -> Iterator[Rule]:
-    severities = list(Severity)
-    groups: dict[str, list[Finding]] = {}
-    for finding in scan.findings:
-        groups.setdefault(finding.code, []).append(finding)
-    infos = {info.code: info for info in scan.rules}
-    room = FRAMES
-    made = []
-    for code, found in groups.items():
-        found.sort(key=lambda finding: severities.index(finding.severity))
-        made.append((severities.index(found[0].severity), code, found))
-    for _, code, found in sorted(made, key=lambda item: item[:2]):
-        shown = found[: min(FRAMES_OF_RULE, room)]
-        room -= len(shown)
-        hazards = tuple(Hazard(finding=finding, frame=_frame(scan, finding)) for finding in shown)
-        yield Rule(info=infos.get(code), finding=found[0], count=len(found), hazards=hazards)
-
-
-def _frame(scan: ScanResult, finding: Finding) -> tuple[tuple[int, str], ...]:
-    """Return the numbered lines around a finding, without the indentation that they share."""
-    place = finding.location
-    lines = () if place is None or place.line is None else scan.frames.get((place.path, place.line), ())
-    expanded = [(number, text.expandtabs(4)) for number, text in lines]
-    shared = min((len(text) - len(text.lstrip()) for _, text in expanded if text.strip()), default=0)
-    return tuple((number, text[shared:]) for number, text in expanded)
-
-
 def _gaps(migration: Migration) -> Iterator[Gap]:
     report, plan, scan = migration.report, migration.plan, migration.scan
     unknown = [entry for entry in entries(report.packages) if entry.package.verdict is Verdict.UNKNOWN]
@@ -362,13 +308,4 @@ def _gaps(migration: Migration) -> Iterator[Gap]:
     left = [text for text in (migration.no_plan, migration.no_scan) if text]
     yield Gap(title="Left out of this report", lines=tuple(left))
     if scan is not None:
-        yield Gap(title="Of the project's own source", lines=tuple(_unscanned(scan)))
-
-
-def _unscanned(scan: ScanResult) -> Iterator[str]:
-    for skip in scan.skipped[:MOST_SKIPPED]:
-        yield f"{skip.path}{'' if skip.line is None else f':{skip.line}'}: {skip.reason}"
-    if len(scan.skipped) > MOST_SKIPPED:
-        yield f"{len(scan.skipped) - MOST_SKIPPED} more, which `ftaudit scan --format json` names"
-    yield from scan.notes
-    yield from (f"{counted(count, 'file')} left out as {role}" for role, count in sorted(scan.left_out.items()))
+        yield Gap(title="Of the project's own source", lines=tuple(unscanned(scan)))
