@@ -18,7 +18,12 @@ from support.command import check, ftaudit
 from support.distributions import wheel
 from support.index_server import IndexServer, Reply, ServedFile
 
+from ftaudit import engine
+from ftaudit.engine.plan import make_plan
+from ftaudit.engine.plan.edit import find_edits
+from ftaudit.errors import InputError
 from ftaudit.report import plan_json
+from ftaudit.settings import Settings
 
 PLATFORM = "manylinux_2_17_x86_64"
 OTHER = "manylinux_2_17_aarch64"
@@ -198,6 +203,16 @@ def test_where_good_releases_are_excluded_a_slower_one_that_fits_is_taken(server
     assert answer.way("demo")["kind"] == "fallback"
 
 
+def test_what_is_given_by_url_stays_and_is_not_promised(server: IndexServer, tmp_path: Path) -> None:
+    old = release("demo", "1.0", BAD)
+    server.add_project("demo", [*old, *release("demo", "2.0", GOOD)])
+    line = f"demo @ {server.file_url(old[1].filename)}\n"
+    (tmp_path / "r.txt").write_text(line)
+    answer = plan(server, tmp_path, "--write")
+    assert answer.code == 1 and answer.changes == {} and answer.document["still_blocked"] == ["demo"]
+    assert "name a version" in answer.way("demo")["sentence"] and (tmp_path / "r.txt").read_text() == line
+
+
 def test_requirements_that_exclude_each_other_today_prove_nothing(server: IndexServer, tmp_path: Path) -> None:
     server.add_project("demo", [*release("demo", "1.0", BAD), *release("demo", "2.0", GOOD)])
     server.add_project("app", [wheel("app", "1.0", requires=["lib<2"])])
@@ -262,6 +277,25 @@ def test_written_files_keep_what_the_promise_says_and_everything_else(server: In
         assert (tmp_path / "copy" / "base.txt").read_bytes() == (tmp_path / "base.txt").read_bytes()
     assert (tmp_path / "r.txt").read_text() == before
     assert check(*base(server), "r.txt", cwd=tmp_path).code == 0
+
+
+def test_a_line_that_changed_while_the_plan_was_made_is_an_error(
+    server: IndexServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("PIP_INDEX_URL", "PIP_EXTRA_INDEX_URL", "PIP_FIND_LINKS", "UV_INDEX_URL", "UV_DEFAULT_INDEX"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("UV_CACHE_DIR", str(tmp_path / ".uv-cache"))
+    server.add_project("demo", [*release("demo", "1.0", BAD), *release("demo", "2.0", GOOD)])
+    path = tmp_path / "r.txt"
+    path.write_text("demo==1.0\n")
+    cache = tmp_path / ".ftaudit-cache"
+    settings = Settings(static=True, platforms=(PLATFORM,), index_url=server.simple_url, cache_dir=cache)
+    made = make_plan(engine.audit([str(path)], settings), [str(path)], settings)
+    assert [edit.new for edit in find_edits(made, [str(path)], settings)] == [b"demo==2.0\n"]
+    for text in ("demo==1.1\n", "# another line\ndemo==1.0\n", "other==1.0\n"):
+        path.write_text(text)
+        with pytest.raises(InputError, match="changed while the plan was made"):
+            find_edits(made, [str(path)], settings)
 
 
 def test_hashes_are_replaced_by_those_of_the_new_release(server: IndexServer, tmp_path: Path) -> None:

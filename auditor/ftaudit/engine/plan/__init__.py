@@ -31,6 +31,7 @@ from ftaudit.target import Platform, Target, parse_platform, parse_target
 
 MOST_ROUNDS: Final = 5
 """How often a proposed set is audited and, where something in it blocks, proposed anew without that."""
+_BY_REFERENCE: Final = "it is given by URL or path: name a version in its place"
 _MAY: Final = HOPEFUL | {Fate.NOT_LOOKED_INTO}
 
 
@@ -170,7 +171,7 @@ class _Planner:
     def _solve(self, solver: Solver, blockers: list[Blocker]) -> tuple[Solution, tuple[Row, ...], list[Blocker]]:
         """Propose, audit what is proposed, and propose again without what turned out to block."""
         self.progress.stage("a set that works", None)
-        hopeless: dict[NormalizedName, str] = {}
+        hopeless = dict.fromkeys((name for case in solver.cases for name in case.by_reference), _BY_REFERENCE)
         for attempt in range(MOST_ROUNDS + len(blockers)):
             wanted = {name: want for name, want in wanted_of(blockers).items() if name not in hopeless}
             solution = solver.solve(wanted) if wanted else Solution(changes={})
@@ -186,7 +187,9 @@ class _Planner:
                 blockers = exclude(blockers, {name: (None, why)})
             if not bad and not (solution.given_up.keys() & wanted_of(blockers).keys()):
                 break
-        return replace(solution, given_up={**hopeless, **solution.given_up}), rows, blockers
+        blocked = {blocker.row.facts.pin.name for blocker in blockers}
+        left = {name: why for name, why in hopeless.items() if name in blocked}
+        return replace(solution, given_up={**left, **solution.given_up}), rows, blockers
 
     def _audit(self, cases: Sequence[Case], solution: Solution) -> tuple[Row, ...]:
         if not solution.changes or not solution.selections:
@@ -205,9 +208,12 @@ class _Planner:
         """Say of a way out whether the solution takes it."""
         told = solution.given_up.get(way.name)
         if told is not None:
-            return replace(way, sentence=f"{way.sentence}; uv: {told}")
+            return replace(way, sentence=f"{way.sentence}; but {told}")
         blocks = any(row.blocks and row.pin.name == way.name and row.platform == way.platform for row in rows)
-        return replace(way, solved=way.name in solution.changes and not blocks)
+        stays = any(
+            pin.name == way.name and pin.version == way.current for one in solution.selections for pin in one.pins
+        )
+        return replace(way, solved=way.name in solution.changes and not (blocks or stays))
 
     def _incomplete(self, solution: Solution, rows: Sequence[Row]) -> tuple[str, ...]:
         """Say what could not be checked: of the proposed set where there is one, else of today's."""

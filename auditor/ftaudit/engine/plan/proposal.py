@@ -42,6 +42,12 @@ class Case:
         """The packages that cannot be looked up, so that uv cannot be asked about them."""
         return frozenset(pin.name for pin in self.pins if pin.problem is not None)
 
+    @property
+    def by_reference(self) -> frozenset[NormalizedName]:
+        """The packages that are given as a file, a folder or a repository: no version can be put in its place."""
+        direct = {line.name for line in self.requirements.roots if line.reference is not None and line.name is not None}
+        return frozenset(direct) if self.editable else frozenset()
+
     def line(self, name: NormalizedName) -> Requirement | None:
         """Return the first line of a package, a requirement or a constraint, that holds on the platform."""
         markers = Markers(marker_environment(self.target, self.platform))

@@ -64,7 +64,7 @@ class Solver:
                 changes, selections = found
                 return Solution(changes=changes, selections=selections, given_up=given_up)
             named = [name for name in active if name in answer.mentioned] or list(active)
-            given_up[named[-1]] = answer.message
+            given_up[named[-1]] = f"uv says: {answer.message}"
 
     def _ask(
         self,
