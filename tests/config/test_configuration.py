@@ -206,8 +206,10 @@ def test_rules_of_a_local_folder_work_by_configuration(project: Path, run: Run) 
     )
     (project / "a.py").write_text("foo = 1\n")
     (project / "ftaudit.toml").write_text('rules = ["./ft_rules"]\n')
-    code, out, _ = run("scan")
+    code, out, err = run("scan")
     assert code == 1 and "LOC7" in out
+    assert "the project's own rules are run: ft_rules (ftaudit.toml:1; --no-config leaves them out)" in err
+    assert run("scan", "--quiet")[2] == ""
     assert "LOC7" in run("explain", "no-foo")[1]
     assert run("scan", "--no-config")[0] == 0
 
