@@ -1,8 +1,11 @@
 #!/usr/bin/env python3
 """Judge the rules on real fixes: download the sdists that a table of cases names, scan them, and print what was seen.
 
-    scripts/judge_rules.py CASES.csv [--cache FOLDER] [--only TEXT] [--language TEXT] [--tolerance LINES] [-v]
-    scripts/judge_rules.py CASES.csv --named-only [--half tune|held-out]
+    scripts/judge_rules.py [CASES.csv] [--cache FOLDER] [--only TEXT] [--language TEXT] [--tolerance LINES] [-v]
+    scripts/judge_rules.py --named-only [--half tune|held-out]
+
+Without a table, it is `rule_cases.csv` beside the script: fixes made for free threading, found in the histories of
+projects, and places that a grep would report but that are safe, drawn at random and judged by hand.
 
 A case is seen when one of its expected rules flags the file of the sdist before the fix within the tolerance of one of
 the given lines; it is still flagged when the same rule flags the file after the fix at a line of the fix. A row whose
@@ -11,8 +14,8 @@ anything. Each sdist is scanned whole, in the default profile, without tests and
 the cases name. Findings that a grep for the same words makes would be no measure; findings per 1,000 lines are.
 
 With `--named-only` the other files of an sdist are surveyed as context but not checked: quicker, and without a measure
-of noise. `--half` takes the rows whose name has an even or an odd sum of bytes: rules are mended by looking at the
-first half alone, so that the second tells how they do on what nobody looked at.
+of noise. `--half` takes the rows with that note: rules were mended by looking at the first half, so the second tells
+how they did on what nobody had looked at.
 """
 
 from __future__ import annotations
@@ -47,6 +50,7 @@ class Case:
     """Codes of which one is expected after it: the fix trades one rule for another."""
     hard: bool
     lookalike: bool
+    note: str
     pre: tuple[str, str, tuple[int, ...]]
     post: tuple[str, str, tuple[int, ...]]
 
@@ -66,6 +70,7 @@ def _case(row: dict[str, str]) -> Case:
         after=frozenset(after.split(";")) - {""},
         hard=row["difficulty"] == "hard",
         lookalike=row["difficulty"] == "look-alike",
+        note=row["note"],
         pre=(row["sdist_pre"], row["sdist_pre_path"], _lines(row["sdist_pre_lines"])),
         post=(row["sdist_post"], row["sdist_post_path"], _lines(row["sdist_post_fix_lines"])),
     )
@@ -99,11 +104,6 @@ def fetch(filename: str, cache: Path) -> Path:
 
 def _canonical(filename: str) -> str:
     return filename.lower().replace("-", "_").replace(".", "_")
-
-
-def half_of(case: Case) -> str:
-    """Return which half of the cases one belongs to."""
-    return "held-out" if sum(case.id.encode()) % 2 else "tune"
 
 
 def scan_sdist(
@@ -162,7 +162,7 @@ def _line(found: list[Finding]) -> int | str:
 def main() -> int:
     """Run the judgement."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("cases", type=Path)
+    parser.add_argument("cases", nargs="?", type=Path, default=Path(__file__).with_name("rule_cases.csv"))
     parser.add_argument("--cache", type=Path, default=Path.home() / ".cache" / "ftaudit-judge")
     parser.add_argument("--only", default="", help="cases whose id contains this")
     parser.add_argument("--language", default="", help="cases whose language contains this")
@@ -175,7 +175,7 @@ def main() -> int:
     options.cache.mkdir(parents=True, exist_ok=True)
     rules = tuple(r for r in load_rules().select() if isinstance(r, SourceRule))
     cases = [c for c in read_cases(options.cases) if options.only in c.id and options.language in c.language]
-    cases = [c for c in cases if options.half in (None, half_of(c))]
+    cases = [c for c in cases if options.half in (None, c.note)]
     if not cases:
         print("no case is left")
         return 2

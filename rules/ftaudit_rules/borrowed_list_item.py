@@ -60,6 +60,19 @@ static PyObject *first(PyObject *m, PyObject *lst) {
 }
 """,
         ),
+        SourceExample(
+            code="""\
+static int fill(PyObject *seq, const int is_list) {
+#ifdef Py_GIL_DISABLED
+    if (is_list) {
+        return fill_from_list(seq);
+    }
+#endif
+    PyObject *item = is_list ? PyList_GET_ITEM(seq, 0) : PyTuple_GET_ITEM(seq, 0);
+    return use(item);
+}
+""",
+        ),
     )
     INVALID = (
         SourceExample(

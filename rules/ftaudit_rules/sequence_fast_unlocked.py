@@ -73,6 +73,18 @@ static int each(PyObject *m, PyObject *arg) {
 """,
             lines=(2,),
         ),
+        SourceExample(
+            code="""\
+static int each(PyObject *m, PyObject *arg) {
+    if (PyTuple_Check(arg) || PyList_Check(arg)) {
+        PyObject *f = PySequence_Fast(arg, "seq");
+        return walk(PySequence_Fast_ITEMS(f));
+    }
+    return 0;
+}
+""",
+            lines=(3,),
+        ),
     )
 
     def check(self, unit: CUnit) -> Iterator[Finding]:

@@ -328,9 +328,10 @@ class MesonProject:
     def _where(self, file: MesonFile, words: Words, call: MesonCall) -> tuple[str, int]:
         """Return where the arguments are written: at the variable that holds them, else at the keyword."""
         if len(words.names) == 1 and not words.strings:
-            found = self.assignments.get(words.names[0])
-            if found:
-                return found[0][0], found[0][1].line
+            found = self.assignments.get(words.names[0], ())
+            here = [place for place in found if place[0] == file.path]
+            for path, assignment in here or found:
+                return path, assignment.line
         return file.path, words.line
 
     def _module(self, file: MesonFile, call: MesonCall) -> Iterator[BuildFact]:

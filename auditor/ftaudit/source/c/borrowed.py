@@ -9,11 +9,14 @@ from typing import Final
 
 from ftaudit.source.c.escape import Origin
 from ftaudit.source.c.syntax import Function
-from ftaudit.source.c.text import strip_casts
+from ftaudit.source.c.text import closing, strip_casts
 from ftaudit.source.c.unit import Call, CUnit, is_cache_name
 
 _COMPARED: Final = re.compile(r"^\s*(?:==|!=)\s*(?:NULL|nullptr|0)\b")
 _COMPARED_BEFORE: Final = re.compile(r"(?:(?:NULL|nullptr)\s*(?:==|!=)|!)\s*\(*\s*$")
+_LIST_CHECK: Final = r"PyList_Check(?:Exact)?\s*\(\s*{n}\s*\)"
+_FIRST_ARM: Final = re.compile(r"\b([A-Za-z_]\w*)\s*\?\s*\Z")
+_LEAVES: Final = re.compile(r"\b(?:return\b[^;{}]*|goto\s+\w+\s*);\s*\Z")
 _TUPLE_CHECK: Final = r"PyTuple_Check(?:Exact)?\s*\(\s*{n}\s*\)"
 
 
@@ -42,7 +45,7 @@ def find_borrowed(unit: CUnit, *names: str, private_tuples: bool = False) -> Ite
         origin = unit.origin(call)
         if not origin.shared and is_cache_name(container) and origin is Origin.UNKNOWN and not container.isupper():
             origin = Origin.MEMBER
-        if not origin.shared:
+        if not origin.shared or _left_before(unit, call, function):
             continue
         if private_tuples and known_tuple(unit, function, container, call.start):
             continue
@@ -59,8 +62,22 @@ def only_tested(unit: CUnit, call: Call) -> bool:
 
 
 def known_tuple(unit: CUnit, function: Function, name: str, before: int) -> bool:
-    """Tell whether the code before makes sure that it is a tuple."""
+    """Tell whether the code before makes sure that it is a tuple: not where it asks for a list as well."""
     if not name.isidentifier():
         return False
-    pattern = _TUPLE_CHECK.replace("{n}", re.escape(name))
-    return bool(re.search(pattern, unit.code[function.body : before]))
+    code = unit.code[function.body : before]
+    if re.search(_LIST_CHECK.replace("{n}", re.escape(name)), code):
+        return False
+    return bool(re.search(_TUPLE_CHECK.replace("{n}", re.escape(name)), code))
+
+
+def _left_before(unit: CUnit, call: Call, function: Function) -> bool:
+    """Tell whether a call is the first arm of `flag ? … : …` while `if (flag)` has left the function before."""
+    flag = _FIRST_ARM.search(unit.code, max(function.body, call.start - 60), call.start)
+    if flag is None:
+        return False
+    for found in re.compile(rf"\bif\s*\(\s*{flag[1]}\s*\)\s*\{{").finditer(unit.code, function.body, call.start):
+        end = closing(unit.code, found.end() - 1, function.end)
+        if 0 < end < call.start and _LEAVES.search(unit.code, max(found.end(), end - 200), end):
+            return True
+    return False
