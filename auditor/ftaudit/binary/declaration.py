@@ -6,8 +6,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
 from ftaudit.binary.budget import Budget
+from ftaudit.binary.elf import Holes, file_offset
 from ftaudit.binary.framework import find_framework
-from ftaudit.binary.hook import Ending, Run, Subject, doubt, force, search
+from ftaudit.binary.hook import Ending, Run, Subject, doubt, force, run, search
 from ftaudit.binary.image import AARCH64, X86_64, Image
 from ftaudit.binary.loaders import load_images, load_library
 from ftaudit.binary.markers import file_name_build, find_build
@@ -50,6 +51,10 @@ class Reading:
     binary: ModuleBinary
     missing: tuple[str, ...] = ()
     """File names of shared libraries that the initialisation may have needed and that were not among the siblings."""
+    partial: bool = False
+    """The holes kept it from being told."""
+    missed: int | None = None
+    """The offset in the file that the initialisation met first of what was not read."""
 
 
 def read_module(
@@ -60,13 +65,14 @@ def read_module(
     target_version: tuple[int, int],
     siblings: Siblings | None = None,
     budget: Budget | None = None,
+    holes: Holes = (),
 ) -> Reading:
     """Return what `read_declaration` does, and which shared libraries of the wheel might tell more.
 
-    `siblings` gives those too, by file name.
+    `siblings` gives those too, by file name. `holes` are ranges of an ELF image that were not read.
     """
     limits = budget or Budget()
-    images = load_images(image, limits)
+    images = load_images(image, limits, holes=holes)
     answers = [_read_one(i, module_name, path, target_version, siblings, limits) for i in images]
     if len(answers) == 1:
         return answers[0]
@@ -110,6 +116,8 @@ def _read_one(
     if image.machine not in (X86_64, AARCH64):
         return Reading(binary=_answer(image, GilDeclaration.UNDETERMINED, f"ftaudit does not emulate {image.machine}"))
     framework = find_framework(image, module_name)
+    if image.absent or image.doubtful:
+        return _read_partial(image, module_name, path, version, framework, budget)
     build, evidence = find_build(image.imports, image.libraries)
     export, init = hook_names(module_name)
     hook = export if version >= (3, 15) and export in image.exports else init
@@ -162,6 +170,48 @@ def _beyond_failure(subject: Subject, best: Run) -> Run:
             return replace(past, beyond="a null pointer that no stub had set")
     forced = force(subject, best)
     return forced if forced.declared_something else best
+
+
+def _read_partial(
+    image: Image,
+    module_name: str,
+    path: str,
+    version: tuple[int, int],
+    framework: tuple[str | None, str | None],
+    budget: Budget,
+) -> Reading:
+    """Read a module with holes: what is told without any doubt counts, and for all else the whole is needed.
+
+    That are slots with `Py_mod_gil`, or without it as the compiler left them, reached without a failure or a second
+    try, and a framework that no more data could make another.
+    """
+    build, evidence = find_build(image.imports, image.libraries)
+    hook = hook_names(module_name)[1]
+    missed: int | None = None
+    if version < (3, 15) and hook in image.exports and build is not None:
+        layout = Layout(build, version)
+        subject = Subject(image=image, hook=hook, module_name=module_name, layout=layout, budget=budget)
+        best = run(subject, {})
+        missed = None if best.missed is None else file_offset(image, best.missed)
+        if missed is None and framework[1] is None and image.doubtful:
+            # The mark of a framework, or its version, may stand in the data that is not known.
+            missed = file_offset(image, image.doubtful[0][0])
+        laid_out_otherwise = best.built_free_threaded is (not build)
+        guesses = any(question.environment for question in best.questions)
+        if missed is None and _is_sure(best) and not (best.notes or laid_out_otherwise or guesses):
+            declaration, how, multi_phase = judge(subject, best, 1, build)
+            return Reading(binary=_answer(image, declaration, how, framework, (build, evidence), multi_phase))
+    why = "parts of it were not read"
+    answer = _answer(image, GilDeclaration.UNDETERMINED, why, framework, (build, evidence))
+    return Reading(binary=answer, partial=True, missed=missed)
+
+
+def _is_sure(best: Run) -> bool:
+    """Tell whether a run came to slots that no more code can change, and to a module where one is created."""
+    slots = best.slots
+    if slots is None or slots.problem or (slots.gil is None and not best.constant):
+        return False
+    return not (slots.create and slots.gil) or best.creates_module is True
 
 
 def _answer(

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 
 from ftaudit.binary.image import AARCH64, HOOK_PREFIXES, X86_64, Bind, Image, ThreadLocals, TlsFixup, Words, malformed
 from ftaudit.errors import ImageError
@@ -37,7 +37,10 @@ _KINDS = {
 _DT_PLTRELSZ, _DT_STRTAB, _DT_SYMTAB, _DT_RELA, _DT_RELASZ, _DT_STRSZ, _DT_INIT = 2, 5, 6, 7, 8, 10, 12
 _DT_REL, _DT_JMPREL, _DT_INIT_ARRAY, _DT_INIT_ARRAYSZ, _DT_RELRSZ, _DT_RELR = 17, 23, 25, 27, 35, 36
 _DT_NEEDED = 1
-_PT_LOAD, _PT_DYNAMIC, _PT_TLS, _ET_DYN = 1, 2, 7, 3
+_PT_LOAD, _PT_DYNAMIC, _PT_TLS, _ET_DYN, _PF_X = 1, 2, 7, 3, 1
+
+
+Holes = Sequence[tuple[int, int]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,17 +64,49 @@ def machine_of(data: bytes) -> str:
     return name if data[4] == 2 or name in ("i686", "armv7l") else f"{name} (32-bit)"
 
 
-def load(data: bytes, *, limit: int, base: int = BASE, every_export: bool = False) -> Image:
+def load(data: bytes, *, limit: int, base: int = BASE, every_export: bool = False, holes: Holes = ()) -> Image:
     """Map and relocate an ELF shared object of x86-64 or AArch64; other machines come back without memory.
 
     Init hooks are listed among its exports, or with `every_export` whatever it defines. Raise `ImageError` for what
-    is no such file or would need more than `limit` bytes.
+    is no such file or would need more than `limit` bytes. `holes` are ranges of the file that are not at hand.
     """
     machine = machine_of(data)
     if machine not in _KINDS:
         return Image(format="elf", machine=machine)
     with malformed("ELF"):
-        return _load(data, machine, limit, base, every_export)
+        image = _load(data, machine, limit, base, every_export)
+        if not holes:
+            return image
+        return replace(
+            image,
+            absent=tuple(
+                (start & ~0xFFF, end + 0xFFF & ~0xFFF) for start, end in _absent(data, holes, base, code=True)
+            ),
+            doubtful=tuple(sorted(_absent(data, holes, base, code=False))),
+        )
+
+
+def file_offset(image: Image, address: int) -> int | None:
+    """Return where the byte at an address stands in the file that a whole image was mapped from, by its headers."""
+    with malformed("ELF"):
+        for segment in _program_headers(bytes(image.memory[:4096])):
+            start = image.base + segment.address
+            if segment.kind == _PT_LOAD and start <= address < start + segment.file_size:
+                return address - start + segment.offset
+    return None
+
+
+def _absent(data: bytes, holes: Holes, base: int, *, code: bool) -> Iterator[tuple[int, int]]:
+    """Yield the addresses of holes in segments that hold code, or in the others."""
+    for segment in _program_headers(data):
+        if segment.kind != _PT_LOAD or bool(segment.flags & _PF_X) is not code:
+            continue
+        for start, end in holes:
+            first = max(start, segment.offset)
+            last = min(end, segment.offset + segment.file_size)
+            if first < last:
+                shift = base + segment.address - segment.offset
+                yield first + shift, last + shift
 
 
 def _load(data: bytes, machine: str, limit: int, base: int, every_export: bool) -> Image:

@@ -61,6 +61,8 @@ class Run:
     """The last stretches of code that ran before it failed, where it was followed."""
     beyond: str = ""
     """The failure of the emulated run that had to be got round for this one, as `force` does."""
+    missed: int | None = None
+    """The first address that the run touched of what was not read of the image."""
     faulted: bool = False
     """It failed for memory that is not there."""
     foreign: str = ""
@@ -166,6 +168,7 @@ def run(subject: Subject, overrides: Mapping[int, int], *, follow: bool = False)
             way=tuple(python.way_to_error or python.blocks or ()) if python else (),
             exhausted=isinstance(error, Exhausted),
             faulted=isinstance(error, MemoryFault),
+            missed=python.process.machine.missed if python else None,
             needs_vex=isinstance(error, NeedsVex),
             hands_over_to=error.name if isinstance(error, HandOver) else "",
         )
@@ -207,6 +210,7 @@ def _finished(subject: Subject, python: Python, notes: list[str], overrides: Map
             way=tuple(python.way_to_error or python.blocks or ()),
             built_free_threaded=python.built_free_threaded,
             foreign=process.foreign,
+            missed=process.machine.missed,
             **details,  # type: ignore[arg-type]
         )
 

@@ -73,6 +73,10 @@ class Image:
     tls_fixups: tuple[TlsFixup, ...] = ()
     imports: frozenset[str] = frozenset()
     libraries: tuple[str, ...] = ()
+    absent: tuple[tuple[int, int], ...] = ()
+    """Ranges of addresses, in whole pages, of which the file's content is not at hand."""
+    doubtful: tuple[tuple[int, int], ...] = ()
+    """Ranges of addresses of data that is not at hand, in order."""
 
     @property
     def end(self) -> int:

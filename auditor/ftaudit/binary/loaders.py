@@ -13,14 +13,17 @@ from ftaudit.binary.process import SECOND_IMAGE
 from ftaudit.errors import ImageError
 
 
-def load_images(data: bytes, budget: Budget, *, beside: int = 0, every_export: bool = False) -> tuple[Image, ...]:
+def load_images(
+    data: bytes, budget: Budget, *, beside: int = 0, every_export: bool = False, holes: elf.Holes = ()
+) -> tuple[Image, ...]:
     """Return the images of a file: one, or one for each slice of a universal one.
 
-    `beside` other images are in the process already; `every_export` lists more than init hooks. Raise `ImageError`.
+    `beside` other images are in the process already; `every_export` lists more than init hooks; `holes` are ranges
+    of an ELF file that are not at hand. Raise `ImageError`.
     """
     limit, base = budget.memory, SECOND_IMAGE * beside
     if data.startswith(b"\x7fELF"):
-        return (elf.load(data, limit=limit, base=base or elf.BASE, every_export=every_export),)
+        return (elf.load(data, limit=limit, base=base or elf.BASE, every_export=every_export, holes=holes),)
     if data[:4] in macho.MAGICS:
         return macho.load(data, limit=limit, base=base or macho.BASE, every_export=every_export)
     if data.startswith(b"MZ"):

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import bisect
 import gc
 import importlib
 import itertools
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -94,6 +95,12 @@ class Machine:
         self._block_hook: int = unicorn.UC_HOOK_BLOCK
         self._buffers: list[object] = []
         self._traffic = 0
+        self._invalid_access: int = unicorn.UC_HOOK_MEM_INVALID
+        self._read_access: int = unicorn.UC_HOOK_MEM_READ
+        self._absent: list[tuple[int, int]] = []
+        self._doubtful: tuple[tuple[int, int], ...] = ()
+        self.missed: int | None = None
+        """The first address that was touched of what `unmap` took away."""
 
     def _enable_vectors(self) -> None:
         """Let EL1 and EL0 use the floating-point and vector unit (`CPACR_EL1.FPEN`)."""
@@ -118,6 +125,42 @@ class Machine:
             self.engine.mem_map_ptr(address, size, 7, ctypes.addressof(buffer))
         except self._failure as error:
             raise MemoryFault(f"mapping {size} bytes at {address:#x}: {error}") from error
+
+    def unmap(self, start: int, end: int) -> None:
+        """Take pages away, and note where they are missed first. Raise `MemoryFault` where that cannot be done."""
+
+        def on_access(_engine: object, _kind: int, address: int, _size: int, _value: int, _data: object) -> bool:
+            self._miss(address)
+            return False
+
+        self._absent.append((start, end))
+        self.engine.hook_add(self._invalid_access, on_access, begin=start, end=end - 1)
+        try:
+            self.engine.mem_unmap(start, end - start)
+        except self._failure as error:
+            raise MemoryFault(f"unmapping {end - start} bytes at {start:#x}: {error}") from error
+
+    def distrust(self, ranges: Sequence[tuple[int, int]]) -> None:
+        """Let reading of any byte in these ranges, which are in order, be a `MemoryFault`."""
+        self._doubtful = tuple(ranges)
+
+        def on_read(_engine: object, _kind: int, address: int, size: int, _value: int, _data: object) -> None:
+            self._check(address, size)
+
+        self.engine.hook_add(self._read_access, on_read, begin=ranges[0][0], end=ranges[-1][1] - 1)
+
+    def _check(self, address: int, size: int) -> None:
+        """Raise `MemoryFault` where bytes are read of which the content is not known."""
+        place = bisect.bisect_right(self._doubtful, (address + size - 1, _MASK))
+        if place and self._doubtful[place - 1][1] > address:
+            self.missed = self.missed or address
+            raise MemoryFault(f"reading what was not fetched at {address:#x}")
+
+    def _miss(self, address: int, size: int = 1) -> None:
+        """Note that a range was touched, where it is the first that was taken away."""
+        for start, end in self._absent:
+            if self.missed is None and address < end and start < address + size:
+                self.missed = max(address, start)
 
     def watch(self, start: int, end: int, callback: Callable[[int], None]) -> None:
         """Call `callback(address)` before any instruction in the range is executed."""
@@ -197,9 +240,12 @@ class Machine:
     def read(self, address: int, size: int) -> bytes:
         """Return bytes, or raise `MemoryFault`."""
         self._count(size)
+        if self._doubtful:
+            self._check(address, size)
         try:
             return bytes(self.engine.mem_read(address & _MASK, size))
         except (self._failure, MemoryError, OverflowError) as error:
+            self._miss(address, size)
             raise MemoryFault(f"reading {size} bytes at {address:#x}") from error
 
     def write(self, address: int, content: bytes) -> None:

@@ -34,6 +34,8 @@ class Question:
     path: str
     target: tuple[int, int]
     image: bytes
+    holes: tuple[tuple[int, int], ...] = ()
+    """Ranges of the image that were not read."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -43,6 +45,10 @@ class Answer:
     binary: ModuleBinary
     lost: bool = False
     """The worker crashed, hung or could not be started: another day's answer may differ."""
+    partial: bool = False
+    """The holes kept it from being told."""
+    missed: int | None = None
+    """The offset in the file that was missed first."""
     missing: tuple[str, ...] = ()
     """File names of shared libraries that might tell more, were they among the kept images."""
 
@@ -198,7 +204,9 @@ class _Worker:
             return self._lost("gave an answer that makes no sense")
         if binary is None:
             return Answer(binary=_undetermined(str(answer[0].get("error"))))
-        return Answer(binary=binary, missing=missing)
+        return Answer(
+            binary=binary, missing=missing, partial=answer[0].get("partial") is True, missed=answer[0].get("missed")
+        )
 
     def _exchange(
         self, stdin: BinaryIO, stdout: BinaryIO, question: Question, kept: Mapping[str, bytes] | None
@@ -207,7 +215,7 @@ class _Worker:
             send(stdin, {"forget": True})
             for name, image in kept.items():
                 send(stdin, {"keep": name}, image)
-        head = {"module": question.module, "path": question.path, "target": question.target}
+        head = {"module": question.module, "path": question.path, "target": question.target, "holes": question.holes}
         send(stdin, head, question.image)
         return receive(stdout)
 

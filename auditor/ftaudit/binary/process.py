@@ -223,6 +223,10 @@ class Process:
                 value = self.symbol(bind.symbol) + bind.addend & 0xFFFF_FFFF_FFFF_FFFF
                 content[address : address + 8] = value.to_bytes(8, "little")
         self._place_thread_locals(linked)
+        for start, end in image.absent:
+            self.machine.unmap(start, end)
+        if image.doubtful:
+            self.machine.distrust(image.doubtful)
         return linked
 
     def _place_thread_locals(self, linked: Linked) -> None:

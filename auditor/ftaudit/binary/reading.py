@@ -21,6 +21,10 @@ LIBRARIES_COMPRESSED: Final = 128 << 20
 """The same as they are fetched."""
 
 
+READ_ON: Final = 3
+"""How often a module is read on to where its initialisation missed code, before it is read whole."""
+
+
 @dataclass(slots=True)
 class WheelReader:
     """Reads the modules of one wheel."""
@@ -37,6 +41,7 @@ class WheelReader:
     def read(self) -> list[tuple[ModuleMember, ModuleBinary]]:
         """Return what each extension module declares, sorted by its place in the wheel."""
         answers = [(module, _told(answer)) for module, answer in self._ask_all()]
+        answers = self._ask_for_wholes(answers)
         answers = self._ask_with_libraries(answers)
         if any(answer.lost for _, answer in answers):
             self.certain = False
@@ -50,7 +55,9 @@ class WheelReader:
         held: list[tuple[ModuleMember, bytes]] = []
         waiting = dict(candidates)
         try:
-            for image in self.archive.read_images([m.member for m in candidates.values()], fetchers=self.fetchers):
+            members = [module.member for module in candidates.values()]
+            hooks = {} if has_groups else {name: _hook(module) for name, module in candidates.items()}
+            for image in self.archive.read_images(members, fetchers=self.fetchers, hooks=hooks):
                 module = waiting.pop(image.member.name)
                 if image.error is not None:
                     self.problems.append(image.error.problem)
@@ -62,7 +69,7 @@ class WheelReader:
                     if has_groups:
                         held.append((module, image.data))
                     else:
-                        asked += self._ask([(module, image.data)], {})
+                        asked += self._ask([(module, image.data)], {}, holes=image.holes)
         except ArchiveError as error:
             self.problems.append(error.problem)
             self.certain = False
@@ -71,6 +78,48 @@ class WheelReader:
         for batch in self._batches(held):
             asked += self._ask(batch, groups)
         return asked
+
+    def _ask_for_wholes(self, answers: list[tuple[ModuleMember, Answer]]) -> list[tuple[ModuleMember, Answer]]:
+        """Ask again, with all of it, for modules that what was left out kept from being told."""
+        for _ in range(READ_ON):
+            answers = self._ask_further(answers)
+        partial = {module.member.name: module for module, answer in answers if answer.partial}
+        if not partial:
+            return answers
+        asked: list[tuple[ModuleMember, Future[Answer]]] = []
+        waiting = dict(partial)
+        try:
+            for image in self.archive.read_images([m.member for m in partial.values()], fetchers=self.fetchers):
+                module = waiting.pop(image.member.name)
+                if image.error is not None:
+                    self.problems.append(image.error.problem)
+                    asked.append((module, _known(image.error.problem)))
+                else:
+                    asked += self._ask([(module, image.data)], {})
+        except ArchiveError as error:
+            self.problems.append(error.problem)
+            self.certain = False
+            asked += [(module, _known(error.problem)) for module in waiting.values()]
+        again = {module.path: _told(answer) for module, answer in asked}
+        return [(module, again.get(module.path, answer)) for module, answer in answers]
+
+    def _ask_further(self, answers: list[tuple[ModuleMember, Answer]]) -> list[tuple[ModuleMember, Answer]]:
+        """Read on to what was missed, and ask again."""
+        missed = {
+            self.fetchers.submit(self.archive.read_on, module.member, answer.missed): module
+            for module, answer in answers
+            if answer.partial and answer.missed is not None
+        }
+        asked: list[tuple[ModuleMember, Future[Answer]]] = []
+        for future, module in missed.items():
+            try:
+                image = future.result()
+            except ArchiveError:
+                continue  # The whole is asked for next, and says what is wrong.
+            if image is not None:
+                asked += self._ask([(module, image.data)], {}, holes=image.holes)
+        again = {module.path: _told(answer) for module, answer in asked}
+        return [(module, again.get(module.path, answer)) for module, answer in answers]
 
     def _ask_with_libraries(self, answers: list[tuple[ModuleMember, Answer]]) -> list[tuple[ModuleMember, Answer]]:
         """Ask again for modules that call into shared libraries of this wheel, with those beside them."""
@@ -106,10 +155,14 @@ class WheelReader:
         ]
 
     def _ask(
-        self, images: Sequence[tuple[ModuleMember, bytes]], siblings: dict[str, bytes]
+        self,
+        images: Sequence[tuple[ModuleMember, bytes]],
+        siblings: dict[str, bytes],
+        *,
+        holes: tuple[tuple[int, int], ...] = (),
     ) -> Iterator[tuple[ModuleMember, Future[Answer]]]:
         questions = [
-            Question(module=module.name, path=module.path, target=self.target.version, image=data)
+            Question(module=module.name, path=module.path, target=self.target.version, image=data, holes=holes)
             for module, data in images
         ]
         return zip((module for module, _ in images), self.pool.ask(questions, siblings), strict=True)
@@ -155,6 +208,12 @@ def _told(answer: Future[Answer]) -> Answer:
 
 def _is_group(module: ModuleMember) -> bool:
     return module.name.endswith(MYPYC_GROUP)
+
+
+def _hook(module: ModuleMember) -> str:
+    """Return the name of a module's init hook, or nothing where it is encoded (PEP 489)."""
+    last = module.name.rpartition(".")[2]
+    return f"PyInit_{last}" if last.isascii() else ""
 
 
 def _may_export_hook(image: bytes, name: str) -> bool:

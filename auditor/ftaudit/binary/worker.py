@@ -78,6 +78,7 @@ def main(memory: int, seconds: int) -> None:
                 path=head["path"],
                 target_version=tuple(head["target"]),
                 siblings=kept,
+                holes=head.get("holes", ()),
             )
         except ImageError as error:
             send(answers, {"error": error.problem})
@@ -87,7 +88,15 @@ def main(memory: int, seconds: int) -> None:
             # A flaw of ours that strange input found: it costs this module's answer, and says where it is.
             send(answers, {"error": f"the inspection failed: {_place(error)}"})
         else:
-            send(answers, {"binary": asdict(read.binary), "missing": read.missing})
+            send(
+                answers,
+                {
+                    "binary": asdict(read.binary),
+                    "missing": read.missing,
+                    "partial": read.partial,
+                    "missed": read.missed,
+                },
+            )
 
 
 def _place(error: Exception) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import zlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Executor, wait
 from dataclasses import dataclass
 from functools import partial
@@ -15,7 +15,9 @@ from ftaudit.errors import ArchiveError
 from ftaudit.wheel.directory import LOCAL_HEADER, Member, read_directory, shown_name
 from ftaudit.wheel.image import image_format, mapped_part, mapped_size
 from ftaudit.wheel.limits import Limits
+from ftaudit.wheel.parts import PAGE, Parts, find_holes, find_parts, find_reach
 from ftaudit.wheel.source import Source
+from ftaudit.wheel.tail import NO_TAIL, Tail, inflate_tail
 
 HEAD: Final = 12 << 10
 """Compressed bytes of a large member that are read first, to see how much of it is needed."""
@@ -29,8 +31,20 @@ PROBED: Final = 2 * HEAD
 """Compressed size up to which a member is not worth two requests."""
 AT_A_TIME: Final = 8
 """Requests of one wheel under way at a time."""
-STEP: Final = 24 << 10
+STEP: Final = 8 << 10
 """Bytes that are read on at a time where the first estimate fell short."""
+ESTIMATES: Final = 3
+"""How often it is estimated where a module's data begins in the compressed stream."""
+AHEAD: Final = 32 << 10
+"""Bytes of code after a place that was missed that are read with it: what it calls is often near."""
+STRIPPED: Final = 0.85
+"""Share of a file that the loader maps, from which on its end is worth reading for what stands before that."""
+BEFORE_CODE: Final = 0.15
+"""Share of a file before its code, up to which leaving code out is worth it: lld puts all read-only data there."""
+SAVED: Final = 64 << 10
+"""Compressed bytes of code from which on it is worth leaving some of them out."""
+BEFORE: Final = 96 << 10
+"""Inflated bytes before a module's data from which on its tail is read: the first of a tail are not all known."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -42,6 +56,8 @@ class Image:
     error: ArchiveError | None = None
     checked: bool = False
     """Whether all of the member was read, so that its CRC could be checked."""
+    holes: tuple[tuple[int, int], ...] = ()
+    """Ranges of `data` that were not read, and are filled with zeros."""
 
 
 class WheelArchive:
@@ -53,6 +69,7 @@ class WheelArchive:
         self.name = source.name
         self.members, self.problems = read_directory(source, limits)
         self._by_name = {member.name: member for member in self.members}
+        self._begun: dict[str, _Reader] = {}
 
     def __enter__(self) -> WheelArchive:
         return self
@@ -84,17 +101,31 @@ class WheelArchive:
         """Return a member, whole and with its CRC checked; raise `ArchiveError` where it lies."""
         return _Reader(self._source, member, self._limits).whole()
 
-    def read_images(self, members: Sequence[Member], *, fetchers: Executor | None = None) -> Iterator[Image]:
+    def read_on(self, member: Member, offset: int) -> Image | None:
+        """Return a module that came with holes with its code up to an offset, or `None`: it must be read whole."""
+        reader = self._begun.get(member.name)
+        return None if reader is None else reader.more(offset)
+
+    def read_images(
+        self, members: Sequence[Member], *, fetchers: Executor | None = None, hooks: Mapping[str, str] | None = None
+    ) -> Iterator[Image]:
         """Yield what the loader maps of each member that starts like a shared object; others come without data.
 
         Of large members only as much is fetched as the loader maps; small ones are fetched with their
-        neighbours; `fetchers`, threads, do so in parallel, and then the images come as they are ready. What is
+        neighbours; `fetchers`, threads, do so in parallel, and then the images come as they are ready. With the
+        init hooks' names by member name in `hooks`, large modules come with holes where code was left out that
+        their initialisation is unlikely to reach; asked for once more without, they are read on. What is
         wrong with one member does not keep the others from being read, but a connection that breaks does: then
         `ArchiveError` is raised.
         """
+        hooks = hooks or {}
         readers = [
-            _Reader(self._source, member, self._limits) for member in sorted(members, key=lambda member: member.offset)
+            self._begun.pop(member.name)
+            if member.name in self._begun
+            else _Reader(self._source, member, self._limits, hook=hooks.get(member.name, ""))
+            for member in sorted(members, key=lambda member: member.offset)
         ]
+        self._begun |= {reader.member.name: reader for reader in readers if reader.hook}
         if self._source.whole is not None or not readers:
             yield from (reader.image(partly=False) for reader in readers)
             return
@@ -159,9 +190,13 @@ def _groups(readers: Sequence[_Reader]) -> Iterator[list[_Reader]]:
 class _Reader:
     """Reads one member forward, from its local header on."""
 
-    def __init__(self, source: Source, member: Member, limits: Limits) -> None:
+    def __init__(self, source: Source, member: Member, limits: Limits, *, hook: str = "") -> None:
         self.member = member
         self.lean = False
+        self.hook = hook
+        """The init hook, where the code that is not near it may be left out."""
+        self._tail = (member.end, b"")
+        self._begun: _Begun | None = None
         self._source = source
         self._title = f"{source.name}: {shown_name(member.name)}"
         self._limits = limits
@@ -196,6 +231,9 @@ class _Reader:
     def _start(self) -> Image:
         """Read on until all that the loader maps is there, and no further."""
         member = self.member
+        hook, self.hook = self.hook, ""
+        if hook and (sparse := self._without_code(hook)) is not None:
+            return sparse
         inflater = _Inflater(member, self._title)
         done = self._body(self._fetch(member.offset + HEAD))
         out = inflater.feed(self._raw[done:])
@@ -209,7 +247,8 @@ class _Reader:
         parts, length = [out], len(out)
         stop = int(member.compressed * wanted / member.size * 1.02)
         while length < wanted:
-            stop = max(stop, done + STEP)
+            rest = int(1.05 * (wanted - length) * member.compressed / member.size)
+            stop = max(stop, done + STEP) if length == len(out) else done + max(STEP, rest)
             if stop > 0.96 * member.compressed:
                 whole = self._finish(inflater, self._fetch(member.end)[done:], b"".join(parts))
                 return self._image(whole, checked=True)
@@ -218,6 +257,71 @@ class _Reader:
             length += len(parts[-1])
             done = len(self._raw)
         return self._image(b"".join(parts), checked=False)
+
+    def _without_code(self, hook: str) -> Image | None:
+        """Read a module's beginning and end, and of its code what its hook is in; `None` where that is no gain."""
+        member = self.member
+        inflater = _Inflater(member, self._title)
+        done = self._body(self._fetch(member.offset + HEAD))
+        forward = bytearray(inflater.feed(self._raw[done:]))
+        parts = find_parts(bytes(forward[:PAGE]))
+        if parts is None or not member.method or not STRIPPED * member.size < parts.mapped <= member.size:
+            return None
+        if parts.code[0] > BEFORE_CODE * parts.mapped:
+            return None
+        ratio = member.compressed / member.size
+        if ratio * (parts.mapped - parts.code[0] - (member.size - parts.data + BEFORE)) < SAVED:
+            return None
+        end = member.offset + done + member.compressed
+        self._tail = (end, self._source.read(end, member.end) if end < member.end else b"")
+        begun = _Begun(inflater=inflater, forward=forward, parts=parts, tail=NO_TAIL, end=end, start=member.size)
+        self._begun = begun
+        ahead = int(ratio * (member.size - parts.data + BEFORE))
+        for _ in range(ESTIMATES):
+            if not self._read_back(begun, ahead):
+                return None
+            if begun.start <= parts.data:
+                break
+            ahead = int(2 * ratio * (begun.start - parts.data)) + STEP
+        if begun.start > parts.data or not self._read_on(begun, parts.code[0]):
+            return None
+        reach = find_reach(begun.joined(), parts, hook.encode())
+        return None if reach is None else self.more(reach)
+
+    def _read_back(self, begun: _Begun, more: int) -> bool:
+        """Read so many more bytes of the end, compressed; return whether it could be inflated."""
+        begin = max(self._tail[0] - more, self.member.offset + len(self._raw))
+        if begin == self._tail[0]:
+            return False
+        self._tail = (begin, self._source.read(begin, self._tail[0]) + self._tail[1])
+        tail = inflate_tail(self._tail[1][: begun.end - begin])
+        if tail is None or len(tail.data) > self.member.size:
+            return False
+        begun.tail, begun.start = tail, self.member.size - len(tail.data)
+        return True
+
+    def more(self, offset: int) -> Image | None:
+        """Return the module with what stands at an offset of the file, or `None` where it must be read whole."""
+        begun = self._begun
+        if begun is None:
+            return None
+        if offset >= begun.parts.data:
+            if not self._read_back(begun, int(BEFORE * self.member.compressed / self.member.size)):
+                return None
+        elif not self._read_on(begun, min(offset + AHEAD, begun.parts.code[1])):
+            return None
+        return Image(member=self.member, data=mapped_part(begun.joined()), holes=begun.holes())
+
+    def _read_on(self, begun: _Begun, wanted: int) -> bool:
+        """Inflate on until so much is there; return whether that is before what was read of the end."""
+        member = self.member
+        while len(begun.forward) < wanted:
+            done = len(self._raw)
+            stop = member.offset + max(int(1.02 * wanted * member.compressed / member.size), done + STEP)
+            if stop >= self._tail[0]:
+                return False
+            begun.forward += begun.inflater.feed(self._fetch(stop)[done:])
+        return True
 
     def _image(self, data: bytes, *, checked: bool) -> Image:
         if image_format(data) is None:
@@ -228,6 +332,10 @@ class _Reader:
         """Return the member's bytes, header and all, at least up to the offset `stop` of the archive."""
         have = self.member.offset + len(self._raw)
         stop = min(stop, self.member.end)
+        begin, tail = self._tail
+        if stop > have and tail and stop > begin:
+            self._raw += (self._source.read(have, begin) if begin > have else b"") + tail[max(0, have - begin) :]
+            have = self.member.offset + len(self._raw)
         if stop > have:
             self._raw += self._source.read(have, stop)
         return self._raw
@@ -268,6 +376,31 @@ class _Reader:
         if zlib.crc32(data) != self.member.crc:
             raise _MemberError(f"{self._title}: its CRC does not match")
         return data
+
+
+@dataclass(kw_only=True, slots=True)
+class _Begun:
+    """A module of which the beginning and the end were inflated."""
+
+    inflater: _Inflater
+    forward: bytearray
+    parts: Parts
+    tail: Tail
+    end: int
+    """The offset in the archive where its data ends."""
+    start: int
+    """The offset in the file of the tail's first byte."""
+
+    def joined(self) -> bytes:
+        """Return what the loader maps, with zeros where nothing is known."""
+        mapped, known = self.parts.mapped, min(len(self.forward), self.parts.mapped)
+        gap = bytes(max(0, self.start - known))
+        return bytes(self.forward[:known]) + gap + self.tail.data[max(0, known - self.start) : mapped - self.start]
+
+    def holes(self) -> tuple[tuple[int, int], ...]:
+        """Return what is not known of it."""
+        known = min(len(self.forward), self.parts.mapped)
+        return find_holes(known, self.start, self.tail, self.parts)
 
 
 class _MemberError(ArchiveError):
