@@ -166,3 +166,18 @@ def test_what_could_not_be_checked_may_be_let_pass_and_is_said(tmp_path: Path) -
     (tmp_path / "broken.py").write_text("def f(:\n")
     assert ftaudit("scan", "broken.py", cwd=tmp_path).returncode == 3
     assert ftaudit("scan", "--allow-unknown", "broken.py", cwd=tmp_path).returncode == 0
+
+
+def test_the_name_of_the_output_goes_before_a_format_of_the_configuration_and_an_option_before_both(
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "ftaudit.toml").write_text('[scan]\nformat = "concise"\n')
+    (tmp_path / "a.py").write_text("x = 1\n")
+    assert ftaudit("scan", "a.py", cwd=tmp_path).stdout.startswith("ftaudit: nothing found")
+    for arguments, start in (
+        (("-o", "x.csv"), "kind,"),
+        (("-o", "x.txt"), "ftaudit: nothing"),
+        (("-o", "x.csv", "--format", "markdown"), "## ftaudit"),
+    ):
+        assert ftaudit("scan", *arguments, "a.py", cwd=tmp_path).returncode == 0
+        assert (tmp_path / arguments[1]).read_text("utf-8").startswith(start)

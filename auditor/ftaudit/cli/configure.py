@@ -10,6 +10,7 @@ from pathlib import Path
 from ftaudit.cli.answer import say
 from ftaudit.config import Configuration, Key, Origin, Setting, configure, find_files, read_file, settle
 from ftaudit.errors import UsageError
+from ftaudit.report.formats import Format, of_name
 
 
 def read_configuration(config: Path | None, no_config: bool, keys: Sequence[Key]) -> Configuration:
@@ -34,10 +35,18 @@ def complete(options: argparse.Namespace, keys: Sequence[Key]) -> argparse.Names
     settings = settings_in_force(mine, options, configuration)
     for setting in settings:
         setattr(options, setting.key.dest, setting.value)
+        if setting.key.dest == "format" and setting.origin is Origin.FILE and _says_format(options):
+            options.format = None
     if options.config is None and not getattr(options, "quiet", False):
         _tell_of_code(settings)
     options.configuration = configuration
     return options
+
+
+def _says_format(options: argparse.Namespace) -> bool:
+    """Tell whether the output's name, which is always the command line's, means a format: that goes before a file's."""
+    output: Path | None = getattr(options, "output", None)
+    return output is not None and of_name(output, tuple(Format)) is not None
 
 
 def _tell_of_code(settings: Sequence[Setting]) -> None:
