@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -124,3 +126,16 @@ def test_check_and_wheel_have_the_page_too(project: Path, server: IndexServer) -
     ran = ftaudit("check", *index, "-o", "check.html", cwd=project)
     assert ran.returncode == 1, ran.stderr
     assert "other 1.0" in told(project / "check.html", "#blockers h3")
+
+
+def test_what_is_no_ordinary_file_is_written_to_and_never_replaced(project: Path, server: IndexServer) -> None:
+    pipe, link, real = project / "pipe", project / "link.md", project / "real.md"
+    os.mkfifo(pipe)
+    link.symlink_to(real.name)
+    index = ("--static", "--no-deps", "--no-plan", "--no-scan", "--index-url", server.simple_url, "requirements.txt")
+    reader = subprocess.Popen(["cat", pipe], stdout=subprocess.PIPE)
+    ran = ftaudit("report", *index, "-o", pipe, "--also", link, cwd=project)
+    told, _ = reader.communicate(timeout=60)
+    assert ran.returncode == 1 and told.startswith(b"<!doctype html>"), ran.stderr
+    assert pipe.is_fifo()
+    assert link.is_symlink() and real.read_text("utf-8").startswith("# Free-threading report")
