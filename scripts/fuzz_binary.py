@@ -4,10 +4,11 @@
     scripts/fuzz_binary.py [--variants 20000] [--seed 1] [--workers N] [PATH ...]
 
 PATH is a wheel, an extension module or a folder of them; by default the repository's own small binaries of all
-formats. Four in five variants are spoilt images, given to the worker processes; the others are spoilt wheels,
-opened and read as `ftaudit` reads them. Exits with 1 if anything but a declared outcome comes: an exception that
-is no `ArchiveError`, an answer of no kind, a flaw in the reader itself. Crashed and hung workers are declared
-outcomes (a row each) and counted apart.
+formats. Three in five variants are spoilt images, given to the worker processes, some of the ELF files with holes;
+one is a spoilt wheel, opened and read as `ftaudit` reads it; and one is the spoilt end of a deflated image, with what
+is looked up in its headers to read no more than is needed. Exits with 1 if anything but a declared outcome comes: an
+exception that is no `ArchiveError`, an answer of no kind, a flaw in the reader itself. Crashed and hung workers are
+declared outcomes (a row each) and counted apart.
 """
 
 from __future__ import annotations
@@ -21,7 +22,8 @@ import sys
 import tempfile
 import time
 import zipfile
-from collections.abc import Iterator, Sequence
+import zlib
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,6 +32,8 @@ from ftaudit.binary.pool import Answer, Question, WorkerPool, default_workers
 from ftaudit.errors import ArchiveError
 from ftaudit.wheel import Limits, ModuleMember, module_members, open_wheel, read_metadata
 from ftaudit.wheel.image import image_format, mapped_part
+from ftaudit.wheel.parts import find_parts, find_reach
+from ftaudit.wheel.tail import inflate_tail
 
 BINARIES = Path(__file__).resolve().parent.parent / "fixtures" / "binaries"
 WHEEL_NAME = "demo-1.0-cp314-cp314t-manylinux_2_17_x86_64.whl"
@@ -140,6 +144,24 @@ def read_wheel(path: Path) -> str:
     return "wheel: read, with problems" if archive.problems else "wheel: read"
 
 
+def make_holes(data: bytes, chance: random.Random) -> tuple[tuple[int, int], ...]:
+    """Return a few ranges of a file, in order, as they would be left out of it."""
+    places = sorted(chance.sample(range(len(data) + 4096), 2 * chance.choice((1, 2, 5))))
+    return tuple(zip(places[::2], places[1::2], strict=True))
+
+
+def read_parts(seed: Seed, data: bytes, chance: random.Random) -> str:
+    """Return the outcome of looking for a module's parts and of inflating the end of a stream that is spoilt."""
+    engine = zlib.compressobj(9, zlib.DEFLATED, -zlib.MAX_WBITS)
+    stream = engine.compress(data) + engine.flush()
+    tail = inflate_tail(spoil(stream[chance.randrange(len(stream)) :], chance, [stream]))
+    parts = find_parts(data[:4096])
+    if parts is None or parts.mapped > len(data):
+        return f"parts: none, tail {'read' if tail else 'not read'}"
+    reach = find_reach(data[: parts.mapped], parts, f"PyInit_{seed.module}".encode())
+    return f"parts: found, {'with' if reach else 'without'} a hook, tail {'read' if tail else 'not read'}"
+
+
 def run(seeds: Sequence[Seed], *, variants: int, seed: int, workers: int, seconds: float) -> collections.Counter[str]:
     """Inspect the variants; return how often each outcome came. `FLAW` outcomes are those that may not come."""
     chance = random.Random(seed)
@@ -155,11 +177,15 @@ def run(seeds: Sequence[Seed], *, variants: int, seed: int, workers: int, second
         for index in range(variants):
             if index % 5 == 4:
                 path.write_bytes(spoil_wheel(chance.choice(wheels), chance))
-                outcomes[_guarded(path)] += 1
+                outcomes[_guarded(lambda: read_wheel(path))] += 1
                 continue
             one = chance.choice(seeds)
             data = spoil(one.data, chance, images)
-            question = Question(module=one.module, path=one.path, target=(3, 14), image=data)
+            if index % 5 == 3:
+                outcomes[_guarded(lambda: read_parts(one, data, chance))] += 1  # noqa: B023
+                continue
+            holes = make_holes(data, chance) if data.startswith(b"\x7fELF") and chance.random() < 0.2 else ()
+            question = Question(module=one.module, path=one.path, target=(3, 14), image=data, holes=holes)
             waiting.extend((image_format(one.data) or "", answer) for answer in pool.ask([question]))
             while len(waiting) > 4 * workers:
                 outcomes[_outcome(*waiting.popleft())] += 1
@@ -167,11 +193,11 @@ def run(seeds: Sequence[Seed], *, variants: int, seed: int, workers: int, second
     return outcomes
 
 
-def _guarded(path: Path) -> str:
+def _guarded(work: Callable[[], str]) -> str:
     try:
-        return read_wheel(path)
+        return work()
     except Exception as error:
-        return f"FLAW: wheel: {type(error).__name__}: {error}"
+        return f"FLAW: {type(error).__name__}: {error}"
 
 
 def _outcome(kind: str, future: Future[Answer]) -> str:

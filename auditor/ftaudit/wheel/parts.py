@@ -104,7 +104,7 @@ def _constructors(image: bytes, parts: Parts, tags: dict[int, int]) -> list[int]
         return []
     found = []
     end = relocations + tags.get(_RELASZ, 0)
-    for slot in range(table, table + size, 8):
+    for slot in range(table, min(table + size, 1 << 64), 8):
         at = image.find(struct.pack("<QQ", slot, 8), relocations, end)
         if at >= 0:
             found.append(int.from_bytes(image[at + 16 : at + 24], "little"))
