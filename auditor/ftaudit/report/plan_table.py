@@ -21,6 +21,7 @@ _KINDS: Final = {
     WayKind.NONE: "no version yet",
     WayKind.UNKNOWN: "not known",
 }
+PLATFORM: Final = "{platform}"
 NEXT: Final = "next: --diff shows what is to be edited, --write edits it; then run `ftaudit check` and your tests"
 
 
@@ -99,10 +100,9 @@ def _about(change: Change, plan: Plan) -> Iterator[tuple[str, str]]:
         yield "new line: ", change.new
     for said in change.evidence:
         yield "then ", said
-    for way in plan.ways:
-        if way.name == change.name:
-            yield f"on {way.platform}: " if len(plan.platforms) > 1 else "", way.sentence
-            yield from _switches(way)
+    ways = [way for way in plan.ways if way.name == change.name]
+    yield from _by_platform(((way, (way.sentence,)) for way in ways), many=len(plan.platforms) > 1)
+    yield from _switches(ways[:1])
 
 
 def _ways(console: Console, plan: Plan) -> None:
@@ -119,24 +119,39 @@ def _ways(console: Console, plan: Plan) -> None:
         head.append(str(same[0].verdict), style="red")
         head.append(f"  {_KINDS[same[0].kind]}", style="dim")
         console.print(head)
-        for way in same:
-            _lines(console, _stuck(way, many=len(plan.platforms) > 1))
+        said = ((way, (way.reasons[0], way.sentence)) for way in same)
+        _lines(console, _by_platform(said, many=len(plan.platforms) > 1))
+        _lines(console, _whence(same[0]))
+        _lines(console, _switches(same[:1]))
 
 
-def _stuck(way: WayOut, *, many: bool) -> Iterator[tuple[str, str]]:
-    yield f"on {way.platform}: " if many else "", way.reasons[0]
-    yield "", way.sentence
+def _by_platform(said: Iterable[tuple[WayOut, tuple[str, ...]]], *, many: bool) -> Iterator[tuple[str, str]]:
+    """Yield what is said of a package on each platform; what is the same on several is said once, for all of them."""
+    groups: dict[tuple[str, ...], list[WayOut]] = {}
+    for way, texts in said:
+        groups.setdefault(tuple(text.replace(way.platform, PLATFORM) for text in texts), []).append(way)
+    for texts, ways in groups.items():
+        where = ", ".join(way.platform for way in ways)
+        for number, text in enumerate(texts):
+            label = f"on {where}: " if many and number == 0 else ""
+            yield label, text.replace(PLATFORM, where if len(ways) == 1 else "each")
+
+
+def _whence(way: WayOut) -> Iterator[tuple[str, str]]:
     for chain in way.required_by[:3]:
         if len(chain) > 1:
             yield "pulled in by ", " → ".join(chain)
     if way.location is not None:
         yield "listed in ", str(way.location)
-    yield from _switches(way)
 
 
-def _switches(way: WayOut) -> Iterator[tuple[str, str]]:
-    for switch in way.switches:
-        yield "or set ", f"{switch.setting}: {switch.effect} (a hint from {switch.source}, read on {switch.checked})"
+def _switches(ways: Iterable[WayOut]) -> Iterator[tuple[str, str]]:
+    for way in ways:
+        for switch in way.switches:
+            yield (
+                "or set ",
+                f"{switch.setting}: {switch.effect} (a hint from {switch.source}, read on {switch.checked})",
+            )
 
 
 def _proof(console: Console, proof: Proof) -> None:

@@ -129,7 +129,7 @@ def written(name: NormalizedName, line: Requirement | None, want: Wanted) -> str
 
 def _evidence(row: Row) -> str:
     wheel = f" ({row.wheel})" if row.wheel else ""
-    return f"{row.platform}: {row.verdict}: {'; '.join(row.reasons)}{wheel}"
+    return f"{row.platform}: {row.verdict}: {row.reasons[0]}{wheel}"
 
 
 def lock_commands(changes: Iterable[Change], cases: Sequence[Case]) -> tuple[str, ...]:

@@ -22,7 +22,7 @@ from ftaudit.lockfiles.files import without_credentials
 from ftaudit.lockfiles.requirements import InputFormat, Requirement, Requirements
 from ftaudit.lockfiles.resolve import prove
 from ftaudit.lockfiles.selection import ResolveOptions, Selection
-from ftaudit.model import Location, Verdict
+from ftaudit.model import Location
 from ftaudit.plan import Checked, Proof, ProofStatus
 from ftaudit.settings import Settings
 from ftaudit.target import Target
@@ -94,11 +94,13 @@ class Prover:
             yield f"left out, for they could not be looked up: {', '.join(sorted(case.left_out))}"
         if not case.editable:
             yield _LOCKED
-        if any(row.verdict not in (Verdict.PURE, Verdict.FALLBACK) for row in rows):
+        if any(row.read for row in rows):
+            why = f"there is no {self.target.executable} to import with"
             if self.settings.static:
-                yield "nothing was imported (--static): the wheels' binaries were read"
+                why = "--static"
             elif not case.platform.is_host:
-                yield f"nothing was imported on {case.platform.name}, which this machine cannot run: binaries were read"
+                why = f"this machine cannot run {case.platform.name}"
+            yield f"not imported, the wheels' binaries were read: {why}"
         yield "that your own code works with these versions: run its tests"
 
     def _free_threaded(self, case: Case, selection: Selection) -> Iterator[str]:

@@ -11,7 +11,7 @@ from ftaudit.engine.plan.proposal import Case
 from ftaudit.engine.rows import judge_all, merge_modules
 from ftaudit.index.client import Index
 from ftaudit.lockfiles.selection import Selection
-from ftaudit.model import BLOCKING, IndexFacts, Package, PackageFacts, Pin, Verdict
+from ftaudit.model import BLOCKING, IndexFacts, Package, PackageFacts, Pin, Status, Verdict
 from ftaudit.progress import Progress
 from ftaudit.settings import Settings
 from ftaudit.target import Target
@@ -26,6 +26,8 @@ class Row:
     verdict: Verdict
     reasons: tuple[str, ...]
     wheel: str | None
+    read: bool
+    """Whether its wheel's binaries are what is known of it: nothing was imported."""
 
     @property
     def blocks(self) -> bool:
@@ -65,6 +67,7 @@ def audit_new(
             verdict=verdict,
             reasons=reasons,
             wheel=one.index.wheel.filename if one.index.wheel else None,
+            read=one.binary.status is Status.DONE and one.runtime.status is not Status.DONE,
         )
         for one, verdict, reasons in judge_all(facts)
     )
