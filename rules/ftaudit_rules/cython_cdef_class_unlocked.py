@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from typing import Final
 
@@ -30,6 +31,10 @@ _ALONE: Final = frozenset(
 
 An iterator that two threads share is no one's; Python's own are not safe either.
 """
+_OF_ONE: Final = re.compile(r"(?:Protocol|Transport|Parser|Reader|Writer|Buffer|Stream|Iterator|Iter|Cursor|Handle)$")
+"""Names of classes whose objects have one owner; two threads that share one mix up more than a count."""
+_LOOP: Final = re.compile(r"\bself \. _?loop\b|\basyncio\b")
+"""A class that knows its event loop belongs to that loop's thread."""
 
 
 class CythonCdefClassUnlocked(CythonRule):
@@ -37,6 +42,9 @@ class CythonCdefClassUnlocked(CythonRule):
 
     `self.n += x` reads, adds and stores, and loses what another thread did between. Two attributes that belong together
     can be seen when only one is new. Writing an object attribute from two threads can free the old object twice.
+
+    Objects that have one owner by what they are (parsers, buffers, protocols, what knows its event loop) are left to
+    `--pedantic`.
     """
 
     info = RuleInfo(
@@ -111,18 +119,26 @@ class CythonCdefClassUnlocked(CythonRule):
 
     def check(self, unit: CythonUnit) -> Iterator[Finding]:
         """Yield each read-modify-write of an attribute of `self` that no lock is seen around."""
+        bound = frozenset(
+            function.owner
+            for function in unit.functions
+            for line in function.body
+            if _LOOP.search(" ".join(line.words))
+        )
         for function in unit.functions:
             if not function.owner_is_cdef or function.name in _ALONE or function.name in unit.setup_only:
                 continue
             if (function.owner or "_").startswith("_"):
                 # A private class is mostly a helper that one function keeps to itself.
                 continue
+            kept = (function.owner or "") in bound or _OF_ONE.search(function.owner or "") is not None
             for line in function.body:
                 for path in _updates(line, function):
                     if not unit.locked(line, function):
                         yield self.finding(
                             f"{path} is read, changed and written without a lock: another thread's update can be lost.",
                             location=unit.location(line.number, line.tokens[0].column),
+                            severity=Severity.PEDANTIC if kept else None,
                         )
 
 

@@ -18,6 +18,7 @@ _OBJECT: Final = re.compile(r"\b(?:Py\s*<|PyObject\b|PyAny\b)")
 _TABLE: Final = re.compile(
     r"\bPy(?:Module|Method|Member|GetSet)Def(?:_\w+)?\b|\bPyType(?:Object|_S\w+)\b|\bPy\w+(?:Methods|Procs)\b"
 )
+_GUARDED: Final = re.compile(r"\b(?:OnceBox|\w*OnceLock|LazyLock|Lazy|Mutex|RwLock|Atomic\w+)\b")
 _ONCE_NAME: Final = re.compile(r"^_*(?:PyInit_|init|setup|register)|(?:^|_)(?:init|initialize|exec|setup|once)(?:_|$)")
 _ONCE_CALL: Final = re.compile(rb"\b(?:call_once\w*|get_or_init\w*|get_or_try_init\w*)\s*\(")
 _ATTACHED: Final = frozenset({"assume_attached", "assume_gil_acquired"})
@@ -57,6 +58,7 @@ class RustUnsyncState(RustRule):
             code="use pyo3::ffi::*;\nstatic mut METHODS: [PyMethodDef; 1] = [PyMethodDef::zeroed()];\n"
             "fn methods() -> *mut PyMethodDef { unsafe { std::ptr::addr_of_mut!(METHODS).cast() } }\n"
         ),
+        SourceExample(code="use pyo3::ffi::*;\npub static mut TYPES: OnceBox<Types> = OnceBox::new();\n"),
         SourceExample(
             code="use pyo3::ffi::*;\nstatic mut NONE: *mut PyObject = null_mut();\n"
             "fn init_typerefs() { unsafe { NONE = Py_None(); } }\n"
@@ -138,7 +140,7 @@ def _is_written(unit: RustUnit, static: Node) -> bool:
         rb"|extend|get_mut|iter_mut|as_mut_ptr|pop\w*|entry|retain|drain|append|swap)\s*\("
     )
     if len(re.findall(rb"\b" + name + rb"\b", unit.data)) < 2:
-        return True
+        return not _GUARDED.search(unit.text_of(static.child_by_field_name("type")))
     functions = list(unit.of("function_item"))
     for found in written.finditer(unit.data):
         if static.start_byte <= found.start() < static.end_byte:
