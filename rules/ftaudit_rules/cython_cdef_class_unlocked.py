@@ -119,12 +119,11 @@ class CythonCdefClassUnlocked(CythonRule):
 
     def check(self, unit: CythonUnit) -> Iterator[Finding]:
         """Yield each read-modify-write of an attribute of `self` that no lock is seen around."""
-        bound = frozenset(
+        bound = {
             function.owner
             for function in unit.functions
-            for line in function.body
-            if _LOOP.search(" ".join(line.words))
-        )
+            if any(_LOOP.search(" ".join(line.words)) for line in function.body)
+        }
         for function in unit.functions:
             if not function.owner_is_cdef or function.name in _ALONE or function.name in unit.setup_only:
                 continue
