@@ -163,6 +163,9 @@ class Reader(ABC):
     alone: ClassVar[bool] = False
     """Its units look at no context at all: its files are checked in the first pass."""
 
+    def prepare(self) -> None:
+        """Import the parser, before workers are made: an extension that turns the GIL on decides what workers are."""
+
     def survey(self, source: SourceFile) -> Survey | None:
         """Return what other files of the tree must know of this one, or `None` for nothing."""
         return None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import sys
@@ -270,7 +271,16 @@ def _second_pass(
         todo.append(file)
         tasks.append((file, row["role"], pending))
     sizes = {file.shown: int(rows.first[file.shown].get("lines", 0)) * 30 for file in todo}
-    rows.second |= _looked(todo, tasks, keys, sizes, partial(second_look, plan=plan), rows, cache, jobs, on_done)
+    rooms = {ROOM_OF[Language(language)] for _, _, pending in tasks for language in pending}
+    look = partial(second_look, plan=plan)
+    rows.second |= _looked(todo, tasks, keys, sizes, look, rows, cache, jobs, on_done, partial(_prepare, rooms))
+
+
+def _prepare(rooms: Iterable[Room]) -> None:
+    for room in sorted(rooms):
+        # What cannot be imported is a row of each file that needs it.
+        with contextlib.suppress(ImportError):
+            reader_of(room).prepare()
 
 
 def _looked(
@@ -283,6 +293,7 @@ def _looked(
     cache: ResultCache | None,
     jobs: int | None,
     on_done: Callable[[int, int], None] | None,
+    prepare: Callable[[], None] | None = None,
 ) -> dict[str, Mapping[str, Any]]:
     """Return the answer for each file, from the cache where it is there, and remember the others."""
     known = cache.load(keys.values()) if cache is not None else {}
@@ -292,6 +303,8 @@ def _looked(
     rows.cached |= answers.keys()
     todo = [index for index, file in enumerate(files) if file.shown not in answers]
     rows.cached -= {files[index].shown for index in todo}
+    if todo and prepare is not None:
+        prepare()
     fresh: dict[bytes, Mapping[str, Any]] = {}
     todo_sizes = [sizes[files[index].shown] for index in todo]
     for done, (position, answer) in enumerate(

@@ -66,7 +66,7 @@ def run_tasks(
     if jobs == 0:
         yield from ((index, function(tasks[index])) for index in order)
     elif not _has_gil():
-        with ThreadPoolExecutor(jobs) as pool:
+        with ThreadPoolExecutor(jobs) as pool, _without_collector():
             yield from zip(order, pool.map(function, [tasks[index] for index in order]), strict=True)
     else:
         yield from _run_in_processes(function, tasks, _batches(order, sizes), jobs, patience)
@@ -75,6 +75,18 @@ def run_tasks(
 def can_fork() -> bool:
     """Tell whether workers are copies of this process: quick to make, but not to be made while other threads run."""
     return sys.platform == "linux" and threading.active_count() == 1
+
+
+@contextlib.contextmanager
+def _without_collector() -> Iterator[None]:
+    """Keep the collector of cycles from stopping all threads at every turn: trees have none."""
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()
 
 
 def _has_gil() -> bool:

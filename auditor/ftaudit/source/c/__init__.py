@@ -7,6 +7,7 @@ from typing import Final
 
 from ftaudit.rule import Language, SourceRule
 from ftaudit.source.base import CRule, ParseError, Reader, Room, SourceFile, Survey, TreeContext
+from ftaudit.source.c.syntax import load_grammars
 from ftaudit.source.c.tree import CTree, gather_c, survey_c
 from ftaudit.source.c.unit import Call, CUnit
 
@@ -23,6 +24,10 @@ class CReader(Reader):
     room = Room.C
     languages = frozenset({Language.C, Language.CPP})
     needs = frozenset({Room.BUILD})
+
+    def prepare(self) -> None:
+        """Import tree-sitter and both grammars."""
+        load_grammars()
 
     def survey(self, source: SourceFile) -> Survey | None:
         """Return the lock and TLS macros, entry points and changed containers of one file."""

@@ -177,6 +177,15 @@ def _language(cpp: bool) -> tuple[Any, Any]:
     return language, tree_sitter.Query(language, _QUERY_CPP if cpp else _QUERY)
 
 
+def load_grammars() -> None:
+    """Import the parser and its grammars."""
+    import tree_sitter
+    import tree_sitter_c
+    import tree_sitter_cpp
+
+    del tree_sitter, tree_sitter_c, tree_sitter_cpp
+
+
 @cache
 def _locals_query(cpp: bool) -> Query:
     from tree_sitter import Query

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from ftaudit.rule import Language, SourceRule
 from ftaudit.source.base import Reader, Room, SourceFile, TreeContext
 from ftaudit.source.rust.ffi import FfiPlace, find_silent_inits, find_used_slots
-from ftaudit.source.rust.model import RustAttribute, RustUnit, least_version
+from ftaudit.source.rust.model import RustAttribute, RustUnit, least_version, load_grammar
 
 __all__ = [
     "READER",
@@ -36,6 +36,10 @@ class RustReader(Reader):
     def wants(self, source: SourceFile, rules: Sequence[SourceRule]) -> bool:
         """Say no where no word of the file is one that any rule looks for."""
         return bool(rules) and _INTERESTING.search(source.text) is not None
+
+    def prepare(self) -> None:
+        """Import tree-sitter and the grammar."""
+        load_grammar()
 
     def parse(self, source: SourceFile, context: TreeContext) -> RustUnit:
         """Return the unit; tree-sitter makes a tree of anything."""

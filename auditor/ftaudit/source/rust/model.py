@@ -13,7 +13,7 @@ from ftaudit.source.base import Room, SourceFile, TreeContext, Unit
 from ftaudit.source.build import BuildContext, FactKind
 
 if TYPE_CHECKING:
-    from tree_sitter import Node, Parser
+    from tree_sitter import Language, Node, Parser
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -91,11 +91,23 @@ class RustUnit(Unit):
 
 
 @lru_cache(maxsize=1)
-def _parser() -> Parser:
+def _language() -> Language:
     import tree_sitter_rust
-    from tree_sitter import Language, Parser
+    from tree_sitter import Language
 
-    return Parser(Language(tree_sitter_rust.language()))
+    return Language(tree_sitter_rust.language())
+
+
+def _parser() -> Parser:
+    """Return a parser of its own: they keep state, and scans may run in threads."""
+    from tree_sitter import Parser
+
+    return Parser(_language())
+
+
+def load_grammar() -> None:
+    """Import the parser and its grammar."""
+    _language()
 
 
 def resolved_pyo3(context: TreeContext, path: str) -> Version | None:
