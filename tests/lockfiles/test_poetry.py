@@ -257,3 +257,33 @@ def test_poetrys_ranges_mean_what_its_documentation_says(text: str, inside: str,
 def test_a_range_that_pep_440_cannot_say_excludes_nothing(text: str) -> None:
     found = poetry_range(text)
     assert found is None or found.contains("0")
+
+
+def package(name: str, needs: str = "") -> str:
+    table = f"[package.dependencies]\n{needs}\n" if needs else ""
+    return f"[[package]]\nname = '{name}'\nversion = '1'\ngroups = ['main']\nfiles = []\n{table}"
+
+
+TAIL = '[metadata]\nlock-version = "2.1"\npython-versions = "*"\n'
+
+
+def test_a_chain_of_thousands_is_told_with_the_links_at_its_end(tmp_path: Path) -> None:
+    count = 5000
+    text = "".join(package(f"p{i}", f'p{i + 1} = "*"') for i in range(count)) + package(f"p{count}")
+    found = by_name(select(write(tmp_path, "poetry.lock", text + TAIL)))
+    assert len(found) == count + 1
+    (chain,) = found[f"p{count}"].required_by
+    assert (chain[0], chain[-2], chain[-1]) == ("p0", f"p{count - 1}", f"p{count}")
+    assert len(chain) <= 60
+
+
+def test_a_package_that_is_locked_a_thousand_times_is_an_error(tmp_path: Path) -> None:
+    text = "".join(package("a").replace("'1'", f"'{i}'") for i in range(1000))
+    with pytest.raises(InputError, match="holds a 1,000 times"):
+        select(write(tmp_path, "poetry.lock", text + TAIL))
+
+
+def test_groups_that_include_thousands_of_others_end(tmp_path: Path) -> None:
+    text = "".join(f"g{i} = [{{include-group = 'g{i + 1}'}}]\n" for i in range(5000))
+    write(tmp_path, "pyproject.toml", f"[dependency-groups]\n{text}g5000 = ['b']\n")
+    assert set(by_name(select(write(tmp_path, "poetry.lock", LOCK), groups=["g0"]))) == {"a", "b"}

@@ -83,7 +83,9 @@ def _read(path: Path, guess: NormalizedName) -> Distribution:
         installer=(_optional(path / "INSTALLER") or "").strip()[:40] or None,
         direct_url=_direct_url(path / "direct_url.json") if is_new else None,
         has_record=record is not None,
-        built_here=record is not None and _lists_compiled(record) and _is_local(_optional(path / "WHEEL") or ""),
+        built_here=record is not None
+        and _lists_compiled(record)
+        and _is_local((_optional(path / "WHEEL") or "")[:100_000]),
     )
 
 
@@ -136,7 +138,7 @@ def _lists_compiled(record: str) -> bool:
 
 def _is_local(wheel: str) -> bool:
     """Tell whether a wheel's tags are those of a build that no index takes: `linux_x86_64` of no libc."""
-    tags = re.findall(r"^Tag: .*-([\w.]+)\s*$", wheel, re.MULTILINE)
+    tags = re.findall(r"^Tag: .*-([\w.]+)\s*$", wheel[:100_000], re.MULTILINE)
     return any(tag.startswith("linux_") for tag in tags)
 
 

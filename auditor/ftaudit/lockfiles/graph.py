@@ -12,6 +12,8 @@ Node = TypeVar("Node", bound=Hashable)
 
 MAX_CHAINS: Final = 5
 """How many chains a package is given: one for each root that reaches it, the shortest first."""
+MAX_LINKS: Final = 60
+"""How long a chain is told: of a longer one the links after the root are left out. Real ones have a dozen."""
 
 
 def find_chains(
@@ -32,5 +34,7 @@ def find_chains(
         if len(known) >= MAX_CHAINS or any(other[0] == chain[0] for other in known):
             continue
         known.append(chain)
+        if len(chain) == MAX_LINKS:
+            chain = (chain[0], *chain[2:])
         waiting.extend((*chain, child) for child in sorted(children.get(node, ()), key=lambda node: names[node]))
     return {node: tuple(found) for node, found in chains.items()}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, Final
@@ -158,8 +159,8 @@ def _notes(path: Path, found: Sequence[Distribution]) -> Iterable[str]:
             e for e in found if not e.has_record and e.path.suffix == ".dist-info" and not e.problem
         ],
     }
-    names = [each.name for each in found]
-    told["installed more than once"] = [each for each in found if names.count(each.name) > 1]
+    counts = Counter(each.name for each in found)
+    told["installed more than once"] = [each for each in found if counts[each.name] > 1]
     for what, which in told.items():
         if which:
             yield f"{what}: {_shown(which)}"

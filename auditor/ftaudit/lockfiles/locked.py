@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import defaultdict, deque
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Final
 
 from packaging.utils import NormalizedName
 
@@ -15,6 +16,9 @@ from ftaudit.lockfiles.requirements import Edge, Lock, LockedPackage, Requiremen
 from ftaudit.lockfiles.selection import Selection
 from ftaudit.model import Location, Pin
 from ftaudit.target import Platform, Target, marker_environment
+
+MOST_FORKS: Final = 200
+"""How often one package may be in a lock file: each need of it is held against each of them."""
 
 
 def pins_of_lock(
@@ -57,6 +61,9 @@ class _Walk:
         self._by_name: dict[NormalizedName, list[int]] = defaultdict(list)
         for position, package in enumerate(self._packages):
             self._by_name[package.name].append(position)
+        for name, positions in self._by_name.items():
+            if len(positions) > MOST_FORKS:
+                raise InputError(f"{place} holds {name} {len(positions):,} times; {MOST_FORKS} is the most")
         self._children: dict[int, list[int]] = {}
         self._extras: dict[int, set[str]] = {}
         self._listed: set[int] = set()

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final
 
 from packaging.specifiers import SpecifierSet
-from packaging.utils import NormalizedName, canonicalize_name
+from packaging.utils import canonicalize_name
 
 from ftaudit.lockfiles.fields import read_range
 from ftaudit.lockfiles.files import Table, read_toml
@@ -27,15 +27,39 @@ class Manifest:
     """The project's own requirements. Names of extras and groups are normalised."""
 
     path: Path
+    own: str = ""
+    """The project's name, by which an extra may name others (`all = ["me[a,b]"]`)."""
     main: tuple[Edge, ...] = ()
-    extras: Mapping[str, tuple[Edge, ...]] = field(default_factory=dict)
-    groups: Mapping[str, tuple[Edge, ...]] = field(default_factory=dict)
+    extras: Mapping[str, Sequence[Edge]] = field(default_factory=dict)
+    groups: Mapping[str, Sequence[Edge]] = field(default_factory=dict)
+    included: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    """The groups that a group includes (PEP 735)."""
     index: IndexOptions = field(default_factory=IndexOptions)
 
     def edges(self, extras: Iterable[str], groups: Iterable[str]) -> tuple[Edge, ...]:
         """Return the dependencies proper, and those of the chosen extras and groups that there are."""
-        chosen = [edge for name in extras for edge in self.extras.get(name, ())]
-        return (*self.main, *chosen, *(edge for name in groups for edge in self.groups.get(name, ())))
+        found = list(self.main)
+        for name in self._reached(groups, self.included):
+            found += self.groups.get(name, ())
+        named = {name: self._named_by(name) for name in self.extras}
+        for name in self._reached(extras, named):
+            found += (edge for edge in self.extras.get(name, ()) if edge.name != self.own)
+        return tuple(found)
+
+    def _named_by(self, extra: str) -> list[str]:
+        return [other for edge in self.extras[extra] if edge.name == self.own for other in edge.extras]
+
+    @staticmethod
+    def _reached(names: Iterable[str], further: Mapping[str, Sequence[str]]) -> list[str]:
+        """Return the names and those that they lead to, each once."""
+        seen: dict[str, None] = {}
+        waiting = list(names)
+        while waiting:
+            name = waiting.pop()
+            if name not in seen:
+                seen[name] = None
+                waiting.extend(further.get(name, ()))
+        return list(seen)
 
 
 def read_manifest(folder: Path) -> Manifest | None:
@@ -50,78 +74,67 @@ def read_manifest(folder: Path) -> Manifest | None:
     top = Table(path, "", read_toml(path)[0])
     project, tool = top.table("project"), top.table("tool")
     poetry, pdm = tool.table("poetry"), tool.table("pdm")
-    static = "dependencies" in project and "dependencies" not in project.texts("dynamic")
     listed = _poetry_dependencies(poetry.table("dependencies"))
-    main = (
-        _lines(project.texts("dependencies")) if static else [e for edges in listed.values() for e, o in edges if not o]
-    )
-    optional = project.table("optional-dependencies")
-    extras = {canonicalize_name(key): _lines(optional.texts(key)) for key in optional.keys()}  # noqa: SIM118
-    named = poetry.table("extras")
-    for key in named.keys():  # noqa: SIM118
-        wanted = [canonicalize_name(name) for name in named.texts(key)]
-        extras.setdefault(canonicalize_name(key), [e for name in wanted for e, _ in listed.get(name, ())])
-    groups = _dependency_groups(top.table("dependency-groups"))
-    in_poetry = poetry.table("group")
-    for key in in_poetry.keys():  # noqa: SIM118
-        found = _poetry_dependencies(in_poetry.table(key).table("dependencies"))
-        groups.setdefault(canonicalize_name(key), []).extend(e for edges in found.values() for e, _ in edges)
-    legacy = _poetry_dependencies(poetry.table("dev-dependencies"))
-    if legacy:
-        groups.setdefault(canonicalize_name("dev"), []).extend(e for edges in legacy.values() for e, _ in edges)
-    in_pdm = pdm.table("dev-dependencies")
-    for key in in_pdm.keys():  # noqa: SIM118
-        lines = [line.removeprefix("-e ").strip() for line in in_pdm.texts(key)]
-        groups.setdefault(canonicalize_name(key), []).extend(_lines(lines))
-    own = canonicalize_name(project.text("name") or poetry.text("name") or "")
+    if "dependencies" in project and "dependencies" not in project.texts("dynamic"):
+        main = _lines(project.texts("dependencies"))
+    else:
+        main = [edge for edges in listed.values() for edge, is_optional in edges if not is_optional]
+    groups, included = _dependency_groups(top.table("dependency-groups"))
+    for name, edges in _groups_of_tools(poetry, pdm):
+        groups.setdefault(name, []).extend(edges)
     return Manifest(
         path=path,
+        own=canonicalize_name(project.text("name") or poetry.text("name") or ""),
         main=tuple(main),
-        extras={name: tuple(_without_own(name, extras, own)) for name in extras},
-        groups={name: tuple(edges) for name, edges in groups.items()},
+        extras=_extras(project, poetry, listed),
+        groups=groups,
+        included=included,
         index=_sources(pdm),
     )
+
+
+def _extras(project: Table, poetry: Table, listed: Mapping[str, Sequence[tuple[Edge, bool]]]) -> dict[str, list[Edge]]:
+    """Return the extras of PEP 621, and Poetry's, which name optional dependencies."""
+    optional, named = project.table("optional-dependencies"), poetry.table("extras")
+    extras: dict[str, list[Edge]] = {}
+    for key in optional.keys():  # noqa: SIM118
+        extras[canonicalize_name(key)] = _lines(optional.texts(key))
+    for key in named.keys():  # noqa: SIM118
+        wanted = map(canonicalize_name, named.texts(key))
+        extras.setdefault(canonicalize_name(key), [edge for name in wanted for edge, _ in listed.get(name, ())])
+    return extras
+
+
+def _groups_of_tools(poetry: Table, pdm: Table) -> Iterator[tuple[str, list[Edge]]]:
+    """Yield the groups that Poetry and PDM had before PEP 735."""
+    groups = poetry.table("group")
+    for key in groups.keys():  # noqa: SIM118
+        found = _poetry_dependencies(groups.table(key).table("dependencies"))
+        yield canonicalize_name(key), [edge for edges in found.values() for edge, _ in edges]
+    legacy = _poetry_dependencies(poetry.table("dev-dependencies"))
+    if legacy:
+        yield "dev", [edge for edges in legacy.values() for edge, _ in edges]
+    in_pdm = pdm.table("dev-dependencies")
+    for key in in_pdm.keys():  # noqa: SIM118
+        yield canonicalize_name(key), _lines(line.removeprefix("-e ").strip() for line in in_pdm.texts(key))
 
 
 def _lines(lines: Iterable[str]) -> list[Edge]:
     return [edge for line in lines if (edge := parse_edge(line)) is not None]
 
 
-def _without_own(extra: NormalizedName, extras: Mapping[NormalizedName, list[Edge]], own: str) -> list[Edge]:
-    """Follow an extra that names the project itself with other extras (`all = ["me[a,b]"]`)."""
-    found: list[Edge] = []
-    waiting, seen = [extra], set()
-    while waiting:
-        name = waiting.pop()
-        if name in seen:
-            continue
-        seen.add(name)
-        for edge in extras.get(name, ()):
-            if edge.name == own:
-                waiting.extend(canonicalize_name(extra) for extra in edge.extras)
-            else:
-                found.append(edge)
-    return found
-
-
-def _dependency_groups(table: Table) -> dict[str, list[Edge]]:
-    """Return the groups of PEP 735; what includes itself ends where it began."""
-    keys = {canonicalize_name(key): key for key in table.keys()}  # noqa: SIM118
-
-    def collect(name: str, seen: set[str]) -> list[Edge]:
-        if name in seen or name not in keys:
-            return []
-        seen.add(name)
-        entries = table.raw(keys[canonicalize_name(name)])
+def _dependency_groups(table: Table) -> tuple[dict[str, list[Edge]], dict[str, list[str]]]:
+    """Return the groups of PEP 735, and which groups each includes."""
+    groups: dict[str, list[Edge]] = {}
+    included: dict[str, list[str]] = {}
+    for key in table.keys():  # noqa: SIM118
+        entries, name = table.raw(key), canonicalize_name(key)
         if not isinstance(entries, list):
-            raise table.error(keys[canonicalize_name(name)], "is not an array")
-        found = _lines(entry for entry in entries if isinstance(entry, str))
-        for entry in entries:
-            if isinstance(entry, dict) and isinstance(entry.get("include-group"), str):
-                found += collect(canonicalize_name(entry["include-group"]), seen)
-        return found
-
-    return {name: collect(name, set()) for name in keys}
+            raise table.error(key, "is not an array")
+        groups[name] = _lines(entry for entry in entries if isinstance(entry, str))
+        named = (entry.get("include-group") for entry in entries if isinstance(entry, dict))
+        included[name] = [canonicalize_name(other) for other in named if isinstance(other, str)]
+    return groups, included
 
 
 def _poetry_dependencies(table: Table) -> dict[str, list[tuple[Edge, bool]]]:

@@ -46,6 +46,8 @@ class _Reader:
         if not self._tables:
             raise InputError(f"{path} locks no package")
         self._extras = {canonicalize_name(k): self._extra(k) for k in self._top.table("extras").keys()}  # noqa: SIM118
+        # Until 2.0 the files of all packages stood in a table of their own.
+        self._listed = {canonicalize_name(key): key for key in self._metadata.table("files").keys()}  # noqa: SIM118
         self._manifest = read_manifest(path.parent)
 
     def read(self, extras: Sequence[str], groups: Sequence[str], *, all_extras: bool) -> Requirements:
@@ -148,10 +150,10 @@ class _Reader:
         requires = None if requires in (None, "*") else requires
         if "files" in table:
             return listed_files(table, "files", direct=direct, requires_python=requires)
-        listed = self._metadata.table("files")
-        written = next((key for key in listed.keys() if canonicalize_name(key) == name), None)  # noqa: SIM118
-        if written is not None:
-            return listed_files(listed, written, direct=direct, requires_python=requires)
+        if name in self._listed:
+            return listed_files(
+                self._metadata.table("files"), self._listed[name], direct=direct, requires_python=requires
+            )
         if direct:
             return (DistributionFile(filename=direct.rpartition("/")[2], url=direct),)
         return None

@@ -64,7 +64,7 @@ _OPEN: Final = (".toml", ".lock", ".json", ".pip", ".pin", ".pinned", ".reqs", "
 
 
 def _by_content(path: Path, text: str) -> InputFormat | None:
-    first = next((line for line in map(str.strip, text.splitlines()) if line and not line.startswith("#")), "")
+    first = next((line for line in map(str.strip, text.splitlines()) if line and not line.startswith("#")), "")[:1000]
     if first.startswith("{"):
         return InputFormat.PIPFILE_LOCK if '"pipfile-spec"' in text else None
     if path.suffix.lower() == ".toml" or _TOML_LINE.match(first):
