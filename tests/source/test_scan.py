@@ -127,13 +127,21 @@ def test_a_file_of_fifty_megabytes_is_a_row(tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="links need a privilege there")
-def test_links_in_a_circle_and_pipes_are_not_followed(tmp_path: Path) -> None:
+def test_links_in_a_circle_and_pipes_are_rows(tmp_path: Path) -> None:
     write(tmp_path, {"good.py": COUNTER})
     (tmp_path / "loop").symlink_to(tmp_path)
     (tmp_path / "a.py").symlink_to(tmp_path / "b.py")
     (tmp_path / "b.py").symlink_to(tmp_path / "a.py")
+    (tmp_path / "same.py").symlink_to(tmp_path / "good.py")
+    (tmp_path / "out.py").symlink_to(__file__)
     os.mkfifo(tmp_path / "pipe.py")
-    assert places(look(tmp_path)) == ["good.py:4 global-augassign"]
+    result = look(tmp_path)
+    assert places(result) == ["good.py:4 global-augassign"]
+    rows = {Path(skip.path).name: skip.reason for skip in result.skipped}
+    assert rows.keys() == {"a.py", "b.py", "out.py", "pipe.py"}
+    assert "not followed" in rows["out.py"]
+    assert rows["pipe.py"] == "no regular file"
+    assert result.files == 5
 
 
 def test_a_file_that_vanishes_is_a_row(tmp_path: Path) -> None:

@@ -264,8 +264,24 @@ def _walk(root: Path, skipped: list[Skipped]) -> Iterator[PurePath]:
             if directory:
                 if entry.name not in _NEVER_FOLDERS and not entry.name.endswith((".egg-info", ".dist-info")):
                     pending.append((relative, specs))
-            elif entry.is_file(follow_symlinks=False) and may_be_source(PurePath(relative)):
+            elif not may_be_source(PurePath(relative)):
+                continue
+            elif entry.is_file(follow_symlinks=False):
                 yield PurePath(relative)
+            elif reason := _why_not(root, Path(entry.path)):
+                skipped.append(Skipped(path=str(root / relative), reason=reason))
+
+
+def _why_not(root: Path, path: Path) -> str | None:
+    """Return why something that is named like a source file is none; `None` for a link to what is found anyway."""
+    try:
+        target = path.resolve(strict=True)
+    except (OSError, RuntimeError) as error:
+        # Up to Python 3.12 `resolve` raises RuntimeError for links in a circle.
+        return f"cannot be read: {getattr(error, 'strerror', None) or 'links in a circle'}"
+    if not target.is_file():
+        return "no regular file"
+    return None if target.is_relative_to(root.resolve()) else "a link out of the folder, which is not followed"
 
 
 def _under(relative: str, folder: str) -> str:

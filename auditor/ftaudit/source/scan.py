@@ -141,7 +141,7 @@ def scan(
         findings=tuple(findings),
         silenced=tuple(sorted((*silenced, *silenced_whole), key=_order)),
         skipped=tuple(sorted(dict.fromkeys((*skipped, *whole.skipped)), key=lambda skip: (skip.path, skip.line or 0))),
-        files=len(focus),
+        files=len(focus | {skip.path for skip in found.skipped}),
         lines=sum(int(rows.first[path].get("lines", 0)) for path in focus if path in rows.first),
         lines_by_language=_lines_by_language(rows, focus),
         left_out=found.left_out,
