@@ -74,6 +74,7 @@ def test_the_page_has_the_audit_and_the_source_of_the_project_that_the_input_lie
     assert told(page, "h1").startswith("1 of 2 packages keeps you from free-threaded CPython 3.14")
     assert "other 1.0" in told(page, "#blockers h3")
     assert "FT501" in told(page, "#source h3") and "STATE is None" in told(page, ".hazard .hit")
+    assert "lines of this folder" in told(page, "#source p")
     reproduce = told(page, "#reproduce")
     assert "ftaudit report --static --no-deps --index-url http://127.0.0.1" in reproduce
     assert hashlib.sha256((project / "requirements.txt").read_bytes()).hexdigest() in reproduce

@@ -32,6 +32,7 @@ FLAGS = (
     "--no-proxy-server",
     "--host-resolver-rules=MAP * ~NOTFOUND",
 )
+TRIES = 3
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 
 
@@ -88,24 +89,32 @@ def open_browser(folder: Path) -> Iterator[Browser]:
     driver = shutil.which("chromedriver")
     if binary is None or driver is None:
         pytest.skip("no Chromium with its driver: as root, apt-get install chromium chromium-driver")
-    from selenium import webdriver
-    from selenium.common.exceptions import SessionNotCreatedException
-
-    options = webdriver.ChromeOptions()
-    options.binary_location = binary
-    for flag in (*FLAGS, f"--user-data-dir={folder / 'profile'}"):
-        options.add_argument(flag)
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
     # Selenium talks to the driver over HTTP, and would ask a proxy for the way to this machine.
     scrubbed = {name: value for name, value in os.environ.items() if not name.lower().endswith("_proxy")}
     with patch.dict(os.environ, scrubbed, clear=True):
-        try:
-            started = webdriver.Chrome(options=options, service=webdriver.ChromeService(executable_path=driver))
-        except SessionNotCreatedException as error:
-            if "only supports" not in str(error.msg):
-                raise
-            pytest.skip(f"Chromium and its driver do not belong together: {error.msg}")
+        started = _start(binary, driver, folder)
     try:
         yield Browser(driver=started, folder=folder)
     finally:
         started.quit()
+
+
+def _start(binary: str, driver: str, folder: Path) -> Chrome:
+    """Start a browser; on a machine that is busy with other things it may take more than one try."""
+    from selenium import webdriver
+    from selenium.common.exceptions import SessionNotCreatedException
+
+    for left in reversed(range(TRIES)):
+        options = webdriver.ChromeOptions()
+        options.binary_location = binary
+        for flag in (*FLAGS, f"--user-data-dir={folder / f'profile-{left}'}"):
+            options.add_argument(flag)
+        options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
+        try:
+            return webdriver.Chrome(options=options, service=webdriver.ChromeService(executable_path=driver))
+        except SessionNotCreatedException as error:
+            if "only supports" in str(error.msg):
+                pytest.skip(f"Chromium and its driver do not belong together: {error.msg}")
+            if not left:
+                raise
+    raise AssertionError("the last try returns or raises")
