@@ -22,9 +22,9 @@ __all__ = ["__version__", "audit"]
 def audit(*inputs: str | Path, settings: Settings | None = None) -> Report:
     """Audit what the input files pin and return the report.
 
-    `inputs` are requirements files, lock files or `pyproject.toml`s; without one, the most precise of those in the
-    current folder is taken. Raise `ftaudit.errors.FtauditError` for what makes the command exit with 2: an
-    input that cannot be read, a setting that does not exist. What cannot be checked is a row of the report.
+    `inputs` are requirements files, lock files, `pyproject.toml`s, environments or folders of wheels; without one, the
+    most precise input of the current folder is taken. Raise `ftaudit.errors.FtauditError` for what makes the command
+    exit with 2: an input that cannot be read, a setting that does not exist. What cannot be checked is a row.
     """
     from ftaudit import engine
     from ftaudit.settings import Settings as Defaults
