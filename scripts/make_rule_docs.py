@@ -35,7 +35,7 @@ BY_SUFFIX = {
     ".toml": "toml",
     ".cfg": "ini",
     ".txt": "cmake",
-    ".build": "meson",
+    ".build": "text",
     ".yml": "yaml",
     ".yaml": "yaml",
 }
