@@ -164,3 +164,12 @@ def text_of(python: Python, index: int) -> str:
     """Return the value of a str argument, or a name that is none."""
     known = python.objects.get(python.argument(index))
     return str(known.value) if known is not None and known.kind == "str" else "?"
+
+
+@answers("PyObject_Str", "PyObject_Repr", "PyObject_ASCII")
+def _object_text(python: Python) -> int:
+    """Return the text of a number or a string; of another object something that stands for it."""
+    known = python.objects.get(python.argument(0))
+    if known is not None and known.kind in ("int", "str"):
+        return python.objects.text(str(known.value))
+    return python.objects.text(f"<{known.name if known else 'object'}>")

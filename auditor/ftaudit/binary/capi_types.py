@@ -119,6 +119,23 @@ def _instance(python: Python) -> int:
     return address
 
 
+@answers(
+    "PyObject_Call", "PyObject_CallObject", "PyObject_CallNoArgs", "PyObject_CallOneArg", "PyObject_CallFunction",
+    "PyObject_CallFunctionObjArgs", "PyObject_Vectorcall", "PyObject_VectorcallDict", "_PyObject_CallFunction_SizeT",
+)  # fmt: skip
+def _call(python: Python) -> int:
+    """Call an object: a type of the module's own gives an instance of it, anything else an object."""
+    called, objects, process = python.argument(0), python.objects, python.process
+    own = any(linked.image.base <= called < linked.image.end for linked in process.images)
+    if not own or objects.kind_of(called) != "type":
+        return objects.new("object", name=f"{process.current}()")
+    size = process.machine.read_word(called + objects.layout.type_offset(32)) + 64
+    address = process.allocate(min(size, 1 << 16))
+    process.machine.write(address, objects.layout.header(process.machine, called))
+    objects.known[address] = Object("object")
+    return address
+
+
 # The interpreter
 
 

@@ -12,9 +12,10 @@ from ftaudit.binary.libc import LIBC_ANSWERS, NOTHING
 from ftaudit.binary.process import Handler, Process, merged
 from ftaudit.binary.python import SINGLETONS, Answer, Python, bound
 from ftaudit.binary.runtimes import RUNTIME_ANSWERS
+from ftaudit.binary.system import SYSTEM_ANSWERS
 
 ANSWERS: dict[str, Answer] = {**MODULE_ANSWERS, **ATTRIBUTE_ANSWERS, **OBJECT_ANSWERS, **TYPE_ANSWERS}
-FUNCTIONS: dict[str, Handler] = merged(LIBC_ANSWERS, RUNTIME_ANSWERS)
+FUNCTIONS: dict[str, Handler] = merged(LIBC_ANSWERS, RUNTIME_ANSWERS, SYSTEM_ANSWERS)
 
 _STREAMS = {
     "stdin",
