@@ -150,6 +150,27 @@ def test_the_nearest_good_release_is_taken_and_the_newest_named(server: IndexSer
     assert any("--static" in limit for limit in proof["not_proven"])
 
 
+def test_a_good_release_before_a_newest_one_that_is_bad_again_is_found(server: IndexServer, tmp_path: Path) -> None:
+    cases = {"1.0": BAD, "1.1": BAD, "1.2": GOOD, "1.3": BAD}
+    server.add_project("demo", [file for version, case in cases.items() for file in release("demo", version, case)])
+    (tmp_path / "r.txt").write_text("demo==1.0\n")
+    answer = plan(server, tmp_path)
+    assert answer.code == 0 and answer.changes == {"demo": ("1.0", "1.2")}
+    assert (answer.way("demo")["newest_good"], answer.way("demo")["newest"]) == ("1.2", "1.3")
+
+
+def test_beyond_a_long_bad_stretch_the_first_good_release_is_found_and_what_was_not_read_is_said(
+    server: IndexServer, tmp_path: Path
+) -> None:
+    cases = {f"1.{minor}": BAD if minor < 14 else GOOD for minor in range(18)}
+    server.add_project("demo", [file for version, case in cases.items() for file in release("demo", version, case)])
+    (tmp_path / "r.txt").write_text("demo==1.0\n")
+    answer = plan(server, tmp_path)
+    assert answer.changes == {"demo": ("1.0", "1.14")}
+    fates = {row["version"]: row["fate"] for row in answer.way("demo")["passed_over"]}
+    assert fates["1.8"] == fates["1.13"] == "reenables-gil" and fates["1.9"] == "not-looked-into"
+
+
 def test_where_only_a_pure_release_is_left_it_is_taken_and_called_slower(server: IndexServer, tmp_path: Path) -> None:
     server.add_project("demo", [*release("demo", "1.0", BAD), *release("demo", "1.1", None)])
     (tmp_path / "r.txt").write_text("demo==1.0\n")
@@ -244,6 +265,18 @@ def test_a_version_must_do_on_every_platform_asked_for(server: IndexServer, tmp_
     answer = plan(server, tmp_path, platforms=(PLATFORM, OTHER))
     assert answer.code == 0 and answer.changes == {"demo": ("1.0", "1.2")}
     assert {way["platform"]: way["first_good"] for way in answer.document["ways"]} == {PLATFORM: "1.1", OTHER: "1.2"}
+
+
+def test_a_platform_without_any_good_release_does_not_keep_the_others_from_theirs(
+    server: IndexServer, tmp_path: Path
+) -> None:
+    files = [*release("demo", "1.0", BAD), *release("demo", "1.0", BAD, platform=OTHER)]
+    files += [*release("demo", "1.1", GOOD), *release("demo", "1.1", BAD, platform=OTHER)]
+    server.add_project("demo", files)
+    (tmp_path / "r.txt").write_text("demo==1.0\n")
+    answer = plan(server, tmp_path, platforms=(PLATFORM, OTHER))
+    assert answer.code == 1 and answer.changes == {"demo": ("1.0", "1.1")}
+    assert {way["platform"]: way["solved"] for way in answer.document["ways"]} == {PLATFORM: True, OTHER: False}
 
 
 def test_what_something_else_pulls_in_gets_a_line_of_its_own(server: IndexServer, tmp_path: Path) -> None:

@@ -176,7 +176,7 @@ class _Planner:
             wanted = {name: want for name, want in wanted_of(blockers).items() if name not in hopeless}
             solution = solver.solve(wanted) if wanted else Solution(changes={})
             rows = self._audit(solver.cases, solution)
-            bad = culprits(solution, rows)
+            bad = culprits(solution, rows, blockers)
             if attempt >= MOST_ROUNDS:
                 hopeless |= bad
                 blockers = exclude(blockers, {name: (None, why) for name, why in bad.items()})
@@ -222,10 +222,11 @@ class _Planner:
             told += self.report.incomplete
         if solution.problem is not None:
             told.append(f"the changes were not proven to go together: {solution.problem}")
+        today = {row.facts.pin.name for row in self.report.packages if row.blocks}
         told += [
             f"{row.pin.name} {row.pin.version} comes in and blocks on {row.platform}: {row.reasons[0]}"
             for row in rows
-            if row.blocks and row.pin.name not in solution.changes
+            if row.blocks and row.pin.name not in solution.changes and row.pin.name not in today
         ]
         return tuple(dict.fromkeys(told))
 

@@ -49,17 +49,30 @@ def _nearest(surveys: Sequence[Survey]) -> Wanted | None:
     return None
 
 
-def culprits(solution: Solution, rows: Iterable[Row]) -> dict[NormalizedName, str]:
-    """Return the changes through which something new blocks, each with what that is."""
+def culprits(solution: Solution, rows: Iterable[Row], blockers: Iterable[Blocker]) -> dict[NormalizedName, str]:
+    """Return the changes through which something blocks that need not, each with what that is.
+
+    What blocks today and has no good release on its platform blocks on; that is nobody's fault.
+    """
+    stuck = {
+        (blocker.row.facts.pin.name, blocker.row.facts.platform)
+        for blocker in blockers
+        if blocker.row.facts.pin.name not in solution.changes or not _has_hope(blocker)
+    }
     found: dict[NormalizedName, str] = {}
     for row in rows:
-        if row.blocks:
-            chains = [chain for chain in row.pin.required_by for name in chain if name in solution.changes]
-            names = [name for chain in chains for name in reversed(chain) if name in solution.changes]
-            for name in solution.changes:
-                if name == row.pin.name or (names and name == names[0] and row.pin.name not in solution.changes):
-                    found[name] = f"{row.pin.name} {row.pin.version} on {row.platform}: {row.reasons[0]}"
+        if not row.blocks or (row.pin.name, row.platform) in stuck:
+            continue
+        names = [row.pin.name, *(name for chain in row.pin.required_by for name in reversed(chain))]
+        name = next((change for name in names for change in solution.changes if change == name), None)
+        if name is not None:
+            found[name] = f"{row.pin.name} {row.pin.version} on {row.platform}: {row.reasons[0]}"
     return found
+
+
+def _has_hope(blocker: Blocker) -> bool:
+    survey = blocker.survey
+    return survey is not None and (survey.first is not None or survey.fallback is not None)
 
 
 def confirm(blockers: Sequence[Blocker], rows: Iterable[Row]) -> list[Blocker]:
