@@ -68,7 +68,7 @@ def read(
         path=path,
         format=InputFormat.PIPFILE_LOCK,
         index=IndexOptions(index_url=urls[0] if urls else None, extra_index_urls=tuple(urls[1:])),
-        left_out=left_out((), sections, taken=((), chosen)),
+        left_out=left_out((), filter(top.raw, sections), taken=((), chosen)),
         lock=Lock(
             packages=tuple(packages.values()),
             direct=_direct(path, (DEFAULT, *chosen)),
