@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import Final
@@ -96,7 +96,7 @@ class _Planner:
             changes=changes,
             proofs=proofs,
             lock_commands=lock_commands(changes, cases),
-            notes=(*self.report.notes, *self._notes(cases, changes != ())),
+            notes=(*self.report.notes, *dict.fromkeys(self._notes(cases, solution))),
             incomplete=self._incomplete(solution, rows),
             unknown=self._unknown(solution, rows),
             interpreter=self.report.interpreter,
@@ -235,10 +235,18 @@ class _Planner:
         then = [row.pin.name for row in rows if row.verdict is Verdict.UNKNOWN]
         return tuple(dict.fromkeys((*(name for name in today if name not in solution.changes), *then)))
 
-    def _notes(self, cases: Sequence[Case], changing: bool) -> Iterable[str]:
-        for path in dict.fromkeys(case.requirements.path for case in cases if case.editable and changing):
+    def _notes(self, cases: Sequence[Case], solution: Solution) -> Iterator[str]:
+        """Yield what an editor of the files must know beside the changes."""
+        paths = [case.requirements.path for case in cases if case.editable and solution.changes]
+        for path in dict.fromkeys(paths):
             if (command := compiled_from(path)) is not None:
                 yield f"{path} was made by `{command}`: change its source too, or the next run takes the changes back"
+        for case, selection in zip(cases, solution.selections, strict=False):
+            if case.editable and any(line.hashes for line in case.requirements.roots):
+                new = [f"{pin.name}=={pin.version}" for pin in selection.pins if pin.name not in case.versions]
+                if new:
+                    path = case.requirements.path
+                    yield f"{path} has hashes, and {', '.join(new)} comes in: it needs a line with its own"
 
 
 def _release(pin: Pin) -> Release:
