@@ -72,6 +72,7 @@ _LOOKS_CPP: Final = re.compile(
     re.MULTILINE,
 )
 _PURE_CYTHON: Final = re.compile(rb"^[ \t]*(?:import|cimport)\s+cython\b|^[ \t]*from\s+cython\b", re.MULTILINE)
+_CFFI_SOURCE: Final = re.compile(rb"\.\s*(?:set_source(?:_pkgconfig)?|verify)\s*\(")
 _BUILD_HELPER: Final = re.compile(
     rb"\bcythonize\s*\(|freethreading_compatible|py_limited_api|Py_LIMITED_API|\bset_source\s*\(|\bmypycify\s*\("
     rb"|get_requires_for_build|numpy\.f2py['\"]|\bswig_opts\b"
@@ -108,7 +109,8 @@ def languages_of(path: PurePath, data: bytes) -> tuple[Language, ...]:
     """Return the languages of a file by its path and content; empty for one that the scanner does not read.
 
     A header is C++ when it says so. `setup.py` is Python and a build file. A Python file that imports `cython` may be
-    compiled (pure-Python mode), so it counts as Cython too; one that calls build tools counts as a build file.
+    compiled (pure-Python mode), so it counts as Cython too; one that hands C to CFFI counts as C; one that calls build
+    tools counts as a build file.
     """
     found: list[Language] = []
     lower = path.name.lower()
@@ -116,6 +118,8 @@ def languages_of(path: PurePath, data: bytes) -> tuple[Language, ...]:
         found.append(Language.PYTHON)
         if b"cython" in data and _PURE_CYTHON.search(data):
             found.append(Language.CYTHON)
+        if b"cffi" in data and _CFFI_SOURCE.search(data):
+            found.append(Language.C)
     elif lower.endswith(_CYTHON):
         found.append(Language.CYTHON)
     elif lower.endswith(_RUST):

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Final
 
 from ftaudit.rule import Language, SourceRule
 from ftaudit.source.base import CRule, ParseError, Reader, Room, SourceFile, Survey, TreeContext
+from ftaudit.source.c.embedded import embedded_c
 from ftaudit.source.c.syntax import load_grammars
 from ftaudit.source.c.tree import CTree, gather_c, survey_c
 from ftaudit.source.c.unit import Call, CUnit
@@ -14,6 +17,8 @@ from ftaudit.source.c.unit import Call, CUnit
 __all__ = ["READER", "CReader", "CTree", "CUnit", "Call"]
 
 
+_HOLE: Final = re.compile(r"@(\w+)@")
+"""What NumPy's templates put a value into, and Tempita's."""
 MOST_UNCLOSED: Final = 2_000
 """Brackets of one kind without a counterpart; conditional compilation leaves a few in real files."""
 
@@ -31,7 +36,7 @@ class CReader(Reader):
 
     def survey(self, source: SourceFile) -> Survey | None:
         """Return the lock and TLS macros, entry points and changed containers of one file."""
-        return survey_c(source)
+        return survey_c(_c_of(source))
 
     def gather(self, surveys: Mapping[str, Survey]) -> CTree:
         """Return what the files of the tree say to each other."""
@@ -39,6 +44,7 @@ class CReader(Reader):
 
     def select(self, source: SourceFile, rules: Sequence[SourceRule]) -> Sequence[SourceRule]:
         """Return the rules whose words the text has."""
+        source = _c_of(source)
         text = source.text
         if not text.strip():
             return ()
@@ -67,6 +73,7 @@ class CReader(Reader):
         Raise `ParseError` for a text with thousands of brackets that are never closed: recovering from that takes a
         parser minutes, and it is no program.
         """
+        source = _c_of(source)
         _check_brackets(source.text)
         return CUnit(source, context)
 
@@ -75,6 +82,15 @@ def _check_brackets(text: str) -> None:
     for opening, closing in ("()", "{}", "[]"):
         if abs(text.count(opening) - text.count(closing)) > MOST_UNCLOSED:
             raise ParseError(f"more than {MOST_UNCLOSED:,} {opening} and {closing} have no counterpart")
+
+
+def _c_of(source: SourceFile) -> SourceFile:
+    """Return the file itself, of a Python file the C that it hands to CFFI, of a template `n_@t@` as a plain name."""
+    if source.path.endswith((".py", ".pyw")):
+        return replace(source, text=embedded_c(source.text))
+    if source.path.endswith((".src", ".in")) and "@" in source.text:
+        return replace(source, text=_HOLE.sub(r"_\1_", source.text))
+    return source
 
 
 READER = CReader()
