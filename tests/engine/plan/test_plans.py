@@ -364,6 +364,17 @@ def test_a_projects_range_begins_at_the_nearest_good_version(server: IndexServer
     assert check(*base(server), "pyproject.toml", cwd=tmp_path).code == 0
 
 
+def test_of_a_range_uv_may_take_a_later_version_but_none_that_is_bad(server: IndexServer, tmp_path: Path) -> None:
+    cases = {"1.0": BAD, "2.0": GOOD, "2.1": GOOD, "2.2": BAD, "3.0rc1": GOOD}
+    server.add_project("demo", [file for version, case in cases.items() for file in release("demo", version, case)])
+    (tmp_path / "r.in").write_text("demo<2\n")
+    answer = plan(server, tmp_path, "--write", source="r.in")
+    assert answer.code == 0 and answer.changes == {"demo": ("1.0", "2.1")}
+    assert "2.0 is the nearest" in answer.document["changes"][0]["reason"]
+    assert (tmp_path / "r.in").read_text() == "demo>=2.0,!=2.2\n"
+    assert check(*base(server), "r.in", cwd=tmp_path).code == 0
+
+
 def test_a_lock_file_is_not_written_but_its_tools_command_is_said(server: IndexServer, tmp_path: Path) -> None:
     server.add_project("demo", [*release("demo", "1.0", BAD), *release("demo", "2.0", GOOD)])
     files = "".join(

@@ -14,7 +14,7 @@ from ftaudit import lockfiles
 from ftaudit.engine.inputs import read_inputs, resolve_options, what_they_say
 from ftaudit.engine.later import is_listed, survey_later
 from ftaudit.engine.plan.changes import compiled_from, find_changes, lock_commands
-from ftaudit.engine.plan.choose import chosen, confirm, culprits, exclude, wanted_of
+from ftaudit.engine.plan.choose import UNASKED, chosen, confirm, culprits, exclude, wanted_of
 from ftaudit.engine.plan.proof import Prover
 from ftaudit.engine.plan.proposal import Case, Wanted
 from ftaudit.engine.plan.solve import Solution, Solver
@@ -32,7 +32,7 @@ from ftaudit.target import Platform, Target, parse_platform, parse_target
 MOST_ROUNDS: Final = 5
 """How often a proposed set is audited and, where something in it blocks, proposed anew without that."""
 _BY_REFERENCE: Final = "it is given by URL or path: name a version in its place"
-_MAY: Final = HOPEFUL | {Fate.NOT_LOOKED_INTO}
+_MAY: Final = HOPEFUL | UNASKED | {Fate.NOT_LOOKED_INTO, Fate.FALLBACK}
 
 
 def make_plan(report: Report, inputs: Sequence[str], settings: Settings, *, progress: Progress | None = None) -> Plan:
@@ -161,7 +161,7 @@ class _Planner:
         found = {}
         for name, question in questions.items():
             if question.pin.version is not None:
-                bad = {one.version for one in surveys[question].releases if one.fate not in _MAY | {Fate.FALLBACK}}
+                bad = {one.version for one in surveys[question].releases if one.fate not in _MAY}
                 found[name] = Wanted(version=question.pin.version, not_these=frozenset(bad))
         return found
 

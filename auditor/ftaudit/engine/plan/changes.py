@@ -74,7 +74,7 @@ def _change(
         kind=kind,
         old=None if line is None else as_text(line),
         new=written(name, line, want),
-        reason=_reason(version, mine, kind, pin),
+        reason=_reason(want, version, mine, kind, pin),
         evidence=tuple(_evidence(row) for row in rows) or tuple(way.sentence for way in mine),
         removes=(name,) if mine else (),
         required_by=pin.required_by,
@@ -82,15 +82,17 @@ def _change(
     )
 
 
-def _reason(version: Version, mine: Sequence[WayOut], kind: ChangeKind, pin: Pin) -> str:
+def _reason(want: Wanted, version: Version, mine: Sequence[WayOut], kind: ChangeKind, pin: Pin) -> str:
     if not mine:
         return "another change does not go together with its present version"
     told = "the nearest release that does not block"
-    nearer = [str(way.first_good) for way in mine if way.first_good is not None and way.first_good < version]
+    nearer = [str(way.first_good) for way in mine if way.first_good is not None and way.first_good < want.version]
     if nearer:
         told += f" and goes together with the rest, which {nearer[0]} does not"
     if all(way.kind is WayKind.FALLBACK for way in mine):
         told += ": it falls back to pure Python, slower"
+    if version != want.version:
+        told = f"{want.version} is {told}; of the range from there on uv takes {version}"
     if kind is ChangeKind.CONSTRAINT and pin.required_by and len(pin.required_by[0]) > 1:
         told += f"; {pin.required_by[0][-2]} pulls it in, so that it takes a line of its own"
     return told

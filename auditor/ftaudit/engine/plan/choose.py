@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
+from typing import Final
 
 from packaging.utils import NormalizedName
 from packaging.version import Version
@@ -15,6 +16,9 @@ from ftaudit.engine.plan.ways import Blocker, pass_over
 from ftaudit.engine.surveys import HOPEFUL, Survey
 from ftaudit.model import Verdict
 from ftaudit.plan import Fate
+
+UNASKED: Final = frozenset({Fate.YANKED, Fate.PRE_RELEASE})
+"""What uv does not take unless it is asked for by name, so that no range need exclude it."""
 
 
 def chosen(solution: Solution) -> dict[NormalizedName, Version]:
@@ -45,7 +49,8 @@ def _nearest(surveys: Sequence[Survey]) -> Wanted | None:
         good = [version for version in versions if all(fate.get(version) in may for fate in fates)]
         nearest = next((v for v in good if any(fate[v] in accepted for fate in fates)), None)
         if nearest is not None:
-            return Wanted(version=nearest, not_these=frozenset(versions) - frozenset(good))
+            never = {version for version in versions if any(fate.get(version) in UNASKED for fate in fates)}
+            return Wanted(version=nearest, not_these=frozenset(versions) - frozenset(good) - never)
     return None
 
 
