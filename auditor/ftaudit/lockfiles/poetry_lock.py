@@ -1,4 +1,4 @@
-"""Reads Poetry's `poetry.lock`: lock-version 1.0 and 1.1 (Poetry 1.0 to 1.4), 2.0 (to 1.8) and 2.1 (Poetry 2)."""
+"""Reads Poetry's `poetry.lock`: lock-version 1.0 and 1.1 (Poetry 1.0 to 1.2), 2.0 (1.3 to 1.8) and 2.1 (Poetry 2)."""
 
 from __future__ import annotations
 
