@@ -124,7 +124,7 @@ def find_holes(known: int, start: int, tail: Tail, parts: Parts) -> tuple[tuple[
         else:
             found.append((first, last))
 
-    page = known // PAGE * PAGE
+    page = known // PAGE * PAGE if known < parts.mapped else parts.mapped
     while page < parts.mapped:
         at, end = page - start, min(page + PAGE, parts.mapped)
         if at < 0:
