@@ -33,6 +33,7 @@ An iterator that two threads share is no one's; Python's own are not safe either
 """
 _OF_ONE: Final = re.compile(r"(?:Protocol|Transport|Parser|Reader|Writer|Buffer|Stream|Iterator|Iter|Cursor|Handle)$")
 """Names of classes whose objects have one owner; two threads that share one mix up more than a count."""
+_EXTENDS: Final = re.compile(r"\+= (?:list \(|\[)")
 _LOOP: Final = re.compile(r"\bself \. _?loop\b|\basyncio\b")
 """A class that knows its event loop belongs to that loop's thread."""
 
@@ -89,6 +90,7 @@ class CythonCdefClassUnlocked(CythonRule):
             "    cdef void _reset(self):\n"
             "        self.n += 1\n"
         ),
+        SourceExample(code="cdef class L:\n    def extend(self, items):\n        self.items += list(items)\n"),
         SourceExample(code="cdef class It:\n    def __next__(self):\n        self.pos += 1\n"),
         SourceExample(code="cdef class _Helper:\n    def add(self):\n        self.pos += 1\n"),
         SourceExample(code="cdef class P:\n    @with_lock\n    def add(self, n):\n        self.n += n\n"),
@@ -147,6 +149,9 @@ def _updates(line: Line, function: CythonFunction) -> Iterator[str]:
         if len(words) < 3 or words[0] != function.self_name or words[1] != ".":
             continue
         path = "".join(words[:3])
+        if operator == "+=" and _EXTENDS.search(" ".join(line.words)):
+            # A list is extended in place, in one step, and stored back as what it was.
+            continue
         if (operator in AUGMENTING and words[3:4] in ([], ["["])) or (
             operator == "=" and len(words) == 3 and _reads_itself(line, words)
         ):
