@@ -42,9 +42,10 @@ class Edit:
 
     @property
     def diff(self) -> str:
-        """The edit as a unified diff that `patch -p0` takes."""
+        """The edit as a unified diff that `patch -p0` takes, which wants no absolute paths."""
         old, new = (_lines(data.decode("utf-8")) for data in (self.old, self.new))
-        marked = difflib.unified_diff(old, new, str(self.path), str(self.path))
+        shown = os.path.relpath(self.path)
+        marked = difflib.unified_diff(old, new, shown, shown)
         return "".join(line if line.endswith("\n") else f"{line}\n\\ No newline at end of file\n" for line in marked)
 
 
