@@ -6,6 +6,7 @@ import struct
 from typing import TYPE_CHECKING, Any
 
 from ftaudit.binary.image import AARCH64, X86_64, Bind, Image, ThreadLocals, Words, malformed
+from ftaudit.binary.lief_library import load_lief
 from ftaudit.errors import ImageError
 
 if TYPE_CHECKING:
@@ -67,9 +68,7 @@ def _slices(data: bytes) -> list[bytes]:
 
 
 def _load_slice(data: bytes, machine: str, limit: int, base: int, every_export: bool) -> Image:
-    import lief
-
-    lief.logging.disable()
+    lief = load_lief()
     # The FatBinary owns what it holds: it must outlive every use of the slice.
     holder = lief.MachO.parse(data, lief.MachO.ParserConfig.deep)
     binary = holder.at(0) if holder is not None and holder.size else None

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from ftaudit.binary.image import AARCH64, X86_64, Bind, Image, ThreadLocals, Words, malformed
+from ftaudit.binary.lief_library import load_lief
 from ftaudit.errors import ImageError
 
 if TYPE_CHECKING:
@@ -44,9 +45,7 @@ def load(data: bytes, *, limit: int, base: int = BASE, every_export: bool = Fals
 
 
 def _load(data: bytes, machine: str, limit: int, base: int, every_export: bool) -> Image:
-    import lief
-
-    lief.logging.disable()
+    lief = load_lief()
     config = lief.PE.ParserConfig()
     config.parse_exceptions = config.parse_rsrc = config.parse_signature = config.parse_arm64x_binary = False
     config.parse_imports = config.parse_exports = True
@@ -71,8 +70,7 @@ def _load(data: bytes, machine: str, limit: int, base: int, every_export: bool) 
 
 
 def _image(binary: lief.PE.Binary, machine: str, memory: bytearray, base: int, every_export: bool) -> Image:
-    import lief
-
+    lief = load_lief()
     words = Words(memory, base)
     preferred = binary.optional_header.imagebase
     if preferred != base:
