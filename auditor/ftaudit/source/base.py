@@ -165,6 +165,7 @@ class Reader(ABC):
 
     def prepare(self) -> None:
         """Import the parser, before workers are made: an extension that turns the GIL on decides what workers are."""
+        return
 
     def survey(self, source: SourceFile) -> Survey | None:
         """Return what other files of the tree must know of this one, or `None` for nothing."""

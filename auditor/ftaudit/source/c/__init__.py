@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import cache
 from typing import Final
 
 from ftaudit.rule import Language, SourceRule
@@ -49,18 +50,12 @@ class CReader(Reader):
         if not text.strip():
             return ()
         of_python = "Py" in text
-        known: dict[str, bool] = {}
-
-        def has(word: str) -> bool:
-            if word not in known:
-                known[word] = (of_python or "Py" not in word) and word in text
-            return known[word]
-
         chosen: list[SourceRule] = []
         for rule in rules:
             match rule:
-                case CRule(words=words) if words and not any(map(has, words)):
-                    pass
+                case CRule(words=words) if words:
+                    if any(map(text.__contains__, words if of_python else _without_python(words))):
+                        chosen.append(rule)
                 case _:
                     chosen.append(rule)
         if not chosen:
@@ -76,6 +71,12 @@ class CReader(Reader):
         source = _c_of(source)
         _check_brackets(source.text)
         return CUnit(source, context)
+
+
+@cache
+def _without_python(words: tuple[str, ...]) -> tuple[str, ...]:
+    """Return the words that a text without `Py` may hold."""
+    return tuple(word for word in words if "Py" not in word)
 
 
 def _check_brackets(text: str) -> None:

@@ -16,7 +16,6 @@ _LITERAL: Final = re.compile(
     r""")"""
 )
 """The characters that begin one are named first: with that, three places in four are passed over at once."""
-_INNER: Final = re.compile(r"[^\n\"]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +49,6 @@ def mask_comments(source: str) -> tuple[str, tuple[Comment, ...]]:
             return "'" + "_" * (len(text) - 2) + "'" if len(text) == 3 else "0" + " " * (len(text) - 1)
         if first == "R":
             return '"' + blank(text[1:-1]) + '"'
-        return '"' + _INNER.sub(" ", text[1:-1].replace('"', " ")) + '"' if len(text) > 1 else " "
+        return '"' + blank(text[1:-1]) + '"' if len(text) > 1 else " "
 
     return _LITERAL.sub(masked, source), tuple(comments)

@@ -36,6 +36,7 @@ _LEVELS: Final[tuple[frozenset[str], ...]] = (
     frozenset({"+", "-"}),
     frozenset({"*", "/", "%"}),
 )
+_RANKS: Final = {operator: rank for rank, operators in enumerate(_LEVELS) for operator in operators}
 _LONGEST: Final = 1000
 """Conditions longer than this (in characters) are not read; none in earnest is."""
 _DEEPEST: Final = 20
@@ -117,13 +118,11 @@ class _Parser:
         return self.tokens[self.at][1] if self.at < len(self.tokens) else ""
 
     def binary(self, level: int) -> int | None:
-        if level == len(_LEVELS):
-            return self.unary()
-        left = self.binary(level + 1)
-        while self.peek() in _LEVELS[level]:
-            operator = self.peek()
+        """Read operators that bind as strongly as `level` or stronger, from the left."""
+        left = self.unary()
+        while (rank := _RANKS.get(operator := self.peek(), -1)) >= level:
             self.at += 1
-            left = _apply(operator, left, self.binary(level + 1))
+            left = _apply(operator, left, self.binary(rank + 1))
         return left
 
     def unary(self) -> int | None:

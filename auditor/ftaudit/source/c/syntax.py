@@ -17,6 +17,12 @@ if TYPE_CHECKING:
     from tree_sitter import Parser, Query
 
 _QUERY: Final = "(function_definition) @function (declaration) @declaration"
+_QUERY_WHOLE: Final = (
+    "(function_definition) @function (translation_unit (declaration) @declaration)"
+    " (declaration_list (declaration) @declaration) (function_definition (declaration) @declaration)"
+    " (declaration (storage_class_specifier)) @declaration"
+)
+"""The same for C that parsed without an error, but for the locals that live no longer than a call: most of all."""
 _QUERY_LOCALS: Final = "(declaration) @declaration"
 _QUERY_CPP: Final = _QUERY + " (field_declaration (storage_class_specifier)) @member"
 _NAME_BEFORE_PARENS: Final = re.compile(
@@ -107,9 +113,9 @@ def parse_syntax(code: str, *, cpp: bool) -> Syntax:
 
     parser, query = _parser(cpp)
     tree = parser.parse(mask_for_parser(code, cpp=cpp).encode("latin-1", "replace"))
-    captures = QueryCursor(query).captures(tree.root_node)
-    functions = [f for node in captures.get("function", ()) if (f := _function(node, code))]
     failed = tree.root_node.has_error
+    captures = QueryCursor(query if cpp or failed else _whole_query()).captures(tree.root_node)
+    functions = [f for node in captures.get("function", ()) if (f := _function(node, code))]
     blocks = list(top_level_blocks(code)) if failed else []
     functions += _missed_functions(code, functions, blocks)
     functions.sort(key=lambda function: function.start)
@@ -191,6 +197,14 @@ def _locals_query(cpp: bool) -> Query:
     from tree_sitter import Query
 
     query: Query = Query(_language(cpp)[0], _QUERY_LOCALS)
+    return query
+
+
+@cache
+def _whole_query() -> Query:
+    from tree_sitter import Query
+
+    query: Query = Query(_language(cpp=False)[0], _QUERY_WHOLE)
     return query
 
 

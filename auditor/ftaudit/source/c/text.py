@@ -159,5 +159,5 @@ def is_namespace(code: str, at: int) -> bool:
 
 
 def _head(code: str, at: int) -> str:
-    begin = max(code.rfind(mark, max(0, at - 400), at) for mark in ";{}") + 1
-    return code[max(begin, at - 400) : at]
+    head = code[max(0, at - 400) : at]
+    return head[max(head.rfind(";"), head.rfind("{"), head.rfind("}")) + 1 :]
