@@ -14,7 +14,7 @@ from support.wheels import CORE, NAME, elf, incompressible, wheel
 
 from ftaudit.errors import ArchiveError
 from ftaudit.wheel import Limits, open_wheel, read_metadata
-from ftaudit.wheel.archive import Image
+from ftaudit.wheel.member import Image
 
 PATH = f"/files/{NAME}"
 PLAIN = {CORE: elf(mapped=incompressible(300_000)), "demo/data.bin": incompressible(900_000)}

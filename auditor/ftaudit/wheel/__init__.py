@@ -8,9 +8,10 @@ from urllib.parse import urlsplit
 from urllib.request import url2pathname
 
 from ftaudit.errors import ArchiveError
-from ftaudit.wheel.archive import Image, WheelArchive
+from ftaudit.wheel.archive import WheelArchive
 from ftaudit.wheel.directory import Member
 from ftaudit.wheel.limits import Limits
+from ftaudit.wheel.member import Image
 from ftaudit.wheel.metadata import WheelMetadata, read_metadata
 from ftaudit.wheel.modules import ModuleMember, module_member, module_members, modules_size
 from ftaudit.wheel.source import LocalSource, RemoteSource, Source, check_digest, file_digest

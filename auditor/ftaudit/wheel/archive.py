@@ -3,24 +3,17 @@
 from __future__ import annotations
 
 import itertools
-import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Executor, wait
-from dataclasses import dataclass
 from functools import partial
 from types import TracebackType
 from typing import Final
 
-from ftaudit.errors import ArchiveError
-from ftaudit.wheel.directory import LOCAL_HEADER, Member, read_directory, shown_name
-from ftaudit.wheel.image import image_format, mapped_part, mapped_size
+from ftaudit.wheel.directory import Member, read_directory
 from ftaudit.wheel.limits import Limits
-from ftaudit.wheel.parts import PAGE, Parts, find_holes, find_parts, find_reach
+from ftaudit.wheel.member import HEAD, Image, MemberReader
 from ftaudit.wheel.source import Source
-from ftaudit.wheel.tail import NO_TAIL, Tail, inflate_tail
 
-HEAD: Final = 12 << 10
-"""Compressed bytes of a large member that are read first, to see how much of it is needed."""
 LARGE: Final = 192 << 10
 """Compressed size from which a member is worth requests of its own."""
 GAP: Final = 4 << 10
@@ -31,37 +24,10 @@ PROBED: Final = 2 * HEAD
 """Compressed size up to which a member is not worth two requests."""
 AT_A_TIME: Final = 8
 """Requests of one wheel under way at a time."""
-STEP: Final = 8 << 10
-"""Bytes that are read on at a time where the first estimate fell short."""
-ESTIMATES: Final = 3
-"""How often it is estimated where a module's data begins in the compressed stream."""
-AHEAD: Final = 32 << 10
-"""Bytes of code after a place that was missed that are read with it: what it calls is often near."""
-STRIPPED: Final = 0.85
-"""Share of a file that the loader maps, from which on its end is worth reading for what stands before that."""
-BEFORE_CODE: Final = 0.15
-"""Share of a file before its code, up to which leaving code out is worth it: lld puts all read-only data there."""
-SAVED: Final = 64 << 10
-"""Compressed bytes of code from which on it is worth leaving some of them out."""
-BEFORE: Final = 96 << 10
-"""Inflated bytes before a module's data from which on its tail is read: the first of a tail are not all known."""
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Image:
-    """What the loader maps of one member that is a shared object, or why there is nothing of it."""
-
-    member: Member
-    data: bytes = b""
-    error: ArchiveError | None = None
-    checked: bool = False
-    """Whether all of the member was read, so that its CRC could be checked."""
-    holes: tuple[tuple[int, int], ...] = ()
-    """Ranges of `data` that were not read, and are filled with zeros."""
 
 
 class WheelArchive:
-    """A wheel, local or remote. Not for several threads at a time; a context manager."""
+    """A wheel, local or remote. Not for several threads at a time, but for `read_on`; a context manager."""
 
     def __init__(self, source: Source, limits: Limits) -> None:
         self._source = source
@@ -69,7 +35,7 @@ class WheelArchive:
         self.name = source.name
         self.members, self.problems = read_directory(source, limits)
         self._by_name = {member.name: member for member in self.members}
-        self._begun: dict[str, _Reader] = {}
+        self._begun: dict[str, MemberReader] = {}
 
     def __enter__(self) -> WheelArchive:
         return self
@@ -99,7 +65,7 @@ class WheelArchive:
 
     def read(self, member: Member) -> bytes:
         """Return a member, whole and with its CRC checked; raise `ArchiveError` where it lies."""
-        return _Reader(self._source, member, self._limits).whole()
+        return MemberReader(self._source, member, self._limits).whole()
 
     def read_on(self, member: Member, offset: int) -> Image | None:
         """Return a module that came with holes with its code up to an offset, or `None`: it must be read whole."""
@@ -122,7 +88,7 @@ class WheelArchive:
         readers = [
             self._begun.pop(member.name)
             if member.name in self._begun
-            else _Reader(self._source, member, self._limits, hook=hooks.get(member.name, ""))
+            else MemberReader(self._source, member, self._limits, hook=hooks.get(member.name, ""))
             for member in sorted(members, key=lambda member: member.offset)
         ]
         self._begun |= {reader.member.name: reader for reader in readers if reader.hook}
@@ -140,7 +106,7 @@ class WheelArchive:
         for images in _in_parallel(tasks, fetchers):
             yield from images
 
-    def _read_together(self, group: Sequence[_Reader]) -> list[Image]:
+    def _read_together(self, group: Sequence[MemberReader]) -> list[Image]:
         """Read neighbours with one request."""
         if len(group) > 1:
             start = group[0].member.offset
@@ -150,7 +116,7 @@ class WheelArchive:
         return [reader.image(partly=False) for reader in group]
 
 
-def _read_alone(reader: _Reader) -> list[Image]:
+def _read_alone(reader: MemberReader) -> list[Image]:
     return [reader.image(partly=True)]
 
 
@@ -173,9 +139,9 @@ def _in_parallel(tasks: Sequence[Callable[[], list[Image]]], fetchers: Executor 
         wait(running)
 
 
-def _groups(readers: Sequence[_Reader]) -> Iterator[list[_Reader]]:
+def _groups(readers: Sequence[MemberReader]) -> Iterator[list[MemberReader]]:
     """Yield neighbours that one request fetches."""
-    group: list[_Reader] = []
+    group: list[MemberReader] = []
     for reader in readers:
         if group and (
             reader.member.offset - group[-1].member.end > GAP or reader.member.end - group[0].member.offset > SPAN
@@ -185,263 +151,3 @@ def _groups(readers: Sequence[_Reader]) -> Iterator[list[_Reader]]:
         group.append(reader)
     if group:
         yield group
-
-
-class _Reader:
-    """Reads one member forward, from its local header on."""
-
-    def __init__(self, source: Source, member: Member, limits: Limits, *, hook: str = "") -> None:
-        self.member = member
-        self.lean = False
-        self.hook = hook
-        """The init hook, where the code that is not near it may be left out."""
-        self._tail = (member.end, b"")
-        self._begun: _Begun | None = None
-        self._source = source
-        self._title = f"{source.name}: {shown_name(member.name)}"
-        self._limits = limits
-        self._raw = b""
-
-    def take(self, span: bytes, start: int) -> None:
-        """Use bytes that were fetched together with those of other members."""
-        self._raw = bytes(memoryview(span)[self.member.offset - start : self.member.end - start])
-
-    def image(self, *, partly: bool) -> Image:
-        """Return what the loader maps; an error of the member is part of the answer."""
-        try:
-            self._refuse()
-            return self._start() if partly else self._image(self.whole(), checked=True)
-        except _MemberError as error:
-            return Image(member=self.member, error=error)
-
-    def whole(self) -> bytes:
-        """Return the whole member, inflated and checked."""
-        self._refuse()
-        return self._finish(_Inflater(self.member, self._title), self._fetch(self.member.end), b"")
-
-    def _refuse(self) -> None:
-        """Raise for a member that must not be read, before anything of it is fetched."""
-        if self.member.problem is not None:
-            raise _MemberError(f"{self._title}: {self.member.problem}")
-        if self.member.size > self._limits.member:
-            raise _MemberError(f"{self._title}: {self.member.size} bytes, more than {self._limits.member}")
-        if self.member.size > self._limits.ratio * self.member.compressed + 1024:
-            raise _MemberError(f"{self._title}: it inflates to more than {self._limits.ratio} times its size")
-
-    def _start(self) -> Image:
-        """Read on until all that the loader maps is there, and no further."""
-        member = self.member
-        hook, self.hook = self.hook, ""
-        if hook and (sparse := self._without_code(hook)) is not None:
-            return sparse
-        inflater = _Inflater(member, self._title)
-        done = self._body(self._fetch(member.offset + HEAD))
-        out = inflater.feed(self._raw[done:])
-        done = len(self._raw)
-        if len(out) >= LOCAL_HEADER.size and image_format(out) is None:
-            return Image(member=member)
-        wanted = mapped_size(out)
-        if wanted is None or wanted >= member.size:
-            return self._image(self._finish(inflater, self._fetch(member.end)[done:], out), checked=True)
-        self.lean = wanted < 0.8 * member.size
-        parts, length = [out], len(out)
-        stop = int(member.compressed * wanted / member.size * 1.02)
-        while length < wanted:
-            rest = int(1.05 * (wanted - length) * member.compressed / member.size)
-            stop = max(stop, done + STEP) if length == len(out) else done + max(STEP, rest)
-            if stop > 0.96 * member.compressed:
-                whole = self._finish(inflater, self._fetch(member.end)[done:], b"".join(parts))
-                return self._image(whole, checked=True)
-            self._fetch(member.offset + stop)
-            parts.append(inflater.feed(self._raw[done:]))
-            length += len(parts[-1])
-            done = len(self._raw)
-        return self._image(b"".join(parts), checked=False)
-
-    def _without_code(self, hook: str) -> Image | None:
-        """Read a module's beginning and end, and of its code what its hook is in; `None` where that is no gain."""
-        member = self.member
-        inflater = _Inflater(member, self._title)
-        done = self._body(self._fetch(member.offset + HEAD))
-        forward = bytearray(inflater.feed(self._raw[done:]))
-        parts = find_parts(bytes(forward[:PAGE]))
-        if parts is None or not member.method or not STRIPPED * member.size < parts.mapped <= member.size:
-            return None
-        if parts.code[0] > BEFORE_CODE * parts.mapped:
-            return None
-        ratio = member.compressed / member.size
-        if ratio * (parts.mapped - parts.code[0] - (member.size - parts.data + BEFORE)) < SAVED:
-            return None
-        end = member.offset + done + member.compressed
-        self._tail = (end, self._source.read(end, member.end) if end < member.end else b"")
-        begun = _Begun(inflater=inflater, forward=forward, parts=parts, tail=NO_TAIL, end=end, start=member.size)
-        self._begun = begun
-        ahead = int(ratio * (member.size - parts.data + BEFORE))
-        for _ in range(ESTIMATES):
-            if not self._read_back(begun, ahead):
-                return None
-            if begun.start <= parts.data:
-                break
-            ahead = int(2 * ratio * (begun.start - parts.data)) + STEP
-        if begun.start > parts.data or not self._read_on(begun, parts.code[0]):
-            return None
-        reach = find_reach(begun.joined(), parts, hook.encode())
-        return None if reach is None else self.more(reach)
-
-    def _read_back(self, begun: _Begun, more: int) -> bool:
-        """Read so many more bytes of the end, compressed; return whether it could be inflated."""
-        begin = max(self._tail[0] - more, self.member.offset + len(self._raw))
-        if begin == self._tail[0]:
-            return False
-        self._tail = (begin, self._source.read(begin, self._tail[0]) + self._tail[1])
-        tail = inflate_tail(self._tail[1][: begun.end - begin])
-        if tail is None or len(tail.data) > self.member.size:
-            return False
-        begun.tail, begun.start = tail, self.member.size - len(tail.data)
-        return True
-
-    def more(self, offset: int) -> Image | None:
-        """Return the module with what stands at an offset of the file, or `None` where it must be read whole."""
-        begun = self._begun
-        if begun is None:
-            return None
-        if offset >= begun.parts.data:
-            if not self._read_back(begun, int(BEFORE * self.member.compressed / self.member.size)):
-                return None
-        elif not self._read_on(begun, min(offset + AHEAD, begun.parts.code[1])):
-            return None
-        return Image(member=self.member, data=mapped_part(begun.joined()), holes=begun.holes())
-
-    def _read_on(self, begun: _Begun, wanted: int) -> bool:
-        """Inflate on until so much is there; return whether that is before what was read of the end."""
-        member = self.member
-        while len(begun.forward) < wanted:
-            done = len(self._raw)
-            stop = member.offset + max(int(1.02 * wanted * member.compressed / member.size), done + STEP)
-            if stop >= self._tail[0]:
-                return False
-            begun.forward += begun.inflater.feed(self._fetch(stop)[done:])
-        return True
-
-    def _image(self, data: bytes, *, checked: bool) -> Image:
-        if image_format(data) is None:
-            return Image(member=self.member, checked=checked)
-        return Image(member=self.member, data=mapped_part(data), checked=checked)
-
-    def _fetch(self, stop: int) -> bytes:
-        """Return the member's bytes, header and all, at least up to the offset `stop` of the archive."""
-        have = self.member.offset + len(self._raw)
-        stop = min(stop, self.member.end)
-        begin, tail = self._tail
-        if stop > have and tail and stop > begin:
-            self._raw += (self._source.read(have, begin) if begin > have else b"") + tail[max(0, have - begin) :]
-            have = self.member.offset + len(self._raw)
-        if stop > have:
-            self._raw += self._source.read(have, stop)
-        return self._raw
-
-    def _body(self, raw: bytes) -> int:
-        """Return where the data starts after the local header; raise where that tells another tale."""
-        member = self.member
-        if len(raw) < LOCAL_HEADER.size:
-            raise _MemberError(f"{self._title}: truncated")
-        signature, _needed, flags, method, _time, _date, crc, compressed, size, name_length, extra = (
-            LOCAL_HEADER.unpack(raw[: LOCAL_HEADER.size])
-        )
-        name = raw[LOCAL_HEADER.size : LOCAL_HEADER.size + name_length]
-        later = bool(flags & 8)
-        agrees = (
-            signature == b"PK\3\4"
-            and name in (member.name.encode("utf-8", "surrogateescape"), member.name.encode("cp437", "replace"))
-            and method == member.method
-            and (flags & ~8) == (member.flags & ~8)
-            and (crc == member.crc or (later and crc == 0))
-            and _same(compressed, member.compressed, later=later)
-            and _same(size, member.size, later=later)
-        )
-        if not agrees:
-            raise _MemberError(f"{self._title}: its local header disagrees with the central directory")
-        start: int = LOCAL_HEADER.size + name_length + extra
-        if member.offset + start + member.compressed > member.end:
-            raise _MemberError(f"{self._title}: its data runs into the next member")
-        return start
-
-    def _finish(self, inflater: _Inflater, more: bytes, before: bytes) -> bytes:
-        """Inflate the rest and check the length and the CRC of the whole."""
-        if not inflater.started:
-            more = more[self._body(more) :]
-        data = before + inflater.feed(more)
-        if len(data) != self.member.size or not inflater.complete:
-            raise _MemberError(f"{self._title}: inflates to {len(data)} bytes where {self.member.size} were announced")
-        if zlib.crc32(data) != self.member.crc:
-            raise _MemberError(f"{self._title}: its CRC does not match")
-        return data
-
-
-@dataclass(kw_only=True, slots=True)
-class _Begun:
-    """A module of which the beginning and the end were inflated."""
-
-    inflater: _Inflater
-    forward: bytearray
-    parts: Parts
-    tail: Tail
-    end: int
-    """The offset in the archive where its data ends."""
-    start: int
-    """The offset in the file of the tail's first byte."""
-
-    def joined(self) -> bytes:
-        """Return what the loader maps, with zeros where nothing is known."""
-        mapped, known = self.parts.mapped, min(len(self.forward), self.parts.mapped)
-        gap = bytes(max(0, self.start - known))
-        return bytes(self.forward[:known]) + gap + self.tail.data[max(0, known - self.start) : mapped - self.start]
-
-    def holes(self) -> tuple[tuple[int, int], ...]:
-        """Return what is not known of it."""
-        known = min(len(self.forward), self.parts.mapped)
-        return find_holes(known, self.start, self.tail, self.parts)
-
-
-class _MemberError(ArchiveError):
-    """What is wrong with one member: the others may be read."""
-
-
-class _Inflater:
-    """Inflates forward, and never to more than the directory announces."""
-
-    def __init__(self, member: Member, title: str) -> None:
-        self.started = False
-        self._left = member.compressed
-        self._room = member.size
-        self._title = title
-        self._engine = zlib.decompressobj(-zlib.MAX_WBITS) if member.method else None
-
-    @property
-    def complete(self) -> bool:
-        """Whether all compressed bytes were used, and ended where they say they do."""
-        if self._engine is None:
-            return self._left == 0
-        return self._left == 0 and self._engine.eof and not self._engine.unused_data
-
-    def feed(self, raw: bytes) -> bytes:
-        """Return what these bytes, the next of the archive, inflate to."""
-        self.started = True
-        raw = raw[: self._left]
-        self._left -= len(raw)
-        if self._engine is None:
-            data = raw
-        else:
-            try:
-                data = self._engine.decompress(raw, self._room + 1)
-            except zlib.error as error:
-                raise _MemberError(f"{self._title}: cannot be inflated: {error}") from error
-        self._room -= len(data)
-        if self._room < 0:
-            raise _MemberError(f"{self._title}: inflates to more than was announced")
-        return data
-
-
-def _same(local: int, central: int, *, later: bool) -> bool:
-    """Compare a size of the local header: 0 where it follows the data, all ones where ZIP64 holds it."""
-    return local in (central, 0xFFFFFFFF) or (later and local == 0)
