@@ -121,6 +121,11 @@ class CythonMutableModuleGlobal(CythonRule):
             "    return _cache[k]\n",
             lines=(1,),
         ),
+        SourceExample(
+            code="cdef object name, uri\n\n\n\n"
+            "def set_names(tag):\n    global name, uri\n    uri, name = \\\n        split(tag)\n",
+            lines=(1, 7),
+        ),
         SourceExample(code="cdef:\n    list _free = []\n    int size\ndef give(x):\n    _free.append(x)\n", lines=(2,)),
     )
 

@@ -56,9 +56,24 @@ def stores(line: Line) -> Iterator[tuple[list[Token], str]]:
             start = position + 1
         elif depth == 0 and token.text in _ASSIGNING and token.kind == "op":
             target = tokens[start:position]
-            if target:
-                yield target, token.text
+            for each in _split(target):
+                yield each, token.text
             start = position + 1
+
+
+def _split(target: list[Token]) -> Iterator[list[Token]]:
+    """Yield the targets of `a, b.c = …` one by one."""
+    depth = 0
+    start = 0
+    for position, token in enumerate(target):
+        if token.kind == "op" and token.text in "([{)]}":
+            depth += 1 if token.text in "([{" else -1
+        elif depth == 0 and token.text == ",":
+            if position > start:
+                yield target[start:position]
+            start = position + 1
+    if len(target) > start:
+        yield target[start:]
 
 
 def declared(tokens: list[Token]) -> list[CythonVariable]:
