@@ -38,7 +38,7 @@ def told(ran: subprocess.CompletedProcess[str]) -> list[str]:
 
 def test_the_session_fails_and_every_culprit_is_named_with_the_line_that_pulled_it_in(application: Application) -> None:
     application.write({"test_it.py": TESTS})
-    ran = application.pytest("--ftaudit-gil")
+    ran = application.pytest("--ftaudit-gil", "test_it.py")
     assert ran.returncode == 1
     assert "3 passed" in ran.stdout
     said = told(ran)
@@ -66,7 +66,7 @@ def test_an_import_at_the_top_of_a_test_module_is_met_while_it_is_collected(appl
 
 def test_warn_says_so_and_passes(application: Application) -> None:
     application.write({"test_it.py": TESTS})
-    ran = application.pytest("--ftaudit-gil=warn")
+    ran = application.pytest("--ftaudit-gil-warn")
     assert ran.returncode == 0
     assert [line for line in told(ran) if line.startswith("lib.")] == [
         "lib.guilty, in test_it.py::test_one",
@@ -82,6 +82,15 @@ def test_what_the_settings_allow_is_shown_and_passes(application: Application) -
     assert told(ran)[0] == "lib.guilty (allowed by ftaudit_gil_allow), in test_it.py::test_one"
     application.write({"pytest.ini": f"{settings.strip()} lib.silent\n"})
     assert application.pytest().returncode == 0
+
+
+def test_the_command_line_overrules_the_settings(application: Application) -> None:
+    application.write({"test_it.py": TESTS, "pytest.ini": "[pytest]\nftaudit_gil = fail\n"})
+    assert application.pytest().returncode == 1
+    assert application.pytest("--ftaudit-gil-warn").returncode == 0
+    off = application.pytest("--no-ftaudit-gil")
+    assert off.returncode == 0
+    assert "the GIL was turned on" not in off.stdout
 
 
 def test_a_session_that_turns_nothing_on_passes_without_a_section(application: Application) -> None:

@@ -113,7 +113,7 @@ def _describe(culprit: gilwatch.Culprit) -> str:
     lines = [*gilwatch.explain(culprit)]
     distribution = culprit.find_distribution()
     if distribution is not None:
-        lines.append(("Options", f"a later version of {distribution[0]}: `ftaudit plan` names the first good one"))
+        lines.append(("Options", f"a later version of {distribution[0]}, if `ftaudit plan` knows of a good one"))
     else:
         lines.append(("Options", "declare Py_mod_gil, once the module is safe: `ftaudit scan` finds what is not"))
     lines.append(("", "keep the GIL off at your own risk: PYTHON_GIL=0 or -X gil=0"))

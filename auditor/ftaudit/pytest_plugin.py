@@ -129,7 +129,7 @@ class GilPlugin:
                 terminalreporter.line(f"  {label + ':':<14} {text}")
         if self.fails:
             terminalreporter.line(
-                "This fails the session: --ftaudit-gil=warn only says so; ftaudit_gil_allow lets modules pass."
+                "This fails the session. --ftaudit-gil-warn only says so; ftaudit_gil_allow lets modules pass."
             )
 
 
@@ -139,14 +139,17 @@ plugin = GilPlugin()
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Add `--ftaudit-gil` and its ini settings."""
     group = parser.getgroup("ftaudit", "free-threading")
-    group.addoption(
-        "--ftaudit-gil",
-        nargs="?",
-        const="fail",
-        choices=("fail", "warn", "off"),
-        help="fail (the default), or warn, when an import turns the GIL on under a free-threaded interpreter",
-    )
-    parser.addini("ftaudit_gil", "the same as --ftaudit-gil: fail, warn or off", default="")
+    # A flag without a value: an optional one would take the path that follows for it.
+    for flag, mode in (("--ftaudit-gil", "fail"), ("--ftaudit-gil-warn", "warn"), ("--no-ftaudit-gil", "off")):
+        what = {"fail": "fail", "warn": "say so, and pass,", "off": "do nothing"}[mode]
+        group.addoption(
+            flag,
+            action="store_const",
+            const=mode,
+            dest="ftaudit_gil",
+            help=f"{what} when an import turns the GIL on under a free-threaded interpreter",
+        )
+    parser.addini("ftaudit_gil", "what to do without one of these options: fail, warn or off (the default)", default="")
     parser.addini("ftaudit_gil_allow", "modules and packages that may turn the GIL on", type="args", default=[])
 
 
