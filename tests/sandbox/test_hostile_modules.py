@@ -269,10 +269,14 @@ def test_an_interrupt_ends_every_process_and_leaves_the_cache_usable(tmp_path: P
     def interrupt(name: str) -> None:
         raise KeyboardInterrupt
 
+    def children() -> set[str]:
+        return set(" ".join(task.read_text() for task in Path("/proc/self/task").glob("*/children")).split())
+
+    # Other tests may keep a child of this process for the session: a browser's driver.
+    before = children()
     with pytest.raises(KeyboardInterrupt):
         import_distributions(interpreter(), [busy, calm], settings=settings, on_done=interrupt)
-    children = [task.read_text() for task in Path("/proc/self/task").glob("*/children")]
-    assert "".join(children).split() == []
+    assert children() <= before
     assert import_distributions(interpreter(), [calm], settings=settings)["calm"].modules[0].runtime.imported
 
 
