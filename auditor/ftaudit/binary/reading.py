@@ -21,7 +21,7 @@ LIBRARIES_COMPRESSED: Final = 128 << 20
 """The same as they are fetched."""
 
 
-READ_ON: Final = 3
+READ_ON: Final = 2
 """How often a module is read on to where its initialisation missed code, before it is read whole."""
 
 

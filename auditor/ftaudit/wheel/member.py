@@ -26,7 +26,7 @@ STRIPPED: Final = 0.85
 """Share of a file that the loader maps, from which on its end is worth reading for what stands before that."""
 BEFORE_CODE: Final = 0.15
 """Share of a file before its code, up to which leaving code out is worth it: lld puts all read-only data there."""
-SAVED: Final = 64 << 10
+SAVED: Final = 128 << 10
 """Compressed bytes of code from which on it is worth leaving some of them out."""
 BEFORE: Final = 96 << 10
 """Inflated bytes before a module's data from which on its tail is read: the first of a tail are not all known."""
@@ -161,12 +161,9 @@ class MemberReader:
     def more(self, offset: int) -> Image | None:
         """Return the module with what stands at an offset of the file, or `None` where it must be read whole."""
         begun = self._begun
-        if begun is None:
+        if begun is None or offset >= begun.parts.code[1]:
             return None
-        if offset >= begun.parts.data:
-            if not self._read_back(begun, int(BEFORE * self.member.compressed / self.member.size)):
-                return None
-        elif not self._read_on(begun, min(offset + AHEAD, begun.parts.code[1])):
+        if not self._read_on(begun, min(offset + AHEAD, begun.parts.code[1])):
             return None
         return Image(member=self.member, data=mapped_part(begun.joined()), holes=begun.holes())
 
