@@ -253,6 +253,11 @@ def next_step(verdict: Verdict, facts: PackageFacts, *, later: str | None) -> st
         case Verdict.UNKNOWN:
             if pin.source_tree:
                 return "build a wheel of it and give that to ftaudit"
+            said = " ".join(filter(None, (pin.problem, facts.index.reason, facts.binary.reason)))
+            if "offline, and" in said:
+                return "run `ftaudit` once with a network and without --offline: that fills the cache"
+            if "cannot connect to" in said:
+                return "check the network, the proxy and the index URL, then run it again"
             if facts.modules and facts.runtime.status is Status.SKIPPED:
                 return (
                     f"import it under {facts.target} on {facts.platform}: run `ftaudit check` there, without --static"

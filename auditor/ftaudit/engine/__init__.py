@@ -74,7 +74,7 @@ def audit(inputs: Sequence[str], settings: Settings, *, progress: Progress | Non
             settings=settings,
             progress=progress,
         )
-        traffic = index.traffic.counts
+        traffic, unconnected = index.traffic.counts, index.notes
         indexes = tuple(source.url for source in (*index.settings.sources, *index.settings.find_links))
     rows, failures = make_rows(judged, rules=rules, later=later)
     return Report(
@@ -83,7 +83,7 @@ def audit(inputs: Sequence[str], settings: Settings, *, progress: Progress | Non
         inputs=tuple(str(found.path) for found in read),
         packages=rows,
         coverage=count_coverage(every),
-        notes=tuple(dict.fromkeys((*selected.notes, *imports.notes, *problems, *failures))),
+        notes=tuple(dict.fromkeys((*selected.notes, *unconnected, *imports.notes, *problems, *failures))),
         incomplete=(*selected.incomplete, *unread_sources(every)),
         interpreter=imports.interpreter.build if imports.interpreter else None,
         traffic=traffic,

@@ -60,6 +60,11 @@ class Index:
     def __exit__(self, *_: object) -> None:
         self.close()
 
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """Say of which indexes the cache's pages were taken for want of a connection."""
+        return tuple(f"{why}: pages were taken from the cache, as with --offline" for why in self._pages.fallen_back)
+
     def find_releases(
         self,
         queries: Iterable[Query],

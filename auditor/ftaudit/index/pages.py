@@ -38,6 +38,8 @@ class Pages:
         self._traffic = traffic
         self._session = session
         self._unconnected: dict[str, IndexUnreachable] = {}
+        self.fallen_back: dict[str, None] = {}
+        """Why pages of the cache were taken although they should have been asked for anew, one sentence each."""
 
     def open(self, source: Source, url: str, *, revalidate: bool = False) -> Reader:
         """Return a reader of the page, which does not exist where the index says that there is none."""
@@ -46,7 +48,7 @@ class Pages:
         entry = self._store.load(url, source.user)
         if self.offline:
             if entry is None:
-                raise IndexUnreachable(f"offline, and the cache has no page {url}")
+                raise IndexUnreachable(f"offline, and the cache has no page of it ({url})")
             return Reader(self, source, url, entry, None, "cache")
         if entry is not None and entry.fresh and not revalidate:
             self._traffic.add(saved=entry.length)
@@ -85,22 +87,30 @@ class Pages:
         return reader
 
     def fetch(self, source: Source, url: str, entry: Entry | None) -> Reader:
-        """Get a page, conditionally where the cache holds it, and keep it; raise `IndexUnreachable`."""
-        host = urlsplit(url).netloc
-        if host in self._unconnected:
-            raise self._unconnected[host]
+        """Get a page, conditionally where the cache holds it, and keep it; raise `IndexUnreachable`.
+
+        Where there is no connection at all, the cache's page is what there is, as with `--offline`.
+        """
         from ftaudit.index.net import Unconnected
 
+        try:
+            return self._fetch(source, url, entry)
+        except Unconnected as error:
+            self._unconnected[urlsplit(url).netloc] = error
+            if entry is None:
+                raise
+            self.fallen_back[error.problem] = None
+            return Reader(self, source, url, entry, None, "cache")
+
+    def _fetch(self, source: Source, url: str, entry: Entry | None) -> Reader:
+        if (unconnected := self._unconnected.get(urlsplit(url).netloc)) is not None:
+            raise unconnected
         headers = {"Accept": ACCEPT}
         if entry is not None and entry.etag:
             headers["If-None-Match"] = entry.etag
         if entry is not None and entry.last_modified:
             headers["If-Modified-Since"] = entry.last_modified
-        try:
-            answer = self._session().get_page(url, headers)
-        except Unconnected as error:
-            self._unconnected[host] = error
-            raise
+        answer = self._session().get_page(url, headers)
         if answer.status == 304 and entry is not None:
             entry = self._store.save(url, source.user, _confirmed(entry, answer))
             self._traffic.add(saved=entry.length)

@@ -101,6 +101,9 @@ class _Resolution:
         self._notes = list(listed.notes)
         self._incomplete = list(listed.incomplete)
         self._uncached: list[NormalizedName] = []
+        self._offline = options.offline
+        self._without = "offline"
+        """Why there is no network: it is not to be asked, or does not answer."""
         self._answer: tuple[uv.Resolved, ...] = ()
 
     def stand_in_for(self, releases: Iterable[tuple[NormalizedName, Version]]) -> None:
@@ -125,6 +128,8 @@ class _Resolution:
                     return
                 continue
             failure = answer
+            if answer.kind is uv.FailureKind.OUT_OF_REACH and self._go_offline(answer):
+                continue
             if not self._settle(answer):
                 break
         reason = failure.message if failure else f"uv took longer than {self._options.timeout:.0f} s"
@@ -134,6 +139,17 @@ class _Resolution:
             self._incomplete.append(f"not every dependency was looked at: {reason}")
         else:
             self._give_up(reason)
+
+    def _go_offline(self, failure: uv.Failure) -> bool:
+        """Ask uv's cache alone once the index does not answer; return whether that is worth it.
+
+        A proof is not made of what a cache happens to hold.
+        """
+        if self._strict or self._offline:
+            return False
+        self._offline, self._without = True, failure.message
+        self._notes.append(f"{failure.message}: dependencies were taken from uv's cache, as with --offline")
+        return True
 
     def selection(self) -> Selection:
         """Return the pins, made of uv's answer, of the listed pins that are not in it, and of the problems."""
@@ -189,7 +205,7 @@ class _Resolution:
         """Say once what is the same sentence for each."""
         if self._uncached:
             named = _listing(self._uncached)
-            yield f"the dependencies of {named} were not looked at: offline, and uv's cache does not tell them"
+            yield f"the dependencies of {named} were not looked at: {self._without}, and uv's cache does not tell them"
 
     def _problem(self, name: NormalizedName, *, resolved: bool) -> str | None:
         root = self._listed.named.get(name)
@@ -218,7 +234,7 @@ class _Resolution:
             target=self._target,
             platform=self._platform,
             no_deps=options.no_deps,
-            offline=options.offline,
+            offline=self._offline,
             no_cache=options.no_cache,
             cache_dir=options.cache_dir,
             index_urls=self._index_urls(),
@@ -271,24 +287,31 @@ class _Resolution:
 
     def _exclude(self, name: NormalizedName, failure: uv.Failure) -> None:
         self._any_sdist.discard(name)
-        self._excluded[name] = failure.message
+        reason = failure.message
+        if self._offline and failure.kind is uv.FailureKind.MISSING:
+            reason = f"its version could not be resolved: {self._without}, and uv's cache does not tell it"
+        self._excluded[name] = reason
         self._excluded_by[name] = tuple(parent for parent in failure.wanted_by if parent != name)
         if name in self._listed.named and self._listed.named[name].exact:
-            self._incomplete.append(f"the dependencies of {name} were not looked at: {failure.message}")
+            self._incomplete.append(f"the dependencies of {name} were not looked at: {reason}")
 
     def _stand_in(self, name: NormalizedName, version: Version, failure: uv.Failure) -> None:
         requires: tuple[str, ...] | None = None
         if failure.kind in (uv.FailureKind.NO_WHEEL, uv.FailureKind.PYTHON):
             requires = self._metadata(name, version)
-        elif failure.kind is uv.FailureKind.MISSING and not self._options.offline:
+        elif failure.kind is uv.FailureKind.MISSING and not self._offline:
             self._problems[name] = failure.message
         self._known.setdefault(name, version)
         self._stand_ins[name, version] = requires or ()
         if requires is None and name not in self._problems:
-            if self._options.offline and failure.kind is uv.FailureKind.MISSING:
+            if self._offline and failure.kind in (uv.FailureKind.MISSING, uv.FailureKind.NO_WHEEL):
                 self._uncached.append(name)
                 return
-            why = "nothing tells them without a build" if failure.kind is uv.FailureKind.NO_WHEEL else failure.message
+            why = (
+                "nothing within reach tells them without a build"
+                if failure.kind is uv.FailureKind.NO_WHEEL
+                else failure.message
+            )
             self._incomplete.append(f"the dependencies of {name} {version} were not looked at: {why}")
 
     def _metadata(self, name: NormalizedName, version: Version) -> tuple[str, ...] | None:

@@ -334,7 +334,7 @@ def parse_failure(text: str) -> Failure:
     lines = [line for line in lines if line and not line.lower().startswith(("warning:", "hint: pre-releases"))]
     message = _plain(" ".join(line.removeprefix("error:").removeprefix("cause:").strip() for line in lines))
     if any(sign in message for sign in _UNREACHED):
-        return Failure(kind=FailureKind.OUT_OF_REACH, message=_cut(message))
+        return Failure(kind=FailureKind.OUT_OF_REACH, message=_unreached(message))
     proof, _, hint = message.partition(" hint: ")
     if "No solution found" in proof:
         sentence = proof[max(0, proof.find("Because")) :]
@@ -357,6 +357,13 @@ def parse_failure(text: str) -> Failure:
     if culprit := _file_culprit(message):
         return Failure(kind=FailureKind.FILE, message=_cut(message), culprits=(culprit,))
     return Failure(kind=FailureKind.OTHER, message=_cut(message))
+
+
+def _unreached(message: str) -> str:
+    """Return in a few words which host uv could not connect to: its own are a paragraph of causes."""
+    url = re.search(r"https?://[^\s`)]+", message)
+    host = urlsplit(url[0]).hostname if url else None
+    return f"cannot connect to {host or 'the index'}"
 
 
 def _wanting(sentence: str, names: Iterable[str]) -> tuple[NormalizedName, ...]:

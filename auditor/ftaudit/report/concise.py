@@ -14,6 +14,7 @@ from ftaudit.report.results import Result, Results
 
 _LISTED: Final = 5
 """How many packages a line names before it says how many more there are."""
+_ASIDE: Final = re.compile(r" \(\w+://[^\s)]*\)")
 _ADDRESS: Final = re.compile(r"\w+://\S*[^\s:;,]")
 
 
@@ -43,7 +44,7 @@ def _left_out(unknown: list[Result]) -> Iterator[str]:
     """Sum up what could not be checked: without a network that is the same sentence for half of a lock file."""
     groups: dict[str, list[str]] = defaultdict(list)
     for result in unknown:
-        groups[_ADDRESS.sub("…", result.lines[0])].append(result.subject)
+        groups[_ADDRESS.sub("…", _ASIDE.sub("", result.lines[0]))].append(result.subject)
     for reason, names in groups.items():
         shown = ", ".join(names[:_LISTED]) + (f" and {len(names) - _LISTED} more" if len(names) > _LISTED else "")
         yield f"left out: {counted(len(names), 'package')} ({shown}): {reason.removeprefix('…: ')}"
