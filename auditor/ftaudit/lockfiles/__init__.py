@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+from ftaudit.lockfiles.asked import Asked, Part, find_asked
 from ftaudit.lockfiles.entry import find_environment, find_input, pins, read
 from ftaudit.lockfiles.requirements import IndexOptions, InputFormat, Requirements
 from ftaudit.lockfiles.selection import MetadataFinder, ResolveOptions, Selection
 
 __all__ = [
+    "Asked",
     "IndexOptions",
     "InputFormat",
     "MetadataFinder",
+    "Part",
     "Requirements",
     "ResolveOptions",
     "Selection",
+    "find_asked",
     "find_environment",
     "find_input",
     "pins",

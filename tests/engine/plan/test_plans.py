@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import io
 import json
+import shlex
 import shutil
 import subprocess
+import sys
 import zipfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -14,9 +16,10 @@ from typing import Any
 
 import jsonschema
 import pytest
-from support.command import check, ftaudit
+from support.command import check, environment, ftaudit
 from support.distributions import wheel
 from support.index_server import IndexServer, Reply, ServedFile
+from uv import find_uv_bin
 
 from ftaudit import engine
 from ftaudit.engine.plan import make_plan
@@ -28,7 +31,7 @@ from ftaudit.settings import Settings
 PLATFORM = "manylinux_2_17_x86_64"
 OTHER = "manylinux_2_17_aarch64"
 BINARIES = Path(__file__).parents[3] / "fixtures" / "binaries" / "linux-x86_64"
-GOOD, BAD = "multi_not_used", "multi_used"
+GOOD, BAD, UNSURE = "multi_not_used", "multi_used", "endless"
 
 
 @pytest.fixture
@@ -406,3 +409,142 @@ def test_every_form_says_the_answer(server: IndexServer, tmp_path: Path) -> None
         text = " ".join(ran.stdout.split())
         assert ran.returncode == 1 and "1 version change removes 1 of 2 blockers" in text
         assert "2.0" in text and "stuck" in text and "1.0 is the newest release" in text
+
+
+def lock(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """Run `uv lock` as the project's owner does."""
+    return shell(shlex.join(["uv", "lock", *arguments]), folder)
+
+
+def shell(command: str, folder: Path) -> subprocess.CompletedProcess[str]:
+    """Run a command line that a plan gave."""
+    program, *words = shlex.split(command)
+    programs = {"ftaudit": [sys.executable, "-m", "ftaudit"], "uv": [find_uv_bin()]}
+    return subprocess.run(
+        [*programs[program], *words], cwd=folder, env=environment(folder), capture_output=True, text=True, check=False
+    )
+
+
+PROJECT = """\
+[project]
+name = "me"
+version = "1"
+requires-python = ">=3.10"
+dependencies = ["needy==1.0", {main}]
+[project.optional-dependencies]
+fast = [{extra}]
+[dependency-groups]
+dev = [{group}]
+[[tool.uv.index]]
+url = "{url}"
+default = true
+"""
+
+
+@pytest.mark.parametrize("part", ["main", "extra", "group"])
+def test_the_commands_for_a_lock_file_work_where_its_project_excludes_the_version(
+    server: IndexServer, tmp_path: Path, part: str
+) -> None:
+    server.add_project("demo", [*release("demo", "1.0", BAD), *release("demo", "2.0", GOOD)])
+    server.add_project("needy", release("needy", "1.0", GOOD, requires=["other"]))
+    server.add_project("other", release("other", "1.0", BAD))
+    parts = {"main": "", "extra": "", "group": "", part: '"demo==1.0"'}
+    (tmp_path / "pyproject.toml").write_text(PROJECT.format(url=server.simple_url, **parts))
+    assert lock(tmp_path).returncode == 0
+    server.add_project("other", [*release("other", "1.0", BAD), *release("other", "2.0", GOOD)])
+    chosen = {"main": [], "extra": ["--extra", "fast"], "group": ["--group", "dev"]}[part]
+    answer = plan(server, tmp_path, *chosen, source="uv.lock")
+    assert answer.code == 0 and answer.changes == {"demo": ("1.0", "2.0"), "other": ("1.0", "2.0")}
+    commands = answer.document["lock_commands"]
+    assert len(commands) == 2 and commands[0].startswith("ftaudit plan --write pyproject.toml")
+    assert commands[1] == "uv lock --upgrade-package demo --upgrade-package other==2.0"
+    reason = next(row["reason"] for row in answer.document["changes"] if row["name"] == "demo")
+    assert "demo==1.0" in reason and "pyproject.toml, which is to change first" in reason
+    refused = ftaudit("plan", *base(server), *chosen, "--write", "uv.lock", cwd=tmp_path)
+    assert refused.returncode == 2 and commands[0] in refused.stderr and commands[1] in refused.stderr
+    for command in commands:
+        ran = shell(command, tmp_path)
+        assert ran.returncode == 0, ran.stderr
+    assert "demo==2.0" in (tmp_path / "pyproject.toml").read_text()
+    assert check(*base(server), *chosen, "uv.lock", cwd=tmp_path).code == 0
+
+
+def test_a_project_that_admits_the_version_is_left_alone(server: IndexServer, tmp_path: Path) -> None:
+    server.add_project("demo", release("demo", "1.0", BAD))
+    server.add_project("needy", release("needy", "1.0", GOOD))
+    folder = tmp_path / "sub"
+    folder.mkdir()
+    text = PROJECT.format(url=server.simple_url, main='"demo>=1"', extra="", group="")
+    (folder / "pyproject.toml").write_text(text)
+    assert lock(tmp_path, "--project", "sub").returncode == 0
+    server.add_project("demo", [*release("demo", "1.0", BAD), *release("demo", "2.0", GOOD)])
+    answer = plan(server, tmp_path, source="sub/uv.lock")
+    assert answer.document["lock_commands"] == ["uv lock --project sub --upgrade-package demo==2.0"]
+    assert shell(answer.document["lock_commands"][0], tmp_path).returncode == 0
+    assert (
+        check(*base(server), "sub/uv.lock", cwd=tmp_path).code == 0 and (folder / "pyproject.toml").read_text() == text
+    )
+
+
+POETRY = """\
+[[package]]
+name = "demo"
+version = "1.0"
+optional = false
+python-versions = "*"
+files = []
+[metadata]
+lock-version = "2.0"
+python-versions = "*"
+content-hash = "0"
+"""
+
+
+@pytest.mark.parametrize(
+    ("manifest", "commands"),
+    [
+        ('dependencies = { demo = "*" }', ["poetry add --lock 'demo>=2.0'"]),
+        ('dependencies = { demo = "1.0" }', ["poetry add --lock 'demo>=2.0'"]),
+        ('group.dev.dependencies = { demo = "^1.0" }', ["poetry add --lock --group dev 'demo>=2.0'"]),
+        (
+            'dependencies = { demo = "1.0" }\ngroup.dev.dependencies = { demo = "1.0" }',
+            [
+                "change demo==1.0 in pyproject.toml so that it admits 2.0",
+                "change demo==1.0 of the group dev in pyproject.toml so that it admits 2.0",
+                "poetry lock",
+            ],
+        ),
+    ],
+)
+def test_poetry_is_told_in_which_group_the_requirement_stands(
+    server: IndexServer, tmp_path: Path, manifest: str, commands: list[str]
+) -> None:
+    server.add_project("demo", [*release("demo", "1.0", BAD), *release("demo", "2.0", GOOD)])
+    (tmp_path / "poetry.lock").write_text(POETRY)
+    (tmp_path / "pyproject.toml").write_text(f'[tool.poetry]\nname = "me"\nversion = "1"\n{manifest}\n')
+    chosen = ["--group", "dev"] if "group" in manifest else []
+    answer = plan(server, tmp_path, *chosen, source="poetry.lock")
+    assert answer.document["lock_commands"] == commands
+
+
+@pytest.mark.parametrize(("section", "option"), [("packages", ""), ("dev-packages", " --dev")])
+def test_pipenv_is_told_in_which_section_the_requirement_stands(
+    server: IndexServer, tmp_path: Path, section: str, option: str
+) -> None:
+    server.add_project("demo", [*release("demo", "1.0", BAD), *release("demo", "2.0", GOOD)])
+    locked = {"_meta": {"pipfile-spec": 6, "sources": [{"name": "main", "url": server.simple_url}]}}
+    named = {"packages": "default", "dev-packages": "develop"}[section]
+    sections = {"default": {}, "develop": {}, named: {"demo": {"version": "==1.0"}}}
+    (tmp_path / "Pipfile.lock").write_text(json.dumps(locked | sections))
+    (tmp_path / "Pipfile").write_text(f'[{section}]\ndemo = "==1.0"\n')
+    answer = plan(server, tmp_path, "--group", "dev", source="Pipfile.lock")
+    assert answer.document["lock_commands"] == [f"pipenv upgrade{option} demo==2.0"]
+
+
+def test_a_release_that_could_not_be_determined_may_not_block(server: IndexServer, tmp_path: Path) -> None:
+    server.add_project("demo", [*release("demo", "1.0", BAD), *release("demo", "2.0", UNSURE)])
+    (tmp_path / "r.txt").write_text("demo==1.0\n")
+    answer = plan(server, tmp_path)
+    assert answer.code == 3 and answer.document["unknown"] == ["demo"]
+    reason = answer.document["changes"][0]["reason"]
+    assert reason == "the nearest release that may not block; whether it does could not be determined"

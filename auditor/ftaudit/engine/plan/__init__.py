@@ -13,8 +13,9 @@ from packaging.version import Version
 from ftaudit import lockfiles
 from ftaudit.engine.inputs import read_inputs, resolve_options, what_they_say
 from ftaudit.engine.later import is_listed, survey_later
-from ftaudit.engine.plan.changes import compiled_from, find_changes, lock_commands
+from ftaudit.engine.plan.changes import compiled_from, find_changes
 from ftaudit.engine.plan.choose import UNASKED, chosen, confirm, culprits, exclude, wanted_of
+from ftaudit.engine.plan.locking import lock_commands
 from ftaudit.engine.plan.proof import Prover
 from ftaudit.engine.plan.proposal import Case, Wanted
 from ftaudit.engine.plan.solve import Solution, Solver
@@ -95,7 +96,7 @@ class _Planner:
             ways=ways,
             changes=changes,
             proofs=proofs,
-            lock_commands=lock_commands(changes, cases),
+            lock_commands=lock_commands(changes, cases, self.settings),
             notes=(*self.report.notes, *dict.fromkeys(self._notes(cases, solution))),
             incomplete=self._incomplete(solution, rows),
             unknown=self._unknown(solution, rows),
@@ -140,13 +141,16 @@ class _Planner:
         """Return every input on every platform; where there is one input, its packages are the report's."""
         cases = []
         for requirements in self.read:
+            asked = lockfiles.find_asked(requirements)
             for platform in self.platforms:
                 if len(self.read) == 1:
                     rows = [row for row in self.report.packages if row.facts.platform == platform.name]
                     pins = tuple(row.facts.pin for row in rows)
                 else:
                     pins = lockfiles.pins(requirements, self.target, platform, options).pins
-                cases.append(Case(requirements=requirements, target=self.target, platform=platform, pins=pins))
+                cases.append(
+                    Case(requirements=requirements, target=self.target, platform=platform, pins=pins, asked=asked)
+                )
         return tuple(cases)
 
     def _known(self, names: Iterable[NormalizedName]) -> Mapping[NormalizedName, Wanted]:

@@ -1,36 +1,19 @@
-"""From a solution to the changes that a reader is shown, and to the commands of the tools that lock."""
+"""From a solution to the changes that a reader is shown, each with its line, its reason and its evidence."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Final
 
 from packaging.utils import NormalizedName
 from packaging.version import Version
 
 from ftaudit.engine.plan.proposal import Case, Wanted
 from ftaudit.engine.plan.verify import Row
-from ftaudit.lockfiles.requirements import InputFormat, Requirement
-from ftaudit.model import Location, Pin
+from ftaudit.lockfiles.requirements import Requirement
+from ftaudit.model import Location, Pin, Verdict
 from ftaudit.plan import Change, ChangeKind, WayKind, WayOut
-
-_COMMANDS: Final = {
-    InputFormat.UV_LOCK: "uv lock --upgrade-package {name}=={version}",
-    InputFormat.POETRY_LOCK: "poetry add --lock '{name}>={version}'",
-    InputFormat.PDM_LOCK: "pdm add --no-sync '{name}>={version}'",
-    InputFormat.PIPFILE_LOCK: "pipenv upgrade {name}=={version}",
-    InputFormat.ENVIRONMENT: "python -m pip install {name}=={version}",
-    InputFormat.WHEELS: "python -m pip download --no-deps {name}=={version}",
-    InputFormat.CONDA: "write {name}=={version} in {file}",
-}
-"""What changes one version, by the input's format; of another lock file it is not known which tool made it."""
-_INDIRECT: Final = {
-    InputFormat.POETRY_LOCK: "poetry update --lock {name}",
-    InputFormat.PDM_LOCK: "pdm update --no-sync {name}",
-}
-"""The same where the project does not name the package itself."""
 
 
 def find_changes(
@@ -74,7 +57,7 @@ def _change(
         kind=kind,
         old=None if line is None else as_text(line),
         new=written(name, line, want),
-        reason=_reason(want, version, mine, kind, pin),
+        reason=_reason(want, version, mine, kind, pin, rows) + _first(name, version, cases),
         evidence=tuple(_evidence(row) for row in rows) or tuple(way.sentence for way in mine),
         removes=(name,) if mine else (),
         required_by=pin.required_by,
@@ -82,20 +65,31 @@ def _change(
     )
 
 
-def _reason(want: Wanted, version: Version, mine: Sequence[WayOut], kind: ChangeKind, pin: Pin) -> str:
+def _reason(
+    want: Wanted, version: Version, mine: Sequence[WayOut], kind: ChangeKind, pin: Pin, rows: Sequence[Row]
+) -> str:
     if not mine:
         return "another change does not go together with its present version"
-    told = "the nearest release that does not block"
+    unsure = any(row.verdict is Verdict.UNKNOWN for row in rows)
+    told = f"the nearest release that {'may' if unsure else 'does'} not block"
     nearer = [str(way.first_good) for way in mine if way.first_good is not None and way.first_good < want.version]
     if nearer:
         told += f" and goes together with the rest, which {nearer[0]} does not"
     if all(way.kind is WayKind.FALLBACK for way in mine):
         told += ": it falls back to pure Python, slower"
+    if unsure:
+        told += "; whether it does could not be determined"
     if version != want.version:
         told = f"{want.version} is {told}; of the range from there on uv takes {version}"
     if kind is ChangeKind.CONSTRAINT and pin.required_by and len(pin.required_by[0]) > 1:
         told += f"; {pin.required_by[0][-2]} pulls it in, so that it takes a line of its own"
     return told
+
+
+def _first(name: NormalizedName, version: Version, cases: Iterable[Case]) -> str:
+    """Return what the project beside a lock file asks for instead: the lock follows it."""
+    asked = {str(one): None for case in cases for one in case.asked if one.excludes(name, version)}
+    return f"; that is excluded by {', '.join(asked)}, which is to change first" if asked else ""
 
 
 def _needed_by(change: Change, removing: Sequence[NormalizedName]) -> Change:
@@ -132,22 +126,6 @@ def written(name: NormalizedName, line: Requirement | None, want: Wanted) -> str
 def _evidence(row: Row) -> str:
     wheel = f" ({row.wheel})" if row.wheel else ""
     return f"{row.platform}: {row.verdict}: {row.reasons[0]}{wheel}"
-
-
-def lock_commands(changes: Iterable[Change], cases: Sequence[Case]) -> tuple[str, ...]:
-    """Return the commands that make the changes in inputs that are not edited."""
-    found: dict[str, None] = {}
-    for case in cases:
-        form = case.requirements.format
-        for change in changes:
-            if case.editable or change.name not in case.versions:
-                continue
-            indirect = all(len(chain) > 1 for chain in change.required_by)
-            command = _INDIRECT.get(form) if indirect else None
-            command = command or _COMMANDS.get(form, "lock {file} again with {name}=={version}")
-            said = command.format(name=change.name, version=change.proposed, file=case.requirements.path.name)
-            found[said] = None
-    return tuple(found)
 
 
 def compiled_from(path: Path) -> str | None:

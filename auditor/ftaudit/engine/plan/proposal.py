@@ -10,6 +10,7 @@ from packaging.specifiers import SpecifierSet
 from packaging.utils import NormalizedName
 from packaging.version import Version
 
+from ftaudit.lockfiles.asked import Asked
 from ftaudit.lockfiles.markers import Markers
 from ftaudit.lockfiles.requirements import IndexOptions, InputFormat, Requirement, Requirements
 from ftaudit.model import Location, Pin
@@ -26,6 +27,8 @@ class Case:
     target: Target
     platform: Platform
     pins: tuple[Pin, ...]
+    asked: tuple[Asked, ...] = ()
+    """What the project beside a lock file asks for."""
 
     @property
     def editable(self) -> bool:
