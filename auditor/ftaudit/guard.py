@@ -17,6 +17,7 @@ VARIABLE = "FTAUDIT_GUARD"
 ALLOW = "FTAUDIT_GUARD_ALLOW"
 MODES = ("raise", "warn", "log", "off")
 TITLE = "the GIL was turned on by an import"
+ON_ALREADY = "the GIL, which is on already, is required by an import"
 
 
 class GilEnabledError(RuntimeError):
@@ -81,7 +82,7 @@ class Guard:
             return
         if self.mode == "raise":
             self._raised.append(culprit)
-        self._act(_describe(culprit), culprit)
+        self._act(_describe(culprit, self.mode, on_already=len(self.culprits) > 1), culprit)
 
     def _act(self, text: str, culprit: gilwatch.Culprit | None = None) -> None:
         match self.mode:
@@ -109,7 +110,7 @@ class Guard:
             sys.stderr.write(f"ftaudit.guard: this program ran with the GIL, turned on by {names}\n")
 
 
-def _describe(culprit: gilwatch.Culprit) -> str:
+def _describe(culprit: gilwatch.Culprit, mode: str, on_already: bool) -> str:
     lines = [*gilwatch.explain(culprit)]
     distribution = culprit.find_distribution()
     if distribution is not None:
@@ -117,10 +118,13 @@ def _describe(culprit: gilwatch.Culprit) -> str:
     else:
         lines.append(("Options", "declare Py_mod_gil, once the module is safe: `ftaudit scan` finds what is not"))
     lines.append(("", "keep the GIL off at your own risk: PYTHON_GIL=0 or -X gil=0"))
-    lines.append(("", f"let it pass: {ALLOW}={culprit.name}; or hear of it only: {VARIABLE}=warn"))
+    lines.append(("", f"let it pass, with its package: {ALLOW}={culprit.name.partition('.')[0]}"))
+    if mode == "raise":
+        lines.append(("", f"hear of it only, and of every other one: {VARIABLE}=warn"))
     width = max(len(label) for label, _ in lines) + 1
     told = [f"  {label + ':' if label else '':<{width}}  {text}" for label, text in lines]
-    return "\n".join([f"{TITLE}: {culprit.name}", *told])
+    title = ON_ALREADY if on_already else TITLE
+    return "\n".join([f"{title}: {culprit.name}", *told])
 
 
 def _from_environment() -> Guard:

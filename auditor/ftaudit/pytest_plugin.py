@@ -41,7 +41,8 @@ class GilPlugin:
         self.mode = namespace.ftaudit_gil or str(config.getini("ftaudit_gil")) or "off"
         if self.mode not in ("off", "warn", "fail"):
             raise pytest.UsageError(f"ftaudit_gil is {self.mode!r}, and can be: fail, warn, off")
-        self.allow = tuple(config.getini("ftaudit_gil_allow"))
+        named = " ".join(config.getini("ftaudit_gil_allow")).replace(",", " ")
+        self.allow = tuple(named.split())
         if self.mode == "off":
             self.watch.stop()
         elif gilwatch.is_free_threaded() and gilwatch.forced() is not None:
@@ -56,7 +57,7 @@ class GilPlugin:
 
     def is_allowed(self, entry: Entry) -> bool:
         """Tell whether the user lets this module turn the GIL on."""
-        return any(entry["module"] == name or entry["module"].startswith(f"{name}.") for name in self.allow)
+        return any(covers(name, entry["module"]) for name in self.allow)
 
     @property
     def fails(self) -> bool:
@@ -123,14 +124,24 @@ class GilPlugin:
             terminalreporter.line("The GIL was on before this plugin was loaded; put `-p ftaudit.pytest_plugin` first.")
             terminalreporter.line(f"  Extension modules loaded by then: {loaded}")
         for entry in self.distinct:
-            allowed = " (allowed by ftaudit_gil_allow)" if self.is_allowed(entry) else ""
-            terminalreporter.line(f"{entry['module']}{allowed}, {entry['during']}")
+            if self.is_allowed(entry):
+                terminalreporter.line(f"{entry['module']} (allowed by ftaudit_gil_allow), {entry['during']}")
+                continue
+            terminalreporter.line(f"{entry['module']}, {entry['during']}")
             for label, text in entry["told"]:
                 terminalreporter.line(f"  {label + ':':<14} {text}")
+        idle = [name for name in self.allow if not any(covers(name, entry["module"]) for entry in self.entries)]
+        if idle:
+            terminalreporter.line(f"ftaudit_gil_allow names what turned nothing on: {', '.join(idle)}")
         if self.fails:
             terminalreporter.line(
                 "This fails the session. --ftaudit-gil-warn only says so; ftaudit_gil_allow lets modules pass."
             )
+
+
+def covers(name: str, module: str) -> bool:
+    """Tell whether a name that the user allows is the module's own or that of a package around it."""
+    return module == name or module.startswith(f"{name}.")
 
 
 plugin = GilPlugin()
