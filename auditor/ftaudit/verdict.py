@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -38,6 +38,21 @@ SAID_BY_VERDICT: Final = frozenset({"FT101", "FT102", "FT201", "FT202", "FT209",
 
 NO_HASH: Final = "its hash is none of those that the input allows"
 """How the index tier says that a hash left a file out."""
+
+WORST_FIRST: Final = (
+    GilDeclaration.USED,
+    GilDeclaration.UNDECLARED,
+    GilDeclaration.UNDETERMINED,
+    GilDeclaration.NOT_USED,
+)
+"""What modules declare, from bad to good; the worst of them is the wheel's."""
+
+_WOULD_SAY: Final = {
+    GilDeclaration.USED: "declare that the GIL is used",
+    GilDeclaration.UNDECLARED: "declare nothing, which counts as using the GIL",
+    GilDeclaration.UNDETERMINED: "could not be determined",
+    GilDeclaration.NOT_USED: "declare that it is not used",
+}
 
 LISTED: Final = 6
 """How many names a sentence lists before it says how many more there are."""
@@ -125,17 +140,30 @@ def _unavailable(facts: PackageFacts) -> Reasons:
 
 
 def _rebuild(facts: PackageFacts) -> Reasons:
-    """Say what the ordinary build's modules would declare, where one of them tells."""
-    declared = [module.would_declare.declaration for module in facts.modules if module.would_declare is not None]
-    if not set(declared) - {GilDeclaration.UNDETERMINED}:
-        return ()
-    return (f"rebuilt as it is, its modules would declare {would_declare(facts.modules)}",)
+    """Say what a rebuild would do to the GIL, where one of the ordinary build's modules tells."""
+    declared = {module.would_declare.declaration for module in facts.modules if module.would_declare is not None}
+    return (f"a build of it {rebuilt(facts.modules)}",) if declared - {GilDeclaration.UNDETERMINED} else ()
 
 
-def would_declare(modules: Iterable[ExtensionModule]) -> str:
-    """Return what modules of the ordinary build would declare if they were rebuilt, each answer with its count."""
-    counts = Counter(module.would_declare.declaration.value for module in modules if module.would_declare is not None)
-    return ", ".join(f"{declaration} ({count})" for declaration, count in sorted(counts.items()))
+def rebuild_declares(modules: Iterable[ExtensionModule]) -> GilDeclaration | None:
+    """Return the worst that modules of the ordinary build would declare if they were rebuilt; `None` for none read."""
+    declared = {module.would_declare.declaration for module in modules if module.would_declare is not None}
+    return next((one for one in WORST_FIRST if one in declared), None)
+
+
+def rebuilt(modules: Sequence[ExtensionModule]) -> str:
+    """Say what a rebuild would do to the GIL by the ordinary build's wheel, each answer with its count."""
+    read = [module.would_declare.declaration for module in modules if module.would_declare is not None]
+    counts = Counter(read)
+    told = [f"{counts[one]} of {len(read)} {_WOULD_SAY[one]}" for one in WORST_FIRST if counts[one]]
+    match rebuild_declares(modules):
+        case GilDeclaration.NOT_USED:
+            would = "would leave the GIL off"
+        case GilDeclaration.USED | GilDeclaration.UNDECLARED:
+            would = "would turn the GIL on too"
+        case _:
+            would = "may or may not leave the GIL off"
+    return f"{would}: of the modules in the ordinary build's wheel, {', '.join(told)}"
 
 
 def _broken(facts: PackageFacts) -> Reasons:
@@ -245,7 +273,7 @@ def next_step(verdict: Verdict, facts: PackageFacts, *, later: str | None) -> st
         case Verdict.REENABLES_GIL:
             return upgrade or "no later version to try: ask upstream, and name the modules above"
         case Verdict.SOURCE_ONLY:
-            return upgrade or "no later version has such a wheel: build one from the sdist, or ask upstream"
+            return upgrade or f"no later version has such a wheel{_build_or_ask(facts)}"
         case Verdict.UNAVAILABLE:
             return upgrade or "no later version has such a wheel: ask upstream for one"
         case Verdict.BROKEN:
@@ -267,6 +295,17 @@ def next_step(verdict: Verdict, facts: PackageFacts, *, later: str | None) -> st
             return None
 
 
+def _build_or_ask(facts: PackageFacts) -> str:
+    """Say whether a build from the sdist is worth it, by what the ordinary build's wheel declares."""
+    match rebuild_declares(facts.modules):
+        case GilDeclaration.NOT_USED:
+            return ": build one from the sdist, which would leave the GIL off"
+        case GilDeclaration.USED | GilDeclaration.UNDECLARED:
+            return ", and a build from the sdist would turn the GIL on too: ask upstream"
+        case _:
+            return ": ask upstream; `ftaudit plan` says what a build from the sdist would give"
+
+
 def listed(names: Iterable[str]) -> str:
     """Join names with commas, the first few of many."""
     every = list(names)
@@ -284,7 +323,9 @@ def _no_wheel(facts: PackageFacts) -> str:
     wanted = target.abi if target.version < ABI3T_SINCE else f"{target.abi} or abi3t"
     if left_out_by_hashes(facts):
         return f"a wheel for {facts.platform} exists, but the hashes of the input leave it out"
-    text = f"no {wanted} wheel for {facts.platform}"
+    text = f"no {wanted} wheel for {'any platform' if facts.platform == 'any' else facts.platform}"
+    if facts.index.origin == "file":
+        text += " among the files given"
     if facts.index.other_platforms:
         text += f" (there is one for {listed(facts.index.other_platforms)})"
     elif facts.index.gil_wheel:

@@ -52,6 +52,24 @@ def test_later_versions_that_turn_the_gil_on_too_are_no_way_out(server: IndexSer
     assert "1.2" in step and "turns the GIL on too" in step and "1.1" not in step
 
 
+def test_a_pre_release_that_turns_the_gil_on_too_is_not_named(server: IndexServer, tmp_path: Path) -> None:
+    assert "2.0rc1" not in next_step(server, tmp_path, compiled("2.0rc1", "multi_used"))
+
+
+def test_a_pre_release_is_named_where_no_final_release_is_better(server: IndexServer, tmp_path: Path) -> None:
+    step = next_step(server, tmp_path, compiled("2.0b1", "multi_used"), compiled("2.0rc1", "multi_not_used"))
+    assert "2.0rc1 is a pre-release" in step and "leaves the GIL off" in step and "no later version" not in step
+
+
+def test_later_versions_that_could_not_be_looked_up_are_not_said_to_be_missing(tmp_path: Path) -> None:
+    served = compiled("1.0", "multi_used")
+    (tmp_path / served.filename).write_bytes(served.data)
+    (tmp_path / "r.txt").write_text(f"./{served.filename}\n")
+    answer = check("--static", "--no-deps", "--offline", "--platform", PLATFORM, "r.txt", cwd=tmp_path)
+    assert answer.verdicts == {"demo": "reenables-gil"}
+    assert "could not be looked up" in answer.rows["demo"]["next_step"]
+
+
 def test_the_first_good_version_is_named_and_the_bad_and_the_slow_ones_before_it_are_not_taken_for_it(
     server: IndexServer, tmp_path: Path
 ) -> None:

@@ -34,12 +34,12 @@ def ordinary(case: str, *, more: bytes = b"") -> ServedFile:
     return ServedFile(filename=empty.filename, data=buffer.getvalue())
 
 
-def row(server: IndexServer, folder: Path, *files: ServedFile) -> dict[str, Any]:
+def row(server: IndexServer, folder: Path, *files: ServedFile, verdict: str = "unavailable") -> dict[str, Any]:
     server.add_project("demo", list(files))
     (folder / "r.txt").write_text("demo==1.0\n")
     arguments = ("--static", "--no-deps", "--platform", PLATFORM, "--index-url", server.simple_url, "r.txt")
     answer = check(*arguments, cwd=folder)
-    assert answer.verdicts == {"demo": "unavailable"}
+    assert answer.verdicts == {"demo": verdict}
     found, again = answer.rows["demo"], check(*arguments, cwd=folder).rows["demo"]
     kept = {key: (found[key], again[key]) for key in ("modules", "reasons")}
     assert all(one == other for one, other in kept.values()), "what is kept is what was read"
@@ -50,7 +50,7 @@ def test_an_ordinary_wheel_that_does_not_tell_adds_no_reason(server: IndexServer
     found = row(server, tmp_path, ordinary("gil_build_single"))
     (module,) = found["modules"]
     assert (module["binary"], module["would_declare"]) == (None, "undetermined")
-    assert not any("rebuilt" in reason for reason in found["reasons"])
+    assert not any("a build" in reason for reason in found["reasons"])
 
 
 def test_an_ordinary_wheel_that_cannot_be_read_is_said(server: IndexServer, tmp_path: Path) -> None:
@@ -66,11 +66,35 @@ def test_modules_that_are_large_are_left_to_the_command_for_wheels(server: Index
     assert "its modules are 3.0 MiB" in found["evidence"]["binary"]["reason"]
 
 
-@pytest.mark.parametrize(("case", "said"), [("multi_used", "used"), ("multi_not_used", "not_used")])
+@pytest.mark.parametrize(
+    ("case", "said", "would"),
+    [
+        ("multi_used", "used", "would turn the GIL on too"),
+        ("multi_none", "undeclared", "would turn the GIL on too"),
+        ("multi_not_used", "not_used", "would leave the GIL off"),
+    ],
+)
 def test_what_a_rebuild_would_declare_is_told_and_is_no_verdict(
-    server: IndexServer, tmp_path: Path, case: str, said: str
+    server: IndexServer, tmp_path: Path, case: str, said: str, would: str
 ) -> None:
     found = row(server, tmp_path, ordinary(case))
     (module,) = found["modules"]
     assert (module["binary"], module["would_declare"], module["runtime"]) == (None, said, None)
-    assert f"rebuilt as it is, its modules would declare {said} (1)" in found["reasons"]
+    (reason,) = (reason for reason in found["reasons"] if reason.startswith("a build of it"))
+    assert would in reason and "1 of 1" in reason and "_" not in reason
+
+
+@pytest.mark.parametrize(
+    ("case", "step"),
+    [
+        ("multi_used", "a build from the sdist would turn the GIL on too: ask upstream"),
+        ("gil_build_single", "`ftaudit plan` says what a build from the sdist would give"),
+        ("multi_not_used", "build one from the sdist, which would leave the GIL off"),
+    ],
+)
+def test_a_build_is_advised_where_it_would_help_alone(
+    server: IndexServer, tmp_path: Path, case: str, step: str
+) -> None:
+    sdist = ServedFile(filename="demo-1.0.tar.gz", data=b"never opened")
+    found = row(server, tmp_path, ordinary(case), sdist, verdict="source-only")
+    assert step in found["next_step"]

@@ -9,6 +9,7 @@ from pathlib import Path
 from ftaudit import lockfiles
 from ftaudit.engine.binaries import find_binary_facts
 from ftaudit.engine.collect import Key, find_index_facts, find_runtime_facts
+from ftaudit.engine.given import at_its_file, find_lacking
 from ftaudit.engine.inputs import read_inputs, resolve_options, what_they_say
 from ftaudit.engine.later import find_later
 from ftaudit.engine.rows import count_coverage, judge_all, make_rows, merge_modules, with_elsewhere
@@ -54,7 +55,7 @@ def audit(inputs: Sequence[str], settings: Settings, *, progress: Progress | Non
         sources = find_source_facts(indexed, target=target, settings=settings, index=index, progress=progress)
         every = [
             PackageFacts(
-                pin=pin,
+                pin=at_its_file(pin, indexed[pin, platform]),
                 target=target.name,
                 platform=platform.name,
                 index=indexed[pin, platform],
@@ -74,9 +75,10 @@ def audit(inputs: Sequence[str], settings: Settings, *, progress: Progress | Non
             settings=settings,
             progress=progress,
         )
+        lacking = find_lacking(judged, target=target, platforms=platforms, index=index)
         traffic, unconnected = index.traffic.counts, index.notes
         indexes = tuple(source.url for source in (*index.settings.sources, *index.settings.find_links))
-    rows, failures = make_rows(judged, rules=rules, later=later)
+    rows, failures = make_rows(judged, rules=rules, later=later, lacking=lacking)
     return Report(
         target=target.name,
         platforms=tuple(platform.name for platform in platforms),

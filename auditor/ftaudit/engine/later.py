@@ -35,6 +35,9 @@ from ftaudit.target import Platform, Target
 WORKERS: Final = 8
 MOST_LOOKED_INTO: Final = 8
 """Wheels in a row, from the nearest release on, that are read to find the first good one."""
+TURNS_ON: Final = "the GIL on (read from the binaries)"
+EARLY: Final = "a pre-release: "
+"""How the reason of a pre-release begins whose wheel was read."""
 SLOWER: Final = "falls back to pure Python: it works, slower"
 WHEEL: Final = frozenset({Fate.GOOD, Fate.UNDETERMINED, Fate.REENABLES_GIL, Fate.NOT_LOOKED_INTO})
 """The fates of releases with a compiled wheel that the target installs."""
@@ -134,7 +137,7 @@ def survey_later(
 
 def _key(question: Question, target: Target, page: str, *, thorough: bool) -> str:
     pin, platform = question.pin, question.platform
-    return f"7 {pin.name} {pin.version} {target.name} {platform.tags} {thorough} {page}"
+    return f"8 {pin.name} {pin.version} {target.name} {platform.tags} {thorough} {page}"
 
 
 def fate_of(facts: BinaryFacts) -> Looked:
@@ -145,7 +148,7 @@ def fate_of(facts: BinaryFacts) -> Looked:
     unclear = sum(one is GilDeclaration.UNDETERMINED for one in declared)
     if guilty:
         told = f"{guilty} of {total} extension modules turn" if total > 1 else "its extension module turns"
-        return Fate.REENABLES_GIL, f"{told} the GIL on (read from the binaries)"
+        return Fate.REENABLES_GIL, f"{told} {TURNS_ON}"
     if facts.status is not Status.DONE:
         return Fate.UNDETERMINED, f"its wheel could not be read: {facts.reason}"
     if unclear:
@@ -289,18 +292,18 @@ class _Read:
             looked = self.known.get(release.candidate.wheel or "") if release.wheel else None
             fate, reason = looked or (release.candidate.fate, release.candidate.reason)
             if looked and release.candidate.fate is Fate.PRE_RELEASE:
-                fate, reason = Fate.PRE_RELEASE, f"a pre-release: {reason}"
+                fate, reason = Fate.PRE_RELEASE, f"{EARLY}{reason}"
             found.append(replace(release.candidate, fate=fate, reason=reason))
         return tuple(found)
 
 
 def _walk(releases: list[_Release], *, thorough: bool) -> Walk:
-    """Read what is needed to name the first good release; without one, a thorough walk reads the newest pre-release."""
+    """Read what is needed to name the first good release; without one, the newest pre-release."""
     read = _Read(releases)
     yield from _walk_finals(read, thorough=thorough)
     found = read.result()
     early = [one.wheel for one in releases if one.candidate.fate is Fate.PRE_RELEASE and one.wheel is not None]
-    if thorough and early and not any(release.fate in HOPEFUL for release in found):
+    if early and not any(release.fate in HOPEFUL for release in found):
         read.known |= yield (early[-1],)
         found = read.result()
     return found
@@ -335,14 +338,11 @@ def _walk_finals(read: _Read, *, thorough: bool) -> Generator[tuple[Distribution
 
 def _lead(survey: Survey, platform: Platform) -> str | None:
     """Say which later release is the first that is no worse than it should be."""
+    if survey.problem is not None:
+        return f"later versions could not be looked up: {survey.problem}"
     first, newest, fallback = survey.first, survey.newest, survey.fallback
-    slower = f"{fallback.version} is the first with a pure-Python wheel: it works, slower" if fallback else None
-    worst = next((one for one in reversed(survey.releases) if one.fate in WHEEL), None)
     if first is None or newest is None:
-        if worst is None:
-            return slower
-        worse = f"{worst.version}, the newest with a wheel for {platform.name}, turns the GIL on too"
-        return f"{worse}; {slower or 'ask upstream, and name the modules above'}"
+        return _without_good(survey, platform)
     sure = "leaves the GIL off" if first.fate is Fate.GOOD else "does not turn the GIL on, as far as it could be read"
     told = f"{first.version} is the first later version whose wheel for {platform.name} {sure}"
     if newest.version != first.version:
@@ -350,3 +350,19 @@ def _lead(survey: Survey, platform: Platform) -> str | None:
     if fallback is not None and fallback.version < first.version:
         told += f" ({fallback.version} falls back to pure Python)"
     return f"{told}; `ftaudit plan` says what else has to change"
+
+
+def _without_good(survey: Survey, platform: Platform) -> str | None:
+    """Say what there is where no final release leaves the GIL off; `None` where there is nothing at all."""
+    fallback, told = survey.fallback, []
+    worst = next((one for one in reversed(survey.releases) if one.fate in WHEEL), None)
+    if worst is not None:
+        told.append(f"{worst.version}, the newest with a wheel for {platform.name}, turns the GIL on too")
+    if fallback is not None:
+        told.append(f"{fallback.version} is the first with a pure-Python wheel: it works, slower")
+    early = next((one for one in reversed(survey.releases) if one.fate is Fate.PRE_RELEASE), None)
+    if early is not None and early.reason.startswith(EARLY) and not early.reason.endswith(TURNS_ON):
+        told.append(f"{early.version} is {early.reason}; allow it by name to try it")
+    if len(told) == 1 and worst is not None:
+        told.append("ask upstream, and name the modules above")
+    return "; ".join(told) or None

@@ -22,6 +22,7 @@ from ftaudit.model import (
     WheelKind,
 )
 from ftaudit.rule import PackageRule
+from ftaudit.target import parse_target
 from ftaudit.verdict import judge, next_step
 
 INSTALLED_KINDS = frozenset({WheelKind.FREE_THREADED, WheelKind.ABI3T, WheelKind.NATIVE})
@@ -63,20 +64,22 @@ def make_rows(
     *,
     rules: Sequence[PackageRule],
     later: Mapping[tuple[str, str], str] | None,
+    lacking: Mapping[tuple[str, str], str] | None = None,
 ) -> tuple[tuple[Package, ...], tuple[str, ...]]:
     """Return the report's rows, with findings and next steps, and a sentence for each rule that failed.
 
     `later` maps (name, platform) to what is known of later versions; `None` says that the reader makes the wheels, and
-    the next step is the remedy.
+    the next step is the remedy. `lacking` says how to get a wheel of this very version that the user's files lack.
     """
     failures: dict[str, None] = {}
     rows = []
     for facts, verdict, reasons in judged:
         findings = (*_findings(facts, rules, failures), *facts.source.findings)
         if later is None:
-            step = _remedy(findings)
+            step = _remedy(findings) or _make(verdict, facts)
         else:
-            step = next_step(verdict, facts, later=later.get((str(facts.pin.name), facts.platform)))
+            key = (str(facts.pin.name), facts.platform)
+            step = (lacking or {}).get(key) or next_step(verdict, facts, later=later.get(key))
         rows.append(
             Package(
                 facts=facts,
@@ -98,6 +101,14 @@ def _remedy(findings: Iterable[Finding]) -> str | None:
     """Return what an author can do about the worst of the findings."""
     worst = next((finding for finding in findings if finding.severity is Severity.ERROR and finding.remedy), None)
     return None if worst is None else f"{worst.remedy} (`ftaudit explain {worst.rule}`)"
+
+
+def _make(verdict: Verdict, facts: PackageFacts) -> str | None:
+    """Return how the wheel comes to be that is not there."""
+    if verdict not in (Verdict.SOURCE_ONLY, Verdict.UNAVAILABLE):
+        return None
+    build = f"build one with {parse_target(facts.target).executable}: `python -m build --wheel`"
+    return f"{build}; `ftaudit wheel {facts.pin.name}=={facts.pin.version}` says what the index has"
 
 
 def _findings(facts: PackageFacts, rules: Sequence[PackageRule], failures: dict[str, None]) -> Iterator[Finding]:

@@ -29,7 +29,7 @@ from ftaudit.progress import Progress, Silent
 from ftaudit.rule import PackageRule
 from ftaudit.settings import Settings
 from ftaudit.target import Target, parse_target
-from ftaudit.verdict import would_declare
+from ftaudit.verdict import rebuilt
 
 NOT_IMPORTED: Final = RuntimeFacts(status=Status.SKIPPED, reason="`ftaudit wheel` imports nothing")
 
@@ -143,7 +143,7 @@ def _would(modules: Sequence[ExtensionModule]) -> str:
     """Say what a rebuild of these modules for the target would declare."""
     if not modules:
         return "it holds no extension module"
-    return f"rebuilt as it is, its modules would declare {would_declare(modules)}"
+    return f"a build of it {rebuilt(modules)}"
 
 
 def _without_repetition(rows: Iterable[Package]) -> tuple[Package, ...]:
