@@ -146,6 +146,41 @@ def test_one_audit_is_written_in_as_many_formats_as_are_wanted(tmp_path: Path, s
     assert json.loads((tmp_path / "c.json").read_text("utf-8"))["schema_version"] == 1
 
 
+@pytest.mark.parametrize(
+    ("arguments", "name", "known"),
+    [
+        (("check", "r.txt"), "x.pdf", ".html"),
+        (("wheel", "dist"), "x.pdf", ".sarif"),
+        (("scan", "a.py"), "x.html", ".sarif"),
+        (("plan", "r.txt"), "x.html", ".md"),
+        (("report", "r.txt"), "x.csv", ".html"),
+        (("report", "r.txt"), "x.txt", ".html"),
+        (("diff", "a.json", "b.json"), "x.sarif", ".json"),
+    ],
+)
+def test_an_output_whose_name_means_no_format_of_the_command_is_a_usage_error(
+    arguments: tuple[str, ...], name: str, known: str, tmp_path: Path
+) -> None:
+    (tmp_path / "r.txt").write_text("web==1.0\n")
+    (tmp_path / "a.py").write_text("x = 1\n")
+    ran = ftaudit(*arguments, "-o", name, cwd=tmp_path)
+    assert (ran.returncode, ran.stdout) == (2, "")
+    told = ran.stderr.partition("known are ")[2]
+    assert name in ran.stderr and known in told and Path(name).suffix not in told.replace(",", "").split()
+    assert not (tmp_path / name).exists()
+
+
+def test_an_output_whose_name_means_nothing_is_written_in_the_format_that_is_named(tmp_path: Path) -> None:
+    (tmp_path / "a.py").write_text("x = 1\n")
+    for name, arguments, start in (
+        ("x", (), "nothing found"),
+        ("x.log", (), "nothing found"),
+        ("x.1", ("--format=csv",), "kind,"),
+    ):
+        assert ftaudit("scan", "a.py", "-o", name, *arguments, cwd=tmp_path).returncode == 0
+        assert (tmp_path / name).read_text("utf-8").startswith(start)
+
+
 @pytest.mark.parametrize("name", ["a.txt", "sarif", "no/such/folder/a.sarif"])
 def test_a_further_file_that_cannot_be_written_is_a_usage_error(name: str, tmp_path: Path) -> None:
     (tmp_path / "a.py").write_text("x = 1\n")

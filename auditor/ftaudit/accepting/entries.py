@@ -78,7 +78,7 @@ def _entry(raw: RawEntry) -> Entry:
         if key not in KEYS:
             near = nearest(key, KEYS)
             hint = f"did you mean {near}?" if near else f"an entry has {', '.join(KEYS)}"
-            raise _wrong(raw, f"{key!r} is not known", hint)
+            raise _wrong(raw, f"has a key that is not known, {key!r}", hint)
     if "package" not in values and "rule" not in values:
         raise _wrong(raw, "names neither a package nor a rule")
     if "path" in values and "rule" not in values:
@@ -92,7 +92,7 @@ def _entry(raw: RawEntry) -> Entry:
         try:
             parsed[key] = KEYS[key](value)
         except (InvalidName, InvalidSpecifier, TypeError, ValueError) as error:
-            raise _wrong(raw, f"{key} {error}") from error
+            raise _wrong(raw, f"is wrong: {key} {error}") from error
     return Entry(location=raw.location, **parsed)
 
 

@@ -18,6 +18,7 @@ from ftaudit.cli.options import (
     add_rules,
     add_target,
     also_of,
+    check_answer,
     inputs_of,
     settings_of,
     settle_exit,
@@ -89,7 +90,7 @@ def run_check(options: argparse.Namespace, screen: Screen) -> Answer:
 
     settings = settings_of(options)
     check_accept(options)
-    also_of(options, formats.OF_REPORT)
+    check_answer(options, formats.OF_REPORT)
     inputs = inputs_of(options)
     with on_stderr(wanted=not options.quiet) as progress:
         report = engine.audit(inputs, settings, progress=progress)
@@ -103,7 +104,7 @@ def run_wheel(options: argparse.Namespace, screen: Screen) -> Answer:
 
     settings = settings_of(options)
     check_accept(options)
-    also_of(options, formats.OF_REPORT)
+    check_answer(options, formats.OF_REPORT)
     with on_stderr(wanted=not options.quiet) as progress:
         report = audit_wheels(options.items, settings, progress=progress)
     return _answer(report, options, screen)

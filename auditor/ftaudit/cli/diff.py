@@ -42,8 +42,9 @@ def run_diff(options: argparse.Namespace, screen: Screen) -> Answer:
     from ftaudit.compare import compare, read_document
     from ftaudit.report import diff as renderer
 
+    form = formats.choose(options.format, options.output, OFFERED)
     comparison = compare(read_document(options.old), read_document(options.new))
-    match formats.choose(options.format, options.output, OFFERED):
+    match form:
         case Format.JSON:
             text = renderer.render_json(comparison)
         case Format.MARKDOWN:

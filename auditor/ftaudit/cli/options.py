@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 from ftaudit.cli.answer import say
 from ftaudit.errors import UsageError
-from ftaudit.report.formats import SUFFIXES, Format, of_name
+from ftaudit.report.formats import SUFFIXES, Format, choose, of_name
 from ftaudit.settings import DEFAULT_TIMEOUT
-from ftaudit.target import DEFAULT_TARGET, PLATFORMS, TARGETS
+from ftaudit.target import DEFAULT_TARGET, PLATFORMS, TARGETS, parse_platform, parse_target
 
 if TYPE_CHECKING:
     from ftaudit.settings import Settings
@@ -21,14 +21,25 @@ if TYPE_CHECKING:
 def add_target(group: Any) -> None:
     """Add `--target`."""
     text = f"{' | '.join(TARGETS)} (default {DEFAULT_TARGET})"
-    group.add_argument("--target", default=DEFAULT_TARGET, metavar="VERSION", help=text)
+    group.add_argument("--target", type=_target, default=DEFAULT_TARGET, metavar="VERSION", help=text)
 
 
 def add_platforms(group: Any, default: str) -> None:
     """Add `--platform`; `default` says what goes without it."""
     some = ", ".join((PLATFORMS[0], *PLATFORMS[4::2]))
     text = f"{some} …, or an exact tag; {default} (repeatable)"
-    group.add_argument("--platform", action="append", default=[], metavar="NAME", help=text)
+    group.add_argument("--platform", type=_platform, action="append", default=[], metavar="NAME", help=text)
+
+
+def _target(name: str) -> str:
+    """Return the name of a target; raise `UsageError` for one that does not exist."""
+    return parse_target(name).name
+
+
+def _platform(name: str) -> str:
+    """Return the name of a platform as it was given; raise `UsageError` for one that is not known."""
+    parse_platform(name)
+    return name
 
 
 def add_cache(group: Any) -> None:
@@ -116,6 +127,12 @@ def also_of(options: argparse.Namespace, offered: Sequence[Format]) -> tuple[tup
             raise UsageError(f"--also {path}: the name says no format", hint=f"known are {known}")
         found.append((path, form))
     return tuple(found)
+
+
+def check_answer(options: argparse.Namespace, offered: Sequence[Format]) -> None:
+    """Raise `UsageError` for a file whose name means no format, before the work and not after it."""
+    choose(options.format, options.output, offered)
+    also_of(options, offered)
 
 
 def add_allow_unknown(group: Any) -> None:

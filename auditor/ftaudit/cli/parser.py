@@ -39,8 +39,10 @@ class Parser(argparse.ArgumentParser):
             return
         known = [str(choice) for choice in action.choices]
         what = f"{'/'.join(action.option_strings)} {value!r} is none of its choices"
-        if not action.option_strings:
+        if isinstance(action, argparse._SubParsersAction):
             what = f"no command is called {value!r}"
+        elif not action.option_strings:
+            what = f"{action.metavar or action.dest} cannot be {value!r}"
         raise UsageError(what, hint=_meant(str(value), known) or f"there is {', '.join(known)}")
 
     def refuse(self, unknown: Sequence[str]) -> NoReturn:

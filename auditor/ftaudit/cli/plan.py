@@ -49,6 +49,8 @@ def run(options: argparse.Namespace, screen: Screen) -> Answer:
     from ftaudit.progress import on_stderr
 
     settings = settings_of(options)
+    # A patch has no format to choose.
+    form = formats.Format.TABLE if options.diff else formats.choose(options.format, options.output, formats.OF_PLAN)
     inputs = inputs_of(options)
     with on_stderr(wanted=not options.quiet) as progress:
         report = engine.audit(inputs, settings, progress=progress)
@@ -56,7 +58,6 @@ def run(options: argparse.Namespace, screen: Screen) -> Answer:
     if options.diff:
         return Answer(text=_diff(plan, inputs, settings), exit_code=plan.exit_code, output=options.output)
     notes = _write(plan, inputs, settings) if options.write else ()
-    form = formats.choose(options.format, options.output, formats.OF_PLAN)
     page = formats.Page(width=screen.width, color=screen.color)
     text = formats.render_plan(plan, form, page)
     return Answer(text=text, exit_code=plan.exit_code, output=options.output, notes=notes)

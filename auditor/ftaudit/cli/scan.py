@@ -18,6 +18,7 @@ from ftaudit.cli.options import (
     add_rules,
     add_target,
     also_of,
+    check_answer,
     settings_of,
     settle_exit,
 )
@@ -89,7 +90,7 @@ def run_scan(
 
     settings = settings_of(options)
     check_accept(options)
-    also = also_of(options, formats.OF_SCAN)
+    check_answer(options, formats.OF_SCAN)
     target = parse_target(options.target)
     registry = load_rules(tuple(options.rules))
     selected = settings.select
@@ -133,7 +134,7 @@ def run_scan(
         exit_code=settled,
         output=options.output,
         notes=(*registry.problems, *notes),
-        also=tuple((path, rendered(form)) for path, form in also),
+        also=tuple((path, rendered(form)) for path, form in also_of(options, formats.OF_SCAN)),
     )
 
 

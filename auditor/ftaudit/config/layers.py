@@ -89,10 +89,10 @@ class _Reader:
         mine = [key for key in keys if key.name == path[-1]]
         if not mine:
             near = nearest(path[-1], (*(key.name for key in keys), *also))
-            where = f"in [{path[0]}]" if len(path) > 1 else "as a key"
+            where = f" in [{path[0]}]" if len(path) > 1 else ": there is no such key"
             raise self.error(
                 path,
-                f"is not known {where}",
+                f"is not known{where}",
                 hint=f"did you mean {near}?" if near else "`ftaudit config show` lists all keys",
             )
         location = self.location(path)
@@ -113,7 +113,7 @@ class _Reader:
             found[key.command, key.dest] = Found(value=made, location=location)
         # One command may take what another does not: `format = "sarif"` counts wherever it is one of the formats.
         if not found and wrong is not None:
-            raise self.error(path, str(wrong)) from wrong
+            raise self.error(path, str(wrong), hint=wrong.hint) from wrong
         return found
 
     def entries(self, value: object) -> list[RawEntry]:

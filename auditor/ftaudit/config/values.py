@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from ftaudit.config.keys import Key, Kind
+from ftaudit.errors import FtauditError
 
 _NAMED_INDEX: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*=[a-z+]+://")
 """uv's way to give an index a name, by which the environment has a user and a password for it."""
@@ -18,6 +19,10 @@ _NAMED_INDEX: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*=[a-z+]+://")
 
 class WrongValue(ValueError):
     """The value is not what the key takes; the message says what is."""
+
+    def __init__(self, message: str, *, hint: str | None = None) -> None:
+        super().__init__(message)
+        self.hint = hint
 
 
 def convert(value: object, key: Key, folder: Path, *, named: bool) -> Any:
@@ -63,6 +68,8 @@ def _text(value: str, key: Key, folder: Path, *, named: bool) -> Any:
         return value
     try:
         return key.convert(value)
+    except FtauditError as error:
+        raise WrongValue(f"does not take {_told(value)}: {error.problem}", hint=error.hint) from error
     except (ArgumentTypeError, TypeError, ValueError) as error:
         raise WrongValue(f"does not take {_told(value)}: {error}") from error
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from ftaudit.errors import UsageError
 from ftaudit.model import Report, Severity, StrEnum
 from ftaudit.report.console import DEFAULT_WIDTH
 from ftaudit.rule import Rule
@@ -58,7 +59,9 @@ SUFFIXES: Final = {
     ".htm": Format.HTML,
     "code-quality-report.json": Format.GITLAB,
 }
-"""What the name of the output file means where no format is named; any other is the first that is offered."""
+"""What the end of the output file's name means where no format is named."""
+PLAIN: Final = frozenset({".txt", ".text", ".log"})
+"""Ends of names that mean the table, where a command has one."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -72,10 +75,29 @@ class Page:
 
 
 def choose(named: str | None, output: Path | None, offered: Sequence[Format]) -> Format:
-    """Return the format that is named, else what the output file's suffix means, else the first that is offered."""
+    """Return the format that is named, else what the output file's suffix means, else the first that is offered.
+
+    Raise `UsageError` for a suffix that means none of them.
+    """
     if named is not None:
         return Format(named)
-    return (None if output is None else of_name(output, offered)) or offered[0]
+    if output is None:
+        return offered[0]
+    if (form := of_name(output, offered)) is not None:
+        return form
+    suffix = output.suffix.lower()
+    # What is no ordinary file (`/dev/stdout`, a pipe) has no name that means anything.
+    if not suffix or (suffix in PLAIN and offered[0] is Format.TABLE) or (output.exists() and not output.is_file()):
+        return offered[0]
+    raise UsageError(f"--output {output}: the name says no format", hint=f"known are {known_suffixes(offered)}")
+
+
+def known_suffixes(offered: Sequence[Format]) -> str:
+    """Return the ends of names that mean one of the formats, and how else to name one, for a hint."""
+    known = [suffix for suffix, meant in SUFFIXES.items() if meant in offered]
+    if offered[0] is Format.TABLE:
+        known += sorted(PLAIN)
+    return f"{', '.join(known)}; or name a format with --format"
 
 
 def of_name(path: Path, offered: Sequence[Format]) -> Format | None:
