@@ -136,6 +136,8 @@ class Pin:
     """Chains of names from a root requirement down to this package, shortest first; a root's own is `((name,),)`."""
     source: Location | None = None
     """Where the package's own entry stands in a lock file; else where the root requirement of the first chain does."""
+    also: tuple[Location, ...] = ()
+    """The other places at which the inputs list this package at this version."""
     files: tuple[DistributionFile, ...] | None = None
     """The files of this version when the input names them (lock files, direct URLs, local files), else `None`."""
     allowed_hashes: frozenset[str] = frozenset()
@@ -147,6 +149,11 @@ class Pin:
     source_tree: str | None = None
     """The folder of a local project (`-e .`, `./lib`): never built, looked at as files."""
     yanked: str | None = None
+
+    @property
+    def places(self) -> tuple[Location, ...]:
+        """Every place at which the package is listed, `source` first."""
+        return (self.source, *self.also) if self.source is not None else self.also
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -17,7 +17,8 @@ from ftaudit.engine.setup import choose_rules, open_index
 from ftaudit.engine.sources import find_source_facts, unread_sources
 from ftaudit.errors import UsageError
 from ftaudit.index.client import Index
-from ftaudit.model import PackageFacts, Report
+from ftaudit.loading import place_of
+from ftaudit.model import PackageFacts, Pin, Report
 from ftaudit.progress import Progress, Silent
 from ftaudit.rule import PackageRule
 from ftaudit.settings import Settings
@@ -61,7 +62,11 @@ def audit(inputs: Sequence[str], settings: Settings, *, progress: Progress | Non
                 index=indexed[pin, platform],
                 binary=binaries[pin, platform],
                 runtime=imports.facts[pin, platform],
-                modules=merge_modules(binaries[pin, platform], imports.facts[pin, platform]),
+                modules=merge_modules(
+                    binaries[pin, platform],
+                    imports.facts[pin, platform],
+                    place=place_of(indexed[pin, platform], target=target, platform=platform.name),
+                ),
                 source=sources[pin, platform],
             )
             for pin, platform in keys
@@ -102,6 +107,18 @@ class _Selected:
     incomplete: tuple[str, ...]
 
 
+def _together(one: Pin, other: Pin) -> Pin:
+    """Return a pin that two inputs have, with the places of both and all of its chains, the shortest first."""
+    first, second = (other, one) if _shortest(other) < _shortest(one) else (one, other)
+    chains = sorted(dict.fromkeys((*first.required_by, *second.required_by)), key=len)
+    places = tuple(dict.fromkeys((*first.places, *second.places)))
+    return dataclasses.replace(one, required_by=tuple(chains), source=next(iter(places), None), also=places[1:])
+
+
+def _shortest(pin: Pin) -> int:
+    return len(pin.required_by[0]) if pin.required_by else 1
+
+
 def _select(
     read: Sequence[lockfiles.Requirements],
     target: Target,
@@ -127,7 +144,7 @@ def _select(
             incomplete |= dict.fromkeys(selection.incomplete)
             for pin in selection.pins:
                 same = (pin.name, pin.version, pin.problem, pin.source_tree, platform.name)
-                keys.setdefault(same, (pin, platform))
+                keys[same] = (_together(keys[same][0], pin) if same in keys else pin, platform)
             progress.done(requirements.path.name)
     if not keys and not incomplete:
         raise UsageError(

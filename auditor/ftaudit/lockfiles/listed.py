@@ -27,6 +27,8 @@ class Listed:
     """Looked up by name; several of one name are one here."""
     own: set[Location] = field(default_factory=set)
     """Where the named ones of the input itself stand, as against those of local projects."""
+    also: dict[NormalizedName, list[Location]] = field(default_factory=dict)
+    """Where else the input names the same."""
     constraints: list[Requirement] = field(default_factory=list)
     overrides: list[Requirement] = field(default_factory=list)
     wheels: list[str] = field(default_factory=list)
@@ -85,6 +87,8 @@ def _take_named(root: Requirement, tree: NormalizedName | None, listed: Listed) 
     if known is None:
         listed.named[root.name] = root
         return
+    if tree is None and not (known.exact and root.exact and known.exact != root.exact):
+        listed.also.setdefault(root.name, []).append(root.location)
     merged = dataclasses.replace(
         known,
         specifier=known.specifier & root.specifier,

@@ -189,6 +189,7 @@ class _Resolution:
                     extras=tuple(sorted(extras)),
                     required_by=found,
                     source=source or Location(path=str(self._requirements.path)),
+                    also=tuple(place for place in self._listed.also.get(found[0][0], ()) if place != source),
                     allowed_hashes=root.hashes if root else frozenset(),
                     index_url=self._requirements.package_indexes.get(name),
                     problem=self._problem(name, resolved=name in resolved),

@@ -45,6 +45,7 @@ def _left_out(unknown: list[Result]) -> Iterator[str]:
     groups: dict[str, list[str]] = defaultdict(list)
     for result in unknown:
         groups[_ADDRESS.sub("…", _ASIDE.sub("", result.lines[0]))].append(result.subject)
-    for reason, names in groups.items():
+    for reason, subjects in groups.items():
+        names = list(dict.fromkeys(subjects))  # One that several files list has a result in each.
         shown = ", ".join(names[:_LISTED]) + (f" and {len(names) - _LISTED} more" if len(names) > _LISTED else "")
         yield f"left out: {counted(len(names), 'package')} ({shown}): {reason.removeprefix('…: ')}"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from ftaudit import verdict
@@ -55,12 +55,34 @@ def entries(packages: Iterable[Package]) -> Iterator[Entry]:
         same = (pin.name, pin.version, package.verdict, package.accepted, _without_platform(package))
         groups.setdefault(same, []).append(package)
     for group in groups.values():
-        yield Entry(package=group[0], platforms=tuple(package.facts.platform for package in group))
+        yield Entry(package=_of_all(group), platforms=tuple(package.facts.platform for package in group))
+
+
+def number_of(found: Iterable[Entry]) -> int:
+    """Return how many packages the entries are about: where platforms disagree, one has several."""
+    return len({entry.package.facts.pin.name for entry in found})
+
+
+def _of_all(group: Sequence[Package]) -> Package:
+    """Return the first row; what it says of its platform holds for each of them."""
+    first = group[0]
+    if len({package.facts.platform for package in group}) == 1:
+        return first
+    return replace(
+        first,
+        reasons=tuple(_of_platform(first, "each platform", text) for text in first.reasons),
+        next_step=None if first.next_step is None else _of_platform(first, "each platform", first.next_step),
+    )
+
+
+def _of_platform(package: Package, other: str, text: str) -> str:
+    """Return the text with other words for the row's platform, but for a tag in the name of a file."""
+    return re.sub(rf"(?<![\w.-]){re.escape(package.facts.platform)}(?![\w-]|\.\w)", lambda _: other, text)
 
 
 def _without_platform(package: Package) -> tuple[str, ...]:
     said = (*package.reasons, package.next_step or "")
-    return tuple(text.replace(package.facts.platform, "{platform}") for text in said)
+    return tuple(_of_platform(package, "{platform}", text) for text in said)
 
 
 def together(found: Sequence[Entry]) -> Iterator[tuple[Entry, ...]]:
@@ -108,8 +130,10 @@ def headline(report: Report) -> Headline:
                 sentence = f"nothing found to block {what}, but {len(unknown)} of {packages} could not be checked."
             return Headline(word="NOT SURE", sentence=sentence, more=stand if accepted else None)
         case _ if accepted:
-            verb = "keeps" if len(accepted) == 1 else "keep"
-            sentence = f"nothing new; {len(accepted)} of {packages} {verb} you from {what}, and are known and accepted."
+            verb, stands = ("keeps", "is") if len(accepted) == 1 else ("keep", "are")
+            sentence = (
+                f"nothing new; {len(accepted)} of {packages} {verb} you from {what}, and {stands} known and accepted."
+            )
             return Headline(word="ACCEPTED", sentence=sentence)
         case _:
             return Headline(word="READY", sentence=f"nothing blocks {what}: {packages} checked.")
@@ -118,17 +142,18 @@ def headline(report: Report) -> Headline:
 def chains(package: Package) -> Iterator[tuple[str, str]]:
     """Yield who pulls the package in and where it is listed, as pairs of a label and a text."""
     pin = package.facts.pin
-    at = f" ({pin.source})" if pin.source else ""
+    places = verdict.listed(map(str, pin.places))
+    at = f" ({places})" if places else ""
     for number, chain in enumerate(pin.required_by[:3]):
         where = at if number == 0 else ""
         if len(chain) > 1:
             yield "pulled in by ", " → ".join(chain) + where
         elif where:
-            yield LISTED, str(pin.source)
+            yield LISTED, places
     if len(pin.required_by) > 3:
         yield "pulled in by ", f"{len(pin.required_by) - 3} more"
-    if not pin.required_by and pin.source:
-        yield LISTED, str(pin.source)
+    if not pin.required_by and places:
+        yield LISTED, places
 
 
 def accepted_line(accepted: Acceptance) -> str:

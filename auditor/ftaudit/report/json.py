@@ -78,6 +78,7 @@ def _package(package: Package) -> dict[str, Any]:
         "blocked_by": list(package.blocked_by),
         "required_by": [list(chain) for chain in facts.pin.required_by],
         "source": _location(facts.pin.source),
+        "also": [_location(place) for place in facts.pin.also],
         "wheel": _file(facts.index.wheel),
         "modules": [_module(module) for module in facts.modules],
         "findings": [_finding(finding) for finding in package.findings],

@@ -72,7 +72,7 @@ class Result:
     @property
     def text(self) -> str:
         """The message on one line."""
-        return " ".join(self.lines)
+        return " ".join(line if line[-1:] in ".;:!?" else f"{line};" for line in self.lines).removesuffix(";")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -106,9 +106,15 @@ def of_report(report: Report, *, places: Places, command: str = "check") -> Resu
     """Return what a report of packages says line by line.
 
     A package that blocks, is slower or could not be checked has one result of its verdict, whatever the rules found;
-    the errors and warnings of the rules beyond it are one result a rule, as in the table.
+    the errors and warnings of the rules beyond it are one result a rule, as in the table. What several files list has
+    its results in each of them: who reviews a change sees one file.
     """
-    made = [result for entry in entries(report.packages) for result in _of_entry(entry)]
+    made = [
+        replace(result, location=place)
+        for entry in entries(report.packages)
+        for result in _of_entry(entry)
+        for place in (result.location, *entry.package.facts.pin.also)
+    ]
     unchecked = [Unchecked(message=clean(what)) for what in report.incomplete]
     unchecked += [
         Unchecked(message=f"{result.subject}: {result.text}", location=result.location)
