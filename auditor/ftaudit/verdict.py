@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from ftaudit.loading import Misfit, find_misfits
 from ftaudit.model import (
     ExtensionModule,
     GilDeclaration,
@@ -33,7 +34,7 @@ ORDER: Final = (
 """The verdicts from good to bad: as fast as can be, slower, not known, runs with the GIL, needs a build, cannot be had,
 fails once it runs."""
 
-SAID_BY_VERDICT: Final = frozenset({"FT101", "FT102", "FT201", "FT202", "FT209", "FT601", "FT602"})
+SAID_BY_VERDICT: Final = frozenset({"FT101", "FT102", "FT201", "FT202", "FT205", "FT209", "FT601", "FT602"})
 """Rules whose message the reasons of a verdict already give."""
 
 NO_HASH: Final = "its hash is none of those that the input allows"
@@ -89,6 +90,19 @@ def module_gil(module: ExtensionModule) -> Gil:
             return Gil.ON
         case GilDeclaration.UNDETERMINED:
             return Gil.UNKNOWN
+
+
+def gil_of(facts: PackageFacts) -> tuple[tuple[ExtensionModule, Gil], ...]:
+    """Return what each module of a package does to the GIL where the package is installed."""
+    misfits = find_misfits(facts)
+    return tuple(
+        (module, _gil_of_misfit(misfits[module.path]) if module.path in misfits else module_gil(module))
+        for module in facts.modules
+    )
+
+
+def _gil_of_misfit(misfit: Misfit) -> Gil:
+    return Gil.CRASHES if misfit.certain else Gil.UNKNOWN
 
 
 def rank(verdict: Verdict) -> int:
@@ -167,7 +181,12 @@ def rebuilt(modules: Sequence[ExtensionModule]) -> str:
 
 
 def _broken(facts: PackageFacts) -> Reasons:
-    crashes = [f"{module.name}: {_crash(module)}" for module in facts.modules if module_gil(module) is Gil.CRASHES]
+    misfits = find_misfits(facts)
+    crashes = [
+        f"{module.name}: {_crash(module, misfits.get(module.path))}"
+        for module, gil in gil_of(facts)
+        if gil is Gil.CRASHES
+    ]
     if facts.binary.status is not Status.DONE or facts.modules:
         crashes += [
             f"import {name}: {runtime.error or runtime.outcome}"
@@ -185,7 +204,7 @@ def _fails_by_itself(name: str, runtime: ModuleRuntime, modules: Iterable[Extens
 
 
 def _reenables(facts: PackageFacts) -> Reasons:
-    guilty = [module for module in facts.modules if module_gil(module) is Gil.ON]
+    guilty = [module for module, gil in gil_of(facts) if gil is Gil.ON]
     if not guilty:
         return ()
     total = len(facts.modules)
@@ -213,13 +232,14 @@ def _undetermined(facts: PackageFacts) -> Reasons:
     if not facts.modules and facts.binary.status is not Status.DONE and facts.runtime.status is not Status.DONE:
         skipped = dict.fromkeys(tier.reason for tier in (facts.binary, facts.runtime) if tier.reason is not None)
         return ("no module of it was looked at: " + "; ".join(skipped or ("every tier was left out",)),)
-    unknown = [module for module in facts.modules if module_gil(module) is Gil.UNKNOWN]
+    unknown = [module for module, gil in gil_of(facts) if gil is Gil.UNKNOWN]
     if not unknown:
         return ()
+    misfits = find_misfits(facts)
     return (
         f"{len(unknown)} of {len(facts.modules)} extension modules could not be determined: "
         f"{listed(module.name for module in unknown)}",
-        *dict.fromkeys(_why_unknown(module) for module in unknown),
+        *dict.fromkeys(_why_unknown(module, misfits.get(module.path)) for module in unknown),
     )
 
 
@@ -335,9 +355,12 @@ def _no_wheel(facts: PackageFacts) -> str:
     return text
 
 
-def _crash(module: ExtensionModule) -> str:
+def _crash(module: ExtensionModule, misfit: Misfit | None) -> str:
+    told = [misfit.reason] if misfit is not None else []
     if module.binary is not None and module.binary.free_threaded_build is False:
-        return f"compiled for the build with the GIL ({module.binary.free_threaded_evidence})"
+        told.append(f"compiled for the build with the GIL ({module.binary.free_threaded_evidence})")
+    if told:
+        return "; ".join(told)
     return (module.runtime.error or module.runtime.outcome) if module.runtime else "crashes"
 
 
@@ -358,7 +381,9 @@ def _how(module: ExtensionModule) -> str:
             return f"does not leave the GIL off{by}, {seen}"
 
 
-def _why_unknown(module: ExtensionModule) -> str:
+def _why_unknown(module: ExtensionModule, misfit: Misfit | None) -> str:
+    if misfit is not None:
+        return f"{module.name}: {misfit.reason}; left from another build, or missing for this one"
     told = []
     if module.binary is not None:
         told.append(f"binary: {module.binary.how}")

@@ -25,6 +25,7 @@ CATALOGUE = {
     "FT202": "binary-gil-used",
     "FT203": "abi3-so-in-ft-env",
     "FT204": "soabi-tag-mismatch",
+    "FT205": "image-tag-mismatch",
     "FT208": "inline-refcount-mismatch",
     "FT209": "tag-contradicts-binary",
     "FT210": "runtime-contradicts-binary",

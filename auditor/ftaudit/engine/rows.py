@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
+from ftaudit.loading import Place, chosen_files
 from ftaudit.model import (
     BLOCKING,
     BinaryFacts,
@@ -29,9 +30,14 @@ INSTALLED_KINDS = frozenset({WheelKind.FREE_THREADED, WheelKind.ABI3T, WheelKind
 """Kinds of wheel that hold compiled code by their tags."""
 
 
-def merge_modules(binary: BinaryFacts, runtime: RuntimeFacts) -> tuple[ExtensionModule, ...]:
-    """Return each extension module once, by its dotted name, with what every tier knows of it."""
-    merged = {module.name: module for module in binary.modules}
+def merge_modules(
+    binary: BinaryFacts, runtime: RuntimeFacts, *, place: Place | None = None
+) -> tuple[ExtensionModule, ...]:
+    """Return each extension module once, by its dotted name, with what every tier knows of it.
+
+    Of several files of one name it is the one that is loaded in its place.
+    """
+    merged = chosen_files(binary.modules, place)
     for module in runtime.modules:
         known = merged.get(module.name)
         merged[module.name] = replace(known, runtime=module.runtime) if known else module

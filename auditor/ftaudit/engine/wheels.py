@@ -12,6 +12,7 @@ from ftaudit.engine.releases import Candidate, find_candidates, find_releases, t
 from ftaudit.engine.rows import count_coverage, judge_all, make_rows, merge_modules, with_elsewhere
 from ftaudit.engine.setup import choose_rules, open_index
 from ftaudit.index.client import Index
+from ftaudit.loading import place_of
 from ftaudit.model import (
     BinaryFacts,
     ExtensionModule,
@@ -93,6 +94,16 @@ def _facts(candidate: Candidate, read: dict[WheelRequest, BinaryFacts], target: 
     wheels = tuple(file for file in files if file.filename.endswith(".whl"))
     file = candidate.wheel.file if candidate.wheel else None
     missing = candidate.kind is WheelKind.NONE
+    index = IndexFacts(
+        status=Status.DONE,
+        origin="index" if candidate.release.whole else "file",
+        kind=candidate.kind,
+        wheel=file if not missing or candidate.optional else None,
+        wheels=wheels,
+        sdist=next((file for file in files if not file.filename.endswith(".whl")), None),
+        compiled=any(tag.platform != "any" for _, tags in tagged(wheels) for tag in tags),
+        gil_wheel=file if missing else None,
+    )
     return PackageFacts(
         pin=Pin(
             name=candidate.release.name,
@@ -102,19 +113,10 @@ def _facts(candidate: Candidate, read: dict[WheelRequest, BinaryFacts], target: 
         ),
         target=target.name,
         platform=candidate.platform,
-        index=IndexFacts(
-            status=Status.DONE,
-            origin="index" if candidate.release.whole else "file",
-            kind=candidate.kind,
-            wheel=file if not missing or candidate.optional else None,
-            wheels=wheels,
-            sdist=next((file for file in files if not file.filename.endswith(".whl")), None),
-            compiled=any(tag.platform != "any" for _, tags in tagged(wheels) for tag in tags),
-            gil_wheel=file if missing else None,
-        ),
+        index=index,
         binary=binary,
         runtime=NOT_IMPORTED,
-        modules=merge_modules(binary, NOT_IMPORTED),
+        modules=merge_modules(binary, NOT_IMPORTED, place=place_of(index, target=target, platform=candidate.platform)),
     )
 
 

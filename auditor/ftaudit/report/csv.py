@@ -11,7 +11,7 @@ from ftaudit.model import Finding, Package, Report
 from ftaudit.report.console import clean
 from ftaudit.report.results import of_scan
 from ftaudit.source.scan import ScanResult
-from ftaudit.verdict import Gil, module_gil
+from ftaudit.verdict import Gil, gil_of
 
 REPORT_HEADER: Final = (
     *("kind", "name", "version", "platform", "target", "verdict", "blocks", "accepted", "reasons", "next_step"),
@@ -66,7 +66,7 @@ def _package(package: Package) -> Sequence[object]:
     facts = package.facts
     pin = facts.pin
     place = pin.source
-    on = [module for module in facts.modules if module_gil(module) is Gil.ON]
+    on = [module for module, gil in gil_of(facts) if gil is Gil.ON]
     return (
         "package",
         pin.name,

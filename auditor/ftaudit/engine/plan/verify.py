@@ -10,6 +10,7 @@ from ftaudit.engine.collect import Key, find_index_facts, find_runtime_facts
 from ftaudit.engine.plan.proposal import Case
 from ftaudit.engine.rows import judge_all, merge_modules
 from ftaudit.index.client import Index
+from ftaudit.loading import place_of
 from ftaudit.lockfiles.selection import Selection
 from ftaudit.model import BLOCKING, IndexFacts, Package, PackageFacts, Pin, Status, Verdict
 from ftaudit.progress import Progress
@@ -92,7 +93,11 @@ def _collect(
             index=new[pin, platform],
             binary=binaries[pin, platform],
             runtime=imports.facts[pin, platform],
-            modules=merge_modules(binaries[pin, platform], imports.facts[pin, platform]),
+            modules=merge_modules(
+                binaries[pin, platform],
+                imports.facts[pin, platform],
+                place=place_of(new[pin, platform], target=target, platform=platform.name),
+            ),
         )
         for pin, platform in new
     ]

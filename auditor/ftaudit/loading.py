@@ -1,0 +1,195 @@
+"""Whether the target's import system finds an extension module's file, and its system can load the image in it."""
+
+from __future__ import annotations
+
+import functools
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Final
+
+from packaging.utils import InvalidWheelFilename, parse_wheel_filename
+
+from ftaudit.errors import UsageError
+from ftaudit.model import ExtensionModule, IndexFacts, ModuleBinary, PackageFacts, WheelKind
+from ftaudit.target import ABI3T_SINCE, Target, parse_platform, parse_target
+
+System = tuple[str, str]
+"""An image format and a machine, as `ModuleBinary` names them; the machine is empty where any may be."""
+
+_TAGS: Final = (
+    (re.compile(r"(?:linux|manylinux(?:\d+|_\d+_\d+)|musllinux_\d+_\d+)_(?P<machine>\w+)"), "elf"),
+    (re.compile(r"macosx_\d+_\d+_(?P<machine>\w+)"), "macho"),
+    (re.compile(r"win_?(?P<machine>32|amd64|arm64)"), "pe"),
+)
+_SPELT: Final = {"arm64": "aarch64", "amd64": "x86_64", "32": "i686", "i386": "i686"}
+_ENDS: Final = {"aarch64": "arm64", "x86_64": "x86_64"}
+"""How the names of macOS platforms end."""
+_MACHINES: Final = frozenset(
+    {"x86_64", "aarch64", "i686", "armv7l", "ppc64le", "ppc64", "s390x", "riscv64", "loongarch64"}
+)
+"""Machines of which none runs what is compiled for another. Other names are not held against a tag."""
+_FORMATS: Final = {"elf": "Linux", "macho": "macOS", "pe": "Windows"}
+_SUFFIX: Final = re.compile(
+    r"\.(?:cpython-(?P<so>\d+[a-z]*)(?:-(?P<triplet>[\w-]+))?\.so"
+    r"|cp(?P<pyd>\d+[a-z]*)-(?P<windows>\w+)\.pyd"
+    r"|(?P<stable>abi3t?)\.(?:so|pyd)"
+    r"|(?:so|pyd))$"
+)
+_TRIPLETS: Final = {"x86_64": "x86_64-", "aarch64": "aarch64-"}
+"""How `Misc/platform_triplet.c` of CPython begins the names of Linux machines. The C library is left open."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Misfit:
+    """Why a module's file cannot be imported."""
+
+    reason: str
+    """A phrase that goes on from the module's name."""
+    of_image: bool
+    """The image contradicts the wheel's tag; else the file's name is none that the target looks for."""
+    certain: bool
+    """The file is meant for the target: it is no other build's that lies beside, of no concern to the package."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Place:
+    """Where the modules of a wheel are to be loaded."""
+
+    target: Target
+    systems: frozenset[System]
+    """All of which must load them; empty where nothing is known of that."""
+
+    def rank(self, module: ExtensionModule) -> int:
+        """Return how soon the file is found among those of one module, from 0; one that is not loaded comes last.
+
+        The order is that of `importlib.machinery.EXTENSION_SUFFIXES`.
+        """
+        match = _SUFFIX.search(module.path)
+        if match is None or self.misfit(module) is not None:
+            return 3
+        return 0 if match["so"] or match["pyd"] else 1 if match["stable"] else 2
+
+    def misfit(self, module: ExtensionModule) -> Misfit | None:
+        """Return why the file cannot be imported, or `None` where nothing stands against it."""
+        if module.runtime is not None and module.runtime.imported:
+            return None
+        match = _SUFFIX.search(module.path)
+        if match is None:
+            return None
+        return self._name(module.path, match) or self._image(module, bool(match["so"] or match["pyd"]))
+
+    def _name(self, path: str, match: re.Match[str]) -> Misfit | None:
+        """Hold the file's suffix against those that the target looks for."""
+        abi = f"cp{match['so'] or match['pyd']}" if match["so"] or match["pyd"] else match["stable"]
+        formats = {kind for kind, _ in self.systems}
+        wrong_system = bool(formats) and (
+            formats.isdisjoint({"pe"}) if path.endswith(".pyd") else formats.isdisjoint({"elf", "macho"})
+        )
+        if match["triplet"] and self.systems:
+            wrong_system = not any(_fits_triplet(match["triplet"], system) for system in self.systems)
+        other_stable = match["stable"] == ("abi3" if self.target.version >= ABI3T_SINCE else "abi3t")
+        if not wrong_system and (abi in (None, self.target.abi) or (match["stable"] and not other_stable)):
+            return None
+        return Misfit(
+            reason=f"{self.target.executable} does not look for {path[match.start() :]} files",
+            of_image=False,
+            certain=not wrong_system and (other_stable or abi == self.target.abi.rstrip("t")),
+        )
+
+    def _image(self, module: ExtensionModule, named_for_target: bool) -> Misfit | None:
+        """Hold the image's format and machine against the systems that the wheel is for."""
+        if module.binary is None or module.binary.format is None:
+            return None
+        lacking = sorted(system for system in self.systems if not _holds(module.binary, system))
+        if not lacking:
+            return None
+        return Misfit(
+            reason=f"compiled for {_said(module.binary.format, module.binary.machine or '')}, in a wheel for "
+            + " and ".join(_said(*system) for system in lacking),
+            of_image=True,
+            certain=named_for_target,
+        )
+
+
+def find_misfits(facts: PackageFacts) -> dict[str, Misfit]:
+    """Return why modules cannot be imported where the package is installed, by their paths.
+
+    A module is certainly missed where its file was meant for the target, or where no module of the package can be
+    imported. A wheel without an ABI tag may hold files for several builds.
+    """
+    place = place_of(facts.index, target=parse_target(facts.target), platform=facts.platform)
+    if place is None:
+        return {}
+    found = {module.path: misfit for module in facts.modules if (misfit := place.misfit(module)) is not None}
+    if facts.index.kind is WheelKind.NATIVE:
+        return {path: Misfit(reason=m.reason, of_image=m.of_image, certain=False) for path, m in found.items()}
+    if len(found) == len(facts.modules):
+        return {path: Misfit(reason=m.reason, of_image=m.of_image, certain=True) for path, m in found.items()}
+    return found
+
+
+def place_of(index: IndexFacts, *, target: Target, platform: str) -> Place | None:
+    """Return where a package's modules are to be loaded, or `None` where the target installs no wheel of it."""
+    if index.wheel is None or index.kind in (WheelKind.NONE, WheelKind.PURE):
+        return None
+    return Place(target=target, systems=_systems_of(index.wheel.filename, platform))
+
+
+def chosen_files(modules: Iterable[ExtensionModule], place: Place | None) -> dict[str, ExtensionModule]:
+    """Return by dotted name the file of each module that is found first, where there are several."""
+    chosen: dict[str, ExtensionModule] = {}
+    for module in modules:
+        known = chosen.get(module.name)
+        if known is None or place is None or place.rank(module) <= place.rank(known):
+            chosen[module.name] = module
+    return chosen
+
+
+@functools.lru_cache(maxsize=1 << 14)
+def _systems_of(filename: str, platform: str) -> frozenset[System]:
+    """Return the systems that the audited platform means among those of a wheel's tags."""
+    try:
+        tags = {tag.platform for tag in parse_wheel_filename(filename)[3]}
+    except InvalidWheelFilename:
+        return frozenset()
+    if platform not in tags:
+        try:
+            accepted = set(parse_platform(platform).tags)
+        except UsageError:
+            return frozenset()
+        tags = accepted if "any" in tags else tags & accepted
+    return frozenset(system for tag in tags for system in _systems(tag, platform))
+
+
+def _systems(tag: str, platform: str) -> tuple[System, ...]:
+    for pattern, kind in _TAGS:
+        match = pattern.fullmatch(tag)
+        if match is None:
+            continue
+        machine = _SPELT.get(match["machine"], match["machine"])
+        if machine == "universal2":
+            both = ((kind, "aarch64"), (kind, "x86_64"))
+            return tuple(system for system in both if platform.endswith(_ENDS[system[1]])) or both
+        return ((kind, machine if machine in _MACHINES else ""),)
+    return ()
+
+
+def _fits_triplet(triplet: str, system: System) -> bool:
+    kind, machine = system
+    if kind == "macho" or "linux" not in triplet:
+        return (kind == "macho") == (triplet == "darwin")
+    return triplet.startswith(_TRIPLETS.get(machine, ""))
+
+
+def _holds(binary: ModuleBinary, system: System) -> bool:
+    """Tell whether an image is of the format, and of the machine or of one that is not known."""
+    kind, machine = system
+    if binary.format != kind:
+        return False
+    machines = {_SPELT.get(each, each) for each in (binary.machine or "").split("+")}
+    return not machine or machine in machines or not machines <= _MACHINES
+
+
+def _said(kind: str, machine: str) -> str:
+    return f"{_FORMATS.get(kind, kind)} {machine}".rstrip()
