@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from support.command import ftaudit
+from support.command import environment, ftaudit
 
 
 @pytest.mark.parametrize(
@@ -43,6 +43,52 @@ def test_a_mistake_is_one_clear_error_with_exit_code_2(arguments: list[str], wor
     assert ran.stderr.splitlines()[0].startswith("ftaudit: ") and word in ran.stderr
     assert "Traceback" not in ran.stderr
     assert ran.stdout == ""
+
+
+@pytest.mark.parametrize(
+    ("arguments", "hint"),
+    [
+        (["check", "lxml==6.1.3"], "`ftaudit wheel 'lxml==6.1.3'`"),
+        (["check", "lxml"], "`ftaudit wheel 'lxml'`"),
+        (["check", "lxml"], "echo 'lxml' > r.txt && ftaudit check r.txt"),
+        (["check", "-"], "standard input is not read"),
+        (["check", "-r", "r.txt"], "`ftaudit check requirements.txt`"),
+        (["check", "missing.txt"], "name an input file"),
+        (["check", "--static", "--index-url", "foo", "r.txt"], "https:// URL"),
+        (["check", "--static", "--extra-index-url", "foo", "uv.lock"], "https:// URL"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else value,
+)
+def test_what_was_probably_meant_is_said(arguments: list[str], hint: str, tmp_path: Path) -> None:
+    (tmp_path / "r.txt").write_text("demo==1.0\n")
+    locked = '[[package]]\nname = "demo"\nversion = "1"\nsource = { registry = "https://index.example/simple" }\n'
+    (tmp_path / "uv.lock").write_text(f'version = 1\nrequires-python = ">=3.11"\n{locked}')
+    ran = ftaudit(*arguments, cwd=tmp_path)
+    assert ran.returncode == 2
+    assert hint in ran.stderr and "Traceback" not in ran.stderr
+
+
+@pytest.mark.parametrize(
+    "arguments", [["check", "r.txt"], ["check", "--no-config", "r.txt"], ["check", "pyproject.toml"], ["explain"]]
+)
+def test_without_its_dependencies_it_says_so_in_a_line(arguments: list[str], tmp_path: Path) -> None:
+    import ftaudit as installed
+
+    (tmp_path / "r.txt").write_text("demo==1.0\n")
+    (tmp_path / "pyproject.toml").write_text('[project]\nname = "x"\nversion = "1"\ndependencies = ["demo"]\n')
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", "bare"], cwd=tmp_path, check=True)
+    python = next(path for path in (tmp_path / "bare").glob("*/python*") if path.suffix in ("", ".exe"))
+    ran = subprocess.run(
+        [python, "-m", "ftaudit", *arguments],
+        capture_output=True,
+        text=True,
+        cwd=tmp_path,
+        env=environment(tmp_path, {"PYTHONPATH": str(Path(installed.__file__).parents[1])}),
+        check=False,
+    )
+    assert (ran.returncode, ran.stdout) == (2, "")
+    said, hint = ran.stderr.splitlines()
+    assert said.startswith("ftaudit: error: it is installed without its dependencies: ") and "pip install" in hint
 
 
 def test_alone_it_says_what_to_do_next(tmp_path: Path) -> None:

@@ -57,6 +57,37 @@ def test_extras_and_groups_that_do_not_exist_are_errors_that_name_those_that_do(
         parse(tmp_path, text, groups=["dev"])
 
 
+PROJECT = "[project]\nname='x'\nversion='1'\ndependencies=['a']\n"
+POETRY_GROUPS = """
+[tool.poetry.group.Dev.dependencies]
+pytest = "*"
+[tool.poetry.group.docs.dependencies]
+sphinx = "*"
+[dependency-groups]
+docs = ["sphinx"]
+"""
+
+
+def test_a_group_of_poetrys_own_is_no_unknown_one(tmp_path: Path) -> None:
+    text = PROJECT + POETRY_GROUPS
+    with pytest.raises(UsageError, match="poetry's own") as caught:
+        parse(tmp_path, text, groups=["dev"])
+    assert "poetry.lock" in str(caught.value.hint)
+    found = parse(tmp_path, text, groups=["docs"])
+    assert found.left_out == ("group dev (poetry's own: name poetry.lock)",)
+    assert any(root.name == "sphinx" for root in found.roots)
+
+
+def test_a_group_asked_of_a_project_of_poetrys_alone_says_that_it_is_one(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="for poetry alone"):
+        parse(tmp_path, "[tool.poetry.group.dev.dependencies]\npytest='*'\n", groups=["dev"])
+
+
+def test_groups_that_pdm_keeps_for_itself_are_said_to_be_left_out(tmp_path: Path) -> None:
+    found = parse(tmp_path, PROJECT + "[tool.pdm.dev-dependencies]\ntest = ['pytest']\n")
+    assert found.left_out == ("group test (pdm's own: name pdm.lock)",)
+
+
 def test_dynamic_dependencies_are_a_row(tmp_path: Path) -> None:
     found = parse(tmp_path, "[project]\nname='x'\ndynamic=['dependencies']\n")
     assert [problem.name for problem in found.problems] == ["x"]

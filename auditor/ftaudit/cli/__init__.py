@@ -13,6 +13,8 @@ from ftaudit.cli.parser import Parser
 from ftaudit.errors import FtauditError
 
 INTERRUPTED: Final = 130
+OURS: Final = frozenset({"ftaudit", "ftaudit_rules"})
+"""What an installation cannot lack without being broken."""
 
 DESCRIPTION: Final = "Tells whether a Python stack is ready for free-threaded CPython, from evidence."
 EPILOG: Final = """\
@@ -51,6 +53,13 @@ def main(argv: Sequence[str] | None = None) -> int:
         if error.hint:
             print(f"  {_plain(error.hint)}", file=sys.stderr)
         return error.exit_code
+    except ModuleNotFoundError as error:
+        name = (error.name or "").partition(".")[0]
+        if not name or name in OURS or name in sys.stdlib_module_names:
+            raise
+        print(f"ftaudit: error: it is installed without its dependencies: {_plain(name)} is missing", file=sys.stderr)
+        print("  pip install ftaudit, without --no-deps; the guard and the pytest plugin need none", file=sys.stderr)
+        return FtauditError.exit_code
     except KeyboardInterrupt:
         print("ftaudit: interrupted", file=sys.stderr)
         return INTERRUPTED

@@ -49,6 +49,11 @@ class Parser(argparse.ArgumentParser):
         """Say which argument means nothing, and which option it resembles."""
         word = unknown[0].partition("=")[0]
         what = "option" if word.startswith("-") else "argument"
+        if word in ("-r", "--requirement"):
+            raise UsageError(
+                f"{self.prog} knows no option {word}",
+                hint=f"files are named as they are: `{self.prog} requirements.txt`",
+            )
         visible = (name for action in self._shown(every=True) for name in action.option_strings)
         meant = _meant(word, visible) if what == "option" else None
         raise UsageError(f"{self.prog} knows no {what} {word}", hint=meant or f"see `{self.prog} --help`")

@@ -209,6 +209,10 @@ def _source(text: str, env: Mapping[str, str]) -> Source:
     """Parse `[NAME=]URL`; credentials come from the URL, else from uv's variables for the name."""
     named = _NAMED.fullmatch(text)
     name, url = named.groups() if named else (None, text)
+    if "://" not in url and not url.startswith("file:") and not Path(url).expanduser().is_dir():
+        raise UsageError(
+            f"not a URL, and no folder either: {redact(url)}", hint="give the https:// URL of an index, or a folder"
+        )
     source = _location(url)
     if not source.url.endswith("/"):
         source = Source(url=f"{source.url}/", user=source.user, password=source.password)

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Final
+
+from packaging.requirements import InvalidRequirement, Requirement
 
 from ftaudit.errors import FtauditError, InputError
 from ftaudit.lockfiles.files import read_toml
@@ -95,12 +98,24 @@ def read(
     place, for what cannot be read as what it is; `UsageError` for an extra or group that it does not have.
     """
     if not path.exists():
-        raise InputError(f"{path} does not exist", hint=f"name an input file; known are {LOOKED_FOR}")
+        raise InputError(f"{path} does not exist", hint=_instead_of(str(path)))
     kind = None
     if path.is_dir():
         kind = _kind_of_folder(path)
         path = path if kind is not None else find_input(path)
     return _read(path, kind or format_of(path), extras, groups, all_extras)
+
+
+def _instead_of(name: str) -> str:
+    """Say what to do with what is no file: a package or standard input was probably meant."""
+    if name == "-":
+        return "standard input is not read: write it to a file, and name that"
+    with contextlib.suppress(InvalidRequirement):
+        meant = Requirement(name)
+        if meant.specifier or "." not in meant.name:
+            file = f"`echo '{name}' > r.txt && ftaudit check r.txt` with its dependencies"
+            return f"for one package: `ftaudit wheel '{name}'`, or {file}"
+    return f"name an input file; known are {LOOKED_FOR}"
 
 
 def find_environment(path: Path) -> Path:

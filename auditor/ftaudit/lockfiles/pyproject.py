@@ -73,6 +73,8 @@ class _Project:
         optional = self._project.table("optional-dependencies")
         offered = {canonicalize_name(key): key for key in optional.keys()}  # noqa: SIM118
         wanted = list(offered) if all_extras else [canonicalize_name(extra) for extra in extras]
+        if not (self._project.keys() or self._groups.keys()):
+            self._refuse_foreign()
         dynamic = self._project.texts("dynamic")
         if "optional-dependencies" in dynamic:
             wanted = [extra for extra in wanted if extra in offered]
@@ -102,20 +104,18 @@ class _Project:
             if field in dynamic and (field == "dependencies" or extras or all_extras):
                 message = f"{field} are dynamic: only a build would tell them, and nothing is built"
                 self._problems.append(Problem(name=self._name or "project", message=message, location=place))
-        foreign = [tool for tool in _FOREIGN if tool in self._top.table("tool")]
-        if not self._project.keys() and foreign and not roots:
-            raise InputError(
-                f"{self._path} lists its dependencies for {foreign[0]} alone, not in [project]",
-                hint="export them: `poetry export`, or name a requirements or lock file",
-            )
+        if not self._project.keys() and not roots:
+            self._refuse_foreign()
         if not roots and not self._problems and not allow_empty:
             raise InputError(f"{self._path} holds no requirement", hint="name a file that lists packages")
+        foreign = self._foreign_groups()
         return Requirements(
             path=self._path,
             format=InputFormat.PYPROJECT,
             left_out=(
                 *(f"extra {name}" for name in sorted(set(offered) - seen)),
                 *(f"group {name}" for name in sorted(set(self._groups.keys()) - set(groups))),
+                *(f"group {name} ({tool}'s own: name {tool}.lock)" for name, tool in sorted(foreign.items())),
             ),
             roots=tuple(roots),
             constraints=tuple(self._list(self._uv, "constraint-dependencies")),
@@ -124,6 +124,25 @@ class _Project:
             package_indexes=self._package_indexes,
             problems=tuple(self._problems),
         )
+
+    def _refuse_foreign(self) -> None:
+        """Raise `InputError` where another tool's table holds the dependencies."""
+        foreign = [tool for tool in _FOREIGN if tool in self._top.table("tool")]
+        if foreign:
+            raise InputError(
+                f"{self._path} lists its dependencies for {foreign[0]} alone, not in [project]",
+                hint="export them: `poetry export`, or name a requirements or lock file",
+            )
+
+    def _foreign_groups(self) -> dict[NormalizedName, str]:
+        """Return the groups that Poetry and PDM keep in tables of their own, with the tool that reads them."""
+        tools = self._top.table("tool")
+        poetry, pdm = tools.table("poetry"), tools.table("pdm")
+        found = dict.fromkeys(map(canonicalize_name, pdm.table("dev-dependencies").keys()), "pdm")
+        found |= dict.fromkeys(map(canonicalize_name, poetry.table("group").keys()), "poetry")
+        if poetry.table("dev-dependencies").keys():
+            found[canonicalize_name("dev")] = "poetry"
+        return {name: tool for name, tool in found.items() if name not in map(canonicalize_name, self._groups.keys())}
 
     def _list(self, table: Table, key: str) -> list[Requirement]:
         places = [f"{key}[{i}]" for i in range(len(table.texts(key)))]
@@ -134,6 +153,11 @@ class _Project:
         keys = {canonicalize_name(key): key for key in self._groups.keys()}  # noqa: SIM118
         normal = canonicalize_name(name)
         if normal not in keys:
+            if (tool := self._foreign_groups().get(normal)) is not None:
+                raise UsageError(
+                    f"{self._path}: the group {name!r} is {tool}'s own, and not in [dependency-groups]",
+                    hint=f"`{tool} lock` makes a lock file: name {tool}.lock with --group {name}",
+                )
             raise self._unknown("group", name, list(keys.values()))
         if normal in chain:
             loop = " -> ".join((*chain[chain.index(normal) :], normal))
