@@ -105,3 +105,18 @@ def test_the_help_does_not_depend_on_a_wide_terminal(width: str, tmp_path: Path)
         check=True,
     )
     assert "--target" in ran.stdout
+
+
+def test_what_is_explained_keeps_to_the_width_of_the_terminal(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "70")
+    assert main(["explain", "FT506"]) == 0
+    prose = [line for line in capsys.readouterr().out.splitlines() if not line.startswith(" ") and "://" not in line]
+    assert max(map(len, prose)) <= 70
+
+
+def test_a_rule_that_is_off_is_listed_as_such_beside_its_severity(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["explain", "FT3"]) == 0
+    out = capsys.readouterr().out
+    assert "(pedantic)" not in out and out.count("(off)") > 1

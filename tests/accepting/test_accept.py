@@ -207,7 +207,7 @@ def test_an_update_neither_replaces_what_is_no_baseline_nor_goes_without_a_name(
 
 def test_what_is_known_stands_and_what_is_new_fails(project: Path, run: Run) -> None:
     code, _, err = run("check", "--baseline", "b.json", "--update-baseline")
-    assert code == 0 and "1 known, 1 added, 0 removed" in err
+    assert code == 0 and "1 known problem, 1 of them added now; 0 removed" in err
     first = (project / "b.json").read_text()
     assert json.loads(first)["packages"] == [
         {"package": "bad", "platform": "linux-x86_64", "target": "3.14t", "verdict": "unavailable"}

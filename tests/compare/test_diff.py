@@ -302,6 +302,15 @@ def test_reports_of_before_there_were_fingerprints_are_read(run: Run) -> None:
     assert code == 1 and json.loads(out)["summary"]["worse"] == 1
 
 
+def test_what_is_unchanged_is_counted_in_packages_and_findings(run: Run) -> None:
+    places = ("linux-x86_64", "windows-amd64")
+    same = [row(name, Verdict.READY, platform=place) for name in ("a", "b") for place in places]
+    old = report(*same, row("c", Verdict.READY), platforms=places)
+    new = report(*same, row("c", Verdict.BROKEN), platforms=places)
+    assert run(rendered(old), rendered(old))[1].startswith("NO WORSE: no change, 3 packages unchanged.")
+    assert run(rendered(old), rendered(new))[1].startswith("WORSE: 1 worse, 2 packages unchanged.")
+
+
 def test_markup_of_strangers_stays_text(run: Run) -> None:
     old = report(row("a", Verdict.READY))
     given = json.loads(rendered(report(row("a", Verdict.BROKEN))))

@@ -298,6 +298,27 @@ def test_markdown_tells_what_is_accepted_apart_from_what_blocks() -> None:
     assert "Known and accepted (1)" in text and "accepted: waits for 2.0 &#124; `@boss`" in text
 
 
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("(at 08:24:33)", "(at `08:24:33`)"),
+        ("see https://a.example/x, and", "see `https://a.example/x`, and"),
+        ("f(08:24:33).", "`f(08:24:33)`."),
+        ("@someone!", "`@someone`&#33;"),
+        ("[x](http://a.example)", "`[x](http://a.example)`"),
+        (":smile:", "`:smile`:"),
+    ],
+)
+def test_markdown_leaves_marks_around_what_stands_as_code_outside(text: str, shown: str) -> None:
+    assert markdown.escape(text) == shown
+
+
+def test_a_message_of_several_sentences_has_marks_between_them() -> None:
+    given = report(package(facts(name="old", kind=WheelKind.NONE), next_step="2.0 is the nearest"))
+    (issue,) = json.loads(render_report(given, Format.GITLAB, Page()))
+    assert "; next: 2.0 is the nearest" in issue["description"] and not issue["description"].endswith(";")
+
+
 def html_of(text: str) -> str:
     return MarkdownIt("commonmark", {"html": True}).enable(["table", "strikethrough"]).render(text)
 

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
-from support.facts import facts
+from support.facts import SDIST, facts
 from support.reports import BLOCKED, EMPTY, HOSTILE, READY, UNSURE, package, report
 
-from ftaudit.model import Package, Report, Status, WheelKind
+from ftaudit.model import Acceptance, AcceptedBy, Package, Report, Status, WheelKind
 from ftaudit.report import table
+from ftaudit.report.entries import headline
 
 
 def flat(text: str) -> str:
@@ -106,3 +109,30 @@ def test_what_could_not_be_checked_for_one_reason_is_told_once_with_every_name()
     assert "4 packages unknown" in text
     assert all(f"{name} 1.0" in text for name in names)
     assert "Not checked (4)" in text
+
+
+def test_a_package_on_which_platforms_disagree_is_counted_once_and_none_is_named_for_all() -> None:
+    places = ("linux-x86_64", "windows-amd64", "macos-arm64")
+    rows = [
+        package(
+            facts(name="old", kind=WheelKind.NONE, platform=place), next_step=f"ask about {place}, x-linux-x86_64.whl"
+        )
+        for place in places
+    ]
+    odd = facts(name="old", kind=WheelKind.NONE, platform="linux-aarch64", index={"sdist": SDIST})
+    text = table.render(report(*rows, package(odd), platforms=(*places, "linux-aarch64")), width=60)
+    assert "Blocks (1)" in text and "BLOCKED: 1 of 1 package keeps you" in flat(text)
+    assert "ask about these platforms, x-linux-x86_64.whl" in flat(text)
+    assert all(line.startswith("  ") for line in text.splitlines() if "macos-arm64" in line)
+
+
+def test_one_accepted_package_is_known_and_two_are() -> None:
+    row = BLOCKED.packages[-1]
+    known = Acceptance(by=AcceptedBy.CONFIGURATION, reason="waits")
+    one = replace(row, accepted=known)
+    two = replace(one, facts=facts(name="older", kind=WheelKind.NONE))
+    assert "keeps you from" in headline(report(one)).sentence and "and is known" in headline(report(one)).sentence
+    assert (
+        "keep you from" in headline(report(one, two)).sentence
+        and "and are known" in headline(report(one, two)).sentence
+    )

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from ftaudit.cli.answer import replace_file, say
 from ftaudit.errors import UsageError
 from ftaudit.report import formats
+from ftaudit.report.entries import counted
 
 if TYPE_CHECKING:
     from ftaudit.accepting import Baseline, Entry
@@ -106,5 +107,6 @@ def _replace(old: Baseline, new: Baseline) -> Baseline:
     before = {*old.packages.items(), *old.findings}
     after = {*new.packages.items(), *new.findings}
     replace_file(new.path, render_baseline(new))
-    say(f"{new.path}: {len(after)} known, {len(after - before)} added, {len(before - after)} removed")
+    known = counted(len(after), "known problem")
+    say(f"{new.path}: {known}, {len(after - before)} of them added now; {len(before - after)} removed")
     return new

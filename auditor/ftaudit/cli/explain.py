@@ -45,10 +45,10 @@ def run_explain(options: argparse.Namespace, screen: Screen) -> Answer:
     wanted = options.rule.strip()
     rule = registry.find(wanted)
     if rule is not None:
-        return Answer(text=_explain(rule))
+        return Answer(text=_filled(_explain(rule), screen.width))
     verdict = next((verdict for verdict in Verdict if verdict.value == wanted.lower().replace("_", "-")), None)
     if verdict is not None:
-        return Answer(text=_explain_verdict(verdict))
+        return Answer(text=_filled(_explain_verdict(verdict), screen.width))
     group = [rule for rule in registry.rules if means(wanted, rule)]
     if group:
         return Answer(text=_list_rules(group), notes=registry.problems)
@@ -63,7 +63,7 @@ def run_explain(options: argparse.Namespace, screen: Screen) -> Answer:
 def _list_rules(rules: Iterable[Rule]) -> str:
     lines = [
         f"{rule.info.code}  {rule.info.name:34} {rule.info.severity.value:9}"
-        f"{'' if rule.info.default else '(pedantic) '}{rule.info.summary}"
+        f"{'' if rule.info.default else '(off) '}{rule.info.summary}"
         for rule in rules
     ]
     return "\n".join(lines) + "\n"
@@ -85,6 +85,20 @@ def _explain(rule: Rule) -> str:
     if info.links:
         parts.append("\n".join(("See:", *(f"  {link}" for link in info.links))))
     return "\n\n".join(parts) + "\n"
+
+
+def _filled(text: str, width: int) -> str:
+    """Return the text with its prose within the width; code, lists and links stay as they are."""
+    import textwrap
+
+    def fill(part: str) -> str:
+        lines = part.split("\n")
+        kept = any(line.startswith((" ", "- ", "* ", "|", "```")) for line in lines)
+        if kept or all(len(line) <= width for line in lines):
+            return part
+        return textwrap.fill(" ".join(lines), width=width, break_on_hyphens=False, break_long_words=False)
+
+    return "\n\n".join(map(fill, text.rstrip("\n").split("\n\n"))) + "\n"
 
 
 def _example(rule: Rule, kind: str, title: str) -> str | None:

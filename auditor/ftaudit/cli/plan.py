@@ -58,7 +58,7 @@ def run(options: argparse.Namespace, screen: Screen) -> Answer:
     if options.diff:
         return Answer(text=_diff(plan, inputs, settings), exit_code=plan.exit_code, output=options.output)
     notes = _write(plan, inputs, settings) if options.write else ()
-    page = formats.Page(width=screen.width, color=screen.color)
+    page = formats.Page(width=screen.width, color=screen.color, written=options.write)
     text = formats.render_plan(plan, form, page)
     return Answer(text=text, exit_code=plan.exit_code, output=options.output, notes=notes)
 

@@ -64,6 +64,9 @@ class Comparison:
     """By kind, the worst first, then by subject."""
     unchanged: int
     """Packages that are as they were, a platform each, and findings."""
+    same_packages: int = 0
+    """Packages of which nothing changed, each counted once."""
+    same_findings: int = 0
     not_compared: tuple[str, ...]
     """What only one of the reports looked at, in sentences."""
     unsure: tuple[str, ...] = ()
@@ -102,6 +105,8 @@ def compare(old: Document, new: Document) -> Comparison:
         new=new.name,
         changes=tuple(sorted(made.changes, key=_order)),
         unchanged=made.unchanged,
+        same_packages=len(made.same - {change.subject for change in made.changes}),
+        same_findings=made.same_findings,
         not_compared=tuple(made.not_compared),
         unsure=tuple(made.unsure),
     )
@@ -118,6 +123,8 @@ class _Made:
     def __init__(self) -> None:
         self.changes: list[Change] = []
         self.unchanged = 0
+        self.same: set[str] = set()
+        self.same_findings = 0
         self.not_compared: list[str] = []
         self.unsure: list[str] = []
         self.common = False
@@ -150,6 +157,7 @@ class _Made:
         kind = _kind(old, new)
         if kind is None:
             self.unchanged += 1
+            self.same.add(name)
         else:
             yield Change(kind=kind, subject=name, old=old, new=new, platforms=(platform,))
         if before and after:
@@ -189,6 +197,7 @@ class _Made:
             gone, come = old.get(key, []), new.get(key, [])
             same = min(len(gone), len(come))
             self.unchanged += same
+            self.same_findings += same
             for finding in come[same:]:
                 yield Change(kind=Kind.WORSE if finding.counts else Kind.CAME, subject=_place(finding), finding=finding)
             for finding in gone[same:]:

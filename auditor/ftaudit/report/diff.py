@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 from ftaudit.__about__ import __version__
 from ftaudit.compare import Change, Comparison, Kind, State
 from ftaudit.report.console import DEFAULT_WIDTH, clean, draw
+from ftaudit.report.entries import counted
 from ftaudit.report.markdown import escape
 
 if TYPE_CHECKING:
@@ -37,11 +38,16 @@ def headline(comparison: Comparison) -> str:
     told = ", ".join(f"{counts[kind]} {kind}" for kind in Kind if counts[kind])
     match comparison.exit_code:
         case 1:
-            return f"WORSE: {told}, {comparison.unchanged} unchanged."
+            return f"WORSE: {told}, {_unchanged(comparison)}."
         case 3:
             return f"NOT SURE: nothing got worse as far as it is known; {told or 'no change'}."
         case _:
-            return f"NO WORSE: {told or 'no change'}, {comparison.unchanged} unchanged."
+            return f"NO WORSE: {told or 'no change'}, {_unchanged(comparison)}."
+
+
+def _unchanged(comparison: Comparison) -> str:
+    found = ((comparison.same_packages, "package"), (comparison.same_findings, "finding"))
+    return f"{' and '.join(counted(number, what) for number, what in found if number) or 'nothing'} unchanged"
 
 
 def render_table(comparison: Comparison, *, width: int = DEFAULT_WIDTH, color: bool = False) -> str:

@@ -70,8 +70,8 @@ def _of_all(group: Sequence[Package]) -> Package:
         return first
     return replace(
         first,
-        reasons=tuple(_of_platform(first, "each platform", text) for text in first.reasons),
-        next_step=None if first.next_step is None else _of_platform(first, "each platform", first.next_step),
+        reasons=tuple(_of_platform(first, "these platforms", text) for text in first.reasons),
+        next_step=None if first.next_step is None else _of_platform(first, "these platforms", first.next_step),
     )
 
 

@@ -72,6 +72,8 @@ class Page:
     color: bool = False
     folder: Path = Path()
     """Where the command runs."""
+    written: bool = False
+    """Of a plan: its edits are made."""
 
 
 def choose(named: str | None, output: Path | None, offered: Sequence[Format]) -> Format:
@@ -239,7 +241,7 @@ def render_plan(plan: Plan, form: Format, page: Page) -> str:
         case Format.TABLE:
             from ftaudit.report import plan_table
 
-            return plan_table.render(plan, width=page.width, color=page.color)
+            return plan_table.render(plan, width=page.width, color=page.color, written=page.written)
         case Format.JSON:
             from ftaudit.report import plan_json
 

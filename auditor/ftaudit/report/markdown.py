@@ -22,6 +22,7 @@ from ftaudit.report.entries import (
     extra_findings,
     headline,
     not_imported,
+    number_of,
     source_lines,
 )
 from ftaudit.report.results import Result, of_scan, scan_sentence, worst_first
@@ -39,6 +40,7 @@ _REFERENCE: Final = re.compile(
     r"[@#]|//|www\.|:\w+:|[!%~$&^](?=[\w\"])|\bGH-\d|\b[0-9a-f]{7,40}\b", re.ASCII | re.IGNORECASE
 )
 """What GitHub or GitLab make a link or a mention of: people, issues, commits, milestones, addresses."""
+_PAIRS: Final = {")": "(", "]": "[", "}": "{", "(": ")", "[": "]", "{": "}"}
 _BREAKING: Final = re.compile(r"([|`])")
 """What would end a table's cell or a code span wherever it stands."""
 
@@ -65,13 +67,15 @@ def sections(report: Report) -> tuple[Section, ...]:
     notes += [f"note: {note}" for note in report.notes]
     many = len(report.platforms) > 1
     return (
-        _table("What blocks", [_row(entry, many) for entry in blocked], many),
-        _table("What could not be checked", [_row(entry, many) for entry in unknown], many),
+        _table("What blocks", blocked, many),
+        _table("What could not be checked", unknown, many),
         Section(items=[f"- {escape(note)}" for note in notes], what="notes"),
-        folded(f"Known and accepted ({len(accepted)})", [_evidence(entry, many) for entry in accepted], "packages"),
+        folded(
+            f"Known and accepted ({number_of(accepted)})", [_evidence(entry, many) for entry in accepted], "packages"
+        ),
         folded("Evidence", [_evidence(entry, many) for entry in (*blocked, *unknown)], "packages"),
-        folded(f"Works, slower ({len(slower)})", [_evidence(entry, many) for entry in slower], "packages"),
-        folded(f"Nothing in the way ({len(fine)})", [_fine(entry, report) for entry in fine], "packages"),
+        folded(f"Works, slower ({number_of(slower)})", [_evidence(entry, many) for entry in slower], "packages"),
+        folded(f"Nothing in the way ({number_of(fine)})", [_fine(entry, report) for entry in fine], "packages"),
     )
 
 
@@ -135,7 +139,29 @@ def escape(text: str) -> str:
 
 def _piece(piece: str) -> str:
     if _REFERENCE.search(piece):
-        return f"`{piece}`"
+        before, core, after = _around(piece)
+        return f"{_plain(before)}`{core}`{_plain(after)}"
+    return _plain(piece)
+
+
+def _around(piece: str) -> tuple[str, str, str]:
+    """Return the marks before, the rest, and the marks after; a bracket that is closed within stays."""
+    core = piece
+    while len(core) > 1 and core[0] in "([{\"'":
+        pair = _PAIRS.get(core[0])
+        if pair is not None and pair in core.rstrip(".,;!?\"':")[:-1]:
+            break
+        core = core[1:]
+    before = piece[: len(piece) - len(core)]
+    while len(core) > 1 and core[-1] in ".,;!?\"')]}:":
+        pair = _PAIRS.get(core[-1])
+        if pair is not None and core.count(pair) >= core.count(core[-1]):
+            break
+        core = core[:-1]
+    return before, core, piece[len(before) + len(core) :]
+
+
+def _plain(piece: str) -> str:
     return _SPECIAL.sub(lambda match: f"&#{ord(match[0])};", piece)
 
 
@@ -149,10 +175,10 @@ class Section:
     foot: str = ""
 
 
-def _table(title: str, rows: list[str], many: bool) -> Section:
+def _table(title: str, found: Sequence[Entry], many: bool) -> Section:
     columns = ("package", "verdict", *(("platforms",) if many else ()), "why", "next")
-    head = f"### {title} ({len(rows)})\n\n| {' | '.join(columns)} |\n|{' --- |' * len(columns)}\n"
-    return Section(items=rows, head=head, what="packages")
+    head = f"### {title} ({number_of(found)})\n\n| {' | '.join(columns)} |\n|{' --- |' * len(columns)}\n"
+    return Section(items=[_row(entry, many) for entry in found], head=head, what="packages")
 
 
 def folded(title: str, items: list[str], what: str, *, opened: bool = False) -> Section:

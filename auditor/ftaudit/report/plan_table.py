@@ -23,6 +23,7 @@ _KINDS: Final = {
 }
 PLATFORM: Final = "{platform}"
 NEXT: Final = "next: --diff shows what is to be edited, --write edits it; then run `ftaudit check` and your tests"
+WRITTEN: Final = "next: it is written; now run `ftaudit check` and your tests"
 
 
 def headline(plan: Plan) -> tuple[str, str]:
@@ -45,8 +46,8 @@ def headline(plan: Plan) -> tuple[str, str]:
     return ("NOT SURE", f"{told}, but not everything could be checked.") if plan.exit_code else ("PLAN", f"{told}.")
 
 
-def render(plan: Plan, *, width: int = DEFAULT_WIDTH, color: bool = False) -> str:
-    """Return the plan as text that is `width` columns wide."""
+def render(plan: Plan, *, width: int = DEFAULT_WIDTH, color: bool = False, written: bool = False) -> str:
+    """Return the plan as text that is `width` columns wide; `written` says that its edits are made."""
 
     def write(console: Console) -> None:
         from rich.text import Text
@@ -68,12 +69,13 @@ def render(plan: Plan, *, width: int = DEFAULT_WIDTH, color: bool = False) -> st
             console.print(Text(clean(note), style="yellow"))
         if any(change.kind is not ChangeKind.LOCK for change in plan.changes):
             console.print()
-            console.print(Text(NEXT))
+            console.print(Text(WRITTEN if written else NEXT))
 
     return draw(write, width=width, color=color)
 
 
 def _changes(console: Console, plan: Plan) -> None:
+    from rich.padding import Padding
     from rich.text import Text
 
     if not plan.changes:
@@ -81,10 +83,10 @@ def _changes(console: Console, plan: Plan) -> None:
     console.print()
     console.print(Text(f"Change ({len(plan.changes)})", style="bold"))
     for change in plan.changes:
-        head = Text.assemble("  ", (clean(str(change.name)), "bold"), f"  {change.current} → ")
+        head = Text.assemble((clean(str(change.name)), "bold"), f"  {change.current} → ")
         head.append(str(change.proposed), style="bold green")
         head.append(f"  ({clean(str(change.location))})" if change.location else "", style="dim")
-        console.print(head)
+        console.print(Padding(head, (0, 0, 0, 2)))
         _lines(console, _about(change, plan))
     if plan.lock_commands:
         console.print()
@@ -106,19 +108,20 @@ def _about(change: Change, plan: Plan) -> Iterator[tuple[str, str]]:
 
 
 def _ways(console: Console, plan: Plan) -> None:
+    from rich.padding import Padding
     from rich.text import Text
 
     left = [way for way in plan.ways if not way.solved]
     if not left:
         return
     console.print()
-    console.print(Text(f"No way out yet ({len(plan.still_blocked)})", style="bold"))
+    console.print(Text(f"Still blocks ({len(plan.still_blocked)})", style="bold"))
     for name, group in groupby(sorted(left, key=lambda way: way.name), key=lambda way: way.name):
         same = list(group)
-        head = Text.assemble("  ", (clean(f"{name} {same[0].current or ''}".rstrip()), "bold"), "  ")
+        head = Text.assemble((clean(f"{name} {same[0].current or ''}".rstrip()), "bold"), "  ")
         head.append(str(same[0].verdict), style="red")
         head.append(f"  {_KINDS[same[0].kind]}", style="dim")
-        console.print(head)
+        console.print(Padding(head, (0, 0, 0, 2)))
         said = ((way, (way.reasons[0], way.sentence)) for way in same)
         _lines(console, _by_platform(said, many=len(plan.platforms) > 1))
         _lines(console, _whence(same[0]))

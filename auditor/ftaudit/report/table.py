@@ -16,6 +16,7 @@ from ftaudit.report.entries import (
     extra_findings,
     headline,
     not_imported,
+    number_of,
     reason_of_many,
     source_lines,
     together,
@@ -77,7 +78,7 @@ def _section(console: Console, report: Report, title: str, found: list[Entry]) -
     if not found:
         return
     console.print()
-    console.print(Text(f"{title} ({len(found)})", style="bold"))
+    console.print(Text(f"{title} ({number_of(found)})", style="bold"))
     for group in together(found):
         if len(group) == 1:
             _entry(console, report, group[0])
@@ -105,10 +106,10 @@ def _entry(console: Console, report: Report, entry: Entry) -> None:
 
     package = entry.package
     style = _STYLES.get(package.verdict, "red")
-    head = Text.assemble("  ", (clean(entry.title), "bold"), "  ", (str(package.verdict), style))
+    head = Text.assemble((clean(entry.title), "bold"), "  ", (str(package.verdict), style))
     if len(report.platforms) > 1:
         head.append(f"  ({', '.join(entry.platforms)})", style="dim")
-    console.print(head)
+    console.print(Padding(head, (0, 0, 0, 2)))
     lines = [("", reason) for reason in package.reasons]
     lines += chains(package)
     lines += [(f"{finding.code} ", _said(finding)) for finding in extra_findings(package)]
@@ -126,14 +127,14 @@ def _accepted(console: Console, report: Report, found: list[Entry]) -> None:
     if not found:
         return
     console.print()
-    console.print(Text(f"Known and accepted ({len(found)})", style="bold"))
+    console.print(Text(f"Known and accepted ({number_of(found)})", style="bold"))
     for entry in found:
         if entry.package.accepted is None:
             continue
-        head = Text.assemble("  ", (clean(entry.title), "bold"), "  ", (str(entry.package.verdict), "yellow"))
+        head = Text.assemble((clean(entry.title), "bold"), "  ", (str(entry.package.verdict), "yellow"))
         if len(report.platforms) > 1:
             head.append(f"  ({', '.join(entry.platforms)})", style="dim")
-        console.print(head)
+        console.print(Padding(head, (0, 0, 0, 2)))
         console.print(Padding(Text(clean(accepted_line(entry.package.accepted))), (0, 0, 0, 6)))
 
 
@@ -148,7 +149,7 @@ def _sum(console: Console, report: Report, verdict: Verdict, found: list[Entry])
     if not found:
         return
     console.print()
-    console.print(Text.assemble((f"{verdict} ", "bold green"), (f"({len(found)})", "bold")))
+    console.print(Text.assemble((f"{verdict} ", "bold green"), (f"({number_of(found)})", "bold")))
     told = [
         f"{clean(entry.title)} ({', '.join(entry.platforms)})"
         if len(entry.platforms) < len(report.platforms)
