@@ -257,7 +257,7 @@ def test_a_new_user_has_the_hooks_at_work_with_what_the_readme_says(
     section = (ROOT / "README.md").read_text("utf-8").partition("## In a repository, in five minutes")[2]
     shown = section.partition("```yaml\n")[2].partition("```")[0]
     rev = git(hooks, "rev-parse", "HEAD", env=env).stdout.strip()
-    theirs = shown.replace("https://example.org/ftaudit", hooks.as_uri()).replace("v0.1.0", rev)
+    theirs = shown.replace("https://example.org/ftaudit", hooks.as_uri()).replace("COMMIT", rev)
     assert theirs.count(rev) == 1 and hooks.as_uri() in theirs
     (repo / ".pre-commit-config.yaml").write_text(theirs)
     assert "`pre-commit install`" in section
