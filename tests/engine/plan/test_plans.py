@@ -30,7 +30,8 @@ from ftaudit.settings import Settings
 
 PLATFORM = "manylinux_2_17_x86_64"
 OTHER = "manylinux_2_17_aarch64"
-BINARIES = Path(__file__).parents[3] / "fixtures" / "binaries" / "linux-x86_64"
+BINARIES = Path(__file__).parents[3] / "fixtures" / "binaries"
+FOLDERS = {PLATFORM: BINARIES / "linux-x86_64", OTHER: BINARIES / "linux-aarch64"}
 GOOD, BAD, UNSURE = "multi_not_used", "multi_used", "endless"
 
 
@@ -60,7 +61,7 @@ def release(
     if case is None:
         return ordinary, wheel(name, version, requires=requires)
     empty = wheel(name, version, tag=f"cp314-cp314t-{platform}", requires=requires)
-    (image,) = BINARIES.glob(f"{case}.*")
+    (image,) = FOLDERS[platform].glob(f"{case}.*")
     buffer = io.BytesIO()
     with zipfile.ZipFile(io.BytesIO(empty.data)) as source, zipfile.ZipFile(buffer, "w") as archive:
         for member in source.namelist():
