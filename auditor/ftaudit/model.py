@@ -258,6 +258,8 @@ class BinaryFacts:
     """The `Free Threading` trove classifiers of the wheel's METADATA."""
     problems: tuple[str, ...] = ()
     """What is wrong with the archive itself, one sentence each."""
+    refused: tuple[str, ...] = ()
+    """Why installers refuse the wheel, one sentence each."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -329,6 +331,8 @@ class Finding:
     confidence: Confidence
     message: str
     location: Location | None = None
+    declared: Location | None = None
+    """Where the variable is declared that is written at `location`: a comment there silences the finding as well."""
     module: str | None = None
     remedy: str | None = None
     accepted: Acceptance | None = None

@@ -40,12 +40,16 @@ class Rule:
         message: str,
         *,
         location: Location | None = None,
+        declared: Location | None = None,
         module: str | None = None,
         severity: Severity | None = None,
         confidence: Confidence | None = None,
         remedy: str | None = None,
     ) -> Finding:
-        """Return a finding of this rule; severity, confidence and remedy default to the rule's own."""
+        """Return a finding of this rule; severity, confidence and remedy default to the rule's own.
+
+        `declared` is where the variable is declared that is written at `location`, if elsewhere.
+        """
         return Finding(
             rule=self.info.name,
             code=self.info.code,
@@ -53,6 +57,7 @@ class Rule:
             confidence=confidence or self.info.confidence,
             message=message,
             location=location,
+            declared=declared,
             module=module,
             remedy=remedy or self.info.remedy,
         )

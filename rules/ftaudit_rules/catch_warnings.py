@@ -16,8 +16,9 @@ class CatchWarnings(PythonRule):
     """Warning filters are changed in a function, for the whole process.
 
     `catch_warnings` saves the process's filters, changes them and puts them back; two threads interleave, and one's
-    filters stay for good. From 3.14t on the filters follow the context (`sys.flags.context_aware_warnings` is on in
-    free-threaded builds), so this is a warning for 3.13t and a note later.
+    filters stay for good. From 3.14t on, what `catch_warnings` changes is the context's own
+    (`sys.flags.context_aware_warnings` is on in free-threaded builds), so this is a warning for 3.13t and a note later.
+    A `simplefilter` outside any `catch_warnings` still changes the filters of the process.
     """
 
     info = RuleInfo(
@@ -73,7 +74,8 @@ def quiet():
         """Yield changes of the warning filters in functions: the outermost, where one is inside another."""
         if module.is_script:
             return
-        severity = Severity.WARNING if module.target.version < (3, 14) else Severity.INFO
+        of_context = module.target.version >= (3, 14)
+        severity = Severity.INFO if of_context else Severity.WARNING
         for call in module.tree.all(ast.Call):
             name = dotted(call.func) or ""
             if name.rpartition(".")[2] not in _CALLS or name.rpartition(".")[0] not in ("", "warnings"):
@@ -81,13 +83,22 @@ def quiet():
             if module.in_function(call) is None or module.locked(call) or _is_covered(module, call):
                 continue
             yield self.finding(
-                f"{name}() changes the warning filters of the whole process",
+                f"{name}() changes the warning filters {_whose(name, of_context)}",
                 location=module.place(call),
                 severity=severity,
             )
 
 
 _CALLS = frozenset({"catch_warnings", "simplefilter", "filterwarnings", "resetwarnings"})
+
+
+def _whose(name: str, of_context: bool) -> str:
+    """Say whose filters they are; builds with the GIL and 3.13t have those of the process alone."""
+    if not of_context:
+        return "of the whole process"
+    if name.endswith("catch_warnings"):
+        return "of this context alone on the target, but of the whole process with 3.13t and with the GIL"
+    return "of the whole process, unless a caller is in catch_warnings()"
 
 
 def _is_covered(module: PythonModule, call: ast.Call) -> bool:

@@ -9,7 +9,7 @@ from ftaudit.model import Confidence, Finding, Severity
 from ftaudit.rule import RuleInfo, SourceExample
 from ftaudit.source.base import PythonRule
 from ftaudit.source.python import PythonModule, Signal
-from ftaudit.source.python.containers import tested_containers
+from ftaudit.source.python.containers import Tested, tested_containers
 from ftaudit.source.python.kinds import Kind
 
 
@@ -37,6 +37,7 @@ class CheckThenActContainer(PythonRule):
     words = (
         " in ",
         "len(",
+        ".pop",
     )
     signals = Signal.MODULE_STATE | Signal.CLASS_STATE | Signal.THREADS | Signal.SINGLETON
     VALID = (
@@ -131,6 +132,17 @@ class Pool:
 """,
             lines=(7,),
         ),
+        SourceExample(
+            code="""\
+class C:
+    _pool = []
+def take():
+    if C._pool:
+        return C._pool.pop()
+    return C()
+""",
+            lines=(4,),
+        ),
     )
 
     def check(self, module: PythonModule) -> Iterator[Finding]:
@@ -148,6 +160,11 @@ class Pool:
                     f"{tested.shared.name} is tested here and changed on line {tested.change.lineno}: "
                     "another thread can change it in between",
                     location=module.place(test),
-                    severity=Severity.PEDANTIC if module.registers(test) or tested.shared.kind is Kind.LIST else None,
+                    severity=Severity.PEDANTIC if module.registers(test) or _is_plain_list(tested) else None,
                 )
                 break
+
+
+def _is_plain_list(tested: Tested) -> bool:
+    """Tell whether it is a list that is asked for an item and appended to: an item twice, at worst."""
+    return tested.shared.kind is Kind.LIST and not tested.takes

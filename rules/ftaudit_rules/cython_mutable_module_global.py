@@ -154,6 +154,7 @@ class CythonMutableModuleGlobal(CythonRule):
                 yield self.finding(
                     f"{name} is one for all threads, and is {how} (line {line.number}) without a lock.",
                     location=unit.location(*place),
+                    declared=unit.location(variable.line, variable.column),
                 )
 
 

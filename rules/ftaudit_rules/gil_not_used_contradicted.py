@@ -74,8 +74,10 @@ class GilNotUsedContradicted(BuildRule):
         path, line = declared[0]
         first = hazards[0]
         more = f" and {len(hazards) - 1} more" if len(hazards) > 1 else ""
+        others = len({other for other, _ in declared} - {path})
+        also = f" (as in {others} more file{'s' if others > 1 else ''})" if others else ""
         yield self.finding(
-            f"declared safe without the GIL, but {first.rule} at {first.location}{more} says otherwise",
+            f"declared safe without the GIL{also}, but {first.rule} at {first.location}{more} says otherwise",
             location=project.location(path, line),
         )
 

@@ -50,6 +50,16 @@ def uid():
         return _n
 """,
         ),
+        SourceExample(
+            code="""\
+def pointer_type(with_buffer):
+    class Pointer:
+        __slots__ = ["own"]
+        if with_buffer:
+            __slots__ += ["buffer"]
+    return Pointer
+""",
+        ),
     )
     INVALID = (
         SourceExample(

@@ -94,5 +94,6 @@ int setup(void) {
                     f"`{shared.variable.name}` is one for all threads, and {function.short_name} changes it"
                     f" with no guard (line {unit.line_at(use.at)})",
                     location=unit.place(at),
+                    declared=unit.place(shared.variable.start),
                     confidence=Confidence.MEDIUM if shared.variable.sure else Confidence.LOW,
                 )

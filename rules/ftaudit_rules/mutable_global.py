@@ -35,6 +35,20 @@ class MutableGlobal(CRule):
     VALID = (
         SourceExample(
             code="""\
+static std::map<int, int> table;
+static std::mutex mutex;
+NB_MODULE(ext, m) {
+    table.clear();
+    m.def("put", [](int k, int v) {
+        std::lock_guard<std::mutex> guard(mutex);
+        table[k] = v;
+    });
+}
+""",
+            path="ext.cpp",
+        ),
+        SourceExample(
+            code="""\
 static _Atomic int calls; static PyObject *f(PyObject *m, PyObject *a) { calls++; Py_RETURN_NONE; }
 """,
         ),
@@ -75,6 +89,19 @@ static void enter(void) { depth++; }
     INVALID = (
         SourceExample(
             code="""\
+static std::map<int, int> table;
+static int ready;
+
+PYBIND11_MODULE(ext, m, py::mod_gil_not_used()) {
+    ready = 1;
+    m.def("put", [](int k, int v) { table[k] = v; });
+}
+""",
+            lines=(1, 6),
+            path="ext.cpp",
+        ),
+        SourceExample(
+            code="""\
 static int calls; static PyObject *f(PyObject *m, PyObject *a) { calls++; Py_RETURN_NONE; }
 """,
             lines=(1,),
@@ -109,5 +136,6 @@ static int guarded(void) { return setjmp(env); }
                     f"`{shared.variable.name}` is one for all threads, and {function.short_name} changes it"
                     f" with no guard (line {unit.line_at(use.at)})",
                     location=unit.place(at),
+                    declared=unit.place(shared.variable.start),
                     confidence=Confidence.MEDIUM if shared.variable.sure else Confidence.LOW,
                 )

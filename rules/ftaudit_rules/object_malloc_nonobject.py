@@ -12,15 +12,19 @@ from ftaudit.source.c.memory import holds_object
 
 
 class ObjectMallocNonobject(CRule):
-    """In the free-threaded build `PyObject_Malloc` hands out memory from a heap that the garbage collector walks
-    block by block, taking every one for a Python object. A buffer or a C++ node in there is read as one,
-    which ends in a crash."""
+    """CPython's documentation requires of the free-threaded build that only Python objects come from this heap. Its
+    lock-free reads of dicts and lists rely on that: a reader may still look at the reference count of an object that
+    was freed a moment ago, and raise it, so "ob_tid and the refcount fields [...] must remain valid for a while
+    after deallocation" (`tstate_mimalloc_bind` in Python/pystate.c; `_Py_TryIncrefCompare` in pycore_object.h). A
+    buffer that is given the same block overwrites those fields, and such a reader may change a word of the buffer.
+    It takes an unlucky moment. The garbage collector does not walk this heap, only those of the objects that it
+    tracks (`gc_visit_heaps_lock_held` in Python/gc_free_threading.c)."""
 
     info = RuleInfo(
         code="FT340",
         name="object-malloc-nonobject",
         summary="PyObject_Malloc or its kin allocates something that is not a Python object.",
-        severity=Severity.ERROR,
+        severity=Severity.WARNING,
         confidence=Confidence.MEDIUM,
         since="0.1.0",
         remedy="Use PyMem_Malloc or PyMem_RawMalloc (and their Free) for whatever is not a Python object.",
@@ -107,6 +111,6 @@ template <class T> struct Allocator {
             if call.arguments and not holds_object(unit, call):
                 yield self.finding(
                     f"{call.name} takes memory for {' '.join(call.arguments[-1].split())} from the heap in which"
-                    " the garbage collector expects objects alone",
+                    " lock-free readers expect objects alone",
                     location=unit.place(call.start),
                 )

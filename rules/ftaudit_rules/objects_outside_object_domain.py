@@ -12,9 +12,10 @@ from ftaudit.source.c.memory import family_of, last_allocator
 
 
 class ObjectsOutsideObjectDomain(CRule):
-    """The garbage collector of the free-threaded build finds objects by walking its own heap, and reference
-    counting keeps data next to them there. An object in memory from `malloc` or a static arena is never
-    found, or found where it is not."""
+    """The garbage collector of the free-threaded build finds objects by walking the heaps of the objects that it
+    tracks (`gc_visit_heaps_lock_held` in Python/gc_free_threading.c), and lock-free readers rely on those heaps to
+    keep the reference count of a freed object readable for a while (`tstate_mimalloc_bind` in Python/pystate.c). An
+    object in memory from `malloc` or a static arena is never found, and its memory may be gone under a reader."""
 
     info = RuleInfo(
         code="FT342",

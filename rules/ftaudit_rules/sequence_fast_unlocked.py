@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
 from ftaudit.model import Confidence, Finding, Severity
 from ftaudit.rule import RuleInfo, SourceExample
 from ftaudit.source import CRule
 from ftaudit.source.c import CUnit
-from ftaudit.source.c.borrowed import find_borrowed
+from ftaudit.source.c.borrowed import BorrowedCall, find_borrowed
+
+_RESULT = re.compile(r"(?<![\w.>])(\w+)\s*=\s*(?:\([^()]*\)\s*)?\Z")
+_HARMLESS_BEFORE = re.compile(
+    r"(?:\bPy_(?:X?DECREF|CLEAR|BEGIN_CRITICAL_SECTION\w*)\s*\(\s*(?:\([^()]*\)\s*)?|!\s*|\b(?:NULL|nullptr)\s*[=!]=\s*)\Z"
+)
+"""What may stand before the result where nothing of it is read: it is released, locked, or held against NULL."""
+_HARMLESS_AFTER = re.compile(r"\s*(?:[=!]=\s*(?:NULL|nullptr|0)\b|=(?!=))")
 
 
 class SequenceFastUnlocked(CRule):
@@ -24,7 +32,7 @@ class SequenceFastUnlocked(CRule):
         since="0.1.0",
         remedy=(
             "Make a tuple of it with PySequence_Tuple, or hold Py_BEGIN_CRITICAL_SECTION_SEQUENCE_FAST on the"
-            " argument from before the call to the last use."
+            " argument around all that reads its size and items, as PyUnicode_Join does."
         ),
         links=(
             "https://docs.python.org/3.14/howto/free-threading-extensions.html",
@@ -55,6 +63,20 @@ static int each(PyObject *m, PyObject *arg) {
         ),
         SourceExample(
             code="""\
+static PyObject *each(PyObject *m, PyObject *arg) {
+    PyObject *f = PySequence_Fast(arg, "seq");
+    if (f == NULL) return NULL;
+    Py_BEGIN_CRITICAL_SECTION_SEQUENCE_FAST(arg);
+    PyObject **items = PySequence_Fast_ITEMS(f);
+    for (Py_ssize_t i = 0; i < PySequence_Fast_GET_SIZE(f); i++) use(items[i]);
+    Py_END_CRITICAL_SECTION_SEQUENCE_FAST();
+    Py_DECREF(f);
+    Py_RETURN_NONE;
+}
+""",
+        ),
+        SourceExample(
+            code="""\
 static PyObject *call(PyObject *self, PyObject *args) {
     PyObject *f = PySequence_Fast(args, "args");
     return Py_NewRef(PySequence_Fast_GET_ITEM(f, 0));
@@ -63,6 +85,19 @@ static PyObject *call(PyObject *self, PyObject *args) {
         ),
     )
     INVALID = (
+        SourceExample(
+            code="""\
+static int each(PyObject *m, PyObject *arg) {
+    PyObject *f = PySequence_Fast(arg, "seq");
+    Py_ssize_t n = PySequence_Fast_GET_SIZE(f);
+    Py_BEGIN_CRITICAL_SECTION_SEQUENCE_FAST(arg);
+    for (Py_ssize_t i = 0; i < n; i++) use(PySequence_Fast_GET_ITEM(f, i));
+    Py_END_CRITICAL_SECTION_SEQUENCE_FAST();
+    return 0;
+}
+""",
+            lines=(2,),
+        ),
         SourceExample(
             code="""\
 static int each(PyObject *m, PyObject *arg) {
@@ -90,7 +125,27 @@ static int each(PyObject *m, PyObject *arg) {
     def check(self, unit: CUnit) -> Iterator[Finding]:
         """Yield what the rule finds in one file."""
         for found in find_borrowed(unit, "PySequence_Fast", private_tuples=True):
+            if _read_under_lock(unit, found):
+                continue
             yield self.finding(
                 f"PySequence_Fast may return `{found.container}` itself, {found.origin.value}; its items are lent",
                 location=unit.place(found.call.start),
             )
+
+
+def _read_under_lock(unit: CUnit, found: BorrowedCall) -> bool:
+    """Tell whether all that reads the result runs in critical sections, and something does."""
+    function = found.call.function
+    result = None if function is None else _RESULT.search(unit.code, function.body, found.call.start)
+    if function is None or result is None:
+        return False
+    read = False
+    for use in re.compile(rf"(?<![\w.>]){result[1]}\b").finditer(unit.code, found.call.end, function.end):
+        if any("CRITICAL_SECTION" in section.name for section in unit.sections_at(use.start())):
+            read = True
+        elif not (
+            _HARMLESS_BEFORE.search(unit.code, max(found.call.end, use.start() - 80), use.start())
+            or _HARMLESS_AFTER.match(unit.code, use.end())
+        ):
+            return False
+    return read

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
 from ftaudit.model import Confidence, Finding, Severity
@@ -10,6 +11,8 @@ from ftaudit.source import CRule
 from ftaudit.source.c import CUnit
 from ftaudit.source.c.places import places_of
 from ftaudit.source.c.state import SharedWrite, find_shared_writes, holds_objects
+
+_IMPORTS = re.compile(r"(?:\([^()]*\)\s*)?PyImport_ImportModule\w*\s*\(")
 
 
 class StaticPyobjectCache(CRule):
@@ -75,6 +78,16 @@ static void note(PyObject *o) { Py_XSETREF(last, Py_NewRef(o)); }
     INVALID = (
         SourceExample(
             code="""\
+static PyObject *last;
+NB_MODULE(ext, m) {
+    m.def("note", [](nb::handle h) { Py_XSETREF(last, Py_NewRef(h.ptr())); });
+}
+""",
+            lines=(1,),
+            path="ext.cpp",
+        ),
+        SourceExample(
+            code="""\
 static PyObject *get(void) {
     static PyObject *s = NULL;
     if (s == NULL) s = PyUnicode_InternFromString("x");
@@ -108,7 +121,8 @@ static PyObject *set_hook(PyObject *m, PyObject *f) {
                 yield self.finding(
                     self._message(unit, shared),
                     location=unit.place(at),
-                    severity=Severity.ERROR if shared.lazy else Severity.WARNING,
+                    declared=unit.place(shared.variable.start),
+                    severity=Severity.ERROR if shared.lazy and not _only_imports(shared) else Severity.WARNING,
                     confidence=Confidence.MEDIUM if shared.variable.sure else Confidence.LOW,
                 )
 
@@ -117,3 +131,8 @@ static PyObject *set_hook(PyObject *m, PyObject *f) {
         use, function = shared.first
         how = "is filled by the first thread that finds it empty" if shared.lazy else "is assigned with no guard"
         return f"`{shared.variable.name}` {how}, in {function.short_name} (line {unit.line_at(use.at)})"
+
+
+def _only_imports(shared: SharedWrite) -> bool:
+    """Tell whether it is only ever set to an imported module: the same for all threads, which `sys.modules` keeps."""
+    return all(not use.element and _IMPORTS.match(use.value) for use, _ in shared.writes)

@@ -97,3 +97,42 @@ def test_numpys_marker_silences_borrowed_references_and_is_never_idle(tmp_path: 
     loud = look(write(tmp_path / "loud", {"a.c": text.replace("noqa", "note")}), rules("borrowed-list-item"))
     assert len(loud.findings) == 1
     assert look(write(tmp_path / "silent", {"a.c": text}), rules("borrowed-list-item")).findings == ()
+
+
+C_FAR = (
+    "#include <Python.h>\n"
+    "static int calls;{declaration}\n"
+    "static int a;\nstatic int b;\nstatic int c;\n"
+    "PyObject *f(PyObject *m, PyObject *o) {\n"
+    "    calls++;{write}\n"
+    "    return PyLong_FromLong(calls);\n"
+    "}\n"
+)
+
+
+def test_a_comment_at_a_far_write_leaves_the_finding_at_the_declaration(tmp_path: Path) -> None:
+    text = C_FAR.replace("{declaration}", "").replace("{write}", "  // ftaudit: ignore[FT321] one thread")
+    result = look(write(tmp_path, {"a.c": text}), rules("FT321"))
+    assert places(result) == ["a.c:2 mutable-global"]
+
+
+def test_a_comment_at_the_declaration_silences_the_writes_of_the_variable(tmp_path: Path) -> None:
+    text = C_FAR.replace("{declaration}", "  // ftaudit: ignore[FT321] one thread").replace("{write}", "")
+    result = look(write(tmp_path, {"a.c": text}), rules("FT321"))
+    assert not result.findings
+    assert [finding.location.line for finding in result.silenced if finding.location] == [2, 7]
+    pyx = "cdef int calls = 0  # ftaudit: ignore[FT402] one thread\n" + "\n" * 5
+    pyx += "def f():\n    global calls\n    calls += 1\n"
+    cython = look(write(tmp_path / "cython", {"a.pyx": pyx}), rules("FT402"))
+    assert "cython-mutable-module-global" not in {finding.rule for finding in cython.findings}
+    assert len(cython.silenced) == 2
+
+
+def test_a_comment_at_another_declaration_silences_no_write(tmp_path: Path) -> None:
+    text = C_FAR.replace("{declaration}", "").replace("{write}", "")
+    text = text.replace("static int b;", "static int b;  // ftaudit: ignore[FT321] one thread")
+    result = look(write(tmp_path, {"a.c": text}), rules("FT321"))
+    assert [place for place in places(result) if "idle" not in place] == [
+        "a.c:2 mutable-global",
+        "a.c:7 mutable-global",
+    ]

@@ -173,29 +173,38 @@ def _check(data: bytes, file: FoundFile, language: Language, role: Role, plan: P
 
 def finding_row(finding: Finding) -> list[Any]:
     """Return what `finding_of` makes the same of."""
-    place = finding.location
     return [
         finding.rule,
         finding.code,
         finding.severity.value,
         finding.confidence.value,
         finding.message,
-        None if place is None else [place.path, place.line, place.column],
+        _place_row(finding.location),
+        _place_row(finding.declared),
         finding.module,
         finding.remedy,
     ]
 
 
+def _place_row(place: Location | None) -> list[Any] | None:
+    return None if place is None else [place.path, place.line, place.column]
+
+
+def _place_of(row: Sequence[Any] | None) -> Location | None:
+    return None if row is None else Location(path=row[0], line=row[1], column=row[2])
+
+
 def finding_of(row: Sequence[Any]) -> Finding:
     """Return the finding that `finding_row` wrote."""
-    rule, code, severity, confidence, message, place, module, remedy = row
+    rule, code, severity, confidence, message, place, declared, module, remedy = row
     return Finding(
         rule=rule,
         code=code,
         severity=Severity(severity),
         confidence=Confidence(confidence),
         message=message,
-        location=None if place is None else Location(path=place[0], line=place[1], column=place[2]),
+        location=_place_of(place),
+        declared=_place_of(declared),
         module=module,
         remedy=remedy,
     )

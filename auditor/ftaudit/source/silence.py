@@ -50,12 +50,14 @@ class Ignore:
 
     def covers(self, finding: Finding) -> str | None:
         """Return the name by which it silences the finding, or `None`."""
-        line = finding.location.line if finding.location is not None else None
-        if line is None or not self.first <= line <= self.last:
+        if not self._covers_place(finding.location) and not self._covers_place(finding.declared):
             return None
         if not self.names:
             return ""
         return next((name for name in self.names if matches(name, finding.code, finding.rule)), None)
+
+    def _covers_place(self, place: Location | None) -> bool:
+        return place is not None and place.line is not None and self.first <= place.line <= self.last
 
     def as_row(self) -> list[Any]:
         """Return what `from_row` makes the same of, in JSON's types."""
@@ -79,8 +81,9 @@ def find_ignores(
 ) -> list[Ignore]:
     """Return the silencing comments of a text.
 
-    A comment covers the statement on its line; one that stands alone, and `ignore-next-line`, cover the next line that
-    holds code; `ignore-start` covers all up to its `ignore-end` or the end of the file; `ignore-file` all.
+    A comment covers the statement on its line, and where that declares a variable, the writes of it; one that stands
+    alone, and `ignore-next-line`, cover the next line that holds code; `ignore-start` covers all up to its
+    `ignore-end` or the end of the file; `ignore-file` all.
     """
     if "ftaudit:" not in text and "noqa: borrowed-ref" not in text:
         return []

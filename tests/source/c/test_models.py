@@ -167,3 +167,54 @@ def test_module_initialisation_in_another_file_counts() -> None:
     entry = "PyMODINIT_FUNC PyInit_m(void) { ready(); }\nstatic void ready(void) { fill_tables(); }\n"
     assert at_import("void fill_tables(void) {}", "fill_tables", entry=entry)
     assert not at_import("void fill_tables(void) {}\nvoid f(void) { fill_tables(); }", "fill_tables", entry=entry)
+
+
+BINDING = (
+    "static int n;\nvoid fill(py::module_ &m) {\n    n = 1;\n"
+    '    m.def("plain", &plain);\n    m.def("put", [](int v) { work(); n = v; }, py::arg("v"));\n'
+    '    m.def("init", py::cpp_function([]() -> int { auto f = [&](int i) { return i; }; return f(n); }));\n'
+    '    t[0].def_property("x", [](T &t) { return t.x; }, [](T &t, int v) { t.x = v; });\n}\n'
+    "PYBIND11_MODULE(ext, m) { fill(m); }\n"
+)
+
+
+def test_the_lambdas_of_a_binding_are_functions_that_do_not_run_at_import() -> None:
+    made = unit(BINDING, language=Language.CPP)
+    bound = [function for function in made.functions if function.bound]
+    assert [function.short_name for function in bound] == [
+        "the lambda 'put'",
+        "the lambda 'init'",
+        "the lambda 'x'",
+        "the lambda 'x'",
+    ]
+    assert not any(made.at_import(function) or made.maybe_at_import(function) for function in bound)
+    assert made.at_import(made.functions_named("fill")[0])
+    assert [parameter.name for parameter in bound[3].parameters] == ["t", "v"]
+    assert made.function_at(made.code.index("work(")) is bound[0]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "void f(X &m) { std::sort(a, b, [](int i, int j) { return i < j; }); }",
+        "void f(X &m) { m.def(table[0], values[1]); }",
+        'void f(X &m) { m.def("a", &T::a); if (x[0]) { work(); } }',
+        'void f(X &m) { m.def("a", [](int',
+        'void f(X &m) { auto g = [] { work(); }; m.def("a", g); }',
+    ],
+)
+def test_what_is_no_lambda_of_a_binding_is_no_function(text: str) -> None:
+    assert not any(function.bound for function in unit(text, language=Language.CPP).functions)
+
+
+def test_a_local_that_a_lambda_captures_is_no_variable_of_the_file() -> None:
+    text = 'static int n;\nvoid f(X &m) { int n = 0; m.def("a", [&n](int v) { n = v; }); }\n'
+    made = unit(text, language=Language.CPP)
+    bound = next(function for function in made.functions if function.bound)
+    assert not made.is_shared_variable("n", bound)
+
+
+def test_a_field_of_a_local_structure_that_static_functions_are_handed_is_private() -> None:
+    body = "Py_LOCAL_INLINE(void) f(Info *info) { PyList_Append(info->list, x); PyDict_GetItem(info->list, k); }\n"
+    assert not origin(body + "void a(void) { Info info; f(&info); }\n").shared
+    assert origin(body.replace("Py_LOCAL_INLINE(void)", "void") + "void a(void) { Info info; f(&info); }\n").shared

@@ -182,3 +182,14 @@ def test_the_target_decides_what_its_version_brings() -> None:
     text = "#if PY_VERSION_HEX >= 0x030E0000\nint new_;\n#else\nint old_;\n#endif\n"
     assert "old_" in compiled(text, target="3.13t")
     assert "new_" in compiled(text, target="3.14t")
+
+
+@pytest.mark.parametrize("text", ["int broken( {{{", "}}}\n", "{" * 9 + "}" * 2])
+def test_a_source_file_most_of_whose_braces_are_open_is_no_c(text: str) -> None:
+    with pytest.raises(ParseError, match="no C"):
+        unit(text)
+
+
+@pytest.mark.parametrize("text", ["{\n{\n", "{{{}", "#ifdef A\nint f(void) {\n#else\nint f(int x) {\n#endif\n}\n"])
+def test_a_few_open_braces_are_read_all_the_same(text: str) -> None:
+    assert unit(text).code

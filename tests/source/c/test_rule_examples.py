@@ -16,8 +16,8 @@ from ftaudit.source import CRule
 from ftaudit.source.check import check_texts
 from ftaudit.source.examples import flagged_lines
 from ftaudit.target import parse_target
+from ftaudit_rules.borrowed_weakref import BorrowedWeakref
 from ftaudit_rules.gil_not_used_contradicted import GilNotUsedContradicted
-from ftaudit_rules.object_malloc_nonobject import ObjectMallocNonobject
 
 
 def rules() -> list[CRule]:
@@ -53,6 +53,7 @@ def test_an_example_is_flagged_at_its_lines_alone(rule: CRule, example: SourceEx
     assert flagged_lines(rule, example) == example.lines
 
 
+HAZARD = "static void use(PyObject *r) { PyObject *o = PyWeakref_GetObject(r); if (o != Py_None) call(o); }\n"
 DECLARES = "static PyModuleDef_Slot s[] = {{Py_mod_gil, Py_MOD_GIL_NOT_USED}, {0, NULL}};\n"
 
 
@@ -60,11 +61,11 @@ DECLARES = "static PyModuleDef_Slot s[] = {{Py_mod_gil, Py_MOD_GIL_NOT_USED}, {0
     ("text", "expected"),
     [
         (DECLARES, []),
-        ("node *f(void) { node *n = (node *)PyObject_Malloc(sizeof(node)); return n; }\n", []),
-        (DECLARES + "node *f(void) { node *n = (node *)PyObject_Malloc(sizeof(node)); return n; }\n", [1]),
+        (HAZARD, []),
+        (DECLARES + HAZARD, [1]),
     ],
 )
 def test_a_declaration_is_contradicted_by_an_error_that_remains(text: str, expected: list[int]) -> None:
-    checked = check_texts({"m.c": text}, [ObjectMallocNonobject(), GilNotUsedContradicted()], parse_target("3.14t"))
+    checked = check_texts({"m.c": text}, [BorrowedWeakref(), GilNotUsedContradicted()], parse_target("3.14t"))
     assert not checked.skipped
     assert [f.location.line for f in checked.findings if f.code == "FT304" and f.location] == expected

@@ -23,6 +23,10 @@ _HOLE: Final = re.compile(r"@(\w+)@")
 MOST_UNCLOSED: Final = 2_000
 """Brackets of one kind without a counterpart; conditional compilation leaves a few in real files."""
 
+LEAST_BROKEN: Final = 3
+"""Braces without a counterpart in a file that is no C; one that another includes may open a block or two for it."""
+_WHOLE: Final = (".c", ".cc", ".cpp", ".cxx", ".c++")
+
 
 class CReader(Reader):
     """Reads C and C++, their headers and templates."""
@@ -59,17 +63,17 @@ class CReader(Reader):
                 case _:
                     chosen.append(rule)
         if not chosen:
-            _check_brackets(text)
+            _check_brackets(source)
         return chosen
 
     def parse(self, source: SourceFile, context: TreeContext) -> CUnit:
         """Return the unit; nothing is parsed before a rule asks.
 
         Raise `ParseError` for a text with thousands of brackets that are never closed: recovering from that takes a
-        parser minutes, and it is no program.
+        parser minutes, and it is no program. Likewise for a source file most of whose braces are never closed.
         """
         source = _c_of(source)
-        _check_brackets(source.text)
+        _check_brackets(source)
         return CUnit(source, context)
 
 
@@ -79,10 +83,15 @@ def _without_python(words: tuple[str, ...]) -> tuple[str, ...]:
     return tuple(word for word in words if "Py" not in word)
 
 
-def _check_brackets(text: str) -> None:
+def _check_brackets(source: SourceFile) -> None:
+    text = source.text
     for opening, closing in ("()", "{}", "[]"):
         if abs(text.count(opening) - text.count(closing)) > MOST_UNCLOSED:
             raise ParseError(f"more than {MOST_UNCLOSED:,} {opening} and {closing} have no counterpart")
+    if source.path.endswith(_WHOLE):
+        opened, closed = text.count("{"), text.count("}")
+        if abs(opened - closed) >= LEAST_BROKEN and min(opened, closed) * 3 < max(opened, closed):
+            raise ParseError(f"no C or C++: {opened:,} {{ and {closed:,} }}")
 
 
 def _c_of(source: SourceFile) -> SourceFile:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from ftaudit.source.c.escape import Origin
-from ftaudit.source.c.syntax import Function
+from ftaudit.source.c.functions import Function
 from ftaudit.source.c.text import closing, strip_casts
 from ftaudit.source.c.unit import Call, CUnit, is_cache_name
 

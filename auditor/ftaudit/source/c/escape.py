@@ -10,7 +10,7 @@ from ftaudit.source.c.locks import words
 from ftaudit.source.c.text import closing, split_arguments, strip_casts
 
 if TYPE_CHECKING:
-    from ftaudit.source.c.syntax import Function
+    from ftaudit.source.c.functions import Function
     from ftaudit.source.c.unit import CUnit
 
 

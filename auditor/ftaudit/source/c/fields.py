@@ -8,8 +8,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
+from ftaudit.source.c.functions import Function
 from ftaudit.source.c.reach import is_lifecycle
-from ftaudit.source.c.syntax import Function
 from ftaudit.source.c.text import opening
 from ftaudit.source.c.unit import CUnit
 

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Final
 
+from ftaudit.source.c.functions import Function
 from ftaudit.source.c.locks import LOCK_SIGNS, ONCE, LockStep, guard_types, lock_stem, lock_step
-from ftaudit.source.c.syntax import Function
 from ftaudit.source.c.text import closing
 
 _CORE: Final = r"[lL]ock|LOCK|[mM]utex|MUTEX|[cC]ritical|CRITICAL|SRW|[lL]atch"

@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from typing import Final
 
 from ftaudit.source.c.declarations import Variable
+from ftaudit.source.c.functions import Function
 from ftaudit.source.c.locks import ONCE, words
-from ftaudit.source.c.syntax import Function, FunctionFinder
+from ftaudit.source.c.syntax import FunctionFinder
 from ftaudit.source.c.text import closing
 
 _IDENTIFIER: Final = re.compile(r"[A-Za-z_]\w*")
@@ -100,6 +101,7 @@ def find_reach(
         f.body
         for f in functions
         if f.body not in at_import
+        and not f.bound
         and not calls.get(f.short_name)
         and f.short_name not in mentions
         and "::" not in f.name
@@ -206,7 +208,7 @@ def _only_from(
     names: Mapping[int, str],
 ) -> set[int]:
     found = set(roots)
-    pending = [f for f in functions if f.body not in roots and f.short_name not in mentions]
+    pending = [f for f in functions if f.body not in roots and f.short_name not in mentions and not f.bound]
     changed = True
     while changed:
         changed = False

@@ -11,8 +11,8 @@ from typing import Final
 
 from ftaudit.source.c.candidates import TABLES, may_have_written_variables
 from ftaudit.source.c.declarations import Variable
+from ftaudit.source.c.functions import Function
 from ftaudit.source.c.locks import words
-from ftaudit.source.c.syntax import Function
 from ftaudit.source.c.unit import CUnit
 from ftaudit.source.c.uses import Use, UseKind
 

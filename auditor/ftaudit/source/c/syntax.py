@@ -6,12 +6,14 @@ import re
 from bisect import bisect_right
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import cache, lru_cache
+from functools import cache
 from typing import TYPE_CHECKING, Any, Final
 
 from ftaudit.source.c.declarations import Variable, parse_declaration
+from ftaudit.source.c.functions import Function
+from ftaudit.source.c.lambdas import find_bound_lambdas
 from ftaudit.source.c.masking import mask_for_parser
-from ftaudit.source.c.text import closing, opening, split_arguments, top_level_blocks
+from ftaudit.source.c.text import closing, opening, top_level_blocks
 
 if TYPE_CHECKING:
     from tree_sitter import Parser, Query
@@ -28,9 +30,6 @@ _QUERY_CPP: Final = _QUERY + " (field_declaration (storage_class_specifier)) @me
 _NAME_BEFORE_PARENS: Final = re.compile(
     r"((?:[A-Za-z_]\w*\s*(?:<[^<>]*>)?\s*::\s*)*~?(?:operator\s*[^\s\w(]+|operator\s+\w+|[A-Za-z_]\w*))\s*$"
 )
-_PARAMETER_NAME: Final = re.compile(r"([A-Za-z_]\w*)\s*(?:\[[^\]]*\]\s*)*$")
-_POINTER_NAME: Final = re.compile(r"\(\s*\*\s*(\w+)\s*\)")
-_UNUSED: Final = re.compile(r"\b\w*(?:UNUSED|unused|Unused)\w*\s*\(\s*(\w+)\s*\)")
 _MACRO_HEADER: Final = re.compile(r"(?:^|[;}\n])[ \t]*([A-Z][A-Z0-9_]{3,})$")
 _STATIC: Final = re.compile(r"\bstatic\b")
 _STORAGE: Final = re.compile(r"\b(?:static|thread_local|_Thread_local|__thread)\b")
@@ -43,44 +42,6 @@ _WORDS: Final = re.compile(r"[\w\s]*")
 _MOST_CLASSES: Final = 3_000
 """Classes of one file that are looked at; each costs a search for its end."""
 _CONTROL: Final = frozenset({"if", "for", "while", "switch", "catch", "else", "do", "return", "sizeof"})
-
-
-@dataclass(frozen=True, slots=True)
-class Parameter:
-    """One parameter of a function definition."""
-
-    name: str
-    type: str
-
-
-@dataclass(frozen=True, slots=True)
-class Function:
-    """One function definition; offsets are of characters."""
-
-    name: str
-    """As written before the parameters, `Pool::take` in C++."""
-    start: int
-    at: int
-    """Where its name stands."""
-    body: int
-    """Where the body's `{` stands."""
-    end: int
-    header: str
-    """What stands before the name: storage class and return type."""
-    parameter_text: str
-    """What stands between the brackets, as written."""
-    sure: bool = True
-    """`False` where the parser failed and brackets alone were matched."""
-
-    @property
-    def parameters(self) -> tuple[Parameter, ...]:
-        """The parameters, read when asked for."""
-        return _parameters(self.parameter_text)
-
-    @property
-    def short_name(self) -> str:
-        """The name without its class."""
-        return self.name.rpartition("::")[2].strip()
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,8 +68,11 @@ class Syntax:
         return sorted((n.start_byte, n.end_byte) for n in nodes if function.body < n.start_byte < function.end)
 
 
-def parse_syntax(code: str, *, cpp: bool) -> Syntax:
-    """Parse code whose comments, strings and directives are masked. Never raises, whatever the text."""
+def parse_syntax(code: str, *, cpp: bool, text: str = "") -> Syntax:
+    """Parse code whose comments, strings and directives are masked. Never raises, whatever the text.
+
+    `text` is the same with strings, for the names under which Python knows the lambdas of bindings.
+    """
     from tree_sitter import QueryCursor
 
     parser, query = _parser(cpp)
@@ -118,6 +82,8 @@ def parse_syntax(code: str, *, cpp: bool) -> Syntax:
     functions = [f for node in captures.get("function", ()) if (f := _function(node, code))]
     blocks = list(top_level_blocks(code)) if failed else []
     functions += _missed_functions(code, functions, blocks)
+    if cpp:
+        functions += find_bound_lambdas(code, text or code)
     functions.sort(key=lambda function: function.start)
     finder = FunctionFinder(functions)
     classes = find_classes(code) if cpp else ()
@@ -267,23 +233,6 @@ def _function(node: Any, code: str) -> Function | None:
         header=code[node.start_byte : name.start_byte],
         parameter_text=code[parameters.start_byte + 1 : parameters.end_byte - 1],
     )
-
-
-@lru_cache(maxsize=10_000)
-def _parameters(code: str) -> tuple[Parameter, ...]:
-    found: list[Parameter] = []
-    for begin, stop in split_arguments(code, 0, len(code)):
-        text = code[begin:stop]
-        if "(" in text:
-            text = _UNUSED.sub(r"\1", text)
-        text = text.split("=")[0].strip()
-        name = _PARAMETER_NAME.search(text)
-        pointer = _POINTER_NAME.search(text) if "*" in text and "(" in text else None
-        if pointer:
-            found.append(Parameter(pointer[1], text))
-        elif name and text != "void":
-            found.append(Parameter(name[1], text[: name.start()].strip()))
-    return tuple(found)
 
 
 def _inside(blocks: list[tuple[int, int]], offset: int) -> bool:

@@ -11,10 +11,10 @@ from ftaudit.rule import Language
 from ftaudit.source.base import SourceFile, Survey
 from ftaudit.source.c.comments import mask_comments
 from ftaudit.source.c.conditions import UNDEFINED, UNKNOWN, MacroValue, known_macros, number
+from ftaudit.source.c.functions import Function
 from ftaudit.source.c.locks import LOCK_SIGNS, THREAD_LOCAL, LockStep, lock_step, words
 from ftaudit.source.c.preprocess import Macro, Preprocessed, preprocess
 from ftaudit.source.c.reach import EXEC_SLOT
-from ftaudit.source.c.syntax import Function
 from ftaudit.source.c.text import closing
 
 _INTERESTING: Final = (

@@ -17,11 +17,12 @@ from ftaudit.source.c.comments import Comment, mask_comments
 from ftaudit.source.c.conditions import known_macros
 from ftaudit.source.c.declarations import Variable
 from ftaudit.source.c.escape import Origin, origin_of
+from ftaudit.source.c.functions import Function
 from ftaudit.source.c.guards import Section, SectionFinder, find_sections
 from ftaudit.source.c.locks import SYNC_TYPES, means_thread_local, words
 from ftaudit.source.c.preprocess import Preprocessed, preprocess
 from ftaudit.source.c.reach import Reach, find_reach
-from ftaudit.source.c.syntax import Function, FunctionFinder, Syntax, parse_syntax
+from ftaudit.source.c.syntax import FunctionFinder, Syntax, parse_syntax
 from ftaudit.source.c.text import KEYWORDS, closing, normalised, split_arguments
 from ftaudit.source.c.tree import CTree, classify_functions, lockers_of, thread_local_words
 from ftaudit.source.c.uses import Use, classify_use
@@ -109,7 +110,7 @@ class CUnit(Unit):
     @cached_property
     def syntax(self) -> Syntax:
         """Functions and declarations."""
-        return parse_syntax(self.code, cpp=self.cpp)
+        return parse_syntax(self.code, cpp=self.cpp, text=self.text)
 
     @property
     def functions(self) -> tuple[Function, ...]:
@@ -337,6 +338,9 @@ class CUnit(Unit):
                     found.update(_declared_names(self.code[start:end].rstrip(";")))
             names = frozenset(found)
             self._locals[function.body] = names
+        if name not in names and function.bound:
+            outer = self.function_at(function.start)
+            return outer is not None and self.is_local(outer, name)
         return name in names
 
     @cached_property
@@ -445,7 +449,7 @@ class CUnit(Unit):
 
     def passed_arguments(self, function: Function, index: int) -> list[Origin]:
         """Return where the arguments of a static function come from, call by call; empty when others may call it."""
-        if "static" not in function.header or self._depth >= 3:
+        if not function.is_static or self._depth >= 3:
             return []
         found: list[Origin] = []
         self._depth += 1
@@ -462,7 +466,7 @@ class CUnit(Unit):
     def passed_locals(self, function: Function, index: int) -> bool:
         """Tell whether every caller of a static function hands it the address of an automatic variable there."""
         places = self.reach.callers.get(function.short_name, ())
-        if "static" not in function.header or not places:
+        if not function.is_static or not places:
             return False
         for place in places[:50]:
             call = self._call(function.short_name, place)

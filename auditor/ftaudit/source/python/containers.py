@@ -23,6 +23,8 @@ class Tested:
     change: ast.stmt | None
     by_id: bool
     """The key is an `id()`."""
+    takes: bool
+    """What the container holds is taken out because it is not empty: one thread too many finds nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,8 +54,11 @@ def tested_containers(module: PythonModule, test: ast.If) -> Iterator[Tested]:
         change = next(_changes(module, shared, body + test.orelse, key), None)
         if change is not None and _is_tested_again(module, shared, test, change):
             change = None
+        if change is None and key is None and not isinstance(module.tree.parents.get(container), ast.Call):
+            # Whether it holds anything is asked for many reasons; it counts where something is then taken out.
+            continue
         by_id = isinstance(key, ast.Call) and dotted(key.func) == "id"
-        yield Tested(shared, change, by_id)
+        yield Tested(shared, change, by_id, takes=key is None and change is not None)
 
 
 def _is_tested_again(module: PythonModule, shared: Shared, test: ast.If, change: ast.stmt) -> bool:
@@ -85,6 +90,8 @@ def _asked(test: ast.expr) -> Iterator[tuple[ast.expr, ast.expr | None, bool | N
             yield _bare(container), key, False
         case ast.Compare(left=ast.Call(func=ast.Name(id="len"), args=[container])):
             yield container, None, None
+        case ast.Name() | ast.Attribute():
+            yield test, None, None
         case _:
             pass
 

@@ -82,9 +82,23 @@ class Scopes(Unit):
                     pass
         return None
 
+    @cached_property
+    def _bound_in_local_classes(self) -> dict[str, set[ast.AST | None]]:
+        """The classes inside functions in whose body each name is assigned: it is an attribute of theirs."""
+        found: dict[str, set[ast.AST | None]] = defaultdict(set)
+        for definition in self.tree.all(ast.ClassDef):
+            if self.tree.function(definition) is not None:
+                for statement in definition.body:
+                    for target in targets_of(statement):
+                        if isinstance(target, ast.Name):
+                            found[target.id].add(definition)
+        return found
+
     def is_module_name(self, name: str, at: ast.AST) -> bool:
         """Tell whether a name, used at a node, is the module's."""
         function = self.tree.function(at)
+        if name in self._bound_in_local_classes and self.tree.method_owner(at) in self._bound_in_local_classes[name]:
+            return False
         while function is not None:
             if name in self.globals_by_function.get(function, ()):
                 return True
