@@ -45,6 +45,10 @@ class ArchiveError(FtauditError):
     exit_code = 3
 
 
+class DamagedArchive(ArchiveError):
+    """A wheel that no installer takes: no zip archive, cut off, or with a member that leads out of it."""
+
+
 class ImageError(FtauditError):
     """An extension module's image cannot be parsed. The engine makes a row of it."""
 

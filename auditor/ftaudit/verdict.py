@@ -180,6 +180,10 @@ def rebuilt(modules: Sequence[ExtensionModule]) -> str:
     return f"{would}: of the modules in the ordinary build's wheel, {', '.join(told)}"
 
 
+def _refused(facts: PackageFacts) -> Reasons:
+    return tuple(f"installers refuse the wheel: {reason}" for reason in facts.binary.refused)
+
+
 def _broken(facts: PackageFacts) -> Reasons:
     misfits = find_misfits(facts)
     crashes = [
@@ -271,6 +275,7 @@ TABLE: Final = (
     Row(verdict=Verdict.UNKNOWN, reasons=_not_looked_up),
     Row(verdict=Verdict.SOURCE_ONLY, reasons=_source_only),
     Row(verdict=Verdict.UNAVAILABLE, reasons=_unavailable),
+    Row(verdict=Verdict.BROKEN, reasons=_refused),
     Row(verdict=Verdict.BROKEN, reasons=_broken),
     Row(verdict=Verdict.REENABLES_GIL, reasons=_reenables),
     Row(verdict=Verdict.UNKNOWN, reasons=_integrity),

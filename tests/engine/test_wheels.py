@@ -94,12 +94,38 @@ def test_a_version_that_does_not_exist_is_said(audit: Audit, server: IndexServer
     assert "==7" in audit("demo==7").incomplete[0]
 
 
-def test_a_broken_wheel_is_a_row_that_is_unknown(audit: Audit, tmp_path: Path) -> None:
-    path = tmp_path / name_of(f"{T}-win_amd64")
-    path.write_bytes(b"no wheel")
-    row = only(audit(path))
-    assert row.verdict is Verdict.UNKNOWN
-    assert "not a zip archive" in row.reasons[0]
+@pytest.mark.parametrize("tags", [f"{T}-win_amd64", "py3-none-any"])
+@pytest.mark.parametrize(
+    ("data", "said"),
+    [
+        (b"", "not a zip archive"),
+        (b"no wheel", "not a zip archive"),
+        (data_of(f"{T}-win_amd64")[:-30], "truncated"),
+        (archive([("../demo.py", b"")]), "leads out"),
+        (archive([("demo/__init__.py", b"")]), "no .dist-info folder"),
+        (wheel(info={"METADATA": b"Metadata-Version: 2.1\nName: demo\nVersion: 9.9\n"}), "METADATA is of demo 9.9"),
+        (wheel(info={"METADATA": b"Metadata-Version: 2.1\nName: egg\nVersion: 1.0\n"}), "METADATA is of egg 1.0"),
+    ],
+)
+def test_a_file_that_no_installer_takes_is_a_row_that_blocks(
+    audit: Audit, tmp_path: Path, tags: str, data: bytes, said: str
+) -> None:
+    path = tmp_path / name_of(tags)
+    path.write_bytes(data)
+    report = audit(path)
+    assert only(report).verdict is Verdict.BROKEN
+    assert only(report).reasons[0].startswith("installers refuse the wheel: ")
+    assert said in only(report).reasons[0]
+    assert report.exit_code == 1
+
+
+def test_what_is_noted_of_a_wheel_goes_by_the_name_that_it_has_now(audit: Audit, tmp_path: Path) -> None:
+    true, false = (tmp_path / name_of(f"{T}-{platform}") for platform in ("manylinux_2_17_x86_64", "win_amd64"))
+    for path in (true, false):
+        path.write_bytes(data_of(f"{T}-manylinux_2_17_x86_64"))
+    for _ in range(2):
+        assert audit(true).notes == ()
+        assert "win_amd64" in " ".join(audit(false).notes)
 
 
 def test_every_platforms_wheel_of_a_folder_is_a_row(audit: Audit, tmp_path: Path) -> None:

@@ -73,6 +73,7 @@ def _render(facts: BinaryFacts) -> dict[str, Any]:
         "total": facts.bytes_total,
         "classifiers": facts.classifiers,
         "problems": facts.problems,
+        "refused": facts.refused,
         "modules": [
             {
                 "name": module.name,
@@ -92,6 +93,7 @@ def _parse(kept: dict[str, Any]) -> BinaryFacts:
         bytes_total=int(kept["total"]),
         classifiers=tuple(kept["classifiers"]),
         problems=tuple(kept["problems"]),
+        refused=tuple(kept["refused"]),
         modules=tuple(
             ExtensionModule(
                 name=str(module["name"]),

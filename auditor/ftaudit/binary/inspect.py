@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+import hashlib
 import threading
 from collections.abc import Callable, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ftaudit.binary.cache import FactsCache
 from ftaudit.binary.pool import WorkerPool, default_workers
 from ftaudit.binary.reading import WheelReader
-from ftaudit.errors import ArchiveError
+from ftaudit.errors import ArchiveError, DamagedArchive
 from ftaudit.model import (
     BinaryFacts,
     DistributionFile,
@@ -129,6 +130,8 @@ class Inspector:
                 request.target.name,
                 request.rebuild and "rebuild",
                 self._settings.record and "record",
+                # What is said of a wheel depends on its file name too, which may be another the next time.
+                hashlib.sha256(request.file.filename.encode()).hexdigest()[:16],
                 request.most is not None and f"most{request.most}",
             )
             if part
@@ -143,6 +146,10 @@ class Inspector:
         """Read one wheel, in a thread of its own."""
         try:
             facts, certain = _read_wheel(work, request, location, sha256, self._settings)
+        except DamagedArchive as error:
+            # What came over a network may be a proxy's page in the wheel's place.
+            at_hand = local_path(location) is not None
+            return replace(_failed(error.problem), refused=(error.problem,) if at_hand else ())
         except ArchiveError as error:
             return _failed(error.problem)
         if certain and sha256 is not None and self._settings.use_cache:
@@ -213,6 +220,7 @@ def _read_wheel(
             bytes_total=archive.size,
             classifiers=metadata.classifiers,
             problems=(*archive.problems, *metadata.problems, *reader.problems),
+            refused=metadata.refused,
         )
         return facts, reader.certain
 

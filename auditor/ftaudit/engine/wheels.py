@@ -79,17 +79,15 @@ def _inspect(
 
 
 def _request(candidate: Candidate, target: Target) -> WheelRequest | None:
-    """Return what to read for a row: nothing of a pure wheel."""
-    if candidate.wheel is None or candidate.kind is WheelKind.PURE:
+    """Return what to read for a row; of a wheel that says it is pure, that it is a wheel at all."""
+    if candidate.wheel is None:
         return None
     return WheelRequest(file=candidate.wheel.file, target=target, rebuild=candidate.kind is WheelKind.NONE)
 
 
 def _facts(candidate: Candidate, read: dict[WheelRequest, BinaryFacts], target: Target) -> PackageFacts:
     request = _request(candidate, target)
-    binary = (
-        read[request] if request is not None else BinaryFacts(status=Status.SKIPPED, reason="no compiled code to read")
-    )
+    binary = read[request] if request is not None else BinaryFacts(status=Status.SKIPPED, reason="no wheel to read")
     files = candidate.release.files
     wheels = tuple(file for file in files if file.filename.endswith(".whl"))
     file = candidate.wheel.file if candidate.wheel else None

@@ -56,7 +56,7 @@ VERDICT_RULES: Final = {
     ),
     Verdict.BROKEN: (
         Severity.ERROR,
-        "It installs, and importing it crashes, hangs or fails.",
+        "Installers refuse its wheel, or importing it crashes, hangs or fails.",
         "Its own code fails under the free-threaded target: the reason says how.",
         "Take another version, and report the crash upstream.",
     ),

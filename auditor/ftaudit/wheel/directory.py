@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
-from ftaudit.errors import ArchiveError
+from ftaudit.errors import ArchiveError, DamagedArchive
 from ftaudit.wheel.limits import Limits
 from ftaudit.wheel.source import Source
 
@@ -55,7 +55,7 @@ def read_directory(source: Source, limits: Limits) -> tuple[tuple[Member, ...], 
             infos = archive.infolist()
             start = archive.start_dir
     except _UNREADABLE as error:
-        raise ArchiveError(f"{source.name}: its central directory cannot be read: {error}") from error
+        raise DamagedArchive(f"{source.name}: its central directory cannot be read: {error}") from error
     problems = []
     if start != ends.start:
         problems.append(f"{start - ends.start} bytes stand before the archive")
@@ -83,20 +83,20 @@ def _locate(source: Source, limits: Limits) -> _Ends:
     if 0xFFFF in (here, count, disk, first_disk) or 0xFFFFFFFF in (size, start):
         disk, first_disk, here, count, size, start = _zip64_end(source, position)
     if disk or first_disk or here != count:
-        raise ArchiveError(f"{source.name}: one of several parts of a split archive")
+        raise DamagedArchive(f"{source.name}: one of several parts of a split archive")
     if count > limits.members:
         raise ArchiveError(f"{source.name}: {count} members, more than {limits.members}")
     if size > limits.directory:
         raise ArchiveError(f"{source.name}: a central directory of {size} bytes, more than {limits.directory}")
     if start + size > position:
-        raise ArchiveError(f"{source.name}: truncated, or its last record lies: the central directory is not in it")
+        raise DamagedArchive(f"{source.name}: truncated, or its last record lies: the central directory is not in it")
     return _Ends(start=start, count=count, stop=position + _END.size)
 
 
 def _end_position(source: Source) -> int:
     """Return where the record stands whose comment ends with the file."""
     if source.size < _END.size:
-        raise ArchiveError(f"{source.name}: not a zip archive: {source.size} bytes")
+        raise DamagedArchive(f"{source.name}: not a zip archive: {source.size} bytes")
     for length in (_END.size, min(source.size, _END.size + 0xFFFF)):
         tail = source.read(source.size - length, source.size)
         found = tail.rfind(b"PK\5\6", 0, len(tail) - _END.size + 4)
@@ -104,19 +104,19 @@ def _end_position(source: Source) -> int:
             if found + _END.size + int.from_bytes(tail[found + 20 : found + 22], "little") == len(tail):
                 return source.size - length + found
             found = tail.rfind(b"PK\5\6", 0, found)
-    raise ArchiveError(f"{source.name}: truncated, or not a zip archive: it has no central directory")
+    raise DamagedArchive(f"{source.name}: truncated, or not a zip archive: it has no central directory")
 
 
 def _zip64_end(source: Source, position: int) -> tuple[int, int, int, int, int, int]:
     """Return disk, first disk, entries here, entries, size and start out of the ZIP64 record."""
     if position < _LOCATOR64.size + _END64.size:
-        raise ArchiveError(f"{source.name}: its ZIP64 record is missing")
+        raise DamagedArchive(f"{source.name}: its ZIP64 record is missing")
     signature, _disk, offset, _disks = _LOCATOR64.unpack(source.read(position - _LOCATOR64.size, position))
     if signature != b"PK\6\7" or offset + _END64.size > position:
-        raise ArchiveError(f"{source.name}: its ZIP64 record is missing")
+        raise DamagedArchive(f"{source.name}: its ZIP64 record is missing")
     signature, _length, _made, _needed, *fields = _END64.unpack(source.read(offset, offset + _END64.size))
     if signature != b"PK\6\6":
-        raise ArchiveError(f"{source.name}: its ZIP64 record is missing")
+        raise DamagedArchive(f"{source.name}: its ZIP64 record is missing")
     disk, first_disk, here, count, size, start = fields
     return disk, first_disk, here, count, size, start
 
@@ -128,7 +128,7 @@ def _members(source: Source, infos: list[zipfile.ZipInfo], directory: int) -> It
     end = directory
     for info in sorted(infos, key=lambda info: info.header_offset, reverse=True):
         if _leads_out(info.orig_filename):
-            raise ArchiveError(f"{source.name}: {shown_name(info.orig_filename)}: its name leads out of the archive")
+            raise DamagedArchive(f"{source.name}: {shown_name(info.orig_filename)}: its name leads out of the archive")
         if info.header_offset + LOCAL_HEADER.size + info.compress_size > end or info.header_offset < 0:
             raise ArchiveError(f"{source.name}: its members overlap at {shown_name(info.filename)}")
         ends[info.header_offset] = end

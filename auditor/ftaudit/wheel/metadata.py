@@ -8,7 +8,8 @@ import io
 from dataclasses import dataclass
 from typing import Final
 
-from packaging.utils import InvalidWheelFilename, parse_wheel_filename
+from packaging.utils import InvalidWheelFilename, canonicalize_name, parse_wheel_filename
+from packaging.version import InvalidVersion, Version
 
 from ftaudit.errors import ArchiveError
 from ftaudit.wheel.archive import WheelArchive
@@ -30,6 +31,8 @@ class WheelMetadata:
     classifiers: tuple[str, ...] = ()
     """Those of `FREE_THREADING`."""
     problems: tuple[str, ...] = ()
+    refused: tuple[str, ...] = ()
+    """Those of the problems for which installers refuse a wheel."""
 
 
 def read_metadata(archive: WheelArchive, filename: str, *, record: bool = False) -> WheelMetadata:
@@ -39,9 +42,13 @@ def read_metadata(archive: WheelArchive, filename: str, *, record: bool = False)
     """
     problems: list[str] = []
     folder = _dist_info(archive, filename, problems)
+    refused = tuple(problems)
     if folder is None:
-        return WheelMetadata(problems=tuple(problems))
+        return WheelMetadata(problems=tuple(problems), refused=refused)
     metadata = _text(archive, f"{folder}/METADATA", problems)
+    if metadata is not None and (other := _other_release(metadata, filename)) is not None:
+        refused = (*refused, other)
+        problems.append(other)
     wheel = _text(archive, f"{folder}/WHEEL", problems)
     tags = frozenset(_expanded(_headers(wheel, "Tag"))) if wheel is not None else frozenset()
     if tags and (named := _named_tags(filename)) and tags != named:
@@ -59,7 +66,20 @@ def read_metadata(archive: WheelArchive, filename: str, *, record: bool = False)
             if classifier == FREE_THREADING or classifier.startswith(f"{FREE_THREADING} ::")
         ),
         problems=tuple(problems),
+        refused=refused,
     )
+
+
+def _other_release(metadata: str, filename: str) -> str | None:
+    """Return how METADATA contradicts the file name, which pip and uv do not put up with, or `None`."""
+    names, versions = _headers(metadata, "Name"), _headers(metadata, "Version")
+    try:
+        name, version = parse_wheel_filename(filename)[:2]
+        same = canonicalize_name(names[0]) == name and Version(versions[0]) == version
+    except (InvalidWheelFilename, InvalidVersion, IndexError):
+        return None
+    said = shown_name(f"{names[0]} {versions[0]}")
+    return None if same else f"METADATA is of {said}, the file name of {name} {version}"
 
 
 def _dist_info(archive: WheelArchive, filename: str, problems: list[str]) -> str | None:

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, Final, Protocol
 from urllib.parse import urlsplit, urlunsplit
 
-from ftaudit.errors import ArchiveError
+from ftaudit.errors import ArchiveError, DamagedArchive
 from ftaudit.wheel.limits import Limits
 
 if TYPE_CHECKING:
@@ -73,7 +73,7 @@ class LocalSource:
         except OSError as error:
             raise ArchiveError(f"{self.name}: {error.strerror or error}") from error
         if len(data) != stop - start:
-            raise ArchiveError(f"{self.name}: truncated at byte {start + len(data)}")
+            raise DamagedArchive(f"{self.name}: truncated at byte {start + len(data)}")
         return data
 
     def close(self) -> None:
