@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -34,7 +35,7 @@ def audit(tmp_path: Path, server: IndexServer, monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.chdir(tmp_path)
 
     def run(*items: object, **more: object) -> Report:
-        settings = Settings(cache_dir=tmp_path / "cache", index_url=server.simple_url, jobs=1, **more)  # type: ignore[arg-type]
+        settings = Settings(**{"cache_dir": tmp_path / "cache", "index_url": server.simple_url, "jobs": 1, **more})  # type: ignore[arg-type]
         return audit_wheels([str(item) for item in items], settings)
 
     return run
@@ -82,16 +83,30 @@ def test_a_folder_without_wheels_and_a_name_that_says_nothing_are_input_errors(a
             audit(tmp_path / item)
 
 
-def test_a_project_that_the_index_does_not_have_is_said_and_exits_with_3(audit: Audit) -> None:
-    report = audit("gone==1.0")
+def test_a_project_that_the_index_does_not_have_is_an_input_error(audit: Audit) -> None:
+    with pytest.raises(InputError, match="no project gone"):
+        audit("gone==1.0")
+
+
+def test_an_index_that_does_not_answer_is_said_and_exits_with_3(audit: Audit, server: IndexServer) -> None:
+    report = audit("demo", index_url="http://127.0.0.1:9/simple/")
     assert report.packages == ()
-    assert "gone" in report.incomplete[0]
+    assert "demo" in report.incomplete[0]
     assert report.exit_code == 3
 
 
-def test_a_version_that_does_not_exist_is_said(audit: Audit, server: IndexServer) -> None:
-    server.add_project("demo", [ServedFile(filename=name_of(f"{T}-win_amd64"))])
-    assert "==7" in audit("demo==7").incomplete[0]
+@pytest.mark.parametrize(
+    ("asked", "near"),
+    [("==2.5", "3.0, 2.9, 2.0, 1.0"), ("==99", "5.0, 4.0, 3.0, 2.9"), ("==0.1", "2.9, 2.0, 1.0"), (">7", "5.0, 4.0")],
+)
+def test_a_version_that_does_not_exist_is_an_input_error_that_names_the_nearest(
+    audit: Audit, server: IndexServer, asked: str, near: str
+) -> None:
+    versions = ("1.0", "2.0", "2.9", "3.0", "4.0", "5.0")
+    server.add_project("demo", [ServedFile(filename=name_of(f"{T}-win_amd64", version=each)) for each in versions])
+    with pytest.raises(InputError, match=re.escape(asked)) as error:
+        audit(f"demo{asked}")
+    assert near in (error.value.hint or "")
 
 
 @pytest.mark.parametrize("tags", [f"{T}-win_amd64", "py3-none-any"])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import Final
 from urllib.parse import unquote, urlsplit
 
 from packaging.requirements import InvalidRequirement, Requirement
+from packaging.specifiers import SpecifierSet
 from packaging.tags import Tag
 from packaging.utils import (
     InvalidSdistFilename,
@@ -19,13 +21,16 @@ from packaging.utils import (
     parse_sdist_filename,
     parse_wheel_filename,
 )
-from packaging.version import Version
+from packaging.version import VERSION_PATTERN, Version
 
 from ftaudit.errors import InputError, UsageError
-from ftaudit.index.client import Index
+from ftaudit.index.client import NO_PROJECT, Index
 from ftaudit.model import DistributionFile, Status, WheelKind
 from ftaudit.target import ABI3T_SINCE, Target, parse_platform
 
+NEAR: Final = 4
+"""How many versions are named where the one asked for does not exist."""
+_VERSION: Final = re.compile(VERSION_PATTERN, re.VERBOSE | re.IGNORECASE)
 _KINDS: Final = (WheelKind.FREE_THREADED, WheelKind.ABI3T, WheelKind.NATIVE, WheelKind.PURE)
 
 
@@ -56,7 +61,10 @@ class Wheel:
 
 
 def find_releases(items: Iterable[str], index: Index) -> tuple[tuple[Release, ...], tuple[str, ...]]:
-    """Return the releases that the items mean, and a sentence for each that the index does not answer for."""
+    """Return the releases that the items mean, and a sentence for each that the index does not answer for.
+
+    Raise `InputError` for what does not exist.
+    """
     named: list[DistributionFile] = []
     releases: list[Release] = []
     incomplete: list[str] = []
@@ -103,13 +111,28 @@ def _on_index(item: str, index: Index) -> Release | str:
     name = canonicalize_name(requirement.name)
     project = index.find_project(name)
     if project.status is not Status.DONE:
+        if (project.reason or "").startswith(NO_PROJECT):
+            raise InputError(f"{item}: {project.reason}", hint="check its spelling, and --index-url")
         return f"{name}: {project.reason}"
     allowed = [version for version in project.versions if requirement.specifier.contains(version, prereleases=True)]
     finals = [version for version in allowed if not version.is_prerelease]
     if not allowed:
-        return f"{name}: the index has no version {requirement.specifier or 'at all'}"
+        raise InputError(
+            f"{name}: the index has no version {requirement.specifier or 'at all'}",
+            hint=_near(requirement.specifier, tuple(project.versions)),
+        )
     version = (finals or allowed)[0]
     return Release(name=name, version=version, files=project.versions[version], whole=True)
+
+
+def _near(specifier: SpecifierSet, versions: Sequence[Version]) -> str:
+    """Return which versions there are, of `versions` the newest first: those around the one asked for."""
+    asked = next((Version(each.version) for each in specifier if _VERSION.fullmatch(each.version)), None)
+    if asked is None or not versions:
+        return f"it has {', '.join(map(str, versions[:NEAR])) or 'none'}"
+    later = [version for version in versions if version > asked]
+    start = max(0, min(len(later) - NEAR // 2, len(versions) - NEAR))
+    return f"the nearest are {', '.join(map(str, versions[start : start + NEAR]))}"
 
 
 def _grouped(files: Iterable[DistributionFile], *, whole: bool) -> list[Release]:

@@ -6,7 +6,7 @@ import queue
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Final, TypeVar
 from urllib.parse import urlsplit
 
 from packaging.utils import NormalizedName
@@ -25,6 +25,9 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 R = TypeVar("R")
+
+NO_PROJECT: Final = "there is no project"
+"""How the reason begins where every index answers, and none has the project."""
 
 
 class Index:
@@ -207,7 +210,7 @@ class Index:
     def _nowhere(self, name: NormalizedName, index_url: str | None) -> str:
         hosts = [urlsplit(source.url).netloc or source.url for source in self._sources(index_url)]
         where = " or ".join(dict.fromkeys(hosts)) or "any place that may be asked (--no-index)"
-        return f"there is no project {name} on {where}"
+        return f"{NO_PROJECT} {name} on {where}"
 
     def _sources(self, index_url: str | None) -> tuple[Source, ...]:
         """Return the indexes to ask; one that a lock file names has the credentials of ours on the same host."""
