@@ -227,3 +227,13 @@ def test_every_wheel_gets_facts_in_the_order_of_the_requests(tmp_path: Path) -> 
     )
     assert told == list(results) == wanted
     assert [facts.status for facts in results.values()] == [Status.DONE, Status.FAILED, Status.DONE, Status.DONE]
+
+
+def test_a_slot_that_hangs_on_a_library_is_undetermined_without_it_and_read_with_it(inspect: Inspect) -> None:
+    name = "library_decides.cpython-314t-x86_64-linux-gnu.so"
+    members = {f"demo/{name}": (BINARIES / "linux-x86_64" / name).read_bytes()}
+    assert how(inspect(wheel(members))) == "what it declares depends on decides_is_safe"
+    library = (BINARIES / "libraries" / "linux-x86_64" / "libdecides.so").read_bytes()
+    binary = only(inspect(wheel({**members, "demo.libs/libdecides.so": library}))).binary
+    assert binary is not None
+    assert binary.declaration is GilDeclaration.NOT_USED

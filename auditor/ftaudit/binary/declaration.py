@@ -15,6 +15,7 @@ from ftaudit.binary.markers import file_name_build, find_build
 from ftaudit.binary.objects import Layout
 from ftaudit.binary.slots import Slots
 from ftaudit.errors import ImageError
+from ftaudit.loading import NOT_EMULATED
 from ftaudit.model import GilDeclaration, ModuleBinary
 
 Siblings = Mapping[str, bytes] | Callable[[str], "bytes | None"]
@@ -114,7 +115,7 @@ def _read_one(
     budget: Budget,
 ) -> Reading:
     if image.machine not in (X86_64, AARCH64):
-        return Reading(binary=_answer(image, GilDeclaration.UNDETERMINED, f"ftaudit does not emulate {image.machine}"))
+        return Reading(binary=_answer(image, GilDeclaration.UNDETERMINED, f"{NOT_EMULATED} {image.machine}"))
     framework = find_framework(image, module_name)
     if image.absent or image.doubtful:
         return _read_partial(image, module_name, path, version, framework, budget)
@@ -147,13 +148,8 @@ def _read_one(
             GilDeclaration.UNDETERMINED,
             f"its PyModuleDef is laid out for another build than the module, which {evidence}",
         )
-    elif (
-        best.ending is not Ending.FAILED
-        and not best.beyond
-        and declaration is not GilDeclaration.UNDETERMINED
-        and (on := doubt(subject, best))
-    ):
-        declaration, how = GilDeclaration.UNDETERMINED, f"what it declares depends on {on}"
+    elif loaded.doubt and declaration is not GilDeclaration.UNDETERMINED:
+        declaration, how = GilDeclaration.UNDETERMINED, f"what it declares depends on {loaded.doubt}"
     answer = _answer(image, declaration, how, framework, (build, evidence), multi_phase)
     return Reading(binary=answer, missing=loaded.missing if declaration is GilDeclaration.UNDETERMINED else ())
 
@@ -197,7 +193,7 @@ def _read_partial(
             # The mark of a framework, or its version, may stand in the data that is not known.
             missed = file_offset(image, image.doubtful[0][0])
         laid_out_otherwise = best.built_free_threaded is (not build)
-        guesses = any(question.environment for question in best.questions)
+        guesses = any(question.environment for question in best.questions) or len(best.questions) > best.asked_before
         if missed is None and _is_sure(best) and not (best.notes or laid_out_otherwise or guesses):
             declaration, how, multi_phase = judge(subject, best, 1, build)
             return Reading(binary=_answer(image, declaration, how, framework, (build, evidence), multi_phase))
@@ -280,14 +276,20 @@ class _Loaded:
     """Names of those that it is linked with and that are not at hand."""
     framework: tuple[str, str | None] | None = None
     """Of the first library that was loaded."""
+    doubt: str = ""
+    """The guess on which the declaration depends still."""
 
 
 def _with_libraries(subject: Subject, best: Run, runs: int, siblings: Siblings | None) -> _Loaded:
-    """Load plain shared libraries of the wheel that a failing hook called into: a module may be but a shim of one."""
+    """Load plain shared libraries of the wheel that a hook called into and that decide on what becomes of it.
+
+    A hook that fails may be but a shim of one; and what one that succeeds declares may hang on what one answers.
+    """
     find = siblings if callable(siblings) else (siblings or {}).get
     missing: dict[str, None] = {}
     framework: tuple[str, str | None] | None = None
-    while best.ending is Ending.FAILED and best.foreign and best.declared is None and not best.hands_over_to:
+    on = _doubt(subject, best)
+    while _fails_in_another(best) or (on and best.foreign):
         loaded = {name for name, _ in subject.libraries}
         linked = (subject.image, *(image for _, image in subject.libraries))
         names = dict.fromkeys(library.rpartition("/")[2] for image in linked for library in image.libraries)
@@ -316,7 +318,19 @@ def _with_libraries(subject: Subject, best: Run, runs: int, siblings: Siblings |
             runs += more
             if other.ending is not Ending.FAILED or other.declared is not None or len(other.calls) > len(best.calls):
                 subject, best = started, other
-    return _Loaded(subject=subject, best=best, runs=runs, missing=tuple(missing), framework=framework)
+        on = _doubt(subject, best)
+    return _Loaded(subject=subject, best=best, runs=runs, missing=tuple(missing), framework=framework, doubt=on)
+
+
+def _fails_in_another(best: Run) -> bool:
+    """Tell whether a run failed after it had called into a library of which nothing is known."""
+    failed = best.ending is Ending.FAILED and best.declared is None
+    return failed and bool(best.foreign) and not best.hands_over_to
+
+
+def _doubt(subject: Subject, best: Run) -> str:
+    """Return the guess on which a successful run's declaration depends, or nothing."""
+    return "" if best.ending is Ending.FAILED or best.beyond else doubt(subject, best)
 
 
 _MAX_LIBRARIES = 3

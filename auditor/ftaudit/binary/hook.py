@@ -45,6 +45,8 @@ class Run:
     """Single-phase: the value that `PyUnstable_Module_SetGIL` was last called with, `None` where it was not."""
     origin: str = ""
     questions: tuple[Question, ...] = ()
+    asked_before: int = 0
+    """How many of them were asked before the hook was called: by static constructors."""
     overrides: Mapping[int, int] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
     calls: tuple[str, ...] = ()
@@ -195,6 +197,7 @@ def _finished(subject: Subject, python: Python, notes: list[str], overrides: Map
     """Call the hook, and look at what it returned as `_PyImport_RunModInitFunc` and `PyModule_FromDefAndSpec2` do."""
     process = python.process
     python.error = 0
+    before = len(process.oracle.questions)
     result = process.call(subject.image.exports[subject.hook])
     asked = tuple(process.oracle.questions)
 
@@ -202,6 +205,7 @@ def _finished(subject: Subject, python: Python, notes: list[str], overrides: Map
         return Run(
             ending=ending,
             questions=asked,
+            asked_before=before,
             overrides=overrides,
             notes=tuple(notes),
             calls=tuple(process.trace),
@@ -352,12 +356,13 @@ def force(subject: Subject, best: Run) -> Run:
 def doubt(subject: Subject, best: Run) -> str:
     """Look for a guess on which the declaration depends; return the question, or nothing.
 
-    What differs from machine to machine is always looked at. Other guesses are where a module is initialised in
-    a single phase: what it calls then depends on each answer, while slots are mostly constant.
+    What differs from machine to machine is always looked at. Of the other guesses, where there are slots, those that
+    the hook itself made: gmpy2 fills its slot in as a function of another library answers. What static
+    constructors ask of others counts where a module is initialised in a single phase.
     """
     numbers = [n for n, question in enumerate(best.questions) if question.environment]
-    if best.slots is None:
-        numbers += [n for n in range(len(best.questions) - 1, -1, -1) if n not in numbers]
+    first = 0 if best.slots is None else best.asked_before
+    numbers += [n for n in range(len(best.questions) - 1, first - 1, -1) if n not in numbers]
     for number in numbers[: subject.budget.checks]:
         question = best.questions[number]
         other = run(subject, {**best.overrides, number: (question.answer + 1) % question.choices})
