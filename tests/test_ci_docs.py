@@ -93,7 +93,7 @@ def test_the_gitlab_job_obeys_its_schema_and_makes_the_reports_that_it_names(tmp
 def test_the_audit_command_of_cibuildwheel_judges_the_wheel_that_it_is_given(tmp_path: Path) -> None:
     (override,) = tomllib.loads(block(PAGE, "cibuildwheel", "toml"))["tool"]["cibuildwheel"]["overrides"]
     good = wheel("fast", "1.0", tag="cp314-cp314t-manylinux_2_17_x86_64")
-    for name, data, code in ((good.filename, good.data, 0), (f"x{good.filename}", good.data[:-30], 3)):
+    for name, data, code in ((good.filename, good.data, 0), (f"x{good.filename}", good.data[:-30], 1)):
         (tmp_path / name).write_bytes(data)
         command = override["audit-command"].replace("{wheel}", shlex.quote(str(tmp_path / name)))
         ran = subprocess.run(

@@ -17,6 +17,8 @@ from ftaudit.target import ABI3T_SINCE, Target, parse_platform, parse_target
 System = tuple[str, str]
 """An image format and a machine, as `ModuleBinary` names them; the machine is empty where any may be."""
 
+NOT_EMULATED: Final = "ftaudit does not emulate"
+"""How the binary tier begins to say that it cannot read a module of some machine."""
 _TAGS: Final = (
     (re.compile(r"(?:linux|manylinux(?:\d+|_\d+_\d+)|musllinux_\d+_\d+)_(?P<machine>\w+)"), "elf"),
     (re.compile(r"macosx_\d+_\d+_(?P<machine>\w+)"), "macho"),

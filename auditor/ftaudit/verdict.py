@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from ftaudit.loading import Misfit, find_misfits
+from ftaudit.loading import NOT_EMULATED, Misfit, find_misfits
 from ftaudit.model import (
     ExtensionModule,
     GilDeclaration,
@@ -36,6 +36,9 @@ fails once it runs."""
 
 SAID_BY_VERDICT: Final = frozenset({"FT101", "FT102", "FT201", "FT202", "FT205", "FT209", "FT601", "FT602"})
 """Rules whose message the reasons of a verdict already give."""
+
+IMPORTS_NOTHING: Final = "`ftaudit wheel` imports nothing"
+"""Why the runtime tier is left out where no import was to be made."""
 
 NO_HASH: Final = "its hash is none of those that the input allows"
 """How the index tier says that a hash left a file out."""
@@ -243,8 +246,29 @@ def _undetermined(facts: PackageFacts) -> Reasons:
     return (
         f"{len(unknown)} of {len(facts.modules)} extension modules could not be determined: "
         f"{listed(module.name for module in unknown)}",
-        *dict.fromkeys(_why_unknown(module, misfits.get(module.path)) for module in unknown),
+        *_whys({module.name: _why_unknown(module, misfits.get(module.path)) for module in unknown}),
     )
+
+
+def _whys(why: Mapping[str, str]) -> Reasons:
+    """Return why modules could not be determined, what several have in common once."""
+    counts = Counter(why.values())
+    told = (text if counts[text] > 1 else f"{name}: {text}" for name, text in why.items())
+    return tuple(dict.fromkeys(told))
+
+
+def only_unemulated(facts: PackageFacts) -> bool:
+    """Tell whether all that is unknown of a package is what modules declare whose machine ftaudit does not emulate."""
+    if judge(facts)[0] is not Verdict.UNKNOWN or facts.binary.status is not Status.DONE:
+        return False
+    misfits = find_misfits(facts)
+    unknown = [module for module, gil in gil_of(facts) if gil is Gil.UNKNOWN]
+    return bool(unknown) and all(module.path not in misfits and is_unemulated(module) for module in unknown)
+
+
+def is_unemulated(module: ExtensionModule) -> bool:
+    """Tell whether the binary tier could not read a module for its machine alone."""
+    return module.binary is not None and module.binary.how.startswith(NOT_EMULATED)
 
 
 def _fallback(facts: PackageFacts) -> Reasons:
@@ -388,10 +412,10 @@ def _how(module: ExtensionModule) -> str:
 
 def _why_unknown(module: ExtensionModule, misfit: Misfit | None) -> str:
     if misfit is not None:
-        return f"{module.name}: {misfit.reason}; left from another build, or missing for this one"
+        return f"{misfit.reason}; left from another build, or missing for this one"
     told = []
     if module.binary is not None:
         told.append(f"binary: {module.binary.how}")
     if module.runtime is not None:
         told.append(f"import: {module.runtime.error or module.runtime.outcome}")
-    return f"{module.name}: " + ("; ".join(told) or "no tier looked at it")
+    return "; ".join(told) or "no tier looked at it"

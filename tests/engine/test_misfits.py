@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
-from support.command import check
+from support.command import check, ftaudit
 from support.wheels import wheel
 
 from ftaudit.engine.wheels import audit_wheels
@@ -145,3 +145,10 @@ def test_half_of_an_universal_wheel_is_broken_where_that_half_is_missing(
     write(tmp_path, "cp314-cp314t-macosx_11_0_universal2", {f"multi_not_used{FOR_MAC}": "macos-arm64"})
     answer = check("--static", "--offline", "--no-deps", "--platform", platform, ".", cwd=tmp_path)
     assert answer.verdicts == {"demo": expected}
+
+
+def test_the_table_shows_what_stands_against_a_package_that_is_ready(tmp_path: Path) -> None:
+    path = write(tmp_path, LINUX, {"cffi_like.abi3.so": "linux-x86_64"})
+    said = ftaudit("wheel", "--offline", "--quiet", path.name, cwd=tmp_path).stdout
+    assert "ready (1)" in said
+    assert "FT203 abi3-so-in-ft-env" in said

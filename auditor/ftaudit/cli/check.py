@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 from ftaudit.cli.accept import accept_in_report, add_baseline, check_accept
 from ftaudit.cli.answer import Answer, Screen
 from ftaudit.cli.options import (
+    add_allow_machines,
     add_allow_unknown,
     add_also,
     add_answer,
@@ -17,11 +18,11 @@ from ftaudit.cli.options import (
     add_platforms,
     add_rules,
     add_target,
+    allow_machines,
     also_of,
     check_answer,
     inputs_of,
     settings_of,
-    settle_exit,
 )
 from ftaudit.report import formats
 
@@ -58,6 +59,7 @@ def add_parsers(commands: Any) -> None:
     answer = add_answer(check, formats.OF_REPORT)
     add_also(answer)
     add_allow_unknown(answer)
+    add_allow_machines(answer)
     add_baseline(answer)
     check.set_defaults(answer=run_check)
 
@@ -80,6 +82,7 @@ def add_parsers(commands: Any) -> None:
     answer = add_answer(wheel, formats.OF_REPORT)
     add_also(answer)
     add_allow_unknown(answer)
+    add_allow_machines(answer)
     wheel.set_defaults(answer=run_wheel)
 
 
@@ -113,7 +116,7 @@ def run_wheel(options: argparse.Namespace, screen: Screen) -> Answer:
 def _answer(report: Report, options: argparse.Namespace, screen: Screen) -> Answer:
     report = accept_in_report(report, options)
     rendered = partial(formats.render_report, report, page=screen.page, command=options.command)
-    code, notes = settle_exit(report.exit_code, options)
+    code, notes = allow_machines(report, options)
     return Answer(
         text=rendered(formats.choose(options.format, options.output, formats.OF_REPORT)),
         exit_code=code,

@@ -15,6 +15,7 @@ from ftaudit.settings import DEFAULT_TIMEOUT
 from ftaudit.target import DEFAULT_TARGET, PLATFORMS, TARGETS, parse_platform, parse_target
 
 if TYPE_CHECKING:
+    from ftaudit.model import Report
     from ftaudit.settings import Settings
 
 
@@ -139,6 +140,25 @@ def add_allow_unknown(group: Any) -> None:
     """Add `--allow-unknown`."""
     text = "exit 0 instead of 3: what could not be checked is said, and does not fail"
     group.add_argument("--allow-unknown", action="store_true", help=text)
+
+
+def add_allow_machines(group: Any) -> None:
+    """Add `--allow-machines`."""
+    text = "the same where only modules for machines that ftaudit does not emulate (armv7l, s390x …) are unknown"
+    group.add_argument("--allow-machines", action="store_true", help=text)
+
+
+def allow_machines(report: Report, options: argparse.Namespace) -> tuple[int, tuple[str, ...]]:
+    """Return the report's exit code and a note, where machines that ftaudit does not emulate are not to count."""
+    from ftaudit.model import Verdict
+    from ftaudit.verdict import only_unemulated
+
+    unknown = [row.facts for row in report.packages if row.accepted is None and row.verdict is Verdict.UNKNOWN]
+    passes = options.allow_machines and unknown and not report.incomplete and all(map(only_unemulated, unknown))
+    if report.exit_code != UNSURE or not passes:
+        return settle_exit(report.exit_code, options)
+    platforms = ", ".join(dict.fromkeys(facts.platform for facts in unknown))
+    return 0, (f"ftaudit does not emulate the machines of {platforms}, which --allow-machines lets pass",)
 
 
 def settle_exit(code: int, options: argparse.Namespace) -> tuple[int, tuple[str, ...]]:

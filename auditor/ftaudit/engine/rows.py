@@ -24,7 +24,7 @@ from ftaudit.model import (
 )
 from ftaudit.rule import PackageRule
 from ftaudit.target import parse_target
-from ftaudit.verdict import judge, next_step
+from ftaudit.verdict import is_unemulated, judge, next_step
 
 INSTALLED_KINDS = frozenset({WheelKind.FREE_THREADED, WheelKind.ABI3T, WheelKind.NATIVE})
 """Kinds of wheel that hold compiled code by their tags."""
@@ -148,7 +148,7 @@ def count_coverage(every: Sequence[PackageFacts]) -> tuple[tuple[str, TierCovera
         ("index", TierCoverage(done=sum(_looked_up(facts.index, facts.pin) for facts in every), total=len(every))),
         (
             "binaries",
-            TierCoverage(done=sum(facts.binary.status is Status.DONE for facts in wheels), total=len(wheels)),
+            TierCoverage(done=sum(_was_read(facts) for facts in wheels), total=len(wheels)),
         ),
         (
             "imports",
@@ -158,6 +158,10 @@ def count_coverage(every: Sequence[PackageFacts]) -> tuple[tuple[str, TierCovera
             ),
         ),
     )
+
+
+def _was_read(facts: PackageFacts) -> bool:
+    return facts.binary.status is Status.DONE and not any(map(is_unemulated, facts.modules))
 
 
 def _looked_up(index: IndexFacts, pin: Pin) -> bool:

@@ -30,9 +30,9 @@ from ftaudit.progress import Progress, Silent
 from ftaudit.rule import PackageRule
 from ftaudit.settings import Settings
 from ftaudit.target import Target, parse_target
-from ftaudit.verdict import rebuilt
+from ftaudit.verdict import IMPORTS_NOTHING, rebuilt
 
-NOT_IMPORTED: Final = RuntimeFacts(status=Status.SKIPPED, reason="`ftaudit wheel` imports nothing")
+NOT_IMPORTED: Final = RuntimeFacts(status=Status.SKIPPED, reason=IMPORTS_NOTHING)
 
 
 def audit_wheels(items: Sequence[str], settings: Settings, *, progress: Progress | None = None) -> Report:

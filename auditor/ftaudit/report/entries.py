@@ -16,6 +16,8 @@ ORDER: Final = (Verdict.BROKEN, Verdict.REENABLES_GIL, Verdict.UNAVAILABLE, Verd
 """The verdicts that block, the worst first."""
 LISTED: Final = "listed in "
 """The label of a place that is the package's own."""
+NAMED: Final = 3
+"""How many platforms the answer names before it counts them."""
 SEVERAL: Final = 3
 """From how many packages on a reason that they share is told once."""
 SAID_BY_VERDICT: Final = verdict.SAID_BY_VERDICT
@@ -110,7 +112,7 @@ def reason_of_many(entry: Entry) -> tuple[str, ...]:
 
 def headline(report: Report) -> Headline:
     """Return the answer in one sentence."""
-    where = ", ".join(report.platforms) if len(report.platforms) <= 3 else f"{len(report.platforms)} platforms"
+    where = ", ".join(report.platforms) if len(report.platforms) <= NAMED else f"{len(report.platforms)} platforms"
     what = f"free-threaded CPython {report.target.rstrip('t')}" + (f" on {where}" if where else "")
     packages = counted(len({package.facts.pin.name for package in report.packages}), "package")
     counting = [package for package in report.packages if package.accepted is None]
@@ -122,6 +124,11 @@ def headline(report: Report) -> Headline:
         case 1:
             verb = "keeps" if len(blocked) == 1 else "keep"
             told = [f"{len(unknown)} more could not be checked."] if unknown else []
+            places = {package.facts.platform for package in counting if package.verdict in BLOCKING}
+            unsure = {p.facts.platform for p in counting if p.verdict is Verdict.UNKNOWN} - places
+            if places < set(report.platforms) and len(report.platforms) > NAMED:
+                what = what.replace(f" on {where}", f" on {len(places)} of {where}")
+                told += [f"On {counted(len(unsure), 'platform')} not everything could be checked."] if unsure else []
             more = " ".join([*told, *([stand] if accepted else [])]) or None
             return Headline(word="BLOCKED", sentence=f"{len(blocked)} of {packages} {verb} you from {what}.", more=more)
         case 3:
@@ -194,7 +201,10 @@ def not_imported(report: Report) -> Iterator[str]:
 
 def coverage(report: Report) -> str:
     """Return how much was looked at: `50/50 index · 33/34 binaries · 358/358 imports`."""
-    return " · ".join(f"{seen.done}/{seen.total} {tier}" for tier, seen in report.coverage)
+    never = all(package.facts.runtime.reason == verdict.IMPORTS_NOTHING for package in report.packages)
+    return " · ".join(
+        f"{seen.done}/{seen.total} {tier}" for tier, seen in report.coverage if not (never and tier == "imports")
+    )
 
 
 def counted(number: int, noun: str) -> str:

@@ -160,6 +160,10 @@ def _sum(console: Console, report: Report, verdict: Verdict, found: list[Entry])
     for entry in found:
         for line in source_lines(entry.package):
             console.print(Padding(Text(clean(f"{entry.title}: {line}"), style="yellow"), (0, 0, 0, 2)))
+    for entry in found:
+        for finding in extra_findings(entry.package):
+            text = f"{entry.title}: {finding.code} {_said(finding)}"
+            console.print(Padding(Text(clean(text), style="yellow"), (0, 0, 0, 2)))
     through = [entry for entry in found if entry.package.blocked_by]
     for entry in through:
         needs = ", ".join(entry.package.blocked_by)
