@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -12,7 +13,7 @@ from support.wheels import archive, elf, wheel
 
 from ftaudit.engine.wheels import audit_wheels
 from ftaudit.errors import InputError, UsageError
-from ftaudit.model import Package, Report, Verdict
+from ftaudit.model import Package, Report, Severity, Verdict
 from ftaudit.settings import Settings
 
 T = "cp314-cp314t"
@@ -159,6 +160,7 @@ def test_a_platform_that_lacks_a_free_threaded_wheel_is_found_and_blocks_nothing
     row = only(audit(dist(tmp_path / "dist", f"{T}-manylinux_2_28_x86_64", f"{GIL}-win_amd64")))
     assert [finding.code for finding in row.findings] == ["FT105"]
     assert "Windows amd64" in row.findings[0].message
+    assert row.findings[0].severity is Severity.WARNING, "every format shows it to who publishes the release"
 
 
 def test_a_platform_that_was_asked_for_and_lacks_one_blocks(audit: Audit, tmp_path: Path) -> None:
@@ -224,3 +226,17 @@ def test_a_name_means_the_newest_release_and_an_url_its_file(audit: Audit, serve
     row = only(audit(server.file_url(name_of(tags))))
     assert (str(row.facts.pin.version), row.facts.platform) == ("1.0", "manylinux_2_28_x86_64")
     assert row.facts.modules
+
+
+def test_an_url_with_a_hash_is_held_against_it_whatever_the_cache_holds(audit: Audit, server: IndexServer) -> None:
+    name = name_of(f"{T}-manylinux_2_28_x86_64")
+    data = data_of(f"{T}-manylinux_2_28_x86_64")
+    server.add_project("demo", [ServedFile(filename=name, data=data)])
+    right, wrong = hashlib.sha256(data).hexdigest(), hashlib.sha256(b"another").hexdigest()
+    assert only(audit(f"{server.file_url(name)}#sha256={right}")).facts.modules
+    for _ in range(2):
+        row = only(audit(f"{server.file_url(name)}#sha256={wrong}"))
+        assert row.verdict is Verdict.UNKNOWN
+        assert "was expected" in row.reasons[0]
+    with pytest.raises(UsageError, match="no SHA-256 digest"):
+        audit(f"{server.file_url(name)}#sha256=12")

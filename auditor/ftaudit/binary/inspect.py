@@ -45,6 +45,8 @@ class WheelRequest:
     """The wheel is the GIL build's: its modules say what a rebuild would declare, and nothing of the target."""
     most: int | None = None
     """Bytes of modules, compressed, above which the wheel is left; `None` reads them whatever they are."""
+    whole: bool = False
+    """Whether all of the wheel is fetched, so that it is held against its hash: the user named that."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -138,7 +140,7 @@ class Inspector:
         )
 
     def _recall(self, request: WheelRequest, sha256: str | None) -> BinaryFacts | None:
-        if sha256 is None or not self._settings.use_cache:
+        if sha256 is None or not self._settings.use_cache or request.whole:
             return None
         return self._cache.read(sha256, self._key(request))
 
@@ -197,7 +199,12 @@ def _read_wheel(
 ) -> tuple[BinaryFacts, bool]:
     """Return the facts of one wheel, and whether they would be the same another day."""
     with open_wheel(
-        location, session=work.session, cache_dir=settings.cache_dir / "wheels", limits=settings.limits, sha256=sha256
+        location,
+        session=work.session,
+        cache_dir=settings.cache_dir / "wheels",
+        limits=settings.limits,
+        sha256=sha256,
+        whole=request.whole,
     ) as archive:
         if request.most is not None and (size := modules_size(archive.members)) > request.most:
             told = f"{request.file.filename}: its modules are {size / (1 << 20):.1f} MiB"

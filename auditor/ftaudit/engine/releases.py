@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
-from urllib.parse import unquote, urlsplit
+from urllib.parse import parse_qsl, unquote, urlsplit
 
 from packaging.requirements import InvalidRequirement, Requirement
 from packaging.specifiers import SpecifierSet
@@ -71,7 +71,7 @@ def find_releases(items: Iterable[str], index: Index) -> tuple[tuple[Release, ..
     for item in items:
         path = Path(item)
         if item.startswith(("http://", "https://", "file://")):
-            named.append(DistributionFile(filename=unquote(urlsplit(item).path.rpartition("/")[2]), url=item))
+            named.append(_at(item))
         elif path.is_dir():
             releases += _grouped(_in_folder(path), whole=True)
         elif path.is_file():
@@ -85,6 +85,17 @@ def find_releases(items: Iterable[str], index: Index) -> tuple[tuple[Release, ..
             else:
                 releases.append(found)
     return (*releases, *_grouped(named, whole=False)), tuple(incomplete)
+
+
+def _at(item: str) -> DistributionFile:
+    """Return the file at an URL, with the hash that its fragment names (PEP 503)."""
+    url, _, fragment = item.partition("#")
+    hashes = tuple(pair for pair in parse_qsl(fragment) if pair[0] == "sha256")
+    for _, digest in hashes:
+        if not re.fullmatch("[0-9a-fA-F]{64}", digest):
+            raise UsageError(f"{item}: #sha256= is followed by no SHA-256 digest", hint="it has 64 hexadecimal digits")
+    filename = unquote(urlsplit(url).path.rpartition("/")[2])
+    return DistributionFile(filename=filename, url=url, hashes=tuple((name, each.lower()) for name, each in hashes))
 
 
 def _local(path: Path) -> DistributionFile:

@@ -16,6 +16,7 @@ from ftaudit.loading import place_of
 from ftaudit.model import (
     BinaryFacts,
     ExtensionModule,
+    Finding,
     IndexFacts,
     Package,
     PackageFacts,
@@ -32,6 +33,8 @@ from ftaudit.settings import Settings
 from ftaudit.target import Target, parse_target
 from ftaudit.verdict import IMPORTS_NOTHING, rebuilt
 
+COVERAGE_GAP: Final = "FT105"
+"""The rule on platforms that have a wheel of the ordinary build alone."""
 NOT_IMPORTED: Final = RuntimeFacts(status=Status.SKIPPED, reason=IMPORTS_NOTHING)
 
 
@@ -82,7 +85,12 @@ def _request(candidate: Candidate, target: Target) -> WheelRequest | None:
     """Return what to read for a row; of a wheel that says it is pure, that it is a wheel at all."""
     if candidate.wheel is None:
         return None
-    return WheelRequest(file=candidate.wheel.file, target=target, rebuild=candidate.kind is WheelKind.NONE)
+    return WheelRequest(
+        file=candidate.wheel.file,
+        target=target,
+        rebuild=candidate.kind is WheelKind.NONE,
+        whole=not candidate.release.whole and candidate.wheel.file.sha256 is not None,
+    )
 
 
 def _facts(candidate: Candidate, read: dict[WheelRequest, BinaryFacts], target: Target) -> PackageFacts:
@@ -146,6 +154,11 @@ def _would(modules: Sequence[ExtensionModule]) -> str:
     return f"a build of it {rebuilt(modules)}"
 
 
+def _for_authors(finding: Finding) -> Finding:
+    """Return a finding as who publishes the release must see it: a platform left out is no mere remark to them."""
+    return dataclasses.replace(finding, severity=Severity.WARNING) if finding.code == COVERAGE_GAP else finding
+
+
 def _without_repetition(rows: Iterable[Package]) -> tuple[Package, ...]:
     """Leave what is said of a whole release to the first of its rows."""
     said: set[tuple[str, str, str]] = set()
@@ -155,7 +168,7 @@ def _without_repetition(rows: Iterable[Package]) -> tuple[Package, ...]:
         for finding in row.findings:
             key = (str(row.facts.pin.name), finding.rule, finding.message)
             if finding.module is not None or key not in said:
-                findings.append(finding)
+                findings.append(_for_authors(finding))
             said.add(key)
         result.append(dataclasses.replace(row, findings=tuple(findings)))
     return tuple(result)

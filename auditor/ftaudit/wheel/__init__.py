@@ -47,11 +47,13 @@ def open_wheel(
     session: requests.Session | None = None,
     limits: Limits | None = None,
     sha256: str | None = None,
+    whole: bool = False,
 ) -> WheelArchive:
     """Open a wheel at a path, a `file:` URL or an `http(s):` URL.
 
     Remote wheels are read by range requests; from a server that knows none, the wheel is fetched whole into
-    `cache_dir`. Wherever the whole file is at hand it must have the SHA-256 digest `sha256`, if one is given.
+    `cache_dir`; with `whole` from any. Wherever the whole file is at hand it must have the SHA-256 digest `sha256`, if
+    one is given.
     Raise `ArchiveError` when it cannot be fetched or read, or is not what it says it is.
     """
     limits = limits or Limits()
@@ -64,7 +66,7 @@ def open_wheel(
         raise ArchiveError(f"{location}: not fetched: no network is to be used")
     else:
         source = RemoteSource(
-            str(location), session=session, cache_dir=cache_dir, limits=limits, tail=TAIL, sha256=sha256
+            str(location), session=session, cache_dir=cache_dir, limits=limits, tail=0 if whole else TAIL, sha256=sha256
         )
     try:
         return WheelArchive(source, limits)

@@ -86,6 +86,7 @@ class RemoteSource:
 
     The first request asks for the tail (RFC 9110, section 14: a suffix range), which says the size and mostly
     holds a zip's whole directory. A server that answers 200 is sending the whole file: that answer is kept.
+    With a `tail` of 0 the whole file is asked for.
     """
 
     def __init__(
@@ -137,7 +138,7 @@ class RemoteSource:
         if kept is not None:
             self._use(kept)
             return
-        with self._get(f"bytes=-{tail}") as answer:
+        with self._get(f"bytes=-{tail}" if tail else None) as answer:
             found = self._range_of(answer) if answer.status_code == 206 else None
             if found is not None and found[1] == found[2]:
                 self._tail_start, stop, self.size = found
