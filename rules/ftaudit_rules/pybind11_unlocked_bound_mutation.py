@@ -11,15 +11,15 @@ from ftaudit.source import CRule
 from ftaudit.source.c import CUnit
 from ftaudit.source.c.functions import Function
 
-_BOUND = re.compile(r"\.\s*def\w*\s*\([^;]*?&\s*(?:\w+\s*::\s*)*(\w+)\s*::\s*(\w+)\s*[,)]")
+_BOUND = re.compile(r"\.\s*def\w*\s*\([^;]{0,500}?&\s*(?:\w+\s*::\s*){0,9}(\w+)\s*::\s*(\w+)\s*[,)]")
 _OF_SINGLETON = re.compile(r"\b(\w+)\s*::\s*\w+\s*\(\s*\)\s*(?:\.|->)\s*(\w+)\s*\(")
 """`Registry::get().add(…)`: the one object of a class, so its methods run for all threads."""
 _CHANGE = (
     r"\s*(?:\[[^\[\]]*\]\s*)?(?:(?:[-+*/%|&^]|<<|>>)?=(?!=)|\+\+|--|\.\s*(?:push_back|push_front|push|pop\w*|insert\w*|erase|clear"
     r"|emplace\w*|resize|assign|append|merge|swap|reset)\s*\()"
 )
-_CHANGES = re.compile(r"(?<![\w.>:*& ])\s*(?:this\s*->\s*)?\b([A-Za-z_]\w*)" + _CHANGE)
-_MEMBER = re.compile(r"([A-Za-z_]\w*)\s*(?:\[[^\[\]]*\]\s*)*(?:=[^;]*|\{[^;{}]*\}\s*)?;")
+_CHANGES = re.compile(r"(?<![\w.>:*& ])\s{0,80}(?:this\s*->\s*)?\b([A-Za-z_]\w*)" + _CHANGE)
+_MEMBER = re.compile(r"\b([A-Za-z_]\w*)\s*(?:\[[^\[\]]*\]\s*)*(?:=[^;]*|\{[^;{}]*\}\s*)?;")
 _NO_MEMBER = re.compile(r"\b(?:using|typedef|friend|static|thread_local|return|const|constexpr|atomic\w*|\w*mutex)\b")
 _INNER = re.compile(r"\{[^{}]*\}")
 
@@ -102,12 +102,16 @@ NB_MODULE(ext, m) {
         if not unit.cpp or ".def" not in unit.code:
             return
         bound = {(found[1], found[2]) for found in _BOUND.finditer(unit.code)}
+        members: dict[tuple[int, int, str], set[str]] = {}
         bound |= {(found[1], found[2]) for found in _OF_SINGLETON.finditer(unit.code)}
         for function in unit.functions:
             if function.bound:
                 changed = _changes_argument(unit, function)
             elif owners := {owner for owner in _owners(unit, function) if (owner, function.short_name) in bound}:
-                changed = _changes_member(unit, function, owners)
+                fresh = (span for span in unit.syntax.classes if span[2] in owners and span not in members)
+                members |= {span: _members(unit, *span[:2]) for span in fresh}
+                own = set().union(*(names for span, names in members.items() if span[2] in owners))
+                changed = _changes_member(unit, function, own)
             else:
                 continue
             if changed is not None:
@@ -122,13 +126,10 @@ def _owners(unit: CUnit, function: Function) -> set[str]:
     return owners | {part.strip() for part in function.name.split("::")[:-1]}
 
 
-def _changes_member(unit: CUnit, function: Function, owners: set[str]) -> re.Match[str] | None:
+def _changes_member(unit: CUnit, function: Function, members: set[str]) -> re.Match[str] | None:
     """Return where a method first changes a member of its class unguarded; `x_` and `m_x` are members anywhere."""
     if "const" in unit.code[function.at : function.body].rpartition(")")[2]:
         return None
-    members = {
-        name for start, end, owner in unit.syntax.classes if owner in owners for name in _members(unit, start, end)
-    }
     for found in _CHANGES.finditer(unit.code, function.body, function.end):
         name = found[1]
         if not (name in members or name.endswith("_") or name.startswith("m_")) or unit.is_local(function, name):
@@ -162,8 +163,8 @@ def _members(unit: CUnit, start: int, end: int) -> set[str]:
             break
     found: set[str] = set()
     for statement in re.split(r"(?<=;)|(?<=[^:]):(?=[^:])", body):
-        declared = _MEMBER.search(statement)
-        if declared and "(" not in statement and not _NO_MEMBER.search(statement):
+        declared = None if "(" in statement else _MEMBER.search(statement)
+        if declared and not _NO_MEMBER.search(statement):
             words = re.findall(r"\w+", statement[: declared.start()])
             if words:
                 found.add(declared[1])

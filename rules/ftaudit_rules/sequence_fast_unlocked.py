@@ -11,12 +11,15 @@ from ftaudit.source import CRule
 from ftaudit.source.c import CUnit
 from ftaudit.source.c.borrowed import BorrowedCall, find_borrowed
 
+_NEAR = 200
+"""Characters before the call in which the name stands that its result is given."""
 _RESULT = re.compile(r"(?<![\w.>])(\w+)\s*=\s*(?:\([^()]*\)\s*)?\Z")
 _HARMLESS_BEFORE = re.compile(
     r"(?:\bPy_(?:X?DECREF|CLEAR|BEGIN_CRITICAL_SECTION\w*)\s*\(\s*(?:\([^()]*\)\s*)?|!\s*|\b(?:NULL|nullptr)\s*[=!]=\s*)\Z"
 )
 """What may stand before the result where nothing of it is read: it is released, locked, or held against NULL."""
-_HARMLESS_AFTER = re.compile(r"\s*(?:[=!]=\s*(?:NULL|nullptr|0)\b|=(?!=))")
+_HARMLESS_AFTER = re.compile(r"\s*(?:[=!]=\s*(?:NULL|nullptr|0)\b)")
+_ASSIGNED = re.compile(r"\s*=(?!=)")
 
 
 class SequenceFastUnlocked(CRule):
@@ -136,11 +139,17 @@ static int each(PyObject *m, PyObject *arg) {
 def _read_under_lock(unit: CUnit, found: BorrowedCall) -> bool:
     """Tell whether all that reads the result runs in critical sections, and something does."""
     function = found.call.function
-    result = None if function is None else _RESULT.search(unit.code, function.body, found.call.start)
+    result = (
+        None
+        if function is None
+        else _RESULT.search(unit.code, max(function.body, found.call.start - _NEAR), found.call.start)
+    )
     if function is None or result is None:
         return False
     read = False
     for use in re.compile(rf"(?<![\w.>]){result[1]}\b").finditer(unit.code, found.call.end, function.end):
+        if _ASSIGNED.match(unit.code, use.end()):
+            break
         if any("CRITICAL_SECTION" in section.name for section in unit.sections_at(use.start())):
             read = True
         elif not (
