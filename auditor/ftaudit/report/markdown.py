@@ -41,6 +41,10 @@ _REFERENCE: Final = re.compile(
 )
 """What GitHub or GitLab make a link or a mention of: people, issues, commits, milestones, addresses."""
 _PAIRS: Final = {")": "(", "]": "[", "}": "{", "(": ")", "[": "]", "{": "}"}
+_NAME: Final = re.compile(r"[\w.]*(?:\b_|_\b)[\w.]*[^\W_][\w.]*", re.ASCII)
+"""A dotted name with underscores that would begin markup: it is read most easily as code."""
+_SPAN: Final = re.compile(r"(?<![^\s(])(`[A-Za-z0-9][\w .=/-]*`)(?![^\s.,;:)])", re.ASCII)
+"""Code that stands between backticks already, by itself, and holds nothing that could end it."""
 _BREAKING: Final = re.compile(r"([|`])")
 """What would end a table's cell or a code span wherever it stands."""
 
@@ -134,11 +138,15 @@ def escape(text: str) -> str:
 
     What GitHub or GitLab would make a reference of stands in a code span, where neither looks for any.
     """
-    return " ".join("".join(map(_piece, _BREAKING.split(word))) for word in clean(text).split(" "))
+    return "".join(part if _SPAN.fullmatch(part) else _outside(part) for part in _SPAN.split(clean(text)))
+
+
+def _outside(text: str) -> str:
+    return " ".join("".join(map(_piece, _BREAKING.split(word))) for word in text.split(" "))
 
 
 def _piece(piece: str) -> str:
-    if _REFERENCE.search(piece):
+    if _REFERENCE.search(piece) or _NAME.fullmatch(piece):
         before, core, after = _around(piece)
         return f"{_plain(before)}`{core}`{_plain(after)}"
     return _plain(piece)
