@@ -113,8 +113,9 @@ class Watch:
         self._loading = 0
         self._listener: Listener | None = None
         self._messages: list[Any] = []
-        self._set_verbose = None if sys.flags.verbose else _find_verbose_setter()
-        self.complete = bool(sys.flags.verbose) or self._set_verbose is not None
+        self._set_verbose: Callable[[int], None] | None = None
+        self._prepared = bool(sys.flags.verbose)
+        self.complete = self._prepared or sys.version_info >= (3, 14)
         self._stays_on = gil_is_on()
         importer: Any = _imp
         self._create_dynamic = importer.create_dynamic
@@ -136,6 +137,19 @@ class Watch:
         if not self.running:
             module: ModuleType = self._create_dynamic(spec, file)
             return module
+        if _is_stdlib(str(spec.origin)):
+            # None of these turns the GIL on; should one do so first, it is seen all the same.
+            module = self._create_dynamic(spec, file)
+            if not self._stays_on and not self._loading and gil_is_on():
+                self._stays_on = True
+                self.tell(_describe(spec.name, spec.origin, sys._getframe(1)))
+            return module
+        with self._lock:
+            if not self._prepared:
+                # `ctypes` costs some milliseconds, which a program without any such module need not pay.
+                self._set_verbose = _find_verbose_setter()
+                self.complete = self._set_verbose is not None
+                self._prepared = True
         listener = self._enter()
         try:
             module = self._create_dynamic(spec, file)
