@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Iterable
 
 from packaging.specifiers import SpecifierSet
 from packaging.utils import NormalizedName
@@ -11,7 +12,7 @@ from ftaudit.lockfiles.locked import pins_of_lock
 from ftaudit.lockfiles.requirements import Edge, Lock, Requirement, Requirements
 from ftaudit.lockfiles.resolve import resolve
 from ftaudit.lockfiles.selection import ResolveOptions, Selection
-from ftaudit.model import Location
+from ftaudit.model import Location, Pin
 from ftaudit.target import Platform, Target
 
 
@@ -29,16 +30,7 @@ def with_edges(
     Raise `ResolutionError` when uv cannot be run.
     """
     place = Location(path=str(requirements.path))
-    roots = tuple(
-        Requirement(
-            name=pin.name,
-            specifier=SpecifierSet(f"=={pin.version}"),
-            extras=pin.extras,
-            location=pin.source or place,
-        )
-        for pin in selection.pins
-        if pin.version is not None and pin.problem is None and pin.source_tree is None
-    )
+    roots = exact(selection.pins, place)
     if not roots:
         return selection
     asked = dataclasses.replace(requirements, roots=roots, lock=None)
@@ -70,4 +62,18 @@ def _said(requirements: Requirements, answer: Selection) -> str:
     return (
         f"{requirements.path} does not say which package needs which, and not every package's metadata could be "
         f"read: who pulls one in is not known of all"
+    )
+
+
+def exact(pins: Iterable[Pin], place: Location) -> tuple[Requirement, ...]:
+    """Return the pins that an index may have as exact requirements; `place` is of those without one."""
+    return tuple(
+        Requirement(
+            name=pin.name,
+            specifier=SpecifierSet(f"=={pin.version}"),
+            extras=pin.extras,
+            location=pin.source or place,
+        )
+        for pin in pins
+        if pin.version is not None and pin.problem is None and pin.source_tree is None
     )

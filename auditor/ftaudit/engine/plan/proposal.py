@@ -11,6 +11,7 @@ from packaging.utils import NormalizedName
 from packaging.version import Version
 
 from ftaudit.lockfiles.asked import Asked
+from ftaudit.lockfiles.edges import exact
 from ftaudit.lockfiles.markers import Markers
 from ftaudit.lockfiles.requirements import IndexOptions, InputFormat, Requirement, Requirements
 from ftaudit.model import Location, Pin
@@ -138,16 +139,7 @@ def _of_lock(case: Case) -> Requirements:
     """Return what a lock file or an environment holds as so many exact requirements."""
     found = case.requirements
     place = Location(path=str(found.path))
-    roots = tuple(
-        Requirement(
-            name=pin.name,
-            specifier=SpecifierSet(f"=={pin.version}"),
-            extras=pin.extras,
-            location=pin.source or place,
-        )
-        for pin in case.pins
-        if pin.version is not None and pin.problem is None and pin.source_tree is None
-    )
+    roots = exact(case.pins, place)
     indexes = {pin.name: pin.index_url for pin in case.pins if pin.index_url is not None}
     return Requirements(
         path=found.path,
