@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from ftaudit.binary.process import THREAD, Halt, Process, registry
 
 LIBC_ANSWERS, answers = registry()
@@ -303,28 +305,36 @@ def _formatted(process: Process, kind: bytes, flags: bytes, value: int) -> bytes
 @answers("__ctype_toupper_loc", "__ctype_tolower_loc")
 def _case_table(process: Process) -> int:
     change = bytes.upper if "upper" in process.current else bytes.lower
-    values = [change(bytes((code % 256,)))[0] for code in range(-128, 256)]
-    return _table_pointer(process, b"".join(value.to_bytes(4, "little") for value in values), 4)
+
+    def content() -> bytes:
+        return b"".join(change(bytes((code % 256,))) + bytes(3) for code in range(-128, 256))
+
+    return _table_pointer(process, content, 4)
 
 
 @answers("__ctype_b_loc")
 def _class_table(process: Process) -> int:
     """Answer glibc's table of character classes; the bits are those of <ctype.h> on little-endian machines."""
-    content = b""
-    for code in range(-128, 256):
-        char = chr(code) if 0 <= code < 128 else "\0"
-        bits = 0x100 * char.isupper() | 0x200 * char.islower() | 0x400 * char.isalpha() | 0x800 * char.isdigit()
-        bits |= 0x1000 * (char in "0123456789abcdefABCDEF") | 0x2000 * char.isspace() | 8 * char.isalnum()
-        content += bits.to_bytes(2, "little")
+
+    def content() -> bytes:
+        return b"".join(_class_of(chr(code) if 0 <= code < 128 else "\0") for code in range(-128, 256))
+
     return _table_pointer(process, content, 2)
 
 
-def _table_pointer(process: Process, content: bytes, width: int) -> int:
-    """Return a pointer to a pointer to the entry of character 0 in a table that begins at -128."""
+def _class_of(char: str) -> bytes:
+    bits = 0x100 * char.isupper() | 0x200 * char.islower() | 0x400 * char.isalpha() | 0x800 * char.isdigit()
+    bits |= 0x1000 * (char in "0123456789abcdefABCDEF") | 0x2000 * char.isspace() | 8 * char.isalnum()
+    return bits.to_bytes(2, "little")
+
+
+def _table_pointer(process: Process, content: Callable[[], bytes], width: int) -> int:
+    """Return a pointer to a pointer to the entry of character 0 in a table that begins at -128, made once."""
     key = f"table of {process.current}"
     if key not in process.symbols:
-        start = process.allocate(len(content))
-        process.machine.write(start, content)
+        table = content()
+        start = process.allocate(len(table))
+        process.machine.write(start, table)
         process.symbols[key] = process.allocate(8)
         process.machine.write_word(process.symbols[key], start + 128 * width)
     return process.symbols[key]
