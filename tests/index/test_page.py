@@ -101,9 +101,27 @@ def test_reading_one_version_gives_what_reading_all_gives(fixture: str) -> None:
         assert some == [pair for pair in everything if pair[0] == version]
 
 
-def test_a_plain_page_is_reduced_to_the_wanted_version_and_an_odd_one_is_left_alone() -> None:
-    assert len(reduce_html(html("plain.html"), Version("1.0.1"))) < len(html("plain.html")) / 3
-    assert reduce_html(html("odd.html"), Version("1.0")) == html("odd.html")
+@pytest.mark.parametrize("fixture", ["plain.html", "odd.html"])
+def test_reading_later_versions_gives_what_reading_all_gives(fixture: str) -> None:
+    everything = Page(html(fixture), url=URL, form="html").files(DEMO)
+    for pinned in ("0.8", "0.9", "1.0", "1.0.1", "1.0+local.1", "1.9", "2.0rc1", "2.0", "10"):
+        later = Page(html(fixture), url=URL, form="html").files(DEMO, after=Version(pinned))
+        assert later == [pair for pair in everything if pair[0] > Version(pinned)]
+
+
+@pytest.mark.parametrize(
+    "spelled",
+    ["demo-1.5.tar.gz", "demo-v1.5.tar.gz", "demo-01.05.zip", "demo-0!1.5.tar.gz", "Demo-1.5-1-py3-none-any.whl"],
+)
+def test_every_spelling_of_a_later_version_is_read(spelled: str) -> None:
+    page = f'<html><body><a href="demo-1.4.tar.gz">demo-1.4.tar.gz</a>\n<a href="{spelled}">{spelled}</a></body></html>'
+    found = Page(page.encode(), url=URL, form="html").files(DEMO, after=Version("1.4"))
+    assert [(str(version), file.filename) for version, file in found] == [("1.5", spelled)]
+
+
+def test_a_plain_page_is_reduced_to_the_wanted_links_and_an_odd_one_is_left_alone() -> None:
+    assert len(reduce_html(html("plain.html"), lambda name: b"1.0.1" in name)) < len(html("plain.html")) / 3
+    assert reduce_html(html("odd.html"), lambda name: b"1.0" in name) == html("odd.html")
 
 
 @pytest.mark.parametrize(

@@ -31,6 +31,8 @@ _STREAMS = {
 _VTABLE_SIZE = 1024
 _CONSTRUCTOR = re.compile(r"^_ZNK?(?:St|S[sdio]).*[CD][0-2]E")
 """Constructors and destructors of the C++ library, mangled by the Itanium ABI: they return nothing."""
+_STANDARD_DATA = re.compile(r"^_ZSt[345](?:cin|cout|cerr|clog|wcin|wcout|wcerr|wclog)$|^_ZNSt.*2idE$")
+"""Objects of the C++ library: its streams, and the identifiers of the parts of a locale (`std::locale::id`)."""
 
 
 def resolve(python: Python, name: str) -> int:
@@ -56,7 +58,7 @@ def resolve(python: Python, name: str) -> int:
         return _pointer_to(process, python.version[0] << 24 | python.version[1] << 16 | 0xF0)
     if name in ("_PyRuntime", "_PyInterpreterState_Main"):
         return process.handle(64 << 10)
-    if name.startswith(("_ZTI", "_ZTS", "_ZSt4c", "_ZNSt6locale", "??_R")) or name == "__stack_chk_guard":
+    if name.startswith(("_ZTI", "_ZTS", "??_R")) or _STANDARD_DATA.search(name) or name == "__stack_chk_guard":
         return _data(process, 512)
     if (fixed := numpy_answer(name)) is not None:
         return process.function(name, lambda _process: fixed)

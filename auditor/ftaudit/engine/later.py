@@ -109,7 +109,9 @@ def survey_later(
             quick = memo.recall(_key(question, target, page, thorough=False))
             if quick is not None and quick.first is not None:
                 return key, quick, None  # It ended with a good release, as a thorough one would have.
-        project = index.find_project(question.pin.name, index_url=question.pin.index_url)
+        project = index.find_project(
+            question.pin.name, index_url=question.pin.index_url, after=question.pin.version
+        )
         if project.status is not Status.DONE:
             return key, Survey(problem=project.reason or "the index gave no answer"), None
         return key, None, _walk(_releases(question, project, target), thorough=thorough)

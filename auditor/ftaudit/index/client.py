@@ -109,11 +109,17 @@ class Index:
         take({query: ReleaseFiles(status=Status.FAILED, reason=given_up) for query in list(unanswered)})
         return results
 
-    def find_project(self, name: NormalizedName, *, index_url: str | None = None) -> ProjectFiles:
-        """Return every version of a project with its files, newest first; a failure is a value."""
+    def find_project(
+        self, name: NormalizedName, *, index_url: str | None = None, after: Version | None = None
+    ) -> ProjectFiles:
+        """Return the versions of a project with their files, newest first; a failure is a value.
+
+        With `after` only later ones, which is much less to parse where projects list thousands of files.
+        """
         try:
             readers = [reader for reader in self._consult(name, index_url) if reader.exists]
-            found = [pair for reader in readers for pair in reader.all_files(name)]
+            files = [reader.all_files(name) if after is None else reader.later_files(name, after) for reader in readers]
+            found = [pair for pairs in files for pair in pairs]
         except Exception as error:
             return ProjectFiles(status=Status.FAILED, reason=_reason(error))
         if not readers:

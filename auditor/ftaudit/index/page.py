@@ -11,7 +11,7 @@ import codecs
 import functools
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import unquote, urljoin, urlsplit
 
@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from pypi_simple import DistributionPackage
 
 Found = list[tuple[Version, DistributionFile]]
+Wanted = Callable[[bytes], bool]
+"""Tells whether a file name may be one of those that are wanted."""
 
 _SUFFIXES: Final = (".whl", ".gz", ".zip", ".bz2", ".tgz", ".xz", ".Z", ".egg", ".exe", ".msi", ".rpm")
 _JSON_KEYS: Final = frozenset({"filename", "url", "hashes", "size", "requires-python", "yanked"})
@@ -56,17 +58,18 @@ class Page:
             self._html = _as_utf8(body, charset)
             _refuse_cut_off(self._html, url)
 
-    def files(self, name: NormalizedName, version: Version | None = None) -> Found:
-        """Return the wheels and sdists of a project, of one version or of all, in the order of the page.
+    def files(self, name: NormalizedName, version: Version | None = None, *, after: Version | None = None) -> Found:
+        """Return the wheels and sdists of a project in the order of the page: of all versions, of one, or of later ones.
 
         Raise `IndexUnreachable` where the page is malformed.
         """
         page = self._json
-        packages = self._links(name, version) if page is None else self._json_packages(page, name, version)
+        wanted = _spelling_of(version) if version is not None else _later(name, after) if after is not None else None
+        packages = self._links(name, wanted) if page is None else self._json_packages(page, name, wanted)
         found: Found = []
         for package in packages:
             parsed = self._version(package, name)
-            if parsed is not None and version in (None, parsed):
+            if parsed is not None and version in (None, parsed) and (after is None or parsed > after):
                 found.append((parsed, _as_file(package)))
         return found
 
@@ -85,14 +88,13 @@ class Page:
         return None
 
     def _json_packages(
-        self, page: dict[str, Any], name: NormalizedName, version: Version | None
+        self, page: dict[str, Any], name: NormalizedName, wanted: Wanted | None
     ) -> Iterator[DistributionPackage]:
         from pypi_simple import DistributionPackage
 
         said = page.get("name", name)
         if not isinstance(said, str) or canonicalize_name(said) != name:
             raise IndexUnreachable(f"the page of {name} says that it is of {str(said)[:80]!r}")
-        wanted = _spelling(version).search if version is not None else None
         for number, entry in enumerate(page["files"]):
             filename = entry.get("filename") if isinstance(entry, dict) else None
             if not isinstance(filename, str):
@@ -110,11 +112,11 @@ class Page:
                 what = " ".join(line.strip() for line in lines[1:3])[:200]
                 raise IndexUnreachable(f"the page of {name} is malformed: files[{number}]: {what}") from error
 
-    def _links(self, name: NormalizedName, version: Version | None) -> Iterator[DistributionPackage]:
+    def _links(self, name: NormalizedName, wanted: Wanted | None) -> Iterator[DistributionPackage]:
         from pypi_simple import DistributionPackage, Link
         from selectolax.lexbor import LexborHTMLParser
 
-        html = self._html if version is None else reduce_html(self._html, version)
+        html = self._html if wanted is None else reduce_html(self._html, wanted)
         tree = LexborHTMLParser(html)
         _refuse_unknown_api(
             [tag.attributes.get("content") for tag in tree.css('meta[name="pypi:repository-version"]')], self._url
@@ -160,8 +162,8 @@ def _is_plausible(filename: str, name: NormalizedName) -> bool:
     )
 
 
-def reduce_html(html: bytes, version: Version) -> bytes:
-    """Return a page with the head and, of the links, those that can be of the version; or the page as it is.
+def reduce_html(html: bytes, wanted: Wanted) -> bytes:
+    """Return a page with the head and, of the links, those whose text may be wanted; or the page as it is.
 
     Only a page whose every link is `<a …>FILE NAME</a>` among harmless tags is reduced: nothing is hidden in
     comments, scripts or nested markup, and nothing else than the links left out can matter.
@@ -170,12 +172,10 @@ def reduce_html(html: bytes, version: Version) -> bytes:
     names = parts[1::2]
     if not names or not _is_plain(parts[0], b"".join(parts[2::2]), b"\n".join(names)):
         return html
-    wanted = _spelling(version).search
-    longest = max((str(number).encode() for number in version.release), key=len)
     suffixes = tuple(suffix.encode() for suffix in _SUFFIXES)
     kept, position = [parts[0]], 0
     for name in names:
-        if (longest in name and wanted(name)) or not name.endswith(suffixes):
+        if wanted(name) or not name.endswith(suffixes):
             end = html.index(b">" + name + b"</a>", position) + len(name) + 5
             kept.append(html[html.rindex(b"<a", position, end) : end])
             position = end
@@ -197,8 +197,8 @@ def _tag(fragment: bytes) -> bytes | None:
     return matched[1].lower() if matched else None
 
 
-def _spelling(version: Version) -> re.Pattern[bytes]:
-    """Return a pattern that file names of the version match, however they spell it; others may match too.
+def _spelling_of(version: Version) -> Wanted:
+    """Return what tells whether a file name may be of the version, however it spells it; others may pass too.
 
     PEP 440 lets `2.0` be written `v2.0.0`, `02.0` or `0!2`: what all have in common is the release without the
     zeros at its end.
@@ -207,7 +207,31 @@ def _spelling(version: Version) -> re.Pattern[bytes]:
     while len(release) > 1 and release[-1] == 0:
         release.pop()
     numbers = r"\.0*".join(map(str, release))
-    return re.compile(rf"-v?(?:\d+!)?0*{numbers}(?!\d)".encode(), re.IGNORECASE)
+    spelt = re.compile(rf"-v?(?:\d+!)?0*{numbers}(?!\d)".encode(), re.IGNORECASE)
+    longest = max((str(number).encode() for number in version.release), key=len)
+    return lambda filename: longest in filename and spelt.search(filename) is not None
+
+
+def _later(name: NormalizedName, after: Version) -> Wanted:
+    """Return what tells whether a file name may be of a later version; where that is not plain it passes too."""
+    start = len(name) + 1
+
+    @functools.cache
+    def is_later(text: bytes) -> bool:
+        try:
+            return Version(text.decode()) > after
+        except ValueError:
+            return True
+
+    def wanted(filename: bytes) -> bool:
+        if filename[start - 1 : start] != b"-" or canonicalize_name(filename[: start - 1].decode("latin-1")) != name:
+            return True
+        rest = filename[start:]
+        if rest.endswith(b".whl"):
+            return is_later(rest.partition(b"-")[0])
+        return not rest.endswith(b".tar.gz") or is_later(rest[: -len(b".tar.gz")])
+
+    return wanted
 
 
 def _as_file(package: DistributionPackage) -> DistributionFile:

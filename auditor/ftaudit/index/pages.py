@@ -229,6 +229,10 @@ class Reader:
             self._new = True
         return known
 
+    def later_files(self, name: NormalizedName, version: Version) -> Found:
+        """Return the files of the project's later versions that the page lists."""
+        return self.page().files(name, after=version) if self.exists else []
+
     def all_files(self, name: NormalizedName) -> Found:
         """Return every file of the project that the page lists."""
         if not self.exists:
