@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 from ftaudit import lockfiles
-from ftaudit.engine.binaries import find_binary_facts
+from ftaudit.engine.binaries import ask_early, find_binary_facts
 from ftaudit.engine.collect import Key, find_index_facts, find_runtime_facts
 from ftaudit.engine.given import at_its_file, find_lacking
 from ftaudit.engine.inputs import read_inputs, resolve_options, what_they_say
 from ftaudit.engine.later import find_later
+from ftaudit.engine.reader import Reader
 from ftaudit.engine.rows import count_coverage, judge_all, make_rows, merge_modules, with_elsewhere
 from ftaudit.engine.setup import choose_rules, open_index
 from ftaudit.engine.sources import find_source_facts, unread_sources
@@ -47,11 +49,17 @@ def audit(inputs: Sequence[str], settings: Settings, *, progress: Progress | Non
     rules, problems = choose_rules(settings, PackageRule)
     paths = tuple(inputs) or (find_input(),)
     read = read_inputs(paths, settings)
-    with open_index(settings, map(what_they_say, read)) as index:
+    with open_index(settings, map(what_they_say, read)) as index, Reader(settings, index) as reader:
         selected = _select(read, target, platforms, settings, index, progress)
         keys = selected.keys
-        indexed = find_index_facts(keys, target=target, index=index, progress=progress)
-        binaries = find_binary_facts(indexed, target=target, settings=settings, index=index, progress=progress)
+        indexed = find_index_facts(
+            keys,
+            target=target,
+            index=index,
+            progress=progress,
+            on_found=partial(ask_early, target=target, reader=reader),
+        )
+        binaries = find_binary_facts(indexed, target=target, reader=reader, progress=progress)
         imports = find_runtime_facts(indexed, target=target, settings=settings, progress=progress)
         sources = find_source_facts(indexed, target=target, settings=settings, index=index, progress=progress)
         every = [
@@ -77,6 +85,7 @@ def audit(inputs: Sequence[str], settings: Settings, *, progress: Progress | Non
             target=target,
             platforms=platforms,
             index=index,
+            reader=reader,
             settings=settings,
             progress=progress,
         )

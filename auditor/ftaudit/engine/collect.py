@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Container, Iterable, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final, TypeAlias
@@ -35,26 +35,49 @@ NOTHING_COMPILED: Final = "no compiled code in the wheel"
 NO_WHEEL: Final = "no wheel to look into"
 
 
-def find_index_facts(keys: Sequence[Key], *, target: Target, index: Index, progress: Progress) -> dict[Key, IndexFacts]:
+def find_index_facts(
+    keys: Sequence[Key],
+    *,
+    target: Target,
+    index: Index,
+    progress: Progress,
+    on_found: Callable[[IndexFacts], object] = lambda facts: None,
+) -> dict[Key, IndexFacts]:
     """Look up each release that the input does not list itself, and choose among its files for each platform.
 
-    Where the input names the files without saying where they are, the index is asked for that alone.
+    Where the input names the files without saying where they are, the index is asked for that alone. `on_found` hears
+    of each package as its files are known, while others are still looked up.
     """
-    queries = {query for pin, _ in keys if pin.problem is None and (query := query_for(pin)) is not None}
-    if queries:
-        progress.stage("index", len(queries))
-    releases = index.find_releases(queries, on_done=lambda query, _: progress.done(query.name))
-    found = {(pin, platform): _index_facts(pin, platform, target, releases) for pin, platform in keys}
-    return find_places(found, index=index, progress=progress)
+    found: dict[Key, IndexFacts] = {}
+    asked: dict[Query, list[Key]] = {}
+
+    def settle(key: Key, release: ReleaseFiles | None) -> None:
+        found[key] = _index_facts(*key, target, release)
+        on_found(found[key])
+
+    def hear(query: Query, release: ReleaseFiles) -> None:
+        for key in asked[query]:
+            settle(key, release)
+        progress.done(query.name)
+
+    for key in keys:
+        query = None if key[0].problem is not None else query_for(key[0])
+        if query is None:
+            settle(key, None)
+        else:
+            asked.setdefault(query, []).append(key)
+    if asked:
+        progress.stage("index", len(asked))
+        index.find_releases(asked, on_done=hear)
+    return find_places({key: found[key] for key in keys}, index=index, progress=progress)
 
 
-def _index_facts(pin: Pin, platform: Platform, target: Target, releases: Mapping[Query, ReleaseFiles]) -> IndexFacts:
+def _index_facts(pin: Pin, platform: Platform, target: Target, release: ReleaseFiles | None) -> IndexFacts:
     if pin.problem is not None:
         return IndexFacts(status=Status.FAILED, reason=pin.problem)
     if pin.source_tree is not None:
         return look_at_tree(Path(pin.source_tree))
-    query = query_for(pin)
-    return choose(pin, releases.get(query) if query is not None else None, target, platform)
+    return choose(pin, release, target, platform)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

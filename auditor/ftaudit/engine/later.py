@@ -10,7 +10,7 @@ from typing import Final, TypeAlias
 from packaging.version import Version
 
 from ftaudit.binary.inspect import WheelRequest
-from ftaudit.engine.binaries import open_reader
+from ftaudit.engine.reader import Reader
 from ftaudit.engine.surveys import HOPEFUL, Memo, Question, Survey
 from ftaudit.index.choose import judge as choose
 from ftaudit.index.client import Index
@@ -55,6 +55,7 @@ def find_later(
     target: Target,
     platforms: Sequence[Platform],
     index: Index,
+    reader: Reader,
     settings: Settings,
     progress: Progress,
 ) -> dict[tuple[str, str], str]:
@@ -69,7 +70,7 @@ def find_later(
         for facts, verdict, _ in judged
         if verdict in BLOCKING and is_listed(facts.pin)
     ]
-    surveys = survey_later(questions, target=target, index=index, settings=settings, progress=progress)
+    surveys = survey_later(questions, target=target, index=index, reader=reader, settings=settings, progress=progress)
     leads = {(str(q.pin.name), q.platform.name): _lead(survey, q.platform) for q, survey in surveys.items()}
     return {key: lead for key, lead in leads.items() if lead is not None}
 
@@ -84,6 +85,7 @@ def survey_later(
     *,
     target: Target,
     index: Index,
+    reader: Reader,
     settings: Settings,
     progress: Progress,
     thorough: bool = False,
@@ -109,9 +111,7 @@ def survey_later(
             quick = memo.recall(_key(question, target, page, thorough=False))
             if quick is not None and quick.first is not None:
                 return key, quick, None  # It ended with a good release, as a thorough one would have.
-        project = index.find_project(
-            question.pin.name, index_url=question.pin.index_url, after=question.pin.version
-        )
+        project = index.find_project(question.pin.name, index_url=question.pin.index_url, after=question.pin.version)
         if project.status is not Status.DONE:
             return key, Survey(problem=project.reason or "the index gave no answer"), None
         return key, None, _walk(_releases(question, project, target), thorough=thorough)
@@ -125,14 +125,13 @@ def survey_later(
                 progress.done(question.pin.name)
             if walk is not None:
                 walks[question] = walk
-    with open_reader(settings, index) as submit:
 
-        def read(wheel: DistributionFile) -> Future[BinaryFacts]:
-            return submit(WheelRequest(file=wheel, target=target))
+    def read(wheel: DistributionFile) -> Future[BinaryFacts]:
+        return reader.ask(WheelRequest(file=wheel, target=target))
 
-        for question, releases in _run(walks, read=read, progress=progress).items():
-            surveys[question] = Survey(releases=releases)
-            memo.learn(keys[question], surveys[question])
+    for question, releases in _run(walks, read=read, progress=progress).items():
+        surveys[question] = Survey(releases=releases)
+        memo.learn(keys[question], surveys[question])
     memo.keep()
     return surveys
 

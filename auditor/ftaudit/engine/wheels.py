@@ -8,10 +8,10 @@ from typing import Final
 
 from ftaudit.binary.inspect import WheelRequest
 from ftaudit.engine.binaries import read_wheels
+from ftaudit.engine.reader import Reader
 from ftaudit.engine.releases import Candidate, find_candidates, find_releases, tagged
 from ftaudit.engine.rows import count_coverage, judge_all, make_rows, merge_modules, with_elsewhere
 from ftaudit.engine.setup import choose_rules, open_index
-from ftaudit.index.client import Index
 from ftaudit.loading import place_of
 from ftaudit.model import (
     BinaryFacts,
@@ -52,7 +52,9 @@ def audit_wheels(items: Sequence[str], settings: Settings, *, progress: Progress
     with open_index(settings) as index:
         releases, incomplete = find_releases(items, index)
         candidates = [each for release in releases for each in find_candidates(release, target, settings.platforms)]
-        read = _inspect(candidates, target=target, settings=settings, index=index, progress=progress)
+        requests = [request for candidate in candidates if (request := _request(candidate, target)) is not None]
+        with Reader(settings, index, record=True) as reader:
+            read = read_wheels(requests, reader=reader, progress=progress, stage="wheels")
         traffic = index.traffic.counts
     every = [_facts(candidate, read, target) for candidate in candidates]
     rows, failures = make_rows(judge_all(with_elsewhere(every)), rules=rules, later=None)
@@ -67,18 +69,6 @@ def audit_wheels(items: Sequence[str], settings: Settings, *, progress: Progress
         incomplete=incomplete if kept else (*incomplete, *_nothing(items, incomplete, target)),
         traffic=traffic,
     )
-
-
-def _inspect(
-    candidates: Iterable[Candidate], *, target: Target, settings: Settings, index: Index, progress: Progress
-) -> dict[WheelRequest, BinaryFacts]:
-    requests = dict.fromkeys(
-        request for candidate in candidates if (request := _request(candidate, target)) is not None
-    )
-    if not requests:
-        return {}
-    progress.stage("wheels", len(requests))
-    return read_wheels(requests, settings=settings, index=index, progress=progress, record=True)
 
 
 def _request(candidate: Candidate, target: Target) -> WheelRequest | None:

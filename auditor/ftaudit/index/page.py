@@ -59,7 +59,7 @@ class Page:
             _refuse_cut_off(self._html, url)
 
     def files(self, name: NormalizedName, version: Version | None = None, *, after: Version | None = None) -> Found:
-        """Return the wheels and sdists of a project in the order of the page: of all versions, of one, or of later ones.
+        """Return the wheels and sdists of a project, of all versions, of one, or of later ones, in the page's order.
 
         Raise `IndexUnreachable` where the page is malformed.
         """

@@ -21,6 +21,7 @@ from ftaudit.engine.plan.proposal import Case, Wanted
 from ftaudit.engine.plan.solve import Solution, Solver
 from ftaudit.engine.plan.verify import Row, audit_new
 from ftaudit.engine.plan.ways import Blocker, Release, find_sources, find_way
+from ftaudit.engine.reader import Reader
 from ftaudit.engine.setup import open_index
 from ftaudit.engine.surveys import HOPEFUL, Question, Survey
 from ftaudit.index.client import Index
@@ -46,7 +47,7 @@ def make_plan(report: Report, inputs: Sequence[str], settings: Settings, *, prog
     progress = progress or Silent()
     paths = tuple(inputs) or report.inputs
     read = read_inputs(paths, settings)
-    with open_index(settings, map(what_they_say, read)) as index:
+    with open_index(settings, map(what_they_say, read)) as index, Reader(settings, index) as reader:
         planner = _Planner(
             report=report,
             read=read,
@@ -54,6 +55,7 @@ def make_plan(report: Report, inputs: Sequence[str], settings: Settings, *, prog
             platforms=tuple(map(parse_platform, report.platforms)),
             settings=settings,
             index=index,
+            reader=reader,
             progress=progress,
         )
         return planner.plan()
@@ -67,6 +69,7 @@ class _Planner:
     platforms: tuple[Platform, ...]
     settings: Settings
     index: Index
+    reader: Reader
     progress: Progress
 
     def plan(self) -> Plan:
@@ -132,6 +135,7 @@ class _Planner:
             questions,
             target=self.target,
             index=self.index,
+            reader=self.reader,
             settings=self.settings,
             progress=self.progress,
             thorough=True,
@@ -205,6 +209,7 @@ class _Planner:
             target=self.target,
             settings=self.settings,
             index=self.index,
+            reader=self.reader,
             progress=self.progress,
         )
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from ftaudit.engine.binaries import find_binary_facts
 from ftaudit.engine.collect import Key, find_index_facts, find_runtime_facts
 from ftaudit.engine.plan.proposal import Case
+from ftaudit.engine.reader import Reader
 from ftaudit.engine.rows import judge_all, merge_modules
 from ftaudit.index.client import Index
 from ftaudit.loading import place_of
@@ -44,6 +45,7 @@ def audit_new(
     target: Target,
     settings: Settings,
     index: Index,
+    reader: Reader,
     progress: Progress,
 ) -> tuple[Row, ...]:
     """Judge every package of the proposed sets whose version is not in the report.
@@ -60,7 +62,7 @@ def audit_new(
         return ()
     found = find_index_facts(new, target=target, index=index, progress=progress)
     indexed: dict[Key, IndexFacts] = {key: found[key] if key in found else known[same] for same, key in keys.items()}
-    facts = _collect(indexed, found, target=target, settings=settings, index=index, progress=progress)
+    facts = _collect(indexed, found, target=target, settings=settings, reader=reader, progress=progress)
     return tuple(
         Row(
             pin=one.pin,
@@ -80,10 +82,10 @@ def _collect(
     *,
     target: Target,
     settings: Settings,
-    index: Index,
+    reader: Reader,
     progress: Progress,
 ) -> list[PackageFacts]:
-    binaries = find_binary_facts(dict(new), target=target, settings=settings, index=index, progress=progress)
+    binaries = find_binary_facts(new, target=target, reader=reader, progress=progress)
     imports = find_runtime_facts(indexed, target=target, settings=settings, progress=progress, only=new)
     return [
         PackageFacts(
