@@ -57,6 +57,21 @@ static PyObject *call(PyObject *self, PyObject *args, PyObject *kwargs) {
 static int has(PyObject *d, PyObject *k) { return PyDict_GetItemWithError(d, k) != NULL; }
 """,
         ),
+        SourceExample(
+            code="""\
+static PyObject *get(PyObject *d, PyObject *k) {
+    PyObject *v;
+#if SOME_LIMIT
+    v = PyObject_GetItem(d, k);
+#elif PY_VERSION_HEX >= 0x030d0000
+    PyDict_GetItemRef(d, k, &v);
+#else
+    v = Py_XNewRef(PyDict_GetItemWithError(d, k));
+#endif
+    return v;
+}
+""",
+        ),
     )
     INVALID = (
         SourceExample(
@@ -78,6 +93,19 @@ static PyObject *get(PyObject *m, PyObject *k) {
 }
 """,
             lines=(3,),
+        ),
+        SourceExample(
+            code="""\
+class dict : public object {
+    object get(handle key, handle def) const {
+        PyObject *o = PyDict_GetItem(m_ptr, key.ptr());
+        return borrow(o ? o : def.ptr());
+    }
+    void clear() { PyDict_Clear(m_ptr); }
+};
+""",
+            lines=(3,),
+            path="dict.hpp",
         ),
     )
 

@@ -9,6 +9,10 @@ from ftaudit.rule import RuleInfo, SourceExample
 from ftaudit.source import CRule
 from ftaudit.source.c import CUnit, api
 from ftaudit.source.c.borrowed import find_borrowed
+from ftaudit.source.c.escape import Origin
+
+_SEQUENCE_ITEM = "PySequence_Fast_GET_ITEM"
+"""Of what PySequence_Fast returned FT317 judges; of a list that is kept somewhere this lends as the others do."""
 
 
 class BorrowedListItem(CRule):
@@ -33,7 +37,7 @@ class BorrowedListItem(CRule):
             "https://docs.python.org/3.14/c-api/list.html",
         ),
     )
-    words = api.LIST_ITEMS
+    words = (*api.LIST_ITEMS, _SEQUENCE_ITEM)
     VALID = (
         SourceExample(
             code="""\
@@ -91,11 +95,37 @@ static PyObject *next(PyObject *m, PyObject *none) {
 """,
             lines=(3,),
         ),
+        SourceExample(
+            code="""\
+static PyObject *nth(Obj *self, Py_ssize_t i) {
+    PyObject *item = PySequence_Fast_GET_ITEM(self->loops, i);
+    return use(item);
+}
+static int add(Obj *self, PyObject *v) {
+    PyObject *loops = self->loops;
+    return PyList_Append(loops, v);
+}
+""",
+            lines=(2,),
+        ),
+        SourceExample(
+            code="""\
+class list {
+    PyObject *m_ptr;
+    PyObject *at(Py_ssize_t i) const { return PyList_GET_ITEM(m_ptr, i); }
+    void clear() { PyList_SetSlice(m_ptr, 0, PyList_GET_SIZE(m_ptr), nullptr); }
+};
+""",
+            lines=(3,),
+            path="list.hpp",
+        ),
     )
 
     def check(self, unit: CUnit) -> Iterator[Finding]:
         """Yield what the rule finds in one file."""
-        for found in find_borrowed(unit, *api.LIST_ITEMS):
+        for found in find_borrowed(unit, *api.LIST_ITEMS, _SEQUENCE_ITEM):
+            if found.call.name == _SEQUENCE_ITEM and found.origin not in (Origin.MEMBER, Origin.STATIC):
+                continue
             yield self.finding(
                 f"{found.call.name} lends an item of `{found.container}`, {found.origin.value}",
                 location=unit.place(found.call.start),

@@ -68,6 +68,16 @@ static int each(PyObject *m, PyObject *opts) {
 """,
             lines=(3,),
         ),
+        SourceExample(
+            code="""\
+static int step(PyObject *m, PyObject *dict, Py_ssize_t *pos) {
+    PyObject *key, *value;
+    if (unlikely(!PyDict_Next(dict, pos, &key, &value))) return 0;
+    return use(key, value);
+}
+""",
+            lines=(3,),
+        ),
     )
 
     def check(self, unit: CUnit) -> Iterator[Finding]:

@@ -46,6 +46,16 @@ static PyObject *build(PyObject *m, PyObject *v) {
 static int put(Obj *self, Py_ssize_t i, PyObject *v) { return PyList_SetItem(self->items, i, v); }
 """,
         ),
+        SourceExample(
+            code="""\
+static void *fill(const Task *task, PyObject *v) {
+    PyObject *parent = (PyObject *)task->parent->obj;
+    PyList_SET_ITEM(parent, task->index, v);
+    return v;
+}
+static int note(Task *task, PyObject *k) { return PyDict_SetItem(task->obj, k, Py_None); }
+""",
+        ),
     )
     INVALID = (
         SourceExample(
@@ -69,7 +79,8 @@ static int put(Obj *self, Py_ssize_t i, PyObject *v) {
                 for read in unit.calls("PyList_GET_ITEM", "PyList_GetItem")
                 if read.arguments
             )
-            if found.origin is Origin.PARAMETER and not replaces:
+            # A list that is being filled is often passed around, or kept in what builds it, before others see it.
+            if found.origin in (Origin.PARAMETER, Origin.MEMBER) and not replaces:
                 continue
             yield self.finding(
                 f"PyList_SET_ITEM stores into `{found.container}`, {found.origin.value}",

@@ -11,6 +11,7 @@ from ftaudit.source import CRule
 from ftaudit.source.c import CUnit
 from ftaudit.source.c.text import closing
 
+_DECLARES = re.compile(r"\bmod_gil_(?:not_)?used\b")
 _NAMES = ("PYBIND11_MODULE", "PYBIND11_EMBEDDED_MODULE", "PYBIND11_PLUGIN")
 
 
@@ -39,6 +40,16 @@ PYBIND11_MODULE(ext, m, py::mod_gil_not_used()) { m.def("f", &f); }
         SourceExample(
             code="""\
 PYBIND11_MODULE(ext, m, py::mod_gil_used()) { m.def("f", &f); }
+""",
+            path="ext.cpp",
+        ),
+        SourceExample(
+            code="""\
+#if PYBIND11_VERSION_HEX >= 0x020D00F0
+PYBIND11_MODULE(ext, m, py::mod_gil_not_used()) { build(m); }
+#else
+PYBIND11_MODULE(ext, m) { build(m); }
+#endif
 """,
             path="ext.cpp",
         ),
@@ -86,9 +97,20 @@ MODULE(ext, m) { m.def("f", &f); }
             end = closing(unit.code, found.end() - 1)
             if end < 0 or not re.compile(r"\s*\{").match(unit.code, end + 1):
                 continue
-            if "mod_gil_not_used" in unit.code[found.end() : end] or "mod_gil_used" in unit.code[found.end() : end]:
+            if _DECLARES.search(unit.code, found.end(), end) or _other_branch_declares(unit, found, end):
                 continue
             yield self.finding(
                 f"importing this module turns the GIL back on: {found[1]} is given no py::mod_gil_not_used()",
                 location=unit.place(found.start(1)),
             )
+
+
+def _other_branch_declares(unit: CUnit, found: re.Match[str], end: int) -> bool:
+    """Tell whether the same module is declared once more, for other versions of pybind11, and says it there."""
+    name = unit.code[found.end() : end].partition(",")[0].strip()
+    again = re.compile(rf"^[ \t]*{found[1]}\s*\(\s*{re.escape(name)}\s*,", re.MULTILINE)
+    return any(
+        _DECLARES.search(unit.code, other.end(), closing(unit.code, unit.code.index("(", other.start())))
+        for other in again.finditer(unit.code)
+        if other.start() != found.start() and closing(unit.code, unit.code.index("(", other.start())) > 0
+    )

@@ -56,6 +56,18 @@ static int Obj_init(Obj *self, PyObject *args, PyObject *kwds) { Py_XSETREF(self
 static PyObject *build(void) { Obj *o = PyObject_New(Obj, &T); Py_CLEAR(o->cb); return (PyObject *)o; }
 """,
         ),
+        SourceExample(
+            code="""\
+static int set_dict(Obj *self, PyObject *v, void *c) {
+    PyCriticalObjectSection section(self);
+    PyObject *old = self->dict;
+    self->dict = Py_NewRef(v);
+    Py_XDECREF(old);
+    return 0;
+}
+""",
+            path="object.cpp",
+        ),
     )
     INVALID = (
         SourceExample(

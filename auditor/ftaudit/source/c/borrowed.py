@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
+from ftaudit.source.c import api
 from ftaudit.source.c.escape import Origin
 from ftaudit.source.c.functions import Function
 from ftaudit.source.c.text import closing, strip_casts
@@ -39,7 +40,9 @@ def find_borrowed(unit: CUnit, *names: str, private_tuples: bool = False) -> Ite
         function = call.function
         if function is None or not call.arguments or unit.at_import(function) or unit.maybe_at_import(function):
             continue
-        if function.short_name == call.name or only_tested(unit, call) or unit.guarded(call.start):
+        if function.short_name == call.name or unit.guarded(call.start):
+            continue
+        if call.name not in api.DICT_ITERATION and only_tested(unit, call):
             continue
         container = strip_casts(call.arguments[0])
         origin = unit.origin(call)

@@ -147,7 +147,9 @@ def origin_of(unit: CUnit, function: Function | None, expression: str, before: i
         if not values:
             if parameter is not None:
                 return _parameter(unit, function, name)
-            return Origin.PARAMETER if _parsed(unit, function, name, before) else Origin.UNKNOWN
+            if _parsed(unit, function, name, before):
+                return Origin.PARAMETER
+            return Origin.MEMBER if unit.is_changed_member(name, function) else Origin.UNKNOWN
         if parameter is not None and _only_inside_branches(values, name):
             return _parameter(unit, function, name)
         origins = {_quick(value) for value in values}
@@ -213,7 +215,8 @@ def _member(unit: CUnit, function: Function | None, expression: str) -> Origin:
         return Origin.TYPE_DICT
     base = _BASE.match(strip_casts(expression.split("->")[0].split(".")[0].strip("( ")))
     names = [] if function is None else [parameter.name for parameter in function.parameters]
-    if base and function and base[1] in names and unit.passed_locals(function, names.index(base[1])):
+    direct = expression.count("->") == 1
+    if direct and base and function and base[1] in names and unit.passed_locals(function, names.index(base[1])):
         return Origin.PRIVATE
     if base and function is not None and "->" not in expression:
         name = base[1]

@@ -53,7 +53,7 @@ _PYTHON_END: Final = re.compile(r"^(?:Py_END_CRITICAL_SECTION\w*|_?PyCriticalSec
 _GUARD_TYPE: Final = re.compile(
     r"\b((?:\w+\s*::\s*)*\w*(?:lock_guard|unique_lock|scoped_lock|shared_lock|LockGuard|lock_guard2|MutexLock\w*"
     r"|MutexLocker|Mutex_?Guard|ScopedLock\w*|Scoped_?Lock|AutoLock|Locker|Lock_?Guard|scoped_critical_section\w*|ft_lock_guard\w*|ft_object_guard\w*"
-    r"|ft_object2_guard\w*|CriticalSection\w*|critical_section\w*|ReaderMutexLock|WriterMutexLock|with_\w*lock\w*|\w*[lL]ock_?[gG]uard\w*))"
+    r"|ft_object2_guard\w*|Critical\w*Section\w*|critical_section\w*|ReaderMutexLock|WriterMutexLock|with_\w*lock\w*|\w*[lL]ock_?[gG]uard\w*))"
     r"\s*(?:<[^;{}()]*>)?\s+\w+\s*[({=]"
 )
 _GUARD_MACRO: Final = re.compile(

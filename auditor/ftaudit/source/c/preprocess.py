@@ -153,13 +153,15 @@ def _live(chains: list[_Chain]) -> bool | None:
 def _next_branch(chain: _Chain, condition: str, truth: bool | None, start: int, end: int) -> None:
     earlier = " && ".join(f"!({branch.condition})" for branch in chain.branches if branch.condition)[:400]
     chain.branches[-1].end = start
+    certain = truth is True
     if chain.taken is True:
         truth = False
-    elif chain.taken is None and truth is True:
+    elif chain.taken is None and certain:
         truth = None
     text = f"{condition} && {earlier}" if condition else earlier
     chain.branches.append(_Branch(text, truth, end))
-    if truth is True or chain.taken is True:
+    if certain or chain.taken is True:
+        # Whatever the earlier conditions are, no later branch is compiled.
         chain.taken = True
     elif truth is None:
         chain.taken = None

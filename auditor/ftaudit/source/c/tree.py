@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -69,7 +69,7 @@ _THREAD_WORDS: Final = re.compile(
 _MUTATION: Final = re.compile(
     # What may not stand before comes after the letters: patterns that begin with plain letters are quick.
     r"Py(?<![A-Za-z0-9]Py)(?<!\w_Py)(?:Dict_(?:SetItem\w*|DelItem\w*|Clear|Update|Merge\w*|Pop\w*|SetDefault\w*)"
-    r"|(?<!_Py)List_(?:Append|Insert|SetItem|SetSlice|Sort|Reverse|SET_ITEM|Clear|Extend))\s*\(\s*(?:\(\s*\w+\s*\*\s*\)\s*)?\(?([\w.\->\s()*]*?)\s*,"
+    r"|(?<!_Py)List_(?:Append|Insert|SetItem|SetSlice|Sort|Reverse|SET_ITEM|Clear|Extend))\s*\(\s*(?:\(\s*\w+\s*\*\s*\)\s*)?\(?([\w.\->\s()*]*?)\s*[,)]"
 )
 _CONTAINER_CALLS: Final = ("PyDict_", "PyList_")
 _DECLARES_GIL: Final = re.compile(r"\bPyUnstable_Module_SetGIL\s*\(|\bPy_mod_gil\b")
@@ -317,6 +317,13 @@ def _mutated_members(code: str) -> set[str]:
         if not made and not _MAKING & set(words(name)):
             found.add(member[1])
     return found
+
+
+def changed_names(code: str) -> Iterator[tuple[str, int]]:
+    """Yield the plain names whose dict or list a file changes, each with a place: in C++, members among them."""
+    for mutation in _MUTATION.finditer(code):
+        if mutation[1].isidentifier():
+            yield mutation[1], mutation.start()
 
 
 def _aliased_member(code: str, name: str, before: int) -> str:

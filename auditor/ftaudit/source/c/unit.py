@@ -24,7 +24,7 @@ from ftaudit.source.c.preprocess import Preprocessed, preprocess
 from ftaudit.source.c.reach import Reach, find_reach
 from ftaudit.source.c.syntax import FunctionFinder, Syntax, parse_syntax
 from ftaudit.source.c.text import KEYWORDS, closing, normalised, split_arguments
-from ftaudit.source.c.tree import CTree, classify_functions, lockers_of, thread_local_words
+from ftaudit.source.c.tree import CTree, changed_names, classify_functions, lockers_of, thread_local_words
 from ftaudit.source.c.uses import Use, classify_use
 
 _CALLED_BACKWARDS: Final = re.compile(r"\(\s*(\w+)")
@@ -440,6 +440,23 @@ class CUnit(Unit):
     def mutated_members(self) -> frozenset[str]:
         """Members that hold a container which the tree changes, see `CTree.mutated_members`."""
         return self.tree.mutated_members
+
+    @cached_property
+    def _changed_members(self) -> frozenset[str]:
+        """Names that a method of a C++ class changes the container of and that are neither its own nor a variable."""
+        return frozenset(
+            name
+            for name, place in (changed_names(self.code) if self.cpp else ())
+            if (function := self.function_at(place)) is not None and self._means_member(name, function)
+        )
+
+    def _means_member(self, name: str, function: Function) -> bool:
+        method = "::" in function.name or any(start < function.start < end for start, end, _ in self.syntax.classes)
+        return method and not self.is_local(function, name) and not self.is_shared_variable(name, function)
+
+    def is_changed_member(self, name: str, function: Function) -> bool:
+        """Tell whether a plain name in a method is a member (without `this->`) whose container the file changes."""
+        return name in self._changed_members and self._means_member(name, function)
 
     def origin(self, call: Call, argument: int = 0) -> Origin:
         """Return where the container came from that a call is given."""
