@@ -8,9 +8,7 @@ last byte. Which bytes came from the missing 32 KiB is told by inflating twice, 
 
 from __future__ import annotations
 
-import re
 import zlib
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
@@ -18,26 +16,14 @@ WINDOW: Final = 32 << 10
 _CHUNK: Final = 4096
 _SEARCHED: Final = 96 << 10
 """Bytes in which a block must begin; zlib's blocks are shorter."""
+_HEADER: Final = 10
+"""Bytes that hold the fields of a block's header which are looked at."""
+_PROBE: Final = 2048
+"""Bytes that are inflated first, to see whether a block begins."""
+_CODE_LENGTHS: Final = 19
+"""Code lengths of the code for code lengths, of which a header has at least four (RFC 1951, 3.2.7)."""
 _MOST: Final = 256 << 20
 """Bytes that a tail may inflate to."""
-
-
-def _either(values: Iterator[int]) -> bytes:
-    return b"[" + b"".join(re.escape(bytes((value,))) for value in values) + b"]"
-
-
-# A block that is not the last one, with codes of its own, at most 286 of literals and lengths and 30 of distances.
-_HEADER: Final = re.compile(
-    b"(?="
-    + _either(value for value in range(256) if value & 7 == 4 and value >> 3 <= 29)
-    + _either(value for value in range(256) if value & 31 <= 29)
-    + b")",
-    re.DOTALL,
-)
-_SPACE: Final = tuple(
-    sum(128 >> length for shift in (0, 3, 6, 9) if (length := lengths >> shift & 7)) for lengths in range(4096)
-)
-"""How much of the code space (128) four code lengths of three bits take."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -54,17 +40,15 @@ NO_TAIL: Final = Tail(data=b"", other=b"")
 
 def inflate_tail(raw: bytes) -> Tail | None:
     """Inflate the end of a deflate stream; return `None` where no block begins in what was given."""
-    number = int.from_bytes(raw, "little")
-    shifted = [raw, *((number >> bits).to_bytes(len(raw), "little") for bits in range(1, 8))]
     for start in range(0, min(len(raw), _SEARCHED), _CHUNK):
-        found = sorted(
-            8 * match.start() + bits
-            for bits, stream in enumerate(shifted)
-            for match in _HEADER.finditer(stream, start, start + _CHUNK)
-            if _is_complete(stream, match.start())
-        )
-        for position in found:
-            stream = memoryview(shifted[position & 7])[position >> 3 :]
+        begins = _find_headers(raw[start : start + _CHUNK + _HEADER])
+        while begins:
+            lowest = begins & -begins
+            begins ^= lowest
+            position = 8 * start + lowest.bit_length() - 1
+            if not _begins(_from_bit(raw[: (position >> 3) + _PROBE], position)):
+                continue
+            stream = _from_bit(raw, position)
             zeros = _inflated(stream, b"\0" * WINDOW)
             if zeros is not None:
                 ones = _inflated(stream, b"\xff" * WINDOW)
@@ -72,23 +56,72 @@ def inflate_tail(raw: bytes) -> Tail | None:
     return None
 
 
-def _is_complete(stream: bytes, start: int) -> bool:
-    """Tell whether the lengths of the header's first code fill its space, as zlib's always do."""
-    bits = int.from_bytes(stream[start : start + 10], "little")
-    count = (bits >> 13 & 15) + 4
-    lengths = bits >> 17 & (1 << 3 * count) - 1
-    space = _SPACE
-    return (
-        space[lengths & 4095]
-        + space[lengths >> 12 & 4095]
-        + space[lengths >> 24 & 4095]
-        + space[lengths >> 36 & 4095]
-        + space[lengths >> 48]
-        == 128
-    )
+def _from_bit(raw: bytes, position: int) -> bytes:
+    """Return the stream from a bit on."""
+    rest = raw[position >> 3 :]
+    return (int.from_bytes(rest, "little") >> (position & 7)).to_bytes(len(rest), "little") if position & 7 else rest
 
 
-def _inflated(stream: memoryview, window: bytes) -> bytes | None:
+def _find_headers(raw: bytes) -> int:
+    """Return a number that has a bit set where a block can begin in the first `_CHUNK` bytes.
+
+    That is a block with codes of its own, not the last one, of at most 286 literals and lengths and 30 distances, of
+    which the lengths of the code for code lengths fill the code space, as zlib's always do. All positions are looked
+    at together: each number here holds one bit of every position.
+    """
+    bits = int.from_bytes(raw, "little")
+    count = 8 * min(len(raw), _CHUNK)
+    every = (1 << count) - 1
+
+    def field(first: int, width: int) -> list[int]:
+        return [bits >> first + place & every for place in range(width)]
+
+    final, low, high = field(0, 3)
+    literals, distances = field(4, 4), field(9, 4)
+    found = every & ~final & ~low & high
+    found &= ~(literals[0] & literals[1] & literals[2] & literals[3])
+    found &= ~(distances[0] & distances[1] & distances[2] & distances[3])
+    given = _at_least(field(13, 4), every)
+    space, over = [0] * 8, 0
+    for number in range(_CODE_LENGTHS):
+        low, middle, high = field(17 + 3 * number, 3)
+        used = found if number < 4 else found & given[number - 4]
+        neither, first = used & ~(middle | high), used & middle & ~high
+        second, both = used & high & ~middle, used & middle & high
+        # A code of length n takes 2 ** (7 - n) of a space of 2 ** 7.
+        taken = (both & low, both & ~low, second & low, second & ~low, first & low, first & ~low, neither & low, 0)
+        carry = 0
+        for place, share in enumerate(taken):
+            added = share | carry
+            carry = space[place] & added
+            space[place] ^= added
+        over |= carry
+    less = space[0] | space[1] | space[2] | space[3] | space[4] | space[5] | space[6]
+    return found & space[7] & ~less & ~over
+
+
+def _at_least(number: list[int], every: int) -> list[int]:
+    """Return of a four-bit number, one bit of every position each, where it is at least 1, at least 2, … 15."""
+    found, least = [], 0
+    for value in range(15, 0, -1):
+        same = every
+        for place, bit in enumerate(number):
+            same &= bit if value >> place & 1 else ~bit
+        least |= same
+        found.append(least)
+    return found[::-1]
+
+
+def _begins(stream: bytes) -> bool:
+    """Tell whether the first bytes of a stream can be inflated: most that is no block shows it there."""
+    try:
+        zlib.decompressobj(-zlib.MAX_WBITS, zdict=b"\0" * WINDOW).decompress(stream, _MOST)
+    except zlib.error:
+        return False
+    return True
+
+
+def _inflated(stream: bytes, window: bytes) -> bytes | None:
     """Return what a stream inflates to, or `None` unless its last block ends with its last byte."""
     engine = zlib.decompressobj(-zlib.MAX_WBITS, zdict=window)
     try:
