@@ -15,8 +15,10 @@ class Budget:
     """The same for each static constructor: what exceeds it is left, and said."""
     constructors: int = 8192
     """Static constructors that are run."""
-    calls: int = 20_000
-    """Calls of imported functions in one try."""
+    calls: int = 100_000
+    """Calls of imported functions in one try, those of static constructors apart."""
+    constructor_calls: int = 200_000
+    """Calls of imported functions of all the static constructors of an image: protobuf's make 50,000 of them."""
     tries: int = 24
     """Runs of the hook, the first included, with other answers where the answers of the first led nowhere."""
     checks: int = 6

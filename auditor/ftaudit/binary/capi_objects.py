@@ -194,9 +194,20 @@ def _bytes(python: Python, content: bytes) -> int:
     return address
 
 
+@answers("PyUnicode_AsUTF8String", "PyUnicode_AsASCIIString", "PyUnicode_AsLatin1String", "PyUnicode_AsEncodedString")
+def _text_to_bytes(python: Python) -> int:
+    known = python.objects.get(python.argument(0))
+    return _bytes(python, str(known.value).encode() if known is not None and known.kind == "str" else b"text")
+
+
 @answers("PyBytes_AsString", "PyByteArray_AsString")
 def _bytes_as_string(python: Python) -> int:
+    if python.objects.kind_of(python.argument(0)) in _NEVER_BYTES:
+        return python.fail("PyExc_TypeError")
     return python.argument(0) + python.objects.layout.head + 16
+
+
+_NEVER_BYTES = frozenset({"int", "float", "complex", "str", "tuple", "list", "dict", "none", "bool", "module", "type"})
 
 
 @answers("PyBytes_Size", "Py_SIZE", "PyTuple_Size", "PyList_Size", "PySequence_Size", "PySequence_Length")
@@ -372,6 +383,11 @@ def _dict_default_reference(python: Python) -> int:
 def _dict_contains(python: Python) -> int:
     key = python.string(1) if python.process.current.endswith("String") else _key(python, 1)
     return int(_found(python, key) != 0)
+
+
+def dictionary_item(python: Python, *, by_text: bool) -> int:
+    """Return what the dictionary in the first argument holds under the key in the second, or 0."""
+    return _found(python, python.string(1) if by_text else _key(python, 1))
 
 
 def _found(python: Python, key: object) -> int:

@@ -369,7 +369,7 @@ PyMutex_Lock PyMutex_Unlock PyCriticalSection_Begin PyCriticalSection_End PyCrit
 PyCriticalSection2_End PyEval_RestoreThread PyGILState_Release PyThread_release_lock PyThread_free_lock
 fflush fputs puts fwrite fprintf printf vfprintf fputc putc putchar setvbuf __printf_chk __fprintf_chk
 srand signal sigaction sigemptyset sigaddset sigprocmask pthread_sigmask close munmap fegetround fesetround
-feclearexcept fetestexcept fesetenv fegetenv
+feclearexcept fetestexcept fesetenv fegetenv freelocale _free_locale qsort qsort_r
 """
 NOTHING = frozenset(_NOTHING.split())
 

@@ -33,6 +33,10 @@ class Convention:
     arguments: tuple[int, ...]
     """Unicorn's numbers of the integer argument registers."""
     result: int
+    second_result: int
+    """Of a pair of words."""
+    result_place: int | None
+    """Holds the address of an object that is returned in memory; `None` where it is the first argument."""
     stack: int
     program: int
     link: int | None
@@ -53,6 +57,8 @@ def convention_of(machine: str, image_format: str) -> Convention:
         return Convention(
             arguments=tuple(getattr(arm64_const, f"UC_ARM64_REG_X{number}") for number in range(8)),
             result=arm64_const.UC_ARM64_REG_X0,
+            second_result=arm64_const.UC_ARM64_REG_X1,
+            result_place=arm64_const.UC_ARM64_REG_X8,
             stack=arm64_const.UC_ARM64_REG_SP,
             program=arm64_const.UC_ARM64_REG_PC,
             link=arm64_const.UC_ARM64_REG_X30,
@@ -64,6 +70,8 @@ def convention_of(machine: str, image_format: str) -> Convention:
     return Convention(
         arguments=tuple(getattr(x86_const, f"UC_X86_REG_{name}") for name in names),
         result=x86_const.UC_X86_REG_RAX,
+        second_result=x86_const.UC_X86_REG_RDX,
+        result_place=None,
         stack=x86_const.UC_X86_REG_RSP,
         program=x86_const.UC_X86_REG_RIP,
         link=None,
@@ -323,6 +331,15 @@ class Machine:
         """Let the function just called return the value."""
         self.engine.reg_write(self.convention.result, value & _MASK)
 
+    def set_second_result(self, value: int) -> None:
+        """Let the function just called return the value as the second word of a pair."""
+        self.engine.reg_write(self.convention.second_result, value & _MASK)
+
+    def result_object(self) -> int:
+        """Return where the function just called is to put the object that it returns, where that goes to memory."""
+        c = self.convention
+        return self._register(c.arguments[0] if c.result_place is None else c.result_place)
+
     def return_address(self) -> int:
         """Return where the function just called goes back to."""
         c = self.convention
@@ -331,39 +348,34 @@ class Machine:
     def redirect(self, function: int, arguments: tuple[int, ...], continuation: int) -> None:
         """Call a function of the image in place of the one just called; it returns to `continuation`.
 
-        The continuation's own return address is the caller's: `resume` restores it.
+        There `restore` brings back the moment at which the one just called had been entered.
         """
         c = self.convention
-        caller = self.return_address()
         stack = self._register(c.stack)
         if c.link is None:
-            # Room for the caller's frame, the shadow space and an aligned stack.
-            stack -= 16 + c.shadow + 16
-            self.write_word(stack + c.shadow + 16, caller)
+            # Room for the shadow space, and an aligned stack below the caller's return address.
+            stack -= 32 + c.shadow
             self.write_word(stack, continuation)
         else:
             stack -= 32
-            self.write_word(stack, caller)
+            self.write_word(stack, self.return_address())
             self.engine.reg_write(c.link, continuation)
         self.engine.reg_write(c.stack, stack)
         for register, value in zip(c.arguments, arguments, strict=False):
             self.engine.reg_write(register, value & _MASK)
         self.engine.reg_write(c.program, function)
 
-    def resume(self) -> None:
-        """At a continuation: go back to the caller of the function that `redirect` replaced."""
+    def restore(self) -> None:
+        """At a continuation: be where the function that `redirect` replaced had been entered."""
         c = self.convention
         stack = self._register(c.stack)
         if c.link is None:
             # The redirected function's `ret` took the continuation off the stack.
-            frame = stack - 8
-            caller = self.read_word(frame + c.shadow + 16)
-            self.engine.reg_write(c.stack, frame + 16 + c.shadow + 16 + 8)
+            stack += 24 + c.shadow
         else:
-            caller = self.read_word(stack)
-            self.engine.reg_write(c.stack, stack + 32)
-            self.engine.reg_write(c.link, caller)
-        self.engine.reg_write(c.program, caller)
+            self.engine.reg_write(c.link, self.read_word(stack))
+            stack += 32
+        self.engine.reg_write(c.stack, stack)
 
     def leave(self) -> None:
         """Return from the function just called, as its `ret` would."""

@@ -73,6 +73,8 @@ class Process:
     images: list[Linked] = field(default_factory=list)
     failure: Exception | None = None
     calls: int = 0
+    allowed: int = 0
+    """Calls at which the try ends."""
     trace: list[str] = field(default_factory=list)
     """The names of the imported functions that were called, in order."""
     blocks: dict[int, int] = field(default_factory=dict)
@@ -89,6 +91,7 @@ class Process:
     landing: int = HANDLES
 
     def __post_init__(self) -> None:
+        self.allowed = self.budget.calls
         self.machine.map(HANDLES, HANDLES_SIZE)
         self.machine.map(HEAP, self.budget.heap)
         self.machine.map(STACK, STACK_SIZE)
@@ -164,7 +167,7 @@ class Process:
                 raise MemoryFault(f"executing data at {address:#x}")
             return
         self.calls += 1
-        if self.calls > self.budget.calls:
+        if self.calls > self.allowed:
             raise Halt("the initialisation calls more functions than the budget allows")
         self.current = self.names[address]
         self.trace.append(self.current)
@@ -173,13 +176,17 @@ class Process:
             self.machine.set_result(result)
 
     def call_instead(self, function: int, arguments: tuple[int, ...], then: Handler) -> None:
-        """Call a function of the image in place of the one being answered, and let `then` answer after it."""
+        """Call a function of the image in place of the one being answered, and let `then` answer after it.
+
+        `then` may call another in its turn, and return nothing.
+        """
 
         def after(process: Process) -> None:
+            process.machine.restore()
             result = then(process)
-            process.machine.resume()
             if result is not None:
                 process.machine.set_result(result)
+                process.machine.leave()
 
         self.machine.redirect(function, arguments, self.function("continuation", after))
 
@@ -268,6 +275,13 @@ class Process:
 
         A constructor that fails is left where it stands, and said in `notes`: the hook may not need it.
         """
+        self.allowed = self.calls + self.budget.constructor_calls
+        try:
+            self._start(linked, notes)
+        finally:
+            self.allowed = self.calls + self.budget.calls
+
+    def _start(self, linked: Linked, notes: list[str]) -> None:
         for pointer, resolver in linked.image.resolvers:
             value = self._attempt("an indirect function was not resolved", notes, resolver, limit=10_000)
             if value is not None:

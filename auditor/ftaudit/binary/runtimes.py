@@ -33,8 +33,19 @@ def _dispatch_once(process: Process) -> int | None:
 
 @answers("pthread_key_create", "__pthread_key_create")
 def _key_create(process: Process) -> int:
-    process.machine.write_int(process.argument(0), len(process.blocks) + 1)
+    process.machine.write_int(process.argument(0), _new_key(process))
     return 0
+
+
+@answers("TlsAlloc", "FlsAlloc")
+def _tls_alloc(process: Process) -> int:
+    return _new_key(process)
+
+
+def _new_key(process: Process) -> int:
+    """Return a key of thread-local storage that none had before."""
+    process.symbols["thread keys"] = key = process.symbols.get("thread keys", 0) + 1
+    return key
 
 
 @answers("pthread_self", "GetCurrentThreadId", "GetCurrentProcessId", "getpid")
@@ -137,52 +148,13 @@ def _tls_descriptor(process: Process) -> int:
     return process.machine.read_word(process.machine.result() + 8)
 
 
-@answers(
-    "_ZNSt7__cxx1112basic_stringIcSt11char_traitsIcESaIcEE9_M_createERmm",
-)  # fmt: skip
+_CREATE = "_ZNSt7__cxx1112basic_stringIcSt11char_traitsIcESaIcEE9_M_createERmm"
+
+
+@answers(_CREATE)
 def _string_create(process: Process) -> int:
     wanted = process.machine.read_word(process.argument(1))
     return process.allocate(counted(wanted) + 1)
-
-
-@answers(
-    "_ZNSt7__cxx1112basic_stringIcSt11char_traitsIcESaIcEE9_M_appendEPKcm",
-)  # fmt: skip
-def _string_append(process: Process) -> int:
-    return _replace(process, 0xFFFF_FFFF, 0, process.machine.read(process.argument(1), counted(process.argument(2))))
-
-
-@answers("_ZNSt7__cxx1112basic_stringIcSt11char_traitsIcESaIcEE6appendEPKc")
-def _string_append_text(process: Process) -> int:
-    return _replace(process, 0xFFFF_FFFF, 0, process.machine.read_string(process.argument(1)))
-
-
-@answers("_ZNSt7__cxx1112basic_stringIcSt11char_traitsIcESaIcEE9push_backEc")
-def _string_push_back(process: Process) -> int:
-    return _replace(process, 0xFFFF_FFFF, 0, bytes((process.argument(1) & 0xFF,)))
-
-
-@answers("_ZNSt7__cxx1112basic_stringIcSt11char_traitsIcESaIcEE10_M_replaceEmmPKcm")
-def _string_replace(process: Process) -> int:
-    content = process.machine.read(process.argument(3), counted(process.argument(4)))
-    return _replace(process, process.argument(1), process.argument(2), content)
-
-
-def _replace(process: Process, position: int, removed: int, content: bytes) -> int:
-    """Replace a part of a libstdc++ `std::string`: pointer, length, and 16 bytes of inline text or capacity."""
-    this, machine = process.argument(0), process.machine
-    old = machine.read(machine.read_word(this), counted(machine.read_word(this + 8)))
-    position = min(position, len(old))
-    new = old[:position] + content + old[position + min(removed, len(old)) :]
-    if len(new) < 16:
-        start = this + 16 if machine.read_word(this) == this + 16 else machine.read_word(this)
-    else:
-        start = process.allocate(len(new) + 1)
-        machine.write_word(this + 16, len(new))
-        machine.write_word(this, start)
-    machine.write(start, new + b"\0")
-    machine.write_word(this + 8, len(new))
-    return this
 
 
 # Windows
@@ -241,7 +213,7 @@ def _file_time(process: Process) -> int:
          "FlsFree", "HeapFree", "VirtualFree", "VirtualProtect", "InitOnceBeginInitialize", "InitOnceComplete",
          "TryAcquireSRWLockExclusive", "DisableThreadLibraryCalls", "SetEvent", "CloseHandle", "FreeLibrary",
          "_Thrd_id", "_Mtx_current_owns", "GetProcessHeap", "GetCurrentProcess", "GetModuleHandleA",
-         "GetModuleHandleW", "LoadLibraryA", "LoadLibraryW", "LoadLibraryExW", "dlopen", "TlsAlloc", "FlsAlloc",
+         "GetModuleHandleW", "LoadLibraryA", "LoadLibraryW", "LoadLibraryExW", "dlopen",
          "__vcrt_InitializeCriticalSectionEx")  # fmt: skip
 def _true(process: Process) -> int:
     return 1

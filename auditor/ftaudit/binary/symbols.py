@@ -7,15 +7,26 @@ import re
 from ftaudit.binary.capi_attributes import ATTRIBUTE_ANSWERS
 from ftaudit.binary.capi_modules import MODULE_ANSWERS, numpy_answer
 from ftaudit.binary.capi_objects import OBJECT_ANSWERS, default_answer
+from ftaudit.binary.capi_sequences import SEQUENCE_ANSWERS
 from ftaudit.binary.capi_types import TYPE_ANSWERS
+from ftaudit.binary.capi_values import VALUE_ANSWERS
+from ftaudit.binary.cpp_containers import CONTAINER_ANSWERS
+from ftaudit.binary.cpp_strings import stream_text, string_member
 from ftaudit.binary.libc import LIBC_ANSWERS, NOTHING
 from ftaudit.binary.process import Handler, Process, merged
 from ftaudit.binary.python import SINGLETONS, Answer, Python, bound
 from ftaudit.binary.runtimes import RUNTIME_ANSWERS
 from ftaudit.binary.system import SYSTEM_ANSWERS
 
-ANSWERS: dict[str, Answer] = {**MODULE_ANSWERS, **ATTRIBUTE_ANSWERS, **OBJECT_ANSWERS, **TYPE_ANSWERS}
-FUNCTIONS: dict[str, Handler] = merged(LIBC_ANSWERS, RUNTIME_ANSWERS, SYSTEM_ANSWERS)
+ANSWERS: dict[str, Answer] = {
+    **MODULE_ANSWERS,
+    **ATTRIBUTE_ANSWERS,
+    **OBJECT_ANSWERS,
+    **SEQUENCE_ANSWERS,
+    **TYPE_ANSWERS,
+    **VALUE_ANSWERS,
+}
+FUNCTIONS: dict[str, Handler] = merged(LIBC_ANSWERS, RUNTIME_ANSWERS, SYSTEM_ANSWERS, CONTAINER_ANSWERS)
 
 _STREAMS = {
     "stdin",
@@ -31,7 +42,10 @@ _STREAMS = {
 _VTABLE_SIZE = 1024
 _CONSTRUCTOR = re.compile(r"^_ZNK?(?:St|S[sdio]).*[CD][0-2]E")
 """Constructors and destructors of the C++ library, mangled by the Itanium ABI: they return nothing."""
-_STANDARD_DATA = re.compile(r"^_ZSt[345](?:cin|cout|cerr|clog|wcin|wcout|wcerr|wclog)$|^_ZNSt.*2idE$")
+_STANDARD_DATA = re.compile(
+    r"^_ZSt[345](?:cin|cout|cerr|clog|wcin|wcout|wcerr|wclog)$|^_ZNSt.*2idE$|"
+    r"^_ZNSs4_Rep20_S_empty_rep_storageE$|^_ZSt7nothrow$"
+)
 """Objects of the C++ library: its streams, and the identifiers of the parts of a locale (`std::locale::id`)."""
 
 
@@ -62,12 +76,28 @@ def resolve(python: Python, name: str) -> int:
         return _data(process, 512)
     if (fixed := numpy_answer(name)) is not None:
         return process.function(name, lambda _process: fixed)
+    if name.startswith("_Z") and (answer := _standard_cpp(name)) is not None:
+        return process.function(name, answer)
     if name in NOTHING or _CONSTRUCTOR.search(name):
         return process.function(name, _nothing)
     if name.startswith(("Py", "_Py")):
         return process.function(name, bound(python, default_answer(name)))
     return process.provided.get(name) or process.function(name, _unknown)
 
+
+def _standard_cpp(name: str) -> Handler | None:
+    """Return the answer of a function of the C++ library that is known by the pattern of its name."""
+    if _FLUENT.search(name):
+        return lambda process: process.argument(0)
+    return string_member(name) or stream_text(name)
+
+
+_FLUENT = re.compile(
+    r"^_ZN?S[oi](?!C|D|E)|^_ZSt(?:ls|rs)I|^_ZSt(?:16__ostream_insert|4endl|5flush|4ends)I|^_ZNSt6localeaSERKS_$|"
+    r"^_ZNSt3__113basic_[io]streamI.*E(?:ls|rs|lsE|rsE|3put|5write|5flush)|"
+    r"^_ZNSt3__1(?:ls|rs|24__put_character_sequence)I"
+)
+"""Operators and members of C++ streams: what they return is the stream, their first argument."""
 
 _LOOKUPS = frozenset({"dlsym", "GetProcAddress"})
 

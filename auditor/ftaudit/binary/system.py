@@ -61,7 +61,10 @@ def _kernel_object(process: Process) -> int:
 _NUMBER = frozenset(b"0123456789+-.eExXabcdefABCDEFpPinfINFnaNAty")
 
 
-@answers("strtod", "strtold", "strtof", "strtod_l", "strtold_l", "strtof_l", "_strtod_l")
+@answers(
+    "strtod", "strtold", "strtof", "strtod_l", "strtold_l", "strtof_l", "_strtod_l", "_strtof_l",
+    "PyOS_string_to_double",
+)  # fmt: skip
 def _parse_number(process: Process) -> None:
     """Answer where the number ends: its value, in a register for such numbers, is left as it is."""
     start, end = process.argument(0), process.argument(1)
@@ -69,6 +72,19 @@ def _parse_number(process: Process) -> None:
     length = next((index for index, byte in enumerate(text) if byte not in _NUMBER), len(text))
     if end:
         process.machine.write_word(end, start + length)
+
+
+@answers("newlocale", "uselocale", "duplocale", "_create_locale", "_get_current_locale", "__newlocale", "__uselocale")
+def _locale(process: Process) -> int:
+    """Answer with the locale: there is one."""
+    if "locale" not in process.symbols:
+        process.symbols["locale"] = process.handle(512)
+    return process.symbols["locale"]
+
+
+@answers("setlocale")
+def _set_locale(process: Process) -> int:
+    return process.text("C")
 
 
 @answers("__stdio_common_vsprintf", "__stdio_common_vsprintf_s", "__stdio_common_vsnprintf_s")
