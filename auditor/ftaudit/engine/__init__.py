@@ -4,23 +4,23 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Sequence
-from functools import partial
 from pathlib import Path
 
 from ftaudit import lockfiles
-from ftaudit.engine.binaries import ask_early, find_binary_facts
+from ftaudit.engine.ahead import Ahead
+from ftaudit.engine.binaries import find_binary_facts
 from ftaudit.engine.collect import Key, find_index_facts, find_runtime_facts
 from ftaudit.engine.given import at_its_file, find_lacking
 from ftaudit.engine.inputs import read_inputs, resolve_options, what_they_say
 from ftaudit.engine.later import find_later
 from ftaudit.engine.reader import Reader
-from ftaudit.engine.rows import count_coverage, judge_all, make_rows, merge_modules, with_elsewhere
+from ftaudit.engine.rows import count_coverage, facts_of, judge_all, make_rows, with_elsewhere
 from ftaudit.engine.setup import choose_rules, open_index
 from ftaudit.engine.sources import find_source_facts, unread_sources
+from ftaudit.engine.surveyor import Surveyor
 from ftaudit.errors import UsageError
 from ftaudit.index.client import Index
-from ftaudit.loading import place_of
-from ftaudit.model import PackageFacts, Pin, Report
+from ftaudit.model import Pin, Report
 from ftaudit.progress import Progress, Silent
 from ftaudit.rule import PackageRule
 from ftaudit.settings import Settings
@@ -49,46 +49,32 @@ def audit(inputs: Sequence[str], settings: Settings, *, progress: Progress | Non
     rules, problems = choose_rules(settings, PackageRule)
     paths = tuple(inputs) or (find_input(),)
     read = read_inputs(paths, settings)
-    with open_index(settings, map(what_they_say, read)) as index, Reader(settings, index) as reader:
+    with (
+        open_index(settings, map(what_they_say, read)) as index,
+        Reader(settings, index) as reader,
+        Surveyor(target=target, index=index, reader=reader, settings=settings) as surveyor,
+    ):
         selected = _select(read, target, platforms, settings, index, progress)
         keys = selected.keys
-        indexed = find_index_facts(
-            keys,
-            target=target,
-            index=index,
-            progress=progress,
-            on_found=partial(ask_early, target=target, reader=reader),
-        )
+        ahead = Ahead(target=target, reader=reader, surveyor=surveyor)
+        indexed = find_index_facts(keys, target=target, index=index, progress=progress, on_found=ahead.hear)
         binaries = find_binary_facts(indexed, target=target, reader=reader, progress=progress)
         imports = find_runtime_facts(indexed, target=target, settings=settings, progress=progress)
         sources = find_source_facts(indexed, target=target, settings=settings, index=index, progress=progress)
         every = [
-            PackageFacts(
-                pin=at_its_file(pin, indexed[pin, platform]),
-                target=target.name,
+            facts_of(
+                at_its_file(pin, indexed[pin, platform]),
+                target=target,
                 platform=platform.name,
                 index=indexed[pin, platform],
                 binary=binaries[pin, platform],
                 runtime=imports.facts[pin, platform],
-                modules=merge_modules(
-                    binaries[pin, platform],
-                    imports.facts[pin, platform],
-                    place=place_of(indexed[pin, platform], target=target, platform=platform.name),
-                ),
                 source=sources[pin, platform],
             )
             for pin, platform in keys
         ]
         judged = judge_all(with_elsewhere(every))
-        later = find_later(
-            judged,
-            target=target,
-            platforms=platforms,
-            index=index,
-            reader=reader,
-            settings=settings,
-            progress=progress,
-        )
+        later = find_later(judged, platforms=platforms, surveyor=surveyor, progress=progress)
         lacking = find_lacking(judged, target=target, platforms=platforms, index=index)
         traffic, unconnected = index.traffic.counts, index.notes
         indexes = tuple(source.url for source in (*index.settings.sources, *index.settings.find_links))

@@ -18,7 +18,7 @@ REBUILD: Final = 2 << 20
 """Bytes of modules that are fetched of a wheel of the ordinary build; `ftaudit wheel` reads the larger ones too."""
 
 
-def _request_for(found: IndexFacts, target: Target) -> WheelRequest | None:
+def request_for(found: IndexFacts, target: Target) -> WheelRequest | None:
     """Return what to read of a package, or `None` where there is nothing.
 
     Where there is no wheel, the modules are those of the wheel that the ordinary build installs, small ones: what they
@@ -32,17 +32,11 @@ def _request_for(found: IndexFacts, target: Target) -> WheelRequest | None:
     return None
 
 
-def ask_early(found: IndexFacts, *, target: Target, reader: Reader) -> None:
-    """Have a package's wheel read while others are still looked up: `find_binary_facts` will ask for it."""
-    if (request := _request_for(found, target)) is not None:
-        reader.ask(request)
-
-
 def find_binary_facts(
     indexed: Mapping[Key, IndexFacts], *, target: Target, reader: Reader, progress: Progress
 ) -> dict[Key, BinaryFacts]:
     """Read every extension module of the chosen wheels."""
-    requests = {key: request for key, found in indexed.items() if (request := _request_for(found, target)) is not None}
+    requests = {key: request for key, found in indexed.items() if (request := request_for(found, target)) is not None}
     read = read_wheels(requests.values(), reader=reader, progress=progress, stage="binaries")
     facts: dict[Key, BinaryFacts] = {}
     for key, found in indexed.items():

@@ -41,7 +41,7 @@ def find_index_facts(
     target: Target,
     index: Index,
     progress: Progress,
-    on_found: Callable[[IndexFacts], object] = lambda facts: None,
+    on_found: Callable[[Key, IndexFacts], object] = lambda key, facts: None,
 ) -> dict[Key, IndexFacts]:
     """Look up each release that the input does not list itself, and choose among its files for each platform.
 
@@ -53,7 +53,7 @@ def find_index_facts(
 
     def settle(key: Key, release: ReleaseFiles | None) -> None:
         found[key] = _index_facts(*key, target, release)
-        on_found(found[key])
+        on_found(key, found[key])
 
     def hear(query: Query, release: ReleaseFiles) -> None:
         for key in asked[query]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+import threading
 from concurrent.futures import Future
 from contextlib import ExitStack
 from pathlib import Path
@@ -28,19 +29,29 @@ class Reader:
         self._stack = ExitStack()
         self._read: dict[WheelRequest, Future[BinaryFacts]] = {}
         self._inspector: Inspector | None = None
+        self._lock = threading.Lock()
+        self._closed = False
 
     def __enter__(self) -> Reader:
         return self
 
     def __exit__(self, *_: object) -> None:
+        with self._lock:
+            self._closed = True
         self._stack.close()
 
     def ask(self, request: WheelRequest) -> Future[BinaryFacts]:
-        """Return the facts of a wheel, when they are there. Not for several threads at a time."""
-        if request not in self._read:
+        """Return the facts of a wheel, when they are there. Usable from many threads."""
+        with self._lock:
+            if request in self._read:
+                return self._read[request]
+            future: Future[BinaryFacts] = Future()
+            if self._closed:
+                future.cancel()
+                return future
             future = self._read[request] = self._open().submit(request)
-            future.add_done_callback(self._count)
-        return self._read[request]
+        future.add_done_callback(self._count)
+        return future
 
     def _open(self) -> Inspector:
         if self._inspector is None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
-from ftaudit.loading import Place, chosen_files
+from ftaudit.loading import Place, chosen_files, place_of
 from ftaudit.model import (
     BLOCKING,
     BinaryFacts,
@@ -17,22 +17,45 @@ from ftaudit.model import (
     Pin,
     RuntimeFacts,
     Severity,
+    SourceFacts,
     Status,
     TierCoverage,
     Verdict,
     WheelKind,
 )
 from ftaudit.rule import PackageRule
-from ftaudit.target import parse_target
+from ftaudit.target import Target, parse_target
 from ftaudit.verdict import is_unemulated, judge, next_step
 
 INSTALLED_KINDS = frozenset({WheelKind.FREE_THREADED, WheelKind.ABI3T, WheelKind.NATIVE})
 """Kinds of wheel that hold compiled code by their tags."""
 
 
-def merge_modules(
-    binary: BinaryFacts, runtime: RuntimeFacts, *, place: Place | None = None
-) -> tuple[ExtensionModule, ...]:
+def facts_of(
+    pin: Pin,
+    *,
+    target: Target,
+    platform: str,
+    index: IndexFacts,
+    binary: BinaryFacts,
+    runtime: RuntimeFacts,
+    source: SourceFacts | None = None,
+) -> PackageFacts:
+    """Return what the tiers know of a package, with each extension module once."""
+    place = place_of(index, target=target, platform=platform)
+    return PackageFacts(
+        pin=pin,
+        target=target.name,
+        platform=platform,
+        index=index,
+        binary=binary,
+        runtime=runtime,
+        modules=_merged(binary, runtime, place),
+        source=source or SourceFacts(),
+    )
+
+
+def _merged(binary: BinaryFacts, runtime: RuntimeFacts, place: Place | None) -> tuple[ExtensionModule, ...]:
     """Return each extension module once, by its dotted name, with what every tier knows of it.
 
     Of several files of one name it is the one that is loaded in its place.

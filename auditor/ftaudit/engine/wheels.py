@@ -10,9 +10,8 @@ from ftaudit.binary.inspect import WheelRequest
 from ftaudit.engine.binaries import read_wheels
 from ftaudit.engine.reader import Reader
 from ftaudit.engine.releases import Candidate, find_candidates, find_releases, tagged
-from ftaudit.engine.rows import count_coverage, judge_all, make_rows, merge_modules, with_elsewhere
+from ftaudit.engine.rows import count_coverage, facts_of, judge_all, make_rows, with_elsewhere
 from ftaudit.engine.setup import choose_rules, open_index
-from ftaudit.loading import place_of
 from ftaudit.model import (
     BinaryFacts,
     ExtensionModule,
@@ -100,19 +99,18 @@ def _facts(candidate: Candidate, read: dict[WheelRequest, BinaryFacts], target: 
         compiled=any(tag.platform != "any" for _, tags in tagged(wheels) for tag in tags),
         gil_wheel=file if missing else None,
     )
-    return PackageFacts(
-        pin=Pin(
+    return facts_of(
+        Pin(
             name=candidate.release.name,
             version=candidate.release.version,
             required_by=((candidate.release.name,),),
             files=files,
         ),
-        target=target.name,
+        target=target,
         platform=candidate.platform,
         index=index,
         binary=binary,
         runtime=NOT_IMPORTED,
-        modules=merge_modules(binary, NOT_IMPORTED, place=place_of(index, target=target, platform=candidate.platform)),
     )
 
 

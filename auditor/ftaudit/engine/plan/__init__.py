@@ -12,7 +12,7 @@ from packaging.version import Version
 
 from ftaudit import lockfiles
 from ftaudit.engine.inputs import read_inputs, resolve_options, what_they_say
-from ftaudit.engine.later import is_listed, survey_later
+from ftaudit.engine.later import is_listed
 from ftaudit.engine.plan.changes import compiled_from, find_changes
 from ftaudit.engine.plan.choose import UNASKED, chosen, confirm, culprits, exclude, wanted_of
 from ftaudit.engine.plan.locking import lock_commands
@@ -23,6 +23,7 @@ from ftaudit.engine.plan.verify import Row, audit_new
 from ftaudit.engine.plan.ways import Blocker, Release, find_sources, find_way
 from ftaudit.engine.reader import Reader
 from ftaudit.engine.setup import open_index
+from ftaudit.engine.surveyor import Surveyor
 from ftaudit.engine.surveys import HOPEFUL, Question, Survey
 from ftaudit.index.client import Index
 from ftaudit.model import Pin, Report, Status, Verdict, WheelKind
@@ -47,15 +48,21 @@ def make_plan(report: Report, inputs: Sequence[str], settings: Settings, *, prog
     progress = progress or Silent()
     paths = tuple(inputs) or report.inputs
     read = read_inputs(paths, settings)
-    with open_index(settings, map(what_they_say, read)) as index, Reader(settings, index) as reader:
+    target = parse_target(report.target)
+    with (
+        open_index(settings, map(what_they_say, read)) as index,
+        Reader(settings, index) as reader,
+        Surveyor(target=target, index=index, reader=reader, settings=settings) as surveyor,
+    ):
         planner = _Planner(
             report=report,
             read=read,
-            target=parse_target(report.target),
+            target=target,
             platforms=tuple(map(parse_platform, report.platforms)),
             settings=settings,
             index=index,
             reader=reader,
+            surveyor=surveyor,
             progress=progress,
         )
         return planner.plan()
@@ -70,6 +77,7 @@ class _Planner:
     settings: Settings
     index: Index
     reader: Reader
+    surveyor: Surveyor
     progress: Progress
 
     def plan(self) -> Plan:
@@ -131,15 +139,7 @@ class _Planner:
         return [Blocker(row=row, question=questions[id(row)], survey=surveys.get(questions[id(row)])) for row in rows]
 
     def _survey(self, questions: Sequence[Question]) -> Mapping[Question, Survey]:
-        return survey_later(
-            questions,
-            target=self.target,
-            index=self.index,
-            reader=self.reader,
-            settings=self.settings,
-            progress=self.progress,
-            thorough=True,
-        )
+        return self.surveyor.survey(questions, progress=self.progress, thorough=True)
 
     def _cases(self, options: lockfiles.ResolveOptions) -> tuple[Case, ...]:
         """Return every input on every platform; where there is one input, its packages are the report's."""

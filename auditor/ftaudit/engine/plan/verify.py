@@ -9,9 +9,8 @@ from ftaudit.engine.binaries import find_binary_facts
 from ftaudit.engine.collect import Key, find_index_facts, find_runtime_facts
 from ftaudit.engine.plan.proposal import Case
 from ftaudit.engine.reader import Reader
-from ftaudit.engine.rows import judge_all, merge_modules
+from ftaudit.engine.rows import facts_of, judge_all
 from ftaudit.index.client import Index
-from ftaudit.loading import place_of
 from ftaudit.lockfiles.selection import Selection
 from ftaudit.model import BLOCKING, IndexFacts, Package, PackageFacts, Pin, Status, Verdict
 from ftaudit.progress import Progress
@@ -88,18 +87,13 @@ def _collect(
     binaries = find_binary_facts(new, target=target, reader=reader, progress=progress)
     imports = find_runtime_facts(indexed, target=target, settings=settings, progress=progress, only=new)
     return [
-        PackageFacts(
-            pin=pin,
-            target=target.name,
+        facts_of(
+            pin,
+            target=target,
             platform=platform.name,
             index=new[pin, platform],
             binary=binaries[pin, platform],
             runtime=imports.facts[pin, platform],
-            modules=merge_modules(
-                binaries[pin, platform],
-                imports.facts[pin, platform],
-                place=place_of(new[pin, platform], target=target, platform=platform.name),
-            ),
         )
         for pin, platform in new
     ]
