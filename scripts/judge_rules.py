@@ -2,7 +2,7 @@
 """Judge the rules on real fixes: download the sdists that a table of cases names, scan them, and print what was seen.
 
     scripts/judge_rules.py [CASES.csv] [--cache FOLDER] [--only TEXT] [--language TEXT] [--tolerance LINES] [-v]
-    scripts/judge_rules.py --named-only [--half tune|held-out]
+    scripts/judge_rules.py --named-only [--half tune|held-out|second|…]
 
 Without a table, it is `rule_cases.csv` beside the script: fixes made for free threading, found in the histories of
 projects, and places that a grep would report but that are safe, drawn at random and judged by hand.
@@ -15,7 +15,7 @@ the cases name. Findings that a grep for the same words makes would be no measur
 
 With `--named-only` the other files of an sdist are surveyed as context but not checked: quicker, and without a measure
 of noise. `--half` takes the rows with that note: rules were mended by looking at the first half, so the second tells
-how they did on what nobody had looked at.
+how they did on what nobody had looked at. Later sets are `second` and so on, each held out until its score was noted.
 """
 
 from __future__ import annotations
@@ -169,7 +169,7 @@ def main() -> int:
     parser.add_argument("--tolerance", type=int, default=6, help="lines between a finding and the flaw (default 6)")
     parser.add_argument("--jobs", type=int)
     parser.add_argument("--named-only", action="store_true", help="check the named files alone")
-    parser.add_argument("--half", choices=("tune", "held-out"), help="judge one half of the cases")
+    parser.add_argument("--half", metavar="NOTE", help="judge the cases with that note: tune, held-out, second …")
     parser.add_argument("-v", "--verbose", action="store_true", help="print the findings of the files of each case")
     options = parser.parse_args()
     options.cache.mkdir(parents=True, exist_ok=True)

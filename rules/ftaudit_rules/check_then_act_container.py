@@ -9,7 +9,7 @@ from ftaudit.model import Confidence, Finding, Severity
 from ftaudit.rule import RuleInfo, SourceExample
 from ftaudit.source.base import PythonRule
 from ftaudit.source.python import PythonModule, Signal
-from ftaudit.source.python.containers import Tested, tested_containers
+from ftaudit.source.python.containers import Tested, modules_made_twice, tested_containers
 from ftaudit.source.python.kinds import Kind
 
 
@@ -38,6 +38,7 @@ class CheckThenActContainer(PythonRule):
         " in ",
         "len(",
         ".pop",
+        "sys.modules",
     )
     signals = Signal.MODULE_STATE | Signal.CLASS_STATE | Signal.THREADS | Signal.SINGLETON
     VALID = (
@@ -143,6 +144,19 @@ def take():
 """,
             lines=(4,),
         ),
+        SourceExample(
+            code="""\
+import sys
+def load(name):
+    try:
+        return sys.modules[name]
+    except KeyError:
+        pass
+    sys.modules[name] = made = make(name)
+    return made
+""",
+            lines=(3,),
+        ),
     )
 
     def check(self, module: PythonModule) -> Iterator[Finding]:
@@ -163,6 +177,12 @@ def take():
                     severity=Severity.PEDANTIC if module.registers(test) or _is_plain_list(tested) else None,
                 )
                 break
+        for attempt, store in modules_made_twice(module):
+            if not module.locked(attempt) and not module.locked(store):
+                yield self.finding(
+                    f"sys.modules is asked here and filled on line {store.lineno}: two threads each make a module",
+                    location=module.place(attempt),
+                )
 
 
 def _is_plain_list(tested: Tested) -> bool:

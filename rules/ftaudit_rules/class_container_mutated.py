@@ -11,8 +11,9 @@ from ftaudit.source.base import PythonRule
 from ftaudit.source.python import PythonModule, Signal
 from ftaudit.source.python.containers import tested_containers
 from ftaudit.source.python.kinds import CONTAINERS, kind_of
+from ftaudit.source.python.lazy import guarded, is_harmless
 from ftaudit.source.python.module import HANDED_OVER, Mutation, Where, identity
-from ftaudit.source.python.tree import inside, last_name, targets_of
+from ftaudit.source.python.tree import dotted, inside, last_name, targets_of
 
 
 class ClassContainerMutated(PythonRule):
@@ -73,6 +74,16 @@ class Machine:
         ),
         SourceExample(
             code="""\
+class Task:
+    typing = None
+    @classmethod
+    def bind(cls, app):
+        if cls.typing is None:
+            cls.typing = app.strict_typing
+""",
+        ),
+        SourceExample(
+            code="""\
 class Base:
     kinds = {}
     def __init_subclass__(cls):
@@ -97,6 +108,18 @@ class Machine:
         return cls.made[cls]
 """,
             lines=(9,),
+        ),
+        SourceExample(
+            code="""\
+class Factory(type):
+    def __init__(cls, *args, **kwargs):
+        cls.recent = OrderedDict()
+    def __call__(cls, name):
+        made = super().__call__(name)
+        cls.recent[name] = cls.recent.pop(name, made)
+        return made
+""",
+            lines=(6,),
         ),
         SourceExample(
             code="""\
@@ -144,10 +167,19 @@ def _assigned(module: PythonModule) -> Iterator[tuple[ast.AST, str]]:
             match target:
                 case ast.Attribute(value=value, attr=attribute) if not attribute.startswith("__"):
                     owner = module.class_named(value)
-                    if owner is not None and module.class_attribute(owner, attribute) is not None:
+                    known = owner is not None and module.class_attribute(owner, attribute) is not None
+                    if known and not _is_settled_alike(module, statement, target):
                         yield statement, f"{owner}.{attribute}"
                 case _:
                     pass
+
+
+def _is_settled_alike(module: PythonModule, statement: ast.Assign, target: ast.Attribute) -> bool:
+    """Tell whether a default is filled in where nothing was said: whoever comes first, it is the same."""
+    if not is_harmless(statement):
+        return False
+    above = module.tree.parents.get(statement)
+    return isinstance(above, ast.If) and any(key == dotted(target) and absent for key, absent in guarded(above.test))
 
 
 def _changed(module: PythonModule) -> Iterator[tuple[ast.AST, str]]:

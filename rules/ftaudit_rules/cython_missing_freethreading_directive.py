@@ -82,6 +82,18 @@ class CythonMissingFreethreadingDirective(BuildRule):
             others=(("m.pyx", '# cython: freethreading_compatible=True\ninclude "_part.pyx"\n'),),
         ),
         SourceExample(path="m.pxd", code="cdef int f()\n"),
+        SourceExample(
+            path="setup.py",
+            code="defaults = get_directive_defaults()\n"
+            "defaults['freethreading_compatible'] = True\n"
+            "setup(ext_modules=cythonize(['m.pyx']))\n",
+            others=(("m.pyx", "def f(): pass\n"),),
+        ),
+        SourceExample(
+            path="pkg/m.py",
+            code="# cython: freethreading_compatible = True\nfrom typing import Any\n",
+            others=(("setup.py", "FILES = ['pkg/m.py']\nsetup(ext_modules=cythonize(FILES))\n"),),
+        ),
     )
     INVALID = (
         SourceExample(path="m.pyx", code="# cython: language_level=3\ndef f(): pass\n", lines=(1,)),
@@ -92,6 +104,12 @@ class CythonMissingFreethreadingDirective(BuildRule):
             code="setup(\n    ext_modules=cythonize(\n        [Extension('m', ['m.py'])],\n"
             "        compiler_directives={\n            'language_level': 3,\n        },\n    ),\n)\n",
             lines=(4,),
+        ),
+        SourceExample(
+            path="setup.py",
+            code="extensions = [\n    Extension('m', ['m.pyx'],\n"
+            "              cython_directives={'language_level': '3'}),\n]\nsetup(ext_modules=extensions)\n",
+            lines=(3,),
         ),
         SourceExample(
             path="meson.build",

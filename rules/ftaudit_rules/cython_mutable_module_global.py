@@ -38,6 +38,8 @@ _MUTATORS: Final = frozenset(
         "reserve",
     ]
 )
+_OF_ARRAYS: Final = frozenset({"byteswap", "frombytes", "fromlist", "fromfile"})
+_ARRAY: Final = re.compile(r"\barray\b")
 _WRITES_FIRST: Final = frozenset(
     [
         "memset",
@@ -126,6 +128,12 @@ class CythonMutableModuleGlobal(CythonRule):
             "def set_names(tag):\n    global name, uri\n    uri, name = \\\n        split(tag)\n",
             lines=(1, 7),
         ),
+        SourceExample(
+            code="cdef array.array swapper = array.array('Q', [0])\n"
+            "def swapped(char *b):\n    memcpy(swapper.data.as_voidptr, b, 8)\n"
+            "    swapper.byteswap()\n    return swapper[0]\n",
+            lines=(1,),
+        ),
         SourceExample(code="cdef:\n    list _free = []\n    int size\ndef give(x):\n    _free.append(x)\n", lines=(2,)),
     )
 
@@ -197,9 +205,12 @@ def _writes(
             continue
         if tokens[0].text == "del" and after[:1] == ["["]:
             yield token.text, "emptied"
-        elif len(after) == 3 and after[0] == "." and after[1] in _MUTATORS and after[2] == "(":
-            if _CONTAINER.search(variable.type):
+        elif len(after) == 3 and after[0] == "." and after[1] in _MUTATORS | _OF_ARRAYS and after[2] == "(":
+            if _CONTAINER.search(variable.type) or (after[1] in _OF_ARRAYS and _ARRAY.search(variable.type)):
                 yield token.text, f"changed by {after[1]}()"
+        elif after[:2] == [".", "data"] and before == "(" and position > 1 and _ARRAY.search(variable.type):
+            if tokens[position - 2].text in _WRITES_FIRST:
+                yield token.text, f"filled by {tokens[position - 2].text}()"
         elif variable.array and not variable.initialised and token.text not in filled and "const" not in variable.type:
             if before == "&":
                 yield token.text, "handed out as a buffer"

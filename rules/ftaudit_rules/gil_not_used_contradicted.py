@@ -5,15 +5,21 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Final
 
+from packaging.version import Version
+
 from ftaudit.model import Confidence, Finding, Severity
 from ftaudit.rule import RuleInfo, SourceExample
 from ftaudit.source import BuildRule, Project, Role, Room
 from ftaudit.source.build import BuildContext, FactKind
 from ftaudit.source.c import CTree
 from ftaudit.source.cython import CythonContext
+from ftaudit.source.rust import RustContext, resolved_pyo3
 from ftaudit_rules.borrowed_weakref import BorrowedWeakref
+from ftaudit_rules.rust_unsync_state import RustUnsyncState
 
-_HAZARDS: Final = ("FT31", "FT32", "FT33", "FT34")
+_HAZARDS: Final = ("FT31", "FT32", "FT33", "FT34", "FT431")
+_PYO3_DECLARES: Final = Version("0.28")
+"""From here on a PyO3 module that says nothing declares that it does not use the GIL (PyO3's changelog, #5564)."""
 _HAZARD: Final = "static void use(PyObject *r) { PyObject *o = PyWeakref_GetObject(r); if (o != Py_None) call(o); }\n"
 
 
@@ -35,8 +41,13 @@ class GilNotUsedContradicted(BuildRule):
             "https://peps.python.org/pep-0703/",
         ),
     )
-    companions = (BorrowedWeakref(),)
+    companions = (BorrowedWeakref(), RustUnsyncState())
     VALID = (
+        SourceExample(
+            path="src/lib.rs",
+            code="#[pymodule]\nfn m(m: &Bound<PyModule>) -> PyResult<()> { Ok(()) }\n",
+            others=(("Cargo.toml", '[dependencies]\npyo3 = "0.25"\n'), ("src/glue.c", _HAZARD)),
+        ),
         SourceExample(
             path="m.c",
             code="static PyModuleDef_Slot s[] = {{Py_mod_gil, Py_MOD_GIL_NOT_USED}, {0, NULL}};\n",
@@ -56,10 +67,28 @@ class GilNotUsedContradicted(BuildRule):
             others=(("other.c", _HAZARD),),
             lines=(1,),
         ),
+        SourceExample(
+            path="src/lib.rs",
+            code="#[pymodule(gil_used = false)]\nfn m(m: &Bound<PyModule>) -> PyResult<()> { Ok(()) }\n",
+            others=(
+                (
+                    "src/cache.rs",
+                    "use pyo3::prelude::*;\nstatic mut CACHE: Option<u32> = None;\n"
+                    "fn get() -> u32 { unsafe { *CACHE.get_or_insert_with(work) } }\n",
+                ),
+            ),
+            lines=(1,),
+        ),
+        SourceExample(
+            path="src/lib.rs",
+            code="#[pymodule]\nfn m(m: &Bound<PyModule>) -> PyResult<()> { Ok(()) }\n",
+            others=(("Cargo.toml", '[dependencies]\npyo3 = "0.28"\n'), ("src/glue.c", _HAZARD)),
+            lines=(1,),
+        ),
     )
 
     def check(self, project: Project) -> Iterator[Finding]:
-        """Yield one finding, at the first declaration, when errors of the project's own C or C++ code remain."""
+        """Yield one finding, at the first declaration, when errors of the project's own C, C++ or Rust code remain."""
         declared = [place for place in _declared(project) if project.roles.get(place[0], Role.OWN) is Role.OWN]
         hazards = [
             finding
@@ -83,8 +112,14 @@ class GilNotUsedContradicted(BuildRule):
 
 
 def _declared(project: Project) -> Iterator[tuple[str, int]]:
-    """Yield where the project says that it needs no GIL: C and C++ code first, then Cython, then the build."""
+    """Yield where the project says that it needs no GIL: C and C++ code first, then Rust, Cython and the build."""
     yield from sorted(project.context.of(Room.C, CTree).not_used.items())
+    rust = project.context.of(Room.RUST, RustContext)
+    yield from sorted(rust.not_used.items())
+    for path, line in sorted(rust.silent.items()):
+        version = resolved_pyo3(project.context, path)
+        if version is not None and version >= _PYO3_DECLARES and path not in rust.not_used:
+            yield path, line
     for module in project.context.of(Room.CYTHON, CythonContext).modules:
         if module.declares:
             yield module.path, module.line

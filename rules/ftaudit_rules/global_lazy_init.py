@@ -10,6 +10,7 @@ from ftaudit.rule import RuleInfo, SourceExample
 from ftaudit.source.base import PythonRule
 from ftaudit.source.python import PythonModule
 from ftaudit.source.python.lazy import LazyInit, is_harmless
+from ftaudit.source.python.tree import last_name
 
 
 class GlobalLazyInit(PythonRule):
@@ -62,6 +63,16 @@ def conn():
 """
         ),
         SourceExample(code="_c = connect()\ndef conn():\n    return _c\n"),
+        SourceExample(
+            code="""\
+_pool = None
+def leave():
+    global _pool
+    if _pool is not None:
+        _pool.close()
+        _pool = None
+"""
+        ),
     )
     INVALID = (
         SourceExample(
@@ -84,6 +95,33 @@ def setup():
         return
     load_plugins()
     _ready = True
+""",
+            lines=(4,),
+        ),
+        SourceExample(
+            code="""\
+_pending = None
+def connect_late():
+    global _pending
+    if _pending:
+        hosts = _pending
+        _pending = None
+        connect(hosts)
+""",
+            lines=(4,),
+        ),
+        SourceExample(
+            code="""\
+_ask = True
+def secret():
+    global _ask
+    if not _ask:
+        return None
+    try:
+        return fetch()
+    except Denied:
+        _ask = False
+        return None
 """,
             lines=(4,),
         ),
@@ -110,6 +148,11 @@ def setup():
 
     def _message(self, lazy: LazyInit) -> str:
         last = lazy.assignments[-1]
+        if lazy.takes:
+            return (
+                f"global {lazy.key} is tested here and taken away on line {last.lineno} without a lock: two threads "
+                "can both find it there"
+            )
         if len(lazy.assignments) > 1:
             return f"global {lazy.key} is published before it is complete: another thread can see it half made"
         return (
@@ -120,9 +163,26 @@ def setup():
 
 def _severity(lazy: LazyInit) -> Severity:
     """Take what does no harm when done twice for a note."""
+    if lazy.takes:
+        only_said = all(statement in lazy.assignments or _only_says(statement) for statement in lazy.body)
+        return Severity.PEDANTIC if only_said else Severity.WARNING
     only_assignment = all(
         isinstance(statement, (ast.Assign, ast.AnnAssign, ast.Import, ast.ImportFrom, ast.Return, ast.Try, ast.If))
         for statement in lazy.body
     )
     harmless = only_assignment and all(is_harmless(assignment) for assignment in lazy.assignments)
     return Severity.PEDANTIC if harmless else Severity.WARNING
+
+
+_SAYS = frozenset({"warn", "warning", "info", "debug", "error", "exception", "log", "print", "write"})
+
+
+def _only_says(statement: ast.stmt) -> bool:
+    """Tell whether a statement warns or logs: two threads that do it once each say it twice."""
+    match statement:
+        case ast.Return(value=None) | ast.Global():
+            return True
+        case ast.Expr(value=ast.Call(func=func)):
+            return last_name(func) in _SAYS
+        case _:
+            return False

@@ -75,6 +75,20 @@ def report():
 """,
             lines=(5,),
         ),
+        SourceExample(
+            code="""\
+class Logger:
+    handlers = {}
+    def add(self, name, handler):
+        self.handlers[name] = handler
+    def make(level):
+        def log(_self, message):
+            for handler in _self.handlers.values():
+                handler.emit(level, message)
+        return log
+""",
+            lines=(7,),
+        ),
     )
 
     def check(self, module: PythonModule) -> Iterator[Finding]:

@@ -59,6 +59,11 @@ class LimitedApiNotGated(BuildRule):
             code='options = {"bdist_wheel": {"py_limited_api": "cp39"}}\n'
             'setup(options=options if "t" not in sys.abiflags else {})\n'
         ),
+        SourceExample(
+            code='if not bool(sysconfig.get_config_var("Py_GIL_DISABLED")):\n'
+            "    class Wheel(bdist_wheel):\n        def finalize_options(self):\n"
+            '            self.py_limited_api = f"cp3{sys.version_info[1]}"\n'
+        ),
         SourceExample(code='Extension("m", ["m.c"], py_limited_api=True)\n', target="3.15t"),
         SourceExample(code='Extension("m", ["m.c"], py_limited_api=False)\n'),
         SourceExample(
@@ -83,6 +88,11 @@ class LimitedApiNotGated(BuildRule):
             code='if os.name == "posix":\n    py_limited_api = {"py_limited_api": True}\n'
             '    macros.append(("Py_LIMITED_API", "0x03060000"))\n',
             lines=(2, 3),
+        ),
+        SourceExample(
+            code="class Wheel(bdist_wheel):\n    def finalize_options(self):\n"
+            '        self.py_limited_api = "cp3{}".format(sys.version_info[1])\n',
+            lines=(3,),
         ),
         SourceExample(path="setup.cfg", code="[bdist_wheel]\npy_limited_api = cp35\n", lines=(2,)),
         SourceExample(path="pyproject.toml", code="[tool.meson-python]\nlimited-api = true\n", lines=(2,)),

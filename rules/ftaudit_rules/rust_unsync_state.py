@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Final
 
 from ftaudit.model import Confidence, Finding, Severity
 from ftaudit.rule import RuleInfo, SourceExample
-from ftaudit.source import RustRule
-from ftaudit.source.rust import RustUnit
+from ftaudit.source import Room, RustRule
+from ftaudit.source.rust import RustContext, RustUnit
 
 if TYPE_CHECKING:
     from tree_sitter import Node
@@ -30,7 +30,9 @@ class RustUnsyncState(RustRule):
     """`unsafe` code in extensions was often written on the assumption that the GIL keeps other threads out.
 
     `static mut`, `unsafe impl Sync` and `UnsafeCell` keep their promise only if something else synchronises; the types
-    that let the GIL do it (`GILProtected`, `GILOnceCell`) are deprecated, and the former is gone without the GIL.
+    that let the GIL do it (`GILProtected`, `GILOnceCell`) are deprecated, and the former is gone without the GIL. A
+    `static mut` that the file is seen to write while the module is in use is an error: two threads there are undefined
+    behaviour.
     """
 
     info = RuleInfo(
@@ -58,6 +60,10 @@ class RustUnsyncState(RustRule):
             code="use pyo3::ffi::*;\nstatic mut METHODS: [PyMethodDef; 1] = [PyMethodDef::zeroed()];\n"
             "fn methods() -> *mut PyMethodDef { unsafe { std::ptr::addr_of_mut!(METHODS).cast() } }\n"
         ),
+        SourceExample(
+            code="use pyo3::prelude::*;\npub struct Policy(*mut u8);\nunsafe impl Send for Policy {}\n",
+            others=(("cache.rs", "struct Cache { raw: Box<crate::mutex::Mutex<crate::internal::Policy>> }\n"),),
+        ),
         SourceExample(code="use pyo3::ffi::*;\npub static mut TYPES: OnceBox<Types> = OnceBox::new();\n"),
         SourceExample(
             code="use pyo3::ffi::*;\nstatic mut NONE: *mut PyObject = null_mut();\n"
@@ -71,6 +77,11 @@ class RustUnsyncState(RustRule):
         ),
     )
     INVALID = (
+        SourceExample(
+            code="use pyo3::prelude::*;\nstruct Policy(*mut u8);\nunsafe impl Send for Policy {}\n",
+            others=(("other.rs", "struct Other { raw: Mutex<u8> }\n"),),
+            lines=(3,),
+        ),
         SourceExample(
             code="use pyo3::prelude::*;\nstatic mut CACHE: Option<u32> = None;\n"
             "fn get() -> u32 { unsafe { *CACHE.get_or_insert_with(work) } }\n",
@@ -94,15 +105,19 @@ class RustUnsyncState(RustRule):
         """Yield each place where such state is declared or such a promise is made."""
         if not _EXTENSION.search(unit.text):
             return
+        guarded = unit.context.of(Room.RUST, RustContext).guarded
         for node in unit.of("static_item", "impl_item", "macro_invocation", "call_expression"):
             message = severity = None
             match node.type:
                 case "static_item":
                     message, severity = _static(unit.text_of(node), [child.type for child in node.children])
-                    if _is_mutable(node) and not _is_written(unit, node):
-                        continue
+                    if _is_mutable(node):
+                        written = _is_written(unit, node)
+                        if written is None:
+                            continue
+                        severity = Severity.ERROR if written else None
                 case "impl_item":
-                    message = _promise(unit.text_of(node).partition("{")[0])
+                    message = _promise(unit.text_of(node).partition("{")[0], guarded)
                 case "macro_invocation":
                     macro = node.child_by_field_name("macro")
                     if unit.text_of(macro).endswith("thread_local") and _OBJECT.search(unit.text_of(node)):
@@ -124,14 +139,14 @@ def _is_mutable(node: Node) -> bool:
     return any(child.type == "mutable_specifier" for child in node.children)
 
 
-def _is_written(unit: RustUnit, static: Node) -> bool:
-    """Tell whether the file changes a `static mut` otherwise than while the module is made, or once.
+def _is_written(unit: RustUnit, static: Node) -> bool | None:
+    """Tell whether the file changes a `static mut` otherwise than while the module is made, or once: yes, maybe, no.
 
     Tables of CPython's C API are `mut` because it takes pointers to them; nobody changes them afterwards. One that the
     file does not mention again is written elsewhere: why else would it be `mut`?
     """
     if _TABLE.search(unit.text_of(static.child_by_field_name("type"))):
-        return False
+        return None
     name = re.escape(unit.text_of(static.child_by_field_name("name")).encode())
     written = re.compile(
         rb"(?<![\w.])" + name + rb"\b(?:\s*\[[^\]\n]*\]|\.\w+(?!\s*\())*\s*(?:(?:<<|>>|[-+*/%&|^])?=(?![=>]))"
@@ -140,7 +155,7 @@ def _is_written(unit: RustUnit, static: Node) -> bool:
         rb"|extend|get_mut|iter_mut|as_mut_ptr|pop\w*|entry|retain|drain|append|swap)\s*\("
     )
     if len(re.findall(rb"\b" + name + rb"\b", unit.data)) < 2:
-        return not _GUARDED.search(unit.text_of(static.child_by_field_name("type")))
+        return None if _GUARDED.search(unit.text_of(static.child_by_field_name("type"))) else False
     functions = list(unit.of("function_item"))
     for found in written.finditer(unit.data):
         if static.start_byte <= found.start() < static.end_byte:
@@ -152,7 +167,7 @@ def _is_written(unit: RustUnit, static: Node) -> bool:
         if any(unit.off_when_free_threaded(function) for function in around):
             continue
         return True
-    return False
+    return None
 
 
 def _in_once(unit: RustUnit, around: list[Node], at: int) -> bool:
@@ -183,9 +198,13 @@ def _static(text: str, children: list[str]) -> tuple[str | None, Severity | None
     return None, None
 
 
-def _promise(head: str) -> str | None:
+def _promise(head: str, guarded: frozenset[str]) -> str | None:
     found = re.match(r"\s*unsafe\s+impl\b(?:\s*<.*?>)?\s+(?:[\w:]*::)?(\w+)\s+for\s+(.+)", head, re.DOTALL)
     if found is None or found[1] not in _SYNC:
+        return None
+    named = re.match(r"(?:\w+::)*(\w+)", found[2])
+    if named is not None and named[1] in guarded:
+        # Who reaches it holds the lock.
         return None
     name = " ".join(found[2].split())[:60]
     return f"The author promises that {name} is {found[1]}; was the GIL part of the reason?"

@@ -81,6 +81,18 @@ def push(x):
         SourceExample(
             code="""\
 import threading
+_tl = threading.local()
+_tl.depth = 0
+def enter():
+    _tl.depth += 1
+def depth():
+    return getattr(_tl, "depth", 0)
+""",
+            lines=(3,),
+        ),
+        SourceExample(
+            code="""\
+import threading
 def work(x):
     state = threading.local()
     state.x = x
@@ -128,7 +140,9 @@ def _set_at_import(module: PythonModule) -> Iterator[tuple[ast.stmt, str, str]]:
 def _read_unprepared(module: PythonModule, name: str, attribute: str) -> bool:
     """Tell whether some function reads the attribute without having set it, asked for it or expected its absence."""
     for node in module.tree.all(ast.Attribute):
-        if node.attr != attribute or not isinstance(node.ctx, ast.Load) or last_name(node.value) != name:
+        if node.attr != attribute or last_name(node.value) != name:
+            continue
+        if not isinstance(node.ctx, ast.Load) and not isinstance(module.tree.parents.get(node), ast.AugAssign):
             continue
         function = module.tree.function(node)
         if function is not None and not isinstance(function, ast.Lambda) and not _prepares(function, name, attribute):
@@ -137,6 +151,7 @@ def _read_unprepared(module: PythonModule, name: str, attribute: str) -> bool:
 
 
 def _prepares(function: ast.FunctionDef | ast.AsyncFunctionDef, name: str, attribute: str) -> bool:
+    loaded_first = {id(node.target) for node in inside(function.body) if isinstance(node, ast.AugAssign)}
     for node in inside(function.body):
         match node:
             case ast.Call(func=ast.Name(id="hasattr" | "getattr" | "setattr"), args=[owner, *_]) if (
@@ -145,7 +160,7 @@ def _prepares(function: ast.FunctionDef | ast.AsyncFunctionDef, name: str, attri
                 return True
             case ast.ExceptHandler(type=kind) if kind is None or "AttributeError" in ast.unparse(kind):
                 return True
-            case ast.Attribute(value=value, attr=attr, ctx=ast.Store()):
+            case ast.Attribute(value=value, attr=attr, ctx=ast.Store()) if id(node) not in loaded_first:
                 if attr == attribute and last_name(value) == name:
                     return True
             case ast.Compare(comparators=[ast.Attribute(value=value, attr="__dict__")]) if last_name(value) == name:

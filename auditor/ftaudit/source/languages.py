@@ -71,7 +71,9 @@ _LOOKS_CPP: Final = re.compile(
     rb"|\bstd::\w|\bconstexpr\b|\bstatic_cast<",
     re.MULTILINE,
 )
-_PURE_CYTHON: Final = re.compile(rb"^[ \t]*(?:import|cimport)\s+cython\b|^[ \t]*from\s+cython\b", re.MULTILINE)
+_PURE_CYTHON: Final = re.compile(
+    rb"^[ \t]*(?:import|cimport)\s+cython\b|^[ \t]*from\s+cython\b|^#[ \t]*cython[ \t]*:", re.MULTILINE
+)
 _CFFI_SOURCE: Final = re.compile(rb"\.\s*(?:set_source(?:_pkgconfig)?|verify)\s*\(")
 _BUILD_HELPER: Final = re.compile(
     rb"\bcythonize\s*\(|freethreading_compatible|py_limited_api|Py_LIMITED_API|\bset_source\s*\(|\bmypycify\s*\("
@@ -108,9 +110,9 @@ def _is_build(path: PurePath) -> bool:
 def languages_of(path: PurePath, data: bytes) -> tuple[Language, ...]:
     """Return the languages of a file by its path and content; empty for one that the scanner does not read.
 
-    A header is C++ when it says so. `setup.py` is Python and a build file. A Python file that imports `cython` may be
-    compiled (pure-Python mode), so it counts as Cython too; one that hands C to CFFI counts as C; one that calls build
-    tools counts as a build file.
+    A header is C++ when it says so. `setup.py` is Python and a build file. A Python file that imports `cython`, or has
+    a header for it, may be compiled (pure-Python mode), so it counts as Cython too; one that hands C to CFFI counts as
+    C; one that calls build tools counts as a build file.
     """
     found: list[Language] = []
     lower = path.name.lower()

@@ -63,8 +63,13 @@ def read_bytes(path: str | os.PathLike[str]) -> bytes:
     return data
 
 
-def _is_generated(data: bytes) -> bool:
-    """Tell whether a banner says that the file was generated; few files have one, and its words are quickly found."""
+def _is_generated(path: str, data: bytes) -> bool:
+    """Tell whether a banner says that the file was generated; few files have one, and its words are quickly found.
+
+    Python code made from Python code (`unasync`, psycopg's `async_to_sync`) is what runs, and what a reader mends.
+    """
+    if path.endswith((".py", ".pyw")):
+        return False
     banner = data[:_BANNER].lower()
     return (b"generated" in banner or b"a bison parser" in banner) and _GENERATED.search(data, 0, _BANNER) is not None
 
@@ -109,7 +114,7 @@ def first_look(file: FoundFile, *, plan: Plan) -> dict[str, Any]:
         data = read_bytes(file.path)
     except ParseError as error:
         return {"skipped": [_skip_row(Skipped(path=file.shown, reason=error.reason, line=error.line))]}
-    role = Role.GENERATED if file.role is Role.OWN and _is_generated(data) else file.role
+    role = Role.GENERATED if file.role is Role.OWN and _is_generated(file.shown, data) else file.role
     rooms = rooms_of(plan.rules)
     row: dict[str, Any] = {"role": role.value, "lines": data.count(b"\n")}
     skipped: list[Skipped] = []

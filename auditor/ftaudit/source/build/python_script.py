@@ -93,6 +93,11 @@ class _Finder:
             case ast.Constant(value=constant):
                 if constant and constant != "none":
                     yield value
+            case ast.JoinedStr() | ast.Call(func=ast.Attribute(value=ast.Constant(value=str()), attr="format")):
+                # "cp3{}".format(sys.version_info[1])
+                yield value
+            case ast.BinOp(left=ast.Constant(value=str()), op=ast.Mod()):
+                yield value
             case ast.Name(id=name) if depth < 3:
                 for binding in self.script.bindings.get(name, ()):
                     if not binding.updates:
@@ -124,6 +129,8 @@ class _Finder:
         yield from self._version_gates()
         said = {id(node) for node in self._saying_nodes()}
         runs = [call for call in self.script.calls if called_name(call) == "cythonize"]
+        if not runs:
+            yield from self._by_setuptools(said)
         for call in runs[:_MAX_RUNS]:
             flow = self.script.closure([call])
             sources = tuple(sorted(set(_sources(flow)) or set(self._all_sources())))
@@ -131,6 +138,20 @@ class _Finder:
                 yield self.fact(FactKind.COMPILED_PYTHON, call, names=python)
             if not any(id(each) in said for node in flow for each in ast.walk(node)) and not self._said_elsewhere():
                 yield self.fact(FactKind.CYTHON_PLACE, self._place(call), "cythonize()", sources)
+
+    def _by_setuptools(self, said: set[int]) -> Iterator[BuildFact]:
+        """Yield the extensions that setuptools itself hands to Cython, with directives of their own.
+
+        Where the script makes their sources' names up, the modules speak for themselves.
+        """
+        for call in self.script.calls:
+            own = next((each.value for each in call.keywords if each.arg == "cython_directives"), None)
+            if own is None or not called_name(call).endswith("Extension"):
+                continue
+            sources = tuple(sorted(set(_sources([call]))))
+            flow = self.script.closure([own])
+            if sources and not any(id(each) in said for node in flow for each in ast.walk(node)):
+                yield self.fact(FactKind.CYTHON_PLACE, own, "an Extension's cython_directives", sources)
 
     def _all_sources(self) -> Iterator[str]:
         """Yield the sources of every extension in the script: for a call that is handed the distribution's own list."""
@@ -160,11 +181,18 @@ class _Finder:
                     return True
                 case ast.Assign(targets=[ast.Subscript(value=ast.Call())]):
                     return True
+                case ast.Assign(targets=[ast.Subscript(value=ast.Name(id=name))]) if self._is_default(name):
+                    return True
                 case ast.Expr(value=ast.Call(func=ast.Attribute(value=ast.Attribute() | ast.Call()))):
                     return True
                 case _:
                     pass
         return False
+
+    def _is_default(self, name: str) -> bool:
+        """Tell whether a name means Cython's own table of defaults: `defaults = get_directive_defaults()`."""
+        made = [binding.value for binding in self.script.bindings.get(name, ())]
+        return any(isinstance(value, ast.Call) and "directive_defaults" in called_name(value) for value in made)
 
     def _declarations(self) -> Iterator[BuildFact]:
         for node in self.script.nodes:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import ast
 from collections import defaultdict
+from collections.abc import Iterator
 from functools import cached_property
 from typing import Final
 
 from ftaudit.source.python.kinds import CONTAINERS, Kind, kind_of
 from ftaudit.source.python.scopes import Scopes, common_kind
-from ftaudit.source.python.tree import dotted, last_name, targets_of
+from ftaudit.source.python.tree import dotted, inside, last_name, targets_of
 
 _STARTERS: Final = frozenset(
     [
@@ -27,6 +28,7 @@ _STARTERS: Final = frozenset(
     ]
 )
 """Names by which a class shows that it deals with threads."""
+_SELF: Final = frozenset({"self", "_self"})
 
 
 class Classes(Scopes):
@@ -48,7 +50,36 @@ class Classes(Scopes):
                     if isinstance(target, ast.Name) and not isinstance(statement, (ast.Delete, ast.For)):
                         attributes[target.id].append(statement)
             found[name] = {attribute: common_kind(statements) for attribute, statements in attributes.items()}
+            if self.is_metaclass(node):
+                for attribute, kind in self._given_to_classes(node):
+                    found[name].setdefault(attribute, kind)
         return found
+
+    def _given_to_classes(self, owner: ast.ClassDef) -> Iterator[tuple[str, Kind]]:
+        """Yield what a metaclass gives each class that it makes: attributes of the class, though a method sets them."""
+        for method in owner.body:
+            if not isinstance(method, ast.FunctionDef) or method.name != "__init__" or not method.args.args:
+                continue
+            made = method.args.args[0].arg
+            for node in inside(method.body):
+                for target in targets_of(node):
+                    match target:
+                        case ast.Attribute(value=ast.Name(id=name), attr=attribute) if name == made:
+                            yield attribute, kind_of(getattr(node, "value", None), getattr(node, "annotation", None))
+                        case _:
+                            pass
+
+    def is_metaclass(self, owner: ast.ClassDef) -> bool:
+        """Tell from the names of its bases, and of theirs in this module, whether a class makes classes."""
+        seen: set[str] = set()
+        pending = [owner]
+        while pending:
+            names = [last_name(base) or "" for base in pending.pop().bases]
+            if any(name == "type" or name.endswith("Meta") for name in names):
+                return True
+            pending += (self.classes[name] for name in names if name in self.classes and name not in seen)
+            seen.update(names)
+        return False
 
     @cached_property
     def instance_kinds(self) -> dict[str, dict[str, Kind]]:
@@ -153,12 +184,17 @@ class Classes(Scopes):
         function = self.tree.function(node)
         while function is not None:
             owner = self.tree.method_owner(function)
+            if owner is None and not isinstance(function, ast.Lambda) and function.args.args:
+                # A function made in a method, to become one: `def log(_self, message)`.
+                outer = self.tree.enclosing_class(function) if function.args.args[0].arg in _SELF else None
+                if outer is not None:
+                    return function.args.args[0].arg, outer, False
             if owner is not None and not isinstance(function, ast.Lambda) and function.args.args:
                 names = {last_name(decorator) for decorator in function.decorator_list}
                 if "staticmethod" in names:
                     return None
                 is_class = "classmethod" in names or function.name in ("__new__", "__init_subclass__")
-                is_class = is_class or "validator" in " ".join(filter(None, names)) or is_metaclass(owner)
+                is_class = is_class or "validator" in " ".join(filter(None, names)) or self.is_metaclass(owner)
                 return (
                     function.args.args[0].arg,
                     owner,
@@ -166,8 +202,3 @@ class Classes(Scopes):
                 )
             function = self.tree.function(function)
         return None
-
-
-def is_metaclass(owner: ast.ClassDef) -> bool:
-    """Tell from the names of its bases whether a class makes classes."""
-    return any((last_name(base) or "") == "type" or (last_name(base) or "").endswith("Meta") for base in owner.bases)

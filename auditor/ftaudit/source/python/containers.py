@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from ftaudit.source.python.kinds import KEYED, Kind, kind_of
 from ftaudit.source.python.module import PythonModule, Shared, Where, identity
-from ftaudit.source.python.tree import Tree, dotted, inside, targets_of
+from ftaudit.source.python.tree import Tree, dotted, inside, last_name, targets_of
 
 _VIEWS = frozenset({"items", "values", "keys", "itervalues", "iteritems", "iterkeys", "elements"})
 _CONSUMERS = frozenset({"max", "min", "sum", "any", "all", "map", "filter", "enumerate", "zip", "join"})
@@ -43,7 +43,7 @@ class Iteration:
 def tested_containers(module: PythonModule, test: ast.If) -> Iterator[Tested]:
     """Yield the shared containers that a condition asks for a key or a length, with the first change of each."""
     for container, key, absent in _asked(test.test):
-        shared = module.shared(container) or _injected(module, container)
+        shared = _reached(module, container)
         if shared is None or not (shared.is_container or shared.kind is Kind.INSTANCE or shared.kind is Kind.OTHER):
             continue
         body = list(test.body)
@@ -104,6 +104,32 @@ def _bare(container: ast.expr) -> ast.expr:
             return container
 
 
+def _reached(module: PythonModule, container: ast.expr) -> Shared | None:
+    """Return what a container means if several threads can reach it, `sys.modules` included."""
+    if dotted(container) == "sys.modules":
+        return Shared(Where.MODULE, "sys.modules", "", Kind.DICT)
+    return module.shared(container) or _injected(module, container)
+
+
+def modules_made_twice(module: PythonModule) -> Iterator[tuple[ast.Try, ast.stmt]]:
+    """Yield `try: return sys.modules[name]`, and the `sys.modules[name] = …` that follows where it was not there.
+
+    Of another dictionary the value that comes second takes the place of an equal one; a module is what it is.
+    """
+    for attempt in module.tree.all(ast.Try):
+        function = module.in_function(attempt)
+        if not isinstance(function, ast.FunctionDef) or not any(
+            last_name(handler.type) == "KeyError" for handler in attempt.handlers
+        ):
+            continue
+        returned = {ast.unparse(node) for node in inside(attempt.body) if isinstance(node, ast.Return)}
+        for node in inside(function.body):
+            for target in targets_of(node) if isinstance(node, ast.Assign) else ():
+                is_module = isinstance(target, ast.Subscript) and dotted(target.value) == "sys.modules"
+                if is_module and isinstance(node, ast.Assign) and f"return {ast.unparse(target)}" in returned:
+                    yield attempt, node
+
+
 def _injected(module: PythonModule, container: ast.expr) -> Shared | None:
     """Return an attribute that a threaded class declares but does not make: whoever made it may have shared it.
 
@@ -132,7 +158,7 @@ def _changes(module: PythonModule, shared: Shared, body: list[ast.stmt], key: as
             changed = _changed(node, key)
             if changed is None:
                 continue
-            other = module.shared(changed) or _injected(module, changed)
+            other = _reached(module, changed)
             if other is not None and identity(other) == wanted:
                 place = module.tree.statement(node)
                 if place is not None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -27,6 +28,8 @@ class LazyInit:
     function: FunctionNode
     body: tuple[ast.stmt, ...]
     """The statements that run when it is not there yet."""
+    takes: bool = False
+    """The other way round: what is there is used and taken away, so that nobody does it again."""
 
 
 def find_lazy_inits(module: PythonModule) -> list[LazyInit]:
@@ -43,8 +46,41 @@ def find_lazy_inits(module: PythonModule) -> list[LazyInit]:
             assignments = list(assignments_to(key, body)) or list(_calls_that_assign(module, key, body))
             if assignments:
                 found.append(LazyInit(test, key, tuple(assignments), function, tuple(body)))
+            elif "." not in key:
+                body = _rest(module, test) if absent else test.body
+                taken = [each for each in assignments_to(key, body) if _takes_away(each, key, body)]
+                if taken and not _ENDS.search(function.name):
+                    found.append(LazyInit(test, key, tuple(taken), function, tuple(body), takes=True))
     found += _by_exception(module)
     return found
+
+
+def _takes_away(assignment: ast.stmt, key: str, body: list[ast.stmt]) -> bool:
+    """Tell whether a flag is lowered, or what a global holds is read and then let go: a thing to be done once.
+
+    A global that is closed and let go is at an end; two threads there are a mistake of whoever ends it twice.
+    """
+    match assignment:
+        case ast.Assign(value=ast.Constant(value=False)):
+            return True
+        case ast.Assign(value=ast.Constant(value=None)):
+            pass
+        case _:
+            return False
+    reads = [
+        node
+        for node in inside(body)
+        if isinstance(node, ast.Name)
+        and node.id == key
+        and isinstance(node.ctx, ast.Load)
+        and node.lineno <= assignment.lineno
+    ]
+    ended = {
+        id(node.func.value)
+        for node in inside(body)
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute)
+    }
+    return bool(reads) and not any(id(node) in ended for node in reads)
 
 
 def _calls_that_assign(module: PythonModule, key: str, body: list[ast.stmt]) -> Iterator[ast.stmt]:
@@ -233,6 +269,10 @@ _BEGINNINGS = frozenset(
     {"__init__", "__setstate__", "__post_init__", "__attrs_post_init__", "__copy__", "__deepcopy__"}
 )
 """Methods in which an object is not yet anybody else's."""
+_ENDS = re.compile(
+    r"(?i)close|stop|shut|end|exit|clean|clear|reset|tear|destroy|dispose|free|disable|remove|un|pop|restore|finali[sz]e"
+)
+"""Names of functions that end what others began."""
 _PURE = frozenset(
     [
         "re.compile",

@@ -60,6 +60,7 @@ _CLASS_ATTRIBUTE: Final = re.compile(
     r"\n[ \t]+(?:cls|klass|_*[A-Z]\w*|type\(\w+\)|\w*\.?__class__)\.\w+[ \t]*(?::[^=\n]+)?[-+*/|&^]?=[^=]"
 )
 _SINGLETON: Final = re.compile(r"\n\w+[ \t]*(?::[^=\n]+)?=[ \t]*_+[A-Z]\w*\(")
+_MODULE_PUT: Final = re.compile(r"\bsys\.modules\[[^\]\n]{1,200}\][ \t]*=[^=]|\bdel[ \t]+sys\.modules\[")
 _THREAD_WORDS: Final = ("thread", "Thread", "Lock", "lock(", "settrace", "setprofile", "register_callback")
 
 
@@ -75,6 +76,8 @@ def find_signals(text: str) -> Signal:
         found |= Signal.LAZY_ATTRIBUTE
     if _SINGLETON.search(lines):
         found |= Signal.SINGLETON
+    if "sys.modules[" in text and _MODULE_PUT.search(text):
+        found |= Signal.MODULE_STATE
     if "cls." in text or "__class__" in text or "class " in text:
         found |= Signal.CLASS_STATE if _CLASS_ATTRIBUTE.search(lines) else Signal.NONE
     names = {name for pair in _MODULE_LEVEL.findall(lines) for name in pair if name}

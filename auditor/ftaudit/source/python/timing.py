@@ -8,7 +8,6 @@ from collections import defaultdict
 from functools import cached_property
 from typing import Final
 
-from ftaudit.source.python.classes import is_metaclass
 from ftaudit.source.python.sharing import Sharing
 from ftaudit.source.python.tree import FunctionNode, inside
 
@@ -55,7 +54,7 @@ class Timing(Sharing):
             if (
                 function.name in _STARTUP
                 or self._returns_its_argument(function)
-                or (owner is not None and is_metaclass(owner) and function.name != "__call__")
+                or (owner is not None and self.is_metaclass(owner) and function.name != "__call__")
             ):
                 found.add(function)
             elif self.tree.function(function) is None and owner is None and function.name.startswith("_"):

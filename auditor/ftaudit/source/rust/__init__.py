@@ -3,22 +3,25 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from ftaudit.rule import Language, SourceRule
-from ftaudit.source.base import Reader, Room, SourceFile, TreeContext
+from ftaudit.source.base import Reader, Room, SourceFile, Survey, TreeContext
 from ftaudit.source.rust.ffi import FfiPlace, find_silent_inits, find_used_slots
-from ftaudit.source.rust.model import RustAttribute, RustUnit, least_version, load_grammar
+from ftaudit.source.rust.model import RustAttribute, RustUnit, least_version, load_grammar, resolved_pyo3
+from ftaudit.source.rust.survey import RustContext, gather_rust, survey_rust
 
 __all__ = [
     "READER",
     "FfiPlace",
     "RustAttribute",
+    "RustContext",
     "RustReader",
     "RustUnit",
     "find_silent_inits",
     "find_used_slots",
     "least_version",
+    "resolved_pyo3",
 ]
 
 _INTERESTING = re.compile(
@@ -32,6 +35,14 @@ class RustReader(Reader):
     room = Room.RUST
     languages = frozenset({Language.RUST})
     needs = frozenset({Room.BUILD})
+
+    def survey(self, source: SourceFile) -> Survey | None:
+        """Return what the file declares of the GIL, and which types it keeps behind locks."""
+        return survey_rust(source.text)
+
+    def gather(self, surveys: Mapping[str, Survey]) -> RustContext:
+        """Return what the tree's files declare."""
+        return gather_rust(surveys)
 
     def wants(self, source: SourceFile, rules: Sequence[SourceRule]) -> bool:
         """Say no where no word of the file is one that any rule looks for."""
