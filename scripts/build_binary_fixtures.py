@@ -27,7 +27,10 @@ CHAINED = "macos-arm64-chained"
 
 LARGE = "macos-arm64"
 """Its 16 KiB pages make each file 50 KB, mostly zeros: a choice of the cases is kept."""
-CHOICE = {"multi_not_used", "multi_used", "single_set", "single_unset", "constructor", "create_module", "needs_capsule"}
+CHOICE = {
+    "multi_not_used", "multi_used", "single_set", "single_unset", "constructor", "create_module", "needs_capsule",
+    "cpp_strings",
+}  # fmt: skip
 
 COMMON = ("-shared", "-O1", "-g0", "-s", "-fno-sanitize=all", "-fno-stack-protector", "-Wall", "-Wextra", "-Werror")
 FLAGS = {
@@ -37,12 +40,19 @@ FLAGS = {
 }
 
 
-def imported_names() -> list[str]:
-    """Return the names that mini.h imports from CPython; those of data carry the word that a definition file wants."""
-    header = (SOURCES / "mini.h").read_text()
+SYSTEM_LIBRARIES = {
+    "ucrtbase.dll": ("getenv", "strtod", "_initterm"),
+    "kernel32.dll": ("TlsAlloc", "TlsGetValue", "TlsSetValue"),
+}
+"""What the sources import on Windows from other libraries than CPython's, by library."""
+
+
+def imported_names(source: Path) -> list[str]:
+    """Return the names that mini.h and a source import from CPython; those of data carry what a definition wants."""
+    header = (SOURCES / "mini.h").read_text() + source.read_text()
     names = re.findall(r"^IMPORTED .*?\*?(\w+)\(", header, re.MULTILINE)
     data = re.findall(r"^IMPORTED PyObject \*?(\w+);", header, re.MULTILINE)
-    return [*names, *(f"{name} DATA" for name in data)]
+    return [*(name for name in names if name.startswith(("Py", "_Py"))), *(f"{name} DATA" for name in data)]
 
 
 def zig(*arguments: str) -> None:
@@ -50,16 +60,22 @@ def zig(*arguments: str) -> None:
     subprocess.run([sys.executable, "-m", "ziglang", *arguments], check=True)
 
 
-def import_libraries(folder: Path, machine: str, dll: str) -> Sequence[str]:
-    """Make the import libraries of CPython's DLL and of the C runtime's `getenv`; return the linker's arguments."""
+def import_libraries(folder: Path, machine: str, dll: str, source: Path) -> Sequence[str]:
+    """Make the import libraries of CPython's DLL and of the system's; return the linker's arguments."""
     libraries = []
-    for library, names in ((dll, imported_names()), ("ucrtbase.dll", ["getenv"])):
+    for library, names in ((dll, imported_names(source)), *SYSTEM_LIBRARIES.items()):
         definition = folder / f"{library}.def"
         definition.write_text("\n".join([f"LIBRARY {library}", "EXPORTS", *names]) + "\n")
         archive = folder / f"{library}.lib"
         zig("dlltool", "-m", machine, "-d", str(definition), "-l", str(archive))
         libraries.append(str(archive))
     return libraries
+
+
+def is_meant_for(source: Path, system: str) -> bool:
+    """Tell whether a source is for a system: one that calls a system's own libraries says for which it is."""
+    match = re.search(r"/\* platforms: (.*) \*/", source.read_text())
+    return match is None or system in match[1].split()
 
 
 def flags_of(source: Path) -> list[str]:
@@ -79,7 +95,9 @@ def link_library(source: Path, platform: str, folder: Path) -> list[str]:
     result.parent.mkdir(parents=True, exist_ok=True)
     flags = list(FLAGS[system])
     if system == "windows":
-        flags += import_libraries(folder, "arm64" if platform.endswith("arm64") else "i386:x86-64", "python314t.dll")
+        flags += import_libraries(
+            folder, "arm64" if platform.endswith("arm64") else "i386:x86-64", "python314t.dll", source
+        )
     elif system == "linux":
         flags.append(f"-Wl,-soname,{name}")
     else:
@@ -114,7 +132,7 @@ def build(platform: str, source: Path) -> Path:
         flags = list(FLAGS[system]) + flags_of(source)
         if system == "windows":
             dll = "python314.dll" if "#define GIL_BUILD" in source.read_text() else "python314t.dll"
-            flags += import_libraries(folder, "arm64" if platform.endswith("arm64") else "i386:x86-64", dll)
+            flags += import_libraries(folder, "arm64" if platform.endswith("arm64") else "i386:x86-64", dll, source)
             if source.suffix == ".cpp":
                 # A constructor needs the C runtime's start-up code, which the entry point of a DLL is.
                 flags = [flag for flag in flags if flag not in FLAGS["windows"]]
@@ -155,6 +173,8 @@ def main() -> None:
     for source in sorted(path for path in SOURCES.iterdir() if path.suffix in (".c", ".cpp")):
         for platform in TARGETS:
             if platform == LARGE and source.stem not in CHOICE:
+                continue
+            if not is_meant_for(source, platform.partition("-")[0]):
                 continue
             if flags_of(source) and not platform.endswith(("x86_64", "amd64")):
                 continue
