@@ -17,6 +17,8 @@ _CLASS_MACRO: Final = re.compile(
     r"\b(?:class|struct|union|enum)\s+([A-Z][A-Z0-9_]+(?:\s*\([^()]*(?:\([^()]*\))?[^()]*\))?)(?=\s+[A-Za-z_][\w:]*\s*(?:final\s*)?[{:<])"
 )
 _OBJECT_HEAD: Final = re.compile(r"\b(?:PyObject_HEAD|PyObject_VAR_HEAD|PyObject_HEAD_EXTRA)\b(?!_)[ \t]*;?")
+_HEAD_INIT: Final = re.compile(r"\bPy(?:Var)?Object_HEAD_INIT\s*\([^()]*\)(?=\s*[^\s,])")
+"""The first values of a type object: the macro brings its comma along."""
 _STATEMENT_MACRO: Final = re.compile(
     r"^([ \t]*(?:[A-Z][A-Z0-9]*_\w*|Py_(?:BEGIN|END|UNBLOCK|BLOCK)_\w+)[ \t]*)"
     r"(\([^()\n]*(?:\([^()\n]*\)[^()\n]*)*\))?[ \t]*(\n)",
@@ -30,8 +32,9 @@ def mask_for_parser(code: str, *, cpp: bool) -> str:
     """Return text of the same length that tree-sitter's C and C++ grammars can parse where they cannot parse `code`.
 
     Blanked: upper-case qualifiers next to a type or storage class (`NPY_NO_EXPORT int x`). Replaced:
-    `PyObject_HEAD` by a field, `@t@` of templates by a name, the line end after a statement macro by a semicolon (so
-    lines no longer count here, offsets do). `code` itself keeps all of it, for whoever asks what a place says.
+    `PyObject_HEAD` by a field, `PyObject_HEAD_INIT(…)` by a value and a comma, `@t@` of templates by a name, the line
+    end after a statement macro by a semicolon (so lines no longer count here, offsets do). `code` itself keeps all of
+    it, for whoever asks what a place says.
     """
     text = code
     if "@" in text:
@@ -41,6 +44,7 @@ def mask_for_parser(code: str, *, cpp: bool) -> str:
         text = _CLASS_MACRO.sub(lambda found: found[0][: found.start(1) - found.start()] + " " * len(found[1]), text)
     if "_HEAD" in text:
         text = _OBJECT_HEAD.sub(lambda found: "int _head_" + " " * (len(found[0]) - 11) + ";", text)
+        text = _HEAD_INIT.sub(lambda found: "0" + " " * (len(found[0]) - 2) + ",", text)
     return _STATEMENT_MACRO.sub(lambda found: _terminated(text, found), text)
 
 

@@ -13,10 +13,11 @@ from ftaudit.source.c.declarations import Variable, parse_declaration
 from ftaudit.source.c.functions import Function
 from ftaudit.source.c.lambdas import find_bound_lambdas
 from ftaudit.source.c.masking import mask_for_parser
+from ftaudit.source.c.skeleton import Skeleton, is_body, skeleton_of
 from ftaudit.source.c.text import closing, opening, top_level_blocks
 
 if TYPE_CHECKING:
-    from tree_sitter import Parser, Query
+    from tree_sitter import Query, Tree
 
 _QUERY: Final = "(function_definition) @function (declaration) @declaration"
 _QUERY_WHOLE: Final = (
@@ -52,8 +53,7 @@ class Syntax:
     """Sorted by place."""
     variables: tuple[Variable, ...]
     """At file scope, and static ones of functions and classes."""
-    tree: Any
-    """What tree-sitter made of the masked text."""
+    code: str
     cpp: bool
     classes: tuple[tuple[int, int, str], ...] = ()
     """Start and end of the bodies of C++ classes, with their names, sorted."""
@@ -62,10 +62,10 @@ class Syntax:
         """Return the spans of the declarations inside a function, sorted."""
         from tree_sitter import QueryCursor
 
-        cursor = QueryCursor(_locals_query(self.cpp))
-        cursor.set_byte_range(function.body, function.end)
-        nodes = cursor.captures(self.tree.root_node).get("declaration", ())
-        return sorted((n.start_byte, n.end_byte) for n in nodes if function.body < n.start_byte < function.end)
+        start = function.start
+        tree = _parse(self.code[start : function.end], cpp=self.cpp)
+        nodes = QueryCursor(_locals_query(self.cpp)).captures(tree.root_node).get("declaration", ())
+        return sorted((start + n.start_byte, start + n.end_byte) for n in nodes if function.body < start + n.start_byte)
 
 
 def parse_syntax(code: str, *, cpp: bool, text: str = "") -> Syntax:
@@ -75,13 +75,19 @@ def parse_syntax(code: str, *, cpp: bool, text: str = "") -> Syntax:
     """
     from tree_sitter import QueryCursor
 
-    parser, query = _parser(cpp)
-    tree = parser.parse(mask_for_parser(code, cpp=cpp).encode("latin-1", "replace"))
+    blocks = list(top_level_blocks(code))
+    skeleton = skeleton_of(code, blocks, cpp=cpp)
+    tree = _parse(skeleton.text, cpp=cpp)
+    if cpp and tree.root_node.has_error:
+        # Its grammar gets over an error the better the more it sees.
+        skeleton = skeleton_of(code, (), cpp=cpp)
+        tree = _parse(code, cpp=cpp)
     failed = tree.root_node.has_error
-    captures = QueryCursor(query if cpp or failed else _whole_query()).captures(tree.root_node)
-    functions = [f for node in captures.get("function", ()) if (f := _function(node, code))]
-    blocks = list(top_level_blocks(code)) if failed else []
-    functions += _missed_functions(code, functions, blocks)
+    query = _language(cpp)[1] if cpp or failed else _whole_query()
+    captures = QueryCursor(query).captures(tree.root_node)
+    functions = [f for node in captures.get("function", ()) if (f := _function(node, code, skeleton))]
+    bodies = blocks if failed else [block for block in blocks if is_body(code, block[0])]
+    functions += _missed_functions(code, functions, bodies)
     if cpp:
         functions += find_bound_lambdas(code, text or code)
     functions.sort(key=lambda function: function.start)
@@ -90,7 +96,7 @@ def parse_syntax(code: str, *, cpp: bool, text: str = "") -> Syntax:
     variables: list[Variable] = []
     seen: list[tuple[int, int]] = []
     for node in (*captures.get("declaration", ()), *captures.get("member", ())):
-        start, end = node.start_byte, node.end_byte
+        start, end = skeleton.place(node.start_byte), skeleton.place(node.end_byte)
         seen.append((start, end))
         function = finder.at(start)
         if function is not None and not _may_be_static(code, start, end):
@@ -101,7 +107,8 @@ def parse_syntax(code: str, *, cpp: bool, text: str = "") -> Syntax:
         if function is not None and not _is_static(code, start, end):
             continue
         owner = "" if function is not None else _class_at(classes, start)
-        if (member or owner or (function is None and _inside(blocks, start))) and not _STATIC.search(code, start, end):
+        nested = member or owner or (failed and function is None and _inside(blocks, start))
+        if nested and not _STATIC.search(code, start, end):
             continue
         body = None if function is None else function.body
         variables += parse_declaration(
@@ -113,7 +120,7 @@ def parse_syntax(code: str, *, cpp: bool, text: str = "") -> Syntax:
         classes=classes,
         functions=tuple(functions),
         variables=tuple(sorted(_once(variables), key=lambda variable: variable.start)),
-        tree=tree,
+        code=code,
         cpp=cpp,
     )
 
@@ -174,12 +181,11 @@ def _whole_query() -> Query:
     return query
 
 
-def _parser(cpp: bool) -> tuple[Parser, Query]:
-    """Return a parser of its own (they keep state, and scans may run in threads) and the shared query."""
+def _parse(code: str, *, cpp: bool) -> Tree:
+    """Parse with a parser of its own: they keep state, and scans may run in threads."""
     from tree_sitter import Parser
 
-    language, query = _language(cpp)
-    return Parser(language), query
+    return Parser(_language(cpp)[0]).parse(mask_for_parser(code, cpp=cpp).encode("latin-1", "replace"))
 
 
 class FunctionFinder:
@@ -207,7 +213,7 @@ class FunctionFinder:
         return None
 
 
-def _function(node: Any, code: str) -> Function | None:
+def _function(node: Any, code: str, skeleton: Skeleton) -> Function | None:
     body = node.child_by_field_name("body")
     if body is None or body.type not in ("compound_statement", "try_statement"):
         return None
@@ -221,17 +227,18 @@ def _function(node: Any, code: str) -> Function | None:
     parameters = declarator.child_by_field_name("parameters")
     if name is None or parameters is None:
         return None
-    text = " ".join(code[name.start_byte : name.end_byte].split())
+    start, at = skeleton.place(node.start_byte), skeleton.place(name.start_byte)
+    text = " ".join(code[at : at + name.end_byte - name.start_byte].split())
     if text in _CONTROL:
         return None
     return Function(
         name=text,
-        start=node.start_byte,
-        at=name.start_byte,
-        body=body.start_byte,
-        end=node.end_byte,
-        header=code[node.start_byte : name.start_byte],
-        parameter_text=code[parameters.start_byte + 1 : parameters.end_byte - 1],
+        start=start,
+        at=at,
+        body=skeleton.place(body.start_byte),
+        end=skeleton.place(node.end_byte),
+        header=code[start:at],
+        parameter_text=code[skeleton.place(parameters.start_byte) + 1 : skeleton.place(parameters.end_byte) - 1],
     )
 
 

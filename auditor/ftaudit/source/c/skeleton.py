@@ -1,0 +1,82 @@
+"""What tree-sitter is given of a file: of functions only as much as declares what outlives their calls."""
+
+from __future__ import annotations
+
+import re
+from bisect import bisect_right
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Final
+
+_SHORTEST: Final = 40
+"""Characters; leaving out less saves nothing."""
+_PARAMETERS_END: Final = re.compile(r"\)\s*(?:(?:const|noexcept|override|final)\s*)*\Z")
+_CLASS_MACRO: Final = re.compile(r"\b(?:class|struct|union)\s+\w+\s*\(")
+"""`class NAME_OF(x) {` and `struct __attribute__((packed)) {`: what ends with a bracket and is no function."""
+_OUTLIVES: Final = ("static", "hread")
+"""What a body holds that declares a variable which outlives the call."""
+_OUTLIVES_CPP: Final = (*_OUTLIVES, "class", "struct", "union")
+"""A class of a function has methods, which are functions too."""
+_REST: Final = ";}"
+"""What stands for the rest of a body: with a statement in it, or `{}` could be an initialiser."""
+
+
+@dataclass(frozen=True, slots=True)
+class Skeleton:
+    """A file without the insides of most functions."""
+
+    text: str
+    cuts: list[int]
+    """Where the text goes on after something that was left out, in order."""
+    missing: list[int]
+    """How many characters are left out before the first cut (none), the second, …, the end."""
+
+    def place(self, offset: int) -> int:
+        """Return where in the file a character of the skeleton stands."""
+        return offset + self.missing[bisect_right(self.cuts, offset)]
+
+
+def skeleton_of(code: str, blocks: Iterable[tuple[int, int]], *, cpp: bool) -> Skeleton:
+    """Leave out what functions do after the last declaration that outlives the call. `code` is masked.
+
+    `blocks` are the spans of `{…}` at file scope.
+    """
+    words = _OUTLIVES_CPP if cpp else _OUTLIVES
+    pieces: list[str] = []
+    cuts: list[int] = []
+    missing = [0]
+    done = length = 0
+    for start, end in blocks:
+        begin = _rest(code, start, end, words) if end - start > _SHORTEST and is_body(code, start) else end
+        if end - begin < _SHORTEST:
+            continue
+        pieces += (code[done:begin], _REST)
+        length += begin - done + len(_REST)
+        done = end
+        cuts.append(length - 1)
+        missing.append(done - length)
+    pieces.append(code[done:])
+    return Skeleton("".join(pieces), cuts, missing)
+
+
+def is_body(code: str, start: int) -> bool:
+    """Tell whether a bracket follows parameters, and nothing that would make it an initialiser."""
+    head = code[max(0, start - 400) : start]
+    head = head[max(head.rfind(";"), head.rfind("{"), head.rfind("}")) + 1 :]
+    return "=" not in head and bool(_PARAMETERS_END.search(head)) and not _CLASS_MACRO.search(head)
+
+
+def _rest(code: str, start: int, end: int, words: tuple[str, ...]) -> int:
+    """Return where the rest of a body begins in which nothing is declared that matters; its end when that is not sure.
+
+    Where a line begins with a bracket, the brackets may not be balanced and the block be several functions.
+    """
+    if code.find("\n}", start, end - 1) > 0 or code.find("\n{", start, end) > 0:
+        return end
+    last = max(code.rfind(word, start, end) for word in words)
+    if last < 0:
+        return start + 1
+    begin = code.find(";", last, end) + 1
+    declared = code[start:begin]
+    whole = declared.count("{") == declared.count("}") + 1 and declared.count("(") == declared.count(")")
+    return begin if whole else end
