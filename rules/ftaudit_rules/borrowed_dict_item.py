@@ -55,6 +55,10 @@ static PyObject *call(PyObject *self, PyObject *args, PyObject *kwargs) {
         SourceExample(
             code="""\
 static int has(PyObject *d, PyObject *k) { return PyDict_GetItemWithError(d, k) != NULL; }
+static int both(PyObject *d, PyObject *k, PyObject *l) {
+    if (PyDict_GetItem(d, k) && PyDict_GetItem(d, l)) return 1;
+    return 0;
+}
 """,
         ),
         SourceExample(

@@ -58,6 +58,17 @@ const std::string &name() { static const std::string n = build(); return n; }
 """,
             path="a.cpp",
         ),
+        SourceExample(
+            code="""\
+int load(View *view) {
+    static const char *const names[] = {"a", "b"};
+    static char empty[] = "";
+    view->names = names;
+    view->text = empty;
+    return 0;
+}
+""",
+        ),
     )
     INVALID = (
         SourceExample(
@@ -75,6 +86,33 @@ int setup(void) {
 }
 """,
             lines=(2,),
+        ),
+        SourceExample(
+            code="""\
+int open_parser(Parser *parser) {
+    static opcode_t output[100];
+    parser->info.output = output;
+    return 0;
+}
+""",
+            lines=(2,),
+        ),
+        SourceExample(
+            code="""\
+struct set_flag {
+    bool &flag;
+    explicit set_flag(bool &flag_) : flag(flag_) { flag_ = true; }
+    ~set_flag() { flag = false; }
+};
+void convert() {
+    static bool in_use = false;
+    if (in_use) return;
+    set_flag guard(in_use);
+    work();
+}
+""",
+            lines=(7,),
+            path="convert.cpp",
         ),
     )
 

@@ -112,6 +112,21 @@ static PyObject *set_hook(PyObject *m, PyObject *f) {
                 6,
             ),
         ),
+        SourceExample(
+            code="""\
+static struct {
+    PyObject *name;
+    PyObject *value;
+} strings;
+
+static PyObject *name_of(PyObject *m, PyObject *none) {
+    if (strings.name == NULL)
+        strings.name = PyUnicode_InternFromString("name");
+    return Py_XNewRef(strings.name);
+}
+""",
+            lines=(4, 8),
+        ),
     )
 
     def check(self, unit: CUnit) -> Iterator[Finding]:

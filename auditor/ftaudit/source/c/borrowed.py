@@ -15,6 +15,8 @@ from ftaudit.source.c.unit import Call, CUnit, is_cache_name
 
 _COMPARED: Final = re.compile(r"^\s*(?:==|!=)\s*(?:NULL|nullptr|0)\b")
 _COMPARED_BEFORE: Final = re.compile(r"(?:(?:NULL|nullptr)\s*(?:==|!=)|!)\s*\(*\s*$")
+_TESTED: Final = re.compile(r"\s*(?:\)|&&|\|\|)")
+_TESTED_BEFORE: Final = re.compile(r"(?:\b(?:if|while)\s*\(|&&|\|\|)\s*$")
 _LIST_CHECK: Final = r"PyList_Check(?:Exact)?\s*\(\s*{n}\s*\)"
 _FIRST_ARM: Final = re.compile(r"\b([A-Za-z_]\w*)\s*\?\s*\Z")
 _LEAVES: Final = re.compile(r"\b(?:return\b[^;{}]*|goto\s+\w+\s*);\s*\Z")
@@ -61,6 +63,8 @@ def only_tested(unit: CUnit, call: Call) -> bool:
     before = unit.code[max(0, call.start - 40) : call.start]
     if re.search(r"=\s*\(*\s*$", before) and not re.search(r"[=!]=\s*\(*\s*$", before):
         return False
+    if _TESTED_BEFORE.search(before) and _TESTED.match(after):
+        return True
     return bool(_COMPARED.match(after) or _COMPARED_BEFORE.search(before))
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from ftaudit.source.c.text import KEYWORDS, closing, is_namespace
-from ftaudit.source.c.uses import UseKind, classify_use
+from ftaudit.source.c.uses import UseKind, classify_use, constructed_with
 
 _STATIC: Final = re.compile(r"static\b")
 _STATIC_VARIABLE: Final = re.compile(
@@ -102,7 +102,7 @@ def may_have_written_variables(code: str, *, cpp: bool) -> bool:
                 if declared[2] == "[":
                     arrays.add(declared[1])
     names -= _NO_NAMES
-    return bool(names) and _written(code, names, arrays, sorted(spans))
+    return bool(names) and _written(code, names, arrays, sorted(spans), cpp=cpp)
 
 
 def _declarations(code: str, *, cpp: bool) -> Iterator[_Declaration | None]:
@@ -194,7 +194,7 @@ def _closing_brace(code: str, start: int) -> int:
     return -1
 
 
-def _written(code: str, names: set[str], arrays: set[str], spans: list[tuple[int, int]]) -> bool:
+def _written(code: str, names: set[str], arrays: set[str], spans: list[tuple[int, int]], *, cpp: bool) -> bool:
     """Tell whether one of the names is written, or handed to a function of this file, outside the spans."""
     index, inside = 0, -1
     defined: dict[str, bool] = {}
@@ -211,7 +211,9 @@ def _written(code: str, names: set[str], arrays: set[str], spans: list[tuple[int
         use = classify_use(code, at, found.end())
         if use is None:
             continue
-        if use.kind is UseKind.WRITE:
+        if use.kind is UseKind.WRITE or (use.kind is UseKind.KEPT and name in arrays):
+            return True
+        if cpp and use.kind is UseKind.READ and use.callee and constructed_with(code, at):
             return True
         if use.callee and (use.kind is UseKind.ADDRESS or name in arrays):
             if use.callee not in defined:

@@ -47,6 +47,8 @@ _NOT_TYPES: Final = frozenset(
         "extern_C",
     ]
 )
+_DEFINES_TYPE: Final = re.compile(r"[\w\s]*\b(?:struct|union)\b[\w\s]*\{")
+"""The head of `static struct {…} state;`: what the braces hold are members, no value."""
 _STORAGE: Final = frozenset({"static", "extern", "register", "inline", "auto", "constexpr", "constinit"})
 
 
@@ -71,6 +73,8 @@ class Variable:
     """`False` where the parser failed and the tokens alone were read."""
     owner: str = ""
     """The class of a static data member, without namespaces."""
+    members: str = ""
+    """What the type holds, where the declaration defines it too."""
 
     @property
     def words(self) -> frozenset[str]:
@@ -119,6 +123,14 @@ def parse_declaration(
         text = mask_templates(text)
     if text.count("(") != text.count(")"):
         return
+    members = ""
+    defined = _DEFINES_TYPE.match(text)
+    if defined:
+        close = closing(text, defined.end() - 1)
+        if close < 0:
+            return
+        members = text[defined.end() : close]
+        text = text[: defined.end() - 1] + " " * (close + 1 - defined.end() + 1) + text[close + 1 :]
     leading = _IDENTIFIER.search(text)
     if leading is None or leading[0] in _NOT_TYPES:
         return
@@ -138,7 +150,8 @@ def parse_declaration(
             if not set(words) - _STORAGE - {"const", "volatile"}:
                 return
             base = prefix.split("*")[0].rstrip() if "(" not in prefix else prefix
-            type_text = code[start + begin : start + begin + len(prefix)] if suffix == "" else prefix + suffix
+            plain = suffix == "" and not members
+            type_text = code[start + begin : start + begin + len(prefix)] if plain else prefix + suffix
         else:
             type_text = f"{base} {prefix}{suffix}"
         yield Variable(
@@ -152,6 +165,7 @@ def parse_declaration(
             member=member,
             sure=sure,
             owner=owner or qualifier,
+            members=members,
         )
 
 

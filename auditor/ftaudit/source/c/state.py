@@ -14,7 +14,7 @@ from ftaudit.source.c.declarations import Variable
 from ftaudit.source.c.functions import Function
 from ftaudit.source.c.locks import words
 from ftaudit.source.c.unit import CUnit
-from ftaudit.source.c.uses import Use, UseKind
+from ftaudit.source.c.uses import Use, UseKind, constructed_with
 
 OBJECT_TYPES: Final = re.compile(
     r"\b(?:PyObject|PyTypeObject|PyHeapTypeObject|Py[A-Z]\w*Object|PyFrameObject|PyCodeObject|PyThreadState)\b(?=.*\*)|\bPyObjectPtr\b"
@@ -60,7 +60,7 @@ class SharedWrite:
 
 def holds_objects(variable: Variable) -> bool:
     """Tell whether a variable holds references to Python objects."""
-    return bool(OBJECT_TYPES.search(variable.type)) or (
+    return bool(OBJECT_TYPES.search(variable.type) or OBJECT_TYPES.search(variable.members)) or (
         bool(variable.words & {"PyObject", "PyTypeObject"}) and variable.pointer
     )
 
@@ -109,6 +109,11 @@ def _may_matter(unit: CUnit, variable: Variable) -> bool:
 def _is_write(unit: CUnit, variable: Variable, use: Use) -> bool:
     if use.kind is UseKind.WRITE:
         return not _is_comparison_artifact(use, variable)
+    if use.kind is UseKind.KEPT:
+        # An array that starts out empty and whose address is kept is there for whoever keeps it to fill.
+        return variable.array and variable.initialiser is None
+    if unit.cpp and use.kind is UseKind.READ and not variable.array and (kind := constructed_with(unit.code, use.at)):
+        return _writes_reference(unit, kind)
     if not use.callee:
         return False
     handed_out = use.kind is UseKind.ADDRESS or (variable.array and use.kind is UseKind.READ)
@@ -138,6 +143,18 @@ def _writes_parameter(unit: CUnit, callee: str, index: int) -> bool:
             continue
         stored = _stored(unit.code, parameter.name, function)
         if stored is not None and not unit.guarded(stored):
+            return True
+    return False
+
+
+def _writes_reference(unit: CUnit, kind: str) -> bool:
+    """Tell whether a constructor of this file writes what its first parameter refers to: a flag set for a scope."""
+    for function in unit.functions_named(kind):
+        parameter = function.parameters[0] if function.parameters else None
+        if parameter is None or "&" not in parameter.type or re.search(r"\bconst\b|&&", parameter.type):
+            continue
+        name = re.escape(parameter.name)
+        if re.search(rf"(?<![\w.>]){name}\s*(?:[-+|&^]?=(?!=)|\+\+|--)", unit.code[function.body : function.end]):
             return True
     return False
 

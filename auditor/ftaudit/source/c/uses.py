@@ -39,6 +39,9 @@ _WRITERS: Final[dict[str, tuple[int, ...]]] = {
     ),
     **dict.fromkeys(("clock_gettime", "PyDict_GetItemRef", "PyObject_GetBuffer", "getrlimit", "frexp", "modf"), (1, 2)),
 }
+_SETS_MEMBER: Final = re.compile(r"(?:->|\.)\s*\w+\s*=\s*(?:\([^()]*\)\s*)?\Z")
+_ALONE: Final = re.compile(r"\s*;")
+_CONSTRUCTS: Final = re.compile(r"\b([A-Za-z_]\w*)(?:\s*<[^<>;]*>)?\s+[A-Za-z_]\w*\s*[({]\s*\Z")
 _OUT_PARAMETERS: Final = re.compile(
     r"^(?:PyArg_Parse\w*|PyArg_UnpackTuple|PyArg_VaParse\w*|sscanf|scanf|fscanf|PyErr_Fetch|PyErr_NormalizeException)$"
 )
@@ -51,6 +54,8 @@ class UseKind(Enum):
     WRITE = "write"
     ADDRESS = "address"
     """Its address is handed to a function; see `Use.callee`."""
+    KEPT = "kept"
+    """It is what a member of something else is set to: of an array, that is its address."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,7 +136,13 @@ def _argument(code: str, begin: int, start: int, at: int, addressed: bool, eleme
             break
         before = _previous(code, cast)
     if before < 0 or code[before] not in "(,":
-        return Use(start, UseKind.READ)
+        kept = (
+            not element
+            and code[before] == "="
+            and _ALONE.match(code, at)
+            and _SETS_MEMBER.search(code, max(0, start - 120), start)
+        )
+        return Use(start, UseKind.KEPT if kept else UseKind.READ)
     index = 0
     depth = 0
     limit = max(0, before - 3000)
@@ -183,3 +194,9 @@ def _is_cast(code: str, at: int) -> bool:
     return first >= 0 and bool(
         re.fullmatch(r"\(\s*(?:const\s+|struct\s+|unsigned\s+)*\w+\s*\*+\s*\)", code[first : at + 1])
     )
+
+
+def constructed_with(code: str, start: int) -> str:
+    """Return the type of the object that is made with the variable at a place as its first argument, `Type x(name…`."""
+    found = _CONSTRUCTS.search(code, max(0, start - 160), start)
+    return "" if found is None or found[1] in KEYWORDS else found[1]
