@@ -47,20 +47,28 @@ class Surveyor:
         self._lock = threading.Lock()
         self._pool = ThreadPoolExecutor(WORKERS, thread_name_prefix="survey")
         self._begun: dict[tuple[Question, bool], Future[Survey]] = {}
+        self._closed = False
 
     def __enter__(self) -> Surveyor:
         return self
 
     def __exit__(self, *_: object) -> None:
+        with self._lock:
+            self._closed = True
         # What waits for a wheel is told by the reader, which ends next.
         self._pool.shutdown(wait=False, cancel_futures=True)
 
     def begin(self, question: Question, *, thorough: bool = False) -> Future[Survey]:
         """Return the survey of a package, when it is there. Usable from many threads."""
         with self._lock:
-            if (question, thorough) not in self._begun:
-                self._begun[question, thorough] = self._pool.submit(self._survey, question, thorough)
-            return self._begun[question, thorough]
+            if (question, thorough) in self._begun:
+                return self._begun[question, thorough]
+            if self._closed:
+                survey: Future[Survey] = Future()
+                survey.cancel()
+                return survey
+            survey = self._begun[question, thorough] = self._pool.submit(self._survey, question, thorough)
+            return survey
 
     def survey(
         self, questions: Sequence[Question], *, progress: Progress, thorough: bool = False

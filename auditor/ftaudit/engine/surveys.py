@@ -86,9 +86,10 @@ class Memo:
 
     def keep(self) -> None:
         """Write the surveys, the newest last and the oldest of many forgotten; a failing disk is no error."""
-        if self._path is None or self._used.keys() <= self._known.keys():
+        used = dict(self._used)  # Others may still learn.
+        if self._path is None or used.keys() <= self._known.keys():
             return
-        every = {**{key: lead for key, lead in self._known.items() if key not in self._used}, **self._used}
+        every = {**{key: lead for key, lead in self._known.items() if key not in used}, **used}
         newest = dict(list(every.items())[-MOST_KEPT:])
         with contextlib.suppress(OSError):
             self._path.parent.mkdir(parents=True, exist_ok=True)
