@@ -105,6 +105,13 @@ def test_a_shared_library_without_an_init_hook_is_no_module(inspect: Inspect) ->
     assert inspect(wheel({"demo/libspam.so": elf("another")})).modules == ()
 
 
+def test_a_library_whose_hook_does_nothing_but_return_null_is_no_module(inspect: Inspect) -> None:
+    name = "no_module.cpython-314t-x86_64-linux-gnu.so"
+    other = "multi_used.cpython-314t-x86_64-linux-gnu.so"
+    members = {f"demo/{file}": (BINARIES / "linux-x86_64" / file).read_bytes() for file in (name, other)}
+    assert only(inspect(wheel(members))).name == "demo.multi_used"
+
+
 def shim_wheel(library: bytes | None) -> bytes:
     shim = BINARIES / "linux-x86_64" / SHIM.partition("/")[2]
     members = {SHIM: shim.read_bytes()}

@@ -52,6 +52,8 @@ class Reading:
     binary: ModuleBinary
     missing: tuple[str, ...] = ()
     """File names of shared libraries that the initialisation may have needed and that were not among the siblings."""
+    is_module: bool = True
+    """Whether an import can make a module of it: a hook that does nothing but return null makes none, ever."""
     partial: bool = False
     """The holes kept it from being told."""
     missed: int | None = None
@@ -78,7 +80,8 @@ def read_module(
     if len(answers) == 1:
         return answers[0]
     missing = dict.fromkeys(name for answer in answers for name in answer.missing)
-    return Reading(binary=_agreed([answer.binary for answer in answers]), missing=tuple(missing))
+    is_module = any(answer.is_module for answer in answers)
+    return Reading(binary=_agreed([a.binary for a in answers]), missing=tuple(missing), is_module=is_module)
 
 
 def _agreed(answers: list[ModuleBinary]) -> ModuleBinary:
@@ -129,6 +132,10 @@ def _read_one(
     guess = build if build is not None else named if named is not None else True
     subject = Subject(image=image, hook=hook, module_name=module_name, layout=Layout(guess, version), budget=budget)
     subject, best, runs = _search(subject)
+    if best.idle:
+        why = "no module: its initialisation does nothing but return null"
+        answer = _answer(image, GilDeclaration.UNDETERMINED, why, framework, (build, evidence))
+        return Reading(binary=answer, is_module=False)
     if build is None and best.built_free_threaded is not None:
         build, evidence = best.built_free_threaded, "its PyModuleDef is laid out for that build"
         if build is not guess:

@@ -71,6 +71,8 @@ class Run:
     """The last function that was called of which nothing is known: another library's."""
     declared: int | None = None
     """A run that failed: what the only module it made was last declared as with `PyUnstable_Module_SetGIL`."""
+    idle: bool = False
+    """The hook of an image that takes nothing from CPython returned null without a call: it makes no module."""
     created: bool = False
     """Whether it made a module with `PyModule_Create2`, and no definition for multi-phase initialisation."""
 
@@ -197,7 +199,7 @@ def _finished(subject: Subject, python: Python, notes: list[str], overrides: Map
     """Call the hook, and look at what it returned as `_PyImport_RunModInitFunc` and `PyModule_FromDefAndSpec2` do."""
     process = python.process
     python.error = 0
-    before = len(process.oracle.questions)
+    before, calls = len(process.oracle.questions), process.calls
     result = process.call(subject.image.exports[subject.hook])
     asked = tuple(process.oracle.questions)
 
@@ -220,7 +222,11 @@ def _finished(subject: Subject, python: Python, notes: list[str], overrides: Map
 
     if not result:
         problem = f"the initialisation returns null{_after(python)}"
-        return ended(Ending.FAILED, problem=problem, declared=_declared(python))
+        takes_nothing = not subject.image.imports & _DECLARATIONS and not any(
+            name.startswith(("Py", "_Py")) for name in subject.image.imports
+        )
+        idle = takes_nothing and process.calls == calls and not notes and process.machine.missed is None
+        return ended(Ending.FAILED, problem=problem, declared=_declared(python), idle=idle)
     if subject.hook.startswith("PyModExport"):
         slots = read_slots(process.machine, result, modern=True, version=subject.layout.version)
         return ended(Ending.SLOTS, slots=slots, creates_module=_created(python, slots, 0))
@@ -305,7 +311,8 @@ def search(subject: Subject) -> tuple[Run, int]:
     """
     best = run(subject, {})
     runs = [best]
-    if best.exhausted or best.hands_over_to or best.declared is not None or (best.created and subject.cannot_declare):
+    over = best.exhausted or best.idle or best.hands_over_to or best.declared is not None
+    if over or (best.created and subject.cannot_declare):
         return best, 1
     tried: set[tuple[tuple[int, int], ...]] = {()}
     calls = len(best.calls)

@@ -45,6 +45,8 @@ class Answer:
     binary: ModuleBinary
     lost: bool = False
     """The worker crashed, hung or could not be started: another day's answer may differ."""
+    is_module: bool = True
+    """Whether an import could make a module of it."""
     partial: bool = False
     """The holes kept it from being told."""
     missed: int | None = None
@@ -205,7 +207,11 @@ class _Worker:
         if binary is None:
             return Answer(binary=_undetermined(str(answer[0].get("error"))))
         return Answer(
-            binary=binary, missing=missing, partial=answer[0].get("partial") is True, missed=answer[0].get("missed")
+            binary=binary,
+            missing=missing,
+            is_module=answer[0].get("is_module") is not False,
+            partial=answer[0].get("partial") is True,
+            missed=answer[0].get("missed"),
         )
 
     def _exchange(

@@ -45,7 +45,8 @@ class WheelReader:
         answers = self._ask_with_libraries(answers)
         if any(answer.lost for _, answer in answers):
             self.certain = False
-        return sorted(((module, answer.binary) for module, answer in answers), key=lambda pair: pair[0].path)
+        modules = ((module, answer.binary) for module, answer in answers if answer.is_module)
+        return sorted(modules, key=lambda pair: pair[0].path)
 
     def _ask_all(self) -> list[tuple[ModuleMember, Future[Answer]]]:
         """Hand the wheel's modules to the workers as their images arrive."""

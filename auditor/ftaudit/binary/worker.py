@@ -2,7 +2,7 @@
 
 Frames in both directions: four bytes of length and a JSON object; an object with `size` is followed by that
 many raw bytes. `{"keep": NAME, "size": N}` hands over an image that later modules may refer to, `{"forget": true}`
-drops those. `{"module", "path", "target", "size"}` asks; the answer is `{"binary": {…}, "missing": […]}` or
+drops those. `{"module", "path", "target", "size"}` asks; the answer is `{"binary": {…}, "missing": […], …}` or
 `{"error": …}`. The process may be killed at any time.
 """
 
@@ -93,6 +93,7 @@ def main(memory: int, seconds: int) -> None:
                 {
                     "binary": asdict(read.binary),
                     "missing": read.missing,
+                    "is_module": read.is_module,
                     "partial": read.partial,
                     "missed": read.missed,
                 },
