@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
+from ftaudit.engine.next_step import next_step
 from ftaudit.loading import Place, chosen_files, place_of
 from ftaudit.model import (
     BLOCKING,
@@ -25,7 +26,7 @@ from ftaudit.model import (
 )
 from ftaudit.rule import PackageRule
 from ftaudit.target import Target, parse_target
-from ftaudit.verdict import is_unemulated, judge, next_step
+from ftaudit.verdict import is_unemulated, judge
 
 INSTALLED_KINDS = frozenset({WheelKind.FREE_THREADED, WheelKind.ABI3T, WheelKind.NATIVE})
 """Kinds of wheel that hold compiled code by their tags."""

@@ -17,6 +17,7 @@ from ftaudit.lockfiles.graph import find_chains
 from ftaudit.lockfiles.listed import Listed, list_roots
 from ftaudit.lockfiles.requirements import Requirement, Requirements
 from ftaudit.lockfiles.selection import ResolveOptions, Selection
+from ftaudit.lockfiles.uv_failures import Culprit, Failure, FailureKind
 from ftaudit.model import Location, Pin
 from ftaudit.target import Platform, Target
 
@@ -24,7 +25,7 @@ MAX_SPARE_CALLS: Final = 20
 """How often uv is asked at most, beside once for each root: each failed call settles one package or more."""
 
 
-_WITHOUT_WHEELS: Final = (uv.FailureKind.NO_WHEEL, uv.FailureKind.PYTHON)
+_WITHOUT_WHEELS: Final = (FailureKind.NO_WHEEL, FailureKind.PYTHON)
 """Failures that say nothing of whether the versions go together."""
 
 
@@ -50,7 +51,7 @@ def prove(
     lowest: bool = False,
     interpreter: str | None = None,
     without_wheels: Iterable[tuple[NormalizedName, Version]] = (),
-) -> Selection | uv.Failure:
+) -> Selection | Failure:
     """Return the packages that the requirements mean, all together, or why they exclude each other.
 
     As `resolve`, but nothing is held against what others want of it: what uv finds no solution for is a failure. What
@@ -85,7 +86,7 @@ class _Resolution:
         self._requirements, self._listed, self._options = requirements, listed, options
         self._target, self._platform = target, platform
         self._strict, self._lowest, self._interpreter = strict, lowest, interpreter
-        self.conflict: uv.Failure | None = None
+        self.conflict: Failure | None = None
         self._known: dict[NormalizedName, Version] = {
             constraint.name: constraint.exact
             for constraint in listed.constraints
@@ -122,25 +123,25 @@ class _Resolution:
                 break
             with tempfile.TemporaryDirectory(prefix="ftaudit-uv-") as folder:
                 answer = uv.ask(self._question(), Path(folder), left)
-            if not isinstance(answer, uv.Failure):
+            if not isinstance(answer, Failure):
                 self._answer = answer
                 if not self._study_sdists():
                     return
                 continue
             failure = answer
-            if answer.kind is uv.FailureKind.OUT_OF_REACH and self._go_offline(answer):
+            if answer.kind is FailureKind.OUT_OF_REACH and self._go_offline(answer):
                 continue
             if not self._settle(answer):
                 break
         reason = failure.message if failure else f"uv took longer than {self._options.timeout:.0f} s"
         if self._strict:
-            self.conflict = failure or uv.Failure(kind=uv.FailureKind.OUT_OF_REACH, message=reason)
+            self.conflict = failure or Failure(kind=FailureKind.OUT_OF_REACH, message=reason)
         elif self._answer:
             self._incomplete.append(f"not every dependency was looked at: {reason}")
         else:
             self._give_up(reason)
 
-    def _go_offline(self, failure: uv.Failure) -> bool:
+    def _go_offline(self, failure: Failure) -> bool:
         """Ask uv's cache alone once the index does not answer; return whether that is worth it.
 
         A proof is not made of what a cache happens to hold.
@@ -258,21 +259,21 @@ class _Resolution:
             return None
         return tuple(dict.fromkeys((*bound, *index.extra_index_urls, index.index_url or default_index())))
 
-    def _settle(self, failure: uv.Failure) -> bool:
+    def _settle(self, failure: Failure) -> bool:
         """Take what uv failed on out of the next question; return whether that is worth asking."""
         if self._strict and failure.kind not in _WITHOUT_WHEELS:
             self.conflict = failure
             return False
         match failure.kind:
-            case uv.FailureKind.OUT_OF_REACH | uv.FailureKind.OTHER:
+            case FailureKind.OUT_OF_REACH | FailureKind.OTHER:
                 return False
-            case uv.FailureKind.CONFLICT:
+            case FailureKind.CONFLICT:
                 return self._settle_conflict(failure)
             case _:
                 settled = [self._settle_culprit(culprit, failure) for culprit in failure.culprits]
                 return any(settled)
 
-    def _settle_culprit(self, culprit: uv.Culprit, failure: uv.Failure) -> bool:
+    def _settle_culprit(self, culprit: Culprit, failure: Failure) -> bool:
         name = culprit.name
         if name in self._excluded:
             return False
@@ -280,37 +281,37 @@ class _Resolution:
         if version is not None and (name, version) not in self._stand_ins:
             self._stand_in(name, version, failure)
             return True
-        if failure.kind is uv.FailureKind.NO_WHEEL and version is None and name not in self._any_sdist:
+        if failure.kind is FailureKind.NO_WHEEL and version is None and name not in self._any_sdist:
             self._any_sdist.add(name)
             return True
         self._exclude(name, failure)
         return True
 
-    def _exclude(self, name: NormalizedName, failure: uv.Failure) -> None:
+    def _exclude(self, name: NormalizedName, failure: Failure) -> None:
         self._any_sdist.discard(name)
         reason = failure.message
-        if self._offline and failure.kind is uv.FailureKind.MISSING:
+        if self._offline and failure.kind is FailureKind.MISSING:
             reason = f"its version could not be resolved: {self._without}, and uv's cache does not tell it"
         self._excluded[name] = reason
         self._excluded_by[name] = tuple(parent for parent in failure.wanted_by if parent != name)
         if name in self._listed.named and self._listed.named[name].exact:
             self._incomplete.append(f"the dependencies of {name} were not looked at: {reason}")
 
-    def _stand_in(self, name: NormalizedName, version: Version, failure: uv.Failure) -> None:
+    def _stand_in(self, name: NormalizedName, version: Version, failure: Failure) -> None:
         requires: tuple[str, ...] | None = None
-        if failure.kind in (uv.FailureKind.NO_WHEEL, uv.FailureKind.PYTHON):
+        if failure.kind in (FailureKind.NO_WHEEL, FailureKind.PYTHON):
             requires = self._metadata(name, version)
-        elif failure.kind is uv.FailureKind.MISSING and not self._offline:
+        elif failure.kind is FailureKind.MISSING and not self._offline:
             self._problems[name] = failure.message
         self._known.setdefault(name, version)
         self._stand_ins[name, version] = requires or ()
         if requires is None and name not in self._problems:
-            if self._offline and failure.kind in (uv.FailureKind.MISSING, uv.FailureKind.NO_WHEEL):
+            if self._offline and failure.kind in (FailureKind.MISSING, FailureKind.NO_WHEEL):
                 self._uncached.append(name)
                 return
             why = (
                 "nothing within reach tells them without a build"
-                if failure.kind is uv.FailureKind.NO_WHEEL
+                if failure.kind is FailureKind.NO_WHEEL
                 else failure.message
             )
             self._incomplete.append(f"the dependencies of {name} {version} were not looked at: {why}")
@@ -328,11 +329,11 @@ class _Resolution:
                 continue
             self._any_sdist.discard(name)
             self._known[name] = version
-            self._stand_in(name, version, uv.Failure(kind=uv.FailureKind.NO_WHEEL, message="it has no wheel"))
+            self._stand_in(name, version, Failure(kind=FailureKind.NO_WHEEL, message="it has no wheel"))
             news = True
         return news
 
-    def _settle_conflict(self, failure: uv.Failure) -> bool:
+    def _settle_conflict(self, failure: Failure) -> bool:
         """First hold every pin against what others want of it; then give up the unpinned root that uv names last."""
         if not self._forced and any(root.exact for root in self._listed.named.values()):
             self._forced = True

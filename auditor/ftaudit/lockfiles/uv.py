@@ -14,17 +14,15 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
-from urllib.parse import urlsplit
 
 from packaging.requirements import InvalidRequirement
 from packaging.requirements import Requirement as ParsedRequirement
-from packaging.utils import NormalizedName, canonicalize_name, parse_wheel_filename
-from packaging.version import InvalidVersion, Version
+from packaging.utils import NormalizedName, canonicalize_name
+from packaging.version import Version
 
 from ftaudit.errors import ResolutionError
 from ftaudit.lockfiles.direct import parse_file
-from ftaudit.lockfiles.files import file_name
-from ftaudit.model import StrEnum
+from ftaudit.lockfiles.uv_failures import Failure, FailureKind, parse_failure
 from ftaudit.target import Platform, Target
 
 ROOTS: Final = "requirements.in"
@@ -34,8 +32,6 @@ CONFIG: Final = "uv.toml"
 UV_GLIBCS: Final = (17, 28, *range(31, 41))
 """The minor versions of glibc 2 that `uv pip compile --python-platform` knows."""
 STAND_INS: Final = "stand-ins"
-MAX_MESSAGE: Final = 600
-"""Characters of uv's reasons that are passed on; a proof can be of many thousands."""
 
 _KEPT_VARIABLES: Final = re.compile(
     r"UV_(DEFAULT_INDEX|INDEX|INDEX_URL|EXTRA_INDEX_URL|FIND_LINKS|NO_INDEX|INDEX_STRATEGY|INDEX_.*_(USERNAME|PASSWORD)"
@@ -43,49 +39,6 @@ _KEPT_VARIABLES: Final = re.compile(
     r"|NO_CACHE|OFFLINE|EXCLUDE_NEWER|PRERELEASE|CONCURRENT_DOWNLOADS)"
 )
 """uv's variables that say where packages come from. Those that would change what it does are not passed on."""
-
-_NAME: Final = r"(?P<name>[A-Za-z0-9][A-Za-z0-9._-]*?)(?:\[[^\]]*\])?(?:\{[^}]*\})?"
-_SPEC: Final = r"(?P<spec>(?:===?|!=|~=|[<>]=?)[^\s]+)?"
-
-
-class FailureKind(StrEnum):
-    """Why uv gave no answer."""
-
-    NO_WHEEL = "no-wheel"
-    """A version has no wheel that the ordinary build of the target installs."""
-    PYTHON = "python"
-    """A version's requires-python excludes the target."""
-    MISSING = "missing"
-    """A package or version is not on the index, or not in the cache when offline."""
-    FILE = "file"
-    """The index did not give a page or file, or gave one that cannot be read."""
-    CONFLICT = "conflict"
-    """The requirements exclude each other."""
-    OUT_OF_REACH = "out-of-reach"
-    """The index does not answer at all, or not in time."""
-    OTHER = "other"
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Culprit:
-    """A package that uv named as the reason."""
-
-    name: NormalizedName
-    version: Version | None = None
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Failure:
-    """Why uv gave no answer, and for want of which packages."""
-
-    kind: FailureKind
-    message: str
-    """uv's sentence, on one line, without credentials, cut where it is very long."""
-    culprits: tuple[Culprit, ...] = ()
-    wanted_by: tuple[NormalizedName, ...] = ()
-    """Who needs the culprit, as uv says; empty when a root does."""
-    mentioned: tuple[NormalizedName, ...] = ()
-    """Every package that uv names with a version, in its whole proof and not only in the part that is passed on."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -307,122 +260,3 @@ def parse_answer(text: str) -> tuple[Resolved, ...]:
             )
         )
     return tuple(found)
-
-
-_UNREACHED: Final = ("client error (Connect)", "dns error", "tcp connect error")
-_CAUSES: Final = (
-    (FailureKind.NO_WHEEL, re.compile(rf"(?:all versions of )?{_NAME}{_SPEC} ha(?:s|ve) no (?:usable )?wheels?\b")),
-    (FailureKind.NO_WHEEL, re.compile(rf"{_NAME}{_SPEC} ha(?:s|ve) no source distribution")),
-    (FailureKind.PYTHON, re.compile(rf"{_NAME}{_SPEC} depends? on Python")),
-    (FailureKind.MISSING, re.compile(rf"{_NAME}{_SPEC} (?:was|were) not found in ")),
-    (FailureKind.MISSING, re.compile(rf"there (?:is|are) no versions? of {_NAME}{_SPEC}(?=[\s,])")),
-    (
-        FailureKind.MISSING,
-        re.compile(rf"only (?:the following versions of )?{_NAME}{_SPEC}[^,]*? (?:is|are) available"),
-    ),
-    (FailureKind.MISSING, re.compile(rf"{_NAME}{_SPEC} (?:was|were) (?:yanked|published after)")),
-    (
-        FailureKind.FILE,
-        re.compile(rf"{_NAME}{_SPEC} (?:has invalid metadata|has inconsistent metadata|could not be|has an? invalid)"),
-    ),
-)
-
-
-def parse_failure(text: str) -> Failure:
-    """Return why uv failed, from what it says on stderr (0.9.0 and 0.13.8 were tried)."""
-    lines = [line.strip(" \t│╰─▶×╎") for line in text.splitlines()]
-    lines = [line for line in lines if line and not line.lower().startswith(("warning:", "hint: pre-releases"))]
-    message = _plain(" ".join(line.removeprefix("error:").removeprefix("cause:").strip() for line in lines))
-    if any(sign in message for sign in _UNREACHED):
-        return Failure(kind=FailureKind.OUT_OF_REACH, message=_unreached(message))
-    proof, _, hint = message.partition(" hint: ")
-    if "No solution found" in proof:
-        sentence = proof[max(0, proof.find("Because")) :]
-        if "(401" in hint or "(403" in hint:
-            sentence = f"{hint} {sentence}"
-        for kind, pattern in _CAUSES:
-            culprits = {
-                canonicalize_name(m["name"]): Culprit(name=canonicalize_name(m["name"]), version=_exact(m["spec"]))
-                for m in pattern.finditer(sentence)
-            }
-            if culprits:
-                return Failure(
-                    kind=kind,
-                    message=_cut(_simple(sentence)),
-                    culprits=tuple(culprits.values()),
-                    wanted_by=_wanting(sentence, culprits),
-                    mentioned=_mentioned(sentence),
-                )
-        return Failure(kind=FailureKind.CONFLICT, message=_cut(sentence), mentioned=_mentioned(sentence))
-    if culprit := _file_culprit(message):
-        return Failure(kind=FailureKind.FILE, message=_cut(message), culprits=(culprit,))
-    return Failure(kind=FailureKind.OTHER, message=_cut(message))
-
-
-def _unreached(message: str) -> str:
-    """Return in a few words which host uv could not connect to: its own are a paragraph of causes."""
-    url = re.search(r"https?://[^\s`)]+", message)
-    host = urlsplit(url[0]).hostname if url else None
-    return f"cannot connect to {host or 'the index'}"
-
-
-def _wanting(sentence: str, names: Iterable[str]) -> tuple[NormalizedName, ...]:
-    found = []
-    for name in names:
-        pattern = re.compile(
-            rf"(?:Because|and|that) (?:all versions of )?{_NAME}{_SPEC} depends? on {re.escape(name)}(?![\w-])",
-            re.IGNORECASE,
-        )
-        found += [canonicalize_name(m["name"]) for m in pattern.finditer(sentence)]
-    return tuple(dict.fromkeys(found))
-
-
-def _mentioned(sentence: str) -> tuple[NormalizedName, ...]:
-    """Return the packages that a proof names with a version, and those of which it says "all versions"."""
-    versioned = re.finditer(rf"{_NAME}(?:===?|!=|~=|[<>]=?)", sentence)
-    every = re.finditer(rf"all versions of {_NAME}(?![A-Za-z0-9._-])", sentence)
-    return tuple(dict.fromkeys(canonicalize_name(match["name"]) for found in (versioned, every) for match in found))
-
-
-def _exact(spec: str | None) -> Version | None:
-    if spec and spec.startswith("==") and not spec.endswith(".*"):
-        try:
-            return Version(spec.lstrip("=").rstrip(",."))
-        except InvalidVersion:
-            return None
-    return None
-
-
-def _file_culprit(message: str) -> Culprit | None:
-    """Return the package whose page or file uv failed on, by the `name==version` or URL that it quotes."""
-    for quoted in re.findall(r"`([^`\s]+)`", message):
-        if match := re.fullmatch(rf"{_NAME}=={'(?P<version>.+)'}", quoted):
-            return Culprit(name=canonicalize_name(match["name"]), version=_exact(f"=={match['version']}"))
-    for url in re.findall(r"(?:https?|file)://[^\s`)]+", message):
-        name = file_name(url).removesuffix(".metadata")
-        if name.endswith(".whl"):
-            try:
-                project, version, _, _ = parse_wheel_filename(name)
-            except ValueError:
-                continue
-            return Culprit(name=project, version=version)
-        if re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", name) and urlsplit(url).path.count("/") > 1:
-            return Culprit(name=canonicalize_name(name))
-    return None
-
-
-def _simple(sentence: str) -> str:
-    """Return a proof of one step without the words that make it one; a longer one stays as uv has it."""
-    end = ", we can conclude that your requirements are unsatisfiable."
-    simple = sentence.startswith("Because ") and sentence.endswith(end) and sentence.count("conclude") == 1
-    return sentence[len("Because ") : -len(end)] if simple else sentence
-
-
-def _cut(text: str) -> str:
-    return text if len(text) <= MAX_MESSAGE else f"{text[:MAX_MESSAGE]}…"
-
-
-def _plain(text: str) -> str:
-    """Return uv's words on one line, printable and without credentials."""
-    text = re.sub(r"(?<=://)[^/\s@`]+@", "", " ".join(text.split()))
-    return "".join(char for char in text if char.isprintable())

@@ -22,6 +22,7 @@ from ftaudit.lockfiles.files import without_credentials
 from ftaudit.lockfiles.requirements import InputFormat, Requirement, Requirements
 from ftaudit.lockfiles.resolve import prove
 from ftaudit.lockfiles.selection import ResolveOptions, Selection
+from ftaudit.lockfiles.uv_failures import Failure
 from ftaudit.model import Location
 from ftaudit.plan import Checked, Proof, ProofStatus
 from ftaudit.settings import Settings
@@ -125,7 +126,7 @@ class Prover:
                 if pin.version is not None and (pin.name, pin.version, case.platform.name) in self.without_wheels
             ],
         )
-        if isinstance(answer, uv.Failure):
+        if isinstance(answer, Failure):
             yield f"uv could not be asked with the wheels of {self.target.name} alone: {answer.message}"
         elif answer.without_wheels:
             yield f"uv finds no wheel of {self.target.name} for {', '.join(answer.without_wheels)}"

@@ -13,7 +13,7 @@ from packaging.version import Version
 from ftaudit.engine.plan.proposal import Case, Specify, Wanted, propose
 from ftaudit.lockfiles.resolve import prove
 from ftaudit.lockfiles.selection import ResolveOptions, Selection
-from ftaudit.lockfiles.uv import Failure
+from ftaudit.lockfiles.uv_failures import Failure
 from ftaudit.target import Target
 
 MOST_RELAXED: Final = 6
