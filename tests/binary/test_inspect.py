@@ -105,6 +105,14 @@ def test_a_shared_library_without_an_init_hook_is_no_module(inspect: Inspect) ->
     assert inspect(wheel({"demo/libspam.so": elf("another")})).modules == ()
 
 
+def test_a_variant_of_a_module_that_only_the_package_itself_can_load_is_read_under_its_name(inspect: Inspect) -> None:
+    data = (BINARIES / "linux-x86_64" / "multi_used.cpython-314t-x86_64-linux-gnu.so").read_bytes()
+    module = only(inspect(wheel({"demo/multi_used.cu13.cpython-314t-x86_64-linux-gnu.so": data})))
+    assert module.name == "demo.multi_used.cu13"
+    assert module.binary is not None
+    assert module.binary.declaration is GilDeclaration.USED
+
+
 def test_a_library_whose_hook_does_nothing_but_return_null_is_no_module(inspect: Inspect) -> None:
     name = "no_module.cpython-314t-x86_64-linux-gnu.so"
     other = "multi_used.cpython-314t-x86_64-linux-gnu.so"

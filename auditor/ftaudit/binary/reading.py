@@ -66,7 +66,7 @@ class WheelReader:
                 elif not image.data:
                     if module.abi is not None:
                         self.problems.append(f"{module.path}: no ELF, Mach-O or PE file")
-                elif _may_export_hook(image.data, module.name):
+                elif _may_export_hook(image.data, _loaded_as(module, image.data)):
                     if has_groups:
                         held.append((module, image.data))
                     else:
@@ -163,7 +163,13 @@ class WheelReader:
         holes: tuple[tuple[int, int], ...] = (),
     ) -> Iterator[tuple[ModuleMember, Future[Answer]]]:
         questions = [
-            Question(module=module.name, path=module.path, target=self.target.version, image=data, holes=holes)
+            Question(
+                module=_loaded_as(module, data),
+                path=module.path,
+                target=self.target.version,
+                image=data,
+                holes=holes,
+            )
             for module, data in images
         ]
         return zip((module for module, _ in images), self.pool.ask(questions, siblings), strict=True)
@@ -212,9 +218,16 @@ def _is_group(module: ModuleMember) -> bool:
 
 
 def _hook(module: ModuleMember) -> str:
-    """Return the name of a module's init hook, or nothing where it is encoded (PEP 489)."""
+    """Return the name of a module's init hook, or nothing where it is encoded (PEP 489) or may be another."""
     last = module.name.rpartition(".")[2]
-    return f"PyInit_{last}" if last.isascii() else ""
+    return f"PyInit_{last}" if last.isascii() and module.variant_of is None else ""
+
+
+def _loaded_as(module: ModuleMember, image: bytes) -> str:
+    """Return the name that a module is loaded under: that of which it is a variant, where it has that one's hook."""
+    if module.variant_of is None or _may_export_hook(image, module.name):
+        return module.name
+    return module.variant_of
 
 
 def _may_export_hook(image: bytes, name: str) -> bool:

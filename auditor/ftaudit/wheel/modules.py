@@ -32,6 +32,11 @@ class ModuleMember:
     path: str
     """Where it is installed, below site-packages."""
     member: Member
+    variant_of: str | None = None
+    """The import name without what follows a first dot in the file's name: `_ir` of `_ir.cu13.cpython-314t-….so`.
+
+    No import finds such a file; a loader of the package's own opens it, under that name as a rule.
+    """
     abi: str | None = None
     """`cp314t`, `cp314`, `abi3` or `abi3t` as the suffix says; `None` for a suffix without an ABI."""
 
@@ -68,7 +73,8 @@ def module_member(member: Member) -> ModuleMember | None:
     stem = base[: match.start()]
     package = folder.replace("/", ".")
     name = package if stem == "__init__" and package else ".".join(part for part in (package, stem) if part)
-    return ModuleMember(name=name, path=path, member=member, abi=_abi(match))
+    variant_of = name[: len(name) - len(stem) + stem.index(".")] if "." in stem else None
+    return ModuleMember(name=name, path=path, member=member, variant_of=variant_of, abi=_abi(match))
 
 
 def _abi(match: re.Match[str]) -> str | None:
