@@ -39,6 +39,10 @@ class CheckThenActContainer(PythonRule):
         "len(",
         ".pop",
         "sys.modules",
+        "] is ",
+        '"]:',
+        "']:",
+        "[0]:",
     )
     signals = Signal.MODULE_STATE | Signal.CLASS_STATE | Signal.THREADS | Signal.SINGLETON
     VALID = (
@@ -146,6 +150,26 @@ def take():
         ),
         SourceExample(
             code="""\
+_recent = {}
+def keep(k, v):
+    _recent[k] = v
+    while len(_recent) > 100:
+        _recent.popitem()
+""",
+            lines=(4,),
+        ),
+        SourceExample(
+            code="""\
+_loop = [None]
+def loop():
+    if _loop[0] is None:
+        _loop[0] = start()
+    return _loop[0]
+""",
+            lines=(3,),
+        ),
+        SourceExample(
+            code="""\
 import sys
 def load(name):
     try:
@@ -163,7 +187,8 @@ def load(name):
         """Yield tests of a shared container that decide on a change of it, without a lock over both."""
         if module.is_script:
             return
-        for test in module.tree.all(ast.If):
+        tests: list[ast.If | ast.While] = [*module.tree.all(ast.If), *module.tree.all(ast.While)]
+        for test in tests:
             function = module.in_function(test)
             if function is None or isinstance(function, ast.AsyncFunctionDef):
                 continue
@@ -187,4 +212,5 @@ def load(name):
 
 def _is_plain_list(tested: Tested) -> bool:
     """Tell whether it is a list that is asked for an item and appended to: an item twice, at worst."""
-    return tested.shared.kind is Kind.LIST and not tested.takes
+    is_filled = isinstance(tested.change, (ast.Assign, ast.AnnAssign))
+    return tested.shared.kind is Kind.LIST and not tested.takes and not is_filled

@@ -165,7 +165,7 @@ def _assigned(module: PythonModule) -> Iterator[tuple[ast.AST, str]]:
     for statement in module.tree.all(ast.Assign):
         for target in targets_of(statement):
             match target:
-                case ast.Attribute(value=value, attr=attribute) if not attribute.startswith("__"):
+                case ast.Attribute(value=value, attr=attribute) if not attribute.endswith("__"):
                     owner = module.class_named(value)
                     known = owner is not None and module.class_attribute(owner, attribute) is not None
                     if known and not _is_settled_alike(module, statement, target):

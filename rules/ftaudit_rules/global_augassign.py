@@ -9,6 +9,7 @@ from ftaudit.model import Confidence, Finding, Severity
 from ftaudit.rule import RuleInfo, SourceExample
 from ftaudit.source.base import PythonRule
 from ftaudit.source.python import PythonModule, Signal
+from ftaudit.source.python.module import Where
 from ftaudit.source.python.tree import dotted
 
 
@@ -30,7 +31,7 @@ class GlobalAugassign(PythonRule):
         remedy="Take the next number of an itertools.count(), or hold a lock, or keep a count for each thread.",
         links=("https://docs.python.org/3.14/library/threadsafety.html",),
     )
-    signals = Signal.GLOBAL | Signal.CLASS_STATE
+    signals = Signal.GLOBAL | Signal.CLASS_STATE | Signal.MODULE_STATE
     VALID = (
         SourceExample(
             code="""\
@@ -84,6 +85,23 @@ def uid():
         ),
         SourceExample(
             code="""\
+_hits = {}
+def hit(k):
+    _hits[k] = _hits.get(k, 0) + 1
+""",
+            lines=(3,),
+        ),
+        SourceExample(
+            code="""\
+_next = [0]
+def uid():
+    _next[0] += 1
+    return _next[0]
+""",
+            lines=(3,),
+        ),
+        SourceExample(
+            code="""\
 class Node:
     created = 0
     def __init__(self):
@@ -120,6 +138,8 @@ def _shared_name(module: PythonModule, node: ast.stmt) -> str | None:
         case ast.Assign(targets=[ast.Name() | ast.Attribute() as target], value=ast.BinOp(left=left, right=right)):
             if dotted(target) is None or dotted(target) not in (dotted(left), dotted(right)):
                 return None
+        case ast.Assign(targets=[ast.Subscript() as target], value=ast.BinOp(left=left)) if _reads(left, target):
+            pass
         case _:
             return None
     match target:
@@ -128,5 +148,20 @@ def _shared_name(module: PythonModule, node: ast.stmt) -> str | None:
         case ast.Attribute(value=value, attr=attribute):
             owner = module.class_named(value)
             return None if owner is None else f"{owner}.{attribute}"
+        case ast.Subscript(value=value):
+            shared = module.shared(value)
+            counts = shared is not None and shared.where is not Where.INSTANCE and shared.is_container
+            return f"an item of {shared.name}" if shared is not None and counts else None
         case _:
             return None
+
+
+def _reads(left: ast.expr, target: ast.Subscript) -> bool:
+    """Tell whether the first operand is the item itself: `d[k]`, `d.get(k, 0)`."""
+    match left:
+        case ast.Subscript():
+            return ast.unparse(left) == ast.unparse(target)
+        case ast.Call(func=ast.Attribute(value=value, attr="get"), args=[key, *_]):
+            return ast.unparse(value) == ast.unparse(target.value) and ast.unparse(key) == ast.unparse(target.slice)
+        case _:
+            return False

@@ -35,7 +35,7 @@ class GlobalLazyInit(PythonRule):
             "https://py-free-threading.github.io/porting/",
         ),
     )
-    words = ("global ",)
+    words = ("global ", "hasattr(")
     VALID = (
         SourceExample(
             code="""\
@@ -100,6 +100,15 @@ def setup():
         ),
         SourceExample(
             code="""\
+def table():
+    if not hasattr(table, "made"):
+        table.made = build()
+    return table.made
+""",
+            lines=(2,),
+        ),
+        SourceExample(
+            code="""\
 _pending = None
 def connect_late():
     global _pending
@@ -133,7 +142,7 @@ def secret():
             return
         by_call: set[str] = set()
         for lazy in sorted(module.lazy_inits, key=lambda lazy: lazy.test.lineno):
-            if "." in lazy.key or isinstance(lazy.function, ast.AsyncFunctionDef):
+            if isinstance(lazy.function, ast.AsyncFunctionDef) or not _is_of_module(module, lazy):
                 continue
             if module.locked(lazy.test) or any(module.locked(assignment) for assignment in lazy.assignments):
                 continue
@@ -159,6 +168,14 @@ def secret():
             f"global {lazy.key} is tested here and assigned on line {last.lineno} without a lock: two threads can both "
             "find it missing"
         )
+
+
+def _is_of_module(module: PythonModule, lazy: LazyInit) -> bool:
+    """Tell whether it is a global, or an attribute of one of the module's functions, which is as good."""
+    owner, _, _ = lazy.key.rpartition(".")
+    return not owner or (
+        module.is_module_name(owner, lazy.test) and any(owner == function.name for function in module.tree.functions())
+    )
 
 
 def _severity(lazy: LazyInit) -> Severity:

@@ -81,6 +81,16 @@ def use(v):
 """,
             lines=(3,),
         ),
+        SourceExample(
+            code="""\
+import sys
+this = sys.modules[__name__]
+this.backend = None
+def use(v):
+    this.backend = v
+""",
+            lines=(5,),
+        ),
     )
 
     def check(self, module: PythonModule) -> Iterator[Finding]:
@@ -89,7 +99,7 @@ def use(v):
             return
         for node in (*module.assignments(), *module.tree.all(ast.Call)):
             function = module.in_function(node)
-            what = _written(node)
+            what = _written(node) or _through_name(module, node)
             if what is None or function is None or getattr(function, "name", "") in ("__getattr__", "__setstate__"):
                 continue
             if not module.locked(node) and not module.registers(node):
@@ -115,12 +125,27 @@ def _written(node: ast.AST) -> str | None:
     return None
 
 
+def _through_name(module: PythonModule, node: ast.AST) -> str | None:
+    """Return what is rebound through a name of the module that means the module: `this = sys.modules[__name__]`."""
+    for target in targets_of(node):
+        match target:
+            case ast.Attribute(value=ast.Name(id=name), attr=attribute) if module.is_module_name(name, target):
+                made = [getattr(statement, "value", None) for statement in module.module_bindings.get(name, ())]
+                if any(value is not None and ast.unparse(value) == "sys.modules[__name__]" for value in made):
+                    return f"the module's {attribute}"
+            case _:
+                pass
+    return None
+
+
 def _is_globals(value: ast.expr) -> bool:
     match value:
         case ast.Call(func=ast.Name(id="globals"), args=[]):
             return True
         case ast.Attribute(attr="__globals__"):
             return True
+        case ast.Attribute(value=ast.Subscript(value=owner), attr="__dict__"):
+            return dotted(owner) == "sys.modules"
         case _:
             return False
 

@@ -35,7 +35,7 @@ class IterateSysModules(PythonRule):
     words = ("modules",)
     needles = re.compile(
         r"modules\b(?:(?<=\bin modules)|(?<=\bin sys\.modules)|(?<=\(modules)|(?<=\(sys\.modules)"
-        r"|(?<=[ (] modules)|(?<=[ (] sys\.modules))"
+        r"|(?<=[ (] modules)|(?<=[ (] sys\.modules)|(?<== sys\.modules)(?=[ \t]*(?:#|\n)))"
     )
     VALID = (
         SourceExample(
@@ -71,12 +71,21 @@ def mods():
 """,
             lines=(3,),
         ),
+        SourceExample(
+            code="""\
+import sys
+def mods():
+    loaded = sys.modules
+    return [m for m in loaded.values() if m]
+""",
+            lines=(4,),
+        ),
     )
 
     def check(self, module: PythonModule) -> Iterator[Finding]:
         """Yield loops and comprehensions over `sys.modules` itself."""
         for node, source in iterated(module.tree):
-            if dotted(without_view(source)) in ("sys.modules", "modules") and _is_sys_modules(module, source):
+            if _is_sys_modules(module, without_view(source)):
                 yield self.finding(
                     "sys.modules is iterated over: an import in another thread ends the loop with RuntimeError",
                     location=module.place(node),
@@ -84,9 +93,20 @@ def mods():
 
 
 def _is_sys_modules(module: PythonModule, source: ast.expr) -> bool:
-    if dotted(without_view(source)) == "sys.modules":
+    """Tell whether it is `sys.modules`, `modules` imported from `sys`, or a name of the function's for it."""
+    if dotted(source) == "sys.modules":
         return True
-    return any(
+    if not isinstance(source, ast.Name):
+        return False
+    function = module.tree.function(source)
+    if any(
+        dotted(assignment.value) == "sys.modules" and module.tree.function(assignment) is function
+        for assignment in module.tree.all(ast.Assign)
+        for target in assignment.targets
+        if isinstance(target, ast.Name) and target.id == source.id
+    ):
+        return True
+    return source.id == "modules" and any(
         statement.module == "sys" and any((alias.asname or alias.name) == "modules" for alias in statement.names)
         for statement in module.tree.all(ast.ImportFrom)
     )

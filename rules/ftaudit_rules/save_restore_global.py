@@ -36,7 +36,7 @@ class SaveRestoreGlobal(PythonRule):
         "fixture",
     )
     needles = re.compile(
-        r"\n[ \t]+(?:global\s|(?!self\.)(?:\w+\.)+\w+(?:, [\w.]+)? = |[\w.]+\[[^\]\n]+\] = |setattr\()"
+        r"\n[ \t]+(?:global\s|(?!self\.)(?:\w+\.)+\w+(?:, [\w.]+)? = |[\w.]+\[[^\]\n]+\] = |setattr\(|[\w.]+\.update\()"
     )
     VALID = (
         SourceExample(
@@ -63,6 +63,21 @@ def twice(self):
         ),
     )
     INVALID = (
+        SourceExample(
+            code="""\
+CONFIG = {"width": 80}
+@contextlib.contextmanager
+def using(**options):
+    old = CONFIG.copy()
+    CONFIG.update(options)
+    try:
+        yield
+    finally:
+        CONFIG.clear()
+        CONFIG.update(old)
+""",
+            lines=(5,),
+        ),
         SourceExample(
             code="""\
 _state = {"level": 0}

@@ -40,13 +40,16 @@ class Iteration:
         return int(getattr(self.node, "lineno", 0))
 
 
-def tested_containers(module: PythonModule, test: ast.If) -> Iterator[Tested]:
+def tested_containers(module: PythonModule, test: ast.If | ast.While) -> Iterator[Tested]:
     """Yield the shared containers that a condition asks for a key or a length, with the first change of each."""
     for container, key, absent in _asked(test.test):
         shared = _reached(module, container)
         if shared is None or not (shared.is_container or shared.kind is Kind.INSTANCE or shared.kind is Kind.OTHER):
             continue
         body = list(test.body)
+        if isinstance(test, ast.While) and key is not None:
+            # A loop waits for the answer, or goes through a chain.
+            continue
         if absent is not None and test.body and isinstance(test.body[-1], (ast.Return, ast.Continue, ast.Raise)):
             block = module.tree.block(test)
             if test in block:
@@ -61,7 +64,7 @@ def tested_containers(module: PythonModule, test: ast.If) -> Iterator[Tested]:
         yield Tested(shared, change, by_id, takes=key is None and change is not None)
 
 
-def _is_tested_again(module: PythonModule, shared: Shared, test: ast.If, change: ast.stmt) -> bool:
+def _is_tested_again(module: PythonModule, shared: Shared, test: ast.If | ast.While, change: ast.stmt) -> bool:
     """Tell whether the change is made under a lock with the question asked again there: double-checked, and right."""
     if not module.locked(change):
         return False
@@ -90,6 +93,14 @@ def _asked(test: ast.expr) -> Iterator[tuple[ast.expr, ast.expr | None, bool | N
             yield _bare(container), key, False
         case ast.Compare(left=ast.Call(func=ast.Name(id="len"), args=[container])):
             yield container, None, None
+        case ast.Compare(left=ast.Subscript(value=container, slice=key), ops=[ast.Is() | ast.Eq()], comparators=[none]):
+            if isinstance(none, ast.Constant) and none.value is None:
+                yield container, key, True
+        case ast.Compare(left=ast.Subscript(value=container, slice=key), ops=[ast.IsNot()], comparators=[none]):
+            if isinstance(none, ast.Constant) and none.value is None:
+                yield container, key, False
+        case ast.Subscript(value=container, slice=ast.Constant() as key):
+            yield container, key, False
         case ast.Name() | ast.Attribute():
             yield test, None, None
         case _:

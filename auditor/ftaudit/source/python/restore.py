@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator
 
+from ftaudit.source.python.kinds import CONTAINERS
 from ftaudit.source.python.module import PythonModule
 from ftaudit.source.python.tree import FunctionNode, dotted, inside
 
@@ -74,6 +75,9 @@ def _pairs(body: list[ast.stmt]) -> Iterator[tuple[ast.stmt, str, str]]:
         match node:
             case ast.Expr(value=ast.Call(func=ast.Name(id="setattr"), args=[owner, attribute, value])):
                 yield node, _attribute(owner, attribute), _name(value)
+            case ast.Expr(value=ast.Call(func=ast.Attribute(value=owner, attr="update"), args=arguments)):
+                # The whole of it: `old = CONFIG.copy()`, `CONFIG.update(new)`, `CONFIG.update(old)`.
+                yield node, _name(owner), _name(arguments[0]) if arguments else f"<{node.lineno}:{node.col_offset}>"
             case _:
                 pass
 
@@ -85,6 +89,10 @@ def _name(node: ast.expr) -> str:
             return f"{dotted(value)}.[{ast.unparse(node.slice)}]"
         case ast.Call(func=ast.Name(id="getattr"), args=[owner, attribute, *_]):
             return _attribute(owner, attribute)
+        case ast.Call(func=ast.Attribute(value=owner, attr="copy"), args=[]) if dotted(owner) is not None:
+            return _name(owner)
+        case ast.Call(func=ast.Name(id="dict"), args=[ast.Name() | ast.Attribute() as whole], keywords=[]):
+            return _name(whole)
         case _:
             return dotted(node) or f"<{node.lineno}:{node.col_offset}>"
 
@@ -101,7 +109,9 @@ def _is_shared(module: PythonModule, function: FunctionNode, name: str) -> bool:
     """Tell whether a name is a global that the function declares, or an attribute of a module or class."""
     owner, _, attribute = name.rpartition(".")
     if not owner:
-        return name in module.globals_by_function.get(function, ())
+        at = function.body[0] if isinstance(function.body, list) else function.body
+        kept = module.module_kinds.get(name) in CONTAINERS and module.is_module_name(name, at)
+        return kept or name in module.globals_by_function.get(function, ())
     if name.startswith(_PROCESS) or attribute.startswith("__"):
         return False
     root = owner.partition(".")[0]
