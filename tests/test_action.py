@@ -14,26 +14,12 @@ from support.actions import Ran, obeyed, run_action
 from support.command import environment, network
 from support.hostile import FILE_NAMES
 from support.sarif_schema import LOG
+from support.uv_locks import uv_lock
 
 ROOT = Path(__file__).parents[1]
 UPLOAD = "github/codeql-action/upload-sarif@v4"
 CACHE = "actions/cache@v5"
-LOCK = """\
-version = 1
-requires-python = ">=3.10"
-
-[[package]]
-name = "app"
-version = "0"
-source = {{ virtual = "." }}
-dependencies = [{{ name = "fast" }}]
-
-[[package]]
-name = "fast"
-version = "1.0"
-source = {{ registry = "http://127.0.0.1:9/simple" }}
-wheels = [{{ url = "http://127.0.0.1:9/fast-1.0-{tag}.whl" }}]
-"""
+NOWHERE = "http://127.0.0.1:9"
 BLOCKED, READY, UNKNOWN = "cp314-cp314-win_amd64", "py3-none-any", "cp314-cp314t-manylinux_2_17_x86_64"
 COUNTER = "_n = 0\ndef f():\n    global _n\n    _n += 1{}\n"
 
@@ -85,7 +71,7 @@ def run(workspace: Path, temp: Path, **inputs: str) -> Ran:
 def test_a_job_fails_for_what_it_is_told_to_fail_for_and_uploads_and_sums_up_in_any_case(
     tag: str, fail_on: str, code: int, exit_code: str, workspace: Path, temp: Path
 ) -> None:
-    (workspace / "uv.lock").write_text(LOCK.format(tag=tag))
+    (workspace / "uv.lock").write_text(uv_lock({"fast": tag}, host=NOWHERE))
     ran = run(workspace, temp, fail_on=fail_on, platforms="linux-x86_64\n\n", paths="uv.lock\n")
     assert (ran.code, ran.outputs["exit-code"]) == (code, exit_code), ran.log
     assert ran.failed == ("Answer" if code else None)
@@ -99,12 +85,12 @@ def test_a_job_fails_for_what_it_is_told_to_fail_for_and_uploads_and_sums_up_in_
 
 @pytest.mark.network
 def test_the_cache_is_keyed_by_the_files_that_pin(workspace: Path, temp: Path) -> None:
-    (workspace / "uv.lock").write_text(LOCK.format(tag=READY))
+    (workspace / "uv.lock").write_text(uv_lock({"fast": READY}, host=NOWHERE))
     (workspace / "notes.md").write_text("x")
     first = run(workspace, temp).used[CACHE]
     (workspace / "notes.md").write_text("y")
     assert run(workspace, temp).used[CACHE] == first
-    (workspace / "uv.lock").write_text(LOCK.format(tag=BLOCKED))
+    (workspace / "uv.lock").write_text(uv_lock({"fast": BLOCKED}, host=NOWHERE))
     second = run(workspace, temp).used[CACHE]
     assert first["key"] != second["key"] and second["key"].startswith(second["restore-keys"])
     assert second["path"] == f"{temp}/ftaudit/cache"
@@ -113,7 +99,7 @@ def test_the_cache_is_keyed_by_the_files_that_pin(workspace: Path, temp: Path) -
 @pytest.mark.network
 def test_annotations_are_the_commands_of_the_log_and_nothing_is_uploaded(workspace: Path, temp: Path) -> None:
     (workspace / "sub").mkdir()
-    (workspace / "sub" / "uv.lock").write_text(LOCK.format(tag=BLOCKED))
+    (workspace / "sub" / "uv.lock").write_text(uv_lock({"fast": BLOCKED}, host=NOWHERE))
     ran = run(workspace, temp, format="github", platforms="linux-x86_64", working_directory="sub")
     assert UPLOAD not in ran.used and ran.outputs["sarif"] == ""
     first, last = obeyed(ran.log)
@@ -159,7 +145,7 @@ def test_a_scan_of_hostile_names_steers_neither_shell_nor_runner_and_what_is_sil
 def test_an_input_that_means_nothing_or_harm_fails_the_job_and_does_nothing_else(
     inputs: dict[str, str], workspace: Path, temp: Path
 ) -> None:
-    (workspace / "uv.lock").write_text(LOCK.format(tag=READY))
+    (workspace / "uv.lock").write_text(uv_lock({"fast": READY}, host=NOWHERE))
     ran = run(workspace, temp, **inputs)
     assert ran.code == 2 and UPLOAD not in ran.used, ran.log
     assert not (workspace / "owned").exists()

@@ -15,6 +15,7 @@ import pytest
 import yaml
 from support.command import environment, ftaudit
 from support.distributions import wheel
+from support.uv_locks import uv_lock
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -23,22 +24,7 @@ else:
 
 ROOT = Path(__file__).parents[1]
 PAGE = ROOT / "docs" / "ci.md"
-LOCK = """\
-version = 1
-requires-python = ">=3.10"
-
-[[package]]
-name = "app"
-version = "0"
-source = { virtual = "." }
-dependencies = [{ name = "fast" }]
-
-[[package]]
-name = "fast"
-version = "1.0"
-source = { registry = "https://index.example/simple" }
-wheels = [{ url = "https://files.example/fast-1.0-cp314-cp314-win32.whl" }]
-"""
+LOCK = uv_lock({"fast": "cp314-cp314-win32"})
 
 
 def block(page: Path, heading: str, language: str) -> str:

@@ -12,31 +12,10 @@ import pytest
 from support.command import ftaudit
 from support.distributions import wheel
 from support.index_server import IndexServer
+from support.uv_locks import uv_lock
 from support.workflow_commands import commands
 
-UV_LOCK = """\
-version = 1
-requires-python = ">=3.10"
-
-[[package]]
-name = "app"
-version = "0"
-source = { virtual = "." }
-dependencies = [{ name = "web" }]
-
-[[package]]
-name = "fast"
-version = "1.0"
-source = { registry = "https://index.example/simple" }
-wheels = [{ url = "https://files.example/fast-1.0-cp314-cp314-win_amd64.whl" }]
-
-[[package]]
-name = "web"
-version = "1.0"
-source = { registry = "https://index.example/simple" }
-dependencies = [{ name = "fast" }]
-wheels = [{ url = "https://files.example/web-1.0-py3-none-any.whl" }]
-"""
+UV_LOCK = uv_lock({"fast": "cp314-cp314-win_amd64", "web": "py3-none-any"}, needs={"web": ["fast"]})
 PYLOCK = """\
 lock-version = "1.0"
 created-by = "test"

@@ -16,6 +16,7 @@ import pytest
 import yaml
 from support.command import environment, network
 from support.distributions import wheel
+from support.uv_locks import uv_lock
 
 from ftaudit.cli import build_parser
 from ftaudit.lockfiles.entry import format_of
@@ -27,32 +28,14 @@ MANIFEST = ROOT / ".pre-commit-hooks.yaml"
 HOOKS: dict[str, dict[str, Any]] = {hook["id"]: hook for hook in yaml.safe_load(MANIFEST.read_text("utf-8"))}
 PACKED = ("auditor", "rules", "pyproject.toml", "README.md", "LICENSE", ".pre-commit-hooks.yaml")
 """What an install from the repository needs."""
-LOCK = """\
-version = 1
-requires-python = ">=3.10"
-
-[[package]]
-name = "app"
-version = "0"
-source = {{ virtual = "." }}
-dependencies = [{{ name = "fast" }}, {{ name = "slow" }}]
-
-[[package]]
-name = "fast"
-version = "1.0"
-source = {{ registry = "https://index.example/simple" }}
-wheels = [{{ url = "https://files.example/fast-1.0-cp314-cp314t-manylinux_2_17_x86_64.whl" }}]
-
-[[package]]
-name = "slow"
-version = "1.0"
-source = {{ registry = "https://index.example/simple" }}
-wheels = [{{ url = "https://files.example/slow-1.0-{tag}.whl" }}]
-"""
 COUNTER = "_n = 0\ndef f():\n    global _n\n    _n += 1\n"
 NO_NETWORK = dict.fromkeys(("HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy"), "http://127.0.0.1:9")
 IDENTITY = ("-c", "user.name=t", "-c", "user.email=t@example.org", "-c", "commit.gpgsign=false")
 Run = Callable[..., subprocess.CompletedProcess[str]]
+
+
+def locked(tag: str) -> str:
+    return uv_lock({"fast": "cp314-cp314t-manylinux_2_17_x86_64", "slow": tag})
 
 
 @pytest.mark.parametrize("name", HOOKS)
@@ -177,7 +160,7 @@ def pre_commit(repo: Path, env: dict[str, str]) -> Iterator[Run]:
 def test_try_repo_on_the_working_tree_passes_and_fails_and_asks_no_network(
     repo: Path, hooks: Path, pre_commit: Run, env: dict[str, str]
 ) -> None:
-    (repo / "uv.lock").write_text(LOCK.format(tag="cp314-cp314-manylinux_2_17_x86_64"))
+    (repo / "uv.lock").write_text(locked("cp314-cp314-manylinux_2_17_x86_64"))
     (repo / "fine.py").write_text("x = 1\n")
     git(repo, "add", ".", env=env)
     ran = pre_commit("try-repo", hooks, "--all-files")
@@ -195,14 +178,14 @@ def test_a_commit_without_a_network_is_refused_for_what_the_lock_file_tells_and_
     cut = env | NO_NETWORK | {"FTAUDIT_CACHE_DIR": str(repo.parent / "empty")}
     folder = repo / "with a space"
     folder.mkdir()
-    (folder / "uv.lock").write_text(LOCK.format(tag="cp314-cp314-manylinux_2_17_x86_64"))
+    (folder / "uv.lock").write_text(locked("cp314-cp314-manylinux_2_17_x86_64"))
     git(repo, "add", ".", env=env)
     refused = git(repo, "commit", "-m", "one", env=cut)
     said = refused.stdout + refused.stderr
     assert refused.returncode == 1, said
     assert "with a space/uv.lock:16: error: slow 1.0 unavailable" in said
 
-    (folder / "uv.lock").write_text(LOCK.format(tag="py3-none-any"))
+    (folder / "uv.lock").write_text(locked("py3-none-any"))
     git(repo, "add", ".", env=env)
     taken = git(repo, "commit", "-m", "two", env=cut)
     said = taken.stdout + taken.stderr
@@ -262,12 +245,12 @@ def test_a_new_user_has_the_hooks_at_work_with_what_the_readme_says(
     (repo / ".pre-commit-config.yaml").write_text(theirs)
     assert "`pre-commit install`" in section
     assert pre_commit("install").returncode == 0
-    (repo / "uv.lock").write_text(LOCK.format(tag="cp314-cp314-manylinux_2_17_x86_64"))
+    (repo / "uv.lock").write_text(locked("cp314-cp314-manylinux_2_17_x86_64"))
     git(repo, "add", ".", env=env)
     refused = git(repo, "commit", "-m", "one", env=env)
     assert refused.returncode == 1
     assert "uv.lock:16: error: slow 1.0 unavailable" in refused.stdout + refused.stderr
-    (repo / "uv.lock").write_text(LOCK.format(tag="py3-none-any"))
+    (repo / "uv.lock").write_text(locked("py3-none-any"))
     git(repo, "add", ".", env=env)
     taken = git(repo, "commit", "-m", "two", env=env)
     assert taken.returncode == 0, taken.stdout + taken.stderr

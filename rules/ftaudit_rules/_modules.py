@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Final
 
 from ftaudit.model import ExtensionModule, GilDeclaration, ModuleBinary, PackageFacts
@@ -44,6 +44,14 @@ def made_with(binary: ModuleBinary) -> str:
 def runtime_says_off(module: ExtensionModule) -> bool:
     """Tell whether an import showed that the module leaves the GIL off: that answer wins over the binary's."""
     return module.runtime is not None and module.runtime.imported and module.runtime.requires_gil is False
+
+
+def that_declare(facts: PackageFacts, declaration: GilDeclaration) -> Iterator[tuple[str, str, str, str]]:
+    """Yield name, maker, how it was read and remedy of each module whose binary says so, and no import otherwise."""
+    for module in facts.modules:
+        binary = module.binary
+        if binary is not None and binary.declaration is declaration and not runtime_says_off(module):
+            yield module.name, made_with(binary), binary.how, remedy(binary)
 
 
 def turns_on(module: ExtensionModule) -> bool:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from ftaudit.model import Confidence, Finding, GilDeclaration, PackageFacts, Severity
 from ftaudit.rule import PackageExample, PackageRule, RuleInfo
 from ftaudit_rules._examples import extension, imported, installed
-from ftaudit_rules._modules import made_with, remedy, runtime_says_off
+from ftaudit_rules._modules import that_declare
 
 
 class BinaryGilUsed(PackageRule):
@@ -49,13 +49,6 @@ class BinaryGilUsed(PackageRule):
 
     def check(self, facts: PackageFacts) -> Iterator[Finding]:
         """Yield each module that was read and declares the GIL used."""
-        for module in facts.modules:
-            binary = module.binary
-            if binary is None or binary.declaration is not GilDeclaration.USED or runtime_says_off(module):
-                continue
-            yield self.finding(
-                f"{module.name}{made_with(binary)} declares Py_MOD_GIL_USED: importing it turns the GIL on "
-                f"({binary.how})",
-                module=module.name,
-                remedy=remedy(binary),
-            )
+        for name, made, how, remedy in that_declare(facts, GilDeclaration.USED):
+            message = f"{name}{made} declares Py_MOD_GIL_USED: importing it turns the GIL on ({how})"
+            yield self.finding(message, module=name, remedy=remedy)

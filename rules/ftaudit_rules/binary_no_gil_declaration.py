@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from ftaudit.model import Confidence, Finding, GilDeclaration, PackageFacts, Severity
 from ftaudit.rule import PackageExample, PackageRule, RuleInfo
 from ftaudit_rules._examples import extension, imported, installed
-from ftaudit_rules._modules import made_with, remedy, runtime_says_off
+from ftaudit_rules._modules import that_declare
 
 
 class BinaryNoGilDeclaration(PackageRule):
@@ -52,13 +52,6 @@ class BinaryNoGilDeclaration(PackageRule):
 
     def check(self, facts: PackageFacts) -> Iterator[Finding]:
         """Yield each module that was read and declares nothing."""
-        for module in facts.modules:
-            binary = module.binary
-            if binary is None or binary.declaration is not GilDeclaration.UNDECLARED or runtime_says_off(module):
-                continue
-            yield self.finding(
-                f"{module.name}{made_with(binary)} does not declare Py_mod_gil: importing it turns the GIL on "
-                f"({binary.how})",
-                module=module.name,
-                remedy=remedy(binary),
-            )
+        for name, made, how, remedy in that_declare(facts, GilDeclaration.UNDECLARED):
+            message = f"{name}{made} does not declare Py_mod_gil: importing it turns the GIL on ({how})"
+            yield self.finding(message, module=name, remedy=remedy)
