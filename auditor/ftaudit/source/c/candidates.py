@@ -213,7 +213,7 @@ def _written(code: str, names: set[str], arrays: set[str], spans: list[tuple[int
             continue
         if use.kind is UseKind.WRITE or (use.kind is UseKind.KEPT and name in arrays):
             return True
-        if cpp and use.kind is UseKind.READ and use.callee and constructed_with(code, at):
+        if cpp and use.argument == 0 and use.kind is UseKind.READ and _may_be_kept(code, constructed_with(code, at)):
             return True
         if use.callee and (use.kind is UseKind.ADDRESS or name in arrays):
             if use.callee not in defined:
@@ -221,6 +221,11 @@ def _written(code: str, names: set[str], arrays: set[str], spans: list[tuple[int
             if defined[use.callee]:
                 return True
     return False
+
+
+def _may_be_kept(code: str, kind: str) -> bool:
+    """Tell whether a file may define a constructor of a type that takes a reference."""
+    return bool(kind) and re.search(rf"\b{kind}\s*\([^();]*&\s*\w+\s*\)\s*[:{{]", code) is not None
 
 
 def _may_define(code: str, name: str) -> bool:

@@ -198,5 +198,7 @@ def _is_cast(code: str, at: int) -> bool:
 
 def constructed_with(code: str, start: int) -> str:
     """Return the type of the object that is made with the variable at a place as its first argument, `Type x(name…`."""
-    found = _CONSTRUCTS.search(code, max(0, start - 160), start)
+    if code[start - 1] not in "({ \n":
+        return ""
+    found = _CONSTRUCTS.search(code, max(0, start - 100), start)
     return "" if found is None or found[1] in KEYWORDS else found[1]
