@@ -250,7 +250,9 @@ class _Begun:
         """Return what the loader maps, with zeros where nothing is known."""
         mapped, known = self.parts.mapped, min(len(self.forward), self.parts.mapped)
         gap = bytes(max(0, self.start - known))
-        return bytes(self.forward[:known]) + gap + self.tail.data[max(0, known - self.start) : mapped - self.start]
+        with memoryview(self.forward) as forward:
+            rest = memoryview(self.tail.data)[max(0, known - self.start) : mapped - self.start]
+            return b"".join((forward[:known], gap, rest))
 
     def holes(self) -> tuple[tuple[int, int], ...]:
         """Return what is not known of it."""
