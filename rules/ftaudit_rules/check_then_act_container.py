@@ -83,6 +83,15 @@ def drop(k):
         ),
         SourceExample(
             code="""\
+_cache = {}
+def put(k, v):
+    if len(_cache) >= 100:
+        _cache.clear()
+    _cache[k] = v
+""",
+        ),
+        SourceExample(
+            code="""\
 def count(words):
     seen = {}
     for w in words:

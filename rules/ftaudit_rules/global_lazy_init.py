@@ -9,8 +9,8 @@ from ftaudit.model import Confidence, Finding, Severity
 from ftaudit.rule import RuleInfo, SourceExample
 from ftaudit.source.base import PythonRule
 from ftaudit.source.python import PythonModule
-from ftaudit.source.python.lazy import LazyInit, is_harmless
-from ftaudit.source.python.tree import last_name
+from ftaudit.source.python.lazy import LazyInit, assignments_to, is_harmless
+from ftaudit.source.python.tree import inside, last_name
 
 
 class GlobalLazyInit(PythonRule):
@@ -109,6 +109,18 @@ def table():
         ),
         SourceExample(
             code="""\
+_session = None
+def session():
+    global _session
+    if _session is None or not _session.alive:
+        made = Session()
+        _session = made
+    return _session
+""",
+            lines=(4,),
+        ),
+        SourceExample(
+            code="""\
 _pending = None
 def connect_late():
     global _pending
@@ -183,12 +195,24 @@ def _severity(lazy: LazyInit) -> Severity:
     if lazy.takes:
         only_said = all(statement in lazy.assignments or _only_says(statement) for statement in lazy.body)
         return Severity.PEDANTIC if only_said else Severity.WARNING
-    only_assignment = all(
+    statements = [node for node in inside(list(lazy.body)) if isinstance(node, ast.Expr)]
+    quiet = all(isinstance(each.value, ast.Constant) or _only_says(each) for each in statements)
+    only_assignment = quiet and all(
         isinstance(statement, (ast.Assign, ast.AnnAssign, ast.Import, ast.ImportFrom, ast.Return, ast.Try, ast.If))
+        or _only_says(statement)
         for statement in lazy.body
     )
-    harmless = only_assignment and all(is_harmless(assignment) for assignment in lazy.assignments)
+    harmless = only_assignment and all(_is_harmless(lazy, assignment) for assignment in lazy.assignments)
     return Severity.PEDANTIC if harmless else Severity.WARNING
+
+
+def _is_harmless(lazy: LazyInit, assignment: ast.stmt) -> bool:
+    """Tell whether two threads assign the same; what a local name stands for was made before, of the same statements."""
+    value = getattr(assignment, "value", None)
+    if isinstance(value, ast.Name):
+        made = list(assignments_to(value.id, list(lazy.body)))
+        return all(is_harmless(each) for each in made)
+    return is_harmless(assignment)
 
 
 _SAYS = frozenset({"warn", "warning", "info", "debug", "error", "exception", "log", "print", "write"})

@@ -57,6 +57,12 @@ class Classes(Scopes):
 
     def _given_to_classes(self, owner: ast.ClassDef) -> Iterator[tuple[str, Kind]]:
         """Yield what a metaclass gives each class that it makes: attributes of the class, though a method sets them."""
+        for declared in owner.body:
+            match declared:
+                case ast.AnnAssign(target=ast.Name(id=attribute), annotation=annotation, value=None):
+                    yield attribute, kind_of(None, annotation)
+                case _:
+                    pass
         for method in owner.body:
             if not isinstance(method, ast.FunctionDef) or method.name != "__init__" or not method.args.args:
                 continue

@@ -188,7 +188,7 @@ def _changed(node: ast.AST, key: ast.expr | None) -> ast.expr | None:
             return value if len(arguments) < 2 else None
         case ast.Call(func=ast.Attribute(value=value, attr=method)):
             if key is None:
-                return value if method in ("popitem", "popleft", "clear") else None
+                return value if method in ("popitem", "popleft") else None
             if method in ("remove", "append", "__setitem__", "__delitem__"):
                 return value
         case _:
