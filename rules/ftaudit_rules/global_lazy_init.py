@@ -207,7 +207,7 @@ def _severity(lazy: LazyInit) -> Severity:
 
 
 def _is_harmless(lazy: LazyInit, assignment: ast.stmt) -> bool:
-    """Tell whether two threads assign the same; what a local name stands for was made before, of the same statements."""
+    """Tell whether two threads assign the same; a local name stands for what was made before it is assigned."""
     value = getattr(assignment, "value", None)
     if isinstance(value, ast.Name):
         made = list(assignments_to(value.id, list(lazy.body)))
