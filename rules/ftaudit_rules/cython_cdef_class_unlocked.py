@@ -34,6 +34,12 @@ An iterator that two threads share is no one's; Python's own are not safe either
 _OF_ONE: Final = re.compile(r"(?:Protocol|Transport|Parser|Reader|Writer|Buffer|Stream|Iterator|Iter|Cursor|Handle)$")
 """Names of classes whose objects have one owner; two threads that share one mix up more than a count."""
 _EXTENDS: Final = re.compile(r"\+= (?:list \(|\[)")
+_DEPTH: Final = re.compile(r"depth|nest|level|indent")
+"""Names of attributes that count how deep a walk has got: whoever walks owns the object meanwhile."""
+_CHANGES: Final = frozenset(
+    ("append", "add", "clear", "discard", "extend", "insert", "pop", "popitem", "remove", "setdefault", "update")
+)
+"""Methods of Python's containers that change them."""
 _LOOP: Final = re.compile(r"\bself \. _?loop\b|\basyncio\b")
 """A class that knows its event loop belongs to that loop's thread."""
 
@@ -45,7 +51,8 @@ class CythonCdefClassUnlocked(CythonRule):
     can be seen when only one is new. Writing an object attribute from two threads can free the old object twice.
 
     Objects that have one owner by what they are (parsers, buffers, protocols, what knows its event loop) are left to
-    `--pedantic`.
+    `--pedantic`, and so are `cdef` methods, which only other Cython code calls: mostly the one function that made the
+    object. One that changes a Python container of the object as well keeps account of something, and is reported.
     """
 
     info = RuleInfo(
@@ -108,6 +115,13 @@ class CythonCdefClassUnlocked(CythonRule):
         ),
         SourceExample(code="cdef class It:\n    def next(self):\n        self.pos = self.pos + 1\n", lines=(3,)),
         SourceExample(
+            code="cdef class Packer:\n"
+            "    def __getbuffer__(self, Py_buffer *buffer, int flags):\n"
+            "        PyBuffer_FillInfo(buffer, self, self.pk.buf, self.pk.length, 1, flags)\n"
+            "        self.exports += 1\n",
+            lines=(4,),
+        ),
+        SourceExample(
             path="m.py",
             code="import cython\n"
             "@cython.cclass\n"
@@ -132,14 +146,18 @@ class CythonCdefClassUnlocked(CythonRule):
             if (function.owner or "_").startswith("_"):
                 # A private class is mostly a helper that one function keeps to itself.
                 continue
-            kept = (function.owner or "") in bound or _OF_ONE.search(function.owner or "") is not None
+            kept = (
+                (function.owner or "") in bound
+                or _OF_ONE.search(function.owner or "") is not None
+                or (function.kind == "cdef" and not _changes_container(function))
+            )
             for line in function.body:
                 for path in _updates(line, function):
                     if not unit.locked(line, function):
                         yield self.finding(
                             f"{path} is read, changed and written without a lock: another thread's update can be lost.",
                             location=unit.location(line.number, line.tokens[0].column),
-                            severity=Severity.PEDANTIC if kept else None,
+                            severity=Severity.PEDANTIC if kept or _DEPTH.search(path) else None,
                         )
 
 
@@ -156,6 +174,16 @@ def _updates(line: Line, function: CythonFunction) -> Iterator[str]:
             operator == "=" and len(words) == 3 and _reads_itself(line, words)
         ):
             yield path
+
+
+def _changes_container(function: CythonFunction) -> bool:
+    """Tell whether a method calls `self.x.pop(…)` or the like."""
+    for line in function.body:
+        words = line.words
+        for at, word in enumerate(words):
+            if word in _CHANGES and at >= 4 and words[at - 4 : at - 2] == [function.self_name, "."]:
+                return True
+    return False
 
 
 def _reads_itself(line: Line, words: list[str]) -> bool:
