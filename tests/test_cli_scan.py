@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import io
 import json
 import shutil
 import subprocess
+import tarfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import jsonschema
 import pytest
+from support.index_server import IndexServer, Reply, ServedFile
 
 from ftaudit.cli import main
 from ftaudit.report import scan_json
@@ -64,7 +68,8 @@ def paths(report: dict[str, object]) -> list[str]:
 @pytest.mark.parametrize(
     "arguments",
     [
-        ["scan", "absent"],
+        ["scan", "./absent"],
+        ["scan", "absent.py"],
         ["scan", "--select", "no-such-rule"],
         ["scan", "--target", "3.12"],
         ["scan", "--jobs", "0"],
@@ -81,6 +86,56 @@ def test_what_does_not_exist_is_a_usage_error(
     error = capsys.readouterr().err
     assert error.startswith("ftaudit: error: ")
     assert "Traceback" not in error
+
+
+@pytest.fixture
+def index() -> Iterator[IndexServer]:
+    with IndexServer() as server:
+        server.add_project("demo", [sdist("demo", "1.0"), sdist("demo", "2.0"), sdist("demo", "3.0rc1")])
+        yield server
+
+
+def sdist(name: str, version: str) -> ServedFile:
+    """A source distribution whose one module has a finding."""
+    folder, held = f"{name}-{version}", io.BytesIO()
+    with tarfile.open(fileobj=held, mode="w:gz") as archive:
+        for path, text in ((f"{folder}/PKG-INFO", f"Name: {name}\nVersion: {version}\n"), (f"{folder}/m.py", COUNTER)):
+            member = tarfile.TarInfo(path)
+            member.size = len(text)
+            archive.addfile(member, io.BytesIO(text.encode()))
+    return ServedFile(filename=f"{folder}.tar.gz", data=held.getvalue())
+
+
+def test_a_name_that_is_neither_path_nor_project_is_an_error_that_says_what_to_do(
+    tree: Path, index: IndexServer, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["scan", "absent", "--index-url", index.simple_url]) == 2
+    error = capsys.readouterr().err
+    assert "absent is no path here" in error
+    assert "name a file or folder that exists, NAME or NAME==VERSION" in error
+
+
+def test_a_name_that_the_index_does_not_answer_for_is_incomplete(
+    tree: Path, index: IndexServer, capsys: pytest.CaptureFixture[str]
+) -> None:
+    index.always("/simple/demo/", Reply(status=403))
+    assert main(["scan", "demo", "--index-url", index.simple_url]) == 3
+    assert "demo is no path here" in capsys.readouterr().err
+
+
+def test_a_name_means_its_newest_release(tree: Path, index: IndexServer, capsys: pytest.CaptureFixture[str]) -> None:
+    code, report = scan_as_json(capsys, "demo", "--index-url", index.simple_url)
+    assert (code, paths(report)) == (1, ["demo-2.0/m.py"])
+
+
+def test_a_folder_goes_before_the_project_of_its_name(
+    tree: Path, index: IndexServer, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tree / "demo").mkdir()
+    (tree / "demo" / "own.py").write_text(COUNTER)
+    code, report = scan_as_json(capsys, "demo", "--index-url", index.simple_url)
+    assert (code, paths(report)) == (1, ["demo/own.py"])
+    assert index.requests == []
 
 
 def test_a_folder_without_source_is_a_usage_error(tree: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import argparse
+import os
+import re
 from collections.abc import Callable
 from functools import partial
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, Any, Final
 
 from ftaudit.cli.accept import accept_in_scan, add_baseline, check_accept
@@ -22,10 +24,14 @@ from ftaudit.cli.options import (
     settings_of,
     settle_exit,
 )
-from ftaudit.errors import UsageError
+from ftaudit.errors import IndexUnreachable, InputError, UsageError
 from ftaudit.report import formats
 
 if TYPE_CHECKING:
+    from packaging.version import Version
+
+    from ftaudit.engine.releases import Release
+    from ftaudit.index.client import Index
     from ftaudit.source.files import FoundFiles
     from ftaudit.source.scan import ScanResult
 
@@ -35,7 +41,11 @@ examples:
   ftaudit scan src/ --select FT3     rules of one group
   ftaudit scan --changed main        only what differs from the branch main
   ftaudit scan lxml==6.1.3           the source distribution of a release
+  ftaudit scan lxml                  of the newest release
 """
+
+_NAME: Final = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?")
+"""A project's name (PyPA's specification of name normalization)."""
 
 
 def add_parsers(commands: Any) -> None:
@@ -49,7 +59,9 @@ def add_parsers(commands: Any) -> None:
         formatter_class=formatter,
     )
     what = scan.add_argument_group("what is looked at")
-    what.add_argument("paths", nargs="*", metavar="PATH", help="files, folders, or NAME==VERSION; default this folder")
+    what.add_argument(
+        "paths", nargs="*", metavar="PATH", help="files, folders, NAME or NAME==VERSION; default this folder"
+    )
     what.add_argument("--include-tests", action="store_true", help="also tests, examples, docs and benchmarks")
     what.add_argument("--include-vendored", action="store_true", help="also vendored code")
     what.add_argument(
@@ -61,7 +73,7 @@ def add_parsers(commands: Any) -> None:
     rules.add_argument("--pedantic", action="store_true", help="also rules and findings that are seldom right")
     where = scan.add_argument_group("how")
     where.add_argument("--jobs", type=int, metavar="N", help="worker processes (default one a core)")
-    where.add_argument("--index-url", metavar="URL", help="the package index, for NAME==VERSION")
+    where.add_argument("--index-url", metavar="URL", help="the package index, for NAME")
     add_cache(where)
     answer = add_answer(scan, formats.OF_SCAN)
     add_also(answer)
@@ -170,19 +182,59 @@ def _scan_all(options: argparse.Namespace, settings: Any, look: Callable[[FoundF
     return merge(results)
 
 
-def _take_apart(texts: list[str]) -> tuple[list[tuple[str, Any]], list[Path]]:
-    """Return the releases and the paths among what was named; most scans name no release and need no index."""
-    if not any("==" in text for text in texts):
-        return [], [Path(text) for text in texts]
-    from ftaudit.engine.sdists import parse_release
+def _take_apart(texts: list[str]) -> tuple[list[tuple[str, Version | None]], list[Path]]:
+    """Return the releases and the paths among what was named; most scans name no release and need no index.
 
-    parsed = [(text, parse_release(text)) for text in texts]
-    releases = [release for _, release in parsed if release is not None]
-    return releases, [Path(text) for text, release in parsed if release is None]
+    A name without a version is a release only where there is no such path, nor could be one of a source file.
+    """
+    releases: list[tuple[str, Version | None]] = []
+    paths: list[Path] = []
+    for text in texts:
+        release = _named_release(text)
+        if release is None:
+            paths.append(Path(text))
+        else:
+            releases.append(release)
+    return releases, paths
+
+
+def _named_release(text: str) -> tuple[str, Version | None] | None:
+    if "==" in text:
+        from ftaudit.engine.sdists import parse_release
+
+        return parse_release(text)
+    if _NAME.fullmatch(text) is None or os.path.lexists(text):
+        return None
+    from ftaudit.source.languages import may_be_source
+
+    return None if may_be_source(PurePath(text)) else (text, None)
+
+
+def _newest(name: str, index: Index) -> Release:
+    """Return the newest release of a project, as `ftaudit wheel NAME` takes it; raise where there is none."""
+    from ftaudit.engine.releases import find_releases
+
+    try:
+        found, unanswered = find_releases([name], index)
+    except InputError as error:
+        raise InputError(
+            f"{name} is no path here, and no release to scan: {error.problem}",
+            hint="name a file or folder that exists, NAME or NAME==VERSION",
+        ) from error
+    if not found:
+        raise IndexUnreachable(
+            f"{name} is no path here, and whether it is a project cannot be told: {unanswered[0]}",
+            hint="name a file or folder that exists, or check the network and --index-url",
+        )
+    return found[0]
 
 
 def _scan_release(
-    name: str, version: Any, options: argparse.Namespace, settings: Any, look: Callable[[FoundFiles], ScanResult]
+    name: str,
+    version: Version | None,
+    options: argparse.Namespace,
+    settings: Any,
+    look: Callable[[FoundFiles], ScanResult],
 ) -> ScanResult:
     from ftaudit.engine.sdists import fetch_sdist
     from ftaudit.engine.setup import open_index
@@ -191,6 +243,9 @@ def _scan_release(
 
     cache = None if settings.no_cache else settings.cache
     with open_index(settings) as index:
+        if version is None:
+            newest = _newest(name, index)
+            name, version = newest.name, newest.version
         archive = fetch_sdist(name, version, index, cache)
     with unpacked(archive, None if cache is None else cache / "unpacked") as (folder, _left_out):
         return look(
