@@ -200,11 +200,21 @@ def test_the_lambdas_of_a_binding_are_functions_that_do_not_run_at_import() -> N
         "void f(X &m) { m.def(table[0], values[1]); }",
         'void f(X &m) { m.def("a", &T::a); if (x[0]) { work(); } }',
         'void f(X &m) { m.def("a", [](int',
-        'void f(X &m) { auto g = [] { work(); }; m.def("a", g); }',
+        'void f(X &m) { auto g = [] { work(); }; g(); m.def("a", &h); }',
+        'void f(X &m) { m.def("a", g); auto g = [] { work(); }; }',
     ],
 )
 def test_what_is_no_lambda_of_a_binding_is_no_function(text: str) -> None:
     assert not any(function.bound for function in unit(text, language=Language.CPP).functions)
+
+
+def test_a_lambda_that_has_a_name_first_is_bound_by_its_name() -> None:
+    text = (
+        "void f(X &m) { auto g = [](int i) { use(i); }; auto h = [] { work(); };\n"
+        '  std::function<int(int)> k([](int i) -> int { return i; }); m.def("a", g).def("b", std::move(k), "doc"); }\n'
+    )
+    bound = [function for function in unit(text, language=Language.CPP).functions if function.bound]
+    assert [function.short_name for function in bound] == ["the lambda 'a'", "the lambda 'b'"]
 
 
 def test_a_local_that_a_lambda_captures_is_no_variable_of_the_file() -> None:
