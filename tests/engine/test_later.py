@@ -91,3 +91,15 @@ def test_a_yanked_version_is_no_way_out(server: IndexServer, tmp_path: Path) -> 
     good = compiled("1.1", "multi_not_used")
     yanked = ServedFile(filename=good.filename, data=good.data, yanked="broken")
     assert "no later version" in next_step(server, tmp_path, yanked)
+
+
+def test_a_wheel_that_several_platforms_install_is_fetched_once(server: IndexServer, tmp_path: Path) -> None:
+    wheels = [compiled("1.0", "multi_used"), compiled("1.1", "multi_not_used")]
+    server.add_project("demo", wheels)
+    (tmp_path / "r.txt").write_text("demo==1.0\n")
+    arguments = ("--static", "--no-deps", "--index-url", server.simple_url, "r.txt")
+    answer = check("--platform", PLATFORM, "--platform", "manylinux_2_28_x86_64", *arguments, cwd=tmp_path)
+    assert [row["verdict"] for row in answer.document["packages"]] == ["reenables-gil"] * 2
+    assert all("1.1 is the first later version" in row["next_step"] for row in answer.document["packages"])
+    fetched = [request.path for request in server.requests if request.path.endswith(".whl")]
+    assert sorted(path.rpartition("/")[2] for path in fetched) == sorted(served.filename for served in wheels)
