@@ -5,7 +5,7 @@ from __future__ import annotations
 import traceback
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
+from functools import lru_cache, partial
 from pathlib import Path, PurePosixPath
 
 from ftaudit.model import Finding
@@ -96,11 +96,11 @@ def check_file(
 
     `thorough` leaves the cheap first look out: findings of pedantic severity need none of what it looks for.
     """
-    wanted = [rule for rule in rules if _applies(rule, source)]
+    wanted: Sequence[SourceRule] = _applicable(tuple(rules), source.language, source.role is Role.GENERATED)
     reader = reader_of(ROOM_OF[source.language])
     try:
         if not thorough:
-            wanted = list(reader.select(source, wanted))
+            wanted = reader.select(source, wanted)
             if not wanted:
                 return Checked(), None
         unit = reader.parse(source, context)
@@ -167,10 +167,16 @@ def check_texts(files: Mapping[str, str], rules: Sequence[SourceRule], target: T
     return Checked(findings=(*findings, *whole.findings), skipped=(*skipped, *whole.skipped))
 
 
-def _applies(rule: SourceRule, source: SourceFile) -> bool:
-    if isinstance(rule, BuildRule) or source.language not in rule.languages:
-        return False
-    return source.role is not Role.GENERATED or bool(getattr(rule, "generated", False))
+@lru_cache(maxsize=64)
+def _applicable(rules: tuple[SourceRule, ...], language: Language, generated: bool) -> tuple[SourceRule, ...]:
+    """Return the rules that look at files of a language, at generated ones or at others; files ask by the thousand."""
+    return tuple(
+        rule
+        for rule in rules
+        if not isinstance(rule, BuildRule)
+        and language in rule.languages
+        and (not generated or getattr(rule, "generated", False))
+    )
 
 
 def _failure(what: str, path: str, error: BaseException) -> Skipped:

@@ -6,6 +6,7 @@ import pytest
 from support.c_units import unit
 
 from ftaudit.rule import Language
+from ftaudit.source.c.text import top_level_blocks
 
 FILLER = "    total += step(total) * 3 + offset_of(total);\n" * 20
 LASTING = {"seen", "table"}
@@ -114,3 +115,14 @@ def test_a_type_object_parses_with_and_without_a_comma_after_its_head(first: str
         f'static PyTypeObject T = {{\n    {first}{comma}\n    "t.T",\n    sizeof(T_object)\n}};\nstatic int n;\n'
     )
     assert [(variable.name, variable.sure) for variable in made.syntax.variables] == [("T", True), ("n", True)]
+
+
+def test_a_block_ends_where_its_own_bracket_stands() -> None:
+    bodies = ["{\n  return o.n;\n}", "{ return {1}; }", "{\nlabel:\n  go();\n}"]
+    text = f"int f(Options o = {{}}) {bodies[0]}\nint g() {bodies[1]}\nint h() {bodies[2]}\n"
+    assert [text[f.body : f.end] for f in unit(text, language=Language.CPP).functions] == bodies
+
+
+def test_blocks_that_are_never_closed_end_the_list() -> None:
+    code = "struct { int a[2]; } x = {{1}, {2}};\nint f(void)\n{\n    if (a) {\n    }\n}\nint h(void) {"
+    assert [code[start:end] for start, end in top_level_blocks(code)][1:] == ["{\n    if (a) {\n    }\n}"]

@@ -58,7 +58,7 @@ class CReader(Reader):
         for rule in rules:
             match rule:
                 case CRule(words=words) if words:
-                    if any(map(text.__contains__, words if of_python else _without_python(words))):
+                    if any(map(text.__contains__, _triggers(words, of_python))):
                         chosen.append(rule)
                 case _:
                     chosen.append(rule)
@@ -78,18 +78,20 @@ class CReader(Reader):
 
 
 @cache
-def _without_python(words: tuple[str, ...]) -> tuple[str, ...]:
-    """Return the words that a text without `Py` may hold."""
-    return tuple(word for word in words if "Py" not in word)
+def _triggers(words: tuple[str, ...], of_python: bool) -> tuple[str, ...]:
+    """Return the fewest of the words that a text with one of them holds, with or without `Py` in it."""
+    possible = [word for word in words if of_python or "Py" not in word]
+    return tuple(word for word in possible if not any(part in word and part != word for part in possible))
 
 
 def _check_brackets(source: SourceFile) -> None:
     text = source.text
+    counts = {bracket: text.count(bracket) for bracket in "(){}[]"}
     for opening, closing in ("()", "{}", "[]"):
-        if abs(text.count(opening) - text.count(closing)) > MOST_UNCLOSED:
+        if abs(counts[opening] - counts[closing]) > MOST_UNCLOSED:
             raise ParseError(f"more than {MOST_UNCLOSED:,} {opening} and {closing} have no counterpart")
     if source.path.endswith(_WHOLE):
-        opened, closed = text.count("{"), text.count("}")
+        opened, closed = counts["{"], counts["}"]
         if abs(opened - closed) >= LEAST_BROKEN and min(opened, closed) * 3 < max(opened, closed):
             raise ParseError(f"no C or C++: {opened:,} {{ and {closed:,} }}")
 

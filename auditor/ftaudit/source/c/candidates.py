@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
-from ftaudit.source.c.text import KEYWORDS, closing, is_namespace
+from ftaudit.source.c.text import KEYWORDS, closing, namespace_blocks
 from ftaudit.source.c.uses import UseKind, classify_use, constructed_with
 
 _STATIC: Final = re.compile(r"static\b")
@@ -123,31 +123,11 @@ def _declarations(code: str, *, cpp: bool) -> Iterator[_Declaration | None]:
 def _indented(code: str) -> Iterator[int]:
     """Yield where the indented lines begin that are in no function: those of namespaces."""
     done = 0
-    for start, end in (*_blocks(code), (len(code), len(code))):
+    for start, end in (*namespace_blocks(code), (len(code), len(code))):
         for found in _INDENTED.finditer(code, done, start):
             if code[max(0, found.start() - _LONGEST_GAP) : found.start()].rstrip()[-1:] not in _UNFINISHED:
                 yield found.end()
         done = end
-
-
-def _blocks(code: str) -> Iterator[tuple[int, int]]:
-    """Yield the spans of `{…}` at file scope, to which what is in namespaces belongs.
-
-    Most end at the next line that begins with a bracket, and counting tells whether that one is theirs.
-    """
-    at = code.find("{")
-    while at >= 0:
-        if is_namespace(code, at):
-            at = code.find("{", at + 1)
-            continue
-        end = code.find("\n}", at) + 2
-        line = code[at : max(at, code.find("\n", at))]
-        if end < 2 or "}" in line or code.count("{", at, end) != code.count("}", at, end):
-            end = _closing_brace(code, at) + 1
-        if end <= 0:
-            return
-        yield at, end
-        at = code.find("{", end)
 
 
 def _declaration(code: str, start: int, end: int, *, cpp: bool) -> Iterator[_Declaration | None]:

@@ -7,15 +7,15 @@ from dataclasses import dataclass
 from typing import Final
 
 _LITERAL: Final = re.compile(
-    r"""(?=[/"'R])(?:"""
-    r"""//[^\n]*(?<!\\)(?:\\\n[^\n]*(?<!\\))*"""
-    r"""|/\*[^*]*(?:\*(?!/)[^*]*)*(?:\*/|\Z)"""
-    r'''|R"([^()\\\s"]{0,16})\([\s\S]*?\)\1"'''
-    r"""|"(?:[^"\\\n]+|\\[\s\S])*"?"""
-    r"""|(?<![0-9A-Fa-f])'(?:[^'\\\n]|\\.)+'"""
+    r"""[/"'R](?:"""
+    r"""(?<=/)/[^\n]*(?<!\\)(?:\\\n[^\n]*(?<!\\))*"""
+    r"""|(?<=/)\*[^*]*(?:\*(?!/)[^*]*)*(?:\*/|\Z)"""
+    r'''|(?<=R)"([^()\\\s"]{0,16})\([\s\S]*?\)\1"'''
+    r"""|(?<=")(?:[^"\\\n]+|\\[\s\S])*"?"""
+    r"""|(?<=')(?<![0-9A-Fa-f]')(?:[^'\\\n]|\\.)+'"""
     r""")"""
 )
-"""The characters that begin one are named first: with that, three places in four are passed over at once."""
+"""It begins with the characters that begin one: places where one of some characters stands are found at once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,18 +32,18 @@ def blank(text: str) -> str:
     return " " * len(text) if "\n" not in text else "\n".join([" " * len(line) for line in text.split("\n")])
 
 
-def mask_comments(source: str) -> tuple[str, tuple[Comment, ...]]:
-    """Return the source with comments and the insides of string and character literals blanked, and the comments.
+def mask_comments(source: str) -> tuple[str, list[tuple[int, int]]]:
+    """Return the source with comments and the insides of literals blanked, and where the comments stand.
 
     The result is exactly as long as the source, line for line, so offsets into one are offsets into the other.
     """
-    comments: list[Comment] = []
+    comments: list[tuple[int, int]] = []
 
     def masked(found: re.Match[str]) -> str:
         text = found.group()
         first = text[0]
         if first == "/":
-            comments.append(Comment(*found.span(), text))
+            comments.append(found.span())
             return blank(text)
         if first == "'":
             return "'" + "_" * (len(text) - 2) + "'" if len(text) == 3 else "0" + " " * (len(text) - 1)
@@ -51,4 +51,4 @@ def mask_comments(source: str) -> tuple[str, tuple[Comment, ...]]:
             return '"' + blank(text[1:-1]) + '"'
         return '"' + blank(text[1:-1]) + '"' if len(text) > 1 else " "
 
-    return _LITERAL.sub(masked, source), tuple(comments)
+    return _LITERAL.sub(masked, source), comments

@@ -11,7 +11,7 @@ from ftaudit.source.c.functions import Function
 from ftaudit.source.c.text import closing
 from ftaudit.source.c.unit import CUnit
 
-_EDGE: Final = re.compile(r"\b\w*(?P<edge>BEGIN|END)_CRITICAL_SECTION\w*")
+_EDGE: Final = re.compile(r"(?P<edge>BEGIN|END)_CRITICAL_SECTION\w*")
 _STEP: Final = re.compile(r"[{};]|\b(?:return|goto|break|continue|throw|for|while|do|switch)\b|\bPy_RETURN_\w+")
 _LABEL: Final = r"\b{n}\s*:(?!:)"
 _LAMBDA: Final = re.compile(r"\[[^\[\]]*\]\s*(?:\([^()]*\))?\s*(?:mutable\s*|noexcept\s*)*(?:->\s*[\w:<>*&\s]+)?$")

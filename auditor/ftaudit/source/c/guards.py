@@ -13,7 +13,8 @@ from ftaudit.source.c.functions import Function
 from ftaudit.source.c.locks import LOCK_SIGNS, ONCE, LockStep, guard_types, lock_stem, lock_step
 from ftaudit.source.c.text import closing
 
-_CORE: Final = r"[lL]ock|LOCK|[mM]utex|MUTEX|[cC]ritical|CRITICAL|SRW|[lL]atch"
+_CORE: Final = "lock|Lock|LOCK|mutex|Mutex|MUTEX|critical|Critical|CRITICAL|SRW|latch|Latch"
+"""In alternatives that begin with plain letters, whose places are found at once."""
 _LOCK: Final = re.compile(_CORE)
 _SIGNS: Final = (*LOCK_SIGNS, "PyObject_", "Py_BEGIN", "Py_END")
 _SCOPE: Final = re.compile(r"\s*::")

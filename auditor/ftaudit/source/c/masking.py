@@ -16,8 +16,8 @@ _TYPES_IN_CAPITALS: Final = frozenset({"FILE", "NULL", "DIR", "TRUE", "FALSE"})
 _CLASS_MACRO: Final = re.compile(
     r"\b(?:class|struct|union|enum)\s+([A-Z][A-Z0-9_]+(?:\s*\([^()]*(?:\([^()]*\))?[^()]*\))?)(?=\s+[A-Za-z_][\w:]*\s*(?:final\s*)?[{:<])"
 )
-_OBJECT_HEAD: Final = re.compile(r"\b(?:PyObject_HEAD|PyObject_VAR_HEAD|PyObject_HEAD_EXTRA)\b(?!_)[ \t]*;?")
-_HEAD_INIT: Final = re.compile(r"\bPy(?:Var)?Object_HEAD_INIT\s*\([^()]*\)(?=\s*[^\s,])")
+_OBJECT_HEAD: Final = re.compile(r"PyObject_(?<!\wPyObject_)(?:HEAD|VAR_HEAD|HEAD_EXTRA)\b[ \t]*;?")
+_HEAD_INIT: Final = re.compile(r"Py(?<!\wPy)(?:Var)?Object_HEAD_INIT\s*\([^()]*\)(?=\s*[^\s,])")
 """The first values of a type object: the macro brings its comma along."""
 _STATEMENT_MACRO: Final = re.compile(
     r"^([ \t]*(?:[A-Z][A-Z0-9]*_\w*|Py_(?:BEGIN|END|UNBLOCK|BLOCK)_\w+)[ \t]*)"

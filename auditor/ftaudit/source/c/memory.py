@@ -81,7 +81,8 @@ def is_object_type(unit: CUnit, kind: str) -> bool:
     if not name or text.count("*") > 1:
         return False
     defined = re.search(
-        rf"\bstruct\s+{re.escape(name)}\s*\{{\s*PyObject_(?:VAR_)?HEAD\b|\bPyObject_(?:VAR_)?HEAD\b[^{{}}]*\}}\s*{re.escape(name)}\s*;",
+        rf"struct(?<!\wstruct)\s+{re.escape(name)}\s*\{{\s*PyObject_(?:VAR_)?HEAD\b"
+        rf"|PyObject_(?<!\wPyObject_)(?:VAR_)?HEAD\b[^{{}}]*\}}\s*{re.escape(name)}\s*;",
         unit.code,
     )
     return defined is not None

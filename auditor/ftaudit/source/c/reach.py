@@ -11,7 +11,7 @@ from ftaudit.source.c.declarations import Variable
 from ftaudit.source.c.functions import Function
 from ftaudit.source.c.locks import ONCE, words
 from ftaudit.source.c.syntax import FunctionFinder
-from ftaudit.source.c.text import closing
+from ftaudit.source.c.text import closing, find_words
 
 _IDENTIFIER: Final = re.compile(r"[A-Za-z_]\w*")
 _ENTRY: Final = re.compile(
@@ -124,13 +124,8 @@ def _occurrences(
     """Return the calls of the file's functions with their callers, and the names used in any other way."""
     calls: dict[str, list[tuple[int, Function]]] = {}
     mentions: set[str] = set()
-    if not by_name:
-        return calls, mentions
-    for found in _IDENTIFIER.finditer(code):
-        name = found[0]
-        if name not in by_name:
-            continue
-        at = found.end()
+    for found in find_words(code, by_name):
+        name, at = found[0], found.end()
         while at < len(code) and code[at] in " \t\n":
             at += 1
         inside = finder.at(found.start())

@@ -32,7 +32,7 @@ _NAME_BEFORE_PARENS: Final = re.compile(
     r"((?:[A-Za-z_]\w*\s*(?:<[^<>]*>)?\s*::\s*)*~?(?:operator\s*[^\s\w(]+|operator\s+\w+|[A-Za-z_]\w*))\s*$"
 )
 _MACRO_HEADER: Final = re.compile(r"(?:^|[;}\n])[ \t]*([A-Z][A-Z0-9_]{3,})$")
-_STATIC: Final = re.compile(r"\bstatic\b")
+_STATIC: Final = re.compile(r"static\b(?<!\wstatic)")
 _STORAGE: Final = re.compile(r"\b(?:static|thread_local|_Thread_local|__thread)\b")
 _STATEMENT_END: Final = re.compile(r"[;{}]")
 _CLASS: Final = re.compile(

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from typing import Final
 
+_NOT_INDENTED: Final = re.compile(r"\n[^ \t\n]")
+_BRACES: Final = re.compile(r"[{}]")
 _PARENS: Final = re.compile(r"[()\[\]{}]")
 _CAST: Final = re.compile(
     r"\(\s*(?:const\s+|struct\s+|unsigned\s+)*[A-Za-z_][\w:]*(?:\s*<[^()]*>)?(?:\s+const)?\s*(?:\*\s*(?:const\s*)?)+\)\s*"
@@ -74,6 +76,22 @@ def opening(text: str, end: int, limit: int = 0) -> int:
     return -1
 
 
+def find_words(text: str, wanted: Collection[str]) -> Iterator[re.Match[str]]:
+    """Yield the places of the wanted identifiers, in order.
+
+    A match costs more than the characters between two, so the pattern takes what begins like one of them and is as
+    long as the shortest; what stands before is looked at after the first letter, for which places are found at once.
+    """
+    names = {name for name in wanted if name.isidentifier()}
+    if not names:
+        return
+    first = "".join(sorted({name[0] for name in names}))
+    longer = min(map(len, names)) - 1
+    for found in re.finditer(rf"[{first}](?<![A-Za-z0-9_].)\w{{{longer},}}", text):
+        if found[0] in names:
+            yield found
+
+
 def split_arguments(text: str, start: int, end: int) -> list[tuple[int, int]]:
     """Return the spans between the commas of a list, brackets within it kept whole, blanks trimmed."""
     spans: list[tuple[int, int]] = []
@@ -132,30 +150,48 @@ def mask_templates(text: str) -> str:
 
 def top_level_blocks(code: str) -> Iterator[tuple[int, int]]:
     """Yield the spans of `{…}` at file scope, to which what is in `extern "C"`, namespaces and classes belongs."""
+    return _blocks(code, _TRANSPARENT)
+
+
+def namespace_blocks(code: str) -> Iterator[tuple[int, int]]:
+    """Yield the spans of `{…}` at file scope, to which what is in `extern "C"` and namespaces belongs."""
+    return _blocks(code, _NAMESPACE)
+
+
+def _blocks(code: str, transparent: re.Pattern[str]) -> Iterator[tuple[int, int]]:
+    at = code.find("{")
+    while at >= 0:
+        if transparent.search(_head(code, at)):
+            at = code.find("{", at + 1)
+            continue
+        end = _block_end(code, at)
+        if end < 0:
+            return
+        yield at, end
+        at = code.find("{", end)
+
+
+def _block_end(code: str, start: int) -> int:
+    """Return the place after the bracket that closes the one at `start`, or -1.
+
+    Most blocks end at the first line that is not indented: counting, which is quick, tells whether the bracket there is
+    theirs. Those that end on the line on which they begin, as default arguments do, are read.
+    """
+    line = _NOT_INDENTED.search(code, start)
+    if line and line[0] == "\n}" and code.count("{", start, line.end()) == code.count("}", start, line.end()):
+        first = code.find("\n", start)
+        if code.find("}", start, first) < 0:
+            return line.end()
     depth = 0
-    start = -1
-    for found in re.compile(r"[{}]").finditer(code):
-        at = found.start()
-        if found[0] == "{":
-            if depth == 0:
-                head = _head(code, at)
-                if _TRANSPARENT.search(head):
-                    continue
-                start = at
-            depth += 1
-        elif depth:
-            depth -= 1
-            if depth == 0:
-                yield start, at + 1
+    for found in _BRACES.finditer(code, start):
+        depth += 1 if found[0] == "{" else -1
+        if depth == 0:
+            return found.end()
+    return -1
 
 
 _NAMESPACE: Final = re.compile(r"""^\s*(?:inline\s+)?(?:extern\s*"[^"]*"|namespace\b[\w:\s]*)\s*$""")
 _TRANSPARENT: Final = re.compile(_NAMESPACE.pattern + r"""|^[^=(]*\b(?:class|struct)\s+[^=()]*$""")
-
-
-def is_namespace(code: str, at: int) -> bool:
-    """Tell whether the bracket at a place opens a namespace or `extern "C"`."""
-    return _NAMESPACE.search(_head(code, at)) is not None
 
 
 def _head(code: str, at: int) -> str:

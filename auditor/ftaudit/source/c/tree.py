@@ -51,6 +51,20 @@ _MACROS_MATTER: Final = re.compile(
     r"#[ \t]*define\b(?:[^\n\\]|\\\n|\\.)*?(?:(?<![bBcC])[lL]ock|(?<![BC])LOCK|[mM]utex|CRITICAL|thread|SetGIL"
     r"|Py_mod_gil|PyInit_|PYBIND11_|NB_MODULE|BOOST_PYTHON)"
 )
+_MACRO_WORDS: Final = (
+    "ock",
+    "OCK",
+    "utex",
+    "CRITICAL",
+    "thread",
+    "SetGIL",
+    "Py_mod_gil",
+    "PyInit_",
+    "PYBIND11_",
+    "NB_MODULE",
+    "BOOST_PYTHON",
+)
+"""Of which such a macro has one."""
 _BUILD_WORDS: Final = ("GIL_DISABLED", "FREE_THREAD", "FREETHREAD")
 _ENTRY_WORDS: Final = ("SetGIL", "Py_mod_", "PyInit_", "PyModExport_", "PyMODINIT_FUNC", "_MODULE")
 _LONGEST_LOCKER: Final = 1500
@@ -126,7 +140,9 @@ def survey_c(source: SourceFile) -> Survey | None:
         return None
     found: dict[str, Any] = {}
     code = text
-    if _MACROS_MATTER.search(text) or any(map(text.__contains__, _BUILD_WORDS)):
+    if any(map(text.__contains__, _BUILD_WORDS)) or (
+        any(map(text.__contains__, _MACRO_WORDS)) and _MACROS_MATTER.search(text)
+    ):
         masked, _ = mask_comments(text)
         pre = preprocess(masked, known_macros(source.target, cpp=source.language is Language.CPP))
         code = pre.code

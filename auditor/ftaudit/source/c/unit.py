@@ -23,7 +23,7 @@ from ftaudit.source.c.locks import SYNC_TYPES, means_thread_local, words
 from ftaudit.source.c.preprocess import Preprocessed, preprocess
 from ftaudit.source.c.reach import Reach, find_reach
 from ftaudit.source.c.syntax import FunctionFinder, Syntax, parse_syntax
-from ftaudit.source.c.text import KEYWORDS, closing, normalised, split_arguments
+from ftaudit.source.c.text import KEYWORDS, closing, find_words, normalised, split_arguments
 from ftaudit.source.c.tree import CTree, changed_names, classify_functions, lockers_of, thread_local_words
 from ftaudit.source.c.uses import Use, classify_use
 
@@ -33,7 +33,6 @@ _LONGEST_CALL: Final = 6_000
 """Characters of the arguments of a call that is looked at."""
 _MOST_OF_A_NAME: Final = 200
 """Variables of one name in one file (static ones of functions) that are told apart."""
-_IDENTIFIER: Final = re.compile(r"[A-Za-z_]\w*")
 _WORD: Final = re.compile(r"\w")
 _CACHE_WORDS: Final = frozenset(
     {
@@ -88,13 +87,13 @@ class CUnit(Unit):
         self._depth = 0
 
     @cached_property
-    def _uncommented(self) -> tuple[str, tuple[Comment, ...]]:
+    def _uncommented(self) -> tuple[str, list[tuple[int, int]]]:
         return mask_comments(self.text)
 
-    @property
+    @cached_property
     def comments(self) -> tuple[Comment, ...]:
         """Every comment, those of dead regions too."""
-        return self._uncommented[1]
+        return tuple(Comment(start, end, self.text[start:end]) for start, end in self._uncommented[1])
 
     @cached_property
     def preprocessed(self) -> Preprocessed:
@@ -346,12 +345,9 @@ class CUnit(Unit):
     @cached_property
     def _identifiers(self) -> dict[str, list[int]]:
         """The places of the names of all shared variables."""
-        wanted = self.shared_variables
-        places: dict[str, list[int]] = {name: [] for name in wanted}
-        if wanted:
-            for found in _IDENTIFIER.finditer(self.code):
-                if found[0] in places:
-                    places[found[0]].append(found.start())
+        places: dict[str, list[int]] = {name: [] for name in self.shared_variables}
+        for found in find_words(self.code, places):
+            places[found[0]].append(found.start())
         return places
 
     def uses(
