@@ -26,6 +26,7 @@ def member(name: str) -> Member:
         "demo/libspam.dylib",
         "demo.libs/libspam-1234.so",
         "demo/.dylibs/libspam.so",
+        "demo/core.cpython-314t-darwin.so.dSYM/Contents/Resources/DWARF/core.cpython-314t-darwin.so",
         "demo-1.0.data/scripts/spam.so",
         "demo-1.0.data/data/lib/spam.so",
         "demo/.so",

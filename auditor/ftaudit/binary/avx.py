@@ -9,6 +9,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from ftaudit.binary.avx_floats import compute
+from ftaudit.binary.avx_lanes import IMMEDIATE, joined, lanes, rearrange
+
 _M64 = (1 << 64) - 1
 _M128 = (1 << 128) - 1
 VEX = (0xC4, 0xC5)
@@ -28,6 +31,8 @@ class Processor:
     write_vector: Callable[[int, int], None]
     load: Callable[[int, int], int]
     store: Callable[[int, int, int], None]
+    read_flags: Callable[[], int]
+    write_flags: Callable[[int], None]
 
 
 class Instruction:
@@ -56,7 +61,7 @@ class Instruction:
             self.register = modrm >> 3 & 7 | (~first >> 7 & 1) << 3
             relative = modrm & 0xC7 == 5
             position, address_in_memory = self._operand(code, position + 1, modrm, x, b)
-        has_immediate = self.map == 3 or (self.map == 1 and self.opcode in (0x70, 0xC2, 0xC6))
+        has_immediate = self.map == 3 or (self.map, self.opcode) in IMMEDIATE
         self.immediate = code[position] if has_immediate else 0
         self.end = address + position + has_immediate
         if address_in_memory is not None:
@@ -107,7 +112,8 @@ def execute(processor: Processor, code: bytes, address: int) -> int | None:
     i = Instruction(processor, code, address)
     if (i.map, i.opcode) in _BMI:
         return None
-    if not (_move(i) or _combine(i) if i.map == 1 else _extended(i)):
+    known = (_move(i) or compute(i)) if i.map == 1 else _extended(i)
+    if not (known or rearrange(i) or (i.map == 1 and _combine(i))):
         raise Unsupported(f"VEX map {i.map} opcode {i.opcode:#x}")
     return i.end
 
@@ -161,30 +167,20 @@ def _move(i: Instruction) -> bool:
     return True
 
 
-def _lanes(value: int, width: int, size: int) -> list[int]:
-    mask = (1 << width) - 1
-    return [value >> shift & mask for shift in range(0, 8 * size, width)]
-
-
-def _joined(lanes: list[int], width: int) -> int:
-    mask = (1 << width) - 1
-    return sum((lane & mask) << width * number for number, lane in enumerate(lanes))
-
-
 def _combine(i: Instruction) -> bool:
     """Execute what makes a vector out of two, and the few that look into one."""
     if i.opcode == 0xD7 and i.prefix == 1:
-        bits = _joined([lane >> 7 for lane in _lanes(i.source(i.size), 8, i.size)], 1)
+        bits = joined([lane >> 7 for lane in lanes(i.source(i.size), 8, i.size)], 1)
         i.processor.write_register(i.register, bits)
         return True
     if i.opcode == 0x70 and i.prefix == 1:
-        words = _lanes(i.source(i.size), 32, i.size)
+        words = lanes(i.source(i.size), 32, i.size)
         order = [i.immediate >> 2 * number & 3 for number in range(4)]
-        i.put(_joined([words[start + k] for start in range(0, len(words), 4) for k in order], 32))
+        i.put(joined([words[start + k] for start in range(0, len(words), 4) for k in order], 32))
         return True
     a, b, full = i.first(), i.source(i.size), (1 << 8 * i.size) - 1
     width = {0xFC: 8, 0xFD: 16, 0xFE: 32, 0xD4: 64, 0xFA: 32, 0xFB: 64, 0x74: 8, 0x75: 16, 0x76: 32}.get(i.opcode, 64)
-    x, y = _lanes(a, width, i.size), _lanes(b, width, i.size)
+    x, y = lanes(a, width, i.size), lanes(b, width, i.size)
     match i.opcode:
         case 0x57 | 0xEF:
             i.put(a ^ b)
@@ -195,18 +191,18 @@ def _combine(i: Instruction) -> bool:
         case 0x56 | 0xEB:
             i.put(a | b)
         case 0xFC | 0xFD | 0xFE | 0xD4 if i.prefix == 1:
-            i.put(_joined([m + n for m, n in zip(x, y, strict=True)], width))
+            i.put(joined([m + n for m, n in zip(x, y, strict=True)], width))
         case 0xFA | 0xFB if i.prefix == 1:
-            i.put(_joined([m - n for m, n in zip(x, y, strict=True)], width))
+            i.put(joined([m - n for m, n in zip(x, y, strict=True)], width))
         case 0x74 | 0x75 | 0x76 if i.prefix == 1:
-            i.put(_joined([-(m == n) for m, n in zip(x, y, strict=True)], width))
+            i.put(joined([-(m == n) for m, n in zip(x, y, strict=True)], width))
         case 0x14 | 0x6C if i.prefix == 1:
-            i.put(_joined([half[k] for k in range(0, len(x), 2) for half in (x, y)], 64))
+            i.put(joined([half[k] for k in range(0, len(x), 2) for half in (x, y)], 64))
         case 0x15 | 0x6D if i.prefix == 1:
-            i.put(_joined([half[k] for k in range(1, len(x), 2) for half in (x, y)], 64))
+            i.put(joined([half[k] for k in range(1, len(x), 2) for half in (x, y)], 64))
         case 0xC6 if i.prefix == 1:
             picks = [(half[k - k % 2 + (i.immediate >> k & 1)]) for k, half in enumerate([x, y] * (len(x) // 2))]
-            i.put(_joined(picks, 64))
+            i.put(joined(picks, 64))
         case _:
             return False
     return True
@@ -218,13 +214,13 @@ def _extended(i: Instruction) -> bool:
     half = 128 * (i.immediate & 1)
     match i.map, i.opcode:
         case (2, 0x18 | 0x58):
-            i.put(_joined([i.source(4)] * (i.size // 4), 32))
+            i.put(joined([i.source(4)] * (i.size // 4), 32))
         case (2, 0x19 | 0x59):
-            i.put(_joined([i.source(8)] * (i.size // 8), 64))
+            i.put(joined([i.source(8)] * (i.size // 8), 64))
         case (2, 0x1A | 0x5A):
             i.put(i.source(16) * (1 | 1 << 128))
         case (2, 0x78):
-            i.put(_joined([i.source(1)] * i.size, 8))
+            i.put(joined([i.source(1)] * i.size, 8))
         case (3, 0x18 | 0x38):
             i.put(i.first() & ~(_M128 << half) | i.source(16) << half)
         case (3, 0x19 | 0x39):

@@ -24,13 +24,13 @@ def counted(value: int) -> int:
 @answers(
     "malloc", "PyMem_Malloc", "PyMem_RawMalloc", "PyObject_Malloc", "_Znwm", "_Znam", "_malloc_base", "aligned_malloc",
     "??2@YAPEAX_K@Z", "??_U@YAPEAX_K@Z", "__cxa_allocate_exception", "valloc", "_ZnwmRKSt9nothrow_t",
-    "_ZnamRKSt9nothrow_t", "??2@YAPEAX_KAEBUnothrow_t@std@@@Z", "_ZnwmSt11align_val_t",
+    "_ZnamRKSt9nothrow_t", "??2@YAPEAX_KAEBUnothrow_t@std@@@Z",
 )  # fmt: skip
 def _malloc(process: Process) -> int:
     return process.allocate(process.argument(0))
 
 
-@answers("_aligned_malloc")
+@answers("_aligned_malloc", "_ZnwmSt11align_val_t", "_ZnamSt11align_val_t")
 def _aligned_malloc(process: Process) -> int:
     return process.allocate(process.argument(0), min(process.argument(1), 4096))
 
@@ -369,7 +369,7 @@ PyMutex_Lock PyMutex_Unlock PyCriticalSection_Begin PyCriticalSection_End PyCrit
 PyCriticalSection2_End PyEval_RestoreThread PyGILState_Release PyThread_release_lock PyThread_free_lock
 fflush fputs puts fwrite fprintf printf vfprintf fputc putc putchar setvbuf __printf_chk __fprintf_chk
 srand signal sigaction sigemptyset sigaddset sigprocmask pthread_sigmask close munmap fegetround fesetround
-feclearexcept fetestexcept fesetenv fegetenv freelocale _free_locale qsort qsort_r
+_ZdaPvSt11align_val_t feclearexcept fetestexcept fesetenv fegetenv freelocale _free_locale qsort qsort_r
 """
 NOTHING = frozenset(_NOTHING.split())
 

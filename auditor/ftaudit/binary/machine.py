@@ -204,6 +204,8 @@ class Machine:
             write_vector=lambda number, value: self.engine.reg_write(vectors[number], value),
             load=lambda address, size: int.from_bytes(self.read(address, size), "little"),
             store=lambda address, value, size: self.write(address, value.to_bytes(size, "little")),
+            read_flags=lambda: self._register(names.UC_X86_REG_RFLAGS),
+            write_flags=lambda value: self.engine.reg_write(names.UC_X86_REG_RFLAGS, value),
         )
 
         def on_code(_engine: object, address: int, size: int, _data: object) -> None:

@@ -20,7 +20,7 @@ SUFFIX: Final = re.compile(
 """The suffixes of `importlib.machinery.EXTENSION_SUFFIXES` on every platform, and those of PEP 803."""
 _SCHEMES: Final = re.compile(r"[^/]+\.data/(?:platlib|purelib)/")
 _OTHER_DATA: Final = re.compile(r"[^/]+\.data/")
-_VENDORED: Final = re.compile(r"(?:^|/)(?:[^/]+\.libs|\.dylibs)/")
+_VENDORED: Final = re.compile(r"(?:^|/)(?:[^/]+\.libs|\.dylibs|[^/]+\.dSYM)/")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -44,8 +44,9 @@ class ModuleMember:
 def module_members(members: Iterable[Member]) -> tuple[ModuleMember, ...]:
     """Return the members that an import could load as extension modules, in the archive's order.
 
-    Libraries that auditwheel and delocate put beside a package (`NAME.libs/`, `.dylibs/`) are none; neither is
-    `libX.so` beside `libX.so.1`, the linker's name of a plain shared library.
+    Libraries that auditwheel and delocate put beside a package (`NAME.libs/`, `.dylibs/`) are none; neither are a
+    module's debugging information (`MODULE.so.dSYM/…/MODULE.so`, of dsymutil) and `libX.so` beside `libX.so.1`, the
+    linker's name of a plain shared library.
     """
     every = tuple(members)
     versioned = {match[1] for member in every if (match := _VERSIONED.match(member.name))}
