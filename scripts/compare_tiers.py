@@ -29,6 +29,7 @@ class Module:
     """One module of one distribution, on one platform."""
 
     distribution: str
+    """Name and version: a list may have several of one name."""
     facts: ExtensionModule
 
     @property
@@ -51,7 +52,7 @@ def main() -> int:
     """Audit the list on every platform, print the comparison and return the exit status."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("file", type=Path, nargs="?", default=Path(__file__).with_suffix(".txt"))
-    parser.add_argument("--at-least", type=int, default=120, help="distributions with free-threaded wheels")
+    parser.add_argument("--at-least", type=int, default=150, help="distributions with free-threaded wheels")
     parser.add_argument("--find-links", action="append", default=[], help="a folder of wheels to take first")
     parser.add_argument("--python", type=Path, help="the free-threaded interpreter")
     options = parser.parse_args()
@@ -60,8 +61,10 @@ def main() -> int:
     here = modules_of(ftaudit.audit(options.file, settings=settings))
     others = tuple(platform for platform in WANTED if platform != LINUX)
     elsewhere = ftaudit.audit(options.file, settings=Settings(static=True, find_links=links, platforms=others))
-    good = [print_truth(here), len({module.distribution for module in here}) >= options.at_least]
-    print(f"{len({module.distribution for module in here})} distributions with free-threaded wheels for {LINUX}")
+    names = {module.distribution.partition("==")[0] for module in here}
+    good = [print_truth(here), len(names) >= options.at_least]
+    releases = {module.distribution for module in here}
+    print(f"{len(releases)} releases of {len(names)} distributions with free-threaded wheels for {LINUX}")
     by_key = {module.key: module for module in here}
     for platform in others:
         there = modules_of(elsewhere, platform)
@@ -73,7 +76,7 @@ def main() -> int:
 def modules_of(report: Report, platform: str = LINUX) -> list[Module]:
     """Return the modules of the free-threaded wheels that the target installs on the platform."""
     return [
-        Module(str(package.facts.pin.name), module)
+        Module(f"{package.facts.pin.name}=={package.facts.pin.version}", module)
         for package in report.packages
         if package.facts.platform == platform and is_free_threaded(package)
         for module in package.facts.modules
@@ -96,12 +99,13 @@ def print_truth(modules: Iterable[Module]) -> bool:
             outcome = "without truth"
         elif module.declaration is GilDeclaration.UNDETERMINED:
             outcome = "undetermined"
-            print(f"undetermined: {module.facts.path}: {module.how}")
+            print(f"undetermined: {module.distribution}: {module.facts.path}: {module.how}")
         elif (module.declaration is not GilDeclaration.NOT_USED) is runtime.requires_gil:
             outcome = "decided"
         else:
             outcome = "wrong"
-            print(f"WRONG: {module.facts.path}: {module.declaration} ({module.how}); required: {runtime.requires_gil}")
+            told = f"{module.declaration} ({module.how}); required: {runtime.requires_gil}"
+            print(f"WRONG: {module.distribution}: {module.facts.path}: {told}")
         counts[outcome] += 1
         binary = module.facts.binary
         frameworks[(binary.framework if binary else None) or "unknown"][outcome] += 1
@@ -123,7 +127,7 @@ def print_share(platform: str, modules: list[Module]) -> bool:
     share = 100 * (1 - len(undecided) / len(modules)) if modules else 0.0
     print(f"{platform}: {len(modules) - len(undecided)} of {len(modules)} decided ({share:.2f} %, {WANTED[platform]})")
     for module in undecided:
-        print(f"  undetermined: {module.facts.path}: {module.how}")
+        print(f"  undetermined: {module.distribution}: {module.facts.path}: {module.how}")
     return share >= WANTED[platform]
 
 
@@ -135,7 +139,8 @@ def print_disagreements(platform: str, linux: dict[tuple[str, str], Module], mod
         if same is None or undetermined in (same.declaration, module.declaration):
             continue
         if same.declaration is not module.declaration:
-            print(f"  differs: {module.facts.name}: {module.declaration} ({module.how}), on {LINUX} {same.declaration}")
+            told = f"{module.declaration} ({module.how}), on {LINUX} {same.declaration}"
+            print(f"  differs: {module.distribution}: {module.facts.name}: {told}")
 
 
 if __name__ == "__main__":
