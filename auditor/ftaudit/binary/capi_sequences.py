@@ -12,7 +12,8 @@ SEQUENCE_ANSWERS, answers = registry()
 
 _LONGEST: Final = 1 << 12
 """Items of a list that are kept: what a loop of a hostile module appends after that is not."""
-_DEEPEST: Final = 8
+_DEEPEST, _COMPARED = 3, 32
+"""How deep tuples are compared, and how many items of each: a hostile one may hold itself many times."""
 _WIDEST: Final = 4096
 """Bits of an int that is still computed."""
 
@@ -118,7 +119,7 @@ def _value(python: Python, address: int, depth: int) -> object:
     if known.kind in ("type", "module", "none", "bool"):
         return (known.kind, address)
     found = items(python, address) if depth else None
-    if found is None:
+    if found is None or len(found) > _COMPARED:
         return None
     values = tuple(_value(python, item, depth - 1) for item in found)
     return None if None in values else values

@@ -320,7 +320,7 @@ def _find_any(
     """Look for a character that is one of those in the text, or none of them."""
     content = library.read(process, this)
     position = min(arguments[1][1] if len(arguments) > 1 else (_WORD if backwards else 0), len(content))
-    wanted = _text(library, process, [arguments[0], *(("m", value) for _, value in arguments[2:])])
+    wanted = frozenset(_text(library, process, [arguments[0], *(("m", value) for _, value in arguments[2:])]))
     places = range(min(position, len(content) - 1), -1, -1) if backwards else range(position, len(content))
     return next((place for place in places if (content[place] in wanted) is among), _NOT_FOUND)
 
