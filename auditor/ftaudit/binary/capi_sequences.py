@@ -21,6 +21,41 @@ _WIDEST: Final = 4096
 # Lists and tuples
 
 
+@answers("PyTuple_New", "PyList_New")
+def _sequence_new(python: Python) -> int:
+    kind = "tuple" if "Tuple" in python.process.current else "list"
+    return python.objects.sequence(kind, [0] * min(python.argument(0), 1 << 16))
+
+
+@answers("PyTuple_Pack")
+def _tuple_pack(python: Python) -> int:
+    count = min(python.argument(0), 64)
+    return python.objects.sequence("tuple", [python.argument(1 + index, fixed=1) for index in range(count)])
+
+
+@answers("PyTuple_SetItem", "PyList_SetItem")
+def _sequence_set(python: Python) -> int:
+    start = python.objects.items_of(python.argument(0))
+    python.process.machine.write_word(start + 8 * python.argument(1), python.argument(2))
+    return 0
+
+
+@answers("PyTuple_GetItem", "PyList_GetItem", "PyList_GetItemRef")
+def _sequence_get(python: Python) -> int:
+    known = python.objects.get(python.argument(0))
+    if known is None or known.kind not in ("tuple", "list") or python.argument(1) >= int(str(known.value)):
+        return python.objects.new("object", name="item")
+    return python.process.machine.read_word(python.objects.items_of(python.argument(0)) + 8 * python.argument(1))
+
+
+@answers("PyBytes_Size", "Py_SIZE", "PyTuple_Size", "PyList_Size", "PySequence_Size", "PySequence_Length")
+def _size(python: Python) -> int:
+    known = python.objects.get(python.argument(0))
+    if known is None or known.kind not in ("bytes", "tuple", "list"):
+        return 0
+    return python.process.machine.read_word(python.argument(0) + python.objects.layout.head)
+
+
 def items(python: Python, address: int) -> list[int] | None:
     """Return the items of a list or tuple that is known, else `None`."""
     known = python.objects.get(address)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ftaudit.binary.capi_objects import dictionary_item
+from ftaudit.binary.capi_dicts import dictionary_item
 from ftaudit.binary.python import Python, registry
 
 VALUE_ANSWERS, answers = registry()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 from ftaudit.binary.capi_attributes import ATTRIBUTE_ANSWERS
+from ftaudit.binary.capi_dicts import DICT_ANSWERS
 from ftaudit.binary.capi_modules import MODULE_ANSWERS, numpy_answer
 from ftaudit.binary.capi_objects import OBJECT_ANSWERS, default_answer
 from ftaudit.binary.capi_sequences import SEQUENCE_ANSWERS
@@ -22,6 +23,7 @@ ANSWERS: dict[str, Answer] = {
     **MODULE_ANSWERS,
     **ATTRIBUTE_ANSWERS,
     **OBJECT_ANSWERS,
+    **DICT_ANSWERS,
     **SEQUENCE_ANSWERS,
     **TYPE_ANSWERS,
     **VALUE_ANSWERS,
