@@ -34,6 +34,10 @@ def compiled(text: str, **options: str) -> str:
         "#ifdef Py_GIL_DISABLED\nint live;\n#else",
         "#if FOO && 0",
         "#if PY_VERSION_HEX > 0x03080000\nint live;\n#elif BAR",
+        "#if BAR\nint live;\n#elif PY_VERSION_HEX >= 0x030d0000\nint live;\n#else",
+        "#if BAR\nint live;\n#elif 1\nint live;\n#elif FOO",
+        "#if (defined(Py_LIMITED_API) ? Py_LIMITED_API : PY_VERSION_HEX) < 0x030D0000",
+        "#if BAR ? 0 : 0",
     ],
 )
 def test_a_region_that_the_free_threaded_build_leaves_out_is_blanked(condition: str) -> None:

@@ -40,7 +40,7 @@ _RANKS: Final = {operator: rank for rank, operators in enumerate(_LEVELS) for op
 _LONGEST: Final = 1000
 """Conditions longer than this (in characters) are not read; none in earnest is."""
 _DEEPEST: Final = 20
-"""Conditions with more brackets in brackets are not read either, so that the parser below needs little stack."""
+"""Conditions with more brackets in brackets, or more `?`, are not read either, so that the parser below needs little stack."""
 _UNARY_RUN: Final = re.compile(r"(?:[!~+-]\s*){8}")
 
 
@@ -88,11 +88,12 @@ def number(text: str) -> int:
 
 def evaluate(condition: str, macros: Mapping[str, MacroValue]) -> int | None:
     """Answer `#if condition`; `None` when that depends on something unknown or cannot be read."""
-    if len(condition) > _LONGEST or _depth(condition) > _DEEPEST or _UNARY_RUN.search(condition):
+    deep = _depth(condition) > _DEEPEST or condition.count("?") > _DEEPEST
+    if len(condition) > _LONGEST or deep or _UNARY_RUN.search(condition):
         return None
     tokens = [(found.lastgroup or "", found[found.lastgroup or 0]) for found in _TOKEN.finditer(condition)]
     parser = _Parser(tokens, macros)
-    value = parser.binary(0)
+    value = parser.expression()
     return value if parser.at == len(tokens) else None
 
 
@@ -117,6 +118,19 @@ class _Parser:
     def peek(self) -> str:
         return self.tokens[self.at][1] if self.at < len(self.tokens) else ""
 
+    def expression(self) -> int | None:
+        """Read a whole condition, `a ? b : c` too."""
+        condition = self.binary(0)
+        if self.peek() != "?":
+            return condition
+        self.at += 1
+        chosen = self.expression()
+        self.at += self.peek() == ":"
+        other = self.expression()
+        if condition is None:
+            return chosen if chosen == other else None
+        return chosen if condition else other
+
     def binary(self, level: int) -> int | None:
         """Read operators that bind as strongly as `level` or stronger, from the left."""
         left = self.unary()
@@ -132,7 +146,7 @@ class _Parser:
         kind = self.tokens[self.at][0]
         self.at += 1
         if text == "(":
-            value = self.binary(0)
+            value = self.expression()
             self.at += self.peek() == ")"
             return value
         if text in "!-+~" and kind == "op":

@@ -77,7 +77,7 @@ def instance_names(unit: CUnit, function: Function) -> frozenset[str]:
     if (
         not first.type.rstrip().endswith("*")
         or first.type.count("*") != 1
-        or re.search(r"\b(?:void|char|PyTypeObject)\b", first.type)
+        or re.search(r"\b(?:void|char|PyTypeObject|Py_buffer)\b", first.type)
     ):
         return frozenset()
     if not _may_be_object(unit, first.type):
