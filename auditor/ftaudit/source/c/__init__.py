@@ -11,9 +11,10 @@ from typing import Final
 from ftaudit.rule import Language, SourceRule
 from ftaudit.source.base import CRule, ParseError, Reader, Room, SourceFile, Survey, TreeContext
 from ftaudit.source.c.embedded import embedded_c
+from ftaudit.source.c.file import Call
 from ftaudit.source.c.syntax import load_grammars
 from ftaudit.source.c.tree import CTree, gather_c, survey_c
-from ftaudit.source.c.unit import Call, CUnit
+from ftaudit.source.c.unit import CUnit
 
 __all__ = ["READER", "CReader", "CTree", "CUnit", "Call"]
 

@@ -9,9 +9,11 @@ from typing import Final
 
 from ftaudit.source.c import api
 from ftaudit.source.c.escape import Origin
+from ftaudit.source.c.file import Call
 from ftaudit.source.c.functions import Function
+from ftaudit.source.c.locks import words
 from ftaudit.source.c.text import closing, strip_casts
-from ftaudit.source.c.unit import Call, CUnit, is_cache_name
+from ftaudit.source.c.unit import CUnit
 
 _COMPARED: Final = re.compile(r"^\s*(?:==|!=)\s*(?:NULL|nullptr|0)\b")
 _COMPARED_BEFORE: Final = re.compile(r"(?:(?:NULL|nullptr)\s*(?:==|!=)|!)\s*\(*\s*$")
@@ -21,6 +23,23 @@ _LIST_CHECK: Final = r"PyList_Check(?:Exact)?\s*\(\s*{n}\s*\)"
 _FIRST_ARM: Final = re.compile(r"\b([A-Za-z_]\w*)\s*\?\s*\Z")
 _LEAVES: Final = re.compile(r"\b(?:return\b[^;{}]*|goto\s+\w+\s*);\s*\Z")
 _TUPLE_CHECK: Final = r"PyTuple_Check(?:Exact)?\s*\(\s*{n}\s*\)"
+_CACHE_WORDS: Final = frozenset(
+    {
+        "cache",
+        "caches",
+        "registry",
+        "memo",
+        "interned",
+        "pending",
+        "seen",
+        "callbacks",
+        "handlers",
+        "listeners",
+        "subscribers",
+        "watchers",
+        "converters",
+    }
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +67,7 @@ def find_borrowed(unit: CUnit, *names: str, private_tuples: bool = False) -> Ite
             continue
         container = strip_casts(call.arguments[0])
         origin = unit.origin(call)
-        if not origin.shared and is_cache_name(container) and origin is Origin.UNKNOWN and not container.isupper():
+        if not origin.shared and _is_cache_name(container) and origin is Origin.UNKNOWN and not container.isupper():
             origin = Origin.MEMBER
         if not origin.shared or _left_before(unit, call, function):
             continue
@@ -88,3 +107,8 @@ def _left_before(unit: CUnit, call: Call, function: Function) -> bool:
         if 0 < end < call.start and _LEAVES.search(unit.code, max(found.end(), end - 200), end):
             return True
     return False
+
+
+def _is_cache_name(name: str) -> bool:
+    """Tell whether a name says that what it holds is filled while the program runs."""
+    return bool(_CACHE_WORDS & set(words(name)))

@@ -178,6 +178,7 @@ def _written(code: str, names: set[str], arrays: set[str], spans: list[tuple[int
     """Tell whether one of the names is written, or handed to a function of this file, outside the spans."""
     index, inside = 0, -1
     defined: dict[str, bool] = {}
+    keepers: dict[str, bool] = {}
     for found in _WORD.finditer(code):
         name = found[0]
         if name not in names:
@@ -193,8 +194,11 @@ def _written(code: str, names: set[str], arrays: set[str], spans: list[tuple[int
             continue
         if use.kind is UseKind.WRITE or (use.kind is UseKind.KEPT and name in arrays):
             return True
-        if cpp and use.argument == 0 and use.kind is UseKind.READ and _may_be_kept(code, constructed_with(code, at)):
-            return True
+        if cpp and use.argument == 0 and use.kind is UseKind.READ and (made := constructed_with(code, at)):
+            if made not in keepers:
+                keepers[made] = _may_keep(code, made)
+            if keepers[made]:
+                return True
         if use.callee and (use.kind is UseKind.ADDRESS or name in arrays):
             if use.callee not in defined:
                 defined[use.callee] = _may_define(code, use.callee)
@@ -203,9 +207,9 @@ def _written(code: str, names: set[str], arrays: set[str], spans: list[tuple[int
     return False
 
 
-def _may_be_kept(code: str, kind: str) -> bool:
+def _may_keep(code: str, kind: str) -> bool:
     """Tell whether a file may define a constructor of a type that takes a reference."""
-    return bool(kind) and re.search(rf"\b{kind}\s*\([^();]*&\s*\w+\s*\)\s*[:{{]", code) is not None
+    return re.search(rf"{kind}(?<!\w{kind})\s*\([^();]*&\s*\w+\s*\)\s*[:{{]", code) is not None
 
 
 def _may_define(code: str, name: str) -> bool:

@@ -169,6 +169,15 @@ def parse_declaration(
         )
 
 
+def declared_names(text: str) -> Iterator[str]:
+    """Yield the names that a local declaration declares, well enough to tell them from file-scope variables."""
+    for begin, end in split_arguments(text, 0, len(text)):
+        piece = text[begin:end].split("=")[0]
+        found = re.search(r"([A-Za-z_]\w*)\s*(?:\[[^\]]*\]\s*)*(?:\([^()]*\)|\{[^{}]*\})?\s*$", piece)
+        if found:
+            yield found[1]
+
+
 def _blank_attribute(found: re.Match[str]) -> str:
     if _DECLSPEC_THREAD.match(found[0]):
         return "__thread".ljust(len(found[0]))

@@ -7,9 +7,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
+from ftaudit.source.c.file import Call
 from ftaudit.source.c.functions import Function
 from ftaudit.source.c.text import strip_casts
-from ftaudit.source.c.unit import Call, CUnit
+from ftaudit.source.c.unit import CUnit
 
 _OBJECT_TYPE: Final = re.compile(
     r"^(?:const\s+)?(?:struct\s+)?(?:Py\w*Object|PyObject|_?Py\w+Object|\w*Object|\w*Object_?t)\s*\*+$"

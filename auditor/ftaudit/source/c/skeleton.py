@@ -15,8 +15,6 @@ _CLASS_MACRO: Final = re.compile(r"\b(?:class|struct|union)\s+\w+\s*\(")
 """`class NAME_OF(x) {` and `struct __attribute__((packed)) {`: what ends with a bracket and is no function."""
 _OUTLIVES: Final = ("static", "hread")
 """What a body holds that declares a variable which outlives the call."""
-_OUTLIVES_CPP: Final = (*_OUTLIVES, "class", "struct", "union")
-"""A class of a function has methods, which are functions too."""
 _REST: Final = ";}"
 """What stands for the rest of a body: with a statement in it, or `{}` could be an initialiser."""
 
@@ -36,18 +34,17 @@ class Skeleton:
         return offset + self.missing[bisect_right(self.cuts, offset)]
 
 
-def skeleton_of(code: str, blocks: Iterable[tuple[int, int]], *, cpp: bool) -> Skeleton:
-    """Leave out what functions do after the last declaration that outlives the call. `code` is masked.
+def skeleton_of(code: str, blocks: Iterable[tuple[int, int]]) -> Skeleton:
+    """Leave out what functions do after the last declaration that outlives the call. `code` is masked C.
 
     `blocks` are the spans of `{…}` at file scope.
     """
-    words = _OUTLIVES_CPP if cpp else _OUTLIVES
     pieces: list[str] = []
     cuts: list[int] = []
     missing = [0]
     done = length = 0
     for start, end in blocks:
-        begin = _rest(code, start, end, words) if end - start > _SHORTEST and is_body(code, start) else end
+        begin = _rest(code, start, end) if end - start > _SHORTEST and is_body(code, start) else end
         if end - begin < _SHORTEST:
             continue
         pieces += (code[done:begin], _REST)
@@ -66,14 +63,14 @@ def is_body(code: str, start: int) -> bool:
     return "=" not in head and bool(_PARAMETERS_END.search(head)) and not _CLASS_MACRO.search(head)
 
 
-def _rest(code: str, start: int, end: int, words: tuple[str, ...]) -> int:
-    """Return where the rest of a body begins in which nothing is declared that matters; its end when that is not sure.
+def _rest(code: str, start: int, end: int) -> int:
+    """Return where the rest of a body begins in which nothing is declared that outlives the call; its end if unsure.
 
     Where a line begins with a bracket, the brackets may not be balanced and the block be several functions.
     """
     if code.find("\n}", start, end - 1) > 0 or code.find("\n{", start, end) > 0:
         return end
-    last = max(code.rfind(word, start, end) for word in words)
+    last = max(code.rfind(word, start, end) for word in _OUTLIVES)
     if last < 0:
         return start + 1
     begin = code.find(";", last, end) + 1

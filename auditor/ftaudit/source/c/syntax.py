@@ -76,12 +76,9 @@ def parse_syntax(code: str, *, cpp: bool, text: str = "") -> Syntax:
     from tree_sitter import QueryCursor
 
     blocks = list(top_level_blocks(code))
-    skeleton = skeleton_of(code, blocks, cpp=cpp)
+    # The grammar of C++ fails on every other file, and gets over an error the better the more it sees.
+    skeleton = skeleton_of(code, () if cpp else blocks)
     tree = _parse(skeleton.text, cpp=cpp)
-    if cpp and tree.root_node.has_error:
-        # Its grammar gets over an error the better the more it sees.
-        skeleton = skeleton_of(code, (), cpp=cpp)
-        tree = _parse(code, cpp=cpp)
     failed = tree.root_node.has_error
     query = _language(cpp)[1] if cpp or failed else _whole_query()
     captures = QueryCursor(query).captures(tree.root_node)

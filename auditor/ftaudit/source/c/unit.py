@@ -5,189 +5,36 @@ from __future__ import annotations
 import re
 from bisect import bisect_right
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from functools import cached_property
-from itertools import accumulate
 from typing import Final
 
-from ftaudit.model import Location
-from ftaudit.rule import Language
-from ftaudit.source.base import Room, SourceFile, TreeContext, Unit
-from ftaudit.source.c.comments import Comment, mask_comments
-from ftaudit.source.c.conditions import known_macros
-from ftaudit.source.c.declarations import Variable
+from ftaudit.source.base import SourceFile, TreeContext
+from ftaudit.source.c.declarations import Variable, declared_names
 from ftaudit.source.c.escape import Origin, origin_of
+from ftaudit.source.c.file import Call, CFile
 from ftaudit.source.c.functions import Function
 from ftaudit.source.c.guards import Section, SectionFinder, find_sections
-from ftaudit.source.c.locks import SYNC_TYPES, means_thread_local, words
-from ftaudit.source.c.preprocess import Preprocessed, preprocess
+from ftaudit.source.c.locks import SYNC_TYPES, means_thread_local
 from ftaudit.source.c.reach import Reach, find_reach
-from ftaudit.source.c.syntax import FunctionFinder, Syntax, parse_syntax
-from ftaudit.source.c.text import KEYWORDS, closing, find_words, normalised, split_arguments
-from ftaudit.source.c.tree import CTree, changed_names, classify_functions, lockers_of, thread_local_words
+from ftaudit.source.c.text import find_words, normalised
+from ftaudit.source.c.tree import changed_names, classify_functions, lockers_of, thread_local_words
 from ftaudit.source.c.uses import Use, classify_use
 
-_CALLED_BACKWARDS: Final = re.compile(r"\(\s*(\w+)")
-"""A name before a bracket, in a text that is read from its end: brackets are fewer than names, and quicker to find."""
-_LONGEST_CALL: Final = 6_000
-"""Characters of the arguments of a call that is looked at."""
 _MOST_OF_A_NAME: Final = 200
 """Variables of one name in one file (static ones of functions) that are told apart."""
-_WORD: Final = re.compile(r"\w")
-_CACHE_WORDS: Final = frozenset(
-    {
-        "cache",
-        "caches",
-        "registry",
-        "memo",
-        "interned",
-        "pending",
-        "seen",
-        "callbacks",
-        "handlers",
-        "listeners",
-        "subscribers",
-        "watchers",
-        "converters",
-    }
-)
 _HELD: Final = re.compile(
     r"(?i)(?:_lock_held|_locked|_with_lock|_under_lock|_lockheld|Locked|LockHeld)(?:_\w+)?$|^(?:unlocked_|nolock_|locked_)|(?:_unlocked|_nolock)$"
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Call:
-    """One call of a function or use of a function-like macro inside a function's body."""
-
-    name: str
-    start: int
-    open: int
-    """Where `(` stands."""
-    end: int
-    """Just after `)`."""
-    arguments: tuple[str, ...]
-    """As they stand, comments and strings blanked."""
-    function: Function | None
-
-
-class CUnit(Unit):
-    """One C or C++ file.
-
-    Offsets count characters of `text`; `code` is the text with comments, the insides of literals, directives and the
-    regions that a free-threaded build leaves out blanked, at the same offsets.
-    """
+class CUnit(CFile):
+    """One C or C++ file, with what the models say of it: guards, reach, variables and escapes."""
 
     def __init__(self, source: SourceFile, context: TreeContext) -> None:
         super().__init__(source, context)
-        self.cpp = source.language is Language.CPP
-        self.tree = context.of(Room.C, CTree)
         self.memory: dict[str, object] = {}
         """Where the models of `ftaudit.source.c` keep what they worked out for this unit."""
         self._depth = 0
-
-    @cached_property
-    def _uncommented(self) -> tuple[str, list[tuple[int, int]]]:
-        return mask_comments(self.text)
-
-    @cached_property
-    def comments(self) -> tuple[Comment, ...]:
-        """Every comment, those of dead regions too."""
-        return tuple(Comment(start, end, self.text[start:end]) for start, end in self._uncommented[1])
-
-    @cached_property
-    def preprocessed(self) -> Preprocessed:
-        """Macros and conditional regions."""
-        known = {**known_macros(self.target, cpp=self.cpp), **self.tree.macros}
-        return preprocess(self._uncommented[0], known)
-
-    @property
-    def code(self) -> str:
-        """What a free-threaded build compiles of the text, masked."""
-        return self.preprocessed.code
-
-    @cached_property
-    def syntax(self) -> Syntax:
-        """Functions and declarations."""
-        return parse_syntax(self.code, cpp=self.cpp, text=self.text)
-
-    @property
-    def functions(self) -> tuple[Function, ...]:
-        """The functions, sorted by place."""
-        return self.syntax.functions
-
-    @cached_property
-    def _finder(self) -> FunctionFinder:
-        return FunctionFinder(self.functions)
-
-    def function_at(self, offset: int) -> Function | None:
-        """Return the innermost function around a place."""
-        return self._finder.at(offset)
-
-    @cached_property
-    def _line_starts(self) -> list[int]:
-        # A line takes its length and one more; without a loop of Python's, which files of megabytes would feel.
-        return [0, *accumulate(map((1).__add__, map(len, self.text.split("\n"))))][:-1]
-
-    def line_at(self, offset: int) -> int:
-        """Return the line, from 1, of a character offset."""
-        return bisect_right(self._line_starts, offset)
-
-    def place(self, offset: int) -> Location:
-        """Return the place of a character offset."""
-        line = self.line_at(offset)
-        return self.location(line, offset - self._line_starts[line - 1] + 1)
-
-    def statement_lines(self, line: int) -> tuple[int, int]:
-        """Return the first and last line of the statement on a line: to the semicolon or brace before and after."""
-        start = self._line_starts[line - 1]
-        code = self.code
-        stop = self._line_starts[line] - 1 if line < len(self._line_starts) else len(code)
-        first = start + len(code[start:stop]) - len(code[start:stop].lstrip())
-        before = max(code.rfind(mark, max(0, first - 2000), first) for mark in ";{}")
-        after = min((at for mark in ";{}" if (at := code.find(mark, first, first + 2000)) >= 0), default=first)
-        begin = before + 1 + len(code[before + 1 : first]) - len(code[before + 1 : first].lstrip())
-        return min(line, self.line_at(begin)), max(line, self.line_at(after))
-
-    # Calls
-
-    @cached_property
-    def called_names(self) -> frozenset[str]:
-        """Every name that stands before a bracket."""
-        return frozenset(name[::-1] for name in set(_CALLED_BACKWARDS.findall(self.code[::-1])))
-
-    @cached_property
-    def _calls(self) -> dict[str, tuple[int, ...]]:
-        return {}
-
-    def _places(self, name: str) -> tuple[int, ...]:
-        """Return the places where a name stands before a bracket."""
-        if name not in self.called_names:
-            return ()
-        places = self._calls.get(name)
-        if places is None:
-            # A pattern that begins with plain letters is quick; what stands before is looked at afterwards.
-            found = (match.start() for match in re.finditer(rf"{re.escape(name)}\s*\(", self.code))
-            places = self._calls[name] = tuple(at for at in found if not _WORD.match(self.code[at - 1 : at]))
-        return places
-
-    def calls(self, *names: str) -> list[Call]:
-        """Return the calls of the functions named, inside functions of this file, in order."""
-        found = [call for name in names for place in self._places(name) if (call := self._call(name, place))]
-        return sorted(found, key=lambda call: call.start)
-
-    def _call(self, name: str, start: int) -> Call | None:
-        bracket = self.code.index("(", start)
-        if name in KEYWORDS:
-            return None
-        function = self.function_at(start)
-        if function is None:
-            return None
-        end = closing(self.code, bracket, min(function.end, bracket + _LONGEST_CALL))
-        if end < 0:
-            return None
-        arguments = tuple(self.code[a:b] for a, b in split_arguments(self.code, bracket + 1, end))
-        return Call(name, start, bracket, end + 1, arguments, function)
 
     # Guards
 
@@ -334,7 +181,7 @@ class CUnit(Unit):
             found: set[str] = {p.name for p in function.parameters}
             for start, end in self.syntax.declarations_in(function):
                 if "static" not in self.code[start : start + 60]:
-                    found.update(_declared_names(self.code[start:end].rstrip(";")))
+                    found.update(declared_names(self.code[start:end].rstrip(";")))
             names = frozenset(found)
             self._locals[function.body] = names
         if name not in names and function.bound:
@@ -514,20 +361,6 @@ def _defined(variables: list[Variable]) -> list[Variable]:
     defined = {variable.owner for variable in variables if variable.owner and not variable.member}
     kept = [variable for variable in variables if not (variable.member and variable.owner in defined)]
     return kept[:_MOST_OF_A_NAME]
-
-
-def is_cache_name(name: str) -> bool:
-    """Tell whether a name says that what it holds is filled while the program runs."""
-    return bool(_CACHE_WORDS & set(words(name)))
-
-
-def _declared_names(text: str) -> Iterator[str]:
-    """Yield the names that a local declaration declares, well enough to tell them from file-scope variables."""
-    for begin, end in split_arguments(text, 0, len(text)):
-        piece = text[begin:end].split("=")[0]
-        found = re.search(r"([A-Za-z_]\w*)\s*(?:\[[^\]]*\]\s*)*(?:\([^()]*\)|\{[^{}]*\})?\s*$", piece)
-        if found:
-            yield found[1]
 
 
 def _expression_end(code: str, start: int, limit: int) -> int:

@@ -86,8 +86,7 @@ def classify_use(code: str, start: int, end: int) -> Use | None:
     if char in "+-" and code[before - 1 : before] == char and not _is_operand(code, _previous(code, before - 1)):
         return Use(start, UseKind.WRITE)
     at, element = _past_trailers(code, end)
-    mutating = _mutating_method(code, end, at)
-    if mutating:
+    if element and _mutating_method(code, end, at):
         return Use(start, UseKind.WRITE, element=True)
     assigned = _ASSIGNMENT.match(code, at)
     if assigned:
