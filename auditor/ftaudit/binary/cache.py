@@ -38,6 +38,11 @@ class FactsCache:
     def __init__(self, folder: Path) -> None:
         self._folder = folder / "binary" / analysis_version()
 
+    @property
+    def is_empty(self) -> bool:
+        """Whether no facts of this analysis were ever kept."""
+        return not self._folder.is_dir()
+
     def read(self, sha256: str, key: str) -> BinaryFacts | None:
         """Return the facts of the wheel with this digest, or `None`."""
         try:

@@ -93,8 +93,16 @@ class Inspector:
         if work is not None:
             work.close()
 
-    def submit(self, request: WheelRequest) -> Future[BinaryFacts]:
-        """Return the facts of a wheel, at once where they are remembered. Never raises: a failure is facts too."""
+    def prepare(self) -> None:
+        """Start the workers before the first wheel comes, where no facts are remembered."""
+        if self._cache.is_empty or not self._settings.use_cache:
+            self._started().pool.start()
+
+    def submit(self, request: WheelRequest, *, soon: bool = False) -> Future[BinaryFacts]:
+        """Return the facts of a wheel, at once where they are remembered. Never raises: a failure is facts too.
+
+        One that is wanted `soon` does not wait until those before it have been read.
+        """
         done: Future[BinaryFacts] = Future()
         location = request.file.url
         if location is None:
@@ -109,12 +117,16 @@ class Inspector:
         if known is not None:
             done.set_result(known)
             return done
+        work = self._started()
+        work.pool.start()
+        threads = work.soon if soon else work.wheels
+        return threads.submit(self._inspect, work, request, location, sha256)
+
+    def _started(self) -> _Work:
         with self._lock:
             if self._work is None:
                 self._work = _Work(self._settings)
-            work = self._work
-        work.pool.start()
-        return work.wheels.submit(self._inspect, work, request, location, sha256)
+            return self._work
 
     def _digest(self, request: WheelRequest, location: str) -> str | None:
         """Return the wheel's digest: of a local file its own, which must be the expected one; else the expected."""
@@ -181,6 +193,7 @@ class _Work:
     def __init__(self, settings: InspectSettings) -> None:
         self.session = settings.session() if settings.session is not None else None
         self.wheels = ThreadPoolExecutor(settings.wheels, thread_name_prefix="wheel")
+        self.soon = ThreadPoolExecutor(settings.wheels, thread_name_prefix="wheel-soon")
         self.fetchers = ThreadPoolExecutor(settings.connections, thread_name_prefix="fetch")
         self.pool = WorkerPool(
             workers=settings.workers or default_workers(),
@@ -190,8 +203,8 @@ class _Work:
 
     def close(self) -> None:
         self.pool.close()
-        self.wheels.shutdown(wait=True, cancel_futures=True)
-        self.fetchers.shutdown(wait=True, cancel_futures=True)
+        for threads in (self.wheels, self.soon, self.fetchers):
+            threads.shutdown(wait=True, cancel_futures=True)
 
 
 def _read_wheel(

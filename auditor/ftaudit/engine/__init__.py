@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from ftaudit import lockfiles
@@ -46,7 +47,6 @@ def audit(inputs: Sequence[str], settings: Settings, *, progress: Progress | Non
     progress = progress or Silent()
     target = parse_target(settings.target)
     platforms = tuple(map(parse_platform, settings.platforms)) or (host_platform(),)
-    rules, problems = choose_rules(settings, PackageRule)
     paths = tuple(inputs) or (find_input(),)
     read = read_inputs(paths, settings)
     with (
@@ -54,9 +54,13 @@ def audit(inputs: Sequence[str], settings: Settings, *, progress: Progress | Non
         Reader(settings, index) as reader,
         Surveyor(target=target, index=index, reader=reader, settings=settings) as surveyor,
     ):
-        selected = _select(read, target, platforms, settings, index, progress)
+        ahead = Ahead(target=target, index=index, reader=reader, surveyor=surveyor)
+        with ThreadPoolExecutor(1) as aside:
+            aside.submit(ahead.prepare)
+            chosen = aside.submit(choose_rules, settings, PackageRule)
+            selected = _select(read, target, platforms, settings, index, progress)
+        rules, problems = chosen.result()
         keys = selected.keys
-        ahead = Ahead(target=target, reader=reader, surveyor=surveyor)
         indexed = find_index_facts(keys, target=target, index=index, progress=progress, on_found=ahead.hear)
         binaries = find_binary_facts(indexed, target=target, reader=reader, progress=progress)
         imports = find_runtime_facts(indexed, target=target, settings=settings, progress=progress)

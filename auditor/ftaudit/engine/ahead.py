@@ -11,6 +11,7 @@ from ftaudit.engine.later import is_listed
 from ftaudit.engine.reader import Reader
 from ftaudit.engine.surveyor import Surveyor, fate_of
 from ftaudit.engine.surveys import Question
+from ftaudit.index.client import Index
 from ftaudit.model import BinaryFacts, IndexFacts, Status, WheelKind
 from ftaudit.plan import Fate
 from ftaudit.target import Target
@@ -24,8 +25,14 @@ class Ahead:
     """
 
     target: Target
+    index: Index
     reader: Reader
     surveyor: Surveyor
+
+    def prepare(self) -> None:
+        """Load and start what a first run needs, while uv waits for the network."""
+        self.reader.prepare()
+        self.index.prepare()
 
     def hear(self, key: Key, found: IndexFacts) -> None:
         """Begin what a package's files call for."""

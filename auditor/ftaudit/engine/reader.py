@@ -40,8 +40,14 @@ class Reader:
             self._closed = True
         self._stack.close()
 
-    def ask(self, request: WheelRequest) -> Future[BinaryFacts]:
-        """Return the facts of a wheel, when they are there. Usable from many threads."""
+    def prepare(self) -> None:
+        """Start what reads wheels, where none is remembered."""
+        with self._lock:
+            if not self._closed:
+                self._open().prepare()
+
+    def ask(self, request: WheelRequest, *, soon: bool = False) -> Future[BinaryFacts]:
+        """Return the facts of a wheel, when they are there; `soon` before others. Usable from many threads."""
         with self._lock:
             if request in self._read:
                 return self._read[request]
@@ -49,7 +55,7 @@ class Reader:
             if self._closed:
                 future.cancel()
                 return future
-            future = self._read[request] = self._open().submit(request)
+            future = self._read[request] = self._open().submit(request, soon=soon)
         future.add_done_callback(self._count)
         return future
 

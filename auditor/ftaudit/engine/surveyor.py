@@ -103,7 +103,9 @@ class Surveyor:
         return survey
 
     def _look(self, wheels: Sequence[DistributionFile]) -> Mapping[str, Looked]:
-        asked = {wheel.filename: self._reader.ask(WheelRequest(file=wheel, target=self._target)) for wheel in wheels}
+        requests = {wheel.filename: WheelRequest(file=wheel, target=self._target) for wheel in wheels}
+        # One wheel's answer leads to the next question: they must not queue behind those of the whole stack.
+        asked = {name: self._reader.ask(request, soon=True) for name, request in requests.items()}
         return {name: fate_of(future.result()) for name, future in asked.items()}
 
 

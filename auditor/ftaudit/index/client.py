@@ -51,6 +51,14 @@ class Index:
                 self._session = Session(self.settings, self.traffic)
             return self._session
 
+    def prepare(self) -> None:
+        """Load what reads pages before the first comes, where none is kept."""
+        if not self.settings.offline and self._store.is_empty:
+            import pypi_simple  # noqa: F401
+            import selectolax.lexbor  # noqa: F401
+
+            self.session()
+
     def close(self) -> None:
         """Close the connections that are kept alive."""
         with self._lock:

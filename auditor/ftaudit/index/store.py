@@ -72,6 +72,11 @@ class PageStore:
     def __init__(self, folder: Path | None) -> None:
         self._folder = folder
 
+    @property
+    def is_empty(self) -> bool:
+        """Whether no page was ever kept."""
+        return self._folder is None or not (self._folder / "pages").is_dir()
+
     def load(self, url: str, user: str | None) -> Entry | None:
         """Return what is known of a page as that user sees it, or `None`."""
         path = self._path(url, user, ".json")
