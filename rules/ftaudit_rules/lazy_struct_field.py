@@ -9,16 +9,26 @@ from ftaudit.model import Confidence, Finding, Severity
 from ftaudit.rule import RuleInfo, SourceExample
 from ftaudit.source import CRule
 from ftaudit.source.c import CUnit
+from ftaudit.source.c.fields import instance_names
 from ftaudit.source.c.reach import is_lifecycle
+from ftaudit.source.c.text import closing
 
 _LAZY = re.compile(
-    r"\bif\s*\(\s*(?:!\s*(?P<a>\w+\s*->\s*\w+)|(?P<b>\w+\s*->\s*\w+)\s*==\s*(?:NULL|nullptr|-\s*1|0))\s*\)\s*(?P<then>\{[^{}]*\}|[^;{}]*;)"
+    # Plain letters first: what may not stand before is asked afterwards, which is quicker.
+    r"if(?<!\wif)\s*\(\s*(?:\w*(?i:likely)\w*\s*\(\s*)?"
+    r"(?:!\s*(?P<a>\w+\s*->\s*\w+)|(?P<b>\w+\s*->\s*\w+)\s*==\s*(?:NULL|nullptr|-\s*1|0))\s*\)\s*\)?\s*(?P<block>\{)?"
 )
+_LONGEST = 400
+"""Characters of what the condition governs in which the field must be filled."""
+_CALLS = re.compile(r"\s*(?:\([^()]*\)\s*)?[A-Za-z_]\w*\s*\(")
 
 
 class LazyStructField(CRule):
     """Two threads find the field empty, both compute it, and one result is lost or freed under the other. A number
-    can be an atomic; a pointer needs a lock."""
+    can be an atomic; a pointer needs a lock.
+
+    A method of an object that stores what a call returns is reported; numbers, and structs that may be one function's
+    own, are left to `--pedantic`."""
 
     info = RuleInfo(
         code="FT376",
@@ -32,8 +42,8 @@ class LazyStructField(CRule):
             "https://docs.python.org/3.14/howto/free-threading-extensions.html",
             "https://docs.python.org/3.14/c-api/synchronization.html",
         ),
-        default=False,
     )
+    words = ("->",)
     VALID = (
         SourceExample(
             code="""\
@@ -56,19 +66,49 @@ static void *get(Obj *self) {
 """,
             lines=(2,),
         ),
+        SourceExample(
+            code="""\
+static PyObject *get_name(PyObject *op, void *context) {
+    Function *func = (Function *)op;
+    if (unlikely(func->name == NULL)) {
+        func->name = PyUnicode_InternFromString(func->def->ml_name);
+        if (func->name == NULL) {
+            return NULL;
+        }
+    }
+    return Py_NewRef(func->name);
+}
+static PyGetSetDef getset[] = {{"__name__", get_name}, {NULL}};
+""",
+            lines=(3,),
+        ),
     )
 
     def check(self, unit: CUnit) -> Iterator[Finding]:
         """Yield what the rule finds in one file."""
-        for found in _LAZY.finditer(unit.code):
-            field = "".join((found["a"] or found["b"]).split())
-            base, _, member = field.partition("->")
-            if not re.search(rf"\b{re.escape(base)}\s*->\s*{re.escape(member)}\s*=(?!=)", found["then"]):
+        code = unit.code
+        for found in _LAZY.finditer(code) if "->" in code else ():
+            base, _, member = "".join((found["a"] or found["b"]).split()).partition("->")
+            value = _filled(code, found, base, member)
+            if value < 0:
                 continue
             function = unit.function_at(found.start())
             if function is None or is_lifecycle(function) or unit.at_import(function) or unit.guarded(found.start()):
                 continue
-            if base in {parameter.name for parameter in function.parameters}:
+            own = base in instance_names(unit, function)
+            if own or base in {parameter.name for parameter in function.parameters}:
+                shared = own and function.body in unit.reach.methods and _CALLS.match(code, value)
                 yield self.finding(
-                    f"two threads can both find `{field}` empty and fill it", location=unit.place(found.start())
+                    f"two threads can both find `{base}->{member}` empty and fill it",
+                    location=unit.place(found.start()),
+                    severity=None if shared else Severity.PEDANTIC,
                 )
+
+
+def _filled(code: str, found: re.Match[str], base: str, member: str) -> int:
+    """Return where the value stands that the condition's statement or block sets the field to, or -1."""
+    start = found.end()
+    end = closing(code, start - 1, start + _LONGEST) if found["block"] else code.find(";", start, start + _LONGEST)
+    stored = re.compile(rf"\b{re.escape(base)}\s*->\s*{re.escape(member)}\s*=(?!=)")
+    filled = stored.search(code, start, end if end > 0 else start + _LONGEST)
+    return -1 if filled is None else filled.end()

@@ -40,7 +40,7 @@ _RANKS: Final = {operator: rank for rank, operators in enumerate(_LEVELS) for op
 _LONGEST: Final = 1000
 """Conditions longer than this (in characters) are not read; none in earnest is."""
 _DEEPEST: Final = 20
-"""Conditions with more brackets in brackets, or more `?`, are not read either, so that the parser below needs little stack."""
+"""Conditions with more brackets in brackets, or more `?`, are not read either: they would need too much stack."""
 _UNARY_RUN: Final = re.compile(r"(?:[!~+-]\s*){8}")
 
 
