@@ -12,7 +12,7 @@ from pathlib import Path
 
 import jsonschema
 import pytest
-from support.index_server import IndexServer, Reply, ServedFile
+from support.index_server import IndexServer, ServedFile
 
 from ftaudit.cli import main
 from ftaudit.report import scan_json
@@ -68,8 +68,11 @@ def paths(report: dict[str, object]) -> list[str]:
 @pytest.mark.parametrize(
     "arguments",
     [
+        ["scan", "absent"],
         ["scan", "./absent"],
         ["scan", "absent.py"],
+        ["scan", "demo-1.0-py3-none-any.whl"],
+        ["scan", "https://index.example/demo-1.0.tar.gz"],
         ["scan", "--select", "no-such-rule"],
         ["scan", "--target", "3.12"],
         ["scan", "--jobs", "0"],
@@ -106,36 +109,54 @@ def sdist(name: str, version: str) -> ServedFile:
     return ServedFile(filename=f"{folder}.tar.gz", data=held.getvalue())
 
 
-def test_a_name_that_is_neither_path_nor_project_is_an_error_that_says_what_to_do(
+def test_a_name_that_is_no_path_is_never_taken_for_a_strangers_project(
     tree: Path, index: IndexServer, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert main(["scan", "absent", "--index-url", index.simple_url]) == 2
+    assert main(["scan", "demo", "--index-url", index.simple_url]) == 2
     error = capsys.readouterr().err
-    assert "absent is no path here" in error
-    assert "name a file or folder that exists, NAME or NAME==VERSION" in error
-
-
-def test_a_name_that_the_index_does_not_answer_for_is_incomplete(
-    tree: Path, index: IndexServer, capsys: pytest.CaptureFixture[str]
-) -> None:
-    index.always("/simple/demo/", Reply(status=403))
-    assert main(["scan", "demo", "--index-url", index.simple_url]) == 3
-    assert "demo is no path here" in capsys.readouterr().err
-
-
-def test_a_name_means_its_newest_release(tree: Path, index: IndexServer, capsys: pytest.CaptureFixture[str]) -> None:
-    code, report = scan_as_json(capsys, "demo", "--index-url", index.simple_url)
-    assert (code, paths(report)) == (1, ["demo-2.0/m.py"])
-
-
-def test_a_folder_goes_before_the_project_of_its_name(
-    tree: Path, index: IndexServer, capsys: pytest.CaptureFixture[str]
-) -> None:
-    (tree / "demo").mkdir()
-    (tree / "demo" / "own.py").write_text(COUNTER)
-    code, report = scan_as_json(capsys, "demo", "--index-url", index.simple_url)
-    assert (code, paths(report)) == (1, ["demo/own.py"])
+    assert "demo does not exist" in error and "demo==VERSION" in error
     assert index.requests == []
+
+
+def test_an_sdist_here_is_scanned_as_the_index_s_would_be(
+    tree: Path, index: IndexServer, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tree / "demo-2.0.tar.gz").write_bytes(sdist("demo", "2.0").data)
+    code, here = scan_as_json(capsys, "demo-2.0.tar.gz")
+    _, there = scan_as_json(capsys, "demo==2.0", "--index-url", index.simple_url)
+    assert (code, paths(here)) == (1, ["demo-2.0/m.py"])
+    assert here["findings"] == there["findings"]
+
+
+def test_source_that_an_sdist_links_out_of_itself_is_said_to_be_left_out(
+    tree: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with tarfile.open(tree / "demo-1.0.tar.gz", mode="w:gz") as archive:
+        for name, target in (("demo-1.0/out.c", "../../../etc/passwd"), ("demo-1.0/alias.py", "m.py")):
+            link = tarfile.TarInfo(name)
+            link.type, link.linkname = tarfile.SYMTYPE, target
+            archive.addfile(link)
+        member = tarfile.TarInfo("demo-1.0/m.py")
+        archive.addfile(member, io.BytesIO(b""))
+    code, report = scan_as_json(capsys, "demo-1.0.tar.gz")
+    assert code == 3
+    assert [skip["path"] for skip in report["skipped"]] == ["demo-1.0/out.c"]
+
+
+@pytest.mark.parametrize("name", ["a.go", "blob.bin", "LICENSE"])
+def test_a_named_file_in_no_language_that_is_read_is_not_called_clean(
+    tree: Path, name: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tree / name).write_bytes(b"package main\n")
+    code, report = scan_as_json(capsys, name)
+    assert code == 3
+    assert [(skip["path"], "no language" in skip["reason"]) for skip in report["skipped"]] == [(name, True)]
+
+
+def test_a_script_without_a_suffix_is_python(tree: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tree / "tool").write_text(f"#!/usr/bin/env python3\n{COUNTER}")
+    code, report = scan_as_json(capsys, "tool")
+    assert (code, paths(report)) == (1, ["tool"])
 
 
 def test_a_folder_without_source_is_a_usage_error(tree: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -7,7 +7,7 @@ import os
 import re
 from collections.abc import Callable
 from functools import partial
-from pathlib import Path, PurePath
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from ftaudit.cli.accept import accept_in_scan, add_baseline, check_accept
@@ -24,14 +24,10 @@ from ftaudit.cli.options import (
     settings_of,
     settle_exit,
 )
-from ftaudit.errors import IndexUnreachable, InputError, UsageError
+from ftaudit.errors import UsageError
 from ftaudit.report import formats
 
 if TYPE_CHECKING:
-    from packaging.version import Version
-
-    from ftaudit.engine.releases import Release
-    from ftaudit.index.client import Index
     from ftaudit.source.files import FoundFiles
     from ftaudit.source.scan import ScanResult
 
@@ -41,7 +37,6 @@ examples:
   ftaudit scan src/ --select FT3     rules of one group
   ftaudit scan --changed main        only what differs from the branch main
   ftaudit scan lxml==6.1.3           the source distribution of a release
-  ftaudit scan lxml                  of the newest release
 """
 
 _NAME: Final = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?")
@@ -60,7 +55,7 @@ def add_parsers(commands: Any) -> None:
     )
     what = scan.add_argument_group("what is looked at")
     what.add_argument(
-        "paths", nargs="*", metavar="PATH", help="files, folders, NAME or NAME==VERSION; default this folder"
+        "paths", nargs="*", metavar="PATH", help="files, folders, sdists, or NAME==VERSION; default this folder"
     )
     what.add_argument("--include-tests", action="store_true", help="also tests, examples, docs and benchmarks")
     what.add_argument("--include-vendored", action="store_true", help="also vendored code")
@@ -73,7 +68,7 @@ def add_parsers(commands: Any) -> None:
     rules.add_argument("--pedantic", action="store_true", help="also rules and findings that are seldom right")
     where = scan.add_argument_group("how")
     where.add_argument("--jobs", type=int, metavar="N", help="worker processes (default one a core)")
-    where.add_argument("--index-url", metavar="URL", help="the package index, for NAME")
+    where.add_argument("--index-url", metavar="URL", help="the package index, for NAME==VERSION")
     add_cache(where)
     answer = add_answer(scan, formats.OF_SCAN)
     add_also(answer)
@@ -163,9 +158,9 @@ def _scan_all(options: argparse.Namespace, settings: Any, look: Callable[[FoundF
     from ftaudit.source.files import find_files
     from ftaudit.source.scan import merge
 
-    releases, paths = _take_apart(options.paths)
+    releases, archives, paths = _take_apart(options.paths)
     results: list[ScanResult] = []
-    if paths or not releases:
+    if paths or not (releases or archives):
         found = find_files(
             paths or [Path()],
             include_tests=options.include_tests,
@@ -178,82 +173,51 @@ def _scan_all(options: argparse.Namespace, settings: Any, look: Callable[[FoundF
                 hint="C, C++, Cython, Rust, Python and build files are looked at",
             )
         results.append(look(found))
+    results += (_scan_archive(archive, options, settings, look) for archive in archives)
     results += (_scan_release(name, version, options, settings, look) for name, version in releases)
     return merge(results)
 
 
-def _take_apart(texts: list[str]) -> tuple[list[tuple[str, Version | None]], list[Path]]:
-    """Return the releases and the paths among what was named; most scans name no release and need no index.
+def _take_apart(texts: list[str]) -> tuple[list[tuple[str, Any]], list[Path], list[Path]]:
+    """Return the releases, the sdists and the paths among what was named; most scans need no index."""
+    from ftaudit.engine.sdists import SUFFIXES, parse_release
 
-    A name without a version is a release only where there is no such path, nor could be one of a source file.
-    """
-    releases: list[tuple[str, Version | None]] = []
-    paths: list[Path] = []
+    releases, archives, paths = [], [], []
     for text in texts:
-        release = _named_release(text)
-        if release is None:
-            paths.append(Path(text))
-        else:
+        release, path = parse_release(text) if "==" in text else None, Path(text)
+        if release is not None:
             releases.append(release)
-    return releases, paths
-
-
-def _named_release(text: str) -> tuple[str, Version | None] | None:
-    if "==" in text:
-        from ftaudit.engine.sdists import parse_release
-
-        return parse_release(text)
-    if _NAME.fullmatch(text) is None or os.path.lexists(text):
-        return None
-    from ftaudit.source.languages import may_be_source
-
-    return None if may_be_source(PurePath(text)) else (text, None)
-
-
-def _newest(name: str, index: Index) -> Release:
-    """Return the newest release of a project, as `ftaudit wheel NAME` takes it; raise where there is none."""
-    from ftaudit.engine.releases import find_releases
-
-    try:
-        found, unanswered = find_releases([name], index)
-    except InputError as error:
-        raise InputError(
-            f"{name} is no path here, and no release to scan: {error.problem}",
-            hint="name a file or folder that exists, NAME or NAME==VERSION",
-        ) from error
-    if not found:
-        raise IndexUnreachable(
-            f"{name} is no path here, and whether it is a project cannot be told: {unanswered[0]}",
-            hint="name a file or folder that exists, or check the network and --index-url",
-        )
-    return found[0]
+        elif text.endswith(".whl"):
+            raise UsageError(f"{text} is a wheel, and holds no source", hint=f"ftaudit wheel {text}")
+        elif text.startswith(("http://", "https://")):
+            raise UsageError(f"{text} is no path", hint="clone or download it, and scan the folder")
+        elif not os.path.lexists(text):
+            name = f", or a release with its version: {text}==VERSION" if _NAME.fullmatch(text) else ""
+            raise UsageError(f"{text} does not exist", hint=f"name a file or a folder{name}")
+        elif path.name.endswith(SUFFIXES) and path.is_file():
+            archives.append(path)
+        else:
+            paths.append(path)
+    return releases, archives, paths
 
 
 def _scan_release(
-    name: str,
-    version: Version | None,
-    options: argparse.Namespace,
-    settings: Any,
-    look: Callable[[FoundFiles], ScanResult],
+    name: str, version: Any, options: argparse.Namespace, settings: Any, look: Callable[[FoundFiles], ScanResult]
 ) -> ScanResult:
     from ftaudit.engine.sdists import fetch_sdist
     from ftaudit.engine.setup import open_index
-    from ftaudit.source.files import find_files
-    from ftaudit.source.sdist import unpacked
 
-    cache = None if settings.no_cache else settings.cache
     with open_index(settings) as index:
-        if version is None:
-            newest = _newest(name, index)
-            name, version = newest.name, newest.version
-        archive = fetch_sdist(name, version, index, cache)
-    with unpacked(archive, None if cache is None else cache / "unpacked") as (folder, _left_out):
-        return look(
-            find_files(
-                [folder],
-                include_tests=options.include_tests,
-                include_vendored=options.include_vendored,
-                trust_git=False,
-                base=folder,
-            )
-        )
+        archive = fetch_sdist(name, version, index, None if settings.no_cache else settings.cache)
+    return _scan_archive(archive, options, settings, look)
+
+
+def _scan_archive(
+    archive: Path, options: argparse.Namespace, settings: Any, look: Callable[[FoundFiles], ScanResult]
+) -> ScanResult:
+    from ftaudit.source.sdist import found_in
+
+    scratch = None if settings.no_cache else settings.cache / "unpacked"
+    asked = {"include_tests": options.include_tests, "include_vendored": options.include_vendored}
+    with found_in(archive, scratch, **asked) as found:
+        return look(found)

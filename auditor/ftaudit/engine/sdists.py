@@ -21,7 +21,7 @@ from ftaudit.wheel import local_path
 MAX_BYTES: Final = 500_000_000
 """A larger sdist is not fetched."""
 _CHUNK: Final = 1 << 20
-_SUFFIXES: Final = (".tar.gz", ".tgz", ".tar.bz2", ".tar.xz", ".tar", ".zip")
+SUFFIXES: Final = (".tar.gz", ".tgz", ".tar.bz2", ".tar.xz", ".tar", ".zip")
 
 
 def parse_release(text: str) -> tuple[str, Version] | None:
@@ -48,7 +48,7 @@ def fetch_sdist(name: str, version: Version, index: Index, cache: Path | None) -
     release = index.find_releases([query])[query]
     if release.status is not Status.DONE:
         raise IndexUnreachable(f"{name} {version}: {release.reason}", hint="check the network and --index-url")
-    sdist = next((file for file in release.files if file.filename.endswith(_SUFFIXES)), None)
+    sdist = next((file for file in release.files if file.filename.endswith(SUFFIXES)), None)
     if sdist is None or sdist.url is None:
         raise InputError(f"{name} {version} has no source distribution", hint="scan its repository instead")
     here = local_path(sdist.url)

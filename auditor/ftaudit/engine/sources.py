@@ -39,16 +39,15 @@ def _scan(
     name: str, version: Version, rules: Sequence[SourceRule], target: Target, settings: Settings, index: Index
 ) -> SourceFacts:
     from ftaudit.source.cache import ResultCache
-    from ftaudit.source.files import find_files
     from ftaudit.source.scan import scan
-    from ftaudit.source.sdist import unpacked
+    from ftaudit.source.sdist import found_in
 
     cache = None if settings.no_cache else settings.cache
     try:
         archive = fetch_sdist(name, version, index, cache)
-        with unpacked(archive, None if cache is None else cache / "unpacked") as (folder, _left_out):
+        with found_in(archive, None if cache is None else cache / "unpacked") as found:
             result = scan(
-                find_files([folder], trust_git=False, base=folder),
+                found,
                 rules=rules,
                 target=target,
                 known=[rule.info for rule in rules],

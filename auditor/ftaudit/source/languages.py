@@ -10,6 +10,7 @@ from typing import Final
 from ftaudit.rule import Language
 from ftaudit.source.base import Reader, Room
 
+READ: Final = "C, C++, Cython, Rust, Python and build files are"
 _C: Final = (".c", ".c.src", ".c.in", ".h.src", ".h.in", ".inc.src")
 _CPP: Final = (
     ".cc",
@@ -71,6 +72,8 @@ _LOOKS_CPP: Final = re.compile(
     rb"|\bstd::\w|\bconstexpr\b|\bstatic_cast<",
     re.MULTILINE,
 )
+_SCRIPT: Final = re.compile(rb"#![^\n]*\bpython[\d.t]*\b")
+"""The first line of a script without a suffix; such a file is looked at where it is named itself."""
 _PURE_CYTHON: Final = re.compile(
     rb"^[ \t]*(?:import|cimport)\s+cython\b|^[ \t]*from\s+cython\b|^#[ \t]*cython[ \t]*:", re.MULTILINE
 )
@@ -130,6 +133,8 @@ def languages_of(path: PurePath, data: bytes) -> tuple[Language, ...]:
         found.append(Language.CPP)
     elif lower.endswith(_C):
         found.append(Language.C)
+    elif not path.suffix and _SCRIPT.match(data):
+        found.append(Language.PYTHON)
     elif lower.endswith(_AMBIGUOUS):
         found.append(Language.CPP if _LOOKS_CPP.search(data) else Language.C)
     if _is_build(path) or (lower.endswith(_PYTHON) and _helps_to_build(data)):

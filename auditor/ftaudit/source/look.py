@@ -17,7 +17,7 @@ from ftaudit.rule import Language, SourceRule
 from ftaudit.source.base import ROOM_OF, ParseError, Role, Room, SourceFile, TreeContext, rooms_of
 from ftaudit.source.check import Checked, Skipped, check_file, survey_file
 from ftaudit.source.files import FoundFile
-from ftaudit.source.languages import languages_of, reader_of
+from ftaudit.source.languages import READ, languages_of, reader_of
 from ftaudit.source.silence import find_ignores
 from ftaudit.target import Target
 
@@ -119,7 +119,10 @@ def first_look(file: FoundFile, *, plan: Plan) -> dict[str, Any]:
     row: dict[str, Any] = {"role": role.value, "lines": data.count(b"\n")}
     skipped: list[Skipped] = []
     findings: list[Finding] = []
-    for language in languages_of(PurePosixPath(file.shown), data):
+    languages = languages_of(PurePosixPath(file.shown), data)
+    if not languages and not file.context_only:
+        skipped.append(Skipped(path=file.shown, reason=f"no language that is read: {READ}"))
+    for language in languages:
         room = ROOM_OF[language]
         if room not in plan.surveyed:
             continue

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import posixpath
 import shutil
 import stat
 import tarfile
@@ -10,10 +11,14 @@ import zipfile
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path, PurePosixPath
 from typing import IO, Final
 
-from ftaudit.errors import ArchiveError
+from ftaudit.errors import ArchiveError, UsageError
+from ftaudit.source.check import Skipped
+from ftaudit.source.files import FoundFiles, find_files
+from ftaudit.source.languages import may_be_source
 
 MAX_MEMBERS: Final = 60_000
 MAX_TOTAL: Final = 2 << 30
@@ -37,6 +42,26 @@ def unpacked(archive: Path, scratch: Path | None = None) -> Iterator[tuple[Path,
         yield folder, unpack(archive, folder)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextmanager
+def found_in(
+    archive: Path, scratch: Path | None = None, *, include_tests: bool = False, include_vendored: bool = False
+) -> Iterator[FoundFiles]:
+    """Unpack an sdist, and yield the source files in it; what of them was left out is among the skipped.
+
+    Errors as in `unpacked`; raise `UsageError` where there is no source file.
+    """
+    with unpacked(archive, scratch) as (folder, left_out):
+        found = find_files(
+            [folder], include_tests=include_tests, include_vendored=include_vendored, trust_git=False, base=folder
+        )
+        told = [line.rpartition(": ") for line in left_out]
+        skipped = [Skipped(path=name, reason=why) for name, _, why in told if may_be_source(PurePosixPath(name))]
+        found = replace(found, skipped=(*found.skipped, *skipped))
+        if not found.files and not found.skipped and not found.left_out:
+            raise UsageError(f"no source file in {archive.name}", hint="name a source distribution")
+        yield found
 
 
 def unpack(archive: Path, folder: Path) -> tuple[str, ...]:
@@ -68,12 +93,18 @@ def unpack(archive: Path, folder: Path) -> tuple[str, ...]:
 def _tar_members(archive: Path) -> Iterator[tuple[str, str | None, IO[bytes] | None]]:
     with tarfile.open(archive, mode="r:*") as tar:
         for member in tar:
-            if member.isdir():
-                continue
+            if member.isdir() or (member.issym() and _stays(member.name, member.linkname)):
+                continue  # What a link within the archive leads to is a member itself.
             if not member.isreg():
                 yield member.name, "a link" if member.issym() or member.islnk() else "no regular file", None
             else:
                 yield member.name, None, tar.extractfile(member)
+
+
+def _stays(name: str, target: str) -> bool:
+    """Tell whether a link leads to a place within the archive's first folder."""
+    path = posixpath.normpath(posixpath.join(posixpath.dirname(name), target))
+    return not path.startswith(("/", "../")) and path.partition("/")[0] == name.partition("/")[0]
 
 
 def _zip_members(archive: Path) -> Iterator[tuple[str, str | None, IO[bytes] | None]]:
