@@ -1,19 +1,24 @@
 """Compare what the binary tier reads with what python3.14t does, module by module: `compare_tiers.py [FILE]`.
 
-FILE lists distributions as requirements do; the default is `compare_tiers.txt` beside this script. Linux x86-64 is
-judged by imports: decided, undetermined, and wrong where a module's declaration and CPython's own word differ. For
-the other platforms the share that is decided is printed, with every module whose declaration is not Linux's. The
-exit status is 1 where a figure misses what is wanted, or where fewer distributions than `--at-least` were compared.
+FILE lists distributions as requirements do, a name perhaps with several versions; the default is
+`compare_tiers.txt` beside this script. Linux x86-64 is judged by imports: decided, undetermined, and wrong where a
+module's declaration and CPython's own word differ. For the other platforms the share that is decided is printed, with
+every module whose declaration is not Linux's. The exit status is 1 where a figure misses what is wanted, or where
+fewer distributions than `--at-least` were compared.
 """
 
 from __future__ import annotations
 
 import argparse
 import sys
+import tempfile
 from collections import Counter, defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
+from itertools import zip_longest
 from pathlib import Path
+
+from packaging.utils import canonicalize_name
 
 import ftaudit
 from ftaudit.model import ExtensionModule, GilDeclaration, Package, Report, WheelKind
@@ -57,31 +62,49 @@ def main() -> int:
     parser.add_argument("--python", type=Path, help="the free-threaded interpreter")
     options = parser.parse_args()
     links = tuple(options.find_links)
-    settings = Settings(python=options.python, find_links=links, platforms=(LINUX,))
-    here = modules_of(ftaudit.audit(options.file, settings=settings))
     others = tuple(platform for platform in WANTED if platform != LINUX)
-    elsewhere = ftaudit.audit(options.file, settings=Settings(static=True, find_links=links, platforms=others))
-    names = {module.distribution.partition("==")[0] for module in here}
-    good = [print_truth(here), len(names) >= options.at_least]
-    releases = {module.distribution for module in here}
+    here: dict[tuple[str, str], Module] = {}
+    there: dict[str, dict[tuple[str, str], Module]] = {platform: {} for platform in others}
+    with tempfile.TemporaryDirectory() as folder:
+        for number, text in enumerate(rounds(options.file.read_text())):
+            path = Path(folder) / f"requirements-{number}.txt"
+            path.write_text(text)
+            settings = Settings(python=options.python, find_links=links, platforms=(LINUX,))
+            here |= modules_of(ftaudit.audit(path, settings=settings))
+            report = ftaudit.audit(path, settings=Settings(static=True, find_links=links, platforms=others))
+            for platform in others:
+                there[platform] |= modules_of(report, platform)
+    names = {module.distribution.partition("==")[0] for module in here.values()}
+    good = [print_truth(here.values()), len(names) >= options.at_least]
+    releases = {module.distribution for module in here.values()}
     print(f"{len(releases)} releases of {len(names)} distributions with free-threaded wheels for {LINUX}")
-    by_key = {module.key: module for module in here}
     for platform in others:
-        there = modules_of(elsewhere, platform)
-        good.append(print_share(platform, there))
-        print_disagreements(platform, by_key, there)
+        good.append(print_share(platform, list(there[platform].values())))
+        print_disagreements(platform, here, there[platform].values())
     return 0 if all(good) else 1
 
 
-def modules_of(report: Report, platform: str = LINUX) -> list[Module]:
-    """Return the modules of the free-threaded wheels that the target installs on the platform."""
-    return [
+def rounds(text: str) -> list[str]:
+    """Deal the lines of a list into files that have each name once: an audit takes one version of a package."""
+    dealt: dict[str, list[str]] = defaultdict(list)
+    for line in text.splitlines():
+        if line and not line.startswith("#"):
+            dealt[canonicalize_name(line.partition("==")[0])].append(line)
+    # The newest versions, which stand last, come together.
+    groups = zip_longest(*(reversed(lines) for lines in dealt.values()))
+    return ["".join(f"{line}\n" for line in group if line is not None) for group in groups]
+
+
+def modules_of(report: Report, platform: str = LINUX) -> dict[tuple[str, str], Module]:
+    """Return the modules of the free-threaded wheels that the target installs on the platform, by their keys."""
+    found = (
         Module(f"{package.facts.pin.name}=={package.facts.pin.version}", module)
         for package in report.packages
         if package.facts.platform == platform and is_free_threaded(package)
         for module in package.facts.modules
         if module.binary is not None
-    ]
+    )
+    return {module.key: module for module in found}
 
 
 def is_free_threaded(package: Package) -> bool:
@@ -131,7 +154,7 @@ def print_share(platform: str, modules: list[Module]) -> bool:
     return share >= WANTED[platform]
 
 
-def print_disagreements(platform: str, linux: dict[tuple[str, str], Module], modules: list[Module]) -> None:
+def print_disagreements(platform: str, linux: dict[tuple[str, str], Module], modules: Iterable[Module]) -> None:
     """Print the modules whose declaration differs from that of the same module on Linux, both decided."""
     undetermined = GilDeclaration.UNDETERMINED
     for module in modules:

@@ -42,10 +42,12 @@ def _sequence_set(python: Python) -> int:
 
 @answers("PyTuple_GetItem", "PyList_GetItem", "PyList_GetItemRef")
 def _sequence_get(python: Python) -> int:
-    known = python.objects.get(python.argument(0))
-    if known is None or known.kind not in ("tuple", "list") or python.argument(1) >= int(str(known.value)):
+    address, index = python.argument(0), python.argument(1)
+    known = python.objects.get(address)
+    size = known.value if known is not None and known.kind in ("tuple", "list") else None
+    if not isinstance(size, int) or index >= size:
         return python.objects.new("object", name="item")
-    return python.process.machine.read_word(python.objects.items_of(python.argument(0)) + 8 * python.argument(1))
+    return python.process.machine.read_word(python.objects.items_of(address) + 8 * index)
 
 
 @answers("PyBytes_Size", "Py_SIZE", "PyTuple_Size", "PyList_Size", "PySequence_Size", "PySequence_Length")

@@ -360,6 +360,10 @@ def force(subject: Subject, best: Run) -> Run:
     return best
 
 
+_DOUBT = 3
+"""How many tries' calls are spent on guesses that are the same on every machine."""
+
+
 def doubt(subject: Subject, best: Run) -> str:
     """Look for a guess on which the declaration depends; return the question, or nothing.
 
@@ -370,9 +374,13 @@ def doubt(subject: Subject, best: Run) -> str:
     numbers = [n for n, question in enumerate(best.questions) if question.environment]
     first = 0 if best.slots is None else best.asked_before
     numbers += [n for n in range(len(best.questions) - 1, first - 1, -1) if n not in numbers]
+    calls = len(best.calls)
     for number in numbers[: subject.budget.checks]:
         question = best.questions[number]
+        if calls > _DOUBT * subject.budget.calls and not question.environment:
+            break
         other = run(subject, {**best.overrides, number: (question.answer + 1) % question.choices})
+        calls += len(other.calls)
         if other.ending is not Ending.FAILED and other.declaration != best.declaration:
             return question.name
     return ""
