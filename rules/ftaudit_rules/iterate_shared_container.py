@@ -11,7 +11,8 @@ from ftaudit.source.base import PythonRule
 from ftaudit.source.python import PythonModule, Signal
 from ftaudit.source.python.containers import iterations
 from ftaudit.source.python.kinds import Kind
-from ftaudit.source.python.module import Mutation, Where, identity
+from ftaudit.source.python.module import Mutation, Shared, Where, identity
+from ftaudit.source.python.tree import inside
 
 
 class IterateSharedContainer(PythonRule):
@@ -32,7 +33,7 @@ class IterateSharedContainer(PythonRule):
         remedy="Iterate over a copy, list(d.items()), or hold the lock that the writers hold.",
         links=("https://docs.python.org/3.14/library/threadsafety.html",),
     )
-    words = ("for ",)
+    words = ("for ", "len(")
     signals = Signal.MODULE_STATE | Signal.CLASS_STATE | Signal.THREADS | Signal.SINGLETON
     VALID = (
         SourceExample(
@@ -43,6 +44,20 @@ def on(k, f):
 def fire():
     for f in list(_subs.values()):
         f()
+""",
+        ),
+        SourceExample(
+            code="""\
+import threading
+_lock = threading.Lock()
+_subs = {}
+def on(k, f):
+    with _lock:
+        _subs[k] = f
+def fire():
+    with _lock:
+        for f in _subs.values():
+            f()
 """,
         ),
         SourceExample(
@@ -89,6 +104,19 @@ class Logger:
 """,
             lines=(7,),
         ),
+        SourceExample(
+            code="""\
+import threading
+_lock = threading.Lock()
+_cache = {}
+def store(k, v):
+    if len(_cache) > 500:
+        with _lock:
+            evict(_cache)
+    _cache[k] = v
+""",
+            lines=(8,),
+        ),
     )
 
     def check(self, module: PythonModule) -> Iterator[Finding]:
@@ -119,6 +147,49 @@ class Logger:
                     "changes in another thread, the loop ends with RuntimeError",
                     location=module.place(iteration.node),
                 )
+        yield from self._grown_without_lock(module)
+
+    def _grown_without_lock(self, module: PythonModule) -> Iterator[Finding]:
+        """Yield changes without a lock of what is gone through, or shrunk, with one held."""
+        guarded = {identity(one.shared): one.line for one in iterations(module) if module.locked(one.node)}
+        for name, shared, test in _size_tests(module):
+            for call in inside(test.body):
+                match call:
+                    case ast.Call(args=[ast.Name(id=given), *_]) if given == name and module.locked(call):
+                        guarded.setdefault(identity(shared), call.lineno)
+                    case _:
+                        pass
+        for name, line in guarded.items():
+            for change in module.mutations_of.get(name, ()):
+                function = module.tree.function(change.node)
+                if (
+                    change.shared.kind in (Kind.DICT, Kind.SET)
+                    and change.shared.where is not Where.INSTANCE
+                    and isinstance(function, ast.FunctionDef)
+                    and not module.locked(change.node)
+                    and _resizes(module, change)
+                ):
+                    yield self.finding(
+                        f"{change.shared.name} is changed here without the lock that line {line} holds to look through "
+                        "it: the lock does not keep this change out",
+                        location=module.place(change.node),
+                    )
+                    break
+
+
+def _size_tests(module: PythonModule) -> Iterator[tuple[str, Shared, ast.If]]:
+    """Yield each `if` that asks `len(name)` of a shared container which the module changes."""
+    for call in module.tree.all(ast.Call) if module.mutations_of else ():
+        match call:
+            case ast.Call(func=ast.Name(id="len"), args=[ast.Name(id=name) as container]) if (
+                name in module.mutations_of
+            ):
+                shared = module.shared(container)
+                test = module.tree.statement(call)
+                if shared is not None and isinstance(test, ast.If):
+                    yield name, shared, test
+            case _:
+                pass
 
 
 def _resizes(module: PythonModule, change: Mutation) -> bool:
