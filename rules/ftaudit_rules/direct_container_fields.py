@@ -23,7 +23,7 @@ _CAST = re.compile(
 _CPP_CAST = re.compile(
     r"_cast\s*<\s*(?:const\s+)?(PyListObject|PyDictObject|PySetObject|PyByteArrayObject)\s*\*\s*>\s*\((?P<what>[^;{}]*?)\)\s*->\s*(?P<field>\w+)"
 )
-_DECLARED = re.compile(r"\b(PyListObject|PyDictObject|PySetObject|PyByteArrayObject)\s*\*\s*(?:const\s+)?(\w+)")
+_DECLARED = re.compile(r"(Py(?<!\wPy)(?:List|Dict|Set|ByteArray)Object)\s*\*\s*(?:const\s+)?(\w+)")
 
 
 class DirectContainerFields(CRule):

@@ -12,7 +12,9 @@ from ftaudit.source.c import CUnit
 
 _MEMBER = re.compile(r"(?:->|\.)\s*$")
 _HEADER = re.compile(
-    r"(?P<field>ob_refcnt|ob_type)\b|\bPy_REFCNT\s*\([^()]*(?:\([^()]*\)[^()]*)*\)\s*(?P<set>(?:[-+]?=(?!=)|\+\+|--))|(?P<extra>\b_PyObject_EXTRA_INIT\b)|\b(?P<setter>Py_SET_REFCNT)\s*\("
+    r"ob_(?P<field>refcnt|type)\b"
+    r"|Py_REFCNT(?<!\wPy_REFCNT)\s*\([^()]*(?:\([^()]*\)[^()]*)*\)\s*(?P<set>(?:[-+]?=(?!=)|\+\+|--))"
+    r"|_PyObject_(?<!\w_PyObject_)(?P<extra>EXTRA_INIT)\b|Py_SET_(?<!\wPy_SET_)(?P<setter>REFCNT)\s*\("
 )
 _ALLOCATES = re.compile(r"(?i)alloc|new|init|free|resurrect|py_set_refcnt|dealloc")
 _STORED = re.compile(r"\s*=(?!=)")
@@ -92,19 +94,19 @@ static void f(PyObject *o) {
                 function is None or _ALLOCATES.search(function.short_name) or _OWN.match(unit.code, found.end())
             ):
                 continue
-            if found["field"] == "ob_type" and unit.at_import(function):
+            if found["field"] == "type" and unit.at_import(function):
                 continue
             if found["field"]:
-                message = f"`{found['field']}` is not to be used directly: " + (
+                message = f"`ob_{found['field']}` is not to be used directly: " + (
                     "it does not exist in a free-threaded build"
-                    if found["field"] == "ob_refcnt"
+                    if found["field"] == "refcnt"
                     else "use Py_TYPE or Py_SET_TYPE"
                 )
             elif found["extra"]:
                 message = "_PyObject_EXTRA_INIT does not exist any more, and the header has another layout"
             else:
                 message = "a reference count is set by hand; a free-threaded build keeps it in two parts"
-            read = found["field"] == "ob_type" and not _STORED.match(unit.code, found.end())
+            read = found["field"] == "type" and not _STORED.match(unit.code, found.end())
             yield self.finding(
                 message,
                 location=unit.place(found.start()),

@@ -10,12 +10,12 @@ from ftaudit.rule import RuleInfo, SourceExample
 from ftaudit.source import CRule
 from ftaudit.source.c import CUnit
 
-_DECLARES = re.compile(r"\bPy_mod_gil\b|\bPyUnstable_Module_SetGIL\s*\(|\bPy_MOD_GIL_")
+_DECLARES = re.compile(r"Py(?<!\wPy)(?:_mod_gil\b|Unstable_Module_SetGIL\s*\(|_MOD_GIL_)")
 _ENTRY = re.compile(r"^(?:PyInit|PyModExport)_\w+$|^PyInitU_\w+$")
 _NAME = re.compile(r"[A-Za-z_]\w*")
 _NEAR = 8
 """Lines; a PyModule_Create further down than this is less of a landmark than the entry point's name."""
-_CREATE = re.compile(r"\bPyModule_Create2?\s*\(|\bPyModule_FromDefAndSpec2?\s*\(|\bPyModuleDef_Init\s*\(")
+_CREATE = re.compile(r"PyModule(?<!\wPyModule)(?:_Create2?|_FromDefAndSpec2?|Def_Init)\s*\(")
 
 
 class MissingModGil(CRule):

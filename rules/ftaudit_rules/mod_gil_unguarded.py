@@ -13,7 +13,9 @@ from ftaudit.source import CRule, Room
 from ftaudit.source.build import BuildContext, FactKind
 from ftaudit.source.c import CUnit
 
-_DECLARATION = re.compile(r"\b(?P<slot>Py_mod_gil)\s*,|\b(?P<call>PyUnstable_Module_SetGIL)\s*\(")
+_DECLARATION = re.compile(
+    r"Py_(?<!\wPy_)(?P<slot>mod_gil)\s*,|PyUnstable_(?<!\wPyUnstable_)(?P<call>Module_SetGIL)\s*\("
+)
 _CONDITION = re.compile(r"GIL|VERSION|Py_mod_gil|LIMITED_API|FREE_?THREAD|PY_?3_?1[3-9]|PY31[3-9]", re.IGNORECASE)
 _SINCE_3_13 = (
     "PyMutex_Lock",

@@ -10,7 +10,7 @@ from ftaudit.rule import RuleInfo, SourceExample
 from ftaudit.source import CRule
 from ftaudit.source.c import CUnit
 
-_DICT = re.compile(r"\bPyDict_(?:SetItem|DelItem)\w*\s*\(\s*[^,;]*(?:->|\.)\s*tp_dict\b")
+_DICT = re.compile(r"PyDict_(?<!\wPyDict_)(?:SetItem|DelItem)\w*\s*\(\s*[^,;]*(?:->|\.)\s*tp_dict\b")
 _SLOT = re.compile(r"tp_\w+\s*=(?!=)")
 _BEFORE_SLOT = re.compile(r"(?<![\w.>])(\w+)\s*\.\s*$")
 _MAKES_TYPE = re.compile(

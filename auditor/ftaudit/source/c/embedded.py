@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import re
 from collections.abc import Iterator
+from functools import lru_cache
 from typing import Final
 
 from ftaudit.source.base import ParseError
@@ -15,6 +16,7 @@ _KEYWORD: Final = frozenset({"source", "preamble"})
 _QUOTES: Final = re.compile(r"[rRuU]{0,2}(\"\"\"|'''|\"|')")
 
 
+@lru_cache(maxsize=4)
 def embedded_c(text: str) -> str:
     """Return the C that a Python file hands to CFFI, each line where it stands, and blanks for all the rest.
 

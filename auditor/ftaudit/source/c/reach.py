@@ -18,7 +18,7 @@ _ENTRY: Final = re.compile(
     r"^(?:PyInit_\w+|PyModExport_\w+|main|wmain|DllMain|PY(?:BIND11)?_(?:EMBEDDED_)?MODULE\w*|PYBIND11_\w*MODULE\w*|NB_MODULE\w*|BOOST_PYTHON_MODULE\w*|TORCH_LIBRARY\w*|MOD_INIT\w*|MODINIT\w*|PyMODINIT\w*|\w*_MODULE_INIT\w*|MODULE_INIT\w*)$"
 )
 EXEC_SLOT: Final = re.compile(
-    r"\bPy_mod_exec\s*,\s*(?:\([^()]*(?:\([^()]*\))?[^()]*\)\s*)*(?:\w+_cast\s*<[^<>]*>\s*\(\s*)?&?\s*([A-Za-z_]\w*)"
+    r"Py_mod_exec(?<!\wPy_mod_exec)\s*,\s*(?:\([^()]*(?:\([^()]*\))?[^()]*\)\s*)*(?:\w+_cast\s*<[^<>]*>\s*\(\s*)?&?\s*([A-Za-z_]\w*)"
 )
 _AT_EXIT: Final = re.compile(r"\b(?:Py_AtExit|atexit)\s*\(\s*&?\s*(\w+)")
 _MODULE_TYPES: Final = frozenset({"PyModuleDef", "PyModuleDef_Slot", "PySlot"})

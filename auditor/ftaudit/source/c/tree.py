@@ -86,12 +86,14 @@ _MUTATION: Final = re.compile(
     r"|(?<!_Py)List_(?:Append|Insert|SetItem|SetSlice|Sort|Reverse|SET_ITEM|Clear|Extend))\s*\(\s*(?:\(\s*\w+\s*\*\s*\)\s*)?\(?([\w.\->\s()*]*?)\s*[,)]"
 )
 _CONTAINER_CALLS: Final = ("PyDict_", "PyList_")
-_DECLARES_GIL: Final = re.compile(r"\bPyUnstable_Module_SetGIL\s*\(|\bPy_mod_gil\b")
+_DECLARES_GIL: Final = re.compile(r"Py(?<!\wPy)(?:Unstable_Module_SetGIL\s*\(|_mod_gil\b)")
 _WINDOW: Final = 20_000
 """Characters before a place in which the head of its function is looked for."""
 _NEAR: Final = 2_000
 """The same for the assignment of a local name."""
-_NOT_USED: Final = re.compile(r"\bPy_MOD_GIL_NOT_USED\b|\bmod_gil_not_used\s*\(\s*(?:true\s*)?\)")
+_NOT_USED: Final = re.compile(
+    r"Py_MOD_(?<!\wPy_MOD_)GIL_NOT_USED\b|mod_gil_(?<!\wmod_gil_)not_used\s*\(\s*(?:true\s*)?\)"
+)
 _DEFINED_GIL: Final = re.compile(r"GIL_DISABLED|(?i:free_?thread)|VERSION_HEX|PY_MAJOR_VERSION")
 _BASE: Final = re.compile(r"[A-Za-z_]\w*")
 _MAKING: Final = frozenset(
@@ -102,7 +104,8 @@ _PARAMETERS_AND_BODY: Final = re.compile(
 )
 _LAST_MEMBER: Final = re.compile(r"(?:->|\.)\s*(\w+)\s*\)?\s*$")
 _ENTRY: Final = re.compile(
-    r"\bPyInit_\w+|\bPyModExport_\w+|\bPyInit__\w+|\bPY(?:BIND11)_MODULE\b|\bNB_MODULE\b|\bBOOST_PYTHON_MODULE\b|\bPyMODINIT_FUNC\b"
+    r"Py(?<!\wPy)(?:Init_\w+|ModExport_\w+|MODINIT_FUNC\b)"
+    r"|PYBIND11_(?<!\wPYBIND11_)MODULE\b|NB_(?<!\wNB_)MODULE\b|BOOST_(?<!\wBOOST_)PYTHON_MODULE\b"
 )
 
 
