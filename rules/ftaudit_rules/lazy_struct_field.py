@@ -15,7 +15,7 @@ from ftaudit.source.c.text import closing
 
 _LAZY = re.compile(
     # Plain letters first: what may not stand before is asked afterwards, which is quicker.
-    r"if(?<!\wif)\s*\(\s*(?:\w*(?i:likely)\w*\s*\(\s*)?"
+    r"if(?<!\wif)\s*\(\s*(?:\w{0,20}(?i:likely)\w{0,20}\s*\(\s*)?"
     r"(?:!\s*(?P<a>\w+\s*->\s*\w+)|(?P<b>\w+\s*->\s*\w+)\s*==\s*(?:NULL|nullptr|-\s*1|0))\s*\)\s*\)?\s*(?P<block>\{)?"
 )
 _LONGEST = 400
@@ -87,6 +87,7 @@ static PyGetSetDef getset[] = {{"__name__", get_name}, {NULL}};
     def check(self, unit: CUnit) -> Iterator[Finding]:
         """Yield what the rule finds in one file."""
         code = unit.code
+        instances: dict[int, frozenset[str]] = {}
         for found in _LAZY.finditer(code) if "->" in code else ():
             base, _, member = "".join((found["a"] or found["b"]).split()).partition("->")
             value = _filled(code, found, base, member)
@@ -95,7 +96,9 @@ static PyGetSetDef getset[] = {{"__name__", get_name}, {NULL}};
             function = unit.function_at(found.start())
             if function is None or is_lifecycle(function) or unit.at_import(function) or unit.guarded(found.start()):
                 continue
-            own = base in instance_names(unit, function)
+            if function.body not in instances:
+                instances[function.body] = instance_names(unit, function)
+            own = base in instances[function.body]
             if own or base in {parameter.name for parameter in function.parameters}:
                 shared = own and function.body in unit.reach.methods and _CALLS.match(code, value)
                 yield self.finding(

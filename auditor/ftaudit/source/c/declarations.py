@@ -49,6 +49,8 @@ _NOT_TYPES: Final = frozenset(
 )
 _DEFINES_TYPE: Final = re.compile(r"[\w\s]*\b(?:struct|union)\b[\w\s]*\{")
 """The head of `static struct {…} state;`: what the braces hold are members, no value."""
+_LONGEST_HEAD: Final = 200
+"""Characters of a declaration in which such a head is looked for."""
 _STORAGE: Final = frozenset({"static", "extern", "register", "inline", "auto", "constexpr", "constinit"})
 
 
@@ -124,7 +126,7 @@ def parse_declaration(
     if text.count("(") != text.count(")"):
         return
     members = ""
-    defined = _DEFINES_TYPE.match(text)
+    defined = _DEFINES_TYPE.match(text, 0, _LONGEST_HEAD)
     if defined:
         close = closing(text, defined.end() - 1)
         if close < 0:

@@ -149,6 +149,13 @@ def _writes_parameter(unit: CUnit, callee: str, index: int) -> bool:
 
 def _writes_reference(unit: CUnit, kind: str) -> bool:
     """Tell whether a constructor of this file writes what its first parameter refers to: a flag set for a scope."""
+    known: dict[str, bool] = unit.memory.setdefault("written references", {})  # type: ignore[assignment]
+    if kind not in known:
+        known[kind] = _constructor_writes(unit, kind)
+    return known[kind]
+
+
+def _constructor_writes(unit: CUnit, kind: str) -> bool:
     for function in unit.functions_named(kind):
         parameter = function.parameters[0] if function.parameters else None
         if parameter is None or "&" not in parameter.type or re.search(r"\bconst\b|&&", parameter.type):

@@ -287,11 +287,12 @@ class CUnit(CFile):
     @cached_property
     def _changed_members(self) -> frozenset[str]:
         """Names that a method of a C++ class changes the container of and that are neither its own nor a variable."""
-        return frozenset(
-            name
+        places = {
+            (name, function)
             for name, place in (changed_names(self.code) if self.cpp else ())
-            if (function := self.function_at(place)) is not None and self._means_member(name, function)
-        )
+            if (function := self.function_at(place)) is not None
+        }
+        return frozenset(name for name, function in places if self._means_member(name, function))
 
     def _means_member(self, name: str, function: Function) -> bool:
         method = "::" in function.name or any(start < function.start < end for start, end, _ in self.syntax.classes)
