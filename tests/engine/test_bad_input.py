@@ -229,3 +229,12 @@ def test_a_wrong_interpreter_in_the_environment_is_an_error_and_not_passed_over(
     ran = ftaudit(*arguments, cwd=tmp_path, env={"FTAUDIT_PYTHON": "/nope/python3.14t"})
     assert ran.returncode == 2
     assert "/nope/python3.14t" in ran.stderr
+
+
+def test_a_folder_that_is_no_project_is_not_called_pure(tmp_path: Path) -> None:
+    (tmp_path / "r.txt").write_text("-e ./lib\n")
+    (tmp_path / "lib").mkdir()
+    (tmp_path / "lib" / "code.py").write_text("x = 1\n")
+    answer = check("--static", "--no-deps", "r.txt", cwd=tmp_path)
+    assert answer.verdicts == {"lib": "unknown"}
+    assert "no installer takes it" in answer.reasons("lib")

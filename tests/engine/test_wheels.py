@@ -76,6 +76,34 @@ def test_a_file_or_folder_that_does_not_exist_is_not_looked_up_as_a_name(audit: 
         audit(item)
 
 
+@pytest.mark.parametrize("item", ["dist", "wheelhouse"])
+def test_a_missing_folder_of_wheels_is_not_the_project_of_its_name(
+    audit: Audit, server: IndexServer, item: str
+) -> None:
+    server.add_project(item, [ServedFile(filename=f"{item}-1.0-py3-none-any.whl")])
+    with pytest.raises(InputError, match=f"no folder {item}"):
+        audit(item)
+    assert server.requests == []
+
+
+def test_a_file_with_a_name_that_says_nothing_keeps_no_other_of_its_folder_from_being_judged(
+    audit: Audit, tmp_path: Path
+) -> None:
+    folder = dist(tmp_path / "dist", f"{T}-manylinux_2_17_x86_64")
+    (folder / "nothing.whl").write_bytes(b"")
+    report = audit(folder)
+    assert only(report).facts.pin.name == "demo"
+    assert "nothing.whl" in " ".join(report.incomplete)
+    assert report.exit_code != 0
+
+
+def test_a_requirements_file_is_told_the_command_that_reads_it(audit: Audit, tmp_path: Path) -> None:
+    (tmp_path / "requirements.txt").write_text("demo==1.0\n")
+    with pytest.raises(InputError) as caught:
+        audit(tmp_path / "requirements.txt")
+    assert caught.value.hint == "ftaudit check requirements.txt"
+
+
 def test_a_folder_without_wheels_and_a_name_that_says_nothing_are_input_errors(audit: Audit, tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     (tmp_path / "demo.whl").write_bytes(wheel())
@@ -132,6 +160,7 @@ def test_a_file_that_no_installer_takes_is_a_row_that_blocks(
     assert only(report).verdict is Verdict.BROKEN
     assert only(report).reasons[0].startswith("installers refuse the wheel: ")
     assert said in only(report).reasons[0]
+    assert (only(report).next_step or "").startswith("build the wheel anew")
     assert report.exit_code == 1
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
-from ftaudit.engine.surveyor import EARLY, TURNS_ON, Surveyor
+from ftaudit.engine.surveyor import Surveyor, is_worth_a_try
 from ftaudit.engine.surveys import Question, Survey
 from ftaudit.model import BLOCKING, PackageFacts, Pin, Verdict
 from ftaudit.plan import Fate
@@ -35,7 +35,9 @@ def find_later(
         if verdict in BLOCKING and is_listed(facts.pin)
     ]
     surveys = surveyor.survey(questions, progress=progress)
-    leads = {(str(q.pin.name), q.platform.name): _lead(survey, q.platform) for q, survey in surveys.items()}
+    leads = {
+        (str(q.pin.name), q.platform.name): _lead(str(q.pin.name), survey, q.platform) for q, survey in surveys.items()
+    }
     return {key: lead for key, lead in leads.items() if lead is not None}
 
 
@@ -44,13 +46,13 @@ def is_listed(pin: Pin) -> bool:
     return pin.version is not None and pin.source_tree is None
 
 
-def _lead(survey: Survey, platform: Platform) -> str | None:
+def _lead(name: str, survey: Survey, platform: Platform) -> str | None:
     """Say which later release is the first that is no worse than it should be."""
     if survey.problem is not None:
         return f"later versions could not be looked up: {survey.problem}"
     first, newest, fallback = survey.first, survey.newest, survey.fallback
     if first is None or newest is None:
-        return _without_good(survey, platform)
+        return _without_good(name, survey, platform)
     sure = "leaves the GIL off" if first.fate is Fate.GOOD else "does not turn the GIL on, as far as it could be read"
     told = f"{first.version} is the first later version whose wheel for {platform.name} {sure}"
     if newest.version != first.version:
@@ -60,7 +62,7 @@ def _lead(survey: Survey, platform: Platform) -> str | None:
     return f"{told}; `ftaudit plan` says what else has to change"
 
 
-def _without_good(survey: Survey, platform: Platform) -> str | None:
+def _without_good(name: str, survey: Survey, platform: Platform) -> str | None:
     """Say what there is where no final release leaves the GIL off; `None` where there is nothing at all."""
     fallback, told = survey.fallback, []
     worst = next((one for one in reversed(survey.releases) if one.fate in WHEEL), None)
@@ -68,9 +70,9 @@ def _without_good(survey: Survey, platform: Platform) -> str | None:
         told.append(f"{worst.version}, the newest with a wheel for {platform.name}, turns the GIL on too")
     if fallback is not None:
         told.append(f"{fallback.version} is the first with a pure-Python wheel: it works, slower")
-    early = next((one for one in reversed(survey.releases) if one.fate is Fate.PRE_RELEASE), None)
-    if early is not None and early.reason.startswith(EARLY) and not early.reason.endswith(TURNS_ON):
-        told.append(f"{early.version} is {early.reason}; allow it by name to try it")
+    early = next((one for one in reversed(survey.releases) if is_worth_a_try(one)), None)
+    if early is not None:
+        told.append(f"{early.version} is {early.reason}; to try it: {name}=={early.version}")
     if len(told) == 1 and worst is not None:
         told.append("ask upstream, and name the modules above")
     return "; ".join(told) or None

@@ -28,6 +28,8 @@ from ftaudit.index.client import NO_PROJECT, Index
 from ftaudit.model import DistributionFile, Status, WheelKind
 from ftaudit.target import ABI3T_SINCE, Target, parse_platform
 
+FOLDERS: Final = frozenset({"dist", "wheelhouse", "wheels", "build", "target", "out", "output", "artifacts"})
+"""Where wheels are put: who names one that is missing does not mean the project of that name on the index."""
 NEAR: Final = 4
 """How many versions are named where the one asked for does not exist."""
 _VERSION: Final = re.compile(VERSION_PATTERN, re.VERBOSE | re.IGNORECASE)
@@ -73,9 +75,16 @@ def find_releases(items: Iterable[str], index: Index) -> tuple[tuple[Release, ..
         if item.startswith(("http://", "https://", "file://")):
             named.append(_at(item))
         elif path.is_dir():
-            releases += _grouped(_in_folder(path), whole=True)
+            found_here, misnamed = _named(_in_folder(path))
+            releases += _grouped(found_here, whole=True)
+            incomplete += misnamed
         elif path.is_file():
             named.append(_local(path))
+        elif item.lower() in FOLDERS:
+            raise InputError(
+                f"there is no folder {item} here",
+                hint=f"build the wheels first; the project of that name is {item}==VERSION",
+            )
         elif item.endswith(".whl") or "/" in item or os.sep in item:
             raise InputError(f"{item} does not exist", hint="name a wheel, a folder, an URL, NAME or NAME==VERSION")
         else:
@@ -146,18 +155,39 @@ def _near(specifier: SpecifierSet, versions: Sequence[Version]) -> str:
     return f"the nearest are {', '.join(map(str, versions[start : start + NEAR]))}"
 
 
+def _named(files: Iterable[DistributionFile]) -> tuple[list[DistributionFile], list[str]]:
+    """Part the files whose names say what they are from the others, of which it is said why no installer takes them."""
+    good, bad = [], []
+    for file in files:
+        try:
+            _release_of(file)
+        except InputError as error:
+            bad.append(f"{error.problem}: no installer takes it")
+        else:
+            good.append(file)
+    return good, bad
+
+
+def _release_of(file: DistributionFile) -> tuple[NormalizedName, Version]:
+    """Return what a file's name says; raise `InputError` where that is nothing."""
+    title = file.filename or file.url
+    if not file.filename.endswith((".whl", ".tar.gz", ".zip")):
+        listed = file.filename.endswith((".txt", ".toml", ".lock", ".in"))
+        hint = f"ftaudit check {file.filename}" if listed else "name a wheel, or a folder of wheels"
+        raise InputError(f"{title} is no wheel", hint=hint)
+    try:
+        if file.filename.endswith(".whl"):
+            return parse_wheel_filename(file.filename)[:2]
+        return parse_sdist_filename(file.filename)
+    except (InvalidWheelFilename, InvalidSdistFilename) as error:
+        raise InputError(f"{title}: {error}", hint="wheels are named NAME-VERSION-TAGS.whl") from error
+
+
 def _grouped(files: Iterable[DistributionFile], *, whole: bool) -> list[Release]:
     """Sort files into releases by their names; raise `InputError` for a name that says nothing."""
     groups: dict[tuple[NormalizedName, Version], list[DistributionFile]] = {}
     for file in files:
-        try:
-            if file.filename.endswith(".whl"):
-                name, version = parse_wheel_filename(file.filename)[:2]
-            else:
-                name, version = parse_sdist_filename(file.filename)
-        except (InvalidWheelFilename, InvalidSdistFilename) as error:
-            raise InputError(f"{file.filename}: {error}", hint="wheels are named NAME-VERSION-TAGS.whl") from error
-        groups.setdefault((name, version), []).append(file)
+        groups.setdefault(_release_of(file), []).append(file)
     return [
         Release(name=name, version=version, files=tuple(group), whole=whole)
         for (name, version), group in groups.items()

@@ -32,6 +32,9 @@ INSTALLED_KINDS = frozenset({WheelKind.FREE_THREADED, WheelKind.ABI3T, WheelKind
 """Kinds of wheel that hold compiled code by their tags."""
 
 
+REBUILD = "build the wheel anew: as it is, no installer takes it"
+
+
 def facts_of(
     pin: Pin,
     *,
@@ -106,7 +109,7 @@ def make_rows(
     for facts, verdict, reasons in judged:
         findings = (*_findings(facts, rules, failures), *facts.source.findings)
         if later is None:
-            step = _remedy(findings) or _make(verdict, facts)
+            step = REBUILD if facts.binary.refused else _remedy(findings) or _make(verdict, facts)
         else:
             key = (str(facts.pin.name), facts.platform)
             step = (lacking or {}).get(key) or next_step(verdict, facts, later=later.get(key))
@@ -138,7 +141,8 @@ def _make(verdict: Verdict, facts: PackageFacts) -> str | None:
     if verdict not in (Verdict.SOURCE_ONLY, Verdict.UNAVAILABLE):
         return None
     build = f"build one with {parse_target(facts.target).executable}: `python -m build --wheel`"
-    return f"{build}; `ftaudit wheel {facts.pin.name}=={facts.pin.version}` says what the index has"
+    here = any(file.url is not None and file.url.startswith("file:") for file in facts.index.wheels)
+    return f"{build}; `ftaudit wheel {facts.pin.name}=={facts.pin.version}` says what the index has" if here else build
 
 
 def _findings(facts: PackageFacts, rules: Sequence[PackageRule], failures: dict[str, None]) -> Iterator[Finding]:

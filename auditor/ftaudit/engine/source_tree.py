@@ -17,6 +17,7 @@ BUILD_FILES: Final = frozenset({"Cargo.toml", "CMakeLists.txt", "meson.build"})
 SKIPPED: Final = frozenset({"__pycache__", "node_modules", "venv", "env", "site-packages"})
 COMPILERS: Final = ("ext_modules", "cythonize", "mypycify", "cffi_modules", "rust_extensions")
 """Words of a `setup.py`, `setup.cfg` or `pyproject.toml` that name something to compile."""
+PROJECT: Final = ("pyproject.toml", "setup.py")
 MOST_FILES: Final = 50_000
 
 
@@ -27,6 +28,8 @@ def look_at_tree(folder: Path) -> IndexFacts:
     """
     if not folder.is_dir():
         return _unknown(f"{folder} is not a folder")
+    if not any((folder / name).is_file() for name in PROJECT):
+        return _unknown(f"{folder} holds neither {' nor '.join(PROJECT)}: no installer takes it")
     for number, path in enumerate(_files(folder)):
         if number >= MOST_FILES:
             return _unknown(f"{folder} holds more than {MOST_FILES} files: not every one was looked at")

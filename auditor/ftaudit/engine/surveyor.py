@@ -137,6 +137,12 @@ def fate_of(facts: BinaryFacts) -> Looked:
     return Fate.GOOD, f"{told} the GIL off (read from the binaries)"
 
 
+def is_worth_a_try(release: Candidate) -> bool:
+    """Tell whether a release is a pre-release whose wheel was read, and is not known to turn the GIL on."""
+    early = release.fate is Fate.PRE_RELEASE and release.reason.startswith(EARLY)
+    return early and not release.reason.endswith(TURNS_ON)
+
+
 @dataclass(slots=True)
 class _Read:
     """The releases while their wheels are read."""

@@ -76,6 +76,12 @@ def test_the_worst_of_the_modules_counts(tmp_path: Path, files: dict[str, str], 
     assert found(tmp_path, files) is expected
 
 
+def test_what_cython_compiles_without_a_word_is_told(tmp_path: Path) -> None:
+    assert found(tmp_path, {"setup.py": "setup(ext_modules=cythonize(['m.py']))"}) is GilDeclaration.UNDETERMINED
+    _, evidence = find_declaration(tmp_path / "demo-1.0.tar.gz")
+    assert "setup.py has Cython compile modules" in evidence[0]
+
+
 def test_an_archive_that_is_none_is_undetermined_and_named(tmp_path: Path) -> None:
     broken = tmp_path / "demo-1.0.tar.gz"
     broken.write_bytes(b"\x1f\x8b\x08 this is no archive")

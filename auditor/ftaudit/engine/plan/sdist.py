@@ -31,6 +31,7 @@ _HOOK: Final = re.compile(
 """Where a module is made: the C hook and what frameworks write for it."""
 _WORDS: Final = (
     *(b"PyMODINIT_FUNC", b"PyInit_", b"_MODULE", b"pymodule", b"Py_MOD_GIL_NOT_USED", b"mod_gil_not_used"),
+    b"cythonize",
     *(b"gil_used", b"freethreading_compatible", b"freethreading-compatible", b"FREE_THREADED"),
 )
 """One of these stands in every file that an expression below matches; to look for them is many times quicker."""
@@ -53,6 +54,8 @@ class _Found:
     safe: set[str] = field(default_factory=set)
     """Files that declare that the GIL is not used."""
     unsafe: set[str] = field(default_factory=set)
+    compiled: list[str] = field(default_factory=list)
+    """Build scripts that have Cython compile something, and declare nothing for it."""
     everywhere: list[str] = field(default_factory=list)
     """Build files that declare it for every module they build."""
     pyo3: str | None = None
@@ -85,6 +88,8 @@ def _look(name: str, data: bytes, found: _Found) -> None:
     if _BUILD.search(name):
         if _NOT_USED.search(data):
             found.everywhere.append(inner)
+        elif b"cythonize(" in data:
+            found.compiled.append(inner)
         return
     if _GENERATED.search(data, 0, 2000):
         return
@@ -105,6 +110,10 @@ def _judge(found: _Found, archive: str) -> tuple[GilDeclaration, tuple[str, ...]
     if not found.modules and found.everywhere:
         told = f"{archive}: {_files(found.everywhere)} declares for what Cython compiles that the GIL is not used"
         return GilDeclaration.NOT_USED, (told,)
+    if not found.modules and found.compiled:
+        # Whether it does may depend on what is asked of the build: fontTools compiles nothing by default.
+        told = f"{archive}: {_files(found.compiled)} has Cython compile modules, and nothing declares for them"
+        return GilDeclaration.UNDETERMINED, (told,)
     if not found.modules:
         return GilDeclaration.UNDETERMINED, (f"{archive}: no file was recognised that makes an extension module",)
     bare = [name for name in found.modules if name not in found.safe]

@@ -62,7 +62,7 @@ def find_way(blocker: Blocker, source: SourceEvidence | None) -> WayOut:
         told = f"{fallback.version} falls back to pure Python: it works, slower"
         kind, sentence = WayKind.FALLBACK, f"{told}; {words.passed_over(over)}" if over else told
     else:
-        sentence = words.no_upgrade(pin.version, releases, platform)
+        sentence = words.no_upgrade(pin.name, pin.version, releases, platform)
         kind = WayKind.NONE
         if source is not None and source.sdist and source.would_declare is GilDeclaration.NOT_USED:
             kind = WayKind.BUILD

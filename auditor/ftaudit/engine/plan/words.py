@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from itertools import groupby
 from typing import Final
 
+from ftaudit.engine.surveyor import is_worth_a_try
 from ftaudit.model import GilDeclaration
 from ftaudit.plan import Candidate, Fate, SourceEvidence, Switch
 from ftaudit.target import Platform
@@ -78,7 +79,7 @@ def upgrade(first: Candidate, newest: Candidate | None, over: Sequence[Candidate
     return told
 
 
-def no_upgrade(current: object, later: Sequence[Candidate], platform: Platform) -> str:
+def no_upgrade(name: str, current: object, later: Sequence[Candidate], platform: Platform) -> str:
     """Say that there is no good release, and what the later ones are."""
     if not later:
         return f"no version yet: {current} is the newest release"
@@ -86,11 +87,13 @@ def no_upgrade(current: object, later: Sequence[Candidate], platform: Platform) 
     what = (
         "no release that leaves the GIL off goes together with the rest"
         if excluded
+        else "no version that was looked into leaves the GIL off"
+        if any(one.fate is Fate.NOT_LOOKED_INTO for one in later)
         else "no version yet leaves the GIL off"
     )
     told = f"{what} on {platform.name}: {passed_over(later)}"
-    early = next((one for one in reversed(later) if one.fate is Fate.PRE_RELEASE and ": " in one.reason), None)
-    return told if early is None else f"{told}; {early.version} is {early.reason}: allow it by name to try it"
+    early = next((one for one in reversed(later) if is_worth_a_try(one)), None)
+    return told if early is None else f"{told}; {early.version} is {early.reason}; to try it: {name}=={early.version}"
 
 
 def build(source: SourceEvidence) -> str:
