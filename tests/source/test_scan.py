@@ -64,6 +64,15 @@ class Counts(BuildRule):
         yield self.finding(f"{len(project.findings)} findings")
 
 
+class Names(BuildRule):
+    """Says in which order it was shown the findings."""
+
+    info = info("TST4", "names")
+
+    def check(self, project: Project) -> Iterator[Finding]:
+        yield self.finding(" ".join(str(finding.location) for finding in project.findings))
+
+
 def rules(*names: str) -> tuple[SourceRule, ...]:
     found = tuple(rule for rule in load_rules().select(select=names) if isinstance(rule, SourceRule))
     assert found
@@ -205,6 +214,12 @@ def test_worker_processes_find_what_one_process_finds(tmp_path: Path) -> None:
 def test_a_rule_of_the_whole_tree_sees_what_the_others_found(tmp_path: Path) -> None:
     result = look(write(tmp_path, {"a.py": COUNTER, "b.py": COUNTER}), [*rules("FT504"), Counts()])
     assert [finding.message for finding in result.findings if finding.rule == "counts"] == ["2 findings"]
+
+
+def test_a_rule_of_the_whole_tree_sees_findings_by_their_place_whatever_file_was_done_first(tmp_path: Path) -> None:
+    larger = COUNTER + "# later in the alphabet, and looked at first\n" * 100
+    result = look(write(tmp_path, {"a.py": COUNTER, "b.py": larger}), [*rules("FT504"), Names()])
+    assert [finding.message for finding in result.findings if finding.rule == "names"] == ["a.py:4 b.py:4"]
 
 
 def test_an_unchanged_file_is_answered_from_the_cache_and_a_changed_one_is_not(tmp_path: Path) -> None:

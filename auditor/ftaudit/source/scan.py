@@ -126,7 +126,9 @@ def scan(
     }
     kept, silenced = silence(findings, ignores)
     roles = {path: Role(row["role"]) for path, row in rows.first.items() if "role" in row}
-    whole = check_project(Project(context=context, target=target, findings=tuple(kept), roles=roles), rules)
+    # Workers answer in any order; what a rule of the whole tree says must not hang on it.
+    shown = tuple(sorted(kept, key=_order))
+    whole = check_project(Project(context=context, target=target, findings=shown, roles=roles), rules)
     focus = {file.shown for file in found.files if not file.context_only}
     kept_whole, silenced_whole = silence((f for f in whole.findings if _in_focus(f, focus, rows)), ignores)
     unwanted = _unwanted_codes(rules)
