@@ -118,6 +118,18 @@ def test_a_name_that_is_no_path_is_never_taken_for_a_strangers_project(
     assert index.requests == []
 
 
+def test_a_version_that_is_not_there_is_an_error_that_names_the_newest(
+    tree: Path, index: IndexServer, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["scan", "demo==9.0", "--index-url", index.simple_url]) == 2
+    assert "newest: 2.0" in capsys.readouterr().err
+
+
+def test_a_misspelt_rule_is_told_the_nearest(tree: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["scan", "--ignore", "static-pyobject-cach"]) == 2
+    assert "did you mean static-pyobject-cache?" in capsys.readouterr().err
+
+
 def test_an_sdist_here_is_scanned_as_the_index_s_would_be(
     tree: Path, index: IndexServer, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -44,7 +44,11 @@ class Registry:
         """
         for name in (*select, *ignore):
             if not any(means(name, rule) for rule in self.rules):
-                raise UsageError(f"no rule is called {name!r}", hint="see `ftaudit explain` for all of them")
+                import difflib
+
+                near = difflib.get_close_matches(name.lower(), [rule.info.name for rule in self.rules], 1)
+                hint = f"did you mean {near[0]}?" if near else "see `ftaudit explain` for all of them"
+                raise UsageError(f"no rule is called {name!r}", hint=hint)
         chosen = [
             rule
             for rule in self.rules

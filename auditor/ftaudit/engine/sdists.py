@@ -46,6 +46,8 @@ def fetch_sdist(name: str, version: Version, index: Index, cache: Path | None) -
     """
     query = Query(name=canonicalize_name(name), version=version)
     release = index.find_releases([query])[query]
+    if release.status is not Status.DONE and release.page is not None:
+        raise InputError(f"{name}: {release.reason}", hint="check the version")
     if release.status is not Status.DONE:
         raise IndexUnreachable(f"{name} {version}: {release.reason}", hint="check the network and --index-url")
     sdist = next((file for file in release.files if file.filename.endswith(SUFFIXES)), None)
