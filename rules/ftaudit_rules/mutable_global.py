@@ -89,6 +89,20 @@ static void enter(void) { depth++; }
     INVALID = (
         SourceExample(
             code="""\
+static int total;
+static std::mutex lock;
+int read() { std::lock_guard<std::mutex> add(lock); return 1; }
+int add() { return ++total; }
+PYBIND11_MODULE(ext, m, py::mod_gil_not_used()) {
+    m.def("read", &read);
+    m.def("add", &add);
+}
+""",
+            lines=(1, 4),
+            path="ext.cpp",
+        ),
+        SourceExample(
+            code="""\
 static std::map<int, int> table;
 static int ready;
 

@@ -130,11 +130,23 @@ def _occurrences(
             at += 1
         inside = finder.at(found.start())
         if code[at : at + 1] == "(":
-            if inside is not None:
+            if inside is not None and not _declares(code, found.start()):
                 calls.setdefault(name, []).append((found.start(), inside))
         elif not any(f.start <= found.start() <= f.body for f in by_name[name]):
             mentions.add(name)
     return calls, mentions
+
+
+_TYPE_BEFORE: Final = re.compile(r"(?:\b(?P<word>[A-Za-z_]\w*)|\w<[^;{}()]*[\w>*&]>)\s+\Z")
+_BEFORE_CALLS: Final = frozenset(
+    ["return", "else", "do", "throw", "case", "new", "delete", "and", "or", "not", "co_return", "co_yield", "co_await"]
+)
+
+
+def _declares(code: str, place: int) -> bool:
+    """Tell whether a name before a bracket is one that is declared there: `std::lock_guard<std::mutex> g(mu);`."""
+    before = _TYPE_BEFORE.search(code, max(0, place - 200), place)
+    return before is not None and before["word"] not in _BEFORE_CALLS
 
 
 def _table_entries(code: str, variables: Iterable[Variable], known: Mapping[str, object]) -> _Tables:
