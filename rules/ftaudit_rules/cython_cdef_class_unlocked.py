@@ -100,6 +100,10 @@ class CythonCdefClassUnlocked(CythonRule):
         SourceExample(code="cdef class L:\n    def extend(self, items):\n        self.items += list(items)\n"),
         SourceExample(code="cdef class It:\n    def __next__(self):\n        self.pos += 1\n"),
         SourceExample(code="cdef class _Helper:\n    def add(self):\n        self.pos += 1\n"),
+        SourceExample(
+            code="cdef class P:\n    cdef cython.pymutex mu\n    cdef int n\n\n    def add(self, n):\n"
+            "        with self.mu:\n            self.n += n\n"
+        ),
         SourceExample(code="cdef class P:\n    @with_lock\n    def add(self, n):\n        self.n += n\n"),
     )
     INVALID = (

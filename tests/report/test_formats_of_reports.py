@@ -310,6 +310,7 @@ def test_markdown_tells_what_is_accepted_apart_from_what_blocks() -> None:
         ("a `<b>` b", "a &#96;&#60;b&#62;&#96; b"),
         ("a ``b` c`d`", "a &#96;&#96;b&#96; c&#96;d&#96;"),
         ("`ftaudit explain FT205`, then (`x`)", "`ftaudit explain FT205`, then (`x`)"),
+        ("Write `#[pymodule(gil_used = false)]`.", "Write `#[pymodule(gil_used = false)]`."),
         ("demo.core, __init__ and a_b", "demo.core, `__init__` and a_b"),
     ],
 )

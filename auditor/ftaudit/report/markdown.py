@@ -43,7 +43,7 @@ _REFERENCE: Final = re.compile(
 _PAIRS: Final = {")": "(", "]": "[", "}": "{", "(": ")", "[": "]", "{": "}"}
 _NAME: Final = re.compile(r"[\w.]*(?:\b_|_\b)[\w.]*[^\W_][\w.]*", re.ASCII)
 """A dotted name with underscores that would begin markup: it is read most easily as code."""
-_SPAN: Final = re.compile(r"(?<![^\s(])(`[A-Za-z0-9][\w .=/-]*`)(?![^\s.,;:)])", re.ASCII)
+_SPAN: Final = re.compile(r"(?<![^\s(])(`[^`\n|<>&]+`)(?![^\s.,;:)])", re.ASCII)
 """Code that stands between backticks already, by itself, and holds nothing that could end it."""
 _BREAKING: Final = re.compile(r"([|`])")
 """What would end a table's cell or a code span wherever it stands."""

@@ -129,7 +129,7 @@ def _coverage(console: Console, result: ScanResult) -> None:
         found or "nothing found",
         f"{result.files - missed}/{result.files} files",
         f"{result.lines:,} lines",
-        f"{len(result.rules)} rules",
+        f"{len(result.rules)} rule" + ("s" if len(result.rules) != 1 else ""),
         f"target {result.target}",
     ]
     parts += [f"{len(result.silenced)} silenced"] if result.silenced else []

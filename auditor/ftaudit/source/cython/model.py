@@ -192,13 +192,15 @@ class CythonUnit(Unit):
 
     @cached_property
     def locks(self) -> frozenset[str]:
-        """The module-level names that are bound to a lock, whatever they are called."""
+        """The names of variables and attributes that are bound to a lock, whatever they are called."""
         found = {variable.name for variable in self.variables if variable.is_sync}
-        for line in self.module_lines:
+        for line in self.logical:
             words = line.words
+            if words[0] == "cdef" and "(" not in words and LOCKING.search(" ".join(words[1:-1])):
+                found.add(words[-1])
             for target, operator in stores(line):
-                if operator == "=" and len(target) == 1 and words[-2:] == ["(", ")"] and words[-3] in _LOCK_CLASSES:
-                    found.add(target[0].text)
+                if operator == "=" and words[-2:] == ["(", ")"] and words[-3] in _LOCK_CLASSES:
+                    found.add(target[-1].text)
         return frozenset(found)
 
     def _is_module_level(self, line: Line) -> bool:
