@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from ftaudit.model import Confidence, Finding, Severity
 from ftaudit.rule import RuleInfo, SourceExample
 from ftaudit.source.base import PythonRule
-from ftaudit.source.python import PythonModule
+from ftaudit.source.python import PythonModule, Signal
 from ftaudit.source.python.lazy import LazyInit, assignments_to, is_harmless
 from ftaudit.source.python.tree import inside, last_name
 
@@ -35,7 +35,7 @@ class GlobalLazyInit(PythonRule):
             "https://py-free-threading.github.io/porting/",
         ),
     )
-    words = ("global ", "hasattr(")
+    signals = Signal.GLOBAL | Signal.FUNCTION_STATE
     VALID = (
         SourceExample(
             code="""\

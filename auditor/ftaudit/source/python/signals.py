@@ -23,6 +23,8 @@ class Signal(Flag):
     """A private class has an object at module level."""
     GLOBAL = auto()
     """Functions declare globals."""
+    FUNCTION_STATE = auto()
+    """It is asked whether a function has an attribute."""
     LAZY_ATTRIBUTE = auto()
     """An attribute is filled on first use in more than one step, or attributes of a class are deleted."""
 
@@ -60,6 +62,7 @@ _CLASS_ATTRIBUTE: Final = re.compile(
     r"\n[ \t]+(?:cls|klass|_*[A-Z]\w*|type\(\w+\)|\w*\.?__class__)\.\w+[ \t]*(?::[^=\n]+)?[-+*/|&^]?=[^=]"
 )
 _SINGLETON: Final = re.compile(r"\n\w+[ \t]*(?::[^=\n]+)?=[ \t]*_+[A-Z]\w*\(")
+_ASKED: Final = re.compile(r"\bhasattr\(([A-Za-z_]\w*),")
 _MODULE_PUT: Final = re.compile(r"\bsys\.modules\[[^\]\n]{1,200}\][ \t]*=[^=]|\bdel[ \t]+sys\.modules\[")
 _THREAD_WORDS: Final = ("thread", "Thread", "Lock", "lock(", "settrace", "setprofile", "register_callback")
 
@@ -72,6 +75,8 @@ def find_signals(text: str) -> Signal:
         found |= Signal.THREADS
     if "global " in text:
         found |= Signal.GLOBAL
+    if "hasattr(" in text and any(f"def {name}(" in text for name in {*_ASKED.findall(text)}):
+        found |= Signal.FUNCTION_STATE
     if _has_lazy_attribute(text):
         found |= Signal.LAZY_ATTRIBUTE
     if _SINGLETON.search(lines):
