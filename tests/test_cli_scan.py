@@ -12,6 +12,7 @@ from pathlib import Path
 
 import jsonschema
 import pytest
+from support.command import ftaudit
 from support.index_server import IndexServer, ServedFile
 
 from ftaudit.cli import main
@@ -249,3 +250,18 @@ def test_explain_without_a_name_lists_every_rule(capsys: pytest.CaptureFixture[s
     lines = capsys.readouterr().out.splitlines()
     assert len(lines) > 60
     assert all(line[:2].isalpha() for line in lines)
+
+
+def test_without_a_cache_nothing_stays(tree: Path, index: IndexServer, tmp_path: Path) -> None:
+    (tmp_path / "scratch").mkdir()
+    ran = ftaudit(
+        "scan",
+        "demo==2.0",
+        "--no-cache",
+        "--index-url",
+        index.simple_url,
+        cwd=tree,
+        env={"TMPDIR": f"{tmp_path}/scratch"},
+    )
+    assert ran.returncode == 1, ran.stderr
+    assert list((tmp_path / "scratch").iterdir()) == []

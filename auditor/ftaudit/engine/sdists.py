@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import atexit
+import functools
 import hashlib
 import os
 import tempfile
@@ -56,13 +58,21 @@ def fetch_sdist(name: str, version: Version, index: Index, cache: Path | None) -
     here = local_path(sdist.url)
     if here is not None:
         return here
-    folder = (cache or Path(tempfile.mkdtemp(prefix="ftaudit-"))) / "sdists"
+    folder = (cache or _scratch()) / "sdists"
     target = folder / Path(sdist.filename).name
     if target.is_file() and _matches(target, sdist):
         return target
     folder.mkdir(parents=True, exist_ok=True)
     _download(index, sdist, target)
     return target
+
+
+@functools.cache
+def _scratch() -> Path:
+    """Return where sdists go without a cache: a folder that is gone when the program ends."""
+    folder = tempfile.TemporaryDirectory(prefix="ftaudit-")
+    atexit.register(folder.cleanup)
+    return Path(folder.name)
 
 
 def _download(index: Index, sdist: DistributionFile, target: Path) -> None:
