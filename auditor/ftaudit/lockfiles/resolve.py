@@ -105,6 +105,8 @@ class _Resolution:
         self._offline = options.offline
         self._without = "offline"
         """Why there is no network: it is not to be asked, or does not answer."""
+        self._unreached = False
+        """Whether uv's cache was asked for want of an answer of the index."""
         self._answer: tuple[uv.Resolved, ...] = ()
 
     def stand_in_for(self, releases: Iterable[tuple[NormalizedName, Version]]) -> None:
@@ -148,8 +150,7 @@ class _Resolution:
         """
         if self._strict or self._offline:
             return False
-        self._offline, self._without = True, failure.message
-        self._notes.append(f"{failure.message}: dependencies were taken from uv's cache, as with --offline")
+        self._offline, self._without, self._unreached = True, failure.message, True
         return True
 
     def selection(self) -> Selection:
@@ -196,6 +197,8 @@ class _Resolution:
                     problem=self._problem(name, resolved=name in resolved),
                 )
             )
+        if self._unreached and not named.keys() <= set(self._uncached):
+            self._notes.append(f"{self._without}: dependencies were taken from uv's cache, as with --offline")
         return Selection(
             pins=(*pins, *self._listed.rows),
             notes=tuple(self._notes),
