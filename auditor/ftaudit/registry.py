@@ -87,14 +87,15 @@ def _selected(rule: Rule, select: Collection[str], pedantic: bool) -> bool:
 
 
 @functools.lru_cache(maxsize=8)
-def load_rules(folders: tuple[Path, ...] = ()) -> Registry:
+def load_rules(folders: tuple[Path, ...] = (), *, of_packages: bool = False) -> Registry:
     """Return all rules of the installed packs and of the local folders, sorted by code.
 
+    With `of_packages` a pack that names the modules of its package rules (`PACKAGE_RULES`) is asked for those alone.
     A pack that cannot be imported, and a rule without sense, are problems of the registry, never exceptions.
     """
     problems: list[str] = []
     found: dict[str, Rule] = {}
-    for module in (*_packed(problems), *_local(folders, problems)):
+    for module in (*_packed(problems, of_packages=of_packages), *_local(folders, problems)):
         for rule in _rules_of(module, problems):
             other = found.get(rule.info.code)
             if other is not None and type(other) is not type(rule):
@@ -104,14 +105,17 @@ def load_rules(folders: tuple[Path, ...] = ()) -> Registry:
     return Registry(rules=tuple(found[code] for code in sorted(found)), problems=tuple(problems))
 
 
-def _packed(problems: list[str]) -> Iterator[ModuleType]:
+def _packed(problems: list[str], *, of_packages: bool) -> Iterator[ModuleType]:
     for entry in sorted(entry_points(group=GROUP), key=lambda entry: entry.value):
         package = _imported(entry.value, problems)
         if package is None:
             continue
         yield package
-        for info in sorted(pkgutil.iter_modules(getattr(package, "__path__", ())), key=lambda info: info.name):
-            module = _imported(f"{package.__name__}.{info.name}", problems)
+        named = getattr(package, "PACKAGE_RULES", None) if of_packages else None
+        for name in sorted(info.name for info in pkgutil.iter_modules(getattr(package, "__path__", ()))):
+            if named is not None and name not in named:
+                continue
+            module = _imported(f"{package.__name__}.{name}", problems)
             if module is not None:
                 yield module
 

@@ -35,6 +35,10 @@ CATALOGUE = {
 }
 
 
+def test_the_pack_names_every_module_that_judges_packages() -> None:
+    assert [rule.info.code for rule in load_rules(of_packages=True).rules] == [rule.info.code for rule in RULES]
+
+
 @pytest.mark.parametrize(("rule", "example"), VALID)
 def test_a_rule_is_silent_on_its_valid_examples(rule: PackageRule, example: PackageExample) -> None:
     assert list(rule.check(example.facts)) == []

@@ -9,7 +9,7 @@ from typing import TypeVar
 from ftaudit.index import config
 from ftaudit.index.client import Index
 from ftaudit.registry import load_rules
-from ftaudit.rule import Rule
+from ftaudit.rule import PackageRule, Rule
 from ftaudit.settings import Settings
 
 R = TypeVar("R", bound=Rule)
@@ -32,6 +32,7 @@ def choose_rules(settings: Settings, kind: type[R]) -> tuple[tuple[R, ...], tupl
 
     Raise `UsageError` for a name of no rule.
     """
-    registry = load_rules(settings.rules)
+    named = settings.select or settings.ignore  # Any rule may be meant, and a name of none is a mistake.
+    registry = load_rules(settings.rules, of_packages=kind is PackageRule and not named)
     chosen = registry.select(select=settings.select, ignore=settings.ignore)
     return tuple(rule for rule in chosen if isinstance(rule, kind)), registry.problems
