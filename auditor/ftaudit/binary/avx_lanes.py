@@ -133,10 +133,6 @@ def _shuffle_bytes(x: list[int], y: list[int], _immediate: int) -> list[int]:
     return [0 if place & 0x80 else x[place & 15] for place in y]
 
 
-def _shuffle_doubles(x: list[int], y: list[int], immediate: int) -> list[int]:
-    return [x[immediate & 1], y[immediate >> 1 & 1]]
-
-
 def _extend(narrow: int, wide: int, *, signed: bool) -> Callable[[Instruction], None]:
     def rule(i: Instruction) -> None:
         count = 8 * i.size // wide

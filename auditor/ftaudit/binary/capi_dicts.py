@@ -19,6 +19,11 @@ def _key(python: Python, index: int) -> object:
     return known.value if known is not None and known.kind in ("str", "int", "bytes") else python.argument(index)
 
 
+def _asked(python: Python) -> object:
+    """Return the key in the second argument: a text where the function's name says so."""
+    return python.string(1) if python.process.current.endswith("String") else _key(python, 1)
+
+
 def _record(python: Python, address: int) -> Object:
     return python.objects.known.setdefault(address, Object("dict"))
 
@@ -78,13 +83,12 @@ def _dict_default_reference(python: Python) -> int:
 
 @answers("PyDict_Contains", "PyDict_ContainsString")
 def _dict_contains(python: Python) -> int:
-    key = python.string(1) if python.process.current.endswith("String") else _key(python, 1)
-    return int(_found(python, key) != 0)
+    return int(_found(python, _asked(python)) != 0)
 
 
-def dictionary_item(python: Python, *, by_text: bool) -> int:
+def dictionary_item(python: Python) -> int:
     """Return what the dictionary in the first argument holds under the key in the second, or 0."""
-    return _found(python, python.string(1) if by_text else _key(python, 1))
+    return _found(python, _asked(python))
 
 
 def _found(python: Python, key: object) -> int:
@@ -120,5 +124,5 @@ def _dict_next(python: Python) -> int:
 
 @answers("PyObject_GetItem", "PyMapping_GetItemString")
 def _item(python: Python) -> int:
-    key = python.string(1) if python.process.current.endswith("String") else _key(python, 1)
+    key = _asked(python)
     return _found(python, key) or python.objects.new("object", name=f"[{key}]")

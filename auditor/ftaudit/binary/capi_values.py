@@ -53,12 +53,12 @@ def _context_value(python: Python) -> int:
 
 @answers("PyMapping_GetOptionalItem", "PyMapping_GetOptionalItemString")
 def _optional_item(python: Python) -> int:
-    return _leave(python, 2, dictionary_item(python, by_text=python.process.current.endswith("String")))
+    return _leave(python, 2, dictionary_item(python))
 
 
 @answers("PyDict_Pop", "PyDict_PopString")
 def _dict_pop(python: Python) -> int:
-    found = dictionary_item(python, by_text=python.process.current.endswith("String"))
+    found = dictionary_item(python)
     known = python.objects.get(python.argument(0))
     if known is not None:
         known.items = {key: value for key, value in known.items.items() if value != found}

@@ -108,7 +108,7 @@ def _reserve(library: Library, process: Process, this: int, arguments: Sequence[
     """Make room in libstdc++'s string: code that knows it writes there, and says how long the text is after that."""
     content = library.read(process, this)
     room = counted(arguments[0][1]) if arguments else 0
-    if library.itself == "S4_" and room > len(content):
+    if library is GNU and room > len(content):
         library.write(process, this, content.ljust(room, b"\0"))
         process.machine.write_word(this + 8, len(content))
     return this
@@ -129,7 +129,7 @@ def _mutate(library: Library, process: Process, this: int, arguments: Sequence[A
     """Answer libstdc++'s `_M_mutate`: text is replaced in new memory, and the length is left to the caller."""
     old, machine = library.read(process, this), process.machine
     position, removed = arguments[0][1], arguments[1][1]
-    if library.itself != "S4_":
+    if library is not GNU:
         # The old ABI's: (position, removed, added), the room for what is added left as it is.
         added = bytes(counted(arguments[2][1]))
         library.write(process, this, old[:position] + added + old[position + removed :])
@@ -197,10 +197,9 @@ def _find_any(
 
 def _at(library: Library, process: Process, this: int, arguments: Sequence[Argument]) -> int:
     """Return a reference to a character."""
-    raw = process.machine
-    if library.itself != "S5_":
-        return raw.read_word(this) + arguments[0][1]
-    raise _Unknown
+    if library is LLVM:
+        raise _Unknown
+    return process.machine.read_word(this) + arguments[0][1]
 
 
 def _length(library: Library, process: Process, this: int, _arguments: Sequence[Argument]) -> int:

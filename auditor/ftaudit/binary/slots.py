@@ -107,8 +107,3 @@ def read_slots(machine: Machine, address: int, *, modern: bool, version: tuple[i
 def definition_slots(machine: Machine, definition: int, layout: Layout) -> int:
     """Return `m_slots` of a `PyModuleDef`: the eighth word after the header (Include/moduleobject.h)."""
     return machine.read_word(definition + layout.head + 7 * 8)
-
-
-def definition_name(machine: Machine, definition: int, layout: Layout) -> int:
-    """Return `m_name` of a `PyModuleDef`."""
-    return machine.read_word(definition + layout.head + 3 * 8)

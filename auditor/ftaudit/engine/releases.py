@@ -75,9 +75,9 @@ def find_releases(items: Iterable[str], index: Index) -> tuple[tuple[Release, ..
         if item.startswith(("http://", "https://", "file://")):
             named.append(_at(item))
         elif path.is_dir():
-            found_here, misnamed = _named(_in_folder(path))
-            releases += _grouped(found_here, whole=True)
-            incomplete += misnamed
+            misnamed: list[str] = []
+            releases += _grouped(_in_folder(path), whole=True, misnamed=misnamed)
+            incomplete += (f"{problem}: no installer takes it" for problem in misnamed)
         elif path.is_file():
             named.append(_local(path))
         elif item.lower() in FOLDERS:
@@ -155,19 +155,6 @@ def _near(specifier: SpecifierSet, versions: Sequence[Version]) -> str:
     return f"the nearest are {', '.join(map(str, versions[start : start + NEAR]))}"
 
 
-def _named(files: Iterable[DistributionFile]) -> tuple[list[DistributionFile], list[str]]:
-    """Part the files whose names say what they are from the others, of which it is said why no installer takes them."""
-    good, bad = [], []
-    for file in files:
-        try:
-            _release_of(file)
-        except InputError as error:
-            bad.append(f"{error.problem}: no installer takes it")
-        else:
-            good.append(file)
-    return good, bad
-
-
 def _release_of(file: DistributionFile) -> tuple[NormalizedName, Version]:
     """Return what a file's name says; raise `InputError` where that is nothing."""
     title = file.filename or file.url
@@ -183,11 +170,19 @@ def _release_of(file: DistributionFile) -> tuple[NormalizedName, Version]:
         raise InputError(f"{title}: {error}", hint="wheels are named NAME-VERSION-TAGS.whl") from error
 
 
-def _grouped(files: Iterable[DistributionFile], *, whole: bool) -> list[Release]:
-    """Sort files into releases by their names; raise `InputError` for a name that says nothing."""
+def _grouped(files: Iterable[DistributionFile], *, whole: bool, misnamed: list[str] | None = None) -> list[Release]:
+    """Sort files into releases by their names.
+
+    What is wrong with a name that says nothing goes to `misnamed`; without that, raise `InputError`.
+    """
     groups: dict[tuple[NormalizedName, Version], list[DistributionFile]] = {}
     for file in files:
-        groups.setdefault(_release_of(file), []).append(file)
+        try:
+            groups.setdefault(_release_of(file), []).append(file)
+        except InputError as error:
+            if misnamed is None:
+                raise
+            misnamed.append(error.problem)
     return [
         Release(name=name, version=version, files=tuple(group), whole=whole)
         for (name, version), group in groups.items()

@@ -147,7 +147,7 @@ def find_files(
     contexts: set[Path | None] = set()
     for path in paths:
         if not os.path.lexists(path):
-            raise UsageError(f"{path} does not exist", hint="name files or folders, or NAME==VERSION")
+            raise UsageError(f"{path} does not exist", hint="name files or folders that exist")
         if path.is_dir():
             within_project = any((path / mark).exists() for mark in _PROJECT_MARKS)
             for relative in _below(path, skipped, trust_git=trust_git):

@@ -45,10 +45,11 @@ def inflate_tail(raw: bytes) -> Tail | None:
         while begins:
             lowest = begins & -begins
             begins ^= lowest
-            position = 8 * start + lowest.bit_length() - 1
-            if not _begins(_from_bit(raw[: (position >> 3) + _PROBE], position)):
+            place, bit = divmod(lowest.bit_length() - 1, 8)
+            place += start
+            if not _begins(_shifted(raw[place : place + _PROBE], bit)):
                 continue
-            stream = _from_bit(raw, position)
+            stream = _shifted(raw[place:], bit)
             zeros = _inflated(stream, b"\0" * WINDOW)
             if zeros is not None:
                 ones = _inflated(stream, b"\xff" * WINDOW)
@@ -56,10 +57,9 @@ def inflate_tail(raw: bytes) -> Tail | None:
     return None
 
 
-def _from_bit(raw: bytes, position: int) -> bytes:
-    """Return the stream from a bit on."""
-    rest = raw[position >> 3 :]
-    return (int.from_bytes(rest, "little") >> (position & 7)).to_bytes(len(rest), "little") if position & 7 else rest
+def _shifted(raw: bytes, bit: int) -> bytes:
+    """Return the stream from a bit of its first byte on."""
+    return (int.from_bytes(raw, "little") >> bit).to_bytes(len(raw), "little") if bit else raw
 
 
 def _find_headers(raw: bytes) -> int:

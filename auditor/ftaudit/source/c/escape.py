@@ -7,7 +7,7 @@ from enum import Enum
 from typing import TYPE_CHECKING, Final
 
 from ftaudit.source.c.locks import words
-from ftaudit.source.c.text import closing, split_arguments, strip_casts
+from ftaudit.source.c.text import closing, strip_casts
 
 if TYPE_CHECKING:
     from ftaudit.source.c.functions import Function
@@ -119,7 +119,6 @@ _CALL: Final = re.compile(r"([A-Za-z_]\w*)\s*\(")
 _PLAIN: Final = re.compile(r"^[A-Za-z_]\w*$")
 _BASE: Final = re.compile(r"^[&*\s]*([A-Za-z_]\w*)")
 _DICT_MEMBER: Final = re.compile(r"(?:->|\.)\s*tp_dict$")
-_PUBLISHING: Final = re.compile(r"\breturn\s+$")
 
 
 def origin_of(unit: CUnit, function: Function | None, expression: str, before: int) -> Origin:
@@ -224,8 +223,3 @@ def _member(unit: CUnit, function: Function | None, expression: str) -> Origin:
             return Origin.PRIVATE
     member = re.split(r"->|\.", expression)[-1].strip(" )")
     return Origin.MEMBER if member in unit.mutated_members else Origin.UNKNOWN
-
-
-def argument_texts(code: str, start: int, end: int) -> list[str]:
-    """Return the arguments of a call as they stand."""
-    return [code[a:b] for a, b in split_arguments(code, start, end)]

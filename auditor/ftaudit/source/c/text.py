@@ -14,7 +14,6 @@ _CAST: Final = re.compile(
 )
 _CPP_CAST: Final = re.compile(r"(?:static|reinterpret|const|dynamic)_cast\s*<[^()]*>\s*\(")
 _TEMPLATE: Final = re.compile(r"(?<=\w)<[^<>;{}()=&|]*[&*]*>")
-_OPENING: Final = {")": "(", "]": "[", "}": "{"}
 
 KEYWORDS: Final = frozenset(
     [
