@@ -15,7 +15,7 @@ from dataclasses import replace
 from pathlib import Path, PurePosixPath
 from typing import IO, Final
 
-from ftaudit.errors import ArchiveError, UsageError
+from ftaudit.errors import ArchiveError, InputError
 from ftaudit.source.check import Skipped
 from ftaudit.source.files import FoundFiles, find_files
 from ftaudit.source.languages import may_be_source
@@ -35,13 +35,8 @@ def unpacked(archive: Path, scratch: Path | None = None) -> Iterator[tuple[Path,
     Links, devices, absolute paths and paths with `..` are left out. Raise `ArchiveError` for an archive that is
     damaged, encrypted, of an unknown form, or larger than the limits.
     """
-    if scratch is not None:
-        scratch.mkdir(parents=True, exist_ok=True)
-    folder = Path(tempfile.mkdtemp(prefix="sdist-", dir=scratch))
-    try:
+    with _folder(scratch) as folder:
         yield folder, unpack(archive, folder)
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
 
 
 @contextmanager
@@ -50,23 +45,38 @@ def found_in(
 ) -> Iterator[FoundFiles]:
     """Unpack an sdist, and yield the source files in it; what of them was left out is among the skipped.
 
-    Errors as in `unpacked`; raise `UsageError` where there is no source file.
+    Errors as in `unpacked`; raise `InputError` where there is no source file.
     """
-    with unpacked(archive, scratch) as (folder, left_out):
+    with _folder(scratch) as folder:
+        left_out = [skip for skip in _unpack(archive, folder) if may_be_source(PurePosixPath(skip.path))]
         found = find_files(
             [folder], include_tests=include_tests, include_vendored=include_vendored, trust_git=False, base=folder
         )
-        told = [line.rpartition(": ") for line in left_out]
-        skipped = [Skipped(path=name, reason=why) for name, _, why in told if may_be_source(PurePosixPath(name))]
-        found = replace(found, skipped=(*found.skipped, *skipped))
+        found = replace(found, skipped=(*found.skipped, *left_out))
         if not found.files and not found.skipped and not found.left_out:
-            raise UsageError(f"no source file in {archive.name}", hint="name a source distribution")
+            raise InputError(f"no source file in {archive.name}", hint="name a source distribution")
         yield found
+
+
+@contextmanager
+def _folder(scratch: Path | None) -> Iterator[Path]:
+    """Give a new folder that is removed afterwards."""
+    if scratch is not None:
+        scratch.mkdir(parents=True, exist_ok=True)
+    folder = Path(tempfile.mkdtemp(prefix="sdist-", dir=scratch))
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def unpack(archive: Path, folder: Path) -> tuple[str, ...]:
     """Unpack an sdist into an existing, empty folder; return what was left out, and why. Errors as in `unpacked`."""
-    left_out: list[str] = []
+    return tuple(f"{skip.path}: {skip.reason}" for skip in _unpack(archive, folder))
+
+
+def _unpack(archive: Path, folder: Path) -> list[Skipped]:
+    left_out: list[Skipped] = []
     try:
         members = _zip_members(archive) if archive.name.endswith(".zip") else _tar_members(archive)
         total = 0
@@ -75,19 +85,20 @@ def unpack(archive: Path, folder: Path) -> tuple[str, ...]:
                 raise ArchiveError(f"{archive.name} has more than {MAX_MEMBERS:,} members")
             relative = _safe(name)
             if kind is not None:
-                left_out.append(f"{name}: {kind}")
+                left_out.append(Skipped(path=name, reason=kind))
             elif relative is None:
-                left_out.append(f"{name}: its path leads out of the archive")
+                left_out.append(Skipped(path=name, reason="its path leads out of the archive"))
             elif file is not None:
                 written = _write(file, folder / relative)
                 if written is None:
-                    left_out.append(f"{name}: larger than {MAX_MEMBER // 1_000_000} MB, or in the way of another")
+                    why = f"larger than {MAX_MEMBER // 1_000_000} MB, or in the way of another"
+                    left_out.append(Skipped(path=name, reason=why))
                 total += written or 0
                 if total > MAX_TOTAL:
                     raise ArchiveError(f"{archive.name} unpacks to more than {MAX_TOTAL >> 30} GB")
     except (tarfile.TarError, zipfile.BadZipFile, zlib.error, EOFError, OSError, ValueError, RuntimeError) as error:
         raise ArchiveError(f"{archive.name} cannot be unpacked: {error}") from error
-    return tuple(left_out)
+    return left_out
 
 
 def _tar_members(archive: Path) -> Iterator[tuple[str, str | None, IO[bytes] | None]]:
