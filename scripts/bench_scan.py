@@ -112,7 +112,7 @@ def ast_or_nothing(text: bytes) -> None:
 
 def fetch(release: str, scratch: Path) -> Path:
     """Return the folder of a release's sdist, unpacked."""
-    from ftaudit.engine.sdists import fetch_sdist, parse_release
+    from ftaudit.engine.tiers.sdists import fetch_sdist, parse_release
     from ftaudit.index.client import Index
     from ftaudit.index.config import find_settings
     from ftaudit.settings import default_cache_dir

@@ -21,10 +21,10 @@ from ftaudit.source.c import READER
 from ftaudit.source.languages import languages_of
 from ftaudit.source.sdist import unpacked
 from ftaudit.target import parse_target
-from ftaudit_rules.borrowed_dict_item import BorrowedDictItem
-from ftaudit_rules.borrowed_list_item import BorrowedListItem
-from ftaudit_rules.dict_next_unlocked import DictNextUnlocked
-from ftaudit_rules.sequence_fast_unlocked import SequenceFastUnlocked
+from ftaudit_rules.c.borrowed_dict_item import BorrowedDictItem
+from ftaudit_rules.c.borrowed_list_item import BorrowedListItem
+from ftaudit_rules.c.dict_next_unlocked import DictNextUnlocked
+from ftaudit_rules.c.sequence_fast_unlocked import SequenceFastUnlocked
 
 RULES = (BorrowedDictItem(), BorrowedListItem(), DictNextUnlocked(), SequenceFastUnlocked())
 MARK = re.compile(r"//\s*noqa:\s*borrowed-ref\s*(?P<verdict>OK|- manual fix needed)")

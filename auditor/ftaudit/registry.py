@@ -19,6 +19,8 @@ from ftaudit.errors import UsageError
 from ftaudit.rule import Rule
 
 GROUP: Final = "ftaudit.rules"
+PACKAGE_FOLDER: Final = "package"
+"""The folder of a pack that holds its package rules: an audit without source imports no others."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -90,7 +92,7 @@ def _selected(rule: Rule, select: Collection[str], pedantic: bool) -> bool:
 def load_rules(folders: tuple[Path, ...] = (), *, of_packages: bool = False) -> Registry:
     """Return all rules of the installed packs and of the local folders, sorted by code.
 
-    With `of_packages` a pack that names the modules of its package rules (`PACKAGE_RULES`) is asked for those alone.
+    With `of_packages` a pack that keeps its package rules in a folder of their own (`package`) is asked for that alone.
     A pack that cannot be imported, and a rule without sense, are problems of the registry, never exceptions.
     """
     problems: list[str] = []
@@ -111,13 +113,20 @@ def _packed(problems: list[str], *, of_packages: bool) -> Iterator[ModuleType]:
         if package is None:
             continue
         yield package
-        named = getattr(package, "PACKAGE_RULES", None) if of_packages else None
-        for name in sorted(info.name for info in pkgutil.iter_modules(getattr(package, "__path__", ()))):
-            if named is not None and name not in named:
-                continue
-            module = _imported(f"{package.__name__}.{name}", problems)
+        for name in sorted(_modules_of(package, package_rules_only=of_packages)):
+            module = _imported(name, problems)
             if module is not None:
                 yield module
+
+
+def _modules_of(pack: ModuleType, *, package_rules_only: bool) -> Iterator[str]:
+    """Yield the dotted names of the modules that hold a pack's rules, at its top or in the folders of the languages."""
+    path = getattr(pack, "__path__", ())
+    found = list(pkgutil.walk_packages(path, f"{pack.__name__}."))
+    folder = f"{pack.__name__}.{PACKAGE_FOLDER}"
+    if package_rules_only and any(info.name == folder for info in found):
+        found = [info for info in found if info.name.startswith(f"{folder}.")]
+    yield from (info.name for info in found if not info.ispkg)
 
 
 def _imported(name: str, problems: list[str]) -> ModuleType | None:

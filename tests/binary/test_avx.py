@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from ftaudit.binary import avx
+from ftaudit.binary.emulator.avx import instructions as avx
 
 HERE = 0x1000
 

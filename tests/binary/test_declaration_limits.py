@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from ftaudit.binary.budget import Budget
 from ftaudit.binary.declaration import read_declaration
+from ftaudit.binary.emulator.budget import Budget
 from ftaudit.errors import ImageError
 from ftaudit.model import GilDeclaration, ModuleBinary
 

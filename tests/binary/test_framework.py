@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from ftaudit.binary.framework import find_framework
-from ftaudit.binary.image import Image
+from ftaudit.binary.image.mapped import Image
 from ftaudit.binary.markers import file_name_build, find_build
 
 

@@ -12,7 +12,7 @@ import requests
 from support.index_server import IndexServer, Reply
 from support.wheels import CORE, NAME, archive, elf, incompressible, wheel
 
-from ftaudit.binary.inspect import InspectSettings, WheelRequest, inspect_wheels
+from ftaudit.binary.inspection import InspectSettings, WheelRequest, inspect_wheels
 from ftaudit.model import BinaryFacts, DistributionFile, ExtensionModule, GilDeclaration, Status
 from ftaudit.target import parse_target
 

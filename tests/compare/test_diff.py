@@ -20,9 +20,9 @@ from ftaudit.cli import main
 from ftaudit.compare import compare, parse_document
 from ftaudit.errors import FtauditError
 from ftaudit.model import Confidence, Finding, GilDeclaration, Location, Package, Report, Severity, Verdict
-from ftaudit.report import diff as renderer
-from ftaudit.report import json as check_json
-from ftaudit.report import scan_json
+from ftaudit.report import comparison as renderer
+from ftaudit.report.package import json as check_json
+from ftaudit.report.scan import json as scan_json
 from ftaudit.source.scan import ScanResult
 
 Run = Callable[..., tuple[int, str, str]]

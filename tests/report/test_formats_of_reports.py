@@ -33,13 +33,13 @@ from ftaudit.model import (
     Status,
     WheelKind,
 )
-from ftaudit.report import markdown
-from ftaudit.report.csv import REPORT_HEADER
 from ftaudit.report.formats import OF_REPORT, Format, Page, choose, render_report
-from ftaudit.report.places import Places
-from ftaudit.report.results import Result, Results
-from ftaudit.report.sarif import MOST_RESULTS
-from ftaudit.report.sarif import as_dict as sarif_of
+from ftaudit.report.package import markdown
+from ftaudit.report.results.csv import REPORT_HEADER
+from ftaudit.report.results.places import Places
+from ftaudit.report.results.results import Result, Results
+from ftaudit.report.results.sarif import MOST_RESULTS
+from ftaudit.report.results.sarif import as_dict as sarif_of
 
 WORST = report(
     *(

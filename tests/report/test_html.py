@@ -12,9 +12,9 @@ from selectolax.lexbor import LexborHTMLParser
 from support.migrations import migration, poisoned, scan
 from support.reports import EMPTY, HOSTILE, READY, UNSURE
 
-from ftaudit.report import html
-from ftaudit.report.html.hazards import FRAMES, FRAMES_OF_RULE
-from ftaudit.report.migration import Migration
+from ftaudit.report.migration import html
+from ftaudit.report.migration.contents import Migration
+from ftaudit.report.migration.html.hazards import FRAMES, FRAMES_OF_RULE
 
 SCRIPT = "<script>alert(1)</script>"
 

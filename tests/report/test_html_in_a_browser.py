@@ -11,7 +11,7 @@ from selenium.webdriver.support.select import Select
 from support.browser import Browser, open_browser
 from support.migrations import migration, poisoned
 
-from ftaudit.report import html
+from ftaudit.report.migration import html
 
 pytestmark = pytest.mark.browser
 

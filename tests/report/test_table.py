@@ -9,8 +9,8 @@ from support.facts import SDIST, facts
 from support.reports import BLOCKED, EMPTY, HOSTILE, READY, UNSURE, package, report
 
 from ftaudit.model import Acceptance, AcceptedBy, Package, Report, Status, WheelKind
-from ftaudit.report import table
-from ftaudit.report.entries import headline
+from ftaudit.report.package import table
+from ftaudit.report.package.entries import headline
 
 
 def flat(text: str) -> str:

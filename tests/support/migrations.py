@@ -29,7 +29,7 @@ from ftaudit.model import (
     Verdict,
     WheelKind,
 )
-from ftaudit.plan import (
+from ftaudit.model.plans import (
     Candidate,
     Change,
     ChangeKind,
@@ -43,7 +43,7 @@ from ftaudit.plan import (
     WayKind,
     WayOut,
 )
-from ftaudit.report.migration import Migration
+from ftaudit.report.migration.contents import Migration
 from ftaudit.rule import RuleInfo
 from ftaudit.source.check import Skipped
 from ftaudit.source.scan import ScanResult

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from support.facts import SDIST, facts, imported, module
 
+from ftaudit.judge.table import judge
 from ftaudit.model import (
     Confidence,
     Finding,
@@ -17,7 +18,6 @@ from ftaudit.model import (
     TierCoverage,
     WheelKind,
 )
-from ftaudit.verdict import judge
 
 COVERAGE = (("index", TierCoverage(done=3, total=3)), ("binaries", TierCoverage()), ("imports", TierCoverage()))
 

@@ -16,7 +16,7 @@ import requests
 from support.index_server import IndexServer
 from support.wheels import CORE, NAME, incompressible, wheel
 
-from ftaudit.binary.inspect import InspectSettings, WheelRequest, inspect_wheels
+from ftaudit.binary.inspection import InspectSettings, WheelRequest, inspect_wheels
 from ftaudit.model import BinaryFacts, DistributionFile, GilDeclaration, ModuleBinary, Status
 from ftaudit.target import parse_target
 from ftaudit.wheel.parts import PAGE, Parts, find_holes, find_parts, find_reach

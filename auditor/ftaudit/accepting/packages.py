@@ -9,8 +9,8 @@ from datetime import date
 from ftaudit.accepting.baseline import Baseline, PackageKey
 from ftaudit.accepting.entries import Entry
 from ftaudit.accepting.notes import entry_notes, named
+from ftaudit.judge.table import rank
 from ftaudit.model import Acceptance, AcceptedBy, Finding, Location, Package, Report, Verdict
-from ftaudit.verdict import rank
 
 
 def accept_packages(report: Report, entries: Sequence[Entry], baseline: Baseline | None, *, today: date) -> Report:

@@ -5,17 +5,17 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
-from ftaudit.binary.budget import Budget
-from ftaudit.binary.elf import Holes, file_offset
+from ftaudit.binary.emulator.budget import Budget
+from ftaudit.binary.emulator.hook import Ending, Run, Subject, doubt, force, run, search
 from ftaudit.binary.framework import find_framework
-from ftaudit.binary.hook import Ending, Run, Subject, doubt, force, run, search
-from ftaudit.binary.image import AARCH64, X86_64, Image
-from ftaudit.binary.loaders import load_images, load_library
+from ftaudit.binary.image.elf import Holes, file_offset
+from ftaudit.binary.image.loaders import load_images, load_library
+from ftaudit.binary.image.mapped import AARCH64, X86_64, Image
 from ftaudit.binary.markers import file_name_build, find_build
-from ftaudit.binary.objects import Layout
 from ftaudit.binary.slots import Slots
+from ftaudit.binary.stubs.capi.objects_in_memory import Layout
 from ftaudit.errors import ImageError
-from ftaudit.loading import NOT_EMULATED
+from ftaudit.judge.misfits import NOT_EMULATED
 from ftaudit.model import GilDeclaration, ModuleBinary
 
 Siblings = Mapping[str, bytes] | Callable[[str], "bytes | None"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from ftaudit.binary.image import Image
+from ftaudit.binary.image.mapped import Image
 
 
 @dataclass(frozen=True, slots=True)

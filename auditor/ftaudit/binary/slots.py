@@ -5,8 +5,8 @@ from __future__ import annotations
 import struct
 from dataclasses import dataclass
 
-from ftaudit.binary.machine import Machine
-from ftaudit.binary.objects import Layout
+from ftaudit.binary.emulator.machine import Machine
+from ftaudit.binary.stubs.capi.objects_in_memory import Layout
 
 PY_MOD_CREATE, PY_MOD_EXEC, PY_MOD_MULTIPLE_INTERPRETERS, PY_MOD_GIL = 1, 2, 3, 4
 

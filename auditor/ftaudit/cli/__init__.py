@@ -98,8 +98,8 @@ def _tidy(options: argparse.Namespace) -> None:
     """Keep the cache from growing for ever; once a day is enough."""
     if getattr(options, "no_cache", True):
         return
+    from ftaudit.cache.folder import tidy
     from ftaudit.cli.options import settings_of
-    from ftaudit.storage import tidy
 
     tidy(settings_of(options).cache)
 

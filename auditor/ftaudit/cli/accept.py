@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from ftaudit.cli.answer import replace_file, say
 from ftaudit.errors import UsageError
 from ftaudit.report import formats
-from ftaudit.report.entries import counted
+from ftaudit.report.package.entries import counted
 
 if TYPE_CHECKING:
     from ftaudit.accepting import Baseline, Entry

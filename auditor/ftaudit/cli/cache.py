@@ -39,7 +39,7 @@ def add_parsers(commands: Any) -> None:
 
 def run_show(options: argparse.Namespace, screen: Screen) -> Answer:
     """Return what lies in the cache."""
-    from ftaudit.storage import measure
+    from ftaudit.cache.folder import measure
 
     cache = settings_of(options).cache
     lines = [str(cache)]
@@ -52,8 +52,8 @@ def run_show(options: argparse.Namespace, screen: Screen) -> Answer:
 
 def run_clean(options: argparse.Namespace, screen: Screen) -> Answer:
     """Empty the parts that are named. Raise `UsageError` for one that does not exist."""
+    from ftaudit.cache.folder import PARTS, clean
     from ftaudit.config.keys import nearest
-    from ftaudit.storage import PARTS, clean
 
     known = {part.name: part for part in PARTS}
     for name in options.parts:

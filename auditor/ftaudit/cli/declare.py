@@ -47,8 +47,8 @@ LOCATED: Final = frozenset({"inputs", "paths", "items", "find_links", "index_url
 
 def _variables() -> dict[str, tuple[str, ...]]:
     from ftaudit.index.config import EXTRA_INDEX_VARIABLES, INDEX_VARIABLES, LINK_VARIABLES
+    from ftaudit.processes import PYTHON_VARIABLE
     from ftaudit.settings import CACHE_VARIABLE
-    from ftaudit.tools import PYTHON_VARIABLE
 
     return {
         "python": (PYTHON_VARIABLE,),

@@ -40,7 +40,7 @@ def add_parsers(commands: Any) -> None:
 def run_diff(options: argparse.Namespace, screen: Screen) -> Answer:
     """Compare. Raise `InputError` for files that are no reports, or of which nothing can be compared."""
     from ftaudit.compare import compare, read_document
-    from ftaudit.report import diff as renderer
+    from ftaudit.report import comparison as renderer
 
     form = formats.choose(options.format, options.output, OFFERED)
     comparison = compare(read_document(options.old), read_document(options.new))

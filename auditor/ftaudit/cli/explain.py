@@ -115,7 +115,7 @@ def _example(rule: Rule, kind: str, title: str) -> str | None:
 
 def _explain_verdict(verdict: Verdict) -> str:
     from ftaudit.model import BLOCKING, Verdict
-    from ftaudit.report.sarif import VERDICT_RULES
+    from ftaudit.report.results.sarif import VERDICT_RULES
 
     if verdict in BLOCKING:
         counts = "it blocks: exit code 1"

@@ -150,8 +150,8 @@ def add_allow_machines(group: Any) -> None:
 
 def allow_machines(report: Report, options: argparse.Namespace) -> tuple[int, tuple[str, ...]]:
     """Return the report's exit code and a note, where machines that ftaudit does not emulate are not to count."""
+    from ftaudit.judge.table import only_unemulated
     from ftaudit.model import Verdict
-    from ftaudit.verdict import only_unemulated
 
     unknown = [row.facts for row in report.packages if row.accepted is None and row.verdict is Verdict.UNKNOWN]
     passes = options.allow_machines and unknown and not report.incomplete and all(map(only_unemulated, unknown))

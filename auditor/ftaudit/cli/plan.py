@@ -10,7 +10,7 @@ from ftaudit.cli.options import add_answer, add_audit, inputs_of, settings_of
 from ftaudit.report import formats
 
 if TYPE_CHECKING:
-    from ftaudit.plan import Plan
+    from ftaudit.model.plans import Plan
     from ftaudit.settings import Settings
 
 EPILOG: Final = """\
@@ -45,7 +45,7 @@ def add_parsers(commands: Any) -> None:
 def run(options: argparse.Namespace, screen: Screen) -> Answer:
     """Audit, plan, and edit if that is asked for. Raise `FtauditError` for what the user must mend."""
     from ftaudit import engine
-    from ftaudit.engine.plan import make_plan
+    from ftaudit.planning import make_plan
     from ftaudit.progress import on_stderr
 
     settings = settings_of(options)
@@ -64,13 +64,13 @@ def run(options: argparse.Namespace, screen: Screen) -> Answer:
 
 
 def _diff(plan: Plan, inputs: list[str], settings: Settings) -> str:
-    from ftaudit.engine.plan.edit import find_edits
+    from ftaudit.planning.edit import find_edits
 
     return "".join(edit.diff for edit in find_edits(plan, inputs, settings))
 
 
 def _write(plan: Plan, inputs: list[str], settings: Settings) -> tuple[str, ...]:
-    from ftaudit.engine.plan.edit import find_edits, write_edits
+    from ftaudit.planning.edit import find_edits, write_edits
 
     edits = find_edits(plan, inputs, settings)
     write_edits(edits)

@@ -23,7 +23,7 @@ from ftaudit.report import formats
 
 if TYPE_CHECKING:
     from ftaudit.model import Report
-    from ftaudit.plan import Plan
+    from ftaudit.model.plans import Plan
     from ftaudit.progress import Progress
     from ftaudit.settings import Settings
     from ftaudit.source.scan import ScanResult
@@ -68,11 +68,11 @@ def add_parsers(commands: Any) -> None:
 def run(options: argparse.Namespace, screen: Screen) -> Answer:
     """Audit, plan, scan and render. Raise `FtauditError` for what the user must mend."""
     from ftaudit import engine
-    from ftaudit.engine.own_source import find_projects
     from ftaudit.engine.reproduce import find_reproduction
+    from ftaudit.engine.scan import find_projects
     from ftaudit.progress import on_stderr
     from ftaudit.registry import load_rules
-    from ftaudit.report.migration import Migration
+    from ftaudit.report.migration.contents import Migration
 
     settings = settings_of(options)
     check_accept(options)
@@ -108,8 +108,8 @@ def _plan(
     report: Report, inputs: list[str], options: argparse.Namespace, settings: Settings, progress: Progress
 ) -> tuple[Plan | None, str | None]:
     """Return the plan, or why there is none: what is known of the blockers stands without it."""
-    from ftaudit.engine.plan import make_plan
     from ftaudit.errors import FtauditError
+    from ftaudit.planning import make_plan
 
     if options.no_plan:
         return None, "No plan was asked for (--no-plan)."
@@ -122,7 +122,7 @@ def _plan(
 def _scan(
     paths: tuple[Path, ...], options: argparse.Namespace, settings: Settings, progress: Progress
 ) -> ScanResult | None:
-    from ftaudit.engine.own_source import scan_project
+    from ftaudit.engine.scan import scan_project
 
     if not paths:
         return None

@@ -180,7 +180,7 @@ def _scan_all(options: argparse.Namespace, settings: Any, look: Callable[[FoundF
 
 def _take_apart(texts: list[str]) -> tuple[list[tuple[str, Any]], list[Path], list[Path]]:
     """Return the releases, the sdists and the paths among what was named; most scans need no index."""
-    from ftaudit.engine.sdists import SUFFIXES, parse_release
+    from ftaudit.engine.tiers.sdists import SUFFIXES, parse_release
 
     releases, archives, paths = [], [], []
     for text in texts:
@@ -204,8 +204,8 @@ def _take_apart(texts: list[str]) -> tuple[list[tuple[str, Any]], list[Path], li
 def _scan_release(
     name: str, version: Any, options: argparse.Namespace, settings: Any, look: Callable[[FoundFiles], ScanResult]
 ) -> ScanResult:
-    from ftaudit.engine.sdists import fetch_sdist
     from ftaudit.engine.setup import open_index
+    from ftaudit.engine.tiers.sdists import fetch_sdist
 
     with open_index(settings) as index:
         archive = fetch_sdist(name, version, index, None if settings.no_cache else settings.cache)

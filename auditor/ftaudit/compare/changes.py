@@ -14,8 +14,8 @@ from typing import Final, TypeAlias
 
 from ftaudit.compare.documents import Audit, Document, Found, Row, Scan
 from ftaudit.errors import InputError
+from ftaudit.judge.table import SAID_BY_VERDICT, rank
 from ftaudit.model import BLOCKING, StrEnum, Verdict
-from ftaudit.verdict import SAID_BY_VERDICT, rank
 
 
 class Kind(StrEnum):

@@ -8,17 +8,17 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from ftaudit import lockfiles
-from ftaudit.engine.ahead import Ahead
-from ftaudit.engine.binaries import find_binary_facts
-from ftaudit.engine.collect import Key, find_index_facts, find_runtime_facts
 from ftaudit.engine.given import at_its_file, find_lacking
 from ftaudit.engine.inputs import read_inputs, resolve_options, what_they_say
-from ftaudit.engine.later import find_later
-from ftaudit.engine.reader import Reader
 from ftaudit.engine.rows import count_coverage, facts_of, judge_all, make_rows, with_elsewhere
 from ftaudit.engine.setup import choose_rules, open_index
-from ftaudit.engine.sources import find_source_facts, unread_sources
-from ftaudit.engine.surveyor import Surveyor
+from ftaudit.engine.tiers.ahead import Ahead
+from ftaudit.engine.tiers.binaries import find_binary_facts
+from ftaudit.engine.tiers.collect import Key, find_index_facts, find_runtime_facts
+from ftaudit.engine.tiers.reader import Reader
+from ftaudit.engine.tiers.sources import find_source_facts, unread_sources
+from ftaudit.engine.upgrades.later import find_later
+from ftaudit.engine.upgrades.surveyor import Surveyor
 from ftaudit.errors import UsageError
 from ftaudit.index.client import Index
 from ftaudit.model import Pin, Report

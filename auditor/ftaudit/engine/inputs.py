@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from ftaudit import lockfiles
-from ftaudit.engine.metadata import MetadataReader
+from ftaudit.engine.tiers.metadata import MetadataReader
 from ftaudit.index import config
 from ftaudit.index.client import Index
 from ftaudit.settings import Settings

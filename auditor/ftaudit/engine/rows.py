@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
-from ftaudit.engine.next_step import next_step
-from ftaudit.loading import Place, chosen_files, place_of
+from ftaudit.judge.misfits import Place, chosen_files, place_of
+from ftaudit.judge.next_step import next_step
+from ftaudit.judge.table import is_unemulated, judge
 from ftaudit.model import (
     BLOCKING,
     BinaryFacts,
@@ -26,7 +27,6 @@ from ftaudit.model import (
 )
 from ftaudit.rule import PackageRule
 from ftaudit.target import Target, parse_target
-from ftaudit.verdict import is_unemulated, judge
 
 INSTALLED_KINDS = frozenset({WheelKind.FREE_THREADED, WheelKind.ABI3T, WheelKind.NATIVE})
 """Kinds of wheel that hold compiled code by their tags."""

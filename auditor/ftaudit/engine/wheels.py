@@ -6,12 +6,13 @@ import dataclasses
 from collections.abc import Iterable, Sequence
 from typing import Final
 
-from ftaudit.binary.inspect import WheelRequest
-from ftaudit.engine.binaries import read_wheels
-from ftaudit.engine.reader import Reader
+from ftaudit.binary.inspection import WheelRequest
 from ftaudit.engine.releases import Candidate, find_candidates, find_releases, tagged
 from ftaudit.engine.rows import count_coverage, facts_of, judge_all, make_rows, with_elsewhere
 from ftaudit.engine.setup import choose_rules, open_index
+from ftaudit.engine.tiers.binaries import read_wheels
+from ftaudit.engine.tiers.reader import Reader
+from ftaudit.judge.table import IMPORTS_NOTHING, rebuilt
 from ftaudit.model import (
     BinaryFacts,
     ExtensionModule,
@@ -30,7 +31,6 @@ from ftaudit.progress import Progress, Silent
 from ftaudit.rule import PackageRule
 from ftaudit.settings import Settings
 from ftaudit.target import Target, parse_target
-from ftaudit.verdict import IMPORTS_NOTHING, rebuilt
 
 COVERAGE_GAP: Final = "FT105"
 """The rule on platforms that have a wheel of the ordinary build alone."""

@@ -18,8 +18,8 @@ from ftaudit.interpreters import debian
 from ftaudit.interpreters.find import COMPLETE
 from ftaudit.interpreters.probe import probe_interpreter
 from ftaudit.model import Interpreter
+from ftaudit.processes import run_tool
 from ftaudit.target import Target
-from ftaudit.tools import run_tool
 
 SOURCES: Final = {
     "3.14.7": "3b48dac8fb59f62eaa67ac83c1eb12bda1b7a08406dd286e252c11a66be27f81",

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Final
 
 from ftaudit.errors import InterpreterError
-from ftaudit.tools import run_tool
+from ftaudit.processes import run_tool
 
 APT_SECONDS: Final = 120.0
 DOWNLOAD_SECONDS: Final = 300.0

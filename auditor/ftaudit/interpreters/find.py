@@ -13,8 +13,8 @@ from typing import Final
 from ftaudit.errors import InterpreterError, ResolutionError
 from ftaudit.interpreters.probe import probe_interpreter
 from ftaudit.model import Interpreter
+from ftaudit.processes import PYTHON_VARIABLE, find_uv, run_tool
 from ftaudit.target import Target
-from ftaudit.tools import PYTHON_VARIABLE, find_uv, run_tool
 
 VARIABLE: Final = PYTHON_VARIABLE
 

@@ -8,8 +8,8 @@ from typing import Final
 
 from ftaudit.errors import InterpreterError
 from ftaudit.model import Interpreter
+from ftaudit.processes import run_tool
 from ftaudit.target import Target
-from ftaudit.tools import run_tool
 
 PROBE_SECONDS: Final = 20.0
 """A pyenv shim or a broken executable must not hold us up; a cold start on a slow disk may take a few seconds."""

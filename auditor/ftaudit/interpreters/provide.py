@@ -14,8 +14,8 @@ from ftaudit.interpreters.build import build_interpreter
 from ftaudit.interpreters.find import VARIABLE, find_interpreter
 from ftaudit.interpreters.probe import probe_interpreter
 from ftaudit.model import Interpreter
+from ftaudit.processes import find_uv, run_tool
 from ftaudit.target import Target
-from ftaudit.tools import find_uv, run_tool
 
 UV_INSTALL_SECONDS: Final = 180.0
 """A download of some 35 MB; where there is no route, uv notices within seconds."""

@@ -123,7 +123,7 @@ def find_environment(path: Path) -> Path:
 
     Raise `InputError` for one that holds no installed package, or those of several Pythons.
     """
-    from ftaudit.lockfiles import installed
+    from ftaudit.lockfiles.formats import installed
 
     folders = installed.find_folders(path)
     return folders[0] if len(folders) == 1 else path
@@ -149,45 +149,45 @@ def _read(
                 raise InputError(f"{path} is no project's ({kind}): it has no extras and no dependency groups")
             return _read_plain(path, kind)
         case InputFormat.PYLOCK:
-            from ftaudit.lockfiles import pylock
+            from ftaudit.lockfiles.formats import pylock
 
             return pylock.read(path, extras=extras, groups=groups, all_extras=all_extras)
         case InputFormat.UV_LOCK:
-            from ftaudit.lockfiles import uv_lock
+            from ftaudit.lockfiles.formats import uv_lock
 
             return uv_lock.read(path, extras=extras, groups=groups, all_extras=all_extras)
         case InputFormat.POETRY_LOCK:
-            from ftaudit.lockfiles import poetry_lock
+            from ftaudit.lockfiles.formats import poetry_lock
 
             return poetry_lock.read(path, extras=extras, groups=groups, all_extras=all_extras)
         case InputFormat.PDM_LOCK:
-            from ftaudit.lockfiles import pdm_lock
+            from ftaudit.lockfiles.formats import pdm_lock
 
             return pdm_lock.read(path, extras=extras, groups=groups, all_extras=all_extras)
         case InputFormat.PIPFILE_LOCK:
-            from ftaudit.lockfiles import pipfile_lock
+            from ftaudit.lockfiles.formats import pipfile_lock
 
             return pipfile_lock.read(path, extras=extras, groups=groups, all_extras=all_extras)
         case InputFormat.PYPROJECT:
-            from ftaudit.lockfiles import pyproject
+            from ftaudit.lockfiles.formats import pyproject
 
             return pyproject.read(path, extras=extras, groups=groups, all_extras=all_extras)
 
 
 def _read_plain(path: Path, kind: InputFormat) -> Requirements:
     if kind is InputFormat.CONDA:
-        from ftaudit.lockfiles import conda
+        from ftaudit.lockfiles.formats import conda
 
         return conda.read(path)
     if kind is InputFormat.ENVIRONMENT:
-        from ftaudit.lockfiles import installed
+        from ftaudit.lockfiles.formats import installed
 
         return installed.read(path)
     if kind is InputFormat.WHEELS:
-        from ftaudit.lockfiles import wheelhouse
+        from ftaudit.lockfiles.formats import wheelhouse
 
         return wheelhouse.read(path)
-    from ftaudit.lockfiles import requirements_txt
+    from ftaudit.lockfiles.formats import requirements_txt
 
     return requirements_txt.read(path)
 
@@ -205,9 +205,9 @@ def pins(requirements: Requirements, target: Target, platform: Platform, options
         selection = pins_of_lock(requirements, requirements.lock, target, platform, no_deps=options.no_deps)
         if requirements.lock.knows_edges or options.no_deps or options.index_urls is None:
             return selection
-        from ftaudit.lockfiles.edges import with_edges
+        from ftaudit.lockfiles.resolve.edges import with_edges
 
         return with_edges(requirements, requirements.lock, selection, target, platform, options)
-    from ftaudit.lockfiles.resolve import resolve
+    from ftaudit.lockfiles.resolve.unpinned import resolve
 
     return resolve(requirements, target, platform, options)

@@ -10,11 +10,11 @@ from pathlib import Path
 from packaging.utils import NormalizedName, canonicalize_name
 
 from ftaudit.errors import FtauditError
-from ftaudit.lockfiles import pyproject
 from ftaudit.lockfiles.direct import distribution_file, parse_file
 from ftaudit.lockfiles.files import without_credentials
-from ftaudit.lockfiles.markers import Markers
+from ftaudit.lockfiles.formats import pyproject
 from ftaudit.lockfiles.requirements import ReferenceKind, Requirement, Requirements
+from ftaudit.lockfiles.resolve.markers import Markers
 from ftaudit.model import Location, Pin
 from ftaudit.target import Platform, Target, marker_environment
 

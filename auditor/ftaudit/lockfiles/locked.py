@@ -10,9 +10,9 @@ from typing import Final
 from packaging.utils import NormalizedName
 
 from ftaudit.errors import InputError
-from ftaudit.lockfiles.graph import find_chains
-from ftaudit.lockfiles.markers import Markers
 from ftaudit.lockfiles.requirements import Edge, Lock, LockedPackage, Requirements
+from ftaudit.lockfiles.resolve.graph import find_chains
+from ftaudit.lockfiles.resolve.markers import Markers
 from ftaudit.lockfiles.selection import Selection
 from ftaudit.model import Location, Pin
 from ftaudit.target import Platform, Target, marker_environment

@@ -14,8 +14,8 @@ from packaging.utils import canonicalize_name
 
 from ftaudit.lockfiles.fields import read_range
 from ftaudit.lockfiles.files import Table, read_toml
-from ftaudit.lockfiles.needs import parse_edge
 from ftaudit.lockfiles.requirements import Edge, IndexOptions
+from ftaudit.lockfiles.resolve.needs import parse_edge
 
 MAIN: Final = "main"
 """What Poetry calls the group of the dependencies proper."""

@@ -13,8 +13,8 @@ from ftaudit.report.console import DEFAULT_WIDTH
 from ftaudit.rule import Rule
 
 if TYPE_CHECKING:
-    from ftaudit.plan import Plan
-    from ftaudit.report.migration import Migration
+    from ftaudit.model.plans import Plan
+    from ftaudit.report.migration.contents import Migration
     from ftaudit.source.scan import ScanResult
 
 
@@ -113,56 +113,56 @@ def render_report(report: Report, form: Format, page: Page, *, command: str = "c
     """Return a report of packages in a format."""
     match form:
         case Format.TABLE:
-            from ftaudit.report import table
+            from ftaudit.report.package import table
 
             return table.render(report, width=page.width, color=page.color)
         case Format.JSON:
-            from ftaudit.report import json
+            from ftaudit.report.package import json
 
             return json.render(report)
         case Format.MARKDOWN:
-            from ftaudit.report import markdown
+            from ftaudit.report.package import markdown
 
             return markdown.render(report, command=command)
         case Format.SUMMARY:
-            from ftaudit.report import markdown
+            from ftaudit.report.package import markdown
 
             return markdown.summary(report)
         case Format.JUNIT:
-            from ftaudit.report import junit
+            from ftaudit.report.results import junit
 
             return junit.render(report)
         case Format.CSV:
-            from ftaudit.report import csv
+            from ftaudit.report.results import csv
 
             return csv.render(report)
         case Format.BADGE:
-            from ftaudit.report import badge
+            from ftaudit.report.package import badge
 
             return badge.render(report)
         case Format.HTML:
-            from ftaudit.report.migration import Migration
+            from ftaudit.report.migration.contents import Migration
 
             return render_migration(Migration(report=report), form)
         case Format.CONCISE:
-            from ftaudit.report import concise, places, results
+            from ftaudit.report.results import concise, places, results
 
             seen = places.find_places(page.folder)
             return concise.render(results.of_report(report, places=seen, command=command))
         case Format.SARIF:
             from ftaudit.registry import load_rules
-            from ftaudit.report import places, results, sarif
+            from ftaudit.report.results import places, results, sarif
 
             seen = places.find_places(page.folder)
             told = results.of_report(report, places=seen, command=command)
             return sarif.render(told, places=seen, rules=load_rules().rules)
         case Format.GITHUB:
-            from ftaudit.report import github, places, results
+            from ftaudit.report.results import github, places, results
 
             seen = places.find_places(page.folder)
             return github.render(results.of_report(report, places=seen, command=command), places=seen)
         case Format.GITLAB:
-            from ftaudit.report import gitlab, places, results
+            from ftaudit.report.results import gitlab, places, results
 
             seen = places.find_places(page.folder)
             return gitlab.render(results.of_report(report, places=seen, command=command), places=seen)
@@ -174,41 +174,41 @@ def render_scan(
     """Return a scan in a format. `rules` are those that exist. Raise `ValueError` for a format that no scan has."""
     match form:
         case Format.TABLE:
-            from ftaudit.report import scan_table
+            from ftaudit.report.scan import table as scan_table
 
             return scan_table.render(scan, width=page.width, color=page.color)
         case Format.JSON:
-            from ftaudit.report import scan_json
+            from ftaudit.report.scan import json as scan_json
 
             return scan_json.render(scan, exit_code=exit_code)
         case Format.MARKDOWN:
-            from ftaudit.report import markdown
+            from ftaudit.report.package import markdown
 
             return markdown.render_scan(scan, exit_code=exit_code)
         case Format.JUNIT:
-            from ftaudit.report import junit
+            from ftaudit.report.results import junit
 
             return junit.render_scan(scan, fail_on=fail_on, exit_code=exit_code)
         case Format.CSV:
-            from ftaudit.report import csv
+            from ftaudit.report.results import csv
 
             return csv.render_scan(scan, exit_code=exit_code)
         case Format.CONCISE:
-            from ftaudit.report import concise, results
+            from ftaudit.report.results import concise, results
 
             return concise.render(results.of_scan(scan, exit_code=exit_code))
         case Format.SARIF:
-            from ftaudit.report import places, results, sarif
+            from ftaudit.report.results import places, results, sarif
 
             told = results.of_scan(scan, exit_code=exit_code)
             return sarif.render(told, places=places.find_places(page.folder), rules=rules)
         case Format.GITHUB:
-            from ftaudit.report import github, places, results
+            from ftaudit.report.results import github, places, results
 
             told = results.of_scan(scan, exit_code=exit_code)
             return github.render(told, places=places.find_places(page.folder))
         case Format.GITLAB:
-            from ftaudit.report import gitlab, places, results
+            from ftaudit.report.results import gitlab, places, results
 
             told = results.of_scan(scan, exit_code=exit_code)
             return gitlab.render(told, places=places.find_places(page.folder))
@@ -220,15 +220,15 @@ def render_migration(migration: Migration, form: Format) -> str:
     """Return the pre-migration report in a format. Raise `ValueError` for one that it does not have."""
     match form:
         case Format.HTML:
-            from ftaudit.report import html
+            from ftaudit.report.migration import html
 
             return html.render(migration)
         case Format.MARKDOWN:
-            from ftaudit.report import migration_markdown
+            from ftaudit.report.migration import markdown as migration_markdown
 
             return migration_markdown.render(migration)
         case Format.JSON:
-            from ftaudit.report import migration_json
+            from ftaudit.report.migration import json as migration_json
 
             return migration_json.render(migration)
         case _:
@@ -239,15 +239,15 @@ def render_plan(plan: Plan, form: Format, page: Page) -> str:
     """Return a plan in a format. Raise `ValueError` for one that it does not have."""
     match form:
         case Format.TABLE:
-            from ftaudit.report import plan_table
+            from ftaudit.report.plan import table as plan_table
 
             return plan_table.render(plan, width=page.width, color=page.color, written=page.written)
         case Format.JSON:
-            from ftaudit.report import plan_json
+            from ftaudit.report.plan import json as plan_json
 
             return plan_json.render(plan)
         case Format.MARKDOWN:
-            from ftaudit.report import plan_markdown
+            from ftaudit.report.plan import markdown as plan_markdown
 
             return plan_markdown.render(plan)
         case _:

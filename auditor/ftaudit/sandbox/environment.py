@@ -17,9 +17,9 @@ from packaging.utils import NormalizedName
 
 from ftaudit.errors import ResolutionError
 from ftaudit.model import Interpreter
+from ftaudit.processes import find_uv, run_tool
 from ftaudit.sandbox.failures import escape
 from ftaudit.sandbox.settings import SandboxSettings, WheelToImport
-from ftaudit.tools import find_uv, run_tool
 
 FORMAT: Final = "2"
 """Raised when what an environment holds changes, so that old ones are not taken for new."""

@@ -8,7 +8,7 @@ from ftaudit.source.base import ParseError
 from ftaudit.source.c.embedded import embedded_c
 from ftaudit.source.check import check_texts
 from ftaudit.target import parse_target
-from ftaudit_rules.mutable_global import MutableGlobal
+from ftaudit_rules.c.mutable_global import MutableGlobal
 
 COUNTER = "static int calls;\n\n\n\nint hit(void) { return ++calls; }\n"
 

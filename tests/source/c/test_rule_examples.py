@@ -16,13 +16,13 @@ from ftaudit.source import CRule
 from ftaudit.source.check import check_texts
 from ftaudit.source.examples import flagged_lines
 from ftaudit.target import parse_target
-from ftaudit_rules.borrowed_weakref import BorrowedWeakref
-from ftaudit_rules.gil_not_used_contradicted import GilNotUsedContradicted
+from ftaudit_rules.build.gil_not_used_contradicted import GilNotUsedContradicted
+from ftaudit_rules.c.borrowed_weakref import BorrowedWeakref
 
 
 def rules() -> list[CRule]:
     modules = [
-        importlib.import_module(f"ftaudit_rules.{info.name}") for info in pkgutil.iter_modules(ftaudit_rules.__path__)
+        importlib.import_module(info.name) for info in pkgutil.walk_packages(ftaudit_rules.__path__, "ftaudit_rules.")
     ]
     return [
         member()

@@ -6,14 +6,14 @@ import pytest
 
 from ftaudit.source.check import check_texts
 from ftaudit.target import parse_target
-from ftaudit_rules.borrowed_list_item import BorrowedListItem
-from ftaudit_rules.critical_section_escape import CriticalSectionEscape
-from ftaudit_rules.direct_object_header import DirectObjectHeader
-from ftaudit_rules.missing_mod_gil import MissingModGil
-from ftaudit_rules.mutable_function_static import MutableFunctionStatic
-from ftaudit_rules.mutable_global import MutableGlobal
-from ftaudit_rules.static_pyobject_cache import StaticPyobjectCache
-from ftaudit_rules.thread_unsafe_libc import ThreadUnsafeLibc
+from ftaudit_rules.c.borrowed_list_item import BorrowedListItem
+from ftaudit_rules.c.critical_section_escape import CriticalSectionEscape
+from ftaudit_rules.c.direct_object_header import DirectObjectHeader
+from ftaudit_rules.c.missing_mod_gil import MissingModGil
+from ftaudit_rules.c.mutable_function_static import MutableFunctionStatic
+from ftaudit_rules.c.mutable_global import MutableGlobal
+from ftaudit_rules.c.static_pyobject_cache import StaticPyobjectCache
+from ftaudit_rules.c.thread_unsafe_libc import ThreadUnsafeLibc
 
 STATE = (MutableGlobal(), MutableFunctionStatic(), StaticPyobjectCache())
 

@@ -7,7 +7,7 @@ import pytest
 from ftaudit.model import Severity
 from ftaudit.source.check import check_texts
 from ftaudit.target import parse_target
-from ftaudit_rules.cython_cdef_class_unlocked import CythonCdefClassUnlocked
+from ftaudit_rules.cython.cython_cdef_class_unlocked import CythonCdefClassUnlocked
 
 
 def severities(text: str) -> list[Severity]:

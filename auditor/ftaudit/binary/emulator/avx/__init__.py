@@ -1,0 +1,1 @@
+"""The AVX instructions that compilers use and that Unicorn does not emulate."""

@@ -1,0 +1,398 @@
+"""Run a module's init hook in the emulator, and search for the run in which it succeeds."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from enum import Enum
+
+from ftaudit.binary.emulator.branches import Block, candidates, patched
+from ftaudit.binary.emulator.budget import Budget
+from ftaudit.binary.emulator.machine import Machine, MemoryFault, NeedsVex
+from ftaudit.binary.emulator.oracle import Oracle, Question
+from ftaudit.binary.emulator.process import Exhausted, Halt, HandOver, Process
+from ftaudit.binary.image.mapped import Image
+from ftaudit.binary.slots import Slots, definition_slots, read_slots
+from ftaudit.binary.stubs.capi.objects_in_memory import Layout
+from ftaudit.binary.stubs.capi.python import Python, new_python
+from ftaudit.binary.stubs.symbols import resolve
+
+
+class Ending(Enum):
+    """How a run of the hook ended."""
+
+    SLOTS = "slots"
+    """It returned a module definition (multi-phase initialisation) or a slot array."""
+    MODULE = "module"
+    """It returned a module object (single-phase initialisation)."""
+    FAILED = "failed"
+    """It did not get that far."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Run:
+    """What one run of the hook showed."""
+
+    ending: Ending
+    problem: str = ""
+    """Why it failed, or why CPython would refuse what it returned."""
+    slots: Slots | None = None
+    constant: bool = False
+    """Whether the slots stand in the image as the compiler left them: no code had a hand in them."""
+    creates_module: bool | None = None
+    """Whether the create slot returned a module object; `None` where there is none or it did not return."""
+    gil: int | None = None
+    """Single-phase: the value that `PyUnstable_Module_SetGIL` was last called with, `None` where it was not."""
+    origin: str = ""
+    questions: tuple[Question, ...] = ()
+    asked_before: int = 0
+    """How many of them were asked before the hook was called: by static constructors."""
+    overrides: Mapping[int, int] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+    calls: tuple[str, ...] = ()
+    errors: tuple[str, ...] = ()
+    exhausted: bool = False
+    """It ran longer than its budget: no way leads back from there."""
+    needs_vex: bool = False
+    """It failed for an AVX instruction."""
+    hands_over_to: str = ""
+    """The extension module that it needs and that was not loaded."""
+    built_free_threaded: bool | None = None
+    """The build that its definition was laid out for, where that can be seen."""
+    way: tuple[Block, ...] = ()
+    """The last stretches of code that ran before it failed, where it was followed."""
+    beyond: str = ""
+    """The failure of the emulated run that had to be got round for this one, as `force` does."""
+    missed: int | None = None
+    """The first address that the run touched of what was not read of the image."""
+    faulted: bool = False
+    """It failed for memory that is not there."""
+    foreign: str = ""
+    """The last function that was called of which nothing is known: another library's."""
+    declared: int | None = None
+    """A run that failed: what the only module it made was last declared as with `PyUnstable_Module_SetGIL`."""
+    idle: bool = False
+    """The hook of an image that takes nothing from CPython returned null without a call: it makes no module."""
+    created: bool = False
+    """Whether it made a module with `PyModule_Create2`, and no definition for multi-phase initialisation."""
+
+    @property
+    def declared_something(self) -> bool:
+        """Whether it succeeded and the module said something of the GIL."""
+        return self.gil is not None or (
+            self.slots is not None and self.slots.gil is not None and not self.slots.problem
+        )
+
+    @property
+    def declaration(self) -> tuple[object, ...]:
+        """What two runs must have in common to say the same."""
+        if self.slots is not None:
+            return (self.ending, self.slots.gil, self.slots.problem, self.creates_module is False)
+        return (self.ending, self.gil, self.origin == "create" or self.origin == "cffi")
+
+
+_FOLLOWED_INSTRUCTIONS = 1_000_000
+_FOLLOWED = 256
+"""How many of the last stretches of code of a failing run are kept."""
+
+_DECLARATIONS = frozenset({"PyUnstable_Module_SetGIL", "PyModuleDef_Init", "dlsym", "GetProcAddress", "dlopen"})
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Subject:
+    """The module to be examined."""
+
+    image: Image
+    hook: str
+    module_name: str
+    layout: Layout
+    budget: Budget
+    vex: bool = False
+    """It was compiled for processors with AVX alone: its code is followed instruction by instruction."""
+    null_objects: bool = False
+    """What null points to is mapped, as an object: the run goes on where a stub left a pointer unset."""
+    groups: tuple[tuple[str, Image], ...] = ()
+    """The modules that it hands over to, loaded beside it, by import name."""
+    libraries: tuple[tuple[str, Image], ...] = ()
+    """Plain shared libraries that it calls into, loaded beside it, by file name."""
+    starts_libraries: bool = False
+    """Whether the libraries' static constructors are run, of which there may be thousands."""
+
+    @property
+    def cannot_declare(self) -> bool:
+        """Whether no code of the module's can declare anything, however its initialisation goes on."""
+        images = (self.image, *(image for _, image in (*self.groups, *self.libraries)))
+        return not any(image.imports & _DECLARATIONS for image in images)
+
+
+def run(subject: Subject, overrides: Mapping[int, int], *, follow: bool = False) -> Run:
+    """Run the hook once, with other answers to the questions that `overrides` numbers.
+
+    With `follow`, a run that fails says which stretches of code led to its failure.
+    """
+    oracle = Oracle(overrides)
+    notes: list[str] = []
+    python: Python | None = None
+    try:
+        python = _new_process(subject, oracle)
+        if subject.null_objects:
+            python.objects.map_null()
+        for name, image in subject.libraries:
+            linked = python.process.link(image)
+            python.process.provide(image.exports)
+            if subject.vex:
+                python.process.machine.interpret_vex(linked.image.base, linked.image.end)
+            if subject.starts_libraries:
+                python.process.start(linked, notes)
+            elif image.initializers or image.entry:
+                notes.append(f"the static constructors of {name} were not run")
+        for name, image in subject.groups:
+            _import_group(python, name, image, notes)
+        linked = python.process.link(subject.image)
+        if subject.vex:
+            python.process.machine.interpret_vex(subject.image.base, subject.image.end)
+        python.process.start(linked, notes)
+        if follow:
+            python.blocks = []
+            python.process.machine.follow(subject.image.base, subject.image.end, python.blocks, _FOLLOWED)
+        return _finished(subject, python, notes, overrides)
+    except (Halt, MemoryFault) as error:
+        return Run(
+            ending=Ending.FAILED,
+            problem=f"{error}{_after(python)}",
+            questions=tuple(oracle.questions),
+            overrides=overrides,
+            notes=tuple(notes),
+            calls=tuple(python.process.trace) if python else (),
+            errors=tuple(python.errors) if python else (),
+            created=python.created and not python.definitions if python else False,
+            built_free_threaded=python.built_free_threaded if python else None,
+            declared=_declared(python) if python else None,
+            foreign=python.process.foreign if python else "",
+            way=tuple(python.way_to_error or python.blocks or ()) if python else (),
+            exhausted=isinstance(error, Exhausted),
+            faulted=isinstance(error, MemoryFault),
+            missed=python.process.machine.missed if python else None,
+            needs_vex=isinstance(error, NeedsVex),
+            hands_over_to=error.name if isinstance(error, HandOver) else "",
+        )
+    finally:
+        if python is not None:
+            python.process.machine.close()
+
+
+def _new_process(subject: Subject, oracle: Oracle) -> Python:
+    holder: list[Python] = []
+    process = Process(
+        Machine(subject.image.machine, subject.image.format),
+        subject.budget,
+        oracle,
+        subject.image.format,
+        lambda _process, name: resolve(holder[0], name),
+    )
+    python = new_python(process, subject.layout, subject.module_name)
+    holder.append(python)
+    return python
+
+
+def _finished(subject: Subject, python: Python, notes: list[str], overrides: Mapping[int, int]) -> Run:
+    """Call the hook, and look at what it returned as `_PyImport_RunModInitFunc` and `PyModule_FromDefAndSpec2` do."""
+    process = python.process
+    python.error = 0
+    before, calls = len(process.oracle.questions), process.calls
+    result = process.call(subject.image.exports[subject.hook])
+    asked = tuple(process.oracle.questions)
+
+    def ended(ending: Ending, **details: object) -> Run:
+        return Run(
+            ending=ending,
+            questions=asked,
+            asked_before=before,
+            overrides=overrides,
+            notes=tuple(notes),
+            calls=tuple(process.trace),
+            errors=tuple(python.errors),
+            created=python.created and not python.definitions,
+            way=tuple(python.way_to_error or python.blocks or ()),
+            built_free_threaded=python.built_free_threaded,
+            foreign=process.foreign,
+            missed=process.machine.missed,
+            **details,  # type: ignore[arg-type]
+        )
+
+    if not result:
+        problem = f"the initialisation returns null{_after(python)}"
+        takes_nothing = not subject.image.imports & _DECLARATIONS and not any(
+            name.startswith(("Py", "_Py")) for name in subject.image.imports
+        )
+        idle = takes_nothing and process.calls == calls and not notes and process.machine.missed is None
+        return ended(Ending.FAILED, problem=problem, declared=_declared(python), idle=idle)
+    if subject.hook.startswith("PyModExport"):
+        slots = read_slots(process.machine, result, modern=True, version=subject.layout.version)
+        return ended(Ending.SLOTS, slots=slots, creates_module=_created(python, slots, 0))
+    if result in python.definitions:
+        array = definition_slots(process.machine, result, subject.layout)
+        slots = read_slots(process.machine, array, modern=False, version=subject.layout.version)
+        constant = _is_constant(python, array, slots)
+        return ended(Ending.SLOTS, slots=slots, constant=constant, creates_module=_created(python, slots, result))
+    known = python.objects.get(result)
+    if known is None or known.kind != "module":
+        return ended(Ending.FAILED, problem="the initialisation returns what is no module")
+    if known.origin not in ("create", "cffi"):
+        return ended(Ending.FAILED, problem="the initialisation returns a module that it did not create")
+    return ended(Ending.MODULE, gil=known.gil, origin=known.origin)
+
+
+def _after(python: Python | None) -> str:
+    """Name the foreign function that a failing run called last: the answer may have had to be another."""
+    return f" after {python.process.foreign}() of another library" if python and python.process.foreign else ""
+
+
+def _declared(python: Python) -> int | None:
+    """Return what the module declared before its run failed, where it made one module and no definition."""
+    made = [known for known in python.objects.known.values() if known.kind == "module" and known.origin == "create"]
+    return made[0].gil if len(made) == 1 and not python.definitions else None
+
+
+def _is_constant(python: Python, array: int, slots: Slots) -> bool:
+    """Tell whether a slot array with entries in it is what the image held before any of its code ran."""
+    size = 16 * slots.entries
+    if slots.entries < 2:
+        return False
+    for linked in python.process.images:
+        image = linked.image
+        if image.base <= array and array + size <= image.end:
+            start = array - image.base
+            return python.process.machine.read(array, size) == bytes(image.memory[start : start + size])
+    return False
+
+
+def _created(python: Python, slots: Slots, definition: int) -> bool | None:
+    """Call the create slot and tell whether it makes a module: another object needs the GIL whatever is declared."""
+    if not slots.create or not slots.gil:
+        return None
+    spec = python.objects.new("object", name="spec")
+    try:
+        created = python.process.call(slots.create, spec, definition)
+    except (Halt, MemoryFault):
+        return None
+    if not created:
+        return None
+    return python.objects.kind_of(created) == "module"
+
+
+def _import_group(python: Python, name: str, image: Image, notes: list[str]) -> None:
+    """Load a group module and run its initialisation, as its import would: it leaves capsules with functions."""
+    process = python.process
+    linked = process.link(image)
+    process.start(linked, notes)
+    hook = image.exports.get(f"PyInit_{name.rpartition('.')[2]}")
+    if hook is None:
+        return
+    result = process.call(hook)
+    if result in python.definitions:
+        array = definition_slots(process.machine, result, python.objects.layout)
+        slots = read_slots(process.machine, array, modern=False, version=python.version)
+        definition, result = result, python.module(name, origin="create")
+        python.objects.known[result].definition = definition
+        for function in slots.executes:
+            process.call(function, result)
+        python.definitions.discard(definition)
+    python.modules[name] = result
+    python.created = False
+    python.error = 0
+
+
+def search(subject: Subject) -> tuple[Run, int]:
+    """Run the hook until it succeeds, with other answers to what the failing run asked.
+
+    Return the run that got furthest and the number of runs. Where nothing that the module goes on to do can
+    change the answer, or another module is needed first, there is one run only.
+    """
+    best = run(subject, {})
+    runs = [best]
+    over = best.exhausted or best.idle or best.hands_over_to or best.declared is not None
+    if over or (best.created and subject.cannot_declare):
+        return best, 1
+    tried: set[tuple[tuple[int, int], ...]] = {()}
+    calls = len(best.calls)
+    while best.ending is Ending.FAILED and len(runs) < subject.budget.tries and calls < subject.budget.calls:
+        following = _next_overrides(best, tried)
+        if following is None:
+            break
+        tried.add(tuple(sorted(following.items())))
+        attempt = run(subject, following)
+        runs.append(attempt)
+        calls += len(attempt.calls) + attempt.exhausted * subject.budget.calls // 4
+        if attempt.ending is not Ending.FAILED or len(attempt.calls) > len(best.calls):
+            best = attempt
+    return best, len(runs)
+
+
+def force(subject: Subject, best: Run) -> Run:
+    """Turn the branches round that led a failing run to its failure, one after the other, until a run succeeds.
+
+    An answer that is reached so is taken only where the code itself declares something: that it declares nothing
+    may be the fault of the branch.
+    """
+    patches: list[tuple[int, bytes]] = []
+    few = min(subject.budget.instructions, _FOLLOWED_INSTRUCTIONS)
+    subject = replace(subject, budget=replace(subject.budget, instructions=few))
+    best = run(subject, best.overrides, follow=True)
+    left = subject.budget.branches
+    while best.ending is Ending.FAILED and left > 0 and not best.exhausted:
+        furthest = best
+        for patch in candidates(subject.image, best.way):
+            if left <= 0 or furthest is not best:
+                break
+            left -= 1
+            attempt = replace(subject, image=patched(subject.image, [*patches, patch]))
+            other = run(attempt, best.overrides, follow=True)
+            # A run that does not end, or calls without end, costs as much as all that it is worth.
+            left -= 8 * (other.exhausted or len(other.calls) > subject.budget.calls // 4)
+            if other.declared_something or (len(other.calls) > len(best.calls) and other.ending is Ending.FAILED):
+                patches.append(patch)
+                many = "es" if len(patches) > 1 else ""
+                furthest = replace(other, beyond=f"{len(patches)} branch{many} that led to a failure")
+        if furthest is best:
+            break
+        best = furthest
+    return best
+
+
+_DOUBT = 3
+"""How many tries' calls are spent on guesses that are the same on every machine."""
+
+
+def doubt(subject: Subject, best: Run) -> str:
+    """Look for a guess on which the declaration depends; return the question, or nothing.
+
+    What differs from machine to machine is always looked at. Of the other guesses, where there are slots, those that
+    the hook itself made: gmpy2 fills its slot in as a function of another library answers. What static
+    constructors ask of others counts where a module is initialised in a single phase.
+    """
+    numbers = [n for n, question in enumerate(best.questions) if question.environment]
+    first = 0 if best.slots is None else best.asked_before
+    numbers += [n for n in range(len(best.questions) - 1, first - 1, -1) if n not in numbers]
+    calls = len(best.calls)
+    for number in numbers[: subject.budget.checks]:
+        question = best.questions[number]
+        if calls > _DOUBT * subject.budget.calls and not question.environment:
+            break
+        other = run(subject, {**best.overrides, number: (question.answer + 1) % question.choices})
+        calls += len(other.calls)
+        if other.ending is not Ending.FAILED and other.declaration != best.declaration:
+            return question.name
+    return ""
+
+
+def _next_overrides(best: Run, tried: set[tuple[tuple[int, int], ...]]) -> dict[int, int] | None:
+    """Return the next answers to try: the last question of the best run first, each with its other answers."""
+    for number in range(len(best.questions) - 1, -1, -1):
+        for choice in range(best.questions[number].choices):
+            candidate = {k: v for k, v in best.overrides.items() if k < number}
+            if choice:
+                candidate[number] = choice
+            if tuple(sorted(candidate.items())) not in tried:
+                return candidate
+    return None

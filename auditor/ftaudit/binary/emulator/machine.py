@@ -1,0 +1,415 @@
+"""An emulated processor with its calling convention: registers, stack and memory, and nothing of Python."""
+
+from __future__ import annotations
+
+import bisect
+import gc
+import importlib
+import itertools
+import struct
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from ftaudit.binary.image.mapped import AARCH64, X86_64
+
+_CLOSED = itertools.count(1)
+_MASK = 0xFFFF_FFFF_FFFF_FFFF
+_MOST_TRAFFIC = 256 << 20
+
+
+class MemoryFault(Exception):
+    """The emulated code touched memory that is not there, or executed what it cannot."""
+
+
+class NeedsVex(MemoryFault):
+    """The emulated code was compiled for processors with AVX alone."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Convention:
+    """How arguments and results are passed: System V and Microsoft x64, AAPCS64 and Apple's variant of it."""
+
+    arguments: tuple[int, ...]
+    """Unicorn's numbers of the integer argument registers."""
+    result: int
+    second_result: int
+    """Of a pair of words."""
+    result_place: int | None
+    """Holds the address of an object that is returned in memory; `None` where it is the first argument."""
+    stack: int
+    program: int
+    link: int | None
+    """The return address's register; `None` where it is on the stack."""
+    shadow: int
+    """Bytes between the return address and the first stack argument (Microsoft x64: 32)."""
+    variadic_on_stack: bool
+    """Apple's AArch64: variadic arguments are never in registers."""
+    return_code: bytes
+    """A `ret` instruction."""
+
+
+def convention_of(machine: str, image_format: str) -> Convention:
+    """Return the convention of a platform, told by machine and image format."""
+    from unicorn import arm64_const, x86_const
+
+    if machine == AARCH64:
+        return Convention(
+            arguments=tuple(getattr(arm64_const, f"UC_ARM64_REG_X{number}") for number in range(8)),
+            result=arm64_const.UC_ARM64_REG_X0,
+            second_result=arm64_const.UC_ARM64_REG_X1,
+            result_place=arm64_const.UC_ARM64_REG_X8,
+            stack=arm64_const.UC_ARM64_REG_SP,
+            program=arm64_const.UC_ARM64_REG_PC,
+            link=arm64_const.UC_ARM64_REG_X30,
+            shadow=0,
+            variadic_on_stack=image_format == "macho",
+            return_code=b"\xc0\x03\x5f\xd6",
+        )
+    names = ("RCX", "RDX", "R8", "R9") if image_format == "pe" else ("RDI", "RSI", "RDX", "RCX", "R8", "R9")
+    return Convention(
+        arguments=tuple(getattr(x86_const, f"UC_X86_REG_{name}") for name in names),
+        result=x86_const.UC_X86_REG_RAX,
+        second_result=x86_const.UC_X86_REG_RDX,
+        result_place=None,
+        stack=x86_const.UC_X86_REG_RSP,
+        program=x86_const.UC_X86_REG_RIP,
+        link=None,
+        shadow=32 if image_format == "pe" else 0,
+        variadic_on_stack=False,
+        return_code=b"\xc3\xcc\xcc\xcc",
+    )
+
+
+class Machine:
+    """Unicorn, its memory, and calls in the platform's convention."""
+
+    def __init__(self, machine: str, image_format: str) -> None:
+        unicorn: Any = importlib.import_module("unicorn")
+        self.name = machine
+        self.convention = convention_of(machine, image_format)
+        if machine == AARCH64:
+            self.engine: Any = unicorn.Uc(unicorn.UC_ARCH_ARM64, unicorn.UC_MODE_ARM)
+            # The default model lacks the atomics (LSE, LDAPR) that Apple's and Microsoft's compilers emit.
+            self.engine.ctl_set_cpu_model(importlib.import_module("unicorn.arm64_const").UC_CPU_ARM64_MAX)
+            self._enable_vectors()
+        elif machine == X86_64:
+            self.engine = unicorn.Uc(unicorn.UC_ARCH_X86, unicorn.UC_MODE_64)
+        else:
+            raise ValueError(f"no emulator for {machine}")
+        self._invalid_instruction: int = unicorn.UC_ERR_INSN_INVALID
+        self._failure: type[Exception] = unicorn.UcError
+        self._code_hook: int = unicorn.UC_HOOK_CODE
+        self._block_hook: int = unicorn.UC_HOOK_BLOCK
+        self._buffers: list[object] = []
+        self._traffic = 0
+        self._invalid_access: int = unicorn.UC_HOOK_MEM_INVALID
+        self._read_access: int = unicorn.UC_HOOK_MEM_READ
+        self._absent: list[tuple[int, int]] = []
+        self._doubtful: tuple[tuple[int, int], ...] = ()
+        self.missed: int | None = None
+        """The first address that was touched of what `unmap` took away."""
+
+    def _enable_vectors(self) -> None:
+        """Let EL1 and EL0 use the floating-point and vector unit (`CPACR_EL1.FPEN`)."""
+        from unicorn import arm64_const
+
+        register = arm64_const.UC_ARM64_REG_CPACR_EL1
+        self.engine.reg_write(register, self.engine.reg_read(register) | 3 << 20)
+
+    def map(self, address: int, size: int, content: bytearray | None = None) -> None:
+        """Map pages, zeroed, or backed by `content`, which must be `size` bytes long and is written to.
+
+        Raise `MemoryFault` where they cannot be mapped.
+        """
+        try:
+            if content is None:
+                self.engine.mem_map(address, size)
+                return
+            import ctypes
+
+            buffer = (ctypes.c_char * size).from_buffer(content)
+            self._buffers.append(buffer)
+            self.engine.mem_map_ptr(address, size, 7, ctypes.addressof(buffer))
+        except self._failure as error:
+            raise MemoryFault(f"mapping {size} bytes at {address:#x}: {error}") from error
+
+    def unmap(self, start: int, end: int) -> None:
+        """Take pages away, and note where they are missed first. Raise `MemoryFault` where that cannot be done."""
+
+        def on_access(_engine: object, _kind: int, address: int, _size: int, _value: int, _data: object) -> bool:
+            self._miss(address)
+            return False
+
+        self._absent.append((start, end))
+        self.engine.hook_add(self._invalid_access, on_access, begin=start, end=end - 1)
+        try:
+            self.engine.mem_unmap(start, end - start)
+        except self._failure as error:
+            raise MemoryFault(f"unmapping {end - start} bytes at {start:#x}: {error}") from error
+
+    def distrust(self, ranges: Sequence[tuple[int, int]]) -> None:
+        """Let reading of any byte in these ranges, which are in order, be a `MemoryFault`."""
+        self._doubtful = tuple(ranges)
+
+        def on_read(_engine: object, _kind: int, address: int, size: int, _value: int, _data: object) -> None:
+            self._check(address, size)
+
+        self.engine.hook_add(self._read_access, on_read, begin=ranges[0][0], end=ranges[-1][1] - 1)
+
+    def _check(self, address: int, size: int) -> None:
+        """Raise `MemoryFault` where bytes are read of which the content is not known."""
+        place = bisect.bisect_right(self._doubtful, (address + size - 1, _MASK))
+        if place and self._doubtful[place - 1][1] > address:
+            self.missed = self.missed or address
+            raise MemoryFault(f"reading what was not fetched at {address:#x}")
+
+    def _miss(self, address: int, size: int = 1) -> None:
+        """Note that a range was touched, where it is the first that was taken away."""
+        for start, end in self._absent:
+            if self.missed is None and address < end and start < address + size:
+                self.missed = max(address, start)
+
+    def watch(self, start: int, end: int, callback: Callable[[int], None]) -> None:
+        """Call `callback(address)` before any instruction in the range is executed."""
+
+        def on_code(_engine: object, address: int, _size: int, _data: object) -> None:
+            callback(address)
+
+        self.engine.hook_add(self._code_hook, on_code, begin=start, end=end)
+
+    def follow(self, start: int, end: int, blocks: list[tuple[int, int]], limit: int) -> None:
+        """Append address and size of each basic block in the range as it is entered; only the last `limit` are kept."""
+
+        def on_block(_engine: object, address: int, size: int, _data: object) -> None:
+            blocks.append((address, size))
+            if len(blocks) > 2 * limit:
+                del blocks[:limit]
+
+        self.engine.hook_add(self._block_hook, on_block, begin=start, end=end)
+
+    def interpret_vex(self, start: int, end: int) -> None:
+        """Execute the AVX instructions in the range ourselves, where `execute` knows them."""
+        from unicorn import x86_const as names
+
+        from ftaudit.binary.emulator.avx import instructions as avx
+
+        order = ("RAX", "RCX", "RDX", "RBX", "RSP", "RBP", "RSI", "RDI", *(f"R{number}" for number in range(8, 16)))
+        registers = [getattr(names, f"UC_X86_REG_{name}") for name in order]
+        vectors = [getattr(names, f"UC_X86_REG_YMM{number}") for number in range(16)]
+        processor = avx.Processor(
+            read_register=lambda number: self._register(registers[number]),
+            write_register=lambda number, value: self.engine.reg_write(registers[number], value),
+            read_vector=lambda number: int(self.engine.reg_read(vectors[number])),
+            write_vector=lambda number, value: self.engine.reg_write(vectors[number], value),
+            load=lambda address, size: int.from_bytes(self.read(address, size), "little"),
+            store=lambda address, value, size: self.write(address, value.to_bytes(size, "little")),
+            read_flags=lambda: self._register(names.UC_X86_REG_RFLAGS),
+            write_flags=lambda value: self.engine.reg_write(names.UC_X86_REG_RFLAGS, value),
+        )
+
+        def on_code(_engine: object, address: int, size: int, _data: object) -> None:
+            code = bytes(self.engine.mem_read(address, min(15, end - address)))
+            if code[0] not in avx.VEX:
+                return
+            try:
+                following = avx.execute(processor, code, address)
+            except (avx.Unsupported, IndexError) as error:
+                raise MemoryFault(f"an AVX instruction that ftaudit does not know: {error}") from error
+            if following is not None:
+                self.engine.reg_write(self.convention.program, following)
+
+        self.engine.hook_add(self._code_hook, on_code, begin=start, end=end - 1)
+
+    def set_thread_pointer(self, address: int, *, windows: bool) -> None:
+        """Point the platform's thread register at its block."""
+        from unicorn import arm64_const, x86_const
+
+        if self.name == AARCH64:
+            self.engine.reg_write(arm64_const.UC_ARM64_REG_TPIDR_EL0, address)
+            self.engine.reg_write(arm64_const.UC_ARM64_REG_TPIDRRO_EL0, address)
+            if windows:
+                self.engine.reg_write(arm64_const.UC_ARM64_REG_X18, address)
+        else:
+            self.engine.reg_write(x86_const.UC_X86_REG_GS_BASE if windows else x86_const.UC_X86_REG_FS_BASE, address)
+            if not windows:
+                self.engine.reg_write(x86_const.UC_X86_REG_GS_BASE, address)
+
+    def close(self) -> None:
+        """Free the engine and its memory soon: callbacks and engine refer to each other, through `ctypes.cast` too.
+
+        Only the collector ends that, and every engine holds a GiB of address space: it is called for every fourth.
+        """
+        self.engine = None
+        self._buffers.clear()
+        if next(_CLOSED) % 4 == 0:
+            gc.collect()
+
+    # Memory
+
+    def read(self, address: int, size: int) -> bytes:
+        """Return bytes, or raise `MemoryFault`."""
+        self._count(size)
+        if self._doubtful:
+            self._check(address, size)
+        try:
+            return bytes(self.engine.mem_read(address & _MASK, size))
+        except (self._failure, MemoryError, OverflowError) as error:
+            self._miss(address, size)
+            raise MemoryFault(f"reading {size} bytes at {address:#x}") from error
+
+    def write(self, address: int, content: bytes) -> None:
+        """Write bytes, or raise `MemoryFault`."""
+        self._count(len(content))
+        try:
+            self.engine.mem_write(address & _MASK, content)
+        except (self._failure, OverflowError) as error:
+            raise MemoryFault(f"writing {len(content)} bytes at {address:#x}") from error
+
+    def _count(self, size: int) -> None:
+        """Bound what the answers to a hostile module's calls may copy in all."""
+        self._traffic += size
+        if self._traffic > _MOST_TRAFFIC:
+            raise MemoryFault("the module moves more memory than the emulation provides")
+
+    def read_word(self, address: int) -> int:
+        """Return the 64-bit word at the address."""
+        return int.from_bytes(self.read(address, 8), "little")
+
+    def write_word(self, address: int, value: int) -> None:
+        """Write a 64-bit word."""
+        self.write(address, struct.pack("<Q", value & _MASK))
+
+    def read_int(self, address: int) -> int:
+        """Return the signed 32-bit integer at the address."""
+        return int.from_bytes(self.read(address, 4), "little", signed=True)
+
+    def write_int(self, address: int, value: int) -> None:
+        """Write a 32-bit integer."""
+        self.write(address, struct.pack("<I", value & 0xFFFF_FFFF))
+
+    def read_string(self, address: int, limit: int = 1 << 16) -> bytes:
+        """Return the zero-terminated bytes at the address, at most `limit` of them."""
+        found = bytearray()
+        while len(found) < limit:
+            # Pages are mapped whole; most strings end soon.
+            step = 64 - address % 64 if len(found) < 256 else 4096 - address % 4096
+            chunk = self.read(address, step)
+            end = chunk.find(b"\0")
+            if end >= 0:
+                return bytes(found + chunk[:end])
+            found += chunk
+            address += step
+        return bytes(found)
+
+    def read_text(self, address: int) -> str:
+        """Return the zero-terminated UTF-8 at the address; null gives the empty string."""
+        return self.read_string(address).decode("utf-8", "replace") if address else ""
+
+    # Calls
+
+    def argument(self, index: int, *, fixed: int | None = None) -> int:
+        """Return an integer argument of the function just called, counted from 0.
+
+        `fixed` is the number of named arguments of a variadic function.
+        """
+        c = self.convention
+        if fixed is not None and index >= fixed and c.variadic_on_stack:
+            return self.read_word(self._register(c.stack) + 8 * (index - fixed))
+        if index < len(c.arguments):
+            return self._register(c.arguments[index])
+        above = index - len(c.arguments)
+        start = self._register(c.stack) + c.shadow + (8 if c.link is None else 0)
+        return self.read_word(start + 8 * above)
+
+    def _register(self, number: int) -> int:
+        return int(self.engine.reg_read(number))
+
+    def result(self) -> int:
+        """Return what the function that just returned gave back."""
+        return self._register(self.convention.result)
+
+    def set_result(self, value: int) -> None:
+        """Let the function just called return the value."""
+        self.engine.reg_write(self.convention.result, value & _MASK)
+
+    def set_second_result(self, value: int) -> None:
+        """Let the function just called return the value as the second word of a pair."""
+        self.engine.reg_write(self.convention.second_result, value & _MASK)
+
+    def result_object(self) -> int:
+        """Return where the function just called is to put the object that it returns, where that goes to memory."""
+        c = self.convention
+        return self._register(c.arguments[0] if c.result_place is None else c.result_place)
+
+    def return_address(self) -> int:
+        """Return where the function just called goes back to."""
+        c = self.convention
+        return self._register(c.link) if c.link is not None else self.read_word(self._register(c.stack))
+
+    def redirect(self, function: int, arguments: tuple[int, ...], continuation: int) -> None:
+        """Call a function of the image in place of the one just called; it returns to `continuation`.
+
+        There `restore` brings back the moment at which the one just called had been entered.
+        """
+        c = self.convention
+        stack = self._register(c.stack)
+        if c.link is None:
+            # Room for the shadow space, and an aligned stack below the caller's return address.
+            stack -= 32 + c.shadow
+            self.write_word(stack, continuation)
+        else:
+            stack -= 32
+            self.write_word(stack, self.return_address())
+            self.engine.reg_write(c.link, continuation)
+        self.engine.reg_write(c.stack, stack)
+        for register, value in zip(c.arguments, arguments, strict=False):
+            self.engine.reg_write(register, value & _MASK)
+        self.engine.reg_write(c.program, function)
+
+    def restore(self) -> None:
+        """At a continuation: be where the function that `redirect` replaced had been entered."""
+        c = self.convention
+        stack = self._register(c.stack)
+        if c.link is None:
+            # The redirected function's `ret` took the continuation off the stack.
+            stack += 24 + c.shadow
+        else:
+            self.engine.reg_write(c.link, self.read_word(stack))
+            stack += 32
+        self.engine.reg_write(c.stack, stack)
+
+    def leave(self) -> None:
+        """Return from the function just called, as its `ret` would."""
+        c = self.convention
+        caller = self.return_address()
+        if c.link is None:
+            self.engine.reg_write(c.stack, self._register(c.stack) + 8)
+        self.engine.reg_write(c.program, caller)
+
+    def call(self, function: int, arguments: tuple[int, ...], *, stack: int, landing: int, limit: int) -> bool:
+        """Run a function until it returns to `landing`; return whether it did within `limit` instructions.
+
+        Raise `MemoryFault` for an access or instruction that fails.
+        """
+        c = self.convention
+        stack &= ~0xF
+        if c.link is None:
+            stack -= 8 + 32 + 8
+            stack &= ~0xF
+            stack -= 8
+            self.write_word(stack, landing)
+        else:
+            self.engine.reg_write(c.link, landing)
+        self.engine.reg_write(c.stack, stack)
+        for register, value in zip(c.arguments, arguments, strict=False):
+            self.engine.reg_write(register, value & _MASK)
+        try:
+            self.engine.emu_start(function, landing, count=limit)
+        except self._failure as error:
+            where = self._register(c.program)
+            invalid = getattr(error, "errno", 0) == self._invalid_instruction
+            if invalid and self.name == X86_64 and self.read(where, 1)[0] in (0xC4, 0xC5):
+                raise NeedsVex(f"an AVX instruction at {where:#x}") from error
+            raise MemoryFault(f"{error} at {where:#x}") from error
+        return self._register(c.program) == landing

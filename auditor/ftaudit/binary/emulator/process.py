@@ -1,0 +1,329 @@
+"""A process as the module's code sees it: images, stack, heap, thread-local storage and imported symbols."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import TypeVar
+
+from ftaudit.binary.emulator.budget import Budget
+from ftaudit.binary.emulator.machine import Machine, MemoryFault, NeedsVex
+from ftaudit.binary.emulator.oracle import Oracle
+from ftaudit.binary.image.mapped import AARCH64, Image
+
+HANDLES = 0x20_0000_0000
+HANDLES_SIZE = 32 << 20
+HEAP = 0x30_0000_0000
+STACK = 0x38_0000_0000
+STACK_SIZE = 1 << 20
+THREAD = 0x3A_0000_0000
+THREAD_SIZE = 4 << 20
+SECOND_IMAGE = 0x4_0000_0000
+"""Where the first image goes that another one hands over to; the next is as far away again."""
+
+
+_MOST_NOTES = 8
+"""Static constructors that may fail before the rest are left."""
+
+
+class Halt(Exception):
+    """The emulated code cannot or need not go on, for the reason in the message."""
+
+
+class Exhausted(Halt):
+    """The emulated code ran longer than its budget."""
+
+
+class HandOver(Halt):
+    """The emulated code needs another extension module of the same wheel."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"it hands over to {name}, which is not beside it")
+        self.name = name
+
+
+Handler = Callable[["Process"], "int | None"]
+"""Answers one imported function; `None` leaves the result register as it is, because the handler has moved on."""
+
+_Handler = TypeVar("_Handler", bound=Handler)
+
+
+@dataclass(slots=True)
+class Linked:
+    """An image in the process."""
+
+    image: Image
+    slide: int = 0
+    thread_block: int = 0
+
+
+@dataclass(slots=True)
+class Process:
+    """The state of one try. Addresses are handed out upwards and never reused, so a try is deterministic."""
+
+    machine: Machine
+    budget: Budget
+    oracle: Oracle
+    format: str
+    resolve: Callable[[Process, str], int]
+    """Makes the address of an imported symbol."""
+    handlers: dict[int, Handler] = field(default_factory=dict)
+    names: dict[int, str] = field(default_factory=dict)
+    symbols: dict[str, int] = field(default_factory=dict)
+    images: list[Linked] = field(default_factory=list)
+    failure: Exception | None = None
+    calls: int = 0
+    allowed: int = 0
+    """Calls at which the try ends."""
+    trace: list[str] = field(default_factory=list)
+    """The names of the imported functions that were called, in order."""
+    blocks: dict[int, int] = field(default_factory=dict)
+    """Sizes of what `allocate` gave out."""
+    current: str = ""
+    """The imported function that is being answered."""
+    foreign: str = ""
+    """The last function that was called of which nothing is known: another library's."""
+    provided: dict[str, int] = field(default_factory=dict)
+    """Functions and data that libraries loaded beside the module export, by name."""
+    next_handle: int = HANDLES + 0x1000
+    next_heap: int = HEAP
+    next_thread: int = THREAD + 0x2000
+    landing: int = HANDLES
+
+    def __post_init__(self) -> None:
+        self.allowed = self.budget.calls
+        self.machine.map(HANDLES, HANDLES_SIZE)
+        self.machine.map(HEAP, self.budget.heap)
+        self.machine.map(STACK, STACK_SIZE)
+        self.machine.map(THREAD, THREAD_SIZE)
+        self.machine.watch(HANDLES, HANDLES + HANDLES_SIZE, self._on_call)
+        windows = self.format == "pe"
+        self.machine.set_thread_pointer(THREAD + 0x1000, windows=windows)
+        self._prepare_thread_block(windows)
+
+    def _prepare_thread_block(self, windows: bool) -> None:
+        here = THREAD + 0x1000
+        if windows:
+            # The TEB of winternl.h: stack limits at 8 and 16, itself at 48, the TLS array at 88.
+            self.machine.write_word(here + 8, STACK + STACK_SIZE)
+            self.machine.write_word(here + 16, STACK)
+            self.machine.write_word(here + 48, here)
+            self.machine.write_word(here + 88, THREAD)
+        else:
+            # x86-64: glibc's and musl's thread block begins with its own address; the stack guard is at 40.
+            self.machine.write_word(here, here if self.machine.name != AARCH64 else 0)
+            self.machine.write_word(here + 16, here if self.machine.name != AARCH64 else 0)
+            self.machine.write_word(here + 40, 0x5AFE_57AC_C000)
+
+    # Memory for the emulated code
+
+    def handle(self, size: int = 64) -> int:
+        """Return the address of a new block that is both zeroed data and a function that can be called."""
+        address = self.next_handle
+        self.next_handle += size + 63 & ~63
+        if self.next_handle > HANDLES + HANDLES_SIZE:
+            raise Halt("the module needs more objects than the emulation provides")
+        self.machine.write(address, self.machine.convention.return_code)
+        return address
+
+    def function(self, name: str, handler: Handler) -> int:
+        """Return the address of a new imported function."""
+        address = self.handle()
+        self.handlers[address] = handler
+        self.names[address] = name
+        return address
+
+    def allocate(self, size: int, alignment: int = 16) -> int:
+        """Return zeroed memory of the emulated heap."""
+        alignment = max(16, alignment)
+        address = self.next_heap + alignment - 1 & ~(alignment - 1)
+        if size < 0 or address + size > HEAP + self.budget.heap:
+            raise Halt("the module allocates more memory than the emulation provides")
+        self.next_heap = address + max(size, 1)
+        self.blocks[address] = size
+        return address
+
+    def text(self, value: str | bytes) -> int:
+        """Return the address of a new zero-terminated string."""
+        content = value.encode() if isinstance(value, str) else value
+        address = self.allocate(len(content) + 1)
+        self.machine.write(address, content)
+        return address
+
+    # Calls out of the emulated code
+
+    def argument(self, index: int, *, fixed: int | None = None) -> int:
+        """Return an integer argument of the function being answered."""
+        return self.machine.argument(index, fixed=fixed)
+
+    def string(self, index: int) -> str:
+        """Return a `char *` argument of the function being answered; null gives the empty string."""
+        return self.machine.read_text(self.machine.argument(index))
+
+    def _on_call(self, address: int) -> None:
+        handler = self.handlers.get(address)
+        if handler is None:
+            if address != self.landing:
+                raise MemoryFault(f"executing data at {address:#x}")
+            return
+        self.calls += 1
+        if self.calls > self.allowed:
+            raise Halt("the initialisation calls more functions than the budget allows")
+        self.current = self.names[address]
+        self.trace.append(self.current)
+        result = handler(self)
+        if result is not None:
+            self.machine.set_result(result)
+
+    def call_instead(self, function: int, arguments: tuple[int, ...], then: Handler) -> None:
+        """Call a function of the image in place of the one being answered, and let `then` answer after it.
+
+        `then` may call another in its turn, and return nothing.
+        """
+
+        def after(process: Process) -> None:
+            process.machine.restore()
+            result = then(process)
+            if result is not None:
+                process.machine.set_result(result)
+                process.machine.leave()
+
+        self.machine.redirect(function, arguments, self.function("continuation", after))
+
+    def call(self, function: int, *arguments: int, limit: int | None = None) -> int:
+        """Run a function of an image and return its result.
+
+        Raise `Halt` or `MemoryFault` where it does not return.
+        """
+        count = self.budget.instructions if limit is None else limit
+        finished = self.machine.call(
+            function, arguments, stack=STACK + STACK_SIZE - 0x4000, landing=self.landing, limit=count
+        )
+        if not finished:
+            raise Exhausted(f"it runs for more than {count:,} instructions")
+        return self.machine.result()
+
+    # Linking
+
+    def symbol(self, name: str) -> int:
+        """Return the address of an imported symbol."""
+        address = self.symbols.get(name)
+        if address is None:
+            address = self.symbols[name] = self.resolve(self, name)
+        return address
+
+    def provide(self, exports: Mapping[str, int]) -> None:
+        """Let images that are linked from now on find these symbols where nothing else answers for them."""
+        self.provided.update(exports)
+
+    def link(self, image: Image) -> Linked:
+        """Map an image, bind its imports and give its thread-local variables a place."""
+        size = len(image.memory) + 0xFFF & ~0xFFF
+        content = bytearray(image.memory)
+        content.extend(bytes(size - len(content)))
+        self.machine.map(image.base, size, content)
+        linked = Linked(image)
+        self.images.append(linked)
+        for bind in image.binds:
+            address = bind.address - image.base
+            if 0 <= address <= len(content) - 8:
+                value = self.symbol(bind.symbol) + bind.addend & 0xFFFF_FFFF_FFFF_FFFF
+                content[address : address + 8] = value.to_bytes(8, "little")
+        self._place_thread_locals(linked)
+        for start, end in image.absent:
+            self.machine.unmap(start, end)
+        if image.doubtful:
+            self.machine.distrust(image.doubtful)
+        return linked
+
+    def _place_thread_locals(self, linked: Linked) -> None:
+        tls = linked.image.tls
+        if tls.index_address is not None:
+            block = self._thread_block(tls.size, tls.alignment)
+            index = len(self.images) - 1
+            self.machine.write(block, tls.template)
+            self.machine.write_word(THREAD + 8 * index, block)
+            self.machine.write_int(tls.index_address, index)
+            linked.thread_block = block
+            return
+        if not tls.size and not linked.image.tls_fixups:
+            return
+        linked.thread_block = block = self._thread_block(tls.size, tls.alignment)
+        self.machine.write(block, tls.template)
+        offset = block - (THREAD + 0x1000)
+        for fixup in linked.image.tls_fixups:
+            match fixup.kind:
+                case "module":
+                    self.machine.write_word(fixup.address, len(self.images))
+                case "module-offset":
+                    self.machine.write_word(fixup.address, fixup.offset)
+                case "thread-offset":
+                    self.machine.write_word(fixup.address, offset + fixup.offset)
+                case _:
+                    self.machine.write_word(fixup.address, self.symbol("__tls_descriptor_resolver"))
+                    self.machine.write_word(fixup.address + 8, offset + fixup.offset)
+
+    def _thread_block(self, size: int, alignment: int) -> int:
+        block = self.next_thread + alignment - 1 & ~(alignment - 1)
+        self.next_thread = block + size + 64
+        if self.next_thread > THREAD + THREAD_SIZE:
+            raise Halt("the module's thread-local variables exceed the emulation's room")
+        return block
+
+    def start(self, linked: Linked, notes: list[str]) -> None:
+        """Run what the dynamic loader runs when it loads an image.
+
+        A constructor that fails is left where it stands, and said in `notes`: the hook may not need it.
+        """
+        self.allowed = self.calls + self.budget.constructor_calls
+        try:
+            self._start(linked, notes)
+        finally:
+            self.allowed = self.calls + self.budget.calls
+
+    def _start(self, linked: Linked, notes: list[str]) -> None:
+        for pointer, resolver in linked.image.resolvers:
+            value = self._attempt("an indirect function was not resolved", notes, resolver, limit=10_000)
+            if value is not None:
+                self.machine.write_word(pointer, value)
+        constructors: list[tuple[int, tuple[int, ...]]] = [(a, (0, 0, 0)) for a in linked.image.initializers]
+        if linked.image.entry is not None:
+            constructors.append((linked.image.entry, (linked.image.base, 1, 0)))
+        limit = self.budget.constructor_instructions
+        for function, arguments in constructors[: self.budget.constructors]:
+            if len(notes) >= _MOST_NOTES:
+                return
+            self._attempt("a static constructor was not finished", notes, function, *arguments, limit=limit)
+
+    def _attempt(self, note: str, notes: list[str], function: int, *arguments: int, limit: int) -> int | None:
+        try:
+            return self.call(function, *arguments, limit=limit)
+        except NeedsVex:
+            raise
+        except (Halt, MemoryFault) as error:
+            notes.append(f"{note}: {error}")
+            return None
+
+
+def registry() -> tuple[dict[str, Handler], Callable[..., Callable[[_Handler], _Handler]]]:
+    """Return an empty table of handlers by symbol name, and the decorator that fills it."""
+    table: dict[str, Handler] = {}
+
+    def answers(*names: str) -> Callable[[_Handler], _Handler]:
+        def register(handler: _Handler) -> _Handler:
+            table.update(dict.fromkeys(names, handler))
+            return handler
+
+        return register
+
+    return table, answers
+
+
+def merged(*tables: Mapping[str, Handler]) -> dict[str, Handler]:
+    """Return one table; a name in two of them is a mistake of ours."""
+    result: dict[str, Handler] = {}
+    for table in tables:
+        if twice := result.keys() & table.keys():
+            raise ValueError(f"answered twice: {sorted(twice)}")
+        result.update(table)
+    return result

@@ -1,0 +1,1 @@
+"""Images of extension modules (ELF, Mach-O, PE): parsed, mapped and relocated."""

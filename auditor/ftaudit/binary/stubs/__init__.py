@@ -1,0 +1,1 @@
+"""What imported functions answer while an init hook is emulated: libc, C++ runtimes and CPython."""

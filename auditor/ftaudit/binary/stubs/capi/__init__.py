@@ -1,0 +1,1 @@
+"""Stubs for the C API of CPython."""

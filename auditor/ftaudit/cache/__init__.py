@@ -1,0 +1,1 @@
+"""The cache folder: its parts, its size, and how it is emptied."""

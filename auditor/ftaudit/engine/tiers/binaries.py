@@ -1,0 +1,78 @@
+"""The binary tier: what the extension modules of each chosen wheel declare."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Final
+
+from ftaudit.binary.inspection import WheelRequest
+from ftaudit.engine.rows import INSTALLED_KINDS
+from ftaudit.engine.tiers.collect import NO_WHEEL, NOTHING_COMPILED, Key
+from ftaudit.engine.tiers.reader import Reader
+from ftaudit.model import BinaryFacts, IndexFacts, Status, WheelKind
+from ftaudit.progress import Progress
+from ftaudit.target import Target
+
+NO_PLACE: Final = "nothing says where the wheel can be had"
+REBUILD: Final = 2 << 20
+"""Bytes of modules that are fetched of a wheel of the ordinary build; `ftaudit wheel` reads the larger ones too."""
+
+
+def request_for(found: IndexFacts, target: Target) -> WheelRequest | None:
+    """Return what to read of a package, or `None` where there is nothing.
+
+    Where there is no wheel, the modules are those of the wheel that the ordinary build installs, small ones: what they
+    would declare if they were rebuilt.
+    """
+    reason = _why_not(found)
+    if reason is None and found.wheel is not None:
+        return WheelRequest(file=found.wheel, target=target)
+    if reason == NO_WHEEL and found.gil_wheel is not None and found.gil_wheel.url is not None:
+        return WheelRequest(file=found.gil_wheel, target=target, rebuild=True, most=REBUILD)
+    return None
+
+
+def find_binary_facts(
+    indexed: Mapping[Key, IndexFacts], *, target: Target, reader: Reader, progress: Progress
+) -> dict[Key, BinaryFacts]:
+    """Read every extension module of the chosen wheels."""
+    requests = {key: request for key, found in indexed.items() if (request := request_for(found, target)) is not None}
+    read = read_wheels(requests.values(), reader=reader, progress=progress, stage="binaries")
+    facts: dict[Key, BinaryFacts] = {}
+    for key, found in indexed.items():
+        request = requests.get(key)
+        if request is None:
+            facts[key] = BinaryFacts(status=Status.SKIPPED, reason=_why_not(found))
+        else:
+            facts[key] = _rebuilt(read[request]) if request.rebuild else read[request]
+    return facts
+
+
+def _rebuilt(read: BinaryFacts) -> BinaryFacts:
+    """Return the facts of a package without a wheel: what its other build's would declare says nothing of itself."""
+    if read.status is Status.DONE:
+        return BinaryFacts(status=Status.SKIPPED, reason=NO_WHEEL, modules=read.modules)
+    return BinaryFacts(status=Status.SKIPPED, reason=f"{NO_WHEEL}; the ordinary build's was not read: {read.reason}")
+
+
+def read_wheels(
+    requests: Iterable[WheelRequest], *, reader: Reader, progress: Progress, stage: str
+) -> dict[WheelRequest, BinaryFacts]:
+    """Read each wheel."""
+    futures = {request: reader.ask(request) for request in requests}
+    if futures:
+        progress.stage(stage, len(futures))
+    read: dict[WheelRequest, BinaryFacts] = {}
+    for request, future in futures.items():
+        read[request] = future.result()
+        progress.done(request.file.filename)
+    return read
+
+
+def _why_not(found: IndexFacts) -> str | None:
+    """Return why there is no wheel to read, or `None` where there is one."""
+    if found.kind is WheelKind.PURE:
+        return NOTHING_COMPILED
+    if found.kind not in INSTALLED_KINDS or found.wheel is None:
+        return NO_WHEEL
+    return (found.no_place or NO_PLACE) if found.wheel.url is None else None

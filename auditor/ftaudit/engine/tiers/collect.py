@@ -1,0 +1,207 @@
+"""Runs the tiers over the pins, cheap ones first, each for what the ones before it leave to be asked."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Container, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Final, TypeAlias
+
+from ftaudit.engine.rows import INSTALLED_KINDS
+from ftaudit.engine.tiers.source_tree import look_at_tree
+from ftaudit.engine.tiers.wheel_urls import find_places
+from ftaudit.errors import InterpreterError
+from ftaudit.index.choose import judge as choose
+from ftaudit.index.client import Index
+from ftaudit.index.release import Query, ReleaseFiles, query_for
+from ftaudit.model import (
+    IndexFacts,
+    Interpreter,
+    Pin,
+    RuntimeFacts,
+    Status,
+    WheelKind,
+)
+from ftaudit.progress import Progress
+from ftaudit.settings import Settings
+from ftaudit.target import Platform, Target
+
+Key: TypeAlias = tuple[Pin, Platform]
+"""One package on one platform: one row of the report."""
+
+STATIC: Final = "imports left out (--static)"
+NOTHING_COMPILED: Final = "no compiled code in the wheel"
+NO_WHEEL: Final = "no wheel to look into"
+
+
+def find_index_facts(
+    keys: Sequence[Key],
+    *,
+    target: Target,
+    index: Index,
+    progress: Progress,
+    on_found: Callable[[Key, IndexFacts], object] = lambda key, facts: None,
+) -> dict[Key, IndexFacts]:
+    """Look up each release that the input does not list itself, and choose among its files for each platform.
+
+    Where the input names the files without saying where they are, the index is asked for that alone. `on_found` hears
+    of each package as its files are known, while others are still looked up.
+    """
+    found: dict[Key, IndexFacts] = {}
+    asked: dict[Query, list[Key]] = {}
+
+    def settle(key: Key, release: ReleaseFiles | None) -> None:
+        found[key] = _index_facts(*key, target, release)
+        on_found(key, found[key])
+
+    def hear(query: Query, release: ReleaseFiles) -> None:
+        for key in asked[query]:
+            settle(key, release)
+        progress.done(query.name)
+
+    for key in keys:
+        query = None if key[0].problem is not None else query_for(key[0])
+        if query is None:
+            settle(key, None)
+        else:
+            asked.setdefault(query, []).append(key)
+    if asked:
+        progress.stage("index", len(asked))
+        index.find_releases(asked, on_done=hear)
+    return find_places({key: found[key] for key in keys}, index=index, progress=progress)
+
+
+def _index_facts(pin: Pin, platform: Platform, target: Target, release: ReleaseFiles | None) -> IndexFacts:
+    if pin.problem is not None:
+        return IndexFacts(status=Status.FAILED, reason=pin.problem)
+    if pin.source_tree is not None:
+        return look_at_tree(Path(pin.source_tree))
+    return choose(pin, release, target, platform)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Imports:
+    """The runtime tier's answers, and what a reader must know of how they were made."""
+
+    facts: dict[Key, RuntimeFacts]
+    interpreter: Interpreter | None = None
+    notes: tuple[str, ...] = ()
+
+
+def find_runtime_facts(
+    indexed: dict[Key, IndexFacts],
+    *,
+    target: Target,
+    settings: Settings,
+    progress: Progress,
+    only: Container[Key] | None = None,
+) -> Imports:
+    """Import every extension module of the wheels that this machine can run; say why for the others.
+
+    With `only`, the other packages are there to be imported by those, and are not asked themselves.
+    """
+    skipped = {
+        key: RuntimeFacts(status=Status.SKIPPED, reason=_why_not(facts, settings, key[1]))
+        for key, facts in indexed.items()
+    }
+    wanted = [key for key in indexed if skipped[key].reason is None and (only is None or key in only)]
+    left_out = _left_out(skipped, indexed)
+    if not wanted:
+        return Imports(facts=skipped, notes=left_out)
+    from ftaudit import interpreters
+
+    try:
+        interpreter = interpreters.find_interpreter(target, explicit=settings.python, cache_dir=settings.cache)
+    except InterpreterError:
+        if settings.python is not None or os.environ.get(interpreters.VARIABLE):
+            raise
+        reason = f"no {target.executable} to import with"
+        note = f"{reason}: run `ftaudit python install`, or name one with --python; the binaries alone were read"
+        facts = {key: replace(said, reason=said.reason or reason) for key, said in skipped.items()}
+        return Imports(facts=facts, notes=(note, *left_out))
+    facts = dict(skipped)
+    notes: dict[str, None] = {}
+    progress.stage("imports", len(wanted))
+    for group in _environments(indexed):
+        names = {str(key[0].name): key for key in group}
+        for name, found in _import_group(group, wanted, indexed, interpreter, settings, progress).items():
+            facts[names[name]] = found
+            notes |= dict.fromkeys(found.notes)
+    if interpreter.missing:
+        notes[f"the interpreter was built without {', '.join(interpreter.missing)}: modules that need it fail"] = None
+    return Imports(facts=facts, interpreter=interpreter, notes=(*notes, *left_out))
+
+
+def _left_out(skipped: Mapping[Key, RuntimeFacts], indexed: Mapping[Key, IndexFacts]) -> tuple[str, ...]:
+    """Say once why modules that could have been imported were not: by choice, or for want of such a machine."""
+    at_hand = (facts for key, facts in skipped.items() if indexed[key].no_place is None)
+    reasons = dict.fromkeys(facts.reason for facts in at_hand if facts.reason)
+    told = [reason for reason in reasons if reason not in (NO_WHEEL, NOTHING_COMPILED)]
+    return tuple(f"{reason}: binaries were read" for reason in told)
+
+
+def _why_not(facts: IndexFacts, settings: Settings, platform: Platform) -> str | None:
+    """Say why a package's modules are not imported, or return `None` when they are to be."""
+    if facts.status is not Status.DONE or facts.kind is WheelKind.NONE:
+        return NO_WHEEL
+    if facts.kind not in INSTALLED_KINDS:
+        return NOTHING_COMPILED
+    if facts.no_place is not None:
+        return facts.no_place
+    if settings.static:
+        return STATIC
+    if not platform.is_host:
+        return f"this machine cannot run {platform.name}"
+    return None
+
+
+def _environments(indexed: dict[Key, IndexFacts]) -> Iterable[list[Key]]:
+    """Part the wheels into as few environments as hold one version of each package and one platform each."""
+    groups: list[dict[object, Key]] = []
+    for key, facts in indexed.items():
+        if facts.wheel is None or not key[1].is_host:
+            continue
+        group = next((g for g in groups if key[0].name not in g and next(iter(g.values()))[1] == key[1]), None)
+        if group is None:
+            groups.append(group := {})
+        group[key[0].name] = key
+    return [list(group.values()) for group in groups]
+
+
+def _import_group(
+    group: Sequence[Key],
+    wanted: Sequence[Key],
+    indexed: dict[Key, IndexFacts],
+    interpreter: Interpreter,
+    settings: Settings,
+    progress: Progress,
+) -> dict[str, RuntimeFacts]:
+    from ftaudit.sandbox import SandboxSettings, WheelToImport, import_distributions
+
+    chosen = set(wanted)
+    if not chosen.intersection(group):
+        return {}
+    wheels = []
+    for key in group:
+        wheel = indexed[key].wheel
+        if wheel is not None and wheel.url is not None:
+            wheels.append(
+                WheelToImport(
+                    name=key[0].name,
+                    version=str(key[0].version),
+                    filename=wheel.filename,
+                    location=wheel.url,
+                    sha256=wheel.sha256,
+                    wanted=key in chosen,
+                )
+            )
+    limits = SandboxSettings(
+        cache_dir=settings.cache,
+        offline=settings.offline,
+        module_seconds=settings.timeout,
+        memory_bytes=settings.memory,
+    )
+    if settings.jobs is not None:
+        limits = replace(limits, jobs=settings.jobs)
+    return import_distributions(interpreter, wheels, settings=limits, on_done=progress.done)

@@ -1,0 +1,85 @@
+"""Has wheels read in the background, from the moment that they are known: one reader serves a whole command."""
+
+from __future__ import annotations
+
+import tempfile
+import threading
+from concurrent.futures import Future
+from contextlib import ExitStack
+from pathlib import Path
+
+from ftaudit.binary.inspection import Inspector, InspectSettings, WheelRequest
+from ftaudit.index.client import Index
+from ftaudit.model import BinaryFacts, Status
+from ftaudit.settings import Settings
+
+
+class Reader:
+    """Reads each wheel once, however often it is asked for. A context manager that ends what is still under way.
+
+    What a wheel cost and saved of the network is counted when it has been read. Nothing is started before the first
+    wheel comes whose facts are not remembered.
+    """
+
+    def __init__(self, settings: Settings, index: Index, *, record: bool = False) -> None:
+        """`record` holds RECORD against the members of each wheel."""
+        self._settings = settings
+        self._index = index
+        self._record = record
+        self._stack = ExitStack()
+        self._read: dict[WheelRequest, Future[BinaryFacts]] = {}
+        self._inspector: Inspector | None = None
+        self._lock = threading.Lock()
+        self._closed = False
+
+    def __enter__(self) -> Reader:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        with self._lock:
+            self._closed = True
+        self._stack.close()
+
+    def prepare(self) -> None:
+        """Start what reads wheels, where none is remembered."""
+        with self._lock:
+            if not self._closed:
+                self._open().prepare()
+
+    def ask(self, request: WheelRequest, *, soon: bool = False) -> Future[BinaryFacts]:
+        """Return the facts of a wheel, when they are there; `soon` before others. Usable from many threads."""
+        with self._lock:
+            if request in self._read:
+                return self._read[request]
+            future: Future[BinaryFacts] = Future()
+            if self._closed:
+                future.cancel()
+                return future
+            future = self._read[request] = self._open().submit(request, soon=soon)
+        future.add_done_callback(self._count)
+        return future
+
+    def _open(self) -> Inspector:
+        if self._inspector is None:
+            settings = InspectSettings(
+                cache_dir=self._folder(),
+                session=None if self._settings.offline else self._index.session,
+                use_cache=not self._settings.no_cache,
+                workers=self._settings.jobs,
+                record=self._record,
+            )
+            self._inspector = self._stack.enter_context(Inspector(settings))
+        return self._inspector
+
+    def _folder(self) -> Path:
+        """Return the cache folder, or with `--no-cache` one that is gone afterwards."""
+        if not self._settings.no_cache:
+            return self._settings.cache
+        return Path(self._stack.enter_context(tempfile.TemporaryDirectory(prefix="ftaudit-")))
+
+    def _count(self, future: Future[BinaryFacts]) -> None:
+        if future.cancelled() or future.exception() is not None:
+            return
+        facts = future.result()
+        if facts.status is not Status.FAILED:
+            self._index.traffic.add(received=facts.bytes_read, saved=max(0, facts.bytes_total - facts.bytes_read))

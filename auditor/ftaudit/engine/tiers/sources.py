@@ -1,0 +1,79 @@
+"""The source tier: the sdists of the packages, scanned with the rules that read source (`check --source`)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+
+from packaging.version import Version
+
+from ftaudit.engine.setup import choose_rules
+from ftaudit.engine.tiers.collect import Key
+from ftaudit.engine.tiers.sdists import fetch_sdist
+from ftaudit.errors import FtauditError, InputError
+from ftaudit.index.client import Index
+from ftaudit.model import IndexFacts, PackageFacts, SourceFacts, Status
+from ftaudit.progress import Progress
+from ftaudit.rule import SourceRule
+from ftaudit.settings import Settings
+from ftaudit.target import Target
+
+
+def find_source_facts(
+    indexed: dict[Key, IndexFacts], *, target: Target, settings: Settings, index: Index, progress: Progress
+) -> dict[Key, SourceFacts]:
+    """Scan the sdist of each version once, when the settings ask for it; a failure is a row's own."""
+    if not settings.source:
+        return dict.fromkeys(indexed, SourceFacts())
+    releases = list(dict.fromkeys((pin.name, pin.version) for pin, _ in indexed if pin.version is not None))
+    rules, _ = choose_rules(settings, SourceRule)
+    progress.stage("sources", len(releases))
+    found = {}
+    for name, version in releases:
+        found[name, version] = _scan(name, version, rules, target, settings, index)
+        progress.done(f"{name} {version}")
+    nothing = SourceFacts(reason="no version to scan")
+    return {key: found[key[0].name, key[0].version] if key[0].version else nothing for key in indexed}
+
+
+def _scan(
+    name: str, version: Version, rules: Sequence[SourceRule], target: Target, settings: Settings, index: Index
+) -> SourceFacts:
+    from ftaudit.source.cache import ResultCache
+    from ftaudit.source.scan import scan
+    from ftaudit.source.sdist import found_in
+
+    cache = None if settings.no_cache else settings.cache
+    try:
+        archive = fetch_sdist(name, version, index, cache)
+        with found_in(archive, None if cache is None else cache / "unpacked") as found:
+            result = scan(
+                found,
+                rules=rules,
+                target=target,
+                known=[rule.info for rule in rules],
+                pedantic=set(),
+                cache=None if cache is None else ResultCache(cache),
+                jobs=settings.jobs,
+            )
+    except InputError as error:
+        return SourceFacts(reason=error.problem)
+    except FtauditError as error:
+        return SourceFacts(status=Status.FAILED, reason=error.problem)
+    return SourceFacts(
+        status=Status.DONE,
+        reason=None,
+        sdist=archive.name,
+        findings=tuple(result.findings),
+        unread=sum(not skipped.read_anyway for skipped in result.skipped),
+    )
+
+
+def unread_sources(every: Iterable[PackageFacts]) -> Iterator[str]:
+    """Yield a sentence for each sdist that was asked for and could not be scanned, or not whole."""
+    for facts in every:
+        pin, source = facts.pin, facts.source
+        if source.status is Status.FAILED:
+            yield f"the source of {pin.name} {pin.version}: {source.reason}"
+        elif source.unread:
+            files = "1 file" if source.unread == 1 else f"{source.unread} files"
+            yield f"{files} of {source.sdist}: `ftaudit scan {pin.name}=={pin.version}` says why"

@@ -1,0 +1,1 @@
+"""Later releases of what blocks: which of them is good."""

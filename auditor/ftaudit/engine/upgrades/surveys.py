@@ -1,0 +1,112 @@
+"""What is known of the later releases of a package, and its memory on disk."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from packaging.version import Version
+
+from ftaudit.model import Pin
+from ftaudit.model.plans import Candidate, Fate
+from ftaudit.target import Platform
+
+MOST_KEPT: Final = 500
+"""Surveys on disk."""
+HOPEFUL: Final = frozenset({Fate.GOOD, Fate.UNDETERMINED})
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Survey:
+    """The later releases of one package on one platform."""
+
+    releases: tuple[Candidate, ...] = ()
+    """Every release after the pinned one, oldest first."""
+    problem: str | None = None
+    """Why they are not known."""
+
+    @property
+    def first(self) -> Candidate | None:
+        """The nearest release that leaves the GIL off, or at least is not known to turn it on."""
+        return next((release for release in self.releases if release.fate in HOPEFUL), None)
+
+    @property
+    def newest(self) -> Candidate | None:
+        """The newest such release."""
+        return next((release for release in reversed(self.releases) if release.fate in HOPEFUL), None)
+
+    @property
+    def fallback(self) -> Candidate | None:
+        """The nearest release that falls back to pure Python."""
+        return next((release for release in self.releases if release.fate is Fate.FALLBACK), None)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Question:
+    """What is asked of the index: which releases of the pin's package come after it, for one platform."""
+
+    pin: Pin
+    platform: Platform
+
+
+class Memo:
+    """Surveys by what they were derived from, kept on disk: the pages of ten projects take a second to parse."""
+
+    def __init__(self, folder: Path | None) -> None:
+        self._path = None if folder is None else folder / "later.json"
+        self._known: dict[str, Any] = {}
+        self._used: dict[str, Any] = {}
+        with contextlib.suppress(OSError, ValueError):
+            read = json.loads(self._path.read_text("utf-8")) if self._path else {}
+            if isinstance(read, dict):
+                self._known = read
+
+    def recall(self, key: str | None) -> Survey | None:
+        """Return the survey under a key, if there is one that can be read."""
+        digest = _digest(key)
+        if digest is None or digest not in self._known:
+            return None
+        try:
+            survey = _parse_survey(self._known[digest])
+        except (KeyError, TypeError, ValueError, AttributeError):
+            return None
+        self._used[digest] = self._known[digest]
+        return survey
+
+    def learn(self, key: str | None, survey: Survey) -> None:
+        """Keep a survey, unless the reading of some wheel failed: that may go better the next time."""
+        digest = _digest(key)
+        if digest is not None and not any("could not be read" in release.reason for release in survey.releases):
+            self._used[digest] = [[str(r.version), r.fate.value, r.reason, r.wheel] for r in survey.releases]
+
+    def keep(self) -> None:
+        """Write the surveys, the newest last and the oldest of many forgotten; a failing disk is no error."""
+        used = dict(self._used)  # Others may still learn.
+        if self._path is None or used.keys() <= self._known.keys():
+            return
+        every = {**{key: lead for key, lead in self._known.items() if key not in used}, **used}
+        newest = dict(list(every.items())[-MOST_KEPT:])
+        with contextlib.suppress(OSError):
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            with tempfile.NamedTemporaryFile("w", dir=self._path.parent, delete=False, encoding="utf-8") as file:
+                json.dump(newest, file)
+            Path(file.name).replace(self._path)
+
+
+def _digest(key: str | None) -> str | None:
+    return None if key is None else hashlib.sha256(key.encode()).hexdigest()
+
+
+def _parse_survey(rows: Any) -> Survey:
+    """Raise `ValueError`, `TypeError` or the like for what is no survey of ours."""
+    return Survey(
+        releases=tuple(
+            Candidate(version=Version(version), fate=Fate(fate), reason=str(reason), wheel=wheel)
+            for version, fate, reason, wheel in rows
+        )
+    )

@@ -1,0 +1,1 @@
+"""The readers of input formats, one file a format."""

@@ -1,0 +1,132 @@
+"""Reads conda's `environment.yml`: its pip part, and a row for each conda package, which are not looked at."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+
+import yaml
+
+from ftaudit.errors import InputError
+from ftaudit.lockfiles.files import read_text
+from ftaudit.lockfiles.formats import requirements_txt
+from ftaudit.lockfiles.requirements import InputFormat, Problem, Requirements
+from ftaudit.lockfiles.sniff import KNOWN
+from ftaudit.model import Location
+
+MAX_CHARACTERS: Final = 200_000
+MAX_NODES: Final = 20_000
+MAX_DEPTH: Final = 8
+"""A list of lists in a table is three deep."""
+NO_PACKAGES: Final = frozenset({"python", "python_abi", "python-freethreading", "python-gil", "pip", "conda", "nomkl"})
+"""The interpreter, its builds and the installers: what is asked is another interpreter's readiness."""
+_NAME: Final = re.compile(r"(?:(?P<channel>[^\s:]+)::)?(?P<name>[A-Za-z0-9_][\w.-]*)(?P<rest>.*)", re.DOTALL)
+
+
+def read(path: Path) -> Requirements:
+    """Return the requirements of the pip part, with the files that it includes, and a problem for each conda package.
+
+    The format is that of conda's documentation ("Creating an environment file manually"). Raise `InputError`, with
+    the line, for what is no such file: anchors, aliases and tags are refused: no such file needs them.
+    """
+    text = read_text(path, "an environment file")
+    if len(text) > MAX_CHARACTERS:
+        raise InputError(f"{path} has {len(text):,} characters; ftaudit reads at most {MAX_CHARACTERS:,} of YAML")
+    root = _compose(text, path)
+    dependencies = _entry(root, "dependencies")
+    if not isinstance(dependencies, yaml.SequenceNode):
+        at = f"{path}:{_line(dependencies) if dependencies else 1}"
+        raise InputError(
+            f"{at}: dependencies is no list: this is no conda environment file", hint=f"ftaudit reads {KNOWN}"
+        )
+    problems: list[Problem] = []
+    lines: dict[int, str] = {}
+    for item in dependencies.value:
+        place = Location(path=str(path), line=_line(item))
+        match item:
+            case yaml.ScalarNode(value=str(text)):
+                problems += _conda(text.strip(), place)
+            case yaml.MappingNode():
+                lines |= _pip(item, path)
+            case _:
+                raise InputError(f"{place}: a dependency is neither a name nor a table")
+    found = requirements_txt.read_lines(path, lines) if lines else Requirements(path=path, format=InputFormat.CONDA)
+    if not found.roots and not problems:
+        raise InputError(f"{path} holds no package", hint="name a file that lists packages")
+    return Requirements(
+        path=path,
+        format=InputFormat.CONDA,
+        roots=found.roots,
+        constraints=found.constraints,
+        index=found.index,
+        problems=tuple(problems),
+    )
+
+
+def _compose(text: str, path: Path) -> yaml.Node | None:
+    """Return the document's nodes, which know their lines; nothing in it is made an object of."""
+    try:
+        for number, event in enumerate(_events(text)):
+            place = f"{path}:{_line(event)}"
+            if getattr(event, "anchor", None) is not None or getattr(event, "tag", None) is not None:
+                raise InputError(f"{place}: anchors, aliases and tags are not read")
+            if number > MAX_NODES:
+                raise InputError(f"{place}: more than {MAX_NODES:,} entries")
+        return yaml.compose(text, Loader=yaml.SafeLoader)
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        place = f"{path}:{mark.line + 1}" if mark else str(path)
+        raise InputError(f"{place}: this is not valid YAML: {error.problem or error.context}") from error
+    except (yaml.YAMLError, RecursionError, ValueError) as error:
+        raise InputError(f"{path} is no YAML that can be read: {str(error).splitlines()[0][:200]}") from error
+
+
+def _events(text: str) -> Iterator[yaml.Event]:
+    """Yield the parser's events, which cost no memory; refuse a document that is nested too deeply."""
+    depth = 0
+    for event in yaml.parse(text, Loader=yaml.SafeLoader):
+        depth += isinstance(event, yaml.CollectionStartEvent)
+        depth -= isinstance(event, yaml.CollectionEndEvent)
+        if depth > MAX_DEPTH:
+            raise ValueError(f"line {_line(event)}: nested more than {MAX_DEPTH} deep")
+        yield event
+
+
+def _entry(node: yaml.Node | None, key: str) -> yaml.Node | None:
+    if not isinstance(node, yaml.MappingNode):
+        return None
+    return next((value for name, value in node.value if name.value == key), None)
+
+
+def _line(node: yaml.Node | yaml.Event) -> int:
+    return node.start_mark.line + 1 if node.start_mark else 1
+
+
+def _conda(text: str, place: Location) -> list[Problem]:
+    """Return the row of a conda package, none for the interpreter and the installers."""
+    match = _NAME.fullmatch(text)
+    if match is None:
+        raise InputError(f"{place}: {text[:80]!r} names no package")
+    if match["name"].lower() in NO_PACKAGES:
+        return []
+    message = "a conda package: those are not looked at, only what pip installs"
+    return [Problem(name=match["name"], message=message, location=place)]
+
+
+def _pip(table: yaml.MappingNode, path: Path) -> dict[int, str]:
+    """Return the lines of `- pip: […]` by their place in the file."""
+    lines: dict[int, str] = {}
+    for name, value in table.value:
+        place = f"{path}:{_line(name)}"
+        if name.value != "pip":
+            raise InputError(f"{place}: {str(name.value)[:80]!r} is no installer that ftaudit knows; pip is")
+        if not isinstance(value, yaml.SequenceNode):
+            raise InputError(f"{place}: pip is no list")
+        for item in value.value:
+            line = _line(item)
+            if not isinstance(item, yaml.ScalarNode) or "\n" in item.value.strip() or line in lines:
+                raise InputError(f"{path}:{line}: an entry of pip is no line of a requirements file of its own")
+            lines[line] = item.value.strip()
+    return lines

@@ -1,0 +1,183 @@
+"""Reads an installed environment out of the metadata that installers leave: nothing in it is run or imported."""
+
+from __future__ import annotations
+
+import itertools
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any, Final
+
+from ftaudit.errors import InputError
+from ftaudit.lockfiles.direct import local_path
+from ftaudit.lockfiles.files import read_bytes, without_credentials
+from ftaudit.lockfiles.formats.distinfo import Distribution, read_distribution
+from ftaudit.lockfiles.requirements import Edge, InputFormat, Lock, LockedPackage, Requirements
+from ftaudit.model import DistributionFile, Location
+
+MAX_ENTRIES: Final = 100_000
+"""Entries of a folder of packages that are listed."""
+_PLACES: Final = (
+    "lib/python*/site-packages",
+    "lib64/python*/site-packages",
+    "lib/pypy*/site-packages",
+    "Lib/site-packages",
+    "lib/python*/dist-packages",
+    "local/lib/python*/dist-packages",
+)
+"""Where virtual environments and prefixes have their packages (sysconfig's schemes, and Debian's)."""
+_LISTED: Final = 6
+_WHAT: Final = "name a virtual environment, a prefix or a site-packages folder"
+
+
+def read(path: Path) -> Requirements:
+    """Return what is installed in a virtual environment, a prefix, or a folder of packages.
+
+    Each distribution is a pin of its version; what it needs comes from `Requires-Dist`. Asked for is what the
+    installer marked so (REQUESTED, PEP 376) and what nothing else needs. Raise `InputError` for a folder that is none
+    of these or holds nothing; what is wrong with one distribution is a row.
+    """
+    folders = find_folders(path)
+    found = [read_distribution(entry) for folder in folders for entry in _entries(folder)]
+    requested = [each for each in found if each.requested]
+    told = len(requested) < len(found)
+    packages = tuple(map(_package, found))
+    return Requirements(
+        path=path,
+        format=InputFormat.ENVIRONMENT,
+        lock=Lock(
+            packages=packages,
+            direct=tuple(
+                Edge(name=each.name, version=str(each.version)) for each in requested if told and each.version
+            ),
+            tolerant=True,
+            notes=tuple(_notes(path, found)),
+            incomplete=tuple(
+                f"{each.name}: a requirement was passed over: {line!r}"
+                for each in found
+                for line in each.needs.malformed
+            ),
+        ),
+    )
+
+
+def find_folders(path: Path) -> list[Path]:
+    """Return the folders of packages: the path itself, or what a prefix has of them for one Python.
+
+    Raise `InputError` where there is none, or packages of several Pythons.
+    """
+    if not path.is_dir():
+        what = "is no folder" if path.exists() else "does not exist"
+        raise InputError(f"{path} {what}", hint=_WHAT)
+    if any(_is_metadata(entry.name) for entry in _listing(path)):
+        return [path]
+    places = [place for pattern in _PLACES for place in sorted(path.glob(pattern)) if place.is_dir()]
+    found = {place.resolve(): place for place in reversed(places)}
+    folders = [place for place in found.values() if any(_is_metadata(entry.name) for entry in _listing(place))]
+    versions = {place.parent.name for place in folders if place.parent.name.startswith("python3.")}
+    if len(versions) > 1:
+        raise InputError(
+            f"{path} holds the packages of {', '.join(sorted(versions))}", hint=f"name one: {folders[0]}, for example"
+        )
+    if not folders:
+        raise InputError(f"{path} holds no installed package", hint=_WHAT)
+    return folders
+
+
+def _listing(folder: Path) -> list[Path]:
+    try:
+        entries = list(itertools.islice(folder.iterdir(), MAX_ENTRIES + 1))
+    except OSError as error:
+        raise InputError(f"{folder} cannot be read: {error.strerror}") from error
+    if len(entries) > MAX_ENTRIES:
+        raise InputError(f"{folder} holds more than {MAX_ENTRIES:,} entries")
+    return sorted(entries)
+
+
+def _entries(folder: Path) -> list[Path]:
+    return [entry for entry in _listing(folder) if _is_metadata(entry.name)]
+
+
+def _is_metadata(name: str) -> bool:
+    """Tell the metadata of distributions by its name; pip renames what it could not remove to `~name`."""
+    return name.endswith((".dist-info", ".egg-info", ".egg-link")) and not name.startswith(("~", "."))
+
+
+def _package(each: Distribution) -> LockedPackage:
+    files, tree, problem = _origin(each.direct_url) if each.direct_url is not None else (None, each.source_tree, None)
+    return LockedPackage(
+        name=each.name,
+        version=each.version,
+        location=Location(path=str(each.path)),
+        source=str(each.path),
+        files=files,
+        edges=each.needs.edges,
+        extra_edges=each.needs.extra_edges,
+        source_tree=tree,
+        problem=each.problem or problem or (None if each.version or tree else "its metadata gives no version"),
+    )
+
+
+def _origin(record: Any) -> tuple[tuple[DistributionFile, ...] | None, str | None, str | None]:
+    """Return the file, the folder or the problem that a `direct_url.json` means (PEP 610)."""
+    url = record.get("url") if isinstance(record, dict) else None
+    if not isinstance(url, str):
+        return None, None, "its direct_url.json does not say where it comes from"
+    shown = without_credentials(url)
+    if "vcs_info" in record:
+        return None, None, f"it comes from a repository ({shown}), which is not built"
+    if "dir_info" in record:
+        return None, str(local_path(url, Path())), None
+    if url.lower().startswith("file:") and not local_path(url, Path()).is_file():
+        return None, None, f"it was installed from a file that is not there any more: {shown}"
+    info = record.get("archive_info")
+    hashes = info.get("hashes") if isinstance(info, dict) else None
+    pairs = sorted(hashes.items()) if isinstance(hashes, dict) else []
+    file = DistributionFile(
+        filename=url.partition("#")[0].partition("?")[0].rpartition("/")[2],
+        url=url.partition("#")[0],
+        hashes=tuple((name, digest.lower()) for name, digest in pairs if isinstance(digest, str)),
+    )
+    return (file,), None, None
+
+
+def _notes(path: Path, found: Sequence[Distribution]) -> Iterable[str]:
+    """Say what of the environment is not what an index has, and what was not looked at."""
+    settings = _pyvenv(path)
+    version = settings.get("version_info") or settings.get("version")
+    if version:
+        yield f"{path} is one of Python {version[:20]}: judged is what the target installs of the same versions"
+    if settings.get("include-system-site-packages", "").lower() == "true":
+        yield f"{path} sees the packages of the system too, which were not looked at: name their folder with --env"
+    told = {
+        "built on this machine, where the index's files are judged": [e for e in found if e.built_here],
+        "installed by conda, where the index's files of the same version are judged": [
+            e for e in found if e.installer == "conda"
+        ],
+        "installed the old way (egg-info)": [e for e in found if e.path.suffix != ".dist-info"],
+        "installed without a RECORD of its files": [
+            e for e in found if not e.has_record and e.path.suffix == ".dist-info" and not e.problem
+        ],
+    }
+    counts = Counter(each.name for each in found)
+    told["installed more than once"] = [each for each in found if counts[each.name] > 1]
+    for what, which in told.items():
+        if which:
+            yield f"{what}: {_shown(which)}"
+
+
+def _shown(found: Sequence[Distribution]) -> str:
+    listed = list(dict.fromkeys(str(each.name) for each in found))
+    return ", ".join(listed[:_LISTED]) + (f" and {len(listed) - _LISTED} more" if len(listed) > _LISTED else "")
+
+
+def _pyvenv(path: Path) -> dict[str, str]:
+    """Return what the `pyvenv.cfg` of the environment says (PEP 405), from its top or from three folders below."""
+    for folder in (path, *list(path.absolute().parents)[:3]):
+        try:
+            text = read_bytes(folder / "pyvenv.cfg")[:10_000].decode("utf-8", "replace")
+        except InputError:
+            continue
+        pairs = (line.partition("=") for line in text.splitlines())
+        return {key.strip().lower(): value.strip() for key, _, value in pairs}
+    return {}

@@ -1,0 +1,200 @@
+"""Reads PDM's `pdm.lock`, lock_version 4.x."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Final
+
+from packaging.specifiers import SpecifierSet
+from packaging.utils import NormalizedName, canonicalize_name
+from packaging.version import Version
+
+from ftaudit.errors import InputError
+from ftaudit.lockfiles.direct import local_path
+from ftaudit.lockfiles.fields import (
+    are_for_one_system,
+    check_known,
+    left_out,
+    listed_files,
+    specifier_of,
+    version_of,
+)
+from ftaudit.lockfiles.files import Table, header_lines, read_toml, without_credentials
+from ftaudit.lockfiles.manifest import Manifest, read_manifest
+from ftaudit.lockfiles.requirements import Edge, IndexOptions, InputFormat, Lock, LockedPackage, Requirements
+from ftaudit.lockfiles.resolve.needs import parse_edge, sort_edges
+from ftaudit.model import DistributionFile, Location
+
+MAJOR: Final = "4."
+"""The lock versions that are known; PDM itself reads those of its own major version."""
+DEFAULT: Final = "default"
+"""What PDM calls the group of the dependencies proper."""
+_REPOSITORIES: Final = ("git", "hg", "svn", "bzr")
+_SYSTEMS: Final = {"linux": "linux", "manylinux": "linux", "musllinux": "linux", "macos": "darwin", "windows": "win32"}
+
+
+def read(
+    path: Path, *, extras: Sequence[str] = (), groups: Sequence[str] = (), all_extras: bool = False
+) -> Requirements:
+    """Return the locked packages of the group `default` and of the chosen extras and groups.
+
+    PDM keeps extras and dependency groups in one list; the `pyproject.toml` beside the lock file tells them apart,
+    and without one each option takes either. A lock without the strategy `inherit_metadata` does not say what is in
+    which group: then it is what the `pyproject.toml` reaches. Raise `InputError` with the place of what is wrong,
+    `UsageError` for an extra or group that there is not.
+    """
+    document, text = read_toml(path)
+    top = Table(path, "", document)
+    metadata = top.table("metadata")
+    version = metadata.text("lock_version")
+    if version is None:
+        raise metadata.error("lock_version", "is missing: this is no pdm.lock")
+    if not version.startswith(MAJOR):
+        raise InputError(
+            f"{path}: lock_version {version} of the lock file format; ftaudit knows {MAJOR}x",
+            hint="`pdm lock --refresh` with a present PDM writes it anew, or look for a newer ftaudit",
+        )
+    tables = top.tables("package")
+    if not tables:
+        raise InputError(f"{path} locks no package")
+    manifest = read_manifest(path.parent)
+    locked = [canonicalize_name(group) for group in metadata.texts("groups") if group not in (DEFAULT, "*")]
+    offered = _offered(locked, manifest)
+    wanted = list(offered[0]) if all_extras else [canonicalize_name(name) for name in extras]
+    chosen = [canonicalize_name(name) for name in groups]
+    check_known("extra", wanted, offered[0], path)
+    check_known("group", chosen, offered[1], path)
+    in_use = {DEFAULT, *wanted, *chosen}
+    inherits = any("groups" in table for table in tables)
+    lines = header_lines(text, "package", len(tables))
+    packages: dict[tuple[NormalizedName, Version | None], LockedPackage] = {}
+    for table, line in zip(tables, lines, strict=True):
+        if inherits and not in_use & {canonicalize_name(group) for group in table.texts("groups")}:
+            continue
+        package = _package(table, Location(path=str(path), line=line))
+        key = (package.name, package.version)
+        packages[key] = _merged(packages[key], package) if key in packages else package
+    if not packages:
+        raise InputError(f"{path} locks no package in the group default", hint="name another with --group or --extra")
+    direct = manifest.edges(wanted, chosen) if manifest is not None else ()
+    reached = manifest is not None and not inherits
+    named = (file.filename for package in packages.values() for file in package.files or ())
+    targets = metadata.tables("targets")
+    return Requirements(
+        path=path,
+        format=InputFormat.PDM_LOCK,
+        index=manifest.index if manifest is not None else IndexOptions(),
+        left_out=_left_out(offered, wanted, chosen, manifest),
+        lock=Lock(
+            packages=tuple(packages.values()),
+            roots=tuple((edge, Location(path=str(path.parent / "pyproject.toml"))) for edge in direct)
+            if reached
+            else None,
+            direct=direct,
+            requires_python=_requires_python(targets),
+            environments=_environments(targets),
+            extras=frozenset(wanted),
+            single_environment=are_for_one_system(named),
+            notes=()
+            if inherits or manifest is not None
+            else (f"{path} does not say what is in which group, and has no pyproject.toml beside it: all are judged",),
+        ),
+    )
+
+
+def _offered(locked: list[NormalizedName], manifest: Manifest | None) -> tuple[list[str], list[str]]:
+    """Return the names of the extras and of the groups that were locked."""
+    if manifest is None:
+        return list(locked), list(locked)
+    extras: list[str] = [name for name in locked if name in manifest.extras]
+    return extras, [name for name in locked if name not in extras]
+
+
+def _left_out(
+    offered: tuple[list[str], list[str]], wanted: Sequence[str], chosen: Sequence[str], manifest: Manifest | None
+) -> tuple[str, ...]:
+    if manifest is not None:
+        return left_out(*offered, taken=(wanted, chosen))
+    return left_out((), offered[1], taken=((), (*wanted, *chosen)))
+
+
+def _package(table: Table, place: Location) -> LockedPackage:
+    name, folder = canonicalize_name(table.need("name")), Path(place.path).parent
+    url, path = table.text("url"), table.text("path")
+    repository = next((table.text(kind) for kind in _REPOSITORIES if kind in table), None)
+    source_tree = problem = direct = None
+    if repository is not None:
+        problem = f"it comes from a repository ({without_credentials(repository)}), which is not built"
+    elif url is not None:
+        direct = url.partition("#")[0]
+    elif path is not None:
+        local = local_path(path, folder)
+        if local.suffix in (".whl", ".gz", ".zip"):
+            direct = local.as_uri()
+        else:
+            source_tree = str(local)
+    needs = sort_edges(_edges(table, name))
+    extras = [canonicalize_name(extra) for extra in table.texts("extras")]
+    requires = table.text("requires_python")
+    return LockedPackage(
+        name=name,
+        version=version_of(table),
+        location=place,
+        marker=table.text("marker"),
+        source=direct or source_tree or repository,
+        files=None if problem or source_tree else _files(table, direct, None if requires == "" else requires),
+        # The entry of `redis[hiredis]` holds what the extra needs, beside the entry of redis itself.
+        edges=() if extras else needs.edges,
+        extra_edges=dict.fromkeys(extras, needs.edges) if extras else needs.extra_edges,
+        source_tree=source_tree,
+        problem=problem,
+    )
+
+
+def _files(table: Table, direct: str | None, requires: str | None) -> tuple[DistributionFile, ...] | None:
+    if "files" in table:
+        return listed_files(table, "files", direct=direct, requires_python=requires) or None
+    return (DistributionFile(filename=direct.rpartition("/")[2], url=direct),) if direct else None
+
+
+def _edges(table: Table, own: NormalizedName) -> list[Edge]:
+    found = []
+    for i, line in enumerate(table.texts("dependencies")):
+        edge = parse_edge(line.removeprefix("-e ").strip())
+        if edge is None:
+            raise table.error(f"dependencies[{i}]", f"is no requirement: {line[:120]!r}")
+        if edge.name != own:
+            found.append(edge)
+    return found
+
+
+def _merged(one: LockedPackage, other: LockedPackage) -> LockedPackage:
+    """Put the entries together that a package has for itself and for its extras; the first tells the place."""
+    extra_edges: Mapping[str, tuple[Edge, ...]] = {**one.extra_edges, **other.extra_edges}
+    alone = None in (one.marker, other.marker)
+    return dataclasses.replace(
+        one,
+        edges=one.edges or other.edges,
+        extra_edges=extra_edges,
+        marker=None if alone else f"({one.marker}) or ({other.marker})",
+    )
+
+
+def _requires_python(targets: Sequence[Table]) -> SpecifierSet | None:
+    """Return the Python versions that it is locked for, where that is one range."""
+    ranges = [specifier_of(target, "requires_python") for target in targets]
+    return ranges[0] if len(set(ranges)) == 1 else None
+
+
+def _environments(targets: Sequence[Table]) -> tuple[str, ...]:
+    """Return the markers of the systems that it is locked for; none where a target names no platform."""
+    markers = []
+    for target in targets:
+        platform = target.text("platform")
+        system = _SYSTEMS.get((platform or "").partition("_")[0])
+        if system is None:
+            return ()
+        markers.append(f"sys_platform == '{system}'")
+    return tuple(dict.fromkeys(markers))

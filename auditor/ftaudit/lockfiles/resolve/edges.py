@@ -1,0 +1,79 @@
+"""Finds who needs whom for a lock file that does not say: uv reads it from the metadata of the pinned versions."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterable
+
+from packaging.specifiers import SpecifierSet
+from packaging.utils import NormalizedName
+
+from ftaudit.lockfiles.locked import pins_of_lock
+from ftaudit.lockfiles.requirements import Edge, Lock, Requirement, Requirements
+from ftaudit.lockfiles.resolve.unpinned import resolve
+from ftaudit.lockfiles.selection import ResolveOptions, Selection
+from ftaudit.model import Location, Pin
+from ftaudit.target import Platform, Target
+
+
+def with_edges(
+    requirements: Requirements,
+    lock: Lock,
+    selection: Selection,
+    target: Target,
+    platform: Platform,
+    options: ResolveOptions,
+) -> Selection:
+    """Return the selection with the chains that the packages' metadata gives, or as it is where there is none.
+
+    The pins stay what they are. What one of them needs and the lock file does not hold makes the answer incomplete.
+    Raise `ResolutionError` when uv cannot be run.
+    """
+    place = Location(path=str(requirements.path))
+    roots = exact(selection.pins, place)
+    if not roots:
+        return selection
+    asked = dataclasses.replace(requirements, roots=roots, lock=None)
+    answer = resolve(asked, target, platform, options)
+    # Every pin is a root, so that whoever needs it directly stands before it in a chain of two.
+    edges: dict[str, set[NormalizedName]] = {}
+    for pin in answer.pins:
+        for chain in pin.required_by:
+            if len(chain) == 2:
+                edges.setdefault(chain[0], set()).add(pin.name)
+    if not edges and answer.incomplete:
+        return selection
+    known = dataclasses.replace(
+        lock,
+        packages=tuple(
+            dataclasses.replace(package, edges=tuple(Edge(name=name) for name in sorted(edges.get(package.name, ()))))
+            for package in lock.packages
+        ),
+        knows_edges=not answer.incomplete,
+        notes=(*lock.notes[:-1], _said(requirements, answer)),
+    )
+    return pins_of_lock(requirements, known, target, platform, no_deps=False)
+
+
+def _said(requirements: Requirements, answer: Selection) -> str:
+    """Replace the note that a lock file does not say who needs whom, the last one, by what was done about it."""
+    if not answer.incomplete:
+        return f"{requirements.path} does not say which package needs which: that was read from their metadata"
+    return (
+        f"{requirements.path} does not say which package needs which, and not every package's metadata could be "
+        f"read: who pulls one in is not known of all"
+    )
+
+
+def exact(pins: Iterable[Pin], place: Location) -> tuple[Requirement, ...]:
+    """Return the pins that an index may have as exact requirements; `place` is of those without one."""
+    return tuple(
+        Requirement(
+            name=pin.name,
+            specifier=SpecifierSet(f"=={pin.version}"),
+            extras=pin.extras,
+            location=pin.source or place,
+        )
+        for pin in pins
+        if pin.version is not None and pin.problem is None and pin.source_tree is None
+    )

@@ -1,0 +1,385 @@
+"""Finds the versions of what is not locked, with its dependencies, through uv, losing no package to another's fault."""
+
+from __future__ import annotations
+
+import dataclasses
+import tempfile
+import time
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Final
+
+from packaging.utils import NormalizedName
+from packaging.version import Version
+
+from ftaudit.lockfiles.listed import Listed, list_roots
+from ftaudit.lockfiles.requirements import Requirement, Requirements
+from ftaudit.lockfiles.resolve import uv
+from ftaudit.lockfiles.resolve.graph import find_chains
+from ftaudit.lockfiles.resolve.uv_failures import Culprit, Failure, FailureKind
+from ftaudit.lockfiles.selection import ResolveOptions, Selection
+from ftaudit.model import Location, Pin
+from ftaudit.target import Platform, Target
+
+MAX_SPARE_CALLS: Final = 20
+"""How often uv is asked at most, beside once for each root: each failed call settles one package or more."""
+
+
+_WITHOUT_WHEELS: Final = (FailureKind.NO_WHEEL, FailureKind.PYTHON)
+"""Failures that say nothing of whether the versions go together."""
+
+
+def resolve(requirements: Requirements, target: Target, platform: Platform, options: ResolveOptions) -> Selection:
+    """Return the packages that the requirements mean on the target and platform.
+
+    Exact pins are kept as given. A package that does not resolve is a pin with `problem`; what was not looked
+    at is in `incomplete`. Raise `InputError` for a malformed marker, `ResolutionError` when uv cannot be run.
+    """
+    listed = list_roots(requirements, target, platform, follow_trees=not options.no_deps)
+    resolution = _Resolution(requirements, listed, target, platform, options)
+    if not options.no_deps or any(root.exact is None for root in listed.named.values()):
+        resolution.run()
+    return resolution.selection()
+
+
+def prove(
+    requirements: Requirements,
+    target: Target,
+    platform: Platform,
+    options: ResolveOptions,
+    *,
+    lowest: bool = False,
+    interpreter: str | None = None,
+    without_wheels: Iterable[tuple[NormalizedName, Version]] = (),
+) -> Selection | Failure:
+    """Return the packages that the requirements mean, all together, or why they exclude each other.
+
+    As `resolve`, but nothing is held against what others want of it: what uv finds no solution for is a failure. What
+    has no wheel counts all the same, with the dependencies that its metadata state. `lowest` takes the lowest versions
+    of what is listed, and `interpreter` is the Python whose wheels count instead of the ordinary build's. Releases that
+    are known to have none, and whose needs do not matter, are taken as they are: to ask uv about each takes its time.
+    """
+    listed = list_roots(requirements, target, platform, follow_trees=not options.no_deps)
+    resolution = _Resolution(
+        requirements, listed, target, platform, options, strict=True, lowest=lowest, interpreter=interpreter
+    )
+    resolution.stand_in_for(without_wheels)
+    resolution.run()
+    return resolution.conflict or resolution.selection()
+
+
+class _Resolution:
+    """What is known while uv is asked again and again."""
+
+    def __init__(
+        self,
+        requirements: Requirements,
+        listed: Listed,
+        target: Target,
+        platform: Platform,
+        options: ResolveOptions,
+        *,
+        strict: bool = False,
+        lowest: bool = False,
+        interpreter: str | None = None,
+    ) -> None:
+        self._requirements, self._listed, self._options = requirements, listed, options
+        self._target, self._platform = target, platform
+        self._strict, self._lowest, self._interpreter = strict, lowest, interpreter
+        self.conflict: Failure | None = None
+        self._known: dict[NormalizedName, Version] = {
+            constraint.name: constraint.exact
+            for constraint in listed.constraints
+            if constraint.name and constraint.exact
+        }
+        self._known |= {name: root.exact for name, root in listed.named.items() if root.exact}
+        self._stand_ins: dict[tuple[NormalizedName, Version], tuple[str, ...]] = {}
+        self._any_sdist: set[NormalizedName] = set()
+        self._excluded: dict[NormalizedName, str] = {}
+        self._excluded_by: dict[NormalizedName, tuple[NormalizedName, ...]] = {}
+        self._problems: dict[NormalizedName, str] = {}
+        self._forced = False
+        self._notes = list(listed.notes)
+        self._incomplete = list(listed.incomplete)
+        self._uncached: list[NormalizedName] = []
+        self._offline = options.offline
+        self._without = "offline"
+        """Why there is no network: it is not to be asked, or does not answer."""
+        self._unreached = False
+        """Whether uv's cache was asked for want of an answer of the index."""
+        self._answer: tuple[uv.Resolved, ...] = ()
+
+    def stand_in_for(self, releases: Iterable[tuple[NormalizedName, Version]]) -> None:
+        """Take releases as having no wheel and no needs."""
+        self._stand_ins |= dict.fromkeys(releases, ())
+
+    def run(self) -> None:
+        """Ask uv until it answers, each time without what it failed on."""
+        if not self._listed.named and not self._listed.wheels:
+            return
+        deadline = time.monotonic() + self._options.timeout
+        failure = None
+        for _ in range(len(self._listed.named) + MAX_SPARE_CALLS):
+            left = deadline - time.monotonic()
+            if left <= 0:
+                break
+            with tempfile.TemporaryDirectory(prefix="ftaudit-uv-") as folder:
+                answer = uv.ask(self._question(), Path(folder), left)
+            if not isinstance(answer, Failure):
+                self._answer = answer
+                if not self._study_sdists():
+                    return
+                continue
+            failure = answer
+            if answer.kind is FailureKind.OUT_OF_REACH and self._go_offline(answer):
+                continue
+            if not self._settle(answer):
+                break
+        reason = failure.message if failure else f"uv took longer than {self._options.timeout:.0f} s"
+        if self._strict:
+            self.conflict = failure or Failure(kind=FailureKind.OUT_OF_REACH, message=reason)
+        elif self._answer:
+            self._incomplete.append(f"not every dependency was looked at: {reason}")
+        else:
+            self._give_up(reason)
+
+    def _go_offline(self, failure: Failure) -> bool:
+        """Ask uv's cache alone once the index does not answer; return whether that is worth it.
+
+        A proof is not made of what a cache happens to hold.
+        """
+        if self._strict or self._offline:
+            return False
+        self._offline, self._without, self._unreached = True, failure.message, True
+        return True
+
+    def selection(self) -> Selection:
+        """Return the pins, made of uv's answer, of the listed pins that are not in it, and of the problems."""
+        named = self._listed.named
+        resolved = {package.name: package for package in self._answer}
+        children: dict[NormalizedName, set[NormalizedName]] = {}
+        for package in self._answer:
+            for parent in package.wanted_by:
+                children.setdefault(parent, set()).add(package.name)
+        for name, parents in self._excluded_by.items():
+            for parent in parents:
+                children.setdefault(parent, set()).add(name)
+        for child, tree in self._listed.tree_edges:
+            children.setdefault(tree, set()).add(child)
+        direct = {pin.name: pin for pin in self._listed.pins}
+        pulled = {child for child, _ in self._listed.tree_edges}
+        roots = [*direct, *(name for name in named if name not in pulled or named[name].location in self._listed.own)]
+        everything = {*resolved, *named, *self._excluded, *direct}
+        chains = find_chains(roots, children, {name: name for name in (*everything, *children)})
+        pins = []
+        for name in sorted(everything):
+            root = named.get(name)
+            found = chains.get(name, ((name,),))
+            base = direct.get(name)
+            version = resolved[name].version if name in resolved else None
+            first = named.get(found[0][0])
+            top = direct.get(found[0][0])
+            source = first.location if first else top.source if top else None
+            if base is not None:
+                pins.append(dataclasses.replace(base, required_by=found))
+                continue
+            extras = {*(root.extras if root else ()), *(resolved[name].extras if name in resolved else ())}
+            pins.append(
+                Pin(
+                    name=name,
+                    version=(root.exact if root and root.exact else version) or self._known.get(name),
+                    extras=tuple(sorted(extras)),
+                    required_by=found,
+                    source=source or Location(path=str(self._requirements.path)),
+                    also=tuple(place for place in self._listed.also.get(found[0][0], ()) if place != source),
+                    allowed_hashes=root.hashes if root else frozenset(),
+                    index_url=self._requirements.package_indexes.get(name),
+                    problem=self._problem(name, resolved=name in resolved),
+                )
+            )
+        if self._unreached and not named.keys() <= set(self._uncached):
+            self._notes.append(f"{self._without}: dependencies were taken from uv's cache, as with --offline")
+        return Selection(
+            pins=(*pins, *self._listed.rows),
+            notes=tuple(self._notes),
+            incomplete=tuple(dict.fromkeys((*self._incomplete, *self._not_in_the_cache()))),
+            without_wheels=tuple(sorted({name for name, _ in self._stand_ins})),
+        )
+
+    def _not_in_the_cache(self) -> Iterator[str]:
+        """Say once what is the same sentence for each."""
+        if self._uncached:
+            named = _listing(self._uncached)
+            yield f"the dependencies of {named} were not looked at: {self._without}, and uv's cache does not tell them"
+
+    def _problem(self, name: NormalizedName, *, resolved: bool) -> str | None:
+        root = self._listed.named.get(name)
+        pinned = root is not None and root.exact is not None
+        # What is pinned is judged although uv could not resolve it: `incomplete` says what that leaves out.
+        if problem := self._problems.get(name) or (None if pinned else self._excluded.get(name)):
+            return problem
+        if not resolved and not pinned and name not in self._known:
+            return "uv chose no version of it"
+        return None
+
+    def _question(self) -> uv.Question:
+        options, index = self._options, self._requirements.index
+        constraints = [c for c in self._listed.constraints if not (self._forced and c.name in self._known)]
+        overrides = [_line(o) for o in self._listed.overrides if o.name not in self._excluded]
+        overrides += [f"{name} ; python_version < '0'" for name in sorted(self._excluded)]
+        if self._forced:
+            pinned = (root for root in self._listed.named.values() if root.exact and root.name not in self._excluded)
+            overrides += [_line(root) for root in pinned]
+        return uv.Question(
+            roots=[*(_line(root) for root in self._listed.named.values()), *self._listed.wheels],
+            constraints=[_line(constraint) for constraint in constraints],
+            overrides=overrides,
+            stand_ins=self._stand_ins,
+            any_sdist=frozenset(self._any_sdist),
+            target=self._target,
+            platform=self._platform,
+            no_deps=options.no_deps,
+            offline=self._offline,
+            no_cache=options.no_cache,
+            cache_dir=options.cache_dir,
+            index_urls=self._index_urls(),
+            find_links=options.find_links if options.find_links is not None else index.find_links or None,
+            trusted_hosts=index.trusted_hosts,
+            cert=options.cert,
+            proxy=options.proxy,
+            pre=index.pre,
+            lowest=self._lowest,
+            interpreter=self._interpreter,
+        )
+
+    def _index_urls(self) -> tuple[str, ...] | None:
+        index, bound = self._requirements.index, tuple(self._requirements.package_indexes.values())
+        if self._options.index_urls is not None:
+            return tuple(dict.fromkeys((*bound, *self._options.index_urls)))
+        if index.no_index:
+            return ()
+        if not (index.index_url or index.extra_index_urls or bound):
+            return None
+        return tuple(dict.fromkeys((*bound, *index.extra_index_urls, index.index_url or default_index())))
+
+    def _settle(self, failure: Failure) -> bool:
+        """Take what uv failed on out of the next question; return whether that is worth asking."""
+        if self._strict and failure.kind not in _WITHOUT_WHEELS:
+            self.conflict = failure
+            return False
+        match failure.kind:
+            case FailureKind.OUT_OF_REACH | FailureKind.OTHER:
+                return False
+            case FailureKind.CONFLICT:
+                return self._settle_conflict(failure)
+            case _:
+                settled = [self._settle_culprit(culprit, failure) for culprit in failure.culprits]
+                return any(settled)
+
+    def _settle_culprit(self, culprit: Culprit, failure: Failure) -> bool:
+        name = culprit.name
+        if name in self._excluded:
+            return False
+        version = self._known.get(name) or culprit.version
+        if version is not None and (name, version) not in self._stand_ins:
+            self._stand_in(name, version, failure)
+            return True
+        if failure.kind is FailureKind.NO_WHEEL and version is None and name not in self._any_sdist:
+            self._any_sdist.add(name)
+            return True
+        self._exclude(name, failure)
+        return True
+
+    def _exclude(self, name: NormalizedName, failure: Failure) -> None:
+        self._any_sdist.discard(name)
+        reason = failure.message
+        if self._offline and failure.kind is FailureKind.MISSING:
+            reason = f"its version could not be resolved: {self._without}, and uv's cache does not tell it"
+        self._excluded[name] = reason
+        self._excluded_by[name] = tuple(parent for parent in failure.wanted_by if parent != name)
+        if name in self._listed.named and self._listed.named[name].exact:
+            self._incomplete.append(f"the dependencies of {name} were not looked at: {reason}")
+
+    def _stand_in(self, name: NormalizedName, version: Version, failure: Failure) -> None:
+        requires: tuple[str, ...] | None = None
+        if failure.kind in (FailureKind.NO_WHEEL, FailureKind.PYTHON):
+            requires = self._metadata(name, version)
+        elif failure.kind is FailureKind.MISSING and not self._offline:
+            self._problems[name] = failure.message
+        self._known.setdefault(name, version)
+        self._stand_ins[name, version] = requires or ()
+        if requires is None and name not in self._problems:
+            if self._offline and failure.kind in (FailureKind.MISSING, FailureKind.NO_WHEEL):
+                self._uncached.append(name)
+                return
+            why = (
+                "nothing within reach tells them without a build"
+                if failure.kind is FailureKind.NO_WHEEL
+                else failure.message
+            )
+            self._incomplete.append(f"the dependencies of {name} {version} were not looked at: {why}")
+
+    def _metadata(self, name: NormalizedName, version: Version) -> tuple[str, ...] | None:
+        find = self._options.find_metadata
+        return None if find is None else find(name, version)
+
+    def _study_sdists(self) -> bool:
+        """Learn what the versions need that uv chose of packages without wheels; return whether to ask again."""
+        chosen = [(p.name, p.version) for p in self._answer if p.name in self._any_sdist and p.version is not None]
+        news = False
+        for name, version in chosen:
+            if self._options.no_deps:
+                continue
+            self._any_sdist.discard(name)
+            self._known[name] = version
+            self._stand_in(name, version, Failure(kind=FailureKind.NO_WHEEL, message="it has no wheel"))
+            news = True
+        return news
+
+    def _settle_conflict(self, failure: Failure) -> bool:
+        """First hold every pin against what others want of it; then give up the unpinned root that uv names last."""
+        if not self._forced and any(root.exact for root in self._listed.named.values()):
+            self._forced = True
+            self._notes.append(
+                f"the requirements exclude each other; each pin is judged as it is given: {failure.message}"
+            )
+            return True
+        named = [name for name in self._listed.named if name not in self._excluded and _mentions(failure.message, name)]
+        loose = [name for name in named if self._listed.named[name].exact is None] or named
+        if not loose:
+            return False
+        self._exclude(loose[-1], failure)
+        return True
+
+    def _give_up(self, reason: str) -> None:
+        """Without an answer judge the listed pins alone, and say that this is not all."""
+        for name, root in self._listed.named.items():
+            if root.exact is None:
+                self._problems.setdefault(name, f"its version could not be resolved: {reason}")
+        pinned = [name for name, root in self._listed.named.items() if root.exact is not None]
+        if pinned and not self._options.no_deps:
+            self._incomplete.append(f"the dependencies of {_listing(pinned)} were not looked at: {reason}")
+
+
+def _line(requirement: Requirement) -> str:
+    extras = f"[{','.join(requirement.extras)}]" if requirement.extras else ""
+    return f"{requirement.name}{extras}{requirement.specifier}"
+
+
+def _mentions(message: str, name: str) -> bool:
+    words = message.replace(",", " ").replace("[", " ").split()
+    return any(
+        word == name or word.startswith((f"{name}=", f"{name}<", f"{name}>", f"{name}!", f"{name}~")) for word in words
+    )
+
+
+def _listing(names: Iterable[str]) -> str:
+    names = sorted(names)
+    return ", ".join(names) if len(names) <= 8 else f"{', '.join(names[:7])} and {len(names) - 7} more"
+
+
+def default_index() -> str:
+    """Return pypi-simple's `PYPI_SIMPLE_ENDPOINT`."""
+    from pypi_simple import PYPI_SIMPLE_ENDPOINT
+
+    return str(PYPI_SIMPLE_ENDPOINT).rstrip("/")

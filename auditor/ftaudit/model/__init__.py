@@ -1,0 +1,59 @@
+"""The domain words: pins, facts, findings, verdicts, reports and plans, frozen and without input or output.
+
+Collectors make facts, rules make findings, `ftaudit.judge` makes verdicts; nothing here decides anything.
+"""
+
+from ftaudit.model.facts import (
+    BinaryFacts,
+    ExtensionModule,
+    IndexFacts,
+    Interpreter,
+    ModuleBinary,
+    ModuleRuntime,
+    PackageFacts,
+    RuntimeFacts,
+    SourceFacts,
+)
+from ftaudit.model.findings import Acceptance, AcceptedBy, Finding
+from ftaudit.model.pins import DistributionFile, Pin
+from ftaudit.model.reports import Package, Report, TierCoverage
+from ftaudit.model.words import (
+    BLOCKING,
+    Confidence,
+    GilDeclaration,
+    Location,
+    Severity,
+    Status,
+    StrEnum,
+    Verdict,
+    WheelKind,
+)
+
+__all__ = [
+    "BLOCKING",
+    "Acceptance",
+    "AcceptedBy",
+    "BinaryFacts",
+    "Confidence",
+    "DistributionFile",
+    "ExtensionModule",
+    "Finding",
+    "GilDeclaration",
+    "IndexFacts",
+    "Interpreter",
+    "Location",
+    "ModuleBinary",
+    "ModuleRuntime",
+    "Package",
+    "PackageFacts",
+    "Pin",
+    "Report",
+    "RuntimeFacts",
+    "Severity",
+    "SourceFacts",
+    "Status",
+    "StrEnum",
+    "TierCoverage",
+    "Verdict",
+    "WheelKind",
+]

@@ -1,0 +1,183 @@
+"""Facts: what each tier of evidence found out about a package. Collectors make them; they judge nothing."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from ftaudit.model.findings import Finding
+from ftaudit.model.pins import DistributionFile, Pin
+from ftaudit.model.words import GilDeclaration, Status, WheelKind
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class IndexFacts:
+    """Which files of the pinned version exist, and which the target's installer takes."""
+
+    status: Status
+    reason: str | None = None
+    """Why it was skipped or failed; `None` when done."""
+    origin: str | None = None
+    """`lock file`, `index`, `cache` (offline or fresh), `file`."""
+    kind: WheelKind = WheelKind.NONE
+    wheel: DistributionFile | None = None
+    """The wheel that the target installs on the platform, by tag priority."""
+    no_place: str | None = None
+    """Why it is not known where that wheel is, where the input names it without a URL and the index did not help."""
+    wheels: tuple[DistributionFile, ...] = ()
+    """Every wheel of the version, yanked or not."""
+    sdist: DistributionFile | None = None
+    compiled: bool = False
+    """Whether any wheel of the version is not `none-any`."""
+    excluded: tuple[str, ...] = ()
+    """Files that the target would match but for yanking, `requires-python` or hashes, each with the reason."""
+    other_platforms: tuple[str, ...] = ()
+    """Platform tags of the free-threaded wheels of the version that other platforms install."""
+    gil_wheel: DistributionFile | None = None
+    """The wheel that the ordinary (GIL) build of the same version installs on the platform, if any."""
+    warnings: tuple[str, ...] = ()
+    """What a reader must know of this answer: a yanked wheel taken, an old page, files passed over."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ModuleBinary:
+    """What one extension module's image says, read without running it."""
+
+    declaration: GilDeclaration
+    how: str
+    """How the answer was reached, or for `undetermined` why it was not, in a phrase."""
+    framework: str | None = None
+    """C, C++, Cython, pybind11, nanobind, PyO3, mypyc, cffi, Pythran, f2py, SWIG …"""
+    framework_version: str | None = None
+    format: str | None = None
+    """`elf`, `macho` or `pe`."""
+    machine: str | None = None
+    """`x86_64`, `aarch64`, … as `packaging` spells the platform's machine."""
+    free_threaded_build: bool | None = None
+    """Whether it was compiled with `Py_GIL_DISABLED`; `None` when nothing in it tells."""
+    free_threaded_evidence: str | None = None
+    multi_phase: bool | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ModuleRuntime:
+    """What happened when one module was imported under the target."""
+
+    imported: bool
+    requires_gil: bool | None = None
+    """Whether CPython said that this module requires the GIL; `None` when the import ended before it could."""
+    gil_enabled_after: bool | None = None
+    """`sys._is_gil_enabled()` after the import of this module, in its process."""
+    culprits: tuple[str, ...] = ()
+    """Every module that required the GIL while this one was imported, itself included, in order."""
+    chain: tuple[str, ...] = ()
+    """The imports that lead from this module to the first culprit."""
+    outcome: str = "imported"
+    """`imported`, `exception`, `signal`, `timeout`, `exit`, `memory` or `not-run`."""
+    error: str | None = None
+    """Type and message of the exception, name of the signal or limit; cut and escaped."""
+    environmental: bool = False
+    """The failure is for want of something outside the distribution (a missing dependency, library or device)."""
+    output: str | None = None
+    """What the module printed, cut and escaped."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ExtensionModule:
+    """One extension module of a wheel."""
+
+    name: str
+    """Dotted import name, `lxml.etree`."""
+    path: str
+    """Member of the wheel, `lxml/etree.cpython-314t-x86_64-linux-gnu.so`."""
+    binary: ModuleBinary | None = None
+    would_declare: ModuleBinary | None = None
+    """What the same module of the GIL build's wheel declares: what a rebuild would give, never a verdict."""
+    runtime: ModuleRuntime | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class BinaryFacts:
+    """What the wheel's extension modules declare."""
+
+    status: Status
+    reason: str | None = None
+    modules: tuple[ExtensionModule, ...] = ()
+    """With `binary` set."""
+    bytes_read: int = 0
+    """Bytes fetched for this wheel, in this run."""
+    bytes_total: int = 0
+    """Size of the whole wheel."""
+    classifiers: tuple[str, ...] = ()
+    """The `Free Threading` trove classifiers of the wheel's METADATA."""
+    problems: tuple[str, ...] = ()
+    """What is wrong with the archive itself, one sentence each."""
+    refused: tuple[str, ...] = ()
+    """Why installers refuse the wheel, one sentence each."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Interpreter:
+    """A free-threaded CPython that was started once and said what it is."""
+
+    path: str
+    """The executable, absolute."""
+    version: str
+    """`3.14.7`."""
+    build: str
+    """`sys.version` on one line: `3.14.7 free-threading build (main, …) [GCC 12.2.0]`."""
+    source: str = ""
+    """Why this one was taken, in one phrase."""
+    attempts: tuple[str, ...] = ()
+    """What was tried before it, one sentence each."""
+    missing: tuple[str, ...] = ()
+    """Optional standard-library modules that it was built without (`ssl`, `ctypes`, …)."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RuntimeFacts:
+    """What `python3.14t` did with the wheel's modules."""
+
+    status: Status
+    reason: str | None = None
+    modules: tuple[ExtensionModule, ...] = ()
+    """With `runtime` set."""
+    toplevels: tuple[tuple[str, ModuleRuntime], ...] = ()
+    """Each top-level import name of the distribution and what a plain `import NAME` did."""
+    interpreter: str | None = None
+    """`3.14.7 free-threading build`, as the interpreter says of itself."""
+    network_cut: bool | None = None
+    """Whether the sandbox had no network."""
+    notes: tuple[str, ...] = ()
+    """What the sandbox could not cut off, one sentence each."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SourceFacts:
+    """What the scan of the version's sdist found."""
+
+    status: Status = Status.SKIPPED
+    reason: str | None = "source not asked for (--source)"
+    sdist: str | None = None
+    findings: tuple[Finding, ...] = ()
+    """With locations inside the sdist."""
+    unread: int = 0
+    """Files that should have been looked at and could not be."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class PackageFacts:
+    """All that is known of one pin on one platform, before judging."""
+
+    pin: Pin
+    target: str
+    """`3.14t`."""
+    platform: str
+    """`linux-x86_64`, or the exact tag the user gave."""
+    index: IndexFacts
+    binary: BinaryFacts
+    runtime: RuntimeFacts
+    modules: tuple[ExtensionModule, ...] = ()
+    """The union of what the tiers know of each module, by path."""
+    source: SourceFacts = SourceFacts()
+    elsewhere: tuple[tuple[str, tuple[ExtensionModule, ...]], ...] = ()
+    """Pairs of another audited platform and the modules of the same version's wheel for it."""

@@ -1,0 +1,49 @@
+"""Findings: what a rule reports about a package, a module or a line, and whether it is accepted."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import date
+
+from ftaudit.model.words import Confidence, Location, Severity, StrEnum
+
+
+class AcceptedBy(StrEnum):
+    """Who said that a known problem may stand."""
+
+    CONFIGURATION = "configuration"
+    """An `accept` entry with a reason."""
+    BASELINE = "baseline"
+    """It was there when the baseline was made."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Acceptance:
+    """Why a blocked package or a finding does not count for the exit code. It changes no verdict."""
+
+    by: AcceptedBy
+    reason: str
+    """A sentence; of a configuration's entry, in the words of who wrote it."""
+    source: Location | None = None
+    """Where the entry stands; of a baseline, the file."""
+    expires: date | None = None
+    """The last day on which it counts; `None` is without end."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Finding:
+    """One thing that a rule says about a package, a module or a line."""
+
+    rule: str
+    """The rule's kebab-case name."""
+    code: str
+    severity: Severity
+    confidence: Confidence
+    message: str
+    location: Location | None = None
+    declared: Location | None = None
+    """Where the variable is declared that is written at `location`: a comment there silences the finding as well."""
+    module: str | None = None
+    remedy: str | None = None
+    accepted: Acceptance | None = None
+    """Known and accepted: shown as such, and not counted."""

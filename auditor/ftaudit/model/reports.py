@@ -1,0 +1,67 @@
+"""Reports: the judged packages, and how much of what should have been checked was checked."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from ftaudit.model.facts import PackageFacts
+from ftaudit.model.findings import Acceptance, Finding
+from ftaudit.model.words import BLOCKING, Verdict
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Package:
+    """One row of the report."""
+
+    facts: PackageFacts
+    verdict: Verdict
+    reasons: tuple[str, ...]
+    """Sentences, the most important first. Never empty."""
+    next_step: str | None = None
+    blocked_by: tuple[str, ...] = ()
+    """Names of blocked packages that this one needs, directly or through others."""
+    findings: tuple[Finding, ...] = ()
+    accepted: Acceptance | None = None
+    """Known and accepted: the verdict stands, and does not count for the exit code."""
+
+    @property
+    def blocks(self) -> bool:
+        """Whether the verdict keeps the stack from the target, accepted or not."""
+        return self.verdict in BLOCKING
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TierCoverage:
+    """How much of what should have been looked at was looked at."""
+
+    done: int = 0
+    total: int = 0
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Report:
+    """What an audit arrives at."""
+
+    target: str
+    platforms: tuple[str, ...]
+    inputs: tuple[str, ...]
+    packages: tuple[Package, ...]
+    coverage: tuple[tuple[str, TierCoverage], ...]
+    """Per tier: `index` (packages), `binaries` (wheels), `imports` (modules)."""
+    notes: tuple[str, ...] = ()
+    """What a reader must know of how it was made: what the sandbox could not cut off, what was left out."""
+    incomplete: tuple[str, ...] = ()
+    """What was not looked at and has no row: dependencies that could not be found out."""
+    interpreter: str | None = None
+    traffic: tuple[tuple[str, int], ...] = ()
+    """Bytes received and saved, and requests, by name."""
+    indexes: tuple[str, ...] = ()
+    """Where packages came from, in the order in which they are asked, without credentials."""
+
+    @property
+    def exit_code(self) -> int:
+        """`1` something blocks that is not accepted, `3` not everything could be checked, else `0` (docs/usage.md)."""
+        verdicts = {package.verdict for package in self.packages if package.accepted is None}
+        if verdicts & BLOCKING:
+            return 1
+        return 3 if Verdict.UNKNOWN in verdicts or self.incomplete else 0

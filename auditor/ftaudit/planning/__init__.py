@@ -1,0 +1,262 @@
+"""The plan: the report's blockers become ways out, changes that go together, and a proof of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from typing import Final
+
+from packaging.utils import NormalizedName
+from packaging.version import Version
+
+from ftaudit import lockfiles
+from ftaudit.engine.inputs import read_inputs, resolve_options, what_they_say
+from ftaudit.engine.setup import open_index
+from ftaudit.engine.tiers.reader import Reader
+from ftaudit.engine.upgrades.later import is_listed
+from ftaudit.engine.upgrades.surveyor import Surveyor
+from ftaudit.engine.upgrades.surveys import HOPEFUL, Question, Survey
+from ftaudit.index.client import Index
+from ftaudit.model import Pin, Report, Status, Verdict, WheelKind
+from ftaudit.model.plans import Fate, Plan, SourceEvidence, WayOut
+from ftaudit.planning.changes import compiled_from, find_changes
+from ftaudit.planning.choose import UNASKED, chosen, confirm, culprits, exclude, wanted_of
+from ftaudit.planning.locking import lock_commands
+from ftaudit.planning.proof import Prover
+from ftaudit.planning.proposal import Case, Wanted
+from ftaudit.planning.solve import Solution, Solver
+from ftaudit.planning.verify import Row, audit_new
+from ftaudit.planning.ways import Blocker, Release, find_sources, find_way
+from ftaudit.progress import Progress, Silent
+from ftaudit.settings import Settings
+from ftaudit.target import Platform, Target, parse_platform, parse_target
+
+MOST_ROUNDS: Final = 5
+"""How often a proposed set is audited and, where something in it blocks, proposed anew without that."""
+_BY_REFERENCE: Final = "it is given by URL or path: name a version in its place"
+_MAY: Final = HOPEFUL | UNASKED | {Fate.NOT_LOOKED_INTO, Fate.FALLBACK}
+
+
+def make_plan(report: Report, inputs: Sequence[str], settings: Settings, *, progress: Progress | None = None) -> Plan:
+    """Return what to change so that the report's blockers go, what has no way out, and the proof.
+
+    `report` is the audit of the same inputs with the same settings. The claim that a release is good rests on the
+    index and its wheels' binaries; the proposed set is then audited by the same tiers as the report, so that where
+    modules can be imported they have been. Raise `FtauditError` for an input that cannot be read.
+    """
+    progress = progress or Silent()
+    paths = tuple(inputs) or report.inputs
+    read = read_inputs(paths, settings)
+    target = parse_target(report.target)
+    with (
+        open_index(settings, map(what_they_say, read)) as index,
+        Reader(settings, index) as reader,
+        Surveyor(target=target, index=index, reader=reader, settings=settings) as surveyor,
+    ):
+        planner = _Planner(
+            report=report,
+            read=read,
+            target=target,
+            platforms=tuple(map(parse_platform, report.platforms)),
+            settings=settings,
+            index=index,
+            reader=reader,
+            surveyor=surveyor,
+            progress=progress,
+        )
+        return planner.plan()
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Planner:
+    report: Report
+    read: Sequence[lockfiles.Requirements]
+    target: Target
+    platforms: tuple[Platform, ...]
+    settings: Settings
+    index: Index
+    reader: Reader
+    surveyor: Surveyor
+    progress: Progress
+
+    def plan(self) -> Plan:
+        blockers = self._blockers()
+        options = resolve_options(self.settings, self.index)
+        cases = self._cases(options) if blockers else ()
+        solver = Solver(cases=cases, target=self.target, options=options, known=self._known)
+        with ThreadPoolExecutor(max_workers=1) as aside:
+            # The sdists come over the network while uv and the imports need the processor.
+            reading = aside.submit(self._sources, blockers, {})
+            solution, rows, blockers = self._solve(solver, blockers)
+            sources = self._sources(blockers, reading.result())
+        blockers = confirm(blockers, rows)
+        ways = tuple(
+            self._settle(find_way(one, sources.get(_release(one.row.facts.pin))), solution, rows) for one in blockers
+        )
+        changes = find_changes(solution.changes, chosen(solution), cases=cases, ways=ways, rows=rows)
+        prover = Prover(
+            target=self.target, settings=self.settings, options=options, without_wheels=self._without_wheels()
+        )
+        proofs = prover.prove(cases, solution, rows)
+        return Plan(
+            target=self.report.target,
+            platforms=self.report.platforms,
+            inputs=tuple(str(found.path) for found in self.read),
+            packages=len({row.facts.pin.name for row in self.report.packages}),
+            ways=ways,
+            changes=changes,
+            proofs=proofs,
+            lock_commands=lock_commands(changes, cases, self.settings),
+            notes=(*self.report.notes, *dict.fromkeys(self._notes(cases, solution))),
+            incomplete=self._incomplete(solution, rows),
+            unknown=self._unknown(solution, rows),
+            interpreter=self.report.interpreter,
+            traffic=self.index.traffic.counts,
+        )
+
+    def _sources(
+        self, blockers: Sequence[Blocker], known: Mapping[Release, SourceEvidence]
+    ) -> Mapping[Release, SourceEvidence]:
+        left = [blocker for blocker in blockers if _release(blocker.row.facts.pin) not in known]
+        return {**known, **find_sources(left, index=self.index, settings=self.settings)}
+
+    def _without_wheels(self) -> frozenset[tuple[NormalizedName, Version, str]]:
+        return frozenset(
+            (row.facts.pin.name, row.facts.pin.version, row.facts.platform)
+            for row in self.report.packages
+            if row.facts.index.status is Status.DONE
+            and row.facts.index.kind is WheelKind.NONE
+            and row.facts.pin.version is not None
+        )
+
+    def _blockers(self) -> list[Blocker]:
+        """Return what blocks, with the later releases of each."""
+        by_name = {platform.name: platform for platform in self.platforms}
+        rows = [row for row in self.report.packages if row.blocks]
+        questions = {id(row): Question(pin=row.facts.pin, platform=by_name[row.facts.platform]) for row in rows}
+        surveys = self._survey([questions[id(row)] for row in rows if is_listed(row.facts.pin)])
+        return [Blocker(row=row, question=questions[id(row)], survey=surveys.get(questions[id(row)])) for row in rows]
+
+    def _survey(self, questions: Sequence[Question]) -> Mapping[Question, Survey]:
+        return self.surveyor.survey(questions, progress=self.progress, thorough=True)
+
+    def _cases(self, options: lockfiles.ResolveOptions) -> tuple[Case, ...]:
+        """Return every input on every platform; where there is one input, its packages are the report's."""
+        cases = []
+        for requirements in self.read:
+            asked = lockfiles.find_asked(requirements)
+            for platform in self.platforms:
+                if len(self.read) == 1:
+                    rows = [row for row in self.report.packages if row.facts.platform == platform.name]
+                    pins = tuple(row.facts.pin for row in rows)
+                else:
+                    pins = lockfiles.pins(requirements, self.target, platform, options).pins
+                cases.append(
+                    Case(requirements=requirements, target=self.target, platform=platform, pins=pins, asked=asked)
+                )
+        return tuple(cases)
+
+    def _known(self, names: Iterable[NormalizedName]) -> Mapping[NormalizedName, Wanted]:
+        """Return from which version on packages that do not block may change, and to which not."""
+        wanted = set(names)
+        questions = {
+            row.facts.pin.name: Question(pin=row.facts.pin, platform=self._platform(row.facts.platform))
+            for row in self.report.packages
+            if row.facts.pin.name in wanted and is_listed(row.facts.pin)
+        }
+        surveys = self._survey(list(questions.values()))
+        found = {}
+        for name, question in questions.items():
+            if question.pin.version is not None:
+                bad = {one.version for one in surveys[question].releases if one.fate not in _MAY}
+                found[name] = Wanted(version=question.pin.version, not_these=frozenset(bad))
+        return found
+
+    def _platform(self, name: str) -> Platform:
+        return next(platform for platform in self.platforms if platform.name == name)
+
+    def _solve(self, solver: Solver, blockers: list[Blocker]) -> tuple[Solution, tuple[Row, ...], list[Blocker]]:
+        """Propose, audit what is proposed, and propose again without what turned out to block."""
+        self.progress.stage("a set that works", None)
+        hopeless = dict.fromkeys((name for case in solver.cases for name in case.by_reference), _BY_REFERENCE)
+        for attempt in range(MOST_ROUNDS + len(blockers)):
+            wanted = {name: want for name, want in wanted_of(blockers).items() if name not in hopeless}
+            solution = solver.solve(wanted) if wanted else Solution(changes={})
+            rows = self._audit(solver.cases, solution)
+            bad = culprits(solution, rows, blockers)
+            if attempt >= MOST_ROUNDS:
+                hopeless |= bad
+                blockers = exclude(blockers, {name: (None, why) for name, why in bad.items()})
+            else:
+                blockers = exclude(blockers, {name: (chosen(solution)[name], why) for name, why in bad.items()})
+            for name, why in solution.given_up.items():
+                # A release that falls back to pure Python may go together with the rest where no good one does.
+                blockers = exclude(blockers, {name: (None, why)})
+            if not bad and not (solution.given_up.keys() & wanted_of(blockers).keys()):
+                break
+        blocked = {blocker.row.facts.pin.name for blocker in blockers}
+        left = {name: why for name, why in hopeless.items() if name in blocked}
+        return replace(solution, given_up={**left, **solution.given_up}), rows, blockers
+
+    def _audit(self, cases: Sequence[Case], solution: Solution) -> tuple[Row, ...]:
+        if not solution.changes or not solution.selections:
+            return ()
+        return audit_new(
+            cases,
+            solution.selections,
+            self.report.packages,
+            target=self.target,
+            settings=self.settings,
+            index=self.index,
+            reader=self.reader,
+            progress=self.progress,
+        )
+
+    def _settle(self, way: WayOut, solution: Solution, rows: Sequence[Row]) -> WayOut:
+        """Say of a way out whether the solution takes it."""
+        told = solution.given_up.get(way.name)
+        if told is not None:
+            return replace(way, sentence=f"{way.sentence}; but {told}")
+        blocks = any(row.blocks and row.pin.name == way.name and row.platform == way.platform for row in rows)
+        stays = any(
+            pin.name == way.name and pin.version == way.current for one in solution.selections for pin in one.pins
+        )
+        return replace(way, solved=way.name in solution.changes and not (blocks or stays))
+
+    def _incomplete(self, solution: Solution, rows: Sequence[Row]) -> tuple[str, ...]:
+        """Say what could not be checked: of the proposed set where there is one, else of today's."""
+        told = [sentence for selection in solution.selections for sentence in selection.incomplete]
+        if not solution.selections:
+            told += self.report.incomplete
+        if solution.problem is not None:
+            told.append(f"the changes were not proven to go together: {solution.problem}")
+        today = {row.facts.pin.name for row in self.report.packages if row.blocks}
+        told += [
+            f"{row.pin.name} {row.pin.version} comes in and blocks on {row.platform}: {row.reasons[0]}"
+            for row in rows
+            if row.blocks and row.pin.name not in solution.changes and row.pin.name not in today
+        ]
+        return tuple(dict.fromkeys(told))
+
+    def _unknown(self, solution: Solution, rows: Sequence[Row]) -> tuple[NormalizedName, ...]:
+        today = [row.facts.pin.name for row in self.report.packages if row.verdict is Verdict.UNKNOWN]
+        then = [row.pin.name for row in rows if row.verdict is Verdict.UNKNOWN]
+        return tuple(dict.fromkeys((*(name for name in today if name not in solution.changes), *then)))
+
+    def _notes(self, cases: Sequence[Case], solution: Solution) -> Iterator[str]:
+        """Yield what an editor of the files must know beside the changes."""
+        paths = [case.requirements.path for case in cases if case.editable and solution.changes]
+        for path in dict.fromkeys(paths):
+            if (command := compiled_from(path)) is not None:
+                yield f"{path} was made by `{command}`: change its source too, or the next run takes the changes back"
+        for case, selection in zip(cases, solution.selections, strict=False):
+            if case.editable and any(line.hashes for line in case.requirements.roots):
+                new = [f"{pin.name}=={pin.version}" for pin in selection.pins if pin.name not in case.versions]
+                if new:
+                    path = case.requirements.path
+                    yield f"{path} has hashes, and {', '.join(new)} comes in: it needs a line with its own"
+
+
+def _release(pin: Pin) -> Release:
+    return str(pin.name), pin.version or Version("0")

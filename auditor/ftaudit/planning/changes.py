@@ -1,0 +1,140 @@
+"""From a solution to the changes that a reader is shown, each with its line, its reason and its evidence."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from packaging.utils import NormalizedName
+from packaging.version import Version
+
+from ftaudit.lockfiles.requirements import Requirement
+from ftaudit.model import Location, Pin, Verdict
+from ftaudit.model.plans import Change, ChangeKind, WayKind, WayOut
+from ftaudit.planning.proposal import Case, Wanted
+from ftaudit.planning.verify import Row
+
+
+def find_changes(
+    wanted: Mapping[NormalizedName, Wanted],
+    versions: Mapping[NormalizedName, Version],
+    *,
+    cases: Sequence[Case],
+    ways: Sequence[WayOut],
+    rows: Iterable[Row],
+) -> tuple[Change, ...]:
+    """Return the changes, those that others need first, then by name; `versions` are those that uv arrived at."""
+    blocked = {way.name for way in ways}
+    by_name: dict[NormalizedName, list[Row]] = {}
+    for row in rows:
+        by_name.setdefault(row.pin.name, []).append(row)
+    changes = [
+        _change(name, want, versions.get(name, want.version), cases, ways, by_name.get(name, []))
+        for name, want in wanted.items()
+    ]
+    removing = [change.name for change in changes if change.name in blocked]
+    ordered = sorted(changes, key=lambda change: (change.name in blocked, change.name))
+    return tuple(_needed_by(change, removing) if change.name not in blocked else change for change in ordered)
+
+
+def _change(
+    name: NormalizedName,
+    want: Wanted,
+    version: Version,
+    cases: Sequence[Case],
+    ways: Sequence[WayOut],
+    rows: Sequence[Row],
+) -> Change:
+    mine = [way for way in ways if way.name == name]
+    pin = next(pin for case in cases for pin in case.pins if pin.name == name)
+    case, line = _line(name, cases)
+    kind = ChangeKind.LOCK if not case.editable else ChangeKind.REQUIREMENT if line else ChangeKind.CONSTRAINT
+    return Change(
+        name=name,
+        current=pin.version,
+        proposed=version,
+        kind=kind,
+        old=None if line is None else as_text(line),
+        new=written(name, line, want),
+        reason=_reason(want, version, mine, kind, pin, rows) + _first(name, version, cases),
+        evidence=tuple(_evidence(row) for row in rows) or tuple(way.sentence for way in mine),
+        removes=(name,) if mine else (),
+        required_by=pin.required_by,
+        location=line.location if line is not None else pin.source if kind is ChangeKind.LOCK else _file(case),
+    )
+
+
+def _reason(
+    want: Wanted, version: Version, mine: Sequence[WayOut], kind: ChangeKind, pin: Pin, rows: Sequence[Row]
+) -> str:
+    if not mine:
+        return "another change does not go together with its present version"
+    unsure = any(row.verdict is Verdict.UNKNOWN for row in rows)
+    told = f"the nearest release that {'may' if unsure else 'does'} not block"
+    nearer = [str(way.first_good) for way in mine if way.first_good is not None and way.first_good < want.version]
+    if nearer:
+        told += f" and goes together with the rest, which {nearer[0]} does not"
+    if all(way.kind is WayKind.FALLBACK for way in mine):
+        told += ": it falls back to pure Python, slower"
+    if unsure:
+        told += "; whether it does could not be determined"
+    if version != want.version:
+        told = f"{want.version} is {told}; of the range from there on uv takes {version}"
+    if kind is ChangeKind.CONSTRAINT and pin.required_by and len(pin.required_by[0]) > 1:
+        told += f"; {pin.required_by[0][-2]} pulls it in, so that it takes a line of its own"
+    return told
+
+
+def _first(name: NormalizedName, version: Version, cases: Iterable[Case]) -> str:
+    """Return what the project beside a lock file asks for instead: the lock follows it."""
+    asked = {str(one): None for case in cases for one in case.asked if one.excludes(name, version)}
+    return f"; that is excluded by {', '.join(asked)}, which is to change first" if asked else ""
+
+
+def _needed_by(change: Change, removing: Sequence[NormalizedName]) -> Change:
+    return replace(change, needed_by=tuple(removing))
+
+
+def _line(name: NormalizedName, cases: Sequence[Case]) -> tuple[Case, Requirement | None]:
+    """Return the first line of the package in a case that has it, or else the first case that takes a new one."""
+    having = [case for case in cases if name in case.versions]
+    for case in having:
+        if case.editable and (line := case.line(name)) is not None:
+            return case, line
+    return having[0], None
+
+
+def _file(case: Case) -> Location:
+    return Location(path=str(case.requirements.path))
+
+
+def as_text(line: Requirement) -> str:
+    """Return a requirement without its options: `polars[numpy]==2.1.0 ; python_version >= "3.10"`."""
+    extras = f"[{','.join(line.extras)}]" if line.extras else ""
+    marker = f" ; {line.marker}" if line.marker else ""
+    return f"{line.name}{extras}{line.specifier}{marker}"
+
+
+def written(name: NormalizedName, line: Requirement | None, want: Wanted) -> str:
+    """Return what is written instead of a line, or on a new one."""
+    if line is None:
+        return f"{name}{want.instead_of(None)}"
+    return as_text(replace(line, specifier=want.instead_of(line.specifier)))
+
+
+def _evidence(row: Row) -> str:
+    wheel = f" ({row.wheel})" if row.wheel else ""
+    return f"{row.platform}: {row.verdict}: {row.reasons[0]}{wheel}"
+
+
+def compiled_from(path: Path) -> str | None:
+    """Return the command that a requirements file says it was made by (pip-compile, `uv pip compile`), if it does."""
+    try:
+        with path.open(encoding="utf-8", errors="replace") as file:
+            head = [line.strip() for line, _ in zip(file, range(12), strict=False)]
+    except OSError:
+        return None
+    if not any("autogenerated by" in line.lower() for line in head):
+        return None
+    return next((line.lstrip("# ").strip() for line in head if "compile " in line and line.startswith("#    ")), None)

@@ -1,0 +1,112 @@
+"""Which releases of the blockers are in play: the nearest that will do, less what an audit or uv has ruled out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from typing import Final
+
+from packaging.utils import NormalizedName
+from packaging.version import Version
+
+from ftaudit.engine.upgrades.surveys import HOPEFUL, Survey
+from ftaudit.model import Verdict
+from ftaudit.model.plans import Fate
+from ftaudit.planning.proposal import Wanted
+from ftaudit.planning.solve import Solution
+from ftaudit.planning.verify import Row
+from ftaudit.planning.ways import Blocker, pass_over
+
+UNASKED: Final = frozenset({Fate.YANKED, Fate.PRE_RELEASE})
+"""What uv does not take unless it is asked for by name, so that no range need exclude it."""
+
+
+def chosen(solution: Solution) -> dict[NormalizedName, Version]:
+    """Return the versions at which the changed packages arrive: of a range uv may take a later one."""
+    resolved = {pin.name: pin.version for one in solution.selections for pin in one.pins if pin.version is not None}
+    return {name: resolved.get(name, want.version) for name, want in solution.changes.items()}
+
+
+def wanted_of(blockers: Sequence[Blocker]) -> dict[NormalizedName, Wanted]:
+    """Return the nearest version of each blocker that will do on every platform on which any does."""
+    surveys: dict[NormalizedName, list[Survey]] = {}
+    for blocker in blockers:
+        if blocker.survey is not None:
+            surveys.setdefault(blocker.row.facts.pin.name, []).append(blocker.survey)
+    found = {name: _nearest(several) for name, several in surveys.items()}
+    return {name: want for name, want in found.items() if want is not None}
+
+
+def _nearest(surveys: Sequence[Survey]) -> Wanted | None:
+    for accepted in (HOPEFUL, HOPEFUL | {Fate.FALLBACK}):
+        fates = [
+            {one.version: one.fate for one in survey.releases}
+            for survey in surveys
+            if any(one.fate in accepted for one in survey.releases)
+        ]
+        versions = sorted({version for fate in fates for version in fate})
+        may = accepted | {Fate.NOT_LOOKED_INTO}
+        good = [version for version in versions if all(fate.get(version) in may for fate in fates)]
+        nearest = next((v for v in good if any(fate[v] in accepted for fate in fates)), None)
+        if nearest is not None:
+            never = {version for version in versions if any(fate.get(version) in UNASKED for fate in fates)}
+            return Wanted(version=nearest, not_these=frozenset(versions) - frozenset(good) - never)
+    return None
+
+
+def culprits(solution: Solution, rows: Iterable[Row], blockers: Iterable[Blocker]) -> dict[NormalizedName, str]:
+    """Return the changes through which something blocks that need not, each with what that is.
+
+    What blocks today and has no good release on its platform blocks on; that is nobody's fault.
+    """
+    stuck = {
+        (blocker.row.facts.pin.name, blocker.row.facts.platform)
+        for blocker in blockers
+        if blocker.row.facts.pin.name not in solution.changes or not _has_hope(blocker)
+    }
+    found: dict[NormalizedName, str] = {}
+    for row in rows:
+        if not row.blocks or (row.pin.name, row.platform) in stuck:
+            continue
+        names = [row.pin.name, *(name for chain in row.pin.required_by for name in reversed(chain))]
+        name = next((change for name in names for change in solution.changes if change == name), None)
+        if name is not None:
+            found[name] = f"{row.pin.name} {row.pin.version} on {row.platform}: {row.reasons[0]}"
+    return found
+
+
+def _has_hope(blocker: Blocker) -> bool:
+    survey = blocker.survey
+    return survey is not None and (survey.first is not None or survey.fallback is not None)
+
+
+def confirm(blockers: Sequence[Blocker], rows: Iterable[Row]) -> list[Blocker]:
+    """Return the blockers with what the audit of the proposed set says instead of what the binaries alone did."""
+    ready = {(row.pin.name, row.platform): row for row in rows if row.verdict is Verdict.READY}
+    result = []
+    for blocker in blockers:
+        row = ready.get((blocker.row.facts.pin.name, blocker.row.facts.platform))
+        survey = blocker.survey
+        if row is not None and row.pin.version is not None and survey is not None:
+            survey = pass_over(survey, row.pin.version, Fate.GOOD, row.reasons[0])
+        result.append(replace(blocker, survey=survey))
+    return result
+
+
+def exclude(blockers: Sequence[Blocker], what: Mapping[NormalizedName, tuple[Version | None, str]]) -> list[Blocker]:
+    """Return the blockers with a release judged anew, or with `None` every release that looked good."""
+    result = []
+    for blocker in blockers:
+        survey = blocker.survey
+        said = what.get(blocker.row.facts.pin.name)
+        if survey is not None and said is not None:
+            version, why = said
+            if version is not None:
+                survey = pass_over(survey, version, Fate.BLOCKED_ON_IMPORT, why)
+            else:
+                taken = HOPEFUL if survey.first is not None else {Fate.FALLBACK}
+                for release in survey.releases:
+                    if release.fate in taken:
+                        survey = pass_over(survey, release.version, Fate.EXCLUDED, why)
+        result.append(replace(blocker, survey=survey))
+    return result

@@ -1,0 +1,255 @@
+"""The edits that a plan means: found in the input files, shown as a patch, written all or none."""
+
+from __future__ import annotations
+
+import contextlib
+import difflib
+import os
+import shutil
+import tempfile
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from packaging.requirements import Requirement as ParsedRequirement
+from packaging.specifiers import SpecifierSet
+from packaging.utils import NormalizedName, canonicalize_name
+from packaging.version import Version
+
+from ftaudit.engine.inputs import read_inputs, what_they_say
+from ftaudit.engine.setup import open_index
+from ftaudit.errors import InputError, UsageError
+from ftaudit.index.release import Query
+from ftaudit.lockfiles.requirements import InputFormat, Requirement, Requirements
+from ftaudit.lockfiles.resolve.markers import Markers
+from ftaudit.model import Location
+from ftaudit.model.plans import Change, ChangeKind, Plan
+from ftaudit.planning.changes import as_text
+from ftaudit.planning.edit_lines import LineEdit, edit_lines
+from ftaudit.planning.edit_toml import edit_toml
+from ftaudit.settings import Settings
+from ftaudit.target import marker_environment, parse_platform, parse_target
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Edit:
+    """One file as it is, and as it is to be."""
+
+    path: Path
+    """As the user names it."""
+    old: bytes
+    new: bytes
+
+    @property
+    def diff(self) -> str:
+        """The edit as a unified diff that `patch -p0` takes, which wants no absolute paths."""
+        old, new = (_lines(data.decode("utf-8")) for data in (self.old, self.new))
+        shown = os.path.relpath(self.path)
+        marked = difflib.unified_diff(old, new, shown, shown)
+        return "".join(line if line.endswith("\n") else f"{line}\n\\ No newline at end of file\n" for line in marked)
+
+
+def _lines(text: str) -> list[str]:
+    """Split as `patch` does: at line feeds alone."""
+    lines = text.split("\n")
+    return [f"{line}\n" for line in lines[:-1]] + ([lines[-1]] if lines[-1] else [])
+
+
+def find_edits(plan: Plan, inputs: Sequence[str], settings: Settings) -> tuple[Edit, ...]:
+    """Return the edits of the plan's changes, one for each file.
+
+    Raise `UsageError` for a lock file, which its own tool has to write, and `InputError` for a file that is no longer
+    what the plan was made from, or that is written in a way that cannot be edited.
+    """
+    if locked := [change for change in plan.changes if change.kind is ChangeKind.LOCK]:
+        hint = "; ".join(plan.lock_commands) or "lock again with the versions of the plan"
+        path = locked[0].location.path if locked[0].location else "the lock file"
+        raise UsageError(f"{path} is written by the tool that locks, and not edited", hint=hint)
+    read = read_inputs(inputs or plan.inputs, settings)
+    finder = _Finder(plan, settings, read)
+    found: dict[Path, Edit] = {}
+    for edit in (edit for requirements in read for edit in finder.edits(requirements)):
+        if edit.new != edit.old:
+            # Two inputs may include one file: what the plan means for it is the same.
+            found.setdefault(edit.path.resolve(), edit)
+    return tuple(found.values())
+
+
+class _Finder:
+    """Looks for the lines of the plan's changes."""
+
+    def __init__(self, plan: Plan, settings: Settings, read: Sequence[Requirements]) -> None:
+        self._settings, self._read = settings, read
+        self._changes: Mapping[NormalizedName, Change] = {change.name: change for change in plan.changes}
+        target = parse_target(plan.target)
+        platforms = [parse_platform(name) for name in plan.platforms]
+        self._markers = [Markers(marker_environment(target, platform)) for platform in platforms]
+        self._hashes: dict[NormalizedName, tuple[str, ...]] = {}
+
+    def edits(self, requirements: Requirements) -> Iterator[Edit]:
+        """Yield the edits of one input and the files that it includes."""
+        lines = [
+            line
+            for line in (*requirements.roots, *requirements.constraints)
+            if line.name in self._changes and line.reference is None and self._counts(line.marker, line.location)
+        ]
+        self._hold_against_plan(lines)
+        known = {line.name for line in lines}
+        new = {
+            name: SpecifierSet(change.new.removeprefix(name))
+            for name, change in self._changes.items()
+            if change.kind is ChangeKind.CONSTRAINT
+            and name not in known
+            and change.location is not None
+            and change.location.path == str(requirements.path)
+        }
+        if requirements.format is InputFormat.PYPROJECT:
+            yield self._of_pyproject(requirements.path, new)
+            return
+        hashed = any(line.hashes for line in requirements.roots)
+        takes_new = next((line.location.path for line in requirements.constraints), str(requirements.path))
+        for path in dict.fromkeys((*(line.location.path for line in lines), takes_new)):
+            yield self._of_requirements(
+                Path(path),
+                [line for line in lines if line.location.path == path],
+                self._new_lines(new, hashed=hashed and path == str(requirements.path)) if path == takes_new else [],
+            )
+
+    def _counts(self, marker: str | None, place: Location) -> bool:
+        return any(markers.hold(marker, place) for markers in self._markers)
+
+    def _hold_against_plan(self, lines: Iterable[Requirement]) -> None:
+        """Raise `InputError` where the line that the plan was made from says something else by now."""
+        for line in lines:
+            change = self._changes[canonicalize_name(str(line.name))]
+            if change.location == line.location and change.old is not None and change.old != as_text(line):
+                raise InputError(
+                    f"{line.location} changed while the plan was made: it was {change.old}", hint="make the plan again"
+                )
+        there = {line.location for line in lines}
+        for change in self._changes.values():
+            mine = change.location is not None and any(change.location.path == str(one.path) for one in self._read)
+            if change.kind is ChangeKind.REQUIREMENT and mine and len(self._read) == 1 and change.location not in there:
+                raise InputError(
+                    f"{change.location} changed while the plan was made: {change.old} is not there any more",
+                    hint="make the plan again",
+                )
+
+    def _of_pyproject(self, path: Path, new: Mapping[NormalizedName, SpecifierSet]) -> Edit:
+        old = _read(path)
+
+        def choose(found: ParsedRequirement) -> SpecifierSet | None:
+            change = self._changes.get(canonicalize_name(found.name))
+            marker = None if found.marker is None else str(found.marker)
+            place = Location(path=str(path))
+            if change is None or not self._counts(marker, place):
+                return None
+            return _specifier(change, found.specifier)
+
+        text = edit_toml(old.decode("utf-8"), choose, new, path=str(path))
+        return Edit(path=path, old=old, new=text.encode("utf-8"))
+
+    def _of_requirements(self, path: Path, lines: Iterable[Requirement], new: Sequence[str]) -> Edit:
+        old = _read(path)
+        edits = [
+            LineEdit(
+                line=line.location.line or 0,
+                name=change.name,
+                specifier=_specifier(change, line.specifier),
+                hashes=self._hashes_of(change) if line.hashes else (),
+            )
+            for line in lines
+            for change in [self._changes[canonicalize_name(str(line.name))]]
+        ]
+        return Edit(path=path, old=old, new=edit_lines(old.decode("utf-8"), edits, new, path=str(path)).encode("utf-8"))
+
+    def _new_lines(self, new: Mapping[NormalizedName, SpecifierSet], *, hashed: bool) -> list[str]:
+        lines = []
+        for name, specifier in new.items():
+            change = self._changes[name]
+            through = next((chain[-2] for chain in change.required_by if len(chain) > 1), None)
+            why = f"  # {through} needs it" if through else ""
+            hashes = "".join(f" --hash={one}" for one in self._hashes_of(change)) if hashed else ""
+            lines.append(f"{name}{specifier}{hashes}{why}")
+        return lines
+
+    def _hashes_of(self, change: Change) -> tuple[str, ...]:
+        """Return the hashes of every file of the proposed release, as the index gives them."""
+        if change.name not in self._hashes:
+            query = Query(name=change.name, version=change.proposed)
+            with open_index(self._settings, map(what_they_say, self._read)) as index:
+                release = index.find_releases([query])[query]
+            found = {f"{name}:{digest}" for file in release.files for name, digest in file.hashes}
+            self._hashes[change.name] = tuple(sorted(found))
+        return self._hashes[change.name]
+
+
+def _specifier(change: Change, old: SpecifierSet) -> SpecifierSet:
+    """Return what a line of a changed package is to say: the plan's line, or one that admits the same version."""
+    from ftaudit.planning.proposal import Wanted
+
+    return Wanted(version=_lowest(change), not_these=_not_these(change)).instead_of(old)
+
+
+def _lowest(change: Change) -> Version:
+    """Return the version with which a range begins: uv may have arrived at a later one."""
+    clauses = ParsedRequirement(change.new).specifier
+    return next((Version(one.version) for one in clauses if one.operator in ("==", ">=")), change.proposed)
+
+
+def _not_these(change: Change) -> frozenset[Version]:
+    clauses = ParsedRequirement(change.new).specifier
+    return frozenset(Version(one.version) for one in clauses if one.operator == "!=" and "*" not in one.version)
+
+
+def _read(path: Path) -> bytes:
+    try:
+        data = path.read_bytes()
+        data.decode("utf-8")
+    except OSError as error:
+        raise InputError(f"{path} cannot be read: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise InputError(f"{path} is not UTF-8, and not edited", hint="make the changes by hand") from error
+    return data
+
+
+def write_edits(edits: Sequence[Edit]) -> None:
+    """Replace each file in one step, after all were found unchanged; a link stays a link, and modes stay.
+
+    Raise `InputError` for a file that changed meanwhile, `UsageError` for one that cannot be written; then nothing was.
+    """
+    ready: list[tuple[Edit, Path, Path]] = []
+    try:
+        for edit in edits:
+            place = edit.path.resolve()
+            ready.append((edit, place, _prepare(edit, place)))
+        for edit, place, _ in ready:
+            if _read(place) != edit.old:
+                raise InputError(f"{edit.path} changed while the plan was made", hint="make the plan again")
+        for edit, place, temporary in ready:
+            try:
+                temporary.replace(place)
+            except OSError as error:
+                raise UsageError(f"cannot write {edit.path}: {error.strerror}") from error
+    finally:
+        for _, _, temporary in ready:
+            temporary.unlink(missing_ok=True)
+
+
+def _prepare(edit: Edit, place: Path) -> Path:
+    """Write the new content beside the file, with its owner and mode."""
+    try:
+        if not os.access(place, os.W_OK):
+            raise UsageError(f"cannot write {edit.path}: it is read-only")
+        descriptor, name = tempfile.mkstemp(dir=place.parent, prefix=f".{place.name}-")
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(edit.new)
+            file.flush()
+            os.fsync(file.fileno())
+        shutil.copymode(place, name)
+        status = place.stat()
+        with contextlib.suppress(OSError, AttributeError):
+            os.chown(name, status.st_uid, status.st_gid)
+    except OSError as error:
+        raise UsageError(f"cannot write {edit.path}: {error.strerror}") from error
+    return Path(name)

@@ -1,0 +1,131 @@
+"""The commands that make a plan's changes in what is not edited: those of the tools that lock."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Final
+
+from ftaudit.lockfiles import Asked, Part
+from ftaudit.lockfiles.files import without_credentials
+from ftaudit.lockfiles.requirements import InputFormat
+from ftaudit.model.plans import Change
+from ftaudit.planning.proposal import Case
+from ftaudit.settings import Settings
+from ftaudit.target import DEFAULT_TARGET
+
+_COMMANDS: Final = {
+    InputFormat.POETRY_LOCK: "poetry add --lock{folder}{options} '{name}>={version}'",
+    InputFormat.PDM_LOCK: "pdm add --no-sync{folder}{options} '{name}>={version}'",
+    InputFormat.PIPFILE_LOCK: "pipenv upgrade{options} {name}=={version}",
+    InputFormat.ENVIRONMENT: "python -m pip install {name}=={version}",
+    InputFormat.WHEELS: "python -m pip download --no-deps {name}=={version}",
+    InputFormat.CONDA: "write {name}=={version} in {file}",
+}
+"""What changes one version, by the input's format; of another lock file it is not known which tool made it."""
+_INDIRECT: Final = {
+    InputFormat.POETRY_LOCK: "poetry update --lock{folder} {name}",
+    InputFormat.PDM_LOCK: "pdm update --no-sync{folder} {name}",
+}
+"""The same where the project does not name the package itself."""
+_LOCK: Final = {
+    InputFormat.POETRY_LOCK: "poetry lock{folder}",
+    InputFormat.PDM_LOCK: "pdm lock{folder}",
+    InputFormat.PIPFILE_LOCK: "pipenv lock",
+}
+_FOLDER: Final = {
+    InputFormat.UV_LOCK: "--project",
+    InputFormat.POETRY_LOCK: "--directory",
+    InputFormat.PDM_LOCK: "--project",
+}
+"""The option that names the project's folder."""
+_OPTION: Final = {
+    (InputFormat.POETRY_LOCK, Part.GROUP): "--group {name}",
+    (InputFormat.POETRY_LOCK, Part.EXTRA): "--optional={name}",
+    (InputFormat.PDM_LOCK, Part.GROUP): "--dev --group {name}",
+    (InputFormat.PDM_LOCK, Part.EXTRA): "--group {name}",
+    (InputFormat.PIPFILE_LOCK, Part.GROUP): "--{name}",
+}
+"""The option that names the part of the manifest that a command edits."""
+
+
+def lock_commands(changes: Sequence[Change], cases: Iterable[Case], settings: Settings) -> tuple[str, ...]:
+    """Return the commands, in their order, that make the changes in inputs that are not edited.
+
+    What the project beside a lock file asks for comes first: its tool locks nothing that this excludes.
+    """
+    found: dict[str, None] = {}
+    for case in cases:
+        mine = [change for change in changes if change.name in case.versions]
+        if case.editable or not mine:
+            continue
+        make = _of_uv if case.requirements.format is InputFormat.UV_LOCK else _of_others
+        found |= dict.fromkeys(make(mine, case, settings))
+    return tuple(found)
+
+
+def _of_uv(changes: Iterable[Change], case: Case, settings: Settings) -> Iterator[str]:
+    """Yield the edits of manifests, then one command for all: what is locked one by one may not go together."""
+    words, edited = ["uv", "lock", *_folder(case)], list[Asked]()
+    for change in changes:
+        asked = _excluding(change, case)
+        # What the edited manifest asks for decides on the version.
+        words += ["--upgrade-package", str(change.name) if asked else f"{change.name}=={change.proposed}"]
+        yield from (_by_hand(one, change) for one in asked if one.part is Part.ELSEWHERE)
+        edited += (one for one in asked if one.part is not Part.ELSEWHERE)
+    for path in dict.fromkeys(one.path for one in edited):
+        options = [f"--{one.part}={one.name}" for one in edited if one.path == path and one.name and _is_chosen(one)]
+        yield shlex.join(["ftaudit", "plan", "--write", str(path), *dict.fromkeys(options), *_same(settings)])
+    yield shlex.join(words)
+
+
+def _is_chosen(asked: Asked) -> bool:
+    return asked.part in (Part.EXTRA, Part.GROUP)
+
+
+def _of_others(changes: Iterable[Change], case: Case, settings: Settings) -> Iterator[str]:
+    form, folder = case.requirements.format, " ".join(("", *map(shlex.quote, _folder(case))))
+    for change in changes:
+        asked = _excluding(change, case)
+        if len(asked) > 1:
+            # A command edits one of them, and then finds that the others do not agree.
+            yield from (_by_hand(one, change) for one in asked)
+            yield _LOCK[form].format(folder=folder)
+            continue
+        option = _OPTION.get((form, asked[0].part), "").format(name=shlex.quote(asked[0].name)) if asked else ""
+        indirect = not asked and all(len(chain) > 1 for chain in change.required_by)
+        command = _INDIRECT.get(form) if indirect else None
+        command = command or _COMMANDS.get(form, "lock {file} again with {name}=={version}")
+        yield command.format(
+            name=change.name,
+            version=change.proposed,
+            file=case.requirements.path.name,
+            folder=folder,
+            options=f" {option}" if option else "",
+        )
+
+
+def _excluding(change: Change, case: Case) -> list[Asked]:
+    return [one for one in case.asked if one.excludes(change.name, change.proposed)]
+
+
+def _by_hand(asked: Asked, change: Change) -> str:
+    table = f" ({asked.name})" if asked.part is Part.ELSEWHERE else ""
+    return f"change {asked}{table} so that it admits {change.proposed}"
+
+
+def _folder(case: Case) -> list[str]:
+    folder, option = str(case.requirements.path.parent), _FOLDER.get(case.requirements.format)
+    return [] if option is None or folder == "." else [option, folder]
+
+
+def _same(settings: Settings) -> Iterator[str]:
+    """Yield the options with which the plan of a manifest is made for the same interpreter, from the same index."""
+    if settings.target != DEFAULT_TARGET:
+        yield f"--target={settings.target}"
+    yield from (f"--platform={name}" for name in settings.platforms)
+    yield from ("--static",) if settings.static else ()
+    if settings.index_url is not None:
+        yield f"--index-url={without_credentials(settings.index_url)}"
+    yield from (f"--extra-index-url={without_credentials(url)}" for url in settings.extra_index_urls)
+    yield from (f"--find-links={without_credentials(str(link))}" for link in settings.find_links)

@@ -1,0 +1,175 @@
+"""What uv says of the proposed set, how to ask it again, and what that does not show."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Container, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Final
+
+from packaging.specifiers import SpecifierSet
+from packaging.utils import NormalizedName
+from packaging.version import Version
+
+from ftaudit import interpreters
+from ftaudit.errors import InterpreterError
+from ftaudit.lockfiles.files import without_credentials
+from ftaudit.lockfiles.requirements import InputFormat, Requirement, Requirements
+from ftaudit.lockfiles.resolve import uv
+from ftaudit.lockfiles.resolve.unpinned import prove
+from ftaudit.lockfiles.resolve.uv_failures import Failure
+from ftaudit.lockfiles.selection import ResolveOptions, Selection
+from ftaudit.model import Location
+from ftaudit.model.plans import Checked, Proof, ProofStatus
+from ftaudit.planning.changes import as_text
+from ftaudit.planning.proposal import Case, propose
+from ftaudit.planning.solve import Solution
+from ftaudit.planning.verify import Row
+from ftaudit.settings import Settings
+from ftaudit.target import Target
+
+_LOCKED: Final = "the ranges of the project itself were not asked: its locking tool holds them"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Prover:
+    """Makes the proofs of a solution."""
+
+    target: Target
+    settings: Settings
+    options: ResolveOptions
+    without_wheels: Container[tuple[NormalizedName, Version, str]] = ()
+    """Releases of which the audit found no wheel of the target on the platform named."""
+
+    def prove(self, cases: Sequence[Case], solution: Solution, rows: Iterable[Row]) -> tuple[Proof, ...]:
+        """Return the proof of each case."""
+        rows = tuple(rows)
+        if not solution.changes:
+            return tuple(self._nothing(case, solution) for case in cases)
+        if not solution.selections:
+            return tuple(self._failed(case, solution) for case in cases)
+        pairs = zip(cases, solution.selections, strict=True)
+        return tuple(self._proof(case, solution, selection, rows) for case, selection in pairs)
+
+    def _nothing(self, case: Case, solution: Solution) -> Proof:
+        return Proof(
+            input=str(case.requirements.path),
+            platform=case.platform.name,
+            status=ProofStatus.NOT_NEEDED,
+            reason="no version is to change" if not solution.given_up else "nothing that could change goes together",
+        )
+
+    def _failed(self, case: Case, solution: Solution) -> Proof:
+        return Proof(
+            input=str(case.requirements.path),
+            platform=case.platform.name,
+            status=ProofStatus.UNRESOLVED,
+            reason=f"uv finds no solution for the requirements as they are today: {solution.problem}",
+            command=self._command(case, ()),
+            requirements=_lines(case, solution),
+        )
+
+    def _proof(self, case: Case, solution: Solution, selection: Selection, rows: Sequence[Row]) -> Proof:
+        mine = [row for row in rows if row.platform == case.platform.name and _holds(selection, row)]
+        return Proof(
+            input=str(case.requirements.path),
+            platform=case.platform.name,
+            status=ProofStatus.RESOLVED,
+            command=self._command(case, selection.without_wheels),
+            requirements=_lines(case, solution),
+            resolved=tuple((pin.name, pin.version) for pin in selection.pins),
+            checked=tuple(
+                Checked(name=row.pin.name, version=row.pin.version, verdict=row.verdict, reasons=row.reasons)
+                for row in mine
+            ),
+            not_proven=tuple(self._not_proven(case, selection, mine)),
+        )
+
+    def _not_proven(self, case: Case, selection: Selection, rows: Sequence[Row]) -> Iterator[str]:
+        """Yield what the resolution and the audit of it leave open."""
+        yield from self._free_threaded(case, selection)
+        if selection.without_wheels:
+            names = ", ".join(selection.without_wheels)
+            yield f"{names}: no wheel of the ordinary build either; what it needs was read, and nothing was built"
+        if case.left_out:
+            yield f"left out, for they could not be looked up: {', '.join(sorted(case.left_out))}"
+        if not case.editable:
+            yield _LOCKED
+        if any(row.read for row in rows):
+            why = f"there is no {self.target.executable} to import with"
+            if self.settings.static:
+                why = "--static"
+            elif not case.platform.is_host:
+                why = f"this machine cannot run {case.platform.name}"
+            yield f"not imported, the wheels' binaries were read: {why}"
+        yield "that your own code works with these versions: run its tests"
+
+    def _free_threaded(self, case: Case, selection: Selection) -> Iterator[str]:
+        """Ask uv once more with the wheels of the free-threaded build alone; yield what it finds none for."""
+        try:
+            found = interpreters.find_interpreter(
+                self.target, explicit=self.settings.python, cache_dir=self.settings.cache
+            )
+        except InterpreterError:
+            yield f"uv chose among wheels of the ordinary build: there is no {self.target.executable} to choose for"
+            return
+        options = replace(self.options, no_deps=True, find_metadata=None)
+        answer = prove(
+            _all_pinned(case, selection),
+            self.target,
+            case.platform,
+            options,
+            interpreter=found.path,
+            without_wheels=[
+                (pin.name, pin.version)
+                for pin in selection.pins
+                if pin.version is not None and (pin.name, pin.version, case.platform.name) in self.without_wheels
+            ],
+        )
+        if isinstance(answer, Failure):
+            yield f"uv could not be asked with the wheels of {self.target.name} alone: {answer.message}"
+        elif answer.without_wheels:
+            yield f"uv finds no wheel of {self.target.name} for {', '.join(answer.without_wheels)}"
+
+    def _command(self, case: Case, without_wheels: Iterable[str]) -> str | None:
+        """Return the command that resolves the written file; `None` for a lock file, whose own tool does that."""
+        if not case.editable:
+            return None
+        version = ".".join(map(str, self.target.version))
+        words = ["uv", "pip", "compile", str(case.requirements.path), "--python-version", version]
+        words += ["--python-platform", uv.uv_platform(case.platform), "--only-binary", ":all:"]
+        if self.settings.index_url is not None:
+            words += ["--default-index", without_credentials(self.settings.index_url)]
+        if case.requirements.format is InputFormat.PYPROJECT:
+            words += ["--all-extras"] if self.settings.all_extras else []
+            words += [word for extra in self.settings.extras for word in ("--extra", extra)]
+            words += [word for group in self.settings.groups for word in ("--group", group)]
+        for name in without_wheels:
+            words += ["--no-binary", name]
+        return shlex.join(words)
+
+
+def _holds(selection: Selection, row: Row) -> bool:
+    return any((pin.name, pin.version) == (row.pin.name, row.pin.version) for pin in selection.pins)
+
+
+def _lines(case: Case, solution: Solution) -> tuple[str, ...]:
+    proposed = propose(case, {name: want.instead_of for name, want in solution.changes.items()})
+    return tuple(as_text(line) for line in (*proposed.roots, *proposed.constraints) if line.reference is None)
+
+
+def _all_pinned(case: Case, selection: Selection) -> Requirements:
+    """Return every package of a selection as a requirement of its one version."""
+    place = Location(path=str(case.requirements.path))
+    return replace(
+        case.requirements,
+        format=InputFormat.REQUIREMENTS_TXT,
+        lock=None,
+        roots=tuple(
+            Requirement(name=pin.name, specifier=SpecifierSet(f"=={pin.version}"), location=place)
+            for pin in selection.pins
+            if pin.version is not None and pin.problem is None and pin.source_tree is None and pin.files is None
+        ),
+        constraints=(),
+        overrides=(),
+    )

@@ -1,0 +1,150 @@
+"""An input with other versions in it: what uv is asked to prove a plan."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, replace
+from typing import Final, TypeAlias
+
+from packaging.specifiers import SpecifierSet
+from packaging.utils import NormalizedName
+from packaging.version import Version
+
+from ftaudit.lockfiles.asked import Asked
+from ftaudit.lockfiles.requirements import IndexOptions, InputFormat, Requirement, Requirements
+from ftaudit.lockfiles.resolve.edges import exact
+from ftaudit.lockfiles.resolve.markers import Markers
+from ftaudit.model import Location, Pin
+from ftaudit.target import Platform, Target, marker_environment
+
+_EDITABLE: Final = frozenset({InputFormat.REQUIREMENTS_TXT, InputFormat.PYPROJECT})
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Case:
+    """One input on one platform, with the packages that it means today."""
+
+    requirements: Requirements
+    target: Target
+    platform: Platform
+    pins: tuple[Pin, ...]
+    asked: tuple[Asked, ...] = ()
+    """What the project beside a lock file asks for."""
+
+    @property
+    def editable(self) -> bool:
+        """Whether its lines are the user's to change, and not those of a tool that locks."""
+        return self.requirements.lock is None and self.requirements.format in _EDITABLE
+
+    @property
+    def versions(self) -> dict[NormalizedName, Version]:
+        """Today's versions."""
+        return {pin.name: pin.version for pin in self.pins if pin.version is not None}
+
+    @property
+    def left_out(self) -> frozenset[NormalizedName]:
+        """The packages that cannot be looked up, so that uv cannot be asked about them."""
+        return frozenset(pin.name for pin in self.pins if pin.problem is not None)
+
+    @property
+    def by_reference(self) -> frozenset[NormalizedName]:
+        """The packages that are given as a file, a folder or a repository: no version can be put in its place."""
+        direct = {line.name for line in self.requirements.roots if line.reference is not None and line.name is not None}
+        return frozenset(direct) if self.editable else frozenset()
+
+    def line(self, name: NormalizedName) -> Requirement | None:
+        """Return the first line of a package, a requirement or a constraint, that holds on the platform."""
+        markers = Markers(marker_environment(self.target, self.platform))
+        lines = (*self.requirements.roots, *self.requirements.constraints)
+        found = (line for line in lines if line.name == name and line.reference is None)
+        return next((line for line in found if markers.hold(line.marker, line.location)), None)
+
+    @property
+    def pinned(self) -> frozenset[NormalizedName]:
+        """The packages that a line, or the lock file, holds to one version."""
+        if not self.editable:
+            return frozenset(self.versions)
+        lines = (*self.requirements.roots, *self.requirements.constraints, *self.requirements.overrides)
+        return frozenset(line.name for line in lines if line.name is not None and line.exact is not None)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Wanted:
+    """A package that is to change, or may."""
+
+    version: Version
+    """The nearest version that will do."""
+    not_these: frozenset[Version] = frozenset()
+    """Later versions that will not."""
+
+    def instead_of(self, old: SpecifierSet | None) -> SpecifierSet:
+        """Return what is written instead of a specifier, or on a new line.
+
+        One version stays one version. A range begins at the nearest version and keeps whatever else admits that.
+        """
+        if old is None or any(clause.operator in ("==", "===") and "*" not in clause.version for clause in old):
+            return SpecifierSet(f"=={self.version}")
+        kept = [
+            str(clause)
+            for clause in old
+            if clause.operator not in (">", ">=") and clause.contains(self.version, prereleases=True)
+        ]
+        return self.or_later & SpecifierSet(",".join(kept))
+
+    @property
+    def or_later(self) -> SpecifierSet:
+        """The nearest version or a later one that will do."""
+        after = sorted(version for version in self.not_these if version > self.version)
+        return SpecifierSet(",".join((f">={self.version}", *(f"!={version}" for version in after))))
+
+
+Specify: TypeAlias = "Callable[[SpecifierSet | None], SpecifierSet]"
+"""Returns what a package's specifier is to be instead of the present one; `None` is a new line."""
+
+
+def propose(case: Case, specify: Mapping[NormalizedName, Specify], *, as_roots: bool = False) -> Requirements:
+    """Return the case's requirements with other specifiers.
+
+    A package without a line of its own gets a constraint; with `as_roots` it becomes a requirement, where the case has
+    it at all, so that uv looks for its lowest version, too.
+    """
+    found = case.requirements
+    base = found if case.editable else _of_lock(case)
+
+    def lines(given: Iterable[Requirement]) -> tuple[Requirement, ...]:
+        return tuple(
+            replace(line, specifier=specify[line.name](line.specifier), hashes=frozenset())
+            if line.name is not None and line.name in specify and line.reference is None
+            else line
+            for line in given
+            if line.name not in case.left_out
+        )
+
+    known = {line.name for line in (*base.roots, *base.constraints)}
+    place = Location(path=str(found.path))
+    new = tuple(
+        Requirement(name=name, specifier=specify[name](None), location=place)
+        for name in specify
+        if name not in known and name in case.versions
+    )
+    return replace(
+        base,
+        roots=(*lines(base.roots), *(new if as_roots else ())),
+        constraints=(*lines(base.constraints), *(() if as_roots else new)),
+        overrides=lines(base.overrides),
+    )
+
+
+def _of_lock(case: Case) -> Requirements:
+    """Return what a lock file or an environment holds as so many exact requirements."""
+    found = case.requirements
+    place = Location(path=str(found.path))
+    roots = exact(case.pins, place)
+    indexes = {pin.name: pin.index_url for pin in case.pins if pin.index_url is not None}
+    return Requirements(
+        path=found.path,
+        format=InputFormat.REQUIREMENTS_TXT,
+        roots=roots,
+        index=IndexOptions(),
+        package_indexes=indexes,
+    )

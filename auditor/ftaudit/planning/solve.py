@@ -1,0 +1,151 @@
+"""Finds the smallest set of version changes that removes the blockers and goes together, by asking uv."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Container, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Final, TypeAlias
+
+from packaging.specifiers import SpecifierSet
+from packaging.utils import NormalizedName
+from packaging.version import Version
+
+from ftaudit.lockfiles.resolve.unpinned import prove
+from ftaudit.lockfiles.resolve.uv_failures import Failure
+from ftaudit.lockfiles.selection import ResolveOptions, Selection
+from ftaudit.planning.proposal import Case, Specify, Wanted, propose
+from ftaudit.target import Target
+
+MOST_RELAXED: Final = 6
+"""How often further pins are let go before a blocker is given up."""
+
+
+Versions: TypeAlias = dict[NormalizedName, Version]
+Known: TypeAlias = "Callable[[Iterable[NormalizedName]], Mapping[NormalizedName, Wanted]]"
+"""Returns, for packages that do not block, from which version on they may change, and to which not."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Solution:
+    """What to change, and what uv says of it."""
+
+    changes: Mapping[NormalizedName, Wanted]
+    """Every package that changes, and to what."""
+    selections: tuple[Selection, ...] = ()
+    """The proposed set of each case, in their order; empty where nothing was proven."""
+    given_up: Mapping[NormalizedName, str] = field(default_factory=dict)
+    """Blockers whose good releases the other requirements exclude, with uv's reason."""
+    problem: str | None = None
+    """Why nothing was proven."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Solver:
+    """Asks uv about all cases together."""
+
+    cases: Sequence[Case]
+    target: Target
+    options: ResolveOptions
+    known: Known
+
+    def solve(self, wanted: Mapping[NormalizedName, Wanted]) -> Solution:
+        """Return the fewest changes that bring every wanted package to a good version; give up as few as possible."""
+        given_up: dict[NormalizedName, str] = {}
+        while True:
+            active = {name: want for name, want in wanted.items() if name not in given_up}
+            answer = self._ask(active)
+            if not isinstance(answer, Failure):
+                return Solution(changes=active, selections=answer, given_up=given_up)
+            today = self._ask({}) if active else answer
+            if isinstance(today, Failure):
+                return Solution(changes=active, given_up=given_up, problem=today.message)
+            found = self._relax(active, answer)
+            if found is not None:
+                changes, selections = found
+                return Solution(changes=changes, selections=selections, given_up=given_up)
+            named = [name for name in active if name in answer.mentioned] or list(active)
+            given_up[named[-1]] = f"uv says: {answer.message}"
+
+    def _ask(
+        self,
+        wanted: Mapping[NormalizedName, Wanted],
+        *,
+        free: Container[NormalizedName] = (),
+        fixed: Versions | None = None,
+    ) -> tuple[Selection, ...] | Failure:
+        """Return the selection of every case, or the first failure.
+
+        What is `free` may go beyond its nearest version. With `fixed` the lowest versions are wanted, and other
+        requirements are held to those.
+        """
+        specify: dict[NormalizedName, Specify] = {
+            name: _constantly(SpecifierSet(f"=={version}")) for name, version in (fixed or {}).items()
+        }
+        for name, want in wanted.items():
+            specify[name] = _constantly(want.or_later) if name in free else want.instead_of
+        selections = []
+        for case in self.cases:
+            requirements = propose(case, specify, as_roots=fixed is not None)
+            answer = prove(requirements, self.target, case.platform, self.options, lowest=fixed is not None)
+            if isinstance(answer, Failure):
+                return answer
+            selections.append(answer)
+        return tuple(selections)
+
+    def _relax(self, active: Mapping[NormalizedName, Wanted], failure: Failure) -> _Found | None:
+        """Let wanted packages go beyond their nearest version, then other pins that conflict; take what is nearest."""
+        may = dict(active)
+        free = {name for name in active if name in failure.mentioned} or set(active)
+        pinned = frozenset[NormalizedName]().union(*(case.pinned for case in self.cases))
+        for _ in range(MOST_RELAXED):
+            answer = self._ask(may, free=free)
+            if not isinstance(answer, Failure):
+                return self._minimise(active, self._nearest(may, free, answer))
+            more = (set(answer.mentioned) & (pinned | set(active))) - free
+            may.update(self.known(more - may.keys()))
+            if not more & may.keys():
+                return None
+            free |= more & may.keys()
+        return None
+
+    def _nearest(
+        self, may: Mapping[NormalizedName, Wanted], free: set[NormalizedName], highest: tuple[Selection, ...]
+    ) -> dict[NormalizedName, Wanted]:
+        """Return what is free at its lowest version, as uv finds it; where that fails, at its highest."""
+        found = _versions(highest)
+        lines = [line for case in self.cases for line in case.requirements.roots if line.reference is None]
+        fixed = {line.name: found[line.name] for line in lines if line.name in found and line.name not in may}
+        lowest = self._ask(may, free=free, fixed=fixed)
+        best = found if isinstance(lowest, Failure) else _versions(lowest)
+        return {name: replace(want, version=best[name]) for name, want in may.items() if name in best}
+
+    def _minimise(
+        self, active: Mapping[NormalizedName, Wanted], nearest: Mapping[NormalizedName, Wanted]
+    ) -> _Found | None:
+        """Return the changes without those that are not needed after all, and the proof of the rest."""
+        today = _today(self.cases)
+        changes = {name: want for name, want in nearest.items() if name in active or want.version != today.get(name)}
+        answer = self._ask(changes)
+        if isinstance(answer, Failure):
+            return None
+        for name in [name for name in changes if name not in active]:
+            fewer = {other: want for other, want in changes.items() if other != name}
+            without = self._ask(fewer)
+            if not isinstance(without, Failure):
+                changes, answer = fewer, without
+        return changes, answer
+
+
+_Found: TypeAlias = "tuple[dict[NormalizedName, Wanted], tuple[Selection, ...]]"
+
+
+def _constantly(specifier: SpecifierSet) -> Specify:
+    return lambda _: specifier
+
+
+def _versions(selections: Iterable[Selection]) -> Versions:
+    return {pin.name: pin.version for one in selections for pin in one.pins if pin.version is not None}
+
+
+def _today(cases: Iterable[Case]) -> Versions:
+    return {name: version for case in cases for name, version in case.versions.items()}

@@ -1,0 +1,109 @@
+"""The sentences of a plan."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from itertools import groupby
+from typing import Final
+
+from ftaudit.engine.upgrades.surveyor import is_worth_a_try
+from ftaudit.model import GilDeclaration
+from ftaudit.model.plans import Candidate, Fate, SourceEvidence, Switch
+from ftaudit.target import Platform
+
+LISTED: Final = 3
+
+_ONE: Final = {
+    Fate.REENABLES_GIL: "turns the GIL on",
+    Fate.FALLBACK: "falls back to pure Python",
+    Fate.NO_WHEEL: "has no wheel",
+    Fate.YANKED: "is yanked",
+    Fate.PRE_RELEASE: "is a pre-release",
+    Fate.REQUIRES_PYTHON: "excludes this Python",
+    Fate.EXCLUDED: "is excluded by other requirements",
+    Fate.BLOCKED_ON_IMPORT: "blocks when it is imported",
+    Fate.NOT_LOOKED_INTO: "was not looked into",
+    Fate.UNDETERMINED: "could not be determined",
+    Fate.GOOD: "is good",
+}
+_MANY: Final = {
+    Fate.REENABLES_GIL: "turn the GIL on",
+    Fate.FALLBACK: "fall back to pure Python",
+    Fate.NO_WHEEL: "have no wheel",
+    Fate.YANKED: "are yanked",
+    Fate.PRE_RELEASE: "are pre-releases",
+    Fate.REQUIRES_PYTHON: "exclude this Python",
+    Fate.EXCLUDED: "are excluded by other requirements",
+    Fate.BLOCKED_ON_IMPORT: "block when they are imported",
+    Fate.NOT_LOOKED_INTO: "were not looked into",
+    Fate.UNDETERMINED: "could not be determined",
+    Fate.GOOD: "are good",
+}
+_WOULD: Final = {
+    GilDeclaration.NOT_USED: "would leave the GIL off",
+    GilDeclaration.USED: "would turn the GIL on",
+    GilDeclaration.UNDECLARED: "would turn the GIL on",
+    GilDeclaration.UNDETERMINED: "may or may not leave the GIL off",
+}
+
+
+def passed_over(candidates: Iterable[Candidate]) -> str:
+    """Sum up releases by what keeps them from being taken: `2.0.52 and 2.0.53 fall back to pure Python`."""
+    told = []
+    for fate, group in groupby(candidates, key=lambda candidate: candidate.fate):
+        versions = [str(candidate.version) for candidate in group]
+        told.append(f"{_versions(versions)} {(_ONE if len(versions) == 1 else _MANY)[fate]}")
+    return "; ".join(told)
+
+
+def _versions(versions: Sequence[str]) -> str:
+    if len(versions) > LISTED:
+        return f"{versions[0]} to {versions[-1]} ({len(versions)} releases)"
+    return listed(versions)
+
+
+def listed(names: Iterable[str]) -> str:
+    """Join with commas and `and`."""
+    every = list(names)
+    return every[0] if len(every) == 1 else f"{', '.join(every[:-1])} and {every[-1]}"
+
+
+def upgrade(first: Candidate, newest: Candidate | None, over: Sequence[Candidate], platform: Platform) -> str:
+    """Name the nearest good release, why it is good, the newest one and what lies between."""
+    sure = "leaves the GIL off" if first.fate is Fate.GOOD else "may leave the GIL off"
+    told = f"{first.version} is the nearest release that {sure} on {platform.name}: {first.reason}"
+    if over:
+        told += f"; {passed_over(over)}"
+    if newest is not None and newest.version != first.version:
+        told += f"; the newest that does is {newest.version}"
+    return told
+
+
+def no_upgrade(name: str, current: object, later: Sequence[Candidate], platform: Platform) -> str:
+    """Say that there is no good release, and what the later ones are."""
+    if not later:
+        return f"no version yet: {current} is the newest release"
+    excluded = any(one.fate in (Fate.EXCLUDED, Fate.BLOCKED_ON_IMPORT) for one in later)
+    what = (
+        "no release that leaves the GIL off goes together with the rest"
+        if excluded
+        else "no version that was looked into leaves the GIL off"
+        if any(one.fate is Fate.NOT_LOOKED_INTO for one in later)
+        else "no version yet leaves the GIL off"
+    )
+    told = f"{what} on {platform.name}: {passed_over(later)}"
+    early = next((one for one in reversed(later) if is_worth_a_try(one)), None)
+    return told if early is None else f"{told}; {early.version} is {early.reason}; to try it: {name}=={early.version}"
+
+
+def build(source: SourceEvidence) -> str:
+    """Say what a build from the sdist would give."""
+    if source.sdist is None:
+        return "there is no sdist to build from"
+    told = f" ({'; '.join(source.evidence)})" if source.evidence else ""
+    return f"a build from the sdist of {source.version} {_WOULD[source.would_declare]}{told}"
+
+
+def switch(hint: Switch) -> str:
+    """Name a switch with its source and its date."""
+    return f"{hint.setting}: {hint.effect} (a hint: {hint.source}, read on {hint.checked})"

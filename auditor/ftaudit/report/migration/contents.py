@@ -1,0 +1,68 @@
+"""What the pre-migration report is made of, whatever form it takes: the audit, the plan, the project's own source."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from ftaudit.model import Severity, Verdict
+from ftaudit.report.package.entries import counted
+
+if TYPE_CHECKING:
+    from ftaudit.engine.reproduce import Reproduction
+    from ftaudit.model import Report
+    from ftaudit.model.plans import Plan
+    from ftaudit.source.scan import ScanResult
+
+READY: Final = frozenset({Verdict.READY, Verdict.PURE})
+"""What nothing has to be done about."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Migration:
+    """All that the pre-migration report tells. A part that was not made has the reason in its place."""
+
+    report: Report
+    plan: Plan | None = None
+    no_plan: str | None = None
+    """Why there is no plan, in one sentence."""
+    scan: ScanResult | None = None
+    scanned: tuple[str, ...] = ()
+    """The folders and files of the project that were scanned, as they were named."""
+    no_scan: str | None = None
+    """Why the project's own source was not scanned, in one sentence."""
+    reproduction: Reproduction | None = None
+    incomplete: tuple[str, ...] = ()
+    """What was not looked at and is said neither by the report nor by the scan."""
+
+    @property
+    def exit_code(self) -> int:
+        """That of `ftaudit check`; `3` too where a file of the project's own source could not be looked at."""
+        code = self.report.exit_code
+        unread = self.scan is not None and any(not skip.read_anyway for skip in self.scan.skipped)
+        return 3 if code == 0 and (unread or self.incomplete) else code
+
+
+def sums(migration: Migration) -> Iterator[str]:
+    """Yield what stands under the headline: how much is ready, what the plan removes, what the own source has."""
+    verdicts: dict[str, set[Verdict]] = {}
+    for package in migration.report.packages:
+        verdicts.setdefault(str(package.facts.pin.name), set()).add(package.verdict)
+    ready = sum(found <= READY for found in verdicts.values())
+    slower = sum(Verdict.FALLBACK in found and found <= READY | {Verdict.FALLBACK} for found in verdicts.values())
+    tail = f"; {counted(slower, 'other')} {'works' if slower == 1 else 'work'} without compiled code" if slower else ""
+    yield f"{ready} of {counted(len(verdicts), 'package')} {'is' if ready == 1 else 'are'} ready{tail}."
+    plan = migration.plan
+    if plan is not None and plan.blocked:
+        blockers, left = counted(len(plan.blocked), "blocker"), len(plan.still_blocked)
+        changes = counted(len(plan.changes), "version change")
+        if plan.changes:
+            yield f"{changes} would remove {len(plan.blocked) - left} of {blockers}."
+        if left:
+            yield f"For {left} of {blockers} there is no version yet."
+    if migration.scan is not None:
+        found = Counter(finding.severity for finding in migration.scan.findings)
+        told = f"{counted(found[Severity.ERROR], 'error')} and {counted(found[Severity.WARNING], 'warning')}"
+        yield f"The project's own source has {told}."

@@ -1,0 +1,123 @@
+"""The pre-migration report as one HTML file that asks nobody for anything: no font, image or script from outside."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import re
+from importlib import resources
+from typing import TYPE_CHECKING, Any, Final
+
+from ftaudit.__about__ import __version__
+from ftaudit.model import BLOCKING
+from ftaudit.report.console import clean
+
+if TYPE_CHECKING:
+    from jinja2 import Environment
+    from markupsafe import Markup
+
+    from ftaudit.report.migration.contents import Migration
+
+LONGEST: Final = 2000
+"""Characters of one string that the page shows: a stranger's may be of any length."""
+_CODE: Final = re.compile(r"`([^`]+)`")
+_HYPHENATED: Final = re.compile(r"(\w+(?:-\w+)+[.,]?)")
+
+
+def render(migration: Migration) -> str:
+    """Return the page. Without JavaScript it is a plain document; with it packages are filtered and sorted."""
+    from markupsafe import Markup
+
+    from ftaudit.report.migration.html.view import MEANINGS, WORST_FIRST, look
+
+    script, style = _asset("script.js"), _asset("style.css")
+    policy = (
+        f"default-src 'none'; script-src '{_digest(script)}'; style-src '{_digest(style)}'; img-src data:; "
+        "base-uri 'none'; form-action 'none'"
+    )
+    return (
+        _environment()
+        .get_template("report.html")
+        .render(
+            migration=migration,
+            report=migration.report,
+            view=look(migration),
+            meanings=MEANINGS,
+            verdicts=WORST_FIRST,
+            blocking=BLOCKING,
+            version=__version__,
+            policy=policy,
+            # Both are files of this package; everything else on the page is escaped.
+            script=Markup(script),  # noqa: S704
+            style=Markup(style),  # noqa: S704
+        )
+    )
+
+
+def _asset(name: str) -> str:
+    return resources.files(__name__).joinpath(name).read_text("utf-8").strip()
+
+
+def _digest(text: str) -> str:
+    """Return the source expression of an inline script or style (CSP level 3, `hash-source`)."""
+    return "sha256-" + base64.b64encode(hashlib.sha256(text.encode("utf-8")).digest()).decode("ascii")
+
+
+def _environment() -> Environment:
+    from jinja2 import Environment, PackageLoader, StrictUndefined
+
+    from ftaudit.report.package import entries, evidence
+
+    environment = Environment(
+        loader=PackageLoader("ftaudit.report.migration.html"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        finalize=_shown,
+    )
+    environment.filters |= {
+        "tiers": evidence.tiers,
+        "module_groups": evidence.module_groups,
+        "remarks": evidence.remarks,
+        "extra_findings": lambda package: list(entries.extra_findings(package)),
+        "counted": entries.counted,
+        "prose": _prose,
+        "heading": _heading,
+    }
+    environment.tests["web"] = _is_web
+    return environment
+
+
+def _shown(value: Any) -> Any:
+    """Return a value as the page may show it: text without control characters and of a bearable length."""
+    from markupsafe import Markup
+
+    match value:
+        case Markup():
+            return value
+        case str():
+            return clean(value if len(value) <= LONGEST else f"{value[:LONGEST]}…")
+        case _:
+            return value
+
+
+def _prose(text: str) -> Markup:
+    """Return a sentence with what stands in backticks as code."""
+    from markupsafe import Markup
+
+    escaped = str(Markup.escape(_shown(text)))
+    return Markup(_CODE.sub(r"<code>\1</code>", escaped))  # noqa: S704 (the text is escaped above)
+
+
+def _heading(text: str) -> Markup:
+    """Return a sentence whose hyphenated words, `free-threaded` and `linux-x86_64`, stay on one line."""
+    from markupsafe import Markup
+
+    escaped = str(Markup.escape(_shown(f"{text[:1].upper()}{text[1:]}")))
+    return Markup(_HYPHENATED.sub(r'<span class="whole">\1</span>', escaped))  # noqa: S704 (the text is escaped above)
+
+
+def _is_web(address: str) -> bool:
+    """Tell whether an address is one that a link may lead to."""
+    return address.startswith(("https://", "http://")) and address.isprintable() and " " not in address

@@ -1,0 +1,311 @@
+"""What the page shows and in which order: everything that the templates print, worked out before they print it."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import PurePath
+from typing import Final, TypeAlias
+
+from packaging.version import Version
+
+from ftaudit.model import BLOCKING, Package, Report, Verdict
+from ftaudit.model.plans import Candidate, Plan, ProofStatus, WayOut
+from ftaudit.report.migration.contents import READY, Migration, sums
+from ftaudit.report.migration.html.hazards import Rule, by_rule, unscanned
+from ftaudit.report.migration.html.pictures import Segment, Tree, bar, chains_of, tree
+from ftaudit.report.package.entries import ORDER, Entry, Headline, counted, entries, headline, not_imported
+
+WORST_FIRST: Final = (*ORDER, Verdict.UNKNOWN, Verdict.FALLBACK, Verdict.READY, Verdict.PURE)
+OF_THE_BAR: Final = (Verdict.READY, Verdict.PURE, Verdict.FALLBACK, Verdict.UNKNOWN, *reversed(ORDER))
+"""From what is well to what is worst."""
+MEANINGS: Final = {
+    Verdict.READY: "compiled, and leaves the GIL off",
+    Verdict.PURE: "no compiled code",
+    Verdict.FALLBACK: "works, without its compiled code: slower",
+    Verdict.REENABLES_GIL: "installs, and turns the GIL back on",
+    Verdict.SOURCE_ONLY: "no wheel to install, an sdist to build",
+    Verdict.UNAVAILABLE: "neither wheel nor sdist",
+    Verdict.BROKEN: "installs, and fails on import",
+    Verdict.UNKNOWN: "could not be checked",
+}
+_PLATFORM: Final = "\0"
+"""Stands for a platform's name in a sentence that several platforms may share."""
+Sentence: TypeAlias = tuple[str, str, tuple[str, ...]]
+"""A text, the platform that it may name, and those of which it is true."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Said:
+    """A sentence, and the platforms of which it is true; those are empty where it is true of all, or names them."""
+
+    text: str
+    platforms: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Row:
+    """One verdict on one package, as the table of all packages has it."""
+
+    number: int
+    entries: tuple[Entry, ...]
+    """The rows that have the verdict, platforms that agree told once."""
+    platforms: tuple[str, ...]
+    rank: int
+    """Its verdict's place in `WORST_FIRST`."""
+    reasons: tuple[Said, ...]
+    steps: tuple[Said, ...]
+    needed_by: tuple[str, ...]
+    """What pulls it in, nearest last; empty where it is listed."""
+    blocker: int | None
+    """The number of its part among the blockers."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Releases:
+    """The later releases that were passed over, and the good ones, on platforms that agree."""
+
+    platforms: tuple[str, ...]
+    passed_over: tuple[tuple[Candidate, str], ...]
+    """Each with the reason, in which the platforms are named."""
+    first_good: Version | None
+    newest_good: Version | None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Blocker:
+    """One blocked version, with all that is known of it and what can be done."""
+
+    number: int
+    title: str
+    name: str
+    version: str
+    verdict: Verdict
+    entries: tuple[Entry, ...]
+    """The blocked rows, platforms that agree told once."""
+    verdicts: tuple[tuple[Verdict, tuple[str, ...]], ...]
+    """Each verdict with the platforms that have it, where there is more than one platform."""
+    reasons: tuple[Said, ...]
+    steps: tuple[Said, ...]
+    """The way out in a sentence, of the plan or else of the row."""
+    ways: tuple[WayOut, ...]
+    """The plan's ways out, one for each platform."""
+    releases: tuple[Releases, ...]
+    drags: tuple[str, ...]
+    """Packages that are blocked through it."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class MatrixRow:
+    """One package's verdicts, in the order of the platforms; `None` where the platform does not need it."""
+
+    title: str
+    verdicts: tuple[Verdict | None, ...]
+    fine: bool
+    """Ready or pure wherever it is needed."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Gap:
+    """What was not checked, of one kind."""
+
+    title: str
+    lines: tuple[str, ...]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class View:
+    """The page."""
+
+    title: str
+    headline: Headline
+    lede: tuple[str, ...]
+    counts: Mapping[Verdict, int]
+    """How many packages have each verdict; one with several platforms counts with its worst."""
+    bar: tuple[Segment, ...]
+    blocked_tree: Tree | None
+    whole_tree: Tree
+    blockers: tuple[Blocker, ...]
+    rows: tuple[Row, ...]
+    matrix: tuple[MatrixRow, ...]
+    rules: tuple[Rule, ...]
+    gaps: tuple[Gap, ...]
+
+
+def look(migration: Migration) -> View:
+    """Work out the page."""
+    report = migration.report
+    ordered = sorted(
+        entries(report.packages), key=lambda entry: (WORST_FIRST.index(entry.package.verdict), entry.title)
+    )
+    worst = _worst(report.packages)
+    tally = Counter(worst.values())
+    counts = {verdict: tally[verdict] for verdict in OF_THE_BAR}
+    blockers = tuple(_blockers(ordered, migration.plan))
+    blocked = [entry.package for entry in ordered if entry.package.verdict in BLOCKING]
+    root = PurePath(report.inputs[0]).name if len(report.inputs) == 1 else counted(len(report.inputs), "input")
+    return View(
+        title=f"Free-threading report: {', '.join(PurePath(path).name for path in report.inputs) or report.target}",
+        headline=headline(report),
+        lede=tuple(sums(migration)),
+        counts=counts,
+        bar=bar(counts),
+        blocked_tree=tree(root, chains_of(blocked, 3), worst) if blocked else None,
+        whole_tree=tree(root, sorted(chains_of(report.packages, 1)), worst),
+        blockers=blockers,
+        rows=tuple(_rows(ordered, blockers)),
+        matrix=tuple(_matrix(report)) if len(report.platforms) > 1 else (),
+        rules=tuple(by_rule(migration.scan)) if migration.scan else (),
+        gaps=tuple(gap for gap in _gaps(migration) if gap.lines),
+    )
+
+
+def _worst(packages: Iterable[Package]) -> dict[str, Verdict]:
+    worst: dict[str, Verdict] = {}
+    for package in packages:
+        name = str(package.facts.pin.name)
+        worst[name] = min(worst.get(name, package.verdict), package.verdict, key=WORST_FIRST.index)
+    return worst
+
+
+def _blockers(ordered: Iterable[Entry], plan: Plan | None) -> Iterator[Blocker]:
+    groups: dict[str, list[Entry]] = {}
+    drags: dict[str, dict[str, None]] = {}
+    for entry in ordered:
+        if entry.package.verdict in BLOCKING:
+            groups.setdefault(entry.title, []).append(entry)
+        for name in entry.package.blocked_by:
+            drags.setdefault(name, {})[entry.title] = None
+    for number, (title, found) in enumerate(groups.items(), 1):
+        first = found[0].package
+        ways = tuple(way for way in plan.ways if _is_of(way, first)) if plan is not None else ()
+        planned: list[Sentence] = [(way.sentence, way.platform, (way.platform,)) for way in ways]
+        verdicts: dict[Verdict, tuple[str, ...]] = {}
+        for entry in found:
+            verdicts[entry.package.verdict] = (*verdicts.get(entry.package.verdict, ()), *entry.platforms)
+        yield Blocker(
+            number=number,
+            title=title,
+            name=str(first.facts.pin.name),
+            version=str(first.facts.pin.version or ""),
+            verdict=first.verdict,
+            entries=tuple(found),
+            verdicts=tuple(verdicts.items()),
+            reasons=tuple(_told_once(_reasons(found))),
+            steps=tuple(_told_once(planned or _steps(found))),
+            ways=ways,
+            releases=tuple(_releases(ways)),
+            drags=tuple(drags.get(str(first.facts.pin.name), ())),
+        )
+
+
+def _is_of(way: WayOut, package: Package) -> bool:
+    return (way.name, way.current) == (package.facts.pin.name, package.facts.pin.version)
+
+
+def _told_once(sentences: Iterable[Sentence]) -> Iterator[Said]:
+    """Yield the sentences, each with the platform that it may name and those it is true of, the same ones together."""
+    found: dict[str, tuple[str, ...]] = {}
+    every: dict[str, None] = {}
+    for text, named, platforms in sentences:
+        worded = text.replace(named, _PLATFORM)
+        found[worded] = (*found.get(worded, ()), *platforms)
+        every |= dict.fromkeys(platforms)
+    for worded, platforms in found.items():
+        names_them = _PLATFORM in worded
+        told_of_all = names_them or len(platforms) == len(every)
+        yield Said(text=worded.replace(_PLATFORM, _listed(platforms)), platforms=() if told_of_all else platforms)
+
+
+def _releases(ways: Iterable[WayOut]) -> Iterator[Releases]:
+    groups: dict[object, list[WayOut]] = {}
+    for way in ways:
+        fates = tuple((candidate.version, candidate.fate) for candidate in way.passed_over)
+        groups.setdefault((fates, way.first_good, way.newest_good), []).append(way)
+    for found in groups.values():
+        first, platforms = found[0], tuple(way.platform for way in found)
+        reasons = [candidate.reason.replace(first.platform, _listed(platforms)) for candidate in first.passed_over]
+        if first.passed_over:
+            yield Releases(
+                platforms=platforms,
+                passed_over=tuple(zip(first.passed_over, reasons, strict=True)),
+                first_good=first.first_good,
+                newest_good=first.newest_good,
+            )
+
+
+def _listed(platforms: Sequence[str]) -> str:
+    return ", ".join(platforms) if len(platforms) <= 3 else counted(len(platforms), "platform")
+
+
+def _rows(ordered: Iterable[Entry], blockers: Iterable[Blocker]) -> Iterator[Row]:
+    numbers = {blocker.title: blocker.number for blocker in blockers}
+    groups: dict[tuple[str, Verdict], list[Entry]] = {}
+    for entry in ordered:
+        groups.setdefault((entry.title, entry.package.verdict), []).append(entry)
+    for number, ((title, verdict), found) in enumerate(groups.items(), 1):
+        chains = found[0].package.facts.pin.required_by
+        yield Row(
+            number=number,
+            entries=tuple(found),
+            platforms=tuple(platform for entry in found for platform in entry.platforms),
+            rank=WORST_FIRST.index(verdict),
+            reasons=tuple(_told_once(_reasons(found))),
+            steps=tuple(_told_once(_steps(found))),
+            needed_by=chains[0][:-1] if chains else (),
+            blocker=numbers.get(title) if verdict in BLOCKING else None,
+        )
+
+
+def _reasons(found: Iterable[Entry]) -> Iterator[Sentence]:
+    for entry in found:
+        yield from ((text, entry.package.facts.platform, entry.platforms) for text in entry.package.reasons)
+
+
+def _steps(found: Iterable[Entry]) -> Iterator[Sentence]:
+    for entry in found:
+        if entry.package.next_step:
+            yield entry.package.next_step, entry.package.facts.platform, entry.platforms
+
+
+def _matrix(report: Report) -> Iterator[MatrixRow]:
+    found: dict[str, dict[str, Verdict]] = {}
+    for package in report.packages:
+        title = Entry(package=package, platforms=()).title
+        found.setdefault(title, {})[package.facts.platform] = package.verdict
+    rows = [
+        MatrixRow(
+            title=title,
+            verdicts=tuple(verdicts.get(platform) for platform in report.platforms),
+            fine=READY.issuperset(verdicts.values()),
+        )
+        for title, verdicts in found.items()
+    ]
+    return iter(
+        sorted(rows, key=lambda row: (min(WORST_FIRST.index(each) for each in row.verdicts if each), row.title))
+    )
+
+
+def _gaps(migration: Migration) -> Iterator[Gap]:
+    report, plan, scan = migration.report, migration.plan, migration.scan
+    unknown = [entry for entry in entries(report.packages) if entry.package.verdict is Verdict.UNKNOWN]
+    yield Gap(
+        title="Packages without a verdict",
+        lines=tuple(f"{entry.title} ({', '.join(entry.platforms)}): {entry.package.reasons[0]}" for entry in unknown),
+    )
+    yield Gap(title="Not looked at", lines=(*report.incomplete, *migration.incomplete))
+    yield Gap(title="Modules that were read, but could not be imported", lines=tuple(not_imported(report)))
+    yield Gap(title="Notes", lines=report.notes)
+    if plan is not None:
+        proofs = [
+            f"{proof.input} on {proof.platform}: {proof.reason or 'not resolved'}"
+            for proof in plan.proofs
+            if proof.status in (ProofStatus.UNRESOLVED, ProofStatus.NOT_ASKED)
+        ]
+        limits = (text for proof in plan.proofs for text in proof.not_proven)
+        yield Gap(title="Of the plan", lines=tuple(dict.fromkeys((*plan.incomplete, *proofs, *limits))))
+    left = [text for text in (migration.no_plan, migration.no_scan) if text]
+    yield Gap(title="Left out of this report", lines=tuple(left))
+    if scan is not None:
+        yield Gap(title="Of the project's own source", lines=tuple(unscanned(scan)))

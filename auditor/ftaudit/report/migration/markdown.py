@@ -1,0 +1,47 @@
+"""The pre-migration report as Markdown for an issue: the answer, what blocks, the plan, the rest folded, in limits."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from ftaudit.model import Severity
+from ftaudit.report.migration.contents import Migration, sums
+from ftaudit.report.package.entries import coverage, headline
+from ftaudit.report.package.markdown import LIMIT, Section, escape, fit, folded, scan_sections, sections
+from ftaudit.report.plan.markdown import sections as plan_sections
+from ftaudit.report.results.results import scan_sentence
+
+
+def render(migration: Migration, *, limit: int = LIMIT) -> str:
+    """Return the report within `limit` characters; what has no room is counted and said where to be."""
+    report, told = migration.report, headline(migration.report)
+    top = [
+        f"# Free-threading report: {told.word.lower()}",
+        escape(told.sentence + (f" {told.more}" if told.more else "")),
+    ]
+    top.append(escape(" ".join(sums(migration))))
+    first, *rest = sections(report)
+    parts = [first, *(plan_sections(migration.plan) if migration.plan is not None else ()), *rest]
+    if migration.scan is not None:
+        exit_code = migration.scan.exit_code(Severity.WARNING)
+        parts.append(
+            Section(
+                items=[escape(scan_sentence(migration.scan))], head="### The project's own source\n\n", what="lines"
+            )
+        )
+        parts += scan_sections(migration.scan, exit_code=exit_code)
+    left = [text for text in (migration.no_plan, migration.no_scan, *migration.incomplete) if text]
+    parts.append(Section(items=[f"- {escape(text)}" for text in left], head="### Left out\n\n", what="notes"))
+    parts.append(folded("How to reproduce it", list(_reproduction(migration)), "lines"))
+    return fit(top, parts, f"checked: {escape(coverage(report))}", limit, command="ftaudit report")
+
+
+def _reproduction(migration: Migration) -> Iterator[str]:
+    how = migration.reproduction
+    if how is None:
+        return
+    yield from (f"- {escape(command)}" for command in how.commands)
+    yield f"- made: {how.made:%Y-%m-%d %H:%M} UTC"
+    yield from (f"- {escape(name)}: {escape(value)}" for name, value in how.versions)
+    for path, digest in how.inputs:
+        yield f"- input: {escape(path)}" + (f" `sha256:{digest}`" if digest else "")

@@ -1,0 +1,1 @@
+"""A report of packages: `check` and `wheel`."""

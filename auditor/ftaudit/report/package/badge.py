@@ -1,0 +1,63 @@
+"""A badge for a README: one SVG file without any outside request, readable to those who do not see it."""
+
+from __future__ import annotations
+
+from typing import Final
+from xml.sax.saxutils import escape, quoteattr
+
+from ftaudit.model import BLOCKING, Report
+from ftaudit.report.console import clean
+from ftaudit.report.package.markdown import ready_of
+
+LABEL: Final = "free-threading"
+_GREEN, _RED, _YELLOW, _GREY = "#2e7d32", "#b3261e", "#8a6100", "#5f6368"
+"""White text on each has a contrast of 5:1 or more (WCAG 2.2, 1.4.3)."""
+_WIDTHS: Final = dict(
+    zip(" -/adefghinorty", (352, 454, 454, 601, 623, 596, 352, 623, 633, 274, 633, 607, 427, 394, 592), strict=True)
+)
+_DIGIT: Final = 636
+"""Of Verdana's characters, in thousandths of the font's size."""
+
+
+def render(report: Report) -> str:
+    """Return `free-threading | 47/50 ready`: green when all are, red when one blocks, yellow when not all is known."""
+    ready, total = ready_of(report)
+    blocked = any(package.verdict in BLOCKING for package in report.packages)
+    match (total, blocked, ready == total and not report.incomplete):
+        case (0, _, _):
+            color = _GREY
+        case (_, True, _):
+            color = _RED
+        case (_, False, False):
+            color = _YELLOW
+        case _:
+            color = _GREEN
+    text = f"{ready}/{total} ready" if total else "nothing checked"
+    what = f"{LABEL}: {text} for CPython {report.target}" + (
+        f" on {', '.join(report.platforms)}" if report.platforms else ""
+    )
+    return _svg(LABEL, text, color, clean(what))
+
+
+def _svg(label: str, text: str, color: str, title: str) -> str:
+    left, right = _width(label) + 12, _width(text) + 12
+    width = left + right
+    return f"""\
+<svg xmlns="http://www.w3.org/2000/svg" width="{width}" height="20" role="img" aria-label={quoteattr(title)}>
+  <title>{escape(title)}</title>
+  <clipPath id="r"><rect width="{width}" height="20" rx="3" fill="#fff"/></clipPath>
+  <g clip-path="url(#r)">
+    <rect width="{left}" height="20" fill="#444"/>
+    <rect x="{left}" width="{right}" height="20" fill="{color}"/>
+  </g>
+  <g fill="#fff" text-anchor="middle" font-family="Verdana,DejaVu Sans,Geneva,sans-serif" font-size="11">
+    <text x="{left / 2:g}" y="14" textLength="{left - 12}">{escape(label)}</text>
+    <text x="{left + right / 2:g}" y="14" textLength="{right - 12}">{escape(text)}</text>
+  </g>
+</svg>
+"""
+
+
+def _width(text: str) -> int:
+    """Return about how many pixels a text takes; `textLength` makes it true whatever the font."""
+    return round(sum(_WIDTHS.get(char, _DIGIT) for char in text) * 11 / 1000)

@@ -1,0 +1,212 @@
+"""What every report of packages says, before any format: the answer in a sentence, and rows that agree told once."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Final
+
+from ftaudit.judge import table as verdict
+from ftaudit.model import BLOCKING, Acceptance, Finding, Package, Report, Severity, Verdict
+
+CONTRADICTED: Final = "FT304"
+"""The one finding of a scan that is about the package as a whole."""
+ORDER: Final = (Verdict.BROKEN, Verdict.REENABLES_GIL, Verdict.UNAVAILABLE, Verdict.SOURCE_ONLY)
+"""The verdicts that block, the worst first."""
+LISTED: Final = "listed in "
+"""The label of a place that is the package's own."""
+NAMED: Final = 3
+"""How many platforms the answer names before it counts them."""
+SEVERAL: Final = 3
+"""From how many packages on a reason that they share is told once."""
+SAID_BY_VERDICT: Final = verdict.SAID_BY_VERDICT
+"""Rules whose message the row's reasons already give."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Entry:
+    """The rows of one package that say the same, with the platforms of which they say it."""
+
+    package: Package
+    platforms: tuple[str, ...]
+
+    @property
+    def title(self) -> str:
+        """`lxml 6.1.3`."""
+        pin = self.package.facts.pin
+        return f"{pin.name} {pin.version}" if pin.version is not None else str(pin.name)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Headline:
+    """The answer."""
+
+    word: str
+    """`BLOCKED`, `NOT SURE`, `ACCEPTED` or `READY`."""
+    sentence: str
+    more: str | None = None
+    """What else a reader must know at once, as a sentence."""
+
+
+def entries(packages: Iterable[Package]) -> Iterator[Entry]:
+    """Yield the packages with the platforms that agree on them, in the order in which they come."""
+    groups: dict[tuple[object, ...], list[Package]] = {}
+    for package in packages:
+        pin = package.facts.pin
+        same = (pin.name, pin.version, package.verdict, package.accepted, _without_platform(package))
+        groups.setdefault(same, []).append(package)
+    for group in groups.values():
+        yield Entry(package=_of_all(group), platforms=tuple(package.facts.platform for package in group))
+
+
+def number_of(found: Iterable[Entry]) -> int:
+    """Return how many packages the entries are about: where platforms disagree, one has several."""
+    return len({entry.package.facts.pin.name for entry in found})
+
+
+def _of_all(group: Sequence[Package]) -> Package:
+    """Return the first row; what it says of its platform holds for each of them."""
+    first = group[0]
+    if len({package.facts.platform for package in group}) == 1:
+        return first
+    return replace(
+        first,
+        reasons=tuple(_of_platform(first, "these platforms", text) for text in first.reasons),
+        next_step=None if first.next_step is None else _of_platform(first, "these platforms", first.next_step),
+    )
+
+
+def _of_platform(package: Package, other: str, text: str) -> str:
+    """Return the text with other words for the row's platform, but for a tag in the name of a file."""
+    return re.sub(rf"(?<![\w.-]){re.escape(package.facts.platform)}(?![\w-]|\.\w)", lambda _: other, text)
+
+
+def _without_platform(package: Package) -> tuple[str, ...]:
+    said = (*package.reasons, package.next_step or "")
+    return tuple(_of_platform(package, "{platform}", text) for text in said)
+
+
+def together(found: Sequence[Entry]) -> Iterator[tuple[Entry, ...]]:
+    """Yield the entries, those in one that could not be checked for the same reason, where there are several.
+
+    Without a network it is the same sentence for every package, but for the package's name and file.
+    """
+    groups: dict[object, list[Entry]] = {}
+    for number, entry in enumerate(found):
+        shared = entry.package.verdict is Verdict.UNKNOWN and not entry.package.findings
+        groups.setdefault((*reason_of_many(entry), entry.platforms) if shared else number, []).append(entry)
+    for group in groups.values():
+        yield from (tuple(group),) if len(group) >= SEVERAL else ((entry,) for entry in group)
+
+
+def reason_of_many(entry: Entry) -> tuple[str, ...]:
+    """Return the reasons with the package's own name and file left open."""
+    pin, wheel = entry.package.facts.pin, entry.package.facts.index.wheel
+    reasons = list(entry.package.reasons)
+    if wheel is not None:
+        reasons = [reason.replace(wheel.filename, "its wheel") for reason in reasons]
+    own = re.compile(rf"(?<![\w.-]){re.escape(pin.name)}(?![\w-])", re.IGNORECASE)
+    return tuple(own.sub("…", reason) for reason in reasons)
+
+
+def headline(report: Report) -> Headline:
+    """Return the answer in one sentence."""
+    where = ", ".join(report.platforms) if len(report.platforms) <= NAMED else f"{len(report.platforms)} platforms"
+    what = f"free-threaded CPython {report.target.rstrip('t')}" + (f" on {where}" if where else "")
+    packages = counted(len({package.facts.pin.name for package in report.packages}), "package")
+    counting = [package for package in report.packages if package.accepted is None]
+    blocked = {package.facts.pin.name for package in counting if package.verdict in BLOCKING}
+    unknown = {package.facts.pin.name for package in counting if package.verdict is Verdict.UNKNOWN} - blocked
+    accepted = {package.facts.pin.name for package in report.packages if package.accepted is not None} - blocked
+    stand = f"{counted(len(accepted), 'known problem')} {'is' if len(accepted) == 1 else 'are'} accepted."
+    match report.exit_code:
+        case 1:
+            verb = "keeps" if len(blocked) == 1 else "keep"
+            told = [f"{len(unknown)} more could not be checked."] if unknown else []
+            places = {package.facts.platform for package in counting if package.verdict in BLOCKING}
+            unsure = {p.facts.platform for p in counting if p.verdict is Verdict.UNKNOWN} - places
+            if places < set(report.platforms) and len(report.platforms) > NAMED:
+                what = what.replace(f" on {where}", f" on {len(places)} of {where}")
+                told += [f"On {counted(len(unsure), 'platform')} not everything could be checked."] if unsure else []
+            more = " ".join([*told, *([stand] if accepted else [])]) or None
+            return Headline(word="BLOCKED", sentence=f"{len(blocked)} of {packages} {verb} you from {what}.", more=more)
+        case 3:
+            sentence = f"nothing found to block {what}, but not everything could be checked."
+            if unknown:
+                sentence = f"nothing found to block {what}, but {len(unknown)} of {packages} could not be checked."
+            return Headline(word="NOT SURE", sentence=sentence, more=stand if accepted else None)
+        case _ if accepted:
+            verb, stands = ("keeps", "is") if len(accepted) == 1 else ("keep", "are")
+            sentence = (
+                f"nothing new; {len(accepted)} of {packages} {verb} you from {what}, and {stands} known and accepted."
+            )
+            return Headline(word="ACCEPTED", sentence=sentence)
+        case _:
+            return Headline(word="READY", sentence=f"nothing blocks {what}: {packages} checked.")
+
+
+def chains(package: Package) -> Iterator[tuple[str, str]]:
+    """Yield who pulls the package in and where it is listed, as pairs of a label and a text."""
+    pin = package.facts.pin
+    places = verdict.listed(map(str, pin.places))
+    at = f" ({places})" if places else ""
+    for number, chain in enumerate(pin.required_by[:3]):
+        where = at if number == 0 else ""
+        if len(chain) > 1:
+            yield "pulled in by ", " → ".join(chain) + where
+        elif where:
+            yield LISTED, places
+    if len(pin.required_by) > 3:
+        yield "pulled in by ", f"{len(pin.required_by) - 3} more"
+    if not pin.required_by and places:
+        yield LISTED, places
+
+
+def accepted_line(accepted: Acceptance) -> str:
+    """Return who accepts it, why and until when, in one line."""
+    until = "" if accepted.expires is None else f", until {accepted.expires}"
+    return f"{accepted.reason} ({accepted.source or accepted.by}{until})"
+
+
+def extra_findings(package: Package) -> Iterator[Finding]:
+    """Yield what the rules say beyond the reasons: errors and warnings that the verdict does not already name."""
+    scanned = set(package.facts.source.findings)
+    for finding in package.findings:
+        told = finding.code in SAID_BY_VERDICT or (finding in scanned and finding.code != CONTRADICTED)
+        told = told or finding.accepted is not None
+        if finding.severity in (Severity.ERROR, Severity.WARNING) and not told:
+            yield finding
+
+
+def source_lines(package: Package) -> Iterator[str]:
+    """Sum up the scan of the sdist: its findings are too many for a row."""
+    source, pin = package.facts.source, package.facts.pin
+    errors = sum(finding.severity is Severity.ERROR for finding in source.findings)
+    warnings = sum(finding.severity is Severity.WARNING for finding in source.findings)
+    if errors or warnings:
+        found = f"{counted(errors, 'error')} and {counted(warnings, 'warning')}"
+        yield f"{found}: `ftaudit scan {pin.name}=={pin.version}` shows them"
+
+
+def not_imported(report: Report) -> Iterator[str]:
+    """Yield the modules whose import ended before CPython could say what they need, of rows that stand all the same."""
+    for package in report.packages:
+        if package.verdict is not Verdict.READY:
+            continue
+        for module in package.facts.modules:
+            if module.runtime is not None and module.runtime.requires_gil is None:
+                yield f"{module.name}: {module.runtime.error or module.runtime.outcome}; its binary was read"
+
+
+def coverage(report: Report) -> str:
+    """Return how much was looked at: `50/50 index · 33/34 binaries · 358/358 imports`."""
+    never = all(package.facts.runtime.reason == verdict.IMPORTS_NOTHING for package in report.packages)
+    return " · ".join(
+        f"{seen.done}/{seen.total} {tier}" for tier, seen in report.coverage if not (never and tier == "imports")
+    )
+
+
+def counted(number: int, noun: str) -> str:
+    """Return `1 package`, `2 packages`."""
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"

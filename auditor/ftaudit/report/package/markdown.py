@@ -1,0 +1,285 @@
+"""Markdown for a comment on a pull request or a job's summary: the answer, the blockers, the rest folded, in limits."""
+
+from __future__ import annotations
+
+import html
+import re
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from ftaudit.model import BLOCKING, Package, Report, Severity, Verdict
+from ftaudit.report.console import clean
+from ftaudit.report.package.entries import (
+    ORDER,
+    Entry,
+    accepted_line,
+    chains,
+    counted,
+    coverage,
+    entries,
+    extra_findings,
+    headline,
+    not_imported,
+    number_of,
+    source_lines,
+)
+from ftaudit.report.results.results import Result, of_scan, scan_sentence, worst_first
+from ftaudit.source.scan import ScanResult
+
+LIMIT: Final = 65_536
+"""Characters that GitHub takes of a comment."""
+_RESERVE: Final = 2_000
+"""Characters kept for what is said of that which is left out, and for closing what is open."""
+_CELL: Final = 400
+"""Characters of one table cell, before escaping."""
+_SPECIAL: Final = re.compile(r"[\\`*\[\]<>#!|~&$@]|(?<![^\W_])_|_(?![^\W_])")
+"""What begins markup, and with it tables, formulas and entities."""
+_REFERENCE: Final = re.compile(
+    r"[@#]|//|www\.|:\w+:|[!%~$&^](?=[\w\"])|\bGH-\d|\b[0-9a-f]{7,40}\b", re.ASCII | re.IGNORECASE
+)
+"""What GitHub or GitLab make a link or a mention of: people, issues, commits, milestones, addresses."""
+_PAIRS: Final = {")": "(", "]": "[", "}": "{", "(": ")", "[": "]", "{": "}"}
+_NAME: Final = re.compile(r"[\w.]*(?:\b_|_\b)[\w.]*[^\W_][\w.]*", re.ASCII)
+"""A dotted name with underscores that would begin markup: it is read most easily as code."""
+_SPAN: Final = re.compile(r"(?<![^\s(])(`[^`\n|<>&]+`)(?![^\s.,;:)])", re.ASCII)
+"""Code that stands between backticks already, by itself, and holds nothing that could end it."""
+_BREAKING: Final = re.compile(r"([|`])")
+"""What would end a table's cell or a code span wherever it stands."""
+
+
+def render(report: Report, *, limit: int = LIMIT, command: str = "check") -> str:
+    """Return the report: a sentence, what blocks, what is not known, then folded evidence and what is fine."""
+    told = headline(report)
+    top = [f"## ftaudit: {told.word}", f"{escape(told.sentence)}" + (f" {escape(told.more)}" if told.more else "")]
+    end = f"checked: {coverage(report)}"
+    return fit(top, sections(report), end, limit, command=f"ftaudit {command}")
+
+
+def sections(report: Report) -> tuple[Section, ...]:
+    """Return what is said of the packages: what blocks, what is not known, then folded evidence and what is fine."""
+    every = tuple(entries(report.packages))
+    rows = [entry for entry in every if entry.package.accepted is None]
+    accepted = [entry for entry in every if entry.package.accepted is not None]
+    blocked = [entry for verdict in ORDER for entry in rows if entry.package.verdict is verdict]
+    unknown = [entry for entry in rows if entry.package.verdict is Verdict.UNKNOWN]
+    slower = [entry for entry in rows if entry.package.verdict is Verdict.FALLBACK]
+    fine = [entry for entry in rows if entry.package.verdict in (Verdict.READY, Verdict.PURE)]
+    notes = [f"not looked at: {what}" for what in report.incomplete]
+    notes += [f"not imported: {what}" for what in not_imported(report)]
+    notes += [f"note: {note}" for note in report.notes]
+    many = len(report.platforms) > 1
+    return (
+        _table("What blocks", blocked, many),
+        _table("What could not be checked", unknown, many),
+        Section(items=[f"- {escape(note)}" for note in notes], what="notes"),
+        folded(
+            f"Known and accepted ({number_of(accepted)})", [_evidence(entry, many) for entry in accepted], "packages"
+        ),
+        folded("Evidence", [_evidence(entry, many) for entry in (*blocked, *unknown)], "packages"),
+        folded(f"Works, slower ({number_of(slower)})", [_evidence(entry, many) for entry in slower], "packages"),
+        folded(f"Nothing in the way ({number_of(fine)})", [_fine(entry, report) for entry in fine], "packages"),
+    )
+
+
+def render_scan(scan: ScanResult, *, exit_code: int, limit: int = LIMIT) -> str:
+    """Return a scan: a sentence, sums by rule, then each finding, folded, the worst first."""
+    word = {0: "nothing to mend", 1: "findings", 3: "not everything could be read"}.get(exit_code, "findings")
+    end = f"{counted(len(scan.rules), 'rule')}, target {escape(scan.target)}"
+    if scan.left_out:
+        end += "; left out: " + ", ".join(f"{count} {escape(role)}" for role, count in sorted(scan.left_out.items()))
+    top = [f"## ftaudit scan: {word}", escape(scan_sentence(scan))]
+    return fit(top, scan_sections(scan, exit_code=exit_code), end, limit, command="ftaudit scan")
+
+
+def scan_sections(scan: ScanResult, *, exit_code: int) -> tuple[Section, ...]:
+    """Return what a scan found: sums by rule, then each finding, folded, the worst first, and what was not read."""
+    results = of_scan(scan, exit_code=exit_code).results
+    found = sorted((result for result in results if result.suppression is None), key=worst_first)
+    suppressed = [result for result in results if result.suppression is not None]
+    skipped = [f"- {_place(skip.path, skip.line)}: {escape(skip.reason)}" for skip in scan.skipped]
+    skipped += [f"- note: {escape(note)}" for note in scan.notes]
+    return (
+        Section(
+            items=list(_sums(found)),
+            head="| findings | code | rule | severity |\n| ---: | --- | --- | --- |\n",
+            what="rules",
+        ),
+        folded("Findings", [_finding(result) for result in found], "findings", opened=len(found) <= 10),
+        folded(f"Known and not counted ({len(suppressed)})", [_finding(each) for each in suppressed], "findings"),
+        folded("Not looked at, or not as it should be", skipped, "rows"),
+    )
+
+
+def summary(report: Report) -> str:
+    """Return one line for a README: how many packages are ready, on what, and what blocks."""
+    ready, total = ready_of(report)
+    where = f" on {', '.join(report.platforms)}" if report.platforms else ""
+    line = f"Free-threading: {ready} of {counted(total, 'package')} ready for CPython {report.target}{where}"
+    tails = []
+    for verdicts, verb in ((BLOCKING, "blocked by"), (frozenset({Verdict.UNKNOWN}), "not checked:")):
+        names = sorted({str(p.facts.pin.name) for p in report.packages if p.verdict in verdicts})
+        shown = ", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")
+        tails += [f"{verb} {shown}"] if names else []
+    tails += ["not everything was looked at"] if report.incomplete else []
+    return escape("; ".join((line, *tails))) + "\n"
+
+
+def ready_of(report: Report) -> tuple[int, int]:
+    """Return how many packages neither block nor are unknown on any platform, and how many there are."""
+    names = {package.facts.pin.name for package in report.packages}
+    held = {p.facts.pin.name for p in report.packages if p.verdict in BLOCKING or p.verdict is Verdict.UNKNOWN}
+    return len(names - held), len(names)
+
+
+def escape(text: str) -> str:
+    """Return a stranger's text as Markdown that shows it as it is: no markup, no link, and nobody is mentioned.
+
+    What GitHub or GitLab would make a reference of stands in a code span, where neither looks for any.
+    """
+    return "".join(part if _SPAN.fullmatch(part) else _outside(part) for part in _SPAN.split(clean(text)))
+
+
+def _outside(text: str) -> str:
+    return " ".join("".join(map(_piece, _BREAKING.split(word))) for word in text.split(" "))
+
+
+def _piece(piece: str) -> str:
+    if _REFERENCE.search(piece) or _NAME.fullmatch(piece):
+        before, core, after = _around(piece)
+        return f"{_plain(before)}`{core}`{_plain(after)}"
+    return _plain(piece)
+
+
+def _around(piece: str) -> tuple[str, str, str]:
+    """Return the marks before, the rest, and the marks after; a bracket that is closed within stays."""
+    core = piece
+    while len(core) > 1 and core[0] in "([{\"'":
+        pair = _PAIRS.get(core[0])
+        if pair is not None and pair in core.rstrip(".,;!?\"':")[:-1]:
+            break
+        core = core[1:]
+    before = piece[: len(piece) - len(core)]
+    while len(core) > 1 and core[-1] in ".,;!?\"')]}:":
+        pair = _PAIRS.get(core[-1])
+        if pair is not None and core.count(pair) >= core.count(core[-1]):
+            break
+        core = core[:-1]
+    return before, core, piece[len(before) + len(core) :]
+
+
+def _plain(piece: str) -> str:
+    return _SPECIAL.sub(lambda match: f"&#{ord(match[0])};", piece)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Section:
+    """A part whose items are left out from the end where there is no room."""
+
+    items: Sequence[str]
+    what: str
+    head: str = ""
+    foot: str = ""
+
+
+def _table(title: str, found: Sequence[Entry], many: bool) -> Section:
+    columns = ("package", "verdict", *(("platforms",) if many else ()), "why", "next")
+    head = f"### {title} ({number_of(found)})\n\n| {' | '.join(columns)} |\n|{' --- |' * len(columns)}\n"
+    return Section(items=[_row(entry, many) for entry in found], head=head, what="packages")
+
+
+def folded(title: str, items: list[str], what: str, *, opened: bool = False) -> Section:
+    """Return a part that is shown when its title is clicked."""
+    head = f"<details{' open' if opened else ''}><summary>{html.escape(title)}</summary>\n\n"
+    return Section(items=items, head=head, foot="\n\n</details>", what=what)
+
+
+def fit(top: Sequence[str], sections: Iterable[Section], end: str, limit: int, *, command: str) -> str:
+    """Put the parts together, and leave out what does not fit, saying how much and where it is."""
+    parts = [*top]
+    room = limit - _RESERVE - sum(len(part) + 2 for part in (*top, end))
+    for section in sections:
+        if not section.items:
+            continue
+        frame = len(section.head) + len(section.foot) + 4
+        kept, used = 0, frame
+        for item in section.items:
+            if used + len(item) + 1 > room:
+                break
+            used += len(item) + 1
+            kept += 1
+        missing = len(section.items) - kept
+        more = f"\n\n… and {missing:,} more {section.what}: see `{command} --format json`" if missing else ""
+        if kept:
+            body = section.head + "\n".join(section.items[:kept]) + more + section.foot
+        else:
+            body = f"… {missing:,} {section.what} had no room here: see `{command} --format json`"
+        parts.append(body)
+        room -= used if kept else 0
+    return "\n\n".join((*parts, end)) + "\n"
+
+
+def _row(entry: Entry, many: bool) -> str:
+    package = entry.package
+    cells = [f"**{escape(entry.title)}**", str(package.verdict)]
+    cells += [", ".join(map(escape, entry.platforms))] if many else []
+    cells += [escape(cut("; ".join(package.reasons))), escape(cut(package.next_step or ""))]
+    return "| " + " | ".join(cells) + " |"
+
+
+def _evidence(entry: Entry, many: bool) -> str:
+    package = entry.package
+    where = f" ({', '.join(map(escape, entry.platforms))})" if many else ""
+    lines = [f"- **{escape(entry.title)}** {package.verdict}{where}"]
+    lines += [f"  - {escape(line)}" for line in _evidence_lines(package)]
+    return "\n".join(lines)
+
+
+def _evidence_lines(package: Package) -> Iterator[str]:
+    if package.accepted is not None:
+        yield f"accepted: {accepted_line(package.accepted)}"
+    yield from package.reasons
+    yield from (f"{label}{text}" for label, text in chains(package))
+    yield from (f"{finding.code} {finding.rule}: {finding.message}" for finding in extra_findings(package))
+    yield from source_lines(package)
+    if package.next_step:
+        yield f"next: {package.next_step}"
+
+
+def _fine(entry: Entry, report: Report) -> str:
+    tails = [f"on {', '.join(entry.platforms)}"] if len(entry.platforms) < len(report.platforms) else []
+    tails += [f"blocked through {', '.join(entry.package.blocked_by)}"] if entry.package.blocked_by else []
+    tails += [f"{finding.code} {finding.rule}: {finding.message}" for finding in extra_findings(entry.package)]
+    tails += source_lines(entry.package)
+    tail = f": {escape('; '.join(tails))}" if tails else ""
+    return f"- {escape(entry.title)} {entry.package.verdict}{tail}"
+
+
+def _sums(found: Sequence[Result]) -> Iterator[str]:
+    counts = Counter((result.rule, result.name) for result in found)
+    worst: dict[str, Severity] = {}
+    for result in found:
+        worst.setdefault(result.rule, result.severity)
+    for (code, name), number in counts.items():
+        yield f"| {number} | {escape(code)} | {escape(name)} | {worst[code]} |"
+
+
+def _finding(result: Result) -> str:
+    place = ""
+    if result.location is not None:
+        place = _place(result.location.path, result.location.line) + " "
+    said = escape(cut(result.suppression.reason)) + ": " if result.suppression and result.suppression.reason else ""
+    return (
+        f"- {place}{result.severity} **{escape(result.rule)}** {escape(result.name)}: {said}{escape(cut(result.text))}"
+    )
+
+
+def _place(path: str, line: int | None) -> str:
+    told = clean(path) if line is None else f"{clean(path)}:{line}"
+    return escape(told) if _BREAKING.search(told) or not told.strip() else f"`{told}`"
+
+
+def cut(text: str) -> str:
+    """Return what a table's cell has room for."""
+    return text if len(text) <= _CELL else f"{text[: _CELL - 1]}…"

@@ -1,0 +1,187 @@
+"""The report for a terminal: the answer first, then blockers, what could not be checked, and the rest in sums."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from ftaudit.model import Finding, Report, Verdict
+from ftaudit.report.console import DEFAULT_WIDTH, clean, draw
+from ftaudit.report.package.entries import (
+    ORDER,
+    Entry,
+    accepted_line,
+    chains,
+    coverage,
+    entries,
+    extra_findings,
+    headline,
+    not_imported,
+    number_of,
+    reason_of_many,
+    source_lines,
+    together,
+)
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+_STYLES: Final = {
+    Verdict.READY: "green",
+    Verdict.PURE: "green",
+    Verdict.FALLBACK: "yellow",
+    Verdict.UNKNOWN: "yellow",
+}
+_WORDS: Final = {"BLOCKED": "bold red", "NOT SURE": "bold yellow", "ACCEPTED": "bold yellow", "READY": "bold green"}
+
+
+def render(report: Report, *, width: int = DEFAULT_WIDTH, color: bool = False) -> str:
+    """Return the report as text that is `width` columns wide, with ANSI colours if `color`."""
+
+    def write(console: Console) -> None:
+        told = tuple(entries(report.packages))
+        counting = [entry for entry in told if entry.package.accepted is None]
+        _headline(console, report)
+        for title, verdicts in (
+            ("Blocks", ORDER),
+            ("Not checked", (Verdict.UNKNOWN,)),
+            ("Works, slower", (Verdict.FALLBACK,)),
+        ):
+            _section(
+                console,
+                report,
+                title,
+                [entry for verdict in verdicts for entry in counting if entry.package.verdict is verdict],
+            )
+        _accepted(console, report, [entry for entry in told if entry.package.accepted is not None])
+        for verdict in (Verdict.READY, Verdict.PURE):
+            _sum(console, report, verdict, [entry for entry in counting if entry.package.verdict is verdict])
+        _notes(console, report)
+        _coverage(console, report)
+
+    return draw(write, width=width, color=color)
+
+
+def _headline(console: Console, report: Report) -> None:
+    from rich.text import Text
+
+    told = headline(report)
+    console.print(Text.assemble((told.word, _WORDS[told.word]), ": ", clean(told.sentence)))
+    if told.more:
+        console.print(told.more)
+    if report.inputs:
+        console.print(Text(clean("read: " + ", ".join(report.inputs)), style="dim"))
+
+
+def _section(console: Console, report: Report, title: str, found: list[Entry]) -> None:
+    from rich.text import Text
+
+    if not found:
+        return
+    console.print()
+    console.print(Text(f"{title} ({number_of(found)})", style="bold"))
+    for group in together(found):
+        if len(group) == 1:
+            _entry(console, report, group[0])
+        else:
+            _several(console, report, group)
+
+
+def _several(console: Console, report: Report, group: tuple[Entry, ...]) -> None:
+    """Say once what holds for several packages that could not be checked."""
+    from rich.padding import Padding
+    from rich.text import Text
+
+    first = group[0]
+    head = Text.assemble((f"{len(group)} packages", "bold"), "  ", (str(first.package.verdict), "yellow"))
+    if len(report.platforms) > 1:
+        head.append(f"  ({', '.join(first.platforms)})", style="dim")
+    console.print(Padding(head, (0, 0, 0, 2)))
+    for text in (*reason_of_many(first), ", ".join(entry.title for entry in group)):
+        console.print(Padding(Text(clean(text)), (0, 0, 0, 6)))
+
+
+def _entry(console: Console, report: Report, entry: Entry) -> None:
+    from rich.padding import Padding
+    from rich.text import Text
+
+    package = entry.package
+    style = _STYLES.get(package.verdict, "red")
+    head = Text.assemble((clean(entry.title), "bold"), "  ", (str(package.verdict), style))
+    if len(report.platforms) > 1:
+        head.append(f"  ({', '.join(entry.platforms)})", style="dim")
+    console.print(Padding(head, (0, 0, 0, 2)))
+    lines = [("", reason) for reason in package.reasons]
+    lines += chains(package)
+    lines += [(f"{finding.code} ", _said(finding)) for finding in extra_findings(package)]
+    lines += [("source: ", told) for told in source_lines(package)]
+    if package.next_step:
+        lines.append(("next: ", package.next_step))
+    for label, text in lines:
+        console.print(Padding(Text.assemble((label, "dim"), clean(text)), (0, 0, 0, 6)))
+
+
+def _accepted(console: Console, report: Report, found: list[Entry]) -> None:
+    from rich.padding import Padding
+    from rich.text import Text
+
+    if not found:
+        return
+    console.print()
+    console.print(Text(f"Known and accepted ({number_of(found)})", style="bold"))
+    for entry in found:
+        if entry.package.accepted is None:
+            continue
+        head = Text.assemble((clean(entry.title), "bold"), "  ", (str(entry.package.verdict), "yellow"))
+        if len(report.platforms) > 1:
+            head.append(f"  ({', '.join(entry.platforms)})", style="dim")
+        console.print(Padding(head, (0, 0, 0, 2)))
+        console.print(Padding(Text(clean(accepted_line(entry.package.accepted))), (0, 0, 0, 6)))
+
+
+def _said(finding: Finding) -> str:
+    return f"{finding.rule}: {finding.message}"
+
+
+def _sum(console: Console, report: Report, verdict: Verdict, found: list[Entry]) -> None:
+    from rich.padding import Padding
+    from rich.text import Text
+
+    if not found:
+        return
+    console.print()
+    console.print(Text.assemble((f"{verdict} ", "bold green"), (f"({number_of(found)})", "bold")))
+    told = [
+        f"{clean(entry.title)} ({', '.join(entry.platforms)})"
+        if len(entry.platforms) < len(report.platforms)
+        else clean(entry.title)
+        for entry in found
+    ]
+    console.print(Padding(Text(", ".join(told)), (0, 0, 0, 2)))
+    for entry in found:
+        for line in source_lines(entry.package):
+            console.print(Padding(Text(clean(f"{entry.title}: {line}"), style="yellow"), (0, 0, 0, 2)))
+    for entry in found:
+        for finding in extra_findings(entry.package):
+            text = f"{entry.title}: {finding.code} {_said(finding)}"
+            console.print(Padding(Text(clean(text), style="yellow"), (0, 0, 0, 2)))
+    through = [entry for entry in found if entry.package.blocked_by]
+    for entry in through:
+        needs = ", ".join(entry.package.blocked_by)
+        console.print(Padding(Text(clean(f"{entry.title} is blocked through {needs}"), style="red"), (0, 0, 0, 2)))
+
+
+def _notes(console: Console, report: Report) -> None:
+    from rich.text import Text
+
+    told = [f"not looked at: {what}" for what in report.incomplete]
+    told += [f"not imported: {what}" for what in not_imported(report)]
+    told += [f"note: {note}" for note in report.notes]
+    if told:
+        console.print()
+    for line in told:
+        console.print(Text(clean(line), style="yellow"))
+
+
+def _coverage(console: Console, report: Report) -> None:
+    console.print()
+    console.print("checked: " + coverage(report))

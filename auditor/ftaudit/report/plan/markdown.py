@@ -1,0 +1,38 @@
+"""A plan as Markdown: the answer, the changes as a table, then ways out and proof, folded."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from ftaudit.model.plans import Change, Plan
+from ftaudit.report.package.markdown import LIMIT, Section, cut, escape, fit, folded
+from ftaudit.report.plan.table import headline
+
+
+def render(plan: Plan, *, limit: int = LIMIT) -> str:
+    """Return the plan within `limit` characters; what has no room is counted and said where to be."""
+    word, sentence = headline(plan)
+    notes = [f"- {escape(f'not checked: {what}')}" for what in plan.incomplete]
+    notes += [f"- {escape(note)}" for note in plan.notes]
+    parts = [*sections(plan), Section(items=notes, what="notes")]
+    end = f"target {escape(plan.target)} on {escape(', '.join(plan.platforms))}"
+    return fit([f"## ftaudit plan: {word.lower()}", escape(sentence)], parts, end, limit, command="ftaudit plan")
+
+
+def sections(plan: Plan) -> Iterator[Section]:
+    """Yield the changes, the ways out and the proof."""
+    head = f"### The plan ({len(plan.changes)})\n\n| package | from | to | why |\n| --- | --- | --- | --- |\n"
+    yield Section(items=[_change(change) for change in plan.changes], head=head, what="changes")
+    ways = [f"- **{escape(str(way.name))}** {escape(way.platform)}: {escape(way.sentence)}" for way in plan.ways]
+    yield folded("Ways out, one by one", ways, "packages")
+    proofs = [
+        f"- {escape(proof.input)} on {escape(proof.platform)}: {proof.status}"
+        + (f", {escape(proof.reason)}" if proof.reason else "")
+        for proof in plan.proofs
+    ]
+    yield folded("Proof", [*proofs, *(f"- {escape(text)}" for text in plan.incomplete)], "lines")
+
+
+def _change(change: Change) -> str:
+    cells = (str(change.name), str(change.current or ""), str(change.proposed), change.reason)
+    return "| " + " | ".join(escape(cut(cell)) for cell in cells) + " |"

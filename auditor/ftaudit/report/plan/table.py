@@ -1,0 +1,183 @@
+"""A plan for a terminal: the answer, the changes, what has no version yet, and the proof."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from itertools import groupby
+from typing import TYPE_CHECKING, Final
+
+from ftaudit.model.plans import Change, ChangeKind, Plan, Proof, ProofStatus, WayKind, WayOut
+from ftaudit.report.console import DEFAULT_WIDTH, clean, draw
+from ftaudit.report.package.entries import counted
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+_KINDS: Final = {
+    WayKind.UPGRADE: "a version, which does not go together with the rest",
+    WayKind.FALLBACK: "a slower version, which does not go together with the rest",
+    WayKind.SWITCH: "no version yet; a setting does without its compiled code",
+    WayKind.BUILD: "no version yet; it can be built from the sdist",
+    WayKind.NONE: "no version yet",
+    WayKind.UNKNOWN: "not known",
+}
+PLATFORM: Final = "{platform}"
+NEXT: Final = "next: --diff shows what is to be edited, --write edits it; then run `ftaudit check` and your tests"
+WRITTEN: Final = "next: it is written; now run `ftaudit check` and your tests"
+
+
+def headline(plan: Plan) -> tuple[str, str]:
+    """Return one word and one sentence."""
+    number = plan.target.rstrip("t")
+    where = ", ".join(plan.platforms) if len(plan.platforms) <= 3 else f"{len(plan.platforms)} platforms"
+    what = f"free-threaded CPython {number} on {where}"
+    total, left = len(plan.blocked), len(plan.still_blocked)
+    if not total:
+        if plan.exit_code:
+            return "NOT SURE", f"nothing found to block {what}, but not everything could be checked."
+        return "NOTHING TO DO", f"nothing blocks {what}: {counted(plan.packages, 'package')} checked."
+    changes = counted(len(plan.changes), "version change")
+    verb = "removes" if len(plan.changes) == 1 else "remove"
+    if left == total:
+        return "NO WAY YET", f"no version change removes any of {counted(total, 'blocker')} for {what}."
+    told = f"{changes} {verb} {total - left} of {counted(total, 'blocker')} for {what}"
+    if left:
+        return "PARTLY", f"{told}; {left} {'has' if left == 1 else 'have'} no version yet that goes with the rest."
+    return ("NOT SURE", f"{told}, but not everything could be checked.") if plan.exit_code else ("PLAN", f"{told}.")
+
+
+def render(plan: Plan, *, width: int = DEFAULT_WIDTH, color: bool = False, written: bool = False) -> str:
+    """Return the plan as text that is `width` columns wide; `written` says that its edits are made."""
+
+    def write(console: Console) -> None:
+        from rich.text import Text
+
+        word, sentence = headline(plan)
+        style = {0: "bold green", 1: "bold red", 3: "bold yellow"}[plan.exit_code]
+        console.print(Text.assemble((word, style), ": ", clean(sentence)))
+        console.print(Text(clean("read: " + ", ".join(plan.inputs)), style="dim"))
+        _changes(console, plan)
+        _ways(console, plan)
+        for proof in plan.proofs:
+            _proof(console, proof)
+        notes = [f"not checked: {what}" for what in plan.incomplete]
+        notes += [f"not known, today or then: {', '.join(plan.unknown)}"] if plan.unknown else []
+        notes += [f"note: {note}" for note in plan.notes]
+        if notes:
+            console.print()
+        for note in notes:
+            console.print(Text(clean(note), style="yellow"))
+        if any(change.kind is not ChangeKind.LOCK for change in plan.changes):
+            console.print()
+            console.print(Text(WRITTEN if written else NEXT))
+
+    return draw(write, width=width, color=color)
+
+
+def _changes(console: Console, plan: Plan) -> None:
+    from rich.padding import Padding
+    from rich.text import Text
+
+    if not plan.changes:
+        return
+    console.print()
+    console.print(Text(f"Change ({len(plan.changes)})", style="bold"))
+    for change in plan.changes:
+        head = Text.assemble((clean(str(change.name)), "bold"), f"  {change.current} → ")
+        head.append(str(change.proposed), style="bold green")
+        head.append(f"  ({clean(str(change.location))})" if change.location else "", style="dim")
+        console.print(Padding(head, (0, 0, 0, 2)))
+        _lines(console, _about(change, plan))
+    if plan.lock_commands:
+        console.print()
+        for command in plan.lock_commands:
+            console.print(Text(f"  {clean(command)}"))
+
+
+def _about(change: Change, plan: Plan) -> Iterator[tuple[str, str]]:
+    yield "", change.reason
+    if change.needed_by:
+        yield "needed by ", f"the change of {', '.join(change.needed_by)}"
+    if change.kind is ChangeKind.CONSTRAINT:
+        yield "new line: ", change.new
+    for said in change.evidence:
+        yield "then ", said
+    ways = [way for way in plan.ways if way.name == change.name]
+    yield from _by_platform(((way, (way.sentence,)) for way in ways), many=len(plan.platforms) > 1)
+    yield from _switches(ways[:1])
+
+
+def _ways(console: Console, plan: Plan) -> None:
+    from rich.padding import Padding
+    from rich.text import Text
+
+    left = [way for way in plan.ways if not way.solved]
+    if not left:
+        return
+    console.print()
+    console.print(Text(f"Still blocks ({len(plan.still_blocked)})", style="bold"))
+    for name, group in groupby(sorted(left, key=lambda way: way.name), key=lambda way: way.name):
+        same = list(group)
+        head = Text.assemble((clean(f"{name} {same[0].current or ''}".rstrip()), "bold"), "  ")
+        head.append(str(same[0].verdict), style="red")
+        head.append(f"  {_KINDS[same[0].kind]}", style="dim")
+        console.print(Padding(head, (0, 0, 0, 2)))
+        said = ((way, (way.reasons[0], way.sentence)) for way in same)
+        _lines(console, _by_platform(said, many=len(plan.platforms) > 1))
+        _lines(console, _whence(same[0]))
+        _lines(console, _switches(same[:1]))
+
+
+def _by_platform(said: Iterable[tuple[WayOut, tuple[str, ...]]], *, many: bool) -> Iterator[tuple[str, str]]:
+    """Yield what is said of a package on each platform; what is the same on several is said once, for all of them."""
+    groups: dict[tuple[str, ...], list[WayOut]] = {}
+    for way, texts in said:
+        groups.setdefault(tuple(text.replace(way.platform, PLATFORM) for text in texts), []).append(way)
+    for texts, ways in groups.items():
+        where = ", ".join(way.platform for way in ways)
+        for number, text in enumerate(texts):
+            label = f"on {where}: " if many and number == 0 else ""
+            yield label, text.replace(PLATFORM, where if len(ways) == 1 else "each")
+
+
+def _whence(way: WayOut) -> Iterator[tuple[str, str]]:
+    for chain in way.required_by[:3]:
+        if len(chain) > 1:
+            yield "pulled in by ", " → ".join(chain)
+    if way.location is not None:
+        yield "listed in ", str(way.location)
+
+
+def _switches(ways: Iterable[WayOut]) -> Iterator[tuple[str, str]]:
+    for way in ways:
+        for switch in way.switches:
+            yield (
+                "or set ",
+                f"{switch.setting}: {switch.effect} (a hint from {switch.source}, read on {switch.checked})",
+            )
+
+
+def _proof(console: Console, proof: Proof) -> None:
+    from rich.text import Text
+
+    if proof.status is ProofStatus.NOT_NEEDED:
+        return
+    console.print()
+    console.print(Text(clean(f"Proof for {proof.input} on {proof.platform}"), style="bold"))
+    if proof.status is ProofStatus.RESOLVED:
+        changed = ", ".join(f"{one.name} {one.version} {one.verdict}" for one in proof.checked)
+        lines = [("", f"uv resolves {counted(len(proof.resolved), 'package')} together")]
+        lines += [("audited anew: ", changed)] if changed else []
+    else:
+        lines = [("", proof.reason or str(proof.status))]
+    lines += [("once written: ", proof.command)] if proof.command else []
+    lines += [("not shown: ", what) for what in proof.not_proven]
+    _lines(console, lines, indent=2)
+
+
+def _lines(console: Console, lines: Iterable[tuple[str, str]], *, indent: int = 6) -> None:
+    from rich.padding import Padding
+    from rich.text import Text
+
+    for label, text in lines:
+        console.print(Padding(Text.assemble((label, "dim"), clean(text)), (0, 0, 0, indent)))

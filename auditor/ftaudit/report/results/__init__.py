@@ -1,0 +1,1 @@
+"""Formats that list results with their places: SARIF, annotations, JUnit XML, CSV."""

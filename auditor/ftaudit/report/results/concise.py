@@ -1,0 +1,51 @@
+"""One line for each result, as compilers write them: for hooks, editors and logs."""
+
+from __future__ import annotations
+
+import re
+from collections import defaultdict
+from collections.abc import Iterator
+from typing import Final
+
+from ftaudit.model import Severity
+from ftaudit.report.console import clean
+from ftaudit.report.package.entries import counted
+from ftaudit.report.results.results import Result, Results
+
+_LISTED: Final = 5
+"""How many packages a line names before it says how many more there are."""
+_ASIDE: Final = re.compile(r" \(\w+://[^\s)]*\)")
+_ADDRESS: Final = re.compile(r"\w+://\S*[^\s:;,]")
+
+
+def render(results: Results) -> str:
+    """Return `PATH:LINE:COLUMN: SEVERITY: …` lines, what was left out in sums by reason, and the answer last."""
+    found = [each for each in results.results if each.suppression is None and not each.unknown]
+    lines = [_line(each) for each in found if each.severity is not Severity.INFO or results.command == "scan"]
+    lines += _left_out([each for each in results.results if each.suppression is None and each.unknown])
+    unknown = {f"{each.subject}: {each.text}" for each in results.results}
+    missed = [each for each in results.unchecked if each.matters and each.message not in unknown]
+    lines += [f"not looked at: {each.message}" for each in missed[:_LISTED]]
+    lines += [f"not looked at: {len(missed) - _LISTED} more"] if len(missed) > _LISTED else []
+    return "\n".join((*lines, f"ftaudit: {results.sentence}")) + "\n"
+
+
+def _line(result: Result) -> str:
+    place = ""
+    if result.location is not None:
+        column = "" if result.column is None else f":{result.column}"
+        place = f"{result.location}{column}: "
+    name = result.name if result.name == result.rule else f"{result.rule} {result.name}"
+    subject = "" if result.subject == result.name else f"{result.subject} "
+    return f"{clean(place)}{result.severity}: {subject}{name}: {'; '.join(result.lines)}"
+
+
+def _left_out(unknown: list[Result]) -> Iterator[str]:
+    """Sum up what could not be checked: without a network that is the same sentence for half of a lock file."""
+    groups: dict[str, list[str]] = defaultdict(list)
+    for result in unknown:
+        groups[_ADDRESS.sub("…", _ASIDE.sub("", result.lines[0]))].append(result.subject)
+    for reason, subjects in groups.items():
+        names = list(dict.fromkeys(subjects))  # One that several files list has a result in each.
+        shown = ", ".join(names[:_LISTED]) + (f" and {len(names) - _LISTED} more" if len(names) > _LISTED else "")
+        yield f"left out: {counted(len(names), 'package')} ({shown}): {reason.removeprefix('…: ')}"

@@ -1,0 +1,268 @@
+"""SARIF 2.1.0 (OASIS standard), within what GitHub code scanning takes: results, rules with help, what was left out."""
+
+from __future__ import annotations
+
+import inspect
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Final
+
+from ftaudit.__about__ import __version__
+from ftaudit.model import Confidence, Location, Severity, Verdict
+from ftaudit.report.results.places import Places
+from ftaudit.report.results.results import Result, Results, Unchecked, worst_first
+from ftaudit.rule import Rule, RuleInfo, SourceRule
+
+SCHEMA: Final = "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json"
+ROOT: Final = "%SRCROOT%"
+MOST_RESULTS: Final = 25_000
+"""GitHub refuses a run with more (docs.github.com, "SARIF support for code scanning")."""
+_LONGEST: Final = 1024
+"""Characters that GitHub takes of a rule's descriptions."""
+
+_LEVELS: Final = {
+    Severity.ERROR: "error",
+    Severity.WARNING: "warning",
+    Severity.INFO: "note",
+    Severity.PEDANTIC: "note",
+}
+_PROBLEMS: Final = {
+    Severity.ERROR: "error",
+    Severity.WARNING: "warning",
+    Severity.INFO: "recommendation",
+    Severity.PEDANTIC: "recommendation",
+}
+
+VERDICT_RULES: Final = {
+    Verdict.REENABLES_GIL: (
+        Severity.ERROR,
+        "An extension module turns the GIL back on.",
+        "A module that does not declare Py_MOD_GIL_NOT_USED makes free-threaded CPython turn the GIL on, for the whole "
+        "process and every thread, as soon as it is imported (PEP 703).",
+        "Take a version whose modules leave the GIL off, or do without the modules that are named.",
+    ),
+    Verdict.SOURCE_ONLY: (
+        Severity.ERROR,
+        "No wheel that the target installs; there is an sdist to build from.",
+        "The installer falls back to a build, which needs a compiler and may fail, and what it builds has not been "
+        "looked at.",
+        "Take a version with a wheel for the free-threaded build, or build and audit one: `ftaudit wheel`.",
+    ),
+    Verdict.UNAVAILABLE: (
+        Severity.ERROR,
+        "No wheel that the target installs, and no sdist.",
+        "Nothing of this version can be installed on the free-threaded target on this platform.",
+        "Take another version, platform or package.",
+    ),
+    Verdict.BROKEN: (
+        Severity.ERROR,
+        "Installers refuse its wheel, or importing it crashes, hangs or fails.",
+        "Its own code fails under the free-threaded target: the reason says how.",
+        "Take another version, and report the crash upstream.",
+    ),
+    Verdict.UNKNOWN: (
+        Severity.WARNING,
+        "It could not be checked.",
+        "Nothing was found to block, and nothing is cleared: the reason says what could not be looked at.",
+        "Mend what the reason names (network, cache, lock file), and check again.",
+    ),
+    Verdict.FALLBACK: (
+        Severity.INFO,
+        "The target gets the pure-Python wheel although compiled ones exist.",
+        "It works, and is slower than what the ordinary build gets.",
+        "Ask upstream for a wheel for the free-threaded build.",
+    ),
+}
+"""What is said of the verdicts that results have: severity, summary, why, remedy."""
+
+
+def render(results: Results, *, places: Places, rules: Sequence[Rule] = ()) -> str:
+    """Return a SARIF log with one run. `rules` are those that exist: what they say of themselves is its rules' help."""
+    return json.dumps(as_dict(results, places=places, rules=rules), indent=2, ensure_ascii=False) + "\n"
+
+
+def as_dict(results: Results, *, places: Places, rules: Sequence[Rule] = ()) -> dict[str, Any]:
+    """Return the log as plain JSON values."""
+    kept, unchecked = _within_limits(results)
+    descriptors = _descriptors(kept, results.rules, {rule.info.code: rule for rule in rules})
+    positions = {descriptor["id"]: number for number, descriptor in enumerate(descriptors)}
+    invocation = {
+        "executionSuccessful": True,
+        "exitCode": results.exit_code,
+        "toolExecutionNotifications": [_notification(each, places) for each in unchecked],
+    }
+    run = {
+        "tool": {
+            "driver": {
+                "name": "ftaudit",
+                "fullName": f"ftaudit {__version__}",
+                "version": __version__,
+                "semanticVersion": __version__,
+                "shortDescription": {"text": "Audits whether a Python stack is ready for free-threaded CPython."},
+                "rules": descriptors,
+            }
+        },
+        "automationDetails": {"id": f"ftaudit/{results.command}/"},
+        "invocations": [invocation],
+        "originalUriBaseIds": {ROOT: {"description": {"text": "The folder that holds the repository."}}},
+        "columnKind": "unicodeCodePoints",
+        "results": [_result(each, positions, places) for each in kept],
+        "properties": {"target": results.target, "summary": results.sentence},
+    }
+    return {"$schema": SCHEMA, "version": "2.1.0", "runs": [run]}
+
+
+def _within_limits(results: Results) -> tuple[list[Result], list[Unchecked]]:
+    unchecked = list(results.unchecked)
+    if len(results.results) <= MOST_RESULTS:
+        return list(results.results), unchecked
+    dropped = sorted(results.results, key=worst_first)[MOST_RESULTS:]
+    told = f"{len(dropped)} results are left out, for a run holds {MOST_RESULTS}: --format json names all"
+    gone = set(dropped)
+    return [each for each in results.results if each not in gone], [Unchecked(message=told), *unchecked]
+
+
+def _result(result: Result, positions: Mapping[str, int], places: Places) -> dict[str, Any]:
+    text = "\n".join((f"{result.subject}: {result.lines[0]}", *result.lines[1:]))
+    made: dict[str, Any] = {
+        "ruleId": result.rule,
+        "ruleIndex": positions[result.rule],
+        # What is not known is neither a failure nor a pass (§3.27.9: "open"), and then the level is none (§3.27.10).
+        "kind": "open" if result.unknown else "fail",
+        "level": "none" if result.unknown else _LEVELS[result.severity],
+        "message": {"text": text},
+        "locations": [_location(result.location, places, column=result.column, snippet=result.snippet)],
+        "partialFingerprints": {
+            "ftaudit/v1": result.fingerprint,
+            # GitHub compares this one alone, and makes it of the lines' text where a tool does not.
+            "primaryLocationLineHash": f"{result.fingerprint[:16]}:1",
+        },
+        "properties": {"confidence": result.confidence.value},
+    }
+    if result.platforms:
+        made["properties"]["platforms"] = list(result.platforms)
+    if result.rules:
+        made["properties"]["rules"] = list(result.rules)
+    if result.suppression is not None:
+        kind = "inSource" if result.suppression.in_source else "external"
+        made["suppressions"] = [{"kind": kind, "status": "accepted"}]
+        if result.suppression.reason:
+            made["suppressions"][0]["justification"] = result.suppression.reason
+    return made
+
+
+def _location(
+    place: Location | None, places: Places, *, column: int | None = None, snippet: str | None = None
+) -> dict[str, Any]:
+    """Return a physical location; what stands nowhere in particular stands in the repository as a whole."""
+    uri, inside = places.uri(place.path) if place is not None else (".", True)
+    physical: dict[str, Any] = {"artifactLocation": {"uri": uri} | ({"uriBaseId": ROOT} if inside else {})}
+    if place is not None and place.line is not None:
+        physical["region"] = {"startLine": place.line}
+        if column is not None:
+            physical["region"]["startColumn"] = column
+        if snippet is not None:
+            physical["region"]["snippet"] = {"text": snippet}
+    return {"physicalLocation": physical}
+
+
+def _notification(unchecked: Unchecked, places: Places) -> dict[str, Any]:
+    made: dict[str, Any] = {
+        "level": "warning" if unchecked.matters else "note",
+        "message": {"text": unchecked.message},
+    }
+    if unchecked.location is not None:
+        made["locations"] = [_location(unchecked.location, places)]
+    return made
+
+
+def _descriptors(results: Iterable[Result], ran: Iterable[str], rules: Mapping[str, Rule]) -> list[dict[str, Any]]:
+    """Return an entry for each rule that ran or has a result, by its id."""
+    wanted = {result.rule: result for result in results}
+    made = []
+    for code in sorted({*wanted, *ran}):
+        if code in rules:
+            made.append(_of_rule(rules[code]))
+        elif code in VERDICT_RULES:
+            made.append(_of_verdict(Verdict(code)))
+        elif code in wanted:
+            # A rule of the scanner itself, or of a pack that has gone: its result is all that is known of it.
+            made.append(_descriptor(code, wanted[code].name, wanted[code].severity, wanted[code].confidence))
+    return made
+
+
+def _of_verdict(verdict: Verdict) -> dict[str, Any]:
+    severity, summary, why, remedy = VERDICT_RULES[verdict]
+    return _descriptor(
+        verdict.value,
+        verdict.value,
+        severity,
+        Confidence.HIGH,
+        summary=summary,
+        why=why,
+        text=f"{why}\n\nWhat to do: {remedy}",
+        markdown=f"{why}\n\n**What to do:** {remedy}",
+        tags=("free-threading", "verdict"),
+    )
+
+
+def _of_rule(rule: Rule) -> dict[str, Any]:
+    info = rule.info
+    why = inspect.cleandoc(type(rule).__doc__ or info.summary)
+    languages = sorted(language.value for language in rule.languages) if isinstance(rule, SourceRule) else ["package"]
+    made = _descriptor(
+        info.code,
+        info.name,
+        info.severity,
+        info.confidence,
+        summary=info.summary,
+        why=why,
+        text=f"{why}\n\nWhat to do: {info.remedy}",
+        markdown=_markdown(rule, info, why),
+        tags=("free-threading", *languages),
+    )
+    made["defaultConfiguration"]["enabled"] = info.default
+    if info.links:
+        made["helpUri"] = info.links[0]
+    return made
+
+
+def _descriptor(
+    code: str,
+    name: str,
+    severity: Severity,
+    confidence: Confidence,
+    *,
+    summary: str | None = None,
+    why: str | None = None,
+    text: str | None = None,
+    markdown: str | None = None,
+    tags: Sequence[str] = ("free-threading",),
+) -> dict[str, Any]:
+    described = summary or name
+    made: dict[str, Any] = {
+        "id": code,
+        "name": name,
+        "shortDescription": {"text": described[:_LONGEST]},
+        "fullDescription": {"text": (why or described)[:_LONGEST]},
+        "help": {"text": text or described} | ({"markdown": markdown} if markdown else {}),
+        "defaultConfiguration": {"level": _LEVELS[severity]},
+        "properties": {
+            "tags": list(tags),
+            "precision": confidence.value,
+            "problem.severity": _PROBLEMS[severity],
+        },
+    }
+    return made
+
+
+def _markdown(rule: Rule, info: RuleInfo, why: str) -> str:
+    parts = [why, f"**What to do:** {info.remedy}"]
+    for kind, title in (("INVALID", "Flagged"), ("VALID", "Not flagged")):
+        examples: Sequence[Any] = getattr(rule, kind, ())
+        code = getattr(examples[0], "code", None) if examples else None
+        if code:
+            fence = "````" if "```" in code else "```"
+            parts.append(f"**{title}:**\n\n{fence}\n{code.rstrip()}\n{fence}")
+    parts += ["\n".join(f"- <{link}>" for link in info.links)] if info.links else []
+    return "\n\n".join(parts)

@@ -1,0 +1,1 @@
+"""A scan of source code: `ftaudit scan`."""

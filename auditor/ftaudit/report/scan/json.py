@@ -1,0 +1,86 @@
+"""The JSON report of a scan: the contract that other programs rely on (`schema/scan-1.json` describes it)."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from importlib import resources
+from typing import Any, Final
+
+from ftaudit.__about__ import __version__
+from ftaudit.fingerprint import fingerprints
+from ftaudit.model import Finding, Severity
+from ftaudit.report.package.json import accepted_as_dict
+from ftaudit.source.scan import ScanResult
+
+SCHEMA_VERSION: Final = 1
+
+
+def render(result: ScanResult, *, exit_code: int) -> str:
+    """Return the result as JSON text, with a final newline."""
+    return json.dumps(as_dict(result, exit_code=exit_code), indent=2, ensure_ascii=False) + "\n"
+
+
+def schema() -> dict[str, Any]:
+    """Return the JSON Schema (2020-12) that every rendered scan obeys."""
+    text = resources.files("ftaudit.report").joinpath("schema/scan-1.json").read_text("utf-8")
+    loaded: dict[str, Any] = json.loads(text)
+    return loaded
+
+
+def as_dict(result: ScanResult, *, exit_code: int) -> dict[str, Any]:
+    """Return the result as plain JSON values."""
+    severities = Counter(finding.severity for finding in result.findings)
+    marks = _marks(result)
+    rules = Counter(finding.rule for finding in result.findings)
+    return {
+        "schema_version": SCHEMA_VERSION,
+        "tool": {"name": "ftaudit", "version": __version__},
+        "target": result.target,
+        "exit_code": exit_code,
+        "findings": _findings(result.findings, marks),
+        "accepted": _findings(result.accepted, marks),
+        "notes": list(result.notes),
+        "skipped": [
+            {"path": skip.path, "reason": skip.reason, "line": skip.line, "read_anyway": skip.read_anyway}
+            for skip in result.skipped
+        ],
+        "summary": {
+            "files": result.files,
+            "lines": result.lines,
+            "languages": dict(result.lines_by_language),
+            "left_out": dict(sorted(result.left_out.items())),
+            "silenced": len(result.silenced),
+            "accepted": len(result.accepted),
+            "skipped": sum(not skip.read_anyway for skip in result.skipped),
+            "severities": {severity.value: severities.get(severity, 0) for severity in Severity},
+            "rules": dict(sorted(rules.items())),
+        },
+    }
+
+
+def _findings(findings: Sequence[Finding], marks: Mapping[int, str]) -> list[dict[str, Any]]:
+    return [_finding(finding) | {"fingerprint": marks[id(finding)]} for finding in findings]
+
+
+def _marks(result: ScanResult) -> dict[int, str]:
+    """Return each finding's fingerprint, which is the same whether it is accepted or not."""
+    every = (*result.findings, *result.accepted)
+    return dict(zip(map(id, every), fingerprints(every, result.frames), strict=True))
+
+
+def _finding(finding: Finding) -> dict[str, Any]:
+    place = finding.location
+    return {
+        "rule": finding.rule,
+        "code": finding.code,
+        "severity": finding.severity.value,
+        "confidence": finding.confidence.value,
+        "message": finding.message,
+        "path": None if place is None else place.path,
+        "line": None if place is None else place.line,
+        "column": None if place is None else place.column,
+        "remedy": finding.remedy,
+        "accepted": accepted_as_dict(finding.accepted),
+    }

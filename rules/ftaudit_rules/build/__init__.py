@@ -1,0 +1,1 @@
+"""Rules for build files: `setup.py`, `pyproject.toml`, Meson, CMake, Cargo and CI."""

@@ -1,0 +1,128 @@
+"""FT304: a project that declares itself safe without the GIL while an error-level hazard remains in its code."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Final
+
+from packaging.version import Version
+
+from ftaudit.model import Confidence, Finding, Severity
+from ftaudit.rule import RuleInfo, SourceExample
+from ftaudit.source import BuildRule, Project, Role, Room
+from ftaudit.source.build import BuildContext, FactKind
+from ftaudit.source.c import CTree
+from ftaudit.source.cython import CythonContext
+from ftaudit.source.rust import RustContext, resolved_pyo3
+from ftaudit_rules.c.borrowed_weakref import BorrowedWeakref
+from ftaudit_rules.rust.rust_unsync_state import RustUnsyncState
+
+_HAZARDS: Final = ("FT31", "FT32", "FT33", "FT34", "FT431")
+_PYO3_DECLARES: Final = Version("0.28")
+"""From here on a PyO3 module that says nothing declares that it does not use the GIL (PyO3's changelog, #5564)."""
+_HAZARD: Final = "static void use(PyObject *r) { PyObject *o = PyWeakref_GetObject(r); if (o != Py_None) call(o); }\n"
+
+
+class GilNotUsedContradicted(BuildRule):
+    """The declaration is a promise: CPython leaves the GIL off because of it. Where the code still relies on the GIL,
+    users of the free-threaded build get crashes instead of a module that is merely slow.
+    """
+
+    info = RuleInfo(
+        code="FT304",
+        name="gil-not-used-contradicted",
+        summary="A module declares Py_MOD_GIL_NOT_USED although an error-level hazard remains in the project's code.",
+        severity=Severity.ERROR,
+        confidence=Confidence.MEDIUM,
+        since="0.1.0",
+        remedy="Mend the hazards, or take the declaration back until they are.",
+        links=(
+            "https://docs.python.org/3.14/howto/free-threading-extensions.html",
+            "https://peps.python.org/pep-0703/",
+        ),
+    )
+    companions = (BorrowedWeakref(), RustUnsyncState())
+    VALID = (
+        SourceExample(
+            path="src/lib.rs",
+            code="#[pymodule]\nfn m(m: &Bound<PyModule>) -> PyResult<()> { Ok(()) }\n",
+            others=(("Cargo.toml", '[dependencies]\npyo3 = "0.25"\n'), ("src/glue.c", _HAZARD)),
+        ),
+        SourceExample(
+            path="m.c",
+            code="static PyModuleDef_Slot s[] = {{Py_mod_gil, Py_MOD_GIL_NOT_USED}, {0, NULL}};\n",
+        ),
+    )
+
+    INVALID = (
+        SourceExample(
+            path="m.c",
+            code="static PyModuleDef_Slot s[] = {{Py_mod_gil, Py_MOD_GIL_NOT_USED}, {0, NULL}};\n",
+            others=(("other.c", _HAZARD),),
+            lines=(1,),
+        ),
+        SourceExample(
+            path="m.pyx",
+            code="# cython: freethreading_compatible=True\ncdef extern from 'other.h':\n    void work()\n",
+            others=(("other.c", _HAZARD),),
+            lines=(1,),
+        ),
+        SourceExample(
+            path="src/lib.rs",
+            code="#[pymodule(gil_used = false)]\nfn m(m: &Bound<PyModule>) -> PyResult<()> { Ok(()) }\n",
+            others=(
+                (
+                    "src/cache.rs",
+                    "use pyo3::prelude::*;\nstatic mut CACHE: Option<u32> = None;\n"
+                    "fn get() -> u32 { unsafe { *CACHE.get_or_insert_with(work) } }\n",
+                ),
+            ),
+            lines=(1,),
+        ),
+        SourceExample(
+            path="src/lib.rs",
+            code="#[pymodule]\nfn m(m: &Bound<PyModule>) -> PyResult<()> { Ok(()) }\n",
+            others=(("Cargo.toml", '[dependencies]\npyo3 = "0.28"\n'), ("src/glue.c", _HAZARD)),
+            lines=(1,),
+        ),
+    )
+
+    def check(self, project: Project) -> Iterator[Finding]:
+        """Yield one finding, at the first declaration, when errors of the project's own C, C++ or Rust code remain."""
+        declared = [place for place in _declared(project) if project.roles.get(place[0], Role.OWN) is Role.OWN]
+        hazards = [
+            finding
+            for finding in project.findings
+            if finding.severity is Severity.ERROR
+            and finding.code.startswith(_HAZARDS)
+            and finding.location is not None
+            and project.roles.get(finding.location.path, Role.OWN) is Role.OWN
+        ]
+        if not declared or not hazards:
+            return
+        path, line = declared[0]
+        first = hazards[0]
+        more = f" and {len(hazards) - 1} more" if len(hazards) > 1 else ""
+        others = len({other for other, _ in declared} - {path})
+        also = f" (as in {others} more file{'s' if others > 1 else ''})" if others else ""
+        yield self.finding(
+            f"declared safe without the GIL{also}, but {first.rule} at {first.location}{more} says otherwise",
+            location=project.location(path, line),
+        )
+
+
+def _declared(project: Project) -> Iterator[tuple[str, int]]:
+    """Yield where the project says that it needs no GIL: C and C++ code first, then Rust, Cython and the build."""
+    yield from sorted(project.context.of(Room.C, CTree).not_used.items())
+    rust = project.context.of(Room.RUST, RustContext)
+    yield from sorted(rust.not_used.items())
+    for path, line in sorted(rust.silent.items()):
+        version = resolved_pyo3(project.context, path)
+        if version is not None and version >= _PYO3_DECLARES and path not in rust.not_used:
+            yield path, line
+    for module in project.context.of(Room.CYTHON, CythonContext).modules:
+        if module.declares:
+            yield module.path, module.line
+    for fact in project.context.of(Room.BUILD, BuildContext).of(FactKind.DECLARES, FactKind.NANOBIND):
+        if fact.value == "true" if fact.kind is FactKind.DECLARES else fact.settled:
+            yield fact.path, fact.line

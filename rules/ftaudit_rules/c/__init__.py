@@ -1,0 +1,1 @@
+"""Rules for C and C++ sources."""

@@ -1,0 +1,53 @@
+"""FT102: the release has stable-ABI wheels that no free-threaded build of the target's version can use."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from ftaudit.model import Confidence, Finding, PackageFacts, Severity
+from ftaudit.rule import PackageExample, PackageRule, RuleInfo
+from ftaudit.target import ABI3T_SINCE
+from ftaudit_rules.package._examples import T_LINUX, package
+from ftaudit_rules.package._tags import compiled_tags, is_free_threaded, suits, target_of
+
+
+class Abi3OnlyWheel(PackageRule):
+    """The stable ABI (abi3) fixes the layout of objects as it is with the GIL: no free-threaded build has it.
+
+    PEP 803 adds a stable ABI for free-threaded builds, abi3t, which CPython 3.15 is the first to load.
+    """
+
+    info = RuleInfo(
+        code="FT102",
+        name="abi3-only-wheel",
+        summary="The release has stable-ABI wheels, which the target cannot use, and none that it can.",
+        severity=Severity.WARNING,
+        confidence=Confidence.HIGH,
+        since="0.1.0",
+        remedy="Add wheels of the target's own ABI (cp314t), or compile for both stable ABIs (abi3.abi3t) on 3.15.",
+        links=("https://peps.python.org/pep-0803/",),
+    )
+    VALID = (
+        PackageExample(title="a free-threaded wheel beside it", facts=package("cp39-abi3-win_amd64", T_LINUX)),
+        PackageExample(title="abi3t on 3.15t", facts=package("cp315-abi3.abi3t-win_amd64", target="3.15t")),
+        PackageExample(title="no stable ABI", facts=package("cp314-cp314-win_amd64")),
+        PackageExample(title="pure", facts=package("py3-none-any", chosen="py3-none-any")),
+    )
+    INVALID = (
+        PackageExample(title="abi3", facts=package("cp39-abi3-win_amd64"), findings=1),
+        PackageExample(title="abi3t on 3.14t", facts=package("cp315-abi3.abi3t-win_amd64"), findings=1),
+        PackageExample(title="abi3 on 3.15t", facts=package("cp39-abi3-win_amd64", target="3.15t"), findings=1),
+    )
+
+    def check(self, facts: PackageFacts) -> Iterator[Finding]:
+        """Yield one finding for a release that only stable-ABI wheels stand for."""
+        tags, target = compiled_tags(facts), target_of(facts)
+        if any(suits(tag, target) or is_free_threaded(tag.abi) for tag in tags):
+            return
+        stable = sorted({tag.abi for tag in tags if tag.abi in ("abi3", "abi3t")})
+        if stable:
+            since = "" if target.version >= ABI3T_SINCE else "; abi3t counts from 3.15t on"
+            yield self.finding(
+                f"the wheels of {facts.pin.name} {facts.pin.version} are tagged {' and '.join(stable)}, "
+                f"which {target.executable} does not install{since}"
+            )

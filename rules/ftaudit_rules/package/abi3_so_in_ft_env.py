@@ -1,0 +1,66 @@
+"""FT203: a stable-ABI module of the ordinary build, which 3.13t and 3.14t load and crash on."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from ftaudit.model import Confidence, Finding, PackageFacts, Severity
+from ftaudit.rule import PackageExample, PackageRule, RuleInfo
+from ftaudit.target import ABI3T_SINCE
+from ftaudit_rules.package._examples import extension, installed, package
+from ftaudit_rules.package._tags import target_of
+
+
+class Abi3SoInFtEnv(PackageRule):
+    """`.abi3.so` is a suffix that 3.13t and 3.14t import, although objects are laid out differently there.
+
+    The module reads reference counts and types at the wrong places: memory is corrupted. 3.15t refuses them (PEP 803).
+    """
+
+    info = RuleInfo(
+        code="FT203",
+        name="abi3-so-in-ft-env",
+        summary="A wheel for the target holds a .abi3.so, which the target loads although the object layout differs.",
+        severity=Severity.ERROR,
+        confidence=Confidence.HIGH,
+        since="0.1.0",
+        remedy="Compile without Py_LIMITED_API for the free-threaded build, so that the file gets that build's suffix.",
+        links=("https://peps.python.org/pep-0803/",),
+    )
+    VALID = (
+        PackageExample(title="the target's suffix", facts=installed(modules=(extension(),))),
+        PackageExample(
+            title="3.15t does not load it",
+            facts=package(
+                "cp315-cp315t-win_amd64", chosen="cp315t", target="3.15t", modules=(extension(suffix=".abi3.so"),)
+            ),
+        ),
+        PackageExample(
+            title="wrongly named, but compiled for the free-threaded build",
+            facts=installed(modules=(extension(suffix=".abi3.so", free_threaded_build=True),)),
+        ),
+        PackageExample(
+            title="abi3t",
+            facts=installed(modules=(extension(suffix=".abi3t.so"),)),
+        ),
+    )
+    INVALID = (
+        PackageExample(
+            title="abi3 in a cp314t wheel",
+            facts=installed(modules=(extension(suffix=".abi3.so"),)),
+            findings=1,
+        ),
+    )
+
+    def check(self, facts: PackageFacts) -> Iterator[Finding]:
+        """Yield each stable-ABI module in a wheel that the target installs."""
+        target = target_of(facts)
+        if target.version >= ABI3T_SINCE or facts.index.wheel is None:
+            return
+        for module in facts.binary.modules or facts.modules:
+            right_build = module.binary is not None and module.binary.free_threaded_build
+            if module.path.endswith(".abi3.so") and not right_build:
+                yield self.finding(
+                    f"{module.path} is a stable-ABI module of the ordinary build, and {target.executable} loads it",
+                    module=module.name,
+                )

@@ -1,0 +1,54 @@
+"""FT202: an extension module that declares that it needs the GIL."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from ftaudit.model import Confidence, Finding, GilDeclaration, PackageFacts, Severity
+from ftaudit.rule import PackageExample, PackageRule, RuleInfo
+from ftaudit_rules.package._examples import extension, imported, installed
+from ftaudit_rules.package._modules import that_declare
+
+
+class BinaryGilUsed(PackageRule):
+    """`Py_MOD_GIL_USED` is an honest word: its authors say that the code is not safe without the GIL.
+
+    CPython turns the GIL on for the whole process when such a module is imported (PEP 703).
+    """
+
+    info = RuleInfo(
+        code="FT202",
+        name="binary-gil-used",
+        summary="An extension module declares that it needs the GIL: importing it turns the GIL on.",
+        severity=Severity.ERROR,
+        confidence=Confidence.HIGH,
+        since="0.1.0",
+        remedy="Audit the code for what the GIL protects today, then declare Py_MOD_GIL_NOT_USED.",
+        links=("https://peps.python.org/pep-0703/#py-mod-gil-slot",),
+    )
+    VALID = (
+        PackageExample(title="not used", facts=installed(modules=(extension(GilDeclaration.NOT_USED),))),
+        PackageExample(
+            title="nothing declared: another rule's",
+            facts=installed(modules=(extension(GilDeclaration.UNDECLARED),)),
+        ),
+        PackageExample(
+            title="the import shows that it leaves the GIL off",
+            facts=installed(
+                modules=(extension(GilDeclaration.USED, runtime=imported(requires_gil=False)),),
+            ),
+        ),
+    )
+    INVALID = (
+        PackageExample(
+            title="slot = used",
+            facts=installed(modules=(extension(GilDeclaration.USED, framework="Cython"),)),
+            findings=1,
+        ),
+    )
+
+    def check(self, facts: PackageFacts) -> Iterator[Finding]:
+        """Yield each module that was read and declares the GIL used."""
+        for name, made, how, remedy in that_declare(facts, GilDeclaration.USED):
+            message = f"{name}{made} declares Py_MOD_GIL_USED: importing it turns the GIL on ({how})"
+            yield self.finding(message, module=name, remedy=remedy)

@@ -1,0 +1,57 @@
+"""FT201: an extension module that says nothing of the GIL, so that CPython turns it on."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from ftaudit.model import Confidence, Finding, GilDeclaration, PackageFacts, Severity
+from ftaudit.rule import PackageExample, PackageRule, RuleInfo
+from ftaudit_rules.package._examples import extension, imported, installed
+from ftaudit_rules.package._modules import that_declare
+
+
+class BinaryNoGilDeclaration(PackageRule):
+    """A module without the `Py_mod_gil` slot, or a call of `PyUnstable_Module_SetGIL`, is taken to need the GIL.
+
+    CPython turns the GIL on for the whole process when such a module is imported (PEP 703).
+    """
+
+    info = RuleInfo(
+        code="FT201",
+        name="binary-no-gil-declaration",
+        summary="An extension module does not declare that it runs without the GIL: importing it turns the GIL on.",
+        severity=Severity.ERROR,
+        confidence=Confidence.HIGH,
+        since="0.1.0",
+        remedy="Declare it in the module's definition, once its code is safe without the GIL.",
+        links=(
+            "https://peps.python.org/pep-0703/#py-mod-gil-slot",
+            "https://docs.python.org/3/howto/free-threading-extensions.html#module-initialization",
+        ),
+    )
+    VALID = (
+        PackageExample(title="it declares", facts=installed(modules=(extension(GilDeclaration.NOT_USED),))),
+        PackageExample(
+            title="it could not be told",
+            facts=installed(modules=(extension(GilDeclaration.UNDETERMINED),)),
+        ),
+        PackageExample(
+            title="the import shows that it leaves the GIL off",
+            facts=installed(
+                modules=(extension(GilDeclaration.UNDECLARED, runtime=imported(requires_gil=False)),),
+            ),
+        ),
+    )
+    INVALID = (
+        PackageExample(
+            title="no slot",
+            facts=installed(modules=(extension(GilDeclaration.UNDECLARED, framework="Cython"),)),
+            findings=1,
+        ),
+    )
+
+    def check(self, facts: PackageFacts) -> Iterator[Finding]:
+        """Yield each module that was read and declares nothing."""
+        for name, made, how, remedy in that_declare(facts, GilDeclaration.UNDECLARED):
+            message = f"{name}{made} does not declare Py_mod_gil: importing it turns the GIL on ({how})"
+            yield self.finding(message, module=name, remedy=remedy)

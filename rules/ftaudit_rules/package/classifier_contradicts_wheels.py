@@ -1,0 +1,72 @@
+"""FT104: the Free Threading classifier claims support that the wheels do not show."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import Final
+
+from ftaudit.model import Confidence, Finding, GilDeclaration, PackageFacts, Severity
+from ftaudit.rule import PackageExample, PackageRule, RuleInfo
+from ftaudit_rules.package._examples import GIL_LINUX, extension, imported, installed, package
+from ftaudit_rules.package._modules import guilty, named
+from ftaudit_rules.package._tags import compiled_tags, suits, target_of
+
+_LEVEL: Final = re.compile(r"Free Threading :: (\d) - ")
+_BETA: Final = 2
+_STABLE: Final = "Programming Language :: Python :: Free Threading :: 3 - Stable"
+_UNSTABLE: Final = "Programming Language :: Python :: Free Threading :: 1 - Unstable"
+
+
+class ClassifierContradictsWheels(PackageRule):
+    """A classifier is a claim. Users who rely on it get the GIL back, or no wheel at all, without a word."""
+
+    info = RuleInfo(
+        code="FT104",
+        name="classifier-contradicts-wheels",
+        summary="The Free Threading classifier claims Beta or better, and the wheels do not bear it out.",
+        severity=Severity.WARNING,
+        confidence=Confidence.HIGH,
+        since="0.1.0",
+        remedy="Publish wheels that leave the GIL off, or lower the classifier to what is true.",
+        links=("https://py-free-threading.github.io/porting/",),
+    )
+    VALID = (
+        PackageExample(
+            title="claimed and true",
+            facts=installed(classifiers=(_STABLE,), modules=(extension(GilDeclaration.NOT_USED),)),
+        ),
+        PackageExample(
+            title="unstable is no claim",
+            facts=installed(classifiers=(_UNSTABLE,), modules=(extension(GilDeclaration.USED),)),
+        ),
+        PackageExample(
+            title="the import says otherwise than the binary",
+            facts=installed(
+                classifiers=(_STABLE,),
+                modules=(extension(GilDeclaration.USED, runtime=imported(requires_gil=False)),),
+            ),
+        ),
+    )
+    INVALID = (
+        PackageExample(
+            title="a module uses the GIL",
+            facts=installed(classifiers=(_STABLE,), modules=(extension(GilDeclaration.USED),)),
+            findings=1,
+        ),
+        PackageExample(title="no wheel of the target's", facts=package(GIL_LINUX, classifiers=(_STABLE,)), findings=1),
+    )
+
+    def check(self, facts: PackageFacts) -> Iterator[Finding]:
+        """Yield one finding for a claim that a tag, a binary or an import contradicts."""
+        claims = [
+            name for name in facts.binary.classifiers if (match := _LEVEL.search(name)) and int(match[1]) >= _BETA
+        ]
+        if not claims:
+            return
+        claim, target, tags = claims[-1], target_of(facts), compiled_tags(facts)
+        turning_on = guilty(facts)
+        if turning_on:
+            yield self.finding(f"the metadata says `{claim}`, yet these modules turn the GIL on: {named(turning_on)}")
+        elif tags and not any(suits(tag, target) for tag in tags):
+            yield self.finding(f"the metadata says `{claim}`, yet no compiled wheel is tagged {target.abi}")

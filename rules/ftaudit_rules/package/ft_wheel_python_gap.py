@@ -1,0 +1,42 @@
+"""FT106: there are free-threaded wheels for another Python version, and not for the target's."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from ftaudit.model import Confidence, Finding, PackageFacts, Severity
+from ftaudit.rule import PackageExample, PackageRule, RuleInfo
+from ftaudit_rules.package._examples import T_LINUX, package
+from ftaudit_rules.package._tags import compiled_tags, is_free_threaded, suits, target_of
+
+
+class FtWheelPythonGap(PackageRule):
+    """The free-threaded ABI changes with every Python version; 3.13t was an experiment that projects are leaving."""
+
+    info = RuleInfo(
+        code="FT106",
+        name="ft-wheel-python-gap",
+        summary="There are free-threaded wheels for another Python version, and not for the target's.",
+        severity=Severity.INFO,
+        confidence=Confidence.HIGH,
+        since="0.1.0",
+        remedy="Add the target's version to the free-threaded builds, or take the Python version that has wheels.",
+        links=("https://py-free-threading.github.io/ci/",),
+    )
+    VALID = (
+        PackageExample(title="both", facts=package("cp313-cp313t-win_amd64", T_LINUX)),
+        PackageExample(title="none at all: another rule's", facts=package("cp314-cp314-win_amd64")),
+        PackageExample(
+            title="3.15t takes abi3t", facts=package("cp314-cp314t-win_amd64", "cp315-abi3t-win_amd64", target="3.15t")
+        ),
+    )
+    INVALID = (PackageExample(title="3.13t alone", facts=package("cp313-cp313t-win_amd64"), findings=1),)
+
+    def check(self, facts: PackageFacts) -> Iterator[Finding]:
+        """Yield one finding that names the versions there are wheels for."""
+        target, tags = target_of(facts), compiled_tags(facts)
+        others = sorted({tag.abi for tag in tags if is_free_threaded(tag.abi)} - {target.abi})
+        if others and not any(suits(tag, target) for tag in tags):
+            yield self.finding(
+                f"{facts.pin.name} {facts.pin.version} has wheels tagged {', '.join(others)}, and none for {target.abi}"
+            )

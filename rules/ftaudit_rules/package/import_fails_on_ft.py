@@ -1,0 +1,71 @@
+"""FT602: the module cannot be imported under free-threaded CPython, or crashes there."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from ftaudit.model import Confidence, Finding, PackageFacts, Severity
+from ftaudit.rule import PackageExample, PackageRule, RuleInfo
+from ftaudit_rules.package._examples import extension, failed, imported, installed
+
+
+class ImportFailsOnFt(PackageRule):
+    """A module that dies on import was mostly compiled for the other build: objects are laid out differently there.
+
+    An exception alone proves less: the module may want something that is not installed, or another import first.
+    """
+
+    info = RuleInfo(
+        code="FT602",
+        name="import-fails-on-ft",
+        summary="Importing the module under free-threaded CPython fails, crashes or hangs.",
+        severity=Severity.ERROR,
+        confidence=Confidence.HIGH,
+        since="0.1.0",
+        remedy="Import it under the ordinary build too: what fails there as well is not for want of the GIL.",
+        links=("https://py-free-threading.github.io/debugging/",),
+    )
+    VALID = (
+        PackageExample(
+            title="imported",
+            facts=installed(modules=(extension(runtime=imported(requires_gil=False)),)),
+        ),
+        PackageExample(
+            title="something else is missing",
+            facts=installed(
+                modules=(extension(runtime=failed("exception", "ModuleNotFoundError: tkinter", environmental=True)),),
+            ),
+        ),
+        PackageExample(
+            title="never run",
+            facts=installed(modules=(extension(runtime=failed("not-run", "limit")),)),
+        ),
+    )
+    INVALID = (
+        PackageExample(
+            title="a crash",
+            facts=installed(modules=(extension(runtime=failed("signal", "SIGSEGV")),)),
+            findings=1,
+        ),
+        PackageExample(
+            title="an exception",
+            facts=installed(
+                modules=(extension(runtime=failed("exception", "ImportError: undefined symbol")),),
+            ),
+            findings=1,
+        ),
+    )
+
+    def check(self, facts: PackageFacts) -> Iterator[Finding]:
+        """Yield each module whose import ended badly for its own fault, as far as can be told."""
+        for module in facts.modules:
+            runtime = module.runtime
+            if runtime is None or runtime.imported or runtime.environmental or runtime.outcome == "not-run":
+                continue
+            raised = runtime.outcome == "exception"
+            yield self.finding(
+                f"importing {module.name} ends in {runtime.outcome}: {runtime.error or 'no message'}",
+                module=module.name,
+                severity=Severity.WARNING if raised else None,
+                confidence=Confidence.MEDIUM if raised else None,
+            )

@@ -1,0 +1,72 @@
+"""FT208: a module in a free-threaded wheel that was compiled for the build with the GIL, or the reverse."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from ftaudit.model import Confidence, Finding, GilDeclaration, PackageFacts, Severity
+from ftaudit.rule import PackageExample, PackageRule, RuleInfo
+from ftaudit_rules.package._examples import GIL_LINUX, extension, installed, package
+from ftaudit_rules.package._tags import is_free_threaded, tags_of
+
+
+class InlineRefcountMismatch(PackageRule):
+    """`Py_INCREF` and `Py_DECREF` are compiled into the module, and write where its build has the count.
+
+    Code compiled without `Py_GIL_DISABLED` writes into another field on the free-threaded build: memory is corrupted.
+    """
+
+    info = RuleInfo(
+        code="FT208",
+        name="inline-refcount-mismatch",
+        summary="A module was compiled for the other build of CPython than the one its wheel is tagged for.",
+        severity=Severity.ERROR,
+        confidence=Confidence.HIGH,
+        since="0.1.0",
+        remedy="Compile with the headers of the free-threaded build, on Windows with -DPy_GIL_DISABLED=1.",
+        links=("https://docs.python.org/3/howto/free-threading-extensions.html#windows",),
+    )
+    VALID = (
+        PackageExample(
+            title="compiled for the free-threaded build",
+            facts=installed(modules=(extension(GilDeclaration.NOT_USED, free_threaded_build=True),)),
+        ),
+        PackageExample(
+            title="nothing in it tells",
+            facts=installed(modules=(extension(GilDeclaration.NOT_USED),)),
+        ),
+    )
+    INVALID = (
+        PackageExample(
+            title="compiled with the GIL",
+            facts=installed(modules=(extension(GilDeclaration.NOT_USED, free_threaded_build=False),)),
+            findings=1,
+        ),
+        PackageExample(
+            title="the reverse",
+            facts=package(
+                GIL_LINUX, chosen=GIL_LINUX, modules=(extension(GilDeclaration.NOT_USED, free_threaded_build=True),)
+            ),
+            findings=1,
+        ),
+    )
+
+    def check(self, facts: PackageFacts) -> Iterator[Finding]:
+        """Yield each module whose imports show the other build."""
+        if facts.index.wheel is None:
+            return
+        abis = {tag.abi for tag in tags_of((facts.index.wheel,)) if tag.abi.startswith(("cp", "abi3"))}
+        wanted = {is_free_threaded(abi) or abi == "abi3t" for abi in abis}
+        if len(wanted) != 1:
+            return
+        free_threaded = wanted.pop()
+        for module in facts.binary.modules:
+            read = module.binary or module.would_declare
+            if read is None or read.free_threaded_build in (None, free_threaded):
+                continue
+            was = "the free-threaded build" if read.free_threaded_build else "the build with the GIL"
+            yield self.finding(
+                f"{module.path} was compiled for {was} ({read.free_threaded_evidence}), "
+                f"in a wheel tagged {', '.join(sorted(abis))}",
+                module=module.name,
+            )

@@ -1,0 +1,59 @@
+"""FT101: the release has compiled wheels, and none for free-threaded CPython."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from ftaudit.model import Confidence, Finding, PackageFacts, Severity
+from ftaudit.rule import PackageExample, PackageRule, RuleInfo
+from ftaudit_rules.package._examples import GIL_LINUX, T_LINUX, package
+from ftaudit_rules.package._tags import compiled_tags, is_free_threaded, suits, target_of
+
+
+class NoFreeThreadedWheel(PackageRule):
+    """The free-threaded build has an ABI of its own: no wheel of the ordinary build can be installed there.
+
+    Without a wheel of its own the package is built from source by whoever installs it, if it can be built at all.
+    """
+
+    info = RuleInfo(
+        code="FT101",
+        name="no-free-threaded-wheel",
+        summary="The release has compiled wheels, and none for free-threaded CPython.",
+        severity=Severity.WARNING,
+        confidence=Confidence.HIGH,
+        since="0.1.0",
+        remedy="Build free-threaded wheels too: cibuildwheel 3.1 and later does so by default for 3.14t.",
+        links=(
+            "https://docs.python.org/3/howto/free-threading-extensions.html",
+            "https://py-free-threading.github.io/ci/",
+        ),
+    )
+    VALID = (
+        PackageExample(title="a free-threaded wheel", facts=package(GIL_LINUX, T_LINUX, chosen="cp314t")),
+        PackageExample(title="pure Python", facts=package("py3-none-any", chosen="py3-none-any")),
+        PackageExample(title="no wheel at all", facts=package()),
+        PackageExample(title="compiled, but against no Python ABI", facts=package("py3-none-win_amd64")),
+        PackageExample(title="stable-ABI wheels only: another rule's", facts=package("cp39-abi3-win_amd64")),
+        PackageExample(
+            title="for an older free-threaded Python: another rule's", facts=package("cp313-cp313t-win_amd64")
+        ),
+    )
+    INVALID = (
+        PackageExample(title="only the ordinary build's", facts=package(GIL_LINUX), findings=1),
+        PackageExample(
+            title="a pure fallback beside them",
+            facts=package(GIL_LINUX, "py3-none-any", chosen="py3-none-any"),
+            findings=1,
+        ),
+    )
+
+    def check(self, facts: PackageFacts) -> Iterator[Finding]:
+        """Yield one finding for a release whose compiled wheels are all of the ordinary build."""
+        tags, target = compiled_tags(facts), target_of(facts)
+        if any(suits(tag, target) or is_free_threaded(tag.abi) or tag.abi.startswith("abi3") for tag in tags):
+            return
+        if tags:
+            yield self.finding(
+                f"{facts.pin.name} {facts.pin.version} has compiled wheels, and none tagged {target.abi}"
+            )

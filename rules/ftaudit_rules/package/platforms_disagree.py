@@ -1,0 +1,86 @@
+"""FT211: the same module of the same version declares one thing on this platform and another elsewhere."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from ftaudit.model import Confidence, ExtensionModule, Finding, GilDeclaration, PackageFacts, Severity
+from ftaudit.rule import PackageExample, PackageRule, RuleInfo
+from ftaudit_rules.package._examples import extension, installed
+from ftaudit_rules.package._modules import made_with, remedy
+
+
+class PlatformsDisagree(PackageRule):
+    """A team tests on one platform and ships on another: what holds here does not hold there.
+
+    Mostly the other platform's wheel was made by another tool chain, or without `Py_GIL_DISABLED`.
+    """
+
+    info = RuleInfo(
+        code="FT211",
+        name="platforms-disagree",
+        summary="A module turns the GIL on on this platform, and the same module of another platform's wheel does not.",
+        severity=Severity.WARNING,
+        confidence=Confidence.HIGH,
+        since="0.1.0",
+        remedy="Build every platform's wheel with the same declaration.",
+        links=("https://docs.python.org/3/howto/free-threading-extensions.html#windows",),
+    )
+    VALID = (
+        PackageExample(
+            title="they agree",
+            facts=installed(
+                modules=(extension(GilDeclaration.USED),),
+                elsewhere=(("windows-amd64", (extension(GilDeclaration.USED, suffix=".pyd"),)),),
+            ),
+        ),
+        PackageExample(
+            title="used or undeclared comes to the same",
+            facts=installed(
+                modules=(extension(GilDeclaration.USED),),
+                elsewhere=(("windows-amd64", (extension(GilDeclaration.UNDECLARED),)),),
+            ),
+        ),
+        PackageExample(
+            title="one could not be told",
+            facts=installed(
+                modules=(extension(GilDeclaration.USED),),
+                elsewhere=(("windows-amd64", (extension(GilDeclaration.UNDETERMINED),)),),
+            ),
+        ),
+    )
+    INVALID = (
+        PackageExample(
+            title="the GIL comes back here alone",
+            facts=installed(
+                modules=(extension(GilDeclaration.USED),),
+                elsewhere=(("windows-amd64", (extension(GilDeclaration.NOT_USED),)),),
+            ),
+            findings=1,
+        ),
+    )
+
+    def check(self, facts: PackageFacts) -> Iterator[Finding]:
+        """Yield each module that turns the GIL on here and leaves it off elsewhere, by its binaries."""
+        for module in facts.modules:
+            if module.binary is None or _leaves_off(module) is not False:
+                continue
+            places = [
+                platform
+                for platform, modules in facts.elsewhere
+                if any(other.name == module.name and _leaves_off(other) for other in modules)
+            ]
+            if places:
+                yield self.finding(
+                    f"{module.name}{made_with(module.binary)} is {module.binary.declaration} on {facts.platform}, "
+                    f"and not_used on {', '.join(places)}",
+                    module=module.name,
+                    remedy=remedy(module.binary),
+                )
+
+
+def _leaves_off(module: ExtensionModule) -> bool | None:
+    """Return what the binary declares, `None` where it could not be told."""
+    if module.binary is None or module.binary.declaration is GilDeclaration.UNDETERMINED:
+        return None
+    return module.binary.declaration is GilDeclaration.NOT_USED

@@ -1,0 +1,72 @@
+"""FT210: a module does something else on import than its binary was read to declare."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from ftaudit.model import Confidence, Finding, GilDeclaration, PackageFacts, Severity
+from ftaudit.rule import PackageExample, PackageRule, RuleInfo
+from ftaudit_rules.package._examples import extension, imported, installed
+from ftaudit_rules.package._modules import TURNS_ON, made_with
+
+
+class RuntimeContradictsBinary(PackageRule):
+    """The import is the truth for this machine; the binary was read without running it, for every machine.
+
+    Where they differ, the module decides at run time (by an environment variable, a version, another module), or
+    ftaudit read it wrongly: in either case the answers for other platforms deserve a second look.
+    """
+
+    info = RuleInfo(
+        code="FT210",
+        name="runtime-contradicts-binary",
+        summary="A module does something else on import than its binary was read to declare.",
+        severity=Severity.WARNING,
+        confidence=Confidence.HIGH,
+        since="0.1.0",
+        remedy="Trust the import; report the module to ftaudit, with the wheel's name.",
+        links=("https://peps.python.org/pep-0703/#py-mod-gil-slot",),
+    )
+    VALID = (
+        PackageExample(
+            title="they agree",
+            facts=installed(modules=(extension(GilDeclaration.USED, runtime=imported(requires_gil=True)),)),
+        ),
+        PackageExample(
+            title="the binary said nothing",
+            facts=installed(
+                modules=(extension(GilDeclaration.UNDETERMINED, runtime=imported(requires_gil=True)),),
+            ),
+        ),
+        PackageExample(title="never imported", facts=installed(modules=(extension(GilDeclaration.USED),))),
+    )
+    INVALID = (
+        PackageExample(
+            title="declared not used, and turns it on",
+            facts=installed(
+                modules=(extension(GilDeclaration.NOT_USED, runtime=imported(requires_gil=True)),),
+            ),
+            findings=1,
+        ),
+        PackageExample(
+            title="declared used, and leaves it off",
+            facts=installed(
+                modules=(extension(GilDeclaration.USED, runtime=imported(requires_gil=False)),),
+            ),
+            findings=1,
+        ),
+    )
+
+    def check(self, facts: PackageFacts) -> Iterator[Finding]:
+        """Yield each module of which both tiers speak, and differently."""
+        for module in facts.modules:
+            binary, runtime = module.binary, module.runtime
+            if binary is None or runtime is None or runtime.requires_gil is None:
+                continue
+            if binary.declaration is GilDeclaration.NOT_USED and runtime.requires_gil:
+                told = "declares Py_MOD_GIL_NOT_USED, yet importing it turns the GIL on"
+            elif binary.declaration in TURNS_ON and runtime.imported and not runtime.requires_gil:
+                told = f"was read as {binary.declaration}, yet importing it leaves the GIL off"
+            else:
+                continue
+            yield self.finding(f"{module.name}{made_with(binary)} {told} ({binary.how})", module=module.name)

@@ -1,0 +1,75 @@
+"""FT204: a module's file name names another build of CPython than the wheel's tag."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from ftaudit.model import Confidence, Finding, PackageFacts, Severity
+from ftaudit.rule import PackageExample, PackageRule, RuleInfo
+from ftaudit_rules.package._examples import GIL_LINUX, extension, installed, package
+from ftaudit_rules.package._tags import suffix_abi, tags_of
+
+
+class SoabiTagMismatch(PackageRule):
+    """CPython looks for its own suffix only: a module with another build's suffix cannot be imported.
+
+    Such a wheel was mostly built by the wrong interpreter, or retagged: where the file was only renamed, the module was
+    compiled for another layout of objects and corrupts memory.
+    """
+
+    info = RuleInfo(
+        code="FT204",
+        name="soabi-tag-mismatch",
+        summary="A module's file name names another build of CPython than the wheel's tag.",
+        severity=Severity.ERROR,
+        confidence=Confidence.HIGH,
+        since="0.1.0",
+        remedy="Build the wheel with the interpreter that its tag names; never retag it.",
+        links=(
+            "https://docs.python.org/3/howto/free-threading-extensions.html#building-extensions-for-the-free-threaded-build",
+        ),
+    )
+    VALID = (
+        PackageExample(title="they agree", facts=installed(modules=(extension(),))),
+        PackageExample(title="no ABI in the name", facts=installed(modules=(extension(suffix=".so"),))),
+        PackageExample(
+            title="one file for each build",
+            facts=installed(modules=(extension(suffix=".cpython-314-x86_64-linux-gnu.so"), extension())),
+        ),
+    )
+    INVALID = (
+        PackageExample(
+            title="the ordinary build's file in a cp314t wheel",
+            facts=installed(modules=(extension(suffix=".cpython-314-x86_64-linux-gnu.so"),)),
+            findings=1,
+        ),
+        PackageExample(
+            title="the reverse",
+            facts=package(GIL_LINUX, chosen=GIL_LINUX, modules=(extension(),)),
+            findings=1,
+        ),
+        PackageExample(
+            title="on Windows",
+            facts=package(
+                "cp314-cp314t-win_amd64", chosen="cp314t", modules=(extension(suffix=".cp314-win_amd64.pyd"),)
+            ),
+            findings=1,
+        ),
+    )
+
+    def check(self, facts: PackageFacts) -> Iterator[Finding]:
+        """Yield each module whose suffix names an ABI that the wheel's tags do not."""
+        if facts.index.wheel is None:
+            return
+        tagged = {tag.abi for tag in tags_of((facts.index.wheel,)) if tag.abi.startswith("cp")}
+        if not tagged:
+            return
+        modules = facts.binary.modules or facts.modules
+        fitting = {module.name for module in modules if suffix_abi(module.path) in tagged}
+        for module in modules:
+            abi = suffix_abi(module.path)
+            if abi is not None and abi not in tagged and module.name not in fitting:
+                yield self.finding(
+                    f"{module.path} is named for {abi}, in a wheel tagged {', '.join(sorted(tagged))}",
+                    module=module.name,
+                )

@@ -1,0 +1,54 @@
+"""FT209: a wheel tagged for free-threaded CPython whose modules turn the GIL back on."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from ftaudit.model import Confidence, Finding, GilDeclaration, PackageFacts, Severity, WheelKind
+from ftaudit.rule import PackageExample, PackageRule, RuleInfo
+from ftaudit_rules.package._examples import extension, imported, installed
+from ftaudit_rules.package._modules import guilty, named
+
+
+class TagContradictsBinary(PackageRule):
+    """The tag promises a wheel for the build without the GIL; importing it gives the GIL back to the whole process.
+
+    Only a warning on standard error tells, once, and for the first such module alone.
+    """
+
+    info = RuleInfo(
+        code="FT209",
+        name="tag-contradicts-binary",
+        summary="The wheel is tagged for free-threaded CPython, and its modules turn the GIL on.",
+        severity=Severity.ERROR,
+        confidence=Confidence.HIGH,
+        since="0.1.0",
+        remedy="Take a version whose modules leave the GIL off; authors declare it for each module.",
+        links=("https://peps.python.org/pep-0703/#py-mod-gil-slot",),
+    )
+    VALID = (
+        PackageExample(title="they agree", facts=installed(modules=(extension(GilDeclaration.NOT_USED),))),
+        PackageExample(
+            title="it could not be told",
+            facts=installed(modules=(extension(GilDeclaration.UNDETERMINED),)),
+        ),
+    )
+    INVALID = (
+        PackageExample(title="used", facts=installed(modules=(extension(GilDeclaration.USED),)), findings=1),
+        PackageExample(
+            title="seen on import",
+            facts=installed(modules=(extension(runtime=imported(requires_gil=True)),)),
+            findings=1,
+        ),
+    )
+
+    def check(self, facts: PackageFacts) -> Iterator[Finding]:
+        """Yield one finding for the wheel, with the modules."""
+        if facts.index.kind not in (WheelKind.FREE_THREADED, WheelKind.ABI3T) or facts.index.wheel is None:
+            return
+        modules = guilty(facts)
+        if modules:
+            yield self.finding(
+                f"{facts.index.wheel.filename} is tagged for free-threaded CPython, yet {len(modules)} of "
+                f"{len(facts.modules)} modules turn the GIL on: {named(modules)}"
+            )

@@ -1,0 +1,63 @@
+"""Edits of pyproject.toml: the dependency's string changes, and the document says nothing else that is new."""
+
+from __future__ import annotations
+
+import pytest
+from packaging.requirements import Requirement
+from packaging.specifiers import SpecifierSet
+from packaging.utils import canonicalize_name
+
+from ftaudit.errors import InputError
+from ftaudit.planning.edit_toml import edit_toml
+
+OTHER = canonicalize_name("other")
+
+
+def to_two(found: Requirement) -> SpecifierSet | None:
+    return SpecifierSet(">=2") if found.name == "demo" else None
+
+
+def edited(text: str, *, constrain: str | None = None) -> str:
+    constraints = {} if constrain is None else {OTHER: SpecifierSet(constrain)}
+    return edit_toml(text, to_two, constraints, path="pyproject.toml")
+
+
+def test_a_string_that_cannot_be_found_as_written_is_an_error() -> None:
+    with pytest.raises(InputError, match=r"project\.dependencies\.0"):
+        edited('[project]\ndependencies = ["demo\\u003c2"]\n')
+
+
+def test_a_list_of_constraints_in_another_spelling_is_not_made_twice() -> None:
+    with pytest.raises(InputError, match="cannot be edited"):
+        edited('tool.uv.constraint-dependencies = ["a"]\n[project]\nname = "x"\n', constrain=">=1")
+
+
+def test_the_same_string_elsewhere_stays() -> None:
+    text = (
+        '# "demo<2"\n[build-system]\nrequires = ["demo<2"]\n[tool.x]\nneeds = ["demo<2"]\n'
+        '[project]\ndependencies = [\n  "demo<2", # "demo<2" is old\n  \'demo<2\',\n]\n'
+    )
+    assert edited(text) == text.replace('  "demo<2", #', '  "demo>=2", #').replace("'demo<2'", "'demo>=2'")
+
+
+def test_extras_and_groups_are_edited_too_and_markers_stay() -> None:
+    text = (
+        "[project.optional-dependencies]\r\na = [\"demo[x] <2 ; python_version > '3'\"]\r\n"
+        '[dependency-groups]\r\nb = [{include-group = "c"}, "demo<2"]\r\nc = []\r\n'
+    )
+    assert edited(text) == text.replace("demo[x] <2 ;", "demo[x] >=2 ;").replace('"demo<2"', '"demo>=2"')
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        (
+            '[tool.uv]\nconstraint-dependencies = ["a<1"]\n',
+            '[tool.uv]\nconstraint-dependencies = ["other>=1", "a<1"]\n',
+        ),
+        ("[tool.uv] # us\npre = 1\n", '[tool.uv] # us\nconstraint-dependencies = ["other>=1"]\npre = 1\n'),
+        ('[project]\nname = "x"', '[project]\nname = "x"\n\n[tool.uv]\nconstraint-dependencies = ["other>=1"]\n'),
+    ],
+)
+def test_a_constraint_goes_where_uv_looks_for_it(text: str, expected: str) -> None:
+    assert edited(text, constrain=">=1") == expected
