@@ -15,6 +15,8 @@ from typing import Any, Final
 from ftaudit.__about__ import __version__
 from ftaudit.model import BinaryFacts, ExtensionModule, GilDeclaration, ModuleBinary, Status
 
+READ_BY: Final = ("wheel", "cpython")
+"""The other folders whose code and data decide what is read of a wheel."""
 _DIGEST: Final = frozenset("0123456789abcdef")
 
 
@@ -26,9 +28,9 @@ def analysis_version() -> str:
     """
     here = Path(__file__).parent
     digest = hashlib.sha256()
-    for room in (here, here.parent / "wheel"):
-        for path in sorted(room.glob("*.py")):
-            digest.update(path.name.encode() + b"\0" + path.read_bytes())
+    for room in (here, *(here.parent / name for name in READ_BY)):
+        for path in sorted(room.rglob("*.py")):
+            digest.update(path.relative_to(room).as_posix().encode() + b"\0" + path.read_bytes())
     return f"{__version__}-{digest.hexdigest()[:16]}"
 
 

@@ -1,0 +1,21 @@
+"""Facts of wheels are remembered by what read them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import ftaudit
+from ftaudit.binary import cache
+
+ROOM = Path(ftaudit.__file__).parent
+
+
+def test_every_file_that_decides_what_is_read_of_a_wheel_decides_whether_old_answers_count(monkeypatch) -> None:
+    read: list[str] = []
+    plain = Path.read_bytes
+    monkeypatch.setattr(Path, "read_bytes", lambda path: read.append(str(path)) or plain(path))
+    cache.analysis_version.cache_clear()
+    cache.analysis_version()
+    rooms = [ROOM / "binary", *(ROOM / name for name in cache.READ_BY)]
+    assert sorted(read) == sorted(str(path) for room in rooms for path in room.rglob("*.py"))
+    assert any("emulator" in path for path in read)
