@@ -118,3 +118,25 @@ def test_one_hopeless_requirement_does_not_lose_the_rest(tmp_path: Path) -> None
     rows = {row["name"]: row["verdict"] for row in json.loads(ran.stdout)["packages"]}
     assert rows["lib"] == "pure"
     assert ran.returncode in (0, 3)
+
+
+def test_the_exit_code_holds_where_the_reader_of_the_output_went_away(tmp_path: Path) -> None:
+    (tmp_path / "bad.py").write_text("import sys\nsys.setswitchinterval(1e9)\n")
+    command = [sys.executable, "-m", "ftaudit", "scan", "--select", "setswitchinterval", "bad.py"]
+    listened = subprocess.run(command, capture_output=True, cwd=tmp_path, env=environment(tmp_path), check=False)
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=tmp_path, env=environment(tmp_path)
+    ) as process:
+        assert process.stdout is not None and process.stderr is not None
+        process.stdout.close()
+        errors = process.stderr.read()
+    assert (listened.returncode, process.returncode, errors) == (1, 1, b"")
+
+
+@pytest.mark.parametrize("password", ["it's", "p/w", "p@w", "p w", "1#2", 'say"'])
+def test_no_message_shows_a_password(password: str, tmp_path: Path) -> None:
+    (tmp_path / "r.txt").write_text("demo==1.0\n")
+    url = f"https://me:{password}@127.0.0.1:bad/simple"
+    ran = ftaudit("check", "--static", "--index-url", url, "r.txt", cwd=tmp_path)
+    assert ran.returncode in (2, 3)
+    assert password not in ran.stderr + ran.stdout and "Traceback" not in ran.stderr

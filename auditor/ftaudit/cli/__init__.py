@@ -49,9 +49,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         return _run(arguments)
     except FtauditError as error:
-        print(f"ftaudit: error: {_plain(error.problem)}", file=sys.stderr)
+        from ftaudit.urls import redact
+
+        print(f"ftaudit: error: {_plain(redact(error.problem))}", file=sys.stderr)
         if error.hint:
-            print(f"  {_plain(error.hint)}", file=sys.stderr)
+            print(f"  {_plain(redact(error.hint))}", file=sys.stderr)
         return error.exit_code
     except ModuleNotFoundError as error:
         name = (error.name or "").partition(".")[0]
@@ -64,8 +66,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         print("ftaudit: interrupted", file=sys.stderr)
         return INTERRUPTED
     except BrokenPipeError:
-        # The reader of our output went away; nothing is left to say and nobody to say it to.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _let_go_of_output()
         return 0
 
 
@@ -89,9 +90,18 @@ def _run(arguments: list[str]) -> int:
         return 0
     options = complete(options, keys)
     answer = options.answer(options, find_screen(options))
-    write(answer)
+    try:
+        write(answer)
+    except BrokenPipeError:
+        # The reader went away (`| head`). The exit code still says what was found.
+        _let_go_of_output()
     _tidy(options)
     return int(answer.exit_code)
+
+
+def _let_go_of_output() -> None:
+    """Write to nowhere from now on, so that Python's own flush at the end does not fail."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _tidy(options: argparse.Namespace) -> None:

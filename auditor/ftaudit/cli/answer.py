@@ -106,8 +106,10 @@ def replace_file(path: Path, text: str) -> None:
 
 
 def say(text: str) -> None:
-    """Tell the user something that is not part of the answer."""
-    print(f"ftaudit: {text}", file=sys.stderr)
+    """Print a note that is not part of the answer to standard error."""
+    from ftaudit.urls import redact
+
+    print(f"ftaudit: {redact(text)}", file=sys.stderr)
 
 
 def _umask() -> int:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import os
 import platform
-import re
 import shlex
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -17,10 +16,10 @@ from typing import Final
 from ftaudit.__about__ import __version__
 from ftaudit.model import Report
 from ftaudit.registry import GROUP, load_rules
+from ftaudit.urls import redact
 
 EPOCH_VARIABLE: Final = "SOURCE_DATE_EPOCH"
 """Seconds since 1970 that stand for the present, where a build is to be reproducible (reproducible-builds.org)."""
-_CREDENTIALS: Final = re.compile(r"(?<=://)[^/@\s]*@")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -43,7 +42,7 @@ def find_reproduction(report: Report, commands: Iterable[Sequence[str]]) -> Repr
     packs = [f"{_dist(entry.dist)} ({entry.name})" for entry in entry_points(group=GROUP)]
     return Reproduction(
         made=_now(),
-        commands=tuple(without_credentials(shlex.join(command)) for command in commands),
+        commands=tuple(redact(shlex.join(command)) for command in commands),
         versions=(
             ("ftaudit", __version__),
             ("rule packs", f"{', '.join(packs) or 'none'}: {len(registry.rules)} rules"),
@@ -51,15 +50,10 @@ def find_reproduction(report: Report, commands: Iterable[Sequence[str]]) -> Repr
             ("platforms", ", ".join(report.platforms)),
             ("imported with", report.interpreter or "nothing: no code of any package was run"),
             ("run on", f"Python {platform.python_version()}, {platform.system()} {platform.machine()}"),
-            ("index", ", ".join(map(without_credentials, report.indexes)) or "none was asked"),
+            ("index", ", ".join(map(redact, report.indexes)) or "none was asked"),
         ),
         inputs=tuple((path, _digest(Path(path))) for path in report.inputs),
     )
-
-
-def without_credentials(text: str) -> str:
-    """Return the text without the user and password of the URLs in it."""
-    return _CREDENTIALS.sub("", text)
 
 
 def _dist(dist: object) -> str:

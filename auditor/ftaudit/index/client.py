@@ -13,12 +13,13 @@ from packaging.utils import NormalizedName
 from packaging.version import Version
 
 from ftaudit.errors import FtauditError
-from ftaudit.index.config import IndexSettings, Source, parse_source, redact
+from ftaudit.index.config import IndexSettings, Source, parse_source
 from ftaudit.index.pages import Pages, Reader, answer_key
 from ftaudit.index.release import ProjectFiles, Query, ReleaseFiles
 from ftaudit.index.store import PageStore
 from ftaudit.index.traffic import Traffic
 from ftaudit.model import DistributionFile, Status
+from ftaudit.urls import redact
 
 if TYPE_CHECKING:
     from ftaudit.index.net import Session

@@ -11,6 +11,7 @@ from pathlib import Path
 from urllib.parse import quote, unquote, urlsplit, urlunsplit
 
 from ftaudit.errors import UsageError
+from ftaudit.urls import public
 
 DEFAULT_TIMEOUT = 30.0
 """Seconds without a byte after which an index is given up."""
@@ -71,7 +72,7 @@ class Source:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class IndexSettings:
-    """What `Index` needs to know. Nothing in here is printed but through `redact`."""
+    """What `Index` needs to know. Nothing in here is printed but through `ftaudit.urls`."""
 
     sources: tuple[Source, ...]
     """In order of priority: the first that has a project answers for it (uv's `first-index`)."""
@@ -169,11 +170,6 @@ def default_index() -> str:
     return PYPI_SIMPLE_ENDPOINT
 
 
-def redact(text: str) -> str:
-    """Return the text with the credentials of every URL in it replaced by `***`."""
-    return re.sub(r"(?<=://)[^/\s@'\"]*@", "***@", text)
-
-
 def parse_source(url: str) -> Source:
     """Parse an index URL or local folder, with or without credentials; raise `UsageError` where it is neither."""
     return _source(url, {})
@@ -211,7 +207,7 @@ def _source(text: str, env: Mapping[str, str]) -> Source:
     name, url = named.groups() if named else (None, text)
     if "://" not in url and not url.startswith("file:") and not Path(url).expanduser().is_dir():
         raise UsageError(
-            f"not a URL, and no folder either: {redact(url)}", hint="give the https:// URL of an index, or a folder"
+            f"not a URL, and no folder either: {public(url)}", hint="give the https:// URL of an index, or a folder"
         )
     source = _location(url)
     if not source.url.endswith("/"):
@@ -231,11 +227,14 @@ def _location(text: str) -> Source:
         parts = urlsplit(text)
         user, password, port = parts.username, parts.password, parts.port
     except ValueError as error:
-        raise UsageError(f"not a URL: {redact(text)} ({error})") from error
+        # What Python says of it may quote a part of the password.
+        raise UsageError(
+            f"not a URL: {public(text)}", hint="percent-encode special characters in a user name or password"
+        ) from error
     if parts.scheme == "file":
         return Source(url=urlunsplit(("file", "", quote(parts.path, safe="/%:~+@!,"), "", "")))
     if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise UsageError(f"not the URL of an index: {redact(text)}", hint="give an https:// or file:// URL, or a path")
+        raise UsageError(f"not the URL of an index: {public(text)}", hint="give an https:// or file:// URL, or a path")
     host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
     netloc = host if port is None else f"{host}:{port}"
     url = urlunsplit((parts.scheme, netloc, parts.path or "/", parts.query, ""))

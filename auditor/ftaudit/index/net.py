@@ -23,8 +23,9 @@ from urllib3.util.ssl_ import create_urllib3_context
 
 from ftaudit.__about__ import __version__
 from ftaudit.errors import IndexUnreachable
-from ftaudit.index.config import IndexSettings, redact
+from ftaudit.index.config import IndexSettings
 from ftaudit.index.traffic import Traffic
+from ftaudit.urls import redact
 
 MAX_PAGE: Final = 128 * 1024 * 1024
 """Bytes of one page after decompression; the largest known is a fifth of it."""

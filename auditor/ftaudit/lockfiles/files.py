@@ -7,7 +7,7 @@ import stat
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
-from urllib.parse import unquote, urlsplit, urlunsplit
+from urllib.parse import unquote
 
 from ftaudit.errors import InputError
 
@@ -154,13 +154,3 @@ def file_name(url: str) -> str:
     """Return the last part of a URL's or path's, decoded."""
     name = url.partition("#")[0].partition("?")[0].replace("\\", "/").rstrip("/").rpartition("/")[2]
     return unquote(name) if "%" in name else name
-
-
-def without_credentials(url: str) -> str:
-    """Return the URL as it may be shown: no user, no password, no query."""
-    try:
-        parts = urlsplit(url)
-        host = parts.netloc.rpartition("@")[2]
-    except ValueError:
-        return "(an URL that cannot be parsed)"
-    return urlunsplit((parts.scheme, host, parts.path, "", "")) if parts.scheme else url

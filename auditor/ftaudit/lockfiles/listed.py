@@ -11,12 +11,12 @@ from packaging.utils import NormalizedName, canonicalize_name
 
 from ftaudit.errors import FtauditError
 from ftaudit.lockfiles.direct import distribution_file, parse_file
-from ftaudit.lockfiles.files import without_credentials
 from ftaudit.lockfiles.formats import pyproject
 from ftaudit.lockfiles.requirements import ReferenceKind, Requirement, Requirements
 from ftaudit.lockfiles.resolve.markers import Markers
 from ftaudit.model import Location, Pin
 from ftaudit.target import Platform, Target, marker_environment
+from ftaudit.urls import public
 
 
 @dataclass(kw_only=True, slots=True)
@@ -118,7 +118,7 @@ def _take_file(root: Requirement, tree: NormalizedName | None, listed: Listed) -
     """Take a wheel or sdist by URL or path, or a repository, as a pin of its own."""
     assert root.reference is not None  # noqa: S101
     url = root.reference.url
-    shown = without_credentials(url)
+    shown = public(url)
     if root.reference.kind is ReferenceKind.VCS:
         name = root.name or canonicalize_name(shown.rstrip("/").rpartition("/")[2].removesuffix(".git") or "repository")
         _add(listed, _row(name, f"a VCS requirement is not built: {shown}", root.location), tree)

@@ -7,12 +7,12 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Final
 
 from ftaudit.lockfiles import Asked, Part
-from ftaudit.lockfiles.files import without_credentials
 from ftaudit.lockfiles.requirements import InputFormat
 from ftaudit.model.plans import Change
 from ftaudit.planning.proposal import Case
 from ftaudit.settings import Settings
 from ftaudit.target import DEFAULT_TARGET
+from ftaudit.urls import public
 
 _COMMANDS: Final = {
     InputFormat.POETRY_LOCK: "poetry add --lock{folder}{options} '{name}>={version}'",
@@ -126,6 +126,6 @@ def _same(settings: Settings) -> Iterator[str]:
     yield from (f"--platform={name}" for name in settings.platforms)
     yield from ("--static",) if settings.static else ()
     if settings.index_url is not None:
-        yield f"--index-url={without_credentials(settings.index_url)}"
-    yield from (f"--extra-index-url={without_credentials(url)}" for url in settings.extra_index_urls)
-    yield from (f"--find-links={without_credentials(str(link))}" for link in settings.find_links)
+        yield f"--index-url={public(settings.index_url)}"
+    yield from (f"--extra-index-url={public(url)}" for url in settings.extra_index_urls)
+    yield from (f"--find-links={public(str(link))}" for link in settings.find_links)

@@ -13,7 +13,6 @@ from packaging.version import Version
 
 from ftaudit import interpreters
 from ftaudit.errors import InterpreterError
-from ftaudit.lockfiles.files import without_credentials
 from ftaudit.lockfiles.requirements import InputFormat, Requirement, Requirements
 from ftaudit.lockfiles.resolve import uv
 from ftaudit.lockfiles.resolve.unpinned import prove
@@ -27,6 +26,7 @@ from ftaudit.planning.solve import Solution
 from ftaudit.planning.verify import Row
 from ftaudit.settings import Settings
 from ftaudit.target import Target
+from ftaudit.urls import public
 
 _LOCKED: Final = "the ranges of the project itself were not asked: its locking tool holds them"
 
@@ -139,7 +139,7 @@ class Prover:
         words = ["uv", "pip", "compile", str(case.requirements.path), "--python-version", version]
         words += ["--python-platform", uv.uv_platform(case.platform), "--only-binary", ":all:"]
         if self.settings.index_url is not None:
-            words += ["--default-index", without_credentials(self.settings.index_url)]
+            words += ["--default-index", public(self.settings.index_url)]
         if case.requirements.format is InputFormat.PYPROJECT:
             words += ["--all-extras"] if self.settings.all_extras else []
             words += [word for extra in self.settings.extras for word in ("--extra", extra)]

@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 from urllib.request import url2pathname
 
 from ftaudit.errors import ArchiveError
+from ftaudit.urls import redact
 from ftaudit.wheel.archive import WheelArchive
 from ftaudit.wheel.directory import Member
 from ftaudit.wheel.limits import Limits
@@ -78,14 +79,14 @@ def open_wheel(
 def local_path(location: str | Path) -> Path | None:
     """Return the path that a location means, or `None` when it is elsewhere (`http:`, `https:`).
 
-    Raise `ArchiveError` for an URL that is malformed.
+    Raise `ArchiveError` for a URL that is malformed.
     """
     if isinstance(location, Path):
         return location
     try:
         parts = urlsplit(location)
     except ValueError as error:
-        raise ArchiveError(f"{location!r} is no URL: {error}") from error
+        raise ArchiveError(f"not a URL: {redact(location)}") from error
     if parts.scheme in ("http", "https"):
         return None
     if parts.scheme == "file":

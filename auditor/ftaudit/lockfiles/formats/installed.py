@@ -10,10 +10,11 @@ from typing import Any, Final
 
 from ftaudit.errors import InputError
 from ftaudit.lockfiles.direct import local_path
-from ftaudit.lockfiles.files import read_bytes, without_credentials
+from ftaudit.lockfiles.files import read_bytes
 from ftaudit.lockfiles.formats.distinfo import Distribution, read_distribution
 from ftaudit.lockfiles.requirements import Edge, InputFormat, Lock, LockedPackage, Requirements
 from ftaudit.model import DistributionFile, Location
+from ftaudit.urls import public
 
 MAX_ENTRIES: Final = 100_000
 """Entries of a folder of packages that are listed."""
@@ -123,7 +124,7 @@ def _origin(record: Any) -> tuple[tuple[DistributionFile, ...] | None, str | Non
     url = record.get("url") if isinstance(record, dict) else None
     if not isinstance(url, str):
         return None, None, "its direct_url.json does not say where it comes from"
-    shown = without_credentials(url)
+    shown = public(url)
     if "vcs_info" in record:
         return None, None, f"it comes from a repository ({shown}), which is not built"
     if "dir_info" in record:

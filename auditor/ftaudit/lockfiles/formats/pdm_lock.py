@@ -21,11 +21,12 @@ from ftaudit.lockfiles.fields import (
     specifier_of,
     version_of,
 )
-from ftaudit.lockfiles.files import Table, header_lines, read_toml, without_credentials
+from ftaudit.lockfiles.files import Table, header_lines, read_toml
 from ftaudit.lockfiles.manifest import Manifest, read_manifest
 from ftaudit.lockfiles.requirements import Edge, IndexOptions, InputFormat, Lock, LockedPackage, Requirements
 from ftaudit.lockfiles.resolve.needs import parse_edge, sort_edges
 from ftaudit.model import DistributionFile, Location
+from ftaudit.urls import public
 
 MAJOR: Final = "4."
 """The lock versions that are known; PDM itself reads those of its own major version."""
@@ -126,7 +127,7 @@ def _package(table: Table, place: Location) -> LockedPackage:
     repository = next((table.text(kind) for kind in _REPOSITORIES if kind in table), None)
     source_tree = problem = direct = None
     if repository is not None:
-        problem = f"it comes from a repository ({without_credentials(repository)}), which is not built"
+        problem = f"it comes from a repository ({public(repository)}), which is not built"
     elif url is not None:
         direct = url.partition("#")[0]
     elif path is not None:

@@ -16,10 +16,11 @@ from packaging.version import InvalidVersion, Version
 from ftaudit.errors import InputError
 from ftaudit.lockfiles.direct import ARCHIVES, local_path, parse_file
 from ftaudit.lockfiles.fields import check_known, edges_are_unknown, hash_of, left_out
-from ftaudit.lockfiles.files import Table, read_text, read_toml, without_credentials
+from ftaudit.lockfiles.files import Table, read_text, read_toml
 from ftaudit.lockfiles.manifest import poetry_edge
 from ftaudit.lockfiles.requirements import Edge, IndexOptions, InputFormat, Lock, LockedPackage, Requirements
 from ftaudit.model import DistributionFile, Location
+from ftaudit.urls import public
 
 SPEC: Final = 6
 """The `pipfile-spec` that is known."""
@@ -121,7 +122,7 @@ def _package(table: Table, name: NormalizedName, place: Location, sources: dict[
     files: tuple[DistributionFile, ...] | None = None
     source_tree = problem = None
     if repository is not None:
-        problem = f"it comes from a repository ({without_credentials(repository)}), which is not built"
+        problem = f"it comes from a repository ({public(repository)}), which is not built"
     elif where is not None and where.partition("#")[0].lower().endswith(ARCHIVES):
         url = where if "://" in where else local_path(where, folder).as_uri()
         files = (DistributionFile(filename=url.partition("#")[0].rpartition("/")[2], url=url.partition("#")[0]),)

@@ -12,11 +12,12 @@ from packaging.utils import NormalizedName, canonicalize_name
 from ftaudit.errors import InputError
 from ftaudit.lockfiles.direct import local_path
 from ftaudit.lockfiles.fields import check_known, left_out, listed_files, version_of
-from ftaudit.lockfiles.files import Table, header_lines, read_toml, without_credentials
+from ftaudit.lockfiles.files import Table, header_lines, read_toml
 from ftaudit.lockfiles.manifest import MAIN, poetry_edge, poetry_range, read_manifest
 from ftaudit.lockfiles.requirements import Edge, InputFormat, Lock, LockedPackage, Requirements
 from ftaudit.lockfiles.resolve.needs import sort_edges
 from ftaudit.model import DistributionFile, Location
+from ftaudit.urls import public
 
 VERSIONS: Final = ("1.0", "1.1", "2.0", "2.1")
 """The versions of the lock file format that are known."""
@@ -128,7 +129,7 @@ class _Reader:
             case "directory":
                 source_tree = str(local_path(source.need("url"), self._path.parent))
             case "git" | "hg":
-                problem = f"it comes from a repository ({without_credentials(where)}), which is not built"
+                problem = f"it comes from a repository ({public(where)}), which is not built"
             case _:
                 raise source.error("type", f"is a kind of source that ftaudit does not know: {kind!r}")
         needs = sort_edges(_edges(table.table("dependencies")))

@@ -12,9 +12,10 @@ from packaging.version import InvalidVersion, Version
 from ftaudit.errors import InputError
 from ftaudit.lockfiles.direct import local_path, parse_file
 from ftaudit.lockfiles.fields import are_for_one_system, check_known, edges_are_unknown, read_range
-from ftaudit.lockfiles.files import file_name, header_lines, read_toml, without_credentials
+from ftaudit.lockfiles.files import file_name, header_lines, read_toml
 from ftaudit.lockfiles.requirements import Edge, InputFormat, Lock, LockedPackage, Requirements
 from ftaudit.model import DistributionFile, Location
+from ftaudit.urls import public
 
 if TYPE_CHECKING:
     from packaging.pylock import Package, PackageSdist, PackageWheel
@@ -104,7 +105,7 @@ def _package(package: Package, place: Location, path: Path, position: int) -> Lo
     if package.directory is not None:
         source_tree = str(local_path(package.directory.path, path.parent))
     elif package.vcs is not None:
-        where = without_credentials(package.vcs.url or package.vcs.path or "")
+        where = public(package.vcs.url or package.vcs.path or "")
         problem = f"it comes from a repository ({where}), which is not built"
     elif package.archive is not None:
         archive = package.archive

@@ -16,7 +16,7 @@ from packaging.utils import canonicalize_name
 
 from ftaudit.errors import InputError
 from ftaudit.lockfiles.direct import fragment_hashes, local_path, parse_file, parse_reference
-from ftaudit.lockfiles.files import read_bytes, without_credentials
+from ftaudit.lockfiles.files import read_bytes
 from ftaudit.lockfiles.requirements import (
     IndexOptions,
     InputFormat,
@@ -26,6 +26,7 @@ from ftaudit.lockfiles.requirements import (
     Requirements,
 )
 from ftaudit.model import Location
+from ftaudit.urls import public
 
 if TYPE_CHECKING:
     from pip_requirements_parser import InstallRequirement, RequirementsFile
@@ -161,7 +162,7 @@ class _Reader:
 def _included(target: str, place: Location) -> Path:
     if "://" in target and not target.lower().startswith("file:"):
         raise InputError(
-            f"{place}: {without_credentials(target)} is not fetched",
+            f"{place}: {public(target)} is not fetched",
             hint="download the file and include the local copy",
         )
     nested = local_path(target, Path(place.path).parent) if target.startswith("file:") else None

@@ -12,9 +12,10 @@ from packaging.utils import NormalizedName, canonicalize_name
 from ftaudit.errors import InputError
 from ftaudit.lockfiles.direct import local_path
 from ftaudit.lockfiles.fields import check_known, hash_of, specifier_of, version_of
-from ftaudit.lockfiles.files import Table, file_name, header_lines, read_toml, without_credentials
+from ftaudit.lockfiles.files import Table, file_name, header_lines, read_toml
 from ftaudit.lockfiles.requirements import Edge, InputFormat, Lock, LockedPackage, Requirements
 from ftaudit.model import DistributionFile, Location
+from ftaudit.urls import public
 
 VERSION: Final = 1
 """The schema version that is known. Revisions within it are compatible, says uv's documentation."""
@@ -109,7 +110,7 @@ def _package(table: Table, place: Location, folder: Path, members: frozenset[Nor
         case "directory" | "editable" | "virtual":
             source_tree = str(local_path(where, folder))
         case "git":
-            problem = f"it comes from a repository ({without_credentials(where)}), which is not built"
+            problem = f"it comes from a repository ({public(where)}), which is not built"
         case _:
             raise source.error(kind, "is a kind of source that ftaudit does not know")
     optional = table.table("optional-dependencies")

@@ -1,0 +1,41 @@
+"""URLs as a reader may see them: without credentials, however malformed they are."""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+from urllib.parse import urlsplit, urlunsplit
+
+HIDDEN: Final = "***"
+"""What messages show in place of credentials."""
+_HOST: Final = re.compile(r"(?:[A-Za-z0-9_-]+(?:\.[A-Za-z0-9_-]+)+|localhost|\[[0-9A-Fa-f:.]+\])(?::\d*)?")
+
+
+def redact(text: str) -> str:
+    """Return a text with the credentials of each URL in it hidden.
+
+    A password may hold the characters that end a URL's authority (`/`, `?`, `#`, quotes) where nobody encoded them.
+    Everything up to the last `@` is hidden then, unless what comes first is a host by itself.
+    """
+    before, *urls = text.split("://")
+    return "://".join([before, *map(_hide, urls)])
+
+
+def public(url: str) -> str:
+    """Return a URL without user, password, query and fragment; a text that is not a URL stays as it is."""
+    scheme, separator, rest = url.partition("://")
+    shown = scheme + separator + _hide(rest, whole=True).removeprefix(f"{HIDDEN}@")
+    try:
+        parts = urlsplit(shown)
+    except ValueError:
+        return shown.partition("?")[0].partition("#")[0]
+    return urlunsplit((parts.scheme, parts.netloc, parts.path, "", "")) if parts.scheme else url
+
+
+def _hide(text: str, *, whole: bool = False) -> str:
+    """Hide what comes before the host, in text that follows a scheme's `://`; the URL ends at white space or is all."""
+    url = text if whole else text.split(maxsplit=1)[0] if text[:1].strip() else ""
+    user, at, _ = url.rpartition("@")
+    if not at or _HOST.fullmatch(re.split(r"[/?#]", user, maxsplit=1)[0]):
+        return text
+    return f"{HIDDEN}@{text[len(user) + 1 :]}"
