@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import ClassVar
 
-from ftaudit.model import Confidence, Finding, Location, PackageFacts, Severity, StrEnum
+from ftaudit.model import Confidence, Finding, Location, PackageFacts, Severity, Site, StrEnum
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -45,6 +45,8 @@ class Rule:
         severity: Severity | None = None,
         confidence: Confidence | None = None,
         remedy: str | None = None,
+        interleaving: tuple[str, ...] = (),
+        sites: tuple[Site, ...] = (),
     ) -> Finding:
         """Return a finding of this rule; severity, confidence and remedy default to the rule's own.
 
@@ -60,6 +62,8 @@ class Rule:
             declared=declared,
             module=module,
             remedy=remedy or self.info.remedy,
+            interleaving=interleaving,
+            sites=sites,
         )
 
 

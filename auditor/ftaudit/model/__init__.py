@@ -14,7 +14,7 @@ from ftaudit.model.facts import (
     RuntimeFacts,
     SourceFacts,
 )
-from ftaudit.model.findings import Acceptance, AcceptedBy, Finding
+from ftaudit.model.findings import Acceptance, AcceptedBy, Finding, Site
 from ftaudit.model.pins import DistributionFile, Pin
 from ftaudit.model.reports import Package, Report, TierCoverage
 from ftaudit.model.words import (
@@ -50,6 +50,7 @@ __all__ = [
     "Report",
     "RuntimeFacts",
     "Severity",
+    "Site",
     "SourceFacts",
     "Status",
     "StrEnum",

@@ -31,6 +31,19 @@ class Acceptance:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Site:
+    """One of the places that a finding is about."""
+
+    location: Location
+    access: str
+    """What the place does: a value of `ftaudit.source.shared_state.AccessKind`."""
+    entry_point: str
+    """The function that other code can call and that gets there."""
+    locks: tuple[str, ...] = ()
+    """The locks that are held there, as the source names them, sorted."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Finding:
     """One thing that a rule says about a package, a module or a line."""
 
@@ -45,5 +58,9 @@ class Finding:
     """Where the variable is declared that is written at `location`: a comment there silences the finding as well."""
     module: str | None = None
     remedy: str | None = None
+    interleaving: tuple[str, ...] = ()
+    """Two sentences: what one thread does, and what another does meanwhile."""
+    sites: tuple[Site, ...] = ()
+    """Every place of a finding about state that several places touch, by path and line."""
     accepted: Acceptance | None = None
     """Known and accepted: shown as such, and not counted."""

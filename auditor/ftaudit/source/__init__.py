@@ -9,8 +9,11 @@ How it works, and what a room (`python/`, `c/`, `cython/`, `rust/`, `build/`) su
 3. *Second pass.* `Reader.wants(source, rules)` may say that a file cannot interest any rule. Of the rest,
    `Reader.parse(source, context)` makes a unit, a subclass of `Unit`; each rule of the language gets `check(unit)`.
    Shared models (guards, escapes, containers) are attributes of the unit, worked out once, when first asked for.
-4. *Whole tree.* Each `BuildRule` gets `check(project)`: all contexts, and all findings so far.
-5. Silencing comments are applied, idle ones become findings, and `scan` returns a `ScanResult`.
+4. *Shared state.* Where a `SharedStateRule` asks, `Reader.summarise(unit)` says what each function of a file does to
+   shared state, and `Reader.compose(summaries, context)` follows the calls of the whole tree to the entry points and
+   returns `Access` values (`ftaudit.source.shared_state`), of which races and the state table are made.
+5. *Whole tree.* Each `BuildRule` gets `check(project)`: all contexts, and all findings so far.
+6. Silencing comments are applied, idle ones become findings, and `scan` returns a `ScanResult`.
 
 The room's package exports `READER`. What its units see of other rooms' contexts is said by `Reader.needs`, because
 results are cached by content, rule pack, target and the contexts that count. A reader raises `ParseError` for a file
@@ -32,6 +35,7 @@ from ftaudit.source.base import (
     Role,
     Room,
     RustRule,
+    SharedStateRule,
     SourceFile,
     Survey,
     TreeContext,
@@ -49,6 +53,7 @@ __all__ = [
     "Role",
     "Room",
     "RustRule",
+    "SharedStateRule",
     "SourceFile",
     "Survey",
     "TreeContext",

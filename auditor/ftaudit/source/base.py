@@ -13,6 +13,8 @@ from typing import Any, ClassVar, TypeVar
 
 from ftaudit.model import Finding, Location, StrEnum
 from ftaudit.rule import Language, SourceRule
+from ftaudit.source.race_words import describe
+from ftaudit.source.shared_state import Access, races
 from ftaudit.target import Target
 
 Survey = Mapping[str, Any]
@@ -189,6 +191,21 @@ class Reader(ABC):
         """
         return rules if self.wants(source, rules) else ()
 
+    def has_state(self, source: SourceFile) -> bool:
+        """Return whether the file may touch state that threads share: a cheap first look. When unsure, yes."""
+        return False
+
+    def summarise(self, unit: Any) -> Survey | None:
+        """Return what the file's functions do to shared state, and whom they call; `None` for nothing.
+
+        Runs where rules check the unit. `compose` is given the summaries of all files.
+        """
+        return None
+
+    def compose(self, summaries: Mapping[str, Survey], context: TreeContext) -> tuple[Access, ...]:
+        """Return every way in which an entry point reaches shared state, from the summaries by path (sorted)."""
+        return ()
+
     @abstractmethod
     def parse(self, source: SourceFile, context: TreeContext) -> Unit:
         """Return the unit, or raise `ParseError`."""
@@ -252,6 +269,24 @@ class BuildRule(SourceRule):
         raise NotImplementedError
 
 
+class SharedStateRule(BuildRule):
+    """A rule that reports the races in what one room's reader composed: one finding for each piece of state."""
+
+    room: ClassVar[Room]
+
+    def check(self, project: Project) -> Iterator[Finding]:
+        """Yield one finding for each state, at the write that races, with all sites."""
+        for race in races(project.accesses.get(self.room, ())):
+            text = describe(race)
+            yield self.finding(
+                text.message,
+                location=race.first.location,
+                severity=race.effect.severity,
+                interleaving=text.interleaving,
+                sites=text.sites,
+            )
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Project:
     """The whole tree, as a `BuildRule` sees it."""
@@ -262,10 +297,17 @@ class Project:
     """What the rules that look at files found, silenced ones left out; rules that need none ignore it."""
     roles: Mapping[str, Role] = field(default_factory=dict)
     """The role of each file, by path."""
+    accesses: Mapping[Room, tuple[Access, ...]] = field(default_factory=dict)
+    """Who reaches which shared state, of the rooms that a `SharedStateRule` is for."""
 
     def location(self, path: str, line: int = 1, column: int = 1) -> Location:
         """Return a place in a file of the project."""
         return Location(path=path, line=line, column=column)
+
+
+def stateful_rooms(rules: Iterable[SourceRule]) -> frozenset[Room]:
+    """Return the rooms whose files must be summarised for the rules."""
+    return frozenset(rule.room for rule in rules if isinstance(rule, SharedStateRule))
 
 
 def rooms_of(rules: Iterable[SourceRule]) -> frozenset[Room]:

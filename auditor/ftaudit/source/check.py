@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import traceback
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache, partial
 from pathlib import Path, PurePosixPath
 
@@ -15,6 +15,7 @@ from ftaudit.source.base import (
     BuildRule,
     ParseError,
     Project,
+    Reader,
     Role,
     Room,
     SourceFile,
@@ -22,8 +23,10 @@ from ftaudit.source.base import (
     TreeContext,
     Unit,
     rooms_of,
+    stateful_rooms,
 )
 from ftaudit.source.languages import languages_of, reader_of
+from ftaudit.source.shared_state import Access
 from ftaudit.target import Target
 
 
@@ -44,6 +47,8 @@ class Checked:
 
     findings: tuple[Finding, ...] = ()
     skipped: tuple[Skipped, ...] = ()
+    summary: Survey | None = None
+    """What the file does to shared state, where a rule asks; see `Reader.summarise`."""
 
 
 def needed_rooms(rules: Iterable[SourceRule]) -> frozenset[Room]:
@@ -97,18 +102,43 @@ def check_file(
     `thorough` leaves the cheap first look out: findings of pedantic severity need none of what it looks for.
     """
     wanted: Sequence[SourceRule] = _applicable(tuple(rules), source.language, source.role is Role.GENERATED)
-    reader = reader_of(ROOM_OF[source.language])
+    room = ROOM_OF[source.language]
+    reader = reader_of(room)
     try:
+        stateful = room in _stateful(tuple(rules)) and source.role is not Role.GENERATED and reader.has_state(source)
         if not thorough:
             wanted = reader.select(source, wanted)
-            if not wanted:
+            if not wanted and not stateful:
                 return Checked(), None
         unit = reader.parse(source, context)
     except ParseError as error:
         return Checked(skipped=(Skipped(path=source.path, line=error.line, reason=error.reason),)), None
     except Exception as error:
         return Checked(skipped=(_failure("reading the file", source.path, error),)), None
-    return _run_all(((rule, partial(rule.check, unit)) for rule in wanted), source.path), unit  # type: ignore[attr-defined]
+    checked = _run_all(((rule, partial(rule.check, unit)) for rule in wanted), source.path)  # type: ignore[attr-defined]
+    return (_with_summary(checked, reader, unit) if stateful else checked), unit
+
+
+def _with_summary(checked: Checked, reader: Reader, unit: Unit) -> Checked:
+    try:
+        return replace(checked, summary=reader.summarise(unit))
+    except Exception as error:
+        failure = _failure("summarising what the file does to shared state", unit.path, error)
+        return replace(checked, skipped=(*checked.skipped, failure))
+
+
+def compose(
+    summaries: Mapping[Room, Mapping[str, Survey]], context: TreeContext
+) -> tuple[dict[Room, tuple[Access, ...]], tuple[Skipped, ...]]:
+    """Return who reaches which shared state, room by room; a room whose reader fails is left out, with a row."""
+    accesses: dict[Room, tuple[Access, ...]] = {}
+    skipped: list[Skipped] = []
+    for room in sorted(summaries):
+        try:
+            accesses[room] = reader_of(room).compose(dict(sorted(summaries[room].items())), context)
+        except Exception as error:
+            skipped.append(_failure(f"composing what the {room} files do to shared state", ".", error))
+    return accesses, tuple(skipped)
 
 
 def check_project(project: Project, rules: Iterable[SourceRule]) -> Checked:
@@ -157,14 +187,25 @@ def check_texts(files: Mapping[str, str], rules: Sequence[SourceRule], target: T
     findings: list[Finding] = []
     skipped += gathered.skipped
     rooms = rooms_of(rules)
+    summaries: dict[Room, dict[str, Survey]] = {}
     for source in sources:
-        if ROOM_OF[source.language] in rooms and source.language is not Language.BUILD:
+        room = ROOM_OF[source.language]
+        if room in rooms and source.language is not Language.BUILD:
             checked, _ = check_file(source, context, rules, thorough=True)
             findings += checked.findings
             skipped += checked.skipped
+            if checked.summary is not None:
+                summaries.setdefault(room, {})[source.path] = checked.summary
+    accesses, rows = compose(summaries, context)
     roles = dict.fromkeys(files, Role.OWN)
-    whole = check_project(Project(context=context, target=target, findings=tuple(findings), roles=roles), rules)
-    return Checked(findings=(*findings, *whole.findings), skipped=(*skipped, *whole.skipped))
+    project = Project(context=context, target=target, findings=tuple(findings), roles=roles, accesses=accesses)
+    whole = check_project(project, rules)
+    return Checked(findings=(*findings, *whole.findings), skipped=(*skipped, *rows, *whole.skipped))
+
+
+@lru_cache(maxsize=64)
+def _stateful(rules: tuple[SourceRule, ...]) -> frozenset[Room]:
+    return stateful_rooms(rules)
 
 
 @lru_cache(maxsize=64)

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import Any, Final
 
-from ftaudit.model import Confidence, Finding, Location, Severity
+from ftaudit.model import Confidence, Finding, Location, Severity, Site
 from ftaudit.rule import Language, SourceRule
 from ftaudit.source.base import ROOM_OF, ParseError, Role, Room, SourceFile, TreeContext, rooms_of
 from ftaudit.source.check import Checked, Skipped, check_file, survey_file
@@ -149,6 +149,8 @@ def first_look(file: FoundFile, *, plan: Plan) -> dict[str, Any]:
                 ignores = find_ignores(text, language, unit.statement_lines)
             findings += checked.findings
             skipped += checked.skipped
+            if checked.summary is not None:
+                row.setdefault("summaries", {})[room.value] = checked.summary
         elif room in rooms and language is not Language.BUILD:
             row.setdefault("pending", []).append(language.value)
         if ignores and "ignores" not in row:
@@ -163,12 +165,16 @@ def second_look(task: tuple[FoundFile, str, Sequence[str]], *, plan: Plan) -> di
     file, role, languages = task
     try:
         data = read_bytes(file.path)
-        checked = [_check(data, file, Language(language), Role(role), plan) for language in languages]
+        checked = {
+            ROOM_OF[Language(language)]: _check(data, file, Language(language), Role(role), plan)
+            for language in languages
+        }
     except ParseError as error:
-        checked = [Checked(skipped=(Skipped(path=file.shown, reason=error.reason, line=error.line),))]
+        return {"skipped": [_skip_row(Skipped(path=file.shown, reason=error.reason, line=error.line))]}
     return {
-        "findings": [finding_row(finding) for one in checked for finding in one.findings],
-        "skipped": [_skip_row(skip) for one in checked for skip in one.skipped],
+        "findings": [finding_row(finding) for one in checked.values() for finding in one.findings],
+        "skipped": [_skip_row(skip) for one in checked.values() for skip in one.skipped],
+        "summaries": {room.value: one.summary for room, one in checked.items() if one.summary is not None},
     }
 
 
@@ -191,6 +197,8 @@ def finding_row(finding: Finding) -> list[Any]:
         _place_row(finding.declared),
         finding.module,
         finding.remedy,
+        list(finding.interleaving),
+        [[_place_row(site.location), site.access, site.entry_point, list(site.locks)] for site in finding.sites],
     ]
 
 
@@ -204,7 +212,7 @@ def _place_of(row: Sequence[Any] | None) -> Location | None:
 
 def finding_of(row: Sequence[Any]) -> Finding:
     """Return the finding that `finding_row` wrote."""
-    rule, code, severity, confidence, message, place, declared, module, remedy = row
+    rule, code, severity, confidence, message, place, declared, module, remedy, interleaving, sites = row
     return Finding(
         rule=rule,
         code=code,
@@ -215,7 +223,15 @@ def finding_of(row: Sequence[Any]) -> Finding:
         declared=_place_of(declared),
         module=module,
         remedy=remedy,
+        interleaving=tuple(interleaving),
+        sites=tuple(map(_site_of, sites)),
     )
+
+
+def _site_of(row: Sequence[Any]) -> Site:
+    (path, line, column), access, entry_point, locks = row
+    place = Location(path=path, line=line, column=column)
+    return Site(location=place, access=access, entry_point=entry_point, locks=tuple(locks))
 
 
 def skipped_of(row: Mapping[str, Any]) -> list[Skipped]:

@@ -18,10 +18,11 @@ from ftaudit.model import Finding, Severity
 from ftaudit.rule import Language, RuleInfo, SourceRule
 from ftaudit.source.base import ROOM_OF, ParseError, Project, Role, Room, Survey, TreeContext
 from ftaudit.source.cache import ResultCache
-from ftaudit.source.check import Skipped, check_project, gather, needed_rooms
+from ftaudit.source.check import Skipped, check_project, compose, gather, needed_rooms
 from ftaudit.source.files import FoundFile, FoundFiles
 from ftaudit.source.languages import reader_of
 from ftaudit.source.look import Plan, finding_of, first_look, read_bytes, second_look, skipped_of
+from ftaudit.source.shared_state import StateRow, state_table
 from ftaudit.source.silence import Ignore, from_row, idle, silence
 from ftaudit.source.workers import Died, can_fork, run_tasks
 from ftaudit.target import Target
@@ -52,6 +53,8 @@ class ScanResult:
     """Files whose answer was remembered from an earlier scan."""
     frames: Mapping[tuple[str, int], tuple[tuple[int, str], ...]] = field(default_factory=dict)
     """The lines around each finding with their numbers, by path and line."""
+    states: tuple[StateRow, ...] = ()
+    """Who reads and writes which shared state, sorted by owner and name."""
 
     def exit_code(self, fail_on: Severity) -> int:
         """`1` when a finding is as bad as `fail_on` or worse, `3` when something could not be looked at, else `0`."""
@@ -126,9 +129,18 @@ def scan(
     }
     kept, silenced = silence(findings, ignores)
     roles = {path: Role(row["role"]) for path, row in rows.first.items() if "role" in row}
+    summaries: dict[Room, dict[str, Survey]] = {}
+    for looks in (rows.first, rows.second):
+        for path, row in looks.items():
+            for room, summary in row.get("summaries", {}).items():
+                summaries.setdefault(Room(room), {})[path] = summary
+    accesses, uncomposed = compose(summaries, context)
+    skipped += uncomposed
     # Workers answer in any order; what a rule of the whole tree says must not hang on it.
     shown = tuple(sorted(kept, key=_order))
-    whole = check_project(Project(context=context, target=target, findings=shown, roles=roles), rules)
+    whole = check_project(
+        Project(context=context, target=target, findings=shown, roles=roles, accesses=accesses), rules
+    )
     focus = {file.shown for file in found.files if not file.context_only}
     kept_whole, silenced_whole = silence((f for f in whole.findings if _in_focus(f, focus, rows)), ignores)
     unwanted = _unwanted_codes(rules)
@@ -151,6 +163,7 @@ def scan(
         target=target.name,
         cached=len(rows.cached & focus),
         frames=_frames(findings, {file.shown: file for file in found.files}),
+        states=state_table(access for some in accesses.values() for access in some),
     )
 
 
@@ -187,6 +200,7 @@ def merge(results: Sequence[ScanResult]) -> ScanResult:
         target=results[0].target,
         cached=sum(result.cached for result in results),
         frames=frames,
+        states=tuple(row for result in results for row in result.states),
     )
 
 

@@ -1,0 +1,98 @@
+"""The texts of a race: the message, two lines of an interleaving, and the sites. No other module makes text of one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Final
+
+from ftaudit.model import Site
+from ftaudit.source.shared_state import Access, AccessKind, Effect, Race
+
+_MOST_NAMES: Final = 4
+"""Entry points that a message names before it counts the rest."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Description:
+    """The texts of one race."""
+
+    message: str
+    interleaving: tuple[str, ...]
+    """Two sentences: what one thread does, and what another does meanwhile."""
+    sites: tuple[Site, ...]
+
+
+def describe(race: Race) -> Description:
+    """Return the texts of a race."""
+    return Description(
+        message=_message(race),
+        interleaving=(
+            f"Thread 1, in {_named(race.first)}, {_DOES[race.first.kind]} `{race.state}` ({race.first.location}).",
+            f"Thread 2, in {_named(race.second)}, {_DOES[race.second.kind]} it at the same time"
+            f" ({race.second.location}): {_result(race)}.",
+        ),
+        sites=tuple(
+            Site(
+                location=site.location,
+                access=site.kind.value,
+                entry_point=site.entry_point.name,
+                locks=tuple(sorted(lock.name for lock in site.locks)),
+            )
+            for site in race.sites
+        ),
+    )
+
+
+def _message(race: Race) -> str:
+    writers = {site.entry_point.name for site in race.sites if site.writes}
+    readers = {site.entry_point.name for site in race.sites} - writers
+    parts = [f"`{race.state}` is written by {_names(writers)}"]
+    if readers:
+        parts.append(f"read by {_names(readers)}")
+    return f"{' and '.join(parts)}{_locks(race)}"
+
+
+def _locks(race: Race) -> str:
+    locks = [site.locks for site in race.sites]
+    if not any(locks):
+        return " with no lock"
+    if all(locks):
+        return " under different locks"
+    bare = {site.entry_point.name for site in race.sites if not site.locks}
+    return f"; {_names(bare)} {'takes' if len(bare) == 1 else 'take'} no lock"
+
+
+def _names(names: Iterable[str]) -> str:
+    ordered = sorted(names)
+    if len(ordered) > _MOST_NAMES:
+        ordered = [*ordered[: _MOST_NAMES - 1], f"{len(ordered) - _MOST_NAMES + 1} more"]
+    return ordered[0] if len(ordered) == 1 else f"{', '.join(ordered[:-1])} and {ordered[-1]}"
+
+
+def _named(access: Access) -> str:
+    return " → ".join((access.entry_point.name, *access.chain))
+
+
+_DOES: Final = {
+    AccessKind.READ: "reads",
+    AccessKind.WRITE: "stores",
+    AccessKind.COUNT: "adds to or subtracts from",
+    AccessKind.CHANGE: "changes",
+    AccessKind.REPLACE: "replaces and releases",
+    AccessKind.FREE: "frees or moves the memory of",
+}
+
+
+def _result(race: Race) -> str:
+    match race.effect, race.second.writes:
+        case Effect.MEMORY, True:
+            return "both release the same old value, or one uses what the other has freed"
+        case Effect.MEMORY, False:
+            return "it uses what the first has freed"
+        case Effect.LOST, True:
+            return "one of the two updates is lost"
+        case Effect.LOST, False:
+            return "it gets a stale value"
+        case _:
+            return "it acts on a state that no single thread would ever see"
