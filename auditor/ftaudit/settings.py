@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from ftaudit.folders import require_folder
 from ftaudit.target import DEFAULT_TARGET
 
 CACHE_VARIABLE: Final = "FTAUDIT_CACHE_DIR"
@@ -65,3 +66,13 @@ class Settings:
     def cache(self) -> Path:
         """The cache folder in force, absolute."""
         return self.cache_dir.expanduser().absolute() if self.cache_dir else default_cache_dir()
+
+    def open_cache(self) -> Path | None:
+        """Return the cache folder, made where it is missing, or `None` with `no_cache`.
+
+        Raise `UsageError` where it cannot be made or written to.
+        """
+        if self.no_cache:
+            return None
+        require_folder(self.cache, "the cache folder", "name another folder with --cache-dir, or use --no-cache")
+        return self.cache

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import contextlib
 import os
-import shutil
 import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
+
+from ftaudit.folders import remove_tree, size_of
 
 DAY: Final = 86400.0
 MARKER: Final = ".tidied"
@@ -127,17 +128,8 @@ def _items(cache: Path, part: Part) -> Iterator[_Item]:
         for path in cache.glob(pattern):
             with contextlib.suppress(OSError):
                 status = path.lstat()
-                size = status.st_size if not path.is_dir() or path.is_symlink() else _size_of(path)
+                size = status.st_size if not path.is_dir() or path.is_symlink() else size_of(path)
                 yield _Item(path=path, bytes=size, written=status.st_mtime)
-
-
-def _size_of(folder: Path) -> int:
-    total = 0
-    for root, _, names in os.walk(folder):
-        for name in names:
-            with contextlib.suppress(OSError):
-                total += os.lstat(os.path.join(root, name)).st_size  # noqa: PTH118
-    return total
 
 
 def _remove(item: _Item) -> int:
@@ -147,8 +139,7 @@ def _remove(item: _Item) -> int:
             item.path.unlink()
             return item.bytes
         with _held(item.path):
-            shutil.rmtree(item.path)
-            return item.bytes
+            return item.bytes if remove_tree(item.path) else 0
     return 0
 
 

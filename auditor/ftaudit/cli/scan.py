@@ -105,7 +105,8 @@ def run_scan(
     rules = tuple(rule for rule in chosen if isinstance(rule, SourceRule))
     if not rules:
         raise UsageError("no rule that reads source is left", hint="`ftaudit explain` lists all rules")
-    cache = None if options.no_cache else ResultCache(settings.cache)
+    folder = settings.open_cache()
+    cache = None if folder is None else ResultCache(folder)
     every = {rule.info.name for rule in rules if options.pedantic or any(is_exact(name, rule) for name in selected)}
 
     def look(found: FoundFiles) -> ScanResult:

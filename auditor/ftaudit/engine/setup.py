@@ -20,7 +20,8 @@ def open_index(settings: Settings, said: Iterable[config.IndexOptions] = ()) -> 
     options = config.IndexOptions(
         index_url=settings.index_url, extra_index_urls=settings.extra_index_urls, find_links=settings.find_links
     )
-    cache = None if settings.no_cache else settings.cache / "index"
+    folder = settings.open_cache()
+    cache = None if folder is None else folder / "index"
     found = config.find_settings(
         options=options, env=os.environ, requirements=said, cache=cache, offline=settings.offline
     )

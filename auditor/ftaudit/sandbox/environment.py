@@ -6,7 +6,6 @@ import contextlib
 import hashlib
 import json
 import os
-import shutil
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -16,6 +15,7 @@ from typing import Final, TextIO
 from packaging.utils import NormalizedName
 
 from ftaudit.errors import ResolutionError
+from ftaudit.folders import remove_tree
 from ftaudit.model import Interpreter
 from ftaudit.processes import find_uv, run_tool
 from ftaudit.sandbox.failures import escape
@@ -58,7 +58,7 @@ def open_environment(
     folder = home / _key(interpreter, wheels)
     with _locked(home / f"{folder.name}.lock") as lock:
         if not (folder / _DONE).exists():
-            shutil.rmtree(folder, ignore_errors=True)
+            remove_tree(folder)
             folder.mkdir()
             failures = _Installer(uv, interpreter, folder, settings, safe_to_link).install(wheels)
             if not failures:
@@ -176,7 +176,7 @@ def _prune(home: Path, *, keep: int, current: str) -> None:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except OSError:
                 continue
-            shutil.rmtree(folder, ignore_errors=True)
+            remove_tree(folder)
 
 
 def _aged(folder: Path) -> bool:

@@ -9,7 +9,6 @@ import secrets
 import selectors
 import signal
 import subprocess
-import tempfile
 import threading
 import time
 from collections.abc import Sequence
@@ -17,6 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
+from ftaudit.folders import temporary_folder
 from ftaudit.sandbox.failures import describe_signal, escape
 from ftaudit.sandbox.launch import Step, end, launch, resident_bytes
 from ftaudit.sandbox.protocol import FrameReader, OutputSplitter, ProtocolViolation
@@ -71,8 +71,8 @@ def run_steps(
     `deadline` is a moment of `time.monotonic()`. `stop` ends the process early. `pycache` is a folder that the
     process may write to beside its scratch folder, for compiled Python code; no other distribution reads it.
     """
-    with tempfile.TemporaryDirectory(prefix="ftaudit-", ignore_cleanup_errors=True) as folder:
-        return _Watch(python, environment, steps, settings, stop, deadline, Path(folder), pycache).run()
+    with temporary_folder() as folder:
+        return _Watch(python, environment, steps, settings, stop, deadline, folder, pycache).run()
 
 
 class _Watch:

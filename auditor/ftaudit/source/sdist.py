@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import posixpath
-import shutil
 import stat
 import tarfile
-import tempfile
 import zipfile
 import zlib
 from collections.abc import Iterator
@@ -16,6 +14,7 @@ from pathlib import Path, PurePosixPath
 from typing import IO, Final
 
 from ftaudit.errors import ArchiveError, InputError
+from ftaudit.folders import temporary_folder
 from ftaudit.source.check import Skipped
 from ftaudit.source.files import FoundFiles, find_files
 from ftaudit.source.languages import may_be_source
@@ -63,11 +62,8 @@ def _folder(scratch: Path | None) -> Iterator[Path]:
     """Give a new folder that is removed afterwards."""
     if scratch is not None:
         scratch.mkdir(parents=True, exist_ok=True)
-    folder = Path(tempfile.mkdtemp(prefix="sdist-", dir=scratch))
-    try:
+    with temporary_folder("sdist-", within=scratch) as folder:
         yield folder
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
 
 
 def unpack(archive: Path, folder: Path) -> tuple[str, ...]:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import tempfile
 import threading
 from concurrent.futures import Future
 from contextlib import ExitStack
 from pathlib import Path
 
 from ftaudit.binary.inspection import Inspector, InspectSettings, WheelRequest
+from ftaudit.folders import temporary_folder
 from ftaudit.index.client import Index
 from ftaudit.model import BinaryFacts, Status
 from ftaudit.settings import Settings
@@ -75,7 +75,7 @@ class Reader:
         """Return the cache folder, or with `--no-cache` one that is gone afterwards."""
         if not self._settings.no_cache:
             return self._settings.cache
-        return Path(self._stack.enter_context(tempfile.TemporaryDirectory(prefix="ftaudit-")))
+        return self._stack.enter_context(temporary_folder())
 
     def _count(self, future: Future[BinaryFacts]) -> None:
         if future.cancelled() or future.exception() is not None:
