@@ -18,6 +18,7 @@ from ftaudit.rule import PackageExample, PackageRule, Rule, SourceExample, Sourc
 
 FOLDER = Path(__file__).resolve().parent.parent / "docs" / "rules"
 GROUPS = {
+    "0": "Comments that silence findings",
     "1": "Wheels, metadata and build configuration",
     "2": "Binaries",
     "3": "C and C++",

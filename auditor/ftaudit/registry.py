@@ -16,7 +16,7 @@ from types import ModuleType
 from typing import Final
 
 from ftaudit.errors import UsageError
-from ftaudit.rule import Rule
+from ftaudit.rule import Rule, RuleInfo, SourceRule
 
 GROUP: Final = "ftaudit.rules"
 PACKAGE_FOLDER: Final = "package"
@@ -57,11 +57,27 @@ class Registry:
             if _selected(rule, select, pedantic) and not any(means(name, rule) for name in ignore)
         ]
         codes = {rule.info.code for rule in chosen}
+        of_source = any(isinstance(rule, SourceRule) for rule in chosen)
         return tuple(
             rule
             for rule in self.rules
-            if rule in chosen or (codes & {*getattr(rule, "speaks_as", ())} and not any(means(n, rule) for n in ignore))
+            if rule in chosen
+            or (
+                (codes & {*rule.info.speaks_as} or (of_source and rule.info.accompanies))
+                and not any(means(name, rule) for name in ignore)
+            )
         )
+
+
+_LOADED: Final[dict[str, RuleInfo]] = {}
+"""What every rule that this process has loaded says of itself, by code."""
+
+
+def info_of(code: str) -> RuleInfo | None:
+    """Return what the rule of that code says of itself; `None` if neither a loaded pack nor an installed one has it."""
+    if code not in _LOADED:
+        load_rules()
+    return _LOADED.get(code)
 
 
 def means(name: str, rule: Rule) -> bool:
@@ -104,6 +120,7 @@ def load_rules(folders: tuple[Path, ...] = (), *, of_packages: bool = False) -> 
                 problems.append(f"{module.__name__}: {rule.info.code} is {other.info.name} already")
             else:
                 found[rule.info.code] = rule
+    _LOADED.update((code, rule.info) for code, rule in found.items())
     return Registry(rules=tuple(found[code] for code in sorted(found)), problems=tuple(problems))
 
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import ClassVar
 
-from ftaudit.model import Confidence, Finding, Location, PackageFacts, Severity, Site, StrEnum
+from ftaudit.model import Confidence, Finding, GilDeclaration, Location, PackageFacts, Severity, Site, StrEnum
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -14,7 +14,7 @@ class RuleInfo:
     """What a rule says of itself; docs, `ftaudit explain` and SARIF entries are made from it."""
 
     code: str
-    """`FT301`: the letters `FT` and three digits, the first naming the group."""
+    """The letters `FT` and three digits, the first of which names the group."""
     name: str
     """kebab-case; the rule's file has the same name with underscores."""
     summary: str
@@ -28,6 +28,22 @@ class RuleInfo:
     links: tuple[str, ...] = ()
     default: bool = True
     """Whether it runs without `--pedantic` or an explicit `--select`."""
+
+    # What the engine and the reports need to know of a rule's findings.
+    restates_verdict: bool = False
+    """The reasons of the package's verdict already say what its findings say; reports do not say it twice."""
+    about_package: bool = False
+    """Its findings in an sdist are about the whole package: reports list them with the package, not with the code."""
+    for_authors: Severity | None = None
+    """The severity for the people who publish the release (`ftaudit wheel`), where it differs from `severity`."""
+    declares: GilDeclaration | None = None
+    """What a module with such a finding declares once it is built; `None` if a finding says nothing about that."""
+    speaks_as: tuple[str, ...] = ()
+    """Codes of other rules that its findings bear: it looks for their fault in another language. Selected with them."""
+    accompanies: bool = False
+    """It is selected with every rule that reads source, unless the user ignores it."""
+    silenced_by: tuple[str, ...] = ()
+    """Markers of other tools that silence it: `some-marker` stands for a comment with `noqa: some-marker OK`."""
 
 
 class Rule:
@@ -47,8 +63,9 @@ class Rule:
         remedy: str | None = None,
         interleaving: tuple[str, ...] = (),
         sites: tuple[Site, ...] = (),
+        declares: GilDeclaration | None = None,
     ) -> Finding:
-        """Return a finding of this rule; severity, confidence and remedy default to the rule's own.
+        """Return a finding of this rule; severity, confidence, remedy and `declares` default to the rule's own.
 
         `declared` is where the variable is declared that is written at `location`, if elsewhere.
         """
@@ -64,6 +81,7 @@ class Rule:
             remedy=remedy or self.info.remedy,
             interleaving=interleaving,
             sites=sites,
+            declares=declares or self.info.declares,
         )
 
 
@@ -117,7 +135,7 @@ class SourceRule(Rule):
     """A rule that looks at source code; `ftaudit.source` has one base class for each kind of tree it is handed."""
 
     languages: ClassVar[frozenset[Language]]
-    speaks_as: ClassVar[tuple[str, ...]] = ()
-    """Codes of other rules that its findings bear: it looks for their fault in another language. Selected with them."""
+    companions: ClassVar[tuple[SourceRule, ...]] = ()
+    """Rules whose findings its examples need: they run with it there."""
     VALID: ClassVar[tuple[SourceExample, ...]] = ()
     INVALID: ClassVar[tuple[SourceExample, ...]] = ()

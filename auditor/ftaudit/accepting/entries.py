@@ -61,7 +61,7 @@ class Entry:
 
     @property
     def title(self) -> str:
-        """What it is about: `lxml`, `FT301 in src/`."""
+        """What it is about: `lxml`, or a rule and where: `some-rule in src/`."""
         what = [word for word in (self.package, self.rule) if word is not None]
         where = f" in {self.path}" if self.path else ""
         return " ".join(what) + where + (f" on {self.platform}" if self.platform else "")

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 EPILOG: Final = """\
 examples:
   ftaudit explain                    all rules
-  ftaudit explain missing-mod-gil    a rule, by name or code
+  ftaudit explain RULE               a rule, by name or code
   ftaudit explain FT3                the rules of a group
   ftaudit explain source-only        a verdict
 """

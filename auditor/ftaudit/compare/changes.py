@@ -14,7 +14,7 @@ from typing import Final, TypeAlias
 
 from ftaudit.compare.documents import Audit, Document, Found, Row, Scan
 from ftaudit.errors import InputError
-from ftaudit.judge.table import SAID_BY_VERDICT, rank
+from ftaudit.judge.table import rank
 from ftaudit.model import BLOCKING, StrEnum, Verdict
 
 
@@ -165,14 +165,14 @@ class _Made:
             if not whole and any(row.source_scanned for row in (*before, *after)):
                 told = "the findings in source distributions: only one of the reports scanned them (--source)"
                 self.not_compared += [told] if told not in self.not_compared else []
-            # A verdict that changed says already what these rules say, module by module.
-            said = SAID_BY_VERDICT if kind in (Kind.WORSE, Kind.BETTER, Kind.UNCLEAR) else ()
+            # A verdict that changed already says what these findings say, module by module.
+            judged = kind in (Kind.WORSE, Kind.BETTER, Kind.UNCLEAR)
             first, second = (
                 [
                     finding
                     for row in rows
                     for finding in row.findings
-                    if (whole or not finding.in_source) and finding.code not in said
+                    if (whole or not finding.in_source) and not (judged and finding.restates_verdict)
                 ]
                 for rows in (before, after)
             )

@@ -33,6 +33,8 @@ class Found:
     fingerprint: str | None
     in_source: bool
     """It has a place in source code."""
+    restates_verdict: bool
+    """The reasons of the package's verdict already say it."""
 
     @property
     def counts(self) -> bool:
@@ -189,6 +191,7 @@ def _found(place: _Place, path: _Place, line: _Place | None) -> Found:
         module=place.at("module").optional_text(),
         fingerprint=place.at("fingerprint").optional_text(),
         in_source=path.value is not None,
+        restates_verdict=place.at("restates_verdict").value is True,
     )
 
 

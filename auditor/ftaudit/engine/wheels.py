@@ -28,12 +28,11 @@ from ftaudit.model import (
     WheelKind,
 )
 from ftaudit.progress import Progress, Silent
+from ftaudit.registry import info_of
 from ftaudit.rule import PackageRule
 from ftaudit.settings import Settings
 from ftaudit.target import Target, parse_target
 
-COVERAGE_GAP: Final = "FT105"
-"""The rule on platforms that have a wheel of the ordinary build alone."""
 NOT_IMPORTED: Final = RuntimeFacts(status=Status.SKIPPED, reason=IMPORTS_NOTHING)
 
 
@@ -143,8 +142,10 @@ def _would(modules: Sequence[ExtensionModule]) -> str:
 
 
 def _for_authors(finding: Finding) -> Finding:
-    """Return a finding as who publishes the release must see it: a platform left out is no mere remark to them."""
-    return dataclasses.replace(finding, severity=Severity.WARNING) if finding.code == COVERAGE_GAP else finding
+    """Return a finding with the severity that it has for the people who publish the release."""
+    info = info_of(finding.code)
+    severity = None if info is None else info.for_authors
+    return finding if severity is None else dataclasses.replace(finding, severity=severity)
 
 
 def _without_repetition(rows: Iterable[Package]) -> tuple[Package, ...]:

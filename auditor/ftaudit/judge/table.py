@@ -34,9 +34,6 @@ ORDER: Final = (
 """The verdicts from good to bad: as fast as can be, slower, not known, runs with the GIL, needs a build, cannot be had,
 fails once it runs."""
 
-SAID_BY_VERDICT: Final = frozenset({"FT101", "FT102", "FT201", "FT202", "FT205", "FT209", "FT601", "FT602"})
-"""Rules whose message the reasons of a verdict already give."""
-
 IMPORTS_NOTHING: Final = "`ftaudit wheel` imports nothing"
 """Why the runtime tier is left out where no import was to be made."""
 

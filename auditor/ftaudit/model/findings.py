@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import date
 
-from ftaudit.model.words import Confidence, Location, Severity, StrEnum
+from ftaudit.model.words import Confidence, GilDeclaration, Location, Severity, StrEnum
 
 
 class AcceptedBy(StrEnum):
@@ -62,5 +62,7 @@ class Finding:
     """Two sentences: what one thread does, and what another does meanwhile."""
     sites: tuple[Site, ...] = ()
     """Every place of a finding about state that several places touch, by path and line."""
+    declares: GilDeclaration | None = None
+    """What the module at `location` declares once it is built; `None` if the finding says nothing about that."""
     accepted: Acceptance | None = None
     """Known and accepted: shown as such, and not counted."""

@@ -13,7 +13,8 @@ How it works, and what a room (`python/`, `c/`, `cython/`, `rust/`, `build/`) su
    shared state, and `Reader.compose(summaries, context)` follows the calls of the whole tree to the entry points and
    returns `Access` values (`ftaudit.source.shared_state`), of which races and the state table are made.
 5. *Whole tree.* Each `BuildRule` gets `check(project)`: all contexts, and all findings so far.
-6. Silencing comments are applied, idle ones become findings, and `scan` returns a `ScanResult`.
+6. Silencing comments are applied, each `CommentRule` gets `check(comments)`: those that silence nothing. `scan`
+   returns a `ScanResult`.
 
 The room's package exports `READER`. What its units see of other rooms' contexts is said by `Reader.needs`, because
 results are cached by content, rule pack, target and the contexts that count. A reader raises `ParseError` for a file
@@ -26,8 +27,10 @@ A rule subclasses `PythonRule`, `CRule`, `CythonRule`, `RustRule` (each `check(u
 
 from ftaudit.source.base import (
     BuildRule,
+    CommentRule,
     CRule,
     CythonRule,
+    IdleComment,
     ParseError,
     Project,
     PythonRule,
@@ -45,7 +48,9 @@ from ftaudit.source.base import (
 __all__ = [
     "BuildRule",
     "CRule",
+    "CommentRule",
     "CythonRule",
+    "IdleComment",
     "ParseError",
     "Project",
     "PythonRule",

@@ -261,8 +261,6 @@ class BuildRule(SourceRule):
     """
 
     languages = frozenset({Language.BUILD})
-    companions: ClassVar[tuple[SourceRule, ...]] = ()
-    """Rules whose findings its examples need: they run with it there."""
 
     def check(self, project: Project) -> Iterator[Finding]:
         """Yield what is wrong. Pure: looks at nothing but the project."""
@@ -285,6 +283,28 @@ class SharedStateRule(BuildRule):
                 interleaving=text.interleaving,
                 sites=text.sites,
             )
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class IdleComment:
+    """One name in a silencing comment of ftaudit's that silences nothing."""
+
+    location: Location
+    """Where the comment is."""
+    name: str | None
+    """The name, code or prefix of a code as the comment writes it; `None` for a comment that silences every rule."""
+    exists: bool
+    """Whether any rule has that name."""
+
+
+class CommentRule(SourceRule):
+    """A rule that looks at the comments that silence findings, once, after every other rule: `check(comments)`."""
+
+    languages = frozenset(Language)
+
+    def check(self, comments: Sequence[IdleComment]) -> Iterator[Finding]:
+        """Yield what is wrong. Pure: looks at nothing but the comments."""
+        raise NotImplementedError
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -312,4 +332,6 @@ def stateful_rooms(rules: Iterable[SourceRule]) -> frozenset[Room]:
 
 def rooms_of(rules: Iterable[SourceRule]) -> frozenset[Room]:
     """Return the rooms that the rules look at, without those whose contexts they need."""
-    return frozenset(ROOM_OF[language] for rule in rules for language in rule.languages)
+    return frozenset(
+        ROOM_OF[language] for rule in rules if not isinstance(rule, CommentRule) for language in rule.languages
+    )

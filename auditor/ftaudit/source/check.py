@@ -13,6 +13,8 @@ from ftaudit.rule import Language, SourceRule
 from ftaudit.source.base import (
     ROOM_OF,
     BuildRule,
+    CommentRule,
+    IdleComment,
     ParseError,
     Project,
     Reader,
@@ -27,6 +29,7 @@ from ftaudit.source.base import (
 )
 from ftaudit.source.languages import languages_of, reader_of
 from ftaudit.source.shared_state import Access
+from ftaudit.source.silence import find_idle, find_ignores, markers_of, silence
 from ftaudit.target import Target
 
 
@@ -142,9 +145,14 @@ def compose(
 
 
 def check_project(project: Project, rules: Iterable[SourceRule]) -> Checked:
-    """Run the rules that look at the tree as a whole; `gil-not-used-contradicted` and its like see what came before."""
+    """Run the rules that look at the tree as a whole; they see what the other rules found."""
     whole = [(rule, partial(rule.check, project)) for rule in rules if isinstance(rule, BuildRule)]
     return _run_all(whole, ".")
+
+
+def check_comments(comments: Sequence[IdleComment], rules: Iterable[SourceRule]) -> Checked:
+    """Run the rules that look at the comments that silence findings."""
+    return _run_all([(rule, partial(rule.check, comments)) for rule in rules if isinstance(rule, CommentRule)], ".")
 
 
 def _run_all(checks: Iterable[tuple[SourceRule, Callable[[], Iterable[Finding]]]], path: str) -> Checked:
@@ -167,7 +175,10 @@ def _run(
 
 
 def check_texts(files: Mapping[str, str], rules: Sequence[SourceRule], target: Target) -> Checked:
-    """Run rules over a small tree held in memory, without cache, processes or silencing comments."""
+    """Run rules over a small tree held in memory, without cache and processes.
+
+    Silencing comments count only if one of the rules looks at them.
+    """
     sources = [
         SourceFile(path=path, language=language, text=text, target=target)
         for path, text in files.items()
@@ -200,7 +211,16 @@ def check_texts(files: Mapping[str, str], rules: Sequence[SourceRule], target: T
     roles = dict.fromkeys(files, Role.OWN)
     project = Project(context=context, target=target, findings=tuple(findings), roles=roles, accesses=accesses)
     whole = check_project(project, rules)
-    return Checked(findings=(*findings, *whole.findings), skipped=(*skipped, *rows, *whole.skipped))
+    findings += whole.findings
+    skipped += (*rows, *whole.skipped)
+    if any(isinstance(rule, CommentRule) for rule in rules):
+        ignores = {source.path: find_ignores(source.text, source.language) for source in sources}
+        infos = [rule.info for rule in rules]
+        findings, _ = silence(findings, ignores, markers_of(infos))
+        told = check_comments(find_idle(ignores, infos, infos), rules)
+        findings += told.findings
+        skipped += told.skipped
+    return Checked(findings=tuple(findings), skipped=tuple(skipped))
 
 
 @lru_cache(maxsize=64)
@@ -214,7 +234,7 @@ def _applicable(rules: tuple[SourceRule, ...], language: Language, generated: bo
     return tuple(
         rule
         for rule in rules
-        if not isinstance(rule, BuildRule)
+        if not isinstance(rule, (BuildRule, CommentRule))
         and language in rule.languages
         and (not generated or getattr(rule, "generated", False))
     )

@@ -6,7 +6,6 @@ from typing import Final
 
 from ftaudit.model import Finding
 from ftaudit.rule import Language, SourceExample, SourceRule
-from ftaudit.source.base import BuildRule
 from ftaudit.source.check import Skipped, check_texts
 from ftaudit.target import parse_target
 
@@ -30,7 +29,7 @@ def check_example(rule: SourceRule, example: SourceExample) -> tuple[tuple[Findi
     """Return what the rule finds in the example's own file, in order of lines, and the rows of what failed."""
     path = example_path(rule, example)
     files = {path: example.code, **dict(example.others)}
-    companions = rule.companions if isinstance(rule, BuildRule) else ()
+    companions = rule.companions
     checked = check_texts(files, [rule, *companions], parse_target(example.target))
     others = {companion.info.code for companion in companions}
     found = [f for f in checked.findings if f.code not in others]

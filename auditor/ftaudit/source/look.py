@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import Any, Final
 
-from ftaudit.model import Confidence, Finding, Location, Severity, Site
+from ftaudit.model import Confidence, Finding, GilDeclaration, Location, Severity, Site
 from ftaudit.rule import Language, SourceRule
 from ftaudit.source.base import ROOM_OF, ParseError, Role, Room, SourceFile, TreeContext, rooms_of
 from ftaudit.source.check import Checked, Skipped, check_file, survey_file
@@ -199,6 +199,7 @@ def finding_row(finding: Finding) -> list[Any]:
         finding.remedy,
         list(finding.interleaving),
         [[_place_row(site.location), site.access, site.entry_point, list(site.locks)] for site in finding.sites],
+        None if finding.declares is None else finding.declares.value,
     ]
 
 
@@ -212,7 +213,7 @@ def _place_of(row: Sequence[Any] | None) -> Location | None:
 
 def finding_of(row: Sequence[Any]) -> Finding:
     """Return the finding that `finding_row` wrote."""
-    rule, code, severity, confidence, message, place, declared, module, remedy, interleaving, sites = row
+    rule, code, severity, confidence, message, place, declared, module, remedy, interleaving, sites, declares = row
     return Finding(
         rule=rule,
         code=code,
@@ -225,6 +226,7 @@ def finding_of(row: Sequence[Any]) -> Finding:
         remedy=remedy,
         interleaving=tuple(interleaving),
         sites=tuple(map(_site_of, sites)),
+        declares=None if declares is None else GilDeclaration(declares),
     )
 
 

@@ -18,12 +18,12 @@ from ftaudit.model import Finding, Severity
 from ftaudit.rule import Language, RuleInfo, SourceRule
 from ftaudit.source.base import ROOM_OF, ParseError, Project, Role, Room, Survey, TreeContext
 from ftaudit.source.cache import ResultCache
-from ftaudit.source.check import Skipped, check_project, compose, gather, needed_rooms
+from ftaudit.source.check import Skipped, check_comments, check_project, compose, gather, needed_rooms
 from ftaudit.source.files import FoundFile, FoundFiles
 from ftaudit.source.languages import reader_of
 from ftaudit.source.look import Plan, finding_of, first_look, read_bytes, second_look, skipped_of
 from ftaudit.source.shared_state import StateRow, state_table
-from ftaudit.source.silence import Ignore, from_row, idle, silence
+from ftaudit.source.silence import Ignore, find_idle, from_row, markers_of, silence
 from ftaudit.source.workers import Died, can_fork, run_tasks
 from ftaudit.target import Target
 
@@ -127,7 +127,8 @@ def scan(
     ignores: dict[str, list[Ignore]] = {
         path: [from_row(ignore) for ignore in row["ignores"]] for path, row in rows.first.items() if "ignores" in row
     }
-    kept, silenced = silence(findings, ignores)
+    markers = markers_of(rule.info for rule in rules)
+    kept, silenced = silence(findings, ignores, markers)
     roles = {path: Role(row["role"]) for path, row in rows.first.items() if "role" in row}
     summaries: dict[Room, dict[str, Survey]] = {}
     for looks in (rows.first, rows.second):
@@ -142,14 +143,15 @@ def scan(
         Project(context=context, target=target, findings=shown, roles=roles, accesses=accesses), rules
     )
     focus = {file.shown for file in found.files if not file.context_only}
-    kept_whole, silenced_whole = silence((f for f in whole.findings if _in_focus(f, focus, rows)), ignores)
+    kept_whole, silenced_whole = silence((f for f in whole.findings if _in_focus(f, focus, rows)), ignores, markers)
     unwanted = _unwanted_codes(rules)
     wanted = [
         f
         for f in (*kept, *kept_whole)
         if (f.severity is not Severity.PEDANTIC or f.rule in pedantic) and f.code not in unwanted
     ]
-    wanted += idle(ignores, (rule.info for rule in rules), known)
+    comments = check_comments(find_idle(ignores, (rule.info for rule in rules), known), rules)
+    wanted += comments.findings
     findings = sorted(dict.fromkeys(wanted), key=_order)
     return ScanResult(
         findings=tuple(findings),
@@ -171,7 +173,11 @@ def _unwanted_codes(rules: Sequence[SourceRule]) -> frozenset[str]:
     """Return the codes that a rule speaks as while the rule of that code is left out, another of them not."""
     present = {rule.info.code for rule in rules}
     return frozenset(
-        code for rule in rules if present & {*rule.speaks_as} for code in rule.speaks_as if code not in present
+        code
+        for rule in rules
+        if present & {*rule.info.speaks_as}
+        for code in rule.info.speaks_as
+        if code not in present
     )
 
 

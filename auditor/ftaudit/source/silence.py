@@ -5,30 +5,19 @@ from __future__ import annotations
 import io
 import re
 import tokenize
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from ftaudit.model import Confidence, Finding, Location, Severity
+from ftaudit.model import Finding, Location
 from ftaudit.rule import Language, RuleInfo
-
-IDLE: Final = RuleInfo(
-    code="FT001",
-    name="idle-ignore",
-    summary="A comment silences a rule that finds nothing there.",
-    severity=Severity.INFO,
-    confidence=Confidence.HIGH,
-    since="0.1.0",
-    remedy="Remove the comment, or correct the name or the place.",
-)
-"""What the scanner itself reports; no rule of a pack."""
+from ftaudit.source.base import IdleComment
 
 _DIRECTIVE: Final = re.compile(
     r"ftaudit:\s*ignore(?P<form>-next-line|-start|-end|-file)?\s*(?:\[(?P<names>[^\]\n]*)\])?[ \t]*(?P<reason>[^\n]*)"
 )
-_NUMPY: Final = re.compile(r"noqa:\s*borrowed-ref\s+OK\b")
-_BORROWED: Final = ("FT310", "FT311", "FT312", "FT313", "FT314", "FT315", "FT316", "FT317", "FT318")
-"""What NumPy's `// noqa: borrowed-ref OK` silences: the rules of borrowed references."""
+_MARKER: Final = re.compile(r"noqa:\s*(?P<marker>[a-z][a-z0-9-]*)\s+OK\b")
+"""Another tool's comment that says why a line may stand; `RuleInfo.silenced_by` says which markers a rule heeds."""
 _HASH: Final = frozenset({Language.PYTHON, Language.CYTHON, Language.BUILD})
 
 
@@ -42,16 +31,18 @@ class Ignore:
     last: int
     """The lines that it covers."""
     names: tuple[str, ...]
-    """Names, codes or code prefixes of rules; empty silences every rule."""
+    """Names, codes or code prefixes of rules; empty silences every rule. Of another tool's comment, its marker."""
     reason: str
     foreign: bool = False
-    """It is another tool's; being idle is none of ours."""
+    """It is another tool's comment: whether it silences anything is not reported."""
     used: set[str] = field(default_factory=set)
 
-    def covers(self, finding: Finding) -> str | None:
-        """Return the name by which it silences the finding, or `None`."""
+    def covers(self, finding: Finding, markers: Mapping[str, frozenset[str]]) -> str | None:
+        """Return the name by which it silences the finding, or `None`; `markers` maps other tools' to rules' codes."""
         if not self._covers_place(finding.location) and not self._covers_place(finding.declared):
             return None
+        if self.foreign:
+            return next((name for name in self.names if finding.code in markers.get(name, ())), None)
         if not self.names:
             return ""
         return next((name for name in self.names if matches(name, finding.code, finding.rule)), None)
@@ -85,15 +76,18 @@ def find_ignores(
     alone, and `ignore-next-line`, cover the next line that holds code; `ignore-start` covers all up to its
     `ignore-end` or the end of the file; `ignore-file` all.
     """
-    if "ftaudit:" not in text and "noqa: borrowed-ref" not in text:
+    if "ftaudit:" not in text and not _MARKER.search(text):
         return []
     lines = text.split("\n")
     found: list[Ignore] = []
     open_regions: list[Ignore] = []
     for number, alone, comment in _comments(text, lines, language):
-        if _NUMPY.search(comment):
+        marked = _MARKER.search(comment)
+        if marked is not None:
             found.append(
-                Ignore(line=number, first=number, last=number, names=_BORROWED, reason="borrowed-ref OK", foreign=True)
+                Ignore(
+                    line=number, first=number, last=number, names=(marked["marker"],), reason=marked[0], foreign=True
+                )
             )
         match = _DIRECTIVE.search(comment)
         if match is None:
@@ -119,14 +113,25 @@ def find_ignores(
     return found
 
 
-def silence(findings: Iterable[Finding], ignores: dict[str, list[Ignore]]) -> tuple[list[Finding], list[Finding]]:
+def markers_of(rules: Iterable[RuleInfo]) -> dict[str, frozenset[str]]:
+    """Return the codes of the rules that each marker of another tool silences."""
+    found: dict[str, set[str]] = {}
+    for rule in rules:
+        for marker in rule.silenced_by:
+            found.setdefault(marker, set()).add(rule.code)
+    return {marker: frozenset(codes) for marker, codes in found.items()}
+
+
+def silence(
+    findings: Iterable[Finding], ignores: dict[str, list[Ignore]], markers: Mapping[str, frozenset[str]]
+) -> tuple[list[Finding], list[Finding]]:
     """Return the findings that no comment silences, and those that one does; marks the comments as used."""
     kept: list[Finding] = []
     silenced: list[Finding] = []
     for finding in findings:
         hit = False
         for ignore in ignores.get(finding.location.path, ()) if finding.location is not None else ():
-            name = ignore.covers(finding)
+            name = ignore.covers(finding, markers)
             if name is not None:
                 ignore.used.add(name)
                 hit = True
@@ -134,10 +139,12 @@ def silence(findings: Iterable[Finding], ignores: dict[str, list[Ignore]]) -> tu
     return kept, silenced
 
 
-def idle(ignores: dict[str, list[Ignore]], ran: Iterable[RuleInfo], known: Iterable[RuleInfo]) -> list[Finding]:
-    """Return a finding for each name in a comment that silenced nothing although its rule ran, or that no rule has."""
+def find_idle(
+    ignores: Mapping[str, Sequence[Ignore]], ran: Iterable[RuleInfo], known: Iterable[RuleInfo]
+) -> tuple[IdleComment, ...]:
+    """Return each name in a comment that silenced nothing although its rule ran, or that no rule has."""
     ran, known = list(ran), list(known)
-    found: list[Finding] = []
+    found: list[IdleComment] = []
     for path, comments in sorted(ignores.items()):
         for ignore in comments:
             if ignore.foreign:
@@ -145,24 +152,15 @@ def idle(ignores: dict[str, list[Ignore]], ran: Iterable[RuleInfo], known: Itera
             for name in ignore.names or ("",):
                 if name in ignore.used:
                     continue
-                if name and not any(matches(name, info.code, info.name) for info in known):
-                    message = f"no rule is called {name!r}"
-                elif not name or any(matches(name, info.code, info.name) for info in ran):
-                    message = f"this comment silences nothing{f': {name} finds nothing here' if name else ''}"
-                else:
+                exists = not name or any(matches(name, info.code, info.name) for info in known)
+                if exists and name and not any(matches(name, info.code, info.name) for info in ran):
                     continue
                 found.append(
-                    Finding(
-                        rule=IDLE.name,
-                        code=IDLE.code,
-                        severity=IDLE.severity,
-                        confidence=IDLE.confidence,
-                        message=message,
-                        location=Location(path=path, line=ignore.line, column=1),
-                        remedy=IDLE.remedy,
+                    IdleComment(
+                        location=Location(path=path, line=ignore.line, column=1), name=name or None, exists=exists
                     )
                 )
-    return found
+    return tuple(found)
 
 
 def _comments(text: str, lines: list[str], language: Language) -> list[tuple[int, bool, str]]:
@@ -183,9 +181,10 @@ def _comments(text: str, lines: list[str], language: Language) -> list[tuple[int
     for number, line in enumerate(lines, 1):
         at = line.find("ftaudit:")
         if at < 0:
-            at = line.find("noqa: borrowed-ref")
-        if at < 0:
-            continue
+            marked = _MARKER.search(line)
+            if marked is None:
+                continue
+            at = marked.start()
         starts = [line.rfind(opener, 0, at) for opener in openers]
         start = max(starts)
         if start >= 0:

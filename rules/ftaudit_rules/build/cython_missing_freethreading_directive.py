@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from fnmatch import fnmatchcase
 from pathlib import PurePosixPath
 
-from ftaudit.model import Confidence, Finding, Severity
+from ftaudit.model import Confidence, Finding, GilDeclaration, Severity
 from ftaudit.rule import RuleInfo, SourceExample
 from ftaudit.source import BuildRule, Project, Room
 from ftaudit.source.build import BuildContext, BuildFact, FactKind
@@ -35,6 +35,7 @@ class CythonMissingFreethreadingDirective(BuildRule):
             "https://cython.readthedocs.io/en/latest/src/userguide/freethreading.html",
             "https://py-free-threading.github.io/porting-extensions/",
         ),
+        declares=GilDeclaration.UNDECLARED,
     )
 
     VALID = (
@@ -147,6 +148,7 @@ class CythonMissingFreethreadingDirective(BuildRule):
             yield self.finding(
                 "The build sets freethreading_compatible to False: its authors say that these modules need the GIL.",
                 location=project.location(fact.path, fact.line, fact.column),
+                declares=GilDeclaration.USED,
             )
         for module in modules:
             if module.declares is False:
@@ -154,6 +156,7 @@ class CythonMissingFreethreadingDirective(BuildRule):
                     "The header sets freethreading_compatible to False: the author says that this module "
                     "needs the GIL.",
                     location=project.location(module.path, module.line),
+                    declares=GilDeclaration.USED,
                 )
             elif module.declares is None and not any(_covers(fact, module.path) for fact in (*yes, *no)):
                 yield self.finding(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from ftaudit.model import Confidence, Finding, Severity
+from ftaudit.model import Confidence, Finding, GilDeclaration, Severity
 from ftaudit.rule import RuleInfo, SourceExample
 from ftaudit.source import BuildRule, Project, Room
 from ftaudit.source.build import BuildContext, FactKind
@@ -25,6 +25,7 @@ class F2pyMissingFreethreadingCompatible(BuildRule):
         since="0.1.0",
         remedy="Once the Fortran code is safe in threads, pass --freethreading-compatible (NumPy 2.1 or later).",
         links=("https://numpy.org/doc/stable/f2py/usage.html",),
+        declares=GilDeclaration.UNDECLARED,
     )
 
     VALID = (

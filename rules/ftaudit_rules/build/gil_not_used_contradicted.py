@@ -40,6 +40,7 @@ class GilNotUsedContradicted(BuildRule):
             "https://docs.python.org/3.14/howto/free-threading-extensions.html",
             "https://peps.python.org/pep-0703/",
         ),
+        about_package=True,
     )
     companions = (BorrowedWeakref(), RustUnsyncState())
     VALID = (

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from ftaudit.model import Confidence, Finding, Severity
+from ftaudit.model import Confidence, Finding, GilDeclaration, Severity
 from ftaudit.rule import RuleInfo, SourceExample
 from ftaudit.source import BuildRule, Project, Room
 from ftaudit.source.build import BuildContext, find_nanobind_modules
@@ -25,6 +25,7 @@ class NanobindMissingFreeThreaded(BuildRule):
         since="0.1.0",
         remedy="Once the bindings are safe without the GIL, add FREE_THREADED (nanobind 2.2 or later).",
         links=("https://nanobind.readthedocs.io/en/latest/free_threaded.html",),
+        declares=GilDeclaration.UNDECLARED,
     )
 
     VALID = (

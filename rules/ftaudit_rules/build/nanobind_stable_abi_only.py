@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from ftaudit.model import Confidence, Finding, Severity
+from ftaudit.model import Confidence, Finding, GilDeclaration, Severity
 from ftaudit.rule import RuleInfo, SourceExample
 from ftaudit.source import BuildRule, Project, Room
 from ftaudit.source.build import BuildContext, find_nanobind_modules
@@ -26,6 +26,7 @@ class NanobindStableAbiOnly(BuildRule):
         since="0.1.0",
         remedy="Add FREE_THREADED beside STABLE_ABI once the bindings are safe without the GIL.",
         links=("https://nanobind.readthedocs.io/en/latest/free_threaded.html",),
+        declares=GilDeclaration.UNDECLARED,
     )
 
     VALID = (

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from ftaudit.model import Confidence, Finding, Severity
+from ftaudit.model import Confidence, Finding, GilDeclaration, Severity
 from ftaudit.rule import RuleInfo, SourceExample
 from ftaudit.source import BuildRule, Project, Room
 from ftaudit.source.build import BuildContext, FactKind
@@ -22,6 +22,7 @@ class SwigNoGilFlag(BuildRule):
         since="0.1.0",
         remedy="Once the wrapped library is safe without the GIL, pass -nogil to SWIG 4.4 or later.",
         links=("https://www.swig.org/Doc4.4/Python.html",),
+        declares=GilDeclaration.UNDECLARED,
     )
 
     VALID = (

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from ftaudit.model import Confidence, Finding, Severity
+from ftaudit.model import Confidence, Finding, GilDeclaration, Severity
 from ftaudit.rule import RuleInfo, SourceExample
 from ftaudit.source import CRule
 from ftaudit.source.c import CUnit
@@ -35,6 +35,7 @@ class BoostPythonModGil(CRule):
             "https://www.boost.org/doc/libs/release/libs/python/doc/html/index.html",
             "https://docs.python.org/3.14/howto/free-threading-extensions.html",
         ),
+        declares=GilDeclaration.UNDECLARED,
     )
     words = ("BOOST_PYTHON_MODULE",)
     VALID = (

@@ -32,6 +32,7 @@ class BorrowedDictItem(CRule):
             "https://docs.python.org/3.14/library/threadsafety.html",
             "https://docs.python.org/3.14/c-api/dict.html",
         ),
+        silenced_by=("borrowed-ref",),
     )
     words = api.DICT_VALUES
     VALID = (

@@ -36,6 +36,7 @@ class BorrowedListItem(CRule):
             "https://docs.python.org/3.14/library/threadsafety.html",
             "https://docs.python.org/3.14/c-api/list.html",
         ),
+        silenced_by=("borrowed-ref",),
     )
     words = (*api.LIST_ITEMS, _SEQUENCE_ITEM)
     VALID = (

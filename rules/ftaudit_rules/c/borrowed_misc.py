@@ -24,6 +24,7 @@ class BorrowedMisc(CRule):
         remedy="Use PyCell_Get, PySys_GetAttr (3.15) or PyEval_GetFrameLocals (3.13).",
         links=("https://docs.python.org/3.14/howto/free-threading-extensions.html",),
         default=False,
+        silenced_by=("borrowed-ref",),
     )
     words = api.REBINDABLE
     VALID = (

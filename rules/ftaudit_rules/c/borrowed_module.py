@@ -23,6 +23,7 @@ class BorrowedModule(CRule):
         since="0.1.0",
         remedy="Use PyImport_AddModuleRef (3.13) and release what it returns.",
         links=("https://docs.python.org/3.14/howto/free-threading-extensions.html",),
+        silenced_by=("borrowed-ref",),
     )
     words = api.MODULES
     VALID = (

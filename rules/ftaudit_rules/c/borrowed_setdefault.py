@@ -27,6 +27,7 @@ class BorrowedSetdefault(CRule):
             "https://docs.python.org/3.14/howto/free-threading-extensions.html",
             "https://docs.python.org/3.14/c-api/dict.html",
         ),
+        silenced_by=("borrowed-ref",),
     )
     words = api.DICT_DEFAULTS
     VALID = (

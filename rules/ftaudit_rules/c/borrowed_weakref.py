@@ -31,6 +31,7 @@ class BorrowedWeakref(CRule):
             "https://docs.python.org/3.14/howto/free-threading-extensions.html",
             "https://docs.python.org/3.14/c-api/weakref.html",
         ),
+        silenced_by=("borrowed-ref",),
     )
     words = api.REFERENTS
     VALID = (

@@ -31,6 +31,7 @@ class DictNextUnlocked(CRule):
             "https://docs.python.org/3.14/library/threadsafety.html",
             "https://docs.python.org/3.14/c-api/dict.html",
         ),
+        silenced_by=("borrowed-ref",),
     )
     words = api.DICT_ITERATION
     VALID = (

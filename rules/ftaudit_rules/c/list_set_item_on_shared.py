@@ -29,6 +29,7 @@ class ListSetItemOnShared(CRule):
             "https://docs.python.org/3.14/howto/free-threading-extensions.html",
             "https://docs.python.org/3.14/c-api/list.html",
         ),
+        silenced_by=("borrowed-ref",),
     )
     words = api.LIST_STORES
     VALID = (

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from ftaudit.model import Confidence, Finding, Severity
+from ftaudit.model import Confidence, Finding, GilDeclaration, Severity
 from ftaudit.rule import RuleInfo, SourceExample
 from ftaudit.source import CRule
 from ftaudit.source.c import CUnit
@@ -42,6 +42,7 @@ class MissingModGil(CRule):
             "https://peps.python.org/pep-0703/",
             "https://docs.python.org/3.14/c-api/module.html",
         ),
+        declares=GilDeclaration.UNDECLARED,
     )
     words = ("PyInit_", "PyModExport_", "PyMODINIT_FUNC")
     VALID = (

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from ftaudit.model import Confidence, Finding, Severity
+from ftaudit.model import Confidence, Finding, GilDeclaration, Severity
 from ftaudit.rule import RuleInfo, SourceExample
 from ftaudit.source import CRule
 from ftaudit.source.c import CUnit
@@ -36,6 +36,7 @@ class ModGilUsed(CRule):
             "https://docs.python.org/3.14/howto/free-threading-extensions.html",
             "https://peps.python.org/pep-0703/",
         ),
+        declares=GilDeclaration.USED,
     )
     generated = True
 
@@ -106,6 +107,7 @@ PYBIND11_MODULE(ext, m, py::mod_gil_not_used(false)) { m.def("f", &f); }
                     + (f" (`#if {configured[-1]}`)" if configured else ""),
                     location=unit.place(found.start()),
                     severity=Severity.INFO,
+                    declares=GilDeclaration.UNDETERMINED,
                 )
             else:
                 yield self.finding(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from ftaudit.model import Confidence, Finding, Severity
+from ftaudit.model import Confidence, Finding, GilDeclaration, Severity
 from ftaudit.rule import RuleInfo, SourceExample
 from ftaudit.source import CRule
 from ftaudit.source.c import CUnit
@@ -28,6 +28,7 @@ class Pybind11MissingModGilNotUsed(CRule):
         since="0.1.0",
         remedy=("Once the module is safe, write PYBIND11_MODULE(name, m, py::mod_gil_not_used()) (pybind11 2.13)."),
         links=("https://pybind11.readthedocs.io/en/stable/advanced/misc.html",),
+        declares=GilDeclaration.UNDECLARED,
     )
     words = ("PYBIND11_",)
     VALID = (

@@ -41,6 +41,7 @@ class SequenceFastUnlocked(CRule):
             "https://docs.python.org/3.14/howto/free-threading-extensions.html",
             "https://docs.python.org/3.14/library/threadsafety.html",
         ),
+        silenced_by=("borrowed-ref",),
     )
     words = ("PySequence_Fast",)
     VALID = (

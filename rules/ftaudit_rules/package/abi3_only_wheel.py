@@ -26,6 +26,7 @@ class Abi3OnlyWheel(PackageRule):
         since="0.1.0",
         remedy="Add wheels of the target's own ABI (cp314t), or compile for both stable ABIs (abi3.abi3t) on 3.15.",
         links=("https://peps.python.org/pep-0803/",),
+        restates_verdict=True,
     )
     VALID = (
         PackageExample(title="a free-threaded wheel beside it", facts=package("cp39-abi3-win_amd64", T_LINUX)),

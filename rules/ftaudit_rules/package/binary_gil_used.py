@@ -25,6 +25,7 @@ class BinaryGilUsed(PackageRule):
         since="0.1.0",
         remedy="Audit the code for what the GIL protects today, then declare Py_MOD_GIL_NOT_USED.",
         links=("https://peps.python.org/pep-0703/#py-mod-gil-slot",),
+        restates_verdict=True,
     )
     VALID = (
         PackageExample(title="not used", facts=installed(modules=(extension(GilDeclaration.NOT_USED),))),

@@ -28,6 +28,7 @@ class BinaryNoGilDeclaration(PackageRule):
             "https://peps.python.org/pep-0703/#py-mod-gil-slot",
             "https://docs.python.org/3/howto/free-threading-extensions.html#module-initialization",
         ),
+        restates_verdict=True,
     )
     VALID = (
         PackageExample(title="it declares", facts=installed(modules=(extension(GilDeclaration.NOT_USED),))),

@@ -22,6 +22,7 @@ class FtWheelCoverageGap(PackageRule):
         since="0.1.0",
         remedy="Build the free-threaded wheels on the same platforms.",
         links=("https://py-free-threading.github.io/ci/",),
+        for_authors=Severity.WARNING,
     )
     VALID = (
         PackageExample(title="the same platforms", facts=package(GIL_LINUX, T_LINUX, chosen="cp314t")),

@@ -22,6 +22,7 @@ class GilReenabledOnImport(PackageRule):
         since="0.1.0",
         remedy="Take a version whose module leaves the GIL off; authors declare Py_MOD_GIL_NOT_USED.",
         links=("https://docs.python.org/3/howto/free-threading-python.html#the-global-interpreter-lock",),
+        restates_verdict=True,
     )
     VALID = (
         PackageExample(

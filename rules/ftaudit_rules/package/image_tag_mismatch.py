@@ -40,6 +40,7 @@ class ImageTagMismatch(PackageRule):
         since="0.1.0",
         remedy="Build the wheel for the machine that its tag names; never retag it.",
         links=("https://packaging.python.org/en/latest/specifications/platform-compatibility-tags/#platform-tag",),
+        restates_verdict=True,
     )
     VALID = (
         PackageExample(title="they agree", facts=installed(modules=(_image("elf", "x86_64", _LINUX_SUFFIX),))),

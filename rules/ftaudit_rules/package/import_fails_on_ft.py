@@ -24,6 +24,7 @@ class ImportFailsOnFt(PackageRule):
         since="0.1.0",
         remedy="Import it under the ordinary build too: what fails there as well is not for want of the GIL.",
         links=("https://py-free-threading.github.io/debugging/",),
+        restates_verdict=True,
     )
     VALID = (
         PackageExample(

@@ -28,6 +28,7 @@ class NoFreeThreadedWheel(PackageRule):
             "https://docs.python.org/3/howto/free-threading-extensions.html",
             "https://py-free-threading.github.io/ci/",
         ),
+        restates_verdict=True,
     )
     VALID = (
         PackageExample(title="a free-threaded wheel", facts=package(GIL_LINUX, T_LINUX, chosen="cp314t")),

@@ -25,6 +25,7 @@ class TagContradictsBinary(PackageRule):
         since="0.1.0",
         remedy="Take a version whose modules leave the GIL off; authors declare it for each module.",
         links=("https://peps.python.org/pep-0703/#py-mod-gil-slot",),
+        restates_verdict=True,
     )
     VALID = (
         PackageExample(title="they agree", facts=installed(modules=(extension(GilDeclaration.NOT_USED),))),

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 from packaging.version import Version
 
-from ftaudit.model import Confidence, Finding, Severity
+from ftaudit.model import Confidence, Finding, GilDeclaration, Severity
 from ftaudit.rule import RuleInfo, SourceExample
 from ftaudit.source import RustRule
 from ftaudit.source.rust import RustAttribute, RustUnit
@@ -40,6 +40,7 @@ class Pyo3GilUsed(RustRule):
         remedy="Once the crate is safe without the GIL, write #[pymodule(gil_used = false)], or use "
         "PyO3 0.28 or later.",
         links=("https://pyo3.rs/latest/free-threading.html",),
+        declares=GilDeclaration.UNDECLARED,
     )
 
     VALID = (
@@ -111,6 +112,7 @@ class Pyo3GilUsed(RustRule):
                     "The module says gil_used = true: its author says that it is not safe without the GIL.",
                     location=where,
                     remedy="Make the crate safe without the GIL, then drop the argument.",
+                    declares=GilDeclaration.USED,
                 )
             elif said is None and version is not None and _KNOWS <= version < _DEFAULT_FLIPPED:
                 yield self.finding(
@@ -122,6 +124,7 @@ class Pyo3GilUsed(RustRule):
                     f"PyO3 {version} does not build for {unit.target.name}: free-threaded builds count from 3.14 on.",
                     location=where,
                     remedy="Use PyO3 0.28 for this target, or drop the target.",
+                    declares=GilDeclaration.UNDETERMINED,
                 )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 
-from ftaudit.model import Confidence, Finding, Severity
+from ftaudit.model import Confidence, Finding, GilDeclaration, Severity
 from ftaudit.rule import RuleInfo, SourceExample
 from ftaudit.source import RustRule
 from ftaudit.source.rust import RustUnit, find_silent_inits, find_used_slots
@@ -29,9 +29,9 @@ class RawFfiModGil(RustRule):
         remedy="Once the module is safe without the GIL, add the slot {Py_mod_gil, Py_MOD_GIL_NOT_USED} for "
         "Python 3.13 and later.",
         links=("https://docs.python.org/3.14/howto/free-threading-extensions.html#module-initialization",),
+        declares=GilDeclaration.UNDECLARED,
+        speaks_as=("FT301", "FT302"),
     )
-
-    speaks_as = ("FT301", "FT302")
     VALID = (
         SourceExample(
             code='pub unsafe extern "C" fn PyInit_m() -> *mut PyModuleDef {\n'
@@ -59,6 +59,7 @@ class RawFfiModGil(RustRule):
             found = self.finding(
                 "The module declares Py_MOD_GIL_USED: its author says that it is not safe without the GIL.",
                 location=unit.at(slot.offset),
+                declares=GilDeclaration.USED,
             )
             yield replace(found, rule="mod-gil-used", code="FT302")
         for init in find_silent_inits(unit):

@@ -9,9 +9,8 @@ from typing import Final
 
 from ftaudit.judge import table as verdict
 from ftaudit.model import BLOCKING, Acceptance, Finding, Package, Report, Severity, Verdict
+from ftaudit.registry import info_of
 
-CONTRADICTED: Final = "FT304"
-"""The one finding of a scan that is about the package as a whole."""
 ORDER: Final = (Verdict.BROKEN, Verdict.REENABLES_GIL, Verdict.UNAVAILABLE, Verdict.SOURCE_ONLY)
 """The verdicts that block, the worst first."""
 LISTED: Final = "listed in "
@@ -20,8 +19,6 @@ NAMED: Final = 3
 """How many platforms the answer names before it counts them."""
 SEVERAL: Final = 3
 """From how many packages on a reason that they share is told once."""
-SAID_BY_VERDICT: Final = verdict.SAID_BY_VERDICT
-"""Rules whose message the row's reasons already give."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -169,11 +166,23 @@ def accepted_line(accepted: Acceptance) -> str:
     return f"{accepted.reason} ({accepted.source or accepted.by}{until})"
 
 
+def restates_verdict(finding: Finding) -> bool:
+    """Return whether the reasons of the package's verdict already say what the finding says."""
+    info = info_of(finding.code)
+    return info is not None and info.restates_verdict
+
+
+def is_about_package(finding: Finding) -> bool:
+    """Return whether a finding in an sdist is about the package as a whole."""
+    info = info_of(finding.code)
+    return info is not None and info.about_package
+
+
 def extra_findings(package: Package) -> Iterator[Finding]:
     """Yield what the rules say beyond the reasons: errors and warnings that the verdict does not already name."""
     scanned = set(package.facts.source.findings)
     for finding in package.findings:
-        told = finding.code in SAID_BY_VERDICT or (finding in scanned and finding.code != CONTRADICTED)
+        told = restates_verdict(finding) or (finding in scanned and not is_about_package(finding))
         told = told or finding.accepted is not None
         if finding.severity in (Severity.ERROR, Severity.WARNING) and not told:
             yield finding

@@ -26,6 +26,7 @@ from ftaudit.model import (
     SourceFacts,
     Verdict,
 )
+from ftaudit.report.package.entries import restates_verdict
 
 SCHEMA_VERSION: Final = 1
 
@@ -155,6 +156,7 @@ def _finding(finding: Finding) -> dict[str, Any]:
         "message": finding.message,
         "module": finding.module,
         "remedy": finding.remedy,
+        "restates_verdict": restates_verdict(finding),
         "location": location,
         "accepted": accepted_as_dict(finding.accepted),
     }

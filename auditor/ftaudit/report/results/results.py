@@ -24,14 +24,14 @@ from ftaudit.model import (
 )
 from ftaudit.report.console import clean
 from ftaudit.report.package.entries import (
-    CONTRADICTED,
     LISTED,
-    SAID_BY_VERDICT,
     Entry,
     chains,
     counted,
     entries,
     headline,
+    is_about_package,
+    restates_verdict,
 )
 from ftaudit.report.results.places import Places
 from ftaudit.source.scan import ScanResult
@@ -219,13 +219,13 @@ def _of_entry(entry: Entry) -> Iterator[Result]:
             unknown=package.verdict is Verdict.UNKNOWN,
             suppression=_suppressed(package.accepted),
             platforms=entry.platforms,
-            rules=tuple(sorted({finding.code for finding in own if finding.code in SAID_BY_VERDICT})),
+            rules=tuple(sorted({finding.code for finding in own if restates_verdict(finding)})),
         )
-        own = [finding for finding in own if finding.code not in SAID_BY_VERDICT]
+        own = [finding for finding in own if not restates_verdict(finding)]
     yield from _merged(own, entry, place, in_sdist=False)
-    scanned = [finding for finding in package.facts.source.findings if finding.code != CONTRADICTED]
+    scanned = [finding for finding in package.facts.source.findings if not is_about_package(finding)]
     yield from _merged(scanned, entry, place, in_sdist=True)
-    contradicted = [finding for finding in package.facts.source.findings if finding.code == CONTRADICTED]
+    contradicted = [finding for finding in package.facts.source.findings if is_about_package(finding)]
     yield from _merged(contradicted, entry, place, in_sdist=False)
 
 

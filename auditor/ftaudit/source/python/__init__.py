@@ -1,4 +1,4 @@
-"""Python source: the module model that the FT5xx rules share."""
+"""Python source: the module model that the Python rules share."""
 
 from __future__ import annotations
 

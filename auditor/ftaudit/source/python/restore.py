@@ -10,7 +10,7 @@ from ftaudit.source.python.module import PythonModule
 from ftaudit.source.python.tree import FunctionNode, dotted, inside
 
 _PROCESS = ("sys.", "os.", "warnings.", "signal.", "locale.", "socket.")
-"""What `process-global-state` speaks of."""
+"""State of the whole process: another rule reports writes of it."""
 
 
 def save_and_restore(module: PythonModule) -> Iterator[tuple[ast.stmt, str]]:
