@@ -39,6 +39,8 @@ class ServedFile:
     """Where the page says it is; by default on this server."""
     sha256: str | None = None
     """What the page says its hash is; by default the real one."""
+    hashed: bool = True
+    """Whether the page says any hash of it."""
     requires_python: str | None = None
     yanked: str | None = None
     gpg_sig: bool | None = None
@@ -225,7 +227,7 @@ class IndexServer:
         lines.append(f"<title>Links for {name}</title></head><body>")
         for file in files:
             url = file.url or f"../../files/{file.filename}"
-            attributes = f' href="{html.escape(url)}#sha256={file.digest}"'
+            attributes = f' href="{html.escape(url)}{f"#sha256={file.digest}" if file.hashed else ""}"'
             for key, value in (("requires-python", file.requires_python), ("yanked", file.yanked)):
                 if value is not None:
                     attributes += f' data-{key}="{html.escape(value)}"'
@@ -240,7 +242,7 @@ class IndexServer:
             entry: dict[str, object] = {
                 "filename": file.filename,
                 "url": file.url or self.file_url(file.filename),
-                "hashes": {"sha256": file.digest},
+                "hashes": {"sha256": file.digest} if file.hashed else {},
                 "size": len(file.data),
             }
             if file.requires_python is not None:

@@ -53,6 +53,13 @@ PARTS: Final = (
         most=256 << 20,
     ),
     Part(
+        name="wheels",
+        what="wheels that were fetched whole",
+        patterns=("wheels/*.whl", "wheels/*.part"),
+        days=30,
+        most=1 << 30,
+    ),
+    Part(
         name="sdists",
         what="source distributions",
         patterns=("sdists/*.tar.gz", "sdists/*.zip", "sdists/*.tar.bz2", "sdists/*.tar.xz"),

@@ -15,7 +15,7 @@ from ftaudit.wheel.limits import Limits
 from ftaudit.wheel.member import Image
 from ftaudit.wheel.metadata import WheelMetadata, read_metadata
 from ftaudit.wheel.modules import ModuleMember, module_member, module_members, modules_size
-from ftaudit.wheel.source import LocalSource, RemoteSource, Source, check_digest, file_digest
+from ftaudit.wheel.source import LocalSource, RemoteSource, Source, check_digest, file_digest, shown
 
 if TYPE_CHECKING:
     import requests
@@ -28,6 +28,7 @@ __all__ = [
     "WheelArchive",
     "WheelMetadata",
     "check_digest",
+    "fetch_whole",
     "file_digest",
     "local_path",
     "module_member",
@@ -64,7 +65,7 @@ def open_wheel(
             check_digest(path.name, file_digest(path), sha256)
         source: Source = LocalSource(path)
     elif session is None:
-        raise ArchiveError(f"{location}: not fetched: no network is to be used")
+        raise ArchiveError(f"{redact(str(location))}: not fetched: no network is to be used")
     else:
         source = RemoteSource(
             str(location), session=session, cache_dir=cache_dir, limits=limits, tail=0 if whole else TAIL, sha256=sha256
@@ -74,6 +75,22 @@ def open_wheel(
     except BaseException:
         source.close()
         raise
+
+
+def fetch_whole(
+    url: str, *, cache_dir: Path, session: requests.Session | None = None, limits: Limits | None = None
+) -> Path:
+    """Fetch a file whole into `cache_dir` and return its path, which is named by its SHA-256 digest.
+
+    Raise `ArchiveError` where it cannot be fetched, or where there is no session to fetch it with.
+    """
+    if session is None:
+        raise ArchiveError(f"{shown(url)}: not fetched: no network is to be used")
+    source = RemoteSource(url, session=session, cache_dir=cache_dir, limits=limits or Limits(), tail=0, sha256=None)
+    source.close()
+    if source.whole is None:
+        raise ArchiveError(f"{source.name}: the server did not send the whole file")
+    return source.whole
 
 
 def local_path(location: str | Path) -> Path | None:
