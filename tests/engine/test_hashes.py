@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+import random
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from support.command import Answer, check
 from support.distributions import wheel
-from support.index_server import IndexServer
+from support.index_server import IndexServer, ServedFile
+from support.wheels import wheel as modules
 
+BINARIES = Path(__file__).parents[2] / "fixtures" / "binaries" / "linux-x86_64"
 PURE = wheel("demo", "1.0")
 COMPILED = wheel("demo", "1.0", tag="cp314-cp314t-manylinux_2_17_x86_64")
 RIGHT = {name: hashlib.new(name, PURE.data).hexdigest() for name in ("sha256", "sha384", "sha512")}
@@ -22,6 +25,13 @@ def server() -> Iterator[IndexServer]:
     with IndexServer() as running:
         running.add_project("demo", [dataclasses.replace(PURE, hashed=False)])
         yield running
+
+
+def module_wheel(case: str) -> ServedFile:
+    """Return a wheel of one fixture module, too large for one request to hold all of it."""
+    (image,) = BINARIES.glob(f"{case}.*")
+    members = {f"demo/{image.name}": image.read_bytes(), "demo/data.bin": random.Random(1).randbytes(100_000)}
+    return ServedFile(filename=COMPILED.filename, data=modules(members, tags=("cp314-cp314t-manylinux_2_17_x86_64",)))
 
 
 def audit(server: IndexServer, folder: Path, line: str, *arguments: str) -> Answer:
@@ -74,3 +84,14 @@ def test_a_folder_of_wheels_is_read_too(server: IndexServer, tmp_path: Path) -> 
     line = "--no-index\n--find-links wheels\ndemo==1.0 --hash=sha256:"
     assert audit(server, tmp_path, line + "0" * 64).code == 1
     assert audit(server, tmp_path, line + RIGHT["sha256"]).verdicts == {"demo": "pure"}
+
+
+def test_what_one_server_sent_in_ranges_does_not_speak_for_another(tmp_path: Path) -> None:
+    innocent, guilty = (module_wheel(case) for case in ("multi_not_used", "multi_used"))
+    lie = dataclasses.replace(innocent, sha256=hashlib.sha256(guilty.data).hexdigest())
+    verdicts = []
+    for served in (lie, guilty):
+        with IndexServer() as server:
+            server.add_project("demo", [served])
+            verdicts.append(audit(server, tmp_path, "demo==1.0").verdicts["demo"])
+    assert verdicts == ["ready", "reenables-gil"]

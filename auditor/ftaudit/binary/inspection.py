@@ -9,6 +9,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 from ftaudit.binary.cache import FactsCache
 from ftaudit.binary.pool import WorkerPool, default_workers
@@ -154,12 +155,13 @@ class Inspector:
     def _recall(self, request: WheelRequest, sha256: str | None) -> BinaryFacts | None:
         if sha256 is None or not self._settings.use_cache or request.whole:
             return None
-        return self._cache.read(sha256, self._key(request))
+        key = self._key(request)
+        return self._cache.read(sha256, key) or self._cache.read(sha256, key + _of_server(request.file.url or ""))
 
     def _inspect(self, work: _Work, request: WheelRequest, location: str, sha256: str | None) -> BinaryFacts:
         """Read one wheel, in a thread of its own."""
         try:
-            facts, certain = _read_wheel(work, request, location, sha256, self._settings)
+            facts, certain, whole = _read_wheel(work, request, location, sha256, self._settings)
         except DamagedArchive as error:
             # What came over a network may be a proxy's page in the wheel's place.
             at_hand = local_path(location) is not None
@@ -167,7 +169,7 @@ class Inspector:
         except ArchiveError as error:
             return _failed(error.problem)
         if certain and sha256 is not None and self._settings.use_cache:
-            self._cache.write(sha256, self._key(request), facts)
+            self._cache.write(sha256, self._key(request) + ("" if whole else _of_server(location)), facts)
         return facts
 
 
@@ -209,8 +211,8 @@ class _Work:
 
 def _read_wheel(
     work: _Work, request: WheelRequest, location: str, sha256: str | None, settings: InspectSettings
-) -> tuple[BinaryFacts, bool]:
-    """Return the facts of one wheel, and whether they would be the same another day."""
+) -> tuple[BinaryFacts, bool, bool]:
+    """Return a wheel's facts, whether another day gives the same, and whether all of it was held against its hash."""
     with open_wheel(
         location,
         session=work.session,
@@ -221,7 +223,8 @@ def _read_wheel(
     ) as archive:
         if request.most is not None and (size := modules_size(archive.members)) > request.most:
             told = f"{request.file.filename}: its modules are {size / (1 << 20):.1f} MiB"
-            return BinaryFacts(status=Status.SKIPPED, reason=told, bytes_read=archive.bytes_read), True
+            skipped = BinaryFacts(status=Status.SKIPPED, reason=told, bytes_read=archive.bytes_read)
+            return skipped, True, archive.is_whole
         metadata = read_metadata(archive, request.file.filename, record=settings.record)
         reader = WheelReader(work.pool, work.fetchers, archive, request.target)
         modules = tuple(
@@ -242,7 +245,14 @@ def _read_wheel(
             problems=(*archive.problems, *metadata.problems, *reader.problems),
             refused=metadata.refused,
         )
-        return facts, reader.certain
+        return facts, reader.certain, archive.is_whole
+
+
+def _of_server(location: str) -> str:
+    """Return what marks facts that were read in ranges: another server may send other bytes under the same hash."""
+    parts = urlsplit(location)
+    server = f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}"
+    return f"-ranges{hashlib.sha256(server.encode()).hexdigest()[:16]}"
 
 
 def _failed(reason: str) -> BinaryFacts:

@@ -55,6 +55,11 @@ class WheelArchive:
         return self._source.size
 
     @property
+    def is_whole(self) -> bool:
+        """Whether the file is at hand as a whole, so that it was held against its hash."""
+        return self._source.whole is not None
+
+    @property
     def bytes_read(self) -> int:
         """Bytes that came over the network so far."""
         return self._source.fetched
