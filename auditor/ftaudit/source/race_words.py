@@ -76,9 +76,11 @@ def _named(access: Access) -> str:
 
 _DOES: Final = {
     AccessKind.READ: "reads",
+    AccessKind.WALK: "goes through, step by step,",
     AccessKind.WRITE: "stores",
     AccessKind.COUNT: "adds to or subtracts from",
     AccessKind.CHANGE: "changes",
+    AccessKind.DECIDE: "tests and then changes",
     AccessKind.REPLACE: "replaces and releases",
     AccessKind.FREE: "frees or moves the memory of",
 }
@@ -94,5 +96,7 @@ def _result(race: Race) -> str:
             return "one of the two updates is lost"
         case Effect.LOST, False:
             return "it gets a stale value"
+        case _ if race.second.kind is AccessKind.WALK:
+            return "what it has just seen is gone, or the loop fails"
         case _:
             return "it acts on a state that no single thread would ever see"

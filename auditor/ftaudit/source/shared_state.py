@@ -49,15 +49,19 @@ ALONE = frozenset({EntryKind.CONSTRUCTOR, EntryKind.DESTRUCTOR, EntryKind.IMPORT
 
 
 class AccessKind(StrEnum):
-    """What an access does. Those after `READ` write."""
+    """What an access does. Those after `WALK` write."""
 
     READ = "read"
+    WALK = "walk"
+    """Reads it in several steps, between which it must not change: a loop, a test and then a look-up."""
     WRITE = "write"
     """Stores a plain value."""
     COUNT = "count"
     """Reads a number, changes it and stores it: two of these lose an update."""
     CHANGE = "change"
     """Changes a container or an object that does its own locking, one whole operation at a time."""
+    DECIDE = "decide"
+    """Changes it because of what an earlier read said: two steps, of which the second may come too late."""
     REPLACE = "replace"
     """Stores a reference and releases the one that was there."""
     FREE = "free"
@@ -139,7 +143,7 @@ class Access:
     @property
     def writes(self) -> bool:
         """Whether it changes the state."""
-        return self.kind is not AccessKind.READ
+        return self.kind not in (AccessKind.READ, AccessKind.WALK)
 
     @property
     def alone(self) -> bool:

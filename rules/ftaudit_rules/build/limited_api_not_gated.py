@@ -67,6 +67,12 @@ class LimitedApiNotGated(BuildRule):
         SourceExample(code='Extension("m", ["m.c"], py_limited_api=True)\n', target="3.15t"),
         SourceExample(code='Extension("m", ["m.c"], py_limited_api=False)\n'),
         SourceExample(
+            path="linter.py",
+            code='def is_limited(text):\n    """Look for Py_LIMITED_API."""\n'
+            '    return text.startswith(("-DPy_LIMITED_API", "--py-limited-api=")) or text == "-DPy_LIMITED_API=1"\n',
+        ),
+        SourceExample(path="linter.py", code='KNOWN = ["-DPy_LIMITED_API", "-DNDEBUG"]\n'),
+        SourceExample(
             path="CMakeLists.txt",
             code='if(NOT SKBUILD_SABI_VERSION STREQUAL "")\n'
             "  add_compile_definitions(Py_LIMITED_API=0x030A0000)\n"
@@ -98,6 +104,12 @@ class LimitedApiNotGated(BuildRule):
         SourceExample(path="pyproject.toml", code="[tool.meson-python]\nlimited-api = true\n", lines=(2,)),
         SourceExample(
             path="CMakeLists.txt", code="target_compile_definitions(m PRIVATE Py_LIMITED_API=0x03080000)\n", lines=(1,)
+        ),
+        SourceExample(
+            path="setup.py",
+            code='flags = ["-DPy_LIMITED_API=0x03090000"]\nsetup(ext_modules=[Extension("m", ["m.c"],\n'
+            "    extra_compile_args=flags)])\n",
+            lines=(1,),
         ),
         SourceExample(
             path="Cargo.toml",

@@ -16,16 +16,17 @@ class CatchWarnings(PythonRule):
     """Warning filters are changed in a function, for the whole process.
 
     `catch_warnings` saves the process's filters, changes them and puts them back; two threads interleave, and one's
-    filters stay for good. From 3.14t on, what `catch_warnings` changes is the context's own
-    (`sys.flags.context_aware_warnings` is on in free-threaded builds), so this is a warning for 3.13t and a note later.
-    A `simplefilter` outside any `catch_warnings` still changes the filters of the process.
+    filters stay for good. From 3.14t on, `catch_warnings` changes the filters of the context alone
+    (`sys.flags.context_aware_warnings` is on in free-threaded builds), so the rule reports it for 3.13t only. A
+    `simplefilter` outside `catch_warnings` changes the filters of the process on every version; for 3.14t and later
+    that is a note of `--pedantic`.
     """
 
     info = RuleInfo(
         code="FT512",
         name="catch-warnings",
         summary="The filters of the warnings module are the process's, not the thread's.",
-        severity=Severity.INFO,
+        severity=Severity.WARNING,
         confidence=Confidence.HIGH,
         since="0.1.0",
         remedy="Change filters at start-up only, or support 3.14t and later, where they follow the context.",
@@ -47,6 +48,15 @@ def quiet(f):
         return f()
 """,
         ),
+        SourceExample(
+            code="""\
+import warnings
+def quiet(f):
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return f()
+""",
+        ),
     )
     INVALID = (
         SourceExample(
@@ -58,6 +68,7 @@ def quiet(f):
         return f()
 """,
             lines=(3,),
+            target="3.13t",
         ),
         SourceExample(
             code="""\
@@ -75,34 +86,26 @@ def quiet():
         if module.is_script:
             return
         of_context = module.target.version >= (3, 14)
-        severity = Severity.INFO if of_context else Severity.WARNING
         for call in module.tree.all(ast.Call):
             name = dotted(call.func) or ""
             if name.rpartition(".")[2] not in _CALLS or name.rpartition(".")[0] not in ("", "warnings"):
                 continue
+            if of_context and name.endswith("catch_warnings"):
+                continue
             if module.in_function(call) is None or module.locked(call) or _is_covered(module, call):
                 continue
             yield self.finding(
-                f"{name}() changes the warning filters {_whose(name, of_context)}",
+                f"{name}() changes the warning filters of the whole process",
                 location=module.place(call),
-                severity=severity,
+                severity=Severity.PEDANTIC if of_context else None,
             )
 
 
 _CALLS = frozenset({"catch_warnings", "simplefilter", "filterwarnings", "resetwarnings"})
 
 
-def _whose(name: str, of_context: bool) -> str:
-    """Say whose filters they are; builds with the GIL and 3.13t have those of the process alone."""
-    if not of_context:
-        return "of the whole process"
-    if name.endswith("catch_warnings"):
-        return "of this context alone on the target, but of the whole process with 3.13t and with the GIL"
-    return "of the whole process, unless a caller is in catch_warnings()"
-
-
 def _is_covered(module: PythonModule, call: ast.Call) -> bool:
-    """Tell whether a `with catch_warnings()` around the call is reported already."""
+    """Return whether a `with catch_warnings()` is around the call: it is reported, or makes the change local."""
     statement = module.tree.statement(call)
     return any(
         isinstance(parent, ast.With)

@@ -9,8 +9,10 @@ from ftaudit.model import Confidence, Finding, Severity
 from ftaudit.rule import RuleInfo, SourceExample
 from ftaudit.source.base import PythonRule
 from ftaudit.source.python import PythonModule, Signal
-from ftaudit.source.python.containers import Tested, modules_made_twice, tested_containers
+from ftaudit.source.python.containers import Tested, modules_made_twice, removals, tested_containers
 from ftaudit.source.python.kinds import Kind
+from ftaudit.source.python.module import Where
+from ftaudit.source.python.regions import split_decisions
 
 
 class CheckThenActContainer(PythonRule):
@@ -92,6 +94,22 @@ def put(k, v):
         ),
         SourceExample(
             code="""\
+import threading
+class Meter:
+    def __init__(self):
+        self._known = {}
+        self._lock = threading.Lock()
+    def counter(self, name):
+        with self._lock:
+            if name in self._known:
+                return self._known[name]
+        made = Counter()
+        with self._lock:
+            return self._known.setdefault(name, made)
+""",
+        ),
+        SourceExample(
+            code="""\
 def count(words):
     seen = {}
     for w in words:
@@ -135,16 +153,35 @@ def visit(o):
         SourceExample(
             code="""\
 import threading
-class Pool:
+class Meter:
     def __init__(self):
-        self.lock = threading.Lock()
-        self.items = {}
-    def get(self, k):
-        if k not in self.items:
-            self.items[k] = connect(k)
-        return self.items[k]
+        self._known = {}
+        self._lock = threading.Lock()
+    def counter(self, name):
+        with self._lock:
+            found = name in self._known
+        if found:
+            return self._known[name]
+        made = Counter()
+        with self._lock:
+            self._known[name] = made
+        return made
 """,
-            lines=(7,),
+            lines=(13,),
+        ),
+        SourceExample(
+            code="""\
+_lines = {}
+def line(name, n):
+    if name in _lines:
+        return _lines[name][n]
+    return ""
+def check(name):
+    _lines.pop(name, None)
+def fill(name, lines):
+    _lines[name] = lines
+""",
+            lines=(3,),
         ),
         SourceExample(
             code="""\
@@ -199,27 +236,67 @@ def load(name):
         tests: list[ast.If | ast.While] = [*module.tree.all(ast.If), *module.tree.all(ast.While)]
         for test in tests:
             function = module.in_function(test)
-            if function is None or isinstance(function, ast.AsyncFunctionDef):
+            if function is None or isinstance(function, ast.AsyncFunctionDef) or module.locked(test):
                 continue
             for tested in tested_containers(module, test):
-                if tested.change is None or tested.by_id or module.locked(test):
+                if tested.by_id or tested.shared.where is Where.INSTANCE:
                     continue
-                yield self.finding(
-                    f"{tested.shared.name} is tested here and changed on line {tested.change.lineno}: "
-                    "another thread can change it in between",
-                    location=module.place(test),
-                    severity=Severity.PEDANTIC if module.registers(test) or _is_plain_list(tested) else None,
-                )
-                break
+                found = self._found(module, test, tested)
+                if found is not None:
+                    yield found
+                    break
         for attempt, store in modules_made_twice(module):
             if not module.locked(attempt) and not module.locked(store):
                 yield self.finding(
                     f"sys.modules is asked here and filled on line {store.lineno}: two threads each make a module",
                     location=module.place(attempt),
                 )
+        for split in split_decisions(module):
+            line = getattr(split.asked, "lineno", 0)
+            yield self.finding(
+                f"{split.state} is changed here because of what line {line} asked, but {split.lock} was let go in "
+                "between",
+                location=module.place(split.change),
+                interleaving=(
+                    f"Thread 1 asks under {split.lock} (line {line}), and lets it go.",
+                    f"Thread 2 does the same; then both change {split.state} (line {split.change.lineno}), and one of "
+                    "the two changes is lost.",
+                ),
+                remedy="Ask again in the region that changes it, or keep the lock over both.",
+            )
+
+    def _found(self, module: PythonModule, test: ast.If | ast.While, tested: Tested) -> Finding | None:
+        name = tested.shared.name
+        if tested.change is not None:
+            quiet = module.registers(test) or _is_plain_list(tested) or tested.equal
+            return self.finding(
+                f"{name} is tested here and changed on line {tested.change.lineno}: "
+                "another thread can change it in between",
+                location=module.place(test),
+                severity=Severity.PEDANTIC if quiet else None,
+                interleaving=(
+                    f"Thread 1 tests {name} (line {test.lineno}).",
+                    f"Thread 2 does the same; then both act on the answer (line {tested.change.lineno}), which is no "
+                    "longer true for the one that comes second.",
+                ),
+            )
+        if tested.lookup is not None and not module.locked(tested.lookup):
+            gone = removals(module, tested.shared)[0]
+            return self.finding(
+                f"{name} is tested here and looked up on line {tested.lookup.lineno}, and line {gone.line} can take the "
+                "key away in between",
+                location=module.place(test),
+                interleaving=(
+                    f"Thread 1 finds the key in {name} (line {test.lineno}).",
+                    f"Thread 2 takes it away (line {gone.line}); then thread 1 looks it up (line "
+                    f"{tested.lookup.lineno}), which is a KeyError.",
+                ),
+                remedy="Look it up once, with get(k) or try/except KeyError, or hold a lock over both.",
+            )
+        return None
 
 
 def _is_plain_list(tested: Tested) -> bool:
-    """Tell whether it is a list that is asked for an item and appended to: an item twice, at worst."""
+    """Return whether it is a list that is asked for an item and appended to: an item twice, at worst."""
     is_filled = isinstance(tested.change, (ast.Assign, ast.AnnAssign))
     return tested.shared.kind is Kind.LIST and not tested.takes and not is_filled

@@ -10,7 +10,7 @@ from ftaudit.rule import RuleInfo, SourceExample
 from ftaudit.source.base import PythonRule
 from ftaudit.source.python import PythonModule, Signal
 from ftaudit.source.python.containers import tested_containers
-from ftaudit.source.python.kinds import CONTAINERS, kind_of
+from ftaudit.source.python.kinds import CONTAINERS, has_identity, kind_of
 from ftaudit.source.python.lazy import guarded, is_harmless
 from ftaudit.source.python.module import HANDED_OVER, Mutation, Where, identity
 from ftaudit.source.python.tree import dotted, inside, last_name, targets_of
@@ -20,7 +20,10 @@ class ClassContainerMutated(PythonRule):
     """A class attribute is assigned, or its container changed, in methods after the class was made, without a lock.
 
     The attribute belongs to every instance, so to every thread: of two that assign, one value is lost; a container
-    that is filled through `self` is shared by all objects, which is seldom meant.
+    that is filled through `self` is shared by all objects, which is seldom meant. Most such attributes are tables that
+    are filled with equal values, or once, so by itself that is a note, shown with `--pedantic`. A warning is what goes
+    wrong in steps: an object that is the only one of its class and is made when it is missing, an entry that is stored
+    empty and filled afterwards, an entry that is taken out to be put back.
     """
 
     info = RuleInfo(
@@ -158,7 +161,48 @@ class Single:
             yield self.finding(
                 f"{name} belongs to the class and is changed here, for every instance and thread",
                 location=module.place(node),
+                severity=None if _in_steps(module, node) else Severity.PEDANTIC,
             )
+
+
+def _in_steps(module: PythonModule, node: ast.AST) -> bool:
+    """Return whether another thread can see or undo a half of what is done here."""
+    function = module.tree.function(node)
+    if function is None or isinstance(function, ast.Lambda) or not isinstance(node, (ast.Assign, ast.AnnAssign)):
+        return False
+    above = module.tree.parents.get(node)
+    for target in targets_of(node):
+        if isinstance(target, ast.Attribute):
+            tested = isinstance(above, ast.If) and any(key == dotted(target) and no for key, no in guarded(above.test))
+            if tested and (has_identity(node.value) or _is_new_object(node.value)):
+                return True
+        elif isinstance(target, ast.Subscript):
+            stored = ast.unparse(target)
+            if kind_of(node.value) in CONTAINERS and any(
+                isinstance(later, ast.Call)
+                and isinstance(later.func, ast.Attribute)
+                and ast.unparse(later.func.value) == stored
+                for later in inside(function.body)
+            ):
+                return True
+            if any(
+                isinstance(call, ast.Call)
+                and isinstance(call.func, ast.Attribute)
+                and call.func.attr == "pop"
+                and ast.unparse(call.func.value) == ast.unparse(target.value)
+                for call in inside(node)
+            ):
+                return True
+    return False
+
+
+def _is_new_object(value: ast.expr | None) -> bool:
+    """Return whether the value is `super().__new__(cls)`, `object.__new__(cls)` or `cls(…)`."""
+    match value:
+        case ast.Call(func=ast.Attribute(attr="__new__")) | ast.Call(func=ast.Name(id="cls" | "klass")):
+            return True
+        case _:
+            return False
 
 
 def _assigned(module: PythonModule) -> Iterator[tuple[ast.AST, str]]:

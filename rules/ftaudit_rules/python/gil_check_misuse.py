@@ -10,7 +10,7 @@ from ftaudit.model import Confidence, Finding, Severity
 from ftaudit.rule import RuleInfo, SourceExample
 from ftaudit.source.base import PythonRule
 from ftaudit.source.python import PythonModule
-from ftaudit.source.python.tree import dotted
+from ftaudit.source.python.tree import dotted, last_name
 
 
 class GilCheckMisuse(PythonRule):
@@ -37,6 +37,16 @@ class GilCheckMisuse(PythonRule):
         "abiflags",
     )
     VALID = (
+        SourceExample(
+            code="""\
+import sys
+def check():
+    try:
+        return sys._is_gil_enabled() is False
+    except Exception:
+        return False
+""",
+        ),
         SourceExample(
             code="""\
 import sys
@@ -98,12 +108,14 @@ FREE_THREADED = "t" in sys.abiflags
 
 
 def _is_guarded(module: PythonModule, call: ast.Call) -> bool:
-    """Tell whether the version, `hasattr`, `getattr` or an `except` around the call says that it may not be there."""
+    """Return whether the version, `hasattr`, `getattr` or an `except` around the call says that it may not be there."""
     function = module.tree.function(call)
     scope = ast.unparse(function) if function is not None else ast.unparse(module.tree.statement(call) or call)
     if re.search(
         r"hasattr\(|getattr\(|version_info|AttributeError|hexversion|Py_GIL_DISABLED|NOGIL|FREE_?THREAD", scope
     ):
+        return True
+    if any(isinstance(parent, ast.Try) and any(map(_catches, parent.handlers)) for parent in module.tree.above(call)):
         return True
     return any(
         isinstance(parent, (ast.If, ast.IfExp, ast.Try))
@@ -113,6 +125,12 @@ def _is_guarded(module: PythonModule, call: ast.Call) -> bool:
         )
         for parent in module.tree.above(call)
     )
+
+
+def _catches(handler: ast.ExceptHandler) -> bool:
+    """Return whether a handler catches the AttributeError as well, as `except Exception` does."""
+    types = handler.type.elts if isinstance(handler.type, ast.Tuple) else [handler.type]
+    return any(each is None or last_name(each) in ("Exception", "BaseException", "AttributeError") for each in types)
 
 
 def _is_kept(module: PythonModule, call: ast.Call) -> bool:

@@ -9,6 +9,7 @@ from ftaudit.model import Confidence, Finding, Severity
 from ftaudit.rule import RuleInfo, SourceExample
 from ftaudit.source.base import PythonRule
 from ftaudit.source.python import PythonModule, Signal
+from ftaudit.source.python.kinds import has_identity
 from ftaudit.source.python.lazy import LazyInit, assignments_to, is_harmless
 from ftaudit.source.python.tree import inside, last_name
 
@@ -18,8 +19,9 @@ class GlobalLazyInit(PythonRule):
 
     Two threads that come first both see that nothing is there, both make the object, and one of the two is lost: a
     connection that nobody closes, a registry of which half the entries are missing, two "singletons". The GIL hid most
-    of it, because a thread switch between test and assignment was rare. Where the second making does no harm (an
-    import, a compiled pattern, a constant), nothing is lost; that is a note, shown with `--pedantic`.
+    of it, because a thread switch between test and assignment was rare. Where both threads make an equal value (an
+    import, a compiled pattern, a constant, what a function works out), nothing is lost; that is a note, shown with
+    `--pedantic`.
     """
 
     info = RuleInfo(
@@ -202,17 +204,27 @@ def _severity(lazy: LazyInit) -> Severity:
         or _only_says(statement)
         for statement in lazy.body
     )
-    harmless = only_assignment and all(_is_harmless(lazy, assignment) for assignment in lazy.assignments)
-    return Severity.PEDANTIC if harmless else Severity.WARNING
+    if not only_assignment or len(lazy.assignments) > 1:
+        harmless = only_assignment and all(_is_harmless(lazy, assignment) for assignment in lazy.assignments)
+        return Severity.PEDANTIC if harmless else Severity.WARNING
+    return Severity.WARNING if _makes_a_thing(lazy, lazy.assignments[0]) else Severity.PEDANTIC
 
 
 def _is_harmless(lazy: LazyInit, assignment: ast.stmt) -> bool:
-    """Tell whether two threads assign the same; a local name stands for what was made before it is assigned."""
+    """Return whether two threads assign the same; a local name stands for what was made before it is assigned."""
     value = getattr(assignment, "value", None)
     if isinstance(value, ast.Name):
         made = list(assignments_to(value.id, list(lazy.body)))
         return all(is_harmless(each) for each in made)
     return is_harmless(assignment)
+
+
+def _makes_a_thing(lazy: LazyInit, assignment: ast.stmt) -> bool:
+    """Return whether two threads make two things, of which one is lost: a connection, a client, a parser, a table."""
+    value = getattr(assignment, "value", None)
+    if isinstance(value, ast.Name):
+        return any(has_identity(getattr(each, "value", None)) for each in assignments_to(value.id, list(lazy.body)))
+    return isinstance(value, ast.expr) and has_identity(value)
 
 
 _SAYS = frozenset({"warn", "warning", "info", "debug", "error", "exception", "log", "print", "write"})

@@ -11,13 +11,17 @@ from ftaudit.source.base import PythonRule
 from ftaudit.source.python import PythonModule
 from ftaudit.source.python.containers import weak_iterations
 
+_COPIES_SINCE = (3, 14)
+"""`weakref.py` and `_weakrefset.py` of CPython 3.14 iterate over copies."""
+
 
 class IterateWeakContainer(PythonRule):
     """A weak container is iterated over without a copy.
 
     Its entries go when the last reference to an object goes, in whatever thread that happens. Without the GIL that
-    can be between any two steps of the loop. The containers guard against their own removals, not against additions
-    by other threads, which end the loop with RuntimeError.
+    can be between any two steps of the loop. Before 3.14 the containers guard against their own removals, not against
+    additions by other threads, which end the loop with RuntimeError. From 3.14 on they iterate over a copy, and the
+    rule has nothing to say.
     """
 
     info = RuleInfo(
@@ -46,6 +50,7 @@ def close_all():
         if o is not None:
             o.close()
 """,
+            target="3.13t",
         ),
         SourceExample(
             code="""\
@@ -55,6 +60,16 @@ def close_all():
     with _lock:
         for o in _live:
             o.close()
+""",
+            target="3.13t",
+        ),
+        SourceExample(
+            code="""\
+import weakref
+_live = weakref.WeakValueDictionary()
+def close_all():
+    for o in _live.values():
+        o.close()
 """,
         ),
     )
@@ -80,11 +95,14 @@ class Hub:
             p.put(m)
 """,
             lines=(6,),
+            target="3.13t",
         ),
     )
 
     def check(self, module: PythonModule) -> Iterator[Finding]:
         """Yield loops over weak containers, whoever owns them, without a copy and without a lock."""
+        if module.target.version >= _COPIES_SINCE:
+            return
         for iteration in weak_iterations(module):
             function = module.in_function(iteration)
             if function is None or isinstance(function, ast.AsyncFunctionDef) or module.locked(iteration):

@@ -35,11 +35,10 @@ class ProcessGlobalState(PythonRule):
         links=("https://py-free-threading.github.io/porting/",),
     )
     words = (
-        "os.chdir",
-        "os.fchdir",
-        "os.umask",
-        "os.putenv",
-        "os.unsetenv",
+        "chdir(",
+        "umask(",
+        "putenv(",
+        "unsetenv(",
         "environ[",
         "environ.update",
         "environ.pop",
@@ -61,12 +60,11 @@ class ProcessGlobalState(PythonRule):
         "showwarning",
         "formatwarning",
         "setdefaulttimeout",
-        "gc.disable",
-        "gc.enable",
-        "gc.freeze",
-        "gc.set_threshold",
+        "disable(",
+        "enable(",
+        "freeze(",
+        "set_threshold(",
         "tzset",
-        "logging.disable",
         "basicConfig",
         "setLoggerClass",
         "set_start_method",
@@ -90,8 +88,31 @@ if __name__ == "__main__":
     os.chdir("/")
 """,
         ),
+        SourceExample(
+            code="""\
+import os
+base = dict(os.environ)
+def request(environ, random):
+    environ["PATH_INFO"] = "/"
+    random.seed(1)
+def run(scope):
+    environ = base | scope
+    environ["PATH_INFO"] = scope["path"]
+    return environ
+""",
+        ),
     )
     INVALID = (
+        SourceExample(
+            code="""\
+from os import chdir, environ
+def build(d):
+    chdir(d)
+def level():
+    environ["LEVEL"] = "0"
+""",
+            lines=(3, 5),
+        ),
         SourceExample(
             code="""\
 import os
@@ -174,12 +195,8 @@ _CALLS = frozenset(
         "logging.basicConfig",
         "logging.setLoggerClass",
         "multiprocessing.set_start_method",
-        "mp.set_start_method",
         "random.seed",
-        "np.random.seed",
         "numpy.random.seed",
-        "np.seterr",
-        "np.set_printoptions",
         "numpy.set_printoptions",
         "numpy.seterr",
         "threading.settrace",
@@ -192,8 +209,6 @@ _REDIRECTS = frozenset(
         "contextlib.chdir",
         "contextlib.redirect_stdout",
         "contextlib.redirect_stderr",
-        "redirect_stdout",
-        "redirect_stderr",
     }
 )
 _ATTRIBUTES = frozenset(
@@ -229,7 +244,7 @@ def _is_program(module: PythonModule) -> bool:
 
 def _changes(module: PythonModule) -> Iterator[tuple[ast.AST, str]]:
     for call in module.tree.all(ast.Call):
-        name = dotted(call.func)
+        name = module.qualified(call.func)
         if name in _REDIRECTS:
             yield call, name or ""
         elif name in _CALLS and not _only_asks(name, call):
@@ -237,9 +252,9 @@ def _changes(module: PythonModule) -> Iterator[tuple[ast.AST, str]]:
     for statement in module.assignments():
         for target in targets_of(statement):
             match target:
-                case ast.Subscript(value=value) if dotted(value) in ("os.environ", "os.environb", "environ"):
+                case ast.Subscript(value=value) if module.qualified(value) in ("os.environ", "os.environb"):
                     yield statement, "os.environ"
-                case ast.Attribute() if dotted(target) in _ATTRIBUTES:
+                case ast.Attribute() if module.qualified(target) in _ATTRIBUTES:
                     yield statement, dotted(target) or ""
                 case _:
                     pass

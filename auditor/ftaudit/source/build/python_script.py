@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import re
 from collections.abc import Iterator, Sequence
+from functools import cached_property
 
 from ftaudit.source.build.facts import BuildFact, FactKind
 from ftaudit.source.build.script import BuildScript, called_name, names_in, strings_in
@@ -16,6 +17,37 @@ _WINDOWS = re.compile(r"(?i)\b(win32|windows|nt|is_win\w*|on_windows|win|msvc)\b
 _STEM = re.compile(r"[\w./*+-]{1,120}\Z")
 _F2PY = re.compile(r"(?:numpy\.)?f2py[0-9.]*\Z")
 _RUNTIME_ONLY = ("sys", "os", "platform", "sysconfig", "version_info", "environ", "implementation")
+_MACRO_FLAGS = ("-DPy_LIMITED_API", "/DPy_LIMITED_API")
+_LOOKING = frozenset(
+    [
+        "startswith",
+        "endswith",
+        "removeprefix",
+        "removesuffix",
+        "find",
+        "rfind",
+        "index",
+        "rindex",
+        "count",
+        "replace",
+        "split",
+        "partition",
+        "remove",
+        "match",
+        "search",
+        "fullmatch",
+        "compile",
+    ]
+)
+"""Methods that look for a text, or take it away."""
+_BUILD_FILE = re.compile(
+    r"(?:^|/)(?:_?build\w*|setup\w*|hatch_build|noxfile|SConstruct|wscript|tasks|conanfile)(?:\.py)?$"
+)
+_BUILD_TOOL = re.compile(
+    r"\w*Extension|setup|cythonize|set_source\w*|mypycify|build_ext|bdist_wheel|run_setup|add_extension|Distribution|Popen"
+    r"|check_call|check_output|run|get_requires_for_build_\w+"
+)
+"""What builds or starts something that does: a flag in such a file is one."""
 _MAX_RUNS = 40
 _MAX_MENTIONS = 4000
 
@@ -77,9 +109,9 @@ class _Finder:
                         yield site, FactKind.LIMITED_API, "py_limited_api"
                 case ast.Tuple(elts=[ast.Constant(value="Py_LIMITED_API"), _]) if self._defines(node):
                     yield node, FactKind.LIMITED_API, "the macro Py_LIMITED_API"
-                case ast.Constant(value=str(text)) if text.startswith(("-DPy_LIMITED_API", "/DPy_LIMITED_API")):
+                case ast.Constant(value=str(text)) if text.startswith(_MACRO_FLAGS) and self._asks(node):
                     yield node, FactKind.LIMITED_API, "the macro Py_LIMITED_API"
-                case ast.Constant(value=str(text)) if text.startswith("--py-limited-api="):
+                case ast.Constant(value=str(text)) if text.startswith("--py-limited-api=") and self._asks(node):
                     yield node, FactKind.LIMITED_API, "--py-limited-api"
                 case ast.Return(value=ast.Tuple(elts=elements)) if script.function_of(node) == "get_tag":
                     if any(isinstance(each, ast.Constant) and each.value == "abi3" for each in elements):
@@ -115,6 +147,39 @@ class _Finder:
         """Tell whether the condition is made of the running Python's properties, the environment and constants."""
         plain = (name in _RUNTIME_ONLY or name in self.script.bindings for name in names_in(value))
         return all(plain)
+
+    def _asks(self, flag: ast.Constant) -> bool:
+        """Return whether a flag is handed to a tool, and not what other text is compared with or looked for in it.
+
+        In a module that builds nothing, a flag is data: a linter's table, a test's input.
+        """
+        below: ast.AST = flag
+        for above in self.script.above(flag):
+            match above:
+                case ast.Compare() | ast.pattern() | ast.Expr():
+                    return False
+                case ast.Call(func=ast.Attribute(attr=method)) if below is not above.func and method in _LOOKING:
+                    return False
+                case ast.stmt():
+                    return self._builds
+                case _:
+                    below = above
+        return self._builds
+
+    @cached_property
+    def _builds(self) -> bool:
+        """Whether the file is a build script by its name, or calls or extends a build tool."""
+        if _BUILD_FILE.search(self.script.path):
+            return True
+        if any(_BUILD_TOOL.fullmatch(called_name(call)) for call in self.script.calls):
+            return True
+        return any(
+            _BUILD_TOOL.fullmatch(name)
+            for node in self.script.nodes
+            if isinstance(node, ast.ClassDef)
+            for base in node.bases
+            for name in names_in(base)
+        )
 
     def _defines(self, pair: ast.Tuple) -> bool:
         above = self.script.parents.get(pair)

@@ -137,7 +137,7 @@ class BuildScript:
         """Tell whether a free-threaded build is told apart before what stands at `node` takes effect."""
         if self._guarded(node) or any(self._on_request(test) for test in self.tests_above(node)):
             return True
-        for above in self._above(node):
+        for above in self.above(node):
             if (name := _sole_target(above)) is not None:
                 if self._decided_elsewhere(name, above) or self._only_guarded_uses(name):
                     return True
@@ -159,13 +159,13 @@ class BuildScript:
 
     def function_of(self, node: ast.AST) -> str | None:
         """Return the name of the innermost function around the node."""
-        return next((above.name for above in self._above(node) if isinstance(above, _FUNCTIONS)), None)
+        return next((above.name for above in self.above(node) if isinstance(above, _FUNCTIONS)), None)
 
     def keyword_above(self, node: ast.AST) -> str | None:
         """Return the name of the innermost keyword argument that the node is part of."""
-        return next((above.arg for above in self._above(node) if isinstance(above, ast.keyword)), None)
+        return next((above.arg for above in self.above(node) if isinstance(above, ast.keyword)), None)
 
-    def _above(self, node: ast.AST) -> Iterator[ast.AST]:
+    def above(self, node: ast.AST) -> Iterator[ast.AST]:
         above = self.parents.get(node)
         while above is not None:
             yield above
@@ -173,7 +173,7 @@ class BuildScript:
 
     def tests_above(self, node: ast.AST) -> Iterator[ast.expr]:
         """Yield the conditions that a node stands under, up to the function around it; else-branches count too."""
-        for above in self._above(node):
+        for above in self.above(node):
             if isinstance(above, (ast.If, ast.IfExp, ast.While)):
                 yield above.test
             elif isinstance(above, _FUNCTIONS):
@@ -181,7 +181,7 @@ class BuildScript:
 
     def _guarded(self, node: ast.AST) -> bool:
         below = node
-        for above in self._above(node):
+        for above in self.above(node):
             if isinstance(above, (ast.If, ast.IfExp, ast.While)) and below is not above.test:
                 if self.is_aware(above.test):
                     return True
@@ -240,7 +240,7 @@ class BuildScript:
     def _defines(self, use: ast.AST, name: str) -> bool:
         return any(
             _sole_target(above) == name or (isinstance(above, (*_FUNCTIONS, ast.ClassDef)) and above.name == name)
-            for above in self._above(use)
+            for above in self.above(use)
         )
 
 

@@ -6,8 +6,8 @@ import ast
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from ftaudit.source.python.kinds import KEYED, Kind, kind_of
-from ftaudit.source.python.module import PythonModule, Shared, Where, identity
+from ftaudit.source.python.kinds import KEYED, Kind, has_identity, kind_of
+from ftaudit.source.python.module import Mutation, PythonModule, Shared, Where, identity
 from ftaudit.source.python.tree import Tree, dotted, inside, last_name, targets_of
 
 _VIEWS = frozenset({"items", "values", "keys", "itervalues", "iteritems", "iterkeys", "elements"})
@@ -25,6 +25,10 @@ class Tested:
     """The key is an `id()`."""
     takes: bool
     """What the container holds is taken out because it is not empty: one thread too many finds nothing."""
+    equal: bool = False
+    """Both threads store an equal value, and nothing ever takes it away: who comes second changes nothing."""
+    lookup: ast.expr | None = None
+    """Where nothing is changed: the look-up of what the answer said is there, which another function takes away."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +65,64 @@ def tested_containers(module: PythonModule, test: ast.If | ast.While) -> Iterato
             # Whether it holds anything is asked for many reasons; it counts where something is then taken out.
             continue
         by_id = isinstance(key, ast.Call) and dotted(key.func) == "id"
-        yield Tested(shared, change, by_id, takes=key is None and change is not None)
+        lookup = _lookup(module, shared, test, body, container, key, absent) if change is None else None
+        equal = change is not None and _is_equal(module, shared, change)
+        yield Tested(shared, change, by_id, takes=key is None and change is not None, equal=equal, lookup=lookup)
+
+
+def _is_equal(module: PythonModule, shared: Shared, change: ast.stmt) -> bool:
+    """Return whether the change stores what another thread would store as well, in a container that only grows."""
+    match change:
+        case ast.Assign(value=value) | ast.AnnAssign(value=value) if value is not None:
+            pass
+        case _:
+            return False
+    if isinstance(value, ast.Name):
+        function = module.tree.function(change)
+        body = function.body if function is not None and isinstance(function.body, list) else []
+        made = [
+            node.value
+            for node in inside(body)
+            if isinstance(node, ast.Assign) and any(value.id == last_name(each) for each in targets_of(node))
+        ]
+        if any(map(has_identity, made)):
+            return False
+    if shared.name == "sys.modules" or has_identity(value):
+        return False
+    return not removals(module, shared)
+
+
+def removals(module: PythonModule, shared: Shared) -> list[Mutation]:
+    """Return the changes of a container that take something out of it."""
+    return [change for change in module.mutations_of.get(identity(shared), ()) if change.how in _REMOVING]
+
+
+_REMOVING = frozenset({"del", "pop", "popitem", "popleft", "clear", "remove", "discard", "difference_update"})
+
+
+def _lookup(
+    module: PythonModule,
+    shared: Shared,
+    test: ast.If | ast.While,
+    body: list[ast.stmt],
+    container: ast.expr,
+    key: ast.expr | None,
+    absent: bool | None,
+) -> ast.expr | None:
+    """Return the first `d[k]` that relies on `k in d`, where another function of the module takes keys out of `d`."""
+    if key is None or absent is None or not isinstance(test, ast.If) or shared.kind not in KEYED:
+        return None
+    function = module.tree.function(test)
+    if all(module.tree.function(change.node) is function for change in removals(module, shared)):
+        return None
+    wanted = f"{ast.unparse(container)}[{ast.unparse(key)}]"
+    relying: list[ast.AST] = [test.test]
+    relying += (test.orelse or body[len(test.body) :]) if absent else test.body
+    for part in relying:
+        for node in inside(part):
+            if isinstance(node, ast.Subscript) and isinstance(node.ctx, ast.Load) and ast.unparse(node) == wanted:
+                return node
+    return None
 
 
 def _is_tested_again(module: PythonModule, shared: Shared, test: ast.If | ast.While, change: ast.stmt) -> bool:

@@ -27,11 +27,13 @@ class Kind(StrEnum):
     INSTANCE = "instance"
     FILE = "file"
     BUFFER = "buffer"
+    CACHE = "cache"
+    """A cache that changes itself on every look-up and has no lock of its own."""
     OTHER = "other"
 
 
-CONTAINERS: Final = frozenset({Kind.DICT, Kind.SET, Kind.LIST, Kind.DEQUE, Kind.WEAK})
-KEYED: Final = frozenset({Kind.DICT, Kind.SET, Kind.WEAK})
+CONTAINERS: Final = frozenset({Kind.DICT, Kind.SET, Kind.LIST, Kind.DEQUE, Kind.WEAK, Kind.CACHE})
+KEYED: Final = frozenset({Kind.DICT, Kind.SET, Kind.WEAK, Kind.CACHE})
 """Containers whose iteration fails when they change size."""
 
 _CALLS: Final = {
@@ -39,6 +41,9 @@ _CALLS: Final = {
     **dict.fromkeys(("set", "OrderedSet", "SortedSet"), Kind.SET),
     **dict.fromkeys(("list", "UserList", "SortedList"), Kind.LIST),
     "deque": Kind.DEQUE,
+    **dict.fromkeys(
+        ("LRUCache", "LFUCache", "FIFOCache", "MRUCache", "RRCache", "TTLCache", "TLRUCache", "LRU"), Kind.CACHE
+    ),
     **dict.fromkeys(("WeakValueDictionary", "WeakKeyDictionary", "WeakSet"), Kind.WEAK),
     **dict.fromkeys(
         ("Lock", "RLock", "Condition", "Semaphore", "BoundedSemaphore", "allocate_lock", "SerializableLock"),
@@ -107,6 +112,47 @@ def kind_of(value: ast.expr | None, annotation: ast.expr | None = None) -> Kind:
             return kind_of(body)
         case _:
             return Kind.OTHER
+
+
+_MAKES: Final = re.compile(
+    r"_*(?:connect|open|start|spawn|launch|create|make|build|new|socket|popen|register|acquire|init|setup|session|client"
+    r"|engine|pool|thread|executor|parser)(?:_\w+)?$|\w+_(?:connection|client|session|engine|pool|executor|parser|socket)$",
+    re.IGNORECASE,
+)
+"""Names of functions that make something which is opened, held on to or closed."""
+_EQUAL: Final = frozenset(
+    {"Path", "PurePath", "Decimal", "Fraction", "Version", "UUID", "Struct", "TypeVar", "ParamSpec"}
+)
+"""Classes whose objects are values: two that are made of the same are as good as one."""
+
+
+def has_identity(value: ast.expr | None) -> bool:
+    """Return whether two results of an expression are two things, of which one is lost when both are kept in one place.
+
+    A container that is filled later, a lock, a connection, an object of a class; not a number, a text, or what a
+    function works out of its arguments.
+    """
+    match value:
+        case ast.Await(value=inner) | ast.NamedExpr(value=inner):
+            return has_identity(inner)
+        case ast.BoolOp(values=values):
+            return any(map(has_identity, values))
+        case ast.IfExp(body=body, orelse=orelse):
+            return has_identity(body) or has_identity(orelse)
+        case ast.Dict(keys=[]) | ast.List(elts=[]):
+            return True
+        case ast.Call(func=func, args=arguments):
+            name = last_name(func) or ""
+            kind = _kind_of_call(func)
+            if kind is Kind.INSTANCE:
+                return name not in _EQUAL
+            if kind in CONTAINERS:
+                return not arguments or kind in (Kind.DEQUE, Kind.WEAK) or name == "defaultdict"
+            if kind in (Kind.LOCK, Kind.FILE, Kind.BUFFER, Kind.COUNT, Kind.ITERATOR, Kind.CACHE):
+                return True
+            return _MAKES.match(name) is not None
+        case _:
+            return False
 
 
 def _kind_of_call(func: ast.expr) -> Kind:

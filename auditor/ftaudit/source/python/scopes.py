@@ -9,7 +9,7 @@ from functools import cached_property
 
 from ftaudit.source.base import SourceFile, TreeContext, Unit
 from ftaudit.source.python.kinds import Kind, kind_of
-from ftaudit.source.python.tree import FunctionNode, Tree, targets_of
+from ftaudit.source.python.tree import FunctionNode, Tree, dotted, targets_of
 
 
 class Scopes(Unit):
@@ -106,6 +106,40 @@ class Scopes(Unit):
                 return False
             function = self.tree.function(function)
         return True
+
+    @cached_property
+    def _origins(self) -> dict[tuple[FunctionNode | None, str], str]:
+        """What each name means that an import binds, by the function that the import is in."""
+        found: dict[tuple[FunctionNode | None, str], str] = {}
+        for plain in self.tree.all(ast.Import):
+            for alias in plain.names:
+                name = alias.asname or alias.name.partition(".")[0]
+                found[self.tree.function(plain), name] = alias.name if alias.asname else name
+        for statement in self.tree.all(ast.ImportFrom):
+            for alias in statement.names:
+                origin = f"{'.' * statement.level}{statement.module or ''}.{alias.name}"
+                found[self.tree.function(statement), alias.asname or alias.name] = origin
+        return found
+
+    def qualified(self, node: ast.AST | None) -> str | None:
+        """Return the full name of what an import binds: `os.environ` for `environ` after `from os import environ`.
+
+        `None` for a name that no import binds where the node is, whatever it is called.
+        """
+        name = dotted(node)
+        if name is None or node is None:
+            return None
+        root, dot, rest = name.partition(".")
+        function = self.tree.function(node)
+        while function is not None:
+            origin = self._origins.get((function, root))
+            if origin is not None:
+                return f"{origin}{dot}{rest}"
+            if root in self._locals.get(function, ()):
+                return None
+            function = self.tree.function(function)
+        origin = self._origins.get((None, root))
+        return None if origin is None else f"{origin}{dot}{rest}"
 
     def assignments(self) -> Iterator[ast.stmt]:
         """Yield every assignment, annotated and augmented ones and `del` included."""

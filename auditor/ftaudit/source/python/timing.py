@@ -9,7 +9,7 @@ from functools import cached_property
 from typing import Final
 
 from ftaudit.source.python.sharing import Sharing
-from ftaudit.source.python.tree import FunctionNode, inside
+from ftaudit.source.python.tree import FunctionNode, inside, last_name
 
 _STARTUP: Final = frozenset({"__init_subclass__", "__set_name__", "__class_getitem__", "__prepare__"})
 _SCRIPT_NAMES: Final = re.compile(
@@ -54,6 +54,7 @@ class Timing(Sharing):
             if (
                 function.name in _STARTUP
                 or self._returns_its_argument(function)
+                or self._is_fork_hook(function)
                 or (owner is not None and self.is_metaclass(owner) and function.name != "__call__")
             ):
                 found.add(function)
@@ -71,6 +72,20 @@ class Timing(Sharing):
             outer = self.tree.function(scope)
             if outer is not None and outer in found and self._only_called(scope, outer):
                 found.add(scope)
+        return frozenset(found)
+
+    def _is_fork_hook(self, function: ast.FunctionDef | ast.AsyncFunctionDef) -> bool:
+        """Return whether a function is registered to run around a fork: the child has one thread only."""
+        return function.name in self._fork_hooks
+
+    @cached_property
+    def _fork_hooks(self) -> frozenset[str]:
+        """The last names of what is handed to `os.register_at_fork` or `multiprocessing.util.register_after_fork`."""
+        found: set[str] = set()
+        for call in self.tree.all(ast.Call):
+            if last_name(call.func) in ("register_at_fork", "register_after_fork"):
+                handed = [*call.args, *(keyword.value for keyword in call.keywords)]
+                found.update(name for value in handed if (name := last_name(value)) is not None)
         return frozenset(found)
 
     def _returns_its_argument(self, function: ast.FunctionDef | ast.AsyncFunctionDef) -> bool:
