@@ -283,8 +283,8 @@ def load(name):
         if tested.lookup is not None and not module.locked(tested.lookup):
             gone = removals(module, tested.shared)[0]
             return self.finding(
-                f"{name} is tested here and looked up on line {tested.lookup.lineno}, and line {gone.line} can take the "
-                "key away in between",
+                f"{name} is tested here and looked up on line {tested.lookup.lineno}: in between, line {gone.line} can "
+                "take the key away",
                 location=module.place(test),
                 interleaving=(
                     f"Thread 1 finds the key in {name} (line {test.lineno}).",

@@ -19,25 +19,10 @@ _F2PY = re.compile(r"(?:numpy\.)?f2py[0-9.]*\Z")
 _RUNTIME_ONLY = ("sys", "os", "platform", "sysconfig", "version_info", "environ", "implementation")
 _MACRO_FLAGS = ("-DPy_LIMITED_API", "/DPy_LIMITED_API")
 _LOOKING = frozenset(
-    [
-        "startswith",
-        "endswith",
-        "removeprefix",
-        "removesuffix",
-        "find",
-        "rfind",
-        "index",
-        "rindex",
-        "count",
-        "replace",
-        "split",
-        "partition",
-        "remove",
-        "match",
-        "search",
-        "fullmatch",
-        "compile",
-    ]
+    {
+        *("startswith", "endswith", "removeprefix", "removesuffix", "find", "rfind", "index", "rindex", "count"),
+        *("replace", "split", "partition", "remove", "match", "search", "fullmatch", "compile"),
+    }
 )
 """Methods that look for a text, or take it away."""
 _BUILD_FILE = re.compile(

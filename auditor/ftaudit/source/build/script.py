@@ -166,6 +166,7 @@ class BuildScript:
         return next((above.arg for above in self.above(node) if isinstance(above, ast.keyword)), None)
 
     def above(self, node: ast.AST) -> Iterator[ast.AST]:
+        """Yield the parents of a node, nearest first."""
         above = self.parents.get(node)
         while above is not None:
             yield above

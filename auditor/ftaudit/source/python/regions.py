@@ -33,9 +33,9 @@ def split_decisions(module: PythonModule) -> Iterator[SplitDecision]:
         function = module.in_function(region)
         if locks and isinstance(function, ast.FunctionDef):
             regions.setdefault(function, []).append((region, locks[0]))
-    for function, some in regions.items():
-        if isinstance(function, ast.FunctionDef) and len(some) > 1:
-            yield from _in_function(function, sorted(some, key=lambda one: one[0].lineno))
+    for node, some in regions.items():
+        if isinstance(node, ast.FunctionDef) and len(some) > 1:
+            yield from _in_function(node, sorted(some, key=lambda one: one[0].lineno))
 
 
 def _in_function(function: ast.FunctionDef, regions: list[tuple[ast.With, str]]) -> Iterator[SplitDecision]:
