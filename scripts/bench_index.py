@@ -52,7 +52,7 @@ def read_pins(path: Path) -> list[tuple[str, Version]]:
 def run_tier(pins: list[tuple[str, Version]], cache: Path) -> dict[str, object]:
     """Run the index tier once in this process and return what it took and found."""
     begun = time.perf_counter()
-    from ftaudit.index.choose import judge
+    from ftaudit.index.choose import choose_wheel
     from ftaudit.index.client import Index
     from ftaudit.index.config import find_settings
     from ftaudit.index.release import query_for
@@ -63,7 +63,7 @@ def run_tier(pins: list[tuple[str, Version]], cache: Path) -> dict[str, object]:
     asked = {pin: query_for(pin) for pin in (Pin(name=canonicalize_name(n), version=v) for n, v in pins)}
     with Index(find_settings(env=os.environ, cache=cache)) as index:
         releases = index.find_releases(query for query in asked.values() if query is not None)
-    facts = [judge(pin, releases[query], target, platform) for pin, query in asked.items() if query is not None]
+    facts = [choose_wheel(pin, releases[query], target, platform) for pin, query in asked.items() if query is not None]
     seconds = time.perf_counter() - begun
     locked = [
         Pin(name=pin.name, version=pin.version, files=releases[query].files) for pin, query in asked.items() if query
@@ -71,7 +71,7 @@ def run_tier(pins: list[tuple[str, Version]], cache: Path) -> dict[str, object]:
     begun = time.perf_counter()
     for platform in (parse_platform("macos-arm64"), parse_platform("windows-amd64")):
         for pin in locked:
-            judge(pin, None, target, platform)
+            choose_wheel(pin, None, target, platform)
     return {
         "seconds": seconds,
         "locked_seconds": time.perf_counter() - begun,

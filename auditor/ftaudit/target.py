@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import platform as host
+import re
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -14,6 +15,7 @@ from packaging.tags import Tag, compatible_tags, cpython_tags, mac_platforms, pl
 from packaging.version import Version
 
 from ftaudit.errors import UsageError
+from ftaudit.model import WheelKind
 
 TARGETS: Final = ("3.13t", "3.14t", "3.15t")
 DEFAULT_TARGET: Final = "3.14t"
@@ -37,6 +39,11 @@ BASELINE_MACOS_X86: Final = (13, 0)
 ABI3T_SINCE: Final = (3, 15)
 """The first version whose free-threaded build loads the stable ABI for free-threaded builds (PEP 803)."""
 
+_NOWHERE: Final = ("nowhere",)
+"""Stands for the platform where only wheels for any platform are installed."""
+_VERSIONED: Final = re.compile(r"(manylinux|musllinux)_(\d{1,3})_(\d{1,3})_(\w+)")
+_ENDLESS: Final = re.compile(r"\d{4}")
+"""A number in a platform tag that no system has: its predecessors are not worth counting."""
 _LEGACY_MANYLINUX: Final = {(2, 17): "manylinux2014", (2, 12): "manylinux2010", (2, 5): "manylinux1"}
 
 
@@ -108,11 +115,37 @@ def gil_tags(target: Target, platform: Platform) -> tuple[Tag, ...]:
 @functools.lru_cache(maxsize=32)
 def _tags(version: tuple[int, int], abi: str, platforms: tuple[str, ...]) -> tuple[Tag, ...]:
     interpreter = f"cp{version[0]}{version[1]}"
+    platforms = platforms or _NOWHERE  # Without any, `packaging` takes those of this machine.
     specific = cpython_tags(python_version=version, abis=[abi], platforms=platforms)
     generic = compatible_tags(python_version=version, interpreter=interpreter, platforms=platforms)
     if version < ABI3T_SINCE:
         specific = (tag for tag in specific if tag.abi != "abi3t")
     return tuple(dict.fromkeys((*specific, *generic)))
+
+
+def kind_of(tag: Tag, target: Target) -> WheelKind:
+    """Return what a wheel of this tag is to the target on some platform; `NONE` where the target installs it nowhere.
+
+    It follows from the tags that the target supports, and from nothing else.
+    """
+    if tag not in _accepted(target.version, target.abi, tag.platform):
+        return WheelKind.NONE
+    if tag.abi == target.abi:
+        return WheelKind.FREE_THREADED
+    if tag.abi == "abi3t":
+        return WheelKind.ABI3T
+    return WheelKind.PURE if tag.platform == "any" else WheelKind.NATIVE
+
+
+def suits_gil_build(tag: Tag, target: Target) -> bool:
+    """Return whether the ordinary (GIL) build of the target's version installs such a wheel on some platform."""
+    return tag in _accepted(target.version, target.abi.rstrip("t"), tag.platform)
+
+
+@functools.lru_cache(maxsize=1024)
+def _accepted(version: tuple[int, int], abi: str, platform: str) -> frozenset[Tag]:
+    """Return the tags of one platform tag, or of `any`, that a build supports."""
+    return frozenset(_tags(version, abi, _NOWHERE if platform == "any" else (platform,)))
 
 
 def marker_environment(target: Target, platform: Platform) -> dict[str, str]:
@@ -189,6 +222,28 @@ def parse_platform(name: str) -> Platform:
             hint=f"choose one of {', '.join(PLATFORMS)}, or an exact tag such as manylinux_2_28_x86_64",
         )
     return dataclasses.replace(found, is_host=_runs_here(found))
+
+
+def platform_of_tag(tag: str) -> Platform:
+    """Return the platform that a wheel's platform tag asks for at the least, also one that no user can name.
+
+    `any` has no tags of its own; an unknown tag stands for itself.
+    """
+    found = None if _ENDLESS.search(tag.partition("_")[2]) else _exact(tag)
+    if found is not None:
+        return dataclasses.replace(found, is_host=_runs_here(found))
+    match = _VERSIONED.fullmatch(tag)
+    if match is not None:
+        return _linux(tag, match[4], match[1], (int(match[2]), int(match[3])))
+    family, _, machine = tag.partition("_")
+    return Platform(
+        name=tag,
+        tags=() if tag == "any" else (tag,),
+        uv_name=tag,
+        sys_platform={"macosx": "darwin", "win32": "win32", "win": "win32"}.get(family, "linux"),
+        machine=machine,
+        is_host=False,
+    )
 
 
 def _runs_here(platform: Platform) -> bool:

@@ -58,7 +58,6 @@ def write(folder: Path, tags: str, modules: Mapping[str, str]) -> Path:
         (WINDOWS, ".pyd", "windows-amd64"),
         (MAC, FOR_MAC, "macos-arm64"),
         ("cp314-cp314t-linux_x86_64", FOR_LINUX, "linux-x86_64"),
-        ("cp314-cp314t-any", FOR_LINUX, "linux-x86_64"),
     ],
 )
 def test_a_module_that_the_target_loads_is_ready(tmp_path: Path, tags: str, suffix: str, platform: str) -> None:

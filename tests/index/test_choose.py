@@ -6,7 +6,7 @@ import pytest
 from packaging.utils import canonicalize_name
 from packaging.version import Version
 
-from ftaudit.index.choose import judge
+from ftaudit.index.choose import choose_wheel
 from ftaudit.index.release import ReleaseFiles, query_for
 from ftaudit.model import DistributionFile, IndexFacts, Pin, Status, WheelKind
 from ftaudit.target import parse_platform, parse_target
@@ -27,7 +27,7 @@ def release(*files: str | DistributionFile) -> ReleaseFiles:
 
 
 def facts(*files: str | DistributionFile, target: str = "3.14t", platform: str = "manylinux_2_36_x86_64") -> IndexFacts:
-    return judge(pin(), release(*files), parse_target(target), parse_platform(platform))
+    return choose_wheel(pin(), release(*files), parse_target(target), parse_platform(platform))
 
 
 def taken(found: IndexFacts) -> str | None:
@@ -79,18 +79,18 @@ def test_files_that_are_not_the_pins_wheels_are_passed_over_and_said(name: str) 
 
 def test_a_release_that_could_not_be_looked_up_stays_failed_with_its_reason() -> None:
     failed = ReleaseFiles(status=Status.FAILED, reason="the index answered 500")
-    found = judge(pin(), failed, T314, GLIBC_2_36)
+    found = choose_wheel(pin(), failed, T314, GLIBC_2_36)
     assert (found.status, found.reason) == (Status.FAILED, "the index answered 500")
 
 
 def test_a_pin_that_could_not_be_resolved_is_failed() -> None:
-    found = judge(pin(version=None, problem="no such package"), None, T314, GLIBC_2_36)
+    found = choose_wheel(pin(version=None, problem="no such package"), None, T314, GLIBC_2_36)
     assert (found.status, found.reason) == (Status.FAILED, "no such package")
 
 
 def test_local_projects_and_pins_nobody_asked_about_are_skipped() -> None:
-    assert judge(pin(source_tree="./lib"), None, T314, GLIBC_2_36).status is Status.SKIPPED
-    assert judge(pin(), None, T314, GLIBC_2_36).status is Status.SKIPPED
+    assert choose_wheel(pin(source_tree="./lib"), None, T314, GLIBC_2_36).status is Status.SKIPPED
+    assert choose_wheel(pin(), None, T314, GLIBC_2_36).status is Status.SKIPPED
 
 
 @pytest.mark.parametrize(
@@ -186,9 +186,9 @@ def test_hashes_that_the_input_does_not_allow_exclude() -> None:
     name = "demo-1.0-py3-none-any.whl"
     file = DistributionFile(filename=name, hashes=(("sha256", "aa"),))
     for allowed, wheel in (("sha256:bb", None), ("sha256:aa", file), ("md5:bb", file)):
-        found = judge(pin(allowed_hashes=frozenset({allowed})), release(file), T314, GLIBC_2_36)
+        found = choose_wheel(pin(allowed_hashes=frozenset({allowed})), release(file), T314, GLIBC_2_36)
         assert found.wheel == wheel
-    found = judge(pin(allowed_hashes=frozenset({"sha256:bb"})), release(file), T314, GLIBC_2_36)
+    found = choose_wheel(pin(allowed_hashes=frozenset({"sha256:bb"})), release(file), T314, GLIBC_2_36)
     assert "its hash is none of those" in found.excluded[0]
 
 
@@ -196,7 +196,7 @@ def test_files_of_a_lock_file_are_used_without_an_index() -> None:
     locked = pin(files=(DistributionFile(filename="demo-1.0-cp314-cp314t-win_amd64.whl"),))
     assert query_for(locked) is None
     failed = ReleaseFiles(status=Status.FAILED, reason="no network")
-    found = judge(locked, failed, T314, parse_platform("windows-amd64"))
+    found = choose_wheel(locked, failed, T314, parse_platform("windows-amd64"))
     assert (found.status, found.origin, found.kind) == (Status.DONE, "lock file", WheelKind.FREE_THREADED)
 
 
@@ -212,4 +212,4 @@ def test_names_are_compared_normalised_and_versions_as_versions() -> None:
     locked = pin(
         name=canonicalize_name("my-demo"), files=(DistributionFile(filename="My.Demo-1.0.0-py3-none-any.whl"),)
     )
-    assert judge(locked, None, T315, GLIBC_2_36).kind is WheelKind.PURE
+    assert choose_wheel(locked, None, T315, GLIBC_2_36).kind is WheelKind.PURE

@@ -11,7 +11,7 @@ from urllib.parse import unquote, urlsplit
 
 from packaging.utils import parse_wheel_filename
 
-from ftaudit.index.choose import judge as choose
+from ftaudit.index.choose import choose_wheel
 from ftaudit.index.client import Index
 from ftaudit.index.release import Query
 from ftaudit.model import DistributionFile, IndexFacts, Location, PackageFacts, Pin, Verdict, WheelKind
@@ -54,7 +54,7 @@ def find_lacking(
     found = {}
     for key, (facts, query) in asked.items():
         pin = replace(facts.pin, files=None, allowed_hashes=frozenset(), source_tree=None)
-        chosen = choose(pin, releases[query], target, by_name[key[1]])
+        chosen = choose_wheel(pin, releases[query], target, by_name[key[1]])
         if chosen.wheel is not None:
             found[key] = f"the index has one of this version: `{_download(facts, chosen, target)}`"
     return found

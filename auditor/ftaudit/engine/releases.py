@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 from urllib.parse import parse_qsl, unquote, urlsplit
@@ -24,16 +24,17 @@ from packaging.utils import (
 from packaging.version import VERSION_PATTERN, Version
 
 from ftaudit.errors import InputError, UsageError
+from ftaudit.index.choose import choose_wheel
 from ftaudit.index.client import NO_PROJECT, Index
-from ftaudit.model import DistributionFile, Status, WheelKind
-from ftaudit.target import ABI3T_SINCE, Target, parse_platform
+from ftaudit.index.release import ReleaseFiles
+from ftaudit.model import DistributionFile, IndexFacts, Pin, Status, WheelKind
+from ftaudit.target import Platform, Target, kind_of, parse_platform, platform_of_tag, suits_gil_build
 
 FOLDERS: Final = frozenset({"dist", "wheelhouse", "wheels", "build", "target", "out", "output", "artifacts"})
 """Where wheels are put: who names one that is missing does not mean the project of that name on the index."""
 NEAR: Final = 4
 """How many versions are named where the one asked for does not exist."""
 _VERSION: Final = re.compile(VERSION_PATTERN, re.VERBOSE | re.IGNORECASE)
-_KINDS: Final = (WheelKind.FREE_THREADED, WheelKind.ABI3T, WheelKind.NATIVE, WheelKind.PURE)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -45,21 +46,6 @@ class Release:
     files: tuple[DistributionFile, ...]
     whole: bool
     """Whether these are all files of the release (a folder, an index), and not some that were named one by one."""
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Wheel:
-    """A wheel with what its name says."""
-
-    file: DistributionFile
-    tags: frozenset[Tag]
-    kind: WheelKind
-    """What it is to the target; `NONE` for wheels of other builds and versions."""
-
-    @property
-    def platform(self) -> str:
-        """One platform tag that stands for all of the wheel's, the modern spelling where there is a choice."""
-        return min((tag.platform for tag in self.tags), key=lambda tag: (tag.count("_") < 3, tag))
 
 
 def find_releases(items: Iterable[str], index: Index) -> tuple[tuple[Release, ...], tuple[str, ...]]:
@@ -121,7 +107,7 @@ def _in_folder(folder: Path) -> list[DistributionFile]:
 
 
 def _on_index(item: str, index: Index) -> Release | str:
-    """Return the release that `NAME` or `NAME==VERSION` means: without a version the newest that has files."""
+    """Return the release that `NAME` or `NAME==VERSION` means: without a version the newest that is not yanked."""
     try:
         requirement = Requirement(item)
     except InvalidRequirement as error:
@@ -135,13 +121,14 @@ def _on_index(item: str, index: Index) -> Release | str:
             raise InputError(f"{item}: {project.reason}", hint="check its spelling, and --index-url")
         return f"{name}: {project.reason}"
     allowed = [version for version in project.versions if requirement.specifier.contains(version, prereleases=True)]
-    finals = [version for version in allowed if not version.is_prerelease]
+    kept = [version for version in allowed if any(file.yanked is None for file in project.versions[version])]
+    finals = [version for version in kept if not version.is_prerelease]
     if not allowed:
         raise InputError(
             f"{name}: the index has no version {requirement.specifier or 'at all'}",
             hint=_near(requirement.specifier, tuple(project.versions)),
         )
-    version = (finals or allowed)[0]
+    version = (finals or kept or allowed)[0]
     return Release(name=name, version=version, files=project.versions[version], whole=True)
 
 
@@ -190,81 +177,87 @@ def _grouped(files: Iterable[DistributionFile], *, whole: bool, misnamed: list[s
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Candidate:
-    """One row to be made: a wheel of the release, or the want of one."""
+class Installed:
+    """One row to be made: what the target installs of a release on one platform, or that it installs nothing."""
 
     release: Release
     platform: str
-    kind: WheelKind
-    wheel: Wheel | None
-    """The wheel that is read; for kind `NONE` the ordinary build's."""
+    index: IndexFacts
+    """What the wheel chooser says, as `ftaudit check` has it."""
     optional: bool = False
     """The wheel is another build's and was merely named: a note, unless something is wrong with it."""
 
+    @property
+    def wheel(self) -> DistributionFile | None:
+        """The wheel that is read: the chosen one, or else the ordinary build's that tells what a rebuild would do."""
+        return self.index.wheel or self.index.gil_wheel
 
-def find_candidates(release: Release, target: Target, platforms: Sequence[str]) -> Iterator[Candidate]:
-    """Yield the rows of a release."""
-    wheels = [Wheel(file=file, tags=tags, kind=_kind(tags, target)) for file, tags in tagged(release.files)]
-    fitting = [wheel for wheel in wheels if wheel.kind is not WheelKind.NONE]
-    compiled = [wheel for wheel in fitting if wheel.kind is not WheelKind.PURE]
-    ordinary = [wheel for wheel in wheels if _is_ordinary(wheel.tags, target)]
+
+def find_installed(release: Release, target: Target, platforms: Sequence[str]) -> Iterator[Installed]:
+    """Yield the rows of a release.
+
+    With `platforms`, one row each. Without them, one row for each wheel that the target installs on the platform that
+    the wheel's tag asks for at the least. Wheels that were named one by one are judged one by one.
+    """
     if platforms:
-        for name in platforms:
-            accepted = set(parse_platform(name).tags)
-            chosen, fallback = _best(fitting, accepted), _best(ordinary, accepted)
-            kind = WheelKind.NONE if chosen is None else chosen.kind
-            yield Candidate(release=release, platform=name, kind=kind, wheel=chosen or fallback)
+        yield from (_choose(release, release.files, target, parse_platform(name)) for name in platforms)
+    elif release.whole:
+        yield from _everywhere(release, release.files, target)
+    else:
+        for file in release.files:
+            yield from _everywhere(release, (file,), target)
+
+
+def _choose(release: Release, files: tuple[DistributionFile, ...], target: Target, platform: Platform) -> Installed:
+    local = all((file.url or "").startswith("file:") for file in release.files)
+    listed = ReleaseFiles(status=Status.DONE, origin="file" if local else "index", files=files)
+    index = choose_wheel(Pin(name=release.name, version=release.version), listed, target, platform)
+    named = tuple(file for file in release.files if file.filename.endswith(".whl"))
+    return Installed(release=release, platform=platform.name, index=replace(index, wheels=named))
+
+
+def _everywhere(release: Release, files: tuple[DistributionFile, ...], target: Target) -> Iterator[Installed]:
+    """Yield what the target installs on its wheels' platforms; without such wheels on those of the ordinary build's."""
+    tags = [found for file in files if (found := _tags_of(file))]
+    kinds = {kind_of(tag, target) for found in tags for tag in found} - {WheelKind.NONE}
+    if kinds - {WheelKind.PURE}:
+        places = [
+            {tag.platform for tag in found if kind_of(tag, target) not in (WheelKind.NONE, WheelKind.PURE)}
+            for found in tags
+        ]
+        yield from _on_each(release, files, target, places)
         return
-    for wheel in sorted(compiled, key=lambda wheel: wheel.platform) or fitting[:1]:
-        yield Candidate(release=release, platform=wheel.platform, kind=wheel.kind, wheel=wheel)
-    if fitting:
-        return
-    for wheel in sorted(ordinary, key=lambda wheel: wheel.platform):
-        yield Candidate(
-            release=release, platform=wheel.platform, kind=WheelKind.NONE, wheel=wheel, optional=not release.whole
-        )
-    if not ordinary and release.whole:
-        yield Candidate(release=release, platform="any", kind=WheelKind.NONE, wheel=None)
+    places = [{tag.platform for tag in found if suits_gil_build(tag, target)} for found in tags] if not kinds else []
+    rows = list(_on_each(release, files, target, places))
+    yield from (replace(row, optional=not release.whole) for row in rows)
+    if not rows and (kinds or release.whole):
+        yield _choose(release, files, target, platform_of_tag("any"))
 
 
-def tagged(files: Iterable[DistributionFile]) -> Iterator[tuple[DistributionFile, frozenset[Tag]]]:
-    """Yield the wheels that were not yanked, with their tags."""
-    for file in files:
-        if file.filename.endswith(".whl") and file.yanked is None:
-            try:
-                yield file, parse_wheel_filename(file.filename)[3]
-            except InvalidWheelFilename:
-                continue
+def _tags_of(file: DistributionFile) -> frozenset[Tag]:
+    """Return the tags that a wheel's name gives; nothing for an sdist or a name that says nothing."""
+    try:
+        return parse_wheel_filename(file.filename)[3]
+    except InvalidWheelFilename:
+        return frozenset()
 
 
-def _kind(tags: frozenset[Tag], target: Target) -> WheelKind:
-    """Return what a wheel is to the target, whatever the platform."""
-    found = {_kind_of_tag(tag, target) for tag in tags}
-    return next((kind for kind in _KINDS if kind in found), WheelKind.NONE)
+def _on_each(
+    release: Release, files: tuple[DistributionFile, ...], target: Target, places: Iterable[Collection[str]]
+) -> Iterator[Installed]:
+    """Yield a row for each wheel that is chosen on one of the platforms, and for each platform that none is for."""
+    seen: set[str] = set()
+    for names in sorted(sorted(found, key=_modern_first) for found in places):
+        for name in names:
+            # An `universal2` wheel may be installed on one of its machines, and a better one on the other.
+            for tag in (name, name.replace("universal2", "x86_64")):
+                row = _choose(release, files, target, platform_of_tag(tag))
+                what = row.wheel.filename if row.wheel is not None else names[0]
+                if what not in seen:
+                    seen.add(what)
+                    yield row
 
 
-def _kind_of_tag(tag: Tag, target: Target) -> WheelKind:
-    newest = f"cp{target.version[0]}{target.version[1]}"
-    if tag.abi == target.abi and tag.interpreter == newest:
-        return WheelKind.FREE_THREADED
-    if tag.abi == "abi3t" and target.version >= ABI3T_SINCE:
-        return WheelKind.ABI3T
-    if tag.abi == "none" and tag.interpreter in ("py3", f"py{target.version[0]}{target.version[1]}", newest):
-        return WheelKind.PURE if tag.platform == "any" else WheelKind.NATIVE
-    return WheelKind.NONE
-
-
-def _is_ordinary(tags: frozenset[Tag], target: Target) -> bool:
-    """Tell whether the ordinary build of the target's version installs the wheel somewhere."""
-    return any(tag.abi == "abi3" or tag.abi == target.abi.rstrip("t") for tag in tags)
-
-
-def _runs_on(wheel: Wheel, platform_tags: set[str]) -> bool:
-    return any(tag.platform == "any" or tag.platform in platform_tags for tag in wheel.tags)
-
-
-def _best(wheels: Iterable[Wheel], platform_tags: set[str]) -> Wheel | None:
-    """Return the wheel that a platform installs: compiled before pure."""
-    order = {kind: rank for rank, kind in enumerate((*_KINDS, WheelKind.NONE))}
-    fitting = (wheel for wheel in wheels if _runs_on(wheel, platform_tags))
-    return min(fitting, key=lambda wheel: order[wheel.kind], default=None)
+def _modern_first(platform: str) -> tuple[bool, str]:
+    """Put the modern spelling of a platform tag before the old one: `manylinux_2_17` before `manylinux2014`."""
+    return platform.count("_") < 3, platform

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from typing import Final
 
 from ftaudit.binary.inspection import WheelRequest
-from ftaudit.engine.releases import Candidate, find_candidates, find_releases, tagged
+from ftaudit.engine.releases import Installed, find_installed, find_releases
 from ftaudit.engine.rows import count_coverage, facts_of, judge_all, make_rows, with_elsewhere
 from ftaudit.engine.setup import choose_rules, open_index
 from ftaudit.engine.tiers.binaries import read_wheels
@@ -17,7 +17,6 @@ from ftaudit.model import (
     BinaryFacts,
     ExtensionModule,
     Finding,
-    IndexFacts,
     Package,
     PackageFacts,
     Pin,
@@ -49,14 +48,14 @@ def audit_wheels(items: Sequence[str], settings: Settings, *, progress: Progress
     rules, problems = choose_rules(settings, PackageRule)
     with open_index(settings) as index:
         releases, incomplete = find_releases(items, index)
-        candidates = [each for release in releases for each in find_candidates(release, target, settings.platforms)]
-        requests = [request for candidate in candidates if (request := _request(candidate, target)) is not None]
+        found = [each for release in releases for each in find_installed(release, target, settings.platforms)]
+        requests = [request for installed in found if (request := _request(installed, target)) is not None]
         with Reader(settings, index, record=True) as reader:
             read = read_wheels(requests, reader=reader, progress=progress, stage="wheels")
         traffic = index.traffic.counts
-    every = [_facts(candidate, read, target) for candidate in candidates]
+    every = [_facts(installed, read, target) for installed in found]
     rows, failures = make_rows(judge_all(with_elsewhere(every)), rules=rules, later=None)
-    kept, notes = _settle(rows, candidates)
+    kept, notes = _settle(rows, found)
     return Report(
         target=target.name,
         platforms=tuple(dict.fromkeys(row.facts.platform for row in kept)),
@@ -69,45 +68,26 @@ def audit_wheels(items: Sequence[str], settings: Settings, *, progress: Progress
     )
 
 
-def _request(candidate: Candidate, target: Target) -> WheelRequest | None:
+def _request(installed: Installed, target: Target) -> WheelRequest | None:
     """Return what to read for a row; of a wheel that says it is pure, that it is a wheel at all."""
-    if candidate.wheel is None:
+    if installed.wheel is None:
         return None
     return WheelRequest(
-        file=candidate.wheel.file,
+        file=installed.wheel,
         target=target,
-        rebuild=candidate.kind is WheelKind.NONE,
-        whole=not candidate.release.whole and candidate.wheel.file.sha256 is not None,
+        rebuild=installed.index.kind is WheelKind.NONE,
+        whole=not installed.release.whole and installed.wheel.sha256 is not None,
     )
 
 
-def _facts(candidate: Candidate, read: dict[WheelRequest, BinaryFacts], target: Target) -> PackageFacts:
-    request = _request(candidate, target)
+def _facts(installed: Installed, read: dict[WheelRequest, BinaryFacts], target: Target) -> PackageFacts:
+    request, release, index = _request(installed, target), installed.release, installed.index
     binary = read[request] if request is not None else BinaryFacts(status=Status.SKIPPED, reason="no wheel to read")
-    files = candidate.release.files
-    wheels = tuple(file for file in files if file.filename.endswith(".whl"))
-    file = candidate.wheel.file if candidate.wheel else None
-    missing = candidate.kind is WheelKind.NONE
-    index = IndexFacts(
-        status=Status.DONE,
-        origin="index" if candidate.release.whole else "file",
-        kind=candidate.kind,
-        wheel=file if not missing or candidate.optional else None,
-        wheels=wheels,
-        sdist=next((file for file in files if not file.filename.endswith(".whl")), None),
-        compiled=any(tag.platform != "any" for _, tags in tagged(wheels) for tag in tags),
-        gil_wheel=file if missing else None,
-    )
     return facts_of(
-        Pin(
-            name=candidate.release.name,
-            version=candidate.release.version,
-            required_by=((candidate.release.name,),),
-            files=files,
-        ),
+        Pin(name=release.name, version=release.version, required_by=((release.name,),), files=release.files),
         target=target,
-        platform=candidate.platform,
-        index=index,
+        platform=installed.platform,
+        index=dataclasses.replace(index, wheel=index.gil_wheel) if installed.optional else index,
         binary=binary,
         runtime=NOT_IMPORTED,
     )
@@ -118,15 +98,15 @@ def _nothing(items: Sequence[str], said: Sequence[str], target: Target) -> tuple
     return () if said else (f"no wheel of {', '.join(items)} is for {target.name}",)
 
 
-def _settle(rows: Sequence[Package], candidates: Sequence[Candidate]) -> tuple[list[Package], list[str]]:
+def _settle(rows: Sequence[Package], found: Sequence[Installed]) -> tuple[list[Package], list[str]]:
     """Return the rows that stay, and notes: on archives that are not in order, on wheels of other builds."""
     kept, notes = [], []
-    for row, candidate in zip(rows, candidates, strict=True):
-        name = candidate.wheel.file.filename if candidate.wheel else str(row.facts.pin.name)
+    for row, installed in zip(rows, found, strict=True):
+        name = installed.wheel.filename if installed.wheel else str(row.facts.pin.name)
         wrong = row.facts.binary.status is Status.FAILED or any(
             finding.severity is Severity.ERROR for finding in row.findings
         )
-        if candidate.optional and not wrong:
+        if installed.optional and not wrong:
             notes.append(f"{name} is not for {row.facts.target}; {_would(row.facts.modules)}")
         else:
             kept.append(row)

@@ -1,4 +1,4 @@
-"""Judges the files of one release: which of them the target's installer takes on the platform."""
+"""The one wheel chooser: which file of a release the target's installer takes on a platform."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from packaging.version import Version
 
 from ftaudit.index.release import ReleaseFiles
 from ftaudit.model import DistributionFile, IndexFacts, Pin, Status, WheelKind
-from ftaudit.target import ABI3T_SINCE, Platform, Target, gil_tags, supported_tags
+from ftaudit.target import Platform, Target, gil_tags, kind_of, supported_tags
 
 _PLATFORM_VERSION: Final = re.compile(r"(manylinux|musllinux|macosx)_(\d+)_(\d+)_(.+)")
 _LEGACY: Final = {"manylinux1": (2, 5), "manylinux2010": (2, 12), "manylinux2014": (2, 17)}
@@ -32,7 +32,7 @@ class _Wheel:
     tags: frozenset[Tag]
 
 
-def judge(pin: Pin, files: ReleaseFiles | None, target: Target, platform: Platform) -> IndexFacts:
+def choose_wheel(pin: Pin, files: ReleaseFiles | None, target: Target, platform: Platform) -> IndexFacts:
     """Return which files of the pinned version exist, and which one the target installs on the platform.
 
     Files that the pin names itself (lock files, direct URLs) are used as they are, and `files` is then not looked
@@ -203,28 +203,16 @@ def _admits(requires_python: str, version: Version) -> bool:
 
 
 def _kind(wheel: _Wheel, ranks: dict[Tag, int], target: Target) -> WheelKind:
-    tag = min((tag for tag in wheel.tags if tag in ranks), key=ranks.__getitem__)
-    if tag.abi == target.abi:
-        return WheelKind.FREE_THREADED
-    if tag.abi == "abi3t":
-        return WheelKind.ABI3T
-    return WheelKind.PURE if _is_pure(tag) else WheelKind.NATIVE
+    return kind_of(min((tag for tag in wheel.tags if tag in ranks), key=ranks.__getitem__), target)
 
 
 def _is_pure(tag: Tag) -> bool:
     return tag.abi == "none" and tag.platform == "any"
 
 
-@functools.lru_cache(maxsize=65536)
 def _is_free_threaded(tag: Tag, target: Target) -> bool:
-    """Whether the target would install a wheel of that tag on some platform or other."""
-    interpreter = f"cp{target.version[0]}{target.version[1]}"
-    if tag.abi == target.abi:
-        return tag.interpreter == interpreter
-    if tag.abi != "abi3t" or target.version < ABI3T_SINCE:
-        return False
-    matched = re.fullmatch(r"cp(\d)(\d+)", tag.interpreter)
-    return matched is not None and (int(matched[1]), int(matched[2])) <= target.version
+    """Return whether the target installs a wheel of that tag on some platform, as one for free-threaded builds."""
+    return kind_of(tag, target) in (WheelKind.FREE_THREADED, WheelKind.ABI3T)
 
 
 def _other_platforms(wheels: list[_Wheel], target: Target, platform: Platform) -> tuple[str, ...]:

@@ -10,8 +10,8 @@ from typing import Final
 from packaging.tags import Tag
 from packaging.utils import InvalidWheelFilename, parse_wheel_filename
 
-from ftaudit.model import DistributionFile, PackageFacts
-from ftaudit.target import ABI3T_SINCE, Target, parse_target
+from ftaudit.model import DistributionFile, PackageFacts, WheelKind
+from ftaudit.target import Target, kind_of, parse_target
 
 _FREE_THREADED: Final = re.compile(r"cp3\d+t")
 _SUFFIX: Final = re.compile(r"\.(?:cpython-(\d+[a-z]*)(?:-[\w-]+)?\.so|cp(\d+[a-z]*)-\w+\.pyd)$")
@@ -52,14 +52,8 @@ def is_free_threaded(abi: str) -> bool:
 
 
 def suits(tag: Tag, target: Target) -> bool:
-    """Tell whether the target installs such a wheel on some platform."""
-    if tag.abi in (target.abi, "none"):
-        return tag.abi != "none" or _is_generic(tag)
-    return tag.abi == "abi3t" and target.version >= ABI3T_SINCE
-
-
-def _is_generic(tag: Tag) -> bool:
-    return re.fullmatch(r"py3\d*|cp3\d+", tag.interpreter) is not None
+    """Return whether the target installs such a wheel on some platform."""
+    return kind_of(tag, target) is not WheelKind.NONE
 
 
 def systems(platform: str) -> tuple[str, ...]:

@@ -13,7 +13,7 @@ from ftaudit.engine.tiers.hashes import check_hashes
 from ftaudit.engine.tiers.source_tree import look_at_tree
 from ftaudit.engine.tiers.wheel_urls import find_places
 from ftaudit.errors import InterpreterError
-from ftaudit.index.choose import judge as choose
+from ftaudit.index.choose import choose_wheel
 from ftaudit.index.client import Index
 from ftaudit.index.release import Query, ReleaseFiles, query_for
 from ftaudit.model import (
@@ -79,7 +79,7 @@ def _index_facts(pin: Pin, platform: Platform, target: Target, release: ReleaseF
         return IndexFacts(status=Status.FAILED, reason=pin.problem)
     if pin.source_tree is not None:
         return look_at_tree(Path(pin.source_tree))
-    return choose(pin, release, target, platform)
+    return choose_wheel(pin, release, target, platform)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -9,7 +9,7 @@ from typing import Final
 from packaging.version import Version
 
 from ftaudit.engine.upgrades.surveys import Question
-from ftaudit.index.choose import judge as choose
+from ftaudit.index.choose import choose_wheel
 from ftaudit.index.release import ProjectFiles, ReleaseFiles
 from ftaudit.model import DistributionFile, IndexFacts, Status, WheelKind
 from ftaudit.model.plans import Candidate, Fate
@@ -53,7 +53,7 @@ def _release(
 
     def judge(files: Sequence[DistributionFile]) -> IndexFacts:
         listed = ReleaseFiles(status=Status.DONE, origin=origin, files=tuple(files))
-        return choose(asked, listed, target, platform)
+        return choose_wheel(asked, listed, target, platform)
 
     chosen = judge([file for file in files if file.yanked is None])
     name = None if chosen.wheel is None else chosen.wheel.filename
