@@ -14,7 +14,7 @@ from typing import Final
 
 from ftaudit.errors import ArchiveError
 from ftaudit.folders import temporary_folder
-from ftaudit.index.choose import judge as choose
+from ftaudit.index.choose import choose_wheel
 from ftaudit.index.client import Index
 from ftaudit.index.release import ReleaseFiles
 from ftaudit.model import DistributionFile, IndexFacts, Pin, Status
@@ -80,7 +80,7 @@ def _checked(pin: Pin, platform: Platform, facts: IndexFacts, target: Target, in
         files = wheels if facts.sdist is None else (*wheels, facts.sdist)
         release = ReleaseFiles(status=Status.DONE, origin=facts.origin, files=files)
         held = replace(pin, allowed_hashes=allowed, files=None if pin.files is None else files)
-        again = choose(held, release, target, platform)
+        again = choose_wheel(held, release, target, platform)
         facts = replace(again, origin=facts.origin, warnings=tuple(dict.fromkeys((*facts.warnings, *again.warnings))))
     return facts
 
