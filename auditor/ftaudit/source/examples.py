@@ -1,11 +1,12 @@
-"""Run a source rule over one of its own examples."""
+"""Run a rule over its own examples, and say where it does not do what they say."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from typing import Final
 
 from ftaudit.model import Finding
-from ftaudit.rule import Language, SourceExample, SourceRule
+from ftaudit.rule import Language, PackageExample, PackageRule, Rule, SourceExample, SourceRule
 from ftaudit.source.check import Skipped, check_texts
 from ftaudit.target import parse_target
 
@@ -44,3 +45,45 @@ def flagged_lines(rule: SourceRule, example: SourceExample) -> tuple[int, ...]:
         raise ValueError("; ".join(f"{row.path}:{row.line}: {row.reason}" for row in skipped))
     lines = {f.location.line for f in findings if f.location is not None and f.location.line is not None}
     return tuple(sorted(lines))
+
+
+def disagreements(rule: Rule) -> Iterator[str]:
+    """Yield a sentence for each example with which the rule does not agree, and for each kind of example that it lacks.
+
+    A rule is silent on each of its `VALID` examples. On each of its `INVALID` examples it flags exactly the lines that
+    the example names; a package rule finds exactly as many things as the example says. Tests of a pack assert that this
+    yields nothing for each of its rules.
+    """
+    if not isinstance(rule, PackageRule | SourceRule):
+        yield f"{rule.info.name} is neither a PackageRule nor a SourceRule"
+        return
+    kinds: tuple[tuple[str, Sequence[PackageExample | SourceExample]], ...]
+    kinds = (("VALID", rule.VALID), ("INVALID", rule.INVALID))
+    for kind, examples in kinds:
+        if not examples:
+            yield f"{rule.info.name} has no {kind} example"
+        for number, example in enumerate(examples):
+            wanted, found = _wanted(example), _found(rule, example)
+            which = f"{rule.info.name} {kind}[{number}] expects {wanted or 'nothing'}"
+            if bool(wanted) is (kind == "VALID"):
+                yield which
+            if found != wanted:
+                yield f"{which}, and the rule finds {found or 'nothing'}"
+
+
+def _wanted(example: PackageExample | SourceExample) -> tuple[int, ...] | int:
+    return example.findings if isinstance(example, PackageExample) else example.lines
+
+
+def _found(rule: PackageRule | SourceRule, example: PackageExample | SourceExample) -> tuple[int, ...] | int | str:
+    """Return the lines that the rule flags, of a package rule how many findings it has; or why it failed."""
+    try:
+        match rule, example:
+            case PackageRule(), PackageExample():
+                return len(list(rule.check(example.facts)))
+            case SourceRule(), SourceExample():
+                return flagged_lines(rule, example)
+            case _:
+                return "an example of another kind"
+    except Exception as error:
+        return f"{type(error).__name__}: {error}"
