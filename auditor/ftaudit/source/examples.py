@@ -57,9 +57,8 @@ def disagreements(rule: Rule) -> Iterator[str]:
     if not isinstance(rule, PackageRule | SourceRule):
         yield f"{rule.info.name} is neither a PackageRule nor a SourceRule"
         return
-    kinds: tuple[tuple[str, Sequence[PackageExample | SourceExample]], ...]
-    kinds = (("VALID", rule.VALID), ("INVALID", rule.INVALID))
-    for kind, examples in kinds:
+    kinds: dict[str, Sequence[PackageExample | SourceExample]] = {"VALID": rule.VALID, "INVALID": rule.INVALID}
+    for kind, examples in kinds.items():
         if not examples:
             yield f"{rule.info.name} has no {kind} example"
         for number, example in enumerate(examples):
