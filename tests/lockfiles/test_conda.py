@@ -18,8 +18,6 @@ BOMB = "a: &a [x]\nb: &b [*a, *a]\nc: &c [*b, *b]\ndependencies: [*c]\n"
         ("dependencies: [", "environment.yml:1: this is not valid YAML|environment.yml:2: this is not valid YAML"),
         ("name: x\n", "environment.yml:1: dependencies is no list"),
         ("name: x\ndependencies: numpy\n", "environment.yml:2: dependencies is no list"),
-        ("dependencies: []\n", "holds no package"),
-        ("dependencies: [python=3.12, pip]\n", "holds no package"),
         ("dependencies:\n- [a]\n", "environment.yml:2: a dependency is neither"),
         ("dependencies:\n- '!!'\n", "environment.yml:2: '!!' names no package"),
         ("dependencies:\n- npm: [x]\n", "environment.yml:2: 'npm' is no installer"),

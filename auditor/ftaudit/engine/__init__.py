@@ -19,7 +19,6 @@ from ftaudit.engine.tiers.reader import Reader
 from ftaudit.engine.tiers.sources import find_source_facts, unread_sources
 from ftaudit.engine.upgrades.later import find_later
 from ftaudit.engine.upgrades.surveyor import Surveyor
-from ftaudit.errors import UsageError
 from ftaudit.index.client import Index
 from ftaudit.model import Pin, Report
 from ftaudit.progress import Progress, Silent
@@ -135,7 +134,7 @@ def _select(
     for requirements in read:
         if requirements.left_out:
             told = ", ".join(requirements.left_out)
-            notes[f"{requirements.path}: not judged, for want of --extra or --group: {told}"] = None
+            notes[f"{requirements.path}: not judged, because no --extra or --group names them: {told}"] = None
     for requirements in read:
         for platform in platforms:
             selection = lockfiles.pins(requirements, target, platform, options)
@@ -145,10 +144,4 @@ def _select(
                 same = (pin.name, pin.version, pin.problem, pin.source_tree, platform.name)
                 keys[same] = (_together(keys[same][0], pin) if same in keys else pin, platform)
             progress.done(requirements.path.name)
-    if not keys and not incomplete:
-        raise UsageError(
-            f"{', '.join(str(requirements.path) for requirements in read)}: no package is left to judge for "
-            f"{target.name} on {', '.join(platform.name for platform in platforms)}",
-            hint="markers, extras or groups leave everything out; name others with --extra or --group",
-        )
     return _Selected(keys=tuple(keys.values()), notes=tuple(notes), incomplete=tuple(incomplete))

@@ -9,7 +9,7 @@ from typing import Final
 from packaging.specifiers import SpecifierSet
 from packaging.version import InvalidVersion, Version
 
-from ftaudit.errors import UsageError
+from ftaudit.errors import InputError, UsageError
 from ftaudit.lockfiles.files import Table, file_name
 from ftaudit.model import DistributionFile
 
@@ -99,6 +99,16 @@ def are_for_one_system(names: Iterable[str]) -> bool:
         if f"-{family}" in name or f".{family}" in name.rpartition("-")[2]
     }
     return len(systems) == 1
+
+
+def check_empty(top: Table, known: Iterable[str], path: Path) -> None:
+    """Raise `InputError` for a lock file without packages that holds what its format does not have.
+
+    A project without dependencies has such a lock file; a misspelt table must not look like one.
+    """
+    strange = sorted(set(top.keys()) - set(known))
+    if strange:
+        raise InputError(f"{path} locks no package, and {strange[0]!r} is not a key of this format")
 
 
 def check_known(what: str, wanted: Iterable[str], known: Iterable[str], path: Path) -> None:

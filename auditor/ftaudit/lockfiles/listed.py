@@ -193,7 +193,7 @@ def _needs(root: Requirement, name: NormalizedName, listed: Listed) -> tuple[Req
             )
         return ()
     try:
-        found = pyproject.read(file, extras=root.extras, allow_empty=True)
+        found = pyproject.read(file, extras=root.extras)
     except FtauditError as error:
         listed.incomplete.append(f"the dependencies of {name} were not looked at: {error.problem}")
         return ()

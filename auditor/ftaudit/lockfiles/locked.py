@@ -31,10 +31,10 @@ def pins_of_lock(
     place = Location(path=str(requirements.path))
     markers = Markers(marker_environment(target, platform), lock.extras, lock.groups)
     notes, incomplete = [], []
-    if lock.requires_python is not None and not lock.requires_python.contains(target.full_version, prereleases=True):
-        incomplete.append(
-            f"{place} is locked for Python {lock.requires_python}: what it lists for {target.name} may not be all"
-        )
+    ranges = lock.requires_python
+    if ranges and not any(each.contains(target.full_version, prereleases=True) for each in ranges):
+        told = " or ".join(map(str, ranges))
+        incomplete.append(f"{place} is locked for Python {told}: what it lists for {target.name} may not be all")
     if not markers.any_hold(lock.environments, place):
         incomplete.append(f"{place} is locked for other environments than {platform.name} with {target.name}")
     if lock.single_environment:

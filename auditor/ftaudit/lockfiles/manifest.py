@@ -20,6 +20,10 @@ from ftaudit.lockfiles.resolve.needs import parse_edge
 MAIN: Final = "main"
 """What Poetry calls the group of the dependencies proper."""
 _VARIABLE: Final = re.compile(r"\$\{(\w+)\}")
+_EITHER: Final = re.compile(r"\s*\|\|?\s*")
+"""What Poetry has between constraints of which one suffices."""
+_PARTS: Final = re.compile(r"[<>=!~^]*\s*[^\s,<>=!~^]+")
+_PLATFORM: Final = re.compile(r"(==|!=)?\s*([\w*-]+)")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -41,10 +45,12 @@ class Manifest:
         found = list(self.main)
         for name in self._reached(groups, self.included):
             found += self.groups.get(name, ())
+        # The project's own name stands for its extras: `dev = ["me[tests]"]`.
+        extras = [*extras, *(extra for edge in found if edge.name == self.own for extra in edge.extras)]
         named = {name: self._named_by(name) for name in self.extras}
         for name in self._reached(extras, named):
-            found += (edge for edge in self.extras.get(name, ()) if edge.name != self.own)
-        return tuple(found)
+            found += self.extras.get(name, ())
+        return tuple(edge for edge in found if edge.name != self.own)
 
     def _named_by(self, extra: str) -> list[str]:
         return [other for edge in self.extras[extra] if edge.name == self.own for other in edge.extras]
@@ -156,10 +162,10 @@ def poetry_edge(name: str, value: object) -> Edge:
     extras = _of(value, "extras")
     python, platform = _of(value, "python"), _of(value, "platform")
     markers = [_of(value, "markers")]
-    if isinstance(python, str) and (range_ := poetry_range(python)):
-        markers += [f"python_full_version {each.operator} '{each.version}'" for each in range_]
-    if isinstance(platform, str) and platform.isalnum():
-        markers.append(f"sys_platform == '{platform}'")
+    if isinstance(python, str):
+        markers.append(_python_marker(python))
+    if isinstance(platform, str):
+        markers.append(_platform_marker(platform))
     texts = [f"({marker})" for marker in markers if isinstance(marker, str) and marker]
     edge = Edge(
         name=canonicalize_name(name),
@@ -171,14 +177,37 @@ def poetry_edge(name: str, value: object) -> Edge:
     return replace(edge, specifier=poetry_range(constraint)) if isinstance(constraint, str) else edge
 
 
+def _python_marker(text: str) -> str | None:
+    """Return the marker of a constraint on Python versions, `None` where it admits every one."""
+    ranges = poetry_ranges(text)
+    told = [" and ".join(f"python_full_version {one.operator} '{one.version}'" for one in each) for each in ranges]
+    return " or ".join(f"({each})" for each in told) or None
+
+
+def _platform_marker(text: str) -> str | None:
+    """Return the marker of a constraint on `sys.platform`: `win32 || darwin`, `!=linux`, `linux,!=darwin`."""
+    told = []
+    for part in _EITHER.split(text):
+        names = [_PLATFORM.fullmatch(name.strip()) for name in part.split(",")]
+        told.append(" and ".join(f"sys_platform {m[1] or '=='} '{m[2]}'" for m in names if m and m[2] != "*"))
+    return " or ".join(f"({each})" for each in told) if all(told) else None
+
+
+def poetry_ranges(text: str) -> tuple[SpecifierSet, ...]:
+    """Return the ranges of Poetry's constraint, one of which suffices; none where it admits every version."""
+    ranges = [poetry_range(part) for part in _EITHER.split(text)]
+    return tuple(each for each in ranges if each is not None) if None not in ranges else ()
+
+
 def poetry_range(text: str) -> SpecifierSet | None:
     """Return Poetry's constraint as PEP 440 has it, or `None` for any version and for what PEP 440 cannot say (`||`).
 
     `^1.2.3` keeps the first part that is not zero, `~1.2` the minor version, and a bare version is exact
-    (Poetry's documentation, "Dependency specification").
+    (Poetry's documentation, "Dependency specification"). Its parts stand with commas or spaces between them.
     """
     parts = []
-    for part in filter(None, (part.strip() for part in text.split(","))):
+    for part in _PARTS.findall(text) if "|" not in text else ():
+        part = "".join(part.split())
         if part == "*":
             continue
         if part[0] == "^" or (part[0] == "~" and not part.startswith("~=")):

@@ -158,7 +158,8 @@ class Lock:
     """What a reader must know of how it was read, and what leaves the answer whole."""
     incomplete: tuple[str, ...] = ()
     """What reading it leaves unsaid."""
-    requires_python: SpecifierSet | None = None
+    requires_python: tuple[SpecifierSet, ...] = ()
+    """The ranges of Python versions that it is locked for, one of which suffices; none where it says none."""
     environments: tuple[str, ...] = ()
     """Markers, one of which must hold where the lock file is used."""
     extras: frozenset[str] = frozenset()

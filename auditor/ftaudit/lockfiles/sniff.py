@@ -77,7 +77,7 @@ def _of_toml(path: Path) -> InputFormat | None:
     match document:
         case {"lock-version": _}:
             return InputFormat.PYLOCK
-        case {"version": _, "package": _, "requires-python": _}:
+        case {"version": _, "requires-python": _}:
             return InputFormat.UV_LOCK
         case {"metadata": {"lock-version": _}}:
             return InputFormat.POETRY_LOCK

@@ -53,8 +53,6 @@ def read(path: Path) -> Requirements:
             case _:
                 raise InputError(f"{place}: a dependency is neither a name nor a table")
     found = requirements_txt.read_lines(path, lines) if lines else Requirements(path=path, format=InputFormat.CONDA)
-    if not found.roots and not problems:
-        raise InputError(f"{path} holds no package", hint="name a file that lists packages")
     return Requirements(
         path=path,
         format=InputFormat.CONDA,

@@ -15,6 +15,7 @@ from ftaudit.errors import InputError
 from ftaudit.lockfiles.direct import local_path
 from ftaudit.lockfiles.fields import (
     are_for_one_system,
+    check_empty,
     check_known,
     left_out,
     listed_files,
@@ -59,7 +60,7 @@ def read(
         )
     tables = top.tables("package")
     if not tables:
-        raise InputError(f"{path} locks no package")
+        check_empty(top, ("package", "metadata"), path)
     manifest = read_manifest(path.parent)
     locked = [canonicalize_name(group) for group in metadata.texts("groups") if group not in (DEFAULT, "*")]
     offered = _offered(locked, manifest)
@@ -77,8 +78,6 @@ def read(
         package = _package(table, Location(path=str(path), line=line))
         key = (package.name, package.version)
         packages[key] = _merged(packages[key], package) if key in packages else package
-    if not packages:
-        raise InputError(f"{path} locks no package in the group default", hint="name another with --group or --extra")
     direct = manifest.edges(wanted, chosen) if manifest is not None else ()
     reached = manifest is not None and not inherits
     named = (file.filename for package in packages.values() for file in package.files or ())
@@ -183,10 +182,10 @@ def _merged(one: LockedPackage, other: LockedPackage) -> LockedPackage:
     )
 
 
-def _requires_python(targets: Sequence[Table]) -> SpecifierSet | None:
-    """Return the Python versions that it is locked for, where that is one range."""
+def _requires_python(targets: Sequence[Table]) -> tuple[SpecifierSet, ...]:
+    """Return the Python versions that it is locked for; none where a target takes every one."""
     ranges = [specifier_of(target, "requires_python") for target in targets]
-    return ranges[0] if len(set(ranges)) == 1 else None
+    return tuple(filter(None, ranges)) if None not in ranges else ()
 
 
 def _environments(targets: Sequence[Table]) -> tuple[str, ...]:

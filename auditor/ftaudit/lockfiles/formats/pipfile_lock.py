@@ -61,8 +61,6 @@ def read(
             place = Location(path=str(path), line=lines.get((section, key)))
             package = _package(table.table(key), canonicalize_name(key), place, dict(sources))
             packages.setdefault(package.name, package)
-    if not packages:
-        raise InputError(f"{path} locks no package", hint="name another section with --group")
     python = meta.table("requires").text("python_version")
     urls = [url for _, url in sources]
     return Requirements(
@@ -73,7 +71,7 @@ def read(
         lock=Lock(
             packages=tuple(packages.values()),
             direct=_direct(path, (DEFAULT, *chosen)),
-            knows_edges=len(packages) == 1,
+            knows_edges=len(packages) < 2,
             requires_python=_only(python),
             notes=(
                 f"{path} holds what the environment needs that it was made in: another may need other packages",
@@ -83,9 +81,9 @@ def read(
     )
 
 
-def _only(python: str | None) -> SpecifierSet | None:
+def _only(python: str | None) -> tuple[SpecifierSet, ...]:
     """Return the range of the one Python version that a Pipfile requires."""
-    return SpecifierSet(f"=={python}.*") if python and re.fullmatch(r"\d+\.\d+", python) else None
+    return (SpecifierSet(f"=={python}.*"),) if python and re.fullmatch(r"\d+\.\d+", python) else ()
 
 
 def _parse(text: str, path: Path) -> object:

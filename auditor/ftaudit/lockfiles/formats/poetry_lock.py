@@ -11,9 +11,9 @@ from packaging.utils import NormalizedName, canonicalize_name
 
 from ftaudit.errors import InputError
 from ftaudit.lockfiles.direct import local_path
-from ftaudit.lockfiles.fields import check_known, left_out, listed_files, version_of
+from ftaudit.lockfiles.fields import check_empty, check_known, left_out, listed_files, version_of
 from ftaudit.lockfiles.files import Table, header_lines, read_toml
-from ftaudit.lockfiles.manifest import MAIN, poetry_edge, poetry_range, read_manifest
+from ftaudit.lockfiles.manifest import MAIN, poetry_edge, poetry_ranges, read_manifest
 from ftaudit.lockfiles.requirements import Edge, InputFormat, Lock, LockedPackage, Requirements
 from ftaudit.lockfiles.resolve.needs import sort_edges
 from ftaudit.model import DistributionFile, Location
@@ -45,7 +45,7 @@ class _Reader:
         self._version = _known_version(self._metadata, path)
         self._tables = self._top.tables("package")
         if not self._tables:
-            raise InputError(f"{path} locks no package")
+            check_empty(self._top, ("package", "extras", "metadata"), path)
         self._extras = {canonicalize_name(k): self._extra(k) for k in self._top.table("extras").keys()}  # noqa: SIM118
         # Until 2.0 the files of all packages stood in a table of their own.
         self._listed = {canonicalize_name(key): key for key in self._metadata.table("files").keys()}  # noqa: SIM118
@@ -75,8 +75,6 @@ class _Reader:
             roots = self._guess_roots(read, wanted, chosen)
             unknown = "" if self._version.startswith("1.") else ": its groups are not told apart, all are judged"
             notes.append(f"{self._path} has no pyproject.toml beside it{unknown}")
-        if not packages:
-            raise InputError(f"{self._path} locks no package in the group main", hint="name another with --group")
         return Requirements(
             path=self._path,
             format=InputFormat.POETRY_LOCK,
@@ -85,7 +83,7 @@ class _Reader:
                 packages=tuple(packages),
                 roots=roots,
                 direct=direct,
-                requires_python=poetry_range(self._metadata.text("python-versions") or "*"),
+                requires_python=poetry_ranges(self._metadata.text("python-versions") or "*"),
                 extras=frozenset(wanted),
                 notes=tuple(notes),
             ),

@@ -44,8 +44,6 @@ def read(
         raise InputError(f"{path}: {error.context or 'the document'}: {error.message}") from error
     except (ValueError, TypeError, AttributeError, RecursionError) as error:
         raise InputError(f"{path} is no valid pylock.toml: {error}") from error
-    if not lock.packages:
-        raise InputError(f"{path} locks no package")
     offered, known = frozenset(lock.extras or ()), frozenset(lock.dependency_groups or ())
     wanted = offered if all_extras else frozenset(map(canonicalize_name, extras))
     check_known("extra", wanted, offered, path)
@@ -55,7 +53,7 @@ def read(
     packages = [
         _package(package, place, path, i) for i, (package, place) in enumerate(zip(lock.packages, places, strict=True))
     ]
-    knows_edges = len(packages) == 1 or any(package.edges for package in packages)
+    knows_edges = len(packages) < 2 or any(package.edges for package in packages)
     return Requirements(
         path=path,
         format=InputFormat.PYLOCK,
@@ -63,7 +61,7 @@ def read(
             knows_edges=knows_edges,
             notes=() if knows_edges else (edges_are_unknown(path),),
             packages=tuple(packages),
-            requires_python=lock.requires_python,
+            requires_python=(lock.requires_python,) if lock.requires_python else (),
             environments=tuple(map(str, lock.environments or ())),
             extras=wanted,
             groups=frozenset((*(lock.default_groups or ()), *groups)),

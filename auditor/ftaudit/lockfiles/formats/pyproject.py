@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import dataclasses
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -33,15 +34,14 @@ def read(
     extras: Sequence[str] = (),
     groups: Sequence[str] = (),
     all_extras: bool = False,
-    allow_empty: bool = False,
 ) -> Requirements:
     """Return the project's dependencies, those of the chosen extras and of the chosen dependency groups.
 
-    Dependencies that only a build would tell (`dynamic`) are a problem row. Raise `InputError` for a file
-    without any dependency (unless `allow_empty`) or with a malformed one, `UsageError` for an unknown extra or group.
+    Dependencies that only a build would tell (`dynamic`) are a problem row. Raise `InputError` for a file of no
+    project and for a malformed dependency, `UsageError` for an unknown extra or group.
     """
     document, text = read_toml(path)
-    return _Project(path, document, text).read(extras, groups, all_extras=all_extras, allow_empty=allow_empty)
+    return _Project(path, document, text).read(extras, groups, all_extras=all_extras)
 
 
 def project_name(path: Path) -> NormalizedName | None:
@@ -66,55 +66,50 @@ class _Project:
         self._indexes = self._uv.tables("index")
         self._package_indexes: dict[NormalizedName, str] = {}
         self._problems: list[Problem] = []
+        self._optional = self._project.table("optional-dependencies")
+        self._offered = {canonicalize_name(key): key for key in self._optional.keys()}  # noqa: SIM118
+        self._dynamic = self._project.texts("dynamic")
+        self._wanted: list[tuple[NormalizedName, str | None]] = []
+        """The extras that are to be read, each with the marker under which it is asked for."""
+        self._groups_read: set[NormalizedName] = set()
 
-    def read(
-        self, extras: Sequence[str], groups: Sequence[str], *, all_extras: bool, allow_empty: bool
-    ) -> Requirements:
-        optional = self._project.table("optional-dependencies")
-        offered = {canonicalize_name(key): key for key in optional.keys()}  # noqa: SIM118
-        wanted = list(offered) if all_extras else [canonicalize_name(extra) for extra in extras]
+    def read(self, extras: Sequence[str], groups: Sequence[str], *, all_extras: bool) -> Requirements:
+        offered, dynamic = self._offered, self._dynamic
         if not (self._project.keys() or self._groups.keys()):
             self._refuse_foreign()
-        dynamic = self._project.texts("dynamic")
-        if "optional-dependencies" in dynamic:
-            wanted = [extra for extra in wanted if extra in offered]
-        for extra in wanted:
-            if extra not in offered:
-                raise self._unknown("extra", extra, list(offered.values()))
-        roots = self._list(self._project, "dependencies")
-        seen: set[str] = set()
-        while wanted:
-            # An extra may name the project itself with other extras: `all = ["me[a,b]"]`.
-            extra = canonicalize_name(wanted.pop(0))
-            if extra in seen:
-                continue
-            seen.add(extra)
-            for requirement in self._list(optional, offered[extra]):
-                if requirement.name == self._name and requirement.reference is None:
-                    for other in requirement.extras:
-                        if other not in offered:
-                            raise self._unknown("extra", other, list(offered.values()))
-                        wanted.append(canonicalize_name(other))
-                else:
-                    roots.append(requirement)
+            raise InputError(
+                f"{self._path} is not a project's: it has no [project] and no [dependency-groups]",
+                hint="name a file that lists packages",
+            )
+        for extra in offered if all_extras else map(canonicalize_name, extras):
+            self._want(extra, None)
+        roots = self._others(self._list(self._project, "dependencies"))
         for group in groups:
-            roots += self._group(group, ())
+            roots += self._others(self._group(group, ()))
+        seen: set[tuple[str, str | None]] = set()
+        while self._wanted:
+            extra, marker = self._wanted.pop(0)
+            if (extra, marker) in seen:
+                continue
+            seen.add((extra, marker))
+            needed = [_under(marker, each) for each in self._list(self._optional, offered[extra])]
+            roots += self._others(needed)
         place = Location(path=str(self._path), line=string_line(self._text, "dependencies"))
         for field in ("dependencies", "optional-dependencies"):
             if field in dynamic and (field == "dependencies" or extras or all_extras):
                 message = f"{field} are dynamic: only a build would tell them, and nothing is built"
                 self._problems.append(Problem(name=self._name or "project", message=message, location=place))
-        if not self._project.keys() and not roots:
-            self._refuse_foreign()
-        if not roots and not self._problems and not allow_empty:
-            raise InputError(f"{self._path} holds no requirement", hint="name a file that lists packages")
         foreign = self._foreign_groups()
         return Requirements(
             path=self._path,
             format=InputFormat.PYPROJECT,
             left_out=(
-                *(f"extra {name}" for name in sorted(set(offered) - seen)),
-                *(f"group {name}" for name in sorted(set(self._groups.keys()) - set(groups))),
+                *(f"extra {name}" for name in sorted(set(offered) - {extra for extra, _ in seen})),
+                *(
+                    f"group {name}"
+                    for name in self._groups.keys()  # noqa: SIM118
+                    if canonicalize_name(name) not in self._groups_read
+                ),
                 *(f"group {name} ({tool}'s own: name {tool}.lock)" for name, tool in sorted(foreign.items())),
             ),
             roots=tuple(roots),
@@ -124,6 +119,27 @@ class _Project:
             package_indexes=self._package_indexes,
             problems=tuple(self._problems),
         )
+
+    def _others(self, requirements: Iterable[Requirement]) -> list[Requirement]:
+        """Return the requirements without those that name the project itself, whose extras are to be read too.
+
+        An extra or a group may name the project with other extras: `all = ["me[a,b]"]`.
+        """
+        others = []
+        for requirement in requirements:
+            if requirement.name != self._name or requirement.reference is not None:
+                others.append(requirement)
+                continue
+            for extra in requirement.extras:
+                self._want(canonicalize_name(extra), requirement.marker)
+        return others
+
+    def _want(self, extra: NormalizedName, marker: str | None) -> None:
+        """Have an extra read; raise `UsageError` for one that does not exist, unless a build may make it."""
+        if extra in self._offered:
+            self._wanted.append((extra, marker))
+        elif "optional-dependencies" not in self._dynamic:
+            raise self._unknown("extra", extra, list(self._offered.values()))
 
     def _refuse_foreign(self) -> None:
         """Raise `InputError` where another tool's table holds the dependencies."""
@@ -162,6 +178,7 @@ class _Project:
         if normal in chain:
             loop = " -> ".join((*chain[chain.index(normal) :], normal))
             raise InputError(f"{self._path}: dependency-groups include each other: {loop}")
+        self._groups_read.add(normal)
         entries = self._groups.raw(keys[normal])
         if not isinstance(entries, list):
             raise self._groups.error(keys[normal], "is not an array")
@@ -273,6 +290,14 @@ class _Project:
     def _unknown(self, what: str, name: str, known: list[str]) -> UsageError:
         hint = f"it has {', '.join(sorted(known))}" if known else f"it has no {what}s"
         return UsageError(f"{self._path} has no {what} named {name!r}", hint=hint)
+
+
+def _under(marker: str | None, requirement: Requirement) -> Requirement:
+    """Return the requirement as it holds where the marker does."""
+    if marker is None:
+        return requirement
+    both = f"({marker}) and ({requirement.marker})" if requirement.marker else marker
+    return dataclasses.replace(requirement, marker=both)
 
 
 def _glob(root: Path, pattern: str) -> list[Path]:

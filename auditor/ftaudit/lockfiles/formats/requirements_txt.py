@@ -33,6 +33,8 @@ if TYPE_CHECKING:
 
 MAX_FILES: Final = 200
 """How many files one requirements file may include, all told."""
+PROJECT_FILES: Final = ("pyproject.toml", "setup.py", "setup.cfg")
+"""What makes a folder one that installers take."""
 MAX_REQUIREMENT: Final = 8192
 """Characters of a requirement without its options; comments count, too."""
 MAX_LINES: Final = 20_000
@@ -54,12 +56,10 @@ def read(path: Path) -> Requirements:
     """Return what a requirements file and those it includes ask for.
 
     Raise `InputError`, with file and line, for a line that pip would refuse, a file that is missing or includes
-    itself, and for an input without any requirement.
+    itself.
     """
-    reader = _Reader()
+    reader = _Reader(here_first=True)
     reader.read(path, constraint=False, chain=())
-    if not reader.roots:
-        raise InputError(f"{path} holds no requirement", hint="name a file that lists packages")
     return Requirements(
         path=path,
         format=InputFormat.REQUIREMENTS_TXT,
@@ -70,8 +70,11 @@ def read(path: Path) -> Requirements:
 
 
 def read_lines(path: Path, lines: Mapping[int, str]) -> Requirements:
-    """Return what lines ask for that stand in a file of another format, by their numbers; as `read` does."""
-    reader = _Reader()
+    """Return what lines ask for that stand in a file of another format, by their numbers; as `read` does.
+
+    Relative paths count from that file.
+    """
+    reader = _Reader(here_first=False)
     text = "\n".join(lines.get(number, "") for number in range(1, max(lines, default=0) + 1))
     reader.take(_checked(text, path), path, constraint=False, chain=(path.resolve(),))
     return Requirements(
@@ -86,7 +89,8 @@ def read_lines(path: Path, lines: Mapping[int, str]) -> Requirements:
 class _Reader:
     """Collects the requirements, constraints and options of one file and those that it includes."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, here_first: bool) -> None:
+        self._here_first = here_first
         self.roots: list[Requirement] = []
         self.constraints: list[Requirement] = []
         self._options: dict[str, Any] = {}
@@ -114,7 +118,7 @@ class _Reader:
             if isinstance(entry, dict):
                 self._take_options(entry, place, constraint=constraint, chain=chain)
             else:
-                requirement = _requirement(entry, place)
+                requirement = _requirement(entry, place, here_first=self._here_first)
                 (self.constraints if constraint else self.roots).append(requirement)
 
     def index(self) -> IndexOptions:
@@ -173,7 +177,12 @@ def _included(target: str, place: Location) -> Path:
 
 
 def _links(target: str, folder: Path) -> str:
-    return target if "://" in target else str(local_path(target, folder))
+    """Return a place of files; a relative path counts from the file where that exists, as with pip, else from here."""
+    if "://" in target:
+        return target
+    beside = local_path(target, folder)
+    here = local_path(target, Path.cwd())
+    return str(here if here.exists() and not beside.exists() else beside)
 
 
 def _entries(text: str, path: Path) -> Iterator[tuple[int, dict[str, Any] | InstallRequirement]]:
@@ -229,8 +238,6 @@ def _decode(path: Path) -> str:
     if "\0" in text:
         line = text.count("\n", 0, text.index("\0")) + 1
         raise InputError(f"{path}:{line}: a NUL character: this is no text file")
-    if not text.strip():
-        raise InputError(f"{path} is empty", hint="name a file that lists packages")
     return _checked(text, path)
 
 
@@ -258,13 +265,35 @@ def _check_size(text: str, path: Path) -> None:
         raise InputError(f"{path} has {count:,} lines of requirements; ftaudit reads at most {MAX_LINES:,}")
 
 
-def _requirement(parsed: InstallRequirement, place: Location) -> Requirement:
+def _reference(target: str, folder: Path, *, here_first: bool) -> Reference:
+    """Return what a URL or path points at: pip and uv count relative paths from the folder in which they run.
+
+    Where nothing is there, it counts from the file's own `folder`, as its author may have meant it.
+    """
+    beside = parse_reference(target, folder)
+    if not here_first:
+        return beside
+    here = parse_reference(target, Path.cwd())
+    return here if _is_there(here) else beside
+
+
+def _is_there(reference: Reference) -> bool:
+    match reference.kind:
+        case ReferenceKind.VCS:
+            return True
+        case ReferenceKind.TREE:
+            return any(Path(reference.url, name).is_file() for name in PROJECT_FILES)
+        case ReferenceKind.FILE:
+            return not reference.url.startswith("file:") or local_path(reference.url, Path()).is_file()
+
+
+def _requirement(parsed: InstallRequirement, place: Location, *, here_first: bool) -> Requirement:
     target = parsed.link.url if parsed.link else None
     hashes = frozenset(_hash(item, place) for item in parsed.hash_options)
     reference: Reference | None = None
     name, specifier = parsed.name, parsed.specifier or SpecifierSet()
     if target is not None:
-        reference = parse_reference(target, Path(place.path).parent)
+        reference = _reference(target, Path(place.path).parent, here_first=here_first)
         hashes |= fragment_hashes(target)
         if name is None and reference.kind is ReferenceKind.FILE and (found := parse_file(reference.url)):
             name = found[0]

@@ -11,12 +11,17 @@ from packaging.utils import NormalizedName, canonicalize_name
 
 from ftaudit.errors import InputError
 from ftaudit.lockfiles.direct import local_path
-from ftaudit.lockfiles.fields import check_known, hash_of, specifier_of, version_of
+from ftaudit.lockfiles.fields import check_empty, check_known, hash_of, specifier_of, version_of
 from ftaudit.lockfiles.files import Table, file_name, header_lines, read_toml
 from ftaudit.lockfiles.requirements import Edge, InputFormat, Lock, LockedPackage, Requirements
 from ftaudit.model import DistributionFile, Location
 from ftaudit.urls import public
 
+_KEYS: Final = (
+    *("version", "revision", "requires-python", "resolution-markers", "supported-markers", "required-markers"),
+    *("conflicts", "options", "manifest", "package"),
+)
+"""The keys that a lock file may have at its top."""
 VERSION: Final = 1
 """The schema version that is known. Revisions within it are compatible, says uv's documentation."""
 
@@ -41,7 +46,7 @@ def read(
         )
     tables = top.tables("package")
     if not tables:
-        raise InputError(f"{path} locks no package")
+        check_empty(top, _KEYS, path)
     lines = header_lines(text, "package", len(tables))
     members = frozenset(canonicalize_name(name) for name in top.table("manifest").texts("members"))
     packages, roots = [], []
@@ -81,7 +86,7 @@ def read(
         lock=Lock(
             packages=tuple(packages),
             roots=(*roots, *manifest),
-            requires_python=specifier_of(top, "requires-python"),
+            requires_python=tuple(filter(None, (specifier_of(top, "requires-python"),))),
             environments=tuple(top.texts("supported-markers")),
             extras=frozenset(chosen),
             closed=True,

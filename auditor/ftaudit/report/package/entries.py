@@ -15,6 +15,8 @@ ORDER: Final = (Verdict.BROKEN, Verdict.REENABLES_GIL, Verdict.UNAVAILABLE, Verd
 """The verdicts that block, the worst first."""
 LISTED: Final = "listed in "
 """The label of a place that is the package's own."""
+NOTHING: Final = "NOTHING TO CHECK"
+"""The answer where the inputs install no package."""
 NAMED: Final = 3
 """How many platforms the answer names before it counts them."""
 SEVERAL: Final = 3
@@ -139,6 +141,8 @@ def headline(report: Report) -> Headline:
                 f"nothing new; {len(accepted)} of {packages} {verb} you from {what}, and {stands} known and accepted."
             )
             return Headline(word="ACCEPTED", sentence=sentence)
+        case _ if not report.packages:
+            return Headline(word=NOTHING, sentence=f"the input installs no package for {what}.")
         case _:
             return Headline(word="READY", sentence=f"nothing blocks {what}: {packages} checked.")
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 from ftaudit.model import Finding, Report, Verdict
 from ftaudit.report.console import DEFAULT_WIDTH, clean, draw
 from ftaudit.report.package.entries import (
+    NOTHING,
     ORDER,
     Entry,
     accepted_line,
@@ -31,7 +32,13 @@ _STYLES: Final = {
     Verdict.FALLBACK: "yellow",
     Verdict.UNKNOWN: "yellow",
 }
-_WORDS: Final = {"BLOCKED": "bold red", "NOT SURE": "bold yellow", "ACCEPTED": "bold yellow", "READY": "bold green"}
+_WORDS: Final = {
+    "BLOCKED": "bold red",
+    "NOT SURE": "bold yellow",
+    "ACCEPTED": "bold yellow",
+    "READY": "bold green",
+    NOTHING: "bold green",
+}
 
 
 def render(report: Report, *, width: int = DEFAULT_WIDTH, color: bool = False) -> str:
