@@ -4,16 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from packaging.version import Version
-
 from ftaudit.model import Confidence, Finding, Severity
 from ftaudit.rule import RuleInfo, SourceExample
 from ftaudit.source import BuildRule, Project, Room
 from ftaudit.source.build import BuildContext, FactKind
-from ftaudit.source.build.versions import build_requirements, floor
+from ftaudit.source.build.versions import build_requirements, requires_from
 from ftaudit.target import ABI3T_SINCE
 
-_IGNORES = Version("2.0.0b1")
+_IGNORES = "2.0.0b1"
 """From here on cffi leaves the limited API alone on free-threaded builds, whatever it is told (cffi e317b620)."""
 
 
@@ -52,8 +50,7 @@ class CffiLimitedApi(BuildRule):
         if project.target.version >= ABI3T_SINCE:
             return
         build = project.context.of(Room.BUILD, BuildContext)
-        floors = [floor(requirement.specifier) for _, requirement in build_requirements(build, "cffi")]
-        if any(version is not None and version >= _IGNORES for version in floors):
+        if any(requires_from(requirement.specifier, _IGNORES) for _, requirement in build_requirements(build, "cffi")):
             return
         for fact in build.of(FactKind.CFFI):
             if not fact.settled:

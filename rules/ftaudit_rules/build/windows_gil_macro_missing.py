@@ -4,15 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from packaging.version import Version
-
 from ftaudit.model import Confidence, Finding, Severity
 from ftaudit.rule import RuleInfo, SourceExample
 from ftaudit.source import BuildRule, Project, Room
 from ftaudit.source.build import BuildContext, FactKind
-from ftaudit.source.build.versions import build_requirements, floor
+from ftaudit.source.build.versions import build_requirements, is_bounded_below, requires_from
 
-_SETUPTOOLS = Version("75.7.0")
+_SETUPTOOLS = "75.7.0"
 """The first setuptools that defines the macro on Windows by itself (pypa/setuptools 89627a772)."""
 
 
@@ -73,8 +71,8 @@ class WindowsGilMacroMissing(BuildRule):
         build = project.context.of(Room.BUILD, BuildContext)
         if any(fact.value == "macro" for fact in build.of(FactKind.GIL_MACRO)):
             return
-        floors = [floor(requirement.specifier) for _, requirement in build_requirements(build, "setuptools")]
-        if not any(version is not None and version < _SETUPTOOLS for version in floors):
+        allowed = [requirement.specifier for _, requirement in build_requirements(build, "setuptools")]
+        if not any(is_bounded_below(each) and not requires_from(each, _SETUPTOOLS) for each in allowed):
             return
         for fact in build.of(FactKind.WINDOWS_MACROS)[:1]:
             yield self.finding(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from packaging.specifiers import InvalidSpecifier, SpecifierSet
+from packaging.specifiers import SpecifierSet
 
 from ftaudit.model import Confidence, Finding, Severity
 from ftaudit.rule import RuleInfo, SourceExample
@@ -26,6 +26,7 @@ _SINCE_3_13 = (
     "PyDict_SetDefaultRef",
     "PyImport_AddModuleRef",
 )
+_BEFORE_3_13 = SpecifierSet("<3.13").to_range()
 
 
 class ModGilUnguarded(CRule):
@@ -141,8 +142,8 @@ int exec(PyObject *m) {
 
 
 def _admits_older(specifier: str) -> bool:
-    """Tell whether a `requires-python` lets in a version before 3.13; one that is not to be understood does."""
+    """Return whether a `requires-python` admits a version before 3.13; one that cannot be read does."""
     try:
-        return any(SpecifierSet(specifier).contains(f"3.{minor}.9") for minor in range(8, 13))
-    except InvalidSpecifier:
+        return not SpecifierSet(specifier).to_range().is_disjoint(_BEFORE_3_13)
+    except ValueError:
         return True

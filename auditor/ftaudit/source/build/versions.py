@@ -5,24 +5,25 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Final
 
-from packaging.requirements import InvalidRequirement, Requirement
+from packaging.ranges import VersionRange
+from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
 from packaging.utils import canonicalize_name
-from packaging.version import InvalidVersion, Version
 
 from ftaudit.source.build.facts import BuildContext, BuildFact, FactKind
 from ftaudit.target import Target
 
-_LATER: Final = 40
-"""How many minor versions after the first good one are tried against an upper bound."""
+_OLDEST: Final = SpecifierSet("<0.0.1").to_range()
 
 
 def parse_requirement(text: str) -> Requirement | None:
     """Return the requirement, or `None` for text that is none (a path, a URL without a name, a variable)."""
     try:
-        return Requirement(text.partition(" #")[0].strip())
-    except InvalidRequirement:
+        requirement = Requirement(text.partition(" #")[0].strip())
+        requirement.specifier.to_range()  # Python limits how many digits a number may have, and this raises then.
+    except ValueError:
         return None
+    return requirement
 
 
 def applies(requirement: Requirement, target: Target) -> bool:
@@ -41,32 +42,22 @@ def applies(requirement: Requirement, target: Target) -> bool:
 
 
 def admits_from(specifier: SpecifierSet, first: str) -> bool:
-    """Tell whether the specifier admits any version at or above the first good one."""
-    start = Version(first)
-    major, minor = start.major, start.minor
-    tried = [first]
-    tried += [f"{major}.{minor + step}.{patch}" for step in range(_LATER) for patch in (0, 1, 5, 99)]
-    tried += [f"{major + step}.{minor_}.0" for step in range(1, 4) for minor_ in (0, 1, 5)]
-    for each in specifier:
-        # An exact or bounding version of the requirement itself is the likeliest to be admitted.
-        try:
-            named = Version(each.version.replace(".*", ".0"))
-        except InvalidVersion:
-            return True
-        tried.append(str(named))
-    return any(Version(each) >= start and specifier.contains(each, prereleases=True) for each in tried)
+    """Return whether the specifier admits any version at or above `first`; pre-releases count."""
+    return not specifier.to_range().is_disjoint(_from(first))
 
 
-def floor(specifier: SpecifierSet) -> Version | None:
-    """Return the highest lower bound that the specifier names, or `None`."""
-    found: list[Version] = []
-    for each in specifier:
-        if each.operator in (">=", ">", "==", "~=", "==="):
-            try:
-                found.append(Version(each.version.replace(".*", "")))
-            except InvalidVersion:
-                continue
-    return max(found, default=None)
+def requires_from(specifier: SpecifierSet, first: str) -> bool:
+    """Return whether the specifier admits no version below `first`."""
+    return specifier.to_range().is_subset(_from(first))
+
+
+def is_bounded_below(specifier: SpecifierSet) -> bool:
+    """Return whether the specifier leaves out the oldest versions: it names some version to start from."""
+    return specifier.to_range().is_disjoint(_OLDEST)
+
+
+def _from(first: str) -> VersionRange:
+    return SpecifierSet(f">={first}").to_range()
 
 
 def build_requirements(context: BuildContext, *names: str) -> Iterator[tuple[BuildFact, Requirement]]:
