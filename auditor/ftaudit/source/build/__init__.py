@@ -11,6 +11,7 @@ from pathlib import PurePosixPath
 
 from ftaudit.rule import Language, SourceRule
 from ftaudit.source.base import Reader, Room, SourceFile, Survey, TreeContext, Unit
+from ftaudit.source.build.ci import find_ci_facts
 from ftaudit.source.build.cmake import CMakeFile, CMakeProject, parse_cmake
 from ftaudit.source.build.facts import BuildContext, BuildFact, FactKind, facts_of, find_nanobind_modules
 from ftaudit.source.build.meson import MesonFile, MesonProject, parse_meson
@@ -18,7 +19,6 @@ from ftaudit.source.build.python_script import find_script_facts
 from ftaudit.source.build.script import BuildScript
 from ftaudit.source.build.tables import (
     find_cargo_facts,
-    find_ci_facts,
     find_lock_facts,
     find_pyproject_facts,
     find_setup_cfg_facts,

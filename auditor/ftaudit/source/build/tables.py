@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from ftaudit.source.base import ParseError
-from ftaudit.source.build.facts import BuildFact, FactKind, mentions_free_threading
+from ftaudit.source.build.facts import BuildFact, FactKind
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -182,55 +182,6 @@ def find_setup_cfg_facts(path: str, text: str) -> Iterator[BuildFact]:
                     value=requirement.strip(),
                     names=("options.setup_requires",),
                 )
-
-
-_SKIP = re.compile(r"\bCIBW_SKIP(?:_\w+)?[\"']?\s*[:=]\s*(.*)")
-_OBSOLETE = re.compile(r"\bCIBW_FREE_THREADED_SUPPORT\b")
-_ENABLE = re.compile(r"\bCIBW_ENABLE\b[\"']?\s*[:=].*\bcpython-freethreading\b")
-_CIBW_VERSION = re.compile(r"cibuildwheel(?:@v|==)(\d+(?:\.\d+)*)")
-_LANE = re.compile(r"\b3\.1[3-9]t\b|\bcp31[3-9]t\b|\bpython3\.1[3-9]t\b")
-
-
-def find_ci_facts(path: str, text: str) -> Iterator[BuildFact]:
-    """Yield what a continuous-integration file says of free-threaded builds and of cibuildwheel."""
-    all_lines = text.split("\n")
-    lane = mentions_free_threading(text) or _LANE.search(text) is not None
-    runs = re.search(r"python-version|setup-python|cibuildwheel|\btox\b|\bnox\b|\bpytest\b", text)
-    if runs:
-        line = next((number for number, each in enumerate(all_lines, 1) if "python-version" in each), 1)
-        yield BuildFact(kind=FactKind.CI_FILE, path=path, line=line, settled=lane)
-    for number, line_text in enumerate(all_lines, 1):
-        if line_text.lstrip().startswith("#"):
-            continue
-        if found := _SKIP.search(line_text):
-            patterns = [(number, word) for word in _words(found[1].split(" #")[0].strip("'\" "))]
-            if found[1].strip() in (">", ">-", "|", "|-", ""):
-                patterns = list(_folded(all_lines, number))
-            for at, pattern in patterns:
-                yield BuildFact(kind=FactKind.CIBW_SKIP, path=path, line=at, value=pattern)
-        elif _OBSOLETE.search(line_text):
-            wanted = re.search(r"(?i)[:=]\s*['\"]?(?:true|1|yes)\b", line_text) is not None
-            yield BuildFact(
-                kind=FactKind.CIBW_OBSOLETE,
-                path=path,
-                line=number,
-                value="CIBW_FREE_THREADED_SUPPORT",
-                settled=wanted,
-            )
-        elif _ENABLE.search(line_text):
-            yield BuildFact(kind=FactKind.CIBW_ENABLE, path=path, line=number, value="CIBW_ENABLE")
-        if found := _CIBW_VERSION.search(line_text):
-            yield BuildFact(kind=FactKind.CIBW_VERSION, path=path, line=number, value=found[1])
-
-
-def _folded(lines: list[str], number: int) -> Iterator[tuple[int, str]]:
-    """Yield the words of the block scalar that starts after a line, with their lines."""
-    indent = len(lines[number - 1]) - len(lines[number - 1].lstrip())
-    for at, line in enumerate(lines[number:], number + 1):
-        if line.strip() and len(line) - len(line.lstrip()) <= indent:
-            return
-        for word in line.split():
-            yield at, word
 
 
 def _table(document: dict[str, Any], name: str) -> dict[str, Any]:
