@@ -173,7 +173,7 @@ def _placed(node: yaml.ScalarNode, lines: Sequence[str]) -> Iterator[tuple[int, 
 
 
 def _entries_of_lines(lines: Sequence[str]) -> Iterator[Entry]:
-    """Yield the lines of a file that is not YAML, those of a block under the key before it."""
+    """Yield the lines of a file that is not YAML; those of a block under one of cibuildwheel's keys come under it."""
     block: tuple[int, str] | None = None
     for number, line in enumerate(lines, 1):
         bare = line.strip()
@@ -185,8 +185,7 @@ def _entries_of_lines(lines: Sequence[str]) -> Iterator[Entry]:
             continue
         block = None
         key, _, value = bare.removeprefix("- ").partition(":")
-        if value.strip() in ("", ">", ">-", "|", "|-"):
+        if key.startswith("CIBW_") and value.strip() in ("", ">", ">-", "|", "|-"):
             block = (indent, key)
-            yield Entry(keys=(key,), key_line=number, lines=())
         else:
             yield Entry(keys=(), key_line=number, lines=((number, bare),))
