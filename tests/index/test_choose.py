@@ -9,6 +9,8 @@ from packaging.version import Version
 from ftaudit.index.choose import choose_wheel
 from ftaudit.index.release import ReleaseFiles, query_for
 from ftaudit.model import DistributionFile, IndexFacts, Pin, Status, WheelKind
+from ftaudit.model.reasons import Excluded, Exclusion
+from ftaudit.model.sentences import exclusion
 from ftaudit.target import parse_platform, parse_target
 
 T314 = parse_target("3.14t")
@@ -146,9 +148,11 @@ def test_the_ordinary_builds_wheel_is_named_too() -> None:
 def test_what_needs_a_newer_system_is_excluded_and_says_what_it_needs() -> None:
     newer = "demo-1.0-cp314-cp314t-manylinux_2_39_x86_64.whl"
     found = facts(newer, "demo-1.0-cp314-cp314t-manylinux_2_39_aarch64.whl")
-    assert found.excluded == (f"{newer}: needs glibc 2.39 (manylinux_2_39_x86_64), the platform has 2.36",)
+    assert found.excluded == (
+        Excluded(filename=newer, by=Exclusion.SYSTEM, wanted="glibc 2.39 (manylinux_2_39_x86_64)", has="2.36"),
+    )
     mac = "demo-1.0-cp314-cp314t-macosx_26_0_arm64.whl"
-    assert "needs macOS 26.0" in facts(mac, platform="macos-arm64").excluded[0]
+    assert "needs macOS 26.0" in exclusion(facts(mac, platform="macos-arm64").excluded[0])
 
 
 def test_other_platforms_of_the_free_threaded_wheels_are_listed() -> None:
@@ -165,7 +169,7 @@ def test_requires_python_excludes_with_the_reason_and_nonsense_excludes_nothing(
     name = "demo-1.0-py3-none-any.whl"
     found = facts(DistributionFile(filename=name, requires_python="<3.14"))
     assert found.wheel is None
-    assert found.excluded == (f"{name}: requires Python <3.14, the target is 3.14.0",)
+    assert found.excluded == (Excluded(filename=name, by=Exclusion.REQUIRES_PYTHON, wanted="<3.14", has="3.14.0"),)
     assert found.gil_wheel is None
     for nonsense in ("whatever", ">=3." + "9" * 5000):
         assert taken(facts(DistributionFile(filename=name, requires_python=nonsense))) == name
@@ -189,7 +193,7 @@ def test_hashes_that_the_input_does_not_allow_exclude() -> None:
         found = choose_wheel(pin(allowed_hashes=frozenset({allowed})), release(file), T314, GLIBC_2_36)
         assert found.wheel == wheel
     found = choose_wheel(pin(allowed_hashes=frozenset({"sha256:bb"})), release(file), T314, GLIBC_2_36)
-    assert "its hash is none of those" in found.excluded[0]
+    assert found.excluded == (Excluded(filename=name, by=Exclusion.HASH),)
 
 
 def test_files_of_a_lock_file_are_used_without_an_index() -> None:

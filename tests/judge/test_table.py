@@ -18,6 +18,7 @@ from ftaudit.model import (
     Verdict,
     WheelKind,
 )
+from ftaudit.model.sentences import sentences
 
 NOT_USED, USED = GilDeclaration.NOT_USED, GilDeclaration.USED
 UNDECLARED, UNDETERMINED = GilDeclaration.UNDECLARED, GilDeclaration.UNDETERMINED
@@ -26,7 +27,7 @@ UNDECLARED, UNDETERMINED = GilDeclaration.UNDECLARED, GilDeclaration.UNDETERMINE
 def said(given: PackageFacts) -> tuple[Verdict, str]:
     verdict, reasons = judge(given)
     assert reasons, "a verdict always gives its reasons"
-    return verdict, "\n".join(reasons)
+    return verdict, "\n".join(sentences(reasons, given.platform))
 
 
 NEVER_READY: dict[str, PackageFacts] = {

@@ -43,6 +43,7 @@ from ftaudit.model.plans import (
     WayKind,
     WayOut,
 )
+from ftaudit.model.reasons import Excluded, Exclusion
 from ftaudit.report.migration.contents import Migration
 from ftaudit.rule import RuleInfo
 from ftaudit.source.check import Skipped
@@ -99,7 +100,13 @@ def _report() -> Report:
             accepted=Acceptance(by=AcceptedBy.CONFIGURATION, reason="replaced in the spring", expires=date(2027, 3, 1)),
         ),
         dataclasses.replace(
-            package(facts(name="web", kind=WheelKind.PURE, index={"excluded": ("web-1.0.whl: yanked",)})),
+            package(
+                facts(
+                    name="web",
+                    kind=WheelKind.PURE,
+                    index={"excluded": (Excluded(filename="web-1.0.whl", by=Exclusion.HASH),)},
+                )
+            ),
             blocked_by=("guilty-pkg",),
         ),
         package(facts(_absent, name="quick")),

@@ -25,7 +25,7 @@ COVERAGE = (("index", TierCoverage(done=3, total=3)), ("binaries", TierCoverage(
 def package(given: PackageFacts, *, findings: tuple[Finding, ...] = (), next_step: str | None = None) -> Package:
     """Return the row that the verdict table makes of the facts."""
     verdict, reasons = judge(given)
-    return Package(facts=given, verdict=verdict, reasons=reasons, findings=findings, next_step=next_step)
+    return Package(facts=given, verdict=verdict, why=reasons, findings=findings, next_step=next_step)
 
 
 def report(*packages: Package, platforms: tuple[str, ...] = ("linux-x86_64",)) -> Report:

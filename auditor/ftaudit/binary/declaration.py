@@ -15,7 +15,6 @@ from ftaudit.binary.markers import file_name_build, find_build
 from ftaudit.binary.slots import Slots
 from ftaudit.binary.stubs.capi.objects_in_memory import Layout
 from ftaudit.errors import ImageError
-from ftaudit.judge.misfits import NOT_EMULATED
 from ftaudit.model import GilDeclaration, ModuleBinary
 
 Siblings = Mapping[str, bytes] | Callable[[str], "bytes | None"]
@@ -118,7 +117,8 @@ def _read_one(
     budget: Budget,
 ) -> Reading:
     if image.machine not in (X86_64, AARCH64):
-        return Reading(binary=_answer(image, GilDeclaration.UNDETERMINED, f"{NOT_EMULATED} {image.machine}"))
+        told = f"ftaudit does not emulate {image.machine}"
+        return Reading(binary=replace(_answer(image, GilDeclaration.UNDETERMINED, told), not_emulated=True))
     framework = find_framework(image, module_name)
     if image.absent or image.doubtful:
         return _read_partial(image, module_name, path, version, framework, budget)

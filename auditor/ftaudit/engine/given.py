@@ -11,6 +11,7 @@ from urllib.parse import unquote, urlsplit
 
 from packaging.utils import parse_wheel_filename
 
+from ftaudit.engine.rows import Judged
 from ftaudit.index.choose import choose_wheel
 from ftaudit.index.client import Index
 from ftaudit.index.release import Query
@@ -32,7 +33,7 @@ def at_its_file(pin: Pin, facts: IndexFacts) -> Pin:
 
 
 def find_lacking(
-    judged: Sequence[tuple[PackageFacts, Verdict, tuple[str, ...]]],
+    judged: Sequence[Judged],
     *,
     target: Target,
     platforms: Sequence[Platform],

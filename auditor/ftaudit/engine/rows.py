@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from typing import TypeAlias
 
 from ftaudit.judge.misfits import Place, chosen_files, place_of
 from ftaudit.judge.next_step import next_step
@@ -25,6 +26,7 @@ from ftaudit.model import (
     Verdict,
     WheelKind,
 )
+from ftaudit.model.reasons import Reasons
 from ftaudit.rule import PackageRule
 from ftaudit.target import Target, parse_target
 
@@ -32,6 +34,8 @@ INSTALLED_KINDS = frozenset({WheelKind.FREE_THREADED, WheelKind.ABI3T, WheelKind
 """Kinds of wheel that hold compiled code by their tags."""
 
 
+Judged: TypeAlias = tuple[PackageFacts, Verdict, Reasons]
+"""A package's facts with its verdict and the reasons of that."""
 REBUILD = "build the wheel anew: as it is, no installer takes it"
 
 
@@ -87,13 +91,13 @@ def with_elsewhere(every: Sequence[PackageFacts]) -> list[PackageFacts]:
     ]
 
 
-def judge_all(every: Sequence[PackageFacts]) -> list[tuple[PackageFacts, Verdict, tuple[str, ...]]]:
+def judge_all(every: Sequence[PackageFacts]) -> list[Judged]:
     """Return each package's facts with its verdict and reasons."""
     return [(facts, *judge(facts)) for facts in every]
 
 
 def make_rows(
-    judged: Sequence[tuple[PackageFacts, Verdict, tuple[str, ...]]],
+    judged: Sequence[Judged],
     *,
     rules: Sequence[PackageRule],
     later: Mapping[tuple[str, str], str] | None,
@@ -117,7 +121,7 @@ def make_rows(
             Package(
                 facts=facts,
                 verdict=verdict,
-                reasons=reasons,
+                why=reasons,
                 findings=findings,
                 next_step=step,
             )

@@ -12,7 +12,8 @@ from ftaudit.engine.rows import count_coverage, facts_of, judge_all, make_rows, 
 from ftaudit.engine.setup import choose_rules, open_index
 from ftaudit.engine.tiers.binaries import read_wheels
 from ftaudit.engine.tiers.reader import Reader
-from ftaudit.judge.table import IMPORTS_NOTHING, rebuilt
+from ftaudit.judge.rebuild import find_rebuild
+from ftaudit.judge.table import IMPORTS_NOTHING
 from ftaudit.model import (
     BinaryFacts,
     ExtensionModule,
@@ -26,6 +27,7 @@ from ftaudit.model import (
     Status,
     WheelKind,
 )
+from ftaudit.model.sentences import rebuilt
 from ftaudit.progress import Progress, Silent
 from ftaudit.registry import info_of
 from ftaudit.rule import PackageRule
@@ -116,9 +118,8 @@ def _settle(rows: Sequence[Package], found: Sequence[Installed]) -> tuple[list[P
 
 def _would(modules: Sequence[ExtensionModule]) -> str:
     """Say what a rebuild of these modules for the target would declare."""
-    if not modules:
-        return "it holds no extension module"
-    return f"a build of it {rebuilt(modules)}"
+    rebuild = find_rebuild(modules)
+    return "it holds no extension module" if rebuild is None else f"a build of it {rebuilt(rebuild)}"
 
 
 def _for_authors(finding: Finding) -> Finding:

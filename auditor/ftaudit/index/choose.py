@@ -15,6 +15,7 @@ from packaging.version import Version
 
 from ftaudit.index.release import ReleaseFiles
 from ftaudit.model import DistributionFile, IndexFacts, Pin, Status, WheelKind
+from ftaudit.model.reasons import Excluded, Exclusion
 from ftaudit.target import Platform, Target, gil_tags, kind_of, supported_tags
 
 _PLATFORM_VERSION: Final = re.compile(r"(manylinux|musllinux|macosx)_(\d+)_(\d+)_(.+)")
@@ -58,16 +59,16 @@ def choose_wheel(pin: Pin, files: ReleaseFiles | None, target: Target, platform:
     warnings = [*said, *(f"{name} is no wheel of {pin.name} {pin.version}" for name in strangers)]
     ranks = _ranks(target, platform)
     allowed: list[_Wheel] = []
-    excluded: list[str] = []
+    excluded: list[Excluded] = []
     for wheel in wheels:
         if _rank(wheel, ranks) is None:
-            reason = _near_miss(wheel, target, platform)
+            left_out = _near_miss(wheel, target, platform)
         else:
-            reason = _why_not(wheel.file, pin, target)
-            if reason is None:
+            left_out = _why_not(wheel.file, pin, target)
+            if left_out is None:
                 allowed.append(wheel)
-        if reason is not None:
-            excluded.append(f"{wheel.file.filename}: {reason}")
+        if left_out is not None:
+            excluded.append(left_out)
     best = _best(allowed, ranks)
     if best is not None and best.file.yanked is not None:
         why = f": {best.file.yanked}" if best.file.yanked else ""
@@ -176,12 +177,17 @@ def _best(wheels: Iterable[_Wheel], ranks: dict[Tag, int]) -> _Wheel | None:
     )[0]
 
 
-def _why_not(file: DistributionFile, pin: Pin, target: Target) -> str | None:
+def _why_not(file: DistributionFile, pin: Pin, target: Target) -> Excluded | None:
     """Return why a file whose tags fit is not installed, or `None`."""
     if file.requires_python is not None and not _admits(file.requires_python, target.full_version):
-        return f"requires Python {file.requires_python}, the target is {target.full_version}"
+        return Excluded(
+            filename=file.filename,
+            by=Exclusion.REQUIRES_PYTHON,
+            wanted=file.requires_python,
+            has=str(target.full_version),
+        )
     if _hash_is_refused(file, pin):
-        return "its hash is none of those that the input allows"
+        return Excluded(filename=file.filename, by=Exclusion.HASH)
     return None
 
 
@@ -226,7 +232,7 @@ def _other_platforms(wheels: list[_Wheel], target: Target, platform: Platform) -
     return tuple(sorted(found - here - {"any"}))
 
 
-def _near_miss(wheel: _Wheel, target: Target, platform: Platform) -> str | None:
+def _near_miss(wheel: _Wheel, target: Target, platform: Platform) -> Excluded | None:
     """Return, for a free-threaded wheel of this machine that wants a newer system, what it needs."""
     needs: list[tuple[str, tuple[int, int], str]] = []
     for tag in wheel.tags:
@@ -238,8 +244,12 @@ def _near_miss(wheel: _Wheel, target: Target, platform: Platform) -> str | None:
     for family, version, tag_text in sorted(needs, key=lambda need: need[1]):
         has = _newest(platform, family, tag_text)
         if has is not None and version > has:
-            system = _SYSTEM[family]
-            return f"needs {system} {version[0]}.{version[1]} ({tag_text}), the platform has {has[0]}.{has[1]}"
+            return Excluded(
+                filename=wheel.file.filename,
+                by=Exclusion.SYSTEM,
+                wanted=f"{_SYSTEM[family]} {version[0]}.{version[1]} ({tag_text})",
+                has=f"{has[0]}.{has[1]}",
+            )
     return None
 
 

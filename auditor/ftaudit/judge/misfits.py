@@ -5,20 +5,16 @@ from __future__ import annotations
 import functools
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from packaging.utils import InvalidWheelFilename, parse_wheel_filename
 
 from ftaudit.errors import UsageError
 from ftaudit.model import ExtensionModule, IndexFacts, ModuleBinary, PackageFacts, WheelKind
+from ftaudit.model.reasons import Misfit, System, WrongImage, WrongSuffix
 from ftaudit.target import ABI3T_SINCE, Target, parse_platform, parse_target
 
-System = tuple[str, str]
-"""An image format and a machine, as `ModuleBinary` names them; the machine is empty where any may be."""
-
-NOT_EMULATED: Final = "ftaudit does not emulate"
-"""How the binary tier begins to say that it cannot read a module of some machine."""
 _TAGS: Final = (
     (re.compile(r"(?:linux|manylinux(?:\d+|_\d+_\d+)|musllinux_\d+_\d+)_(?P<machine>\w+)"), "elf"),
     (re.compile(r"macosx_\d+_\d+_(?P<machine>\w+)"), "macho"),
@@ -31,7 +27,6 @@ _MACHINES: Final = frozenset(
     {"x86_64", "aarch64", "i686", "armv7l", "ppc64le", "ppc64", "s390x", "riscv64", "loongarch64"}
 )
 """Machines of which none runs what is compiled for another. Other names are not held against a tag."""
-_FORMATS: Final = {"elf": "Linux", "macho": "macOS", "pe": "Windows"}
 _SUFFIX: Final = re.compile(
     r"\.(?:cpython-(?P<so>\d+[a-z]*)(?:-(?P<triplet>[\w-]+))?\.so"
     r"|cp(?P<pyd>\d+[a-z]*)-(?P<windows>\w+)\.pyd"
@@ -40,18 +35,6 @@ _SUFFIX: Final = re.compile(
 )
 _TRIPLETS: Final = {"x86_64": "x86_64-", "aarch64": "aarch64-"}
 """How `Misc/platform_triplet.c` of CPython begins the names of Linux machines. The C library is left open."""
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Misfit:
-    """Why a module's file cannot be imported."""
-
-    reason: str
-    """A phrase that goes on from the module's name."""
-    of_image: bool
-    """The image contradicts the wheel's tag; else the file's name is none that the target looks for."""
-    certain: bool
-    """The file is meant for the target: it is no other build's that lies beside, of no concern to the package."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -94,8 +77,7 @@ class Place:
         if not wrong_system and (abi in (None, self.target.abi) or (match["stable"] and not other_stable)):
             return None
         return Misfit(
-            reason=f"{self.target.executable} does not look for {path[match.start() :]} files",
-            of_image=False,
+            what=WrongSuffix(suffix=path[match.start() :], executable=self.target.executable),
             certain=not wrong_system and (other_stable or abi == self.target.abi.rstrip("t")),
         )
 
@@ -103,13 +85,11 @@ class Place:
         """Hold the image's format and machine against the systems that the wheel is for."""
         if module.binary is None or module.binary.format is None:
             return None
-        lacking = sorted(system for system in self.systems if not _holds(module.binary, system))
+        lacking = tuple(sorted(system for system in self.systems if not _holds(module.binary, system)))
         if not lacking:
             return None
         return Misfit(
-            reason=f"compiled for {_said(module.binary.format, module.binary.machine or '')}, in a wheel for "
-            + " and ".join(_said(*system) for system in lacking),
-            of_image=True,
+            what=WrongImage(is_for=(module.binary.format, module.binary.machine or ""), wanted=lacking),
             certain=named_for_target,
         )
 
@@ -125,9 +105,9 @@ def find_misfits(facts: PackageFacts) -> dict[str, Misfit]:
         return {}
     found = {module.path: misfit for module in facts.modules if (misfit := place.misfit(module)) is not None}
     if facts.index.kind is WheelKind.NATIVE:
-        return {path: Misfit(reason=m.reason, of_image=m.of_image, certain=False) for path, m in found.items()}
+        return {path: replace(m, certain=False) for path, m in found.items()}
     if len(found) == len(facts.modules):
-        return {path: Misfit(reason=m.reason, of_image=m.of_image, certain=True) for path, m in found.items()}
+        return {path: replace(m, certain=True) for path, m in found.items()}
     return found
 
 
@@ -185,13 +165,9 @@ def _fits_triplet(triplet: str, system: System) -> bool:
 
 
 def _holds(binary: ModuleBinary, system: System) -> bool:
-    """Tell whether an image is of the format, and of the machine or of one that is not known."""
+    """Return whether an image is of the format, and of the machine or of one that is not known."""
     kind, machine = system
     if binary.format != kind:
         return False
     machines = {_SPELT.get(each, each) for each in (binary.machine or "").split("+")}
     return not machine or machine in machines or not machines <= _MACHINES
-
-
-def _said(kind: str, machine: str) -> str:
-    return f"{_FORMATS.get(kind, kind)} {machine}".rstrip()

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from ftaudit.judge.table import left_out_by_hashes, rebuild_declares
+from ftaudit.judge.rebuild import find_rebuild
+from ftaudit.judge.table import left_out_by_hashes
 from ftaudit.model import GilDeclaration, PackageFacts, Status, Verdict
 
 
@@ -41,7 +42,8 @@ def next_step(verdict: Verdict, facts: PackageFacts, *, later: str | None) -> st
 
 def _build_or_ask(facts: PackageFacts) -> str:
     """Say whether a build from the sdist is worth it, by what the ordinary build's wheel declares."""
-    match rebuild_declares(facts.modules):
+    rebuild = find_rebuild(facts.modules)
+    match None if rebuild is None else rebuild.worst:
         case GilDeclaration.NOT_USED:
             return ": build one from the sdist, which would leave the GIL off"
         case GilDeclaration.USED | GilDeclaration.UNDECLARED:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from ftaudit.model.findings import Finding
 from ftaudit.model.pins import DistributionFile, Pin
+from ftaudit.model.reasons import Excluded
 from ftaudit.model.words import GilDeclaration, Status, WheelKind
 
 
@@ -28,8 +29,8 @@ class IndexFacts:
     sdist: DistributionFile | None = None
     compiled: bool = False
     """Whether any wheel of the version is not `none-any`."""
-    excluded: tuple[str, ...] = ()
-    """Files that the target would match but for yanking, `requires-python` or hashes, each with the reason."""
+    excluded: tuple[Excluded, ...] = ()
+    """Files that the target would install, but for `requires-python`, hashes or a system that is too old."""
     other_platforms: tuple[str, ...] = ()
     """Platform tags of the free-threaded wheels of the version that other platforms install."""
     gil_wheel: DistributionFile | None = None
@@ -56,6 +57,8 @@ class ModuleBinary:
     """Whether it was compiled with `Py_GIL_DISABLED`; `None` when nothing in it tells."""
     free_threaded_evidence: str | None = None
     multi_phase: bool | None = None
+    not_emulated: bool = False
+    """Undetermined because ftaudit does not emulate the machine, and for nothing in the module itself."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 
 from ftaudit.model.facts import PackageFacts
 from ftaudit.model.findings import Acceptance, Finding
+from ftaudit.model.reasons import Reasons
+from ftaudit.model.sentences import sentences
 from ftaudit.model.words import BLOCKING, Verdict
 
 
@@ -15,14 +17,19 @@ class Package:
 
     facts: PackageFacts
     verdict: Verdict
-    reasons: tuple[str, ...]
-    """Sentences, the most important first. Never empty."""
+    why: Reasons
+    """The reasons of the verdict, the most important first. Never empty."""
     next_step: str | None = None
     blocked_by: tuple[str, ...] = ()
     """Names of blocked packages that this one needs, directly or through others."""
     findings: tuple[Finding, ...] = ()
     accepted: Acceptance | None = None
     """Known and accepted: the verdict stands, and does not count for the exit code."""
+
+    @property
+    def reasons(self) -> tuple[str, ...]:
+        """The reasons as sentences."""
+        return sentences(self.why, self.facts.platform)
 
     @property
     def blocks(self) -> bool:

@@ -12,6 +12,7 @@ from ftaudit.engine.tiers.reader import Reader
 from ftaudit.index.client import Index
 from ftaudit.lockfiles.selection import Selection
 from ftaudit.model import BLOCKING, IndexFacts, Package, PackageFacts, Pin, Status, Verdict
+from ftaudit.model.sentences import sentences
 from ftaudit.planning.proposal import Case
 from ftaudit.progress import Progress
 from ftaudit.settings import Settings
@@ -67,7 +68,7 @@ def audit_new(
             pin=one.pin,
             platform=one.platform,
             verdict=verdict,
-            reasons=reasons,
+            reasons=sentences(reasons, one.platform),
             wheel=one.index.wheel.filename if one.index.wheel else None,
             read=one.binary.status is Status.DONE and one.runtime.status is not Status.DONE,
         )

@@ -54,18 +54,6 @@ def that_declare(facts: PackageFacts, declaration: GilDeclaration) -> Iterator[t
             yield module.name, made_with(binary), binary.how, remedy(binary)
 
 
-def turns_on(module: ExtensionModule) -> bool:
-    """Tell whether the module turns the GIL on, by the import or, where that is silent, by its binary."""
-    if module.runtime is not None and module.runtime.requires_gil is not None:
-        return module.runtime.requires_gil
-    return module.binary is not None and module.binary.declaration in TURNS_ON
-
-
-def guilty(facts: PackageFacts) -> tuple[ExtensionModule, ...]:
-    """Return the modules that turn the GIL on."""
-    return tuple(module for module in facts.modules if turns_on(module))
-
-
 def named(modules: Iterable[ExtensionModule], most: int = 5) -> str:
     """Return the names of the modules, the first few of many."""
     names = [module.name for module in modules]

@@ -6,10 +6,11 @@ import re
 from collections.abc import Iterator
 from typing import Final
 
+from ftaudit.judge.gil import guilty_modules
 from ftaudit.model import Confidence, Finding, GilDeclaration, PackageFacts, Severity
 from ftaudit.rule import PackageExample, PackageRule, RuleInfo
 from ftaudit_rules.package._examples import GIL_LINUX, extension, imported, installed, package
-from ftaudit_rules.package._modules import guilty, named
+from ftaudit_rules.package._modules import named
 from ftaudit_rules.package._tags import compiled_tags, suits, target_of
 
 _LEVEL: Final = re.compile(r"Free Threading :: (\d) - ")
@@ -65,7 +66,7 @@ class ClassifierContradictsWheels(PackageRule):
         if not claims:
             return
         claim, target, tags = claims[-1], target_of(facts), compiled_tags(facts)
-        turning_on = guilty(facts)
+        turning_on = guilty_modules(facts)
         if turning_on:
             yield self.finding(f"the metadata says `{claim}`, yet these modules turn the GIL on: {named(turning_on)}")
         elif tags and not any(suits(tag, target) for tag in tags):

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 from ftaudit.judge.misfits import find_misfits
 from ftaudit.model import Confidence, ExtensionModule, Finding, GilDeclaration, PackageFacts, Severity
+from ftaudit.model.sentences import misfit_phrase
 from ftaudit.rule import PackageExample, PackageRule, RuleInfo
 from ftaudit_rules.package._examples import GIL_LINUX, extension, installed, package
 
@@ -72,4 +73,4 @@ class ImageTagMismatch(PackageRule):
         for module in facts.modules:
             misfit = misfits.get(module.path)
             if misfit is not None and misfit.of_image:
-                yield self.finding(f"{module.path}: {misfit.reason}", module=module.name)
+                yield self.finding(f"{module.path}: {misfit_phrase(misfit)}", module=module.name)

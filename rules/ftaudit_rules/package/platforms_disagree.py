@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
+from ftaudit.judge.gil import Gil, module_gil
 from ftaudit.model import Confidence, ExtensionModule, Finding, GilDeclaration, PackageFacts, Severity
 from ftaudit.rule import PackageExample, PackageRule, RuleInfo
 from ftaudit_rules.package._examples import extension, installed
@@ -80,7 +82,11 @@ class PlatformsDisagree(PackageRule):
 
 
 def _leaves_off(module: ExtensionModule) -> bool | None:
-    """Return what the binary declares, `None` where it could not be told."""
-    if module.binary is None or module.binary.declaration is GilDeclaration.UNDETERMINED:
-        return None
-    return module.binary.declaration is GilDeclaration.NOT_USED
+    """Return whether the module leaves the GIL off by its binary, `None` where that could not be determined."""
+    match module_gil(replace(module, runtime=None)):
+        case Gil.OFF:
+            return True
+        case Gil.ON:
+            return False
+        case Gil.CRASHES | Gil.UNKNOWN:
+            return None

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from ftaudit.judge.gil import guilty_modules
 from ftaudit.model import Confidence, Finding, GilDeclaration, PackageFacts, Severity, WheelKind
 from ftaudit.rule import PackageExample, PackageRule, RuleInfo
 from ftaudit_rules.package._examples import extension, imported, installed
-from ftaudit_rules.package._modules import guilty, named
+from ftaudit_rules.package._modules import named
 
 
 class TagContradictsBinary(PackageRule):
@@ -47,7 +48,7 @@ class TagContradictsBinary(PackageRule):
         """Yield one finding for the wheel, with the modules."""
         if facts.index.kind not in (WheelKind.FREE_THREADED, WheelKind.ABI3T) or facts.index.wheel is None:
             return
-        modules = guilty(facts)
+        modules = guilty_modules(facts)
         if modules:
             yield self.finding(
                 f"{facts.index.wheel.filename} is tagged for free-threaded CPython, yet {len(modules)} of "

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
+from ftaudit.engine.rows import Judged
 from ftaudit.engine.upgrades.surveyor import Surveyor, is_worth_a_try
 from ftaudit.engine.upgrades.surveys import Question, Survey
-from ftaudit.model import BLOCKING, PackageFacts, Pin, Verdict
+from ftaudit.model import BLOCKING, Pin
 from ftaudit.model.plans import Fate
 from ftaudit.progress import Progress
 from ftaudit.target import Platform
@@ -17,7 +18,7 @@ WHEEL: Final = frozenset({Fate.GOOD, Fate.UNDETERMINED, Fate.REENABLES_GIL, Fate
 
 
 def find_later(
-    judged: Sequence[tuple[PackageFacts, Verdict, tuple[str, ...]]],
+    judged: Sequence[Judged],
     *,
     platforms: Sequence[Platform],
     surveyor: Surveyor,

@@ -13,6 +13,8 @@ from ftaudit.index.choose import choose_wheel
 from ftaudit.index.release import ProjectFiles, ReleaseFiles
 from ftaudit.model import DistributionFile, IndexFacts, Status, WheelKind
 from ftaudit.model.plans import Candidate, Fate
+from ftaudit.model.reasons import Exclusion
+from ftaudit.model.sentences import exclusion
 from ftaudit.target import Platform, Target
 
 SLOWER: Final = "falls back to pure Python: it works, slower"
@@ -88,9 +90,9 @@ def _why_none(
     if yanked and (taken := judge(files).wheel) is not None:
         why = f": {taken.yanked}" if taken.yanked else ""
         return Fate.YANKED, f"its wheel for {platform.name} was yanked{why}"
-    excluded = next((reason for reason in chosen.excluded if "requires Python" in reason), None)
+    excluded = next((file for file in chosen.excluded if file.by is Exclusion.REQUIRES_PYTHON), None)
     if excluded is not None:
-        return Fate.REQUIRES_PYTHON, excluded.partition(": ")[2]
+        return Fate.REQUIRES_PYTHON, exclusion(excluded)
     if yanked and len(yanked) == len(files):
         return Fate.YANKED, "yanked"
     elsewhere = f" (there is one for {', '.join(chosen.other_platforms[:3])})" if chosen.other_platforms else ""

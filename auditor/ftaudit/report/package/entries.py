@@ -9,6 +9,8 @@ from typing import Final
 
 from ftaudit.judge import table as verdict
 from ftaudit.model import BLOCKING, Acceptance, Finding, Package, Report, Severity, Verdict
+from ftaudit.model.sentences import SEVERAL as THESE
+from ftaudit.model.sentences import listed, sentences
 from ftaudit.registry import info_of
 
 ORDER: Final = (Verdict.BROKEN, Verdict.REENABLES_GIL, Verdict.UNAVAILABLE, Verdict.SOURCE_ONLY)
@@ -36,6 +38,12 @@ class Entry:
         pin = self.package.facts.pin
         return f"{pin.name} {pin.version}" if pin.version is not None else str(pin.name)
 
+    @property
+    def reasons(self) -> tuple[str, ...]:
+        """The reasons as sentences that are true of every platform of the entry."""
+        places = dict.fromkeys(self.platforms)
+        return sentences(self.package.why, next(iter(places)) if len(places) == 1 else THESE)
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Headline:
@@ -53,7 +61,7 @@ def entries(packages: Iterable[Package]) -> Iterator[Entry]:
     groups: dict[tuple[object, ...], list[Package]] = {}
     for package in packages:
         pin = package.facts.pin
-        same = (pin.name, pin.version, package.verdict, package.accepted, _without_platform(package))
+        same = (pin.name, pin.version, package.verdict, package.accepted, package.why, _without_platform(package))
         groups.setdefault(same, []).append(package)
     for group in groups.values():
         yield Entry(package=_of_all(group), platforms=tuple(package.facts.platform for package in group))
@@ -69,11 +77,7 @@ def _of_all(group: Sequence[Package]) -> Package:
     first = group[0]
     if len({package.facts.platform for package in group}) == 1:
         return first
-    return replace(
-        first,
-        reasons=tuple(_of_platform(first, "these platforms", text) for text in first.reasons),
-        next_step=None if first.next_step is None else _of_platform(first, "these platforms", first.next_step),
-    )
+    return replace(first, next_step=None if first.next_step is None else _of_platform(first, THESE, first.next_step))
 
 
 def _of_platform(package: Package, other: str, text: str) -> str:
@@ -81,9 +85,8 @@ def _of_platform(package: Package, other: str, text: str) -> str:
     return re.sub(rf"(?<![\w.-]){re.escape(package.facts.platform)}(?![\w-]|\.\w)", lambda _: other, text)
 
 
-def _without_platform(package: Package) -> tuple[str, ...]:
-    said = (*package.reasons, package.next_step or "")
-    return tuple(_of_platform(package, "{platform}", text) for text in said)
+def _without_platform(package: Package) -> str:
+    return _of_platform(package, "{platform}", package.next_step or "")
 
 
 def together(found: Sequence[Entry]) -> Iterator[tuple[Entry, ...]]:
@@ -102,7 +105,7 @@ def together(found: Sequence[Entry]) -> Iterator[tuple[Entry, ...]]:
 def reason_of_many(entry: Entry) -> tuple[str, ...]:
     """Return the reasons with the package's own name and file left open."""
     pin, wheel = entry.package.facts.pin, entry.package.facts.index.wheel
-    reasons = list(entry.package.reasons)
+    reasons = list(entry.reasons)
     if wheel is not None:
         reasons = [reason.replace(wheel.filename, "its wheel") for reason in reasons]
     own = re.compile(rf"(?<![\w.-]){re.escape(pin.name)}(?![\w-])", re.IGNORECASE)
@@ -150,7 +153,7 @@ def headline(report: Report) -> Headline:
 def chains(package: Package) -> Iterator[tuple[str, str]]:
     """Yield who pulls the package in and where it is listed, as pairs of a label and a text."""
     pin = package.facts.pin
-    places = verdict.listed(map(str, pin.places))
+    places = listed(map(str, pin.places))
     at = f" ({places})" if places else ""
     for number, chain in enumerate(pin.required_by[:3]):
         where = at if number == 0 else ""

@@ -20,6 +20,7 @@ from ftaudit.model import (
     Status,
     WheelKind,
 )
+from ftaudit.model.sentences import exclusion
 from ftaudit.report.package.entries import counted
 
 _KINDS = {
@@ -114,7 +115,7 @@ def _index(facts: IndexFacts) -> Iterator[str]:
         yield from _gil_wheel(facts.gil_wheel)
     if facts.other_platforms:
         yield f"free-threaded wheels for {', '.join(facts.other_platforms[:8])}"
-    yield from (f"passed over: {text}" for text in facts.excluded[:8])
+    yield from (f"passed over: {file.filename}: {exclusion(file)}" for file in facts.excluded[:8])
     yield from facts.warnings
 
 

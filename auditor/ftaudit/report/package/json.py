@@ -26,6 +26,7 @@ from ftaudit.model import (
     SourceFacts,
     Verdict,
 )
+from ftaudit.model.sentences import exclusion
 from ftaudit.report.package.entries import restates_verdict
 
 SCHEMA_VERSION: Final = 1
@@ -75,6 +76,7 @@ def _package(package: Package) -> dict[str, Any]:
         "blocks": package.blocks,
         "accepted": accepted_as_dict(package.accepted),
         "reasons": list(package.reasons),
+        "reason_kinds": [reason.kind for reason in package.why],
         "next_step": package.next_step,
         "blocked_by": list(package.blocked_by),
         "required_by": [list(chain) for chain in facts.pin.required_by],
@@ -188,7 +190,7 @@ def _index(index: IndexFacts) -> dict[str, Any]:
         "wheels": len(index.wheels),
         "sdist": None if index.sdist is None else index.sdist.filename,
         "compiled": index.compiled,
-        "excluded": list(index.excluded),
+        "excluded": [f"{file.filename}: {exclusion(file)}" for file in index.excluded],
         "other_platforms": list(index.other_platforms),
         "gil_wheel": None if index.gil_wheel is None else index.gil_wheel.filename,
     }

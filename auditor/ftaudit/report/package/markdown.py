@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from ftaudit.model import BLOCKING, Package, Report, Severity, Verdict
+from ftaudit.model import BLOCKING, Report, Severity, Verdict
 from ftaudit.report.console import clean
 from ftaudit.report.package.entries import (
     ORDER,
@@ -224,7 +224,7 @@ def _row(entry: Entry, many: bool) -> str:
     package = entry.package
     cells = [f"**{escape(entry.title)}**", str(package.verdict)]
     cells += [", ".join(map(escape, entry.platforms))] if many else []
-    cells += [escape(cut("; ".join(package.reasons))), escape(cut(package.next_step or ""))]
+    cells += [escape(cut("; ".join(entry.reasons))), escape(cut(package.next_step or ""))]
     return "| " + " | ".join(cells) + " |"
 
 
@@ -232,14 +232,15 @@ def _evidence(entry: Entry, many: bool) -> str:
     package = entry.package
     where = f" ({', '.join(map(escape, entry.platforms))})" if many else ""
     lines = [f"- **{escape(entry.title)}** {package.verdict}{where}"]
-    lines += [f"  - {escape(line)}" for line in _evidence_lines(package)]
+    lines += [f"  - {escape(line)}" for line in _evidence_lines(entry)]
     return "\n".join(lines)
 
 
-def _evidence_lines(package: Package) -> Iterator[str]:
+def _evidence_lines(entry: Entry) -> Iterator[str]:
+    package = entry.package
     if package.accepted is not None:
         yield f"accepted: {accepted_line(package.accepted)}"
-    yield from package.reasons
+    yield from entry.reasons
     yield from (f"{label}{text}" for label, text in chains(package))
     yield from (f"{finding.code} {finding.rule}: {finding.message}" for finding in extra_findings(package))
     yield from source_lines(package)

@@ -117,7 +117,7 @@ def _entry(console: Console, report: Report, entry: Entry) -> None:
     if len(report.platforms) > 1:
         head.append(f"  ({', '.join(entry.platforms)})", style="dim")
     console.print(Padding(head, (0, 0, 0, 2)))
-    lines = [("", reason) for reason in package.reasons]
+    lines = [("", reason) for reason in entry.reasons]
     lines += chains(package)
     lines += [(f"{finding.code} ", _said(finding)) for finding in extra_findings(package)]
     lines += [("source: ", told) for told in source_lines(package)]

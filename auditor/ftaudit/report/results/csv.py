@@ -7,7 +7,7 @@ import io
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Final
 
-from ftaudit.judge.table import Gil, gil_of
+from ftaudit.judge.gil import guilty_modules
 from ftaudit.model import Finding, Package, Report
 from ftaudit.report.console import clean
 from ftaudit.report.results.results import of_scan
@@ -66,7 +66,7 @@ def _package(package: Package) -> Sequence[object]:
     facts = package.facts
     pin = facts.pin
     place = pin.source
-    on = [module for module, gil in gil_of(facts) if gil is Gil.ON]
+    on = guilty_modules(facts)
     return (
         "package",
         pin.name,

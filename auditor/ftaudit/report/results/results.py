@@ -206,7 +206,7 @@ def _of_entry(entry: Entry) -> Iterator[Result]:
     own = [finding for finding in package.findings if finding not in set(package.facts.source.findings)]
     place = _place(package)
     if package.verdict in _TOLD:
-        lines = [*package.reasons, *(f"{label}{text}" for label, text in chains(package) if label != LISTED)]
+        lines = [*entry.reasons, *(f"{label}{text}" for label, text in chains(package) if label != LISTED)]
         lines += [f"next: {package.next_step}"] if package.next_step else []
         yield Result(
             rule=package.verdict.value,

@@ -12,6 +12,8 @@ from packaging.version import Version
 
 from ftaudit.model import BLOCKING, Package, Report, Verdict
 from ftaudit.model.plans import Candidate, Plan, ProofStatus, WayOut
+from ftaudit.model.reasons import Reason
+from ftaudit.model.sentences import names_platform, sentence
 from ftaudit.report.migration.contents import READY, Migration, sums
 from ftaudit.report.migration.html.hazards import Rule, by_rule, unscanned
 from ftaudit.report.migration.html.pictures import Segment, Tree, bar, chains_of, tree
@@ -192,7 +194,7 @@ def _blockers(ordered: Iterable[Entry], plan: Plan | None) -> Iterator[Blocker]:
             verdict=first.verdict,
             entries=tuple(found),
             verdicts=tuple(verdicts.items()),
-            reasons=tuple(_told_once(_reasons(found))),
+            reasons=tuple(_together(_reasons(found))),
             steps=tuple(_told_once(planned or _steps(found))),
             ways=ways,
             releases=tuple(_releases(ways)),
@@ -216,6 +218,18 @@ def _told_once(sentences: Iterable[Sentence]) -> Iterator[Said]:
         names_them = _PLATFORM in worded
         told_of_all = names_them or len(platforms) == len(every)
         yield Said(text=worded.replace(_PLATFORM, _listed(platforms)), platforms=() if told_of_all else platforms)
+
+
+def _together(reasons: Iterable[tuple[Reason, tuple[str, ...]]]) -> Iterator[Said]:
+    """Yield each reason once, with the platforms of which it is true."""
+    found: dict[Reason, tuple[str, ...]] = {}
+    every: dict[str, None] = {}
+    for reason, platforms in reasons:
+        found[reason] = (*found.get(reason, ()), *platforms)
+        every |= dict.fromkeys(platforms)
+    for reason, platforms in found.items():
+        told_of_all = names_platform(reason) or len(platforms) == len(every)
+        yield Said(text=sentence(reason, _listed(platforms)), platforms=() if told_of_all else platforms)
 
 
 def _releases(ways: Iterable[WayOut]) -> Iterator[Releases]:
@@ -251,16 +265,16 @@ def _rows(ordered: Iterable[Entry], blockers: Iterable[Blocker]) -> Iterator[Row
             entries=tuple(found),
             platforms=tuple(platform for entry in found for platform in entry.platforms),
             rank=WORST_FIRST.index(verdict),
-            reasons=tuple(_told_once(_reasons(found))),
+            reasons=tuple(_together(_reasons(found))),
             steps=tuple(_told_once(_steps(found))),
             needed_by=chains[0][:-1] if chains else (),
             blocker=numbers.get(title) if verdict in BLOCKING else None,
         )
 
 
-def _reasons(found: Iterable[Entry]) -> Iterator[Sentence]:
+def _reasons(found: Iterable[Entry]) -> Iterator[tuple[Reason, tuple[str, ...]]]:
     for entry in found:
-        yield from ((text, entry.package.facts.platform, entry.platforms) for text in entry.package.reasons)
+        yield from ((reason, entry.platforms) for reason in entry.package.why)
 
 
 def _steps(found: Iterable[Entry]) -> Iterator[Sentence]:
@@ -292,7 +306,7 @@ def _gaps(migration: Migration) -> Iterator[Gap]:
     unknown = [entry for entry in entries(report.packages) if entry.package.verdict is Verdict.UNKNOWN]
     yield Gap(
         title="Packages without a verdict",
-        lines=tuple(f"{entry.title} ({', '.join(entry.platforms)}): {entry.package.reasons[0]}" for entry in unknown),
+        lines=tuple(f"{entry.title} ({', '.join(entry.platforms)}): {entry.reasons[0]}" for entry in unknown),
     )
     yield Gap(title="Not looked at", lines=(*report.incomplete, *migration.incomplete))
     yield Gap(title="Modules that were read, but could not be imported", lines=tuple(not_imported(report)))

@@ -1,0 +1,57 @@
+"""What each extension module does to the GIL, all tiers taken together. Whoever asks that asks here."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from ftaudit.judge.misfits import find_misfits
+from ftaudit.model import ExtensionModule, GilDeclaration, PackageFacts, StrEnum
+
+
+class Gil(StrEnum):
+    """What is known of one module's effect on the GIL, all tiers taken together."""
+
+    OFF = "leaves the GIL off"
+    ON = "turns the GIL back on"
+    CRASHES = "crashes"
+    UNKNOWN = "could not be determined"
+
+
+CRASHES: Final = frozenset({"signal", "timeout", "exit", "memory"})
+"""The outcomes of an import that are the module's own fault, unless something outside it was missing."""
+
+
+def module_gil(module: ExtensionModule) -> Gil:
+    """Return what one module does to the GIL wherever it can be loaded. A runtime answer wins over the binary's."""
+    runtime, binary = module.runtime, module.binary
+    if binary is not None and binary.free_threaded_build is False:
+        return Gil.CRASHES
+    if runtime is not None and runtime.requires_gil:
+        return Gil.ON
+    if runtime is not None and runtime.outcome in CRASHES and not runtime.environmental:
+        return Gil.CRASHES
+    if runtime is not None and runtime.imported and runtime.requires_gil is False:
+        return Gil.OFF
+    match binary.declaration if binary is not None else GilDeclaration.UNDETERMINED:
+        case GilDeclaration.NOT_USED:
+            return Gil.OFF
+        case GilDeclaration.USED | GilDeclaration.UNDECLARED:
+            return Gil.ON
+        case GilDeclaration.UNDETERMINED:
+            return Gil.UNKNOWN
+
+
+def gil_of(facts: PackageFacts) -> tuple[tuple[ExtensionModule, Gil], ...]:
+    """Return what each module of a package does to the GIL where the package is installed."""
+    misfits = find_misfits(facts)
+    return tuple(
+        (module, (Gil.CRASHES if misfits[module.path].certain else Gil.UNKNOWN))
+        if module.path in misfits
+        else (module, module_gil(module))
+        for module in facts.modules
+    )
+
+
+def guilty_modules(facts: PackageFacts) -> tuple[ExtensionModule, ...]:
+    """Return the modules of a package that turn the GIL back on."""
+    return tuple(module for module, gil in gil_of(facts) if gil is Gil.ON)

@@ -1,0 +1,297 @@
+"""Why a package has its verdict: a closed union of values. `ftaudit.model.sentences` puts them into words.
+
+No reason names the platform: the same reasons on two platforms are equal.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar, Final, TypeAlias
+
+from ftaudit.model.words import GilDeclaration, StrEnum
+
+WORST_FIRST: Final = (
+    GilDeclaration.USED,
+    GilDeclaration.UNDECLARED,
+    GilDeclaration.UNDETERMINED,
+    GilDeclaration.NOT_USED,
+)
+"""What modules declare, from bad to good; the worst of them is the wheel's."""
+
+System: TypeAlias = tuple[str, str]
+"""An image format and a machine, as `ModuleBinary` names them; the machine is empty where any may be."""
+
+
+class Exclusion(StrEnum):
+    """Why a file that would match is not installed."""
+
+    REQUIRES_PYTHON = "requires-python"
+    """`wanted` is its range, `has` the target's version."""
+    HASH = "hash"
+    """Its hash is not among those that the input allows."""
+    SYSTEM = "system"
+    """`wanted` is the system that its tag asks for, `has` the version that the platform has."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Excluded:
+    """A file that the target would install, but for one thing."""
+
+    kind: ClassVar[str] = "excluded"
+    filename: str
+    by: Exclusion
+    wanted: str = ""
+    has: str = ""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class WrongSuffix:
+    """The file's name is not one that the target looks for."""
+
+    suffix: str
+    """`.cpython-314-x86_64-linux-gnu.so`."""
+    executable: str
+    """`python3.14t`."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class WrongImage:
+    """The image contradicts the wheel's tag."""
+
+    is_for: System
+    wanted: tuple[System, ...]
+    """Those of the wheel's systems that cannot load it."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Misfit:
+    """Why a module's file cannot be imported."""
+
+    what: WrongSuffix | WrongImage
+    certain: bool
+    """The file is meant for the target. Otherwise it may be another build's, of no concern to the package."""
+
+    @property
+    def of_image(self) -> bool:
+        """Whether the image contradicts the wheel's tag."""
+        return isinstance(self.what, WrongImage)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Unresolved:
+    """No version of the package could be found, or it cannot be looked up."""
+
+    kind: ClassVar[str] = "unresolved"
+    problem: str
+    """What the resolver or the input's reader says."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class NotLookedUp:
+    """The index tier has no answer."""
+
+    kind: ClassVar[str] = "not-looked-up"
+    told: str | None
+
+
+class Lack(StrEnum):
+    """What there is where the target finds no wheel to install."""
+
+    HASHES = "hashes"
+    """A wheel that fits, but the input's hashes leave it out."""
+    ELSEWHERE = "elsewhere"
+    """A wheel of the target's for other platforms."""
+    ORDINARY = "ordinary"
+    """A wheel of the ordinary (GIL) build."""
+    NOTHING = "nothing"
+    """No wheel at all."""
+    OTHER = "other"
+    """Wheels of other versions of Python."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class NoWheel:
+    """The target installs no wheel of the version on the platform."""
+
+    kind: ClassVar[str] = "no-wheel"
+    there: Lack
+    wanted: tuple[str, ...]
+    """The ABI tags that would do, `cp314t`."""
+    sdist: bool
+    """Whether there is an sdist to build from."""
+    version: str | None
+    elsewhere: tuple[str, ...] = ()
+    """The platform tags that have such a wheel."""
+    given: bool = False
+    """The files are the user's own, and not an index's."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Rebuild:
+    """What the modules of the ordinary build's wheel would declare if they were built for the target."""
+
+    kind: ClassVar[str] = "rebuild"
+    counts: tuple[tuple[GilDeclaration, int], ...]
+    """How many modules would declare what, the worst first. Never empty."""
+
+    @property
+    def worst(self) -> GilDeclaration:
+        """The worst declaration: it is that of the whole wheel."""
+        return self.counts[0][0]
+
+    @property
+    def tells(self) -> bool:
+        """Whether any module could be determined."""
+        return any(declaration is not GilDeclaration.UNDETERMINED for declaration, _ in self.counts)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Refused:
+    """Installers refuse the wheel."""
+
+    kind: ClassVar[str] = "refused"
+    told: str
+    """What is wrong with it."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ModuleFails:
+    """A module cannot be loaded by the target, or crashes when it is imported."""
+
+    kind: ClassVar[str] = "module-fails"
+    module: str
+    misfit: Misfit | None = None
+    gil_build: bool = False
+    """It was compiled for the build with the GIL."""
+    evidence: str | None = None
+    """What in the image shows that."""
+    told: str | None = None
+    """What its import ended with."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ImportFails:
+    """A plain `import NAME` of the package fails."""
+
+    kind: ClassVar[str] = "import-fails"
+    name: str
+    told: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TurnsOn:
+    """Modules turn the GIL back on."""
+
+    kind: ClassVar[str] = "turns-on"
+    modules: tuple[str, ...]
+    total: int
+    """How many extension modules the wheel has."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Declares:
+    """What a module that turns the GIL on declares."""
+
+    kind: ClassVar[str] = "declares"
+    declaration: GilDeclaration | None
+    made_with: str | None
+    """`Cython 3.2.9`."""
+    seen: bool
+    """An import showed it; otherwise it was read from the binary."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class PlainImportOff:
+    """A plain `import NAME` leaves the GIL off although some module of the package does not."""
+
+    kind: ClassVar[str] = "plain-import-off"
+    name: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TierFailed:
+    """A tier could not do its work, so that its answer cannot be relied on."""
+
+    kind: ClassVar[str] = "tier-failed"
+    told: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class NothingLookedAt:
+    """No module of the package was looked at."""
+
+    kind: ClassVar[str] = "nothing-looked-at"
+    why: tuple[str, ...]
+    """Why each tier was left out; empty where none says."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Undetermined:
+    """Modules whose effect on the GIL is not known."""
+
+    kind: ClassVar[str] = "undetermined"
+    modules: tuple[str, ...]
+    total: int
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class WhyUndetermined:
+    """Why a module could not be determined, or several."""
+
+    kind: ClassVar[str] = "why-undetermined"
+    module: str | None
+    """`None` where several have it in common."""
+    misfit: Misfit | None = None
+    binary: str | None = None
+    """Why the binary did not tell."""
+    runtime: str | None = None
+    """What the import ended with."""
+
+
+class Plainly(StrEnum):
+    """Reasons that need no data."""
+
+    FALLBACK = "fallback"
+    """The target gets the pure-Python wheel although compiled ones exist."""
+    NO_COMPILED_CODE = "no-compiled-code"
+    SOURCE_TREE = "source-tree-without-compiled-sources"
+    NO_EXTENSION_MODULE = "no-extension-module"
+    """The wheel holds compiled code, and no extension module."""
+
+    @property
+    def kind(self) -> str:
+        """The name of the reason."""
+        return self.value
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class AllOff:
+    """Every extension module leaves the GIL off."""
+
+    kind: ClassVar[str] = "all-off"
+    total: int
+    imported: bool
+    """Some were imported; otherwise the binaries were read."""
+
+
+Reason: TypeAlias = (
+    Unresolved
+    | NotLookedUp
+    | NoWheel
+    | Rebuild
+    | Excluded
+    | Refused
+    | ModuleFails
+    | ImportFails
+    | TurnsOn
+    | Declares
+    | PlainImportOff
+    | TierFailed
+    | NothingLookedAt
+    | Undetermined
+    | WhyUndetermined
+    | Plainly
+    | AllOff
+)
+"""One reason of a verdict."""
+Reasons: TypeAlias = tuple[Reason, ...]
