@@ -217,6 +217,9 @@ class _UnitRule(SourceRule):
     generated: ClassVar[bool] = False
     """Whether it also looks at generated code (declarations do)."""
 
+    summarised: ClassVar[bool] = False
+    """Whether it looks at the state that threads share, so that the state table can be made as well."""
+
     def check(self, unit: Any) -> Iterator[Finding]:
         """Yield what is wrong. Pure: looks at nothing but the unit and its context."""
         raise NotImplementedError
@@ -327,7 +330,10 @@ class Project:
 
 def stateful_rooms(rules: Iterable[SourceRule]) -> frozenset[Room]:
     """Return the rooms whose files must be summarised for the rules."""
-    return frozenset(rule.room for rule in rules if isinstance(rule, SharedStateRule))
+    rules = tuple(rules)
+    found = {rule.room for rule in rules if isinstance(rule, SharedStateRule)}
+    found |= rooms_of(rule for rule in rules if isinstance(rule, _UnitRule) and rule.summarised)
+    return frozenset(found)
 
 
 def rooms_of(rules: Iterable[SourceRule]) -> frozenset[Room]:

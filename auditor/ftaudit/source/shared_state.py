@@ -9,9 +9,10 @@ threads can call it at once.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from enum import Enum
+from typing import Any
 
 from ftaudit.model import Location, Severity, StrEnum
 
@@ -196,6 +197,38 @@ class StateRow:
         shared = [access.locks for access in self.accesses if not access.alone]
         common = frozenset.intersection(*shared) if shared else frozenset()
         return tuple(sorted(lock.name for lock in common))
+
+
+def access_row(access: Access) -> list[Any]:
+    """Return an access as values that JSON can hold; `access_of` makes the same of it."""
+    place, entry = access.location, access.entry_point
+    return [
+        [access.state.owner, access.state.name, access.state.kind.value],
+        access.kind.value,
+        sorted([lock.name, lock.owner, lock.shared, lock.atomic] for lock in access.locks),
+        [entry.name, entry.kind.value, entry.location.path, entry.location.line, entry.location.column],
+        [place.path, place.line, place.column],
+        list(access.chain),
+        access.field_of_own,
+    ]
+
+
+def access_of(row: Sequence[Any]) -> Access:
+    """Return the access that `access_row` wrote."""
+    (owner, name, state_kind), kind, locks, entry, place, chain, field_of_own = row
+    return Access(
+        state=State(owner=owner, name=name, kind=StateKind(state_kind)),
+        kind=AccessKind(kind),
+        locks=frozenset(Lock(name=n, owner=o, shared=shared, atomic=atomic) for n, o, shared, atomic in locks),
+        entry_point=EntryPoint(
+            name=entry[0],
+            kind=EntryKind(entry[1]),
+            location=Location(path=entry[2], line=entry[3], column=entry[4]),
+        ),
+        location=Location(path=place[0], line=place[1], column=place[2]),
+        chain=tuple(chain),
+        field_of_own=field_of_own,
+    )
 
 
 def races(accesses: Iterable[Access]) -> tuple[Race, ...]:

@@ -129,6 +129,7 @@ def store(k, v):
             function = module.in_function(iteration.node)
             if (
                 shared.kind not in (Kind.DICT, Kind.SET)
+                or shared.where is Where.INSTANCE
                 or function is None
                 or isinstance(function, ast.AsyncFunctionDef)
             ):
@@ -138,8 +139,7 @@ def store(k, v):
                 for change in module.mutations_of.get(identity(shared), ())
                 if module.tree.function(change.node) is not function and _resizes(module, change)
             ]
-            # An object's own container is reported once: the remedy is one lock.
-            once = identity(shared), None if shared.where is Where.INSTANCE else function
+            once = identity(shared), function
             if resizing and once not in seen and not module.locked(iteration.node):
                 seen.add(once)
                 yield self.finding(

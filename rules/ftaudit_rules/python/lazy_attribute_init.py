@@ -3,24 +3,26 @@
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Iterator
 
 from ftaudit.model import Confidence, Finding, Severity
 from ftaudit.rule import RuleInfo, SourceExample
 from ftaudit.source.base import PythonRule
 from ftaudit.source.python import PythonModule, Signal
-from ftaudit.source.python.kinds import CONTAINERS, Kind, kind_of
-from ftaudit.source.python.lazy import LazyInit, assignments_to, guarded, is_harmless
-from ftaudit.source.python.tree import dotted, inside, targets_of
+from ftaudit.source.python.kinds import CONTAINERS, Kind, has_identity, kind_of
+from ftaudit.source.python.lazy import LazyInit, assignments_to, guarded
+from ftaudit.source.python.tree import dotted, inside, last_name, targets_of
 
 
 class LazyAttributeInit(PythonRule):
     """An attribute is filled on first use without a lock.
 
     For most objects this is harmless: they belong to one thread, or both threads make the same value. It is not
-    when the object is meant for several threads (it owns a lock), when what made the value is thrown away in the
-    same step, when an empty container is published and filled afterwards, or when attributes of a class are deleted
-    and made again. Everything else is a note, shown with `--pedantic`.
+    when the object is meant for several threads (it owns a lock), when it is a connection, a client or a parser, of
+    which two are made and one is lost, when what made the value is thrown away in the same step, when an empty
+    container is published and filled afterwards, or when attributes of a class are deleted and made again. Everything
+    else is a note, shown with `--pedantic`.
     """
 
     info = RuleInfo(
@@ -59,6 +61,20 @@ class Pool:
         if self._conn is None:
             self._conn = connect()
         return self._conn
+""",
+            lines=(7,),
+        ),
+        SourceExample(
+            code="""\
+class Api:
+    def __init__(self, url):
+        self.url = url
+        self._client = None
+    @property
+    def client(self):
+        if self._client is None:
+            self._client = Client(self.url)
+        return self._client
 """,
             lines=(7,),
         ),
@@ -211,11 +227,53 @@ def _harm(module: PythonModule, lazy: LazyInit) -> str | None:
         return "it is published empty and filled afterwards"
     if _in_two_steps(lazy):
         return "a stand-in is published before the value is made"
-    kinds = {*module.instance_kinds.get(_owner(module, lazy), {}).values()}
-    kinds |= {*module.class_kinds.get(_owner(module, lazy), {}).values()}
-    if Kind.LOCK in kinds and not all(is_harmless(assignment) for assignment in lazy.assignments):
-        return "the object owns a lock, which is not held here"
+    if _owns_lock(module, lazy) and any(has_identity(getattr(one, "value", None)) for one in lazy.assignments):
+        return None if _is_locked_elsewhere(module, lazy) else "the object owns a lock, which is not held here"
+    if _is_opened(module, lazy):
+        return "two threads that come first each make one, and one of the two is lost"
     return None
+
+
+def _owns_lock(module: PythonModule, lazy: LazyInit) -> bool:
+    owner = _owner(module, lazy)
+    kinds = {*module.instance_kinds.get(owner, {}).values(), *module.class_kinds.get(owner, {}).values()}
+    return Kind.LOCK in kinds
+
+
+def _is_locked_elsewhere(module: PythonModule, lazy: LazyInit) -> bool:
+    """Return whether another place holds a lock for the attribute: `unlocked-object-state` reports it, with all."""
+    wanted = _owner(module, lazy), lazy.key.rpartition(".")[2]
+    return any(
+        access.locks
+        for state in module.states
+        if (state.state.owner, state.state.name) == wanted
+        for access in state.accesses
+    )
+
+
+_OPENED = re.compile(
+    r"(?i)(?:^|_|[a-z])(?:conn|connection|client|session|pool|channel|socket|sock|transport|parser|engine|executor|thread"
+    r"|worker|server|producer|consumer|publisher|cursor|stub|driver)s?$"
+)
+"""Names of what is opened and closed, or keeps a state of its own while it is used."""
+_OF_ONE = re.compile(r"(?i)request|response|form|field|widget|context|node|visitor|builder|command|event|message|test")
+"""Names of classes whose objects belong to one thread."""
+
+
+def _is_opened(module: PythonModule, lazy: LazyInit) -> bool:
+    """Return whether a connection, a client, a parser or the like is made on first use."""
+    if _OF_ONE.search(_owner(module, lazy)) or _ENTERS.match(getattr(lazy.function, "name", "")):
+        return False
+    attribute = lazy.key.rpartition(".")[2]
+    for assignment in lazy.assignments:
+        value = getattr(assignment, "value", None)
+        if isinstance(value, ast.Call) and has_identity(value):
+            return any(_OPENED.search(name) for name in (attribute, last_name(value.func) or ""))
+    return False
+
+
+_ENTERS = re.compile(r"_*(?:connect|open|start|reconnect|setup|init|run|begin|launch|enter|on_|handle_|ensure_open)")
+"""Names of methods that begin the object's life: whoever owns it calls them once."""
 
 
 def _owner(module: PythonModule, lazy: LazyInit) -> str:

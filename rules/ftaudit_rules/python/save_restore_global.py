@@ -34,9 +34,20 @@ class SaveRestoreGlobal(PythonRule):
         "__exit__",
         "contextmanager",
         "fixture",
+        "def stop",
+        "def restore",
+        "def uninstall",
+        "def undo",
+        "def disable",
+        "def deactivate",
+        "def close",
+        "def unpatch",
+        "def revert",
+        "def detach",
     )
     needles = re.compile(
-        r"\n[ \t]+(?:global\s|(?!self\.)(?:\w+\.)+\w+(?:, [\w.]+)? = |[\w.]+\[[^\]\n]+\] = |setattr\(|[\w.]+\.update\()"
+        r"\n[ \t]+(?:global\s|(?!self\.)(?:\w+\.)+\w+(?:, [\w.]+)? = |self\.\w+\.\w+ = "
+        r"|[\w.]+\[[^\]\n]+\] = |setattr\(|[\w.]+\.update\()"
     )
     VALID = (
         SourceExample(
@@ -63,6 +74,31 @@ def twice(self):
         ),
     )
     INVALID = (
+        SourceExample(
+            code="""\
+import socket
+class Recorder:
+    def start(self):
+        self._real = socket.getaddrinfo
+        socket.getaddrinfo = self._record
+    def stop(self):
+        socket.getaddrinfo = self._real
+""",
+            lines=(5,),
+        ),
+        SourceExample(
+            code="""class Patch:
+    def __init__(self, module, new):
+        self.module = module
+        self.new = new
+    def install(self):
+        self.old = self.module.open
+        self.module.open = self.new
+    def uninstall(self):
+        self.module.open = self.old
+""",
+            lines=(7,),
+        ),
         SourceExample(
             code="""\
 CONFIG = {"width": 80}

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from ftaudit.rule import Language, SourceRule
-from ftaudit.source.base import PythonRule, Reader, Room, SourceFile, TreeContext
+from ftaudit.source.base import PythonRule, Reader, Room, SourceFile, Survey, TreeContext
 from ftaudit.source.python.module import PythonModule
 from ftaudit.source.python.parse import check_syntax, parse_module
 from ftaudit.source.python.signals import Signal, find_signals
+from ftaudit.source.shared_state import Access, access_of, access_row
 
 
 class PythonReader(Reader):
@@ -39,6 +40,19 @@ class PythonReader(Reader):
         if not chosen:
             check_syntax(source.text)
         return chosen
+
+    def has_state(self, source: SourceFile) -> bool:
+        """Return whether the text speaks of locks or threads, or has the only object of a private class."""
+        return "class " in source.text and bool(find_signals(source.text) & (Signal.THREADS | Signal.SINGLETON))
+
+    def summarise(self, unit: PythonModule) -> Survey | None:
+        """Return who uses the attributes of the module's shared objects: calls are followed within a module."""
+        rows = [access_row(access) for state in unit.states for access in state.accesses]
+        return {"accesses": rows} if rows else None
+
+    def compose(self, summaries: Mapping[str, Survey], context: TreeContext) -> tuple[Access, ...]:
+        """Return the accesses of all modules."""
+        return tuple(access_of(row) for summary in summaries.values() for row in summary["accesses"])
 
     def parse(self, source: SourceFile, context: TreeContext) -> PythonModule:
         """Return the module's model, or raise `ParseError`."""

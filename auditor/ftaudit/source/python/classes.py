@@ -25,6 +25,10 @@ _STARTERS: Final = frozenset(
         "setprofile",
         "settrace_all_threads",
         "register_callback",
+        "add_done_callback",
+        "run_in_executor",
+        "to_thread",
+        "call_soon_threadsafe",
     ]
 )
 """Names by which a class shows that it deals with threads."""

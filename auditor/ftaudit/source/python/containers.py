@@ -48,7 +48,10 @@ def tested_containers(module: PythonModule, test: ast.If | ast.While) -> Iterato
     """Yield the shared containers that a condition asks for a key or a length, with the first change of each."""
     for container, key, absent in _asked(test.test):
         shared = _reached(module, container)
-        if shared is None or not (shared.is_container or shared.kind is Kind.INSTANCE or shared.kind is Kind.OTHER):
+        if shared is None or shared.kind is Kind.CACHE:
+            # Such a cache is not even safe to read.
+            continue
+        if not (shared.is_container or shared.kind is Kind.INSTANCE or shared.kind is Kind.OTHER):
             continue
         body = list(test.body)
         if isinstance(test, ast.While) and key is not None:

@@ -5,27 +5,56 @@ from __future__ import annotations
 import ast
 import re
 from collections import defaultdict
+from collections.abc import Iterator
 from functools import cached_property
 from typing import Final
 
 from ftaudit.source.python.kinds import Kind, kind_of, looks_like_lock
 from ftaudit.source.python.timing import Timing
-from ftaudit.source.python.tree import FunctionNode, dotted, last_name, targets_of
+from ftaudit.source.python.tree import FunctionNode, dotted, inside, last_name, targets_of
 
 _HOLDS: Final = re.compile(
     r"(?i)(?:must|should|is|be|caller|while|already)\b[^.\n]{0,40}\b(?:hold|held|locked|lock is)"
 )
 
 
+_MOST_HELD: Final = 16
+"""Locks that one block takes and does not give back, beyond which nothing is believed of it."""
+
+
 class Locking(Timing):
     """A module with its locks: lexical, by decorator, by name, and held by every caller."""
+
+    _looking_for_takers = False
 
     def locked(self, node: ast.AST) -> bool:
         """Tell whether a node runs with a lock held: lexically, by decorator, or because every caller here has it."""
         function = self.tree.function(node)
         return self._locked_lexically(node, function) or (function is not None and function in self._locked_functions)
 
+    def held(self, node: ast.AST) -> frozenset[str]:
+        """Return the locks that a node's function takes around it, as the source writes them; decorators count."""
+        function = self.tree.function(node)
+        locks = {name for name, _ in self.holds(node)}
+        if isinstance(function, (ast.FunctionDef, ast.AsyncFunctionDef)):
+            locks.update(self.decorator_locks(function))
+        return frozenset(locks)
+
+    def decorator_locks(self, function: ast.FunctionDef | ast.AsyncFunctionDef) -> Iterator[str]:
+        """Yield the locks that a function's decorators take around each call of it."""
+        for decorator in function.decorator_list:
+            name = last_name(decorator.func if isinstance(decorator, ast.Call) else decorator) or ""
+            if name in self._takers:
+                yield from self._takers[name]
+            elif looks_like_lock(name):
+                yield f"@{name}"
+
     def _locked_lexically(self, node: ast.AST, function: FunctionNode | None) -> bool:
+        return next(self.holds(node, function), None) is not None
+
+    def holds(self, node: ast.AST, function: FunctionNode | None = None) -> Iterator[tuple[str, ast.AST]]:
+        """Yield each lock that is taken around a node in its function, with the statement that takes it."""
+        function = function or self.tree.function(node)
         below = node
         for parent in self.tree.above(node):
             if parent is function:
@@ -35,38 +64,121 @@ class Locking(Timing):
                     held = (
                         items if isinstance(below, ast.stmt) else items[: items.index(below)] if below in items else []
                     )
-                    if any(self.is_lock(item.context_expr) for item in held):
-                        return True
+                    for item in held:
+                        if self.is_lock(item.context_expr):
+                            for name in self.lock_names(item.context_expr):
+                                yield name, parent
                 case ast.Try(finalbody=final) if final and below not in final:
-                    if any(_releases(statement) for statement in final):
-                        return True
+                    for statement in final:
+                        if _releases(statement):
+                            yield _released(statement), parent
                 case _:
                     pass
-            if isinstance(below, ast.stmt) and self._acquired_before(below):
-                return True
+            if isinstance(below, ast.stmt):
+                yield from self._acquired_before(below)
             below = parent
-        return isinstance(below, ast.stmt) and self._acquired_before(below)
+        if isinstance(below, ast.stmt):
+            yield from self._acquired_before(below)
 
-    def _acquired_before(self, statement: ast.stmt) -> bool:
-        """Tell whether a statement of the same block took a lock before and none gave it back."""
-        held = False
-        for earlier in self.tree.block(statement):
-            if earlier is statement:
-                return held
-            match earlier:
-                case ast.Expr(value=ast.Call(func=ast.Attribute(attr="acquire"))):
-                    held = True
-                case ast.Expr(value=ast.Call(func=ast.Attribute(attr="enter_context"), args=[argument])) if (
-                    self.is_lock(argument)
-                ):
-                    held = True
-                case ast.Expr() if _releases(earlier):
-                    held = False
-                case ast.Expr(value=ast.Call(func=func)) if _is_lock_call(last_name(func)):
-                    held = True
-                case _:
-                    pass
-        return False
+    def _acquired_before(self, statement: ast.stmt) -> Iterator[tuple[str, ast.AST]]:
+        """Yield the locks that statements of the same block took before and none gave back."""
+        yield from self._acquired.get(statement, ())
+
+    @cached_property
+    def _acquired(self) -> dict[ast.stmt, tuple[tuple[str, ast.AST], ...]]:
+        """The locks that earlier statements of its block took, by statement; those with none are left out."""
+        found: dict[ast.stmt, tuple[tuple[str, ast.AST], ...]] = {}
+        for block in self.tree.blocks():
+            held: dict[str, ast.AST] = {}
+            for statement in block:
+                if held:
+                    found[statement] = tuple(held.items())
+                match statement:
+                    case _ if len(held) >= _MOST_HELD:
+                        held.clear()
+                    case ast.Expr(value=ast.Call(func=ast.Attribute(attr="acquire", value=lock))):
+                        held[ast.unparse(lock)] = statement
+                    case ast.Expr(value=ast.Call(func=ast.Attribute(attr="enter_context"), args=[argument])) if (
+                        self.is_lock(argument)
+                    ):
+                        held.update(dict.fromkeys(self.lock_names(argument), statement))
+                    case ast.Expr() if _releases(statement):
+                        held.clear()
+                    case ast.Expr(value=ast.Call(func=func)) if _is_lock_call(last_name(func)):
+                        held[ast.unparse(func)] = statement
+                    case _:
+                        pass
+        return found
+
+    def lock_names(self, value: ast.expr) -> tuple[str, ...]:
+        """Return the locks that an expression after `with` takes, as the source writes them."""
+        match value:
+            case ast.Call(func=func) if (last_name(func) or "") in self._takers and not self._names_a_lock(func):
+                return self._takers[last_name(func) or ""]
+            case ast.Call(func=ast.Attribute(value=inner, attr="acquire" | "get_lock" | "hold")):
+                return self.lock_names(inner)
+            case ast.Call(func=func):
+                return self.lock_names(func)
+            case ast.BoolOp(values=values):
+                return tuple(name for each in values for name in self.lock_names(each) if self.is_lock(each))
+            case ast.Name(id="self") if "self" in self._takers:
+                return self._takers["self"]
+            case _:
+                return (ast.unparse(value),)
+
+    def _names_a_lock(self, func: ast.expr) -> bool:
+        return isinstance(func, ast.Attribute) and func.attr in ("acquire", "get_lock", "hold")
+
+    @cached_property
+    def _takers(self) -> dict[str, tuple[str, ...]]:
+        """The module's own context managers and decorators that take a lock, with the locks that they take.
+
+        A generator that yields with a lock held, a decorator whose wrapper calls the function with one held, a class
+        whose `__enter__` takes one (under the name `self`).
+        """
+        found: dict[str, tuple[str, ...]] = {}
+        self._looking_for_takers = True
+        for function in self.tree.functions():
+            if any("contextmanager" in (dotted(decorator) or "") for decorator in function.decorator_list):
+                places: list[ast.AST] = [n for n in inside(function.body) if isinstance(n, (ast.Yield, ast.YieldFrom))]
+            elif self._wrapped_name(function) is not None:
+                name = self._wrapped_name(function)
+                places = [
+                    node
+                    for node in inside(function.body, functions=True)
+                    if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == name
+                ]
+            elif function.name == "__enter__" and self.tree.method_owner(function) is not None:
+                taken = [
+                    ast.unparse(call.func.value)
+                    for call in inside(function.body)
+                    if isinstance(call, ast.Call)
+                    and isinstance(call.func, ast.Attribute)
+                    and call.func.attr in ("acquire", "__enter__")
+                    and self.is_lock(call.func.value)
+                ]
+                owner = self.tree.method_owner(function)
+                if taken and owner is not None:
+                    found["self"] = found[owner.name] = tuple(taken)
+                continue
+            else:
+                continue
+            held = [{name for name, _ in self.holds(place)} for place in places]
+            if held and all(held):
+                found[function.name] = tuple(sorted(set.intersection(*held) or held[0]))
+        self._looking_for_takers = False
+        return found
+
+    def _wrapped_name(self, function: ast.FunctionDef | ast.AsyncFunctionDef) -> str | None:
+        """Return the name of the function that a decorator wraps: its first argument, where it returns an inner one."""
+        if not function.args.args or self.tree.function(function) is not None:
+            return None
+        inner = {node.name for node in function.body if isinstance(node, ast.FunctionDef)}
+        match function.body[-1]:
+            case ast.Return(value=ast.Name(id=name)) if name in inner:
+                return function.args.args[0].arg
+            case _:
+                return None
 
     def is_lock(self, value: ast.expr) -> bool:
         """Tell whether an expression after `with` is a lock or takes one, by what it was made from or by its name."""
@@ -78,9 +190,13 @@ class Locking(Timing):
             case ast.Call(func=func, args=arguments):
                 if dotted(func) in ("threading.Lock", "threading.RLock", "Lock", "RLock"):
                     return False
+                if not self._looking_for_takers and (last_name(func) or "") in self._takers:
+                    return True
                 return self.is_lock(func) or any(
                     self.is_lock(argument) for argument in arguments if isinstance(argument, (ast.Name, ast.Attribute))
                 )
+            case ast.Name(id="self") if not self._looking_for_takers and "self" in self._takers:
+                return True
             case ast.Name(id=name):
                 return self.module_kinds.get(name) is Kind.LOCK or looks_like_lock(name) or name in self._local_locks
             case ast.Attribute(value=inner, attr=name):
@@ -132,7 +248,8 @@ class Locking(Timing):
         candidates: list[ast.FunctionDef | ast.AsyncFunctionDef] = []
         for function in self.tree.functions():
             decorators = [last_name(d.func if isinstance(d, ast.Call) else d) or "" for d in function.decorator_list]
-            if any(looks_like_lock(name) for name in decorators) or _says_locked(function):
+            by_decorator = any(looks_like_lock(name) or name in self._takers for name in decorators)
+            if by_decorator or says_locked(function):
                 found.add(function)
             elif calls.get(function.name):
                 candidates.append(function)
@@ -161,14 +278,25 @@ def _releases(statement: ast.stmt) -> bool:
             return False
 
 
+def _released(statement: ast.stmt) -> str:
+    """Return the lock that a statement gives back, as the source writes it."""
+    match statement:
+        case ast.Expr(value=ast.Call(func=ast.Attribute(value=lock, attr=attribute))) if "release" in attribute:
+            return ast.unparse(lock)
+        case ast.If(body=body):
+            return next((_released(inner) for inner in body if _releases(inner)), "a lock")
+        case _:
+            return "a lock"
+
+
 def _is_lock_call(name: str | None) -> bool:
     return (
         name is not None and name.lower().lstrip("_").startswith(("acquire", "lock_", "lock")) and "locked" not in name
     )
 
 
-def _says_locked(function: ast.FunctionDef | ast.AsyncFunctionDef) -> bool:
-    """Tell whether a function's name or docstring says that its caller holds the lock."""
+def says_locked(function: ast.FunctionDef | ast.AsyncFunctionDef) -> bool:
+    """Return whether a function's name or docstring says that its caller holds the lock."""
     name = function.name.lower()
     if name.endswith(
         ("_locked", "_with_lock", "_under_lock", "_unlocked", "_nolock", "_unsafe", "_no_lock", "_lock_held")

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Iterator
 
 from ftaudit.source.python.kinds import CONTAINERS
 from ftaudit.source.python.module import PythonModule
 from ftaudit.source.python.tree import FunctionNode, dotted, inside
 
+_MODULE_HELD = re.compile(r"self\._*(?:module|mod|target|owner|klass|cls|patched|namespace)")
+"""An attribute that holds a module or a class for which others have names of their own."""
 _PROCESS = ("sys.", "os.", "warnings.", "signal.", "locale.", "socket.")
 """State of the whole process: another rule reports writes of it."""
 
@@ -31,13 +34,27 @@ def save_and_restore(module: PythonModule) -> Iterator[tuple[ast.stmt, str]]:
             restored = {(target, value) for statement, target, value in pairs if statement.lineno > after}
             yield from _changes(module, function, pairs, restored)
     for owner in module.classes.values():
-        methods = {node.name: node for node in owner.body if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef))}
-        if "__enter__" in methods and "__exit__" in methods:
-            restored = {(target, value) for _, target, value in _pairs(methods["__exit__"].body)}
-            begun = [
-                pair for name in ("__init__", "__enter__") if name in methods for pair in _pairs(methods[name].body)
-            ]
-            yield from _changes(module, methods["__enter__"], begun, restored)
+        yield from _by_methods(module, owner)
+
+
+def _by_methods(module: PythonModule, owner: ast.ClassDef) -> Iterator[tuple[ast.stmt, str]]:
+    """Yield what one method of a class saves in the object and changes, and another puts back."""
+    methods = [node for node in owner.body if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef))]
+    pairs = {method.name: list(_pairs(method.body)) for method in methods}
+    kept = [(method, pair) for method in methods for pair in pairs[method.name] if pair[1].startswith("self.")]
+    if not kept:
+        return
+    for method in methods:
+        restored = {(t, v) for other in methods if other is not method for _, t, v in pairs[other.name]}
+        restored = {(target, value) for target, value in restored if value.startswith("self.")}
+        if not restored or not any(one is method for one, _ in kept):
+            continue
+        begun = [
+            *(pairs["__init__"] if method.name == "__enter__" and "__init__" in pairs else ()),
+            *pairs[method.name],
+        ]
+        if method.name != "__init__":
+            yield from _changes(module, method, begun, restored)
 
 
 def _changes(
@@ -115,7 +132,9 @@ def _is_shared(module: PythonModule, function: FunctionNode, name: str) -> bool:
     if name.startswith(_PROCESS) or attribute.startswith("__"):
         return False
     root = owner.partition(".")[0]
-    if root in ("self", "cls") or not module.is_module_name(
+    if root == "self":
+        return _MODULE_HELD.fullmatch(owner) is not None
+    if root == "cls" or not module.is_module_name(
         root, function.body[0] if isinstance(function.body, list) else function.body
     ):
         return root == "cls"

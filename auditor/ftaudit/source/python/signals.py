@@ -53,6 +53,8 @@ _IN_STEPS: Final = re.compile(
     r"(?:self|cls)\.\w+(?:: [^=\n]+)? = (?:\{\}|\[\]|None$|True$"
     r"|(?:\w+\.)?(?:set|dict|list|deque|OrderedDict|defaultdict)\()"
     r"|del (?:self|cls)\."
+    r"|(?:self|cls)\.\w*(?:conn|client|session|pool|channel|sock|transport|parser|engine|executor|thread|worker|server"
+    r"|producer|consumer|publisher|cursor|stub|driver)\w*(?:: [^=\n]+)? = \w"
     r"|((?:self|cls)\.\w+) = \w[^\n]*\n[ \t]+\1 = ",
     re.MULTILINE,
 )

@@ -28,6 +28,14 @@ _FIELDS: Final = _child_fields()
 _LEAVES: Final = frozenset(kind for kind, fields in _FIELDS.items() if not fields)
 
 
+_BLOCKS: Final = tuple(
+    kind
+    for kind in vars(ast).values()
+    if isinstance(kind, type) and issubclass(kind, ast.AST) and "body" in kind._fields and kind is not ast.Lambda
+)
+"""The kinds of node that hold statements."""
+
+
 class Tree:
     """A module's `ast`, indexed once by a loop (never recursively: real files are nested too deep)."""
 
@@ -112,6 +120,15 @@ class Tree:
         if isinstance(node, ast.stmt):
             return node
         return next((parent for parent in self.above(node) if isinstance(parent, ast.stmt)), None)
+
+    def blocks(self) -> Iterator[list[ast.stmt]]:
+        """Yield every list of statements."""
+        for kind in _BLOCKS:
+            for node in self._kinds.get(kind, ()):
+                for field in ("body", "orelse", "finalbody"):
+                    block = getattr(node, field, None)
+                    if block.__class__ is list and block:
+                        yield block
 
     def block(self, statement: ast.stmt) -> list[ast.stmt]:
         """Return the list of statements that a statement stands in."""

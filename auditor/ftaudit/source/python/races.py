@@ -1,0 +1,128 @@
+"""Which attributes of shared Python objects race in a way that a maintainer would want to know of.
+
+Nothing frees memory here: a plain read gets the old or the new value. What goes wrong takes steps: a loop, a test and
+then an action, an addition, or a change that another method keeps out by a lock which this one does not take.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Final
+
+from ftaudit.source.python.states import ObjectState, Use
+from ftaudit.source.shared_state import Access, AccessKind, Effect, EntryKind, Race
+
+_ORDER: Final = (AccessKind.DECIDE, AccessKind.WALK, AccessKind.COUNT, AccessKind.CHANGE, AccessKind.WRITE)
+"""What is reported first of several places at fault."""
+_COMPOUND: Final = frozenset({AccessKind.DECIDE, AccessKind.WALK, AccessKind.COUNT})
+
+
+@dataclass(frozen=True, slots=True)
+class StateRace:
+    """An attribute that races, and the place at fault."""
+
+    race: Race
+    at: Access
+    kind: AccessKind
+    """What the place at fault does."""
+    lookup: bool
+    only_counts: bool
+    """At worst an update of a number is lost."""
+    reported: bool
+    """A maintainer would want to know; else it is a note."""
+
+
+def find_races(states: Iterable[ObjectState]) -> Iterator[StateRace]:
+    """Yield the attributes that race, one each, in order of the states."""
+    for state in states:
+        found = _race(state)
+        if found is not None:
+            yield found
+
+
+def _race(state: ObjectState) -> StateRace | None:
+    live = [(a, u) for a, u in zip(state.accesses, state.uses, strict=True) if not a.alone]
+    if not any(access.writes for access, _ in live):
+        return None
+    locked = [(a, u) for a, u in live if a.locks]
+    bare = [(a, u) for a, u in live if not a.locks]
+    if not bare:
+        return None
+    at_fault = list(_against_lock(locked, bare)) if locked else list(_without_lock(state, bare))
+    reported = bool(at_fault)
+    if not at_fault:
+        at_fault = [(a, u) for a, u in bare if u.kind is AccessKind.COUNT]
+    if not at_fault:
+        return None
+    first, use = min(at_fault, key=lambda pair: (_ORDER.index(pair[1].kind), *_place(pair[0])))
+    others = [access for access, _ in (*locked, *bare) if access is not first]
+    second = _meets(first, others)
+    write, other = (first, second) if first.writes else (second, first)
+    return StateRace(
+        race=Race(state=state.state, effect=Effect.TORN, first=write, second=other, sites=_once(a for a, _ in live)),
+        at=first,
+        kind=use.kind,
+        lookup=use.lookup,
+        only_counts=all(u.kind is AccessKind.COUNT for _, u in at_fault),
+        reported=reported,
+    )
+
+
+def _against_lock(locked: list[tuple[Access, Use]], bare: list[tuple[Access, Use]]) -> Iterator[tuple[Access, Use]]:
+    """Yield the accesses without a lock that undo what others hold one for."""
+    kinds = {use.kind for _, use in locked}
+    written = any(access.writes for access, _ in locked)
+    steps = bool(kinds & _COMPOUND)
+    for access, use in bare:
+        match use.kind:
+            case AccessKind.DECIDE | AccessKind.WALK:
+                wrong = written
+            case AccessKind.COUNT:
+                wrong = True
+            case AccessKind.CHANGE:
+                wrong = steps
+            case AccessKind.WRITE:
+                wrong = steps if use.constant else written
+            case _:
+                wrong = False
+        if wrong:
+            yield access, use
+
+
+def _without_lock(state: ObjectState, bare: list[tuple[Access, Use]]) -> Iterator[tuple[Access, Use]]:
+    """Yield what goes wrong by itself where no method takes any lock for the attribute."""
+    threads = any(access.entry_point.kind is EntryKind.THREAD for access, _ in bare)
+    changing = {a.entry_point.name for a, u in bare if u.kind in (AccessKind.CHANGE, AccessKind.DECIDE)}
+    entries = {access.entry_point.name for access, _ in bare}
+    for access, use in bare:
+        match use.kind:
+            case AccessKind.DECIDE:
+                wrong = not use.lazy
+            case AccessKind.WALK:
+                wrong = bool(changing - {access.entry_point.name})
+            case AccessKind.COUNT:
+                wrong = threads and len(entries) > 1 and state.owns_lock
+            case _:
+                wrong = False
+        if wrong:
+            yield access, use
+
+
+def _meets(first: Access, others: list[Access]) -> Access:
+    """Return what meets an access best in an example: a write if it is a read, rather of another entry point."""
+    wanted = [other for other in others if other.writes or first.writes] or [first]
+    return min(wanted, key=lambda o: (o.entry_point.name == first.entry_point.name, not o.writes, *_place(o)))
+
+
+def _place(access: Access) -> tuple[int, int]:
+    return access.location.line or 0, access.location.column or 0
+
+
+def _once(accesses: Iterable[Access]) -> tuple[Access, ...]:
+    kept: dict[tuple[int | None, str], Access] = {}
+    for access in sorted(accesses, key=_place):
+        key = access.location.line, access.entry_point.name
+        if key not in kept or (access.writes and not kept[key].writes):
+            kept[key] = access
+    return tuple(kept.values())

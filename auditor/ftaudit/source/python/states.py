@@ -1,0 +1,339 @@
+"""The state of objects that threads share: which methods read and write each attribute, and under which locks.
+
+Python's part of the model in `ftaudit.source.shared_state`: classes that are evidently shared, their entry points, and
+what these do to `self`, followed through calls of the class's own methods. A method that every caller calls with a lock
+held has that lock.
+"""
+
+from __future__ import annotations
+
+import ast
+from collections import defaultdict
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final, TypeAlias
+
+from ftaudit.source.python.containers import tested_containers
+from ftaudit.source.python.kinds import CONTAINERS, KEYED, Kind, kind_of
+from ftaudit.source.python.lazy import is_harmless, rechecked_under_lock
+from ftaudit.source.python.locking import says_locked
+from ftaudit.source.python.sharing import Where
+from ftaudit.source.python.tree import SCOPES, dotted, last_name
+from ftaudit.source.shared_state import Access, AccessKind, EntryKind, EntryPoint, Lock, State
+
+if TYPE_CHECKING:
+    from ftaudit.source.python.module import PythonModule
+
+Method: TypeAlias = ast.FunctionDef | ast.AsyncFunctionDef
+
+_CONSTRUCTORS: Final = frozenset(
+    {"__init__", "__new__", "__post_init__", "__attrs_post_init__", "__setstate__", "__init_subclass__", "__set_name__"}
+)
+_DESTRUCTORS: Final = frozenset({"__del__", "__finalize__"})
+_FOR_READERS: Final = frozenset({"__repr__", "__str__", "__getstate__", "__reduce__", "__copy__", "__deepcopy__"})
+"""Methods whose answer is for a person or a copy: nobody relies on its being of one moment."""
+_CHANGES: Final = frozenset(
+    {
+        *("append", "extend", "insert", "remove", "pop", "popitem", "popleft", "appendleft", "extendleft", "clear"),
+        *("update", "add", "discard", "setdefault", "sort", "reverse", "difference_update", "move_to_end", "rotate"),
+    }
+)
+_VIEWS: Final = frozenset({"items", "values", "keys"})
+_STEPPING: Final = frozenset({"max", "min", "sum", "any", "all", "map", "filter", "enumerate", "zip", "join"})
+_STARTS: Final = frozenset(
+    {
+        *("Thread", "Timer", "submit", "start_new_thread", "add_done_callback", "run_in_executor", "to_thread"),
+        *("call_soon_threadsafe", "apply_async", "map", "register_callback"),
+    }
+)
+"""Calls that have what they are given run by another thread."""
+_SYNCHRONISED: Final = frozenset({Kind.LOCK, Kind.THREAD_LOCAL, Kind.CONTEXT_VAR})
+_MOST_CONTEXTS: Final = 6
+"""Ways to reach a method, by entry point and locks, that are followed further."""
+
+
+@dataclass(frozen=True, slots=True)
+class Use:
+    """One thing that a method does to an attribute of its object."""
+
+    attribute: str
+    kind: AccessKind
+    node: ast.AST
+    locks: frozenset[str]
+    """Held within the method."""
+    constant: bool = False
+    """A constant is stored, as in a flag."""
+    lazy: bool = False
+    """An attribute is filled because it was empty."""
+    lookup: bool = False
+    """A key is looked up that was there a moment before."""
+
+
+@dataclass(slots=True)
+class _Body:
+    """What one method does by itself."""
+
+    method: Method
+    uses: list[Use] = field(default_factory=list)
+    calls: list[tuple[str, frozenset[str]]] = field(default_factory=list)
+    """Methods of the same object that it calls, and the locks that it holds then."""
+
+
+@dataclass(frozen=True, slots=True)
+class ObjectState:
+    """One attribute of the objects of a class."""
+
+    state: State
+    kind: Kind
+    owns_lock: bool
+    """Whether the class has a lock of its own."""
+    accesses: tuple[Access, ...]
+    uses: tuple[Use, ...]
+    """What each access is, in the same order."""
+
+
+def find_states(module: PythonModule) -> tuple[ObjectState, ...]:
+    """Return the attributes of the module's evidently shared classes, with every access; sorted by class and name."""
+    shared = module.threaded_classes | set(module.singletons.values())
+    if not shared:
+        return ()
+    steps = _Steps(module)
+    found: list[ObjectState] = []
+    for name in sorted(shared):
+        found += _Class(module, module.classes[name], steps).states()
+    return tuple(found)
+
+
+class _Steps:
+    """What the module's tests decide about attributes, by the node that it is reported at."""
+
+    def __init__(self, module: PythonModule) -> None:
+        self.decisions: dict[ast.AST, list[tuple[str, AccessKind, frozenset[str], bool, bool]]] = defaultdict(list)
+        tests: list[ast.If | ast.While] = [*module.tree.all(ast.If), *module.tree.all(ast.While)]
+        for test in tests:
+            for tested in tested_containers(module, test):
+                if tested.shared.where is not Where.INSTANCE:
+                    continue
+                attribute = tested.shared.name.rpartition(".")[2]
+                if tested.change is not None and not tested.equal:
+                    locks = _common(module, test, tested.change)
+                    self.decisions[test].append((attribute, AccessKind.DECIDE, locks, False, False))
+                elif tested.lookup is not None:
+                    locks = _common(module, test, tested.lookup)
+                    self.decisions[test].append((attribute, AccessKind.WALK, locks, False, True))
+        for lazy in module.lazy_inits:
+            owner, _, attribute = lazy.key.rpartition(".")
+            if owner != "self" or all(map(is_harmless, lazy.assignments)) or rechecked_under_lock(module, lazy):
+                continue
+            locks = _common(module, lazy.test, lazy.assignments[0])
+            self.decisions[lazy.test].append((attribute, AccessKind.DECIDE, locks, True, False))
+
+
+def _common(module: PythonModule, first: ast.AST, second: ast.AST) -> frozenset[str]:
+    """Return the locks that are held from one place to another of a function: taken once, and not let go between."""
+    held = {(name, id(region)) for name, region in module.holds(first)}
+    return frozenset(name for name, region in module.holds(second) if (name, id(region)) in held)
+
+
+class _Class:
+    def __init__(self, module: PythonModule, owner: ast.ClassDef, steps: _Steps) -> None:
+        self.module = module
+        self.owner = owner
+        self.steps = steps
+        self.kinds = {**module.class_kinds.get(owner.name, {}), **module.instance_kinds.get(owner.name, {})}
+        self.owns_lock = Kind.LOCK in self.kinds.values()
+        self.aliases = _aliases(owner)
+        self.every_lock = frozenset(f"self.{name}" for name, kind in self.kinds.items() if kind is Kind.LOCK)
+        self.bodies: dict[str, list[_Body]] = defaultdict(list)
+        self.threads: set[str] = set()
+        self.escaping: set[str] = set()
+        methods = [node for node in owner.body if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef))]
+        self.names = frozenset(method.name for method in methods)
+        if any(last_name(base) == "Thread" for base in owner.bases) and "run" in self.names:
+            self.threads.add("run")
+        for method in methods:
+            if method.args.args and not _is_static(method):
+                self.bodies[method.name].append(self._read(method))
+
+    def states(self) -> Iterator[ObjectState]:
+        """Yield each attribute that any method touches after construction."""
+        by_attribute: dict[str, list[tuple[Access, Use]]] = defaultdict(list)
+        for body, entry, locks, chain in self._contexts():
+            for use in body.uses:
+                access = Access(
+                    state=State(owner=self.owner.name, name=use.attribute),
+                    kind=use.kind,
+                    locks=frozenset(Lock(name=name, owner=self.owner.name) for name in use.locks | locks),
+                    entry_point=entry,
+                    location=self.module.place(use.node),
+                    chain=chain,
+                )
+                by_attribute[use.attribute].append((access, use))
+        for attribute, pairs in sorted(by_attribute.items()):
+            if any(not access.alone for access, _ in pairs):
+                yield ObjectState(
+                    state=State(owner=self.owner.name, name=attribute),
+                    kind=self.kinds.get(attribute, Kind.OTHER),
+                    owns_lock=self.owns_lock,
+                    accesses=tuple(access for access, _ in pairs),
+                    uses=tuple(use for _, use in pairs),
+                )
+
+    def _contexts(self) -> Iterator[tuple[_Body, EntryPoint, frozenset[str], tuple[str, ...]]]:
+        """Yield each method with the entry points that reach it, the locks that they hold, and the way they take."""
+        called = {name for bodies in self.bodies.values() for body in bodies for name, _ in body.calls}
+        seen: dict[str, set[tuple[str, frozenset[str]]]] = defaultdict(set)
+        for name, bodies in self.bodies.items():
+            kind = self._entry_kind(name, bodies[0], called)
+            if kind is None:
+                continue
+            entry = EntryPoint(name=name, kind=kind, location=self.module.place(bodies[0].method))
+            pending: list[tuple[str, frozenset[str], tuple[str, ...]]] = [(name, frozenset(), ())]
+            while pending:
+                reached, locks, chain = pending.pop()
+                if (name, locks) in seen[reached] or len(seen[reached]) >= _MOST_CONTEXTS:
+                    continue
+                seen[reached].add((name, locks))
+                for body in self.bodies[reached]:
+                    yield body, entry, locks, chain
+                    pending += (
+                        (callee, locks | held, (*chain, callee)[-3:])
+                        for callee, held in body.calls
+                        if callee in self.bodies and callee != reached
+                    )
+
+    def _entry_kind(self, name: str, body: _Body, called: set[str]) -> EntryKind | None:
+        if name in _CONSTRUCTORS or self.module.is_import_time(body.method):
+            return EntryKind.CONSTRUCTOR
+        if name in _DESTRUCTORS:
+            return EntryKind.DESTRUCTOR
+        if name in self.threads:
+            return EntryKind.THREAD
+        if name.startswith("__") and name.endswith("__"):
+            return EntryKind.SLOT
+        if name.startswith("_") and name in called and name not in self.escaping:
+            return None
+        return EntryKind.METHOD
+
+    def _read(self, method: Method) -> _Body:
+        body = _Body(method)
+        if isinstance(method, ast.AsyncFunctionDef):
+            # A coroutine belongs to its event loop's thread.
+            return body
+        first = method.args.args[0].arg
+        around = frozenset(self.module.decorator_locks(method))
+        if says_locked(method):
+            around |= self.every_lock | {"the caller's lock"}
+        around = self._with_aliases(around)
+        locks_at: dict[ast.stmt, frozenset[str]] = {}
+        stack: list[tuple[ast.AST, ast.stmt, bool]] = [(statement, statement, False) for statement in method.body]
+        while stack:
+            node, statement, nested = stack.pop()
+            if isinstance(node, ast.stmt):
+                statement = node
+            if isinstance(node, ast.ClassDef):
+                continue
+            if isinstance(node, SCOPES):
+                nested = True
+            stack.extend((below, statement, nested) for below in ast.iter_child_nodes(node))
+            for attribute, kind, locks, lazy, lookup in self.steps.decisions.get(node, ()):
+                held = self._with_aliases(locks) | (frozenset() if nested else around)
+                body.uses.append(Use(attribute, kind, node, held, lazy=lazy, lookup=lookup))
+            match node:
+                case ast.Attribute(value=ast.Name(id=name), attr=attribute) if name == first:
+                    pass
+                case _:
+                    continue
+            if statement not in locks_at:
+                locks_at[statement] = self._with_aliases(frozenset(lock for lock, _ in self.module.holds(statement)))
+            held = locks_at[statement] | (frozenset() if nested else around)
+            parent = self.module.tree.parents.get(node)
+            if attribute in self.names:
+                self._follow(body, node, parent, attribute, held)
+            elif self.kinds.get(attribute) not in _SYNCHRONISED:
+                use = self._use(node, parent, attribute, held, method.name)
+                if use is not None:
+                    body.uses.append(use)
+        return body
+
+    def _follow(
+        self, body: _Body, node: ast.Attribute, parent: ast.AST | None, name: str, held: frozenset[str]
+    ) -> None:
+        if isinstance(parent, ast.Call) and parent.func is node:
+            body.calls.append((name, held))
+            return
+        self.escaping.add(name)
+        call = self.module.tree.parents.get(parent) if isinstance(parent, ast.keyword) else parent
+        if isinstance(call, ast.Call) and last_name(call.func) in _STARTS:
+            self.threads.add(name)
+
+    def _use(
+        self, node: ast.Attribute, parent: ast.AST | None, attribute: str, held: frozenset[str], method: str
+    ) -> Use | None:
+        kind = self.kinds.get(attribute, Kind.OTHER)
+        match node.ctx, parent:
+            case ast.Store(), ast.AugAssign():
+                done = AccessKind.CHANGE if kind in CONTAINERS else AccessKind.COUNT
+                return Use(attribute, done, node, held)
+            case ((ast.Store() | ast.Del()), _):
+                value = getattr(parent, "value", None)
+                constant = isinstance(value, ast.Constant) or isinstance(node.ctx, ast.Del)
+                return Use(attribute, AccessKind.WRITE, node, held, constant=constant)
+            case _, ast.Subscript(value=value, ctx=ast.Store() | ast.Del()) if value is node:
+                counts = isinstance(self.module.tree.parents.get(parent), ast.AugAssign)
+                return Use(attribute, AccessKind.COUNT if counts else AccessKind.CHANGE, node, held)
+            case _, ast.Attribute(value=value, attr=called) if value is node and kind in CONTAINERS:
+                above = self.module.tree.parents.get(parent)
+                if not isinstance(above, ast.Call) or above.func is not parent:
+                    return Use(attribute, AccessKind.READ, node, held)
+                if called in _CHANGES:
+                    return Use(attribute, AccessKind.CHANGE, node, held)
+                if called in _VIEWS and self._is_walked(above) and _is_keyed(kind) and method not in _FOR_READERS:
+                    return Use(attribute, AccessKind.WALK, node, held)
+            case _, _ if _is_keyed(kind) and self._is_walked(node) and method not in _FOR_READERS:
+                return Use(attribute, AccessKind.WALK, node, held)
+            case _:
+                pass
+        return Use(attribute, AccessKind.READ, node, held)
+
+    def _is_walked(self, node: ast.AST) -> bool:
+        """Return whether an expression is gone through in steps: by a loop, a comprehension, `sum()` or its like."""
+        match self.module.tree.parents.get(node):
+            case ast.For(iter=source) | ast.comprehension(iter=source):
+                return source is node
+            case ast.Call(func=func, args=arguments) as call if node in arguments:
+                name = last_name(func)
+                if name in ("iter", "enumerate", "reversed"):
+                    return self._is_walked(call)
+                return name in _STEPPING
+            case _:
+                return False
+
+    def _with_aliases(self, locks: frozenset[str]) -> frozenset[str]:
+        return locks | {self.aliases[lock] for lock in locks if lock in self.aliases}
+
+
+def _is_keyed(kind: Kind) -> bool:
+    """Return whether iteration fails when another thread changes the size."""
+    return (kind in KEYED and kind is not Kind.WEAK) or kind is Kind.DEQUE
+
+
+def _is_static(method: Method) -> bool:
+    return any(last_name(decorator) in ("staticmethod", "classmethod") for decorator in method.decorator_list)
+
+
+def _aliases(owner: ast.ClassDef) -> dict[str, str]:
+    """Return the conditions of a class that are made on a lock, with that lock: who holds one holds the other."""
+    found: dict[str, str] = {}
+    for method in owner.body:
+        if not isinstance(method, ast.FunctionDef):
+            continue
+        for statement in method.body:
+            match statement:
+                case ast.Assign(targets=[target], value=ast.Call(args=[lock, *_]) as call) if (
+                    kind_of(call) is Kind.LOCK and dotted(lock) is not None and dotted(target) is not None
+                ):
+                    found[dotted(target) or ""] = dotted(lock) or ""
+                case _:
+                    pass
+    return found

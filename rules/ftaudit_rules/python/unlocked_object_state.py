@@ -1,0 +1,211 @@
+"""FT533: the state of a shared object is used in one method without the lock that another one holds for it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+from ftaudit.model import Confidence, Finding, Severity
+from ftaudit.rule import RuleInfo, SourceExample
+from ftaudit.source.base import PythonRule
+from ftaudit.source.python import PythonModule, Signal
+from ftaudit.source.python.races import StateRace, find_races
+from ftaudit.source.race_words import describe
+from ftaudit.source.shared_state import AccessKind
+
+
+class UnlockedObjectState(PythonRule):
+    """An object that several threads use keeps state that one method uses under a lock and another without.
+
+    A lock only keeps out who takes it. Where one method changes an attribute under the object's lock and another
+    changes it without, or walks through it, tests it and acts on the answer, adds to it, the lock guards nothing: an
+    update is lost, a loop ends with RuntimeError, a key is gone that was there a moment before.
+
+    Objects count as shared when their class owns a lock, starts threads or hands its methods to them, is a thread, or
+    when a private class has one object at module level. Calls of the object's own methods are followed: a helper that
+    every caller calls with the lock held is safe. A plain read of a single value gets the old or the new one and is not
+    reported.
+    """
+
+    info = RuleInfo(
+        code="FT533",
+        name="unlocked-object-state",
+        summary="The state of a shared object is changed or walked through without the lock that guards it elsewhere.",
+        severity=Severity.WARNING,
+        confidence=Confidence.MEDIUM,
+        since="0.1.0",
+        remedy="Take the same lock around every place that the finding names, for as long as its steps need.",
+        links=(
+            "https://docs.python.org/3.14/library/threadsafety.html",
+            "https://py-free-threading.github.io/porting/",
+        ),
+    )
+    signals = Signal.THREADS | Signal.SINGLETON
+    speaks_as = ("FT506", "FT507")
+    summarised = True
+    VALID = (
+        SourceExample(
+            code="""\
+import threading
+class Pool:
+    def __init__(self):
+        self._lock = threading.Lock()
+        self._items = {}
+    def put(self, k, v):
+        with self._lock:
+            self._store(k, v)
+    def drop(self, k):
+        with self._lock:
+            self._items.pop(k, None)
+    def names(self):
+        with self._lock:
+            return [k for k in self._items]
+    def _store(self, k, v):
+        if k not in self._items:
+            self._items[k] = v
+    def get(self, k):
+        return self._items.get(k)
+""",
+        ),
+        SourceExample(
+            code="""\
+import contextlib
+import threading
+class Channel:
+    def __init__(self):
+        self._lock = threading.Lock()
+        self._sent = 0
+    @contextlib.contextmanager
+    def sending(self):
+        with self._lock:
+            yield
+    def send(self, data):
+        with self.sending():
+            self._sent += len(data)
+    def reset(self):
+        with self._lock:
+            self._sent = 0
+""",
+        ),
+        SourceExample(
+            code="""\
+import threading
+class Worker(threading.Thread):
+    def __init__(self):
+        super().__init__()
+        self.done = False
+    def run(self):
+        while not self.done:
+            step()
+    def stop(self):
+        self.done = True
+""",
+        ),
+        SourceExample(
+            code="""\
+class Plain:
+    def __init__(self):
+        self.items = {}
+    def add(self, k):
+        if k not in self.items:
+            self.items[k] = []
+""",
+        ),
+    )
+    INVALID = (
+        SourceExample(
+            code="""\
+import threading
+class Pool:
+    def __init__(self):
+        self.lock = threading.Lock()
+        self.items = {}
+    def get(self, k):
+        if k not in self.items:
+            self.items[k] = Connection(k)
+        return self.items[k]
+""",
+            lines=(7,),
+        ),
+        SourceExample(
+            code="""\
+import threading
+class Stats:
+    def __init__(self):
+        self._lock = threading.Lock()
+        self._seen = 0
+    def hit(self):
+        with self._lock:
+            self._seen += 1
+    def forget(self, n):
+        self._seen -= n
+""",
+            lines=(10,),
+        ),
+        SourceExample(
+            code="""\
+import threading
+class Hub:
+    def __init__(self):
+        self._lock = threading.Lock()
+        self._listeners = set()
+    def add(self, listener):
+        with self._lock:
+            self._listeners.add(listener)
+    def fire(self, event):
+        self._tell(event)
+    def _tell(self, event):
+        for listener in self._listeners:
+            listener(event)
+""",
+            lines=(12,),
+        ),
+        SourceExample(
+            code="""\
+import functools
+import threading
+def synchronized(method):
+    @functools.wraps(method)
+    def wrapper(self, *args):
+        with self._lock:
+            return method(self, *args)
+    return wrapper
+class Store:
+    def __init__(self):
+        self._lock = threading.RLock()
+        self._index = {}
+        self._rows = []
+    @synchronized
+    def put(self, row):
+        self._index = index(row, self._index)
+        self._rows.append(row)
+    def replace(self, rows):
+        self._index = index(rows, {})
+""",
+            lines=(19,),
+        ),
+    )
+
+    def check(self, module: PythonModule) -> Iterator[Finding]:
+        """Yield one finding for each attribute, at the worst place that takes no lock, with every site."""
+        if module.is_script:
+            return
+        for race in find_races(module.states):
+            text = describe(race.race)
+            found = self.finding(
+                text.message,
+                location=race.at.location,
+                severity=Severity.WARNING if race.reported else Severity.PEDANTIC,
+                interleaving=text.interleaving,
+                sites=text.sites,
+            )
+            yield replace(found, severity=Severity.INFO) if race.reported and race.only_counts else _named(found, race)
+
+
+def _named(found: Finding, race: StateRace) -> Finding:
+    """Return the finding under the code of the rule that has its pattern: one that knows globals and classes only."""
+    if race.kind is AccessKind.DECIDE or race.lookup:
+        return replace(found, code="FT506", rule="check-then-act-container")
+    if race.kind is AccessKind.WALK:
+        return replace(found, code="FT507", rule="iterate-shared-container")
+    return found
