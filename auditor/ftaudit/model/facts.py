@@ -82,6 +82,8 @@ class ModuleRuntime:
     """The failure is for want of something outside the distribution (a missing dependency, library or device)."""
     output: str | None = None
     """What the module printed, cut and escaped."""
+    unexplained: bool = False
+    """The GIL was on afterwards, and no module is known to have turned it on."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -146,6 +148,12 @@ class RuntimeFacts:
     """With `runtime` set."""
     toplevels: tuple[tuple[str, ModuleRuntime], ...] = ()
     """Each top-level import name of the distribution and what a plain `import NAME` did."""
+    startup: tuple[tuple[str, ModuleRuntime], ...] = ()
+    """Each file that runs when an interpreter starts (`.pth`, `.start`, `sitecustomize.py`), and what it did."""
+    unlisted: tuple[str, ...] = ()
+    """Modules that turned the GIL on and that no wheel lists: each name with its file."""
+    overwritten: tuple[tuple[str, str], ...] = ()
+    """Pairs of a file of this distribution and the name of another one, whose file of that name took its place."""
     interpreter: str | None = None
     """`3.14.7 free-threading build`, as the interpreter says of itself."""
     network_cut: bool | None = None

@@ -1,7 +1,7 @@
 """Import modules one after another and report on each: runs in the audited interpreter, standard library only.
 
 Started as `python -v -I -S child.py RESULTS`, where RESULTS is the descriptor that reports go to; the job is one
-line of JSON on standard input. CPython says `# loading module 'X', which requires the GIL` on `sys.stderr` for every
+line of JSON on standard input. CPython prints `# loading module 'X', which requires the GIL` on `sys.stderr` for every
 module that does (`_PyImport_CheckGILForModule` in `Python/import.c`), if it runs verbosely and `PYTHON_GIL` and
 `-X gil` are unset. Each call that loads an extension module is therefore given a standard error of ours to listen at.
 """
@@ -17,11 +17,16 @@ if TYPE_CHECKING:
     from typing import Any, NoReturn
 
 
+WARNING = "The global interpreter lock (GIL) has been enabled to load module"
+"""How the RuntimeWarning begins, which from 3.15 on is all that names the first culprit."""
+
+
 class Listener:
-    """A standard error that keeps CPython's word on one module and hands on everything else."""
+    """A standard error that keeps CPython's word on one module and passes everything else on."""
 
     def __init__(self, name: str, behind: Any) -> None:
         self.sentence = f"# loading module '{name}', which requires the GIL\n"
+        self.warning = f"{WARNING} '{name}'"
         self.behind = behind
         self.heard = False
 
@@ -29,7 +34,9 @@ class Listener:
         """Take what is written, as a file does."""
         if text == self.sentence:
             self.heard = True
-        elif self.behind is not None:
+            return len(text)
+        self.heard = self.heard or self.warning in text
+        if self.behind is not None:
             self.behind.write(text)
         return len(text)
 
@@ -62,6 +69,8 @@ class Tracker:
         self.local = _thread._local()
         self.loads: dict[str, Frame] = {}
         self.files: dict[str, bool] = {}
+        self.guilty: list[tuple[str, str]] = []
+        """Name and file of each module that required the GIL, in any thread."""
         importer: Any = _imp
         self.create_dynamic = importer.create_dynamic
         importer.create_dynamic = self.load_extension
@@ -97,7 +106,9 @@ class Tracker:
         finally:
             stack.remove(frame)
         frame.gil_after = self.gil_stays_on()
-        self.loads.setdefault(name, frame)
+        if not any(outer.name == name for outer in stack):
+            # A module that is imported again while it is being imported is not done yet: the outer import counts.
+            self.loads.setdefault(name, frame)
         return module
 
     def load_extension(self, spec: Any, file: Any = None) -> ModuleType:
@@ -120,6 +131,7 @@ class Tracker:
         self.stays_on = self.stays_on or guilty
         self.files[spec.origin] = guilty
         if guilty:
+            self.guilty.append((spec.name, str(spec.origin)))
             names = [frame.name for frame in stack]
             if not names or names[-1] != spec.name:
                 names.append(spec.name)
@@ -136,6 +148,7 @@ class Child:
         import fcntl
         import json
         import os
+        import signal
         import site
 
         self.os, self.dumps = os, json.dumps
@@ -146,6 +159,7 @@ class Child:
         self.suppress = contextlib.suppress
         self.exit: Callable[[int], NoReturn] = os._exit
         job = json.loads(sys.stdin.buffer.readline())
+        self.pause = signal.pause
         null = os.open(os.devnull, os.O_RDONLY)
         os.dup2(null, 0)
         os.close(null)
@@ -157,8 +171,11 @@ class Child:
         if job["pycache"]:
             self.keep_bytecode(job["site"], job["pycache"])
         sys.argv[:] = ["-c"]
-        # Text that asks to be run when an environment is entered (`.pth` files) runs here, within the walls.
-        site.addsitedir(job["site"])
+        self.site = job["site"]
+        sys.path += [self.site, *job["paths"]]
+        if job["startup"]:
+            # What an environment runs when an interpreter starts in it: only where imports failed without.
+            site.addsitedir(self.site)
         self.stdlib = sys.stdlib_module_names
 
     def keep_bytecode(self, site: str, pycache: str) -> None:
@@ -176,16 +193,17 @@ class Child:
         external.cache_from_source = cache_from_source
 
     def run(self) -> NoReturn:
-        """Take one step after another, and leave without the interpreter's clean-up, which may crash or hang."""
+        """Take one step after another, then wait to be ended: the parent looks at this process once more before."""
         self.flush()
         self.send({"ready": sys.version})
-        for index, (name, path) in enumerate(self.steps):
+        for index, (name, path, startup) in enumerate(self.steps):
             self.send({"begin": index})
-            report = self.step(name, path)
+            report = self.step(name, path, startup=startup)
             self.flush()
             self.send({"end": index, **report})
         self.send({"done": len(self.steps)})
-        self.exit(0)
+        while True:
+            self.pause()
 
     def send(self, message: dict[str, object]) -> None:
         """Write one frame."""
@@ -207,16 +225,33 @@ class Child:
         with self.suppress(OSError):
             self.write(self.output, self.mark)
 
-    def step(self, name: str, path: str | None) -> dict[str, object]:
-        """Import one module and return what is known of it."""
+    def start_up(self, name: str) -> None:
+        """Run one file as an interpreter that starts in the environment does (`Lib/site.py`)."""
+        import site
+
+        if name.endswith(".pth"):
+            site.addpackage(self.site, name, set())
+        elif name.endswith(".start"):
+            state: Any = getattr(site, "StartupState")(set())  # noqa: B009 - 3.15, PEP 829
+            state._read_start_file(self.site, name)
+            state.process()
+        else:
+            __import__(name.partition("/")[0].removesuffix(".py"))
+
+    def step(self, name: str, path: str | None, *, startup: bool) -> dict[str, object]:
+        """Import one module, or run one start-up file, and return what is known of it."""
         tracker = self.tracker
         frame = Frame(name, tracker.gil_stays_on())
         stack = tracker.stack()
         del stack[:]
         stack.append(frame)
         report: dict[str, object] = {"error": None}
+        before = len(tracker.guilty)
         try:
-            __import__(name)
+            if startup:
+                self.start_up(name)
+            else:
+                __import__(name)
             if path and path not in tracker.files and self.origin(name) == path:
                 self.load_itself(name, path)
         except BaseException as error:
@@ -235,6 +270,12 @@ class Child:
                     chains = [[name, *chain] for chain in parent.culprits]
                     explained = True
                     break
+        guilty = tracker.guilty[before:]
+        if not chains and not first.gil_before and guilty:
+            # Other threads have their own stacks of imports.
+            chains = [[name, culprit] for culprit, _ in guilty]
+            explained = True
+        report["guilty"] = [[str(culprit), str(file)] for culprit, file in guilty]
         report["requires_gil"] = tracker.files.get(path) if path else None
         report["loaded"] = path is None or path in tracker.files
         report["origin"] = self.origin(name)

@@ -15,6 +15,8 @@ from ftaudit.wheel.directory import Member
 from ftaudit.wheel.modules import module_members
 
 RECORD_BYTES = 64 << 20
+_STARTUP_BYTES = 1 << 20
+_CUSTOM = frozenset({"sitecustomize", "usercustomize"})
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -27,6 +29,10 @@ class Contents:
     """Names for a plain `import NAME`."""
     files: frozenset[str]
     """Every path, with forward slashes."""
+    startup: tuple[str, ...] = ()
+    """Files that an interpreter runs when it starts in the environment (`Lib/site.py`)."""
+    others_start_up: bool = False
+    """Whether any distribution of the environment has such files."""
 
 
 def read_contents(environment: Path, name: NormalizedName, abi: str) -> Contents:
@@ -44,7 +50,56 @@ def read_contents(environment: Path, name: NormalizedName, abi: str) -> Contents
         raise ArchiveError(f"{name}: its RECORD cannot be read: {error}") from error
     inside = [path for path in paths if not path.startswith("/") and ".." not in PurePosixPath(path).parts]
     modules = tuple(_modules(environment, inside, abi))
-    return Contents(modules=modules, toplevels=_toplevels(inside, dict(modules)), files=frozenset(inside))
+    return Contents(
+        modules=modules,
+        toplevels=_toplevels(inside, dict(modules)),
+        files=frozenset(inside),
+        startup=tuple(sorted(path for path in inside if is_startup(path) and runs_code(environment, path))),
+        others_start_up=any(runs_code(environment, path.name) for path in environment.glob("*.pth"))
+        or any(environment.glob("*.start")),
+    )
+
+
+def is_startup(path: str) -> bool:
+    """Return whether an interpreter that starts in the environment runs a file at this path below it.
+
+    `.pth` files count where they hold more than folders; see `search_paths`.
+    """
+    first, _, rest = path.partition("/")
+    if rest:
+        return first in _CUSTOM and rest == "__init__.py"
+    return first.endswith((".pth", ".start")) or first.partition(".")[0] in _CUSTOM
+
+
+def runs_code(environment: Path, path: str) -> bool:
+    """Return whether a start-up file runs code; one that cannot be read does, as far as is known."""
+    if not path.endswith(".pth"):
+        return True
+    lines = _lines(environment / path)
+    return lines is None or any(line.startswith(("import ", "import\t")) for line in lines)
+
+
+def search_paths(environment: Path) -> tuple[str, ...]:
+    """Return the folders within the environment that its `.pth` files add to the search path."""
+    found: dict[str, None] = {}
+    inside = environment.resolve()
+    for file in sorted(environment.glob("*.pth")):
+        for line in _lines(file) or ():
+            if line.startswith(("#", "import ", "import\t")) or not line.strip() or "\0" in line:
+                continue
+            folder = (environment / line.rstrip()).resolve()
+            if folder.is_relative_to(inside) and folder.is_dir():
+                found[str(folder)] = None
+    return tuple(found)
+
+
+def _lines(path: Path) -> list[str] | None:
+    try:
+        if path.stat().st_size > _STARTUP_BYTES:
+            return None
+        return path.read_text("utf-8-sig").splitlines()
+    except (OSError, ValueError):
+        return None
 
 
 def _find_record(environment: Path, name: NormalizedName) -> Path:
@@ -112,6 +167,7 @@ def _toplevels(paths: Iterable[str], modules: dict[str, str]) -> tuple[str, ...]
         else:
             name, _, suffix = first.partition(".")
             importable = suffix == "py" or modules.get(name) == first
+        importable = importable and name not in _CUSTOM
         if importable and name.isidentifier():
             found[name] = None
     # A leading underscore says that nobody is meant to import it by itself.

@@ -28,6 +28,9 @@ class Imports:
 
     modules: dict[str, ModuleRuntime]
     toplevels: dict[str, ModuleRuntime]
+    startup: dict[str, ModuleRuntime]
+    guilty: tuple[tuple[str, str], ...]
+    """Name and file of each module that required the GIL, whosever it is."""
     network_cut: bool | None
     notes: tuple[str, ...]
 
@@ -40,16 +43,19 @@ def import_distribution(
     settings: SandboxSettings,
     stop: threading.Event,
     bytecode: Path | None = None,
+    paths: Sequence[str] = (),
 ) -> Imports:
     """Import each top-level name and each extension module of one installed distribution.
 
     One process imports as much as it can. Another is started where an import ended it; where an import failed after
-    others, which may have been to blame; and where a module found the GIL on already, so that it remains unsaid
-    what it would have done by itself.
+    others, which may have been to blame; and where a module found the GIL on already, so that it remains unknown
+    what it would have done by itself. Each start-up file runs in a process of its own. Those of the environment run
+    before imports only where an import failed without them: `paths` are the folders that they add.
     """
     toplevels = [Step(name=name) for name in contents.toplevels]
     modules = [Step(name=name, path=path) for name, path in contents.modules]
-    work = _Work(python, environment, settings, stop, bytecode)
+    work = _Work(python, environment, settings, stop, bytecode, paths)
+    started = {step: work.run([step])[step] for step in (Step(name=n, startup=True) for n in contents.startup)}
     first = work.run([*toplevels, *modules])
     again = [step for step, seen in first.items() if _worth_repeating(step, seen, contents)]
     if again:
@@ -63,6 +69,11 @@ def import_distribution(
         other_way = work.run([Step(name=helper), step])[step]
         if other_way.ending.outcome == "imported":
             first[step] = other_way
+    failed = [step for step, seen in first.items() if seen.ending.outcome == "exception"]
+    if failed and contents.others_start_up:
+        for step, seen in work.run(failed, startup=True).items():
+            if seen.ending.outcome == "imported":
+                first[step] = seen
     for _ in range(ROUNDS):
         unclear = [step for step, seen in first.items() if seen.unclear]
         if not unclear:
@@ -73,10 +84,12 @@ def import_distribution(
                 first[step] = seen
         if all(seen.unclear for seen in answered.values()):
             break
-    answers = {step: _answer(seen.ending, step, contents) for step, seen in first.items()}
+    answers = {step: _answer(seen.ending, step, contents) for step, seen in (*first.items(), *started.items())}
     return Imports(
         modules={step.name: answers[step] for step in modules},
         toplevels={step.name: answers[step] for step in toplevels},
+        startup={step.name: answers[step] for step in started},
+        guilty=tuple(work.guilty),
         network_cut=work.network_cut,
         notes=tuple(work.notes),
     )
@@ -95,7 +108,7 @@ class _Seen:
         return (
             self.ending.outcome == "imported"
             and report is not None
-            and not report["explained"]
+            and (not report["explained"] or report["denied"])
             and report["requires_gil"] is not True
         )
 
@@ -107,6 +120,8 @@ class _Work:
     settings: SandboxSettings
     stop: threading.Event
     bytecode: Path | None
+    paths: Sequence[str]
+    guilty: dict[tuple[str, str], None] = field(default_factory=dict)
     notes: dict[str, None] = field(default_factory=dict)
     network_cut: bool | None = None
     deadline: float = 0.0
@@ -114,7 +129,7 @@ class _Work:
     def __post_init__(self) -> None:
         self.deadline = time.monotonic() + self.settings.distribution_seconds
 
-    def run(self, steps: Sequence[Step]) -> dict[Step, _Seen]:
+    def run(self, steps: Sequence[Step], *, startup: bool = False) -> dict[Step, _Seen]:
         """Import the steps, in a new process after each one that ended its process."""
         found: dict[Step, _Seen] = {}
         rest = list(steps)
@@ -131,7 +146,11 @@ class _Work:
                 stop=self.stop,
                 deadline=self.deadline,
                 pycache=self.bytecode,
+                paths=self.paths,
+                startup=startup,
             )
+            for ending in ran.endings.values():
+                self.guilty |= dict.fromkeys((name, file) for name, file in (ending.report or {}).get("guilty", ()))
             self.notes |= dict.fromkeys(ran.notes)
             if (cut := ran.confined.get("network_cut")) is not None:
                 self.network_cut = bool(cut) and self.network_cut is not False
@@ -180,11 +199,13 @@ def _answer(ending: Ending, step: Step, contents: Contents) -> ModuleRuntime:
     report = ending.report
     if report is None:
         return ModuleRuntime(imported=False, outcome=ending.outcome, error=ending.error, output=ending.output)
+    denied = report["denied"]
     chains = [tuple(escape(part, _NAME_CHARS) for part in chain) for chain in report["chains"]]
     known = ModuleRuntime(
         imported=report["error"] is None,
-        requires_gil=report["requires_gil"],
-        gil_enabled_after=report["gil"],
+        requires_gil=None if denied and not report["requires_gil"] else report["requires_gil"],
+        gil_enabled_after=report["gil"] or denied,
+        unexplained=denied or (report["gil"] and not chains and not report["requires_gil"]),
         culprits=tuple(dict.fromkeys(chain[-1] for chain in chains)) or _itself(report, step),
         chain=_shortest(chains),
         output=ending.output,

@@ -35,10 +35,12 @@ _FIXED: Final = {
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Step:
-    """One import: a module with its file, or a plain `import NAME` without."""
+    """One import: a module with its file, or a plain `import NAME` without; or one start-up file."""
 
     name: str
     path: str | None = None
+    startup: bool = False
+    """Whether `name` is a file that an interpreter runs when it starts in the environment."""
 
 
 def launch(
@@ -51,11 +53,14 @@ def launch(
     pycache: Path | None,
     nonce: str,
     mark: str,
+    paths: Sequence[str] = (),
+    startup: bool = False,
 ) -> tuple[subprocess.Popen[bytes], dict[str, int]]:
     """Start the keeper, which confines and starts the interpreter, and return it with the pipes to read from.
 
     `results` carries the child's reports, `output` what is printed, `status` the keeper's word. The job, with the
-    secrets `nonce` and `mark`, goes to the child's standard input, where no other process can see it.
+    secrets `nonce` and `mark`, goes to the child's standard input, where no other process can see it. `paths` are
+    further folders to import from; with `startup` the environment's start-up files run before the first import.
     """
     for name in ("home", "tmp", "work"):
         (scratch / name).mkdir()
@@ -102,7 +107,11 @@ def launch(
             "mark": mark,
             "pycache": None if pycache is None else str(pycache),
             "site": str(environment),
-            "steps": [(step.name, None if step.path is None else str(environment / step.path)) for step in steps],
+            "paths": list(paths),
+            "startup": startup,
+            "steps": [
+                (step.name, None if step.path is None else str(environment / step.path), step.startup) for step in steps
+            ],
         }
         # The job of a distribution with thousands of modules is longer than a pipe holds.
         threading.Thread(target=_feed, args=(job_write, json.dumps(job).encode() + b"\n"), daemon=True).start()
@@ -141,6 +150,17 @@ def end(process: subprocess.Popen[bytes]) -> None:
     with contextlib.suppress(ProcessLookupError, PermissionError):
         os.killpg(process.pid, signal.SIGKILL)
     process.wait()
+
+
+def interpreter_of(keeper: int) -> int | None:
+    """Return the process that the keeper started in its walls, or `None` where it is not there (any more)."""
+    current = keeper
+    for _ in range(2):
+        try:
+            current = int(Path(f"/proc/{current}/task/{current}/children").read_text().split()[0])
+        except (OSError, ValueError, IndexError):
+            return None
+    return current
 
 
 def resident_bytes(pid: int) -> int:

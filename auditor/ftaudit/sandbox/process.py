@@ -12,15 +12,16 @@ import subprocess
 import threading
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final
 
 from ftaudit.folders import temporary_folder
 from ftaudit.sandbox.failures import describe_signal, escape
-from ftaudit.sandbox.launch import Step, end, launch, resident_bytes
+from ftaudit.sandbox.launch import Step, end, interpreter_of, launch, resident_bytes
 from ftaudit.sandbox.protocol import FrameReader, OutputSplitter, ProtocolViolation
 from ftaudit.sandbox.settings import SandboxSettings
+from ftaudit.sandbox.witness import Witness, find_witness
 
 TICK: Final = 0.1
 """Seconds between two looks at memory and clocks."""
@@ -65,14 +66,19 @@ def run_steps(
     stop: threading.Event,
     deadline: float,
     pycache: Path | None = None,
+    paths: Sequence[str] = (),
+    startup: bool = False,
 ) -> Run:
     """Import the steps in one confined process until they are done or it ends; what is not reached is missing.
 
     `deadline` is a moment of `time.monotonic()`. `stop` ends the process early. `pycache` is a folder that the
-    process may write to beside its scratch folder, for compiled Python code; no other distribution reads it.
+    process may write to in addition to its scratch folder, for compiled Python code; no other distribution reads it.
+    `paths` and `startup` are as for `launch`.
     """
     with temporary_folder() as folder:
-        return _Watch(python, environment, steps, settings, stop, deadline, folder, pycache).run()
+        watch = _Watch(python, environment, steps, settings, stop, deadline, folder, pycache)
+        watch.paths, watch.startup = paths, startup
+        return watch.run()
 
 
 class _Watch:
@@ -90,6 +96,14 @@ class _Watch:
         self.python, self.environment, self.steps = python, environment, steps
         self.settings, self.stop, self.deadline, self.scratch = settings, stop, deadline, scratch.resolve()
         self.pycache = pycache
+        self.paths: Sequence[str] = ()
+        self.startup = False
+        self.keeper = 0
+        self.witness: Witness | None = None
+        self.seen_on = False
+        """Whether the GIL was seen to be on for good, from outside, before the report that comes next."""
+        self.suspect: int | None = None
+        """The step whose report said that the GIL was off when it was seen to be on."""
         self.nonce = secrets.token_hex(16)
         self.frames = FrameReader(self.nonce)
         self.outcome = Run()
@@ -112,7 +126,10 @@ class _Watch:
             pycache=self.pycache,
             nonce=self.nonce,
             mark=self.mark,
+            paths=self.paths,
+            startup=self.startup,
         )
+        self.keeper = process.pid
         try:
             with selectors.DefaultSelector() as selector:
                 for name, descriptor in pipes.items():
@@ -199,6 +216,8 @@ class _Watch:
             if "ready" not in message:
                 raise ProtocolViolation("a report before the start")
             self.ready = True
+            pid = interpreter_of(self.keeper)
+            self.witness = None if pid is None else find_witness(pid)
             self.limit = time.monotonic() + self.settings.module_seconds
         elif message.get("begin") == self.next and self.current is None and self.next < len(self.steps):
             self.current = self.next
@@ -206,6 +225,7 @@ class _Watch:
         elif message.get("end") == self.current and self.current is not None:
             _check(message)
             self._catch_up(output)
+            self._hold_against_memory(message)
             kind = "imported" if message["error"] is None else "exception"
             self.outcome.endings[self.current] = Ending(
                 outcome=kind, report=message, output=self._output(self.current + 1)
@@ -213,8 +233,47 @@ class _Watch:
             self.next, self.current = self.current + 1, None
         elif message.get("done") == self.next == len(self.steps):
             self.finished = True
+            self._look_again()
         else:
             raise ProtocolViolation("a report out of order")
+
+    def _is_on(self) -> bool | None:
+        return None if self.witness is None else self.witness.gil_is_on()
+
+    def _hold_against_memory(self, message: dict[str, Any]) -> None:
+        """Mark reports that deny what the interpreter's memory shows.
+
+        The next import may be under way when this one's report is read. Where the GIL is seen on, and this report says
+        that it is off, the next report decides: it must say what turned it on.
+        """
+        message["denied"] = self.seen_on and not message["gil"]
+        if self.suspect is not None and not (message["gil"] and (message["chains"] or message["requires_gil"])):
+            self._deny(self.suspect)
+        self.suspect = None
+        self.seen_on = self.seen_on or self._is_on() is True
+        if self.seen_on and not message["gil"]:
+            self.suspect = self.current
+
+    def _deny(self, index: int) -> None:
+        ending = self.outcome.endings[index]
+        if ending.report is not None:
+            self.outcome.endings[index] = replace(ending, report={**ending.report, "denied": True})
+
+    def _look_again(self) -> None:
+        """Hold the last report against the process, which waits to be ended."""
+        if self.witness is None or not self.outcome.endings:
+            return
+        index = self.next - 1
+        last = self.outcome.endings[index]
+        if last.report is None:
+            return
+        match self._is_on():
+            case None:
+                self.outcome.endings[index] = replace(
+                    last, outcome="exit", report=None, error="the process ended before its state could be checked"
+                )
+            case True if not last.report["gil"]:
+                self._deny(index)
 
     def _catch_up(self, output: int) -> None:
         for _ in range(64):
@@ -269,6 +328,12 @@ class _Watch:
         return "exit", f"the module ended the process with exit code {code}"
 
 
+def _is_table(rows: Any) -> bool:
+    return isinstance(rows, list) and all(
+        isinstance(row, list) and len(row) == 2 and all(isinstance(part, str) for part in row) for row in rows
+    )
+
+
 def _check(message: dict[str, Any]) -> None:
     """Hold a report against the form that the child gives it: the process that wrote it is not to be trusted."""
     error, chains = message.get("error", 0), message.get("chains")
@@ -280,6 +345,7 @@ def _check(message: dict[str, Any]) -> None:
         and isinstance(message.get("loaded"), bool)
         and isinstance(message.get("explained"), bool)
         and message.get("gil") in (True, False)
+        and _is_table(message.get("guilty"))
     )
     if not good:
         raise ProtocolViolation("a report of another form")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, as_completed
 from pathlib import Path
 
@@ -13,9 +13,11 @@ from packaging.utils import NormalizedName
 
 from ftaudit.errors import FtauditError
 from ftaudit.model import ExtensionModule, Interpreter, RuntimeFacts, Status
-from ftaudit.sandbox.contents import Contents, read_contents
+from ftaudit.sandbox.contents import Contents, is_startup, read_contents, runs_code, search_paths
 from ftaudit.sandbox.distribution import import_distribution
 from ftaudit.sandbox.environment import Environment, open_environment
+from ftaudit.sandbox.failures import escape
+from ftaudit.sandbox.ownership import Ownership, read_ownership
 from ftaudit.sandbox.process import run_steps
 from ftaudit.sandbox.settings import SandboxSettings, WheelToImport
 
@@ -29,9 +31,10 @@ def import_distributions(
 ) -> dict[str, RuntimeFacts]:
     """Install the wheels into an environment of their own and import what the wanted ones hold.
 
-    Returns one entry for each wheel that is wanted, by name; what could not be installed or imported is an entry
-    too. `on_done` hears each name when it is finished, in the calling thread. An interrupt (`KeyboardInterrupt`) ends
-    every process before it goes on. Raise `ResolutionError` where uv cannot be run.
+    Returns one entry for each wheel that is wanted, by name, and for each other one whose files run when an
+    interpreter starts; what could not be installed or imported is an entry too. `on_done` hears each wanted name when
+    it is finished, in the calling thread. An interrupt (`KeyboardInterrupt`) ends every process before it goes on.
+    Raise `ResolutionError` where uv cannot be run.
     """
     wanted = [wheel.name for wheel in wheels if wheel.wanted]
     if not wanted:
@@ -54,19 +57,37 @@ def import_distributions(
         open_environment(interpreter, wheels, settings=settings, safe_to_link=protected) as environment,
         ThreadPoolExecutor(max_workers=max(settings.jobs, 1)) as pool,
     ):
+        ownership = read_ownership(environment.path.resolve())
+        names = dict.fromkeys((*wanted, *_starters(ownership, wheels)))
         work = {
-            pool.submit(_facts_of, interpreter, environment, name, settings, stop): name
-            for name in dict.fromkeys(wanted)
+            pool.submit(_facts_of, interpreter, environment, ownership, name, settings, stop): name for name in names
         }
         try:
             for future in as_completed(work):
                 facts[work[future]] = _result(future)
-                on_done(work[future])
+                if work[future] in wanted:
+                    on_done(work[future])
         except BaseException:
             stop.set()
             pool.shutdown(cancel_futures=True)
             raise
     return facts
+
+
+def _starters(ownership: Ownership, wheels: Sequence[WheelToImport]) -> Iterator[NormalizedName]:
+    """Yield the distributions with files that run when an interpreter starts in the environment."""
+    known = {wheel.name for wheel in wheels}
+    for path, owners in ownership.owners.items():
+        if is_startup(path) and runs_code(ownership.environment, path):
+            yield from (owner for owner in owners if owner in known)
+
+
+def _shown(file: str, environment: Path) -> str:
+    """Return a file as a reader may see it: below the environment where it is there."""
+    try:
+        return escape(Path(file).relative_to(environment).as_posix())
+    except ValueError:
+        return escape(file)
 
 
 def _result(future: Future[RuntimeFacts]) -> RuntimeFacts:
@@ -79,6 +100,7 @@ def _result(future: Future[RuntimeFacts]) -> RuntimeFacts:
 def _facts_of(
     interpreter: Interpreter,
     environment: Environment,
+    ownership: Ownership,
     name: NormalizedName,
     settings: SandboxSettings,
     stop: threading.Event,
@@ -87,11 +109,24 @@ def _facts_of(
     if (problem := environment.failures.get(name)) is not None:
         return RuntimeFacts(status=Status.FAILED, reason=problem, interpreter=described)
     series = interpreter.version.split(".")
-    contents: Contents = read_contents(environment.path, name, f"cp{series[0]}{series[1]}t")
+    overwritten = ownership.overwritten.get(name, ())
+    abi = f"cp{series[0]}{series[1]}t"
+    contents: Contents = read_contents(environment.path, name, abi)
     bytecode = environment.bytecode / name
     bytecode.mkdir(parents=True, exist_ok=True)
     ran = import_distribution(
-        Path(interpreter.path), environment.path, contents, settings=settings, stop=stop, bytecode=bytecode
+        Path(interpreter.path),
+        environment.path,
+        contents,
+        settings=settings,
+        stop=stop,
+        bytecode=bytecode,
+        paths=search_paths(environment.path),
+    )
+    unlisted = (
+        f"{escape(module)} ({_shown(file, environment.path)})"
+        for module, file in ran.guilty
+        if not ownership.is_listed(file, abi)
     )
     return RuntimeFacts(
         status=Status.DONE,
@@ -99,6 +134,9 @@ def _facts_of(
             ExtensionModule(name=module, path=path, runtime=ran.modules[module]) for module, path in contents.modules
         ),
         toplevels=tuple((toplevel, ran.toplevels[toplevel]) for toplevel in contents.toplevels),
+        startup=tuple(ran.startup.items()),
+        unlisted=tuple(unlisted),
+        overwritten=tuple((path, str(other)) for path, other in overwritten),
         interpreter=described,
         network_cut=ran.network_cut,
         notes=ran.notes,
