@@ -33,7 +33,6 @@ def lock(**sections: Any) -> str:
         ({"_meta": {"pipfile-spec": 6, "sources": [{}]}}, r"_meta\.sources\[0\]\.url is missing"),
         ({"_meta": {"pipfile-spec": 6, "sources": 3}}, r"_meta\.sources is not an array"),
         ({"default": 3}, "default is not a table"),
-        ({"default": {}}, "locks no package"),
         ({"default": {"a": 3}}, r"default\.a is not a table"),
         ({"default": {"a": {"version": "==one"}}}, r"default\.a\.version is no version"),
         ({"default": {"a": {"version": "==" + "9" * 5000}}}, r"default\.a\.version is no version"),

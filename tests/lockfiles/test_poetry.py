@@ -67,7 +67,6 @@ content-hash = "00"
         ("files = []", "files = []\nsource = { type = 'legacy' }", r"package\[1\]\.source\.url is missing"),
         ("files = []", "files = []\nsource = 3", r"package\[1\]\.source is not a table"),
         ("[[package]]", "[[packages]]", "package is not an array"),
-        ('["main"]', '["dev"]', "no package in the group main"),
     ],
 )
 def test_a_malformed_lock_is_an_error_that_names_the_place(tmp_path: Path, old: str, new: str, place: str) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import itertools
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
@@ -201,8 +202,12 @@ def pins(requirements: Requirements, target: Target, platform: Platform, options
     """
     if requirements.lock is not None:
         from ftaudit.lockfiles.locked import pins_of_lock
+        from ftaudit.lockfiles.stale import find_stale
 
         selection = pins_of_lock(requirements, requirements.lock, target, platform, no_deps=options.no_deps)
+        if told := find_stale(requirements):
+            stale = f"{requirements.path} is out of date: {told}; lock again"
+            selection = replace(selection, incomplete=(*selection.incomplete, stale))
         if requirements.lock.knows_edges or options.no_deps or options.index_urls is None:
             return selection
         from ftaudit.lockfiles.resolve.edges import with_edges

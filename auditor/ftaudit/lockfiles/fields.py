@@ -13,7 +13,7 @@ from ftaudit.errors import InputError, UsageError
 from ftaudit.lockfiles.files import Table, file_name
 from ftaudit.model import DistributionFile
 
-_FAMILIES: Final = ("manylinux", "musllinux", "linux_", "macosx", "win", "android", "ios", "emscripten")
+_FAMILIES: Final = ("manylinux", "musllinux", "linux_", "macosx", "win", "android", "ios", "emscripten", "pyodide")
 
 
 def version_of(table: Table, key: str = "version") -> Version | None:

@@ -95,6 +95,11 @@ class Table:
             raise InputError(f"{path}: {place or 'the document'} is not a table")
         self._path, self.place, self._values = path, place, values
 
+    @classmethod
+    def of(cls, other: Table, place: str, values: object) -> Table:
+        """Return a table at a place of the same file as another."""
+        return cls(other._path, place, values)
+
     def __contains__(self, key: str) -> bool:
         return key in self._values
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict, deque
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
@@ -28,22 +30,49 @@ def pins_of_lock(
 
     Raise `InputError` for a marker that is malformed, or for a need that is not there where the format rules that out.
     """
+    selections = [
+        _pins_of_choice(requirements, each, target, platform, no_deps=no_deps) for each in lock.apart or (lock,)
+    ]
+    return selections[0] if len(selections) == 1 else _together(selections)
+
+
+def _pins_of_choice(
+    requirements: Requirements, lock: Lock, target: Target, platform: Platform, *, no_deps: bool
+) -> Selection:
     place = Location(path=str(requirements.path))
-    markers = Markers(marker_environment(target, platform), lock.extras, lock.groups)
+    environment = marker_environment(target, platform)
     notes, incomplete = [], []
     ranges = lock.requires_python
+    is_foreign = False
+    remedy = f"; change {lock.remedy}, and lock again" if lock.remedy else ""
     if ranges and not any(each.contains(target.full_version, prereleases=True) for each in ranges):
+        is_foreign = True
         told = " or ".join(map(str, ranges))
-        incomplete.append(f"{place} is locked for Python {told}: what it lists for {target.name} may not be all")
-    if not markers.any_hold(lock.environments, place):
-        incomplete.append(f"{place} is locked for other environments than {platform.name} with {target.name}")
-    if lock.single_environment:
+        incomplete.append(
+            f"{place} is locked for Python {told}: what it lists for {target.name} may not be all{remedy}"
+        )
+    is_elsewhere = bool(lock.platforms) and not any(_is_platform(each, platform) for each in lock.platforms)
+    if is_elsewhere or not Markers(environment, lock.extras, lock.groups).any_hold(lock.environments, place):
+        is_foreign = True
+        incomplete.append(
+            f"{place} is locked for other environments than {platform.name} with {target.name}: what it lists may not "
+            f"be all{remedy}"
+        )
+    absent = [str(package.name) for package in lock.packages if package.is_member and not _is_here(package)]
+    if absent:
+        notes.append(f"members of the workspace that are not here were not looked at: {', '.join(absent)}")
+    if lock.single_environment and not is_foreign:
         notes.append(
             f"{place} lists the files for one environment alone: the index is asked which others there are; "
             f"installing from it on {target.name} needs a new lock"
         )
-    walk = _Walk(lock, markers, place)
-    roots = walk.from_roots(lock.roots) if lock.roots is not None else walk.from_markers()
+    extras, more = lock.extras, lock.extras
+    while True:
+        walk = _Walk(lock, Markers(environment, more, lock.groups), place, is_foreign=is_foreign)
+        roots = walk.from_roots(lock.roots) if lock.roots is not None else walk.from_markers()
+        extras, more = more, more | (walk.activated & lock.conflicting)
+        if more == extras:
+            break
     if no_deps:
         walk.keep_only(roots)
     return Selection(
@@ -53,10 +82,52 @@ def pins_of_lock(
     )
 
 
+_PLATFORM: Final = re.compile(r"(linux|manylinux|alpine|musllinux|macos|windows)(?:_\d+_\d+)?(?:_(\w+))?")
+_SYSTEMS: Final = {"macos": "darwin", "windows": "win32"}
+_USUAL_MACHINE: Final = {"macos": "arm64"}
+"""Where a platform is named without its machine (dep-logic's `Platform.parse`); elsewhere x86_64."""
+
+
+def _is_platform(name: str, platform: Platform) -> bool:
+    """Return whether PDM's name of a platform is that of the asked one: its system, machine and C library."""
+    match = _PLATFORM.fullmatch(name)
+    if match is None:
+        return False
+    system, machine = match[1], match[2] or _USUAL_MACHINE.get(match[1], "x86_64")
+    if _SYSTEMS.get(system, "linux") != platform.sys_platform:
+        return False
+    same = {"amd64": "x86_64", "aarch64": "arm64"}
+    found = platform.machine.lower()
+    if same.get(machine.lower(), machine.lower()) != same.get(found, found):
+        return False
+    has_musl = any(tag.startswith("musllinux") for tag in platform.tags)
+    return platform.sys_platform != "linux" or has_musl == (system in ("alpine", "musllinux"))
+
+
+def _together(selections: Sequence[Selection]) -> Selection:
+    """Return what choices that exclude each other install, each of them by itself: a package of both is one row."""
+    pins: dict[tuple[object, ...], Pin] = {}
+    for pin in (pin for selection in selections for pin in selection.pins):
+        key = (pin.name, pin.version, pin.source, pin.source_tree, pin.problem)
+        known = pins.get(key)
+        if known is not None:
+            chains = sorted(dict.fromkeys((*known.required_by, *pin.required_by)), key=len)
+            extras = tuple(sorted({*known.extras, *pin.extras}))
+            pin = replace(known, required_by=tuple(chains), extras=extras)
+        pins[key] = pin
+    return Selection(
+        pins=tuple(sorted(pins.values(), key=lambda pin: (pin.name, str(pin.version)))),
+        notes=tuple(dict.fromkeys(note for selection in selections for note in selection.notes)),
+        incomplete=tuple(dict.fromkeys(told for selection in selections for told in selection.incomplete)),
+    )
+
+
 class _Walk:
     """The packages that are reached, with their extras and who needs them; packages go by position."""
 
-    def __init__(self, lock: Lock, markers: Markers, place: Location) -> None:
+    def __init__(self, lock: Lock, markers: Markers, place: Location, *, is_foreign: bool) -> None:
+        """`is_foreign`: the lock file was made for other environments than the one that is asked about."""
+        self._is_foreign = is_foreign
         self._lock, self._packages, self._markers, self._place = lock, lock.packages, markers, place
         self._by_name: dict[NormalizedName, list[int]] = defaultdict(list)
         for position, package in enumerate(self._packages):
@@ -70,6 +141,8 @@ class _Walk:
         self._waiting: deque[tuple[int, str | None]] = deque()
         self.missing: dict[str, None] = {}
         """What is needed and not there, one sentence each."""
+        self.activated: set[str] = set()
+        """What edges choose by asking for it, as markers spell it: `extra-3-app-fast`."""
 
     def from_roots(self, roots: Sequence[tuple[Edge, Location]]) -> list[int]:
         """Follow the project's own requirements; return the root packages."""
@@ -136,10 +209,9 @@ class _Walk:
         """Return a pin for each package reached, by name."""
         names = self._names()
         chains = find_chains(self._judged(roots), self._skipping_own(), names)
-        pins = []
+        pins = [_member(package) for package in self._packages if package.is_member and _is_here(package)]
         for position, found in chains.items():
             package = self._packages[position]
-            unlisted = self._lock.single_environment and package.source is None
             is_known = self._lock.knows_edges or position in self._listed
             pins.append(
                 Pin(
@@ -148,7 +220,7 @@ class _Walk:
                     extras=tuple(sorted(self._extras.get(position, ()))),
                     required_by=tuple(tuple(names[node] for node in chain) for chain in found if is_known),
                     source=package.location,
-                    files=None if unlisted else package.files,
+                    files=None if self._proves_no_absence(package) else package.files,
                     allowed_hashes=package.allowed_hashes,
                     index_url=package.index_url,
                     problem=package.problem or _unjudgeable(package),
@@ -156,6 +228,18 @@ class _Walk:
                 )
             )
         return tuple(sorted(pins, key=lambda pin: (pin.name, str(pin.version))))
+
+    def _proves_no_absence(self, package: LockedPackage) -> bool:
+        """Return whether the index may have files of the package that the lock file leaves out.
+
+        Where all of those that it lists are pure Python, it most likely has no others.
+        """
+        if not package.from_index:
+            return False
+        if self._lock.single_environment:
+            return True
+        wheels = [file for file in package.files or () if file.filename.endswith(".whl")]
+        return self._is_foreign and not (wheels and all(file.filename.endswith("-none-any.whl") for file in wheels))
 
     def _names(self) -> dict[int, NormalizedName]:
         return {position: package.name for position, package in enumerate(self._packages)}
@@ -191,8 +275,10 @@ class _Walk:
         extra: str | None = None,
     ) -> list[int]:
         """Return the packages that an edge leads to, among `taken` where markers have selected."""
-        if not self._holds(edge.marker, place, extra):
+        asked = frozenset(f"extra-{len(edge.name)}-{edge.name}-{one}" for one in edge.extras) & self._lock.conflicting
+        if not self._holds(edge.marker, place, extra, asked):
             return []
+        self.activated |= asked
         positions = self._candidates(edge)
         if not positions:
             self._miss(edge, place, parent)
@@ -218,9 +304,11 @@ class _Walk:
         forks = package.resolution_markers or tuple(filter(None, (package.marker,)))
         return self._markers.any_hold(forks, package.location)
 
-    def _holds(self, marker: str | None, place: Location, extra: str | None) -> bool:
+    def _holds(
+        self, marker: str | None, place: Location, extra: str | None, also: frozenset[str] = frozenset()
+    ) -> bool:
         try:
-            return self._markers.hold(marker, place, extra=extra)
+            return self._markers.hold(marker, place, extra=extra, also=also)
         except InputError as error:
             if not self._lock.tolerant:
                 raise
@@ -236,6 +324,20 @@ class _Walk:
             )
         who = f"{parent.name} {parent.version or ''}".strip() if parent is not None else "the project"
         self.missing[f"{who} needs {edge.name}, which {self._place.path} does not hold"] = None
+
+
+def _member(package: LockedPackage) -> Pin:
+    return Pin(
+        name=package.name,
+        version=package.version,
+        required_by=((package.name,),),
+        source=package.location,
+        source_tree=package.source_tree,
+    )
+
+
+def _is_here(package: LockedPackage) -> bool:
+    return package.source_tree is not None and Path(package.source_tree).is_dir()
 
 
 def _is(edge: Edge, package: LockedPackage) -> bool:

@@ -136,7 +136,11 @@ class LockedPackage:
     source_tree: str | None = None
     problem: str | None = None
     own: bool = False
-    """It is the project itself or a member of its workspace: looked through, not judged."""
+    """It is the project itself or a member of its workspace: what it needs is asked for by the project."""
+    is_member: bool = False
+    """It is a member of the workspace that is built and installed: a row of its own beside what it needs."""
+    from_index: bool = True
+    """Whether an index has it: what the lock file does not list of its files, the index may have."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -162,11 +166,19 @@ class Lock:
     """The ranges of Python versions that it is locked for, one of which suffices; none where it says none."""
     environments: tuple[str, ...] = ()
     """Markers, one of which must hold where the lock file is used."""
+    platforms: tuple[str, ...] = ()
+    """The platforms that it was made for, as PDM names them (`musllinux_1_1_x86_64`); one must be the asked one."""
     extras: frozenset[str] = frozenset()
     groups: frozenset[str] = frozenset()
     """What the markers' `extras` and `dependency_groups` stand for."""
     single_environment: bool = False
     """It lists the files for the environment it was made in, not all of them: they prove no absence."""
+    remedy: str | None = None
+    """What in the project is to change, where the lock file is not for the target: `requires-python`, for example."""
+    conflicting: frozenset[str] = frozenset()
+    """The extras of which `extras` holds the chosen ones, and which become chosen where an edge asks for them."""
+    apart: tuple[Lock, ...] = ()
+    """Where choices exclude each other: the lock file once for each, to be judged in place of this one."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

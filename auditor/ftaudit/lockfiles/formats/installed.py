@@ -115,6 +115,7 @@ def _package(each: Distribution) -> LockedPackage:
         edges=each.needs.edges,
         extra_edges=each.needs.extra_edges,
         source_tree=tree,
+        from_index=files is None and tree is None,
         problem=each.problem or problem or (None if each.version or tree else "its metadata gives no version"),
     )
 

@@ -34,7 +34,6 @@ MAJOR: Final = "4."
 DEFAULT: Final = "default"
 """What PDM calls the group of the dependencies proper."""
 _REPOSITORIES: Final = ("git", "hg", "svn", "bzr")
-_SYSTEMS: Final = {"linux": "linux", "manylinux": "linux", "musllinux": "linux", "macos": "darwin", "windows": "win32"}
 
 
 def read(
@@ -94,9 +93,12 @@ def read(
             else None,
             direct=direct,
             requires_python=_requires_python(targets),
-            environments=_environments(targets),
+            platforms=_platforms(targets),
+            remedy="requires-python, or lock with `pdm lock --python` and `--platform`",
             extras=frozenset(wanted),
-            single_environment=are_for_one_system(named),
+            # With an implementation it is the ordinary build of CPython, whose wheels are not those of the target.
+            single_environment=are_for_one_system(named)
+            or any(target.text("platform") or target.text("implementation") for target in targets),
             notes=()
             if inherits or manifest is not None
             else (f"{path} does not say what is in which group, and has no pyproject.toml beside it: all are judged",),
@@ -150,6 +152,7 @@ def _package(table: Table, place: Location) -> LockedPackage:
         extra_edges=dict.fromkeys(extras, needs.edges) if extras else needs.extra_edges,
         source_tree=source_tree,
         problem=problem,
+        from_index=not (direct or source_tree or problem),
     )
 
 
@@ -188,13 +191,7 @@ def _requires_python(targets: Sequence[Table]) -> tuple[SpecifierSet, ...]:
     return tuple(filter(None, ranges)) if None not in ranges else ()
 
 
-def _environments(targets: Sequence[Table]) -> tuple[str, ...]:
-    """Return the markers of the systems that it is locked for; none where a target names no platform."""
-    markers = []
-    for target in targets:
-        platform = target.text("platform")
-        system = _SYSTEMS.get((platform or "").partition("_")[0])
-        if system is None:
-            return ()
-        markers.append(f"sys_platform == '{system}'")
-    return tuple(dict.fromkeys(markers))
+def _platforms(targets: Sequence[Table]) -> tuple[str, ...]:
+    """Return the platforms that it is locked for; none where a target names no platform."""
+    named = [target.text("platform") for target in targets]
+    return tuple(dict.fromkeys(filter(None, named))) if None not in named else ()

@@ -73,6 +73,7 @@ def read(
             direct=_direct(path, (DEFAULT, *chosen)),
             knows_edges=len(packages) < 2,
             requires_python=_only(python),
+            remedy="python_version in the Pipfile",
             notes=(
                 f"{path} holds what the environment needs that it was made in: another may need other packages",
                 edges_are_unknown(path),

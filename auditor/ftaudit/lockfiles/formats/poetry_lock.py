@@ -84,6 +84,7 @@ class _Reader:
                 roots=roots,
                 direct=direct,
                 requires_python=poetry_ranges(self._metadata.text("python-versions") or "*"),
+                remedy="the supported Python versions in pyproject.toml",
                 extras=frozenset(wanted),
                 notes=tuple(notes),
             ),
@@ -142,6 +143,7 @@ class _Reader:
             extra_edges=needs.extra_edges,
             source_tree=source_tree,
             problem=problem,
+            from_index=kind in (None, "pypi", "legacy"),
         )
 
     def _files(self, table: Table, name: NormalizedName, direct: str | None) -> tuple[DistributionFile, ...] | None:

@@ -62,6 +62,7 @@ def read(
             notes=() if knows_edges else (edges_are_unknown(path),),
             packages=tuple(packages),
             requires_python=(lock.requires_python,) if lock.requires_python else (),
+            remedy="requires-python or environments of the project",
             environments=tuple(map(str, lock.environments or ())),
             extras=wanted,
             groups=frozenset((*(lock.default_groups or ()), *groups)),
@@ -129,6 +130,7 @@ def _package(package: Package, place: Location, path: Path, position: int) -> Lo
         source="archive" if package.archive is not None else None,
         source_tree=source_tree,
         problem=problem,
+        from_index=package.archive is None and package.vcs is None and package.directory is None,
     )
 
 

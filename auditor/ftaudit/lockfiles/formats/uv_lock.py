@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
@@ -49,33 +51,50 @@ def read(
         check_empty(top, _KEYS, path)
     lines = header_lines(text, "package", len(tables))
     members = frozenset(canonicalize_name(name) for name in top.table("manifest").texts("members"))
-    packages, roots = [], []
+    places = [Location(path=str(path), line=line) for line in lines]
+    read = [(table, _package(table, place, path.parent, members)) for table, place in zip(tables, places, strict=True)]
     wanted_extras = frozenset(map(canonicalize_name, extras))
     wanted_groups = frozenset(map(canonicalize_name, groups))
-    found_extras: set[str] = set()
-    found_groups: set[str] = set()
-    chosen: set[str] = set()
-    for table, line in zip(tables, lines, strict=True):
-        place = Location(path=str(path), line=line)
-        package = _package(table, place, path.parent, members)
-        packages.append(package)
-        if not package.own:
-            continue
-        groups_of = table.table("dev-dependencies")
-        found_extras |= {canonicalize_name(key) for key in table.table("optional-dependencies").keys()}  # noqa: SIM118
-        found_groups |= {canonicalize_name(key) for key in groups_of.keys()}  # noqa: SIM118
-        own_extras = {name for name in package.extra_edges if all_extras or name in wanted_extras}
-        edges = list(package.edges)
-        edges += [edge for name in package.extra_edges if name in own_extras for edge in package.extra_edges[name]]
-        for key in groups_of.keys():  # noqa: SIM118
-            if canonicalize_name(key) in wanted_groups:
-                edges += _edges(groups_of, key)
-                chosen.add(f"group-{len(package.name)}-{package.name}-{canonicalize_name(key)}")
-        chosen |= {f"extra-{len(package.name)}-{package.name}-{name}" for name in own_extras}
-        roots += [(edge, place) for edge in edges]
+    offers = [_offer(table, package) for table, package in read if package.own]
+    found_extras = {each.name for offer in offers for each in offer if each.kind == "extra"}
+    manifest = top.table("manifest")
+    root_groups = manifest.table("dependency-groups")
+    found_groups = {each.name for offer in offers for each in offer if each.kind == "group"}
+    found_groups |= {canonicalize_name(key) for key in root_groups.keys()}  # noqa: SIM118
     check_known("extra", wanted_extras, found_extras, path)
     check_known("group", wanted_groups, found_groups, path)
-    manifest = [(_edge(table), Location(path=str(path))) for table in top.table("manifest").tables("requirements")]
+    chosen = [
+        each
+        for offer in offers
+        for each in offer
+        if each.kind == "project"
+        or (each.kind == "extra" and (all_extras or each.name in wanted_extras))
+        or (each.kind == "group" and each.name in wanted_groups)
+    ]
+    always = [(_edge(table), Location(path=str(path))) for table in manifest.tables("requirements")]
+    for key in root_groups.keys():  # noqa: SIM118
+        if canonicalize_name(key) in wanted_groups:
+            always += [(edge, Location(path=str(path))) for edge in _edges(root_groups, key)]
+    conflicts = _conflicts(top)
+    choices = _apart(chosen, conflicts)
+    notes: tuple[str, ...] = ()
+    if len(choices) > 1:
+        told = ", ".join(str(each) for each in chosen if any(each.marker in some for some in conflicts))
+        notes = (f"{path} declares that some of these exclude each other, so each is judged by itself: {told}",)
+    locks = [
+        Lock(
+            packages=tuple(package for _, package in read),
+            roots=(*((edge, each.place) for each in choice for edge in each.edges), *always),
+            notes=notes,
+            requires_python=tuple(filter(None, (specifier_of(top, "requires-python"),))),
+            environments=tuple(top.texts("supported-markers")),
+            remedy="requires-python or [tool.uv] environments in pyproject.toml",
+            extras=frozenset(each.marker for each in choice),
+            conflicting=frozenset().union(*conflicts),
+            closed=True,
+        )
+        for choice in choices
+    ]
     return Requirements(
         path=path,
         format=InputFormat.UV_LOCK,
@@ -83,15 +102,85 @@ def read(
             *(f"extra {name}" for name in sorted(found_extras - wanted_extras) if not all_extras),
             *(f"group {name}" for name in sorted(found_groups - wanted_groups)),
         ),
-        lock=Lock(
-            packages=tuple(packages),
-            roots=(*roots, *manifest),
-            requires_python=tuple(filter(None, (specifier_of(top, "requires-python"),))),
-            environments=tuple(top.texts("supported-markers")),
-            extras=frozenset(chosen),
-            closed=True,
-        ),
+        lock=locks[0] if len(locks) == 1 else dataclasses.replace(locks[0], apart=tuple(locks)),
     )
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Choice:
+    """What of the project can be installed or left out: a member's dependencies proper, an extra, a group."""
+
+    kind: str
+    """`project`, `extra` or `group`, as uv's markers spell it."""
+    project: NormalizedName
+    name: NormalizedName
+    edges: tuple[Edge, ...]
+    place: Location
+
+    @property
+    def marker(self) -> str:
+        return _marker(self.kind, self.project, self.name)
+
+    def __str__(self) -> str:
+        return str(self.project) if self.kind == "project" else f"{self.kind} {self.name} of {self.project}"
+
+
+def _marker(kind: str, project: str, name: str) -> str:
+    """Return what stands for a choice in the markers of a lock file with conflicts, as the name of an extra."""
+    return f"{kind}-{len(project)}-{project}" + ("" if kind == "project" else f"-{name}")
+
+
+def _offer(table: Table, package: LockedPackage) -> list[_Choice]:
+    """Return what a member of the workspace has to choose from."""
+    groups = table.table("dev-dependencies")
+    named: list[tuple[str, NormalizedName, tuple[Edge, ...]]] = [("project", package.name, package.edges)]
+    named += [("extra", canonicalize_name(name), edges) for name, edges in package.extra_edges.items()]
+    named += [("group", canonicalize_name(key), tuple(_edges(groups, key))) for key in groups.keys()]  # noqa: SIM118
+    return [
+        _Choice(kind=kind, project=package.name, name=name, edges=edges, place=package.location)
+        for kind, name, edges in named
+    ]
+
+
+def _conflicts(top: Table) -> list[frozenset[str]]:
+    """Return the sets of choices of which one alone can be installed."""
+    raw = top.raw("conflicts")
+    if not isinstance(raw, list | None):
+        raise top.error("conflicts", "is not an array")
+    found = []
+    for i, entries in enumerate(raw or ()):
+        items = Table.of(top, f"conflicts[{i}]", {"items": entries}).tables("items")
+        found.append(frozenset(map(_conflict, items)))
+    return found
+
+
+def _conflict(item: Table) -> str:
+    project = canonicalize_name(item.need("package"))
+    kind = next((kind for kind in ("extra", "group") if kind in item), "project")
+    return _marker(kind, project, project if kind == "project" else canonicalize_name(item.need(kind)))
+
+
+def _apart(chosen: Sequence[_Choice], conflicts: Sequence[frozenset[str]]) -> list[list[_Choice]]:
+    """Return the choices so that none excludes another of its list, and each is in one: most often one list of all."""
+    disputed = [each for each in chosen if any(each.marker in some for some in conflicts)]
+    found: dict[frozenset[str], list[_Choice]] = {}
+    for first in (*disputed,) if disputed else (None,):
+        taken: list[_Choice] = [] if first is None else [each for each in chosen if _goes_with(each, first)]
+        for each in chosen:
+            has_project = each.kind == "project" or any(_goes_with(other, each) for other in taken)
+            if has_project and each not in taken and not any(_exclude(each, other, conflicts) for other in taken):
+                taken.append(each)
+        found.setdefault(frozenset(each.marker for each in taken), taken)
+    return list(found.values())
+
+
+def _goes_with(one: _Choice, other: _Choice) -> bool:
+    """Return whether the one is the other, or the project that the other is an extra or a group of."""
+    return one == other or (one.kind == "project" and one.project == other.project)
+
+
+def _exclude(one: _Choice, other: _Choice, conflicts: Sequence[frozenset[str]]) -> bool:
+    return any({one.marker, other.marker} <= some for some in conflicts) and one.marker != other.marker
 
 
 def _package(table: Table, place: Location, folder: Path, members: frozenset[NormalizedName]) -> LockedPackage:
@@ -102,7 +191,7 @@ def _package(table: Table, place: Location, folder: Path, members: frozenset[Nor
     where = source.text(kind) or ""
     files: tuple[DistributionFile, ...] | None = None
     index_url = source_tree = problem = None
-    own = name in members or (kind in ("virtual", "editable") and where in (".", ""))
+    own = name in members or (kind in ("directory", "virtual", "editable") and where in (".", ""))
     match kind:
         case "registry":
             remote = "://" in where
@@ -132,6 +221,8 @@ def _package(table: Table, place: Location, folder: Path, members: frozenset[Nor
         source_tree=source_tree,
         problem=problem,
         own=own,
+        is_member=own and kind in ("directory", "editable") and where not in (".", ""),
+        from_index=index_url is not None,
     )
 
 

@@ -75,6 +75,7 @@ def _package(name: NormalizedName, version: Version, files: Sequence[Path], inco
         version=version,
         location=Location(path=str(files[0])),
         source=str(files[0].parent),
+        from_index=False,
         files=tuple(
             DistributionFile(filename=file.name, url=file.absolute().as_uri(), size=file.stat().st_size)
             for file in files

@@ -24,19 +24,22 @@ class Markers:
             "extras": frozenset(extras),
             "dependency_groups": frozenset(groups),
         }
-        self._known: dict[tuple[str, str | None], bool] = {}
+        self._known: dict[tuple[str, frozenset[str]], bool] = {}
 
-    def hold(self, marker: str | None, place: Location, *, extra: str | None = None) -> bool:
+    def hold(
+        self, marker: str | None, place: Location, *, extra: str | None = None, also: frozenset[str] = frozenset()
+    ) -> bool:
         """Tell whether the marker holds; no marker always does. Raise `InputError` for one that is malformed.
 
         Several extras can be chosen at once, so `extra == 'x'` asks whether x is among them, as PEP 751's
-        `'x' in extras` does; `extra` is one more, of the package whose requirement it is.
+        `'x' in extras` does; `extra` is one more, of the package whose requirement it is, and `also` holds others.
         """
         if not marker:
             return True
-        answer = self._known.get((marker, extra))
+        more = also if extra is None else also | {extra}
+        answer = self._known.get((marker, more))
         if answer is None:
-            answer = self._known[marker, extra] = self._evaluate(marker, place, extra)
+            answer = self._known[marker, more] = self._evaluate(marker, place, more)
         return answer
 
     def any_hold(self, markers: Iterable[str], place: Location) -> bool:
@@ -44,11 +47,11 @@ class Markers:
         markers = tuple(markers)
         return not markers or any(self.hold(marker, place) for marker in markers)
 
-    def _evaluate(self, marker: str, place: Location, extra: str | None) -> bool:
+    def _evaluate(self, marker: str, place: Location, more: frozenset[str]) -> bool:
         text = _EXTRA.sub(_among_extras, marker)
         environment = self._environment
-        if extra is not None:
-            environment = {**environment, "extras": environment["extras"] | {extra}}
+        if more:
+            environment = {**environment, "extras": environment["extras"] | more}
         try:
             return Marker(text).evaluate(environment, context="lock_file")
         except (InvalidMarker, UndefinedComparison, UndefinedEnvironmentName, ValueError, RecursionError) as error:
