@@ -121,7 +121,8 @@ def _poetry_contents(project: Mapping[str, Any]) -> Iterator[str]:
     yield json.dumps(old, sort_keys=True)
     yield json.dumps(with_groups, sort_keys=True)
     relevant = {key: table[key] for key in _PROJECT_KEYS if table.get(key) is not None}
-    for groups in ({}, project.get("dependency-groups", {})):
+    without: dict[str, Any] = {}
+    for groups in (without, project.get("dependency-groups", {})):
         content: dict[str, Any] = {"project": relevant} if relevant else {}
         content |= {"dependency-groups": groups} if groups else {}
         if content:
