@@ -15,7 +15,7 @@ import sys
 from collections import Counter
 from pathlib import Path
 
-from judge_rules import fetch  # type: ignore[import-not-found]  # the script beside this one
+from judge_rules import fetch
 
 from ftaudit.registry import load_rules
 from ftaudit.rule import SourceRule

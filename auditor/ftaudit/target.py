@@ -17,7 +17,8 @@ from packaging.version import Version
 from ftaudit.errors import UsageError
 from ftaudit.model import WheelKind
 
-TARGETS: Final = ("3.13t", "3.14t", "3.15t")
+TARGETS: Final = ("3.14t", "3.15t", "3.13t")
+"""What can be audited, the one to start with first. 3.13t was experimental, and tools no longer build for it."""
 DEFAULT_TARGET: Final = "3.14t"
 PLATFORMS: Final = (
     "linux-x86_64",
@@ -35,9 +36,6 @@ BASELINE_GLIBC: Final = (2, 34)
 BASELINE_MUSL: Final = (1, 2)
 BASELINE_MACOS: Final = (14, 0)
 BASELINE_MACOS_X86: Final = (13, 0)
-
-ABI3T_SINCE: Final = (3, 15)
-"""The first version whose free-threaded build loads the stable ABI for free-threaded builds (PEP 803)."""
 
 _NOWHERE: Final = ("nowhere",)
 """Stands for the platform where only wheels for any platform are installed."""
@@ -102,7 +100,8 @@ def parse_target(name: str) -> Target:
 def supported_tags(target: Target, platform: Platform) -> tuple[Tag, ...]:
     """Return the tags that the target's installer accepts on the platform, best first.
 
-    `abi3t` counts from 3.15t on (PEP 803); `abi3` never does on a free-threaded build.
+    Installers take `abi3t` wheels for any free-threaded build that is not older than the wheel's Python tag, although
+    builds before 3.15 do not load what is in them (PEP 803); `abi3` wheels they take for none.
     """
     return _tags(target.version, target.abi, platform.tags)
 
@@ -118,8 +117,6 @@ def _tags(version: tuple[int, int], abi: str, platforms: tuple[str, ...]) -> tup
     platforms = platforms or _NOWHERE  # Without any, `packaging` takes those of this machine.
     specific = cpython_tags(python_version=version, abis=[abi], platforms=platforms)
     generic = compatible_tags(python_version=version, interpreter=interpreter, platforms=platforms)
-    if version < ABI3T_SINCE:
-        specific = (tag for tag in specific if tag.abi != "abi3t")
     return tuple(dict.fromkeys((*specific, *generic)))
 
 

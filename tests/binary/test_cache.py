@@ -17,5 +17,6 @@ def test_every_file_that_decides_what_is_read_of_a_wheel_decides_whether_old_ans
     cache.analysis_version.cache_clear()
     cache.analysis_version()
     rooms = [ROOM / "binary", *(ROOM / name for name in cache.READ_BY)]
-    assert sorted(read) == sorted(str(path) for room in rooms for path in room.rglob("*.py"))
+    files = (path for room in rooms for kind in ("*.py", "*.txt") for path in room.rglob(kind))
+    assert sorted(read) == sorted(map(str, files))
     assert any("emulator" in path for path in read)

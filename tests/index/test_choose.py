@@ -41,7 +41,7 @@ def taken(found: IndexFacts) -> str | None:
     [
         "demo-1.0-cp314-cp314-manylinux_2_28_x86_64.whl",
         "demo-1.0-cp310-abi3-manylinux_2_28_x86_64.whl",
-        "demo-1.0-cp314-abi3t-manylinux_2_28_x86_64.whl",
+        "demo-1.0-cp315-abi3.abi3t-manylinux_2_28_x86_64.whl",
         "demo-1.0-cp313-cp313t-manylinux_2_28_x86_64.whl",
         "demo-1.0-cp314-cp314t-manylinux_2_28_aarch64.whl",
         "demo-1.0-cp314-cp314t-musllinux_1_2_x86_64.whl",
@@ -113,10 +113,17 @@ def test_the_kind_follows_from_the_tag_that_matched(name: str, target: str, kind
     assert (taken(found), found.kind) == (name, kind)
 
 
-def test_abi3t_counts_from_3_15t_on() -> None:
+def test_abi3t_wheels_are_taken_from_the_version_of_their_python_tag_on() -> None:
     name = "demo-1.0-cp315-abi3.abi3t-win_amd64.whl"
     assert taken(facts(name, target="3.14t", platform="windows-amd64")) is None
     assert taken(facts(name, target="3.15t", platform="windows-amd64")) == name
+
+
+@pytest.mark.parametrize("tag", ["cp312-abi3.abi3t", "cp314-abi3t"])
+def test_an_abi3t_wheel_comes_before_the_pure_one_where_installers_take_it(tag: str) -> None:
+    name = f"demo-1.0-{tag}-manylinux_2_28_x86_64.whl"
+    found = facts("demo-1.0-py3-none-any.whl", name)
+    assert (taken(found), found.kind) == (name, WheelKind.ABI3T)
 
 
 def test_the_most_specific_tag_wins_then_the_higher_build() -> None:

@@ -13,7 +13,17 @@ from pathlib import Path
 from typing import Any, Final
 
 from ftaudit.__about__ import __version__
-from ftaudit.model import BinaryFacts, ExtensionModule, GilDeclaration, ModuleBinary, Status
+from ftaudit.model import (
+    AbiInfo,
+    BinaryFacts,
+    ExtensionModule,
+    GilDeclaration,
+    Hook,
+    ModuleBinary,
+    Refusal,
+    RefusalKind,
+    Status,
+)
 
 READ_BY: Final = ("wheel", "cpython")
 """The other folders whose code and data decide what is read of a wheel."""
@@ -29,7 +39,7 @@ def analysis_version() -> str:
     here = Path(__file__).parent
     digest = hashlib.sha256()
     for room in (here, *(here.parent / name for name in READ_BY)):
-        for path in sorted(room.rglob("*.py")):
+        for path in sorted((*room.rglob("*.py"), *room.rglob("*.txt"))):
             digest.update(path.relative_to(room).as_posix().encode() + b"\0" + path.read_bytes())
     return f"{__version__}-{digest.hexdigest()[:16]}"
 
@@ -117,4 +127,26 @@ def parse_binary(kept: dict[str, Any] | None) -> ModuleBinary | None:
     """Return what was said of a module out of its plain form; raise `ValueError`, `TypeError` or `KeyError`."""
     if kept is None:
         return None
-    return ModuleBinary(**{**kept, "declaration": GilDeclaration(kept["declaration"])})
+    hook, refusal, abi_info = kept["hook"], kept["refusal"], kept["abi_info"]
+    return ModuleBinary(
+        **{
+            **kept,
+            "declaration": GilDeclaration(kept["declaration"]),
+            "hook": None if hook is None else Hook(hook),
+            "refusal": None if refusal is None else _parse_refusal(refusal),
+            "abi_info": None if abi_info is None else AbiInfo(**abi_info),
+            "python_symbols": tuple(kept["python_symbols"]),
+            "python_libraries": tuple(kept["python_libraries"]),
+        }
+    )
+
+
+def _parse_refusal(kept: dict[str, Any]) -> Refusal:
+    version = kept["version"]
+    return Refusal(
+        kind=RefusalKind(kept["kind"]),
+        slot=kept["slot"],
+        slot_name=kept["slot_name"],
+        version=None if version is None else (int(version[0]), int(version[1])),
+        symbols=tuple(kept["symbols"]),
+    )

@@ -11,11 +11,15 @@ from ftaudit.binary.framework import find_framework
 from ftaudit.binary.image.elf import Holes, file_offset
 from ftaudit.binary.image.loaders import load_images, load_library
 from ftaudit.binary.image.mapped import AARCH64, X86_64, Image
-from ftaudit.binary.markers import file_name_build, find_build
+from ftaudit.binary.markers import file_name_build, find_build, is_python_library
 from ftaudit.binary.slots import Slots
 from ftaudit.binary.stubs.capi.objects_in_memory import Layout
+from ftaudit.cpython.exports import missing_symbols
+from ftaudit.cpython.hooks import choose_hook, hook_name
+from ftaudit.cpython.versions import EXPORT_HOOK_SINCE, Version, gil_is_used
 from ftaudit.errors import ImageError
-from ftaudit.model import GilDeclaration, ModuleBinary
+from ftaudit.model import AbiInfo, GilDeclaration, Hook, ModuleBinary, Refusal, RefusalKind
+from ftaudit.model.refusals import describe_refusal
 
 Siblings = Mapping[str, bytes] | Callable[[str], "bytes | None"]
 
@@ -28,18 +32,26 @@ def read_declaration(
     target_version: tuple[int, int],
     siblings: Siblings | None = None,
     budget: Budget | None = None,
+    stable_abi: bool = False,
 ) -> ModuleBinary:
     """Return what the extension module declares, without running it.
 
     `module_name` is its dotted import name, `path` its place in the wheel, and `target_version` the CPython that
     would import it. `siblings` gives other extension modules of the same wheel by dotted import name: mypyc's
-    modules hand over to one of them.
+    modules hand over to one of them. `stable_abi` keeps what the module takes from CPython: its wheel claims a stable
+    ABI.
 
     A pure function of its arguments. Raise `ImageError` for a malformed image; whatever else could not be found
     out is `undetermined`, with the reason in `how`.
     """
     read = read_module(
-        image, module_name=module_name, path=path, target_version=target_version, siblings=siblings, budget=budget
+        image,
+        module_name=module_name,
+        path=path,
+        target_version=target_version,
+        siblings=siblings,
+        budget=budget,
+        stable_abi=stable_abi,
     )
     return read.binary
 
@@ -68,6 +80,7 @@ def read_module(
     siblings: Siblings | None = None,
     budget: Budget | None = None,
     holes: Holes = (),
+    stable_abi: bool = False,
 ) -> Reading:
     """Return what `read_declaration` does, and which shared libraries of the wheel might tell more.
 
@@ -75,7 +88,10 @@ def read_module(
     """
     limits = budget or Budget()
     images = load_images(image, limits, holes=holes)
-    answers = [_read_one(i, module_name, path, target_version, siblings, limits) for i in images]
+    answers = [
+        _with_symbols(_read_one(each, module_name, path, target_version, siblings, limits), each, stable_abi=stable_abi)
+        for each in images
+    ]
     if len(answers) == 1:
         return answers[0]
     missing = dict.fromkeys(name for answer in answers for name in answer.missing)
@@ -83,29 +99,33 @@ def read_module(
     return Reading(binary=_agreed([a.binary for a in answers]), missing=tuple(missing), is_module=is_module)
 
 
+def _with_symbols(reading: Reading, image: Image, *, stable_abi: bool) -> Reading:
+    """Add what the module takes from CPython, where it claims a stable ABI."""
+    if not stable_abi:
+        return reading
+    names = tuple(sorted(name for name in image.imports if name.startswith(("Py", "_Py"))))
+    libraries = tuple(library.rpartition("/")[2] for library in image.libraries if is_python_library(library))
+    return replace(reading, binary=replace(reading.binary, python_symbols=names, python_libraries=libraries))
+
+
 def _agreed(answers: list[ModuleBinary]) -> ModuleBinary:
     """Return the answer of a universal file: what its slices agree on, those of machines that ftaudit knows."""
     known = [answer for answer in answers if answer.machine in (X86_64, AARCH64)] or answers
     machines = "+".join(str(answer.machine) for answer in known)
     told = {answer.declaration for answer in known}
+    first = replace(
+        known[0],
+        machine=machines,
+        refusal=next((answer.refusal for answer in known if answer.refusal is not None), None),
+        python_symbols=tuple(sorted({name for answer in known for name in answer.python_symbols})),
+        python_libraries=tuple(dict.fromkeys(name for answer in known for name in answer.python_libraries)),
+    )
     if len(told) == 1:
-        return replace(known[0], machine=machines)
+        return first
     both = "; ".join(f"{answer.machine}: {answer.declaration} ({answer.how})" for answer in known)
     return replace(
-        known[0],
-        declaration=GilDeclaration.UNDETERMINED,
-        how=f"the slices of this universal file differ: {both}",
-        machine=machines,
+        first, declaration=GilDeclaration.UNDETERMINED, how=f"the slices of this universal file differ: {both}"
     )
-
-
-def hook_names(module_name: str) -> tuple[str, str]:
-    """Return the names of the hooks that CPython looks for: `PyModExport_…` (3.15) and `PyInit_…` (PEP 489, 793)."""
-    last = module_name.rpartition(".")[2]
-    if last.isascii():
-        return f"PyModExport_{last}", f"PyInit_{last}"
-    encoded = last.encode("punycode").decode().replace("-", "_")
-    return f"PyModExportU_{encoded}", f"PyInitU_{encoded}"
 
 
 def _read_one(
@@ -123,14 +143,18 @@ def _read_one(
     if image.absent or image.doubtful:
         return _read_partial(image, module_name, path, version, framework, budget)
     build, evidence = find_build(image.imports, image.libraries)
-    export, init = hook_names(module_name)
-    hook = export if version >= (3, 15) and export in image.exports else init
-    if hook not in image.exports:
-        why = f"it exports no {init}" if version < (3, 15) else f"it exports neither {export} nor {init}"
-        return Reading(binary=_answer(image, GilDeclaration.UNDETERMINED, why, framework, (build, evidence)))
+    hook = choose_hook(image.exports, module_name, version)
+    if hook is None:
+        return Reading(binary=_without_hook(image, module_name, version, framework, (build, evidence)))
     named = file_name_build(path)
     guess = build if build is not None else named if named is not None else True
-    subject = Subject(image=image, hook=hook, module_name=module_name, layout=Layout(guess, version), budget=budget)
+    subject = Subject(
+        image=image,
+        hook=hook_name(module_name, hook),
+        module_name=module_name,
+        layout=Layout(guess, version),
+        budget=budget,
+    )
     subject, best, runs = _search(subject)
     if best.idle:
         why = "no module: its initialisation does nothing but return null"
@@ -150,6 +174,7 @@ def _read_one(
     if best.ending is Ending.FAILED and best.declared is None and not (best.hands_over_to or best.exhausted):
         best = _beyond_failure(subject, best)
     declaration, how, multi_phase = judge(subject, best, runs, build)
+    refusal = _unloadable(image, version)
     if best.built_free_threaded is (not subject.layout.free_threaded):
         declaration, how = (
             GilDeclaration.UNDETERMINED,
@@ -157,8 +182,50 @@ def _read_one(
         )
     elif loaded.doubt and declaration is not GilDeclaration.UNDETERMINED:
         declaration, how = GilDeclaration.UNDETERMINED, f"what it declares depends on {loaded.doubt}"
-    answer = _answer(image, declaration, how, framework, (build, evidence), multi_phase)
+    elif refusal is None and best.slots is not None and _is_certain(best):
+        refusal = best.slots.refusal
+    answer = _answer(
+        image,
+        declaration,
+        how,
+        framework,
+        (build, evidence),
+        multi_phase,
+        hook=hook,
+        refusal=refusal,
+        abi_info=best.slots.abi_info if best.slots is not None else None,
+    )
     return Reading(binary=answer, missing=loaded.missing if declaration is GilDeclaration.UNDETERMINED else ())
+
+
+def _without_hook(
+    image: Image,
+    module_name: str,
+    version: Version,
+    framework: tuple[str | None, str | None],
+    build: tuple[bool | None, str | None],
+) -> ModuleBinary:
+    """Return the answer for an image that exports no hook which the target looks for.
+
+    One with a `PyModExport_` hook alone is meant for a later version, and the target certainly refuses it.
+    """
+    export, init = hook_name(module_name, Hook.EXPORT), hook_name(module_name, Hook.INIT)
+    known = (init,) if version < EXPORT_HOOK_SINCE else (export, init)
+    refusal = Refusal(kind=RefusalKind.NO_HOOK) if export in image.exports else _unloadable(image, version)
+    how = f"it exports no {' and no '.join(known)}"
+    return _answer(image, GilDeclaration.UNDETERMINED, how, framework, build, refusal=refusal)
+
+
+def _unloadable(image: Image, version: Version) -> Refusal | None:
+    """Return what keeps the loader from loading an image: it takes what CPython of this version does not export."""
+    strong = (name for name in image.imports - image.weak_imports if name.startswith(("Py", "_Py")))
+    missing = missing_symbols(strong, version)
+    return Refusal(kind=RefusalKind.MISSING_SYMBOLS, symbols=missing) if missing else None
+
+
+def _is_certain(best: Run) -> bool:
+    """Return whether no answer of a stub and no branch that was turned round had a hand in the slots."""
+    return best.constant or not (best.questions or best.overrides or best.beyond)
 
 
 def _beyond_failure(subject: Subject, best: Run) -> Run:
@@ -189,11 +256,13 @@ def _read_partial(
     try, and a framework that no more data could make another.
     """
     build, evidence = find_build(image.imports, image.libraries)
-    hook = hook_names(module_name)[1]
+    hook = choose_hook(image.exports, module_name, version)
     missed: int | None = None
-    if version < (3, 15) and hook in image.exports and build is not None:
+    if hook is Hook.INIT and build is not None:
         layout = Layout(build, version)
-        subject = Subject(image=image, hook=hook, module_name=module_name, layout=layout, budget=budget)
+        subject = Subject(
+            image=image, hook=hook_name(module_name, hook), module_name=module_name, layout=layout, budget=budget
+        )
         best = run(subject, {})
         missed = None if best.missed is None else file_offset(image, best.missed)
         if missed is None and framework[1] is None and image.doubtful:
@@ -203,7 +272,18 @@ def _read_partial(
         guesses = any(question.environment for question in best.questions) or len(best.questions) > best.asked_before
         if missed is None and _is_sure(best) and not (best.notes or laid_out_otherwise or guesses):
             declaration, how, multi_phase = judge(subject, best, 1, build)
-            return Reading(binary=_answer(image, declaration, how, framework, (build, evidence), multi_phase))
+            known = _answer(
+                image,
+                declaration,
+                how,
+                framework,
+                (build, evidence),
+                multi_phase,
+                hook=hook,
+                refusal=_unloadable(image, version),
+                abi_info=best.slots.abi_info if best.slots is not None else None,
+            )
+            return Reading(binary=known)
     why = "parts of it were not read"
     answer = _answer(image, GilDeclaration.UNDETERMINED, why, framework, (build, evidence))
     return Reading(binary=answer, partial=True, missed=missed)
@@ -212,7 +292,7 @@ def _read_partial(
 def _is_sure(best: Run) -> bool:
     """Tell whether a run came to slots that no more code can change, and to a module where one is created."""
     slots = best.slots
-    if slots is None or slots.problem or (slots.gil is None and not best.constant):
+    if slots is None or slots.refusal or (slots.gil is None and not best.constant):
         return False
     return not (slots.create and slots.gil) or best.creates_module is True
 
@@ -224,6 +304,10 @@ def _answer(
     framework: tuple[str | None, str | None] = (None, None),
     build: tuple[bool | None, str | None] = (None, None),
     multi_phase: bool | None = None,
+    *,
+    hook: Hook | None = None,
+    refusal: Refusal | None = None,
+    abi_info: AbiInfo | None = None,
 ) -> ModuleBinary:
     return ModuleBinary(
         declaration=declaration,
@@ -235,6 +319,9 @@ def _answer(
         free_threaded_build=build[0],
         free_threaded_evidence=build[1],
         multi_phase=multi_phase,
+        hook=hook,
+        refusal=refusal,
+        abi_info=abi_info,
     )
 
 
@@ -345,28 +432,31 @@ _MAX_LIBRARIES = 3
 
 def judge(subject: Subject, best: Run, tries: int, build: bool | None) -> tuple[GilDeclaration, str, bool | None]:
     """Turn the best run into the answer, how it was reached, and whether the initialisation is multi-phase."""
+    version = subject.layout.version
     again = f", on try {tries}" if tries > 1 else ""
     if best.beyond:
         again = f", past {best.beyond}"
     if best.slots is not None:
-        return (*_judge_slots(best, best.slots, again, build), True)
+        return (*_judge_slots(best, best.slots, again, build, subject.layout.version), True)
     if best.ending is Ending.FAILED:
         if best.created and subject.cannot_declare:
             again = ", which it does not import"
-            return (*_judge_single_phase(None, again, build), False)
+            return (*_judge_single_phase(None, again, build, version), False)
         if best.declared is not None:
             again = f"; the rest of its initialisation was not reached: {best.problem}"
-            return (*_judge_single_phase(best.declared, again, build), False)
+            return (*_judge_single_phase(best.declared, again, build, version), False)
         error = f" ({best.errors[-1]})" if best.errors else ""
         return GilDeclaration.UNDETERMINED, f"{best.problem}{error}; tries: {tries}", None
     if best.origin == "cffi":
         return GilDeclaration.NOT_USED, "emulated: hands over to _cffi_backend, which calls SetGIL for it", False
-    return (*_judge_single_phase(best.gil, again, build), False)
+    return (*_judge_single_phase(best.gil, again, build, version), False)
 
 
-def _judge_slots(best: Run, slots: Slots, again: str, build: bool | None) -> tuple[GilDeclaration, str]:
-    if slots.problem:
-        return GilDeclaration.UNDETERMINED, f"CPython refuses its definition: {slots.problem}"
+def _judge_slots(
+    best: Run, slots: Slots, again: str, build: bool | None, version: Version
+) -> tuple[GilDeclaration, str]:
+    if slots.refusal is not None and not slots.complete:
+        return GilDeclaration.UNDETERMINED, f"CPython refuses it: {describe_refusal(slots.refusal, version)}"
     if slots.gil is None and build is False:
         # Cython, pybind11 and many a hand-written module fill the slot in under Py_GIL_DISABLED alone.
         return (
@@ -377,8 +467,11 @@ def _judge_slots(best: Run, slots: Slots, again: str, build: bool | None) -> tup
         return GilDeclaration.UNDETERMINED, f"its slots have no Py_mod_gil, but {best.notes[0]}"
     if slots.gil is None:
         return GilDeclaration.UNDECLARED, f"emulated: its slots have no Py_mod_gil{again}"
-    if slots.gil == 0:
+    if gil_is_used(slots.gil, version):
         return GilDeclaration.USED, f"emulated: Py_mod_gil is Py_MOD_GIL_USED{again}"
+    if slots.exported:
+        # CPython acts on the slot before it calls the create slot, whatever that makes.
+        return GilDeclaration.NOT_USED, f"emulated: Py_mod_gil is Py_MOD_GIL_NOT_USED{again}"
     if slots.create and best.creates_module is False:
         return GilDeclaration.USED, "emulated: Py_mod_gil is Py_MOD_GIL_NOT_USED, but its create slot makes no module"
     if slots.create and best.creates_module is None:
@@ -389,7 +482,9 @@ def _judge_slots(best: Run, slots: Slots, again: str, build: bool | None) -> tup
     return GilDeclaration.NOT_USED, f"emulated: Py_mod_gil is Py_MOD_GIL_NOT_USED{again}"
 
 
-def _judge_single_phase(gil: int | None, again: str, build: bool | None) -> tuple[GilDeclaration, str]:
+def _judge_single_phase(
+    gil: int | None, again: str, build: bool | None, version: Version
+) -> tuple[GilDeclaration, str]:
     if gil is None and build is False:
         # The function is declared under Py_GIL_DISABLED alone (Include/moduleobject.h).
         return (
@@ -398,6 +493,6 @@ def _judge_single_phase(gil: int | None, again: str, build: bool | None) -> tupl
         )
     if gil is None:
         return GilDeclaration.UNDECLARED, f"emulated: single-phase, never calls PyUnstable_Module_SetGIL{again}"
-    if gil == 0:
+    if gil_is_used(gil, version):
         return GilDeclaration.USED, f"emulated: calls PyUnstable_Module_SetGIL with Py_MOD_GIL_USED{again}"
     return GilDeclaration.NOT_USED, f"emulated: calls PyUnstable_Module_SetGIL with Py_MOD_GIL_NOT_USED{again}"

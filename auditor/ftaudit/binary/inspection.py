@@ -11,6 +11,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
+from packaging.utils import InvalidWheelFilename, parse_wheel_filename
+
 from ftaudit.binary.cache import FactsCache
 from ftaudit.binary.pool import WorkerPool, default_workers
 from ftaudit.binary.reading import WheelReader
@@ -226,7 +228,9 @@ def _read_wheel(
             skipped = BinaryFacts(status=Status.SKIPPED, reason=told, bytes_read=archive.bytes_read)
             return skipped, True, archive.is_whole
         metadata = read_metadata(archive, request.file.filename, record=settings.record)
-        reader = WheelReader(work.pool, work.fetchers, archive, request.target)
+        reader = WheelReader(
+            work.pool, work.fetchers, archive, request.target, stable_abi=_claims_stable_abi(request.file.filename)
+        )
         modules = tuple(
             ExtensionModule(
                 name=module.name,
@@ -253,6 +257,14 @@ def _of_server(location: str) -> str:
     parts = urlsplit(location)
     server = f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}"
     return f"-ranges{hashlib.sha256(server.encode()).hexdigest()[:16]}"
+
+
+def _claims_stable_abi(filename: str) -> bool:
+    """Return whether a wheel's tags name a stable ABI."""
+    try:
+        return any(tag.abi in ("abi3", "abi3t") for tag in parse_wheel_filename(filename)[3])
+    except InvalidWheelFilename:
+        return False
 
 
 def _failed(reason: str) -> BinaryFacts:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 
+from ftaudit.cpython.suffixes import find_suffix
+
 FREE_THREADED_IMPORTS = (
     "_Py_DecRefShared", "_Py_MergeZeroLocalRefcount", "_Py_DecRefSharedDebug", "_PyCriticalSection_BeginSlow",
     "_PyCriticalSection2_BeginSlow", "_PyCriticalSection_EndSlow", "PyCriticalSection_Begin",
@@ -12,15 +14,15 @@ FREE_THREADED_IMPORTS = (
 )  # fmt: skip
 """Called by inline functions of CPython's headers under `Py_GIL_DISABLED` alone (Include/refcount.h)."""
 
-_LIBRARY = re.compile(r"^(?:lib)?python3\.?(\d+)(t?)(?:_d)?(?:\.dll|\.dylib|\.so.*)$", re.IGNORECASE)
-_SUFFIX = re.compile(r"\.(?:cpython-3(\d+)(t?)-|cp3(\d+)(t?)-)")
+_LIBRARY = re.compile(r"^(?:lib)?python3(?:\.?(\d+)|)(t?)(?:_d)?(?:\.dll|\.dylib|\.so.*)$", re.IGNORECASE)
+"""`python314t.dll`, `libpython3.14t.so.1.0`, `python3t.dll` of `abi3t`, and `python3.dll`, which proves nothing."""
 
 
 def find_build(imports: frozenset[str], libraries: tuple[str, ...]) -> tuple[bool | None, str | None]:
     """Return whether the image was compiled with `Py_GIL_DISABLED`, and the evidence; `None` where nothing tells."""
     for library in libraries:
         match = _LIBRARY.match(library.rpartition("/")[2])
-        if match:
+        if match and (match[1] or match[2]):
             return bool(match[2]), f"is linked with {library.rpartition('/')[2]}"
     for name in FREE_THREADED_IMPORTS[:3]:
         if name in imports:
@@ -30,12 +32,12 @@ def find_build(imports: frozenset[str], libraries: tuple[str, ...]) -> tuple[boo
     return None, None
 
 
+def is_python_library(library: str) -> bool:
+    """Return whether a library that an image is linked with is CPython's own."""
+    return _LIBRARY.match(library.rpartition("/")[2]) is not None
+
+
 def file_name_build(path: str) -> bool | None:
     """Return whether the file name's suffix is that of a free-threaded build; `None` where it says nothing."""
-    name = path.rpartition("/")[2]
-    match = _SUFFIX.search(name)
-    if match:
-        return (match[2] or match[4]) == "t"
-    if ".abi3t." in name:
-        return True
-    return False if ".abi3." in name else None
+    suffix = find_suffix(path)
+    return None if suffix is None or suffix.abi is None else suffix.abi.endswith("t")

@@ -36,6 +36,8 @@ class Question:
     image: bytes
     holes: tuple[tuple[int, int], ...] = ()
     """Ranges of the image that were not read."""
+    stable_abi: bool = False
+    """Whether its wheel claims a stable ABI: what it takes from CPython is then kept."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -221,7 +223,13 @@ class _Worker:
             send(stdin, {"forget": True})
             for name, image in kept.items():
                 send(stdin, {"keep": name}, image)
-        head = {"module": question.module, "path": question.path, "target": question.target, "holes": question.holes}
+        head = {
+            "module": question.module,
+            "path": question.path,
+            "target": question.target,
+            "holes": question.holes,
+            "stable_abi": question.stable_abi,
+        }
         send(stdin, head, question.image)
         return receive(stdout)
 

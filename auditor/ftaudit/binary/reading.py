@@ -8,8 +8,9 @@ from dataclasses import dataclass, field, replace
 from typing import Final
 
 from ftaudit.binary.pool import Answer, Question, WorkerPool
+from ftaudit.cpython.hooks import hook_name
 from ftaudit.errors import ArchiveError
-from ftaudit.model import GilDeclaration, ModuleBinary
+from ftaudit.model import GilDeclaration, Hook, ModuleBinary
 from ftaudit.target import Target
 from ftaudit.wheel import Member, ModuleMember, WheelArchive, module_members
 
@@ -33,6 +34,8 @@ class WheelReader:
     fetchers: Executor
     archive: WheelArchive
     target: Target
+    stable_abi: bool = False
+    """Whether the wheel's tags claim a stable ABI, for which what modules take from CPython is kept."""
     problems: list[str] = field(default_factory=list)
     """What is wrong with members, one sentence each."""
     certain: bool = True
@@ -169,6 +172,7 @@ class WheelReader:
                 target=self.target.version,
                 image=data,
                 holes=holes,
+                stable_abi=self.stable_abi or module.abi in ("abi3", "abi3t"),
             )
             for module, data in images
         ]
@@ -220,7 +224,7 @@ def _is_group(module: ModuleMember) -> bool:
 def _hook(module: ModuleMember) -> str:
     """Return the name of a module's init hook, or nothing where it is encoded (PEP 489) or may be another."""
     last = module.name.rpartition(".")[2]
-    return f"PyInit_{last}" if last.isascii() and module.variant_of is None else ""
+    return hook_name(module.name, Hook.INIT) if last.isascii() and module.variant_of is None else ""
 
 
 def _loaded_as(module: ModuleMember, image: bytes) -> str:

@@ -79,6 +79,7 @@ def main(memory: int, seconds: int) -> None:
                 target_version=tuple(head["target"]),
                 siblings=kept,
                 holes=head.get("holes", ()),
+                stable_abi=head.get("stable_abi", False),
             )
         except ImageError as error:
             send(answers, {"error": error.problem})

@@ -38,8 +38,9 @@ def choose_wheel(pin: Pin, files: ReleaseFiles | None, target: Target, platform:
 
     Files that the pin names itself (lock files, direct URLs) are used as they are, and `files` is then not looked
     at. Yanked files: a pin is exact, so they may be used, as pip and uv do for `==`; but only where no other
-    wheel fits, and `warnings` says so (PEP 592). `abi3` wheels never fit a free-threaded build; `abi3t` wheels do
-    from 3.15t on (PEP 803). An unreadable `requires-python` excludes nothing, as with pip.
+    wheel fits, and `warnings` says so (PEP 592). `abi3` wheels never fit a free-threaded build; installers take `abi3t`
+    wheels for each of them, even where it does not load what is in them (PEP 803). An unreadable `requires-python`
+    excludes nothing, as with pip.
     """
     if pin.problem is not None and pin.version is None:
         return IndexFacts(status=Status.FAILED, reason=pin.problem)

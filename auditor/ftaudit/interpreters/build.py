@@ -22,6 +22,7 @@ from ftaudit.processes import run_tool
 from ftaudit.target import Target
 
 SOURCES: Final = {
+    "3.15.0~rc2": "8d93af5eaaaea5adfd41bd786a7ba3f03f2ad1ab57c6a65e0b963deab91d5ad7",
     "3.14.7": "3b48dac8fb59f62eaa67ac83c1eb12bda1b7a08406dd286e252c11a66be27f81",
     "3.14.6": "143b1dddefaec3bd2e21e3b839b34a2b7fb9842272883c576420d605e9f30c63",
     "3.14.5": "7e32597b99e5d9a39abed35de4693fa169df3e5850d4c334337ffd6a19a36db6",
@@ -36,6 +37,7 @@ HEADERS: Final = {
     "libbz2-dev": ("bzlib.h", "-lbz2"),
     "liblzma-dev": ("lzma.h", "-llzma"),
     "libsqlite3-dev": ("sqlite3.h", "-lsqlite3"),
+    "libzstd-dev": ("zstd.h", "-lzstd"),
 }
 """Each package with the header and the library of an optional standard-library module."""
 
@@ -182,6 +184,8 @@ def _build_environment(sysroot: Path, work: Path, progress: Callable[[str], None
         for name, value in os.environ.items()
         if name in ("PATH", "HOME", "TMPDIR", "LANG", "CC") or name.startswith("LC_")
     }
+    # Without debugging information, which nobody reads here, it compiles in three quarters of the time.
+    env["OPT"] = "-DNDEBUG -O2"
     wanted = [name for name, (header, library) in HEADERS.items() if not _compiles(header, library, work)]
     tools = [] if shutil.which("make") else ["make"]
     if not wanted and not tools:
@@ -195,7 +199,6 @@ def _build_environment(sysroot: Path, work: Path, progress: Callable[[str], None
     env["CPPFLAGS"] = " ".join(f"-I{folder}" for folder in debian.include_folders(sysroot))
     env["LDFLAGS"] = " ".join(f"-L{folder} -Wl,-rpath,{folder}" for folder in folders)
     env["PKG_CONFIG_PATH"] = os.pathsep.join(str(folder / "pkgconfig") for folder in folders)
-    env["PKG_CONFIG_SYSROOT_DIR"] = str(sysroot)
     # `make` itself may be one of them.
     env["LD_LIBRARY_PATH"] = os.pathsep.join(map(str, folders))
     return env

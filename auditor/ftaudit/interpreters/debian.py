@@ -83,6 +83,11 @@ def unpack_packages(names: Sequence[str], sysroot: Path, work: Path) -> None:
         if not unpacked.ok:
             raise InterpreterError(f"{deb.name} cannot be unpacked: {unpacked.errors}")
     _relink(sysroot)
+    for package in sysroot.glob("**/pkgconfig/*.pc"):
+        # `PKG_CONFIG_SYSROOT_DIR` would move the system's own packages there too.
+        text = package.read_text(encoding="utf-8", errors="surrogateescape")
+        moved = re.sub(r"=/usr\b", lambda _: f"={sysroot}/usr", text)
+        package.write_text(moved, encoding="utf-8", errors="surrogateescape")
 
 
 def library_folders(sysroot: Path) -> tuple[Path, ...]:

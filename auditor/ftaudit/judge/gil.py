@@ -26,6 +26,9 @@ def module_gil(module: ExtensionModule) -> Gil:
     runtime, binary = module.runtime, module.binary
     if binary is not None and binary.free_threaded_build is False:
         return Gil.CRASHES
+    imported = runtime is not None and runtime.imported
+    if binary is not None and binary.refusal is not None and not imported:
+        return Gil.CRASHES
     if runtime is not None and runtime.requires_gil:
         return Gil.ON
     if runtime is not None and runtime.outcome in CRASHES and not runtime.environmental:
@@ -44,11 +47,14 @@ def module_gil(module: ExtensionModule) -> Gil:
 def gil_of(facts: PackageFacts) -> tuple[tuple[ExtensionModule, Gil], ...]:
     """Return what each module of a package does to the GIL where the package is installed."""
     misfits = find_misfits(facts)
+    # Of a module's several files one is loaded: a file for another build next to it does nothing.
+    loaded = {module.name for module in facts.modules if module.path not in misfits}
     return tuple(
         (module, (Gil.CRASHES if misfits[module.path].certain else Gil.UNKNOWN))
         if module.path in misfits
         else (module, module_gil(module))
         for module in facts.modules
+        if module.path not in misfits or module.name not in loaded
     )
 
 

@@ -10,10 +10,14 @@ from typing import Final
 
 from packaging.utils import InvalidWheelFilename, parse_wheel_filename
 
+from ftaudit.cpython.suffixes import Suffix, find_suffix, suffix_order
 from ftaudit.errors import UsageError
 from ftaudit.model import ExtensionModule, IndexFacts, ModuleBinary, PackageFacts, WheelKind
 from ftaudit.model.reasons import Misfit, System, WrongImage, WrongSuffix
-from ftaudit.target import ABI3T_SINCE, Target, parse_platform, parse_target
+from ftaudit.target import Target, parse_platform, parse_target
+
+_NEVER: Final = 4
+"""The rank of a file that is not loaded: after every suffix of `ftaudit.cpython.suffixes`."""
 
 _TAGS: Final = (
     (re.compile(r"(?:linux|manylinux(?:\d+|_\d+_\d+)|musllinux_\d+_\d+)_(?P<machine>\w+)"), "elf"),
@@ -27,12 +31,6 @@ _MACHINES: Final = frozenset(
     {"x86_64", "aarch64", "i686", "armv7l", "ppc64le", "ppc64", "s390x", "riscv64", "loongarch64"}
 )
 """Machines of which none runs what is compiled for another. Other names are not held against a tag."""
-_SUFFIX: Final = re.compile(
-    r"\.(?:cpython-(?P<so>\d+[a-z]*)(?:-(?P<triplet>[\w-]+))?\.so"
-    r"|cp(?P<pyd>\d+[a-z]*)-(?P<windows>\w+)\.pyd"
-    r"|(?P<stable>abi3t?)\.(?:so|pyd)"
-    r"|(?:so|pyd))$"
-)
 _TRIPLETS: Final = {"x86_64": "x86_64-", "aarch64": "aarch64-"}
 """How `Misc/platform_triplet.c` of CPython begins the names of Linux machines. The C library is left open."""
 
@@ -50,35 +48,33 @@ class Place:
 
         The order is that of `importlib.machinery.EXTENSION_SUFFIXES`.
         """
-        match = _SUFFIX.search(module.path)
-        if match is None or self.misfit(module) is not None:
-            return 3
-        return 0 if match["so"] or match["pyd"] else 1 if match["stable"] else 2
+        suffix = find_suffix(module.path)
+        order = None if suffix is None else suffix_order(suffix, self.target.version)
+        return _NEVER if order is None or self.misfit(module) is not None else order
 
     def misfit(self, module: ExtensionModule) -> Misfit | None:
         """Return why the file cannot be imported, or `None` where nothing stands against it."""
         if module.runtime is not None and module.runtime.imported:
             return None
-        match = _SUFFIX.search(module.path)
-        if match is None:
+        suffix = find_suffix(module.path)
+        if suffix is None:
             return None
-        return self._name(module.path, match) or self._image(module, bool(match["so"] or match["pyd"]))
+        named_for_target = suffix.abi is not None and not suffix.is_stable
+        return self._name(suffix) or self._image(module, named_for_target)
 
-    def _name(self, path: str, match: re.Match[str]) -> Misfit | None:
-        """Hold the file's suffix against those that the target looks for."""
-        abi = f"cp{match['so'] or match['pyd']}" if match["so"] or match["pyd"] else match["stable"]
+    def _name(self, suffix: Suffix) -> Misfit | None:
+        """Compare the file's suffix with those that the target looks for."""
         formats = {kind for kind, _ in self.systems}
         wrong_system = bool(formats) and (
-            formats.isdisjoint({"pe"}) if path.endswith(".pyd") else formats.isdisjoint({"elf", "macho"})
+            formats.isdisjoint({"pe"}) if suffix.is_windows else formats.isdisjoint({"elf", "macho"})
         )
-        if match["triplet"] and self.systems:
-            wrong_system = not any(_fits_triplet(match["triplet"], system) for system in self.systems)
-        other_stable = match["stable"] == ("abi3" if self.target.version >= ABI3T_SINCE else "abi3t")
-        if not wrong_system and (abi in (None, self.target.abi) or (match["stable"] and not other_stable)):
+        if suffix.platform and not suffix.is_windows and self.systems:
+            wrong_system = not any(_fits_triplet(suffix.platform, system) for system in self.systems)
+        if not wrong_system and suffix_order(suffix, self.target.version) is not None:
             return None
         return Misfit(
-            what=WrongSuffix(suffix=path[match.start() :], executable=self.target.executable),
-            certain=not wrong_system and (other_stable or abi == self.target.abi.rstrip("t")),
+            what=WrongSuffix(suffix=suffix.text, executable=self.target.executable),
+            certain=not wrong_system and (suffix.is_stable or suffix.abi == self.target.abi.rstrip("t")),
         )
 
     def _image(self, module: ExtensionModule, named_for_target: bool) -> Misfit | None:

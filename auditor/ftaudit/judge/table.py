@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Final
 
+from ftaudit.cpython.versions import ABI3T_SINCE
 from ftaudit.judge.gil import Gil, gil_of
 from ftaudit.judge.misfits import find_misfits
 from ftaudit.judge.rebuild import find_rebuild
@@ -33,7 +34,7 @@ from ftaudit.model.reasons import (
     Unresolved,
     WhyUndetermined,
 )
-from ftaudit.target import ABI3T_SINCE, parse_target
+from ftaudit.target import parse_target
 
 ORDER: Final = (
     (Verdict.READY, Verdict.PURE),
@@ -126,9 +127,9 @@ def _refused(facts: PackageFacts) -> Reasons:
 
 
 def _broken(facts: PackageFacts) -> Reasons:
-    misfits = find_misfits(facts)
+    misfits, version = find_misfits(facts), parse_target(facts.target).version
     failing: list[Reason] = [
-        _failure(module, misfits.get(module.path)) for module, gil in gil_of(facts) if gil is Gil.CRASHES
+        _failure(module, misfits.get(module.path), version) for module, gil in gil_of(facts) if gil is Gil.CRASHES
     ]
     if facts.binary.status is not Status.DONE or facts.modules:
         failing += [
@@ -139,13 +140,15 @@ def _broken(facts: PackageFacts) -> Reasons:
     return tuple(dict.fromkeys(failing))
 
 
-def _failure(module: ExtensionModule, misfit: Misfit | None) -> ModuleFails:
+def _failure(module: ExtensionModule, misfit: Misfit | None, version: tuple[int, int]) -> ModuleFails:
     gil_build = module.binary is not None and module.binary.free_threaded_build is False
     return ModuleFails(
         module=module.name,
         misfit=misfit,
         gil_build=gil_build,
         evidence=module.binary.free_threaded_evidence if gil_build and module.binary else None,
+        refusal=module.binary.refusal if misfit is None and module.binary else None,
+        version=version,
         told=(module.runtime.error or module.runtime.outcome) if module.runtime else None,
     )
 

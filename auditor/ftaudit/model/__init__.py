@@ -3,6 +3,7 @@
 Collectors make facts, rules make findings, `ftaudit.judge` makes verdicts; nothing here decides anything.
 """
 
+from ftaudit.model.binaries import AbiInfo, Hook, Refusal, RefusalKind
 from ftaudit.model.facts import (
     BinaryFacts,
     ExtensionModule,
@@ -31,6 +32,7 @@ from ftaudit.model.words import (
 
 __all__ = [
     "BLOCKING",
+    "AbiInfo",
     "Acceptance",
     "AcceptedBy",
     "BinaryFacts",
@@ -39,6 +41,7 @@ __all__ = [
     "ExtensionModule",
     "Finding",
     "GilDeclaration",
+    "Hook",
     "IndexFacts",
     "Interpreter",
     "Location",
@@ -47,6 +50,8 @@ __all__ = [
     "Package",
     "PackageFacts",
     "Pin",
+    "Refusal",
+    "RefusalKind",
     "Report",
     "RuntimeFacts",
     "Severity",

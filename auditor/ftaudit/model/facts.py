@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from ftaudit.model.binaries import AbiInfo, Hook, Refusal
 from ftaudit.model.findings import Finding
 from ftaudit.model.pins import DistributionFile, Pin
 from ftaudit.model.reasons import Excluded
@@ -59,6 +60,16 @@ class ModuleBinary:
     multi_phase: bool | None = None
     not_emulated: bool = False
     """Undetermined because ftaudit does not emulate the machine, and for nothing in the module itself."""
+    hook: Hook | None = None
+    """The hook that the target takes; `None` where it finds none, or the image could not be read."""
+    refusal: Refusal | None = None
+    """Why the target refuses the module, where that is certain."""
+    abi_info: AbiInfo | None = None
+    """What `Py_mod_abi` points to, where the module has one."""
+    python_symbols: tuple[str, ...] = ()
+    """What a module that claims a stable ABI takes from CPython, sorted; empty for any other module."""
+    python_libraries: tuple[str, ...] = ()
+    """Which of CPython's own libraries such a module is linked with: `python3t.dll`, `python315t.dll`."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar, Final, TypeAlias
 
+from ftaudit.model.binaries import Refusal
 from ftaudit.model.words import GilDeclaration, StrEnum
 
 WORST_FIRST: Final = (
@@ -165,6 +166,10 @@ class ModuleFails:
     """It was compiled for the build with the GIL."""
     evidence: str | None = None
     """What in the image shows that."""
+    refusal: Refusal | None = None
+    """Why the target refuses it."""
+    version: tuple[int, int] = (0, 0)
+    """The target's."""
     told: str | None = None
     """What its import ended with."""
 

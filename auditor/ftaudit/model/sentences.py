@@ -31,6 +31,7 @@ from ftaudit.model.reasons import (
     WrongImage,
     WrongSuffix,
 )
+from ftaudit.model.refusals import describe_refusal
 from ftaudit.model.words import GilDeclaration
 
 LISTED: Final = 6
@@ -167,6 +168,8 @@ def _failure(reason: ModuleFails) -> str:
     told = [] if reason.misfit is None else [misfit_phrase(reason.misfit)]
     if reason.gil_build:
         told.append(f"compiled for the build with the GIL ({reason.evidence})")
+    if reason.refusal is not None:
+        told.append(describe_refusal(reason.refusal, reason.version))
     return "; ".join(told) or reason.told or "crashes"
 
 

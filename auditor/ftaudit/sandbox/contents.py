@@ -10,6 +10,8 @@ from pathlib import Path, PurePosixPath
 
 from packaging.utils import NormalizedName, canonicalize_name
 
+from ftaudit.cpython.suffixes import find_suffix, suffix_order
+from ftaudit.cpython.versions import Version
 from ftaudit.errors import ArchiveError
 from ftaudit.wheel.directory import Member
 from ftaudit.wheel.modules import module_members
@@ -35,8 +37,8 @@ class Contents:
     """Whether any distribution of the environment has such files."""
 
 
-def read_contents(environment: Path, name: NormalizedName, abi: str) -> Contents:
-    """Return what the distribution of that name holds for a target whose ABI tag is `abi` (`cp314t`).
+def read_contents(environment: Path, name: NormalizedName, version: Version) -> Contents:
+    """Return what the distribution of that name holds for the free-threaded build of a version.
 
     Raise `ArchiveError` where its RECORD (PEP 376, PEP 427) is missing or unreadable.
     """
@@ -49,7 +51,7 @@ def read_contents(environment: Path, name: NormalizedName, abi: str) -> Contents
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise ArchiveError(f"{name}: its RECORD cannot be read: {error}") from error
     inside = [path for path in paths if not path.startswith("/") and ".." not in PurePosixPath(path).parts]
-    modules = tuple(_modules(environment, inside, abi))
+    modules = tuple(_modules(environment, inside, version))
     return Contents(
         modules=modules,
         toplevels=_toplevels(inside, dict(modules)),
@@ -109,18 +111,15 @@ def _find_record(environment: Path, name: NormalizedName) -> Path:
     raise ArchiveError(f"{name}: the environment has no metadata of it")
 
 
-def _modules(environment: Path, paths: Iterable[str], abi: str) -> Iterable[tuple[str, str]]:
+def _modules(environment: Path, paths: Iterable[str], version: Version) -> Iterable[tuple[str, str]]:
     """Yield the extension modules; of several files for one name the one whose suffix the interpreter tries first.
 
-    CPython's order is the build's own tag, `abi3t` (3.15), `abi3`, no tag (`Python/dynload_shlib.c`). A file whose
-    name carries no build's tag is a module only if it exports an init hook of its name.
+    A file whose name carries no build's tag is a module only if it exports an init hook of its name.
     """
-    order = {abi: 0, "abi3t": 1, "abi3": 2, None: 3}
-    if int(abi.rstrip("t")[3:]) < 15:
-        del order["abi3t"]
     best: dict[str, tuple[int, str]] = {}
     for module in module_members(_member(path) for path in paths):
-        rank = order.get(module.abi)
+        suffix = find_suffix(module.path)
+        rank = None if suffix is None else suffix_order(suffix, version)
         if rank is None or not all(part.isidentifier() for part in module.name.split(".")):
             continue
         if rank and not _exports_init(environment / module.path, module.name.rpartition(".")[2]):

@@ -13,6 +13,7 @@ from typing import Final
 
 from packaging.utils import NormalizedName, canonicalize_name
 
+from ftaudit.cpython.versions import Version
 from ftaudit.errors import ArchiveError
 from ftaudit.sandbox.contents import RECORD_BYTES, read_contents
 
@@ -29,7 +30,7 @@ class Ownership:
     overwritten: dict[NormalizedName, tuple[tuple[str, NormalizedName], ...]]
     """For each distribution its files that now hold what another one wrote, with that one's name."""
 
-    def is_listed(self, file: str, abi: str) -> bool:
+    def is_listed(self, file: str, version: Version) -> bool:
         """Return whether a loaded file is an extension module that its distribution is known to hold."""
         try:
             path = Path(os.path.abspath(file)).relative_to(self.environment).as_posix()  # noqa: PTH100 - no links
@@ -37,7 +38,7 @@ class Ownership:
             return False
         for owner in self.owners.get(path, ()):
             try:
-                contents = read_contents(self.environment, owner, abi)
+                contents = read_contents(self.environment, owner, version)
             except ArchiveError:
                 continue
             if any(path == module for _, module in contents.modules):

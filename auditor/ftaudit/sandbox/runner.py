@@ -108,10 +108,10 @@ def _facts_of(
     described = f"{interpreter.version} free-threading build"
     if (problem := environment.failures.get(name)) is not None:
         return RuntimeFacts(status=Status.FAILED, reason=problem, interpreter=described)
-    series = interpreter.version.split(".")
+    major, minor = interpreter.version.split(".")[:2]
+    version = int(major), int(minor)
     overwritten = ownership.overwritten.get(name, ())
-    abi = f"cp{series[0]}{series[1]}t"
-    contents: Contents = read_contents(environment.path, name, abi)
+    contents: Contents = read_contents(environment.path, name, version)
     bytecode = environment.bytecode / name
     bytecode.mkdir(parents=True, exist_ok=True)
     ran = import_distribution(
@@ -126,7 +126,7 @@ def _facts_of(
     unlisted = (
         f"{escape(module)} ({_shown(file, environment.path)})"
         for module, file in ran.guilty
-        if not ownership.is_listed(file, abi)
+        if not ownership.is_listed(file, version)
     )
     return RuntimeFacts(
         status=Status.DONE,

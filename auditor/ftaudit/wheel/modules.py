@@ -7,17 +7,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
 
+from ftaudit.cpython.suffixes import find_suffix
 from ftaudit.wheel.directory import Member
 
-SUFFIX: Final = re.compile(
-    r"\.(?:"
-    r"(?P<soabi>cpython-(?P<version>\d+)(?P<flags>[a-z]*)(?:-[\w-]+)?)\.so"
-    r"|(?P<pyd>cp(?P<pyd_version>\d+)(?P<pyd_flags>[a-z]*)-\w+)\.pyd"
-    r"|(?P<stable>abi3t?)\.(?:so|pyd)"
-    r"|(?P<plain>so|pyd)"
-    r")$"
-)
-"""The suffixes of `importlib.machinery.EXTENSION_SUFFIXES` on every platform, and those of PEP 803."""
 _SCHEMES: Final = re.compile(r"[^/]+\.data/(?:platlib|purelib)/")
 _OTHER_DATA: Final = re.compile(r"[^/]+\.data/")
 _VENDORED: Final = re.compile(r"(?:^|/)(?:[^/]+\.libs|\.dylibs|[^/]+\.dSYM)/")
@@ -68,20 +60,11 @@ def module_member(member: Member) -> ModuleMember | None:
     if (not schemes and _OTHER_DATA.match(path)) or _VENDORED.search(path):
         return None
     folder, _, base = path.rpartition("/")
-    match = SUFFIX.search(base)
-    if match is None or match.start() == 0:
+    suffix = find_suffix(base)
+    if suffix is None or suffix.text == base:
         return None
-    stem = base[: match.start()]
+    stem = base.removesuffix(suffix.text)
     package = folder.replace("/", ".")
     name = package if stem == "__init__" and package else ".".join(part for part in (package, stem) if part)
     variant_of = name[: len(name) - len(stem) + stem.index(".")] if "." in stem else None
-    return ModuleMember(name=name, path=path, member=member, variant_of=variant_of, abi=_abi(match))
-
-
-def _abi(match: re.Match[str]) -> str | None:
-    """Return the ABI tag that a suffix names (PEP 3149; `PC/pyconfig.h.in` and `configure.ac` for the `t`)."""
-    if match["soabi"]:
-        return f"cp{match['version']}{match['flags']}"
-    if match["pyd"]:
-        return f"cp{match['pyd_version']}{match['pyd_flags']}"
-    return match["stable"]
+    return ModuleMember(name=name, path=path, member=member, variant_of=variant_of, abi=suffix.abi)

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from ftaudit.cpython.versions import ABI3T_SINCE
 from ftaudit.model import Confidence, Finding, Severity
 from ftaudit.rule import RuleInfo, SourceExample
 from ftaudit.source import BuildRule, Project, Room
 from ftaudit.source.build import BuildContext, FactKind
 from ftaudit.source.build.versions import build_requirements, requires_from
-from ftaudit.target import ABI3T_SINCE
 
 _IGNORES = "2.0.0b1"
 """From here on cffi leaves the limited API alone on free-threaded builds, whatever it is told (cffi e317b620)."""

@@ -6,13 +6,15 @@ from collections.abc import Iterator
 
 from packaging.version import Version
 
+from ftaudit.cpython.versions import ABI3T_SINCE
 from ftaudit.model import Confidence, Finding, Severity
 from ftaudit.rule import RuleInfo, SourceExample
 from ftaudit.source import BuildRule, Project, Room
 from ftaudit.source.build import BuildContext, FactKind
 from ftaudit.source.rust import least_version
-from ftaudit.target import ABI3T_SINCE
 
+_FIRST = ABI3T_SINCE[0] << 24 | ABI3T_SINCE[1] << 16
+"""The lowest `Py_LIMITED_API` with which headers of free-threaded builds compile (`Include/pyabi.h`)."""
 _PYO3_IGNORES_ABI3 = Version("0.23")
 """From this version on PyO3 builds for the very version where the stable ABI does not exist (PyO3 #4719)."""
 
@@ -22,7 +24,7 @@ class LimitedApiNotGated(BuildRule):
 
     So a build that asks for either without looking at the interpreter fails there. Both must depend on it: the flag
     that names the wheel `abi3`, and the macro that the compiler sees. From 3.15 on the limited API exists on
-    free-threaded builds too (PEP 803).
+    free-threaded builds too (PEP 803), whose headers refuse any version below 3.15.
     """
 
     info = RuleInfo(
@@ -65,6 +67,11 @@ class LimitedApiNotGated(BuildRule):
             '            self.py_limited_api = f"cp3{sys.version_info[1]}"\n'
         ),
         SourceExample(code='Extension("m", ["m.c"], py_limited_api=True)\n', target="3.15t"),
+        SourceExample(
+            code='macros = [("Py_LIMITED_API", "0x030F0000")]\n'
+            'options = {"bdist_wheel": {"py_limited_api": "cp315"}}\n',
+            target="3.15t",
+        ),
         SourceExample(code='Extension("m", ["m.c"], py_limited_api=False)\n'),
         SourceExample(
             path="linter.py",
@@ -80,6 +87,25 @@ class LimitedApiNotGated(BuildRule):
         ),
     )
     INVALID = (
+        SourceExample(
+            code='setup(ext_modules=[Extension("m", ["m.c"], py_limited_api=True,\n'
+            '    define_macros=[("Py_LIMITED_API", "0x030A0000")])])\n',
+            lines=(2,),
+            target="3.15t",
+        ),
+        SourceExample(path="setup.cfg", code="[bdist_wheel]\npy_limited_api = cp314\n", lines=(2,), target="3.15t"),
+        SourceExample(
+            path="CMakeLists.txt",
+            code="target_compile_definitions(m PRIVATE Py_LIMITED_API=0x030B0000)\n",
+            lines=(1,),
+            target="3.15t",
+        ),
+        SourceExample(
+            path="meson.build",
+            code="py.extension_module('m', 'm.c', limited_api: '3.12')\n",
+            lines=(1,),
+            target="3.15t",
+        ),
         SourceExample(
             code='setup(ext_modules=[Extension("m", ["m.c"], py_limited_api=True,\n'
             '    define_macros=[("Py_LIMITED_API", "0x030A0000")])])\n',
@@ -120,16 +146,19 @@ class LimitedApiNotGated(BuildRule):
 
     def check(self, project: Project) -> Iterator[Finding]:
         """Yield each unconditional request."""
-        if project.target.version >= ABI3T_SINCE:
-            return
         build = project.context.of(Room.BUILD, BuildContext)
         switched = bool(build.of(FactKind.NO_LIMITED_API_OPTION))
         for fact in build.of(FactKind.LIMITED_API):
             if fact.settled or (switched and fact.path.endswith((".build", ".toml"))):
                 continue
+            if project.target.version < ABI3T_SINCE:
+                why = "free-threaded builds before 3.15 have no limited API."
+            elif fact.asked is not None and fact.asked < _FIRST:
+                why = f"free-threaded builds have a limited API from 3.15 on, and this asks for {_version(fact.asked)}."
+            else:
+                continue
             yield self.finding(
-                f"{fact.value} is asked for whatever the interpreter: free-threaded builds before 3.15 "
-                "have no limited API.",
+                f"{fact.value} is asked for whatever the interpreter: {why}",
                 location=project.location(fact.path, fact.line, fact.column),
             )
         for fact in build.of(FactKind.PYO3):
@@ -142,3 +171,7 @@ class LimitedApiNotGated(BuildRule):
                     location=project.location(fact.path, fact.line, fact.column),
                     remedy="Use PyO3 0.23 or later, which falls back to the version's own ABI on free-threaded builds.",
                 )
+
+
+def _version(hexadecimal: int) -> str:
+    return f"{hexadecimal >> 24}.{hexadecimal >> 16 & 0xFF}"

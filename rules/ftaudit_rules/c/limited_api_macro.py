@@ -6,31 +6,36 @@ import re
 from collections.abc import Iterator
 from typing import Final
 
+from ftaudit.cpython.versions import ABI3T_SINCE
 from ftaudit.model import Confidence, Finding, Severity
 from ftaudit.rule import RuleInfo, SourceExample
 from ftaudit.source import CRule
 from ftaudit.source.c import CUnit
+from ftaudit.source.c.conditions import evaluate, known_macros
 
-_STABLE_ABI_SINCE: Final = (3, 15)
+_FIRST: Final = ABI3T_SINCE[0] << 24 | ABI3T_SINCE[1] << 16
+"""The lowest value with which headers of free-threaded builds compile: 0x030F0000 (`Include/pyabi.h`)."""
+_OLDEST: Final = 0x03020000
+"""What an empty or a small value means."""
 _SWITCH: Final = re.compile(r"\b(?!Py_LIMITED_API\b)\w*(?:LIMITED|ABI3|STABLE_ABI)\w*")
 """A switch of the project's own: its build decides, and what it says is judged there."""
 
 
 class LimitedApiMacro(CRule):
-    """Headers of free-threaded CPython 3.13 and 3.14 refuse to compile with `Py_LIMITED_API`: there is no stable
-    ABI for these builds (PEP 703; PEP 803 brings one in 3.15). A package that always defines it cannot be
-    built for them."""
+    """Headers of free-threaded CPython 3.13 and 3.14 refuse to compile with `Py_LIMITED_API`: there is no stable ABI
+    for these builds (PEP 703). PEP 803 brings one in 3.15, whose headers refuse any lower value than 0x030F0000. A
+    package that always defines an older one cannot be built for free-threaded CPython."""
 
     info = RuleInfo(
         code="FT370",
         name="limited-api-macro",
-        summary=("Py_LIMITED_API is defined for free-threaded builds too, which have no limited API before 3.15."),
+        summary="Py_LIMITED_API is defined for free-threaded builds too, which have no limited API before 3.15.",
         severity=Severity.ERROR,
         confidence=Confidence.MEDIUM,
         since="0.1.0",
         remedy=(
             "Define Py_LIMITED_API under `#ifndef Py_GIL_DISABLED` (after including pyconfig.h), and build a "
-            "version-specific wheel for free-threaded CPython."
+            "version-specific wheel for free-threaded CPython; from 3.15 on, or define Py_TARGET_ABI3T as 0x030F0000."
         ),
         links=(
             "https://docs.python.org/3.14/howto/free-threading-extensions.html",
@@ -57,8 +62,50 @@ class LimitedApiMacro(CRule):
 """,
             target="3.15t",
         ),
+        SourceExample(
+            code="""\
+#define Py_LIMITED_API 0x030A0000
+#define Py_TARGET_ABI3T 0x030F0000
+#include <Python.h>
+""",
+            target="3.15t",
+        ),
+        SourceExample(
+            code="""\
+#if PY_VERSION_HEX < 0x030F0000
+#define Py_LIMITED_API 0x030A0000
+#else
+#define Py_LIMITED_API PY_VERSION_HEX
+#endif
+""",
+            target="3.15t",
+        ),
     )
     INVALID = (
+        SourceExample(
+            code="""\
+#define Py_LIMITED_API 0x030E0000
+#include <Python.h>
+""",
+            lines=(1,),
+            target="3.15t",
+        ),
+        SourceExample(
+            code="""\
+#define Py_LIMITED_API
+#include <Python.h>
+""",
+            lines=(1,),
+            target="3.15t",
+        ),
+        SourceExample(
+            code="""\
+#define Py_LIMITED_API Py_PACK_VERSION(3, 12)
+#include <Python.h>
+""",
+            lines=(1,),
+            target="3.15t",
+        ),
         SourceExample(
             code="""\
 #define Py_LIMITED_API 0x030A0000
@@ -71,12 +118,25 @@ class LimitedApiMacro(CRule):
     def check(self, unit: CUnit) -> Iterator[Finding]:
         """Yield what the rule finds in one file."""
         macro = unit.preprocessed.macros.get("Py_LIMITED_API")
-        if macro is None or unit.target.version >= _STABLE_ABI_SINCE:
+        if macro is None:
             return
         if any("GIL" in condition.upper() or _SWITCH.search(condition) for condition in macro.conditions):
             return
-        yield self.finding(
-            f"free-threaded CPython {unit.target.version[0]}.{unit.target.version[1]} has no limited API:"
-            " this does not compile there",
-            location=unit.place(macro.start),
-        )
+        here = f"free-threaded CPython {unit.target.version[0]}.{unit.target.version[1]}"
+        if unit.target.version < ABI3T_SINCE:
+            yield self.finding(
+                f"{here} has no limited API: this does not compile there", location=unit.place(macro.start)
+            )
+        elif self._is_too_old(unit, macro.body):
+            yield self.finding(
+                f"{here} has a limited API from 0x{_FIRST:08X} on, and this asks for an older one: it does not compile"
+                " there",
+                location=unit.place(macro.start),
+            )
+
+    @staticmethod
+    def _is_too_old(unit: CUnit, body: str) -> bool:
+        if "Py_TARGET_ABI3T" in unit.preprocessed.macros:
+            return False
+        value = evaluate(body, known_macros(unit.target, cpp=False)) if body.strip() else _OLDEST
+        return value is not None and value < _FIRST

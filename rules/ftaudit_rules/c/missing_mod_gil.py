@@ -11,8 +11,13 @@ from ftaudit.source import CRule
 from ftaudit.source.c import CUnit
 
 _DECLARES = re.compile(r"Py(?<!\wPy)(?:_mod_gil\b|Unstable_Module_SetGIL\s*\(|_MOD_GIL_)")
-_ENTRY = re.compile(r"^(?:PyInit|PyModExport)_\w+$|^PyInitU_\w+$")
+_ENTRY = re.compile(r"^(?:PyInit|PyModExport)U?_\w+$")
+_MARKED = re.compile(r"\bPyMOD(?:INIT|EXPORT)_FUNC\b")
 _NAME = re.compile(r"[A-Za-z_]\w*")
+_EXPORT = re.compile(r"\bPyMODEXPORT_FUNC\b|\bPyModExportU?_")
+_CALLS = re.compile(r"\w\s*\(")
+_RETURNS = re.compile(r"\w\s*\(|\breturn\s*[(&]*\s*(?!NULL\b|nullptr\b)[A-Za-z_]")
+"""What an export hook does: as a rule it returns a static array and calls nothing (PEP 793)."""
 _NEAR = 8
 """Lines; a PyModule_Create further down than this is less of a landmark than the entry point's name."""
 _CREATE = re.compile(r"PyModule(?<!\wPyModule)(?:_Create2?|_FromDefAndSpec2?|Def_Init)\s*\(")
@@ -44,8 +49,18 @@ class MissingModGil(CRule):
         ),
         declares=GilDeclaration.UNDECLARED,
     )
-    words = ("PyInit_", "PyModExport_", "PyMODINIT_FUNC")
+    words = ("PyInit", "PyModExport", "PyMODINIT_FUNC", "PyMODEXPORT_FUNC")
     VALID = (
+        SourceExample(
+            code="""\
+static PySlot slots[] = {
+    PySlot_STATIC_DATA(Py_mod_abi, &abi_info),
+    PySlot_DATA(Py_mod_gil, Py_MOD_GIL_NOT_USED),
+    PySlot_END};
+PyMODEXPORT_FUNC PyModExport_m(void) { return slots; }
+""",
+            target="3.15t",
+        ),
         SourceExample(
             code="""\
 #include <Python.h>
@@ -91,6 +106,17 @@ PyMODINIT_FUNC PyInit_m(void);  /* a prototype, for embedding */
     INVALID = (
         SourceExample(
             code="""\
+static PySlot slots[] = {
+    PySlot_STATIC_DATA(Py_mod_abi, &abi_info),
+    PySlot_FUNC(Py_mod_exec, mod_exec),
+    PySlot_END};
+PyMODEXPORT_FUNC PyModExport_m(void) { return slots; }
+""",
+            lines=(1,),
+            target="3.15t",
+        ),
+        SourceExample(
+            code="""\
 #include <Python.h>
 PyMODINIT_FUNC
 PyInit_m(void)
@@ -114,7 +140,7 @@ PyMODINIT_FUNC PyInit_m(void) { return PyModuleDef_Init(&def); }
 
     def check(self, unit: CUnit) -> Iterator[Finding]:
         """Yield what the rule finds in one file."""
-        if "PyInit_" not in unit.code and "PyModExport_" not in unit.code and "PyMODINIT_FUNC" not in unit.code:
+        if not any(word in unit.code for word in self.words):
             return
         if _DECLARES.search(unit.code):
             return
@@ -124,10 +150,10 @@ PyMODINIT_FUNC PyInit_m(void) { return PyModuleDef_Init(&def); }
         if declaring and declaring & set(_NAME.findall(unit.code)):
             return
         for function in unit.functions:
-            if not (_ENTRY.match(function.short_name) or "PyMODINIT_FUNC" in function.header):
+            if not (_ENTRY.match(function.short_name) or _MARKED.search(function.header)):
                 continue
-            body = unit.code[function.body : function.end]
-            if not re.search(r"\w\s*\(", body):
+            exports = _EXPORT.search(unit.code, function.at, function.body) is not None
+            if not (_RETURNS if exports else _CALLS).search(unit.code, function.body, function.end):
                 continue
             at, how = self._place(unit, function.body, function.end, function.at)
             yield self.finding(
@@ -137,8 +163,10 @@ PyMODINIT_FUNC PyInit_m(void) { return PyModuleDef_Init(&def); }
     @staticmethod
     def _place(unit: CUnit, start: int, end: int, entry: int) -> tuple[int, str]:
         """Return where the declaration is missing, and in what words."""
-        multi_phase = re.search(r"\bPyModuleDef_Init\s*\(|\bPyModExport_", unit.code[entry:end])
+        multi_phase = re.search(r"\bPyModuleDef_Init\s*\(|\bPyModExportU?_", unit.code[entry:end])
         slots = [v for v in unit.syntax.variables if v.words & {"PyModuleDef_Slot", "PySlot"}]
+        used = set(_NAME.findall(unit.code[start:end]))
+        slots = [v for v in slots if v.name in used] or slots
         if multi_phase and slots:
             return slots[0].declared, f"returns a definition whose slots `{slots[0].name}` have no Py_mod_gil"
         create = _CREATE.search(unit.code, start, end)

@@ -16,7 +16,11 @@ from ftaudit.source.c import CUnit
 _DECLARATION = re.compile(
     r"Py_(?<!\wPy_)(?P<slot>mod_gil)\s*,|PyUnstable_(?<!\wPyUnstable_)(?P<call>Module_SetGIL)\s*\("
 )
-_CONDITION = re.compile(r"GIL|VERSION|Py_mod_gil|LIMITED_API|FREE_?THREAD|PY_?3_?1[3-9]|PY31[3-9]", re.IGNORECASE)
+_CONDITION = re.compile(
+    r"GIL|VERSION|Py_mod_|PySlot|LIMITED_API|ABI3T|FREE_?THREAD|PY_?3_?1[3-9]|PY31[3-9]", re.IGNORECASE
+)
+_SINCE_3_15 = re.compile(r"\b(?:PySlot(?:_\w+)?|PyModExportU?_\w+|PyMODEXPORT_FUNC|PyABIInfo(?:_\w+)?|Py_mod_abi)\b")
+"""What PEP 793, 803 and 820 brought: where it is used under no condition, no older CPython compiles the file."""
 _SINCE_3_13 = (
     "PyMutex_Lock",
     "Py_BEGIN_CRITICAL_SECTION",
@@ -57,6 +61,16 @@ class ModGilUnguarded(CRule):
     VALID = (
         SourceExample(
             code="""\
+static PySlot slots[] = {
+    PySlot_STATIC_DATA(Py_mod_abi, &abi_info),
+    PySlot_DATA(Py_mod_gil, Py_MOD_GIL_NOT_USED),
+    PySlot_END};
+PyMODEXPORT_FUNC PyModExport_m(void) { return slots; }
+""",
+            target="3.15t",
+        ),
+        SourceExample(
+            code="""\
 static PyModuleDef_Slot s[] = {
 #ifdef Py_mod_gil
   {Py_mod_gil, Py_MOD_GIL_NOT_USED},
@@ -90,6 +104,15 @@ static PyModuleDef_Slot s[] = {{Py_mod_gil, Py_MOD_GIL_NOT_USED}, {0, NULL}};
         ),
     )
     INVALID = (
+        SourceExample(
+            code="""\
+#if PY_VERSION_HEX >= 0x030F0000
+static PySlot modern[] = {PySlot_STATIC_DATA(Py_mod_slots, s), PySlot_END};
+#endif
+static PyModuleDef_Slot s[] = {{Py_mod_gil, Py_MOD_GIL_NOT_USED}, {0, NULL}};
+""",
+            lines=(4,),
+        ),
         SourceExample(
             code="""\
 static PyModuleDef_Slot s[] = {{Py_mod_gil, Py_MOD_GIL_NOT_USED}, {0, NULL}};
@@ -135,9 +158,11 @@ int exec(PyObject *m) {
             return True
         if "pythoncapi_compat" in unit.text:
             return False
+        newer = [call.start for call in unit.calls(*_SINCE_3_13)]
+        newer += [found.start() for found in _SINCE_3_15.finditer(unit.code)]
         return any(
-            not any(_CONDITION.search(condition) for condition in unit.preprocessed.conditions_at(call.start))
-            for call in unit.calls(*_SINCE_3_13)
+            not any(_CONDITION.search(condition) for condition in unit.preprocessed.conditions_at(place))
+            for place in newer
         )
 
 

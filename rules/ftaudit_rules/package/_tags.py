@@ -10,11 +10,11 @@ from typing import Final
 from packaging.tags import Tag
 from packaging.utils import InvalidWheelFilename, parse_wheel_filename
 
+from ftaudit.cpython.suffixes import find_suffix
 from ftaudit.model import DistributionFile, PackageFacts, WheelKind
 from ftaudit.target import Target, kind_of, parse_target
 
 _FREE_THREADED: Final = re.compile(r"cp3\d+t")
-_SUFFIX: Final = re.compile(r"\.(?:cpython-(\d+[a-z]*)(?:-[\w-]+)?\.so|cp(\d+[a-z]*)-\w+\.pyd)$")
 _ARCHES: Final = {"universal2": ("arm64", "x86_64"), "amd64": ("amd64",), "32": ("x86",)}
 
 
@@ -77,5 +77,5 @@ def _after_version(rest: str) -> str:
 
 def suffix_abi(path: str) -> str | None:
     """Return the ABI that an extension module's file name names, `cp314t`; `None` where it names none."""
-    match = _SUFFIX.search(path)
-    return f"cp{match[1] or match[2]}" if match else None
+    suffix = find_suffix(path)
+    return None if suffix is None or suffix.is_stable else suffix.abi

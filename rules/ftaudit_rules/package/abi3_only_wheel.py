@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from ftaudit.cpython.versions import ABI3T_SINCE
 from ftaudit.model import Confidence, Finding, PackageFacts, Severity
 from ftaudit.rule import PackageExample, PackageRule, RuleInfo
-from ftaudit.target import ABI3T_SINCE
 from ftaudit_rules.package._examples import T_LINUX, package
 from ftaudit_rules.package._tags import compiled_tags, is_free_threaded, suits, target_of
 

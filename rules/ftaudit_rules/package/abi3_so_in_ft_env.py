@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from ftaudit.cpython.suffixes import find_suffix
+from ftaudit.cpython.versions import ABI3T_SINCE
 from ftaudit.model import Confidence, Finding, PackageFacts, Severity
 from ftaudit.rule import PackageExample, PackageRule, RuleInfo
-from ftaudit.target import ABI3T_SINCE
 from ftaudit_rules.package._examples import extension, installed, package
 from ftaudit_rules.package._tags import target_of
 
@@ -59,7 +60,8 @@ class Abi3SoInFtEnv(PackageRule):
             return
         for module in facts.binary.modules or facts.modules:
             right_build = module.binary is not None and module.binary.free_threaded_build
-            if module.path.endswith(".abi3.so") and not right_build:
+            suffix = find_suffix(module.path)
+            if suffix is not None and suffix.abi == "abi3" and not suffix.is_windows and not right_build:
                 yield self.finding(
                     f"{module.path} is a stable-ABI module of the ordinary build, and {target.executable} loads it",
                     module=module.name,

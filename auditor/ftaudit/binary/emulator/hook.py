@@ -12,7 +12,7 @@ from ftaudit.binary.emulator.machine import Machine, MemoryFault, NeedsVex
 from ftaudit.binary.emulator.oracle import Oracle, Question
 from ftaudit.binary.emulator.process import Exhausted, Halt, HandOver, Process
 from ftaudit.binary.image.mapped import Image
-from ftaudit.binary.slots import Slots, definition_slots, read_slots
+from ftaudit.binary.slots import Slots, read_definition_slots, read_exported_slots
 from ftaudit.binary.stubs.capi.objects_in_memory import Layout
 from ftaudit.binary.stubs.capi.python import Python, new_python
 from ftaudit.binary.stubs.symbols import resolve
@@ -80,14 +80,14 @@ class Run:
     def declared_something(self) -> bool:
         """Whether it succeeded and the module said something of the GIL."""
         return self.gil is not None or (
-            self.slots is not None and self.slots.gil is not None and not self.slots.problem
+            self.slots is not None and self.slots.gil is not None and self.slots.refusal is None
         )
 
     @property
     def declaration(self) -> tuple[object, ...]:
         """What two runs must have in common to say the same."""
         if self.slots is not None:
-            return (self.ending, self.slots.gil, self.slots.problem, self.creates_module is False)
+            return (self.ending, self.slots.gil, self.slots.refusal, self.creates_module is False)
         return (self.ending, self.gil, self.origin == "create" or self.origin == "cffi")
 
 
@@ -228,12 +228,12 @@ def _finished(subject: Subject, python: Python, notes: list[str], overrides: Map
         idle = takes_nothing and process.calls == calls and not notes and process.machine.missed is None
         return ended(Ending.FAILED, problem=problem, declared=_declared(python), idle=idle)
     if subject.hook.startswith("PyModExport"):
-        slots = read_slots(process.machine, result, modern=True, version=subject.layout.version)
-        return ended(Ending.SLOTS, slots=slots, creates_module=_created(python, slots, 0))
+        slots = read_exported_slots(process.machine, result, subject.layout)
+        constant = _is_constant(python, slots)
+        return ended(Ending.SLOTS, slots=slots, constant=constant, creates_module=_created(python, slots, 0))
     if result in python.definitions:
-        array = definition_slots(process.machine, result, subject.layout)
-        slots = read_slots(process.machine, array, modern=False, version=subject.layout.version)
-        constant = _is_constant(python, array, slots)
+        slots = read_definition_slots(process.machine, result, subject.layout)
+        constant = _is_constant(python, slots)
         return ended(Ending.SLOTS, slots=slots, constant=constant, creates_module=_created(python, slots, result))
     known = python.objects.get(result)
     if known is None or known.kind != "module":
@@ -254,17 +254,19 @@ def _declared(python: Python) -> int | None:
     return made[0].gil if len(made) == 1 and not python.definitions else None
 
 
-def _is_constant(python: Python, array: int, slots: Slots) -> bool:
-    """Tell whether a slot array with entries in it is what the image held before any of its code ran."""
-    size = 16 * slots.entries
-    if slots.entries < 2:
+def _is_constant(python: Python, slots: Slots) -> bool:
+    """Return whether slots, with entries in them, are what the image held before any of its code ran."""
+    if not slots.spans or slots.spans[0][1] < 2 * 16:
         return False
-    for linked in python.process.images:
-        image = linked.image
-        if image.base <= array and array + size <= image.end:
-            start = array - image.base
-            return python.process.machine.read(array, size) == bytes(image.memory[start : start + size])
-    return False
+    images = [linked.image for linked in python.process.images]
+    return all(any(_holds_still(python, image, *span) for image in images) for span in slots.spans)
+
+
+def _holds_still(python: Python, image: Image, address: int, size: int) -> bool:
+    if not (image.base <= address and address + size <= image.end):
+        return False
+    start = address - image.base
+    return python.process.machine.read(address, size) == bytes(image.memory[start : start + size])
 
 
 def _created(python: Python, slots: Slots, definition: int) -> bool | None:
@@ -291,8 +293,7 @@ def _import_group(python: Python, name: str, image: Image, notes: list[str]) -> 
         return
     result = process.call(hook)
     if result in python.definitions:
-        array = definition_slots(process.machine, result, python.objects.layout)
-        slots = read_slots(process.machine, array, modern=False, version=python.version)
+        slots = read_definition_slots(process.machine, result, python.objects.layout)
         definition, result = result, python.module(name, origin="create")
         python.objects.known[result].definition = definition
         for function in slots.executes:

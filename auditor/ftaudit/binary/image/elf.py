@@ -47,6 +47,8 @@ _KINDS = {
 _DT_PLTRELSZ, _DT_STRTAB, _DT_SYMTAB, _DT_RELA, _DT_RELASZ, _DT_STRSZ, _DT_INIT = 2, 5, 6, 7, 8, 10, 12
 _DT_REL, _DT_JMPREL, _DT_INIT_ARRAY, _DT_INIT_ARRAYSZ, _DT_RELRSZ, _DT_RELR = 17, 23, 25, 27, 35, 36
 _DT_NEEDED = 1
+_STB_WEAK = 2
+"""The binding of a symbol that may be missing (System V gABI)."""
 _PT_LOAD, _PT_DYNAMIC, _PT_TLS, _ET_DYN, _PF_X = 1, 2, 7, 3, 1
 
 
@@ -198,7 +200,7 @@ class _Loader:
         self._relocate_packed()
         for offset, info, addend in self._rela_entries():
             self._relocate(offset, info, addend)
-        exports, imports = self._names(every_export)
+        exports, imports, weak = self._names(every_export)
         return Image(
             format="elf",
             machine=self.machine,
@@ -211,6 +213,7 @@ class _Loader:
             tls=self.tls,
             tls_fixups=tuple(self.tls_fixups),
             imports=imports,
+            weak_imports=weak,
             libraries=tuple(map(self._string, self.needed)),
         )
 
@@ -274,7 +277,7 @@ class _Loader:
                 known = _Symbol("", 0, index == 0, False, False)
             else:
                 name, info, _, section, value, _ = struct.unpack_from("<IBBHQQ", self.memory, start)
-                known = _Symbol(self._string(name), value, section != 0, info & 15 == 6, info >> 4 == 2)
+                known = _Symbol(self._string(name), value, section != 0, info & 15 == 6, info >> 4 == _STB_WEAK)
             self.symbols[index] = known
         return known
 
@@ -282,22 +285,26 @@ class _Loader:
         end = self.strings.find(b"\0", offset)
         return self.strings[offset:end].decode("utf-8", "replace") if end >= 0 else ""
 
-    def _names(self, every_export: bool) -> tuple[dict[str, int], frozenset[str]]:
-        """Return the exports and the names of all undefined symbols.
+    def _names(self, every_export: bool) -> tuple[dict[str, int], frozenset[str], frozenset[str]]:
+        """Return the exports, the names of all undefined symbols, and which of these are weak.
 
         The number of symbols stands in the hash tables alone; string and symbol tables are adjacent in every
         known linker's output, but nothing says so: the walk ends where an entry's name leaves the string table.
         """
         start, count = self.tags.get(_DT_SYMTAB, 0), self._symbol_count()
         chunk = bytes(self.memory[start : start + 24 * count])
-        exports, imports = {}, set()
+        exports: dict[str, int] = {}
+        imports, weak = set(), set()
         wanted = b"" if every_export else tuple(prefix.encode() for prefix in HOOK_PREFIXES)
-        for name, _, _, section, value, _ in struct.iter_unpack("<IBBHQQ", chunk[: len(chunk) - len(chunk) % 24]):
+        for name, info, _, section, value, _ in struct.iter_unpack("<IBBHQQ", chunk[: len(chunk) - len(chunk) % 24]):
             if section == 0:
-                imports.add(self._string(name))
+                symbol = self._string(name)
+                imports.add(symbol)
+                if info >> 4 == _STB_WEAK:
+                    weak.add(symbol)
             elif self.strings.startswith(wanted, name):
                 exports[self._string(name)] = self.base + value
-        return exports, frozenset(imports - {""})
+        return exports, frozenset(imports - {""}), frozenset(weak)
 
     def _symbol_count(self) -> int:
         if table := self.tags.get(4, 0):  # DT_HASH: nbucket, nchain; there are nchain symbols

@@ -118,6 +118,7 @@ def _load_slice(data: bytes, machine: str, limit: int, base: int, every_export: 
         initializers=tuple(a for a in initializers if words.holds(a, 1)),
         tls=tls,
         imports=frozenset(bind.symbol for bind in binds),
+        weak_imports=_weak_imports(binary),
         libraries=tuple(str(library.name) for library in binary.libraries),
     )
 
@@ -157,6 +158,12 @@ def _bindings(binary: lief.MachO.Binary, words: Words, slide: int) -> tuple[Bind
         else:
             binds.append(Bind(address=address, symbol=name.removeprefix("_"), addend=binding.addend))
     return tuple(binds)
+
+
+def _weak_imports(binary: lief.MachO.Binary) -> frozenset[str]:
+    """Return the names of the imported symbols that may be missing."""
+    weak = (binding.symbol for binding in binary.bindings if binding.weak_import)
+    return frozenset(str(symbol.name).removeprefix("_") for symbol in weak if symbol is not None)
 
 
 def _is_defined(symbol: lief.MachO.Symbol) -> bool:

@@ -72,6 +72,8 @@ class Image:
     tls: ThreadLocals = ThreadLocals()
     tls_fixups: tuple[TlsFixup, ...] = ()
     imports: frozenset[str] = frozenset()
+    weak_imports: frozenset[str] = frozenset()
+    """Those that may be missing: the loader then leaves the pointer null."""
     libraries: tuple[str, ...] = ()
     absent: tuple[tuple[int, int], ...] = ()
     """Ranges of addresses, in whole pages, of which the file's content is not at hand."""

@@ -9,7 +9,7 @@ from functools import cached_property
 from typing import Any
 
 from ftaudit.source.base import Survey
-from ftaudit.source.build.facts import BuildFact, FactKind, mentions_free_threading
+from ftaudit.source.build.facts import BuildFact, FactKind, limited_version, mentions_free_threading
 
 _TOKEN = re.compile(
     r"(?P<skip>[ \t\r\n;]+|\#\[(?P<eq>=*)\[.*?(?:\](?P=eq)\]|\Z)|\#[^\n]*)"
@@ -234,10 +234,13 @@ class CMakeProject:
                 yield fact(FactKind.DECLARES, line, value="false" if found[1] == "0" else "true", names=("project",))
             elif _LIMITED.match(word):
                 gated = settled or any(_SCIKIT_BUILD in each for each in words) or self._genexp(word)
-                yield fact(FactKind.LIMITED_API, line, value="the macro Py_LIMITED_API", settled=gated)
+                asked = limited_version(word)
+                yield fact(FactKind.LIMITED_API, line, value="the macro Py_LIMITED_API", settled=gated, asked=asked)
             elif word == "USE_SABI" and name.endswith("_add_library"):
                 gated = settled or any(_SCIKIT_BUILD in each for each in self.flow(words))
-                yield fact(FactKind.LIMITED_API, line, value="USE_SABI", settled=gated)
+                following = words[words.index(word) + 1 :][:1]
+                asked = limited_version(following[0]) if following else None
+                yield fact(FactKind.LIMITED_API, line, value="USE_SABI", settled=gated, asked=asked)
         yield from self._runs(path, command)
         if name == "fetchcontent_declare" and words:
             yield from _fetched(path, command)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 from pathlib import PurePosixPath
-from typing import Any
+from typing import Any, Final
 
 from ftaudit.model import StrEnum
 from ftaudit.source.base import Survey
@@ -78,6 +79,8 @@ class BuildFact:
     value: str = ""
     names: tuple[str, ...] = ()
     settled: bool = False
+    asked: int | None = None
+    """The `PY_VERSION_HEX` of the limited API that is asked for, where the file gives it."""
 
     def to_json(self) -> dict[str, Any]:
         """Return what `from_json` takes."""
@@ -135,6 +138,32 @@ def find_nanobind_modules(context: BuildContext) -> Iterator[BuildFact]:
     for fact in modules:
         if "FREE_THREADED" not in fact.names and fact.folder not in defined:
             yield fact
+
+
+def limited_version(text: str) -> int | None:
+    """Return the value of `Py_LIMITED_API` that a build asks for, `None` where the text does not give it.
+
+    It may be the macro's value or definition (`0x030A0000`, `-DPy_LIMITED_API=3`), a Python tag (`cp310`) or a version
+    (`3.10`).
+    """
+    found = _LIMITED_VERSION.fullmatch(text.strip())
+    if found is None:
+        return None
+    if found["minor"]:
+        return 3 << 24 | min(int(found["minor"]), 255) << 16
+    if found["value"] is None:
+        return _FIRST_LIMITED if "Py_LIMITED_API" in text else None
+    value = int(found["value"], 0)
+    return value if value > 3 else _FIRST_LIMITED
+
+
+_LIMITED_VERSION: Final = re.compile(
+    r"(?:[-/]D)?(?:Py_LIMITED_API=?)?"
+    r"(?:(?P<value>0[xX][0-9a-fA-F]{1,8}|[1-9]\d{6,9}|3)?[uUlL]*|(?:cp)?3\.?(?P<minor>\d{1,4}))",
+    re.ASCII,
+)
+_FIRST_LIMITED: Final = 0x03020000
+"""What a definition without a value, or with the value 3, means (`Include/pyabi.h`)."""
 
 
 def mentions_free_threading(text: str) -> bool:

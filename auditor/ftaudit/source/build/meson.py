@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from ftaudit.source.base import Survey
-from ftaudit.source.build.facts import BuildFact, FactKind, mentions_free_threading
+from ftaudit.source.build.facts import BuildFact, FactKind, limited_version, mentions_free_threading
 
 _TOKEN = re.compile(
     r"(?P<skip>[ \t\r]+|#[^\n]*|\\\r?\n)"
@@ -296,8 +296,9 @@ class MesonProject:
         if call.name in ("add_project_arguments", "add_global_arguments", "declare_dependency"):
             strings, _ = self.flow((call.args, *call.keywords.values()))
             yield from _declared(file.path, call.line, strings, "project")
-            if any(text.startswith(("-DPy_LIMITED_API", "/DPy_LIMITED_API")) for text in strings):
-                yield self._limited(file, call, call.line, "the macro Py_LIMITED_API")
+            macros = [text for text in strings if text.startswith(("-DPy_LIMITED_API", "/DPy_LIMITED_API"))]
+            if macros:
+                yield self._limited(file, call, call.line, "the macro Py_LIMITED_API", strings=macros)
         elif call.name in ("generator", "custom_target"):
             yield from self._generator(file, call)
         elif call.name == "extension_module":
@@ -341,7 +342,7 @@ class MesonProject:
             gated = any(mentions_free_threading(word) for word in (*strings, *names))
             gated = gated or self._gated_names(limited.names)
             if any(text for text in strings) or (names and not strings):
-                yield self._limited(file, call, limited.line, "limited_api", settled=gated)
+                yield self._limited(file, call, limited.line, "limited_api", settled=gated, strings=strings)
         sources, names = self.flow((call.args,))
         pyx = [text for text in sources if text.endswith((".pyx", ".pyx.in"))]
         if not pyx:
@@ -376,9 +377,26 @@ class MesonProject:
             for condition in assignment.conditions
         )
 
-    def _limited(self, file: MesonFile, call: MesonCall, line: int, value: str, *, settled: bool = False) -> BuildFact:
+    def _limited(
+        self,
+        file: MesonFile,
+        call: MesonCall,
+        line: int,
+        value: str,
+        *,
+        settled: bool = False,
+        strings: Sequence[str] = (),
+    ) -> BuildFact:
         gated = any(self._aware(condition) for condition in call.conditions)
-        return BuildFact(kind=FactKind.LIMITED_API, path=file.path, line=line, value=value, settled=settled or gated)
+        versions = [version for version in map(limited_version, strings) if version is not None]
+        return BuildFact(
+            kind=FactKind.LIMITED_API,
+            path=file.path,
+            line=line,
+            value=value,
+            settled=settled or gated,
+            asked=min(versions, default=None),
+        )
 
     def _aware(self, condition: str) -> bool:
         if mentions_free_threading(condition):

@@ -5,9 +5,10 @@ from __future__ import annotations
 import ast
 import re
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from functools import cached_property
 
-from ftaudit.source.build.facts import BuildFact, FactKind
+from ftaudit.source.build.facts import BuildFact, FactKind, limited_version
 from ftaudit.source.build.script import BuildScript, called_name, names_in, strings_in
 
 _REQUIREMENT = re.compile(r"(?i)(cython|pybind11|nanobind|cffi|mypy|setuptools)\s*(\[[^\]]*\])?\s*([=~<>!]=?|$|;)")
@@ -69,7 +70,8 @@ class _Finder:
 
     def limited_api(self) -> Iterator[BuildFact]:
         for node, kind, value in self._limited_api_sites():
-            yield self.fact(kind, node, value, settled=self.script.settled(node))
+            fact = self.fact(kind, node, value, settled=self.script.settled(node))
+            yield replace(fact, asked=_asked_version(node))
 
     def _limited_api_sites(self) -> Iterator[tuple[ast.AST, FactKind, str]]:
         script = self.script
@@ -459,3 +461,16 @@ def _sources(nodes: list[ast.AST]) -> Iterator[str]:
         value = str(text.value)
         if value.endswith((".py", ".pyx", ".py.in", ".pyx.in")) and _STEM.match(value) and value != "setup.py":
             yield value
+
+
+def _asked_version(node: ast.AST) -> int | None:
+    """Return which limited API is asked for by a tag, a macro's pair or definition, or an option; `None` if unsaid."""
+    match node:
+        case ast.Constant(value=str(text)):
+            return limited_version(text.removeprefix("--py-limited-api="))
+        case ast.Tuple(elts=[ast.Constant(value="Py_LIMITED_API"), ast.Constant(value=None | str() | int() as value)]):
+            return limited_version(f"Py_LIMITED_API={'' if value is None else value}")
+        case ast.Return(value=ast.Tuple(elts=[ast.Constant(value=str(text)), *_])):
+            return limited_version(text)
+        case _:
+            return None

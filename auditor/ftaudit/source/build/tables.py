@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from ftaudit.source.base import ParseError
-from ftaudit.source.build.facts import BuildFact, FactKind
+from ftaudit.source.build.facts import BuildFact, FactKind, limited_version
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -95,7 +95,8 @@ def _leaf(path: str, lines: _Lines, keys: tuple[str, ...], value: object) -> Ite
         if "meson-python" in keys or "bdist_wheel" in keys or "bdist-wheel" in keys or "ext-modules" in keys:
             start = lines.table(".".join(keys[:-1]))
             line = lines.of(last, after=start)
-            yield BuildFact(kind=FactKind.LIMITED_API, path=path, line=line, value=last)
+            asked = limited_version(value) if isinstance(value, str) else None
+            yield BuildFact(kind=FactKind.LIMITED_API, path=path, line=line, value=last, asked=asked)
     elif value == "Py_LIMITED_API":
         yield BuildFact(
             kind=FactKind.LIMITED_API, path=path, line=lines.of(str(value)), value="the macro Py_LIMITED_API"
@@ -167,7 +168,8 @@ def find_setup_cfg_facts(path: str, text: str) -> Iterator[BuildFact]:
     for option in ("py_limited_api", "py-limited-api"):
         if parser.has_option("bdist_wheel", option):
             line = lines.of(option, after=lines.table("bdist_wheel"))
-            yield BuildFact(kind=FactKind.LIMITED_API, path=path, line=line, value=f"bdist_wheel.{option}")
+            asked = limited_version(parser.get("bdist_wheel", option))
+            yield BuildFact(kind=FactKind.LIMITED_API, path=path, line=line, value=f"bdist_wheel.{option}", asked=asked)
     if parser.has_option("options", "python_requires"):
         line = lines.of("python_requires", after=lines.table("options"))
         yield BuildFact(kind=FactKind.PYTHON, path=path, line=line, value=parser.get("options", "python_requires"))

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from ftaudit.source.c.api_tables import LENDS, LEVELS
+from ftaudit.cpython.api_tables import LENDS, LEVELS
 
 
 def _lending(*prefixes: str) -> tuple[str, ...]:

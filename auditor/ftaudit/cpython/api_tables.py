@@ -1,6 +1,7 @@
-"""Which functions of the C API lend their result, and how safe each is without the GIL: made, not written.
+"""Which functions of the C API lend their result, and how safe each is without the GIL: generated.
 
-Made by `scripts/make_api_tables.py` from `Doc/data/refcounts.dat` and `Doc/data/threadsafety.dat` of CPython 3.14.7.
+Made by `scripts/make_cpython_data.py tables` from `Doc/data/refcounts.dat` and `Doc/data/threadsafety.dat` of CPython
+3.14.7.
 """
 
 from __future__ import annotations

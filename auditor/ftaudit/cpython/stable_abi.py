@@ -1,0 +1,52 @@
+"""The symbols of the stable ABI, each with the version that it came in: `Misc/stable_abi.toml`, as abi3info has it.
+
+The functions and data of `abi3` and `abi3t` are the same. What differs is which structures are opaque.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Mapping
+
+from ftaudit.cpython.versions import Version
+
+
+@functools.lru_cache(maxsize=1)
+def stable_symbols() -> Mapping[str, Version]:
+    """Return each function and datum of the stable ABI with the version that added it."""
+    import abi3info
+
+    return {
+        item.symbol.name: (item.added.major, item.added.minor)
+        for table in (abi3info.FUNCTIONS, abi3info.DATAS)
+        for item in table.values()
+    }
+
+
+@functools.lru_cache(maxsize=1)
+def limited_names() -> Mapping[str, Version]:
+    """Return each name that source may use under `Py_LIMITED_API`, with the version that added it."""
+    import abi3info
+
+    named = {
+        item.symbol.name: (item.added.major, item.added.minor)
+        for table in (abi3info.FUNCTIONS, abi3info.DATAS)
+        for item in table.values()
+        if not item.abi_only
+    }
+    for other in (abi3info.MACROS, abi3info.STRUCTS, abi3info.TYPEDEFS):
+        named |= {item.name: (item.added.major, item.added.minor) for item in other.values()}
+    return named
+
+
+@functools.lru_cache(maxsize=1)
+def opaque_in_abi3t() -> frozenset[str]:
+    """Return the structures whose members exist in `abi3` and not in `abi3t` (PEP 803)."""
+    import abi3info
+    from abi3info.models import FullStruct, PartialStruct
+
+    return frozenset(
+        struct.name
+        for struct in abi3info.STRUCTS.values()
+        if isinstance(struct, PartialStruct) or (isinstance(struct, FullStruct) and struct.abi3t_opaque)
+    )

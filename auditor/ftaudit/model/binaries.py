@@ -1,0 +1,79 @@
+"""What an extension module's image says of its ABI, and why CPython refuses a module: values, without any judgment."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from ftaudit.model.words import StrEnum
+
+
+class Hook(StrEnum):
+    """The function through which CPython initializes an extension module."""
+
+    INIT = "PyInit"
+    """`PyInit_NAME` (PEP 489)."""
+    EXPORT = "PyModExport"
+    """`PyModExport_NAME` (PEP 793), which CPython looks for first, from 3.15 on."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class AbiInfo:
+    """A `PyABIInfo` structure, as `Py_mod_abi` points to it (PEP 803, `Include/modsupport.h`)."""
+
+    major: int
+    """Version of the structure; CPython checks nothing where it is 0."""
+    minor: int
+    flags: int
+    build_version: int
+    """`PY_VERSION_HEX` of the headers that the module was compiled with."""
+    abi_version: int
+    """`PY_VERSION_HEX` of the ABI that it needs, or 0."""
+
+
+class RefusalKind(StrEnum):
+    """Why CPython does not import a module whatever its code does."""
+
+    NO_HOOK = "no-hook"
+    """It exports a hook that this version does not look for, and no other one."""
+    NO_ABI_SLOT = "no-abi-slot"
+    """A `PyModExport_` hook whose slots have no `Py_mod_abi`: SystemError."""
+    ABI_STRUCT_TOO_NEW = "abi-struct-too-new"
+    """A `PyABIInfo` of a later layout: ImportError, as for all that follow down to `GIL_ONLY`."""
+    INTERNAL_ABI = "internal-abi"
+    """It was compiled against the internals of another release."""
+    STABLE_ABI_TOO_NEW = "stable-abi-too-new"
+    """It needs the stable ABI of a later version."""
+    STABLE_ABI_INVALID = "stable-abi-invalid"
+    """It names a stable ABI that never was, or the internal ABI too."""
+    OTHER_ABI_VERSION = "other-abi-version"
+    """It was compiled for another version's own ABI."""
+    GIL_ONLY = "gil-only"
+    """It was compiled for builds with the GIL alone."""
+    UNKNOWN_SLOT = "unknown-slot"
+    """A slot that this version does not know: SystemError, as for all that follow but the last."""
+    REPEATED_SLOT = "repeated-slot"
+    NULL_SLOT = "null-slot"
+    SLOT_NOT_STATIC = "slot-not-static"
+    SLOT_CONFLICT = "slot-conflict"
+    """A slot whose value contradicts the `PyModuleDef` that it stands in."""
+    BAD_NESTING = "bad-nesting"
+    """Arrays of slots that are nested too deeply, or in a way that CPython does not allow."""
+    NEGATIVE_STATE = "negative-state"
+    """A module with slots whose state has a negative size."""
+    MISSING_SYMBOLS = "missing-symbols"
+    """It takes functions or data from CPython that the target does not export: the loader refuses it."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Refusal:
+    """One reason why CPython refuses a module."""
+
+    kind: RefusalKind
+    slot: int | None = None
+    """The number of the slot in question, as the module gives it."""
+    slot_name: str | None = None
+    """Its name, where it has one."""
+    version: tuple[int, int] | None = None
+    """The version that the module asks for."""
+    symbols: tuple[str, ...] = ()
+    """What is missing, by name."""
