@@ -112,7 +112,7 @@ def ast_or_nothing(text: bytes) -> None:
 
 def fetch(release: str, scratch: Path) -> Path:
     """Return the folder of a release's sdist, unpacked."""
-    from ftaudit.engine.tiers.sdists import fetch_sdist, parse_release
+    from ftaudit.engine.tiers.sdists import Sdists, parse_release
     from ftaudit.index.client import Index
     from ftaudit.index.config import find_settings
     from ftaudit.settings import default_cache_dir
@@ -123,7 +123,7 @@ def fetch(release: str, scratch: Path) -> Path:
         raise SystemExit(f"{release} is not NAME==VERSION")
     cache = default_cache_dir()
     with Index(find_settings(env=os.environ, cache=cache)) as index:
-        archive = fetch_sdist(named[0], named[1], index, cache)
+        archive = Sdists(index, cache).fetch(named[0], named[1])
     unpack(archive, scratch)
     return next(path for path in scratch.iterdir() if path.is_dir())
 

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import io
 import json
 import shlex
 import shutil
 import subprocess
 import sys
-import zipfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -17,22 +15,18 @@ from typing import Any
 import jsonschema
 import pytest
 from support.command import check, environment, ftaudit
+from support.compiled import BAD, GOOD, OTHER, PLATFORM, UNSURE, release
 from support.distributions import wheel
-from support.index_server import IndexServer, Reply, ServedFile
+from support.index_server import IndexServer, Reply
 from uv import find_uv_bin
 
 from ftaudit import engine
+from ftaudit.engine.session import open_session
 from ftaudit.errors import InputError
 from ftaudit.planning import make_plan
 from ftaudit.planning.edit import find_edits
 from ftaudit.report.plan import json as plan_json
 from ftaudit.settings import Settings
-
-PLATFORM = "manylinux_2_17_x86_64"
-OTHER = "manylinux_2_17_aarch64"
-BINARIES = Path(__file__).parents[2] / "fixtures" / "binaries"
-FOLDERS = {PLATFORM: BINARIES / "linux-x86_64", OTHER: BINARIES / "linux-aarch64"}
-GOOD, BAD, UNSURE = "multi_not_used", "multi_used", "endless"
 
 
 @pytest.fixture
@@ -51,23 +45,6 @@ def read_once(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def _binary_cache(read_once: Path, tmp_path: Path) -> None:
     (tmp_path / ".ftaudit-cache").mkdir()
     (tmp_path / ".ftaudit-cache" / "binary").symlink_to(read_once)
-
-
-def release(
-    name: str, version: str, case: str | None, *, requires: Sequence[str] = (), platform: str = PLATFORM
-) -> tuple[ServedFile, ServedFile]:
-    """Return the wheels of both builds; the free-threaded one's module is a fixture."""
-    ordinary = wheel(name, version, tag=f"cp314-cp314-{platform}", requires=requires)
-    if case is None:
-        return ordinary, wheel(name, version, requires=requires)
-    empty = wheel(name, version, tag=f"cp314-cp314t-{platform}", requires=requires)
-    (image,) = FOLDERS[platform].glob(f"{case}.*")
-    buffer = io.BytesIO()
-    with zipfile.ZipFile(io.BytesIO(empty.data)) as source, zipfile.ZipFile(buffer, "w") as archive:
-        for member in source.namelist():
-            archive.writestr(zipfile.ZipInfo(member), source.read(member))  # without today's time: the same each time
-        archive.writestr(zipfile.ZipInfo(f"{name}/{image.name}"), image.read_bytes())
-    return ordinary, ServedFile(filename=empty.filename, data=buffer.getvalue())
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -327,12 +304,13 @@ def test_a_line_that_changed_while_the_plan_was_made_is_an_error(
     path.write_text("demo==1.0\n")
     cache = tmp_path / ".ftaudit-cache"
     settings = Settings(static=True, platforms=(PLATFORM,), index_url=server.simple_url, cache_dir=cache)
-    made = make_plan(engine.audit([str(path)], settings), [str(path)], settings)
-    assert [edit.new for edit in find_edits(made, [str(path)], settings)] == [b"demo==2.0\n"]
-    for text in ("demo==1.1\n", "# another line\ndemo==1.0\n", "other==1.0\n"):
-        path.write_text(text)
-        with pytest.raises(InputError, match="changed while the plan was made"):
-            find_edits(made, [str(path)], settings)
+    with open_session([str(path)], settings) as session:
+        made = make_plan(engine.audit_inputs(session), session)
+        assert [edit.new for edit in find_edits(made, session)] == [b"demo==2.0\n"]
+        for text in ("demo==1.1\n", "# another line\ndemo==1.0\n", "other==1.0\n"):
+            path.write_text(text)
+            with pytest.raises(InputError, match="changed while the plan was made"):
+                find_edits(made, session)
 
 
 def test_hashes_are_replaced_by_those_of_the_new_release(server: IndexServer, tmp_path: Path) -> None:

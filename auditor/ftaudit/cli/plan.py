@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 from ftaudit.cli.answer import Answer, Screen
@@ -10,8 +11,7 @@ from ftaudit.cli.options import add_answer, add_audit, inputs_of, settings_of
 from ftaudit.report import formats
 
 if TYPE_CHECKING:
-    from ftaudit.model.plans import Plan
-    from ftaudit.settings import Settings
+    from ftaudit.planning.edit import Edit
 
 EPILOG: Final = """\
 exit codes: 0 nothing blocks once the changes are made · 1 something still does
@@ -43,35 +43,30 @@ def add_parsers(commands: Any) -> None:
 
 
 def run(options: argparse.Namespace, screen: Screen) -> Answer:
-    """Audit, plan, and edit if that is asked for. Raise `FtauditError` for what the user must mend."""
+    """Audit, plan, and edit if that is asked for. Raise `FtauditError` for what the user must fix."""
     from ftaudit import engine
+    from ftaudit.engine.session import open_session
     from ftaudit.planning import make_plan
+    from ftaudit.planning.edit import find_edits
     from ftaudit.progress import on_stderr
 
     settings = settings_of(options)
     # A patch has no format to choose.
     form = formats.Format.TABLE if options.diff else formats.choose(options.format, options.output, formats.OF_PLAN)
     inputs = inputs_of(options)
-    with on_stderr(wanted=not options.quiet) as progress:
-        report = engine.audit(inputs, settings, progress=progress)
-        plan = make_plan(report, inputs, settings, progress=progress)
+    with on_stderr(wanted=not options.quiet) as progress, open_session(inputs, settings, progress) as session:
+        plan = make_plan(engine.audit_inputs(session), session)
+        edits = find_edits(plan, session) if options.diff or options.write else ()
     if options.diff:
-        return Answer(text=_diff(plan, inputs, settings), exit_code=plan.exit_code, output=options.output)
-    notes = _write(plan, inputs, settings) if options.write else ()
+        return Answer(text="".join(edit.diff for edit in edits), exit_code=plan.exit_code, output=options.output)
+    notes = _write(edits) if options.write else ()
     page = formats.Page(width=screen.width, color=screen.color, written=options.write)
     text = formats.render_plan(plan, form, page)
     return Answer(text=text, exit_code=plan.exit_code, output=options.output, notes=notes)
 
 
-def _diff(plan: Plan, inputs: list[str], settings: Settings) -> str:
-    from ftaudit.planning.edit import find_edits
+def _write(edits: Sequence[Edit]) -> tuple[str, ...]:
+    from ftaudit.planning.edit import write_edits
 
-    return "".join(edit.diff for edit in find_edits(plan, inputs, settings))
-
-
-def _write(plan: Plan, inputs: list[str], settings: Settings) -> tuple[str, ...]:
-    from ftaudit.planning.edit import find_edits, write_edits
-
-    edits = find_edits(plan, inputs, settings)
     write_edits(edits)
     return tuple(f"edited {edit.path}" for edit in edits) or ("nothing to edit",)

@@ -22,6 +22,7 @@ from ftaudit.cli.options import (
 from ftaudit.report import formats
 
 if TYPE_CHECKING:
+    from ftaudit.engine.session import AuditSession
     from ftaudit.model import Report
     from ftaudit.model.plans import Plan
     from ftaudit.progress import Progress
@@ -70,6 +71,7 @@ def run(options: argparse.Namespace, screen: Screen) -> Answer:
     from ftaudit import engine
     from ftaudit.engine.reproduce import find_reproduction
     from ftaudit.engine.scan import find_projects
+    from ftaudit.engine.session import open_session
     from ftaudit.progress import on_stderr
     from ftaudit.registry import load_rules
     from ftaudit.report.migration.contents import Migration
@@ -81,8 +83,9 @@ def run(options: argparse.Namespace, screen: Screen) -> Answer:
     inputs = inputs_of(options)
     paths = () if options.no_scan else tuple(options.scan) or find_projects(inputs)
     with on_stderr(wanted=not options.quiet) as progress:
-        report = engine.audit(inputs, settings, progress=progress)
-        plan, no_plan = _plan(report, inputs, options, settings, progress)
+        with open_session(inputs, settings, progress) as session:
+            report = engine.audit_inputs(session)
+            plan, no_plan = _plan(report, session, options)
         scan = _scan(paths, options, settings, progress)
     migration = Migration(
         report=accept_in_report(report, options),
@@ -104,9 +107,7 @@ def run(options: argparse.Namespace, screen: Screen) -> Answer:
     )
 
 
-def _plan(
-    report: Report, inputs: list[str], options: argparse.Namespace, settings: Settings, progress: Progress
-) -> tuple[Plan | None, str | None]:
+def _plan(report: Report, session: AuditSession, options: argparse.Namespace) -> tuple[Plan | None, str | None]:
     """Return the plan, or why there is none: what is known of the blockers stands without it."""
     from ftaudit.errors import FtauditError
     from ftaudit.planning import make_plan
@@ -114,7 +115,7 @@ def _plan(
     if options.no_plan:
         return None, "No plan was asked for (--no-plan)."
     try:
-        return make_plan(report, inputs, settings, progress=progress), None
+        return make_plan(report, session), None
     except FtauditError as error:
         return None, f"No plan could be made: {error.problem}"
 

@@ -205,12 +205,11 @@ def _take_apart(texts: list[str]) -> tuple[list[tuple[str, Any]], list[Path], li
 def _scan_release(
     name: str, version: Any, options: argparse.Namespace, settings: Any, look: Callable[[FoundFiles], ScanResult]
 ) -> ScanResult:
-    from ftaudit.engine.setup import open_index
-    from ftaudit.engine.tiers.sdists import fetch_sdist
+    from ftaudit.engine.setup import cache_folder, open_index
+    from ftaudit.engine.tiers.sdists import Sdists
 
-    with open_index(settings) as index:
-        archive = fetch_sdist(name, version, index, None if settings.no_cache else settings.cache)
-    return _scan_archive(archive, options, settings, look)
+    with open_index(settings) as index, cache_folder(settings) as folder:
+        return _scan_archive(Sdists(index, folder).fetch(name, version), options, settings, look)
 
 
 def _scan_archive(

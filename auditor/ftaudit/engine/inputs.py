@@ -6,7 +6,6 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from ftaudit import lockfiles
-from ftaudit.engine.tiers.metadata import MetadataReader
 from ftaudit.index import config
 from ftaudit.index.client import Index
 from ftaudit.settings import Settings
@@ -30,7 +29,9 @@ def what_they_say(requirements: lockfiles.Requirements) -> config.IndexOptions:
     )
 
 
-def resolve_options(settings: Settings, index: Index) -> lockfiles.ResolveOptions:
+def resolve_options(
+    settings: Settings, index: Index, find_metadata: lockfiles.MetadataFinder
+) -> lockfiles.ResolveOptions:
     """Return how uv is to be asked: of the same indexes, with the same credentials."""
     return lockfiles.ResolveOptions(
         no_deps=settings.no_deps,
@@ -40,5 +41,5 @@ def resolve_options(settings: Settings, index: Index) -> lockfiles.ResolveOption
         find_links=tuple(source.with_credentials() for source in index.settings.find_links),
         cert=index.settings.cert,
         proxy=index.settings.proxy,
-        find_metadata=MetadataReader(index, settings.cache, offline=settings.offline),
+        find_metadata=find_metadata,
     )

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
 from typing import TypeVar
 
+from ftaudit.folders import temporary_folder
 from ftaudit.index import config
 from ftaudit.index.client import Index
 from ftaudit.registry import load_rules
@@ -26,6 +29,16 @@ def open_index(settings: Settings, said: Iterable[config.IndexOptions] = ()) -> 
         options=options, env=os.environ, requirements=said, cache=cache, offline=settings.offline
     )
     return Index(found)
+
+
+@contextmanager
+def cache_folder(settings: Settings) -> Iterator[Path]:
+    """Give the cache folder, or with `--no-cache` one that is gone afterwards."""
+    if not settings.no_cache:
+        yield settings.cache
+        return
+    with temporary_folder() as folder:
+        yield folder
 
 
 def choose_rules(settings: Settings, kind: type[R]) -> tuple[tuple[R, ...], tuple[str, ...]]:

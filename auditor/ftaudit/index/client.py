@@ -129,6 +129,7 @@ class Index:
             readers = [reader for reader in self._consult(name, index_url) if reader.exists]
             files = [reader.all_files(name) if after is None else reader.later_files(name, after) for reader in readers]
             found = [pair for pairs in files for pair in pairs]
+            self._rest(readers)
         except Exception as error:
             return ProjectFiles(status=Status.FAILED, reason=_reason(error))
         if not readers:
@@ -190,12 +191,14 @@ class Index:
             if not readers:
                 reason = self._nowhere(name, index_url)
                 return {query: ReleaseFiles(status=Status.FAILED, reason=reason) for query in group}
-            return {
+            found = {
                 query: _release(files, readers) if files else self._missing(query, readers)
                 for query, files in answers.items()
             }
+            self._rest(readers)
         except Exception as error:
             return {query: ReleaseFiles(status=Status.FAILED, reason=_reason(error)) for query in group}
+        return found
 
     def _answers(self, group: list[Query], readers: list[Reader]) -> dict[Query, tuple[DistributionFile, ...]]:
         answers = {}
@@ -251,6 +254,13 @@ class Index:
             if readers[-1].exists:
                 break
         return readers
+
+    def _rest(self, readers: Iterable[Reader]) -> None:
+        """Let pages go until they are asked about again; those of find-links places are asked about each project."""
+        listings = list(self._listings.values())
+        for reader in readers:
+            if reader not in listings:
+                reader.rest()
 
     def _listing(self, place: Source) -> Reader:
         """Return the reader of a find-links place, which is opened once in a run."""

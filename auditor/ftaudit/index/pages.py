@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import functools
+import threading
 import time
+import zlib
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -18,6 +21,7 @@ from ftaudit.index.page import Found, Page
 from ftaudit.index.store import DEFAULT_MAX_AGE, LONGEST_MAX_AGE, Entry, PageStore
 from ftaudit.index.traffic import Traffic
 from ftaudit.model import DistributionFile
+from ftaudit.once import Once
 
 if TYPE_CHECKING:
     from ftaudit.index.net import Answer, Session
@@ -29,7 +33,10 @@ _DENIED: Final = frozenset({401, 403, 407})
 
 
 class Pages:
-    """Where pages come from. Every failure is an `IndexUnreachable` that says why."""
+    """Where pages come from. Every failure is an `IndexUnreachable` that says why.
+
+    Each page is opened once in a run: whoever asks again has the same reader, or the same failure.
+    """
 
     def __init__(self, store: PageStore, traffic: Traffic, session: Callable[[], Session], *, offline: bool) -> None:
         """`session` makes the HTTP session, once a page has to be asked for."""
@@ -38,11 +45,28 @@ class Pages:
         self._traffic = traffic
         self._session = session
         self._unconnected: dict[str, IndexUnreachable] = {}
+        self._opened = Once[tuple[str, "str | None"], Reader]()
+        self._confirmed = Once[tuple[str, "str | None"], Reader]()
         self.fallen_back: dict[str, None] = {}
         """Why pages of the cache were taken although they should have been asked for anew, one sentence each."""
 
+    @property
+    def keeps(self) -> bool:
+        """Whether pages are kept on disk."""
+        return self._store.keeps
+
     def open(self, source: Source, url: str, *, revalidate: bool = False) -> Reader:
-        """Return a reader of the page, which does not exist where the index says that there is none."""
+        """Return a reader of the page, which does not exist where the index says that there is none.
+
+        With `revalidate` the index has confirmed the page in this run.
+        """
+        key = url, source.user
+        reader = self._opened.get(key, functools.partial(self._open, source, url))
+        if not revalidate or reader.origin != "cache" or self.offline:
+            return reader
+        return self._confirmed.get(key, functools.partial(self._confirm, source, url))
+
+    def _open(self, source: Source, url: str) -> Reader:
         if url.startswith("file:"):
             return self._open_file(source, url)
         entry = self._store.load(url, source.user)
@@ -50,10 +74,16 @@ class Pages:
             if entry is None:
                 raise IndexUnreachable(f"offline, and the cache has no page of it ({url})")
             return Reader(self, source, url, entry, None, "cache")
-        if entry is not None and entry.fresh and not revalidate:
+        if entry is not None and entry.fresh:
             self._traffic.add(saved=entry.length)
             return Reader(self, source, url, entry, None, "cache")
         return self.fetch(source, url, entry)
+
+    def _confirm(self, source: Source, url: str) -> Reader:
+        """Have the index confirm a page of the cache; whoever opens it from now on has what came of that."""
+        confirmed = self.fetch(source, url, self._store.load(url, source.user))
+        self._opened.put((url, source.user), confirmed)
+        return confirmed
 
     def open_listing(self, place: Source) -> Reader:
         """Return the reader of a find-links place: a folder of files, or an HTML page; a missing one is empty."""
@@ -163,13 +193,15 @@ class Pages:
 
 
 class Reader:
-    """One opened page: its cache entry, and its body once that is needed."""
+    """One opened page: its cache entry, and its body once that is needed. Usable from many threads."""
 
     def __init__(self, pages: Pages, source: Source, url: str, entry: Entry, body: bytes | None, origin: str) -> None:
         self._pages = pages
         self._source = source
         self._url = url
         self._body = body
+        self._packed: bytes | None = None
+        self._lock = threading.RLock()
         self._page: Page | None = None
         self._all: dict[NormalizedName, Found] = {}
         self.entry = entry
@@ -197,14 +229,25 @@ class Reader:
 
     def page(self) -> Page:
         """Return the parsed page; raise `IndexUnreachable` where it cannot be had or is none."""
-        if self._page is None:
-            if self._body is None:
-                self._body = self._load()
-            entry = self.entry
-            self._page = Page(self._body, url=entry.url, form=entry.form, charset=entry.charset)
-        return self._page
+        with self._lock:
+            if self._page is None:
+                body = self._load() if self._body is None else self._body
+                entry = self.entry
+                self._page = Page(body, url=entry.url, form=entry.form, charset=entry.charset)
+                self._body = body
+            return self._page
+
+    def rest(self) -> None:
+        """Let go of the parsed page until it is needed again; a body that the cache does not hold is packed."""
+        with self._lock:
+            if self._body is not None and self._packed is None and not (self.kept and self._pages.keeps):
+                self._packed = zlib.compress(self._body, 1)
+            self.entry = replace(self.entry, skipped=self.skipped)
+            self._page, self._body, self._all = None, None, {}
 
     def _load(self) -> bytes:
+        if self._packed is not None:
+            return zlib.decompress(self._packed)
         try:
             return self._pages.load_body(self._source, self._url, self.entry)
         except IndexUnreachable:
@@ -221,25 +264,28 @@ class Reader:
         if not self.exists:
             return ()
         key = answer_key(name, version)
-        known = self.entry.answers.get(key)
-        if known is None:
-            known = tuple(file for _, file in self.page().files(name, version))
-            answers = {**self.entry.answers, key: known}
-            self.entry = replace(self.entry, answers=answers, skipped=self.skipped)
-            self._new = True
-        return known
+        with self._lock:
+            known = self.entry.answers.get(key)
+            if known is None:
+                known = tuple(file for _, file in self.page().files(name, version))
+                answers = {**self.entry.answers, key: known}
+                self.entry = replace(self.entry, answers=answers, skipped=self.skipped)
+                self._new = True
+            return known
 
     def later_files(self, name: NormalizedName, version: Version) -> Found:
         """Return the files of the project's later versions that the page lists."""
-        return self.page().files(name, after=version) if self.exists else []
+        with self._lock:
+            return self.page().files(name, after=version) if self.exists else []
 
     def all_files(self, name: NormalizedName) -> Found:
         """Return every file of the project that the page lists."""
         if not self.exists:
             return []
-        if name not in self._all:
-            self._all[name] = self.page().files(name)
-        return self._all[name]
+        with self._lock:
+            if name not in self._all:
+                self._all[name] = self.page().files(name)
+            return self._all[name]
 
     def lists(self, name: NormalizedName) -> bool:
         """Whether the page has a file of the project."""
@@ -249,9 +295,10 @@ class Reader:
 
     def keep(self) -> None:
         """Write what was read out of the page to the cache, where that is new."""
-        if self._new and self.kept:
-            self._pages.keep_answers(self._source, self._url, self.entry)
-            self._new = False
+        with self._lock:
+            if self._new and self.kept:
+                self._pages.keep_answers(self._source, self._url, self.entry)
+                self._new = False
 
 
 def _form(content_type: str, url: str) -> str:

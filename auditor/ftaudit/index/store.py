@@ -73,6 +73,11 @@ class PageStore:
         self._folder = folder
 
     @property
+    def keeps(self) -> bool:
+        """Whether there is a folder at all."""
+        return self._folder is not None
+
+    @property
     def is_empty(self) -> bool:
         """Whether no page was ever kept."""
         return self._folder is None or not (self._folder / "pages").is_dir()

@@ -11,13 +11,9 @@ from packaging.utils import NormalizedName
 from packaging.version import Version
 
 from ftaudit import lockfiles
-from ftaudit.engine.inputs import read_inputs, resolve_options, what_they_say
-from ftaudit.engine.setup import open_index
-from ftaudit.engine.tiers.reader import Reader
+from ftaudit.engine.session import AuditSession
 from ftaudit.engine.upgrades.later import is_listed
-from ftaudit.engine.upgrades.surveyor import Surveyor
 from ftaudit.engine.upgrades.surveys import HOPEFUL, Question, Survey
-from ftaudit.index.client import Index
 from ftaudit.model import Pin, Report, Status, Verdict, WheelKind
 from ftaudit.model.plans import Fate, Plan, SourceEvidence, WayOut
 from ftaudit.planning.changes import compiled_from, find_changes
@@ -28,9 +24,7 @@ from ftaudit.planning.proposal import Case, Wanted
 from ftaudit.planning.solve import Solution, Solver
 from ftaudit.planning.verify import Row, audit_new
 from ftaudit.planning.ways import Blocker, Release, find_sources, find_way
-from ftaudit.progress import Progress, Silent
-from ftaudit.settings import Settings
-from ftaudit.target import Platform, Target, parse_platform, parse_target
+from ftaudit.target import Platform
 
 MOST_ROUNDS: Final = 5
 """How often a proposed set is audited and, where something in it blocks, proposed anew without that."""
@@ -38,53 +32,26 @@ _BY_REFERENCE: Final = "it is given by URL or path: name a version in its place"
 _MAY: Final = HOPEFUL | UNASKED | {Fate.NOT_LOOKED_INTO, Fate.FALLBACK}
 
 
-def make_plan(report: Report, inputs: Sequence[str], settings: Settings, *, progress: Progress | None = None) -> Plan:
+def make_plan(report: Report, session: AuditSession) -> Plan:
     """Return what to change so that the report's blockers go, what has no way out, and the proof.
 
-    `report` is the audit of the same inputs with the same settings. The claim that a release is good rests on the
-    index and its wheels' binaries; the proposed set is then audited by the same tiers as the report, so that where
-    modules can be imported they have been. Raise `FtauditError` for an input that cannot be read.
+    `report` is the audit of the same session. The claim that a release is good rests on the index and its wheels'
+    binaries; the proposed set is then audited by the same tiers as the report, so that where modules can be imported
+    they have been. Raise `FtauditError` for an interpreter that is not one.
     """
-    progress = progress or Silent()
-    paths = tuple(inputs) or report.inputs
-    read = read_inputs(paths, settings)
-    target = parse_target(report.target)
-    with (
-        open_index(settings, map(what_they_say, read)) as index,
-        Reader(settings, index) as reader,
-        Surveyor(target=target, index=index, reader=reader, settings=settings) as surveyor,
-    ):
-        planner = _Planner(
-            report=report,
-            read=read,
-            target=target,
-            platforms=tuple(map(parse_platform, report.platforms)),
-            settings=settings,
-            index=index,
-            reader=reader,
-            surveyor=surveyor,
-            progress=progress,
-        )
-        return planner.plan()
+    return _Planner(report=report, session=session).plan()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class _Planner:
     report: Report
-    read: Sequence[lockfiles.Requirements]
-    target: Target
-    platforms: tuple[Platform, ...]
-    settings: Settings
-    index: Index
-    reader: Reader
-    surveyor: Surveyor
-    progress: Progress
+    session: AuditSession
 
     def plan(self) -> Plan:
         blockers = self._blockers()
-        options = resolve_options(self.settings, self.index)
-        cases = self._cases(options) if blockers else ()
-        solver = Solver(cases=cases, target=self.target, options=options, known=self._known)
+        session = self.session
+        cases = self._cases() if blockers else ()
+        solver = Solver(cases=cases, target=session.target, options=session.options, known=self._known)
         with ThreadPoolExecutor(max_workers=1) as aside:
             # The sdists come over the network while uv and the imports need the processor.
             reading = aside.submit(self._sources, blockers, {})
@@ -96,30 +63,33 @@ class _Planner:
         )
         changes = find_changes(solution.changes, chosen(solution), cases=cases, ways=ways, rows=rows)
         prover = Prover(
-            target=self.target, settings=self.settings, options=options, without_wheels=self._without_wheels()
+            target=session.target,
+            settings=session.settings,
+            options=session.options,
+            without_wheels=self._without_wheels(),
         )
         proofs = prover.prove(cases, solution, rows)
         return Plan(
             target=self.report.target,
             platforms=self.report.platforms,
-            inputs=tuple(str(found.path) for found in self.read),
+            inputs=tuple(str(found.path) for found in session.read),
             packages=len({row.facts.pin.name for row in self.report.packages}),
             ways=ways,
             changes=changes,
             proofs=proofs,
-            lock_commands=lock_commands(changes, cases, self.settings),
+            lock_commands=lock_commands(changes, cases, session.settings),
             notes=(*self.report.notes, *dict.fromkeys(self._notes(cases, solution))),
             incomplete=self._incomplete(solution, rows),
             unknown=self._unknown(solution, rows),
             interpreter=self.report.interpreter,
-            traffic=self.index.traffic.counts,
+            traffic=session.index.traffic.counts,
         )
 
     def _sources(
         self, blockers: Sequence[Blocker], known: Mapping[Release, SourceEvidence]
     ) -> Mapping[Release, SourceEvidence]:
         left = [blocker for blocker in blockers if _release(blocker.row.facts.pin) not in known]
-        return {**known, **find_sources(left, index=self.index, settings=self.settings)}
+        return {**known, **find_sources(left, self.session)}
 
     def _without_wheels(self) -> frozenset[tuple[NormalizedName, Version, str]]:
         return frozenset(
@@ -132,30 +102,30 @@ class _Planner:
 
     def _blockers(self) -> list[Blocker]:
         """Return what blocks, with the later releases of each."""
-        by_name = {platform.name: platform for platform in self.platforms}
+        by_name = {platform.name: platform for platform in self.session.platforms}
         rows = [row for row in self.report.packages if row.blocks]
         questions = {id(row): Question(pin=row.facts.pin, platform=by_name[row.facts.platform]) for row in rows}
         surveys = self._survey([questions[id(row)] for row in rows if is_listed(row.facts.pin)])
         return [Blocker(row=row, question=questions[id(row)], survey=surveys.get(questions[id(row)])) for row in rows]
 
     def _survey(self, questions: Sequence[Question]) -> Mapping[Question, Survey]:
-        return self.surveyor.survey(questions, progress=self.progress, thorough=True)
+        return self.session.surveyor.survey(questions, progress=self.session.progress, thorough=True)
 
-    def _cases(self, options: lockfiles.ResolveOptions) -> tuple[Case, ...]:
-        """Return every input on every platform; where there is one input, its packages are the report's."""
-        cases = []
-        for requirements in self.read:
-            asked = lockfiles.find_asked(requirements)
-            for platform in self.platforms:
-                if len(self.read) == 1:
-                    rows = [row for row in self.report.packages if row.facts.platform == platform.name]
-                    pins = tuple(row.facts.pin for row in rows)
-                else:
-                    pins = lockfiles.pins(requirements, self.target, platform, options).pins
-                cases.append(
-                    Case(requirements=requirements, target=self.target, platform=platform, pins=pins, asked=asked)
-                )
-        return tuple(cases)
+    def _cases(self) -> tuple[Case, ...]:
+        """Return every input on every platform."""
+        session = self.session
+        return tuple(
+            Case(
+                requirements=requirements,
+                target=session.target,
+                platform=platform,
+                pins=session.select(number, platform).pins,
+                asked=asked,
+            )
+            for number, requirements in enumerate(session.read)
+            for asked in [lockfiles.find_asked(requirements)]
+            for platform in session.platforms
+        )
 
     def _known(self, names: Iterable[NormalizedName]) -> Mapping[NormalizedName, Wanted]:
         """Return from which version on packages that do not block may change, and to which not."""
@@ -174,11 +144,11 @@ class _Planner:
         return found
 
     def _platform(self, name: str) -> Platform:
-        return next(platform for platform in self.platforms if platform.name == name)
+        return next(platform for platform in self.session.platforms if platform.name == name)
 
     def _solve(self, solver: Solver, blockers: list[Blocker]) -> tuple[Solution, tuple[Row, ...], list[Blocker]]:
         """Propose, audit what is proposed, and propose again without what turned out to block."""
-        self.progress.stage("a set that works", None)
+        self.session.progress.stage("a set that works", None)
         hopeless = dict.fromkeys((name for case in solver.cases for name in case.by_reference), _BY_REFERENCE)
         for attempt in range(MOST_ROUNDS + len(blockers)):
             wanted = {name: want for name, want in wanted_of(blockers).items() if name not in hopeless}
@@ -202,16 +172,7 @@ class _Planner:
     def _audit(self, cases: Sequence[Case], solution: Solution) -> tuple[Row, ...]:
         if not solution.changes or not solution.selections:
             return ()
-        return audit_new(
-            cases,
-            solution.selections,
-            self.report.packages,
-            target=self.target,
-            settings=self.settings,
-            index=self.index,
-            reader=self.reader,
-            progress=self.progress,
-        )
+        return audit_new(cases, solution.selections, self.report.packages, self.session)
 
     def _settle(self, way: WayOut, solution: Solution, rows: Sequence[Row]) -> WayOut:
         """Say of a way out whether the solution takes it."""

@@ -16,19 +16,17 @@ from packaging.specifiers import SpecifierSet
 from packaging.utils import NormalizedName, canonicalize_name
 from packaging.version import Version
 
-from ftaudit.engine.inputs import read_inputs, what_they_say
-from ftaudit.engine.setup import open_index
+from ftaudit.engine.inputs import read_inputs
+from ftaudit.engine.session import AuditSession
 from ftaudit.errors import InputError, UsageError
 from ftaudit.index.release import Query
 from ftaudit.lockfiles.requirements import InputFormat, Requirement, Requirements
 from ftaudit.lockfiles.resolve.markers import Markers
 from ftaudit.model import Location
 from ftaudit.model.plans import Change, ChangeKind, Plan
-from ftaudit.planning.changes import as_text
 from ftaudit.planning.edit_lines import LineEdit, edit_lines
 from ftaudit.planning.edit_toml import edit_toml
-from ftaudit.settings import Settings
-from ftaudit.target import marker_environment, parse_platform, parse_target
+from ftaudit.target import marker_environment
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -55,8 +53,8 @@ def _lines(text: str) -> list[str]:
     return [f"{line}\n" for line in lines[:-1]] + ([lines[-1]] if lines[-1] else [])
 
 
-def find_edits(plan: Plan, inputs: Sequence[str], settings: Settings) -> tuple[Edit, ...]:
-    """Return the edits of the plan's changes, one for each file.
+def find_edits(plan: Plan, session: AuditSession) -> tuple[Edit, ...]:
+    """Return the edits of the plan's changes, one for each file; `plan` is one of the same session.
 
     Raise `UsageError` for a lock file, which its own tool has to write, and `InputError` for a file that is no longer
     what the plan was made from, or that is written in a way that cannot be edited.
@@ -65,10 +63,13 @@ def find_edits(plan: Plan, inputs: Sequence[str], settings: Settings) -> tuple[E
         hint = "; ".join(plan.lock_commands) or "lock again with the versions of the plan"
         path = locked[0].location.path if locked[0].location else "the lock file"
         raise UsageError(f"{path} is written by the tool that locks, and not edited", hint=hint)
-    read = read_inputs(inputs or plan.inputs, settings)
-    finder = _Finder(plan, settings, read)
+    read = read_inputs(session.inputs, session.settings)
+    for now, then in zip(read, session.read, strict=True):
+        if now != then:
+            raise InputError(f"{then.path} changed while the plan was made", hint="make the plan again")
+    finder = _Finder(plan, session)
     found: dict[Path, Edit] = {}
-    for edit in (edit for requirements in read for edit in finder.edits(requirements)):
+    for edit in (edit for requirements in session.read for edit in finder.edits(requirements)):
         if edit.new != edit.old:
             # Two inputs may include one file: what the plan means for it is the same.
             found.setdefault(edit.path.resolve(), edit)
@@ -78,12 +79,10 @@ def find_edits(plan: Plan, inputs: Sequence[str], settings: Settings) -> tuple[E
 class _Finder:
     """Looks for the lines of the plan's changes."""
 
-    def __init__(self, plan: Plan, settings: Settings, read: Sequence[Requirements]) -> None:
-        self._settings, self._read = settings, read
+    def __init__(self, plan: Plan, session: AuditSession) -> None:
+        self._index = session.index
         self._changes: Mapping[NormalizedName, Change] = {change.name: change for change in plan.changes}
-        target = parse_target(plan.target)
-        platforms = [parse_platform(name) for name in plan.platforms]
-        self._markers = [Markers(marker_environment(target, platform)) for platform in platforms]
+        self._markers = [Markers(marker_environment(session.target, platform)) for platform in session.platforms]
         self._hashes: dict[NormalizedName, tuple[str, ...]] = {}
 
     def edits(self, requirements: Requirements) -> Iterator[Edit]:
@@ -93,7 +92,6 @@ class _Finder:
             for line in (*requirements.roots, *requirements.constraints)
             if line.name in self._changes and line.reference is None and self._counts(line.marker, line.location)
         ]
-        self._hold_against_plan(lines)
         known = {line.name for line in lines}
         new = {
             name: SpecifierSet(change.new.removeprefix(name))
@@ -117,23 +115,6 @@ class _Finder:
 
     def _counts(self, marker: str | None, place: Location) -> bool:
         return any(markers.hold(marker, place) for markers in self._markers)
-
-    def _hold_against_plan(self, lines: Iterable[Requirement]) -> None:
-        """Raise `InputError` where the line that the plan was made from says something else by now."""
-        for line in lines:
-            change = self._changes[canonicalize_name(str(line.name))]
-            if change.location == line.location and change.old is not None and change.old != as_text(line):
-                raise InputError(
-                    f"{line.location} changed while the plan was made: it was {change.old}", hint="make the plan again"
-                )
-        there = {line.location for line in lines}
-        for change in self._changes.values():
-            mine = change.location is not None and any(change.location.path == str(one.path) for one in self._read)
-            if change.kind is ChangeKind.REQUIREMENT and mine and len(self._read) == 1 and change.location not in there:
-                raise InputError(
-                    f"{change.location} changed while the plan was made: {change.old} is not there any more",
-                    hint="make the plan again",
-                )
 
     def _of_pyproject(self, path: Path, new: Mapping[NormalizedName, SpecifierSet]) -> Edit:
         old = _read(path)
@@ -177,8 +158,7 @@ class _Finder:
         """Return the hashes of every file of the proposed release, as the index gives them."""
         if change.name not in self._hashes:
             query = Query(name=change.name, version=change.proposed)
-            with open_index(self._settings, map(what_they_say, self._read)) as index:
-                release = index.find_releases([query])[query]
+            release = self._index.find_releases([query])[query]
             found = {f"{name}:{digest}" for file in release.files for name, digest in file.hashes}
             self._hashes[change.name] = tuple(sorted(found))
         return self._hashes[change.name]

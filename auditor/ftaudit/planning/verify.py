@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from ftaudit.engine.rows import facts_of, judge_all
-from ftaudit.engine.tiers.binaries import find_binary_facts
-from ftaudit.engine.tiers.collect import Key, find_index_facts, find_runtime_facts
-from ftaudit.engine.tiers.reader import Reader
-from ftaudit.index.client import Index
+from ftaudit.engine.evidence import find_evidence
+from ftaudit.engine.rows import judge_all
+from ftaudit.engine.session import AuditSession
+from ftaudit.engine.tiers.collect import Key
 from ftaudit.lockfiles.selection import Selection
-from ftaudit.model import BLOCKING, IndexFacts, Package, PackageFacts, Pin, Status, Verdict
+from ftaudit.model import BLOCKING, Package, Pin, Status, Verdict
 from ftaudit.model.sentences import sentences
 from ftaudit.planning.proposal import Case
-from ftaudit.progress import Progress
-from ftaudit.settings import Settings
-from ftaudit.target import Target
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -38,15 +34,7 @@ class Row:
 
 
 def audit_new(
-    cases: Sequence[Case],
-    selections: Sequence[Selection],
-    rows: Iterable[Package],
-    *,
-    target: Target,
-    settings: Settings,
-    index: Index,
-    reader: Reader,
-    progress: Progress,
+    cases: Sequence[Case], selections: Sequence[Selection], rows: Iterable[Package], session: AuditSession
 ) -> tuple[Row, ...]:
     """Judge every package of the proposed sets whose version is not in the report.
 
@@ -60,9 +48,8 @@ def audit_new(
     new = [key for same, key in keys.items() if same not in known]
     if not new:
         return ()
-    found = find_index_facts(new, target=target, index=index, progress=progress)
-    indexed: dict[Key, IndexFacts] = {key: found[key] if key in found else known[same] for same, key in keys.items()}
-    facts = _collect(indexed, found, target=target, settings=settings, reader=reader, progress=progress)
+    stay = {key: known[same] for same, key in keys.items() if same in known}
+    evidence = find_evidence(session, new, beside=stay)
     return tuple(
         Row(
             pin=one.pin,
@@ -72,32 +59,8 @@ def audit_new(
             wheel=one.index.wheel.filename if one.index.wheel else None,
             read=one.binary.status is Status.DONE and one.runtime.status is not Status.DONE,
         )
-        for one, verdict, reasons in judge_all(facts)
+        for one, verdict, reasons in judge_all(evidence.facts)
     )
-
-
-def _collect(
-    indexed: dict[Key, IndexFacts],
-    new: Mapping[Key, IndexFacts],
-    *,
-    target: Target,
-    settings: Settings,
-    reader: Reader,
-    progress: Progress,
-) -> list[PackageFacts]:
-    binaries = find_binary_facts(new, target=target, reader=reader, progress=progress)
-    imports = find_runtime_facts(indexed, target=target, settings=settings, progress=progress, only=new)
-    return [
-        facts_of(
-            pin,
-            target=target,
-            platform=platform.name,
-            index=new[pin, platform],
-            binary=binaries[pin, platform],
-            runtime=imports.facts[pin, platform],
-        )
-        for pin, platform in new
-    ]
 
 
 def _same(pin: Pin, platform: str) -> tuple[object, ...]:

@@ -9,16 +9,14 @@ from typing import Final, TypeAlias
 
 from packaging.version import Version
 
-from ftaudit.engine.tiers.sdists import fetch_sdist
+from ftaudit.engine.session import AuditSession
 from ftaudit.engine.upgrades.surveys import Question, Survey
 from ftaudit.errors import FtauditError
-from ftaudit.index.client import Index
 from ftaudit.model import DistributionFile, GilDeclaration, Package, Verdict
 from ftaudit.model.plans import Candidate, Fate, SourceEvidence, WayKind, WayOut
 from ftaudit.planning import words
 from ftaudit.planning.hints import find_switches
 from ftaudit.planning.sdist import find_declaration
-from ftaudit.settings import Settings
 
 LARGEST_SDIST: Final = 30_000_000
 """Bytes; a larger sdist is not fetched to read what it declares."""
@@ -99,7 +97,7 @@ def pass_over(survey: Survey, version: Version, fate: Fate, reason: str) -> Surv
     return replace(survey, releases=tuple(map(judged, survey.releases)))
 
 
-def find_sources(blockers: Sequence[Blocker], *, index: Index, settings: Settings) -> Mapping[Release, SourceEvidence]:
+def find_sources(blockers: Sequence[Blocker], session: AuditSession) -> Mapping[Release, SourceEvidence]:
     """Read what the sdists of blockers without a good release declare, each release once."""
     wanted: dict[Release, Blocker] = {}
     for blocker in blockers:
@@ -108,19 +106,19 @@ def find_sources(blockers: Sequence[Blocker], *, index: Index, settings: Setting
             wanted.setdefault((str(pin.name), pin.version), blocker)
 
     def read(release: Release) -> SourceEvidence:
-        return _evidence(wanted[release], release[1], index, settings)
+        return _evidence(wanted[release], release[1], session)
 
     with ThreadPoolExecutor(max_workers=FETCHED_AT_ONCE) as pool:
         return dict(zip(wanted, pool.map(read, wanted), strict=True))
 
 
-def _evidence(blocker: Blocker, version: Version, index: Index, settings: Settings) -> SourceEvidence:
+def _evidence(blocker: Blocker, version: Version, session: AuditSession) -> SourceEvidence:
     """Return what a build would give: by the ordinary build's wheel where that tells it, else by the source's text."""
     sdist = blocker.row.facts.index.sdist
     name = None if sdist is None else sdist.filename
     declaration, evidence = _told_by_binaries(blocker.row)
     if declaration is GilDeclaration.UNDETERMINED and sdist is not None:
-        declaration, told = _told_by_source(blocker.row, sdist, version, index, settings)
+        declaration, told = _told_by_source(blocker.row, sdist, version, session)
         evidence = (*evidence, *told)
         if declaration is GilDeclaration.NOT_USED and blocker.row.verdict is Verdict.REENABLES_GIL:
             declaration = GilDeclaration.UNDETERMINED
@@ -140,12 +138,11 @@ def _told_by_binaries(row: Package) -> tuple[GilDeclaration, tuple[str, ...]]:
 
 
 def _told_by_source(
-    row: Package, sdist: DistributionFile, version: Version, index: Index, settings: Settings
+    row: Package, sdist: DistributionFile, version: Version, session: AuditSession
 ) -> tuple[GilDeclaration, tuple[str, ...]]:
     if sdist.size is not None and sdist.size > LARGEST_SDIST:
         return GilDeclaration.UNDETERMINED, (f"{sdist.filename} is too large to be fetched for this",)
     try:
-        cache = None if settings.no_cache else settings.cache
-        return find_declaration(fetch_sdist(row.facts.pin.name, version, index, cache))
+        return find_declaration(session.sdists.fetch(row.facts.pin.name, version))
     except FtauditError as error:
         return GilDeclaration.UNDETERMINED, (error.problem,)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import email.parser
+import functools
 import tarfile
 from pathlib import Path
 from typing import Final
@@ -10,11 +11,12 @@ from typing import Final
 from packaging.utils import NormalizedName
 from packaging.version import InvalidVersion, Version
 
-from ftaudit.engine.tiers.sdists import fetch_sdist
+from ftaudit.engine.tiers.sdists import Sdists
 from ftaudit.errors import ArchiveError, FtauditError
 from ftaudit.index.client import Index
 from ftaudit.index.release import Query
 from ftaudit.model import DistributionFile
+from ftaudit.once import Once
 from ftaudit.wheel import open_wheel, read_metadata
 
 STATIC_SINCE: Final = Version("2.2")
@@ -25,11 +27,15 @@ LARGEST_PKG_INFO: Final = 4 << 20
 class MetadataReader:
     """Finds `Requires-Dist` lines in another platform's wheel or in an sdist whose metadata is static."""
 
-    def __init__(self, index: Index, cache_dir: Path, *, offline: bool) -> None:
-        self._index, self._cache, self._offline = index, cache_dir, offline
+    def __init__(self, index: Index, sdists: Sdists, folder: Path, *, offline: bool) -> None:
+        self._index, self._sdists, self._folder, self._offline = index, sdists, folder, offline
+        self._known = Once[tuple[NormalizedName, Version], "tuple[str, ...] | None"]()
 
     def __call__(self, name: NormalizedName, version: Version) -> tuple[str, ...] | None:
-        """Return the lines, or `None` when nothing tells them without a build or the index does not answer."""
+        """Return the lines, or `None` when nothing states them without a build or the index does not answer."""
+        return self._known.get((name, version), functools.partial(self._find, name, version))
+
+    def _find(self, name: NormalizedName, version: Version) -> tuple[str, ...] | None:
         query = Query(name=name, version=version)
         files = self._index.find_releases([query])[query].files
         wheels = [file for file in files if file.filename.endswith(".whl") and file.url]
@@ -41,14 +47,14 @@ class MetadataReader:
     def _of_wheel(self, wheel: DistributionFile) -> tuple[str, ...] | None:
         try:
             session = None if self._offline else self._index.session()
-            with open_wheel(wheel.url or "", cache_dir=self._cache, session=session, sha256=wheel.sha256) as archive:
+            with open_wheel(wheel.url or "", cache_dir=self._folder, session=session, sha256=wheel.sha256) as archive:
                 return read_metadata(archive, wheel.filename).requires
         except ArchiveError:
             return None
 
     def _of_sdist(self, name: NormalizedName, version: Version) -> tuple[str, ...] | None:
         try:
-            return read_sdist_requirements(fetch_sdist(name, version, self._index, self._cache))
+            return read_sdist_requirements(self._sdists.fetch(name, version))
         except FtauditError:
             return None
 

@@ -5,10 +5,9 @@ from __future__ import annotations
 import threading
 from concurrent.futures import Future
 from contextlib import ExitStack
-from pathlib import Path
 
 from ftaudit.binary.inspection import Inspector, InspectSettings, WheelRequest
-from ftaudit.folders import temporary_folder
+from ftaudit.engine.setup import cache_folder
 from ftaudit.index.client import Index
 from ftaudit.model import BinaryFacts, Status
 from ftaudit.settings import Settings
@@ -62,7 +61,7 @@ class Reader:
     def _open(self) -> Inspector:
         if self._inspector is None:
             settings = InspectSettings(
-                cache_dir=self._folder(),
+                cache_dir=self._stack.enter_context(cache_folder(self._settings)),
                 session=None if self._settings.offline else self._index.session,
                 use_cache=not self._settings.no_cache,
                 workers=self._settings.jobs,
@@ -70,12 +69,6 @@ class Reader:
             )
             self._inspector = self._stack.enter_context(Inspector(settings))
         return self._inspector
-
-    def _folder(self) -> Path:
-        """Return the cache folder, or with `--no-cache` one that is gone afterwards."""
-        if not self._settings.no_cache:
-            return self._settings.cache
-        return self._stack.enter_context(temporary_folder())
 
     def _count(self, future: Future[BinaryFacts]) -> None:
         if future.cancelled() or future.exception() is not None:

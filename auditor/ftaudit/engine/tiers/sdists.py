@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import atexit
 import functools
 import hashlib
 import os
@@ -18,6 +17,7 @@ from ftaudit.errors import ArchiveError, IndexUnreachable, InputError, UsageErro
 from ftaudit.index.client import Index
 from ftaudit.index.release import Query
 from ftaudit.model import DistributionFile, Status
+from ftaudit.once import Once
 from ftaudit.wheel import local_path
 
 MAX_BYTES: Final = 500_000_000
@@ -40,12 +40,24 @@ def parse_release(text: str) -> tuple[str, Version] | None:
     return canonicalize_name(requirement.name), Version(versions[0].version)
 
 
-def fetch_sdist(name: str, version: Version, index: Index, cache: Path | None) -> Path:
-    """Return the file of the release's sdist, from the cache or the index.
+class Sdists:
+    """Fetches each sdist once in a run, however many ask for it. Usable from many threads."""
 
-    Raise `IndexUnreachable` when no index answers or the download fails, `InputError` for a release without sdist,
-    `ArchiveError` for one that is too large or has another hash than the index says.
-    """
+    def __init__(self, index: Index, folder: Path) -> None:
+        self._index, self._folder = index, folder
+        self._fetched = Once[tuple[str, Version], Path]()
+
+    def fetch(self, name: str, version: Version) -> Path:
+        """Return the file of the release's sdist, from the folder or the index.
+
+        Raise `IndexUnreachable` when no index answers or the download fails, `InputError` for a release without
+        sdist, `ArchiveError` for one that is too large or has another hash than the index says.
+        """
+        fetch = functools.partial(_fetch, name, version, self._index, self._folder)
+        return self._fetched.get((canonicalize_name(name), version), fetch)
+
+
+def _fetch(name: str, version: Version, index: Index, cache: Path) -> Path:
     query = Query(name=canonicalize_name(name), version=version)
     release = index.find_releases([query])[query]
     if release.status is not Status.DONE and release.page is not None:
@@ -58,21 +70,13 @@ def fetch_sdist(name: str, version: Version, index: Index, cache: Path | None) -
     here = local_path(sdist.url)
     if here is not None:
         return here
-    folder = (cache or _scratch()) / "sdists"
+    folder = cache / "sdists"
     target = folder / Path(sdist.filename).name
     if target.is_file() and _matches(target, sdist):
         return target
     folder.mkdir(parents=True, exist_ok=True)
     _download(index, sdist, target)
     return target
-
-
-@functools.cache
-def _scratch() -> Path:
-    """Return where sdists go without a cache: a folder that is gone when the program ends."""
-    folder = tempfile.TemporaryDirectory(prefix="ftaudit-")
-    atexit.register(folder.cleanup)
-    return Path(folder.name)
 
 
 def _download(index: Index, sdist: DistributionFile, target: Path) -> None:

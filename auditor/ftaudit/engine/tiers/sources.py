@@ -2,57 +2,48 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from packaging.version import Version
 
-from ftaudit.engine.setup import choose_rules
+from ftaudit.engine.session import AuditSession
 from ftaudit.engine.tiers.collect import Key
-from ftaudit.engine.tiers.sdists import fetch_sdist
 from ftaudit.errors import FtauditError, InputError
-from ftaudit.index.client import Index
 from ftaudit.model import IndexFacts, PackageFacts, SourceFacts, Status
-from ftaudit.progress import Progress
 from ftaudit.rule import SourceRule
-from ftaudit.settings import Settings
-from ftaudit.target import Target
 
 
-def find_source_facts(
-    indexed: dict[Key, IndexFacts], *, target: Target, settings: Settings, index: Index, progress: Progress
-) -> dict[Key, SourceFacts]:
+def find_source_facts(session: AuditSession, indexed: Mapping[Key, IndexFacts]) -> dict[Key, SourceFacts]:
     """Scan the sdist of each version once, when the settings ask for it; a failure is a row's own."""
-    if not settings.source:
+    if not session.settings.source:
         return dict.fromkeys(indexed, SourceFacts())
     releases = list(dict.fromkeys((pin.name, pin.version) for pin, _ in indexed if pin.version is not None))
-    rules, _ = choose_rules(settings, SourceRule)
-    progress.stage("sources", len(releases))
+    rules, _ = session.rules(SourceRule)
+    session.progress.stage("sources", len(releases))
     found = {}
     for name, version in releases:
-        found[name, version] = _scan(name, version, rules, target, settings, index)
-        progress.done(f"{name} {version}")
+        found[name, version] = _scan(session, name, version, rules)
+        session.progress.done(f"{name} {version}")
     nothing = SourceFacts(reason="no version to scan")
     return {key: found[key[0].name, key[0].version] if key[0].version else nothing for key in indexed}
 
 
-def _scan(
-    name: str, version: Version, rules: Sequence[SourceRule], target: Target, settings: Settings, index: Index
-) -> SourceFacts:
+def _scan(session: AuditSession, name: str, version: Version, rules: Sequence[SourceRule]) -> SourceFacts:
     from ftaudit.source.cache import ResultCache
     from ftaudit.source.scan import scan
     from ftaudit.source.sdist import found_in
 
-    cache = None if settings.no_cache else settings.cache
+    settings = session.settings
     try:
-        archive = fetch_sdist(name, version, index, cache)
-        with found_in(archive, None if cache is None else cache / "unpacked") as found:
+        archive = session.sdists.fetch(name, version)
+        with found_in(archive, session.folder / "unpacked") as found:
             result = scan(
                 found,
                 rules=rules,
-                target=target,
+                target=session.target,
                 known=[rule.info for rule in rules],
                 pedantic=set(),
-                cache=None if cache is None else ResultCache(cache),
+                cache=None if settings.no_cache else ResultCache(settings.cache),
                 jobs=settings.jobs,
             )
     except InputError as error:

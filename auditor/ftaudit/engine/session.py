@@ -1,0 +1,99 @@
+"""What a command opens once and its parts share: inputs, index, reader, surveyor, source distributions and rules."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import TypeVar
+
+from ftaudit import lockfiles
+from ftaudit.engine.inputs import read_inputs, resolve_options, what_they_say
+from ftaudit.engine.setup import cache_folder, choose_rules, open_index
+from ftaudit.engine.tiers.metadata import MetadataReader
+from ftaudit.engine.tiers.reader import Reader
+from ftaudit.engine.tiers.sdists import Sdists
+from ftaudit.engine.upgrades.surveyor import Surveyor
+from ftaudit.index.client import Index
+from ftaudit.lockfiles import Requirements, ResolveOptions, Selection
+from ftaudit.once import Once
+from ftaudit.progress import Progress, Silent
+from ftaudit.rule import Rule
+from ftaudit.settings import Settings
+from ftaudit.target import Platform, Target, host_platform, parse_platform, parse_target
+
+R = TypeVar("R", bound=Rule)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class AuditSession:
+    """One run of a command over its inputs. `open_session` makes it; it must not be used after that has ended."""
+
+    settings: Settings
+    target: Target
+    platforms: tuple[Platform, ...]
+    inputs: tuple[str, ...]
+    """Paths, as the user gave them."""
+    read: tuple[Requirements, ...]
+    """What each input asks for."""
+    index: Index
+    reader: Reader
+    surveyor: Surveyor
+    folder: Path
+    """Where what is fetched is kept: the cache, or with `--no-cache` a folder that is gone afterwards."""
+    sdists: Sdists
+    options: ResolveOptions
+    """How uv is asked."""
+    progress: Progress
+    _selected: Once[tuple[int, Platform], Selection] = dataclasses.field(default_factory=Once)
+    _rules: Once[type[Rule], tuple[tuple[Rule, ...], tuple[str, ...]]] = dataclasses.field(default_factory=Once)
+
+    def select(self, number: int, platform: Platform) -> Selection:
+        """Return the packages that an input, by its number, means on a platform; uv is asked once."""
+        requirements = self.read[number]
+        select = functools.partial(lockfiles.pins, requirements, self.target, platform, self.options)
+        return self._selected.get((number, platform), select)
+
+    def rules(self, kind: type[R]) -> tuple[tuple[R, ...], tuple[str, ...]]:
+        """Return the chosen rules of a kind, and what could not be loaded; raise `UsageError` for a name of no rule."""
+        rules, problems = self._rules.get(kind, functools.partial(choose_rules, self.settings, kind))
+        return tuple(rule for rule in rules if isinstance(rule, kind)), problems
+
+
+@contextmanager
+def open_session(inputs: Sequence[str], settings: Settings, progress: Progress | None = None) -> Iterator[AuditSession]:
+    """Read the inputs and open what an audit of them needs; without inputs take the most precise one of this folder.
+
+    Nothing is fetched or started before it is asked for. With `--no-cache`, what uv and the tiers fetch is kept for
+    this run alone. Raise `FtauditError` for an input that cannot be read and a setting that does not exist.
+    """
+    target = parse_target(settings.target)
+    platforms = tuple(map(parse_platform, settings.platforms)) or (host_platform(),)
+    paths = tuple(inputs) or (str(lockfiles.find_input(Path())),)
+    read = tuple(read_inputs(paths, settings))
+    with ExitStack() as stack:
+        folder = stack.enter_context(cache_folder(settings))
+        index = stack.enter_context(open_index(settings, map(what_they_say, read)))
+        reader = stack.enter_context(Reader(settings, index))
+        surveyor = stack.enter_context(Surveyor(target=target, index=index, reader=reader, settings=settings))
+        sdists = Sdists(index, folder)
+        metadata = MetadataReader(index, sdists, folder, offline=settings.offline)
+        options = resolve_options(settings, index, metadata)
+        if settings.no_cache:
+            options = dataclasses.replace(options, no_cache=False, cache_dir=folder / "uv")
+        yield AuditSession(
+            settings=settings,
+            target=target,
+            platforms=platforms,
+            inputs=paths,
+            read=read,
+            index=index,
+            reader=reader,
+            surveyor=surveyor,
+            folder=folder,
+            sdists=sdists,
+            options=options,
+            progress=progress or Silent(),
+        )
