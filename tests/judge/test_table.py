@@ -66,12 +66,14 @@ def test_a_binary_that_does_not_declare_not_used_reenables_the_gil(declaration: 
     [
         (NOT_USED, True, Verdict.REENABLES_GIL),
         (UNDETERMINED, True, Verdict.REENABLES_GIL),
-        (USED, False, Verdict.READY),
-        (UNDECLARED, False, Verdict.READY),
+        (USED, False, Verdict.UNKNOWN),
+        (UNDECLARED, False, Verdict.UNKNOWN),
         (UNDETERMINED, False, Verdict.READY),
     ],
 )
-def test_a_runtime_answer_wins_over_the_binary(binary: GilDeclaration, requires_gil: bool, expected: Verdict) -> None:
+def test_a_runtime_answer_wins_over_the_binary_where_it_is_the_worse_one(
+    binary: GilDeclaration, requires_gil: bool, expected: Verdict
+) -> None:
     verdict, _ = said(facts(module(binary=binary, runtime=imported(requires_gil=requires_gil))))
     assert verdict is expected
 

@@ -6,7 +6,7 @@ import dataclasses
 from pathlib import Path
 
 import pytest
-from support.freethreaded import interpreter, make_wheel
+from support.freethreaded import interpreter, make_wheel, suffix
 
 from ftaudit.model import RuntimeFacts, Status
 from ftaudit.sandbox import SandboxSettings, WheelToImport, import_distributions
@@ -161,9 +161,8 @@ def test_a_culprit_is_not_lost_where_its_package_is_imported_again_meanwhile(tmp
     assert rows["victim.guilty"] is not None and rows["victim.guilty"].requires_gil
 
 
-def test_a_module_that_another_distribution_overwrites_is_reported(tmp_path: Path) -> None:
-    victim = make_wheel(tmp_path, "victim", GUILTY)
-    intruder = pure(tmp_path, {"victim/guilty.EXT": "not a module"})
-    found = run(tmp_path, victim, intruder)
-    overwritten = dict(found["victim"].overwritten) or dict(found.get("intruder", found["victim"]).overwritten)
-    assert [path for path in overwritten if path.startswith("victim/guilty")]
+def test_a_module_that_another_distribution_has_too_is_reported(tmp_path: Path) -> None:
+    victim = make_wheel(tmp_path, "victim", {**GUILTY, "victim/same.py": ""})
+    intruder = pure(tmp_path, {f"victim/guilty{suffix()}": "not a module", "victim/same.py": ""})
+    facts = run(tmp_path, victim, intruder)["victim"]
+    assert facts.contested == ((f"victim/guilty{suffix()}", "intruder"),)

@@ -22,7 +22,11 @@ CRASHES: Final = frozenset({"signal", "timeout", "exit", "memory"})
 
 
 def module_gil(module: ExtensionModule) -> Gil:
-    """Return what one module does to the GIL wherever it can be loaded. A runtime answer wins over the binary's."""
+    """Return what one module does to the GIL wherever it can be loaded.
+
+    A runtime answer wins over the binary's where it is the worse one. An import that leaves the GIL off although the
+    binary declares otherwise decides nothing: code in the process may have changed the answer.
+    """
     runtime, binary = module.runtime, module.binary
     if binary is not None and binary.free_threaded_build is False:
         return Gil.CRASHES
@@ -34,7 +38,7 @@ def module_gil(module: ExtensionModule) -> Gil:
     if runtime is not None and runtime.outcome in CRASHES and not runtime.environmental:
         return Gil.CRASHES
     if runtime is not None and runtime.imported and runtime.requires_gil is False:
-        return Gil.OFF
+        return Gil.UNKNOWN if tiers_disagree(module) else Gil.OFF
     match binary.declaration if binary is not None else GilDeclaration.UNDETERMINED:
         case GilDeclaration.NOT_USED:
             return Gil.OFF
@@ -42,6 +46,17 @@ def module_gil(module: ExtensionModule) -> Gil:
             return Gil.ON
         case GilDeclaration.UNDETERMINED:
             return Gil.UNKNOWN
+
+
+def tiers_disagree(module: ExtensionModule) -> bool:
+    """Return whether an import left the GIL off although the module's binary says that it turns it on."""
+    on = binary_turns_on(module)
+    return on and module.runtime is not None and module.runtime.imported and module.runtime.requires_gil is False
+
+
+def binary_turns_on(module: ExtensionModule) -> bool:
+    """Return whether the module's binary says that it turns the GIL on."""
+    return module.binary is not None and module.binary.declaration in (GilDeclaration.USED, GilDeclaration.UNDECLARED)
 
 
 def gil_of(facts: PackageFacts) -> tuple[tuple[ExtensionModule, Gil], ...]:

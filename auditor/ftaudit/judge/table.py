@@ -8,12 +8,13 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from ftaudit.cpython.versions import ABI3T_SINCE
-from ftaudit.judge.gil import Gil, gil_of
+from ftaudit.judge.gil import CRASHES, Gil, gil_of, tiers_disagree
 from ftaudit.judge.misfits import find_misfits
 from ftaudit.judge.rebuild import find_rebuild
 from ftaudit.model import ExtensionModule, ModuleRuntime, PackageFacts, Status, Verdict, WheelKind
 from ftaudit.model.reasons import (
     AllOff,
+    Contested,
     Declares,
     Exclusion,
     ImportFails,
@@ -28,8 +29,13 @@ from ftaudit.model.reasons import (
     Reason,
     Reasons,
     Refused,
+    StartUpFails,
     TierFailed,
+    TiersDisagree,
     TurnsOn,
+    TurnsOnAtStartUp,
+    TurnsOnUnlisted,
+    TurnsOnUnnamed,
     Undetermined,
     Unresolved,
     WhyUndetermined,
@@ -129,6 +135,11 @@ def _refused(facts: PackageFacts) -> Reasons:
 def _broken(facts: PackageFacts) -> Reasons:
     misfits, version = find_misfits(facts), parse_target(facts.target).version
     failing: list[Reason] = [
+        StartUpFails(file=file, told=ran.error or ran.outcome)
+        for file, ran in facts.runtime.startup
+        if ran.outcome in CRASHES and not ran.environmental
+    ]
+    failing += [
         _failure(module, misfits.get(module.path), version) for module, gil in gil_of(facts) if gil is Gil.CRASHES
     ]
     if facts.binary.status is not Status.DONE or facts.modules:
@@ -163,7 +174,7 @@ def _fails_by_itself(name: str, runtime: ModuleRuntime, modules: Iterable[Extens
 def _reenables(facts: PackageFacts) -> Reasons:
     guilty = [module for module, gil in gil_of(facts) if gil is Gil.ON]
     if not guilty:
-        return ()
+        return tuple(dict.fromkeys(_turned_on_elsewhere(facts)))
     names = tuple(module.name for module in guilty)
     innocent = [name for name, runtime in facts.runtime.toplevels if runtime.imported and not runtime.gil_enabled_after]
     return (
@@ -171,6 +182,17 @@ def _reenables(facts: PackageFacts) -> Reasons:
         *dict.fromkeys(map(_declared, guilty)),
         *(PlainImportOff(name=name) for name in innocent[:1]),
     )
+
+
+def _turned_on_elsewhere(facts: PackageFacts) -> Iterator[Reason]:
+    """Yield how the package turns the GIL on, where none of its extension modules does."""
+    runtime = facts.runtime
+    yield from (TurnsOnAtStartUp(file=file) for file, ran in runtime.startup if ran.gil_enabled_after)
+    if runtime.unlisted:
+        yield TurnsOnUnlisted(modules=runtime.unlisted)
+        return
+    modules = ((module.name, module.runtime) for module in facts.modules if module.runtime is not None)
+    yield from (TurnsOnUnnamed(name=name) for name, ran in (*runtime.toplevels, *modules) if ran.unexplained)
 
 
 def _declared(module: ExtensionModule) -> Declares:
@@ -185,7 +207,15 @@ def _declared(module: ExtensionModule) -> Declares:
 
 def _integrity(facts: PackageFacts) -> Reasons:
     failed = (tier.reason for tier in (facts.runtime, facts.binary) if tier.status is Status.FAILED)
-    return tuple(TierFailed(told=told) for told in dict.fromkeys(failed) if told is not None)
+    contested = dict(facts.runtime.contested)
+    return (
+        *(TierFailed(told=told) for told in dict.fromkeys(failed) if told is not None),
+        *(
+            Contested(file=module.path, other=contested[module.path])
+            for module in facts.modules
+            if module.path in contested
+        ),
+    )
 
 
 def _undetermined(facts: PackageFacts) -> Reasons:
@@ -196,7 +226,17 @@ def _undetermined(facts: PackageFacts) -> Reasons:
     if not unknown:
         return ()
     names = tuple(module.name for module in unknown)
-    return (Undetermined(modules=names, total=len(facts.modules)), *_whys(unknown, find_misfits(facts)))
+    disagree = [module for module in unknown if tiers_disagree(module)]
+    others = [module for module in unknown if module not in disagree]
+    return (
+        Undetermined(modules=names, total=len(facts.modules)),
+        *(
+            TiersDisagree(module=module.name, declaration=module.binary.declaration)
+            for module in disagree
+            if module.binary is not None
+        ),
+        *_whys(others, find_misfits(facts)),
+    )
 
 
 def _whys(unknown: Iterable[ExtensionModule], misfits: Mapping[str, Misfit]) -> Iterator[Reason]:

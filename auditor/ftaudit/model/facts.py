@@ -163,8 +163,8 @@ class RuntimeFacts:
     """Each file that runs when an interpreter starts (`.pth`, `.start`, `sitecustomize.py`), and what it did."""
     unlisted: tuple[str, ...] = ()
     """Modules that turned the GIL on and that no wheel lists: each name with its file."""
-    overwritten: tuple[tuple[str, str], ...] = ()
-    """Pairs of a file of this distribution and the name of another one, whose file of that name took its place."""
+    contested: tuple[tuple[str, str], ...] = ()
+    """Pairs of a file of this distribution and the name of another one that has a different file of that name."""
     interpreter: str | None = None
     """`3.14.7 free-threading build`, as the interpreter says of itself."""
     network_cut: bool | None = None

@@ -184,6 +184,59 @@ class ImportFails:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class StartUpFails:
+    """A file that runs when an interpreter starts ends that interpreter."""
+
+    kind: ClassVar[str] = "start-up-fails"
+    file: str
+    told: str
+    """How it ended."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TurnsOnAtStartUp:
+    """A file that runs when an interpreter starts turns the GIL on."""
+
+    kind: ClassVar[str] = "turns-on-at-start-up"
+    file: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TurnsOnUnlisted:
+    """An import of the package turns the GIL on through modules that no wheel lists."""
+
+    kind: ClassVar[str] = "turns-on-unlisted"
+    modules: tuple[str, ...]
+    """Each name with its file."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TurnsOnUnnamed:
+    """The GIL is on after an import, and what turned it on is not known."""
+
+    kind: ClassVar[str] = "turns-on-unnamed"
+    name: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Contested:
+    """Another distribution has a different file in the place of an extension module."""
+
+    kind: ClassVar[str] = "contested"
+    file: str
+    other: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TiersDisagree:
+    """A module's binary says that it turns the GIL on, and its import says that it does not."""
+
+    kind: ClassVar[str] = "tiers-disagree"
+    module: str
+    declaration: GilDeclaration
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class TurnsOn:
     """Modules turn the GIL back on."""
 
@@ -288,6 +341,12 @@ Reason: TypeAlias = (
     | Refused
     | ModuleFails
     | ImportFails
+    | StartUpFails
+    | TurnsOnAtStartUp
+    | TurnsOnUnlisted
+    | TurnsOnUnnamed
+    | Contested
+    | TiersDisagree
     | TurnsOn
     | Declares
     | PlainImportOff

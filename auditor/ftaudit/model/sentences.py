@@ -7,6 +7,7 @@ from typing import Final
 
 from ftaudit.model.reasons import (
     AllOff,
+    Contested,
     Declares,
     Excluded,
     Exclusion,
@@ -22,9 +23,14 @@ from ftaudit.model.reasons import (
     Reason,
     Rebuild,
     Refused,
+    StartUpFails,
     System,
     TierFailed,
+    TiersDisagree,
     TurnsOn,
+    TurnsOnAtStartUp,
+    TurnsOnUnlisted,
+    TurnsOnUnnamed,
     Undetermined,
     Unresolved,
     WhyUndetermined,
@@ -91,6 +97,19 @@ def sentence(reason: Reason, where: str) -> str:
             return f"{reason.module}: {_failure(reason)}"
         case ImportFails():
             return f"import {reason.name}: {reason.told}"
+        case StartUpFails():
+            return f"{reason.file} runs when an interpreter starts, and ends it: {reason.told}"
+        case TurnsOnAtStartUp():
+            return f"{reason.file} runs when an interpreter starts, and turns the GIL on"
+        case TurnsOnUnlisted():
+            return f"its import turns the GIL on through a module that no wheel lists: {listed(reason.modules)}"
+        case TurnsOnUnnamed():
+            return f"the GIL is on after `import {reason.name}`, and what turned it on could not be named"
+        case Contested():
+            order = "which of the two is loaded depends on the order of installation"
+            return f"{reason.other} has a different {reason.file}: {order}"
+        case TiersDisagree():
+            return f"{reason.module}: its binary says {reason.declaration}, but its import left the GIL off"
         case TurnsOn():
             which = _of(len(reason.modules), reason.total)
             verb = "turn" if len(reason.modules) > 1 else "turns"

@@ -205,7 +205,7 @@ def _answer(ending: Ending, step: Step, contents: Contents) -> ModuleRuntime:
         imported=report["error"] is None,
         requires_gil=None if denied and not report["requires_gil"] else report["requires_gil"],
         gil_enabled_after=report["gil"] or denied,
-        unexplained=denied or (report["gil"] and not chains and not report["requires_gil"]),
+        unexplained=denied or (report["gil"] and report["explained"] and not chains and not report["requires_gil"]),
         culprits=tuple(dict.fromkeys(chain[-1] for chain in chains)) or _itself(report, step),
         chain=_shortest(chains),
         output=ending.output,

@@ -1,24 +1,18 @@
-"""Which distribution of an environment a file belongs to, by RECORD, and whose file took the place of another's."""
+"""Which distribution of an environment a file belongs to, by RECORD, and which files several of them claim."""
 
 from __future__ import annotations
 
-import base64
 import csv
-import hashlib
 import os
 from collections import defaultdict
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
 
 from packaging.utils import NormalizedName, canonicalize_name
 
 from ftaudit.cpython.versions import Version
 from ftaudit.errors import ArchiveError
 from ftaudit.sandbox.contents import RECORD_BYTES, read_contents
-
-_ALGORITHMS: Final = frozenset({"sha256", "sha384", "sha512"})
-"""What the specification of RECORD lets wheels use."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -27,8 +21,11 @@ class Ownership:
 
     environment: Path
     owners: dict[str, tuple[NormalizedName, ...]]
-    overwritten: dict[NormalizedName, tuple[tuple[str, NormalizedName], ...]]
-    """For each distribution its files that now hold what another one wrote, with that one's name."""
+    contested: dict[NormalizedName, tuple[tuple[str, NormalizedName], ...]]
+    """For each distribution its files of which another one has a different version, with that one's name.
+
+    Which of the two is there depends on the order of installation.
+    """
 
     def is_listed(self, file: str, version: Version) -> bool:
         """Return whether a loaded file is an extension module that its distribution is known to hold."""
@@ -60,28 +57,13 @@ def read_ownership(environment: Path) -> Ownership:
             continue
         for row in rows:
             claims[row[0]][name] = row[1] if len(row) > 1 else ""
-    overwritten: dict[NormalizedName, list[tuple[str, NormalizedName]]] = defaultdict(list)
+    contested: dict[NormalizedName, list[tuple[str, NormalizedName]]] = defaultdict(list)
     for path, hashes in claims.items():
-        if len(hashes) < 2 or len(set(hashes.values())) < 2:
-            continue
-        winners = [name for name, claimed in hashes.items() if _holds(environment / path, claimed)]
-        for name in hashes:
-            if winners and name not in winners:
-                overwritten[name].append((path, winners[0]))
+        for name, claimed in hashes.items():
+            others = (other for other, digest in hashes.items() if digest != claimed)
+            contested[name] += [(path, other) for other in others]
     return Ownership(
         environment=environment,
         owners={path: tuple(hashes) for path, hashes in claims.items()},
-        overwritten={name: tuple(files) for name, files in overwritten.items()},
+        contested={name: tuple(files) for name, files in contested.items()},
     )
-
-
-def _holds(path: Path, claimed: str) -> bool:
-    """Return whether a file has the hash that a RECORD claims, `sha256=` and URL-safe base64 without padding."""
-    algorithm, _, digest = claimed.partition("=")
-    if algorithm not in _ALGORITHMS:
-        return False
-    try:
-        found = hashlib.new(algorithm, path.read_bytes()).digest()
-    except OSError:
-        return False
-    return base64.urlsafe_b64encode(found).rstrip(b"=").decode() == digest

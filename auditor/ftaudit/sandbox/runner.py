@@ -110,7 +110,7 @@ def _facts_of(
         return RuntimeFacts(status=Status.FAILED, reason=problem, interpreter=described)
     major, minor = interpreter.version.split(".")[:2]
     version = int(major), int(minor)
-    overwritten = ownership.overwritten.get(name, ())
+    contested = ownership.contested.get(name, ())
     contents: Contents = read_contents(environment.path, name, version)
     bytecode = environment.bytecode / name
     bytecode.mkdir(parents=True, exist_ok=True)
@@ -136,7 +136,7 @@ def _facts_of(
         toplevels=tuple((toplevel, ran.toplevels[toplevel]) for toplevel in contents.toplevels),
         startup=tuple(ran.startup.items()),
         unlisted=tuple(unlisted),
-        overwritten=tuple((path, str(other)) for path, other in overwritten),
+        contested=tuple((path, str(other)) for path, other in contested),
         interpreter=described,
         network_cut=ran.network_cut,
         notes=ran.notes,
