@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import tarfile
 import zipfile
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from support.index_server import ServedFile
@@ -51,3 +51,15 @@ def _metadata(name: str, version: str, requires: Iterable[str], extras: Iterable
     lines += [f"Provides-Extra: {extra}" for extra in extras]
     lines += [f"Requires-Dist: {line}" for line in requires]
     return "\n".join((*lines, "", ""))
+
+
+def sdist(name: str, version: str, files: Mapping[str, str], *, requires_python: str | None = None) -> ServedFile:
+    """Return an sdist that holds the files."""
+    stem = f"{name.replace('-', '_')}-{version}"
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w:gz") as archive:
+        for path, text in files.items():
+            member = tarfile.TarInfo(f"{stem}/{path}")
+            member.size = len(text.encode())
+            archive.addfile(member, io.BytesIO(text.encode()))
+    return ServedFile(filename=f"{stem}.tar.gz", data=buffer.getvalue(), requires_python=requires_python)

@@ -16,7 +16,7 @@ from ftaudit.engine.tiers.ahead import Ahead
 from ftaudit.engine.tiers.collect import Key
 from ftaudit.engine.tiers.sources import find_source_facts, unread_sources
 from ftaudit.engine.upgrades.later import find_later
-from ftaudit.model import Pin, Report
+from ftaudit.model import PackageFacts, Pin, Report
 from ftaudit.progress import Progress
 from ftaudit.rule import PackageRule
 from ftaudit.settings import Settings
@@ -67,7 +67,9 @@ def audit_inputs(session: AuditSession) -> Report:
         inputs=tuple(str(found.path) for found in session.read),
         packages=rows,
         coverage=count_coverage(every),
-        notes=tuple(dict.fromkeys((*selected.notes, *index.notes, *evidence.notes, *problems, *failures))),
+        notes=tuple(
+            dict.fromkeys((*selected.notes, *_built(every), *index.notes, *evidence.notes, *problems, *failures))
+        ),
         incomplete=(*selected.incomplete, *unread_sources(every)),
         interpreter=evidence.interpreter.build if evidence.interpreter else None,
         traffic=index.traffic.counts,
@@ -82,6 +84,12 @@ class _Selected:
     keys: tuple[Key, ...]
     notes: tuple[str, ...]
     incomplete: tuple[str, ...]
+
+
+def _built(every: Sequence[PackageFacts]) -> tuple[str, ...]:
+    """Say which packages have no wheel and are built from their sdists, into pure Python."""
+    names = sorted({f"{facts.pin.name} {facts.pin.version}" for facts in every if facts.index.built_from_source})
+    return (f"built from source, because there is no wheel: {', '.join(names)}",) if names else ()
 
 
 def _together(one: Pin, other: Pin) -> Pin:

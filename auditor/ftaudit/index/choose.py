@@ -57,6 +57,7 @@ def choose_wheel(pin: Pin, files: ReleaseFiles | None, target: Target, platform:
     else:
         origin, listed, said = files.origin or "index", files.files, files.warnings
     wheels, sdist, strangers = _sort(pin, listed)
+    sdist_left_out = None if sdist is None else _why_not_built(sdist, pin, target)
     warnings = [*said, *(f"{name} is no wheel of {pin.name} {pin.version}" for name in strangers)]
     ranks = _ranks(target, platform)
     allowed: list[_Wheel] = []
@@ -71,6 +72,11 @@ def choose_wheel(pin: Pin, files: ReleaseFiles | None, target: Target, platform:
         if left_out is not None:
             excluded.append(left_out)
     best = _best(allowed, ranks)
+    if pin.no_binary and best is not None:
+        excluded.append(Excluded(filename=best.file.filename, by=Exclusion.NO_BINARY))
+        best, allowed = None, []
+    if sdist_left_out is not None:
+        excluded.append(sdist_left_out)
     if best is not None and best.file.yanked is not None:
         why = f": {best.file.yanked}" if best.file.yanked else ""
         warnings.append(f"{best.file.filename} was yanked{why}; it is taken because the pin is exact")
@@ -81,7 +87,7 @@ def choose_wheel(pin: Pin, files: ReleaseFiles | None, target: Target, platform:
         kind=WheelKind.NONE if best is None else _kind(best, ranks, target),
         wheel=None if best is None else best.file,
         wheels=tuple(wheel.file for wheel in wheels),
-        sdist=sdist,
+        sdist=sdist if sdist_left_out is None else None,
         compiled=any(not _is_pure(tag) for wheel in wheels for tag in wheel.tags),
         excluded=tuple(excluded),
         other_platforms=_other_platforms(wheels, target, platform),
@@ -107,6 +113,23 @@ def _sort(pin: Pin, files: Iterable[DistributionFile]) -> tuple[list[_Wheel], Di
         elif sdist is None or (file.filename.endswith(".tar.gz") and sdist.yanked is not None):
             sdist = file
     return wheels, sdist, strangers
+
+
+def _why_not_built(sdist: DistributionFile, pin: Pin, target: Target) -> Excluded | None:
+    """Return why an installer builds nothing from the sdist, or `None`."""
+    if pin.only_binary:
+        return Excluded(filename=sdist.filename, by=Exclusion.ONLY_BINARY)
+    wanted = sdist.requires_python
+    if wanted is None or _admits(wanted, target.full_version):
+        return None
+    earlier = (Version(f"{target.version[0]}.{minor}") for minor in range(target.version[1]))
+    return Excluded(
+        filename=sdist.filename,
+        by=Exclusion.REQUIRES_PYTHON,
+        wanted=wanted,
+        has=str(target.full_version),
+        older=any(_admits(wanted, version) for version in earlier),
+    )
 
 
 def _parse_wheel(pin: Pin, file: DistributionFile) -> _Wheel | None:

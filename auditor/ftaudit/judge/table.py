@@ -16,6 +16,7 @@ from ftaudit.model.reasons import (
     AllOff,
     Contested,
     Declares,
+    Excluded,
     Exclusion,
     ImportFails,
     Lack,
@@ -104,16 +105,31 @@ def _without_wheel(facts: PackageFacts) -> Reasons:
         there=_what_is_there(facts),
         wanted=(target.abi,) if target.version < ABI3T_SINCE else (target.abi, "abi3t"),
         sdist=index.sdist is not None,
+        sdist_excluded=None if index.sdist is not None else _sdist_excluded(facts),
+        older=index.sdist is None and _is_older(facts),
         version=None if facts.pin.version is None else str(facts.pin.version),
         elsewhere=index.other_platforms,
         given=index.origin == "file",
     )
     rebuild = find_rebuild(facts.modules)
-    return (lack, *((rebuild,) if rebuild is not None and rebuild.tells else ()), *index.excluded)
+    said = index.excluded if lack.sdist_excluded is None else tuple(e for e in index.excluded if e.is_wheel)
+    return (lack, *((rebuild,) if rebuild is not None and rebuild.tells else ()), *said)
+
+
+def _sdist_excluded(facts: PackageFacts) -> Excluded | None:
+    return next((excluded for excluded in facts.index.excluded if not excluded.is_wheel), None)
+
+
+def _is_older(facts: PackageFacts) -> bool:
+    """Return whether the sdist is for older versions of Python than the target."""
+    excluded = _sdist_excluded(facts)
+    return excluded is not None and excluded.by is Exclusion.REQUIRES_PYTHON and excluded.older
 
 
 def _what_is_there(facts: PackageFacts) -> Lack:
     index = facts.index
+    if any(excluded.by is Exclusion.NO_BINARY for excluded in index.excluded):
+        return Lack.REFUSED
     if left_out_by_hashes(facts):
         return Lack.HASHES
     if index.other_platforms:
@@ -279,6 +295,8 @@ def _fallback(facts: PackageFacts) -> Reasons:
 def _pure(facts: PackageFacts) -> Reasons:
     if facts.index.kind is not WheelKind.PURE or facts.modules:
         return ()
+    if facts.index.built_from_source:
+        return (Plainly.BUILT_FROM_SOURCE,)
     return (Plainly.SOURCE_TREE if facts.index.wheel is None else Plainly.NO_COMPILED_CODE,)
 
 

@@ -193,6 +193,23 @@ def _read_plain(path: Path, kind: InputFormat) -> Requirements:
     return requirements_txt.read(path)
 
 
+def _obeying(selection: Selection, requirements: Requirements) -> Selection:
+    """Return the selection with what `--no-binary` and `--only-binary` of the input say of each package.
+
+    Files that a requirement names by URL or path are taken as they are.
+    """
+    index = requirements.index
+    if not (index.no_binary or index.only_binary):
+        return selection
+    pins = tuple(
+        pin
+        if pin.files is not None and requirements.lock is None
+        else replace(pin, no_binary=not index.allows_wheels(pin.name), only_binary=not index.allows_builds(pin.name))
+        for pin in selection.pins
+    )
+    return replace(selection, pins=pins)
+
+
 def pins(requirements: Requirements, target: Target, platform: Platform, options: ResolveOptions) -> Selection:
     """Return the packages to judge for the target on the platform.
 
@@ -200,6 +217,10 @@ def pins(requirements: Requirements, target: Target, platform: Platform, options
     are resolved through uv, as `options` say. Raise `InputError` for a marker that is malformed, `ResolutionError`
     when uv cannot be run.
     """
+    return _obeying(_pins(requirements, target, platform, options), requirements)
+
+
+def _pins(requirements: Requirements, target: Target, platform: Platform, options: ResolveOptions) -> Selection:
     if requirements.lock is not None:
         from ftaudit.lockfiles.locked import pins_of_lock
         from ftaudit.lockfiles.stale import find_stale

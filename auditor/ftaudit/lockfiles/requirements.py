@@ -5,12 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Final
 
 from packaging.specifiers import SpecifierSet
 from packaging.utils import NormalizedName
 from packaging.version import Version
 
 from ftaudit.model import DistributionFile, Location, StrEnum
+
+ALL: Final = ":all:"
+"""What pip's `--no-binary` and `--only-binary` call every package."""
 
 
 class InputFormat(StrEnum):
@@ -95,8 +99,20 @@ class IndexOptions:
     """URLs or absolute paths."""
     pre: bool = False
     only_binary: tuple[str, ...] = ()
+    """Names of packages that are not to be built, or `:all:`."""
     no_binary: tuple[str, ...] = ()
+    """Names of packages whose wheels are not to be used, or `:all:`; a name weighs more than `:all:`."""
     trusted_hosts: tuple[str, ...] = ()
+
+    def allows_wheels(self, name: NormalizedName) -> bool:
+        """Return whether a wheel of the package may be installed."""
+        return name in self.only_binary or (
+            name not in self.no_binary and (ALL in self.only_binary or ALL not in self.no_binary)
+        )
+
+    def allows_builds(self, name: NormalizedName) -> bool:
+        """Return whether the package may be built."""
+        return name not in self.only_binary and (name in self.no_binary or ALL not in self.only_binary)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -28,6 +28,9 @@ class IndexFacts:
     wheels: tuple[DistributionFile, ...] = ()
     """Every wheel of the version, yanked or not."""
     sdist: DistributionFile | None = None
+    """The sdist that an installer may build from."""
+    built_from_source: bool = False
+    """There is no wheel to install, and an installer builds a pure-Python one from the sdist."""
     compiled: bool = False
     """Whether any wheel of the version is not `none-any`."""
     excluded: tuple[Excluded, ...] = ()

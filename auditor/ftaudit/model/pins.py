@@ -56,6 +56,10 @@ class Pin:
     source_tree: str | None = None
     """The folder of a local project (`-e .`, `./lib`): never built, looked at as files."""
     yanked: str | None = None
+    no_binary: bool = False
+    """The input allows no wheel of it (`--no-binary`)."""
+    only_binary: bool = False
+    """The input allows no build of it (`--only-binary`)."""
 
     @property
     def places(self) -> tuple[Location, ...]:

@@ -30,6 +30,10 @@ class Exclusion(StrEnum):
     """`wanted` is its range, `has` the target's version."""
     HASH = "hash"
     """Its hash is not among those that the input allows."""
+    NO_BINARY = "no-binary"
+    """It is a wheel, and the input allows none of the package."""
+    ONLY_BINARY = "only-binary"
+    """It is an sdist, and the input allows wheels alone."""
     SYSTEM = "system"
     """`wanted` is the system that its tag asks for, `has` the version that the platform has."""
 
@@ -43,6 +47,13 @@ class Excluded:
     by: Exclusion
     wanted: str = ""
     has: str = ""
+    older: bool = False
+    """What it requires are older versions of Python than the target's."""
+
+    @property
+    def is_wheel(self) -> bool:
+        """Whether the file is a wheel; otherwise it is an sdist."""
+        return self.filename.endswith(".whl")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -98,6 +109,8 @@ class NotLookedUp:
 class Lack(StrEnum):
     """What there is where the target finds no wheel to install."""
 
+    REFUSED = "refused"
+    """A wheel that fits, but the input allows no wheel of the package."""
     HASHES = "hashes"
     """A wheel that fits, but the input's hashes leave it out."""
     ELSEWHERE = "elsewhere"
@@ -120,6 +133,10 @@ class NoWheel:
     """The ABI tags that would do, `cp314t`."""
     sdist: bool
     """Whether there is an sdist to build from."""
+    sdist_excluded: Excluded | None = None
+    """The sdist that there is, where it is left out."""
+    older: bool = False
+    """The release was made for older versions of Python: the `requires-python` of its sdist excludes the target."""
     version: str | None
     elsewhere: tuple[str, ...] = ()
     """The platform tags that have such a wheel."""
@@ -313,6 +330,8 @@ class Plainly(StrEnum):
     """The target gets the pure-Python wheel although compiled ones exist."""
     NO_COMPILED_CODE = "no-compiled-code"
     SOURCE_TREE = "source-tree-without-compiled-sources"
+    BUILT_FROM_SOURCE = "built-from-source"
+    """There is no wheel, and an installer builds a pure-Python one from the sdist."""
     NO_EXTENSION_MODULE = "no-extension-module"
     """The wheel holds compiled code, and no extension module."""
 

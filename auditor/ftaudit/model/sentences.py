@@ -61,6 +61,7 @@ _PLAINLY: Final = {
     Plainly.FALLBACK: "the target gets the pure-Python wheel although compiled ones exist: it works, slower",
     Plainly.NO_COMPILED_CODE: "no compiled code in any wheel",
     Plainly.SOURCE_TREE: "a source tree without compiled sources",
+    Plainly.BUILT_FROM_SOURCE: "built from source: there is no wheel, and nothing in the sdist is compiled",
     Plainly.NO_EXTENSION_MODULE: "compiled code, but no extension module: nothing in it can turn the GIL on",
 }
 
@@ -86,7 +87,10 @@ def sentence(reason: Reason, where: str) -> str:
             return reason.told or "its wheels were not looked up"
         case NoWheel():
             tail = "; there is an sdist to build from" if reason.sdist else ", and no sdist"
-            return f"{_no_wheel(reason, where)}{tail}"
+            if reason.sdist_excluded is not None:
+                tail = f", and its sdist {exclusion(reason.sdist_excluded)}"
+            head = "compiled for an older Python: " if reason.older else ""
+            return f"{head}{_no_wheel(reason, where)}{tail}"
         case Rebuild():
             return f"a build of it {rebuilt(reason)}"
         case Excluded():
@@ -145,6 +149,10 @@ def exclusion(excluded: Excluded) -> str:
     match excluded.by:
         case Exclusion.REQUIRES_PYTHON:
             return f"requires Python {excluded.wanted}, the target is {excluded.has}"
+        case Exclusion.NO_BINARY:
+            return "the input allows no wheel of it (--no-binary)"
+        case Exclusion.ONLY_BINARY:
+            return "is not built, because the input allows wheels alone (--only-binary)"
         case Exclusion.HASH:
             return "its hash is none of those that the input allows"
         case Exclusion.SYSTEM:
@@ -168,6 +176,8 @@ def rebuilt(rebuild: Rebuild) -> str:
 
 
 def _no_wheel(reason: NoWheel, where: str) -> str:
+    if reason.there is Lack.REFUSED:
+        return f"a wheel for {where} exists, but the input allows none of it (--no-binary)"
     if reason.there is Lack.HASHES:
         return f"a wheel for {where} exists, but the hashes of the input leave it out"
     if reason.there is Lack.NOTHING:

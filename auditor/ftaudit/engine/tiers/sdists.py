@@ -67,6 +67,16 @@ def _fetch(name: str, version: Version, index: Index, cache: Path) -> Path:
     sdist = next((file for file in release.files if file.filename.endswith(SUFFIXES)), None)
     if sdist is None or sdist.url is None:
         raise InputError(f"{name} {version} has no source distribution", hint="scan its repository instead")
+    return fetch_file(sdist, index, cache)
+
+
+def fetch_file(sdist: DistributionFile, index: Index, cache: Path | None) -> Path:
+    """Return an sdist that an index or a lock file names, from the cache or from its URL.
+
+    Raise `IndexUnreachable` where it cannot be fetched, `ArchiveError` as `fetch_sdist` does.
+    """
+    if sdist.url is None:
+        raise IndexUnreachable(f"nothing says where {sdist.filename} is", hint="check the index")
     here = local_path(sdist.url)
     if here is not None:
         return here

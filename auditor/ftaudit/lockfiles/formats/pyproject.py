@@ -15,6 +15,7 @@ from ftaudit.errors import InputError, UsageError
 from ftaudit.lockfiles.direct import fragment_hashes, parse_reference
 from ftaudit.lockfiles.files import Table, read_toml, string_line
 from ftaudit.lockfiles.requirements import (
+    ALL,
     IndexOptions,
     InputFormat,
     Problem,
@@ -49,6 +50,12 @@ def project_name(path: Path) -> NormalizedName | None:
     document, _ = read_toml(path)
     name = Table(path, "", document).table("project").text("name")
     return canonicalize_name(name) if name else None
+
+
+def names_of(uv: Table, key: str) -> tuple[str, ...]:
+    """Return the packages of `[tool.uv]` `no-binary` or `no-build`: all, and those of the key with `-package`."""
+    named = tuple(map(canonicalize_name, uv.texts(f"{key}-package")))
+    return (ALL, *named) if uv.raw(key) is True else named
 
 
 class _Project:
@@ -285,6 +292,8 @@ class _Project:
                 for link in self._uv.texts("find-links")
             ),
             pre=self._uv.text("prerelease") == "allow",
+            no_binary=names_of(self._uv, "no-binary"),
+            only_binary=names_of(self._uv, "no-build"),
         )
 
     def _unknown(self, what: str, name: str, known: list[str]) -> UsageError:

@@ -18,6 +18,7 @@ from ftaudit.errors import InputError
 from ftaudit.lockfiles.direct import fragment_hashes, local_path, parse_file, parse_reference
 from ftaudit.lockfiles.files import read_bytes
 from ftaudit.lockfiles.requirements import (
+    ALL,
     IndexOptions,
     InputFormat,
     Reference,
@@ -154,13 +155,26 @@ class _Reader:
                 case "find_links":
                     self._options.setdefault(name, []).extend(_links(target, folder) for target in value)
                 case "only_binary" | "no_binary":
-                    names = [item.strip() for target in value for item in target.split(",")]
-                    self._options.setdefault(name, []).extend(filter(None, names))
+                    for target in value:
+                        self._take_control(name, target)
                 case "no_index" | "pre":
                     self._options[name] = True
                 case _:
                     # --prefer-binary, --require-hashes, --use-feature: they change no answer of ours.
                     pass
+
+    def _take_control(self, name: str, target: str) -> None:
+        """Obey `--no-binary` or `--only-binary` as pip does: each takes names from the other, `:all:` all of them."""
+        other = "only_binary" if name == "no_binary" else "no_binary"
+        own_names, other_names = self._options.setdefault(name, []), self._options.setdefault(other, [])
+        for item in filter(None, (item.strip() for item in target.split(","))):
+            if item == ALL:
+                own_names[:], other_names[:] = [ALL], []
+            elif item == ":none:":
+                own_names.clear()
+            else:
+                own_names.append(canonicalize_name(item))
+                other_names[:] = [each for each in other_names if each != canonicalize_name(item)]
 
 
 def _included(target: str, place: Location) -> Path:

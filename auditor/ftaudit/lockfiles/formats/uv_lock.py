@@ -15,7 +15,8 @@ from ftaudit.errors import InputError
 from ftaudit.lockfiles.direct import local_path
 from ftaudit.lockfiles.fields import check_empty, check_known, hash_of, specifier_of, version_of
 from ftaudit.lockfiles.files import Table, file_name, header_lines, read_toml
-from ftaudit.lockfiles.requirements import Edge, InputFormat, Lock, LockedPackage, Requirements
+from ftaudit.lockfiles.formats.pyproject import names_of
+from ftaudit.lockfiles.requirements import Edge, IndexOptions, InputFormat, Lock, LockedPackage, Requirements
 from ftaudit.model import DistributionFile, Location
 from ftaudit.urls import public
 
@@ -98,12 +99,22 @@ def read(
     return Requirements(
         path=path,
         format=InputFormat.UV_LOCK,
+        index=_index(path.parent / "pyproject.toml"),
         left_out=(
             *(f"extra {name}" for name in sorted(found_extras - wanted_extras) if not all_extras),
             *(f"group {name}" for name in sorted(found_groups - wanted_groups)),
         ),
         lock=locks[0] if len(locks) == 1 else dataclasses.replace(locks[0], apart=tuple(locks)),
     )
+
+
+def _index(manifest: Path) -> IndexOptions:
+    """Return which packages `[tool.uv]` of the project beside the lock file does not want as wheels, or built."""
+    try:
+        uv = Table(manifest, "", read_toml(manifest)[0]).table("tool").table("uv")
+        return IndexOptions(no_binary=names_of(uv, "no-binary"), only_binary=names_of(uv, "no-build"))
+    except InputError:
+        return IndexOptions()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

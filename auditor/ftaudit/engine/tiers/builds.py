@@ -1,0 +1,242 @@
+"""What a build from an sdist makes, pure Python or compiled code: read from its files, nothing is built or run."""
+
+from __future__ import annotations
+
+import ast
+import configparser
+import re
+import tarfile
+import warnings
+import zipfile
+import zlib
+from collections.abc import Iterable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field, replace
+from pathlib import Path, PurePosixPath
+from typing import Any, Final
+
+import tomli
+
+from ftaudit.engine.tiers.sdists import SUFFIXES, fetch_file
+from ftaudit.engine.tiers.source_tree import BUILD_FILES, COMPILED
+from ftaudit.errors import FtauditError
+from ftaudit.index.client import Index
+from ftaudit.index.release import Query
+from ftaudit.model import DistributionFile, IndexFacts, Pin, StrEnum, WheelKind
+from ftaudit.progress import Progress
+from ftaudit.target import Platform
+
+MOST_BYTES: Final = 60_000_000
+"""A larger sdist is not fetched to be looked into; pure-Python ones have a hundredth of that."""
+MOST_MEMBERS: Final = 50_000
+MOST_TEXT: Final = 1_000_000
+"""Bytes of a build file."""
+AT_ONCE: Final = 4
+_ASIDE: Final = re.compile(r"(tests?|docs?|examples?|benchmarks?|\..*)", re.IGNORECASE)
+"""Folders whose files no build compiles."""
+_WORDS: Final = frozenset(
+    {"ext_modules", "ext_package", "Extension", "CMakeExtension", "CUDAExtension", "Pybind11Extension", "CppExtension"}
+    | {"cythonize", "mypycify", "cffi_modules", "rust_extensions", "RustExtension", "has_ext_modules", "build_ext"}
+    | {"build_clib", "use_2to3", "skbuild", "pbr_ext_modules"}
+)
+"""Names of a build script that have something compiled, or a build that no present tool makes."""
+_COMPILERS: Final = re.compile(
+    r"(cython|pybind11|nanobind|cffi|mypy|mypyc|numpy|scikit-build|scikit-build-core|cmake|ninja|meson|meson-python|maturin"
+    r"|setuptools-rust|setuptools-golang|milksnake|pythran|swig)\b",
+    re.IGNORECASE,
+)
+"""Build requirements that have something compiled."""
+_PURE_BACKENDS: Final = frozenset(
+    {"flit_core.buildapi", "flit.buildapi", "flit_scm:buildapi", "uv_build", "poetry.core.masonry.api"}
+    | {"poetry.masonry.api", "poetry_dynamic_versioning.backend", "hatchling.build", "hatchling.ouroboros"}
+    | {"pdm.backend", "pdm.pep517.api", "setuptools.build_meta", "setuptools.build_meta:__legacy__"}
+)
+"""Backends that make pure-Python wheels unless something in the sdist says otherwise."""
+_KNOWN_HOOKS: Final = frozenset({"version", "vcs", "jupyter-builder", "requirements_txt", "fancy-pypi-readme"})
+"""Hatchling's build hooks that compile nothing."""
+
+
+class Build(StrEnum):
+    """What a build from an sdist makes."""
+
+    PURE = "pure"
+    COMPILED = "compiled"
+    UNDETERMINED = "undetermined"
+
+
+def look_into_sdists(
+    found: Mapping[tuple[Pin, Platform], IndexFacts], *, index: Index, cache: Path | None, progress: Progress
+) -> dict[tuple[Pin, Platform], IndexFacts]:
+    """Return the facts with those of a pure-Python build where an installer would build such a wheel from the sdist.
+
+    Releases with compiled wheels are left as they are: their sdists compile something. So is what cannot be fetched.
+    """
+    asked = {
+        key: facts.sdist
+        for key, facts in found.items()
+        if facts.kind is WheelKind.NONE and facts.sdist is not None and not facts.compiled
+    }
+    if not asked:
+        return dict(found)
+    releases = {(pin.name, str(pin.version), sdist.filename): (pin, sdist) for (pin, _), sdist in asked.items()}
+    progress.stage("sdists", len(releases))
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        futures = {key: pool.submit(_build_of, pin, sdist, index, cache) for key, (pin, sdist) in releases.items()}
+        builds = {}
+        for key, future in futures.items():
+            builds[key] = future.result()
+            progress.done(key[0])
+    looked = dict(found)
+    for key, sdist in asked.items():
+        if builds[key[0].name, str(key[0].version), sdist.filename] is Build.PURE:
+            looked[key] = replace(found[key], kind=WheelKind.PURE, built_from_source=True)
+    return looked
+
+
+def _build_of(pin: Pin, sdist: DistributionFile, index: Index, cache: Path | None) -> Build:
+    if (sdist.size or 0) > MOST_BYTES:
+        return Build.UNDETERMINED
+    try:
+        if sdist.url is None and pin.version is not None:
+            query = Query(name=pin.name, version=pin.version, index_url=pin.index_url)
+            files = index.find_releases([query])[query].files
+            place = next((file for file in files if file.filename == sdist.filename and file.url), None)
+            sdist = sdist if place is None else replace(place, hashes=sdist.hashes or place.hashes)
+        return classify_build(fetch_file(sdist, index, cache))
+    except FtauditError:
+        return Build.UNDETERMINED
+
+
+def classify_build(path: Path) -> Build:
+    """Return what a build of the sdist makes; what is damaged, too large or not understood is undetermined."""
+    try:
+        return _judge(_read(path))
+    except (tarfile.TarError, zipfile.BadZipFile, zlib.error, EOFError, OSError, ValueError, RuntimeError):
+        return Build.UNDETERMINED
+
+
+@dataclass(slots=True)
+class _Sdist:
+    """What of an sdist tells how it is built."""
+
+    texts: dict[str, str] = field(default_factory=dict)
+    """The build files at its top, by name."""
+    compiled: bool = False
+    """Something in it is compiled or would be."""
+
+
+def _read(path: Path) -> _Sdist:
+    found = _Sdist()
+    for number, (name, size, text) in enumerate(_members(path)):
+        if number > MOST_MEMBERS:
+            raise ValueError("too many members")
+        parts = PurePosixPath(name).parts
+        if len(parts) == 2 and text is not None and size <= MOST_TEXT:
+            found.texts[parts[1]] = text
+        is_aside = any(_ASIDE.fullmatch(part) for part in parts[1:-1])
+        if not is_aside and (PurePosixPath(name).suffix.lower() in COMPILED or parts[-1] in BUILD_FILES):
+            found.compiled = True
+    return found
+
+
+def _members(path: Path) -> Iterator[tuple[str, int, str | None]]:
+    """Yield the name, the size and, of build files and scripts at the top, the text of each file."""
+    if path.name.endswith(".zip"):
+        with zipfile.ZipFile(path) as archive:
+            for info in archive.infolist():
+                if not info.is_dir():
+                    wanted = _is_build_file(info.filename) and info.file_size <= MOST_TEXT
+                    yield info.filename, info.file_size, _decode(archive.read(info)) if wanted else None
+        return
+    if not path.name.endswith(SUFFIXES):
+        raise ValueError("no sdist by its name")
+    with tarfile.open(path, mode="r:*") as tar:
+        total = 0
+        for member in tar:
+            total += member.size
+            if total > 20 * MOST_BYTES:
+                raise ValueError("it unpacks to too much")
+            if member.isdir():
+                continue
+            file = tar.extractfile(member) if _is_build_file(member.name) and member.isreg() else None
+            yield member.name, member.size, _decode(file.read(MOST_TEXT)) if file is not None else None
+
+
+def _is_build_file(name: str) -> bool:
+    parts = PurePosixPath(name).parts
+    return len(parts) == 2 and (parts[1] in ("pyproject.toml", "setup.cfg") or parts[1].endswith(".py"))
+
+
+def _decode(data: bytes) -> str:
+    return data.decode("utf-8", "replace").replace("\r\n", "\n")
+
+
+def _judge(sdist: _Sdist) -> Build:
+    project = tomli.loads(sdist.texts.get("pyproject.toml", ""))
+    system, tools = project.get("build-system", {}), project.get("tool", {})
+    requires = [str(line) for line in system.get("requires", ())]
+    backend = system.get("build-backend", "setuptools.build_meta")
+    has_setup = any(name in sdist.texts for name in ("setup.py", "setup.cfg"))
+    if not has_setup and "project" not in project and "poetry" not in tools and "flit" not in tools:
+        return Build.UNDETERMINED
+    if backend not in _PURE_BACKENDS or "backend-path" in system:
+        return Build.COMPILED if sdist.compiled else Build.UNDETERMINED
+    if any(_COMPILERS.match(line.strip()) for line in requires):
+        return Build.COMPILED if sdist.compiled else Build.UNDETERMINED
+    match backend.partition(".")[0].partition(":")[0]:
+        case "setuptools":
+            return _of_setuptools(sdist, tools)
+        case "hatchling":
+            return Build.PURE if _hooks(tools) <= _KNOWN_HOOKS else Build.UNDETERMINED
+        case "poetry" | "poetry_dynamic_versioning":
+            return Build.UNDETERMINED if "build" in tools.get("poetry", {}) else Build.PURE
+        case "pdm":
+            build = tools.get("pdm", {}).get("build", {})
+            plugins = any(line.startswith("pdm-build-") for line in requires)
+            is_pure = isinstance(build, dict) and not {"custom-hook", "run-setuptools", "setup-script"} & set(build)
+            return Build.PURE if is_pure and not plugins else Build.UNDETERMINED
+        case _:
+            return Build.PURE
+
+
+def _hooks(tools: Mapping[str, Any]) -> set[str]:
+    build = tools.get("hatch", {}).get("build", {})
+    targets = build.get("targets", {}).get("wheel", {})
+    return {*build.get("hooks", {}), *targets.get("hooks", {})}
+
+
+def _of_setuptools(sdist: _Sdist, tools: Mapping[str, Any]) -> Build:
+    if sdist.compiled:
+        return Build.COMPILED
+    if tools.get("setuptools", {}).get("ext-modules") or "scikit-build" in tools:
+        return Build.COMPILED
+    config = configparser.RawConfigParser(strict=False)
+    config.read_string(sdist.texts.get("setup.cfg", ""))
+    if _WORDS & {key for section in config.sections() for key in config.options(section)}:
+        return Build.UNDETERMINED
+    scripts = (text for name, text in sdist.texts.items() if name.endswith(".py"))
+    return Build.UNDETERMINED if any(_WORDS & set(_names(text)) for text in scripts) else Build.PURE
+
+
+def _names(text: str) -> Iterable[str]:
+    """Return the names that a build script uses; of one that does not parse (Python 2), all of its words."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            tree = ast.parse(text)
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return re.findall(r"\w+", text)
+    return set(_used(tree))
+
+
+def _used(tree: ast.AST) -> Iterator[str]:
+    for node in ast.walk(tree):
+        match node:
+            case ast.Name(id=name) | ast.Attribute(attr=name) | ast.keyword(arg=str(name)):
+                yield name
+            case ast.alias(name=name):
+                yield from name.split(".")
+            case ast.Constant(value=str(name)):
+                yield name
+            case ast.FunctionDef(name=name):
+                yield name
