@@ -9,6 +9,7 @@ from ftaudit.engine.given import at_its_file
 from ftaudit.engine.rows import facts_of
 from ftaudit.engine.session import AuditSession
 from ftaudit.engine.tiers.binaries import find_binary_facts
+from ftaudit.engine.tiers.builds import look_into_sdists
 from ftaudit.engine.tiers.collect import Key, find_index_facts, find_runtime_facts
 from ftaudit.model import IndexFacts, Interpreter, PackageFacts
 
@@ -38,6 +39,7 @@ def find_evidence(
     """
     target, progress = session.target, session.progress
     indexed = find_index_facts(keys, target=target, index=session.index, progress=progress, on_found=on_found)
+    indexed = look_into_sdists(indexed, sdists=session.sdists, progress=progress)
     binaries = find_binary_facts(indexed, target=target, reader=session.reader, progress=progress)
     together = {**(beside or {}), **indexed}
     imports = find_runtime_facts(

@@ -17,11 +17,9 @@ from typing import Any, Final
 
 import tomli
 
-from ftaudit.engine.tiers.sdists import SUFFIXES, fetch_file
+from ftaudit.engine.tiers.sdists import SUFFIXES, Sdists
 from ftaudit.engine.tiers.source_tree import BUILD_FILES, COMPILED
 from ftaudit.errors import FtauditError
-from ftaudit.index.client import Index
-from ftaudit.index.release import Query
 from ftaudit.model import DistributionFile, IndexFacts, Pin, StrEnum, WheelKind
 from ftaudit.progress import Progress
 from ftaudit.target import Platform
@@ -65,7 +63,7 @@ class Build(StrEnum):
 
 
 def look_into_sdists(
-    found: Mapping[tuple[Pin, Platform], IndexFacts], *, index: Index, cache: Path | None, progress: Progress
+    found: Mapping[tuple[Pin, Platform], IndexFacts], *, sdists: Sdists, progress: Progress
 ) -> dict[tuple[Pin, Platform], IndexFacts]:
     """Return the facts with those of a pure-Python build where an installer would build such a wheel from the sdist.
 
@@ -81,28 +79,23 @@ def look_into_sdists(
     releases = {(pin.name, str(pin.version), sdist.filename): (pin, sdist) for (pin, _), sdist in asked.items()}
     progress.stage("sdists", len(releases))
     with ThreadPoolExecutor(AT_ONCE) as pool:
-        futures = {key: pool.submit(_build_of, pin, sdist, index, cache) for key, (pin, sdist) in releases.items()}
+        futures = {key: pool.submit(_build_of, pin, sdist, sdists) for key, (pin, sdist) in releases.items()}
         builds = {}
         for key, future in futures.items():
             builds[key] = future.result()
             progress.done(key[0])
     looked = dict(found)
-    for key, sdist in asked.items():
-        if builds[key[0].name, str(key[0].version), sdist.filename] is Build.PURE:
-            looked[key] = replace(found[key], kind=WheelKind.PURE, built_from_source=True)
+    for row, sdist in asked.items():
+        if builds[row[0].name, str(row[0].version), sdist.filename] is Build.PURE:
+            looked[row] = replace(found[row], kind=WheelKind.PURE, built_from_source=True)
     return looked
 
 
-def _build_of(pin: Pin, sdist: DistributionFile, index: Index, cache: Path | None) -> Build:
-    if (sdist.size or 0) > MOST_BYTES:
+def _build_of(pin: Pin, sdist: DistributionFile, sdists: Sdists) -> Build:
+    if pin.version is None or (sdist.size or 0) > MOST_BYTES:
         return Build.UNDETERMINED
     try:
-        if sdist.url is None and pin.version is not None:
-            query = Query(name=pin.name, version=pin.version, index_url=pin.index_url)
-            files = index.find_releases([query])[query].files
-            place = next((file for file in files if file.filename == sdist.filename and file.url), None)
-            sdist = sdist if place is None else replace(place, hashes=sdist.hashes or place.hashes)
-        return classify_build(fetch_file(sdist, index, cache))
+        return classify_build(sdists.fetch_file(pin.name, pin.version, sdist, index_url=pin.index_url))
     except FtauditError:
         return Build.UNDETERMINED
 

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Final, TypeAlias
 
 from ftaudit.engine.rows import INSTALLED_KINDS
-from ftaudit.engine.tiers.builds import look_into_sdists
 from ftaudit.engine.tiers.hashes import check_hashes
 from ftaudit.engine.tiers.source_tree import look_at_tree
 from ftaudit.engine.tiers.wheel_urls import find_places
@@ -72,8 +71,7 @@ def find_index_facts(
         progress.stage("index", len(asked))
         index.find_releases(asked, on_done=hear)
     placed = find_places({key: found[key] for key in keys}, index=index, progress=progress)
-    checked = check_hashes(placed, target=target, index=index, progress=progress)
-    return look_into_sdists(checked, index=index, cache=index.settings.cache, progress=progress)
+    return check_hashes(placed, target=target, index=index, progress=progress)
 
 
 def _index_facts(pin: Pin, platform: Platform, target: Target, release: ReleaseFiles | None) -> IndexFacts:

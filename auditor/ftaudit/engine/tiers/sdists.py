@@ -6,6 +6,7 @@ import functools
 import hashlib
 import os
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
@@ -56,6 +57,18 @@ class Sdists:
         fetch = functools.partial(_fetch, name, version, self._index, self._folder)
         return self._fetched.get((canonicalize_name(name), version), fetch)
 
+    def fetch_file(self, name: str, version: Version, sdist: DistributionFile, *, index_url: str | None = None) -> Path:
+        """Return the sdist that an input or an index names, from the folder or from its URL.
+
+        The index is asked for the URL where the input names the file alone. Errors as in `fetch`.
+        """
+        if sdist.url is None:
+            query = Query(name=canonicalize_name(name), version=version, index_url=index_url)
+            files = self._index.find_releases([query])[query].files
+            place = next((file for file in files if file.filename == sdist.filename and file.url), None)
+            sdist = sdist if place is None else replace(place, hashes=sdist.hashes or place.hashes)
+        return _fetch_file(sdist, self._index, self._folder)
+
 
 def _fetch(name: str, version: Version, index: Index, cache: Path) -> Path:
     query = Query(name=canonicalize_name(name), version=version)
@@ -67,24 +80,20 @@ def _fetch(name: str, version: Version, index: Index, cache: Path) -> Path:
     sdist = next((file for file in release.files if file.filename.endswith(SUFFIXES)), None)
     if sdist is None or sdist.url is None:
         raise InputError(f"{name} {version} has no source distribution", hint="scan its repository instead")
-    return fetch_file(sdist, index, cache)
+    return _fetch_file(sdist, index, cache)
 
 
-def fetch_file(sdist: DistributionFile, index: Index, cache: Path | None) -> Path:
-    """Return an sdist that an index or a lock file names, from the cache or from its URL.
-
-    Raise `IndexUnreachable` where it cannot be fetched, `ArchiveError` as `fetch_sdist` does.
-    """
+def _fetch_file(sdist: DistributionFile, index: Index, folder: Path) -> Path:
     if sdist.url is None:
         raise IndexUnreachable(f"nothing says where {sdist.filename} is", hint="check the index")
     here = local_path(sdist.url)
     if here is not None:
         return here
-    folder = cache / "sdists"
-    target = folder / Path(sdist.filename).name
+    kept = folder / "sdists"
+    target = kept / Path(sdist.filename).name
     if target.is_file() and _matches(target, sdist):
         return target
-    folder.mkdir(parents=True, exist_ok=True)
+    kept.mkdir(parents=True, exist_ok=True)
     _download(index, sdist, target)
     return target
 
