@@ -18,7 +18,9 @@ from ftaudit.errors import UsageError
 from ftaudit.model import WheelKind
 
 TARGETS: Final = ("3.14t", "3.15t", "3.13t")
-"""What can be audited, the one to start with first. 3.13t was experimental, and tools no longer build for it."""
+"""What can be audited, the one to start with first."""
+EXPERIMENTAL: Final = frozenset({"3.13t"})
+"""No longer built by cibuildwheel from 4 on, and advised against by the porting guide."""
 DEFAULT_TARGET: Final = "3.14t"
 PLATFORMS: Final = (
     "linux-x86_64",

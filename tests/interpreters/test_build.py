@@ -104,4 +104,41 @@ def test_a_known_source_is_built_once(tmp_path: Path, monkeypatch: pytest.Monkey
     heard.clear()
     again = build.build_interpreter(TARGET, cache_dir=cache, progress=heard.append)
     assert again.path == found.path
-    assert heard == []
+    assert not any("compiling" in text or "looking" in text for text in heard)
+
+
+def index(folder: Path, monkeypatch: pytest.MonkeyPatch, text: str, *, signed: bool = True) -> None:
+    """Have the archive's index of sources say this; apt refuses one that is not signed."""
+    tools = folder / "bin"
+    (tools / "apt-get").write_text(
+        f"#!/bin/sh\ncase $* in *update*) exit {0 if signed else 100} ;; esac\n"
+        f"echo {(folder / 'archive' / 'debian').as_uri()}/\n"
+    )
+    (tools / "apt-cache").write_text(f"#!/bin/sh\n/bin/cat <<'END'\n{text}\nEND\n")
+    (folder / "archive" / "debian").symlink_to(folder / "archive")
+    keyring = folder / "keyring"
+    keyring.touch()
+    monkeypatch.setattr(debian, "_KEYRING", keyring)
+    monkeypatch.setattr(build, "SOURCES", {f"{VERSION}~rc2": "0" * 64})
+
+
+def test_a_final_release_that_the_signed_index_names_is_built_in_place_of_a_candidate(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cache = offer(tmp_path, monkeypatch)
+    digest = build.SOURCES[VERSION]
+    index(tmp_path, monkeypatch, f" {digest} 1234 python3.14_{VERSION}.orig.tar.xz")
+    build.build_interpreter(TARGET, cache_dir=cache, progress=lambda text: None)
+    assert (cache / "python" / f"{VERSION}t" / ".complete").exists()
+
+
+@pytest.mark.parametrize("signed", [True, False])
+def test_an_index_that_names_what_is_not_there_or_is_not_signed_leaves_the_candidate(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, signed: bool
+) -> None:
+    cache = offer(tmp_path, monkeypatch)
+    digest = build.SOURCES[VERSION] if not signed else "1" * 64
+    index(tmp_path, monkeypatch, f" {digest} 1234 python3.14_{VERSION}.orig.tar.xz", signed=signed)
+    with pytest.raises(InterpreterError, match="no known source"):
+        build.build_interpreter(TARGET, cache_dir=cache, progress=lambda text: None)
+    assert not list(cache.rglob("configure"))

@@ -188,6 +188,29 @@ def test_syntax_newer_than_this_interpreter_does_not_make_a_file_invisible(tmp_p
     assert result.skipped == ()
 
 
+def test_syntax_of_3_15_is_scanned_on_any_interpreter(tmp_path: Path) -> None:
+    newer = (
+        "lazy import json as j, os.path\n"
+        "lazy from x.y import (\n"
+        "    z as w,\n"
+        ")\n"
+        "try:\n"
+        "    lazy from . import a; lazy import b\n"
+        "except ImportError: pass\n"
+        '__lazy_modules__ = ["numpy"]\n'
+        "import numpy\n"
+        "lazy = [*row for row in w]\n"
+        "joined = {**each for each in w}\n"
+        "_n = 0\n"
+        "def f() -> None:\n"
+        "    global _n\n"
+        "    _n += 1\n"
+    )
+    result = look(write(tmp_path, {"newer.py": newer}))
+    assert places(result) == ["newer.py:15 global-augassign"]
+    assert result.skipped == ()
+
+
 def test_a_rule_that_raises_is_a_row_with_its_place_and_the_other_rules_go_on(tmp_path: Path) -> None:
     result = look(write(tmp_path, {"a.py": COUNTER}), [Raises(), *rules("FT504")])
     assert places(result) == ["a.py:4 global-augassign"]

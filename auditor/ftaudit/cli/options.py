@@ -12,7 +12,7 @@ from ftaudit.cli.answer import say
 from ftaudit.errors import UsageError
 from ftaudit.report.formats import SUFFIXES, Format, choose, of_name
 from ftaudit.settings import DEFAULT_TIMEOUT
-from ftaudit.target import DEFAULT_TARGET, PLATFORMS, TARGETS, parse_platform, parse_target
+from ftaudit.target import DEFAULT_TARGET, EXPERIMENTAL, PLATFORMS, TARGETS, parse_platform, parse_target
 
 if TYPE_CHECKING:
     from ftaudit.model import Report
@@ -21,7 +21,8 @@ if TYPE_CHECKING:
 
 def add_target(group: Any) -> None:
     """Add `--target`."""
-    text = f"{' | '.join(TARGETS)} (default {DEFAULT_TARGET})"
+    named = (f"{name} (experimental)" if name in EXPERIMENTAL else name for name in TARGETS)
+    text = f"{' | '.join(named)} (default {DEFAULT_TARGET})"
     group.add_argument("--target", type=_target, default=DEFAULT_TARGET, metavar="VERSION", help=text)
 
 

@@ -28,7 +28,11 @@ SOURCES: Final = {
     "3.14.5": "7e32597b99e5d9a39abed35de4693fa169df3e5850d4c334337ffd6a19a36db6",
     "3.14.4": "d923c51303e38e249136fc1bdf3568d56ecb03214efdef48516176d3d7faaef8",
 }
-"""SHA-256 of the `orig.tar.xz` of each release that we have built, the newest first; no other is ever built."""
+"""SHA-256 of the `orig.tar.xz` of each release that we have built, the newest of a series first.
+
+A later release of a series that is known as a candidate alone is built too, with the digest that the signed index of
+Debian's development suite gives.
+"""
 
 HEADERS: Final = {
     "libffi-dev": ("ffi.h", "-lffi"),
@@ -59,15 +63,14 @@ def build_interpreter(
     leaves nothing that would be taken for an interpreter. Raise `InterpreterError` where the machine lacks
     something, saying what.
     """
-    releases = {
-        version: sha256 for version, sha256 in SOURCES.items() if version.startswith(target.name.rstrip("t") + ".")
-    }
+    series = target.name.rstrip("t")
+    releases = {version: sha256 for version, sha256 in SOURCES.items() if version.startswith(f"{series}.")}
     _check_machine(target, releases, cache_dir)
     home = cache_dir / "python"
     home.mkdir(parents=True, exist_ok=True)
     with _lock(home, progress), tempfile.TemporaryDirectory(prefix="build-", dir=home) as folder:
         work = Path(folder)
-        version, tarball = _fetch_source(releases, home, work, progress)
+        version, tarball = _fetch_source(_with_later(series, releases, work, progress), home, work, progress)
         prefix = home / f"{version}t"
         executable = prefix / "bin" / target.executable
         if not (prefix / COMPLETE).exists():
@@ -95,6 +98,21 @@ def _check_machine(target: Target, releases: dict[str, str], cache_dir: Path) ->
     existing = next(folder for folder in (cache_dir, *cache_dir.parents) if folder.exists())
     if shutil.disk_usage(existing).free < _ROOM:
         raise InterpreterError(f"less than {_ROOM >> 20} MB are free below {existing}")
+
+
+def _with_later(series: str, releases: dict[str, str], work: Path, progress: Callable[[str], None]) -> dict[str, str]:
+    """Return the releases with those of the archive's index before them that are later than a candidate."""
+    if any("~" not in version for version in releases):
+        return releases
+    progress(f"asking the package archive for releases of CPython {series}")
+    listed = debian.find_sources(f"python{series}", work / "sources")
+    later = {version: sha256 for version, sha256 in listed.items() if version not in releases and "~" not in version}
+    newest = sorted(later, key=_numbers, reverse=True)
+    return {version: later[version] for version in newest} | releases
+
+
+def _numbers(version: str) -> tuple[int, ...]:
+    return tuple(int(part) for part in version.split(".") if part.isdecimal())
 
 
 @contextlib.contextmanager

@@ -15,6 +15,10 @@ from ftaudit.processes import run_tool
 
 APT_SECONDS: Final = 120.0
 DOWNLOAD_SECONDS: Final = 300.0
+_KEYRING: Final = Path("/usr/share/keyrings/debian-archive-keyring.gpg")
+_SUITE: Final = "sid"
+_ORIGINAL: Final = r"(?m)^ ([0-9a-f]{{64}}) \d+ {}_([0-9][\w.~+]*)\.orig\.tar\.xz$"
+"""A line of `Checksums-Sha256` in a source's paragraph."""
 _HELPER: Final = Path("/usr/lib/apt/apt-helper")
 _SOURCES: Final = Path("/etc/apt")
 
@@ -52,6 +56,34 @@ def download(address: str, destination: Path, sha256: str) -> bool:
         while chunk := file.read(1 << 20):
             digest.update(chunk)
     return digest.hexdigest() == sha256
+
+
+def find_sources(package: str, work: Path) -> dict[str, str]:
+    """Return the upstream versions of a source package in Debian's development suite, with their tarballs' SHA-256.
+
+    apt checks the archive's signature with the keyring of the system. Nothing is returned where that fails, where the
+    suite is not offered or the archive is not Debian's.
+    """
+    for folder in ("lists/partial", "cache/archives/partial"):
+        (work / folder).mkdir(parents=True, exist_ok=True)
+    if not _KEYRING.is_file():
+        return {}
+    found: dict[str, str] = {}
+    for address in archive_addresses():
+        if not address.rstrip("/").endswith("/debian"):
+            continue
+        (work / "sources.list").write_text(f"deb-src [signed-by={_KEYRING}] {address} {_SUITE} main\n")
+        options = [
+            *("-o", f"Dir::State::lists={work / 'lists'}", "-o", f"Dir::Cache={work / 'cache'}"),
+            *("-o", f"Dir::Etc::sourcelist={work / 'sources.list'}", "-o", "Dir::Etc::sourceparts=/dev/null"),
+            *("-o", "APT::Sandbox::User=", "-o", "Debug::NoLocking=1"),
+        ]
+        if not run_tool(["apt-get", *options, "update", "--error-on=any"], timeout=DOWNLOAD_SECONDS).ok:
+            continue
+        ran = run_tool(["apt-cache", *options, "showsrc", "--only-source", package], timeout=APT_SECONDS)
+        for sha256, version in re.findall(_ORIGINAL.format(re.escape(package)), ran.output if ran.ok else ""):
+            found.setdefault(version, sha256)
+    return found
 
 
 def unpack_packages(names: Sequence[str], sysroot: Path, work: Path) -> None:

@@ -10,6 +10,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
+from packaging.version import InvalidVersion, Version
+
 from ftaudit.errors import InterpreterError, ResolutionError
 from ftaudit.interpreters.probe import probe_interpreter
 from ftaudit.model import Interpreter
@@ -63,7 +65,7 @@ def provided_interpreters(target: Target, cache_dir: Path) -> list[Path]:
     """Return the executables that ftaudit built into its cache folder, the newest first."""
     prefixes = sorted(
         (marker.parent for marker in (cache_dir / "python").glob(f"{target.name.rstrip('t')}.*t/{COMPLETE}")),
-        key=lambda prefix: _numbers(prefix.name),
+        key=lambda prefix: _age(prefix.name),
         reverse=True,
     )
     return [prefix / "bin" / target.executable for prefix in prefixes]
@@ -118,6 +120,14 @@ def _from_pyenv(target: Target) -> list[Path]:
     )
     executables = [folder / "bin" / target.executable for folder in folders]
     return [executable for executable in executables if executable.is_file()]
+
+
+def _age(name: str) -> Version:
+    """Return the version of a prefix of ours; `3.15.0~rc2t` comes before `3.15.0t`."""
+    try:
+        return Version(name.rstrip("t").replace("~", ""))
+    except InvalidVersion:
+        return Version("0")
 
 
 def _numbers(name: str) -> tuple[int, ...]:

@@ -14,13 +14,15 @@ from ftaudit.target import Target
 PROBE_SECONDS: Final = 20.0
 """A pyenv shim or a broken executable must not hold us up; a cold start on a slow disk may take a few seconds."""
 
-OPTIONAL_MODULES: Final = ("ssl", "ctypes", "zlib", "bz2", "lzma", "sqlite3")
+OPTIONAL_MODULES: Final = ("ssl", "ctypes", "zlib", "bz2", "lzma", "sqlite3", "compression.zstd")
 """Standard-library modules that need headers at build time and that audited packages import."""
 
 _PROBE: Final = f"""
 import json, platform, sys, sysconfig
 missing = []
 for name in {OPTIONAL_MODULES!r}:
+    if name.partition(".")[0] not in sys.stdlib_module_names:
+        continue  # Later than this version.
     try:
         __import__(name)
     except ImportError:

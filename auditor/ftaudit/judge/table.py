@@ -192,11 +192,11 @@ def _reenables(facts: PackageFacts) -> Reasons:
     if not guilty:
         return tuple(dict.fromkeys(_turned_on_elsewhere(facts)))
     names = tuple(module.name for module in guilty)
-    innocent = [name for name, runtime in facts.runtime.toplevels if runtime.imported and not runtime.gil_enabled_after]
+    innocent = [pair for pair in facts.runtime.toplevels if pair[1].imported and not pair[1].gil_enabled_after]
     return (
         TurnsOn(modules=names, total=len(facts.modules)),
         *dict.fromkeys(map(_declared, guilty)),
-        *(PlainImportOff(name=name) for name in innocent[:1]),
+        *(PlainImportOff(name=name, lazily=runtime.lazy_chain) for name, runtime in innocent[:1]),
     )
 
 

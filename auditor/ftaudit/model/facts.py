@@ -88,6 +88,10 @@ class ModuleRuntime:
     """Every module that required the GIL while this one was imported, itself included, in order."""
     chain: tuple[str, ...] = ()
     """The imports that lead from this module to the first culprit."""
+    lazy_culprits: tuple[str, ...] = ()
+    """Modules that require the GIL and that only the lazy imports reach which this import left for later (PEP 810)."""
+    lazy_chain: tuple[str, ...] = ()
+    """The imports that lead to the first of them."""
     outcome: str = "imported"
     """`imported`, `exception`, `signal`, `timeout`, `exit`, `memory` or `not-run`."""
     error: str | None = None

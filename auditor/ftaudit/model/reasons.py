@@ -281,6 +281,8 @@ class PlainImportOff:
 
     kind: ClassVar[str] = "plain-import-off"
     name: str
+    lazily: tuple[str, ...] = ()
+    """The imports that lead to a module that turns it on once a lazy import is resolved (PEP 810)."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

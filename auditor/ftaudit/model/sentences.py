@@ -121,6 +121,9 @@ def sentence(reason: Reason, where: str) -> str:
         case Declares():
             return _declares(reason)
         case PlainImportOff():
+            if reason.lazily:
+                way = " → ".join(reason.lazily)
+                return f"plain `import {reason.name}` leaves the GIL off until a lazy import is resolved: {way}"
             return f"plain `import {reason.name}` leaves the GIL off; the modules above do not"
         case TierFailed():
             return reason.told

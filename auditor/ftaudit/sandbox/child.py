@@ -21,6 +21,10 @@ WARNING = "The global interpreter lock (GIL) has been enabled to load module"
 """How the RuntimeWarning begins, which from 3.15 on is all that names the first culprit."""
 
 
+MOST_LAZY = 1000
+"""Lazy imports that are made for one package."""
+
+
 class Listener:
     """A standard error that keeps CPython's word on one module and passes everything else on."""
 
@@ -196,9 +200,9 @@ class Child:
         """Take one step after another, then wait to be ended: the parent looks at this process once more before."""
         self.flush()
         self.send({"ready": sys.version})
-        for index, (name, path, startup) in enumerate(self.steps):
+        for index, (name, path, startup, lazy) in enumerate(self.steps):
             self.send({"begin": index})
-            report = self.step(name, path, startup=startup)
+            report = self.step(name, path, startup=startup, lazy=lazy)
             self.flush()
             self.send({"end": index, **report})
         self.send({"done": len(self.steps)})
@@ -238,8 +242,25 @@ class Child:
         else:
             __import__(name.partition("/")[0].removesuffix(".py"))
 
-    def step(self, name: str, path: str | None, *, startup: bool) -> dict[str, object]:
-        """Import one module, or run one start-up file, and return what is known of it."""
+    def resolve_lazy(self) -> None:
+        """Make the imports that were left for later, and those that these leave; what fails would fail for its user."""
+        tried: set[str] = set()
+        while len(tried) < MOST_LAZY:
+            waiting = sorted(self.waiting() - tried)[: MOST_LAZY - len(tried)]
+            if not waiting:
+                return
+            for name in waiting:
+                tried.add(name)
+                with self.suppress(Exception):
+                    __import__(name)
+
+    def waiting(self) -> set[str]:
+        """Return the names of modules whose import was left for later (`sys.lazy_modules`, CPython 3.15)."""
+        names = getattr(sys, "lazy_modules", ())
+        return {name for name in list(names) if type(name) is str}
+
+    def step(self, name: str, path: str | None, *, startup: bool, lazy: bool) -> dict[str, object]:
+        """Import one module, run one start-up file or make lazy imports, and return what is known of it."""
         tracker = self.tracker
         frame = Frame(name, tracker.gil_stays_on())
         stack = tracker.stack()
@@ -250,6 +271,8 @@ class Child:
         try:
             if startup:
                 self.start_up(name)
+            elif lazy:
+                self.resolve_lazy()
             else:
                 __import__(name)
             if path and path not in tracker.files and self.origin(name) == path:
@@ -258,7 +281,7 @@ class Child:
             report["error"] = self.describe(error)
         del stack[:]
         frame.gil_after = tracker.gil_stays_on()
-        first = tracker.loads.get(name, frame)
+        first = frame if lazy else tracker.loads.get(name, frame)
         chains = first.culprits
         explained = not first.gil_before or bool(chains)
         if not chains and first.gil_before:
@@ -281,6 +304,7 @@ class Child:
         report["origin"] = self.origin(name)
         report["gil"] = first.gil_after
         report["explained"] = explained
+        report["lazy"] = len(self.waiting())
         report["chains"] = [[str(part) for part in chain] for chain in chains]
         return report
 

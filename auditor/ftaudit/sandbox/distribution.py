@@ -85,6 +85,9 @@ def import_distribution(
         if all(seen.unclear for seen in answered.values()):
             break
     answers = {step: _answer(seen.ending, step, contents) for step, seen in (*first.items(), *started.items())}
+    for step in toplevels:
+        if _leaves_lazy(first[step]) and not answers[step].gil_enabled_after:
+            answers[step] = _with_lazy(answers[step], work, step)
     return Imports(
         modules={step.name: answers[step] for step in modules},
         toplevels={step.name: answers[step] for step in toplevels},
@@ -158,6 +161,21 @@ class _Work:
             # `run_steps` always says how at least its first import ended, so this gets shorter.
             rest = [step for index, step in enumerate(rest) if index not in ran.endings]
         return found
+
+
+def _leaves_lazy(seen: _Seen) -> bool:
+    """Return whether an import left others for later (PEP 810)."""
+    return seen.ending.report is not None and bool(seen.ending.report["lazy"])
+
+
+def _with_lazy(known: ModuleRuntime, work: _Work, step: Step) -> ModuleRuntime:
+    """Add which module turns the GIL on once the imports are made that a plain import leaves for later."""
+    later = Step(name=step.name, lazy=True)
+    report = work.run([step, later])[later].ending.report
+    found = [] if report is None else report["chains"]
+    chains = [tuple(escape(part, _NAME_CHARS) for part in chain) for chain in found]
+    culprits = tuple(dict.fromkeys(chain[-1] for chain in chains))
+    return replace(known, lazy_culprits=culprits, lazy_chain=_shortest(chains))
 
 
 def _circular(found: dict[Step, _Seen], contents: Contents) -> list[tuple[Step, str]]:

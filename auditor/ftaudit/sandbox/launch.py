@@ -41,6 +41,8 @@ class Step:
     path: str | None = None
     startup: bool = False
     """Whether `name` is a file that an interpreter runs when it starts in the environment."""
+    lazy: bool = False
+    """The imports that `import NAME` left for later are made (PEP 810), in a process that has imported it."""
 
 
 def launch(
@@ -110,7 +112,8 @@ def launch(
             "paths": list(paths),
             "startup": startup,
             "steps": [
-                (step.name, None if step.path is None else str(environment / step.path), step.startup) for step in steps
+                (step.name, None if step.path is None else str(environment / step.path), step.startup, step.lazy)
+                for step in steps
             ],
         }
         # The job of a distribution with thousands of modules is longer than a pipe holds.

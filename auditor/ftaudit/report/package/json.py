@@ -141,6 +141,7 @@ def _module_runtime(runtime: ModuleRuntime | None) -> dict[str, Any] | None:
         "gil_enabled_after": runtime.gil_enabled_after,
         "culprits": list(runtime.culprits),
         "chain": list(runtime.chain),
+        "lazy_chain": list(runtime.lazy_chain),
         "outcome": runtime.outcome,
         "error": runtime.error,
         "environmental": runtime.environmental,

@@ -11,8 +11,9 @@ def rewrite(text: str) -> str:
     """Return older Python that binds and uses the same names on the same lines.
 
     Type parameters go, `type X = T` becomes an assignment, `except*` becomes `except`, and f-strings, whose grammar
-    grew in 3.12, become calls with the expressions that they hold. Raise `libcst.ParserSyntaxError` for what libcst
-    cannot parse.
+    grew in 3.12, become calls with the expressions that they hold. Of 3.15, lazy imports (PEP 810) become ordinary
+    ones, and comprehensions lose the star that unpacks their elements (PEP 798). Raise `libcst.ParserSyntaxError` for
+    what libcst cannot parse.
     """
     return cst.parse_module(text).visit(_Older()).code
 
@@ -20,6 +21,50 @@ def rewrite(text: str) -> str:
 class _Older(cst.CSTTransformer):
     def leave_TypeAlias(self, original_node: cst.TypeAlias, updated_node: cst.TypeAlias) -> cst.Assign:
         return cst.Assign(targets=[cst.AssignTarget(target=updated_node.name)], value=updated_node.value)
+
+    def leave_LazyImport(self, original_node: cst.LazyImport, updated_node: cst.LazyImport) -> cst.Import:
+        return cst.Import(
+            names=updated_node.names,
+            semicolon=updated_node.semicolon,
+            whitespace_after_import=updated_node.whitespace_after_import,
+        )
+
+    def leave_LazyImportFrom(
+        self, original_node: cst.LazyImportFrom, updated_node: cst.LazyImportFrom
+    ) -> cst.ImportFrom:
+        return cst.ImportFrom(
+            module=updated_node.module,
+            names=updated_node.names,
+            relative=updated_node.relative,
+            lpar=updated_node.lpar,
+            rpar=updated_node.rpar,
+            semicolon=updated_node.semicolon,
+            whitespace_after_from=updated_node.whitespace_after_from,
+            whitespace_before_import=updated_node.whitespace_before_import,
+            whitespace_after_import=updated_node.whitespace_after_import,
+        )
+
+    def leave_ListComp(self, original_node: cst.ListComp, updated_node: cst.ListComp) -> cst.ListComp:
+        return updated_node.with_changes(elt=_unstarred(updated_node.elt))
+
+    def leave_SetComp(self, original_node: cst.SetComp, updated_node: cst.SetComp) -> cst.SetComp:
+        return updated_node.with_changes(elt=_unstarred(updated_node.elt))
+
+    def leave_GeneratorExp(self, original_node: cst.GeneratorExp, updated_node: cst.GeneratorExp) -> cst.GeneratorExp:
+        return updated_node.with_changes(elt=_unstarred(updated_node.elt))
+
+    def leave_StarredDictComp(
+        self, original_node: cst.StarredDictComp, updated_node: cst.StarredDictComp
+    ) -> cst.DictComp:
+        return cst.DictComp(
+            key=cst.Name("None"),
+            value=updated_node.value,
+            for_in=updated_node.for_in,
+            lbrace=updated_node.lbrace,
+            rbrace=updated_node.rbrace,
+            lpar=updated_node.lpar,
+            rpar=updated_node.rpar,
+        )
 
     def leave_FunctionDef(self, original_node: cst.FunctionDef, updated_node: cst.FunctionDef) -> cst.FunctionDef:
         return updated_node.with_changes(type_parameters=None)
@@ -79,6 +124,10 @@ class _Older(cst.CSTTransformer):
             lpar=updated_node.lpar,
             rpar=updated_node.rpar,
         )
+
+
+def _unstarred(element: cst.BaseExpression | cst.BaseElement) -> cst.BaseExpression | cst.BaseElement:
+    return element.value if isinstance(element, cst.StarredElement) else element
 
 
 def _call_of(original: cst.CSTNode, parts: Sequence[cst.CSTNode]) -> cst.Call:
