@@ -8,6 +8,7 @@ the file system (`mount_setattr(2)`) and Landlock (`landlock(7)`); what the syst
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import ctypes
 import json
@@ -25,9 +26,12 @@ MS_NOSUID, MS_NODEV, MS_BIND, MS_REC, MS_PRIVATE = 2, 4, 4096, 16384, 1 << 18
 SYS_MOUNT_SETATTR = 442
 SYS_LANDLOCK_CREATE, SYS_LANDLOCK_ADD, SYS_LANDLOCK_RESTRICT = 444, 445, 446
 AT_FDCWD, AT_RECURSIVE, MOUNT_ATTR_RDONLY = -100, 0x8000, 1
+PR_SET_SECCOMP, SECCOMP_MODE_FILTER = 22, 2
 PR_SET_PDEATHSIG, PR_CAPBSET_DROP, PR_SET_CHILD_SUBREAPER, PR_SET_NO_NEW_PRIVS = 1, 24, 36, 38
 NOBODY = 65534
 NO_NETWORK_WALL = "the network could not be cut off"
+TCP_ALONE = "the network could be cut off for TCP alone"
+NO_CALL_WALL = "Unix sockets and changes of file attributes could not be denied"
 NO_FILE_WALL = "writing outside the scratch folder could not be denied"
 NPROC_SINCE = (5, 14)
 """From this Linux on, `RLIMIT_NPROC` counts per user namespace; before, it counts all that the user runs anywhere."""
@@ -139,15 +143,20 @@ def _become_target(config: Config, go: int, notes: list[str], done: dict[str, An
         # Without a PID namespace this is what ends the target with whoever watches it.
         _prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
         try:
-            tcp = _landlock(config["writable"], tcp=not done["network_cut"] and not config["network"])
+            tcp = _landlock(
+                config["writable"],
+                shared=done["files"] == "read-only mounts",
+                tcp=not done["network_cut"] and not config["network"],
+            )
             done["files"] = done["files"] or "Landlock"
             notes[:] = [note for note in notes if not note.startswith(NO_FILE_WALL)]
             if tcp:
                 notes[:] = [note for note in notes if not note.startswith(NO_NETWORK_WALL)]
-                notes.append("the network could be cut off for TCP alone (Landlock), not for UDP")
+                notes.append(f"{TCP_ALONE} (Landlock), not for UDP")
         except Refused as error:
             if not done["files"]:
                 notes.append(f"{NO_FILE_WALL}: {error}")
+        _filter_calls(config, notes, done)
     try:
         os.chdir(config["cwd"])
         null = os.open(os.devnull, os.O_RDWR)
@@ -305,7 +314,28 @@ def _drop_privileges() -> None:
     _libc().capset(header, b"\0" * 24)
 
 
-def _landlock(writable: list[str], *, tcp: bool) -> bool:
+def _filter_calls(config: Config, notes: list[str], done: dict[str, Any]) -> None:
+    """Install the filter of system calls that goes with the walls that stand, and note what they leave open."""
+    walled = bool(done["network_cut"] and done["processes"] and done["files"] == "read-only mounts")
+    encoded = config["filters"][walled]
+    if encoded is None:
+        notes.append(f"{NO_CALL_WALL}: the calls of this machine are not known")
+        return
+    program = base64.b64decode(encoded)
+    try:
+        buffer = ctypes.create_string_buffer(program, len(program))
+        head = struct.pack("HxxxxxxP", len(program) // 8, ctypes.addressof(buffer))
+        _check(_libc().prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, head, 0, 0), "seccomp")
+    except Refused as error:
+        notes.append(f"{NO_CALL_WALL}: {error}")
+        return
+    if not walled and not config["network"]:
+        # No socket at all can be made.
+        notes[:] = [note for note in notes if not note.startswith((NO_NETWORK_WALL, TCP_ALONE))]
+        done["network_cut"] = True
+
+
+def _landlock(writable: list[str], *, shared: bool, tcp: bool) -> bool:
     """Deny writes but below the writable folders, and signals to the outside; tell whether TCP is denied too."""
     call = _libc().syscall
     abi = _check(call(SYS_LANDLOCK_CREATE, None, ctypes.c_size_t(0), 1), "Landlock")
@@ -320,7 +350,8 @@ def _landlock(writable: list[str], *, tcp: bool) -> bool:
         call(SYS_LANDLOCK_CREATE, attributes, ctypes.c_size_t(len(attributes)), 0), "landlock_create_ruleset"
     )
     allow: Callable[[str, int], None] = lambda path, rights: _allow(call, ruleset, path, rights)  # noqa: E731
-    for folder in (*writable, SHARED_MEMORY):
+    # Where the folder is everybody's, what a module leaves there would stay.
+    for folder in (*writable, *((SHARED_MEMORY,) if shared else ())):
         allow(folder, writes)
     for device in ("/dev/null", "/dev/zero", "/dev/full", "/dev/tty"):
         allow(device, writes & (_WRITE_FILE | _TRUNCATE))

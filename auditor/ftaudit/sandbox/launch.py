@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import json
 import os
@@ -14,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from ftaudit.sandbox.seccomp import make_filter
 from ftaudit.sandbox.settings import SandboxSettings
 
 PROCESSES: Final = 512
@@ -85,6 +87,7 @@ def launch(
         "pass": passed,
         "parent": os.getpid(),
         "network": False,
+        "filters": [_encoded(make_filter(walled=walled)) for walled in (False, True)],
         "limits": {
             "RLIMIT_CORE": 0,
             "RLIMIT_CPU": settings.cpu_seconds,
@@ -128,6 +131,10 @@ def launch(
     return process, reading
 
 
+def _encoded(program: bytes | None) -> str | None:
+    return None if program is None else base64.b64encode(program).decode("ascii")
+
+
 def _variables(scratch: Path) -> dict[str, str]:
     kept = {name: os.environ[name] for name in _INHERITED if name in os.environ}
     places = {"HOME": scratch / "home"} | dict.fromkeys(("TMPDIR", "TEMP", "TMP"), scratch / "tmp")
@@ -166,16 +173,33 @@ def interpreter_of(keeper: int) -> int | None:
     return current
 
 
-def resident_bytes(pid: int) -> int:
-    """Return the resident memory of the process and all below it, in bytes (`proc(5)`); 0 where there is no `/proc`."""
+def memory_bytes(pid: int) -> int:
+    """Return the memory of the process and all below it, in bytes (`proc(5)`); 0 where there is no `/proc`.
+
+    That is what is resident, and what lies in files without a name (`memfd_create(2)`), which need not be mapped.
+    """
     total, waiting = 0, [pid]
+    nameless: dict[int, int] = {}
     page = os.sysconf("SC_PAGE_SIZE")
     while waiting:
         current = waiting.pop()
         try:
             total += int(Path(f"/proc/{current}/statm").read_text().split()[1]) * page
+            nameless |= _nameless_files(current)
             for task in Path(f"/proc/{current}/task").iterdir():
                 waiting += map(int, (task / "children").read_text().split())
         except (OSError, ValueError, IndexError):
             continue
-    return total
+    return total + sum(nameless.values())
+
+
+def _nameless_files(pid: int) -> dict[int, int]:
+    """Return the bytes of each `memfd` that a process has open, by its inode."""
+    found = {}
+    with os.scandir(f"/proc/{pid}/fd") as descriptors:
+        for descriptor in descriptors:
+            with contextlib.suppress(OSError):
+                if str(Path(descriptor.path).readlink()).startswith("/memfd:"):
+                    status = descriptor.stat()
+                    found[status.st_ino] = 512 * status.st_blocks
+    return found

@@ -16,15 +16,17 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final
 
-from ftaudit.folders import temporary_folder
+from ftaudit.folders import size_of, temporary_folder
 from ftaudit.sandbox.failures import describe_signal, escape
-from ftaudit.sandbox.launch import Step, end, interpreter_of, launch, resident_bytes
+from ftaudit.sandbox.launch import Step, end, interpreter_of, launch, memory_bytes
 from ftaudit.sandbox.protocol import FrameReader, OutputSplitter, ProtocolViolation
 from ftaudit.sandbox.settings import SandboxSettings
 from ftaudit.sandbox.witness import Witness, find_witness
 
 TICK: Final = 0.1
 """Seconds between two looks at memory and clocks."""
+DISK_TICK: Final = 1.0
+"""Seconds between two looks at what was written."""
 START_SECONDS: Final = 30.0
 _LOST: Final = 113
 """What the child exits with when its descriptor was closed under it."""
@@ -99,6 +101,7 @@ class _Watch:
         self.paths: Sequence[str] = ()
         self.startup = False
         self.keeper = 0
+        self.weighed = 0.0
         self.witness: Witness | None = None
         self.seen_on = False
         """Whether the GIL was seen to be on for good, from outside, before the report that comes next."""
@@ -197,9 +200,15 @@ class _Watch:
         elif now > self.limit:
             seconds = self.settings.module_seconds if self.ready else START_SECONDS
             self.verdict = "timeout", f"no answer within {seconds:g} s"
-        elif (used := resident_bytes(process.pid)) > self.settings.memory_bytes:
+        elif (used := memory_bytes(process.pid)) > self.settings.memory_bytes:
             limit = self.settings.memory_bytes >> 20
             self.verdict = "memory", f"{used >> 20} MB of memory in use, more than the {limit} MB allowed"
+        elif now - self.weighed >= DISK_TICK:
+            self.weighed = now
+            written = sum(size_of(folder) for folder in (self.scratch, self.pycache) if folder is not None)
+            if written > self.settings.disk_bytes:
+                limit = self.settings.disk_bytes >> 20
+                self.verdict = "memory", f"{written >> 20} MB written to disk, more than the {limit} MB allowed"
 
     def _hear(self, data: bytes, output: int) -> None:
         """Follow the child's reports, which have one possible order; any other is not our child's."""

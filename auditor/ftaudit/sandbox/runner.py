@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, as_completed
 from pathlib import Path
+from typing import Final
 
 from packaging.utils import NormalizedName
 
 from ftaudit.errors import FtauditError
+from ftaudit.folders import remove_tree, size_of
 from ftaudit.model import ExtensionModule, Interpreter, RuntimeFacts, Status
 from ftaudit.sandbox.contents import Contents, is_startup, read_contents, runs_code, search_paths
 from ftaudit.sandbox.distribution import import_distribution
@@ -20,6 +23,9 @@ from ftaudit.sandbox.failures import escape
 from ftaudit.sandbox.ownership import Ownership, read_ownership
 from ftaudit.sandbox.process import run_steps
 from ftaudit.sandbox.settings import SandboxSettings, WheelToImport
+
+MOST_BYTECODE: Final = 128 << 20
+"""Bytes of compiled Python code that stay in the cache for one distribution."""
 
 
 def import_distributions(
@@ -82,6 +88,15 @@ def _starters(ownership: Ownership, wheels: Sequence[WheelToImport]) -> Iterator
             yield from (owner for owner in owners if owner in known)
 
 
+def _holds_bytecode_alone(folder: Path) -> bool:
+    """Return whether a distribution left nothing but compiled Python code, and not much of it, in the cache."""
+    names = (name for _, _, names in os.walk(folder) for name in names)
+    try:
+        return all(name.endswith(".pyc") for name in names) and size_of(folder) <= MOST_BYTECODE
+    except RecursionError:
+        return False
+
+
 def _shown(file: str, environment: Path) -> str:
     """Return a file as a reader may see it: below the environment where it is there."""
     try:
@@ -123,6 +138,8 @@ def _facts_of(
         bytecode=bytecode,
         paths=search_paths(environment.path),
     )
+    if not _holds_bytecode_alone(bytecode):
+        remove_tree(bytecode)
     unlisted = (
         f"{escape(module)} ({_shown(file, environment.path)})"
         for module, file in ran.guilty

@@ -45,6 +45,8 @@ class SandboxSettings:
     """Resident memory of one process and its children, as measured."""
     file_bytes: int = 256 << 20
     """Size of any file that a module writes (`RLIMIT_FSIZE`)."""
+    disk_bytes: int = 512 << 20
+    """What one process may write to its folders, all together, as measured."""
     output_chars: int = 2000
     """How much of what a module prints is kept."""
     install_seconds: float = 900.0
