@@ -176,7 +176,7 @@ def test_a_worker_that_takes_too_long_costs_its_module_alone(inspect: Inspect) -
     for module in facts.modules:
         assert module.binary is not None
         assert module.binary.declaration is GilDeclaration.UNDETERMINED
-        assert "was ended after 0.0001 s" in module.binary.how
+        assert "was ended after 0.0001 s of work" in module.binary.how
     again = inspect(data)
     assert all("was ended" not in module.binary.how for module in again.modules if module.binary)
 

@@ -148,6 +148,9 @@ def test_a_module_that_fails_after_others_is_asked_again_in_a_fresh_process(tmp_
     assert found["alpha.importer"].requires_gil is False
 
 
+TRIES = "try:\n    import not_there_at_all\nexcept ImportError:\n"
+
+
 def test_a_missing_dependency_is_the_environments_fault_and_a_removed_module_is_not(tmp_path: Path) -> None:
     payloads = {
         "missing": ("import not_there_at_all", True),
@@ -156,6 +159,12 @@ def test_a_missing_dependency_is_the_environments_fault_and_a_removed_module_is_
         "library": ("import ctypes; ctypes.CDLL('libnot-there.so.3')", True),
         "symbol": ("raise ImportError('x.so: undefined symbol: PyUnicode_AsUnicode')", False),
         "display": ("raise RuntimeError('cannot connect to display')", True),
+        "said": (f"{TRIES}    raise ImportError('this needs NumPy')", True),
+        "wrapped": (f"{TRIES[:-2]} as e:\n    raise RuntimeError('broken installation') from e", True),
+        "hidden": (f"{TRIES}    raise ImportError('this needs NumPy') from None", True),
+        "second": (f"{TRIES}    raise ImportError('x.so: undefined symbol: PyUnicode_AsUnicode')", False),
+        "fallback": ("try:\n    import distutils.core\nexcept ImportError:\n    raise ImportError('broken')", False),
+        "unrelated": (f"{TRIES}    pass\nraise ValueError('a fault of its own')", False),
     }
     facts = run(
         tmp_path,

@@ -67,8 +67,8 @@ class InspectSettings:
     """Wheels read at a time."""
     connections: int = 16
     limits: Limits = field(default_factory=Limits)
-    module_seconds: float = 80.0
-    """Seconds that one module may take."""
+    module_seconds: float = 40.0
+    """Seconds of processor time that one module may take."""
     worker_memory: int = 12 << 30
     """Bytes of address space of one worker process; Unicorn reserves one GiB for each CPU that it emulates."""
     record: bool = False

@@ -12,6 +12,7 @@ import time
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, BinaryIO, Final, cast
 
 from ftaudit.binary.cache import parse_binary
@@ -20,8 +21,10 @@ from ftaudit.model import GilDeclaration, ModuleBinary
 
 STARTUP: Final = 60.0
 """Seconds in which a worker must have imported what it needs."""
-WALL_PER_CPU: Final = 4
-"""How much longer than its processor time a question may take: a busy machine must not change an answer."""
+IDLE: Final = 0.02
+"""Seconds of processor time; a worker that uses less in as many seconds as it may use in all hangs."""
+WALL_PER_CPU: Final = 8
+"""How much longer than its processor time a question may take where the system does not say what was used."""
 HELD: Final = 384 << 20
 """Bytes of images that may wait for a worker; who brings more waits too."""
 
@@ -170,7 +173,7 @@ class _Worker:
         self._late = False
         code = (
             f"import sys; sys.path[:] = {sys.path!r}; from ftaudit.binary.worker import main; "
-            f"main({memory}, {int(seconds / WALL_PER_CPU) + 1})"
+            f"main({memory}, {int(seconds) + 1})"
         )
         self.process = subprocess.Popen(
             [sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
@@ -200,7 +203,7 @@ class _Worker:
         except (OSError, ValueError):
             answer = None
         if answer is None:
-            return self._lost(f"was ended after {self._seconds:g} s" if self._late else self._ending())
+            return self._lost(f"was ended after {self._seconds:g} s of work" if self._late else self._ending())
         try:
             binary = parse_binary(answer[0].get("binary"))
             missing = tuple(str(name) for name in answer[0].get("missing", ()))
@@ -234,24 +237,34 @@ class _Worker:
         return receive(stdout)
 
     def _within(self, seconds: float, what: Any) -> tuple[dict[str, Any], bytes] | None:
-        """Do something with the pipes; kill the process when it takes longer, which ends the waiting."""
-        timer = threading.Timer(seconds, self._kill_late)
-        timer.daemon = True
-        timer.start()
-        begun = time.monotonic()
+        """Do something with the pipes; kill the process when it works longer or hangs, which ends the waiting.
+
+        What counts is the processor time of the process: a busy machine must not change an answer.
+        """
+        over = threading.Event()
+        watch = threading.Thread(target=self._watch, args=(seconds, over), daemon=True)
+        watch.start()
         try:
             done = cast("tuple[dict[str, Any], bytes] | None", what())
         finally:
-            timer.cancel()
-        # On a busy machine the timer's thread may wake up after an answer that is late all the same.
-        if time.monotonic() - begun > seconds:
-            self._kill_late()
-            return None
-        return done
+            over.set()
+        return None if self._late else done
 
-    def _kill_late(self) -> None:
-        self._late = True
-        self.process.kill()
+    def _watch(self, seconds: float, over: threading.Event) -> None:
+        """Wait until the question is answered; kill the process once it has worked too long, or does not work."""
+        begun, known = time.monotonic(), _worked(self.process.pid)
+        limit = (known or 0.0) + seconds
+        while not over.wait(max(seconds, 0.001)):
+            worked = _worked(self.process.pid)
+            if worked is None or known is None:
+                if time.monotonic() - begun < seconds * WALL_PER_CPU:
+                    continue
+            elif worked < limit and worked - known >= min(IDLE, seconds):
+                known = worked
+                continue
+            self._late = True
+            self.process.kill()
+            return
 
     def _lost(self, how: str) -> Answer:
         self.process.kill()
@@ -270,6 +283,15 @@ class _Worker:
             except ValueError:
                 return f"crashed (signal {-code})"
         return f"ended with exit code {code}"
+
+
+def _worked(pid: int) -> float | None:
+    """Return the seconds of processor time that a process has used (proc(5)), or `None` where nothing tells."""
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_text(encoding="ascii", errors="replace").rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+    except (OSError, ValueError, IndexError, AttributeError):
+        return None
 
 
 def _undetermined(how: str) -> ModuleBinary:

@@ -333,7 +333,7 @@ class Child:
         name = None if trace is None else trace.tb_frame.f_globals.get("__name__")
         return name if type(name) is str else None
 
-    def describe(self, error: BaseException) -> dict[str, object]:
+    def describe(self, error: BaseException, *, with_causes: bool = True) -> dict[str, object]:
         """Return what an exception is, as plain data."""
 
         def text(value: object) -> str:
@@ -352,7 +352,24 @@ class Child:
             "errno": number if isinstance(number, int) else None,
             "importer": self.importer(error),
             "stdlib": isinstance(missing, str) and missing.partition(".")[0] in self.stdlib,
+            "causes": self.causes(error) if with_causes else [],
         }
+
+    def causes(self, error: BaseException) -> list[dict[str, object]]:
+        """Return what the exceptions are that led to this one, the nearest first."""
+        found: list[dict[str, object]] = []
+        seen = {id(error)}
+        while len(found) < 8:
+            try:
+                cause = error.__cause__ or error.__context__
+            except BaseException:
+                break
+            if not isinstance(cause, BaseException) or id(cause) in seen:
+                break
+            seen.add(id(cause))
+            found.append(self.describe(cause, with_causes=False))
+            error = cause
+        return found
 
 
 if __name__ == "__main__":

@@ -80,12 +80,22 @@ def describe_signal(number: int) -> str:
 
 
 def is_environmental(error: dict[str, Any], *, own_names: Collection[str], own_files: Collection[str]) -> bool:
-    """Tell whether the failure is for want of something outside the distribution.
+    """Return whether the import failed because something outside the distribution is missing.
 
     `own_names` are the top-level names that the distribution brings, `own_files` the base names of its files. A
     symbol that the interpreter lacks, and a module that the standard library no longer has, are the distribution's
-    own fault on this target.
+    own fault on this target. Where the exception itself does not tell, those that led to it do (`__cause__` and
+    `__context__`): a package may raise an error of its own when a dependency is missing.
     """
+    for each in (error, *error.get("causes", ())):
+        answer = _outside(each, own_names, own_files)
+        if answer is not None:
+            return answer
+    return False
+
+
+def _outside(error: dict[str, Any], own_names: Collection[str], own_files: Collection[str]) -> bool | None:
+    """Return whether one exception is for something outside the distribution; `None` where it does not tell."""
     kinds, message = set(error["kinds"]), str(error["message"])
     if "undefined symbol" in message or "Symbol not found" in message:
         return re.search(r"\b_?Py[A-Z_]", message) is None
@@ -99,4 +109,4 @@ def is_environmental(error: dict[str, Any], *, own_names: Collection[str], own_f
             return True
     if kinds & _OUTSIDE_KINDS or ("OSError" in kinds and error["errno"] in _OUTSIDE_ERRORS):
         return True
-    return _DEVICE.search(message) is not None
+    return True if _DEVICE.search(message) else None
