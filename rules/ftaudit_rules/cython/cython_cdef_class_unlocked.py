@@ -9,7 +9,9 @@ from typing import Final
 from ftaudit.model import Confidence, Finding, Severity
 from ftaudit.rule import RuleInfo, SourceExample
 from ftaudit.source import CythonRule
-from ftaudit.source.cython import AUGMENTING, CythonFunction, CythonUnit, Line, stores
+from ftaudit.source.cython import CythonUnit, FieldState
+from ftaudit.source.race_words import describe
+from ftaudit.source.shared_state import Access, AccessKind, Effect, EntryKind, Race
 
 _ALONE: Final = frozenset(
     [
@@ -33,13 +35,8 @@ An iterator that two threads share is no one's; Python's own are not safe either
 """
 _OF_ONE: Final = re.compile(r"(?:Protocol|Transport|Parser|Reader|Writer|Buffer|Stream|Iterator|Iter|Cursor|Handle)$")
 """Names of classes whose objects have one owner; two threads that share one mix up more than a count."""
-_EXTENDS: Final = re.compile(r"\+= (?:list \(|\[)")
 _DEPTH: Final = re.compile(r"depth|nest|level|indent")
 """Names of attributes that count how deep a walk has got: whoever walks owns the object meanwhile."""
-_CHANGES: Final = frozenset(
-    ("append", "add", "clear", "discard", "extend", "insert", "pop", "popitem", "remove", "setdefault", "update")
-)
-"""Methods of Python's containers that change them."""
 _LOOP: Final = re.compile(r"\bself \. _?loop\b|\basyncio\b")
 """A class that knows its event loop belongs to that loop's thread."""
 
@@ -47,26 +44,29 @@ _LOOP: Final = re.compile(r"\bself \. _?loop\b|\basyncio\b")
 class CythonCdefClassUnlocked(CythonRule):
     """The attributes of a `cdef class` are plain C fields: nothing guards them when there is no GIL.
 
-    `self.n += x` reads, adds and stores, and loses what another thread did between. Two attributes that belong together
-    can be seen when only one is new. Writing an object attribute from two threads can free the old object twice.
+    A pointer that one method frees is used by another after that. Writing an object attribute while another thread
+    reads it releases the old object under the reader's hands. `self.n += x` reads, adds and stores, and loses what
+    another thread did between. Where one method changes a field under a lock and another without, the lock guards
+    nothing.
 
-    Objects that have one owner by what they are (parsers, buffers, protocols, what knows its event loop) are left to
-    `--pedantic`, and so are `cdef` methods, which only other Cython code calls: mostly the one function that made the
-    object. One that changes a Python container of the object as well keeps account of something, and is reported.
+    Calls between the methods of a class are followed; a `cdef` method that every caller calls with a lock held is
+    safe. Objects that have one owner by what they are (parsers, buffers, protocols, what knows its event loop) are left
+    to `--pedantic` unless they free native memory, and so are counts that only Cython code changes.
     """
 
     info = RuleInfo(
         code="FT403",
         name="cython-cdef-class-unlocked",
-        summary="A method of a cdef class reads, changes and writes an attribute without a lock.",
+        summary="A field of a cdef class is freed, replaced or changed in one method while another one uses it.",
         severity=Severity.WARNING,
         confidence=Confidence.LOW,
         since="0.1.0",
-        remedy="Decorate the method with @cython.critical_section, or put the update under "
-        "`with cython.critical_section(self):`.",
+        remedy="Decorate each method that the finding names with @cython.critical_section, or put what belongs "
+        "together under `with cython.critical_section(self):` (Cython 3.1 or later).",
         links=("https://cython.readthedocs.io/en/latest/src/userguide/freethreading.html#critical-sections",),
     )
 
+    summarised = True
     VALID = (
         SourceExample(
             code="cdef class Pool:\n"
@@ -138,60 +138,84 @@ class CythonCdefClassUnlocked(CythonRule):
     )
 
     def check(self, unit: CythonUnit) -> Iterator[Finding]:
-        """Yield each read-modify-write of an attribute of `self` that no lock is seen around."""
+        """Yield one finding for each field that races, at the worst place that takes no lock, with every site."""
         bound = {
             function.owner
             for function in unit.functions
             if any(_LOOP.search(" ".join(line.words)) for line in function.body)
         }
-        for function in unit.functions:
-            if not function.owner_is_cdef or function.name in _ALONE or function.name in unit.setup_only:
+        for field in unit.fields:
+            found = _race(field)
+            if found is None:
                 continue
-            if (function.owner or "_").startswith("_"):
+            race, at, severity = found
+            owner = field.state.owner
+            if owner.startswith("_") and severity is not Severity.ERROR:
                 # A private class is mostly a helper that one function keeps to itself.
                 continue
-            kept = (
-                (function.owner or "") in bound
-                or _OF_ONE.search(function.owner or "") is not None
-                or (function.kind == "cdef" and not _changes_container(function))
+            kept = owner.startswith("_") or owner in bound or _OF_ONE.search(owner) is not None
+            if severity is Severity.ERROR:
+                severity = Severity.PEDANTIC if kept and not field.is_native else severity
+            elif kept or _DEPTH.search(field.state.name):
+                severity = Severity.PEDANTIC
+            text = describe(race)
+            yield self.finding(
+                text.message,
+                location=at.location,
+                severity=severity,
+                interleaving=text.interleaving,
+                sites=text.sites,
             )
-            for line in function.body:
-                for path in _updates(line, function):
-                    if not unit.locked(line, function):
-                        yield self.finding(
-                            f"{path} is read, changed and written without a lock: another thread's update can be lost.",
-                            location=unit.location(line.number, line.tokens[0].column),
-                            severity=Severity.PEDANTIC if kept or _DEPTH.search(path) else None,
-                        )
 
 
-def _updates(line: Line, function: CythonFunction) -> Iterator[str]:
-    for target, operator in stores(line):
-        words = [token.text for token in target]
-        if len(words) < 3 or words[0] != function.self_name or words[1] != ".":
-            continue
-        path = "".join(words[:3])
-        if operator == "+=" and _EXTENDS.search(" ".join(line.words)):
-            # A list is extended in place, in one step, and stored back as what it was.
-            continue
-        if (operator in AUGMENTING and words[3:4] in ([], ["["])) or (
-            operator == "=" and len(words) == 3 and _reads_itself(line, words)
-        ):
-            yield path
+_ORDER: Final = (
+    AccessKind.FREE,
+    AccessKind.REPLACE,
+    AccessKind.COUNT,
+    AccessKind.CHANGE,
+    AccessKind.WRITE,
+    AccessKind.READ,
+)
 
 
-def _changes_container(function: CythonFunction) -> bool:
-    """Tell whether a method calls `self.x.pop(…)` or the like."""
-    for line in function.body:
-        words = line.words
-        for at, word in enumerate(words):
-            if word in _CHANGES and at >= 4 and words[at - 4 : at - 2] == [function.self_name, "."]:
-                return True
-    return False
+_EFFECTS: Final = {Severity.ERROR: Effect.MEMORY, Severity.WARNING: Effect.TORN}
 
 
-def _reads_itself(line: Line, words: list[str]) -> bool:
-    """Tell `self.n = self.n + 1` from a plain store."""
-    rest = line.words[line.words.index("=") + 1 :]
-    reads = any(rest[at : at + 3] == words for at in range(len(rest) - 2))
-    return reads and any(word in ("+", "-", "*", "|", "&", "^", "<<", ">>") for word in rest)
+def _race(field: FieldState) -> tuple[Race, Access, Severity] | None:
+    """Return the race of a field, the place at fault and how bad it is; `None` where no two accesses race."""
+    live = [(a, u) for a, u in zip(field.accesses, field.uses, strict=True) if not a.alone]
+    bare = [(a, u) for a, u in live if not a.locks]
+    locked = [(a, u) for a, u in live if a.locks]
+    kinds = {use.kind for _, use in live}
+    if not bare or not any(access.writes for access, _ in live):
+        return None
+    # What frees once, when the object is at its end, is at fault only together with who uses it meanwhile.
+    if AccessKind.FREE in kinds or (AccessKind.REPLACE in kinds and len({a.entry_point.name for a, _ in live}) > 1):
+        severity = Severity.ERROR
+        at_fault = bare
+    elif locked and any(access.writes for access, _ in locked):
+        at_fault = [
+            (a, u)
+            for a, u in bare
+            if u.kind in (AccessKind.COUNT, AccessKind.CHANGE) or (u.kind is AccessKind.WRITE and not u.constant)
+        ]
+        severity = Severity.WARNING
+    elif locked:
+        at_fault = [(a, u) for a, u in bare if u.kind is AccessKind.CHANGE]
+        severity = Severity.WARNING
+    else:
+        at_fault = [(a, u) for a, u in bare if u.kind is AccessKind.COUNT and a.entry_point.name not in _ALONE]
+        called = [u.accounts for a, u in at_fault if a.entry_point.kind is EntryKind.FUNCTION]
+        severity = Severity.PEDANTIC if called and len(called) == len(at_fault) and not any(called) else Severity.INFO
+    if not at_fault:
+        return None
+    first, _ = min(at_fault, key=lambda pair: (_ORDER.index(pair[1].kind), pair[0].location.line or 0))
+    others = [access for access, _ in live if access is not first and (access.writes or first.writes)]
+    second = min(
+        others, key=lambda o: (o.entry_point.name == first.entry_point.name, o.location.line or 0), default=first
+    )
+    write, other = (first, second) if first.writes else (second, first)
+    effect = _EFFECTS.get(severity, Effect.LOST)
+    sites = {(a.location.line, a.entry_point.name): a for a, _ in sorted(live, key=lambda pair: pair[0].writes)}
+    ordered = tuple(sorted(sites.values(), key=lambda a: (a.location.line or 0, a.entry_point.name)))
+    return Race(state=field.state, effect=effect, first=write, second=other, sites=ordered), first, severity

@@ -83,6 +83,7 @@ def close_all():
         o.close()
 """,
             lines=(4,),
+            target="3.13t",
         ),
         SourceExample(
             code="""\

@@ -15,7 +15,9 @@ from ftaudit.source.base import Reader, Room, SourceFile, Survey, TreeContext
 from ftaudit.source.cython.declarations import AUGMENTING, CythonVariable, stores
 from ftaudit.source.cython.model import LOCKING, CythonFunction, CythonUnit
 from ftaudit.source.cython.modules import CythonContext, CythonModule, find_header
+from ftaudit.source.cython.states import FieldState
 from ftaudit.source.cython.tokens import Line
+from ftaudit.source.shared_state import Access, access_of, access_row
 
 __all__ = [
     "AUGMENTING",
@@ -27,6 +29,7 @@ __all__ = [
     "CythonReader",
     "CythonUnit",
     "CythonVariable",
+    "FieldState",
     "Line",
     "stores",
 ]
@@ -71,6 +74,19 @@ class CythonReader(Reader):
     def wants(self, source: SourceFile, rules: Sequence[SourceRule]) -> bool:
         """Say yes where there is anything to run."""
         return bool(rules)
+
+    def has_state(self, source: SourceFile) -> bool:
+        """Return whether the text has a class with C fields."""
+        return "class " in source.text and ("cdef" in source.text or "cclass" in source.text)
+
+    def summarise(self, unit: CythonUnit) -> Survey | None:
+        """Return who uses the fields of the file's `cdef` classes: calls are followed within a class."""
+        rows = [access_row(access) for state in unit.fields for access in state.accesses]
+        return {"accesses": rows} if rows else None
+
+    def compose(self, summaries: Mapping[str, Survey], context: TreeContext) -> tuple[Access, ...]:
+        """Return the accesses of all files."""
+        return tuple(access_of(row) for summary in summaries.values() for row in summary["accesses"])
 
     def parse(self, source: SourceFile, context: TreeContext) -> CythonUnit:
         """Return the unit; any text makes one."""

@@ -11,6 +11,7 @@ from typing import Final
 
 from ftaudit.source.base import SourceFile, TreeContext, Unit
 from ftaudit.source.cython.declarations import CythonVariable, declared, function_name, split_commas, stores
+from ftaudit.source.cython.states import FieldState, find_fields
 from ftaudit.source.cython.tokens import Line, Token, blank_template, split_lines
 
 LOCKING: Final = re.compile(r"(?i)lock|mutex|critical|synchroni[sz]|\bphil\b|with_phil")
@@ -112,6 +113,32 @@ class CythonUnit(Unit):
             if head is function.head:
                 break
         return function.name in self.called_under_lock or self._acquired_at(function) < line.index
+
+    def locks_at(self, line: Line, function: CythonFunction) -> frozenset[str]:
+        """Return the locks that a line of a function runs under, as the source writes them."""
+        found = {f"@{decorator}" for decorator in function.decorators if LOCKING.search(decorator)}
+        for head in self.heads(line):
+            if self._takes_lock(head):
+                found.add("".join(head.words[1:-1]))
+            if head is function.head:
+                break
+        if function.name in self.called_under_lock:
+            found.add("the caller's lock")
+        if self._acquired_at(function) < line.index:
+            found.add("a lock taken before")
+        return frozenset(found)
+
+    def class_of(self, line: Line) -> str | None:
+        """Return the `cdef` class in whose body a line is, not in a method of it."""
+        owner, is_cdef = self._owner(line)
+        if owner is None or not is_cdef:
+            return None
+        return None if any(function_name(head) is not None for head in self.heads(line)) else owner
+
+    @cached_property
+    def fields(self) -> tuple[FieldState, ...]:
+        """The fields of the objects of `cdef` classes, with who uses them under which locks."""
+        return find_fields(self)
 
     def _acquired_at(self, function: CythonFunction) -> float:
         """Return the index of the first line of a function that takes a lock by a call."""

@@ -12,7 +12,7 @@ from ftaudit.source.python.tree import FunctionNode, dotted, inside
 
 _MODULE_HELD = re.compile(r"self\._*(?:module|mod|target|owner|klass|cls|patched|namespace)")
 """An attribute that holds a module or a class for which others have names of their own."""
-_PROCESS = ("sys.", "os.", "warnings.", "signal.", "locale.", "socket.")
+_PROCESS = ("sys.", "os.", "warnings.", "signal.", "locale.", "socket.socket")
 """State of the whole process: another rule reports writes of it."""
 
 

@@ -6,6 +6,7 @@ import bisect
 import re
 from collections.abc import Iterator
 from enum import Flag, auto
+from functools import lru_cache
 from typing import Final
 
 
@@ -69,6 +70,7 @@ _MODULE_PUT: Final = re.compile(r"\bsys\.modules\[[^\]\n]{1,200}\][ \t]*=[^=]|\b
 _THREAD_WORDS: Final = ("thread", "Thread", "Lock", "lock(", "settrace", "setprofile", "register_callback")
 
 
+@lru_cache(maxsize=2)
 def find_signals(text: str) -> Signal:
     """Return the signals of a text."""
     found = Signal.NONE

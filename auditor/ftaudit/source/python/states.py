@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, TypeAlias
 
+from ftaudit.source.method_calls import reach
 from ftaudit.source.python.containers import tested_containers
 from ftaudit.source.python.kinds import CONTAINERS, KEYED, Kind, kind_of
 from ftaudit.source.python.lazy import is_harmless, rechecked_under_lock
@@ -48,8 +49,6 @@ _STARTS: Final = frozenset(
 )
 """Calls that have what they are given run by another thread."""
 _SYNCHRONISED: Final = frozenset({Kind.LOCK, Kind.THREAD_LOCAL, Kind.CONTEXT_VAR})
-_MOST_CONTEXTS: Final = 6
-"""Ways to reach a method, by entry point and locks, that are followed further."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,7 +157,7 @@ class _Class:
     def states(self) -> Iterator[ObjectState]:
         """Yield each attribute that any method touches after construction."""
         by_attribute: dict[str, list[tuple[Access, Use]]] = defaultdict(list)
-        for body, entry, locks, chain in self._contexts():
+        for body, entry, locks, chain in reach(self.bodies, self._entries()):
             for use in body.uses:
                 access = Access(
                     state=State(owner=self.owner.name, name=use.attribute),
@@ -179,28 +178,13 @@ class _Class:
                     uses=tuple(use for _, use in pairs),
                 )
 
-    def _contexts(self) -> Iterator[tuple[_Body, EntryPoint, frozenset[str], tuple[str, ...]]]:
-        """Yield each method with the entry points that reach it, the locks that they hold, and the way they take."""
+    def _entries(self) -> Iterator[EntryPoint]:
+        """Yield the methods that other code can call."""
         called = {name for bodies in self.bodies.values() for body in bodies for name, _ in body.calls}
-        seen: dict[str, set[tuple[str, frozenset[str]]]] = defaultdict(set)
         for name, bodies in self.bodies.items():
             kind = self._entry_kind(name, bodies[0], called)
-            if kind is None:
-                continue
-            entry = EntryPoint(name=name, kind=kind, location=self.module.place(bodies[0].method))
-            pending: list[tuple[str, frozenset[str], tuple[str, ...]]] = [(name, frozenset(), ())]
-            while pending:
-                reached, locks, chain = pending.pop()
-                if (name, locks) in seen[reached] or len(seen[reached]) >= _MOST_CONTEXTS:
-                    continue
-                seen[reached].add((name, locks))
-                for body in self.bodies[reached]:
-                    yield body, entry, locks, chain
-                    pending += (
-                        (callee, locks | held, (*chain, callee)[-3:])
-                        for callee, held in body.calls
-                        if callee in self.bodies and callee != reached
-                    )
+            if kind is not None:
+                yield EntryPoint(name=name, kind=kind, location=self.module.place(bodies[0].method))
 
     def _entry_kind(self, name: str, body: _Body, called: set[str]) -> EntryKind | None:
         if name in _CONSTRUCTORS or self.module.is_import_time(body.method):

@@ -1,0 +1,48 @@
+"""Follows calls between the methods of one object, from the entry points to every method that they reach."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Final, Protocol, TypeVar
+
+from ftaudit.source.shared_state import EntryPoint
+
+_MOST_CONTEXTS: Final = 6
+"""Ways to reach a method, by entry point and locks, that are followed further: the work stays linear."""
+
+
+class Calling(Protocol):
+    """What one method does."""
+
+    @property
+    def calls(self) -> Sequence[tuple[str, frozenset[str]]]:
+        """The methods of the same object that it calls, and the locks that it holds then."""
+        ...
+
+
+Body = TypeVar("Body", bound=Calling)
+
+
+def reach(
+    bodies: Mapping[str, Sequence[Body]], entries: Iterable[EntryPoint]
+) -> Iterator[tuple[Body, EntryPoint, frozenset[str], tuple[str, ...]]]:
+    """Yield each method with the entry points that reach it, the locks that are held on the way, and the way itself.
+
+    `bodies` has the methods by name: a property's getter and setter are two of one name.
+    """
+    seen: dict[str, set[tuple[str, frozenset[str]]]] = defaultdict(set)
+    for entry in entries:
+        pending: list[tuple[str, frozenset[str], tuple[str, ...]]] = [(entry.name, frozenset(), ())]
+        while pending:
+            reached, locks, chain = pending.pop()
+            if (entry.name, locks) in seen[reached] or len(seen[reached]) >= _MOST_CONTEXTS:
+                continue
+            seen[reached].add((entry.name, locks))
+            for body in bodies[reached]:
+                yield body, entry, locks, chain
+                pending += (
+                    (callee, locks | held, (*chain, callee)[-3:])
+                    for callee, held in body.calls
+                    if callee in bodies and callee != reached
+                )
