@@ -2,15 +2,32 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from ftaudit.model import Confidence, Finding, Severity
 from ftaudit.rule import RuleInfo, SourceExample
 from ftaudit.source import RustRule
 from ftaudit.source.rust import RustUnit
 
-_PRIVATE: Final = frozenset({"__new__", "new", "__traverse__", "__clear__"})
+if TYPE_CHECKING:
+    from tree_sitter import Node
+
+_PRIVATE: Final = frozenset(
+    {
+        "__new__",
+        "new",
+        "__init__",
+        "__traverse__",
+        "__clear__",
+        "__next__",
+        "__iter__",
+        "__enter__",
+        "__exit__",
+        "__setstate__",
+    }
+)
 
 
 class PyclassMutMethod(RustRule):
@@ -29,34 +46,73 @@ class PyclassMutMethod(RustRule):
         since="0.1.0",
         remedy="Make the class frozen, and put what changes into a Mutex or atomics.",
         links=("https://pyo3.rs/latest/free-threading.html",),
-        default=False,
     )
 
+    summarised = True
     VALID = (
         SourceExample(code="#[pymethods]\nimpl Counter {\n    fn get(&self) -> u32 { self.n.load(Relaxed) }\n}\n"),
         SourceExample(code="impl Counter {\n    fn add(&mut self) { self.n += 1; }\n}\n"),
     )
     INVALID = (
         SourceExample(code="#[pymethods]\nimpl Counter {\n    fn add(&mut self) { self.n += 1; }\n}\n", lines=(3,)),
+        SourceExample(
+            code="#[pymethods]\nimpl Counter {\n    fn get(&self) -> u32 { self.n }\n    fn add(&mut self) { self.n += 1; }\n"
+            "    fn sub(&mut self) { self.n -= 1; }\n}\n",
+            lines=(4,),
+        ),
     )
 
     def check(self, unit: RustUnit) -> Iterator[Finding]:
-        """Yield each method of a `#[pymethods]` block that takes `&mut self`."""
+        """Yield one finding for each `#[pymethods]` block of a class, at the first method that takes `&mut self`."""
         for block in unit.of("impl_item"):
             if not any(each.path.rpartition("::")[2] == "pymethods" for each in unit.attributes(block)):
                 continue
             body = block.child_by_field_name("body")
-            for method in body.named_children if body is not None else ():
-                if method.type != "function_item":
-                    continue
-                name = unit.text_of(method.child_by_field_name("name"))
-                parameters = method.child_by_field_name("parameters")
-                first = parameters.named_children[0] if parameters is not None and parameters.named_children else None
-                if first is None or first.type != "self_parameter" or name in _PRIVATE:
-                    continue
-                text = unit.text_of(first)
-                if "mut" in text.split("self")[0] and "&" in text and not unit.off_when_free_threaded(method):
-                    yield self.finding(
-                        f"{name} borrows the object mutably: a second thread that calls it gets an exception.",
-                        location=unit.at(method.start_byte),
-                    )
+            methods = [
+                node for node in (body.named_children if body is not None else ()) if node.type == "function_item"
+            ]
+            borrowing = [method for method in methods if _borrows(unit, method)]
+            exclusive = [
+                method
+                for method in borrowing
+                if "mut" in _receiver(unit, method) and not unit.off_when_free_threaded(method)
+            ]
+            if not exclusive:
+                continue
+            owner = unit.text_of(block.child_by_field_name("type"))
+            names = [unit.text_of(method.child_by_field_name("name")) for method in exclusive]
+            listed = ", ".join(names[:_MOST_NAMES]) + (
+                f" and {len(names) - _MOST_NAMES} more" if len(names) > _MOST_NAMES else ""
+            )
+            alone = len(borrowing) == 1 or _OF_ONE.search(owner) is not None
+            yield self.finding(
+                f"{listed} of {owner} borrow the object mutably: a second thread that calls any of its methods "
+                "meanwhile gets an exception.",
+                location=unit.at(exclusive[0].start_byte),
+                severity=Severity.PEDANTIC if alone else None,
+                interleaving=(
+                    f"Thread 1 is in {names[0]}.",
+                    f"Thread 2 calls a method of the same {owner}: RuntimeError, already borrowed.",
+                ),
+            )
+
+
+_MOST_NAMES: Final = 4
+_OF_ONE: Final = re.compile(r"(?i)iter|builder|cursor|reader|writer|parser|stream|encoder|decoder|guard|context|handle")
+"""Names of classes whose objects belong to one thread."""
+
+
+def _receiver(unit: RustUnit, method: Node) -> str:
+    """Return `&self` or `&mut self` as it is written; empty for what takes no reference to the object."""
+    parameters = method.child_by_field_name("parameters")
+    first = parameters.named_children[0] if parameters is not None and parameters.named_children else None
+    text = unit.text_of(first) if first is not None and first.type == "self_parameter" else ""
+    return text if "&" in text else ""
+
+
+def _borrows(unit: RustUnit, method: Node) -> bool:
+    """Return whether a method borrows the object while other threads can: no constructor, setter or iteration."""
+    name = unit.text_of(method.child_by_field_name("name"))
+    if name in _PRIVATE or not _receiver(unit, method):
+        return False
+    return not any(each.path.rpartition("::")[2] == "setter" for each in unit.attributes(method))

@@ -23,6 +23,7 @@ _ONCE_NAME: Final = re.compile(r"^_*(?:PyInit_|init|setup|register)|(?:^|_)(?:in
 _ONCE_CALL: Final = re.compile(rb"\b(?:call_once\w*|get_or_init\w*|get_or_try_init\w*)\s*\(")
 _ATTACHED: Final = frozenset({"assume_attached", "assume_gil_acquired"})
 _SYNC: Final = frozenset({"Sync", "Send"})
+_UNSENDABLE: Final = re.compile(r"#\[\s*(?:\w+::)*pyclass\s*\([^\]]*\bunsendable\b")
 _EXTENSION: Final = re.compile(r"\bpyo3|\bPyObject\b|\bpyo3_ffi\b|PyMethodDef|PyModuleDef")
 
 
@@ -78,6 +79,10 @@ class RustUnsyncState(RustRule):
     )
     INVALID = (
         SourceExample(
+            code="use pyo3::prelude::*;\n#[pyclass(unsendable, subclass)]\nstruct Doc { inner: Rc<Inner> }\n",
+            lines=(2,),
+        ),
+        SourceExample(
             code="use pyo3::prelude::*;\nstruct Policy(*mut u8);\nunsafe impl Send for Policy {}\n",
             others=(("other.rs", "struct Other { raw: Mutex<u8> }\n"),),
             lines=(3,),
@@ -105,6 +110,13 @@ class RustUnsyncState(RustRule):
         """Yield each place where such state is declared or such a promise is made."""
         if not _EXTENSION.search(unit.text):
             return
+        for item in unit.of("attribute_item"):
+            text = unit.text_of(item)
+            if _UNSENDABLE.match(text) and not unit.off_when_free_threaded(item):
+                yield self.finding(
+                    "An object of an unsendable class panics when a thread other than its maker touches it.",
+                    location=unit.at(item.start_byte),
+                )
         guarded = unit.context.of(Room.RUST, RustContext).guarded
         for node in unit.of("static_item", "impl_item", "macro_invocation", "call_expression"):
             message = severity = None

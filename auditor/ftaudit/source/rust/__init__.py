@@ -9,7 +9,9 @@ from ftaudit.rule import Language, SourceRule
 from ftaudit.source.base import Reader, Room, SourceFile, Survey, TreeContext
 from ftaudit.source.rust.ffi import FfiPlace, find_silent_inits, find_used_slots
 from ftaudit.source.rust.model import RustAttribute, RustUnit, least_version, load_grammar, resolved_pyo3
+from ftaudit.source.rust.states import find_accesses
 from ftaudit.source.rust.survey import RustContext, gather_rust, survey_rust
+from ftaudit.source.shared_state import Access, access_of, access_row
 
 __all__ = [
     "READER",
@@ -25,7 +27,7 @@ __all__ = [
 ]
 
 _INTERESTING = re.compile(
-    r"py(?:o3|module|class|methods)|Py_mod_|PyModuleDef|PyInit_|static\s+mut\b|\bSync\b|\bSend\b|GIL|thread_local!|UnsafeCell"
+    r"py(?:o3|module|class|methods)|PyO3|\bffi\b|Py_mod_|PyModuleDef|PyInit_|static\s+mut\b|\bSync\b|\bSend\b|GIL|thread_local!|UnsafeCell"
 )
 
 
@@ -47,6 +49,19 @@ class RustReader(Reader):
     def wants(self, source: SourceFile, rules: Sequence[SourceRule]) -> bool:
         """Say no where no word of the file is one that any rule looks for."""
         return bool(rules) and _INTERESTING.search(source.text) is not None
+
+    def has_state(self, source: SourceFile) -> bool:
+        """Return whether the text has methods that Python calls."""
+        return "pymethods" in source.text
+
+    def summarise(self, unit: RustUnit) -> Survey | None:
+        """Return what the Python methods of the file do to the fields of their objects."""
+        rows = [access_row(access) for access in find_accesses(unit)]
+        return {"accesses": rows} if rows else None
+
+    def compose(self, summaries: Mapping[str, Survey], context: TreeContext) -> tuple[Access, ...]:
+        """Return the accesses of all files."""
+        return tuple(access_of(row) for summary in summaries.values() for row in summary["accesses"])
 
     def prepare(self) -> None:
         """Import tree-sitter and the grammar."""

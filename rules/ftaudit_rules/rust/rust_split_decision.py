@@ -1,0 +1,159 @@
+"""FT434: Rust code asks under a lock, lets it go, and acts on the answer under the same lock taken again."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Final
+
+from ftaudit.model import Confidence, Finding, Severity
+from ftaudit.rule import RuleInfo, SourceExample
+from ftaudit.source import RustRule
+from ftaudit.source.rust import RustUnit
+
+if TYPE_CHECKING:
+    from tree_sitter import Node
+
+_EXTENSION: Final = re.compile(r"\bpyo3|\bPyObject\b|\bpyo3_ffi\b|PyMethodDef|PyModuleDef")
+_TAKES: Final = re.compile(
+    r"((?:self|Self|[A-Z_][A-Z0-9_]*)(?:\s*\.\s*\w+)*?)\s*\.\s*"
+    r"(lock|read|write|load|store|contains_key|get|insert|set|contains|set_item)\s*\("
+)
+_ASKS: Final = frozenset({"lock", "read", "load", "contains_key", "contains", "get"})
+_ACTS: Final = {
+    "lock": "lock",
+    "read": "write",
+    "load": "store",
+    "contains_key": "insert",
+    "contains": "set_item",
+    "get": "set",
+}
+"""What acts on the answer of each: `read()` and then `write()`, `load()` and then `store()`."""
+_STORES: Final = frozenset({"store", "insert", "set", "set_item"})
+_CHANGES: Final = re.compile(
+    r"[^;]*?\)\s*(?:\?|\.\s*(?:unwrap|expect|await)\s*(?:\([^()]*\))?)*\s*(?:=(?!=)|\.\s*(?:insert|push|replace|remove|clear"
+    r"|extend|take|append|entry|get_or_insert\w*)\s*\()"
+)
+
+
+class RustSplitDecision(RustRule):
+    """A lock, an atomic or a map is asked, and changed because of the answer by a second call.
+
+    The guard of `self.x.lock().unwrap().is_none()` lives to the end of the condition. Another thread can take the lock
+    before the next `self.x.lock()`, and then both do what one was to do. The same goes for `load` and `store` of an
+    atomic, `read` and `write` of an RwLock, `contains` and `set_item` of a dictionary.
+    """
+
+    info = RuleInfo(
+        code="FT434",
+        name="rust-split-decision",
+        summary="A value is tested and changed under two separate guards, and another thread comes in between.",
+        severity=Severity.WARNING,
+        confidence=Confidence.MEDIUM,
+        since="0.1.0",
+        remedy="Keep one guard over both (let mut guard = …), or use one operation: get_or_insert_with, entry, "
+        "compare_exchange, OnceLock::get_or_init, PyDict_SetDefaultRef.",
+        links=("https://pyo3.rs/latest/free-threading.html",),
+    )
+
+    VALID = (
+        SourceExample(
+            code="use pyo3::prelude::*;\n#[pymethods]\nimpl Pool {\n    fn get(&self) {\n"
+            "        let mut guard = self.conn.lock().unwrap();\n        if guard.is_none() {\n"
+            "            *guard = Some(open());\n        }\n    }\n}\n"
+        ),
+        SourceExample(
+            code="use pyo3::prelude::*;\n#[pymethods]\nimpl Pool {\n    fn close(&self) {\n"
+            "        if self.open.compare_exchange(true, false, AcqRel, Acquire).is_ok() { stop(); }\n    }\n}\n"
+        ),
+        SourceExample(
+            code="use pyo3::prelude::*;\n#[pymethods]\nimpl Pool {\n"
+            "    fn is_open(&self) -> bool { self.open.load(Relaxed) }\n"
+            "    fn close(&self) { self.open.store(false, Relaxed) }\n}\n"
+        ),
+        SourceExample(
+            code="use pyo3::prelude::*;\n#[pymethods]\nimpl Pool {\n    fn add(&mut self, k: u32) {\n"
+            "        if !self.rows.contains_key(&k) { self.rows.insert(k, 1); }\n    }\n}\n"
+        ),
+    )
+    INVALID = (
+        SourceExample(
+            code="use pyo3::prelude::*;\n#[pymethods]\nimpl Pool {\n    fn get(&self) {\n"
+            "        if self.conn.lock().unwrap().is_none() {\n            *self.conn.lock().unwrap() = Some(open());\n"
+            "        }\n    }\n}\n",
+            lines=(5,),
+        ),
+        SourceExample(
+            code="use pyo3::prelude::*;\n#[pymethods]\nimpl Pool {\n    fn close(&self) {\n"
+            "        if self.open.load(Acquire) {\n            stop();\n            self.open.store(false, Release);\n"
+            "        }\n    }\n}\n",
+            lines=(5,),
+        ),
+        SourceExample(
+            code="use pyo3::prelude::*;\nstatic TABLE: RwLock<Option<Table>> = RwLock::new(None);\n"
+            "fn table() {\n    let made = TABLE.read().unwrap().is_some();\n    if !made {\n"
+            "        *TABLE.write().unwrap() = Some(build());\n    }\n}\n",
+            lines=(4,),
+        ),
+    )
+
+    def check(self, unit: RustUnit) -> Iterator[Finding]:
+        """Yield the first question of each decision that is split."""
+        if not _EXTENSION.search(unit.text):
+            return
+        for function in unit.of("function_item"):
+            if unit.off_when_free_threaded(function) or _is_exclusive(unit, function):
+                continue
+            yield from self._in_function(unit, function)
+
+    def _in_function(self, unit: RustUnit, function: Node) -> Iterator[Finding]:
+        text = unit.text_of(function.child_by_field_name("body"))
+        start = function.child_by_field_name("body")
+        if start is None:
+            return
+        asked: dict[tuple[str, str], int] = {}
+        reported: set[str] = set()
+        for found in _TAKES.finditer(text):
+            owner, method = "".join(found[1].split()), found[2]
+            for question, at in [(q, at) for (o, q), at in asked.items() if o == owner and _ACTS[q] == method]:
+                acts = method in ("store", "insert", "set", "set_item") or _CHANGES.match(
+                    text[found.end() : found.end() + 200]
+                )
+                if acts and owner not in reported and _decides(text, at):
+                    reported.add(owner)
+                    line = unit.line_of(start.start_byte + len(text[: found.start()].encode()))
+                    yield self.finding(
+                        f"{owner}.{question}() is asked here, and line {line} acts on the answer with the guard gone.",
+                        location=unit.at(start.start_byte + len(text[:at].encode())),
+                        interleaving=(
+                            f"Thread 1 asks {owner}.{question}() and lets the guard go.",
+                            f"Thread 2 does the same; then both go on to line {line}.",
+                        ),
+                    )
+            if method in _ASKS and not _is_kept(text, found):
+                asked.setdefault((owner, method), found.start())
+
+
+def _is_exclusive(unit: RustUnit, function: Node) -> bool:
+    """Return whether the function has the object for itself: `&mut self`."""
+    parameters = function.child_by_field_name("parameters")
+    first = parameters.named_children[0] if parameters is not None and parameters.named_children else None
+    return first is not None and first.type == "self_parameter" and "mut" in unit.text_of(first)
+
+
+def _decides(text: str, at: int) -> bool:
+    """Return whether the statement that asks is a condition, or keeps the answer under a name."""
+    statement = text[max(text.rfind(";", 0, at), text.rfind("{", 0, at), text.rfind("}", 0, at)) + 1 : at].strip()
+    return re.match(r"(?:else\s+)?(?:if|while|match|let|return)\b", statement) is not None
+
+
+_GUARD_ALONE: Final = re.compile(
+    r"[^();]*\)\s*(?:\?|\.\s*(?:unwrap|expect|await|unwrap_or_else)\s*(?:\([^();]*\))?)*\s*;"
+)
+
+
+def _is_kept(text: str, found: re.Match[str]) -> bool:
+    """Return whether the guard itself is bound to a name, so that it lives on."""
+    before = text[max(text.rfind(";", 0, found.start()), text.rfind("{", 0, found.start())) + 1 : found.start()]
+    alone = _GUARD_ALONE.match(text, found.end(), found.end() + 160) is not None
+    return re.match(r"\s*let\b", before) is not None and alone and found[2] in ("lock", "read", "write")
