@@ -56,7 +56,8 @@ class PyclassMutMethod(RustRule):
     INVALID = (
         SourceExample(code="#[pymethods]\nimpl Counter {\n    fn add(&mut self) { self.n += 1; }\n}\n", lines=(3,)),
         SourceExample(
-            code="#[pymethods]\nimpl Counter {\n    fn get(&self) -> u32 { self.n }\n    fn add(&mut self) { self.n += 1; }\n"
+            code="#[pymethods]\nimpl Counter {\n    fn get(&self) -> u32 { self.n }\n"
+            "    fn add(&mut self) { self.n += 1; }\n"
             "    fn sub(&mut self) { self.n -= 1; }\n}\n",
             lines=(4,),
         ),

@@ -57,7 +57,8 @@ class RustBorrowedFfi(RustRule):
 
     VALID = (
         SourceExample(
-            code="use pyo3::ffi::*;\nunsafe fn first(list: *mut PyObject) -> *mut PyObject { PyList_GetItemRef(list, 0) }\n"
+            code="use pyo3::ffi::*;\n"
+            "unsafe fn first(list: *mut PyObject) -> *mut PyObject { PyList_GetItemRef(list, 0) }\n"
         ),
         SourceExample(
             code="use pyo3::ffi::*;\nfn all(list: &Bound<PyList>) {\n    with_critical_section(list, || unsafe {\n"
@@ -82,7 +83,8 @@ class RustBorrowedFfi(RustRule):
         ),
         SourceExample(
             code="use pyo3::ffi;\nunsafe fn walk(d: *mut ffi::PyObject) {\n"
-            "    while ffi::PyDict_Next(d, &mut pos, &mut key, &mut value) != 0 {\n        work(key, value);\n    }\n}\n",
+            "    while ffi::PyDict_Next(d, &mut pos, &mut key, &mut value) != 0 {\n"
+            "        work(key, value);\n    }\n}\n",
             lines=(3,),
         ),
         SourceExample(
