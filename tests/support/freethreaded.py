@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import functools
 import hashlib
+import os
 import subprocess
 import tempfile
 import zipfile
@@ -13,7 +14,9 @@ from pathlib import Path
 
 from packaging.utils import canonicalize_name
 
+from ftaudit.errors import InterpreterError
 from ftaudit.interpreters import find_interpreter
+from ftaudit.interpreters.find import VARIABLE
 from ftaudit.model import Interpreter
 from ftaudit.sandbox import WheelToImport
 from ftaudit.settings import default_cache_dir
@@ -26,6 +29,22 @@ FIXTURES = Path(__file__).parents[2] / "fixtures"
 def interpreter() -> Interpreter:
     """Return the interpreter that `scripts/test` provided, or one that the machine has; raise where there is none."""
     return find_interpreter(parse_target("3.14t"), cache_dir=default_cache_dir())
+
+
+@functools.cache
+def interpreter_of(target: str) -> str:
+    """Return the path of the interpreter of one target, whatever `$FTAUDIT_PYTHON` names; raise where there is none."""
+    named = os.environ.pop(VARIABLE, None)
+    try:
+        if named is not None:
+            try:
+                return find_interpreter(parse_target(target), explicit=Path(named), cache_dir=default_cache_dir()).path
+            except InterpreterError:
+                pass
+        return find_interpreter(parse_target(target), cache_dir=default_cache_dir()).path
+    finally:
+        if named is not None:
+            os.environ[VARIABLE] = named
 
 
 @functools.cache

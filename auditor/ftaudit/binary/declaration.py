@@ -182,8 +182,8 @@ def _read_one(
         )
     elif loaded.doubt and declaration is not GilDeclaration.UNDETERMINED:
         declaration, how = GilDeclaration.UNDETERMINED, f"what it declares depends on {loaded.doubt}"
-    elif refusal is None and best.slots is not None and _is_certain(best):
-        refusal = best.slots.refusal
+    elif refusal is None and _is_certain(best):
+        refusal = _refusal_of(best)
     answer = _answer(
         image,
         declaration,
@@ -221,6 +221,13 @@ def _unloadable(image: Image, version: Version) -> Refusal | None:
     strong = (name for name in image.imports - image.weak_imports if name.startswith(("Py", "_Py")))
     missing = missing_symbols(strong, version)
     return Refusal(kind=RefusalKind.MISSING_SYMBOLS, symbols=missing) if missing else None
+
+
+def _refusal_of(best: Run) -> Refusal | None:
+    """Return why CPython refuses what the hook handed in or returned."""
+    if best.foreign_definition:
+        return Refusal(kind=RefusalKind.FOREIGN_DEFINITION)
+    return best.slots.refusal if best.slots is not None else None
 
 
 def _is_certain(best: Run) -> bool:
@@ -280,7 +287,7 @@ def _read_partial(
                 (build, evidence),
                 multi_phase,
                 hook=hook,
-                refusal=_unloadable(image, version),
+                refusal=_unloadable(image, version) or _refusal_of(best),
                 abi_info=best.slots.abi_info if best.slots is not None else None,
             )
             return Reading(binary=known)

@@ -24,22 +24,6 @@ def stable_symbols() -> Mapping[str, Version]:
 
 
 @functools.lru_cache(maxsize=1)
-def limited_names() -> Mapping[str, Version]:
-    """Return each name that source may use under `Py_LIMITED_API`, with the version that added it."""
-    import abi3info
-
-    named = {
-        item.symbol.name: (item.added.major, item.added.minor)
-        for table in (abi3info.FUNCTIONS, abi3info.DATAS)
-        for item in table.values()
-        if not item.abi_only
-    }
-    for other in (abi3info.MACROS, abi3info.STRUCTS, abi3info.TYPEDEFS):
-        named |= {item.name: (item.added.major, item.added.minor) for item in other.values()}
-    return named
-
-
-@functools.lru_cache(maxsize=1)
 def opaque_in_abi3t() -> frozenset[str]:
     """Return the structures whose members exist in `abi3` and not in `abi3t` (PEP 803)."""
     import abi3info

@@ -60,6 +60,8 @@ class RefusalKind(StrEnum):
     """Arrays of slots that are nested too deeply, or in a way that CPython does not allow."""
     NEGATIVE_STATE = "negative-state"
     """A module with slots whose state has a negative size."""
+    FOREIGN_DEFINITION = "foreign-definition"
+    """A `PyModuleDef` as headers of 3.13, or of a build with the GIL, lay it out: SystemError from 3.15 on."""
     MISSING_SYMBOLS = "missing-symbols"
     """It takes functions or data from CPython that the target does not export: the loader refuses it."""
 

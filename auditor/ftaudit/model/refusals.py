@@ -45,6 +45,8 @@ def describe_refusal(refusal: Refusal, version: tuple[int, int]) -> str:
             return "its slots are nested too deeply (SystemError)"
         case RefusalKind.NEGATIVE_STATE:
             return "its module state has a negative size, which multi-phase initialization does not allow (SystemError)"
+        case RefusalKind.FOREIGN_DEFINITION:
+            return "its PyModuleDef was compiled for another build, or for CPython 3.13 or older (SystemError)"
         case RefusalKind.MISSING_SYMBOLS:
             names = ", ".join(refusal.symbols[:_LISTED])
             more = f" and {len(refusal.symbols) - _LISTED} more" if len(refusal.symbols) > _LISTED else ""

@@ -59,6 +59,8 @@ class Run:
     """The extension module that it needs and that was not loaded."""
     built_free_threaded: bool | None = None
     """The build that its definition was laid out for, where that can be seen."""
+    foreign_definition: bool = False
+    """It handed in a `PyModuleDef` that the free-threaded build refuses."""
     way: tuple[Block, ...] = ()
     """The last stretches of code that ran before it failed, where it was followed."""
     beyond: str = ""
@@ -167,6 +169,7 @@ def run(subject: Subject, overrides: Mapping[int, int], *, follow: bool = False)
             errors=tuple(python.errors) if python else (),
             created=python.created and not python.definitions if python else False,
             built_free_threaded=python.built_free_threaded if python else None,
+            foreign_definition=python.foreign_definition if python else False,
             declared=_declared(python) if python else None,
             foreign=python.process.foreign if python else "",
             way=tuple(python.way_to_error or python.blocks or ()) if python else (),
@@ -215,6 +218,7 @@ def _finished(subject: Subject, python: Python, notes: list[str], overrides: Map
             created=python.created and not python.definitions,
             way=tuple(python.way_to_error or python.blocks or ()),
             built_free_threaded=python.built_free_threaded,
+            foreign_definition=python.foreign_definition,
             foreign=process.foreign,
             missed=process.machine.missed,
             **details,  # type: ignore[arg-type]

@@ -8,6 +8,7 @@ from ftaudit.binary.emulator.process import HandOver, Process
 from ftaudit.binary.stubs.capi.attributes import attribute, text_of
 from ftaudit.binary.stubs.capi.objects_in_memory import Object
 from ftaudit.binary.stubs.capi.python import Python, registry
+from ftaudit.cpython.layouts import is_own_definition
 
 MODULE_ANSWERS, answers = registry()
 
@@ -37,6 +38,8 @@ def _note_build(python: Python, definition: int) -> None:
     all ones; without, the immortal reference count and a null type.
     """
     start, flags, count = struct.unpack("<QII", python.process.machine.read(definition, 16))
+    if definition not in python.definitions and not is_own_definition(flags & 0xFFFF, python.version):
+        python.foreign_definition = True
     if start == 0 and count == 0xFFFF_FFFF:
         python.built_free_threaded = True
     elif start != 0 and flags == count == 0:

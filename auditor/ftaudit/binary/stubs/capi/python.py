@@ -48,6 +48,8 @@ class Python:
     """What went through `PyModuleDef_Init`."""
     capsules: dict[str, int] = field(default_factory=dict)
     """Pointers of the capsules that the code itself made, by name."""
+    foreign_definition: bool = False
+    """Whether the code handed in a definition that the free-threaded build of the version refuses."""
     built_free_threaded: bool | None = None
     """Whether the definition that the code handed in was laid out for the free-threaded build."""
     created: bool = False
