@@ -28,12 +28,14 @@ from concurrent.futures import Future
 from dataclasses import dataclass
 from pathlib import Path
 
-from ftaudit.binary.pool import Answer, Question, WorkerPool, default_workers
+from ftaudit.binary.questions import Answer, ModuleReaders, Question
+from ftaudit.cores import count_cores
 from ftaudit.errors import ArchiveError
 from ftaudit.wheel import Limits, ModuleMember, module_members, open_wheel, read_metadata
 from ftaudit.wheel.image import image_format, mapped_part
 from ftaudit.wheel.parts import find_parts, find_reach
 from ftaudit.wheel.tail import inflate_tail
+from ftaudit.workers import Ending
 
 BINARIES = Path(__file__).resolve().parent.parent / "fixtures" / "binaries"
 WHEEL_NAME = "demo-1.0-cp314-cp314t-manylinux_2_17_x86_64.whl"
@@ -171,7 +173,7 @@ def run(seeds: Sequence[Seed], *, variants: int, seed: int, workers: int, second
     waiting: collections.deque[tuple[str, Future[Answer]]] = collections.deque()
     with (
         tempfile.TemporaryDirectory(prefix="ftaudit-fuzz-") as folder,
-        WorkerPool(workers=workers, seconds=seconds, memory=12 << 30) as pool,
+        ModuleReaders(workers=workers, seconds=seconds, memory=12 << 30) as pool,
     ):
         path = Path(folder) / WHEEL_NAME
         for index in range(variants):
@@ -206,7 +208,7 @@ def _outcome(kind: str, future: Future[Answer]) -> str:
     how = answer.binary.how
     if answer.lost:
         return f"{kind}: {how}"
-    if how.startswith("the inspection failed"):
+    if answer.died is not None and answer.died.how is Ending.RAISED:
         return f"FLAW: {kind}: {how}"
     return f"{kind}: {answer.binary.declaration}"
 
@@ -226,7 +228,7 @@ def main() -> int:
     parser.add_argument("paths", nargs="*", type=Path, default=[BINARIES], metavar="PATH")
     parser.add_argument("--variants", type=int, default=20_000)
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--workers", type=int, default=default_workers())
+    parser.add_argument("--workers", type=int, default=count_cores())
     parser.add_argument("--seconds", type=float, default=20.0, help="what one image may take")
     options = parser.parse_args()
     seeds = find_seeds(options.paths)

@@ -17,7 +17,7 @@ pytestmark = pytest.mark.interpreter
 
 WORK = """
 import json, os, sys, threading
-from ftaudit.source.workers import run_tasks
+from ftaudit.workers import run_tasks
 
 barrier = threading.Barrier(3, timeout=60)
 

@@ -14,8 +14,9 @@ from urllib.parse import urlsplit
 from packaging.utils import InvalidWheelFilename, parse_wheel_filename
 
 from ftaudit.binary.cache import FactsCache
-from ftaudit.binary.pool import WorkerPool, default_workers
+from ftaudit.binary.questions import ModuleReaders
 from ftaudit.binary.reading import WheelReader
+from ftaudit.cores import count_cores
 from ftaudit.errors import ArchiveError, DamagedArchive
 from ftaudit.model import (
     BinaryFacts,
@@ -99,7 +100,7 @@ class Inspector:
     def prepare(self) -> None:
         """Start the workers before the first wheel comes, where no facts are remembered."""
         if self._cache.is_empty or not self._settings.use_cache:
-            self._started().pool.start()
+            self._started().readers.start()
 
     def submit(self, request: WheelRequest, *, soon: bool = False) -> Future[BinaryFacts]:
         """Return the facts of a wheel, at once where they are remembered. Never raises: a failure is facts too.
@@ -121,7 +122,7 @@ class Inspector:
             done.set_result(known)
             return done
         work = self._started()
-        work.pool.start()
+        work.readers.start()
         threads = work.soon if soon else work.wheels
         return threads.submit(self._inspect, work, request, location, sha256)
 
@@ -199,14 +200,14 @@ class _Work:
         self.wheels = ThreadPoolExecutor(settings.wheels, thread_name_prefix="wheel")
         self.soon = ThreadPoolExecutor(settings.wheels, thread_name_prefix="wheel-soon")
         self.fetchers = ThreadPoolExecutor(settings.connections, thread_name_prefix="fetch")
-        self.pool = WorkerPool(
-            workers=settings.workers or default_workers(),
+        self.readers = ModuleReaders(
+            workers=settings.workers or count_cores(),
             seconds=settings.module_seconds,
             memory=settings.worker_memory,
         )
 
     def close(self) -> None:
-        self.pool.close()
+        self.readers.close()
         for threads in (self.wheels, self.soon, self.fetchers):
             threads.shutdown(wait=True, cancel_futures=True)
 
@@ -229,7 +230,7 @@ def _read_wheel(
             return skipped, True, archive.is_whole
         metadata = read_metadata(archive, request.file.filename, record=settings.record)
         reader = WheelReader(
-            work.pool, work.fetchers, archive, request.target, stable_abi=_claims_stable_abi(request.file.filename)
+            work.readers, work.fetchers, archive, request.target, stable_abi=_claims_stable_abi(request.file.filename)
         )
         modules = tuple(
             ExtensionModule(

@@ -7,12 +7,13 @@ from concurrent.futures import CancelledError, Executor, Future
 from dataclasses import dataclass, field, replace
 from typing import Final
 
-from ftaudit.binary.pool import Answer, Question, WorkerPool
+from ftaudit.binary.questions import Answer, ModuleReaders, Question
 from ftaudit.cpython.hooks import hook_name
 from ftaudit.errors import ArchiveError
 from ftaudit.model import GilDeclaration, Hook, ModuleBinary
 from ftaudit.target import Target
 from ftaudit.wheel import Member, ModuleMember, WheelArchive, module_members
+from ftaudit.workers import Died, Ending
 
 MYPYC_GROUP: Final = "__mypyc"
 """How the modules end that mypyc's shims hand over to (mypyc/common.py, `shared_lib_name`)."""
@@ -30,7 +31,7 @@ READ_ON: Final = 2
 class WheelReader:
     """Reads the modules of one wheel."""
 
-    pool: WorkerPool
+    readers: ModuleReaders
     fetchers: Executor
     archive: WheelArchive
     target: Target
@@ -176,11 +177,11 @@ class WheelReader:
             )
             for module, data in images
         ]
-        return zip((module for module, _ in images), self.pool.ask(questions, siblings), strict=True)
+        return zip((module for module, _ in images), self.readers.ask(questions, siblings), strict=True)
 
     def _batches(self, held: Sequence[tuple[ModuleMember, bytes]]) -> Iterator[Sequence[tuple[ModuleMember, bytes]]]:
         """Deal modules that share siblings out, so that each worker is handed the siblings once."""
-        count = min(self.pool.workers, len(held))
+        count = min(self.readers.workers, len(held))
         for start in range(count):
             yield held[start::count]
 
@@ -214,7 +215,7 @@ def _told(answer: Future[Answer]) -> Answer:
     try:
         return answer.result()
     except CancelledError:
-        return Answer(binary=_undetermined("the inspection was ended"), lost=True)
+        return Answer(binary=_undetermined("the inspection was ended"), died=Died(how=Ending.CANCELLED))
 
 
 def _is_group(module: ModuleMember) -> bool:

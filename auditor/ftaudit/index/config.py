@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -10,13 +9,14 @@ from importlib.util import find_spec
 from pathlib import Path
 from urllib.parse import quote, unquote, urlsplit, urlunsplit
 
+from ftaudit.cores import count_cores
 from ftaudit.errors import UsageError
 from ftaudit.urls import public
 
 DEFAULT_TIMEOUT = 30.0
 """Seconds without a byte after which an index is given up."""
 DEFAULT_RETRIES = 3
-DEFAULT_WORKERS = min(8, 2 * (os.cpu_count() or 2))
+DEFAULT_WORKERS = min(8, 2 * count_cores())
 """Pages under way at a time; they are large, and more than two a core only wait for the GIL (`bench_index.py`)."""
 
 INDEX_VARIABLES = ("UV_DEFAULT_INDEX", "UV_INDEX_URL", "PIP_INDEX_URL")

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Final
 
+from ftaudit.cores import count_cores
 from ftaudit.errors import InterpreterError
 from ftaudit.interpreters import debian
 from ftaudit.interpreters.find import COMPLETE
@@ -153,11 +154,10 @@ def _build(version: str, tarball: Path, prefix: Path, work: Path, log: Path, pro
     env = _build_environment(prefix / "sysroot", work, progress)
     openssl = prefix / "sysroot" / "usr"
     extra = [f"--with-openssl={openssl}"] if (openssl / "include" / "openssl").is_dir() else []
-    cores = len(os.sched_getaffinity(0))
     log.unlink(missing_ok=True)
     for what, command, seconds in (
         ("configuring", ["./configure", f"--prefix={prefix}", *CONFIGURE, *extra], CONFIGURE_SECONDS),
-        ("compiling (two to five minutes)", ["make", f"-j{cores + 1}"], MAKE_SECONDS),
+        ("compiling (two to five minutes)", ["make", f"-j{count_cores() + 1}"], MAKE_SECONDS),
         ("installing", ["make", "altinstall"], MAKE_SECONDS),
     ):
         progress(f"CPython {version}t: {what}; its output goes to {log}")

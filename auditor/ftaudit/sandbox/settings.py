@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from packaging.utils import NormalizedName
+
+from ftaudit.cores import count_cores
 
 GIB = 1 << 30
 
@@ -33,7 +34,7 @@ class SandboxSettings:
     cache_dir: Path
     offline: bool = False
     """uv answers from its cache alone."""
-    jobs: int = field(default_factory=lambda: len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 2)
+    jobs: int = field(default_factory=count_cores)
     """How many distributions are imported at a time."""
     module_seconds: float = 60.0
     """Wall time of one import."""

@@ -24,8 +24,8 @@ from ftaudit.source.languages import reader_of
 from ftaudit.source.look import Plan, finding_of, first_look, read_bytes, second_look, skipped_of
 from ftaudit.source.shared_state import StateRow, state_table
 from ftaudit.source.silence import Ignore, find_idle, from_row, markers_of, silence
-from ftaudit.source.workers import Died, can_fork, run_tasks
 from ftaudit.target import Target
+from ftaudit.workers import Died, can_fork, run_tasks
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -334,8 +334,8 @@ def _looked(
     ):
         shown = files[todo[position]].shown
         match answer:
-            case Died(reason=reason):
-                answers[shown] = {"skipped": [[shown, reason, None, False]]}
+            case Died() as died:
+                answers[shown] = {"skipped": [[shown, f"the process that looked at it {died}", None, False]]}
             case _:
                 answers[shown] = answer
                 fresh[keys[shown]] = answer

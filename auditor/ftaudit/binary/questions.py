@@ -1,0 +1,168 @@
+"""Modules' images go to worker processes, which parse and emulate them; what they say comes back as answers."""
+
+from __future__ import annotations
+
+import gc
+from collections.abc import Mapping, Sequence
+from concurrent.futures import Future
+from dataclasses import asdict, dataclass
+from typing import Any, Final
+
+from ftaudit.binary.cache import parse_binary
+from ftaudit.errors import ImageError
+from ftaudit.model import GilDeclaration, ModuleBinary
+from ftaudit.workers import Died, Ending, WorkerPool
+
+HELD: Final = 384 << 20
+"""Bytes of images that may wait for a worker; who brings more waits too."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Question:
+    """One module's image, to be read by a worker."""
+
+    module: str
+    path: str
+    target: tuple[int, int]
+    image: bytes
+    holes: tuple[tuple[int, int], ...] = ()
+    """Ranges of the image that were not read."""
+    stable_abi: bool = False
+    """Whether its wheel claims a stable ABI: what it takes from CPython is then kept."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Answer:
+    """What a worker says, or why it could not."""
+
+    binary: ModuleBinary
+    died: Died | None = None
+    """Why there is no answer."""
+    is_module: bool = True
+    """Whether an import could make a module of it."""
+    partial: bool = False
+    """The holes kept it from being told."""
+    missed: int | None = None
+    """The offset in the file that was missed first."""
+    missing: tuple[str, ...] = ()
+    """File names of shared libraries that might tell more, were they among the kept images."""
+
+    @property
+    def lost(self) -> bool:
+        """Whether another day's answer may differ: the worker crashed, hung or could not be started."""
+        return self.died is not None and not self.died.is_lasting
+
+
+class ModuleReaders:
+    """Worker processes that read modules, started with the first question. A context manager that ends them."""
+
+    def __init__(self, *, workers: int, seconds: float, memory: int) -> None:
+        self._pool = WorkerPool(
+            answer_question,
+            workers=workers,
+            seconds=seconds,
+            memory=memory,
+            capacity=HELD,
+            prepare=prepare,
+        )
+
+    def __enter__(self) -> ModuleReaders:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    @property
+    def workers(self) -> int:
+        """How many processes there are."""
+        return self._pool.workers
+
+    def start(self) -> None:
+        """Start the workers now, so that they are ready when the first question comes."""
+        self._pool.start()
+
+    def close(self) -> None:
+        """End every worker, in the middle of whatever it does."""
+        self._pool.close()
+
+    def ask(self, questions: Sequence[Question], kept: Mapping[str, bytes] | None = None) -> list[Future[Answer]]:
+        """Hand questions to one worker, which may look into `kept` images; block while too many images wait."""
+        weight = sum(len(question.image) for question in questions)
+        return [_answered(told) for told in self._pool.submit(questions, dict(kept or {}), weight=weight)]
+
+
+def prepare() -> None:
+    """Import what a worker needs."""
+    import ftaudit.binary.declaration  # noqa: F401
+
+    # What was imported stays: the collector, which frees the emulators, need not look at it each time.
+    gc.collect()
+    gc.freeze()
+
+
+def answer_question(question: Question, kept: dict[str, bytes]) -> dict[str, Any]:
+    """Return what a module declares, in JSON's types. Runs in a worker."""
+    from ftaudit.binary.declaration import read_module
+
+    try:
+        read = read_module(
+            question.image,
+            module_name=question.module,
+            path=question.path,
+            target_version=question.target,
+            siblings=kept,
+            holes=question.holes,
+            stable_abi=question.stable_abi,
+        )
+    except ImageError as error:
+        return {"error": error.problem}
+    return {
+        "binary": asdict(read.binary),
+        "missing": read.missing,
+        "is_module": read.is_module,
+        "partial": read.partial,
+        "missed": read.missed,
+    }
+
+
+def _answered(told: Future[Any]) -> Future[Answer]:
+    answer: Future[Answer] = Future()
+
+    def pass_on(done: Future[Any]) -> None:
+        if done.cancelled():
+            answer.cancel()
+        else:
+            answer.set_result(_read(done.result()))
+
+    told.add_done_callback(pass_on)
+    return answer
+
+
+def _read(told: Any) -> Answer:
+    """Return a worker's answer; one that makes no sense is as good as none."""
+    if isinstance(told, Died):
+        return _without(told)
+    try:
+        if "error" in told:
+            return Answer(binary=_undetermined(str(told["error"])))
+        binary = parse_binary(told["binary"])
+        if binary is None:
+            return _without(Died(how=Ending.NONSENSE))
+        return Answer(
+            binary=binary,
+            missing=tuple(map(str, told["missing"])),
+            is_module=told["is_module"] is not False,
+            partial=told["partial"] is True,
+            missed=told["missed"] if isinstance(told["missed"], int) else None,
+        )
+    except (ValueError, TypeError, KeyError):
+        return _without(Died(how=Ending.NONSENSE))
+
+
+def _without(died: Died) -> Answer:
+    subject = "it" if died.how is Ending.MEMORY else "the inspection" if died.is_lasting else "the inspection process"
+    return Answer(binary=_undetermined(f"{subject} {died}"), died=died)
+
+
+def _undetermined(how: str) -> ModuleBinary:
+    return ModuleBinary(declaration=GilDeclaration.UNDETERMINED, how=how)

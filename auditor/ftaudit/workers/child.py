@@ -1,0 +1,106 @@
+"""The worker: it does tasks, within limits, until its input ends. It may be killed at any time."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import sys
+import traceback
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, BinaryIO, TypeAlias
+
+from ftaudit.workers.ending import Died, Ending
+from ftaudit.workers.frames import Packed, receive_tasks, send_answer
+
+Work: TypeAlias = "Callable[[Any, Any], Any]"
+"""What workers do: a function of a module, or a `partial` of one. It gets a task and what its batch shares."""
+
+
+Limits: TypeAlias = "tuple[int, int]"
+"""Bytes of memory for a worker, and seconds of processor time for a task."""
+
+
+def main(limits: Limits) -> None:
+    """Work in a fresh interpreter until stdin ends. The first task is what the work is."""
+    answers = os.fdopen(os.dup(1), "wb")
+    _silence()
+    received = receive_tasks(sys.stdin.buffer)
+    if received is not None:
+        work, prepare = received[0][0].unpack()
+        _serve(sys.stdin.buffer, answers, work, prepare, limits)
+
+
+def be_a_copy(
+    down: int, up: int, ours: Sequence[int], work: Work, prepare: Callable[[], object] | None, limits: Limits
+) -> None:
+    """Work in a copy of the parent; `ours` are the descriptors that are the parent's alone."""
+    for descriptor in ours:
+        os.close(descriptor)
+    _silence()
+    _serve(os.fdopen(down, "rb"), os.fdopen(up, "wb"), work, prepare, limits)
+
+
+def _silence() -> None:
+    """Send what native code prints nowhere: it must not be taken for an answer, or mix with a report."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the parent decides.
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, 1)
+    os.dup2(nowhere, 2)
+
+
+def _serve(
+    tasks: BinaryIO, answers: BinaryIO, work: Work, prepare: Callable[[], object] | None, limits: Limits
+) -> None:
+    memory, cpu_seconds = limits
+    _limit(memory)
+    if prepare is not None:
+        prepare()
+    with contextlib.suppress(OSError):
+        send_answer(answers, b"{}")
+        shared: object = None
+        while (received := receive_tasks(tasks)) is not None:
+            batch, news = received
+            if news is not None:
+                shared = None  # Frees the old before there is the new.
+                shared = news.unpack()
+            for task in batch:
+                _allow(cpu_seconds)
+                send_answer(answers, _done(work, task, shared, memory))
+    # What the parent would do at its exit (its atexit hooks, its buffers) is not this process's to do.
+    os._exit(0)
+
+
+def _done(work: Work, task: Packed, shared: object, memory: int) -> bytes:
+    try:
+        return json.dumps({"answer": work(task.unpack(), shared)}).encode()
+    except MemoryError:
+        died = Died(how=Ending.MEMORY, detail=str(memory >> 20))
+    except Exception as error:
+        frame = traceback.extract_tb(error.__traceback__)[-1]
+        told = f"{type(error).__name__} in {Path(frame.filename).name}:{frame.lineno}"
+        died = Died(how=Ending.RAISED, detail=told)
+    return json.dumps({"died": died.how.value, "detail": died.detail}).encode()
+
+
+def _limit(memory: int) -> None:
+    """Cap memory, core files and written files, where the system can (POSIX)."""
+    with contextlib.suppress(ImportError, OSError, ValueError):
+        import resource
+
+        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+        resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
+        if sys.platform != "darwin":  # Where a process maps more than any limit that would help.
+            resource.setrlimit(resource.RLIMIT_AS, (memory, memory))
+
+
+def _allow(seconds: int) -> None:
+    """Let the kernel end this process after so much more processor time."""
+    with contextlib.suppress(ImportError, OSError, ValueError):
+        import resource
+
+        used = resource.getrusage(resource.RUSAGE_SELF)
+        hard = resource.getrlimit(resource.RLIMIT_CPU)[1]
+        resource.setrlimit(resource.RLIMIT_CPU, (int(used.ru_utime + used.ru_stime) + seconds + 1, hard))

@@ -1,0 +1,61 @@
+"""Why a task has no answer."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from ftaudit.model import StrEnum
+
+
+class Ending(StrEnum):
+    """Why a task has no answer."""
+
+    SIGNAL = "signal"
+    EXIT = "exit"
+    TIMEOUT = "timeout"
+    MEMORY = "memory"
+    RAISED = "raised"
+    """The function raised an exception: a flaw of ours."""
+    NOT_STARTED = "not-started"
+    CLOSED = "closed"
+    """The worker closed its pipes and went on."""
+    CANCELLED = "cancelled"
+    """The pool was closed before the task was done."""
+    NONSENSE = "nonsense"
+    """The worker did not answer in JSON."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Died:
+    """Stands for the answer of a task that has none."""
+
+    how: Ending
+    detail: str = ""
+    """The signal's name, the exit code, the seconds, the MiB, or the exception and its place."""
+
+    @property
+    def is_lasting(self) -> bool:
+        """Whether the same task ends the same way another time."""
+        return self.how in (Ending.MEMORY, Ending.RAISED)
+
+    def __str__(self) -> str:
+        """Return what a sentence about the process ends with."""
+        match self.how:
+            case Ending.SIGNAL:
+                return f"was ended by {self.detail}"
+            case Ending.EXIT:
+                return f"ended with exit code {self.detail}"
+            case Ending.TIMEOUT:
+                return f"was ended after {self.detail} s of work"
+            case Ending.MEMORY:
+                return f"needs more than {self.detail} MiB of memory"
+            case Ending.RAISED:
+                return f"failed: {self.detail}"
+            case Ending.NOT_STARTED:
+                return "could not be started"
+            case Ending.CANCELLED:
+                return "was ended"
+            case Ending.CLOSED:
+                return "closed its pipes"
+            case Ending.NONSENSE:
+                return "gave an answer that makes no sense"

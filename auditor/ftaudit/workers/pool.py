@@ -1,0 +1,186 @@
+"""The pool: threads that hand tasks to workers, and replace the workers that are lost."""
+
+from __future__ import annotations
+
+import math
+import queue
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass
+from typing import Any
+
+from ftaudit.workers.child import Work
+from ftaudit.workers.frames import Packed, pack
+from ftaudit.workers.process import WorkerProcess, start_copy, start_fresh
+
+
+@dataclass(kw_only=True, slots=True)
+class _Batch:
+    """Tasks for one worker."""
+
+    tasks: Sequence[Packed]
+    futures: Sequence[Future[Any]]
+    shared: Packed
+    weight: int
+    at_once: bool
+
+
+class WorkerPool:
+    """Worker processes, started with the first task. A context manager that ends them."""
+
+    def __init__(
+        self,
+        work: Work,
+        *,
+        workers: int,
+        seconds: float,
+        memory: int,
+        capacity: int | None = None,
+        prepare: Callable[[], object] | None = None,
+        fork: bool = False,
+    ) -> None:
+        """Make a pool; a task that uses `seconds` of processor time, hangs, or needs more `memory` ends its worker.
+
+        The kernel sees to it should this process be gone by then. `memory` is in bytes. `capacity` is the weight of the
+        tasks that may wait. Each worker calls `prepare` first. With `fork`, the thread that calls `start` must be the
+        only one of this process.
+        """
+        self.workers = workers
+        self._work = work
+        self._prepare = prepare
+        self._seconds = seconds
+        self._limits = (memory, int(seconds) + 1)
+        self._capacity = capacity
+        self._fork = fork
+        self._batches: queue.SimpleQueue[_Batch | None] = queue.SimpleQueue()
+        self._threads: list[threading.Thread] = []
+        self._processes: set[WorkerProcess] = set()
+        self._state = threading.Condition()
+        self._clock = threading.Condition()
+        self._wakes = math.inf
+        self._waiting = 0
+        self._closed = False
+
+    def __enter__(self) -> WorkerPool:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def start(self) -> None:
+        """Start the workers now, so that they are ready when the first task comes."""
+        with self._state:
+            if self._threads or self._closed or not self.workers:
+                return
+            first = [self._new() if self._fork else None for _ in range(self.workers)]
+            self._threads = [threading.Thread(target=self._serve, args=(each,), daemon=True) for each in first]
+            self._threads.append(threading.Thread(target=self._watch, daemon=True))
+        for thread in self._threads:
+            thread.start()
+
+    def submit(
+        self, tasks: Sequence[Any], shared: object = None, *, weight: int = 0, at_once: bool = False
+    ) -> list[Future[Any]]:
+        """Hand tasks to one worker, and `shared` once with them; block while the tasks that wait weigh too much.
+
+        `at_once` sends all of them together: quicker for many small tasks. A future's result is the work's answer or
+        `Died`; closing the pool cancels it.
+        """
+        self.start()
+        futures: list[Future[Any]] = [Future() for _ in tasks]
+        batch = _Batch(
+            tasks=[pack(task) for task in tasks], futures=futures, shared=pack(shared), weight=weight, at_once=at_once
+        )
+        with self._state:
+            self._state.wait_for(lambda: self._closed or not self._waiting or self._has_room(weight))
+            if self._closed:
+                for future in futures:
+                    future.cancel()
+                return futures
+            self._waiting += weight
+            self._batches.put(batch)
+        return futures
+
+    def close(self) -> None:
+        """End every worker, in the middle of whatever it does."""
+        with self._state:
+            self._closed = True
+            self._state.notify_all()
+            for process in self._processes:
+                process.kill()
+            for _ in self._threads:
+                self._batches.put(None)
+        with self._clock:
+            self._clock.notify_all()
+        for thread in self._threads:
+            thread.join()
+
+    def _has_room(self, weight: int) -> bool:
+        return self._capacity is None or self._waiting + weight <= self._capacity
+
+    def _serve(self, process: WorkerProcess | None) -> None:
+        """Do batches with one process, replaced whenever it is lost."""
+        try:
+            process = self._alive(process)
+            while (batch := self._batches.get()) is not None:
+                waiting = deque(zip(batch.tasks, batch.futures, strict=True))
+                while waiting:
+                    if self._closed:
+                        waiting.popleft()[1].cancel()
+                        continue
+                    process = self._alive(process)
+                    sent = [task for task, _ in waiting] if batch.at_once else [waiting[0][0]]
+                    for answer in process.answers(sent, batch.shared):
+                        waiting.popleft()[1].set_result(answer)
+                with self._state:
+                    self._waiting -= batch.weight
+                    self._state.notify_all()
+        finally:
+            if process is not None:
+                self._discard(process)
+
+    def _alive(self, process: WorkerProcess | None) -> WorkerProcess:
+        """Return the process if it lives, else a new one."""
+        if process is not None:
+            if not process.is_lost and process.wait_for(0) is None:
+                return process
+            self._discard(process)
+        with self._state:
+            return self._new()
+
+    def _new(self) -> WorkerProcess:
+        start = start_copy if self._fork else start_fresh
+        process = start(self._work, self._prepare, self._limits, [each.descriptors for each in self._processes])
+        process.seconds, process.expect = self._seconds, self._expect
+        self._processes.add(process)
+        if self._closed:
+            process.kill()
+        return process
+
+    def _discard(self, process: WorkerProcess) -> None:
+        with self._state:
+            self._processes.discard(process)
+        process.end()
+
+    def _expect(self, deadline: float) -> None:
+        """Have the watching thread look at the deadlines when this one is there."""
+        if deadline < self._wakes:
+            with self._clock:
+                self._clock.notify_all()
+
+    def _watch(self) -> None:
+        """Kill each process whose time is up."""
+        with self._clock:
+            while not self._closed:
+                self._wakes = math.inf
+                now = time.monotonic()
+                with self._state:
+                    watched = list(self._processes)
+                for process in watched:
+                    if process.allowance.is_over(now):
+                        process.kill_late()
+                    self._wakes = min(self._wakes, process.allowance.deadline)
+                self._clock.wait(None if self._wakes == math.inf else self._wakes - now)

@@ -1,0 +1,148 @@
+"""Worker processes that crash, hang, answer nonsense or run out of memory cost their own task, and no other."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import signal
+import stat
+import sys
+import time
+from concurrent.futures import CancelledError
+
+import pytest
+
+from ftaudit.workers import Died, Ending, WorkerPool, run_tasks
+
+pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="signals are those of POSIX")
+
+
+def pipes() -> set[int]:
+    """Return the descriptors of this process that are pipes."""
+    found = set()
+    for descriptor in range(3, 64):
+        with contextlib.suppress(OSError):
+            if stat.S_ISFIFO(os.fstat(descriptor).st_mode):
+                found.add(descriptor)
+    return found
+
+
+PIPES = pipes()
+"""Those that pytest has; a worker's are further ones."""
+
+
+def work(task: str) -> object:
+    match task:
+        case "hang":
+            while True:
+                pass
+        case "sleep":
+            time.sleep(3600)
+        case "kill":
+            os.kill(os.getpid(), signal.SIGKILL)
+        case "exit":
+            os._exit(7)
+        case "raise":
+            raise ZeroDivisionError
+        case "eat":
+            return len(bytearray(1 << 50))
+        case "bytes":
+            return b"not JSON"
+        case "print":
+            os.write(1, b"\x01\0\0\0\0\0\0\0{")
+            os.write(2, b"noise")
+        case "close":
+            os.closerange(3, 64)
+        case "garbage":
+            for descriptor in pipes() - PIPES:
+                with contextlib.suppress(OSError):
+                    os.write(descriptor, b"\x02\0\0\0\0\0\0\0[]")
+        case "endless":
+            for descriptor in pipes() - PIPES:
+                with contextlib.suppress(OSError):
+                    os.write(descriptor, b"\xff" * 16)
+        case _:
+            pass
+    return task.upper()
+
+
+def measure(task: bytes, shared: bytes | None) -> list[int]:
+    return [len(task), len(shared or b""), sum(task[:10])]
+
+
+@pytest.mark.parametrize(
+    ("bad", "told"),
+    [
+        ("hang", "was ended after 0.5 s of work"),
+        ("sleep", "was ended after 0.5 s of work"),
+        ("kill", "was ended by SIGKILL"),
+        ("exit", "ended with exit code 7"),
+        ("raise", "failed: ZeroDivisionError in test_workers.py:"),
+        ("eat", "needs more than 6144 MiB of memory"),
+        ("bytes", "failed: TypeError in "),
+        ("garbage", "gave an answer that makes no sense"),
+        ("endless", "gave an answer that makes no sense"),
+    ],
+)
+@pytest.mark.parametrize("jobs", [1, 3])
+def test_the_task_that_ends_its_worker_is_named_and_the_others_are_done(bad: str, told: str, jobs: int) -> None:
+    tasks = ["a", "b", bad, "c", bad, "d"]
+    answers = dict(run_tasks(work, tasks, sizes=[1] * len(tasks), jobs=jobs, patience=0.5))
+    assert {index: answers[index] for index in (0, 1, 3, 5)} == {0: "A", 1: "B", 3: "C", 5: "D"}
+    assert all(isinstance(answers[index], Died) and str(answers[index]).startswith(told) for index in (2, 4))
+
+
+def test_what_a_worker_prints_is_no_answer_and_reaches_nobody(capfd: pytest.CaptureFixture[str]) -> None:
+    assert dict(run_tasks(work, ["print", "a"], sizes=[1, 1], jobs=1)) == {0: "PRINT", 1: "A"}
+    assert capfd.readouterr() == ("", "")
+
+
+def test_a_worker_that_closes_its_pipes_costs_its_task() -> None:
+    answers = dict(run_tasks(work, ["a", "close", "b"], sizes=[3, 2, 1], jobs=1))
+    assert (answers[0], answers[2]) == ("A", "B") and isinstance(answers[1], Died)
+
+
+def test_every_task_is_answered_once_whatever_the_sizes() -> None:
+    tasks = [f"t{number}" for number in range(200)]
+    sizes = [number * 5_000 for number in range(200)]
+    answered = list(run_tasks(work, tasks, sizes=sizes, jobs=2))
+    assert sorted(answered) == [(number, f"T{number}") for number in range(200)]
+
+
+def test_every_worker_may_be_lost_many_times() -> None:
+    tasks = ["kill", "exit"] * 10
+    answers = dict(run_tasks(work, tasks, sizes=[1] * 20, jobs=2))
+    assert [answers[index].how for index in range(20)] == [Ending.SIGNAL, Ending.EXIT] * 10
+
+
+def test_nothing_to_do_starts_nothing() -> None:
+    assert list(run_tasks(work, [], sizes=[], jobs=2)) == []
+
+
+def test_who_stops_listening_leaves_no_worker_behind() -> None:
+    answers = run_tasks(work, ["a", "hang", "hang"], sizes=[3, 2, 1], jobs=2)
+    assert next(answers) == (0, "A")
+    answers.close()
+
+
+def test_large_tasks_and_what_a_batch_shares_arrive_whole() -> None:
+    with WorkerPool(measure, workers=2, seconds=60, memory=4 << 30, fork=True, capacity=1) as pool:
+        first = pool.submit([b"\1" * (1 << 20), b"\2"], b"z" * 100_000, weight=5)
+        second = pool.submit([b"\3"], None, weight=5)
+        assert [future.result() for future in (*first, *second)] == [[1 << 20, 100_000, 10], [1, 100_000, 2], [1, 0, 3]]
+
+
+def test_a_fresh_interpreter_works_as_a_copy_does() -> None:
+    with WorkerPool(re.split, workers=2, seconds=60, memory=4 << 30) as pool:
+        futures = [future for _ in range(3) for future in pool.submit(["-", "+"], "1-2", at_once=True)]
+        told = [future.result() for future in futures]
+    assert told[0::2] == [["1", "2"]] * 3 and all(died.how is Ending.RAISED for died in told[1::2])
+
+
+def test_closing_cancels_what_waits() -> None:
+    pool = WorkerPool(measure, workers=1, seconds=60, memory=4 << 30, fork=True)
+    pool.close()
+    (future,) = pool.submit([b"x"])
+    with pytest.raises(CancelledError):
+        future.result()
