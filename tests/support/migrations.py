@@ -35,6 +35,7 @@ from ftaudit.model.plans import (
     ChangeKind,
     Checked,
     Fate,
+    InSource,
     Plan,
     Proof,
     ProofStatus,
@@ -141,7 +142,13 @@ def _plan() -> Plan:
             sdist="guilty-1.0.tar.gz",
             version=Version("1.0"),
             would_declare=GilDeclaration.NOT_USED,
-            evidence=("src/core.c declares it",),
+            evidence=(
+                InSource(
+                    sdist="guilty-1.0.tar.gz",
+                    declares=GilDeclaration.NOT_USED,
+                    places=(Location(path="src/core.c", line=7),),
+                ),
+            ),
         ),
         switches=(
             Switch(

@@ -6,6 +6,7 @@ Plain frozen data, made by `ftaudit.engine.plan` and rendered by `ftaudit.report
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TypeAlias
 
 from packaging.utils import NormalizedName
 from packaging.version import Version
@@ -50,6 +51,45 @@ class Candidate:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class OrdinaryWheel:
+    """What the modules of the ordinary build's wheel of the same version say of a rebuild."""
+
+    wheel: str | None
+    """Its file name."""
+    declares: GilDeclaration
+    """The worst that a module would declare."""
+    modules: int
+    """How many would declare that."""
+    total: int
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class InSource:
+    """What the source scanner says of the declarations in an sdist."""
+
+    sdist: str
+    declares: GilDeclaration
+    """The worst of them; `undetermined` where no rule knows what makes the modules."""
+    places: tuple[Location, ...]
+    """Where the sdist says so."""
+    unread: int = 0
+    """Files that could not be read."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class NotRead:
+    """The sdist's source was not read."""
+
+    sdist: str
+    problem: str | None
+    """Why it could not be had; `None` where it is too large to be fetched for this."""
+
+
+BuildEvidence: TypeAlias = OrdinaryWheel | InSource | NotRead
+"""What tells what a build would declare."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class SourceEvidence:
     """What building the blocked release, or the newest, from its sdist would give."""
 
@@ -58,8 +98,9 @@ class SourceEvidence:
     version: Version
     would_declare: GilDeclaration
     """What the modules of a build for the target would declare, all taken together; the worst of them counts."""
-    evidence: tuple[str, ...]
-    """Sentences: which wheel or which line of the source says so."""
+    evidence: tuple[BuildEvidence, ...]
+    contradicted: bool = False
+    """The source declares no use of the GIL, and the wheel that was made of it turns the GIL on all the same."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

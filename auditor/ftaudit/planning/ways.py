@@ -10,25 +10,25 @@ from typing import Final, TypeAlias
 from packaging.version import Version
 
 from ftaudit.engine.session import AuditSession
+from ftaudit.engine.tiers.declarations import find_declaration
 from ftaudit.engine.upgrades.surveys import Question, Survey
-from ftaudit.errors import FtauditError
-from ftaudit.model import DistributionFile, GilDeclaration, Package, Verdict
-from ftaudit.model.plans import Candidate, Fate, SourceEvidence, WayKind, WayOut
+from ftaudit.model import GilDeclaration, Package, Verdict
+from ftaudit.model.plans import (
+    BuildEvidence,
+    Candidate,
+    Fate,
+    InSource,
+    OrdinaryWheel,
+    SourceEvidence,
+    WayKind,
+    WayOut,
+)
+from ftaudit.model.reasons import WORST_FIRST
 from ftaudit.planning import words
 from ftaudit.planning.hints import find_switches
-from ftaudit.planning.sdist import find_declaration
 
-LARGEST_SDIST: Final = 30_000_000
-"""Bytes; a larger sdist is not fetched to read what it declares."""
 FETCHED_AT_ONCE: Final = 4
 Release: TypeAlias = "tuple[str, Version]"
-_SAYS: Final = {
-    GilDeclaration.NOT_USED: "declares that the GIL is not used",
-    GilDeclaration.USED: "declares that the GIL is used",
-    GilDeclaration.UNDECLARED: "does not declare it",
-    GilDeclaration.UNDETERMINED: "could not be determined",
-}
-_GUILTY: Final = (GilDeclaration.USED, GilDeclaration.UNDECLARED)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -113,36 +113,36 @@ def find_sources(blockers: Sequence[Blocker], session: AuditSession) -> Mapping[
 
 
 def _evidence(blocker: Blocker, version: Version, session: AuditSession) -> SourceEvidence:
-    """Return what a build would give: by the ordinary build's wheel where that tells it, else by the source's text."""
+    """Return what a build would give: by the ordinary build's wheel where that says it, else by the source."""
     sdist = blocker.row.facts.index.sdist
     name = None if sdist is None else sdist.filename
-    declaration, evidence = _told_by_binaries(blocker.row)
-    if declaration is GilDeclaration.UNDETERMINED and sdist is not None:
-        declaration, told = _told_by_source(blocker.row, sdist, version, session)
-        evidence = (*evidence, *told)
-        if declaration is GilDeclaration.NOT_USED and blocker.row.verdict is Verdict.REENABLES_GIL:
-            declaration = GilDeclaration.UNDETERMINED
-            evidence = (*evidence, "yet the wheel that was made of it turns the GIL on: ask upstream how it was built")
-    return SourceEvidence(sdist=name, version=version, would_declare=declaration, evidence=evidence)
+    evidence: list[BuildEvidence] = []
+    declares, contradicted = GilDeclaration.UNDETERMINED, False
+    if (rebuild := _rebuild(blocker.row)) is not None:
+        evidence.append(rebuild)
+        declares = rebuild.declares
+    if declares is GilDeclaration.UNDETERMINED and sdist is not None:
+        source = find_declaration(session, blocker.row.facts.pin.name, version, sdist.filename, sdist.size)
+        evidence.append(source)
+        if isinstance(source, InSource):
+            declares = source.declares
+        if declares is GilDeclaration.NOT_USED and blocker.row.verdict is Verdict.REENABLES_GIL:
+            declares, contradicted = GilDeclaration.UNDETERMINED, True
+    return SourceEvidence(
+        sdist=name, version=version, would_declare=declares, evidence=tuple(evidence), contradicted=contradicted
+    )
 
 
-def _told_by_binaries(row: Package) -> tuple[GilDeclaration, tuple[str, ...]]:
+def _rebuild(row: Package) -> OrdinaryWheel | None:
     """Return what the ordinary build's wheel of the same version, if it was read, says of a rebuild."""
     declared = [module.would_declare.declaration for module in row.facts.modules if module.would_declare is not None]
     if not declared:
-        return GilDeclaration.UNDETERMINED, ()
-    worst = next((one for one in (*_GUILTY, GilDeclaration.UNDETERMINED) if one in declared), GilDeclaration.NOT_USED)
+        return None
+    worst = next(one for one in WORST_FIRST if one in declared)
     wheel = row.facts.index.gil_wheel
-    name = wheel.filename if wheel else "the ordinary build's wheel"
-    return worst, (f"{name}: {_SAYS[worst]} ({declared.count(worst)} of {len(declared)} modules)",)
-
-
-def _told_by_source(
-    row: Package, sdist: DistributionFile, version: Version, session: AuditSession
-) -> tuple[GilDeclaration, tuple[str, ...]]:
-    if sdist.size is not None and sdist.size > LARGEST_SDIST:
-        return GilDeclaration.UNDETERMINED, (f"{sdist.filename} is too large to be fetched for this",)
-    try:
-        return find_declaration(session.sdists.fetch(row.facts.pin.name, version))
-    except FtauditError as error:
-        return GilDeclaration.UNDETERMINED, (error.problem,)
+    return OrdinaryWheel(
+        wheel=None if wheel is None else wheel.filename,
+        declares=worst,
+        modules=declared.count(worst),
+        total=len(declared),
+    )

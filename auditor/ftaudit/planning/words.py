@@ -8,7 +8,16 @@ from typing import Final
 
 from ftaudit.engine.upgrades.surveyor import is_worth_a_try
 from ftaudit.model import GilDeclaration
-from ftaudit.model.plans import Candidate, Fate, SourceEvidence, Switch
+from ftaudit.model.plans import (
+    BuildEvidence,
+    Candidate,
+    Fate,
+    InSource,
+    NotRead,
+    OrdinaryWheel,
+    SourceEvidence,
+    Switch,
+)
 from ftaudit.target import Platform
 
 LISTED: Final = 3
@@ -38,6 +47,12 @@ _MANY: Final = {
     Fate.NOT_LOOKED_INTO: "were not looked into",
     Fate.UNDETERMINED: "could not be determined",
     Fate.GOOD: "are good",
+}
+_DECLARES: Final = {
+    GilDeclaration.NOT_USED: "declares that the GIL is not used",
+    GilDeclaration.USED: "declares that the GIL is used",
+    GilDeclaration.UNDECLARED: "declares nothing about the GIL",
+    GilDeclaration.UNDETERMINED: "could not be determined",
 }
 _WOULD: Final = {
     GilDeclaration.NOT_USED: "would leave the GIL off",
@@ -100,8 +115,34 @@ def build(source: SourceEvidence) -> str:
     """Say what a build from the sdist would give."""
     if source.sdist is None:
         return "there is no sdist to build from"
-    told = f" ({'; '.join(source.evidence)})" if source.evidence else ""
+    evidence = source_evidence(source)
+    told = f" ({'; '.join(evidence)})" if evidence else ""
     return f"a build from the sdist of {source.version} {_WOULD[source.would_declare]}{told}"
+
+
+def source_evidence(source: SourceEvidence) -> tuple[str, ...]:
+    """Return a phrase for each thing that says what a build would declare."""
+    told = [_build_evidence(one) for one in source.evidence]
+    if source.contradicted:
+        told.append("yet the wheel that was made of it turns the GIL on: ask upstream how it was built")
+    return tuple(told)
+
+
+def _build_evidence(evidence: BuildEvidence) -> str:
+    match evidence:
+        case OrdinaryWheel(wheel=wheel, declares=declares, modules=modules, total=total):
+            return f"{wheel or 'the wheel of the ordinary build'}: {_DECLARES[declares]} ({modules} of {total} modules)"
+        case InSource(sdist=sdist, declares=GilDeclaration.UNDETERMINED, places=(), unread=0):
+            return f"{sdist}: no declaration was found that ftaudit knows"
+        case InSource(sdist=sdist, places=places, declares=declares, unread=unread):
+            where = [f"{places[0]}", *([f"{len(places) - 1} more"] if len(places) > 1 else [])] if places else []
+            what = [f"{_DECLARES[declares]} ({' and '.join(where)})" if where else _DECLARES[declares]]
+            what += [f"{unread} of its files could not be read"] if unread else []
+            return f"{sdist}: {', '.join(what)}"
+        case NotRead(sdist=sdist, problem=None):
+            return f"{sdist} is too large to be fetched for this"
+        case NotRead(sdist=sdist, problem=problem):
+            return f"{sdist} was not read: {problem}"
 
 
 def switch(hint: Switch) -> str:

@@ -3,24 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Final
-
-from packaging.version import Version
 
 from ftaudit.model import Confidence, Finding, Severity
 from ftaudit.rule import RuleInfo, SourceExample
-from ftaudit.source import BuildRule, Project, Role, Room
-from ftaudit.source.build import BuildContext, FactKind
-from ftaudit.source.c import CTree
-from ftaudit.source.cython import CythonContext
-from ftaudit.source.rust import RustContext, resolved_pyo3
+from ftaudit.source import BuildRule, Project, Role
+from ftaudit_rules.build._declared import declared_not_used
 from ftaudit_rules.c.borrowed_weakref import BorrowedWeakref
 from ftaudit_rules.rust.rust_unsync_state import RustUnsyncState
 
-_HAZARDS: Final = ("FT31", "FT32", "FT33", "FT34", "FT431")
-_PYO3_DECLARES: Final = Version("0.28")
-"""From here on a PyO3 module that says nothing declares that it does not use the GIL (PyO3's changelog, #5564)."""
-_HAZARD: Final = "static void use(PyObject *r) { PyObject *o = PyWeakref_GetObject(r); if (o != Py_None) call(o); }\n"
+_HAZARDS = ("FT31", "FT32", "FT33", "FT34", "FT431")
+_HAZARD = "static void use(PyObject *r) { PyObject *o = PyWeakref_GetObject(r); if (o != Py_None) call(o); }\n"
 
 
 class GilNotUsedContradicted(BuildRule):
@@ -90,7 +82,7 @@ class GilNotUsedContradicted(BuildRule):
 
     def check(self, project: Project) -> Iterator[Finding]:
         """Yield one finding, at the first declaration, when errors of the project's own C, C++ or Rust code remain."""
-        declared = [place for place in _declared(project) if project.roles.get(place[0], Role.OWN) is Role.OWN]
+        declared = [place for place in declared_not_used(project) if project.roles.get(place[0], Role.OWN) is Role.OWN]
         hazards = [
             finding
             for finding in project.findings
@@ -110,20 +102,3 @@ class GilNotUsedContradicted(BuildRule):
             f"declared safe without the GIL{also}, but {first.rule} at {first.location}{more} says otherwise",
             location=project.location(path, line),
         )
-
-
-def _declared(project: Project) -> Iterator[tuple[str, int]]:
-    """Yield where the project says that it needs no GIL: C and C++ code first, then Rust, Cython and the build."""
-    yield from sorted(project.context.of(Room.C, CTree).not_used.items())
-    rust = project.context.of(Room.RUST, RustContext)
-    yield from sorted(rust.not_used.items())
-    for path, line in sorted(rust.silent.items()):
-        version = resolved_pyo3(project.context, path)
-        if version is not None and version >= _PYO3_DECLARES and path not in rust.not_used:
-            yield path, line
-    for module in project.context.of(Room.CYTHON, CythonContext).modules:
-        if module.declares:
-            yield module.path, module.line
-    for fact in project.context.of(Room.BUILD, BuildContext).of(FactKind.DECLARES, FactKind.NANOBIND):
-        if fact.value == "true" if fact.kind is FactKind.DECLARES else fact.settled:
-            yield fact.path, fact.line

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from ftaudit.model import Confidence, Finding, Severity
+from ftaudit.model import Confidence, Finding, GilDeclaration, Severity
 from ftaudit.rule import RuleInfo, SourceExample
 from ftaudit.source import BuildRule, Project, Room
 from ftaudit.source.build import BuildContext, FactKind
@@ -28,6 +28,7 @@ class MypycCompiled(BuildRule):
         since="0.1.0",
         remedy="Look for shared state in the compiled modules, and require mypy>=2.3 for the build.",
         links=("https://mypyc.readthedocs.io/en/latest/differences_from_python.html",),
+        declares=GilDeclaration.NOT_USED,
     )
 
     VALID = (SourceExample(code="setup(ext_modules=[])\n"),)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 from packaging.version import Version
 
@@ -11,6 +13,9 @@ from ftaudit.engine.tiers.collect import Key
 from ftaudit.errors import FtauditError, InputError
 from ftaudit.model import IndexFacts, PackageFacts, SourceFacts, Status
 from ftaudit.rule import SourceRule
+
+if TYPE_CHECKING:
+    from ftaudit.source.scan import ScanResult
 
 
 def find_source_facts(session: AuditSession, indexed: Mapping[Key, IndexFacts]) -> dict[Key, SourceFacts]:
@@ -28,24 +33,34 @@ def find_source_facts(session: AuditSession, indexed: Mapping[Key, IndexFacts]) 
     return {key: found[key[0].name, key[0].version] if key[0].version else nothing for key in indexed}
 
 
-def _scan(session: AuditSession, name: str, version: Version, rules: Sequence[SourceRule]) -> SourceFacts:
+def scan_sdist(
+    session: AuditSession, name: str, version: Version, rules: Sequence[SourceRule]
+) -> tuple[Path, ScanResult]:
+    """Unpack the sdist of a release and scan it; return its file and what the rules find.
+
+    Raise `InputError` where there is no sdist or no source in it, another `FtauditError` where it cannot be had.
+    """
     from ftaudit.source.cache import ResultCache
     from ftaudit.source.scan import scan
     from ftaudit.source.sdist import found_in
 
     settings = session.settings
+    archive = session.sdists.fetch(name, version)
+    with found_in(archive, session.folder / "unpacked") as found:
+        result = scan(
+            found,
+            rules=rules,
+            target=session.target,
+            known=[rule.info for rule in rules],
+            cache=None if settings.no_cache else ResultCache(settings.cache),
+            jobs=settings.jobs,
+        )
+    return archive, result
+
+
+def _scan(session: AuditSession, name: str, version: Version, rules: Sequence[SourceRule]) -> SourceFacts:
     try:
-        archive = session.sdists.fetch(name, version)
-        with found_in(archive, session.folder / "unpacked") as found:
-            result = scan(
-                found,
-                rules=rules,
-                target=session.target,
-                known=[rule.info for rule in rules],
-                pedantic=set(),
-                cache=None if settings.no_cache else ResultCache(settings.cache),
-                jobs=settings.jobs,
-            )
+        archive, result = scan_sdist(session, name, version, rules)
     except InputError as error:
         return SourceFacts(reason=error.problem)
     except FtauditError as error:

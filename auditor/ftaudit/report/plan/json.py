@@ -9,6 +9,7 @@ from typing import Any, Final
 from ftaudit.__about__ import __version__
 from ftaudit.model import Location
 from ftaudit.model.plans import Candidate, Change, Plan, Proof, SourceEvidence, Switch, WayOut
+from ftaudit.planning import words
 
 SCHEMA_VERSION: Final = 1
 
@@ -102,7 +103,7 @@ def _source(source: SourceEvidence) -> dict[str, Any]:
         "sdist": source.sdist,
         "version": str(source.version),
         "would_declare": source.would_declare.value,
-        "evidence": list(source.evidence),
+        "evidence": list(words.source_evidence(source)),
     }
 
 

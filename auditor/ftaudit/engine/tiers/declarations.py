@@ -1,0 +1,64 @@
+"""What a build of an sdist would declare about the GIL: the source scanner's answer, by the rules about declarations.
+
+Nothing is built and nothing is run.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from packaging.version import Version
+
+from ftaudit.engine.session import AuditSession
+from ftaudit.engine.tiers.sources import scan_sdist
+from ftaudit.errors import FtauditError
+from ftaudit.model import GilDeclaration
+from ftaudit.model.plans import InSource, NotRead
+from ftaudit.model.reasons import WORST_FIRST
+from ftaudit.registry import load_rules
+from ftaudit.rule import SourceRule
+
+if TYPE_CHECKING:
+    from ftaudit.source.scan import ScanResult
+
+LARGEST: Final = 30_000_000
+"""Bytes; a larger sdist is not fetched to read what it declares."""
+
+
+def find_declaration(
+    session: AuditSession, name: str, version: Version, filename: str, size: int | None
+) -> InSource | NotRead:
+    """Return what the modules of a release's sdist would declare, all taken together; the worst of them counts.
+
+    The rules are all that say what a module with their finding declares (`RuleInfo.declares`), whatever the settings
+    select. A project that says nothing the rules know is `undetermined`, and so is one that declares no use of the GIL
+    while some of its files could not be read.
+    """
+    if size is not None and size > LARGEST:
+        return NotRead(sdist=filename, problem=None)
+    registry = load_rules(session.settings.rules)
+    rules = [rule for rule in registry.rules if isinstance(rule, SourceRule) and rule.info.declares is not None]
+    try:
+        archive, result = scan_sdist(session, name, version, rules)
+    except FtauditError as error:
+        return NotRead(sdist=filename, problem=error.problem)
+    return judge_scan(archive.name, result, whole=not registry.problems)
+
+
+def judge_scan(sdist: str, result: ScanResult, *, whole: bool = True) -> InSource:
+    """Return what the findings of a scan say of the declaration; `whole` says that every rule could be asked.
+
+    A comment that silences a finding does not change what the module declares.
+    """
+    said = [finding for finding in (*result.findings, *result.silenced) if finding.declares is not None]
+    declares = next((one for one in WORST_FIRST if any(finding.declares is one for finding in said)), None)
+    unread = sum(not skipped.read_anyway for skipped in result.skipped)
+    if declares is GilDeclaration.NOT_USED and (unread or not whole):
+        declares = GilDeclaration.UNDETERMINED
+    places = (finding.location for finding in said if finding.declares is declares and finding.location is not None)
+    return InSource(
+        sdist=sdist,
+        declares=declares or GilDeclaration.UNDETERMINED,
+        places=tuple(dict.fromkeys(places)),
+        unread=unread,
+    )
