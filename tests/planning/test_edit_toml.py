@@ -22,14 +22,14 @@ def edited(text: str, *, constrain: str | None = None) -> str:
     return edit_toml(text, to_two, constraints, path="pyproject.toml")
 
 
-def test_a_string_that_cannot_be_found_as_written_is_an_error() -> None:
-    with pytest.raises(InputError, match=r"project\.dependencies\.0"):
-        edited('[project]\ndependencies = ["demo\\u003c2"]\n')
+def test_a_text_that_is_not_toml_is_an_error() -> None:
+    for text in ("[project", "[project]\na = 1\na = 2\n"):
+        with pytest.raises(InputError, match="cannot be edited"):
+            edited(text)
 
 
-def test_a_list_of_constraints_in_another_spelling_is_not_made_twice() -> None:
-    with pytest.raises(InputError, match="cannot be edited"):
-        edited('tool.uv.constraint-dependencies = ["a"]\n[project]\nname = "x"\n', constrain=">=1")
+def test_escapes_in_a_string_are_read() -> None:
+    assert edited('[project]\ndependencies = ["demo\\u003c2"]\n') == '[project]\ndependencies = ["demo>=2"]\n'
 
 
 def test_the_same_string_elsewhere_stays() -> None:
@@ -53,9 +53,27 @@ def test_extras_and_groups_are_edited_too_and_markers_stay() -> None:
     [
         (
             '[tool.uv]\nconstraint-dependencies = ["a<1"]\n',
-            '[tool.uv]\nconstraint-dependencies = ["other>=1", "a<1"]\n',
+            '[tool.uv]\nconstraint-dependencies = ["a<1", "other>=1"]\n',
         ),
-        ("[tool.uv] # us\npre = 1\n", '[tool.uv] # us\nconstraint-dependencies = ["other>=1"]\npre = 1\n'),
+        ("[tool.uv] # us\npre = 1\n", '[tool.uv] # us\npre = 1\nconstraint-dependencies = ["other>=1"]\n'),
+        (
+            'tool.uv.constraint-dependencies = ["a"] # ours\n[project]\nname = "x"\n',
+            'tool.uv.constraint-dependencies = ["a", "other>=1"] # ours\n[project]\nname = "x"\n',
+        ),
+        (
+            "[tool]\nuv = { constraint-dependencies = [] }\n",
+            '[tool]\nuv = { constraint-dependencies = ["other>=1"] }\n',
+        ),
+        (
+            '[tool.uv]\nconstraint-dependencies = [\n  # why\n  "a<1", # an upper limit\n]\n[tool.x]\ny = 1\n',
+            '[tool.uv]\nconstraint-dependencies = [\n  # why\n  "a<1", # an upper limit\n  "other>=1",\n]\n'
+            "[tool.x]\ny = 1\n",
+        ),
+        (
+            '[tool.a]\nx = 1\n[project]\nname = "x"\n[tool.b]\ny = 1\n',
+            '[tool.a]\nx = 1\n[project]\nname = "x"\n[tool.b]\ny = 1\n\n[tool.uv]\n'
+            'constraint-dependencies = ["other>=1"]\n',
+        ),
         ('[project]\nname = "x"', '[project]\nname = "x"\n\n[tool.uv]\nconstraint-dependencies = ["other>=1"]\n'),
     ],
 )
