@@ -22,9 +22,10 @@ from typing import Any
 from ftaudit.registry import load_rules
 from ftaudit.rule import Language, SourceRule
 from ftaudit.source.base import ROOM_OF, Role, Room, SourceFile, TreeContext
-from ftaudit.source.check import check_file
+from ftaudit.source.check import check_file, compose
 from ftaudit.source.files import find_files
 from ftaudit.source.languages import languages_of, reader_of
+from ftaudit.source.shared_state import races
 from ftaudit.target import parse_target
 
 WANTED = {Language.C: 4.0, Language.CPP: 4.0}
@@ -128,7 +129,15 @@ def time_scan(sources: list[SourceFile]) -> tuple[float, int]:
     context = TreeContext(
         rooms={room: reader_of(room).gather(dict(sorted(found.items()))) for room, found in surveys.items()}
     )
-    count = sum(len(check_file(source, context, rules)[0].findings) for source in sources)
+    count = 0
+    summaries: dict[Room, dict[str, Any]] = {}
+    for source in sources:
+        checked, _ = check_file(source, context, rules)
+        count += len(checked.findings)
+        if checked.summary is not None:
+            summaries.setdefault(ROOM_OF[source.language], {})[source.path] = checked.summary
+    accesses, _ = compose(summaries, context)
+    count += sum(len(races(some)) for some in accesses.values())
     return time.process_time() - start, count
 
 

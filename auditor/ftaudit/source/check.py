@@ -98,21 +98,31 @@ def _gather_room(room: Room, surveys: Mapping[str, Survey]) -> tuple[object | No
 
 
 def check_file(
-    source: SourceFile, context: TreeContext, rules: Sequence[SourceRule], *, thorough: bool = False
+    source: SourceFile,
+    context: TreeContext,
+    rules: Sequence[SourceRule],
+    *,
+    thorough: bool = False,
+    only_state: bool = False,
 ) -> tuple[Checked, Unit | None]:
     """Run the rules of the file's language over it; return what they say, and the unit if one was made.
 
     `thorough` leaves the cheap first look out: findings of pedantic severity need none of what it looks for.
+    `only_state` runs no rule and makes the summary of shared state alone, for files that are context.
     """
     wanted: Sequence[SourceRule] = _applicable(tuple(rules), source.language, source.role is Role.GENERATED)
     room = ROOM_OF[source.language]
     reader = reader_of(room)
     try:
-        stateful = room in _stateful(tuple(rules)) and source.role is not Role.GENERATED and reader.has_state(source)
-        if not thorough:
+        stateful = (
+            room in _stateful(tuple(rules)) and source.role is not Role.GENERATED and reader.has_state(source, context)
+        )
+        if only_state:
+            wanted = ()
+        elif not thorough:
             wanted = reader.select(source, wanted)
-            if not wanted and not stateful:
-                return Checked(), None
+        if not wanted and not stateful and (only_state or not thorough):
+            return Checked(), None
         unit = reader.parse(source, context)
     except ParseError as error:
         return Checked(skipped=(Skipped(path=source.path, line=error.line, reason=error.reason),)), None

@@ -14,7 +14,7 @@ from typing import Any, Final
 
 from ftaudit.model import Confidence, Finding, GilDeclaration, Location, Severity, Site
 from ftaudit.rule import Language, SourceRule
-from ftaudit.source.base import ROOM_OF, ParseError, Role, Room, SourceFile, TreeContext, rooms_of
+from ftaudit.source.base import ROOM_OF, ParseError, Role, Room, SourceFile, TreeContext, rooms_of, stateful_rooms
 from ftaudit.source.check import Checked, Skipped, check_file, survey_file
 from ftaudit.source.files import FoundFile
 from ftaudit.source.languages import READ, languages_of, reader_of
@@ -141,6 +141,9 @@ def first_look(file: FoundFile, *, plan: Plan) -> dict[str, Any]:
         if survey is not None:
             row.setdefault("surveys", {})[room.value] = survey
         if file.context_only:
+            # The functions of other files belong to the picture: entry points there reach state here.
+            if room in stateful_rooms(plan.rules) and role is Role.OWN and not reader.alone:
+                row.setdefault("pending", []).append(language.value)
             continue
         ignores = find_ignores(text, language)
         if reader.alone and room in rooms:
@@ -181,8 +184,7 @@ def second_look(task: tuple[FoundFile, str, Sequence[str]], *, plan: Plan) -> di
 def _check(data: bytes, file: FoundFile, language: Language, role: Role, plan: Plan) -> Checked:
     text, _ = decode(data, language)
     source = SourceFile(path=file.shown, language=language, text=text, target=plan.target, role=role)
-    checked, _ = check_file(source, plan.context, plan.rules, thorough=plan.thorough)
-    return checked
+    return check_file(source, plan.context, plan.rules, thorough=plan.thorough, only_state=file.context_only)[0]
 
 
 def finding_row(finding: Finding) -> list[Any]:

@@ -39,7 +39,7 @@ def describe(race: Race) -> Description:
                 entry_point=site.entry_point.name,
                 locks=tuple(sorted(lock.name for lock in site.locks)),
             )
-            for site in race.sites
+            for site in race.faults
         ),
     )
 
@@ -76,8 +76,10 @@ def _named(access: Access) -> str:
 
 _DOES: Final = {
     AccessKind.READ: "reads",
+    AccessKind.INDEX: "indexes memory with",
     AccessKind.WALK: "goes through, step by step,",
-    AccessKind.WRITE: "stores",
+    AccessKind.SET: "sets",
+    AccessKind.WRITE: "changes",
     AccessKind.COUNT: "adds to or subtracts from",
     AccessKind.CHANGE: "changes",
     AccessKind.DECIDE: "tests and then changes",
@@ -88,6 +90,8 @@ _DOES: Final = {
 
 def _result(race: Race) -> str:
     match race.effect, race.second.writes:
+        case Effect.MEMORY, _ if AccessKind.INDEX in {site.kind for site in race.sites}:
+            return "it reaches beyond the end of the memory"
         case Effect.MEMORY, True:
             return "both release the same old value, or one uses what the other has freed"
         case Effect.MEMORY, False:

@@ -378,7 +378,9 @@ def _context_digests(surveys: Mapping[Room, Mapping[str, Survey]], paths: Iterab
 
 def _in_focus(finding: Finding, focus: set[str], rows: _Rows) -> bool:
     """Tell whether a finding about the tree is about a file that was asked for, or about none in particular."""
-    return finding.location is None or finding.location.path in focus or finding.location.path not in rows.first
+    if finding.location is None or finding.location.path not in rows.first:
+        return True
+    return finding.location.path in focus or any(site.location.path in focus for site in finding.sites)
 
 
 def _lines_by_language(rows: _Rows, focus: set[str]) -> dict[str, int]:

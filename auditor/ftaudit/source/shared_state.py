@@ -50,13 +50,17 @@ ALONE = frozenset({EntryKind.CONSTRUCTOR, EntryKind.DESTRUCTOR, EntryKind.IMPORT
 
 
 class AccessKind(StrEnum):
-    """What an access does. Those after `WALK` write."""
+    """What an access does, the least harmful first. Those after `WALK` write."""
 
     READ = "read"
+    INDEX = "index"
+    """Reads a number and reaches into memory with it."""
     WALK = "walk"
     """Reads it in several steps, between which it must not change: a loop, a test and then a look-up."""
+    SET = "set"
+    """Stores a number that stands for itself: a flag, a limit."""
     WRITE = "write"
-    """Stores a plain value."""
+    """Stores a value that belongs together with others: a pointer, one of several fields."""
     COUNT = "count"
     """Reads a number, changes it and stores it: two of these lose an update."""
     CHANGE = "change"
@@ -67,6 +71,11 @@ class AccessKind(StrEnum):
     """Stores a reference and releases the one that was there."""
     FREE = "free"
     """Gives the memory back, or moves it: `free`, `realloc`, `delete`, a C++ container that grows."""
+
+
+_READS: Final = frozenset({AccessKind.READ, AccessKind.INDEX, AccessKind.WALK})
+_HARMLESS: Final = frozenset({AccessKind.READ, AccessKind.SET, AccessKind.COUNT, AccessKind.CHANGE})
+"""Of which the worst that can come is a stale or lost number."""
 
 
 class Effect(Enum):
@@ -95,10 +104,11 @@ class State:
     owner: str
     """The type or the module, as the source names it; empty for a static variable of C."""
     name: str
+    """The field or variable; empty for an object as a whole, where only its methods are known."""
     kind: StateKind = StateKind.FIELD
 
     def __str__(self) -> str:
-        return f"{self.owner}.{self.name}" if self.owner else self.name
+        return ".".join(filter(None, (self.owner, self.name)))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -144,7 +154,7 @@ class Access:
     @property
     def writes(self) -> bool:
         """Whether it changes the state."""
-        return self.kind not in (AccessKind.READ, AccessKind.WALK)
+        return self.kind not in _READS
 
     @property
     def alone(self) -> bool:
@@ -170,6 +180,17 @@ class Race:
     """An access that meets it in another thread; the first one itself when only one place is at fault."""
     sites: tuple[Access, ...]
     """Every access that takes part in a race, by place; each place and entry point once."""
+
+    @property
+    def faults(self) -> tuple[Access, ...]:
+        """The sites that hold the fewest locks: where only some take the lock, those that do not."""
+        fewest = min(len(site.locks) for site in self.sites)
+        return tuple(site for site in self.sites if len(site.locks) == fewest)
+
+    @property
+    def fault(self) -> Access:
+        """The site to begin with: the first of the faults that does most."""
+        return max(self.faults, key=_rank)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -317,9 +338,9 @@ def _met(others: list[Access], first: Access) -> Access:
 
 def _effect(accesses: Iterable[Access]) -> Effect:
     kinds = {access.kind for access in accesses}
-    if kinds & {AccessKind.FREE, AccessKind.REPLACE}:
+    if kinds & {AccessKind.FREE, AccessKind.REPLACE} or AccessKind.INDEX in kinds:
         return Effect.MEMORY
-    return Effect.LOST if kinds <= {AccessKind.READ, AccessKind.COUNT, AccessKind.CHANGE} else Effect.TORN
+    return Effect.LOST if kinds <= _HARMLESS else Effect.TORN
 
 
 def _place(access: Access) -> tuple[str, int, int, str]:

@@ -10,11 +10,14 @@ from typing import Final
 
 from ftaudit.rule import Language, SourceRule
 from ftaudit.source.base import CRule, ParseError, Reader, Room, SourceFile, Survey, TreeContext
+from ftaudit.source.c.compose import compose_c
 from ftaudit.source.c.embedded import embedded_c
 from ftaudit.source.c.file import Call
+from ftaudit.source.c.summary import summarise_c
 from ftaudit.source.c.syntax import load_grammars
 from ftaudit.source.c.tree import CTree, gather_c, survey_c
 from ftaudit.source.c.unit import CUnit
+from ftaudit.source.shared_state import Access
 
 __all__ = ["READER", "CReader", "CTree", "CUnit", "Call"]
 
@@ -47,6 +50,21 @@ class CReader(Reader):
     def gather(self, surveys: Mapping[str, Survey]) -> CTree:
         """Return what the files of the tree say to each other."""
         return gather_c(surveys)
+
+    def has_state(self, source: SourceFile, context: TreeContext) -> bool:
+        """Return whether the text may define functions that reach objects of Python."""
+        text = source.text
+        if "{" not in text:
+            return False
+        return "Py" in text or any(map(text.__contains__, context.of(Room.C, CTree).objects))
+
+    def summarise(self, unit: CUnit) -> Survey | None:
+        """Return what the file's functions do to the objects that they are given, and its entry points."""
+        return summarise_c(unit)
+
+    def compose(self, summaries: Mapping[str, Survey], context: TreeContext) -> tuple[Access, ...]:
+        """Return every way in which an entry point reaches a field of an object."""
+        return compose_c(summaries)
 
     def select(self, source: SourceFile, rules: Sequence[SourceRule]) -> Sequence[SourceRule]:
         """Return the rules whose words the text has."""

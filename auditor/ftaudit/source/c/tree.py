@@ -13,10 +13,18 @@ from ftaudit.source.c.comments import mask_comments
 from ftaudit.source.c.conditions import UNDEFINED, UNKNOWN, MacroValue, known_macros, number
 from ftaudit.source.c.functions import Function
 from ftaudit.source.c.locks import LOCK_SIGNS, THREAD_LOCAL, LockStep, lock_step, words
+from ftaudit.source.c.objects import Fields, find_bound_classes, find_objects
 from ftaudit.source.c.preprocess import Macro, Preprocessed, preprocess
 from ftaudit.source.c.reach import EXEC_SLOT
 from ftaudit.source.c.text import closing
 
+_OBJECT_WORDS: Final = ("PyObject_HEAD", "PyObject_VAR_HEAD", "ob_base", "class_<", "Object ")
+"""Of which a text that defines or binds a type of objects has one."""
+_EMBEDS: Final = re.compile(r"\bstruct\b[\w\s]*\{\s*\w+Object\s+\w+\s*;")
+"""A struct that begins with another object's."""
+_TABLE_MACRO: Final = re.compile(
+    r"#[ \t]*define[ \t]+(\w+)(\(([^)\n]*)\))?((?:[^\n\\]|\\\n|\\.)*(?:METH_|PyCFunction)(?:[^\n\\]|\\\n|\\.)*)"
+)
 _INTERESTING: Final = (
     "ock",
     "OCK",
@@ -45,6 +53,8 @@ _INTERESTING: Final = (
     "PyList_Clear",
     "_MODULE",
     "MOD_GIL",
+    *_OBJECT_WORDS,
+    "METH_",
 )
 """What the text of a file must have some of for other files to care; a plain search is quicker than any pattern."""
 _MACROS_MATTER: Final = re.compile(
@@ -130,6 +140,10 @@ class CTree:
     """The files that declare a module not to use the GIL, with the line."""
     entry_macros: frozenset[str] = frozenset()
     """Macros whose body is a module entry point."""
+    objects: Mapping[str, Fields] = field(default_factory=dict)
+    """The structs with an object head and the bound C++ classes, with their fields as far as they are known."""
+    table_macros: Mapping[str, tuple[tuple[str, ...] | None, str]] = field(default_factory=dict)
+    """Macros whose body is a row of a method table: parameters and body."""
 
 
 def survey_c(source: SourceFile) -> Survey | None:
@@ -156,6 +170,17 @@ def survey_c(source: SourceFile) -> Survey | None:
         _put(found, "gives", gives)
     if "->" in code and any(map(code.__contains__, _CONTAINER_CALLS)):
         _put(found, "members", _mutated_members(code))
+    if any(map(text.__contains__, _OBJECT_WORDS[:4])) or ("Object " in text and _EMBEDS.search(text)):
+        if code is text:
+            code, _ = mask_comments(text)
+        _survey_objects(code, source.language is Language.CPP, found)
+    if "METH_" in text and "define" in text:
+        found_macros = {
+            name: [None if not brackets else [part.strip() for part in parameters.split(",")], body]
+            for name, brackets, parameters, body in _TABLE_MACRO.findall(text)
+        }
+        if found_macros:
+            found["table_macros"] = found_macros
     declared = _NOT_USED.search(code) if "NOT_USED" in code or "not_used" in code else None
     if declared:
         found["not_used"] = code.count("\n", 0, declared.start()) + 1
@@ -165,6 +190,15 @@ def survey_c(source: SourceFile) -> Survey | None:
     _put(found, "declares", declares | set(found.get("declares", ())))
     _put(found, "called", called)
     return found or None
+
+
+def _survey_objects(code: str, cpp: bool, found: dict[str, Any]) -> None:
+    objects = find_objects(code)
+    bound = find_bound_classes(code) if cpp or "class_<" in code else frozenset()
+    if objects:
+        found["objects"] = objects
+    if bound:
+        found["bound"] = sorted(bound)
 
 
 def _survey_macros(pre: Preprocessed, masked: str, found: dict[str, Any]) -> None:
@@ -195,7 +229,22 @@ def gather_c(surveys: Mapping[str, Survey]) -> CTree:
         mutated_members=_union(surveys, "members"),
         not_used={path: survey["not_used"] for path, survey in surveys.items() if "not_used" in survey},
         entry_macros=_union(surveys, "entry_macros"),
+        objects=_objects(surveys),
+        table_macros={
+            name: (None if parameters is None else tuple(parameters), body)
+            for survey in surveys.values()
+            for name, (parameters, body) in survey.get("table_macros", {}).items()
+        },
     )
+
+
+def _objects(surveys: Mapping[str, Survey]) -> dict[str, dict[str, str]]:
+    """Return the fields of each type of objects; types of one name in several files have the fields of all."""
+    found: dict[str, dict[str, str]] = {name: {} for name in _union(surveys, "bound")}
+    for survey in surveys.values():
+        for name, fields in survey.get("objects", {}).items():
+            found.setdefault(name, {}).update(fields)
+    return found
 
 
 def lockers_of(macros: Mapping[str, Macro]) -> tuple[set[str], set[str]]:

@@ -22,7 +22,7 @@ from ftaudit.source.c.uses import Use, classify_use
 
 _MOST_OF_A_NAME: Final = 200
 """Variables of one name in one file (static ones of functions) that are told apart."""
-_HELD: Final = re.compile(
+HELD: Final = re.compile(
     r"(?i)(?:_lock_held|_locked|_with_lock|_under_lock|_lockheld|Locked|LockHeld)(?:_\w+)?$|^(?:unlocked_|nolock_|locked_)|(?:_unlocked|_nolock)$"
 )
 
@@ -82,8 +82,8 @@ class CUnit(CFile):
         self._held[function.body] = False
         places = self.reach.callers.get(function.short_name, ())
         held = (
-            bool(_HELD.search(function.short_name))
-            or function.body in self._clinic_locked
+            bool(HELD.search(function.short_name))
+            or function.body in self.clinic_locked
             or (
                 bool(places)
                 and len(self._held) < 5000
@@ -95,7 +95,7 @@ class CUnit(CFile):
         return held
 
     @cached_property
-    def _clinic_locked(self) -> frozenset[int]:
+    def clinic_locked(self) -> frozenset[int]:
         """Functions that Argument Clinic calls under a critical section, as the comment before them asks."""
         places = [c.start for c in self.comments if "@critical_section" in c.text and "[clinic input]" in c.text]
         starts = [function.start for function in self.functions]
@@ -235,6 +235,11 @@ class CUnit(CFile):
 
     def _end_of(self, body: int) -> int:
         return next((function.end for function in self.functions_at(body)), body)
+
+    @cached_property
+    def bound_functions(self) -> tuple[Function, ...]:
+        """The lambdas that bindings hand to Python."""
+        return tuple(function for function in self.functions if function.bound)
 
     @cached_property
     def _by_body(self) -> dict[int, Function]:

@@ -1,0 +1,117 @@
+"""What the name of a called function says that it does to what it is given."""
+
+from __future__ import annotations
+
+import re
+from enum import Enum
+from functools import lru_cache
+from typing import Final
+
+_FREES: Final = re.compile(
+    r"(?:^|_|(?<=[a-z]))(?:[Ff]ree|FREE|[Dd]estroy|DESTROY|[Dd]elete|DELETE|[Cc]lose|CLOSE|[Ff]inalize|[Dd]ealloc"
+    r"|[Rr]ealloc|REALLOC|[Rr]elease|RELEASE|[Dd]ispose|[Rr]esize|RESIZE|[Ff]ini|[Ee]nd|[Cc]leanup|[Tt]eardown)"
+    r"(?:$|_|(?=[A-Z0-9]))"
+)
+_NOT_RUN: Final = re.compile(r"(?i)assert|^Py_VISIT$")
+_ATOMIC: Final = re.compile(r"(?i)atomic|interlocked|__sync_")
+_ITEMS: Final = re.compile(r"(?:GET_ITEM|GETITEM|READ_CHAR|_READ|GET_CHAR|GetItem)$")
+_PYTHON: Final = re.compile(r"_?Py[A-Z_]")
+_NO_CALLS: Final = frozenset({"sizeof", "offsetof", "alignof", "decltype", "typeof", "__typeof__"})
+_KEYWORDS: Final = frozenset(
+    [
+        "if",
+        "for",
+        "while",
+        "switch",
+        "return",
+        "do",
+        "else",
+        "case",
+        "goto",
+        "catch",
+        "new",
+        "delete",
+        "throw",
+        "defined",
+    ]
+)
+_GIL: Final = frozenset({"PyGILState_Release", "PyThread_release_lock", "PyEval_ReleaseThread", "PyThread_free_lock"})
+
+
+_LOOKS: Final = re.compile(
+    r"(?i)(?:^|_)(?:get|is|has|size|length|len|count|print|printf|log|debug|cmp|compare|equal|eq|str|strlen|strcmp|strncmp"
+    r"|memcmp|name|check|lookup|num|total|error|errmsg|strerror|version|type|info|dump|repr|peek|contains|fileno|offset"
+    r"|tell|empty|valid|verify|likely|unlikely|min|max|abs|floor|ceil|status|bound|supports?|need\w*|incref|decref|ref|unref"
+    r"|addref|visit|traverse|lock|unlock|mutex|wait|signal|notify|once|thread|init|new|create|alloc\w*|open|copy|clone|setup)"
+    r"(?:$|_|\d)|(?:^|_)(?:[Gg]et|[Ii]s|[Hh]as)[A-Z]|(?:Get|Is|Has|Size|Length|Count|Name|Status|Error|Version|Type|Init|Lock|Unlock"
+    r"|Create|New|Alloc|Open|Ref|Unref)(?:$|_|[A-Z])"
+)
+"""Functions of a library that only look at a handle, or make one, or count its users."""
+
+
+@lru_cache(maxsize=20_000)
+def looks(name: str) -> bool:
+    """Return whether the name of a function says that it only looks at what it is given, or makes it."""
+    return bool(_LOOKS.search(name))
+
+
+class Does(Enum):
+    """What a call does."""
+
+    NOTHING = "nothing"
+    """It is no call, or one of CPython's that does its own locking."""
+    IGNORES = "ignores"
+    """It does not evaluate its arguments, or does so in one atomic step."""
+    REPLACES = "replaces"
+    """It stores into its first argument and releases what was there."""
+    RELEASES = "releases"
+    """It gives back a reference."""
+    FILLS = "fills"
+    """It writes to memory that one of its arguments points to; see `filled`."""
+    INDEXES = "indexes"
+    """It reaches into its first argument with its second one, and checks nothing."""
+    FREES = "frees"
+    """It gives back the memory of its first argument."""
+    CALLS = "calls"
+    """A function of the project, or of a library that it uses."""
+
+
+_EXACT: Final = {
+    **dict.fromkeys(("Py_CLEAR", "Py_SETREF", "Py_XSETREF"), Does.REPLACES),
+    **dict.fromkeys(("Py_DECREF", "Py_XDECREF", "Py_DecRef"), Does.RELEASES),
+    **dict.fromkeys(_KEYWORDS, Does.NOTHING),
+    **dict.fromkeys(_NO_CALLS, Does.IGNORES),
+    **dict.fromkeys(_GIL, Does.NOTHING),
+}
+_FILLED: Final = {
+    **dict.fromkeys(("memcpy", "memmove", "memset", "strcpy", "strncpy", "snprintf", "sprintf"), 0),
+    **dict.fromkeys(("fread", "strcat"), 0),
+    **dict.fromkeys(("read", "recv", "PyObject_GetBuffer"), 1),
+}
+
+
+@lru_cache(maxsize=20_000)
+def what_it_does(name: str) -> Does:
+    """Return what a call of a function or macro of this name does."""
+    if name in _EXACT:
+        return _EXACT[name]
+    if name in _FILLED:
+        return Does.FILLS
+    if _ATOMIC.search(name) or _NOT_RUN.search(name):
+        return Does.IGNORES
+    if _ITEMS.search(name):
+        return Does.INDEXES
+    if _PYTHON.match(name):
+        return Does.FREES if _FREES.search(name) else Does.NOTHING
+    return Does.CALLS
+
+
+def filled(name: str) -> int:
+    """Return which argument a function of the kind `FILLS` writes to."""
+    return _FILLED[name]
+
+
+@lru_cache(maxsize=20_000)
+def frees(name: str) -> bool:
+    """Return whether the name of a function says that it gives memory or a handle back."""
+    return bool(_FREES.search(name))

@@ -1,0 +1,202 @@
+"""From the summaries of all files to accesses: the effects of functions are followed through their calls."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Final, NamedTuple
+
+from ftaudit.model import Location
+from ftaudit.source.base import Survey
+from ftaudit.source.c.callees import frees, looks
+from ftaudit.source.shared_state import Access, AccessKind, EntryKind, EntryPoint, Lock, State
+
+_LOCK: Final = Lock(name="a lock")
+"""One for all: which of several locks is held is not told apart, as in RacerD."""
+_CPYTHON: Final = Lock(name="CPython's own")
+_MOST: Final = 400
+"""Effects of one function that are followed to its callers; larger ones belong to no state in particular."""
+_DEEPEST: Final = 60
+_MOST_CANDIDATES: Final = 4
+"""Functions of one name in other files, of which a call may mean any."""
+
+
+class _Key(NamedTuple):
+    root: int
+    type: str
+    field: str
+    kind: AccessKind
+    locked: bool
+
+
+@dataclass(frozen=True, slots=True)
+class _Reached:
+    """Where an effect happens, and through which functions."""
+
+    path: str
+    line: int
+    chain: tuple[str, ...]
+
+
+@dataclass(slots=True)
+class _Function:
+    name: str
+    path: str
+    line: int
+    static: bool
+    touches: list[list[Any]]
+    calls: list[list[Any]]
+    effects: dict[_Key, _Reached] | None = None
+
+
+def compose_c(summaries: Mapping[str, Survey]) -> tuple[Access, ...]:
+    """Return every way in which an entry point of the tree reaches a field of an object."""
+    return tuple(_Tree(summaries).accesses())
+
+
+class _Tree:
+    def __init__(self, summaries: Mapping[str, Survey]) -> None:
+        self.summaries = summaries
+        self.files: dict[str, list[_Function]] = {}
+        self.by_name: dict[str, list[_Function]] = {}
+        self.const: dict[str, dict[str, bool]] = {}
+        for path, summary in summaries.items():
+            for row in summary["functions"]:
+                name, static, line, touches, calls = row
+                function = _Function(name, path, line, static, touches, calls)
+                self.files.setdefault(path, []).append(function)
+                self.by_name.setdefault(name, []).append(function)
+                if "::" in name:
+                    self.by_name.setdefault(name.rpartition("::")[2], []).append(function)
+            for owner, methods in summary.get("classes", {}).items():
+                self.const.setdefault(owner, {}).update(methods)
+
+    def accesses(self) -> Iterator[Access]:
+        """Yield the accesses of every entry point."""
+        seen: set[tuple[str, int, str, EntryKind]] = set()
+        for path, summary in self.summaries.items():
+            for function_name, index, name, kind, line, locked in summary["entries"]:
+                functions = self._resolve(function_name, path) if index is None else [self.files[path][index]]
+                for function in functions:
+                    key = function.path, function.line, name, EntryKind(kind)
+                    if key not in seen:
+                        seen.add(key)
+                        place = Location(path=path, line=line)
+                        yield from self._of_entry(function, name, EntryKind(kind), place, locked)
+            for name, owner, field, line, writable, guarded in summary["members"]:
+                yield from _of_member(path, name, owner, field, line, writable, guarded)
+
+    def _of_entry(
+        self, function: _Function, name: str, kind: EntryKind, place: Location, locked: bool
+    ) -> Iterator[Access]:
+        entry = EntryPoint(name=name, kind=kind, location=place)
+        for key, reached in self._effects(function, 0).items():
+            if not key.type:
+                continue
+            yield Access(
+                state=State(owner=key.type, name=key.field),
+                kind=key.kind,
+                locks=frozenset({_LOCK}) if key.locked or locked else frozenset(),
+                entry_point=entry,
+                location=Location(path=reached.path, line=reached.line),
+                chain=reached.chain,
+                field_of_own=key.root <= 0,
+            )
+
+    def _resolve(self, name: str, path: str) -> list[_Function]:
+        """Return the functions that a name may mean in a file: its own, else those of other files."""
+        found = self.by_name.get(name, [])
+        if not found and "::" in name:
+            return []
+        own = [function for function in found if function.path == path]
+        if own:
+            return own[:_MOST_CANDIDATES]
+        others = [function for function in found if "::" not in function.name or "::" in name]
+        return others if len(others) <= _MOST_CANDIDATES else []
+
+    def _effects(self, function: _Function, depth: int) -> dict[_Key, _Reached]:
+        """Return what a function does, its callees included, in terms of its own parameters."""
+        if function.effects is not None:
+            return function.effects
+        found: dict[_Key, _Reached] = {}
+        # A function that is being worked out is not followed again where it calls itself.
+        function.effects = found
+        for root, kind_type, field, kind, locked, line in function.touches:
+            found.setdefault(_Key(root, kind_type, field, AccessKind(kind), locked), _Reached(function.path, line, ()))
+        for callee, arguments, handles, locked, line in function.calls if depth < _DEEPEST else ():
+            resolved = self._resolve(callee, function.path)
+            if not resolved:
+                self._unknown(found, function, callee, arguments, handles, locked, line)
+            for other in resolved:
+                if other is not function:
+                    self._follow(found, other, arguments, locked, depth, (function.path, line))
+                if len(found) > _MOST:
+                    return found
+        return found
+
+    def _follow(
+        self,
+        found: dict[_Key, _Reached],
+        other: _Function,
+        arguments: list[Any],
+        locked: bool,
+        depth: int,
+        place: tuple[str, int],
+    ) -> None:
+        for key, reached in list(self._effects(other, depth + 1).items()):
+            if key.root < 0:
+                root, owner, field = key.root, key.type, key.field
+            else:
+                value = arguments[key.root] if key.root < len(arguments) else None
+                if value is None:
+                    continue
+                root, owner, field = value[0], key.type, key.field
+                if not owner:
+                    owner, field = value[1], value[2]
+                    if owner:
+                        # The field is named here; the callee only sees memory.
+                        reached = _Reached(*place, ())
+            mapped = _Key(root, owner, field, key.kind, key.locked or locked)
+            if mapped not in found and len(reached.chain) < 8:
+                found[mapped] = _Reached(reached.path, reached.line, (other.name.rpartition("::")[2], *reached.chain))
+
+    def _unknown(
+        self,
+        found: dict[_Key, _Reached],
+        function: _Function,
+        callee: str,
+        arguments: list[Any],
+        handles: list[int],
+        locked: bool,
+        line: int,
+    ) -> None:
+        """Judge a call of a function that is not in the tree, by its name."""
+        owner, _, method = callee.rpartition("::")
+        if owner:
+            if not self.const.get(owner, {}).get(method, True):
+                key = _Key(arguments[0][0], owner.rpartition("::")[2], "", AccessKind.WRITE, locked)
+                found.setdefault(key, _Reached(function.path, line, ()))
+            return
+        for index, value in enumerate(arguments):
+            if value is None or not value[2]:
+                continue
+            if frees(callee) and index == 0:
+                kind = AccessKind.FREE
+            elif index in handles and not callee.isupper() and not looks(callee):
+                kind = AccessKind.WRITE
+            else:
+                continue
+            key = _Key(value[0], value[1], value[2], kind, locked)
+            found.setdefault(key, _Reached(function.path, line, ()))
+
+
+def _of_member(
+    path: str, name: str, owner: str, field: str, line: int, writable: bool, guarded: bool
+) -> Iterator[Access]:
+    """Yield what CPython, or a binding, does with a field that a table gives to Python code."""
+    place = Location(path=path, line=line)
+    entry = EntryPoint(name=name, kind=EntryKind.PROPERTY, location=place)
+    locks = frozenset({_CPYTHON, _LOCK}) if guarded else frozenset()
+    kinds = (AccessKind.READ, AccessKind.SET) if writable else (AccessKind.READ,)
+    for kind in kinds:
+        yield Access(state=State(owner=owner, name=field), kind=kind, locks=locks, entry_point=entry, location=place)

@@ -1,0 +1,555 @@
+"""What one function does to the objects that it is given: which fields it reads and writes, and whom it hands them to.
+
+The function is read once, from top to bottom. Each local name stands for what it was last given: a parameter, something
+that a field of a parameter leads to, or nothing that other threads can reach. Memory behind a field belongs to the
+field: `node->next = x` with `node = self->head` changes `self->head`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Final, NamedTuple
+
+from ftaudit.source.c.callees import Does, filled, what_it_does
+from ftaudit.source.c.functions import Function
+from ftaudit.source.c.guards import SectionFinder
+from ftaudit.source.c.locks import SYNC_TYPES
+from ftaudit.source.c.objects import Fields
+from ftaudit.source.c.text import KEYWORDS, closing, opening, split_arguments, strip_casts
+from ftaudit.source.c.unit import CUnit
+from ftaudit.source.shared_state import AccessKind
+
+SHARED: Final = -1
+"""The root of what belongs to the module and not to a parameter."""
+
+
+class Value(NamedTuple):
+    """What an expression stands for, where other threads may reach that."""
+
+    root: int
+    """The index of a parameter, or `SHARED`."""
+    type: str = ""
+    """The type of the object whose field leads there; empty for the root itself."""
+    field: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Touch:
+    """One access. `type` and `field` are empty where it is to what parameter `root` points to."""
+
+    root: int
+    type: str
+    field: str
+    kind: AccessKind
+    locked: bool
+    at: int
+
+
+@dataclass(frozen=True, slots=True)
+class Handed:
+    """One call that is handed something that other threads may reach."""
+
+    callee: str
+    """With its class where the receiver's type is known: `Batch::release`."""
+    arguments: tuple[Value | None, ...]
+    handles: tuple[int, ...]
+    """Which arguments are pointers of a library's that a field holds, or memory within an object."""
+    locked: bool
+    at: int
+
+
+@dataclass(slots=True)
+class Effects:
+    """What one function does."""
+
+    touches: list[Touch] = field(default_factory=list)
+    calls: list[Handed] = field(default_factory=list)
+
+
+_EVENT: Final = re.compile(r"->\s*([A-Za-z_]\w*)|=(?<![=!<>+\-*/%&|^~]=)(?!=)|\((?<=[\w ]\()")
+_EVENT_CPP: Final = re.compile(
+    r"->\s*([A-Za-z_]\w*)|=(?<![=!<>+\-*/%&|^~]=)(?!=)|\((?<=[\w ]\()|\.(?<=[\w)\]]\.)\s*([A-Za-z_]\w*)"
+)
+_NAME_END: Final = re.compile(r"([A-Za-z_]\w*)\s*\Z")
+_WORD: Final = re.compile(r"[A-Za-z_]\w*")
+_STARS: Final = re.compile(r"[*&]+\s*(?:const\s+|restrict\s+|__restrict\s+)?([A-Za-z_]\w*)\s*(?==|;|,)")
+_TYPE_END: Final = re.compile(r"([A-Za-z_][\w:]*)\s*(?:<[^;<>]*>)?\s*(?:const\s*)?\Z")
+_CAST: Final = re.compile(
+    r"\(\s*(?:const\s+|struct\s+)*([A-Za-z_][\w:]*)\s*(?:const\s*)?\*\s*\)"
+    r"|_cast\s*<\s*(?:const\s+|struct\s+)*([A-Za-z_][\w:]*)\s*[*&]\s*>"
+)
+_BASE: Final = re.compile(r"\(*\s*([A-Za-z_]\w*)\s*(?=->|\.|\[|\Z)")
+_STEP: Final = re.compile(r"\s*(?:->|\.)\s*([A-Za-z_]\w*)")
+_ALLOCATES: Final = re.compile(
+    r"(?i)\b(?:_?PyObject_(?:GC_)?New\w*|\w*alloc\w*|\w*_new\w*|new_?\w*|\w*create\w*|\w*_copy|copy_\w*|\w*clone\w*"
+    r"|\w*dup\w*|make_\w*|\w*_make\w*|\w*_build\w*)\s*[(<]|\bnew\s+[A-Za-z_(]|\bPyObject_(?:GC_)?New\b|tp_alloc|tp_new"
+)
+_STATE: Final = re.compile(
+    r"(?i)(?:get_?\w*state|module_?state|\w*_state|PyModule_GetState|PyType_GetModuleState|state_from\w*)\s*\("
+)
+_CALL: Final = re.compile(r"([A-Za-z_]\w*)\s*\(")
+_GROWS: Final = re.compile(
+    r"\s*(?:\.|->)\s*(?:push_back|push_front|push|emplace\w*|insert\w*|erase|clear|pop_back|pop_front|pop|resize|reserve"
+    r"|assign|swap|reset|append|merge|extract|splice|try_emplace|shrink_to_fit|release)\s*\("
+)
+_CONTAINERS: Final = re.compile(
+    r"\b(?:vector|map|unordered_\w+|set|list|deque|string|queue|stack|unique_ptr|shared_ptr|multimap|optional|function"
+    r"|any|variant)\b"
+)
+_MAPS: Final = re.compile(r"\b(?:map|unordered_map|multimap)\b")
+_NUMBER: Final = re.compile(
+    r"(?:(?:const|volatile|unsigned|signed|enum)\s+)*(?:int|bool|_Bool|char|short|long(?:\s+(?:long|int))*|size_t|ssize_t"
+    r"|Py_ssize_t|Py_hash_t|Py_UCS4|u?int\d*_t|double|float|time_t|off_t|unsigned|signed|npy_\w+|\w*(?:[Mm]ode|[Kk]ind|flags"
+    r"|_enum))\Z"
+)
+_TRAILER: Final = re.compile(r"\s*(?:(\[)|(?:\.|->)\s*~?\w+(?!\w|\s*\())")
+_ASSIGNS: Final = re.compile(r"\s*(?:(=)(?!=)|(?:<<|>>|[-+*/%&|^])=|\+\+|--)")
+_POINTER_PLUS: Final = re.compile(r"(?i)(?:buf|data|ptr|str|mem|block|start|base)\w*\s*\+\Z")
+_DEREFERENCES: Final = re.compile(r"(?:\A|[^\w)\]\s*])\s*\*\Z")
+_NULL_TEST: Final = re.compile(r"\s*[!=]=\s*(?:NULL|nullptr)\b")
+_TEST_BEGINS: Final = re.compile(
+    r"(?:\bif\s*\(|\bwhile\s*\(|!|&&|\|\||\b(?:un)?likely\s*\(|\b(?:UN)?LIKELY\s*\()\s*\(?\s*\Z"
+)
+_TEST_ENDS: Final = re.compile(r"\s*(?:\)|&&|\|\||\?)")
+_OBJECTS_OWN: Final = frozenset(
+    ["ob_type", "ob_refcnt", "ob_base", "ob_size", "weakreflist", "in_weakreflist", "ob_refcnt_local", "ob_tid"]
+)
+_NO_HANDLE: Final = re.compile(r"\bconst\b|\bPy\w*|\bFILE\b|\b\w+Object\b|\(\*\)|\bvoid\b|\bchar\b")
+"""Types of fields that are no handle of a library: constants, objects, files (which lock themselves), text."""
+_EMPTY: Final = frozenset({"NULL", "nullptr", "0"})
+_LONGEST_VALUE: Final = 300
+_LONGEST_CALL: Final = 3_000
+"""Characters of a right side, and of a call's arguments, that are looked at."""
+
+
+def find_effects(unit: CUnit, function: Function, objects: Mapping[str, Fields], self_type: str) -> Effects:
+    """Return what a function does to what it is given. `self_type` is the class of a C++ method, else empty."""
+    walk = _Walk(unit, function, objects, self_type)
+    return walk.run() if walk.values or self_type or "tate" in unit.code[function.body : function.end] else Effects()
+
+
+class _Walk:
+    """One reading of one function."""
+
+    def __init__(self, unit: CUnit, function: Function, objects: Mapping[str, Fields], self_type: str) -> None:
+        self.unit = unit
+        self.function = function
+        self.code = unit.code
+        self.objects = objects
+        self.self_type = self_type
+        self.types: dict[str, str] = {}
+        self.values: dict[str, Value] = {}
+        self.effects = Effects()
+        self.released: set[tuple[str, str]] = set()
+        self.ignored = -1
+        """Where a call ends whose arguments touch nothing: an atomic operation, an assertion."""
+        self._sections: SectionFinder | None = None
+        first = 0
+        if self_type:
+            self.types["this"] = self_type
+            self.values["this"] = Value(0)
+            first = 1
+        self.by_reference = bool(self_type)
+        for index, parameter in enumerate(function.parameters):
+            kind = parameter.type
+            if "*" in kind or "&" in kind or "Object" in kind:
+                self.values[parameter.name] = Value(index + first)
+                self.types[parameter.name] = plain_type(kind)
+                self.by_reference = self.by_reference or "&" in kind
+        for name, (meant, cast) in alias_macros(unit).items():
+            if meant in self.values:
+                self.values[name] = self.values[meant]
+                self.types[name] = cast or self.types[meant]
+
+    def run(self) -> Effects:
+        """Read the function."""
+        code, start, end = self.code, self.function.body, self.function.end
+        if code.find("->", start, end) >= 0 or self.by_reference:
+            self._declared_types()
+        pattern = _EVENT_CPP if self.by_reference else _EVENT
+        pending: list[tuple[int, int]] = []
+        inner = self._inner_lambdas()
+        for found in self._events(pattern):
+            at = found.start()
+            while pending and pending[-1][0] <= at:
+                self._assign(*pending.pop())
+            if inner and any(begin <= at < stop for begin, stop in inner):
+                continue
+            char = code[at]
+            if char == "=":
+                semicolon = code.find(";", at, end)
+                pending.append((semicolon if semicolon > 0 else end, at))
+                if len(pending) > 1:
+                    pending.sort(reverse=True)
+            elif char == "(":
+                self._call(at)
+            elif at < self.ignored:
+                continue
+            elif char in "-.":
+                self._chain(found)
+            else:
+                self._member(found)
+        while pending:
+            self._assign(*pending.pop())
+        self._settle()
+        return self.effects
+
+    # What is read
+
+    def _events(self, pattern: re.Pattern[str]) -> Iterator[re.Match[str]]:
+        start, end = self.function.body, self.function.end
+        members = self._members() if self.self_type else None
+        if members is None:
+            return pattern.finditer(self.code, start, end)
+        return iter(
+            sorted(
+                (*pattern.finditer(self.code, start, end), *members.finditer(self.code, start, end)), key=re.Match.start
+            )
+        )
+
+    def _inner_lambdas(self) -> list[tuple[int, int]]:
+        if not self.unit.cpp or self.function.bound:
+            return []
+        start, end = self.function.body, self.function.end
+        return [(f.start, f.end) for f in self.unit.bound_functions if start < f.start < end]
+
+    def _members(self) -> re.Pattern[str] | None:
+        """Return a pattern of the bare names of members: those that the class declares, `x_` and `m_x`."""
+        fields = self.objects.get(self.self_type, {})
+        names = [re.escape(name) for name in fields if not self.unit.is_local(self.function, name)]
+        return re.compile(
+            rf"(?<![\w.>:&])\b({'|'.join([*names, r'[a-zA-Z][a-zA-Z0-9_]*_', r'm_[a-zA-Z0-9_]+'])})\b(?!\s*\(|\s*::)"
+        )
+
+    def _declared_types(self) -> None:
+        code, last = self.code, ""
+        for found in _STARS.finditer(code, self.function.body, self.function.end):
+            before = code[max(self.function.body, found.start() - 80) : found.start()].rstrip()
+            if before.endswith(",") and last:
+                self.types.setdefault(found[1], last)
+                continue
+            kind = _TYPE_END.search(before)
+            if kind and kind[1] not in KEYWORDS:
+                last = kind[1].rpartition("::")[2]
+                self.types.setdefault(found[1], last)
+
+    # What an expression stands for
+
+    def _expression(self, text: str) -> tuple[Value | None, str]:
+        """Return what an expression stands for and its type: a name, a field, an element, a cast, an address of one."""
+        text = text.strip()
+        if text in self.values:
+            return self.values[text], self.types.get(text, "")
+        if self.values.keys().isdisjoint(_WORD.findall(text)):
+            return None, ""
+        plain, kind = text.lstrip("&* "), ""
+        if "(" in text:
+            cast = _CAST.match(text.lstrip("(& "))
+            kind = plain_type(cast[1] or cast[2]) if cast else ""
+            plain = strip_casts(plain).lstrip("&* ")
+        if plain.startswith("("):
+            close = closing(plain, 0)
+            if close < 0:
+                return None, kind
+            inner, inner_type = self._expression(plain[1:close])
+            rest = plain[close + 1 :]
+        else:
+            base = _BASE.match(plain)
+            if base is None:
+                return None, kind
+            inner, inner_type = self.values.get(base[1]), self.types.get(base[1], "")
+            rest = plain[base.end() :]
+        if inner is None:
+            return None, kind
+        step = _STEP.match(rest)
+        if step is None:
+            return inner, kind or inner_type
+        value = self._through(inner, inner_type, step[1])
+        return value, kind or plain_type(self.objects.get(inner_type, {}).get(step[1], ""))
+
+    def _through(self, value: Value, kind: str, name: str) -> Value | None:
+        """Return what the field of something leads to."""
+        if kind in self.objects or (value.root == SHARED and not value.field):
+            return Value(value.root, kind, name)
+        if value.field:
+            return value
+        return value if kind and not kind.startswith("Py") else None
+
+    # Events
+
+    def _assign(self, semicolon: int, at: int) -> None:
+        code = self.code
+        before = code[max(self.function.body, at - 60) : at]
+        if before.rstrip().endswith("]"):
+            self._element(before.rstrip(), at)
+            return
+        name = _NAME_END.search(before)
+        head = "" if name is None else before[: name.start()].rstrip()
+        if name is None or head.endswith((".", "->")):
+            return
+        if name[1] in self.values and head.endswith("*") and _DEREFERENCES.search(head):
+            self._add(self.values[name[1]], AccessKind.WRITE, at)
+            return
+        text = code[at + 1 : min(semicolon, at + _LONGEST_VALUE)].strip()
+        declared = self.types.get(name[1], "")
+        if "tate" in text and _STATE.search(text):
+            self.values[name[1]] = Value(SHARED)
+            return
+        if self.values.keys().isdisjoint(_WORD.findall(text)):
+            if name[1] in self.values and text not in _EMPTY:
+                del self.values[name[1]]
+            return
+        value, kind = (None, "") if _ALLOCATES.search(text) else self._right_side(text, declared)
+        if value is not None:
+            self.values[name[1]] = value
+            if kind:
+                self.types.setdefault(name[1], kind)
+        elif name[1] in self.values:
+            del self.values[name[1]]
+
+    def _element(self, before: str, at: int) -> None:
+        """A store into an element of what a name stands for: `buffer[i] = x`."""
+        bracket = opening(before, len(before) - 1)
+        name = _NAME_END.search(before, 0, bracket) if bracket > 0 else None
+        if name is not None and not before[: name.start()].rstrip().endswith((".", "->")):
+            value = self.values.get(name[1])
+            if value is not None and value.field:
+                self._add(value, AccessKind.WRITE, at)
+
+    def _right_side(self, text: str, declared: str) -> tuple[Value | None, str]:
+        value, kind = self._expression(text)
+        if value is None and "?" in text:
+            for part in re.split(r"[?:]", text)[1:]:
+                value, kind = self._expression(part)
+                if value is not None:
+                    break
+        plain = strip_casts(text)
+        call = _CALL.match(plain) if value is None and "(" in text else None
+        if call is None:
+            return value, kind
+        # What a function returns of what it is given leads to the same memory.
+        given, given_type = self._expression(plain[call.end() :].split(",")[0].rstrip(") "))
+        if given is None or not (given.field or declared in self.objects) or call[1].startswith("Py"):
+            return None, ""
+        return given, declared or given_type
+
+    def _chain(self, found: re.Match[str]) -> None:
+        name = found[1] or found[2]
+        value, kind, begin = self._base(found.start())
+        if value is None or name in _OBJECTS_OWN:
+            return
+        through = self._through(value, kind, name)
+        if through is not None and plain_type(self.objects.get(kind, {}).get(name, "")) in self.objects:
+            # A struct that begins with another object's: what follows is a field of that.
+            declared = self.objects[kind][name]
+            step = _STEP.match(self.code, found.end())
+            if "*" not in declared and step is not None and self.code[found.end() : step.start(1)].strip() == ".":
+                through = Value(through.root, plain_type(declared), step[1])
+                self._touch(through, begin, step.end(), deep=False)
+                return
+        if through is not None:
+            self._touch(through, begin, found.end(), deep=through == value and bool(value.field))
+
+    def _base(self, at: int) -> tuple[Value | None, str, int]:
+        """Return what stands before an arrow or dot: its value, its type and where it begins."""
+        first = max(self.function.body, at - 200)
+        before = self.code[first:at].rstrip()
+        if before.endswith(")"):
+            bracket = opening(before, len(before) - 1)
+            if bracket < 0:
+                return None, "", at
+            value, kind = self._expression(before[bracket:])
+            return value, kind, first + bracket
+        name = _NAME_END.search(before, max(0, len(before) - 60))
+        if name is None or name[1] not in self.values:
+            return None, "", at
+        if before[: name.start()].rstrip().endswith((".", "->")):
+            return None, "", at
+        return self.values[name[1]], self.types.get(name[1], ""), first + name.start()
+
+    def _member(self, found: re.Match[str]) -> None:
+        """A bare name in a method of a class: `count_ += 1`."""
+        if not self.unit.is_local(self.function, found[1]):
+            self._touch(Value(0, self.self_type, found[1]), found.start(), found.end(), deep=False)
+
+    def _touch(self, value: Value, begin: int, end: int, *, deep: bool) -> None:
+        fields = self.objects.get(value.type, {})
+        declared = fields.get(value.field, "")
+        if declared and SYNC_TYPES.search(declared):
+            return
+        if not declared and value.type in self.objects and self.code[end : end + 20].lstrip().startswith("("):
+            return
+        kind = self._kind(begin, end, declared, deep=deep)
+        if kind is AccessKind.READ and not deep and _tests_pointer(self.code, begin, end, declared):
+            return
+        self._add(value, kind, begin)
+
+    def _kind(self, begin: int, end: int, declared: str, *, deep: bool) -> AccessKind:
+        """Return what a place does with a field, by what stands around it."""
+        code, at = self.code, end
+        if self.unit.cpp and _GROWS.match(code, end) and (not declared or _CONTAINERS.search(declared)):
+            return AccessKind.FREE
+        while (trailer := _TRAILER.match(code, at)) is not None:
+            deep = True
+            at = trailer.end()
+            if trailer[1]:
+                closed = closing(code, at - 1, at + 1000)
+                if closed < 0:
+                    break
+                at = closed + 1
+            if self.unit.cpp and _GROWS.match(code, at):
+                return AccessKind.FREE
+        head = code[max(0, begin - 40) : begin].rstrip()
+        assigns = _ASSIGNS.match(code, at)
+        counts = head.endswith(("++", "--"))
+        if assigns is None and not counts:
+            indexes = head.endswith("[") or (head.endswith("+") and _POINTER_PLUS.search(head))
+            return AccessKind.INDEX if indexes else AccessKind.READ
+        if deep:
+            return AccessKind.FREE if _MAPS.search(declared) else AccessKind.WRITE
+        if head.endswith("*") and _DEREFERENCES.search(head):
+            return AccessKind.WRITE
+        if counts or assigns is None or assigns[1] is None:
+            return AccessKind.COUNT
+        if declared and _CONTAINERS.search(declared):
+            return AccessKind.FREE
+        right = code[assigns.end() : assigns.end() + 120].partition(";")[0]
+        own = code[begin:end]
+        return AccessKind.COUNT if own in right and _adds_to(own, right) else AccessKind.WRITE
+
+    def _call(self, bracket: int) -> None:
+        code = self.code
+        name = _NAME_END.search(code, max(self.function.body, bracket - 60), bracket)
+        if name is None:
+            return
+        does = what_it_does(name[1])
+        if does is Does.NOTHING:
+            return
+        end = closing(code, bracket, min(self.function.end, bracket + _LONGEST_CALL))
+        if end < 0:
+            return
+        if does is Does.IGNORES:
+            self.ignored = max(self.ignored, end)
+            return
+        callee, at = name[1], name.start()
+        arguments: list[Value | None] = []
+        before = code[max(self.function.body, at - 3) : at].rstrip()
+        if before.endswith((".", "->")):
+            if not self.unit.cpp:
+                return
+            receiver, kind, _ = self._base(at - (1 if before.endswith(".") else 2) - (code[at - 1] == " "))
+            if receiver is None or kind not in self.objects:
+                return
+            callee = f"{kind}::{callee}"
+            arguments.append(receiver)
+        elif self.self_type and not before.endswith("::"):
+            # A plain call in a method may be of another method of the same object.
+            arguments.append(Value(0))
+        elif self.values.keys().isdisjoint(_WORD.findall(code, bracket, end)):
+            return
+        handles: list[int] = []
+        for begin, stop in split_arguments(code, bracket + 1, end):
+            text = code[begin:stop] if stop - begin < 200 else ""
+            value, _ = self._expression(text)
+            if value is not None and value.field and self._is_handle(value, text):
+                handles.append(len(arguments))
+            arguments.append(value)
+        if any(value is not None for value in arguments):
+            self._handed(does, callee, arguments, tuple(handles), at)
+
+    def _is_handle(self, value: Value, text: str) -> bool:
+        declared = self.objects.get(value.type, {}).get(value.field, "")
+        if not declared or _NO_HANDLE.search(declared) or plain_type(declared) in self.objects:
+            return False
+        return "*" in declared or (text.lstrip("( ").startswith("&") and not _NUMBER.match(declared))
+
+    def _handed(
+        self, does: Does, callee: str, arguments: list[Value | None], handles: tuple[int, ...], at: int
+    ) -> None:
+        first = arguments[0] if arguments else None
+        match does:
+            case Does.REPLACES if first is not None and first.field:
+                self._add(first, AccessKind.REPLACE, at)
+            case Does.RELEASES if first is not None and first.field:
+                self.released.add((first.type, first.field))
+            case Does.FILLS:
+                index = filled(callee)
+                if index < len(arguments) and (target := arguments[index]) is not None:
+                    self._add(target, AccessKind.WRITE, at)
+            case Does.INDEXES if len(arguments) > 1 and (number := arguments[1]) is not None:
+                if number.field:
+                    self._add(number, AccessKind.INDEX, at)
+            case Does.FREES if first is not None:
+                self._add(first, AccessKind.FREE, at)
+            case Does.CALLS:
+                self.effects.calls.append(Handed(callee, tuple(arguments), handles, self._locked(at), at))
+            case _:
+                pass
+
+    # What comes of it
+
+    def _locked(self, at: int) -> bool:
+        if self._sections is None:
+            self._sections = self.unit.sections(self.function)
+        return bool(self._sections.sections) and bool(self._sections.at(at))
+
+    def _add(self, value: Value, kind: AccessKind, at: int) -> None:
+        self.effects.touches.append(Touch(value.root, value.type, value.field, kind, self._locked(at), at))
+
+    def _settle(self) -> None:
+        """Distinguish replaced references from plain stores, and numbers that stand for themselves from others."""
+        touches = self.effects.touches
+        plain = (AccessKind.READ, AccessKind.INDEX)
+        written = {(touch.type, touch.field) for touch in touches if touch.kind not in plain}
+        if not written:
+            return
+        for index, touch in enumerate(touches):
+            if touch.kind is not AccessKind.WRITE:
+                continue
+            declared = self.objects.get(touch.type, {}).get(touch.field, "")
+            if (touch.type, touch.field) in self.released:
+                kind = AccessKind.REPLACE
+            elif _NUMBER.match(declared) and sum(owner == touch.type for owner, _ in written) == 1:
+                kind = AccessKind.SET
+            else:
+                continue
+            touches[index] = Touch(touch.root, touch.type, touch.field, kind, touch.locked, touch.at)
+
+
+def _tests_pointer(code: str, begin: int, end: int, declared: str) -> bool:
+    """Return whether a pointer is only compared with NULL: that alone does not follow it."""
+    after = code[end : end + 20]
+    if _NULL_TEST.match(after):
+        return True
+    if "*" not in declared or not _TEST_ENDS.match(after):
+        return False
+    return bool(_TEST_BEGINS.search(code, max(0, begin - 40), begin))
+
+
+def _adds_to(own: str, right: str) -> bool:
+    return re.search(rf"{re.escape(own)}\s*[-+|&^]", right) is not None
+
+
+def plain_type(kind: str) -> str:
+    """Return the name of a type without qualifiers, stars and namespaces."""
+    if kind.isidentifier():
+        return kind
+    text = re.sub(r"\b(?:const|struct|volatile|register|class|restrict)\b|<[^<>]*>|[*&\[\]]", " ", kind)
+    words = text.split()
+    return words[-1].rpartition("::")[2] if words else ""
+
+
+def alias_macros(unit: CUnit) -> dict[str, tuple[str, str]]:
+    """Return the macros of a file that stand for a name, with the type that they cast it to: `((Pool *)self)`."""
+    known: dict[str, tuple[str, str]] | None = unit.memory.get("alias macros")  # type: ignore[assignment]
+    if known is None:
+        known = {}
+        for name, macro in unit.preprocessed.macros.items():
+            if macro.parameters is None and macro.body.startswith("(") and (cast := _CAST.search(macro.body)):
+                plain = strip_casts(macro.body)
+                if plain.isidentifier() and plain != name:
+                    known[name] = plain, plain_type(cast[1] or cast[2])
+        unit.memory["alias macros"] = known
+    return known

@@ -1,0 +1,118 @@
+"""Types whose instances Python code holds: structs with an object head, and C++ classes that a binding exposes."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from typing import Final
+
+from ftaudit.source.c.text import closing
+
+Fields = Mapping[str, str]
+"""The fields of a type with their types as written, without blanks at the ends."""
+
+_HEAD: Final = re.compile(r"\bPyObject_(?:VAR_)?HEAD\b|\bPyObject\s+ob_base\s*;|\bPyVarObject\s+ob_base\s*;")
+_TAG: Final = re.compile(
+    r"\b(?:struct|class)\s+(?:alignas\s*\([^()]*\)\s*)?([A-Za-z_]\w*)\s*(?:final\s*)?(?::[^{};]*)?\Z"
+)
+_ALIAS: Final = re.compile(r"\s*(?:__attribute__\s*\(\([^;]*?\)\)\s*)?([A-Za-z_]\w*)\s*[;,]")
+_TYPEDEF: Final = re.compile(r"\btypedef\s+struct\s+([A-Za-z_]\w*)\s+([A-Za-z_]\w*)\s*;")
+_BOUND: Final = re.compile(r"\bclass_\s*<\s*(?:[A-Za-z_]\w*\s*::\s*)*([A-Za-z_]\w*)\s*[,>]")
+_BASE: Final = re.compile(r"\bstruct\b[\w\s]*\{\s*([A-Za-z_]\w*)\s+\w+\s*;")
+"""A struct that begins with another one: it is an object if that is."""
+_OBJECT: Final = re.compile(r"Py\w*Object\Z|\w+Object\Z")
+_INNER: Final = re.compile(r"\{[^{}]*\}")
+_FIELD: Final = re.compile(r"(\w+)\s*((?:\[[^\]]*\]\s*)*)(?::\s*\d+\s*)?(?:=[^;]*|\{[^;{}]*\}\s*)?\Z")
+_NO_FIELD: Final = re.compile(r"\b(?:using|typedef|friend|static|thread_local|return|constexpr|template|operator)\b")
+_ACCESS: Final = re.compile(r"\b(?:public|private|protected)\s*:(?!:)")
+_LONGEST: Final = 20_000
+"""Characters of a type that is read."""
+
+
+def find_objects(code: str) -> dict[str, dict[str, str]]:
+    """Return the structs with an object head that a text defines, by each of their names. `code` is masked."""
+    found: dict[str, dict[str, str]] = {}
+    for head in _HEAD.finditer(code):
+        start = code.rfind("{", max(0, head.start() - 400), head.start())
+        if start < 0 or "}" in code[start : head.start()]:
+            continue
+        found |= dict(_struct(code, start))
+    for head in _BASE.finditer(code):
+        if head[1] in found or _OBJECT.match(head[1]):
+            for name, fields in _struct(code, code.index("{", head.start())):
+                found.setdefault(name, fields)
+    for tag, alias in _TYPEDEF.findall(code):
+        if tag in found:
+            found.setdefault(alias, found[tag])
+    return found
+
+
+def find_bound_classes(code: str) -> frozenset[str]:
+    """Return the C++ classes that `class_<…>` of pybind11, nanobind or Boost.Python exposes, without namespaces."""
+    return frozenset(_BOUND.findall(code))
+
+
+def class_fields(code: str, start: int, end: int) -> dict[str, str]:
+    """Return the data members of a class whose braces stand at `start` and `end`."""
+    return dict(_fields(code[start + 1 : end]))
+
+
+def _struct(code: str, start: int) -> Iterator[tuple[str, dict[str, str]]]:
+    end = closing(code, start, start + _LONGEST)
+    if end < 0:
+        return
+    fields = dict(_fields(code[start + 1 : end]))
+    tag = _TAG.search(code, max(0, start - 200), start)
+    alias = _ALIAS.match(code, end + 1)
+    typedef = "typedef" in code[max(0, start - 60) : start]
+    if tag:
+        yield tag[1], fields
+    if alias and typedef:
+        yield alias[1], fields
+
+
+def _fields(body: str) -> Iterator[tuple[str, str]]:
+    for _ in range(6):
+        if "{" not in body:
+            break
+        body = _INNER.sub(_left_of_block, body)
+    for statement in _ACCESS.sub(";", body).split(";"):
+        text = _HEAD.sub("", statement + ";").strip(" ;\n\t")
+        text = text.replace("PyObject_HEAD", "").replace("PyObject_VAR_HEAD", "")
+        if not text or _NO_FIELD.search(text):
+            continue
+        if "(" in text:
+            pointer = re.search(r"\(\s*\*\s*(\w+)\s*(?:\[[^\]]*\]\s*)*\)\s*\(", text)
+            if pointer:
+                yield pointer[1], "(*)()"
+            continue
+        kind = ""
+        for piece in _split(text):
+            field = _FIELD.search(piece)
+            if field is None:
+                continue
+            before = piece[: field.start()].strip()
+            if not kind:
+                if not before:
+                    break
+                kind = before.rstrip("*& ")
+                yield field[1], " ".join(before.split()) + ("[]" if field[2] else "")
+            else:
+                yield field[1], f"{kind} {before}".strip() + ("[]" if field[2] else "")
+
+
+def _left_of_block(found: re.Match[str]) -> str:
+    """End the statement where a block was a function's body; one that was a value or a nested type leaves nothing."""
+    return ";" if "(" in found.string[max(0, found.start() - 80) : found.start()] else ""
+
+
+def _split(text: str) -> list[str]:
+    if "<" not in text:
+        return text.split(",")
+    pieces, depth, begin = [], 0, 0
+    for at, char in enumerate(text):
+        depth += (char == "<") - (char == ">")
+        if char == "," and depth == 0:
+            pieces.append(text[begin:at])
+            begin = at + 1
+    return [*pieces, text[begin:]]

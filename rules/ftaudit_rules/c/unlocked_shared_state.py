@@ -1,0 +1,171 @@
+"""FT377: state of an object that methods reach with no common lock."""
+
+from __future__ import annotations
+
+from ftaudit.model import Confidence, Severity
+from ftaudit.rule import Language, RuleInfo, SourceExample
+from ftaudit.source import Room, SharedStateRule
+
+
+class UnlockedSharedState(SharedStateRule):
+    """Under the GIL every method ran alone. Without it, two threads can be in two methods of one object at the same
+    time. Where both touch the same field, one of them writes it, and no lock is held in both, the outcome depends on
+    which thread is faster: memory is freed while it is in use, fields no longer belong together, or an update is lost.
+
+    The rule follows calls through the files of the project, from the tables that name the methods, slots and getters
+    down to the field, and takes note of the locks on the way. It reports each field once, with every place that takes
+    part. Constructors and destructors have the object to themselves and do not count.
+
+    The severity is that of the worst outcome: an error where memory can be freed or moved under another thread or an
+    index can run past the end, a warning where values that belong together can be torn apart, and a note where an
+    update of a number can be lost."""
+
+    info = RuleInfo(
+        code="FT377",
+        name="unlocked-shared-state",
+        summary="Methods that threads can run at once touch the same field, and no lock is common to them.",
+        severity=Severity.ERROR,
+        confidence=Confidence.MEDIUM,
+        since="0.2.0",
+        remedy=(
+            "Hold one lock in every method that touches the field: Py_BEGIN_CRITICAL_SECTION(self) and "
+            "Py_END_CRITICAL_SECTION(), or a PyMutex in the object. A number that stands for itself can be an atomic."
+        ),
+        links=(
+            "https://docs.python.org/3.14/howto/free-threading-extensions.html",
+            "https://docs.python.org/3.14/c-api/synchronization.html",
+        ),
+    )
+    languages = frozenset({Language.C, Language.CPP})
+    room = Room.C
+    VALID = (
+        SourceExample(
+            code="""\
+#include <Python.h>
+typedef struct { PyObject_HEAD PyObject *hook; Py_ssize_t calls; } Ctl;
+static int set_hook(PyObject *op, PyObject *value, void *closure) {
+    Ctl *self = (Ctl *)op;
+    Py_BEGIN_CRITICAL_SECTION(op);
+    Py_XSETREF(self->hook, Py_XNewRef(value));
+    self->calls += 1;
+    Py_END_CRITICAL_SECTION();
+    return 0;
+}
+static PyObject *hook_lock_held(Ctl *self) { return Py_XNewRef(self->hook); }
+static PyObject *get_hook(PyObject *op, void *closure) {
+    PyObject *result;
+    Py_BEGIN_CRITICAL_SECTION(op);
+    result = hook_lock_held((Ctl *)op);
+    Py_END_CRITICAL_SECTION();
+    return result;
+}
+static PyGetSetDef getset[] = {{"hook", get_hook, set_hook}, {0}};
+""",
+        ),
+        SourceExample(
+            code="""\
+#include <Python.h>
+#include <stdlib.h>
+typedef struct { PyObject_HEAD char *data; Py_ssize_t size; } Buf;
+static PyObject *buf_new(PyTypeObject *type, PyObject *args, PyObject *kwargs) {
+    Buf *self = (Buf *)type->tp_alloc(type, 0);
+    if (self == NULL) return NULL;
+    self->size = 16;
+    self->data = malloc(16);
+    return (PyObject *)self;
+}
+static void buf_dealloc(PyObject *op) { free(((Buf *)op)->data); Py_TYPE(op)->tp_free(op); }
+static Py_ssize_t buf_len(PyObject *op) { return ((Buf *)op)->size; }
+static PyType_Slot slots[] = {
+    {Py_tp_new, buf_new}, {Py_tp_dealloc, buf_dealloc}, {Py_sq_length, buf_len}, {0, NULL},
+};
+""",
+        ),
+        SourceExample(
+            code="""\
+#include <pybind11/pybind11.h>
+#include <mutex>
+#include <vector>
+struct Bag {
+    std::mutex mutex;
+    std::vector<int> items;
+    void add(int value) { std::lock_guard<std::mutex> guard(mutex); items.push_back(value); }
+    int first() { std::lock_guard<std::mutex> guard(mutex); return items[0]; }
+};
+PYBIND11_MODULE(bags, m, pybind11::mod_gil_not_used()) {
+    pybind11::class_<Bag>(m, "Bag").def("add", &Bag::add).def("first", &Bag::first);
+}
+""",
+            path="bags.cpp",
+        ),
+    )
+    INVALID = (
+        SourceExample(
+            code="""\
+#include <Python.h>
+typedef struct { PyObject_HEAD PyObject *hook; Py_ssize_t calls; } Ctl;
+static int set_hook(PyObject *op, PyObject *value, void *closure) {
+    Ctl *self = (Ctl *)op;
+    Py_BEGIN_CRITICAL_SECTION(op);
+    Py_XSETREF(self->hook, Py_XNewRef(value));
+    Py_END_CRITICAL_SECTION();
+    return 0;
+}
+static PyObject *get_hook(PyObject *op, void *closure) {
+    Ctl *self = (Ctl *)op;
+    return Py_XNewRef(self->hook);
+}
+static PyObject *count(PyObject *op, PyObject *unused) {
+    Ctl *self = (Ctl *)op;
+    self->calls++;
+    return PyLong_FromSsize_t(self->calls);
+}
+static PyGetSetDef getset[] = {{"hook", get_hook, set_hook}, {0}};
+static PyMethodDef methods[] = {{"count", count, METH_NOARGS, NULL}, {0}};
+""",
+            lines=(12, 16),
+        ),
+        SourceExample(
+            code="""\
+#include <Python.h>
+#include "trie.h"
+static void grow(Trie *trie) {
+    trie->root = resize_nodes(trie->root);
+    trie->count += 1;
+}
+static PyObject *add(PyObject *op, PyObject *word) { grow((Trie *)op); Py_RETURN_NONE; }
+static Py_ssize_t length(PyObject *op) { return ((Trie *)op)->count; }
+#define METHOD(name, flags) {#name, (PyCFunction)name, flags, NULL}
+static PyMethodDef methods[] = {METHOD(add, METH_O), {0}};
+static PySequenceMethods sequence = {length};
+""",
+            lines=(4, 5),
+            path="trie.c",
+            others=(
+                (
+                    "trie.h",
+                    """\
+typedef struct node Node;
+Node *resize_nodes(Node *root);
+typedef struct { PyObject_HEAD Node *root; int count; } Trie;
+""",
+                ),
+            ),
+        ),
+        SourceExample(
+            code="""\
+#include <pybind11/pybind11.h>
+#include <vector>
+struct Bag {
+    std::vector<int> items;
+    void add(int value) { items.push_back(value); }
+    int first() const { return items[0]; }
+};
+PYBIND11_MODULE(bags, m, pybind11::mod_gil_not_used()) {
+    pybind11::class_<Bag>(m, "Bag").def("add", &Bag::add).def("first", &Bag::first);
+}
+""",
+            lines=(5,),
+            path="bags.cpp",
+        ),
+    )
