@@ -157,8 +157,11 @@ def survey_c(source: SourceFile) -> Survey | None:
         return None
     found: dict[str, Any] = {}
     code = text
-    if any(map(text.__contains__, _BUILD_WORDS)) or (
-        any(map(text.__contains__, _MACRO_WORDS)) and _MACROS_MATTER.search(text)
+    declares = "Py_MOD_GIL_NOT_USED" in text or "mod_gil_not_used" in text
+    if (
+        declares
+        or any(map(text.__contains__, _BUILD_WORDS))
+        or (any(map(text.__contains__, _MACRO_WORDS)) and _MACROS_MATTER.search(text))
     ):
         masked, _ = mask_comments(text)
         pre = preprocess(masked, known_macros(source.target, cpp=source.language is Language.CPP))
@@ -181,13 +184,13 @@ def survey_c(source: SourceFile) -> Survey | None:
         }
         if found_macros:
             found["table_macros"] = found_macros
-    declared = _NOT_USED.search(code) if "NOT_USED" in code or "not_used" in code else None
+    declared = _NOT_USED.search(code) if declares else None
     if declared:
         found["not_used"] = code.count("\n", 0, declared.start()) + 1
     if code is text and any(map(code.__contains__, _ENTRY_WORDS)):
         code, _ = mask_comments(text)
-    declares, called = _entry_points(code)
-    _put(found, "declares", declares | set(found.get("declares", ())))
+    declaring, called = _entry_points(code)
+    _put(found, "declares", declaring | set(found.get("declares", ())))
     _put(found, "called", called)
     return found or None
 

@@ -75,7 +75,7 @@ class CythonReader(Reader):
         """Say yes where there is anything to run."""
         return bool(rules)
 
-    def has_state(self, source: SourceFile) -> bool:
+    def has_state(self, source: SourceFile, context: TreeContext) -> bool:
         """Return whether the text has a class with C fields."""
         return "class " in source.text and ("cdef" in source.text or "cclass" in source.text)
 

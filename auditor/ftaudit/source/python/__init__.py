@@ -41,7 +41,7 @@ class PythonReader(Reader):
             check_syntax(source.text)
         return chosen
 
-    def has_state(self, source: SourceFile) -> bool:
+    def has_state(self, source: SourceFile, context: TreeContext) -> bool:
         """Return whether the text speaks of locks or threads, or has the only object of a private class."""
         return "class " in source.text and bool(find_signals(source.text) & (Signal.THREADS | Signal.SINGLETON))
 

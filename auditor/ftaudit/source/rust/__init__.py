@@ -50,7 +50,7 @@ class RustReader(Reader):
         """Say no where no word of the file is one that any rule looks for."""
         return bool(rules) and _INTERESTING.search(source.text) is not None
 
-    def has_state(self, source: SourceFile) -> bool:
+    def has_state(self, source: SourceFile, context: TreeContext) -> bool:
         """Return whether the text has methods that Python calls."""
         return "pymethods" in source.text
 
