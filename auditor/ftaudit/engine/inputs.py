@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterable
 from pathlib import Path
 
+from packaging.utils import NormalizedName
+from packaging.version import Version
+
 from ftaudit import lockfiles
 from ftaudit.index import config
+from ftaudit.index.choose import is_admitted
 from ftaudit.index.client import Index
 from ftaudit.settings import Settings
+from ftaudit.target import Target
 
 
 def read_inputs(paths: Iterable[str], settings: Settings) -> list[lockfiles.Requirements]:
@@ -29,8 +35,14 @@ def what_they_say(requirements: lockfiles.Requirements) -> config.IndexOptions:
     )
 
 
+def find_versions(index: Index, target: Target, name: NormalizedName) -> tuple[Version, ...]:
+    """Return the versions of a project that an installer on the target would consider, the newest first."""
+    found = index.find_project(name).versions
+    return tuple(version for version, files in found.items() if any(is_admitted(file, target) for file in files))
+
+
 def resolve_options(
-    settings: Settings, index: Index, find_metadata: lockfiles.MetadataFinder
+    settings: Settings, index: Index, target: Target, find_metadata: lockfiles.MetadataFinder
 ) -> lockfiles.ResolveOptions:
     """Return how uv is to be asked: of the same indexes, with the same credentials."""
     return lockfiles.ResolveOptions(
@@ -42,4 +54,5 @@ def resolve_options(
         cert=index.settings.cert,
         proxy=index.settings.proxy,
         find_metadata=find_metadata,
+        find_versions=functools.partial(find_versions, index, target),
     )

@@ -80,7 +80,7 @@ def open_session(inputs: Sequence[str], settings: Settings, progress: Progress |
         surveyor = stack.enter_context(Surveyor(target=target, index=index, reader=reader, settings=settings))
         sdists = Sdists(index, folder)
         metadata = MetadataReader(index, sdists, folder, offline=settings.offline)
-        options = resolve_options(settings, index, metadata)
+        options = resolve_options(settings, index, target, metadata)
         if settings.no_cache:
             options = dataclasses.replace(options, no_cache=False, cache_dir=folder / "uv")
         yield AuditSession(

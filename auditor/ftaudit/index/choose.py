@@ -96,6 +96,11 @@ def choose_wheel(pin: Pin, files: ReleaseFiles | None, target: Target, platform:
     )
 
 
+def is_admitted(file: DistributionFile, target: Target) -> bool:
+    """Return whether an installer on the target considers a file: it is not yanked, and `requires-python` admits it."""
+    return file.yanked is None and (file.requires_python is None or _admits(file.requires_python, target.full_version))
+
+
 def _sort(pin: Pin, files: Iterable[DistributionFile]) -> tuple[list[_Wheel], DistributionFile | None, list[str]]:
     """Return the wheels, the sdist, and the names of files that belong to something else."""
     wheels: list[_Wheel] = []

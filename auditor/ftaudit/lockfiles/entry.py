@@ -169,6 +169,10 @@ def _read(
             from ftaudit.lockfiles.formats import pipfile_lock
 
             return pipfile_lock.read(path, extras=extras, groups=groups, all_extras=all_extras)
+        case InputFormat.SETUPTOOLS:
+            from ftaudit.lockfiles.formats import setuptools_project
+
+            return setuptools_project.read(path, extras=extras, groups=groups, all_extras=all_extras)
         case InputFormat.PYPROJECT:
             from ftaudit.lockfiles.formats import pyproject
 

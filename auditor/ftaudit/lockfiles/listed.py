@@ -11,7 +11,7 @@ from packaging.utils import NormalizedName, canonicalize_name
 
 from ftaudit.errors import FtauditError
 from ftaudit.lockfiles.direct import distribution_file, parse_file
-from ftaudit.lockfiles.formats import pyproject
+from ftaudit.lockfiles.formats import pyproject, setuptools_project
 from ftaudit.lockfiles.requirements import ReferenceKind, Requirement, Requirements
 from ftaudit.lockfiles.resolve.markers import Markers
 from ftaudit.model import Location, Pin
@@ -186,14 +186,16 @@ def _needs(root: Requirement, name: NormalizedName, listed: Listed) -> tuple[Req
     """Return the static dependencies of a local project; what only a build would tell makes the result incomplete."""
     assert root.reference is not None  # noqa: S101
     file = Path(root.reference.url, "pyproject.toml")
-    if not file.is_file():
+    has_setup = file.parent.is_dir() and setuptools_project.is_project(file.parent)
+    if not file.is_file() and not has_setup:
         if file.parent.is_dir():
             listed.incomplete.append(
                 f"the dependencies of {name} were not looked at: {file.parent} has no pyproject.toml"
             )
         return ()
     try:
-        found = pyproject.read(file, extras=root.extras)
+        read = pyproject.read if file.is_file() else setuptools_project.read
+        found = read(file, extras=root.extras)
     except FtauditError as error:
         listed.incomplete.append(f"the dependencies of {name} were not looked at: {error.problem}")
         return ()

@@ -24,6 +24,7 @@ class InputFormat(StrEnum):
     PYLOCK = "pylock.toml"
     UV_LOCK = "uv.lock"
     PYPROJECT = "pyproject.toml"
+    SETUPTOOLS = "setup.cfg or setup.py"
     POETRY_LOCK = "poetry.lock"
     PDM_LOCK = "pdm.lock"
     PIPFILE_LOCK = "Pipfile.lock"

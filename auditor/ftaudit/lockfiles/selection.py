@@ -20,6 +20,13 @@ It raises nothing.
 """
 
 
+VersionFinder: TypeAlias = Callable[[NormalizedName], "tuple[Version, ...]"]
+"""Returns the versions of a project that an installer on the target would take, the newest first; it raises nothing.
+
+Releases that are yanked or whose `requires-python` excludes the target are left out; pre-releases are not.
+"""
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ResolveOptions:
     """How what is not pinned is resolved."""
@@ -42,6 +49,8 @@ class ResolveOptions:
     """A file of CA certificates; `None` leaves it to uv."""
     proxy: str | None = None
     find_metadata: MetadataFinder | None = None
+    find_versions: VersionFinder | None = None
+    """Tells what uv passed over because there is no wheel of it; `None` takes uv's answer as it is."""
     timeout: float = 120.0
     """Seconds for all calls of uv together."""
 

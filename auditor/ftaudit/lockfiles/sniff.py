@@ -21,11 +21,11 @@ _BY_NAME: Final = {
     "pdm.lock": InputFormat.PDM_LOCK,
     "pipfile.lock": InputFormat.PIPFILE_LOCK,
     "pyproject.toml": InputFormat.PYPROJECT,
+    "setup.cfg": InputFormat.SETUPTOOLS,
+    "setup.py": InputFormat.SETUPTOOLS,
 }
 _INSTEAD: Final = {
     "pipfile": "name the Pipfile.lock that `pipenv lock` makes of it",
-    "setup.py": "it is not run: name a requirements or lock file, or an environment it is installed in (--env)",
-    "setup.cfg": "name a requirements or lock file, or an environment it is installed in (--env)",
     "conda-lock.yml": "conda packages are not looked at: name the environment.yml, whose pip part is",
     "pixi.lock": "conda packages are not looked at: name a requirements or lock file of the PyPI part",
     "pixi.toml": "conda packages are not looked at: name a requirements or lock file of the PyPI part",

@@ -5,9 +5,14 @@ from __future__ import annotations
 import email.parser
 import functools
 import tarfile
+import zipfile
+import zlib
+from collections.abc import Iterator, Mapping
+from email.message import Message
 from pathlib import Path
 from typing import Final
 
+import tomli
 from packaging.utils import NormalizedName
 from packaging.version import InvalidVersion, Version
 
@@ -15,6 +20,8 @@ from ftaudit.engine.tiers.sdists import Sdists
 from ftaudit.errors import ArchiveError, FtauditError
 from ftaudit.index.client import Index
 from ftaudit.index.release import Query
+from ftaudit.lockfiles.formats.distinfo import requires_txt_lines
+from ftaudit.lockfiles.formats.setuptools_files import read_setuptools, under_extra
 from ftaudit.model import DistributionFile
 from ftaudit.once import Once
 from ftaudit.wheel import open_wheel, read_metadata
@@ -60,26 +67,86 @@ class MetadataReader:
 
 
 def read_sdist_requirements(path: Path) -> tuple[str, ...] | None:
-    """Return the `Requires-Dist` lines of a tar sdist, or `None` where they are not static (PEP 643)."""
+    """Return the `Requires-Dist` lines of an sdist, or `None` where nothing in it states them without a build.
+
+    Static metadata comes first (PEP 643), then what the project's own files say to a reader, then what its author's
+    build recorded in PKG-INFO or `requires.txt`.
+    """
     try:
-        with tarfile.open(path, mode="r:*") as archive:
-            for member in archive:
-                parts = member.name.split("/")
-                if len(parts) == 2 and parts[1] == "PKG-INFO" and member.isfile() and member.size <= LARGEST_PKG_INFO:
-                    file = archive.extractfile(member)
-                    return _static_requirements(file.read().decode("utf-8", "replace")) if file else None
-    except (tarfile.TarError, OSError, EOFError, ValueError):
+        texts = dict(_texts(path))
+    except (tarfile.TarError, zipfile.BadZipFile, zlib.error, OSError, EOFError, ValueError, RuntimeError):
         return None
+    headers = _headers(texts.get("PKG-INFO", ""))
+    recorded = tuple(str(line) for line in headers.get_all("Requires-Dist", []))
+    if _is_static(headers):
+        return recorded
+    for stated in (_of_project(texts), recorded or None, _of_egg_info(texts), _of_setuptools(texts)):
+        if stated is not None:
+            return stated
     return None
 
 
-def _static_requirements(text: str) -> tuple[str, ...] | None:
-    message = email.parser.HeaderParser().parsestr(text.replace("\r\n", "\n").partition("\n\n")[0])
+def _texts(path: Path) -> Iterator[tuple[str, str]]:
+    """Yield the files that may state metadata: those at the top by their names, and `requires.txt`."""
+    if path.name.endswith(".zip"):
+        with zipfile.ZipFile(path) as archive:
+            for info in archive.infolist():
+                if (name := _wanted(info.filename)) and info.file_size <= LARGEST_PKG_INFO:
+                    yield name, archive.read(info).decode("utf-8", "replace")
+        return
+    with tarfile.open(path, mode="r:*") as tar:
+        for member in tar:
+            name = _wanted(member.name)
+            if name and member.isfile() and member.size <= LARGEST_PKG_INFO and (file := tar.extractfile(member)):
+                yield name, file.read().decode("utf-8", "replace")
+
+
+def _wanted(member: str) -> str | None:
+    parts = member.removeprefix("./").split("/")
+    if len(parts) == 2 and parts[1] in ("PKG-INFO", "pyproject.toml", "setup.cfg", "setup.py"):
+        return parts[1]
+    is_record = (
+        parts[-1] in ("requires.txt", "SOURCES.txt") and len(parts) in (3, 4) and parts[-2].endswith(".egg-info")
+    )
+    return parts[-1] if is_record else None
+
+
+def _headers(text: str) -> Message:
+    return email.parser.HeaderParser().parsestr(text.replace("\r\n", "\n").partition("\n\n")[0])
+
+
+def _is_static(headers: Message) -> bool:
     try:
-        static = Version(str(message.get("Metadata-Version", "1.0"))) >= STATIC_SINCE
+        known = Version(str(headers.get("Metadata-Version", "1.0"))) >= STATIC_SINCE
     except InvalidVersion:
+        return False
+    dynamic = {str(field).strip().lower() for field in headers.get_all("Dynamic", [])}
+    return known and "requires-dist" not in dynamic
+
+
+def _of_project(texts: Mapping[str, str]) -> tuple[str, ...] | None:
+    """Return what `[project]` states, where it is not dynamic."""
+    try:
+        project = tomli.loads(texts.get("pyproject.toml", "")).get("project", {})
+        if not project or {"dependencies", "optional-dependencies"} & set(project.get("dynamic", ())):
+            return None
+        lines = [str(line) for line in project.get("dependencies", ())]
+        for extra, more in project.get("optional-dependencies", {}).items():
+            lines += [under_extra(str(line), extra) for line in more]
+    except (tomli.TOMLDecodeError, AttributeError, TypeError, ValueError, RecursionError):
         return None
-    dynamic = {str(field).strip().lower() for field in message.get_all("Dynamic", [])}
-    if not static or "requires-dist" in dynamic:
+    return tuple(lines)
+
+
+def _of_egg_info(texts: Mapping[str, str]) -> tuple[str, ...] | None:
+    """Return what setuptools recorded when the sdist was made: a project without needs has no `requires.txt`."""
+    if "requires.txt" in texts:
+        return tuple(requires_txt_lines(texts["requires.txt"]))
+    return () if "SOURCES.txt" in texts and "requires.txt" not in texts["SOURCES.txt"] else None
+
+
+def _of_setuptools(texts: Mapping[str, str]) -> tuple[str, ...] | None:
+    """Return what `setup.cfg` and literals of `setup.py` state; `None` where something is computed."""
+    if "setup.py" not in texts and "setup.cfg" not in texts:
         return None
-    return tuple(str(line) for line in message.get_all("Requires-Dist", []))
+    return read_setuptools(texts.get("setup.cfg", ""), texts.get("setup.py", "")).requires_dist

@@ -69,7 +69,7 @@ def _read(path: Path, guess: NormalizedName) -> Distribution:
     headers = _headers(path / "METADATA" if is_new else path / "PKG-INFO" if path.is_dir() else path)
     lines = [str(value) for value in headers.get_all("Requires-Dist", [])]
     if not is_new and not lines and path.is_dir():
-        lines = list(_requires_txt(path / "requires.txt"))
+        lines = list(requires_txt_lines(_optional(path / "requires.txt") or ""))
     if len(lines) > MAX_REQUIREMENTS:
         raise InputError(f"{path} has {len(lines):,} requirements; ftaudit reads at most {MAX_REQUIREMENTS:,}")
     name, version = _identity(headers, path)
@@ -142,10 +142,10 @@ def _is_local(wheel: str) -> bool:
     return any(tag.startswith("linux_") for tag in tags)
 
 
-def _requires_txt(path: Path) -> Iterator[str]:
+def requires_txt_lines(text: str) -> Iterator[str]:
     """Yield setuptools' `requires.txt` as requirement lines: its sections are extras and markers, `[extra:marker]`."""
     marker = ""
-    for line in map(str.strip, (_optional(path) or "").splitlines()):
+    for line in map(str.strip, text.splitlines()):
         if line.startswith("["):
             extra, _, condition = line.strip("[]").partition(":")
             parts = [f"({condition})"] if condition else []

@@ -84,10 +84,7 @@ class _Project:
         offered, dynamic = self._offered, self._dynamic
         if not (self._project.keys() or self._groups.keys()):
             self._refuse_foreign()
-            raise InputError(
-                f"{self._path} is not a project's: it has no [project] and no [dependency-groups]",
-                hint="name a file that lists packages",
-            )
+            return self._read_setuptools(extras, groups, all_extras=all_extras)
         for extra in offered if all_extras else map(canonicalize_name, extras):
             self._want(extra, None)
         roots = self._others(self._list(self._project, "dependencies"))
@@ -102,6 +99,7 @@ class _Project:
             needed = [_under(marker, each) for each in self._list(self._optional, offered[extra])]
             roots += self._others(needed)
         place = Location(path=str(self._path), line=string_line(self._text, "dependencies"))
+        dynamic = self._read_dynamic(roots, extras, all_extras=all_extras)
         for field in ("dependencies", "optional-dependencies"):
             if field in dynamic and (field == "dependencies" or extras or all_extras):
                 message = f"{field} are dynamic: only a build would tell them, and nothing is built"
@@ -126,6 +124,19 @@ class _Project:
             package_indexes=self._package_indexes,
             problems=tuple(self._problems),
         )
+
+    def _read_setuptools(self, extras: Sequence[str], groups: Sequence[str], *, all_extras: bool) -> Requirements:
+        """Return what `setup.cfg` and `setup.py` beside it state; raise `InputError` where it is no project's."""
+        from ftaudit.lockfiles.formats import setuptools_project
+
+        if setuptools_project.is_project(self._path.parent):
+            return setuptools_project.read(self._path, extras=extras, groups=groups, all_extras=all_extras)
+        if "build-system" not in self._top:
+            raise InputError(
+                f"{self._path} is not a project's: it has no [project] and no [dependency-groups]",
+                hint="name a file that lists packages",
+            )
+        return Requirements(path=self._path, format=InputFormat.PYPROJECT)
 
     def _others(self, requirements: Iterable[Requirement]) -> list[Requirement]:
         """Return the requirements without those that name the project itself, whose extras are to be read too.
@@ -156,6 +167,41 @@ class _Project:
                 f"{self._path} lists its dependencies for {foreign[0]} alone, not in [project]",
                 hint="export them: `poetry export`, or name a requirements or lock file",
             )
+
+    def _read_dynamic(self, roots: list[Requirement], extras: Sequence[str], *, all_extras: bool) -> list[str]:
+        """Add what the build backend reads from other files; return the fields that only a build would tell.
+
+        Those are requirements files (`[tool.setuptools.dynamic]` with `file`, hatch-requirements-txt), and `setup.cfg`
+        or literals of `setup.py`.
+        """
+        from ftaudit.lockfiles.formats import setuptools_project
+
+        left, folder = list(self._dynamic), self._path.parent
+        if not left:
+            return left
+        tools = self._top.table("tool")
+        hook = tools.table("hatch").table("metadata").table("hooks").table("requirements_txt")
+        dynamic = tools.table("setuptools").table("dynamic")
+        files = [*_files_of(dynamic, "dependencies"), *_texts(hook, "files")]
+        stated = None if files or hook.keys() else setuptools_project.state(folder)
+        if "dependencies" in left and files:
+            roots += setuptools_project.read_files(folder, files)
+            left.remove("dependencies")
+        elif "dependencies" in left and stated is not None and stated.dependencies is not None:
+            roots += setuptools_project.roots_of(self._path, stated.dependencies, stated.files)
+            left.remove("dependencies")
+        optional, of_hook = dynamic.table("optional-dependencies"), hook.table("optional-dependencies")
+        by_extra = {canonicalize_name(key): _files_of(optional, key) for key in optional.keys()}  # noqa: SIM118
+        by_extra |= {canonicalize_name(key): of_hook.texts(key) for key in of_hook.keys()}  # noqa: SIM118
+        if stated is not None:
+            by_extra |= {canonicalize_name(key): list(named) for key, named in stated.extra_files.items()}
+        lines = {} if stated is None else {canonicalize_name(k): v for k, v in (stated.extras or {}).items()}
+        is_known = bool(by_extra) or (stated is not None and stated.extras is not None)
+        if "optional-dependencies" in left and is_known:
+            for extra in {*by_extra, *lines} if all_extras else set(map(canonicalize_name, extras)):
+                roots += setuptools_project.roots_of(self._path, lines.get(extra, ()), by_extra.get(extra, ()))
+            left.remove("optional-dependencies")
+        return left
 
     def _foreign_groups(self) -> dict[NormalizedName, str]:
         """Return the groups that Poetry and PDM keep in tables of their own, with the tool that reads them."""
@@ -299,6 +345,20 @@ class _Project:
     def _unknown(self, what: str, name: str, known: list[str]) -> UsageError:
         hint = f"it has {', '.join(sorted(known))}" if known else f"it has no {what}s"
         return UsageError(f"{self._path} has no {what} named {name!r}", hint=hint)
+
+
+def _files_of(table: Table, key: str) -> list[str]:
+    """Return the files of `dependencies = { file = "requirements.txt" }`, one or more."""
+    value = table.raw(key)
+    found = value.get("file", ()) if isinstance(value, dict) else ()
+    found = [found] if isinstance(found, str) else found
+    return [each for each in found if isinstance(each, str)] if isinstance(found, list) else []
+
+
+def _texts(table: Table, key: str) -> list[str]:
+    """Return one or more strings; hatch-requirements-txt reads `requirements.txt` where its table names none."""
+    found = table.texts(key)
+    return found or (["requirements.txt"] if table.keys() and key not in table else [])
 
 
 def _under(marker: str | None, requirement: Requirement) -> Requirement:

@@ -20,8 +20,9 @@ from ftaudit.lockfiles.resolve.uv_failures import Culprit, Failure, FailureKind
 from ftaudit.lockfiles.selection import ResolveOptions, Selection
 from ftaudit.model import Location, Pin
 from ftaudit.target import Platform, Target
+from ftaudit.urls import public
 
-MAX_SPARE_CALLS: Final = 20
+MAX_SPARE_CALLS: Final = 60
 """How often uv is asked at most, beside once for each root: each failed call settles one package or more."""
 
 
@@ -108,6 +109,11 @@ class _Resolution:
         self._unreached = False
         """Whether uv's cache was asked for want of an answer of the index."""
         self._answer: tuple[uv.Resolved, ...] = ()
+        self._unread: dict[tuple[NormalizedName, Version], str] = {}
+        """Why it is not known what releases need; what uv then discards does not count."""
+        self._wanted: dict[NormalizedName, Version] = {}
+        """The newest versions of what uv took older ones of, asked for to learn why."""
+        self._tried: set[tuple[NormalizedName, Version]] = set()
 
     def stand_in_for(self, releases: Iterable[tuple[NormalizedName, Version]]) -> None:
         """Take releases as having no wheel and no needs."""
@@ -127,10 +133,18 @@ class _Resolution:
                 answer = uv.ask(self._question(), Path(folder), left)
             if not isinstance(answer, Failure):
                 self._answer = answer
-                if not self._study_sdists():
+                if not (self._study_sdists() or self._ask_for_newest()):
                     return
                 continue
             failure = answer
+            if self._wanted and not self._learn(answer):
+                # They cannot be had together with the rest, or uv does not answer: its own choice holds.
+                self._wanted = {}
+                continue
+            if self._wanted:
+                continue
+            if answer.kind is FailureKind.OUT_OF_REACH and self._leave_out(answer):
+                continue
             if answer.kind is FailureKind.OUT_OF_REACH and self._go_offline(answer):
                 continue
             if not self._settle(answer):
@@ -142,6 +156,87 @@ class _Resolution:
             self._incomplete.append(f"not every dependency was looked at: {reason}")
         else:
             self._give_up(reason)
+
+    def _ask_for_newest(self) -> bool:
+        """Ask for the newest versions of what uv took older ones of, to learn whether a missing wheel is why.
+
+        uv, which must not build, silently passes over a version that has no wheel, and one that needs such a version.
+        Return whether to ask again.
+        """
+        if self._wanted:
+            # What kept uv from them is known now, and no longer does.
+            self._wanted = {}
+            return True
+        find = self._options.find_versions
+        if find is None or self._strict or self._offline or self._options.no_deps:
+            return False
+        for package in self._answer:
+            name, version = package.name, package.version
+            if version is None or (name, version) in self._tried or (name, version) in self._stand_ins:
+                continue
+            self._tried.add((name, version))
+            newest = self._newest(name, find(name))
+            if newest is not None and newest > version:
+                self._wanted[name] = newest
+        return bool(self._wanted)
+
+    def _newest(self, name: NormalizedName, versions: Iterable[Version]) -> Version | None:
+        """Return the newest version that what is listed admits."""
+        root = self._listed.named.get(name)
+        if root is not None and root.exact is not None:
+            return None
+        asked = [root, *(each for each in (*self._listed.constraints, *self._listed.overrides) if each.name == name)]
+        ranges = [each.specifier for each in asked if each is not None]
+        pre = self._requirements.index.pre or any(each.prereleases for each in ranges)
+        return next(
+            (
+                version
+                for version in versions
+                if (pre or not version.is_prerelease)
+                and all(each.contains(version, prereleases=True) for each in ranges)
+            ),
+            None,
+        )
+
+    def _learn(self, failure: Failure) -> bool:
+        """Settle what kept uv from the newest versions; return whether it is worth asking for them again."""
+        if failure.kind is FailureKind.NO_WHEEL:
+            return self._make_up_all(failure)
+        among = [name for name in self._wanted if name in failure.mentioned]
+        if failure.kind is not FailureKind.CONFLICT or not among:
+            return False
+        # What is further from the input gives way: its newest version may not be what anyone wants.
+        depths = self._depths()
+        deepest = max(depths.get(name, 0) for name in among)
+        for name in [name for name in among if depths.get(name, 0) == deepest]:
+            del self._wanted[name]
+        return bool(self._wanted)
+
+    def _depths(self) -> dict[NormalizedName, int]:
+        """Return how far each package of uv's last answer is from what is listed."""
+        children: dict[NormalizedName, set[NormalizedName]] = {}
+        for package in self._answer:
+            for parent in package.wanted_by:
+                children.setdefault(parent, set()).add(package.name)
+        roots = [package.name for package in self._answer if package.is_root]
+        names = {package.name: package.name for package in self._answer}
+        chains = find_chains(roots, children, names | {child: child for found in children.values() for child in found})
+        return {name: len(found[0]) for name, found in chains.items()}
+
+    def _leave_out(self, failure: Failure) -> bool:
+        """Ask no more for a file that is out of reach by itself; return whether there is one."""
+        away = [
+            line
+            for line in self._listed.wheels
+            if failure.url and public(line.partition(" @ ")[2]) == public(failure.url)
+        ]
+        if not away:
+            return False
+        self._listed.wheels = [line for line in self._listed.wheels if line not in away]
+        for line in away:
+            name = line.partition(" @ ")[0].partition("[")[0]
+            self._incomplete.append(f"the dependencies of {name} were not looked at: {failure.message}")
+        return True
 
     def _go_offline(self, failure: Failure) -> bool:
         """Ask uv's cache alone once the index does not answer; return whether that is worth it.
@@ -202,9 +297,19 @@ class _Resolution:
         return Selection(
             pins=(*pins, *self._listed.rows),
             notes=tuple(self._notes),
-            incomplete=tuple(dict.fromkeys((*self._incomplete, *self._not_in_the_cache()))),
+            incomplete=tuple(dict.fromkeys((*self._unread_of(pins), *self._incomplete, *self._not_in_the_cache()))),
             without_wheels=tuple(sorted({name for name, _ in self._stand_ins})),
         )
+
+    def _unread_of(self, pins: Iterable[Pin]) -> Iterator[str]:
+        """Yield why the needs of what was chosen in the end are not known."""
+        for pin in pins:
+            if pin.version is not None and (pin.name, pin.version) in self._unread:
+                yield self._unread[pin.name, pin.version]
+
+    def _pinned(self, name: NormalizedName) -> Version | None:
+        root = self._listed.named.get(name)
+        return None if root is None else root.exact
 
     def _not_in_the_cache(self) -> Iterator[str]:
         """Say once what is the same sentence for each."""
@@ -232,7 +337,10 @@ class _Resolution:
             overrides += [_line(root) for root in pinned]
         return uv.Question(
             roots=[*(_line(root) for root in self._listed.named.values()), *self._listed.wheels],
-            constraints=[_line(constraint) for constraint in constraints],
+            constraints=[
+                *(_line(constraint) for constraint in constraints),
+                *(f"{name}=={version}" for name, version in self._wanted.items()),
+            ],
             overrides=overrides,
             stand_ins=self._stand_ins,
             any_sdist=frozenset(self._any_sdist),
@@ -273,10 +381,23 @@ class _Resolution:
             case FailureKind.CONFLICT:
                 return self._settle_conflict(failure)
             case _:
-                settled = [self._settle_culprit(culprit, failure) for culprit in failure.culprits]
-                return any(settled)
+                # A proof names more than one package where versions of one need another: to exclude a package for
+                # what another lacks would lose all that it needs.
+                if self._make_up_all(failure):
+                    return True
+                lost = next((each.name for each in failure.culprits if each.name not in self._excluded), None)
+                if lost is None:
+                    return False
+                self._exclude(lost, failure)
+                return True
 
-    def _settle_culprit(self, culprit: Culprit, failure: Failure) -> bool:
+    def _make_up_all(self, failure: Failure) -> bool:
+        """Make up for what every culprit lacks; return whether there was something left to do for any."""
+        made_up = [self._make_up(culprit, failure) for culprit in failure.culprits]
+        return any(made_up)
+
+    def _make_up(self, culprit: Culprit, failure: Failure) -> bool:
+        """Give uv what it needs to go on with a package that lacks a wheel; return whether there was something left."""
         name = culprit.name
         if name in self._excluded:
             return False
@@ -287,8 +408,7 @@ class _Resolution:
         if failure.kind is FailureKind.NO_WHEEL and version is None and name not in self._any_sdist:
             self._any_sdist.add(name)
             return True
-        self._exclude(name, failure)
-        return True
+        return False
 
     def _exclude(self, name: NormalizedName, failure: Failure) -> None:
         self._any_sdist.discard(name)
@@ -297,7 +417,8 @@ class _Resolution:
             reason = f"its version could not be resolved: {self._without}, and uv's cache does not tell it"
         self._excluded[name] = reason
         self._excluded_by[name] = tuple(parent for parent in failure.wanted_by if parent != name)
-        if name in self._listed.named and self._listed.named[name].exact:
+        pinned = self._pinned(name)
+        if pinned is not None and (name, pinned) not in self._unread:
             self._incomplete.append(f"the dependencies of {name} were not looked at: {reason}")
 
     def _stand_in(self, name: NormalizedName, version: Version, failure: Failure) -> None:
@@ -306,7 +427,8 @@ class _Resolution:
             requires = self._metadata(name, version)
         elif failure.kind is FailureKind.MISSING and not self._offline:
             self._problems[name] = failure.message
-        self._known.setdefault(name, version)
+        if version == self._pinned(name) or not self._wanted:
+            self._known.setdefault(name, version)
         self._stand_ins[name, version] = requires or ()
         if requires is None and name not in self._problems:
             if self._offline and failure.kind in (FailureKind.MISSING, FailureKind.NO_WHEEL):
@@ -317,7 +439,7 @@ class _Resolution:
                 if failure.kind is FailureKind.NO_WHEEL
                 else failure.message
             )
-            self._incomplete.append(f"the dependencies of {name} {version} were not looked at: {why}")
+            self._unread[name, version] = f"the dependencies of {name} {version} were not looked at: {why}"
 
     def _metadata(self, name: NormalizedName, version: Version) -> tuple[str, ...] | None:
         find = self._options.find_metadata

@@ -57,6 +57,8 @@ class Failure:
     culprits: tuple[Culprit, ...] = ()
     wanted_by: tuple[NormalizedName, ...] = ()
     """Who needs the culprit, as uv says; empty when a root does."""
+    url: str | None = None
+    """What is out of reach, without credentials."""
     mentioned: tuple[NormalizedName, ...] = ()
     """Every package that uv names with a version, in its whole proof and not only in the part that is passed on."""
 
@@ -86,7 +88,8 @@ def parse_failure(text: str) -> Failure:
     lines = [line for line in lines if line and not line.lower().startswith(("warning:", "hint: pre-releases"))]
     message = _plain(" ".join(line.removeprefix("error:").removeprefix("cause:").strip() for line in lines))
     if any(sign in message for sign in _UNREACHED):
-        return Failure(kind=FailureKind.OUT_OF_REACH, message=_unreached(message))
+        url = re.search(r"https?://[^\s`)]+", message)
+        return Failure(kind=FailureKind.OUT_OF_REACH, message=_unreached(message), url=None if url is None else url[0])
     proof, _, hint = message.partition(" hint: ")
     if "No solution found" in proof:
         sentence = proof[max(0, proof.find("Because")) :]

@@ -1,0 +1,85 @@
+"""Reads setuptools projects without `[project]`: `setup.cfg`, and literals of `setup.py`; nothing is run."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Final
+
+from packaging.utils import canonicalize_name
+
+from ftaudit.lockfiles.fields import check_known
+from ftaudit.lockfiles.files import read_text
+from ftaudit.lockfiles.formats import requirements_txt
+from ftaudit.lockfiles.formats.setuptools_files import SetuptoolsProject, read_setuptools
+from ftaudit.lockfiles.requirements import InputFormat, Problem, Requirement, Requirements
+from ftaudit.model import Location
+
+FILES: Final = ("setup.cfg", "setup.py")
+
+
+def is_project(folder: Path) -> bool:
+    """Return whether the folder holds a setuptools project: a `setup.py`, or a `setup.cfg` with metadata."""
+    config = folder / "setup.cfg"
+    return (folder / "setup.py").is_file() or (config.is_file() and "[metadata]" in read_text(config))
+
+
+def state(folder: Path) -> SetuptoolsProject | None:
+    """Return what the setuptools files of a folder state, or `None` where it has none."""
+    texts = {name: read_text(folder / name) for name in FILES if (folder / name).is_file()}
+    return read_setuptools(texts.get("setup.cfg", ""), texts.get("setup.py", "")) if texts else None
+
+
+def read(
+    path: Path, *, extras: Sequence[str] = (), groups: Sequence[str] = (), all_extras: bool = False
+) -> Requirements:
+    """Return the dependencies of the project that a `setup.cfg`, `setup.py` or `pyproject.toml` belongs to.
+
+    What is computed when `setup.py` runs is a problem row. Raise `InputError` for a file that cannot be read,
+    `UsageError` for an extra or group that there is not.
+    """
+    project = state(path.parent) or SetuptoolsProject(dependencies=())
+    place = Location(path=str(path))
+    name = project.name or path.parent.absolute().name or "project"
+    roots = list(roots_of(path, project.dependencies or (), project.files))
+    offered = {canonicalize_name(extra): extra for extra in (*(project.extras or ()), *project.extra_files)}
+    wanted = list(offered) if all_extras else [canonicalize_name(extra) for extra in extras]
+    problems = []
+    if project.dependencies is None:
+        message = "its dependencies are computed when setup.py runs, and nothing is run"
+        problems.append(Problem(name=name, message=message, location=place))
+    if project.extras is None:
+        if wanted:
+            message = "its extras are computed when setup.py runs, and nothing is run"
+            problems.append(Problem(name=name, message=message, location=place))
+    else:
+        check_known("extra", wanted, offered, path)
+        for extra in wanted:
+            lines = project.extras.get(offered[extra], ())
+            roots += roots_of(path, lines, project.extra_files.get(offered[extra], ()))
+    check_known("group", groups, (), path)
+    return Requirements(
+        path=path,
+        format=InputFormat.SETUPTOOLS,
+        roots=tuple(roots),
+        left_out=tuple(f"extra {name}" for name in sorted(set(offered) - set(wanted))),
+        problems=tuple(problems),
+    )
+
+
+def roots_of(path: Path, lines: Sequence[str], files: Sequence[str]) -> tuple[Requirement, ...]:
+    """Return requirements that stand as lines in a file of another format, or in files beside it."""
+    found = requirements_txt.read_lines(path, dict(enumerate(lines, start=1))).roots if lines else ()
+    # The lines were taken out of a table: their numbers are not those of the file.
+    placed = tuple(_at(each, path) for each in found)
+    return (*placed, *read_files(path.parent, files))
+
+
+def _at(requirement: Requirement, path: Path) -> Requirement:
+    return replace(requirement, location=Location(path=str(path)))
+
+
+def read_files(folder: Path, files: Sequence[str]) -> tuple[Requirement, ...]:
+    """Return the requirements of the files that a project names as its dependencies."""
+    return tuple(root for name in files for root in requirements_txt.read(folder / name).roots)

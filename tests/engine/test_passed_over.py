@@ -1,0 +1,105 @@
+"""The versions that an installer would take, although uv, which must not build, would take older ones."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from support.command import Answer, check
+from support.distributions import sdist, trapped_sdist, wheel
+from support.index_server import IndexServer, Reply
+
+PLATFORM = "manylinux_2_17_x86_64"
+MAC = "cp314-cp314t-macosx_11_0_arm64"
+SETUP = "from setuptools import setup\nsetup(name='x', install_requires=['needed'])\n"
+PKG_INFO = "Metadata-Version: 2.2\nName: x\nVersion: 1\nRequires-Dist: needed\n"
+EXTENSION = "from setuptools import setup, Extension\nsetup(ext_modules=[Extension('x', ['x.c'])])\n"
+
+
+@pytest.fixture
+def server() -> Iterator[IndexServer]:
+    with IndexServer() as running:
+        yield running
+
+
+def judge(server: IndexServer, folder: Path, text: str) -> Answer:
+    (folder / "r.txt").write_text(text)
+    arguments = ("--static", "--platform", PLATFORM, "--index-url", server.simple_url, "r.txt")
+    return check(*arguments, cwd=folder)
+
+
+def versions(answer: Answer) -> dict[str, str]:
+    return {name: str(row["version"]) for name, row in answer.rows.items()}
+
+
+@pytest.mark.parametrize(
+    "files",
+    [
+        {"setup.py": SETUP},
+        {"PKG-INFO": PKG_INFO, "setup.py": EXTENSION, "x.c": ""},
+        {"setup.cfg": "[options]\ninstall_requires =\n    needed\n"},
+        {"pyproject.toml": "[project]\nname='rt'\nversion='4.9.3'\ndependencies=['needed']\n"},
+        {"setup.py": "setup(**computed())\n", "rt.egg-info/requires.txt": "needed\n"},
+    ],
+)
+def test_a_version_whose_dependency_has_only_an_sdist_is_taken(
+    server: IndexServer, tmp_path: Path, files: dict[str, str]
+) -> None:
+    server.add_project("app", [wheel("app", "0.11"), wheel("app", "1.3", requires=["rt==4.9.*"])])
+    server.add_project("rt", [sdist("rt", "4.9.3", files), wheel("rt", "4.13")])
+    server.add_project("needed", [wheel("needed", "1")])
+    answer = judge(server, tmp_path, "app\n")
+    assert versions(answer) == {"app": "1.3", "rt": "4.9.3", "needed": "1"}
+    assert answer.verdicts["rt"] == ("source-only" if "x.c" in files else "pure")
+    assert not answer.document["incomplete"]
+
+
+def test_a_version_that_has_only_an_sdist_is_taken(server: IndexServer, tmp_path: Path) -> None:
+    server.add_project("score", [wheel("score", "0.0.4"), sdist("score", "0.1.2", {"setup.py": SETUP})])
+    server.add_project("needed", [wheel("needed", "1"), wheel("needed", "2", tag=MAC)])
+    answer = judge(server, tmp_path, "score\n")
+    assert versions(answer) == {"score": "0.1.2", "needed": "1"}
+
+
+def test_nothing_is_built_to_find_out_and_what_is_not_known_is_said(server: IndexServer, tmp_path: Path) -> None:
+    canary = tmp_path / "canary"
+    server.add_project("app", [wheel("app", "1"), wheel("app", "2", requires=["trap"])])
+    server.add_project("trap", [trapped_sdist("trap", "1", canary)])
+    answer = judge(server, tmp_path, "app\n")
+    assert versions(answer) == {"app": "2", "trap": "1"}
+    assert not canary.exists()
+
+
+def test_an_older_version_that_others_ask_for_is_the_right_one(server: IndexServer, tmp_path: Path) -> None:
+    server.add_project("app", [wheel("app", "2", requires=["base<2", "rt"])])
+    server.add_project("base", [wheel("base", "1"), wheel("base", "2")])
+    server.add_project("rt", [wheel("rt", "1"), sdist("rt", "2", {"PKG-INFO": PKG_INFO, "setup.py": SETUP})])
+    server.add_project("needed", [wheel("needed", "1")])
+    answer = judge(server, tmp_path, "app\nneeded<5\n")
+    assert versions(answer) == {"app": "2", "base": "1", "rt": "2", "needed": "1"}
+
+
+def test_a_discarded_version_makes_nothing_unsure(server: IndexServer, tmp_path: Path) -> None:
+    server.add_project("app", [wheel("app", "1"), wheel("app", "2", requires=["gone>=3"])])
+    server.add_project("gone", [wheel("gone", "1")])
+    answer = judge(server, tmp_path, "app\n")
+    assert versions(answer) == {"app": "1"}
+    assert answer.code == 0
+
+
+def test_one_file_out_of_reach_costs_its_own_needs_alone(server: IndexServer, tmp_path: Path) -> None:
+    server.add_project("app", [wheel("app", "1", requires=["needed"])])
+    server.add_project("needed", [wheel("needed", "1")])
+    answer = judge(server, tmp_path, "app\naway @ http://127.0.0.1:9/away-1.0-py3-none-any.whl\n")
+    assert versions(answer) == {"app": "1", "needed": "1", "away": "1.0"}
+    assert any("away" in told for told in answer.document["incomplete"])
+
+
+def test_a_page_that_fails_costs_its_own_row_alone(server: IndexServer, tmp_path: Path) -> None:
+    server.add_project("app", [wheel("app", "1", requires=["needed", "broken"])])
+    server.add_project("needed", [wheel("needed", "1")])
+    server.always("/simple/broken/", Reply(status=500))
+    answer = judge(server, tmp_path, "app\n")
+    assert answer.verdicts == {"app": "pure", "needed": "pure", "broken": "unknown"}
+    assert answer.code == 3
