@@ -16,7 +16,7 @@ import pytest
 from markdown_it import MarkdownIt
 from support.facts import facts, module
 from support.hostile import ALL, PIECES
-from support.reports import BLOCKED, EMPTY, HOSTILE, READY, UNSURE, package, report
+from support.reports import BLOCKED, EMPTY, HOSTILE, READY, UNSURE, UPGRADE, package, report
 from support.sarif_schema import LOG
 from support.workflow_commands import commands
 
@@ -33,6 +33,7 @@ from ftaudit.model import (
     Status,
     WheelKind,
 )
+from ftaudit.model.steps import Remedy
 from ftaudit.report.formats import OF_REPORT, Format, Page, choose, render_report
 from ftaudit.report.package import markdown
 from ftaudit.report.results.csv import REPORT_HEADER
@@ -46,7 +47,10 @@ WORST = report(
         package(facts(name="evil", pin={"problem": piece, "source": Location(path=f"dir/{piece}.txt", line=1)}))
         for piece in (*PIECES, ALL)
     ),
-    package(facts(module(f"x.{ALL}", binary=GilDeclaration.USED, framework=ALL), name="worse"), next_step=ALL),
+    package(
+        facts(module(f"x.{ALL}", binary=GilDeclaration.USED, framework=ALL), name="worse"),
+        step=Remedy(told=ALL, rule=ALL),
+    ),
 )
 WORST = replace(WORST, notes=(ALL,), incomplete=(ALL,), inputs=(ALL,))
 ACCEPTED = report(
@@ -319,9 +323,9 @@ def test_markdown_leaves_marks_around_what_stands_as_code_outside(text: str, sho
 
 
 def test_a_message_of_several_sentences_has_marks_between_them() -> None:
-    given = report(package(facts(name="old", kind=WheelKind.NONE), next_step="2.0 is the nearest"))
+    given = report(package(facts(name="old", kind=WheelKind.NONE), step=UPGRADE))
     (issue,) = json.loads(render_report(given, Format.GITLAB, Page()))
-    assert "; next: 2.0 is the nearest" in issue["description"] and not issue["description"].endswith(";")
+    assert "; next: 2.0 is the first later version" in issue["description"] and not issue["description"].endswith(";")
 
 
 def html_of(text: str) -> str:

@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 from packaging.utils import canonicalize_name
 from packaging.version import Version
 from support.facts import SDIST, facts, failed, imported, module
-from support.reports import package, report
+from support.reports import UPGRADE, package, report
 
 from ftaudit.engine.reproduce import Reproduction
 from ftaudit.model import (
@@ -91,11 +91,9 @@ def _report() -> Report:
         package(
             facts(_guilty, _innocent, name="guilty-pkg", pin=through, runtime=_ran, source=_scanned),
             findings=(_finding(rule="runtime-needs-gil", code="FT203", module="guilty._core", remedy="declare it"),),
-            next_step="try 2.0, see `ftaudit plan`",
+            step=UPGRADE,
         ),
-        package(
-            facts(_guilty, name="guilty-pkg", pin=through, platform=WINDOWS), next_step="try 2.0, see `ftaudit plan`"
-        ),
+        package(facts(_guilty, name="guilty-pkg", pin=through, platform=WINDOWS), step=UPGRADE),
         dataclasses.replace(
             package(facts(name="old-pkg", kind=WheelKind.NONE, index={"sdist": SDIST, "other_platforms": ("win32",)})),
             accepted=Acceptance(by=AcceptedBy.CONFIGURATION, reason="replaced in the spring", expires=date(2027, 3, 1)),
@@ -137,7 +135,7 @@ def _plan() -> Plan:
         sentence="2.0 is the nearest release that leaves the GIL off on linux-x86_64",
         first_good=Version("2.0"),
         newest_good=Version("2.1"),
-        passed_over=(Candidate(version=Version("1.1"), fate=Fate.YANKED, reason="yanked: broken metadata"),),
+        passed_over=(Candidate(version=Version("1.1"), fate=Fate.YANKED, yanked="broken metadata"),),
         source=SourceEvidence(
             sdist="guilty-1.0.tar.gz",
             version=Version("1.0"),

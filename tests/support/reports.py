@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from packaging.version import Version
 from support.facts import SDIST, facts, imported, module
 
 from ftaudit.judge.table import judge
@@ -18,14 +19,15 @@ from ftaudit.model import (
     TierCoverage,
     WheelKind,
 )
+from ftaudit.model.steps import GoodRelease, Step, Upgrade
 
 COVERAGE = (("index", TierCoverage(done=3, total=3)), ("binaries", TierCoverage()), ("imports", TierCoverage()))
 
 
-def package(given: PackageFacts, *, findings: tuple[Finding, ...] = (), next_step: str | None = None) -> Package:
+def package(given: PackageFacts, *, findings: tuple[Finding, ...] = (), step: Step | None = None) -> Package:
     """Return the row that the verdict table makes of the facts."""
     verdict, reasons = judge(given)
-    return Package(facts=given, verdict=verdict, why=reasons, findings=findings, next_step=next_step)
+    return Package(facts=given, verdict=verdict, why=reasons, findings=findings, step=step)
 
 
 def report(*packages: Package, platforms: tuple[str, ...] = ("linux-x86_64",)) -> Report:
@@ -34,6 +36,8 @@ def report(*packages: Package, platforms: tuple[str, ...] = ("linux-x86_64",)) -
         target="3.14t", platforms=platforms, inputs=("requirements.txt",), packages=packages, coverage=COVERAGE
     )
 
+
+UPGRADE = Upgrade(lead=GoodRelease(first=Version("2.0"), newest=Version("2.0")))
 
 _guilty = module(
     "guilty._core",
@@ -56,7 +60,7 @@ BLOCKED = report(
     package(
         facts(_guilty, name="guilty-pkg", pin={"required_by": (("web", "guilty-pkg"),)}, runtime=_ran),
         findings=(_finding,),
-        next_step="try 2.0",
+        step=UPGRADE,
     ),
     package(facts(name="old-pkg", kind=WheelKind.NONE, index={"sdist": SDIST})),
 )

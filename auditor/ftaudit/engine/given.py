@@ -16,6 +16,7 @@ from ftaudit.index.choose import choose_wheel
 from ftaudit.index.client import Index
 from ftaudit.index.release import Query
 from ftaudit.model import DistributionFile, IndexFacts, Location, PackageFacts, Pin, Verdict, WheelKind
+from ftaudit.model.steps import Download
 from ftaudit.target import Platform, Target
 
 GIVEN: Final = "file"
@@ -38,7 +39,7 @@ def find_lacking(
     target: Target,
     platforms: Sequence[Platform],
     index: Index,
-) -> dict[tuple[str, str], str]:
+) -> dict[tuple[str, str], Download]:
     """Map (name, platform) to how to get the wheel that the user's files lack, where the index has it.
 
     An index that does not answer gives no lead.
@@ -57,7 +58,7 @@ def find_lacking(
         pin = replace(facts.pin, files=None, allowed_hashes=frozenset(), source_tree=None)
         chosen = choose_wheel(pin, releases[query], target, by_name[key[1]])
         if chosen.wheel is not None:
-            found[key] = f"the index has one of this version: `{_download(facts, chosen, target)}`"
+            found[key] = Download(command=_download(facts, chosen, target))
     return found
 
 

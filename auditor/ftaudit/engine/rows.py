@@ -27,6 +27,7 @@ from ftaudit.model import (
     WheelKind,
 )
 from ftaudit.model.reasons import Reasons
+from ftaudit.model.steps import Download, Lead, MakeWheel, Remedy, Simply, Step
 from ftaudit.rule import PackageRule
 from ftaudit.target import Target, parse_target
 
@@ -36,7 +37,6 @@ INSTALLED_KINDS = frozenset({WheelKind.FREE_THREADED, WheelKind.ABI3T, WheelKind
 
 Judged: TypeAlias = tuple[PackageFacts, Verdict, Reasons]
 """A package's facts with its verdict and the reasons of that."""
-REBUILD = "build the wheel anew: as it is, no installer takes it"
 
 
 def facts_of(
@@ -100,8 +100,8 @@ def make_rows(
     judged: Sequence[Judged],
     *,
     rules: Sequence[PackageRule],
-    later: Mapping[tuple[str, str], str] | None,
-    lacking: Mapping[tuple[str, str], str] | None = None,
+    later: Mapping[tuple[str, str], Lead] | None,
+    lacking: Mapping[tuple[str, str], Download] | None = None,
 ) -> tuple[tuple[Package, ...], tuple[str, ...]]:
     """Return the report's rows, with findings and next steps, and a sentence for each rule that failed.
 
@@ -112,8 +112,9 @@ def make_rows(
     rows = []
     for facts, verdict, reasons in judged:
         findings = (*_findings(facts, rules, failures), *facts.source.findings)
+        step: Step | None
         if later is None:
-            step = REBUILD if facts.binary.refused else _remedy(findings) or _make(verdict, facts)
+            step = Simply.BUILD_AGAIN if facts.binary.refused else _remedy(findings) or _make(verdict, facts)
         else:
             key = (str(facts.pin.name), facts.platform)
             step = (lacking or {}).get(key) or next_step(verdict, facts, later=later.get(key))
@@ -123,7 +124,7 @@ def make_rows(
                 verdict=verdict,
                 why=reasons,
                 findings=findings,
-                next_step=step,
+                step=step,
             )
         )
     blockers = _blockers(rows)
@@ -134,19 +135,19 @@ def make_rows(
     return linked, tuple(failures)
 
 
-def _remedy(findings: Iterable[Finding]) -> str | None:
+def _remedy(findings: Iterable[Finding]) -> Remedy | None:
     """Return what an author can do about the worst of the findings."""
-    worst = next((finding for finding in findings if finding.severity is Severity.ERROR and finding.remedy), None)
-    return None if worst is None else f"{worst.remedy} (`ftaudit explain {worst.rule}`)"
+    errors = (finding for finding in findings if finding.severity is Severity.ERROR)
+    return next((Remedy(told=worst.remedy, rule=worst.rule) for worst in errors if worst.remedy), None)
 
 
-def _make(verdict: Verdict, facts: PackageFacts) -> str | None:
+def _make(verdict: Verdict, facts: PackageFacts) -> MakeWheel | None:
     """Return how the wheel comes to be that is not there."""
     if verdict not in (Verdict.SOURCE_ONLY, Verdict.UNAVAILABLE):
         return None
-    build = f"build one with {parse_target(facts.target).executable}: `python -m build --wheel`"
     here = any(file.url is not None and file.url.startswith("file:") for file in facts.index.wheels)
-    return f"{build}; `ftaudit wheel {facts.pin.name}=={facts.pin.version}` says what the index has" if here else build
+    release = f"{facts.pin.name}=={facts.pin.version}"
+    return MakeWheel(executable=parse_target(facts.target).executable, release=release if here else None)
 
 
 def _findings(facts: PackageFacts, rules: Sequence[PackageRule], failures: dict[str, None]) -> Iterator[Finding]:

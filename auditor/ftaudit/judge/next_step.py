@@ -1,52 +1,42 @@
-"""What to do about a verdict, in one sentence."""
+"""What to do about a verdict."""
 
 from __future__ import annotations
 
 from ftaudit.judge.rebuild import find_rebuild
 from ftaudit.judge.table import left_out_by_hashes
-from ftaudit.model import GilDeclaration, PackageFacts, Status, Verdict
+from ftaudit.model import PackageFacts, Status, Verdict
+from ftaudit.model.steps import ImportThere, Lead, NothingLater, Simply, Step, Upgrade
 
 
-def next_step(verdict: Verdict, facts: PackageFacts, *, later: str | None) -> str | None:
-    """Return what to do about a verdict, in one sentence; `later` says what is known of later versions."""
-    pin, upgrade = facts.pin, later
-    if later and pin.required_by and len(pin.required_by[0]) > 1:
-        upgrade = f"{later} (which version is taken is up to {pin.required_by[0][-2]})"
+def next_step(verdict: Verdict, facts: PackageFacts, *, later: Lead | None) -> Step | None:
+    """Return what to do about a verdict; `later` is what is known of later versions."""
+    pin = facts.pin
     match verdict:
         case Verdict.SOURCE_ONLY | Verdict.UNAVAILABLE if left_out_by_hashes(facts):
-            return "lock again with the hashes of all the files of the release"
-        case Verdict.REENABLES_GIL:
-            return upgrade or "no later version to try: ask upstream, and name the modules above"
-        case Verdict.SOURCE_ONLY:
-            return upgrade or f"no later version has such a wheel{_build_or_ask(facts)}"
-        case Verdict.UNAVAILABLE:
-            return upgrade or "no later version has such a wheel: ask upstream for one"
-        case Verdict.BROKEN:
-            return upgrade or "report the failure upstream, with the lines above"
+            return Simply.LOCK_AGAIN
+        case Verdict.REENABLES_GIL | Verdict.SOURCE_ONLY | Verdict.UNAVAILABLE | Verdict.BROKEN:
+            if later is not None:
+                pulled_in = bool(pin.required_by) and len(pin.required_by[0]) > 1
+                return Upgrade(lead=later, decided_by=pin.required_by[0][-2] if pulled_in else None)
+            if verdict is Verdict.BROKEN:
+                return Simply.REPORT
+            rebuild = find_rebuild(facts.modules) if verdict is Verdict.SOURCE_ONLY else None
+            return NothingLater(verdict=verdict, rebuild=None if rebuild is None else rebuild.worst)
         case Verdict.UNKNOWN:
-            if pin.source_tree:
-                return "build a wheel of it and give that to ftaudit"
-            said = " ".join(filter(None, (pin.problem, facts.index.reason, facts.binary.reason)))
-            if "offline, and" in said:
-                return "run `ftaudit` once with a network and without --offline: that fills the cache"
-            if "cannot connect to" in said:
-                return "check the network, the proxy and the index URL, then run it again"
-            if facts.modules and facts.runtime.status is Status.SKIPPED:
-                return (
-                    f"import it under {facts.target} on {facts.platform}: run `ftaudit check` there, without --static"
-                )
-            return None
+            return _to_know_more(facts)
         case Verdict.READY | Verdict.PURE | Verdict.FALLBACK:
             return None
 
 
-def _build_or_ask(facts: PackageFacts) -> str:
-    """Say whether a build from the sdist is worth it, by what the ordinary build's wheel declares."""
-    rebuild = find_rebuild(facts.modules)
-    match None if rebuild is None else rebuild.worst:
-        case GilDeclaration.NOT_USED:
-            return ": build one from the sdist, which would leave the GIL off"
-        case GilDeclaration.USED | GilDeclaration.UNDECLARED:
-            return ", and a build from the sdist would turn the GIL on too: ask upstream"
-        case _:
-            return ": ask upstream; `ftaudit plan` says what a build from the sdist would give"
+def _to_know_more(facts: PackageFacts) -> Step | None:
+    pin = facts.pin
+    if pin.source_tree:
+        return Simply.BUILD_TREE
+    said = " ".join(filter(None, (pin.problem, facts.index.reason, facts.binary.reason)))
+    if "offline, and" in said:
+        return Simply.FILL_CACHE
+    if "cannot connect to" in said:
+        return Simply.CHECK_NETWORK
+    if facts.modules and facts.runtime.status is Status.SKIPPED:
+        return ImportThere(target=facts.target)
+    return None

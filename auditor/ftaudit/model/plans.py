@@ -1,6 +1,6 @@
 """The words of a plan: the ways out of what blocks, the changes that take them, and the proof that they fit together.
 
-Plain frozen data, made by `ftaudit.engine.plan` and rendered by `ftaudit.report`; nothing here decides anything.
+Plain frozen data, made by `ftaudit.planning` and rendered by `ftaudit.report`; nothing here decides anything.
 """
 
 from __future__ import annotations
@@ -11,7 +11,8 @@ from typing import TypeAlias
 from packaging.utils import NormalizedName
 from packaging.version import Version
 
-from ftaudit.model import GilDeclaration, Location, StrEnum, Verdict
+from ftaudit.model.reasons import Excluded, Reasons
+from ftaudit.model.words import GilDeclaration, Location, StrEnum, Verdict
 
 
 class Fate(StrEnum):
@@ -24,6 +25,8 @@ class Fate(StrEnum):
     FALLBACK = "fallback"
     """The target gets a pure-Python wheel of a package that has compiled ones: it works, slower."""
     REENABLES_GIL = "reenables-gil"
+    BROKEN = "broken"
+    """The target installs its wheel, and cannot load what is in it."""
     NO_WHEEL = "no-wheel"
     YANKED = "yanked"
     """It would have such a wheel, but that was yanked."""
@@ -44,10 +47,25 @@ class Candidate:
 
     version: Version
     fate: Fate
-    reason: str
-    """A phrase: why it is taken or passed over."""
     wheel: str | None = None
     """File name of the wheel that the target installs."""
+    verdict: Verdict | None = None
+    """What the verdict table says of it, from its files and binaries; `None` where its wheel was not read."""
+    why: Reasons = ()
+    """The reasons of the verdict."""
+    excluded: Excluded | None = None
+    """The file that is left out, where that decides."""
+    elsewhere: tuple[str, ...] = ()
+    """Platform tags of its free-threaded wheels, where the platform has none."""
+    yanked: str | None = None
+    """Why the wheel that would be installed was yanked; may be empty."""
+    told: str | None = None
+    """What the audit of a proposed set, or uv, says against it or for it."""
+
+    @property
+    def is_good(self) -> bool:
+        """Whether `ftaudit check --static` calls it ready, pure or a fallback."""
+        return self.verdict in (Verdict.READY, Verdict.PURE, Verdict.FALLBACK)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

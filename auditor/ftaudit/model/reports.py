@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from ftaudit.model.facts import PackageFacts
 from ftaudit.model.findings import Acceptance, Finding
 from ftaudit.model.reasons import Reasons
-from ftaudit.model.sentences import sentences
+from ftaudit.model.sentences import sentences, step_sentence
+from ftaudit.model.steps import Step
 from ftaudit.model.words import BLOCKING, Verdict
 
 
@@ -19,7 +20,8 @@ class Package:
     verdict: Verdict
     why: Reasons
     """The reasons of the verdict, the most important first. Never empty."""
-    next_step: str | None = None
+    step: Step | None = None
+    """What to do next."""
     blocked_by: tuple[str, ...] = ()
     """Names of blocked packages that this one needs, directly or through others."""
     findings: tuple[Finding, ...] = ()
@@ -30,6 +32,11 @@ class Package:
     def reasons(self) -> tuple[str, ...]:
         """The reasons as sentences."""
         return sentences(self.why, self.facts.platform)
+
+    @property
+    def next_step(self) -> str | None:
+        """What to do next, as a sentence."""
+        return None if self.step is None else step_sentence(self.step, self.facts.platform)
 
     @property
     def blocks(self) -> bool:

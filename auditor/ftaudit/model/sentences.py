@@ -1,10 +1,11 @@
-"""The one place where reasons become English. Nothing reads these sentences back: what decides is the value."""
+"""The one place where reasons and steps become English. Nothing reads the sentences back: values decide."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from typing import Final
 
+from ftaudit.model.plans import Candidate, Fate
 from ftaudit.model.reasons import (
     AllOff,
     Contested,
@@ -38,7 +39,21 @@ from ftaudit.model.reasons import (
     WrongSuffix,
 )
 from ftaudit.model.refusals import describe_refusal
-from ftaudit.model.words import GilDeclaration
+from ftaudit.model.steps import (
+    Download,
+    GoodRelease,
+    ImportThere,
+    Lead,
+    MakeWheel,
+    NoGoodRelease,
+    NoLead,
+    NothingLater,
+    Remedy,
+    Simply,
+    Step,
+    Upgrade,
+)
+from ftaudit.model.words import GilDeclaration, Verdict
 
 LISTED: Final = 6
 """How many names a sentence lists before it says how many more there are."""
@@ -64,6 +79,16 @@ _PLAINLY: Final = {
     Plainly.BUILT_FROM_SOURCE: "built from source: there is no wheel, and nothing in the sdist is compiled",
     Plainly.NO_EXTENSION_MODULE: "compiled code, but no extension module: nothing in it can turn the GIL on",
 }
+
+_SIMPLY: Final = {
+    Simply.LOCK_AGAIN: "lock again with the hashes of all the files of the release",
+    Simply.REPORT: "report the failure upstream, with the lines above",
+    Simply.BUILD_TREE: "build a wheel of it and give that to ftaudit",
+    Simply.FILL_CACHE: "run `ftaudit` once with a network and without --offline: that fills the cache",
+    Simply.CHECK_NETWORK: "check the network, the proxy and the index URL, then run it again",
+    Simply.BUILD_AGAIN: "build the wheel again: no installer takes it as it is",
+}
+SLOWER: Final = "falls back to pure Python: it works, slower"
 
 
 def listed(names: Iterable[str]) -> str:
@@ -138,8 +163,147 @@ def sentence(reason: Reason, where: str) -> str:
         case Plainly():
             return _PLAINLY[reason]
         case AllOff():
-            what = "its extension module leaves" if reason.total == 1 else f"all {reason.total} extension modules leave"
-            return f"{what} the GIL off ({'imported' if reason.imported else 'read'})"
+            return f"{_all_of(reason.total)} the GIL off ({'imported' if reason.imported else 'read'})"
+
+
+def step_sentence(step: Step, where: str) -> str:
+    """Return what to do next, in one sentence."""
+    match step:
+        case Simply():
+            return _SIMPLY[step]
+        case Upgrade():
+            by = "" if step.decided_by is None else f" (which version is taken is up to {step.decided_by})"
+            return f"{_lead(step.lead, where)}{by}"
+        case NothingLater():
+            return _nothing_later(step)
+        case ImportThere():
+            return f"import it under {step.target} on {where}: run `ftaudit check` there, without --static"
+        case Download():
+            return f"the index has one of this version: `{step.command}`"
+        case Remedy():
+            return f"{step.told} (`ftaudit explain {step.rule}`)"
+        case MakeWheel():
+            build = f"build one with {step.executable}: `python -m build --wheel`"
+            return build if step.release is None else f"{build}; `ftaudit wheel {step.release}` says what the index has"
+
+
+def step_names_platform(step: Step) -> bool:
+    """Return whether the sentence of a step names the platform, so that nobody has to add it."""
+    match step:
+        case Upgrade(lead=GoodRelease()) | ImportThere():
+            return True
+        case Upgrade(lead=NoGoodRelease(newest=newest)):
+            return newest is not None
+        case _:
+            return False
+
+
+def candidate_phrase(candidate: Candidate, where: str) -> str:
+    """Return why a later release is taken or passed over, in a phrase."""
+    if candidate.told is not None:
+        return candidate.told
+    if candidate.fate is Fate.PRE_RELEASE:
+        if candidate.why:
+            return f"a pre-release: {_static(candidate, where)}"
+        return f"a pre-release, {'with' if candidate.wheel else 'without'} a wheel for {where}"
+    match candidate.fate:
+        case Fate.YANKED:
+            why = f": {candidate.yanked}" if candidate.yanked else ""
+            return "yanked" if candidate.yanked is None else f"its wheel for {where} was yanked{why}"
+        case Fate.REQUIRES_PYTHON if candidate.excluded is not None:
+            return exclusion(candidate.excluded)
+        case Fate.NO_WHEEL:
+            there = f" (there is one for {', '.join(candidate.elsewhere[:3])})" if candidate.elsewhere else ""
+            return f"no wheel for {where}{there}"
+        case Fate.NOT_LOOKED_INTO:
+            return f"has a wheel for {where}, not read"
+        case Fate.FALLBACK:
+            return SLOWER
+        case _:
+            return _static(candidate, where)
+
+
+def candidate_names_platform(candidate: Candidate) -> bool:
+    """Return whether the phrase of a release names the platform."""
+    if candidate.told is not None or candidate.why:
+        return False
+    return candidate.fate in (Fate.PRE_RELEASE, Fate.YANKED, Fate.NO_WHEEL, Fate.NOT_LOOKED_INTO)
+
+
+def _static(candidate: Candidate, where: str) -> str:
+    """Return the first reason of a verdict that rests on the binaries alone."""
+    if candidate.verdict is Verdict.PURE:
+        return "pure Python: no compiled code in any wheel"
+    match candidate.why[:1]:
+        case (TurnsOn() as reason,):
+            verb = "turn" if len(reason.modules) > 1 else "turns"
+            return f"{_of(len(reason.modules), reason.total)} {verb} the GIL on (read from the binaries)"
+        case (Undetermined() as reason,):
+            off = reason.total - len(reason.modules)
+            return (
+                f"{off} of {reason.total} extension modules leave the GIL off, {len(reason.modules)} could not be "
+                "determined from the binaries"
+            )
+        case (AllOff(total=total),):
+            return f"{_all_of(total)} the GIL off (read from the binaries)"
+        case (TierFailed() as reason,):
+            return f"its wheel could not be read: {reason.told}"
+        case (reason,):
+            return sentence(reason, where)
+        case _:
+            return str(candidate.fate)
+
+
+def _lead(lead: Lead, where: str) -> str:
+    match lead:
+        case NoLead():
+            return f"later versions could not be looked up: {lead.told}"
+        case GoodRelease():
+            told = f"{lead.first} is the first later version whose wheel for {where} leaves the GIL off"
+            told += f", {lead.newest} the newest" if lead.newest != lead.first else ""
+            told += f" ({lead.slower} falls back to pure Python)" if lead.slower is not None else ""
+            return f"{told}; `ftaudit plan` says what else has to change"
+        case NoGoodRelease():
+            return "; ".join(_without_good(lead, where))
+
+
+def _without_good(lead: NoGoodRelease, where: str) -> Iterator[str]:
+    """Yield what there is where no final release leaves the GIL off."""
+    if lead.newest is not None:
+        yield f"{lead.newest.version}, the newest with a wheel for {where}, {_BAD[lead.newest.fate]}"
+    if lead.slower is not None:
+        yield f"{lead.slower} is the first with a pure-Python wheel: it works, slower"
+    if lead.early is not None:
+        version = lead.early.version
+        yield f"{version} is {candidate_phrase(lead.early, where)}; to try it: {lead.name}=={version}"
+    if lead.slower is None and lead.early is None:
+        yield "ask upstream, and name the modules above"
+
+
+_BAD: Final = {
+    Fate.REENABLES_GIL: "turns the GIL on too",
+    Fate.BROKEN: "cannot be loaded by the target",
+    Fate.UNDETERMINED: "could not be determined",
+    Fate.NOT_LOOKED_INTO: "was not looked into",
+}
+
+
+def _nothing_later(step: NothingLater) -> str:
+    match step.verdict:
+        case Verdict.REENABLES_GIL:
+            return "no later version to try: ask upstream, and name the modules above"
+        case Verdict.UNAVAILABLE:
+            return "no later version has such a wheel: ask upstream for one"
+        case _:
+            pass
+    none = "no later version has such a wheel"
+    match step.rebuild:
+        case GilDeclaration.NOT_USED:
+            return f"{none}: build one from the sdist, which would leave the GIL off"
+        case GilDeclaration.USED | GilDeclaration.UNDECLARED:
+            return f"{none}, and a build from the sdist would turn the GIL on too: ask upstream"
+        case GilDeclaration.UNDETERMINED | None:
+            return f"{none}: ask upstream; `ftaudit plan` says what a build from the sdist would give"
 
 
 def names_platform(reason: Reason) -> bool:
@@ -207,6 +371,10 @@ def _failure(reason: ModuleFails) -> str:
 
 def _of(number: int, total: int) -> str:
     return f"{number} of {total} extension modules" if total > 1 else "its extension module"
+
+
+def _all_of(total: int) -> str:
+    return "its extension module leaves" if total == 1 else f"all {total} extension modules leave"
 
 
 def _declares(reason: Declares) -> str:

@@ -6,7 +6,6 @@ from collections.abc import Iterable, Sequence
 from itertools import groupby
 from typing import Final
 
-from ftaudit.engine.upgrades.surveyor import is_worth_a_try
 from ftaudit.model import GilDeclaration
 from ftaudit.model.plans import (
     BuildEvidence,
@@ -18,12 +17,14 @@ from ftaudit.model.plans import (
     SourceEvidence,
     Switch,
 )
+from ftaudit.model.sentences import candidate_phrase
 from ftaudit.target import Platform
 
 LISTED: Final = 3
 
 _ONE: Final = {
     Fate.REENABLES_GIL: "turns the GIL on",
+    Fate.BROKEN: "cannot be loaded by the target",
     Fate.FALLBACK: "falls back to pure Python",
     Fate.NO_WHEEL: "has no wheel",
     Fate.YANKED: "is yanked",
@@ -37,6 +38,7 @@ _ONE: Final = {
 }
 _MANY: Final = {
     Fate.REENABLES_GIL: "turn the GIL on",
+    Fate.BROKEN: "cannot be loaded by the target",
     Fate.FALLBACK: "fall back to pure Python",
     Fate.NO_WHEEL: "have no wheel",
     Fate.YANKED: "are yanked",
@@ -86,7 +88,8 @@ def listed(names: Iterable[str]) -> str:
 def upgrade(first: Candidate, newest: Candidate | None, over: Sequence[Candidate], platform: Platform) -> str:
     """Name the nearest good release, why it is good, the newest one and what lies between."""
     sure = "leaves the GIL off" if first.fate is Fate.GOOD else "may leave the GIL off"
-    told = f"{first.version} is the nearest release that {sure} on {platform.name}: {first.reason}"
+    why = candidate_phrase(first, platform.name)
+    told = f"{first.version} is the nearest release that {sure} on {platform.name}: {why}"
     if over:
         told += f"; {passed_over(over)}"
     if newest is not None and newest.version != first.version:
@@ -107,8 +110,10 @@ def no_upgrade(name: str, current: object, later: Sequence[Candidate], platform:
         else "no version yet leaves the GIL off"
     )
     told = f"{what} on {platform.name}: {passed_over(later)}"
-    early = next((one for one in reversed(later) if is_worth_a_try(one)), None)
-    return told if early is None else f"{told}; {early.version} is {early.reason}; to try it: {name}=={early.version}"
+    early = next((one for one in reversed(later) if one.fate is Fate.PRE_RELEASE and one.is_good), None)
+    if early is None:
+        return told
+    return f"{told}; {early.version} is {candidate_phrase(early, platform.name)}; to try it: {name}=={early.version}"
 
 
 def build(source: SourceEvidence) -> str:

@@ -5,15 +5,17 @@ from __future__ import annotations
 from concurrent.futures import Future
 from dataclasses import dataclass
 
+from ftaudit.engine.rows import facts_of
 from ftaudit.engine.tiers.binaries import request_for
 from ftaudit.engine.tiers.collect import Key
 from ftaudit.engine.tiers.reader import Reader
 from ftaudit.engine.upgrades.later import is_listed
-from ftaudit.engine.upgrades.surveyor import Surveyor, fate_of
+from ftaudit.engine.upgrades.later_releases import NOT_IMPORTED
+from ftaudit.engine.upgrades.surveyor import Surveyor
 from ftaudit.engine.upgrades.surveys import Question
 from ftaudit.index.client import Index
-from ftaudit.model import BinaryFacts, IndexFacts, Status, WheelKind
-from ftaudit.model.plans import Fate
+from ftaudit.judge.table import judge
+from ftaudit.model import BLOCKING, BinaryFacts, IndexFacts, Status, WheelKind
 from ftaudit.target import Target
 
 
@@ -43,10 +45,21 @@ class Ahead:
             return
         reading = self.reader.ask(request)
         if not request.rebuild:
-            reading.add_done_callback(lambda read: self._look(key, read))
+            reading.add_done_callback(lambda read: self._look(key, found, read))
 
-    def _look(self, key: Key, read: Future[BinaryFacts]) -> None:
-        if not read.cancelled() and read.exception() is None and fate_of(read.result())[0] is Fate.REENABLES_GIL:
+    def _look(self, key: Key, found: IndexFacts, read: Future[BinaryFacts]) -> None:
+        if read.cancelled() or read.exception() is not None:
+            return
+        pin, platform = key
+        facts = facts_of(
+            pin,
+            target=self.target,
+            platform=platform.name,
+            index=found,
+            binary=read.result(),
+            runtime=NOT_IMPORTED,
+        )
+        if judge(facts)[0] in BLOCKING:
             self._survey(key)
 
     def _survey(self, key: Key) -> None:

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Final
 
 from ftaudit.engine.rows import Judged
-from ftaudit.engine.upgrades.surveyor import Surveyor, is_worth_a_try
+from ftaudit.engine.upgrades.surveyor import Surveyor
 from ftaudit.engine.upgrades.surveys import Question, Survey
 from ftaudit.model import BLOCKING, Pin
-from ftaudit.model.plans import Fate
+from ftaudit.model.plans import Candidate, Fate
+from ftaudit.model.steps import GoodRelease, Lead, NoGoodRelease, NoLead
 from ftaudit.progress import Progress
 from ftaudit.target import Platform
 
-WHEEL: Final = frozenset({Fate.GOOD, Fate.UNDETERMINED, Fate.REENABLES_GIL, Fate.NOT_LOOKED_INTO})
-"""The fates of releases with a compiled wheel that the target installs."""
+WHEEL: Final = frozenset({Fate.UNDETERMINED, Fate.REENABLES_GIL, Fate.BROKEN, Fate.NOT_LOOKED_INTO})
+"""The fates of releases with a compiled wheel that the target installs, none of them good."""
 
 
 def find_later(
@@ -23,7 +25,7 @@ def find_later(
     platforms: Sequence[Platform],
     surveyor: Surveyor,
     progress: Progress,
-) -> dict[tuple[str, str], str]:
+) -> dict[tuple[str, str], Lead]:
     """Map (name, platform) of what blocks to what the index and the wheels' binaries say of later versions.
 
     A lead, not a verdict: nothing is imported, and what else pins the package is not asked. An index that does
@@ -36,9 +38,7 @@ def find_later(
         if verdict in BLOCKING and is_listed(facts.pin)
     ]
     surveys = surveyor.survey(questions, progress=progress)
-    leads = {
-        (str(q.pin.name), q.platform.name): _lead(str(q.pin.name), survey, q.platform) for q, survey in surveys.items()
-    }
+    leads = {(str(q.pin.name), q.platform.name): _lead(str(q.pin.name), survey) for q, survey in surveys.items()}
     return {key: lead for key, lead in leads.items() if lead is not None}
 
 
@@ -47,33 +47,23 @@ def is_listed(pin: Pin) -> bool:
     return pin.version is not None and pin.source_tree is None
 
 
-def _lead(name: str, survey: Survey, platform: Platform) -> str | None:
-    """Say which later release is the first that is no worse than it should be."""
+def _lead(name: str, survey: Survey) -> Lead | None:
+    """Return the first later release that the verdict table calls good, or what there is besides."""
     if survey.problem is not None:
-        return f"later versions could not be looked up: {survey.problem}"
-    first, newest, fallback = survey.first, survey.newest, survey.fallback
-    if first is None or newest is None:
-        return _without_good(name, survey, platform)
-    sure = "leaves the GIL off" if first.fate is Fate.GOOD else "does not turn the GIL on, as far as it could be read"
-    told = f"{first.version} is the first later version whose wheel for {platform.name} {sure}"
-    if newest.version != first.version:
-        told += f", {newest.version} the newest"
-    if fallback is not None and fallback.version < first.version:
-        told += f" ({fallback.version} falls back to pure Python)"
-    return f"{told}; `ftaudit plan` says what else has to change"
-
-
-def _without_good(name: str, survey: Survey, platform: Platform) -> str | None:
-    """Say what there is where no final release leaves the GIL off; `None` where there is nothing at all."""
-    fallback, told = survey.fallback, []
-    worst = next((one for one in reversed(survey.releases) if one.fate in WHEEL), None)
-    if worst is not None:
-        told.append(f"{worst.version}, the newest with a wheel for {platform.name}, turns the GIL on too")
-    if fallback is not None:
-        told.append(f"{fallback.version} is the first with a pure-Python wheel: it works, slower")
-    early = next((one for one in reversed(survey.releases) if is_worth_a_try(one)), None)
-    if early is not None:
-        told.append(f"{early.version} is {early.reason}; to try it: {name}=={early.version}")
-    if len(told) == 1 and worst is not None:
-        told.append("ask upstream, and name the modules above")
-    return "; ".join(told) or None
+        return NoLead(told=survey.problem)
+    first, newest, fallback = survey.first_good, survey.newest_good, survey.fallback
+    if first is not None and newest is not None:
+        nearer = fallback is not None and fallback.version < first.version
+        slower = fallback.version if fallback is not None and nearer else None
+        return GoodRelease(first=first.version, newest=newest.version, slower=slower)
+    compiled = next((one for one in reversed(survey.releases) if one.fate in WHEEL), None)
+    early = next((one for one in reversed(survey.releases) if one.fate is Fate.PRE_RELEASE and one.is_good), None)
+    if compiled is None and fallback is None and early is None:
+        return None
+    # Without the names of wheels, which are a platform's own.
+    return NoGoodRelease(
+        name=name,
+        newest=None if compiled is None else Candidate(version=compiled.version, fate=compiled.fate),
+        slower=None if fallback is None else fallback.version,
+        early=None if early is None else replace(early, wheel=None),
+    )

@@ -1,4 +1,4 @@
-"""The later releases of a package as the index lists them: what their files alone say."""
+"""The later releases of a package as the index lists them, each judged as far as its files alone allow."""
 
 from __future__ import annotations
 
@@ -8,24 +8,64 @@ from typing import Final
 
 from packaging.version import Version
 
+from ftaudit.engine.rows import facts_of
 from ftaudit.engine.upgrades.surveys import Question
 from ftaudit.index.choose import choose_wheel
 from ftaudit.index.release import ProjectFiles, ReleaseFiles
-from ftaudit.model import DistributionFile, IndexFacts, Status, WheelKind
+from ftaudit.judge.table import judge
+from ftaudit.model import (
+    BinaryFacts,
+    DistributionFile,
+    IndexFacts,
+    PackageFacts,
+    RuntimeFacts,
+    Status,
+    Verdict,
+    WheelKind,
+)
 from ftaudit.model.plans import Candidate, Fate
 from ftaudit.model.reasons import Exclusion
-from ftaudit.model.sentences import exclusion
-from ftaudit.target import Platform, Target
+from ftaudit.target import Target
 
-SLOWER: Final = "falls back to pure Python: it works, slower"
+NOT_IMPORTED: Final = RuntimeFacts(status=Status.SKIPPED, reason="later releases are not imported")
+NOTHING_READ: Final = BinaryFacts(status=Status.SKIPPED, reason="no compiled code in the wheel")
+_FATES: Final = {
+    Verdict.READY: Fate.GOOD,
+    Verdict.PURE: Fate.GOOD,
+    Verdict.FALLBACK: Fate.FALLBACK,
+    Verdict.REENABLES_GIL: Fate.REENABLES_GIL,
+    Verdict.BROKEN: Fate.BROKEN,
+    Verdict.UNKNOWN: Fate.UNDETERMINED,
+    Verdict.SOURCE_ONLY: Fate.NO_WHEEL,
+    Verdict.UNAVAILABLE: Fate.NO_WHEEL,
+}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Listed:
-    """A later release, and the wheel of it that is still to be read."""
+    """A later release: what its files alone say, and the wheel of it that is still to be read."""
 
     candidate: Candidate
+    facts: PackageFacts
     wheel: DistributionFile | None = None
+
+    def read(self, binary: BinaryFacts) -> Candidate:
+        """Return the release as the one verdict table judges it once its wheel was read; a pre-release stays one."""
+        facts = facts_of(
+            self.facts.pin,
+            target=Target(name=self.facts.target),
+            platform=self.facts.platform,
+            index=self.facts.index,
+            binary=binary,
+            runtime=NOT_IMPORTED,
+        )
+        return _judged(self.candidate, facts)
+
+
+def _judged(candidate: Candidate, facts: PackageFacts) -> Candidate:
+    verdict, why = judge(facts)
+    fate = Fate.PRE_RELEASE if candidate.fate is Fate.PRE_RELEASE else _FATES[verdict]
+    return replace(candidate, fate=fate, verdict=verdict, why=why)
 
 
 def list_later(question: Question, project: ProjectFiles, target: Target) -> list[Listed]:
@@ -41,7 +81,7 @@ def list_later(question: Question, project: ProjectFiles, target: Target) -> lis
             break
         release = _release(question, version, files, project.origin, target)
         if release.candidate.fate is Fate.GOOD and compiled_again:
-            release = replace(release, candidate=replace(release.candidate, fate=Fate.FALLBACK, reason=SLOWER))
+            release = replace(release, candidate=replace(release.candidate, fate=Fate.FALLBACK))
         compiled_again = compiled_again or release.wheel is not None
         releases.insert(0, release)
     return releases
@@ -53,47 +93,40 @@ def _release(
     pin, platform = question.pin, question.platform
     asked = replace(pin, version=version, files=None, allowed_hashes=frozenset(), problem=None)
 
-    def judge(files: Sequence[DistributionFile]) -> IndexFacts:
+    def choose(files: Sequence[DistributionFile]) -> IndexFacts:
         listed = ReleaseFiles(status=Status.DONE, origin=origin, files=tuple(files))
         return choose_wheel(asked, listed, target, platform)
 
-    chosen = judge([file for file in files if file.yanked is None])
-    name = None if chosen.wheel is None else chosen.wheel.filename
-
-    def settled(fate: Fate, reason: str) -> Listed:
-        return Listed(candidate=Candidate(version=version, fate=fate, reason=reason, wheel=name))
-
-    if version.is_prerelease and not (pin.version is not None and pin.version.is_prerelease):
-        has = "with" if chosen.wheel is not None else "without"
-        early = settled(Fate.PRE_RELEASE, f"a pre-release, {has} a wheel for {platform.name}")
-        return replace(early, wheel=None if chosen.kind is WheelKind.PURE else chosen.wheel)
-    if chosen.wheel is None:
-        return settled(*_why_none(files, chosen, judge, platform))
-    if chosen.kind is WheelKind.PURE:
-        if chosen.compiled:
-            return settled(Fate.FALLBACK, SLOWER)
-        return settled(Fate.GOOD, "pure Python: no compiled code in any wheel")
-    waiting = Candidate(
-        version=version, fate=Fate.NOT_LOOKED_INTO, reason=f"has a wheel for {platform.name}, not read", wheel=name
+    chosen = choose([file for file in files if file.yanked is None])
+    facts = facts_of(
+        asked, target=target, platform=platform.name, index=chosen, binary=NOTHING_READ, runtime=NOT_IMPORTED
     )
-    return Listed(candidate=waiting, wheel=chosen.wheel)
+    early = version.is_prerelease and not (pin.version is not None and pin.version.is_prerelease)
+    candidate = Candidate(
+        version=version,
+        fate=Fate.PRE_RELEASE if early else Fate.NOT_LOOKED_INTO,
+        wheel=None if chosen.wheel is None else chosen.wheel.filename,
+    )
+    if chosen.wheel is None:
+        return Listed(candidate=candidate if early else _without_wheel(candidate, files, chosen, choose), facts=facts)
+    if chosen.kind is WheelKind.PURE:
+        return Listed(candidate=_judged(candidate, facts), facts=facts)
+    return Listed(candidate=candidate, facts=facts, wheel=chosen.wheel)
 
 
-def _why_none(
+def _without_wheel(
+    candidate: Candidate,
     files: Sequence[DistributionFile],
     chosen: IndexFacts,
-    judge: Callable[[Sequence[DistributionFile]], IndexFacts],
-    platform: Platform,
-) -> tuple[Fate, str]:
-    """Say why there is no wheel to install: yanked, kept from this Python, or never made."""
+    choose: Callable[[Sequence[DistributionFile]], IndexFacts],
+) -> Candidate:
+    """Return why there is no wheel to install: yanked, kept from this Python, or never made."""
     yanked = [file for file in files if file.yanked is not None]
-    if yanked and (taken := judge(files).wheel) is not None:
-        why = f": {taken.yanked}" if taken.yanked else ""
-        return Fate.YANKED, f"its wheel for {platform.name} was yanked{why}"
+    if yanked and (taken := choose(files).wheel) is not None:
+        return replace(candidate, fate=Fate.YANKED, yanked=taken.yanked)
     excluded = next((file for file in chosen.excluded if file.by is Exclusion.REQUIRES_PYTHON), None)
     if excluded is not None:
-        return Fate.REQUIRES_PYTHON, exclusion(excluded)
+        return replace(candidate, fate=Fate.REQUIRES_PYTHON, excluded=excluded)
     if yanked and len(yanked) == len(files):
-        return Fate.YANKED, "yanked"
-    elsewhere = f" (there is one for {', '.join(chosen.other_platforms[:3])})" if chosen.other_platforms else ""
-    return Fate.NO_WHEEL, f"no wheel for {platform.name}{elsewhere}"
+        return replace(candidate, fate=Fate.YANKED)
+    return replace(candidate, fate=Fate.NO_WHEEL, elsewhere=chosen.other_platforms)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Final, TypeAlias
 
 from ftaudit.binary.inspection import WheelRequest
@@ -13,7 +13,7 @@ from ftaudit.engine.tiers.reader import Reader
 from ftaudit.engine.upgrades.later_releases import Listed, list_later
 from ftaudit.engine.upgrades.surveys import HOPEFUL, Memo, Question, Survey
 from ftaudit.index.client import Index
-from ftaudit.model import BinaryFacts, DistributionFile, GilDeclaration, Status
+from ftaudit.model import BinaryFacts, DistributionFile, Status
 from ftaudit.model.plans import Candidate, Fate
 from ftaudit.progress import Progress
 from ftaudit.settings import Settings
@@ -22,14 +22,11 @@ from ftaudit.target import Target
 WORKERS: Final = 8
 MOST_LOOKED_INTO: Final = 8
 """Wheels in a row, from the nearest release on, that are read to find the first good one."""
-TURNS_ON: Final = "the GIL on (read from the binaries)"
-EARLY: Final = "a pre-release: "
-"""How the reason of a pre-release begins whose wheel was read."""
+BAD: Final = frozenset({Fate.REENABLES_GIL, Fate.BROKEN})
+"""What a wheel that was read makes of a release that no change of the reader's makes good."""
 
-Looked: TypeAlias = tuple[Fate, str]
-"""What the modules of a wheel declare, all taken together, and a phrase that says so."""
-Look: TypeAlias = Callable[[Sequence[DistributionFile]], Mapping[str, Looked]]
-"""Has wheels read side by side, and returns what they declare by their file names."""
+Look: TypeAlias = Callable[[Sequence[DistributionFile]], Mapping[str, BinaryFacts]]
+"""Has wheels read side by side, and returns what is in them by their file names."""
 
 
 class Surveyor:
@@ -93,7 +90,7 @@ class Surveyor:
             return known
         if thorough and page is not None:
             quick = self._memo.recall(_key(question, self._target, page, thorough=False))
-            if quick is not None and quick.first is not None:
+            if quick is not None and quick.first_good is not None:
                 return quick  # It ended with a good release, as a thorough one would have.
         project = self._index.find_project(pin.name, index_url=pin.index_url, after=pin.version)
         if project.status is not Status.DONE:
@@ -102,103 +99,72 @@ class Surveyor:
         self._memo.learn(key, survey)
         return survey
 
-    def _look(self, wheels: Sequence[DistributionFile]) -> Mapping[str, Looked]:
+    def _look(self, wheels: Sequence[DistributionFile]) -> Mapping[str, BinaryFacts]:
         requests = {wheel.filename: WheelRequest(file=wheel, target=self._target) for wheel in wheels}
         # One wheel's answer leads to the next question: they must not queue behind those of the whole stack.
         asked = {name: self._reader.ask(request, soon=True) for name, request in requests.items()}
-        return {name: fate_of(future.result()) for name, future in asked.items()}
+        return {name: future.result() for name, future in asked.items()}
 
 
 def _key(question: Question, target: Target, page: str, *, thorough: bool) -> str:
     pin, platform = question.pin, question.platform
-    return f"8 {pin.name} {pin.version} {target.name} {platform.tags} {thorough} {page}"
-
-
-def fate_of(facts: BinaryFacts) -> Looked:
-    """Return what a wheel's modules do to the GIL, all taken together, by their binaries alone."""
-    declared = [module.binary.declaration for module in facts.modules if module.binary is not None]
-    total = len(declared)
-    guilty = sum(one in (GilDeclaration.USED, GilDeclaration.UNDECLARED) for one in declared)
-    unclear = sum(one is GilDeclaration.UNDETERMINED for one in declared)
-    if guilty:
-        told = f"{guilty} of {total} extension modules turn" if total > 1 else "its extension module turns"
-        return Fate.REENABLES_GIL, f"{told} {TURNS_ON}"
-    if facts.status is not Status.DONE:
-        return Fate.UNDETERMINED, f"its wheel could not be read: {facts.reason}"
-    if unclear:
-        return (
-            Fate.UNDETERMINED,
-            f"{total - unclear} of {total} extension modules leave the GIL off, {unclear} could not be determined from "
-            "the binaries",
-        )
-    if not total:
-        return Fate.GOOD, "compiled code, but no extension module: nothing in it can turn the GIL on"
-    told = f"all {total} extension modules leave" if total > 1 else "its extension module leaves"
-    return Fate.GOOD, f"{told} the GIL off (read from the binaries)"
-
-
-def is_worth_a_try(release: Candidate) -> bool:
-    """Tell whether a release is a pre-release whose wheel was read, and is not known to turn the GIL on."""
-    early = release.fate is Fate.PRE_RELEASE and release.reason.startswith(EARLY)
-    return early and not release.reason.endswith(TURNS_ON)
+    return f"9 {pin.name} {pin.version} {target.name} {platform.tags} {thorough} {page}"
 
 
 @dataclass(slots=True)
-class _Read:
+class _Walk:
     """The releases while their wheels are read."""
 
     releases: list[Listed]
-    known: dict[str, Looked] = field(default_factory=dict)
+    known: dict[str, Candidate] = field(default_factory=dict)
+
+    def read(self, look: Look, releases: Sequence[Listed]) -> None:
+        """Have the wheels of releases read and judged."""
+        wheels = {release.wheel.filename: release for release in releases if release.wheel is not None}
+        found = look([release.wheel for release in wheels.values() if release.wheel is not None])
+        self.known |= {name: wheels[name].read(binary) for name, binary in found.items()}
 
     def fate(self, release: Listed) -> Fate:
-        name = release.candidate.wheel or ""
-        return self.known[name][0] if name in self.known else release.candidate.fate
+        return self.candidate(release).fate
+
+    def candidate(self, release: Listed) -> Candidate:
+        return self.known.get(release.wheel.filename, release.candidate) if release.wheel else release.candidate
 
     def result(self) -> tuple[Candidate, ...]:
-        found = []
-        for release in self.releases:
-            looked = self.known.get(release.candidate.wheel or "") if release.wheel else None
-            fate, reason = looked or (release.candidate.fate, release.candidate.reason)
-            if looked and release.candidate.fate is Fate.PRE_RELEASE:
-                fate, reason = Fate.PRE_RELEASE, f"{EARLY}{reason}"
-            found.append(replace(release.candidate, fate=fate, reason=reason))
-        return tuple(found)
+        return tuple(map(self.candidate, self.releases))
 
 
 def _walk(releases: list[Listed], look: Look, *, thorough: bool) -> tuple[Candidate, ...]:
     """Read what is needed to name the first good release; without one, the newest pre-release."""
-    read = _Read(releases)
-    _walk_finals(read, look, thorough=thorough)
-    found = read.result()
-    early = [one.wheel for one in releases if one.candidate.fate is Fate.PRE_RELEASE and one.wheel is not None]
-    if early and not any(release.fate in HOPEFUL for release in found):
-        read.known |= look(early[-1:])
-        found = read.result()
-    return found
+    walk = _Walk(releases)
+    _walk_finals(walk, look, thorough=thorough)
+    early = [one for one in releases if one.candidate.fate is Fate.PRE_RELEASE and one.wheel is not None]
+    if early and not any(release.fate is Fate.GOOD for release in walk.result()):
+        walk.read(look, early[-1:])
+    return walk.result()
 
 
-def _walk_finals(read: _Read, look: Look, *, thorough: bool) -> None:
+def _walk_finals(walk: _Walk, look: Look, *, thorough: bool) -> None:
     """Read the newest wheel, and from the nearest on until one is good; beyond a long bad stretch, bisect."""
-    compiled = [release for release in read.releases if release.candidate.fate is Fate.NOT_LOOKED_INTO]
-    waiting = [release.wheel for release in compiled if release.wheel is not None]
-    if not waiting:
+    compiled = [release for release in walk.releases if release.candidate.fate is Fate.NOT_LOOKED_INTO]
+    if not compiled:
         return
-    read.known |= look((waiting[0], waiting[-1]))
-    hopeless = read.fate(compiled[-1]) is Fate.REENABLES_GIL
-    if hopeless and not thorough and read.fate(compiled[0]) is Fate.REENABLES_GIL:
+    walk.read(look, (compiled[0], compiled[-1]))
+    hopeless = walk.fate(compiled[-1]) in BAD
+    if hopeless and not thorough and walk.fate(compiled[0]) in BAD:
         return
-    for at, wheel in enumerate(waiting[:MOST_LOOKED_INTO]):
-        if wheel.filename not in read.known:
-            read.known |= look((wheel,))
-        if read.fate(compiled[at]) in HOPEFUL:
+    for release in compiled[:MOST_LOOKED_INTO]:
+        if walk.fate(release) is Fate.NOT_LOOKED_INTO:
+            walk.read(look, (release,))
+        if walk.fate(release) is Fate.GOOD:
             return
-    if hopeless or len(waiting) <= MOST_LOOKED_INTO:
+    if hopeless or len(compiled) <= MOST_LOOKED_INTO:
         return
-    bad, good = MOST_LOOKED_INTO - 1, len(waiting) - 1
+    bad, good = MOST_LOOKED_INTO - 1, len(compiled) - 1
     while good - bad > 1:
         middle = (bad + good) // 2
-        read.known |= look((waiting[middle],))
-        if read.fate(compiled[middle]) in HOPEFUL:
+        walk.read(look, (compiled[middle],))
+        if walk.fate(compiled[middle]) in HOPEFUL:
             good = middle
         else:
             bad = middle

@@ -10,10 +10,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from packaging.version import Version
-
 from ftaudit.model import Pin
+from ftaudit.model.plain import from_plain, to_plain
 from ftaudit.model.plans import Candidate, Fate
+from ftaudit.model.reasons import TierFailed
 from ftaudit.target import Platform
 
 MOST_KEPT: Final = 500
@@ -37,8 +37,18 @@ class Survey:
 
     @property
     def newest(self) -> Candidate | None:
-        """The newest such release."""
+        """The newest release that does, or is not known to turn it on."""
         return next((release for release in reversed(self.releases) if release.fate in HOPEFUL), None)
+
+    @property
+    def first_good(self) -> Candidate | None:
+        """The nearest release that is known to leave the GIL off."""
+        return next((release for release in self.releases if release.fate is Fate.GOOD), None)
+
+    @property
+    def newest_good(self) -> Candidate | None:
+        """The newest such release."""
+        return next((release for release in reversed(self.releases) if release.fate is Fate.GOOD), None)
 
     @property
     def fallback(self) -> Candidate | None:
@@ -72,8 +82,8 @@ class Memo:
         if digest is None or digest not in self._known:
             return None
         try:
-            survey = _parse_survey(self._known[digest])
-        except (KeyError, TypeError, ValueError, AttributeError):
+            survey = Survey(releases=from_plain(tuple[Candidate, ...], self._known[digest]))
+        except (TypeError, ValueError):
             return None
         self._used[digest] = self._known[digest]
         return survey
@@ -81,8 +91,9 @@ class Memo:
     def learn(self, key: str | None, survey: Survey) -> None:
         """Keep a survey, unless the reading of some wheel failed: that may go better the next time."""
         digest = _digest(key)
-        if digest is not None and not any("could not be read" in release.reason for release in survey.releases):
-            self._used[digest] = [[str(r.version), r.fate.value, r.reason, r.wheel] for r in survey.releases]
+        failed = any(isinstance(reason, TierFailed) for release in survey.releases for reason in release.why)
+        if digest is not None and not failed:
+            self._used[digest] = to_plain(survey.releases)
 
     def keep(self) -> None:
         """Write the surveys, the newest last and the oldest of many forgotten; a failing disk is no error."""
@@ -100,13 +111,3 @@ class Memo:
 
 def _digest(key: str | None) -> str | None:
     return None if key is None else hashlib.sha256(key.encode()).hexdigest()
-
-
-def _parse_survey(rows: Any) -> Survey:
-    """Raise `ValueError`, `TypeError` or the like for what is no survey of ours."""
-    return Survey(
-        releases=tuple(
-            Candidate(version=Version(version), fate=Fate(fate), reason=str(reason), wheel=wheel)
-            for version, fate, reason, wheel in rows
-        )
-    )

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Final
 
 from ftaudit.judge import table as verdict
 from ftaudit.model import BLOCKING, Acceptance, Finding, Package, Report, Severity, Verdict
 from ftaudit.model.sentences import SEVERAL as THESE
-from ftaudit.model.sentences import listed, sentences
+from ftaudit.model.sentences import listed, sentences, step_sentence
 from ftaudit.registry import info_of
 
 ORDER: Final = (Verdict.BROKEN, Verdict.REENABLES_GIL, Verdict.UNAVAILABLE, Verdict.SOURCE_ONLY)
@@ -41,8 +41,17 @@ class Entry:
     @property
     def reasons(self) -> tuple[str, ...]:
         """The reasons as sentences that are true of every platform of the entry."""
+        return sentences(self.package.why, self._where)
+
+    @property
+    def next_step(self) -> str | None:
+        """What to do next, as a sentence that is true of every platform of the entry."""
+        return None if self.package.step is None else step_sentence(self.package.step, self._where)
+
+    @property
+    def _where(self) -> str:
         places = dict.fromkeys(self.platforms)
-        return sentences(self.package.why, next(iter(places)) if len(places) == 1 else THESE)
+        return next(iter(places)) if len(places) == 1 else THESE
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -61,32 +70,15 @@ def entries(packages: Iterable[Package]) -> Iterator[Entry]:
     groups: dict[tuple[object, ...], list[Package]] = {}
     for package in packages:
         pin = package.facts.pin
-        same = (pin.name, pin.version, package.verdict, package.accepted, package.why, _without_platform(package))
+        same = (pin.name, pin.version, package.verdict, package.accepted, package.why, package.step)
         groups.setdefault(same, []).append(package)
     for group in groups.values():
-        yield Entry(package=_of_all(group), platforms=tuple(package.facts.platform for package in group))
+        yield Entry(package=group[0], platforms=tuple(package.facts.platform for package in group))
 
 
 def number_of(found: Iterable[Entry]) -> int:
     """Return how many packages the entries are about: where platforms disagree, one has several."""
     return len({entry.package.facts.pin.name for entry in found})
-
-
-def _of_all(group: Sequence[Package]) -> Package:
-    """Return the first row; what it says of its platform holds for each of them."""
-    first = group[0]
-    if len({package.facts.platform for package in group}) == 1:
-        return first
-    return replace(first, next_step=None if first.next_step is None else _of_platform(first, THESE, first.next_step))
-
-
-def _of_platform(package: Package, other: str, text: str) -> str:
-    """Return the text with other words for the row's platform, but for a tag in the name of a file."""
-    return re.sub(rf"(?<![\w.-]){re.escape(package.facts.platform)}(?![\w-]|\.\w)", lambda _: other, text)
-
-
-def _without_platform(package: Package) -> str:
-    return _of_platform(package, "{platform}", package.next_step or "")
 
 
 def together(found: Sequence[Entry]) -> Iterator[tuple[Entry, ...]]:

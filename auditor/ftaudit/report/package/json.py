@@ -78,6 +78,7 @@ def _package(package: Package) -> dict[str, Any]:
         "reasons": list(package.reasons),
         "reason_kinds": [reason.kind for reason in package.why],
         "next_step": package.next_step,
+        "next_step_kind": None if package.step is None else package.step.kind,
         "blocked_by": list(package.blocked_by),
         "required_by": [list(chain) for chain in facts.pin.required_by],
         "source": _location(facts.pin.source),

@@ -224,7 +224,7 @@ def _row(entry: Entry, many: bool) -> str:
     package = entry.package
     cells = [f"**{escape(entry.title)}**", str(package.verdict)]
     cells += [", ".join(map(escape, entry.platforms))] if many else []
-    cells += [escape(cut("; ".join(entry.reasons))), escape(cut(package.next_step or ""))]
+    cells += [escape(cut("; ".join(entry.reasons))), escape(cut(entry.next_step or ""))]
     return "| " + " | ".join(cells) + " |"
 
 
@@ -244,8 +244,8 @@ def _evidence_lines(entry: Entry) -> Iterator[str]:
     yield from (f"{label}{text}" for label, text in chains(package))
     yield from (f"{finding.code} {finding.rule}: {finding.message}" for finding in extra_findings(package))
     yield from source_lines(package)
-    if package.next_step:
-        yield f"next: {package.next_step}"
+    if entry.next_step:
+        yield f"next: {entry.next_step}"
 
 
 def _fine(entry: Entry, report: Report) -> str:

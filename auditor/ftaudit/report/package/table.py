@@ -121,8 +121,8 @@ def _entry(console: Console, report: Report, entry: Entry) -> None:
     lines += chains(package)
     lines += [(f"{finding.code} ", _said(finding)) for finding in extra_findings(package)]
     lines += [("source: ", told) for told in source_lines(package)]
-    if package.next_step:
-        lines.append(("next: ", package.next_step))
+    if entry.next_step:
+        lines.append(("next: ", entry.next_step))
     for label, text in lines:
         console.print(Padding(Text.assemble((label, "dim"), clean(text)), (0, 0, 0, 6)))
 

@@ -9,6 +9,7 @@ from typing import Any, Final
 from ftaudit.__about__ import __version__
 from ftaudit.model import Location
 from ftaudit.model.plans import Candidate, Change, Plan, Proof, SourceEvidence, Switch, WayOut
+from ftaudit.model.sentences import candidate_phrase
 from ftaudit.planning import words
 
 SCHEMA_VERSION: Final = 1
@@ -81,7 +82,7 @@ def _way(way: WayOut) -> dict[str, Any]:
         "newest_good": _text(way.newest_good),
         "fallback": _text(way.fallback),
         "newest": _text(way.newest),
-        "passed_over": [_candidate(candidate) for candidate in way.passed_over],
+        "passed_over": [_candidate(candidate, way.platform) for candidate in way.passed_over],
         "source": None if way.source is None else _source(way.source),
         "switches": [_switch(switch) for switch in way.switches],
         "required_by": [list(chain) for chain in way.required_by],
@@ -89,11 +90,11 @@ def _way(way: WayOut) -> dict[str, Any]:
     }
 
 
-def _candidate(candidate: Candidate) -> dict[str, Any]:
+def _candidate(candidate: Candidate, platform: str) -> dict[str, Any]:
     return {
         "version": str(candidate.version),
         "fate": candidate.fate.value,
-        "reason": candidate.reason,
+        "reason": candidate_phrase(candidate, platform),
         "wheel": candidate.wheel,
     }
 

@@ -207,7 +207,7 @@ def _of_entry(entry: Entry) -> Iterator[Result]:
     place = _place(package)
     if package.verdict in _TOLD:
         lines = [*entry.reasons, *(f"{label}{text}" for label, text in chains(package) if label != LISTED)]
-        lines += [f"next: {package.next_step}"] if package.next_step else []
+        lines += [f"next: {entry.next_step}"] if entry.next_step else []
         yield Result(
             rule=package.verdict.value,
             name=package.verdict.value,

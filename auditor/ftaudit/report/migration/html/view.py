@@ -6,14 +6,13 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import PurePath
-from typing import Final, TypeAlias
+from typing import Final, TypeAlias, TypeVar
 
 from packaging.version import Version
 
 from ftaudit.model import BLOCKING, Package, Report, Verdict
 from ftaudit.model.plans import Candidate, Plan, ProofStatus, WayOut
-from ftaudit.model.reasons import Reason
-from ftaudit.model.sentences import names_platform, sentence
+from ftaudit.model.sentences import candidate_phrase, names_platform, sentence, step_names_platform, step_sentence
 from ftaudit.report.migration.contents import READY, Migration, sums
 from ftaudit.report.migration.html.hazards import Rule, by_rule, unscanned
 from ftaudit.report.migration.html.pictures import Segment, Tree, bar, chains_of, tree
@@ -32,6 +31,7 @@ MEANINGS: Final = {
     Verdict.BROKEN: "installs, and fails on import",
     Verdict.UNKNOWN: "could not be checked",
 }
+T = TypeVar("T")
 _PLATFORM: Final = "\0"
 """Stands for a platform's name in a sentence that several platforms may share."""
 Sentence: TypeAlias = tuple[str, str, tuple[str, ...]]
@@ -194,8 +194,8 @@ def _blockers(ordered: Iterable[Entry], plan: Plan | None) -> Iterator[Blocker]:
             verdict=first.verdict,
             entries=tuple(found),
             verdicts=tuple(verdicts.items()),
-            reasons=tuple(_together(_reasons(found))),
-            steps=tuple(_told_once(planned or _steps(found))),
+            reasons=tuple(_reasons_once(found)),
+            steps=tuple(_told_once(planned) if planned else _steps_once(found)),
             ways=ways,
             releases=tuple(_releases(ways)),
             drags=tuple(drags.get(str(first.facts.pin.name), ())),
@@ -220,16 +220,32 @@ def _told_once(sentences: Iterable[Sentence]) -> Iterator[Said]:
         yield Said(text=worded.replace(_PLATFORM, _listed(platforms)), platforms=() if told_of_all else platforms)
 
 
-def _together(reasons: Iterable[tuple[Reason, tuple[str, ...]]]) -> Iterator[Said]:
+def _reasons_once(found: Sequence[Entry]) -> Iterator[Said]:
     """Yield each reason once, with the platforms of which it is true."""
-    found: dict[Reason, tuple[str, ...]] = {}
+    said = ((reason, entry.platforms) for entry in found for reason in entry.package.why)
+    for reason, platforms, of_all in _by_value(said):
+        yield _said(sentence(reason, _listed(platforms)), platforms, named=of_all or names_platform(reason))
+
+
+def _steps_once(found: Sequence[Entry]) -> Iterator[Said]:
+    """Yield each next step once, with the platforms of which it is true."""
+    said = ((entry.package.step, entry.platforms) for entry in found if entry.package.step is not None)
+    for step, platforms, of_all in _by_value(said):
+        yield _said(step_sentence(step, _listed(platforms)), platforms, named=of_all or step_names_platform(step))
+
+
+def _said(text: str, platforms: tuple[str, ...], *, named: bool) -> Said:
+    return Said(text=text, platforms=() if named else platforms)
+
+
+def _by_value(said: Iterable[tuple[T, tuple[str, ...]]]) -> Iterator[tuple[T, tuple[str, ...], bool]]:
+    """Yield each value once, with the platforms that have it, and whether those are all of them."""
+    found: dict[T, tuple[str, ...]] = {}
     every: dict[str, None] = {}
-    for reason, platforms in reasons:
-        found[reason] = (*found.get(reason, ()), *platforms)
+    for value, platforms in said:
+        found[value] = (*found.get(value, ()), *platforms)
         every |= dict.fromkeys(platforms)
-    for reason, platforms in found.items():
-        told_of_all = names_platform(reason) or len(platforms) == len(every)
-        yield Said(text=sentence(reason, _listed(platforms)), platforms=() if told_of_all else platforms)
+    yield from ((value, platforms, len(platforms) == len(every)) for value, platforms in found.items())
 
 
 def _releases(ways: Iterable[WayOut]) -> Iterator[Releases]:
@@ -239,7 +255,7 @@ def _releases(ways: Iterable[WayOut]) -> Iterator[Releases]:
         groups.setdefault((fates, way.first_good, way.newest_good), []).append(way)
     for found in groups.values():
         first, platforms = found[0], tuple(way.platform for way in found)
-        reasons = [candidate.reason.replace(first.platform, _listed(platforms)) for candidate in first.passed_over]
+        reasons = [candidate_phrase(candidate, _listed(platforms)) for candidate in first.passed_over]
         if first.passed_over:
             yield Releases(
                 platforms=platforms,
@@ -265,22 +281,11 @@ def _rows(ordered: Iterable[Entry], blockers: Iterable[Blocker]) -> Iterator[Row
             entries=tuple(found),
             platforms=tuple(platform for entry in found for platform in entry.platforms),
             rank=WORST_FIRST.index(verdict),
-            reasons=tuple(_together(_reasons(found))),
-            steps=tuple(_told_once(_steps(found))),
+            reasons=tuple(_reasons_once(found)),
+            steps=tuple(_steps_once(found)),
             needed_by=chains[0][:-1] if chains else (),
             blocker=numbers.get(title) if verdict in BLOCKING else None,
         )
-
-
-def _reasons(found: Iterable[Entry]) -> Iterator[tuple[Reason, tuple[str, ...]]]:
-    for entry in found:
-        yield from ((reason, entry.platforms) for reason in entry.package.why)
-
-
-def _steps(found: Iterable[Entry]) -> Iterator[Sentence]:
-    for entry in found:
-        if entry.package.next_step:
-            yield entry.package.next_step, entry.package.facts.platform, entry.platforms
 
 
 def _matrix(report: Report) -> Iterator[MatrixRow]:
