@@ -38,6 +38,8 @@ class RuleInfo:
     """The severity for the people who publish the release (`ftaudit wheel`), where it differs from `severity`."""
     declares: GilDeclaration | None = None
     """What a module with such a finding declares once it is built; `None` if a finding says nothing about that."""
+    asks_to_declare: bool = False
+    """Its findings ask for the declaration that a module does without the GIL: the last thing to do, not the first."""
     speaks_as: tuple[str, ...] = ()
     """Codes of other rules that its findings bear: it looks for their fault in another language. Selected with them."""
     accompanies: bool = False

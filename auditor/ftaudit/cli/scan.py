@@ -6,6 +6,7 @@ import argparse
 import os
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -75,6 +76,11 @@ def add_parsers(commands: Any) -> None:
     add_allow_unknown(answer)
     add_baseline(answer)
     answer.add_argument(
+        "--state",
+        action="store_true",
+        help="also who uses which shared state, under which lock",
+    )
+    answer.add_argument(
         "--fail-on",
         choices=("error", "warning", "info"),
         default="warning",
@@ -131,7 +137,7 @@ def run_scan(
     rendered = partial(
         formats.render_scan,
         result,
-        page=screen.page,
+        page=replace(screen.page, state=options.state),
         exit_code=code,
         fail_on=Severity(options.fail_on),
         rules=registry.rules,

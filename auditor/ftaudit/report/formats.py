@@ -74,6 +74,8 @@ class Page:
     """Where the command runs."""
     written: bool = False
     """Of a plan: its edits are made."""
+    state: bool = False
+    """Of a scan: the table of shared state is wanted."""
 
 
 def choose(named: str | None, output: Path | None, offered: Sequence[Format]) -> Format:
@@ -176,7 +178,7 @@ def render_scan(
         case Format.TABLE:
             from ftaudit.report.scan import table as scan_table
 
-            return scan_table.render(scan, width=page.width, color=page.color)
+            return scan_table.render(scan, width=page.width, color=page.color, state=page.state)
         case Format.JSON:
             from ftaudit.report.scan import json as scan_json
 

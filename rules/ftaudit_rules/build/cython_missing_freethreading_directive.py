@@ -28,6 +28,7 @@ class CythonMissingFreethreadingDirective(BuildRule):
         severity=Severity.ERROR,
         confidence=Confidence.HIGH,
         since="0.1.0",
+        asks_to_declare=True,
         remedy="Once the module is safe without the GIL, set freethreading_compatible=True (Cython "
         "3.1 or later) for the "
         "whole project: in the compiler_directives of cythonize(), or as -Xfreethreading_compatible=True.",

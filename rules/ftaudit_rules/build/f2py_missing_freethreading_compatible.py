@@ -23,6 +23,7 @@ class F2pyMissingFreethreadingCompatible(BuildRule):
         severity=Severity.ERROR,
         confidence=Confidence.MEDIUM,
         since="0.1.0",
+        asks_to_declare=True,
         remedy="Once the Fortran code is safe in threads, pass --freethreading-compatible (NumPy 2.1 or later).",
         links=("https://numpy.org/doc/stable/f2py/usage.html",),
         declares=GilDeclaration.UNDECLARED,

@@ -23,6 +23,7 @@ class NanobindMissingFreeThreaded(BuildRule):
         severity=Severity.ERROR,
         confidence=Confidence.HIGH,
         since="0.1.0",
+        asks_to_declare=True,
         remedy="Once the bindings are safe without the GIL, add FREE_THREADED (nanobind 2.2 or later).",
         links=("https://nanobind.readthedocs.io/en/latest/free_threaded.html",),
         declares=GilDeclaration.UNDECLARED,

@@ -20,6 +20,7 @@ class SwigNoGilFlag(BuildRule):
         severity=Severity.ERROR,
         confidence=Confidence.MEDIUM,
         since="0.1.0",
+        asks_to_declare=True,
         remedy="Once the wrapped library is safe without the GIL, pass -nogil to SWIG 4.4 or later.",
         links=("https://www.swig.org/Doc4.4/Python.html",),
         declares=GilDeclaration.UNDECLARED,

@@ -28,6 +28,7 @@ class BoostPythonModGil(CRule):
         severity=Severity.ERROR,
         confidence=Confidence.MEDIUM,
         since="0.1.0",
+        asks_to_declare=True,
         remedy=(
             "Once the module is safe, write BOOST_PYTHON_MODULE(name, boost::python::mod_gil_not_used()) (Boost 1.91)."
         ),

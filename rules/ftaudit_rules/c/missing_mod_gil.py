@@ -38,6 +38,7 @@ class MissingModGil(CRule):
         severity=Severity.ERROR,
         confidence=Confidence.HIGH,
         since="0.1.0",
+        asks_to_declare=True,
         remedy=(
             "Once the other findings are dealt with, add `{Py_mod_gil, Py_MOD_GIL_NOT_USED}` to the slots, or"
             " call `PyUnstable_Module_SetGIL(m, Py_MOD_GIL_NOT_USED)` under `#ifdef Py_GIL_DISABLED`."

@@ -31,6 +31,7 @@ class ModGilUsed(CRule):
         severity=Severity.ERROR,
         confidence=Confidence.HIGH,
         since="0.1.0",
+        asks_to_declare=True,
         remedy=("Audit the module for shared state (the other rules of this group), then declare Py_MOD_GIL_NOT_USED."),
         links=(
             "https://docs.python.org/3.14/howto/free-threading-extensions.html",

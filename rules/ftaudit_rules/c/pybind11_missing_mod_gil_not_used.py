@@ -26,6 +26,7 @@ class Pybind11MissingModGilNotUsed(CRule):
         severity=Severity.ERROR,
         confidence=Confidence.HIGH,
         since="0.1.0",
+        asks_to_declare=True,
         remedy=("Once the module is safe, write PYBIND11_MODULE(name, m, py::mod_gil_not_used()) (pybind11 2.13)."),
         links=("https://pybind11.readthedocs.io/en/stable/advanced/misc.html",),
         declares=GilDeclaration.UNDECLARED,

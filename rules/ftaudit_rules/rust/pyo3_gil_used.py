@@ -37,6 +37,7 @@ class Pyo3GilUsed(RustRule):
         severity=Severity.ERROR,
         confidence=Confidence.HIGH,
         since="0.1.0",
+        asks_to_declare=True,
         remedy="Once the crate is safe without the GIL, write #[pymodule(gil_used = false)], or use "
         "PyO3 0.28 or later.",
         links=("https://pyo3.rs/latest/free-threading.html",),

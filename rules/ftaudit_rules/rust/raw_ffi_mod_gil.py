@@ -26,6 +26,7 @@ class RawFfiModGil(RustRule):
         severity=Severity.ERROR,
         confidence=Confidence.HIGH,
         since="0.1.0",
+        asks_to_declare=True,
         remedy="Once the module is safe without the GIL, add the slot {Py_mod_gil, Py_MOD_GIL_NOT_USED} for "
         "Python 3.13 and later.",
         links=("https://docs.python.org/3.14/howto/free-threading-extensions.html#module-initialization",),

@@ -12,6 +12,8 @@ from ftaudit.__about__ import __version__
 from ftaudit.fingerprint import fingerprints
 from ftaudit.model import Finding, Severity
 from ftaudit.report.package.json import accepted_as_dict
+from ftaudit.report.scan import state
+from ftaudit.report.scan.worklist import tasks
 from ftaudit.source.scan import ScanResult
 
 SCHEMA_VERSION: Final = 1
@@ -41,6 +43,11 @@ def as_dict(result: ScanResult, *, exit_code: int) -> dict[str, Any]:
         "exit_code": exit_code,
         "findings": _findings(result.findings, marks),
         "accepted": _findings(result.accepted, marks),
+        "order": [
+            {"step": task.step.name.lower(), "findings": task.findings, "titles": list(task.titles)}
+            for task in tasks(result)
+        ],
+        "states": [state.as_dict(row) for row in result.states],
         "notes": list(result.notes),
         "skipped": [
             {"path": skip.path, "reason": skip.reason, "line": skip.line, "read_anyway": skip.read_anyway}
@@ -82,5 +89,17 @@ def _finding(finding: Finding) -> dict[str, Any]:
         "line": None if place is None else place.line,
         "column": None if place is None else place.column,
         "remedy": finding.remedy,
+        "interleaving": list(finding.interleaving),
+        "sites": [
+            {
+                "path": site.location.path,
+                "line": site.location.line,
+                "column": site.location.column,
+                "access": site.access,
+                "entry_point": site.entry_point,
+                "locks": list(site.locks),
+            }
+            for site in finding.sites
+        ],
         "accepted": accepted_as_dict(finding.accepted),
     }

@@ -1,13 +1,15 @@
-"""A scan's report for a terminal: findings with code frames by file, a summary by rule, what was not looked at."""
+"""A scan's report for a terminal: findings in the order of the work, a summary by rule, what was not looked at."""
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
+from collections import Counter
 from typing import TYPE_CHECKING, Final
 
 from ftaudit.model import AcceptedBy, Finding, Severity
 from ftaudit.report.console import DEFAULT_WIDTH, clean, draw
 from ftaudit.report.package.entries import accepted_line
+from ftaudit.report.scan.state import under
+from ftaudit.report.scan.worklist import NEXT, Group, Step, groups, tasks
 from ftaudit.source.scan import ScanResult
 
 if TYPE_CHECKING:
@@ -19,48 +21,137 @@ _STYLES: Final = {
     Severity.INFO: "cyan",
     Severity.PEDANTIC: "dim",
 }
+_MOST_SITES: Final = 8
+_MOST_TITLES: Final = 5
 _MOST_SKIPPED: Final = 20
 """Rows of skipped files that are written out; the JSON report has them all."""
 
 
-def render(result: ScanResult, *, width: int = DEFAULT_WIDTH, color: bool = False) -> str:
-    """Return the result as text that is `width` columns wide, with ANSI colours if `color`."""
+def render(result: ScanResult, *, width: int = DEFAULT_WIDTH, color: bool = False, state: bool = False) -> str:
+    """Return the result as text that is `width` columns wide, with ANSI colours if `color`.
+
+    `state` adds the table of shared state.
+    """
 
     def write(console: Console) -> None:
-        by_file: dict[str, list[Finding]] = defaultdict(list)
-        for finding in result.findings:
-            by_file[finding.location.path if finding.location is not None else ""].append(finding)
-        for path, findings in sorted(by_file.items()):
-            _file(console, result, path, findings)
+        step = None
+        for group in groups(result):
+            if group.step is not step:
+                step = group.step
+                _heading(console, step)
+            _group(console, result, group)
+        if state:
+            _state(console, result)
         _summary(console, result)
         _accepted(console, result)
         _skipped(console, result)
+        _order(console, result)
         _coverage(console, result)
 
     return draw(write, width=width, color=color)
 
 
-def _file(console: Console, result: ScanResult, path: str, findings: list[Finding]) -> None:
+def _heading(console: Console, step: Step) -> None:
+    from rich.text import Text
+
+    console.print(Text(step.value[0].upper() + step.value[1:], style="bold underline"))
+    console.print()
+
+
+def _group(console: Console, result: ScanResult, group: Group) -> None:
+    from rich.text import Text
+
+    console.print(Text(clean(group.title), style="bold"))
+    path = None
+    for finding in group.findings:
+        place = finding.location.path if finding.location is not None else ""
+        if place != path:
+            path = place
+            console.print(Text(clean(path) or "the project as a whole", style="underline"))
+        _finding(console, result, finding)
+    console.print()
+
+
+def _finding(console: Console, result: ScanResult, finding: Finding) -> None:
     from rich.padding import Padding
     from rich.text import Text
 
-    console.print(Text(clean(path) or "the project as a whole", style="bold underline"))
-    for finding in findings:
-        line = finding.location.line if finding.location is not None else None
-        column = finding.location.column if finding.location is not None else None
-        place = "" if line is None else f"{line}:{column or 1} "
-        title = Text.assemble(
-            (place, "dim"), (finding.severity.value, _STYLES[finding.severity]), f" {finding.code} {finding.rule}: "
+    path = finding.location.path if finding.location is not None else ""
+    line = finding.location.line if finding.location is not None else None
+    column = finding.location.column if finding.location is not None else None
+    place = "" if line is None else f"{line}:{column or 1} "
+    title = Text.assemble(
+        (place, "dim"), (finding.severity.value, _STYLES[finding.severity]), f" {finding.code} {finding.rule}: "
+    )
+    title.append(clean(finding.message))
+    console.print(Padding(title, (0, 0, 0, 2)))
+    if line is not None:
+        for number, text in result.frames.get((path, line), ()):
+            mark = ">" if number == line else " "
+            row = Text(f"{mark} {number:5} | {clean(text)}", style="" if number == line else "dim")
+            console.print(Padding(row, (0, 0, 0, 4)), overflow="ellipsis", no_wrap=True, crop=True)
+    for sentence in finding.interleaving:
+        console.print(Padding(Text(f"~ {clean(sentence)}", style="dim"), (0, 0, 0, 6)))
+    if len(finding.sites) > 1:
+        console.print(Padding(Text(clean(f"at {_sites(finding)}"), style="dim"), (0, 0, 0, 6)))
+    if finding.remedy:
+        console.print(Padding(Text(f"= {clean(finding.remedy)}", style="green"), (0, 0, 0, 6)))
+
+
+def _sites(finding: Finding) -> str:
+    """Return every place of a finding in one line, those of its own file by line alone."""
+    own = finding.location.path if finding.location is not None else ""
+    shown = []
+    for site in finding.sites[:_MOST_SITES]:
+        place = f"line {site.location.line}" if site.location.path == own else str(site.location)
+        locks = f" under {', '.join(site.locks)}" if site.locks else ""
+        shown.append(f"{place}: {site.access} in {site.entry_point}{locks}")
+    more = len(finding.sites) - len(shown)
+    return "; ".join(shown) + (f"; and {more} more (--format json names all)" if more else "")
+
+
+def _state(console: Console, result: ScanResult) -> None:
+    """Write who reads and writes the state of each type, and under which locks."""
+    from rich.table import Table
+    from rich.text import Text
+
+    console.print(Text("Shared state", style="bold underline"))
+    if not result.states:
+        console.print("no state that several threads can reach was found")
+        console.print()
+        return
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for column in ("state", "written by", "read by", "under"):
+        table.add_column(column, overflow="fold")
+    for row in result.states:
+        table.add_row(
+            clean(str(row.state)),
+            clean(", ".join(row.writers)) or "-",
+            clean(", ".join(row.readers)) or "-",
+            clean(under(row)),
         )
-        title.append(clean(finding.message))
-        console.print(Padding(title, (0, 0, 0, 2)))
-        if line is not None:
-            for number, text in result.frames.get((path, line), ()):
-                mark = ">" if number == line else " "
-                row = Text(f"{mark} {number:5} | {clean(text)}", style="" if number == line else "dim")
-                console.print(Padding(row, (0, 0, 0, 4)), overflow="ellipsis", no_wrap=True, crop=True)
-        if finding.remedy:
-            console.print(Padding(Text(f"= {clean(finding.remedy)}", style="green"), (0, 0, 0, 6)))
+    console.print(table)
+    console.print()
+
+
+def _order(console: Console, result: ScanResult) -> None:
+    """Write the porting order, or what comes next where nothing is left to do."""
+    from rich.padding import Padding
+    from rich.text import Text
+
+    todo = tasks(result)
+    if not todo and any(not skip.read_anyway for skip in result.skipped):
+        return
+    console.print(Text("Porting order" if todo else "What comes next", style="bold"))
+    for number, task in enumerate(todo, 1):
+        titles = ", ".join(task.titles[:_MOST_TITLES])
+        more = f" and {len(task.titles) - _MOST_TITLES} more" if len(task.titles) > _MOST_TITLES else ""
+        console.print(
+            Padding(Text(clean(f"{number}. {task.step.value} ({task.findings}): {titles}{more}")), (0, 0, 0, 2))
+        )
+    if not todo:
+        for number, sentence in enumerate(NEXT, 1):
+            console.print(Padding(Text(f"{number}. {sentence}"), (0, 0, 0, 2)))
     console.print()
 
 
@@ -69,20 +160,15 @@ def _summary(console: Console, result: ScanResult) -> None:
 
     if not result.findings:
         return
-    counts = Counter((finding.code, finding.rule) for finding in result.findings)
-    worst: dict[str, Severity] = {}
     order = list(Severity)
-    for finding in result.findings:
-        known = worst.get(finding.code, finding.severity)
-        worst[finding.code] = min(known, finding.severity, key=order.index)
+    counts = Counter((order.index(finding.severity), finding.code, finding.rule) for finding in result.findings)
     table = Table(box=None, pad_edge=False, header_style="bold")
     table.add_column("findings", justify="right")
     table.add_column("code")
     table.add_column("rule")
     table.add_column("severity")
-    for (code, rule), count in sorted(counts.items(), key=lambda item: (order.index(worst[item[0][0]]), item[0])):
-        severity = worst[code]
-        table.add_row(str(count), code, rule, severity.value, style=_STYLES[severity])
+    for (rank, code, rule), count in sorted(counts.items()):
+        table.add_row(str(count), code, rule, order[rank].value, style=_STYLES[order[rank]])
     console.print(table)
     console.print()
 

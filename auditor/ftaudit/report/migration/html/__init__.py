@@ -29,6 +29,7 @@ def render(migration: Migration) -> str:
     from markupsafe import Markup
 
     from ftaudit.report.migration.html.view import MEANINGS, WORST_FIRST, look
+    from ftaudit.report.scan.state import under
 
     script, style = _asset("script.js"), _asset("style.css")
     policy = (
@@ -42,6 +43,7 @@ def render(migration: Migration) -> str:
             migration=migration,
             report=migration.report,
             view=look(migration),
+            under=under,
             meanings=MEANINGS,
             verdicts=WORST_FIRST,
             blocking=BLOCKING,

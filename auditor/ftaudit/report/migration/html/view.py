@@ -17,7 +17,11 @@ from ftaudit.report.migration.contents import READY, Migration, sums
 from ftaudit.report.migration.html.hazards import Rule, by_rule, unscanned
 from ftaudit.report.migration.html.pictures import Segment, Tree, bar, chains_of, tree
 from ftaudit.report.package.entries import ORDER, Entry, Headline, counted, entries, headline, not_imported
+from ftaudit.report.scan.state import by_type
+from ftaudit.source.shared_state import StateRow
 
+MOST_STATES: Final = 500
+"""Rows of the state table that the page shows; `ftaudit scan --state` has them all."""
 WORST_FIRST: Final = (*ORDER, Verdict.UNKNOWN, Verdict.FALLBACK, Verdict.READY, Verdict.PURE)
 OF_THE_BAR: Final = (Verdict.READY, Verdict.PURE, Verdict.FALLBACK, Verdict.UNKNOWN, *reversed(ORDER))
 """From what is well to what is worst."""
@@ -132,6 +136,8 @@ class View:
     rows: tuple[Row, ...]
     matrix: tuple[MatrixRow, ...]
     rules: tuple[Rule, ...]
+    states: tuple[tuple[str, tuple[StateRow, ...]], ...]
+    """The shared state of the own source, by type; the first `MOST_STATES` rows of it."""
     gaps: tuple[Gap, ...]
 
 
@@ -159,6 +165,7 @@ def look(migration: Migration) -> View:
         rows=tuple(_rows(ordered, blockers)),
         matrix=tuple(_matrix(report)) if len(report.platforms) > 1 else (),
         rules=tuple(by_rule(migration.scan)) if migration.scan else (),
+        states=tuple(by_type(migration.scan.states[:MOST_STATES])) if migration.scan else (),
         gaps=tuple(gap for gap in _gaps(migration) if gap.lines),
     )
 

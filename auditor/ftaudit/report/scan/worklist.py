@@ -1,0 +1,121 @@
+"""A scan as a list to work from: what crashes first, grouped by cause and type, and the declaration last."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import dataclass
+from typing import Final
+
+from ftaudit.model import Finding, Severity, StrEnum
+from ftaudit.source.scan import ScanResult
+
+
+class Step(StrEnum):
+    """A step of the work, in order."""
+
+    CRASHES = "what crashes or does not build"
+    WRONG = "what gives wrong results or exceptions"
+    NOTES = "what loses an update, and notes"
+    DECLARE = "declare, when the rest is done"
+
+
+_STEPS: Final = {
+    Severity.ERROR: Step.CRASHES,
+    Severity.WARNING: Step.WRONG,
+    Severity.INFO: Step.NOTES,
+    Severity.PEDANTIC: Step.NOTES,
+}
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Group:
+    """Findings that have one cause, or are about one type."""
+
+    step: Step
+    title: str
+    """The type whose state they are about, else the rule that found them."""
+    findings: tuple[Finding, ...]
+    """By severity, path and line."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Task:
+    """One line of the porting order."""
+
+    step: Step
+    findings: int
+    titles: tuple[str, ...]
+    """The groups of the step, those with most findings first."""
+
+
+NEXT: Final = (
+    "Run the test suite in threads: pytest-run-parallel, or `python -X gil=0` with ftaudit's pytest plugin.",
+    "Stress shared objects: many threads on one object of each type, with changes while others read.",
+    "Build with ThreadSanitizer against a CPython that was configured with --with-thread-sanitizer --disable-gil.",
+    "Build and test free-threaded wheels: in cibuildwheel the identifiers cp314t-*.",
+    "Say so: the classifier `Programming Language :: Python :: Free Threading :: 2 - Beta`, or a later stage.",
+)
+"""What comes next when a scan finds nothing: reading source shows the causes that it knows, not their absence."""
+
+
+def groups(result: ScanResult) -> tuple[Group, ...]:
+    """Return the findings in the order of the work."""
+    last = {info.code for info in result.rules if info.asks_to_declare}
+    owners = _owners(result)
+    found: dict[tuple[Step, str], list[Finding]] = defaultdict(list)
+    for finding in result.findings:
+        step = Step.DECLARE if finding.code in last else _STEPS[finding.severity]
+        place = _place(finding)
+        found[step, finding.rule if place is None else owners.get(place, finding.rule)].append(finding)
+    steps, severities = list(Step), list(Severity)
+
+    def order(item: tuple[tuple[Step, str], list[Finding]]) -> tuple[int, int, int, str]:
+        (step, title), some = item
+        return steps.index(step), min(severities.index(f.severity) for f in some), -len(some), title
+
+    return tuple(
+        Group(
+            step=step,
+            title=title,
+            findings=tuple(sorted(some, key=lambda f: (severities.index(f.severity), *_where(f), f.code))),
+        )
+        for (step, title), some in sorted(found.items(), key=order)
+    )
+
+
+def tasks(result: ScanResult) -> tuple[Task, ...]:
+    """Return the porting order: one line for each step that has anything to do."""
+    by_step: dict[Step, list[Group]] = defaultdict(list)
+    for group in groups(result):
+        by_step[group.step].append(group)
+    return tuple(
+        Task(
+            step=step,
+            findings=sum(len(group.findings) for group in by_step[step]),
+            titles=tuple(group.title for group in sorted(by_step[step], key=lambda g: (-len(g.findings), g.title))),
+        )
+        for step in Step
+        if by_step[step]
+    )
+
+
+def _owners(result: ScanResult) -> dict[tuple[str, int, int], str]:
+    """Return the type whose state each place of the state table belongs to."""
+    return {
+        (access.location.path, access.location.line or 0, access.location.column or 0): row.state.owner
+        for row in result.states
+        for access in row.accesses
+        if row.state.owner
+    }
+
+
+def _place(finding: Finding) -> tuple[str, int, int] | None:
+    if not finding.sites:
+        return None
+    place = finding.sites[0].location
+    return place.path, place.line or 0, place.column or 0
+
+
+def _where(finding: Finding) -> tuple[str, int]:
+    place = finding.location
+    return ("", 0) if place is None else (place.path, place.line or 0)
