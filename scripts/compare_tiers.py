@@ -1,10 +1,10 @@
-"""Compare what the binary tier reads with what python3.14t does, module by module: `compare_tiers.py [FILE]`.
+"""Compare what the binary tier reads with what the target does, module by module: `compare_tiers.py [FILE]`.
 
 FILE lists distributions as requirements do, a name perhaps with several versions; the default is
-`compare_tiers.txt` beside this script. Linux x86-64 is judged by imports: decided, undetermined, and wrong where a
-module's declaration and CPython's own word differ. For the other platforms the share that is decided is printed, with
-every module whose declaration is not Linux's. The exit status is 1 where a figure misses what is wanted, or where
-fewer distributions than `--at-least` were compared.
+`compare_tiers.txt` next to this script, and `compare_tiers_3.15.txt` for `--target 3.15t`. Linux x86-64 is judged by
+imports: decided, undetermined, and wrong where a module's declaration and CPython's own word differ. For the other
+platforms the share that is decided is printed, with every module whose declaration is not Linux's. The exit status is 1
+where a figure misses what is wanted, or where fewer distributions than `--at-least` were compared.
 """
 
 from __future__ import annotations
@@ -23,10 +23,13 @@ from packaging.utils import canonicalize_name
 import ftaudit
 from ftaudit.model import ExtensionModule, GilDeclaration, Package, Report, WheelKind
 from ftaudit.settings import Settings
+from ftaudit.target import DEFAULT_TARGET
 
 LINUX = "linux-x86_64"
 WANTED = {LINUX: 99.5, "linux-aarch64": 98.0, "macos-arm64": 98.0, "windows-amd64": 98.0}
 """Percent of the modules that are to be decided."""
+LISTS = {"3.14t": ("compare_tiers.txt", 150), "3.15t": ("compare_tiers_3.15.txt", 60)}
+"""The list for each target, and how many distributions are wanted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,26 +59,31 @@ class Module:
 def main() -> int:
     """Audit the list on every platform, print the comparison and return the exit status."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("file", type=Path, nargs="?", default=Path(__file__).with_suffix(".txt"))
-    parser.add_argument("--at-least", type=int, default=150, help="distributions with free-threaded wheels")
+    parser.add_argument("file", type=Path, nargs="?", help="the distributions")
+    parser.add_argument("--target", default=DEFAULT_TARGET, help=f"the target, {DEFAULT_TARGET} by default")
+    parser.add_argument("--at-least", type=int, help="distributions with free-threaded wheels that are wanted")
     parser.add_argument("--find-links", action="append", default=[], help="a folder of wheels to take first")
     parser.add_argument("--python", type=Path, help="the free-threaded interpreter")
     options = parser.parse_args()
+    name, wanted = LISTS[options.target]
+    file = options.file or Path(__file__).with_name(name)
+    least = wanted if options.at_least is None else options.at_least
     links = tuple(options.find_links)
     others = tuple(platform for platform in WANTED if platform != LINUX)
     here: dict[tuple[str, str], Module] = {}
     there: dict[str, dict[tuple[str, str], Module]] = {platform: {} for platform in others}
     with tempfile.TemporaryDirectory() as folder:
-        for number, text in enumerate(rounds(options.file.read_text())):
+        for number, text in enumerate(rounds(file.read_text())):
             path = Path(folder) / f"requirements-{number}.txt"
             path.write_text(text)
-            settings = Settings(python=options.python, find_links=links, platforms=(LINUX,))
+            settings = Settings(target=options.target, python=options.python, find_links=links, platforms=(LINUX,))
             here |= modules_of(ftaudit.audit(path, settings=settings))
-            report = ftaudit.audit(path, settings=Settings(static=True, find_links=links, platforms=others))
+            elsewhere = Settings(target=options.target, static=True, find_links=links, platforms=others)
+            report = ftaudit.audit(path, settings=elsewhere)
             for platform in others:
                 there[platform] |= modules_of(report, platform)
     names = {module.distribution.partition("==")[0] for module in here.values()}
-    good = [print_truth(here.values()), len(names) >= options.at_least]
+    good = [print_truth(here.values()), len(names) >= least]
     releases = {module.distribution for module in here.values()}
     print(f"{len(releases)} releases of {len(names)} distributions with free-threaded wheels for {LINUX}")
     for platform in others:
@@ -108,8 +116,8 @@ def modules_of(report: Report, platform: str = LINUX) -> dict[tuple[str, str], M
 
 
 def is_free_threaded(package: Package) -> bool:
-    """Tell whether the target installs a wheel that was built for it."""
-    return package.facts.index.kind is WheelKind.FREE_THREADED
+    """Return whether the target installs a wheel that was built for it, or for the stable ABI of such builds."""
+    return package.facts.index.kind in (WheelKind.FREE_THREADED, WheelKind.ABI3T)
 
 
 def print_truth(modules: Iterable[Module]) -> bool:

@@ -24,9 +24,17 @@ AFTER = "', which requires the GIL"
 class Culprit:
     """An extension module that turned the GIL on, or found it on and would have."""
 
-    __slots__ = ("chain", "code", "file", "line", "name")
+    __slots__ = ("chain", "code", "file", "lazy", "line", "name")
 
-    def __init__(self, name: str, file: str | None, chain: tuple[str, ...], code: str | None, line: int) -> None:
+    def __init__(
+        self,
+        name: str,
+        file: str | None,
+        chain: tuple[str, ...],
+        code: str | None,
+        line: int,
+        lazy: tuple[str, int] | None = None,
+    ) -> None:
         self.name = name
         """Dotted import name."""
         self.file = file
@@ -37,6 +45,8 @@ class Culprit:
         """The file of the innermost code that is neither installed nor of the standard library."""
         self.line = line
         """The line of `code` that was being executed."""
+        self.lazy = lazy
+        """File and line of the first use of a lazy import (PEP 810), where that is what led to this module."""
 
     @property
     def source_line(self) -> str:
@@ -253,6 +263,7 @@ def explain(culprit: Culprit) -> list[tuple[str, str]]:
         ("File", culprit.file or "(unknown)"),
         ("Distribution", " ".join(distribution) if distribution else "(in none that is installed here)"),
         ("Import chain", " → ".join(culprit.chain)),
+        *([("Lazy import", "resolved by {}:{}".format(*culprit.lazy))] if culprit.lazy else []),
         ("Your code", f"{where}: {culprit.source_line}" if culprit.source_line else where),
     ]
 
@@ -261,9 +272,14 @@ def _describe(name: str, file: str | None, frame: FrameType | None) -> Culprit:
     """Read the imports under way, and whose code asked for them, from the stack."""
     chain: list[str] = []
     code: str | None = None
+    lazy: tuple[str, int] | None = None
     line = 0
+    importing = False
     while frame is not None:
         path = frame.f_code.co_filename
+        if importing and not path.startswith("<frozen importlib") and _resolves(frame):
+            lazy = path, frame.f_lineno
+        importing = path == "<frozen importlib._bootstrap>"
         if path == "<frozen importlib._bootstrap>":
             if frame.f_code.co_name == "_find_and_load":
                 chain.append(str(frame.f_locals.get("name")))
@@ -273,7 +289,14 @@ def _describe(name: str, file: str | None, frame: FrameType | None) -> Culprit:
     chain.reverse()
     if not chain or chain[-1] != name:
         chain.append(name)
-    return Culprit(name, file, tuple(chain), code, line)
+    return Culprit(name, file, tuple(chain), code, line, lazy)
+
+
+def _resolves(frame: FrameType) -> bool:
+    """Return whether the code that an import came from only read a name: the import was lazy, and is made now."""
+    import opcode
+
+    return opcode.opname[frame.f_code.co_code[frame.f_lasti]].startswith("LOAD_")
 
 
 def _is_own(path: str) -> bool:
