@@ -40,7 +40,7 @@ def run(*command: str | Path, cwd: Path) -> str:
 def test_another_shell_is_a_usage_error(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["completion", "tcsh"]) == 2
     told = capsys.readouterr().err
-    assert "bash, zsh, fish" in told and "SHELL cannot be 'tcsh'" in told
+    assert "bash, zsh, fish" in told and "invalid SHELL 'tcsh'" in told
 
 
 def test_without_a_shell_it_says_so(capsys: pytest.CaptureFixture[str]) -> None:

@@ -50,7 +50,7 @@ class Registry:
 
                 near = difflib.get_close_matches(name.lower(), [rule.info.name for rule in self.rules], 1)
                 hint = f"did you mean {near[0]}?" if near else "see `ftaudit explain` for all of them"
-                raise UsageError(f"no rule is called {name!r}", hint=hint)
+                raise UsageError(f"no rule is named {name!r}", hint=hint)
         chosen = [
             rule
             for rule in self.rules

@@ -79,7 +79,7 @@ def rows(run: Run, *arguments: str) -> tuple[int, dict[str, Any], list[str]]:
     ("entry", "told"),
     [
         ('reason = "x"', "names neither a package nor a rule"),
-        ('package = "bad"', "gives no reason"),
+        ('package = "bad"', "has no reason"),
         ('package = "bad"\nreason = " "', "reason takes a string with something in it"),
         ('package = "b ad"\nreason = "x"', "package"),
         ('package = "bad"\nreason = "x"\nversion = "1.0"', 'such as "==1.2"'),
@@ -172,11 +172,11 @@ def test_what_could_not_be_checked_is_accepted_only_by_name(project: Path, run: 
 @pytest.mark.parametrize(
     ("content", "told"),
     [
-        (None, ["there is no baseline", "--update-baseline"]),
-        ("", ["not JSON", "restore it"]),
-        ("[" * 100_000, ["not JSON"]),
-        ("[]", ["no baseline"]),
-        ('{"packages": []}', ["no baseline"]),
+        (None, ["baseline not found", "--update-baseline"]),
+        ("", ["invalid JSON", "restore it"]),
+        ("[" * 100_000, ["invalid JSON"]),
+        ("[]", ["not a baseline"]),
+        ('{"packages": []}', ["not a baseline"]),
         ('{"ftaudit_baseline": 2}', ["version 2", "reads 1"]),
         ('{"ftaudit_baseline": 1, "packages": {}}', ["packages is not a list"]),
         ('{"ftaudit_baseline": 1, "packages": [{"package": 1}]}', ["entry 0"]),

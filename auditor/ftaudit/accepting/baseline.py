@@ -19,7 +19,7 @@ from ftaudit.model import BLOCKING, Verdict
 VERSION: Final = 1
 MAX_BYTES: Final = 32 * 1024 * 1024
 NEXT: Final = "make it with --update-baseline, and commit it"
-BROKEN: Final = "restore it from version control, or remove it and make it anew with --update-baseline"
+BROKEN: Final = "restore it from version control, or remove it and record it again with --update-baseline"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, order=True)
@@ -61,7 +61,7 @@ def read_baseline(path: Path, *, may_be_missing: bool = False) -> Baseline:
     except FileNotFoundError as error:
         if may_be_missing:
             return Baseline(path=path, packages={}, findings=frozenset())
-        raise InputError(f"there is no baseline {path}", hint=NEXT) from error
+        raise InputError(f"baseline not found: {path}", hint=NEXT) from error
     except (OSError, ValueError) as error:
         raise InputError(f"the baseline {path} cannot be read: {error}", hint=BROKEN) from error
     return parse_baseline(data, path)
@@ -72,12 +72,12 @@ def parse_baseline(data: bytes, path: Path) -> Baseline:
     try:
         document = json.loads(data.decode("utf-8"))
     except (ValueError, RecursionError) as error:
-        raise InputError(f"{path} is no baseline: it is not JSON ({error})", hint=BROKEN) from error
+        raise InputError(f"{path} is not a baseline: invalid JSON ({error})", hint=BROKEN) from error
     if not isinstance(document, dict) or "ftaudit_baseline" not in document:
-        raise InputError(f'{path} is no baseline: it lacks "ftaudit_baseline"', hint="name another file")
+        raise InputError(f'{path} is not a baseline: it lacks "ftaudit_baseline"', hint="name another file")
     if document["ftaudit_baseline"] != VERSION:
         told = str(document["ftaudit_baseline"])[:20]
-        hint = "it was made by another release of ftaudit: use that, or make it anew"
+        hint = "another release of ftaudit wrote it: use that release, or record it again with --update-baseline"
         raise InputError(f"{path} has version {told} of the format; this release reads {VERSION}", hint=hint)
     packages: dict[PackageKey, Verdict] = {}
     for number, row in _rows(document, "packages", path):
@@ -120,5 +120,7 @@ def _rows(document: Mapping[str, Any], key: str, path: Path) -> Iterable[tuple[i
 def _texts(row: Mapping[str, Any], keys: Iterable[str], number: int, path: Path) -> list[str]:
     values = [row.get(key) for key in keys]
     if not all(isinstance(value, str) for value in values):
-        raise InputError(f"{path}: entry {number} lacks one of {', '.join(keys)}, or it is no string", hint=BROKEN)
+        raise InputError(
+            f"{path}: entry {number} lacks one of {', '.join(keys)}, or its value is not a string", hint=BROKEN
+        )
     return [str(value) for value in values]

@@ -86,7 +86,7 @@ def _entry(raw: RawEntry) -> Entry:
     if "verdicts" in values and "rule" in values:
         raise _wrong(raw, "has a rule and verdicts: a rule's findings are accepted, or a package's verdict")
     if "reason" not in values:
-        raise _wrong(raw, "gives no reason")
+        raise _wrong(raw, "has no reason")
     parsed: dict[str, Any] = {}
     for key, value in values.items():
         try:

@@ -16,25 +16,25 @@ INTERRUPTED: Final = 130
 OURS: Final = frozenset({"ftaudit", "ftaudit_rules"})
 """What an installation cannot lack without being broken."""
 
-DESCRIPTION: Final = "Tells whether a Python stack is ready for free-threaded CPython, from evidence."
+DESCRIPTION: Final = "Audit a Python stack for free-threaded CPython, from evidence."
 EPILOG: Final = """\
 exit codes: 0 nothing blocks · 1 something blocks · 2 usage or unreadable input
 3 nothing found to block, but not everything could be checked
 
-start here:
-  ftaudit check                      the lock file or requirements in this folder
-  ftaudit check requirements.txt     what blocks, why, who pulls it in, what to do
-  ftaudit check --static uv.lock     the same without running any audited code
+get started:
+  ftaudit check                      audit the lock file or requirements in this folder
+  ftaudit check requirements.txt     show what blocks, why, what requires it, and what to do
+  ftaudit check --static uv.lock     audit without running any audited code
 """
 
 START: Final = f"""\
 {DESCRIPTION}
 
-Start here:
-  ftaudit check                      the lock file or requirements in this folder
-  ftaudit check requirements.txt     what blocks, why, who pulls it in, what to do
-  ftaudit scan                       what in this folder's source breaks without the GIL
-  ftaudit python install             once: a python3.14t to import with
+Get started:
+  ftaudit check                      audit the lock file or requirements in this folder
+  ftaudit check requirements.txt     show what blocks, why, what requires it, and what to do
+  ftaudit scan                       find code in this folder that breaks without the GIL
+  ftaudit python install             once: get a python3.14t to import with
 
 All commands: ftaudit --help
 """

@@ -21,8 +21,10 @@ if TYPE_CHECKING:
 
 def add_baseline(group: Any) -> None:
     """Add `--baseline` and `--update-baseline`."""
-    group.add_argument("--baseline", type=Path, metavar="FILE", help="known problems stand, new ones fail")
-    group.add_argument("--update-baseline", action="store_true", help="write what is found now to that file")
+    group.add_argument("--baseline", type=Path, metavar="FILE", help="ignore problems recorded in FILE")
+    group.add_argument(
+        "--update-baseline", action="store_true", help="record the current problems in the baseline file"
+    )
 
 
 def accept_in_report(report: Report, options: argparse.Namespace) -> Report:
@@ -69,7 +71,7 @@ def _read(options: argparse.Namespace) -> tuple[tuple[Entry, ...], Baseline | No
     update = getattr(options, "update_baseline", False)
     raw = options.configuration.accept
     if update and path is None:
-        raise UsageError("--update-baseline needs the file", hint="name it with --baseline FILE")
+        raise UsageError("--update-baseline needs a baseline file", hint="name it with --baseline FILE")
     if not raw and path is None:
         return (), None
     from ftaudit.accepting import parse_entries, read_baseline
@@ -91,7 +93,7 @@ def _check_rules(entries: tuple[Entry, ...], folders: tuple[Path, ...]) -> None:
         if entry.rule is not None and not any(means(entry.rule, rule) for rule in rules):
             near = nearest(entry.rule, (rule.info.name for rule in rules))
             hint = f"did you mean {near}?" if near else "`ftaudit explain` lists all rules"
-            raise UsageError(f"{entry.location}: no rule is called {entry.rule!r}", hint=hint)
+            raise UsageError(f"{entry.location}: no rule is named {entry.rule!r}", hint=hint)
 
 
 def _tell(notes: Sequence[str], options: argparse.Namespace) -> None:

@@ -16,24 +16,24 @@ examples:
 """
 CLEAN: Final = """\
 examples:
-  ftaudit cache clean                all but the interpreters that ftaudit built
-  ftaudit cache clean index sdists   these parts alone
+  ftaudit cache clean                everything except interpreters
+  ftaudit cache clean index sdists   only these parts
 """
 
 
 def add_parsers(commands: Any) -> None:
     """Add `cache show` and `cache clean` to the sub-commands."""
-    cache = commands.add_parser("cache", help="show what is kept between runs, or remove it")
+    cache = commands.add_parser("cache", help="show or empty the cache")
     actions = cache.add_subparsers(title="commands", metavar="COMMAND", required=True)
     for name, text, epilog, run in (
-        ("show", "show where the cache is, and how much there is of what", SHOW, run_show),
-        ("clean", "remove what is kept between runs", CLEAN, run_clean),
+        ("show", "show the location and the size of the cache", SHOW, run_show),
+        ("clean", "empty the cache", CLEAN, run_clean),
     ):
         action = actions.add_parser(name, help=text, description=text[0].upper() + text[1:] + ".", epilog=epilog)
         if name == "clean":
-            about = "index, binary, sdists …, as `cache show` names them; default all but python"
+            about = "index, binary, sdists …, as in `cache show` (default: all except python)"
             action.add_argument("parts", nargs="*", metavar="PART", help=about)
-        action.add_argument("--cache-dir", type=Path, metavar="PATH", help="default: the user's cache folder")
+        action.add_argument("--cache-dir", type=Path, metavar="PATH", help="the cache folder (default: the user's)")
         action.set_defaults(answer=run)
 
 
@@ -59,8 +59,8 @@ def run_clean(options: argparse.Namespace, screen: Screen) -> Answer:
     for name in options.parts:
         if name not in known:
             near = nearest(name, known)
-            hint = f"did you mean {near}?" if near else f"there is {', '.join(known)}"
-            raise UsageError(f"no part of the cache is called {name!r}", hint=hint)
+            hint = f"did you mean {near}?" if near else f"choose from {', '.join(known)}"
+            raise UsageError(f"the cache has no part {name!r}", hint=hint)
     chosen = [known[name] for name in dict.fromkeys(options.parts)] or [part for part in PARTS if not part.costly]
     cache = settings_of(options).cache
     freed = clean(cache, chosen)

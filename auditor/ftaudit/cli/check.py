@@ -39,8 +39,8 @@ examples:
 WHEEL_EPILOG: Final = """\
 examples:
   ftaudit wheel dist/                every wheel in a folder, before publishing
-  ftaudit wheel lxml==6.1.3          every platform's wheel of a release
-  ftaudit wheel lxml                 of the newest release
+  ftaudit wheel lxml==6.1.3          the wheels of a release, for every platform
+  ftaudit wheel lxml                 the same for the newest release
   ftaudit wheel some-1.0-cp314-cp314t-win_amd64.whl
 """
 
@@ -50,8 +50,8 @@ def add_parsers(commands: Any) -> None:
     formatter = argparse.RawDescriptionHelpFormatter
     check = commands.add_parser(
         "check",
-        help="judge every package that a lock file or requirements file pins",
-        description="Judge every package that the input pins, with its dependencies, on the target and platforms.",
+        help="audit every package that a lock file or requirements file pins",
+        description="Audit every package that the inputs pin, with its dependencies, for a target and platforms.",
         epilog=CHECK_EPILOG,
         formatter_class=formatter,
     )
@@ -65,18 +65,18 @@ def add_parsers(commands: Any) -> None:
 
     wheel = commands.add_parser(
         "wheel",
-        help="judge every platform's wheel of a release, before or after it is published",
-        description="Judge wheels, for every platform, without running them: the pre-publish gate for authors.",
+        help="audit the wheels of a release for every platform, before or after publishing",
+        description="Audit wheels for every platform without running them: the pre-publish gate for authors.",
         epilog=WHEEL_EPILOG,
         formatter_class=formatter,
     )
-    what = wheel.add_argument_group("what is judged")
+    what = wheel.add_argument_group("inputs")
     what.add_argument("items", nargs="+", metavar="ITEM", help="a wheel's path or URL, a folder, NAME or NAME==VERSION")
-    where = wheel.add_argument_group("for which interpreter")
+    where = wheel.add_argument_group("target")
     add_target(where)
-    add_platforms(where, "default every platform that there are wheels for")
-    how = wheel.add_argument_group("how it is looked at")
-    how.add_argument("--jobs", type=int, metavar="N", help="processes at a time (default one a core)")
+    add_platforms(where, "default: every platform with a wheel")
+    how = wheel.add_argument_group("checks")
+    how.add_argument("--jobs", type=int, metavar="N", help="number of processes (default: one per core)")
     add_rules(how)
     add_index(wheel)
     answer = add_answer(wheel, formats.OF_REPORT)

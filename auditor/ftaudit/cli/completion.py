@@ -19,7 +19,7 @@ examples:
 
 def add_parsers(commands: Any) -> None:
     """Add `completion` to the sub-commands."""
-    text = "print the completion script of a shell"
+    text = "print a shell completion script"
     completion = commands.add_parser(
         "completion", help=text, description=text[0].upper() + text[1:] + ".", epilog=EPILOG
     )

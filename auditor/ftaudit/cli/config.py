@@ -52,7 +52,7 @@ def run_show(options: argparse.Namespace, screen: Screen) -> Answer:
     shown = [key for key in keys if options.of in (None, key.command, key.section)]
     if not shown:
         known = ", ".join(dict.fromkeys(key.section for key in keys))
-        raise UsageError(f"{options.of} is no command that can be configured", hint=f"these can: {known}")
+        raise UsageError(f"{options.of} is not a command with configuration", hint=f"these can: {known}")
     lines = _lines(settings_in_force(shown, argparse.Namespace(), configuration))
     files = [_short(path) for path in configuration.files]
     accepted = _accepted(configuration)

@@ -54,7 +54,7 @@ def _tell_of_code(settings: Sequence[Setting]) -> None:
     for setting in settings:
         if setting.key.dest == "rules" and setting.origin is Origin.FILE and setting.value:
             folders = ", ".join(map(str, setting.value))
-            say(f"the project's own rules are run: {folders} ({setting.where}; --no-config leaves them out)")
+            say(f"running the project's own rules: {folders} ({setting.where}; --no-config skips them)")
 
 
 def settings_in_force(keys: Sequence[Key], given: argparse.Namespace, configuration: Configuration) -> list[Setting]:

@@ -14,7 +14,7 @@ from ftaudit.report.formats import Format
 OFFERED: Final = (Format.TABLE, Format.JSON, Format.MARKDOWN)
 EPILOG: Final = """\
 exit codes: 0 nothing got worse · 1 something did · 2 not two reports to compare
-3 nothing got worse as far as known, but something could not be checked any more
+3 nothing got worse as far as known, but something could no longer be checked
 
 examples:
   ftaudit check --output new.json; ftaudit diff old.json new.json
@@ -26,13 +26,13 @@ def add_parsers(commands: Any) -> None:
     """Add `diff` to the sub-commands."""
     diff = commands.add_parser(
         "diff",
-        help="say what got better, worse, came and went between two JSON reports",
+        help="compare two JSON reports: what got better, worse, appeared and disappeared",
         description="Compare two JSON reports of check, wheel, scan or report.",
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    diff.add_argument("old", type=Path, metavar="OLD.json", help="the report of before")
-    diff.add_argument("new", type=Path, metavar="NEW.json", help="the report of now")
+    diff.add_argument("old", type=Path, metavar="OLD.json", help="the earlier report")
+    diff.add_argument("new", type=Path, metavar="NEW.json", help="the later report")
     add_answer(diff, OFFERED)
     diff.set_defaults(answer=run_diff)
 

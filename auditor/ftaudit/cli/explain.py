@@ -25,12 +25,19 @@ examples:
 
 def add_parsers(commands: Any) -> None:
     """Add `explain` to the sub-commands."""
-    text = "say what a rule or a verdict is about"
+    text = "explain a rule or a verdict"
     explain = commands.add_parser("explain", help=text, description=text[0].upper() + text[1:] + ".", epilog=EPILOG)
-    what = explain.add_argument_group("what is explained")
-    about = "a rule's name or code, the start of codes, or a verdict; default: all rules, as a list"
+    what = explain.add_argument_group("arguments")
+    about = "a rule's name or code, a code prefix, or a verdict (default: list all rules)"
     what.add_argument("rule", nargs="?", metavar="NAME", help=about)
-    what.add_argument("--rules", action="append", default=[], type=Path, metavar="FOLDER", help="further rules")
+    what.add_argument(
+        "--rules",
+        action="append",
+        default=[],
+        type=Path,
+        metavar="FOLDER",
+        help="load further rules from this folder (repeatable)",
+    )
     explain.set_defaults(answer=run_explain)
 
 

@@ -46,68 +46,83 @@ def _platform(name: str) -> str:
 
 def add_cache(group: Any) -> None:
     """Add the options that say what is kept and asked."""
-    group.add_argument("--offline", action="store_true", help="answer from the caches and what lies here alone")
-    group.add_argument("--no-cache", action="store_true", help="neither read nor keep what was fetched")
-    group.add_argument("--cache-dir", type=Path, metavar="PATH", help="default: the user's cache folder")
+    group.add_argument("--offline", action="store_true", help="use only caches and local files")
+    group.add_argument("--no-cache", action="store_true", help="do not read or write the cache")
+    group.add_argument("--cache-dir", type=Path, metavar="PATH", help="the cache folder (default: the user's)")
 
 
 def add_index(parser: argparse.ArgumentParser) -> None:
-    """Add the options that say where packages come from."""
-    group = parser.add_argument_group("where packages come from")
+    """Add the options that say package indexes and cache."""
+    group = parser.add_argument_group("package indexes and cache")
     group.add_argument("--index-url", metavar="URL", help="the package index (PEP 503 or 691)")
     group.add_argument(
-        "--extra-index-url", action="append", default=[], metavar="URL", help="a further one (repeatable)"
+        "--extra-index-url", action="append", default=[], metavar="URL", help="a further index (repeatable)"
     )
-    group.add_argument("--find-links", action="append", default=[], metavar="PATH", help="a folder or page of files")
+    group.add_argument(
+        "--find-links", action="append", default=[], metavar="PATH", help="a folder or page of distribution files"
+    )
     add_cache(group)
 
 
 def add_rules(group: Any) -> None:
     """Add `--select`, `--ignore` and `--rules`."""
     group.add_argument(
-        "--select", action="append", default=[], metavar="RULE", help="these alone: name, code or prefix"
+        "--select", action="append", default=[], metavar="RULE", help="run only these rules (name, code or prefix)"
     )
-    group.add_argument("--ignore", action="append", default=[], metavar="RULE", help="not these: name, code or prefix")
-    group.add_argument("--rules", action="append", default=[], type=Path, metavar="FOLDER", help="further rules")
+    group.add_argument(
+        "--ignore", action="append", default=[], metavar="RULE", help="skip these rules (name, code or prefix)"
+    )
+    group.add_argument(
+        "--rules",
+        action="append",
+        default=[],
+        type=Path,
+        metavar="FOLDER",
+        help="load further rules from this folder (repeatable)",
+    )
 
 
 def add_audit(parser: argparse.ArgumentParser) -> None:
-    """Add what every audit of inputs takes: the inputs, the target, the tiers, and where packages come from."""
-    what = parser.add_argument_group("what is judged")
+    """Add what every audit of inputs takes: the inputs, the target, the tiers, and package indexes and cache."""
+    what = parser.add_argument_group("inputs")
     inputs = (
         "requirements.txt or .in, pyproject.toml, environment.yml, a lock file of uv, Poetry, PDM or Pipenv, "
-        "pylock.toml, a folder of wheels; default: the most precise one in this folder"
+        "pylock.toml, or a folder of wheels (default: the most precise input in this folder)"
     )
     what.add_argument("inputs", nargs="*", metavar="INPUT", help=inputs)
-    env = "what is installed in a virtual environment or site-packages folder, without running it (repeatable)"
+    env = "an environment or site-packages folder to audit without running it (repeatable)"
     what.add_argument("--env", action="append", default=[], metavar="PATH", help=env)
-    what.add_argument("--extra", action="append", default=[], metavar="NAME", help="an extra to include (repeatable)")
+    what.add_argument("--extra", action="append", default=[], metavar="NAME", help="include this extra (repeatable)")
     what.add_argument("--all-extras", action="store_true", help="include every extra")
-    what.add_argument("--group", action="append", default=[], metavar="NAME", help="a dependency group (repeatable)")
-    what.add_argument("--no-deps", action="store_true", help="judge only what is listed, not what it needs")
-    where = parser.add_argument_group("for which interpreter")
+    what.add_argument(
+        "--group", action="append", default=[], metavar="NAME", help="include this dependency group (repeatable)"
+    )
+    what.add_argument("--no-deps", action="store_true", help="audit only the listed packages, not their dependencies")
+    where = parser.add_argument_group("target")
     add_target(where)
-    add_platforms(where, "default this machine")
-    how = parser.add_argument_group("how it is looked at")
-    how.add_argument("--static", action="store_true", help="run no code of any audited package: no imports")
-    how.add_argument("--source", action="store_true", help="scan the packages' source distributions too: slower")
-    how.add_argument("--python", type=Path, metavar="PATH", help="the free-threaded interpreter to import with")
-    seconds = f"seconds an import may take (default {DEFAULT_TIMEOUT:g})"
+    add_platforms(where, "default: this machine")
+    how = parser.add_argument_group("checks")
+    how.add_argument("--static", action="store_true", help="do not import anything: run no code of any audited package")
+    how.add_argument("--source", action="store_true", help="also scan the packages' source distributions (slower)")
+    how.add_argument(
+        "--python", type=Path, metavar="PATH", help="the free-threaded interpreter that imports the modules"
+    )
+    seconds = f"time limit of one import in seconds (default {DEFAULT_TIMEOUT:g})"
     how.add_argument("--timeout", type=float, default=DEFAULT_TIMEOUT, metavar="S", help=seconds)
-    how.add_argument("--jobs", type=int, metavar="N", help="processes at a time (default one a core)")
+    how.add_argument("--jobs", type=int, metavar="N", help="number of processes (default: one per core)")
     add_rules(how)
     add_index(parser)
 
 
 def add_answer(parser: argparse.ArgumentParser, formats: Sequence[str] = ("table", "json")) -> Any:
     """Add the options of the answer, in one of the formats; return their group."""
-    group = parser.add_argument_group("the answer")
+    group = parser.add_argument_group("output")
     offered = tuple(map(str, formats))
-    text = f"{', '.join(offered)}; default what the name of --output says, else {offered[0]}"
+    text = f"{', '.join(offered)}; default: by the suffix of --output, else {offered[0]}"
     group.add_argument("--format", choices=offered, metavar="NAME", help=text)
-    group.add_argument("-o", "--output", type=Path, metavar="FILE", help="write the answer to FILE")
+    group.add_argument("-o", "--output", type=Path, metavar="FILE", help="write the output to FILE")
     group.add_argument(
-        "--color", choices=("auto", "always", "never"), default="auto", help="default auto; NO_COLOR is obeyed"
+        "--color", choices=("auto", "always", "never"), default="auto", help="use colors (default auto; obeys NO_COLOR)"
     )
     group.add_argument("-q", "--quiet", action="store_true", help="no progress display")
     return group
@@ -115,7 +130,7 @@ def add_answer(parser: argparse.ArgumentParser, formats: Sequence[str] = ("table
 
 def add_also(group: Any) -> None:
     """Add `--also`."""
-    text = "write it to FILE too, in the format of its name (repeatable)"
+    text = "also write to FILE, in the format of its suffix (repeatable)"
     group.add_argument("--also", action="append", default=[], type=Path, metavar="FILE", help=text)
 
 
@@ -126,7 +141,7 @@ def also_of(options: argparse.Namespace, offered: Sequence[Format]) -> tuple[tup
         form = of_name(path, offered)
         if form is None:
             known = ", ".join(suffix for suffix, meant in SUFFIXES.items() if meant in offered)
-            raise UsageError(f"--also {path}: the name says no format", hint=f"known are {known}")
+            raise UsageError(f"--also {path}: cannot infer a format from the name", hint=f"supported suffixes: {known}")
         found.append((path, form))
     return tuple(found)
 
@@ -139,13 +154,15 @@ def check_answer(options: argparse.Namespace, offered: Sequence[Format]) -> None
 
 def add_allow_unknown(group: Any) -> None:
     """Add `--allow-unknown`."""
-    text = "exit 0 instead of 3: what could not be checked is said, and does not fail"
+    text = "exit 0 instead of 3 if something could not be checked"
     group.add_argument("--allow-unknown", action="store_true", help=text)
 
 
 def add_allow_machines(group: Any) -> None:
     """Add `--allow-machines`."""
-    text = "the same where only modules for machines that ftaudit does not emulate (armv7l, s390x …) are unknown"
+    text = (
+        "exit 0 instead of 3 if only modules for machines that ftaudit does not emulate (armv7l, s390x …) are unknown"
+    )
     group.add_argument("--allow-machines", action="store_true", help=text)
 
 
@@ -159,14 +176,14 @@ def allow_machines(report: Report, options: argparse.Namespace) -> tuple[int, tu
     if report.exit_code != UNSURE or not passes:
         return settle_exit(report.exit_code, options)
     platforms = ", ".join(dict.fromkeys(facts.platform for facts in unknown))
-    return 0, (f"ftaudit does not emulate the machines of {platforms}, which --allow-machines lets pass",)
+    return 0, (f"ftaudit does not emulate the machines of {platforms} (ignored: --allow-machines)",)
 
 
 def settle_exit(code: int, options: argparse.Namespace) -> tuple[int, tuple[str, ...]]:
     """Return the exit code and a note, where what could not be checked is allowed not to count."""
     if code != UNSURE or not options.allow_unknown:
         return code, ()
-    return 0, ("not everything could be checked, which --allow-unknown lets pass",)
+    return 0, ("not everything could be checked (ignored: --allow-unknown)",)
 
 
 UNSURE: Final = 3

@@ -38,12 +38,12 @@ class Parser(argparse.ArgumentParser):
         if action.choices is None or value in action.choices:
             return
         known = [str(choice) for choice in action.choices]
-        what = f"{'/'.join(action.option_strings)} {value!r} is none of its choices"
+        what = f"invalid value {value!r} for {'/'.join(action.option_strings)}"
         if isinstance(action, argparse._SubParsersAction):
-            what = f"no command is called {value!r}"
+            what = f"unknown command {value!r}"
         elif not action.option_strings:
-            what = f"{action.metavar or action.dest} cannot be {value!r}"
-        raise UsageError(what, hint=_meant(str(value), known) or f"there is {', '.join(known)}")
+            what = f"invalid {action.metavar or action.dest} {value!r}"
+        raise UsageError(what, hint=_meant(str(value), known) or f"choose from {', '.join(known)}")
 
     def refuse(self, unknown: Sequence[str]) -> NoReturn:
         """Say which argument means nothing, and which option it resembles."""
@@ -51,12 +51,12 @@ class Parser(argparse.ArgumentParser):
         what = "option" if word.startswith("-") else "argument"
         if word in ("-r", "--requirement"):
             raise UsageError(
-                f"{self.prog} knows no option {word}",
-                hint=f"files are named as they are: `{self.prog} requirements.txt`",
+                f"unknown option {word} for {self.prog}",
+                hint=f"name the file without an option: `{self.prog} requirements.txt`",
             )
         visible = (name for action in self._shown(every=True) for name in action.option_strings)
         meant = _meant(word, visible) if what == "option" else None
-        raise UsageError(f"{self.prog} knows no {what} {word}", hint=meant or f"see `{self.prog} --help`")
+        raise UsageError(f"unknown {what} {word} for {self.prog}", hint=meant or f"see `{self.prog} --help`")
 
     def format_help(self) -> str:
         """Return the help with rare options by name alone."""
@@ -119,7 +119,7 @@ def _filled(text: str) -> str:
 
 def _named(actions: Iterable[argparse.Action]) -> str:
     names = [action.option_strings[-1] for action in actions if action.option_strings]
-    return _filled(f"and, explained by --help-all: {', '.join(names)}") + "\n"
+    return _filled(f"further options (see --help-all): {', '.join(names)}") + "\n"
 
 
 def _meant(word: str, known: Iterable[str]) -> str | None:

@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     from ftaudit.planning.edit import Edit
 
 EPILOG: Final = """\
-exit codes: 0 nothing blocks once the changes are made · 1 something still does
-2 usage or unreadable input · 3 nothing blocks then, but not all was checked
+exit codes: 0 nothing blocks after the changes · 1 something still blocks
+2 usage error or unreadable input · 3 nothing blocks, but not all was checked
 
 examples:
   ftaudit plan requirements.txt             the nearest good versions
@@ -29,14 +29,16 @@ def add_parsers(commands: Any) -> None:
     """Add `plan` to the sub-commands."""
     plan = commands.add_parser(
         "plan",
-        help="say what to upgrade to so that nothing blocks, and prove that it fits together",
-        description="Propose the fewest version changes that remove what blocks, proven with uv and audited anew.",
+        help="propose version changes that remove the blockers, and prove that they fit together",
+        description="Propose the fewest version changes that remove the blockers, proven with uv and audited.",
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     add_audit(plan)
-    edits = plan.add_argument_group("what is done about it").add_mutually_exclusive_group()
-    edits.add_argument("--diff", action="store_true", help="print the edits as a unified diff, and change nothing")
+    edits = plan.add_argument_group("edits").add_mutually_exclusive_group()
+    edits.add_argument(
+        "--diff", action="store_true", help="print the edits as a unified diff without changing any file"
+    )
     edits.add_argument("--write", action="store_true", help="edit the requirements files or pyproject.toml in place")
     add_answer(plan, formats.OF_PLAN)
     plan.set_defaults(answer=run)

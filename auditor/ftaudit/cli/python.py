@@ -12,11 +12,13 @@ from ftaudit.cli.options import add_target, settings_of
 
 def add_parsers(commands: Any) -> None:
     """Add `python find` and `python install` to the sub-commands."""
-    python = commands.add_parser("python", help="find or provide the free-threaded interpreter to import with")
+    python = commands.add_parser(
+        "python", help="find or provide the free-threaded interpreter that imports the modules"
+    )
     actions = python.add_subparsers(title="commands", metavar="COMMAND", required=True)
     for name, text in (
-        ("find", "say which free-threaded interpreter is taken, and why"),
-        ("install", "provide one: find it, else let uv install it, else build it from source"),
+        ("find", "print which free-threaded interpreter ftaudit uses, and why"),
+        ("install", "provide an interpreter: find one, or let uv install it, or build it from source"),
     ):
         action = actions.add_parser(
             name,
@@ -25,8 +27,8 @@ def add_parsers(commands: Any) -> None:
             epilog=f"examples:\n  ftaudit python {name}\n  ftaudit python {name} --target 3.15t",
         )
         add_target(action)
-        action.add_argument("--python", type=Path, metavar="PATH", help="this one and no other")
-        action.add_argument("--cache-dir", type=Path, metavar="PATH", help="default: the user's cache folder")
+        action.add_argument("--python", type=Path, metavar="PATH", help="use only this interpreter")
+        action.add_argument("--cache-dir", type=Path, metavar="PATH", help="the cache folder (default: the user's)")
         action.set_defaults(answer=run, action=name)
 
 

@@ -42,25 +42,25 @@ def add_parsers(commands: Any) -> None:
     """Add `report` to the sub-commands."""
     report = commands.add_parser(
         "report",
-        help="write the pre-migration report: what blocks, the plan, every package, the project's own source",
-        description="Write the pre-migration report as one HTML file that asks nobody for anything, Markdown or JSON.",
+        help="write the migration report: blockers, plan, every package, and your own source",
+        description="Write the migration report as one self-contained HTML file, or as Markdown or JSON.",
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     add_audit(report)
-    parts = report.add_argument_group("what is in it")
+    parts = report.add_argument_group("contents")
     parts.add_argument(
         "--scan",
         action="append",
         default=[],
         type=Path,
         metavar="PATH",
-        help="own source to scan (repeatable); default the folder of an input that is a project's",
+        help="source to scan (repeatable; default: the project folder of an input)",
     )
-    parts.add_argument("--no-scan", action="store_true", help="no scan of the own source")
-    parts.add_argument("--no-plan", action="store_true", help="no plan: quicker")
+    parts.add_argument("--no-scan", action="store_true", help="do not scan your own source")
+    parts.add_argument("--no-plan", action="store_true", help="do not make a plan (faster)")
     answer = add_answer(report, formats.OF_MIGRATION)
-    answer.add_argument("--baseline", type=Path, metavar="FILE", help="what is known is shown as such")
+    answer.add_argument("--baseline", type=Path, metavar="FILE", help="mark problems recorded in FILE as known")
     add_also(answer)
     add_allow_unknown(answer)
     report.set_defaults(answer=run)

@@ -49,26 +49,26 @@ def add_parsers(commands: Any) -> None:
     formatter = argparse.RawDescriptionHelpFormatter
     scan = commands.add_parser(
         "scan",
-        help="look for what breaks without the GIL in C, C++, Cython, Rust and Python source",
-        description="Look for what breaks without the GIL in C, C++, Cython, Rust and Python source.",
+        help="find code that breaks without the GIL in C, C++, Cython, Rust and Python source",
+        description="Find code that breaks without the GIL in C, C++, Cython, Rust and Python source.",
         epilog=SCAN_EPILOG,
         formatter_class=formatter,
     )
-    what = scan.add_argument_group("what is looked at")
+    what = scan.add_argument_group("inputs")
     what.add_argument(
-        "paths", nargs="*", metavar="PATH", help="files, folders, sdists, or NAME==VERSION; default this folder"
+        "paths", nargs="*", metavar="PATH", help="files, folders, sdists, or NAME==VERSION; default: this folder"
     )
-    what.add_argument("--include-tests", action="store_true", help="also tests, examples, docs and benchmarks")
-    what.add_argument("--include-vendored", action="store_true", help="also vendored code")
+    what.add_argument("--include-tests", action="store_true", help="include tests, examples, docs and benchmarks")
+    what.add_argument("--include-vendored", action="store_true", help="include vendored code")
     what.add_argument(
         "--changed", nargs="?", const="HEAD", metavar="BASE", help="only files that differ from BASE (default HEAD)"
     )
-    rules = scan.add_argument_group("for what")
+    rules = scan.add_argument_group("rules")
     add_target(rules)
     add_rules(rules)
-    rules.add_argument("--pedantic", action="store_true", help="also rules and findings that are seldom right")
-    where = scan.add_argument_group("how")
-    where.add_argument("--jobs", type=int, metavar="N", help="worker processes (default one a core)")
+    rules.add_argument("--pedantic", action="store_true", help="include rules and findings with many false positives")
+    where = scan.add_argument_group("execution")
+    where.add_argument("--jobs", type=int, metavar="N", help="number of processes (default: one per core)")
     where.add_argument("--index-url", metavar="URL", help="the package index, for NAME==VERSION")
     add_cache(where)
     answer = add_answer(scan, formats.OF_SCAN)
@@ -84,7 +84,7 @@ def add_parsers(commands: Any) -> None:
         "--fail-on",
         choices=("error", "warning", "info"),
         default="warning",
-        help="exit 1 from here on (default warning)",
+        help="exit 1 for findings of this severity or higher (default: warning)",
     )
     scan.set_defaults(answer=run_scan)
 
@@ -110,7 +110,7 @@ def run_scan(
     chosen = registry.select(select=selected, ignore=settings.ignore, pedantic=options.pedantic)
     rules = tuple(rule for rule in chosen if isinstance(rule, SourceRule))
     if not rules:
-        raise UsageError("no rule that reads source is left", hint="`ftaudit explain` lists all rules")
+        raise UsageError("no source rule is selected", hint="`ftaudit explain` lists all rules")
     folder = settings.open_cache()
     cache = None if folder is None else ResultCache(folder)
     every = {rule.info.name for rule in rules if options.pedantic or any(is_exact(name, rule) for name in selected)}
@@ -177,7 +177,7 @@ def _scan_all(options: argparse.Namespace, settings: Any, look: Callable[[FoundF
         if not found.files and not found.skipped and not found.left_out and options.changed is None:
             raise UsageError(
                 f"no source file in {', '.join(map(str, paths)) or 'this folder'}",
-                hint="C, C++, Cython, Rust, Python and build files are looked at",
+                hint="ftaudit scans C, C++, Cython, Rust, Python and build files",
             )
         results.append(look(found))
     results += (_scan_archive(archive, options, settings, look) for archive in archives)
@@ -195,12 +195,12 @@ def _take_apart(texts: list[str]) -> tuple[list[tuple[str, Any]], list[Path], li
         if release is not None:
             releases.append(release)
         elif text.endswith(".whl"):
-            raise UsageError(f"{text} is a wheel, and holds no source", hint=f"ftaudit wheel {text}")
+            raise UsageError(f"{text} is a wheel, which has no source", hint=f"ftaudit wheel {text}")
         elif text.startswith(("http://", "https://")):
-            raise UsageError(f"{text} is no path", hint="clone or download it, and scan the folder")
+            raise UsageError(f"{text} is not a path", hint="clone or download it, and scan the folder")
         elif not os.path.lexists(text):
             name = f", or a release with its version: {text}==VERSION" if _NAME.fullmatch(text) else ""
-            raise UsageError(f"{text} does not exist", hint=f"name a file or a folder{name}")
+            raise UsageError(f"{text} does not exist", hint=f"name a file or folder{name}")
         elif path.name.endswith(SUFFIXES) and path.is_file():
             archives.append(path)
         else:

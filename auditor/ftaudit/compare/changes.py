@@ -189,7 +189,7 @@ class _Made:
         self.changes += self._findings(old.findings, new.findings, marks=marks)
         unread = sorted(new.unread - old.unread)
         if unread:
-            self.unsure.append("could be looked at in the old report alone: " + ", ".join(unread[:5]))
+            self.unsure.append("could be checked in the old report only: " + ", ".join(unread[:5]))
 
     def _findings(self, before: Iterable[Found], after: Iterable[Found], *, marks: bool) -> Iterator[Change]:
         old, new = _by_identity(before, marks=marks), _by_identity(after, marks=marks)

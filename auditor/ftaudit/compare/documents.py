@@ -112,7 +112,7 @@ def parse_document(data: bytes, name: str) -> Document:
     top = _Place(loaded, name, "")
     values = top.table()
     if "schema_version" not in values:
-        raise InputError(f"{name} is no report of ftaudit: it has no schema_version", hint=HINT)
+        raise InputError(f"{name} is not an ftaudit report: it has no schema_version", hint=HINT)
     version = values["schema_version"]
     if version != VERSION or isinstance(version, bool):
         raise InputError(
@@ -124,7 +124,7 @@ def parse_document(data: bytes, name: str) -> Document:
     audit = next((place for place in inner if _is_audit(place.table())), None)
     scan = next((place for place in inner if _is_scan(place.table())), None)
     if audit is None and scan is None:
-        raise InputError(f"{name} is no report of check, wheel, scan or report", hint=HINT)
+        raise InputError(f"{name} is not a report of check, wheel, scan or report", hint=HINT)
     return Document(
         name=name,
         audit=None if audit is None else _audit(audit),

@@ -17,7 +17,7 @@ MAX_BYTES: Final = 4 * 1024 * 1024
 """A configuration is written by hand; what is longer is something else."""
 MARKS: Final = (".git", ".hg", ".jj", ".svn")
 """What the top folder of a checkout holds."""
-HINT: Final = "mend it, or leave it out with --no-config"
+HINT: Final = "fix the file, or ignore it with --no-config"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -58,7 +58,7 @@ def read_file(path: Path) -> File:
     """Return the settings of a file that the user names; raise `UsageError` where it is missing or unreadable."""
     path = path.expanduser()
     if not path.is_file():
-        raise UsageError(f"there is no configuration file {path}", hint="--config names a TOML file")
+        raise UsageError(f"configuration file not found: {path}", hint="--config names a TOML file")
     return _read(path, named=True) or File(path=path, values={}, prefix=_prefix(path), text="", named=True)
 
 
@@ -120,7 +120,7 @@ def _bytes(path: Path) -> bytes | None:
         if not stat.S_ISREG(status.st_mode):
             raise UsageError(f"{path}: no plain file", hint=HINT)
         if status.st_size > MAX_BYTES:
-            raise UsageError(f"{path}: {status.st_size:,} bytes are no configuration", hint=HINT)
+            raise UsageError(f"{path}: {status.st_size:,} bytes is too large for a configuration file", hint=HINT)
         return path.read_bytes()
     except FileNotFoundError:
         return None

@@ -293,7 +293,7 @@ def _refuse_cut_off(html: bytes, url: str) -> None:
     """Raise where the page opens what it does not close: a body cut short must not pass for a shorter list."""
     head, tail = html[:4096].lower(), html[-4096:].lower()
     if not re.search(rb"<(?:!doctype|html|head|body|a|meta|title|h1)\b", head):
-        raise IndexUnreachable(f"{url} is no page of links")
+        raise IndexUnreachable(f"{url} is not a page of links")
     opened = [tag for tag in (b"html", b"body") if re.search(rb"<" + tag + rb"[\s>]", head)]
     closed = any(b"</" + tag in tail for tag in opened) if opened else tail.rstrip().endswith(b">")
     ended = html.rfind(b"</a")

@@ -306,7 +306,9 @@ def _form(content_type: str, url: str) -> str:
         return "json"
     if content_type.endswith("+html") or content_type in ("text/html", "application/xhtml+xml"):
         return "html"
-    raise IndexUnreachable(f"{url}: the index answered with {content_type[:60]!r}, which is no page of the Simple API")
+    raise IndexUnreachable(
+        f"{url}: the index answered with {content_type[:60]!r}, which is not a page of the Simple API"
+    )
 
 
 def _confirmed(entry: Entry, answer: Answer) -> Entry:

@@ -93,7 +93,9 @@ def choose(named: str | None, output: Path | None, offered: Sequence[Format]) ->
     # What is no ordinary file (`/dev/stdout`, a pipe) has no name that means anything.
     if not suffix or (suffix in PLAIN and offered[0] is Format.TABLE) or (output.exists() and not output.is_file()):
         return offered[0]
-    raise UsageError(f"--output {output}: the name says no format", hint=f"known are {known_suffixes(offered)}")
+    raise UsageError(
+        f"--output {output}: cannot infer a format from the name", hint=f"known are {known_suffixes(offered)}"
+    )
 
 
 def known_suffixes(offered: Sequence[Format]) -> str:

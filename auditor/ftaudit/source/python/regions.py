@@ -62,7 +62,7 @@ def _in_function(function: ast.FunctionDef, regions: list[tuple[ast.With, str]])
 
 
 def _reads(region: ast.With, branched: set[str]) -> Iterator[tuple[str, ast.AST]]:
-    """Yield what a region asks so that the function decides on the answer: by a return, or through a local name."""
+    """Yield what a region asks so that the function decides on output: by a return, or through a local name."""
     for node in inside(region.body):
         match node:
             case ast.If(test=test, body=[*_, ast.Return() | ast.Raise() | ast.Continue()]):
