@@ -19,7 +19,6 @@ from support.command import environment, ftaudit
         (["check", "--platform", "amiga", "r.txt"], "amiga"),
         (["check", "--format", "pdf"], "pdf"),
         (["check", "missing.txt"], "missing.txt"),
-        (["check", "empty.txt"], "empty.txt"),
         (["check", "."], "."),
         (["check"], "requirements.txt"),
         (["check", "--jobs", "0", "r.txt"], "--jobs"),

@@ -20,6 +20,7 @@ from ftaudit.cli import main
 from ftaudit.compare import compare, parse_document
 from ftaudit.errors import FtauditError
 from ftaudit.model import Confidence, Finding, GilDeclaration, Location, Package, Report, Severity, Verdict
+from ftaudit.model.reasons import TierFailed
 from ftaudit.report import comparison as renderer
 from ftaudit.report.package import json as check_json
 from ftaudit.report.scan import json as scan_json
@@ -50,7 +51,12 @@ def rendered(given: Report) -> str:
 def row(name: str, verdict: Verdict, *, version: str = "1.0", platform: str = "linux-x86_64") -> Package:
     """Return a row with a verdict; how it was arrived at does not matter here."""
     made = package(facts(name=name, pin={"version": Version(version)}))
-    return replace(made, facts=replace(made.facts, platform=platform), verdict=verdict, reasons=(f"because {verdict}",))
+    return replace(
+        made,
+        facts=replace(made.facts, platform=platform),
+        verdict=verdict,
+        why=(TierFailed(told=f"because {verdict}"),),
+    )
 
 
 def both(run: Run, old: Report, new: Report, *arguments: str) -> tuple[int, dict[str, Any]]:

@@ -102,11 +102,9 @@ def add_audit(parser: argparse.ArgumentParser) -> None:
     add_target(where)
     add_platforms(where, "default: this machine")
     how = parser.add_argument_group("checks")
-    how.add_argument("--static", action="store_true", help="do not import anything: run no code of any audited package")
+    how.add_argument("--static", action="store_true", help="do not import anything: run no audited code")
     how.add_argument("--source", action="store_true", help="also scan the packages' source distributions (slower)")
-    how.add_argument(
-        "--python", type=Path, metavar="PATH", help="the free-threaded interpreter that imports the modules"
-    )
+    how.add_argument("--python", type=Path, metavar="PATH", help="the interpreter that imports the modules")
     seconds = f"time limit of one import in seconds (default {DEFAULT_TIMEOUT:g})"
     how.add_argument("--timeout", type=float, default=DEFAULT_TIMEOUT, metavar="S", help=seconds)
     how.add_argument("--jobs", type=int, metavar="N", help="number of processes (default: one per core)")

@@ -30,7 +30,7 @@ def add_parsers(commands: Any) -> None:
     plan = commands.add_parser(
         "plan",
         help="propose version changes that remove the blockers, and prove that they fit together",
-        description="Propose the fewest version changes that remove the blockers, proven with uv and audited.",
+        description="Propose the fewest version changes that remove the blockers, and prove them.",
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
