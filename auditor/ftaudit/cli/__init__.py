@@ -120,6 +120,8 @@ def build_parser() -> Parser:
 
     parser = Parser(prog="ftaudit", description=DESCRIPTION, epilog=EPILOG)
     parser.add_argument("-V", "--version", action="version", version=f"ftaudit {__version__}")
+    # Two commands are about the command line itself, and are handed what makes it.
+    parser.set_defaults(build_parser=build_parser)
     commands = parser.add_subparsers(title="commands", metavar="COMMAND")
     for room in (check, plan, report, scan, explain, diff, config, cache, python, completion):
         room.add_parsers(commands)

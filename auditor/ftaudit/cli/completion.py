@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from ftaudit.cli.answer import Answer, Screen
+from ftaudit.cli.parser import Parser
 
 SHELLS: Final = ("bash", "zsh", "fish")
 EPILOG: Final = """\
@@ -31,10 +32,9 @@ def run_completion(options: argparse.Namespace, screen: Screen) -> Answer:
     """Return the script, made from the parser of the whole command line."""
     import shtab
 
-    from ftaudit.cli import build_parser
     from ftaudit.cli.declare import LOCATED, declare, find_leaves
 
-    parser = build_parser()
+    parser: Parser = options.build_parser()
     declare(parser)
     for _, leaf in find_leaves(parser):
         for action in leaf._actions:

@@ -42,12 +42,11 @@ def add_parsers(commands: Any) -> None:
 
 def run_show(options: argparse.Namespace, screen: Screen) -> Answer:
     """Return the settings. Raise `UsageError` for a command that does not exist or a file that is wrong."""
-    from ftaudit.cli import build_parser
     from ftaudit.cli.configure import settings_in_force
     from ftaudit.cli.declare import declare
     from ftaudit.report import settings as renderer
 
-    keys = declare(build_parser())
+    keys = declare(options.build_parser())
     configuration: Configuration = options.configuration
     shown = [key for key in keys if options.of in (None, key.command, key.section)]
     if not shown:

@@ -5,11 +5,11 @@ from __future__ import annotations
 import bisect
 import re
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Flag
 from functools import cached_property
-from typing import Any, ClassVar, TypeVar
+from typing import Any, ClassVar, TypeVar, cast
 
 from ftaudit.model import Finding, Location, StrEnum
 from ftaudit.rule import Language, SourceRule
@@ -21,6 +21,7 @@ Survey = Mapping[str, Any]
 """What the first pass over one file found: only what JSON can hold, for it is cached and crosses processes."""
 
 RoomContext = TypeVar("RoomContext")
+Made = TypeVar("Made")
 
 
 class Room(StrEnum):
@@ -137,6 +138,16 @@ class Unit:
         """Return the place of a byte offset."""
         line = self.line_of(offset)
         return self.location(line, offset - self._starts[line - 1] + 1)
+
+    def once(self, make: Callable[[Any], Made]) -> Made:
+        """Return `make(self)`, worked out when first asked for, and once."""
+        if make not in self._made:
+            self._made[make] = make(self)
+        return cast(Made, self._made[make])
+
+    @cached_property
+    def _made(self) -> dict[Callable[[Any], Any], Any]:
+        return {}
 
     def statement_lines(self, line: int) -> tuple[int, int]:
         """Return the first and last line of the statement that a finding on `line` belongs to.

@@ -9,7 +9,7 @@ from typing import Final
 from ftaudit.model import Confidence, Finding, Severity
 from ftaudit.rule import RuleInfo, SourceExample
 from ftaudit.source import CythonRule
-from ftaudit.source.cython import CythonUnit, FieldState
+from ftaudit.source.cython import CythonUnit, FieldState, find_fields
 from ftaudit.source.race_words import describe
 from ftaudit.source.shared_state import Access, AccessKind, Effect, EntryKind, Race
 
@@ -144,7 +144,7 @@ class CythonCdefClassUnlocked(CythonRule):
             for function in unit.functions
             if any(_LOOP.search(" ".join(line.words)) for line in function.body)
         }
-        for field in unit.fields:
+        for field in find_fields(unit):
             found = _race(field)
             if found is None:
                 continue

@@ -12,6 +12,7 @@ from ftaudit.source.base import PythonRule
 from ftaudit.source.python import PythonModule, Signal
 from ftaudit.source.python.kinds import CONTAINERS, Kind, has_identity, kind_of
 from ftaudit.source.python.lazy import LazyInit, assignments_to, guarded
+from ftaudit.source.python.states import find_states
 from ftaudit.source.python.tree import dotted, inside, last_name, targets_of
 
 
@@ -245,7 +246,7 @@ def _is_locked_elsewhere(module: PythonModule, lazy: LazyInit) -> bool:
     wanted = _owner(module, lazy), lazy.key.rpartition(".")[2]
     return any(
         access.locks
-        for state in module.states
+        for state in find_states(module)
         if (state.state.owner, state.state.name) == wanted
         for access in state.accesses
     )

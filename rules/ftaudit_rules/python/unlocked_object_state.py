@@ -10,6 +10,7 @@ from ftaudit.rule import RuleInfo, SourceExample
 from ftaudit.source.base import PythonRule
 from ftaudit.source.python import PythonModule, Signal
 from ftaudit.source.python.races import StateRace, find_races
+from ftaudit.source.python.states import find_states
 from ftaudit.source.race_words import describe
 from ftaudit.source.shared_state import AccessKind
 
@@ -190,7 +191,7 @@ class Store:
         """Yield one finding for each attribute, at the worst place that takes no lock, with every site."""
         if module.is_script:
             return
-        for race in find_races(module.states):
+        for race in find_races(find_states(module)):
             text = describe(race.race)
             found = self.finding(
                 text.message,

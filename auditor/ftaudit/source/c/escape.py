@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from enum import Enum
-from typing import TYPE_CHECKING, Final
+from typing import Final, Protocol
 
+from ftaudit.source.c.functions import Function
 from ftaudit.source.c.locks import words
 from ftaudit.source.c.text import closing, strip_casts
-
-if TYPE_CHECKING:
-    from ftaudit.source.c.functions import Function
-    from ftaudit.source.c.unit import CUnit
 
 
 class Origin(Enum):
@@ -32,6 +30,33 @@ class Origin(Enum):
     def shared(self) -> bool:
         """Whether another thread may change it meanwhile."""
         return self in _SHARED
+
+
+class Variables(Protocol):
+    """What the model asks about the variables of a file."""
+
+    @property
+    def code(self) -> str:
+        """The text without comments and literals."""
+
+    @property
+    def mutated_members(self) -> frozenset[str]:
+        """Members that hold a container which the tree changes."""
+
+    def is_shared_variable(self, name: str, function: Function | None) -> bool:
+        """Return whether a name in a function means a variable that all threads see."""
+
+    def assigned(self, function: Function, name: str, before: int) -> list[str]:
+        """Return what a function assigns to a name before a place."""
+
+    def is_changed_member(self, name: str, function: Function) -> bool:
+        """Return whether a plain name in a method is a member whose container the file changes."""
+
+    def passed_arguments(self, function: Function, index: int) -> Sequence[Origin]:
+        """Return where the arguments of a static function come from, call by call."""
+
+    def passed_locals(self, function: Function, index: int) -> bool:
+        """Return whether every caller of a static function hands it the address of an automatic variable there."""
 
 
 _SHARED: Final = frozenset({Origin.STATIC, Origin.MEMBER, Origin.PARAMETER, Origin.ITEM, Origin.TYPE_DICT})
@@ -121,7 +146,7 @@ _BASE: Final = re.compile(r"^[&*\s]*([A-Za-z_]\w*)")
 _DICT_MEMBER: Final = re.compile(r"(?:->|\.)\s*tp_dict$")
 
 
-def origin_of(unit: CUnit, function: Function | None, expression: str, before: int) -> Origin:
+def origin_of(unit: Variables, function: Function | None, expression: str, before: int) -> Origin:
     """Return where the container in `expression`, used in `function` at `before`, came from.
 
     A name is followed back through its assignments in the same function, four steps at most.
@@ -188,7 +213,7 @@ def _result(name: str) -> Origin:
     return Origin.UNKNOWN
 
 
-def _parameter(unit: CUnit, function: Function, name: str) -> Origin:
+def _parameter(unit: Variables, function: Function, name: str) -> Origin:
     names = [p.name for p in function.parameters]
     if _KEYWORD_NAME.match(name):
         return Origin.KEYWORDS
@@ -200,7 +225,7 @@ def _parameter(unit: CUnit, function: Function, name: str) -> Origin:
     return Origin.PARAMETER
 
 
-def _parsed(unit: CUnit, function: Function, name: str, before: int) -> bool:
+def _parsed(unit: Variables, function: Function, name: str, before: int) -> bool:
     for found in _PARSE.finditer(unit.code, function.body, before):
         end = closing(unit.code, found.end() - 1, function.end)
         if end > 0 and re.search(rf"&\s*{re.escape(name)}\b", unit.code[found.end() : end]):
@@ -208,7 +233,7 @@ def _parsed(unit: CUnit, function: Function, name: str, before: int) -> bool:
     return False
 
 
-def _member(unit: CUnit, function: Function | None, expression: str) -> Origin:
+def _member(unit: Variables, function: Function | None, expression: str) -> Origin:
     """A field is shared when the tree changes what it holds somewhere; a local structure's is as private as that."""
     if _DICT_MEMBER.search(expression):
         return Origin.TYPE_DICT

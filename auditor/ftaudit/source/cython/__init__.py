@@ -15,7 +15,7 @@ from ftaudit.source.base import Reader, Room, SourceFile, Survey, TreeContext
 from ftaudit.source.cython.declarations import AUGMENTING, CythonVariable, stores
 from ftaudit.source.cython.model import LOCKING, CythonFunction, CythonUnit
 from ftaudit.source.cython.modules import CythonContext, CythonModule, find_header
-from ftaudit.source.cython.states import FieldState
+from ftaudit.source.cython.states import FieldState, find_fields
 from ftaudit.source.cython.tokens import Line
 from ftaudit.source.shared_state import Access, access_of, access_row
 
@@ -31,6 +31,7 @@ __all__ = [
     "CythonVariable",
     "FieldState",
     "Line",
+    "find_fields",
     "stores",
 ]
 
@@ -81,7 +82,7 @@ class CythonReader(Reader):
 
     def summarise(self, unit: CythonUnit) -> Survey | None:
         """Return who uses the fields of the file's `cdef` classes: calls are followed within a class."""
-        rows = [access_row(access) for state in unit.fields for access in state.accesses]
+        rows = [access_row(access) for state in find_fields(unit) for access in state.accesses]
         return {"accesses": rows} if rows else None
 
     def compose(self, summaries: Mapping[str, Survey], context: TreeContext) -> tuple[Access, ...]:

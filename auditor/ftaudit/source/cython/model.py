@@ -11,7 +11,6 @@ from typing import Final
 
 from ftaudit.source.base import SourceFile, TreeContext, Unit
 from ftaudit.source.cython.declarations import CythonVariable, declared, function_name, split_commas, stores
-from ftaudit.source.cython.states import FieldState, find_fields
 from ftaudit.source.cython.tokens import Line, Token, blank_template, split_lines
 
 LOCKING: Final = re.compile(r"(?i)lock|mutex|critical|synchroni[sz]|\bphil\b|with_phil")
@@ -134,11 +133,6 @@ class CythonUnit(Unit):
         if owner is None or not is_cdef:
             return None
         return None if any(function_name(head) is not None for head in self.heads(line)) else owner
-
-    @cached_property
-    def fields(self) -> tuple[FieldState, ...]:
-        """The fields of the objects of `cdef` classes, with who uses them under which locks."""
-        return find_fields(self)
 
     def _acquired_at(self, function: CythonFunction) -> float:
         """Return the index of the first line of a function that takes a lock by a call."""

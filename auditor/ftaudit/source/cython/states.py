@@ -13,11 +13,11 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final
 
 from ftaudit.source.cython.declarations import AUGMENTING, declared, stores
+from ftaudit.source.cython.model import CythonFunction, CythonUnit
 from ftaudit.source.method_calls import reach
 from ftaudit.source.shared_state import Access, AccessKind, EntryKind, EntryPoint, Lock, State
 
 if TYPE_CHECKING:
-    from ftaudit.source.cython.model import CythonFunction, CythonUnit
     from ftaudit.source.cython.tokens import Line, Token
 
 _CONSTRUCTORS: Final = frozenset(
@@ -100,6 +100,10 @@ class FieldState:
 
 def find_fields(unit: CythonUnit) -> tuple[FieldState, ...]:
     """Return the fields of the file's `cdef` classes that any method touches after construction."""
+    return unit.once(_find)
+
+
+def _find(unit: CythonUnit) -> tuple[FieldState, ...]:
     by_owner: dict[str, list[CythonFunction]] = defaultdict(list)
     for function in unit.functions:
         if function.owner_is_cdef and function.owner:

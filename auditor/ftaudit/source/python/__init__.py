@@ -9,6 +9,7 @@ from ftaudit.source.base import PythonRule, Reader, Room, SourceFile, Survey, Tr
 from ftaudit.source.python.module import PythonModule
 from ftaudit.source.python.parse import check_syntax, parse_module
 from ftaudit.source.python.signals import Signal, find_signals
+from ftaudit.source.python.states import find_states
 from ftaudit.source.shared_state import Access, access_of, access_row
 
 
@@ -47,7 +48,7 @@ class PythonReader(Reader):
 
     def summarise(self, unit: PythonModule) -> Survey | None:
         """Return who uses the attributes of the module's shared objects: calls are followed within a module."""
-        rows = [access_row(access) for state in unit.states for access in state.accesses]
+        rows = [access_row(access) for state in find_states(unit) for access in state.accesses]
         return {"accesses": rows} if rows else None
 
     def compose(self, summaries: Mapping[str, Survey], context: TreeContext) -> tuple[Access, ...]:

@@ -6,13 +6,10 @@ import ast
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from ftaudit.source.python.kinds import Kind, kind_of
+from ftaudit.source.python.locking import Locking
 from ftaudit.source.python.tree import FunctionNode, dotted, inside, last_name, targets_of
-
-if TYPE_CHECKING:
-    from ftaudit.source.python.module import PythonModule
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +29,7 @@ class LazyInit:
     """The other way round: what is there is used and taken away, so that nobody does it again."""
 
 
-def find_lazy_inits(module: PythonModule) -> list[LazyInit]:
+def find_lazy_inits(module: Locking) -> list[LazyInit]:
     """Return every lazy initialisation of a global or of an attribute, locked or not."""
     found: list[LazyInit] = []
     for test in module.tree.all(ast.If):
@@ -83,7 +80,7 @@ def _takes_away(assignment: ast.stmt, key: str, body: list[ast.stmt]) -> bool:
     return bool(reads) and not any(id(node) in ended for node in reads)
 
 
-def _calls_that_assign(module: PythonModule, key: str, body: list[ast.stmt]) -> Iterator[ast.stmt]:
+def _calls_that_assign(module: Locking, key: str, body: list[ast.stmt]) -> Iterator[ast.stmt]:
     """Yield the calls of functions of the module that declare the name global, and so assign it."""
     assigning = {
         function.name
@@ -98,7 +95,7 @@ def _calls_that_assign(module: PythonModule, key: str, body: list[ast.stmt]) -> 
                 pass
 
 
-def _is_candidate(module: PythonModule, key: str, function: ast.FunctionDef | ast.AsyncFunctionDef) -> bool:
+def _is_candidate(module: Locking, key: str, function: ast.FunctionDef | ast.AsyncFunctionDef) -> bool:
     if "." in key:
         return key.rpartition(".")[2] in module.assigned_attributes
     if key in module.globals_by_function.get(function, ()):
@@ -106,7 +103,7 @@ def _is_candidate(module: PythonModule, key: str, function: ast.FunctionDef | as
     return key in module.rebound_globals and module.is_module_name(key, function.body[0])
 
 
-def _rest(module: PythonModule, test: ast.If) -> list[ast.stmt]:
+def _rest(module: Locking, test: ast.If) -> list[ast.stmt]:
     """Return what follows an `if X is not None: return X`, or its `else`."""
     if test.orelse:
         return test.orelse
@@ -116,7 +113,7 @@ def _rest(module: PythonModule, test: ast.If) -> list[ast.stmt]:
     return block[block.index(test) + 1 :] if test in block else []
 
 
-def _by_exception(module: PythonModule) -> Iterator[LazyInit]:
+def _by_exception(module: Locking) -> Iterator[LazyInit]:
     """Yield `try: return X` with `except NameError/AttributeError: X = …`."""
     for attempt in module.tree.all(ast.Try):
         function = module.in_function(attempt)
@@ -210,14 +207,14 @@ def assignments_to(key: str, body: list[ast.stmt]) -> Iterator[ast.stmt]:
     yield from sorted(found, key=lambda statement: statement.lineno)
 
 
-def rechecked_under_lock(module: PythonModule, lazy: LazyInit) -> bool:
+def rechecked_under_lock(module: Locking, lazy: LazyInit) -> bool:
     """Tell whether every assignment is made with a lock held, after the test was made again with it held."""
     return all(
         module.locked(assignment) and _tested_inside(module, lazy, assignment) for assignment in lazy.assignments
     )
 
 
-def _tested_inside(module: PythonModule, lazy: LazyInit, assignment: ast.stmt) -> bool:
+def _tested_inside(module: Locking, lazy: LazyInit, assignment: ast.stmt) -> bool:
     """Tell whether the name is read again, with the lock held, between the test and the assignment."""
     last = lazy.key.rpartition(".")[2]
     for node in inside(list(lazy.body)):

@@ -7,16 +7,13 @@ from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from ftaudit.model import Location
 from ftaudit.source.python.lazy import LazyInit, find_lazy_inits
 from ftaudit.source.python.locking import Locking
 from ftaudit.source.python.sharing import Shared, Where, identity
 from ftaudit.source.python.tree import targets_of
-
-if TYPE_CHECKING:
-    from ftaudit.source.python.states import ObjectState
 
 MUTATORS: Final = frozenset(
     [
@@ -99,13 +96,6 @@ class PythonModule(Locking):
     def lazy_inits(self) -> list[LazyInit]:
         """Every lazy initialisation of a global or of an attribute, locked or not."""
         return find_lazy_inits(self)
-
-    @cached_property
-    def states(self) -> tuple[ObjectState, ...]:
-        """The attributes of objects that threads share, with who uses them under which locks."""
-        from ftaudit.source.python.states import find_states
-
-        return find_states(self)
 
     def _changes(self) -> Iterator[tuple[ast.AST, ast.expr, str]]:
         for statement in self.assignments():

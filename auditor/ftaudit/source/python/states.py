@@ -11,19 +11,17 @@ import ast
 from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Final, TypeAlias
+from typing import Final, TypeAlias
 
 from ftaudit.source.method_calls import reach
 from ftaudit.source.python.containers import tested_containers
 from ftaudit.source.python.kinds import CONTAINERS, KEYED, Kind, kind_of
 from ftaudit.source.python.lazy import is_harmless, rechecked_under_lock
 from ftaudit.source.python.locking import says_locked
+from ftaudit.source.python.module import PythonModule
 from ftaudit.source.python.sharing import Where
 from ftaudit.source.python.tree import SCOPES, dotted, last_name
 from ftaudit.source.shared_state import Access, AccessKind, EntryKind, EntryPoint, Lock, State
-
-if TYPE_CHECKING:
-    from ftaudit.source.python.module import PythonModule
 
 Method: TypeAlias = ast.FunctionDef | ast.AsyncFunctionDef
 
@@ -93,6 +91,10 @@ class ObjectState:
 
 def find_states(module: PythonModule) -> tuple[ObjectState, ...]:
     """Return the attributes of the module's evidently shared classes, with every access; sorted by class and name."""
+    return module.once(_find)
+
+
+def _find(module: PythonModule) -> tuple[ObjectState, ...]:
     shared = module.threaded_classes | set(module.singletons.values())
     if not shared:
         return ()

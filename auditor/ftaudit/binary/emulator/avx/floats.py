@@ -6,12 +6,9 @@ import math
 import operator
 import struct
 from collections.abc import Callable
-from typing import TYPE_CHECKING
 
+from ftaudit.binary.emulator.avx.decoding import Instruction
 from ftaudit.binary.emulator.avx.lanes import joined, lanes
-
-if TYPE_CHECKING:
-    from ftaudit.binary.emulator.avx.instructions import Instruction
 
 _FORMATS = {32: ("<I", "<f"), 64: ("<Q", "<d")}
 _EXPONENT = {32: 0x7F80_0000, 64: 0x7FF0_0000_0000_0000}

@@ -3,16 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from ftaudit.binary.emulator.avx.instructions import Instruction
+from ftaudit.binary.emulator.avx.decoding import Instruction
 
 _BLOCK = 16
 """Bytes of a half of a wide vector: most instructions treat the two alike and apart."""
-
-IMMEDIATE = frozenset((1, opcode) for opcode in (0x70, 0x71, 0x72, 0x73, 0xC2, 0xC4, 0xC5, 0xC6))
-"""Instructions of the first opcode map that end in a byte of their own; those of the third all do."""
 
 
 def lanes(value: int, width: int, size: int) -> list[int]:
