@@ -41,6 +41,7 @@ from ftaudit.model.plans import (
     ProofStatus,
     SourceEvidence,
     Switch,
+    Wanted,
     WayKind,
     WayOut,
 )
@@ -183,6 +184,7 @@ def _plan() -> Plan:
                 name=name,
                 current=Version("1.0"),
                 proposed=Version("2.0"),
+                wanted=Wanted(version=Version("2.0")),
                 kind=ChangeKind.REQUIREMENT,
                 old="guilty-pkg==1.0",
                 new="guilty-pkg==2.0",

@@ -11,6 +11,7 @@ from packaging.version import InvalidVersion, Version
 
 from ftaudit.errors import InputError, UsageError
 from ftaudit.lockfiles.files import Table, file_name
+from ftaudit.lockfiles.requirements import EdgeSource
 from ftaudit.model import DistributionFile
 
 _FAMILIES: Final = ("manylinux", "musllinux", "linux_", "macosx", "win", "android", "ios", "emscripten", "pyodide")
@@ -127,6 +128,15 @@ def left_out(extras: Iterable[str], groups: Iterable[str], *, taken: Sequence[It
     )
 
 
-def edges_are_unknown(path: Path) -> str:
-    """Say that a lock file does not hold who needs whom."""
-    return f"{path} does not say which package needs which: who pulls one in is not known"
+def note_of_edges(path: Path, source: EdgeSource) -> tuple[str, ...]:
+    """Return what a reader must know of how it is known which package needs which; nothing if the lock file says it."""
+    if source is EdgeSource.LOCK:
+        return ()
+    what = {
+        EdgeSource.METADATA: ": that was read from their metadata",
+        EdgeSource.SOME_METADATA: (
+            ", and not every package's metadata could be read: who pulls one in is not known of all"
+        ),
+        EdgeSource.NOWHERE: ": who pulls one in is not known",
+    }
+    return (f"{path} does not say which package needs which{what[source]}",)

@@ -12,6 +12,7 @@ from typing import Final
 from packaging.utils import NormalizedName
 
 from ftaudit.errors import InputError
+from ftaudit.lockfiles.fields import note_of_edges
 from ftaudit.lockfiles.requirements import Edge, Lock, LockedPackage, Requirements
 from ftaudit.lockfiles.resolve.graph import find_chains
 from ftaudit.lockfiles.resolve.markers import Markers
@@ -77,7 +78,7 @@ def _pins_of_choice(
         walk.keep_only(roots)
     return Selection(
         pins=walk.pins(roots),
-        notes=(*notes, *lock.notes),
+        notes=(*notes, *lock.notes, *note_of_edges(requirements.path, lock.edges_from)),
         incomplete=(*incomplete, *lock.incomplete, *walk.missing),
     )
 

@@ -160,6 +160,19 @@ class LockedPackage:
     """Whether an index has it: what the lock file does not list of its files, the index may have."""
 
 
+class EdgeSource(StrEnum):
+    """Where it is known from which package of a lock file needs which."""
+
+    LOCK = "lock"
+    """The lock file says it."""
+    METADATA = "metadata"
+    """The metadata of the packages, all of them."""
+    SOME_METADATA = "some-metadata"
+    """The metadata of some packages; those of others could not be read."""
+    NOWHERE = "nowhere"
+    """Nothing says it: who pulls a package in is not known."""
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Lock:
     """What a lock file holds beside its packages."""
@@ -173,8 +186,7 @@ class Lock:
     """Whether it holds every need of its packages, so that one that is missing is a fault of the file."""
     tolerant: bool = False
     """Whether strangers wrote the needs (`Requires-Dist`): what is malformed in one is said, and the rest counts."""
-    knows_edges: bool = True
-    """Whether it says which package needs which; without that, who pulls one in is not known."""
+    edges_from: EdgeSource = EdgeSource.LOCK
     notes: tuple[str, ...] = ()
     """What a reader must know of how it was read, and what leaves the answer whole."""
     incomplete: tuple[str, ...] = ()
@@ -196,6 +208,11 @@ class Lock:
     """The extras of which `extras` holds the chosen ones, and which become chosen where an edge asks for them."""
     apart: tuple[Lock, ...] = ()
     """Where choices exclude each other: the lock file once for each, to be judged in place of this one."""
+
+    @property
+    def knows_edges(self) -> bool:
+        """Whether it is known of every package which others it needs."""
+        return self.edges_from in (EdgeSource.LOCK, EdgeSource.METADATA)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

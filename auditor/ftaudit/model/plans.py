@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TypeAlias
 
+from packaging.specifiers import SpecifierSet
 from packaging.utils import NormalizedName
 from packaging.version import Version
 
@@ -198,12 +199,45 @@ class ChangeKind(StrEnum):
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Wanted:
+    """A package that is to change, or may."""
+
+    version: Version
+    """The nearest version that will do."""
+    not_these: frozenset[Version] = frozenset()
+    """Later versions that will not."""
+
+    def instead_of(self, old: SpecifierSet | None) -> SpecifierSet:
+        """Return what is written instead of a specifier, or on a new line.
+
+        One version stays one version. A range begins at the nearest version and keeps whatever else admits that.
+        """
+        if old is None or any(clause.operator in ("==", "===") and "*" not in clause.version for clause in old):
+            return SpecifierSet(f"=={self.version}")
+        kept = [
+            str(clause)
+            for clause in old
+            if clause.operator not in (">", ">=") and clause.contains(self.version, prereleases=True)
+        ]
+        return self.or_later & SpecifierSet(",".join(kept))
+
+    @property
+    def or_later(self) -> SpecifierSet:
+        """The nearest version or a later one that will do."""
+        after = sorted(version for version in self.not_these if version > self.version)
+        return SpecifierSet(",".join((f">={self.version}", *(f"!={version}" for version in after))))
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Change:
     """One version that is to change."""
 
     name: NormalizedName
     current: Version | None
     proposed: Version
+    """The version at which it arrives."""
+    wanted: Wanted
+    """What is asked for: of a range the resolver may take a later version than the nearest."""
     kind: ChangeKind
     old: str | None
     """The requirement as it is, `sqlalchemy==2.0.50`; `None` where a line is new."""

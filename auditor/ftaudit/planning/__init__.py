@@ -15,12 +15,12 @@ from ftaudit.engine.session import AuditSession
 from ftaudit.engine.upgrades.later import is_listed
 from ftaudit.engine.upgrades.surveys import HOPEFUL, Question, Survey
 from ftaudit.model import Pin, Report, Status, Verdict, WheelKind
-from ftaudit.model.plans import Fate, Plan, SourceEvidence, WayOut
+from ftaudit.model.plans import Fate, Plan, SourceEvidence, Wanted, WayOut
 from ftaudit.planning.changes import compiled_from, find_changes
 from ftaudit.planning.choose import UNASKED, chosen, confirm, culprits, exclude, wanted_of
 from ftaudit.planning.locking import lock_commands
 from ftaudit.planning.proof import Prover
-from ftaudit.planning.proposal import Case, Wanted
+from ftaudit.planning.proposal import Case
 from ftaudit.planning.solve import Solution, Solver
 from ftaudit.planning.verify import Row, audit_new
 from ftaudit.planning.ways import Blocker, Release, find_sources, find_way

@@ -11,8 +11,8 @@ from packaging.version import Version
 
 from ftaudit.lockfiles.requirements import Requirement
 from ftaudit.model import Location, Pin, Verdict
-from ftaudit.model.plans import Change, ChangeKind, WayKind, WayOut
-from ftaudit.planning.proposal import Case, Wanted
+from ftaudit.model.plans import Change, ChangeKind, Wanted, WayKind, WayOut
+from ftaudit.planning.proposal import Case
 from ftaudit.planning.verify import Row
 
 
@@ -54,6 +54,7 @@ def _change(
         name=name,
         current=pin.version,
         proposed=version,
+        wanted=want,
         kind=kind,
         old=None if line is None else as_text(line),
         new=written(name, line, want),

@@ -11,8 +11,7 @@ from packaging.version import Version
 
 from ftaudit.engine.upgrades.surveys import HOPEFUL, Survey
 from ftaudit.model import Verdict
-from ftaudit.model.plans import Fate
-from ftaudit.planning.proposal import Wanted
+from ftaudit.model.plans import Fate, Wanted
 from ftaudit.planning.solve import Solution
 from ftaudit.planning.verify import Row
 from ftaudit.planning.ways import Blocker, pass_over

@@ -14,7 +14,6 @@ from pathlib import Path
 from packaging.requirements import Requirement as ParsedRequirement
 from packaging.specifiers import SpecifierSet
 from packaging.utils import NormalizedName, canonicalize_name
-from packaging.version import Version
 
 from ftaudit.engine.inputs import read_inputs
 from ftaudit.engine.session import AuditSession
@@ -94,7 +93,7 @@ class _Finder:
         ]
         known = {line.name for line in lines}
         new = {
-            name: SpecifierSet(change.new.removeprefix(name))
+            name: change.wanted.instead_of(None)
             for name, change in self._changes.items()
             if change.kind is ChangeKind.CONSTRAINT
             and name not in known
@@ -125,7 +124,7 @@ class _Finder:
             place = Location(path=str(path))
             if change is None or not self._counts(marker, place):
                 return None
-            return _specifier(change, found.specifier)
+            return change.wanted.instead_of(found.specifier)
 
         text = edit_toml(old.decode("utf-8"), choose, new, path=str(path))
         return Edit(path=path, old=old, new=text.encode("utf-8"))
@@ -136,7 +135,7 @@ class _Finder:
             LineEdit(
                 line=line.location.line or 0,
                 name=change.name,
-                specifier=_specifier(change, line.specifier),
+                specifier=change.wanted.instead_of(line.specifier),
                 hashes=self._hashes_of(change) if line.hashes else (),
             )
             for line in lines
@@ -162,24 +161,6 @@ class _Finder:
             found = {f"{name}:{digest}" for file in release.files for name, digest in file.hashes}
             self._hashes[change.name] = tuple(sorted(found))
         return self._hashes[change.name]
-
-
-def _specifier(change: Change, old: SpecifierSet) -> SpecifierSet:
-    """Return what a line of a changed package is to say: the plan's line, or one that admits the same version."""
-    from ftaudit.planning.proposal import Wanted
-
-    return Wanted(version=_lowest(change), not_these=_not_these(change)).instead_of(old)
-
-
-def _lowest(change: Change) -> Version:
-    """Return the version with which a range begins: uv may have arrived at a later one."""
-    clauses = ParsedRequirement(change.new).specifier
-    return next((Version(one.version) for one in clauses if one.operator in ("==", ">=")), change.proposed)
-
-
-def _not_these(change: Change) -> frozenset[Version]:
-    clauses = ParsedRequirement(change.new).specifier
-    return frozenset(Version(one.version) for one in clauses if one.operator == "!=" and "*" not in one.version)
 
 
 def _read(path: Path) -> bytes:

@@ -68,36 +68,6 @@ class Case:
         return frozenset(line.name for line in lines if line.name is not None and line.exact is not None)
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Wanted:
-    """A package that is to change, or may."""
-
-    version: Version
-    """The nearest version that will do."""
-    not_these: frozenset[Version] = frozenset()
-    """Later versions that will not."""
-
-    def instead_of(self, old: SpecifierSet | None) -> SpecifierSet:
-        """Return what is written instead of a specifier, or on a new line.
-
-        One version stays one version. A range begins at the nearest version and keeps whatever else admits that.
-        """
-        if old is None or any(clause.operator in ("==", "===") and "*" not in clause.version for clause in old):
-            return SpecifierSet(f"=={self.version}")
-        kept = [
-            str(clause)
-            for clause in old
-            if clause.operator not in (">", ">=") and clause.contains(self.version, prereleases=True)
-        ]
-        return self.or_later & SpecifierSet(",".join(kept))
-
-    @property
-    def or_later(self) -> SpecifierSet:
-        """The nearest version or a later one that will do."""
-        after = sorted(version for version in self.not_these if version > self.version)
-        return SpecifierSet(",".join((f">={self.version}", *(f"!={version}" for version in after))))
-
-
 Specify: TypeAlias = "Callable[[SpecifierSet | None], SpecifierSet]"
 """Returns what a package's specifier is to be instead of the present one; `None` is a new line."""
 

@@ -13,7 +13,8 @@ from packaging.version import Version
 from ftaudit.lockfiles.resolve.unpinned import prove
 from ftaudit.lockfiles.resolve.uv_failures import Failure
 from ftaudit.lockfiles.selection import ResolveOptions, Selection
-from ftaudit.planning.proposal import Case, Specify, Wanted, propose
+from ftaudit.model.plans import Wanted
+from ftaudit.planning.proposal import Case, Specify, propose
 from ftaudit.target import Target
 
 MOST_RELAXED: Final = 6

@@ -15,10 +15,18 @@ from packaging.version import InvalidVersion, Version
 
 from ftaudit.errors import InputError
 from ftaudit.lockfiles.direct import ARCHIVES, local_path, parse_file
-from ftaudit.lockfiles.fields import check_known, edges_are_unknown, hash_of, left_out
+from ftaudit.lockfiles.fields import check_known, hash_of, left_out
 from ftaudit.lockfiles.files import Table, read_text, read_toml
 from ftaudit.lockfiles.manifest import poetry_edge
-from ftaudit.lockfiles.requirements import Edge, IndexOptions, InputFormat, Lock, LockedPackage, Requirements
+from ftaudit.lockfiles.requirements import (
+    Edge,
+    EdgeSource,
+    IndexOptions,
+    InputFormat,
+    Lock,
+    LockedPackage,
+    Requirements,
+)
 from ftaudit.model import DistributionFile, Location
 from ftaudit.urls import public
 
@@ -71,13 +79,10 @@ def read(
         lock=Lock(
             packages=tuple(packages.values()),
             direct=_direct(path, (DEFAULT, *chosen)),
-            knows_edges=len(packages) < 2,
+            edges_from=EdgeSource.LOCK if len(packages) < 2 else EdgeSource.NOWHERE,
             requires_python=_only(python),
             remedy="python_version in the Pipfile",
-            notes=(
-                f"{path} holds what the environment needs that it was made in: another may need other packages",
-                edges_are_unknown(path),
-            ),
+            notes=(f"{path} holds what the environment needs that it was made in: another may need other packages",),
         ),
     )
 

@@ -11,9 +11,9 @@ from packaging.version import InvalidVersion, Version
 
 from ftaudit.errors import InputError
 from ftaudit.lockfiles.direct import local_path, parse_file
-from ftaudit.lockfiles.fields import are_for_one_system, check_known, edges_are_unknown, read_range
+from ftaudit.lockfiles.fields import are_for_one_system, check_known, read_range
 from ftaudit.lockfiles.files import file_name, header_lines, read_toml
-from ftaudit.lockfiles.requirements import Edge, InputFormat, Lock, LockedPackage, Requirements
+from ftaudit.lockfiles.requirements import Edge, EdgeSource, InputFormat, Lock, LockedPackage, Requirements
 from ftaudit.model import DistributionFile, Location
 from ftaudit.urls import public
 
@@ -58,8 +58,7 @@ def read(
         path=path,
         format=InputFormat.PYLOCK,
         lock=Lock(
-            knows_edges=knows_edges,
-            notes=() if knows_edges else (edges_are_unknown(path),),
+            edges_from=EdgeSource.LOCK if knows_edges else EdgeSource.NOWHERE,
             packages=tuple(packages),
             requires_python=(lock.requires_python,) if lock.requires_python else (),
             remedy="requires-python or environments of the project",

@@ -9,7 +9,7 @@ from packaging.specifiers import SpecifierSet
 from packaging.utils import NormalizedName
 
 from ftaudit.lockfiles.locked import pins_of_lock
-from ftaudit.lockfiles.requirements import Edge, Lock, Requirement, Requirements
+from ftaudit.lockfiles.requirements import Edge, EdgeSource, Lock, Requirement, Requirements
 from ftaudit.lockfiles.resolve.unpinned import resolve
 from ftaudit.lockfiles.selection import ResolveOptions, Selection
 from ftaudit.model import Location, Pin
@@ -49,20 +49,9 @@ def with_edges(
             dataclasses.replace(package, edges=tuple(Edge(name=name) for name in sorted(edges.get(package.name, ()))))
             for package in lock.packages
         ),
-        knows_edges=not answer.incomplete,
-        notes=(*lock.notes[:-1], _said(requirements, answer)),
+        edges_from=EdgeSource.SOME_METADATA if answer.incomplete else EdgeSource.METADATA,
     )
     return pins_of_lock(requirements, known, target, platform, no_deps=False)
-
-
-def _said(requirements: Requirements, answer: Selection) -> str:
-    """Replace the note that a lock file does not say who needs whom, the last one, by what was done about it."""
-    if not answer.incomplete:
-        return f"{requirements.path} does not say which package needs which: that was read from their metadata"
-    return (
-        f"{requirements.path} does not say which package needs which, and not every package's metadata could be "
-        f"read: who pulls one in is not known of all"
-    )
 
 
 def exact(pins: Iterable[Pin], place: Location) -> tuple[Requirement, ...]:
