@@ -97,6 +97,20 @@ class Base:
     INVALID = (
         SourceExample(
             code="""\
+class Telemetry:
+    _one = None
+    @staticmethod
+    def get():
+        if Telemetry._one is None:
+            Telemetry()
+        return Telemetry._one
+    def __init__(self):
+        Telemetry._one = self
+""",
+            lines=(5, 9),
+        ),
+        SourceExample(
+            code="""\
 class Machine:
     made = {}
     @classmethod
@@ -150,6 +164,11 @@ class Single:
         """Yield assignments to class attributes and changes of class-level containers, each once."""
         if module.is_script:
             return
+        for test, name in _made_by_call(module):
+            yield self.finding(
+                f"{name} is tested here and made by the call below: two threads can both find it missing",
+                location=module.place(test),
+            )
         seen: set[str] = set()
         for node, name in sorted((*_assigned(module), *_changed(module)), key=lambda one: getattr(one[0], "lineno", 0)):
             function = module.in_function(node)
@@ -163,6 +182,28 @@ class Single:
                 location=module.place(node),
                 severity=None if _in_steps(module, node) else Severity.PEDANTIC,
             )
+
+
+def _made_by_call(module: PythonModule) -> Iterator[tuple[ast.If, str]]:
+    """Yield `if C.one is None: C()`, where the constructor stores the only object in the class."""
+    for test in module.tree.all(ast.If):
+        if module.in_function(test) is None or module.locked(test) or len(test.body) > 3:
+            continue
+        for key, absent in guarded(test.test):
+            owner, _, attribute = key.rpartition(".")
+            if not absent or not owner or "." in owner:
+                continue
+            holder = module.classes.get(owner)
+            if holder is None and owner in ("cls", "self"):
+                holder = module.tree.enclosing_class(test)
+            if holder is None or module.class_attribute(holder.name, attribute) is None:
+                continue
+            for statement in test.body:
+                match statement:
+                    case ast.Expr(value=ast.Call(func=ast.Name(id=made))) if made in (holder.name, "cls"):
+                        yield test, f"{holder.name}.{attribute}"
+                    case _:
+                        pass
 
 
 def _in_steps(module: PythonModule, node: ast.AST) -> bool:

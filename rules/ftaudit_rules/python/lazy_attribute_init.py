@@ -11,7 +11,7 @@ from ftaudit.rule import RuleInfo, SourceExample
 from ftaudit.source.base import PythonRule
 from ftaudit.source.python import PythonModule, Signal
 from ftaudit.source.python.kinds import CONTAINERS, Kind, has_identity, kind_of
-from ftaudit.source.python.lazy import LazyInit, assignments_to, guarded
+from ftaudit.source.python.lazy import LazyInit, assignments_to, guarded, is_harmless
 from ftaudit.source.python.states import find_states
 from ftaudit.source.python.tree import dotted, inside, last_name, targets_of
 
@@ -228,11 +228,20 @@ def _harm(module: PythonModule, lazy: LazyInit) -> str | None:
         return "it is published empty and filled afterwards"
     if _in_two_steps(lazy):
         return "a stand-in is published before the value is made"
-    if _owns_lock(module, lazy) and any(has_identity(getattr(one, "value", None)) for one in lazy.assignments):
+    if _owns_lock(module, lazy) and any(_is_thing(one) for one in lazy.assignments):
         return None if _is_locked_elsewhere(module, lazy) else "the object owns a lock, which is not held here"
     if _is_opened(module, lazy):
         return "two threads that come first each make one, and one of the two is lost"
     return None
+
+
+def _is_thing(assignment: ast.stmt) -> bool:
+    """Return whether two threads that make the assignment make two things, of which one is lost."""
+    value = getattr(assignment, "value", None)
+    if isinstance(value, ast.Call) and last_name(getattr(assignment, "targets", [None])[0]) is not None:
+        name = last_name(getattr(assignment, "targets", [None])[0]) or ""
+        return has_identity(value) or (_OPENED.search(name) is not None and not is_harmless(assignment))
+    return has_identity(value)
 
 
 def _owns_lock(module: PythonModule, lazy: LazyInit) -> bool:
@@ -268,8 +277,9 @@ def _is_opened(module: PythonModule, lazy: LazyInit) -> bool:
     attribute = lazy.key.rpartition(".")[2]
     for assignment in lazy.assignments:
         value = getattr(assignment, "value", None)
-        if isinstance(value, ast.Call) and has_identity(value):
-            return any(_OPENED.search(name) for name in (attribute, last_name(value.func) or ""))
+        if isinstance(value, ast.Call) and not is_harmless(assignment):
+            made = last_name(value.func) or ""
+            return _OPENED.search(attribute) is not None or (has_identity(value) and _OPENED.search(made) is not None)
     return False
 
 

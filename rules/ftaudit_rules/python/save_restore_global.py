@@ -47,7 +47,7 @@ class SaveRestoreGlobal(PythonRule):
     )
     needles = re.compile(
         r"\n[ \t]+(?:global\s|(?!self\.)(?:\w+\.)+\w+(?:, [\w.]+)? = |self\.\w+\.\w+ = "
-        r"|[\w.]+\[[^\]\n]+\] = |setattr\(|[\w.]+\.update\()"
+        r"|[\w.]+\[[^\]\n]+\] = |setattr\(|[\w.()]+\.setLevel\(|[\w.]+\.update\()"
     )
     VALID = (
         SourceExample(
@@ -74,6 +74,22 @@ def twice(self):
         ),
     )
     INVALID = (
+        SourceExample(
+            code="""\
+import contextlib
+import logging
+@contextlib.contextmanager
+def quiet(name):
+    logger = logging.getLogger(name)
+    level = logger.level
+    logger.setLevel(logging.CRITICAL)
+    try:
+        yield
+    finally:
+        logger.setLevel(level)
+""",
+            lines=(7,),
+        ),
         SourceExample(
             code="""\
 import socket

@@ -29,6 +29,9 @@ _CALL: Final = re.compile(
     r"\b(?:ffi\s*::\s*)?(" + "|".join(_BORROWED) + r"|PyByteArray_AS_STRING|PyByteArray_AsString)\s*\("
 )
 _SAFE: Final = re.compile(r"\b(?:as_bytes|as_bytes_mut)\s*\(\s*\)")
+_SLICE: Final = re.compile(
+    r"\bfrom_raw_parts(?:_mut)?\s*(?:::\s*<[^>]*>\s*)?\([^;]{0,120}\bbuf\b|\bbuf_ptr\s*\(\s*\)|\.\s*as_mut_slice\s*\(\s*py\b"
+)
 _GUARD: Final = re.compile(r"critical_section|CriticalSection", re.IGNORECASE)
 
 
@@ -76,6 +79,13 @@ class RustBorrowedFfi(RustRule):
         ),
     )
     INVALID = (
+        SourceExample(
+            code="use pyo3::ffi;\nstruct Buffer { inner: ffi::Py_buffer }\nimpl Buffer {\n"
+            "    fn bytes(&mut self) -> &mut [u8] {\n"
+            "        unsafe { std::slice::from_raw_parts_mut(self.inner.buf as *mut u8, self.inner.len as usize) }\n"
+            "    }\n}\n",
+            lines=(5,),
+        ),
         SourceExample(
             code="use pyo3::ffi::*;\nunsafe fn first(list: *mut PyObject) -> *mut PyObject {\n"
             "    let item = PyList_GET_ITEM(list, 0);\n    Py_INCREF(item);\n    item\n}\n",
@@ -128,6 +138,14 @@ class RustBorrowedFfi(RustRule):
                             location=unit.at(function.start_byte + len(text[: found.start()].encode())),
                         )
                         break
+            if "Py_buffer" in unit.text or "PyBuffer" in unit.text:
+                slice_ = _SLICE.search(text)
+                if slice_ is not None:
+                    yield self.finding(
+                        "The memory of a buffer belongs to another object too: a thread can write it meanwhile.",
+                        location=unit.at(function.start_byte + len(text[: slice_.start()].encode())),
+                        remedy="Copy the bytes, or document that nobody may write the object during the call.",
+                    )
             asked, stored = text.find("PyDict_Contains("), text.find("PyDict_SetItem(")
             if 0 <= asked < stored:
                 yield self.finding(

@@ -46,7 +46,7 @@ class Iteration:
 
 def tested_containers(module: PythonModule, test: ast.If | ast.While) -> Iterator[Tested]:
     """Yield the shared containers that a condition asks for a key or a length, with the first change of each."""
-    for container, key, absent in _asked(test.test):
+    for container, key, absent in (*_asked(test.test), *_asked_before(module, test)):
         shared = _reached(module, container)
         if shared is None or shared.kind is Kind.CACHE:
             # Such a cache is not even safe to read.
@@ -73,6 +73,34 @@ def tested_containers(module: PythonModule, test: ast.If | ast.While) -> Iterato
         yield Tested(shared, change, by_id, takes=key is None and change is not None, equal=equal, lookup=lookup)
 
 
+def _asked_before(
+    module: PythonModule, test: ast.If | ast.While
+) -> Iterator[tuple[ast.expr, ast.expr | None, bool | None]]:
+    """Yield what a condition on a local name asks that was just looked up: `x = d.get(k)`, then `if x is None`."""
+    if not isinstance(test, ast.If):
+        return
+    match test.test:
+        case ast.UnaryOp(op=ast.Not(), operand=ast.Name(id=name)):
+            absent = True
+        case ast.Compare(left=ast.Name(id=name), ops=[ast.Is()], comparators=[ast.Constant(value=None)]):
+            absent = True
+        case ast.Compare(left=ast.Name(id=name), ops=[ast.IsNot()], comparators=[ast.Constant(value=None)]):
+            absent = False
+        case ast.Name(id=name):
+            absent = False
+        case _:
+            return
+    before = module.tree.before(test)
+    match before:
+        case ast.Assign(
+            targets=[ast.Name(id=bound)],
+            value=ast.Call(func=ast.Attribute(value=container, attr="get"), args=[key, *_]),
+        ) if bound == name:
+            yield container, key, absent
+        case _:
+            pass
+
+
 def _is_equal(module: PythonModule, shared: Shared, change: ast.stmt) -> bool:
     """Return whether the change stores what another thread would store as well, in a container that only grows."""
     match change:
@@ -80,13 +108,14 @@ def _is_equal(module: PythonModule, shared: Shared, change: ast.stmt) -> bool:
             pass
         case _:
             return False
-    if isinstance(value, ast.Name):
+    if isinstance(value, (ast.Name, ast.Attribute)):
         function = module.tree.function(change)
         body = function.body if function is not None and isinstance(function.body, list) else []
+        named = dotted(value)
         made = [
             node.value
             for node in inside(body)
-            if isinstance(node, ast.Assign) and any(value.id == last_name(each) for each in targets_of(node))
+            if isinstance(node, ast.Assign) and any(named == dotted(each) for each in targets_of(node))
         ]
         if any(map(has_identity, made)):
             return False

@@ -116,7 +116,9 @@ def kind_of(value: ast.expr | None, annotation: ast.expr | None = None) -> Kind:
 
 _MAKES: Final = re.compile(
     r"_*(?:connect|open|start|spawn|launch|create|make|build|new|socket|popen|register|acquire|init|setup|session|client"
-    r"|engine|pool|thread|executor|parser)(?:_\w+)?$|\w+_(?:connection|client|session|engine|pool|executor|parser|socket)$",
+    r"|engine|pool|thread|worker|executor|parser|object|factory)(?:_\w+)?$"
+    r"|_*(?:connect|open|start|spawn|launch|create|make|build|new|init)[A-Z]\w*$"
+    r"|\w+_(?:connection|client|session|engine|pool|executor|parser|socket|factory)$",
     re.IGNORECASE,
 )
 """Names of functions that make something which is opened, held on to or closed."""

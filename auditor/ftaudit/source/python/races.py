@@ -7,7 +7,7 @@ then an action, an addition, or a change that another method keeps out by a lock
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from ftaudit.source.python.states import ObjectState, Use
@@ -15,6 +15,8 @@ from ftaudit.source.shared_state import Access, AccessKind, Effect, EntryKind, R
 
 _ORDER: Final = (AccessKind.DECIDE, AccessKind.WALK, AccessKind.COUNT, AccessKind.CHANGE, AccessKind.WRITE)
 """What is reported first of several places at fault."""
+_ENOUGH: Final = 2
+"""Places that call an object's methods under a lock, from which on one that does not is odd."""
 _COMPOUND: Final = frozenset({AccessKind.DECIDE, AccessKind.WALK, AccessKind.COUNT})
 
 
@@ -43,14 +45,16 @@ def find_races(states: Iterable[ObjectState]) -> Iterator[StateRace]:
 
 def _race(state: ObjectState) -> StateRace | None:
     live = [(a, u) for a, u in zip(state.accesses, state.uses, strict=True) if not a.alone]
-    if not any(access.writes for access, _ in live):
-        return None
     locked = [(a, u) for a, u in live if a.locks]
     bare = [(a, u) for a, u in live if not a.locks]
     if not bare:
         return None
+    if not any(access.writes for access, _ in live):
+        return _stray_call(state, locked, bare)
     at_fault = list(_against_lock(locked, bare)) if locked else list(_without_lock(state, bare))
     reported = bool(at_fault)
+    if not at_fault and (stray := _stray_call(state, locked, bare)) is not None:
+        return stray
     if not at_fault:
         at_fault = [(a, u) for a, u in bare if u.kind is AccessKind.COUNT]
     if not at_fault:
@@ -66,6 +70,28 @@ def _race(state: ObjectState) -> StateRace | None:
         lookup=use.lookup,
         only_counts=all(u.kind is AccessKind.COUNT for _, u in at_fault),
         reported=reported,
+    )
+
+
+def _stray_call(
+    state: ObjectState, locked: list[tuple[Access, Use]], bare: list[tuple[Access, Use]]
+) -> StateRace | None:
+    """Return the one place that calls a method of an object without the lock that all others hold for it."""
+    kept = [access for access, use in locked if use.calls]
+    stray = [access for access, use in bare if use.calls]
+    places = {_place(access) for access in kept}
+    if len({_place(access) for access in stray}) != 1 or len(places) < _ENOUGH:
+        return None
+    at = replace(min(stray, key=_place), kind=AccessKind.CHANGE)
+    other = replace(min(kept, key=_place), kind=AccessKind.CHANGE)
+    sites = _once(replace(access, kind=AccessKind.CHANGE) for access in (*kept, *stray))
+    return StateRace(
+        race=Race(state=state.state, effect=Effect.TORN, first=at, second=other, sites=sites),
+        at=at,
+        kind=AccessKind.CHANGE,
+        lookup=False,
+        only_counts=False,
+        reported=True,
     )
 
 

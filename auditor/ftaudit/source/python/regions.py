@@ -67,6 +67,8 @@ def _reads(region: ast.With, branched: set[str]) -> Iterator[tuple[str, ast.AST]
         match node:
             case ast.If(test=test, body=[*_, ast.Return() | ast.Raise() | ast.Continue()]):
                 yield from ((state, node) for state in _asked(test))
+            case ast.Try(body=[ast.Return(value=ast.Subscript(value=container))]):
+                yield ast.unparse(container), node
             case ast.Assign(targets=[ast.Name(id=name)], value=value) if name in branched:
                 yield from ((state, node) for state in _asked(value))
             case _:

@@ -33,8 +33,31 @@ def save_and_restore(module: PythonModule) -> Iterator[tuple[ast.stmt, str]]:
             after = _after_yield(function)
             restored = {(target, value) for statement, target, value in pairs if statement.lineno > after}
             yield from _changes(module, function, pairs, restored)
+        yield from _levels(module, function)
     for owner in module.classes.values():
         yield from _by_methods(module, owner)
+
+
+def _levels(module: PythonModule, function: ast.FunctionDef | ast.AsyncFunctionDef) -> Iterator[tuple[ast.stmt, str]]:
+    """Yield where a logger's level is set for a while: it is set again when the function or the block ends."""
+    calls = [
+        node
+        for node in inside(function.body)
+        if isinstance(node, ast.Expr)
+        and isinstance(node.value, ast.Call)
+        and isinstance(node.value.func, ast.Attribute)
+        and node.value.func.attr == "setLevel"
+    ]
+    if len(calls) < 2:
+        return
+    ends = [node for node in inside(function.body) if isinstance(node, ast.Try) and node.finalbody]
+    last = {id(inner) for attempt in ends for statement in attempt.finalbody for inner in inside(statement)}
+    after = _after_yield(function) if _is_context_manager(function) else 1 << 30
+    put_back = [call for call in calls if id(call) in last or call.lineno > after]
+    begun = [call for call in calls if call not in put_back]
+    if put_back and begun:
+        first = min(begun, key=lambda call: call.lineno)
+        yield first, f"the level of {ast.unparse(first.value.func.value)}"  # type: ignore[attr-defined]
 
 
 def _by_methods(module: PythonModule, owner: ast.ClassDef) -> Iterator[tuple[ast.stmt, str]]:

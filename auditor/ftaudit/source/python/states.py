@@ -8,6 +8,7 @@ held has that lock.
 from __future__ import annotations
 
 import ast
+import re
 from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -46,6 +47,10 @@ _STARTS: Final = frozenset(
     }
 )
 """Calls that have what they are given run by another thread."""
+_IS_SAFE: Final = re.compile(
+    r"(?i)log|config|setting|option|metric|stat|event|queue|executor|thread|lock|cond|clock|time"
+)
+"""Names of attributes whose objects do their own locking, or are only read."""
 _SYNCHRONISED: Final = frozenset({Kind.LOCK, Kind.THREAD_LOCAL, Kind.CONTEXT_VAR})
 
 
@@ -64,6 +69,8 @@ class Use:
     """An attribute is filled because it was empty."""
     lookup: bool = False
     """A key is looked up that was there a moment before."""
+    calls: bool = False
+    """A method of the object is called, which may change it."""
 
 
 @dataclass(slots=True)
@@ -95,7 +102,7 @@ def find_states(module: PythonModule) -> tuple[ObjectState, ...]:
 
 
 def _find(module: PythonModule) -> tuple[ObjectState, ...]:
-    shared = module.threaded_classes | set(module.singletons.values())
+    shared = module.threaded_classes | set(module.singletons.values()) | _taking_locks(module)
     if not shared:
         return ()
     steps = _Steps(module)
@@ -103,6 +110,16 @@ def _find(module: PythonModule) -> tuple[ObjectState, ...]:
     for name in sorted(shared):
         found += _Class(module, module.classes[name], steps).states()
     return tuple(found)
+
+
+def _taking_locks(module: PythonModule) -> set[str]:
+    """Return the classes whose methods take a lock, whoever owns it: `with self.store.locked():`."""
+    found: set[str] = set()
+    for region in module.tree.all(ast.With):
+        owner = module.tree.enclosing_class(region)
+        if owner is not None and owner.name not in found and any(module.is_lock(i.context_expr) for i in region.items):
+            found.add(owner.name)
+    return found & module.classes.keys()
 
 
 class _Steps:
@@ -278,6 +295,10 @@ class _Class:
                     return Use(attribute, AccessKind.WALK, node, held)
             case _, _ if _is_keyed(kind) and self._is_walked(node) and method not in _FOR_READERS:
                 return Use(attribute, AccessKind.WALK, node, held)
+            case _, ast.Attribute(value=value, attr=called) if value is node and not _IS_SAFE.search(attribute):
+                above = self.module.tree.parents.get(parent)
+                calls = isinstance(above, ast.Call) and above.func is parent and not called.startswith("is")
+                return Use(attribute, AccessKind.READ, node, held, calls=calls)
             case _:
                 pass
         return Use(attribute, AccessKind.READ, node, held)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 from collections import defaultdict
 from collections.abc import Iterator
+from itertools import pairwise
 from typing import Final, TypeAlias, TypeVar
 
 Node = TypeVar("Node", bound=ast.AST)
@@ -41,6 +42,7 @@ class Tree:
 
     def __init__(self, root: ast.Module) -> None:
         self.root = root
+        self._before: dict[ast.stmt, ast.stmt] | None = None
         self.parents: dict[ast.AST, ast.AST] = {}
         self._kinds: dict[type[ast.AST], list[ast.AST]] = defaultdict(list)
         # One turn for each node of the file: names and constants, which are half of them, are not put on the stack.
@@ -129,6 +131,12 @@ class Tree:
                     block = getattr(node, field, None)
                     if block.__class__ is list and block:
                         yield block
+
+    def before(self, statement: ast.stmt) -> ast.stmt | None:
+        """Return the statement before another one of the same block."""
+        if self._before is None:
+            self._before = {later: earlier for block in self.blocks() for earlier, later in pairwise(block)}
+        return self._before.get(statement)
 
     def block(self, statement: ast.stmt) -> list[ast.stmt]:
         """Return the list of statements that a statement stands in."""
