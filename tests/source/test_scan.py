@@ -18,6 +18,7 @@ from ftaudit.source.files import find_files
 from ftaudit.source.python import PythonModule
 from ftaudit.source.scan import ScanResult, scan
 from ftaudit.target import parse_target
+from ftaudit_rules.c.missing_mod_gil import MissingModGil
 
 COUNTER = "_n = 0\ndef f():\n    global _n\n    _n += 1\n"
 
@@ -293,3 +294,10 @@ def test_every_named_file_is_looked_at_and_none_becomes_context_of_the_next(tmp_
         found = find_files([tmp_path / name for name in names], trust_git=False, base=tmp_path)
         result = scan(found, rules=rules("FT504"), target=parse_target("3.14t"), jobs=0)
         assert places(result) == ["a.py:4 global-augassign", "b.py:4 global-augassign"]
+
+
+def test_a_module_without_an_entry_point_that_is_recognised_is_not_called_clean(tmp_path: Path) -> None:
+    (tmp_path / "m.c").write_text("#include <Python.h>\nSTART(m) { return PyModule_Create(&def); }\n")
+    result = scan(find_files([tmp_path]), rules=(MissingModGil(),), target=parse_target("3.14t"), jobs=0)
+    assert result.exit_code(Severity.ERROR) == 3
+    assert [(row.line, "could not be determined" in row.reason) for row in result.skipped] == [(2, True)]

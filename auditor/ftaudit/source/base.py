@@ -188,6 +188,10 @@ class Reader(ABC):
         """Return the room's context of the whole tree, from the surveys by path (sorted). Deterministic; picklable."""
         return None
 
+    def gaps(self, context: Any) -> Iterable[tuple[str, int | None, str]]:
+        """Yield what the tree leaves open, as path, line and reason: each becomes a row of what was not checked."""
+        return ()
+
     def wants(self, source: SourceFile, rules: Sequence[SourceRule]) -> bool:
         """Tell whether any of the rules can find something in the text: a cheap first look. When unsure, yes.
 

@@ -87,6 +87,7 @@ def gather(surveys: Mapping[Room, Mapping[str, Survey]], paths: Iterable[str]) -
         skipped += rows
         if context is not None:
             rooms[room] = context
+            skipped += (Skipped(path=p, line=line, reason=reason) for p, line, reason in reader_of(room).gaps(context))
     return TreeContext(paths=tuple(sorted(paths)), rooms=rooms), Checked(skipped=tuple(skipped))
 
 

@@ -6,12 +6,13 @@ from collections.abc import Iterator
 
 from ftaudit.model import Confidence, Finding, Severity
 from ftaudit.rule import RuleInfo, SourceExample
-from ftaudit.source import BuildRule, Project, Role
+from ftaudit.source import BuildRule, Project, Role, Room
+from ftaudit.source.c import CTree
 from ftaudit_rules.build._declared import declared_not_used
 from ftaudit_rules.c.borrowed_weakref import BorrowedWeakref
 from ftaudit_rules.rust.rust_unsync_state import RustUnsyncState
 
-_HAZARDS = ("FT31", "FT32", "FT33", "FT34", "FT431")
+_HAZARDS = ("FT31", "FT32", "FT33", "FT34", "FT35", "FT36", "FT377", "FT431")
 _HAZARD = "static void use(PyObject *r) { PyObject *o = PyWeakref_GetObject(r); if (o != Py_None) call(o); }\n"
 
 
@@ -27,7 +28,7 @@ class GilNotUsedContradicted(BuildRule):
         severity=Severity.ERROR,
         confidence=Confidence.MEDIUM,
         since="0.1.0",
-        remedy="Mend the hazards, or take the declaration back until they are.",
+        remedy="Fix the hazards, or take the declaration back until they are.",
         links=(
             "https://docs.python.org/3.14/howto/free-threading-extensions.html",
             "https://peps.python.org/pep-0703/",
@@ -36,6 +37,12 @@ class GilNotUsedContradicted(BuildRule):
     )
     companions = (BorrowedWeakref(), RustUnsyncState())
     VALID = (
+        SourceExample(
+            path="m.c",
+            code="static PyModuleDef_Slot s[] = {{Py_mod_gil, Py_MOD_GIL_NOT_USED}, {0, NULL}};\n"
+            "PyMODINIT_FUNC PyInit_m(void) { return PyModuleDef_Init(&def); }\n",
+            others=(("other.c", _HAZARD + "PyMODINIT_FUNC PyInit_other(void) { return PyModule_Create(&other); }\n"),),
+        ),
         SourceExample(
             path="src/lib.rs",
             code="#[pymodule]\nfn m(m: &Bound<PyModule>) -> PyResult<()> { Ok(()) }\n",
@@ -83,6 +90,8 @@ class GilNotUsedContradicted(BuildRule):
     def check(self, project: Project) -> Iterator[Finding]:
         """Yield one finding, at the first declaration, when errors of the project's own C, C++ or Rust code remain."""
         declared = [place for place in declared_not_used(project) if project.roles.get(place[0], Role.OWN) is Role.OWN]
+        modules = project.context.of(Room.C, CTree).entries
+        promised = {path for path, _ in declared}
         hazards = [
             finding
             for finding in project.findings
@@ -90,6 +99,8 @@ class GilNotUsedContradicted(BuildRule):
             and finding.code.startswith(_HAZARDS)
             and finding.location is not None
             and project.roles.get(finding.location.path, Role.OWN) is Role.OWN
+            # What another module of the project does, which promises nothing itself, is no word against this one.
+            and (finding.location.path not in modules or finding.location.path in promised)
         ]
         if not declared or not hazards:
             return

@@ -18,6 +18,8 @@ _HEADER = re.compile(
 )
 _ALLOCATES = re.compile(r"(?i)alloc|new|init|free|resurrect|py_set_refcnt|dealloc")
 _STORED = re.compile(r"\s*=(?!=)")
+_NAMES = re.compile(r"\s*->\s*tp_(?:name|doc)\b")
+"""What a message is made of; it never changes."""
 _OWN = re.compile(r"\s*(?:\([^()]*\)\s*)?&")
 """The address of a variable: an object that is just being set up by hand."""
 _POLYFILL = re.compile(r"^_?Py_(?:SET_)?(?:TYPE|REFCNT|SIZE|IS_TYPE|NewRef|XNewRef)")
@@ -25,8 +27,8 @@ _POLYFILL = re.compile(r"^_?Py_(?:SET_)?(?:TYPE|REFCNT|SIZE|IS_TYPE|NewRef|XNewR
 
 class DirectObjectHeader(CRule):
     """The free-threaded build lays the object header out differently: `ob_refcnt` does not exist there, reference
-    counts are split in two, and types are read and written atomically. Code that names the fields does not
-    compile or corrupts objects."""
+    counts are split in two, and types are written atomically. Code that names the fields does not
+    compile or corrupts objects. Reads of `ob_type` compile and are mostly harmless: they are left to `--pedantic`."""
 
     info = RuleInfo(
         code="FT330",
@@ -61,6 +63,7 @@ static inline void _set_type(PyObject *o, PyTypeObject *t) { o->ob_type = t; }
         SourceExample(
             code="""\
 static void fresh(PyObject *o) { Py_SET_TYPE(o, &T); }
+static void refuse(PyObject *o) { PyErr_Format(PyExc_TypeError, "not %s", o->ob_type->tp_name); }
 """,
         ),
     )
@@ -107,8 +110,10 @@ static void f(PyObject *o) {
             else:
                 message = "a reference count is set by hand; a free-threaded build keeps it in two parts"
             read = found["field"] == "type" and not _STORED.match(unit.code, found.end())
+            if read and _NAMES.match(unit.code, found.end()):
+                continue
             yield self.finding(
                 message,
                 location=unit.place(found.start()),
-                severity=Severity.WARNING if read else None,
+                severity=Severity.PEDANTIC if read else None,
             )

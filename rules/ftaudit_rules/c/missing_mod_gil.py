@@ -13,6 +13,7 @@ from ftaudit.source.c import CUnit
 _DECLARES = re.compile(r"Py(?<!\wPy)(?:_mod_gil\b|Unstable_Module_SetGIL\s*\(|_MOD_GIL_)")
 _ENTRY = re.compile(r"^(?:PyInit|PyModExport)U?_\w+$")
 _MARKED = re.compile(r"\bPyMOD(?:INIT|EXPORT)_FUNC\b")
+_MADE = re.compile(r"PyInit_|PyMODINIT_FUNC|PyModExport_")
 _NAME = re.compile(r"[A-Za-z_]\w*")
 _EXPORT = re.compile(r"\bPyMODEXPORT_FUNC\b|\bPyModExportU?_")
 _CALLS = re.compile(r"\w\s*\(")
@@ -21,6 +22,10 @@ _RETURNS = re.compile(r"\w\s*\(|\breturn\s*[(&]*\s*(?!NULL\b|nullptr\b)[A-Za-z_]
 _NEAR = 8
 """Lines; a PyModule_Create further down than this is less of a landmark than the entry point's name."""
 _CREATE = re.compile(r"PyModule(?<!\wPyModule)(?:_Create2?|_FromDefAndSpec2?|Def_Init)\s*\(")
+
+
+_OWN_MACROS = ("INIT_FUNC", "INITFUNC", "MOD_INIT", "MODINIT", "MODULE_INIT", "INIT_MODULE", "MODULE_FUNC")
+"""Words in the names that projects give to macros for entry points; which macros are, the tree says."""
 
 
 class MissingModGil(CRule):
@@ -50,7 +55,7 @@ class MissingModGil(CRule):
         ),
         declares=GilDeclaration.UNDECLARED,
     )
-    words = ("PyInit", "PyModExport", "PyMODINIT_FUNC", "PyMODEXPORT_FUNC")
+    words = ("PyInit", "PyModExport", "PyMODINIT_FUNC", "PyMODEXPORT_FUNC", *_OWN_MACROS)
     VALID = (
         SourceExample(
             code="""\
@@ -107,6 +112,33 @@ PyMODINIT_FUNC PyInit_m(void);  /* a prototype, for embedding */
     INVALID = (
         SourceExample(
             code="""\
+#include "init.h"
+MODULE_INIT(m) {
+    return PyModule_Create(&def);
+}
+""",
+            others=(("init.h", "#define MODULE_INIT(name) PyMODINIT_FUNC PyInit_##name(void)\n"),),
+            lines=(3,),
+        ),
+        SourceExample(
+            code="""\
+#include "init.h"
+EXT_INIT_FUNC {
+    PyObject *m = EXT_CREATE(&def);
+    return m;
+}
+""",
+            others=(
+                (
+                    "init.h",
+                    "#define EXT_INIT_FUNC PyMODINIT_FUNC JOIN(PyInit_, EXT_MODULE)(void)\n"
+                    "#define EXT_CREATE(def) (PyModule_Create(def))\n",
+                ),
+            ),
+            lines=(2,),
+        ),
+        SourceExample(
+            code="""\
 static PySlot slots[] = {
     PySlot_STATIC_DATA(Py_mod_abi, &abi_info),
     PySlot_FUNC(Py_mod_exec, mod_exec),
@@ -141,7 +173,10 @@ PyMODINIT_FUNC PyInit_m(void) { return PyModuleDef_Init(&def); }
 
     def check(self, unit: CUnit) -> Iterator[Finding]:
         """Yield what the rule finds in one file."""
-        if not any(word in unit.code for word in self.words):
+        macros = unit.tree.entry_macros | {
+            name for name, macro in unit.preprocessed.macros.items() if _MADE.search(macro.body)
+        }
+        if not macros and not any(word in unit.code for word in self.words):
             return
         if _DECLARES.search(unit.code):
             return
@@ -151,7 +186,8 @@ PyMODINIT_FUNC PyInit_m(void) { return PyModuleDef_Init(&def); }
         if declaring and declaring & set(_NAME.findall(unit.code)):
             return
         for function in unit.functions:
-            if not (_ENTRY.match(function.short_name) or _MARKED.search(function.header)):
+            entry = function.short_name in macros or _ENTRY.match(function.short_name)
+            if not (entry or _MARKED.search(function.header)):
                 continue
             exports = _EXPORT.search(unit.code, function.at, function.body) is not None
             if not (_RETURNS if exports else _CALLS).search(unit.code, function.body, function.end):

@@ -10,7 +10,7 @@ from ftaudit.rule import RuleInfo, SourceExample
 from ftaudit.source import CRule
 from ftaudit.source.c import CUnit
 from ftaudit.source.c.declarations import Variable
-from ftaudit.source.c.places import places_of
+from ftaudit.source.c.places import sites_of
 from ftaudit.source.c.state import find_shared_writes, holds_objects
 
 _MOST = 6
@@ -127,11 +127,10 @@ void convert() {
         for shared in find_shared_writes(unit, is_one_of_few):
             use, function = shared.first
             crowded[shared.variable.function or 0] += 1
-            for at in places_of(unit, shared):
-                yield self.finding(
-                    f"`{shared.variable.name}` is one for all threads, and {function.short_name} changes it"
-                    f" with no guard (line {unit.line_at(use.at)})",
-                    location=unit.place(at),
-                    declared=unit.place(shared.variable.start),
-                    confidence=Confidence.MEDIUM if shared.variable.sure else Confidence.LOW,
-                )
+            yield self.finding(
+                f"`{shared.variable.name}` is one for all threads, and {function.short_name} changes it"
+                f" with no guard (line {unit.line_at(use.at)})",
+                location=unit.place(shared.variable.start),
+                sites=sites_of(unit, shared),
+                confidence=Confidence.MEDIUM if shared.variable.sure else Confidence.LOW,
+            )

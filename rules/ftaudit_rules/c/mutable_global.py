@@ -8,7 +8,7 @@ from ftaudit.model import Confidence, Finding, Severity
 from ftaudit.rule import RuleInfo, SourceExample
 from ftaudit.source import CRule
 from ftaudit.source.c import CUnit
-from ftaudit.source.c.places import places_of
+from ftaudit.source.c.places import sites_of
 from ftaudit.source.c.state import find_shared_writes, holds_objects
 
 
@@ -98,7 +98,7 @@ PYBIND11_MODULE(ext, m, py::mod_gil_not_used()) {
     m.def("add", &add);
 }
 """,
-            lines=(1, 4),
+            lines=(1,),
             path="ext.cpp",
         ),
         SourceExample(
@@ -111,7 +111,7 @@ PYBIND11_MODULE(ext, m, py::mod_gil_not_used()) {
     m.def("put", [](int k, int v) { table[k] = v; });
 }
 """,
-            lines=(1, 6),
+            lines=(1,),
             path="ext.cpp",
         ),
         SourceExample(
@@ -130,14 +130,7 @@ static Item *take(void) { return freelist[--nfree]; }
 static void give(Item *i) { freelist[nfree++] = i; }
 static int guarded(void) { return setjmp(env); }
 """,
-            lines=(
-                1,
-                2,
-                3,
-                5,
-                6,
-                7,
-            ),
+            lines=(1, 2, 3),
         ),
     )
 
@@ -145,11 +138,10 @@ static int guarded(void) { return setjmp(env); }
         """Yield what the rule finds in one file."""
         for shared in find_shared_writes(unit, lambda one: one.function is None and not holds_objects(one)):
             use, function = shared.first
-            for at in places_of(unit, shared):
-                yield self.finding(
-                    f"`{shared.variable.name}` is one for all threads, and {function.short_name} changes it"
-                    f" with no guard (line {unit.line_at(use.at)})",
-                    location=unit.place(at),
-                    declared=unit.place(shared.variable.start),
-                    confidence=Confidence.MEDIUM if shared.variable.sure else Confidence.LOW,
-                )
+            yield self.finding(
+                f"`{shared.variable.name}` is one for all threads, and {function.short_name} changes it"
+                f" with no guard (line {unit.line_at(use.at)})",
+                location=unit.place(shared.variable.start),
+                sites=sites_of(unit, shared),
+                confidence=Confidence.MEDIUM if shared.variable.sure else Confidence.LOW,
+            )

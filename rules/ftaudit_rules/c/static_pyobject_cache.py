@@ -9,10 +9,19 @@ from ftaudit.model import Confidence, Finding, Severity
 from ftaudit.rule import RuleInfo, SourceExample
 from ftaudit.source import CRule
 from ftaudit.source.c import CUnit
-from ftaudit.source.c.places import places_of
+from ftaudit.source.c.places import sites_of
 from ftaudit.source.c.state import SharedWrite, find_shared_writes, holds_objects
 
 _IMPORTS = re.compile(r"(?:\([^()]*\)\s*)?PyImport_ImportModule\w*\s*\(")
+
+
+_IMMORTAL = re.compile(
+    r"(?:\([^()]*\)\s*)?(?:PyTuple_New\s*\(\s*0\s*\)|PyBytes_FromStringAndSize\s*\([^,()]*,\s*0\s*\)"
+    r"|Py(?:Unicode|Bytes)_FromString\s*\(\s*\"\"\s*\)|PyUnicode_New\s*\(\s*0\s*,[^()]*\)"
+    r"|PyLong_From\w+\s*\(\s*(?:-[1-5]|\d{1,2}|1\d\d|2[0-4]\d|25[0-6])\s*\)|Py_(?:True|False|None|Ellipsis|NotImplemented)\b"
+    r"|Py_NewRef\s*\(\s*Py_(?:True|False|None|Ellipsis|NotImplemented)\s*\)|PyBool_From\w+\s*\(|NULL\Z|nullptr\Z|0\Z)"
+)
+"""Objects that CPython makes once and never frees: both threads store the same one."""
 
 
 class StaticPyobjectCache(CRule):
@@ -70,6 +79,11 @@ static PyObject *get(void) {
         ),
         SourceExample(
             code="""\
+static PyObject *empty(void) {
+    static PyObject *tuple = NULL;
+    if (tuple == NULL) tuple = PyTuple_New(0);
+    return Py_NewRef(tuple);
+}
 static thread_local PyObject *last;
 static void note(PyObject *o) { Py_XSETREF(last, Py_NewRef(o)); }
 """,
@@ -107,10 +121,7 @@ static PyObject *set_hook(PyObject *m, PyObject *f) {
     Py_RETURN_NONE;
 }
 """,
-            lines=(
-                1,
-                6,
-            ),
+            lines=(1,),
         ),
         SourceExample(
             code="""\
@@ -125,27 +136,40 @@ static PyObject *name_of(PyObject *m, PyObject *none) {
     return Py_XNewRef(strings.name);
 }
 """,
-            lines=(4, 8),
+            lines=(4,),
         ),
     )
 
     def check(self, unit: CUnit) -> Iterator[Finding]:
         """Yield what the rule finds in one file."""
         for shared in find_shared_writes(unit, holds_objects):
-            for at in places_of(unit, shared):
-                yield self.finding(
-                    self._message(unit, shared),
-                    location=unit.place(at),
-                    declared=unit.place(shared.variable.start),
-                    severity=Severity.ERROR if shared.lazy and not _only_imports(shared) else Severity.WARNING,
-                    confidence=Confidence.MEDIUM if shared.variable.sure else Confidence.LOW,
-                )
+            if _only_immortal(unit, shared):
+                continue
+            yield self.finding(
+                self._message(unit, shared),
+                location=unit.place(shared.variable.start),
+                sites=sites_of(unit, shared),
+                severity=Severity.ERROR if shared.lazy and not _only_imports(shared) else Severity.WARNING,
+                confidence=Confidence.MEDIUM if shared.variable.sure else Confidence.LOW,
+            )
 
     @staticmethod
     def _message(unit: CUnit, shared: SharedWrite) -> str:
         use, function = shared.first
         how = "is filled by the first thread that finds it empty" if shared.lazy else "is assigned with no guard"
         return f"`{shared.variable.name}` {how}, in {function.short_name} (line {unit.line_at(use.at)})"
+
+
+def _only_immortal(unit: CUnit, shared: SharedWrite) -> bool:
+    """Return whether every write stores an object of which there is one for ever: the empty tuple, a small number."""
+    for use, _ in shared.writes:
+        if use.element or not use.value:
+            return False
+        # Strings are blanked in the code; which one it is tells whether the object is immortal.
+        at = unit.code.find(use.value, use.at)
+        if at < 0 or not _IMMORTAL.match(unit.text[at : at + len(use.value)]):
+            return False
+    return True
 
 
 def _only_imports(shared: SharedWrite) -> bool:

@@ -34,13 +34,13 @@ def test_c_stands_where_it_stands_in_the_file() -> None:
     text = 'import cffi  # é\nffi.set_source("m", r"""' + COUNTER + '""", libraries=["z"])\n'
     shown = embedded_c(text)
     assert [len(line) for line in shown.split("\n")] == [len(line) for line in text.split("\n")]
-    assert lines("build_ffi.py", text) == [2, 6]
+    assert lines("build_ffi.py", text) == [2]
 
 
 def test_a_name_may_hold_the_source() -> None:
-    assert lines("b.py", 'from cffi import FFI\nSRC = """\n' + COUNTER + '"""\nFFI().set_source("m", SRC)\n') == [3, 7]
+    assert lines("b.py", 'from cffi import FFI\nSRC = """\n' + COUNTER + '"""\nFFI().set_source("m", SRC)\n') == [3]
 
 
 @pytest.mark.parametrize("path", ["loops.c.src", "loops.c.in"])
 def test_a_hole_is_part_of_a_name(path: str) -> None:
-    assert lines(path, "static @t@ n_@t@;\n\n\n\nint hit_@t@(void) { return ++n_@t@; }\n") == [1, 5]
+    assert lines(path, "static @t@ n_@t@;\n\n\n\nint hit_@t@(void) { return ++n_@t@; }\n") == [1]

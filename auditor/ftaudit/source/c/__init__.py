@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import cache
 from typing import Final
@@ -50,6 +50,11 @@ class CReader(Reader):
     def gather(self, surveys: Mapping[str, Survey]) -> CTree:
         """Return what the files of the tree say to each other."""
         return gather_c(surveys)
+
+    def gaps(self, context: CTree) -> Iterable[tuple[str, int | None, str]]:
+        """Yield the files that make a module although no entry point was recognised in the tree."""
+        reason = "makes a module, but no entry point was recognised: what it declares could not be determined"
+        return ((path, line, reason) for path, line in context.without_entry)
 
     def has_state(self, source: SourceFile, context: TreeContext) -> bool:
         """Return whether the text may define functions that reach objects of Python."""

@@ -74,10 +74,18 @@ def lookup(name: str, macros: Mapping[str, MacroValue]) -> MacroValue:
     return UNKNOWN
 
 
+_DEBUG: Final = re.compile(
+    r"(?:^|_)(?:DEBUG|DEBUGGING|TRACE|TRACING|VERBOSE|PROFILING|SANITIZE|SELFTEST)(?:_\w+)?$|^Py_REF_DEBUG$"
+)
+"""Macros that only a developer's own build defines, unless the tree defines them."""
+
+
 def is_defined(name: str, macros: Mapping[str, MacroValue]) -> bool | None:
     """Answer `#ifdef name`: `None` when nothing is known."""
     value = lookup(name, macros)
-    return None if value == UNKNOWN else value != UNDEFINED
+    if value == UNKNOWN:
+        return False if _DEBUG.search(name) else None
+    return value != UNDEFINED
 
 
 def number(text: str) -> int:

@@ -21,6 +21,7 @@ class Origin(Enum):
     ATTRIBUTE = "an attribute or item of another object"
     ITEM = "an item of what is iterated over, which its owner still holds"
     TYPE_DICT = "a type's dictionary"
+    MODULE_DICT = "a module's dictionary"
     PRIVATE = "made in this function"
     KEYWORDS = "the keyword arguments of this call"
     THREAD = "this thread's own"
@@ -59,7 +60,9 @@ class Variables(Protocol):
         """Return whether every caller of a static function hands it the address of an automatic variable there."""
 
 
-_SHARED: Final = frozenset({Origin.STATIC, Origin.MEMBER, Origin.PARAMETER, Origin.ITEM, Origin.TYPE_DICT})
+_SHARED: Final = frozenset(
+    {Origin.STATIC, Origin.MEMBER, Origin.PARAMETER, Origin.ITEM, Origin.TYPE_DICT, Origin.MODULE_DICT}
+)
 _FRESH: Final = frozenset(
     [
         "PyList_New",
@@ -119,7 +122,6 @@ _THREADS_OWN: Final = frozenset(
     {
         "PyThreadState_GetDict",
         "PyEval_GetGlobals",
-        "PyModule_GetDict",
         "PyImport_GetModuleDict",
         "PyEval_GetBuiltins",
         "PyEval_GetFrame",
@@ -177,6 +179,8 @@ def origin_of(unit: Variables, function: Function | None, expression: str, befor
         if parameter is not None and _only_inside_branches(values, name):
             return _parameter(unit, function, name)
         origins = {_quick(value) for value in values}
+        if origins == {Origin.MODULE_DICT}:
+            return Origin.MODULE_DICT
         if origins == {Origin.PRIVATE}:
             return Origin.PRIVATE
         rest = [
@@ -200,6 +204,8 @@ def _only_inside_branches(values: list[str], name: str) -> bool:
 
 
 def _result(name: str) -> Origin:
+    if name == "PyModule_GetDict":
+        return Origin.MODULE_DICT
     if name in _FRESH:
         return Origin.PRIVATE
     if name in _THREADS_OWN:

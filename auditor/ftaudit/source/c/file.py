@@ -58,6 +58,11 @@ class CFile(Unit):
     def _uncommented(self) -> tuple[str, list[tuple[int, int]]]:
         return mask_comments(self.text)
 
+    @property
+    def uncommented(self) -> str:
+        """The text with comments and the insides of literals blanked, directives and dead regions kept."""
+        return self._uncommented[0]
+
     @cached_property
     def comments(self) -> tuple[Comment, ...]:
         """Every comment, those of dead regions too."""

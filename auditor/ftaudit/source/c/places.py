@@ -1,20 +1,21 @@
-"""Where a finding on a shared variable is reported: at its declaration, and where the first function changes it."""
+"""The sites of a finding on a shared variable: it is reported once, at its declaration, with every unguarded write."""
 
 from __future__ import annotations
 
+from itertools import islice
 from typing import Final
 
+from ftaudit.model import Site
 from ftaudit.source.c.state import SharedWrite
 from ftaudit.source.c.unit import CUnit
+from ftaudit.source.shared_state import AccessKind
 
-_NEAR: Final = 3
-"""Lines; a write this close to the declaration is not worth a finding of its own."""
+_MOST: Final = 20
 
 
-def places_of(unit: CUnit, shared: SharedWrite) -> tuple[int, ...]:
-    """Return the declaration, which is to be changed, and the first unguarded write where that stands elsewhere."""
-    declared = shared.variable.start
-    first = shared.first[0].at
-    if abs(unit.line_at(first) - unit.line_at(declared)) < _NEAR or shared.variable.function is not None:
-        return (declared,)
-    return declared, first
+def sites_of(unit: CUnit, shared: SharedWrite) -> tuple[Site, ...]:
+    """Return the unguarded writes of a variable, in order; of code made by translators the first ones."""
+    return tuple(
+        Site(location=unit.place(use.at), access=AccessKind.WRITE.value, entry_point=function.short_name)
+        for use, function in islice(shared.writes, _MOST)
+    )

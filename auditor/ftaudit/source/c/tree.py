@@ -54,6 +54,9 @@ _INTERESTING: Final = (
     "_MODULE",
     "MOD_GIL",
     *_OBJECT_WORDS,
+    "PyModule_Create",
+    "PyModule_FromDef",
+    "PyModuleDef_Init",
     "METH_",
 )
 """What the text of a file must have some of for other files to care; a plain search is quicker than any pattern."""
@@ -113,6 +116,7 @@ _PARAMETERS_AND_BODY: Final = re.compile(
     r"(?:\s*\w+)?\s*\([^;{}()]*(?:\([^()]*\)[^;{}()]*)*\)\s*(?:const\s*|noexcept\s*)*\{"
 )
 _LAST_MEMBER: Final = re.compile(r"(?:->|\.)\s*(\w+)\s*\)?\s*$")
+_CREATES: Final = re.compile(r"Py(?<!\wPy)(?:Module_Create2?|Module_FromDefAndSpec2?|ModuleDef_Init)\s*\(")
 _ENTRY: Final = re.compile(
     r"Py(?<!\wPy)(?:Init_\w+|ModExport_\w+|MODINIT_FUNC\b)"
     r"|PYBIND11_(?<!\wPYBIND11_)MODULE\b|NB_(?<!\wNB_)MODULE\b|BOOST_(?<!\wBOOST_)PYTHON_MODULE\b"
@@ -142,6 +146,10 @@ class CTree:
     """Macros whose body is a module entry point."""
     objects: Mapping[str, Fields] = field(default_factory=dict)
     """The structs with an object head and the bound C++ classes, with their fields as far as they are known."""
+    entries: frozenset[str] = frozenset()
+    """The files that hold the entry point of a module."""
+    without_entry: tuple[tuple[str, int], ...] = ()
+    """Where modules are made while no file of the tree has an entry point that was recognised: paths and lines."""
     table_macros: Mapping[str, tuple[tuple[str, ...] | None, str]] = field(default_factory=dict)
     """Macros whose body is a row of a method table: parameters and body."""
 
@@ -187,12 +195,22 @@ def survey_c(source: SourceFile) -> Survey | None:
     declared = _NOT_USED.search(code) if declares else None
     if declared:
         found["not_used"] = code.count("\n", 0, declared.start()) + 1
+    made = _CREATES.search(code) if "PyModule_" in code or "PyModuleDef_Init" in code else None
+    if made:
+        found["creates"] = code.count("\n", 0, made.start()) + 1
+    if _ENTRY.search(code) or "Inittab" in code:
+        found["entry"] = True
     if code is text and any(map(code.__contains__, _ENTRY_WORDS)):
         code, _ = mask_comments(text)
     declaring, called = _entry_points(code)
     _put(found, "declares", declaring | set(found.get("declares", ())))
     _put(found, "called", called)
     return found or None
+
+
+def _makes_entry(macro: Macro) -> bool:
+    """Return whether a macro stands for the head of a module's entry point, and not for a word of it."""
+    return _ENTRY.search(macro.body) is not None and (bool(macro.parameters) or "(" in macro.body)
 
 
 def _survey_objects(code: str, cpp: bool, found: dict[str, Any]) -> None:
@@ -209,7 +227,7 @@ def _survey_macros(pre: Preprocessed, masked: str, found: dict[str, Any]) -> Non
     _put(found, "takes", takes)
     _put(found, "gives", gives)
     _put(found, "thread_local", {n for n, m in pre.macros.items() if _THREAD_WORDS.search(m.body)})
-    _put(found, "entry_macros", {n for n, m in pre.macros.items() if m.parameters and _ENTRY.search(m.body)})
+    _put(found, "entry_macros", {n for n, m in pre.macros.items() if _makes_entry(m)})
     _put(found, "declares", {n for n, m in pre.macros.items() if _DECLARES_GIL.search(m.body)})
     values = _values(pre, masked)
     if values:
@@ -233,12 +251,20 @@ def gather_c(surveys: Mapping[str, Survey]) -> CTree:
         not_used={path: survey["not_used"] for path, survey in surveys.items() if "not_used" in survey},
         entry_macros=_union(surveys, "entry_macros"),
         objects=_objects(surveys),
+        entries=frozenset(path for path, survey in surveys.items() if survey.get("entry")),
+        without_entry=_without_entry(surveys),
         table_macros={
             name: (None if parameters is None else tuple(parameters), body)
             for survey in surveys.values()
             for name, (parameters, body) in survey.get("table_macros", {}).items()
         },
     )
+
+
+def _without_entry(surveys: Mapping[str, Survey]) -> tuple[tuple[str, int], ...]:
+    if any(survey.get("entry") or survey.get("entry_macros") for survey in surveys.values()):
+        return ()
+    return tuple((path, survey["creates"]) for path, survey in surveys.items() if "creates" in survey)
 
 
 def _objects(surveys: Mapping[str, Survey]) -> dict[str, dict[str, str]]:

@@ -166,9 +166,20 @@ def _argument(code: str, begin: int, start: int, at: int, addressed: bool, eleme
 def _passed(callee: str, index: int, start: int, addressed: bool, element: bool) -> Use:
     if _ATOMIC.search(callee):
         return Use(start, UseKind.READ, callee=callee, argument=index)
-    if index in _WRITERS.get(callee, ()) or (addressed and _OUT_PARAMETERS.match(callee)):
+    if index in _WRITERS.get(callee, ()) or (
+        addressed and _OUT_PARAMETERS.match(callee) and index >= _outs_from(callee)
+    ):
         return Use(start, UseKind.WRITE, element=element, callee=callee, argument=index)
     return Use(start, UseKind.ADDRESS if addressed else UseKind.READ, callee=callee, argument=index, element=element)
+
+
+def _outs_from(callee: str) -> int:
+    """Return the first argument that such a function stores to: before it stand the format and the keywords."""
+    if callee.startswith("PyErr"):
+        return 0
+    if "Keywords" in callee or callee == "PyArg_UnpackTuple":
+        return 4
+    return 1 if callee == "scanf" else 2
 
 
 def _previous(code: str, at: int) -> int:
