@@ -147,6 +147,7 @@ def _module_runtime(runtime: ModuleRuntime | None) -> dict[str, Any] | None:
         "error": runtime.error,
         "environmental": runtime.environmental,
         "output": runtime.output,
+        "unexplained": runtime.unexplained,
     }
 
 
@@ -226,4 +227,7 @@ def _runtime(runtime: RuntimeFacts) -> dict[str, Any]:
         "interpreter": runtime.interpreter,
         "network_cut": runtime.network_cut,
         "toplevels": {name: _module_runtime(found) for name, found in runtime.toplevels},
+        "startup": {file: _module_runtime(ran) for file, ran in runtime.startup},
+        "unlisted": list(runtime.unlisted),
+        "contested": dict(runtime.contested),
     }

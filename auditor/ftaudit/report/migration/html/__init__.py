@@ -68,6 +68,7 @@ def _digest(text: str) -> str:
 def _environment() -> Environment:
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
+    from ftaudit.planning.words import source_evidence
     from ftaudit.report.package import entries, evidence
 
     environment = Environment(
@@ -80,6 +81,7 @@ def _environment() -> Environment:
     )
     environment.filters |= {
         "tiers": evidence.tiers,
+        "source_evidence": source_evidence,
         "module_groups": evidence.module_groups,
         "remarks": evidence.remarks,
         "extra_findings": lambda package: list(entries.extra_findings(package)),
