@@ -56,6 +56,6 @@ def query_for(pin: Pin) -> Query | None:
 
     Files that the input names are used as they are; a local project and a pin without a version have none.
     """
-    if pin.version is None or pin.files is not None or pin.source_tree is not None:
+    if pin.version is None or pin.files is not None or pin.source_tree is not None or pin.on_disk is not None:
         return None
     return Query(name=pin.name, version=pin.version, index_url=pin.index_url)

@@ -297,7 +297,8 @@ def _pure(facts: PackageFacts) -> Reasons:
         return ()
     if facts.index.built_from_source:
         return (Plainly.BUILT_FROM_SOURCE,)
-    return (Plainly.SOURCE_TREE if facts.index.wheel is None else Plainly.NO_COMPILED_CODE,)
+    is_tree = facts.index.wheel is None and facts.pin.on_disk is None
+    return (Plainly.SOURCE_TREE if is_tree else Plainly.NO_COMPILED_CODE,)
 
 
 def _ready(facts: PackageFacts) -> Reasons:

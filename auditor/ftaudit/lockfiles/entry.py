@@ -137,7 +137,21 @@ def _kind_of_folder(folder: Path) -> InputFormat | None:
         return InputFormat.ENVIRONMENT
     if next(_candidates(folder), None) is not None:
         return None
-    return InputFormat.WHEELS if any(name.endswith(".whl") for name in names) else None
+    if any(name.endswith(".whl") for name in names):
+        return InputFormat.WHEELS
+    return InputFormat.ENVIRONMENT if _holds_packages(folder) else None
+
+
+def _holds_packages(folder: Path) -> bool:
+    """Return whether a folder is one of packages, or a prefix or the root of a file system that has such folders."""
+    from ftaudit.lockfiles.formats import installed
+
+    if folder.name in ("site-packages", "dist-packages"):
+        return True
+    try:
+        return bool(installed.find_folders(folder))
+    except InputError:
+        return False
 
 
 def _read(

@@ -17,7 +17,7 @@ from ftaudit.lockfiles.requirements import Edge, Lock, LockedPackage, Requiremen
 from ftaudit.lockfiles.resolve.graph import find_chains
 from ftaudit.lockfiles.resolve.markers import Markers
 from ftaudit.lockfiles.selection import Selection
-from ftaudit.model import Location, Pin
+from ftaudit.model import Location, OnDisk, Pin
 from ftaudit.target import Platform, Target, marker_environment
 
 MOST_FORKS: Final = 200
@@ -69,7 +69,7 @@ def _pins_of_choice(
         )
     extras, more = lock.extras, lock.extras
     while True:
-        walk = _Walk(lock, Markers(environment, more, lock.groups), place, is_foreign=is_foreign)
+        walk = _Walk(lock, Markers(environment, more, lock.groups), place, is_foreign=is_foreign, target=target)
         roots = walk.from_roots(lock.roots) if lock.roots is not None else walk.from_markers()
         extras, more = more, more | (walk.activated & lock.conflicting)
         if more == extras:
@@ -126,8 +126,9 @@ def _together(selections: Sequence[Selection]) -> Selection:
 class _Walk:
     """The packages that are reached, with their extras and who needs them; packages go by position."""
 
-    def __init__(self, lock: Lock, markers: Markers, place: Location, *, is_foreign: bool) -> None:
+    def __init__(self, lock: Lock, markers: Markers, place: Location, *, is_foreign: bool, target: Target) -> None:
         """`is_foreign`: the lock file was made for other environments than the one that is asked about."""
+        self._abi = target.abi
         self._is_foreign = is_foreign
         self._lock, self._packages, self._markers, self._place = lock, lock.packages, markers, place
         self._by_name: dict[NormalizedName, list[int]] = defaultdict(list)
@@ -224,11 +225,17 @@ class _Walk:
                     files=None if self._proves_no_absence(package) else package.files,
                     allowed_hashes=package.allowed_hashes,
                     index_url=package.index_url,
-                    problem=package.problem or _unjudgeable(package),
+                    problem=None if self._on_disk(package) else package.problem or _unjudgeable(package),
+                    on_disk=self._on_disk(package),
                     source_tree=package.source_tree,
                 )
             )
         return tuple(sorted(pins, key=lambda pin: (pin.name, str(pin.version))))
+
+    def _on_disk(self, package: LockedPackage) -> OnDisk | None:
+        """Return where a package is installed, if that is in an environment of the target."""
+        found = package.on_disk
+        return found if found is not None and found.abi == self._abi and package.source_tree is None else None
 
     def _proves_no_absence(self, package: LockedPackage) -> bool:
         """Return whether the index may have files of the package that the lock file leaves out.

@@ -11,7 +11,7 @@ from packaging.specifiers import SpecifierSet
 from packaging.utils import NormalizedName
 from packaging.version import Version
 
-from ftaudit.model import DistributionFile, Location, StrEnum
+from ftaudit.model import DistributionFile, Location, OnDisk, StrEnum
 
 ALL: Final = ":all:"
 """What pip's `--no-binary` and `--only-binary` call every package."""
@@ -156,6 +156,8 @@ class LockedPackage:
     """It is the project itself or a member of its workspace: what it needs is asked for by the project."""
     is_member: bool = False
     """It is a member of the workspace that is built and installed: a row of its own beside what it needs."""
+    on_disk: OnDisk | None = None
+    """Its compiled files, where it is installed."""
     from_index: bool = True
     """Whether an index has it: what the lock file does not list of its files, the index may have."""
 

@@ -16,7 +16,7 @@ from ftaudit.model.facts import (
     SourceFacts,
 )
 from ftaudit.model.findings import Acceptance, AcceptedBy, Finding, Site
-from ftaudit.model.pins import DistributionFile, Pin
+from ftaudit.model.pins import DistributionFile, OnDisk, Pin
 from ftaudit.model.reports import Package, Report, TierCoverage
 from ftaudit.model.words import (
     BLOCKING,
@@ -47,6 +47,7 @@ __all__ = [
     "Location",
     "ModuleBinary",
     "ModuleRuntime",
+    "OnDisk",
     "Package",
     "PackageFacts",
     "Pin",

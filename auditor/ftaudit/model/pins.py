@@ -32,6 +32,24 @@ class DistributionFile:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class OnDisk:
+    """The compiled files of an installed package, which are read where they are."""
+
+    root: str
+    """The folder that the paths count from, `site-packages` most often."""
+    modules: tuple[str, ...] = ()
+    """Extension modules, by their names."""
+    libraries: tuple[str, ...] = ()
+    """Other shared libraries."""
+    abi: str | None = None
+    """The ABI tag of the Python that the environment is of, `cp314t`; `None` where nothing tells."""
+    platform: str | None = None
+    """A platform tag of its system and machine, `linux_x86_64`; `None` where nothing tells."""
+    metadata: str | None = None
+    """The METADATA file, where there is one."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Pin:
     """One package at one version, to be judged on one platform: what reading and resolving arrive at."""
 
@@ -56,6 +74,8 @@ class Pin:
     source_tree: str | None = None
     """The folder of a local project (`-e .`, `./lib`): never built, looked at as files."""
     yanked: str | None = None
+    on_disk: OnDisk | None = None
+    """Where it is installed, in an environment of the target: no index is asked."""
     no_binary: bool = False
     """The input allows no wheel of it (`--no-binary`)."""
     only_binary: bool = False

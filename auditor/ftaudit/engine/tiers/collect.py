@@ -10,6 +10,7 @@ from typing import Final, TypeAlias
 
 from ftaudit.engine.rows import INSTALLED_KINDS
 from ftaudit.engine.tiers.hashes import check_hashes
+from ftaudit.engine.tiers.on_disk import IS_INSTALLED, ORIGIN, installed_facts
 from ftaudit.engine.tiers.source_tree import look_at_tree
 from ftaudit.engine.tiers.wheel_urls import find_places
 from ftaudit.errors import InterpreterError
@@ -77,6 +78,8 @@ def find_index_facts(
 def _index_facts(pin: Pin, platform: Platform, target: Target, release: ReleaseFiles | None) -> IndexFacts:
     if pin.problem is not None:
         return IndexFacts(status=Status.FAILED, reason=pin.problem)
+    if pin.on_disk is not None:
+        return installed_facts(pin, pin.on_disk, target, platform)
     if pin.source_tree is not None:
         return look_at_tree(Path(pin.source_tree))
     return choose_wheel(pin, release, target, platform)
@@ -151,6 +154,8 @@ def _why_not(facts: IndexFacts, settings: Settings, platform: Platform) -> str |
         return NOTHING_COMPILED
     if facts.no_place is not None:
         return facts.no_place
+    if facts.origin == ORIGIN:
+        return IS_INSTALLED
     if settings.static:
         return STATIC
     if not platform.is_host:

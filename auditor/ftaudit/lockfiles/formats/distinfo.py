@@ -45,6 +45,10 @@ class Distribution:
     has_record: bool = False
     built_here: bool = False
     """Whether RECORD lists compiled code and WHEEL's tag is that of a local build (`linux_x86_64`)."""
+    files: tuple[str, ...] | None = None
+    """What RECORD or `installed-files.txt` lists, below the folder of packages; `None` where there is neither."""
+    top_level: tuple[str, ...] = ()
+    """The names that `top_level.txt` gives."""
     problem: str | None = None
 
 
@@ -83,6 +87,8 @@ def _read(path: Path, guess: NormalizedName) -> Distribution:
         installer=(_optional(path / "INSTALLER") or "").strip()[:40] or None,
         direct_url=_direct_url(path / "direct_url.json") if is_new else None,
         has_record=record is not None,
+        files=_recorded(record) if record is not None else _installed_files(path),
+        top_level=tuple((_optional(path / "top_level.txt") or "").split()) if path.is_dir() else (),
         built_here=record is not None
         and _lists_compiled(record)
         and _is_local((_optional(path / "WHEEL") or "")[:100_000]),
@@ -134,6 +140,23 @@ def _lists_compiled(record: str) -> bool:
         return any(row and row[0].lower().endswith(_COMPILED) for row in csv.reader(io.StringIO(record)))
     except csv.Error:
         return False
+
+
+def _recorded(record: str) -> tuple[str, ...]:
+    """Return the paths of a RECORD; what leads out of the folder of packages is left out."""
+    try:
+        paths = [row[0].replace("\\", "/") for row in csv.reader(io.StringIO(record)) if row]
+    except csv.Error:
+        return ()
+    return tuple(path for path in paths if not path.startswith(("/", "../")) and "/../" not in path)
+
+
+def _installed_files(path: Path) -> tuple[str, ...] | None:
+    """Return what an `.egg-info` of `pip install --no-use-pep517` lists, whose paths count from itself."""
+    text = _optional(path / "installed-files.txt") if path.is_dir() else None
+    if text is None:
+        return None
+    return tuple(line.strip().removeprefix("../") for line in text.splitlines() if line.strip().startswith("../"))
 
 
 def _is_local(wheel: str) -> bool:

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import itertools
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Final
+
+from packaging.utils import canonicalize_name
 
 from ftaudit.errors import InputError
 from ftaudit.lockfiles.direct import local_path
 from ftaudit.lockfiles.files import read_bytes
 from ftaudit.lockfiles.formats.distinfo import Distribution, read_distribution
+from ftaudit.lockfiles.formats.on_disk import CondaPackage, Installed, conda_owners, find_on_disk, read_conda
 from ftaudit.lockfiles.requirements import Edge, InputFormat, Lock, LockedPackage, Requirements
-from ftaudit.model import DistributionFile, Location
+from ftaudit.model import DistributionFile, Location, OnDisk
 from ftaudit.urls import public
 
 MAX_ENTRIES: Final = 100_000
@@ -25,6 +28,14 @@ _PLACES: Final = (
     "Lib/site-packages",
     "lib/python*/dist-packages",
     "local/lib/python*/dist-packages",
+    "usr/lib/python*/site-packages",
+    "usr/lib/python*/dist-packages",
+    "usr/lib64/python*/site-packages",
+    "usr/local/lib/python*/site-packages",
+    "usr/local/lib/python*/dist-packages",
+    "opt/*/lib/python*/site-packages",
+    "app/.venv/lib/python*/site-packages",
+    ".venv/lib/python*/site-packages",
 )
 """Where virtual environments and prefixes have their packages (sysconfig's schemes, and Debian's)."""
 _LISTED: Final = 6
@@ -42,7 +53,13 @@ def read(path: Path) -> Requirements:
     found = [read_distribution(entry) for folder in folders for entry in _entries(folder)]
     requested = [each for each in found if each.requested]
     told = len(requested) < len(found)
-    packages = tuple(map(_package, found))
+    prefix = next((each for each in (path, *list(path.absolute().parents)[:3]) if (each / "conda-meta").is_dir()), path)
+    conda = read_conda(prefix)
+    on_disk = find_on_disk(folders, found, conda)
+    packages = (
+        *(_package(each, on_disk.by_metadata.get(each.path)) for each in found),
+        *_unlisted(prefix, folders, on_disk, conda),
+    )
     return Requirements(
         path=path,
         format=InputFormat.ENVIRONMENT,
@@ -80,6 +97,10 @@ def find_folders(path: Path) -> list[Path]:
         raise InputError(
             f"{path} holds the packages of {', '.join(sorted(versions))}", hint=f"name one: {folders[0]}, for example"
         )
+    if path.name in ("site-packages", "dist-packages"):
+        return [path]
+    if not folders and (path / "pyvenv.cfg").is_file():
+        return list(found.values())[:1]
     if not folders:
         raise InputError(f"{path} holds no installed package", hint=_WHAT)
     return folders
@@ -104,7 +125,29 @@ def _is_metadata(name: str) -> bool:
     return name.endswith((".dist-info", ".egg-info", ".egg-link")) and not name.startswith(("~", "."))
 
 
-def _package(each: Distribution) -> LockedPackage:
+def _unlisted(
+    path: Path, folders: Sequence[Path], on_disk: Installed, conda: Sequence[CondaPackage]
+) -> Iterator[LockedPackage]:
+    """Yield what no distribution lists: conda packages without one, and extension modules of unknown origin."""
+    owners: dict[str, CondaPackage] = {}
+    for folder in folders:
+        owners |= conda_owners(conda, folder, path)
+    for top, found in sorted(on_disk.others.items()):
+        if not (found.abi or "").endswith("t"):
+            continue  # What is installed is judged in free-threaded environments alone.
+        package = next((owners[file] for file in found.modules if file in owners), None)
+        yield LockedPackage(
+            name=package.name if package is not None else canonicalize_name(top.strip("-._") or "nameless"),
+            version=package.version if package is not None else None,
+            location=Location(path=str(package.path if package is not None else Path(found.root, found.modules[0]))),
+            source=str(Path(found.root, top)),
+            on_disk=found,
+            from_index=False,
+            problem=None if package is not None else "no installed distribution lists it",
+        )
+
+
+def _package(each: Distribution, on_disk: OnDisk | None) -> LockedPackage:
     files, tree, problem = _origin(each.direct_url) if each.direct_url is not None else (None, each.source_tree, None)
     return LockedPackage(
         name=each.name,
@@ -115,6 +158,7 @@ def _package(each: Distribution) -> LockedPackage:
         edges=each.needs.edges,
         extra_edges=each.needs.extra_edges,
         source_tree=tree,
+        on_disk=None if each.problem else on_disk,
         from_index=files is None and tree is None,
         problem=each.problem or problem or (None if each.version or tree else "its metadata gives no version"),
     )
@@ -148,7 +192,10 @@ def _notes(path: Path, found: Sequence[Distribution]) -> Iterable[str]:
     settings = _pyvenv(path)
     version = settings.get("version_info") or settings.get("version")
     if version:
-        yield f"{path} is one of Python {version[:20]}: judged is what the target installs of the same versions"
+        yield (
+            f"{path} is one of Python {version[:20]}: for another Python, what that installs of the same versions is "
+            f"judged; of its own free-threaded one, what is installed"
+        )
     if settings.get("include-system-site-packages", "").lower() == "true":
         yield f"{path} sees the packages of the system too, which were not looked at: name their folder with --env"
     told = {

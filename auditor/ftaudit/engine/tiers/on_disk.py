@@ -1,0 +1,111 @@
+"""Installed packages: their compiled files are packed as they are found, so that the tiers read them like a wheel."""
+
+from __future__ import annotations
+
+import atexit
+import functools
+import hashlib
+import re
+import stat
+import tempfile
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+
+from ftaudit.model import DistributionFile, IndexFacts, OnDisk, Pin, Status, WheelKind
+from ftaudit.target import Platform, Target
+
+ORIGIN: Final = "environment"
+"""The origin of facts that an environment's own files gave."""
+IS_INSTALLED: Final = "what is installed was read where it is, and not imported"
+MOST_LIBRARIES: Final = 64 << 20
+"""Bytes of plain shared libraries of a package that are packed too; modules may call into them."""
+MOST_BYTES: Final = 4 << 30
+_TAG: Final = re.compile(r"(linux|manylinux|musllinux|macosx|win)(?:(?:1|2010|2014|_\d+_\d+)(?=_))?_?(\w+)")
+_SYSTEMS: Final = {"linux": "linux", "manylinux": "linux", "musllinux": "linux", "macosx": "darwin", "win": "win32"}
+
+
+def installed_facts(pin: Pin, found: OnDisk, target: Target, platform: Platform) -> IndexFacts:
+    """Return what is installed of a package as the index tier has it; no index is asked.
+
+    A file that cannot be read is a failure: what was not looked at is never called ready.
+    """
+    if found.platform is not None and not _is_of(found.platform, platform):
+        reason = f"what is installed is for {found.platform}, and not for {platform.name}"
+        return IndexFacts(status=Status.FAILED, reason=reason, origin=ORIGIN)
+    if not found.modules:
+        return IndexFacts(status=Status.DONE, origin=ORIGIN, kind=WheelKind.PURE)
+    try:
+        packed = _pack(pin, found, target, platform)
+    except (OSError, ValueError, zipfile.LargeZipFile) as error:
+        reason = f"what is installed cannot be read: {getattr(error, 'strerror', None) or error}"
+        return IndexFacts(status=Status.FAILED, reason=reason, origin=ORIGIN)
+    file = DistributionFile(filename=packed.name, url=packed.as_uri(), size=packed.stat().st_size)
+    return IndexFacts(
+        status=Status.DONE,
+        origin=ORIGIN,
+        kind=WheelKind.FREE_THREADED,
+        wheel=file,
+        wheels=(file,),
+        compiled=True,
+    )
+
+
+def _is_of(tag: str, platform: Platform) -> bool:
+    """Return whether a platform tag is of the platform's system and machine, whatever version it asks for."""
+    match = _TAG.fullmatch(tag)
+    if match is None or _SYSTEMS.get(match[1]) != platform.sys_platform:
+        return False
+    same = {"amd64": "x86_64", "aarch64": "arm64", "32": "i686"}
+    machine, wanted = (same.get(name.lower(), name.lower()) for name in (match[2], platform.machine))
+    return machine in (wanted, "universal2")
+
+
+def _pack(pin: Pin, found: OnDisk, target: Target, platform: Platform) -> Path:
+    """Write a wheel that holds the compiled files and the metadata, and return its path."""
+    stem = f"{str(pin.name).replace('-', '_')}-{pin.version or 0}"
+    interpreter = target.abi.rstrip("t")
+    tag = f"{interpreter}-{target.abi}-{found.platform or platform.tags[-1]}"
+    place = hashlib.sha256(f"{found.root}\0{pin.source}".encode()).hexdigest()[:16]
+    folder = _scratch() / place
+    folder.mkdir(exist_ok=True)
+    path = folder / f"{stem}-{tag}.whl"
+    info = f"{stem}.dist-info"
+    metadata = (
+        Path(found.metadata).read_bytes() if found.metadata else f"Metadata-Version: 2.1\nName: {pin.name}\n".encode()
+    )
+    if not re.search(rb"^Version:", metadata, re.MULTILINE):
+        metadata = metadata.rstrip() + f"\nVersion: {pin.version or 0}\n".encode()
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_STORED, strict_timestamps=False) as archive:
+        for name in _files(found):
+            archive.write(Path(found.root, name), name)
+        archive.writestr(f"{info}/METADATA", metadata)
+        archive.writestr(f"{info}/WHEEL", f"Wheel-Version: 1.0\nRoot-Is-Purelib: false\nTag: {tag}\n")
+        archive.writestr(f"{info}/RECORD", "")
+    return path
+
+
+def _files(found: OnDisk) -> Iterator[str]:
+    """Yield the files to pack: every module, and libraries while there is room; raise `ValueError` for an odd one."""
+    room, total = MOST_LIBRARIES, 0
+    for name in (*found.modules, *found.libraries):
+        status = Path(found.root, name).stat()
+        if not stat.S_ISREG(status.st_mode):
+            raise ValueError(f"{name} is not a plain file")
+        total += status.st_size
+        if total > MOST_BYTES:
+            raise ValueError(f"its modules have more than {MOST_BYTES >> 30} GiB")
+        if name in found.libraries:
+            room -= status.st_size
+            if room < 0:
+                continue
+        yield name
+
+
+@functools.cache
+def _scratch() -> Path:
+    """Return a folder that is gone when the program ends."""
+    folder = tempfile.TemporaryDirectory(prefix="ftaudit-installed-")
+    atexit.register(folder.cleanup)
+    return Path(folder.name)

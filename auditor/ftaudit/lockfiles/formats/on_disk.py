@@ -1,0 +1,198 @@
+"""The compiled files of an environment: which package each is of, by RECORD, conda's records, or the tree itself."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final
+
+from packaging.utils import NormalizedName, canonicalize_name
+from packaging.version import InvalidVersion, Version
+
+from ftaudit.cpython.suffixes import Suffix, find_suffix
+from ftaudit.errors import InputError
+from ftaudit.lockfiles.files import read_bytes
+from ftaudit.lockfiles.formats.distinfo import Distribution
+from ftaudit.model import OnDisk
+
+MAX_FILES: Final = 400_000
+"""Files of a tree that are listed."""
+_LIBRARY: Final = re.compile(r"\.(?:so(?:\.\d[\d.]*)?|dylib|dll)$", re.IGNORECASE)
+_PYTHON: Final = re.compile(r"python(\d)\.(\d+)(t?)")
+_ASIDE: Final = re.compile(r"(?:^|/)(?:[^/]+\.libs|\.dylibs|[^/]+\.dSYM|__pycache__)/")
+_LINUX: Final = re.compile(r"(x86_64|aarch64|i386|arm|powerpc64le|s390x|riscv64)-linux-(gnu|musl)\w*")
+_WHEEL_TAG: Final = re.compile(r"^Tag: *[^-\s]+-[^-\s]+-([\w.]+)\s*$", re.MULTILINE)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class CondaPackage:
+    """One record of `conda-meta` (conda's documentation, "Repodata record")."""
+
+    name: NormalizedName
+    version: Version | None
+    build: str
+    files: tuple[str, ...]
+    """Below the prefix."""
+    path: Path
+
+
+@dataclass(kw_only=True, slots=True)
+class Installed:
+    """What the folders of packages hold, by the `.dist-info` that it is of."""
+
+    by_metadata: dict[Path, OnDisk] = field(default_factory=dict)
+    others: dict[str, OnDisk] = field(default_factory=dict)
+    """Extension modules that no distribution lists, by the name at the top."""
+
+
+def read_conda(prefix: Path) -> tuple[CondaPackage, ...]:
+    """Return the packages that conda's records list; a record that cannot be read is left out."""
+    found = []
+    for path in sorted((prefix / "conda-meta").glob("*.json")):
+        try:
+            record: Any = json.loads(read_bytes(path))
+            name, files = record["name"], record.get("files", ())
+            version = str(record.get("version", ""))
+            found.append(
+                CondaPackage(
+                    name=canonicalize_name(name),
+                    version=_version(version),
+                    build=str(record.get("build", "")),
+                    files=tuple(file for file in files if isinstance(file, str)),
+                    path=path,
+                )
+            )
+        except (InputError, ValueError, TypeError, KeyError, AttributeError, RecursionError):
+            continue
+    return tuple(found)
+
+
+def find_on_disk(
+    folders: Sequence[Path], distributions: Sequence[Distribution], conda: Sequence[CondaPackage]
+) -> Installed:
+    """Return the compiled files of each distribution, and those that none lists."""
+    installed = Installed()
+    for folder in folders:
+        here = [each for each in distributions if each.path.parent == folder]
+        compiled = tuple(_compiled(folder))
+        abi = _abi_of_folder(folder, conda) or _abi_of_modules(compiled)
+        owners = _owners(here, compiled)
+        by_owner: dict[Path | str, list[str]] = {}
+        for file in compiled:
+            by_owner.setdefault(owners(file), []).append(file)
+        for each in here:
+            files = by_owner.pop(each.path, [])
+            installed.by_metadata[each.path] = _on_disk(folder, files, abi, each.path)
+        for top, files in by_owner.items():
+            found = _on_disk(folder, files, abi, None)
+            if found.modules:
+                installed.others[str(top)] = found
+    return installed
+
+
+def _compiled(folder: Path) -> Iterator[str]:
+    """Yield the extension modules and shared libraries below a folder, as paths from there."""
+    count = 0
+    for parent, folders, names in os.walk(folder, followlinks=False):
+        folders.sort()
+        for name in sorted(names):
+            count += 1
+            if count > MAX_FILES:
+                raise InputError(f"{folder} holds more than {MAX_FILES:,} files")
+            if find_suffix(name) is not None or _LIBRARY.search(name):
+                yield Path(parent, name).relative_to(folder).as_posix()
+
+
+def _owners(distributions: Sequence[Distribution], compiled: Sequence[str]) -> Any:
+    """Return what tells of a file which distribution it is of: by its list, else by the name at the top."""
+    listed: dict[str, Path] = {}
+    tops: dict[str, list[Path]] = {}
+    for each in distributions:
+        for file in each.files or ():
+            listed[file] = each.path
+        names = {file.partition("/")[0] for file in each.files or () if "/" in file and ".dist-info/" not in file}
+        for top in {*names, *each.top_level, each.name.replace("-", "_")}:
+            tops.setdefault(top, []).append(each.path)
+
+    def owner(file: str) -> Path | str:
+        if file in listed:
+            return listed[file]
+        top = re.split(r"[/.]", file, maxsplit=1)[0]
+        return tops[top][0] if len(set(tops.get(top, ()))) == 1 else top
+
+    return owner
+
+
+def _on_disk(folder: Path, files: Sequence[str], abi: str | None, metadata: Path | None) -> OnDisk:
+    modules = tuple(file for file in files if find_suffix(file) is not None and not _ASIDE.search(file))
+    told = _text(metadata / "WHEEL") if metadata is not None and metadata.suffix == ".dist-info" else ""
+    return OnDisk(
+        root=str(folder),
+        modules=modules,
+        libraries=tuple(file for file in files if file not in set(modules)),
+        abi=abi,
+        platform=_platform(told, modules),
+        metadata=None if metadata is None or not (metadata / "METADATA").is_file() else str(metadata / "METADATA"),
+    )
+
+
+def _platform(wheel: str, modules: Sequence[str]) -> str | None:
+    """Return the platform tag that WHEEL gives, or one that the modules' suffixes give."""
+    tagged = [tag for tag in _WHEEL_TAG.findall(wheel[:100_000]) if tag != "any"]
+    if tagged:
+        return tagged[0].split(".")[0]
+    named = [suffix.platform for file in modules if (suffix := find_suffix(file)) is not None and suffix.platform]
+    for name in named:
+        if match := _LINUX.fullmatch(name):
+            return f"linux_{ {'i386': 'i686', 'arm': 'armv7l', 'powerpc64le': 'ppc64le'}.get(match[1], match[1]) }"
+        if name.startswith("win"):
+            return name
+    return None
+
+
+def _abi_of_folder(folder: Path, conda: Sequence[CondaPackage]) -> str | None:
+    """Return the ABI of the Python that a folder of packages belongs to, by its place or conda's record of Python."""
+    if match := _PYTHON.fullmatch(folder.parent.name):
+        if match[3]:
+            return f"cp{match[1]}{match[2]}t"
+        return None
+    for package in conda:
+        if package.name == "python" and package.version is not None:
+            free = re.search(r"_cp\d+t$", package.build) is not None
+            return f"cp{package.version.major}{package.version.minor}{'t' if free else ''}"
+    return None
+
+
+def _abi_of_modules(files: Sequence[str]) -> str | None:
+    """Return the ABI that most modules' suffixes name."""
+    suffixes: list[Suffix] = list(filter(None, map(find_suffix, files)))
+    counts = Counter(suffix.abi for suffix in suffixes if suffix.abi is not None and not suffix.is_stable)
+    return str(counts.most_common(1)[0][0]) if counts else None
+
+
+def _version(text: str) -> Version | None:
+    try:
+        return Version(text)
+    except (InvalidVersion, ValueError):
+        return None
+
+
+def _text(path: Path) -> str:
+    try:
+        return read_bytes(path).decode("utf-8", "replace")
+    except InputError:
+        return ""
+
+
+def conda_owners(conda: Sequence[CondaPackage], folder: Path, prefix: Path) -> Mapping[str, CondaPackage]:
+    """Return the conda package of each file below a folder of packages, by its path from there."""
+    try:
+        start = folder.absolute().relative_to(prefix.absolute()).as_posix() + "/"
+    except ValueError:
+        return {}
+    return {file.removeprefix(start): package for package in conda for file in package.files if file.startswith(start)}
