@@ -36,7 +36,6 @@ dev = ["pytest"]
 """
 EMPTY = {
     "requirements.txt": "# nothing yet\n",
-    "empty.txt": "",
     "nested.txt": "-r empty.txt\n-c empty.txt\n",
     "win.txt": "pywin32==312 ; sys_platform == 'win32'\n",
     "pyproject.toml": PROJECT,

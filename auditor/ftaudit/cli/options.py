@@ -203,7 +203,9 @@ def inputs_of(options: argparse.Namespace) -> list[str]:
     inputs = [*options.inputs, *map(engine.find_environment, options.env)]
     if not inputs:
         inputs = [engine.find_input()]
-        say(f"reading {inputs[0]}")
+        others = engine.find_others(inputs[0])
+        also = f" (also here, and not read: {', '.join(others)})" if others else ""
+        say(f"reading {inputs[0]}{also}")
     return inputs
 
 

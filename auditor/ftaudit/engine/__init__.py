@@ -27,6 +27,11 @@ def find_input() -> str:
     return str(lockfiles.find_input(Path()))
 
 
+def find_others(taken: str) -> tuple[str, ...]:
+    """Return what else in the current folder could have been taken as its input."""
+    return tuple(map(str, lockfiles.find_others(Path(), Path(taken))))
+
+
 def find_environment(path: str) -> str:
     """Return the folder of packages of an environment, which `audit` takes; raise `InputError` where there is none."""
     return str(lockfiles.find_environment(Path(path)))
@@ -111,6 +116,10 @@ def _select(session: AuditSession) -> _Selected:
     incomplete: dict[str, None] = {}
     session.progress.stage("resolving", len(session.read) * len(session.platforms))
     for requirements in session.read:
+        if requirements.beside:
+            notes[
+                f"{requirements.path} was read; also in the folder, and not read: {', '.join(requirements.beside)}"
+            ] = None
         if requirements.left_out:
             told = ", ".join(requirements.left_out)
             notes[f"{requirements.path}: not judged, because no --extra or --group names them: {told}"] = None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ftaudit.lockfiles.asked import Asked, Part, find_asked
-from ftaudit.lockfiles.entry import find_environment, find_input, pins, read
+from ftaudit.lockfiles.entry import find_environment, find_input, find_others, pins, read
 from ftaudit.lockfiles.requirements import IndexOptions, InputFormat, Requirements
 from ftaudit.lockfiles.selection import MetadataFinder, ResolveOptions, Selection
 
@@ -19,6 +19,7 @@ __all__ = [
     "find_asked",
     "find_environment",
     "find_input",
+    "find_others",
     "pins",
     "read",
 ]

@@ -12,7 +12,7 @@ from typing import Final
 from packaging.requirements import InvalidRequirement, Requirement
 
 from ftaudit.errors import FtauditError, InputError
-from ftaudit.lockfiles.files import read_toml
+from ftaudit.lockfiles.files import is_stream, read_toml
 from ftaudit.lockfiles.requirements import InputFormat, ReferenceKind, Requirements
 from ftaudit.lockfiles.selection import ResolveOptions, Selection
 from ftaudit.lockfiles.sniff import format_of
@@ -57,9 +57,52 @@ def _candidates(folder: Path) -> Iterator[Path]:
     yield from (path for path in in_use if path.suffix == ".txt" and _pins_everything(path))
     if (folder / "pyproject.toml").is_file() and _has_project(folder / "pyproject.toml"):
         yield folder / "pyproject.toml"
+    if any((folder / name).is_file() for name in ("setup.cfg", "setup.py")) and _states_metadata(folder):
+        yield folder / ("setup.cfg" if (folder / "setup.cfg").is_file() else "setup.py")
     yield from in_use
     yield from requirements
+    yield from _in_requirements_folder(folder)
     yield from (path for name in ("environment.yml", "environment.yaml") if (path := folder / name).is_file())
+
+
+_MAIN_NAMES: Final = (
+    "production",
+    "prod",
+    "main",
+    "requirements",
+    "base",
+    "default",
+    "common",
+    "core",
+    "app",
+    "runtime",
+)
+"""How files of a `requirements` folder are called that say what is installed for use, the likeliest first."""
+
+
+def _in_requirements_folder(folder: Path) -> Iterator[Path]:
+    """Yield the files of a `requirements` folder, or of a folder of that name, those for use first."""
+    place = folder if folder.absolute().name == "requirements" else folder / "requirements"
+    files = [path for path in (*sorted(place.glob("*.txt")), *sorted(place.glob("*.in"))) if path.is_file()]
+    in_use = [path for path in files if not any(word in path.stem.lower() for word in _NOT_FOR_USE)]
+    stems = {name: number for number, name in enumerate(_MAIN_NAMES)}
+    yield from sorted(in_use, key=lambda path: stems.get(path.stem.lower(), len(stems)))
+    yield from (path for path in files if path not in in_use)
+
+
+def _states_metadata(folder: Path) -> bool:
+    """Return whether `setup.cfg` or `setup.py` says to a reader what the project needs."""
+    from ftaudit.lockfiles.formats import setuptools_project
+
+    try:
+        return setuptools_project.is_stated(folder)
+    except InputError:
+        return False
+
+
+def find_others(folder: Path, taken: Path) -> tuple[Path, ...]:
+    """Return what else in a folder could have been taken as its input."""
+    return tuple(dict.fromkeys(path for path in _candidates(folder) if path != taken))
 
 
 def _nearest(folder: Path) -> str:
@@ -67,10 +110,21 @@ def _nearest(folder: Path) -> str:
     if (folder / "Pipfile").is_file():
         return "`pipenv lock` makes a Pipfile.lock of its Pipfile; "
     if (folder / "pyproject.toml").is_file():
-        return "its pyproject.toml has no [project]: `poetry lock`, or name a requirements file; "
+        tool = _tool_of(folder / "pyproject.toml")
+        by_tool = f"`{tool} lock` makes a lock file of it, " if tool in ("poetry", "pdm") else ""
+        return f"its pyproject.toml has no [project]: {by_tool}or name a requirements file or an environment (--env); "
     if (folder / "setup.py").is_file() or (folder / "setup.cfg").is_file():
-        return "setup.py and setup.cfg are not run: name an environment with --env; "
+        return "its setup.py computes what it needs and is not run: name an environment with --env; "
     return ""
+
+
+def _tool_of(path: Path) -> str | None:
+    """Return the tool in whose table a `pyproject.toml` keeps the dependencies."""
+    try:
+        tools = read_toml(path)[0].get("tool", {})
+    except InputError:
+        return None
+    return next((tool for tool in ("poetry", "pdm", "flit") if tool in tools), None)
 
 
 def _pins_everything(path: Path) -> bool:
@@ -87,7 +141,7 @@ def _has_project(path: Path) -> bool:
         document, _ = read_toml(path)
     except InputError:
         return True
-    return "project" in document
+    return "project" in document or ("build-system" in document and _states_metadata(path.parent))
 
 
 def read(
@@ -98,19 +152,20 @@ def read(
     A folder is an environment, or that of its most precise input, or one of wheels. Raise `InputError`, naming the
     place, for what cannot be read as what it is; `UsageError` for an extra or group that it does not have.
     """
-    if not path.exists():
+    if not path.exists() and not is_stream(path):
         raise InputError(f"{path} does not exist", hint=_instead_of(str(path)))
     kind = None
     if path.is_dir():
         kind = _kind_of_folder(path)
-        path = path if kind is not None else find_input(path)
+        if kind is None:
+            folder, path = path, find_input(path)
+            beside = tuple(str(each) for each in find_others(folder, path))
+            return replace(_read(path, format_of(path), extras, groups, all_extras), beside=beside)
     return _read(path, kind or format_of(path), extras, groups, all_extras)
 
 
 def _instead_of(name: str) -> str:
     """Say what to do with what is no file: a package or standard input was probably meant."""
-    if name == "-":
-        return "standard input is not read: write it to a file, and name that"
     with contextlib.suppress(InvalidRequirement):
         meant = Requirement(name)
         if meant.specifier or "." not in meant.name:
@@ -183,6 +238,24 @@ def _read(
             from ftaudit.lockfiles.formats import pipfile_lock
 
             return pipfile_lock.read(path, extras=extras, groups=groups, all_extras=all_extras)
+        case InputFormat.SCRIPT:
+            from ftaudit.lockfiles.formats import script
+
+            return script.read(path, extras=extras, groups=groups, all_extras=all_extras)
+        case InputFormat.TOX:
+            from ftaudit.lockfiles.formats import tox
+
+            return tox.read(path, extras=extras, groups=groups, all_extras=all_extras)
+        case InputFormat.PIXI_LOCK | InputFormat.CONDA_LOCK:
+            from ftaudit.lockfiles.formats import conda_locks
+
+            return conda_locks.read(path, extras=extras, groups=groups, all_extras=all_extras)
+        case InputFormat.PIP_LIST | InputFormat.PIP_INSPECT | InputFormat.CYCLONEDX | InputFormat.SPDX:
+            from ftaudit.lockfiles.formats import records
+
+            if extras or groups:
+                raise InputError(f"{path} is no project's ({kind}): it has no extras and no dependency groups")
+            return records.read(path)
         case InputFormat.SETUPTOOLS:
             from ftaudit.lockfiles.formats import setuptools_project
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 import re
 import stat
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
@@ -16,7 +18,12 @@ MAX_BYTES: Final = 32 * 1024 * 1024
 
 
 def read_bytes(path: Path) -> bytes:
-    """Return what the file holds; raise `InputError` when it is missing, no plain file, unreadable or too long."""
+    """Return what the file holds; raise `InputError` when it is missing, no plain file, unreadable or too long.
+
+    Standard input (`-`) and what a shell puts under `/dev/fd` are read once and kept.
+    """
+    if is_stream(path):
+        return _read_stream(str(path))
     try:
         status = path.stat()
         if not stat.S_ISREG(status.st_mode):
@@ -33,6 +40,30 @@ def read_bytes(path: Path) -> bytes:
         raise InputError(f"{path} cannot be read: {reason}") from error
     if len(data) > MAX_BYTES:
         raise InputError(f"{path} grew past {MAX_BYTES:,} bytes while it was read")
+    return data
+
+
+def is_stream(path: Path) -> bool:
+    """Return whether a path means standard input, or a pipe that a shell opened (`<(command)`)."""
+    name = str(path)
+    return name == "-" or (_STREAM.fullmatch(name) is not None and not path.is_file())
+
+
+_STREAM: Final = re.compile(r"/dev/(?:stdin|fd/\d+)|/proc/(?:self|\d+)/fd/\d+")
+
+
+@functools.cache
+def _read_stream(name: str) -> bytes:
+    try:
+        if name == "-":
+            data = sys.stdin.buffer.read(MAX_BYTES + 1)
+        else:
+            with Path(name).open("rb") as stream:
+                data = stream.read(MAX_BYTES + 1)
+    except (OSError, ValueError, AttributeError) as error:
+        raise InputError(f"{name} cannot be read: {getattr(error, 'strerror', None) or error}") from error
+    if len(data) > MAX_BYTES:
+        raise InputError(f"{name} has more than {MAX_BYTES:,} bytes")
     return data
 
 

@@ -31,6 +31,14 @@ class InputFormat(StrEnum):
     CONDA = "environment.yml"
     ENVIRONMENT = "installed environment"
     WHEELS = "folder of wheels"
+    SCRIPT = "script (PEP 723)"
+    PIP_LIST = "pip list"
+    PIP_INSPECT = "pip inspect"
+    CYCLONEDX = "CycloneDX"
+    SPDX = "SPDX"
+    PIXI_LOCK = "pixi.lock"
+    CONDA_LOCK = "conda-lock.yml"
+    TOX = "tox.ini"
 
 
 class ReferenceKind(StrEnum):
@@ -232,5 +240,7 @@ class Requirements:
     """The index that the file binds a package to."""
     left_out: tuple[str, ...] = ()
     """The project's extras and dependency groups that were not chosen, `extra NAME` or `group NAME`."""
+    beside: tuple[str, ...] = ()
+    """What else the folder holds that could have been read, where a folder was named."""
     lock: Lock | None = None
     problems: tuple[Problem, ...] = ()

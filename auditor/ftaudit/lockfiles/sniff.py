@@ -7,12 +7,14 @@ from pathlib import Path
 from typing import Final
 
 from ftaudit.errors import InputError
-from ftaudit.lockfiles.files import read_text, read_toml
+from ftaudit.lockfiles.files import is_stream, read_text, read_toml
 from ftaudit.lockfiles.requirements import InputFormat
 
 KNOWN: Final = (
     "requirements files (*.txt, *.in), pylock.toml, uv.lock, poetry.lock, pdm.lock, Pipfile.lock, pyproject.toml, "
-    "environment.yml, a folder of wheels and an installed environment"
+    "setup.cfg, setup.py, tox.ini, scripts with metadata (*.py), environment.yml, pixi.lock, conda-lock.yml, the JSON "
+    "of `pip list`, `pip inspect`, CycloneDX and SPDX, standard input (-), a folder of wheels and an installed "
+    "environment"
 )
 _BY_NAME: Final = {
     "uv.lock": InputFormat.UV_LOCK,
@@ -23,12 +25,20 @@ _BY_NAME: Final = {
     "pyproject.toml": InputFormat.PYPROJECT,
     "setup.cfg": InputFormat.SETUPTOOLS,
     "setup.py": InputFormat.SETUPTOOLS,
+    "tox.ini": InputFormat.TOX,
+    "tox.toml": InputFormat.TOX,
+    "pixi.lock": InputFormat.PIXI_LOCK,
+    "conda-lock.yml": InputFormat.CONDA_LOCK,
+    "conda-lock.yaml": InputFormat.CONDA_LOCK,
 }
 _INSTEAD: Final = {
     "pipfile": "name the Pipfile.lock that `pipenv lock` makes of it",
-    "conda-lock.yml": "conda packages are not looked at: name the environment.yml, whose pip part is",
-    "pixi.lock": "conda packages are not looked at: name a requirements or lock file of the PyPI part",
-    "pixi.toml": "conda packages are not looked at: name a requirements or lock file of the PyPI part",
+    "pixi.toml": "name the pixi.lock that `pixi lock` makes of it",
+    "hatch.toml": "name the pyproject.toml, with --group for an environment",
+    "noxfile.py": "it is not run: name the requirements file or group that it installs",
+    "bom.xml": "name its JSON form: `cyclonedx-py --output-format JSON`",
+    "meta.yaml": "that is a recipe: name an environment that the package is installed in, with --env",
+    "spec.txt": "name the environment that it made, with --env",
     "package.json": "that is JavaScript's",
     "package-lock.json": "that is JavaScript's",
     "cargo.lock": "that is Rust's",
@@ -49,6 +59,15 @@ def format_of(path: Path) -> InputFormat:
         return InputFormat.PYLOCK
     if name in _INSTEAD:
         raise InputError(f"{path} is no format that ftaudit reads", hint=f"{_INSTEAD[name]}; ftaudit reads {KNOWN}")
+    if is_stream(path):
+        return _by_content(path, read_text(path, "an input")) or InputFormat.REQUIREMENTS_TXT
+    if name.endswith((".py", ".pyw")):
+        return InputFormat.SCRIPT
+    if name.endswith((".xml", ".spdx")):
+        hint = "name its JSON form: `cyclonedx convert --output-format json`, or `pyspdxtools -o FILE.json`"
+        raise InputError(f"{path} is no format that ftaudit reads", hint=hint)
+    if name.endswith((".conda-lock.yml", "-conda-lock.yml")):
+        return InputFormat.CONDA_LOCK
     if name.endswith((".txt", ".in")):
         return InputFormat.REQUIREMENTS_TXT
     if name.endswith((".yml", ".yaml")):
@@ -65,11 +84,22 @@ _OPEN: Final = (".toml", ".lock", ".json", ".pip", ".pin", ".pinned", ".reqs", "
 
 def _by_content(path: Path, text: str) -> InputFormat | None:
     first = next((line for line in map(str.strip, text.splitlines()) if line and not line.startswith("#")), "")[:1000]
-    if first.startswith("{"):
-        return InputFormat.PIPFILE_LOCK if '"pipfile-spec"' in text else None
+    if first.startswith("{") or re.match(r"\[\s*(?:[{\]]|$)", first):
+        return _of_json(path, text)
     if path.suffix.lower() == ".toml" or _TOML_LINE.match(first):
         return _of_toml(path)
     return InputFormat.REQUIREMENTS_TXT if _REQUIREMENT_LINE.match(first) else None
+
+
+def _of_json(path: Path, text: str) -> InputFormat | None:
+    if '"pipfile-spec"' in text:
+        return InputFormat.PIPFILE_LOCK
+    from ftaudit.lockfiles.formats import records
+
+    kind = records.kind_of(records.load(path, text))
+    if kind is None:
+        raise InputError(f"{path} is JSON of no known format", hint=f"ftaudit reads {KNOWN}")
+    return kind
 
 
 def _of_toml(path: Path) -> InputFormat | None:

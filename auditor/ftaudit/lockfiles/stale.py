@@ -18,6 +18,7 @@ from packaging.version import Version
 from ftaudit.errors import InputError
 from ftaudit.lockfiles.asked import find_asked
 from ftaudit.lockfiles.files import read_text, read_toml
+from ftaudit.lockfiles.formats.script import read_block
 from ftaudit.lockfiles.requirements import InputFormat, Lock, Requirements
 from ftaudit.target import PLATFORMS, TARGETS, marker_environment, parse_platform, parse_target
 
@@ -191,9 +192,14 @@ def _of_uv(path: Path) -> str | None:
         where = next((source[kind] for kind in ("virtual", "editable", "directory") if kind in source), None)
         if where is None or not (where == "." or canonicalize_name(package["name"]) in members):
             continue
+        if "metadata" not in package and "revision" not in document:
+            continue  # The first versions of uv did not record what was asked for.
         file = path.parent / where / "pyproject.toml"
         if file.is_file() and (told := _differs(file, package.get("metadata", {}))):
             return told
+    if path.name.endswith(".py.lock") and (script := path.with_suffix("")).is_file():
+        wanted = {_key(line) for line in (read_block(script) or {}).get("dependencies", ())}
+        return _missing(script, wanted, {_locked_key(e) for e in document.get("manifest", {}).get("requirements", ())})
     return None
 
 

@@ -145,7 +145,7 @@ def _platform(wheel: str, modules: Sequence[str]) -> str | None:
     """Return the platform tag that WHEEL gives, or one that the modules' suffixes give."""
     tagged = [tag for tag in _WHEEL_TAG.findall(wheel[:100_000]) if tag != "any"]
     if tagged:
-        return tagged[0].split(".")[0]
+        return str(tagged[0]).partition(".")[0]
     named = [suffix.platform for file in modules if (suffix := find_suffix(file)) is not None and suffix.platform]
     for name in named:
         if match := _LINUX.fullmatch(name):
@@ -171,7 +171,8 @@ def _abi_of_folder(folder: Path, conda: Sequence[CondaPackage]) -> str | None:
 def _abi_of_modules(files: Sequence[str]) -> str | None:
     """Return the ABI that most modules' suffixes name."""
     suffixes: list[Suffix] = list(filter(None, map(find_suffix, files)))
-    counts = Counter(suffix.abi for suffix in suffixes if suffix.abi is not None and not suffix.is_stable)
+    named = [suffix.abi for suffix in suffixes if suffix.abi is not None and not suffix.is_stable]
+    counts = Counter(named)
     return str(counts.most_common(1)[0][0]) if counts else None
 
 

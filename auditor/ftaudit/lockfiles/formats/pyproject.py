@@ -45,6 +45,21 @@ def read(
     return _Project(path, document, text).read(extras, groups, all_extras=all_extras)
 
 
+def read_document(
+    path: Path,
+    document: object,
+    text: str,
+    *,
+    extras: Sequence[str],
+    groups: Sequence[str],
+    all_extras: bool,
+    form: InputFormat,
+) -> Requirements:
+    """Return what a document of this shape asks for that stands in a file of another format; errors as in `read`."""
+    found = _Project(path, document, text).read(extras, groups, all_extras=all_extras)
+    return dataclasses.replace(found, format=form)
+
+
 def project_name(path: Path) -> NormalizedName | None:
     """Return the name that a `pyproject.toml` declares, if it declares one."""
     document, _ = read_toml(path)
@@ -115,6 +130,7 @@ class _Project:
                     for name in self._groups.keys()  # noqa: SIM118
                     if canonicalize_name(name) not in self._groups_read
                 ),
+                *(f"group {name}" for name in sorted(self._hatch_environments()) if name not in self._groups_read),
                 *(f"group {name} ({tool}'s own: name {tool}.lock)" for name, tool in sorted(foreign.items())),
             ),
             roots=tuple(roots),
@@ -213,6 +229,14 @@ class _Project:
             found[canonicalize_name("dev")] = "poetry"
         return {name: tool for name, tool in found.items() if name not in map(canonicalize_name, self._groups.keys())}
 
+    def _hatch_environments(self) -> dict[NormalizedName, Table]:
+        """Return Hatch's environments, of `[tool.hatch.envs]` and of `hatch.toml`, which are chosen like groups."""
+        tables = [self._top.table("tool").table("hatch").table("envs")]
+        file = self._path.with_name("hatch.toml")
+        if file.is_file():
+            tables.append(Table(file, "", read_toml(file)[0]).table("envs"))
+        return {canonicalize_name(key): table.table(key) for table in tables for key in table.keys()}  # noqa: SIM118
+
     def _list(self, table: Table, key: str) -> list[Requirement]:
         places = [f"{key}[{i}]" for i in range(len(table.texts(key)))]
         parsed = [self._parse(value, table, at) for value, at in zip(table.texts(key), places, strict=True)]
@@ -221,6 +245,9 @@ class _Project:
     def _group(self, name: str, chain: tuple[str, ...]) -> list[Requirement]:
         keys = {canonicalize_name(key): key for key in self._groups.keys()}  # noqa: SIM118
         normal = canonicalize_name(name)
+        if normal not in keys and (table := self._hatch_environments().get(normal)) is not None:
+            self._groups_read.add(normal)
+            return [*self._list(table, "dependencies"), *self._list(table, "extra-dependencies")]
         if normal not in keys:
             if (tool := self._foreign_groups().get(normal)) is not None:
                 raise UsageError(

@@ -16,7 +16,7 @@ from packaging.utils import canonicalize_name
 
 from ftaudit.errors import InputError
 from ftaudit.lockfiles.direct import fragment_hashes, local_path, parse_file, parse_reference
-from ftaudit.lockfiles.files import read_bytes
+from ftaudit.lockfiles.files import is_stream, read_bytes
 from ftaudit.lockfiles.requirements import (
     ALL,
     IndexOptions,
@@ -59,6 +59,9 @@ def read(path: Path) -> Requirements:
     Raise `InputError`, with file and line, for a line that pip would refuse, a file that is missing or includes
     itself.
     """
+    if not is_stream(path) and not _decode(path).strip():
+        # What a command was to write into it may have failed; a comment says that it is meant to be empty.
+        raise InputError(f"{path} is empty", hint="name a file that lists packages, or write a comment into it")
     reader = _Reader(here_first=True)
     reader.read(path, constraint=False, chain=())
     return Requirements(

@@ -9,11 +9,13 @@ from typing import Final
 
 from packaging.utils import canonicalize_name
 
+from ftaudit.errors import InputError
 from ftaudit.lockfiles.fields import check_known
 from ftaudit.lockfiles.files import read_text
 from ftaudit.lockfiles.formats import requirements_txt
 from ftaudit.lockfiles.formats.setuptools_files import SetuptoolsProject, read_setuptools
 from ftaudit.lockfiles.requirements import InputFormat, Problem, Requirement, Requirements
+from ftaudit.lockfiles.sniff import KNOWN
 from ftaudit.model import Location
 
 FILES: Final = ("setup.cfg", "setup.py")
@@ -25,10 +27,18 @@ def is_project(folder: Path) -> bool:
     return (folder / "setup.py").is_file() or (config.is_file() and "[metadata]" in read_text(config))
 
 
+def is_stated(folder: Path) -> bool:
+    """Return whether the files of a folder say to a reader what the project needs, at least in part."""
+    found = state(folder)
+    return found is not None and (found.name is not None or found.dependencies is not None) and is_project(folder)
+
+
 def state(folder: Path) -> SetuptoolsProject | None:
     """Return what the setuptools files of a folder state, or `None` where it has none."""
     texts = {name: read_text(folder / name) for name in FILES if (folder / name).is_file()}
-    return read_setuptools(texts.get("setup.cfg", ""), texts.get("setup.py", "")) if texts else None
+    # A script that is there and calls nothing states nothing, other than one that is not there.
+    script = texts["setup.py"] or "pass" if "setup.py" in texts else ""
+    return read_setuptools(texts.get("setup.cfg", ""), script) if texts else None
 
 
 def read(
@@ -40,6 +50,11 @@ def read(
     `UsageError` for an extra or group that there is not.
     """
     project = state(path.parent) or SetuptoolsProject(dependencies=())
+    if path.name in FILES and project.dependencies is None and project.name is None:
+        raise InputError(
+            f"{path} states no metadata that can be read without running it",
+            hint=f"name an environment in which it is installed (--env), or a lock file; ftaudit reads {KNOWN}",
+        )
     place = Location(path=str(path))
     name = project.name or path.parent.absolute().name or "project"
     roots = list(roots_of(path, project.dependencies or (), project.files))

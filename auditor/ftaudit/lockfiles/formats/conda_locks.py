@@ -1,0 +1,155 @@
+"""Reads `pixi.lock` and `conda-lock.yml`: the packages of PyPI, and a row for each one of conda's."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Final
+
+import yaml
+from packaging.utils import canonicalize_name
+from packaging.version import InvalidVersion, Version
+
+from ftaudit.errors import InputError
+from ftaudit.lockfiles.direct import parse_file
+from ftaudit.lockfiles.fields import check_known, left_out
+from ftaudit.lockfiles.files import file_name, read_text
+from ftaudit.lockfiles.formats.conda import NO_PACKAGES
+from ftaudit.lockfiles.requirements import InputFormat, Lock, LockedPackage, Requirements
+from ftaudit.lockfiles.resolve.needs import Needs, parse_needs
+from ftaudit.lockfiles.sniff import KNOWN
+from ftaudit.model import DistributionFile, Location
+
+CONDA: Final = "a conda package: judge it where it is installed, with --env"
+_SYSTEMS: Final = {"linux": "linux", "osx": "darwin", "win": "win32"}
+_MACHINES: Final = {
+    ("linux", "64"): ("x86_64",),
+    ("linux", "aarch64"): ("aarch64",),
+    ("osx", "64"): ("x86_64",),
+    ("osx", "arm64"): ("arm64",),
+    ("win", "64"): ("AMD64",),
+    ("win", "arm64"): ("ARM64",),
+}
+_REFUSED: Final = re.compile(r"^\s*(?:- )?<<\s*:|!!python", re.MULTILINE)
+
+
+def read(
+    path: Path, *, extras: Sequence[str] = (), groups: Sequence[str] = (), all_extras: bool = False
+) -> Requirements:
+    """Return the packages of the default environment, or of the chosen ones (`--group NAME`).
+
+    Raise `InputError` for a file of neither format, `UsageError` for an environment that it does not have.
+    """
+    document = _load(path)
+    check_known("extra", extras, (), path)
+    match document:
+        case {"environments": dict(environments), "packages": list(packages)}:
+            return _pixi(path, environments, packages, groups)
+        case {"package": list(packages), "version": _}:
+            return _conda_lock(path, packages, groups)
+        case _:
+            raise InputError(
+                f"{path} is neither a pixi.lock nor a conda-lock.yml",
+                hint=f"name the environment.yml; ftaudit reads {KNOWN}",
+            )
+
+
+def _load(path: Path) -> Any:
+    text = read_text(path)
+    if _REFUSED.search(text):
+        raise InputError(f"{path}: merged keys and tags are not read")
+    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+    try:
+        return yaml.load(text, Loader=loader)  # noqa: S506 - both are safe loaders
+    except (yaml.YAMLError, RecursionError, ValueError) as error:
+        raise InputError(f"{path} is no YAML that can be read: {str(error).splitlines()[0][:200]}") from error
+
+
+def _marker(subdir: str) -> str:
+    """Return in which environments a conda platform is meant (`linux-64`, `osx-arm64`)."""
+    if subdir == "noarch":
+        return ""
+    system, _, machine = subdir.partition("-")
+    machines = _MACHINES.get((system, machine), (machine,))
+    either = " or ".join(f"platform_machine == '{each}'" for each in machines)
+    return f"sys_platform == '{_SYSTEMS.get(system, system)}' and ({either})"
+
+
+def _pixi(path: Path, environments: Mapping[str, Any], packages: Sequence[Any], groups: Sequence[str]) -> Requirements:
+    check_known("group", groups, environments, path)
+    chosen = tuple(groups) or (("default",) if "default" in environments else tuple(environments)[:1])
+    records = {
+        str(entry.get(kind)): entry for entry in packages if isinstance(entry, dict) for kind in ("pypi", "conda")
+    }
+    places: dict[tuple[str, str], set[str]] = {}
+    try:
+        for name in chosen:
+            for subdir, entries in environments[name]["packages"].items():
+                for entry in entries:
+                    kind, url = next((k, str(entry[k])) for k in ("pypi", "conda") if k in entry)
+                    places.setdefault((kind, url), set()).add(str(subdir))
+    except (KeyError, TypeError, AttributeError, StopIteration) as error:
+        raise InputError(f"{path} is malformed: {type(error).__name__}: {error}") from error
+    found = [_locked(path, kind, url, records.get(url, {}), subdirs) for (kind, url), subdirs in sorted(places.items())]
+    return _answer(path, InputFormat.PIXI_LOCK, found, environments, chosen)
+
+
+def _conda_lock(path: Path, packages: Sequence[Any], groups: Sequence[str]) -> Requirements:
+    categories = {str(entry.get("category", "main")) for entry in packages if isinstance(entry, dict)}
+    check_known("group", groups, categories, path)
+    chosen = ("main", *groups)
+    found = []
+    for entry in packages:
+        if not isinstance(entry, dict) or "name" not in entry:
+            raise InputError(f"{path} is malformed: a package has no name")
+        if entry.get("category", "main") in chosen:
+            kind = "pypi" if entry.get("manager") == "pip" else "conda"
+            found.append(_locked(path, kind, str(entry.get("url", "")), entry, {str(entry.get("platform", "noarch"))}))
+    return _answer(path, InputFormat.CONDA_LOCK, found, categories, chosen)
+
+
+def _answer(
+    path: Path, form: InputFormat, found: Sequence[LockedPackage | None], known: Any, chosen: Sequence[str]
+) -> Requirements:
+    packages = tuple(package for package in found if package is not None)
+    return Requirements(
+        path=path,
+        format=form,
+        left_out=left_out((), map(str, known), taken=((), chosen)),
+        lock=Lock(packages=packages, tolerant=True, single_environment=True),
+    )
+
+
+def _locked(path: Path, kind: str, url: str, entry: Mapping[str, Any], subdirs: set[str]) -> LockedPackage | None:
+    """Return the package of an entry; `None` for conda's interpreter and installers."""
+    named = parse_file(url)
+    name = str(entry.get("name") or (named[0] if named else file_name(url).rsplit("-", 2)[0]) or "nameless")
+    if kind == "conda" and name.lower() in NO_PACKAGES:
+        return None
+    markers = [marker for marker in map(_marker, sorted(subdirs)) if marker]
+    lines = entry.get("requires_dist")
+    needs = parse_needs(map(str, lines)) if isinstance(lines, list) else Needs()
+    is_file = kind == "pypi" and url.startswith(("http://", "https://"))
+    hashes = entry.get("hash") if isinstance(entry.get("hash"), dict) else {"sha256": entry.get("sha256")}
+    digests = tuple((k, v.lower()) for k, v in (hashes or {}).items() if isinstance(v, str))
+    is_tree = kind == "pypi" and not is_file
+    return LockedPackage(
+        name=canonicalize_name(name),
+        version=_version(str(entry.get("version") or (named[1] if named else ""))),
+        location=Location(path=str(path)),
+        marker=" or ".join(f"({marker})" for marker in markers) if len(markers) == len(subdirs) else None,
+        files=(DistributionFile(filename=file_name(url), url=url, hashes=digests),) if is_file else None,
+        edges=needs.edges,
+        extra_edges=needs.extra_edges,
+        source_tree=str((path.parent / url).resolve()) if is_tree else None,
+        from_index=is_file,
+        problem=CONDA if kind == "conda" else None,
+    )
+
+
+def _version(text: str) -> Version | None:
+    try:
+        return Version(text)
+    except (InvalidVersion, ValueError):
+        return None
