@@ -1,6 +1,29 @@
-"""What every test relies on: an interrupt reaches the processes that a test starts."""
+"""What every test relies on: an interrupt reaches the processes that a test starts; tests that share run together."""
+
+from __future__ import annotations
 
 import signal
+from pathlib import Path
+
+import pytest
+
+TESTS = Path(__file__).parent
 
 # A shell that starts the suite in the background ignores SIGINT, and what ignores it hands that on.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Keep in one process of pytest-xdist the tests that share a fixture of their module, and those on the clock."""
+    for item in items:
+        if item.get_closest_marker("timing"):
+            item.add_marker(pytest.mark.xdist_group("timing"))
+        elif isinstance(item, pytest.Function) and _shares(item):
+            item.add_marker(pytest.mark.xdist_group(item.path.relative_to(TESTS).as_posix()))
+
+
+def _shares(item: pytest.Function) -> bool:
+    """Return whether a test uses a fixture of ours that is made once for its module."""
+    fixtures = [made for each in item._fixtureinfo.name2fixturedefs.values() for made in each]
+    return any(made.scope == "module" and made.func.__module__ == item.module.__name__ for made in fixtures)

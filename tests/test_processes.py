@@ -19,6 +19,7 @@ def test_a_program_that_is_not_there_is_no_crash(tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(os.name != "posix", reason="process groups")
+@pytest.mark.timing
 def test_a_tool_that_does_not_end_is_ended_with_its_children(tmp_path: Path) -> None:
     held = tmp_path / "held"
     held.touch()
@@ -31,6 +32,7 @@ def test_a_tool_that_does_not_end_is_ended_with_its_children(tmp_path: Path) -> 
 
 
 @pytest.mark.skipif(os.name != "posix", reason="named pipes")
+@pytest.mark.timing
 def test_a_tool_that_takes_long_is_told_of_and_loses_no_output(tmp_path: Path) -> None:
     pipe = tmp_path / "pipe"
     os.mkfifo(pipe)

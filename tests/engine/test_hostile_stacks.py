@@ -12,7 +12,7 @@ from ftaudit.model import Package, Report, Verdict
 from ftaudit.model.reasons import Contested, StartUpFails, TurnsOnAtStartUp, TurnsOnUnlisted, TurnsOnUnnamed
 from ftaudit.settings import Settings
 
-pytestmark = pytest.mark.interpreter
+pytestmark = [pytest.mark.interpreter, pytest.mark.timing]
 
 FINE = {"victim/__init__.py": "", "victim/first.EXT": "extension"}
 

@@ -92,6 +92,7 @@ def test_static_runs_no_code_of_the_package(server: IndexServer, tmp_path: Path)
     assert not (tmp_path / "sprung").exists()
 
 
+@pytest.mark.timing
 def test_an_interrupt_ends_every_child_and_leaves_the_cache_usable(server: IndexServer, tmp_path: Path) -> None:
     mark = f"ftaudit-test-{time.time_ns()}"
     hanging = {

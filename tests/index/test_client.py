@@ -104,6 +104,7 @@ def test_a_500_or_a_broken_connection_in_the_middle_is_asked_again(
     assert server.count(PATH) == 2
 
 
+@pytest.mark.timing
 def test_a_server_that_never_answers_costs_its_timeout(server: IndexServer, settings: MakeSettings) -> None:
     server.add_project("good", [ServedFile(filename="good-1.0.tar.gz")])
     server.always(PATH, Reply(hangs=True))
@@ -112,6 +113,7 @@ def test_a_server_that_never_answers_costs_its_timeout(server: IndexServer, sett
     assert good.status is Status.DONE
 
 
+@pytest.mark.timing
 def test_a_server_that_is_not_done_in_time_is_given_up(server: IndexServer, settings: MakeSettings) -> None:
     server.add_project("good", [ServedFile(filename="good-1.0.tar.gz")])
     server.always(PATH, Reply(hangs=True))
