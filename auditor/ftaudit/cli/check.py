@@ -73,7 +73,7 @@ def add_parsers(commands: Any) -> None:
     what = wheel.add_argument_group("inputs")
     what.add_argument("items", nargs="+", metavar="ITEM", help="a wheel's path or URL, a folder, NAME or NAME==VERSION")
     where = wheel.add_argument_group("target")
-    add_target(where)
+    add_target(where, default=None)
     add_platforms(where, "default: every platform with a wheel")
     how = wheel.add_argument_group("checks")
     how.add_argument("--jobs", type=int, metavar="N", help="number of processes (default: one per core)")
@@ -102,9 +102,11 @@ def run_check(options: argparse.Namespace, screen: Screen) -> Answer:
 
 def run_wheel(options: argparse.Namespace, screen: Screen) -> Answer:
     """Audit the wheels. Raise `FtauditError` for what the user must mend."""
+    from ftaudit.engine.releases import target_of_wheels
     from ftaudit.engine.wheels import audit_wheels
     from ftaudit.progress import on_stderr
 
+    options.target = options.target or target_of_wheels(options.items)
     settings = settings_of(options)
     check_accept(options)
     check_answer(options, formats.OF_REPORT)

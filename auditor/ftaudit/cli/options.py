@@ -19,11 +19,11 @@ if TYPE_CHECKING:
     from ftaudit.settings import Settings
 
 
-def add_target(group: Any) -> None:
-    """Add `--target`."""
+def add_target(group: Any, default: str | None = DEFAULT_TARGET) -> None:
+    """Add `--target`; without a default it is chosen by what is judged."""
     named = (f"{name} (experimental)" if name in EXPERIMENTAL else name for name in TARGETS)
-    text = f"{' | '.join(named)} (default {DEFAULT_TARGET})"
-    group.add_argument("--target", type=_target, default=DEFAULT_TARGET, metavar="VERSION", help=text)
+    text = f"{' | '.join(named)} (default {default or f'the one that the wheels named are for, else {DEFAULT_TARGET}'})"
+    group.add_argument("--target", type=_target, default=default, metavar="VERSION", help=text)
 
 
 def add_platforms(group: Any, default: str) -> None:

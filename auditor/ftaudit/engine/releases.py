@@ -23,12 +23,23 @@ from packaging.utils import (
 )
 from packaging.version import VERSION_PATTERN, Version
 
+from ftaudit.cpython.versions import ABI3T_SINCE
 from ftaudit.errors import InputError, UsageError
 from ftaudit.index.choose import choose_wheel
 from ftaudit.index.client import NO_PROJECT, Index
 from ftaudit.index.release import ReleaseFiles
 from ftaudit.model import DistributionFile, IndexFacts, Pin, Status, WheelKind
-from ftaudit.target import Platform, Target, kind_of, parse_platform, platform_of_tag, suits_gil_build
+from ftaudit.target import (
+    DEFAULT_TARGET,
+    TARGETS,
+    Platform,
+    Target,
+    kind_of,
+    parse_platform,
+    parse_target,
+    platform_of_tag,
+    suits_gil_build,
+)
 
 FOLDERS: Final = frozenset({"dist", "wheelhouse", "wheels", "build", "target", "out", "output", "artifacts"})
 """Where wheels are put: who names one that is missing does not mean the project of that name on the index."""
@@ -174,6 +185,29 @@ def _grouped(files: Iterable[DistributionFile], *, whole: bool, misnamed: list[s
         Release(name=name, version=version, files=tuple(group), whole=whole)
         for (name, version), group in groups.items()
     ]
+
+
+def target_of_wheels(items: Iterable[str]) -> str:
+    """Return the first target that loads one of the wheels named, or that are in a folder named; else the default.
+
+    A cp315t wheel, or one for abi3t, is for 3.15t. What is a name, a URL without a wheel's name or not there decides
+    nothing.
+    """
+    names: list[str] = []
+    for item in items:
+        path = Path(item)
+        inside = path.glob("*.whl") if path.is_dir() else ()
+        names += [file.name for file in inside] or [
+            urlsplit(item).path.rpartition("/")[2] if "://" in item else path.name
+        ]
+    tags = {tag for name in names for tag in _tags_of(DistributionFile(filename=unquote(name)))}
+    for name in TARGETS:
+        target = parse_target(name)
+        kinds = {kind_of(tag, target) for tag in tags}
+        loads_abi3t = target.version >= ABI3T_SINCE and WheelKind.ABI3T in kinds
+        if loads_abi3t or WheelKind.FREE_THREADED in kinds:
+            return name
+    return DEFAULT_TARGET
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -34,6 +34,8 @@ from ftaudit.rule import PackageRule
 from ftaudit.settings import Settings
 from ftaudit.target import Target, parse_target
 
+STABLE_ABI_RULE: Final = "stable-abi-broken"
+"""The rule that holds modules against the stable ABI that their wheel's tags claim."""
 NOT_IMPORTED: Final = RuntimeFacts(status=Status.SKIPPED, reason=IMPORTS_NOTHING)
 
 
@@ -65,7 +67,8 @@ def audit_wheels(items: Sequence[str], settings: Settings, *, progress: Progress
         packages=_without_repetition(kept),
         coverage=count_coverage([row.facts for row in kept]),
         notes=(*notes, *problems, *failures),
-        incomplete=incomplete if kept else (*incomplete, *_nothing(items, incomplete, target)),
+        nonconforming=_nonconforming(kept),
+        incomplete=incomplete if kept or notes else (*incomplete, *_nothing(items, incomplete, target)),
         traffic=traffic,
     )
 
@@ -93,6 +96,16 @@ def _facts(installed: Installed, read: dict[WheelRequest, BinaryFacts], target: 
         binary=binary,
         runtime=NOT_IMPORTED,
     )
+
+
+def _nonconforming(rows: Sequence[Package]) -> tuple[str, ...]:
+    """Return the names of the wheels with a module that breaks the stable ABI that the tags claim."""
+    wheels = (
+        row.facts.index.wheel.filename
+        for row in rows
+        if row.facts.index.wheel is not None and any(finding.rule == STABLE_ABI_RULE for finding in row.findings)
+    )
+    return tuple(dict.fromkeys(wheels))
 
 
 def _nothing(items: Sequence[str], said: Sequence[str], target: Target) -> tuple[str, ...]:

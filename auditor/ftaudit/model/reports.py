@@ -72,10 +72,13 @@ class Report:
     indexes: tuple[str, ...] = ()
     """Where packages came from, in the order in which they are asked, without credentials."""
 
+    nonconforming: tuple[str, ...] = ()
+    """Wheels that break the stable ABI that their tags claim, by file name: `ftaudit wheel` does not let them pass."""
+
     @property
     def exit_code(self) -> int:
         """`1` something blocks that is not accepted, `3` not everything could be checked, else `0` (docs/usage.md)."""
         verdicts = {package.verdict for package in self.packages if package.accepted is None}
-        if verdicts & BLOCKING:
+        if verdicts & BLOCKING or self.nonconforming:
             return 1
         return 3 if Verdict.UNKNOWN in verdicts or self.incomplete else 0

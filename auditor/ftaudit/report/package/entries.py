@@ -115,6 +115,10 @@ def headline(report: Report) -> Headline:
     accepted = {package.facts.pin.name for package in report.packages if package.accepted is not None} - blocked
     stand = f"{counted(len(accepted), 'known problem')} {'is' if len(accepted) == 1 else 'are'} accepted."
     match report.exit_code:
+        case 1 if not blocked and report.nonconforming:
+            wheels = counted(len(report.nonconforming), "wheel")
+            verb = "breaks" if len(report.nonconforming) == 1 else "break"
+            return Headline(word="BLOCKED", sentence=f"{wheels} {verb} the stable ABI that the tags claim.", more=None)
         case 1:
             verb = "keeps" if len(blocked) == 1 else "keep"
             told = [f"{len(unknown)} more could not be checked."] if unknown else []
