@@ -29,9 +29,10 @@ class CythonMissingFreethreadingDirective(BuildRule):
         confidence=Confidence.HIGH,
         since="0.1.0",
         asks_to_declare=True,
-        remedy="Once the module is safe without the GIL, set freethreading_compatible=True (Cython "
-        "3.1 or later) for the "
-        "whole project: in the compiler_directives of cythonize(), or as -Xfreethreading_compatible=True.",
+        remedy="Once the module is safe without the GIL, require Cython>=3.1 in [build-system] (older ones refuse the "
+        "directive) and set freethreading_compatible=True for the whole project: in the compiler_directives of "
+        "cythonize(), with Meson by cython_args: ['-Xfreethreading_compatible=True'] for each extension, or in a "
+        "header comment of each module.",
         links=(
             "https://cython.readthedocs.io/en/latest/src/userguide/freethreading.html",
             "https://py-free-threading.github.io/porting-extensions/",

@@ -21,7 +21,8 @@ class SwigNoGilFlag(BuildRule):
         confidence=Confidence.MEDIUM,
         since="0.1.0",
         asks_to_declare=True,
-        remedy="Once the wrapped library is safe without the GIL, pass -nogil to SWIG 4.4 or later.",
+        remedy="Once the wrapped library is safe without the GIL, require SWIG 4.4 or later, which has the option "
+        "-nogil (older ones stop at it), and pass it.",
         links=("https://www.swig.org/Doc4.4/Python.html",),
         declares=GilDeclaration.UNDECLARED,
     )

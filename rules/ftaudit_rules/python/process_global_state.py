@@ -145,17 +145,24 @@ def capture(f):
     )
 
     def check(self, module: PythonModule) -> Iterator[Finding]:
-        """Yield changes of process-wide state in functions of a library, the first in each function."""
+        """Yield changes of process-wide state in functions of a library, the first in each function or class.
+
+        A method that puts the old value back is the same fault as the one that changed it.
+        """
         if module.is_script or _is_program(module):
             return
         seen: set[object] = set()
         for node, what in sorted(_changes(module), key=lambda one: (getattr(one[0], "lineno", 0), one[1])):
             function = module.in_function(node)
-            if function is None or function in seen or module.locked(node):
+            if function is None or module.locked(node):
+                continue
+            owner = module.tree.enclosing_class(node)
+            once: object = function if owner is None else (owner, what)
+            if once in seen:
                 continue
             if _PROGRAM.match(getattr(function, "name", "")):
                 continue
-            seen.add(function)
+            seen.add(once)
             yield self.finding(
                 f"{what} is the whole process's and is changed here",
                 location=module.place(node),

@@ -111,11 +111,11 @@ class RustSplitDecision(RustRule):
         start = function.child_by_field_name("body")
         if start is None:
             return
-        asked: dict[tuple[str, str], int] = {}
+        asked: dict[str, dict[str, int]] = {}
         reported: set[str] = set()
         for found in _TAKES.finditer(text):
             owner, method = "".join(found[1].split()), found[2]
-            for question, at in [(q, at) for (o, q), at in asked.items() if o == owner and _ACTS[q] == method]:
+            for question, at in [(q, at) for q, at in asked.get(owner, {}).items() if _ACTS[q] == method]:
                 acts = method in ("store", "insert", "set", "set_item") or _CHANGES.match(
                     text[found.end() : found.end() + 200]
                 )
@@ -131,7 +131,7 @@ class RustSplitDecision(RustRule):
                         ),
                     )
             if method in _ASKS and not _is_kept(text, found):
-                asked.setdefault((owner, method), found.start())
+                asked.setdefault(owner, {}).setdefault(method, found.start())
 
 
 def _is_exclusive(unit: RustUnit, function: Node) -> bool:

@@ -18,7 +18,7 @@ from ftaudit.source.method_calls import reach
 from ftaudit.source.shared_state import Access, AccessKind, EntryKind, EntryPoint, Lock, State
 
 if TYPE_CHECKING:
-    from ftaudit.source.cython.tokens import Line, Token
+    from ftaudit.source.cython.tokens import Token
 
 _CONSTRUCTORS: Final = frozenset(
     {"__cinit__", "__init__", "__setstate__", "__setstate_cython__", "__reduce__", "__reduce_cython__"}
@@ -204,6 +204,7 @@ class _Class:
             if not any(token.text == function.self_name for token in tokens):
                 continue
             held = self.unit.locks_at(line, function)
+            words = line.words
             stored = {id(target[0]): (target, operator) for target, operator in stores(line) if target}
             for at in range(len(tokens) - 2):
                 if tokens[at].text != function.self_name or tokens[at + 1].text != "." or tokens[at + 2].kind != "name":
@@ -218,17 +219,16 @@ class _Class:
                     continue
                 if _SYNC.search(self.types.get(name, "")) or name in self.unit.locks:
                     continue
-                kind, constant = self._kind(line, tokens, at, name, stored.get(id(tokens[at])))
+                kind, constant = self._kind(words, at, name, stored.get(id(tokens[at])))
                 body.uses.append(FieldUse(name, kind, tokens[at].line, tokens[at].column, held, constant))
         if any(_changes_container(line.words) for line in function.body):
             body.uses = [replace(use, accounts=True) for use in body.uses]
         return body
 
     def _kind(
-        self, line: Line, tokens: list[Token], at: int, name: str, stored: tuple[list[Token], str] | None
+        self, words: list[str], at: int, name: str, stored: tuple[list[Token], str] | None
     ) -> tuple[AccessKind, bool]:
         kind = self._type(name)
-        words = [token.text for token in tokens]
         if stored is not None:
             target, operator = stored
             value = words[words.index(operator, at) + 1 :]

@@ -6,6 +6,7 @@ then an action, an addition, or a change that another method keeps out by a lock
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import Final
@@ -15,6 +16,11 @@ from ftaudit.source.shared_state import Access, AccessKind, Effect, EntryKind, R
 
 _ORDER: Final = (AccessKind.DECIDE, AccessKind.WALK, AccessKind.COUNT, AccessKind.CHANGE, AccessKind.WRITE)
 """What is reported first of several places at fault."""
+_LIFECYCLE: Final = re.compile(
+    r"_*(?:re_?)?(?:init|set|setup|reset|configure|connect|open|start|begin|new|close|stop|end|shutdown|join|enter|exit|run"
+    r"|register|install|bind|attach)|\w*_init$",
+    re.IGNORECASE,
+)
 _ENOUGH: Final = 2
 """Places that call an object's methods under a lock, from which on one that does not is odd."""
 _COMPOUND: Final = frozenset({AccessKind.DECIDE, AccessKind.WALK, AccessKind.COUNT})
@@ -47,7 +53,8 @@ def _race(state: ObjectState) -> StateRace | None:
     live = [(a, u) for a, u in zip(state.accesses, state.uses, strict=True) if not a.alone]
     locked = [(a, u) for a, u in live if a.locks]
     bare = [(a, u) for a, u in live if not a.locks]
-    if not bare:
+    if not bare or {access.entry_point.kind for access, _ in live} == {EntryKind.THREAD}:
+        # What one thread alone does races with nothing.
         return None
     if not any(access.writes for access, _ in live):
         return _stray_call(state, locked, bare)
@@ -76,7 +83,7 @@ def _race(state: ObjectState) -> StateRace | None:
 def _stray_call(
     state: ObjectState, locked: list[tuple[Access, Use]], bare: list[tuple[Access, Use]]
 ) -> StateRace | None:
-    """Return the one place that calls a method of an object without the lock that all others hold for it."""
+    """Return the one place that calls a method of an object without the lock that all others hold for it: a note."""
     kept = [access for access, use in locked if use.calls]
     stray = [access for access, use in bare if use.calls]
     places = {_place(access) for access in kept}
@@ -91,7 +98,7 @@ def _stray_call(
         kind=AccessKind.CHANGE,
         lookup=False,
         only_counts=False,
-        reported=True,
+        reported=False,
     )
 
 
@@ -109,11 +116,16 @@ def _against_lock(locked: list[tuple[Access, Use]], bare: list[tuple[Access, Use
             case AccessKind.CHANGE:
                 wrong = steps
             case AccessKind.WRITE:
-                wrong = steps if use.constant else written
+                wrong = (steps if use.constant else written) and not _is_lifecycle(access)
             case _:
                 wrong = False
         if wrong:
             yield access, use
+
+
+def _is_lifecycle(access: Access) -> bool:
+    """Return whether an attribute is stored where an object begins, ends or is set up: its owner does that alone."""
+    return any(_LIFECYCLE.match(name) for name in (access.entry_point.name, *access.chain[-1:]))
 
 
 def _without_lock(state: ObjectState, bare: list[tuple[Access, Use]]) -> Iterator[tuple[Access, Use]]:

@@ -69,7 +69,10 @@ def _reads(region: ast.With, branched: set[str]) -> Iterator[tuple[str, ast.AST]
                 yield from ((state, node) for state in _asked(test))
             case ast.Try(body=[ast.Return(value=ast.Subscript(value=container))]):
                 yield ast.unparse(container), node
-            case ast.Assign(targets=[ast.Name(id=name)], value=value) if name in branched:
+            case ast.Assign(targets=[ast.Name(id=name)], value=value) if (
+                # What is merely copied out is not asked for.
+                name in branched and not isinstance(value, ast.Attribute)
+            ):
                 yield from ((state, node) for state in _asked(value))
             case _:
                 pass

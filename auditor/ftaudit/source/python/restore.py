@@ -64,19 +64,22 @@ def _by_methods(module: PythonModule, owner: ast.ClassDef) -> Iterator[tuple[ast
     """Yield what one method of a class saves in the object and changes, and another puts back."""
     methods = [node for node in owner.body if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef))]
     pairs = {method.name: list(_pairs(method.body)) for method in methods}
-    kept = [(method, pair) for method in methods for pair in pairs[method.name] if pair[1].startswith("self.")]
-    if not kept:
+    put_back: dict[tuple[str, str], set[str]] = {}
+    for name, some in pairs.items():
+        for _, target, value in some:
+            if value.startswith("self."):
+                put_back.setdefault((target, value), set()).add(name)
+    if not put_back:
         return
     for method in methods:
-        restored = {(t, v) for other in methods if other is not method for _, t, v in pairs[other.name]}
-        restored = {(target, value) for target, value in restored if value.startswith("self.")}
-        if not restored or not any(one is method for one, _ in kept):
+        if method.name == "__init__":
             continue
-        begun = [
-            *(pairs["__init__"] if method.name == "__enter__" and "__init__" in pairs else ()),
-            *pairs[method.name],
-        ]
-        if method.name != "__init__":
+        made = pairs.get("__init__", []) if method.name == "__enter__" else []
+        begun = [*made, *pairs[method.name]]
+        restored = {
+            (value, target) for _, target, value in begun if put_back.get((value, target), set()) - {method.name}
+        }
+        if restored:
             yield from _changes(module, method, begun, restored)
 
 
