@@ -115,7 +115,7 @@ def test_a_blocker_has_its_chains_its_evidence_by_tier_and_its_way_out() -> None
         "2.0 is the nearest release that leaves the GIL off on linux-x86_64, windows-amd64",
         "the plan removes it",
         "GUILTY_PURE=1",
-        "1.1 yanked: broken metadata",
+        "1.1 its wheel for linux-x86_64, windows-amd64 was yanked: broken metadata",
         "declares that it uses the GIL (Cython 3.1.4)",
         "turns the GIL back on",
         "1 finding in guilty-1.0.tar.gz, 1 file could not be read",
