@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from ftaudit.cli.answer import say
 from ftaudit.errors import UsageError
-from ftaudit.report.formats import SUFFIXES, Format, choose, of_name
+from ftaudit.report.formats import PLAIN, SUFFIXES, Format, choose, of_name
 from ftaudit.settings import DEFAULT_TIMEOUT
 from ftaudit.target import DEFAULT_TARGET, EXPERIMENTAL, PLATFORMS, TARGETS, parse_platform, parse_target
 
@@ -137,6 +137,8 @@ def also_of(options: argparse.Namespace, offered: Sequence[Format]) -> tuple[tup
     found = []
     for path in options.also:
         form = of_name(path, offered)
+        if form is None and path.suffix.lower() in PLAIN and offered[0] is Format.TABLE:
+            form = Format.TABLE
         if form is None:
             known = ", ".join(suffix for suffix, meant in SUFFIXES.items() if meant in offered)
             raise UsageError(f"--also {path}: cannot infer a format from the name", hint=f"supported suffixes: {known}")

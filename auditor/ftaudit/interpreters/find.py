@@ -16,7 +16,7 @@ from ftaudit.errors import InterpreterError, ResolutionError
 from ftaudit.interpreters.probe import probe_interpreter
 from ftaudit.model import Interpreter
 from ftaudit.processes import PYTHON_VARIABLE, find_uv, run_tool
-from ftaudit.target import Target
+from ftaudit.target import DEFAULT_TARGET, Target
 
 VARIABLE: Final = PYTHON_VARIABLE
 
@@ -57,8 +57,13 @@ def find_interpreter(target: Target, *, explicit: Path | None = None, cache_dir:
             attempts.append(f"{where}: no {target.executable}")
     raise InterpreterError(
         f"no free-threaded CPython {target.name} was found ({'; '.join(attempts)})",
-        hint="run `ftaudit python install`, or name one with --python PATH",
+        hint=f"run `ftaudit python install{option_of(target)}`, or name one with --python PATH",
     )
+
+
+def option_of(target: Target) -> str:
+    """Return the option that names the target, for a command in a hint; nothing for the default one."""
+    return "" if target.name == DEFAULT_TARGET else f" --target {target.name}"
 
 
 def provided_interpreters(target: Target, cache_dir: Path) -> list[Path]:

@@ -277,7 +277,7 @@ def _without_good(lead: NoGoodRelease, where: str) -> Iterator[str]:
         version = lead.early.version
         yield f"{version} is {candidate_phrase(lead.early, where)}; to try it: {lead.name}=={version}"
     if lead.slower is None and lead.early is None:
-        yield "ask upstream, and name the modules above"
+        yield "ask upstream"
 
 
 _BAD: Final = {

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from ftaudit.judge.misfits import find_misfits
 from ftaudit.model import Confidence, Finding, GilDeclaration, PackageFacts, Severity
 from ftaudit.rule import PackageExample, PackageRule, RuleInfo
 from ftaudit_rules.package._examples import GIL_LINUX, extension, installed, package
@@ -60,7 +61,11 @@ class InlineRefcountMismatch(PackageRule):
         if len(wanted) != 1:
             return
         free_threaded = wanted.pop()
+        loaded, misfits = {module.path for module in facts.modules}, find_misfits(facts)
         for module in facts.binary.modules:
+            misfit = misfits.get(module.path)
+            if module.path not in loaded or (misfit is not None and not misfit.certain):
+                continue  # A stray copy: another file of that name is found first, or the target looks for none such.
             read = module.binary or module.would_declare
             if read is None or read.free_threaded_build in (None, free_threaded):
                 continue

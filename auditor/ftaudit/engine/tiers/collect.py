@@ -122,7 +122,8 @@ def find_runtime_facts(
         if settings.python is not None or os.environ.get(interpreters.VARIABLE):
             raise
         reason = f"no {target.executable} to import with"
-        note = f"{reason}: run `ftaudit python install`, or name one with --python; the binaries alone were read"
+        install = f"ftaudit python install{interpreters.option_of(target)}"
+        note = f"{reason}: run `{install}`, or name one with --python; the binaries alone were read"
         facts = {key: replace(said, reason=said.reason or reason) for key, said in skipped.items()}
         return Imports(facts=facts, notes=(note, *left_out))
     facts = dict(skipped)

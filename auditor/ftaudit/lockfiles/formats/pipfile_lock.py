@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -60,15 +61,19 @@ def read(
     chosen = [DEVELOP if group in _NAMES_OF_DEVELOP else group for group in groups]
     check_known("extra", extras, (), path)
     check_known("group", chosen, sections, path)
-    sources = [(source.text("name"), _expanded(source.need("url"))) for source in meta.tables("sources")]
+    sources = [(source.text("name"), _expanded(source)) for source in meta.tables("sources")]
     lines = _lines(text, [(key, list(top.table(key).keys())) for key in top.keys() if key != "_meta"])  # noqa: SIM118
     packages: dict[NormalizedName, LockedPackage] = {}
+    doubles: list[LockedPackage] = []
     for section in (DEFAULT, *chosen):
         table = top.table(section)
         for key in table.keys():  # noqa: SIM118
             place = Location(path=str(path), line=lines.get((section, key)))
             package = _package(table.table(key), canonicalize_name(key), place, dict(sources))
-            packages.setdefault(package.name, package)
+            known = packages.setdefault(package.name, package)
+            if known is not package and known.version != package.version and _section_of(known, lines) == section:
+                problem = f"it is locked to {known.version} as well, at {known.location}: Pipenv takes one of them"
+                doubles.append(dataclasses.replace(package, problem=problem))
     python = meta.table("requires").text("python_version")
     urls = [url for _, url in sources]
     return Requirements(
@@ -77,7 +82,7 @@ def read(
         index=IndexOptions(index_url=urls[0] if urls else None, extra_index_urls=tuple(urls[1:])),
         left_out=left_out((), filter(top.raw, sections), taken=((), chosen)),
         lock=Lock(
-            packages=tuple(packages.values()),
+            packages=(*packages.values(), *doubles),
             direct=_direct(path, (DEFAULT, *chosen)),
             edges_from=EdgeSource.LOCK if len(packages) < 2 else EdgeSource.NOWHERE,
             requires_python=_only(python),
@@ -159,9 +164,22 @@ def _version(table: Table) -> Version | None:
         raise table.error("version", f"is no version: {(value or '')[:80]!r}") from error
 
 
-def _expanded(url: str) -> str:
-    """Put in the variables of the environment that a source's URL names, as Pipenv does."""
-    return _VARIABLE.sub(lambda match: os.environ.get(match[1] or match[2], match[0]), url)
+def _expanded(source: Table) -> str:
+    """Put in the variables of the environment that a source's URL names, as Pipenv does.
+
+    Raise `InputError` where one that is not set leaves no URL.
+    """
+    url = _VARIABLE.sub(lambda match: os.environ.get(match[1] or match[2], match[0]), source.need("url"))
+    unset = _VARIABLE.search(url)
+    if unset is not None and "://" not in url:
+        problem = source.error("url", f"names the environment variable {unset[1] or unset[2]}, which is not set")
+        raise InputError(problem.problem, hint="set it, or give --index-url")
+    return url
+
+
+def _section_of(package: LockedPackage, lines: Mapping[tuple[str, str], int]) -> str | None:
+    """Return the section in which a package was found, by its line."""
+    return next((section for (section, _), line in lines.items() if line == package.location.line), None)
 
 
 def _direct(path: Path, sections: Sequence[str]) -> tuple[Edge, ...]:

@@ -35,6 +35,10 @@ def read(
 
     document, text = read_toml(path)
     _check_version(document, path)
+    for entry in document.get("packages") or ():
+        if isinstance(entry, dict) and isinstance(entry.get("name"), str):
+            # Pipenv writes names as they are spelt; installers read them all the same.
+            entry["name"] = canonicalize_name(entry["name"])
     try:
         lock = Pylock.from_dict(document)
         read_range(str(lock.requires_python or ""))

@@ -27,6 +27,12 @@ from ftaudit.lockfiles.requirements import (
 from ftaudit.model import Location
 
 _FOREIGN: Final = ("poetry", "flit", "pdm")
+_WAYS: Final = {
+    "poetry": "`poetry lock` makes a poetry.lock: name that",
+    "flit": "name an environment in which it is installed (--env), or a requirements file",
+    "pdm": "`pdm lock` makes a pdm.lock: name that",
+}
+"""What to name in place of a project of another tool."""
 
 
 def read(
@@ -181,7 +187,7 @@ class _Project:
         if foreign:
             raise InputError(
                 f"{self._path} lists its dependencies for {foreign[0]} alone, not in [project]",
-                hint="export them: `poetry export`, or name a requirements or lock file",
+                hint=_WAYS[foreign[0]],
             )
 
     def _read_dynamic(self, roots: list[Requirement], extras: Sequence[str], *, all_extras: bool) -> list[str]:

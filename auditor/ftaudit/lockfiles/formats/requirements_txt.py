@@ -152,8 +152,11 @@ class _Reader:
                 case "editables":
                     raise InputError(f"{place}: -e stands beside another option")
                 case "index_url":
+                    _check_set(value, place)
                     self._options[name] = value
                 case "extra_index_urls" | "trusted_hosts":
+                    for target in value:
+                        _check_set(target, place)
                     self._options.setdefault(name, []).extend(value)
                 case "find_links":
                     self._options.setdefault(name, []).extend(_links(target, folder) for target in value)
@@ -178,6 +181,18 @@ class _Reader:
             else:
                 own_names.append(canonicalize_name(item))
                 other_names[:] = [each for each in other_names if each != canonicalize_name(item)]
+
+
+def _unset(text: str) -> str | None:
+    """Return the first environment variable that a text names and that is not set."""
+    return next((match[1] for match in _VARIABLE.finditer(text) if not os.environ.get(match[1])), None)
+
+
+def _check_set(url: str, place: Location) -> None:
+    """Raise `InputError` for what would be a URL if an environment variable were set."""
+    unset = _unset(url)
+    if unset is not None and "://" not in url:
+        raise InputError(f"{place}: the environment variable {unset} is not set", hint="set it, or give --index-url")
 
 
 def _included(target: str, place: Location) -> Path:
@@ -208,6 +223,8 @@ def _entries(text: str, path: Path) -> Iterator[tuple[int, dict[str, Any] | Inst
     if parsed.invalid_lines:
         wrong = min(parsed.invalid_lines, key=lambda line: line.line_number or 0)
         reason = str(wrong.error_message).strip().splitlines()[0].removeprefix("pip_requirements_parser: error: ")
+        unset = _unset(wrong.line or "")
+        reason = f"the environment variable {unset} is not set" if unset else reason
         raise InputError(f"{path}:{wrong.line_number}: {reason}: {_shown(wrong.line)}")
     entries: list[tuple[int, dict[str, Any] | InstallRequirement]] = []
     entries += [(option.line_number or 0, option.options) for option in parsed.options]
