@@ -150,7 +150,7 @@ def test_a_compiled_member_of_the_workspace_is_a_row(tmp_path: Path, source: str
     write(tmp_path, "plain/plain.py", "")
     write(tmp_path, "uv.lock", WORKSPACE + package("six", "1"))
     answer = check("--static", "--offline", "--platform", "linux-x86_64", "uv.lock", cwd=tmp_path)
-    assert answer.verdicts == {"core-ext": "unknown", "plain": "pure", "six": "pure"}
+    assert answer.verdicts == {"core-ext": "unknown", "six": "pure"}
     assert answer.code == 3
 
 

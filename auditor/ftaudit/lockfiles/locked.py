@@ -17,6 +17,7 @@ from ftaudit.lockfiles.requirements import Edge, Lock, LockedPackage, Requiremen
 from ftaudit.lockfiles.resolve.graph import find_chains
 from ftaudit.lockfiles.resolve.markers import Markers
 from ftaudit.lockfiles.selection import Selection
+from ftaudit.lockfiles.trees import find_compiled
 from ftaudit.model import Location, OnDisk, Pin
 from ftaudit.target import Platform, Target, marker_environment
 
@@ -211,7 +212,7 @@ class _Walk:
         """Return a pin for each package reached, by name."""
         names = self._names()
         chains = find_chains(self._judged(roots), self._skipping_own(), names)
-        pins = [_member(package) for package in self._packages if package.is_member and _is_here(package)]
+        pins = [_member(package) for package in self._packages if package.is_member and _is_compiled(package)]
         for position, found in chains.items():
             package = self._packages[position]
             is_known = self._lock.knows_edges or position in self._listed
@@ -342,6 +343,11 @@ def _member(package: LockedPackage) -> Pin:
         source=package.location,
         source_tree=package.source_tree,
     )
+
+
+def _is_compiled(package: LockedPackage) -> bool:
+    """Return whether a member of the workspace is at hand and would hold compiled code."""
+    return _is_here(package) and find_compiled(Path(package.source_tree or "")) is not None
 
 
 def _is_here(package: LockedPackage) -> bool:

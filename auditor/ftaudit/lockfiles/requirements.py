@@ -163,7 +163,7 @@ class LockedPackage:
     own: bool = False
     """It is the project itself or a member of its workspace: what it needs is asked for by the project."""
     is_member: bool = False
-    """It is a member of the workspace that is built and installed: a row of its own beside what it needs."""
+    """It is a member of the workspace that is built and installed: a row of its own where it would be compiled."""
     on_disk: OnDisk | None = None
     """Its compiled files, where it is installed."""
     from_index: bool = True

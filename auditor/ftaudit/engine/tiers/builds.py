@@ -18,8 +18,8 @@ from typing import Any, Final
 import tomli
 
 from ftaudit.engine.tiers.sdists import SUFFIXES, Sdists
-from ftaudit.engine.tiers.source_tree import BUILD_FILES, COMPILED
 from ftaudit.errors import FtauditError
+from ftaudit.lockfiles.trees import BUILD_FILES, COMPILED
 from ftaudit.model import DistributionFile, IndexFacts, Pin, StrEnum, WheelKind
 from ftaudit.progress import Progress
 from ftaudit.target import Platform
