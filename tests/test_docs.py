@@ -147,3 +147,12 @@ def _real(command: str) -> str:
         if f"{command} ".startswith(f"{shown} "):
             return meant + command.removeprefix(shown)
     return command
+
+
+def test_every_path_that_the_guide_for_contributors_names_exists() -> None:
+    text = (ROOT / "CONTRIBUTING.md").read_text("utf-8")
+    named = re.findall(r"`((?:auditor|rules|tests|scripts|fixtures|docs)/[\w./-]+)`", text)
+    assert len(named) > 20
+    assert [
+        path for path in named if "NAME" not in path and "LANGUAGE" not in path and not (ROOT / path).exists()
+    ] == []

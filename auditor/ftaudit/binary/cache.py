@@ -6,8 +6,6 @@ import contextlib
 import functools
 import hashlib
 import json
-import os
-import tempfile
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Final
@@ -24,6 +22,7 @@ from ftaudit.model import (
     RefusalKind,
     Status,
 )
+from ftaudit.whole_files import write_whole
 
 READ_BY: Final = ("wheel", "cpython")
 """The other folders whose code and data decide what is read of a wheel."""
@@ -67,14 +66,7 @@ class FactsCache:
         path = self._path(sha256, key)
         with contextlib.suppress(OSError):
             path.parent.mkdir(parents=True, exist_ok=True)
-            descriptor, name = tempfile.mkstemp(dir=path.parent, suffix=".part")
-            part = Path(name)
-            try:
-                with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-                    json.dump(_render(facts), file, separators=(",", ":"))
-                part.replace(path)
-            finally:
-                part.unlink(missing_ok=True)
+            write_whole(path, json.dumps(_render(facts), separators=(",", ":")).encode())
 
     def _path(self, sha256: str, key: str) -> Path:
         digest = sha256.lower()

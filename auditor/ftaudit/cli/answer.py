@@ -87,18 +87,13 @@ def replace_file(path: Path, text: str) -> None:
 
     What is no ordinary file is written to: to replace `/dev/null` would take it from the whole machine.
     """
-    import tempfile
+    from ftaudit.whole_files import write_whole
 
     try:
         if path.exists() and not path.is_file():
             path.write_bytes(text.encode("utf-8", ESCAPED))
             return
-        with tempfile.NamedTemporaryFile(
-            "w", encoding="utf-8", errors=ESCAPED, newline="\n", dir=path.absolute().parent, delete=False
-        ) as file:
-            file.write(text)
-        Path(file.name).chmod(0o666 & ~_umask())
-        Path(file.name).replace(path.resolve())
+        write_whole(path.resolve(), text.encode("utf-8", ESCAPED), mode=0o666 & ~_umask())
     except OSError as error:
         raise UsageError(
             f"cannot write {path}: {error.strerror}", hint="name a file in a folder that exists"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import platform
 import shlex
@@ -17,6 +16,7 @@ from ftaudit.__about__ import __version__
 from ftaudit.model import Report
 from ftaudit.registry import GROUP, load_rules
 from ftaudit.urls import redact
+from ftaudit.whole_files import digest_of
 
 EPOCH_VARIABLE: Final = "SOURCE_DATE_EPOCH"
 """Seconds since 1970 that stand for the present, where a build is to be reproducible (reproducible-builds.org)."""
@@ -70,6 +70,6 @@ def _now() -> datetime:
 
 def _digest(path: Path) -> str | None:
     try:
-        return hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else None
+        return digest_of(path) if path.is_file() else None
     except OSError:
         return None

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
 import time
 import zlib
 from dataclasses import dataclass, field, replace
@@ -132,19 +131,11 @@ class PageStore:
     def _write(self, path: Path | None, data: bytes) -> None:
         if path is None:
             return
-        import tempfile
+        from ftaudit.whole_files import write_whole
 
-        temporary = None
-        try:
+        with contextlib.suppress(OSError):
             path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            descriptor, temporary = tempfile.mkstemp(dir=path.parent, suffix=".new")
-            with os.fdopen(descriptor, "wb") as stream:
-                stream.write(data)
-            Path(temporary).replace(path)
-        except OSError:
-            if temporary is not None:
-                with contextlib.suppress(OSError):
-                    Path(temporary).unlink()
+            write_whole(path, data)
 
 
 def _render(entry: Entry) -> bytes:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import re
 import shutil
@@ -12,6 +11,7 @@ from typing import Final
 
 from ftaudit.errors import InterpreterError
 from ftaudit.processes import run_tool
+from ftaudit.whole_files import digest_of
 
 APT_SECONDS: Final = 120.0
 DOWNLOAD_SECONDS: Final = 300.0
@@ -51,11 +51,7 @@ def download(address: str, destination: Path, sha256: str) -> bool:
     if not (ran.ok and destination.is_file()):
         destination.unlink(missing_ok=True)
         return False
-    digest = hashlib.sha256()
-    with destination.open("rb") as file:
-        while chunk := file.read(1 << 20):
-            digest.update(chunk)
-    return digest.hexdigest() == sha256
+    return digest_of(destination) == sha256
 
 
 def find_sources(package: str, work: Path) -> dict[str, str]:

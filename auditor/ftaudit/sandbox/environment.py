@@ -20,6 +20,7 @@ from ftaudit.model import Interpreter
 from ftaudit.processes import find_uv, run_tool
 from ftaudit.sandbox.failures import escape
 from ftaudit.sandbox.settings import SandboxSettings, WheelToImport
+from ftaudit.whole_files import digest_of
 
 FORMAT: Final = "2"
 """Raised when what an environment holds changes, so that old ones are not taken for new."""
@@ -86,7 +87,7 @@ def _digest(location: str) -> str:
     path = Path(location.removeprefix("file://"))
     if not path.is_file():
         return location
-    return hashlib.sha256(path.read_bytes()).hexdigest()
+    return digest_of(path)
 
 
 class _Installer:

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import os
 import re
-import tempfile
 import threading
 import time
 from collections.abc import Iterator
@@ -16,6 +14,7 @@ from urllib.parse import urlsplit, urlunsplit
 
 from ftaudit.errors import ArchiveError, DamagedArchive
 from ftaudit.wheel.limits import Limits
+from ftaudit.whole_files import digest_of, unfinished
 
 if TYPE_CHECKING:
     import requests
@@ -216,29 +215,22 @@ class RemoteSource:
         length = 0
         try:
             self._folder.mkdir(parents=True, exist_ok=True)
-            descriptor, name = tempfile.mkstemp(dir=self._folder, suffix=".part")
-        except OSError as error:
-            raise ArchiveError(f"{self.name}: cannot be kept in {self._folder}: {error.strerror}") from error
-        part = Path(name)
-        try:
-            with os.fdopen(descriptor, "wb") as file:
+            with unfinished(self._folder) as (file, part):
                 for chunk in self._chunks(answer):
                     length += len(chunk)
                     if length > self._limits.download:
                         raise ArchiveError(f"{self.name}: larger than {self._limits.download} bytes")
                     digest.update(chunk)
                     file.write(chunk)
-            announced = answer.headers.get("Content-Length", "")
-            if announced.isdecimal() and int(announced) != length and "Content-Encoding" not in answer.headers:
-                raise ArchiveError(f"{self.name}: truncated: {length} of {announced} bytes came")
-            check_digest(self.name, digest.hexdigest(), self._sha256)
-            path = self._folder / f"{digest.hexdigest()}.whl"
-            part.replace(path)
+                file.close()
+                announced = answer.headers.get("Content-Length", "")
+                if announced.isdecimal() and int(announced) != length and "Content-Encoding" not in answer.headers:
+                    raise ArchiveError(f"{self.name}: truncated: {length} of {announced} bytes came")
+                check_digest(self.name, digest.hexdigest(), self._sha256)
+                path = self._folder / f"{digest.hexdigest()}.whl"
+                part.replace(path)
         except OSError as error:
             raise ArchiveError(f"{self.name}: cannot be kept in {self._folder}: {error.strerror}") from error
-        finally:
-            with contextlib.suppress(OSError):
-                part.unlink(missing_ok=True)
         return path
 
     def _use(self, path: Path) -> None:
@@ -264,14 +256,10 @@ def check_digest(name: str, found: str, wanted: str | None) -> None:
 
 def file_digest(path: Path) -> str:
     """Return the SHA-256 digest of a file, in lower-case hexadecimal; raise `ArchiveError` if it cannot be read."""
-    digest = hashlib.sha256()
     try:
-        with path.open("rb") as file:
-            while chunk := file.read(CHUNK):
-                digest.update(chunk)
+        return digest_of(path)
     except OSError as error:
         raise ArchiveError(f"{path.name}: {error.strerror or error}") from error
-    return digest.hexdigest()
 
 
 def shown(url: str) -> str:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import functools
 import hashlib
 import os
-import tempfile
 from dataclasses import replace
 from pathlib import Path
 from typing import Final
@@ -20,6 +19,7 @@ from ftaudit.index.release import Query
 from ftaudit.model import DistributionFile, Status
 from ftaudit.once import Once
 from ftaudit.wheel import local_path
+from ftaudit.whole_files import digest_of, unfinished
 
 MAX_BYTES: Final = 500_000_000
 """A larger sdist is not fetched."""
@@ -104,30 +104,25 @@ def _download(index: Index, sdist: DistributionFile, target: Path) -> None:
     if index.settings.offline:
         raise IndexUnreachable(f"{sdist.filename} is not in the cache", hint="leave out --offline")
     digest, size = hashlib.sha256(), 0
-    descriptor, partial = tempfile.mkstemp(dir=target.parent, prefix=".fetching-")
     try:
-        with os.fdopen(descriptor, "wb") as file, index.session().get(sdist.url or "", stream=True) as answer:
-            answer.raise_for_status()
-            for chunk in answer.iter_content(_CHUNK):
-                size += len(chunk)
-                if size > MAX_BYTES:
-                    raise ArchiveError(f"{sdist.filename} is larger than {MAX_BYTES // 1_000_000} MB")
-                digest.update(chunk)
-                file.write(chunk)
-        if sdist.sha256 is not None and digest.hexdigest() != sdist.sha256:
-            raise ArchiveError(f"{sdist.filename} has another SHA-256 than the index says")
-        Path(partial).replace(target)
+        with unfinished(target.parent) as (file, part):
+            with index.session().get(sdist.url or "", stream=True) as answer:
+                answer.raise_for_status()
+                for chunk in answer.iter_content(_CHUNK):
+                    size += len(chunk)
+                    if size > MAX_BYTES:
+                        raise ArchiveError(f"{sdist.filename} is larger than {MAX_BYTES // 1_000_000} MB")
+                    digest.update(chunk)
+                    file.write(chunk)
+            file.close()
+            if sdist.sha256 is not None and digest.hexdigest() != sdist.sha256:
+                raise ArchiveError(f"{sdist.filename} has another SHA-256 than the index says")
+            part.replace(target)
     except requests.RequestException as error:
         raise IndexUnreachable(f"{sdist.filename} cannot be fetched: {type(error).__name__}") from error
-    finally:
-        Path(partial).unlink(missing_ok=True)
 
 
 def _matches(path: Path, sdist: DistributionFile) -> bool:
     if sdist.sha256 is None:
         return sdist.size is not None and path.stat().st_size == sdist.size
-    with path.open("rb") as file:
-        digest = hashlib.sha256()
-        while chunk := file.read(_CHUNK):
-            digest.update(chunk)
-    return digest.hexdigest() == sdist.sha256
+    return digest_of(path) == sdist.sha256

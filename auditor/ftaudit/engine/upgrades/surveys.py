@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -15,6 +14,7 @@ from ftaudit.model.plain import from_plain, to_plain
 from ftaudit.model.plans import Candidate, Fate
 from ftaudit.model.reasons import TierFailed
 from ftaudit.target import Platform
+from ftaudit.whole_files import write_whole
 
 MOST_KEPT: Final = 500
 """Surveys on disk."""
@@ -104,9 +104,7 @@ class Memo:
         newest = dict(list(every.items())[-MOST_KEPT:])
         with contextlib.suppress(OSError):
             self._path.parent.mkdir(parents=True, exist_ok=True)
-            with tempfile.NamedTemporaryFile("w", dir=self._path.parent, delete=False, encoding="utf-8") as file:
-                json.dump(newest, file)
-            Path(file.name).replace(self._path)
+            write_whole(self._path, json.dumps(newest).encode())
 
 
 def _digest(key: str | None) -> str | None:
