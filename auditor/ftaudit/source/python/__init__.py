@@ -8,7 +8,7 @@ from ftaudit.rule import Language, SourceRule
 from ftaudit.source.base import PythonRule, Reader, Room, SourceFile, Survey, TreeContext
 from ftaudit.source.python.module import PythonModule
 from ftaudit.source.python.parse import check_syntax, parse_module
-from ftaudit.source.python.signals import Signal, find_signals
+from ftaudit.source.python.signals import Signal, find_signals, may_share_objects
 from ftaudit.source.python.states import find_states
 from ftaudit.source.shared_state import Access, access_of, access_row
 
@@ -44,7 +44,7 @@ class PythonReader(Reader):
 
     def has_state(self, source: SourceFile, context: TreeContext) -> bool:
         """Return whether the text speaks of locks or threads, or has the only object of a private class."""
-        return "class " in source.text and bool(find_signals(source.text) & (Signal.THREADS | Signal.SINGLETON))
+        return "class " in source.text and may_share_objects(source.text)
 
     def summarise(self, unit: PythonModule) -> Survey | None:
         """Return who uses the attributes of the module's shared objects: calls are followed within a module."""

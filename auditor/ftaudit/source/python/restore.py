@@ -34,8 +34,38 @@ def save_and_restore(module: PythonModule) -> Iterator[tuple[ast.stmt, str]]:
             restored = {(target, value) for statement, target, value in pairs if statement.lineno > after}
             yield from _changes(module, function, pairs, restored)
         yield from _levels(module, function)
-    for owner in module.classes.values():
+    for owner in _putting_back(module):
         yield from _by_methods(module, owner)
+
+
+def _putting_back(module: PythonModule) -> Iterator[ast.ClassDef]:
+    """Yield the classes of which a method gives something else what the object kept: `module.name = self.old`."""
+    found: dict[ast.ClassDef, None] = {}
+    for statement in module.tree.all(ast.Assign):
+        if (dotted(statement.value) or "").startswith("self.") and any(map(_is_elsewhere, statement.targets)):
+            owner = module.tree.enclosing_class(statement)
+            if owner is not None:
+                found[owner] = None
+    for call in module.tree.all(ast.Call):
+        match call:
+            case ast.Call(func=ast.Name(id="setattr"), args=[_, _, ast.Attribute() as kept]):
+                owner = module.tree.enclosing_class(call) if (dotted(kept) or "").startswith("self.") else None
+                if owner is not None:
+                    found[owner] = None
+            case _:
+                pass
+    yield from found
+
+
+def _is_elsewhere(target: ast.expr) -> bool:
+    """Return whether an assignment stores outside the object's own attributes and local names."""
+    match target:
+        case ast.Attribute(value=ast.Name(id="self")):
+            return False
+        case ast.Attribute() | ast.Subscript():
+            return True
+        case _:
+            return False
 
 
 def _levels(module: PythonModule, function: ast.FunctionDef | ast.AsyncFunctionDef) -> Iterator[tuple[ast.stmt, str]]:

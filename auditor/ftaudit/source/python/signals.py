@@ -6,7 +6,6 @@ import bisect
 import re
 from collections.abc import Iterator
 from enum import Flag, auto
-from functools import lru_cache
 from typing import Final
 
 
@@ -70,7 +69,13 @@ _MODULE_PUT: Final = re.compile(r"\bsys\.modules\[[^\]\n]{1,200}\][ \t]*=[^=]|\b
 _THREAD_WORDS: Final = ("thread", "Thread", "Lock", "lock(", "settrace", "setprofile", "register_callback")
 
 
-@lru_cache(maxsize=2)
+def may_share_objects(text: str) -> bool:
+    """Return whether a text gives `Signal.THREADS` or `Signal.SINGLETON`, without looking for the others."""
+    if any(map(text.__contains__, _THREAD_WORDS)):
+        return True
+    return ("= _" in text or "=_" in text) and _SINGLETON.search("\n" + text) is not None
+
+
 def find_signals(text: str) -> Signal:
     """Return the signals of a text."""
     found = Signal.NONE
