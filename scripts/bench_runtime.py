@@ -19,6 +19,7 @@ import ftaudit
 from ftaudit.engine.rows import INSTALLED_KINDS
 from ftaudit.interpreters import provide_interpreter
 from ftaudit.model import Interpreter, Report, RuntimeFacts, Status
+from ftaudit.model.sentences import gap_phrase
 from ftaudit.sandbox import SandboxSettings, WheelToImport, import_distributions
 from ftaudit.sandbox.environment import open_environment
 from ftaudit.settings import Settings
@@ -66,7 +67,7 @@ def main() -> int:
     print(f"{len(facts)} distributions, {len(rows)} modules: {imported} imported, {guilty} require the GIL")
     for name, found in sorted(facts.items()):
         if found.status is not Status.DONE:
-            print(f"  {name}: {found.reason}")
+            print(f"  {name}: {found.reason and gap_phrase(found.reason)}")
     print(f"runtime tier (sandbox)   median {_told(with_sandbox)}   wanted <= {WANTED_SECONDS:g} s")
     print(f"bare sum of imports      median {_told(without)}   one process a distribution, one after another")
     return 0 if statistics.median(with_sandbox) <= WANTED_SECONDS else 1

@@ -6,15 +6,18 @@ from __future__ import annotations
 class FtauditError(Exception):
     """A failure that ends the command, said in one sentence and with a next step.
 
-    `problem` says what and where; `hint` says what to do next.
+    `problem` says what and where; `hint` says what to do next. Where the problem is one file's or page's, `about` names
+    that, and `what` is the rest.
     """
 
     exit_code = 2
 
-    def __init__(self, problem: str, *, hint: str | None = None) -> None:
-        super().__init__(problem)
-        self.problem = problem
+    def __init__(self, what: str, *, hint: str | None = None, about: str | None = None) -> None:
+        self.what = what
+        self.about = about
+        self.problem = what if about is None else f"{about}: {what}"
         self.hint = hint
+        super().__init__(self.problem)
 
 
 class UsageError(FtauditError):
@@ -47,6 +50,18 @@ class ArchiveError(FtauditError):
 
 class DamagedArchive(ArchiveError):
     """A wheel that no installer takes: no zip archive, cut off, or with a member that leads out of it."""
+
+
+class NoConnection(IndexUnreachable):
+    """No connection to the index came about at all."""
+
+
+class NotCached(IndexUnreachable):
+    """No network was to be used, and the cache does not have the page."""
+
+
+class NotFetched(ArchiveError):
+    """No network was to be used, and the file is not at hand."""
 
 
 class ImageError(FtauditError):

@@ -5,10 +5,11 @@ from __future__ import annotations
 import pytest
 from packaging.utils import canonicalize_name
 from packaging.version import Version
+from support.facts import gap
 
 from ftaudit.index.choose import choose_wheel
 from ftaudit.index.release import ReleaseFiles, query_for
-from ftaudit.model import DistributionFile, IndexFacts, Pin, Status, WheelKind
+from ftaudit.model import DistributionFile, Gap, GapKind, IndexFacts, Pin, Status, WheelKind
 from ftaudit.model.reasons import Excluded, Exclusion
 from ftaudit.model.sentences import exclusion
 from ftaudit.target import parse_platform, parse_target
@@ -80,14 +81,14 @@ def test_files_that_are_not_the_pins_wheels_are_passed_over_and_said(name: str) 
 
 
 def test_a_release_that_could_not_be_looked_up_stays_failed_with_its_reason() -> None:
-    failed = ReleaseFiles(status=Status.FAILED, reason="the index answered 500")
+    failed = ReleaseFiles(status=Status.FAILED, reason=gap("the index answered 500"))
     found = choose_wheel(pin(), failed, T314, GLIBC_2_36)
-    assert (found.status, found.reason) == (Status.FAILED, "the index answered 500")
+    assert (found.status, found.reason) == (Status.FAILED, gap("the index answered 500"))
 
 
 def test_a_pin_that_could_not_be_resolved_is_failed() -> None:
     found = choose_wheel(pin(version=None, problem="no such package"), None, T314, GLIBC_2_36)
-    assert (found.status, found.reason) == (Status.FAILED, "no such package")
+    assert (found.status, found.reason) == (Status.FAILED, Gap(kind=GapKind.UNRESOLVED, detail="no such package"))
 
 
 def test_local_projects_and_pins_nobody_asked_about_are_skipped() -> None:
@@ -206,7 +207,7 @@ def test_hashes_that_the_input_does_not_allow_exclude() -> None:
 def test_files_of_a_lock_file_are_used_without_an_index() -> None:
     locked = pin(files=(DistributionFile(filename="demo-1.0-cp314-cp314t-win_amd64.whl"),))
     assert query_for(locked) is None
-    failed = ReleaseFiles(status=Status.FAILED, reason="no network")
+    failed = ReleaseFiles(status=Status.FAILED, reason=gap("no network"))
     found = choose_wheel(locked, failed, T314, parse_platform("windows-amd64"))
     assert (found.status, found.origin, found.kind) == (Status.DONE, "lock file", WheelKind.FREE_THREADED)
 

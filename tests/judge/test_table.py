@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from support.facts import SDIST, facts, failed, imported, module
+from support.facts import SDIST, facts, failed, gap, imported, module
 
 from ftaudit.judge.table import judge
 from ftaudit.model import (
@@ -32,7 +32,7 @@ def said(given: PackageFacts) -> tuple[Verdict, str]:
 
 NEVER_READY: dict[str, PackageFacts] = {
     "a pin that did not resolve": facts(module(binary=NOT_USED), pin={"problem": "no such package"}),
-    "an index that did not answer": facts(index={"status": Status.FAILED, "reason": "timed out"}),
+    "an index that did not answer": facts(index={"status": Status.FAILED, "reason": gap("timed out")}),
     "a wheel of which nothing was looked at": facts(),
     "a module that only one silent tier saw": facts(module(binary=UNDETERMINED)),
     "a module that neither tier decides": facts(
@@ -40,10 +40,10 @@ NEVER_READY: dict[str, PackageFacts] = {
     ),
     "one undetermined module among good ones": facts(module("a", binary=NOT_USED), module("b", binary=UNDETERMINED)),
     "a wheel whose hash differs, though its binary reads well": facts(
-        module(binary=NOT_USED), runtime=RuntimeFacts(status=Status.FAILED, reason="the hash differs")
+        module(binary=NOT_USED), runtime=RuntimeFacts(status=Status.FAILED, reason=gap("the hash differs"))
     ),
     "an archive that could not be read": facts(
-        binary=BinaryFacts(status=Status.FAILED, reason="truncated"), runtime=RuntimeFacts(status=Status.SKIPPED)
+        binary=BinaryFacts(status=Status.FAILED, reason=gap("truncated")), runtime=RuntimeFacts(status=Status.SKIPPED)
     ),
 }
 

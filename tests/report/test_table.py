@@ -8,7 +8,7 @@ import pytest
 from support.facts import SDIST, facts
 from support.reports import BLOCKED, EMPTY, HOSTILE, READY, UNSURE, UPGRADE, package, report
 
-from ftaudit.model import Acceptance, AcceptedBy, Package, Report, Status, WheelKind
+from ftaudit.model import Acceptance, AcceptedBy, Gap, GapKind, Package, Report, Status, WheelKind
 from ftaudit.report.package import table
 from ftaudit.report.package.entries import headline
 
@@ -87,14 +87,15 @@ def test_an_empty_audit_still_says_what_was_checked() -> None:
     assert text.startswith("NOTHING TO CHECK") and "checked: 3/3 index" in text
 
 
-def unread(name: str, reason: str = "the cache has no page /simple/{}/") -> Package:
-    return package(facts(name=name, index={"status": Status.FAILED, "reason": reason.format(name)}))
+def unread(name: str, reason: str = "the cache has no page of it") -> Package:
+    missing = Gap(kind=GapKind.OFFLINE, detail=reason, subject=f"/simple/{name}/")
+    return package(facts(name=name, index={"status": Status.FAILED, "reason": missing}))
 
 
 def test_two_that_could_not_be_checked_keep_their_rows() -> None:
     text = table.render(report(unread("one"), unread("two")))
-    assert "no page /simple/one/" in text
-    assert "no page /simple/two/" in text
+    assert "no page of it (/simple/one/)" in text
+    assert "no page of it (/simple/two/)" in text
 
 
 def test_different_reasons_are_all_told() -> None:
@@ -106,7 +107,7 @@ def test_different_reasons_are_all_told() -> None:
 def test_what_could_not_be_checked_for_one_reason_is_told_once_with_every_name() -> None:
     names = ["one", "two", "one-more", "three"]
     text = flat(table.render(report(*map(unread, names))))
-    assert text.count("the cache has no page /simple/…/") == 1
+    assert text.count("the cache has no page of it") == 1 and "/simple/" not in text
     assert "4 packages unknown" in text
     assert all(f"{name} 1.0" in text for name in names)
     assert "Not checked (4)" in text

@@ -11,6 +11,8 @@ from ftaudit.model import (
     BinaryFacts,
     DistributionFile,
     ExtensionModule,
+    Gap,
+    GapKind,
     GilDeclaration,
     IndexFacts,
     Location,
@@ -23,8 +25,14 @@ from ftaudit.model import (
     WheelKind,
 )
 
-SKIPPED_BINARY = BinaryFacts(status=Status.SKIPPED, reason="binary tier left out")
-SKIPPED_RUNTIME = RuntimeFacts(status=Status.SKIPPED, reason="runtime tier left out")
+
+def gap(detail: str) -> Gap:
+    """Return why a tier has no answer, whatever the kind."""
+    return Gap(kind=GapKind.FAILED, detail=detail)
+
+
+SKIPPED_BINARY = BinaryFacts(status=Status.SKIPPED, reason=gap("binary tier left out"))
+SKIPPED_RUNTIME = RuntimeFacts(status=Status.SKIPPED, reason=gap("runtime tier left out"))
 WHEEL = DistributionFile(
     filename="demo-1.0-cp314-cp314t-manylinux_2_17_x86_64.whl", url="https://files.example/demo.whl"
 )

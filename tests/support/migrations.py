@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 
 from packaging.utils import canonicalize_name
 from packaging.version import Version
-from support.facts import SDIST, facts, failed, imported, module
+from support.facts import SDIST, facts, failed, gap, imported, module
 from support.reports import UPGRADE, package, report
 
 from ftaudit.engine.reproduce import Reproduction
@@ -112,7 +112,7 @@ def _report() -> Report:
         package(facts(_absent, name="quick")),
         package(facts(name="quick", kind=WheelKind.PURE, platform=WINDOWS)),
         package(facts(name="slow", kind=WheelKind.PURE, index={"compiled": True})),
-        package(facts(name="dark", index={"status": Status.FAILED, "reason": "the index timed out"})),
+        package(facts(name="dark", index={"status": Status.FAILED, "reason": gap("the index timed out")})),
     )
     made = report(*rows, platforms=(LINUX, WINDOWS))
     return dataclasses.replace(

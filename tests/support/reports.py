@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from packaging.version import Version
-from support.facts import SDIST, facts, imported, module
+from support.facts import SDIST, facts, gap, imported, module
 
 from ftaudit.judge.table import judge
 from ftaudit.model import (
@@ -69,7 +69,7 @@ READY = report(
     package(facts(name="snake", kind=WheelKind.PURE)),
     package(facts(name="slow", kind=WheelKind.PURE, index={"compiled": True})),
 )
-UNSURE = report(package(facts(name="dark", index={"status": Status.FAILED, "reason": "the index timed out"})))
+UNSURE = report(package(facts(name="dark", index={"status": Status.FAILED, "reason": gap("the index timed out")})))
 EMPTY = report()
 HOSTILE = report(
     package(facts(name="evil", pin={"problem": "\x1b[31m<script>alert(1)</script>\r\n[bold]no[/bold] \u202eabc"}))

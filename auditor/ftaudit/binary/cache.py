@@ -15,6 +15,7 @@ from ftaudit.model import (
     AbiInfo,
     BinaryFacts,
     ExtensionModule,
+    Gap,
     GilDeclaration,
     Hook,
     ModuleBinary,
@@ -22,6 +23,7 @@ from ftaudit.model import (
     RefusalKind,
     Status,
 )
+from ftaudit.model.plain import from_plain, to_plain
 from ftaudit.whole_files import write_whole
 
 READ_BY: Final = ("wheel", "cpython")
@@ -78,7 +80,7 @@ class FactsCache:
 def _render(facts: BinaryFacts) -> dict[str, Any]:
     return {
         "status": facts.status.value,
-        "reason": facts.reason,
+        "reason": to_plain(facts.reason),
         "total": facts.bytes_total,
         "classifiers": facts.classifiers,
         "problems": facts.problems,
@@ -98,7 +100,7 @@ def _render(facts: BinaryFacts) -> dict[str, Any]:
 def _parse(kept: dict[str, Any]) -> BinaryFacts:
     return BinaryFacts(
         status=Status(kept["status"]),
-        reason=kept["reason"],
+        reason=None if kept["reason"] is None else from_plain(Gap, kept["reason"]),
         bytes_total=int(kept["total"]),
         classifiers=tuple(kept["classifiers"]),
         problems=tuple(kept["problems"]),

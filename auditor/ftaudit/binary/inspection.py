@@ -17,11 +17,13 @@ from ftaudit.binary.cache import FactsCache
 from ftaudit.binary.questions import ModuleReaders
 from ftaudit.binary.reading import WheelReader
 from ftaudit.cores import count_cores
-from ftaudit.errors import ArchiveError, DamagedArchive
+from ftaudit.errors import ArchiveError, DamagedArchive, NotFetched
 from ftaudit.model import (
     BinaryFacts,
     DistributionFile,
     ExtensionModule,
+    Gap,
+    GapKind,
     Status,
 )
 from ftaudit.target import Target
@@ -110,12 +112,12 @@ class Inspector:
         done: Future[BinaryFacts] = Future()
         location = request.file.url
         if location is None:
-            done.set_result(_failed(f"{request.file.filename}: nothing says where it can be had"))
+            done.set_result(_failed(Gap(kind=GapKind.NO_PLACE)))
             return done
         try:
             sha256 = self._digest(request, location)
         except ArchiveError as error:
-            done.set_result(_failed(error.problem))
+            done.set_result(_failed(_gap(error)))
             return done
         known = self._recall(request, sha256)
         if known is not None:
@@ -168,9 +170,9 @@ class Inspector:
         except DamagedArchive as error:
             # What came over a network may be a proxy's page in the wheel's place.
             at_hand = local_path(location) is not None
-            return replace(_failed(error.problem), refused=(error.problem,) if at_hand else ())
+            return replace(_failed(_gap(error)), refused=(error.problem,) if at_hand else ())
         except ArchiveError as error:
-            return _failed(error.problem)
+            return _failed(_gap(error))
         if certain and sha256 is not None and self._settings.use_cache:
             self._cache.write(sha256, self._key(request) + ("" if whole else _of_server(location)), facts)
         return facts
@@ -225,7 +227,8 @@ def _read_wheel(
         whole=request.whole,
     ) as archive:
         if request.most is not None and (size := modules_size(archive.members)) > request.most:
-            told = f"{request.file.filename}: its modules are {size / (1 << 20):.1f} MiB"
+            large = f"its modules are {size / (1 << 20):.1f} MiB"
+            told = Gap(kind=GapKind.TOO_LARGE, detail=large, subject=request.file.filename)
             skipped = BinaryFacts(status=Status.SKIPPED, reason=told, bytes_read=archive.bytes_read)
             return skipped, True, archive.is_whole
         metadata = read_metadata(archive, request.file.filename, record=settings.record)
@@ -268,5 +271,10 @@ def _claims_stable_abi(filename: str) -> bool:
         return False
 
 
-def _failed(reason: str) -> BinaryFacts:
+def _failed(reason: Gap) -> BinaryFacts:
     return BinaryFacts(status=Status.FAILED, reason=reason)
+
+
+def _gap(error: ArchiveError) -> Gap:
+    kind = GapKind.OFFLINE if isinstance(error, NotFetched) else GapKind.FAILED
+    return Gap(kind=kind, detail=error.what, subject=error.about)

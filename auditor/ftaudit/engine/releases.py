@@ -26,9 +26,10 @@ from packaging.version import VERSION_PATTERN, Version
 from ftaudit.cpython.versions import ABI3T_SINCE
 from ftaudit.errors import InputError, UsageError
 from ftaudit.index.choose import choose_wheel
-from ftaudit.index.client import NO_PROJECT, Index
+from ftaudit.index.client import Index
 from ftaudit.index.release import ReleaseFiles
-from ftaudit.model import DistributionFile, IndexFacts, Pin, Status, WheelKind
+from ftaudit.model import DistributionFile, GapKind, IndexFacts, Pin, Status, WheelKind
+from ftaudit.model.sentences import gap_phrase
 from ftaudit.target import (
     DEFAULT_TARGET,
     TARGETS,
@@ -128,9 +129,10 @@ def _on_index(item: str, index: Index) -> Release | str:
     name = canonicalize_name(requirement.name)
     project = index.find_project(name)
     if project.status is not Status.DONE:
-        if (project.reason or "").startswith(NO_PROJECT):
-            raise InputError(f"{item}: {project.reason}", hint="check its spelling, and --index-url")
-        return f"{name}: {project.reason}"
+        told = "the index gave no answer" if project.reason is None else gap_phrase(project.reason)
+        if project.reason is not None and project.reason.kind is GapKind.NO_PROJECT:
+            raise InputError(f"{item}: {told}", hint="check its spelling, and --index-url")
+        return f"{name}: {told}"
     allowed = [version for version in project.versions if requirement.specifier.contains(version, prereleases=True)]
     kept = [version for version in allowed if any(file.yanked is None for file in project.versions[version])]
     finals = [version for version in kept if not version.is_prerelease]

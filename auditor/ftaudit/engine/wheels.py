@@ -13,11 +13,12 @@ from ftaudit.engine.setup import choose_rules, open_index
 from ftaudit.engine.tiers.binaries import read_wheels
 from ftaudit.engine.tiers.reader import Reader
 from ftaudit.judge.rebuild import find_rebuild
-from ftaudit.judge.table import IMPORTS_NOTHING
 from ftaudit.model import (
     BinaryFacts,
     ExtensionModule,
     Finding,
+    Gap,
+    GapKind,
     Package,
     PackageFacts,
     Pin,
@@ -36,7 +37,8 @@ from ftaudit.target import Target, parse_target
 
 STABLE_ABI_RULE: Final = "stable-abi-broken"
 """The rule that holds modules against the stable ABI that their wheel's tags claim."""
-NOT_IMPORTED: Final = RuntimeFacts(status=Status.SKIPPED, reason=IMPORTS_NOTHING)
+NOTHING_TO_READ: Final = BinaryFacts(status=Status.SKIPPED, reason=Gap(kind=GapKind.NO_WHEEL))
+NOT_IMPORTED: Final = RuntimeFacts(status=Status.SKIPPED, reason=Gap(kind=GapKind.IMPORTS_NOTHING))
 
 
 def audit_wheels(items: Sequence[str], settings: Settings, *, progress: Progress | None = None) -> Report:
@@ -87,7 +89,7 @@ def _request(installed: Installed, target: Target) -> WheelRequest | None:
 
 def _facts(installed: Installed, read: dict[WheelRequest, BinaryFacts], target: Target) -> PackageFacts:
     request, release, index = _request(installed, target), installed.release, installed.index
-    binary = read[request] if request is not None else BinaryFacts(status=Status.SKIPPED, reason="no wheel to read")
+    binary = read[request] if request is not None else NOTHING_TO_READ
     return facts_of(
         Pin(name=release.name, version=release.version, required_by=((release.name,),), files=release.files),
         target=target,

@@ -14,7 +14,7 @@ from packaging.utils import canonicalize_name
 from packaging.version import Version
 
 from ftaudit.index.release import ReleaseFiles
-from ftaudit.model import DistributionFile, IndexFacts, Pin, Status, WheelKind
+from ftaudit.model import DistributionFile, Gap, GapKind, IndexFacts, Pin, Status, WheelKind
 from ftaudit.model.reasons import Excluded, Exclusion
 from ftaudit.target import Platform, Target, gil_tags, kind_of, supported_tags
 
@@ -43,15 +43,15 @@ def choose_wheel(pin: Pin, files: ReleaseFiles | None, target: Target, platform:
     excludes nothing, as with pip.
     """
     if pin.problem is not None and pin.version is None:
-        return IndexFacts(status=Status.FAILED, reason=pin.problem)
+        return IndexFacts(status=Status.FAILED, reason=Gap(kind=GapKind.UNRESOLVED, detail=pin.problem))
     said: tuple[str, ...] = ()
     if pin.files is not None:
         local = all((file.url or "").startswith("file:") for file in pin.files) and pin.files
         origin, listed = "file" if local else "lock file", pin.files
     elif pin.source_tree is not None:
-        return IndexFacts(status=Status.SKIPPED, reason=f"a local project: {pin.source_tree}")
+        return IndexFacts(status=Status.SKIPPED, reason=Gap(kind=GapKind.LOCAL_PROJECT, subject=pin.source_tree))
     elif files is None:
-        return IndexFacts(status=Status.SKIPPED, reason="no index was asked")
+        return IndexFacts(status=Status.SKIPPED, reason=Gap(kind=GapKind.NOT_ASKED))
     elif files.status is not Status.DONE:
         return IndexFacts(status=files.status, reason=files.reason, origin=files.origin, warnings=files.warnings)
     else:

@@ -6,19 +6,19 @@ import queue
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
-from typing import TYPE_CHECKING, Final, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 from urllib.parse import urlsplit
 
 from packaging.utils import NormalizedName
 from packaging.version import Version
 
-from ftaudit.errors import FtauditError
+from ftaudit.errors import FtauditError, NoConnection, NotCached
 from ftaudit.index.config import IndexSettings, Source, parse_source
 from ftaudit.index.pages import Pages, Reader, answer_key
 from ftaudit.index.release import ProjectFiles, Query, ReleaseFiles
 from ftaudit.index.store import PageStore
 from ftaudit.index.traffic import Traffic
-from ftaudit.model import DistributionFile, Status
+from ftaudit.model import DistributionFile, Gap, GapKind, Status
 from ftaudit.urls import redact
 
 if TYPE_CHECKING:
@@ -26,9 +26,6 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 R = TypeVar("R")
-
-NO_PROJECT: Final = "there is no project"
-"""How the reason begins where every index answers, and none has the project."""
 
 
 class Index:
@@ -113,7 +110,7 @@ class Index:
             import pypi_simple  # noqa: F401 - loads while the first pages are under way
         for answers in arriving:
             take(answers)
-        given_up = f"the index did not answer within {self.settings.patience:.0f} s"
+        given_up = Gap(kind=GapKind.NO_ANSWER, detail=f"{self.settings.patience:.0f}")
         unanswered = (query for group in waiting for query in group if query not in results)
         take({query: ReleaseFiles(status=Status.FAILED, reason=given_up) for query in list(unanswered)})
         return results
@@ -131,7 +128,7 @@ class Index:
             found = [pair for pairs in files for pair in pairs]
             self._rest(readers)
         except Exception as error:
-            return ProjectFiles(status=Status.FAILED, reason=_reason(error))
+            return ProjectFiles(status=Status.FAILED, reason=_gap(error))
         if not readers:
             return ProjectFiles(status=Status.FAILED, reason=self._nowhere(name, index_url))
         versions: dict[Version, dict[str, DistributionFile]] = {}
@@ -197,7 +194,7 @@ class Index:
             }
             self._rest(readers)
         except Exception as error:
-            return {query: ReleaseFiles(status=Status.FAILED, reason=_reason(error)) for query in group}
+            return {query: ReleaseFiles(status=Status.FAILED, reason=_gap(error)) for query in group}
         return found
 
     def _answers(self, group: list[Query], readers: list[Reader]) -> dict[Query, tuple[DistributionFile, ...]]:
@@ -218,17 +215,17 @@ class Index:
         newest = f"newest: {max(final)}" if final else "it lists no files of that project"
         return ReleaseFiles(
             status=Status.FAILED,
-            reason=f"version {query.version} is not on the index ({newest})",
+            reason=Gap(kind=GapKind.NO_RELEASE, subject=str(query.version), detail=newest),
             origin=readers[-1].origin,
             page=readers[-1].entry.url,
             age=readers[-1].age,
             warnings=_warnings(readers),
         )
 
-    def _nowhere(self, name: NormalizedName, index_url: str | None) -> str:
+    def _nowhere(self, name: NormalizedName, index_url: str | None) -> Gap:
         hosts = [urlsplit(source.url).netloc or source.url for source in self._sources(index_url)]
         where = " or ".join(dict.fromkeys(hosts)) or "any place that may be asked (--no-index)"
-        return f"{NO_PROJECT} {name} on {where}"
+        return Gap(kind=GapKind.NO_PROJECT, subject=str(name), detail=where)
 
     def _sources(self, index_url: str | None) -> tuple[Source, ...]:
         """Return the indexes to ask; one that a lock file names has the credentials of ours on the same host."""
@@ -270,11 +267,18 @@ class Index:
             return self._listings[place]
 
 
-def _reason(error: Exception) -> str:
-    """Return what to tell of a failure, which for a fault of our own names it."""
-    if isinstance(error, FtauditError):
-        return error.problem
-    return f"ftaudit failed to read the index's answer: {type(error).__name__}: {redact(str(error))[:200]}"
+def _gap(error: Exception) -> Gap:
+    """Return what a failure means, which for a fault of our own names it."""
+    match error:
+        case NotCached():
+            return Gap(kind=GapKind.OFFLINE, detail=error.what, subject=error.about)
+        case NoConnection():
+            return Gap(kind=GapKind.UNCONNECTED, detail=error.what, subject=error.about)
+        case FtauditError():
+            return Gap(kind=GapKind.FAILED, detail=error.what, subject=error.about)
+        case _:
+            told = f"{type(error).__name__}: {redact(str(error))[:200]}"
+            return Gap(kind=GapKind.FAILED, detail=f"ftaudit failed to read the index's answer: {told}")
 
 
 def _release(files: tuple[DistributionFile, ...], readers: list[Reader]) -> ReleaseFiles:

@@ -22,7 +22,7 @@ from urllib3.util.retry import Retry
 from urllib3.util.ssl_ import create_urllib3_context
 
 from ftaudit.__about__ import __version__
-from ftaudit.errors import IndexUnreachable
+from ftaudit.errors import IndexUnreachable, NoConnection
 from ftaudit.index.config import IndexSettings
 from ftaudit.index.traffic import Traffic
 from ftaudit.urls import redact
@@ -160,11 +160,11 @@ class Session(requests.Session):
         try:
             return self._read(url, headers)
         except (urllib3.exceptions.ProtocolError, urllib3.exceptions.ReadTimeoutError) as error:
-            raise _BrokenOff(f"{redact(url)}: the answer broke off ({explain(error)})") from error
+            raise _BrokenOff(f"the answer broke off ({explain(error)})", about=redact(url)) from error
         except (urllib3.exceptions.HTTPError, requests.RequestException, OSError, ValueError) as error:
             if _is_unconnected(error):
                 raise Unconnected(_host(url), explain(error)) from error
-            raise IndexUnreachable(f"{redact(url)}: {explain(error)}") from error
+            raise IndexUnreachable(f"{explain(error)}", about=redact(url)) from error
 
     def _read(self, url: str, headers: Mapping[str, str]) -> Answer:
         deadline = time.monotonic() + self._settings.page_deadline
@@ -176,10 +176,10 @@ class Session(requests.Session):
                     chunks.append(chunk)
                     size += len(chunk)
                     if size > MAX_PAGE:
-                        raise IndexUnreachable(f"{redact(url)}: the page is larger than {MAX_PAGE >> 20} MiB")
+                        raise IndexUnreachable(f"the page is larger than {MAX_PAGE >> 20} MiB", about=redact(url))
                     if time.monotonic() > deadline:
                         limit = f"{self._settings.page_deadline:.0f} s"
-                        raise IndexUnreachable(f"{redact(url)}: the page was not complete after {limit}")
+                        raise IndexUnreachable(f"the page was not complete after {limit}", about=redact(url))
             finally:
                 self._traffic.add(received=raw.tell())
             return Answer(
@@ -187,7 +187,7 @@ class Session(requests.Session):
             )
 
 
-class Unconnected(IndexUnreachable):
+class Unconnected(NoConnection):
     """No connection to the host at all: there is no use in asking it for anything else."""
 
     def __init__(self, host: str, why: str) -> None:

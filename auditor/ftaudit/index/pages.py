@@ -15,7 +15,7 @@ from urllib.parse import unquote, urlsplit
 from packaging.utils import NormalizedName, canonicalize_name
 from packaging.version import Version
 
-from ftaudit.errors import IndexUnreachable
+from ftaudit.errors import IndexUnreachable, NotCached
 from ftaudit.index.config import Source
 from ftaudit.index.page import Found, Page
 from ftaudit.index.store import DEFAULT_MAX_AGE, LONGEST_MAX_AGE, Entry, PageStore
@@ -72,7 +72,7 @@ class Pages:
         entry = self._store.load(url, source.user)
         if self.offline:
             if entry is None:
-                raise IndexUnreachable(f"offline, and the cache has no page of it ({url})")
+                raise NotCached("offline, and the cache has no page of it", about=url)
             return Reader(self, source, url, entry, None, "cache")
         if entry is not None and entry.fresh:
             self._traffic.add(saved=entry.length)
@@ -152,11 +152,12 @@ class Pages:
             entry = _confirmed(Entry(url=answer.url, form="absent"), answer)
         elif answer.status in _DENIED:
             raise IndexUnreachable(
-                f"{url}: access denied ({answer.status})",
+                f"access denied ({answer.status})",
+                about=url,
                 hint="give credentials in the index URL, in netrc or through keyring",
             )
         elif answer.status != 200:
-            raise IndexUnreachable(f"{url}: the index answered {answer.status}")
+            raise IndexUnreachable(f"the index answered {answer.status}", about=url)
         else:
             kind, _, parameters = answer.headers.get("Content-Type", "text/html").partition(";")
             form = _form(kind.strip().lower(), url)

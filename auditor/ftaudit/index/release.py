@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from packaging.utils import NormalizedName
 from packaging.version import Version
 
-from ftaudit.model import DistributionFile, Pin, Status
+from ftaudit.model import DistributionFile, Gap, Pin, Status
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -25,8 +25,8 @@ class ReleaseFiles:
     """The wheels and sdists of one version of a project, or why they are not known."""
 
     status: Status
-    reason: str | None = None
-    """Why it failed, in one sentence; `None` when done."""
+    reason: Gap | None = None
+    """Why it failed; `None` when done."""
     origin: str | None = None
     """`index` (asked or revalidated in this run), `cache` or `file`."""
     files: tuple[DistributionFile, ...] = ()
@@ -43,7 +43,7 @@ class ProjectFiles:
     """Every version of a project with its wheels and sdists, newest first, or why they are not known."""
 
     status: Status
-    reason: str | None = None
+    reason: Gap | None = None
     origin: str | None = None
     versions: dict[Version, tuple[DistributionFile, ...]] = field(default_factory=dict)
     page: str | None = None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ftaudit.judge.rebuild import find_rebuild
 from ftaudit.judge.table import left_out_by_hashes
-from ftaudit.model import PackageFacts, Status, Verdict
+from ftaudit.model import GapKind, PackageFacts, Status, Verdict
 from ftaudit.model.steps import ImportThere, Lead, NothingLater, Simply, Step, Upgrade
 
 
@@ -32,10 +32,10 @@ def _to_know_more(facts: PackageFacts) -> Step | None:
     pin = facts.pin
     if pin.source_tree:
         return Simply.BUILD_TREE
-    said = " ".join(filter(None, (pin.problem, facts.index.reason, facts.binary.reason)))
-    if "offline, and" in said:
+    kinds = {pin.obstacle, *(gap.kind for gap in (facts.index.reason, facts.binary.reason) if gap is not None)}
+    if GapKind.OFFLINE in kinds:
         return Simply.FILL_CACHE
-    if "cannot connect to" in said:
+    if GapKind.UNCONNECTED in kinds:
         return Simply.CHECK_NETWORK
     if facts.modules and facts.runtime.status is Status.SKIPPED:
         return ImportThere(target=facts.target)

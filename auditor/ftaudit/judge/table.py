@@ -55,9 +55,6 @@ ORDER: Final = (
 """The verdicts from good to bad: as fast as can be, slower, not known, runs with the GIL, needs a build, cannot be had,
 fails once it runs."""
 
-IMPORTS_NOTHING: Final = "`ftaudit wheel` imports nothing"
-"""Why the runtime tier is left out where no import was to be made."""
-
 
 def rank(verdict: Verdict) -> int:
     """Return how bad a verdict is, from 0; `ready` and `pure` are equally good."""
@@ -86,7 +83,7 @@ def _unresolved(facts: PackageFacts) -> Reasons:
 
 
 def _not_looked_up(facts: PackageFacts) -> Reasons:
-    return () if facts.index.status is Status.DONE else (NotLookedUp(told=facts.index.reason),)
+    return () if facts.index.status is Status.DONE else (NotLookedUp(gap=facts.index.reason),)
 
 
 def _source_only(facts: PackageFacts) -> Reasons:
@@ -225,7 +222,7 @@ def _integrity(facts: PackageFacts) -> Reasons:
     failed = (tier.reason for tier in (facts.runtime, facts.binary) if tier.status is Status.FAILED)
     contested = dict(facts.runtime.contested)
     return (
-        *(TierFailed(told=told) for told in dict.fromkeys(failed) if told is not None),
+        *(TierFailed(gap=gap) for gap in dict.fromkeys(failed) if gap is not None),
         *(
             Contested(file=module.path, other=contested[module.path])
             for module in facts.modules

@@ -16,6 +16,7 @@ from ftaudit.model.facts import (
     SourceFacts,
 )
 from ftaudit.model.findings import Acceptance, AcceptedBy, Finding, Site
+from ftaudit.model.gaps import Gap, GapKind
 from ftaudit.model.pins import DistributionFile, OnDisk, Pin
 from ftaudit.model.reports import Package, Report, TierCoverage
 from ftaudit.model.words import (
@@ -40,6 +41,8 @@ __all__ = [
     "DistributionFile",
     "ExtensionModule",
     "Finding",
+    "Gap",
+    "GapKind",
     "GilDeclaration",
     "Hook",
     "IndexFacts",

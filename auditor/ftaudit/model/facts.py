@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Final
 
 from ftaudit.model.binaries import AbiInfo, Hook, Refusal
 from ftaudit.model.findings import Finding
+from ftaudit.model.gaps import Gap, GapKind
 from ftaudit.model.pins import DistributionFile, Pin
 from ftaudit.model.reasons import Excluded
 from ftaudit.model.words import GilDeclaration, Status, WheelKind
+
+_NOT_ASKED: Final = Gap(kind=GapKind.SOURCE_NOT_ASKED)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -16,14 +20,14 @@ class IndexFacts:
     """Which files of the pinned version exist, and which the target's installer takes."""
 
     status: Status
-    reason: str | None = None
+    reason: Gap | None = None
     """Why it was skipped or failed; `None` when done."""
     origin: str | None = None
     """`lock file`, `index`, `cache` (offline or fresh), `file`."""
     kind: WheelKind = WheelKind.NONE
     wheel: DistributionFile | None = None
     """The wheel that the target installs on the platform, by tag priority."""
-    no_place: str | None = None
+    no_place: Gap | None = None
     """Why it is not known where that wheel is, where the input names it without a URL and the index did not help."""
     wheels: tuple[DistributionFile, ...] = ()
     """Every wheel of the version, yanked or not."""
@@ -123,7 +127,7 @@ class BinaryFacts:
     """What the wheel's extension modules declare."""
 
     status: Status
-    reason: str | None = None
+    reason: Gap | None = None
     modules: tuple[ExtensionModule, ...] = ()
     """With `binary` set."""
     bytes_read: int = 0
@@ -161,7 +165,7 @@ class RuntimeFacts:
     """What `python3.14t` did with the wheel's modules."""
 
     status: Status
-    reason: str | None = None
+    reason: Gap | None = None
     modules: tuple[ExtensionModule, ...] = ()
     """With `runtime` set."""
     toplevels: tuple[tuple[str, ModuleRuntime], ...] = ()
@@ -185,7 +189,7 @@ class SourceFacts:
     """What the scan of the version's sdist found."""
 
     status: Status = Status.SKIPPED
-    reason: str | None = "source not asked for (--source)"
+    reason: Gap | None = _NOT_ASKED
     sdist: str | None = None
     findings: tuple[Finding, ...] = ()
     """With locations inside the sdist."""

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from packaging.utils import NormalizedName
 from packaging.version import Version
 
+from ftaudit.model.gaps import GapKind
 from ftaudit.model.words import Location
 
 
@@ -71,6 +72,8 @@ class Pin:
     """The one index that the lock file binds this package to, where it does."""
     problem: str | None = None
     """Why this package could not be resolved or cannot be looked up, in one sentence."""
+    obstacle: GapKind | None = None
+    """`OFFLINE` or `UNCONNECTED` where a network would have told more."""
     source_tree: str | None = None
     """The folder of a local project (`-e .`, `./lib`): never built, looked at as files."""
     yanked: str | None = None

@@ -5,10 +5,11 @@ No reason names the platform: the same reasons on two platforms are equal.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar, Final, TypeAlias
 
 from ftaudit.model.binaries import Refusal
+from ftaudit.model.gaps import Gap
 from ftaudit.model.words import GilDeclaration, StrEnum
 
 WORST_FIRST: Final = (
@@ -103,7 +104,7 @@ class NotLookedUp:
     """The index tier has no answer."""
 
     kind: ClassVar[str] = "not-looked-up"
-    told: str | None
+    gap: Gap | None
 
 
 class Lack(StrEnum):
@@ -290,7 +291,7 @@ class TierFailed:
     """A tier could not do its work, so that its answer cannot be relied on."""
 
     kind: ClassVar[str] = "tier-failed"
-    told: str
+    gap: Gap
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -298,7 +299,7 @@ class NothingLookedAt:
     """No module of the package was looked at."""
 
     kind: ClassVar[str] = "nothing-looked-at"
-    why: tuple[str, ...]
+    why: tuple[Gap, ...]
     """Why each tier was left out; empty where none says."""
 
 
@@ -380,3 +381,16 @@ Reason: TypeAlias = (
 )
 """One reason of a verdict."""
 Reasons: TypeAlias = tuple[Reason, ...]
+
+
+def in_common(reason: Reason) -> Reason:
+    """Return a reason without the page or file of the package's own, so that packages can have it in common."""
+    match reason:
+        case NotLookedUp(gap=Gap() as gap):
+            return NotLookedUp(gap=replace(gap, subject=None))
+        case TierFailed(gap=gap):
+            return TierFailed(gap=replace(gap, subject=None))
+        case NothingLookedAt(why=why):
+            return NothingLookedAt(why=tuple(replace(gap, subject=None) for gap in why))
+        case _:
+            return reason

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import Final
 
+from ftaudit.model.gaps import Gap, GapKind
 from ftaudit.model.plans import Candidate, Fate
 from ftaudit.model.reasons import (
     AllOff,
@@ -57,7 +58,7 @@ from ftaudit.model.words import GilDeclaration, Verdict
 
 LISTED: Final = 6
 """How many names a sentence lists before it says how many more there are."""
-SEVERAL: Final = "these platforms"
+THESE: Final = "these platforms"
 """Stands for the platform where a sentence is about several."""
 _FORMATS: Final = {"elf": "Linux", "macho": "macOS", "pe": "Windows"}
 _WOULD_DECLARE: Final = {
@@ -80,6 +81,19 @@ _PLAINLY: Final = {
     Plainly.NO_EXTENSION_MODULE: "compiled code, but no extension module: nothing in it can turn the GIL on",
 }
 
+_GAPS: Final = {
+    GapKind.NO_WHEEL: "no wheel to look into",
+    GapKind.NOTHING_COMPILED: "no compiled code in the wheel",
+    GapKind.STATIC: "imports left out (--static)",
+    GapKind.IMPORTS_NOTHING: "`ftaudit wheel` imports nothing",
+    GapKind.LATER_RELEASE: "later releases are not imported",
+    GapKind.INSTALLED: "what is installed was read where it is, and not imported",
+    GapKind.NO_SANDBOX: "modules are imported on Linux and macOS only: Windows has no sandbox of ours",
+    GapKind.SOURCE_NOT_ASKED: "source not asked for (--source)",
+    GapKind.NO_VERSION: "no version to scan",
+    GapKind.NOT_ASKED: "no index was asked",
+    GapKind.NO_PLACE: "nothing says where the wheel is",
+}
 _SIMPLY: Final = {
     Simply.LOCK_AGAIN: "lock again with the hashes of all the files of the release",
     Simply.REPORT: "report the failure upstream, with the lines above",
@@ -109,7 +123,7 @@ def sentence(reason: Reason, where: str) -> str:
         case Unresolved():
             return reason.problem
         case NotLookedUp():
-            return reason.told or "its wheels were not looked up"
+            return "its wheels were not looked up" if reason.gap is None else gap_phrase(reason.gap, where)
         case NoWheel():
             tail = "; there is an sdist to build from" if reason.sdist else ", and no sdist"
             if reason.sdist_excluded is not None:
@@ -151,9 +165,10 @@ def sentence(reason: Reason, where: str) -> str:
                 return f"plain `import {reason.name}` leaves the GIL off until a lazy import is resolved: {way}"
             return f"plain `import {reason.name}` leaves the GIL off; the modules above do not"
         case TierFailed():
-            return reason.told
+            return gap_phrase(reason.gap, where)
         case NothingLookedAt():
-            return "no module of it was looked at: " + "; ".join(reason.why or ("every tier was left out",))
+            left_out = [gap_phrase(gap, where) for gap in reason.why]
+            return "no module of it was looked at: " + "; ".join(left_out or ("every tier was left out",))
         case Undetermined():
             found = f"{len(reason.modules)} of {reason.total} extension modules could not be determined"
             return f"{found}: {listed(reason.modules)}"
@@ -247,7 +262,7 @@ def _static(candidate: Candidate, where: str) -> str:
         case (AllOff(total=total),):
             return f"{_all_of(total)} the GIL off (read from the binaries)"
         case (TierFailed() as reason,):
-            return f"its wheel could not be read: {reason.told}"
+            return f"its wheel could not be read: {gap_phrase(reason.gap, where)}"
         case (reason,):
             return sentence(reason, where)
         case _:
@@ -257,7 +272,7 @@ def _static(candidate: Candidate, where: str) -> str:
 def _lead(lead: Lead, where: str) -> str:
     match lead:
         case NoLead():
-            return f"later versions could not be looked up: {lead.told}"
+            return f"later versions could not be looked up: {gap_phrase(lead.gap, where)}"
         case GoodRelease():
             told = f"{lead.first} is the first later version whose wheel for {where} leaves the GIL off"
             told += f", {lead.newest} the newest" if lead.newest != lead.first else ""
@@ -309,6 +324,46 @@ def _nothing_later(step: NothingLater) -> str:
 def names_platform(reason: Reason) -> bool:
     """Return whether the sentence of a reason names the platform, so that nobody has to add it."""
     return isinstance(reason, NoWheel) and reason.there is not Lack.NOTHING
+
+
+def gap_phrase(gap: Gap, where: str = "the platform") -> str:
+    """Return why a tier has no answer, in a phrase."""
+    return _about(gap, where, gap.subject)
+
+
+def gap_of_many(gap: Gap, where: str = "the platform") -> str:
+    """Return what several packages have in common that have the same gap, each about its own page or file."""
+    return _about(gap, where, None)
+
+
+def _about(gap: Gap, where: str, subject: str | None) -> str:
+    match gap.kind:
+        case GapKind.REBUILD_NOT_READ:
+            return f"{_GAPS[GapKind.NO_WHEEL]}; the ordinary build's was not read: {gap.detail}"
+        case GapKind.OTHER_MACHINE:
+            return f"this machine cannot run {where}"
+        case GapKind.NO_INTERPRETER:
+            return f"no {gap.detail} to import with"
+        case GapKind.LOCAL_PROJECT:
+            return f"a local project: {subject}" if subject else "a local project"
+        case GapKind.NOT_LISTED:
+            return f"the input does not say where {subject or 'its wheel'} is: {gap.detail}"
+        case GapKind.OTHER_HASH:
+            return f"the index's {subject or 'wheel'} has another hash than the input says"
+        case GapKind.HASH_UNCHECKED:
+            return f"its hash could not be checked, which the input asks for: {gap.detail}"
+        case GapKind.NO_PROJECT:
+            return f"there is no project {subject or 'of its name'} on {gap.detail}"
+        case GapKind.NO_RELEASE:
+            return f"version {subject or 'of it'} is not on the index ({gap.detail})"
+        case GapKind.NO_ANSWER:
+            return f"the index did not answer within {gap.detail} s"
+        case GapKind.OFFLINE:
+            return f"{gap.detail} ({subject})" if subject else gap.detail
+        case GapKind.UNRESOLVED | GapKind.SOURCE_TREE | GapKind.TOO_LARGE | GapKind.UNCONNECTED | GapKind.FAILED:
+            return f"{subject}: {gap.detail}" if subject else gap.detail
+        case _:
+            return _GAPS[gap.kind]
 
 
 def exclusion(excluded: Excluded) -> str:

@@ -7,6 +7,7 @@ from typing import ClassVar, TypeAlias
 
 from packaging.version import Version
 
+from ftaudit.model.gaps import Gap
 from ftaudit.model.plans import Candidate
 from ftaudit.model.words import GilDeclaration, StrEnum, Verdict
 
@@ -15,7 +16,7 @@ from ftaudit.model.words import GilDeclaration, StrEnum, Verdict
 class NoLead:
     """Later releases could not be looked up."""
 
-    told: str
+    gap: Gap
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -15,7 +15,7 @@ from packaging.utils import NormalizedName
 
 from ftaudit.errors import FtauditError
 from ftaudit.folders import remove_tree, size_of
-from ftaudit.model import ExtensionModule, Interpreter, RuntimeFacts, Status
+from ftaudit.model import ExtensionModule, Gap, GapKind, Interpreter, RuntimeFacts, Status
 from ftaudit.sandbox.contents import Contents, is_startup, read_contents, runs_code, search_paths
 from ftaudit.sandbox.distribution import import_distribution
 from ftaudit.sandbox.environment import Environment, open_environment
@@ -46,7 +46,7 @@ def import_distributions(
     if not wanted:
         return {}
     if sys.platform == "win32":
-        reason = "modules are imported on Linux and macOS only: Windows has no sandbox of ours"
+        reason = Gap(kind=GapKind.NO_SANDBOX)
         return {name: RuntimeFacts(status=Status.SKIPPED, reason=reason) for name in wanted}
     stop = threading.Event()
     walls = run_steps(
@@ -109,7 +109,7 @@ def _result(future: Future[RuntimeFacts]) -> RuntimeFacts:
     try:
         return future.result()
     except (FtauditError, OSError) as error:
-        return RuntimeFacts(status=Status.FAILED, reason=str(error))
+        return RuntimeFacts(status=Status.FAILED, reason=Gap(kind=GapKind.FAILED, detail=str(error)))
 
 
 def _facts_of(
@@ -122,7 +122,9 @@ def _facts_of(
 ) -> RuntimeFacts:
     described = f"{interpreter.version} free-threading build"
     if (problem := environment.failures.get(name)) is not None:
-        return RuntimeFacts(status=Status.FAILED, reason=problem, interpreter=described)
+        return RuntimeFacts(
+            status=Status.FAILED, reason=Gap(kind=GapKind.FAILED, detail=problem), interpreter=described
+        )
     major, minor = interpreter.version.split(".")[:2]
     version = int(major), int(minor)
     contested = ownership.contested.get(name, ())

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 from urllib.request import url2pathname
 
-from ftaudit.errors import ArchiveError
+from ftaudit.errors import ArchiveError, NotFetched
 from ftaudit.urls import redact
 from ftaudit.wheel.archive import WheelArchive
 from ftaudit.wheel.directory import Member
@@ -65,7 +65,7 @@ def open_wheel(
             check_digest(path.name, file_digest(path), sha256)
         source: Source = LocalSource(path)
     elif session is None:
-        raise ArchiveError(f"{redact(str(location))}: not fetched: no network is to be used")
+        raise NotFetched("not fetched: no network is to be used", about=redact(str(location)))
     else:
         source = RemoteSource(
             str(location), session=session, cache_dir=cache_dir, limits=limits, tail=0 if whole else TAIL, sha256=sha256
@@ -85,11 +85,11 @@ def fetch_whole(
     Raise `ArchiveError` where it cannot be fetched, or where there is no session to fetch it with.
     """
     if session is None:
-        raise ArchiveError(f"{shown(url)}: not fetched: no network is to be used")
+        raise NotFetched("not fetched: no network is to be used", about=shown(url))
     source = RemoteSource(url, session=session, cache_dir=cache_dir, limits=limits or Limits(), tail=0, sha256=None)
     source.close()
     if source.whole is None:
-        raise ArchiveError(f"{source.name}: the server did not send the whole file")
+        raise ArchiveError("the server did not send the whole file", about=source.name)
     return source.whole
 
 

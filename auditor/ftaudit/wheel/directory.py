@@ -55,7 +55,7 @@ def read_directory(source: Source, limits: Limits) -> tuple[tuple[Member, ...], 
             infos = archive.infolist()
             start = archive.start_dir
     except _UNREADABLE as error:
-        raise DamagedArchive(f"{source.name}: its central directory cannot be read: {error}") from error
+        raise DamagedArchive(f"its central directory cannot be read: {error}", about=source.name) from error
     problems = []
     if start != ends.start:
         problems.append(f"{start - ends.start} bytes stand before the archive")
@@ -83,20 +83,22 @@ def _locate(source: Source, limits: Limits) -> _Ends:
     if 0xFFFF in (here, count, disk, first_disk) or 0xFFFFFFFF in (size, start):
         disk, first_disk, here, count, size, start = _zip64_end(source, position)
     if disk or first_disk or here != count:
-        raise DamagedArchive(f"{source.name}: one of several parts of a split archive")
+        raise DamagedArchive("one of several parts of a split archive", about=source.name)
     if count > limits.members:
-        raise ArchiveError(f"{source.name}: {count} members, more than {limits.members}")
+        raise ArchiveError(f"{count} members, more than {limits.members}", about=source.name)
     if size > limits.directory:
-        raise ArchiveError(f"{source.name}: a central directory of {size} bytes, more than {limits.directory}")
+        raise ArchiveError(f"a central directory of {size} bytes, more than {limits.directory}", about=source.name)
     if start + size > position:
-        raise DamagedArchive(f"{source.name}: truncated, or its last record lies: the central directory is not in it")
+        raise DamagedArchive(
+            "truncated, or its last record lies: the central directory is not in it", about=source.name
+        )
     return _Ends(start=start, count=count, stop=position + _END.size)
 
 
 def _end_position(source: Source) -> int:
     """Return where the record stands whose comment ends with the file."""
     if source.size < _END.size:
-        raise DamagedArchive(f"{source.name}: not a zip archive: {source.size} bytes")
+        raise DamagedArchive(f"not a zip archive: {source.size} bytes", about=source.name)
     for length in (_END.size, min(source.size, _END.size + 0xFFFF)):
         tail = source.read(source.size - length, source.size)
         found = tail.rfind(b"PK\5\6", 0, len(tail) - _END.size + 4)
@@ -104,19 +106,19 @@ def _end_position(source: Source) -> int:
             if found + _END.size + int.from_bytes(tail[found + 20 : found + 22], "little") == len(tail):
                 return source.size - length + found
             found = tail.rfind(b"PK\5\6", 0, found)
-    raise DamagedArchive(f"{source.name}: truncated, or not a zip archive: it has no central directory")
+    raise DamagedArchive("truncated, or not a zip archive: it has no central directory", about=source.name)
 
 
 def _zip64_end(source: Source, position: int) -> tuple[int, int, int, int, int, int]:
     """Return disk, first disk, entries here, entries, size and start out of the ZIP64 record."""
     if position < _LOCATOR64.size + _END64.size:
-        raise DamagedArchive(f"{source.name}: its ZIP64 record is missing")
+        raise DamagedArchive("its ZIP64 record is missing", about=source.name)
     signature, _disk, offset, _disks = _LOCATOR64.unpack(source.read(position - _LOCATOR64.size, position))
     if signature != b"PK\6\7" or offset + _END64.size > position:
-        raise DamagedArchive(f"{source.name}: its ZIP64 record is missing")
+        raise DamagedArchive("its ZIP64 record is missing", about=source.name)
     signature, _length, _made, _needed, *fields = _END64.unpack(source.read(offset, offset + _END64.size))
     if signature != b"PK\6\6":
-        raise DamagedArchive(f"{source.name}: its ZIP64 record is missing")
+        raise DamagedArchive("its ZIP64 record is missing", about=source.name)
     disk, first_disk, here, count, size, start = fields
     return disk, first_disk, here, count, size, start
 
@@ -128,9 +130,11 @@ def _members(source: Source, infos: list[zipfile.ZipInfo], directory: int) -> It
     end = directory
     for info in sorted(infos, key=lambda info: info.header_offset, reverse=True):
         if _leads_out(info.orig_filename):
-            raise DamagedArchive(f"{source.name}: {shown_name(info.orig_filename)}: its name leads out of the archive")
+            raise DamagedArchive(
+                f"{shown_name(info.orig_filename)}: its name leads out of the archive", about=source.name
+            )
         if info.header_offset + LOCAL_HEADER.size + info.compress_size > end or info.header_offset < 0:
-            raise ArchiveError(f"{source.name}: its members overlap at {shown_name(info.filename)}")
+            raise ArchiveError(f"its members overlap at {shown_name(info.filename)}", about=source.name)
         ends[info.header_offset] = end
         end = info.header_offset
     for info in infos:

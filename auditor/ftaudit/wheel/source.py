@@ -56,12 +56,12 @@ class LocalSource:
         try:
             self._file: BinaryIO = path.open("rb")
         except OSError as error:
-            raise ArchiveError(f"{self.name}: {error.strerror or error}") from error
+            raise ArchiveError(f"{error.strerror or error}", about=self.name) from error
         try:
             self.size = os.fstat(self._file.fileno()).st_size
         except OSError as error:
             self._file.close()
-            raise ArchiveError(f"{self.name}: {error.strerror or error}") from error
+            raise ArchiveError(f"{error.strerror or error}", about=self.name) from error
 
     def read(self, start: int, stop: int) -> bytes:
         """Return the bytes from `start` to `stop`."""
@@ -70,9 +70,9 @@ class LocalSource:
                 self._file.seek(start)
                 data = self._file.read(stop - start)
         except OSError as error:
-            raise ArchiveError(f"{self.name}: {error.strerror or error}") from error
+            raise ArchiveError(f"{error.strerror or error}", about=self.name) from error
         if len(data) != stop - start:
-            raise DamagedArchive(f"{self.name}: truncated at byte {start + len(data)}")
+            raise DamagedArchive(f"truncated at byte {start + len(data)}", about=self.name)
         return data
 
     def close(self) -> None:
@@ -110,7 +110,7 @@ class RemoteSource:
     def read(self, start: int, stop: int) -> bytes:
         """Return the bytes from `start` to `stop`, with one request unless the tail holds them."""
         if not 0 <= start <= stop <= self.size:
-            raise ArchiveError(f"{self.name}: truncated: byte {stop} is asked for and it has {self.size}")
+            raise ArchiveError(f"truncated: byte {stop} is asked for and it has {self.size}", about=self.name)
         if self._local is not None:
             return self._local.read(start, stop)
         if start >= self._tail_start:
@@ -121,7 +121,7 @@ class RemoteSource:
             if answer.status_code == 206 and self._range_of(answer) == (start, stop, self.size):
                 return self._body(answer, stop - start)
             if answer.status_code == 206:
-                raise ArchiveError(f"{self.name}: the server sent another range than was asked for")
+                raise ArchiveError("the server sent another range than was asked for", about=self.name)
             with self._downloading:
                 if self._local is None:
                     self._take_whole(answer)
@@ -142,7 +142,7 @@ class RemoteSource:
             if found is not None and found[1] == found[2]:
                 self._tail_start, stop, self.size = found
                 if stop - self._tail_start > tail:
-                    raise ArchiveError(f"{self.name}: the server sent another range than was asked for")
+                    raise ArchiveError("the server sent another range than was asked for", about=self.name)
                 self._tail = self._body(answer, stop - self._tail_start)
                 if self._tail_start == 0:
                     check_digest(self.name, hashlib.sha256(self._tail).hexdigest(), self._sha256)
@@ -154,7 +154,7 @@ class RemoteSource:
         try:
             return self._session.get(self._url, headers=headers, stream=True, timeout=self._limits.timeout)
         except _failures() as error:
-            raise ArchiveError(f"{self.name}: cannot be fetched: {type(error).__name__}") from error
+            raise ArchiveError(f"cannot be fetched: {type(error).__name__}", about=self.name) from error
 
     def _range_of(self, answer: requests.Response) -> tuple[int, int, int] | None:
         """Return start, stop and size out of `Content-Range`, or `None` where they make no sense."""
@@ -174,10 +174,10 @@ class RemoteSource:
                     self.fetched += len(chunk)
                 length += len(chunk)
                 if time.monotonic() - started > self._limits.timeout + length / SLOWEST:
-                    raise ArchiveError(f"{self.name}: the server sends too slowly")
+                    raise ArchiveError("the server sends too slowly", about=self.name)
                 yield chunk
         except _failures() as error:
-            raise ArchiveError(f"{self.name}: the connection broke off: {type(error).__name__}") from error
+            raise ArchiveError(f"the connection broke off: {type(error).__name__}", about=self.name) from error
 
     def _body(self, answer: requests.Response, length: int) -> bytes:
         """Return a body of exactly `length` bytes; a longer one is cut off, unread."""
@@ -187,7 +187,7 @@ class RemoteSource:
             if len(data) > length:
                 break
         if len(data) != length:
-            raise ArchiveError(f"{self.name}: the server sent {len(data)} bytes where it announced {length}")
+            raise ArchiveError(f"the server sent {len(data)} bytes where it announced {length}", about=self.name)
         return bytes(data)
 
     def _kept(self) -> Path | None:
@@ -219,18 +219,18 @@ class RemoteSource:
                 for chunk in self._chunks(answer):
                     length += len(chunk)
                     if length > self._limits.download:
-                        raise ArchiveError(f"{self.name}: larger than {self._limits.download} bytes")
+                        raise ArchiveError(f"larger than {self._limits.download} bytes", about=self.name)
                     digest.update(chunk)
                     file.write(chunk)
                 file.close()
                 announced = answer.headers.get("Content-Length", "")
                 if announced.isdecimal() and int(announced) != length and "Content-Encoding" not in answer.headers:
-                    raise ArchiveError(f"{self.name}: truncated: {length} of {announced} bytes came")
+                    raise ArchiveError(f"truncated: {length} of {announced} bytes came", about=self.name)
                 check_digest(self.name, digest.hexdigest(), self._sha256)
                 path = self._folder / f"{digest.hexdigest()}.whl"
                 part.replace(path)
         except OSError as error:
-            raise ArchiveError(f"{self.name}: cannot be kept in {self._folder}: {error.strerror}") from error
+            raise ArchiveError(f"cannot be kept in {self._folder}: {error.strerror}", about=self.name) from error
         return path
 
     def _use(self, path: Path) -> None:
@@ -251,7 +251,7 @@ def _failures() -> tuple[type[Exception], ...]:
 def check_digest(name: str, found: str, wanted: str | None) -> None:
     """Raise `ArchiveError` unless the SHA-256 digest is the wanted one, where one is wanted."""
     if wanted is not None and found != wanted.lower():
-        raise ArchiveError(f"{name}: its SHA-256 is {found}, and {wanted.lower()} was expected")
+        raise ArchiveError(f"its SHA-256 is {found}, and {wanted.lower()} was expected", about=name)
 
 
 def file_digest(path: Path) -> str:
@@ -259,7 +259,7 @@ def file_digest(path: Path) -> str:
     try:
         return digest_of(path)
     except OSError as error:
-        raise ArchiveError(f"{path.name}: {error.strerror or error}") from error
+        raise ArchiveError(f"{error.strerror or error}", about=path.name) from error
 
 
 def shown(url: str) -> str:

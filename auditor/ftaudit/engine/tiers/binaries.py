@@ -7,13 +7,14 @@ from typing import Final
 
 from ftaudit.binary.inspection import WheelRequest
 from ftaudit.engine.rows import INSTALLED_KINDS
-from ftaudit.engine.tiers.collect import NO_WHEEL, NOTHING_COMPILED, Key
+from ftaudit.engine.tiers.collect import Key
 from ftaudit.engine.tiers.reader import Reader
-from ftaudit.model import BinaryFacts, IndexFacts, Status, WheelKind
+from ftaudit.model import BinaryFacts, Gap, GapKind, IndexFacts, Status, WheelKind
+from ftaudit.model.sentences import gap_phrase
 from ftaudit.progress import Progress
 from ftaudit.target import Target
 
-NO_PLACE: Final = "nothing says where the wheel can be had"
+_NO_WHEEL: Final = Gap(kind=GapKind.NO_WHEEL)
 REBUILD: Final = 2 << 20
 """Bytes of modules that are fetched of a wheel of the ordinary build; `ftaudit wheel` reads the larger ones too."""
 
@@ -27,7 +28,7 @@ def request_for(found: IndexFacts, target: Target) -> WheelRequest | None:
     reason = _why_not(found)
     if reason is None and found.wheel is not None:
         return WheelRequest(file=found.wheel, target=target)
-    if reason == NO_WHEEL and found.gil_wheel is not None and found.gil_wheel.url is not None:
+    if reason == _NO_WHEEL and found.gil_wheel is not None and found.gil_wheel.url is not None:
         return WheelRequest(file=found.gil_wheel, target=target, rebuild=True, most=REBUILD)
     return None
 
@@ -51,8 +52,9 @@ def find_binary_facts(
 def _rebuilt(read: BinaryFacts) -> BinaryFacts:
     """Return the facts of a package without a wheel: what its other build's would declare says nothing of itself."""
     if read.status is Status.DONE:
-        return BinaryFacts(status=Status.SKIPPED, reason=NO_WHEEL, modules=read.modules)
-    return BinaryFacts(status=Status.SKIPPED, reason=f"{NO_WHEEL}; the ordinary build's was not read: {read.reason}")
+        return BinaryFacts(status=Status.SKIPPED, reason=_NO_WHEEL, modules=read.modules)
+    told = "" if read.reason is None else gap_phrase(read.reason)
+    return BinaryFacts(status=Status.SKIPPED, reason=Gap(kind=GapKind.REBUILD_NOT_READ, detail=told))
 
 
 def read_wheels(
@@ -69,10 +71,10 @@ def read_wheels(
     return read
 
 
-def _why_not(found: IndexFacts) -> str | None:
+def _why_not(found: IndexFacts) -> Gap | None:
     """Return why there is no wheel to read, or `None` where there is one."""
     if found.kind is WheelKind.PURE:
-        return NOTHING_COMPILED
+        return Gap(kind=GapKind.NOTHING_COMPILED)
     if found.kind not in INSTALLED_KINDS or found.wheel is None:
-        return NO_WHEEL
-    return (found.no_place or NO_PLACE) if found.wheel.url is None else None
+        return _NO_WHEEL
+    return (found.no_place or Gap(kind=GapKind.NO_PLACE)) if found.wheel.url is None else None

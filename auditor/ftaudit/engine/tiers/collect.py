@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Final, TypeAlias
+from typing import TypeAlias
 
 from ftaudit.engine.rows import INSTALLED_KINDS
 from ftaudit.engine.tiers.hashes import check_hashes
@@ -18,6 +18,8 @@ from ftaudit.index.choose import choose_wheel
 from ftaudit.index.client import Index
 from ftaudit.index.release import Query, ReleaseFiles, query_for
 from ftaudit.model import (
+    Gap,
+    GapKind,
     IndexFacts,
     Interpreter,
     Pin,
@@ -25,16 +27,13 @@ from ftaudit.model import (
     Status,
     WheelKind,
 )
+from ftaudit.model.sentences import gap_phrase
 from ftaudit.progress import Progress
 from ftaudit.settings import Settings
 from ftaudit.target import Platform, Target
 
 Key: TypeAlias = tuple[Pin, Platform]
 """One package on one platform: one row of the report."""
-
-STATIC: Final = "imports left out (--static)"
-NOTHING_COMPILED: Final = "no compiled code in the wheel"
-NO_WHEEL: Final = "no wheel to look into"
 
 
 def find_index_facts(
@@ -77,7 +76,7 @@ def find_index_facts(
 
 def _index_facts(pin: Pin, platform: Platform, target: Target, release: ReleaseFiles | None) -> IndexFacts:
     if pin.problem is not None:
-        return IndexFacts(status=Status.FAILED, reason=pin.problem)
+        return IndexFacts(status=Status.FAILED, reason=Gap(kind=GapKind.UNRESOLVED, detail=pin.problem))
     if pin.on_disk is not None:
         return installed_facts(pin, pin.on_disk, target, platform)
     if pin.source_tree is not None:
@@ -121,9 +120,9 @@ def find_runtime_facts(
     except InterpreterError:
         if settings.python is not None or os.environ.get(interpreters.VARIABLE):
             raise
-        reason = f"no {target.executable} to import with"
+        reason = Gap(kind=GapKind.NO_INTERPRETER, detail=target.executable)
         install = f"ftaudit python install{interpreters.option_of(target)}"
-        note = f"{reason}: run `{install}`, or name one with --python; the binaries alone were read"
+        note = f"{gap_phrase(reason)}: run `{install}`, or name one with --python; the binaries alone were read"
         facts = {key: replace(said, reason=said.reason or reason) for key, said in skipped.items()}
         return Imports(facts=facts, notes=(note, *left_out))
     facts = dict(skipped)
@@ -140,27 +139,27 @@ def find_runtime_facts(
 
 
 def _left_out(skipped: Mapping[Key, RuntimeFacts], indexed: Mapping[Key, IndexFacts]) -> tuple[str, ...]:
-    """Say once why modules that could have been imported were not: by choice, or for want of such a machine."""
-    at_hand = (facts for key, facts in skipped.items() if indexed[key].no_place is None)
-    reasons = dict.fromkeys(facts.reason for facts in at_hand if facts.reason)
-    told = [reason for reason in reasons if reason not in (NO_WHEEL, NOTHING_COMPILED)]
-    return tuple(f"{reason}: binaries were read" for reason in told)
+    """Say once why modules that could have been imported were not."""
+    at_hand = ((facts.reason, key[1].name) for key, facts in skipped.items() if indexed[key].no_place is None)
+    nothing = (None, GapKind.NO_WHEEL, GapKind.NOTHING_COMPILED)
+    told = (gap_phrase(gap, where) for gap, where in at_hand if gap is not None and gap.kind not in nothing)
+    return tuple(f"{phrase}: binaries were read" for phrase in dict.fromkeys(told))
 
 
-def _why_not(facts: IndexFacts, settings: Settings, platform: Platform) -> str | None:
+def _why_not(facts: IndexFacts, settings: Settings, platform: Platform) -> Gap | None:
     """Say why a package's modules are not imported, or return `None` when they are to be."""
     if facts.status is not Status.DONE or facts.kind is WheelKind.NONE:
-        return NO_WHEEL
+        return Gap(kind=GapKind.NO_WHEEL)
     if facts.kind not in INSTALLED_KINDS:
-        return NOTHING_COMPILED
+        return Gap(kind=GapKind.NOTHING_COMPILED)
     if facts.no_place is not None:
         return facts.no_place
     if facts.origin == ORIGIN:
         return IS_INSTALLED
     if settings.static:
-        return STATIC
+        return Gap(kind=GapKind.STATIC)
     if not platform.is_host:
-        return f"this machine cannot run {platform.name}"
+        return Gap(kind=GapKind.OTHER_MACHINE)
     return None
 
 

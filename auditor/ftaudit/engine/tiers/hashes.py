@@ -17,7 +17,7 @@ from ftaudit.folders import temporary_folder
 from ftaudit.index.choose import choose_wheel
 from ftaudit.index.client import Index
 from ftaudit.index.release import ReleaseFiles
-from ftaudit.model import DistributionFile, IndexFacts, Pin, Status
+from ftaudit.model import DistributionFile, Gap, GapKind, IndexFacts, Pin, Status
 from ftaudit.progress import Progress
 from ftaudit.target import Platform, Target
 from ftaudit.wheel import fetch_whole, local_path
@@ -74,7 +74,7 @@ def _checked(pin: Pin, platform: Platform, facts: IndexFacts, target: Target, in
             digests = _digests(facts.wheel, _algorithms(allowed), index, folder)
             vouched = replace(facts.wheel, hashes=(*facts.wheel.hashes, *digests))
         except ArchiveError as error:
-            reason = f"its hash could not be checked, which the input asks for: {error.problem}"
+            reason = Gap(kind=GapKind.HASH_UNCHECKED, detail=error.problem)
             return IndexFacts(status=Status.FAILED, reason=reason, origin=facts.origin, wheels=facts.wheels)
         wheels = tuple(vouched if file.filename == vouched.filename else file for file in facts.wheels)
         files = wheels if facts.sdist is None else (*wheels, facts.sdist)
@@ -90,7 +90,7 @@ def _digests(
 ) -> Iterator[tuple[str, str]]:
     """Yield the digests of a file's bytes, by each of the algorithms; raise `ArchiveError`."""
     if file.url is None:
-        raise ArchiveError(f"{file.filename}: its location is not known")
+        raise ArchiveError("its location is not known", about=file.filename)
     path = local_path(file.url)
     if path is None:
         session = None if index.settings.offline else index.session()
@@ -99,11 +99,11 @@ def _digests(
         try:
             digest = hashlib.new(name)
         except ValueError as error:
-            raise ArchiveError(f"{file.filename}: {name} is not a known hash") from error
+            raise ArchiveError(f"{name} is not a known hash", about=file.filename) from error
         try:
             with path.open("rb") as stream:
                 while chunk := stream.read(_CHUNK):
                     digest.update(chunk)
         except OSError as error:
-            raise ArchiveError(f"{file.filename}: {error.strerror or error}") from error
+            raise ArchiveError(f"{error.strerror or error}", about=file.filename) from error
         yield name, digest.hexdigest()

@@ -13,12 +13,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
-from ftaudit.model import DistributionFile, IndexFacts, OnDisk, Pin, Status, WheelKind
+from ftaudit.model import DistributionFile, Gap, GapKind, IndexFacts, OnDisk, Pin, Status, WheelKind
 from ftaudit.target import Platform, Target
 
 ORIGIN: Final = "environment"
 """The origin of facts that an environment's own files gave."""
-IS_INSTALLED: Final = "what is installed was read where it is, and not imported"
+IS_INSTALLED: Final = Gap(kind=GapKind.INSTALLED)
 MOST_LIBRARIES: Final = 64 << 20
 """Bytes of plain shared libraries of a package that are packed too; modules may call into them."""
 MOST_BYTES: Final = 4 << 30
@@ -33,14 +33,14 @@ def installed_facts(pin: Pin, found: OnDisk, target: Target, platform: Platform)
     """
     if found.platform is not None and not _is_of(found.platform, platform):
         reason = f"what is installed is for {found.platform}, and not for {platform.name}"
-        return IndexFacts(status=Status.FAILED, reason=reason, origin=ORIGIN)
+        return IndexFacts(status=Status.FAILED, reason=Gap(kind=GapKind.FAILED, detail=reason), origin=ORIGIN)
     if not found.modules:
         return IndexFacts(status=Status.DONE, origin=ORIGIN, kind=WheelKind.PURE)
     try:
         packed = _pack(pin, found, target, platform)
     except (OSError, ValueError, zipfile.LargeZipFile) as error:
         reason = f"what is installed cannot be read: {getattr(error, 'strerror', None) or error}"
-        return IndexFacts(status=Status.FAILED, reason=reason, origin=ORIGIN)
+        return IndexFacts(status=Status.FAILED, reason=Gap(kind=GapKind.FAILED, detail=reason), origin=ORIGIN)
     file = DistributionFile(filename=packed.name, url=packed.as_uri(), size=packed.stat().st_size)
     return IndexFacts(
         status=Status.DONE,

@@ -15,8 +15,9 @@ from packaging.version import Version
 
 from ftaudit.errors import ArchiveError, IndexUnreachable, InputError, UsageError
 from ftaudit.index.client import Index
-from ftaudit.index.release import Query
+from ftaudit.index.release import Query, ReleaseFiles
 from ftaudit.model import DistributionFile, Status
+from ftaudit.model.sentences import gap_phrase
 from ftaudit.once import Once
 from ftaudit.wheel import local_path
 from ftaudit.whole_files import digest_of, unfinished
@@ -74,9 +75,9 @@ def _fetch(name: str, version: Version, index: Index, cache: Path) -> Path:
     query = Query(name=canonicalize_name(name), version=version)
     release = index.find_releases([query])[query]
     if release.status is not Status.DONE and release.page is not None:
-        raise InputError(f"{name}: {release.reason}", hint="check the version")
+        raise InputError(f"{name}: {_told(release)}", hint="check the version")
     if release.status is not Status.DONE:
-        raise IndexUnreachable(f"{name} {version}: {release.reason}", hint="check the network and --index-url")
+        raise IndexUnreachable(f"{name} {version}: {_told(release)}", hint="check the network and --index-url")
     sdist = next((file for file in release.files if file.filename.endswith(SUFFIXES)), None)
     if sdist is None or sdist.url is None:
         raise InputError(f"{name} {version} has no source distribution", hint="scan its repository instead")
@@ -126,3 +127,7 @@ def _matches(path: Path, sdist: DistributionFile) -> bool:
     if sdist.sha256 is None:
         return sdist.size is not None and path.stat().st_size == sdist.size
     return digest_of(path) == sdist.sha256
+
+
+def _told(release: ReleaseFiles) -> str:
+    return "the index gave no answer" if release.reason is None else gap_phrase(release.reason)

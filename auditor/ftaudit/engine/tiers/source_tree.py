@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Final
 
 from ftaudit.lockfiles.trees import find_compiled
-from ftaudit.model import IndexFacts, Status, WheelKind
+from ftaudit.model import Gap, GapKind, IndexFacts, Status, WheelKind
 
 PROJECT: Final = ("pyproject.toml", "setup.py")
 
@@ -26,4 +26,4 @@ def look_at_tree(folder: Path) -> IndexFacts:
 
 
 def _unknown(reason: str) -> IndexFacts:
-    return IndexFacts(status=Status.FAILED, reason=reason, origin="source tree")
+    return IndexFacts(status=Status.FAILED, reason=Gap(kind=GapKind.SOURCE_TREE, detail=reason), origin="source tree")

@@ -11,7 +11,8 @@ from packaging.version import Version
 from ftaudit.engine.session import AuditSession
 from ftaudit.engine.tiers.collect import Key
 from ftaudit.errors import FtauditError, InputError
-from ftaudit.model import IndexFacts, PackageFacts, SourceFacts, Status
+from ftaudit.model import Gap, GapKind, IndexFacts, PackageFacts, SourceFacts, Status
+from ftaudit.model.sentences import gap_phrase
 from ftaudit.rule import SourceRule
 
 if TYPE_CHECKING:
@@ -29,7 +30,7 @@ def find_source_facts(session: AuditSession, indexed: Mapping[Key, IndexFacts]) 
     for name, version in releases:
         found[name, version] = _scan(session, name, version, rules)
         session.progress.done(f"{name} {version}")
-    nothing = SourceFacts(reason="no version to scan")
+    nothing = SourceFacts(reason=Gap(kind=GapKind.NO_VERSION))
     return {key: found[key[0].name, key[0].version] if key[0].version else nothing for key in indexed}
 
 
@@ -62,9 +63,9 @@ def _scan(session: AuditSession, name: str, version: Version, rules: Sequence[So
     try:
         archive, result = scan_sdist(session, name, version, rules)
     except InputError as error:
-        return SourceFacts(reason=error.problem)
+        return SourceFacts(reason=_gap(error))
     except FtauditError as error:
-        return SourceFacts(status=Status.FAILED, reason=error.problem)
+        return SourceFacts(status=Status.FAILED, reason=_gap(error))
     return SourceFacts(
         status=Status.DONE,
         reason=None,
@@ -78,8 +79,12 @@ def unread_sources(every: Iterable[PackageFacts]) -> Iterator[str]:
     """Yield a sentence for each sdist that was asked for and could not be scanned, or not whole."""
     for facts in every:
         pin, source = facts.pin, facts.source
-        if source.status is Status.FAILED:
-            yield f"the source of {pin.name} {pin.version}: {source.reason}"
+        if source.status is Status.FAILED and source.reason is not None:
+            yield f"the source of {pin.name} {pin.version}: {gap_phrase(source.reason)}"
         elif source.unread:
             files = "1 file" if source.unread == 1 else f"{source.unread} files"
             yield f"{files} of {source.sdist}: `ftaudit scan {pin.name}=={pin.version}` says why"
+
+
+def _gap(error: FtauditError) -> Gap:
+    return Gap(kind=GapKind.FAILED, detail=error.what, subject=error.about)

@@ -8,7 +8,8 @@ from dataclasses import replace
 from ftaudit.engine.rows import INSTALLED_KINDS
 from ftaudit.index.client import Index
 from ftaudit.index.release import Query
-from ftaudit.model import DistributionFile, IndexFacts, Pin
+from ftaudit.model import DistributionFile, Gap, GapKind, IndexFacts, Pin
+from ftaudit.model.sentences import gap_of_many
 from ftaudit.progress import Progress
 from ftaudit.target import Platform
 
@@ -41,15 +42,15 @@ def find_places(
 
 
 def _placed(
-    facts: IndexFacts, wheel: DistributionFile, files: tuple[DistributionFile, ...], reason: str | None
+    facts: IndexFacts, wheel: DistributionFile, files: tuple[DistributionFile, ...], reason: Gap | None
 ) -> IndexFacts:
     there = next((file for file in files if file.filename == wheel.filename and file.url is not None), None)
     if there is None:
-        why = reason or "the index does not list it (any more)"
-        return replace(facts, no_place=f"the input does not say where {wheel.filename} is: {why}")
+        why = "the index does not list it (any more)" if reason is None else gap_of_many(reason)
+        return replace(facts, no_place=Gap(kind=GapKind.NOT_LISTED, subject=wheel.filename, detail=why))
     theirs = dict(there.hashes)
     if any(theirs.get(name, digest) != digest for name, digest in wheel.hashes):
-        return replace(facts, no_place=f"the index's {wheel.filename} has another hash than the input says")
+        return replace(facts, no_place=Gap(kind=GapKind.OTHER_HASH, subject=wheel.filename))
     yanked = (
         () if there.yanked is None else (f"{wheel.filename} was yanked{': ' if there.yanked else ''}{there.yanked}",)
     )

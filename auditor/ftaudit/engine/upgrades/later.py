@@ -50,7 +50,7 @@ def is_listed(pin: Pin) -> bool:
 def _lead(name: str, survey: Survey) -> Lead | None:
     """Return the first later release that the verdict table calls good, or what there is besides."""
     if survey.problem is not None:
-        return NoLead(told=survey.problem)
+        return NoLead(gap=survey.problem)
     first, newest, fallback = survey.first_good, survey.newest_good, survey.fallback
     if first is not None and newest is not None:
         nearer = fallback is not None and fallback.version < first.version

@@ -16,6 +16,8 @@ from ftaudit.judge.table import judge
 from ftaudit.model import (
     BinaryFacts,
     DistributionFile,
+    Gap,
+    GapKind,
     IndexFacts,
     PackageFacts,
     RuntimeFacts,
@@ -27,8 +29,8 @@ from ftaudit.model.plans import Candidate, Fate
 from ftaudit.model.reasons import Exclusion
 from ftaudit.target import Target
 
-NOT_IMPORTED: Final = RuntimeFacts(status=Status.SKIPPED, reason="later releases are not imported")
-NOTHING_READ: Final = BinaryFacts(status=Status.SKIPPED, reason="no compiled code in the wheel")
+NOT_IMPORTED: Final = RuntimeFacts(status=Status.SKIPPED, reason=Gap(kind=GapKind.LATER_RELEASE))
+NOTHING_READ: Final = BinaryFacts(status=Status.SKIPPED, reason=Gap(kind=GapKind.NOTHING_COMPILED))
 _FATES: Final = {
     Verdict.READY: Fate.GOOD,
     Verdict.PURE: Fate.GOOD,

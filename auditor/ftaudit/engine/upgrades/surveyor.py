@@ -13,7 +13,7 @@ from ftaudit.engine.tiers.reader import Reader
 from ftaudit.engine.upgrades.later_releases import Listed, list_later
 from ftaudit.engine.upgrades.surveys import HOPEFUL, Memo, Question, Survey
 from ftaudit.index.client import Index
-from ftaudit.model import BinaryFacts, DistributionFile, Status
+from ftaudit.model import BinaryFacts, DistributionFile, Gap, GapKind, Status
 from ftaudit.model.plans import Candidate, Fate
 from ftaudit.progress import Progress
 from ftaudit.settings import Settings
@@ -94,7 +94,7 @@ class Surveyor:
                 return quick  # It ended with a good release, as a thorough one would have.
         project = self._index.find_project(pin.name, index_url=pin.index_url, after=pin.version)
         if project.status is not Status.DONE:
-            return Survey(problem=project.reason or "the index gave no answer")
+            return Survey(problem=project.reason or Gap(kind=GapKind.FAILED, detail="the index gave no answer"))
         survey = Survey(releases=_walk(list_later(question, project, self._target), self._look, thorough=thorough))
         self._memo.learn(key, survey)
         return survey

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from ftaudit.model import Pin
+from ftaudit.model import Gap, Pin
 from ftaudit.model.plain import from_plain, to_plain
 from ftaudit.model.plans import Candidate, Fate
 from ftaudit.model.reasons import TierFailed
@@ -27,7 +27,7 @@ class Survey:
 
     releases: tuple[Candidate, ...] = ()
     """Every release after the pinned one, oldest first."""
-    problem: str | None = None
+    problem: Gap | None = None
     """Why they are not known."""
 
     @property

@@ -18,7 +18,7 @@ from ftaudit.lockfiles.resolve import uv
 from ftaudit.lockfiles.resolve.graph import find_chains
 from ftaudit.lockfiles.resolve.uv_failures import Culprit, Failure, FailureKind
 from ftaudit.lockfiles.selection import ResolveOptions, Selection
-from ftaudit.model import Location, Pin
+from ftaudit.model import GapKind, Location, Pin
 from ftaudit.target import Platform, Target
 from ftaudit.urls import public
 
@@ -290,6 +290,7 @@ class _Resolution:
                     allowed_hashes=root.hashes if root else frozenset(),
                     index_url=self._requirements.package_indexes.get(name),
                     problem=self._problem(name, resolved=name in resolved),
+                    obstacle=self._obstacle(name, resolved=name in resolved),
                 )
             )
         if self._unreached and not named.keys() <= set(self._uncached):
@@ -316,6 +317,12 @@ class _Resolution:
         if self._uncached:
             named = _listing(self._uncached)
             yield f"the dependencies of {named} were not looked at: {self._without}, and uv's cache does not tell them"
+
+    def _obstacle(self, name: NormalizedName, *, resolved: bool) -> GapKind | None:
+        """Return whether a problem is one that only a network would have kept away."""
+        if not self._offline or self._problem(name, resolved=resolved) is None:
+            return None
+        return GapKind.UNCONNECTED if self._unreached else GapKind.OFFLINE
 
     def _problem(self, name: NormalizedName, *, resolved: bool) -> str | None:
         root = self._listed.named.get(name)

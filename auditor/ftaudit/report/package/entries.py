@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from ftaudit.judge import table as verdict
-from ftaudit.model import BLOCKING, Acceptance, Finding, Package, Report, Severity, Verdict
-from ftaudit.model.sentences import SEVERAL as THESE
-from ftaudit.model.sentences import listed, sentences, step_sentence
+from ftaudit.model import BLOCKING, Acceptance, Finding, Gap, GapKind, Package, Report, Severity, Verdict
+from ftaudit.model.reasons import in_common
+from ftaudit.model.sentences import THESE, listed, sentences, step_sentence
 from ftaudit.registry import info_of
 
 ORDER: Final = (Verdict.BROKEN, Verdict.REENABLES_GIL, Verdict.UNAVAILABLE, Verdict.SOURCE_ONLY)
@@ -21,6 +19,7 @@ NOTHING: Final = "NOTHING TO CHECK"
 """The answer where the inputs install no package."""
 NAMED: Final = 3
 """How many platforms the answer names before it counts them."""
+NEVER: Final = Gap(kind=GapKind.IMPORTS_NOTHING)
 SEVERAL: Final = 3
 """From how many packages on a reason that they share is told once."""
 
@@ -41,15 +40,16 @@ class Entry:
     @property
     def reasons(self) -> tuple[str, ...]:
         """The reasons as sentences that are true of every platform of the entry."""
-        return sentences(self.package.why, self._where)
+        return sentences(self.package.why, self.where)
 
     @property
     def next_step(self) -> str | None:
         """What to do next, as a sentence that is true of every platform of the entry."""
-        return None if self.package.step is None else step_sentence(self.package.step, self._where)
+        return None if self.package.step is None else step_sentence(self.package.step, self.where)
 
     @property
-    def _where(self) -> str:
+    def where(self) -> str:
+        """The platform, or words for several."""
         places = dict.fromkeys(self.platforms)
         return next(iter(places)) if len(places) == 1 else THESE
 
@@ -84,24 +84,19 @@ def number_of(found: Iterable[Entry]) -> int:
 def together(found: Sequence[Entry]) -> Iterator[tuple[Entry, ...]]:
     """Yield the entries, those in one that could not be checked for the same reason, where there are several.
 
-    Without a network it is the same sentence for every package, but for the package's name and file.
+    Without a network it is the same reason for every package, but for the page or file that it is about.
     """
     groups: dict[object, list[Entry]] = {}
     for number, entry in enumerate(found):
         shared = entry.package.verdict is Verdict.UNKNOWN and not entry.package.findings
-        groups.setdefault((*reason_of_many(entry), entry.platforms) if shared else number, []).append(entry)
+        groups.setdefault((*map(in_common, entry.package.why), entry.platforms) if shared else number, []).append(entry)
     for group in groups.values():
         yield from (tuple(group),) if len(group) >= SEVERAL else ((entry,) for entry in group)
 
 
 def reason_of_many(entry: Entry) -> tuple[str, ...]:
-    """Return the reasons with the package's own name and file left open."""
-    pin, wheel = entry.package.facts.pin, entry.package.facts.index.wheel
-    reasons = list(entry.reasons)
-    if wheel is not None:
-        reasons = [reason.replace(wheel.filename, "its wheel") for reason in reasons]
-    own = re.compile(rf"(?<![\w.-]){re.escape(pin.name)}(?![\w-])", re.IGNORECASE)
-    return tuple(own.sub("…", reason) for reason in reasons)
+    """Return the reasons as they hold for other packages too: without the package's own page and file."""
+    return sentences(map(in_common, entry.package.why), entry.where)
 
 
 def headline(report: Report) -> Headline:
@@ -213,7 +208,7 @@ def not_imported(report: Report) -> Iterator[str]:
 
 def coverage(report: Report) -> str:
     """Return how much was looked at: `50/50 index · 33/34 binaries · 358/358 imports`."""
-    never = all(package.facts.runtime.reason == verdict.IMPORTS_NOTHING for package in report.packages)
+    never = all(package.facts.runtime.reason == NEVER for package in report.packages)
     return " · ".join(
         f"{seen.done}/{seen.total} {tier}" for tier, seen in report.coverage if not (never and tier == "imports")
     )

@@ -10,6 +10,7 @@ from ftaudit.model import (
     DistributionFile,
     ExtensionModule,
     Finding,
+    Gap,
     GilDeclaration,
     IndexFacts,
     ModuleRuntime,
@@ -20,7 +21,7 @@ from ftaudit.model import (
     Status,
     WheelKind,
 )
-from ftaudit.model.sentences import exclusion
+from ftaudit.model.sentences import exclusion, gap_phrase
 from ftaudit.report.package.entries import counted
 
 _KINDS = {
@@ -100,8 +101,9 @@ def remarks(package: Package) -> tuple[Remark, ...]:
     return tuple(Remark(finding=found[0], count=len(found)) for _, found in sorted(groups.items()))
 
 
-def _not_asked(status: Status, reason: str | None) -> str:
-    return f"{'failed' if status is Status.FAILED else 'not asked'}: {reason or 'no reason is given'}"
+def _not_asked(status: Status, reason: Gap | None) -> str:
+    why = "no reason is given" if reason is None else gap_phrase(reason)
+    return f"{'failed' if status is Status.FAILED else 'not asked'}: {why}"
 
 
 def _index(facts: IndexFacts) -> Iterator[str]:

@@ -16,6 +16,7 @@ from ftaudit.model import (
     DistributionFile,
     ExtensionModule,
     Finding,
+    Gap,
     IndexFacts,
     Location,
     ModuleBinary,
@@ -26,7 +27,7 @@ from ftaudit.model import (
     SourceFacts,
     Verdict,
 )
-from ftaudit.model.sentences import exclusion
+from ftaudit.model.sentences import exclusion, gap_phrase
 from ftaudit.report.package.entries import restates_verdict
 
 SCHEMA_VERSION: Final = 1
@@ -187,7 +188,7 @@ def _accepted_counts(report: Report) -> dict[str, int]:
 def _index(index: IndexFacts) -> dict[str, Any]:
     return {
         "status": index.status.value,
-        "reason": index.reason,
+        "reason": _gap(index.reason),
         "origin": index.origin,
         "kind": index.kind.value,
         "wheels": len(index.wheels),
@@ -199,10 +200,14 @@ def _index(index: IndexFacts) -> dict[str, Any]:
     }
 
 
+def _gap(gap: Gap | None) -> str | None:
+    return None if gap is None else gap_phrase(gap)
+
+
 def _binary(binary: BinaryFacts) -> dict[str, Any]:
     return {
         "status": binary.status.value,
-        "reason": binary.reason,
+        "reason": _gap(binary.reason),
         "bytes_read": binary.bytes_read,
         "bytes_total": binary.bytes_total,
         "classifiers": list(binary.classifiers),
@@ -213,7 +218,7 @@ def _binary(binary: BinaryFacts) -> dict[str, Any]:
 def _source(source: SourceFacts) -> dict[str, Any]:
     return {
         "status": source.status.value,
-        "reason": source.reason,
+        "reason": _gap(source.reason),
         "sdist": source.sdist,
         "findings": len(source.findings),
         "unread": source.unread,
@@ -223,7 +228,7 @@ def _source(source: SourceFacts) -> dict[str, Any]:
 def _runtime(runtime: RuntimeFacts) -> dict[str, Any]:
     return {
         "status": runtime.status.value,
-        "reason": runtime.reason,
+        "reason": _gap(runtime.reason),
         "interpreter": runtime.interpreter,
         "network_cut": runtime.network_cut,
         "toplevels": {name: _module_runtime(found) for name, found in runtime.toplevels},

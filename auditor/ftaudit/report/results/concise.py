@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections import defaultdict
 from collections.abc import Iterator
 from typing import Final
@@ -14,8 +13,6 @@ from ftaudit.report.results.results import Result, Results
 
 _LISTED: Final = 5
 """How many packages a line names before it says how many more there are."""
-_ASIDE: Final = re.compile(r" \(\w+://[^\s)]*\)")
-_ADDRESS: Final = re.compile(r"\w+://\S*[^\s:;,]")
 
 
 def render(results: Results) -> str:
@@ -44,8 +41,8 @@ def _left_out(unknown: list[Result]) -> Iterator[str]:
     """Sum up what could not be checked: without a network that is the same sentence for half of a lock file."""
     groups: dict[str, list[str]] = defaultdict(list)
     for result in unknown:
-        groups[_ADDRESS.sub("…", _ASIDE.sub("", result.lines[0]))].append(result.subject)
+        groups[result.shared].append(result.subject)
     for reason, subjects in groups.items():
         names = list(dict.fromkeys(subjects))  # One that several files list has a result in each.
         shown = ", ".join(names[:_LISTED]) + (f" and {len(names) - _LISTED} more" if len(names) > _LISTED else "")
-        yield f"left out: {counted(len(names), 'package')} ({shown}): {reason.removeprefix('…: ')}"
+        yield f"left out: {counted(len(names), 'package')} ({shown}): {reason}"

@@ -31,6 +31,7 @@ from ftaudit.report.package.entries import (
     entries,
     headline,
     is_about_package,
+    reason_of_many,
     restates_verdict,
 )
 from ftaudit.report.results.places import Places
@@ -65,6 +66,8 @@ class Result:
     """What it is about: `lxml 6.1.3`, or for a line of source the rule's name."""
     lines: tuple[str, ...]
     """The message, a sentence or two a line. Never empty."""
+    shared: str = ""
+    """Of what could not be checked: the first line as it holds for other packages too."""
     fingerprint: str = ""
     """Stable from run to run: knows neither lines nor versions."""
     location: Location | None = None
@@ -215,6 +218,7 @@ def _of_entry(entry: Entry) -> Iterator[Result]:
             confidence=Confidence.HIGH,
             subject=clean(entry.title),
             lines=tuple(map(clean, lines)),
+            shared=clean(reason_of_many(entry)[0]),
             location=place,
             unknown=package.verdict is Verdict.UNKNOWN,
             suppression=_suppressed(package.accepted),

@@ -1,0 +1,75 @@
+"""Why a tier of evidence has no answer: a kind and its data. `ftaudit.model.sentences` puts it into words."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from ftaudit.model.words import StrEnum
+
+
+class GapKind(StrEnum):
+    """Why a tier has no answer. The first ones are choices and circumstances, the others are failures."""
+
+    NO_WHEEL = "no-wheel"
+    """There is no wheel to look into."""
+    NOTHING_COMPILED = "nothing-compiled"
+    REBUILD_NOT_READ = "rebuild-not-read"
+    """There is no wheel, and the ordinary build's was not read either: `detail`."""
+    STATIC = "static"
+    """Imports were not asked for."""
+    IMPORTS_NOTHING = "imports-nothing"
+    """The command imports nothing."""
+    LATER_RELEASE = "later-release"
+    """Later releases are read, and not imported."""
+    INSTALLED = "installed"
+    """What is installed is read where it is, and not imported."""
+    OTHER_MACHINE = "other-machine"
+    """This machine cannot run the platform's binaries."""
+    NO_INTERPRETER = "no-interpreter"
+    """`detail` is the executable that is missing."""
+    NO_SANDBOX = "no-sandbox"
+    """The system has no sandbox to import in."""
+    SOURCE_NOT_ASKED = "source-not-asked"
+    NO_VERSION = "no-version"
+    """There is no version to look at."""
+    LOCAL_PROJECT = "local-project"
+    """`subject` is its folder."""
+    NOT_ASKED = "not-asked"
+    """No index was asked."""
+    TOO_LARGE = "too-large"
+    """More than is worth fetching: `detail`."""
+    UNRESOLVED = "unresolved"
+    """The resolver, or the input's reader, says `detail`."""
+    SOURCE_TREE = "source-tree"
+    """A source tree that only a build could tell about: `detail`."""
+    NO_PLACE = "no-place"
+    """Nothing says where the wheel is."""
+    NOT_LISTED = "not-listed"
+    """Nothing says where the wheel `subject` is: `detail`."""
+    OTHER_HASH = "other-hash"
+    """The index's file `subject` has another hash than the input says."""
+    HASH_UNCHECKED = "hash-unchecked"
+    """The hash that the input asks for could not be checked: `detail`."""
+    OFFLINE = "offline"
+    """No network was to be used, and the cache does not have it."""
+    UNCONNECTED = "unconnected"
+    """No connection came about."""
+    NO_PROJECT = "no-project"
+    """Every index answers, and none has the project `subject`; `detail` names them."""
+    NO_RELEASE = "no-release"
+    """The index has the project and not the version `subject`; `detail` says what it has."""
+    NO_ANSWER = "no-answer"
+    """The index did not answer within `detail` seconds."""
+    FAILED = "failed"
+    """What was tried failed: `detail`."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Gap:
+    """Why a tier of evidence has no answer about a package."""
+
+    kind: GapKind
+    detail: str = ""
+    """The data of the kind, or what failed in a phrase: the same for every package that has it in common."""
+    subject: str | None = None
+    """The page, file or folder of the package's own."""
