@@ -25,6 +25,8 @@ from ftaudit.model import (
     AcceptedBy,
     Confidence,
     Finding,
+    Gap,
+    GapKind,
     GilDeclaration,
     Location,
     Report,
@@ -395,6 +397,10 @@ def test_concise_is_a_line_for_each_blocker_and_the_answer_last(given: Report) -
     left_out = sum(int(line.split()[2]) for line in lines if line.startswith("left out: "))
     assert left_out == sum(each.verdict == "unknown" for each in given.packages)
     assert lines[-1].startswith("ftaudit: ")
+
+
+def _missing(name: str) -> Gap:
+    return Gap(kind=GapKind.FAILED, detail="not fetched: no network", subject=f"https://h.example/{name}.whl")
 
 
 def test_concise_sums_up_what_the_same_reason_keeps_from_being_checked() -> None:
