@@ -60,7 +60,7 @@ FAILURES = {
     "connection dropped": (Reply(drops=True), "Remote end closed"),
     "redirect loop": (Reply(status=302, headers=(("Location", PATH),)), "in circles"),
     "redirect to a file": (Reply(status=302, headers=(("Location", "file:///etc/passwd"),)), "not HTTP"),
-    "an image": (Reply(body=b"GIF", headers=(("Content-Type", "image/gif"),)), "no page of the Simple API"),
+    "an image": (Reply(body=b"GIF", headers=(("Content-Type", "image/gif"),)), "not a page of the Simple API"),
     "cut JSON": (Reply(body=b'{"files": [', headers=(("Content-Type", JSON_TYPE),)), "cut off or no JSON"),
     "cut HTML": (Reply(body=b"<html><body><a hre", headers=(("Content-Type", HTML_TYPE),)), "cut off"),
     "bad gzip": (

@@ -308,7 +308,7 @@ def _form(content_type: str, url: str) -> str:
     if content_type.endswith("+html") or content_type in ("text/html", "application/xhtml+xml"):
         return "html"
     raise IndexUnreachable(
-        f"{url}: the index answered with {content_type[:60]!r}, which is not a page of the Simple API"
+        f"the index answered with {content_type[:60]!r}, which is not a page of the Simple API", about=url
     )
 
 
