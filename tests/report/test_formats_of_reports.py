@@ -405,10 +405,7 @@ def _missing(name: str) -> Gap:
 
 def test_concise_sums_up_what_the_same_reason_keeps_from_being_checked() -> None:
     given = report(
-        *(
-            package(facts(name=name, pin={"problem": f"https://h.example/{name}.whl: not fetched: no network"}))
-            for name in "abcdefg"
-        )
+        *(package(facts(name=name, index={"status": Status.FAILED, "reason": _missing(name)})) for name in "abcdefg")
     )
     assert render_report(given, Format.CONCISE, Page()).splitlines()[0] == (
         "left out: 7 packages (a 1.0, b 1.0, c 1.0, d 1.0, e 1.0 and 2 more): not fetched: no network"
