@@ -36,6 +36,8 @@ class RuleInfo:
     """Its findings in an sdist are about the whole package: reports list them with the package, not with the code."""
     for_authors: Severity | None = None
     """The severity for the people who publish the release (`ftaudit wheel`), where it differs from `severity`."""
+    gates: bool = False
+    """Whether `ftaudit wheel` lets no wheel pass with a finding of the rule, whatever the verdict."""
     declares: GilDeclaration | None = None
     """What a module with such a finding declares once it is built; `None` if a finding says nothing about that."""
     asks_to_declare: bool = False

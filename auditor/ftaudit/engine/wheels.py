@@ -35,8 +35,6 @@ from ftaudit.rule import PackageRule
 from ftaudit.settings import Settings
 from ftaudit.target import Target, parse_target
 
-STABLE_ABI_RULE: Final = "stable-abi-broken"
-"""The rule that holds modules against the stable ABI that their wheel's tags claim."""
 NOTHING_TO_READ: Final = BinaryFacts(status=Status.SKIPPED, reason=Gap(kind=GapKind.NO_WHEEL))
 NOT_IMPORTED: Final = RuntimeFacts(status=Status.SKIPPED, reason=Gap(kind=GapKind.IMPORTS_NOTHING))
 
@@ -105,9 +103,14 @@ def _nonconforming(rows: Sequence[Package]) -> tuple[str, ...]:
     wheels = (
         row.facts.index.wheel.filename
         for row in rows
-        if row.facts.index.wheel is not None and any(finding.rule == STABLE_ABI_RULE for finding in row.findings)
+        if row.facts.index.wheel is not None and any(_gates(finding) for finding in row.findings)
     )
     return tuple(dict.fromkeys(wheels))
+
+
+def _gates(finding: Finding) -> bool:
+    info = info_of(finding.code)
+    return info is not None and info.gates
 
 
 def _nothing(items: Sequence[str], said: Sequence[str], target: Target) -> tuple[str, ...]:

@@ -65,6 +65,7 @@ class StableAbiBroken(PackageRule):
         severity=Severity.ERROR,
         confidence=Confidence.HIGH,
         since="0.1.0",
+        gates=True,
         remedy="Compile with Py_TARGET_ABI3T (abi3t) or Py_LIMITED_API (abi3) of the tag's version, and let the build "
         "tool name the file and the wheel; never retag a wheel of one version.",
         links=("https://peps.python.org/pep-0803/", "https://docs.python.org/3.15/howto/abi3t-migration.html"),
