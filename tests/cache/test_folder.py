@@ -20,6 +20,7 @@ def fill(cache: Path) -> dict[str, Path]:
     files = {
         "index": cache / "index" / "pages" / "01" / f"{HEX}.page",
         "binary": cache / "binary" / "0.1.0-0123456789abcdef" / "01" / f"{HEX}-3.14t.json",
+        "wheels": cache / "wheels" / f"{HEX}{HEX[:24]}.whl",
         "sdists": cache / "sdists" / "demo-1.0.tar.gz",
         "leads": cache / "later.json",
         "scan": cache / "scan" / "results-1.sqlite3",
@@ -104,8 +105,8 @@ def test_what_is_old_goes_and_what_is_not_stays(tmp_path: Path) -> None:
         age(path, 100)
     new = files["index"].with_name(files["index"].name.replace("0", "9", 1))
     new.write_text("new")
-    assert tidy(tmp_path) == 3000
-    assert [name for name, path in files.items() if not path.exists()] == ["index", "binary", "sdists"]
+    assert tidy(tmp_path) == 4000
+    assert [name for name, path in files.items() if not path.exists()] == ["index", "binary", "wheels", "sdists"]
     assert new.exists()
 
 
