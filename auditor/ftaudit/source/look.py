@@ -18,6 +18,7 @@ from ftaudit.source.base import ROOM_OF, ParseError, Role, Room, SourceFile, Tre
 from ftaudit.source.check import Checked, Skipped, check_file, survey_file
 from ftaudit.source.files import FoundFile
 from ftaudit.source.languages import READ, languages_of, reader_of
+from ftaudit.source.limit import SECONDS_PER_FILE, TooSlow, processor_time
 from ftaudit.source.silence import find_ignores
 from ftaudit.target import Target
 
@@ -106,6 +107,20 @@ def _decode_python(data: bytes) -> str:
 
 
 def first_look(file: FoundFile, *, plan: Plan) -> dict[str, Any]:
+    """Return what `_first_look` does, or a row for a file that takes too long."""
+    try:
+        with processor_time():
+            return _first_look(file, plan=plan)
+    except TooSlow:
+        return _too_slow(file)
+
+
+def _too_slow(file: FoundFile) -> dict[str, Any]:
+    reason = f"too slow to read: more than {SECONDS_PER_FILE:.0f} s of processor time"
+    return {"skipped": [_skip_row(Skipped(path=file.shown, reason=reason))]}
+
+
+def _first_look(file: FoundFile, *, plan: Plan) -> dict[str, Any]:
     """Return what the file says for itself: lines, languages, surveys, silencing comments and first findings.
 
     These are of rules that look at no other file; `pending` names the languages that a second look is for.
@@ -164,6 +179,15 @@ def first_look(file: FoundFile, *, plan: Plan) -> dict[str, Any]:
 
 
 def second_look(task: tuple[FoundFile, str, Sequence[str]], *, plan: Plan) -> dict[str, Any]:
+    """Return what `_second_look` does, or a row for a file that takes too long."""
+    try:
+        with processor_time():
+            return _second_look(task, plan=plan)
+    except TooSlow:
+        return _too_slow(task[0])
+
+
+def _second_look(task: tuple[FoundFile, str, Sequence[str]], *, plan: Plan) -> dict[str, Any]:
     """Return the findings of the rules that need to know the rest of the tree, in the given languages of the file."""
     file, role, languages = task
     try:

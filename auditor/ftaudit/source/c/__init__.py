@@ -10,9 +10,11 @@ from typing import Final
 
 from ftaudit.rule import Language, SourceRule
 from ftaudit.source.base import CRule, ParseError, Reader, Room, SourceFile, Survey, TreeContext
+from ftaudit.source.c.comments import mask_comments
 from ftaudit.source.c.compose import compose_c
 from ftaudit.source.c.embedded import embedded_c
 from ftaudit.source.c.file import Call
+from ftaudit.source.c.preprocess import preprocess
 from ftaudit.source.c.summary import summarise_c
 from ftaudit.source.c.syntax import load_grammars
 from ftaudit.source.c.tree import CTree, gather_c, survey_c
@@ -27,6 +29,9 @@ _HOLE: Final = re.compile(r"@(\w+)@")
 MOST_UNCLOSED: Final = 2_000
 """Brackets of one kind without a counterpart; conditional compilation leaves a few in real files."""
 
+LONGEST_STATEMENT: Final = 10_000
+"""Characters, blanks aside, in which a program has a comma, semicolon or brace; without one, parsers need minutes."""
+_STATEMENT_ENDS: Final = re.compile(r"[;{},]")
 LEAST_BROKEN: Final = 3
 """Braces without a counterpart in a file that is no C; one that another includes may open a block or two for it."""
 _WHOLE: Final = (".c", ".cc", ".cpp", ".cxx", ".c++")
@@ -110,6 +115,11 @@ def _triggers(words: tuple[str, ...], of_python: bool) -> tuple[str, ...]:
 
 def _check_brackets(source: SourceFile) -> None:
     text = source.text
+    if len(text) > LONGEST_STATEMENT and max(map(len, _STATEMENT_ENDS.split(text))) > LONGEST_STATEMENT:
+        code = preprocess(mask_comments(text)[0], {}).code
+        longest = max(len("".join(piece.split())) for piece in _STATEMENT_ENDS.split(code))
+        if longest > LONGEST_STATEMENT:
+            raise ParseError(f"no C or C++: more than {LONGEST_STATEMENT:,} characters without an end of a statement")
     counts = {bracket: text.count(bracket) for bracket in "(){}[]"}
     for opening, closing in ("()", "{}", "[]"):
         if abs(counts[opening] - counts[closing]) > MOST_UNCLOSED:

@@ -12,16 +12,18 @@ from ftaudit.source.c.uses import UseKind, classify_use, constructed_with
 
 _STATIC: Final = re.compile(r"static\b")
 _STATIC_VARIABLE: Final = re.compile(
-    r"[^;{}()=]*(?:[;={]|\(\s*\*|\([^;{}]{0,80}\)\s*[;,=])|[^;{}()]*\b(?:__attribute__|__declspec|alignas)\b"
+    r"[^;{}()=]{0,400}(?:[;={]|\(\s*\*|\([^;{}]{0,80}\)\s*[;,=])|[^;{}()]*\b(?:__attribute__|__declspec|alignas)\b"
 )
 _LINE_START: Final = re.compile(r"\n(?=[A-Za-z_])")
 _INDENTED: Final = re.compile(r"\n[ \t]+(?=[A-Za-z_])")
 _UNFINISHED: Final = frozenset(",(<=|&+-*/?!")
 """Characters after which a line goes on with what the one before began."""
 _LONGEST_GAP: Final = 500
+_LONGEST_DECLARATION: Final = 20_000
+"""Characters in which a declaration must end for a cheap look."""
 _GLOBAL_VARIABLE: Final = re.compile(
     r"(?!(?:typedef|using|namespace|template|return|public|private|protected|goto|case|default|friend|else)\b)"
-    r"(?!(?:struct|class|enum|union)\s+\w+\s*;)(?:[\w:*&<>,\s\[\]]|\(\s*\*)*?[;={]"
+    r"(?!(?:struct|class|enum|union)\s+\w+\s*;)(?:[\w:*&<>,\s\[\]]|\(\s*\*){0,1000}?[;={]"
 )
 _STOP: Final = re.compile(r"[;{]")
 _FURTHER: Final = re.compile(r"\s*,")
@@ -131,7 +133,7 @@ def _indented(code: str) -> Iterator[int]:
 
 
 def _declaration(code: str, start: int, end: int, *, cpp: bool) -> Iterator[_Declaration | None]:
-    stop = _STOP.search(code, start)
+    stop = _STOP.search(code, start, start + _LONGEST_DECLARATION)
     if stop is None:
         yield None
         return

@@ -51,6 +51,8 @@ _DEFINES_TYPE: Final = re.compile(r"[\w\s]*\b(?:struct|union)\b[\w\s]*\{")
 """The head of `static struct {…} state;`: what the braces hold are members, no value."""
 _LONGEST_HEAD: Final = 200
 """Characters of a declaration in which such a head is looked for."""
+_LONGEST_DECLARED: Final = 4_000
+"""Characters before the value or body of a declaration; what is longer is none."""
 _STORAGE: Final = frozenset({"static", "extern", "register", "inline", "auto", "constexpr", "constinit"})
 
 
@@ -123,7 +125,7 @@ def parse_declaration(
     text = _ATTRIBUTES.sub(_blank_attribute, code[start:end])
     if cpp and "<" in text:
         text = mask_templates(text)
-    if text.count("(") != text.count(")"):
+    if text.count("(") != text.count(")") or len(text.partition("=")[0].partition("{")[0]) > _LONGEST_DECLARED:
         return
     members = ""
     defined = _DEFINES_TYPE.match(text, 0, _LONGEST_HEAD)

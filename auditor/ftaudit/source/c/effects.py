@@ -72,7 +72,6 @@ _EVENT: Final = re.compile(r"->\s*([A-Za-z_]\w*)|=(?<![=!<>+\-*/%&|^~]=)(?!=)|\(
 _EVENT_CPP: Final = re.compile(
     r"->\s*([A-Za-z_]\w*)|=(?<![=!<>+\-*/%&|^~]=)(?!=)|\((?<=[\w ]\()|\.(?<=[\w)\]]\.)\s*([A-Za-z_]\w*)"
 )
-_NAME_END: Final = re.compile(r"([A-Za-z_]\w*)\s*\Z")
 _WORD: Final = re.compile(r"[A-Za-z_]\w*")
 _STARS: Final = re.compile(r"[*&]+\s*(?:const\s+|restrict\s+|__restrict\s+)?([A-Za-z_]\w*)\s*(?==|;|,)")
 _TYPE_END: Final = re.compile(r"([A-Za-z_][\w:]*)\s*(?:<[^;<>]*>)?\s*(?:const\s*)?\Z")
@@ -230,10 +229,15 @@ class _Walk:
             if before.endswith(",") and last:
                 self.types.setdefault(found[1], last)
                 continue
-            kind = _TYPE_END.search(before)
-            if kind and kind[1] not in KEYWORDS:
-                last = kind[1].rpartition("::")[2]
-                self.types.setdefault(found[1], last)
+            if before.endswith((">", " const")):
+                kind = _TYPE_END.search(before)
+                word = kind[1].rpartition("::")[2] if kind else ""
+            else:
+                begin, end = name_before(before, len(before), 0)
+                word = before[begin:end]
+            if word and word not in KEYWORDS:
+                last = word
+                self.types.setdefault(found[1], word)
 
     # What an expression stands for
 
@@ -281,42 +285,44 @@ class _Walk:
 
     def _assign(self, semicolon: int, at: int) -> None:
         code = self.code
-        before = code[max(self.function.body, at - 60) : at]
-        if before.rstrip().endswith("]"):
-            self._element(before.rstrip(), at)
+        begin, end = name_before(code, at, self.function.body)
+        if begin == end:
+            if code[end - 1] == "]":
+                self._element(end, at)
             return
-        name = _NAME_END.search(before)
-        head = "" if name is None else before[: name.start()].rstrip()
-        if name is None or head.endswith((".", "->")):
+        name = code[begin:end]
+        head = code[max(self.function.body, begin - 12) : begin].rstrip()
+        if head.endswith((".", "->")):
             return
-        if name[1] in self.values and head.endswith("*") and _DEREFERENCES.search(head):
-            self._add(self.values[name[1]], AccessKind.WRITE, at)
+        if name in self.values and head.endswith("*") and _DEREFERENCES.search(head):
+            self._add(self.values[name], AccessKind.WRITE, at)
             return
         text = code[at + 1 : min(semicolon, at + _LONGEST_VALUE)].strip()
-        declared = self.types.get(name[1], "")
+        declared = self.types.get(name, "")
         if "tate" in text and _STATE.search(text):
-            self.values[name[1]] = Value(SHARED)
+            self.values[name] = Value(SHARED)
             return
         if self.values.keys().isdisjoint(_WORD.findall(text)):
-            if name[1] in self.values and text not in _EMPTY:
-                del self.values[name[1]]
+            if name in self.values and text not in _EMPTY:
+                del self.values[name]
             return
         value, kind = (None, "") if _ALLOCATES.search(text) else self._right_side(text, declared)
         if value is not None:
-            self.values[name[1]] = value
+            self.values[name] = value
             if kind:
-                self.types.setdefault(name[1], kind)
-        elif name[1] in self.values:
-            del self.values[name[1]]
+                self.types.setdefault(name, kind)
+        elif name in self.values:
+            del self.values[name]
 
-    def _element(self, before: str, at: int) -> None:
+    def _element(self, end: int, at: int) -> None:
         """A store into an element of what a name stands for: `buffer[i] = x`."""
-        bracket = opening(before, len(before) - 1)
-        name = _NAME_END.search(before, 0, bracket) if bracket > 0 else None
-        if name is not None and not before[: name.start()].rstrip().endswith((".", "->")):
-            value = self.values.get(name[1])
-            if value is not None and value.field:
-                self._add(value, AccessKind.WRITE, at)
+        bracket = opening(self.code, end - 1, max(self.function.body, end - 120))
+        if bracket < 0:
+            return
+        begin, stop = name_before(self.code, bracket, self.function.body)
+        value = self.values.get(self.code[begin:stop])
+        if value is not None and value.field and not self.code[begin - 3 : begin].rstrip().endswith((".", "->")):
+            self._add(value, AccessKind.WRITE, at)
 
     def _right_side(self, text: str, declared: str) -> tuple[Value | None, str]:
         value, kind = self._expression(text)
@@ -354,20 +360,18 @@ class _Walk:
 
     def _base(self, at: int) -> tuple[Value | None, str, int]:
         """Return what stands before an arrow or dot: its value, its type and where it begins."""
-        first = max(self.function.body, at - 200)
-        before = self.code[first:at].rstrip()
-        if before.endswith(")"):
-            bracket = opening(before, len(before) - 1)
+        code = self.code
+        begin, end = name_before(code, at, self.function.body)
+        if begin == end:
+            bracket = opening(code, end - 1, max(self.function.body, end - 200)) if code[end - 1] == ")" else -1
             if bracket < 0:
                 return None, "", at
-            value, kind = self._expression(before[bracket:])
-            return value, kind, first + bracket
-        name = _NAME_END.search(before, max(0, len(before) - 60))
-        if name is None or name[1] not in self.values:
+            value, kind = self._expression(code[bracket:end])
+            return value, kind, bracket
+        name = code[begin:end]
+        if name not in self.values or code[begin - 3 : begin].rstrip().endswith((".", "->")):
             return None, "", at
-        if before[: name.start()].rstrip().endswith((".", "->")):
-            return None, "", at
-        return self.values[name[1]], self.types.get(name[1], ""), first + name.start()
+        return self.values[name], self.types.get(name, ""), begin
 
     def _member(self, found: re.Match[str]) -> None:
         """A bare name in a method of a class: `count_ += 1`."""
@@ -421,10 +425,11 @@ class _Walk:
 
     def _call(self, bracket: int) -> None:
         code = self.code
-        name = _NAME_END.search(code, max(self.function.body, bracket - 60), bracket)
-        if name is None:
+        at, stop = name_before(code, bracket, self.function.body)
+        if at == stop:
             return
-        does = what_it_does(name[1])
+        callee = code[at:stop]
+        does = what_it_does(callee)
         if does is Does.NOTHING:
             return
         end = closing(code, bracket, min(self.function.end, bracket + _LONGEST_CALL))
@@ -433,7 +438,6 @@ class _Walk:
         if does is Does.IGNORES:
             self.ignored = max(self.ignored, end)
             return
-        callee, at = name[1], name.start()
         arguments: list[Value | None] = []
         before = code[max(self.function.body, at - 3) : at].rstrip()
         if before.endswith((".", "->")):
@@ -526,6 +530,17 @@ def _tests_pointer(code: str, begin: int, end: int, declared: str) -> bool:
     if "*" not in declared or not _TEST_ENDS.match(after):
         return False
     return bool(_TEST_BEGINS.search(code, max(0, begin - 40), begin))
+
+
+def name_before(code: str, at: int, floor: int) -> tuple[int, int]:
+    """Return the span of the identifier that ends before a place, blanks aside; an empty one where there is none."""
+    end = at
+    while end > floor and code[end - 1] in " \t\n":
+        end -= 1
+    start = end
+    while start > floor and (code[start - 1].isalnum() or code[start - 1] == "_"):
+        start -= 1
+    return (end, end) if start < end and code[start].isdigit() else (start, end)
 
 
 def _adds_to(own: str, right: str) -> bool:

@@ -9,7 +9,9 @@ _TYPE_WORD: Final = (
     r"(?:static|extern|inline|const|constexpr|volatile|unsigned|signed|struct|union|enum|void|bool|char|short|int|long"
     r"|float|double|size_t|ssize_t|Py[A-Z]\w*|[a-z]\w*_t|template|class|typename|auto|std\s*::)\b"
 )
-_QUALIFIER: Final = re.compile(r"[A-Z][A-Z0-9_]*(?=\s+(?:(?P<type>" + _TYPE_WORD + r")|[A-Za-z_]\w*[\s*&]+[A-Za-z_]))")
+_QUALIFIER: Final = re.compile(
+    r"[A-Z](?<![A-Za-z0-9_].)[A-Z0-9_]*(?=\s+(?:(?P<type>" + _TYPE_WORD + r")|[A-Za-z_]\w*[\s*&]+[A-Za-z_]))"
+)
 """A word in capitals before a type, or before two more words; the latter counts after a storage class alone."""
 _STORAGE: Final = re.compile(r"\b(?:static|extern|volatile|inline|const|struct)\s+$")
 _TYPES_IN_CAPITALS: Final = frozenset({"FILE", "NULL", "DIR", "TRUE", "FALSE"})

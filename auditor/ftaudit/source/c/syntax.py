@@ -37,9 +37,11 @@ _STORAGE: Final = re.compile(r"\b(?:static|thread_local|_Thread_local|__thread)\
 _STATEMENT_END: Final = re.compile(r"[;{}]")
 _CLASS: Final = re.compile(
     r"(?<!enum )\b(?:class|struct)\s+(?:[A-Z][A-Z0-9_]+(?:\([^()]*\))?\s+|alignas\s*\([^()]*\)\s*)*"
-    r"([A-Za-z_]\w*)\s*(?:<[^;{}()]*>)?\s*(?:final\s*)?(?::[^;{}()=]*)?\{"
+    r"([A-Za-z_]\w*)\s*(?:<[^;{}()]*>)?\s*(?:final\s*)?(?::[^;{}()=]{0,1000})?\{"
 )
 _WORDS: Final = re.compile(r"[\w\s]*")
+_LONGEST_HEAD: Final = 2_000
+"""Characters of a declaration before its value."""
 _MOST_CLASSES: Final = 3_000
 """Classes of one file that are looked at; each costs a search for its end."""
 _CONTROL: Final = frozenset({"if", "for", "while", "switch", "catch", "else", "do", "return", "sizeof"})
@@ -301,7 +303,7 @@ def _missed_statics(
             index += 1
         if reached > at:
             continue
-        stop = _STATEMENT_END.search(code, at)
+        stop = _STATEMENT_END.search(code, at, at + _LONGEST_HEAD)
         if stop is None:
             continue
         end = stop.start()

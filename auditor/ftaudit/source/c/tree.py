@@ -96,7 +96,7 @@ _THREAD_WORDS: Final = re.compile(
 _MUTATION: Final = re.compile(
     # What may not stand before comes after the letters: patterns that begin with plain letters are quick.
     r"Py(?<![A-Za-z0-9]Py)(?<!\w_Py)(?:Dict_(?:SetItem\w*|DelItem\w*|Clear|Update|Merge\w*|Pop\w*|SetDefault\w*)"
-    r"|(?<!_Py)List_(?:Append|Insert|SetItem|SetSlice|Sort|Reverse|SET_ITEM|Clear|Extend))\s*\(\s*(?:\(\s*\w+\s*\*\s*\)\s*)?\(?([\w.\->\s()*]*?)\s*[,)]"
+    r"|(?<!_Py)List_(?:Append|Insert|SetItem|SetSlice|Sort|Reverse|SET_ITEM|Clear|Extend))\s*\(\s*(?:\(\s*\w+\s*\*\s*\)\s*)?\(?([\w.\->\s()*]{0,200}?)\s*[,)]"
 )
 _CONTAINER_CALLS: Final = ("PyDict_", "PyList_")
 _DECLARES_GIL: Final = re.compile(r"Py(?<!\wPy)(?:Unstable_Module_SetGIL\s*\(|_mod_gil\b)")

@@ -1,0 +1,61 @@
+"""No text is slow: twice the text is about twice the work, and what takes too long all the same is a row."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+import pytest
+from support.hostile_text import C_PIECES, nested, repeated
+
+from ftaudit.model import Severity
+from ftaudit.registry import load_rules
+from ftaudit.rule import Language, SourceRule
+from ftaudit.source import limit
+from ftaudit.source.check import check_texts
+from ftaudit.source.files import find_files
+from ftaudit.source.scan import scan
+from ftaudit.target import parse_target
+
+RULES = tuple(
+    rule for rule in load_rules().rules if isinstance(rule, SourceRule) and rule.languages & {Language.C, Language.CPP}
+)
+SIZE = 12_000
+"""Characters; enough for a quadratic step to show, and little enough for all pieces to be tried."""
+BRACKETS = (("(", ")"), ("{", "}"), ("[", "]"), ("<", ">"), ("f(", ")"))
+DOUBLE = 2.3
+NOISE = 0.25
+"""Seconds of processor time below which the ratio of two costs says nothing on a busy machine."""
+
+
+def cost(text: str, path: str) -> float:
+    start = time.process_time()
+    check_texts({path: text}, RULES, parse_target("3.14t"))
+    return time.process_time() - start
+
+
+@pytest.mark.parametrize("path", ["a.c", "a.cpp"])
+def test_twice_the_text_is_at_most_a_little_more_than_twice_the_work(path: str) -> None:
+    slow = []
+    for (piece, text), (_, double) in zip(
+        (*repeated(C_PIECES, SIZE), *nested(BRACKETS, SIZE)),
+        (*repeated(C_PIECES, 2 * SIZE), *nested(BRACKETS, 2 * SIZE)),
+        strict=True,
+    ):
+        more = cost(double, path)
+        # A single measure is noisy: what looks slow is measured again before it counts.
+        if more > NOISE and all(min(cost(double, path), more) > DOUBLE * cost(text, path) for _ in range(3)):
+            slow.append((piece, more))
+    assert slow == []
+
+
+def test_a_file_that_takes_too_long_is_a_row_and_the_others_are_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "fast.c").write_text("PyMODINIT_FUNC PyInit_m(void) { return PyModule_Create(&def); }\n")
+    (tmp_path / "slow.c").write_text("int f(int a) { return a; }\n" * 40_000)
+    monkeypatch.setattr(limit.processor_time.__wrapped__, "__defaults__", (0.2,))
+    result = scan(find_files([tmp_path]), rules=RULES, target=parse_target("3.14t"), jobs=0)
+    assert [Path(row.path).name for row in result.skipped if "too slow" in row.reason] == ["slow.c"]
+    assert {Path(finding.location.path).name for finding in result.findings if finding.location} == {"fast.c"}
+    assert result.exit_code(Severity.PEDANTIC) == 1
