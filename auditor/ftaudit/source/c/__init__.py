@@ -30,7 +30,9 @@ MOST_UNCLOSED: Final = 2_000
 """Brackets of one kind without a counterpart; conditional compilation leaves a few in real files."""
 
 LONGEST_STATEMENT: Final = 10_000
-"""Characters, blanks aside, in which a program has a comma, semicolon or brace; without one, parsers need minutes."""
+"""Characters in which a program has a comma, semicolon or brace; without one, parsers need minutes."""
+_NO_MATTER: Final = re.compile(r"[\s()]+")
+"""Blanks, and the brackets that are counted by themselves."""
 _STATEMENT_ENDS: Final = re.compile(r"[;{},]")
 LEAST_BROKEN: Final = 3
 """Braces without a counterpart in a file that is no C; one that another includes may open a block or two for it."""
@@ -117,7 +119,7 @@ def _check_brackets(source: SourceFile) -> None:
     text = source.text
     if len(text) > LONGEST_STATEMENT and max(map(len, _STATEMENT_ENDS.split(text))) > LONGEST_STATEMENT:
         code = preprocess(mask_comments(text)[0], {}).code
-        longest = max(len("".join(piece.split())) for piece in _STATEMENT_ENDS.split(code))
+        longest = max(len(_NO_MATTER.sub("", piece)) for piece in _STATEMENT_ENDS.split(code))
         if longest > LONGEST_STATEMENT:
             raise ParseError(f"no C or C++: more than {LONGEST_STATEMENT:,} characters without an end of a statement")
     counts = {bracket: text.count(bracket) for bracket in "(){}[]"}
