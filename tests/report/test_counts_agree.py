@@ -1,0 +1,69 @@
+"""The table, the JSON document and the migration report count the same things, whatever they count."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections import Counter
+
+import pytest
+from support.migrations import migration
+from support.reports import BLOCKED, READY, UNSURE
+
+from ftaudit.model import BLOCKING, Report, Verdict
+from ftaudit.report.migration.html.view import look
+from ftaudit.report.migration.json import as_dict as migration_dict
+from ftaudit.report.package import json as package_json
+from ftaudit.report.package import markdown, table
+from ftaudit.report.package.entries import headline
+
+REPORTS = {"blocked": BLOCKED, "ready": READY, "unsure": UNSURE, "several platforms": migration().report}
+SECTIONS = {
+    "Blocks": BLOCKING,
+    "Not checked": frozenset({Verdict.UNKNOWN}),
+    "Works, slower": frozenset({Verdict.FALLBACK}),
+    "ready": frozenset({Verdict.READY}),
+    "pure": frozenset({Verdict.PURE}),
+}
+
+
+def names(report: Report, verdicts: frozenset[Verdict]) -> set[str]:
+    return {str(row.facts.pin.name) for row in report.packages if row.verdict in verdicts and row.accepted is None}
+
+
+@pytest.mark.parametrize("case", REPORTS)
+def test_every_section_of_the_table_counts_the_packages_that_json_lists(case: str) -> None:
+    report = REPORTS[case]
+    document = json.loads(package_json.render(report))
+    text = table.render(report, width=200)
+    for title, verdicts in SECTIONS.items():
+        words = {verdict.value for verdict in verdicts}
+        listed = {row["name"] for row in document["packages"] if row["verdict"] in words and row["accepted"] is None}
+        assert listed == names(report, verdicts)
+        counts = [int(number) for number in re.findall(rf"^{title} \((\d+)\)", text, re.MULTILINE)]
+        assert counts == ([len(listed)] if listed else []), title
+
+
+@pytest.mark.parametrize("case", REPORTS)
+def test_the_headline_counts_what_json_lists_and_the_summary_is_a_sum_of_rows(case: str) -> None:
+    report = REPORTS[case]
+    document = json.loads(package_json.render(report))
+    rows = Counter(row["verdict"] for row in document["packages"])
+    assert {verdict: count for verdict, count in document["summary"].items() if count} == dict(rows)
+    every = {row["name"] for row in document["packages"]}
+    blocked = {row["name"] for row in document["packages"] if row["blocks"] and row["accepted"] is None}
+    if blocked:
+        assert f"{len(blocked)} of {len(every)} package" in headline(report).sentence
+    assert markdown.ready_of(report)[1] == len(every)
+
+
+def test_the_page_and_its_json_count_what_the_audit_counts() -> None:
+    given = migration()
+    document = migration_dict(given)
+    view = look(given)
+    assert document["check"] == package_json.as_dict(given.report)
+    every = {row["name"] for row in document["check"]["packages"]}
+    assert sum(view.counts.values()) == len(every)
+    rows = {(row["name"], row["verdict"]) for row in document["check"]["packages"]}
+    assert len(view.rows) == len(rows)
+    assert len(view.blockers) == len({row["name"] for row in document["check"]["packages"] if row["blocks"]})
