@@ -20,6 +20,7 @@ from ftaudit.cli import main
 from ftaudit.compare import compare, parse_document
 from ftaudit.errors import FtauditError
 from ftaudit.model import Confidence, Finding, GilDeclaration, Location, Package, Report, Severity, Verdict
+from ftaudit.model.gaps import Gap, GapKind
 from ftaudit.model.reasons import TierFailed
 from ftaudit.report import comparison as renderer
 from ftaudit.report.package import json as check_json
@@ -55,7 +56,7 @@ def row(name: str, verdict: Verdict, *, version: str = "1.0", platform: str = "l
         made,
         facts=replace(made.facts, platform=platform),
         verdict=verdict,
-        why=(TierFailed(told=f"because {verdict}"),),
+        why=(TierFailed(gap=Gap(kind=GapKind.FAILED, detail=f"because {verdict}")),),
     )
 
 
