@@ -78,6 +78,17 @@ def test_what_is_safe_is_silent(body: str) -> None:
     assert codes(HEAD + body) == []
 
 
+def test_a_context_manager_that_enters_a_lock_by_a_call_is_read() -> None:
+    text = (
+        "import contextlib\nimport threading\n_lock = threading.Lock()\nclass Pool:\n    def __init__(self):\n"
+        "        self.lock = threading.Lock()\n        self.n = 0\n    @contextlib.contextmanager\n"
+        "    def held(self):\n        with self.lock_of(self):\n            yield\n    def lock_of(self, other):\n"
+        "        return other.lock\n    def hit(self):\n        with self.held():\n            self.n += 1\n"
+        "    def miss(self):\n        with self.lock:\n            self.n -= 1\n"
+    )
+    assert codes(text) == []
+
+
 def test_what_one_thread_alone_does_races_with_nothing() -> None:
     text = (
         "import threading\nclass Cleaner(threading.Thread):\n    def __init__(self):\n        self.seen = {}\n"

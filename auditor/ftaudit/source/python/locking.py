@@ -44,8 +44,8 @@ class Locking(Timing):
         """Yield the locks that a function's decorators take around each call of it."""
         for decorator in function.decorator_list:
             name = last_name(decorator.func if isinstance(decorator, ast.Call) else decorator) or ""
-            if name in self._takers:
-                yield from self._takers[name]
+            if name in self._known_takers:
+                yield from self._known_takers[name]
             elif looks_like_lock(name):
                 yield f"@{name}"
 
@@ -113,21 +113,26 @@ class Locking(Timing):
     def lock_names(self, value: ast.expr) -> tuple[str, ...]:
         """Return the locks that an expression after `with` takes, as the source writes them."""
         match value:
-            case ast.Call(func=func) if (last_name(func) or "") in self._takers and not self._names_a_lock(func):
-                return self._takers[last_name(func) or ""]
+            case ast.Call(func=func) if (last_name(func) or "") in self._known_takers and not self._names_a_lock(func):
+                return self._known_takers[last_name(func) or ""]
             case ast.Call(func=ast.Attribute(value=inner, attr="acquire" | "get_lock" | "hold")):
                 return self.lock_names(inner)
             case ast.Call(func=func):
                 return self.lock_names(func)
             case ast.BoolOp(values=values):
                 return tuple(name for each in values for name in self.lock_names(each) if self.is_lock(each))
-            case ast.Name(id="self") if "self" in self._takers:
-                return self._takers["self"]
+            case ast.Name(id="self") if "self" in self._known_takers:
+                return self._known_takers["self"]
             case _:
                 return (ast.unparse(value),)
 
     def _names_a_lock(self, func: ast.expr) -> bool:
         return isinstance(func, ast.Attribute) and func.attr in ("acquire", "get_lock", "hold")
+
+    @property
+    def _known_takers(self) -> dict[str, tuple[str, ...]]:
+        """`_takers`, or nothing while these are being found: one that is made of another is found by its names."""
+        return {} if self._looking_for_takers else self._takers
 
     @cached_property
     def _takers(self) -> dict[str, tuple[str, ...]]:
@@ -190,12 +195,12 @@ class Locking(Timing):
             case ast.Call(func=func, args=arguments):
                 if dotted(func) in ("threading.Lock", "threading.RLock", "Lock", "RLock"):
                     return False
-                if not self._looking_for_takers and (last_name(func) or "") in self._takers:
+                if (last_name(func) or "") in self._known_takers:
                     return True
                 return self.is_lock(func) or any(
                     self.is_lock(argument) for argument in arguments if isinstance(argument, (ast.Name, ast.Attribute))
                 )
-            case ast.Name(id="self") if not self._looking_for_takers and "self" in self._takers:
+            case ast.Name(id="self") if "self" in self._known_takers:
                 return True
             case ast.Name(id=name):
                 return self.module_kinds.get(name) is Kind.LOCK or looks_like_lock(name) or name in self._local_locks
