@@ -86,8 +86,9 @@ def add_audit(parser: argparse.ArgumentParser) -> None:
     """Add what every audit of inputs takes: the inputs, the target, the tiers, and package indexes and cache."""
     what = parser.add_argument_group("inputs")
     inputs = (
-        "requirements.txt or .in, pyproject.toml, environment.yml, a lock file of uv, Poetry, PDM or Pipenv, "
-        "pylock.toml, or a folder of wheels (default: the most precise input in this folder)"
+        "requirements.txt or .in, pyproject.toml, setup.cfg, a script, environment.yml, a lock file of uv, Poetry, PDM,"
+        " Pipenv or conda, pylock.toml, an SBOM, - for standard input, or a folder of wheels (default: the most "
+        "precise input in this folder)"
     )
     what.add_argument("inputs", nargs="*", metavar="INPUT", help=inputs)
     env = "an environment or site-packages folder to audit without running it (repeatable)"
