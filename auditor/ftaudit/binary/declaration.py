@@ -6,7 +6,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
 from ftaudit.binary.emulator.budget import Budget
-from ftaudit.binary.emulator.hook import Ending, Run, Subject, doubt, force, run, search
+from ftaudit.binary.emulator.hook import Ending, Run, Subject, force, run, search
+from ftaudit.binary.emulator.proof import depends
 from ftaudit.binary.framework import find_framework
 from ftaudit.binary.image.elf import Holes, file_offset
 from ftaudit.binary.image.loaders import load_images, load_library
@@ -172,7 +173,9 @@ def _read_one(
     if loaded.framework is not None and reached and framework[0] in _PLAIN:
         framework = loaded.framework
     if best.ending is Ending.FAILED and best.declared is None and not (best.hands_over_to or best.exhausted):
-        best = _beyond_failure(subject, best)
+        subject, best = _beyond_failure(subject, best)
+        if best.beyond:
+            loaded = replace(loaded, doubt=_doubt_beyond(subject, best))
     declaration, how, multi_phase = judge(subject, best, runs, build)
     refusal = _unloadable(image, version)
     if best.built_free_threaded is (not subject.layout.free_threaded):
@@ -235,18 +238,26 @@ def _is_certain(best: Run) -> bool:
     return best.constant or not (best.questions or best.overrides or best.beyond)
 
 
-def _beyond_failure(subject: Subject, best: Run) -> Run:
+def _doubt_beyond(subject: Subject, best: Run) -> str:
+    """Return on what an answer depends that was found past a failure."""
+    return depends(subject, best) or ("" if best.declared_something else "a failure")
+
+
+def _beyond_failure(subject: Subject, best: Run) -> tuple[Subject, Run]:
     """Look for a run that gets past a failure which may be the emulation's own, and return it, else the one given.
 
     Such a run counts only where the code itself declares something in it: that it declares nothing may be the
     fault of what was changed.
     """
     if best.faulted:
-        past, _ = search(replace(subject, null_objects=True))
+        lenient = replace(subject, null_objects=True)
+        past, _ = search(lenient)
         if past.declared_something and past.gil in (None, 0, 1):
-            return replace(past, beyond="a null pointer that no stub had set")
-    forced = force(subject, best)
-    return forced if forced.declared_something else best
+            return lenient, replace(past, beyond="a null pointer that no stub had set")
+    forced, patched = force(subject, best)
+    if not forced.declared_something:
+        return subject, best
+    return replace(subject, image=patched), forced
 
 
 def _read_partial(
@@ -431,7 +442,7 @@ def _fails_in_another(best: Run) -> bool:
 
 def _doubt(subject: Subject, best: Run) -> str:
     """Return the guess on which a successful run's declaration depends, or nothing."""
-    return "" if best.ending is Ending.FAILED or best.beyond else doubt(subject, best)
+    return "" if best.ending is Ending.FAILED else depends(subject, best)
 
 
 _MAX_LIBRARIES = 3

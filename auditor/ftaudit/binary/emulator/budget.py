@@ -21,8 +21,8 @@ class Budget:
     """Calls of imported functions of all the static constructors of an image: protobuf's make 50,000 of them."""
     tries: int = 24
     """Runs of the hook, the first included, with other answers where the answers of the first led nowhere."""
-    checks: int = 6
-    """Further runs that look whether another answer to a guess would have led to another declaration."""
+    proofs: int = 64
+    """Further runs that look whether something that only the machine knows would lead to another declaration."""
     branches: int = 32
     """Runs in which a branch that led to a failure is made to go the other way."""
     memory: int = 768 << 20

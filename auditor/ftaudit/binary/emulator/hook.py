@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import Enum
 
@@ -10,12 +10,18 @@ from ftaudit.binary.emulator.branches import Block, candidates, patched
 from ftaudit.binary.emulator.budget import Budget
 from ftaudit.binary.emulator.machine import Machine, MemoryFault, NeedsVex
 from ftaudit.binary.emulator.oracle import Oracle, Question
-from ftaudit.binary.emulator.process import Exhausted, Halt, HandOver, Process
+from ftaudit.binary.emulator.process import Exhausted, Halt, HandOver, Process, Sealed
+from ftaudit.binary.emulator.taint.attach import attach, cover
+from ftaudit.binary.emulator.taint.flow import Decision, Flow, TooLong
+from ftaudit.binary.emulator.taint.join import Joins
+from ftaudit.binary.image.call_sites import references
 from ftaudit.binary.image.mapped import Image
 from ftaudit.binary.slots import Slots, read_definition_slots, read_exported_slots
+from ftaudit.binary.stubs.capi.attributes import SPEC
 from ftaudit.binary.stubs.capi.objects_in_memory import Layout
 from ftaudit.binary.stubs.capi.python import Python, new_python
-from ftaudit.binary.stubs.symbols import resolve
+from ftaudit.binary.stubs.certain import CERTAIN
+from ftaudit.binary.stubs.symbols import foreign, resolve
 
 
 class Ending(Enum):
@@ -75,6 +81,28 @@ class Run:
     """A run that failed: what the only module it made was last declared as with `PyUnstable_Module_SetGIL`."""
     idle: bool = False
     """The hook of an image that takes nothing from CPython returned null without a call: it makes no module."""
+    guesses: tuple[str, ...] = ()
+    """What was answered in the run without knowledge, in order."""
+    declared_after: int | None = None
+    """How many of these were made when `PyUnstable_Module_SetGIL` was called last; `None` where it was not."""
+    asked_processor: bool = False
+    """Whether code ran that asks the processor something."""
+    opaque: str = ""
+    """What the run did, before it declared, that is not emulated and may run code of the module's."""
+    decisions: tuple[Decision, ...] = ()
+    """A run that was followed: the branches that unknowns decided."""
+    hooked: int | None = None
+    """How many of them were made when the hook returned; those after it are the create slot's."""
+    trace: Sequence[int] = ()
+    """A run that was followed: the addresses of its instructions."""
+    by_python: int = 0
+    """Which of the labels are answers of the C API, one bit each."""
+    labels: tuple[str, ...] = ()
+    """The names of those unknowns."""
+    comes_from: str = ""
+    """A run that was followed: the unknown that the declaration is computed from."""
+    too_long: bool = False
+    """It was followed for longer than it is worth."""
     created: bool = False
     """Whether it made a module with `PyModule_Create2`, and no definition for multi-phase initialisation."""
 
@@ -117,6 +145,8 @@ class Subject:
     """The modules that it hands over to, loaded beside it, by import name."""
     libraries: tuple[tuple[str, Image], ...] = ()
     """Plain shared libraries that it calls into, loaded beside it, by file name."""
+    seals: bool = False
+    """Whether its code has one call of `PyUnstable_Module_SetGIL` and no more."""
     starts_libraries: bool = False
     """Whether the libraries' static constructors are run, of which there may be thousands."""
 
@@ -127,16 +157,30 @@ class Subject:
         return not any(image.imports & _DECLARATIONS for image in images)
 
 
-def run(subject: Subject, overrides: Mapping[int, int], *, follow: bool = False) -> Run:
+def run(
+    subject: Subject,
+    overrides: Mapping[int, int],
+    *,
+    follow: bool = False,
+    turned: Collection[int] | None = None,
+    joins: Joins | None = None,
+    merges: Mapping[int, Collection[int]] | None = None,
+) -> Run:
     """Run the hook once, with other answers to the questions that `overrides` numbers.
 
-    With `follow`, a run that fails says which stretches of code led to its failure.
+    With `follow`, a run that fails says which stretches of code led to its failure. With `turned`, it is followed what
+    the unknowns decide, and their decisions of these numbers are turned round.
     """
     oracle = Oracle(overrides)
     notes: list[str] = []
     python: Python | None = None
+    flow: Flow | None = None
     try:
         python = _new_process(subject, oracle)
+        if turned is not None:
+            flow = attach(python.process, python.objects.known, turned, joins or Joins())
+            flow.merges = merges or {}
+            python.seals = subject.seals
         if subject.null_objects:
             python.objects.map_null()
         for name, image in subject.libraries:
@@ -153,14 +197,29 @@ def run(subject: Subject, overrides: Mapping[int, int], *, follow: bool = False)
         linked = python.process.link(subject.image)
         if subject.vex:
             python.process.machine.interpret_vex(subject.image.base, subject.image.end)
+        if flow is not None:
+            cover(python.process, flow)
         python.process.start(linked, notes)
         if follow:
             python.blocks = []
             python.process.machine.follow(subject.image.base, subject.image.end, python.blocks, _FOLLOWED)
-        return _finished(subject, python, notes, overrides)
-    except (Halt, MemoryFault) as error:
+        return _finished(subject, python, notes, overrides, flow)
+    except (Halt, MemoryFault, TooLong) as error:
+        sealed = error.gil if isinstance(error, Sealed) else None
         return Run(
-            ending=Ending.FAILED,
+            ending=Ending.FAILED if sealed is None else Ending.MODULE,
+            gil=sealed,
+            origin="" if sealed is None else "create",
+            guesses=_guesses(python) if python else (),
+            declared_after=_declared_after(python) if python else None,
+            asked_processor=python.process.machine.asks_processor() if python else False,
+            opaque=_opaque(python),
+            decisions=tuple(flow.decisions) if flow else (),
+            labels=tuple(flow.names) if flow else (),
+            by_python=flow.by_python if flow else 0,
+            trace=flow.trace if flow else (),
+            comes_from=python.declared_by if python else "",
+            too_long=isinstance(error, TooLong),
             problem=f"{error}{_after(python)}",
             questions=tuple(oracle.questions),
             overrides=overrides,
@@ -184,6 +243,25 @@ def run(subject: Subject, overrides: Mapping[int, int], *, follow: bool = False)
             python.process.machine.close()
 
 
+def _guesses(python: Python) -> tuple[str, ...]:
+    """Return what was not known, with a symbol that need not exist where one was looked for."""
+    missing = python.process.missing_symbol()
+    found = tuple(python.process.oracle.guesses)
+    return (f"whether {missing} exists", *found) if missing else found
+
+
+def _declared_after(python: Python) -> int | None:
+    """Return how many of the guesses were made before the last declaration; a symbol that is missing is one of them."""
+    return None if python.guessed is None else python.guessed + bool(python.process.missing_symbol())
+
+
+def _opaque(python: Python | None) -> str:
+    if python is None:
+        return ""
+    flow = python.process.calls_flow
+    return python.process.opaque or (flow.flow.opaque if flow is not None else "")
+
+
 def _new_process(subject: Subject, oracle: Oracle) -> Python:
     holder: list[Python] = []
     process = Process(
@@ -192,19 +270,26 @@ def _new_process(subject: Subject, oracle: Oracle) -> Python:
         oracle,
         subject.image.format,
         lambda _process, name: resolve(holder[0], name),
+        certain=CERTAIN,
+        foreign_answer=foreign,
     )
     python = new_python(process, subject.layout, subject.module_name)
     holder.append(python)
     return python
 
 
-def _finished(subject: Subject, python: Python, notes: list[str], overrides: Mapping[int, int]) -> Run:
+def _finished(
+    subject: Subject, python: Python, notes: list[str], overrides: Mapping[int, int], flow: Flow | None
+) -> Run:
     """Call the hook, and look at what it returned as `_PyImport_RunModInitFunc` and `PyModule_FromDefAndSpec2` do."""
     process = python.process
     python.error = 0
     before, calls = len(process.oracle.questions), process.calls
     result = process.call(subject.image.exports[subject.hook])
     asked = tuple(process.oracle.questions)
+    calls_flow = process.calls_flow
+    returned = calls_flow.labels_of_result() if calls_flow is not None else 0
+    hooked = len(flow.decisions) if flow else None
 
     def ended(ending: Ending, **details: object) -> Run:
         return Run(
@@ -221,6 +306,15 @@ def _finished(subject: Subject, python: Python, notes: list[str], overrides: Map
             foreign_definition=python.foreign_definition,
             foreign=process.foreign,
             missed=process.machine.missed,
+            guesses=_guesses(python),
+            declared_after=_declared_after(python),
+            asked_processor=process.machine.asks_processor(),
+            opaque=_opaque(python),
+            decisions=tuple(flow.decisions) if flow else (),
+            labels=tuple(flow.names) if flow else (),
+            by_python=flow.by_python if flow else 0,
+            trace=flow.trace if flow else (),
+            hooked=hooked,
             **details,  # type: ignore[arg-type]
         )
 
@@ -233,18 +327,54 @@ def _finished(subject: Subject, python: Python, notes: list[str], overrides: Map
         return ended(Ending.FAILED, problem=problem, declared=_declared(python), idle=idle)
     if subject.hook.startswith("PyModExport"):
         slots = read_exported_slots(process.machine, result, subject.layout)
-        constant = _is_constant(python, slots)
-        return ended(Ending.SLOTS, slots=slots, constant=constant, creates_module=_created(python, slots, 0))
+        constant, origin = _is_constant(python, slots), _origin(python, returned, slots)
+        created = _created(python, slots, 0)
+        return ended(Ending.SLOTS, slots=slots, constant=constant, comes_from=origin, creates_module=created)
     if result in python.definitions:
         slots = read_definition_slots(process.machine, result, subject.layout)
-        constant = _is_constant(python, slots)
-        return ended(Ending.SLOTS, slots=slots, constant=constant, creates_module=_created(python, slots, result))
+        constant, origin = _is_constant(python, slots), _origin(python, returned, slots, result)
+        created = _created(python, slots, result)
+        return ended(Ending.SLOTS, slots=slots, constant=constant, comes_from=origin, creates_module=created)
     known = python.objects.get(result)
     if known is None or known.kind != "module":
         return ended(Ending.FAILED, problem="the initialisation returns what is no module")
     if known.origin not in ("create", "cffi"):
         return ended(Ending.FAILED, problem="the initialisation returns a module that it did not create")
-    return ended(Ending.MODULE, gil=known.gil, origin=known.origin)
+    by = python.declared_by if known.origin == "cffi" else _origin(python, returned)
+    return ended(Ending.MODULE, gil=known.gil, origin=known.origin, comes_from=by)
+
+
+def _origin(python: Python, returned: int, slots: Slots | None = None, definition: int = 0) -> str:
+    """Return the unknown that a declaration is computed from: `returned` are the labels of what the hook returned."""
+    calls = python.process.calls_flow
+    if calls is None or python.declared_by:
+        return python.declared_by
+    flow, labels = calls.flow, returned
+    if slots is not None:
+        for address, size in slots.spans:
+            labels |= flow.of_memory(address, size)
+        if definition:
+            labels |= flow.of_memory(definition + python.objects.layout.head + DEFINITION["m_slots"], 8)
+        left = sum({label for _, _, label in flow.regions if labels & label})
+        if left and _is_left_alone(python, slots, definition):
+            labels &= ~left
+    return flow.name(flow.strong(labels))
+
+
+_OWN_REFERENCES = 2
+"""Instructions that name a definition: the hook's own, which hands it over."""
+
+
+def _is_left_alone(python: Python, slots: Slots, definition: int) -> bool:
+    """Return whether no code but the hook's can write a definition or its slots: none names their addresses."""
+    size = python.objects.layout.head + 9 * 8
+    for linked in python.process.images:
+        image = linked.image
+        if definition and image.base <= definition < image.end:
+            named = references(image, definition, definition + size)
+            others = (references(image, start, start + length) for start, length in slots.spans)
+            return (named is None or named <= _OWN_REFERENCES) and not any(others)
+    return False
 
 
 def _after(python: Python | None) -> str:
@@ -277,12 +407,13 @@ def _created(python: Python, slots: Slots, definition: int) -> bool | None:
     """Call the create slot and tell whether it makes a module: another object needs the GIL whatever is declared."""
     if not slots.create or not slots.gil:
         return None
-    spec = python.objects.new("object", name="spec")
+    spec = python.objects.new("object", name=SPEC)
     try:
         created = python.process.call(slots.create, spec, definition)
     except (Halt, MemoryFault):
         return None
-    if not created:
+    calls = python.process.calls_flow
+    if not created or (calls is not None and calls.flow.strong(calls.labels_of_result())):
         return None
     return python.objects.kind_of(created) == "module"
 
@@ -334,8 +465,10 @@ def search(subject: Subject) -> tuple[Run, int]:
     return best, len(runs)
 
 
-def force(subject: Subject, best: Run) -> Run:
+def force(subject: Subject, best: Run) -> tuple[Run, Image]:
     """Turn the branches round that led a failing run to its failure, one after the other, until a run succeeds.
+
+    Those that an unknown decided: no machine takes another way at any other.
 
     An answer that is reached so is taken only where the code itself declares something: that it declares nothing
     may be the fault of the branch.
@@ -343,16 +476,19 @@ def force(subject: Subject, best: Run) -> Run:
     patches: list[tuple[int, bytes]] = []
     few = min(subject.budget.instructions, _FOLLOWED_INSTRUCTIONS)
     subject = replace(subject, budget=replace(subject.budget, instructions=few))
-    best = run(subject, best.overrides, follow=True)
+    best = run(subject, best.overrides, follow=True, turned=())
     left = subject.budget.branches
     while best.ending is Ending.FAILED and left > 0 and not best.exhausted:
         furthest = best
+        decided = {decision.address for decision in best.decisions}
         for patch in candidates(subject.image, best.way):
+            if patch[0] not in decided:
+                continue
             if left <= 0 or furthest is not best:
                 break
             left -= 1
             attempt = replace(subject, image=patched(subject.image, [*patches, patch]))
-            other = run(attempt, best.overrides, follow=True)
+            other = run(attempt, best.overrides, follow=True, turned=())
             # A run that does not end, or calls without end, costs as much as all that it is worth.
             left -= 8 * (other.exhausted or len(other.calls) > subject.budget.calls // 4)
             if other.declared_something or (len(other.calls) > len(best.calls) and other.ending is Ending.FAILED):
@@ -362,33 +498,7 @@ def force(subject: Subject, best: Run) -> Run:
         if furthest is best:
             break
         best = furthest
-    return best
-
-
-_DOUBT = 3
-"""How many tries' calls are spent on guesses that are the same on every machine."""
-
-
-def doubt(subject: Subject, best: Run) -> str:
-    """Look for a guess on which the declaration depends; return the question, or nothing.
-
-    What differs from machine to machine is always looked at. Of the other guesses, where there are slots, those that
-    the hook itself made: gmpy2 fills its slot in as a function of another library answers. What static
-    constructors ask of others counts where a module is initialised in a single phase.
-    """
-    numbers = [n for n, question in enumerate(best.questions) if question.environment]
-    first = 0 if best.slots is None else best.asked_before
-    numbers += [n for n in range(len(best.questions) - 1, first - 1, -1) if n not in numbers]
-    calls = len(best.calls)
-    for number in numbers[: subject.budget.checks]:
-        question = best.questions[number]
-        if calls > _DOUBT * subject.budget.calls and not question.environment:
-            break
-        other = run(subject, {**best.overrides, number: (question.answer + 1) % question.choices})
-        calls += len(other.calls)
-        if other.ending is not Ending.FAILED and other.declaration != best.declaration:
-            return question.name
-    return ""
+    return best, patched(subject.image, patches)
 
 
 def _next_overrides(best: Run, tried: set[tuple[tuple[int, int], ...]]) -> dict[int, int] | None:

@@ -6,16 +6,36 @@ import bisect
 import gc
 import importlib
 import itertools
+import re
 import struct
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from ftaudit.binary.emulator.taint.calls import Calls
 from ftaudit.binary.image.mapped import AARCH64, X86_64
 
 _CLOSED = itertools.count(1)
 _MASK = 0xFFFF_FFFF_FFFF_FFFF
 _MOST_TRAFFIC = 256 << 20
+
+
+_RELATIVE = re.compile(rb"[\x05\x0d\x15\x1d\x25\x2d\x35\x3d]")
+"""The second byte of x86-64 instructions with an operand relative to the program counter."""
+_ASKING = (
+    b"\x0f\xa2", b"\x0f\x31", b"\x0f\x01\xf9", b"\x0f\x01\xd0", b"\x0f\x05", b"\x0f\x34", b"\x0f\x33", b"\x0f\x01\xe0",
+    *(b"\x0f\xc7" + bytes((number,)) for number in range(0xF0, 0x100)),
+)  # fmt: skip
+"""`cpuid`, `rdtsc`, `rdtscp`, `xgetbv`, `syscall`, `sysenter`, `rdpmc`, `smsw`, `rdrand` and `rdseed`."""
+
+
+def _asks_arm(code: bytes | bytearray) -> bool:
+    """Return whether code has an `MRS` other than of the thread pointer, or an `SVC`."""
+    words = struct.iter_unpack("<I", bytes(code[: len(code) - len(code) % 4]))
+    return any(
+        (word & 0xFFF0_0000 == 0xD530_0000 and word & 0xFFFF_FF00 != 0xD53B_D000) or word & 0xFFE0_001F == 0xD400_0001
+        for (word,) in words
+    )
 
 
 class MemoryFault(Exception):
@@ -39,6 +59,8 @@ class Convention:
     """Holds the address of an object that is returned in memory; `None` where it is the first argument."""
     stack: int
     program: int
+    frame: int
+    """Points to the frame of a function, in code that has one."""
     link: int | None
     """The return address's register; `None` where it is on the stack."""
     shadow: int
@@ -61,6 +83,7 @@ def convention_of(machine: str, image_format: str) -> Convention:
             result_place=arm64_const.UC_ARM64_REG_X8,
             stack=arm64_const.UC_ARM64_REG_SP,
             program=arm64_const.UC_ARM64_REG_PC,
+            frame=arm64_const.UC_ARM64_REG_X29,
             link=arm64_const.UC_ARM64_REG_X30,
             shadow=0,
             variadic_on_stack=image_format == "macho",
@@ -74,6 +97,7 @@ def convention_of(machine: str, image_format: str) -> Convention:
         result_place=None,
         stack=x86_const.UC_X86_REG_RSP,
         program=x86_const.UC_X86_REG_RIP,
+        frame=x86_const.UC_X86_REG_RBP,
         link=None,
         shadow=32 if image_format == "pe" else 0,
         variadic_on_stack=False,
@@ -105,10 +129,47 @@ class Machine:
         self._traffic = 0
         self._invalid_access: int = unicorn.UC_HOOK_MEM_INVALID
         self._read_access: int = unicorn.UC_HOOK_MEM_READ
+        self.calls_flow: Calls | None = None
+        """Hears what the answers of imported functions are computed from, where that is wanted."""
+        self._executed: set[tuple[int, int]] = set()
+        self.engine.hook_add(unicorn.UC_HOOK_EDGE_GENERATED, self._on_edge)
+        self._untouched: list[tuple[int, int, bytes, Callable[[], None]]] = []
         self._absent: list[tuple[int, int]] = []
         self._doubtful: tuple[tuple[int, int], ...] = ()
         self.missed: int | None = None
         """The first address that was touched of what `unmap` took away."""
+
+    def _on_edge(self, _engine: object, current: Any, previous: Any, _data: object) -> None:
+        """Note a stretch of code when it is first translated."""
+        self._executed.add((current.pc, current.size))
+        self._executed.add((previous.pc, previous.size))
+
+    def names(self, address: int) -> bool:
+        """Return whether code that ran may read the pointer at an address: it does where that cannot be seen."""
+        if self.name == AARCH64:
+            return True
+        for start, size in self._executed:
+            code = bytes(self.engine.mem_read(start, size)) if size else b""
+            for match in _RELATIVE.finditer(code):
+                place = start + match.end() + 4
+                offset = int.from_bytes(code[match.end() : match.end() + 4], "little", signed=True)
+                if place + offset <= address <= place + offset + 4:
+                    return True
+        return False
+
+    def asks_processor(self) -> bool:
+        """Return whether code ran that may ask the processor or the operating system something."""
+        seen = self._executed
+        if self.name == AARCH64:
+            return any(_asks_arm(self.engine.mem_read(address, size)) for address, size in seen if size)
+        for address, size in seen:
+            try:
+                code = bytes(self.engine.mem_read(address, size)) if size else b""
+            except self._failure:
+                return True
+            if b"\x0f" in code and any(mark in code for mark in _ASKING):
+                return True
+        return False
 
     def _enable_vectors(self) -> None:
         """Let EL1 and EL0 use the floating-point and vector unit (`CPACR_EL1.FPEN`)."""
@@ -133,6 +194,33 @@ class Machine:
             self.engine.mem_map_ptr(address, size, 7, ctypes.addressof(buffer))
         except self._failure as error:
             raise MemoryFault(f"mapping {size} bytes at {address:#x}: {error}") from error
+
+    def map_on_touch(self, address: int, size: int, content: bytes, touched: Callable[[], None]) -> None:
+        """Map pages when they are touched first, and say so."""
+        unicorn: Any = importlib.import_module("unicorn")
+
+        def on_access(_engine: object, _kind: int, where: int, _size: int, _value: int, _data: object) -> bool:
+            return self._touch(where)
+
+        self._untouched.append((address, size, content, touched))
+        self.engine.hook_add(
+            unicorn.UC_HOOK_MEM_READ_UNMAPPED | unicorn.UC_HOOK_MEM_WRITE_UNMAPPED,
+            on_access,
+            begin=address,
+            end=address + size - 1,
+        )
+
+    def _touch(self, where: int) -> bool:
+        """Map what is mapped on touch at an address; return whether there is any."""
+        for entry in self._untouched:
+            address, size, content, touched = entry
+            if address <= where < address + size:
+                self._untouched.remove(entry)
+                self.engine.mem_map(address, size)
+                self.engine.mem_write(address, content)
+                touched()
+                return True
+        return False
 
     def unmap(self, start: int, end: int) -> None:
         """Take pages away, and note where they are missed first. Raise `MemoryFault` where that cannot be done."""
@@ -177,6 +265,14 @@ class Machine:
             callback(address)
 
         self.engine.hook_add(self._code_hook, on_code, begin=start, end=end)
+
+    def step(self, start: int, end: int, callback: Callable[[int, int], None]) -> None:
+        """Call `callback(address, size)` before each instruction in the range is executed."""
+
+        def on_code(_engine: object, address: int, size: int, _data: object) -> None:
+            callback(address, size)
+
+        self.engine.hook_add(self._code_hook, on_code, begin=start, end=end - 1)
 
     def follow(self, start: int, end: int, blocks: list[tuple[int, int]], limit: int) -> None:
         """Append address and size of each basic block in the range as it is entered; only the last `limit` are kept."""
@@ -252,6 +348,10 @@ class Machine:
         self._count(size)
         if self._doubtful:
             self._check(address, size)
+        if self._untouched:
+            self._touch(address)
+        if self.calls_flow is not None:
+            self.calls_flow.note_read(address, size)
         try:
             return bytes(self.engine.mem_read(address & _MASK, size))
         except (self._failure, MemoryError, OverflowError) as error:
@@ -261,6 +361,8 @@ class Machine:
     def write(self, address: int, content: bytes) -> None:
         """Write bytes, or raise `MemoryFault`."""
         self._count(len(content))
+        if self.calls_flow is not None:
+            self.calls_flow.note_write(address, len(content))
         try:
             self.engine.mem_write(address & _MASK, content)
         except (self._failure, OverflowError) as error:
@@ -290,6 +392,16 @@ class Machine:
 
     def read_string(self, address: int, limit: int = 1 << 16) -> bytes:
         """Return the zero-terminated bytes at the address, at most `limit` of them."""
+        flow, self.calls_flow = self.calls_flow, None
+        try:
+            found = self._string(address, limit)
+        finally:
+            self.calls_flow = flow
+        if flow is not None:
+            flow.note_read(address, len(found) + 1)
+        return found
+
+    def _string(self, address: int, limit: int) -> bytes:
         found = bytearray()
         while len(found) < limit:
             # Pages are mapped whole; most strings end soon.
@@ -317,7 +429,10 @@ class Machine:
         if fixed is not None and index >= fixed and c.variadic_on_stack:
             return self.read_word(self._register(c.stack) + 8 * (index - fixed))
         if index < len(c.arguments):
-            return self._register(c.arguments[index])
+            value = self._register(c.arguments[index])
+            if self.calls_flow is not None:
+                self.calls_flow.note_argument(index, value)
+            return value
         above = index - len(c.arguments)
         start = self._register(c.stack) + c.shadow + (8 if c.link is None else 0)
         return self.read_word(start + 8 * above)
@@ -379,6 +494,30 @@ class Machine:
             stack += 32
         self.engine.reg_write(c.stack, stack)
 
+    def moment(self) -> tuple[int, ...]:
+        """Return what the processor is to go on with once the function just called has returned."""
+        stack = self._register(self.convention.stack) + (8 if self.convention.link is None else 0)
+        return (self.return_address(), stack, *(self._register(register) for register in self._preserved))
+
+    def go_back(self, moment: tuple[int, ...], result: int) -> None:
+        """Be where the function that was called at a moment returns, with this result."""
+        where, stack, *registers = moment
+        for register, value in zip(self._preserved, registers, strict=True):
+            self.engine.reg_write(register, value)
+        self.set_result(result)
+        self.engine.reg_write(self.convention.stack, stack)
+        self.engine.reg_write(self.convention.program, where)
+
+    @property
+    def _preserved(self) -> tuple[int, ...]:
+        """Return the registers that a function leaves as they are."""
+        from unicorn import arm64_const, x86_const
+
+        if self.name == AARCH64:
+            return tuple(getattr(arm64_const, f"UC_ARM64_REG_X{number}") for number in range(19, 31))
+        names = ("RBX", "RBP", "RSI", "RDI", "R12", "R13", "R14", "R15")
+        return tuple(getattr(x86_const, f"UC_X86_REG_{name}") for name in names)
+
     def leave(self) -> None:
         """Return from the function just called, as its `ret` would."""
         c = self.convention
@@ -402,6 +541,7 @@ class Machine:
         else:
             self.engine.reg_write(c.link, landing)
         self.engine.reg_write(c.stack, stack)
+        self.engine.reg_write(c.frame, stack + 0x2000 & ~0xF)
         for register, value in zip(c.arguments, arguments, strict=False):
             self.engine.reg_write(register, value & _MASK)
         try:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 
@@ -25,10 +25,21 @@ class Oracle:
     def __init__(self, overrides: Mapping[int, int]) -> None:
         self.overrides = overrides
         self.questions: list[Question] = []
+        self.guesses: list[str] = []
+        """What was answered without knowledge, in order: the questions, and answers that have no alternative here."""
+        self.listener: Callable[[str], None] | None = None
+        """Hears of each guess."""
 
     def ask(self, name: str, choices: int, *, environment: bool = False) -> int:
         """Return which of so many answers to give, counted from 0, the most plausible one."""
         choice = self.overrides.get(len(self.questions), 0)
         choice = choice if choice < choices else 0
         self.questions.append(Question(name, choice, choices, environment))
+        self.guess(name)
         return choice
+
+    def guess(self, name: str) -> None:
+        """Note that what is answered now is not known."""
+        self.guesses.append(name)
+        if self.listener is not None:
+            self.listener(name)

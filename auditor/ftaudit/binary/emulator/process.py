@@ -9,19 +9,48 @@ from typing import TypeVar
 from ftaudit.binary.emulator.budget import Budget
 from ftaudit.binary.emulator.machine import Machine, MemoryFault, NeedsVex
 from ftaudit.binary.emulator.oracle import Oracle
+from ftaudit.binary.emulator.taint.calls import Calls
+from ftaudit.binary.emulator.taint.join import joined
 from ftaudit.binary.image.mapped import AARCH64, Image
 
-HANDLES = 0x20_0000_0000
+# Places as Linux has them, of which a module may ask no more than that.
+HANDLES = 0x7F3A_1000_0000
 HANDLES_SIZE = 32 << 20
-HEAP = 0x30_0000_0000
-STACK = 0x38_0000_0000
+HEAP = 0x55D2_4A00_0000
+STACK = 0x7FFC_6A30_0000
 STACK_SIZE = 1 << 20
-THREAD = 0x3A_0000_0000
+CALLERS = 0x4000
+"""Bytes at the top of the stack that belong to who calls the module."""
+THREAD = 0x7F3A_3000_0000
 THREAD_SIZE = 4 << 20
-SECOND_IMAGE = 0x4_0000_0000
+ERRNO = THREAD + 0x1800
+"""Where `errno` is."""
+UNKNOWN = 0x7F3A_2000_0000
+SECOND_IMAGE = 0x7F20_0000_0000
+IMAGE_SPACE = 0x1_0000_0000
 """Where the first image goes that another one hands over to; the next is as far away again."""
 
 
+_GO_ELSEWHERE = frozenset(
+    """
+    pthread_create thrd_create clone getcontext setcontext swapcontext makecontext CreateThread _beginthreadex
+    _beginthread _ZNSt6thread15_M_start_threadESt10unique_ptrINS_6_StateESt14default_deleteIS1_EEPFvvE
+    """.split()
+)
+"""Functions after which code runs that is not followed."""
+_TAKE_CODE = frozenset(
+    """
+    sigaction __sigaction signal bsd_signal sysv_signal __sysv_signal sigset timer_create makecontext qsort qsort_r
+    bsearch lfind lsearch tsearch twalk tfind tdelete hsearch ftw ftw64 nftw nftw64 scandir scandir64 glob glob64
+    dl_iterate_phdr pthread_create thrd_create clone on_exit at_quick_exit pthread_cleanup_push CreateThread
+    _beginthreadex _beginthread SetUnhandledExceptionFilter AddVectoredExceptionHandler QueueUserAPC
+    CreateTimerQueueTimer EnumWindows qsort_s bsearch_s call_once fopencookie register_printf_function
+    _ZNSt6thread15_M_start_threadESt10unique_ptrINS_6_StateESt14default_deleteIS1_EEPFvvE Py_AddPendingCall
+    pthread_key_create_np setcontext swapcontext getcontext _Unwind_Backtrace _Unwind_ForcedUnwind
+    """.split()
+)
+"""Functions that call code which they are handed, at once or at a time of their own."""
+_RUNTIME = frozenset({"__gxx_personality_v0", "_Unwind_Resume", "__cxa_pure_virtual", "__cxa_throw"})
 _MOST_NOTES = 8
 """Static constructors that may fail before the rest are left."""
 
@@ -32,6 +61,14 @@ class Halt(Exception):
 
 class Exhausted(Halt):
     """The emulated code ran longer than its budget."""
+
+
+class Sealed(Halt):
+    """Nothing that the emulated code does from here on can change what it declares."""
+
+    def __init__(self, gil: int) -> None:
+        super().__init__("its declaration is made")
+        self.gil = gil
 
 
 class HandOver(Halt):
@@ -79,22 +116,43 @@ class Process:
     """The names of the imported functions that were called, in order."""
     blocks: dict[int, int] = field(default_factory=dict)
     """Sizes of what `allocate` gave out."""
+    jumps: dict[int, tuple[int, ...]] = field(default_factory=dict)
+    """What `setjmp` kept, by the address of its buffer."""
+    constructed: int = 0
+    """Static constructors that were run."""
+    doubtful_symbols: dict[int, str] = field(default_factory=dict)
+    """Symbols that need not exist, by the address of the pointer to them."""
     current: str = ""
     """The imported function that is being answered."""
+    foreign_answer: Handler | None = None
+    """Answers functions of which nothing is known."""
     foreign: str = ""
     """The last function that was called of which nothing is known: another library's."""
     provided: dict[str, int] = field(default_factory=dict)
     """Functions and data that libraries loaded beside the module export, by name."""
+    certain: frozenset[str] = frozenset()
+    """The imported functions whose answers are those of every machine."""
+    exact: set[str] = field(default_factory=set)
+    """More of them, known by the patterns of their names."""
+    calls_flow: Calls | None = None
+    """Follows what the answers flow into, where that is wanted."""
+    opaque: str = ""
+    """What the code asked for that may run code of its own which is not emulated: a thread, a signal handler."""
+    next_unknown: int = UNKNOWN
     next_handle: int = HANDLES + 0x1000
     next_heap: int = HEAP
     next_thread: int = THREAD + 0x2000
     landing: int = HANDLES
+    errno: int = ERRNO
 
     def __post_init__(self) -> None:
         self.allowed = self.budget.calls
         self.machine.map(HANDLES, HANDLES_SIZE)
         self.machine.map(HEAP, self.budget.heap)
-        self.machine.map(STACK, STACK_SIZE)
+        self.machine.map(STACK, STACK_SIZE - CALLERS)
+        # Frames of the interpreter: nothing is known of them, but that there are addresses in them.
+        frames = (STACK + STACK_SIZE - 0x2000).to_bytes(8, "little") + (HANDLES + 0x800).to_bytes(8, "little")
+        self.unknown_data("the caller's stack", frames * (CALLERS // 16), CALLERS, place=STACK + STACK_SIZE - CALLERS)
         self.machine.map(THREAD, THREAD_SIZE)
         self.machine.watch(HANDLES, HANDLES + HANDLES_SIZE, self._on_call)
         windows = self.format == "pe"
@@ -113,7 +171,7 @@ class Process:
             # x86-64: glibc's and musl's thread block begins with its own address; the stack guard is at 40.
             self.machine.write_word(here, here if self.machine.name != AARCH64 else 0)
             self.machine.write_word(here + 16, here if self.machine.name != AARCH64 else 0)
-            self.machine.write_word(here + 40, 0x5AFE_57AC_C000)
+            self.machine.write_word(here + 40, 0x9C31_E6D2_57AC_4F00)
 
     # Memory for the emulated code
 
@@ -140,6 +198,8 @@ class Process:
         if size < 0 or address + size > HEAP + self.budget.heap:
             raise Halt("the module allocates more memory than the emulation provides")
         self.next_heap = address + max(size, 1)
+        if self.calls_flow is not None:
+            self.calls_flow.flow.mark(address, size, 0)
         self.blocks[address] = size
         return address
 
@@ -149,6 +209,19 @@ class Process:
         address = self.allocate(len(content) + 1)
         self.machine.write(address, content)
         return address
+
+    def on_stack(self, address: int) -> bool:
+        """Return whether an address is on the stack."""
+        return STACK <= address < STACK + STACK_SIZE
+
+    def is_writable(self, address: int) -> bool:
+        """Return whether an address is on the stack, in the heap or in an image's data."""
+        if STACK <= address < STACK + STACK_SIZE or HEAP <= address < self.next_heap:
+            return True
+        return any(
+            linked.image.base <= address < linked.image.end and not linked.image.in_code(address)
+            for linked in self.images
+        )
 
     # Calls out of the emulated code
 
@@ -171,9 +244,73 @@ class Process:
             raise Halt("the initialisation calls more functions than the budget allows")
         self.current = self.names[address]
         self.trace.append(self.current)
+        flow = self.calls_flow
+        if flow is not None:
+            flow.enter(self.current)
+        if self.current not in self.certain and self.current not in self.exact:
+            self.oracle.guess(self.current)
+            if self.current in _TAKE_CODE or handler is self.foreign_answer:
+                self._look_for_callbacks()
         result = handler(self)
         if result is not None:
             self.machine.set_result(result)
+        if flow is not None:
+            flow.leave(result)
+
+    def guess(self, name: str) -> None:
+        """Note that the function being answered makes its answer up."""
+        self.oracle.guess(name)
+
+    def unknown_data(self, name: str, content: bytes, unknown: int, *, place: int | None = None) -> int:
+        """Return the address of data of which the first `unknown` bytes are not known: it counts once it is read."""
+        address, size = place or self.next_unknown, len(content) + 0xFFF & ~0xFFF
+        if place is None:
+            self.next_unknown += size + 0x1000
+
+        def touched() -> None:
+            self.oracle.guesses.append(name)
+            if self.calls_flow is not None:
+                self.calls_flow.touch(address, unknown, name)
+
+        self.machine.map_on_touch(address, size, content, touched)
+        return address
+
+    def environment(self) -> int:
+        """Return the address of the variables of the environment, of which nothing is known."""
+        if "(the environment)" not in self.symbols:
+            first = self.unknown_data("the environment", b"PATH=/usr/bin\0", 14)
+            content = first.to_bytes(8, "little") + bytes(8)
+            self.symbols["(the environment)"] = self.unknown_data("the environment", content, 16)
+        return self.symbols["(the environment)"]
+
+    def unknown_memory(self, address: int, size: int, name: str) -> None:
+        """Note that bytes hold something that is not known."""
+        self.oracle.guesses.append(name)
+        if self.calls_flow is not None:
+            self.calls_flow.unknown(address, size, name)
+
+    def _look_for_callbacks(self) -> None:
+        """Note where a function of which little is known is handed code of the images: it may call that."""
+        if self.opaque:
+            return
+        if self.current in _GO_ELSEWHERE:
+            self.opaque = f"{self.current}()"
+        if self.current.endswith("Ev"):
+            return  # Mangled: it takes nothing.
+        for index in range(5 if self.current in _TAKE_CODE else 2):
+            value = self.machine.argument(index)
+            if self._is_code(value) or (self.current in _TAKE_CODE and self._points_to_code(value)):
+                self.opaque = f"{self.current}()"
+                return
+
+    def _is_code(self, address: int) -> bool:
+        return any(linked.image.in_code(address) for linked in self.images)
+
+    def _points_to_code(self, address: int) -> bool:
+        try:
+            return self._is_code(self.machine.read_word(address)) if address else False
+        except MemoryFault:
+            return False
 
     def call_instead(self, function: int, arguments: tuple[int, ...], then: Handler) -> None:
         """Call a function of the image in place of the one being answered, and let `then` answer after it.
@@ -197,7 +334,7 @@ class Process:
         """
         count = self.budget.instructions if limit is None else limit
         finished = self.machine.call(
-            function, arguments, stack=STACK + STACK_SIZE - 0x4000, landing=self.landing, limit=count
+            function, arguments, stack=STACK + STACK_SIZE - CALLERS, landing=self.landing, limit=count
         )
         if not finished:
             raise Exhausted(f"it runs for more than {count:,} instructions")
@@ -211,6 +348,17 @@ class Process:
         if address is None:
             address = self.symbols[name] = self.resolve(self, name)
         return address
+
+    def is_known(self, name: str) -> bool:
+        """Return whether a symbol exists on every machine: one that is answered, or that a library here defines."""
+        return name in self.provided or name in self.certain or name in self.exact or name in _RUNTIME
+
+    def missing_symbol(self) -> str:
+        """Return a symbol that need not exist and that code may have looked for, or nothing."""
+        for address, name in self.doubtful_symbols.items():
+            if self.machine.names(address):
+                return name
+        return ""
 
     def provide(self, exports: Mapping[str, int]) -> None:
         """Let images that are linked from now on find these symbols where nothing else answers for them."""
@@ -229,6 +377,10 @@ class Process:
             if 0 <= address <= len(content) - 8:
                 value = self.symbol(bind.symbol) + bind.addend & 0xFFFF_FFFF_FFFF_FFFF
                 content[address : address + 8] = value.to_bytes(8, "little")
+                if bind.is_weak and not self.is_known(bind.symbol):
+                    self.doubtful_symbols[bind.address] = bind.symbol
+                    if self.calls_flow is not None:
+                        self.calls_flow.unknown(bind.address, 8, f"whether {bind.symbol} exists")
         self._place_thread_locals(linked)
         for start, end in image.absent:
             self.machine.unmap(start, end)
@@ -278,22 +430,53 @@ class Process:
         self.allowed = self.calls + self.budget.constructor_calls
         try:
             self._start(linked, notes)
+            if notes:
+                self._leave_open(linked.image, notes[0])
         finally:
             self.allowed = self.calls + self.budget.calls
+
+    def _leave_open(self, image: Image, reason: str) -> None:
+        """Let all that stays writable in an image be unknown: code that was not run may have written it."""
+        if self.calls_flow is not None:
+            self.calls_flow.flow.open(image.data, reason)
 
     def _start(self, linked: Linked, notes: list[str]) -> None:
         for pointer, resolver in linked.image.resolvers:
             value = self._attempt("an indirect function was not resolved", notes, resolver, limit=10_000)
             if value is not None:
                 self.machine.write_word(pointer, value)
-        constructors: list[tuple[int, tuple[int, ...]]] = [(a, (0, 0, 0)) for a in linked.image.initializers]
+                if self.calls_flow is not None:
+                    self.calls_flow.mark_result(pointer)
+        arguments: tuple[int, ...] = (0, 0, 0)
+        if linked.image.format == "elf" and linked.image.initializers:
+            # glibc hands constructors the arguments of the program (elf/dl-init.c).
+            arguments = (1, self.environment(), self.environment())
+        constructors: list[tuple[int, tuple[int, ...]]] = [(a, arguments) for a in linked.image.initializers]
         if linked.image.entry is not None:
             constructors.append((linked.image.entry, (linked.image.base, 1, 0)))
         limit = self.budget.constructor_instructions
+        if len(constructors) > self.budget.constructors:
+            notes.append(f"of {len(constructors)} static constructors the last were not run")
         for function, arguments in constructors[: self.budget.constructors]:
             if len(notes) >= _MOST_NOTES:
                 return
-            self._attempt("a static constructor was not finished", notes, function, *arguments, limit=limit)
+            self._construct(notes, function, arguments, limit)
+
+    def _construct(self, notes: list[str], function: int, arguments: tuple[int, ...], limit: int) -> None:
+        flow = self.calls_flow.flow if self.calls_flow is not None else None
+        note = "a static constructor was not finished"
+        if flow is None:
+            self._attempt(note, notes, function, *arguments, limit=limit)
+            return
+        problems: list[str] = []
+
+        def construct() -> None:
+            problems.clear()
+            self._attempt(note, problems, function, *arguments, limit=limit)
+
+        self.constructed += 1
+        joined(flow, flow.joins, self.constructed, construct)
+        notes += problems
 
     def _attempt(self, note: str, notes: list[str], function: int, *arguments: int, limit: int) -> int | None:
         try:

@@ -19,7 +19,8 @@ from ftaudit.binary.image.mapped import (
 )
 from ftaudit.errors import ImageError
 
-BASE = 0x1_0000_0000
+BASE = 0x7F3A_4000_0000
+"""Where a loader may put it: a module that looks at its own address finds one that is plausible."""
 _MACHINES = {
     3: "i686",
     20: "ppc",
@@ -49,7 +50,7 @@ _DT_REL, _DT_JMPREL, _DT_INIT_ARRAY, _DT_INIT_ARRAYSZ, _DT_RELRSZ, _DT_RELR = 17
 _DT_NEEDED = 1
 _STB_WEAK = 2
 """The binding of a symbol that may be missing (System V gABI)."""
-_PT_LOAD, _PT_DYNAMIC, _PT_TLS, _ET_DYN, _PF_X = 1, 2, 7, 3, 1
+_PT_LOAD, _PT_DYNAMIC, _PT_TLS, _PT_GNU_RELRO, _ET_DYN, _PF_X, _PF_W = 1, 2, 7, 0x6474_E552, 3, 1, 2
 
 
 Holes = Sequence[tuple[int, int]]
@@ -87,6 +88,15 @@ def load(data: bytes, *, limit: int, base: int = BASE, every_export: bool = Fals
         return Image(format="elf", machine=machine)
     with malformed("ELF"):
         image = _load(data, machine, limit, base, every_export)
+        image = replace(
+            image,
+            data=tuple(_writable(data, base)),
+            code=tuple(
+                (base + segment.address, base + segment.address + segment.size)
+                for segment in _program_headers(data)
+                if segment.kind == _PT_LOAD and segment.flags & _PF_X
+            ),
+        )
         if not holes:
             return image
         return replace(
@@ -106,6 +116,21 @@ def file_offset(image: Image, address: int) -> int | None:
             if segment.kind == _PT_LOAD and start <= address < start + segment.file_size:
                 return address - start + segment.offset
     return None
+
+
+def _writable(data: bytes, base: int) -> Iterator[tuple[int, int]]:
+    """Yield the addresses that stay writable: the segments that are, without what is protected after relocation."""
+    segments = _program_headers(data)
+    kept = [(s.address, s.address + s.size) for s in segments if s.kind == _PT_GNU_RELRO]
+    for segment in segments:
+        if segment.kind != _PT_LOAD or not segment.flags & _PF_W:
+            continue
+        start, end = segment.address, segment.address + segment.size
+        for first, last in kept:
+            if first <= start < last:
+                start = min(last, end)
+        if start < end:
+            yield base + start, base + end
 
 
 def _absent(data: bytes, holes: Holes, base: int, *, code: bool) -> Iterator[tuple[int, int]]:
@@ -267,7 +292,15 @@ class _Loader:
             if symbol.is_weak and symbol.name in _NEVER_DEFINED:
                 self.words.write(address, 0)
             else:
-                self.binds.append(Bind(address=address, symbol=symbol.name, addend=addend, is_call=kind == "call"))
+                self.binds.append(
+                    Bind(
+                        address=address,
+                        symbol=symbol.name,
+                        addend=addend,
+                        is_call=kind == "call",
+                        is_weak=symbol.is_weak,
+                    )
+                )
 
     def _symbol(self, index: int) -> _Symbol:
         known = self.symbols.get(index)

@@ -6,7 +6,7 @@ import functools
 from dataclasses import dataclass
 
 from ftaudit.binary.emulator.budget import Budget
-from ftaudit.binary.emulator.process import SECOND_IMAGE
+from ftaudit.binary.emulator.process import IMAGE_SPACE, SECOND_IMAGE
 from ftaudit.binary.framework import find_framework
 from ftaudit.binary.image import elf, macho, pe
 from ftaudit.binary.image.mapped import Image
@@ -21,7 +21,7 @@ def load_images(
     `beside` other images are in the process already; `every_export` lists more than init hooks; `holes` are ranges
     of an ELF file that are not at hand. Raise `ImageError`.
     """
-    limit, base = budget.memory, SECOND_IMAGE * beside
+    limit, base = budget.memory, SECOND_IMAGE + IMAGE_SPACE * beside if beside else 0
     if data.startswith(b"\x7fELF"):
         return (elf.load(data, limit=limit, base=base or elf.BASE, every_export=every_export, holes=holes),)
     if data[:4] in macho.MAGICS:

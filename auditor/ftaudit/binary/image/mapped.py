@@ -24,6 +24,8 @@ class Bind:
     symbol: str
     """As C spells it: without Mach-O's leading underscore."""
     addend: int = 0
+    is_weak: bool = False
+    """Nothing need define it: then the pointer is null."""
     is_call: bool = False
     """It is only ever called (ELF's JUMP_SLOT)."""
 
@@ -79,6 +81,18 @@ class Image:
     """Ranges of addresses, in whole pages, of which the file's content is not at hand."""
     doubtful: tuple[tuple[int, int], ...] = ()
     """Ranges of addresses of data that is not at hand, in order."""
+
+    code: tuple[tuple[int, int], ...] = ()
+    """Ranges of addresses that hold code; none where the format is not read for it."""
+
+    data: tuple[tuple[int, int], ...] = ()
+    """Ranges of addresses that stay writable once the image is loaded; none where the format is not read for it."""
+
+    def in_code(self, address: int) -> bool:
+        """Return whether an address is that of code, or may be."""
+        if not self.code:
+            return False
+        return any(start <= address < end for start, end in self.code)
 
     @property
     def end(self) -> int:

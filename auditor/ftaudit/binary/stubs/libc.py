@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 
-from ftaudit.binary.emulator.process import THREAD, Halt, Process, registry
+from ftaudit.binary.emulator.process import ERRNO, Halt, Process, registry
+from ftaudit.binary.stubs import text
 
 LIBC_ANSWERS, answers = registry()
 
@@ -82,7 +84,11 @@ def _virtual_alloc(process: Process) -> int:
 
 @answers("mmap", "mmap64")
 def _mmap(process: Process) -> int:
-    return process.allocate(counted(process.argument(1)), 4096)
+    size = counted(process.argument(1))
+    block = process.allocate(size, 4096)
+    if process.argument(4) & 0xFFFF_FFFF != 0xFFFF_FFFF:
+        process.unknown_memory(block, min(size, 4096), "mmap() of a file")
+    return block
 
 
 @answers("strdup", "_strdup")
@@ -137,7 +143,8 @@ def _memcmp(process: Process) -> int:
         return 0
     left = process.machine.read(process.argument(0), size)
     right = process.machine.read(process.argument(1), size)
-    return (left > right) - (left < right)
+    first = next((pair for pair in zip(left, right, strict=True) if pair[0] != pair[1]), (0, 0))
+    return first[0] - first[1]
 
 
 @answers("memchr")
@@ -157,26 +164,25 @@ def _strnlen(process: Process) -> int:
     return min(len(process.machine.read_string(process.argument(0), _LIMIT)), process.argument(1))
 
 
-@answers("strcmp", "strcoll")
+@answers("strcmp")
 def _strcmp(process: Process) -> int:
-    left = process.machine.read_string(process.argument(0))
-    right = process.machine.read_string(process.argument(1))
-    return (left > right) - (left < right)
+    return _compared(process, 1 << 20)
+
+
+def _compared(process: Process, size: int) -> int:
+    """Compare two strings; the answer depends on what they have in common, and on what comes after that."""
+    first, second = process.argument(0), process.argument(1)
+    left = process.machine.read_string(first)[:size]
+    right = process.machine.read_string(second)[:size]
+    common = len(os.path.commonprefix([left, right])) + 1
+    if process.calls_flow is not None:
+        process.calls_flow.only((first, min(common, size)), (second, min(common, size)))
+    return text.differ(left, right)
 
 
 @answers("strncmp")
 def _strncmp(process: Process) -> int:
-    size = process.argument(2)
-    left = process.machine.read_string(process.argument(0))[:size]
-    right = process.machine.read_string(process.argument(1))[:size]
-    return (left > right) - (left < right)
-
-
-@answers("strcasecmp", "_stricmp")
-def _strcasecmp(process: Process) -> int:
-    left = process.machine.read_string(process.argument(0)).lower()
-    right = process.machine.read_string(process.argument(1)).lower()
-    return (left > right) - (left < right)
+    return _compared(process, process.argument(2))
 
 
 @answers("strcpy", "__strcpy_chk", "stpcpy")
@@ -223,85 +229,6 @@ def _strstr(process: Process) -> int:
     return process.argument(0) + found if found >= 0 else 0
 
 
-@answers("strtol", "strtoul", "strtoll", "strtoull", "__isoc23_strtol", "__isoc23_strtoul", "atoi", "atol")
-def _strtol(process: Process) -> int:
-    content = process.machine.read_string(process.argument(0))
-    text = content.lstrip()
-    digits = 1 if text[:1] in (b"-", b"+") else 0
-    while text[digits : digits + 1].isdigit():
-        digits += 1
-    if not process.current.startswith("ato") and process.argument(1):
-        process.machine.write_word(process.argument(1), process.argument(0) + len(content) - len(text) + digits)
-    return int(text[:digits]) if text[:digits].strip(b"+-") else 0
-
-
-# Formatted output. Variadic arguments are integers, strings and pointers in all that initialisations print.
-
-
-@answers("snprintf", "PyOS_snprintf", "_snprintf")
-def _snprintf(process: Process) -> int:
-    return _print(process, 2, 3, process.argument(1))
-
-
-@answers("__snprintf_chk")
-def _snprintf_chk(process: Process) -> int:
-    return _print(process, 4, 5, process.argument(1))
-
-
-@answers("sprintf")
-def _sprintf(process: Process) -> int:
-    return _print(process, 1, 2, 1 << 16)
-
-
-@answers("__sprintf_chk")
-def _sprintf_chk(process: Process) -> int:
-    return _print(process, 3, 4, 1 << 16)
-
-
-def _print(process: Process, format_index: int, fixed: int, size: int) -> int:
-    text, position = bytearray(), fixed
-    pattern = process.machine.read_string(process.argument(format_index))
-    index = 0
-    while index < len(pattern):
-        char = pattern[index : index + 1]
-        index += 1
-        if char != b"%":
-            text += char
-            continue
-        start = index
-        while index < len(pattern) and pattern[index : index + 1] not in b"diouxXcsfgeGEp%":
-            index += 1
-        kind, flags = pattern[index : index + 1], pattern[start:index]
-        index += 1
-        if kind == b"%":
-            text += b"%"
-            continue
-        value = process.argument(position, fixed=fixed)
-        position += 1
-        text += _formatted(process, kind, flags, value)
-    if size:
-        process.machine.write(process.argument(0), bytes(text[: size - 1]) + b"\0")
-    return len(text)
-
-
-def _formatted(process: Process, kind: bytes, flags: bytes, value: int) -> bytes:
-    width = int(b"0" + bytes(c for c in flags.split(b".")[0] if c in b"0123456789"))
-    if kind == b"s":
-        content = process.machine.read_string(value) if value else b"(null)"
-        if b"." in flags and (precision := flags.split(b".")[1]).isdigit():
-            content = content[: int(precision)]
-        return content.rjust(min(width, 4096))
-    if kind == b"c":
-        return bytes((value & 0xFF,))
-    wide = any(letter in flags for letter in b"lzjt") or kind == b"p"
-    bits = 64 if wide else 32
-    value &= (1 << bits) - 1
-    if kind in b"di" and value >> bits - 1:
-        value -= 1 << bits
-    shown = {b"x": f"{value:x}", b"X": f"{value:X}", b"o": f"{value:o}", b"p": f"0x{value:x}"}.get(kind, str(value))
-    return shown.rjust(min(width, 4096), "0" if flags[:1] == b"0" else " ").encode()
-
-
 @answers("__ctype_toupper_loc", "__ctype_tolower_loc")
 def _case_table(process: Process) -> int:
     change = bytes.upper if "upper" in process.current else bytes.lower
@@ -314,18 +241,10 @@ def _case_table(process: Process) -> int:
 
 @answers("__ctype_b_loc")
 def _class_table(process: Process) -> int:
-    """Answer glibc's table of character classes; the bits are those of <ctype.h> on little-endian machines."""
-
-    def content() -> bytes:
-        return b"".join(_class_of(chr(code) if 0 <= code < 128 else "\0") for code in range(-128, 256))
-
-    return _table_pointer(process, content, 2)
-
-
-def _class_of(char: str) -> bytes:
-    bits = 0x100 * char.isupper() | 0x200 * char.islower() | 0x400 * char.isalpha() | 0x800 * char.isdigit()
-    bits |= 0x1000 * (char in "0123456789abcdefABCDEF") | 0x2000 * char.isspace() | 8 * char.isalnum()
-    return bits.to_bytes(2, "little")
+    """Answer glibc's table of character classes."""
+    return _table_pointer(
+        process, lambda: b"".join(text.classes(code).to_bytes(2, "little") for code in range(-128, 256)), 2
+    )
 
 
 def _table_pointer(process: Process, content: Callable[[], bytes], width: int) -> int:
@@ -342,8 +261,10 @@ def _table_pointer(process: Process, content: Callable[[], bytes], width: int) -
 
 @answers("toupper", "tolower")
 def _case(process: Process) -> int:
-    code = process.argument(0) & 0xFF
-    return ord(chr(code).upper() if process.current == "toupper" else chr(code).lower()) if code < 128 else code
+    code = process.argument(0) & 0xFFFF_FFFF
+    if code >= 128:
+        return code
+    return ord(chr(code).upper() if process.current == "toupper" else chr(code).lower())
 
 
 # What does nothing that an initialisation could notice: success, or no result at all.
@@ -369,7 +290,7 @@ PyMutex_Lock PyMutex_Unlock PyCriticalSection_Begin PyCriticalSection_End PyCrit
 PyCriticalSection2_End PyEval_RestoreThread PyGILState_Release PyThread_release_lock PyThread_free_lock
 fflush fputs puts fwrite fprintf printf vfprintf fputc putc putchar setvbuf __printf_chk __fprintf_chk
 srand signal sigaction sigemptyset sigaddset sigprocmask pthread_sigmask close munmap fegetround fesetround
-_ZdaPvSt11align_val_t feclearexcept fetestexcept fesetenv fegetenv freelocale _free_locale qsort qsort_r
+_ZdaPvSt11align_val_t feclearexcept fetestexcept fesetenv fegetenv freelocale _free_locale
 """
 NOTHING = frozenset(_NOTHING.split())
 
@@ -404,7 +325,7 @@ def _get_environment_variable(process: Process) -> int:
 
 @answers("__errno_location", "__error", "_errno")
 def _errno(process: Process) -> int:
-    return THREAD + 0x1800
+    return ERRNO
 
 
 @answers("sysconf", "getpagesize")
@@ -415,6 +336,6 @@ def _sysconf(process: Process) -> int:
 @answers("abort", "_exit", "exit", "__assert_fail", "__assert_rtn", "_wassert", "__stack_chk_fail", "_ZSt9terminatev",
          "terminate", "__fastfail", "_invalid_parameter_noinfo_noreturn", "__report_gsfailure", "__cxa_pure_virtual",
          "__chk_fail", "?terminate@@YAXXZ", "_purecall", "Py_FatalError", "_Py_FatalErrorFunc", "quick_exit", "_Exit",
-         "longjmp", "_longjmp", "siglongjmp", "TerminateProcess", "ExitProcess")  # fmt: skip
+         "TerminateProcess", "ExitProcess")  # fmt: skip
 def _abort(process: Process) -> int:
     raise Halt(f"the initialisation ends in {process.current}")

@@ -93,7 +93,17 @@ def _thread_variable(process: Process) -> int:
 
 @answers("setjmp", "_setjmp", "__sigsetjmp", "sigsetjmp", "__intrinsic_setjmp", "__intrinsic_setjmpex", "_setjmpex")
 def _setjmp(process: Process) -> int:
+    process.jumps[process.argument(0)] = process.machine.moment()
     return 0
+
+
+@answers("longjmp", "_longjmp", "siglongjmp", "__longjmp_chk")
+def _longjmp(process: Process) -> None:
+    """Go back to where `setjmp` was called, which then returns the second argument, or 1 for 0."""
+    place, value = process.argument(0), process.argument(1) & 0xFFFF_FFFF
+    if place not in process.jumps:
+        raise Halt("the initialisation jumps to where it has not been")
+    process.machine.go_back(process.jumps[place], value or 1)
 
 
 # The C++ runtime

@@ -16,6 +16,7 @@ from ftaudit.binary.stubs.capi.values_and_errors import OBJECT_ANSWERS, default_
 from ftaudit.binary.stubs.cpp.containers import CONTAINER_ANSWERS
 from ftaudit.binary.stubs.cpp.strings import stream_text, string_member
 from ftaudit.binary.stubs.libc import LIBC_ANSWERS, NOTHING
+from ftaudit.binary.stubs.parsing import PARSING_ANSWERS
 from ftaudit.binary.stubs.runtimes import RUNTIME_ANSWERS
 from ftaudit.binary.stubs.system import SYSTEM_ANSWERS
 
@@ -28,7 +29,7 @@ ANSWERS: dict[str, Answer] = {
     **TYPE_ANSWERS,
     **VALUE_ANSWERS,
 }
-FUNCTIONS: dict[str, Handler] = merged(LIBC_ANSWERS, RUNTIME_ANSWERS, SYSTEM_ANSWERS, CONTAINER_ANSWERS)
+FUNCTIONS: dict[str, Handler] = merged(LIBC_ANSWERS, RUNTIME_ANSWERS, SYSTEM_ANSWERS, PARSING_ANSWERS, CONTAINER_ANSWERS)
 
 _STREAMS = {
     "stdin",
@@ -44,6 +45,8 @@ _STREAMS = {
 _VTABLE_SIZE = 1024
 _CONSTRUCTOR = re.compile(r"^_ZNK?(?:St|S[sdio]).*[CD][0-2]E")
 """Constructors and destructors of the C++ library, mangled by the Itanium ABI: they return nothing."""
+_QUIET = re.compile(r"D[0-2]E|locale|ios_base|basic_ios|streambuf|exception|error|allocator|mutex|condition_variable")
+"""Those of them that read nothing which is not known."""
 _STANDARD_DATA = re.compile(
     r"^_ZSt[345](?:cin|cout|cerr|clog|wcin|wcout|wcerr|wclog)$|^_ZNSt.*2idE$|"
     r"^_ZNSs4_Rep20_S_empty_rep_storageE$|^_ZSt7nothrow$"
@@ -58,6 +61,8 @@ def resolve(python: Python, name: str) -> int:
         return process.function(name, bound(python, ANSWERS[name]))
     if name in _LOOKUPS:
         return process.function(name, bound(python, _look_up))
+    if name in CONTAINER_ANSWERS:
+        process.exact.add(name)
     if name in FUNCTIONS:
         return process.function(name, FUNCTIONS[name])
     if name in SINGLETONS:
@@ -69,22 +74,29 @@ def resolve(python: Python, name: str) -> int:
     if name.startswith(("_ZTV", "_ZTT", "??_7")):
         return _vtable(process, name)
     if name in _STREAMS:
+        if "environ" in name:
+            return process.unknown_data(name, process.environment().to_bytes(8, "little"), 8)
         return _pointer_to(process, process.handle(256))
     if name == "Py_Version":
-        return _pointer_to(process, python.version[0] << 24 | python.version[1] << 16 | 0xF0)
+        number = python.version[0] << 24 | python.version[1] << 16 | 0xF0
+        return process.unknown_data(name, number.to_bytes(8, "little"), 2)
     if name in ("_PyRuntime", "_PyInterpreterState_Main"):
-        return process.handle(64 << 10)
+        return process.unknown_data(name, bytes(64 << 10), 64 << 10)
     if name.startswith(("_ZTI", "_ZTS", "??_R")) or _STANDARD_DATA.search(name) or name == "__stack_chk_guard":
         return _data(process, 512)
     if (fixed := numpy_answer(name)) is not None:
         return process.function(name, lambda _process: fixed)
     if name.startswith("_Z") and (answer := _standard_cpp(name)) is not None:
+        if string_member(name) is not None:
+            process.exact.add(name)
         return process.function(name, answer)
     if name in NOTHING or _CONSTRUCTOR.search(name):
+        if _QUIET.search(name):
+            process.exact.add(name)
         return process.function(name, _nothing)
     if name.startswith(("Py", "_Py")):
         return process.function(name, bound(python, default_answer(name)))
-    return process.provided.get(name) or process.function(name, _unknown)
+    return process.provided.get(name) or process.function(name, foreign)
 
 
 def _standard_cpp(name: str) -> Handler | None:
@@ -116,7 +128,7 @@ def _nothing(_process: Process) -> int:
     return 0
 
 
-def _unknown(process: Process) -> int:
+def foreign(process: Process) -> int:
     """Answer a function of another library: 0 is success for most that return a status, and no object."""
     process.foreign = process.current
     choice = process.oracle.ask(process.current, 3)
@@ -138,6 +150,6 @@ def _data(process: Process, size: int) -> int:
 def _vtable(process: Process, name: str) -> int:
     """Return a table all of whose entries can be called."""
     address = process.handle(_VTABLE_SIZE)
-    entry = process.function(f"{name}[…]", _unknown)
+    entry = process.function(f"{name}[…]", foreign)
     process.machine.write(address, entry.to_bytes(8, "little") * (_VTABLE_SIZE // 8))
     return address

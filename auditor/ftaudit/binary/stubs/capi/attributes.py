@@ -8,6 +8,9 @@ from ftaudit.binary.emulator.process import Halt
 from ftaudit.binary.stubs.capi.objects_in_memory import Object
 from ftaudit.binary.stubs.capi.python import Python, registry
 
+SPEC = "spec"
+"""The name of the `ModuleSpec` that the create slot is handed: it has all its attributes."""
+
 ATTRIBUTE_ANSWERS, answers = registry()
 
 
@@ -26,6 +29,12 @@ def attribute(python: Python, owner: int, name: str) -> int:
             return python.fail("PyExc_AttributeError")
     if found is None:
         found = known.attributes[name] = _plausible(python, known, name)
+        if known.name != SPEC:
+            python.made_up.add(found)
+        elif name not in ("name", "parent", "submodule_search_locations"):
+            python.vague.add(found)
+    if found in python.made_up:
+        python.process.guess(f"{known.name or 'an object'}.{name}")
     return found
 
 
@@ -163,6 +172,8 @@ def _has(python: Python, name: str) -> int:
 def text_of(python: Python, index: int) -> str:
     """Return the value of a str argument, or a name that is none."""
     known = python.objects.get(python.argument(index))
+    if python.argument(index) in python.vague:
+        python.process.guess("an attribute of the module's spec")
     return str(known.value) if known is not None and known.kind == "str" else "?"
 
 
@@ -172,4 +183,5 @@ def _object_text(python: Python) -> int:
     known = python.objects.get(python.argument(0))
     if known is not None and known.kind in ("int", "str"):
         return python.objects.text(str(known.value))
+    python.process.guess(python.process.current)
     return python.objects.text(f"<{known.name if known else 'object'}>")

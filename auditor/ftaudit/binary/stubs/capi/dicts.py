@@ -14,6 +14,10 @@ def _dict_new(python: Python) -> int:
     return python.objects.new("dict")
 
 
+_EMPTY = frozenset({"PyInterpreterState_GetDict()", "PyThreadState_GetDict()"})
+"""Dictionaries in which a new interpreter has nothing: extension modules keep there what they share."""
+
+
 def _key(python: Python, index: int) -> object:
     known = python.objects.get(python.argument(index))
     return known.value if known is not None and known.kind in ("str", "int", "bytes") else python.argument(index)
@@ -95,6 +99,7 @@ def _found(python: Python, key: object) -> int:
     """Look a key up: in a dictionary of the code's own what it put there, in another's what is plausible."""
     known = python.objects.get(python.argument(0))
     if known is None:
+        python.process.guess("a dictionary of another module")
         return 0
     if key in known.items:
         return known.items[key]
@@ -113,7 +118,11 @@ def _found(python: Python, key: object) -> int:
             found = python.objects.known[module].attributes.get(key)
             if found is None and python.process.oracle.ask(f"{owner}.{key}", 2):
                 found = attribute(python, module, key)
+            if found:
+                python.process.guess(f"{owner}.{key}")
             return found or 0
+    if (known.name and known.name not in _EMPTY) or known.value is not None:
+        python.process.guess(f"{known.name or 'a dictionary'}[{key!r}]")
     return 0
 
 

@@ -81,6 +81,8 @@ def _weak_referent(python: Python) -> int:
 @answers("PyBytes_AsStringAndSize")
 def _bytes_and_size(python: Python) -> int:
     address, known = python.argument(0), python.objects.get(python.argument(0))
+    if known is None or known.kind != "bytes":
+        python.process.guess(f"{python.process.current}()")
     head = python.objects.layout.head
     _leave(python, 1, address + head + 16)
     _leave(python, 2, len(known.value) if known is not None and isinstance(known.value, bytes) else 0)
@@ -91,6 +93,8 @@ def _bytes_and_size(python: Python) -> int:
 def _int_to_place(python: Python) -> int:
     known = python.objects.get(python.argument(0))
     value = known.value if known is not None and isinstance(known.value, int) else 0
+    if known is None or known.kind != "int":
+        python.process.guess(f"{python.process.current}()")
     if python.process.current.endswith("32"):
         python.process.machine.write_int(python.argument(1), value)
     else:

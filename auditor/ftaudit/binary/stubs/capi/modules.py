@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import struct
 
-from ftaudit.binary.emulator.process import HandOver, Process
+from ftaudit.binary.emulator.process import HandOver, Process, Sealed
 from ftaudit.binary.stubs.capi.attributes import attribute, text_of
 from ftaudit.binary.stubs.capi.objects_in_memory import Object
 from ftaudit.binary.stubs.capi.python import Python, registry
@@ -74,6 +74,11 @@ def _set_gil(python: Python) -> int:
         python.fail("PyExc_SystemError")
         return -1
     known.gil = python.argument(1)
+    python.guessed = len(python.process.oracle.guesses)
+    if (calls := python.process.calls_flow) is not None:
+        python.declared_by = python.declared_by or calls.flow.name(calls.flow.strong(calls.labels_of(1)))
+        if python.seals:
+            raise Sealed(known.gil)
     return 0
 
 
@@ -229,6 +234,7 @@ def _capsule_pointer(python: Python) -> int:
     known, name = python.objects.get(python.argument(0)), python.string(1)
     if known is not None and known.kind == "capsule" and isinstance(known.value, int):
         return known.value
+    python.process.guess(f"the capsule {name}")
     return table(python, name or (known.name if known else ""))
 
 
@@ -241,11 +247,16 @@ def _capsule_import(python: Python) -> int:
 @answers("PyCapsule_GetName")
 def _capsule_name(python: Python) -> int:
     known = python.objects.get(python.argument(0))
+    if known is None or not isinstance(known.value, int):
+        python.process.guess("PyCapsule_GetName()")
     return python.process.text(known.name) if known and known.name else 0
 
 
 @answers("PyCapsule_IsValid")
 def _capsule_valid(python: Python) -> int:
+    known = python.objects.get(python.argument(0))
+    if known is None or not isinstance(known.value, int):
+        python.process.guess("PyCapsule_IsValid()")
     return int(python.argument(0) != 0)
 
 
@@ -279,6 +290,7 @@ def table(python: Python, name: str) -> int:
         for index in _NUMPY_ANSWERS:
             content[8 * index : 8 * index + 8] = process.symbol(f"numpy[{index}]").to_bytes(8, "little")
     process.machine.write(start, bytes(content))
+    process.unknown_memory(start, len(content), f"the capsule {name}")
     return start
 
 

@@ -157,7 +157,7 @@ class Objects:
 
     def text(self, value: str) -> int:
         """Return the address of the string object with that value."""
-        known = self._strings.get(value)
+        known = self._strings.get(value) if self.process.calls_flow is None else None
         if known is not None:
             return known
         raw = value.encode("latin-1", "replace")

@@ -55,6 +55,16 @@ class Python:
     created: bool = False
     """Whether `PyModule_Create2` was called."""
     thread_state: int = 0
+    vague: set[int] = field(default_factory=set)
+    """Objects that are there for certain, and of which the value is not known."""
+    made_up: set[int] = field(default_factory=set)
+    """Objects of others that were handed out: whether they exist, and what they are, is not known."""
+    seals: bool = False
+    """Whether the first call of `PyUnstable_Module_SetGIL` is the last word: the module has no other."""
+    guessed: int | None = None
+    """How many guesses had been made when `PyUnstable_Module_SetGIL` was called last."""
+    declared_by: str = ""
+    """The unknown of which the value comes that it was called with."""
 
     def argument(self, index: int, *, fixed: int | None = None) -> int:
         """Return an integer argument of the function being answered."""

@@ -46,6 +46,7 @@ def _sequence_get(python: Python) -> int:
     known = python.objects.get(address)
     size = known.value if known is not None and known.kind in ("tuple", "list") else None
     if not isinstance(size, int) or index >= size:
+        python.process.guess(f"an item of {known.name if known and known.name else 'an object'}")
         return python.objects.new("object", name="item")
     return python.process.machine.read_word(python.objects.items_of(address) + 8 * index)
 
@@ -54,6 +55,7 @@ def _sequence_get(python: Python) -> int:
 def _size(python: Python) -> int:
     known = python.objects.get(python.argument(0))
     if known is None or known.kind not in ("bytes", "tuple", "list"):
+        python.process.guess(f"the size of {known.name if known and known.name else 'an object'}")
         return 0
     return python.process.machine.read_word(python.argument(0) + python.objects.layout.head)
 

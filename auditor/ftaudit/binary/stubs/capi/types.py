@@ -141,7 +141,18 @@ def _call(python: Python) -> int:
 
 @answers("Py_GetVersion")
 def _version(python: Python) -> int:
-    return python.process.text(python.version_text())
+    text = python.version_text()
+    known = text.index(".", 2) + 1
+    address = python.process.text(text)
+    # Which release of the minor version it is, and who built it, is not known.
+    python.process.unknown_memory(address + known, len(text) - known, "Py_GetVersion()")
+    return address
+
+
+@answers("Py_GetBuildInfo", "Py_GetCompiler", "Py_GetPlatform", "Py_GetCopyright", "Py_GetPath", "Py_GetPrefix")
+def _description(python: Python) -> int:
+    """Answer with some text: which it is differs from build to build, and is a guess."""
+    return python.process.text("linux (main, Oct  7 2025) [GCC 14.2.0]")
 
 
 @answers("Py_IsInitialized", "PyGILState_Check")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import struct
 
 from ftaudit.binary.stubs.capi.names import RETURNS_OBJECT
+from ftaudit.binary.stubs.capi.objects_in_memory import Object
 from ftaudit.binary.stubs.capi.python import Answer, Python, registry
 from ftaudit.binary.stubs.capi.types import derives
 
@@ -22,6 +23,10 @@ def _signed(value: int) -> int:
 
 @answers("PyErr_Occurred")
 def _error_occurred(python: Python) -> int:
+    calls = python.process.calls_flow
+    if calls is not None and calls.flow.turned:
+        # What was turned round may have been meant to leave an exception.
+        python.process.guess("PyErr_Occurred()")
     return python.objects.type_of(python.error) if python.error else 0
 
 
@@ -67,6 +72,7 @@ def _given_error_matches(python: Python) -> int:
 
 def _matches(python: Python, given: int, wanted: int) -> int:
     if not given or not wanted:
+        python.process.guess(f"{python.process.current}()")
         return 0
     kind = given if python.objects.kind_of(given) == "type" else python.objects.type_of(given)
     if python.objects.kind_of(wanted) == "tuple":
@@ -147,8 +153,8 @@ def _text_intern(python: Python) -> int:
 
 @answers("PyUnicode_AsUTF8", "PyUnicode_AsUTF8AndSize", "_PyUnicode_AsUTF8AndSize", "_PyUnicode_AsString")
 def _text_as_utf8(python: Python) -> int:
-    known = python.objects.get(python.argument(0))
-    content = str(known.value).encode() if known is not None and known.kind == "str" else b"text"
+    known = _known_text(python, 0)
+    content = str(known.value).encode() if known is not None else b"text"
     if python.process.current.endswith("AndSize") and python.argument(1):
         python.process.machine.write_word(python.argument(1), len(content))
     return python.process.text(content)
@@ -156,18 +162,29 @@ def _text_as_utf8(python: Python) -> int:
 
 @answers("PyUnicode_GetLength")
 def _text_length(python: Python) -> int:
-    known = python.objects.get(python.argument(0))
-    return len(str(known.value)) if known is not None and known.kind == "str" else 0
+    known = _known_text(python, 0)
+    return len(str(known.value)) if known is not None else 0
+
+
+def _known_text(python: Python, index: int) -> Object | None:
+    """Return the string that an argument is, or `None`, and note that the answer is made up."""
+    known = python.objects.get(python.argument(index))
+    if known is not None and known.kind == "str":
+        if python.argument(index) in python.vague:
+            python.process.guess(f"{python.process.current}()")
+        return known
+    python.process.guess(f"{python.process.current}()")
+    return None
 
 
 @answers("PyUnicode_Compare", "PyUnicode_CompareWithASCIIString", "PyUnicode_EqualToUTF8", "PyUnicode_Equal")
 def _text_compare(python: Python) -> int:
-    first = python.objects.get(python.argument(0))
+    first = _known_text(python, 0)
     left = str(first.value) if first else ""
     if python.process.current in ("PyUnicode_CompareWithASCIIString", "PyUnicode_EqualToUTF8"):
         right = python.string(1)
     else:
-        second = python.objects.get(python.argument(1))
+        second = _known_text(python, 1)
         right = str(second.value) if second else ""
     if python.process.current.startswith("PyUnicode_Equal"):
         return int(left == right)
@@ -200,6 +217,8 @@ def _text_to_bytes(python: Python) -> int:
 
 @answers("PyBytes_AsString", "PyByteArray_AsString")
 def _bytes_as_string(python: Python) -> int:
+    if python.objects.kind_of(python.argument(0)) != "bytes":
+        python.process.guess(f"{python.process.current}()")
     if python.objects.kind_of(python.argument(0)) in _NEVER_BYTES:
         return python.fail("PyExc_TypeError")
     return python.argument(0) + python.objects.layout.head + 16
@@ -230,7 +249,10 @@ def _int_from_unsigned(python: Python) -> int:
 )  # fmt: skip
 def _int_value(python: Python) -> int:
     known = python.objects.get(python.argument(0))
-    return known.value if known is not None and isinstance(known.value, int) else 0
+    if known is None or known.kind != "int" or not isinstance(known.value, int):
+        python.process.guess(f"{python.process.current}()")
+        return 0
+    return known.value
 
 
 @answers("PyBool_FromLong")

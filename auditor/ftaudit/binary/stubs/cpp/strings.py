@@ -241,11 +241,23 @@ _ITERATORS = re.compile(r"I.*EEv?T_S[0-9A-Z]?_(?:St20forward_iterator_tag)?$")
 _TEMPLATE = re.compile(r"I(?:Lb[01]E|S\d_)E")
 _RETURNED = re.compile(r"v|RS\d_")
 
+
+
+def _copy_chars(process: Process) -> int:
+    """Answer libstdc++'s static `_S_copy_chars(target, begin, end)`."""
+    target, begin, end = (process.argument(index) for index in range(3))
+    if 0 < end - begin <= 1 << 20:
+        process.machine.write(target, process.machine.read(begin, end - begin))
+    return target
+
+
 REP_CREATE = "_ZNSs4_Rep9_S_createEmmRKSaIcE"
 
 
 def string_member(name: str) -> Handler | None:
     """Return the answer of a member of `std::string` by its mangled name, or `None` for any other function."""
+    if "13_S_copy_charsEP" in name:
+        return _copy_chars
     if name == REP_CREATE:
         return lambda process: new_shared(process, process.argument(0))
     for library in LIBRARIES:
@@ -274,6 +286,7 @@ def _member(library: Library, rest: str) -> Handler | None:
         try:
             return member(library, process, this, arguments)
         except _Unknown:
+            process.guess(process.current)
             return this
 
     return handler

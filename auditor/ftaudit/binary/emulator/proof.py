@@ -1,0 +1,157 @@
+"""Whether anything that only the machine knows could change what a run declared."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from ftaudit.binary.emulator.hook import Ending, Run, Subject, run
+from ftaudit.binary.emulator.taint.flow import WEAK, Decision
+from ftaudit.binary.emulator.taint.join import Joins
+from ftaudit.binary.image.call_sites import call_sites
+
+SET_GIL = "PyUnstable_Module_SetGIL"
+_SAME_BRANCH = 2
+"""How often a branch is turned round in each direction: its later decisions are in what these are followed into."""
+
+def unknown(subject: Subject, best: Run) -> str:
+    """Return the first unknown that the run met before it had declared, or nothing."""
+    until = len(best.guesses)
+    if best.declared_after is not None and best.declared_after < until and _is_sealed(subject):
+        until = best.declared_after
+    if until:
+        return best.guesses[0]
+    if best.asked_processor:
+        return "what the processor answers"
+    return best.notes[0] if best.notes else ""
+
+
+def _is_sealed(subject: Subject) -> bool:
+    """Return whether the module's only call of `PyUnstable_Module_SetGIL` cannot be followed by another."""
+    images = (subject.image, *(image for _, image in (*subject.groups, *subject.libraries)))
+    using = [image for image in images if SET_GIL in image.imports]
+    return len(using) == 1 and call_sites(using[0], SET_GIL) == 1
+
+
+@dataclass(frozen=True, slots=True)
+class _Path:
+    """A run to be made: other answers, and decisions that are turned round."""
+
+    overrides: tuple[tuple[int, int], ...]
+    turned: tuple[int, ...]
+    parent: Run | None
+    """The run that it comes from."""
+    merges: tuple[tuple[int, Sequence[int]], ...]
+    """What ran after each of the decisions in the run that turned it round first, by the decision's number."""
+    by_python: bool
+    """Whether what is other is an answer of the C API."""
+    label: str
+    """What is other than in the run that it comes from."""
+
+
+def depends(subject: Subject, best: Run) -> str:
+    """Return the unknown on which the declaration of a run depends, or may depend; nothing where none can change it.
+
+    Every branch that an unknown decides is turned round, one after the other and along the way that it opens, and
+    every question is answered otherwise; all runs that come to a declaration must agree.
+    """
+    if not unknown(subject, best):
+        return best.opaque
+    subject = replace(subject, seals=best.declared_after is not None and _is_sealed(subject))
+    waiting = [_Path(tuple(sorted(best.overrides.items())), (), None, (), True, "")]
+    seen: dict[tuple[int, bool], int] = {}
+    asked: set[tuple[str, int]] = set()
+    known: dict[tuple[tuple[int, int], ...], Joins] = {}
+    left = subject.budget.proofs
+    while waiting:
+        path = waiting.pop(0)
+        if left <= 0:
+            return path.label or unknown(subject, best)
+        joins = known.setdefault(path.overrides, Joins())
+        other = run(subject, dict(path.overrides), turned=path.turned, joins=joins, merges=dict(path.merges))
+        if other.faulted and path.parent is not None:
+            # Turned round, a way may meet a null pointer that is none on any machine that goes it.
+            lenient = replace(subject, null_objects=True)
+            other = run(lenient, dict(path.overrides), turned=path.turned, joins=joins, merges=dict(path.merges))
+        left -= 1
+        if joins.wanted:
+            waiting.insert(0, path)
+            continue
+        if (reason := _contradiction(best, other, path)) is not None:
+            return reason
+        waiting += _following(other, path, seen, asked, joins)
+    return ""
+
+
+def _contradiction(best: Run, other: Run, path: _Path) -> str | None:
+    """Return why a run shows that the declaration depends on something, else `None`."""
+    if other.too_long:
+        return path.label or "more than is followed"
+    if other.ending is Ending.FAILED:
+        return None if path.by_python or not other.faulted else path.label
+    if other.opaque:
+        return other.opaque
+    if other.comes_from:
+        return other.comes_from
+    return path.label if other.declaration != best.declaration else None
+
+
+def _following(
+    other: Run, path: _Path, seen: dict[tuple[int, bool], int], asked: set[tuple[str, int]], joins: Joins
+) -> list[_Path]:
+    """Return the runs that differ from this one in one more decision or answer, those not made yet."""
+    found: list[_Path] = []
+    if other.faulted and len(path.turned) > 1:
+        return found  # A way that no machine goes, past what the stand-ins know.
+    last = max(path.turned, default=-1)
+    # What the run that it comes from decided too was turned round from there; what a turned branch wrote is labelled, so
+    # that a decision that this changes is one more.
+    before = {decision.address for decision in path.parent.decisions} if path.parent is not None else set()
+    for number, decision in enumerate(other.decisions):
+        seen.setdefault((decision.address, decision.taken), 1)
+        if number <= last:
+            continue
+        way = (decision.address, not decision.taken)
+        if seen.get(way, 0) >= _SAME_BRANCH or decision.address in before:
+            continue
+        if path.turned and other.hooked is not None and number >= other.hooked:
+            continue
+        seen[way] = seen.get(way, 0) + 1
+        overrides = tuple(pair for pair in path.overrides if pair[0] < decision.asked)
+        merges = (*path.merges, (number, frozenset(other.trace[decision.at :])))
+        by_python = not _own(other, decision.labels)
+        found.append(_Path(overrides, (*path.turned, number), other, merges, by_python, _name(other, decision)))
+    by_api = {name.removesuffix("()") for index, name in enumerate(other.labels) if other.by_python >> index & 1}
+    first = max((number for number, _ in path.overrides), default=-1) + 1
+    deciding = {
+        name.removeprefix(WEAK)
+        for decision in other.decisions
+        for index, name in enumerate(other.labels)
+        if decision.labels >> index & 1
+    } | {
+        name.removeprefix(WEAK) for _, names in joins.open.values() for name in names
+    }
+    for number, question in enumerate(other.questions):
+        early = number < other.asked_before and not question.environment
+        if number < first or early or not {question.name, f"{question.name}()"} & deciding:
+            continue
+        for choice in range(question.choices):
+            if choice == question.answer or (question.name, choice) in asked:
+                continue
+            asked.add((question.name, choice))
+            turned = tuple(n for n in path.turned if n < len(other.decisions) and other.decisions[n].asked <= number)
+            found.append(_Path((*path.overrides, (number, choice)), turned, other, path.merges, question.name in by_api, question.name))
+    return found
+
+
+def _name(other: Run, decision: Decision) -> str:
+    labels = decision.labels
+    return other.labels[(labels & -labels).bit_length() - 1].removeprefix(WEAK) if labels else ""
+
+
+def _own(other: Run, labels: int) -> bool:
+    """Return whether one of the labels is an answer of another library, of the machine or of the processor."""
+    return any(
+        labels >> index & 1 and not name.startswith(WEAK) and not other.by_python >> index & 1
+        for index, name in enumerate(other.labels)
+    )

@@ -1,0 +1,61 @@
+"""Connect a process with what follows its unknowns."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Collection
+from typing import TYPE_CHECKING
+
+from ftaudit.binary.emulator.taint.calls import Calls
+from ftaudit.binary.emulator.taint.effects import Decoder
+from ftaudit.binary.emulator.taint.flow import Flow
+from ftaudit.binary.emulator.taint.join import Joins
+from ftaudit.binary.image.mapped import AARCH64
+
+if TYPE_CHECKING:
+    from ftaudit.binary.emulator.process import Process
+
+
+@functools.cache
+def _decoder(machine: str) -> Decoder:
+    return Decoder(machine)
+
+
+def attach(process: Process, objects: Collection[int], turned: Collection[int], joins: Joins) -> Flow:
+    """Follow the unknowns of a new process, and turn the decisions of these numbers round; `objects` are Python's."""
+    machine = process.machine
+    decoder = _decoder(machine.name)
+    flow = Flow(
+        engine=machine.engine,
+        machine=machine.name,
+        decoder=decoder,
+        stack=machine.convention.stack,
+        program=machine.convention.program,
+        turned=turned,
+        clean=objects,
+        joins=joins,
+        kept=lambda address: not process.on_stack(address),
+        questions=process.oracle.questions,
+    )
+    if machine.name == AARCH64:
+        arguments, results = [f"x{number}" for number in range(8)], ["x0", "x1", "v0", "v1"]
+    else:
+        windows = process.format == "pe"
+        arguments = ["cx", "dx", "r8", "r9"] if windows else ["di", "si", "dx", "cx", "r8", "r9"]
+        results = ["ax", "dx", "v0", "v1"]
+    calls = Calls(flow, tuple(map(decoder.family, arguments)), tuple(map(decoder.family, results)))
+    calls.errno = process.errno
+    calls.blocks = process.blocks
+    calls.writable = process.is_writable
+    calls.read_argument = machine.argument
+    process.calls_flow = machine.calls_flow = calls
+    process.oracle.listener = calls.guess
+    return flow
+
+
+def cover(process: Process, flow: Flow) -> None:
+    """Follow the code of every image that is in the process."""
+    ranges = [(linked.image.base, linked.image.end) for linked in process.images]
+    flow.code = [part for linked in process.images for part in linked.image.code]
+    for start, end in ranges:
+        process.machine.step(start, end, flow.step)

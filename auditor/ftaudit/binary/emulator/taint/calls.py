@@ -1,0 +1,204 @@
+"""What the answers of imported functions depend on: their arguments, the memory they read, and what is not known."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from ftaudit.binary.emulator.taint.flow import Flow
+
+_CONTENT = 24
+"""Where the content of a Python object begins: after the fields that count references."""
+_OBJECT = 96
+
+_MADE = re.compile(
+    r"^_?Py(?:Unicode_(?:From|Intern|Decode|Concat|Join|Format|Substring|As\w+String)|Long_From|Float_From|Bytes_From|"
+    r"Complex_From|Tuple_(?:New|Pack|GetSlice)|List_New|Dict_(?:New|Copy|Keys|Values|Items)|Set_New|FrozenSet_New|"
+    r"Capsule_New|CFunction_New|CMethod_New|Descr_New|StaticMethod|ClassMethod|Code_New|Weakref_New|Object_New|"
+    r"Object_GC_New|Type_From|Type_Generic|Slice_New|MemoryView_From|ByteArray_From|Unstable_Code|Interpreter|"
+    r"ThreadState|Err_New|ContextVar_New|Module_)|^Py_BuildValue$|^Py_GetVersion$|^_?PyObject_(?:GC_)?New|"
+    r"^_Zn[wa]|^malloc$|^calloc$|^realloc$|alloc|^strn?dup$"
+)
+"""Functions that return something new, or null when memory has run out: that one is returned is no guess."""
+_DONE = re.compile(
+    r"^_?Py_?(?:Module_Add|Dict_Set|Object_SetAttr|List_(?:Append|SetItem|Insert)|Tuple_SetItem|Type_Ready|Err_|IncRef|"
+    r"DecRef|Dealloc|Set_Add|State_Add|Capsule_Set|Mutex|CriticalSection|GC_|Module_Set|Object_GC_|Mem_Free|"
+    r"Object_Free|Unstable_Module|Eval_RestoreThread|GILState_Release|Unicode_InternInPlace)|^free$|^pthread_mutex_(?:init|lock|unlock|destroy)|^_ZdlP|^_ZdaP|"
+    r"^__cxa_(?:atexit|guard)"
+)
+"""Functions whose result is success, whatever they are given: their only other answer is that the import fails."""
+_FIRST = frozenset({"memcpy", "memmove", "memset", "__memcpy_chk", "__memmove_chk", "__memset_chk", "strcpy", "strcat",
+                    "strncpy", "strncat", "Py_NewRef", "Py_XNewRef", "_Py_NewRef", "PyModuleDef_Init"})  # fmt: skip
+"""Functions that return their first argument."""
+_COPIES = {"memcpy": 0, "memmove": 0, "__memcpy_chk": 0, "__memmove_chk": 0, "mempcpy": 0}
+
+_LEFT: dict[str, tuple[tuple[int, int | str], ...]] = {
+    "uname": ((0, 400),), "stat": ((1, 144),), "lstat": ((1, 144),), "fstat": ((1, 144),), "getrlimit": ((1, 16),),
+    "clock_gettime": ((1, 16),), "gettimeofday": ((0, 16),), "gethostname": ((0, "1"),), "read": ((1, "2"),),
+    "pread": ((1, "2"),), "pread64": ((1, "2"),), "recv": ((1, "2"),), "fgets": ((0, "1"),), "readlink": ((1, "2"),),
+    "getcwd": ((0, "1"),), "fread": ((0, "1*2"),), "sched_getaffinity": ((2, "1"),), "dladdr": ((1, 32),),
+    "pipe": ((0, 8),), "pipe2": ((0, 8),), "socketpair": ((3, 8),), "waitpid": ((1, 4),), "wait": ((0, 4),),
+    "time": ((0, 8),), "sysinfo": ((0, 112),), "getrusage": ((1, 144),), "times": ((0, 32),), "statfs": ((1, 120),),
+    "statvfs": ((1, 112),), "getrandom": ((0, "1"),), "getentropy": ((0, "1"),), "qsort": ((0, "1*2"),),
+    "qsort_r": ((0, "1*2"),), "sem_getvalue": ((1, 4),), "localtime_r": ((1, 56),), "gmtime_r": ((1, 56),),
+    "asprintf": ((0, 8),), "__asprintf_chk": ((0, 8),), "backtrace": ((0, "8*1"),), "realpath": ((1, 256),),
+    "__realpath_chk": ((1, 256),), "fesetround": (), "fopen": (), "fopen64": (), "open": (), "open64": (), "access": (),
+    "getauxval": (), "sysconf": (), "dlsym": (), "dlopen": (), "strerror": (), "opendir": (), "popen": (), "fclose": (),
+    "closedir": (), "pclose": (), "setlocale": (), "atof": (), "system": (), "fputs": (), "puts": (), "fwrite": (),
+    "fprintf": (), "printf": (), "__printf_chk": (), "__fprintf_chk": (), "getaddrinfo": ((3, 8),), "setenv": (),
+    "unsetenv": (), "putenv": (), "strtod": ((1, 8),), "strcoll": (), "bsearch": (), "wcslen": (), "wcscmp": (),
+    "syscall": (), "_ZSt20__throw_length_errorPKc": (), "getenv": (), "secure_getenv": (), "fflush": (), "raise": (),
+}  # fmt: skip
+"""What functions of which the answer is not known leave in memory: number of the pointer's argument, and bytes."""
+_UNKNOWN_SIZE = 64
+"""Bytes that any other such function may leave where an argument points."""
+
+
+class Calls:
+    """Turns one call after the other into labels."""
+
+    def __init__(self, flow: Flow, arguments: tuple[int, ...], results: tuple[int, ...]) -> None:
+        self.flow = flow
+        self._arguments, self._results = arguments, results
+        """Families of the registers for arguments, and of those in which results are."""
+        self.writable: Callable[[int], bool] = lambda _address: False
+        """Whether an address is in memory that an answer may be left in."""
+        self.blocks: Mapping[int, int] = {}
+        """Sizes of allocated memory."""
+        self.read_argument: Callable[[int], int] = lambda _index: 0
+        """Returns an argument of the call."""
+        self.errno = 0
+        """Where `errno` is, which every function of which little is known may set."""
+        self._name = ""
+        self._labels = 0
+        self._guessed = 0
+        self._writes: list[tuple[int, int]] = []
+        self._unknown: list[tuple[int, int, str]] = []
+        self._values: dict[int, int] = {}
+        self.inside = False
+
+    def enter(self, name: str) -> None:
+        """Begin a call."""
+        self.inside = True
+        self._name, self._labels, self._guessed = name, self.flow.implied, 0
+        self._writes.clear()
+        self._unknown.clear()
+        self._values.clear()
+
+    def note_read(self, address: int, size: int) -> None:
+        """Note bytes that the answer is computed from."""
+        if self.inside:
+            self._labels |= self.flow.of_memory(address, size)
+
+    def note_write(self, address: int, size: int) -> None:
+        """Note bytes that the answer leaves."""
+        if self.inside:
+            self.flow.note(address, size)
+            self._writes.append((address, size))
+
+    def note_argument(self, index: int, value: int) -> None:
+        """Note an argument that the answer is computed from, and the object that it is."""
+        if not self.inside:
+            return
+        self._values[index] = value
+        self._labels |= self.flow.of_register(self._arguments[index])
+        if value in self.flow.clean:
+            self._labels |= self.flow.of_memory(value + _CONTENT, _OBJECT - _CONTENT)
+
+    def only(self, *ranges: tuple[int, int]) -> None:
+        """Let the answer depend on these bytes alone, beside the registers of the arguments."""
+        labels = self.flow.implied | self._guessed
+        for index in self._values:
+            labels |= self.flow.of_register(self._arguments[index])
+        for address, size in ranges:
+            labels |= self.flow.of_memory(address, size)
+        self._labels = labels
+
+    def guess(self, name: str) -> None:
+        """Note that the answer is made up."""
+        self._guessed |= self.flow.label(name if name != self._name else f"{name}()")
+        self._labels |= self._guessed
+        if self._name.startswith(("Py", "_Py")):
+            self.flow.by_python |= self._guessed
+
+    def unknown(self, address: int, size: int, name: str) -> None:
+        """Note bytes that hold something unknown, from the end of the call on."""
+        if self.inside:
+            self._unknown.append((address, size, name))
+        else:
+            self.flow.mark(address, size, self.flow.label(name))
+
+    def touch(self, address: int, size: int, name: str) -> None:
+        """Give bytes a label that an instruction, or the function being answered, is the first to read."""
+        if self.inside:
+            self.flow.mark(address, size, self.flow.label(name))
+        else:
+            self.flow.touch(address, size, name)
+
+    def leave(self, result: int | None) -> None:
+        """End the call, with its result where it has one."""
+        self.inside = False
+        flow, name, labels = self.flow, self._name, self._labels
+        for address, size in self._writes:
+            if name in _COPIES and address == self._values.get(0):
+                more = flow.of_register(self._arguments[2]) | flow.implied
+                flow.copy(address, self._values.get(1, 0), size, more)
+            else:
+                self._write(address, size, labels)
+        for address, size, unknown in self._unknown:
+            flow.mark(address, size, flow.label(unknown))
+        if self._guessed:
+            self._leave_unknown(result, labels)
+        if result is None:
+            if self._guessed:
+                for family in self._results:
+                    flow.set_register(family, labels)
+            return
+        if name in _FIRST:
+            labels = flow.of_register(self._arguments[0])
+        elif _DONE.search(name) or (_MADE.search(name) and result):
+            labels = flow.implied
+        for family in self._results:
+            flow.set_register(family, labels)
+
+    def _write(self, address: int, size: int, labels: int) -> None:
+        """Label bytes, but for the reference counts at the head of an object."""
+        if address in self.flow.clean:
+            self.flow.mark(address, min(size, _CONTENT), 0)
+            if size > _CONTENT:
+                self.flow.mark(address + _CONTENT, size - _CONTENT, labels)
+        else:
+            self.flow.mark(address, size, labels)
+
+    def _leave_unknown(self, result: int | None, labels: int) -> None:
+        """Label what a guess may have left: the content of the result, and what the arguments point to."""
+        if result and (result in self.flow.clean or self.writable(result)):
+            size = _OBJECT if result in self.flow.clean else min(self.blocks.get(result, _UNKNOWN_SIZE), 4096)
+            self._write(result, size, labels)
+        if self._name.startswith(("Py", "_Py")) and not self._name.startswith("PyArg_"):
+            return
+        self.flow.mark(self.errno, 4, labels)
+        for index, size in _LEFT.get(self._name, tuple((index, _UNKNOWN_SIZE) for index in range(6))):
+            value = self.read_argument(index)
+            if not self.writable(value):
+                continue
+            if isinstance(size, str):
+                product = 1
+                for part in size.split("*"):
+                    product *= min(self.read_argument(int(part)), 1 << 12) if part != "8" else 8
+                size = product
+            self.flow.mark(value, size, labels)
+
+    def mark_result(self, address: int) -> None:
+        """Let a word that is written now hold what a function of the image returned."""
+        self.flow.mark(address, 8, self.flow.of_register(self._results[0]))
+
+    def labels_of_result(self) -> int:
+        """Return the labels of what a function of the image returned."""
+        return self.flow.of_register(self._results[0])
+
+    def labels_of(self, index: int) -> int:
+        """Return the labels of an argument's register."""
+        return self.flow.of_register(self._arguments[index])

@@ -1,0 +1,258 @@
+"""What one instruction reads and writes, by Capstone: registers as families (`al` and `rax` are one), and memory."""
+
+from __future__ import annotations
+
+import importlib
+import re
+from dataclasses import dataclass
+from enum import Enum
+from typing import Any
+
+from ftaudit.binary.image.mapped import AARCH64
+
+FLAGS, STACK, PROGRAM, X87 = "flags", "sp", "pc", "x87"
+
+_X86 = {
+    "rax": "ax", "eax": "ax", "ax": "ax", "al": "ax", "ah": "ax", "rbx": "bx", "ebx": "bx", "bx": "bx", "bl": "bx",
+    "bh": "bx", "rcx": "cx", "ecx": "cx", "cx": "cx", "cl": "cx", "ch": "cx", "rdx": "dx", "edx": "dx", "dx": "dx",
+    "dl": "dx", "dh": "dx", "rsi": "si", "esi": "si", "si": "si", "sil": "si", "rdi": "di", "edi": "di", "di": "di",
+    "dil": "di", "rbp": "bp", "ebp": "bp", "bp": "bp", "bpl": "bp", "rsp": STACK, "esp": STACK, "sp": STACK,
+    "spl": STACK, "rip": PROGRAM, "eip": PROGRAM, "rflags": FLAGS, "eflags": FLAGS, "flags": FLAGS,
+}  # fmt: skip
+
+
+class Kind(Enum):
+    """What the taint has to know of an instruction beyond what it reads and writes."""
+
+    PLAIN = "plain"
+    CLEAR = "clear"
+    """Its result does not depend on its operands (`xor eax, eax`)."""
+    BRANCH = "branch"
+    """A conditional branch."""
+    INDIRECT = "indirect"
+    """A jump or call to a computed place."""
+    SOURCE = "source"
+    """It asks the processor."""
+    SYSTEM = "system"
+    """It calls the operating system."""
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A memory operand: the sum of registers, by Unicorn's numbers, and a displacement."""
+
+    base: int
+    base_family: int
+    index: int
+    index_family: int
+    scale: int
+    displacement: int
+    """From the next instruction's address where `relative`."""
+    relative: bool
+    segment: int
+    size: int
+
+
+@dataclass(frozen=True, slots=True)
+class Effect:
+    """What an instruction does."""
+
+    kind: Kind
+    name: str
+    reads: tuple[int, ...]
+    """Families of which the values flow into the result; those that only make addresses are in `loads`, `stores`."""
+    writes: tuple[int, ...]
+    loads: tuple[Place, ...]
+    stores: tuple[Place, ...]
+    target: int | None
+    """Where a conditional branch goes, from its own address on."""
+    repeats: bool
+    """An x86 string instruction with a repetition prefix."""
+
+
+_SOURCES = {
+    "cpuid": ("ax", "bx", "cx", "dx"), "rdtsc": ("ax", "dx"), "rdtscp": ("ax", "cx", "dx"), "xgetbv": ("ax", "dx"),
+    "rdrand": (), "rdseed": (), "rdpid": (), "rdpmc": ("ax", "dx"), "sgdt": (), "sidt": (), "sldt": (), "str": (),
+    "smsw": (), "mrs": (),
+}  # fmt: skip
+_SYSTEM = frozenset({"syscall", "sysenter", "int", "svc", "int3", "ud2", "brk", "udf", "hlt"})
+_CLEARING = frozenset({"xor", "sub", "pxor", "xorps", "xorpd", "vpxor", "vxorps", "vxorpd", "eor", "psubb", "psubd"})
+_IGNORED = frozenset({"nop", "endbr64", "endbr32", "hint", "prefetcht0", "prefetcht1", "prefetchnta", "bti", "prfm"})
+
+
+class Decoder:
+    """Decodes instructions of one machine; the same bytes are decoded once."""
+
+    def __init__(self, machine: str) -> None:
+        capstone: Any = importlib.import_module("capstone")
+        self.arm = machine == AARCH64
+        self._capstone = capstone
+        if self.arm:
+            self._engine: Any = capstone.Cs(capstone.CS_ARCH_ARM64, capstone.CS_MODE_ARM)
+            self._names: Any = importlib.import_module("capstone.arm64_const")
+            constants: Any = importlib.import_module("unicorn.arm64_const")
+            prefix = "UC_ARM64_REG_"
+        else:
+            self._engine = capstone.Cs(capstone.CS_ARCH_X86, capstone.CS_MODE_64)
+            self._names = importlib.import_module("capstone.x86_const")
+            constants = importlib.import_module("unicorn.x86_const")
+            prefix = "UC_X86_REG_"
+        self._engine.detail = True
+        self._constants, self._prefix = constants, prefix
+        self._families: dict[str, int] = {}
+        self._by_register: dict[int, int] = {}
+        self._known: dict[bytes, Effect | None] = {}
+
+    @property
+    def families(self) -> int:
+        """The number of families so far."""
+        return len(self._families)
+
+    def family(self, name: str) -> int:
+        """Return the number of a family by its name."""
+        return self._families.setdefault(name, len(self._families))
+
+    def effect(self, code: bytes, address: int) -> Effect | None:
+        """Return the effect of the instruction that these bytes begin with, or `None` where it is unknown."""
+        if code in self._known:
+            return self._known[code]
+        instruction = next(self._engine.disasm(code, address), None)
+        effect = self._read(instruction, address) if instruction is not None else None
+        self._known[code] = effect
+        return effect
+
+    def _of(self, register: int) -> int:
+        known = self._by_register.get(register)
+        if known is None:
+            known = self._by_register[register] = self.family(self._family_name(self._engine.reg_name(register) or ""))
+        return known
+
+    def _family_name(self, name: str) -> str:
+        if self.arm:
+            if match := re.fullmatch(r"[xw](\d+)", name):
+                return f"x{match[1]}"
+            if match := re.fullmatch(r"[bhsdqv](\d+)", name):
+                return f"v{match[1]}"
+            return {"lr": "x30", "fp": "x29", "wsp": STACK, "nzcv": FLAGS, "xzr": "zero", "wzr": "zero"}.get(name, name)
+        if name in _X86:
+            return _X86[name]
+        if match := re.fullmatch(r"(r\d+)[dwb]?", name):
+            return match[1]
+        if match := re.fullmatch(r"[xyz]mm(\d+)", name):
+            return f"v{match[1]}"
+        return X87 if name.startswith(("st", "mm", "fp")) else name
+
+    def _read(self, instruction: Any, address: int) -> Effect | None:
+        name = instruction.mnemonic.rpartition(" ")[2]
+        group = self._capstone
+        if name in _IGNORED:
+            return Effect(Kind.PLAIN, name, (), (), (), (), None, False)
+        reads, writes = instruction.regs_access()
+        operands = instruction.operands
+        names = self._names
+        memory_kind, register_kind = (
+            (names.ARM64_OP_MEM, names.ARM64_OP_REG) if self.arm else (names.X86_OP_MEM, names.X86_OP_REG)
+        )
+        immediate_kind = names.ARM64_OP_IMM if self.arm else names.X86_OP_IMM
+        loads, stores, addressing = [], [], set()
+        explicit: set[int] = set()
+        computes_address = name in ("lea", "adr", "adrp")
+        stores_first = self.arm and name.startswith("st")
+        for operand in operands:
+            if operand.type == memory_kind:
+                for register in (operand.mem.base, operand.mem.index):
+                    if register:
+                        addressing.add(register)
+                if computes_address:
+                    explicit |= {r for r in (operand.mem.base, operand.mem.index) if r}
+                    continue
+                place = self._place(operand, instruction)
+                access = operand.access
+                if self.arm:
+                    (stores if stores_first else loads).append(place)
+                    continue
+                if access & group.CS_AC_READ or not access:
+                    loads.append(place)
+                if access & group.CS_AC_WRITE:
+                    stores.append(place)
+            elif operand.type == register_kind and (operand.access & group.CS_AC_READ or not operand.access):
+                explicit.add(operand.reg)
+        quiet = {self.family(STACK), self.family(PROGRAM), self.family("zero")}
+        read = {self._of(r) for r in (*explicit, *(r for r in reads if r not in addressing))} - quiet
+        written = {self._of(r) for r in writes} - quiet
+        kind, target = Kind.PLAIN, None
+        groups = set(instruction.groups)
+        registers = [operand for operand in operands if operand.type == register_kind]
+        if name in _CLEARING and len(registers) == len(operands) and len({o.reg for o in registers[-2:]}) == 1:
+            kind = Kind.CLEAR
+        elif name in _SOURCES and not (name == "mrs" and "tpidr" in instruction.op_str.lower()):
+            kind = Kind.SOURCE
+            written |= {self.family(family) for family in _SOURCES[name]}
+        elif name in _SYSTEM:
+            kind = Kind.SYSTEM
+        elif group.CS_GRP_JUMP in groups or group.CS_GRP_CALL in groups or name in ("br", "blr", "cbz", "cbnz", "tbz", "tbnz"):
+            immediates = [operand.imm for operand in operands if operand.type == immediate_kind]
+            if not immediates:
+                kind = Kind.INDIRECT
+            elif self._is_conditional(name):
+                kind, target = Kind.BRANCH, immediates[-1] - address
+        if group.CS_GRP_CALL in groups or name in ("ret", "call", "bl", "blr"):
+            written = set()
+        if name == "push" and not self.arm:
+            stores.append(self._stack_place(-8))
+        elif name == "pop" and not self.arm:
+            loads.append(self._stack_place(0))
+        elif name == "leave":
+            loads.append(Place(self._constants.UC_X86_REG_RBP, self.family("bp"), 0, -1, 1, 0, False, 0, 8))
+            read = set()
+        if kind is Kind.SOURCE:
+            read = set()
+        repeats = not self.arm and bool(instruction.prefix[0] in (0xF2, 0xF3)) and name[:4] in ("movs", "stos", "lods", "cmps", "scas")
+        return Effect(kind, name, tuple(read), tuple(written), tuple(loads), tuple(stores), target, repeats)
+
+    def _is_conditional(self, name: str) -> bool:
+        if self.arm:
+            return name.startswith(("b.", "cb", "tb"))
+        return name.startswith("j") and name != "jmp" or name.startswith("loop")
+
+    def _stack_place(self, displacement: int) -> Place:
+        return Place(self._constants.UC_X86_REG_RSP, self.family(STACK), 0, -1, 1, displacement, False, 0, 8)
+
+    def _place(self, operand: Any, instruction: Any) -> Place:
+        base, index = operand.mem.base, operand.mem.index
+        relative = not self.arm and bool(base) and self._of(base) == self.family(PROGRAM)
+        segment = 0
+        if not self.arm and operand.mem.segment:
+            name = self._engine.reg_name(operand.mem.segment)
+            segment = getattr(self._constants, f"UC_X86_REG_{name.upper()}_BASE", 0)
+        scale = operand.mem.scale if not self.arm else 1 << (operand.shift.value if operand.shift.type else 0)
+        size = operand.size if not self.arm else self._arm_size(instruction)
+        return Place(
+            0 if relative or not base else self._number(base),
+            self._of(base) if base and not relative else -1,
+            self._number(index) if index else 0,
+            self._of(index) if index else -1,
+            scale,
+            operand.mem.disp + (instruction.size if relative else 0),
+            relative,
+            segment,
+            max(size, 1),
+        )
+
+    def _arm_size(self, instruction: Any) -> int:
+        """Return how many bytes a load or store moves: those of its registers, or what its name says."""
+        name = instruction.mnemonic
+        text = instruction.op_str
+        size = {"x": 8, "w": 4, "q": 16, "d": 8, "s": 4, "h": 2, "b": 1, "v": 16}.get(text[:1].strip("{"), 8)
+        if name.endswith("b"):
+            size = 1
+        elif name.endswith("h"):
+            size = 2
+        elif name.endswith("sw"):
+            size = 4
+        return 2 * size if name.startswith(("ldp", "stp", "ldxp", "stxp", "ldnp", "stnp")) else size
+
+    def _number(self, register: int) -> int:
+        name = self._engine.reg_name(register).upper()
+        name = {"XZR": "XZR", "FP": "X29", "LR": "X30"}.get(name, name)
+        return int(getattr(self._constants, f"{self._prefix}{name}", 0))

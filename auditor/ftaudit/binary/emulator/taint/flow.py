@@ -1,0 +1,390 @@
+"""Follow what the machine's answers flow into while a module's code runs, and turn branches round that they decide."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping, Sequence, Sized
+from dataclasses import dataclass, field
+from typing import Any
+
+from ftaudit.binary.emulator.taint.conditions import holds
+from ftaudit.binary.emulator.taint.effects import Decoder, Effect, Kind, Place
+from ftaudit.binary.emulator.taint.join import Joins
+from ftaudit.binary.image.mapped import AARCH64
+
+_MASK = 0xFFFF_FFFF_FFFF_FFFF
+_LINE = 6
+"""Memory is looked up in lines of 64 bytes first."""
+_MOST_REPEATED = 1 << 16
+_STEPS = 400_000
+_LONGEST = 48
+"""Decisions in a row of one branch in one way."""
+WEAK = "~"
+"""Before the name of an unknown that decided whether something was written."""
+
+
+class TooLong(Exception):
+    """The code ran longer than it is worth being followed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """A branch that an unknown decided."""
+
+    address: int
+    taken: bool
+    """Whether the branch was taken, after it was turned round where it was."""
+    labels: int
+    """The unknowns, one bit each."""
+    at: int
+    """How many instructions had been followed."""
+    asked: int
+    """How many questions had been asked before."""
+
+
+@dataclass(slots=True)
+class _Scope:
+    """A stretch of code that runs, or runs so often, because an unknown decided so: what it writes is as unknown."""
+
+    stack: int
+    labels: int
+    places: Collection[int]
+    ends_there: bool
+    """Whether it ends where one of the places is reached, or where they are left: a loop."""
+
+
+@dataclass(slots=True)
+class Flow:
+    """The labels of registers and memory in one run."""
+
+    engine: Any
+    machine: str
+    decoder: Decoder
+    stack: int
+    """Unicorn's number of the stack pointer."""
+    program: int
+    merges: Mapping[int, Collection[int]] = field(default_factory=dict)
+    """Where the way went on that each decision to be turned round would have taken: both meet there again."""
+    by_python: int = 0
+    """The labels that are answers of the C API."""
+    trace: list[int] = field(default_factory=list)
+    """The addresses of the instructions that were followed, in order."""
+    turned: Collection[int] = ()
+    """The numbers of the decisions that are to be turned round, counted from 0 in the order of the run."""
+    names: list[str] = field(default_factory=list)
+    """What each label is the answer of."""
+    decisions: list[Decision] = field(default_factory=list)
+    opaque: str = ""
+    """Why nothing that follows can be trusted: what the code did that is not followed."""
+    questions: Sized = ()
+    """What was asked so far."""
+    code: Sequence[tuple[int, int]] = ()
+    """Where the images' code and data are."""
+    clean: Collection[int] = ()
+    """The addresses of Python objects, whose reference counts are nobody's unknown."""
+    registers: dict[int, int] = field(default_factory=dict)
+    """Labels by family; those without any are left out."""
+    memory: dict[int, int] = field(default_factory=dict)
+    """Labels by byte."""
+    lines: set[int] = field(default_factory=set)
+    regions: list[tuple[int, int, int]] = field(default_factory=list)
+    """Ranges of memory that have labels where `memory` says nothing else."""
+    steps: int = 0
+    joins: Joins = field(default_factory=Joins)
+    journal: list[tuple[int, bytes]] | None = None
+    """What memory held before it was written, outside of the stack, where that is to be brought back."""
+    kept: Callable[[int], bool] = lambda _address: True
+    """Whether what an address holds is to be brought back."""
+    _scopes: list[_Scope] = field(default_factory=list)
+    _streaks: dict[int, tuple[bool, int]] = field(default_factory=dict)
+    """How often in a row a branch was decided in one way."""
+    _seen: dict[int, int] = field(default_factory=dict)
+    _effects: dict[int, Effect | None] = field(default_factory=dict)
+    _last: Effect | None = None
+
+    def snapshot(self) -> tuple[dict[int, int], dict[int, int], set[int], int, int]:
+        """Return the labels as they are, to be brought back by `restore`."""
+        return dict(self.registers), dict(self.memory), set(self.lines), len(self.decisions), len(self.trace)
+
+    def restore(self, state: tuple[dict[int, int], dict[int, int], set[int], int, int]) -> None:
+        """Bring back labels and decisions."""
+        registers, memory, lines, decisions, trace = state
+        self.registers, self.memory, self.lines = dict(registers), dict(memory), set(lines)
+        del self.decisions[decisions:]
+        self._scopes.clear()
+        del self.trace[trace:]
+        self._seen.clear()
+        self._streaks.clear()
+
+    def note(self, address: int, size: int) -> None:
+        """Keep what memory holds that is about to be written."""
+        if self.journal is not None and size > 0 and self.kept(address):
+            try:
+                self.journal.append((address, bytes(self.engine.mem_read(address, size))))
+            except Exception:  # noqa: BLE001
+                return
+
+    def touch(self, address: int, size: int, name: str) -> None:
+        """Give bytes a label that the instruction which is being executed is the first to read."""
+        labels = self.label(name)
+        self.mark(address, size, labels)
+        for family in self._last.writes if self._last is not None else ():
+            self.set_register(family, labels)
+
+    # Labels
+
+    def label(self, name: str) -> int:
+        """Return the bit of an unknown, a new one at first sight."""
+        if name not in self.names:
+            self.names.append(name)
+        return 1 << self.names.index(name)
+
+    def name(self, labels: int) -> str:
+        """Return what the first of the labels is the answer of."""
+        return self.names[(labels & -labels).bit_length() - 1].removeprefix(WEAK) if labels else ""
+
+    def of_memory(self, address: int, size: int) -> int:
+        """Return the labels of bytes."""
+        lines = self.lines
+        if not lines and not self.regions:
+            return 0
+        found = 0
+        for start, end, labels in self.regions:
+            if address < end and start < address + size:
+                for byte in range(max(start, address), min(end, address + size)):
+                    found |= self.memory.get(byte, labels)
+        for line in range(address >> _LINE, (address + size - 1 >> _LINE) + 1):
+            if line in lines:
+                start, end = max(address, line << _LINE), min(address + size, line + 1 << _LINE)
+                for byte in range(start, end):
+                    found |= self.memory.get(byte, 0)
+        return found
+
+    def mark(self, address: int, size: int, labels: int) -> None:
+        """Give bytes these labels and no others."""
+        if size <= 0:
+            return
+        lines, memory = self.lines, self.memory
+        if labels:
+            size = min(size, _MOST_REPEATED)
+            for line in range(address >> _LINE, (address + size - 1 >> _LINE) + 1):
+                lines.add(line)
+            for byte in range(address, address + size):
+                memory[byte] = labels
+        elif any(address < end and start < address + size for start, end, _ in self.regions):
+            for byte in range(address, address + min(size, _MOST_REPEATED)):
+                lines.add(byte >> _LINE)
+                memory[byte] = 0
+        elif lines:
+            for line in range(address >> _LINE, (address + size - 1 >> _LINE) + 1):
+                if line in lines:
+                    for byte in range(max(address, line << _LINE), min(address + size, line + 1 << _LINE)):
+                        memory.pop(byte, None)
+
+    def open(self, ranges: Sequence[tuple[int, int]], name: str) -> None:
+        """Give all of these ranges a label, but for the bytes that are written from now on."""
+        labels = self.label(name)
+        self.regions += [(start, end, labels) for start, end in ranges]
+
+    def copy(self, target: int, source: int, size: int, more: int) -> None:
+        """Copy the labels of bytes, and add `more` to each."""
+        size = min(size, _MOST_REPEATED)
+        if not size:
+            return
+        if not self.of_memory(source, size) and not more:
+            self.mark(target, size, 0)
+            return
+        labels = [self.of_memory(source + index, 1) | more for index in range(size)]
+        for index, value in enumerate(labels):
+            self.mark(target + index, 1, value)
+
+    def of_register(self, family: int) -> int:
+        """Return the labels of a register."""
+        return self.registers.get(family, 0)
+
+    def set_register(self, family: int, labels: int) -> None:
+        """Give a register these labels."""
+        if labels:
+            self.registers[family] = labels
+        else:
+            self.registers.pop(family, None)
+
+    @property
+    def implied(self) -> int:
+        """The labels of everything that is written now: an unknown decided that this code runs, and how often."""
+        found = 0
+        for scope in self._scopes:
+            found |= scope.labels
+        return found
+
+    def _leave_scopes(self, address: int) -> None:
+        """Drop the scopes that end at an address."""
+        stack = int(self.engine.reg_read(self.stack))
+        self._scopes = [
+            scope
+            for scope in self._scopes
+            if stack < scope.stack or (stack == scope.stack and (address in scope.places) is not scope.ends_there)
+        ]
+
+    def weak(self, labels: int) -> int:
+        """Return labels of the same names for what is but decided by them, and not computed from them."""
+        found = 0
+        for index, name in enumerate(list(self.names)):
+            if labels >> index & 1:
+                found |= self.label(name if name.startswith(WEAK) else WEAK + name)
+        return found
+
+    def strong(self, labels: int) -> int:
+        """Return those of the labels that stand for what is computed from an unknown."""
+        if not labels:
+            return 0
+        return sum(1 << index for index, name in enumerate(self.names) if labels >> index & 1 and name[0] != WEAK)
+
+    # Instructions
+
+    def step(self, address: int, size: int) -> None:
+        """Follow the instruction that is about to be executed."""
+        self.steps += 1
+        if self.steps > _STEPS:
+            raise TooLong
+        effect = self._effects.get(address)
+        if effect is None and address not in self._effects:
+            effect = self._effects[address] = self.decoder.effect(bytes(self.engine.mem_read(address, size)), address)
+        registers = self.registers
+        self.trace.append(address)
+        if self._scopes:
+            self._leave_scopes(address)
+        scopes = self._scopes
+        if effect is None:
+            self.opaque = self.opaque or f"an instruction at {address:#x} that is not followed"
+            return
+        kind = effect.kind
+        self._last = effect
+        if self.journal is not None:
+            for place in effect.stores:
+                self.note(self._address(place, address), self._size(place, effect))
+        if not (registers or self.lines or scopes or self.regions) and kind is not Kind.SOURCE and kind is not Kind.SYSTEM:
+            return
+        labels = self.implied if scopes else 0
+        if kind is Kind.SOURCE:
+            labels |= self.label(f"the instruction {effect.name}")
+        elif kind is Kind.SYSTEM:
+            self.opaque = self.opaque or f"the instruction {effect.name}"
+            return
+        elif kind is not Kind.CLEAR:
+            for family in effect.reads:
+                if family in registers:
+                    labels |= registers[family]
+        for place in effect.loads:
+            labels |= self._loaded(place, address, effect)
+        if kind is Kind.BRANCH:
+            if effect.reads and any(family in registers for family in effect.reads):
+                self._decide(address, size, effect, labels)
+            return
+        if kind is Kind.INDIRECT:
+            pointed = 0
+            for family in effect.reads:
+                pointed |= registers.get(family, 0)
+            for place in effect.loads:
+                pointed |= self._loaded(place, address, effect)
+            if strong := self.strong(pointed):
+                self._jump(effect, address, strong)
+            return
+        for family in effect.writes:
+            if labels:
+                registers[family] = labels
+            elif family in registers:
+                del registers[family]
+        for place in effect.stores:
+            self._store(place, address, effect, labels)
+
+    def _loaded(self, place: Place, address: int, effect: Effect) -> int:
+        registers = self.registers
+        pointer = registers.get(place.base_family, 0) | registers.get(place.index_family, 0)
+        if not pointer and not self.lines and not self.regions:
+            return 0
+        where = self._address(place, address)
+        found = self.of_memory(where, self._size(place, effect))
+        return found if not pointer or self._is_header(where) else found | pointer
+
+    def _store(self, place: Place, address: int, effect: Effect, labels: int) -> None:
+        registers = self.registers
+        if not labels and not self.lines and not registers and not self.regions:
+            return
+        if place.index_family >= 0 and not self.opaque:
+            chosen = self.strong(registers.get(place.index_family, 0))
+            if chosen:
+                self.opaque = f"a place in memory that depends on {self.name(chosen)}"
+        self.mark(self._address(place, address), self._size(place, effect), labels)
+
+    def _size(self, place: Place, effect: Effect) -> int:
+        if not effect.repeats:
+            return place.size
+        from unicorn import x86_const
+
+        return min(place.size * int(self.engine.reg_read(x86_const.UC_X86_REG_RCX)), _MOST_REPEATED) or 1
+
+    def _address(self, place: Place, address: int) -> int:
+        read = self.engine.reg_read
+        where = place.displacement
+        if place.relative:
+            where += address
+        elif place.base:
+            where += int(read(place.base))
+        if place.index:
+            where += int(read(place.index)) * place.scale
+        if place.segment:
+            where += int(read(place.segment))
+        return where & _MASK
+
+    def _is_header(self, address: int) -> bool:
+        """Return whether an address is in the reference counts of a Python object."""
+        clean = self.clean
+        return any(address - offset in clean for offset in range(0, 24, 4))
+
+    def _jump(self, effect: Effect, address: int, labels: int) -> None:
+        """Follow a jump to a place that an unknown decided: into the module's own code it can lead anywhere."""
+        if effect.loads:
+            where = int.from_bytes(self.engine.mem_read(self._address(effect.loads[0], address), 8), "little")
+        else:
+            where = self._target(effect, address)
+        if any(start <= where < end for start, end in self.code) and not self.opaque:
+            self.opaque = self.name(labels)
+
+    def _target(self, effect: Effect, address: int) -> int:
+        code = bytes(self.engine.mem_read(address, 4))
+        if self.machine == AARCH64:
+            from unicorn import arm64_const
+
+            number = int.from_bytes(code, "little") >> 5 & 31
+            return int(self.engine.reg_read(getattr(arm64_const, f"UC_ARM64_REG_X{number}")))
+        from unicorn import x86_const
+
+        code = code.lstrip(b"\x3e\xf2\xf3")
+        high = 8 if code[0] & 0xF0 == 0x40 and code[0] & 1 else 0
+        code = code[1:] if code[0] & 0xF0 == 0x40 else code
+        order = ("RAX", "RCX", "RDX", "RBX", "RSP", "RBP", "RSI", "RDI", *(f"R{number}" for number in range(8, 16)))
+        return int(self.engine.reg_read(getattr(x86_const, f"UC_X86_REG_{order[high + (code[1] & 7)]}")))
+
+    def _decide(self, address: int, size: int, effect: Effect, labels: int) -> None:
+        """Note a branch that an unknown decides, and turn it round where that is wanted."""
+        number = len(self.decisions)
+        taken = holds(self.engine, self.machine, bytes(self.engine.mem_read(address, size)), effect.name)
+        last, streak = self._streaks.get(address, (taken, 0))
+        streak = streak + 1 if last is taken else 1
+        self._streaks[address] = (taken, streak)
+        # A loop that only an unknown ends is left after a while: how often it runs, and what it leaves, is unknown.
+        turned = number in self.turned or streak >= _LONGEST
+        if turned:
+            taken = not taken
+            self._streaks[address] = (taken, 1)
+            self.engine.reg_write(self.program, address + (effect.target or 0) if taken else address + size)
+        self.decisions.append(Decision(address, taken, labels, len(self.trace), len(self.questions)))
+        stack = int(self.engine.reg_read(self.stack))
+        before = self._seen.get(address)
+        self._seen[address] = len(self.trace)
+        if number in self.turned:
+            self._scopes.append(_Scope(stack, self.weak(labels), self.merges.get(number, ()), True))
+        elif before is not None:
+            body = frozenset(self.trace[before:])
+            self._scopes = [scope for scope in self._scopes if scope.ends_there or scope.stack != stack]
+            self._scopes.append(_Scope(stack, self.weak(labels), body, False))

@@ -1,0 +1,94 @@
+"""Static constructors in which unknowns decide: each is run in all its ways, and what they write is what they leave open.
+
+Compilers put a constructor into many modules that asks the processor for its features, with dozens of branches. None of
+them is worth a run of the whole module: the constructor alone is run again, and its memory restored in between.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from ftaudit.binary.emulator.taint.flow import Flow
+
+_MOST = 160
+"""Ways through one constructor."""
+
+
+@dataclass(slots=True)
+class Joins:
+    """What is known of the constructors of one module, by their number in the order of the run."""
+
+    wanted: set[int] = field(default_factory=set)
+    """Those in which unknowns decide, and that were not run in all their ways yet."""
+    open: dict[int, tuple[tuple[tuple[int, int], ...], tuple[str, ...]]] = field(default_factory=dict)
+    """The bytes that a constructor leaves open, as addresses and sizes, and the unknowns."""
+
+
+def joined(flow: Flow, joins: Joins, number: int, construct: Callable[[], None]) -> None:
+    """Run a constructor, and label the memory that it leaves open."""
+    before = len(flow.decisions)
+    if number in joins.open:
+        construct()
+        _forget(flow, before)
+        _label(flow, *joins.open[number])
+        return
+    if number not in joins.wanted:
+        construct()
+        if len(flow.decisions) > before:
+            joins.wanted.add(number)
+        return
+    joins.wanted.discard(number)
+    start = flow.snapshot()
+    journal: list[tuple[int, bytes]] = []
+    written: set[tuple[int, int]] = set()
+    labels = 0
+    turned = flow.turned
+    ways: set[tuple[int, bool]] = set()
+    runs = 0
+    ways_left: list[tuple[int, ...]] = [()]
+    while ways_left:
+        way = ways_left.pop(0)
+        runs += 1
+        if runs > _MOST:
+            flow.opaque = flow.opaque or flow.name(labels)
+            break
+        flow.restore(start)
+        flow.turned = frozenset(before + index for index in way)
+        flow.journal = journal
+        construct()
+        flow.journal = None
+        made = flow.decisions[before:]
+        for index, decision in enumerate(made):
+            labels |= decision.labels
+            ways.add((decision.address, decision.taken))
+            other = (decision.address, not decision.taken)
+            if index > max(way, default=-1) and other not in ways:
+                ways.add(other)
+                ways_left.append((*way, index))
+        for address, content in reversed(journal):
+            written.add((address, len(content)))
+            flow.engine.mem_write(address, content)
+        journal.clear()
+    flow.restore(start)
+    flow.turned = turned
+    construct()
+    _forget(flow, before)
+    names = tuple(name for index, name in enumerate(flow.names) if labels >> index & 1)
+    joins.open[number] = (tuple(written), names)
+    _label(flow, *joins.open[number])
+
+
+def _forget(flow: Flow, before: int) -> None:
+    """Drop the decisions of a constructor: what they leave open is labelled."""
+    del flow.decisions[before:]
+
+
+def _label(flow: Flow, places: tuple[tuple[int, int], ...], names: tuple[str, ...]) -> None:
+    labels = 0
+    for name in names:
+        labels |= flow.label(name)
+    for address, size in places:
+        flow.mark(address, size, labels | flow.of_memory(address, size))
