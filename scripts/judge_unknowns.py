@@ -17,7 +17,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
 
-from support.unknowns import SHAPES, Case, cases, compiled, turns_gil_on
+from support.unknowns import SHAPES, Case, cases, compiled, turns_gil_on  # type: ignore[import-not-found]
 
 from ftaudit.binary.declaration import read_declaration
 from ftaudit.model import GilDeclaration, ModuleBinary
@@ -64,7 +64,7 @@ def judged(case: Case, shape: int, *, honest: bool) -> tuple[str, str]:
         return "not built", error.stderr.decode()[:300]
     try:
         binary = read(image)
-    except Exception as error:  # noqa: BLE001
+    except Exception as error:
         return "wrong", f"{type(error).__name__}: {error}"
     if honest:
         match binary.declaration:

@@ -22,6 +22,7 @@ from ftaudit.binary.stubs.capi.objects_in_memory import Layout
 from ftaudit.binary.stubs.capi.python import Python, new_python
 from ftaudit.binary.stubs.certain import CERTAIN
 from ftaudit.binary.stubs.symbols import foreign, resolve
+from ftaudit.cpython.layouts import DEFINITION
 
 
 class Ending(Enum):

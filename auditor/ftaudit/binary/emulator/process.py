@@ -31,24 +31,20 @@ IMAGE_SPACE = 0x1_0000_0000
 """Where the first image goes that another one hands over to; the next is as far away again."""
 
 
-_GO_ELSEWHERE = frozenset(
-    """
-    pthread_create thrd_create clone getcontext setcontext swapcontext makecontext CreateThread _beginthreadex
-    _beginthread _ZNSt6thread15_M_start_threadESt10unique_ptrINS_6_StateESt14default_deleteIS1_EEPFvvE
-    """.split()
-)
+_THREAD = "_ZNSt6thread15_M_start_threadESt10unique_ptrINS_6_StateESt14default_deleteIS1_EEPFvvE"
+_NAMES = """
+pthread_create thrd_create clone getcontext setcontext swapcontext makecontext CreateThread _beginthreadex _beginthread
+"""
+_GO_ELSEWHERE = frozenset(_NAMES.split()) | {_THREAD}
 """Functions after which code runs that is not followed."""
-_TAKE_CODE = frozenset(
-    """
-    sigaction __sigaction signal bsd_signal sysv_signal __sysv_signal sigset timer_create makecontext qsort qsort_r
-    bsearch lfind lsearch tsearch twalk tfind tdelete hsearch ftw ftw64 nftw nftw64 scandir scandir64 glob glob64
-    dl_iterate_phdr pthread_create thrd_create clone on_exit at_quick_exit pthread_cleanup_push CreateThread
-    _beginthreadex _beginthread SetUnhandledExceptionFilter AddVectoredExceptionHandler QueueUserAPC
-    CreateTimerQueueTimer EnumWindows qsort_s bsearch_s call_once fopencookie register_printf_function
-    _ZNSt6thread15_M_start_threadESt10unique_ptrINS_6_StateESt14default_deleteIS1_EEPFvvE Py_AddPendingCall
-    pthread_key_create_np setcontext swapcontext getcontext _Unwind_Backtrace _Unwind_ForcedUnwind
-    """.split()
-)
+_NAMES = """
+sigaction __sigaction signal bsd_signal sysv_signal __sysv_signal sigset timer_create qsort qsort_r bsearch lfind
+lsearch tsearch twalk tfind tdelete hsearch ftw ftw64 nftw nftw64 scandir scandir64 glob glob64 dl_iterate_phdr
+on_exit at_quick_exit pthread_cleanup_push SetUnhandledExceptionFilter AddVectoredExceptionHandler QueueUserAPC
+CreateTimerQueueTimer EnumWindows qsort_s bsearch_s call_once fopencookie register_printf_function Py_AddPendingCall
+_Unwind_Backtrace _Unwind_ForcedUnwind
+"""
+_TAKE_CODE = frozenset(_NAMES.split()) | _GO_ELSEWHERE
 """Functions that call code which they are handed, at once or at a time of their own."""
 _RUNTIME = frozenset({"__gxx_personality_v0", "_Unwind_Resume", "__cxa_pure_virtual", "__cxa_throw"})
 _MOST_NOTES = 8

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection
 from dataclasses import dataclass, replace
 
 from ftaudit.binary.emulator.hook import Ending, Run, Subject, run
@@ -13,6 +13,7 @@ from ftaudit.binary.image.call_sites import call_sites
 SET_GIL = "PyUnstable_Module_SetGIL"
 _SAME_BRANCH = 2
 """How often a branch is turned round in each direction: its later decisions are in what these are followed into."""
+
 
 def unknown(subject: Subject, best: Run) -> str:
     """Return the first unknown that the run met before it had declared, or nothing."""
@@ -41,7 +42,7 @@ class _Path:
     turned: tuple[int, ...]
     parent: Run | None
     """The run that it comes from."""
-    merges: tuple[tuple[int, Sequence[int]], ...]
+    merges: tuple[tuple[int, Collection[int]], ...]
     """What ran after each of the decisions in the run that turned it round first, by the decision's number."""
     by_python: bool
     """Whether what is other is an answer of the C API."""
@@ -104,8 +105,8 @@ def _following(
     if other.faulted and len(path.turned) > 1:
         return found  # A way that no machine goes, past what the stand-ins know.
     last = max(path.turned, default=-1)
-    # What the run that it comes from decided too was turned round from there; what a turned branch wrote is labelled, so
-    # that a decision that this changes is one more.
+    # What the run that it comes from decided too was turned round from there. What a turned branch wrote is labelled,
+    # so that a decision that this changes is one more.
     before = {decision.address for decision in path.parent.decisions} if path.parent is not None else set()
     for number, decision in enumerate(other.decisions):
         seen.setdefault((decision.address, decision.taken), 1)
@@ -128,9 +129,7 @@ def _following(
         for decision in other.decisions
         for index, name in enumerate(other.labels)
         if decision.labels >> index & 1
-    } | {
-        name.removeprefix(WEAK) for _, names in joins.open.values() for name in names
-    }
+    } | {name.removeprefix(WEAK) for _, names in joins.open.values() for name in names}
     for number, question in enumerate(other.questions):
         early = number < other.asked_before and not question.environment
         if number < first or early or not {question.name, f"{question.name}()"} & deciding:
@@ -140,7 +139,8 @@ def _following(
                 continue
             asked.add((question.name, choice))
             turned = tuple(n for n in path.turned if n < len(other.decisions) and other.decisions[n].asked <= number)
-            found.append(_Path((*path.overrides, (number, choice)), turned, other, path.merges, question.name in by_api, question.name))
+            answers = (*path.overrides, (number, choice))
+            found.append(_Path(answers, turned, other, path.merges, question.name in by_api, question.name))
     return found
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 
 from ftaudit.binary.emulator.process import ERRNO, Halt, Process, registry
@@ -174,7 +173,8 @@ def _compared(process: Process, size: int) -> int:
     first, second = process.argument(0), process.argument(1)
     left = process.machine.read_string(first)[:size]
     right = process.machine.read_string(second)[:size]
-    common = len(os.path.commonprefix([left, right])) + 1
+    pairs = enumerate(zip(left, right, strict=False))
+    common = next((index for index, (a, b) in pairs if a != b), min(len(left), len(right))) + 1
     if process.calls_flow is not None:
         process.calls_flow.only((first, min(common, size)), (second, min(common, size)))
     return text.differ(left, right)

@@ -29,7 +29,9 @@ ANSWERS: dict[str, Answer] = {
     **TYPE_ANSWERS,
     **VALUE_ANSWERS,
 }
-FUNCTIONS: dict[str, Handler] = merged(LIBC_ANSWERS, RUNTIME_ANSWERS, SYSTEM_ANSWERS, PARSING_ANSWERS, CONTAINER_ANSWERS)
+FUNCTIONS: dict[str, Handler] = merged(
+    LIBC_ANSWERS, RUNTIME_ANSWERS, SYSTEM_ANSWERS, PARSING_ANSWERS, CONTAINER_ANSWERS
+)
 
 _STREAMS = {
     "stdin",
@@ -91,7 +93,7 @@ def resolve(python: Python, name: str) -> int:
             process.exact.add(name)
         return process.function(name, answer)
     if name in NOTHING or _CONSTRUCTOR.search(name):
-        if _QUIET.search(name):
+        if _CONSTRUCTOR.search(name) and _QUIET.search(name):
             process.exact.add(name)
         return process.function(name, _nothing)
     if name.startswith(("Py", "_Py")):

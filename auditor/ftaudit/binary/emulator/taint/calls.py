@@ -175,8 +175,8 @@ class Calls:
     def _leave_unknown(self, result: int | None, labels: int) -> None:
         """Label what a guess may have left: the content of the result, and what the arguments point to."""
         if result and (result in self.flow.clean or self.writable(result)):
-            size = _OBJECT if result in self.flow.clean else min(self.blocks.get(result, _UNKNOWN_SIZE), 4096)
-            self._write(result, size, labels)
+            block = min(self.blocks.get(result, _UNKNOWN_SIZE), 4096)
+            self._write(result, _OBJECT if result in self.flow.clean else block, labels)
         if self._name.startswith(("Py", "_Py")) and not self._name.startswith("PyArg_"):
             return
         self.flow.mark(self.errno, 4, labels)
@@ -184,12 +184,16 @@ class Calls:
             value = self.read_argument(index)
             if not self.writable(value):
                 continue
-            if isinstance(size, str):
-                product = 1
-                for part in size.split("*"):
-                    product *= min(self.read_argument(int(part)), 1 << 12) if part != "8" else 8
-                size = product
-            self.flow.mark(value, size, labels)
+            self.flow.mark(value, self._size(size), labels)
+
+    def _size(self, size: int | str) -> int:
+        """Return bytes, or the product of the arguments that a text numbers: `8*1` is eight times the second one."""
+        if isinstance(size, int):
+            return size
+        product = 1
+        for part in size.split("*"):
+            product *= 8 if part == "8" else min(self.read_argument(int(part)), 1 << 12)
+        return product
 
     def mark_result(self, address: int) -> None:
         """Let a word that is written now hold what a function of the image returned."""

@@ -77,6 +77,9 @@ _SOURCES = {
 }  # fmt: skip
 _SYSTEM = frozenset({"syscall", "sysenter", "int", "svc", "int3", "ud2", "brk", "udf", "hlt"})
 _CLEARING = frozenset({"xor", "sub", "pxor", "xorps", "xorpd", "vpxor", "vxorps", "vxorpd", "eor", "psubb", "psubd"})
+_ARM_JUMPS = frozenset({"br", "blr", "cbz", "cbnz", "tbz", "tbnz"})
+_STRINGS = ("movs", "stos", "lods", "cmps", "scas")
+_REPEATED = (0xF2, 0xF3)
 _IGNORED = frozenset({"nop", "endbr64", "endbr32", "hint", "prefetcht0", "prefetcht1", "prefetchnta", "bti", "prfm"})
 
 
@@ -154,7 +157,9 @@ class Decoder:
             (names.ARM64_OP_MEM, names.ARM64_OP_REG) if self.arm else (names.X86_OP_MEM, names.X86_OP_REG)
         )
         immediate_kind = names.ARM64_OP_IMM if self.arm else names.X86_OP_IMM
-        loads, stores, addressing = [], [], set()
+        loads: list[Place] = []
+        stores: list[Place] = []
+        addressing: set[int] = set()
         explicit: set[int] = set()
         computes_address = name in ("lea", "adr", "adrp")
         stores_first = self.arm and name.startswith("st")
@@ -190,7 +195,7 @@ class Decoder:
             written |= {self.family(family) for family in _SOURCES[name]}
         elif name in _SYSTEM:
             kind = Kind.SYSTEM
-        elif group.CS_GRP_JUMP in groups or group.CS_GRP_CALL in groups or name in ("br", "blr", "cbz", "cbnz", "tbz", "tbnz"):
+        elif groups & {group.CS_GRP_JUMP, group.CS_GRP_CALL} or name in _ARM_JUMPS:
             immediates = [operand.imm for operand in operands if operand.type == immediate_kind]
             if not immediates:
                 kind = Kind.INDIRECT
@@ -207,13 +212,13 @@ class Decoder:
             read = set()
         if kind is Kind.SOURCE:
             read = set()
-        repeats = not self.arm and bool(instruction.prefix[0] in (0xF2, 0xF3)) and name[:4] in ("movs", "stos", "lods", "cmps", "scas")
+        repeats = not self.arm and instruction.prefix[0] in _REPEATED and name.startswith(_STRINGS)
         return Effect(kind, name, tuple(read), tuple(written), tuple(loads), tuple(stores), target, repeats)
 
     def _is_conditional(self, name: str) -> bool:
         if self.arm:
             return name.startswith(("b.", "cb", "tb"))
-        return name.startswith("j") and name != "jmp" or name.startswith("loop")
+        return (name.startswith("j") and name != "jmp") or name.startswith("loop")
 
     def _stack_place(self, displacement: int) -> Place:
         return Place(self._constants.UC_X86_REG_RSP, self.family(STACK), 0, -1, 1, displacement, False, 0, 8)

@@ -120,7 +120,7 @@ class Flow:
         if self.journal is not None and size > 0 and self.kept(address):
             try:
                 self.journal.append((address, bytes(self.engine.mem_read(address, size))))
-            except Exception:  # noqa: BLE001
+            except Exception:
                 return
 
     def touch(self, address: int, size: int, name: str) -> None:
@@ -262,7 +262,8 @@ class Flow:
         if self.journal is not None:
             for place in effect.stores:
                 self.note(self._address(place, address), self._size(place, effect))
-        if not (registers or self.lines or scopes or self.regions) and kind is not Kind.SOURCE and kind is not Kind.SYSTEM:
+        idle = not (registers or self.lines or scopes or self.regions)
+        if idle and kind is not Kind.SOURCE and kind is not Kind.SYSTEM:
             return
         labels = self.implied if scopes else 0
         if kind is Kind.SOURCE:

@@ -1,4 +1,4 @@
-"""Static constructors in which unknowns decide: each is run in all its ways, and what they write is what they leave open.
+"""Static constructors in which unknowns decide: each is run in all its ways, and what they write stays open.
 
 Compilers put a constructor into many modules that asks the processor for its features, with dozens of branches. None of
 them is worth a run of the whole module: the constructor alone is run again, and its memory restored in between.

@@ -242,7 +242,6 @@ _TEMPLATE = re.compile(r"I(?:Lb[01]E|S\d_)E")
 _RETURNED = re.compile(r"v|RS\d_")
 
 
-
 def _copy_chars(process: Process) -> int:
     """Answer libstdc++'s static `_S_copy_chars(target, begin, end)`."""
     target, begin, end = (process.argument(index) for index in range(3))
