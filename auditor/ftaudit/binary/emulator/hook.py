@@ -201,6 +201,8 @@ def run(
         if flow is not None:
             cover(python.process, flow)
         python.process.start(linked, notes)
+        if flow is not None:
+            flow.paused = False
         if follow:
             python.blocks = []
             python.process.machine.follow(subject.image.base, subject.image.end, python.blocks, _FOLLOWED)
@@ -436,6 +438,7 @@ def _import_group(python: Python, name: str, image: Image, notes: list[str]) -> 
             process.call(function, result)
         python.definitions.discard(definition)
     python.modules[name] = result
+    python.loaded.add(name)
     python.created = False
     python.error = 0
 

@@ -6,7 +6,7 @@ from collections.abc import Collection
 from dataclasses import dataclass, replace
 
 from ftaudit.binary.emulator.hook import Ending, Run, Subject, run
-from ftaudit.binary.emulator.taint.flow import WEAK, Decision
+from ftaudit.binary.emulator.taint.flow import WEAK, Decision, named
 from ftaudit.binary.emulator.taint.join import Joins
 from ftaudit.binary.image.call_sites import call_sites
 
@@ -122,7 +122,7 @@ def _following(
         merges = (*path.merges, (number, frozenset(other.trace[decision.at :])))
         by_python = not _own(other, decision.labels)
         found.append(_Path(overrides, (*path.turned, number), other, merges, by_python, _name(other, decision)))
-    by_api = {name.removesuffix("()") for index, name in enumerate(other.labels) if other.by_python >> index & 1}
+    by_api = {name for index, name in enumerate(other.labels) if other.by_python >> index & 1}
     first = max((number for number, _ in path.overrides), default=-1) + 1
     deciding = {
         name.removeprefix(WEAK)
@@ -132,7 +132,7 @@ def _following(
     } | {name.removeprefix(WEAK) for _, names in joins.open.values() for name in names}
     for number, question in enumerate(other.questions):
         early = number < other.asked_before and not question.environment
-        if number < first or early or not {question.name, f"{question.name}()"} & deciding:
+        if number < first or early or question.name not in deciding:
             continue
         for choice in range(question.choices):
             if choice == question.answer or (question.name, choice) in asked:
@@ -145,8 +145,7 @@ def _following(
 
 
 def _name(other: Run, decision: Decision) -> str:
-    labels = decision.labels
-    return other.labels[(labels & -labels).bit_length() - 1].removeprefix(WEAK) if labels else ""
+    return named(other.labels, decision.labels)
 
 
 def _own(other: Run, labels: int) -> bool:

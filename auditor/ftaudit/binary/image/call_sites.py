@@ -1,13 +1,16 @@
-"""How many places in an image's code call an imported function."""
+"""How many places in an image's code call an imported function, or name an address."""
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 
 from ftaudit.binary.image.mapped import X86_64, Image
 
-_LARGEST = 128 << 20
+_CHUNK = 1 << 16
+_OPERANDS = b"\x05\x0d\x15\x1d\x25\x2d\x35\x3d"
+"""The second byte of instructions with an operand relative to the program counter."""
+_IMMEDIATE = 4
+"""Bytes of an operand that may follow such an address."""
 
 
 def call_sites(image: Image, symbol: str) -> int | None:
@@ -15,58 +18,68 @@ def call_sites(image: Image, symbol: str) -> int | None:
 
     Of ELF images for x86-64: calls and jumps, through the procedure linkage table and past it.
     """
-    if image.format != "elf" or image.machine != X86_64 or not image.code:
-        return None
     slots = {bind.address for bind in image.binds if bind.symbol == symbol}
-    if not slots or sum(end - start for start, end in image.code) > _LARGEST:
+    if not _is_read(image) or not slots:
         return None
     found, stubs = 0, set()
-    for start, end in image.code:
-        code = bytes(image.memory[start - image.base : end - image.base])
-        for place, opcode, modifier in _references(code, start, slots):
-            if opcode == 0xFF and modifier == 0x25:
-                stubs |= {place, place - 1, place - 4, place - 5}
-            else:
-                found += 1 if opcode == 0xFF else 2
-    for start, end in image.code:
-        code = bytes(image.memory[start - image.base : end - image.base])
-        found += sum(target in stubs for target in _targets(code, start))
+    for code, start in _stretches(image):
+        for slot in slots:
+            for place in _near(code, start, slot, slot + 1):
+                opcode, modifier = code[place - 2], code[place - 1]
+                if modifier not in _OPERANDS or start + place + 4 + _offset(code, place) != slot:
+                    continue
+                if opcode == 0xFF and modifier == 0x25:
+                    stubs |= {start + place - back for back in (2, 3, 6, 7)}
+                else:
+                    found += 1 if opcode == 0xFF else 2
+    for code, start in _stretches(image):
+        for stub in stubs:
+            for place in _near(code, start, stub, stub + 1):
+                is_call = code[place - 1] in (0xE8, 0xE9) or (
+                    code[place - 2] == 0x0F and code[place - 1] & 0xF0 == 0x80
+                )
+                found += is_call and start + place + 4 + _offset(code, place) == stub
     return found
-
-
-_REFERENCE = re.compile(rb"[\xff\x8b\x3b\x8d](?=[\x05\x0d\x15\x1d\x25\x2d\x35\x3d])")
-_CALL = re.compile(rb"[\xe8\xe9]|\x0f[\x80-\x8f]")
-
-
-def _references(code: bytes, start: int, slots: set[int]) -> Iterator[tuple[int, int, int]]:
-    """Yield address, opcode and second byte of each instruction that names one of the slots."""
-    for match in _REFERENCE.finditer(code):
-        place = match.start()
-        target = start + place + 6 + int.from_bytes(code[place + 2 : place + 6], "little", signed=True)
-        if target in slots:
-            yield start + place, code[place], code[place + 1]
-
-
-def _targets(code: bytes, start: int) -> Iterator[int]:
-    """Yield where the calls and jumps of the code go, with what only looks like one."""
-    for match in re.finditer(_CALL, code):
-        end = match.end() + 4
-        yield start + end + int.from_bytes(code[end - 4 : end], "little", signed=True)
 
 
 def references(image: Image, start: int, end: int) -> int | None:
     """Return how many instructions name an address in a range; `None` where that is not looked for, as above."""
-    if image.format != "elf" or image.machine != X86_64 or not image.code:
+    if not _is_read(image):
         return None
-    found = 0
-    for first, last in image.code:
-        code = bytes(image.memory[first - image.base : last - image.base])
-        for match in _OPERAND.finditer(code):
-            after = match.end() + 4
-            target = first + after + int.from_bytes(code[after - 4 : after], "little", signed=True)
-            # An immediate operand of up to four bytes may follow.
-            found += any(start <= target + more < end for more in (0, 1, 2, 4))
-    return found
+    return sum(
+        code[place - 1] in _OPERANDS for code, first in _stretches(image) for place in _near(code, first, start, end)
+    )
 
 
-_OPERAND = re.compile(rb"[\x05\x0d\x15\x1d\x25\x2d\x35\x3d]")
+def _is_read(image: Image) -> bool:
+    return image.format == "elf" and image.machine == X86_64 and bool(image.code)
+
+
+def _stretches(image: Image) -> Iterator[tuple[bytes, int]]:
+    for start, end in image.code:
+        yield bytes(image.memory[start - image.base : end - image.base]), start
+
+
+def _offset(code: bytes, place: int) -> int:
+    return int.from_bytes(code[place : place + 4], "little", signed=True)
+
+
+def _near(code: bytes, start: int, low: int, high: int) -> Iterator[int]:
+    """Yield where four bytes of the code lead into a range, taken from the end of an instruction at most so long.
+
+    The upper half of such an offset is one of a few numbers in all of a chunk, which are searched for.
+    """
+    for chunk in range(0, len(code), _CHUNK):
+        last = min(chunk + _CHUNK, len(code))
+        least, most = low - _IMMEDIATE - 8 - (start + last), high - (start + chunk)
+        for upper in range(least >> 16, (most >> 16) + 1):
+            if not -0x8000 <= upper < 0x8000:
+                continue
+            wanted = (upper & 0xFFFF).to_bytes(2, "little")
+            found = code.find(wanted, chunk + 2, last + 3)
+            while found >= 0:
+                place = found - 2
+                target = start + place + 4 + _offset(code, place)
+                if place >= 2 and low - _IMMEDIATE <= target < high:
+                    yield place
+                found = code.find(wanted, found + 1, last + 3)

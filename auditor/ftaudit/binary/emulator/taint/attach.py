@@ -57,5 +57,6 @@ def cover(process: Process, flow: Flow) -> None:
     """Follow the code of every image that is in the process."""
     ranges = [(linked.image.base, linked.image.end) for linked in process.images]
     flow.code = [part for linked in process.images for part in linked.image.code]
+    flow.data = [part for linked in process.images for part in linked.image.data]
     for start, end in ranges:
         process.machine.step(start, end, flow.step)

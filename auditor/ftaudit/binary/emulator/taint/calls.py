@@ -118,7 +118,7 @@ class Calls:
 
     def guess(self, name: str) -> None:
         """Note that the answer is made up."""
-        self._guessed |= self.flow.label(name if name != self._name else f"{name}()")
+        self._guessed |= self.flow.label(name)
         self._labels |= self._guessed
         if self._name.startswith(("Py", "_Py")):
             self.flow.by_python |= self._guessed

@@ -73,7 +73,7 @@ class Effect:
 _SOURCES = {
     "cpuid": ("ax", "bx", "cx", "dx"), "rdtsc": ("ax", "dx"), "rdtscp": ("ax", "cx", "dx"), "xgetbv": ("ax", "dx"),
     "rdrand": (), "rdseed": (), "rdpid": (), "rdpmc": ("ax", "dx"), "sgdt": (), "sidt": (), "sldt": (), "str": (),
-    "smsw": (), "mrs": (),
+    "smsw": (),
 }  # fmt: skip
 _SYSTEM = frozenset({"syscall", "sysenter", "int", "svc", "int3", "ud2", "brk", "udf", "hlt"})
 _CLEARING = frozenset({"xor", "sub", "pxor", "xorps", "xorpd", "vpxor", "vxorps", "vxorpd", "eor", "psubb", "psubd"})
@@ -190,9 +190,11 @@ class Decoder:
         registers = [operand for operand in operands if operand.type == register_kind]
         if name in _CLEARING and len(registers) == len(operands) and len({o.reg for o in registers[-2:]}) == 1:
             kind = Kind.CLEAR
-        elif name in _SOURCES and not (name == "mrs" and "tpidr" in instruction.op_str.lower()):
+        elif name in _SOURCES and not self.arm:
             kind = Kind.SOURCE
             written |= {self.family(family) for family in _SOURCES[name]}
+        elif name == "mrs" and "tpidr" not in instruction.op_str.lower():
+            kind = Kind.SOURCE
         elif name in _SYSTEM:
             kind = Kind.SYSTEM
         elif groups & {group.CS_GRP_JUMP, group.CS_GRP_CALL} or name in _ARM_JUMPS:

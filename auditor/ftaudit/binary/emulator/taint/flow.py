@@ -15,11 +15,17 @@ _MASK = 0xFFFF_FFFF_FFFF_FFFF
 _LINE = 6
 """Memory is looked up in lines of 64 bytes first."""
 _MOST_REPEATED = 1 << 16
-_STEPS = 400_000
+_STEPS = 150_000
 _LONGEST = 48
 """Decisions in a row of one branch in one way."""
 WEAK = "~"
 """Before the name of an unknown that decided whether something was written."""
+
+
+def named(names: Sequence[str], labels: int) -> str:
+    """Return the name of the first of the labels, or the one that says more of the same."""
+    found = [name.removeprefix(WEAK) for index, name in enumerate(names) if labels >> index & 1]
+    return next((name for name in found if name.startswith(f"{found[0]} ")), found[0]) if found else ""
 
 
 class TooLong(Exception):
@@ -79,6 +85,8 @@ class Flow:
     """What was asked so far."""
     code: Sequence[tuple[int, int]] = ()
     """Where the images' code and data are."""
+    data: Sequence[tuple[int, int]] = ()
+    """What stays writable of the images."""
     clean: Collection[int] = ()
     """The addresses of Python objects, whose reference counts are nobody's unknown."""
     registers: dict[int, int] = field(default_factory=dict)
@@ -88,6 +96,8 @@ class Flow:
     lines: set[int] = field(default_factory=set)
     regions: list[tuple[int, int, int]] = field(default_factory=list)
     """Ranges of memory that have labels where `memory` says nothing else."""
+    paused: bool = False
+    """Whether instructions are not followed for now: all that they can leave is labelled already."""
     steps: int = 0
     joins: Joins = field(default_factory=Joins)
     journal: list[tuple[int, bytes]] | None = None
@@ -140,7 +150,7 @@ class Flow:
 
     def name(self, labels: int) -> str:
         """Return what the first of the labels is the answer of."""
-        return self.names[(labels & -labels).bit_length() - 1].removeprefix(WEAK) if labels else ""
+        return named(self.names, labels)
 
     def of_memory(self, address: int, size: int) -> int:
         """Return the labels of bytes."""
@@ -182,8 +192,9 @@ class Flow:
 
     def open(self, ranges: Sequence[tuple[int, int]], name: str) -> None:
         """Give all of these ranges a label, but for the bytes that are written from now on."""
+        known = {(start, end) for start, end, _ in self.regions}
         labels = self.label(name)
-        self.regions += [(start, end, labels) for start, end in ranges]
+        self.regions += [(start, end, labels) for start, end in ranges if (start, end) not in known]
 
     def copy(self, target: int, source: int, size: int, more: int) -> None:
         """Copy the labels of bytes, and add `more` to each."""
@@ -243,6 +254,8 @@ class Flow:
 
     def step(self, address: int, size: int) -> None:
         """Follow the instruction that is about to be executed."""
+        if self.paused:
+            return
         self.steps += 1
         if self.steps > _STEPS:
             raise TooLong

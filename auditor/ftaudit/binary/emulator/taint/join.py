@@ -13,7 +13,11 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from ftaudit.binary.emulator.taint.flow import Flow
 
-_MOST = 160
+_LONG = 4_000
+"""Instructions of a constructor that is not worth to be run in more ways than one."""
+_MOST_STEPS = 40_000
+"""Instructions of all the ways through one constructor."""
+_MOST = 512
 """Ways through one constructor."""
 
 
@@ -23,21 +27,36 @@ class Joins:
 
     wanted: set[int] = field(default_factory=set)
     """Those in which unknowns decide, and that were not run in all their ways yet."""
-    open: dict[int, tuple[tuple[tuple[int, int], ...], tuple[str, ...]]] = field(default_factory=dict)
-    """The bytes that a constructor leaves open, as addresses and sizes, and the unknowns."""
+    open: dict[int, tuple[tuple[tuple[int, int], ...] | None, tuple[str, ...]]] = field(default_factory=dict)
+    """The bytes that a constructor leaves open, as addresses and sizes, and the unknowns.
+
+    `None` is all that is writable: it has more ways than are run.
+    """
 
 
 def joined(flow: Flow, joins: Joins, number: int, construct: Callable[[], None]) -> None:
     """Run a constructor, and label the memory that it leaves open."""
     before = len(flow.decisions)
+    if flow.paused:
+        construct()
+        return
     if number in joins.open:
         construct()
         _forget(flow, before)
         _label(flow, *joins.open[number])
         return
     if number not in joins.wanted:
+        begun = flow.steps
         construct()
-        if len(flow.decisions) > before:
+        made = flow.decisions[before:]
+        if made and flow.steps - begun > _LONG:
+            labels = 0
+            for decision in made:
+                labels |= decision.labels
+            _forget(flow, before)
+            joins.open[number] = (None, (flow.name(labels),))
+            _label(flow, *joins.open[number])
+        elif made:
             joins.wanted.add(number)
         return
     joins.wanted.discard(number)
@@ -47,13 +66,13 @@ def joined(flow: Flow, joins: Joins, number: int, construct: Callable[[], None])
     labels = 0
     turned = flow.turned
     ways: set[tuple[int, bool]] = set()
-    runs = 0
+    runs, begun, complete = 0, flow.steps, True
     ways_left: list[tuple[int, ...]] = [()]
     while ways_left:
         way = ways_left.pop(0)
         runs += 1
-        if runs > _MOST:
-            flow.opaque = flow.opaque or flow.name(labels)
+        if runs > _MOST or flow.steps - begun > _MOST_STEPS:
+            complete = False
             break
         flow.restore(start)
         flow.turned = frozenset(before + index for index in way)
@@ -74,10 +93,11 @@ def joined(flow: Flow, joins: Joins, number: int, construct: Callable[[], None])
         journal.clear()
     flow.restore(start)
     flow.turned = turned
+    flow.steps = begun
     construct()
     _forget(flow, before)
     names = tuple(name for index, name in enumerate(flow.names) if labels >> index & 1)
-    joins.open[number] = (tuple(written), names)
+    joins.open[number] = (tuple(written) if complete else None, names)
     _label(flow, *joins.open[number])
 
 
@@ -86,7 +106,11 @@ def _forget(flow: Flow, before: int) -> None:
     del flow.decisions[before:]
 
 
-def _label(flow: Flow, places: tuple[tuple[int, int], ...], names: tuple[str, ...]) -> None:
+def _label(flow: Flow, places: tuple[tuple[int, int], ...] | None, names: tuple[str, ...]) -> None:
+    if places is None:
+        flow.open(flow.data, names[0] if names else "a static constructor")
+        flow.paused = True
+        return
     labels = 0
     for name in names:
         labels |= flow.label(name)

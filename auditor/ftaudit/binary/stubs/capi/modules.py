@@ -210,12 +210,14 @@ def _named_dict(python: Python, name: str) -> int:
 def _import(python: Python, name: str) -> int:
     if name.endswith(MYPYC_GROUP) and name not in python.modules:
         raise HandOver(name)
+    if name not in python.loaded and not python.process.current.startswith("PyImport_AddModule"):
+        python.process.guess(python.process.current)
     return python.imported(name)
 
 
 @answers("PyImport_ImportModuleAttrString")
 def _import_attribute(python: Python) -> int:
-    return attribute(python, python.imported(python.string(0)), python.string(1))
+    return attribute(python, _import(python, python.string(0)), python.string(1))
 
 
 # Capsules
@@ -241,6 +243,8 @@ def _capsule_pointer(python: Python) -> int:
 @answers("PyCapsule_Import")
 def _capsule_import(python: Python) -> int:
     name = python.string(0)
+    if name not in python.capsules:
+        python.process.guess("PyCapsule_Import")
     return python.capsules.get(name) or table(python, name)
 
 

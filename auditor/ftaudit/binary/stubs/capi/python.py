@@ -55,6 +55,8 @@ class Python:
     created: bool = False
     """Whether `PyModule_Create2` was called."""
     thread_state: int = 0
+    loaded: set[str] = field(default_factory=set)
+    """The names of modules of the same wheel that are in the process."""
     vague: set[int] = field(default_factory=set)
     """Objects that are there for certain, and of which the value is not known."""
     made_up: set[int] = field(default_factory=set)

@@ -1,0 +1,61 @@
+"""A declaration that depends on what only the machine knows is undetermined; one that does not stays decided."""
+
+from __future__ import annotations
+
+import pytest
+from support.unknowns import SHAPES, Case, cases, compiled
+
+from ftaudit.binary.declaration import read_declaration
+from ftaudit.model import GilDeclaration, ModuleBinary
+
+pytestmark = pytest.mark.interpreter
+
+EVERY = cases()
+CHOICE = {
+    "addresses/caller_of_init", "addresses/stack_below", "constructors/slow",
+    "control/longjmp", "control/raised_signal", "control/thread_writes", "control/exception",
+    "environment/two_conditions", "environment/two_stored", "environment/environ_walked", "environment/value_hashed",
+    "environment/constructor_reads", "environment/function_table", "files/fgets", "files/listed", "files/mapped",
+    "files/popen", "files/socketpair", "interpreter/version_micro", "interpreter/hexversion",
+    "interpreter/module_missing", "interpreter/os_environ", "interpreter/code_run", "interpreter/dict_iterated",
+    "library/errno", "library/qsort", "library/sscanf", "library/sqrt", "library/strtok", "library/strtol_octal",
+    "library/snprintf_star", "loader/dlsym", "loader/dladdr", "loader/ifunc", "loader/weak", "machine/cpuid",
+    "machine/cpu_supports", "machine/sysconf_two", "machine/uname", "machine/clock_gettime",
+}  # fmt: skip
+"""One of each kind: `scripts/judge_unknowns.py` judges all of them, in every shape."""
+UNFOLLOWED = {
+    "control", "loader", "constructors", "library/qsort", "environment/function_table", "machine/cpu_supports",
+}  # fmt: skip
+"""What is not followed to its end there is undetermined for the honest twin too: threads, signals, exceptions."""
+
+
+def declare(image: bytes) -> ModuleBinary:
+    return read_declaration(image, module_name="subject", path="subject.so", target_version=(3, 14))
+
+
+def chosen() -> list[tuple[Case, int]]:
+    return [(case, SHAPES[n % len(SHAPES)]) for n, case in enumerate(EVERY) if case.label in CHOICE]
+
+
+@pytest.mark.parametrize(("case", "shape"), chosen(), ids=lambda value: getattr(value, "label", value))
+def test_what_depends_on_the_machine_is_never_said_not_to_need_the_gil(case: Case, shape: int) -> None:
+    answer = declare(compiled(case, shape, honest=False))
+    assert answer.declaration is not GilDeclaration.NOT_USED, answer.how
+
+
+@pytest.mark.parametrize(("case", "shape"), chosen(), ids=lambda value: getattr(value, "label", value))
+def test_what_asks_the_machine_and_declares_the_same_stays_decided(case: Case, shape: int) -> None:
+    answer = declare(compiled(case, shape, honest=True))
+    wanted = {GilDeclaration.NOT_USED}
+    if case.folder in UNFOLLOWED or case.label in (
+        "library/qsort",
+        "environment/function_table",
+        "machine/cpu_supports",
+    ):
+        wanted.add(GilDeclaration.UNDETERMINED)
+    assert answer.declaration in wanted, answer.how
+
+
+def test_the_reason_names_what_the_declaration_depends_on() -> None:
+    case = next(case for case in EVERY if case.label == "environment/two_conditions")
+    assert declare(compiled(case, 2, honest=False)).how == "what it declares depends on getenv PATH"
