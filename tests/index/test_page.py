@@ -46,7 +46,7 @@ def test_a_page_without_html_and_body_tags_is_taken_whole_and_refused_when_it_en
 
 @pytest.mark.parametrize("body", [b"", b"   ", b"Bad gateway", b"\x00\xff\x00", b'{"files": []}'])
 def test_what_is_no_html_page_is_refused(body: bytes) -> None:
-    with pytest.raises(IndexUnreachable, match="no page of links"):
+    with pytest.raises(IndexUnreachable, match="not a page of links"):
         names(body, "1.0")
 
 
