@@ -109,7 +109,7 @@ class _Planner:
         return [Blocker(row=row, question=questions[id(row)], survey=surveys.get(questions[id(row)])) for row in rows]
 
     def _survey(self, questions: Sequence[Question]) -> Mapping[Question, Survey]:
-        return self.session.surveyor.survey(questions, progress=self.session.progress, thorough=True)
+        return self.session.surveyor.survey(questions, progress=self.session.progress)
 
     def _cases(self) -> tuple[Case, ...]:
         """Return every input on every platform."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Final
 
@@ -37,20 +37,25 @@ def wanted_of(blockers: Sequence[Blocker]) -> dict[NormalizedName, Wanted]:
 
 
 def _nearest(surveys: Sequence[Survey]) -> Wanted | None:
-    for accepted in (HOPEFUL, HOPEFUL | {Fate.FALLBACK}):
+    for accepted in ({Fate.GOOD}, HOPEFUL, HOPEFUL | {Fate.FALLBACK}):
         fates = [
             {one.version: one.fate for one in survey.releases}
             for survey in surveys
             if any(one.fate in accepted for one in survey.releases)
         ]
         versions = sorted({version for fate in fates for version in fate})
-        may = accepted | {Fate.NOT_LOOKED_INTO}
-        good = [version for version in versions if all(fate.get(version) in may for fate in fates)]
-        nearest = next((v for v in good if any(fate[v] in accepted for fate in fates)), None)
+        looked_into = [v for v in versions if any(fate.get(v) in accepted for fate in fates)]
+        nearest = next((v for v in looked_into if _may(v, fates, accepted)), None)
         if nearest is not None:
             never = {version for version in versions if any(fate.get(version) in UNASKED for fate in fates)}
-            return Wanted(version=nearest, not_these=frozenset(versions) - frozenset(good) - never)
+            good = {version for version in versions if _may(version, fates, accepted | HOPEFUL)}
+            return Wanted(version=nearest, not_these=frozenset(versions) - good - never)
     return None
+
+
+def _may(version: Version, fates: Iterable[Mapping[Version, Fate]], accepted: Container[Fate]) -> bool:
+    """Return whether a version will do on every platform, as far as it was looked into."""
+    return all(fate.get(version) in accepted or fate.get(version) is Fate.NOT_LOOKED_INTO for fate in fates)
 
 
 def culprits(solution: Solution, rows: Iterable[Row], blockers: Iterable[Blocker]) -> dict[NormalizedName, str]:

@@ -32,8 +32,7 @@ Look: TypeAlias = Callable[[Sequence[DistributionFile]], Mapping[str, BinaryFact
 class Surveyor:
     """Surveys each package once, however often it is asked for. A context manager, to be left before its reader.
 
-    The nearest and the newest release with a wheel are read, and those between until one is good. Where the newest
-    turns the GIL on, only a `thorough` survey goes on to look for an earlier one that does not.
+    The nearest and the newest release with a wheel are read, and those between until one is good.
     """
 
     def __init__(self, *, target: Target, index: Index, reader: Reader, settings: Settings) -> None:
@@ -43,7 +42,7 @@ class Surveyor:
         self._memo = Memo(None if settings.no_cache else settings.cache)
         self._lock = threading.Lock()
         self._pool = ThreadPoolExecutor(WORKERS, thread_name_prefix="survey")
-        self._begun: dict[tuple[Question, bool], Future[Survey]] = {}
+        self._begun: dict[Question, Future[Survey]] = {}
         self._closed = False
 
     def __enter__(self) -> Surveyor:
@@ -55,26 +54,24 @@ class Surveyor:
         # What waits for a wheel is told by the reader, which ends next.
         self._pool.shutdown(wait=False, cancel_futures=True)
 
-    def begin(self, question: Question, *, thorough: bool = False) -> Future[Survey]:
+    def begin(self, question: Question) -> Future[Survey]:
         """Return the survey of a package, when it is there. Usable from many threads."""
         with self._lock:
-            if (question, thorough) in self._begun:
-                return self._begun[question, thorough]
+            if question in self._begun:
+                return self._begun[question]
             if self._closed:
                 survey: Future[Survey] = Future()
                 survey.cancel()
                 return survey
-            survey = self._begun[question, thorough] = self._pool.submit(self._survey, question, thorough)
+            survey = self._begun[question] = self._pool.submit(self._survey, question)
             return survey
 
-    def survey(
-        self, questions: Sequence[Question], *, progress: Progress, thorough: bool = False
-    ) -> dict[Question, Survey]:
+    def survey(self, questions: Sequence[Question], *, progress: Progress) -> dict[Question, Survey]:
         """Return the surveys of all these packages, and keep them for the next run."""
         if not questions:
             return {}
         progress.stage("later versions", len(questions))
-        begun = {question: self.begin(question, thorough=thorough) for question in questions}
+        begun = {question: self.begin(question) for question in questions}
         surveys: dict[Question, Survey] = {}
         for question, future in begun.items():
             surveys[question] = future.result()
@@ -82,20 +79,16 @@ class Surveyor:
         self._memo.keep()
         return surveys
 
-    def _survey(self, question: Question, thorough: bool) -> Survey:
+    def _survey(self, question: Question) -> Survey:
         pin = question.pin
         page = self._index.fingerprint(pin.name, index_url=pin.index_url)
-        key = None if page is None else _key(question, self._target, page, thorough=thorough)
+        key = None if page is None else _key(question, self._target, page)
         if (known := self._memo.recall(key)) is not None:
             return known
-        if thorough and page is not None:
-            quick = self._memo.recall(_key(question, self._target, page, thorough=False))
-            if quick is not None and quick.first_good is not None:
-                return quick  # It ended with a good release, as a thorough one would have.
         project = self._index.find_project(pin.name, index_url=pin.index_url, after=pin.version)
         if project.status is not Status.DONE:
             return Survey(problem=project.reason or Gap(kind=GapKind.FAILED, detail="the index gave no answer"))
-        survey = Survey(releases=_walk(list_later(question, project, self._target), self._look, thorough=thorough))
+        survey = Survey(releases=_walk(list_later(question, project, self._target), self._look))
         self._memo.learn(key, survey)
         return survey
 
@@ -106,9 +99,9 @@ class Surveyor:
         return {name: future.result() for name, future in asked.items()}
 
 
-def _key(question: Question, target: Target, page: str, *, thorough: bool) -> str:
+def _key(question: Question, target: Target, page: str) -> str:
     pin, platform = question.pin, question.platform
-    return f"9 {pin.name} {pin.version} {target.name} {platform.tags} {thorough} {page}"
+    return f"10 {pin.name} {pin.version} {target.name} {platform.tags} {page}"
 
 
 @dataclass(slots=True)
@@ -134,25 +127,26 @@ class _Walk:
         return tuple(map(self.candidate, self.releases))
 
 
-def _walk(releases: list[Listed], look: Look, *, thorough: bool) -> tuple[Candidate, ...]:
+def _walk(releases: list[Listed], look: Look) -> tuple[Candidate, ...]:
     """Read what is needed to name the first good release; without one, the newest pre-release."""
     walk = _Walk(releases)
-    _walk_finals(walk, look, thorough=thorough)
+    _walk_finals(walk, look)
     early = [one for one in releases if one.candidate.fate is Fate.PRE_RELEASE and one.wheel is not None]
     if early and not any(release.fate is Fate.GOOD for release in walk.result()):
         walk.read(look, early[-1:])
     return walk.result()
 
 
-def _walk_finals(walk: _Walk, look: Look, *, thorough: bool) -> None:
+def _walk_finals(walk: _Walk, look: Look) -> None:
     """Read the newest wheel, and from the nearest on until one is good; beyond a long bad stretch, bisect."""
     compiled = [release for release in walk.releases if release.candidate.fate is Fate.NOT_LOOKED_INTO]
     if not compiled:
         return
     walk.read(look, (compiled[0], compiled[-1]))
     hopeless = walk.fate(compiled[-1]) in BAD
-    if hopeless and not thorough and walk.fate(compiled[0]) in BAD:
-        return
+    if hopeless and walk.fate(compiled[0]) in BAD:
+        # A good release between two bad ones is rare: these are read side by side.
+        walk.read(look, compiled[1:MOST_LOOKED_INTO])
     for release in compiled[:MOST_LOOKED_INTO]:
         if walk.fate(release) is Fate.NOT_LOOKED_INTO:
             walk.read(look, (release,))

@@ -32,13 +32,14 @@ class Survey:
 
     @property
     def first(self) -> Candidate | None:
-        """The nearest release that leaves the GIL off, or at least is not known to turn it on."""
-        return next((release for release in self.releases if release.fate in HOPEFUL), None)
+        """The nearest good release; without one, the nearest that is not known to turn the GIL on."""
+        return self.first_good or next((release for release in self.releases if release.fate in HOPEFUL), None)
 
     @property
     def newest(self) -> Candidate | None:
-        """The newest release that does, or is not known to turn it on."""
-        return next((release for release in reversed(self.releases) if release.fate in HOPEFUL), None)
+        """The newest good release; without one, the newest that is not known to turn the GIL on."""
+        hopeful = (release for release in reversed(self.releases) if release.fate in HOPEFUL)
+        return self.newest_good or next(hopeful, None)
 
     @property
     def first_good(self) -> Candidate | None:
