@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from ftaudit.judge.rebuild import find_rebuild
 from ftaudit.judge.table import left_out_by_hashes
-from ftaudit.model import GapKind, PackageFacts, Status, Verdict
-from ftaudit.model.steps import ImportThere, Lead, NothingLater, Simply, Step, Upgrade
+from ftaudit.model import GapKind, PackageFacts, Pin, Status, Verdict
+from ftaudit.model.steps import GoodRelease, ImportThere, Lead, NothingLater, Simply, Step, Upgrade
 
 
 def next_step(verdict: Verdict, facts: PackageFacts, *, later: Lead | None) -> Step | None:
@@ -16,16 +18,22 @@ def next_step(verdict: Verdict, facts: PackageFacts, *, later: Lead | None) -> S
             return Simply.LOCK_AGAIN
         case Verdict.REENABLES_GIL | Verdict.SOURCE_ONLY | Verdict.UNAVAILABLE | Verdict.BROKEN:
             if later is not None:
-                pulled_in = bool(pin.required_by) and len(pin.required_by[0]) > 1
-                return Upgrade(lead=later, decided_by=pin.required_by[0][-2] if pulled_in else None)
+                return Upgrade(lead=later, decided_by=_puller(pin))
             if verdict is Verdict.BROKEN:
                 return Simply.REPORT
             rebuild = find_rebuild(facts.modules) if verdict is Verdict.SOURCE_ONLY else None
             return NothingLater(verdict=verdict, rebuild=None if rebuild is None else rebuild.worst)
         case Verdict.UNKNOWN:
             return _to_know_more(facts)
+        case Verdict.FALLBACK if isinstance(later, GoodRelease):
+            return Upgrade(lead=replace(later, slower=None), decided_by=_puller(pin))
         case Verdict.READY | Verdict.PURE | Verdict.FALLBACK:
             return None
+
+
+def _puller(pin: Pin) -> str | None:
+    """Return who pulls a package in, and with it decides the version."""
+    return pin.required_by[0][-2] if pin.required_by and len(pin.required_by[0]) > 1 else None
 
 
 def _to_know_more(facts: PackageFacts) -> Step | None:

@@ -13,7 +13,7 @@ from packaging.utils import NormalizedName
 from packaging.version import Version
 
 from ftaudit.model.reasons import Excluded, Reasons
-from ftaudit.model.words import GilDeclaration, Location, StrEnum, Verdict
+from ftaudit.model.words import BLOCKING, GilDeclaration, Location, StrEnum, Verdict
 
 
 class Fate(StrEnum):
@@ -184,7 +184,12 @@ class WayOut:
     location: Location | None = None
     """Where the root requirement of the first chain stands."""
     solved: bool = False
-    """Whether the plan's changes, together, remove this blocker."""
+    """Whether the plan's changes, together, remove this blocker, or bring the compiled code back."""
+
+    @property
+    def blocks(self) -> bool:
+        """Whether the package blocks today; otherwise it falls back to pure Python, and a release does not."""
+        return self.verdict in BLOCKING
 
 
 class ChangeKind(StrEnum):
@@ -196,6 +201,8 @@ class ChangeKind(StrEnum):
     """Something else needs the package: a new line that constrains it."""
     LOCK = "lock"
     """The lock file's own tool has to make it."""
+    IMPLIED = "implied"
+    """Nothing: the other changes bring it about."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -255,6 +262,11 @@ class Change:
     location: Location | None = None
     """The line that changes; where a line is new, the file that takes it."""
 
+    @property
+    def is_major(self) -> bool:
+        """Whether the first number of the version changes: such a release may break what it did before."""
+        return self.current is not None and self.current.release[:1] != self.proposed.release[:1]
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Checked:
@@ -308,7 +320,7 @@ class Plan:
     packages: int
     """How many packages were judged, each counted once."""
     ways: tuple[WayOut, ...]
-    """One for each blocked package and platform."""
+    """One for each blocked package and platform, and one for each that falls back where a release does not."""
     changes: tuple[Change, ...]
     """In the order in which to make them: what others need first."""
     proofs: tuple[Proof, ...]
@@ -326,12 +338,17 @@ class Plan:
     @property
     def blocked(self) -> tuple[NormalizedName, ...]:
         """What blocks today, by name."""
-        return tuple(dict.fromkeys(way.name for way in self.ways))
+        return tuple(dict.fromkeys(way.name for way in self.ways if way.blocks))
 
     @property
     def still_blocked(self) -> tuple[NormalizedName, ...]:
         """What would block once the changes are made, by name."""
-        return tuple(dict.fromkeys(way.name for way in self.ways if not way.solved))
+        return tuple(dict.fromkeys(way.name for way in self.ways if way.blocks and not way.solved))
+
+    @property
+    def faster(self) -> tuple[NormalizedName, ...]:
+        """What falls back to pure Python today and has its compiled code once the changes are made, by name."""
+        return tuple(dict.fromkeys(way.name for way in self.ways if not way.blocks and way.solved))
 
     @property
     def exit_code(self) -> int:

@@ -14,10 +14,10 @@ from ftaudit import lockfiles
 from ftaudit.engine.session import AuditSession
 from ftaudit.engine.upgrades.later import is_listed
 from ftaudit.engine.upgrades.surveys import HOPEFUL, Question, Survey
-from ftaudit.model import Pin, Report, Status, Verdict, WheelKind
+from ftaudit.model import Package, Pin, Report, Status, Verdict, WheelKind
 from ftaudit.model.plans import Fate, Plan, SourceEvidence, Wanted, WayOut
 from ftaudit.planning.changes import compiled_from, find_changes
-from ftaudit.planning.choose import UNASKED, chosen, confirm, culprits, exclude, wanted_of
+from ftaudit.planning.choose import ONLY_GOOD, UNASKED, chosen, confirm, culprits, exclude, no_better, wanted_of
 from ftaudit.planning.locking import lock_commands
 from ftaudit.planning.proof import Prover
 from ftaudit.planning.proposal import Case
@@ -48,20 +48,21 @@ class _Planner:
     session: AuditSession
 
     def plan(self) -> Plan:
-        blockers = self._blockers()
+        blockers, slower = self._blockers(), self._slower()
         session = self.session
-        cases = self._cases() if blockers else ()
+        cases = self._cases() if blockers or slower else ()
         solver = Solver(cases=cases, target=session.target, options=session.options, known=self._known)
         with ThreadPoolExecutor(max_workers=1) as aside:
             # The sdists come over the network while uv and the imports need the processor.
             reading = aside.submit(self._sources, blockers, {})
-            solution, rows, blockers = self._solve(solver, blockers)
+            solution, rows, blockers, slower = self._solve(solver, blockers, slower)
+            solution = solver.explain(solution, {one.row.facts.pin.name for one in (*blockers, *slower)})
             sources = self._sources(blockers, reading.result())
         blockers = confirm(blockers, rows)
-        ways = tuple(
-            self._settle(find_way(one, sources.get(_release(one.row.facts.pin))), solution, rows) for one in blockers
-        )
-        changes = find_changes(solution.changes, chosen(solution), cases=cases, ways=ways, rows=rows)
+        found = [find_way(one, sources.get(_release(one.row.facts.pin))) for one in blockers]
+        found += [find_way(one, None) for one in slower if one.survey is not None and one.survey.first_good]
+        ways = tuple(self._settle(way, solution, rows) for way in found)
+        changes = find_changes(solution, chosen(solution), cases=cases, ways=ways, rows=rows)
         prover = Prover(
             target=session.target,
             settings=session.settings,
@@ -102,8 +103,16 @@ class _Planner:
 
     def _blockers(self) -> list[Blocker]:
         """Return what blocks, with the later releases of each."""
+        return self._surveyed([row for row in self.report.packages if row.blocks])
+
+    def _slower(self) -> list[Blocker]:
+        """Return what falls back to pure Python although a later release has compiled code that leaves the GIL off."""
+        rows = [row for row in self.report.packages if row.verdict is Verdict.FALLBACK and is_listed(row.facts.pin)]
+        return [one for one in self._surveyed(rows) if one.survey is not None and one.survey.first_good is not None]
+
+    def _surveyed(self, rows: Sequence[Package]) -> list[Blocker]:
+        """Return rows of the report with their later releases."""
         by_name = {platform.name: platform for platform in self.session.platforms}
-        rows = [row for row in self.report.packages if row.blocks]
         questions = {id(row): Question(pin=row.facts.pin, platform=by_name[row.facts.platform]) for row in rows}
         surveys = self._survey([questions[id(row)] for row in rows if is_listed(row.facts.pin)])
         return [Blocker(row=row, question=questions[id(row)], survey=surveys.get(questions[id(row)])) for row in rows]
@@ -146,20 +155,25 @@ class _Planner:
     def _platform(self, name: str) -> Platform:
         return next(platform for platform in self.session.platforms if platform.name == name)
 
-    def _solve(self, solver: Solver, blockers: list[Blocker]) -> tuple[Solution, tuple[Row, ...], list[Blocker]]:
+    def _solve(
+        self, solver: Solver, blockers: list[Blocker], slower: list[Blocker]
+    ) -> tuple[Solution, tuple[Row, ...], list[Blocker], list[Blocker]]:
         """Propose, audit what is proposed, and propose again without what turned out to block."""
         self.session.progress.stage("a set that works", None)
         hopeless = dict.fromkeys((name for case in solver.cases for name in case.by_reference), _BY_REFERENCE)
         for attempt in range(MOST_ROUNDS + len(blockers)):
             wanted = {name: want for name, want in wanted_of(blockers).items() if name not in hopeless}
-            solution = solver.solve(wanted) if wanted else Solution(changes={})
+            better = wanted_of(slower, tiers=ONLY_GOOD)
+            optional = {name: want for name, want in better.items() if name not in hopeless and name not in wanted}
+            solution = solver.solve(wanted, optional) if wanted or optional else Solution(changes={})
             rows = self._audit(solver.cases, solution)
-            bad = culprits(solution, rows, blockers)
+            bad = {**no_better(optional, rows), **culprits(solution, rows, [*blockers, *slower])}
             if attempt >= MOST_ROUNDS:
                 hopeless |= bad
-                blockers = exclude(blockers, {name: (None, why) for name, why in bad.items()})
+                out: dict[NormalizedName, tuple[Version | None, str]] = {name: (None, why) for name, why in bad.items()}
             else:
-                blockers = exclude(blockers, {name: (chosen(solution)[name], why) for name, why in bad.items()})
+                out = {name: (chosen(solution)[name], why) for name, why in bad.items()}
+            blockers, slower = exclude(blockers, out), exclude(slower, out)
             for name, why in solution.given_up.items():
                 # A release that falls back to pure Python may go together with the rest where no good one does.
                 blockers = exclude(blockers, {name: (None, why)})
@@ -167,7 +181,7 @@ class _Planner:
                 break
         blocked = {blocker.row.facts.pin.name for blocker in blockers}
         left = {name: why for name, why in hopeless.items() if name in blocked}
-        return replace(solution, given_up={**left, **solution.given_up}), rows, blockers
+        return replace(solution, given_up={**left, **solution.given_up}), rows, blockers, slower
 
     def _audit(self, cases: Sequence[Case], solution: Solution) -> tuple[Row, ...]:
         if not solution.changes or not solution.selections:

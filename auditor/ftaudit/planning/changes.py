@@ -13,11 +13,12 @@ from ftaudit.lockfiles.requirements import Requirement
 from ftaudit.model import Location, Pin, Verdict
 from ftaudit.model.plans import Change, ChangeKind, Wanted, WayKind, WayOut
 from ftaudit.planning.proposal import Case
+from ftaudit.planning.solve import Solution
 from ftaudit.planning.verify import Row
 
 
 def find_changes(
-    wanted: Mapping[NormalizedName, Wanted],
+    solution: Solution,
     versions: Mapping[NormalizedName, Version],
     *,
     cases: Sequence[Case],
@@ -30,18 +31,17 @@ def find_changes(
     for row in rows:
         by_name.setdefault(row.pin.name, []).append(row)
     changes = [
-        _change(name, want, versions.get(name, want.version), cases, ways, by_name.get(name, []))
-        for name, want in wanted.items()
+        _change(name, want, versions.get(name, want.version), solution, cases, ways, by_name.get(name, []))
+        for name, want in solution.changes.items()
     ]
-    removing = [change.name for change in changes if change.name in blocked]
-    ordered = sorted(changes, key=lambda change: (change.name in blocked, change.name))
-    return tuple(_needed_by(change, removing) if change.name not in blocked else change for change in ordered)
+    return tuple(sorted(changes, key=lambda change: (change.name in blocked, change.name)))
 
 
 def _change(
     name: NormalizedName,
     want: Wanted,
     version: Version,
+    solution: Solution,
     cases: Sequence[Case],
     ways: Sequence[WayOut],
     rows: Sequence[Row],
@@ -50,6 +50,8 @@ def _change(
     pin = next(pin for case in cases for pin in case.pins if pin.name == name)
     case, line = _line(name, cases)
     kind = ChangeKind.LOCK if not case.editable else ChangeKind.REQUIREMENT if line else ChangeKind.CONSTRAINT
+    if name in solution.implied:
+        kind = ChangeKind.IMPLIED
     return Change(
         name=name,
         current=pin.version,
@@ -60,9 +62,10 @@ def _change(
         new=written(name, line, want),
         reason=_reason(want, version, mine, kind, pin, rows) + _first(name, version, cases),
         evidence=tuple(_evidence(row) for row in rows) or tuple(way.sentence for way in mine),
-        removes=(name,) if mine else (),
+        removes=(name,) if any(way.blocks for way in mine) else (),
+        needed_by=solution.needed_by.get(name, ()),
         required_by=pin.required_by,
-        location=line.location if line is not None else pin.source if kind is ChangeKind.LOCK else _file(case),
+        location=line.location if line is not None else _file(case) if kind is ChangeKind.CONSTRAINT else pin.source,
     )
 
 
@@ -71,6 +74,11 @@ def _reason(
 ) -> str:
     if not mine:
         return "another change does not go together with its present version"
+    if not any(way.blocks for way in mine):
+        return (
+            "the present version falls back to pure Python: this is the nearest one with compiled code that leaves "
+            "the GIL off"
+        )
     unsure = any(row.verdict is Verdict.UNKNOWN for row in rows)
     told = f"the nearest release that {'may' if unsure else 'does'} not block"
     nearer = [str(way.first_good) for way in mine if way.first_good is not None and way.first_good < want.version]
@@ -84,6 +92,8 @@ def _reason(
         told = f"{want.version} is {told}; of the range from there on uv takes {version}"
     if kind is ChangeKind.CONSTRAINT and pin.required_by and len(pin.required_by[0]) > 1:
         told += f"; {pin.required_by[0][-2]} pulls it in, so that it takes a line of its own"
+    elif kind is ChangeKind.IMPLIED:
+        told += "; the other changes bring it about, so that it takes no line"
     return told
 
 
@@ -91,10 +101,6 @@ def _first(name: NormalizedName, version: Version, cases: Iterable[Case]) -> str
     """Return what the project beside a lock file asks for instead: the lock follows it."""
     asked = {str(one): None for case in cases for one in case.asked if one.excludes(name, version)}
     return f"; that is excluded by {', '.join(asked)}, which is to change first" if asked else ""
-
-
-def _needed_by(change: Change, removing: Sequence[NormalizedName]) -> Change:
-    return replace(change, needed_by=tuple(removing))
 
 
 def _line(name: NormalizedName, cases: Sequence[Case]) -> tuple[Case, Requirement | None]:

@@ -16,6 +16,9 @@ from ftaudit.planning.solve import Solution
 from ftaudit.planning.verify import Row
 from ftaudit.planning.ways import Blocker, pass_over
 
+ONLY_GOOD: Final = (frozenset({Fate.GOOD}),)
+TIERS: Final = (*ONLY_GOOD, HOPEFUL, HOPEFUL | {Fate.FALLBACK})
+"""What is looked for, in this order."""
 UNASKED: Final = frozenset({Fate.YANKED, Fate.PRE_RELEASE})
 """What uv does not take unless it is asked for by name, so that no range need exclude it."""
 
@@ -26,18 +29,18 @@ def chosen(solution: Solution) -> dict[NormalizedName, Version]:
     return {name: resolved.get(name, want.version) for name, want in solution.changes.items()}
 
 
-def wanted_of(blockers: Sequence[Blocker]) -> dict[NormalizedName, Wanted]:
+def wanted_of(blockers: Sequence[Blocker], *, tiers: Sequence[frozenset[Fate]] = TIERS) -> dict[NormalizedName, Wanted]:
     """Return the nearest version of each blocker that will do on every platform on which any does."""
     surveys: dict[NormalizedName, list[Survey]] = {}
     for blocker in blockers:
         if blocker.survey is not None:
             surveys.setdefault(blocker.row.facts.pin.name, []).append(blocker.survey)
-    found = {name: _nearest(several) for name, several in surveys.items()}
+    found = {name: _nearest(several, tiers) for name, several in surveys.items()}
     return {name: want for name, want in found.items() if want is not None}
 
 
-def _nearest(surveys: Sequence[Survey]) -> Wanted | None:
-    for accepted in ({Fate.GOOD}, HOPEFUL, HOPEFUL | {Fate.FALLBACK}):
+def _nearest(surveys: Sequence[Survey], tiers: Iterable[frozenset[Fate]]) -> Wanted | None:
+    for accepted in tiers:
         fates = [
             {one.version: one.fate for one in survey.releases}
             for survey in surveys
@@ -56,6 +59,15 @@ def _nearest(surveys: Sequence[Survey]) -> Wanted | None:
 def _may(version: Version, fates: Iterable[Mapping[Version, Fate]], accepted: Container[Fate]) -> bool:
     """Return whether a version will do on every platform, as far as it was looked into."""
     return all(fate.get(version) in accepted or fate.get(version) is Fate.NOT_LOOKED_INTO for fate in fates)
+
+
+def no_better(names: Container[NormalizedName], rows: Iterable[Row]) -> dict[NormalizedName, str]:
+    """Return the optional changes that do not lead to code that is known to leave the GIL off, and why."""
+    return {
+        row.pin.name: f"{row.pin.name} {row.pin.version} on {row.platform}: {row.reasons[0]}"
+        for row in rows
+        if row.pin.name in names and row.verdict not in (Verdict.READY, Verdict.PURE)
+    }
 
 
 def culprits(solution: Solution, rows: Iterable[Row], blockers: Iterable[Blocker]) -> dict[NormalizedName, str]:

@@ -154,7 +154,7 @@ def _holds(selection: Selection, row: Row) -> bool:
 
 
 def _lines(case: Case, solution: Solution) -> tuple[str, ...]:
-    proposed = propose(case, {name: want.instead_of for name, want in solution.changes.items()})
+    proposed = propose(case, {name: want.instead_of for name, want in solution.written.items()})
     return tuple(as_text(line) for line in (*proposed.roots, *proposed.constraints) if line.reference is None)
 
 

@@ -11,7 +11,7 @@ from packaging.utils import NormalizedName
 from packaging.version import Version
 
 from ftaudit.lockfiles.resolve.unpinned import prove
-from ftaudit.lockfiles.resolve.uv_failures import Failure
+from ftaudit.lockfiles.resolve.uv_failures import Failure, FailureKind
 from ftaudit.lockfiles.selection import ResolveOptions, Selection
 from ftaudit.model.plans import Wanted
 from ftaudit.planning.proposal import Case, Specify, propose
@@ -38,6 +38,15 @@ class Solution:
     """Blockers whose good releases the other requirements exclude, with uv's reason."""
     problem: str | None = None
     """Why nothing was proven."""
+    implied: frozenset[NormalizedName] = frozenset()
+    """Changes that the others bring about: no resolver arrives at another version, so that no line is written."""
+    needed_by: Mapping[NormalizedName, tuple[NormalizedName, ...]] = field(default_factory=dict)
+    """For changes that are not wanted themselves: the wanted ones that do not go together with today's version."""
+
+    @property
+    def written(self) -> Mapping[NormalizedName, Wanted]:
+        """The changes that have to be asked for."""
+        return {name: want for name, want in self.changes.items() if name not in self.implied}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -49,8 +58,66 @@ class Solver:
     options: ResolveOptions
     known: Known
 
-    def solve(self, wanted: Mapping[NormalizedName, Wanted]) -> Solution:
-        """Return the fewest changes that bring every wanted package to a good version; give up as few as possible."""
+    def solve(
+        self, wanted: Mapping[NormalizedName, Wanted], optional: Mapping[NormalizedName, Wanted] | None = None
+    ) -> Solution:
+        """Return the fewest changes that bring every wanted package to a good version; give up as few as possible.
+
+        What is `optional` changes too where nothing else has to change for it.
+        """
+        solution = self._solve(wanted)
+        if not solution.selections or not optional:
+            return solution
+        changes, selections = dict(solution.changes), solution.selections
+        for names in (tuple(optional), *((name,) for name in optional)):
+            new = {name: optional[name] for name in names if name not in changes}
+            answer = self._ask({**changes, **new}) if new else None
+            if answer is not None and not isinstance(answer, Failure):
+                changes, selections = {**changes, **new}, answer
+        return replace(solution, changes=changes, selections=selections)
+
+    def explain(self, solution: Solution, wanted: Container[NormalizedName]) -> Solution:
+        """Return the solution with the changes that others bring about, and with what needs those not `wanted`."""
+        if not solution.selections:
+            return solution
+        changes = dict(solution.changes)
+        implied = frozenset(name for name in changes if self._is_implied(name, changes, solution.selections))
+        needed_by = {name: self._needing(name, changes, wanted) for name in changes if name not in wanted}
+        return replace(solution, implied=implied, needed_by=needed_by)
+
+    def _is_implied(
+        self, name: NormalizedName, changes: Mapping[NormalizedName, Wanted], selections: Sequence[Selection]
+    ) -> bool:
+        having = [case for case in self.cases if name in case.versions]
+        if not having or not all(case.editable and case.line(name) is None for case in having):
+            return False
+        others = {other: want for other, want in changes.items() if other != name}
+        without = self._ask(others)
+        if isinstance(without, Failure) or [*map(_pinned, without)] != [*map(_pinned, selections)]:
+            return False
+        lower = self._ask(others, held={name: SpecifierSet(f"<{changes[name].version}")})
+        return isinstance(lower, Failure) and lower.kind in (FailureKind.CONFLICT, FailureKind.MISSING)
+
+    def _needing(
+        self, name: NormalizedName, changes: Mapping[NormalizedName, Wanted], wanted: Container[NormalizedName]
+    ) -> tuple[NormalizedName, ...]:
+        """Return the wanted changes that do not go together with today's version of a package."""
+        others = {other: want for other, want in changes.items() if other != name}
+        failure = self._ask(others)
+        if not isinstance(failure, Failure):
+            return ()
+        blamed = [other for other in others if other in wanted and other in failure.mentioned]
+        blamed = blamed or [other for other in others if other in wanted]
+        if len(blamed) == 1:
+            return tuple(blamed)
+        needing = [
+            one
+            for one in blamed
+            if not isinstance(self._ask({other: want for other, want in others.items() if other != one}), Failure)
+        ]
+        return tuple(needing or blamed)
+
+    def _solve(self, wanted: Mapping[NormalizedName, Wanted]) -> Solution:
         given_up: dict[NormalizedName, str] = {}
         while True:
             active = {name: want for name, want in wanted.items() if name not in given_up}
@@ -73,17 +140,19 @@ class Solver:
         *,
         free: Container[NormalizedName] = (),
         fixed: Versions | None = None,
+        held: Mapping[NormalizedName, SpecifierSet] | None = None,
     ) -> tuple[Selection, ...] | Failure:
         """Return the selection of every case, or the first failure.
 
         What is `free` may go beyond its nearest version. With `fixed` the lowest versions are wanted, and other
-        requirements are held to those.
+        requirements are held to those. What is `held` is that, whatever else is asked of it.
         """
         specify: dict[NormalizedName, Specify] = {
             name: _constantly(SpecifierSet(f"=={version}")) for name, version in (fixed or {}).items()
         }
         for name, want in wanted.items():
             specify[name] = _constantly(want.or_later) if name in free else want.instead_of
+        specify |= {name: _constantly(specifier) for name, specifier in (held or {}).items()}
         selections = []
         for case in self.cases:
             requirements = propose(case, specify, as_roots=fixed is not None)
@@ -142,6 +211,10 @@ _Found: TypeAlias = "tuple[dict[NormalizedName, Wanted], tuple[Selection, ...]]"
 
 def _constantly(specifier: SpecifierSet) -> Specify:
     return lambda _: specifier
+
+
+def _pinned(selection: Selection) -> frozenset[tuple[NormalizedName, Version | None]]:
+    return frozenset((pin.name, pin.version) for pin in selection.pins)
 
 
 def _versions(selections: Iterable[Selection]) -> Versions:

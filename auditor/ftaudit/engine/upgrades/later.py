@@ -9,7 +9,7 @@ from typing import Final
 from ftaudit.engine.rows import Judged
 from ftaudit.engine.upgrades.surveyor import Surveyor
 from ftaudit.engine.upgrades.surveys import Question, Survey
-from ftaudit.model import BLOCKING, Pin
+from ftaudit.model import BLOCKING, Pin, Verdict
 from ftaudit.model.plans import Candidate, Fate
 from ftaudit.model.steps import GoodRelease, Lead, NoGoodRelease, NoLead
 from ftaudit.progress import Progress
@@ -26,7 +26,7 @@ def find_later(
     surveyor: Surveyor,
     progress: Progress,
 ) -> dict[tuple[str, str], Lead]:
-    """Map (name, platform) of what blocks to what the index and the wheels' binaries say of later versions.
+    """Map (name, platform) of what blocks or falls back to what is known of later versions, by index and binaries.
 
     A lead, not a verdict: nothing is imported, and what else pins the package is not asked. An index that does
     not answer gives no lead.
@@ -35,7 +35,7 @@ def find_later(
     questions = [
         Question(pin=facts.pin, platform=by_name[facts.platform])
         for facts, verdict, _ in judged
-        if verdict in BLOCKING and is_listed(facts.pin)
+        if verdict in (*BLOCKING, Verdict.FALLBACK) and is_listed(facts.pin)
     ]
     surveys = surveyor.survey(questions, progress=progress)
     leads = {(str(q.pin.name), q.platform.name): _lead(str(q.pin.name), survey) for q, survey in surveys.items()}

@@ -32,15 +32,24 @@ def headline(plan: Plan) -> tuple[str, str]:
     where = ", ".join(plan.platforms) if len(plan.platforms) <= 3 else f"{len(plan.platforms)} platforms"
     what = f"free-threaded CPython {number} on {where}"
     total, left = len(plan.blocked), len(plan.still_blocked)
+    more = f"the compiled code of {counted(len(plan.faster), 'package')}"
     if not total:
+        if plan.faster:
+            changes = counted(len(plan.changes), "version change")
+            told = f"nothing blocks {what}; {changes} {'brings' if len(plan.changes) == 1 else 'bring'} back {more}"
+            if plan.exit_code:
+                return "NOT SURE", f"{told}, but not everything could be checked."
+            return "FASTER", f"{told}."
         if plan.exit_code:
             return "NOT SURE", f"nothing found to block {what}, but not everything could be checked."
         return "NOTHING TO DO", f"nothing blocks {what}: {counted(plan.packages, 'package')} checked."
     changes = counted(len(plan.changes), "version change")
     verb = "removes" if len(plan.changes) == 1 else "remove"
-    if left == total:
+    if left == total and not plan.faster:
         return "NO WAY YET", f"no version change removes any of {counted(total, 'blocker')} for {what}."
     told = f"{changes} {verb} {total - left} of {counted(total, 'blocker')} for {what}"
+    if plan.faster:
+        told += f" and {'brings' if len(plan.changes) == 1 else 'bring'} back {more}"
     if left:
         return "PARTLY", f"{told}; {left} {'has' if left == 1 else 'have'} no version yet that goes with the rest."
     return ("NOT SURE", f"{told}, but not everything could be checked.") if plan.exit_code else ("PLAN", f"{told}.")
@@ -67,7 +76,7 @@ def render(plan: Plan, *, width: int = DEFAULT_WIDTH, color: bool = False, writt
             console.print()
         for note in notes:
             console.print(Text(clean(note), style="yellow"))
-        if any(change.kind is not ChangeKind.LOCK for change in plan.changes):
+        if any(change.kind in (ChangeKind.REQUIREMENT, ChangeKind.CONSTRAINT) for change in plan.changes):
             console.print()
             console.print(Text(WRITTEN if written else NEXT))
 
@@ -85,6 +94,7 @@ def _changes(console: Console, plan: Plan) -> None:
     for change in plan.changes:
         head = Text.assemble((clean(str(change.name)), "bold"), f"  {change.current} → ")
         head.append(str(change.proposed), style="bold green")
+        head.append("  major version" if change.is_major else "", style="yellow")
         head.append(f"  ({clean(str(change.location))})" if change.location else "", style="dim")
         console.print(Padding(head, (0, 0, 0, 2)))
         _lines(console, _about(change, plan))
@@ -111,7 +121,7 @@ def _ways(console: Console, plan: Plan) -> None:
     from rich.padding import Padding
     from rich.text import Text
 
-    left = [way for way in plan.ways if not way.solved]
+    left = [way for way in plan.ways if way.blocks and not way.solved]
     if not left:
         return
     console.print()
