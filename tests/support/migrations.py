@@ -30,9 +30,11 @@ from ftaudit.model import (
     WheelKind,
 )
 from ftaudit.model.plans import (
+    Aim,
     Candidate,
     Change,
     ChangeKind,
+    ChangeReason,
     Checked,
     Fate,
     InSource,
@@ -131,10 +133,9 @@ def _plan() -> Plan:
         current=Version("1.0"),
         platform=LINUX,
         verdict=Verdict.REENABLES_GIL,
-        reasons=("its extension module turns the GIL back on",),
+        why=_report().packages[0].why,
         kind=WayKind.UPGRADE,
-        sentence="2.0 is the nearest release that leaves the GIL off on linux-x86_64",
-        first_good=Version("2.0"),
+        first=Candidate(version=Version("2.0"), fate=Fate.GOOD, verdict=Verdict.PURE),
         newest_good=Version("2.1"),
         passed_over=(Candidate(version=Version("1.1"), fate=Fate.YANKED, yanked="broken metadata"),),
         source=SourceEvidence(
@@ -167,18 +168,20 @@ def _plan() -> Plan:
         way,
         name=canonicalize_name("old-pkg"),
         kind=WayKind.NONE,
-        sentence="no version yet",
-        first_good=None,
+        first=None,
         newest_good=None,
         switches=(),
         solved=False,
+    )
+    checked = Checked(
+        name=name, version=Version("2.0"), platform=LINUX, verdict=Verdict.READY, why=_report().packages[4].why
     )
     return Plan(
         target="3.14t",
         platforms=(LINUX, WINDOWS),
         inputs=("requirements.txt",),
         packages=6,
-        ways=(way, dataclasses.replace(way, platform=WINDOWS, sentence=way.sentence.replace(LINUX, WINDOWS)), old),
+        ways=(way, dataclasses.replace(way, platform=WINDOWS), old),
         changes=(
             Change(
                 name=name,
@@ -188,8 +191,8 @@ def _plan() -> Plan:
                 kind=ChangeKind.REQUIREMENT,
                 old="guilty-pkg==1.0",
                 new="guilty-pkg==2.0",
-                reason="it is the nearest release that does not block",
-                evidence=("linux-x86_64: ready",),
+                reason=ChangeReason(aim=Aim.REMOVE),
+                evidence=(checked,),
                 removes=(name,),
                 location=Location(path="requirements.txt", line=3),
             ),
@@ -200,7 +203,7 @@ def _plan() -> Plan:
                 platform=LINUX,
                 status=ProofStatus.RESOLVED,
                 command="uv pip compile requirements.txt",
-                checked=(Checked(name=name, version=Version("2.0"), verdict=Verdict.READY, reasons=("all well",)),),
+                checked=(checked,),
                 not_proven=("nothing was imported on Windows",),
             ),
             Proof(input="requirements.txt", platform=WINDOWS, status=ProofStatus.UNRESOLVED, reason="no solution"),

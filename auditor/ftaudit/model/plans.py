@@ -163,18 +163,20 @@ class WayOut:
     platform: str
     verdict: Verdict
     """Why it blocks."""
-    reasons: tuple[str, ...]
+    why: Reasons
     """The report's reasons for the verdict, most important first."""
     kind: WayKind
-    sentence: str
-    """The way out, or that there is none, in one sentence with its evidence."""
-    first_good: Version | None = None
+    problem: str | None = None
+    """What the index answered, where later releases could not be looked up."""
+    first: Candidate | None = None
     """The nearest later release that does not block, by index and binary evidence."""
     newest_good: Version | None = None
     fallback: Version | None = None
     """The nearest later release that falls back to pure Python."""
     passed_over: tuple[Candidate, ...] = ()
-    """Later releases before `first_good` (all of them where there is none), oldest first, each with the reason."""
+    """Later releases before `first` (all of them where there is none), oldest first, each with the reason."""
+    given_up: str | None = None
+    """What keeps the plan from taking it: uv's words, or what the audit of the proposed set found."""
     newest: Version | None = None
     """The newest final release on the index, whatever it is."""
     source: SourceEvidence | None = None
@@ -185,6 +187,11 @@ class WayOut:
     """Where the root requirement of the first chain stands."""
     solved: bool = False
     """Whether the plan's changes, together, remove this blocker, or bring the compiled code back."""
+
+    @property
+    def first_good(self) -> Version | None:
+        """The version of the nearest later release that does not block."""
+        return None if self.first is None else self.first.version
 
     @property
     def blocks(self) -> bool:
@@ -235,6 +242,46 @@ class Wanted:
         return SpecifierSet(",".join((f">={self.version}", *(f"!={version}" for version in after))))
 
 
+class Aim(StrEnum):
+    """What a change is for."""
+
+    REMOVE = "remove"
+    """It removes a blocker."""
+    FASTER = "faster"
+    """It brings compiled code back to a package that falls back to pure Python."""
+    FIT = "fit"
+    """Other changes do not go together with the present version."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ChangeReason:
+    """Why a version changes, and why to that one."""
+
+    aim: Aim
+    unsure: bool = False
+    """Whether it then blocks could not be determined."""
+    nearer: Version | None = None
+    """A nearer good release, which does not go together with the rest."""
+    slower: bool = False
+    """The proposed release falls back to pure Python."""
+    through: str | None = None
+    """The package that pulls it in, where a line of its own is needed."""
+    excluded_by: tuple[str, ...] = ()
+    """Requirements of the project beside a lock file that have to change first, as they are written."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Checked:
+    """What the audit of the proposed set says of one package of it that is not in today's."""
+
+    name: NormalizedName
+    version: Version | None
+    platform: str
+    verdict: Verdict
+    why: Reasons
+    wheel: str | None = None
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Change:
     """One version that is to change."""
@@ -250,10 +297,9 @@ class Change:
     """The requirement as it is, `sqlalchemy==2.0.50`; `None` where a line is new."""
     new: str
     """The requirement as it is to be, `sqlalchemy==2.0.54`."""
-    reason: str
-    """Why, in one sentence."""
-    evidence: tuple[str, ...]
-    """Sentences: what the proposed release's wheels declare and did when they were imported, per platform."""
+    reason: ChangeReason
+    evidence: tuple[Checked, ...] = ()
+    """What the audit of the proposed set says of the package, per platform."""
     removes: tuple[NormalizedName, ...] = ()
     """The blockers that go with it; empty where the change is only needed by another."""
     needed_by: tuple[NormalizedName, ...] = ()
@@ -266,16 +312,6 @@ class Change:
     def is_major(self) -> bool:
         """Whether the first number of the version changes: such a release may break what it did before."""
         return self.current is not None and self.current.release[:1] != self.proposed.release[:1]
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Checked:
-    """What the audit of the proposed set says of one package of it that is not in today's."""
-
-    name: NormalizedName
-    version: Version | None
-    verdict: Verdict
-    reasons: tuple[str, ...]
 
 
 class ProofStatus(StrEnum):

@@ -192,7 +192,7 @@ class _Planner:
         """Say of a way out whether the solution takes it."""
         told = solution.given_up.get(way.name)
         if told is not None:
-            return replace(way, sentence=f"{way.sentence}; but {told}")
+            return replace(way, given_up=told)
         blocks = any(row.blocks and row.pin.name == way.name and row.platform == way.platform for row in rows)
         stays = any(
             pin.name == way.name and pin.version == way.current for one in solution.selections for pin in one.pins
@@ -208,7 +208,7 @@ class _Planner:
             told.append(f"the changes were not proven to go together: {solution.problem}")
         today = {row.facts.pin.name for row in self.report.packages if row.blocks}
         told += [
-            f"{row.pin.name} {row.pin.version} comes in and blocks on {row.platform}: {row.reasons[0]}"
+            f"{row.pin.name} {row.pin.version} comes in and blocks on {row.platform}: {row.first_reason}"
             for row in rows
             if row.blocks and row.pin.name not in solution.changes and row.pin.name not in today
         ]

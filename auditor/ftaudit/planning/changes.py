@@ -11,7 +11,7 @@ from packaging.version import Version
 
 from ftaudit.lockfiles.requirements import Requirement
 from ftaudit.model import Location, Pin, Verdict
-from ftaudit.model.plans import Change, ChangeKind, Wanted, WayKind, WayOut
+from ftaudit.model.plans import Aim, Change, ChangeKind, ChangeReason, Wanted, WayKind, WayOut
 from ftaudit.planning.proposal import Case
 from ftaudit.planning.solve import Solution
 from ftaudit.planning.verify import Row
@@ -60,8 +60,8 @@ def _change(
         kind=kind,
         old=None if line is None else as_text(line),
         new=written(name, line, want),
-        reason=_reason(want, version, mine, kind, pin, rows) + _first(name, version, cases),
-        evidence=tuple(_evidence(row) for row in rows) or tuple(way.sentence for way in mine),
+        reason=_reason(want, mine, kind, pin, rows, excluded_by=_excluding(name, version, cases)),
+        evidence=tuple(row.checked for row in rows),
         removes=(name,) if any(way.blocks for way in mine) else (),
         needed_by=solution.needed_by.get(name, ()),
         required_by=pin.required_by,
@@ -70,37 +70,33 @@ def _change(
 
 
 def _reason(
-    want: Wanted, version: Version, mine: Sequence[WayOut], kind: ChangeKind, pin: Pin, rows: Sequence[Row]
-) -> str:
+    want: Wanted,
+    mine: Sequence[WayOut],
+    kind: ChangeKind,
+    pin: Pin,
+    rows: Sequence[Row],
+    *,
+    excluded_by: tuple[str, ...],
+) -> ChangeReason:
     if not mine:
-        return "another change does not go together with its present version"
+        return ChangeReason(aim=Aim.FIT, excluded_by=excluded_by)
     if not any(way.blocks for way in mine):
-        return (
-            "the present version falls back to pure Python: this is the nearest one with compiled code that leaves "
-            "the GIL off"
-        )
-    unsure = any(row.verdict is Verdict.UNKNOWN for row in rows)
-    told = f"the nearest release that {'may' if unsure else 'does'} not block"
-    nearer = [str(way.first_good) for way in mine if way.first_good is not None and way.first_good < want.version]
-    if nearer:
-        told += f" and goes together with the rest, which {nearer[0]} does not"
-    if all(way.kind is WayKind.FALLBACK for way in mine):
-        told += ": it falls back to pure Python, slower"
-    if unsure:
-        told += "; whether it does could not be determined"
-    if version != want.version:
-        told = f"{want.version} is {told}; of the range from there on uv takes {version}"
-    if kind is ChangeKind.CONSTRAINT and pin.required_by and len(pin.required_by[0]) > 1:
-        told += f"; {pin.required_by[0][-2]} pulls it in, so that it takes a line of its own"
-    elif kind is ChangeKind.IMPLIED:
-        told += "; the other changes bring it about, so that it takes no line"
-    return told
+        return ChangeReason(aim=Aim.FASTER, excluded_by=excluded_by)
+    nearer = [way.first_good for way in mine if way.first_good is not None and way.first_good < want.version]
+    pulled_in = kind is ChangeKind.CONSTRAINT and bool(pin.required_by) and len(pin.required_by[0]) > 1
+    return ChangeReason(
+        aim=Aim.REMOVE,
+        unsure=any(row.verdict is Verdict.UNKNOWN for row in rows),
+        nearer=nearer[0] if nearer else None,
+        slower=all(way.kind is WayKind.FALLBACK for way in mine),
+        through=pin.required_by[0][-2] if pulled_in else None,
+        excluded_by=excluded_by,
+    )
 
 
-def _first(name: NormalizedName, version: Version, cases: Iterable[Case]) -> str:
+def _excluding(name: NormalizedName, version: Version, cases: Iterable[Case]) -> tuple[str, ...]:
     """Return what the project beside a lock file asks for instead: the lock follows it."""
-    asked = {str(one): None for case in cases for one in case.asked if one.excludes(name, version)}
-    return f"; that is excluded by {', '.join(asked)}, which is to change first" if asked else ""
+    return tuple(dict.fromkeys(str(one) for case in cases for one in case.asked if one.excludes(name, version)))
 
 
 def _line(name: NormalizedName, cases: Sequence[Case]) -> tuple[Case, Requirement | None]:
@@ -128,11 +124,6 @@ def written(name: NormalizedName, line: Requirement | None, want: Wanted) -> str
     if line is None:
         return f"{name}{want.instead_of(None)}"
     return as_text(replace(line, specifier=want.instead_of(line.specifier)))
-
-
-def _evidence(row: Row) -> str:
-    wheel = f" ({row.wheel})" if row.wheel else ""
-    return f"{row.platform}: {row.verdict}: {row.reasons[0]}{wheel}"
 
 
 def compiled_from(path: Path) -> str | None:

@@ -64,7 +64,7 @@ def _may(version: Version, fates: Iterable[Mapping[Version, Fate]], accepted: Co
 def no_better(names: Container[NormalizedName], rows: Iterable[Row]) -> dict[NormalizedName, str]:
     """Return the optional changes that do not lead to code that is known to leave the GIL off, and why."""
     return {
-        row.pin.name: f"{row.pin.name} {row.pin.version} on {row.platform}: {row.reasons[0]}"
+        row.pin.name: f"{row.pin.name} {row.pin.version} on {row.platform}: {row.first_reason}"
         for row in rows
         if row.pin.name in names and row.verdict not in (Verdict.READY, Verdict.PURE)
     }
@@ -87,7 +87,7 @@ def culprits(solution: Solution, rows: Iterable[Row], blockers: Iterable[Blocker
         names = [row.pin.name, *(name for chain in row.pin.required_by for name in reversed(chain))]
         name = next((change for name in names for change in solution.changes if change == name), None)
         if name is not None:
-            found[name] = f"{row.pin.name} {row.pin.version} on {row.platform}: {row.reasons[0]}"
+            found[name] = f"{row.pin.name} {row.pin.version} on {row.platform}: {row.first_reason}"
     return found
 
 
@@ -104,7 +104,7 @@ def confirm(blockers: Sequence[Blocker], rows: Iterable[Row]) -> list[Blocker]:
         row = ready.get((blocker.row.facts.pin.name, blocker.row.facts.platform))
         survey = blocker.survey
         if row is not None and row.pin.version is not None and survey is not None:
-            survey = pass_over(survey, row.pin.version, Fate.GOOD, row.reasons[0])
+            survey = pass_over(survey, row.pin.version, Fate.GOOD, row.first_reason)
         result.append(replace(blocker, survey=survey))
     return result
 

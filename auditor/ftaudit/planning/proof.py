@@ -19,7 +19,7 @@ from ftaudit.lockfiles.resolve.unpinned import prove
 from ftaudit.lockfiles.resolve.uv_failures import Failure
 from ftaudit.lockfiles.selection import ResolveOptions, Selection
 from ftaudit.model import Location
-from ftaudit.model.plans import Checked, Proof, ProofStatus
+from ftaudit.model.plans import Proof, ProofStatus
 from ftaudit.planning.changes import as_text
 from ftaudit.planning.proposal import Case, propose
 from ftaudit.planning.solve import Solution
@@ -78,10 +78,7 @@ class Prover:
             command=self._command(case, selection.without_wheels),
             requirements=_lines(case, solution),
             resolved=tuple((pin.name, pin.version) for pin in selection.pins),
-            checked=tuple(
-                Checked(name=row.pin.name, version=row.pin.version, verdict=row.verdict, reasons=row.reasons)
-                for row in mine
-            ),
+            checked=tuple(row.checked for row in mine),
             not_proven=tuple(self._not_proven(case, selection, mine)),
         )
 

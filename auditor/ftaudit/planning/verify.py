@@ -11,7 +11,9 @@ from ftaudit.engine.session import AuditSession
 from ftaudit.engine.tiers.collect import Key
 from ftaudit.lockfiles.selection import Selection
 from ftaudit.model import BLOCKING, Package, Pin, Status, Verdict
-from ftaudit.model.sentences import sentences
+from ftaudit.model.plans import Checked
+from ftaudit.model.reasons import Reasons
+from ftaudit.model.sentences import sentence
 from ftaudit.planning.proposal import Case
 
 
@@ -22,10 +24,27 @@ class Row:
     pin: Pin
     platform: str
     verdict: Verdict
-    reasons: tuple[str, ...]
+    why: Reasons
     wheel: str | None
     read: bool
     """Whether its wheel's binaries are what is known of it: nothing was imported."""
+
+    @property
+    def first_reason(self) -> str:
+        """The most important reason in words."""
+        return sentence(self.why[0], self.platform)
+
+    @property
+    def checked(self) -> Checked:
+        """The row as the plan shows it."""
+        return Checked(
+            name=self.pin.name,
+            version=self.pin.version,
+            platform=self.platform,
+            verdict=self.verdict,
+            why=self.why,
+            wheel=self.wheel,
+        )
 
     @property
     def blocks(self) -> bool:
@@ -55,7 +74,7 @@ def audit_new(
             pin=one.pin,
             platform=one.platform,
             verdict=verdict,
-            reasons=sentences(reasons, one.platform),
+            why=reasons,
             wheel=one.index.wheel.filename if one.index.wheel else None,
             read=one.binary.status is Status.DONE and one.runtime.status is not Status.DONE,
         )

@@ -24,7 +24,6 @@ from ftaudit.model.plans import (
     WayOut,
 )
 from ftaudit.model.reasons import WORST_FIRST
-from ftaudit.planning import words
 from ftaudit.planning.hints import find_switches
 
 FETCHED_AT_ONCE: Final = 4
@@ -50,33 +49,25 @@ def find_way(blocker: Blocker, source: SourceEvidence | None) -> WayOut:
     over = tuple(one for one in releases if until is None or one.version < until.version)
     switches = find_switches(pin.name, pin.version)
     finals = [one.version for one in releases if one.fate is not Fate.PRE_RELEASE and one.fate is not Fate.YANKED]
-    if survey is None:
-        kind, sentence = WayKind.UNKNOWN, "it is no package that an index lists: ask whoever makes it"
-    elif survey.problem is not None:
-        kind, sentence = WayKind.UNKNOWN, f"later releases could not be looked up: {survey.problem}"
+    if survey is None or survey.problem is not None:
+        kind = WayKind.UNKNOWN
     elif first is not None:
-        kind, sentence = WayKind.UPGRADE, words.upgrade(first, newest, over, platform)
+        kind = WayKind.UPGRADE
     elif fallback is not None:
-        told = f"{fallback.version} falls back to pure Python: it works, slower"
-        kind, sentence = WayKind.FALLBACK, f"{told}; {words.passed_over(over)}" if over else told
+        kind = WayKind.FALLBACK
+    elif source is not None and source.sdist and source.would_declare is GilDeclaration.NOT_USED:
+        kind = WayKind.BUILD
     else:
-        sentence = words.no_upgrade(pin.name, pin.version, releases, platform)
-        kind = WayKind.NONE
-        if source is not None and source.sdist and source.would_declare is GilDeclaration.NOT_USED:
-            kind = WayKind.BUILD
-        elif switches:
-            kind = WayKind.SWITCH
-        if source is not None:
-            sentence += f"; {words.build(source)}"
+        kind = WayKind.SWITCH if switches else WayKind.NONE
     return WayOut(
         name=pin.name,
         current=pin.version,
         platform=platform.name,
         verdict=blocker.row.verdict,
-        reasons=blocker.row.reasons,
+        why=blocker.row.why,
         kind=kind,
-        sentence=sentence,
-        first_good=None if first is None else first.version,
+        problem=None if survey is None else survey.problem,
+        first=first,
         newest_good=None if newest is None else newest.version,
         fallback=None if fallback is None else fallback.version,
         passed_over=over,

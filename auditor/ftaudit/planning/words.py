@@ -6,19 +6,26 @@ from collections.abc import Iterable, Sequence
 from itertools import groupby
 from typing import Final
 
+from packaging.version import Version
+
 from ftaudit.model import GilDeclaration
 from ftaudit.model.plans import (
+    Aim,
     BuildEvidence,
     Candidate,
+    Change,
+    ChangeKind,
+    ChangeReason,
     Fate,
     InSource,
     NotRead,
     OrdinaryWheel,
     SourceEvidence,
     Switch,
+    WayKind,
+    WayOut,
 )
-from ftaudit.model.sentences import candidate_phrase
-from ftaudit.target import Platform
+from ftaudit.model.sentences import candidate_phrase, sentence
 
 LISTED: Final = 3
 
@@ -85,19 +92,82 @@ def listed(names: Iterable[str]) -> str:
     return every[0] if len(every) == 1 else f"{', '.join(every[:-1])} and {every[-1]}"
 
 
-def upgrade(first: Candidate, newest: Candidate | None, over: Sequence[Candidate], platform: Platform) -> str:
-    """Name the nearest good release, why it is good, the newest one and what lies between."""
-    sure = "leaves the GIL off" if first.fate is Fate.GOOD else "may leave the GIL off"
-    why = candidate_phrase(first, platform.name)
-    told = f"{first.version} is the nearest release that {sure} on {platform.name}: {why}"
-    if over:
-        told += f"; {passed_over(over)}"
-    if newest is not None and newest.version != first.version:
-        told += f"; the newest that does is {newest.version}"
+def way_out(way: WayOut, where: str) -> str:
+    """Return the way out, or that there is none, in one sentence with its evidence; `where` names the platform."""
+    told = _way(way, where)
+    return told if way.given_up is None else f"{told}; but {way.given_up}"
+
+
+def _way(way: WayOut, where: str) -> str:
+    if way.kind is WayKind.UNKNOWN:
+        if way.problem is None:
+            return "it is not a package that an index lists: ask whoever makes it"
+        return f"later releases could not be looked up: {way.problem}"
+    if way.first is not None:
+        return _upgrade(way.first, way.newest_good, way.passed_over, where)
+    if way.kind is WayKind.FALLBACK:
+        told = f"{way.fallback} falls back to pure Python: it works, slower"
+        return f"{told}; {passed_over(way.passed_over)}" if way.passed_over else told
+    told = _no_upgrade(way.name, way.current, way.passed_over, where)
+    return told if way.source is None else f"{told}; {build(way.source)}"
+
+
+def change_reason(change: Change) -> str:
+    """Return why a version changes, in one sentence."""
+    reason, wanted = change.reason, change.wanted.version
+    match reason.aim:
+        case Aim.FIT:
+            told = "another change does not go together with its present version"
+        case Aim.FASTER:
+            told = (
+                "the present version falls back to pure Python: this is the nearest one with compiled code that leaves "
+                "the GIL off"
+            )
+        case Aim.REMOVE:
+            told = _of_removal(reason)
+            if change.proposed != wanted:
+                told = f"{wanted} is {told}; of the range from there on uv takes {change.proposed}"
+    if change.kind is ChangeKind.IMPLIED:
+        told += "; the other changes bring it about, so that it takes no line"
+    elif reason.through is not None:
+        told += f"; {reason.through} pulls it in, so that it takes a line of its own"
+    if reason.excluded_by:
+        told += f"; that is excluded by {', '.join(reason.excluded_by)}, which is to change first"
     return told
 
 
-def no_upgrade(name: str, current: object, later: Sequence[Candidate], platform: Platform) -> str:
+def _of_removal(reason: ChangeReason) -> str:
+    told = f"the nearest release that {'may' if reason.unsure else 'does'} not block"
+    if reason.nearer is not None:
+        told += f" and goes together with the rest, which {reason.nearer} does not"
+    if reason.slower:
+        told += ": it falls back to pure Python, slower"
+    if reason.unsure:
+        told += "; whether it does could not be determined"
+    return told
+
+
+def change_evidence(change: Change, ways: Iterable[WayOut]) -> tuple[str, ...]:
+    """Return what the audit of the proposed set says of a change; where there was none, the package's ways out."""
+    told = tuple(
+        f"{one.platform}: {one.verdict}: {sentence(one.why[0], one.platform)}{f' ({one.wheel})' if one.wheel else ''}"
+        for one in change.evidence
+    )
+    return told or tuple(way_out(way, way.platform) for way in ways if way.name == change.name)
+
+
+def _upgrade(first: Candidate, newest: Version | None, over: Sequence[Candidate], where: str) -> str:
+    """Name the nearest good release, why it is good, the newest one and what lies between."""
+    sure = "leaves the GIL off" if first.fate is Fate.GOOD else "may leave the GIL off"
+    told = f"{first.version} is the nearest release that {sure} on {where}: {candidate_phrase(first, where)}"
+    if over:
+        told += f"; {passed_over(over)}"
+    if newest is not None and newest != first.version:
+        told += f"; the newest that does is {newest}"
+    return told
+
+
+def _no_upgrade(name: str, current: object, later: Sequence[Candidate], where: str) -> str:
     """Say that there is no good release, and what the later ones are."""
     if not later:
         return f"no version yet: {current} is the newest release"
@@ -109,11 +179,11 @@ def no_upgrade(name: str, current: object, later: Sequence[Candidate], platform:
         if any(one.fate is Fate.NOT_LOOKED_INTO for one in later)
         else "no version yet leaves the GIL off"
     )
-    told = f"{what} on {platform.name}: {passed_over(later)}"
+    told = f"{what} on {where}: {passed_over(later)}"
     early = next((one for one in reversed(later) if one.fate is Fate.PRE_RELEASE and one.is_good), None)
     if early is None:
         return told
-    return f"{told}; {early.version} is {candidate_phrase(early, platform.name)}; to try it: {name}=={early.version}"
+    return f"{told}; {early.version} is {candidate_phrase(early, where)}; to try it: {name}=={early.version}"
 
 
 def build(source: SourceEvidence) -> str:

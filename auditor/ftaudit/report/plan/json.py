@@ -9,7 +9,7 @@ from typing import Any, Final
 from ftaudit.__about__ import __version__
 from ftaudit.model import Location
 from ftaudit.model.plans import Candidate, Change, Plan, Proof, SourceEvidence, Switch, WayOut
-from ftaudit.model.sentences import candidate_phrase
+from ftaudit.model.sentences import candidate_phrase, sentences
 from ftaudit.planning import words
 
 SCHEMA_VERSION: Final = 1
@@ -42,7 +42,7 @@ def as_dict(plan: Plan) -> dict[str, Any]:
         "still_blocked": list(plan.still_blocked),
         "faster": list(plan.faster),
         "unknown": list(plan.unknown),
-        "changes": [_change(change) for change in plan.changes],
+        "changes": [_change(change, plan) for change in plan.changes],
         "lock_commands": list(plan.lock_commands),
         "ways": [_way(way) for way in plan.ways],
         "proofs": [_proof(proof) for proof in plan.proofs],
@@ -52,7 +52,7 @@ def as_dict(plan: Plan) -> dict[str, Any]:
     }
 
 
-def _change(change: Change) -> dict[str, Any]:
+def _change(change: Change, plan: Plan) -> dict[str, Any]:
     return {
         "name": str(change.name),
         "current": _text(change.current),
@@ -61,8 +61,8 @@ def _change(change: Change) -> dict[str, Any]:
         "is_major": change.is_major,
         "old": change.old,
         "new": change.new,
-        "reason": change.reason,
-        "evidence": list(change.evidence),
+        "reason": words.change_reason(change),
+        "evidence": list(words.change_evidence(change, plan.ways)),
         "removes": list(change.removes),
         "needed_by": list(change.needed_by),
         "required_by": [list(chain) for chain in change.required_by],
@@ -76,9 +76,9 @@ def _way(way: WayOut) -> dict[str, Any]:
         "current": _text(way.current),
         "platform": way.platform,
         "verdict": way.verdict.value,
-        "reasons": list(way.reasons),
+        "reasons": list(sentences(way.why, way.platform)),
         "kind": way.kind.value,
-        "sentence": way.sentence,
+        "sentence": words.way_out(way, way.platform),
         "solved": way.solved,
         "first_good": _text(way.first_good),
         "newest_good": _text(way.newest_good),
@@ -134,7 +134,7 @@ def _proof(proof: Proof) -> dict[str, Any]:
                 "name": str(one.name),
                 "version": _text(one.version),
                 "verdict": one.verdict.value,
-                "reasons": list(one.reasons),
+                "reasons": list(sentences(one.why, one.platform)),
             }
             for one in proof.checked
         ],

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from ftaudit.model.plans import Change, Plan
+from ftaudit.planning import words
 from ftaudit.report.package.markdown import LIMIT, Section, cut, escape, fit, folded
 from ftaudit.report.plan.table import headline
 
@@ -23,7 +24,10 @@ def sections(plan: Plan) -> Iterator[Section]:
     """Yield the changes, the ways out and the proof."""
     head = f"### The plan ({len(plan.changes)})\n\n| package | from | to | why |\n| --- | --- | --- | --- |\n"
     yield Section(items=[_change(change) for change in plan.changes], head=head, what="changes")
-    ways = [f"- **{escape(str(way.name))}** {escape(way.platform)}: {escape(way.sentence)}" for way in plan.ways]
+    ways = [
+        f"- **{escape(str(way.name))}** {escape(way.platform)}: {escape(words.way_out(way, way.platform))}"
+        for way in plan.ways
+    ]
     yield folded("Ways out, one by one", ways, "packages")
     proofs = [
         f"- {escape(proof.input)} on {escape(proof.platform)}: {proof.status}"
@@ -34,5 +38,5 @@ def sections(plan: Plan) -> Iterator[Section]:
 
 
 def _change(change: Change) -> str:
-    cells = (str(change.name), str(change.current or ""), str(change.proposed), change.reason)
+    cells = (str(change.name), str(change.current or ""), str(change.proposed), words.change_reason(change))
     return "| " + " | ".join(escape(cut(cell)) for cell in cells) + " |"

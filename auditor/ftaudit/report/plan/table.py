@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from itertools import groupby
 from typing import TYPE_CHECKING, Final
 
 from ftaudit.model.plans import Change, ChangeKind, Plan, Proof, ProofStatus, WayKind, WayOut
+from ftaudit.model.sentences import sentence
+from ftaudit.planning import words
 from ftaudit.report.console import DEFAULT_WIDTH, clean, draw
 from ftaudit.report.package.entries import counted
 
@@ -21,7 +23,6 @@ _KINDS: Final = {
     WayKind.NONE: "no version yet",
     WayKind.UNKNOWN: "not known",
 }
-PLATFORM: Final = "{platform}"
 NEXT: Final = "next: --diff shows what is to be edited, --write edits it; then run `ftaudit check` and your tests"
 WRITTEN: Final = "next: it is written; now run `ftaudit check` and your tests"
 
@@ -105,15 +106,15 @@ def _changes(console: Console, plan: Plan) -> None:
 
 
 def _about(change: Change, plan: Plan) -> Iterator[tuple[str, str]]:
-    yield "", change.reason
+    yield "", words.change_reason(change)
     if change.needed_by:
         yield "needed by ", f"the change of {', '.join(change.needed_by)}"
     if change.kind is ChangeKind.CONSTRAINT:
         yield "new line: ", change.new
-    for said in change.evidence:
+    for said in words.change_evidence(change, plan.ways):
         yield "then ", said
     ways = [way for way in plan.ways if way.name == change.name]
-    yield from _by_platform(((way, (way.sentence,)) for way in ways), many=len(plan.platforms) > 1)
+    yield from _by_platform(ways, lambda way, where: (words.way_out(way, where),), many=len(plan.platforms) > 1)
     yield from _switches(ways[:1])
 
 
@@ -132,22 +133,26 @@ def _ways(console: Console, plan: Plan) -> None:
         head.append(str(same[0].verdict), style="red")
         head.append(f"  {_KINDS[same[0].kind]}", style="dim")
         console.print(Padding(head, (0, 0, 0, 2)))
-        said = ((way, (way.reasons[0], way.sentence)) for way in same)
-        _lines(console, _by_platform(said, many=len(plan.platforms) > 1))
+        _lines(console, _by_platform(same, _why_and_way, many=len(plan.platforms) > 1))
         _lines(console, _whence(same[0]))
         _lines(console, _switches(same[:1]))
 
 
-def _by_platform(said: Iterable[tuple[WayOut, tuple[str, ...]]], *, many: bool) -> Iterator[tuple[str, str]]:
+def _why_and_way(way: WayOut, where: str) -> tuple[str, ...]:
+    return sentence(way.why[0], where), words.way_out(way, where)
+
+
+def _by_platform(
+    ways: Iterable[WayOut], say: Callable[[WayOut, str], tuple[str, ...]], *, many: bool
+) -> Iterator[tuple[str, str]]:
     """Yield what is said of a package on each platform; what is the same on several is said once, for all of them."""
     groups: dict[tuple[str, ...], list[WayOut]] = {}
-    for way, texts in said:
-        groups.setdefault(tuple(text.replace(way.platform, PLATFORM) for text in texts), []).append(way)
-    for texts, ways in groups.items():
-        where = ", ".join(way.platform for way in ways)
-        for number, text in enumerate(texts):
-            label = f"on {where}: " if many and number == 0 else ""
-            yield label, text.replace(PLATFORM, where if len(ways) == 1 else "each")
+    for way in ways:
+        groups.setdefault(say(way, "each"), []).append(way)
+    for texts, same in groups.items():
+        where = ", ".join(way.platform for way in same)
+        for number, text in enumerate(say(same[0], same[0].platform) if len(same) == 1 else texts):
+            yield f"on {where}: " if many and number == 0 else "", text
 
 
 def _whence(way: WayOut) -> Iterator[tuple[str, str]]:

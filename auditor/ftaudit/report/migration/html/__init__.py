@@ -68,7 +68,8 @@ def _digest(text: str) -> str:
 def _environment() -> Environment:
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
-    from ftaudit.planning.words import source_evidence
+    from ftaudit.model.sentences import sentence
+    from ftaudit.planning.words import change_evidence, change_reason, source_evidence
     from ftaudit.report.package import entries, evidence
 
     environment = Environment(
@@ -82,6 +83,9 @@ def _environment() -> Environment:
     environment.filters |= {
         "tiers": evidence.tiers,
         "source_evidence": source_evidence,
+        "change_reason": change_reason,
+        "change_evidence": change_evidence,
+        "first_reason": lambda checked: sentence(checked.why[0], checked.platform),
         "module_groups": evidence.module_groups,
         "remarks": evidence.remarks,
         "extra_findings": lambda package: list(entries.extra_findings(package)),
