@@ -12,6 +12,7 @@ from packaging.specifiers import SpecifierSet
 from packaging.utils import NormalizedName
 from packaging.version import Version
 
+from ftaudit.model.gaps import Gap
 from ftaudit.model.reasons import Excluded, Reasons
 from ftaudit.model.words import BLOCKING, GilDeclaration, Location, StrEnum, Verdict
 
@@ -166,7 +167,7 @@ class WayOut:
     why: Reasons
     """The report's reasons for the verdict, most important first."""
     kind: WayKind
-    problem: str | None = None
+    problem: Gap | None = None
     """What the index answered, where later releases could not be looked up."""
     first: Candidate | None = None
     """The nearest later release that does not block, by index and binary evidence."""
