@@ -25,7 +25,7 @@ from ftaudit.model.plans import (
     WayKind,
     WayOut,
 )
-from ftaudit.model.sentences import candidate_phrase, sentence
+from ftaudit.model.sentences import candidate_phrase, gap_phrase, sentence
 
 LISTED: Final = 3
 
@@ -102,7 +102,7 @@ def _way(way: WayOut, where: str) -> str:
     if way.kind is WayKind.UNKNOWN:
         if way.problem is None:
             return "it is not a package that an index lists: ask whoever makes it"
-        return f"later releases could not be looked up: {way.problem}"
+        return f"later releases could not be looked up: {gap_phrase(way.problem, where)}"
     if way.first is not None:
         return _upgrade(way.first, way.newest_good, way.passed_over, where)
     if way.kind is WayKind.FALLBACK:
