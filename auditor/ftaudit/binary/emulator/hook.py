@@ -12,8 +12,8 @@ from ftaudit.binary.emulator.machine import Machine, MemoryFault, NeedsVex
 from ftaudit.binary.emulator.oracle import Oracle, Question
 from ftaudit.binary.emulator.process import Exhausted, Halt, HandOver, Process, Sealed
 from ftaudit.binary.emulator.taint.attach import attach, cover
+from ftaudit.binary.emulator.taint.constructor_state import Joins
 from ftaudit.binary.emulator.taint.flow import Decision, Flow, TooLong
-from ftaudit.binary.emulator.taint.join import Joins
 from ftaudit.binary.image.call_sites import references
 from ftaudit.binary.image.mapped import Image
 from ftaudit.binary.slots import Slots, read_definition_slots, read_exported_slots

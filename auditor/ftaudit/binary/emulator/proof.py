@@ -6,8 +6,8 @@ from collections.abc import Collection
 from dataclasses import dataclass, replace
 
 from ftaudit.binary.emulator.hook import Ending, Run, Subject, run
+from ftaudit.binary.emulator.taint.constructor_state import Joins
 from ftaudit.binary.emulator.taint.flow import WEAK, Decision, named
-from ftaudit.binary.emulator.taint.join import Joins
 from ftaudit.binary.image.call_sites import call_sites
 
 SET_GIL = "PyUnstable_Module_SetGIL"

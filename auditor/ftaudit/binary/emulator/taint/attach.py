@@ -7,9 +7,9 @@ from collections.abc import Collection
 from typing import TYPE_CHECKING
 
 from ftaudit.binary.emulator.taint.calls import Calls
+from ftaudit.binary.emulator.taint.constructor_state import Joins
 from ftaudit.binary.emulator.taint.effects import Decoder
 from ftaudit.binary.emulator.taint.flow import Flow
-from ftaudit.binary.emulator.taint.join import Joins
 from ftaudit.binary.image.mapped import AARCH64
 
 if TYPE_CHECKING:

@@ -7,11 +7,9 @@ them is worth a run of the whole module: the constructor alone is run again, and
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from ftaudit.binary.emulator.taint.flow import Flow
+from ftaudit.binary.emulator.taint.constructor_state import Joins
+from ftaudit.binary.emulator.taint.flow import Flow
 
 _LONG = 4_000
 """Instructions of a constructor that is not worth to be run in more ways than one."""
@@ -19,19 +17,6 @@ _MOST_STEPS = 40_000
 """Instructions of all the ways through one constructor."""
 _MOST = 512
 """Ways through one constructor."""
-
-
-@dataclass(slots=True)
-class Joins:
-    """What is known of the constructors of one module, by their number in the order of the run."""
-
-    wanted: set[int] = field(default_factory=set)
-    """Those in which unknowns decide, and that were not run in all their ways yet."""
-    open: dict[int, tuple[tuple[tuple[int, int], ...] | None, tuple[str, ...]]] = field(default_factory=dict)
-    """The bytes that a constructor leaves open, as addresses and sizes, and the unknowns.
-
-    `None` is all that is writable: it has more ways than are run.
-    """
 
 
 def joined(flow: Flow, joins: Joins, number: int, construct: Callable[[], None]) -> None:
