@@ -45,8 +45,9 @@ class MissingModGil(CRule):
         since="0.1.0",
         asks_to_declare=True,
         remedy=(
-            "Once the other findings are dealt with, add `{Py_mod_gil, Py_MOD_GIL_NOT_USED}` to the slots, or"
-            " call `PyUnstable_Module_SetGIL(m, Py_MOD_GIL_NOT_USED)` under `#ifdef Py_GIL_DISABLED`."
+            "Fix the other findings first. Then add `{Py_mod_gil, Py_MOD_GIL_NOT_USED}` to the slots under `#ifdef"
+            " Py_mod_gil`, which older versions lack, or call `PyUnstable_Module_SetGIL(m, Py_MOD_GIL_NOT_USED)` under"
+            " `#ifdef Py_GIL_DISABLED`, after the check that `m` is not NULL."
         ),
         links=(
             "https://docs.python.org/3.14/howto/free-threading-extensions.html",

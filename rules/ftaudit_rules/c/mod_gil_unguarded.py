@@ -21,15 +21,8 @@ _CONDITION = re.compile(
 )
 _SINCE_3_15 = re.compile(r"\b(?:PySlot(?:_\w+)?|PyModExportU?_\w+|PyMODEXPORT_FUNC|PyABIInfo(?:_\w+)?|Py_mod_abi)\b")
 """What PEP 793, 803 and 820 brought: where it is used under no condition, no older CPython compiles the file."""
-_SINCE_3_13 = (
-    "PyMutex_Lock",
-    "Py_BEGIN_CRITICAL_SECTION",
-    "PyDict_GetItemRef",
-    "PyList_GetItemRef",
-    "PyWeakref_GetRef",
-    "PyDict_SetDefaultRef",
-    "PyImport_AddModuleRef",
-)
+_SINCE_3_13 = ("PyMutex_Lock", "Py_BEGIN_CRITICAL_SECTION")
+"""What no older CPython has. `PyDict_GetItemRef` and its like prove nothing: pythoncapi-compat provides them."""
 _BEFORE_3_13 = SpecifierSet("<3.13").to_range()
 
 
@@ -104,6 +97,14 @@ static PyModuleDef_Slot s[] = {{Py_mod_gil, Py_MOD_GIL_NOT_USED}, {0, NULL}};
         ),
     )
     INVALID = (
+        SourceExample(
+            code="""\
+#include "pythoncapi_compat.h"
+static int find(PyObject *d, PyObject *k, PyObject **v) { return PyDict_GetItemRef(d, k, v); }
+static PyModuleDef_Slot s[] = {{Py_mod_gil, Py_MOD_GIL_NOT_USED}, {0, NULL}};
+""",
+            lines=(3,),
+        ),
         SourceExample(
             code="""\
 #if PY_VERSION_HEX >= 0x030F0000
