@@ -104,6 +104,8 @@ class Run:
     """A run that was followed: the unknown that the declaration is computed from."""
     too_long: bool = False
     """It was followed for longer than it is worth."""
+    too_large: bool = False
+    """It was too long because it has very many different instructions, and not because it repeats few of them."""
     created: bool = False
     """Whether it made a module with `PyModule_Create2`, and no definition for multi-phase initialisation."""
 
@@ -223,6 +225,7 @@ def run(
             trace=flow.trace if flow else (),
             comes_from=python.declared_by if python else "",
             too_long=isinstance(error, TooLong),
+            too_large=isinstance(error, TooLong) and bool(error.args[0]),
             problem=f"{error}{_after(python)}",
             questions=tuple(oracle.questions),
             overrides=overrides,

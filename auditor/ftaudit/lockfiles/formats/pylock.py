@@ -35,7 +35,8 @@ def read(
 
     document, text = read_toml(path)
     _check_version(document, path)
-    for entry in document.get("packages") or ():
+    listed = document.get("packages")
+    for entry in listed if isinstance(listed, list) else ():
         if isinstance(entry, dict) and isinstance(entry.get("name"), str):
             # Pipenv writes names as they are spelt; installers read them all the same.
             entry["name"] = canonicalize_name(entry["name"])

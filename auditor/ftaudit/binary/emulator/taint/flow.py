@@ -28,6 +28,10 @@ def named(names: Sequence[str], labels: int) -> str:
     return next((name for name in found if name.startswith(f"{found[0]} ")), found[0]) if found else ""
 
 
+_LARGE = 8_000
+"""Different instructions from which on an initialization is a large one, and not a short one that repeats itself."""
+
+
 class TooLong(Exception):
     """The code ran longer than it is worth being followed."""
 
@@ -258,7 +262,7 @@ class Flow:
             return
         self.steps += 1
         if self.steps > _STEPS:
-            raise TooLong
+            raise TooLong(len(self._effects) > _LARGE)
         effect = self._effects.get(address)
         if effect is None and address not in self._effects:
             effect = self._effects[address] = self.decoder.effect(bytes(self.engine.mem_read(address, size)), address)
