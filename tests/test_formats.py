@@ -160,7 +160,7 @@ def test_an_output_whose_name_means_nothing_is_written_in_the_format_that_is_nam
         assert any(each.startswith(line) for each in (tmp_path / name).read_text("utf-8").splitlines())
 
 
-@pytest.mark.parametrize("name", ["a.txt", "sarif", "no/such/folder/a.sarif"])
+@pytest.mark.parametrize("name", ["a.pdf", "sarif", "no/such/folder/a.sarif"])
 def test_a_further_file_that_cannot_be_written_is_a_usage_error(name: str, tmp_path: Path) -> None:
     (tmp_path / "a.py").write_text("x = 1\n")
     ran = ftaudit("scan", "--also", name, "a.py", cwd=tmp_path)

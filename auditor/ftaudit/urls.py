@@ -21,6 +21,11 @@ def redact(text: str) -> str:
     return "://".join([before, *map(_hide, urls)])
 
 
+def without_credentials(text: str) -> str:
+    """Return a text with the credentials of each URL in it left out: for commands that a reader runs again."""
+    return redact(text).replace(f"://{HIDDEN}@", "://")
+
+
 def public(url: str) -> str:
     """Return a URL without user, password, query and fragment; a text that is not a URL stays as it is."""
     scheme, separator, rest = url.partition("://")

@@ -15,7 +15,7 @@ from typing import Final
 from ftaudit.__about__ import __version__
 from ftaudit.model import Report
 from ftaudit.registry import GROUP, load_rules
-from ftaudit.urls import redact
+from ftaudit.urls import without_credentials
 from ftaudit.whole_files import digest_of
 
 EPOCH_VARIABLE: Final = "SOURCE_DATE_EPOCH"
@@ -42,7 +42,7 @@ def find_reproduction(report: Report, commands: Iterable[Sequence[str]]) -> Repr
     packs = [f"{_dist(entry.dist)} ({entry.name})" for entry in entry_points(group=GROUP)]
     return Reproduction(
         made=_now(),
-        commands=tuple(redact(shlex.join(command)) for command in commands),
+        commands=tuple(without_credentials(shlex.join(command)) for command in commands),
         versions=(
             ("ftaudit", __version__),
             ("rule packs", f"{', '.join(packs) or 'none'}: {len(registry.rules)} rules"),
@@ -50,7 +50,7 @@ def find_reproduction(report: Report, commands: Iterable[Sequence[str]]) -> Repr
             ("platforms", ", ".join(report.platforms)),
             ("imported with", report.interpreter or "nothing: no code of any package was run"),
             ("run on", f"Python {platform.python_version()}, {platform.system()} {platform.machine()}"),
-            ("index", ", ".join(map(redact, report.indexes)) or "none was asked"),
+            ("index", ", ".join(map(without_credentials, report.indexes)) or "none was asked"),
         ),
         inputs=tuple((path, _digest(Path(path))) for path in report.inputs),
     )

@@ -68,7 +68,7 @@ def audit_wheels(items: Sequence[str], settings: Settings, *, progress: Progress
         coverage=count_coverage([row.facts for row in kept]),
         notes=(*notes, *problems, *failures),
         nonconforming=_nonconforming(kept),
-        incomplete=incomplete if kept or notes else (*incomplete, *_nothing(items, incomplete, target)),
+        incomplete=incomplete if kept else (*incomplete, *_nothing(items, incomplete, target)),
         traffic=traffic,
     )
 
