@@ -88,10 +88,10 @@ def add_audit(parser: argparse.ArgumentParser) -> None:
     inputs = (
         "requirements.txt or .in, pyproject.toml, setup.cfg, a script, environment.yml, a lock file of uv, Poetry, PDM,"
         " Pipenv or conda, pylock.toml, an SBOM, - for standard input, or a folder of wheels (default: the most "
-        "precise input in this folder)"
+        "precise here)"
     )
     what.add_argument("inputs", nargs="*", metavar="INPUT", help=inputs)
-    env = "an environment or site-packages folder to audit without running it (repeatable)"
+    env = "an environment to audit without running it (repeatable)"
     what.add_argument("--env", action="append", default=[], metavar="PATH", help=env)
     what.add_argument("--extra", action="append", default=[], metavar="NAME", help="include this extra (repeatable)")
     what.add_argument("--all-extras", action="store_true", help="include every extra")

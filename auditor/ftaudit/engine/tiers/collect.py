@@ -133,9 +133,15 @@ def find_runtime_facts(
         for name, found in _import_group(group, wanted, indexed, interpreter, settings, progress).items():
             facts[names[name]] = found
             notes |= dict.fromkeys(found.notes)
-    if interpreter.missing:
+    if interpreter.missing and any(map(_fails, facts.values())):
         notes[f"the interpreter was built without {', '.join(interpreter.missing)}: modules that need it fail"] = None
     return Imports(facts=facts, interpreter=interpreter, notes=(*notes, *left_out))
+
+
+def _fails(facts: RuntimeFacts) -> bool:
+    """Return whether an import failed, for whatever reason."""
+    runs = (*(ran for _, ran in facts.toplevels), *(module.runtime for module in facts.modules))
+    return any(ran is not None and not ran.imported for ran in runs)
 
 
 def _left_out(skipped: Mapping[Key, RuntimeFacts], indexed: Mapping[Key, IndexFacts]) -> tuple[str, ...]:
