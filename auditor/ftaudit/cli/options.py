@@ -91,7 +91,7 @@ def add_audit(parser: argparse.ArgumentParser) -> None:
         "precise here)"
     )
     what.add_argument("inputs", nargs="*", metavar="INPUT", help=inputs)
-    env = "an environment to audit without running it (repeatable)"
+    env = "an environment or site-packages folder to audit without running it (repeatable)"
     what.add_argument("--env", action="append", default=[], metavar="PATH", help=env)
     what.add_argument("--extra", action="append", default=[], metavar="NAME", help="include this extra (repeatable)")
     what.add_argument("--all-extras", action="store_true", help="include every extra")

@@ -36,9 +36,7 @@ def add_parsers(commands: Any) -> None:
     )
     add_audit(plan)
     edits = plan.add_argument_group("edits").add_mutually_exclusive_group()
-    edits.add_argument(
-        "--diff", action="store_true", help="print the edits as a unified diff without changing any file"
-    )
+    edits.add_argument("--diff", action="store_true", help="print the edits as a unified diff, change no file")
     edits.add_argument("--write", action="store_true", help="edit the requirements files or pyproject.toml in place")
     add_answer(plan, formats.OF_PLAN)
     plan.set_defaults(answer=run)

@@ -11,6 +11,8 @@ from ftaudit.binary.emulator.taint.flow import WEAK, Decision, named
 from ftaudit.binary.image.call_sites import call_sites
 
 SET_GIL = "PyUnstable_Module_SetGIL"
+ABORTS = "the instruction int"
+"""How Windows' start-up code ends a process whose stack was overwritten (`int 29h`): such a way makes no module."""
 _SAME_BRANCH = 2
 """How often a branch is turned round in each direction: its later decisions are in what these are followed into."""
 
@@ -92,9 +94,9 @@ def depends(subject: Subject, best: Run) -> str:
 def _contradiction(best: Run, other: Run, path: _Path) -> str | None:
     """Return why a run shows that the declaration depends on something, else `None`."""
     if other.too_long:
-        return path.label or "more than is followed"
+        return None if other.too_large else path.label or "more than is followed"
     if other.ending is Ending.FAILED:
-        return None if path.by_python or not other.faulted else path.label
+        return None if path.by_python or not other.faulted or other.opaque == ABORTS else path.label
     if other.opaque:
         return other.opaque
     if other.comes_from:
