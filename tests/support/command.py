@@ -51,7 +51,7 @@ def ftaudit(
         encoding="utf-8",
         cwd=cwd,
         env=environment(cwd, env),
-        timeout=300,
+        timeout=1500,
         check=False,
     )
 
