@@ -10,7 +10,7 @@ from support.command import Answer, check
 from support.distributions import sdist, wheel
 from support.index_server import IndexServer
 
-from ftaudit.engine.tiers.builds import Build, classify_build
+from ftaudit.engine.tiers.builds import Build, SdistFacts, read_sdist
 
 PLATFORM = "manylinux_2_17_x86_64"
 FREE = f"cp314-cp314t-{PLATFORM}"
@@ -74,14 +74,14 @@ def test_an_sdist_tells_what_it_is_built_into(tmp_path: Path, files: Mapping[str
     served = sdist("demo", "1.0", files)
     path = tmp_path / served.filename
     path.write_bytes(served.data)
-    assert classify_build(path) is expected
+    assert read_sdist(path).build is expected
 
 
 @pytest.mark.parametrize("data", [b"", b"\x1f\x8b\x08", b"PK\x03\x04", b"x" * 600])
 @pytest.mark.parametrize("name", ["demo-1.0.tar.gz", "demo-1.0.zip", "demo-1.0.rpm"])
 def test_an_archive_that_is_none_tells_nothing(tmp_path: Path, name: str, data: bytes) -> None:
     (tmp_path / name).write_bytes(data)
-    assert classify_build(tmp_path / name) is Build.UNDETERMINED
+    assert read_sdist(tmp_path / name) == SdistFacts(build=Build.UNDETERMINED)
 
 
 def test_a_pure_python_sdist_does_not_block(server: IndexServer, tmp_path: Path) -> None:
@@ -127,6 +127,78 @@ def test_an_sdist_for_an_older_python_is_none_to_build_from(
     answer = judge(server, tmp_path, "demo==1.0\n", "--no-deps")
     assert answer.verdicts == {"demo": verdict}
     assert told in answer.reasons("demo")
+
+
+def pkg_info(requires: str) -> str:
+    return f"Metadata-Version: 2.1\nName: demo\nVersion: 1.0\nRequires-Python: {requires}\n\nRequires-Python: <2\n"
+
+
+NEW = EXTENSION.replace("name=", "python_requires='>=3.9', name=")
+"""A script whose own words are another's than the metadata's."""
+
+
+ONLY_THE_ARCHIVE = {
+    "recorded": ({"PKG-INFO": pkg_info(">=3.7,<3.13"), "setup.py": NEW, "demo.c": ""}, True, "unavailable", "<3.13"),
+    "plain": ({"PKG-INFO": pkg_info("<3.14"), "setup.py": SETUP}, False, "unavailable", "<3.14"),
+    "project": (
+        {"pyproject.toml": system("flit_core.buildapi", more="requires-python='~=3.8.0'\n")},
+        False,
+        "unavailable",
+        "3.8",
+    ),
+    "config": (
+        {"setup.cfg": "[options]\npython_requires = <3.12\n", "setup.py": EXTENSION},
+        True,
+        "unavailable",
+        "<3.12",
+    ),
+    "script": (
+        {"setup.py": EXTENSION.replace("name=", "python_requires='!=3.14.*', name=")},
+        True,
+        "unavailable",
+        "!=3.14",
+    ),
+    "admits": (
+        {"PKG-INFO": pkg_info(">=3.7"), "setup.py": NEW, "demo.c": ""},
+        True,
+        "source-only",
+        "there is an sdist",
+    ),
+    "nonsense": ({"PKG-INFO": pkg_info("nonsense"), "setup.py": SETUP}, False, "pure", "built from source"),
+    "zeros": ({"PKG-INFO": "\0" * 300, "setup.py": EXTENSION}, True, "source-only", "there is an sdist"),
+}
+
+
+def test_the_python_that_only_the_archive_asks_for_counts(server: IndexServer, tmp_path: Path) -> None:
+    for name, (files, with_wheel, _, _) in ONLY_THE_ARCHIVE.items():
+        compiled = [wheel(name, "1.0", tag=f"cp312-cp312-{PLATFORM}")] if with_wheel else []
+        server.add_project(name, [*compiled, sdist(name, "1.0", files)])
+    answer = judge(server, tmp_path, "".join(f"{name}==1.0\n" for name in ONLY_THE_ARCHIVE), "--no-deps")
+    assert answer.verdicts == {name: verdict for name, (_, _, verdict, _) in ONLY_THE_ARCHIVE.items()}
+    for name, (_, _, _, told) in ONLY_THE_ARCHIVE.items():
+        assert told in answer.reasons(name), name
+
+
+def test_a_lock_file_that_does_not_say_the_python_of_an_sdist_leaves_it_to_the_index(
+    server: IndexServer, tmp_path: Path
+) -> None:
+    compiled = wheel("demo", "1.0", tag=f"cp312-cp312-{PLATFORM}")
+    served = sdist("demo", "1.0", {"setup.py": EXTENSION}, requires_python="<3.13")
+    server.add_project("demo", [compiled, served])
+    listed = ", ".join(
+        f'{{ url = "{server.file_url(file.filename)}", hash = "sha256:{file.digest}" }}' for file in (compiled, served)
+    )
+    (tmp_path / "uv.lock").write_text(
+        'version = 1\nrequires-python = ">=3.10"\n'
+        '[[package]]\nname = "app"\nversion = "1"\nsource = { virtual = "." }\n'
+        'dependencies = [{ name = "demo" }]\n[[package]]\nname = "demo"\nversion = "1.0"\n'
+        f'source = {{ registry = "{server.simple_url}" }}\nwheels = [{listed.rpartition(", {")[0]}]\n'
+        f"sdist = {{{listed.rpartition(', {')[2]}\n"
+    )
+    arguments = ("--static", "--platform", PLATFORM, "--index-url", server.simple_url, "uv.lock")
+    answer = check(*arguments, cwd=tmp_path)
+    assert answer.verdicts == {"demo": "unavailable"}
+    assert "compiled for an older Python" in answer.reasons("demo")
 
 
 @pytest.mark.parametrize(

@@ -39,7 +39,7 @@ def find_evidence(
     """
     target, progress = session.target, session.progress
     indexed = find_index_facts(keys, target=target, index=session.index, progress=progress, on_found=on_found)
-    indexed = look_into_sdists(indexed, sdists=session.sdists, progress=progress)
+    indexed = look_into_sdists(indexed, sdists=session.sdists, target=target, progress=progress)
     binaries = find_binary_facts(indexed, target=target, reader=session.reader, progress=progress)
     together = {**(beside or {}), **indexed}
     imports = find_runtime_facts(

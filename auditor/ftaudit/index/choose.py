@@ -57,7 +57,7 @@ def choose_wheel(pin: Pin, files: ReleaseFiles | None, target: Target, platform:
     else:
         origin, listed, said = files.origin or "index", files.files, files.warnings
     wheels, sdist, strangers = _sort(pin, listed)
-    sdist_left_out = None if sdist is None else _why_not_built(sdist, pin, target)
+    sdist_left_out = None if sdist is None else why_not_built(sdist, pin, target)
     warnings = [*said, *(f"{name} is no wheel of {pin.name} {pin.version}" for name in strangers)]
     ranks = _ranks(target, platform)
     allowed: list[_Wheel] = []
@@ -120,8 +120,8 @@ def _sort(pin: Pin, files: Iterable[DistributionFile]) -> tuple[list[_Wheel], Di
     return wheels, sdist, strangers
 
 
-def _why_not_built(sdist: DistributionFile, pin: Pin, target: Target) -> Excluded | None:
-    """Return why an installer builds nothing from the sdist, or `None`."""
+def why_not_built(sdist: DistributionFile, pin: Pin, target: Target) -> Excluded | None:
+    """Return why an installer on the target builds nothing from the sdist, or `None`."""
     if pin.only_binary:
         return Excluded(filename=sdist.filename, by=Exclusion.ONLY_BINARY)
     wanted = sdist.requires_python

@@ -1,9 +1,10 @@
-"""What a build from an sdist makes, pure Python or compiled code: read from its files, nothing is built or run."""
+"""What an sdist says of a build from it: pure Python or compiled code, and for which Python; nothing is built."""
 
 from __future__ import annotations
 
 import ast
 import configparser
+import email.parser
 import re
 import tarfile
 import warnings
@@ -19,10 +20,12 @@ import tomli
 
 from ftaudit.engine.tiers.sdists import SUFFIXES, Sdists
 from ftaudit.errors import FtauditError
+from ftaudit.index.choose import why_not_built
+from ftaudit.lockfiles.formats.setuptools_files import read_setuptools
 from ftaudit.lockfiles.trees import BUILD_FILES, COMPILED
-from ftaudit.model import DistributionFile, IndexFacts, Pin, StrEnum, WheelKind
+from ftaudit.model import IndexFacts, Pin, StrEnum, WheelKind
 from ftaudit.progress import Progress
-from ftaudit.target import Platform
+from ftaudit.target import Platform, Target
 
 MOST_BYTES: Final = 60_000_000
 """A larger sdist is not fetched to be looked into; pure-Python ones have a hundredth of that."""
@@ -62,50 +65,105 @@ class Build(StrEnum):
     UNDETERMINED = "undetermined"
 
 
-def look_into_sdists(
-    found: Mapping[tuple[Pin, Platform], IndexFacts], *, sdists: Sdists, progress: Progress
-) -> dict[tuple[Pin, Platform], IndexFacts]:
-    """Return the facts with those of a pure-Python build where an installer would build such a wheel from the sdist.
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SdistFacts:
+    """What an sdist says of a build from it."""
 
-    Releases with compiled wheels are left as they are: their sdists compile something. So is what cannot be fetched.
+    build: Build
+    requires_python: str | None = None
+    """The versions of Python that it is for; `None` where nothing in it states them."""
+
+
+_NOTHING: Final = SdistFacts(build=Build.UNDETERMINED)
+
+
+def look_into_sdists(
+    found: Mapping[tuple[Pin, Platform], IndexFacts], *, sdists: Sdists, target: Target, progress: Progress
+) -> dict[tuple[Pin, Platform], IndexFacts]:
+    """Return the facts with what the sdists say, where an installer would have to build.
+
+    A pure-Python build is one that the target installs. An sdist whose `requires-python` excludes the target is not
+    one to build from. Releases with compiled wheels are looked at only for the `requires-python` that nobody stated:
+    their sdists compile something. What cannot be fetched changes nothing.
     """
-    asked = {
-        key: facts.sdist
-        for key, facts in found.items()
-        if facts.kind is WheelKind.NONE and facts.sdist is not None and not facts.compiled
-    }
+    asked = {key: facts for key, facts in found.items() if _is_open(facts)}
     if not asked:
         return dict(found)
-    releases = {(pin.name, str(pin.version), sdist.filename): (pin, sdist) for (pin, _), sdist in asked.items()}
+    releases = {_release(pin, facts): (pin, facts) for (pin, _), facts in asked.items()}
     progress.stage("sdists", len(releases))
     with ThreadPoolExecutor(AT_ONCE) as pool:
-        futures = {key: pool.submit(_build_of, pin, sdist, sdists) for key, (pin, sdist) in releases.items()}
-        builds = {}
+        futures = {key: pool.submit(_look, pin, facts, sdists) for key, (pin, facts) in releases.items()}
+        said = {}
         for key, future in futures.items():
-            builds[key] = future.result()
+            said[key] = future.result()
             progress.done(key[0])
-    looked = dict(found)
-    for row, sdist in asked.items():
-        if builds[row[0].name, str(row[0].version), sdist.filename] is Build.PURE:
-            looked[row] = replace(found[row], kind=WheelKind.PURE, built_from_source=True)
-    return looked
+    return {
+        **found,
+        **{row: _with(facts, said[_release(row[0], facts)], row[0], target) for row, facts in asked.items()},
+    }
 
 
-def _build_of(pin: Pin, sdist: DistributionFile, sdists: Sdists) -> Build:
-    if pin.version is None or (sdist.size or 0) > MOST_BYTES:
-        return Build.UNDETERMINED
+def _is_open(facts: IndexFacts) -> bool:
+    """Return whether the sdist of a release without a wheel has something to say that is not known."""
+    if facts.kind is not WheelKind.NONE or facts.sdist is None:
+        return False
+    return not facts.compiled or facts.sdist.requires_python is None
+
+
+def _release(pin: Pin, facts: IndexFacts) -> tuple[str, str, str]:
+    assert facts.sdist is not None  # noqa: S101  # `_is_open` says so
+    return pin.name, str(pin.version), facts.sdist.filename
+
+
+def _with(facts: IndexFacts, said: SdistFacts, pin: Pin, target: Target) -> IndexFacts:
+    """Return the facts with what their sdist says."""
+    assert facts.sdist is not None  # noqa: S101  # `_is_open` says so
+    sdist = facts.sdist
+    if sdist.requires_python is None:
+        sdist = replace(sdist, requires_python=said.requires_python)
+    left_out = why_not_built(sdist, pin, target)
+    if left_out is not None:
+        return replace(facts, sdist=None, excluded=(*facts.excluded, left_out))
+    if said.build is Build.PURE and not facts.compiled:
+        return replace(facts, sdist=sdist, kind=WheelKind.PURE, built_from_source=True)
+    return replace(facts, sdist=sdist)
+
+
+def _look(pin: Pin, facts: IndexFacts, sdists: Sdists) -> SdistFacts:
+    """Ask the index, where the input named the file, and then the file itself."""
+    sdist = facts.sdist
+    if pin.version is None or sdist is None:
+        return _NOTHING
     try:
-        return classify_build(sdists.fetch_file(pin.name, pin.version, sdist, index_url=pin.index_url))
+        if facts.compiled:
+            listed = sdists.find_listed(pin.name, pin.version, sdist, index_url=pin.index_url)
+            if listed is not None and listed.requires_python is not None:
+                return SdistFacts(build=Build.COMPILED, requires_python=listed.requires_python)
+        if (sdist.size or 0) > MOST_BYTES:
+            return _NOTHING
+        return read_sdist(sdists.fetch_file(pin.name, pin.version, sdist, index_url=pin.index_url))
     except FtauditError:
-        return Build.UNDETERMINED
+        return _NOTHING
 
 
-def classify_build(path: Path) -> Build:
-    """Return what a build of the sdist makes; what is damaged, too large or not understood is undetermined."""
+def read_sdist(path: Path) -> SdistFacts:
+    """Return what an sdist says; what is damaged, too large or not understood is undetermined."""
     try:
-        return _judge(_read(path))
+        found = _read(path)
+        return SdistFacts(build=_judge(found), requires_python=_required_python(found.texts))
     except (tarfile.TarError, zipfile.BadZipFile, zlib.error, EOFError, OSError, ValueError, RuntimeError):
-        return Build.UNDETERMINED
+        return _NOTHING
+
+
+def _required_python(texts: Mapping[str, str]) -> str | None:
+    """Return the range that the metadata of the sdist states, else the one that the project's files do."""
+    head = texts.get("PKG-INFO", "").partition("\n\n")[0]
+    recorded = email.parser.HeaderParser().parsestr(head).get("Requires-Python")
+    project = tomli.loads(texts.get("pyproject.toml", "")).get("project", {})
+    stated = project.get("requires-python") if isinstance(project, dict) else None
+    of_setuptools = read_setuptools(texts.get("setup.cfg", ""), texts.get("setup.py", "")).requires_python
+    found = recorded or stated or of_setuptools
+    return str(found).strip() if found else None
 
 
 @dataclass(slots=True)
@@ -157,7 +215,7 @@ def _members(path: Path) -> Iterator[tuple[str, int, str | None]]:
 
 def _is_build_file(name: str) -> bool:
     parts = PurePosixPath(name).parts
-    return len(parts) == 2 and (parts[1] in ("pyproject.toml", "setup.cfg") or parts[1].endswith(".py"))
+    return len(parts) == 2 and (parts[1] in ("pyproject.toml", "setup.cfg", "PKG-INFO") or parts[1].endswith(".py"))
 
 
 def _decode(data: bytes) -> str:

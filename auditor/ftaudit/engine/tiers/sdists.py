@@ -64,11 +64,17 @@ class Sdists:
         The index is asked for the URL where the input names the file alone. Errors as in `fetch`.
         """
         if sdist.url is None:
-            query = Query(name=canonicalize_name(name), version=version, index_url=index_url)
-            files = self._index.find_releases([query])[query].files
-            place = next((file for file in files if file.filename == sdist.filename and file.url), None)
+            place = self.find_listed(name, version, sdist, index_url=index_url)
             sdist = sdist if place is None else replace(place, hashes=sdist.hashes or place.hashes)
         return _fetch_file(sdist, self._index, self._folder)
+
+    def find_listed(
+        self, name: str, version: Version, sdist: DistributionFile, *, index_url: str | None = None
+    ) -> DistributionFile | None:
+        """Return the file of that name as an index lists it; `None` where no index answers or lists it with a URL."""
+        query = Query(name=canonicalize_name(name), version=version, index_url=index_url)
+        files = self._index.find_releases([query])[query].files
+        return next((file for file in files if file.filename == sdist.filename and file.url), None)
 
 
 def _fetch(name: str, version: Version, index: Index, cache: Path) -> Path:

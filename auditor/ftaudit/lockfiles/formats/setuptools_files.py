@@ -25,6 +25,7 @@ class SetuptoolsProject:
     files: tuple[str, ...] = ()
     """Requirements files that hold the dependencies (`install_requires = file: …`)."""
     extra_files: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    requires_python: str | None = None
 
     @property
     def requires_dist(self) -> tuple[str, ...] | None:
@@ -67,7 +68,15 @@ def read_setuptools(config: str, script: str) -> SetuptoolsProject:
     else:
         extras = _extras_of_script(called, arguments)
     name = parser.get("metadata", "name", fallback=None) or _text(arguments.get("name"))
-    return SetuptoolsProject(name=name, dependencies=dependencies, extras=extras, files=files, extra_files=extra_files)
+    python = parser.get("options", "python_requires", fallback=None) or _text(arguments.get("python_requires"))
+    return SetuptoolsProject(
+        name=name,
+        dependencies=dependencies,
+        extras=extras,
+        files=files,
+        extra_files=extra_files,
+        requires_python=python,
+    )
 
 
 def _of_config(
