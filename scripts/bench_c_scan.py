@@ -22,10 +22,10 @@ from typing import Any
 from ftaudit.registry import load_rules
 from ftaudit.rule import Language, SourceRule
 from ftaudit.source.base import ROOM_OF, Role, Room, SourceFile, TreeContext
-from ftaudit.source.check import check_file, compose
-from ftaudit.source.files import find_files
 from ftaudit.source.languages import languages_of, reader_of
+from ftaudit.source.run_rules import check_file, compose
 from ftaudit.source.shared_state import races
+from ftaudit.source.source_files import find_files
 from ftaudit.target import parse_target
 
 WANTED = {Language.C: 4.0, Language.CPP: 4.0}

@@ -54,7 +54,7 @@ def run_tier(pins: list[tuple[str, Version]], cache: Path) -> dict[str, object]:
     begun = time.perf_counter()
     from ftaudit.index.choose import choose_wheel
     from ftaudit.index.client import Index
-    from ftaudit.index.config import find_settings
+    from ftaudit.index.index_settings import find_settings
     from ftaudit.index.release import query_for
     from ftaudit.model import Pin, Status
     from ftaudit.target import host_platform, parse_platform, parse_target

@@ -114,7 +114,7 @@ def fetch(release: str, scratch: Path) -> Path:
     """Return the folder of a release's sdist, unpacked."""
     from ftaudit.engine.tiers.sdists import Sdists, parse_release
     from ftaudit.index.client import Index
-    from ftaudit.index.config import find_settings
+    from ftaudit.index.index_settings import find_settings
     from ftaudit.settings import default_cache_dir
     from ftaudit.source.sdist import unpack
 

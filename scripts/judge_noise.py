@@ -19,8 +19,8 @@ from judge_rules import fetch
 
 from ftaudit.registry import load_rules
 from ftaudit.rule import SourceRule
-from ftaudit.source.files import find_files
-from ftaudit.source.scan import ScanResult, scan
+from ftaudit.source.source_files import find_files
+from ftaudit.source.tree_scan import ScanResult, scan
 from ftaudit.target import parse_target
 
 FIVE = ("Django==5.2.8", "SQLAlchemy==2.0.44", "rich==14.2.0", "requests==2.32.5", "attrs==25.4.0")

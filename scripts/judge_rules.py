@@ -33,9 +33,9 @@ from ftaudit.model import Finding, Severity
 from ftaudit.registry import load_rules
 from ftaudit.rule import SourceRule
 from ftaudit.source.base import Role
-from ftaudit.source.files import FoundFile, FoundFiles, find_files
-from ftaudit.source.scan import ScanResult, scan
 from ftaudit.source.sdist import unpack
+from ftaudit.source.source_files import FoundFile, FoundFiles, find_files
+from ftaudit.source.tree_scan import ScanResult, scan
 from ftaudit.target import parse_target
 
 

@@ -16,7 +16,7 @@ from support.command import ftaudit
 from support.index_server import IndexServer, ServedFile
 
 from ftaudit.cli import main
-from ftaudit.report.scan import json as scan_json
+from ftaudit.report.scan import scan_json
 
 COUNTER = "_n = 0\ndef f():\n    global _n\n    _n += 1\n"
 LOCAL_RULE = '''

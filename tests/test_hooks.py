@@ -21,7 +21,7 @@ from support.uv_locks import uv_lock
 from ftaudit.cli import build_parser
 from ftaudit.lockfiles.entry import format_of
 from ftaudit.source.base import Role
-from ftaudit.source.files import role_of
+from ftaudit.source.source_files import role_of
 
 ROOT = Path(__file__).parents[1]
 MANIFEST = ROOT / ".pre-commit-hooks.yaml"

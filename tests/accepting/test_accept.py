@@ -14,8 +14,8 @@ from support.distributions import wheel
 from support.index_server import IndexServer
 
 from ftaudit.cli import main
-from ftaudit.report.package import json as check_json
-from ftaudit.report.scan import json as scan_json
+from ftaudit.report.package import check_json
+from ftaudit.report.scan import scan_json
 
 ELSEWHERE = "cp314-cp314-win_amd64"
 """A tag that the audited platform does not install."""

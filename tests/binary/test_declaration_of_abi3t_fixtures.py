@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from ftaudit.binary.cache import parse_binary
 from ftaudit.binary.declaration import read_declaration
+from ftaudit.binary.facts_cache import parse_binary
 from ftaudit.binary.inspection import _claims_stable_abi
 from ftaudit.model import GilDeclaration, Hook, ModuleBinary, RefusalKind
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from ftaudit.binary.build_markers import file_name_build, find_build
 from ftaudit.binary.framework import find_framework
 from ftaudit.binary.image.mapped import Image
-from ftaudit.binary.markers import file_name_build, find_build
 
 
 def image(memory: bytes = b"", imports: frozenset[str] = frozenset(), libraries: tuple[str, ...] = ()) -> Image:

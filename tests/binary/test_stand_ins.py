@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from ftaudit.binary.stubs import text
+from ftaudit.binary.stubs import libc_text
 
 pytestmark = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="compared with glibc")
 ROUNDS = 3000
@@ -37,9 +37,9 @@ def test_numbers_are_parsed_as_glibc_parses_them(name: str, signed: bool) -> Non
         end = ctypes.c_char_p()
         ctypes.set_errno(0)
         value = function(ctypes.cast(buffer, ctypes.c_char_p), ctypes.byref(end), base)
-        parsed = text.parse_integer(content, base, signed=signed)
+        parsed = libc_text.parse_integer(content, base, signed=signed)
         assert parsed.value == value & MASK, (content, base)
-        assert parsed.out_of_range is (ctypes.get_errno() == text.ERANGE), (content, base)
+        assert parsed.out_of_range is (ctypes.get_errno() == libc_text.ERANGE), (content, base)
         if parsed.end is not None:
             assert parsed.end == len(content) - len(end.value or b""), (content, base)
 
@@ -48,13 +48,13 @@ def test_numbers_are_parsed_as_glibc_parses_them(name: str, signed: bool) -> Non
 def test_spans_are_as_long_as_glibc_says(name: str, inside: bool) -> None:
     chance, function = random.Random(16), getattr(libc(), name)
     for content, among in itertools.pairwise(words(chance, "abc", 8)):
-        assert text.spanned(content, among, inside=inside) == function(content, among)
+        assert libc_text.spanned(content, among, inside=inside) == function(content, among)
 
 
 def test_strings_compare_as_glibc_compares_them() -> None:
     chance, function = random.Random(17), libc().strcmp
     for left, right in itertools.pairwise(words(chance, "ab\xe9", 6)):
-        ours, theirs = text.differ(left, right), function(left, right)
+        ours, theirs = libc_text.differ(left, right), function(left, right)
         assert (ours > 0, ours < 0) == (theirs > 0, theirs < 0), (left, right)
 
 
@@ -63,7 +63,7 @@ def test_characters_are_of_the_classes_that_glibc_puts_them_in() -> None:
     location.restype = ctypes.POINTER(ctypes.POINTER(ctypes.c_ushort))
     table = ctypes.cast(location()[0], ctypes.c_void_p).value or 0
     for code in range(128):
-        assert text.classes(code) == ctypes.c_ushort.from_address(table + 2 * code).value, code
+        assert libc_text.classes(code) == ctypes.c_ushort.from_address(table + 2 * code).value, code
 
 
 def test_formats_print_what_glibc_prints() -> None:
@@ -83,6 +83,6 @@ def test_formats_print_what_glibc_prints() -> None:
         native = [ctypes.c_char_p(a) if isinstance(a, bytes) else ctypes.c_long(a) for a in arguments]
         function(buffer, ctypes.c_size_t(256), pattern, *native)
         given = iter([1 if isinstance(a, bytes) else a & MASK for a in arguments])
-        made = text.printed(pattern, lambda: next(given), lambda _address, limit: string[:limit])  # noqa: B023
+        made = libc_text.printed(pattern, lambda: next(given), lambda _address, limit: string[:limit])  # noqa: B023
         assert made.known
         assert bytes(made.text) == buffer.value, (pattern, arguments)

@@ -23,9 +23,9 @@ from ftaudit.model import Confidence, Finding, GilDeclaration, Location, Package
 from ftaudit.model.gaps import Gap, GapKind
 from ftaudit.model.reasons import TierFailed
 from ftaudit.report import comparison as renderer
-from ftaudit.report.package import json as check_json
-from ftaudit.report.scan import json as scan_json
-from ftaudit.source.scan import ScanResult
+from ftaudit.report.package import check_json
+from ftaudit.report.scan import scan_json
+from ftaudit.source.tree_scan import ScanResult
 
 Run = Callable[..., tuple[int, str, str]]
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from ftaudit.accepting.entries import KEYS
+from ftaudit.accepting.accept_entries import KEYS
 from ftaudit.cli import main
 
 ROOT = Path(__file__).parents[2]

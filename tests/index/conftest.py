@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from support.index_server import IndexServer
 
-from ftaudit.index.config import IndexSettings, parse_source
+from ftaudit.index.index_settings import IndexSettings, parse_source
 
 MakeSettings = Callable[..., IndexSettings]
 

@@ -17,7 +17,7 @@ from pypi_simple import ACCEPT_JSON_PREFERRED
 from support.index_server import HTML_TYPE, JSON_TYPE, IndexServer, Reply, ServedFile
 
 from ftaudit.index.client import Index
-from ftaudit.index.config import IndexSettings
+from ftaudit.index.index_settings import IndexSettings
 from ftaudit.index.release import ProjectFiles, Query, ReleaseFiles
 from ftaudit.model import Status
 from ftaudit.model.sentences import gap_phrase
@@ -510,7 +510,7 @@ def test_files_of_find_links_folders_join_those_of_the_index(
     for name in ("demo-1.0-cp314-cp314t-linux_x86_64.whl", "other-1.0.tar.gz", "READ ME <&>.txt"):
         (links / name).write_bytes(b"")
     server.add_project("demo", [DEMO])
-    from ftaudit.index.config import find_settings
+    from ftaudit.index.index_settings import find_settings
 
     places = find_settings(env={"PIP_FIND_LINKS": f"{links} {tmp_path}/missing"}).find_links
     both, alone = ask(settings(find_links=places), query(), query("other"))
@@ -520,7 +520,7 @@ def test_files_of_find_links_folders_join_those_of_the_index(
 
 
 def test_find_links_pages_are_read_once(server: IndexServer, settings: MakeSettings) -> None:
-    from ftaudit.index.config import find_settings
+    from ftaudit.index.index_settings import find_settings
 
     listing = '<html><body><a href="demo-1.0.tar.gz">x</a><a href="other-1.0.tar.gz">y</a></body></html>'
     server.add_page("/links.html", listing)
@@ -532,7 +532,7 @@ def test_find_links_pages_are_read_once(server: IndexServer, settings: MakeSetti
 
 
 def test_a_find_links_page_that_fails_is_a_row(server: IndexServer, settings: MakeSettings) -> None:
-    from ftaudit.index.config import find_settings
+    from ftaudit.index.index_settings import find_settings
 
     server.always("/links.html", Reply(status=500))
     server.add_project("demo", [DEMO])

@@ -8,7 +8,7 @@ import pytest
 from pypi_simple import PYPI_SIMPLE_ENDPOINT
 
 from ftaudit.errors import UsageError
-from ftaudit.index.config import IndexOptions, default_index, find_settings
+from ftaudit.index.index_settings import IndexOptions, default_index, find_settings
 from ftaudit.urls import redact
 
 

@@ -25,7 +25,7 @@ from ftaudit.engine.session import open_session
 from ftaudit.errors import InputError
 from ftaudit.planning import make_plan
 from ftaudit.planning.edit import find_edits
-from ftaudit.report.plan import json as plan_json
+from ftaudit.report.plan import plan_json
 from ftaudit.settings import Settings
 
 

@@ -12,10 +12,10 @@ from support.reports import BLOCKED, READY, UNSURE
 
 from ftaudit.model import BLOCKING, Report, Verdict
 from ftaudit.report.migration.html.view import look
-from ftaudit.report.migration.json import as_dict as migration_dict
-from ftaudit.report.package import json as package_json
-from ftaudit.report.package import markdown, table
-from ftaudit.report.package.entries import headline
+from ftaudit.report.migration.migration_json import as_dict as migration_dict
+from ftaudit.report.package import check_json as package_json
+from ftaudit.report.package import check_markdown, check_table
+from ftaudit.report.package.agreeing_rows import headline
 
 REPORTS = {"blocked": BLOCKED, "ready": READY, "unsure": UNSURE, "several platforms": migration().report}
 SECTIONS = {
@@ -35,7 +35,7 @@ def names(report: Report, verdicts: frozenset[Verdict]) -> set[str]:
 def test_every_section_of_the_table_counts_the_packages_that_json_lists(case: str) -> None:
     report = REPORTS[case]
     document = json.loads(package_json.render(report))
-    text = table.render(report, width=200)
+    text = check_table.render(report, width=200)
     for title, verdicts in SECTIONS.items():
         words = {verdict.value for verdict in verdicts}
         listed = {row["name"] for row in document["packages"] if row["verdict"] in words and row["accepted"] is None}
@@ -54,7 +54,7 @@ def test_the_headline_counts_what_json_lists_and_the_summary_is_a_sum_of_rows(ca
     blocked = {row["name"] for row in document["packages"] if row["blocks"] and row["accepted"] is None}
     if blocked:
         assert f"{len(blocked)} of {len(every)} package" in headline(report).sentence
-    assert markdown.ready_of(report)[1] == len(every)
+    assert check_markdown.ready_of(report)[1] == len(every)
 
 
 def test_the_page_and_its_json_count_what_the_audit_counts() -> None:

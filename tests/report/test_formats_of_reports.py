@@ -37,9 +37,9 @@ from ftaudit.model import (
 )
 from ftaudit.model.steps import Remedy
 from ftaudit.report.formats import OF_REPORT, Format, Page, choose, render_report
-from ftaudit.report.package import markdown
+from ftaudit.report.package import check_markdown
 from ftaudit.report.results.csv import REPORT_HEADER
-from ftaudit.report.results.places import Places
+from ftaudit.report.results.result_places import Places
 from ftaudit.report.results.results import Result, Results
 from ftaudit.report.results.sarif import MOST_RESULTS
 from ftaudit.report.results.sarif import as_dict as sarif_of
@@ -321,7 +321,7 @@ def test_markdown_tells_what_is_accepted_apart_from_what_blocks() -> None:
     ],
 )
 def test_markdown_leaves_marks_around_what_stands_as_code_outside(text: str, shown: str) -> None:
-    assert markdown.escape(text) == shown
+    assert check_markdown.escape(text) == shown
 
 
 def test_a_message_of_several_sentences_has_marks_between_them() -> None:
@@ -337,7 +337,7 @@ def html_of(text: str) -> str:
 @every_report
 def test_markdown_fits_a_comment_and_shows_strangers_text_as_text(given: Report) -> None:
     text = render_report(given, Format.MARKDOWN, Page())
-    assert len(text) <= markdown.LIMIT
+    assert len(text) <= check_markdown.LIMIT
     shown = html_of(text)
     assert "<script" not in shown and "<a " not in shown and "<img" not in shown and "<b>" not in shown
     assert shown.count("<details") == shown.count("</details>")
@@ -350,7 +350,7 @@ def test_markdown_fits_a_comment_and_shows_strangers_text_as_text(given: Report)
 
 @pytest.mark.parametrize("piece", PIECES)
 def test_a_piece_of_markup_comes_back_as_it_went_in_and_mentions_nobody(piece: str) -> None:
-    escaped = markdown.escape(piece)
+    escaped = check_markdown.escape(piece)
     shown = html_of(f"| a |\n| --- |\n| x {escaped} y |")
     assert shown.count("<td>") == 1
     cell = shown.partition("<td>")[2].partition("</td>")[0]
@@ -368,7 +368,7 @@ def test_a_piece_of_markup_comes_back_as_it_went_in_and_mentions_nobody(piece: s
 def test_a_long_report_is_cut_to_size_and_says_by_how_much() -> None:
     given = report(*(package(facts(name=f"p{number}", kind=WheelKind.NONE)) for number in range(1, 1501)))
     text = render_report(given, Format.MARKDOWN, Page())
-    assert len(text) <= markdown.LIMIT
+    assert len(text) <= check_markdown.LIMIT
     assert "1500 of 1500 packages keep you from" in text
     shown = text.count("| **p")
     assert f"… and {1500 - shown:,} more packages: see `ftaudit check --format json`" in text

@@ -19,7 +19,7 @@ from support.workflow_commands import commands
 
 from ftaudit.cli import main
 from ftaudit.report.formats import OF_SCAN
-from ftaudit.report.package.markdown import LIMIT
+from ftaudit.report.package.check_markdown import LIMIT
 
 COUNTER = "_n = 0\ndef f():\n    global _n\n    _n += 1{}\n"
 SILENCED = COUNTER.format("  # ftaudit: ignore[global-augassign] told <b>")

@@ -13,8 +13,8 @@ from support.migrations import migration, poisoned, scan
 from support.reports import EMPTY, HOSTILE, READY, UNSURE
 
 from ftaudit.report.migration import html
-from ftaudit.report.migration.contents import Migration
 from ftaudit.report.migration.html.hazards import FRAMES, FRAMES_OF_RULE
+from ftaudit.report.migration.migration_contents import Migration
 
 SCRIPT = "<script>alert(1)</script>"
 

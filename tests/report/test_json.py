@@ -10,7 +10,7 @@ import pytest
 from support.reports import BLOCKED, EMPTY, HOSTILE, READY, UNSURE
 
 from ftaudit.model import Report
-from ftaudit.report.package import json as renderer
+from ftaudit.report.package import check_json as renderer
 
 REPORTS = {"blocked": BLOCKED, "ready": READY, "unsure": UNSURE, "empty": EMPTY, "hostile": HOSTILE}
 

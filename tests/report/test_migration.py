@@ -12,12 +12,11 @@ from selectolax.lexbor import LexborHTMLParser
 from support.migrations import migration, poisoned, scan
 from support.reports import BLOCKED, EMPTY, READY, UNSURE
 
-from ftaudit.report.migration import json as migration_json
-from ftaudit.report.migration import markdown as migration_markdown
-from ftaudit.report.migration.contents import Migration
-from ftaudit.report.package.markdown import LIMIT
-from ftaudit.source.check import Skipped
-from ftaudit.source.scan import ScanResult
+from ftaudit.report.migration import migration_json, migration_markdown
+from ftaudit.report.migration.migration_contents import Migration
+from ftaudit.report.package.check_markdown import LIMIT
+from ftaudit.source.run_rules import Skipped
+from ftaudit.source.tree_scan import ScanResult
 
 PARTS = [
     migration(),

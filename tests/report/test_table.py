@@ -9,8 +9,8 @@ from support.facts import SDIST, facts
 from support.reports import BLOCKED, EMPTY, HOSTILE, READY, UNSURE, UPGRADE, package, report
 
 from ftaudit.model import Acceptance, AcceptedBy, Gap, GapKind, Package, Report, Status, WheelKind
-from ftaudit.report.package import table
-from ftaudit.report.package.entries import headline
+from ftaudit.report.package import check_table
+from ftaudit.report.package.agreeing_rows import headline
 
 
 def flat(text: str) -> str:
@@ -21,17 +21,17 @@ def flat(text: str) -> str:
     ("given", "word"), [(BLOCKED, "BLOCKED"), (UNSURE, "NOT SURE"), (READY, "READY")], ids=["1", "3", "0"]
 )
 def test_the_first_line_is_the_answer(given: Report, word: str) -> None:
-    assert table.render(given).splitlines()[0].startswith(word)
+    assert check_table.render(given).splitlines()[0].startswith(word)
 
 
 def test_what_could_not_be_checked_is_never_called_ready() -> None:
-    text = table.render(UNSURE)
+    text = check_table.render(UNSURE)
     assert "READY" not in text
     assert "timed out" in text
 
 
 def test_a_blocker_tells_reason_modules_chain_place_and_next_step() -> None:
-    text = flat(table.render(BLOCKED))
+    text = flat(check_table.render(BLOCKED))
     for part in (
         "guilty._core",
         "Py_MOD_GIL_USED",
@@ -44,7 +44,7 @@ def test_a_blocker_tells_reason_modules_chain_place_and_next_step() -> None:
 
 
 def test_blockers_stand_before_the_rest_and_the_coverage_line_ends_the_report() -> None:
-    lines = table.render(BLOCKED).splitlines()
+    lines = check_table.render(BLOCKED).splitlines()
     blocks = next(number for number, line in enumerate(lines) if line.startswith("Blocks"))
     unchecked = next(number for number, line in enumerate(lines) if line.startswith("Not checked"))
     assert 0 < blocks < unchecked
@@ -53,19 +53,19 @@ def test_blockers_stand_before_the_rest_and_the_coverage_line_ends_the_report() 
 
 @pytest.mark.parametrize("width", [20, 40, 80, 200])
 def test_no_line_is_wider_than_the_terminal_and_no_name_is_lost(width: int) -> None:
-    text = table.render(BLOCKED, width=width)
+    text = check_table.render(BLOCKED, width=width)
     assert max(len(line) for line in text.splitlines()) <= width
     joined = "".join(text.split())
     assert all(name in joined for name in ("fine1.0", "guilty-pkg1.0", "old-pkg1.0"))
 
 
 def test_without_colour_there_is_no_escape_and_with_colour_there_is() -> None:
-    assert "\x1b" not in table.render(BLOCKED)
-    assert "\x1b[" in table.render(BLOCKED, color=True)
+    assert "\x1b" not in check_table.render(BLOCKED)
+    assert "\x1b[" in check_table.render(BLOCKED, color=True)
 
 
 def test_control_characters_and_markup_of_strangers_stay_text() -> None:
-    text = table.render(HOSTILE)
+    text = check_table.render(HOSTILE)
     assert "\x1b" not in text and "\u202e" not in text and "\r" not in text
     assert "<script>alert(1)</script>" in text
     assert "[bold]no[/bold]" in text
@@ -77,13 +77,13 @@ def test_rows_that_agree_on_all_platforms_are_told_once() -> None:
         package(facts(name="old", kind=WheelKind.NONE, platform="windows-amd64")),
         platforms=("linux-x86_64", "windows-amd64"),
     )
-    text = table.render(both)
+    text = check_table.render(both)
     assert text.count("old 1.0") == 1
     assert "(linux-x86_64, windows-amd64)" in text
 
 
 def test_an_empty_audit_still_says_what_was_checked() -> None:
-    text = table.render(EMPTY)
+    text = check_table.render(EMPTY)
     assert text.startswith("NOTHING TO CHECK") and "checked: 3/3 index" in text
 
 
@@ -93,20 +93,20 @@ def unread(name: str, reason: str = "the cache has no page of it") -> Package:
 
 
 def test_two_that_could_not_be_checked_keep_their_rows() -> None:
-    text = table.render(report(unread("one"), unread("two")))
+    text = check_table.render(report(unread("one"), unread("two")))
     assert "no page of it (/simple/one/)" in text
     assert "no page of it (/simple/two/)" in text
 
 
 def test_different_reasons_are_all_told() -> None:
     others = [unread(f"p{i}", f"reason {i}") for i in range(4)]
-    text = table.render(report(*others))
+    text = check_table.render(report(*others))
     assert [f"reason {i}" in text for i in range(4)] == [True] * 4
 
 
 def test_what_could_not_be_checked_for_one_reason_is_told_once_with_every_name() -> None:
     names = ["one", "two", "one-more", "three"]
-    text = flat(table.render(report(*map(unread, names))))
+    text = flat(check_table.render(report(*map(unread, names))))
     assert text.count("the cache has no page of it") == 1 and "/simple/" not in text
     assert "4 packages unknown" in text
     assert all(f"{name} 1.0" in text for name in names)
@@ -117,7 +117,7 @@ def test_a_package_on_which_platforms_disagree_is_counted_once_and_none_is_named
     places = ("linux-x86_64", "windows-amd64", "macos-arm64")
     rows = [package(facts(name="old", kind=WheelKind.NONE, platform=place), step=UPGRADE) for place in places]
     odd = facts(name="old", kind=WheelKind.NONE, platform="linux-aarch64", index={"sdist": SDIST})
-    text = table.render(report(*rows, package(odd), platforms=(*places, "linux-aarch64")), width=60)
+    text = check_table.render(report(*rows, package(odd), platforms=(*places, "linux-aarch64")), width=60)
     assert "Blocks (1)" in text and "BLOCKED: 1 of 1 package keeps you" in flat(text)
     assert "whose wheel for these platforms leaves the GIL off" in flat(text)
     assert all(line.startswith("  ") for line in text.splitlines() if "macos-arm64" in line)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from ftaudit.source.check import check_texts
+from ftaudit.source.run_rules import check_texts
 from ftaudit.target import parse_target
 from ftaudit_rules.build.gil_not_used_contradicted import GilNotUsedContradicted
 from ftaudit_rules.c.borrowed_weakref import BorrowedWeakref

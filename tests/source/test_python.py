@@ -8,9 +8,9 @@ from ftaudit.model import Severity
 from ftaudit.registry import load_rules
 from ftaudit.rule import Language, SourceExample
 from ftaudit.source.base import PythonRule, SourceFile
-from ftaudit.source.check import check_texts
 from ftaudit.source.python import READER
 from ftaudit.source.python.kinds import looks_like_lock
+from ftaudit.source.run_rules import check_texts
 from ftaudit.target import parse_target
 
 PYTHON_RULES = [rule for rule in load_rules().rules if isinstance(rule, PythonRule)]

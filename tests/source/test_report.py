@@ -7,8 +7,7 @@ from pathlib import Path
 import jsonschema
 from source.test_scan import COUNTER, look, write
 
-from ftaudit.report.scan import json as scan_json
-from ftaudit.report.scan import table as scan_table
+from ftaudit.report.scan import scan_json, scan_table
 
 
 def test_json_obeys_its_schema_with_findings_and_skipped_rows(tmp_path: Path) -> None:

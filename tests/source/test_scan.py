@@ -13,10 +13,10 @@ from ftaudit.model import Confidence, Finding, Severity
 from ftaudit.registry import load_rules
 from ftaudit.rule import RuleInfo, SourceRule
 from ftaudit.source.base import BuildRule, Project, PythonRule
-from ftaudit.source.cache import ResultCache
-from ftaudit.source.files import find_files
 from ftaudit.source.python import PythonModule
-from ftaudit.source.scan import ScanResult, scan
+from ftaudit.source.result_cache import ResultCache
+from ftaudit.source.source_files import find_files
+from ftaudit.source.tree_scan import ScanResult, scan
 from ftaudit.target import parse_target
 from ftaudit_rules.c.missing_mod_gil import MissingModGil
 

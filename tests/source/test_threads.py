@@ -34,9 +34,9 @@ import json, sys
 from pathlib import Path
 from ftaudit.source import PythonRule
 from ftaudit.registry import load_rules
-from ftaudit.source.files import find_files
+from ftaudit.source.source_files import find_files
 from ftaudit.source.look import finding_row
-from ftaudit.source.scan import scan
+from ftaudit.source.tree_scan import scan
 from ftaudit.target import parse_target
 
 rules = [rule for rule in load_rules().select() if isinstance(rule, PythonRule)]

@@ -8,12 +8,11 @@ import jsonschema
 from source.test_scan import COUNTER, write
 
 from ftaudit.registry import load_rules
-from ftaudit.report.scan import json as scan_json
-from ftaudit.report.scan import table as scan_table
+from ftaudit.report.scan import scan_json, scan_table
 from ftaudit.report.scan.worklist import Step, groups, tasks
 from ftaudit.rule import SourceRule
-from ftaudit.source.files import find_files
-from ftaudit.source.scan import ScanResult, scan
+from ftaudit.source.source_files import find_files
+from ftaudit.source.tree_scan import ScanResult, scan
 from ftaudit.target import parse_target
 
 CONN = """\

@@ -48,10 +48,10 @@ from ftaudit.model.plans import (
     WayOut,
 )
 from ftaudit.model.reasons import Excluded, Exclusion
-from ftaudit.report.migration.contents import Migration
+from ftaudit.report.migration.migration_contents import Migration
 from ftaudit.rule import RuleInfo
-from ftaudit.source.check import Skipped
-from ftaudit.source.scan import ScanResult
+from ftaudit.source.run_rules import Skipped
+from ftaudit.source.tree_scan import ScanResult
 
 LINUX, WINDOWS = "linux-x86_64", "windows-amd64"
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from datetime import date
 
-from ftaudit.accepting.entries import Entry
+from ftaudit.accepting.accept_entries import Entry
 
 
 def entry_notes(entries: Iterable[Entry], *, used: Iterable[Entry], today: date) -> Iterator[str]:

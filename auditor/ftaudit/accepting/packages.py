@@ -6,8 +6,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from datetime import date
 
+from ftaudit.accepting.accept_entries import Entry
 from ftaudit.accepting.baseline import Baseline, PackageKey
-from ftaudit.accepting.entries import Entry
 from ftaudit.accepting.notes import entry_notes, named
 from ftaudit.judge.table import rank
 from ftaudit.model import Acceptance, AcceptedBy, Finding, Location, Package, Report, Verdict

@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 
 from packaging.utils import InvalidWheelFilename, parse_wheel_filename
 
-from ftaudit.binary.cache import FactsCache
+from ftaudit.binary.facts_cache import FactsCache
 from ftaudit.binary.questions import ModuleReaders
 from ftaudit.binary.reading import WheelReader
 from ftaudit.cores import count_cores

@@ -8,7 +8,7 @@ from concurrent.futures import Future
 from dataclasses import asdict, dataclass
 from typing import Any, Final
 
-from ftaudit.binary.cache import parse_binary
+from ftaudit.binary.facts_cache import parse_binary
 from ftaudit.errors import ImageError
 from ftaudit.model import GilDeclaration, ModuleBinary
 from ftaudit.workers import Died, Ending, WorkerPool

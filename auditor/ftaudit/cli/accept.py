@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING, Any
 from ftaudit.cli.answer import replace_file, say
 from ftaudit.errors import UsageError
 from ftaudit.report import formats
-from ftaudit.report.package.entries import counted
+from ftaudit.report.package.agreeing_rows import counted
 
 if TYPE_CHECKING:
     from ftaudit.accepting import Baseline, Entry
     from ftaudit.model import Report
-    from ftaudit.source.scan import ScanResult
+    from ftaudit.source.tree_scan import ScanResult
 
 
 def add_baseline(group: Any) -> None:

@@ -13,7 +13,7 @@ from ftaudit.errors import UsageError
 
 if TYPE_CHECKING:
     from ftaudit.config import Configuration, Setting
-    from ftaudit.report.settings import Known, Line
+    from ftaudit.report.settings_in_force import Known, Line
 
 EPILOG: Final = """\
 examples:
@@ -44,7 +44,7 @@ def run_show(options: argparse.Namespace, screen: Screen) -> Answer:
     """Return the settings. Raise `UsageError` for a command that does not exist or a file that is wrong."""
     from ftaudit.cli.configure import settings_in_force
     from ftaudit.cli.declare import declare
-    from ftaudit.report import settings as renderer
+    from ftaudit.report import settings_in_force as renderer
 
     keys = declare(options.build_parser())
     configuration: Configuration = options.configuration
@@ -64,7 +64,7 @@ def _accepted(configuration: Configuration) -> list[Known]:
     if not configuration.accept:
         return []
     from ftaudit.accepting import parse_entries
-    from ftaudit.report.settings import Known
+    from ftaudit.report.settings_in_force import Known
 
     return [
         Known(
@@ -80,7 +80,7 @@ def _accepted(configuration: Configuration) -> list[Known]:
 
 def _lines(settings: Iterable[Setting]) -> list[Line]:
     """Take together what several commands have in common."""
-    from ftaudit.report.settings import Line
+    from ftaudit.report.settings_in_force import Line
 
     together: dict[tuple[str, str, str, str | None], list[Setting]] = {}
     for setting in settings:

@@ -46,7 +46,7 @@ LOCATED: Final = frozenset({"inputs", "paths", "items", "find_links", "index_url
 
 
 def _variables() -> dict[str, tuple[str, ...]]:
-    from ftaudit.index.config import EXTRA_INDEX_VARIABLES, INDEX_VARIABLES, LINK_VARIABLES
+    from ftaudit.index.index_settings import EXTRA_INDEX_VARIABLES, INDEX_VARIABLES, LINK_VARIABLES
     from ftaudit.processes import PYTHON_VARIABLE
     from ftaudit.settings import CACHE_VARIABLE
 

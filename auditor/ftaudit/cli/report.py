@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from ftaudit.model.plans import Plan
     from ftaudit.progress import Progress
     from ftaudit.settings import Settings
-    from ftaudit.source.scan import ScanResult
+    from ftaudit.source.tree_scan import ScanResult
 
 EPILOG: Final = """\
 examples:
@@ -69,12 +69,12 @@ def add_parsers(commands: Any) -> None:
 def run(options: argparse.Namespace, screen: Screen) -> Answer:
     """Audit, plan, scan and render. Raise `FtauditError` for what the user must mend."""
     from ftaudit import engine
+    from ftaudit.engine.project_scan import find_projects
     from ftaudit.engine.reproduce import find_reproduction
-    from ftaudit.engine.scan import find_projects
     from ftaudit.engine.session import open_session
     from ftaudit.progress import on_stderr
     from ftaudit.registry import load_rules
-    from ftaudit.report.migration.contents import Migration
+    from ftaudit.report.migration.migration_contents import Migration
 
     settings = settings_of(options)
     check_accept(options)
@@ -123,7 +123,7 @@ def _plan(report: Report, session: AuditSession, options: argparse.Namespace) ->
 def _scan(
     paths: tuple[Path, ...], options: argparse.Namespace, settings: Settings, progress: Progress
 ) -> ScanResult | None:
-    from ftaudit.engine.scan import scan_project
+    from ftaudit.engine.project_scan import scan_project
 
     if not paths:
         return None

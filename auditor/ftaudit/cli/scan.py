@@ -29,8 +29,8 @@ from ftaudit.errors import UsageError
 from ftaudit.report import formats
 
 if TYPE_CHECKING:
-    from ftaudit.source.files import FoundFiles
-    from ftaudit.source.scan import ScanResult
+    from ftaudit.source.source_files import FoundFiles
+    from ftaudit.source.tree_scan import ScanResult
 
 SCAN_EPILOG: Final = """\
 examples:
@@ -98,7 +98,7 @@ def run_scan(
     from ftaudit.model import Severity
     from ftaudit.registry import is_exact, load_rules
     from ftaudit.rule import SourceRule
-    from ftaudit.source.cache import ResultCache
+    from ftaudit.source.result_cache import ResultCache
     from ftaudit.target import parse_target
 
     settings = settings_of(options)
@@ -116,7 +116,7 @@ def run_scan(
     every = {rule.info.name for rule in rules if options.pedantic or any(is_exact(name, rule) for name in selected)}
 
     def look(found: FoundFiles) -> ScanResult:
-        from ftaudit.source.scan import scan
+        from ftaudit.source.tree_scan import scan
 
         return scan(
             found,
@@ -162,8 +162,8 @@ def _is_whole(options: argparse.Namespace) -> bool:
 
 def _scan_all(options: argparse.Namespace, settings: Any, look: Callable[[FoundFiles], ScanResult]) -> ScanResult:
     """Scan the named paths together, and each named release by itself."""
-    from ftaudit.source.files import find_files
-    from ftaudit.source.scan import merge
+    from ftaudit.source.source_files import find_files
+    from ftaudit.source.tree_scan import merge
 
     releases, archives, paths = _take_apart(options.paths)
     results: list[ScanResult] = []

@@ -6,7 +6,7 @@ read and check values, and nothing of any command.
 
 from __future__ import annotations
 
-from ftaudit.config.files import File, find_files, read_file
+from ftaudit.config.config_files import File, find_files, read_file
 from ftaudit.config.keys import Key, Kind
 from ftaudit.config.layers import ACCEPT, Configuration, RawEntry, configure
 from ftaudit.config.settle import Origin, Setting, settle

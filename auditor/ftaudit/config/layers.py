@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from ftaudit.config.files import File
+from ftaudit.config.config_files import File
 from ftaudit.config.keys import Key, nearest
 from ftaudit.config.lines import Lines
 from ftaudit.config.values import WrongValue, convert

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from ftaudit.engine.given import at_its_file
 from ftaudit.engine.rows import facts_of
 from ftaudit.engine.session import AuditSession
-from ftaudit.engine.tiers.binaries import find_binary_facts
+from ftaudit.engine.tiers.binary_tier import find_binary_facts
 from ftaudit.engine.tiers.builds import look_into_sdists
 from ftaudit.engine.tiers.collect import Key, find_index_facts, find_runtime_facts
 from ftaudit.model import IndexFacts, Interpreter, PackageFacts

@@ -10,7 +10,7 @@ from packaging.utils import NormalizedName
 from packaging.version import Version
 
 from ftaudit import lockfiles
-from ftaudit.index import config
+from ftaudit.index import index_settings
 from ftaudit.index.choose import is_admitted
 from ftaudit.index.client import Index
 from ftaudit.settings import Settings
@@ -25,9 +25,9 @@ def read_inputs(paths: Iterable[str], settings: Settings) -> list[lockfiles.Requ
     ]
 
 
-def what_they_say(requirements: lockfiles.Requirements) -> config.IndexOptions:
+def what_they_say(requirements: lockfiles.Requirements) -> index_settings.IndexOptions:
     """Return what an input says of indexes, as the index room takes it."""
-    return config.IndexOptions(
+    return index_settings.IndexOptions(
         index_url=requirements.index.index_url,
         extra_index_urls=requirements.index.extra_index_urls,
         find_links=requirements.index.find_links,

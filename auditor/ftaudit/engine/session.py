@@ -12,8 +12,8 @@ from typing import TypeVar
 from ftaudit import lockfiles
 from ftaudit.engine.inputs import read_inputs, resolve_options, what_they_say
 from ftaudit.engine.setup import cache_folder, choose_rules, open_index
-from ftaudit.engine.tiers.metadata import MetadataReader
 from ftaudit.engine.tiers.reader import Reader
+from ftaudit.engine.tiers.release_metadata import MetadataReader
 from ftaudit.engine.tiers.sdists import Sdists
 from ftaudit.engine.upgrades.surveyor import Surveyor
 from ftaudit.index.client import Index

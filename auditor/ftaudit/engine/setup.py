@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from ftaudit.folders import temporary_folder
-from ftaudit.index import config
+from ftaudit.index import index_settings
 from ftaudit.index.client import Index
 from ftaudit.registry import load_rules
 from ftaudit.rule import PackageRule, Rule
@@ -18,14 +18,14 @@ from ftaudit.settings import Settings
 R = TypeVar("R", bound=Rule)
 
 
-def open_index(settings: Settings, said: Iterable[config.IndexOptions] = ()) -> Index:
+def open_index(settings: Settings, said: Iterable[index_settings.IndexOptions] = ()) -> Index:
     """Return the index client that command line, environment and input files (`said`) ask for, in that order."""
-    options = config.IndexOptions(
+    options = index_settings.IndexOptions(
         index_url=settings.index_url, extra_index_urls=settings.extra_index_urls, find_links=settings.find_links
     )
     folder = settings.open_cache()
     cache = None if folder is None else folder / "index"
-    found = config.find_settings(
+    found = index_settings.find_settings(
         options=options, env=os.environ, requirements=said, cache=cache, offline=settings.offline
     )
     return Index(found)

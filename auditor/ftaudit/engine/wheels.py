@@ -10,7 +10,7 @@ from ftaudit.binary.inspection import WheelRequest
 from ftaudit.engine.releases import Installed, find_installed, find_releases
 from ftaudit.engine.rows import count_coverage, facts_of, judge_all, make_rows, with_elsewhere
 from ftaudit.engine.setup import choose_rules, open_index
-from ftaudit.engine.tiers.binaries import read_wheels
+from ftaudit.engine.tiers.binary_tier import read_wheels
 from ftaudit.engine.tiers.reader import Reader
 from ftaudit.judge.rebuild import find_rebuild
 from ftaudit.model import (

@@ -13,7 +13,7 @@ from packaging.utils import NormalizedName
 from packaging.version import Version
 
 from ftaudit.errors import FtauditError, NoConnection, NotCached
-from ftaudit.index.config import IndexSettings, Source, parse_source
+from ftaudit.index.index_settings import IndexSettings, Source, parse_source
 from ftaudit.index.pages import Pages, Reader, answer_key
 from ftaudit.index.release import ProjectFiles, Query, ReleaseFiles
 from ftaudit.index.store import PageStore

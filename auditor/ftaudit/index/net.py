@@ -23,7 +23,7 @@ from urllib3.util.ssl_ import create_urllib3_context
 
 from ftaudit.__about__ import __version__
 from ftaudit.errors import IndexUnreachable, NoConnection
-from ftaudit.index.config import IndexSettings
+from ftaudit.index.index_settings import IndexSettings
 from ftaudit.index.traffic import Traffic
 from ftaudit.urls import redact
 

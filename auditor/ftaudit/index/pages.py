@@ -16,7 +16,7 @@ from packaging.utils import NormalizedName, canonicalize_name
 from packaging.version import Version
 
 from ftaudit.errors import IndexUnreachable, NotCached
-from ftaudit.index.config import Source
+from ftaudit.index.index_settings import Source
 from ftaudit.index.page import Found, Page
 from ftaudit.index.store import DEFAULT_MAX_AGE, LONGEST_MAX_AGE, Entry, PageStore
 from ftaudit.index.traffic import Traffic

@@ -9,7 +9,7 @@ from urllib.parse import parse_qs, urlsplit
 from packaging.utils import NormalizedName, parse_sdist_filename, parse_wheel_filename
 from packaging.version import Version
 
-from ftaudit.lockfiles.files import file_name
+from ftaudit.lockfiles.input_files import file_name
 from ftaudit.lockfiles.requirements import Reference, ReferenceKind
 from ftaudit.model import DistributionFile
 

@@ -12,7 +12,7 @@ from typing import Final
 from packaging.requirements import InvalidRequirement, Requirement
 
 from ftaudit.errors import FtauditError, InputError
-from ftaudit.lockfiles.files import is_stream, read_toml
+from ftaudit.lockfiles.input_files import is_stream, read_toml
 from ftaudit.lockfiles.requirements import InputFormat, ReferenceKind, Requirements
 from ftaudit.lockfiles.selection import ResolveOptions, Selection
 from ftaudit.lockfiles.sniff import format_of

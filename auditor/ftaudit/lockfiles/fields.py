@@ -10,7 +10,7 @@ from packaging.specifiers import SpecifierSet
 from packaging.version import InvalidVersion, Version
 
 from ftaudit.errors import InputError, UsageError
-from ftaudit.lockfiles.files import Table, file_name
+from ftaudit.lockfiles.input_files import Table, file_name
 from ftaudit.lockfiles.requirements import EdgeSource
 from ftaudit.model import DistributionFile
 

@@ -13,7 +13,7 @@ from packaging.specifiers import SpecifierSet
 from packaging.utils import canonicalize_name
 
 from ftaudit.lockfiles.fields import read_range
-from ftaudit.lockfiles.files import Table, read_toml
+from ftaudit.lockfiles.input_files import Table, read_toml
 from ftaudit.lockfiles.requirements import Edge, IndexOptions
 from ftaudit.lockfiles.resolve.needs import parse_edge
 

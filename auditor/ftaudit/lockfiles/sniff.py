@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Final
 
 from ftaudit.errors import InputError
-from ftaudit.lockfiles.files import is_stream, read_text, read_toml
+from ftaudit.lockfiles.input_files import is_stream, read_text, read_toml
 from ftaudit.lockfiles.requirements import InputFormat
 
 KNOWN: Final = (

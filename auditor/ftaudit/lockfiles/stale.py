@@ -16,8 +16,8 @@ from packaging.version import Version
 
 from ftaudit.errors import InputError
 from ftaudit.lockfiles.asked import find_asked
-from ftaudit.lockfiles.files import read_text, read_toml
 from ftaudit.lockfiles.formats.script import read_block
+from ftaudit.lockfiles.input_files import read_text, read_toml
 from ftaudit.lockfiles.requirements import InputFormat, Lock, Requirements
 from ftaudit.target import PLATFORMS, TARGETS, marker_environment, parse_platform, parse_target
 

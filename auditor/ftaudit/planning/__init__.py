@@ -16,11 +16,20 @@ from ftaudit.engine.upgrades.later import is_listed
 from ftaudit.engine.upgrades.surveys import HOPEFUL, Question, Survey
 from ftaudit.model import Package, Pin, Report, Status, Verdict, WheelKind
 from ftaudit.model.plans import Fate, Plan, SourceEvidence, Wanted, WayOut
-from ftaudit.planning.changes import compiled_from, find_changes
-from ftaudit.planning.choose import ONLY_GOOD, UNASKED, chosen, confirm, culprits, exclude, no_better, wanted_of
-from ftaudit.planning.locking import lock_commands
-from ftaudit.planning.proof import Prover
+from ftaudit.planning.candidates_in_play import (
+    ONLY_GOOD,
+    UNASKED,
+    chosen,
+    confirm,
+    culprits,
+    exclude,
+    no_better,
+    wanted_of,
+)
+from ftaudit.planning.lock_commands import lock_commands
+from ftaudit.planning.plan_changes import compiled_from, find_changes
 from ftaudit.planning.proposal import Case
+from ftaudit.planning.prover import Prover
 from ftaudit.planning.solve import Solution, Solver
 from ftaudit.planning.verify import Row, audit_new
 from ftaudit.planning.ways import Blocker, Release, find_sources, find_way

@@ -10,7 +10,7 @@ from typing import Final, TypeAlias
 from packaging.version import Version
 
 from ftaudit.engine.session import AuditSession
-from ftaudit.engine.tiers.declarations import find_declaration
+from ftaudit.engine.tiers.sdist_declarations import find_declaration
 from ftaudit.engine.upgrades.surveys import Question, Survey
 from ftaudit.model import GilDeclaration, Package, Verdict
 from ftaudit.model.plans import (

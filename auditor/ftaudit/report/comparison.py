@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any, Final
 from ftaudit.__about__ import __version__
 from ftaudit.compare import Change, Comparison, Kind, State
 from ftaudit.report.console import DEFAULT_WIDTH, clean, draw
-from ftaudit.report.package.entries import counted
-from ftaudit.report.package.markdown import escape
+from ftaudit.report.package.agreeing_rows import counted
+from ftaudit.report.package.check_markdown import escape
 
 if TYPE_CHECKING:
     from rich.console import Console

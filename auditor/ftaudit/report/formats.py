@@ -14,8 +14,8 @@ from ftaudit.rule import Rule
 
 if TYPE_CHECKING:
     from ftaudit.model.plans import Plan
-    from ftaudit.report.migration.contents import Migration
-    from ftaudit.source.scan import ScanResult
+    from ftaudit.report.migration.migration_contents import Migration
+    from ftaudit.source.tree_scan import ScanResult
 
 
 class Format(StrEnum):
@@ -117,21 +117,21 @@ def render_report(report: Report, form: Format, page: Page, *, command: str = "c
     """Return a report of packages in a format."""
     match form:
         case Format.TABLE:
-            from ftaudit.report.package import table
+            from ftaudit.report.package import check_table
 
-            return table.render(report, width=page.width, color=page.color)
+            return check_table.render(report, width=page.width, color=page.color)
         case Format.JSON:
-            from ftaudit.report.package import json
+            from ftaudit.report.package import check_json
 
-            return json.render(report)
+            return check_json.render(report)
         case Format.MARKDOWN:
-            from ftaudit.report.package import markdown
+            from ftaudit.report.package import check_markdown
 
-            return markdown.render(report, command=command)
+            return check_markdown.render(report, command=command)
         case Format.SUMMARY:
-            from ftaudit.report.package import markdown
+            from ftaudit.report.package import check_markdown
 
-            return markdown.summary(report)
+            return check_markdown.summary(report)
         case Format.JUNIT:
             from ftaudit.report.results import junit
 
@@ -145,30 +145,30 @@ def render_report(report: Report, form: Format, page: Page, *, command: str = "c
 
             return badge.render(report)
         case Format.HTML:
-            from ftaudit.report.migration.contents import Migration
+            from ftaudit.report.migration.migration_contents import Migration
 
             return render_migration(Migration(report=report), form)
         case Format.CONCISE:
-            from ftaudit.report.results import concise, places, results
+            from ftaudit.report.results import concise, result_places, results
 
-            seen = places.find_places(page.folder)
+            seen = result_places.find_places(page.folder)
             return concise.render(results.of_report(report, places=seen, command=command))
         case Format.SARIF:
             from ftaudit.registry import load_rules
-            from ftaudit.report.results import places, results, sarif
+            from ftaudit.report.results import result_places, results, sarif
 
-            seen = places.find_places(page.folder)
+            seen = result_places.find_places(page.folder)
             told = results.of_report(report, places=seen, command=command)
             return sarif.render(told, places=seen, rules=load_rules().rules)
         case Format.GITHUB:
-            from ftaudit.report.results import github, places, results
+            from ftaudit.report.results import github, result_places, results
 
-            seen = places.find_places(page.folder)
+            seen = result_places.find_places(page.folder)
             return github.render(results.of_report(report, places=seen, command=command), places=seen)
         case Format.GITLAB:
-            from ftaudit.report.results import gitlab, places, results
+            from ftaudit.report.results import gitlab, result_places, results
 
-            seen = places.find_places(page.folder)
+            seen = result_places.find_places(page.folder)
             return gitlab.render(results.of_report(report, places=seen, command=command), places=seen)
 
 
@@ -178,17 +178,17 @@ def render_scan(
     """Return a scan in a format. `rules` are those that exist. Raise `ValueError` for a format that no scan has."""
     match form:
         case Format.TABLE:
-            from ftaudit.report.scan import table as scan_table
+            from ftaudit.report.scan import scan_table
 
             return scan_table.render(scan, width=page.width, color=page.color, state=page.state)
         case Format.JSON:
-            from ftaudit.report.scan import json as scan_json
+            from ftaudit.report.scan import scan_json
 
             return scan_json.render(scan, exit_code=exit_code)
         case Format.MARKDOWN:
-            from ftaudit.report.package import markdown
+            from ftaudit.report.package import check_markdown
 
-            return markdown.render_scan(scan, exit_code=exit_code)
+            return check_markdown.render_scan(scan, exit_code=exit_code)
         case Format.JUNIT:
             from ftaudit.report.results import junit
 
@@ -202,20 +202,20 @@ def render_scan(
 
             return concise.render(results.of_scan(scan, exit_code=exit_code))
         case Format.SARIF:
-            from ftaudit.report.results import places, results, sarif
+            from ftaudit.report.results import result_places, results, sarif
 
             told = results.of_scan(scan, exit_code=exit_code)
-            return sarif.render(told, places=places.find_places(page.folder), rules=rules)
+            return sarif.render(told, places=result_places.find_places(page.folder), rules=rules)
         case Format.GITHUB:
-            from ftaudit.report.results import github, places, results
+            from ftaudit.report.results import github, result_places, results
 
             told = results.of_scan(scan, exit_code=exit_code)
-            return github.render(told, places=places.find_places(page.folder))
+            return github.render(told, places=result_places.find_places(page.folder))
         case Format.GITLAB:
-            from ftaudit.report.results import gitlab, places, results
+            from ftaudit.report.results import gitlab, result_places, results
 
             told = results.of_scan(scan, exit_code=exit_code)
-            return gitlab.render(told, places=places.find_places(page.folder))
+            return gitlab.render(told, places=result_places.find_places(page.folder))
         case Format.BADGE | Format.SUMMARY | Format.HTML:
             raise ValueError(f"a scan has no {form}")
 
@@ -228,11 +228,11 @@ def render_migration(migration: Migration, form: Format) -> str:
 
             return html.render(migration)
         case Format.MARKDOWN:
-            from ftaudit.report.migration import markdown as migration_markdown
+            from ftaudit.report.migration import migration_markdown
 
             return migration_markdown.render(migration)
         case Format.JSON:
-            from ftaudit.report.migration import json as migration_json
+            from ftaudit.report.migration import migration_json
 
             return migration_json.render(migration)
         case _:
@@ -243,15 +243,15 @@ def render_plan(plan: Plan, form: Format, page: Page) -> str:
     """Return a plan in a format. Raise `ValueError` for one that it does not have."""
     match form:
         case Format.TABLE:
-            from ftaudit.report.plan import table as plan_table
+            from ftaudit.report.plan import plan_table
 
             return plan_table.render(plan, width=page.width, color=page.color, written=page.written)
         case Format.JSON:
-            from ftaudit.report.plan import json as plan_json
+            from ftaudit.report.plan import plan_json
 
             return plan_json.render(plan)
         case Format.MARKDOWN:
-            from ftaudit.report.plan import markdown as plan_markdown
+            from ftaudit.report.plan import plan_markdown
 
             return plan_markdown.render(plan)
         case _:

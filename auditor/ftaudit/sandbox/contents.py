@@ -14,7 +14,7 @@ from ftaudit.cpython.suffixes import find_suffix, suffix_order
 from ftaudit.cpython.versions import Version
 from ftaudit.errors import ArchiveError
 from ftaudit.wheel.directory import Member
-from ftaudit.wheel.modules import module_members
+from ftaudit.wheel.module_members import module_members
 
 RECORD_BYTES = 64 << 20
 _STARTUP_BYTES = 1 << 20

@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import Any, Final
 
 from ftaudit.model import ModuleRuntime
+from ftaudit.sandbox.confined_process import Ending, run_steps
 from ftaudit.sandbox.contents import Contents
 from ftaudit.sandbox.failures import describe_exception, escape, is_environmental
 from ftaudit.sandbox.launch import Step
-from ftaudit.sandbox.process import Ending, run_steps
-from ftaudit.sandbox.settings import SandboxSettings
+from ftaudit.sandbox.sandbox_settings import SandboxSettings
 
 ROUNDS: Final = 24
 """How many fresh processes are spent on modules that found the GIL on, to learn what they do by themselves."""

@@ -19,7 +19,7 @@ from ftaudit.folders import remove_tree
 from ftaudit.model import Interpreter
 from ftaudit.processes import find_uv, run_tool
 from ftaudit.sandbox.failures import escape
-from ftaudit.sandbox.settings import SandboxSettings, WheelToImport
+from ftaudit.sandbox.sandbox_settings import SandboxSettings, WheelToImport
 from ftaudit.whole_files import digest_of
 
 FORMAT: Final = "2"

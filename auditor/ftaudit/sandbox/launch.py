@@ -15,8 +15,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from ftaudit.sandbox.sandbox_settings import SandboxSettings
 from ftaudit.sandbox.seccomp import make_filter
-from ftaudit.sandbox.settings import SandboxSettings
 
 PROCESSES: Final = 512
 _HERE: Final = Path(__file__).parent

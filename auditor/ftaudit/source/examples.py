@@ -7,7 +7,7 @@ from typing import Final
 
 from ftaudit.model import Finding
 from ftaudit.rule import Language, PackageExample, PackageRule, Rule, SourceExample, SourceRule
-from ftaudit.source.check import Skipped, check_texts
+from ftaudit.source.run_rules import Skipped, check_texts
 from ftaudit.target import parse_target
 
 DEFAULT_PATHS: Final = {

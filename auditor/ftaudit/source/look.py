@@ -15,11 +15,11 @@ from typing import Any, Final
 from ftaudit.model import Confidence, Finding, GilDeclaration, Location, Severity, Site
 from ftaudit.rule import Language, SourceRule
 from ftaudit.source.base import ROOM_OF, ParseError, Role, Room, SourceFile, TreeContext, rooms_of, stateful_rooms
-from ftaudit.source.check import Checked, Skipped, check_file, survey_file
-from ftaudit.source.files import FoundFile
 from ftaudit.source.languages import READ, languages_of, reader_of
 from ftaudit.source.limit import SECONDS_PER_FILE, TooSlow, processor_time
+from ftaudit.source.run_rules import Checked, Skipped, check_file, survey_file
 from ftaudit.source.silence import find_ignores
+from ftaudit.source.source_files import FoundFile
 from ftaudit.target import Target
 
 MAX_BYTES: Final = 10_000_000

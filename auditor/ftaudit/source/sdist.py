@@ -15,9 +15,9 @@ from typing import IO, Final
 
 from ftaudit.errors import ArchiveError, InputError
 from ftaudit.folders import temporary_folder
-from ftaudit.source.check import Skipped
-from ftaudit.source.files import FoundFiles, find_files
 from ftaudit.source.languages import may_be_source
+from ftaudit.source.run_rules import Skipped
+from ftaudit.source.source_files import FoundFiles, find_files
 
 MAX_MEMBERS: Final = 60_000
 MAX_TOTAL: Final = 2 << 30

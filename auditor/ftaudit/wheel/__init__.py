@@ -14,7 +14,7 @@ from ftaudit.wheel.directory import Member
 from ftaudit.wheel.limits import Limits
 from ftaudit.wheel.member import Image
 from ftaudit.wheel.metadata import WheelMetadata, read_metadata
-from ftaudit.wheel.modules import ModuleMember, module_member, module_members, modules_size
+from ftaudit.wheel.module_members import ModuleMember, module_member, module_members, modules_size
 from ftaudit.wheel.source import LocalSource, RemoteSource, Source, check_digest, file_digest, shown
 
 if TYPE_CHECKING:

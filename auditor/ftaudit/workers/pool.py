@@ -12,9 +12,9 @@ from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import Any
 
-from ftaudit.workers.child import Work
 from ftaudit.workers.frames import Packed, pack
-from ftaudit.workers.process import WorkerProcess, start_copy, start_fresh
+from ftaudit.workers.worker_child import Work
+from ftaudit.workers.worker_process import WorkerProcess, start_copy, start_fresh
 
 
 @dataclass(kw_only=True, slots=True)

@@ -11,7 +11,7 @@ from ftaudit.model import Confidence, Finding, Severity
 from ftaudit.rule import RuleInfo, SourceExample
 from ftaudit.source import BuildRule, Project, Room
 from ftaudit.source.build import BuildContext, FactKind
-from ftaudit.source.build.versions import admits_from, applies, build_requirements
+from ftaudit.source.build.required_versions import admits_from, applies, build_requirements
 from ftaudit.source.rust import least_version
 
 _FIRST: Final = {"pybind11": "2.13.0", "nanobind": "2.2.0", "cffi": "2.0.0b1"}

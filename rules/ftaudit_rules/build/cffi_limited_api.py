@@ -9,7 +9,7 @@ from ftaudit.model import Confidence, Finding, Severity
 from ftaudit.rule import RuleInfo, SourceExample
 from ftaudit.source import BuildRule, Project, Room
 from ftaudit.source.build import BuildContext, FactKind
-from ftaudit.source.build.versions import build_requirements, requires_from
+from ftaudit.source.build.required_versions import build_requirements, requires_from
 
 _IGNORES = "2.0.0b1"
 """From here on cffi leaves the limited API alone on free-threaded builds, whatever it is told (cffi e317b620)."""

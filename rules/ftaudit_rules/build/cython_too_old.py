@@ -8,7 +8,7 @@ from ftaudit.model import Confidence, Finding, Severity
 from ftaudit.rule import RuleInfo, SourceExample
 from ftaudit.source import BuildRule, Project, Room
 from ftaudit.source.build import BuildContext
-from ftaudit.source.build.versions import admits_from, applies, build_requirements
+from ftaudit.source.build.required_versions import admits_from, applies, build_requirements
 
 _FIRST = "3.1.0a1"
 

@@ -8,7 +8,7 @@ from ftaudit.model import Confidence, Finding, GilDeclaration, Severity
 from ftaudit.rule import RuleInfo, SourceExample
 from ftaudit.source import BuildRule, Project, Room
 from ftaudit.source.build import BuildContext, FactKind
-from ftaudit.source.build.versions import admits_from, applies, build_requirements
+from ftaudit.source.build.required_versions import admits_from, applies, build_requirements
 
 _MEMORY_SAFE = "2.3"
 

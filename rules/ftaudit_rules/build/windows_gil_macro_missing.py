@@ -8,7 +8,7 @@ from ftaudit.model import Confidence, Finding, Severity
 from ftaudit.rule import RuleInfo, SourceExample
 from ftaudit.source import BuildRule, Project, Room
 from ftaudit.source.build import BuildContext, FactKind
-from ftaudit.source.build.versions import build_requirements, is_bounded_below, requires_from
+from ftaudit.source.build.required_versions import build_requirements, is_bounded_below, requires_from
 
 _SETUPTOOLS = "75.7.0"
 """The first setuptools that defines the macro on Windows by itself (pypa/setuptools 89627a772)."""

@@ -9,9 +9,9 @@ from ftaudit.model import Confidence, Finding, Severity
 from ftaudit.rule import RuleInfo, SourceExample
 from ftaudit.source import CRule
 from ftaudit.source.c import CUnit
-from ftaudit.source.c.declarations import Variable
-from ftaudit.source.c.places import sites_of
+from ftaudit.source.c.c_declarations import Variable
 from ftaudit.source.c.state import find_shared_writes, holds_objects
+from ftaudit.source.c.write_sites import sites_of
 
 _MOST = 6
 """Static variables of one function that are reported one by one; translated Fortran has dozens."""

@@ -9,8 +9,8 @@ from ftaudit.model import Confidence, Finding, Severity
 from ftaudit.rule import RuleInfo, SourceExample
 from ftaudit.source import CRule
 from ftaudit.source.c import CUnit
-from ftaudit.source.c.places import sites_of
 from ftaudit.source.c.state import SharedWrite, find_shared_writes, holds_objects
+from ftaudit.source.c.write_sites import sites_of
 
 _IMPORTS = re.compile(r"(?:\([^()]*\)\s*)?PyImport_ImportModule\w*\s*\(")
 

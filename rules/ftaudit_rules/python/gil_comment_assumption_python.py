@@ -9,7 +9,7 @@ from ftaudit.model import Confidence, Finding, Severity
 from ftaudit.rule import RuleInfo, SourceExample
 from ftaudit.source.base import PythonRule
 from ftaudit.source.python import PythonModule
-from ftaudit.source.python.comments import comment_blocks
+from ftaudit.source.python.comment_blocks import comment_blocks
 
 
 class GilCommentAssumptionPython(PythonRule):

@@ -12,7 +12,7 @@ from ftaudit.source.base import PythonRule
 from ftaudit.source.python import PythonModule, Signal
 from ftaudit.source.python.kinds import CONTAINERS, Kind, has_identity, kind_of
 from ftaudit.source.python.lazy import LazyInit, assignments_to, guarded, is_harmless
-from ftaudit.source.python.states import find_states
+from ftaudit.source.python.object_states import find_states
 from ftaudit.source.python.tree import dotted, inside, last_name, targets_of
 
 

@@ -9,8 +9,8 @@ from ftaudit.model import Confidence, Finding, Severity
 from ftaudit.rule import RuleInfo, SourceExample
 from ftaudit.source.base import PythonRule
 from ftaudit.source.python import PythonModule, Signal
+from ftaudit.source.python.object_states import find_states
 from ftaudit.source.python.races import StateRace, find_races
-from ftaudit.source.python.states import find_states
 from ftaudit.source.race_words import describe
 from ftaudit.source.shared_state import AccessKind
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ftaudit.source.build.facts import FactKind
+from ftaudit.source.build.build_facts import FactKind
 from ftaudit.source.build.meson import MesonProject, parse_meson
 
 MODULES = "modules = {'a': {'sources': ['a.pyx']}, 'b': {'sources': ['b.pyx']}}\n"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from packaging.specifiers import SpecifierSet
 
-from ftaudit.source.build.versions import admits_from, is_bounded_below, parse_requirement, requires_from
+from ftaudit.source.build.required_versions import admits_from, is_bounded_below, parse_requirement, requires_from
 
 
 @pytest.mark.parametrize(

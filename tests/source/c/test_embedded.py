@@ -6,7 +6,7 @@ import pytest
 
 from ftaudit.source.base import ParseError
 from ftaudit.source.c.embedded import embedded_c
-from ftaudit.source.check import check_texts
+from ftaudit.source.run_rules import check_texts
 from ftaudit.target import parse_target
 from ftaudit_rules.c.mutable_global import MutableGlobal
 

@@ -13,9 +13,9 @@ from ftaudit.model import Severity
 from ftaudit.registry import load_rules
 from ftaudit.rule import Language, SourceRule
 from ftaudit.source import limit
-from ftaudit.source.check import check_texts
-from ftaudit.source.files import find_files
-from ftaudit.source.scan import scan
+from ftaudit.source.run_rules import check_texts
+from ftaudit.source.source_files import find_files
+from ftaudit.source.tree_scan import scan
 from ftaudit.target import parse_target
 
 RULES = tuple(

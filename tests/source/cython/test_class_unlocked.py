@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from ftaudit.model import Severity
-from ftaudit.source.check import check_texts
+from ftaudit.source.run_rules import check_texts
 from ftaudit.target import parse_target
 from ftaudit_rules.cython.cython_cdef_class_unlocked import CythonCdefClassUnlocked
 

@@ -8,8 +8,8 @@ import pytest
 
 from ftaudit.registry import load_rules
 from ftaudit.rule import SourceRule
-from ftaudit.source.files import find_files
-from ftaudit.source.scan import scan
+from ftaudit.source.source_files import find_files
+from ftaudit.source.tree_scan import scan
 from ftaudit.target import parse_target
 
 SILENT = 'pub unsafe extern "C" fn PyInit_m() -> *mut PyModuleDef {\n    let slots = [];\n}\n'

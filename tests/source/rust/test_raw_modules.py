@@ -6,7 +6,7 @@ import pytest
 
 from ftaudit.registry import load_rules
 from ftaudit.rule import SourceRule
-from ftaudit.source.check import check_texts
+from ftaudit.source.run_rules import check_texts
 from ftaudit.target import parse_target
 
 INIT = (

@@ -8,9 +8,9 @@ from enum import Enum
 
 from ftaudit.binary.emulator.branches import Block, candidates, patched
 from ftaudit.binary.emulator.budget import Budget
+from ftaudit.binary.emulator.emulated_process import Exhausted, Halt, HandOver, Process, Sealed
 from ftaudit.binary.emulator.machine import Machine, MemoryFault, NeedsVex
 from ftaudit.binary.emulator.oracle import Oracle, Question
-from ftaudit.binary.emulator.process import Exhausted, Halt, HandOver, Process, Sealed
 from ftaudit.binary.emulator.taint.attach import attach, cover
 from ftaudit.binary.emulator.taint.constructor_state import Joins
 from ftaudit.binary.emulator.taint.flow import Decision, Flow, TooLong
@@ -18,8 +18,8 @@ from ftaudit.binary.image.call_sites import references
 from ftaudit.binary.image.mapped import Image
 from ftaudit.binary.slots import Slots, read_definition_slots, read_exported_slots
 from ftaudit.binary.stubs.capi.attributes import SPEC
+from ftaudit.binary.stubs.capi.emulated_python import Python, new_python
 from ftaudit.binary.stubs.capi.objects_in_memory import Layout
-from ftaudit.binary.stubs.capi.python import Python, new_python
 from ftaudit.binary.stubs.certain import CERTAIN
 from ftaudit.binary.stubs.symbols import foreign, resolve
 from ftaudit.cpython.layouts import DEFINITION

@@ -6,7 +6,7 @@ import functools
 from dataclasses import dataclass
 
 from ftaudit.binary.emulator.budget import Budget
-from ftaudit.binary.emulator.process import IMAGE_SPACE, SECOND_IMAGE
+from ftaudit.binary.emulator.emulated_process import IMAGE_SPACE, SECOND_IMAGE
 from ftaudit.binary.framework import find_framework
 from ftaudit.binary.image import elf, macho, pe
 from ftaudit.binary.image.mapped import Image

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from ftaudit.binary.emulator.process import ERRNO, Halt, Process, registry
-from ftaudit.binary.stubs import text
+from ftaudit.binary.emulator.emulated_process import ERRNO, Halt, Process, registry
+from ftaudit.binary.stubs import libc_text
 
 LIBC_ANSWERS, answers = registry()
 
@@ -177,7 +177,7 @@ def _compared(process: Process, size: int) -> int:
     common = next((index for index, (a, b) in pairs if a != b), min(len(left), len(right))) + 1
     if process.calls_flow is not None:
         process.calls_flow.only((first, min(common, size)), (second, min(common, size)))
-    return text.differ(left, right)
+    return libc_text.differ(left, right)
 
 
 @answers("strncmp")
@@ -243,7 +243,7 @@ def _case_table(process: Process) -> int:
 def _class_table(process: Process) -> int:
     """Answer glibc's table of character classes."""
     return _table_pointer(
-        process, lambda: b"".join(text.classes(code).to_bytes(2, "little") for code in range(-128, 256)), 2
+        process, lambda: b"".join(libc_text.classes(code).to_bytes(2, "little") for code in range(-128, 256)), 2
     )
 
 

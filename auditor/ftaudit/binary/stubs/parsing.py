@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from ftaudit.binary.emulator.process import ERRNO, Process, registry
-from ftaudit.binary.stubs import text
+from ftaudit.binary.emulator.emulated_process import ERRNO, Process, registry
+from ftaudit.binary.stubs import libc_text
 from ftaudit.binary.stubs.libc import counted
 
 PARSING_ANSWERS, answers = registry()
@@ -27,13 +27,13 @@ def _parse(process: Process, *, signed: bool) -> int:
     start, base = process.argument(0), process.argument(2) & _INT
     base = base - (1 << 32) if base >> 31 else base
     content = process.machine.read_string(start)
-    parsed = text.parse_integer(content, base, signed=signed, binary="isoc23" in process.current)
+    parsed = libc_text.parse_integer(content, base, signed=signed, binary="isoc23" in process.current)
     if process.format == "pe" and (parsed.out_of_range or parsed.value >> 31 not in (0, (1 << 33) - 1)):
         process.guess(process.current)  # Where long has 32 bits.
     if process.argument(1) and parsed.end is not None:
         process.machine.write_word(process.argument(1), start + parsed.end)
     if parsed.out_of_range:
-        process.machine.write_int(ERRNO, text.ERANGE)
+        process.machine.write_int(ERRNO, libc_text.ERANGE)
     elif parsed.end is None:
         process.machine.write_int(ERRNO, 22)
     return parsed.value
@@ -41,26 +41,26 @@ def _parse(process: Process, *, signed: bool) -> int:
 
 @answers("atoi", "atol", "atoll")
 def _atoi(process: Process) -> int:
-    parsed = text.parse_integer(process.machine.read_string(process.argument(0)), 10, signed=True)
+    parsed = libc_text.parse_integer(process.machine.read_string(process.argument(0)), 10, signed=True)
     return parsed.value & _INT if process.current == "atoi" else parsed.value
 
 
 @answers("strspn")
 def _strspn(process: Process) -> int:
     content, among = process.machine.read_string(process.argument(0)), process.machine.read_string(process.argument(1))
-    return text.spanned(content, among, inside=True)
+    return libc_text.spanned(content, among, inside=True)
 
 
 @answers("strcspn")
 def _strcspn(process: Process) -> int:
     content, among = process.machine.read_string(process.argument(0)), process.machine.read_string(process.argument(1))
-    return text.spanned(content, among, inside=False)
+    return libc_text.spanned(content, among, inside=False)
 
 
 @answers("strpbrk")
 def _strpbrk(process: Process) -> int:
     content, among = process.machine.read_string(process.argument(0)), process.machine.read_string(process.argument(1))
-    place = text.spanned(content, among, inside=False)
+    place = libc_text.spanned(content, among, inside=False)
     return process.argument(0) + place if place < len(content) else 0
 
 
@@ -71,7 +71,7 @@ def _strsep(process: Process) -> int:
     if not start:
         return 0
     content = machine.read_string(start)
-    place = text.spanned(content, machine.read_string(process.argument(1)), inside=False)
+    place = libc_text.spanned(content, machine.read_string(process.argument(1)), inside=False)
     if place < len(content):
         machine.write(start + place, b"\0")
         machine.write_word(holder, start + place + 1)
@@ -99,11 +99,11 @@ def _token(process: Process, holder: int) -> int:
     if not start:
         return 0
     among, content = machine.read_string(process.argument(1)), machine.read_string(start)
-    skipped = text.spanned(content, among, inside=True)
+    skipped = libc_text.spanned(content, among, inside=True)
     if skipped == len(content):
         machine.write_word(holder, start + skipped)
         return 0
-    length = text.spanned(content[skipped:], among, inside=False)
+    length = libc_text.spanned(content[skipped:], among, inside=False)
     end = start + skipped + length
     if skipped + length < len(content):
         machine.write(end, b"\0")
@@ -119,7 +119,7 @@ def _strcasecmp(process: Process) -> int:
     if process.current in ("strncasecmp", "_strnicmp"):
         size = process.argument(2)
         left, right = left[:size], right[:size]
-    return text.differ(left, right)
+    return libc_text.differ(left, right)
 
 
 @answers("memrchr")
@@ -221,7 +221,7 @@ def _print_new(process: Process, format_index: int, fixed: int) -> int:
 def _printed(process: Process, format_index: int, fixed: int) -> bytes:
     """Return what a format prints; a guess where that is not known."""
     pattern = process.machine.read_string(process.argument(format_index))
-    made = text.printed(pattern, _arguments(process, fixed), process.machine.read_string)
+    made = libc_text.printed(pattern, _arguments(process, fixed), process.machine.read_string)
     if not made.known:
         process.guess(process.current)
     for place, count in made.counts:

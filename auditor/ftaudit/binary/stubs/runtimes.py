@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ftaudit.binary.emulator.process import Halt, Process, registry
+from ftaudit.binary.emulator.emulated_process import Halt, Process, registry
 from ftaudit.binary.stubs.libc import counted
 
 RUNTIME_ANSWERS, answers = registry()

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import re
 
-from ftaudit.binary.emulator.process import Handler, Process, merged
+from ftaudit.binary.emulator.emulated_process import Handler, Process, merged
 from ftaudit.binary.stubs.capi.attributes import ATTRIBUTE_ANSWERS
 from ftaudit.binary.stubs.capi.dicts import DICT_ANSWERS
+from ftaudit.binary.stubs.capi.emulated_python import SINGLETONS, Answer, Python, bound
 from ftaudit.binary.stubs.capi.floats import VALUE_ANSWERS
 from ftaudit.binary.stubs.capi.modules import MODULE_ANSWERS, numpy_answer
-from ftaudit.binary.stubs.capi.python import SINGLETONS, Answer, Python, bound
 from ftaudit.binary.stubs.capi.sequences import SEQUENCE_ANSWERS
 from ftaudit.binary.stubs.capi.types import TYPE_ANSWERS
 from ftaudit.binary.stubs.capi.values_and_errors import OBJECT_ANSWERS, default_answer
-from ftaudit.binary.stubs.cpp.containers import CONTAINER_ANSWERS
+from ftaudit.binary.stubs.cpp.cpp_containers import CONTAINER_ANSWERS
 from ftaudit.binary.stubs.cpp.strings import stream_text, string_member
 from ftaudit.binary.stubs.libc import LIBC_ANSWERS, NOTHING
 from ftaudit.binary.stubs.parsing import PARSING_ANSWERS

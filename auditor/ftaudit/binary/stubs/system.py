@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import struct
 
-from ftaudit.binary.emulator.process import Process, registry
+from ftaudit.binary.emulator.emulated_process import Process, registry
 from ftaudit.binary.stubs.libc import counted
 
 SYSTEM_ANSWERS, answers = registry()

@@ -6,7 +6,7 @@ from concurrent.futures import Future
 from dataclasses import dataclass
 
 from ftaudit.engine.rows import facts_of
-from ftaudit.engine.tiers.binaries import request_for
+from ftaudit.engine.tiers.binary_tier import request_for
 from ftaudit.engine.tiers.collect import Key
 from ftaudit.engine.tiers.reader import Reader
 from ftaudit.engine.upgrades.later import is_listed

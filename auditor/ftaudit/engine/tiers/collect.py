@@ -10,7 +10,7 @@ from typing import TypeAlias
 
 from ftaudit.engine.rows import INSTALLED_KINDS
 from ftaudit.engine.tiers.hashes import check_hashes
-from ftaudit.engine.tiers.on_disk import IS_INSTALLED, ORIGIN, installed_facts
+from ftaudit.engine.tiers.installed_facts import IS_INSTALLED, ORIGIN, installed_facts
 from ftaudit.engine.tiers.source_tree import look_at_tree
 from ftaudit.engine.tiers.wheel_urls import find_places
 from ftaudit.errors import InterpreterError

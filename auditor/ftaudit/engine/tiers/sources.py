@@ -16,7 +16,7 @@ from ftaudit.model.sentences import gap_phrase
 from ftaudit.rule import SourceRule
 
 if TYPE_CHECKING:
-    from ftaudit.source.scan import ScanResult
+    from ftaudit.source.tree_scan import ScanResult
 
 
 def find_source_facts(session: AuditSession, indexed: Mapping[Key, IndexFacts]) -> dict[Key, SourceFacts]:
@@ -41,9 +41,9 @@ def scan_sdist(
 
     Raise `InputError` where there is no sdist or no source in it, another `FtauditError` where it cannot be had.
     """
-    from ftaudit.source.cache import ResultCache
-    from ftaudit.source.scan import scan
+    from ftaudit.source.result_cache import ResultCache
     from ftaudit.source.sdist import found_in
+    from ftaudit.source.tree_scan import scan
 
     settings = session.settings
     archive = session.sdists.fetch(name, version)

@@ -10,8 +10,8 @@ from typing import Final
 import yaml
 
 from ftaudit.errors import InputError
-from ftaudit.lockfiles.files import read_text
 from ftaudit.lockfiles.formats import requirements_txt
+from ftaudit.lockfiles.input_files import read_text
 from ftaudit.lockfiles.requirements import InputFormat, Problem, Requirements
 from ftaudit.lockfiles.sniff import KNOWN
 from ftaudit.model import Location

@@ -14,8 +14,8 @@ from packaging.version import InvalidVersion, Version
 from ftaudit.errors import InputError
 from ftaudit.lockfiles.direct import parse_file
 from ftaudit.lockfiles.fields import check_known, left_out
-from ftaudit.lockfiles.files import file_name, read_text
 from ftaudit.lockfiles.formats.conda import NO_PACKAGES
+from ftaudit.lockfiles.input_files import file_name, read_text
 from ftaudit.lockfiles.requirements import InputFormat, Lock, LockedPackage, Requirements
 from ftaudit.lockfiles.resolve.needs import Needs, parse_needs
 from ftaudit.lockfiles.sniff import KNOWN

@@ -16,7 +16,7 @@ from packaging.utils import InvalidName, NormalizedName, canonicalize_name
 from packaging.version import InvalidVersion, Version
 
 from ftaudit.errors import InputError
-from ftaudit.lockfiles.files import read_bytes
+from ftaudit.lockfiles.input_files import read_bytes
 from ftaudit.lockfiles.resolve.needs import Needs, parse_needs
 
 MAX_HEADERS: Final = 2 << 20

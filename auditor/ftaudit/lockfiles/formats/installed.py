@@ -12,9 +12,9 @@ from packaging.utils import canonicalize_name
 
 from ftaudit.errors import InputError
 from ftaudit.lockfiles.direct import local_path
-from ftaudit.lockfiles.files import read_bytes
 from ftaudit.lockfiles.formats.distinfo import Distribution, read_distribution
 from ftaudit.lockfiles.formats.on_disk import CondaPackage, Installed, conda_owners, find_on_disk, read_conda
+from ftaudit.lockfiles.input_files import read_bytes
 from ftaudit.lockfiles.requirements import Edge, InputFormat, Lock, LockedPackage, Requirements
 from ftaudit.model import DistributionFile, Location, OnDisk
 from ftaudit.urls import public

@@ -16,8 +16,8 @@ from packaging.version import InvalidVersion, Version
 
 from ftaudit.cpython.suffixes import Suffix, find_suffix
 from ftaudit.errors import InputError
-from ftaudit.lockfiles.files import read_bytes
 from ftaudit.lockfiles.formats.distinfo import Distribution
+from ftaudit.lockfiles.input_files import read_bytes
 from ftaudit.model import OnDisk
 
 MAX_FILES: Final = 400_000

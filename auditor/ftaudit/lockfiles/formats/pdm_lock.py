@@ -22,7 +22,7 @@ from ftaudit.lockfiles.fields import (
     specifier_of,
     version_of,
 )
-from ftaudit.lockfiles.files import Table, header_lines, read_toml
+from ftaudit.lockfiles.input_files import Table, header_lines, read_toml
 from ftaudit.lockfiles.manifest import Manifest, read_manifest
 from ftaudit.lockfiles.requirements import Edge, IndexOptions, InputFormat, Lock, LockedPackage, Requirements
 from ftaudit.lockfiles.resolve.needs import parse_edge, sort_edges

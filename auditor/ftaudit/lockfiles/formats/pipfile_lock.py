@@ -17,7 +17,7 @@ from packaging.version import InvalidVersion, Version
 from ftaudit.errors import InputError
 from ftaudit.lockfiles.direct import ARCHIVES, local_path, parse_file
 from ftaudit.lockfiles.fields import check_known, hash_of, left_out
-from ftaudit.lockfiles.files import Table, read_text, read_toml
+from ftaudit.lockfiles.input_files import Table, read_text, read_toml
 from ftaudit.lockfiles.manifest import poetry_edge
 from ftaudit.lockfiles.requirements import (
     Edge,

@@ -12,7 +12,7 @@ from packaging.utils import NormalizedName, canonicalize_name
 from ftaudit.errors import InputError
 from ftaudit.lockfiles.direct import local_path
 from ftaudit.lockfiles.fields import check_empty, check_known, left_out, listed_files, version_of
-from ftaudit.lockfiles.files import Table, header_lines, read_toml
+from ftaudit.lockfiles.input_files import Table, header_lines, read_toml
 from ftaudit.lockfiles.manifest import MAIN, poetry_edge, poetry_ranges, read_manifest
 from ftaudit.lockfiles.requirements import Edge, InputFormat, Lock, LockedPackage, Requirements
 from ftaudit.lockfiles.resolve.needs import sort_edges

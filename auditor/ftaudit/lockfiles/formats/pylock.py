@@ -12,7 +12,7 @@ from packaging.version import InvalidVersion, Version
 from ftaudit.errors import InputError
 from ftaudit.lockfiles.direct import local_path, parse_file
 from ftaudit.lockfiles.fields import are_for_one_system, check_known, read_range
-from ftaudit.lockfiles.files import file_name, header_lines, read_toml
+from ftaudit.lockfiles.input_files import file_name, header_lines, read_toml
 from ftaudit.lockfiles.requirements import Edge, EdgeSource, InputFormat, Lock, LockedPackage, Requirements
 from ftaudit.model import DistributionFile, Location
 from ftaudit.urls import public

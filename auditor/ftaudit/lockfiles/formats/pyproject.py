@@ -13,7 +13,7 @@ from packaging.utils import NormalizedName, canonicalize_name
 
 from ftaudit.errors import InputError, UsageError
 from ftaudit.lockfiles.direct import fragment_hashes, parse_reference
-from ftaudit.lockfiles.files import Table, read_toml, string_line
+from ftaudit.lockfiles.input_files import Table, read_toml, string_line
 from ftaudit.lockfiles.requirements import (
     ALL,
     IndexOptions,

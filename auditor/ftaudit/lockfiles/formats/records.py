@@ -12,7 +12,7 @@ from packaging.utils import InvalidName, NormalizedName, canonicalize_name
 from packaging.version import InvalidVersion, Version
 
 from ftaudit.errors import InputError
-from ftaudit.lockfiles.files import read_text
+from ftaudit.lockfiles.input_files import read_text
 from ftaudit.lockfiles.requirements import Edge, EdgeSource, InputFormat, Lock, LockedPackage, Requirements
 from ftaudit.lockfiles.resolve.needs import parse_needs
 from ftaudit.model import Location

@@ -16,7 +16,7 @@ from packaging.utils import canonicalize_name
 
 from ftaudit.errors import InputError
 from ftaudit.lockfiles.direct import fragment_hashes, local_path, parse_file, parse_reference
-from ftaudit.lockfiles.files import is_stream, read_bytes
+from ftaudit.lockfiles.input_files import is_stream, read_bytes
 from ftaudit.lockfiles.requirements import (
     ALL,
     IndexOptions,

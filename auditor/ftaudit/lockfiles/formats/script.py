@@ -10,8 +10,8 @@ from typing import Any, Final
 import tomli
 
 from ftaudit.errors import InputError
-from ftaudit.lockfiles.files import read_text
 from ftaudit.lockfiles.formats import pyproject, uv_lock
+from ftaudit.lockfiles.input_files import read_text
 from ftaudit.lockfiles.requirements import InputFormat, Requirements
 
 _BLOCK: Final = re.compile(r"(?m)^# /// (?P<type>[a-zA-Z0-9-]+)$\s(?P<content>(^#(| .*)$\s)+)^# ///$")

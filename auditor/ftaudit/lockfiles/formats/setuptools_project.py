@@ -11,9 +11,9 @@ from packaging.utils import canonicalize_name
 
 from ftaudit.errors import InputError
 from ftaudit.lockfiles.fields import check_known
-from ftaudit.lockfiles.files import read_text
 from ftaudit.lockfiles.formats import requirements_txt
 from ftaudit.lockfiles.formats.setuptools_files import SetuptoolsProject, read_setuptools
+from ftaudit.lockfiles.input_files import read_text
 from ftaudit.lockfiles.requirements import InputFormat, Problem, Requirement, Requirements
 from ftaudit.lockfiles.sniff import KNOWN
 from ftaudit.model import Location

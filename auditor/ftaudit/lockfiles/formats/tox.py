@@ -10,8 +10,8 @@ from typing import Any, Final
 
 from ftaudit.errors import InputError
 from ftaudit.lockfiles.fields import check_known
-from ftaudit.lockfiles.files import read_text, read_toml
 from ftaudit.lockfiles.formats import requirements_txt
+from ftaudit.lockfiles.input_files import read_text, read_toml
 from ftaudit.lockfiles.requirements import InputFormat, Requirements
 
 BASE: Final = "testenv"

@@ -14,8 +14,8 @@ from packaging.utils import NormalizedName, canonicalize_name
 from ftaudit.errors import InputError
 from ftaudit.lockfiles.direct import local_path
 from ftaudit.lockfiles.fields import check_empty, check_known, hash_of, specifier_of, version_of
-from ftaudit.lockfiles.files import Table, file_name, header_lines, read_toml
 from ftaudit.lockfiles.formats.pyproject import names_of
+from ftaudit.lockfiles.input_files import Table, file_name, header_lines, read_toml
 from ftaudit.lockfiles.requirements import Edge, IndexOptions, InputFormat, Lock, LockedPackage, Requirements
 from ftaudit.model import DistributionFile, Location
 from ftaudit.urls import public

@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 from packaging.utils import NormalizedName, canonicalize_name, parse_wheel_filename
 from packaging.version import InvalidVersion, Version
 
-from ftaudit.lockfiles.files import file_name
+from ftaudit.lockfiles.input_files import file_name
 from ftaudit.model import StrEnum
 
 MAX_MESSAGE: Final = 600

@@ -7,7 +7,7 @@ from xml.sax.saxutils import escape, quoteattr
 
 from ftaudit.model import BLOCKING, Report
 from ftaudit.report.console import clean
-from ftaudit.report.package.markdown import ready_of
+from ftaudit.report.package.check_markdown import ready_of
 
 LABEL: Final = "free-threading"
 _GREEN, _RED, _YELLOW, _GREY = "#2e7d32", "#b3261e", "#8a6100", "#5f6368"

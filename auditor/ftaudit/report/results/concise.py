@@ -8,7 +8,7 @@ from typing import Final
 
 from ftaudit.model import Severity
 from ftaudit.report.console import clean
-from ftaudit.report.package.entries import counted
+from ftaudit.report.package.agreeing_rows import counted
 from ftaudit.report.results.results import Result, Results
 
 _LISTED: Final = 5

@@ -11,7 +11,7 @@ from ftaudit.judge.gil import guilty_modules
 from ftaudit.model import Finding, Package, Report
 from ftaudit.report.console import clean
 from ftaudit.report.results.results import of_scan
-from ftaudit.source.scan import ScanResult
+from ftaudit.source.tree_scan import ScanResult
 
 REPORT_HEADER: Final = (
     *("kind", "name", "version", "platform", "target", "verdict", "blocks", "accepted", "reasons", "next_step"),

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from ftaudit.model import Severity
 from ftaudit.report.console import clean
-from ftaudit.report.results.places import Places
+from ftaudit.report.results.result_places import Places
 from ftaudit.report.results.results import Result, Results
 
 _SEVERITIES: Final = {

@@ -10,9 +10,9 @@ from xml.etree import ElementTree  # It writes; nothing is parsed.
 
 from ftaudit.model import BLOCKING, Package, Report, Severity, Verdict
 from ftaudit.report.console import clean
-from ftaudit.report.package.entries import Entry, chains, coverage, extra_findings
+from ftaudit.report.package.agreeing_rows import Entry, chains, coverage, extra_findings
 from ftaudit.report.results.results import of_scan, scan_sentence
-from ftaudit.source.scan import ScanResult
+from ftaudit.source.tree_scan import ScanResult
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

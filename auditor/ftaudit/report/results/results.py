@@ -23,7 +23,7 @@ from ftaudit.model import (
     Verdict,
 )
 from ftaudit.report.console import clean
-from ftaudit.report.package.entries import (
+from ftaudit.report.package.agreeing_rows import (
     LISTED,
     Entry,
     chains,
@@ -34,8 +34,8 @@ from ftaudit.report.package.entries import (
     reason_of_many,
     restates_verdict,
 )
-from ftaudit.report.results.places import Places
-from ftaudit.source.scan import ScanResult
+from ftaudit.report.results.result_places import Places
+from ftaudit.source.tree_scan import ScanResult
 
 SEVERITIES: Final = {Verdict.UNKNOWN: Severity.WARNING, Verdict.FALLBACK: Severity.INFO}
 """How bad the verdicts are that do not block; those that do are errors."""

@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from ftaudit.__about__ import __version__
 from ftaudit.model import Confidence, Location, Severity, Verdict
-from ftaudit.report.results.places import Places
+from ftaudit.report.results.result_places import Places
 from ftaudit.report.results.results import Result, Results, Unchecked, worst_first
 from ftaudit.rule import Rule, RuleInfo, SourceRule
 

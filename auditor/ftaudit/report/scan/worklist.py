@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from ftaudit.model import Finding, Severity, StrEnum
-from ftaudit.source.scan import ScanResult
+from ftaudit.source.tree_scan import ScanResult
 
 
 class Step(StrEnum):

@@ -11,12 +11,12 @@ from pathlib import PurePosixPath
 
 from ftaudit.rule import Language, SourceRule
 from ftaudit.source.base import Reader, Room, SourceFile, Survey, TreeContext, Unit
+from ftaudit.source.build.build_facts import BuildContext, BuildFact, FactKind, facts_of, find_nanobind_modules
+from ftaudit.source.build.build_script import BuildScript
 from ftaudit.source.build.ci import find_ci_facts
 from ftaudit.source.build.cmake import CMakeFile, CMakeProject, parse_cmake
-from ftaudit.source.build.facts import BuildContext, BuildFact, FactKind, facts_of, find_nanobind_modules
 from ftaudit.source.build.meson import MesonFile, MesonProject, parse_meson
 from ftaudit.source.build.python_script import find_script_facts
-from ftaudit.source.build.script import BuildScript
 from ftaudit.source.build.tables import (
     find_cargo_facts,
     find_lock_facts,

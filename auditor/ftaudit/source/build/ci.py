@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from ftaudit.source.build.facts import BuildFact, FactKind, mentions_free_threading
+from ftaudit.source.build.build_facts import BuildFact, FactKind, mentions_free_threading
 
 if TYPE_CHECKING:
     import yaml

@@ -9,7 +9,7 @@ from functools import cached_property
 from typing import Any
 
 from ftaudit.source.base import Survey
-from ftaudit.source.build.facts import BuildFact, FactKind, limited_version, mentions_free_threading
+from ftaudit.source.build.build_facts import BuildFact, FactKind, limited_version, mentions_free_threading
 
 _TOKEN = re.compile(
     r"(?P<skip>[ \t\r\n;]+|\#\[(?P<eq>=*)\[.*?(?:\](?P=eq)\]|\Z)|\#[^\n]*)"

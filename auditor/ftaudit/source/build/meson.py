@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from ftaudit.source.base import Survey
-from ftaudit.source.build.facts import BuildFact, FactKind, limited_version, mentions_free_threading
+from ftaudit.source.build.build_facts import BuildFact, FactKind, limited_version, mentions_free_threading
 
 _TOKEN = re.compile(
     r"(?P<skip>[ \t\r]+|#[^\n]*|\\\r?\n)"

@@ -8,8 +8,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from functools import cached_property
 
-from ftaudit.source.build.facts import BuildFact, FactKind, limited_version
-from ftaudit.source.build.script import BuildScript, called_name, names_in, strings_in
+from ftaudit.source.build.build_facts import BuildFact, FactKind, limited_version
+from ftaudit.source.build.build_script import BuildScript, called_name, names_in, strings_in
 
 _REQUIREMENT = re.compile(r"(?i)(cython|pybind11|nanobind|cffi|mypy|setuptools)\s*(\[[^\]]*\])?\s*([=~<>!]=?|$|;)")
 _DIRECTIVE = re.compile(r"\bfreethreading_compatible\s*[=:]\s*['\"]?(\w+)")

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from ftaudit.source.base import ParseError
-from ftaudit.source.build.facts import BuildFact, FactKind, limited_version
+from ftaudit.source.build.build_facts import BuildFact, FactKind, limited_version
 
 if sys.version_info >= (3, 11):
     import tomllib

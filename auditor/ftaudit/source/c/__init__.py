@@ -10,6 +10,7 @@ from typing import Final
 
 from ftaudit.rule import Language, SourceRule
 from ftaudit.source.base import CRule, ParseError, Reader, Room, SourceFile, Survey, TreeContext
+from ftaudit.source.c.c_tree import CTree, gather_c, survey_c
 from ftaudit.source.c.comments import mask_comments
 from ftaudit.source.c.compose import compose_c
 from ftaudit.source.c.embedded import embedded_c
@@ -17,7 +18,6 @@ from ftaudit.source.c.file import Call
 from ftaudit.source.c.preprocess import preprocess
 from ftaudit.source.c.summary import summarise_c
 from ftaudit.source.c.syntax import load_grammars
-from ftaudit.source.c.tree import CTree, gather_c, survey_c
 from ftaudit.source.c.unit import CUnit
 from ftaudit.source.shared_state import Access
 

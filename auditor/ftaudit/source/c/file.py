@@ -12,13 +12,13 @@ from typing import Final
 from ftaudit.model import Location
 from ftaudit.rule import Language
 from ftaudit.source.base import Room, SourceFile, TreeContext, Unit
+from ftaudit.source.c.c_tree import CTree
 from ftaudit.source.c.comments import Comment, mask_comments
 from ftaudit.source.c.conditions import known_macros
 from ftaudit.source.c.functions import Function
 from ftaudit.source.c.preprocess import Preprocessed, preprocess
 from ftaudit.source.c.syntax import FunctionFinder, Syntax, parse_syntax
 from ftaudit.source.c.text import KEYWORDS, closing, split_arguments
-from ftaudit.source.c.tree import CTree
 
 _CALLED_BACKWARDS: Final = re.compile(r"\(\s*(\w+)")
 """A name before a bracket, in a text that is read from its end: brackets are fewer than names, and quicker to find."""

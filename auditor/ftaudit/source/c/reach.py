@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from ftaudit.source.c.declarations import Variable
+from ftaudit.source.c.c_declarations import Variable
 from ftaudit.source.c.functions import Function
 from ftaudit.source.c.locks import ONCE, words
 from ftaudit.source.c.syntax import FunctionFinder

@@ -9,8 +9,8 @@ from functools import cached_property, partial
 from itertools import islice
 from typing import Final
 
+from ftaudit.source.c.c_declarations import Variable
 from ftaudit.source.c.candidates import TABLES, may_have_written_variables
-from ftaudit.source.c.declarations import Variable
 from ftaudit.source.c.functions import Function
 from ftaudit.source.c.locks import words
 from ftaudit.source.c.unit import CUnit

@@ -6,8 +6,8 @@ import re
 from typing import Any, Final
 
 from ftaudit.source.base import Survey
-from ftaudit.source.c.effects import Effects, find_effects
-from ftaudit.source.c.entries import find_entries
+from ftaudit.source.c.entry_points import find_entries
+from ftaudit.source.c.function_effects import Effects, find_effects
 from ftaudit.source.c.functions import Function
 from ftaudit.source.c.objects import Fields, class_fields
 from ftaudit.source.c.unit import HELD, CUnit

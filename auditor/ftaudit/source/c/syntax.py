@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING, Any, Final
 
-from ftaudit.source.c.declarations import Variable, parse_declaration
+from ftaudit.source.c.c_declarations import Variable, parse_declaration
 from ftaudit.source.c.functions import Function
 from ftaudit.source.c.lambdas import find_bound_lambdas
 from ftaudit.source.c.masking import mask_for_parser

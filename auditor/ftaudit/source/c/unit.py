@@ -9,7 +9,8 @@ from functools import cached_property
 from typing import Final
 
 from ftaudit.source.base import SourceFile, TreeContext
-from ftaudit.source.c.declarations import Variable, declared_names
+from ftaudit.source.c.c_declarations import Variable, declared_names
+from ftaudit.source.c.c_tree import changed_names, classify_functions, lockers_of, thread_local_words
 from ftaudit.source.c.escape import Origin, origin_of
 from ftaudit.source.c.file import Call, CFile
 from ftaudit.source.c.functions import Function
@@ -17,7 +18,6 @@ from ftaudit.source.c.guards import Section, SectionFinder, find_sections
 from ftaudit.source.c.locks import SYNC_TYPES, means_thread_local
 from ftaudit.source.c.reach import Reach, find_reach
 from ftaudit.source.c.text import find_words, normalised
-from ftaudit.source.c.tree import changed_names, classify_functions, lockers_of, thread_local_words
 from ftaudit.source.c.uses import Use, classify_use
 
 _MOST_OF_A_NAME: Final = 200

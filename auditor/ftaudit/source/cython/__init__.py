@@ -12,10 +12,10 @@ from pathlib import PurePosixPath
 
 from ftaudit.rule import Language, SourceRule
 from ftaudit.source.base import Reader, Room, SourceFile, Survey, TreeContext
-from ftaudit.source.cython.declarations import AUGMENTING, CythonVariable, stores
-from ftaudit.source.cython.model import LOCKING, CythonFunction, CythonUnit
-from ftaudit.source.cython.modules import CythonContext, CythonModule, find_header
-from ftaudit.source.cython.states import FieldState, find_fields
+from ftaudit.source.cython.cython_lines import AUGMENTING, CythonVariable, stores
+from ftaudit.source.cython.cython_modules import CythonContext, CythonModule, find_header
+from ftaudit.source.cython.cython_unit import LOCKING, CythonFunction, CythonUnit
+from ftaudit.source.cython.field_states import FieldState, find_fields
 from ftaudit.source.cython.tokens import Line
 from ftaudit.source.shared_state import Access, access_of, access_row
 

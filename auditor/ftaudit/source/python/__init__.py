@@ -7,9 +7,9 @@ from collections.abc import Mapping, Sequence
 from ftaudit.rule import Language, SourceRule
 from ftaudit.source.base import PythonRule, Reader, Room, SourceFile, Survey, TreeContext
 from ftaudit.source.python.module import PythonModule
+from ftaudit.source.python.object_states import find_states
 from ftaudit.source.python.parse import check_syntax, parse_module
 from ftaudit.source.python.signals import Signal, find_signals, may_share_objects
-from ftaudit.source.python.states import find_states
 from ftaudit.source.shared_state import Access, access_of, access_row
 
 

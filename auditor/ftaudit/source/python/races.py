@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import Final
 
-from ftaudit.source.python.states import ObjectState, Use
+from ftaudit.source.python.object_states import ObjectState, Use
 from ftaudit.source.shared_state import Access, AccessKind, Effect, EntryKind, Race
 
 _ORDER: Final = (AccessKind.DECIDE, AccessKind.WALK, AccessKind.COUNT, AccessKind.CHANGE, AccessKind.WRITE)

@@ -8,8 +8,8 @@ from collections.abc import Mapping, Sequence
 from ftaudit.rule import Language, SourceRule
 from ftaudit.source.base import Reader, Room, SourceFile, Survey, TreeContext
 from ftaudit.source.rust.ffi import FfiPlace, find_silent_inits, find_used_slots
-from ftaudit.source.rust.model import RustAttribute, RustUnit, least_version, load_grammar, resolved_pyo3
-from ftaudit.source.rust.states import find_accesses
+from ftaudit.source.rust.pyclass_fields import find_accesses
+from ftaudit.source.rust.rust_unit import RustAttribute, RustUnit, least_version, load_grammar, resolved_pyo3
 from ftaudit.source.rust.survey import RustContext, gather_rust, survey_rust
 from ftaudit.source.shared_state import Access, access_of, access_row
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
-from ftaudit.source.rust.model import RustUnit
+from ftaudit.source.rust.rust_unit import RustUnit
 
 _INIT: Final = re.compile(r"(?:PyInit|PyModExport)_\w+\Z")
 _DECLARES: Final = re.compile(r"\bPy_mod_gil\b|\bPyUnstable_Module_SetGIL\b|\bPy_MOD_GIL_NOT_USED\b")

@@ -7,7 +7,7 @@ module that was compiled for such processors alone is followed instruction by in
 from __future__ import annotations
 
 from ftaudit.binary.emulator.avx.decoding import Instruction, Processor
-from ftaudit.binary.emulator.avx.floats import compute
+from ftaudit.binary.emulator.avx.float_lanes import compute
 from ftaudit.binary.emulator.avx.lanes import joined, lanes, rearrange
 
 _M64 = (1 << 64) - 1

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING
 
 from ftaudit.binary.emulator.taint.calls import Calls
 from ftaudit.binary.emulator.taint.constructor_state import Joins
-from ftaudit.binary.emulator.taint.effects import Decoder
 from ftaudit.binary.emulator.taint.flow import Flow
+from ftaudit.binary.emulator.taint.instruction_effects import Decoder
 from ftaudit.binary.image.mapped import AARCH64
 
 if TYPE_CHECKING:
-    from ftaudit.binary.emulator.process import Process
+    from ftaudit.binary.emulator.emulated_process import Process
 
 
 @functools.cache

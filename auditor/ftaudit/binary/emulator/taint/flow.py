@@ -6,9 +6,9 @@ from collections.abc import Callable, Collection, Mapping, Sequence, Sized
 from dataclasses import dataclass, field
 from typing import Any
 
-from ftaudit.binary.emulator.taint.conditions import holds
+from ftaudit.binary.emulator.taint.branch_conditions import holds
 from ftaudit.binary.emulator.taint.constructor_state import Joins
-from ftaudit.binary.emulator.taint.effects import Decoder, Effect, Kind, Place
+from ftaudit.binary.emulator.taint.instruction_effects import Decoder, Effect, Kind, Place
 from ftaudit.binary.image.mapped import AARCH64
 
 _MASK = 0xFFFF_FFFF_FFFF_FFFF

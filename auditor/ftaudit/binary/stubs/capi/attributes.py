@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import struct
 
-from ftaudit.binary.emulator.process import Halt
+from ftaudit.binary.emulator.emulated_process import Halt
+from ftaudit.binary.stubs.capi.emulated_python import Python, registry
 from ftaudit.binary.stubs.capi.objects_in_memory import Object
-from ftaudit.binary.stubs.capi.python import Python, registry
 
 SPEC = "spec"
 """The name of the `ModuleSpec` that the create slot is handed: it has all its attributes."""

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from ftaudit.binary.stubs.capi.attributes import attribute, own_function
+from ftaudit.binary.stubs.capi.emulated_python import Python, registry
 from ftaudit.binary.stubs.capi.objects_in_memory import Object
-from ftaudit.binary.stubs.capi.python import Python, registry
 
 DICT_ANSWERS, answers = registry()
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ftaudit.binary.stubs.capi.dicts import dictionary_item
-from ftaudit.binary.stubs.capi.python import Python, registry
+from ftaudit.binary.stubs.capi.emulated_python import Python, registry
 
 VALUE_ANSWERS, answers = registry()
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import struct
 
-from ftaudit.binary.emulator.process import HandOver, Process, Sealed
+from ftaudit.binary.emulator.emulated_process import HandOver, Process, Sealed
 from ftaudit.binary.stubs.capi.attributes import attribute, text_of
+from ftaudit.binary.stubs.capi.emulated_python import Python, registry
 from ftaudit.binary.stubs.capi.objects_in_memory import Object
-from ftaudit.binary.stubs.capi.python import Python, registry
 from ftaudit.cpython.layouts import is_own_definition
 
 MODULE_ANSWERS, answers = registry()

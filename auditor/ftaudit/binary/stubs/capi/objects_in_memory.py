@@ -6,8 +6,8 @@ import builtins
 import struct
 from dataclasses import dataclass, field
 
+from ftaudit.binary.emulator.emulated_process import Halt, Process
 from ftaudit.binary.emulator.machine import Machine
-from ftaudit.binary.emulator.process import Halt, Process
 
 READY_FLAGS = 1 << 8 | 1 << 10 | 1 << 12 | 1 << 18
 """IMMUTABLETYPE, BASETYPE, READY and DEFAULT of Include/object.h."""

@@ -6,7 +6,7 @@ import operator
 from collections.abc import Callable
 from typing import Any, Final
 
-from ftaudit.binary.stubs.capi.python import Python, registry
+from ftaudit.binary.stubs.capi.emulated_python import Python, registry
 
 SEQUENCE_ANSWERS, answers = registry()
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import struct
 
+from ftaudit.binary.stubs.capi.emulated_python import Answer, Python, registry
 from ftaudit.binary.stubs.capi.names import RETURNS_OBJECT
 from ftaudit.binary.stubs.capi.objects_in_memory import Object
-from ftaudit.binary.stubs.capi.python import Answer, Python, registry
 from ftaudit.binary.stubs.capi.types import derives
 
 OBJECT_ANSWERS, answers = registry()

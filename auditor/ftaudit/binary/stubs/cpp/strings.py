@@ -6,8 +6,8 @@ import functools
 import re
 from collections.abc import Callable, Sequence
 
-from ftaudit.binary.emulator.process import Handler, Process
-from ftaudit.binary.stubs.cpp.layouts import GNU, LIBRARIES, LLVM, Library, new_shared
+from ftaudit.binary.emulator.emulated_process import Handler, Process
+from ftaudit.binary.stubs.cpp.string_layouts import GNU, LIBRARIES, LLVM, Library, new_shared
 from ftaudit.binary.stubs.libc import counted
 
 _WORD = (1 << 64) - 1

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from jinja2 import Environment
     from markupsafe import Markup
 
-    from ftaudit.report.migration.contents import Migration
+    from ftaudit.report.migration.migration_contents import Migration
 
 LONGEST: Final = 2000
 """Characters of one string that the page shows: a stranger's may be of any length."""
@@ -29,7 +29,7 @@ def render(migration: Migration) -> str:
     from markupsafe import Markup
 
     from ftaudit.report.migration.html.view import MEANINGS, WORST_FIRST, look
-    from ftaudit.report.scan.state import under
+    from ftaudit.report.scan.state_table import under
 
     script, style = _asset("script.js"), _asset("style.css")
     policy = (
@@ -69,8 +69,8 @@ def _environment() -> Environment:
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
     from ftaudit.model.sentences import sentence
-    from ftaudit.planning.words import change_evidence, change_reason, source_evidence
-    from ftaudit.report.package import entries, evidence
+    from ftaudit.planning.plan_sentences import change_evidence, change_reason, source_evidence
+    from ftaudit.report.package import agreeing_rows, tier_sentences
 
     environment = Environment(
         loader=PackageLoader("ftaudit.report.migration.html"),
@@ -81,15 +81,15 @@ def _environment() -> Environment:
         finalize=_shown,
     )
     environment.filters |= {
-        "tiers": evidence.tiers,
+        "tiers": tier_sentences.tiers,
         "source_evidence": source_evidence,
         "change_reason": change_reason,
         "change_evidence": change_evidence,
         "first_reason": lambda checked: sentence(checked.why[0], checked.platform),
-        "module_groups": evidence.module_groups,
-        "remarks": evidence.remarks,
-        "extra_findings": lambda package: list(entries.extra_findings(package)),
-        "counted": entries.counted,
+        "module_groups": tier_sentences.module_groups,
+        "remarks": tier_sentences.remarks,
+        "extra_findings": lambda package: list(agreeing_rows.extra_findings(package)),
+        "counted": agreeing_rows.counted,
         "prose": _prose,
         "heading": _heading,
     }

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from typing import Final
 
 from ftaudit.model import Finding, Severity
-from ftaudit.report.package.entries import counted
+from ftaudit.report.package.agreeing_rows import counted
 from ftaudit.rule import RuleInfo
-from ftaudit.source.scan import ScanResult
+from ftaudit.source.tree_scan import ScanResult
 
 FRAMES_OF_RULE: Final = 30
 """Findings of one rule of which the code is shown."""

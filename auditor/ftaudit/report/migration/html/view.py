@@ -13,12 +13,12 @@ from packaging.version import Version
 from ftaudit.model import BLOCKING, Package, Report, Verdict
 from ftaudit.model.plans import Candidate, Plan, ProofStatus, WayOut
 from ftaudit.model.sentences import candidate_phrase, names_platform, sentence, step_names_platform, step_sentence
-from ftaudit.planning import words
-from ftaudit.report.migration.contents import READY, Migration, sums
+from ftaudit.planning import plan_sentences
 from ftaudit.report.migration.html.hazards import Rule, by_rule, unscanned
 from ftaudit.report.migration.html.pictures import Segment, Tree, bar, chains_of, tree
-from ftaudit.report.package.entries import ORDER, Entry, Headline, counted, entries, headline, not_imported
-from ftaudit.report.scan.state import by_type
+from ftaudit.report.migration.migration_contents import READY, Migration, sums
+from ftaudit.report.package.agreeing_rows import ORDER, Entry, Headline, counted, entries, headline, not_imported
+from ftaudit.report.scan.state_table import by_type
 from ftaudit.source.shared_state import StateRow
 
 MOST_STATES: Final = 500
@@ -190,7 +190,9 @@ def _blockers(ordered: Iterable[Entry], plan: Plan | None) -> Iterator[Blocker]:
     for number, (title, found) in enumerate(groups.items(), 1):
         first = found[0].package
         ways = tuple(way for way in plan.ways if _is_of(way, first)) if plan is not None else ()
-        planned: list[Sentence] = [(words.way_out(way, way.platform), way.platform, (way.platform,)) for way in ways]
+        planned: list[Sentence] = [
+            (plan_sentences.way_out(way, way.platform), way.platform, (way.platform,)) for way in ways
+        ]
         verdicts: dict[Verdict, tuple[str, ...]] = {}
         for entry in found:
             verdicts[entry.package.verdict] = (*verdicts.get(entry.package.verdict, ()), *entry.platforms)

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from ftaudit.model.plans import Change, Plan
-from ftaudit.planning import words
-from ftaudit.report.package.markdown import LIMIT, Section, cut, escape, fit, folded
-from ftaudit.report.plan.table import headline
+from ftaudit.planning import plan_sentences
+from ftaudit.report.package.check_markdown import LIMIT, Section, cut, escape, fit, folded
+from ftaudit.report.plan.plan_table import headline
 
 
 def render(plan: Plan, *, limit: int = LIMIT) -> str:
@@ -25,7 +25,7 @@ def sections(plan: Plan) -> Iterator[Section]:
     head = f"### The plan ({len(plan.changes)})\n\n| package | from | to | why |\n| --- | --- | --- | --- |\n"
     yield Section(items=[_change(change) for change in plan.changes], head=head, what="changes")
     ways = [
-        f"- **{escape(str(way.name))}** {escape(way.platform)}: {escape(words.way_out(way, way.platform))}"
+        f"- **{escape(str(way.name))}** {escape(way.platform)}: {escape(plan_sentences.way_out(way, way.platform))}"
         for way in plan.ways
     ]
     yield folded("Ways out, one by one", ways, "packages")
@@ -38,5 +38,5 @@ def sections(plan: Plan) -> Iterator[Section]:
 
 
 def _change(change: Change) -> str:
-    cells = (str(change.name), str(change.current or ""), str(change.proposed), words.change_reason(change))
+    cells = (str(change.name), str(change.current or ""), str(change.proposed), plan_sentences.change_reason(change))
     return "| " + " | ".join(escape(cut(cell)) for cell in cells) + " |"

@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Any, Final
 
 from ftaudit.__about__ import __version__
 from ftaudit.model import Severity
-from ftaudit.report.package import json as check_json
-from ftaudit.report.plan import json as plan_json
-from ftaudit.report.scan import json as scan_json
+from ftaudit.report.package import check_json
+from ftaudit.report.plan import plan_json
+from ftaudit.report.scan import scan_json
 
 if TYPE_CHECKING:
     from ftaudit.engine.reproduce import Reproduction
-    from ftaudit.report.migration.contents import Migration
+    from ftaudit.report.migration.migration_contents import Migration
 
 SCHEMA_VERSION: Final = 1
 _PARTS: Final = {

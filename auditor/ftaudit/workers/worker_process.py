@@ -14,9 +14,9 @@ from dataclasses import dataclass, field
 from typing import Any, BinaryIO, Final, cast
 
 from ftaudit.workers.allowance import Allowance
-from ftaudit.workers.child import Limits, Work, be_a_copy
 from ftaudit.workers.ending import Died, Ending
 from ftaudit.workers.frames import Packed, pack, receive_answer, send_tasks
+from ftaudit.workers.worker_child import Limits, Work, be_a_copy
 
 STARTUP: Final = 60.0
 """Seconds that a worker may take until it is ready."""
@@ -119,7 +119,7 @@ class WorkerProcess:
 
 def start_fresh(work: Work, prepare: Callable[[], object] | None, limits: Limits, _: object) -> WorkerProcess:
     """Return a fresh interpreter."""
-    code = f"import sys; sys.path[:] = {sys.path!r}; from ftaudit.workers.child import main; main({limits!r})"
+    code = f"import sys; sys.path[:] = {sys.path!r}; from ftaudit.workers.worker_child import main; main({limits!r})"
     process = subprocess.Popen(
         [sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
     )

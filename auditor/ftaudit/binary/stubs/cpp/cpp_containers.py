@@ -5,8 +5,8 @@ from __future__ import annotations
 import struct
 import zlib
 
+from ftaudit.binary.emulator.emulated_process import Halt, Process, registry
 from ftaudit.binary.emulator.machine import Machine
-from ftaudit.binary.emulator.process import Halt, Process, registry
 from ftaudit.binary.stubs.libc import counted
 
 CONTAINER_ANSWERS, answers = registry()

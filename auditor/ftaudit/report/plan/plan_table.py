@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Final
 
 from ftaudit.model.plans import Change, ChangeKind, Plan, Proof, ProofStatus, WayKind, WayOut
 from ftaudit.model.sentences import sentence
-from ftaudit.planning import words
+from ftaudit.planning import plan_sentences
 from ftaudit.report.console import DEFAULT_WIDTH, clean, draw
-from ftaudit.report.package.entries import counted
+from ftaudit.report.package.agreeing_rows import counted
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -106,15 +106,17 @@ def _changes(console: Console, plan: Plan) -> None:
 
 
 def _about(change: Change, plan: Plan) -> Iterator[tuple[str, str]]:
-    yield "", words.change_reason(change)
+    yield "", plan_sentences.change_reason(change)
     if change.needed_by:
         yield "needed by ", f"the change of {', '.join(change.needed_by)}"
     if change.kind is ChangeKind.CONSTRAINT:
         yield "new line: ", change.new
-    for said in words.change_evidence(change, plan.ways):
+    for said in plan_sentences.change_evidence(change, plan.ways):
         yield "then ", said
     ways = [way for way in plan.ways if way.name == change.name]
-    yield from _by_platform(ways, lambda way, where: (words.way_out(way, where),), many=len(plan.platforms) > 1)
+    yield from _by_platform(
+        ways, lambda way, where: (plan_sentences.way_out(way, where),), many=len(plan.platforms) > 1
+    )
     yield from _switches(ways[:1])
 
 
@@ -139,7 +141,7 @@ def _ways(console: Console, plan: Plan) -> None:
 
 
 def _why_and_way(way: WayOut, where: str) -> tuple[str, ...]:
-    return sentence(way.why[0], where), words.way_out(way, where)
+    return sentence(way.why[0], where), plan_sentences.way_out(way, where)
 
 
 def _by_platform(

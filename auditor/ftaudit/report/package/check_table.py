@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 from ftaudit.model import Finding, Report, Verdict
 from ftaudit.report.console import DEFAULT_WIDTH, clean, draw
-from ftaudit.report.package.entries import (
+from ftaudit.report.package.agreeing_rows import (
     NOTHING,
     ORDER,
     Entry,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from ftaudit.binary.emulator.process import Process
+from ftaudit.binary.emulator.emulated_process import Process
 from ftaudit.binary.image.mapped import AARCH64
 from ftaudit.binary.stubs.libc import counted
 

@@ -13,7 +13,7 @@ from ftaudit.settings import Settings
 from ftaudit.target import parse_target
 
 if TYPE_CHECKING:
-    from ftaudit.source.scan import ScanResult
+    from ftaudit.source.tree_scan import ScanResult
 
 PROJECT_FILES: Final = ("pyproject.toml", "setup.py", "setup.cfg")
 """What makes a folder a project."""
@@ -31,9 +31,9 @@ def scan_project(paths: Sequence[Path], settings: Settings, *, progress: Progres
     Raise `UsageError` for a path that does not exist and for the name of no rule.
     """
     from ftaudit.registry import load_rules
-    from ftaudit.source.cache import ResultCache
-    from ftaudit.source.files import find_files
-    from ftaudit.source.scan import scan
+    from ftaudit.source.result_cache import ResultCache
+    from ftaudit.source.source_files import find_files
+    from ftaudit.source.tree_scan import scan
 
     progress = progress or Silent()
     rules, _ = choose_rules(settings, SourceRule)

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TypeVar
 
-from ftaudit.binary.emulator.process import Handler, Process
+from ftaudit.binary.emulator.emulated_process import Handler, Process
 from ftaudit.binary.stubs.capi.objects_in_memory import Layout, Objects
 
 Answer = Callable[["Python"], "int | None"]

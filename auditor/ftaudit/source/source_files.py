@@ -15,8 +15,8 @@ from typing import Final
 
 from ftaudit.errors import UsageError
 from ftaudit.source.base import Role
-from ftaudit.source.check import Skipped
 from ftaudit.source.languages import may_be_source
+from ftaudit.source.run_rules import Skipped
 
 _TEST_FOLDERS: Final = frozenset(
     [

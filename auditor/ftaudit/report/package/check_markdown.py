@@ -11,7 +11,7 @@ from typing import Final
 
 from ftaudit.model import BLOCKING, Report, Severity, Verdict
 from ftaudit.report.console import clean
-from ftaudit.report.package.entries import (
+from ftaudit.report.package.agreeing_rows import (
     ORDER,
     Entry,
     accepted_line,
@@ -26,7 +26,7 @@ from ftaudit.report.package.entries import (
     source_lines,
 )
 from ftaudit.report.results.results import Result, of_scan, scan_sentence, worst_first
-from ftaudit.source.scan import ScanResult
+from ftaudit.source.tree_scan import ScanResult
 
 LIMIT: Final = 65_536
 """Characters that GitHub takes of a comment."""

@@ -20,7 +20,7 @@ from ftaudit.lockfiles.resolve.uv_failures import Failure
 from ftaudit.lockfiles.selection import ResolveOptions, Selection
 from ftaudit.model import Location
 from ftaudit.model.plans import Proof, ProofStatus
-from ftaudit.planning.changes import as_text
+from ftaudit.planning.plan_changes import as_text
 from ftaudit.planning.proposal import Case, propose
 from ftaudit.planning.solve import Solution
 from ftaudit.planning.verify import Row

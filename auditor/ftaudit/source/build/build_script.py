@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from ftaudit.source.base import ParseError
-from ftaudit.source.build.facts import mentions_free_threading
+from ftaudit.source.build.build_facts import mentions_free_threading
 
 _EXITS = (ast.Return, ast.Raise, ast.Continue)
 _MAX_NAMES = 100

@@ -22,7 +22,7 @@ from ftaudit.model import (
     WheelKind,
 )
 from ftaudit.model.sentences import exclusion, gap_phrase
-from ftaudit.report.package.entries import counted
+from ftaudit.report.package.agreeing_rows import counted
 
 _KINDS = {
     WheelKind.FREE_THREADED: "a free-threaded wheel",

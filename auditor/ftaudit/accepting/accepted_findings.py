@@ -9,13 +9,13 @@ from pathlib import Path
 
 from pathspec import GitIgnoreSpec
 
+from ftaudit.accepting.accept_entries import Entry
 from ftaudit.accepting.baseline import Baseline, FindingKey
-from ftaudit.accepting.entries import Entry
 from ftaudit.accepting.notes import entry_notes, named
 from ftaudit.fingerprint import fingerprints
 from ftaudit.model import Acceptance, AcceptedBy, Finding, Location
 from ftaudit.registry import is_named
-from ftaudit.source.scan import ScanResult
+from ftaudit.source.tree_scan import ScanResult
 
 
 def accept_findings(

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from ftaudit.model import Severity
-from ftaudit.report.migration.contents import Migration, sums
-from ftaudit.report.package.entries import coverage, headline
-from ftaudit.report.package.markdown import LIMIT, Section, escape, fit, folded, scan_sections, sections
-from ftaudit.report.plan.markdown import sections as plan_sections
+from ftaudit.report.migration.migration_contents import Migration, sums
+from ftaudit.report.package.agreeing_rows import coverage, headline
+from ftaudit.report.package.check_markdown import LIMIT, Section, escape, fit, folded, scan_sections, sections
+from ftaudit.report.plan.plan_markdown import sections as plan_sections
 from ftaudit.report.results.results import scan_sentence
 
 

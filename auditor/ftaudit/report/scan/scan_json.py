@@ -11,10 +11,10 @@ from typing import Any, Final
 from ftaudit.__about__ import __version__
 from ftaudit.fingerprint import fingerprints
 from ftaudit.model import Finding, Severity
-from ftaudit.report.package.json import accepted_as_dict
-from ftaudit.report.scan import state
+from ftaudit.report.package.check_json import accepted_as_dict
+from ftaudit.report.scan import state_table
 from ftaudit.report.scan.worklist import tasks
-from ftaudit.source.scan import ScanResult
+from ftaudit.source.tree_scan import ScanResult
 
 SCHEMA_VERSION: Final = 1
 
@@ -47,7 +47,7 @@ def as_dict(result: ScanResult, *, exit_code: int) -> dict[str, Any]:
             {"step": task.step.name.lower(), "findings": task.findings, "titles": list(task.titles)}
             for task in tasks(result)
         ],
-        "states": [state.as_dict(row) for row in result.states],
+        "states": [state_table.as_dict(row) for row in result.states],
         "notes": list(result.notes),
         "skipped": [
             {"path": skip.path, "reason": skip.reason, "line": skip.line, "read_anyway": skip.read_anyway}

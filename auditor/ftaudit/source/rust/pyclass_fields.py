@@ -16,7 +16,7 @@ from ftaudit.source.shared_state import Access, AccessKind, EntryKind, EntryPoin
 if TYPE_CHECKING:
     from tree_sitter import Node
 
-    from ftaudit.source.rust.model import RustUnit
+    from ftaudit.source.rust.rust_unit import RustUnit
 
 _LOCKED: Final = re.compile(r"\b(?:\w*Mutex|RwLock|\w*Once(?:Lock|Cell)?|Lazy\w*|DashMap|ArcSwap\w*)\b")
 _ATOMIC: Final = re.compile(r"\bAtomic\w+|\bAtomic(?:Cell|Refcell)?\b")

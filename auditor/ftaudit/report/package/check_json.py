@@ -28,7 +28,7 @@ from ftaudit.model import (
     Verdict,
 )
 from ftaudit.model.sentences import exclusion, gap_phrase
-from ftaudit.report.package.entries import restates_verdict
+from ftaudit.report.package.agreeing_rows import restates_verdict
 
 SCHEMA_VERSION: Final = 1
 

@@ -10,7 +10,7 @@ from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
 from packaging.utils import canonicalize_name
 
-from ftaudit.source.build.facts import BuildContext, BuildFact, FactKind
+from ftaudit.source.build.build_facts import BuildContext, BuildFact, FactKind
 from ftaudit.target import Target
 
 _OLDEST: Final = SpecifierSet("<0.0.1").to_range()

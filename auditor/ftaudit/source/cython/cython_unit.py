@@ -10,7 +10,7 @@ from functools import cached_property
 from typing import Final
 
 from ftaudit.source.base import SourceFile, TreeContext, Unit
-from ftaudit.source.cython.declarations import CythonVariable, declared, function_name, split_commas, stores
+from ftaudit.source.cython.cython_lines import CythonVariable, declared, function_name, split_commas, stores
 from ftaudit.source.cython.tokens import Line, Token, blank_template, split_lines
 
 LOCKING: Final = re.compile(r"(?i)lock|mutex|critical|synchroni[sz]|\bphil\b|with_phil")

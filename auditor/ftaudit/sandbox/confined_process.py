@@ -20,7 +20,7 @@ from ftaudit.folders import size_of, temporary_folder
 from ftaudit.sandbox.failures import describe_signal, escape
 from ftaudit.sandbox.launch import Step, end, interpreter_of, launch, memory_bytes
 from ftaudit.sandbox.protocol import FrameReader, OutputSplitter, ProtocolViolation
-from ftaudit.sandbox.settings import SandboxSettings
+from ftaudit.sandbox.sandbox_settings import SandboxSettings
 from ftaudit.sandbox.witness import Witness, find_witness
 
 TICK: Final = 0.1

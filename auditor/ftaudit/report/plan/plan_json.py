@@ -10,7 +10,7 @@ from ftaudit.__about__ import __version__
 from ftaudit.model import Location
 from ftaudit.model.plans import Candidate, Change, Plan, Proof, SourceEvidence, Switch, WayOut
 from ftaudit.model.sentences import candidate_phrase, sentences
-from ftaudit.planning import words
+from ftaudit.planning import plan_sentences
 
 SCHEMA_VERSION: Final = 1
 
@@ -61,8 +61,8 @@ def _change(change: Change, plan: Plan) -> dict[str, Any]:
         "is_major": change.is_major,
         "old": change.old,
         "new": change.new,
-        "reason": words.change_reason(change),
-        "evidence": list(words.change_evidence(change, plan.ways)),
+        "reason": plan_sentences.change_reason(change),
+        "evidence": list(plan_sentences.change_evidence(change, plan.ways)),
         "removes": list(change.removes),
         "needed_by": list(change.needed_by),
         "required_by": [list(chain) for chain in change.required_by],
@@ -78,7 +78,7 @@ def _way(way: WayOut) -> dict[str, Any]:
         "verdict": way.verdict.value,
         "reasons": list(sentences(way.why, way.platform)),
         "kind": way.kind.value,
-        "sentence": words.way_out(way, way.platform),
+        "sentence": plan_sentences.way_out(way, way.platform),
         "solved": way.solved,
         "first_good": _text(way.first_good),
         "newest_good": _text(way.newest_good),
@@ -106,7 +106,7 @@ def _source(source: SourceEvidence) -> dict[str, Any]:
         "sdist": source.sdist,
         "version": str(source.version),
         "would_declare": source.would_declare.value,
-        "evidence": list(words.source_evidence(source)),
+        "evidence": list(plan_sentences.source_evidence(source)),
     }
 
 

@@ -12,8 +12,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final
 
-from ftaudit.source.cython.declarations import AUGMENTING, declared, stores
-from ftaudit.source.cython.model import CythonFunction, CythonUnit
+from ftaudit.source.cython.cython_lines import AUGMENTING, declared, stores
+from ftaudit.source.cython.cython_unit import CythonFunction, CythonUnit
 from ftaudit.source.method_calls import reach
 from ftaudit.source.shared_state import Access, AccessKind, EntryKind, EntryPoint, Lock, State
 

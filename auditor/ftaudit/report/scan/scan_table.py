@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Final
 
 from ftaudit.model import AcceptedBy, Finding, Severity
 from ftaudit.report.console import DEFAULT_WIDTH, clean, draw
-from ftaudit.report.package.entries import accepted_line
-from ftaudit.report.scan.state import under
+from ftaudit.report.package.agreeing_rows import accepted_line
+from ftaudit.report.scan.state_table import under
 from ftaudit.report.scan.worklist import NEXT, Group, Step, groups, tasks
-from ftaudit.source.scan import ScanResult
+from ftaudit.source.tree_scan import ScanResult
 
 if TYPE_CHECKING:
     from rich.console import Console

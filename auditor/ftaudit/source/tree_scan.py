@@ -17,13 +17,13 @@ from ftaudit.__about__ import __version__
 from ftaudit.model import Finding, Severity
 from ftaudit.rule import Language, RuleInfo, SourceRule
 from ftaudit.source.base import ROOM_OF, ParseError, Project, Role, Room, Survey, TreeContext
-from ftaudit.source.cache import ResultCache
-from ftaudit.source.check import Skipped, check_comments, check_project, compose, gather, needed_rooms
-from ftaudit.source.files import FoundFile, FoundFiles
 from ftaudit.source.languages import reader_of
 from ftaudit.source.look import Plan, finding_of, first_look, read_bytes, second_look, skipped_of
+from ftaudit.source.result_cache import ResultCache
+from ftaudit.source.run_rules import Skipped, check_comments, check_project, compose, gather, needed_rooms
 from ftaudit.source.shared_state import StateRow, state_table
 from ftaudit.source.silence import Ignore, find_idle, from_row, markers_of, silence
+from ftaudit.source.source_files import FoundFile, FoundFiles
 from ftaudit.target import Target
 from ftaudit.workers import Died, can_fork, run_tasks
 

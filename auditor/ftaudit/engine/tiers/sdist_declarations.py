@@ -19,7 +19,7 @@ from ftaudit.registry import load_rules
 from ftaudit.rule import SourceRule
 
 if TYPE_CHECKING:
-    from ftaudit.source.scan import ScanResult
+    from ftaudit.source.tree_scan import ScanResult
 
 LARGEST: Final = 30_000_000
 """Bytes; a larger sdist is not fetched to read what it declares."""

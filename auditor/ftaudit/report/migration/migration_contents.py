@@ -8,13 +8,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from ftaudit.model import Severity, Verdict
-from ftaudit.report.package.entries import counted
+from ftaudit.report.package.agreeing_rows import counted
 
 if TYPE_CHECKING:
     from ftaudit.engine.reproduce import Reproduction
     from ftaudit.model import Report
     from ftaudit.model.plans import Plan
-    from ftaudit.source.scan import ScanResult
+    from ftaudit.source.tree_scan import ScanResult
 
 READY: Final = frozenset({Verdict.READY, Verdict.PURE})
 """What nothing has to be done about."""
