@@ -28,14 +28,14 @@ from concurrent.futures import Future
 from dataclasses import dataclass
 from pathlib import Path
 
-from ftaudit.binary.questions import Answer, ModuleReaders, Question
+from ftaudit.binary.questions import ModuleAnswer, ModuleQuestion, ModuleReaders
 from ftaudit.cores import count_cores
 from ftaudit.errors import ArchiveError
 from ftaudit.wheel import Limits, ModuleMember, module_members, open_wheel, read_metadata
 from ftaudit.wheel.image import image_format, mapped_part
 from ftaudit.wheel.parts import find_parts, find_reach
 from ftaudit.wheel.tail import inflate_tail
-from ftaudit.workers import Ending
+from ftaudit.workers import TaskEnding
 
 BINARIES = Path(__file__).resolve().parent.parent / "fixtures" / "binaries"
 WHEEL_NAME = "demo-1.0-cp314-cp314t-manylinux_2_17_x86_64.whl"
@@ -170,7 +170,7 @@ def run(seeds: Sequence[Seed], *, variants: int, seed: int, workers: int, second
     outcomes: collections.Counter[str] = collections.Counter()
     images = [each.data for each in seeds]
     wheels = [make_wheel(seeds, chance) for _ in range(20)]
-    waiting: collections.deque[tuple[str, Future[Answer]]] = collections.deque()
+    waiting: collections.deque[tuple[str, Future[ModuleAnswer]]] = collections.deque()
     with (
         tempfile.TemporaryDirectory(prefix="ftaudit-fuzz-") as folder,
         ModuleReaders(workers=workers, seconds=seconds, memory=12 << 30) as pool,
@@ -187,7 +187,7 @@ def run(seeds: Sequence[Seed], *, variants: int, seed: int, workers: int, second
                 outcomes[_guarded(lambda: read_parts(one, data, chance))] += 1  # noqa: B023
                 continue
             holes = make_holes(data, chance) if data.startswith(b"\x7fELF") and chance.random() < 0.2 else ()
-            question = Question(module=one.module, path=one.path, target=(3, 14), image=data, holes=holes)
+            question = ModuleQuestion(module=one.module, path=one.path, target=(3, 14), image=data, holes=holes)
             waiting.extend((image_format(one.data) or "", answer) for answer in pool.ask([question]))
             while len(waiting) > 4 * workers:
                 outcomes[_outcome(*waiting.popleft())] += 1
@@ -202,13 +202,13 @@ def _guarded(work: Callable[[], str]) -> str:
         return f"FLAW: {type(error).__name__}: {error}"
 
 
-def _outcome(kind: str, future: Future[Answer]) -> str:
+def _outcome(kind: str, future: Future[ModuleAnswer]) -> str:
     """Name the outcome of one image."""
     answer = future.result()
     how = answer.binary.how
     if answer.lost:
         return f"{kind}: {how}"
-    if answer.died is not None and answer.died.how is Ending.RAISED:
+    if answer.died is not None and answer.died.how is TaskEnding.RAISED:
         return f"FLAW: {kind}: {how}"
     return f"{kind}: {answer.binary.declaration}"
 

@@ -13,7 +13,7 @@ from concurrent.futures import CancelledError
 
 import pytest
 
-from ftaudit.workers import Died, Ending, WorkerPool, run_tasks
+from ftaudit.workers import Died, TaskEnding, WorkerPool, run_tasks
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="signals are those of POSIX")
 
@@ -113,7 +113,7 @@ def test_every_task_is_answered_once_whatever_the_sizes() -> None:
 def test_every_worker_may_be_lost_many_times() -> None:
     tasks = ["kill", "exit"] * 10
     answers = dict(run_tasks(work, tasks, sizes=[1] * 20, jobs=2))
-    assert [answers[index].how for index in range(20)] == [Ending.SIGNAL, Ending.EXIT] * 10
+    assert [answers[index].how for index in range(20)] == [TaskEnding.SIGNAL, TaskEnding.EXIT] * 10
 
 
 def test_nothing_to_do_starts_nothing() -> None:
@@ -137,7 +137,7 @@ def test_a_fresh_interpreter_works_as_a_copy_does() -> None:
     with WorkerPool(re.split, workers=2, seconds=60, memory=4 << 30) as pool:
         futures = [future for _ in range(3) for future in pool.submit(["-", "+"], "1-2", at_once=True)]
         told = [future.result() for future in futures]
-    assert told[0::2] == [["1", "2"]] * 3 and all(died.how is Ending.RAISED for died in told[1::2])
+    assert told[0::2] == [["1", "2"]] * 3 and all(died.how is TaskEnding.RAISED for died in told[1::2])
 
 
 def test_closing_cancels_what_waits() -> None:

@@ -36,7 +36,7 @@ from ftaudit.model import (
     WheelKind,
 )
 from ftaudit.model.steps import Remedy
-from ftaudit.report.formats import OF_REPORT, Format, Page, choose, render_report
+from ftaudit.report.formats import OF_REPORT, Format, Medium, choose, render_report
 from ftaudit.report.package import check_markdown
 from ftaudit.report.results.csv import REPORT_HEADER
 from ftaudit.report.results.result_places import Places
@@ -76,7 +76,7 @@ every_report = pytest.mark.parametrize("given", REPORTS.values(), ids=REPORTS.ke
 
 
 def sarif(given: Report) -> dict[str, Any]:
-    document: dict[str, Any] = json.loads(render_report(given, Format.SARIF, Page(folder=Path("/repo"))))
+    document: dict[str, Any] = json.loads(render_report(given, Format.SARIF, Medium(folder=Path("/repo"))))
     jsonschema.Draft202012Validator(LOG, format_checker=jsonschema.FormatChecker()).validate(document)
     official = os.environ.get("FTAUDIT_SARIF_SCHEMA")
     if official:
@@ -86,14 +86,14 @@ def sarif(given: Report) -> dict[str, Any]:
 
 
 def rows(given: Report) -> list[dict[str, str]]:
-    return list(csv.DictReader(io.StringIO(render_report(given, Format.CSV, Page()), newline="")))
+    return list(csv.DictReader(io.StringIO(render_report(given, Format.CSV, Medium()), newline="")))
 
 
 @every_report
 @pytest.mark.parametrize("form", OURS)
 def test_a_format_is_the_same_each_time_and_can_be_written(given: Report, form: Format) -> None:
-    text = render_report(given, form, Page(folder=Path("/repo")))
-    assert text == render_report(given, form, Page(folder=Path("/repo")))
+    text = render_report(given, form, Medium(folder=Path("/repo")))
+    assert text == render_report(given, form, Medium(folder=Path("/repo")))
     assert text.endswith("\n") and text.encode("utf-8")
     assert not set(text) & set(map(chr, [*range(9), 11, 12, *range(14, 32), 0x202E]))
 
@@ -182,8 +182,8 @@ def test_what_is_accepted_is_suppressed_with_its_reason_everywhere() -> None:
     assert result["suppressions"] == [
         {"kind": "external", "status": "accepted", "justification": "configuration: waits for 2.0 | @boss"}
     ]
-    assert commands(render_report(ACCEPTED, Format.GITHUB, Page())) == []
-    suite = ElementTree.fromstring(render_report(ACCEPTED, Format.JUNIT, Page()))
+    assert commands(render_report(ACCEPTED, Format.GITHUB, Medium())) == []
+    suite = ElementTree.fromstring(render_report(ACCEPTED, Format.JUNIT, Medium()))
     assert [skipped.get("message", "")[:13] for skipped in suite.iter("skipped")] == ["configuration"]
     assert rows(ACCEPTED)[0]["accepted"] == "configuration: waits for 2.0 | @boss"
 
@@ -231,7 +231,7 @@ def test_findings_in_a_dependencys_sdist_are_one_warning_a_rule_on_the_users_lin
 
 @every_report
 def test_annotations_are_only_those_that_are_meant(given: Report) -> None:
-    text = render_report(given, Format.GITHUB, Page(folder=Path("/repo")))
+    text = render_report(given, Format.GITHUB, Medium(folder=Path("/repo")))
     lines = text.splitlines()
     found = commands(text)
     assert len(found) == len(lines) - 1, "one command a line, and the summary is none"
@@ -249,19 +249,19 @@ def test_an_annotation_says_what_and_where_and_comes_back_as_it_went_in() -> Non
     given = report(
         package(facts(name="dark", pin={"problem": "50%: a,b::c", "source": Location(path="a,b:c%.txt", line=7)}))
     )
-    (command,) = commands(render_report(given, Format.GITHUB, Page(folder=Path("/repo"))))
+    (command,) = commands(render_report(given, Format.GITHUB, Medium(folder=Path("/repo"))))
     assert command.properties == {"file": "a,b:c%.txt", "line": "7", "title": "dark 1.0: unknown"}
     assert command.message.splitlines()[0] == "50%: a,b::c"
 
 
 def test_more_annotations_than_github_shows_are_said() -> None:
     given = report(*(package(facts(name=f"p{number}", kind=WheelKind.NONE)) for number in range(11)))
-    assert "11 errors; exit code 1 (GitHub shows 10" in render_report(given, Format.GITHUB, Page())
+    assert "11 errors; exit code 1 (GitHub shows 10" in render_report(given, Format.GITHUB, Medium())
 
 
 @every_report
 def test_junit_counts_what_it_holds_and_says_of_each_package_how_it_fares(given: Report) -> None:
-    root = ElementTree.fromstring(render_report(given, Format.JUNIT, Page()))
+    root = ElementTree.fromstring(render_report(given, Format.JUNIT, Medium()))
     assert root.tag == "testsuites"
     for suite in (root, *root.iter("testsuite")):
         cases = list(suite.iter("testcase"))
@@ -283,7 +283,7 @@ def test_junit_counts_what_it_holds_and_says_of_each_package_how_it_fares(given:
 def test_csv_comes_back_with_every_package_and_no_cell_is_a_formula(given: Report) -> None:
     found = rows(given)
     assert len(found) == len(given.packages) + len(given.incomplete)
-    text = render_report(given, Format.CSV, Page())
+    text = render_report(given, Format.CSV, Medium())
     assert text.split("\r\n")[0] == ",".join(REPORT_HEADER)
     assert text.count("\n") == text.count("\r\n") == len(found) + 1
     for row, each in zip(found, given.packages, strict=False):
@@ -299,7 +299,7 @@ def test_a_cell_that_a_spreadsheet_would_compute_stays_text(problem: str) -> Non
 
 
 def test_markdown_tells_what_is_accepted_apart_from_what_blocks() -> None:
-    text = render_report(ACCEPTED, Format.MARKDOWN, Page())
+    text = render_report(ACCEPTED, Format.MARKDOWN, Medium())
     assert "What blocks" not in text
     assert "Known and accepted (1)" in text and "accepted: waits for 2.0 &#124; `@boss`" in text
 
@@ -326,7 +326,7 @@ def test_markdown_leaves_marks_around_what_stands_as_code_outside(text: str, sho
 
 def test_a_message_of_several_sentences_has_marks_between_them() -> None:
     given = report(package(facts(name="old", kind=WheelKind.NONE), step=UPGRADE))
-    (issue,) = json.loads(render_report(given, Format.GITLAB, Page()))
+    (issue,) = json.loads(render_report(given, Format.GITLAB, Medium()))
     assert "; next: 2.0 is the first later version" in issue["description"] and not issue["description"].endswith(";")
 
 
@@ -336,7 +336,7 @@ def html_of(text: str) -> str:
 
 @every_report
 def test_markdown_fits_a_comment_and_shows_strangers_text_as_text(given: Report) -> None:
-    text = render_report(given, Format.MARKDOWN, Page())
+    text = render_report(given, Format.MARKDOWN, Medium())
     assert len(text) <= check_markdown.LIMIT
     shown = html_of(text)
     assert "<script" not in shown and "<a " not in shown and "<img" not in shown and "<b>" not in shown
@@ -367,7 +367,7 @@ def test_a_piece_of_markup_comes_back_as_it_went_in_and_mentions_nobody(piece: s
 
 def test_a_long_report_is_cut_to_size_and_says_by_how_much() -> None:
     given = report(*(package(facts(name=f"p{number}", kind=WheelKind.NONE)) for number in range(1, 1501)))
-    text = render_report(given, Format.MARKDOWN, Page())
+    text = render_report(given, Format.MARKDOWN, Medium())
     assert len(text) <= check_markdown.LIMIT
     assert "1500 of 1500 packages keep you from" in text
     shown = text.count("| **p")
@@ -378,7 +378,7 @@ def test_a_long_report_is_cut_to_size_and_says_by_how_much() -> None:
 
 @every_report
 def test_gitlab_has_an_issue_for_each_package_that_does_not_work(given: Report) -> None:
-    issues = json.loads(render_report(given, Format.GITLAB, Page(folder=Path("/repo"))))
+    issues = json.loads(render_report(given, Format.GITLAB, Medium(folder=Path("/repo"))))
     for issue in issues:
         assert set(issue) == {"description", "check_name", "fingerprint", "severity", "location"}
         assert issue["severity"] in ("info", "minor", "major", "critical", "blocker")
@@ -391,7 +391,7 @@ def test_gitlab_has_an_issue_for_each_package_that_does_not_work(given: Report) 
 
 @every_report
 def test_concise_is_a_line_for_each_blocker_and_the_answer_last(given: Report) -> None:
-    lines = render_report(given, Format.CONCISE, Page()).splitlines()
+    lines = render_report(given, Format.CONCISE, Medium()).splitlines()
     errors = [line for line in lines if ": error: " in line]
     assert len(errors) == sum(each.blocks and each.accepted is None for each in given.packages)
     left_out = sum(int(line.split()[2]) for line in lines if line.startswith("left out: "))
@@ -407,7 +407,7 @@ def test_concise_sums_up_what_the_same_reason_keeps_from_being_checked() -> None
     given = report(
         *(package(facts(name=name, index={"status": Status.FAILED, "reason": _missing(name)})) for name in "abcdefg")
     )
-    assert render_report(given, Format.CONCISE, Page()).splitlines()[0] == (
+    assert render_report(given, Format.CONCISE, Medium()).splitlines()[0] == (
         "left out: 7 packages (a 1.0, b 1.0, c 1.0, d 1.0, e 1.0 and 2 more): not fetched: no network"
     )
 
@@ -418,7 +418,7 @@ def test_concise_sums_up_what_the_same_reason_keeps_from_being_checked() -> None
     ids=["ready", "blocked", "unsure"],
 )
 def test_a_badge_says_how_many_and_asks_nobody(given: Report, text: str, color: str) -> None:
-    svg = render_report(given, Format.BADGE, Page())
+    svg = render_report(given, Format.BADGE, Medium())
     root = ElementTree.fromstring(svg)
     told = [element.text for element in root.iter("{http://www.w3.org/2000/svg}text")]
     assert told == ["free-threading", text]
@@ -428,16 +428,16 @@ def test_a_badge_says_how_many_and_asks_nobody(given: Report, text: str, color: 
 
 
 def test_a_badge_is_not_green_when_not_everything_was_looked_at_and_grey_when_nothing_was() -> None:
-    assert "#8a6100" in render_report(replace(READY, incomplete=("half of it",)), Format.BADGE, Page())
-    assert "nothing checked" in render_report(EMPTY, Format.BADGE, Page())
+    assert "#8a6100" in render_report(replace(READY, incomplete=("half of it",)), Format.BADGE, Medium())
+    assert "nothing checked" in render_report(EMPTY, Format.BADGE, Medium())
 
 
 def test_the_summary_is_one_line_that_names_what_blocks_and_what_is_not_known() -> None:
-    assert render_report(BLOCKED, Format.SUMMARY, Page()) == (
+    assert render_report(BLOCKED, Format.SUMMARY, Medium()) == (
         "Free-threading: 0 of 3 packages ready for CPython 3.14t on linux-x86_64; blocked by guilty-pkg, old-pkg; "
         "not checked: fine\n"
     )
-    assert "not everything was looked at" in render_report(replace(READY, incomplete=("x",)), Format.SUMMARY, Page())
+    assert "not everything was looked at" in render_report(replace(READY, incomplete=("x",)), Format.SUMMARY, Medium())
 
 
 @pytest.mark.parametrize(

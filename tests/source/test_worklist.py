@@ -9,7 +9,7 @@ from source.test_scan import COUNTER, write
 
 from ftaudit.registry import load_rules
 from ftaudit.report.scan import scan_json, scan_table
-from ftaudit.report.scan.worklist import Step, groups, tasks
+from ftaudit.report.scan.worklist import WorkStep, groups, tasks
 from ftaudit.rule import SourceRule
 from ftaudit.source.source_files import find_files
 from ftaudit.source.tree_scan import ScanResult, scan
@@ -37,13 +37,13 @@ def look(folder: Path) -> ScanResult:
 def test_what_crashes_comes_first_and_the_declaration_last(tmp_path: Path) -> None:
     result = look(write(tmp_path, {"a.py": COUNTER, "conn.pyx": CONN, "setup.py": "cythonize(['conn.pyx'])\n"}))
     steps = [group.step for group in groups(result)]
-    assert steps == sorted(steps, key=list(Step).index)
-    assert [task.step for task in tasks(result)] == [Step.CRASHES, Step.WRONG, Step.DECLARE]
+    assert steps == sorted(steps, key=list(WorkStep).index)
+    assert [task.step for task in tasks(result)] == [WorkStep.CRASHES, WorkStep.WRONG, WorkStep.DECLARE]
 
 
 def test_findings_about_the_state_of_one_type_are_one_group_with_its_name(tmp_path: Path) -> None:
     (first, *_) = groups(look(write(tmp_path, {"conn.pyx": CONN})))
-    assert (first.step, first.title) == (Step.CRASHES, "Conn")
+    assert (first.step, first.title) == (WorkStep.CRASHES, "Conn")
 
 
 def test_the_summary_and_the_closing_line_count_the_same(tmp_path: Path) -> None:

@@ -35,7 +35,7 @@ from ftaudit.model.plans import (
     Change,
     ChangeKind,
     ChangeReason,
-    Checked,
+    CheckedPackage,
     Fate,
     InSource,
     Plan,
@@ -173,7 +173,7 @@ def _plan() -> Plan:
         switches=(),
         solved=False,
     )
-    checked = Checked(
+    checked = CheckedPackage(
         name=name, version=Version("2.0"), platform=LINUX, verdict=Verdict.READY, why=_report().packages[4].why
     )
     return Plan(

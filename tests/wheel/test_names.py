@@ -7,14 +7,14 @@ from pathlib import Path
 import pytest
 from support.wheels import CORE, NAME, TAG, elf, incompressible, metadata, wheel
 
-from ftaudit.wheel import Member, WheelMetadata, module_member, module_members, open_wheel, read_metadata
+from ftaudit.wheel import ArchiveMember, WheelMetadata, module_member, module_members, open_wheel, read_metadata
 from ftaudit.wheel.image import image_format, mapped_part, mapped_size
 
 FREE = "Programming Language :: Python :: Free Threading"
 
 
-def member(name: str) -> Member:
-    return Member(name=name, offset=0, end=0, compressed=0, size=0, crc=0, method=0, flags=0)
+def member(name: str) -> ArchiveMember:
+    return ArchiveMember(name=name, offset=0, end=0, compressed=0, size=0, crc=0, method=0, flags=0)
 
 
 @pytest.mark.parametrize(

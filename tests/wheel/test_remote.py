@@ -14,7 +14,7 @@ from support.wheels import CORE, NAME, elf, incompressible, wheel
 
 from ftaudit.errors import ArchiveError
 from ftaudit.wheel import Limits, open_wheel, read_metadata
-from ftaudit.wheel.member import Image
+from ftaudit.wheel.member import MemberImage
 
 PATH = f"/files/{NAME}"
 PLAIN = {CORE: elf(mapped=incompressible(300_000)), "demo/data.bin": incompressible(900_000)}
@@ -38,7 +38,9 @@ def healed(server: IndexServer) -> None:
     server.forget()
 
 
-def images(url: str, tmp_path: Path, *, sha256: str | None = None, parallel: int = 0) -> tuple[dict[str, Image], int]:
+def images(
+    url: str, tmp_path: Path, *, sha256: str | None = None, parallel: int = 0
+) -> tuple[dict[str, MemberImage], int]:
     """Return the images of the wheel's shared objects, and how many bytes of it were fetched."""
     with (
         requests.Session() as session,

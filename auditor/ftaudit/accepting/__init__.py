@@ -6,14 +6,14 @@ the exit code; what was not checked is never accepted by a baseline, and by an e
 
 from __future__ import annotations
 
-from ftaudit.accepting.accept_entries import Entry, parse_entries
+from ftaudit.accepting.accept_entries import AcceptEntry, parse_entries
 from ftaudit.accepting.accepted_findings import accept_findings, keep_findings
 from ftaudit.accepting.baseline import Baseline, parse_baseline, read_baseline, render_baseline
 from ftaudit.accepting.packages import accept_packages, keep_packages
 
 __all__ = [
+    "AcceptEntry",
     "Baseline",
-    "Entry",
     "accept_findings",
     "accept_packages",
     "keep_findings",

@@ -22,7 +22,7 @@ EXAMPLE: Final = 'for example: package = "lxml", reason = "waiting for 7.0", exp
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Entry:
+class AcceptEntry:
     """One known problem that may stand. At least one of `package` and `rule` is given."""
 
     package: NormalizedName | None = None
@@ -67,12 +67,12 @@ class Entry:
         return " ".join(what) + where + (f" on {self.platform}" if self.platform else "")
 
 
-def parse_entries(raw: Iterable[RawEntry]) -> tuple[Entry, ...]:
+def parse_entries(raw: Iterable[RawEntry]) -> tuple[AcceptEntry, ...]:
     """Return the entries; raise `UsageError` for one that is wrong, with its place and what to write."""
     return tuple(map(_entry, raw))
 
 
-def _entry(raw: RawEntry) -> Entry:
+def _entry(raw: RawEntry) -> AcceptEntry:
     values = raw.values
     for key in values:
         if key not in KEYS:
@@ -93,7 +93,7 @@ def _entry(raw: RawEntry) -> Entry:
             parsed[key] = KEYS[key](value)
         except (InvalidName, InvalidSpecifier, TypeError, ValueError) as error:
             raise _wrong(raw, f"is wrong: {key} {error}") from error
-    return Entry(location=raw.location, **parsed)
+    return AcceptEntry(location=raw.location, **parsed)
 
 
 def _wrong(raw: RawEntry, what: str, hint: str = EXAMPLE) -> UsageError:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from pathspec import GitIgnoreSpec
 
-from ftaudit.accepting.accept_entries import Entry
+from ftaudit.accepting.accept_entries import AcceptEntry
 from ftaudit.accepting.baseline import Baseline, FindingKey
 from ftaudit.accepting.notes import entry_notes, named
 from ftaudit.fingerprint import fingerprints
@@ -19,7 +19,7 @@ from ftaudit.source.tree_scan import ScanResult
 
 
 def accept_findings(
-    result: ScanResult, entries: Sequence[Entry], baseline: Baseline | None, *, whole: bool, today: date
+    result: ScanResult, entries: Sequence[AcceptEntry], baseline: Baseline | None, *, whole: bool, today: date
 ) -> ScanResult:
     """Return the result with its accepted findings apart, and notes on what accepts nothing.
 
@@ -29,7 +29,7 @@ def accept_findings(
     matchers = [(entry, _Matcher(entry)) for entry in mine if not entry.expired(today)]
     known: Collection[FindingKey] = frozenset() if baseline is None else baseline.findings
     seen: set[FindingKey] = set()
-    used: list[Entry] = []
+    used: list[AcceptEntry] = []
     kept: list[Finding] = []
     accepted: list[Finding] = []
     for finding, key in _keys(result):
@@ -107,7 +107,7 @@ def _by_baseline(baseline: Baseline) -> Acceptance:
 class _Matcher:
     """Tells whether a finding lies where an entry's path says, from the folder of the entry's file or of the scan."""
 
-    def __init__(self, entry: Entry) -> None:
+    def __init__(self, entry: AcceptEntry) -> None:
         self._spec = None if entry.path is None else GitIgnoreSpec.from_lines([entry.path])
         self._folder = Path(entry.location.path).absolute().parent
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from datetime import date
 
-from ftaudit.accepting.accept_entries import Entry
+from ftaudit.accepting.accept_entries import AcceptEntry
 
 
-def entry_notes(entries: Iterable[Entry], *, used: Iterable[Entry], today: date) -> Iterator[str]:
+def entry_notes(entries: Iterable[AcceptEntry], *, used: Iterable[AcceptEntry], today: date) -> Iterator[str]:
     """Yield a sentence for each entry that has expired, and for each that nothing was found for."""
     wanted = set(map(id, used))
     for entry in entries:

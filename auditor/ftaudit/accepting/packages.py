@@ -6,21 +6,23 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from datetime import date
 
-from ftaudit.accepting.accept_entries import Entry
+from ftaudit.accepting.accept_entries import AcceptEntry
 from ftaudit.accepting.baseline import Baseline, PackageKey
 from ftaudit.accepting.notes import entry_notes, named
 from ftaudit.judge.table import rank
 from ftaudit.model import Acceptance, AcceptedBy, Finding, Location, Package, Report, Verdict
 
 
-def accept_packages(report: Report, entries: Sequence[Entry], baseline: Baseline | None, *, today: date) -> Report:
+def accept_packages(
+    report: Report, entries: Sequence[AcceptEntry], baseline: Baseline | None, *, today: date
+) -> Report:
     """Return the report with every row and finding that is accepted saying so, and notes on what accepts nothing.
 
     An entry goes before the baseline. Rows that could not be checked are accepted by an entry alone whose `verdicts`
     name `unknown`.
     """
     counting = [entry for entry in entries if not entry.expired(today)]
-    used: list[Entry] = []
+    used: list[AcceptEntry] = []
     rows = []
     for row in report.packages:
         pin = row.facts.pin
@@ -54,7 +56,7 @@ def keep_packages(report: Report, baseline: Baseline) -> Baseline:
     return replace(baseline, packages=kept)
 
 
-def _with_findings(row: Package, entries: Sequence[Entry], used: list[Entry]) -> Package:
+def _with_findings(row: Package, entries: Sequence[AcceptEntry], used: list[AcceptEntry]) -> Package:
     if not entries or not row.findings:
         return row
 
@@ -69,7 +71,7 @@ def _with_findings(row: Package, entries: Sequence[Entry], used: list[Entry]) ->
     return replace(row, findings=tuple(map(marked, row.findings)), facts=replace(row.facts, source=source))
 
 
-def _about(entries: Iterable[Entry], report: Report) -> list[Entry]:
+def _about(entries: Iterable[AcceptEntry], report: Report) -> list[AcceptEntry]:
     """Return the entries that an audit of packages can use: those for source and for other platforms are not idle."""
     return [
         entry

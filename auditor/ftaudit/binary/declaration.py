@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from ftaudit.binary.build_markers import file_name_build, find_build, is_python_library
 from ftaudit.binary.emulator.budget import Budget
 from ftaudit.binary.emulator.dependence import depends
-from ftaudit.binary.emulator.hook import Ending, Run, Subject, force, run, search
+from ftaudit.binary.emulator.hook import HookRun, RunEnding, Subject, force, run, search
 from ftaudit.binary.framework import find_framework
 from ftaudit.binary.image.elf import Holes, file_offset
 from ftaudit.binary.image.loaders import load_images, load_library
@@ -169,10 +169,10 @@ def _read_one(
     subject, best, runs = _follow(subject, best, runs, siblings)
     loaded = _with_libraries(subject, best, runs, siblings)
     subject, best, runs = loaded.subject, loaded.best, loaded.runs
-    reached = best.ending is not Ending.FAILED or best.declared is not None
+    reached = best.ending is not RunEnding.FAILED or best.declared is not None
     if loaded.framework is not None and reached and framework[0] in _PLAIN:
         framework = loaded.framework
-    if best.ending is Ending.FAILED and best.declared is None and not (best.hands_over_to or best.exhausted):
+    if best.ending is RunEnding.FAILED and best.declared is None and not (best.hands_over_to or best.exhausted):
         subject, best = _beyond_failure(subject, best)
         if best.beyond:
             loaded = replace(loaded, doubt=_doubt_beyond(subject, best))
@@ -226,24 +226,24 @@ def _unloadable(image: Image, version: Version) -> Refusal | None:
     return Refusal(kind=RefusalKind.MISSING_SYMBOLS, symbols=missing) if missing else None
 
 
-def _refusal_of(best: Run) -> Refusal | None:
+def _refusal_of(best: HookRun) -> Refusal | None:
     """Return why CPython refuses what the hook handed in or returned."""
     if best.foreign_definition:
         return Refusal(kind=RefusalKind.FOREIGN_DEFINITION)
     return best.slots.refusal if best.slots is not None else None
 
 
-def _is_certain(best: Run) -> bool:
+def _is_certain(best: HookRun) -> bool:
     """Return whether no answer of a stub and no branch that was turned round had a hand in the slots."""
     return best.constant or not (best.questions or best.overrides or best.beyond)
 
 
-def _doubt_beyond(subject: Subject, best: Run) -> str:
+def _doubt_beyond(subject: Subject, best: HookRun) -> str:
     """Return on what an answer depends that was found past a failure."""
     return depends(subject, best) or ("" if best.declared_something else "a failure")
 
 
-def _beyond_failure(subject: Subject, best: Run) -> tuple[Subject, Run]:
+def _beyond_failure(subject: Subject, best: HookRun) -> tuple[Subject, HookRun]:
     """Look for a run that gets past a failure which may be the emulation's own, and return it, else the one given.
 
     Such a run counts only where the code itself declares something in it: that it declares nothing may be the
@@ -307,7 +307,7 @@ def _read_partial(
     return Reading(binary=answer, partial=True, missed=missed)
 
 
-def _is_sure(best: Run) -> bool:
+def _is_sure(best: HookRun) -> bool:
     """Tell whether a run came to slots that no more code can change, and to a module where one is created."""
     slots = best.slots
     if slots is None or slots.refusal or (slots.gil is None and not best.constant):
@@ -343,7 +343,7 @@ def _answer(
     )
 
 
-def _follow(subject: Subject, best: Run, runs: int, siblings: Siblings | None) -> tuple[Subject, Run, int]:
+def _follow(subject: Subject, best: HookRun, runs: int, siblings: Siblings | None) -> tuple[Subject, HookRun, int]:
     """Load the modules that this one hands over to, one after the other: mypyc's shims leave all to a group module."""
     find = siblings if callable(siblings) else (siblings or {}).get
     while best.hands_over_to and len(subject.groups) < _MAX_GROUPS:
@@ -364,7 +364,7 @@ def _follow(subject: Subject, best: Run, runs: int, siblings: Siblings | None) -
 _MAX_GROUPS = 4
 
 
-def _search(subject: Subject) -> tuple[Subject, Run, int]:
+def _search(subject: Subject) -> tuple[Subject, HookRun, int]:
     """Search as `search` does, and once more instruction by instruction where the code is for AVX processors."""
     best, runs = search(subject)
     if best.needs_vex and not subject.vex:
@@ -382,7 +382,7 @@ class _Loaded:
     """What came of loading shared libraries beside a module."""
 
     subject: Subject
-    best: Run
+    best: HookRun
     runs: int
     missing: tuple[str, ...] = ()
     """Names of those that it is linked with and that are not at hand."""
@@ -392,7 +392,7 @@ class _Loaded:
     """The guess on which the declaration depends still."""
 
 
-def _with_libraries(subject: Subject, best: Run, runs: int, siblings: Siblings | None) -> _Loaded:
+def _with_libraries(subject: Subject, best: HookRun, runs: int, siblings: Siblings | None) -> _Loaded:
     """Load plain shared libraries of the wheel that a hook called into and that decide on what becomes of it.
 
     A hook that fails may be but a shim of one; and what one that succeeds declares may hang on what one answers.
@@ -425,30 +425,30 @@ def _with_libraries(subject: Subject, best: Run, runs: int, siblings: Siblings |
             break
         subject, best, more = _search(replace(subject, libraries=(*subject.libraries, *new)))
         runs += more
-        if best.ending is Ending.FAILED and best.declared is None:
+        if best.ending is RunEnding.FAILED and best.declared is None:
             started, other, more = _search(replace(subject, starts_libraries=True))
             runs += more
-            if other.ending is not Ending.FAILED or other.declared is not None or len(other.calls) > len(best.calls):
+            if other.ending is not RunEnding.FAILED or other.declared is not None or len(other.calls) > len(best.calls):
                 subject, best = started, other
         on = _doubt(subject, best)
     return _Loaded(subject=subject, best=best, runs=runs, missing=tuple(missing), framework=framework, doubt=on)
 
 
-def _fails_in_another(best: Run) -> bool:
+def _fails_in_another(best: HookRun) -> bool:
     """Tell whether a run failed after it had called into a library of which nothing is known."""
-    failed = best.ending is Ending.FAILED and best.declared is None
+    failed = best.ending is RunEnding.FAILED and best.declared is None
     return failed and bool(best.foreign) and not best.hands_over_to
 
 
-def _doubt(subject: Subject, best: Run) -> str:
+def _doubt(subject: Subject, best: HookRun) -> str:
     """Return the guess on which a successful run's declaration depends, or nothing."""
-    return "" if best.ending is Ending.FAILED else depends(subject, best)
+    return "" if best.ending is RunEnding.FAILED else depends(subject, best)
 
 
 _MAX_LIBRARIES = 3
 
 
-def judge(subject: Subject, best: Run, tries: int, build: bool | None) -> tuple[GilDeclaration, str, bool | None]:
+def judge(subject: Subject, best: HookRun, tries: int, build: bool | None) -> tuple[GilDeclaration, str, bool | None]:
     """Turn the best run into the answer, how it was reached, and whether the initialisation is multi-phase."""
     version = subject.layout.version
     again = f", on try {tries}" if tries > 1 else ""
@@ -456,7 +456,7 @@ def judge(subject: Subject, best: Run, tries: int, build: bool | None) -> tuple[
         again = f", past {best.beyond}"
     if best.slots is not None:
         return (*_judge_slots(best, best.slots, again, build, subject.layout.version), True)
-    if best.ending is Ending.FAILED:
+    if best.ending is RunEnding.FAILED:
         if best.created and subject.cannot_declare:
             again = ", which it does not import"
             return (*_judge_single_phase(None, again, build, version), False)
@@ -471,7 +471,7 @@ def judge(subject: Subject, best: Run, tries: int, build: bool | None) -> tuple[
 
 
 def _judge_slots(
-    best: Run, slots: Slots, again: str, build: bool | None, version: Version
+    best: HookRun, slots: Slots, again: str, build: bool | None, version: Version
 ) -> tuple[GilDeclaration, str]:
     if slots.refusal is not None and not slots.complete:
         return GilDeclaration.UNDETERMINED, f"CPython refuses it: {describe_refusal(slots.refusal, version)}"

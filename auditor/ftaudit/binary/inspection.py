@@ -88,7 +88,7 @@ class Inspector:
         self._settings = settings
         self._cache = FactsCache(settings.cache_dir)
         self._lock = threading.Lock()
-        self._work: _Work | None = None
+        self._work: _Pools | None = None
 
     def __enter__(self) -> Inspector:
         return self
@@ -128,10 +128,10 @@ class Inspector:
         threads = work.soon if soon else work.wheels
         return threads.submit(self._inspect, work, request, location, sha256)
 
-    def _started(self) -> _Work:
+    def _started(self) -> _Pools:
         with self._lock:
             if self._work is None:
-                self._work = _Work(self._settings)
+                self._work = _Pools(self._settings)
             return self._work
 
     def _digest(self, request: WheelRequest, location: str) -> str | None:
@@ -163,7 +163,7 @@ class Inspector:
         key = self._key(request)
         return self._cache.read(sha256, key) or self._cache.read(sha256, key + _of_server(request.file.url or ""))
 
-    def _inspect(self, work: _Work, request: WheelRequest, location: str, sha256: str | None) -> BinaryFacts:
+    def _inspect(self, work: _Pools, request: WheelRequest, location: str, sha256: str | None) -> BinaryFacts:
         """Read one wheel, in a thread of its own."""
         try:
             facts, certain, whole = _read_wheel(work, request, location, sha256, self._settings)
@@ -194,7 +194,7 @@ def inspect_wheels(
     return results
 
 
-class _Work:
+class _Pools:
     """The threads and processes of one inspector."""
 
     def __init__(self, settings: InspectSettings) -> None:
@@ -215,7 +215,7 @@ class _Work:
 
 
 def _read_wheel(
-    work: _Work, request: WheelRequest, location: str, sha256: str | None, settings: InspectSettings
+    work: _Pools, request: WheelRequest, location: str, sha256: str | None, settings: InspectSettings
 ) -> tuple[BinaryFacts, bool, bool]:
     """Return a wheel's facts, whether another day gives the same, and whether all of it was held against its hash."""
     with open_wheel(

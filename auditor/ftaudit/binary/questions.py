@@ -11,14 +11,14 @@ from typing import Any, Final
 from ftaudit.binary.facts_cache import parse_binary
 from ftaudit.errors import ImageError
 from ftaudit.model import GilDeclaration, ModuleBinary
-from ftaudit.workers import Died, Ending, WorkerPool
+from ftaudit.workers import Died, TaskEnding, WorkerPool
 
 HELD: Final = 384 << 20
 """Bytes of images that may wait for a worker; who brings more waits too."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Question:
+class ModuleQuestion:
     """One module's image, to be read by a worker."""
 
     module: str
@@ -32,7 +32,7 @@ class Question:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Answer:
+class ModuleAnswer:
     """What a worker says, or why it could not."""
 
     binary: ModuleBinary
@@ -85,7 +85,9 @@ class ModuleReaders:
         """End every worker, in the middle of whatever it does."""
         self._pool.close()
 
-    def ask(self, questions: Sequence[Question], kept: Mapping[str, bytes] | None = None) -> list[Future[Answer]]:
+    def ask(
+        self, questions: Sequence[ModuleQuestion], kept: Mapping[str, bytes] | None = None
+    ) -> list[Future[ModuleAnswer]]:
         """Hand questions to one worker, which may look into `kept` images; block while too many images wait."""
         weight = sum(len(question.image) for question in questions)
         return [_answered(told) for told in self._pool.submit(questions, dict(kept or {}), weight=weight)]
@@ -100,7 +102,7 @@ def prepare() -> None:
     gc.freeze()
 
 
-def answer_question(question: Question, kept: dict[str, bytes]) -> dict[str, Any]:
+def answer_question(question: ModuleQuestion, kept: dict[str, bytes]) -> dict[str, Any]:
     """Return what a module declares, in JSON's types. Runs in a worker."""
     from ftaudit.binary.declaration import read_module
 
@@ -125,8 +127,8 @@ def answer_question(question: Question, kept: dict[str, bytes]) -> dict[str, Any
     }
 
 
-def _answered(told: Future[Any]) -> Future[Answer]:
-    answer: Future[Answer] = Future()
+def _answered(told: Future[Any]) -> Future[ModuleAnswer]:
+    answer: Future[ModuleAnswer] = Future()
 
     def pass_on(done: Future[Any]) -> None:
         if done.cancelled():
@@ -138,17 +140,17 @@ def _answered(told: Future[Any]) -> Future[Answer]:
     return answer
 
 
-def _read(told: Any) -> Answer:
+def _read(told: Any) -> ModuleAnswer:
     """Return a worker's answer; one that makes no sense is as good as none."""
     if isinstance(told, Died):
         return _without(told)
     try:
         if "error" in told:
-            return Answer(binary=_undetermined(str(told["error"])))
+            return ModuleAnswer(binary=_undetermined(str(told["error"])))
         binary = parse_binary(told["binary"])
         if binary is None:
-            return _without(Died(how=Ending.NONSENSE))
-        return Answer(
+            return _without(Died(how=TaskEnding.NONSENSE))
+        return ModuleAnswer(
             binary=binary,
             missing=tuple(map(str, told["missing"])),
             is_module=told["is_module"] is not False,
@@ -156,12 +158,14 @@ def _read(told: Any) -> Answer:
             missed=told["missed"] if isinstance(told["missed"], int) else None,
         )
     except (ValueError, TypeError, KeyError):
-        return _without(Died(how=Ending.NONSENSE))
+        return _without(Died(how=TaskEnding.NONSENSE))
 
 
-def _without(died: Died) -> Answer:
-    subject = "it" if died.how is Ending.MEMORY else "the inspection" if died.is_lasting else "the inspection process"
-    return Answer(binary=_undetermined(f"{subject} {died}"), died=died)
+def _without(died: Died) -> ModuleAnswer:
+    subject = (
+        "it" if died.how is TaskEnding.MEMORY else "the inspection" if died.is_lasting else "the inspection process"
+    )
+    return ModuleAnswer(binary=_undetermined(f"{subject} {died}"), died=died)
 
 
 def _undetermined(how: str) -> ModuleBinary:

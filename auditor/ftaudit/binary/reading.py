@@ -7,13 +7,13 @@ from concurrent.futures import CancelledError, Executor, Future
 from dataclasses import dataclass, field, replace
 from typing import Final
 
-from ftaudit.binary.questions import Answer, ModuleReaders, Question
+from ftaudit.binary.questions import ModuleAnswer, ModuleQuestion, ModuleReaders
 from ftaudit.cpython.hooks import hook_name
 from ftaudit.errors import ArchiveError
 from ftaudit.model import GilDeclaration, Hook, ModuleBinary
 from ftaudit.target import Target
-from ftaudit.wheel import Member, ModuleMember, WheelArchive, module_members
-from ftaudit.workers import Died, Ending
+from ftaudit.wheel import ArchiveMember, ModuleMember, WheelArchive, module_members
+from ftaudit.workers import Died, TaskEnding
 
 MYPYC_GROUP: Final = "__mypyc"
 """How the modules end that mypyc's shims hand over to (mypyc/common.py, `shared_lib_name`)."""
@@ -52,9 +52,9 @@ class WheelReader:
         modules = ((module, answer.binary) for module, answer in answers if answer.is_module)
         return sorted(modules, key=lambda pair: pair[0].path)
 
-    def _ask_all(self) -> list[tuple[ModuleMember, Future[Answer]]]:
+    def _ask_all(self) -> list[tuple[ModuleMember, Future[ModuleAnswer]]]:
         """Hand the wheel's modules to the workers as their images arrive."""
-        asked: list[tuple[ModuleMember, Future[Answer]]] = []
+        asked: list[tuple[ModuleMember, Future[ModuleAnswer]]] = []
         candidates = {module.member.name: module for module in module_members(self.archive.members)}
         has_groups = any(_is_group(module) for module in candidates.values())
         held: list[tuple[ModuleMember, bytes]] = []
@@ -84,14 +84,16 @@ class WheelReader:
             asked += self._ask(batch, groups)
         return asked
 
-    def _ask_for_wholes(self, answers: list[tuple[ModuleMember, Answer]]) -> list[tuple[ModuleMember, Answer]]:
+    def _ask_for_wholes(
+        self, answers: list[tuple[ModuleMember, ModuleAnswer]]
+    ) -> list[tuple[ModuleMember, ModuleAnswer]]:
         """Ask again, with all of it, for modules that what was left out kept from being told."""
         for _ in range(READ_ON):
             answers = self._ask_further(answers)
         partial = {module.member.name: module for module, answer in answers if answer.partial}
         if not partial:
             return answers
-        asked: list[tuple[ModuleMember, Future[Answer]]] = []
+        asked: list[tuple[ModuleMember, Future[ModuleAnswer]]] = []
         waiting = dict(partial)
         try:
             for image in self.archive.read_images([m.member for m in partial.values()], fetchers=self.fetchers):
@@ -108,14 +110,14 @@ class WheelReader:
         again = {module.path: _told(answer) for module, answer in asked}
         return [(module, again.get(module.path, answer)) for module, answer in answers]
 
-    def _ask_further(self, answers: list[tuple[ModuleMember, Answer]]) -> list[tuple[ModuleMember, Answer]]:
+    def _ask_further(self, answers: list[tuple[ModuleMember, ModuleAnswer]]) -> list[tuple[ModuleMember, ModuleAnswer]]:
         """Read on to what was missed, and ask again."""
         missed = {
             self.fetchers.submit(self.archive.read_on, module.member, answer.missed): module
             for module, answer in answers
             if answer.partial and answer.missed is not None
         }
-        asked: list[tuple[ModuleMember, Future[Answer]]] = []
+        asked: list[tuple[ModuleMember, Future[ModuleAnswer]]] = []
         for future, module in missed.items():
             try:
                 image = future.result()
@@ -126,7 +128,9 @@ class WheelReader:
         again = {module.path: _told(answer) for module, answer in asked}
         return [(module, again.get(module.path, answer)) for module, answer in answers]
 
-    def _ask_with_libraries(self, answers: list[tuple[ModuleMember, Answer]]) -> list[tuple[ModuleMember, Answer]]:
+    def _ask_with_libraries(
+        self, answers: list[tuple[ModuleMember, ModuleAnswer]]
+    ) -> list[tuple[ModuleMember, ModuleAnswer]]:
         """Ask again for modules that call into shared libraries of this wheel, with those beside them."""
         at_hand = {_base(member.name): member for member in self.archive.members if not member.name.endswith("/")}
         needs = {
@@ -138,7 +142,7 @@ class WheelReader:
             return answers
         libraries = {name.lower(): at_hand[name.lower()] for _, names in needs.values() for name in names}
         told = dict.fromkeys(needs, "")
-        again: dict[str, Answer] = {}
+        again: dict[str, ModuleAnswer] = {}
         if refusal := _too_much(libraries.values()):
             told = dict.fromkeys(needs, refusal)
         else:
@@ -165,9 +169,9 @@ class WheelReader:
         siblings: dict[str, bytes],
         *,
         holes: tuple[tuple[int, int], ...] = (),
-    ) -> Iterator[tuple[ModuleMember, Future[Answer]]]:
+    ) -> Iterator[tuple[ModuleMember, Future[ModuleAnswer]]]:
         questions = [
-            Question(
+            ModuleQuestion(
                 module=_loaded_as(module, data),
                 path=module.path,
                 target=self.target.version,
@@ -191,7 +195,7 @@ def _base(name: str) -> str:
     return name.rpartition("/")[2].lower()
 
 
-def _too_much(libraries: Iterable[Member]) -> str:
+def _too_much(libraries: Iterable[ArchiveMember]) -> str:
     """Say why libraries are not read, or return nothing."""
     every = tuple(libraries)
     size, compressed = sum(member.size for member in every), sum(member.compressed for member in every)
@@ -200,22 +204,22 @@ def _too_much(libraries: Iterable[Member]) -> str:
     return f"; {', '.join(_base(member.name) for member in every)}: {size >> 20} MiB, too large to be read"
 
 
-def _explained(answer: Answer, more: str) -> Answer:
+def _explained(answer: ModuleAnswer, more: str) -> ModuleAnswer:
     return replace(answer, binary=replace(answer.binary, how=answer.binary.how + more)) if more else answer
 
 
-def _known(problem: str) -> Future[Answer]:
+def _known(problem: str) -> Future[ModuleAnswer]:
     """Return the answer for a module that could not be fetched."""
-    answer: Future[Answer] = Future()
-    answer.set_result(Answer(binary=_undetermined(problem)))
+    answer: Future[ModuleAnswer] = Future()
+    answer.set_result(ModuleAnswer(binary=_undetermined(problem)))
     return answer
 
 
-def _told(answer: Future[Answer]) -> Answer:
+def _told(answer: Future[ModuleAnswer]) -> ModuleAnswer:
     try:
         return answer.result()
     except CancelledError:
-        return Answer(binary=_undetermined("the inspection was ended"), died=Died(how=Ending.CANCELLED))
+        return ModuleAnswer(binary=_undetermined("the inspection was ended"), died=Died(how=TaskEnding.CANCELLED))
 
 
 def _is_group(module: ModuleMember) -> bool:

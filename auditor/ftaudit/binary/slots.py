@@ -55,7 +55,7 @@ class Slots:
     """Whether a `PyModExport_` hook returned it, and no `PyModuleDef`."""
 
 
-class _Reader:
+class _SlotReader:
     def __init__(self, machine: Machine, version: Version, *, definition: int, layout: Layout) -> None:
         self.machine, self.version, self.layout = machine, version, layout
         self.definition = definition
@@ -162,7 +162,7 @@ def _parse(raw: bytes, *, modern: bool) -> tuple[int, int, int]:
 
 def read_exported_slots(machine: Machine, address: int, layout: Layout) -> Slots:
     """Read the `PySlot` array that a `PyModExport_…` hook returned. Raise `MemoryFault` where it leaves memory."""
-    reader = _Reader(machine, layout.version, definition=0, layout=layout)
+    reader = _SlotReader(machine, layout.version, definition=0, layout=layout)
     reader.read(address, modern=True)
     if reader.complete and reader.abi_info is None:
         reader.refusal = reader.refusal or Refusal(kind=RefusalKind.NO_ABI_SLOT)
@@ -172,14 +172,14 @@ def read_exported_slots(machine: Machine, address: int, layout: Layout) -> Slots
 def read_definition_slots(machine: Machine, definition: int, layout: Layout) -> Slots:
     """Read the slots of a `PyModuleDef`. Raise `MemoryFault` where they leave memory."""
     array = machine.read_word(definition + layout.head + DEFINITION["m_slots"])
-    reader = _Reader(machine, layout.version, definition=definition, layout=layout)
+    reader = _SlotReader(machine, layout.version, definition=definition, layout=layout)
     if array:
         reader.read(array, modern=False)
     size = machine.read_word(definition + layout.head + DEFINITION["m_size"])
     return _finished(reader, size, exported=False)
 
 
-def _finished(reader: _Reader, state_size: int, *, exported: bool) -> Slots:
+def _finished(reader: _SlotReader, state_size: int, *, exported: bool) -> Slots:
     if reader.complete and state_size >> 63:
         reader.refusal = reader.refusal or Refusal(kind=RefusalKind.NEGATIVE_STATE)
     return Slots(

@@ -22,7 +22,7 @@ MARKER: Final = ".tidied"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Part:
+class CachePart:
     """One kind of thing that is kept."""
 
     name: str
@@ -38,38 +38,42 @@ class Part:
 
 
 PARTS: Final = (
-    Part(
+    CachePart(
         name="index",
         what="pages of package indexes",
         patterns=("index/pages/[0-9a-f][0-9a-f]/*.page", "index/pages/[0-9a-f][0-9a-f]/*.json"),
         days=60,
         most=1 << 30,
     ),
-    Part(
+    CachePart(
         name="binary",
         what="what was read of wheels",
         patterns=("binary/*/[0-9a-f][0-9a-f]/*.json",),
         days=60,
         most=256 << 20,
     ),
-    Part(
+    CachePart(
         name="wheels",
         what="wheels that were fetched whole",
         patterns=("wheels/*.whl", "wheels/*.part"),
         days=30,
         most=1 << 30,
     ),
-    Part(
+    CachePart(
         name="sdists",
         what="source distributions",
         patterns=("sdists/*.tar.gz", "sdists/*.zip", "sdists/*.tar.bz2", "sdists/*.tar.xz"),
         days=30,
         most=1 << 30,
     ),
-    Part(name="leads", what="what is known of later versions", patterns=("later.json", "leads.json", "surveys.json")),
-    Part(name="scan", what="results of scans", patterns=("scan/results-*.sqlite3",)),
-    Part(name="environments", what="wheels installed to be imported", patterns=("environments/" + "[0-9a-f]" * 32,)),
-    Part(
+    CachePart(
+        name="leads", what="what is known of later versions", patterns=("later.json", "leads.json", "surveys.json")
+    ),
+    CachePart(name="scan", what="results of scans", patterns=("scan/results-*.sqlite3",)),
+    CachePart(
+        name="environments", what="wheels installed to be imported", patterns=("environments/" + "[0-9a-f]" * 32,)
+    ),
+    CachePart(
         name="python", what="interpreters that ftaudit built", patterns=("python/[0-9]*.[0-9]*.[0-9]*t",), costly=True
     ),
 )
@@ -79,7 +83,7 @@ PARTS: Final = (
 class Size:
     """How much there is of one part."""
 
-    part: Part
+    part: CachePart
     items: int
     bytes: int
 
@@ -100,7 +104,7 @@ def measure(cache: Path) -> tuple[Size, ...]:
     return tuple(sizes)
 
 
-def clean(cache: Path, parts: Iterable[Part]) -> int:
+def clean(cache: Path, parts: Iterable[CachePart]) -> int:
     """Empty the parts; return how many bytes were freed."""
     return sum(_remove(item) for part in parts for item in _items(cache, part))
 
@@ -130,7 +134,7 @@ def tidy(cache: Path, *, now: float | None = None) -> int:
     return freed
 
 
-def _items(cache: Path, part: Part) -> Iterator[_Item]:
+def _items(cache: Path, part: CachePart) -> Iterator[_Item]:
     for pattern in part.patterns:
         for path in cache.glob(pattern):
             with contextlib.suppress(OSError):

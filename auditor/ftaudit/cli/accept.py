@@ -14,7 +14,7 @@ from ftaudit.report import formats
 from ftaudit.report.package.agreeing_rows import counted
 
 if TYPE_CHECKING:
-    from ftaudit.accepting import Baseline, Entry
+    from ftaudit.accepting import AcceptEntry, Baseline
     from ftaudit.model import Report
     from ftaudit.source.tree_scan import ScanResult
 
@@ -66,7 +66,7 @@ def check_accept(options: argparse.Namespace) -> None:
     _read(options)
 
 
-def _read(options: argparse.Namespace) -> tuple[tuple[Entry, ...], Baseline | None]:
+def _read(options: argparse.Namespace) -> tuple[tuple[AcceptEntry, ...], Baseline | None]:
     path: Path | None = getattr(options, "baseline", None)
     update = getattr(options, "update_baseline", False)
     raw = options.configuration.accept
@@ -81,7 +81,7 @@ def _read(options: argparse.Namespace) -> tuple[tuple[Entry, ...], Baseline | No
     return entries, None if path is None else read_baseline(path, may_be_missing=update)
 
 
-def _check_rules(entries: tuple[Entry, ...], folders: tuple[Path, ...]) -> None:
+def _check_rules(entries: tuple[AcceptEntry, ...], folders: tuple[Path, ...]) -> None:
     """Raise `UsageError` for an entry whose rule does not exist: it would never accept anything."""
     if not any(entry.rule for entry in entries):
         return

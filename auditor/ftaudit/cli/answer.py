@@ -12,14 +12,14 @@ from typing import Final
 
 from ftaudit.errors import UsageError
 from ftaudit.report.console import DEFAULT_WIDTH
-from ftaudit.report.formats import Page
+from ftaudit.report.formats import Medium
 
 ESCAPED: Final = "backslashreplace"
 """A file's name need not be text: what of it is none is written as JSON escapes it."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Answer:
+class CommandAnswer:
     """What a command has to say."""
 
     text: str
@@ -40,9 +40,9 @@ class Screen:
     color: bool
 
     @property
-    def page(self) -> Page:
+    def page(self) -> Medium:
         """What a renderer must know of it."""
-        return Page(width=self.width, color=self.color, folder=Path.cwd())
+        return Medium(width=self.width, color=self.color, folder=Path.cwd())
 
 
 def find_screen(options: argparse.Namespace) -> Screen:
@@ -63,7 +63,7 @@ def find_screen(options: argparse.Namespace) -> Screen:
     return Screen(width=width, color=color)
 
 
-def write(answer: Answer) -> None:
+def write(answer: CommandAnswer) -> None:
     """Write to standard output, or replace the file in one step so that no reader sees half of it."""
     for note in answer.notes:
         say(note)

@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 from typing import Any, Final
 
-from ftaudit.cli.answer import Answer, Screen
+from ftaudit.cli.answer import CommandAnswer, Screen
 from ftaudit.cli.options import settings_of
 from ftaudit.errors import UsageError
 
@@ -37,7 +37,7 @@ def add_parsers(commands: Any) -> None:
         action.set_defaults(answer=run)
 
 
-def run_show(options: argparse.Namespace, screen: Screen) -> Answer:
+def run_show(options: argparse.Namespace, screen: Screen) -> CommandAnswer:
     """Return what lies in the cache."""
     from ftaudit.cache.folder import measure
 
@@ -47,10 +47,10 @@ def run_show(options: argparse.Namespace, screen: Screen) -> Answer:
         f"  {size.part.name:13} {size.bytes / 1e6:9.1f} MB  {size.items:6} items  {size.part.what}"
         for size in measure(cache)
     ]
-    return Answer(text="\n".join(lines) + "\n")
+    return CommandAnswer(text="\n".join(lines) + "\n")
 
 
-def run_clean(options: argparse.Namespace, screen: Screen) -> Answer:
+def run_clean(options: argparse.Namespace, screen: Screen) -> CommandAnswer:
     """Empty the parts that are named. Raise `UsageError` for one that does not exist."""
     from ftaudit.cache.folder import PARTS, clean
     from ftaudit.config.keys import nearest
@@ -64,4 +64,4 @@ def run_clean(options: argparse.Namespace, screen: Screen) -> Answer:
     chosen = [known[name] for name in dict.fromkeys(options.parts)] or [part for part in PARTS if not part.costly]
     cache = settings_of(options).cache
     freed = clean(cache, chosen)
-    return Answer(text=f"{freed / 1e6:.1f} MB removed from {cache}\n")
+    return CommandAnswer(text=f"{freed / 1e6:.1f} MB removed from {cache}\n")

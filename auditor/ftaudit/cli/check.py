@@ -7,7 +7,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from ftaudit.cli.accept import accept_in_report, add_baseline, check_accept
-from ftaudit.cli.answer import Answer, Screen
+from ftaudit.cli.answer import CommandAnswer, Screen
 from ftaudit.cli.options import (
     add_allow_machines,
     add_allow_unknown,
@@ -86,7 +86,7 @@ def add_parsers(commands: Any) -> None:
     wheel.set_defaults(answer=run_wheel)
 
 
-def run_check(options: argparse.Namespace, screen: Screen) -> Answer:
+def run_check(options: argparse.Namespace, screen: Screen) -> CommandAnswer:
     """Audit the inputs. Raise `FtauditError` for what the user must mend."""
     from ftaudit import engine
     from ftaudit.progress import on_stderr
@@ -100,7 +100,7 @@ def run_check(options: argparse.Namespace, screen: Screen) -> Answer:
     return _answer(report, options, screen)
 
 
-def run_wheel(options: argparse.Namespace, screen: Screen) -> Answer:
+def run_wheel(options: argparse.Namespace, screen: Screen) -> CommandAnswer:
     """Audit the wheels. Raise `FtauditError` for what the user must mend."""
     from ftaudit.engine.releases import target_of_wheels
     from ftaudit.engine.wheels import audit_wheels
@@ -115,11 +115,11 @@ def run_wheel(options: argparse.Namespace, screen: Screen) -> Answer:
     return _answer(report, options, screen)
 
 
-def _answer(report: Report, options: argparse.Namespace, screen: Screen) -> Answer:
+def _answer(report: Report, options: argparse.Namespace, screen: Screen) -> CommandAnswer:
     report = accept_in_report(report, options)
     rendered = partial(formats.render_report, report, page=screen.page, command=options.command)
     code, notes = allow_machines(report, options)
-    return Answer(
+    return CommandAnswer(
         text=rendered(formats.choose(options.format, options.output, formats.OF_REPORT)),
         exit_code=code,
         output=options.output,

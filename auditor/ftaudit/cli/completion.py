@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 from typing import Any, Final
 
-from ftaudit.cli.answer import Answer, Screen
+from ftaudit.cli.answer import CommandAnswer, Screen
 from ftaudit.cli.parser import Parser
 
 SHELLS: Final = ("bash", "zsh", "fish")
@@ -28,7 +28,7 @@ def add_parsers(commands: Any) -> None:
     completion.set_defaults(answer=run_completion)
 
 
-def run_completion(options: argparse.Namespace, screen: Screen) -> Answer:
+def run_completion(options: argparse.Namespace, screen: Screen) -> CommandAnswer:
     """Return the script, made from the parser of the whole command line."""
     import shtab
 
@@ -40,4 +40,4 @@ def run_completion(options: argparse.Namespace, screen: Screen) -> Answer:
         for action in leaf._actions:
             if action.type is Path or action.dest in LOCATED:
                 vars(action)["complete"] = shtab.DIRECTORY if action.dest in ("rules", "cache_dir") else shtab.FILE
-    return Answer(text=shtab.complete(parser, shell=options.shell).rstrip("\n") + "\n")
+    return CommandAnswer(text=shtab.complete(parser, shell=options.shell).rstrip("\n") + "\n")

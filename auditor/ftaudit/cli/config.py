@@ -8,12 +8,12 @@ from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from ftaudit.cli.answer import Answer, Screen
+from ftaudit.cli.answer import CommandAnswer, Screen
 from ftaudit.errors import UsageError
 
 if TYPE_CHECKING:
     from ftaudit.config import Configuration, Setting
-    from ftaudit.report.settings_in_force import Known, Line
+    from ftaudit.report.settings_in_force import Known, SettingLine
 
 EPILOG: Final = """\
 examples:
@@ -40,7 +40,7 @@ def add_parsers(commands: Any) -> None:
     show.set_defaults(answer=run_show)
 
 
-def run_show(options: argparse.Namespace, screen: Screen) -> Answer:
+def run_show(options: argparse.Namespace, screen: Screen) -> CommandAnswer:
     """Return the settings. Raise `UsageError` for a command that does not exist or a file that is wrong."""
     from ftaudit.cli.configure import settings_in_force
     from ftaudit.cli.declare import declare
@@ -56,8 +56,8 @@ def run_show(options: argparse.Namespace, screen: Screen) -> Answer:
     files = [_short(path) for path in configuration.files]
     accepted = _accepted(configuration)
     if options.format == "json":
-        return Answer(text=renderer.render_json(lines, files, accepted))
-    return Answer(text=renderer.render_table(lines, files, accepted, width=screen.width, color=screen.color))
+        return CommandAnswer(text=renderer.render_json(lines, files, accepted))
+    return CommandAnswer(text=renderer.render_table(lines, files, accepted, width=screen.width, color=screen.color))
 
 
 def _accepted(configuration: Configuration) -> list[Known]:
@@ -78,9 +78,9 @@ def _accepted(configuration: Configuration) -> list[Known]:
     ]
 
 
-def _lines(settings: Iterable[Setting]) -> list[Line]:
+def _lines(settings: Iterable[Setting]) -> list[SettingLine]:
     """Take together what several commands have in common."""
-    from ftaudit.report.settings_in_force import Line
+    from ftaudit.report.settings_in_force import SettingLine
 
     together: dict[tuple[str, str, str, str | None], list[Setting]] = {}
     for setting in settings:
@@ -88,7 +88,7 @@ def _lines(settings: Iterable[Setting]) -> list[Line]:
         together.setdefault(same, []).append(setting)
     return sorted(
         (
-            Line(
+            SettingLine(
                 key=group[0].key.name,
                 value=group[0].said,
                 origin=group[0].origin.value,

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ftaudit.cli.answer import say
-from ftaudit.config import Configuration, Key, Origin, Setting, configure, find_files, read_file, settle
+from ftaudit.config import Configuration, Key, Setting, SettingOrigin, configure, find_files, read_file, settle
 from ftaudit.errors import UsageError
 from ftaudit.report.formats import Format, of_name
 
@@ -35,7 +35,7 @@ def complete(options: argparse.Namespace, keys: Sequence[Key]) -> argparse.Names
     settings = settings_in_force(mine, options, configuration)
     for setting in settings:
         setattr(options, setting.key.dest, setting.value)
-        if setting.key.dest == "format" and setting.origin is Origin.FILE and _says_format(options):
+        if setting.key.dest == "format" and setting.origin is SettingOrigin.FILE and _says_format(options):
             options.format = None
     if options.config is None and not getattr(options, "quiet", False):
         _tell_of_code(settings)
@@ -52,7 +52,7 @@ def _says_format(options: argparse.Namespace) -> bool:
 def _tell_of_code(settings: Sequence[Setting]) -> None:
     """Say that a file which was merely found has code run: the project's own, by its configuration alone."""
     for setting in settings:
-        if setting.key.dest == "rules" and setting.origin is Origin.FILE and setting.value:
+        if setting.key.dest == "rules" and setting.origin is SettingOrigin.FILE and setting.value:
             folders = ", ".join(map(str, setting.value))
             say(f"running the project's own rules: {folders} ({setting.where}; --no-config skips them)")
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from ftaudit.cli.parser import HelpAll, Parser
-from ftaudit.config.keys import Key, Kind
+from ftaudit.config.keys import Key, ValueKind
 
 RESERVED: Final = {
     "python": "it names a program to be run",
@@ -85,7 +85,7 @@ def declare(parser: Parser) -> tuple[Key, ...]:
             continue
         for action, key in keys:
             action.default = argparse.SUPPRESS
-            if key.kind is Kind.SWITCH:
+            if key.kind is ValueKind.SWITCH:
                 _add_opposite(leaf, key)
         _add_config(leaf)
         every += (key for _, key in keys)
@@ -102,8 +102,8 @@ def _key(command: str, action: argparse.Action, variables: dict[str, tuple[str, 
     switch = isinstance(action, argparse._StoreTrueAction)
     if not (switch or many or isinstance(action, argparse._StoreAction)):
         return None
-    kinds: dict[Any, Kind] = {Path: Kind.PATH, int: Kind.WHOLE, float: Kind.NUMBER}
-    kind = Kind.SWITCH if switch else kinds.get(action.type, Kind.TEXT)
+    kinds: dict[Any, ValueKind] = {Path: ValueKind.PATH, int: ValueKind.WHOLE, float: ValueKind.NUMBER}
+    kind = ValueKind.SWITCH if switch else kinds.get(action.type, ValueKind.TEXT)
     default = [] if action.default is None and many else action.default
     return Key(
         command=command,
@@ -114,7 +114,7 @@ def _key(command: str, action: argparse.Action, variables: dict[str, tuple[str, 
         choices=tuple(map(str, action.choices or ())),
         default=default,
         help=action.help or "",
-        convert=action.type if kind is Kind.TEXT and callable(action.type) else None,
+        convert=action.type if kind is ValueKind.TEXT and callable(action.type) else None,
         variables=variables.get(action.dest, ()),
         reserved=RESERVED.get(action.dest),
         contained=action.dest in CONTAINED,

@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 from typing import Any, Final
 
-from ftaudit.cli.answer import Answer, Screen
+from ftaudit.cli.answer import CommandAnswer, Screen
 from ftaudit.cli.options import add_answer
 from ftaudit.report import formats
 from ftaudit.report.formats import Format
@@ -37,7 +37,7 @@ def add_parsers(commands: Any) -> None:
     diff.set_defaults(answer=run_diff)
 
 
-def run_diff(options: argparse.Namespace, screen: Screen) -> Answer:
+def run_diff(options: argparse.Namespace, screen: Screen) -> CommandAnswer:
     """Compare. Raise `InputError` for files that are no reports, or of which nothing can be compared."""
     from ftaudit.compare import compare, read_document
     from ftaudit.report import comparison as renderer
@@ -51,4 +51,4 @@ def run_diff(options: argparse.Namespace, screen: Screen) -> Answer:
             text = renderer.render_markdown(comparison)
         case _:
             text = renderer.render_table(comparison, width=screen.width, color=screen.color)
-    return Answer(text=text, exit_code=comparison.exit_code, output=options.output)
+    return CommandAnswer(text=text, exit_code=comparison.exit_code, output=options.output)

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from ftaudit.cli.answer import Answer, Screen
+from ftaudit.cli.answer import CommandAnswer, Screen
 from ftaudit.errors import UsageError
 
 if TYPE_CHECKING:
@@ -41,24 +41,24 @@ def add_parsers(commands: Any) -> None:
     explain.set_defaults(answer=run_explain)
 
 
-def run_explain(options: argparse.Namespace, screen: Screen) -> Answer:
+def run_explain(options: argparse.Namespace, screen: Screen) -> CommandAnswer:
     """Return what there is to say. Raise `UsageError` for a name of neither a rule nor a verdict."""
     from ftaudit.model import Verdict
     from ftaudit.registry import load_rules, means
 
     registry = load_rules(tuple(options.rules))
     if options.rule is None:
-        return Answer(text=_list_rules(registry.rules), notes=registry.problems)
+        return CommandAnswer(text=_list_rules(registry.rules), notes=registry.problems)
     wanted = options.rule.strip()
     rule = registry.find(wanted)
     if rule is not None:
-        return Answer(text=_filled(_explain(rule), screen.width))
+        return CommandAnswer(text=_filled(_explain(rule), screen.width))
     verdict = next((verdict for verdict in Verdict if verdict.value == wanted.lower().replace("_", "-")), None)
     if verdict is not None:
-        return Answer(text=_filled(_explain_verdict(verdict), screen.width))
+        return CommandAnswer(text=_filled(_explain_verdict(verdict), screen.width))
     group = [rule for rule in registry.rules if means(wanted, rule)]
     if group:
-        return Answer(text=_list_rules(group), notes=registry.problems)
+        return CommandAnswer(text=_list_rules(group), notes=registry.problems)
     import difflib
 
     names = [name for rule in registry.rules for name in (rule.info.name, rule.info.code)]

@@ -6,7 +6,7 @@ import argparse
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Final
 
-from ftaudit.cli.answer import Answer, Screen
+from ftaudit.cli.answer import CommandAnswer, Screen
 from ftaudit.cli.options import add_answer, add_audit, inputs_of, settings_of
 from ftaudit.report import formats
 
@@ -42,7 +42,7 @@ def add_parsers(commands: Any) -> None:
     plan.set_defaults(answer=run)
 
 
-def run(options: argparse.Namespace, screen: Screen) -> Answer:
+def run(options: argparse.Namespace, screen: Screen) -> CommandAnswer:
     """Audit, plan, and edit if that is asked for. Raise `FtauditError` for what the user must fix."""
     from ftaudit import engine
     from ftaudit.engine.session import open_session
@@ -58,11 +58,11 @@ def run(options: argparse.Namespace, screen: Screen) -> Answer:
         plan = make_plan(engine.audit_inputs(session), session)
         edits = find_edits(plan, session) if options.diff or options.write else ()
     if options.diff:
-        return Answer(text="".join(edit.diff for edit in edits), exit_code=plan.exit_code, output=options.output)
+        return CommandAnswer(text="".join(edit.diff for edit in edits), exit_code=plan.exit_code, output=options.output)
     notes = _write(edits) if options.write else ()
-    page = formats.Page(width=screen.width, color=screen.color, written=options.write)
+    page = formats.Medium(width=screen.width, color=screen.color, written=options.write)
     text = formats.render_plan(plan, form, page)
-    return Answer(text=text, exit_code=plan.exit_code, output=options.output, notes=notes)
+    return CommandAnswer(text=text, exit_code=plan.exit_code, output=options.output, notes=notes)
 
 
 def _write(edits: Sequence[Edit]) -> tuple[str, ...]:

@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from ftaudit.cli.answer import Answer, Screen, say
+from ftaudit.cli.answer import CommandAnswer, Screen, say
 from ftaudit.cli.options import add_target, settings_of
 
 
@@ -32,7 +32,7 @@ def add_parsers(commands: Any) -> None:
         action.set_defaults(answer=run, action=name)
 
 
-def run(options: argparse.Namespace, screen: Screen) -> Answer:
+def run(options: argparse.Namespace, screen: Screen) -> CommandAnswer:
     """Find or provide. Raise `InterpreterError`, with all that was tried, where there is none."""
     from ftaudit import interpreters
     from ftaudit.target import parse_target
@@ -46,4 +46,4 @@ def run(options: argparse.Namespace, screen: Screen) -> Answer:
     notes += [f"tried before: {attempt}" for attempt in found.attempts]
     if found.missing:
         notes.append(f"built without {', '.join(found.missing)}: modules that need them will fail to import")
-    return Answer(text=f"{found.path}\n", notes=tuple(notes))
+    return CommandAnswer(text=f"{found.path}\n", notes=tuple(notes))

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from ftaudit.cli.accept import accept_in_report, accept_in_scan, check_accept
-from ftaudit.cli.answer import Answer, Screen
+from ftaudit.cli.answer import CommandAnswer, Screen
 from ftaudit.cli.options import (
     add_allow_unknown,
     add_also,
@@ -66,7 +66,7 @@ def add_parsers(commands: Any) -> None:
     report.set_defaults(answer=run)
 
 
-def run(options: argparse.Namespace, screen: Screen) -> Answer:
+def run(options: argparse.Namespace, screen: Screen) -> CommandAnswer:
     """Audit, plan, scan and render. Raise `FtauditError` for what the user must mend."""
     from ftaudit import engine
     from ftaudit.engine.project_scan import find_projects
@@ -98,7 +98,7 @@ def run(options: argparse.Namespace, screen: Screen) -> Answer:
         incomplete=load_rules(settings.rules).problems,
     )
     code, notes = settle_exit(migration.exit_code, options)
-    return Answer(
+    return CommandAnswer(
         text=formats.render_migration(migration, form),
         exit_code=code,
         output=options.output,

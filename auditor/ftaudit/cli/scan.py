@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from ftaudit.cli.accept import accept_in_scan, add_baseline, check_accept
-from ftaudit.cli.answer import Answer, Screen
+from ftaudit.cli.answer import CommandAnswer, Screen
 from ftaudit.cli.options import (
     add_allow_unknown,
     add_also,
@@ -93,7 +93,7 @@ def run_scan(
     options: argparse.Namespace,
     screen: Screen,
     on_done: Callable[[int, int], None] | None = None,
-) -> Answer:
+) -> CommandAnswer:
     """Scan, and return the report. Raise `FtauditError` for what the user must mend."""
     from ftaudit.model import Severity
     from ftaudit.registry import is_exact, load_rules
@@ -143,7 +143,7 @@ def run_scan(
         rules=registry.rules,
     )
     settled, notes = settle_exit(code, options)
-    return Answer(
+    return CommandAnswer(
         text=rendered(formats.choose(options.format, options.output, formats.OF_SCAN)),
         exit_code=settled,
         output=options.output,

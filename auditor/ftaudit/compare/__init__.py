@@ -3,6 +3,15 @@
 from __future__ import annotations
 
 from ftaudit.compare.documents import Document, parse_document, read_document
-from ftaudit.compare.report_changes import Change, Comparison, Kind, State, compare
+from ftaudit.compare.report_changes import Comparison, PackageState, ReportChange, ReportChangeKind, compare
 
-__all__ = ["Change", "Comparison", "Document", "Kind", "State", "compare", "parse_document", "read_document"]
+__all__ = [
+    "Comparison",
+    "Document",
+    "PackageState",
+    "ReportChange",
+    "ReportChangeKind",
+    "compare",
+    "parse_document",
+    "read_document",
+]

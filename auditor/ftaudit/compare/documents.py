@@ -20,7 +20,7 @@ HINT: Final = "give two files that `--format json` of ftaudit has written"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Found:
+class ComparedFinding:
     """A finding, as far as it can be told from another."""
 
     code: str
@@ -43,7 +43,7 @@ class Found:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Row:
+class ComparedPackage:
     """A package on a platform."""
 
     name: str
@@ -53,7 +53,7 @@ class Row:
     reason: str | None
     accepted: bool
     source_scanned: bool
-    findings: tuple[Found, ...]
+    findings: tuple[ComparedFinding, ...]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -62,7 +62,7 @@ class Audit:
 
     target: str
     platforms: tuple[str, ...]
-    rows: tuple[Row, ...]
+    rows: tuple[ComparedPackage, ...]
     incomplete: tuple[str, ...]
 
 
@@ -71,7 +71,7 @@ class Scan:
     """What `scan` said."""
 
     target: str
-    findings: tuple[Found, ...]
+    findings: tuple[ComparedFinding, ...]
     """The accepted ones too: they are still there."""
     unread: frozenset[str]
     """Files that could not be looked at."""
@@ -150,10 +150,10 @@ def _audit(place: _Place) -> Audit:
     )
 
 
-def _row(place: _Place) -> Row:
+def _row(place: _Place) -> ComparedPackage:
     evidence = place.at("evidence").table(optional=True).get("source")
     reasons = [item.text() for item in place.at("reasons").items()]
-    return Row(
+    return ComparedPackage(
         name=place.at("name").text(),
         version=place.at("version").optional_text(),
         platform=place.at("platform").text(),
@@ -165,7 +165,7 @@ def _row(place: _Place) -> Row:
     )
 
 
-def _package_finding(place: _Place) -> Found:
+def _package_finding(place: _Place) -> ComparedFinding:
     where = place.at("location")
     return _found(place, where.at("path") if where.value is not None else where, where if where.value else None)
 
@@ -180,8 +180,8 @@ def _scan(place: _Place) -> Scan:
     )
 
 
-def _found(place: _Place, path: _Place, line: _Place | None) -> Found:
-    return Found(
+def _found(place: _Place, path: _Place, line: _Place | None) -> ComparedFinding:
+    return ComparedFinding(
         code=place.at("code").text(),
         rule=place.at("rule").text(),
         severity=place.at("severity").choice(Severity),

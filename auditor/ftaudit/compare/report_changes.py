@@ -12,13 +12,13 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Final, TypeAlias
 
-from ftaudit.compare.documents import Audit, Document, Found, Row, Scan
+from ftaudit.compare.documents import Audit, ComparedFinding, ComparedPackage, Document, Scan
 from ftaudit.errors import InputError
 from ftaudit.judge.table import rank
 from ftaudit.model import BLOCKING, StrEnum, Verdict
 
 
-class Kind(StrEnum):
+class ReportChangeKind(StrEnum):
     """What happened to a package or a finding."""
 
     WORSE = "worse"
@@ -31,7 +31,7 @@ class Kind(StrEnum):
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class State:
+class PackageState:
     """A package in one of the reports."""
 
     version: str | None
@@ -41,16 +41,16 @@ class State:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Change:
+class ReportChange:
     """What happened to one thing; of a package on several platforms alike, once."""
 
-    kind: Kind
+    kind: ReportChangeKind
     subject: str
     """The package, or the finding's place."""
-    old: State | None = None
-    new: State | None = None
+    old: PackageState | None = None
+    new: PackageState | None = None
     platforms: tuple[str, ...] = ()
-    finding: Found | None = None
+    finding: ComparedFinding | None = None
     """Of a change that is about a finding."""
 
 
@@ -60,7 +60,7 @@ class Comparison:
 
     old: str
     new: str
-    changes: tuple[Change, ...]
+    changes: tuple[ReportChange, ...]
     """By kind, the worst first, then by subject."""
     unchanged: int
     """Packages that are as they were, a platform each, and findings."""
@@ -76,14 +76,14 @@ class Comparison:
     def exit_code(self) -> int:
         """`1` something got worse, `3` nothing did as far as known, but something is not, else `0`."""
         kinds = {change.kind for change in self.changes}
-        if Kind.WORSE in kinds:
+        if ReportChangeKind.WORSE in kinds:
             return 1
-        return 3 if Kind.UNCLEAR in kinds or self.unsure else 0
+        return 3 if ReportChangeKind.UNCLEAR in kinds or self.unsure else 0
 
 
 Key: TypeAlias = tuple[str, str]
 """Name and platform."""
-_KINDS: Final = list(Kind)
+_KINDS: Final = list(ReportChangeKind)
 
 
 def compare(old: Document, new: Document) -> Comparison:
@@ -112,7 +112,7 @@ def compare(old: Document, new: Document) -> Comparison:
     )
 
 
-def _order(change: Change) -> tuple[int, str, tuple[str, ...], str]:
+def _order(change: ReportChange) -> tuple[int, str, tuple[str, ...], str]:
     told = "" if change.finding is None else f"{change.finding.code} {change.finding.message}"
     return _KINDS.index(change.kind), change.subject, change.platforms, told
 
@@ -121,7 +121,7 @@ class _Made:
     """The comparison while it is made."""
 
     def __init__(self) -> None:
-        self.changes: list[Change] = []
+        self.changes: list[ReportChange] = []
         self.unchanged = 0
         self.same: set[str] = set()
         self.same_findings = 0
@@ -143,7 +143,7 @@ class _Made:
             return
         self.common = True
         before, after = _rows(old, both), _rows(new, both)
-        found: list[Change] = []
+        found: list[ReportChange] = []
         for name, platform in sorted({*before, *after}):
             found += self._package(name, platform, before.get((name, platform), ()), after.get((name, platform), ()))
         self.changes += _together(found)
@@ -152,21 +152,23 @@ class _Made:
         if old.incomplete:
             self.not_compared.append("the old report was not complete: what came may have been there")
 
-    def _package(self, name: str, platform: str, before: tuple[Row, ...], after: tuple[Row, ...]) -> Iterator[Change]:
+    def _package(
+        self, name: str, platform: str, before: tuple[ComparedPackage, ...], after: tuple[ComparedPackage, ...]
+    ) -> Iterator[ReportChange]:
         old, new = _state(before), _state(after)
         kind = _kind(old, new)
         if kind is None:
             self.unchanged += 1
             self.same.add(name)
         else:
-            yield Change(kind=kind, subject=name, old=old, new=new, platforms=(platform,))
+            yield ReportChange(kind=kind, subject=name, old=old, new=new, platforms=(platform,))
         if before and after:
             whole = all(row.source_scanned for row in (*before, *after))
             if not whole and any(row.source_scanned for row in (*before, *after)):
                 told = "the findings in source distributions: only one of the reports scanned them (--source)"
                 self.not_compared += [told] if told not in self.not_compared else []
             # A verdict that changed already says what these findings say, module by module.
-            judged = kind in (Kind.WORSE, Kind.BETTER, Kind.UNCLEAR)
+            judged = kind in (ReportChangeKind.WORSE, ReportChangeKind.BETTER, ReportChangeKind.UNCLEAR)
             first, second = (
                 [
                     finding
@@ -191,7 +193,9 @@ class _Made:
         if unread:
             self.unsure.append("could be checked in the old report only: " + ", ".join(unread[:5]))
 
-    def _findings(self, before: Iterable[Found], after: Iterable[Found], *, marks: bool) -> Iterator[Change]:
+    def _findings(
+        self, before: Iterable[ComparedFinding], after: Iterable[ComparedFinding], *, marks: bool
+    ) -> Iterator[ReportChange]:
         old, new = _by_identity(before, marks=marks), _by_identity(after, marks=marks)
         for key in sorted({*old, *new}):
             gone, come = old.get(key, []), new.get(key, [])
@@ -199,29 +203,35 @@ class _Made:
             self.unchanged += same
             self.same_findings += same
             for finding in come[same:]:
-                yield Change(kind=Kind.WORSE if finding.counts else Kind.CAME, subject=_place(finding), finding=finding)
+                yield ReportChange(
+                    kind=ReportChangeKind.WORSE if finding.counts else ReportChangeKind.CAME,
+                    subject=_place(finding),
+                    finding=finding,
+                )
             for finding in gone[same:]:
-                yield Change(
-                    kind=Kind.BETTER if finding.counts else Kind.WENT, subject=_place(finding), finding=finding
+                yield ReportChange(
+                    kind=ReportChangeKind.BETTER if finding.counts else ReportChangeKind.WENT,
+                    subject=_place(finding),
+                    finding=finding,
                 )
 
 
-def _rows(audit: Audit, platforms: Iterable[str]) -> Mapping[Key, tuple[Row, ...]]:
+def _rows(audit: Audit, platforms: Iterable[str]) -> Mapping[Key, tuple[ComparedPackage, ...]]:
     wanted = frozenset(platforms)
-    rows: dict[Key, list[Row]] = {}
+    rows: dict[Key, list[ComparedPackage]] = {}
     for row in audit.rows:
         if row.platform in wanted:
             rows.setdefault((row.name, row.platform), []).append(row)
     return {key: tuple(found) for key, found in rows.items()}
 
 
-def _state(rows: tuple[Row, ...]) -> State | None:
+def _state(rows: tuple[ComparedPackage, ...]) -> PackageState | None:
     """Return what a package's rows on a platform say together; there are several where a lock file forks."""
     if not rows:
         return None
     worst = max(rows, key=lambda row: rank(row.verdict))
     versions = sorted({row.version for row in rows if row.version is not None})
-    return State(
+    return PackageState(
         version=", ".join(versions) or None,
         verdict=worst.verdict,
         reason=worst.reason,
@@ -229,27 +239,27 @@ def _state(rows: tuple[Row, ...]) -> State | None:
     )
 
 
-def _kind(old: State | None, new: State | None) -> Kind | None:
+def _kind(old: PackageState | None, new: PackageState | None) -> ReportChangeKind | None:
     match old, new:
         case None, None:
             return None
-        case _, State(verdict=Verdict.UNKNOWN) if old is None or old.verdict is not Verdict.UNKNOWN:
-            return Kind.UNCLEAR
-        case None, State(verdict=verdict):
-            return Kind.WORSE if verdict in BLOCKING else Kind.CAME
-        case State(), None:
-            return Kind.WENT
-        case State(), State():
+        case _, PackageState(verdict=Verdict.UNKNOWN) if old is None or old.verdict is not Verdict.UNKNOWN:
+            return ReportChangeKind.UNCLEAR
+        case None, PackageState(verdict=verdict):
+            return ReportChangeKind.WORSE if verdict in BLOCKING else ReportChangeKind.CAME
+        case PackageState(), None:
+            return ReportChangeKind.WENT
+        case PackageState(), PackageState():
             if rank(old.verdict) != rank(new.verdict):
-                return Kind.WORSE if rank(new.verdict) > rank(old.verdict) else Kind.BETTER
+                return ReportChangeKind.WORSE if rank(new.verdict) > rank(old.verdict) else ReportChangeKind.BETTER
             same = (old.version, old.verdict) == (new.version, new.verdict)
-            return None if same else Kind.CHANGED
+            return None if same else ReportChangeKind.CHANGED
     return None
 
 
-def _together(changes: Iterable[Change]) -> Iterator[Change]:
+def _together(changes: Iterable[ReportChange]) -> Iterator[ReportChange]:
     """Tell once what happened alike on several platforms."""
-    groups: dict[tuple[object, ...], list[Change]] = defaultdict(list)
+    groups: dict[tuple[object, ...], list[ReportChange]] = defaultdict(list)
     for change in changes:
         old = None if change.old is None else replace(change.old, reason=None)
         new = None if change.new is None else replace(change.new, reason=None)
@@ -261,9 +271,9 @@ def _together(changes: Iterable[Change]) -> Iterator[Change]:
         yield replace(group[0], platforms=tuple(dict.fromkeys(p for change in group for p in change.platforms)))
 
 
-def _by_identity(findings: Iterable[Found], *, marks: bool) -> dict[tuple[str, ...], list[Found]]:
+def _by_identity(findings: Iterable[ComparedFinding], *, marks: bool) -> dict[tuple[str, ...], list[ComparedFinding]]:
     """Return the findings by what they are known by: their fingerprint, else all but the line."""
-    known: dict[tuple[str, ...], list[Found]] = defaultdict(list)
+    known: dict[tuple[str, ...], list[ComparedFinding]] = defaultdict(list)
     for finding in findings:
         if marks:
             key: tuple[str, ...] = (finding.path or "", finding.code, finding.fingerprint or "")
@@ -274,6 +284,6 @@ def _by_identity(findings: Iterable[Found], *, marks: bool) -> dict[tuple[str, .
     return known
 
 
-def _place(finding: Found) -> str:
+def _place(finding: ComparedFinding) -> str:
     where = finding.path or finding.module or ""
     return where if finding.line is None else f"{where}:{finding.line}"

@@ -7,19 +7,19 @@ read and check values, and nothing of any command.
 from __future__ import annotations
 
 from ftaudit.config.config_files import File, find_files, read_file
-from ftaudit.config.keys import Key, Kind
+from ftaudit.config.keys import Key, ValueKind
 from ftaudit.config.layers import ACCEPT, Configuration, RawEntry, configure
-from ftaudit.config.settle import Origin, Setting, settle
+from ftaudit.config.settle import Setting, SettingOrigin, settle
 
 __all__ = [
     "ACCEPT",
     "Configuration",
     "File",
     "Key",
-    "Kind",
-    "Origin",
     "RawEntry",
     "Setting",
+    "SettingOrigin",
+    "ValueKind",
     "configure",
     "find_files",
     "read_file",

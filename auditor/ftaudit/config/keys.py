@@ -9,7 +9,7 @@ from typing import Any
 from ftaudit.model import StrEnum
 
 
-class Kind(StrEnum):
+class ValueKind(StrEnum):
     """What a value is, in the words of an error message."""
 
     SWITCH = "true or false"
@@ -29,7 +29,7 @@ class Key:
     """`extra-index-url`: the option's own, without its hyphens."""
     dest: str
     """What the command's code calls it."""
-    kind: Kind
+    kind: ValueKind
     many: bool = False
     """A list of such values."""
     choices: tuple[str, ...] = ()
@@ -57,7 +57,7 @@ class Key:
         if self.choices:
             what = "one of " + ", ".join(f'"{choice}"' for choice in self.choices)
             return f"a list with {what}" if self.many else what
-        plural = {Kind.TEXT: "strings", Kind.PATH: "paths"}.get(self.kind, f"{self.kind}s")
+        plural = {ValueKind.TEXT: "strings", ValueKind.PATH: "paths"}.get(self.kind, f"{self.kind}s")
         return f"a list of {plural}" if self.many else str(self.kind)
 
 

@@ -27,7 +27,7 @@ class RawEntry:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Found:
+class FileValue:
     """What a file says of one option of one command."""
 
     value: Any
@@ -39,7 +39,7 @@ class Configuration:
     """What all files say: the first that says something of an option wins, and a command's own table over the rest."""
 
     files: tuple[Path, ...] = ()
-    values: Mapping[tuple[str, str], Found]
+    values: Mapping[tuple[str, str], FileValue]
     """By command and the command's name for the option."""
     accept: tuple[RawEntry, ...] = ()
 
@@ -50,11 +50,11 @@ def configure(files: Sequence[File], keys: Sequence[Key]) -> Configuration:
     Raise `UsageError` for a key that does not exist, with the nearest right one, for a value of another type, and for
     what a file that was merely found may not set.
     """
-    values: dict[tuple[str, str], Found] = {}
+    values: dict[tuple[str, str], FileValue] = {}
     accept: list[RawEntry] = []
     for file in files:
-        said: dict[tuple[str, str], Found] = {}
-        reader = _Reader(file)
+        said: dict[tuple[str, str], FileValue] = {}
+        reader = _LayerReader(file)
         commands = {key.section for key in keys}
         for name, value in file.values.items():
             if name == ACCEPT:
@@ -73,7 +73,7 @@ def configure(files: Sequence[File], keys: Sequence[Key]) -> Configuration:
     return Configuration(files=tuple(file.path for file in files), values=values, accept=tuple(accept))
 
 
-class _Reader:
+class _LayerReader:
     """Reads one file's values, and knows how to name a place in it."""
 
     def __init__(self, file: File) -> None:
@@ -83,7 +83,7 @@ class _Reader:
 
     def settings(
         self, path: tuple[str, ...], value: object, keys: Iterable[Key], *, also: Iterable[str] = ()
-    ) -> dict[tuple[str, str], Found]:
+    ) -> dict[tuple[str, str], FileValue]:
         """Return the value for each of the keys that have the name."""
         keys = tuple(keys)
         mine = [key for key in keys if key.name == path[-1]]
@@ -96,7 +96,7 @@ class _Reader:
                 hint=f"did you mean {near}?" if near else "`ftaudit config show` lists all keys",
             )
         location = self.location(path)
-        found: dict[tuple[str, str], Found] = {}
+        found: dict[tuple[str, str], FileValue] = {}
         wrong: WrongValue | None = None
         for key in mine:
             if key.reserved and not self._file.named:
@@ -110,7 +110,7 @@ class _Reader:
             except WrongValue as error:
                 wrong = wrong or error
                 continue
-            found[key.command, key.dest] = Found(value=made, location=location)
+            found[key.command, key.dest] = FileValue(value=made, location=location)
         # One command may take what another does not: `format = "sarif"` counts wherever it is one of the formats.
         if not found and wrong is not None:
             raise self.error(path, str(wrong), hint=wrong.hint) from wrong

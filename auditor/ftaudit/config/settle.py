@@ -11,7 +11,7 @@ from ftaudit.config.layers import Configuration
 from ftaudit.model import StrEnum
 
 
-class Origin(StrEnum):
+class SettingOrigin(StrEnum):
     """Who said it, the strongest first."""
 
     COMMAND_LINE = "command line"
@@ -27,7 +27,7 @@ class Setting:
     key: Key
     value: Any
     """What the command gets. Of an environment variable that is the default: who uses the value reads the variable."""
-    origin: Origin
+    origin: SettingOrigin
     where: str | None = None
     """The option, the variable, or the file and line."""
     said: Any = None
@@ -46,13 +46,13 @@ def _settle(
 ) -> Setting:
     if key.dest in given:
         value = given[key.dest]
-        return Setting(key=key, value=value, origin=Origin.COMMAND_LINE, where=f"--{key.name}", said=value)
+        return Setting(key=key, value=value, origin=SettingOrigin.COMMAND_LINE, where=f"--{key.name}", said=value)
     variable = next((name for name in key.variables if environment.get(name, "").strip()), None)
     if variable is not None:
         said = environment[variable].strip()
-        return Setting(key=key, value=key.default, origin=Origin.ENVIRONMENT, where=variable, said=said)
+        return Setting(key=key, value=key.default, origin=SettingOrigin.ENVIRONMENT, where=variable, said=said)
     found = configuration.values.get((key.command, key.dest))
     if found is not None:
         where = str(found.location)
-        return Setting(key=key, value=found.value, origin=Origin.FILE, where=where, said=found.value)
-    return Setting(key=key, value=key.default, origin=Origin.DEFAULT, said=key.default)
+        return Setting(key=key, value=found.value, origin=SettingOrigin.FILE, where=where, said=found.value)
+    return Setting(key=key, value=key.default, origin=SettingOrigin.DEFAULT, said=key.default)

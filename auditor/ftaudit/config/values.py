@@ -10,7 +10,7 @@ from datetime import date, time
 from pathlib import Path
 from typing import Any, Final
 
-from ftaudit.config.keys import Key, Kind
+from ftaudit.config.keys import Key, ValueKind
 from ftaudit.errors import FtauditError
 
 _NAMED_INDEX: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*=[a-z+]+://")
@@ -40,17 +40,17 @@ def convert(value: object, key: Key, folder: Path, *, named: bool) -> Any:
 
 def _one(value: object, key: Key, folder: Path, *, named: bool) -> Any:
     match key.kind, value:
-        case Kind.SWITCH, bool():
+        case ValueKind.SWITCH, bool():
             return value
-        case Kind.WHOLE, int() if not isinstance(value, bool):
+        case ValueKind.WHOLE, int() if not isinstance(value, bool):
             return value
-        case Kind.NUMBER, int() | float() if not isinstance(value, bool) and math.isfinite(value):
+        case ValueKind.NUMBER, int() | float() if not isinstance(value, bool) and math.isfinite(value):
             return float(value)
-        case Kind.PATH, str() if value and "\0" not in value:
+        case ValueKind.PATH, str() if value and "\0" not in value:
             return Path(_path(value, key, folder, named=named))
-        case Kind.TEXT, str() if "\0" not in value:
+        case ValueKind.TEXT, str() if "\0" not in value:
             return _text(value, key, folder, named=named)
-        case Kind.TEXT, date() | time() if key.convert is not None:
+        case ValueKind.TEXT, date() | time() if key.convert is not None:
             return _text(value.isoformat(), key, folder, named=named)
     raise WrongValue(f"takes {key.expected}, not {_told(value)}")
 

@@ -213,7 +213,7 @@ def target_of_wheels(items: Iterable[str]) -> str:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Installed:
+class InstalledRelease:
     """One row to be made: what the target installs of a release on one platform, or that it installs nothing."""
 
     release: Release
@@ -229,7 +229,7 @@ class Installed:
         return self.index.wheel or self.index.gil_wheel
 
 
-def find_installed(release: Release, target: Target, platforms: Sequence[str]) -> Iterator[Installed]:
+def find_installed(release: Release, target: Target, platforms: Sequence[str]) -> Iterator[InstalledRelease]:
     """Yield the rows of a release.
 
     With `platforms`, one row each. Without them, one row for each wheel that the target installs on the platform that
@@ -244,15 +244,17 @@ def find_installed(release: Release, target: Target, platforms: Sequence[str]) -
             yield from _everywhere(release, (file,), target)
 
 
-def _choose(release: Release, files: tuple[DistributionFile, ...], target: Target, platform: Platform) -> Installed:
+def _choose(
+    release: Release, files: tuple[DistributionFile, ...], target: Target, platform: Platform
+) -> InstalledRelease:
     local = all((file.url or "").startswith("file:") for file in release.files)
     listed = ReleaseFiles(status=Status.DONE, origin="file" if local else "index", files=files)
     index = choose_wheel(Pin(name=release.name, version=release.version), listed, target, platform)
     named = tuple(file for file in release.files if file.filename.endswith(".whl"))
-    return Installed(release=release, platform=platform.name, index=replace(index, wheels=named))
+    return InstalledRelease(release=release, platform=platform.name, index=replace(index, wheels=named))
 
 
-def _everywhere(release: Release, files: tuple[DistributionFile, ...], target: Target) -> Iterator[Installed]:
+def _everywhere(release: Release, files: tuple[DistributionFile, ...], target: Target) -> Iterator[InstalledRelease]:
     """Yield what the target installs on its wheels' platforms; without such wheels on those of the ordinary build's."""
     tags = [found for file in files if (found := _tags_of(file))]
     kinds = {kind_of(tag, target) for found in tags for tag in found} - {WheelKind.NONE}
@@ -280,7 +282,7 @@ def _tags_of(file: DistributionFile) -> frozenset[Tag]:
 
 def _on_each(
     release: Release, files: tuple[DistributionFile, ...], target: Target, places: Iterable[Collection[str]]
-) -> Iterator[Installed]:
+) -> Iterator[InstalledRelease]:
     """Yield a row for each wheel that is chosen on one of the platforms, and for each platform that none is for."""
     seen: set[str] = set()
     for names in sorted(sorted(found, key=_modern_first) for found in places):

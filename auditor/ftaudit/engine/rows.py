@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import TypeAlias
 
-from ftaudit.judge.misfits import Place, chosen_files, place_of
+from ftaudit.judge.misfits import LoadPlace, chosen_files, place_of
 from ftaudit.judge.next_step import next_step
 from ftaudit.judge.table import is_unemulated, judge
 from ftaudit.model import (
@@ -63,7 +63,7 @@ def facts_of(
     )
 
 
-def _merged(binary: BinaryFacts, runtime: RuntimeFacts, place: Place | None) -> tuple[ExtensionModule, ...]:
+def _merged(binary: BinaryFacts, runtime: RuntimeFacts, place: LoadPlace | None) -> tuple[ExtensionModule, ...]:
     """Return each extension module once, by its dotted name, with what every tier knows of it.
 
     Of several files of one name it is the one that is loaded in its place.

@@ -12,7 +12,7 @@ from typing import TypeVar
 from ftaudit import lockfiles
 from ftaudit.engine.inputs import read_inputs, resolve_options, what_they_say
 from ftaudit.engine.setup import cache_folder, choose_rules, open_index
-from ftaudit.engine.tiers.reader import Reader
+from ftaudit.engine.tiers.reader import SharedWheelReader
 from ftaudit.engine.tiers.release_metadata import MetadataReader
 from ftaudit.engine.tiers.sdists import Sdists
 from ftaudit.engine.upgrades.surveyor import Surveyor
@@ -39,7 +39,7 @@ class AuditSession:
     read: tuple[Requirements, ...]
     """What each input asks for."""
     index: Index
-    reader: Reader
+    reader: SharedWheelReader
     surveyor: Surveyor
     folder: Path
     """Where what is fetched is kept: the cache, or with `--no-cache` a folder that is gone afterwards."""
@@ -76,7 +76,7 @@ def open_session(inputs: Sequence[str], settings: Settings, progress: Progress |
     with ExitStack() as stack:
         folder = stack.enter_context(cache_folder(settings))
         index = stack.enter_context(open_index(settings, map(what_they_say, read)))
-        reader = stack.enter_context(Reader(settings, index))
+        reader = stack.enter_context(SharedWheelReader(settings, index))
         surveyor = stack.enter_context(Surveyor(target=target, index=index, reader=reader, settings=settings))
         sdists = Sdists(index, folder)
         metadata = MetadataReader(index, sdists, folder, offline=settings.offline)

@@ -7,11 +7,11 @@ from collections.abc import Iterable, Sequence
 from typing import Final
 
 from ftaudit.binary.inspection import WheelRequest
-from ftaudit.engine.releases import Installed, find_installed, find_releases
+from ftaudit.engine.releases import InstalledRelease, find_installed, find_releases
 from ftaudit.engine.rows import count_coverage, facts_of, judge_all, make_rows, with_elsewhere
 from ftaudit.engine.setup import choose_rules, open_index
 from ftaudit.engine.tiers.binary_tier import read_wheels
-from ftaudit.engine.tiers.reader import Reader
+from ftaudit.engine.tiers.reader import SharedWheelReader
 from ftaudit.judge.rebuild import find_rebuild
 from ftaudit.model import (
     BinaryFacts,
@@ -54,7 +54,7 @@ def audit_wheels(items: Sequence[str], settings: Settings, *, progress: Progress
         releases, incomplete = find_releases(items, index)
         found = [each for release in releases for each in find_installed(release, target, settings.platforms)]
         requests = [request for installed in found if (request := _request(installed, target)) is not None]
-        with Reader(settings, index, record=True) as reader:
+        with SharedWheelReader(settings, index, record=True) as reader:
             read = read_wheels(requests, reader=reader, progress=progress, stage="wheels")
         traffic = index.traffic.counts
     every = [_facts(installed, read, target) for installed in found]
@@ -73,7 +73,7 @@ def audit_wheels(items: Sequence[str], settings: Settings, *, progress: Progress
     )
 
 
-def _request(installed: Installed, target: Target) -> WheelRequest | None:
+def _request(installed: InstalledRelease, target: Target) -> WheelRequest | None:
     """Return what to read for a row; of a wheel that says it is pure, that it is a wheel at all."""
     if installed.wheel is None:
         return None
@@ -85,7 +85,7 @@ def _request(installed: Installed, target: Target) -> WheelRequest | None:
     )
 
 
-def _facts(installed: Installed, read: dict[WheelRequest, BinaryFacts], target: Target) -> PackageFacts:
+def _facts(installed: InstalledRelease, read: dict[WheelRequest, BinaryFacts], target: Target) -> PackageFacts:
     request, release, index = _request(installed, target), installed.release, installed.index
     binary = read[request] if request is not None else NOTHING_TO_READ
     return facts_of(
@@ -118,7 +118,7 @@ def _nothing(items: Sequence[str], said: Sequence[str], target: Target) -> tuple
     return () if said else (f"no wheel of {', '.join(items)} is for {target.name}",)
 
 
-def _settle(rows: Sequence[Package], found: Sequence[Installed]) -> tuple[list[Package], list[str]]:
+def _settle(rows: Sequence[Package], found: Sequence[InstalledRelease]) -> tuple[list[Package], list[str]]:
     """Return the rows that stay, and notes: on archives that are not in order, on wheels of other builds."""
     kept, notes = [], []
     for row, installed in zip(rows, found, strict=True):

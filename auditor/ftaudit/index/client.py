@@ -13,8 +13,8 @@ from packaging.utils import NormalizedName
 from packaging.version import Version
 
 from ftaudit.errors import FtauditError, NoConnection, NotCached
-from ftaudit.index.index_settings import IndexSettings, Source, parse_source
-from ftaudit.index.pages import Pages, Reader, answer_key
+from ftaudit.index.index_settings import IndexSettings, IndexSource, parse_source
+from ftaudit.index.pages import PageReader, Pages, answer_key
 from ftaudit.index.release import ProjectFiles, Query, ReleaseFiles
 from ftaudit.index.store import PageStore
 from ftaudit.index.traffic import Traffic
@@ -38,7 +38,7 @@ class Index:
         self._lock = threading.RLock()
         self._session: Session | None = None
         self._pages = Pages(self._store, self.traffic, self.session, offline=settings.offline)
-        self._listings: dict[Source, Reader] = {}
+        self._listings: dict[IndexSource, PageReader] = {}
 
     def session(self) -> Session:
         """Return the one configured `requests.Session`, made on first use; safe to `get` from many threads."""
@@ -171,7 +171,7 @@ class Index:
             if not all(answers.values()):
                 return None
             self.traffic.add(saved=entry.length)
-            reader = Reader(self._pages, source, url, entry, None, "cache")
+            reader = PageReader(self._pages, source, url, entry, None, "cache")
             return {query: _release(files, [reader]) for query, files in answers.items()}
         return None
 
@@ -197,7 +197,7 @@ class Index:
             return {query: ReleaseFiles(status=Status.FAILED, reason=_gap(error)) for query in group}
         return found
 
-    def _answers(self, group: list[Query], readers: list[Reader]) -> dict[Query, tuple[DistributionFile, ...]]:
+    def _answers(self, group: list[Query], readers: list[PageReader]) -> dict[Query, tuple[DistributionFile, ...]]:
         answers = {}
         for query in group:
             merged: dict[str, DistributionFile] = {}
@@ -209,7 +209,7 @@ class Index:
             reader.keep()
         return answers
 
-    def _missing(self, query: Query, readers: list[Reader]) -> ReleaseFiles:
+    def _missing(self, query: Query, readers: list[PageReader]) -> ReleaseFiles:
         versions = [version for reader in readers for version, _ in reader.all_files(query.name)]
         final = [version for version in versions if not version.is_prerelease] or versions
         newest = f"newest: {max(final)}" if final else "it lists no files of that project"
@@ -227,7 +227,7 @@ class Index:
         where = " or ".join(dict.fromkeys(hosts)) or "any place that may be asked (--no-index)"
         return Gap(kind=GapKind.NO_PROJECT, subject=str(name), detail=where)
 
-    def _sources(self, index_url: str | None) -> tuple[Source, ...]:
+    def _sources(self, index_url: str | None) -> tuple[IndexSource, ...]:
         """Return the indexes to ask; one that a lock file names has the credentials of ours on the same host."""
         if index_url is None:
             return self.settings.sources
@@ -238,7 +238,7 @@ class Index:
                 return (replace(bound, user=source.user, password=source.password),)
         return (bound,)
 
-    def _consult(self, name: NormalizedName, index_url: str | None, *, revalidate: bool = False) -> list[Reader]:
+    def _consult(self, name: NormalizedName, index_url: str | None, *, revalidate: bool = False) -> list[PageReader]:
         """Return readers of the find-links places, and of the indexes up to the first that has the project.
 
         An index that refuses or fails ends the search: to go on to the next would let a stranger's package of
@@ -252,14 +252,14 @@ class Index:
                 break
         return readers
 
-    def _rest(self, readers: Iterable[Reader]) -> None:
+    def _rest(self, readers: Iterable[PageReader]) -> None:
         """Let pages go until they are asked about again; those of find-links places are asked about each project."""
         listings = list(self._listings.values())
         for reader in readers:
             if reader not in listings:
                 reader.rest()
 
-    def _listing(self, place: Source) -> Reader:
+    def _listing(self, place: IndexSource) -> PageReader:
         """Return the reader of a find-links place, which is opened once in a run."""
         with self._lock:
             if place not in self._listings:
@@ -281,7 +281,7 @@ def _gap(error: Exception) -> Gap:
             return Gap(kind=GapKind.FAILED, detail=f"ftaudit failed to read the index's answer: {told}")
 
 
-def _release(files: tuple[DistributionFile, ...], readers: list[Reader]) -> ReleaseFiles:
+def _release(files: tuple[DistributionFile, ...], readers: list[PageReader]) -> ReleaseFiles:
     reader = readers[-1]
     return ReleaseFiles(
         status=Status.DONE,
@@ -293,7 +293,7 @@ def _release(files: tuple[DistributionFile, ...], readers: list[Reader]) -> Rele
     )
 
 
-def _warnings(readers: list[Reader]) -> tuple[str, ...]:
+def _warnings(readers: list[PageReader]) -> tuple[str, ...]:
     """Say what was passed over, and how old an answer is that the index was not asked to confirm."""
     said = []
     for reader in readers:
@@ -311,7 +311,7 @@ def _span(seconds: float) -> str:
     return f"{max(0.0, seconds):.0f} seconds"
 
 
-def _page_url(source: Source, name: NormalizedName) -> str:
+def _page_url(source: IndexSource, name: NormalizedName) -> str:
     return f"{source.url}{name}/"
 
 

@@ -50,7 +50,7 @@ class IndexOptions:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Source:
+class IndexSource:
     """One index: where it is, and who we are there."""
 
     url: str
@@ -74,9 +74,9 @@ class Source:
 class IndexSettings:
     """What `Index` needs to know. Nothing in here is printed but through `ftaudit.urls`."""
 
-    sources: tuple[Source, ...]
+    sources: tuple[IndexSource, ...]
     """In order of priority: the first that has a project answers for it (uv's `first-index`)."""
-    find_links: tuple[Source, ...] = ()
+    find_links: tuple[IndexSource, ...] = ()
     """Their files are added to those of the index that answers."""
     cache: Path | None = None
     """The folder of the page cache; `None` keeps nothing on disk."""
@@ -129,7 +129,7 @@ def find_settings(
         *(options.find_links or layers[1].find_links),
         *(link for layer in layers[2:] for link in layer.find_links),
     )
-    sources: list[Source] = []
+    sources: list[IndexSource] = []
     if not no_index:
         sources = [_source(url, env) for url in extra]
         sources.append(_source(default or default_index(), env))
@@ -170,7 +170,7 @@ def default_index() -> str:
     return PYPI_SIMPLE_ENDPOINT
 
 
-def parse_source(url: str) -> Source:
+def parse_source(url: str) -> IndexSource:
     """Parse an index URL or local folder, with or without credentials; raise `UsageError` where it is neither."""
     return _source(url, {})
 
@@ -201,7 +201,7 @@ def _environment(env: Mapping[str, str]) -> IndexOptions:
     )
 
 
-def _source(text: str, env: Mapping[str, str]) -> Source:
+def _source(text: str, env: Mapping[str, str]) -> IndexSource:
     """Parse `[NAME=]URL`; credentials come from the URL, else from uv's variables for the name."""
     named = _NAMED.fullmatch(text)
     name, url = named.groups() if named else (None, text)
@@ -211,18 +211,20 @@ def _source(text: str, env: Mapping[str, str]) -> Source:
         )
     source = _location(url)
     if not source.url.endswith("/"):
-        source = Source(url=f"{source.url}/", user=source.user, password=source.password)
+        source = IndexSource(url=f"{source.url}/", user=source.user, password=source.password)
     if name is None or source.user is not None:
         return source
     key = "UV_INDEX_" + re.sub(r"[^A-Z0-9]", "_", name.upper())
     user, password = env.get(f"{key}_USERNAME"), env.get(f"{key}_PASSWORD")
-    return source if user is None and password is None else Source(url=source.url, user=user or "", password=password)
+    return (
+        source if user is None and password is None else IndexSource(url=source.url, user=user or "", password=password)
+    )
 
 
-def _location(text: str) -> Source:
+def _location(text: str) -> IndexSource:
     """Parse a URL or a local path, and take its credentials out of it."""
     if "://" not in text and not text.startswith("file:"):
-        return Source(url=Path(text).expanduser().absolute().as_uri())
+        return IndexSource(url=Path(text).expanduser().absolute().as_uri())
     try:
         parts = urlsplit(text)
         user, password, port = parts.username, parts.password, parts.port
@@ -232,13 +234,13 @@ def _location(text: str) -> Source:
             f"not a URL: {public(text)}", hint="percent-encode special characters in a user name or password"
         ) from error
     if parts.scheme == "file":
-        return Source(url=urlunsplit(("file", "", quote(parts.path, safe="/%:~+@!,"), "", "")))
+        return IndexSource(url=urlunsplit(("file", "", quote(parts.path, safe="/%:~+@!,"), "", "")))
     if parts.scheme not in ("http", "https") or not parts.hostname:
         raise UsageError(f"not the URL of an index: {public(text)}", hint="give an https:// or file:// URL, or a path")
     host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
     netloc = host if port is None else f"{host}:{port}"
     url = urlunsplit((parts.scheme, netloc, parts.path or "/", parts.query, ""))
-    return Source(url=url, user=_unquoted(user), password=_unquoted(password))
+    return IndexSource(url=url, user=_unquoted(user), password=_unquoted(password))
 
 
 def _unquoted(text: str | None) -> str | None:

@@ -36,7 +36,7 @@ _CHUNK: Final = 1 << 18
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Answer:
+class HttpResponse:
     """A complete answer to a GET."""
 
     status: int
@@ -145,7 +145,7 @@ class Session(requests.Session):
             self._traffic.add(received=response.raw.tell())
         return response
 
-    def get_page(self, url: str, headers: Mapping[str, str]) -> Answer:
+    def get_page(self, url: str, headers: Mapping[str, str]) -> HttpResponse:
         """Return the answer with its whole body, asking again where the connection breaks in the middle of it.
 
         Raise `IndexUnreachable` with the reason where there is none.
@@ -156,7 +156,7 @@ class Session(requests.Session):
             time.sleep(self._settings.backoff * 2**attempt)
         return self._get_once(url, headers)
 
-    def _get_once(self, url: str, headers: Mapping[str, str]) -> Answer:
+    def _get_once(self, url: str, headers: Mapping[str, str]) -> HttpResponse:
         try:
             return self._read(url, headers)
         except (urllib3.exceptions.ProtocolError, urllib3.exceptions.ReadTimeoutError) as error:
@@ -166,7 +166,7 @@ class Session(requests.Session):
                 raise Unconnected(_host(url), explain(error)) from error
             raise IndexUnreachable(f"{explain(error)}", about=redact(url)) from error
 
-    def _read(self, url: str, headers: Mapping[str, str]) -> Answer:
+    def _read(self, url: str, headers: Mapping[str, str]) -> HttpResponse:
         deadline = time.monotonic() + self._settings.page_deadline
         with self.get(url, headers=headers, stream=True) as response:
             raw = response.raw
@@ -182,7 +182,7 @@ class Session(requests.Session):
                         raise IndexUnreachable(f"the page was not complete after {limit}", about=redact(url))
             finally:
                 self._traffic.add(received=raw.tell())
-            return Answer(
+            return HttpResponse(
                 status=response.status_code, url=response.url, headers=response.headers, body=b"".join(chunks)
             )
 

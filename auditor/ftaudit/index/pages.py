@@ -16,15 +16,15 @@ from packaging.utils import NormalizedName, canonicalize_name
 from packaging.version import Version
 
 from ftaudit.errors import IndexUnreachable, NotCached
-from ftaudit.index.index_settings import Source
+from ftaudit.index.index_settings import IndexSource
 from ftaudit.index.page import Found, Page
-from ftaudit.index.store import DEFAULT_MAX_AGE, LONGEST_MAX_AGE, Entry, PageStore
+from ftaudit.index.store import DEFAULT_MAX_AGE, LONGEST_MAX_AGE, PageStore, StoredPage
 from ftaudit.index.traffic import Traffic
 from ftaudit.model import DistributionFile
 from ftaudit.once import Once
 
 if TYPE_CHECKING:
-    from ftaudit.index.net import Answer, Session
+    from ftaudit.index.net import HttpResponse, Session
 
 ACCEPT: Final = "application/vnd.pypi.simple.v1+json, application/vnd.pypi.simple.v1+html;q=0.5, text/html;q=0.01"
 """What pypi-simple calls `ACCEPT_JSON_PREFERRED` (a test compares them); importing it would delay every request."""
@@ -45,8 +45,8 @@ class Pages:
         self._traffic = traffic
         self._session = session
         self._unconnected: dict[str, IndexUnreachable] = {}
-        self._opened = Once[tuple[str, "str | None"], Reader]()
-        self._confirmed = Once[tuple[str, "str | None"], Reader]()
+        self._opened = Once[tuple[str, "str | None"], PageReader]()
+        self._confirmed = Once[tuple[str, "str | None"], PageReader]()
         self.fallen_back: dict[str, None] = {}
         """Why pages of the cache were taken although they should have been asked for anew, one sentence each."""
 
@@ -55,7 +55,7 @@ class Pages:
         """Whether pages are kept on disk."""
         return self._store.keeps
 
-    def open(self, source: Source, url: str, *, revalidate: bool = False) -> Reader:
+    def open(self, source: IndexSource, url: str, *, revalidate: bool = False) -> PageReader:
         """Return a reader of the page, which does not exist where the index says that there is none.
 
         With `revalidate` the index has confirmed the page in this run.
@@ -66,45 +66,45 @@ class Pages:
             return reader
         return self._confirmed.get(key, functools.partial(self._confirm, source, url))
 
-    def _open(self, source: Source, url: str) -> Reader:
+    def _open(self, source: IndexSource, url: str) -> PageReader:
         if url.startswith("file:"):
             return self._open_file(source, url)
         entry = self._store.load(url, source.user)
         if self.offline:
             if entry is None:
                 raise NotCached("offline, and the cache has no page of it", about=url)
-            return Reader(self, source, url, entry, None, "cache")
+            return PageReader(self, source, url, entry, None, "cache")
         if entry is not None and entry.fresh:
             self._traffic.add(saved=entry.length)
-            return Reader(self, source, url, entry, None, "cache")
+            return PageReader(self, source, url, entry, None, "cache")
         return self.fetch(source, url, entry)
 
-    def _confirm(self, source: Source, url: str) -> Reader:
+    def _confirm(self, source: IndexSource, url: str) -> PageReader:
         """Have the index confirm a page of the cache; whoever opens it from now on has what came of that."""
         confirmed = self.fetch(source, url, self._store.load(url, source.user))
         self._opened.put((url, source.user), confirmed)
         return confirmed
 
-    def open_listing(self, place: Source) -> Reader:
+    def open_listing(self, place: IndexSource) -> PageReader:
         """Return the reader of a find-links place: a folder of files, or an HTML page; a missing one is empty."""
         folder = _local_path(place.url) if place.url.startswith("file:") else None
         if folder is not None and folder.is_dir():
             return self._open_folder(place, folder)
         return self.open(place, place.url)
 
-    def _open_file(self, source: Source, url: str) -> Reader:
+    def _open_file(self, source: IndexSource, url: str) -> PageReader:
         path = _local_path(url)
         if path.is_dir():
             path, url = path / "index.html", url.rstrip("/") + "/index.html"
         try:
             body = path.read_bytes()
         except (FileNotFoundError, NotADirectoryError):
-            return Reader(self, source, url, Entry(url=url, form="absent"), b"", "file")
+            return PageReader(self, source, url, StoredPage(url=url, form="absent"), b"", "file")
         except OSError as error:
             raise IndexUnreachable(f"cannot read {path}: {error.strerror or error}") from error
-        return Reader(self, source, url, Entry(url=url, form="html"), body, "file")
+        return PageReader(self, source, url, StoredPage(url=url, form="html"), body, "file")
 
-    def _open_folder(self, place: Source, folder: Path) -> Reader:
+    def _open_folder(self, place: IndexSource, folder: Path) -> PageReader:
         """Make the page that the folder would be."""
         try:
             files = sorted(path for path in folder.iterdir() if path.is_file())
@@ -112,11 +112,11 @@ class Pages:
             raise IndexUnreachable(f"cannot read {folder}: {error.strerror or error}") from error
         links = (f'<a href="{path.as_uri()}">-</a>' for path in files)
         body = "\n".join(("<!doctype html><html><body>", *links, "</body></html>")).encode("utf-8", "replace")
-        reader = Reader(self, place, place.url, Entry(url=place.url, form="html"), body, "file")
+        reader = PageReader(self, place, place.url, StoredPage(url=place.url, form="html"), body, "file")
         reader.hints = frozenset(canonicalize_name(path.name) for path in files)
         return reader
 
-    def fetch(self, source: Source, url: str, entry: Entry | None) -> Reader:
+    def fetch(self, source: IndexSource, url: str, entry: StoredPage | None) -> PageReader:
         """Get a page, conditionally where the cache holds it, and keep it; raise `IndexUnreachable`.
 
         Where there is no connection at all, the cache's page is what there is, as with `--offline`.
@@ -130,9 +130,9 @@ class Pages:
             if entry is None:
                 raise
             self.fallen_back[error.problem] = None
-            return Reader(self, source, url, entry, None, "cache")
+            return PageReader(self, source, url, entry, None, "cache")
 
-    def _fetch(self, source: Source, url: str, entry: Entry | None) -> Reader:
+    def _fetch(self, source: IndexSource, url: str, entry: StoredPage | None) -> PageReader:
         if (unconnected := self._unconnected.get(urlsplit(url).netloc)) is not None:
             raise unconnected
         headers = {"Accept": ACCEPT}
@@ -144,12 +144,12 @@ class Pages:
         if answer.status == 304 and entry is not None:
             entry = self._store.save(url, source.user, _confirmed(entry, answer))
             self._traffic.add(saved=entry.length)
-            return Reader(self, source, url, entry, None, "index")
+            return PageReader(self, source, url, entry, None, "index")
         return self._keep(source, url, answer)
 
-    def _keep(self, source: Source, url: str, answer: Answer) -> Reader:
+    def _keep(self, source: IndexSource, url: str, answer: HttpResponse) -> PageReader:
         if answer.status in (404, 410):
-            entry = _confirmed(Entry(url=answer.url, form="absent"), answer)
+            entry = _confirmed(StoredPage(url=answer.url, form="absent"), answer)
         elif answer.status in _DENIED:
             raise IndexUnreachable(
                 f"access denied ({answer.status})",
@@ -162,7 +162,7 @@ class Pages:
             kind, _, parameters = answer.headers.get("Content-Type", "text/html").partition(";")
             form = _form(kind.strip().lower(), url)
             charset = parameters.partition("charset=")[2].strip(" \"';").lower() or None
-            entry = Entry(
+            entry = StoredPage(
                 url=answer.url,
                 form=form,
                 charset=charset,
@@ -170,7 +170,7 @@ class Pages:
                 last_modified=answer.headers.get("Last-Modified"),
             )
             entry = _confirmed(entry, answer)
-        reader = Reader(self, source, url, entry, answer.body, "index")
+        reader = PageReader(self, source, url, entry, answer.body, "index")
         if reader.exists:
             reader.page()  # A page that is none is not kept.
         if "no-store" in answer.headers.get("Cache-Control", "").lower():
@@ -180,7 +180,7 @@ class Pages:
             reader.entry = self._store.save(url, source.user, entry, answer.body)
         return reader
 
-    def load_body(self, source: Source, url: str, entry: Entry) -> bytes:
+    def load_body(self, source: IndexSource, url: str, entry: StoredPage) -> bytes:
         """Return a cached body, getting it anew where the cache lost it; raise `IndexUnreachable`."""
         body = self._store.load_body(url, source.user, entry)
         if body is None:
@@ -188,15 +188,17 @@ class Pages:
             raise IndexUnreachable(f"the cache has lost the page {url}", hint="run again without --offline")
         return body
 
-    def keep_answers(self, source: Source, url: str, entry: Entry) -> None:
+    def keep_answers(self, source: IndexSource, url: str, entry: StoredPage) -> None:
         """Write the answers read out of a page beside it, for the next run."""
         self._store.save(url, source.user, entry)
 
 
-class Reader:
+class PageReader:
     """One opened page: its cache entry, and its body once that is needed. Usable from many threads."""
 
-    def __init__(self, pages: Pages, source: Source, url: str, entry: Entry, body: bytes | None, origin: str) -> None:
+    def __init__(
+        self, pages: Pages, source: IndexSource, url: str, entry: StoredPage, body: bytes | None, origin: str
+    ) -> None:
         self._pages = pages
         self._source = source
         self._url = url
@@ -312,7 +314,7 @@ def _form(content_type: str, url: str) -> str:
     )
 
 
-def _confirmed(entry: Entry, answer: Answer) -> Entry:
+def _confirmed(entry: StoredPage, answer: HttpResponse) -> StoredPage:
     """Return the entry as just confirmed, with how long it holds (RFC 9111, 4.2; 600 s where nothing is said)."""
     max_age = DEFAULT_MAX_AGE
     for directive in answer.headers.get("Cache-Control", "").lower().split(","):

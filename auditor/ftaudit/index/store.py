@@ -30,7 +30,7 @@ Answers = dict[str, tuple[DistributionFile, ...]]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Entry:
+class StoredPage:
     """What is known of one page."""
 
     url: str
@@ -81,7 +81,7 @@ class PageStore:
         """Whether no page was ever kept."""
         return self._folder is None or not (self._folder / "pages").is_dir()
 
-    def load(self, url: str, user: str | None) -> Entry | None:
+    def load(self, url: str, user: str | None) -> StoredPage | None:
         """Return what is known of a page as that user sees it, or `None`."""
         path = self._path(url, user, ".json")
         if path is None:
@@ -94,7 +94,7 @@ class PageStore:
             self.drop(url, user)
             return None
 
-    def load_body(self, url: str, user: str | None, entry: Entry) -> bytes | None:
+    def load_body(self, url: str, user: str | None, entry: StoredPage) -> bytes | None:
         """Return the page's body, or `None` where it is gone or not the one that the entry describes."""
         path = self._path(url, user, ".page")
         if path is None:
@@ -105,7 +105,7 @@ class PageStore:
             return None
         return body if entry.describes(body) else None
 
-    def save(self, url: str, user: str | None, entry: Entry, body: bytes | None = None) -> Entry:
+    def save(self, url: str, user: str | None, entry: StoredPage, body: bytes | None = None) -> StoredPage:
         """Keep an entry, and its body where there is a new one; return the entry as it was kept."""
         if body is not None:
             entry = replace(entry, length=len(body), crc=zlib.crc32(body))
@@ -138,22 +138,22 @@ class PageStore:
             write_whole(path, data)
 
 
-def _render(entry: Entry) -> bytes:
+def _render(entry: StoredPage) -> bytes:
     answers = {
         key: [[f.filename, f.url, f.hashes, f.size, f.requires_python, f.yanked] for f in files]
         for key, files in entry.answers.items()
     }
-    plain: dict[str, Any] = {name: getattr(entry, name) for name in Entry.__slots__}
+    plain: dict[str, Any] = {name: getattr(entry, name) for name in StoredPage.__slots__}
     return json.dumps({"format": FORMAT, **plain, "answers": answers}, separators=(",", ":")).encode()
 
 
-def _parse(data: bytes) -> Entry:
+def _parse(data: bytes) -> StoredPage:
     """Parse what `_render` wrote; raise what Python raises for anything else."""
     raw = json.loads(data)
     if not isinstance(raw, dict) or raw.pop("format") != FORMAT:
         raise ValueError("another format")
     answers = {key: tuple(map(_parse_file, files)) for key, files in raw.pop("answers").items()}
-    entry = Entry(answers=answers, **raw)
+    entry = StoredPage(answers=answers, **raw)
     numbers = (entry.checked, entry.max_age, entry.length, entry.crc, entry.skipped)
     texts = (entry.url, entry.form)
     if not all(isinstance(n, (int, float)) for n in numbers) or not all(isinstance(t, str) for t in texts):

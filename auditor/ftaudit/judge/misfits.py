@@ -36,7 +36,7 @@ _TRIPLETS: Final = {"x86_64": "x86_64-", "aarch64": "aarch64-"}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Place:
+class LoadPlace:
     """Where the modules of a wheel are to be loaded."""
 
     target: Target
@@ -107,14 +107,14 @@ def find_misfits(facts: PackageFacts) -> dict[str, Misfit]:
     return found
 
 
-def place_of(index: IndexFacts, *, target: Target, platform: str) -> Place | None:
+def place_of(index: IndexFacts, *, target: Target, platform: str) -> LoadPlace | None:
     """Return where a package's modules are to be loaded, or `None` where the target installs no wheel of it."""
     if index.wheel is None or index.kind in (WheelKind.NONE, WheelKind.PURE):
         return None
-    return Place(target=target, systems=_systems_of(index.wheel.filename, platform))
+    return LoadPlace(target=target, systems=_systems_of(index.wheel.filename, platform))
 
 
-def chosen_files(modules: Iterable[ExtensionModule], place: Place | None) -> dict[str, ExtensionModule]:
+def chosen_files(modules: Iterable[ExtensionModule], place: LoadPlace | None) -> dict[str, ExtensionModule]:
     """Return by dotted name the file of each module that is found first, where there are several."""
     chosen: dict[str, ExtensionModule] = {}
     for module in modules:

@@ -29,7 +29,7 @@ from ftaudit.model.reasons import (
     Plainly,
     Reason,
     Reasons,
-    Refused,
+    RefusedWheel,
     StartUpFails,
     TierFailed,
     TiersDisagree,
@@ -142,7 +142,7 @@ def left_out_by_hashes(facts: PackageFacts) -> bool:
 
 
 def _refused(facts: PackageFacts) -> Reasons:
-    return tuple(Refused(told=told) for told in facts.binary.refused)
+    return tuple(RefusedWheel(told=told) for told in facts.binary.refused)
 
 
 def _broken(facts: PackageFacts) -> Reasons:

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from ftaudit.lockfiles.asked import Asked, Part, find_asked
+from ftaudit.lockfiles.asked import Asked, ManifestPart, find_asked
 from ftaudit.lockfiles.entry import find_environment, find_input, find_others, pins, read
-from ftaudit.lockfiles.requirements import IndexOptions, InputFormat, Requirements
+from ftaudit.lockfiles.requirements import InputFormat, InputIndexes, Requirements
 from ftaudit.lockfiles.selection import MetadataFinder, ResolveOptions, Selection
 
 __all__ = [
     "Asked",
-    "IndexOptions",
     "InputFormat",
+    "InputIndexes",
+    "ManifestPart",
     "MetadataFinder",
-    "Part",
     "Requirements",
     "ResolveOptions",
     "Selection",

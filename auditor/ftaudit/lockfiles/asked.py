@@ -17,7 +17,7 @@ from ftaudit.lockfiles.resolve.needs import parse_edge
 from ftaudit.model import StrEnum
 
 
-class Part(StrEnum):
+class ManifestPart(StrEnum):
     """Where in the manifest a requirement stands."""
 
     MAIN = "dependencies"
@@ -34,7 +34,7 @@ class Asked:
 
     path: Path
     """The manifest."""
-    part: Part
+    part: ManifestPart
     name: str = ""
     """Of the extra or group; of what stands elsewhere, the table's key."""
     edge: Edge
@@ -45,7 +45,7 @@ class Asked:
         return self.edge.name == name and allowed is not None and not allowed.contains(version, prereleases=True)
 
     def __str__(self) -> str:
-        where = f" of the {self.part} {self.name}" if self.part in (Part.EXTRA, Part.GROUP) else ""
+        where = f" of the {self.part} {self.name}" if self.part in (ManifestPart.EXTRA, ManifestPart.GROUP) else ""
         extras = f"[{','.join(self.edge.extras)}]" if self.edge.extras else ""
         return f"{self.edge.name}{extras}{self.edge.specifier or ''}{where} in {self.path}"
 
@@ -85,14 +85,14 @@ def _of_pyproject(folder: Path) -> Iterator[Asked]:
     manifest = read_manifest(folder)
     if manifest is None:
         return
-    yield from _all(manifest.path, Part.MAIN, {"": manifest.main})
-    yield from _all(manifest.path, Part.EXTRA, manifest.extras)
-    yield from _all(manifest.path, Part.GROUP, manifest.groups)
+    yield from _all(manifest.path, ManifestPart.MAIN, {"": manifest.main})
+    yield from _all(manifest.path, ManifestPart.EXTRA, manifest.extras)
+    yield from _all(manifest.path, ManifestPart.GROUP, manifest.groups)
     uv = Table(manifest.path, "", read_toml(manifest.path)[0]).table("tool").table("uv")
     for part, key in (
-        (Part.CONSTRAINT, "constraint-dependencies"),
-        (Part.ELSEWHERE, "override-dependencies"),
-        (Part.ELSEWHERE, "dev-dependencies"),
+        (ManifestPart.CONSTRAINT, "constraint-dependencies"),
+        (ManifestPart.ELSEWHERE, "override-dependencies"),
+        (ManifestPart.ELSEWHERE, "dev-dependencies"),
     ):
         edges = [edge for line in uv.texts(key) if (edge := parse_edge(line)) is not None]
         yield from _all(manifest.path, part, {key: edges})
@@ -102,13 +102,13 @@ def _of_pipfile(path: Path) -> Iterator[Asked]:
     if not path.is_file():
         return
     top = Table(path, "", read_toml(path)[0])
-    for key, part, name in (("packages", Part.MAIN, ""), ("dev-packages", Part.GROUP, "dev")):
+    for key, part, name in (("packages", ManifestPart.MAIN, ""), ("dev-packages", ManifestPart.GROUP, "dev")):
         table = top.table(key)
         edges = [poetry_edge(canonicalize_name(each), table.raw(each)) for each in table.keys()]  # noqa: SIM118
         yield from _all(path, part, {name: edges})
 
 
-def _all(path: Path, part: Part, named: Mapping[str, Iterable[Edge]]) -> Iterator[Asked]:
+def _all(path: Path, part: ManifestPart, named: Mapping[str, Iterable[Edge]]) -> Iterator[Asked]:
     for name, edges in named.items():
         for edge in edges:
             yield Asked(path=path, part=part, name=name, edge=edge)

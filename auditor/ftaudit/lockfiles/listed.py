@@ -20,7 +20,7 @@ from ftaudit.urls import public
 
 
 @dataclass(kw_only=True, slots=True)
-class Listed:
+class ListedRequirements:
     """The requirements that hold on the target and platform."""
 
     named: dict[NormalizedName, Requirement] = field(default_factory=dict)
@@ -43,12 +43,14 @@ class Listed:
     incomplete: list[str] = field(default_factory=list)
 
 
-def list_roots(requirements: Requirements, target: Target, platform: Platform, *, follow_trees: bool) -> Listed:
+def list_roots(
+    requirements: Requirements, target: Target, platform: Platform, *, follow_trees: bool
+) -> ListedRequirements:
     """Return the roots whose markers hold, and with `follow_trees` the static dependencies of local projects.
 
     Raise `InputError` for a malformed marker.
     """
-    listed = Listed()
+    listed = ListedRequirements()
     markers = Markers(marker_environment(target, platform))
     waiting: deque[tuple[Requirement, NormalizedName | None]] = deque((root, None) for root in requirements.roots)
     seen: set[tuple[str, tuple[str, ...]]] = set()
@@ -77,7 +79,7 @@ def list_roots(requirements: Requirements, target: Target, platform: Platform, *
     return listed
 
 
-def _take_named(root: Requirement, tree: NormalizedName | None, listed: Listed) -> None:
+def _take_named(root: Requirement, tree: NormalizedName | None, listed: ListedRequirements) -> None:
     assert root.name is not None  # noqa: S101  # what has no reference was parsed from a name
     if tree is None:
         listed.own.add(root.location)
@@ -114,7 +116,7 @@ def _take_named(root: Requirement, tree: NormalizedName | None, listed: Listed) 
     listed.named[root.name] = merged
 
 
-def _take_file(root: Requirement, tree: NormalizedName | None, listed: Listed) -> None:
+def _take_file(root: Requirement, tree: NormalizedName | None, listed: ListedRequirements) -> None:
     """Take a wheel or sdist by URL or path, or a repository, as a pin of its own."""
     assert root.reference is not None  # noqa: S101
     url = root.reference.url
@@ -157,7 +159,7 @@ def _local(url: str) -> Path:
     return local_path(url, Path())
 
 
-def _take_tree(root: Requirement, tree: NormalizedName | None, listed: Listed) -> NormalizedName:
+def _take_tree(root: Requirement, tree: NormalizedName | None, listed: ListedRequirements) -> NormalizedName:
     """Take a local project as a pin; return its name."""
     assert root.reference is not None  # noqa: S101
     folder = Path(root.reference.url)
@@ -182,7 +184,7 @@ def _take_tree(root: Requirement, tree: NormalizedName | None, listed: Listed) -
     return name
 
 
-def _needs(root: Requirement, name: NormalizedName, listed: Listed) -> tuple[Requirement, ...]:
+def _needs(root: Requirement, name: NormalizedName, listed: ListedRequirements) -> tuple[Requirement, ...]:
     """Return the static dependencies of a local project; what only a build would tell makes the result incomplete."""
     assert root.reference is not None  # noqa: S101
     file = Path(root.reference.url, "pyproject.toml")
@@ -203,7 +205,7 @@ def _needs(root: Requirement, name: NormalizedName, listed: Listed) -> tuple[Req
     return found.roots
 
 
-def _add(listed: Listed, pin: Pin, tree: NormalizedName | None) -> None:
+def _add(listed: ListedRequirements, pin: Pin, tree: NormalizedName | None) -> None:
     if tree is not None:
         listed.tree_edges.add((pin.name, tree))
     if all(known.name != pin.name for known in listed.pins):

@@ -13,7 +13,7 @@ from packaging.utils import NormalizedName
 
 from ftaudit.errors import InputError
 from ftaudit.lockfiles.fields import note_of_edges
-from ftaudit.lockfiles.requirements import Edge, Lock, LockedPackage, Requirements
+from ftaudit.lockfiles.requirements import Edge, LockData, LockedPackage, Requirements
 from ftaudit.lockfiles.resolve.graph import find_chains
 from ftaudit.lockfiles.resolve.markers import Markers
 from ftaudit.lockfiles.selection import Selection
@@ -26,7 +26,7 @@ MOST_FORKS: Final = 200
 
 
 def pins_of_lock(
-    requirements: Requirements, lock: Lock, target: Target, platform: Platform, *, no_deps: bool
+    requirements: Requirements, lock: LockData, target: Target, platform: Platform, *, no_deps: bool
 ) -> Selection:
     """Return what the lock file installs for the target on the platform.
 
@@ -39,7 +39,7 @@ def pins_of_lock(
 
 
 def _pins_of_choice(
-    requirements: Requirements, lock: Lock, target: Target, platform: Platform, *, no_deps: bool
+    requirements: Requirements, lock: LockData, target: Target, platform: Platform, *, no_deps: bool
 ) -> Selection:
     place = Location(path=str(requirements.path))
     environment = marker_environment(target, platform)
@@ -70,7 +70,7 @@ def _pins_of_choice(
         )
     extras, more = lock.extras, lock.extras
     while True:
-        walk = _Walk(lock, Markers(environment, more, lock.groups), place, is_foreign=is_foreign, target=target)
+        walk = _PackageWalk(lock, Markers(environment, more, lock.groups), place, is_foreign=is_foreign, target=target)
         roots = walk.from_roots(lock.roots) if lock.roots is not None else walk.from_markers()
         extras, more = more, more | (walk.activated & lock.conflicting)
         if more == extras:
@@ -124,10 +124,10 @@ def _together(selections: Sequence[Selection]) -> Selection:
     )
 
 
-class _Walk:
+class _PackageWalk:
     """The packages that are reached, with their extras and who needs them; packages go by position."""
 
-    def __init__(self, lock: Lock, markers: Markers, place: Location, *, is_foreign: bool, target: Target) -> None:
+    def __init__(self, lock: LockData, markers: Markers, place: Location, *, is_foreign: bool, target: Target) -> None:
         """`is_foreign`: the lock file was made for other environments than the one that is asked about."""
         self._abi = target.abi
         self._is_foreign = is_foreign

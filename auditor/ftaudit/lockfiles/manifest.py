@@ -14,7 +14,7 @@ from packaging.utils import canonicalize_name
 
 from ftaudit.lockfiles.fields import read_range
 from ftaudit.lockfiles.input_files import Table, read_toml
-from ftaudit.lockfiles.requirements import Edge, IndexOptions
+from ftaudit.lockfiles.requirements import Edge, InputIndexes
 from ftaudit.lockfiles.resolve.needs import parse_edge
 
 MAIN: Final = "main"
@@ -38,7 +38,7 @@ class Manifest:
     groups: Mapping[str, Sequence[Edge]] = field(default_factory=dict)
     included: Mapping[str, Sequence[str]] = field(default_factory=dict)
     """The groups that a group includes (PEP 735)."""
-    index: IndexOptions = field(default_factory=IndexOptions)
+    index: InputIndexes = field(default_factory=InputIndexes)
 
     def edges(self, extras: Iterable[str], groups: Iterable[str]) -> tuple[Edge, ...]:
         """Return the dependencies proper, and those of the chosen extras and groups that there are."""
@@ -234,7 +234,7 @@ def _of(value: object, key: str) -> object:
     return value.get(key) if isinstance(value, dict) else None
 
 
-def _sources(pdm: Table) -> IndexOptions:
+def _sources(pdm: Table) -> InputIndexes:
     """Return PDM's sources: the one named `pypi` takes the default index's place."""
     default, others, links = None, [], []
     for source in pdm.tables("source"):
@@ -247,4 +247,4 @@ def _sources(pdm: Table) -> IndexOptions:
             default = url
         else:
             others.append(url)
-    return IndexOptions(index_url=default, extra_index_urls=tuple(others), find_links=tuple(links))
+    return InputIndexes(index_url=default, extra_index_urls=tuple(others), find_links=tuple(links))

@@ -98,7 +98,7 @@ class Problem:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class IndexOptions:
+class InputIndexes:
     """Where the input says that packages come from."""
 
     index_url: str | None = None
@@ -184,7 +184,7 @@ class EdgeSource(StrEnum):
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Lock:
+class LockData:
     """What a lock file holds beside its packages."""
 
     packages: tuple[LockedPackage, ...]
@@ -216,7 +216,7 @@ class Lock:
     """What in the project is to change, where the lock file is not for the target: `requires-python`, for example."""
     conflicting: frozenset[str] = frozenset()
     """The extras of which `extras` holds the chosen ones, and which become chosen where an edge asks for them."""
-    apart: tuple[Lock, ...] = ()
+    apart: tuple[LockData, ...] = ()
     """Where choices exclude each other: the lock file once for each, to be judged in place of this one."""
 
     @property
@@ -235,12 +235,12 @@ class Requirements:
     constraints: tuple[Requirement, ...] = ()
     overrides: tuple[Requirement, ...] = ()
     """Requirements that replace every other one of that name (`[tool.uv] override-dependencies`)."""
-    index: IndexOptions = IndexOptions()
+    index: InputIndexes = InputIndexes()
     package_indexes: Mapping[NormalizedName, str] = field(default_factory=dict)
     """The index that the file binds a package to."""
     left_out: tuple[str, ...] = ()
     """The project's extras and dependency groups that were not chosen, `extra NAME` or `group NAME`."""
     beside: tuple[str, ...] = ()
     """What else the folder holds that could have been read, where a folder was named."""
-    lock: Lock | None = None
+    lock: LockData | None = None
     problems: tuple[Problem, ...] = ()

@@ -18,7 +18,7 @@ from ftaudit.errors import InputError
 from ftaudit.lockfiles.asked import find_asked
 from ftaudit.lockfiles.formats.script import read_block
 from ftaudit.lockfiles.input_files import read_text, read_toml
-from ftaudit.lockfiles.requirements import InputFormat, Lock, Requirements
+from ftaudit.lockfiles.requirements import InputFormat, LockData, Requirements
 from ftaudit.target import PLATFORMS, TARGETS, marker_environment, parse_platform, parse_target
 
 _POETRY_KEYS: Final = ("dependencies", "source", "extras", "dev-dependencies")
@@ -290,7 +290,7 @@ def _of_pylock(requirements: Requirements) -> str | None:
     return None
 
 
-def _unmet(line: str, lock: Lock) -> str | None:
+def _unmet(line: str, lock: LockData) -> str | None:
     """Return the requirement where no locked package meets it in an environment in which it holds."""
     wanted = Requirement(line)
     if wanted.marker is not None and not all(

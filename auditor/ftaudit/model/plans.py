@@ -272,7 +272,7 @@ class ChangeReason:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Checked:
+class CheckedPackage:
     """What the audit of the proposed set says of one package of it that is not in today's."""
 
     name: NormalizedName
@@ -299,7 +299,7 @@ class Change:
     new: str
     """The requirement as it is to be, `sqlalchemy==2.0.54`."""
     reason: ChangeReason
-    evidence: tuple[Checked, ...] = ()
+    evidence: tuple[CheckedPackage, ...] = ()
     """What the audit of the proposed set says of the package, per platform."""
     removes: tuple[NormalizedName, ...] = ()
     """The blockers that go with it; empty where the change is only needed by another."""
@@ -341,7 +341,7 @@ class Proof:
     """What uv was asked, one requirement each."""
     resolved: tuple[tuple[NormalizedName, Version | None], ...] = ()
     """The versions that go together."""
-    checked: tuple[Checked, ...] = ()
+    checked: tuple[CheckedPackage, ...] = ()
     """The packages that differ from today's, audited by the same tiers as `ftaudit check`."""
     not_proven: tuple[str, ...] = ()
     """What this does not show, one sentence each."""

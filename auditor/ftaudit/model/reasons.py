@@ -165,7 +165,7 @@ class Rebuild:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Refused:
+class RefusedWheel:
     """Installers refuse the wheel."""
 
     kind: ClassVar[str] = "refused"
@@ -360,7 +360,7 @@ Reason: TypeAlias = (
     | NoWheel
     | Rebuild
     | Excluded
-    | Refused
+    | RefusedWheel
     | ModuleFails
     | ImportFails
     | StartUpFails

@@ -24,7 +24,7 @@ from ftaudit.model.reasons import (
     Plainly,
     Reason,
     Rebuild,
-    Refused,
+    RefusedWheel,
     StartUpFails,
     System,
     TierFailed,
@@ -134,7 +134,7 @@ def sentence(reason: Reason, where: str) -> str:
             return f"a build of it {rebuilt(reason)}"
         case Excluded():
             return f"{reason.filename}: {exclusion(reason)}"
-        case Refused():
+        case RefusedWheel():
             return f"installers refuse the wheel: {reason.told}"
         case ModuleFails():
             return f"{reason.module}: {_failure(reason)}"

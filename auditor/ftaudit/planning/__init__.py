@@ -13,7 +13,7 @@ from packaging.version import Version
 from ftaudit import lockfiles
 from ftaudit.engine.session import AuditSession
 from ftaudit.engine.upgrades.later import is_listed
-from ftaudit.engine.upgrades.surveys import HOPEFUL, Question, Survey
+from ftaudit.engine.upgrades.surveys import HOPEFUL, Survey, SurveyQuestion
 from ftaudit.model import Package, Pin, Report, Status, Verdict, WheelKind
 from ftaudit.model.plans import Fate, Plan, SourceEvidence, Wanted, WayOut
 from ftaudit.planning.candidates_in_play import (
@@ -28,11 +28,11 @@ from ftaudit.planning.candidates_in_play import (
 )
 from ftaudit.planning.lock_commands import lock_commands
 from ftaudit.planning.plan_changes import compiled_from, find_changes
-from ftaudit.planning.proposal import Case
+from ftaudit.planning.proposal import ProposalCase
 from ftaudit.planning.prover import Prover
 from ftaudit.planning.solve import Solution, Solver
-from ftaudit.planning.verify import Row, audit_new
-from ftaudit.planning.ways import Blocker, Release, find_sources, find_way
+from ftaudit.planning.verify import ProposedPackage, audit_new
+from ftaudit.planning.ways import BlockedRow, Release, find_sources, find_way
 from ftaudit.target import Platform
 
 MOST_ROUNDS: Final = 5
@@ -96,7 +96,7 @@ class _Planner:
         )
 
     def _sources(
-        self, blockers: Sequence[Blocker], known: Mapping[Release, SourceEvidence]
+        self, blockers: Sequence[BlockedRow], known: Mapping[Release, SourceEvidence]
     ) -> Mapping[Release, SourceEvidence]:
         left = [blocker for blocker in blockers if _release(blocker.row.facts.pin) not in known]
         return {**known, **find_sources(left, self.session)}
@@ -110,30 +110,32 @@ class _Planner:
             and row.facts.pin.version is not None
         )
 
-    def _blockers(self) -> list[Blocker]:
+    def _blockers(self) -> list[BlockedRow]:
         """Return what blocks, with the later releases of each."""
         return self._surveyed([row for row in self.report.packages if row.blocks])
 
-    def _slower(self) -> list[Blocker]:
+    def _slower(self) -> list[BlockedRow]:
         """Return what falls back to pure Python although a later release has compiled code that leaves the GIL off."""
         rows = [row for row in self.report.packages if row.verdict is Verdict.FALLBACK and is_listed(row.facts.pin)]
         return [one for one in self._surveyed(rows) if one.survey is not None and one.survey.first_good is not None]
 
-    def _surveyed(self, rows: Sequence[Package]) -> list[Blocker]:
+    def _surveyed(self, rows: Sequence[Package]) -> list[BlockedRow]:
         """Return rows of the report with their later releases."""
         by_name = {platform.name: platform for platform in self.session.platforms}
-        questions = {id(row): Question(pin=row.facts.pin, platform=by_name[row.facts.platform]) for row in rows}
+        questions = {id(row): SurveyQuestion(pin=row.facts.pin, platform=by_name[row.facts.platform]) for row in rows}
         surveys = self._survey([questions[id(row)] for row in rows if is_listed(row.facts.pin)])
-        return [Blocker(row=row, question=questions[id(row)], survey=surveys.get(questions[id(row)])) for row in rows]
+        return [
+            BlockedRow(row=row, question=questions[id(row)], survey=surveys.get(questions[id(row)])) for row in rows
+        ]
 
-    def _survey(self, questions: Sequence[Question]) -> Mapping[Question, Survey]:
+    def _survey(self, questions: Sequence[SurveyQuestion]) -> Mapping[SurveyQuestion, Survey]:
         return self.session.surveyor.survey(questions, progress=self.session.progress)
 
-    def _cases(self) -> tuple[Case, ...]:
+    def _cases(self) -> tuple[ProposalCase, ...]:
         """Return every input on every platform."""
         session = self.session
         return tuple(
-            Case(
+            ProposalCase(
                 requirements=requirements,
                 target=session.target,
                 platform=platform,
@@ -149,7 +151,7 @@ class _Planner:
         """Return from which version on packages that do not block may change, and to which not."""
         wanted = set(names)
         questions = {
-            row.facts.pin.name: Question(pin=row.facts.pin, platform=self._platform(row.facts.platform))
+            row.facts.pin.name: SurveyQuestion(pin=row.facts.pin, platform=self._platform(row.facts.platform))
             for row in self.report.packages
             if row.facts.pin.name in wanted and is_listed(row.facts.pin)
         }
@@ -165,8 +167,8 @@ class _Planner:
         return next(platform for platform in self.session.platforms if platform.name == name)
 
     def _solve(
-        self, solver: Solver, blockers: list[Blocker], slower: list[Blocker]
-    ) -> tuple[Solution, tuple[Row, ...], list[Blocker], list[Blocker]]:
+        self, solver: Solver, blockers: list[BlockedRow], slower: list[BlockedRow]
+    ) -> tuple[Solution, tuple[ProposedPackage, ...], list[BlockedRow], list[BlockedRow]]:
         """Propose, audit what is proposed, and propose again without what turned out to block."""
         self.session.progress.stage("a set that works", None)
         hopeless = dict.fromkeys((name for case in solver.cases for name in case.by_reference), _BY_REFERENCE)
@@ -192,12 +194,12 @@ class _Planner:
         left = {name: why for name, why in hopeless.items() if name in blocked}
         return replace(solution, given_up={**left, **solution.given_up}), rows, blockers, slower
 
-    def _audit(self, cases: Sequence[Case], solution: Solution) -> tuple[Row, ...]:
+    def _audit(self, cases: Sequence[ProposalCase], solution: Solution) -> tuple[ProposedPackage, ...]:
         if not solution.changes or not solution.selections:
             return ()
         return audit_new(cases, solution.selections, self.report.packages, self.session)
 
-    def _settle(self, way: WayOut, solution: Solution, rows: Sequence[Row]) -> WayOut:
+    def _settle(self, way: WayOut, solution: Solution, rows: Sequence[ProposedPackage]) -> WayOut:
         """Say of a way out whether the solution takes it."""
         told = solution.given_up.get(way.name)
         if told is not None:
@@ -208,7 +210,7 @@ class _Planner:
         )
         return replace(way, solved=way.name in solution.changes and not (blocks or stays))
 
-    def _incomplete(self, solution: Solution, rows: Sequence[Row]) -> tuple[str, ...]:
+    def _incomplete(self, solution: Solution, rows: Sequence[ProposedPackage]) -> tuple[str, ...]:
         """Say what could not be checked: of the proposed set where there is one, else of today's."""
         told = [sentence for selection in solution.selections for sentence in selection.incomplete]
         if not solution.selections:
@@ -223,12 +225,12 @@ class _Planner:
         ]
         return tuple(dict.fromkeys(told))
 
-    def _unknown(self, solution: Solution, rows: Sequence[Row]) -> tuple[NormalizedName, ...]:
+    def _unknown(self, solution: Solution, rows: Sequence[ProposedPackage]) -> tuple[NormalizedName, ...]:
         today = [row.facts.pin.name for row in self.report.packages if row.verdict is Verdict.UNKNOWN]
         then = [row.pin.name for row in rows if row.verdict is Verdict.UNKNOWN]
         return tuple(dict.fromkeys((*(name for name in today if name not in solution.changes), *then)))
 
-    def _notes(self, cases: Sequence[Case], solution: Solution) -> Iterator[str]:
+    def _notes(self, cases: Sequence[ProposalCase], solution: Solution) -> Iterator[str]:
         """Yield what an editor of the files must know beside the changes."""
         paths = [case.requirements.path for case in cases if case.editable and solution.changes]
         for path in dict.fromkeys(paths):

@@ -13,8 +13,8 @@ from ftaudit.engine.upgrades.surveys import HOPEFUL, Survey
 from ftaudit.model import Verdict
 from ftaudit.model.plans import Fate, Wanted
 from ftaudit.planning.solve import Solution
-from ftaudit.planning.verify import Row
-from ftaudit.planning.ways import Blocker, pass_over
+from ftaudit.planning.verify import ProposedPackage
+from ftaudit.planning.ways import BlockedRow, pass_over
 
 ONLY_GOOD: Final = (frozenset({Fate.GOOD}),)
 TIERS: Final = (*ONLY_GOOD, HOPEFUL, HOPEFUL | {Fate.FALLBACK})
@@ -29,7 +29,9 @@ def chosen(solution: Solution) -> dict[NormalizedName, Version]:
     return {name: resolved.get(name, want.version) for name, want in solution.changes.items()}
 
 
-def wanted_of(blockers: Sequence[Blocker], *, tiers: Sequence[frozenset[Fate]] = TIERS) -> dict[NormalizedName, Wanted]:
+def wanted_of(
+    blockers: Sequence[BlockedRow], *, tiers: Sequence[frozenset[Fate]] = TIERS
+) -> dict[NormalizedName, Wanted]:
     """Return the nearest version of each blocker that will do on every platform on which any does."""
     surveys: dict[NormalizedName, list[Survey]] = {}
     for blocker in blockers:
@@ -61,7 +63,7 @@ def _may(version: Version, fates: Iterable[Mapping[Version, Fate]], accepted: Co
     return all(fate.get(version) in accepted or fate.get(version) is Fate.NOT_LOOKED_INTO for fate in fates)
 
 
-def no_better(names: Container[NormalizedName], rows: Iterable[Row]) -> dict[NormalizedName, str]:
+def no_better(names: Container[NormalizedName], rows: Iterable[ProposedPackage]) -> dict[NormalizedName, str]:
     """Return the optional changes that do not lead to code that is known to leave the GIL off, and why."""
     return {
         row.pin.name: f"{row.pin.name} {row.pin.version} on {row.platform}: {row.first_reason}"
@@ -70,7 +72,9 @@ def no_better(names: Container[NormalizedName], rows: Iterable[Row]) -> dict[Nor
     }
 
 
-def culprits(solution: Solution, rows: Iterable[Row], blockers: Iterable[Blocker]) -> dict[NormalizedName, str]:
+def culprits(
+    solution: Solution, rows: Iterable[ProposedPackage], blockers: Iterable[BlockedRow]
+) -> dict[NormalizedName, str]:
     """Return the changes through which something blocks that need not, each with what that is.
 
     What blocks today and has no good release on its platform blocks on; that is nobody's fault.
@@ -91,12 +95,12 @@ def culprits(solution: Solution, rows: Iterable[Row], blockers: Iterable[Blocker
     return found
 
 
-def _has_hope(blocker: Blocker) -> bool:
+def _has_hope(blocker: BlockedRow) -> bool:
     survey = blocker.survey
     return survey is not None and (survey.first is not None or survey.fallback is not None)
 
 
-def confirm(blockers: Sequence[Blocker], rows: Iterable[Row]) -> list[Blocker]:
+def confirm(blockers: Sequence[BlockedRow], rows: Iterable[ProposedPackage]) -> list[BlockedRow]:
     """Return the blockers with what the audit of the proposed set says instead of what the binaries alone did."""
     ready = {(row.pin.name, row.platform): row for row in rows if row.verdict is Verdict.READY}
     result = []
@@ -109,7 +113,9 @@ def confirm(blockers: Sequence[Blocker], rows: Iterable[Row]) -> list[Blocker]:
     return result
 
 
-def exclude(blockers: Sequence[Blocker], what: Mapping[NormalizedName, tuple[Version | None, str]]) -> list[Blocker]:
+def exclude(
+    blockers: Sequence[BlockedRow], what: Mapping[NormalizedName, tuple[Version | None, str]]
+) -> list[BlockedRow]:
     """Return the blockers with a release judged anew, or with `None` every release that looked good."""
     result = []
     for blocker in blockers:

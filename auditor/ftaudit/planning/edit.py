@@ -66,7 +66,7 @@ def find_edits(plan: Plan, session: AuditSession) -> tuple[Edit, ...]:
     for now, then in zip(read, session.read, strict=True):
         if now != then:
             raise InputError(f"{then.path} changed while the plan was made", hint="make the plan again")
-    finder = _Finder(plan, session)
+    finder = _LineFinder(plan, session)
     found: dict[Path, Edit] = {}
     for edit in (edit for requirements in session.read for edit in finder.edits(requirements)):
         if edit.new != edit.old:
@@ -75,7 +75,7 @@ def find_edits(plan: Plan, session: AuditSession) -> tuple[Edit, ...]:
     return tuple(found.values())
 
 
-class _Finder:
+class _LineFinder:
     """Looks for the lines of the plan's changes."""
 
     def __init__(self, plan: Plan, session: AuditSession) -> None:

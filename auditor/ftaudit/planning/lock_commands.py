@@ -6,10 +6,10 @@ import shlex
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Final
 
-from ftaudit.lockfiles import Asked, Part
+from ftaudit.lockfiles import Asked, ManifestPart
 from ftaudit.lockfiles.requirements import InputFormat
 from ftaudit.model.plans import Change
-from ftaudit.planning.proposal import Case
+from ftaudit.planning.proposal import ProposalCase
 from ftaudit.settings import Settings
 from ftaudit.target import DEFAULT_TARGET
 from ftaudit.urls import public
@@ -40,16 +40,16 @@ _FOLDER: Final = {
 }
 """The option that names the project's folder."""
 _OPTION: Final = {
-    (InputFormat.POETRY_LOCK, Part.GROUP): "--group {name}",
-    (InputFormat.POETRY_LOCK, Part.EXTRA): "--optional={name}",
-    (InputFormat.PDM_LOCK, Part.GROUP): "--dev --group {name}",
-    (InputFormat.PDM_LOCK, Part.EXTRA): "--group {name}",
-    (InputFormat.PIPFILE_LOCK, Part.GROUP): "--{name}",
+    (InputFormat.POETRY_LOCK, ManifestPart.GROUP): "--group {name}",
+    (InputFormat.POETRY_LOCK, ManifestPart.EXTRA): "--optional={name}",
+    (InputFormat.PDM_LOCK, ManifestPart.GROUP): "--dev --group {name}",
+    (InputFormat.PDM_LOCK, ManifestPart.EXTRA): "--group {name}",
+    (InputFormat.PIPFILE_LOCK, ManifestPart.GROUP): "--{name}",
 }
 """The option that names the part of the manifest that a command edits."""
 
 
-def lock_commands(changes: Sequence[Change], cases: Iterable[Case], settings: Settings) -> tuple[str, ...]:
+def lock_commands(changes: Sequence[Change], cases: Iterable[ProposalCase], settings: Settings) -> tuple[str, ...]:
     """Return the commands, in their order, that make the changes in inputs that are not edited.
 
     What the project beside a lock file asks for comes first: its tool locks nothing that this excludes.
@@ -64,15 +64,15 @@ def lock_commands(changes: Sequence[Change], cases: Iterable[Case], settings: Se
     return tuple(found)
 
 
-def _of_uv(changes: Iterable[Change], case: Case, settings: Settings) -> Iterator[str]:
+def _of_uv(changes: Iterable[Change], case: ProposalCase, settings: Settings) -> Iterator[str]:
     """Yield the edits of manifests, then one command for all: what is locked one by one may not go together."""
     words, edited = ["uv", "lock", *_folder(case)], list[Asked]()
     for change in changes:
         asked = _excluding(change, case)
         # What the edited manifest asks for decides on the version.
         words += ["--upgrade-package", str(change.name) if asked else f"{change.name}=={change.proposed}"]
-        yield from (_by_hand(one, change) for one in asked if one.part is Part.ELSEWHERE)
-        edited += (one for one in asked if one.part is not Part.ELSEWHERE)
+        yield from (_by_hand(one, change) for one in asked if one.part is ManifestPart.ELSEWHERE)
+        edited += (one for one in asked if one.part is not ManifestPart.ELSEWHERE)
     for path in dict.fromkeys(one.path for one in edited):
         options = [f"--{one.part}={one.name}" for one in edited if one.path == path and one.name and _is_chosen(one)]
         yield shlex.join(["ftaudit", "plan", "--write", str(path), *dict.fromkeys(options), *_same(settings)])
@@ -80,10 +80,10 @@ def _of_uv(changes: Iterable[Change], case: Case, settings: Settings) -> Iterato
 
 
 def _is_chosen(asked: Asked) -> bool:
-    return asked.part in (Part.EXTRA, Part.GROUP)
+    return asked.part in (ManifestPart.EXTRA, ManifestPart.GROUP)
 
 
-def _of_others(changes: Iterable[Change], case: Case, settings: Settings) -> Iterator[str]:
+def _of_others(changes: Iterable[Change], case: ProposalCase, settings: Settings) -> Iterator[str]:
     form, folder = case.requirements.format, " ".join(("", *map(shlex.quote, _folder(case))))
     for change in changes:
         asked = _excluding(change, case)
@@ -105,16 +105,16 @@ def _of_others(changes: Iterable[Change], case: Case, settings: Settings) -> Ite
         )
 
 
-def _excluding(change: Change, case: Case) -> list[Asked]:
+def _excluding(change: Change, case: ProposalCase) -> list[Asked]:
     return [one for one in case.asked if one.excludes(change.name, change.proposed)]
 
 
 def _by_hand(asked: Asked, change: Change) -> str:
-    table = f" ({asked.name})" if asked.part is Part.ELSEWHERE else ""
+    table = f" ({asked.name})" if asked.part is ManifestPart.ELSEWHERE else ""
     return f"change {asked}{table} so that it admits {change.proposed}"
 
 
-def _folder(case: Case) -> list[str]:
+def _folder(case: ProposalCase) -> list[str]:
     folder, option = str(case.requirements.path.parent), _FOLDER.get(case.requirements.format)
     return [] if option is None or folder == "." else [option, folder]
 

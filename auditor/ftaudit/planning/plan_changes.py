@@ -12,22 +12,22 @@ from packaging.version import Version
 from ftaudit.lockfiles.requirements import Requirement
 from ftaudit.model import Location, Pin, Verdict
 from ftaudit.model.plans import Aim, Change, ChangeKind, ChangeReason, Wanted, WayKind, WayOut
-from ftaudit.planning.proposal import Case
+from ftaudit.planning.proposal import ProposalCase
 from ftaudit.planning.solve import Solution
-from ftaudit.planning.verify import Row
+from ftaudit.planning.verify import ProposedPackage
 
 
 def find_changes(
     solution: Solution,
     versions: Mapping[NormalizedName, Version],
     *,
-    cases: Sequence[Case],
+    cases: Sequence[ProposalCase],
     ways: Sequence[WayOut],
-    rows: Iterable[Row],
+    rows: Iterable[ProposedPackage],
 ) -> tuple[Change, ...]:
     """Return the changes, those that others need first, then by name; `versions` are those that uv arrived at."""
     blocked = {way.name for way in ways}
-    by_name: dict[NormalizedName, list[Row]] = {}
+    by_name: dict[NormalizedName, list[ProposedPackage]] = {}
     for row in rows:
         by_name.setdefault(row.pin.name, []).append(row)
     changes = [
@@ -42,9 +42,9 @@ def _change(
     want: Wanted,
     version: Version,
     solution: Solution,
-    cases: Sequence[Case],
+    cases: Sequence[ProposalCase],
     ways: Sequence[WayOut],
-    rows: Sequence[Row],
+    rows: Sequence[ProposedPackage],
 ) -> Change:
     mine = [way for way in ways if way.name == name]
     pin = next(pin for case in cases for pin in case.pins if pin.name == name)
@@ -74,7 +74,7 @@ def _reason(
     mine: Sequence[WayOut],
     kind: ChangeKind,
     pin: Pin,
-    rows: Sequence[Row],
+    rows: Sequence[ProposedPackage],
     *,
     excluded_by: tuple[str, ...],
 ) -> ChangeReason:
@@ -94,12 +94,12 @@ def _reason(
     )
 
 
-def _excluding(name: NormalizedName, version: Version, cases: Iterable[Case]) -> tuple[str, ...]:
+def _excluding(name: NormalizedName, version: Version, cases: Iterable[ProposalCase]) -> tuple[str, ...]:
     """Return what the project beside a lock file asks for instead: the lock follows it."""
     return tuple(dict.fromkeys(str(one) for case in cases for one in case.asked if one.excludes(name, version)))
 
 
-def _line(name: NormalizedName, cases: Sequence[Case]) -> tuple[Case, Requirement | None]:
+def _line(name: NormalizedName, cases: Sequence[ProposalCase]) -> tuple[ProposalCase, Requirement | None]:
     """Return the first line of the package in a case that has it, or else the first case that takes a new one."""
     having = [case for case in cases if name in case.versions]
     for case in having:
@@ -108,7 +108,7 @@ def _line(name: NormalizedName, cases: Sequence[Case]) -> tuple[Case, Requiremen
     return having[0], None
 
 
-def _file(case: Case) -> Location:
+def _file(case: ProposalCase) -> Location:
     return Location(path=str(case.requirements.path))
 
 

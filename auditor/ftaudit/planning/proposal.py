@@ -11,7 +11,7 @@ from packaging.utils import NormalizedName
 from packaging.version import Version
 
 from ftaudit.lockfiles.asked import Asked
-from ftaudit.lockfiles.requirements import IndexOptions, InputFormat, Requirement, Requirements
+from ftaudit.lockfiles.requirements import InputFormat, InputIndexes, Requirement, Requirements
 from ftaudit.lockfiles.resolve.edges import exact
 from ftaudit.lockfiles.resolve.markers import Markers
 from ftaudit.model import Location, Pin
@@ -21,7 +21,7 @@ _EDITABLE: Final = frozenset({InputFormat.REQUIREMENTS_TXT, InputFormat.PYPROJEC
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Case:
+class ProposalCase:
     """One input on one platform, with the packages that it means today."""
 
     requirements: Requirements
@@ -72,7 +72,7 @@ Specify: TypeAlias = "Callable[[SpecifierSet | None], SpecifierSet]"
 """Returns what a package's specifier is to be instead of the present one; `None` is a new line."""
 
 
-def propose(case: Case, specify: Mapping[NormalizedName, Specify], *, as_roots: bool = False) -> Requirements:
+def propose(case: ProposalCase, specify: Mapping[NormalizedName, Specify], *, as_roots: bool = False) -> Requirements:
     """Return the case's requirements with other specifiers.
 
     A package without a line of its own gets a constraint; with `as_roots` it becomes a requirement, where the case has
@@ -105,7 +105,7 @@ def propose(case: Case, specify: Mapping[NormalizedName, Specify], *, as_roots: 
     )
 
 
-def _of_lock(case: Case) -> Requirements:
+def _of_lock(case: ProposalCase) -> Requirements:
     """Return what a lock file or an environment holds as so many exact requirements."""
     found = case.requirements
     place = Location(path=str(found.path))
@@ -115,6 +115,6 @@ def _of_lock(case: Case) -> Requirements:
         path=found.path,
         format=InputFormat.REQUIREMENTS_TXT,
         roots=roots,
-        index=IndexOptions(),
+        index=InputIndexes(),
         package_indexes=indexes,
     )

@@ -21,9 +21,9 @@ from ftaudit.lockfiles.selection import ResolveOptions, Selection
 from ftaudit.model import Location
 from ftaudit.model.plans import Proof, ProofStatus
 from ftaudit.planning.plan_changes import as_text
-from ftaudit.planning.proposal import Case, propose
+from ftaudit.planning.proposal import ProposalCase, propose
 from ftaudit.planning.solve import Solution
-from ftaudit.planning.verify import Row
+from ftaudit.planning.verify import ProposedPackage
 from ftaudit.settings import Settings
 from ftaudit.target import Target
 from ftaudit.urls import public
@@ -41,7 +41,9 @@ class Prover:
     without_wheels: Container[tuple[NormalizedName, Version, str]] = ()
     """Releases of which the audit found no wheel of the target on the platform named."""
 
-    def prove(self, cases: Sequence[Case], solution: Solution, rows: Iterable[Row]) -> tuple[Proof, ...]:
+    def prove(
+        self, cases: Sequence[ProposalCase], solution: Solution, rows: Iterable[ProposedPackage]
+    ) -> tuple[Proof, ...]:
         """Return the proof of each case."""
         rows = tuple(rows)
         if not solution.changes:
@@ -51,7 +53,7 @@ class Prover:
         pairs = zip(cases, solution.selections, strict=True)
         return tuple(self._proof(case, solution, selection, rows) for case, selection in pairs)
 
-    def _nothing(self, case: Case, solution: Solution) -> Proof:
+    def _nothing(self, case: ProposalCase, solution: Solution) -> Proof:
         return Proof(
             input=str(case.requirements.path),
             platform=case.platform.name,
@@ -59,7 +61,7 @@ class Prover:
             reason="no version is to change" if not solution.given_up else "nothing that could change goes together",
         )
 
-    def _failed(self, case: Case, solution: Solution) -> Proof:
+    def _failed(self, case: ProposalCase, solution: Solution) -> Proof:
         return Proof(
             input=str(case.requirements.path),
             platform=case.platform.name,
@@ -69,7 +71,9 @@ class Prover:
             requirements=_lines(case, solution),
         )
 
-    def _proof(self, case: Case, solution: Solution, selection: Selection, rows: Sequence[Row]) -> Proof:
+    def _proof(
+        self, case: ProposalCase, solution: Solution, selection: Selection, rows: Sequence[ProposedPackage]
+    ) -> Proof:
         mine = [row for row in rows if row.platform == case.platform.name and _holds(selection, row)]
         return Proof(
             input=str(case.requirements.path),
@@ -82,7 +86,7 @@ class Prover:
             not_proven=tuple(self._not_proven(case, selection, mine)),
         )
 
-    def _not_proven(self, case: Case, selection: Selection, rows: Sequence[Row]) -> Iterator[str]:
+    def _not_proven(self, case: ProposalCase, selection: Selection, rows: Sequence[ProposedPackage]) -> Iterator[str]:
         """Yield what the resolution and the audit of it leave open."""
         yield from self._free_threaded(case, selection)
         if selection.without_wheels:
@@ -101,7 +105,7 @@ class Prover:
             yield f"not imported, the wheels' binaries were read: {why}"
         yield "that your own code works with these versions: run its tests"
 
-    def _free_threaded(self, case: Case, selection: Selection) -> Iterator[str]:
+    def _free_threaded(self, case: ProposalCase, selection: Selection) -> Iterator[str]:
         """Ask uv once more with the wheels of the free-threaded build alone; yield what it finds none for."""
         try:
             found = interpreters.find_interpreter(
@@ -128,7 +132,7 @@ class Prover:
         elif answer.without_wheels:
             yield f"uv finds no wheel of {self.target.name} for {', '.join(answer.without_wheels)}"
 
-    def _command(self, case: Case, without_wheels: Iterable[str]) -> str | None:
+    def _command(self, case: ProposalCase, without_wheels: Iterable[str]) -> str | None:
         """Return the command that resolves the written file; `None` for a lock file, whose own tool does that."""
         if not case.editable:
             return None
@@ -146,16 +150,16 @@ class Prover:
         return shlex.join(words)
 
 
-def _holds(selection: Selection, row: Row) -> bool:
+def _holds(selection: Selection, row: ProposedPackage) -> bool:
     return any((pin.name, pin.version) == (row.pin.name, row.pin.version) for pin in selection.pins)
 
 
-def _lines(case: Case, solution: Solution) -> tuple[str, ...]:
+def _lines(case: ProposalCase, solution: Solution) -> tuple[str, ...]:
     proposed = propose(case, {name: want.instead_of for name, want in solution.written.items()})
     return tuple(as_text(line) for line in (*proposed.roots, *proposed.constraints) if line.reference is None)
 
 
-def _all_pinned(case: Case, selection: Selection) -> Requirements:
+def _all_pinned(case: ProposalCase, selection: Selection) -> Requirements:
     """Return every package of a selection as a requirement of its one version."""
     place = Location(path=str(case.requirements.path))
     return replace(

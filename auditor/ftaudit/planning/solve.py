@@ -14,7 +14,7 @@ from ftaudit.lockfiles.resolve.unpinned import prove
 from ftaudit.lockfiles.resolve.uv_failures import Failure, FailureKind
 from ftaudit.lockfiles.selection import ResolveOptions, Selection
 from ftaudit.model.plans import Wanted
-from ftaudit.planning.proposal import Case, Specify, propose
+from ftaudit.planning.proposal import ProposalCase, Specify, propose
 from ftaudit.target import Target
 
 MOST_RELAXED: Final = 6
@@ -53,7 +53,7 @@ class Solution:
 class Solver:
     """Asks uv about all cases together."""
 
-    cases: Sequence[Case]
+    cases: Sequence[ProposalCase]
     target: Target
     options: ResolveOptions
     known: Known
@@ -221,5 +221,5 @@ def _versions(selections: Iterable[Selection]) -> Versions:
     return {pin.name: pin.version for one in selections for pin in one.pins if pin.version is not None}
 
 
-def _today(cases: Iterable[Case]) -> Versions:
+def _today(cases: Iterable[ProposalCase]) -> Versions:
     return {name: version for case in cases for name, version in case.versions.items()}

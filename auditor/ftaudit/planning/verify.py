@@ -11,14 +11,14 @@ from ftaudit.engine.session import AuditSession
 from ftaudit.engine.tiers.collect import Key
 from ftaudit.lockfiles.selection import Selection
 from ftaudit.model import BLOCKING, Package, Pin, Status, Verdict
-from ftaudit.model.plans import Checked
+from ftaudit.model.plans import CheckedPackage
 from ftaudit.model.reasons import Reasons
 from ftaudit.model.sentences import sentence
-from ftaudit.planning.proposal import Case
+from ftaudit.planning.proposal import ProposalCase
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Row:
+class ProposedPackage:
     """One package of a proposed set that is not in today's."""
 
     pin: Pin
@@ -35,9 +35,9 @@ class Row:
         return sentence(self.why[0], self.platform)
 
     @property
-    def checked(self) -> Checked:
+    def checked(self) -> CheckedPackage:
         """The row as the plan shows it."""
-        return Checked(
+        return CheckedPackage(
             name=self.pin.name,
             version=self.pin.version,
             platform=self.platform,
@@ -53,8 +53,8 @@ class Row:
 
 
 def audit_new(
-    cases: Sequence[Case], selections: Sequence[Selection], rows: Iterable[Package], session: AuditSession
-) -> tuple[Row, ...]:
+    cases: Sequence[ProposalCase], selections: Sequence[Selection], rows: Iterable[Package], session: AuditSession
+) -> tuple[ProposedPackage, ...]:
     """Judge every package of the proposed sets whose version is not in the report.
 
     The packages that stay are there for the others to import; their rows of the report hold.
@@ -70,7 +70,7 @@ def audit_new(
     stay = {key: known[same] for same, key in keys.items() if same in known}
     evidence = find_evidence(session, new, beside=stay)
     return tuple(
-        Row(
+        ProposedPackage(
             pin=one.pin,
             platform=one.platform,
             verdict=verdict,

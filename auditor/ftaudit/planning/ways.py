@@ -11,7 +11,7 @@ from packaging.version import Version
 
 from ftaudit.engine.session import AuditSession
 from ftaudit.engine.tiers.sdist_declarations import find_declaration
-from ftaudit.engine.upgrades.surveys import Question, Survey
+from ftaudit.engine.upgrades.surveys import Survey, SurveyQuestion
 from ftaudit.model import GilDeclaration, Package, Verdict
 from ftaudit.model.plans import (
     BuildEvidence,
@@ -31,15 +31,15 @@ Release: TypeAlias = "tuple[str, Version]"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Blocker:
+class BlockedRow:
     """A blocked row of the report with the survey of its later releases; `None` for what no index lists."""
 
     row: Package
-    question: Question
+    question: SurveyQuestion
     survey: Survey | None
 
 
-def find_way(blocker: Blocker, source: SourceEvidence | None) -> WayOut:
+def find_way(blocker: BlockedRow, source: SourceEvidence | None) -> WayOut:
     """Return the best way out of one blocker on one platform."""
     facts, survey, platform = blocker.row.facts, blocker.survey, blocker.question.platform
     pin = facts.pin
@@ -88,9 +88,9 @@ def pass_over(survey: Survey, version: Version, fate: Fate, reason: str) -> Surv
     return replace(survey, releases=tuple(map(judged, survey.releases)))
 
 
-def find_sources(blockers: Sequence[Blocker], session: AuditSession) -> Mapping[Release, SourceEvidence]:
+def find_sources(blockers: Sequence[BlockedRow], session: AuditSession) -> Mapping[Release, SourceEvidence]:
     """Read what the sdists of blockers without a good release declare, each release once."""
-    wanted: dict[Release, Blocker] = {}
+    wanted: dict[Release, BlockedRow] = {}
     for blocker in blockers:
         pin, survey = blocker.row.facts.pin, blocker.survey
         if pin.version is not None and survey is not None and survey.first is None and survey.problem is None:
@@ -103,7 +103,7 @@ def find_sources(blockers: Sequence[Blocker], session: AuditSession) -> Mapping[
         return dict(zip(wanted, pool.map(read, wanted), strict=True))
 
 
-def _evidence(blocker: Blocker, version: Version, session: AuditSession) -> SourceEvidence:
+def _evidence(blocker: BlockedRow, version: Version, session: AuditSession) -> SourceEvidence:
     """Return what a build would give: by the ordinary build's wheel where that says it, else by the source."""
     sdist = blocker.row.facts.index.sdist
     name = None if sdist is None else sdist.filename

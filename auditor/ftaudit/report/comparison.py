@@ -9,7 +9,7 @@ from importlib import resources
 from typing import TYPE_CHECKING, Any, Final
 
 from ftaudit.__about__ import __version__
-from ftaudit.compare import Change, Comparison, Kind, State
+from ftaudit.compare import Comparison, PackageState, ReportChange, ReportChangeKind
 from ftaudit.report.console import DEFAULT_WIDTH, clean, draw
 from ftaudit.report.package.agreeing_rows import counted
 from ftaudit.report.package.check_markdown import escape
@@ -22,20 +22,20 @@ MOST: Final = 200
 """Changes of one kind that are written out for people; the JSON has all."""
 
 _TITLES: Final = {
-    Kind.WORSE: "Worse",
-    Kind.UNCLEAR: "Could not be checked any more",
-    Kind.BETTER: "Better",
-    Kind.CAME: "Came",
-    Kind.WENT: "Went",
-    Kind.CHANGED: "Changed, as good as before",
+    ReportChangeKind.WORSE: "Worse",
+    ReportChangeKind.UNCLEAR: "Could not be checked any more",
+    ReportChangeKind.BETTER: "Better",
+    ReportChangeKind.CAME: "Came",
+    ReportChangeKind.WENT: "Went",
+    ReportChangeKind.CHANGED: "Changed, as good as before",
 }
-_STYLES: Final = {Kind.WORSE: "red", Kind.UNCLEAR: "yellow", Kind.BETTER: "green"}
+_STYLES: Final = {ReportChangeKind.WORSE: "red", ReportChangeKind.UNCLEAR: "yellow", ReportChangeKind.BETTER: "green"}
 
 
 def headline(comparison: Comparison) -> str:
     """Return the answer in one sentence."""
     counts = Counter(change.kind for change in comparison.changes)
-    told = ", ".join(f"{counts[kind]} {kind}" for kind in Kind if counts[kind])
+    told = ", ".join(f"{counts[kind]} {kind}" for kind in ReportChangeKind if counts[kind])
     match comparison.exit_code:
         case 1:
             return f"WORSE: {told}, {_unchanged(comparison)}."
@@ -112,7 +112,7 @@ def render_json(comparison: Comparison) -> str:
         "old": comparison.old,
         "new": comparison.new,
         "exit_code": comparison.exit_code,
-        "summary": {kind.value: counts.get(kind, 0) for kind in Kind} | {"unchanged": comparison.unchanged},
+        "summary": {kind.value: counts.get(kind, 0) for kind in ReportChangeKind} | {"unchanged": comparison.unchanged},
         "changes": [_change(change) for change in comparison.changes],
         "unsure": list(comparison.unsure),
         "not_compared": list(comparison.not_compared),
@@ -127,7 +127,7 @@ def schema() -> dict[str, Any]:
     return loaded
 
 
-def _change(change: Change) -> dict[str, Any]:
+def _change(change: ReportChange) -> dict[str, Any]:
     finding = change.finding
     return {
         "kind": change.kind.value,
@@ -149,7 +149,7 @@ def _change(change: Change) -> dict[str, Any]:
     }
 
 
-def _state(state: State | None) -> dict[str, Any] | None:
+def _state(state: PackageState | None) -> dict[str, Any] | None:
     if state is None:
         return None
     return {
@@ -160,33 +160,37 @@ def _state(state: State | None) -> dict[str, Any] | None:
     }
 
 
-def _by_kind(comparison: Comparison) -> Iterable[tuple[Kind, list[Change]]]:
-    for kind in Kind:
+def _by_kind(comparison: Comparison) -> Iterable[tuple[ReportChangeKind, list[ReportChange]]]:
+    for kind in ReportChangeKind:
         changes = [change for change in comparison.changes if change.kind is kind]
         if changes:
             yield kind, changes
 
 
-def _told(change: Change) -> str:
+def _told(change: ReportChange) -> str:
     if change.finding is not None:
-        gone = "" if change.kind in (Kind.WORSE, Kind.CAME) else "gone: "
+        gone = "" if change.kind in (ReportChangeKind.WORSE, ReportChangeKind.CAME) else "gone: "
         return f"{gone}{change.finding.severity} {change.finding.code} {change.finding.rule}: {change.finding.message}"
     match change.old, change.new:
-        case None, State() as new:
+        case None, PackageState() as new:
             return f"new: {_one(new)}" + _why(change)
-        case State() as old, None:
+        case PackageState() as old, None:
             return f"gone: was {_one(old)}"
-        case State() as old, State() as new:
+        case PackageState() as old, PackageState() as new:
             if old.verdict is new.verdict:
                 return f"{old.version} → {new.version}, {new.verdict}"
             return f"{_one(old)} → {_one(new)}" + _why(change)
     return ""
 
 
-def _one(state: State) -> str:
+def _one(state: PackageState) -> str:
     return f"{state.version or 'no version'} {state.verdict}" + (" (accepted)" if state.accepted else "")
 
 
-def _why(change: Change) -> str:
-    told = change.kind in (Kind.WORSE, Kind.UNCLEAR) and change.new is not None and change.new.reason
+def _why(change: ReportChange) -> str:
+    told = (
+        change.kind in (ReportChangeKind.WORSE, ReportChangeKind.UNCLEAR)
+        and change.new is not None
+        and change.new.reason
+    )
     return f": {told}" if told else ""

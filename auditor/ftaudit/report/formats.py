@@ -65,7 +65,7 @@ PLAIN: Final = frozenset({".txt", ".text", ".log"})
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Page:
+class Medium:
     """What the answer is written on, and from where its paths are seen."""
 
     width: int = DEFAULT_WIDTH
@@ -113,7 +113,7 @@ def of_name(path: Path, offered: Sequence[Format]) -> Format | None:
     return next((form for form in found if form in offered), None)
 
 
-def render_report(report: Report, form: Format, page: Page, *, command: str = "check") -> str:
+def render_report(report: Report, form: Format, page: Medium, *, command: str = "check") -> str:
     """Return a report of packages in a format."""
     match form:
         case Format.TABLE:
@@ -173,7 +173,7 @@ def render_report(report: Report, form: Format, page: Page, *, command: str = "c
 
 
 def render_scan(
-    scan: ScanResult, form: Format, page: Page, *, exit_code: int, fail_on: Severity, rules: Sequence[Rule] = ()
+    scan: ScanResult, form: Format, page: Medium, *, exit_code: int, fail_on: Severity, rules: Sequence[Rule] = ()
 ) -> str:
     """Return a scan in a format. `rules` are those that exist. Raise `ValueError` for a format that no scan has."""
     match form:
@@ -239,7 +239,7 @@ def render_migration(migration: Migration, form: Format) -> str:
             raise ValueError(f"the migration report has no {form}")
 
 
-def render_plan(plan: Plan, form: Format, page: Page) -> str:
+def render_plan(plan: Plan, form: Format, page: Medium) -> str:
     """Return a plan in a format. Raise `ValueError` for one that it does not have."""
     match form:
         case Format.TABLE:

@@ -20,7 +20,7 @@ SCHEMA_VERSION: Final = 1
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Line:
+class SettingLine:
     """One key with one value, and the commands for which it is in force."""
 
     key: str
@@ -43,7 +43,7 @@ class Known:
 
 
 def render_table(
-    lines: Sequence[Line],
+    lines: Sequence[SettingLine],
     files: Sequence[str],
     known: Sequence[Known] = (),
     *,
@@ -76,7 +76,7 @@ def render_table(
     return draw(write, width=width, color=color)
 
 
-def render_json(lines: Sequence[Line], files: Sequence[str], known: Sequence[Known] = ()) -> str:
+def render_json(lines: Sequence[SettingLine], files: Sequence[str], known: Sequence[Known] = ()) -> str:
     """Return the settings as JSON text, with a final newline."""
     document = {
         "schema_version": SCHEMA_VERSION,

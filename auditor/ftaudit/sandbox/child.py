@@ -25,7 +25,7 @@ MOST_LAZY = 1000
 """Lazy imports that are made for one package."""
 
 
-class Listener:
+class ErrorListener:
     """A standard error that keeps CPython's word on one module and passes everything else on."""
 
     def __init__(self, name: str, behind: Any) -> None:
@@ -120,7 +120,7 @@ class Tracker:
         stack = self.stack()
         on_before = self.gil_stays_on()
         behind = sys.stderr
-        sys.stderr = listener = Listener(spec.name, behind)
+        sys.stderr = listener = ErrorListener(spec.name, behind)
         depth = sum(len(frame.culprits) for frame in stack)
         self.loading += 1
         try:

@@ -47,7 +47,7 @@ SHARED_MEMORY = "/dev/shm"  # noqa: S108 - where `shm_open(3)` puts semaphores, 
 Config = dict[str, Any]
 
 
-class Refused(Exception):
+class SystemRefusal(Exception):
     """The system does not let us do this."""
 
 
@@ -98,7 +98,7 @@ def _supervise(config: Config, namespaces: int, notes: list[str], done: dict[str
             try:
                 _make_read_only(config["writable"], fresh_proc=bool(namespaces & CLONE_NEWPID))
                 done["files"] = "read-only mounts"
-            except Refused as error:
+            except SystemRefusal as error:
                 notes.append(f"{NO_FILE_WALL}: {error}")
     ready, go = os.pipe()
     target = os.fork()
@@ -153,7 +153,7 @@ def _become_target(config: Config, go: int, notes: list[str], done: dict[str, An
             if tcp:
                 notes[:] = [note for note in notes if not note.startswith(NO_NETWORK_WALL)]
                 notes.append(f"{TCP_ALONE} (Landlock), not for UDP")
-        except Refused as error:
+        except SystemRefusal as error:
             if not done["files"]:
                 notes.append(f"{NO_FILE_WALL}: {error}")
         _filter_calls(config, notes, done)
@@ -229,7 +229,7 @@ def _libc() -> ctypes.CDLL:
 
 def _check(result: int, what: str) -> int:
     if result < 0:
-        raise Refused(f"{what}: {os.strerror(ctypes.get_errno())}")
+        raise SystemRefusal(f"{what}: {os.strerror(ctypes.get_errno())}")
     return result
 
 
@@ -294,14 +294,14 @@ def _make_read_only(writable: list[str], *, fresh_proc: bool) -> None:
     _mount("none", "/", None, MS_REC | MS_PRIVATE)
     for folder in writable:
         _mount(folder, folder, None, MS_BIND)
-    with contextlib.suppress(Refused):
+    with contextlib.suppress(SystemRefusal):
         # In a container whose /proc is masked this is refused; the old one then stays, read-only.
         if fresh_proc:
             _mount("proc", "/proc", "proc", MS_NOSUID | MS_NODEV)
     _set_read_only("/", on=True, recursive=True)
     for folder in writable:
         _set_read_only(folder, on=False, recursive=False)
-    with contextlib.suppress(Refused):
+    with contextlib.suppress(SystemRefusal):
         _mount("tmpfs", SHARED_MEMORY, "tmpfs", MS_NOSUID | MS_NODEV, f"size={SHM_BYTES},mode=1777")
 
 
@@ -326,7 +326,7 @@ def _filter_calls(config: Config, notes: list[str], done: dict[str, Any]) -> Non
         buffer = ctypes.create_string_buffer(program, len(program))
         head = struct.pack("HxxxxxxP", len(program) // 8, ctypes.addressof(buffer))
         _check(_libc().prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, head, 0, 0), "seccomp")
-    except Refused as error:
+    except SystemRefusal as error:
         notes.append(f"{NO_CALL_WALL}: {error}")
         return
     if not walled and not config["network"]:

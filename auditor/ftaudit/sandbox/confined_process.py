@@ -18,7 +18,7 @@ from typing import Any, Final
 
 from ftaudit.folders import size_of, temporary_folder
 from ftaudit.sandbox.failures import describe_signal, escape
-from ftaudit.sandbox.launch import Step, end, interpreter_of, launch, memory_bytes
+from ftaudit.sandbox.launch import ImportStep, end, interpreter_of, launch, memory_bytes
 from ftaudit.sandbox.protocol import FrameReader, OutputSplitter, ProtocolViolation
 from ftaudit.sandbox.sandbox_settings import SandboxSettings
 from ftaudit.sandbox.witness import Witness, find_witness
@@ -39,7 +39,7 @@ _NOISE: Final = re.compile(
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Ending:
+class ImportEnding:
     """How one import ended: with the child's report, or with the process."""
 
     outcome: str
@@ -50,10 +50,10 @@ class Ending:
 
 
 @dataclass(kw_only=True, slots=True)
-class Run:
+class ConfinedRun:
     """What one process did."""
 
-    endings: dict[int, Ending] = field(default_factory=dict)
+    endings: dict[int, ImportEnding] = field(default_factory=dict)
     """By the step's position."""
     confined: dict[str, Any] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
@@ -62,7 +62,7 @@ class Run:
 def run_steps(
     python: Path,
     environment: Path,
-    steps: Sequence[Step],
+    steps: Sequence[ImportStep],
     *,
     settings: SandboxSettings,
     stop: threading.Event,
@@ -70,7 +70,7 @@ def run_steps(
     pycache: Path | None = None,
     paths: Sequence[str] = (),
     startup: bool = False,
-) -> Run:
+) -> ConfinedRun:
     """Import the steps in one confined process until they are done or it ends; what is not reached is missing.
 
     `deadline` is a moment of `time.monotonic()`. `stop` ends the process early. `pycache` is a folder that the
@@ -88,7 +88,7 @@ class _Watch:
         self,
         python: Path,
         environment: Path,
-        steps: Sequence[Step],
+        steps: Sequence[ImportStep],
         settings: SandboxSettings,
         stop: threading.Event,
         deadline: float,
@@ -109,7 +109,7 @@ class _Watch:
         """The step whose report said that the GIL was off when it was seen to be on."""
         self.nonce = secrets.token_hex(16)
         self.frames = FrameReader(self.nonce)
-        self.outcome = Run()
+        self.outcome = ConfinedRun()
         self.mark = secrets.token_hex(16)
         self.printed = OutputSplitter(self.mark, 4 * settings.output_chars)
         self.status = b""
@@ -119,7 +119,7 @@ class _Watch:
         self.limit = time.monotonic() + START_SECONDS
         self.verdict: tuple[str, str] | None = None
 
-    def run(self) -> Run:
+    def run(self) -> ConfinedRun:
         process, pipes = launch(
             self.python,
             self.environment,
@@ -236,7 +236,7 @@ class _Watch:
             self._catch_up(output)
             self._hold_against_memory(message)
             kind = "imported" if message["error"] is None else "exception"
-            self.outcome.endings[self.current] = Ending(
+            self.outcome.endings[self.current] = ImportEnding(
                 outcome=kind, report=message, output=self._output(self.current + 1)
             )
             self.next, self.current = self.current + 1, None
@@ -319,7 +319,7 @@ class _Watch:
         if not self.ready and self.verdict is None:
             outcome = "not-run"
             error = f"the interpreter did not start in the sandbox: {error}"
-        self.outcome.endings[index] = Ending(
+        self.outcome.endings[index] = ImportEnding(
             outcome=outcome, error=error, output=self._output(index + 1 if self.ready else 0)
         )
 

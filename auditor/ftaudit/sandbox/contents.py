@@ -13,7 +13,7 @@ from packaging.utils import NormalizedName, canonicalize_name
 from ftaudit.cpython.suffixes import find_suffix, suffix_order
 from ftaudit.cpython.versions import Version
 from ftaudit.errors import ArchiveError
-from ftaudit.wheel.directory import Member
+from ftaudit.wheel.directory import ArchiveMember
 from ftaudit.wheel.module_members import module_members
 
 RECORD_BYTES = 64 << 20
@@ -130,8 +130,8 @@ def _modules(environment: Path, paths: Iterable[str], version: Version) -> Itera
         yield name, path
 
 
-def _member(path: str) -> Member:
-    return Member(name=path, offset=0, end=0, compressed=0, size=0, crc=0, method=0, flags=0)
+def _member(path: str) -> ArchiveMember:
+    return ArchiveMember(name=path, offset=0, end=0, compressed=0, size=0, crc=0, method=0, flags=0)
 
 
 def _exports_init(path: Path, last: str) -> bool:

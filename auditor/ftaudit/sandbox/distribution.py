@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import Any, Final
 
 from ftaudit.model import ModuleRuntime
-from ftaudit.sandbox.confined_process import Ending, run_steps
+from ftaudit.sandbox.confined_process import ImportEnding, run_steps
 from ftaudit.sandbox.contents import Contents
 from ftaudit.sandbox.failures import describe_exception, escape, is_environmental
-from ftaudit.sandbox.launch import Step
+from ftaudit.sandbox.launch import ImportStep
 from ftaudit.sandbox.sandbox_settings import SandboxSettings
 
 ROUNDS: Final = 24
@@ -23,7 +23,7 @@ _NAME_CHARS: Final = 200
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Imports:
+class DistributionImports:
     """What became of one distribution."""
 
     modules: dict[str, ModuleRuntime]
@@ -44,7 +44,7 @@ def import_distribution(
     stop: threading.Event,
     bytecode: Path | None = None,
     paths: Sequence[str] = (),
-) -> Imports:
+) -> DistributionImports:
     """Import each top-level name and each extension module of one installed distribution.
 
     One process imports as much as it can. Another is started where an import ended it; where an import failed after
@@ -52,10 +52,10 @@ def import_distribution(
     what it would have done by itself. Each start-up file runs in a process of its own. Those of the environment run
     before imports only where an import failed without them: `paths` are the folders that they add.
     """
-    toplevels = [Step(name=name) for name in contents.toplevels]
-    modules = [Step(name=name, path=path) for name, path in contents.modules]
-    work = _Work(python, environment, settings, stop, bytecode, paths)
-    started = {step: work.run([step])[step] for step in (Step(name=n, startup=True) for n in contents.startup)}
+    toplevels = [ImportStep(name=name) for name in contents.toplevels]
+    modules = [ImportStep(name=name, path=path) for name, path in contents.modules]
+    work = _ImportWork(python, environment, settings, stop, bytecode, paths)
+    started = {step: work.run([step])[step] for step in (ImportStep(name=n, startup=True) for n in contents.startup)}
     first = work.run([*toplevels, *modules])
     again = [step for step, seen in first.items() if _worth_repeating(step, seen, contents)]
     if again:
@@ -66,7 +66,7 @@ def import_distribution(
                 first[step] = seen
     for step, helper in _circular(first, contents)[:ROUNDS]:
         # `a` needs `b` and `b` needs something of `a`: the import that works begins at the other end.
-        other_way = work.run([Step(name=helper), step])[step]
+        other_way = work.run([ImportStep(name=helper), step])[step]
         if other_way.ending.outcome == "imported":
             first[step] = other_way
     failed = [step for step, seen in first.items() if seen.ending.outcome == "exception"]
@@ -88,7 +88,7 @@ def import_distribution(
     for step in toplevels:
         if _leaves_lazy(first[step]) and not answers[step].gil_enabled_after:
             answers[step] = _with_lazy(answers[step], work, step)
-    return Imports(
+    return DistributionImports(
         modules={step.name: answers[step] for step in modules},
         toplevels={step.name: answers[step] for step in toplevels},
         startup={step.name: answers[step] for step in started},
@@ -100,7 +100,7 @@ def import_distribution(
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class _Seen:
-    ending: Ending
+    ending: ImportEnding
     alone: bool
     """Whether nothing was imported before it in its process."""
 
@@ -117,7 +117,7 @@ class _Seen:
 
 
 @dataclass(slots=True)
-class _Work:
+class _ImportWork:
     python: Path
     environment: Path
     settings: SandboxSettings
@@ -132,14 +132,14 @@ class _Work:
     def __post_init__(self) -> None:
         self.deadline = time.monotonic() + self.settings.distribution_seconds
 
-    def run(self, steps: Sequence[Step], *, startup: bool = False) -> dict[Step, _Seen]:
+    def run(self, steps: Sequence[ImportStep], *, startup: bool = False) -> dict[ImportStep, _Seen]:
         """Import the steps, in a new process after each one that ended its process."""
-        found: dict[Step, _Seen] = {}
+        found: dict[ImportStep, _Seen] = {}
         rest = list(steps)
         while rest:
             if self.stop.is_set() or time.monotonic() > self.deadline:
                 why = "interrupted" if self.stop.is_set() else "the time for this distribution was used up before it"
-                found |= {step: _Seen(ending=Ending(outcome="not-run", error=why), alone=True) for step in rest}
+                found |= {step: _Seen(ending=ImportEnding(outcome="not-run", error=why), alone=True) for step in rest}
                 break
             ran = run_steps(
                 self.python,
@@ -168,9 +168,9 @@ def _leaves_lazy(seen: _Seen) -> bool:
     return seen.ending.report is not None and bool(seen.ending.report["lazy"])
 
 
-def _with_lazy(known: ModuleRuntime, work: _Work, step: Step) -> ModuleRuntime:
+def _with_lazy(known: ModuleRuntime, work: _ImportWork, step: ImportStep) -> ModuleRuntime:
     """Add which module turns the GIL on once the imports are made that a plain import leaves for later."""
-    later = Step(name=step.name, lazy=True)
+    later = ImportStep(name=step.name, lazy=True)
     report = work.run([step, later])[later].ending.report
     found = [] if report is None else report["chains"]
     chains = [tuple(escape(part, _NAME_CHARS) for part in chain) for chain in found]
@@ -178,7 +178,7 @@ def _with_lazy(known: ModuleRuntime, work: _Work, step: Step) -> ModuleRuntime:
     return replace(known, lazy_culprits=culprits, lazy_chain=_shortest(chains))
 
 
-def _circular(found: dict[Step, _Seen], contents: Contents) -> list[tuple[Step, str]]:
+def _circular(found: dict[ImportStep, _Seen], contents: Contents) -> list[tuple[ImportStep, str]]:
     """Return each module that a circular import kept from loading, with the module of its own that imported it back.
 
     CPython says "partially initialized module" then (`Python/ceval.c`).
@@ -195,7 +195,7 @@ def _circular(found: dict[Step, _Seen], contents: Contents) -> list[tuple[Step, 
     return pairs
 
 
-def _worth_repeating(step: Step, seen: _Seen, contents: Contents) -> bool:
+def _worth_repeating(step: ImportStep, seen: _Seen, contents: Contents) -> bool:
     if seen.alone or seen.ending.outcome not in _AGAIN:
         return False
     report = seen.ending.report
@@ -213,7 +213,7 @@ def _environmental(report: dict[str, Any], contents: Contents) -> bool:
     )
 
 
-def _answer(ending: Ending, step: Step, contents: Contents) -> ModuleRuntime:
+def _answer(ending: ImportEnding, step: ImportStep, contents: Contents) -> ModuleRuntime:
     report = ending.report
     if report is None:
         return ModuleRuntime(imported=False, outcome=ending.outcome, error=ending.error, output=ending.output)
@@ -245,7 +245,7 @@ def _answer(ending: Ending, step: Step, contents: Contents) -> ModuleRuntime:
     )
 
 
-def _itself(report: dict[str, Any], step: Step) -> tuple[str, ...]:
+def _itself(report: dict[str, Any], step: ImportStep) -> tuple[str, ...]:
     return (step.name,) if report["requires_gil"] else ()
 
 

@@ -36,7 +36,7 @@ _FIXED: Final = {
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Step:
+class ImportStep:
     """One import: a module with its file, or a plain `import NAME` without; or one start-up file."""
 
     name: str
@@ -50,7 +50,7 @@ class Step:
 def launch(
     python: Path,
     environment: Path,
-    steps: Sequence[Step],
+    steps: Sequence[ImportStep],
     *,
     settings: SandboxSettings,
     scratch: Path,

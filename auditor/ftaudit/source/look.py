@@ -17,7 +17,7 @@ from ftaudit.rule import Language, SourceRule
 from ftaudit.source.base import ROOM_OF, ParseError, Role, Room, SourceFile, TreeContext, rooms_of, stateful_rooms
 from ftaudit.source.languages import READ, languages_of, reader_of
 from ftaudit.source.limit import SECONDS_PER_FILE, TooSlow, processor_time
-from ftaudit.source.run_rules import Checked, Skipped, check_file, survey_file
+from ftaudit.source.run_rules import RuleResults, Skipped, check_file, survey_file
 from ftaudit.source.silence import find_ignores
 from ftaudit.source.source_files import FoundFile
 from ftaudit.target import Target
@@ -35,7 +35,7 @@ _BANNER: Final = 1500
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Plan:
+class ScanPlan:
     """What is looked for."""
 
     rules: tuple[SourceRule, ...]
@@ -106,7 +106,7 @@ def _decode_python(data: bytes) -> str:
         raise ParseError(f"not UTF-8, nor does it say an encoding that is known: {error}", line=1) from error
 
 
-def first_look(file: FoundFile, *, plan: Plan) -> dict[str, Any]:
+def first_look(file: FoundFile, *, plan: ScanPlan) -> dict[str, Any]:
     """Return what `_first_look` does, or a row for a file that takes too long."""
     try:
         with processor_time():
@@ -120,7 +120,7 @@ def _too_slow(file: FoundFile) -> dict[str, Any]:
     return {"skipped": [_skip_row(Skipped(path=file.shown, reason=reason))]}
 
 
-def _first_look(file: FoundFile, *, plan: Plan) -> dict[str, Any]:
+def _first_look(file: FoundFile, *, plan: ScanPlan) -> dict[str, Any]:
     """Return what the file says for itself: lines, languages, surveys, silencing comments and first findings.
 
     These are of rules that look at no other file; `pending` names the languages that a second look is for.
@@ -178,7 +178,7 @@ def _first_look(file: FoundFile, *, plan: Plan) -> dict[str, Any]:
     return row
 
 
-def second_look(task: tuple[FoundFile, str, Sequence[str]], *, plan: Plan) -> dict[str, Any]:
+def second_look(task: tuple[FoundFile, str, Sequence[str]], *, plan: ScanPlan) -> dict[str, Any]:
     """Return what `_second_look` does, or a row for a file that takes too long."""
     try:
         with processor_time():
@@ -187,7 +187,7 @@ def second_look(task: tuple[FoundFile, str, Sequence[str]], *, plan: Plan) -> di
         return _too_slow(task[0])
 
 
-def _second_look(task: tuple[FoundFile, str, Sequence[str]], *, plan: Plan) -> dict[str, Any]:
+def _second_look(task: tuple[FoundFile, str, Sequence[str]], *, plan: ScanPlan) -> dict[str, Any]:
     """Return the findings of the rules that need to know the rest of the tree, in the given languages of the file."""
     file, role, languages = task
     try:
@@ -205,7 +205,7 @@ def _second_look(task: tuple[FoundFile, str, Sequence[str]], *, plan: Plan) -> d
     }
 
 
-def _check(data: bytes, file: FoundFile, language: Language, role: Role, plan: Plan) -> Checked:
+def _check(data: bytes, file: FoundFile, language: Language, role: Role, plan: ScanPlan) -> RuleResults:
     text, _ = decode(data, language)
     source = SourceFile(path=file.shown, language=language, text=text, target=plan.target, role=role)
     return check_file(source, plan.context, plan.rules, thorough=plan.thorough, only_state=file.context_only)[0]

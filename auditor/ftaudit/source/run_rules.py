@@ -45,7 +45,7 @@ class Skipped:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Checked:
+class RuleResults:
     """What the rules said of one file, or of the tree."""
 
     findings: tuple[Finding, ...] = ()
@@ -78,7 +78,7 @@ def survey_file(source: SourceFile) -> tuple[Survey | None, tuple[Skipped, ...]]
         return None, (_failure("the first look", source.path, error),)
 
 
-def gather(surveys: Mapping[Room, Mapping[str, Survey]], paths: Iterable[str]) -> tuple[TreeContext, Checked]:
+def gather(surveys: Mapping[Room, Mapping[str, Survey]], paths: Iterable[str]) -> tuple[TreeContext, RuleResults]:
     """Make the tree's context of all surveys; a room whose reader fails is left out, with a row."""
     rooms: dict[Room, object] = {}
     skipped: list[Skipped] = []
@@ -88,7 +88,7 @@ def gather(surveys: Mapping[Room, Mapping[str, Survey]], paths: Iterable[str]) -
         if context is not None:
             rooms[room] = context
             skipped += (Skipped(path=p, line=line, reason=reason) for p, line, reason in reader_of(room).gaps(context))
-    return TreeContext(paths=tuple(sorted(paths)), rooms=rooms), Checked(skipped=tuple(skipped))
+    return TreeContext(paths=tuple(sorted(paths)), rooms=rooms), RuleResults(skipped=tuple(skipped))
 
 
 def _gather_room(room: Room, surveys: Mapping[str, Survey]) -> tuple[object | None, tuple[Skipped, ...]]:
@@ -105,7 +105,7 @@ def check_file(
     *,
     thorough: bool = False,
     only_state: bool = False,
-) -> tuple[Checked, Unit | None]:
+) -> tuple[RuleResults, Unit | None]:
     """Run the rules of the file's language over it; return what they say, and the unit if one was made.
 
     `thorough` leaves the cheap first look out: findings of pedantic severity need none of what it looks for.
@@ -123,17 +123,17 @@ def check_file(
         elif not thorough:
             wanted = reader.select(source, wanted)
         if not wanted and not stateful and (only_state or not thorough):
-            return Checked(), None
+            return RuleResults(), None
         unit = reader.parse(source, context)
     except ParseError as error:
-        return Checked(skipped=(Skipped(path=source.path, line=error.line, reason=error.reason),)), None
+        return RuleResults(skipped=(Skipped(path=source.path, line=error.line, reason=error.reason),)), None
     except Exception as error:
-        return Checked(skipped=(_failure("reading the file", source.path, error),)), None
+        return RuleResults(skipped=(_failure("reading the file", source.path, error),)), None
     checked = _run_all(((rule, partial(rule.check, unit)) for rule in wanted), source.path)  # type: ignore[attr-defined]
     return (_with_summary(checked, reader, unit) if stateful else checked), unit
 
 
-def _with_summary(checked: Checked, reader: Reader, unit: Unit) -> Checked:
+def _with_summary(checked: RuleResults, reader: Reader, unit: Unit) -> RuleResults:
     try:
         return replace(checked, summary=reader.summarise(unit))
     except Exception as error:
@@ -155,25 +155,25 @@ def compose(
     return accesses, tuple(skipped)
 
 
-def check_project(project: Project, rules: Iterable[SourceRule]) -> Checked:
+def check_project(project: Project, rules: Iterable[SourceRule]) -> RuleResults:
     """Run the rules that look at the tree as a whole; they see what the other rules found."""
     whole = [(rule, partial(rule.check, project)) for rule in rules if isinstance(rule, BuildRule)]
     return _run_all(whole, ".")
 
 
-def check_comments(comments: Sequence[IdleComment], rules: Iterable[SourceRule]) -> Checked:
+def check_comments(comments: Sequence[IdleComment], rules: Iterable[SourceRule]) -> RuleResults:
     """Run the rules that look at the comments that silence findings."""
     return _run_all([(rule, partial(rule.check, comments)) for rule in rules if isinstance(rule, CommentRule)], ".")
 
 
-def _run_all(checks: Iterable[tuple[SourceRule, Callable[[], Iterable[Finding]]]], path: str) -> Checked:
+def _run_all(checks: Iterable[tuple[SourceRule, Callable[[], Iterable[Finding]]]], path: str) -> RuleResults:
     findings: list[Finding] = []
     skipped: list[Skipped] = []
     for rule, check in checks:
         found, rows = _run(rule, check, path)
         findings += found
         skipped += rows
-    return Checked(findings=tuple(dict.fromkeys(findings)), skipped=tuple(skipped))
+    return RuleResults(findings=tuple(dict.fromkeys(findings)), skipped=tuple(skipped))
 
 
 def _run(
@@ -185,7 +185,7 @@ def _run(
         return (), (_failure(f"rule {rule.info.name}", path, error),)
 
 
-def check_texts(files: Mapping[str, str], rules: Sequence[SourceRule], target: Target) -> Checked:
+def check_texts(files: Mapping[str, str], rules: Sequence[SourceRule], target: Target) -> RuleResults:
     """Run rules over a small tree held in memory, without cache and processes.
 
     Silencing comments count only if one of the rules looks at them.
@@ -231,7 +231,7 @@ def check_texts(files: Mapping[str, str], rules: Sequence[SourceRule], target: T
         told = check_comments(find_idle(ignores, infos, infos), rules)
         findings += told.findings
         skipped += told.skipped
-    return Checked(findings=tuple(findings), skipped=tuple(skipped))
+    return RuleResults(findings=tuple(findings), skipped=tuple(skipped))
 
 
 @lru_cache(maxsize=64)

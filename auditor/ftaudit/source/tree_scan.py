@@ -18,7 +18,7 @@ from ftaudit.model import Finding, Severity
 from ftaudit.rule import Language, RuleInfo, SourceRule
 from ftaudit.source.base import ROOM_OF, ParseError, Project, Role, Room, Survey, TreeContext
 from ftaudit.source.languages import reader_of
-from ftaudit.source.look import Plan, finding_of, first_look, read_bytes, second_look, skipped_of
+from ftaudit.source.look import ScanPlan, finding_of, first_look, read_bytes, second_look, skipped_of
 from ftaudit.source.result_cache import ResultCache
 from ftaudit.source.run_rules import Skipped, check_comments, check_project, compose, gather, needed_rooms
 from ftaudit.source.shared_state import StateRow, state_table
@@ -103,7 +103,7 @@ def scan(
         # A fresh process could not import what was loaded from a folder of the user's.
         jobs = 0
     rows = _Rows()
-    plan = Plan(
+    plan = ScanPlan(
         rules=rules, surveyed=needed_rooms(rules), target=target, context=TreeContext(), thorough=bool(pedantic)
     )
     _first_pass(found.files, plan, rows, cache, jobs, on_done)
@@ -113,7 +113,7 @@ def scan(
         for room, survey in row.get("surveys", {}).items():
             surveys.setdefault(Room(room), {})[path] = survey
     context, gathered = gather(surveys, rows.first)
-    plan = Plan(rules=rules, surveyed=plan.surveyed, target=target, context=context, thorough=bool(pedantic))
+    plan = ScanPlan(rules=rules, surveyed=plan.surveyed, target=target, context=context, thorough=bool(pedantic))
     _second_pass(found.files, plan, rows, _context_digests(surveys, rows.first), cache, jobs, on_done)
 
     findings = [
@@ -237,7 +237,7 @@ def _lines_of(file: FoundFile) -> list[str]:
 
 def _first_pass(
     files: Sequence[FoundFile],
-    plan: Plan,
+    plan: ScanPlan,
     rows: _Rows,
     cache: ResultCache | None,
     jobs: int | None,
@@ -268,7 +268,7 @@ def _read_or_row(file: FoundFile, rows: _Rows) -> bytes | None:
 
 def _second_pass(
     files: Sequence[FoundFile],
-    plan: Plan,
+    plan: ScanPlan,
     rows: _Rows,
     contexts: Mapping[Room, bytes],
     cache: ResultCache | None,
@@ -346,7 +346,7 @@ def _looked(
     return answers
 
 
-def _rules_digest(plan: Plan) -> bytes:
+def _rules_digest(plan: ScanPlan) -> bytes:
     """Return what changes when any rule, the scanner or what was asked for changes."""
     digest = hashlib.sha256(
         f"{__version__} {sys.version} {plan.target.name} {sorted(plan.surveyed)} {plan.thorough}".encode()

@@ -10,20 +10,20 @@ from urllib.request import url2pathname
 from ftaudit.errors import ArchiveError, NotFetched
 from ftaudit.urls import redact
 from ftaudit.wheel.archive import WheelArchive
-from ftaudit.wheel.directory import Member
+from ftaudit.wheel.directory import ArchiveMember
 from ftaudit.wheel.limits import Limits
-from ftaudit.wheel.member import Image
+from ftaudit.wheel.member import MemberImage
 from ftaudit.wheel.metadata import WheelMetadata, read_metadata
 from ftaudit.wheel.module_members import ModuleMember, module_member, module_members, modules_size
-from ftaudit.wheel.source import LocalSource, RemoteSource, Source, check_digest, file_digest, shown
+from ftaudit.wheel.source import LocalSource, RemoteSource, WheelSource, check_digest, file_digest, shown
 
 if TYPE_CHECKING:
     import requests
 
 __all__ = [
-    "Image",
+    "ArchiveMember",
     "Limits",
-    "Member",
+    "MemberImage",
     "ModuleMember",
     "WheelArchive",
     "WheelMetadata",
@@ -63,7 +63,7 @@ def open_wheel(
     if path is not None:
         if sha256 is not None:
             check_digest(path.name, file_digest(path), sha256)
-        source: Source = LocalSource(path)
+        source: WheelSource = LocalSource(path)
     elif session is None:
         raise NotFetched("not fetched: no network is to be used", about=redact(str(location)))
     else:

@@ -9,10 +9,10 @@ from functools import partial
 from types import TracebackType
 from typing import Final
 
-from ftaudit.wheel.directory import Member, read_directory
+from ftaudit.wheel.directory import ArchiveMember, read_directory
 from ftaudit.wheel.limits import Limits
-from ftaudit.wheel.member import HEAD, Image, MemberReader
-from ftaudit.wheel.source import Source
+from ftaudit.wheel.member import HEAD, MemberImage, MemberReader
+from ftaudit.wheel.source import WheelSource
 
 LARGE: Final = 192 << 10
 """Compressed size from which a member is worth requests of its own."""
@@ -29,7 +29,7 @@ AT_A_TIME: Final = 8
 class WheelArchive:
     """A wheel, local or remote. Not for several threads at a time, but for `read_on`; a context manager."""
 
-    def __init__(self, source: Source, limits: Limits) -> None:
+    def __init__(self, source: WheelSource, limits: Limits) -> None:
         self._source = source
         self._limits = limits
         self.name = source.name
@@ -64,22 +64,26 @@ class WheelArchive:
         """Bytes that came over the network so far."""
         return self._source.fetched
 
-    def member(self, name: str) -> Member | None:
+    def member(self, name: str) -> ArchiveMember | None:
         """Return the member of that name, if there is one."""
         return self._by_name.get(name)
 
-    def read(self, member: Member) -> bytes:
+    def read(self, member: ArchiveMember) -> bytes:
         """Return a member, whole and with its CRC checked; raise `ArchiveError` where it lies."""
         return MemberReader(self._source, member, self._limits).whole()
 
-    def read_on(self, member: Member, offset: int) -> Image | None:
+    def read_on(self, member: ArchiveMember, offset: int) -> MemberImage | None:
         """Return a module that came with holes with its code up to an offset, or `None`: it must be read whole."""
         reader = self._begun.get(member.name)
         return None if reader is None else reader.more(offset)
 
     def read_images(
-        self, members: Sequence[Member], *, fetchers: Executor | None = None, hooks: Mapping[str, str] | None = None
-    ) -> Iterator[Image]:
+        self,
+        members: Sequence[ArchiveMember],
+        *,
+        fetchers: Executor | None = None,
+        hooks: Mapping[str, str] | None = None,
+    ) -> Iterator[MemberImage]:
         """Yield what the loader maps of each member that starts like a shared object; others come without data.
 
         Of large members only as much is fetched as the loader maps; small ones are fetched with their
@@ -111,7 +115,7 @@ class WheelArchive:
         for images in _in_parallel(tasks, fetchers):
             yield from images
 
-    def _read_together(self, group: Sequence[MemberReader]) -> list[Image]:
+    def _read_together(self, group: Sequence[MemberReader]) -> list[MemberImage]:
         """Read neighbours with one request."""
         if len(group) > 1:
             start = group[0].member.offset
@@ -121,11 +125,13 @@ class WheelArchive:
         return [reader.image(partly=False) for reader in group]
 
 
-def _read_alone(reader: MemberReader) -> list[Image]:
+def _read_alone(reader: MemberReader) -> list[MemberImage]:
     return [reader.image(partly=True)]
 
 
-def _in_parallel(tasks: Sequence[Callable[[], list[Image]]], fetchers: Executor | None) -> Iterator[list[Image]]:
+def _in_parallel(
+    tasks: Sequence[Callable[[], list[MemberImage]]], fetchers: Executor | None
+) -> Iterator[list[MemberImage]]:
     """Yield what the tasks return; with an executor as they end, a few of them under way at a time."""
     if fetchers is None:
         yield from (task() for task in tasks)

@@ -13,7 +13,7 @@ from typing import Final
 
 from ftaudit.errors import ArchiveError, DamagedArchive
 from ftaudit.wheel.limits import Limits
-from ftaudit.wheel.source import Source
+from ftaudit.wheel.source import WheelSource
 
 # PKWARE APPNOTE.TXT 6.3.10, sections 4.3.7 (local header), 4.3.14–4.3.16 (the ends of the central directory).
 LOCAL_HEADER: Final = struct.Struct("<4s H H H H H I I I H H")
@@ -30,7 +30,7 @@ _UNREADABLE: Final = (zipfile.BadZipFile, NotImplementedError, struct.error, Val
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Member:
+class ArchiveMember:
     """One file of the archive, as the central directory tells it. Sizes and offsets in bytes."""
 
     name: str
@@ -47,7 +47,7 @@ class Member:
     """Why it cannot be read, or must not be; `None` when it can."""
 
 
-def read_directory(source: Source, limits: Limits) -> tuple[tuple[Member, ...], tuple[str, ...]]:
+def read_directory(source: WheelSource, limits: Limits) -> tuple[tuple[ArchiveMember, ...], tuple[str, ...]]:
     """Return the members and the archive's problems; raise `ArchiveError` where it cannot be read or is a trap."""
     ends = _locate(source, limits)
     try:
@@ -76,7 +76,7 @@ class _Ends:
     """Where that record stops: a comment may follow, which may look like another such record."""
 
 
-def _locate(source: Source, limits: Limits) -> _Ends:
+def _locate(source: WheelSource, limits: Limits) -> _Ends:
     """Find the end-of-central-directory record and hold it to the limits."""
     position = _end_position(source)
     _, disk, first_disk, here, count, size, start, _ = _END.unpack(source.read(position, position + _END.size))
@@ -95,7 +95,7 @@ def _locate(source: Source, limits: Limits) -> _Ends:
     return _Ends(start=start, count=count, stop=position + _END.size)
 
 
-def _end_position(source: Source) -> int:
+def _end_position(source: WheelSource) -> int:
     """Return where the record stands whose comment ends with the file."""
     if source.size < _END.size:
         raise DamagedArchive(f"not a zip archive: {source.size} bytes", about=source.name)
@@ -109,7 +109,7 @@ def _end_position(source: Source) -> int:
     raise DamagedArchive("truncated, or not a zip archive: it has no central directory", about=source.name)
 
 
-def _zip64_end(source: Source, position: int) -> tuple[int, int, int, int, int, int]:
+def _zip64_end(source: WheelSource, position: int) -> tuple[int, int, int, int, int, int]:
     """Return disk, first disk, entries here, entries, size and start out of the ZIP64 record."""
     if position < _LOCATOR64.size + _END64.size:
         raise DamagedArchive("its ZIP64 record is missing", about=source.name)
@@ -123,7 +123,7 @@ def _zip64_end(source: Source, position: int) -> tuple[int, int, int, int, int, 
     return disk, first_disk, here, count, size, start
 
 
-def _members(source: Source, infos: list[zipfile.ZipInfo], directory: int) -> Iterator[Member]:
+def _members(source: WheelSource, infos: list[zipfile.ZipInfo], directory: int) -> Iterator[ArchiveMember]:
     """Yield the members in the directory's order; raise `ArchiveError` when two share bytes or one would go astray."""
     seen = Counter(info.filename for info in infos)
     ends: dict[int, int] = {}
@@ -138,7 +138,7 @@ def _members(source: Source, infos: list[zipfile.ZipInfo], directory: int) -> It
         ends[info.header_offset] = end
         end = info.header_offset
     for info in infos:
-        yield Member(
+        yield ArchiveMember(
             name=info.filename,
             offset=info.header_offset,
             end=ends[info.header_offset],
@@ -173,7 +173,7 @@ def _leads_out(name: str) -> bool:
     return outside or "\0" in name or "\\" in name
 
 
-def _suspicious(members: tuple[Member, ...], limits: Limits) -> Iterator[str]:
+def _suspicious(members: tuple[ArchiveMember, ...], limits: Limits) -> Iterator[str]:
     """Yield one sentence for each kind of thing that is wrong with members, with the first of them."""
     kinds: dict[str, list[str]] = {}
     for member in members:
@@ -197,7 +197,7 @@ def shown_name(name: str) -> str:
 class _Window(io.RawIOBase):
     """A source, up to an offset, as the seekable file that `zipfile` wants."""
 
-    def __init__(self, source: Source, size: int) -> None:
+    def __init__(self, source: WheelSource, size: int) -> None:
         self._source = source
         self._size = size
         self._position = 0

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from typing import Final
 
 from ftaudit.errors import ArchiveError
-from ftaudit.wheel.directory import LOCAL_HEADER, Member, shown_name
+from ftaudit.wheel.directory import LOCAL_HEADER, ArchiveMember, shown_name
 from ftaudit.wheel.image import image_format, mapped_part, mapped_size
 from ftaudit.wheel.limits import Limits
 from ftaudit.wheel.parts import PAGE, Parts, find_holes, find_parts, find_reach
-from ftaudit.wheel.source import Source
+from ftaudit.wheel.source import WheelSource
 from ftaudit.wheel.tail import NO_TAIL, Tail, inflate_tail
 
 HEAD: Final = 12 << 10
@@ -33,10 +33,10 @@ BEFORE: Final = 96 << 10
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Image:
+class MemberImage:
     """What the loader maps of one member that is a shared object, or why there is nothing of it."""
 
-    member: Member
+    member: ArchiveMember
     data: bytes = b""
     error: ArchiveError | None = None
     checked: bool = False
@@ -48,7 +48,7 @@ class Image:
 class MemberReader:
     """Reads one member forward, from its local header on."""
 
-    def __init__(self, source: Source, member: Member, limits: Limits, *, hook: str = "") -> None:
+    def __init__(self, source: WheelSource, member: ArchiveMember, limits: Limits, *, hook: str = "") -> None:
         self.member = member
         self.lean = False
         self.hook = hook
@@ -64,13 +64,13 @@ class MemberReader:
         """Use bytes that were fetched together with those of other members."""
         self._raw = bytes(memoryview(span)[self.member.offset - start : self.member.end - start])
 
-    def image(self, *, partly: bool) -> Image:
+    def image(self, *, partly: bool) -> MemberImage:
         """Return what the loader maps; an error of the member is part of the answer."""
         try:
             self._refuse()
             return self._start() if partly else self._image(self.whole(), checked=True)
         except MemberError as error:
-            return Image(member=self.member, error=error)
+            return MemberImage(member=self.member, error=error)
 
     def whole(self) -> bytes:
         """Return the whole member, inflated and checked."""
@@ -86,7 +86,7 @@ class MemberReader:
         if self.member.size > self._limits.ratio * self.member.compressed + 1024:
             raise MemberError(f"{self._title}: it inflates to more than {self._limits.ratio} times its size")
 
-    def _start(self) -> Image:
+    def _start(self) -> MemberImage:
         """Read on until all that the loader maps is there, and no further."""
         member = self.member
         hook, self.hook = self.hook, ""
@@ -97,7 +97,7 @@ class MemberReader:
         out = inflater.feed(self._raw[done:])
         done = len(self._raw)
         if len(out) >= LOCAL_HEADER.size and image_format(out) is None:
-            return Image(member=member)
+            return MemberImage(member=member)
         wanted = mapped_size(out)
         if wanted is None or wanted >= member.size:
             return self._image(self._finish(inflater, self._fetch(member.end)[done:], out), checked=True)
@@ -116,7 +116,7 @@ class MemberReader:
             done = len(self._raw)
         return self._image(b"".join(parts), checked=False)
 
-    def _without_code(self, hook: str) -> Image | None:
+    def _without_code(self, hook: str) -> MemberImage | None:
         """Read a module's beginning and end, and of its code what its hook is in; `None` where that is no gain."""
         member = self.member
         inflater = _Inflater(member, self._title)
@@ -158,14 +158,14 @@ class MemberReader:
         begun.tail, begun.start = tail, self.member.size - len(tail.data)
         return True
 
-    def more(self, offset: int) -> Image | None:
+    def more(self, offset: int) -> MemberImage | None:
         """Return the module with what stands at an offset of the file, or `None` where it must be read whole."""
         begun = self._begun
         if begun is None or offset >= begun.parts.code[1]:
             return None
         if not self._read_on(begun, min(offset + AHEAD, begun.parts.code[1])):
             return None
-        return Image(member=self.member, data=mapped_part(begun.joined()), holes=begun.holes())
+        return MemberImage(member=self.member, data=mapped_part(begun.joined()), holes=begun.holes())
 
     def _read_on(self, begun: _Begun, wanted: int) -> bool:
         """Inflate on until so much is there; return whether that is before what was read of the end."""
@@ -178,10 +178,10 @@ class MemberReader:
             begun.forward += begun.inflater.feed(self._fetch(stop)[done:])
         return True
 
-    def _image(self, data: bytes, *, checked: bool) -> Image:
+    def _image(self, data: bytes, *, checked: bool) -> MemberImage:
         if image_format(data) is None:
-            return Image(member=self.member, checked=checked)
-        return Image(member=self.member, data=mapped_part(data), checked=checked)
+            return MemberImage(member=self.member, checked=checked)
+        return MemberImage(member=self.member, data=mapped_part(data), checked=checked)
 
     def _fetch(self, stop: int) -> bytes:
         """Return the member's bytes, header and all, at least up to the offset `stop` of the archive."""
@@ -267,7 +267,7 @@ class MemberError(ArchiveError):
 class _Inflater:
     """Inflates forward, and never to more than the directory announces."""
 
-    def __init__(self, member: Member, title: str) -> None:
+    def __init__(self, member: ArchiveMember, title: str) -> None:
         self.started = False
         self._left = member.compressed
         self._room = member.size

@@ -13,7 +13,7 @@ from packaging.version import InvalidVersion, Version
 
 from ftaudit.errors import ArchiveError
 from ftaudit.wheel.archive import WheelArchive
-from ftaudit.wheel.directory import Member, shown_name
+from ftaudit.wheel.directory import ArchiveMember, shown_name
 
 FREE_THREADING: Final = "Programming Language :: Python :: Free Threading"
 LARGEST: Final = 32 << 20
@@ -160,7 +160,7 @@ def _record_problems(archive: WheelArchive, folder: str, listing: str) -> list[s
     return problems
 
 
-def _is_folder(member: Member) -> bool:
+def _is_folder(member: ArchiveMember) -> bool:
     return member.name.endswith("/")
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from ftaudit.cpython.suffixes import find_suffix
-from ftaudit.wheel.directory import Member
+from ftaudit.wheel.directory import ArchiveMember
 
 _SCHEMES: Final = re.compile(r"[^/]+\.data/(?:platlib|purelib)/")
 _OTHER_DATA: Final = re.compile(r"[^/]+\.data/")
@@ -23,7 +23,7 @@ class ModuleMember:
     """Dotted import name."""
     path: str
     """Where it is installed, below site-packages."""
-    member: Member
+    member: ArchiveMember
     variant_of: str | None = None
     """The import name without what follows a first dot in the file's name: `_ir` of `_ir.cu13.cpython-314t-….so`.
 
@@ -33,7 +33,7 @@ class ModuleMember:
     """`cp314t`, `cp314`, `abi3` or `abi3t` as the suffix says; `None` for a suffix without an ABI."""
 
 
-def module_members(members: Iterable[Member]) -> tuple[ModuleMember, ...]:
+def module_members(members: Iterable[ArchiveMember]) -> tuple[ModuleMember, ...]:
     """Return the members that an import could load as extension modules, in the archive's order.
 
     Libraries that auditwheel and delocate put beside a package (`NAME.libs/`, `.dylibs/`) are none; neither are a
@@ -46,7 +46,7 @@ def module_members(members: Iterable[Member]) -> tuple[ModuleMember, ...]:
     return tuple(module for module in found if module is not None)
 
 
-def modules_size(members: Iterable[Member]) -> int:
+def modules_size(members: Iterable[ArchiveMember]) -> int:
     """Return the bytes that the extension modules among the members take, compressed."""
     return sum(module.member.compressed for module in module_members(members))
 
@@ -54,7 +54,7 @@ def modules_size(members: Iterable[Member]) -> int:
 _VERSIONED: Final = re.compile(r"(.+\.so)\.\d[\d.]*$")
 
 
-def module_member(member: Member) -> ModuleMember | None:
+def module_member(member: ArchiveMember) -> ModuleMember | None:
     """Return what a member's name says of it as an extension module, or `None` when it is not named as one."""
     path, schemes = _SCHEMES.subn("", member.name, count=1)
     if (not schemes and _OTHER_DATA.match(path)) or _VENDORED.search(path):

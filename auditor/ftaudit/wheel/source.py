@@ -25,7 +25,7 @@ SLOWEST: Final = 8 << 10
 _CONTENT_RANGE: Final = re.compile(r"bytes (\d+)-(\d+)/(\d+)")
 
 
-class Source(Protocol):
+class WheelSource(Protocol):
     """Bytes of one file; `read` may be called by several threads at a time."""
 
     name: str

@@ -18,10 +18,10 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from ftaudit.cores import count_cores
-from ftaudit.workers.ending import Died, Ending
+from ftaudit.workers.ending import Died, TaskEnding
 from ftaudit.workers.pool import WorkerPool
 
-__all__ = ["Died", "Ending", "WorkerPool", "can_fork", "run_tasks"]
+__all__ = ["Died", "TaskEnding", "WorkerPool", "can_fork", "run_tasks"]
 
 PATIENCE: Final = 60.0
 """Seconds of processor time that one task may take."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from ftaudit.model import StrEnum
 
 
-class Ending(StrEnum):
+class TaskEnding(StrEnum):
     """Why a task has no answer."""
 
     SIGNAL = "signal"
@@ -29,33 +29,33 @@ class Ending(StrEnum):
 class Died:
     """Stands for the answer of a task that has none."""
 
-    how: Ending
+    how: TaskEnding
     detail: str = ""
     """The signal's name, the exit code, the seconds, the MiB, or the exception and its place."""
 
     @property
     def is_lasting(self) -> bool:
         """Whether the same task ends the same way another time."""
-        return self.how in (Ending.MEMORY, Ending.RAISED)
+        return self.how in (TaskEnding.MEMORY, TaskEnding.RAISED)
 
     def __str__(self) -> str:
         """Return what a sentence about the process ends with."""
         match self.how:
-            case Ending.SIGNAL:
+            case TaskEnding.SIGNAL:
                 return f"was ended by {self.detail}"
-            case Ending.EXIT:
+            case TaskEnding.EXIT:
                 return f"ended with exit code {self.detail}"
-            case Ending.TIMEOUT:
+            case TaskEnding.TIMEOUT:
                 return f"was ended after {self.detail} s of work"
-            case Ending.MEMORY:
+            case TaskEnding.MEMORY:
                 return f"needs more than {self.detail} MiB of memory"
-            case Ending.RAISED:
+            case TaskEnding.RAISED:
                 return f"failed: {self.detail}"
-            case Ending.NOT_STARTED:
+            case TaskEnding.NOT_STARTED:
                 return "could not be started"
-            case Ending.CANCELLED:
+            case TaskEnding.CANCELLED:
                 return "was ended"
-            case Ending.CLOSED:
+            case TaskEnding.CLOSED:
                 return "closed its pipes"
-            case Ending.NONSENSE:
+            case TaskEnding.NONSENSE:
                 return "gave an answer that makes no sense"

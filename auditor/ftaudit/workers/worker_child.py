@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO, TypeAlias
 
-from ftaudit.workers.ending import Died, Ending
+from ftaudit.workers.ending import Died, TaskEnding
 from ftaudit.workers.frames import Packed, receive_tasks, send_answer
 
 Work: TypeAlias = "Callable[[Any, Any], Any]"
@@ -77,11 +77,11 @@ def _done(work: Work, task: Packed, shared: object, memory: int) -> bytes:
     try:
         return json.dumps({"answer": work(task.unpack(), shared)}).encode()
     except MemoryError:
-        died = Died(how=Ending.MEMORY, detail=str(memory >> 20))
+        died = Died(how=TaskEnding.MEMORY, detail=str(memory >> 20))
     except Exception as error:
         frame = traceback.extract_tb(error.__traceback__)[-1]
         told = f"{type(error).__name__} in {Path(frame.filename).name}:{frame.lineno}"
-        died = Died(how=Ending.RAISED, detail=told)
+        died = Died(how=TaskEnding.RAISED, detail=told)
     return json.dumps({"died": died.how.value, "detail": died.detail}).encode()
 
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from typing import Any, BinaryIO, Final, cast
 
 from ftaudit.workers.allowance import Allowance
-from ftaudit.workers.ending import Died, Ending
+from ftaudit.workers.ending import Died, TaskEnding
 from ftaudit.workers.frames import Packed, pack, receive_answer, send_tasks
 from ftaudit.workers.worker_child import Limits, Work, be_a_copy
 
@@ -67,7 +67,7 @@ class WorkerProcess:
     def answers(self, tasks: Sequence[Packed], shared: Packed) -> Iterator[Any]:
         """Yield the answer to each task, in order; `Died` is the last where the process is lost."""
         if not self._ready and self._within(STARTUP, lambda: receive_answer(self.stdout)) is None:
-            yield self._lost(Died(how=Ending.NOT_STARTED))
+            yield self._lost(Died(how=TaskEnding.NOT_STARTED))
             return
         self._ready = True
         known, self._shared = shared is self._shared, shared
@@ -81,9 +81,9 @@ class WorkerProcess:
                 case {"answer": value}:
                     yield value
                 case {"died": "memory" | "raised" as how, "detail": str(detail)}:
-                    yield Died(how=Ending(how), detail=detail)
+                    yield Died(how=TaskEnding(how), detail=detail)
                 case _:
-                    yield self._lost(Died(how=Ending.NONSENSE))
+                    yield self._lost(Died(how=TaskEnding.NONSENSE))
                     return
 
     def _within(self, seconds: float, what: Callable[[], Any]) -> Any:
@@ -105,16 +105,16 @@ class WorkerProcess:
     def _ending(self) -> Died:
         """Return how the process ended by itself, or that its time was up."""
         if self._late or self.wait_for(0) == -getattr(signal, "SIGXCPU", 0):
-            return Died(how=Ending.TIMEOUT, detail=f"{self.seconds:g}")
+            return Died(how=TaskEnding.TIMEOUT, detail=f"{self.seconds:g}")
         code = self.wait_for(5)
         if code is None:
-            return Died(how=Ending.CLOSED)
+            return Died(how=TaskEnding.CLOSED)
         if code >= 0:
-            return Died(how=Ending.EXIT, detail=str(code))
+            return Died(how=TaskEnding.EXIT, detail=str(code))
         try:
-            return Died(how=Ending.SIGNAL, detail=signal.Signals(-code).name)
+            return Died(how=TaskEnding.SIGNAL, detail=signal.Signals(-code).name)
         except ValueError:
-            return Died(how=Ending.SIGNAL, detail=f"signal {-code}")
+            return Died(how=TaskEnding.SIGNAL, detail=f"signal {-code}")
 
 
 def start_fresh(work: Work, prepare: Callable[[], object] | None, limits: Limits, _: object) -> WorkerProcess:

@@ -9,7 +9,7 @@ from ftaudit.rule import RuleInfo, SourceExample
 from ftaudit.source import CRule
 from ftaudit.source.c import CUnit, api
 from ftaudit.source.c.borrowed import find_borrowed
-from ftaudit.source.c.escape import Origin
+from ftaudit.source.c.escape import ContainerOrigin
 
 _SEQUENCE_ITEM = "PySequence_Fast_GET_ITEM"
 """Of what PySequence_Fast returned FT317 judges; of a list that is kept somewhere this lends as the others do."""
@@ -125,7 +125,10 @@ class list {
     def check(self, unit: CUnit) -> Iterator[Finding]:
         """Yield what the rule finds in one file."""
         for found in find_borrowed(unit, *api.LIST_ITEMS, _SEQUENCE_ITEM):
-            if found.call.name == _SEQUENCE_ITEM and found.origin not in (Origin.MEMBER, Origin.STATIC):
+            if found.call.name == _SEQUENCE_ITEM and found.origin not in (
+                ContainerOrigin.MEMBER,
+                ContainerOrigin.STATIC,
+            ):
                 continue
             yield self.finding(
                 f"{found.call.name} lends an item of `{found.container}`, {found.origin.value}",

@@ -9,7 +9,7 @@ from ftaudit.model import Confidence, Finding, Severity
 from ftaudit.rule import RuleInfo, SourceExample
 from ftaudit.source import CRule
 from ftaudit.source.c import CUnit
-from ftaudit.source.c.escape import Origin, origin_of
+from ftaudit.source.c.escape import ContainerOrigin, origin_of
 
 _FIELDS = {
     "PyListObject": "ob_item|allocated|ob_base\\s*\\.\\s*ob_size",
@@ -113,7 +113,7 @@ static int count(PyListObject *self) { return use(self->ob_item[0]); }
         function = unit.function_at(at)
         if function is None or unit.guarded(at) or unit.at_import(function):
             return
-        if origin_of(unit, function, container.strip(), at) not in (Origin.PRIVATE, Origin.KEYWORDS):
+        if origin_of(unit, function, container.strip(), at) not in (ContainerOrigin.PRIVATE, ContainerOrigin.KEYWORDS):
             places[at] = (
                 f"`{' '.join(field.split())}` of a {kind} is read with no lock: another thread can move or free it"
             )

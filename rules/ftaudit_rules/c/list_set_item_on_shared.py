@@ -9,7 +9,7 @@ from ftaudit.rule import RuleInfo, SourceExample
 from ftaudit.source import CRule
 from ftaudit.source.c import CUnit, api
 from ftaudit.source.c.borrowed import find_borrowed
-from ftaudit.source.c.escape import Origin
+from ftaudit.source.c.escape import ContainerOrigin
 
 
 class ListSetItemOnShared(CRule):
@@ -81,7 +81,7 @@ static int put(Obj *self, Py_ssize_t i, PyObject *v) {
                 if read.arguments
             )
             # A list that is being filled is often passed around, or kept in what builds it, before others see it.
-            if found.origin in (Origin.PARAMETER, Origin.MEMBER) and not replaces:
+            if found.origin in (ContainerOrigin.PARAMETER, ContainerOrigin.MEMBER) and not replaces:
                 continue
             yield self.finding(
                 f"PyList_SET_ITEM stores into `{found.container}`, {found.origin.value}",

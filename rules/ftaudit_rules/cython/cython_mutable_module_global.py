@@ -9,7 +9,7 @@ from typing import Final
 from ftaudit.model import Confidence, Finding, Severity
 from ftaudit.rule import RuleInfo, SourceExample
 from ftaudit.source import CythonRule
-from ftaudit.source.cython import CythonFunction, CythonUnit, CythonVariable, Line, stores
+from ftaudit.source.cython import CythonFunction, CythonUnit, CythonVariable, LogicalLine, stores
 
 _MUTATORS: Final = frozenset(
     [
@@ -145,7 +145,7 @@ class CythonMutableModuleGlobal(CythonRule):
         if not variables:
             return
         filled = _filled_at_import(unit)
-        written: dict[str, tuple[Line, str]] = {}
+        written: dict[str, tuple[LogicalLine, str]] = {}
         for function in unit.functions:
             if function.name in unit.init_only or function.name.startswith(("__pyx", "_cinit")):
                 continue
@@ -178,7 +178,7 @@ def _filled_at_import(unit: CythonUnit) -> frozenset[str]:
 
 
 def _writes(
-    line: Line, function: CythonFunction, variables: dict[str, CythonVariable], filled: frozenset[str]
+    line: LogicalLine, function: CythonFunction, variables: dict[str, CythonVariable], filled: frozenset[str]
 ) -> Iterator[tuple[str, str]]:
     """Yield each module variable that the line writes, and how."""
 

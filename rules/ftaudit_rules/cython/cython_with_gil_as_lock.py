@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from ftaudit.model import Confidence, Finding, Severity
 from ftaudit.rule import RuleInfo, SourceExample
 from ftaudit.source import CythonRule
-from ftaudit.source.cython import LOCKING, CythonUnit, Line, stores
+from ftaudit.source.cython import LOCKING, CythonUnit, LogicalLine, stores
 
 
 class CythonWithGilAsLock(CythonRule):
@@ -50,7 +50,7 @@ class CythonWithGilAsLock(CythonRule):
         for line in unit.logical:
             if not _changes(line):
                 continue
-            block: Line | None = None
+            block: LogicalLine | None = None
             for head in unit.heads(line):
                 words = head.words
                 if words[0] == "with" and LOCKING.search(" ".join(words[1:])):
@@ -67,7 +67,7 @@ class CythonWithGilAsLock(CythonRule):
                     break
 
 
-def _changes(line: Line) -> bool:
+def _changes(line: LogicalLine) -> bool:
     words = line.words
     if words[0] in ("raise", "print", "import", "return", "pass"):
         return False

@@ -6,7 +6,7 @@ import pytest
 from support.c_units import unit
 
 from ftaudit.rule import Language
-from ftaudit.source.c.escape import Origin
+from ftaudit.source.c.escape import ContainerOrigin
 from ftaudit.source.c.unit import CUnit
 
 
@@ -96,7 +96,7 @@ def test_functions_that_call_each_other_are_not_taken_for_guarded() -> None:
     assert not made.guarded(made.code.index("work("))
 
 
-def origin(text: str, *, language: Language = Language.C) -> Origin:
+def origin(text: str, *, language: Language = Language.C) -> ContainerOrigin:
     made: CUnit = unit(text, language=language)
     (call,) = made.calls("PyDict_GetItem")
     return made.origin(call)

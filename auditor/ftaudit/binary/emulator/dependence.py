@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from dataclasses import dataclass, replace
 
-from ftaudit.binary.emulator.hook import Ending, Run, Subject, run
+from ftaudit.binary.emulator.hook import HookRun, RunEnding, Subject, run
 from ftaudit.binary.emulator.taint.constructor_state import Joins
 from ftaudit.binary.emulator.taint.flow import WEAK, Decision, named
 from ftaudit.binary.image.call_sites import call_sites
@@ -17,7 +17,7 @@ _SAME_BRANCH = 2
 """How often a branch is turned round in each direction: its later decisions are in what these are followed into."""
 
 
-def unknown(subject: Subject, best: Run) -> str:
+def unknown(subject: Subject, best: HookRun) -> str:
     """Return the first unknown that the run met before it had declared, or nothing."""
     until = len(best.guesses)
     if best.declared_after is not None and best.declared_after < until and _is_sealed(subject):
@@ -42,7 +42,7 @@ class _Path:
 
     overrides: tuple[tuple[int, int], ...]
     turned: tuple[int, ...]
-    parent: Run | None
+    parent: HookRun | None
     """The run that it comes from."""
     merges: tuple[tuple[int, Collection[int]], ...]
     """What ran after each of the decisions in the run that turned it round first, by the decision's number."""
@@ -52,7 +52,7 @@ class _Path:
     """What is other than in the run that it comes from."""
 
 
-def depends(subject: Subject, best: Run) -> str:
+def depends(subject: Subject, best: HookRun) -> str:
     """Return the unknown on which the declaration of a run depends, or may depend; nothing where none can change it.
 
     Every branch that an unknown decides is turned round, one after the other and along the way that it opens, and
@@ -91,11 +91,11 @@ def depends(subject: Subject, best: Run) -> str:
     return ""
 
 
-def _contradiction(best: Run, other: Run, path: _Path) -> str | None:
+def _contradiction(best: HookRun, other: HookRun, path: _Path) -> str | None:
     """Return why a run shows that the declaration depends on something, else `None`."""
     if other.too_long:
         return None if other.too_large else path.label or "more than is followed"
-    if other.ending is Ending.FAILED:
+    if other.ending is RunEnding.FAILED:
         return None if path.by_python or not other.faulted or other.opaque == ABORTS else path.label
     if other.opaque:
         return other.opaque
@@ -105,7 +105,7 @@ def _contradiction(best: Run, other: Run, path: _Path) -> str | None:
 
 
 def _following(
-    other: Run, path: _Path, seen: dict[tuple[int, bool], int], asked: set[tuple[str, int]], joins: Joins
+    other: HookRun, path: _Path, seen: dict[tuple[int, bool], int], asked: set[tuple[str, int]], joins: Joins
 ) -> list[_Path]:
     """Return the runs that differ from this one in one more decision or answer, those not made yet."""
     found: list[_Path] = []
@@ -151,11 +151,11 @@ def _following(
     return found if path.parent is not None else found[::-1]
 
 
-def _name(other: Run, decision: Decision) -> str:
+def _name(other: HookRun, decision: Decision) -> str:
     return named(other.labels, decision.labels)
 
 
-def _own(other: Run, labels: int) -> bool:
+def _own(other: HookRun, labels: int) -> bool:
     """Return whether one of the labels is an answer of another library, of the machine or of the processor."""
     return any(
         labels >> index & 1 and not name.startswith(WEAK) and not other.by_python >> index & 1

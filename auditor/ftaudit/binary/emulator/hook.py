@@ -10,7 +10,7 @@ from ftaudit.binary.emulator.branches import Block, candidates, patched
 from ftaudit.binary.emulator.budget import Budget
 from ftaudit.binary.emulator.emulated_process import Exhausted, Halt, HandOver, Process, Sealed
 from ftaudit.binary.emulator.machine import Machine, MemoryFault, NeedsVex
-from ftaudit.binary.emulator.oracle import Oracle, Question
+from ftaudit.binary.emulator.oracle import Guess, Oracle
 from ftaudit.binary.emulator.taint.attach import attach, cover
 from ftaudit.binary.emulator.taint.constructor_state import Joins
 from ftaudit.binary.emulator.taint.flow import Decision, Flow, TooLong
@@ -25,7 +25,7 @@ from ftaudit.binary.stubs.symbols import foreign, resolve
 from ftaudit.cpython.layouts import DEFINITION
 
 
-class Ending(Enum):
+class RunEnding(Enum):
     """How a run of the hook ended."""
 
     SLOTS = "slots"
@@ -37,10 +37,10 @@ class Ending(Enum):
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Run:
+class HookRun:
     """What one run of the hook showed."""
 
-    ending: Ending
+    ending: RunEnding
     problem: str = ""
     """Why it failed, or why CPython would refuse what it returned."""
     slots: Slots | None = None
@@ -51,7 +51,7 @@ class Run:
     gil: int | None = None
     """Single-phase: the value that `PyUnstable_Module_SetGIL` was last called with, `None` where it was not."""
     origin: str = ""
-    questions: tuple[Question, ...] = ()
+    questions: tuple[Guess, ...] = ()
     asked_before: int = 0
     """How many of them were asked before the hook was called: by static constructors."""
     overrides: Mapping[int, int] = field(default_factory=dict)
@@ -168,7 +168,7 @@ def run(
     turned: Collection[int] | None = None,
     joins: Joins | None = None,
     merges: Mapping[int, Collection[int]] | None = None,
-) -> Run:
+) -> HookRun:
     """Run the hook once, with other answers to the questions that `overrides` numbers.
 
     With `follow`, a run that fails says which stretches of code led to its failure. With `turned`, it is followed what
@@ -211,8 +211,8 @@ def run(
         return _finished(subject, python, notes, overrides, flow)
     except (Halt, MemoryFault, TooLong) as error:
         sealed = error.gil if isinstance(error, Sealed) else None
-        return Run(
-            ending=Ending.FAILED if sealed is None else Ending.MODULE,
+        return HookRun(
+            ending=RunEnding.FAILED if sealed is None else RunEnding.MODULE,
             gil=sealed,
             origin="" if sealed is None else "create",
             guesses=_guesses(python) if python else (),
@@ -286,7 +286,7 @@ def _new_process(subject: Subject, oracle: Oracle) -> Python:
 
 def _finished(
     subject: Subject, python: Python, notes: list[str], overrides: Mapping[int, int], flow: Flow | None
-) -> Run:
+) -> HookRun:
     """Call the hook, and look at what it returned as `_PyImport_RunModInitFunc` and `PyModule_FromDefAndSpec2` do."""
     process = python.process
     python.error = 0
@@ -297,8 +297,8 @@ def _finished(
     returned = calls_flow.labels_of_result() if calls_flow is not None else 0
     hooked = len(flow.decisions) if flow else None
 
-    def ended(ending: Ending, **details: object) -> Run:
-        return Run(
+    def ended(ending: RunEnding, **details: object) -> HookRun:
+        return HookRun(
             ending=ending,
             questions=asked,
             asked_before=before,
@@ -330,24 +330,24 @@ def _finished(
             name.startswith(("Py", "_Py")) for name in subject.image.imports
         )
         idle = takes_nothing and process.calls == calls and not notes and process.machine.missed is None
-        return ended(Ending.FAILED, problem=problem, declared=_declared(python), idle=idle)
+        return ended(RunEnding.FAILED, problem=problem, declared=_declared(python), idle=idle)
     if subject.hook.startswith("PyModExport"):
         slots = read_exported_slots(process.machine, result, subject.layout)
         constant, origin = _is_constant(python, slots), _origin(python, returned, slots)
         created = _created(python, slots, 0)
-        return ended(Ending.SLOTS, slots=slots, constant=constant, comes_from=origin, creates_module=created)
+        return ended(RunEnding.SLOTS, slots=slots, constant=constant, comes_from=origin, creates_module=created)
     if result in python.definitions:
         slots = read_definition_slots(process.machine, result, subject.layout)
         constant, origin = _is_constant(python, slots), _origin(python, returned, slots, result)
         created = _created(python, slots, result)
-        return ended(Ending.SLOTS, slots=slots, constant=constant, comes_from=origin, creates_module=created)
+        return ended(RunEnding.SLOTS, slots=slots, constant=constant, comes_from=origin, creates_module=created)
     known = python.objects.get(result)
     if known is None or known.kind != "module":
-        return ended(Ending.FAILED, problem="the initialisation returns what is no module")
+        return ended(RunEnding.FAILED, problem="the initialisation returns what is no module")
     if known.origin not in ("create", "cffi"):
-        return ended(Ending.FAILED, problem="the initialisation returns a module that it did not create")
+        return ended(RunEnding.FAILED, problem="the initialisation returns a module that it did not create")
     by = python.declared_by if known.origin == "cffi" else _origin(python, returned)
-    return ended(Ending.MODULE, gil=known.gil, origin=known.origin, comes_from=by)
+    return ended(RunEnding.MODULE, gil=known.gil, origin=known.origin, comes_from=by)
 
 
 def _origin(python: Python, returned: int, slots: Slots | None = None, definition: int = 0) -> str:
@@ -446,7 +446,7 @@ def _import_group(python: Python, name: str, image: Image, notes: list[str]) -> 
     python.error = 0
 
 
-def search(subject: Subject) -> tuple[Run, int]:
+def search(subject: Subject) -> tuple[HookRun, int]:
     """Run the hook until it succeeds, with other answers to what the failing run asked.
 
     Return the run that got furthest and the number of runs. Where nothing that the module goes on to do can
@@ -459,7 +459,7 @@ def search(subject: Subject) -> tuple[Run, int]:
         return best, 1
     tried: set[tuple[tuple[int, int], ...]] = {()}
     calls = len(best.calls)
-    while best.ending is Ending.FAILED and len(runs) < subject.budget.tries and calls < subject.budget.calls:
+    while best.ending is RunEnding.FAILED and len(runs) < subject.budget.tries and calls < subject.budget.calls:
         following = _next_overrides(best, tried)
         if following is None:
             break
@@ -467,12 +467,12 @@ def search(subject: Subject) -> tuple[Run, int]:
         attempt = run(subject, following)
         runs.append(attempt)
         calls += len(attempt.calls) + attempt.exhausted * subject.budget.calls // 4
-        if attempt.ending is not Ending.FAILED or len(attempt.calls) > len(best.calls):
+        if attempt.ending is not RunEnding.FAILED or len(attempt.calls) > len(best.calls):
             best = attempt
     return best, len(runs)
 
 
-def force(subject: Subject, best: Run) -> tuple[Run, Image]:
+def force(subject: Subject, best: HookRun) -> tuple[HookRun, Image]:
     """Turn the branches round that led a failing run to its failure, one after the other, until a run succeeds.
 
     Those that an unknown decided: no machine takes another way at any other.
@@ -485,7 +485,7 @@ def force(subject: Subject, best: Run) -> tuple[Run, Image]:
     subject = replace(subject, budget=replace(subject.budget, instructions=few))
     best = run(subject, best.overrides, follow=True, turned=())
     left = subject.budget.branches
-    while best.ending is Ending.FAILED and left > 0 and not best.exhausted:
+    while best.ending is RunEnding.FAILED and left > 0 and not best.exhausted:
         furthest = best
         decided = {decision.address for decision in best.decisions}
         for patch in candidates(subject.image, best.way):
@@ -498,7 +498,7 @@ def force(subject: Subject, best: Run) -> tuple[Run, Image]:
             other = run(attempt, best.overrides, follow=True, turned=())
             # A run that does not end, or calls without end, costs as much as all that it is worth.
             left -= 8 * (other.exhausted or len(other.calls) > subject.budget.calls // 4)
-            if other.declared_something or (len(other.calls) > len(best.calls) and other.ending is Ending.FAILED):
+            if other.declared_something or (len(other.calls) > len(best.calls) and other.ending is RunEnding.FAILED):
                 patches.append(patch)
                 many = "es" if len(patches) > 1 else ""
                 furthest = replace(other, beyond=f"{len(patches)} branch{many} that led to a failure")
@@ -508,7 +508,7 @@ def force(subject: Subject, best: Run) -> tuple[Run, Image]:
     return best, patched(subject.image, patches)
 
 
-def _next_overrides(best: Run, tried: set[tuple[tuple[int, int], ...]]) -> dict[int, int] | None:
+def _next_overrides(best: HookRun, tried: set[tuple[tuple[int, int], ...]]) -> dict[int, int] | None:
     """Return the next answers to try: the last question of the best run first, each with its other answers."""
     for number in range(len(best.questions) - 1, -1, -1):
         for choice in range(best.questions[number].choices):

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
-class Question:
+class Guess:
     """One answer that was a guess."""
 
     name: str
@@ -24,7 +24,7 @@ class Oracle:
 
     def __init__(self, overrides: Mapping[int, int]) -> None:
         self.overrides = overrides
-        self.questions: list[Question] = []
+        self.questions: list[Guess] = []
         self.guesses: list[str] = []
         """What was answered without knowledge, in order: the questions, and answers that have no alternative here."""
         self.listener: Callable[[str], None] | None = None
@@ -34,7 +34,7 @@ class Oracle:
         """Return which of so many answers to give, counted from 0, the most plausible one."""
         choice = self.overrides.get(len(self.questions), 0)
         choice = choice if choice < choices else 0
-        self.questions.append(Question(name, choice, choices, environment))
+        self.questions.append(Guess(name, choice, choices, environment))
         self.guess(name)
         return choice
 

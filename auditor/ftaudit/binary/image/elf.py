@@ -12,9 +12,9 @@ from ftaudit.binary.image.mapped import (
     X86_64,
     Bind,
     Image,
+    ImageWords,
     ThreadLocals,
     TlsFixup,
-    Words,
     malformed,
 )
 from ftaudit.errors import ImageError
@@ -213,7 +213,7 @@ class _Loader:
     ) -> None:
         self.machine, self.memory, self.tags, self.tls, self.needed = machine, memory, tags, tls, needed
         self.base = base
-        self.words = Words(memory, self.base)
+        self.words = ImageWords(memory, self.base)
         start, size = tags.get(_DT_STRTAB, 0), tags.get(_DT_STRSZ, 0)
         self.strings = bytes(memory[start : start + size])
         self.binds: list[Bind] = []

@@ -32,7 +32,7 @@ def load_images(
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Library:
+class SharedLibrary:
     """A plain shared library that modules of its wheel call into, with all that it exports."""
 
     image: Image
@@ -41,11 +41,11 @@ class Library:
 
 
 @functools.lru_cache(maxsize=2)
-def load_library(data: bytes, budget: Budget, machine: str, beside: int) -> Library | None:
+def load_library(data: bytes, budget: Budget, machine: str, beside: int) -> SharedLibrary | None:
     """Return the image for a machine of a plain shared library, or `None` without one.
 
     Remembered, for many modules of a wheel may lead to one large library. Raise `ImageError`.
     """
     slices = load_images(data, budget, beside=beside, every_export=True)
     image = next((image for image in slices if image.machine == machine), None)
-    return None if image is None else Library(image=image, framework=find_framework(image, ""))
+    return None if image is None else SharedLibrary(image=image, framework=find_framework(image, ""))

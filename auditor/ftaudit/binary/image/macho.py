@@ -6,7 +6,7 @@ import struct
 from typing import TYPE_CHECKING, Any
 
 from ftaudit.binary.image.lief_library import load_lief
-from ftaudit.binary.image.mapped import AARCH64, X86_64, Bind, Image, ThreadLocals, Words, malformed
+from ftaudit.binary.image.mapped import AARCH64, X86_64, Bind, Image, ImageWords, ThreadLocals, malformed
 from ftaudit.errors import ImageError
 
 if TYPE_CHECKING:
@@ -87,7 +87,7 @@ def _load_slice(data: bytes, machine: str, limit: int, base: int, every_export: 
         offset = segment.virtual_address - start
         memory[offset : offset + len(content)] = content
     slide = base - start
-    words = Words(memory, base)
+    words = ImageWords(memory, base)
     _rebase(binary, words, slide)
     binds = _bindings(binary, words, slide)
     initializers: list[int] = []
@@ -128,7 +128,7 @@ def _thread_sections(lief: Any) -> tuple[Any, ...]:
     return kinds.THREAD_LOCAL_REGULAR, kinds.THREAD_LOCAL_ZEROFILL
 
 
-def _rebase(binary: lief.MachO.Binary, words: Words, slide: int) -> None:
+def _rebase(binary: lief.MachO.Binary, words: ImageWords, slide: int) -> None:
     """Add the slide to every pointer into the image.
 
     A chained fixup's word holds the link to the next one: LIEF gives its target beside it.
@@ -140,7 +140,7 @@ def _rebase(binary: lief.MachO.Binary, words: Words, slide: int) -> None:
             words.write(address, (words.read(address) if target is None else int(target)) + slide)
 
 
-def _bindings(binary: lief.MachO.Binary, words: Words, slide: int) -> tuple[Bind, ...]:
+def _bindings(binary: lief.MachO.Binary, words: ImageWords, slide: int) -> tuple[Bind, ...]:
     """Return the imported pointers. A weak definition of the image's own (C++'s inline functions) binds to itself."""
     binds = []
     own: dict[str, int] = {}

@@ -118,7 +118,7 @@ def malformed(what: str) -> Iterator[None]:
         raise ImageError(f"the tables of this {what} file are malformed: {type(error).__name__}: {error}") from error
 
 
-class Words:
+class ImageWords:
     """The image's memory while its loader fixes it up: 64-bit little-endian words at absolute addresses."""
 
     def __init__(self, memory: bytearray, base: int) -> None:

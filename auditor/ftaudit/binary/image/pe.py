@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from ftaudit.binary.image.lief_library import load_lief
-from ftaudit.binary.image.mapped import AARCH64, X86_64, Bind, Image, ThreadLocals, Words, malformed
+from ftaudit.binary.image.mapped import AARCH64, X86_64, Bind, Image, ImageWords, ThreadLocals, malformed
 from ftaudit.errors import ImageError
 
 if TYPE_CHECKING:
@@ -71,7 +71,7 @@ def _load(data: bytes, machine: str, limit: int, base: int, every_export: bool) 
 
 def _image(binary: lief.PE.Binary, machine: str, memory: bytearray, base: int, every_export: bool) -> Image:
     lief = load_lief()
-    words = Words(memory, base)
+    words = ImageWords(memory, base)
     preferred = binary.optional_header.imagebase
     if preferred != base:
         directory = binary.data_directory(lief.PE.DataDirectory.TYPES.BASE_RELOCATION_TABLE)

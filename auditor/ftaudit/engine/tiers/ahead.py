@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from ftaudit.engine.rows import facts_of
 from ftaudit.engine.tiers.binary_tier import request_for
 from ftaudit.engine.tiers.collect import Key
-from ftaudit.engine.tiers.reader import Reader
+from ftaudit.engine.tiers.reader import SharedWheelReader
 from ftaudit.engine.upgrades.later import is_listed
 from ftaudit.engine.upgrades.later_releases import NOT_IMPORTED
 from ftaudit.engine.upgrades.surveyor import Surveyor
-from ftaudit.engine.upgrades.surveys import Question
+from ftaudit.engine.upgrades.surveys import SurveyQuestion
 from ftaudit.index.client import Index
 from ftaudit.judge.table import judge
 from ftaudit.model import BLOCKING, BinaryFacts, IndexFacts, Status, WheelKind
@@ -28,7 +28,7 @@ class Ahead:
 
     target: Target
     index: Index
-    reader: Reader
+    reader: SharedWheelReader
     surveyor: Surveyor
 
     def prepare(self) -> None:
@@ -64,4 +64,4 @@ class Ahead:
 
     def _survey(self, key: Key) -> None:
         if is_listed(key[0]):
-            self.surveyor.begin(Question(pin=key[0], platform=key[1]))
+            self.surveyor.begin(SurveyQuestion(pin=key[0], platform=key[1]))

@@ -8,7 +8,7 @@ from typing import Final
 from ftaudit.binary.inspection import WheelRequest
 from ftaudit.engine.rows import INSTALLED_KINDS
 from ftaudit.engine.tiers.collect import Key
-from ftaudit.engine.tiers.reader import Reader
+from ftaudit.engine.tiers.reader import SharedWheelReader
 from ftaudit.model import BinaryFacts, Gap, GapKind, IndexFacts, Status, WheelKind
 from ftaudit.model.sentences import gap_phrase
 from ftaudit.progress import Progress
@@ -34,7 +34,7 @@ def request_for(found: IndexFacts, target: Target) -> WheelRequest | None:
 
 
 def find_binary_facts(
-    indexed: Mapping[Key, IndexFacts], *, target: Target, reader: Reader, progress: Progress
+    indexed: Mapping[Key, IndexFacts], *, target: Target, reader: SharedWheelReader, progress: Progress
 ) -> dict[Key, BinaryFacts]:
     """Read every extension module of the chosen wheels."""
     requests = {key: request for key, found in indexed.items() if (request := request_for(found, target)) is not None}
@@ -58,7 +58,7 @@ def _rebuilt(read: BinaryFacts) -> BinaryFacts:
 
 
 def read_wheels(
-    requests: Iterable[WheelRequest], *, reader: Reader, progress: Progress, stage: str
+    requests: Iterable[WheelRequest], *, reader: SharedWheelReader, progress: Progress, stage: str
 ) -> dict[WheelRequest, BinaryFacts]:
     """Read each wheel."""
     futures = {request: reader.ask(request) for request in requests}

@@ -85,7 +85,7 @@ def _index_facts(pin: Pin, platform: Platform, target: Target, release: ReleaseF
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Imports:
+class RuntimeAnswers:
     """The runtime tier's answers, and what a reader must know of how they were made."""
 
     facts: dict[Key, RuntimeFacts]
@@ -100,7 +100,7 @@ def find_runtime_facts(
     settings: Settings,
     progress: Progress,
     only: Container[Key] | None = None,
-) -> Imports:
+) -> RuntimeAnswers:
     """Import every extension module of the wheels that this machine can run; say why for the others.
 
     With `only`, the other packages are there to be imported by those, and are not asked themselves.
@@ -112,7 +112,7 @@ def find_runtime_facts(
     wanted = [key for key in indexed if skipped[key].reason is None and (only is None or key in only)]
     left_out = _left_out(skipped, indexed)
     if not wanted:
-        return Imports(facts=skipped, notes=left_out)
+        return RuntimeAnswers(facts=skipped, notes=left_out)
     from ftaudit import interpreters
 
     try:
@@ -124,7 +124,7 @@ def find_runtime_facts(
         install = f"ftaudit python install{interpreters.option_of(target)}"
         note = f"{gap_phrase(reason)}: run `{install}`, or name one with --python; the binaries alone were read"
         facts = {key: replace(said, reason=said.reason or reason) for key, said in skipped.items()}
-        return Imports(facts=facts, notes=(note, *left_out))
+        return RuntimeAnswers(facts=facts, notes=(note, *left_out))
     facts = dict(skipped)
     notes: dict[str, None] = {}
     progress.stage("imports", len(wanted))
@@ -135,7 +135,7 @@ def find_runtime_facts(
             notes |= dict.fromkeys(found.notes)
     if interpreter.missing and any(map(_fails, facts.values())):
         notes[f"the interpreter was built without {', '.join(interpreter.missing)}: modules that need it fail"] = None
-    return Imports(facts=facts, interpreter=interpreter, notes=(*notes, *left_out))
+    return RuntimeAnswers(facts=facts, interpreter=interpreter, notes=(*notes, *left_out))
 
 
 def _fails(facts: RuntimeFacts) -> bool:

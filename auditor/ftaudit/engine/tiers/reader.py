@@ -13,7 +13,7 @@ from ftaudit.model import BinaryFacts, Status
 from ftaudit.settings import Settings
 
 
-class Reader:
+class SharedWheelReader:
     """Reads each wheel once, however often it is asked for. A context manager that ends what is still under way.
 
     What a wheel cost and saved of the network is counted when it has been read. Nothing is started before the first
@@ -31,7 +31,7 @@ class Reader:
         self._lock = threading.Lock()
         self._closed = False
 
-    def __enter__(self) -> Reader:
+    def __enter__(self) -> SharedWheelReader:
         return self
 
     def __exit__(self, *_: object) -> None:

@@ -8,7 +8,7 @@ from typing import Final
 
 from ftaudit.engine.rows import Judged
 from ftaudit.engine.upgrades.surveyor import Surveyor
-from ftaudit.engine.upgrades.surveys import Question, Survey
+from ftaudit.engine.upgrades.surveys import Survey, SurveyQuestion
 from ftaudit.model import BLOCKING, Pin, Verdict
 from ftaudit.model.plans import Candidate, Fate
 from ftaudit.model.steps import GoodRelease, Lead, NoGoodRelease, NoLead
@@ -33,7 +33,7 @@ def find_later(
     """
     by_name = {platform.name: platform for platform in platforms}
     questions = [
-        Question(pin=facts.pin, platform=by_name[facts.platform])
+        SurveyQuestion(pin=facts.pin, platform=by_name[facts.platform])
         for facts, verdict, _ in judged
         if verdict in (*BLOCKING, Verdict.FALLBACK) and is_listed(facts.pin)
     ]

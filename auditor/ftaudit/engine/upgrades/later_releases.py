@@ -9,7 +9,7 @@ from typing import Final
 from packaging.version import Version
 
 from ftaudit.engine.rows import facts_of
-from ftaudit.engine.upgrades.surveys import Question
+from ftaudit.engine.upgrades.surveys import SurveyQuestion
 from ftaudit.index.choose import choose_wheel
 from ftaudit.index.release import ProjectFiles, ReleaseFiles
 from ftaudit.judge.table import judge
@@ -44,7 +44,7 @@ _FATES: Final = {
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Listed:
+class ListedRelease:
     """A later release: what its files alone say, and the wheel of it that is still to be read."""
 
     candidate: Candidate
@@ -70,13 +70,13 @@ def _judged(candidate: Candidate, facts: PackageFacts) -> Candidate:
     return replace(candidate, fate=fate, verdict=verdict, why=why)
 
 
-def list_later(question: Question, project: ProjectFiles, target: Target) -> list[Listed]:
+def list_later(question: SurveyQuestion, project: ProjectFiles, target: Target) -> list[ListedRelease]:
     """Return every later release, oldest first, with what its files alone say.
 
     A release without compiled wheels before one that has some again is a gap, and not the end of compiled code.
     """
     current = question.pin.version
-    releases: list[Listed] = []
+    releases: list[ListedRelease] = []
     compiled_again = False
     for version, files in sorted(project.versions.items(), reverse=True):
         if current is None or version <= current:
@@ -90,8 +90,8 @@ def list_later(question: Question, project: ProjectFiles, target: Target) -> lis
 
 
 def _release(
-    question: Question, version: Version, files: Sequence[DistributionFile], origin: str | None, target: Target
-) -> Listed:
+    question: SurveyQuestion, version: Version, files: Sequence[DistributionFile], origin: str | None, target: Target
+) -> ListedRelease:
     pin, platform = question.pin, question.platform
     asked = replace(pin, version=version, files=None, allowed_hashes=frozenset(), problem=None)
 
@@ -110,10 +110,12 @@ def _release(
         wheel=None if chosen.wheel is None else chosen.wheel.filename,
     )
     if chosen.wheel is None:
-        return Listed(candidate=candidate if early else _without_wheel(candidate, files, chosen, choose), facts=facts)
+        return ListedRelease(
+            candidate=candidate if early else _without_wheel(candidate, files, chosen, choose), facts=facts
+        )
     if chosen.kind is WheelKind.PURE:
-        return Listed(candidate=_judged(candidate, facts), facts=facts)
-    return Listed(candidate=candidate, facts=facts, wheel=chosen.wheel)
+        return ListedRelease(candidate=_judged(candidate, facts), facts=facts)
+    return ListedRelease(candidate=candidate, facts=facts, wheel=chosen.wheel)
 
 
 def _without_wheel(

@@ -9,9 +9,9 @@ from dataclasses import dataclass, field
 from typing import Final, TypeAlias
 
 from ftaudit.binary.inspection import WheelRequest
-from ftaudit.engine.tiers.reader import Reader
-from ftaudit.engine.upgrades.later_releases import Listed, list_later
-from ftaudit.engine.upgrades.surveys import HOPEFUL, Memo, Question, Survey
+from ftaudit.engine.tiers.reader import SharedWheelReader
+from ftaudit.engine.upgrades.later_releases import ListedRelease, list_later
+from ftaudit.engine.upgrades.surveys import HOPEFUL, Memo, Survey, SurveyQuestion
 from ftaudit.index.client import Index
 from ftaudit.model import BinaryFacts, DistributionFile, Gap, GapKind, Status
 from ftaudit.model.plans import Candidate, Fate
@@ -35,14 +35,14 @@ class Surveyor:
     The nearest and the newest release with a wheel are read, and those between until one is good.
     """
 
-    def __init__(self, *, target: Target, index: Index, reader: Reader, settings: Settings) -> None:
+    def __init__(self, *, target: Target, index: Index, reader: SharedWheelReader, settings: Settings) -> None:
         self._target = target
         self._index = index
         self._reader = reader
         self._memo = Memo(None if settings.no_cache else settings.cache)
         self._lock = threading.Lock()
         self._pool = ThreadPoolExecutor(WORKERS, thread_name_prefix="survey")
-        self._begun: dict[Question, Future[Survey]] = {}
+        self._begun: dict[SurveyQuestion, Future[Survey]] = {}
         self._closed = False
 
     def __enter__(self) -> Surveyor:
@@ -54,7 +54,7 @@ class Surveyor:
         # What waits for a wheel is told by the reader, which ends next.
         self._pool.shutdown(wait=False, cancel_futures=True)
 
-    def begin(self, question: Question) -> Future[Survey]:
+    def begin(self, question: SurveyQuestion) -> Future[Survey]:
         """Return the survey of a package, when it is there. Usable from many threads."""
         with self._lock:
             if question in self._begun:
@@ -66,20 +66,20 @@ class Surveyor:
             survey = self._begun[question] = self._pool.submit(self._survey, question)
             return survey
 
-    def survey(self, questions: Sequence[Question], *, progress: Progress) -> dict[Question, Survey]:
+    def survey(self, questions: Sequence[SurveyQuestion], *, progress: Progress) -> dict[SurveyQuestion, Survey]:
         """Return the surveys of all these packages, and keep them for the next run."""
         if not questions:
             return {}
         progress.stage("later versions", len(questions))
         begun = {question: self.begin(question) for question in questions}
-        surveys: dict[Question, Survey] = {}
+        surveys: dict[SurveyQuestion, Survey] = {}
         for question, future in begun.items():
             surveys[question] = future.result()
             progress.done(question.pin.name)
         self._memo.keep()
         return surveys
 
-    def _survey(self, question: Question) -> Survey:
+    def _survey(self, question: SurveyQuestion) -> Survey:
         pin = question.pin
         page = self._index.fingerprint(pin.name, index_url=pin.index_url)
         key = None if page is None else _key(question, self._target, page)
@@ -99,37 +99,37 @@ class Surveyor:
         return {name: future.result() for name, future in asked.items()}
 
 
-def _key(question: Question, target: Target, page: str) -> str:
+def _key(question: SurveyQuestion, target: Target, page: str) -> str:
     pin, platform = question.pin, question.platform
     return f"10 {pin.name} {pin.version} {target.name} {platform.tags} {page}"
 
 
 @dataclass(slots=True)
-class _Walk:
+class _ReleaseWalk:
     """The releases while their wheels are read."""
 
-    releases: list[Listed]
+    releases: list[ListedRelease]
     known: dict[str, Candidate] = field(default_factory=dict)
 
-    def read(self, look: Look, releases: Sequence[Listed]) -> None:
+    def read(self, look: Look, releases: Sequence[ListedRelease]) -> None:
         """Have the wheels of releases read and judged."""
         wheels = {release.wheel.filename: release for release in releases if release.wheel is not None}
         found = look([release.wheel for release in wheels.values() if release.wheel is not None])
         self.known |= {name: wheels[name].read(binary) for name, binary in found.items()}
 
-    def fate(self, release: Listed) -> Fate:
+    def fate(self, release: ListedRelease) -> Fate:
         return self.candidate(release).fate
 
-    def candidate(self, release: Listed) -> Candidate:
+    def candidate(self, release: ListedRelease) -> Candidate:
         return self.known.get(release.wheel.filename, release.candidate) if release.wheel else release.candidate
 
     def result(self) -> tuple[Candidate, ...]:
         return tuple(map(self.candidate, self.releases))
 
 
-def _walk(releases: list[Listed], look: Look) -> tuple[Candidate, ...]:
+def _walk(releases: list[ListedRelease], look: Look) -> tuple[Candidate, ...]:
     """Read what is needed to name the first good release; without one, the newest pre-release."""
-    walk = _Walk(releases)
+    walk = _ReleaseWalk(releases)
     _walk_finals(walk, look)
     early = [one for one in releases if one.candidate.fate is Fate.PRE_RELEASE and one.wheel is not None]
     if early and not any(release.fate is Fate.GOOD for release in walk.result()):
@@ -137,7 +137,7 @@ def _walk(releases: list[Listed], look: Look) -> tuple[Candidate, ...]:
     return walk.result()
 
 
-def _walk_finals(walk: _Walk, look: Look) -> None:
+def _walk_finals(walk: _ReleaseWalk, look: Look) -> None:
     """Read the newest wheel, and from the nearest on until one is good; beyond a long bad stretch, bisect."""
     compiled = [release for release in walk.releases if release.candidate.fate is Fate.NOT_LOOKED_INTO]
     if not compiled:

@@ -58,7 +58,7 @@ class Survey:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Question:
+class SurveyQuestion:
     """What is asked of the index: which releases of the pin's package come after it, for one platform."""
 
     pin: Pin

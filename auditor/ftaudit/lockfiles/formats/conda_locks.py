@@ -16,7 +16,7 @@ from ftaudit.lockfiles.direct import parse_file
 from ftaudit.lockfiles.fields import check_known, left_out
 from ftaudit.lockfiles.formats.conda import NO_PACKAGES
 from ftaudit.lockfiles.input_files import file_name, read_text
-from ftaudit.lockfiles.requirements import InputFormat, Lock, LockedPackage, Requirements
+from ftaudit.lockfiles.requirements import InputFormat, LockData, LockedPackage, Requirements
 from ftaudit.lockfiles.resolve.needs import Needs, parse_needs
 from ftaudit.lockfiles.sniff import KNOWN
 from ftaudit.model import DistributionFile, Location
@@ -117,7 +117,7 @@ def _answer(
         path=path,
         format=form,
         left_out=left_out((), map(str, known), taken=((), chosen)),
-        lock=Lock(packages=packages, tolerant=True, single_environment=True),
+        lock=LockData(packages=packages, tolerant=True, single_environment=True),
     )
 
 

@@ -13,9 +13,9 @@ from packaging.utils import canonicalize_name
 from ftaudit.errors import InputError
 from ftaudit.lockfiles.direct import local_path
 from ftaudit.lockfiles.formats.distinfo import Distribution, read_distribution
-from ftaudit.lockfiles.formats.on_disk import CondaPackage, Installed, conda_owners, find_on_disk, read_conda
+from ftaudit.lockfiles.formats.on_disk import CondaPackage, InstalledFiles, conda_owners, find_on_disk, read_conda
 from ftaudit.lockfiles.input_files import read_bytes
-from ftaudit.lockfiles.requirements import Edge, InputFormat, Lock, LockedPackage, Requirements
+from ftaudit.lockfiles.requirements import Edge, InputFormat, LockData, LockedPackage, Requirements
 from ftaudit.model import DistributionFile, Location, OnDisk
 from ftaudit.urls import public
 
@@ -63,7 +63,7 @@ def read(path: Path) -> Requirements:
     return Requirements(
         path=path,
         format=InputFormat.ENVIRONMENT,
-        lock=Lock(
+        lock=LockData(
             packages=packages,
             direct=tuple(
                 Edge(name=each.name, version=str(each.version)) for each in requested if told and each.version
@@ -126,7 +126,7 @@ def _is_metadata(name: str) -> bool:
 
 
 def _unlisted(
-    path: Path, folders: Sequence[Path], on_disk: Installed, conda: Sequence[CondaPackage]
+    path: Path, folders: Sequence[Path], on_disk: InstalledFiles, conda: Sequence[CondaPackage]
 ) -> Iterator[LockedPackage]:
     """Yield what no distribution lists: conda packages without one, and extension modules of unknown origin."""
     owners: dict[str, CondaPackage] = {}

@@ -42,7 +42,7 @@ class CondaPackage:
 
 
 @dataclass(kw_only=True, slots=True)
-class Installed:
+class InstalledFiles:
     """What the folders of packages hold, by the `.dist-info` that it is of."""
 
     by_metadata: dict[Path, OnDisk] = field(default_factory=dict)
@@ -74,9 +74,9 @@ def read_conda(prefix: Path) -> tuple[CondaPackage, ...]:
 
 def find_on_disk(
     folders: Sequence[Path], distributions: Sequence[Distribution], conda: Sequence[CondaPackage]
-) -> Installed:
+) -> InstalledFiles:
     """Return the compiled files of each distribution, and those that none lists."""
-    installed = Installed()
+    installed = InstalledFiles()
     for folder in folders:
         here = [each for each in distributions if each.path.parent == folder]
         compiled = tuple(_compiled(folder))

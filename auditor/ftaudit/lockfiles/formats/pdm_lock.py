@@ -24,7 +24,7 @@ from ftaudit.lockfiles.fields import (
 )
 from ftaudit.lockfiles.input_files import Table, header_lines, read_toml
 from ftaudit.lockfiles.manifest import Manifest, read_manifest
-from ftaudit.lockfiles.requirements import Edge, IndexOptions, InputFormat, Lock, LockedPackage, Requirements
+from ftaudit.lockfiles.requirements import Edge, InputFormat, InputIndexes, LockData, LockedPackage, Requirements
 from ftaudit.lockfiles.resolve.needs import parse_edge, sort_edges
 from ftaudit.model import DistributionFile, Location
 from ftaudit.urls import public
@@ -84,9 +84,9 @@ def read(
     return Requirements(
         path=path,
         format=InputFormat.PDM_LOCK,
-        index=manifest.index if manifest is not None else IndexOptions(),
+        index=manifest.index if manifest is not None else InputIndexes(),
         left_out=_left_out(offered, wanted, chosen, manifest),
-        lock=Lock(
+        lock=LockData(
             packages=tuple(packages.values()),
             roots=tuple((edge, Location(path=str(path.parent / "pyproject.toml"))) for edge in direct)
             if reached

@@ -22,9 +22,9 @@ from ftaudit.lockfiles.manifest import poetry_edge
 from ftaudit.lockfiles.requirements import (
     Edge,
     EdgeSource,
-    IndexOptions,
     InputFormat,
-    Lock,
+    InputIndexes,
+    LockData,
     LockedPackage,
     Requirements,
 )
@@ -79,9 +79,9 @@ def read(
     return Requirements(
         path=path,
         format=InputFormat.PIPFILE_LOCK,
-        index=IndexOptions(index_url=urls[0] if urls else None, extra_index_urls=tuple(urls[1:])),
+        index=InputIndexes(index_url=urls[0] if urls else None, extra_index_urls=tuple(urls[1:])),
         left_out=left_out((), filter(top.raw, sections), taken=((), chosen)),
-        lock=Lock(
+        lock=LockData(
             packages=(*packages.values(), *doubles),
             direct=_direct(path, (DEFAULT, *chosen)),
             edges_from=EdgeSource.LOCK if len(packages) < 2 else EdgeSource.NOWHERE,

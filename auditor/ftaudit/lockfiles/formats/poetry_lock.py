@@ -14,7 +14,7 @@ from ftaudit.lockfiles.direct import local_path
 from ftaudit.lockfiles.fields import check_empty, check_known, left_out, listed_files, version_of
 from ftaudit.lockfiles.input_files import Table, header_lines, read_toml
 from ftaudit.lockfiles.manifest import MAIN, poetry_edge, poetry_ranges, read_manifest
-from ftaudit.lockfiles.requirements import Edge, InputFormat, Lock, LockedPackage, Requirements
+from ftaudit.lockfiles.requirements import Edge, InputFormat, LockData, LockedPackage, Requirements
 from ftaudit.lockfiles.resolve.needs import sort_edges
 from ftaudit.model import DistributionFile, Location
 from ftaudit.urls import public
@@ -32,10 +32,10 @@ def read(
     reaches; without that, 1.x tells `main` from `dev`, and 2.0 tells nothing: every group is judged, and a note says
     so. Raise `InputError` with the place of what is wrong, `UsageError` for an extra or group that there is not.
     """
-    return _Reader(path).read(extras, groups, all_extras=all_extras)
+    return _PoetryReader(path).read(extras, groups, all_extras=all_extras)
 
 
-class _Reader:
+class _PoetryReader:
     """One poetry.lock while it is read."""
 
     def __init__(self, path: Path) -> None:
@@ -79,7 +79,7 @@ class _Reader:
             path=self._path,
             format=InputFormat.POETRY_LOCK,
             left_out=left_out(self._extras, known, taken=(wanted, chosen)),
-            lock=Lock(
+            lock=LockData(
                 packages=tuple(packages),
                 roots=roots,
                 direct=direct,

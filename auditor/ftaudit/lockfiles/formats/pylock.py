@@ -13,7 +13,7 @@ from ftaudit.errors import InputError
 from ftaudit.lockfiles.direct import local_path, parse_file
 from ftaudit.lockfiles.fields import are_for_one_system, check_known, read_range
 from ftaudit.lockfiles.input_files import file_name, header_lines, read_toml
-from ftaudit.lockfiles.requirements import Edge, EdgeSource, InputFormat, Lock, LockedPackage, Requirements
+from ftaudit.lockfiles.requirements import Edge, EdgeSource, InputFormat, LockData, LockedPackage, Requirements
 from ftaudit.model import DistributionFile, Location
 from ftaudit.urls import public
 
@@ -62,7 +62,7 @@ def read(
     return Requirements(
         path=path,
         format=InputFormat.PYLOCK,
-        lock=Lock(
+        lock=LockData(
             edges_from=EdgeSource.LOCK if knows_edges else EdgeSource.NOWHERE,
             packages=tuple(packages),
             requires_python=(lock.requires_python,) if lock.requires_python else (),

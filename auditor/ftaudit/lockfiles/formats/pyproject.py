@@ -16,8 +16,8 @@ from ftaudit.lockfiles.direct import fragment_hashes, parse_reference
 from ftaudit.lockfiles.input_files import Table, read_toml, string_line
 from ftaudit.lockfiles.requirements import (
     ALL,
-    IndexOptions,
     InputFormat,
+    InputIndexes,
     Problem,
     Reference,
     ReferenceKind,
@@ -358,11 +358,11 @@ class _Project:
                 return index.need("url")
         raise source.error("index", f"names no [[tool.uv.index]]: {name!r}")
 
-    def _index(self) -> IndexOptions:
+    def _index(self) -> InputIndexes:
         open_to_all = [index for index in self._indexes if not index.raw("explicit")]
         default = next((index.need("url") for index in open_to_all if index.raw("default")), None)
         others = [index.need("url") for index in open_to_all if not index.raw("default")]
-        return IndexOptions(
+        return InputIndexes(
             index_url=default or self._uv.text("index-url"),
             extra_index_urls=(*others, *self._uv.texts("extra-index-url")),
             no_index=bool(self._uv.raw("no-index")),

@@ -13,7 +13,7 @@ from packaging.version import InvalidVersion, Version
 
 from ftaudit.errors import InputError
 from ftaudit.lockfiles.input_files import read_text
-from ftaudit.lockfiles.requirements import Edge, EdgeSource, InputFormat, Lock, LockedPackage, Requirements
+from ftaudit.lockfiles.requirements import Edge, EdgeSource, InputFormat, LockData, LockedPackage, Requirements
 from ftaudit.lockfiles.resolve.needs import parse_needs
 from ftaudit.model import Location
 
@@ -76,7 +76,7 @@ def read(path: Path) -> Requirements:
     return Requirements(
         path=path,
         format=kind or InputFormat.PIP_LIST,
-        lock=Lock(
+        lock=LockData(
             packages=tuple(packages),
             tolerant=True,
             edges_from=EdgeSource.LOCK if knows_edges else EdgeSource.NOWHERE,

@@ -19,8 +19,8 @@ from ftaudit.lockfiles.direct import fragment_hashes, local_path, parse_file, pa
 from ftaudit.lockfiles.input_files import is_stream, read_bytes
 from ftaudit.lockfiles.requirements import (
     ALL,
-    IndexOptions,
     InputFormat,
+    InputIndexes,
     Reference,
     ReferenceKind,
     Requirement,
@@ -62,7 +62,7 @@ def read(path: Path) -> Requirements:
     if not is_stream(path) and not _decode(path).strip():
         # What a command was to write into it may have failed; a comment says that it is meant to be empty.
         raise InputError(f"{path} is empty", hint="name a file that lists packages, or write a comment into it")
-    reader = _Reader(here_first=True)
+    reader = _RequirementsReader(here_first=True)
     reader.read(path, constraint=False, chain=())
     return Requirements(
         path=path,
@@ -78,7 +78,7 @@ def read_lines(path: Path, lines: Mapping[int, str]) -> Requirements:
 
     Relative paths count from that file.
     """
-    reader = _Reader(here_first=False)
+    reader = _RequirementsReader(here_first=False)
     text = "\n".join(lines.get(number, "") for number in range(1, max(lines, default=0) + 1))
     reader.take(_checked(text, path), path, constraint=False, chain=(path.resolve(),))
     return Requirements(
@@ -90,7 +90,7 @@ def read_lines(path: Path, lines: Mapping[int, str]) -> Requirements:
     )
 
 
-class _Reader:
+class _RequirementsReader:
     """Collects the requirements, constraints and options of one file and those that it includes."""
 
     def __init__(self, *, here_first: bool) -> None:
@@ -125,10 +125,10 @@ class _Reader:
                 requirement = _requirement(entry, place, here_first=self._here_first)
                 (self.constraints if constraint else self.roots).append(requirement)
 
-    def index(self) -> IndexOptions:
+    def index(self) -> InputIndexes:
         """Return the options that say where packages come from."""
         options = self._options
-        return IndexOptions(
+        return InputIndexes(
             index_url=options.get("index_url"),
             extra_index_urls=tuple(options.get("extra_index_urls", ())),
             no_index=options.get("no_index", False),

@@ -16,7 +16,7 @@ from ftaudit.lockfiles.direct import local_path
 from ftaudit.lockfiles.fields import check_empty, check_known, hash_of, specifier_of, version_of
 from ftaudit.lockfiles.formats.pyproject import names_of
 from ftaudit.lockfiles.input_files import Table, file_name, header_lines, read_toml
-from ftaudit.lockfiles.requirements import Edge, IndexOptions, InputFormat, Lock, LockedPackage, Requirements
+from ftaudit.lockfiles.requirements import Edge, InputFormat, InputIndexes, LockData, LockedPackage, Requirements
 from ftaudit.model import DistributionFile, Location
 from ftaudit.urls import public
 
@@ -83,7 +83,7 @@ def read(
         told = ", ".join(str(each) for each in chosen if any(each.marker in some for some in conflicts))
         notes = (f"{path} declares that some of these exclude each other, so each is judged by itself: {told}",)
     locks = [
-        Lock(
+        LockData(
             packages=tuple(package for _, package in read),
             roots=(*((edge, each.place) for each in choice for edge in each.edges), *always),
             notes=notes,
@@ -108,13 +108,13 @@ def read(
     )
 
 
-def _index(manifest: Path) -> IndexOptions:
+def _index(manifest: Path) -> InputIndexes:
     """Return which packages `[tool.uv]` of the project beside the lock file does not want as wheels, or built."""
     try:
         uv = Table(manifest, "", read_toml(manifest)[0]).table("tool").table("uv")
-        return IndexOptions(no_binary=names_of(uv, "no-binary"), only_binary=names_of(uv, "no-build"))
+        return InputIndexes(no_binary=names_of(uv, "no-binary"), only_binary=names_of(uv, "no-build"))
     except InputError:
-        return IndexOptions()
+        return InputIndexes()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -13,7 +13,7 @@ from packaging.version import Version
 
 from ftaudit.errors import ArchiveError, InputError
 from ftaudit.lockfiles.direct import parse_file
-from ftaudit.lockfiles.requirements import InputFormat, Lock, LockedPackage, Requirements
+from ftaudit.lockfiles.requirements import InputFormat, LockData, LockedPackage, Requirements
 from ftaudit.lockfiles.resolve.needs import Needs, parse_needs
 from ftaudit.model import DistributionFile, Location
 
@@ -50,7 +50,7 @@ def read(path: Path) -> Requirements:
     return Requirements(
         path=path,
         format=InputFormat.WHEELS,
-        lock=Lock(packages=tuple(packages), tolerant=True, incomplete=tuple(incomplete)),
+        lock=LockData(packages=tuple(packages), tolerant=True, incomplete=tuple(incomplete)),
     )
 
 

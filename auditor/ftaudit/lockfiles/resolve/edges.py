@@ -9,7 +9,7 @@ from packaging.specifiers import SpecifierSet
 from packaging.utils import NormalizedName
 
 from ftaudit.lockfiles.locked import pins_of_lock
-from ftaudit.lockfiles.requirements import Edge, EdgeSource, Lock, Requirement, Requirements
+from ftaudit.lockfiles.requirements import Edge, EdgeSource, LockData, Requirement, Requirements
 from ftaudit.lockfiles.resolve.unpinned import resolve
 from ftaudit.lockfiles.selection import ResolveOptions, Selection
 from ftaudit.model import Location, Pin
@@ -18,7 +18,7 @@ from ftaudit.target import Platform, Target
 
 def with_edges(
     requirements: Requirements,
-    lock: Lock,
+    lock: LockData,
     selection: Selection,
     target: Target,
     platform: Platform,

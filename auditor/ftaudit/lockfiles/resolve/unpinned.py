@@ -12,11 +12,11 @@ from typing import Final
 from packaging.utils import NormalizedName
 from packaging.version import Version
 
-from ftaudit.lockfiles.listed import Listed, list_roots
+from ftaudit.lockfiles.listed import ListedRequirements, list_roots
 from ftaudit.lockfiles.requirements import Requirement, Requirements
 from ftaudit.lockfiles.resolve import uv
 from ftaudit.lockfiles.resolve.graph import find_chains
-from ftaudit.lockfiles.resolve.uv_failures import Culprit, Failure, FailureKind
+from ftaudit.lockfiles.resolve.uv_failures import FailedPackage, Failure, FailureKind
 from ftaudit.lockfiles.selection import ResolveOptions, Selection
 from ftaudit.model import GapKind, Location, Pin
 from ftaudit.target import Platform, Target
@@ -75,7 +75,7 @@ class _Resolution:
     def __init__(
         self,
         requirements: Requirements,
-        listed: Listed,
+        listed: ListedRequirements,
         target: Target,
         platform: Platform,
         options: ResolveOptions,
@@ -334,7 +334,7 @@ class _Resolution:
             return "uv chose no version of it"
         return None
 
-    def _question(self) -> uv.Question:
+    def _question(self) -> uv.UvRequest:
         options, index = self._options, self._requirements.index
         constraints = [c for c in self._listed.constraints if not (self._forced and c.name in self._known)]
         overrides = [_line(o) for o in self._listed.overrides if o.name not in self._excluded]
@@ -342,7 +342,7 @@ class _Resolution:
         if self._forced:
             pinned = (root for root in self._listed.named.values() if root.exact and root.name not in self._excluded)
             overrides += [_line(root) for root in pinned]
-        return uv.Question(
+        return uv.UvRequest(
             roots=[*(_line(root) for root in self._listed.named.values()), *self._listed.wheels],
             constraints=[
                 *(_line(constraint) for constraint in constraints),
@@ -403,7 +403,7 @@ class _Resolution:
         made_up = [self._make_up(culprit, failure) for culprit in failure.culprits]
         return any(made_up)
 
-    def _make_up(self, culprit: Culprit, failure: Failure) -> bool:
+    def _make_up(self, culprit: FailedPackage, failure: Failure) -> bool:
         """Give uv what it needs to go on with a package that lacks a wheel; return whether there was something left."""
         name = culprit.name
         if name in self._excluded:

@@ -53,7 +53,7 @@ class Resolved:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Question:
+class UvRequest:
     """What uv is asked. Every line is made of parsed parts, never of the user's text."""
 
     roots: Sequence[str]
@@ -97,7 +97,7 @@ def find_uv() -> str:
         ) from error
 
 
-def ask(question: Question, folder: Path, timeout: float) -> tuple[Resolved, ...] | Failure:
+def ask(question: UvRequest, folder: Path, timeout: float) -> tuple[Resolved, ...] | Failure:
     """Have uv resolve the question in an empty folder of ours, within `timeout` seconds.
 
     Raise `ResolutionError` when uv cannot be run.
@@ -122,7 +122,7 @@ def ask(question: Question, folder: Path, timeout: float) -> tuple[Resolved, ...
     return parse_failure(done.stderr.decode("utf-8", "replace"))
 
 
-def _environment(question: Question) -> dict[str, str]:
+def _environment(question: UvRequest) -> dict[str, str]:
     environment = {k: v for k, v in os.environ.items() if not k.startswith("UV_") or _KEPT_VARIABLES.fullmatch(k)}
     environment.setdefault("UV_HTTP_RETRIES", "1")
     environment.setdefault("UV_HTTP_CONNECT_TIMEOUT", "3")
@@ -142,7 +142,7 @@ def _environment(question: Question) -> dict[str, str]:
     return environment
 
 
-def _arguments(question: Question) -> list[str]:
+def _arguments(question: UvRequest) -> list[str]:
     version = ".".join(map(str, question.target.version))
     arguments = ["pip", "compile", ROOTS, "--quiet", "--no-header", "--no-progress", "--color", "never"]
     arguments += ["--annotation-style", "line", "--no-strip-extras", "--config-file", CONFIG]
@@ -190,7 +190,7 @@ def uv_platform(platform: Platform) -> str:
     return f"{arch}-manylinux_2_{max((n for n in UV_GLIBCS if n <= int(libc)), default=UV_GLIBCS[0])}"
 
 
-def _write(question: Question, folder: Path) -> None:
+def _write(question: UvRequest, folder: Path) -> None:
     for name, lines in ((ROOTS, question.roots), (CONSTRAINTS, question.constraints), (OVERRIDES, question.overrides)):
         (folder / name).write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
     tables = [f'[[dependency-metadata]]\nname = "{name}"\nrequires-dist = []\n' for name in question.any_sdist]

@@ -40,7 +40,7 @@ class FailureKind(StrEnum):
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Culprit:
+class FailedPackage:
     """A package that uv named as the reason."""
 
     name: NormalizedName
@@ -54,7 +54,7 @@ class Failure:
     kind: FailureKind
     message: str
     """uv's sentence, on one line, without credentials, cut where it is very long."""
-    culprits: tuple[Culprit, ...] = ()
+    culprits: tuple[FailedPackage, ...] = ()
     wanted_by: tuple[NormalizedName, ...] = ()
     """Who needs the culprit, as uv says; empty when a root does."""
     url: str | None = None
@@ -97,7 +97,9 @@ def parse_failure(text: str) -> Failure:
             sentence = f"{hint} {sentence}"
         for kind, pattern in _CAUSES:
             culprits = {
-                canonicalize_name(m["name"]): Culprit(name=canonicalize_name(m["name"]), version=_exact(m["spec"]))
+                canonicalize_name(m["name"]): FailedPackage(
+                    name=canonicalize_name(m["name"]), version=_exact(m["spec"])
+                )
                 for m in pattern.finditer(sentence)
             }
             if culprits:
@@ -148,11 +150,11 @@ def _exact(spec: str | None) -> Version | None:
     return None
 
 
-def _file_culprit(message: str) -> Culprit | None:
+def _file_culprit(message: str) -> FailedPackage | None:
     """Return the package whose page or file uv failed on, by the `name==version` or URL that it quotes."""
     for quoted in re.findall(r"`([^`\s]+)`", message):
         if match := re.fullmatch(rf"{_NAME}=={'(?P<version>.+)'}", quoted):
-            return Culprit(name=canonicalize_name(match["name"]), version=_exact(f"=={match['version']}"))
+            return FailedPackage(name=canonicalize_name(match["name"]), version=_exact(f"=={match['version']}"))
     for url in re.findall(r"(?:https?|file)://[^\s`)]+", message):
         name = file_name(url).removesuffix(".metadata")
         if name.endswith(".whl"):
@@ -160,9 +162,9 @@ def _file_culprit(message: str) -> Culprit | None:
                 project, version, _, _ = parse_wheel_filename(name)
             except ValueError:
                 continue
-            return Culprit(name=project, version=version)
+            return FailedPackage(name=project, version=version)
         if re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", name) and urlsplit(url).path.count("/") > 1:
-            return Culprit(name=canonicalize_name(name))
+            return FailedPackage(name=canonicalize_name(name))
     return None
 
 

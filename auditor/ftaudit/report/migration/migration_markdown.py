@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from ftaudit.model import Severity
 from ftaudit.report.migration.migration_contents import Migration, sums
 from ftaudit.report.package.agreeing_rows import coverage, headline
-from ftaudit.report.package.check_markdown import LIMIT, Section, escape, fit, folded, scan_sections, sections
+from ftaudit.report.package.check_markdown import LIMIT, MarkdownSection, escape, fit, folded, scan_sections, sections
 from ftaudit.report.plan.plan_markdown import sections as plan_sections
 from ftaudit.report.results.results import scan_sentence
 
@@ -25,13 +25,13 @@ def render(migration: Migration, *, limit: int = LIMIT) -> str:
     if migration.scan is not None:
         exit_code = migration.scan.exit_code(Severity.WARNING)
         parts.append(
-            Section(
+            MarkdownSection(
                 items=[escape(scan_sentence(migration.scan))], head="### The project's own source\n\n", what="lines"
             )
         )
         parts += scan_sections(migration.scan, exit_code=exit_code)
     left = [text for text in (migration.no_plan, migration.no_scan, *migration.incomplete) if text]
-    parts.append(Section(items=[f"- {escape(text)}" for text in left], head="### Left out\n\n", what="notes"))
+    parts.append(MarkdownSection(items=[f"- {escape(text)}" for text in left], head="### Left out\n\n", what="notes"))
     parts.append(folded("How to reproduce it", list(_reproduction(migration)), "lines"))
     return fit(top, parts, f"checked: {escape(coverage(report))}", limit, command="ftaudit report")
 

@@ -25,7 +25,7 @@ SEVERAL: Final = 3
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Entry:
+class AgreeingRows:
     """The rows of one package that say the same, with the platforms of which they say it."""
 
     package: Package
@@ -65,7 +65,7 @@ class Headline:
     """What else a reader must know at once, as a sentence."""
 
 
-def entries(packages: Iterable[Package]) -> Iterator[Entry]:
+def entries(packages: Iterable[Package]) -> Iterator[AgreeingRows]:
     """Yield the packages with the platforms that agree on them, in the order in which they come."""
     groups: dict[tuple[object, ...], list[Package]] = {}
     for package in packages:
@@ -73,20 +73,20 @@ def entries(packages: Iterable[Package]) -> Iterator[Entry]:
         same = (pin.name, pin.version, package.verdict, package.accepted, package.why, package.step)
         groups.setdefault(same, []).append(package)
     for group in groups.values():
-        yield Entry(package=group[0], platforms=tuple(package.facts.platform for package in group))
+        yield AgreeingRows(package=group[0], platforms=tuple(package.facts.platform for package in group))
 
 
-def number_of(found: Iterable[Entry]) -> int:
+def number_of(found: Iterable[AgreeingRows]) -> int:
     """Return how many packages the entries are about: where platforms disagree, one has several."""
     return len({entry.package.facts.pin.name for entry in found})
 
 
-def together(found: Sequence[Entry]) -> Iterator[tuple[Entry, ...]]:
+def together(found: Sequence[AgreeingRows]) -> Iterator[tuple[AgreeingRows, ...]]:
     """Yield the entries, those in one that could not be checked for the same reason, where there are several.
 
     Without a network it is the same reason for every package, but for the page or file that it is about.
     """
-    groups: dict[object, list[Entry]] = {}
+    groups: dict[object, list[AgreeingRows]] = {}
     for number, entry in enumerate(found):
         shared = entry.package.verdict is Verdict.UNKNOWN and not entry.package.findings
         groups.setdefault((*map(in_common, entry.package.why), entry.platforms) if shared else number, []).append(entry)
@@ -94,7 +94,7 @@ def together(found: Sequence[Entry]) -> Iterator[tuple[Entry, ...]]:
         yield from (tuple(group),) if len(group) >= SEVERAL else ((entry,) for entry in group)
 
 
-def reason_of_many(entry: Entry) -> tuple[str, ...]:
+def reason_of_many(entry: AgreeingRows) -> tuple[str, ...]:
     """Return the reasons as they hold for other packages too: without the package's own page and file."""
     return sentences(map(in_common, entry.package.why), entry.where)
 

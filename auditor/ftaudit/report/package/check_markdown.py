@@ -13,7 +13,7 @@ from ftaudit.model import BLOCKING, Report, Severity, Verdict
 from ftaudit.report.console import clean
 from ftaudit.report.package.agreeing_rows import (
     ORDER,
-    Entry,
+    AgreeingRows,
     accepted_line,
     chains,
     counted,
@@ -57,7 +57,7 @@ def render(report: Report, *, limit: int = LIMIT, command: str = "check") -> str
     return fit(top, sections(report), end, limit, command=f"ftaudit {command}")
 
 
-def sections(report: Report) -> tuple[Section, ...]:
+def sections(report: Report) -> tuple[MarkdownSection, ...]:
     """Return what is said of the packages: what blocks, what is not known, then folded evidence and what is fine."""
     every = tuple(entries(report.packages))
     rows = [entry for entry in every if entry.package.accepted is None]
@@ -73,7 +73,7 @@ def sections(report: Report) -> tuple[Section, ...]:
     return (
         _table("What blocks", blocked, many),
         _table("What could not be checked", unknown, many),
-        Section(items=[f"- {escape(note)}" for note in notes], what="notes"),
+        MarkdownSection(items=[f"- {escape(note)}" for note in notes], what="notes"),
         folded(
             f"Known and accepted ({number_of(accepted)})", [_evidence(entry, many) for entry in accepted], "packages"
         ),
@@ -93,7 +93,7 @@ def render_scan(scan: ScanResult, *, exit_code: int, limit: int = LIMIT) -> str:
     return fit(top, scan_sections(scan, exit_code=exit_code), end, limit, command="ftaudit scan")
 
 
-def scan_sections(scan: ScanResult, *, exit_code: int) -> tuple[Section, ...]:
+def scan_sections(scan: ScanResult, *, exit_code: int) -> tuple[MarkdownSection, ...]:
     """Return what a scan found: sums by rule, then each finding, folded, the worst first, and what was not read."""
     results = of_scan(scan, exit_code=exit_code).results
     found = sorted((result for result in results if result.suppression is None), key=worst_first)
@@ -101,7 +101,7 @@ def scan_sections(scan: ScanResult, *, exit_code: int) -> tuple[Section, ...]:
     skipped = [f"- {_place(skip.path, skip.line)}: {escape(skip.reason)}" for skip in scan.skipped]
     skipped += [f"- note: {escape(note)}" for note in scan.notes]
     return (
-        Section(
+        MarkdownSection(
             items=list(_sums(found)),
             head="| findings | code | rule | severity |\n| ---: | --- | --- | --- |\n",
             what="rules",
@@ -174,7 +174,7 @@ def _plain(piece: str) -> str:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Section:
+class MarkdownSection:
     """A part whose items are left out from the end where there is no room."""
 
     items: Sequence[str]
@@ -183,19 +183,19 @@ class Section:
     foot: str = ""
 
 
-def _table(title: str, found: Sequence[Entry], many: bool) -> Section:
+def _table(title: str, found: Sequence[AgreeingRows], many: bool) -> MarkdownSection:
     columns = ("package", "verdict", *(("platforms",) if many else ()), "why", "next")
     head = f"### {title} ({number_of(found)})\n\n| {' | '.join(columns)} |\n|{' --- |' * len(columns)}\n"
-    return Section(items=[_row(entry, many) for entry in found], head=head, what="packages")
+    return MarkdownSection(items=[_row(entry, many) for entry in found], head=head, what="packages")
 
 
-def folded(title: str, items: list[str], what: str, *, opened: bool = False) -> Section:
+def folded(title: str, items: list[str], what: str, *, opened: bool = False) -> MarkdownSection:
     """Return a part that is shown when its title is clicked."""
     head = f"<details{' open' if opened else ''}><summary>{html.escape(title)}</summary>\n\n"
-    return Section(items=items, head=head, foot="\n\n</details>", what=what)
+    return MarkdownSection(items=items, head=head, foot="\n\n</details>", what=what)
 
 
-def fit(top: Sequence[str], sections: Iterable[Section], end: str, limit: int, *, command: str) -> str:
+def fit(top: Sequence[str], sections: Iterable[MarkdownSection], end: str, limit: int, *, command: str) -> str:
     """Put the parts together, and leave out what does not fit, saying how much and where it is."""
     parts = [*top]
     room = limit - _RESERVE - sum(len(part) + 2 for part in (*top, end))
@@ -220,7 +220,7 @@ def fit(top: Sequence[str], sections: Iterable[Section], end: str, limit: int, *
     return "\n\n".join((*parts, end)) + "\n"
 
 
-def _row(entry: Entry, many: bool) -> str:
+def _row(entry: AgreeingRows, many: bool) -> str:
     package = entry.package
     cells = [f"**{escape(entry.title)}**", str(package.verdict)]
     cells += [", ".join(map(escape, entry.platforms))] if many else []
@@ -228,7 +228,7 @@ def _row(entry: Entry, many: bool) -> str:
     return "| " + " | ".join(cells) + " |"
 
 
-def _evidence(entry: Entry, many: bool) -> str:
+def _evidence(entry: AgreeingRows, many: bool) -> str:
     package = entry.package
     where = f" ({', '.join(map(escape, entry.platforms))})" if many else ""
     lines = [f"- **{escape(entry.title)}** {package.verdict}{where}"]
@@ -236,7 +236,7 @@ def _evidence(entry: Entry, many: bool) -> str:
     return "\n".join(lines)
 
 
-def _evidence_lines(entry: Entry) -> Iterator[str]:
+def _evidence_lines(entry: AgreeingRows) -> Iterator[str]:
     package = entry.package
     if package.accepted is not None:
         yield f"accepted: {accepted_line(package.accepted)}"
@@ -248,7 +248,7 @@ def _evidence_lines(entry: Entry) -> Iterator[str]:
         yield f"next: {entry.next_step}"
 
 
-def _fine(entry: Entry, report: Report) -> str:
+def _fine(entry: AgreeingRows, report: Report) -> str:
     tails = [f"on {', '.join(entry.platforms)}"] if len(entry.platforms) < len(report.platforms) else []
     tails += [f"blocked through {', '.join(entry.package.blocked_by)}"] if entry.package.blocked_by else []
     tails += [f"{finding.code} {finding.rule}: {finding.message}" for finding in extra_findings(entry.package)]

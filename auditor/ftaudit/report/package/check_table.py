@@ -9,7 +9,7 @@ from ftaudit.report.console import DEFAULT_WIDTH, clean, draw
 from ftaudit.report.package.agreeing_rows import (
     NOTHING,
     ORDER,
-    Entry,
+    AgreeingRows,
     accepted_line,
     chains,
     coverage,
@@ -79,7 +79,7 @@ def _headline(console: Console, report: Report) -> None:
         console.print(Text(clean("read: " + ", ".join(report.inputs)), style="dim"))
 
 
-def _section(console: Console, report: Report, title: str, found: list[Entry]) -> None:
+def _section(console: Console, report: Report, title: str, found: list[AgreeingRows]) -> None:
     from rich.text import Text
 
     if not found:
@@ -93,7 +93,7 @@ def _section(console: Console, report: Report, title: str, found: list[Entry]) -
             _several(console, report, group)
 
 
-def _several(console: Console, report: Report, group: tuple[Entry, ...]) -> None:
+def _several(console: Console, report: Report, group: tuple[AgreeingRows, ...]) -> None:
     """Say once what holds for several packages that could not be checked."""
     from rich.padding import Padding
     from rich.text import Text
@@ -107,7 +107,7 @@ def _several(console: Console, report: Report, group: tuple[Entry, ...]) -> None
         console.print(Padding(Text(clean(text)), (0, 0, 0, 6)))
 
 
-def _entry(console: Console, report: Report, entry: Entry) -> None:
+def _entry(console: Console, report: Report, entry: AgreeingRows) -> None:
     from rich.padding import Padding
     from rich.text import Text
 
@@ -127,7 +127,7 @@ def _entry(console: Console, report: Report, entry: Entry) -> None:
         console.print(Padding(Text.assemble((label, "dim"), clean(text)), (0, 0, 0, 6)))
 
 
-def _accepted(console: Console, report: Report, found: list[Entry]) -> None:
+def _accepted(console: Console, report: Report, found: list[AgreeingRows]) -> None:
     from rich.padding import Padding
     from rich.text import Text
 
@@ -149,7 +149,7 @@ def _said(finding: Finding) -> str:
     return f"{finding.rule}: {finding.message}"
 
 
-def _sum(console: Console, report: Report, verdict: Verdict, found: list[Entry]) -> None:
+def _sum(console: Console, report: Report, verdict: Verdict, found: list[AgreeingRows]) -> None:
     from rich.padding import Padding
     from rich.text import Text
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from ftaudit.model.plans import Change, Plan
 from ftaudit.planning import plan_sentences
-from ftaudit.report.package.check_markdown import LIMIT, Section, cut, escape, fit, folded
+from ftaudit.report.package.check_markdown import LIMIT, MarkdownSection, cut, escape, fit, folded
 from ftaudit.report.plan.plan_table import headline
 
 
@@ -15,15 +15,15 @@ def render(plan: Plan, *, limit: int = LIMIT) -> str:
     word, sentence = headline(plan)
     notes = [f"- {escape(f'not checked: {what}')}" for what in plan.incomplete]
     notes += [f"- {escape(note)}" for note in plan.notes]
-    parts = [*sections(plan), Section(items=notes, what="notes")]
+    parts = [*sections(plan), MarkdownSection(items=notes, what="notes")]
     end = f"target {escape(plan.target)} on {escape(', '.join(plan.platforms))}"
     return fit([f"## ftaudit plan: {word.lower()}", escape(sentence)], parts, end, limit, command="ftaudit plan")
 
 
-def sections(plan: Plan) -> Iterator[Section]:
+def sections(plan: Plan) -> Iterator[MarkdownSection]:
     """Yield the changes, the ways out and the proof."""
     head = f"### The plan ({len(plan.changes)})\n\n| package | from | to | why |\n| --- | --- | --- | --- |\n"
-    yield Section(items=[_change(change) for change in plan.changes], head=head, what="changes")
+    yield MarkdownSection(items=[_change(change) for change in plan.changes], head=head, what="changes")
     ways = [
         f"- **{escape(str(way.name))}** {escape(way.platform)}: {escape(plan_sentences.way_out(way, way.platform))}"
         for way in plan.ways

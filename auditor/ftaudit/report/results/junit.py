@@ -10,13 +10,13 @@ from xml.etree import ElementTree  # It writes; nothing is parsed.
 
 from ftaudit.model import BLOCKING, Package, Report, Severity, Verdict
 from ftaudit.report.console import clean
-from ftaudit.report.package.agreeing_rows import Entry, chains, coverage, extra_findings
+from ftaudit.report.package.agreeing_rows import AgreeingRows, chains, coverage, extra_findings
 from ftaudit.report.results.results import of_scan, scan_sentence
 from ftaudit.source.tree_scan import ScanResult
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Case:
+class JunitCase:
     """One test case; `outcome` is `failure`, `error`, `skipped` or nothing for one that passed."""
 
     classname: str
@@ -34,12 +34,12 @@ def render(report: Report) -> str:
     """Return a suite for each platform: what blocks fails, what could not be checked is an error, what is accepted is
     skipped. What has no row is a case of its own.
     """
-    suites: dict[str, list[Case]] = {platform: [] for platform in report.platforms}
+    suites: dict[str, list[JunitCase]] = {platform: [] for platform in report.platforms}
     for package in report.packages:
         suites.setdefault(package.facts.platform, []).append(_case(package))
     if report.incomplete:
         suites["not looked at"] = [
-            Case(
+            JunitCase(
                 classname="not looked at",
                 name=f"incomplete {number}",
                 outcome="error",
@@ -59,7 +59,7 @@ def render_scan(scan: ScanResult, *, fail_on: Severity, exit_code: int) -> str:
     """
     results = of_scan(scan, exit_code=exit_code)
     severities = list(Severity)
-    suites: dict[str, list[Case]] = defaultdict(list)
+    suites: dict[str, list[JunitCase]] = defaultdict(list)
     for result in results.results:
         path = result.location.path if result.location is not None else "the project"
         line = f":{result.location.line}" if result.location is not None and result.location.line else ""
@@ -70,7 +70,7 @@ def render_scan(scan: ScanResult, *, fail_on: Severity, exit_code: int) -> str:
         if result.suppression is not None:
             outcome, message = "skipped", result.suppression.reason or "accepted"
         suites[path].append(
-            Case(
+            JunitCase(
                 classname=path,
                 name=f"{result.rule} {result.name}{line}{column}",
                 outcome=outcome,
@@ -82,7 +82,7 @@ def render_scan(scan: ScanResult, *, fail_on: Severity, exit_code: int) -> str:
     for skip in scan.skipped:
         outcome = None if skip.read_anyway else "error"
         suites[skip.path].append(
-            Case(
+            JunitCase(
                 classname=skip.path,
                 name="not looked at" if outcome else "looked at all the same",
                 outcome=outcome,
@@ -93,12 +93,12 @@ def render_scan(scan: ScanResult, *, fail_on: Severity, exit_code: int) -> str:
         )
     ordered = {path: suites[path] for path in sorted(suites)}
     # A suite without a test case counts as a failure in some readers.
-    ordered["the scan"] = [Case(classname="the scan", name=f"{scan.files} files", text=scan_sentence(scan))]
+    ordered["the scan"] = [JunitCase(classname="the scan", name=f"{scan.files} files", text=scan_sentence(scan))]
     return _write("ftaudit scan", ordered, scan.notes)
 
 
-def _case(package: Package) -> Case:
-    entry = Entry(package=package, platforms=(package.facts.platform,))
+def _case(package: Package) -> JunitCase:
+    entry = AgreeingRows(package=package, platforms=(package.facts.platform,))
     lines = [*package.reasons, *(f"{label}{text}" for label, text in chains(package))]
     lines += [f"{finding.code} {finding.rule}: {finding.message}" for finding in extra_findings(package)]
     lines += [f"next: {package.next_step}"] if package.next_step else []
@@ -106,7 +106,7 @@ def _case(package: Package) -> Case:
     reason = f"{package.verdict}: {package.reasons[0]}"
     if package.accepted is not None:
         outcome, reason = "skipped", f"{package.accepted.by}: {package.accepted.reason} ({reason})"
-    return Case(
+    return JunitCase(
         classname=package.facts.platform,
         name=entry.title,
         outcome=outcome,
@@ -116,7 +116,7 @@ def _case(package: Package) -> Case:
     )
 
 
-def _write(name: str, suites: dict[str, list[Case]], told: Iterable[str]) -> str:
+def _write(name: str, suites: dict[str, list[JunitCase]], told: Iterable[str]) -> str:
     root = ElementTree.Element("testsuites", _counts(name, [case for cases in suites.values() for case in cases]))
     for suite, cases in suites.items():
         element = ElementTree.SubElement(root, "testsuite", _counts(_text(suite), cases) | {"skipped": _of(cases, 2)})
@@ -129,7 +129,7 @@ def _write(name: str, suites: dict[str, list[Case]], told: Iterable[str]) -> str
     return '<?xml version="1.0" encoding="UTF-8"?>\n' + ElementTree.tostring(root, encoding="unicode") + "\n"
 
 
-def _add(suite: ElementTree.Element, case: Case) -> None:
+def _add(suite: ElementTree.Element, case: JunitCase) -> None:
     given = {"classname": _text(case.classname), "name": _text(case.name), "time": "0"}
     element = ElementTree.SubElement(suite, "testcase", given)
     text = "\n".join(map(_text, case.text.split("\n")))
@@ -140,12 +140,12 @@ def _add(suite: ElementTree.Element, case: Case) -> None:
     ElementTree.SubElement(element, case.outcome, reason).text = text
 
 
-def _counts(name: str, cases: list[Case]) -> dict[str, str]:
+def _counts(name: str, cases: list[JunitCase]) -> dict[str, str]:
     """Return the attributes that `testsuites` and `testsuite` share."""
     return {"name": name, "tests": str(len(cases)), "failures": _of(cases, 0), "errors": _of(cases, 1), "time": "0"}
 
 
-def _of(cases: list[Case], which: int) -> str:
+def _of(cases: list[JunitCase], which: int) -> str:
     return str(sum(case.outcome == _COUNTED[which] for case in cases))
 
 

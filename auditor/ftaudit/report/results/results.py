@@ -25,7 +25,7 @@ from ftaudit.model import (
 from ftaudit.report.console import clean
 from ftaudit.report.package.agreeing_rows import (
     LISTED,
-    Entry,
+    AgreeingRows,
     chains,
     counted,
     entries,
@@ -204,7 +204,7 @@ def worst_first(result: Result) -> tuple[object, ...]:
     return (result.suppression is not None, list(Severity).index(result.severity), *order(result))
 
 
-def _of_entry(entry: Entry) -> Iterator[Result]:
+def _of_entry(entry: AgreeingRows) -> Iterator[Result]:
     package = entry.package
     own = [finding for finding in package.findings if finding not in set(package.facts.source.findings)]
     place = _place(package)
@@ -233,7 +233,9 @@ def _of_entry(entry: Entry) -> Iterator[Result]:
     yield from _merged(contradicted, entry, place, in_sdist=False)
 
 
-def _merged(findings: Iterable[Finding], entry: Entry, place: Location | None, *, in_sdist: bool) -> Iterator[Result]:
+def _merged(
+    findings: Iterable[Finding], entry: AgreeingRows, place: Location | None, *, in_sdist: bool
+) -> Iterator[Result]:
     """Yield one result for each rule: its findings in one package all stand on the same line of the user's."""
     by_rule: dict[str, list[Finding]] = defaultdict(list)
     for finding in findings:

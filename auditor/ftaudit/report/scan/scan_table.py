@@ -9,7 +9,7 @@ from ftaudit.model import AcceptedBy, Finding, Severity
 from ftaudit.report.console import DEFAULT_WIDTH, clean, draw
 from ftaudit.report.package.agreeing_rows import accepted_line
 from ftaudit.report.scan.state_table import under
-from ftaudit.report.scan.worklist import NEXT, Group, Step, groups, tasks
+from ftaudit.report.scan.worklist import NEXT, Group, WorkStep, groups, tasks
 from ftaudit.source.tree_scan import ScanResult
 
 if TYPE_CHECKING:
@@ -51,7 +51,7 @@ def render(result: ScanResult, *, width: int = DEFAULT_WIDTH, color: bool = Fals
     return draw(write, width=width, color=color)
 
 
-def _heading(console: Console, step: Step) -> None:
+def _heading(console: Console, step: WorkStep) -> None:
     from rich.text import Text
 
     console.print(Text(step.value[0].upper() + step.value[1:], style="bold underline"))

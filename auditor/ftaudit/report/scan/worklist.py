@@ -10,7 +10,7 @@ from ftaudit.model import Finding, Severity, StrEnum
 from ftaudit.source.tree_scan import ScanResult
 
 
-class Step(StrEnum):
+class WorkStep(StrEnum):
     """A step of the work, in order."""
 
     CRASHES = "what crashes or does not build"
@@ -20,10 +20,10 @@ class Step(StrEnum):
 
 
 _STEPS: Final = {
-    Severity.ERROR: Step.CRASHES,
-    Severity.WARNING: Step.WRONG,
-    Severity.INFO: Step.NOTES,
-    Severity.PEDANTIC: Step.NOTES,
+    Severity.ERROR: WorkStep.CRASHES,
+    Severity.WARNING: WorkStep.WRONG,
+    Severity.INFO: WorkStep.NOTES,
+    Severity.PEDANTIC: WorkStep.NOTES,
 }
 
 
@@ -31,7 +31,7 @@ _STEPS: Final = {
 class Group:
     """Findings that have one cause, or are about one type."""
 
-    step: Step
+    step: WorkStep
     title: str
     """The type whose state they are about, else the rule that found them."""
     findings: tuple[Finding, ...]
@@ -42,7 +42,7 @@ class Group:
 class Task:
     """One line of the porting order."""
 
-    step: Step
+    step: WorkStep
     findings: int
     titles: tuple[str, ...]
     """The groups of the step, those with most findings first."""
@@ -62,14 +62,14 @@ def groups(result: ScanResult) -> tuple[Group, ...]:
     """Return the findings in the order of the work."""
     last = {info.code for info in result.rules if info.asks_to_declare}
     owners = _owners(result)
-    found: dict[tuple[Step, str], list[Finding]] = defaultdict(list)
+    found: dict[tuple[WorkStep, str], list[Finding]] = defaultdict(list)
     for finding in result.findings:
-        step = Step.DECLARE if finding.code in last else _STEPS[finding.severity]
+        step = WorkStep.DECLARE if finding.code in last else _STEPS[finding.severity]
         place = _place(finding)
         found[step, finding.rule if place is None else owners.get(place, finding.rule)].append(finding)
-    steps, severities = list(Step), list(Severity)
+    steps, severities = list(WorkStep), list(Severity)
 
-    def order(item: tuple[tuple[Step, str], list[Finding]]) -> tuple[int, int, int, str]:
+    def order(item: tuple[tuple[WorkStep, str], list[Finding]]) -> tuple[int, int, int, str]:
         (step, title), some = item
         return steps.index(step), min(severities.index(f.severity) for f in some), -len(some), title
 
@@ -85,7 +85,7 @@ def groups(result: ScanResult) -> tuple[Group, ...]:
 
 def tasks(result: ScanResult) -> tuple[Task, ...]:
     """Return the porting order: one line for each step that has anything to do."""
-    by_step: dict[Step, list[Group]] = defaultdict(list)
+    by_step: dict[WorkStep, list[Group]] = defaultdict(list)
     for group in groups(result):
         by_step[group.step].append(group)
     return tuple(
@@ -94,7 +94,7 @@ def tasks(result: ScanResult) -> tuple[Task, ...]:
             findings=sum(len(group.findings) for group in by_step[step]),
             titles=tuple(group.title for group in sorted(by_step[step], key=lambda g: (-len(g.findings), g.title))),
         )
-        for step in Step
+        for step in WorkStep
         if by_step[step]
     )
 

@@ -37,7 +37,7 @@ _VERSION_KEY: Final = "python-version"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Entry:
+class YamlString:
     """A string of the file: each of its lines with its number, and the keys that lead to it."""
 
     keys: tuple[str, ...]
@@ -79,7 +79,7 @@ def _version(said: str, line: str) -> str | None:
     return None if found is None else found[1]
 
 
-def _job(path: str, entries: Sequence[Entry]) -> Iterator[BuildFact]:
+def _job(path: str, entries: Sequence[YamlString]) -> Iterator[BuildFact]:
     """Yield whether the jobs of a file that runs Python know a free-threaded one."""
     said = [(key, entry) for entry in entries for key in (entry.keys[-1:] or ("",))]
     if not any(_RUNS_PYTHON.search(key) or _RUNS_PYTHON.search(entry.text) for key, entry in said):
@@ -93,7 +93,7 @@ def _job(path: str, entries: Sequence[Entry]) -> Iterator[BuildFact]:
     yield BuildFact(kind=FactKind.CI_FILE, path=path, line=at, settled=lane)
 
 
-def _variables(entry: Entry) -> Iterator[tuple[int, str, str]]:
+def _variables(entry: YamlString) -> Iterator[tuple[int, str, str]]:
     """Yield the variables of cibuildwheel that an entry sets, each line of a value by itself: line, name, value."""
     if entry.keys and entry.keys[-1].startswith("CIBW_"):
         yield from ((number, entry.keys[-1], line) for number, line in entry.lines)
@@ -115,7 +115,7 @@ def _option(path: str, number: int, name: str, value: str) -> Iterator[BuildFact
         yield BuildFact(kind=FactKind.CIBW_ENABLE, path=path, line=number, value=name)
 
 
-def _entries(text: str, lines: Sequence[str]) -> Iterator[Entry]:
+def _entries(text: str, lines: Sequence[str]) -> Iterator[YamlString]:
     """Yield every string of a YAML file, in the file's order; raise `ValueError` for what is no YAML of that size."""
     import yaml
 
@@ -139,7 +139,7 @@ def _entries(text: str, lines: Sequence[str]) -> Iterator[Entry]:
         seen.add(id(node))
         match node:
             case yaml.ScalarNode():
-                yield Entry(keys=keys, key_line=line, lines=tuple(_placed(node, lines)))
+                yield YamlString(keys=keys, key_line=line, lines=tuple(_placed(node, lines)))
             case yaml.SequenceNode():
                 waiting += [(keys, line, item) for item in reversed(node.value)]
             case yaml.MappingNode():
@@ -172,7 +172,7 @@ def _placed(node: yaml.ScalarNode, lines: Sequence[str]) -> Iterator[tuple[int, 
             yield number + 1, word
 
 
-def _entries_of_lines(lines: Sequence[str]) -> Iterator[Entry]:
+def _entries_of_lines(lines: Sequence[str]) -> Iterator[YamlString]:
     """Yield the lines of a file that is not YAML; those of a block under one of cibuildwheel's keys come under it."""
     block: tuple[int, str] | None = None
     for number, line in enumerate(lines, 1):
@@ -181,11 +181,11 @@ def _entries_of_lines(lines: Sequence[str]) -> Iterator[Entry]:
             continue
         indent = len(line) - len(line.lstrip())
         if block is not None and indent > block[0]:
-            yield Entry(keys=(block[1],), key_line=number, lines=((number, bare),))
+            yield YamlString(keys=(block[1],), key_line=number, lines=((number, bare),))
             continue
         block = None
         key, _, value = bare.removeprefix("- ").partition(":")
         if key.startswith("CIBW_") and value.strip() in ("", ">", ">-", "|", "|-"):
             block = (indent, key)
         else:
-            yield Entry(keys=(), key_line=number, lines=((number, bare),))
+            yield YamlString(keys=(), key_line=number, lines=((number, bare),))

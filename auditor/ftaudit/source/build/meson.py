@@ -27,7 +27,7 @@ _F2PY_FLAG = re.compile(r"free-?threading")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Words:
+class MesonWords:
     """The strings and the names in a stretch of a build file."""
 
     line: int
@@ -44,8 +44,8 @@ class MesonCall:
     line: int
     column: int
     assigned: str
-    args: Words
-    keywords: dict[str, Words] = field(default_factory=dict)
+    args: MesonWords
+    keywords: dict[str, MesonWords] = field(default_factory=dict)
     conditions: tuple[str, ...] = ()
 
 
@@ -55,7 +55,7 @@ class MesonAssignment:
 
     name: str
     line: int
-    words: Words
+    words: MesonWords
     conditions: tuple[str, ...] = ()
 
 
@@ -92,8 +92,8 @@ class MesonFile:
         )  # fmt: skip
 
 
-def _words(data: dict[str, Any]) -> Words:
-    return Words(line=data["line"], strings=tuple(data["strings"]), names=tuple(data["names"]))
+def _words(data: dict[str, Any]) -> MesonWords:
+    return MesonWords(line=data["line"], strings=tuple(data["strings"]), names=tuple(data["names"]))
 
 
 @dataclass(slots=True)
@@ -131,7 +131,7 @@ def parse_meson(path: str, text: str) -> MesonFile:
             if depth == 0:
                 if pending is not None:
                     name, at, strings, names = pending
-                    words = Words(line=at, strings=tuple(strings), names=tuple(names))
+                    words = MesonWords(line=at, strings=tuple(strings), names=tuple(names))
                     assignments.append(MesonAssignment(name=name, line=at, words=words, conditions=tuple(conditions)))
                 pending, assigned = None, ""
         elif kind == "name" and depth == 0 and value in (*_BLOCKS, "elif", "else", "endif", "endforeach"):
@@ -230,9 +230,9 @@ def _close(opened: _Open, conditions: list[str]) -> MesonCall:
         line=opened.line,
         column=opened.column,
         assigned=opened.assigned,
-        args=Words(line=opened.line, strings=tuple(opened.strings), names=tuple(opened.names)),
+        args=MesonWords(line=opened.line, strings=tuple(opened.strings), names=tuple(opened.names)),
         keywords={
-            key: Words(line=line, strings=tuple(strings), names=tuple(names))
+            key: MesonWords(line=line, strings=tuple(strings), names=tuple(names))
             for key, (line, strings, names) in opened.keywords.items()
         },
         conditions=tuple(conditions),
@@ -263,7 +263,7 @@ class MesonProject:
             words |= {word for call in file.calls for each in call.keywords.values() for word in each.strings}
             yield BuildFact(kind=FactKind.MENTIONS, path=file.path, line=1, names=tuple(sorted(words)[:4000]))
 
-    def flow(self, words: Iterable[Words]) -> tuple[list[str], list[str]]:
+    def flow(self, words: Iterable[MesonWords]) -> tuple[list[str], list[str]]:
         """Return the strings and names that reach a place, through variables; each of a variable once."""
         strings: list[str] = []
         names: list[str] = []
@@ -326,7 +326,7 @@ class MesonProject:
             if "-python" in told:
                 yield BuildFact(kind=FactKind.SWIG, path=line[0], line=line[1], settled=settled)
 
-    def _where(self, file: MesonFile, words: Words, call: MesonCall) -> tuple[str, int]:
+    def _where(self, file: MesonFile, words: MesonWords, call: MesonCall) -> tuple[str, int]:
         """Return where the arguments are written: at the variable that holds them, else at the keyword."""
         if len(words.names) == 1 and not words.strings:
             found = self.assignments.get(words.names[0], ())
@@ -401,7 +401,7 @@ class MesonProject:
     def _aware(self, condition: str) -> bool:
         if mentions_free_threading(condition):
             return True
-        strings, names = self.flow((Words(line=1, names=tuple(re.findall(r"[A-Za-z_]\w*", condition))),))
+        strings, names = self.flow((MesonWords(line=1, names=tuple(re.findall(r"[A-Za-z_]\w*", condition))),))
         return any(mentions_free_threading(word) for word in (*strings, *names))
 
 

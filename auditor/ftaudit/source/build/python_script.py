@@ -40,7 +40,7 @@ _MAX_MENTIONS = 4000
 
 def find_script_facts(script: BuildScript) -> Iterator[BuildFact]:
     """Yield what a build script says, in no order."""
-    finder = _Finder(script)
+    finder = _ScriptReader(script)
     yield from finder.limited_api()
     yield from finder.cython()
     yield from finder.requirements()
@@ -49,7 +49,7 @@ def find_script_facts(script: BuildScript) -> Iterator[BuildFact]:
     yield from finder.mentions()
 
 
-class _Finder:
+class _ScriptReader:
     def __init__(self, script: BuildScript) -> None:
         self.script = script
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from ftaudit.source.c import api
-from ftaudit.source.c.escape import Origin
+from ftaudit.source.c.escape import ContainerOrigin
 from ftaudit.source.c.file import Call
 from ftaudit.source.c.functions import Function
 from ftaudit.source.c.locks import words
@@ -48,7 +48,7 @@ class BorrowedCall:
 
     call: Call
     container: str
-    origin: Origin
+    origin: ContainerOrigin
 
 
 def find_borrowed(unit: CUnit, *names: str, private_tuples: bool = False) -> Iterator[BorrowedCall]:
@@ -67,8 +67,13 @@ def find_borrowed(unit: CUnit, *names: str, private_tuples: bool = False) -> Ite
             continue
         container = strip_casts(call.arguments[0])
         origin = unit.origin(call)
-        if not origin.shared and _is_cache_name(container) and origin is Origin.UNKNOWN and not container.isupper():
-            origin = Origin.MEMBER
+        if (
+            not origin.shared
+            and _is_cache_name(container)
+            and origin is ContainerOrigin.UNKNOWN
+            and not container.isupper()
+        ):
+            origin = ContainerOrigin.MEMBER
         if not origin.shared or _left_before(unit, call, function):
             continue
         if private_tuples and known_tuple(unit, function, container, call.start):

@@ -51,10 +51,10 @@ class _Function:
 
 def compose_c(summaries: Mapping[str, Survey]) -> tuple[Access, ...]:
     """Return every way in which an entry point of the tree reaches a field of an object."""
-    return tuple(_Tree(summaries).accesses())
+    return tuple(_ComposedTree(summaries).accesses())
 
 
-class _Tree:
+class _ComposedTree:
     def __init__(self, summaries: Mapping[str, Survey]) -> None:
         self.summaries = summaries
         self.files: dict[str, list[_Function]] = {}

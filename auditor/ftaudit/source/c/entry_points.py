@@ -172,7 +172,7 @@ _MOST_BINDINGS: Final = 5_000
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Entry:
+class PythonEntry:
     """One function that code outside the project can run."""
 
     function: str
@@ -189,7 +189,7 @@ class Entry:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Member:
+class TableField:
     """A field that a table gives Python code to read, and perhaps to write."""
 
     name: str
@@ -201,10 +201,10 @@ class Member:
     """Whether the reader and writer are CPython's, which use atomics and critical sections (Python/structmember.c)."""
 
 
-def find_entries(unit: CUnit) -> tuple[list[Entry], list[Member]]:
+def find_entries(unit: CUnit) -> tuple[list[PythonEntry], list[TableField]]:
     """Return the entry points that a file's tables and bindings name."""
-    entries: list[Entry] = []
-    members: list[Member] = []
+    entries: list[PythonEntry] = []
+    members: list[TableField] = []
     code = unit.code
     of_module = _module_tables(unit) if "PyMethodDef" in code else frozenset()
     for variable in unit.syntax.variables:
@@ -328,7 +328,7 @@ def substitute(body: str, values: Mapping[str, str]) -> str:
     return re.sub(r"\s*##\s*", "", body)
 
 
-def _method(row: _Row, kind: EntryKind) -> Entry | None:
+def _method(row: _Row, kind: EntryKind) -> PythonEntry | None:
     function = _function_of(row.parts[1]) if len(row.parts) > 1 else None
     if function is None:
         return None
@@ -339,7 +339,7 @@ def _method(row: _Row, kind: EntryKind) -> Entry | None:
         kind = EntryKind.CONSTRUCTOR
     elif name in _ENDING:
         kind = EntryKind.DESTRUCTOR
-    return Entry(
+    return PythonEntry(
         function=function,
         body=None,
         name=name,
@@ -348,7 +348,7 @@ def _method(row: _Row, kind: EntryKind) -> Entry | None:
     )
 
 
-def _property(row: _Row) -> Iterator[Entry]:
+def _property(row: _Row) -> Iterator[PythonEntry]:
     name = _string_of(row.parts[0]) if row.parts else None
     for index, what in ((1, "getter"), (2, "setter")):
         part = next((p for p in row.parts if re.match(rf"\s*\.{what[:3]}\s*=", p)), None)
@@ -356,7 +356,7 @@ def _property(row: _Row) -> Iterator[Entry]:
             part = row.parts[index]
         function = _function_of(part) if part else None
         if function is not None:
-            yield Entry(
+            yield PythonEntry(
                 function=function,
                 body=None,
                 name=f"{name} {what}" if name else function,
@@ -365,13 +365,13 @@ def _property(row: _Row) -> Iterator[Entry]:
             )
 
 
-def _member(row: _Row) -> Member | None:
+def _member(row: _Row) -> TableField | None:
     text = ", ".join(row.parts)
     place = re.search(r"\b(?:offsetof|OFFSETOF|OFF)\s*\(\s*(?:struct\s+)?(?:(\w+)\s*,\s*)?(\w+)", text)
     name = _string_of(row.parts[0]) if row.parts else None
     if place is None or place[1] is None:
         return None
-    return Member(
+    return TableField(
         name=name or place[2],
         type=place[1],
         field=place[2],
@@ -381,7 +381,7 @@ def _member(row: _Row) -> Member | None:
     )
 
 
-def _positional(unit: CUnit, span: tuple[int, int], slots: list[str], *, named: bool) -> Iterator[Entry]:
+def _positional(unit: CUnit, span: tuple[int, int], slots: list[str], *, named: bool) -> Iterator[PythonEntry]:
     """Yield the functions of a table without designators; in `named` ones counting begins at the type's name."""
     code = unit.code
     start = code.find("{", *span)
@@ -404,7 +404,7 @@ def _positional(unit: CUnit, span: tuple[int, int], slots: list[str], *, named: 
             yield from _slot(prefix + slots[index], text, begin)
 
 
-def _slot(slot: str, value: str, at: int) -> Iterator[Entry]:
+def _slot(slot: str, value: str, at: int) -> Iterator[PythonEntry]:
     short = slot.partition("_")[2]
     function = _function_of(value)
     if function is None or slot in _NO_FUNCTION or short in ("doc", "name", "base", "flags", "basicsize", "itemsize"):
@@ -423,7 +423,7 @@ def _slot(slot: str, value: str, at: int) -> Iterator[Entry]:
             else EntryKind.SLOT
         )
     name = _special(short)
-    yield Entry(function=function, body=None, name=name, kind=kind, at=at)
+    yield PythonEntry(function=function, body=None, name=name, kind=kind, at=at)
 
 
 def _special(slot: str) -> str:
@@ -450,11 +450,11 @@ def _string_of(part: str) -> str | None:
     return found[1].strip() or None if found else None
 
 
-def _bindings(unit: CUnit) -> tuple[list[Entry], list[Member]]:
+def _bindings(unit: CUnit) -> tuple[list[PythonEntry], list[TableField]]:
     """Return what `.def` and its kin of pybind11, nanobind and Boost.Python expose."""
     code = unit.code
-    entries: list[Entry] = []
-    members: list[Member] = []
+    entries: list[PythonEntry] = []
+    members: list[TableField] = []
     lambdas: dict[int, Function] = {f.start: f for f in unit.functions if f.bound}
     starts = sorted(lambdas)
     for count, found in enumerate(_BINDING.finditer(code)):
@@ -478,14 +478,14 @@ def _bindings(unit: CUnit) -> tuple[list[Entry], list[Member]]:
                 owner = re.findall(r"[A-Za-z_]\w*", method[1])[-1]
                 writable = found[1] in ("def_readwrite", "def_rw")
                 members.append(
-                    Member(name=name, type=owner, field=method[2], at=begin, writable=writable, guarded=locked)
+                    TableField(name=name, type=owner, field=method[2], at=begin, writable=writable, guarded=locked)
                 )
             elif method:
                 names = re.findall(r"[A-Za-z_]\w*", re.sub(r"<[^<>]*>", "", method[1]))
                 function = f"{names[-1]}::{method[2]}" if names else method[2]
-                entries.append(Entry(function=function, body=None, name=name, kind=kind, at=begin, locked=locked))
+                entries.append(PythonEntry(function=function, body=None, name=name, kind=kind, at=begin, locked=locked))
         entries += (
-            Entry(
+            PythonEntry(
                 function="",
                 body=lambdas[start].body,
                 name=name,
@@ -499,10 +499,10 @@ def _bindings(unit: CUnit) -> tuple[list[Entry], list[Member]]:
     return entries, members
 
 
-def _thread(unit: CUnit, found: re.Match[str]) -> Iterator[Entry]:
+def _thread(unit: CUnit, found: re.Match[str]) -> Iterator[PythonEntry]:
     end = closing(unit.code, found.end() - 1, found.end() + 500)
     known = {function.short_name for function in unit.functions}
     for begin, stop in split_arguments(unit.code, found.end(), end) if end > 0 else ():
         function = _function_of(unit.code[begin:stop].lstrip("& "))
         if function in known and function is not None:
-            yield Entry(function=function, body=None, name=function, kind=EntryKind.THREAD, at=begin)
+            yield PythonEntry(function=function, body=None, name=function, kind=EntryKind.THREAD, at=begin)

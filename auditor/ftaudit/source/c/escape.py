@@ -12,7 +12,7 @@ from ftaudit.source.c.locks import words
 from ftaudit.source.c.text import closing, strip_casts
 
 
-class Origin(Enum):
+class ContainerOrigin(Enum):
     """Where a container came from."""
 
     STATIC = "a variable that all threads share"
@@ -53,7 +53,7 @@ class Variables(Protocol):
     def is_changed_member(self, name: str, function: Function) -> bool:
         """Return whether a plain name in a method is a member whose container the file changes."""
 
-    def passed_arguments(self, function: Function, index: int) -> Sequence[Origin]:
+    def passed_arguments(self, function: Function, index: int) -> Sequence[ContainerOrigin]:
         """Return where the arguments of a static function come from, call by call."""
 
     def passed_locals(self, function: Function, index: int) -> bool:
@@ -61,7 +61,14 @@ class Variables(Protocol):
 
 
 _SHARED: Final = frozenset(
-    {Origin.STATIC, Origin.MEMBER, Origin.PARAMETER, Origin.ITEM, Origin.TYPE_DICT, Origin.MODULE_DICT}
+    {
+        ContainerOrigin.STATIC,
+        ContainerOrigin.MEMBER,
+        ContainerOrigin.PARAMETER,
+        ContainerOrigin.ITEM,
+        ContainerOrigin.TYPE_DICT,
+        ContainerOrigin.MODULE_DICT,
+    }
 )
 _FRESH: Final = frozenset(
     [
@@ -148,7 +155,7 @@ _BASE: Final = re.compile(r"^[&*\s]*([A-Za-z_]\w*)")
 _DICT_MEMBER: Final = re.compile(r"(?:->|\.)\s*tp_dict$")
 
 
-def origin_of(unit: Variables, function: Function | None, expression: str, before: int) -> Origin:
+def origin_of(unit: Variables, function: Function | None, expression: str, before: int) -> ContainerOrigin:
     """Return where the container in `expression`, used in `function` at `before`, came from.
 
     A name is followed back through its assignments in the same function, four steps at most.
@@ -163,72 +170,74 @@ def origin_of(unit: Variables, function: Function | None, expression: str, befor
         name = expression.lstrip("&*").strip()
         if "[" in name:
             base = name.split("[")[0]
-            return Origin.STATIC if unit.is_shared_variable(base, function) else Origin.UNKNOWN
+            return ContainerOrigin.STATIC if unit.is_shared_variable(base, function) else ContainerOrigin.UNKNOWN
         if not _PLAIN.match(name):
-            return Origin.UNKNOWN
+            return ContainerOrigin.UNKNOWN
         if function is None or unit.is_shared_variable(name, function):
-            return Origin.STATIC if unit.is_shared_variable(name, function) else Origin.UNKNOWN
+            return ContainerOrigin.STATIC if unit.is_shared_variable(name, function) else ContainerOrigin.UNKNOWN
         values = unit.assigned(function, name, before)
         parameter = next((p for p in function.parameters if p.name == name), None)
         if not values:
             if parameter is not None:
                 return _parameter(unit, function, name)
             if _parsed(unit, function, name, before):
-                return Origin.PARAMETER
-            return Origin.MEMBER if unit.is_changed_member(name, function) else Origin.UNKNOWN
+                return ContainerOrigin.PARAMETER
+            return ContainerOrigin.MEMBER if unit.is_changed_member(name, function) else ContainerOrigin.UNKNOWN
         if parameter is not None and _only_inside_branches(values, name):
             return _parameter(unit, function, name)
         origins = {_quick(value) for value in values}
-        if origins == {Origin.MODULE_DICT}:
-            return Origin.MODULE_DICT
-        if origins == {Origin.PRIVATE}:
-            return Origin.PRIVATE
+        if origins == {ContainerOrigin.MODULE_DICT}:
+            return ContainerOrigin.MODULE_DICT
+        if origins == {ContainerOrigin.PRIVATE}:
+            return ContainerOrigin.PRIVATE
         rest = [
-            value for value in values if _quick(value) is not Origin.PRIVATE and value not in ("NULL", "0", "nullptr")
+            value
+            for value in values
+            if _quick(value) is not ContainerOrigin.PRIVATE and value not in ("NULL", "0", "nullptr")
         ]
         if not rest:
-            return Origin.PARAMETER if _parsed(unit, function, name, before) else Origin.PRIVATE
+            return ContainerOrigin.PARAMETER if _parsed(unit, function, name, before) else ContainerOrigin.PRIVATE
         expression = rest[-1]
         if strip_casts(expression) == name:
-            return Origin.UNKNOWN
-    return Origin.UNKNOWN
+            return ContainerOrigin.UNKNOWN
+    return ContainerOrigin.UNKNOWN
 
 
-def _quick(value: str) -> Origin:
+def _quick(value: str) -> ContainerOrigin:
     call = _CALL.match(strip_casts(value))
-    return _result(call[1]) if call else Origin.UNKNOWN
+    return _result(call[1]) if call else ContainerOrigin.UNKNOWN
 
 
 def _only_inside_branches(values: list[str], name: str) -> bool:
     return all(value in ("NULL", "0", "Py_None") for value in values)
 
 
-def _result(name: str) -> Origin:
+def _result(name: str) -> ContainerOrigin:
     if name == "PyModule_GetDict":
-        return Origin.MODULE_DICT
+        return ContainerOrigin.MODULE_DICT
     if name in _FRESH:
-        return Origin.PRIVATE
+        return ContainerOrigin.PRIVATE
     if name in _THREADS_OWN:
-        return Origin.THREAD
+        return ContainerOrigin.THREAD
     if _ITEM.match(name):
-        return Origin.ATTRIBUTE
+        return ContainerOrigin.ATTRIBUTE
     if name == "PyIter_Next":
-        return Origin.ITEM
+        return ContainerOrigin.ITEM
     if {"new", "create", "copy", "build", "make"} & set(words(name)):
-        return Origin.PRIVATE
-    return Origin.UNKNOWN
+        return ContainerOrigin.PRIVATE
+    return ContainerOrigin.UNKNOWN
 
 
-def _parameter(unit: Variables, function: Function, name: str) -> Origin:
+def _parameter(unit: Variables, function: Function, name: str) -> ContainerOrigin:
     names = [p.name for p in function.parameters]
     if _KEYWORD_NAME.match(name):
-        return Origin.KEYWORDS
+        return ContainerOrigin.KEYWORDS
     if _ARGUMENTS_NAME.match(name):
-        return Origin.PRIVATE
+        return ContainerOrigin.PRIVATE
     callers = unit.passed_arguments(function, names.index(name))
-    if callers and all(value is Origin.PRIVATE or value is Origin.KEYWORDS for value in callers):
-        return Origin.PRIVATE
-    return Origin.PARAMETER
+    if callers and all(value is ContainerOrigin.PRIVATE or value is ContainerOrigin.KEYWORDS for value in callers):
+        return ContainerOrigin.PRIVATE
+    return ContainerOrigin.PARAMETER
 
 
 def _parsed(unit: Variables, function: Function, name: str, before: int) -> bool:
@@ -239,18 +248,18 @@ def _parsed(unit: Variables, function: Function, name: str, before: int) -> bool
     return False
 
 
-def _member(unit: Variables, function: Function | None, expression: str) -> Origin:
+def _member(unit: Variables, function: Function | None, expression: str) -> ContainerOrigin:
     """A field is shared when the tree changes what it holds somewhere; a local structure's is as private as that."""
     if _DICT_MEMBER.search(expression):
-        return Origin.TYPE_DICT
+        return ContainerOrigin.TYPE_DICT
     base = _BASE.match(strip_casts(expression.split("->")[0].split(".")[0].strip("( ")))
     names = [] if function is None else [parameter.name for parameter in function.parameters]
     direct = expression.count("->") == 1
     if direct and base and function and base[1] in names and unit.passed_locals(function, names.index(base[1])):
-        return Origin.PRIVATE
+        return ContainerOrigin.PRIVATE
     if base and function is not None and "->" not in expression:
         name = base[1]
         if not unit.is_shared_variable(name, function) and name not in {p.name for p in function.parameters}:
-            return Origin.PRIVATE
+            return ContainerOrigin.PRIVATE
     member = re.split(r"->|\.", expression)[-1].strip(" )")
-    return Origin.MEMBER if member in unit.mutated_members else Origin.UNKNOWN
+    return ContainerOrigin.MEMBER if member in unit.mutated_members else ContainerOrigin.UNKNOWN

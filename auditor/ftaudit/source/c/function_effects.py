@@ -125,11 +125,11 @@ _LONGEST_CALL: Final = 3_000
 
 def find_effects(unit: CUnit, function: Function, objects: Mapping[str, Fields], self_type: str) -> Effects:
     """Return what a function does to what it is given. `self_type` is the class of a C++ method, else empty."""
-    walk = _Walk(unit, function, objects, self_type)
+    walk = _FunctionWalk(unit, function, objects, self_type)
     return walk.run() if walk.values or self_type or "tate" in unit.code[function.body : function.end] else Effects()
 
 
-class _Walk:
+class _FunctionWalk:
     """One reading of one function."""
 
     def __init__(self, unit: CUnit, function: Function, objects: Mapping[str, Fields], self_type: str) -> None:

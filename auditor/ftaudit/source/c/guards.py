@@ -25,7 +25,7 @@ _LOCK_WORD: Final = re.compile(r"(?i)(?:^|_|\W)(?:un)?lock|acquire|release|__ent
 
 
 @dataclass(frozen=True, slots=True)
-class Section:
+class LockedSection:
     """A stretch of code that runs under a lock."""
 
     start: int
@@ -49,14 +49,14 @@ class _Step:
 
 def find_sections(
     code: str, source: str, function: Function, takes: Collection[str], gives: Collection[str], *, cpp: bool
-) -> list[Section]:
+) -> list[LockedSection]:
     """Return the stretches of a function that run under a lock, as its text tells.
 
     A lock that is taken and given back is held from the taking to the last giving back before it is taken again, so
     that `if (…) { unlock(); return; }` does not end it early. One that is never given back is held to the end.
     """
     steps = _steps(code, source, function, takes, gives)
-    sections: list[Section] = []
+    sections: list[LockedSection] = []
     for index, step in enumerate(steps):
         if not step.takes:
             continue
@@ -72,15 +72,15 @@ def find_sections(
                 foreign = later.at
         if end < 0:
             end = foreign if foreign > 0 else function.end
-        sections.append(Section(step.at, end, step.name, step.argument, step.at))
+        sections.append(LockedSection(step.at, end, step.name, step.argument, step.at))
     once = max(code.find(word, function.body, function.end) for word in ("once", "Once")) >= 0
     sections += (
-        Section(at, _block_end(code, at, function), "guard", "", at)
+        LockedSection(at, _block_end(code, at, function), "guard", "", at)
         for at in guard_types(code, function.body, function.end, cpp=cpp)
     )
     for found in ONCE.finditer(code, function.body, function.end) if once else ():
         end = closing(code, found.end() - 1, function.end)
-        sections.append(Section(found.end(), end if end > 0 else function.end, "once", "", found.start()))
+        sections.append(LockedSection(found.end(), end if end > 0 else function.end, "once", "", found.start()))
     return sorted(sections, key=lambda section: section.start)
 
 
@@ -159,11 +159,11 @@ def _block_end(code: str, at: int, function: Function) -> int:
 class SectionFinder:
     """Answers whether places of one function are under a lock."""
 
-    def __init__(self, sections: list[Section]) -> None:
+    def __init__(self, sections: list[LockedSection]) -> None:
         self.sections = sections
         self._starts = [section.start for section in sections]
 
-    def at(self, offset: int) -> list[Section]:
+    def at(self, offset: int) -> list[LockedSection]:
         """Return the sections around a place, outermost first."""
         last = bisect_right(self._starts, offset)
         return [section for section in self.sections[:last] if section.end > offset]

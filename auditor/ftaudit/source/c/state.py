@@ -14,7 +14,7 @@ from ftaudit.source.c.candidates import TABLES, may_have_written_variables
 from ftaudit.source.c.functions import Function
 from ftaudit.source.c.locks import words
 from ftaudit.source.c.unit import CUnit
-from ftaudit.source.c.uses import Use, UseKind, constructed_with
+from ftaudit.source.c.uses import UseKind, VariableUse, constructed_with
 
 OBJECT_TYPES: Final = re.compile(
     r"\b(?:PyObject|PyTypeObject|PyHeapTypeObject|Py[A-Z]\w*Object|PyFrameObject|PyCodeObject|PyThreadState)\b(?=.*\*)|\bPyObjectPtr\b"
@@ -43,11 +43,11 @@ class SharedWrite:
 
     unit: CUnit
     variable: Variable
-    first: tuple[Use, Function]
+    first: tuple[VariableUse, Function]
     """The first of the writes."""
 
     @cached_property
-    def writes(self) -> tuple[tuple[Use, Function], ...]:
+    def writes(self) -> tuple[tuple[VariableUse, Function], ...]:
         """The unguarded writes in functions that do not only run at import; at least one."""
         return tuple(_open_writes(self.unit, self.variable))
 
@@ -89,7 +89,7 @@ def _changeable(unit: CUnit) -> list[Variable]:
     return known
 
 
-def _open_writes(unit: CUnit, variable: Variable) -> Iterator[tuple[Use, Function]]:
+def _open_writes(unit: CUnit, variable: Variable) -> Iterator[tuple[VariableUse, Function]]:
     """Yield the unguarded writes of a variable, in order."""
     for use, function in unit.uses(variable, partial(_is_write, unit, variable)):
         if _is_open(unit, variable, use, function):
@@ -106,7 +106,7 @@ def _may_matter(unit: CUnit, variable: Variable) -> bool:
     return not (unit.cpp and variable.function is not None and "&" in variable.type)
 
 
-def _is_write(unit: CUnit, variable: Variable, use: Use) -> bool:
+def _is_write(unit: CUnit, variable: Variable, use: VariableUse) -> bool:
     if use.kind is UseKind.WRITE:
         return not _is_comparison_artifact(use, variable)
     if use.kind is UseKind.KEPT:
@@ -120,7 +120,7 @@ def _is_write(unit: CUnit, variable: Variable, use: Use) -> bool:
     return handed_out and writes_parameter(unit, use.callee, use.argument)
 
 
-def _is_comparison_artifact(use: Use, variable: Variable) -> bool:
+def _is_comparison_artifact(use: VariableUse, variable: Variable) -> bool:
     """A member of an object that a pointer leads to is not the variable: `cached->ob_type`-like stores are others'."""
     return use.element and variable.pointer and not variable.array and bool(OBJECT_TYPES.search(variable.type))
 
@@ -184,13 +184,13 @@ def _stored(code: str, name: str, function: Function) -> int | None:
     return None
 
 
-def _is_open(unit: CUnit, variable: Variable, use: Use, function: Function) -> bool:
+def _is_open(unit: CUnit, variable: Variable, use: VariableUse, function: Function) -> bool:
     if unit.at_import(function) or unit.guarded(use.at):
         return False
     return not (unit.maybe_at_import(function) and not _is_lazy(unit, variable, use, function))
 
 
-def _is_lazy(unit: CUnit, variable: Variable, use: Use, function: Function) -> bool:
+def _is_lazy(unit: CUnit, variable: Variable, use: VariableUse, function: Function) -> bool:
     window = unit.code[max(function.body, use.at - 1500) : use.at]
     if variable.name not in window:
         return False

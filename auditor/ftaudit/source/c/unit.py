@@ -11,14 +11,14 @@ from typing import Final
 from ftaudit.source.base import SourceFile, TreeContext
 from ftaudit.source.c.c_declarations import Variable, declared_names
 from ftaudit.source.c.c_tree import changed_names, classify_functions, lockers_of, thread_local_words
-from ftaudit.source.c.escape import Origin, origin_of
+from ftaudit.source.c.escape import ContainerOrigin, origin_of
 from ftaudit.source.c.file import Call, CFile
 from ftaudit.source.c.functions import Function
-from ftaudit.source.c.guards import Section, SectionFinder, find_sections
+from ftaudit.source.c.guards import LockedSection, SectionFinder, find_sections
 from ftaudit.source.c.locks import SYNC_TYPES, means_thread_local
 from ftaudit.source.c.reach import Reach, find_reach
 from ftaudit.source.c.text import find_words, normalised
-from ftaudit.source.c.uses import Use, classify_use
+from ftaudit.source.c.uses import VariableUse, classify_use
 
 _MOST_OF_A_NAME: Final = 200
 """Variables of one name in one file (static ones of functions) that are told apart."""
@@ -58,7 +58,7 @@ class CUnit(CFile):
             self._sections[function.body] = finder
         return finder
 
-    def sections_at(self, offset: int) -> list[Section]:
+    def sections_at(self, offset: int) -> list[LockedSection]:
         """Return the locked stretches around a place."""
         function = self.function_at(offset)
         return [] if function is None else self.sections(function).at(offset)
@@ -198,8 +198,8 @@ class CUnit(CFile):
         return places
 
     def uses(
-        self, variable: Variable, wanted: Callable[[Use], bool] = lambda _: True
-    ) -> Iterator[tuple[Use, Function]]:
+        self, variable: Variable, wanted: Callable[[VariableUse], bool] = lambda _: True
+    ) -> Iterator[tuple[VariableUse, Function]]:
         """Yield the wanted ones of the uses of a shared variable inside functions, in order.
 
         Whether a name means the variable costs more than how it is used, so `wanted` is asked first.
@@ -307,17 +307,17 @@ class CUnit(CFile):
         """Tell whether a plain name in a method is a member (without `this->`) whose container the file changes."""
         return name in self._changed_members and self._means_member(name, function)
 
-    def origin(self, call: Call, argument: int = 0) -> Origin:
+    def origin(self, call: Call, argument: int = 0) -> ContainerOrigin:
         """Return where the container came from that a call is given."""
         if argument >= len(call.arguments):
-            return Origin.UNKNOWN
+            return ContainerOrigin.UNKNOWN
         return origin_of(self, call.function, call.arguments[argument], call.start)
 
-    def passed_arguments(self, function: Function, index: int) -> list[Origin]:
+    def passed_arguments(self, function: Function, index: int) -> list[ContainerOrigin]:
         """Return where the arguments of a static function come from, call by call; empty when others may call it."""
         if not function.is_static or self._depth >= 3:
             return []
-        found: list[Origin] = []
+        found: list[ContainerOrigin] = []
         self._depth += 1
         try:
             for place in self.reach.callers.get(function.short_name, ())[:20]:

@@ -59,7 +59,7 @@ class UseKind(Enum):
 
 
 @dataclass(frozen=True, slots=True)
-class Use:
+class VariableUse:
     """One place that names a variable."""
 
     at: int
@@ -72,7 +72,7 @@ class Use:
     argument: int = -1
 
 
-def classify_use(code: str, start: int, end: int) -> Use | None:
+def classify_use(code: str, start: int, end: int) -> VariableUse | None:
     """Say what `code[start:end]`, a variable's name, is used for; `None` where the name means something else.
 
     Members of other things (`x.name`), labels and declarations' names are not uses of the variable.
@@ -84,14 +84,14 @@ def classify_use(code: str, start: int, end: int) -> Use | None:
     if char == ">" and code[before - 1 : before] == "-" and code[before - 5 : before - 1] != "this":
         return None
     if char in "+-" and code[before - 1 : before] == char and not _is_operand(code, _previous(code, before - 1)):
-        return Use(start, UseKind.WRITE)
+        return VariableUse(start, UseKind.WRITE)
     at, element = _past_trailers(code, end)
     if element and _mutating_method(code, end, at):
-        return Use(start, UseKind.WRITE, element=True)
+        return VariableUse(start, UseKind.WRITE, element=True)
     assigned = _ASSIGNMENT.match(code, at)
     if assigned:
         dereferenced = char == "*" and not _is_operand(code, _previous(code, before))
-        return Use(
+        return VariableUse(
             start, UseKind.WRITE, element=element or dereferenced, value="" if element else _value(code, assigned)
         )
     addressed = char == "&" and code[before - 1] != "&" and not _is_operand(code, _previous(code, before))
@@ -126,7 +126,7 @@ def _value(code: str, assigned: re.Match[str]) -> str:
     return code[assigned.end() : end].strip() if end > 0 else ""
 
 
-def _argument(code: str, begin: int, start: int, at: int, addressed: bool, element: bool) -> Use:
+def _argument(code: str, begin: int, start: int, at: int, addressed: bool, element: bool) -> VariableUse:
     """See whether the name stands alone as an argument of a call, and of which."""
     before = _previous(code, begin)
     while before >= 0 and code[before] == ")":
@@ -141,7 +141,7 @@ def _argument(code: str, begin: int, start: int, at: int, addressed: bool, eleme
             and _ALONE.match(code, at)
             and _SETS_MEMBER.search(code, max(0, start - 120), start)
         )
-        return Use(start, UseKind.KEPT if kept else UseKind.READ)
+        return VariableUse(start, UseKind.KEPT if kept else UseKind.READ)
     index = 0
     depth = 0
     limit = max(0, before - 3000)
@@ -153,24 +153,26 @@ def _argument(code: str, begin: int, start: int, at: int, addressed: bool, eleme
             if depth == 0:
                 name = _BEFORE_CALL.search(code, max(0, place - 80), place) if char == "(" else None
                 if name is None or name[1] in KEYWORDS:
-                    return Use(start, UseKind.READ)
+                    return VariableUse(start, UseKind.READ)
                 return _passed(name[1], index, start, addressed, element)
             depth -= 1
         elif char == "," and depth == 0:
             index += 1
         elif char == ";" and depth == 0:
             break
-    return Use(start, UseKind.READ)
+    return VariableUse(start, UseKind.READ)
 
 
-def _passed(callee: str, index: int, start: int, addressed: bool, element: bool) -> Use:
+def _passed(callee: str, index: int, start: int, addressed: bool, element: bool) -> VariableUse:
     if _ATOMIC.search(callee):
-        return Use(start, UseKind.READ, callee=callee, argument=index)
+        return VariableUse(start, UseKind.READ, callee=callee, argument=index)
     if index in _WRITERS.get(callee, ()) or (
         addressed and _OUT_PARAMETERS.match(callee) and index >= _outs_from(callee)
     ):
-        return Use(start, UseKind.WRITE, element=element, callee=callee, argument=index)
-    return Use(start, UseKind.ADDRESS if addressed else UseKind.READ, callee=callee, argument=index, element=element)
+        return VariableUse(start, UseKind.WRITE, element=element, callee=callee, argument=index)
+    return VariableUse(
+        start, UseKind.ADDRESS if addressed else UseKind.READ, callee=callee, argument=index, element=element
+    )
 
 
 def _outs_from(callee: str) -> int:

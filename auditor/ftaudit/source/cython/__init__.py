@@ -16,7 +16,7 @@ from ftaudit.source.cython.cython_lines import AUGMENTING, CythonVariable, store
 from ftaudit.source.cython.cython_modules import CythonContext, CythonModule, find_header
 from ftaudit.source.cython.cython_unit import LOCKING, CythonFunction, CythonUnit
 from ftaudit.source.cython.field_states import FieldState, find_fields
-from ftaudit.source.cython.tokens import Line
+from ftaudit.source.cython.tokens import LogicalLine
 from ftaudit.source.shared_state import Access, access_of, access_row
 
 __all__ = [
@@ -30,7 +30,7 @@ __all__ = [
     "CythonUnit",
     "CythonVariable",
     "FieldState",
-    "Line",
+    "LogicalLine",
     "find_fields",
     "stores",
 ]

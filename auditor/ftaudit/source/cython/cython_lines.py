@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
-from ftaudit.source.cython.tokens import Line, Token
+from ftaudit.source.cython.tokens import LogicalLine, Token
 
 _SYNC_TYPES: Final = re.compile(r"(?i)mutex|lock\b|PyThread_type_lock|atomic|once_flag|Py_tss_t|threading\.local")
 _QUALIFIERS: Final = frozenset({"public", "readonly", "api", "inline", "extern", "static", "volatile"})
@@ -39,7 +39,7 @@ class CythonVariable:
         return _SYNC_TYPES.search(self.type) is not None
 
 
-def stores(line: Line) -> Iterator[tuple[list[Token], str]]:
+def stores(line: LogicalLine) -> Iterator[tuple[list[Token], str]]:
     """Yield each assignment target of a simple statement with its operator: `a.b[i] += x` gives `a.b[i]`, `+=`."""
     tokens = line.tokens
     begin = 1 if tokens[0].text in ("cdef", "cpdef") else 0
@@ -157,7 +157,7 @@ def _declarator(head: list[Token]) -> tuple[int, list[Token]] | None:
     return last, head[last + 1 :]
 
 
-def function_name(line: Line) -> tuple[str, str] | None:
+def function_name(line: LogicalLine) -> tuple[str, str] | None:
     """Return the name and the kind (`def`, `cdef`, `cpdef`) of the function that the line heads, or `None`."""
     words = line.words
     if words[0] == "async":

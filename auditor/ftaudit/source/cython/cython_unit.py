@@ -11,7 +11,7 @@ from typing import Final
 
 from ftaudit.source.base import SourceFile, TreeContext, Unit
 from ftaudit.source.cython.cython_lines import CythonVariable, declared, function_name, split_commas, stores
-from ftaudit.source.cython.tokens import Line, Token, blank_template, split_lines
+from ftaudit.source.cython.tokens import LogicalLine, Token, blank_template, split_lines
 
 LOCKING: Final = re.compile(r"(?i)lock|mutex|critical|synchroni[sz]|\bphil\b|with_phil")
 """Names of what holds a lock, where the definition is out of sight."""
@@ -28,12 +28,12 @@ class CythonFunction:
     name: str
     kind: str
     """`def`, `cdef` or `cpdef`."""
-    head: Line
+    head: LogicalLine
     decorators: tuple[str, ...] = ()
     owner: str | None = None
     """The class it is a method of."""
     owner_is_cdef: bool = False
-    body: list[Line] = field(default_factory=list)
+    body: list[LogicalLine] = field(default_factory=list)
     globals: frozenset[str] = frozenset()
     locals: frozenset[str] = frozenset()
     """Parameters, and names bound in the body."""
@@ -91,18 +91,18 @@ class CythonUnit(Unit):
         return found
 
     @cached_property
-    def module_lines(self) -> list[Line]:
+    def module_lines(self) -> list[LogicalLine]:
         """The lines that run when the module is imported: those in no function and no class."""
         inside = {line.index for function in self.functions for line in (function.head, *function.body)}
         return [line for line in self.logical if line.index not in inside]
 
-    def heads(self, line: Line) -> Iterator[Line]:
+    def heads(self, line: LogicalLine) -> Iterator[LogicalLine]:
         """Yield the heads of the blocks around a line, innermost first."""
         while line.parent >= 0:
             line = self.logical[line.parent]
             yield line
 
-    def locked(self, line: Line, function: CythonFunction) -> bool:
+    def locked(self, line: LogicalLine, function: CythonFunction) -> bool:
         """Tell whether a line of a function runs under a lock: a section, a lock taken before, a locking decorator."""
         if any(LOCKING.search(decorator) for decorator in function.decorators):
             return True
@@ -113,7 +113,7 @@ class CythonUnit(Unit):
                 break
         return function.name in self.called_under_lock or self._acquired_at(function) < line.index
 
-    def locks_at(self, line: Line, function: CythonFunction) -> frozenset[str]:
+    def locks_at(self, line: LogicalLine, function: CythonFunction) -> frozenset[str]:
         """Return the locks that a line of a function runs under, as the source writes them."""
         found = {f"@{decorator}" for decorator in function.decorators if LOCKING.search(decorator)}
         for head in self.heads(line):
@@ -127,7 +127,7 @@ class CythonUnit(Unit):
             found.add("a lock taken before")
         return frozenset(found)
 
-    def class_of(self, line: Line) -> str | None:
+    def class_of(self, line: LogicalLine) -> str | None:
         """Return the `cdef` class in whose body a line is, not in a method of it."""
         owner, is_cdef = self._owner(line)
         if owner is None or not is_cdef:
@@ -200,12 +200,12 @@ class CythonUnit(Unit):
                         callers[token.text].add(function.name)
         return _closed({name for name in candidates if callers[name] - {name}}, callers, owners)
 
-    def _locked_here(self, line: Line, function: CythonFunction) -> bool:
+    def _locked_here(self, line: LogicalLine, function: CythonFunction) -> bool:
         if any(LOCKING.search(decorator) for decorator in function.decorators):
             return True
         return any(self._takes_lock(head) for head in self.heads(line))
 
-    def _takes_lock(self, head: Line) -> bool:
+    def _takes_lock(self, head: LogicalLine) -> bool:
         words = head.words
         return words[0] == "with" and (
             LOCKING.search(" ".join(words[1:])) is not None or not self.locks.isdisjoint(words[1:])
@@ -224,13 +224,13 @@ class CythonUnit(Unit):
                     found.add(target[-1].text)
         return frozenset(found)
 
-    def _is_module_level(self, line: Line) -> bool:
+    def _is_module_level(self, line: LogicalLine) -> bool:
         """Tell whether a declaration stands at the top, or under `if`, `IF`, `else` and the like there."""
         return all(
             head.words[0] in ("if", "elif", "else", "IF", "ELIF", "ELSE", "try", "except") for head in self.heads(line)
         )
 
-    def _owner(self, line: Line) -> tuple[str | None, bool]:
+    def _owner(self, line: LogicalLine) -> tuple[str | None, bool]:
         for head in self.heads(line):
             words = head.words
             if "class" in words[:3]:
@@ -241,7 +241,7 @@ class CythonUnit(Unit):
                 return None, False
         return None, False
 
-    def _is_cclass(self, head: Line) -> bool:
+    def _is_cclass(self, head: LogicalLine) -> bool:
         before = head.index - 1
         while before >= 0 and self.logical[before].words[0] == "@":
             if "cclass" in self.logical[before].words:
@@ -249,7 +249,7 @@ class CythonUnit(Unit):
             before -= 1
         return False
 
-    def _enclosing(self, line: Line, by_head: dict[int, CythonFunction]) -> Iterator[CythonFunction]:
+    def _enclosing(self, line: LogicalLine, by_head: dict[int, CythonFunction]) -> Iterator[CythonFunction]:
         for head in self.heads(line):
             if head.index in by_head:
                 yield by_head[head.index]
@@ -320,7 +320,7 @@ def _scope(function: CythonFunction) -> None:
     function.locals = frozenset(locals_ - globals_)
 
 
-def _calls(line: Line) -> Iterator[Token]:
+def _calls(line: LogicalLine) -> Iterator[Token]:
     for token, following in zip(line.tokens, line.tokens[1:], strict=False):
         if following.text == "(" and token.kind == "name":
             yield token

@@ -75,7 +75,7 @@ class FieldUse:
 
 
 @dataclass(slots=True)
-class _Body:
+class _FunctionBody:
     function: CythonFunction
     uses: list[FieldUse] = field(default_factory=list)
     calls: list[tuple[str, frozenset[str]]] = field(default_factory=list)
@@ -111,7 +111,7 @@ def _find(unit: CythonUnit) -> tuple[FieldState, ...]:
     types = field_types(unit)
     found: list[FieldState] = []
     for owner, functions in sorted(by_owner.items()):
-        found += _Class(unit, owner, functions, types.get(owner, {})).fields()
+        found += _CdefClass(unit, owner, functions, types.get(owner, {})).fields()
     return tuple(found)
 
 
@@ -134,7 +134,7 @@ def field_types(unit: CythonUnit) -> dict[str, dict[str, str]]:
     return found
 
 
-class _Class:
+class _CdefClass:
     def __init__(self, unit: CythonUnit, owner: str, functions: list[CythonFunction], types: dict[str, str]) -> None:
         self.unit = unit
         self.owner = owner
@@ -150,7 +150,7 @@ class _Class:
             and target[0].text == function.self_name
             and line.words[-1] == "NULL"
         }
-        self.bodies: dict[str, list[_Body]] = defaultdict(list)
+        self.bodies: dict[str, list[_FunctionBody]] = defaultdict(list)
         for function in functions:
             self.bodies[function.name].append(self._read(function))
 
@@ -197,8 +197,8 @@ class _Class:
             place = self.unit.location(function.head.number, function.head.tokens[0].column)
             yield EntryPoint(name=name, kind=kind, location=place)
 
-    def _read(self, function: CythonFunction) -> _Body:
-        body = _Body(function)
+    def _read(self, function: CythonFunction) -> _FunctionBody:
+        body = _FunctionBody(function)
         for line in function.body:
             tokens = line.tokens
             if not any(token.text == function.self_name for token in tokens):

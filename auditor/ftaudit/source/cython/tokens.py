@@ -35,7 +35,7 @@ class Token:
 
 
 @dataclass(slots=True)
-class Line:
+class LogicalLine:
     """One logical line: a simple statement, or the head of a block (which may have a statement after its colon)."""
 
     index: int
@@ -72,9 +72,9 @@ def blank_template(path: str, text: str) -> str:
     return _TEMPLATE.sub(lambda piece: "_" + "\n" * piece.group().count("\n"), text)
 
 
-def split_lines(text: str) -> list[Line]:
+def split_lines(text: str) -> list[LogicalLine]:
     """Return the logical lines, each with the index of its block's head; comments are left out."""
-    lines: list[Line] = []
+    lines: list[LogicalLine] = []
     tokens: list[Token] = []
     depth = number = start = 0
     number = 1
@@ -122,17 +122,17 @@ def _starts_line(text: str, offset: int) -> bool:
     return offset == 0 or (not head.rpartition("\n")[2].strip() and ("\n" in head or offset < 9))
 
 
-def _add(lines: list[Line], tokens: list[Token]) -> None:
+def _add(lines: list[LogicalLine], tokens: list[Token]) -> None:
     if tokens:
         previous = lines[-1] if lines else None
         indent = tokens[0].column - 1
         if previous is not None and previous.tokens[-1].line == tokens[0].line and not previous.opens:
             indent = previous.indent  # The statement after a semicolon belongs to the same block.
-        lines.append(Line(len(lines), indent, tokens))
+        lines.append(LogicalLine(len(lines), indent, tokens))
 
 
-def _nest(lines: list[Line]) -> None:
-    open_heads: list[Line] = []
+def _nest(lines: list[LogicalLine]) -> None:
+    open_heads: list[LogicalLine] = []
     for line in lines:
         while open_heads and open_heads[-1].indent >= line.indent:
             open_heads.pop()

@@ -55,7 +55,7 @@ _SYNCHRONISED: Final = frozenset({Kind.LOCK, Kind.THREAD_LOCAL, Kind.CONTEXT_VAR
 
 
 @dataclass(frozen=True, slots=True)
-class Use:
+class AttributeUse:
     """One thing that a method does to an attribute of its object."""
 
     attribute: str
@@ -74,11 +74,11 @@ class Use:
 
 
 @dataclass(slots=True)
-class _Body:
+class _MethodBody:
     """What one method does by itself."""
 
     method: Method
-    uses: list[Use] = field(default_factory=list)
+    uses: list[AttributeUse] = field(default_factory=list)
     calls: list[tuple[str, frozenset[str]]] = field(default_factory=list)
     """Methods of the same object that it calls, and the locks that it holds then."""
 
@@ -92,7 +92,7 @@ class ObjectState:
     owns_lock: bool
     """Whether the class has a lock of its own."""
     accesses: tuple[Access, ...]
-    uses: tuple[Use, ...]
+    uses: tuple[AttributeUse, ...]
     """What each access is, in the same order."""
 
 
@@ -108,7 +108,7 @@ def _find(module: PythonModule) -> tuple[ObjectState, ...]:
     steps = _Steps(module)
     found: list[ObjectState] = []
     for name in sorted(shared):
-        found += _Class(module, module.classes[name], steps).states()
+        found += _SharedClass(module, module.classes[name], steps).states()
     return tuple(found)
 
 
@@ -153,7 +153,7 @@ def _common(module: PythonModule, first: ast.AST, second: ast.AST) -> frozenset[
     return frozenset(name for name, region in module.holds(second) if (name, id(region)) in held)
 
 
-class _Class:
+class _SharedClass:
     def __init__(self, module: PythonModule, owner: ast.ClassDef, steps: _Steps) -> None:
         self.module = module
         self.owner = owner
@@ -162,7 +162,7 @@ class _Class:
         self.owns_lock = Kind.LOCK in self.kinds.values()
         self.aliases = _aliases(owner)
         self.every_lock = frozenset(f"self.{name}" for name, kind in self.kinds.items() if kind is Kind.LOCK)
-        self.bodies: dict[str, list[_Body]] = defaultdict(list)
+        self.bodies: dict[str, list[_MethodBody]] = defaultdict(list)
         self.threads: set[str] = set()
         self.escaping: set[str] = set()
         methods = [node for node in owner.body if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef))]
@@ -175,7 +175,7 @@ class _Class:
 
     def states(self) -> Iterator[ObjectState]:
         """Yield each attribute that any method touches after construction."""
-        by_attribute: dict[str, list[tuple[Access, Use]]] = defaultdict(list)
+        by_attribute: dict[str, list[tuple[Access, AttributeUse]]] = defaultdict(list)
         for body, entry, locks, chain in reach(self.bodies, self._entries()):
             for use in body.uses:
                 access = Access(
@@ -205,7 +205,7 @@ class _Class:
             if kind is not None:
                 yield EntryPoint(name=name, kind=kind, location=self.module.place(bodies[0].method))
 
-    def _entry_kind(self, name: str, body: _Body, called: set[str]) -> EntryKind | None:
+    def _entry_kind(self, name: str, body: _MethodBody, called: set[str]) -> EntryKind | None:
         if name in _CONSTRUCTORS or self.module.is_import_time(body.method):
             return EntryKind.CONSTRUCTOR
         if name in _DESTRUCTORS:
@@ -218,8 +218,8 @@ class _Class:
             return None
         return EntryKind.METHOD
 
-    def _read(self, method: Method) -> _Body:
-        body = _Body(method)
+    def _read(self, method: Method) -> _MethodBody:
+        body = _MethodBody(method)
         if isinstance(method, ast.AsyncFunctionDef):
             # A coroutine belongs to its event loop's thread.
             return body
@@ -241,7 +241,7 @@ class _Class:
             stack.extend((below, statement, nested) for below in ast.iter_child_nodes(node))
             for attribute, kind, locks, lazy, lookup in self.steps.decisions.get(node, ()):
                 held = self._with_aliases(locks) | (frozenset() if nested else around)
-                body.uses.append(Use(attribute, kind, node, held, lazy=lazy, lookup=lookup))
+                body.uses.append(AttributeUse(attribute, kind, node, held, lazy=lazy, lookup=lookup))
             match node:
                 case ast.Attribute(value=ast.Name(id=name), attr=attribute) if name == first:
                     pass
@@ -260,7 +260,7 @@ class _Class:
         return body
 
     def _follow(
-        self, body: _Body, node: ast.Attribute, parent: ast.AST | None, name: str, held: frozenset[str]
+        self, body: _MethodBody, node: ast.Attribute, parent: ast.AST | None, name: str, held: frozenset[str]
     ) -> None:
         if isinstance(parent, ast.Call) and parent.func is node:
             body.calls.append((name, held))
@@ -272,36 +272,36 @@ class _Class:
 
     def _use(
         self, node: ast.Attribute, parent: ast.AST | None, attribute: str, held: frozenset[str], method: str
-    ) -> Use | None:
+    ) -> AttributeUse | None:
         kind = self.kinds.get(attribute, Kind.OTHER)
         match node.ctx, parent:
             case ast.Store(), ast.AugAssign():
                 done = AccessKind.CHANGE if kind in CONTAINERS else AccessKind.COUNT
-                return Use(attribute, done, node, held)
+                return AttributeUse(attribute, done, node, held)
             case ((ast.Store() | ast.Del()), _):
                 value = getattr(parent, "value", None)
                 constant = isinstance(value, ast.Constant) or isinstance(node.ctx, ast.Del)
-                return Use(attribute, AccessKind.WRITE, node, held, constant=constant)
+                return AttributeUse(attribute, AccessKind.WRITE, node, held, constant=constant)
             case _, ast.Subscript(value=value, ctx=ast.Store() | ast.Del()) if value is node:
                 counts = isinstance(self.module.tree.parents.get(parent), ast.AugAssign)
-                return Use(attribute, AccessKind.COUNT if counts else AccessKind.CHANGE, node, held)
+                return AttributeUse(attribute, AccessKind.COUNT if counts else AccessKind.CHANGE, node, held)
             case _, ast.Attribute(value=value, attr=called) if value is node and kind in CONTAINERS:
                 above = self.module.tree.parents.get(parent)
                 if not isinstance(above, ast.Call) or above.func is not parent:
-                    return Use(attribute, AccessKind.READ, node, held)
+                    return AttributeUse(attribute, AccessKind.READ, node, held)
                 if called in _CHANGES:
-                    return Use(attribute, AccessKind.CHANGE, node, held)
+                    return AttributeUse(attribute, AccessKind.CHANGE, node, held)
                 if called in _VIEWS and self._is_walked(above) and _is_keyed(kind) and method not in _FOR_READERS:
-                    return Use(attribute, AccessKind.WALK, node, held)
+                    return AttributeUse(attribute, AccessKind.WALK, node, held)
             case _, _ if _is_keyed(kind) and self._is_walked(node) and method not in _FOR_READERS:
-                return Use(attribute, AccessKind.WALK, node, held)
+                return AttributeUse(attribute, AccessKind.WALK, node, held)
             case _, ast.Attribute(value=value, attr=called) if value is node and not _IS_SAFE.search(attribute):
                 above = self.module.tree.parents.get(parent)
                 calls = isinstance(above, ast.Call) and above.func is parent and not called.startswith("is")
-                return Use(attribute, AccessKind.READ, node, held, calls=calls)
+                return AttributeUse(attribute, AccessKind.READ, node, held, calls=calls)
             case _:
                 pass
-        return Use(attribute, AccessKind.READ, node, held)
+        return AttributeUse(attribute, AccessKind.READ, node, held)
 
     def _is_walked(self, node: ast.AST) -> bool:
         """Return whether an expression is gone through in steps: by a loop, a comprehension, `sum()` or its like."""

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import Final
 
-from ftaudit.source.python.object_states import ObjectState, Use
+from ftaudit.source.python.object_states import AttributeUse, ObjectState
 from ftaudit.source.shared_state import Access, AccessKind, Effect, EntryKind, Race
 
 _ORDER: Final = (AccessKind.DECIDE, AccessKind.WALK, AccessKind.COUNT, AccessKind.CHANGE, AccessKind.WRITE)
@@ -81,7 +81,7 @@ def _race(state: ObjectState) -> StateRace | None:
 
 
 def _stray_call(
-    state: ObjectState, locked: list[tuple[Access, Use]], bare: list[tuple[Access, Use]]
+    state: ObjectState, locked: list[tuple[Access, AttributeUse]], bare: list[tuple[Access, AttributeUse]]
 ) -> StateRace | None:
     """Return the one place that calls a method of an object without the lock that all others hold for it: a note."""
     kept = [access for access, use in locked if use.calls]
@@ -102,7 +102,9 @@ def _stray_call(
     )
 
 
-def _against_lock(locked: list[tuple[Access, Use]], bare: list[tuple[Access, Use]]) -> Iterator[tuple[Access, Use]]:
+def _against_lock(
+    locked: list[tuple[Access, AttributeUse]], bare: list[tuple[Access, AttributeUse]]
+) -> Iterator[tuple[Access, AttributeUse]]:
     """Yield the accesses without a lock that undo what others hold one for."""
     kinds = {use.kind for _, use in locked}
     written = any(access.writes for access, _ in locked)
@@ -128,7 +130,7 @@ def _is_lifecycle(access: Access) -> bool:
     return any(_LIFECYCLE.match(name) for name in (access.entry_point.name, *access.chain[-1:]))
 
 
-def _without_lock(state: ObjectState, bare: list[tuple[Access, Use]]) -> Iterator[tuple[Access, Use]]:
+def _without_lock(state: ObjectState, bare: list[tuple[Access, AttributeUse]]) -> Iterator[tuple[Access, AttributeUse]]:
     """Yield what goes wrong by itself where no method takes any lock for the attribute."""
     threads = any(access.entry_point.kind is EntryKind.THREAD for access, _ in bare)
     changing = {a.entry_point.name for a, u in bare if u.kind in (AccessKind.CHANGE, AccessKind.DECIDE)}

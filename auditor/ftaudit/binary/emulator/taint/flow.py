@@ -8,7 +8,7 @@ from typing import Any
 
 from ftaudit.binary.emulator.taint.branch_conditions import holds
 from ftaudit.binary.emulator.taint.constructor_state import Joins
-from ftaudit.binary.emulator.taint.instruction_effects import Decoder, Effect, Kind, Place
+from ftaudit.binary.emulator.taint.instruction_effects import Decoder, InstructionEffect, InstructionKind, MemoryOperand
 from ftaudit.binary.image.mapped import AARCH64
 
 _MASK = 0xFFFF_FFFF_FFFF_FFFF
@@ -112,8 +112,8 @@ class Flow:
     _streaks: dict[int, tuple[bool, int]] = field(default_factory=dict)
     """How often in a row a branch was decided in one way."""
     _seen: dict[int, int] = field(default_factory=dict)
-    _effects: dict[int, Effect | None] = field(default_factory=dict)
-    _last: Effect | None = None
+    _effects: dict[int, InstructionEffect | None] = field(default_factory=dict)
+    _last: InstructionEffect | None = None
 
     def snapshot(self) -> tuple[dict[int, int], dict[int, int], set[int], int, int]:
         """Return the labels as they are, to be brought back by `restore`."""
@@ -280,25 +280,25 @@ class Flow:
             for place in effect.stores:
                 self.note(self._address(place, address), self._size(place, effect))
         idle = not (registers or self.lines or scopes or self.regions)
-        if idle and kind is not Kind.SOURCE and kind is not Kind.SYSTEM:
+        if idle and kind is not InstructionKind.SOURCE and kind is not InstructionKind.SYSTEM:
             return
         labels = self.implied if scopes else 0
-        if kind is Kind.SOURCE:
+        if kind is InstructionKind.SOURCE:
             labels |= self.label(f"the instruction {effect.name}")
-        elif kind is Kind.SYSTEM:
+        elif kind is InstructionKind.SYSTEM:
             self.opaque = self.opaque or f"the instruction {effect.name}"
             return
-        elif kind is not Kind.CLEAR:
+        elif kind is not InstructionKind.CLEAR:
             for family in effect.reads:
                 if family in registers:
                     labels |= registers[family]
         for place in effect.loads:
             labels |= self._loaded(place, address, effect)
-        if kind is Kind.BRANCH:
+        if kind is InstructionKind.BRANCH:
             if effect.reads and any(family in registers for family in effect.reads):
                 self._decide(address, size, effect, labels)
             return
-        if kind is Kind.INDIRECT:
+        if kind is InstructionKind.INDIRECT:
             pointed = 0
             for family in effect.reads:
                 pointed |= registers.get(family, 0)
@@ -315,7 +315,7 @@ class Flow:
         for place in effect.stores:
             self._store(place, address, effect, labels)
 
-    def _loaded(self, place: Place, address: int, effect: Effect) -> int:
+    def _loaded(self, place: MemoryOperand, address: int, effect: InstructionEffect) -> int:
         registers = self.registers
         pointer = registers.get(place.base_family, 0) | registers.get(place.index_family, 0)
         if not pointer and not self.lines and not self.regions:
@@ -324,7 +324,7 @@ class Flow:
         found = self.of_memory(where, self._size(place, effect))
         return found if not pointer or self._is_header(where) else found | pointer
 
-    def _store(self, place: Place, address: int, effect: Effect, labels: int) -> None:
+    def _store(self, place: MemoryOperand, address: int, effect: InstructionEffect, labels: int) -> None:
         registers = self.registers
         if not labels and not self.lines and not registers and not self.regions:
             return
@@ -334,14 +334,14 @@ class Flow:
                 self.opaque = f"a place in memory that depends on {self.name(chosen)}"
         self.mark(self._address(place, address), self._size(place, effect), labels)
 
-    def _size(self, place: Place, effect: Effect) -> int:
+    def _size(self, place: MemoryOperand, effect: InstructionEffect) -> int:
         if not effect.repeats:
             return place.size
         from unicorn import x86_const
 
         return min(place.size * int(self.engine.reg_read(x86_const.UC_X86_REG_RCX)), _MOST_REPEATED) or 1
 
-    def _address(self, place: Place, address: int) -> int:
+    def _address(self, place: MemoryOperand, address: int) -> int:
         read = self.engine.reg_read
         where = place.displacement
         if place.relative:
@@ -359,7 +359,7 @@ class Flow:
         clean = self.clean
         return any(address - offset in clean for offset in range(0, 24, 4))
 
-    def _jump(self, effect: Effect, address: int, labels: int) -> None:
+    def _jump(self, effect: InstructionEffect, address: int, labels: int) -> None:
         """Follow a jump to a place that an unknown decided: into the module's own code it can lead anywhere."""
         if effect.loads:
             where = int.from_bytes(self.engine.mem_read(self._address(effect.loads[0], address), 8), "little")
@@ -368,7 +368,7 @@ class Flow:
         if any(start <= where < end for start, end in self.code) and not self.opaque:
             self.opaque = self.name(labels)
 
-    def _target(self, effect: Effect, address: int) -> int:
+    def _target(self, effect: InstructionEffect, address: int) -> int:
         code = bytes(self.engine.mem_read(address, 4))
         if self.machine == AARCH64:
             from unicorn import arm64_const
@@ -383,7 +383,7 @@ class Flow:
         order = ("RAX", "RCX", "RDX", "RBX", "RSP", "RBP", "RSI", "RDI", *(f"R{number}" for number in range(8, 16)))
         return int(self.engine.reg_read(getattr(x86_const, f"UC_X86_REG_{order[high + (code[1] & 7)]}")))
 
-    def _decide(self, address: int, size: int, effect: Effect, labels: int) -> None:
+    def _decide(self, address: int, size: int, effect: InstructionEffect, labels: int) -> None:
         """Note a branch that an unknown decides, and turn it round where that is wanted."""
         number = len(self.decisions)
         taken = holds(self.engine, self.machine, bytes(self.engine.mem_read(address, size)), effect.name)

@@ -21,7 +21,7 @@ _X86 = {
 }  # fmt: skip
 
 
-class Kind(Enum):
+class InstructionKind(Enum):
     """What the taint has to know of an instruction beyond what it reads and writes."""
 
     PLAIN = "plain"
@@ -38,7 +38,7 @@ class Kind(Enum):
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class MemoryOperand:
     """A memory operand: the sum of registers, by Unicorn's numbers, and a displacement."""
 
     base: int
@@ -54,16 +54,16 @@ class Place:
 
 
 @dataclass(frozen=True, slots=True)
-class Effect:
+class InstructionEffect:
     """What an instruction does."""
 
-    kind: Kind
+    kind: InstructionKind
     name: str
     reads: tuple[int, ...]
     """Families of which the values flow into the result; those that only make addresses are in `loads`, `stores`."""
     writes: tuple[int, ...]
-    loads: tuple[Place, ...]
-    stores: tuple[Place, ...]
+    loads: tuple[MemoryOperand, ...]
+    stores: tuple[MemoryOperand, ...]
     target: int | None
     """Where a conditional branch goes, from its own address on."""
     repeats: bool
@@ -104,7 +104,7 @@ class Decoder:
         self._constants, self._prefix = constants, prefix
         self._families: dict[str, int] = {}
         self._by_register: dict[int, int] = {}
-        self._known: dict[bytes, Effect | None] = {}
+        self._known: dict[bytes, InstructionEffect | None] = {}
 
     @property
     def families(self) -> int:
@@ -115,7 +115,7 @@ class Decoder:
         """Return the number of a family by its name."""
         return self._families.setdefault(name, len(self._families))
 
-    def effect(self, code: bytes, address: int) -> Effect | None:
+    def effect(self, code: bytes, address: int) -> InstructionEffect | None:
         """Return the effect of the instruction that these bytes begin with, or `None` where it is unknown."""
         if code in self._known:
             return self._known[code]
@@ -145,11 +145,11 @@ class Decoder:
             return f"v{match[1]}"
         return X87 if name.startswith(("st", "mm", "fp")) else name
 
-    def _read(self, instruction: Any, address: int) -> Effect | None:
+    def _read(self, instruction: Any, address: int) -> InstructionEffect | None:
         name = instruction.mnemonic.rpartition(" ")[2]
         group = self._capstone
         if name in _IGNORED:
-            return Effect(Kind.PLAIN, name, (), (), (), (), None, False)
+            return InstructionEffect(InstructionKind.PLAIN, name, (), (), (), (), None, False)
         reads, writes = instruction.regs_access()
         operands = instruction.operands
         names = self._names
@@ -157,8 +157,8 @@ class Decoder:
             (names.ARM64_OP_MEM, names.ARM64_OP_REG) if self.arm else (names.X86_OP_MEM, names.X86_OP_REG)
         )
         immediate_kind = names.ARM64_OP_IMM if self.arm else names.X86_OP_IMM
-        loads: list[Place] = []
-        stores: list[Place] = []
+        loads: list[MemoryOperand] = []
+        stores: list[MemoryOperand] = []
         addressing: set[int] = set()
         explicit: set[int] = set()
         computes_address = name in ("lea", "adr", "adrp")
@@ -185,24 +185,24 @@ class Decoder:
         quiet = {self.family(STACK), self.family(PROGRAM), self.family("zero")}
         read = {self._of(r) for r in (*explicit, *(r for r in reads if r not in addressing))} - quiet
         written = {self._of(r) for r in writes} - quiet
-        kind, target = Kind.PLAIN, None
+        kind, target = InstructionKind.PLAIN, None
         groups = set(instruction.groups)
         registers = [operand for operand in operands if operand.type == register_kind]
         if name in _CLEARING and len(registers) == len(operands) and len({o.reg for o in registers[-2:]}) == 1:
-            kind = Kind.CLEAR
+            kind = InstructionKind.CLEAR
         elif name in _SOURCES and not self.arm:
-            kind = Kind.SOURCE
+            kind = InstructionKind.SOURCE
             written |= {self.family(family) for family in _SOURCES[name]}
         elif name == "mrs" and "tpidr" not in instruction.op_str.lower():
-            kind = Kind.SOURCE
+            kind = InstructionKind.SOURCE
         elif name in _SYSTEM:
-            kind = Kind.SYSTEM
+            kind = InstructionKind.SYSTEM
         elif groups & {group.CS_GRP_JUMP, group.CS_GRP_CALL} or name in _ARM_JUMPS:
             immediates = [operand.imm for operand in operands if operand.type == immediate_kind]
             if not immediates:
-                kind = Kind.INDIRECT
+                kind = InstructionKind.INDIRECT
             elif self._is_conditional(name):
-                kind, target = Kind.BRANCH, immediates[-1] - address
+                kind, target = InstructionKind.BRANCH, immediates[-1] - address
         if group.CS_GRP_CALL in groups or name in ("ret", "call", "bl", "blr"):
             written = set()
         if name == "push" and not self.arm:
@@ -210,22 +210,22 @@ class Decoder:
         elif name == "pop" and not self.arm:
             loads.append(self._stack_place(0))
         elif name == "leave":
-            loads.append(Place(self._constants.UC_X86_REG_RBP, self.family("bp"), 0, -1, 1, 0, False, 0, 8))
+            loads.append(MemoryOperand(self._constants.UC_X86_REG_RBP, self.family("bp"), 0, -1, 1, 0, False, 0, 8))
             read = set()
-        if kind is Kind.SOURCE:
+        if kind is InstructionKind.SOURCE:
             read = set()
         repeats = not self.arm and instruction.prefix[0] in _REPEATED and name.startswith(_STRINGS)
-        return Effect(kind, name, tuple(read), tuple(written), tuple(loads), tuple(stores), target, repeats)
+        return InstructionEffect(kind, name, tuple(read), tuple(written), tuple(loads), tuple(stores), target, repeats)
 
     def _is_conditional(self, name: str) -> bool:
         if self.arm:
             return name.startswith(("b.", "cb", "tb"))
         return (name.startswith("j") and name != "jmp") or name.startswith("loop")
 
-    def _stack_place(self, displacement: int) -> Place:
-        return Place(self._constants.UC_X86_REG_RSP, self.family(STACK), 0, -1, 1, displacement, False, 0, 8)
+    def _stack_place(self, displacement: int) -> MemoryOperand:
+        return MemoryOperand(self._constants.UC_X86_REG_RSP, self.family(STACK), 0, -1, 1, displacement, False, 0, 8)
 
-    def _place(self, operand: Any, instruction: Any) -> Place:
+    def _place(self, operand: Any, instruction: Any) -> MemoryOperand:
         base, index = operand.mem.base, operand.mem.index
         relative = not self.arm and bool(base) and self._of(base) == self.family(PROGRAM)
         segment = 0
@@ -234,7 +234,7 @@ class Decoder:
             segment = getattr(self._constants, f"UC_X86_REG_{name.upper()}_BASE", 0)
         scale = operand.mem.scale if not self.arm else 1 << (operand.shift.value if operand.shift.type else 0)
         size = operand.size if not self.arm else self._arm_size(instruction)
-        return Place(
+        return MemoryOperand(
             0 if relative or not base else self._number(base),
             self._of(base) if base and not relative else -1,
             self._number(index) if index else 0,

@@ -17,7 +17,7 @@ _RED, _BLACK = 0, 1
 _DEEPEST = 4096
 
 
-class _Tree:
+class _RedBlackTree:
     """A red-black tree of libstdc++ in emulated memory. A hostile one ends in `Halt`."""
 
     def __init__(self, machine: Machine) -> None:
@@ -102,18 +102,18 @@ class _Tree:
 @answers("_ZSt29_Rb_tree_insert_and_rebalancebPSt18_Rb_tree_node_baseS0_RS_")
 def _tree_insert(process: Process) -> int:
     left, node, parent, header = (process.argument(index) for index in range(4))
-    _Tree(process.machine).insert(node, parent, header, left=bool(left & 0xFF))
+    _RedBlackTree(process.machine).insert(node, parent, header, left=bool(left & 0xFF))
     return 0
 
 
 @answers("_ZSt18_Rb_tree_incrementPSt18_Rb_tree_node_base", "_ZSt18_Rb_tree_incrementPKSt18_Rb_tree_node_base")
 def _tree_increment(process: Process) -> int:
-    return _Tree(process.machine).neighbour(process.argument(0), _RIGHT)
+    return _RedBlackTree(process.machine).neighbour(process.argument(0), _RIGHT)
 
 
 @answers("_ZSt18_Rb_tree_decrementPSt18_Rb_tree_node_base", "_ZSt18_Rb_tree_decrementPKSt18_Rb_tree_node_base")
 def _tree_decrement(process: Process) -> int:
-    return _Tree(process.machine).neighbour(process.argument(0), _LEFT)
+    return _RedBlackTree(process.machine).neighbour(process.argument(0), _LEFT)
 
 
 # Lists: each node begins with the next one and the one before (bits/stl_list.h).

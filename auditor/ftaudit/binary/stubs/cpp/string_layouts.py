@@ -11,7 +11,7 @@ from ftaudit.binary.stubs.libc import counted
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Library:
+class StringLayout:
     """One implementation of `std::string`: how its members are mangled, and how its objects are laid out."""
 
     prefixes: tuple[str, ...]
@@ -108,7 +108,7 @@ def _write_llvm(process: Process, this: int, content: bytes) -> None:
 
 
 _OF_CHARACTERS = "basic_stringIcSt11char_traitsIcESaIcEE"
-GNU = Library(
+GNU = StringLayout(
     prefixes=(f"_ZNSt7__cxx1112{_OF_CHARACTERS}", f"_ZNKSt7__cxx1112{_OF_CHARACTERS}"),
     itself="S4_",
     allocator="RKS3_",
@@ -116,7 +116,7 @@ GNU = Library(
     clear=_clear_gnu,
     write=_write_gnu,
 )
-SHARED = Library(
+SHARED = StringLayout(
     prefixes=("_ZNSs", "_ZNKSs"),
     itself="Ss",
     allocator="RKSaIcE",
@@ -124,7 +124,7 @@ SHARED = Library(
     clear=_clear_shared,
     write=_write_shared,
 )
-LLVM = Library(
+LLVM = StringLayout(
     prefixes=(
         "_ZNSt3__112basic_stringIcNS_11char_traitsIcEENS_9allocatorIcEEE",
         "_ZNKSt3__112basic_stringIcNS_11char_traitsIcEENS_9allocatorIcEEE",

@@ -7,7 +7,7 @@ import re
 from collections.abc import Callable, Sequence
 
 from ftaudit.binary.emulator.emulated_process import Handler, Process
-from ftaudit.binary.stubs.cpp.string_layouts import GNU, LIBRARIES, LLVM, Library, new_shared
+from ftaudit.binary.stubs.cpp.string_layouts import GNU, LIBRARIES, LLVM, StringLayout, new_shared
 from ftaudit.binary.stubs.libc import counted
 
 _WORD = (1 << 64) - 1
@@ -19,10 +19,10 @@ Argument = tuple[str, int]
 
 # What members do. Each gets the library, the process, the string and the decoded arguments.
 
-_Member = Callable[[Library, Process, int, Sequence[Argument]], int]
+_Member = Callable[[StringLayout, Process, int, Sequence[Argument]], int]
 
 
-def _text(library: Library, process: Process, arguments: Sequence[Argument]) -> bytes:
+def _text(library: StringLayout, process: Process, arguments: Sequence[Argument]) -> bytes:
     """Return the text that arguments stand for, in any of the ways in which `std::string` takes one."""
     values = [value for _, value in arguments]
     match "".join(kind for kind, _ in arguments):
@@ -51,7 +51,7 @@ class _Unknown(Exception):
     """A combination of parameters that `std::string` is not known to take."""
 
 
-def _construct(library: Library, process: Process, this: int, arguments: Sequence[Argument]) -> int:
+def _construct(library: StringLayout, process: Process, this: int, arguments: Sequence[Argument]) -> int:
     content = _text(library, process, arguments)
     library.clear(process, this)
     if content:
@@ -59,26 +59,26 @@ def _construct(library: Library, process: Process, this: int, arguments: Sequenc
     return this
 
 
-def _assign(library: Library, process: Process, this: int, arguments: Sequence[Argument]) -> int:
+def _assign(library: StringLayout, process: Process, this: int, arguments: Sequence[Argument]) -> int:
     library.write(process, this, _text(library, process, arguments))
     return this
 
 
-def _append(library: Library, process: Process, this: int, arguments: Sequence[Argument]) -> int:
+def _append(library: StringLayout, process: Process, this: int, arguments: Sequence[Argument]) -> int:
     library.write(process, this, library.read(process, this) + _text(library, process, arguments))
     return this
 
 
-def _insert(library: Library, process: Process, this: int, arguments: Sequence[Argument]) -> int:
+def _insert(library: StringLayout, process: Process, this: int, arguments: Sequence[Argument]) -> int:
     return _replaced(library, process, this, arguments[0][1], 0, arguments[1:])
 
 
-def _replace(library: Library, process: Process, this: int, arguments: Sequence[Argument]) -> int:
+def _replace(library: StringLayout, process: Process, this: int, arguments: Sequence[Argument]) -> int:
     return _replaced(library, process, this, arguments[0][1], arguments[1][1], arguments[2:])
 
 
 def _replaced(
-    library: Library, process: Process, this: int, position: int, removed: int, arguments: Sequence[Argument]
+    library: StringLayout, process: Process, this: int, position: int, removed: int, arguments: Sequence[Argument]
 ) -> int:
     old = library.read(process, this)
     position = min(position, len(old))
@@ -87,24 +87,24 @@ def _replaced(
     return this
 
 
-def _pop_back(library: Library, process: Process, this: int, _arguments: Sequence[Argument]) -> int:
+def _pop_back(library: StringLayout, process: Process, this: int, _arguments: Sequence[Argument]) -> int:
     library.write(process, this, library.read(process, this)[:-1])
     return this
 
 
-def _clear(library: Library, process: Process, this: int, _arguments: Sequence[Argument]) -> int:
+def _clear(library: StringLayout, process: Process, this: int, _arguments: Sequence[Argument]) -> int:
     library.write(process, this, b"")
     return this
 
 
-def _resize(library: Library, process: Process, this: int, arguments: Sequence[Argument]) -> int:
+def _resize(library: StringLayout, process: Process, this: int, arguments: Sequence[Argument]) -> int:
     size = counted(arguments[0][1])
     fill = bytes((arguments[1][1] & 0xFF,)) if len(arguments) > 1 else b"\0"
     library.write(process, this, library.read(process, this)[:size].ljust(size, fill))
     return this
 
 
-def _reserve(library: Library, process: Process, this: int, arguments: Sequence[Argument]) -> int:
+def _reserve(library: StringLayout, process: Process, this: int, arguments: Sequence[Argument]) -> int:
     """Make room in libstdc++'s string: code that knows it writes there, and says how long the text is after that."""
     content = library.read(process, this)
     room = counted(arguments[0][1]) if arguments else 0
@@ -114,7 +114,7 @@ def _reserve(library: Library, process: Process, this: int, arguments: Sequence[
     return this
 
 
-def _grow(library: Library, process: Process, this: int, arguments: Sequence[Argument]) -> int:
+def _grow(library: StringLayout, process: Process, this: int, arguments: Sequence[Argument]) -> int:
     """Answer libc++'s `__grow_by…`: (capacity, more, size, kept, removed, added), and perhaps what is added."""
     capacity, more, _, kept, removed, added, *text = (value for _, value in arguments)
     old = library.read(process, this)
@@ -125,7 +125,7 @@ def _grow(library: Library, process: Process, this: int, arguments: Sequence[Arg
     return this
 
 
-def _mutate(library: Library, process: Process, this: int, arguments: Sequence[Argument]) -> int:
+def _mutate(library: StringLayout, process: Process, this: int, arguments: Sequence[Argument]) -> int:
     """Answer libstdc++'s `_M_mutate`: text is replaced in new memory, and the length is left to the caller."""
     old, machine = library.read(process, this), process.machine
     position, removed = arguments[0][1], arguments[1][1]
@@ -144,7 +144,7 @@ def _mutate(library: Library, process: Process, this: int, arguments: Sequence[A
     return this
 
 
-def _swap(library: Library, process: Process, this: int, arguments: Sequence[Argument]) -> int:
+def _swap(library: StringLayout, process: Process, this: int, arguments: Sequence[Argument]) -> int:
     other = arguments[0][1]
     mine, others = library.read(process, this), library.read(process, other)
     library.write(process, this, others)
@@ -152,13 +152,13 @@ def _swap(library: Library, process: Process, this: int, arguments: Sequence[Arg
     return this
 
 
-def _move(library: Library, process: Process, this: int, arguments: Sequence[Argument]) -> int:
+def _move(library: StringLayout, process: Process, this: int, arguments: Sequence[Argument]) -> int:
     _construct(library, process, this, arguments)
     library.write(process, arguments[0][1], b"")
     return this
 
 
-def _compare(library: Library, process: Process, this: int, arguments: Sequence[Argument]) -> int:
+def _compare(library: StringLayout, process: Process, this: int, arguments: Sequence[Argument]) -> int:
     left = library.read(process, this)
     if [kind for kind, _ in arguments[:2]] == ["m", "m"]:
         left = left[arguments[0][1] :][: arguments[1][1]]
@@ -168,7 +168,7 @@ def _compare(library: Library, process: Process, this: int, arguments: Sequence[
 
 
 def _find(
-    library: Library, process: Process, this: int, arguments: Sequence[Argument], *, backwards: bool = False
+    library: StringLayout, process: Process, this: int, arguments: Sequence[Argument], *, backwards: bool = False
 ) -> int:
     """Look for text: (text, position), or (pointer, position, length)."""
     content = library.read(process, this)
@@ -179,7 +179,7 @@ def _find(
 
 
 def _find_any(
-    library: Library,
+    library: StringLayout,
     process: Process,
     this: int,
     arguments: Sequence[Argument],
@@ -195,18 +195,18 @@ def _find_any(
     return next((place for place in places if (content[place] in wanted) is among), _NOT_FOUND)
 
 
-def _at(library: Library, process: Process, this: int, arguments: Sequence[Argument]) -> int:
+def _at(library: StringLayout, process: Process, this: int, arguments: Sequence[Argument]) -> int:
     """Return a reference to a character."""
     if library is LLVM:
         raise _Unknown
     return process.machine.read_word(this) + arguments[0][1]
 
 
-def _length(library: Library, process: Process, this: int, _arguments: Sequence[Argument]) -> int:
+def _length(library: StringLayout, process: Process, this: int, _arguments: Sequence[Argument]) -> int:
     return len(library.read(process, this))
 
 
-def _nothing(_library: Library, _process: Process, this: int, _arguments: Sequence[Argument]) -> int:
+def _nothing(_library: StringLayout, _process: Process, this: int, _arguments: Sequence[Argument]) -> int:
     return this
 
 
@@ -266,7 +266,7 @@ def string_member(name: str) -> Handler | None:
     return None
 
 
-def _member(library: Library, rest: str) -> Handler | None:
+def _member(library: StringLayout, rest: str) -> Handler | None:
     """Return the answer of a member, told by what follows the class in its mangled name: `6appendEPKcm`."""
     start = _NAME.match(rest)
     if start is None:
@@ -291,7 +291,7 @@ def _member(library: Library, rest: str) -> Handler | None:
     return handler
 
 
-def _kinds(library: Library, parameters: str, *, constructs: bool) -> str | None:
+def _kinds(library: StringLayout, parameters: str, *, constructs: bool) -> str | None:
     """Turn mangled parameters, `EPKcm`, into one letter for each, an allocator's left out; `None` for others."""
     rest = _TEMPLATE.sub("", parameters, count=1) if parameters.startswith("I") else parameters
     is_template, rest, kinds = rest != parameters, rest.removeprefix("E"), ""

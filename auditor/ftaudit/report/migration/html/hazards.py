@@ -27,7 +27,7 @@ class Hazard:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Rule:
+class RuleHazards:
     """What one rule found in the project's own source."""
 
     info: RuleInfo | None
@@ -39,7 +39,7 @@ class Rule:
     """Those of which the code is shown."""
 
 
-def by_rule(scan: ScanResult) -> Iterator[Rule]:
+def by_rule(scan: ScanResult) -> Iterator[RuleHazards]:
     """Yield what each rule found, the worst rules first."""
     severities = list(Severity)
     groups: dict[str, list[Finding]] = {}
@@ -55,7 +55,7 @@ def by_rule(scan: ScanResult) -> Iterator[Rule]:
         shown = found[: min(FRAMES_OF_RULE, room)]
         room -= len(shown)
         hazards = tuple(Hazard(finding=finding, frame=_frame(scan, finding)) for finding in shown)
-        yield Rule(info=infos.get(code), finding=found[0], count=len(found), hazards=hazards)
+        yield RuleHazards(info=infos.get(code), finding=found[0], count=len(found), hazards=hazards)
 
 
 def _frame(scan: ScanResult, finding: Finding) -> tuple[tuple[int, str], ...]:

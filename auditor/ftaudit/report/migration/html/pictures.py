@@ -45,7 +45,7 @@ class Branch:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Tree:
+class TreePicture:
     """A dependency tree, drawn as an indented list."""
 
     rows: tuple[Branch, ...]
@@ -73,7 +73,7 @@ def bar(counts: Mapping[Verdict, int]) -> tuple[Segment, ...]:
     return tuple(segments)
 
 
-def tree(root: str, chains: Iterable[tuple[str, ...]], verdicts: Mapping[str, Verdict]) -> Tree:
+def tree(root: str, chains: Iterable[tuple[str, ...]], verdicts: Mapping[str, Verdict]) -> TreePicture:
     """Return the tree in which each chain is a way down from the root; equal beginnings are one."""
     top = _Node()
     for chain in chains:
@@ -99,7 +99,7 @@ def tree(root: str, chains: Iterable[tuple[str, ...]], verdicts: Mapping[str, Ve
         )
         parents[depth] = y
     widest = max(row.verdict_x + 14 * CHARACTER for row in rows)
-    return Tree(rows=tuple(rows), width=int(widest), height=len(rows) * ROW, left_out=len(every) - len(rows))
+    return TreePicture(rows=tuple(rows), width=int(widest), height=len(rows) * ROW, left_out=len(every) - len(rows))
 
 
 def _walk(name: str, node: _Node, depth: int) -> Iterator[tuple[str, int]]:

@@ -14,10 +14,10 @@ from ftaudit.model import BLOCKING, Package, Report, Verdict
 from ftaudit.model.plans import Candidate, Plan, ProofStatus, WayOut
 from ftaudit.model.sentences import candidate_phrase, names_platform, sentence, step_names_platform, step_sentence
 from ftaudit.planning import plan_sentences
-from ftaudit.report.migration.html.hazards import Rule, by_rule, unscanned
-from ftaudit.report.migration.html.pictures import Segment, Tree, bar, chains_of, tree
+from ftaudit.report.migration.html.hazards import RuleHazards, by_rule, unscanned
+from ftaudit.report.migration.html.pictures import Segment, TreePicture, bar, chains_of, tree
 from ftaudit.report.migration.migration_contents import READY, Migration, sums
-from ftaudit.report.package.agreeing_rows import ORDER, Entry, Headline, counted, entries, headline, not_imported
+from ftaudit.report.package.agreeing_rows import ORDER, AgreeingRows, Headline, counted, entries, headline, not_imported
 from ftaudit.report.scan.state_table import by_type
 from ftaudit.source.shared_state import StateRow
 
@@ -52,11 +52,11 @@ class Said:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Row:
+class VerdictRow:
     """One verdict on one package, as the table of all packages has it."""
 
     number: int
-    entries: tuple[Entry, ...]
+    entries: tuple[AgreeingRows, ...]
     """The rows that have the verdict, platforms that agree told once."""
     platforms: tuple[str, ...]
     rank: int
@@ -81,7 +81,7 @@ class Releases:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Blocker:
+class BlockedVersion:
     """One blocked version, with all that is known of it and what can be done."""
 
     number: int
@@ -89,7 +89,7 @@ class Blocker:
     name: str
     version: str
     verdict: Verdict
-    entries: tuple[Entry, ...]
+    entries: tuple[AgreeingRows, ...]
     """The blocked rows, platforms that agree told once."""
     verdicts: tuple[tuple[Verdict, tuple[str, ...]], ...]
     """Each verdict with the platforms that have it, where there is more than one platform."""
@@ -114,7 +114,7 @@ class MatrixRow:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Gap:
+class GapSection:
     """What was not checked, of one kind."""
 
     title: str
@@ -131,15 +131,15 @@ class View:
     counts: Mapping[Verdict, int]
     """How many packages have each verdict; one with several platforms counts with its worst."""
     bar: tuple[Segment, ...]
-    blocked_tree: Tree | None
-    whole_tree: Tree
-    blockers: tuple[Blocker, ...]
-    rows: tuple[Row, ...]
+    blocked_tree: TreePicture | None
+    whole_tree: TreePicture
+    blockers: tuple[BlockedVersion, ...]
+    rows: tuple[VerdictRow, ...]
     matrix: tuple[MatrixRow, ...]
-    rules: tuple[Rule, ...]
+    rules: tuple[RuleHazards, ...]
     states: tuple[tuple[str, tuple[StateRow, ...]], ...]
     """The shared state of the own source, by type; the first `MOST_STATES` rows of it."""
-    gaps: tuple[Gap, ...]
+    gaps: tuple[GapSection, ...]
 
 
 def look(migration: Migration) -> View:
@@ -179,8 +179,8 @@ def _worst(packages: Iterable[Package]) -> dict[str, Verdict]:
     return worst
 
 
-def _blockers(ordered: Iterable[Entry], plan: Plan | None) -> Iterator[Blocker]:
-    groups: dict[str, list[Entry]] = {}
+def _blockers(ordered: Iterable[AgreeingRows], plan: Plan | None) -> Iterator[BlockedVersion]:
+    groups: dict[str, list[AgreeingRows]] = {}
     drags: dict[str, dict[str, None]] = {}
     for entry in ordered:
         if entry.package.verdict in BLOCKING:
@@ -196,7 +196,7 @@ def _blockers(ordered: Iterable[Entry], plan: Plan | None) -> Iterator[Blocker]:
         verdicts: dict[Verdict, tuple[str, ...]] = {}
         for entry in found:
             verdicts[entry.package.verdict] = (*verdicts.get(entry.package.verdict, ()), *entry.platforms)
-        yield Blocker(
+        yield BlockedVersion(
             number=number,
             title=title,
             name=str(first.facts.pin.name),
@@ -230,14 +230,14 @@ def _told_once(sentences: Iterable[Sentence]) -> Iterator[Said]:
         yield Said(text=worded.replace(_PLATFORM, _listed(platforms)), platforms=() if told_of_all else platforms)
 
 
-def _reasons_once(found: Sequence[Entry]) -> Iterator[Said]:
+def _reasons_once(found: Sequence[AgreeingRows]) -> Iterator[Said]:
     """Yield each reason once, with the platforms of which it is true."""
     said = ((reason, entry.platforms) for entry in found for reason in entry.package.why)
     for reason, platforms, of_all in _by_value(said):
         yield _said(sentence(reason, _listed(platforms)), platforms, named=of_all or names_platform(reason))
 
 
-def _steps_once(found: Sequence[Entry]) -> Iterator[Said]:
+def _steps_once(found: Sequence[AgreeingRows]) -> Iterator[Said]:
     """Yield each next step once, with the platforms of which it is true."""
     said = ((entry.package.step, entry.platforms) for entry in found if entry.package.step is not None)
     for step, platforms, of_all in _by_value(said):
@@ -279,14 +279,14 @@ def _listed(platforms: Sequence[str]) -> str:
     return ", ".join(platforms) if len(platforms) <= 3 else counted(len(platforms), "platform")
 
 
-def _rows(ordered: Iterable[Entry], blockers: Iterable[Blocker]) -> Iterator[Row]:
+def _rows(ordered: Iterable[AgreeingRows], blockers: Iterable[BlockedVersion]) -> Iterator[VerdictRow]:
     numbers = {blocker.title: blocker.number for blocker in blockers}
-    groups: dict[tuple[str, Verdict], list[Entry]] = {}
+    groups: dict[tuple[str, Verdict], list[AgreeingRows]] = {}
     for entry in ordered:
         groups.setdefault((entry.title, entry.package.verdict), []).append(entry)
     for number, ((title, verdict), found) in enumerate(groups.items(), 1):
         chains = found[0].package.facts.pin.required_by
-        yield Row(
+        yield VerdictRow(
             number=number,
             entries=tuple(found),
             platforms=tuple(platform for entry in found for platform in entry.platforms),
@@ -301,7 +301,7 @@ def _rows(ordered: Iterable[Entry], blockers: Iterable[Blocker]) -> Iterator[Row
 def _matrix(report: Report) -> Iterator[MatrixRow]:
     found: dict[str, dict[str, Verdict]] = {}
     for package in report.packages:
-        title = Entry(package=package, platforms=()).title
+        title = AgreeingRows(package=package, platforms=()).title
         found.setdefault(title, {})[package.facts.platform] = package.verdict
     rows = [
         MatrixRow(
@@ -316,16 +316,16 @@ def _matrix(report: Report) -> Iterator[MatrixRow]:
     )
 
 
-def _gaps(migration: Migration) -> Iterator[Gap]:
+def _gaps(migration: Migration) -> Iterator[GapSection]:
     report, plan, scan = migration.report, migration.plan, migration.scan
     unknown = [entry for entry in entries(report.packages) if entry.package.verdict is Verdict.UNKNOWN]
-    yield Gap(
+    yield GapSection(
         title="Packages without a verdict",
         lines=tuple(f"{entry.title} ({', '.join(entry.platforms)}): {entry.reasons[0]}" for entry in unknown),
     )
-    yield Gap(title="Not looked at", lines=(*report.incomplete, *migration.incomplete))
-    yield Gap(title="Modules that were read, but could not be imported", lines=tuple(not_imported(report)))
-    yield Gap(title="Notes", lines=report.notes)
+    yield GapSection(title="Not looked at", lines=(*report.incomplete, *migration.incomplete))
+    yield GapSection(title="Modules that were read, but could not be imported", lines=tuple(not_imported(report)))
+    yield GapSection(title="Notes", lines=report.notes)
     if plan is not None:
         proofs = [
             f"{proof.input} on {proof.platform}: {proof.reason or 'not resolved'}"
@@ -333,8 +333,8 @@ def _gaps(migration: Migration) -> Iterator[Gap]:
             if proof.status in (ProofStatus.UNRESOLVED, ProofStatus.NOT_ASKED)
         ]
         limits = (text for proof in plan.proofs for text in proof.not_proven)
-        yield Gap(title="Of the plan", lines=tuple(dict.fromkeys((*plan.incomplete, *proofs, *limits))))
+        yield GapSection(title="Of the plan", lines=tuple(dict.fromkeys((*plan.incomplete, *proofs, *limits))))
     left = [text for text in (migration.no_plan, migration.no_scan) if text]
-    yield Gap(title="Left out of this report", lines=tuple(left))
+    yield GapSection(title="Left out of this report", lines=tuple(left))
     if scan is not None:
-        yield Gap(title="Of the project's own source", lines=tuple(unscanned(scan)))
+        yield GapSection(title="Of the project's own source", lines=tuple(unscanned(scan)))
