@@ -27,6 +27,6 @@ def audit(*inputs: str | Path, settings: Settings | None = None) -> Report:
     exit with 2: an input that cannot be read, a setting that does not exist. What cannot be checked is a row.
     """
     from ftaudit import engine
-    from ftaudit.settings import Settings as Defaults
+    from ftaudit.settings import Settings
 
-    return engine.audit([*map(str, inputs)], settings or Defaults())
+    return engine.audit([*map(str, inputs)], settings or Settings())

@@ -8,11 +8,10 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
-    from rich.progress import Progress as RichProgress
-    from rich.progress import TaskID
+    from rich.progress import Progress, TaskID
 
 
-class Progress(Protocol):
+class ProgressListener(Protocol):
     """A listener: the engine names each stage and says when an item of it is done."""
 
     def stage(self, title: str, total: int | None) -> None:
@@ -35,7 +34,7 @@ class Silent:
 class _Bars:
     """One bar for each stage, drawn by rich."""
 
-    def __init__(self, display: RichProgress) -> None:
+    def __init__(self, display: Progress) -> None:
         self._display = display
         self._task: TaskID | None = None
 
@@ -54,17 +53,16 @@ class _Bars:
 
 
 @contextlib.contextmanager
-def on_stderr(*, wanted: bool = True) -> Iterator[Progress]:
+def on_stderr(*, wanted: bool = True) -> Iterator[ProgressListener]:
     """Show progress on standard error while the block runs, if that is a terminal; else be silent."""
     if not (wanted and sys.stderr.isatty()):
         yield Silent()
         return
     from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, SpinnerColumn, TextColumn
-    from rich.progress import Progress as RichProgress
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn
     from rich.table import Column
 
-    display = RichProgress(
+    display = Progress(
         SpinnerColumn(),
         TextColumn("{task.description}"),
         BarColumn(bar_width=24, table_column=Column(min_width=4, ratio=1)),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-import platform as host
+import platform
 import re
 import sys
 from collections.abc import Iterator
@@ -167,7 +167,7 @@ def marker_environment(target: Target, platform: Platform) -> dict[str, str]:
 
 def host_platform() -> Platform:
     """Return this machine, with the tags that its own libc or system version gives."""
-    system, machine = sys.platform, host.machine()
+    system, machine = sys.platform, platform.machine()
     tags = tuple(platform_tags())
     if system == "linux":
         arch = {"amd64": "x86_64", "arm64": "aarch64"}.get(machine.lower(), machine.lower())

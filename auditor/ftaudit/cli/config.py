@@ -13,7 +13,7 @@ from ftaudit.errors import UsageError
 
 if TYPE_CHECKING:
     from ftaudit.config import Configuration, Setting
-    from ftaudit.report.settings_in_force import Known, SettingLine
+    from ftaudit.report.settings_listing import Known, SettingLine
 
 EPILOG: Final = """\
 examples:
@@ -44,7 +44,7 @@ def run_show(options: argparse.Namespace, screen: Screen) -> CommandAnswer:
     """Return the settings. Raise `UsageError` for a command that does not exist or a file that is wrong."""
     from ftaudit.cli.configure import settings_in_force
     from ftaudit.cli.declare import declare
-    from ftaudit.report import settings_in_force as renderer
+    from ftaudit.report import settings_listing
 
     keys = declare(options.build_parser())
     configuration: Configuration = options.configuration
@@ -56,15 +56,17 @@ def run_show(options: argparse.Namespace, screen: Screen) -> CommandAnswer:
     files = [_short(path) for path in configuration.files]
     accepted = _accepted(configuration)
     if options.format == "json":
-        return CommandAnswer(text=renderer.render_json(lines, files, accepted))
-    return CommandAnswer(text=renderer.render_table(lines, files, accepted, width=screen.width, color=screen.color))
+        return CommandAnswer(text=settings_listing.render_json(lines, files, accepted))
+    return CommandAnswer(
+        text=settings_listing.render_table(lines, files, accepted, width=screen.width, color=screen.color)
+    )
 
 
 def _accepted(configuration: Configuration) -> list[Known]:
     if not configuration.accept:
         return []
     from ftaudit.accepting import parse_entries
-    from ftaudit.report.settings_in_force import Known
+    from ftaudit.report.settings_listing import Known
 
     return [
         Known(
@@ -80,7 +82,7 @@ def _accepted(configuration: Configuration) -> list[Known]:
 
 def _lines(settings: Iterable[Setting]) -> list[SettingLine]:
     """Take together what several commands have in common."""
-    from ftaudit.report.settings_in_force import SettingLine
+    from ftaudit.report.settings_listing import SettingLine
 
     together: dict[tuple[str, str, str, str | None], list[Setting]] = {}
     for setting in settings:

@@ -40,15 +40,15 @@ def add_parsers(commands: Any) -> None:
 def run_diff(options: argparse.Namespace, screen: Screen) -> CommandAnswer:
     """Compare. Raise `InputError` for files that are no reports, or of which nothing can be compared."""
     from ftaudit.compare import compare, read_document
-    from ftaudit.report import comparison as renderer
+    from ftaudit.report import comparison
 
     form = formats.choose(options.format, options.output, OFFERED)
-    comparison = compare(read_document(options.old), read_document(options.new))
+    compared = compare(read_document(options.old), read_document(options.new))
     match form:
         case Format.JSON:
-            text = renderer.render_json(comparison)
+            text = comparison.render_json(compared)
         case Format.MARKDOWN:
-            text = renderer.render_markdown(comparison)
+            text = comparison.render_markdown(compared)
         case _:
-            text = renderer.render_table(comparison, width=screen.width, color=screen.color)
-    return CommandAnswer(text=text, exit_code=comparison.exit_code, output=options.output)
+            text = comparison.render_table(compared, width=screen.width, color=screen.color)
+    return CommandAnswer(text=text, exit_code=compared.exit_code, output=options.output)

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from ftaudit.engine.session import AuditSession
     from ftaudit.model import Report
     from ftaudit.model.plans import Plan
-    from ftaudit.progress import Progress
+    from ftaudit.progress import ProgressListener
     from ftaudit.settings import Settings
     from ftaudit.source.tree_scan import ScanResult
 
@@ -121,7 +121,7 @@ def _plan(report: Report, session: AuditSession, options: argparse.Namespace) ->
 
 
 def _scan(
-    paths: tuple[Path, ...], options: argparse.Namespace, settings: Settings, progress: Progress
+    paths: tuple[Path, ...], options: argparse.Namespace, settings: Settings, progress: ProgressListener
 ) -> ScanResult | None:
     from ftaudit.engine.project_scan import scan_project
 

@@ -17,7 +17,7 @@ from ftaudit.engine.tiers.collect import Key
 from ftaudit.engine.tiers.sources import find_source_facts, unread_sources
 from ftaudit.engine.upgrades.later import find_later
 from ftaudit.model import PackageFacts, Pin, Report
-from ftaudit.progress import Progress
+from ftaudit.progress import ProgressListener
 from ftaudit.rule import PackageRule
 from ftaudit.settings import Settings
 
@@ -37,7 +37,7 @@ def find_environment(path: str) -> str:
     return str(lockfiles.find_environment(Path(path)))
 
 
-def audit(inputs: Sequence[str], settings: Settings, *, progress: Progress | None = None) -> Report:
+def audit(inputs: Sequence[str], settings: Settings, *, progress: ProgressListener | None = None) -> Report:
     """Judge every package that the inputs pin, on every platform asked for.
 
     Without inputs the most precise one of the current folder is taken. Raise `FtauditError` for what makes the command

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from ftaudit.engine.setup import choose_rules
-from ftaudit.progress import Progress, Silent
+from ftaudit.progress import ProgressListener, Silent
 from ftaudit.rule import SourceRule
 from ftaudit.settings import Settings
 from ftaudit.target import parse_target
@@ -25,7 +25,7 @@ def find_projects(inputs: Iterable[str]) -> tuple[Path, ...]:
     return tuple(folder for folder in folders if any((folder / name).is_file() for name in PROJECT_FILES))
 
 
-def scan_project(paths: Sequence[Path], settings: Settings, *, progress: Progress | None = None) -> ScanResult:
+def scan_project(paths: Sequence[Path], settings: Settings, *, progress: ProgressListener | None = None) -> ScanResult:
     """Scan files and folders for what breaks without the GIL, as `ftaudit scan` does.
 
     Raise `UsageError` for a path that does not exist and for the name of no rule.

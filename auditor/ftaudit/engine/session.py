@@ -19,7 +19,7 @@ from ftaudit.engine.upgrades.surveyor import Surveyor
 from ftaudit.index.client import Index
 from ftaudit.lockfiles import Requirements, ResolveOptions, Selection
 from ftaudit.once import Once
-from ftaudit.progress import Progress, Silent
+from ftaudit.progress import ProgressListener, Silent
 from ftaudit.rule import Rule
 from ftaudit.settings import Settings
 from ftaudit.target import Platform, Target, host_platform, parse_platform, parse_target
@@ -46,7 +46,7 @@ class AuditSession:
     sdists: Sdists
     options: ResolveOptions
     """How uv is asked."""
-    progress: Progress
+    progress: ProgressListener
     _selected: Once[tuple[int, Platform], Selection] = dataclasses.field(default_factory=Once)
     _rules: Once[type[Rule], tuple[tuple[Rule, ...], tuple[str, ...]]] = dataclasses.field(default_factory=Once)
 
@@ -63,7 +63,9 @@ class AuditSession:
 
 
 @contextmanager
-def open_session(inputs: Sequence[str], settings: Settings, progress: Progress | None = None) -> Iterator[AuditSession]:
+def open_session(
+    inputs: Sequence[str], settings: Settings, progress: ProgressListener | None = None
+) -> Iterator[AuditSession]:
     """Read the inputs and open what an audit of them needs; without inputs take the most precise one of this folder.
 
     Nothing is fetched or started before it is asked for. With `--no-cache`, what uv and the tiers fetch is kept for

@@ -29,7 +29,7 @@ from ftaudit.model import (
     WheelKind,
 )
 from ftaudit.model.sentences import rebuilt
-from ftaudit.progress import Progress, Silent
+from ftaudit.progress import ProgressListener, Silent
 from ftaudit.registry import info_of
 from ftaudit.rule import PackageRule
 from ftaudit.settings import Settings
@@ -39,7 +39,7 @@ NOTHING_TO_READ: Final = BinaryFacts(status=Status.SKIPPED, reason=Gap(kind=GapK
 NOT_IMPORTED: Final = RuntimeFacts(status=Status.SKIPPED, reason=Gap(kind=GapKind.IMPORTS_NOTHING))
 
 
-def audit_wheels(items: Sequence[str], settings: Settings, *, progress: Progress | None = None) -> Report:
+def audit_wheels(items: Sequence[str], settings: Settings, *, progress: ProgressListener | None = None) -> Report:
     """Judge every wheel of each FILE, FOLDER, URL or NAME[==VERSION], without importing anything.
 
     Rows are the wheels that the target installs on some platform; with `settings.platforms`, what it installs on

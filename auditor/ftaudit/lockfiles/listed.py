@@ -12,7 +12,7 @@ from packaging.utils import NormalizedName, canonicalize_name
 from ftaudit.errors import FtauditError
 from ftaudit.lockfiles.direct import distribution_file, parse_file
 from ftaudit.lockfiles.formats import pyproject, setuptools_project
-from ftaudit.lockfiles.requirements import ReferenceKind, Requirement, Requirements
+from ftaudit.lockfiles.requirements import InputRequirement, ReferenceKind, Requirements
 from ftaudit.lockfiles.resolve.markers import Markers
 from ftaudit.model import Location, Pin
 from ftaudit.target import Platform, Target, marker_environment
@@ -23,14 +23,14 @@ from ftaudit.urls import public
 class ListedRequirements:
     """The requirements that hold on the target and platform."""
 
-    named: dict[NormalizedName, Requirement] = field(default_factory=dict)
+    named: dict[NormalizedName, InputRequirement] = field(default_factory=dict)
     """Looked up by name; several of one name are one here."""
     own: set[Location] = field(default_factory=set)
     """Where the named ones of the input itself stand, as against those of local projects."""
     also: dict[NormalizedName, list[Location]] = field(default_factory=dict)
     """Where else the input names the same."""
-    constraints: list[Requirement] = field(default_factory=list)
-    overrides: list[Requirement] = field(default_factory=list)
+    constraints: list[InputRequirement] = field(default_factory=list)
+    overrides: list[InputRequirement] = field(default_factory=list)
     wheels: list[str] = field(default_factory=list)
     """`name @ url` of wheels, whose dependencies uv can read without a build."""
     pins: list[Pin] = field(default_factory=list)
@@ -52,7 +52,7 @@ def list_roots(
     """
     listed = ListedRequirements()
     markers = Markers(marker_environment(target, platform))
-    waiting: deque[tuple[Requirement, NormalizedName | None]] = deque((root, None) for root in requirements.roots)
+    waiting: deque[tuple[InputRequirement, NormalizedName | None]] = deque((root, None) for root in requirements.roots)
     seen: set[tuple[str, tuple[str, ...]]] = set()
     while waiting:
         root, tree = waiting.popleft()
@@ -79,7 +79,7 @@ def list_roots(
     return listed
 
 
-def _take_named(root: Requirement, tree: NormalizedName | None, listed: ListedRequirements) -> None:
+def _take_named(root: InputRequirement, tree: NormalizedName | None, listed: ListedRequirements) -> None:
     assert root.name is not None  # noqa: S101  # what has no reference was parsed from a name
     if tree is None:
         listed.own.add(root.location)
@@ -116,7 +116,7 @@ def _take_named(root: Requirement, tree: NormalizedName | None, listed: ListedRe
     listed.named[root.name] = merged
 
 
-def _take_file(root: Requirement, tree: NormalizedName | None, listed: ListedRequirements) -> None:
+def _take_file(root: InputRequirement, tree: NormalizedName | None, listed: ListedRequirements) -> None:
     """Take a wheel or sdist by URL or path, or a repository, as a pin of its own."""
     assert root.reference is not None  # noqa: S101
     url = root.reference.url
@@ -159,7 +159,7 @@ def _local(url: str) -> Path:
     return local_path(url, Path())
 
 
-def _take_tree(root: Requirement, tree: NormalizedName | None, listed: ListedRequirements) -> NormalizedName:
+def _take_tree(root: InputRequirement, tree: NormalizedName | None, listed: ListedRequirements) -> NormalizedName:
     """Take a local project as a pin; return its name."""
     assert root.reference is not None  # noqa: S101
     folder = Path(root.reference.url)
@@ -184,7 +184,7 @@ def _take_tree(root: Requirement, tree: NormalizedName | None, listed: ListedReq
     return name
 
 
-def _needs(root: Requirement, name: NormalizedName, listed: ListedRequirements) -> tuple[Requirement, ...]:
+def _needs(root: InputRequirement, name: NormalizedName, listed: ListedRequirements) -> tuple[InputRequirement, ...]:
     """Return the static dependencies of a local project; what only a build would tell makes the result incomplete."""
     assert root.reference is not None  # noqa: S101
     file = Path(root.reference.url, "pyproject.toml")

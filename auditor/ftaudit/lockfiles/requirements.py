@@ -62,7 +62,7 @@ class Reference:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Requirement:
+class InputRequirement:
     """One requirement or constraint of the user's, and where it is written."""
 
     name: NormalizedName | None
@@ -231,9 +231,9 @@ class Requirements:
 
     path: Path
     format: InputFormat
-    roots: tuple[Requirement, ...] = ()
-    constraints: tuple[Requirement, ...] = ()
-    overrides: tuple[Requirement, ...] = ()
+    roots: tuple[InputRequirement, ...] = ()
+    constraints: tuple[InputRequirement, ...] = ()
+    overrides: tuple[InputRequirement, ...] = ()
     """Requirements that replace every other one of that name (`[tool.uv] override-dependencies`)."""
     index: InputIndexes = InputIndexes()
     package_indexes: Mapping[NormalizedName, str] = field(default_factory=dict)

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from packaging.requirements import Requirement as ParsedRequirement
+from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
 from packaging.utils import NormalizedName, canonicalize_name
 
@@ -19,7 +19,7 @@ from ftaudit.engine.inputs import read_inputs
 from ftaudit.engine.session import AuditSession
 from ftaudit.errors import InputError, UsageError
 from ftaudit.index.release import Query
-from ftaudit.lockfiles.requirements import InputFormat, Requirement, Requirements
+from ftaudit.lockfiles.requirements import InputFormat, InputRequirement, Requirements
 from ftaudit.lockfiles.resolve.markers import Markers
 from ftaudit.model import Location
 from ftaudit.model.plans import Change, ChangeKind, Plan
@@ -118,7 +118,7 @@ class _LineFinder:
     def _of_pyproject(self, path: Path, new: Mapping[NormalizedName, SpecifierSet]) -> Edit:
         old = _read(path)
 
-        def choose(found: ParsedRequirement) -> SpecifierSet | None:
+        def choose(found: Requirement) -> SpecifierSet | None:
             change = self._changes.get(canonicalize_name(found.name))
             marker = None if found.marker is None else str(found.marker)
             place = Location(path=str(path))
@@ -129,7 +129,7 @@ class _LineFinder:
         text = edit_toml(old.decode("utf-8"), choose, new, path=str(path))
         return Edit(path=path, old=old, new=text.encode("utf-8"))
 
-    def _of_requirements(self, path: Path, lines: Iterable[Requirement], new: Sequence[str]) -> Edit:
+    def _of_requirements(self, path: Path, lines: Iterable[InputRequirement], new: Sequence[str]) -> Edit:
         old = _read(path)
         edits = [
             LineEdit(

@@ -9,7 +9,7 @@ from pathlib import Path
 from packaging.utils import NormalizedName
 from packaging.version import Version
 
-from ftaudit.lockfiles.requirements import Requirement
+from ftaudit.lockfiles.requirements import InputRequirement
 from ftaudit.model import Location, Pin, Verdict
 from ftaudit.model.plans import Aim, Change, ChangeKind, ChangeReason, Wanted, WayKind, WayOut
 from ftaudit.planning.proposal import ProposalCase
@@ -99,7 +99,7 @@ def _excluding(name: NormalizedName, version: Version, cases: Iterable[ProposalC
     return tuple(dict.fromkeys(str(one) for case in cases for one in case.asked if one.excludes(name, version)))
 
 
-def _line(name: NormalizedName, cases: Sequence[ProposalCase]) -> tuple[ProposalCase, Requirement | None]:
+def _line(name: NormalizedName, cases: Sequence[ProposalCase]) -> tuple[ProposalCase, InputRequirement | None]:
     """Return the first line of the package in a case that has it, or else the first case that takes a new one."""
     having = [case for case in cases if name in case.versions]
     for case in having:
@@ -112,14 +112,14 @@ def _file(case: ProposalCase) -> Location:
     return Location(path=str(case.requirements.path))
 
 
-def as_text(line: Requirement) -> str:
+def as_text(line: InputRequirement) -> str:
     """Return a requirement without its options: `polars[numpy]==2.1.0 ; python_version >= "3.10"`."""
     extras = f"[{','.join(line.extras)}]" if line.extras else ""
     marker = f" ; {line.marker}" if line.marker else ""
     return f"{line.name}{extras}{line.specifier}{marker}"
 
 
-def written(name: NormalizedName, line: Requirement | None, want: Wanted) -> str:
+def written(name: NormalizedName, line: InputRequirement | None, want: Wanted) -> str:
     """Return what is written instead of a line, or on a new one."""
     if line is None:
         return f"{name}{want.instead_of(None)}"

@@ -11,7 +11,7 @@ from packaging.utils import NormalizedName
 from packaging.version import Version
 
 from ftaudit.lockfiles.asked import Asked
-from ftaudit.lockfiles.requirements import InputFormat, InputIndexes, Requirement, Requirements
+from ftaudit.lockfiles.requirements import InputFormat, InputIndexes, InputRequirement, Requirements
 from ftaudit.lockfiles.resolve.edges import exact
 from ftaudit.lockfiles.resolve.markers import Markers
 from ftaudit.model import Location, Pin
@@ -52,7 +52,7 @@ class ProposalCase:
         direct = {line.name for line in self.requirements.roots if line.reference is not None and line.name is not None}
         return frozenset(direct) if self.editable else frozenset()
 
-    def line(self, name: NormalizedName) -> Requirement | None:
+    def line(self, name: NormalizedName) -> InputRequirement | None:
         """Return the first line of a package, a requirement or a constraint, that holds on the platform."""
         markers = Markers(marker_environment(self.target, self.platform))
         lines = (*self.requirements.roots, *self.requirements.constraints)
@@ -81,7 +81,7 @@ def propose(case: ProposalCase, specify: Mapping[NormalizedName, Specify], *, as
     found = case.requirements
     base = found if case.editable else _of_lock(case)
 
-    def lines(given: Iterable[Requirement]) -> tuple[Requirement, ...]:
+    def lines(given: Iterable[InputRequirement]) -> tuple[InputRequirement, ...]:
         return tuple(
             replace(line, specifier=specify[line.name](line.specifier), hashes=frozenset())
             if line.name is not None and line.name in specify and line.reference is None
@@ -93,7 +93,7 @@ def propose(case: ProposalCase, specify: Mapping[NormalizedName, Specify], *, as
     known = {line.name for line in (*base.roots, *base.constraints)}
     place = Location(path=str(found.path))
     new = tuple(
-        Requirement(name=name, specifier=specify[name](None), location=place)
+        InputRequirement(name=name, specifier=specify[name](None), location=place)
         for name in specify
         if name not in known and name in case.versions
     )

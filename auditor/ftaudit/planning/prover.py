@@ -13,7 +13,7 @@ from packaging.version import Version
 
 from ftaudit import interpreters
 from ftaudit.errors import InterpreterError
-from ftaudit.lockfiles.requirements import InputFormat, Requirement, Requirements
+from ftaudit.lockfiles.requirements import InputFormat, InputRequirement, Requirements
 from ftaudit.lockfiles.resolve import uv
 from ftaudit.lockfiles.resolve.unpinned import prove
 from ftaudit.lockfiles.resolve.uv_failures import Failure
@@ -167,7 +167,7 @@ def _all_pinned(case: ProposalCase, selection: Selection) -> Requirements:
         format=InputFormat.REQUIREMENTS_TXT,
         lock=None,
         roots=tuple(
-            Requirement(name=pin.name, specifier=SpecifierSet(f"=={pin.version}"), location=place)
+            InputRequirement(name=pin.name, specifier=SpecifierSet(f"=={pin.version}"), location=place)
             for pin in selection.pins
             if pin.version is not None and pin.problem is None and pin.source_tree is None and pin.files is None
         ),

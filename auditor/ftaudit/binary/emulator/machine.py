@@ -286,31 +286,31 @@ class Machine:
 
     def interpret_vex(self, start: int, end: int) -> None:
         """Execute the AVX instructions in the range ourselves, where `execute` knows them."""
-        from unicorn import x86_const as names
+        from unicorn import x86_const
 
-        from ftaudit.binary.emulator.avx import instructions as avx
+        from ftaudit.binary.emulator.avx import instructions
 
         order = ("RAX", "RCX", "RDX", "RBX", "RSP", "RBP", "RSI", "RDI", *(f"R{number}" for number in range(8, 16)))
-        registers = [getattr(names, f"UC_X86_REG_{name}") for name in order]
-        vectors = [getattr(names, f"UC_X86_REG_YMM{number}") for number in range(16)]
-        processor = avx.Processor(
+        registers = [getattr(x86_const, f"UC_X86_REG_{name}") for name in order]
+        vectors = [getattr(x86_const, f"UC_X86_REG_YMM{number}") for number in range(16)]
+        processor = instructions.Processor(
             read_register=lambda number: self._register(registers[number]),
             write_register=lambda number, value: self.engine.reg_write(registers[number], value),
             read_vector=lambda number: int(self.engine.reg_read(vectors[number])),
             write_vector=lambda number, value: self.engine.reg_write(vectors[number], value),
             load=lambda address, size: int.from_bytes(self.read(address, size), "little"),
             store=lambda address, value, size: self.write(address, value.to_bytes(size, "little")),
-            read_flags=lambda: self._register(names.UC_X86_REG_RFLAGS),
-            write_flags=lambda value: self.engine.reg_write(names.UC_X86_REG_RFLAGS, value),
+            read_flags=lambda: self._register(x86_const.UC_X86_REG_RFLAGS),
+            write_flags=lambda value: self.engine.reg_write(x86_const.UC_X86_REG_RFLAGS, value),
         )
 
         def on_code(_engine: object, address: int, size: int, _data: object) -> None:
             code = bytes(self.engine.mem_read(address, min(15, end - address)))
-            if code[0] not in avx.VEX:
+            if code[0] not in instructions.VEX:
                 return
             try:
-                following = avx.execute(processor, code, address)
-            except (avx.Unsupported, IndexError) as error:
+                following = instructions.execute(processor, code, address)
+            except (instructions.Unsupported, IndexError) as error:
                 raise MemoryFault(f"an AVX instruction that ftaudit does not know: {error}") from error
             if following is not None:
                 self.engine.reg_write(self.convention.program, following)

@@ -11,7 +11,7 @@ from ftaudit.engine.tiers.collect import Key
 from ftaudit.engine.tiers.reader import SharedWheelReader
 from ftaudit.model import BinaryFacts, Gap, GapKind, IndexFacts, Status, WheelKind
 from ftaudit.model.sentences import gap_phrase
-from ftaudit.progress import Progress
+from ftaudit.progress import ProgressListener
 from ftaudit.target import Target
 
 _NO_WHEEL: Final = Gap(kind=GapKind.NO_WHEEL)
@@ -34,7 +34,7 @@ def request_for(found: IndexFacts, target: Target) -> WheelRequest | None:
 
 
 def find_binary_facts(
-    indexed: Mapping[Key, IndexFacts], *, target: Target, reader: SharedWheelReader, progress: Progress
+    indexed: Mapping[Key, IndexFacts], *, target: Target, reader: SharedWheelReader, progress: ProgressListener
 ) -> dict[Key, BinaryFacts]:
     """Read every extension module of the chosen wheels."""
     requests = {key: request for key, found in indexed.items() if (request := request_for(found, target)) is not None}
@@ -58,7 +58,7 @@ def _rebuilt(read: BinaryFacts) -> BinaryFacts:
 
 
 def read_wheels(
-    requests: Iterable[WheelRequest], *, reader: SharedWheelReader, progress: Progress, stage: str
+    requests: Iterable[WheelRequest], *, reader: SharedWheelReader, progress: ProgressListener, stage: str
 ) -> dict[WheelRequest, BinaryFacts]:
     """Read each wheel."""
     futures = {request: reader.ask(request) for request in requests}

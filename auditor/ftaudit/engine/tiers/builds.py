@@ -24,7 +24,7 @@ from ftaudit.index.choose import why_not_built
 from ftaudit.lockfiles.formats.setuptools_files import read_setuptools
 from ftaudit.lockfiles.trees import BUILD_FILES, COMPILED
 from ftaudit.model import IndexFacts, Pin, StrEnum, WheelKind
-from ftaudit.progress import Progress
+from ftaudit.progress import ProgressListener
 from ftaudit.target import Platform, Target
 
 MOST_BYTES: Final = 60_000_000
@@ -78,7 +78,7 @@ _NOTHING: Final = SdistFacts(build=Build.UNDETERMINED)
 
 
 def look_into_sdists(
-    found: Mapping[tuple[Pin, Platform], IndexFacts], *, sdists: Sdists, target: Target, progress: Progress
+    found: Mapping[tuple[Pin, Platform], IndexFacts], *, sdists: Sdists, target: Target, progress: ProgressListener
 ) -> dict[tuple[Pin, Platform], IndexFacts]:
     """Return the facts with what the sdists say, where an installer would have to build.
 

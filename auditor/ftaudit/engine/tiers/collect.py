@@ -28,7 +28,7 @@ from ftaudit.model import (
     WheelKind,
 )
 from ftaudit.model.sentences import gap_phrase
-from ftaudit.progress import Progress
+from ftaudit.progress import ProgressListener
 from ftaudit.settings import Settings
 from ftaudit.target import Platform, Target
 
@@ -41,7 +41,7 @@ def find_index_facts(
     *,
     target: Target,
     index: Index,
-    progress: Progress,
+    progress: ProgressListener,
     on_found: Callable[[Key, IndexFacts], object] = lambda key, facts: None,
 ) -> dict[Key, IndexFacts]:
     """Look up each release that the input does not list itself, and choose among its files for each platform.
@@ -98,7 +98,7 @@ def find_runtime_facts(
     *,
     target: Target,
     settings: Settings,
-    progress: Progress,
+    progress: ProgressListener,
     only: Container[Key] | None = None,
 ) -> RuntimeAnswers:
     """Import every extension module of the wheels that this machine can run; say why for the others.
@@ -188,7 +188,7 @@ def _import_group(
     indexed: dict[Key, IndexFacts],
     interpreter: Interpreter,
     settings: Settings,
-    progress: Progress,
+    progress: ProgressListener,
 ) -> dict[str, RuntimeFacts]:
     from ftaudit.sandbox import SandboxSettings, WheelToImport, import_distributions
 

@@ -18,7 +18,7 @@ from ftaudit.index.choose import choose_wheel
 from ftaudit.index.client import Index
 from ftaudit.index.release import ReleaseFiles
 from ftaudit.model import DistributionFile, Gap, GapKind, IndexFacts, Pin, Status
-from ftaudit.progress import Progress
+from ftaudit.progress import ProgressListener
 from ftaudit.target import Platform, Target
 from ftaudit.wheel import fetch_whole, local_path
 
@@ -30,7 +30,7 @@ def check_hashes(
     *,
     target: Target,
     index: Index,
-    progress: Progress,
+    progress: ProgressListener,
 ) -> dict[tuple[Pin, Platform], IndexFacts]:
     """Return the facts with each unvouched wheel held against the allowed hashes by its bytes.
 

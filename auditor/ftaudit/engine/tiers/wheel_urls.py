@@ -10,12 +10,12 @@ from ftaudit.index.client import Index
 from ftaudit.index.release import Query
 from ftaudit.model import DistributionFile, Gap, GapKind, IndexFacts, Pin
 from ftaudit.model.sentences import gap_of_many
-from ftaudit.progress import Progress
+from ftaudit.progress import ProgressListener
 from ftaudit.target import Platform
 
 
 def find_places(
-    found: Mapping[tuple[Pin, Platform], IndexFacts], *, index: Index, progress: Progress
+    found: Mapping[tuple[Pin, Platform], IndexFacts], *, index: Index, progress: ProgressListener
 ) -> dict[tuple[Pin, Platform], IndexFacts]:
     """Return the facts with the URL of each chosen wheel that has none, or with why it is not known.
 

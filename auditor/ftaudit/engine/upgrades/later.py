@@ -12,7 +12,7 @@ from ftaudit.engine.upgrades.surveys import Survey, SurveyQuestion
 from ftaudit.model import BLOCKING, Pin, Verdict
 from ftaudit.model.plans import Candidate, Fate
 from ftaudit.model.steps import GoodRelease, Lead, NoGoodRelease, NoLead
-from ftaudit.progress import Progress
+from ftaudit.progress import ProgressListener
 from ftaudit.target import Platform
 
 WHEEL: Final = frozenset({Fate.UNDETERMINED, Fate.REENABLES_GIL, Fate.BROKEN, Fate.NOT_LOOKED_INTO})
@@ -24,7 +24,7 @@ def find_later(
     *,
     platforms: Sequence[Platform],
     surveyor: Surveyor,
-    progress: Progress,
+    progress: ProgressListener,
 ) -> dict[tuple[str, str], Lead]:
     """Map (name, platform) of what blocks or falls back to what is known of later versions, by index and binaries.
 

@@ -15,7 +15,7 @@ from ftaudit.engine.upgrades.surveys import HOPEFUL, Memo, Survey, SurveyQuestio
 from ftaudit.index.client import Index
 from ftaudit.model import BinaryFacts, DistributionFile, Gap, GapKind, Status
 from ftaudit.model.plans import Candidate, Fate
-from ftaudit.progress import Progress
+from ftaudit.progress import ProgressListener
 from ftaudit.settings import Settings
 from ftaudit.target import Target
 
@@ -66,7 +66,9 @@ class Surveyor:
             survey = self._begun[question] = self._pool.submit(self._survey, question)
             return survey
 
-    def survey(self, questions: Sequence[SurveyQuestion], *, progress: Progress) -> dict[SurveyQuestion, Survey]:
+    def survey(
+        self, questions: Sequence[SurveyQuestion], *, progress: ProgressListener
+    ) -> dict[SurveyQuestion, Survey]:
         """Return the surveys of all these packages, and keep them for the next run."""
         if not questions:
             return {}

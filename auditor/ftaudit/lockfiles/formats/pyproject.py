@@ -7,8 +7,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Final
 
-from packaging.requirements import InvalidRequirement
-from packaging.requirements import Requirement as ParsedRequirement
+from packaging.requirements import InvalidRequirement, Requirement
 from packaging.utils import NormalizedName, canonicalize_name
 
 from ftaudit.errors import InputError, UsageError
@@ -18,10 +17,10 @@ from ftaudit.lockfiles.requirements import (
     ALL,
     InputFormat,
     InputIndexes,
+    InputRequirement,
     Problem,
     Reference,
     ReferenceKind,
-    Requirement,
     Requirements,
 )
 from ftaudit.model import Location
@@ -160,7 +159,7 @@ class _Project:
             )
         return Requirements(path=self._path, format=InputFormat.PYPROJECT)
 
-    def _others(self, requirements: Iterable[Requirement]) -> list[Requirement]:
+    def _others(self, requirements: Iterable[InputRequirement]) -> list[InputRequirement]:
         """Return the requirements without those that name the project itself, whose extras are to be read too.
 
         An extra or a group may name the project with other extras: `all = ["me[a,b]"]`.
@@ -190,7 +189,7 @@ class _Project:
                 hint=_WAYS[foreign[0]],
             )
 
-    def _read_dynamic(self, roots: list[Requirement], extras: Sequence[str], *, all_extras: bool) -> list[str]:
+    def _read_dynamic(self, roots: list[InputRequirement], extras: Sequence[str], *, all_extras: bool) -> list[str]:
         """Add what the build backend reads from other files; return the fields that only a build would tell.
 
         Those are requirements files (`[tool.setuptools.dynamic]` with `file`, hatch-requirements-txt), and `setup.cfg`
@@ -243,12 +242,12 @@ class _Project:
             tables.append(Table(file, "", read_toml(file)[0]).table("envs"))
         return {canonicalize_name(key): table.table(key) for table in tables for key in table.keys()}  # noqa: SIM118
 
-    def _list(self, table: Table, key: str) -> list[Requirement]:
+    def _list(self, table: Table, key: str) -> list[InputRequirement]:
         places = [f"{key}[{i}]" for i in range(len(table.texts(key)))]
         parsed = [self._parse(value, table, at) for value, at in zip(table.texts(key), places, strict=True)]
         return [requirement for found in parsed for requirement in found]
 
-    def _group(self, name: str, chain: tuple[str, ...]) -> list[Requirement]:
+    def _group(self, name: str, chain: tuple[str, ...]) -> list[InputRequirement]:
         keys = {canonicalize_name(key): key for key in self._groups.keys()}  # noqa: SIM118
         normal = canonicalize_name(name)
         if normal not in keys and (table := self._hatch_environments().get(normal)) is not None:
@@ -268,7 +267,7 @@ class _Project:
         entries = self._groups.raw(keys[normal])
         if not isinstance(entries, list):
             raise self._groups.error(keys[normal], "is not an array")
-        found: list[Requirement] = []
+        found: list[InputRequirement] = []
         for i, entry in enumerate(entries):
             at = f"{keys[normal]}[{i}]"
             match entry:
@@ -280,17 +279,17 @@ class _Project:
                     raise self._groups.error(at, "is neither a requirement nor an include-group")
         return found
 
-    def _parse(self, value: str, table: Table, at: str) -> list[Requirement]:
+    def _parse(self, value: str, table: Table, at: str) -> list[InputRequirement]:
         """Return the requirement, once for each source that `[tool.uv.sources]` gives it under a marker."""
         line = string_line(self._text, value)
         try:
-            parsed = ParsedRequirement(value)
+            parsed = Requirement(value)
         except InvalidRequirement as error:
             problem = table.error(at, f"is no requirement: {str(error).splitlines()[0]}: {value[:120]!r}")
             where = f" (line {line})" if line else ""
             raise InputError(f"{problem.problem}{where}") from error
         reference = parse_reference(parsed.url, self._path.parent) if parsed.url else None
-        base = Requirement(
+        base = InputRequirement(
             name=canonicalize_name(parsed.name),
             specifier=parsed.specifier,
             extras=tuple(sorted(canonicalize_name(extra) for extra in parsed.extras)),
@@ -301,7 +300,7 @@ class _Project:
         )
         return [base] if reference else self._sourced(base)
 
-    def _sourced(self, base: Requirement) -> list[Requirement]:
+    def _sourced(self, base: InputRequirement) -> list[InputRequirement]:
         keys = {canonicalize_name(key): key for key in self._sources.keys()}  # noqa: SIM118
         if base.name not in keys:
             return [base]
@@ -316,7 +315,7 @@ class _Project:
             if index and base.name:
                 self._package_indexes[base.name] = self._named_index(index, source)
             found.append(
-                Requirement(
+                InputRequirement(
                     name=base.name,
                     specifier=base.specifier,
                     extras=base.extras,
@@ -327,7 +326,7 @@ class _Project:
             )
         return found
 
-    def _reference(self, source: Table, base: Requirement) -> Reference | None:
+    def _reference(self, source: Table, base: InputRequirement) -> Reference | None:
         folder = self._path.parent
         if url := source.text("git") or source.text("url"):
             return parse_reference(f"git+{url}" if "git" in source else url, folder)
@@ -394,7 +393,7 @@ def _texts(table: Table, key: str) -> list[str]:
     return found or (["requirements.txt"] if table.keys() and key not in table else [])
 
 
-def _under(marker: str | None, requirement: Requirement) -> Requirement:
+def _under(marker: str | None, requirement: InputRequirement) -> InputRequirement:
     """Return the requirement as it holds where the marker does."""
     if marker is None:
         return requirement

@@ -21,9 +21,9 @@ from ftaudit.lockfiles.requirements import (
     ALL,
     InputFormat,
     InputIndexes,
+    InputRequirement,
     Reference,
     ReferenceKind,
-    Requirement,
     Requirements,
 )
 from ftaudit.model import Location
@@ -95,8 +95,8 @@ class _RequirementsReader:
 
     def __init__(self, *, here_first: bool) -> None:
         self._here_first = here_first
-        self.roots: list[Requirement] = []
-        self.constraints: list[Requirement] = []
+        self.roots: list[InputRequirement] = []
+        self.constraints: list[InputRequirement] = []
         self._options: dict[str, Any] = {}
         self._count = 0
         self._seen: set[tuple[Path, bool]] = set()
@@ -321,7 +321,7 @@ def _is_there(reference: Reference) -> bool:
             return not reference.url.startswith("file:") or local_path(reference.url, Path()).is_file()
 
 
-def _requirement(parsed: InstallRequirement, place: Location, *, here_first: bool) -> Requirement:
+def _requirement(parsed: InstallRequirement, place: Location, *, here_first: bool) -> InputRequirement:
     target = parsed.link.url if parsed.link else None
     hashes = frozenset(_hash(item, place) for item in parsed.hash_options)
     reference: Reference | None = None
@@ -331,7 +331,7 @@ def _requirement(parsed: InstallRequirement, place: Location, *, here_first: boo
         hashes |= fragment_hashes(target)
         if name is None and reference.kind is ReferenceKind.FILE and (found := parse_file(reference.url)):
             name = found[0]
-    return Requirement(
+    return InputRequirement(
         name=canonicalize_name(name) if name else None,
         specifier=specifier if reference is None else SpecifierSet(),
         extras=tuple(sorted(canonicalize_name(extra) for extra in parsed.extras)),

@@ -14,7 +14,7 @@ from ftaudit.lockfiles.fields import check_known
 from ftaudit.lockfiles.formats import requirements_txt
 from ftaudit.lockfiles.formats.setuptools_files import SetuptoolsProject, read_setuptools
 from ftaudit.lockfiles.input_files import read_text
-from ftaudit.lockfiles.requirements import InputFormat, Problem, Requirement, Requirements
+from ftaudit.lockfiles.requirements import InputFormat, InputRequirement, Problem, Requirements
 from ftaudit.lockfiles.sniff import KNOWN
 from ftaudit.model import Location
 
@@ -83,7 +83,7 @@ def read(
     )
 
 
-def roots_of(path: Path, lines: Sequence[str], files: Sequence[str]) -> tuple[Requirement, ...]:
+def roots_of(path: Path, lines: Sequence[str], files: Sequence[str]) -> tuple[InputRequirement, ...]:
     """Return requirements that stand as lines in a file of another format, or in files beside it."""
     found = requirements_txt.read_lines(path, dict(enumerate(lines, start=1))).roots if lines else ()
     # The lines were taken out of a table: their numbers are not those of the file.
@@ -91,10 +91,10 @@ def roots_of(path: Path, lines: Sequence[str], files: Sequence[str]) -> tuple[Re
     return (*placed, *read_files(path.parent, files))
 
 
-def _at(requirement: Requirement, path: Path) -> Requirement:
+def _at(requirement: InputRequirement, path: Path) -> InputRequirement:
     return replace(requirement, location=Location(path=str(path)))
 
 
-def read_files(folder: Path, files: Sequence[str]) -> tuple[Requirement, ...]:
+def read_files(folder: Path, files: Sequence[str]) -> tuple[InputRequirement, ...]:
     """Return the requirements of the files that a project names as its dependencies."""
     return tuple(root for name in files for root in requirements_txt.read(folder / name).roots)

@@ -9,7 +9,7 @@ from packaging.specifiers import SpecifierSet
 from packaging.utils import NormalizedName
 
 from ftaudit.lockfiles.locked import pins_of_lock
-from ftaudit.lockfiles.requirements import Edge, EdgeSource, LockData, Requirement, Requirements
+from ftaudit.lockfiles.requirements import Edge, EdgeSource, InputRequirement, LockData, Requirements
 from ftaudit.lockfiles.resolve.unpinned import resolve
 from ftaudit.lockfiles.selection import ResolveOptions, Selection
 from ftaudit.model import Location, Pin
@@ -54,10 +54,10 @@ def with_edges(
     return pins_of_lock(requirements, known, target, platform, no_deps=False)
 
 
-def exact(pins: Iterable[Pin], place: Location) -> tuple[Requirement, ...]:
+def exact(pins: Iterable[Pin], place: Location) -> tuple[InputRequirement, ...]:
     """Return the pins that an index may have as exact requirements; `place` is of those without one."""
     return tuple(
-        Requirement(
+        InputRequirement(
             name=pin.name,
             specifier=SpecifierSet(f"=={pin.version}"),
             extras=pin.extras,

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
-from packaging.requirements import InvalidRequirement
-from packaging.requirements import Requirement as ParsedRequirement
+from packaging.requirements import InvalidRequirement, Requirement
 from packaging.utils import canonicalize_name
 
 from ftaudit.lockfiles.fields import read_range
@@ -28,7 +27,7 @@ class Needs:
 def parse_edge(line: str) -> Edge | None:
     """Return the edge that a requirement line is, or `None` for one that is malformed."""
     try:
-        parsed = ParsedRequirement(line)
+        parsed = Requirement(line)
         specifier = read_range(str(parsed.specifier)) if parsed.specifier else None
     except (InvalidRequirement, RecursionError, ValueError):
         return None

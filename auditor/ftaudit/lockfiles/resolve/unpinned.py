@@ -13,7 +13,7 @@ from packaging.utils import NormalizedName
 from packaging.version import Version
 
 from ftaudit.lockfiles.listed import ListedRequirements, list_roots
-from ftaudit.lockfiles.requirements import Requirement, Requirements
+from ftaudit.lockfiles.requirements import InputRequirement, Requirements
 from ftaudit.lockfiles.resolve import uv
 from ftaudit.lockfiles.resolve.graph import find_chains
 from ftaudit.lockfiles.resolve.uv_failures import FailedPackage, Failure, FailureKind
@@ -490,7 +490,7 @@ class _Resolution:
             self._incomplete.append(f"the dependencies of {_listing(pinned)} were not looked at: {reason}")
 
 
-def _line(requirement: Requirement) -> str:
+def _line(requirement: InputRequirement) -> str:
     extras = f"[{','.join(requirement.extras)}]" if requirement.extras else ""
     return f"{requirement.name}{extras}{requirement.specifier}"
 

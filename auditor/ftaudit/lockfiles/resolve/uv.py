@@ -15,8 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
-from packaging.requirements import InvalidRequirement
-from packaging.requirements import Requirement as ParsedRequirement
+from packaging.requirements import InvalidRequirement, Requirement
 from packaging.utils import NormalizedName, canonicalize_name
 from packaging.version import Version
 
@@ -230,7 +229,7 @@ def _write_stand_in(folder: Path, name: NormalizedName, version: Version, requir
 def _is_named(line: str) -> bool:
     """Tell whether a `Requires-Dist` is one that an index answers; uv refuses URLs of a dependency's."""
     try:
-        return ParsedRequirement(line).url is None and "\n" not in line
+        return Requirement(line).url is None and "\n" not in line
     except InvalidRequirement:
         return False
 
@@ -243,7 +242,7 @@ def parse_answer(text: str) -> tuple[Resolved, ...]:
             continue
         requirement, _, via = line.partition("  # via ")
         try:
-            parsed = ParsedRequirement(requirement.strip())
+            parsed = Requirement(requirement.strip())
         except InvalidRequirement as error:
             raise ResolutionError(f"uv answered what ftaudit cannot read: {requirement.strip()!r}") from error
         version = next((Version(s.version) for s in parsed.specifier if s.operator in ("==", "===")), None)

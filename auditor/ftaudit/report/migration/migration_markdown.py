@@ -8,7 +8,7 @@ from ftaudit.model import Severity
 from ftaudit.report.migration.migration_contents import Migration, sums
 from ftaudit.report.package.agreeing_rows import coverage, headline
 from ftaudit.report.package.check_markdown import LIMIT, MarkdownSection, escape, fit, folded, scan_sections, sections
-from ftaudit.report.plan.plan_markdown import sections as plan_sections
+from ftaudit.report.plan import plan_markdown
 from ftaudit.report.results.results import scan_sentence
 
 
@@ -21,7 +21,7 @@ def render(migration: Migration, *, limit: int = LIMIT) -> str:
     ]
     top.append(escape(" ".join(sums(migration))))
     first, *rest = sections(report)
-    parts = [first, *(plan_sections(migration.plan) if migration.plan is not None else ()), *rest]
+    parts = [first, *(plan_markdown.sections(migration.plan) if migration.plan is not None else ()), *rest]
     if migration.scan is not None:
         exit_code = migration.scan.exit_code(Severity.WARNING)
         parts.append(

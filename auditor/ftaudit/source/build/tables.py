@@ -4,17 +4,13 @@ from __future__ import annotations
 
 import configparser
 import re
-import sys
 from collections.abc import Iterator
 from typing import Any
 
+import tomli
+
 from ftaudit.source.base import ParseError
 from ftaudit.source.build.build_facts import BuildFact, FactKind, limited_version
-
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
 
 _DIRECTIVE = re.compile(r"freethreading_compatible\s*=\s*['\"]?(\w+)", re.IGNORECASE)
 _MAX_ITEMS = 1000
@@ -24,8 +20,8 @@ _MAX_ITEMS = 1000
 def parse_toml(text: str) -> dict[str, Any]:
     """Parse a document, or raise `ParseError`."""
     try:
-        return tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
+        return tomli.loads(text)
+    except tomli.TOMLDecodeError as error:
         raise ParseError(f"not valid TOML: {error}") from error
     except (ValueError, RecursionError) as error:
         raise ParseError(f"not valid TOML: {error or type(error).__name__}") from error

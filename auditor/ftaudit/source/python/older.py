@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import libcst as cst
+import libcst
 
 
 def rewrite(text: str) -> str:
@@ -15,24 +15,24 @@ def rewrite(text: str) -> str:
     ones, and comprehensions lose the star that unpacks their elements (PEP 798). Raise `libcst.ParserSyntaxError` for
     what libcst cannot parse.
     """
-    return cst.parse_module(text).visit(_Older()).code
+    return libcst.parse_module(text).visit(_Older()).code
 
 
-class _Older(cst.CSTTransformer):
-    def leave_TypeAlias(self, original_node: cst.TypeAlias, updated_node: cst.TypeAlias) -> cst.Assign:
-        return cst.Assign(targets=[cst.AssignTarget(target=updated_node.name)], value=updated_node.value)
+class _Older(libcst.CSTTransformer):
+    def leave_TypeAlias(self, original_node: libcst.TypeAlias, updated_node: libcst.TypeAlias) -> libcst.Assign:
+        return libcst.Assign(targets=[libcst.AssignTarget(target=updated_node.name)], value=updated_node.value)
 
-    def leave_LazyImport(self, original_node: cst.LazyImport, updated_node: cst.LazyImport) -> cst.Import:
-        return cst.Import(
+    def leave_LazyImport(self, original_node: libcst.LazyImport, updated_node: libcst.LazyImport) -> libcst.Import:
+        return libcst.Import(
             names=updated_node.names,
             semicolon=updated_node.semicolon,
             whitespace_after_import=updated_node.whitespace_after_import,
         )
 
     def leave_LazyImportFrom(
-        self, original_node: cst.LazyImportFrom, updated_node: cst.LazyImportFrom
-    ) -> cst.ImportFrom:
-        return cst.ImportFrom(
+        self, original_node: libcst.LazyImportFrom, updated_node: libcst.LazyImportFrom
+    ) -> libcst.ImportFrom:
+        return libcst.ImportFrom(
             module=updated_node.module,
             names=updated_node.names,
             relative=updated_node.relative,
@@ -44,20 +44,22 @@ class _Older(cst.CSTTransformer):
             whitespace_after_import=updated_node.whitespace_after_import,
         )
 
-    def leave_ListComp(self, original_node: cst.ListComp, updated_node: cst.ListComp) -> cst.ListComp:
+    def leave_ListComp(self, original_node: libcst.ListComp, updated_node: libcst.ListComp) -> libcst.ListComp:
         return updated_node.with_changes(elt=_unstarred(updated_node.elt))
 
-    def leave_SetComp(self, original_node: cst.SetComp, updated_node: cst.SetComp) -> cst.SetComp:
+    def leave_SetComp(self, original_node: libcst.SetComp, updated_node: libcst.SetComp) -> libcst.SetComp:
         return updated_node.with_changes(elt=_unstarred(updated_node.elt))
 
-    def leave_GeneratorExp(self, original_node: cst.GeneratorExp, updated_node: cst.GeneratorExp) -> cst.GeneratorExp:
+    def leave_GeneratorExp(
+        self, original_node: libcst.GeneratorExp, updated_node: libcst.GeneratorExp
+    ) -> libcst.GeneratorExp:
         return updated_node.with_changes(elt=_unstarred(updated_node.elt))
 
     def leave_StarredDictComp(
-        self, original_node: cst.StarredDictComp, updated_node: cst.StarredDictComp
-    ) -> cst.DictComp:
-        return cst.DictComp(
-            key=cst.Name("None"),
+        self, original_node: libcst.StarredDictComp, updated_node: libcst.StarredDictComp
+    ) -> libcst.DictComp:
+        return libcst.DictComp(
+            key=libcst.Name("None"),
             value=updated_node.value,
             for_in=updated_node.for_in,
             lbrace=updated_node.lbrace,
@@ -66,20 +68,22 @@ class _Older(cst.CSTTransformer):
             rpar=updated_node.rpar,
         )
 
-    def leave_FunctionDef(self, original_node: cst.FunctionDef, updated_node: cst.FunctionDef) -> cst.FunctionDef:
+    def leave_FunctionDef(
+        self, original_node: libcst.FunctionDef, updated_node: libcst.FunctionDef
+    ) -> libcst.FunctionDef:
         return updated_node.with_changes(type_parameters=None)
 
-    def leave_ClassDef(self, original_node: cst.ClassDef, updated_node: cst.ClassDef) -> cst.ClassDef:
+    def leave_ClassDef(self, original_node: libcst.ClassDef, updated_node: libcst.ClassDef) -> libcst.ClassDef:
         return updated_node.with_changes(type_parameters=None)
 
-    def leave_TryStar(self, original_node: cst.TryStar, updated_node: cst.TryStar) -> cst.Try:
+    def leave_TryStar(self, original_node: libcst.TryStar, updated_node: libcst.TryStar) -> libcst.Try:
         handlers = [
-            cst.ExceptHandler(
+            libcst.ExceptHandler(
                 body=handler.body, type=handler.type, name=handler.name, leading_lines=handler.leading_lines
             )
             for handler in updated_node.handlers
         ]
-        return cst.Try(
+        return libcst.Try(
             body=updated_node.body,
             handlers=handlers,
             orelse=updated_node.orelse,
@@ -88,36 +92,38 @@ class _Older(cst.CSTTransformer):
         )
 
     def leave_ExceptHandler(
-        self, original_node: cst.ExceptHandler, updated_node: cst.ExceptHandler
-    ) -> cst.ExceptHandler:
+        self, original_node: libcst.ExceptHandler, updated_node: libcst.ExceptHandler
+    ) -> libcst.ExceptHandler:
         # `except A, B:` needs no parentheses since 3.14 (PEP 758).
         kind = updated_node.type
-        if isinstance(kind, cst.Tuple) and not kind.lpar:
+        if isinstance(kind, libcst.Tuple) and not kind.lpar:
             return updated_node.with_changes(
-                type=kind.with_changes(lpar=[cst.LeftParen()], rpar=[cst.RightParen()]),
-                whitespace_after_except=cst.SimpleWhitespace(" "),
+                type=kind.with_changes(lpar=[libcst.LeftParen()], rpar=[libcst.RightParen()]),
+                whitespace_after_except=libcst.SimpleWhitespace(" "),
             )
         return updated_node
 
     def leave_FormattedString(
-        self, original_node: cst.FormattedString, updated_node: cst.FormattedString
-    ) -> cst.BaseExpression:
+        self, original_node: libcst.FormattedString, updated_node: libcst.FormattedString
+    ) -> libcst.BaseExpression:
         return _call_of(original_node, updated_node.parts)
 
     def leave_TemplatedString(
-        self, original_node: cst.TemplatedString, updated_node: cst.TemplatedString
-    ) -> cst.BaseExpression:
+        self, original_node: libcst.TemplatedString, updated_node: libcst.TemplatedString
+    ) -> libcst.BaseExpression:
         return _call_of(original_node, updated_node.parts)
 
     def leave_ConcatenatedString(
-        self, original_node: cst.ConcatenatedString, updated_node: cst.ConcatenatedString
-    ) -> cst.BaseExpression:
-        if isinstance(updated_node.left, cst.SimpleString) and isinstance(
-            updated_node.right, (cst.SimpleString, cst.ConcatenatedString)
+        self, original_node: libcst.ConcatenatedString, updated_node: libcst.ConcatenatedString
+    ) -> libcst.BaseExpression:
+        if isinstance(updated_node.left, libcst.SimpleString) and isinstance(
+            updated_node.right, (libcst.SimpleString, libcst.ConcatenatedString)
         ):
             return updated_node
-        plus = cst.Add(whitespace_before=updated_node.whitespace_between, whitespace_after=cst.SimpleWhitespace(" "))
-        return cst.BinaryOperation(
+        plus = libcst.Add(
+            whitespace_before=updated_node.whitespace_between, whitespace_after=libcst.SimpleWhitespace(" ")
+        )
+        return libcst.BinaryOperation(
             left=updated_node.left,
             operator=plus,
             right=updated_node.right,
@@ -126,27 +132,29 @@ class _Older(cst.CSTTransformer):
         )
 
 
-def _unstarred(element: cst.BaseExpression | cst.BaseElement) -> cst.BaseExpression | cst.BaseElement:
-    return element.value if isinstance(element, cst.StarredElement) else element
+def _unstarred(element: libcst.BaseExpression | libcst.BaseElement) -> libcst.BaseExpression | libcst.BaseElement:
+    return element.value if isinstance(element, libcst.StarredElement) else element
 
 
-def _call_of(original: cst.CSTNode, parts: Sequence[cst.CSTNode]) -> cst.Call:
+def _call_of(original: libcst.CSTNode, parts: Sequence[libcst.CSTNode]) -> libcst.Call:
     """Return `str(a, b, …)` of the expressions of a formatted string, over as many lines as the string had."""
     expressions = [
         part.expression
         for part in parts
-        if isinstance(part, (cst.FormattedStringExpression, cst.TemplatedStringExpression))
+        if isinstance(part, (libcst.FormattedStringExpression, libcst.TemplatedStringExpression))
     ]
-    arguments = [cst.Arg(value if not isinstance(value, cst.Yield) else cst.Name("None")) for value in expressions]
-    call = cst.Call(func=cst.Name("str"), args=arguments)
-    empty = cst.Module(body=[])
+    arguments = [
+        libcst.Arg(value if not isinstance(value, libcst.Yield) else libcst.Name("None")) for value in expressions
+    ]
+    call = libcst.Call(func=libcst.Name("str"), args=arguments)
+    empty = libcst.Module(body=[])
     missing = empty.code_for_node(original).count("\n") - empty.code_for_node(call).count("\n")
     if missing <= 0:
         return call
-    lines = cst.ParenthesizedWhitespace(
-        first_line=cst.TrailingWhitespace(),
-        empty_lines=[cst.EmptyLine(indent=False) for _ in range(missing - 1)],
-        last_line=cst.SimpleWhitespace(""),
+    lines = libcst.ParenthesizedWhitespace(
+        first_line=libcst.TrailingWhitespace(),
+        empty_lines=[libcst.EmptyLine(indent=False) for _ in range(missing - 1)],
+        last_line=libcst.SimpleWhitespace(""),
     )
     return call.with_changes(whitespace_before_args=lines)
 
