@@ -6,7 +6,9 @@ system allows. A module can nest thousands of folders in its scratch folder.
 
 from __future__ import annotations
 
+import atexit
 import contextlib
+import functools
 import itertools
 import os
 import stat
@@ -35,6 +37,14 @@ def temporary_folder(prefix: str = "ftaudit-", *, within: Path | None = None) ->
         yield folder
     finally:
         remove_tree(folder)
+
+
+@functools.cache
+def scratch_folder() -> Path:
+    """Return a folder of this process that is removed when it ends."""
+    folder = Path(tempfile.mkdtemp(prefix="ftaudit-"))
+    atexit.register(remove_tree, folder)
+    return folder
 
 
 def remove_tree(folder: Path) -> bool:

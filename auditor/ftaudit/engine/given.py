@@ -28,9 +28,10 @@ def at_its_file(pin: Pin, facts: IndexFacts) -> Pin:
     if facts.origin != GIVEN or facts.wheel is None or pin.source is None or pin.source.line is not None:
         return pin
     place = Path(pin.source.path)
-    if place.name not in {file.filename for file in pin.files or ()}:
+    if place.name not in {file.conda_package or file.filename for file in pin.files or ()}:
         return pin
-    return replace(pin, source=Location(path=str(place.with_name(facts.wheel.filename))))
+    name = facts.wheel.conda_package or facts.wheel.filename
+    return replace(pin, source=Location(path=str(place.with_name(name))))
 
 
 def find_lacking(
@@ -51,6 +52,7 @@ def find_lacking(
         if verdict in (Verdict.SOURCE_ONLY, Verdict.UNAVAILABLE)
         and facts.index.origin == GIVEN
         and facts.pin.version is not None
+        and not any(file.conda_package for file in facts.pin.files or ())
     }
     releases = index.find_releases({query for _, query in asked.values()}) if asked else {}
     found = {}

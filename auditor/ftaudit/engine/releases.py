@@ -24,7 +24,7 @@ from packaging.utils import (
 from packaging.version import VERSION_PATTERN, Version
 
 from ftaudit.cpython.versions import ABI3T_SINCE
-from ftaudit.errors import InputError, UsageError
+from ftaudit.errors import ArchiveError, InputError, UsageError
 from ftaudit.index.choose import choose_wheel
 from ftaudit.index.client import Index
 from ftaudit.index.release import ReleaseFiles
@@ -41,6 +41,7 @@ from ftaudit.target import (
     platform_of_tag,
     suits_gil_build,
 )
+from ftaudit.wheel.conda import is_conda, read_conda_package
 
 FOLDERS: Final = frozenset({"dist", "wheelhouse", "wheels", "build", "target", "out", "output", "artifacts"})
 """Where wheels are put: who names one that is missing does not mean the project of that name on the index."""
@@ -74,8 +75,10 @@ def find_releases(items: Iterable[str], index: Index) -> tuple[tuple[Release, ..
             named.append(_at(item))
         elif path.is_dir():
             misnamed: list[str] = []
-            releases += _grouped(_in_folder(path), whole=True, misnamed=misnamed)
+            releases += _grouped(_in_folder(path, incomplete), whole=True, misnamed=misnamed)
             incomplete += (f"{problem}: no installer takes it" for problem in misnamed)
+        elif path.is_file() and path.name.endswith((".conda", ".tar.bz2")) and is_conda(path):
+            named += _of_conda(path, incomplete)
         elif path.is_file():
             named.append(_local(path))
         elif item.lower() in FOLDERS:
@@ -109,11 +112,28 @@ def _local(path: Path) -> DistributionFile:
     return DistributionFile(filename=path.name, url=path.resolve().as_uri())
 
 
-def _in_folder(folder: Path) -> list[DistributionFile]:
-    files = [
-        _local(path) for path in sorted(folder.iterdir()) if path.name.endswith((".whl", ".tar.gz")) and path.is_file()
-    ]
-    if not files:
+def _of_conda(path: Path, incomplete: list[str]) -> Iterator[DistributionFile]:
+    """Yield the wheel that a conda package makes; say why where it cannot be read or holds nothing of Python."""
+    try:
+        found = read_conda_package(path)
+    except ArchiveError as error:
+        incomplete.append(f"not looked at: {error.problem}")
+        return
+    if found.file is None:
+        incomplete.append(f"{path.name} holds no Python package")
+    else:
+        yield found.file
+
+
+def _in_folder(folder: Path, incomplete: list[str]) -> list[DistributionFile]:
+    files: list[DistributionFile] = []
+    count = len(incomplete)
+    for path in sorted(folder.iterdir()):
+        if path.name.endswith((".conda", ".tar.bz2")) and path.is_file() and is_conda(path):
+            files += _of_conda(path, incomplete)
+        elif path.name.endswith((".whl", ".tar.gz")) and path.is_file():
+            files.append(_local(path))
+    if not files and len(incomplete) == count:
         raise InputError(f"{folder}: no wheel in this folder", hint="build one, or name another folder")
     return files
 

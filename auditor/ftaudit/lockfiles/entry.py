@@ -192,9 +192,17 @@ def _kind_of_folder(folder: Path) -> InputFormat | None:
         return InputFormat.ENVIRONMENT
     if next(_candidates(folder), None) is not None:
         return None
-    if any(name.endswith(".whl") for name in names):
+    if any(name.endswith((".whl", ".conda")) or _is_conda(folder / name) for name in names):
         return InputFormat.WHEELS
     return InputFormat.ENVIRONMENT if _holds_packages(folder) else None
+
+
+def _is_conda(path: Path) -> bool:
+    if not path.name.endswith(".tar.bz2"):
+        return False
+    from ftaudit.wheel.conda import is_conda
+
+    return is_conda(path)
 
 
 def _holds_packages(folder: Path) -> bool:

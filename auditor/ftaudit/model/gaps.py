@@ -23,6 +23,8 @@ class GapKind(StrEnum):
     """Later releases are read, and not imported."""
     INSTALLED = "installed"
     """What is installed is read where it is, and not imported."""
+    CONDA_PACKAGE = "conda-package"
+    """A conda package is read, and not imported."""
     OTHER_MACHINE = "other-machine"
     """This machine cannot run the platform's binaries."""
     NO_INTERPRETER = "no-interpreter"

@@ -25,6 +25,8 @@ class DistributionFile:
     requires_python: str | None = None
     yanked: str | None = None
     """The reason for which it was yanked (PEP 592; may be empty), or `None` when it was not."""
+    conda_package: str | None = None
+    """The file name of the conda package that the wheel was made of, or `None` for a file that was published so."""
 
     @property
     def sha256(self) -> str | None:

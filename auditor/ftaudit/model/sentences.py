@@ -88,6 +88,7 @@ _GAPS: Final = {
     GapKind.IMPORTS_NOTHING: "`ftaudit wheel` imports nothing",
     GapKind.LATER_RELEASE: "later releases are not imported",
     GapKind.INSTALLED: "what is installed was read where it is, and not imported",
+    GapKind.CONDA_PACKAGE: "conda packages are read, and not imported",
     GapKind.NO_SANDBOX: "modules are imported on Linux and macOS only: Windows has no sandbox of ours",
     GapKind.SOURCE_NOT_ASKED: "source not asked for (--source)",
     GapKind.NO_VERSION: "no version to scan",

@@ -14,7 +14,7 @@ from ftaudit.wheel.directory import ArchiveMember
 from ftaudit.wheel.limits import Limits
 from ftaudit.wheel.member import MemberImage
 from ftaudit.wheel.metadata import WheelMetadata, read_metadata
-from ftaudit.wheel.module_members import ModuleMember, module_member, module_members, modules_size
+from ftaudit.wheel.module_members import ModuleMember, is_library, module_member, module_members, modules_size
 from ftaudit.wheel.source import LocalSource, RemoteSource, WheelSource, check_digest, file_digest, shown
 
 if TYPE_CHECKING:
@@ -30,6 +30,7 @@ __all__ = [
     "check_digest",
     "fetch_whole",
     "file_digest",
+    "is_library",
     "local_path",
     "module_member",
     "module_members",

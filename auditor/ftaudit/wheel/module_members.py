@@ -46,12 +46,18 @@ def module_members(members: Iterable[ArchiveMember]) -> tuple[ModuleMember, ...]
     return tuple(module for module in found if module is not None)
 
 
+def is_library(name: str) -> bool:
+    """Return whether a file has the name of a shared library."""
+    return _LIBRARY.search(name) is not None
+
+
 def modules_size(members: Iterable[ArchiveMember]) -> int:
     """Return the bytes that the extension modules among the members take, compressed."""
     return sum(module.member.compressed for module in module_members(members))
 
 
 _VERSIONED: Final = re.compile(r"(.+\.so)\.\d[\d.]*$")
+_LIBRARY: Final = re.compile(r"\.(?:so(?:\.\d[\d.]*)?|dylib|dll)$", re.IGNORECASE)
 
 
 def module_member(member: ArchiveMember) -> ModuleMember | None:

@@ -162,6 +162,8 @@ def _why_not(facts: IndexFacts, settings: Settings, platform: Platform) -> Gap |
         return facts.no_place
     if facts.origin == ORIGIN:
         return IS_INSTALLED
+    if facts.wheel is not None and facts.wheel.conda_package is not None:
+        return Gap(kind=GapKind.CONDA_PACKAGE)
     if settings.static:
         return Gap(kind=GapKind.STATIC)
     if not platform.is_host:

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import atexit
-import functools
 import hashlib
 import re
 import stat
-import tempfile
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
+from ftaudit.folders import scratch_folder
 from ftaudit.model import DistributionFile, Gap, GapKind, IndexFacts, OnDisk, Pin, Status, WheelKind
 from ftaudit.target import Platform, Target
 
@@ -68,7 +66,7 @@ def _pack(pin: Pin, found: OnDisk, target: Target, platform: Platform) -> Path:
     interpreter = target.abi.rstrip("t")
     tag = f"{interpreter}-{target.abi}-{found.platform or platform.tags[-1]}"
     place = hashlib.sha256(f"{found.root}\0{pin.source}".encode()).hexdigest()[:16]
-    folder = _scratch() / place
+    folder = scratch_folder() / place
     folder.mkdir(exist_ok=True)
     path = folder / f"{stem}-{tag}.whl"
     info = f"{stem}.dist-info"
@@ -101,11 +99,3 @@ def _files(found: OnDisk) -> Iterator[str]:
             if room < 0:
                 continue
         yield name
-
-
-@functools.cache
-def _scratch() -> Path:
-    """Return a folder that is gone when the program ends."""
-    folder = tempfile.TemporaryDirectory(prefix="ftaudit-installed-")
-    atexit.register(folder.cleanup)
-    return Path(folder.name)

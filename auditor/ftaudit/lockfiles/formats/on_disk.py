@@ -19,10 +19,10 @@ from ftaudit.errors import InputError
 from ftaudit.lockfiles.formats.distinfo import Distribution
 from ftaudit.lockfiles.input_files import read_bytes
 from ftaudit.model import OnDisk
+from ftaudit.wheel import is_library
 
 MAX_FILES: Final = 400_000
 """Files of a tree that are listed."""
-_LIBRARY: Final = re.compile(r"\.(?:so(?:\.\d[\d.]*)?|dylib|dll)$", re.IGNORECASE)
 _PYTHON: Final = re.compile(r"python(\d)\.(\d+)(t?)")
 _ASIDE: Final = re.compile(r"(?:^|/)(?:[^/]+\.libs|\.dylibs|[^/]+\.dSYM|__pycache__)/")
 _LINUX: Final = re.compile(r"(x86_64|aarch64|i386|arm|powerpc64le|s390x|riscv64)-linux-(gnu|musl)\w*")
@@ -104,7 +104,7 @@ def _compiled(folder: Path) -> Iterator[str]:
             count += 1
             if count > MAX_FILES:
                 raise InputError(f"{folder} holds more than {MAX_FILES:,} files")
-            if find_suffix(name) is not None or _LIBRARY.search(name):
+            if find_suffix(name) is not None or is_library(name):
                 yield Path(parent, name).relative_to(folder).as_posix()
 
 

@@ -1,21 +1,24 @@
-"""Reads a folder of wheels and sdists, as `pip download` and `pip wheel` fill one."""
+"""Reads a folder of wheels, sdists and conda packages, as `pip download`, `pip wheel` and `conda build` fill one."""
 
 from __future__ import annotations
 
 import itertools
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Final
+from urllib.parse import unquote, urlsplit
 
 from packaging.utils import NormalizedName, canonicalize_name
 from packaging.version import Version
 
 from ftaudit.errors import ArchiveError, InputError
 from ftaudit.lockfiles.direct import parse_file
+from ftaudit.lockfiles.formats.conda import NO_PACKAGES
 from ftaudit.lockfiles.requirements import InputFormat, LockData, LockedPackage, Requirements
 from ftaudit.lockfiles.resolve.needs import Needs, parse_needs
 from ftaudit.model import DistributionFile, Location
+from ftaudit.wheel.conda import is_conda, read_conda_package
 
 MAX_FILES: Final = 20_000
 _SUFFIXES: Final = (".whl", ".tar.gz", ".zip", ".tar.bz2", ".tar.xz", ".tgz")
@@ -24,7 +27,8 @@ _SUFFIXES: Final = (".whl", ".tar.gz", ".zip", ".tar.bz2", ".tar.xz", ".tgz")
 def read(path: Path) -> Requirements:
     """Return a package for each release that the folder has files of; these are its only candidates.
 
-    What each needs stands in the METADATA of its smallest wheel; an sdist is not opened. Raise `InputError` for a
+    What each needs stands in the METADATA of its smallest wheel; an sdist is not opened. Conda packages are candidates
+    of releases of their own; the interpreter and what holds nothing of Python are noted. Raise `InputError` for a
     folder without such a file; a file that cannot be read is a row.
     """
     try:
@@ -35,7 +39,11 @@ def read(path: Path) -> Requirements:
         raise InputError(f"{path} holds more than {MAX_FILES:,} entries")
     releases: dict[tuple[NormalizedName, Version], list[Path]] = defaultdict(list)
     packages: list[LockedPackage] = []
+    conda = _Conda()
     for entry in entries:
+        if entry.name.lower().endswith((".conda", ".tar.bz2")) and entry.is_file() and is_conda(entry):
+            conda.take(entry)
+            continue
         if not entry.name.lower().endswith(_SUFFIXES):
             continue
         found = parse_file(entry.name)
@@ -45,19 +53,65 @@ def read(path: Path) -> Requirements:
             releases[found].append(entry)
     incomplete: list[str] = []
     packages += [_package(name, version, files, incomplete) for (name, version), files in sorted(releases.items())]
-    if not packages:
+    packages += conda.packages(incomplete)
+    if not packages and not conda.left_out:
         raise InputError(f"{path} holds no wheel", hint="name a folder of wheels, or a requirements or lock file")
     return Requirements(
         path=path,
         format=InputFormat.WHEELS,
-        lock=LockData(packages=tuple(packages), tolerant=True, incomplete=tuple(incomplete)),
+        lock=LockData(packages=tuple(packages), tolerant=True, incomplete=tuple(incomplete), notes=conda.notes()),
     )
+
+
+class _Conda:
+    """The conda packages of a folder."""
+
+    def __init__(self) -> None:
+        self._releases: dict[tuple[NormalizedName, Version], list[tuple[Path, DistributionFile]]] = defaultdict(list)
+        self._odd: list[LockedPackage] = []
+        self.left_out: list[str] = []
+        """Those that hold nothing of Python, and the interpreter."""
+
+    def take(self, path: Path) -> None:
+        """Read a conda package; one that cannot be read is a row."""
+        try:
+            found = read_conda_package(path)
+        except ArchiveError as error:
+            self._odd.append(_stranger(path, error.what))
+            return
+        if found.file is None or found.name in NO_PACKAGES:
+            self.left_out.append(path.name)
+        else:
+            self._releases[found.name, found.version].append((path, found.file))
+
+    def packages(self, incomplete: list[str]) -> Iterator[LockedPackage]:
+        """Yield a package for each release, and those that cannot be read."""
+        yield from self._odd
+        for (name, version), found in sorted(self._releases.items()):
+            files = tuple(file for _, file in found)
+            needs = _needs(Path(unquote(urlsplit(files[0].url or "").path)), incomplete)
+            yield LockedPackage(
+                name=name,
+                version=version,
+                location=Location(path=str(found[0][0])),
+                source=str(found[0][0].parent),
+                from_index=False,
+                files=files,
+                edges=needs.edges,
+                extra_edges=needs.extra_edges,
+            )
+
+    def notes(self) -> tuple[str, ...]:
+        """Return what a reader must know of them."""
+        count = sum(map(len, self._releases.values()))
+        read = f"{count} conda package{'s are' if count > 1 else ' is'} read like wheels"
+        left_out = f"conda packages that hold no Python package: {', '.join(self.left_out)}"
+        return tuple(note for note, said in ((read, count), (left_out, self.left_out)) if said)
 
 
 def _stranger(entry: Path, what: str) -> LockedPackage:
-    name = canonicalize_name(
-        "".join(c if c.isalnum() else "-" for c in entry.name.partition("-")[0]).strip("-") or "file"
-    )
+    stem = entry.name.rsplit("-", 2)[0] if entry.name.endswith(".conda") else entry.name.partition("-")[0]
+    name = canonicalize_name("".join(c if c.isalnum() else "-" for c in stem).strip("-") or "file")
     return LockedPackage(
         name=name, version=None, location=Location(path=str(entry)), problem=f"{entry.name} {what}", source=str(entry)
     )
