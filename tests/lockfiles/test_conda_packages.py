@@ -11,7 +11,7 @@ from support.command import check, ftaudit
 from support.conda_packages import SITE, compress, link, write_conda
 
 from ftaudit.errors import ArchiveError
-from ftaudit.wheel.conda import is_conda, read_conda_package
+from ftaudit.wheel.conda_package import is_conda, read_conda_package
 
 IMAGES = Path(__file__).parents[2] / "fixtures" / "binaries" / "linux-x86_64"
 EXT = ".cpython-314t-x86_64-linux-gnu.so"

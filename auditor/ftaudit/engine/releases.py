@@ -41,7 +41,7 @@ from ftaudit.target import (
     platform_of_tag,
     suits_gil_build,
 )
-from ftaudit.wheel.conda import is_conda, read_conda_package
+from ftaudit.wheel.conda_package import is_conda, read_conda_package
 
 FOLDERS: Final = frozenset({"dist", "wheelhouse", "wheels", "build", "target", "out", "output", "artifacts"})
 """Where wheels are put: who names one that is missing does not mean the project of that name on the index."""

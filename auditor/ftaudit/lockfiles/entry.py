@@ -200,7 +200,7 @@ def _kind_of_folder(folder: Path) -> InputFormat | None:
 def _is_conda(path: Path) -> bool:
     if not path.name.endswith(".tar.bz2"):
         return False
-    from ftaudit.wheel.conda import is_conda
+    from ftaudit.wheel.conda_package import is_conda
 
     return is_conda(path)
 

@@ -18,7 +18,7 @@ from ftaudit.lockfiles.formats.conda import NO_PACKAGES
 from ftaudit.lockfiles.requirements import InputFormat, LockData, LockedPackage, Requirements
 from ftaudit.lockfiles.resolve.needs import Needs, parse_needs
 from ftaudit.model import DistributionFile, Location
-from ftaudit.wheel.conda import is_conda, read_conda_package
+from ftaudit.wheel.conda_package import is_conda, read_conda_package
 
 MAX_FILES: Final = 20_000
 _SUFFIXES: Final = (".whl", ".tar.gz", ".zip", ".tar.bz2", ".tar.xz", ".tgz")
