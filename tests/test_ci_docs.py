@@ -95,7 +95,7 @@ def test_the_audit_command_of_cibuildwheel_judges_the_wheel_that_it_is_given(tmp
 
 
 @pytest.mark.parametrize(
-    ("page", "heading"), [(PAGE, "pre-commit"), (ROOT / "README.md", "In a repository, in five minutes")]
+    ("page", "heading"), [(PAGE, "pre-commit"), (ROOT / "README.md", "Keep it in your repository")]
 )
 def test_the_hooks_that_are_shown_exist(page: Path, heading: str) -> None:
     (repo,) = yaml.safe_load(block(page, heading, "yaml"))["repos"]

@@ -20,7 +20,11 @@ from support.command import environment, network
 from support.freethreaded import interpreter
 
 ROOT = Path(__file__).parents[1]
-PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
+PAGES = [
+    *(ROOT / "README.md", ROOT / "CONTRIBUTING.md"),
+    *sorted((ROOT / "docs").glob("*.md")),
+    *sorted((ROOT / "docs" / "commands").glob("*.md")),
+]
 NOT_RUN = {
     "scripts/test": "this test is run by it",
     ".ci/run": "this test is run by it",

@@ -1,8 +1,10 @@
-"""What docs/usage.md says of exit codes and verdicts is what the program does."""
+"""The tables of docs/verdicts.md and docs/inputs.md, and the options of docs/commands, are those of the program."""
 
 from __future__ import annotations
 
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -13,18 +15,19 @@ from support.index_server import IndexServer
 from ftaudit.lockfiles import InputFormat, find_input
 from ftaudit.model import BLOCKING, Verdict
 
-USAGE = Path(__file__).parents[1] / "docs" / "usage.md"
+ROOT = Path(__file__).parents[1]
+VERDICTS, INPUTS = ROOT / "docs" / "verdicts.md", ROOT / "docs" / "inputs.md"
 
 
-def table(heading: str) -> list[list[str]]:
+def table(page: Path, heading: str) -> list[list[str]]:
     """Return the rows of the first table under a heading."""
-    section = USAGE.read_text("utf-8").partition(f"## {heading}\n")[2]
+    section = page.read_text("utf-8").partition(f"# {heading}\n")[2]
     rows = re.findall(r"^\|(.+)\|$", section.partition("\n## ")[0], re.MULTILINE)
     return [[cell.strip() for cell in row.split("|")] for row in rows[2:]]
 
 
 def test_the_table_of_verdicts_names_all_of_them_and_says_which_block() -> None:
-    rows = {name.strip("`"): blocks for name, _, blocks in table("Verdicts")}
+    rows = {name.strip("`"): blocks for name, _, blocks in table(VERDICTS, "Verdicts")}
     assert set(rows) == {verdict.value for verdict in Verdict}
     assert {name for name, blocks in rows.items() if blocks == "yes"} == {verdict.value for verdict in BLOCKING}
 
@@ -38,7 +41,7 @@ RUNS = {
 
 
 def test_the_table_of_exit_codes_names_all_of_them() -> None:
-    assert [code for code, _ in table("Exit codes")] == list(RUNS)
+    assert [code for code, _ in table(VERDICTS, "Exit codes")] == list(RUNS)
 
 
 @pytest.mark.parametrize("code", RUNS)
@@ -52,15 +55,21 @@ def test_each_exit_code_is_what_the_command_returns(code: str, tmp_path: Path) -
 
 
 def test_the_table_of_inputs_names_every_format() -> None:
-    named = " ".join(row[0] for row in table("Inputs"))
+    named = " ".join(row[0] for row in table(INPUTS, "Inputs"))
     said = {InputFormat.ENVIRONMENT: "--env PATH", InputFormat.WHEELS: "a folder of wheels"}
     assert [kind.value for kind in InputFormat if said.get(kind, kind.value) not in named] == []
 
 
 def test_the_order_of_inputs_is_the_one_in_which_they_are_looked_for(tmp_path: Path) -> None:
-    section = USAGE.read_text("utf-8").partition("in the order ")[2].partition("; the choice")[0]
+    section = INPUTS.read_text("utf-8").partition("in the order ")[2].partition("; the choice")[0]
     order = [name for name in re.findall(r"`([^`]+)`", section) if "*" not in name]
     assert len(order) == 8
     for name in reversed(order):
         (tmp_path / name).write_text("[project]\nname = 'x'\n" if name == "pyproject.toml" else "a==1\n")
         assert find_input(tmp_path).name == name
+
+
+def test_the_page_of_each_command_has_its_options() -> None:
+    script = ROOT / "scripts" / "make_command_docs.py"
+    ran = subprocess.run([sys.executable, script, "--check"], capture_output=True, text=True, check=False)
+    assert ran.stdout + ran.stderr == "", "a command or an option was added: run scripts/make_command_docs.py"

@@ -41,7 +41,7 @@ All commands: ftaudit --help
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command and return its exit code (docs/usage.md has the table)."""
+    """Run the command and return its exit code (docs/verdicts.md has the table)."""
     arguments = list(sys.argv[1:] if argv is None else argv)
     if arguments in (["--version"], ["-V"]):
         print(f"ftaudit {__version__}")
