@@ -12,6 +12,7 @@ import re
 import shutil
 import subprocess
 import sys
+import textwrap
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -54,11 +55,12 @@ def blocks(page: Path) -> list[tuple[int, str, list[str]]]:
     lines = page.read_text("utf-8").splitlines()
     start = language = None
     for number, line in enumerate(lines):
-        if match := re.fullmatch(r"\s*```(\w*)", line):
+        if match := re.fullmatch(r"\s*```([\w{}-]*)", line):
             if start is None:
                 start, language = number, match[1]
             else:
-                found.append((start + 2, language or "", lines[start + 1 : number]))
+                body = textwrap.dedent("\n".join(lines[start + 1 : number])).split("\n")
+                found.append((start + 2, language or "", body))
                 start = None
     assert start is None, f"{page.name}:{start} is not closed"
     return found
@@ -112,15 +114,19 @@ def test_a_page_shows_commands_in_no_other_kind_of_block(page: Path) -> None:
 @pytest.mark.network
 @pytest.mark.interpreter
 @pytest.mark.parametrize("page", [page for page in PAGES if commands(page)], ids=lambda page: page.name)
-def test_the_commands_of_a_page_print_what_it_shows(page: Path, tmp_path: Path) -> None:
+def test_the_commands_of_a_page_print_what_it_shows(
+    page: Path, tmp_path: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
     folder = tmp_path / "project"
     shutil.copytree(ROOT / "fixtures" / "example", folder)
     bin_folder = tmp_path / "bin"
     bin_folder.mkdir()
     (bin_folder / "python3.14t").symlink_to(interpreter().path)
     path = os.pathsep.join([str(bin_folder), str(Path(sys.executable).parent), os.environ["PATH"]])
-    home = tmp_path / "home"
-    home.mkdir()
+    # One home, and so one cache, for all pages and workers: what one page fetched, the next one finds.
+    base = tmp_path_factory.getbasetemp()
+    home = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "home-of-the-docs"
+    home.mkdir(exist_ok=True)
     settings = {"PATH": path, "COLUMNS": "100", "NO_COLOR": "1", "PYTHONPATH": "", "GIT_CONFIG_NOSYSTEM": "1"}
     env = environment(home, network() | settings)
     shown = [item for item in commands(page) if item.command not in NOT_RUN]

@@ -77,7 +77,7 @@ class Report:
 
     @property
     def exit_code(self) -> int:
-        """`1` something blocks that is not accepted, `3` not everything could be checked, else `0` (docs/verdicts.md)."""
+        """`1` if something blocks that is not accepted, `3` if not all was checked, else `0` (docs/verdicts.md)."""
         verdicts = {package.verdict for package in self.packages if package.accepted is None}
         if verdicts & BLOCKING or self.nonconforming:
             return 1
