@@ -4,9 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
-from ftaudit.model import Confidence, Finding, GilDeclaration, Location, PackageFacts, Severity, Site, StrEnum
+from ftaudit.model import (
+    Confidence,
+    Finding,
+    Fix,
+    GilDeclaration,
+    Location,
+    NoFix,
+    PackageFacts,
+    Severity,
+    Site,
+    StrEnum,
+)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -143,3 +154,11 @@ class SourceRule(Rule):
     """Rules whose findings its examples need: they run with it there."""
     VALID: ClassVar[tuple[SourceExample, ...]] = ()
     INVALID: ClassVar[tuple[SourceExample, ...]] = ()
+
+    def fix(self, unit: Any, finding: Finding) -> Fix | NoFix | None:
+        """Return the edits that remove one of the rule's findings, or why there are none; `None` if it knows no fix.
+
+        `unit` is the parsed file that the finding is in, as `check` is given it; for a rule that looks at the whole
+        project it is the file's text (`ftaudit.source.Unit`). `unit.edit` makes an edit. Pure, like `check`.
+        """
+        return None

@@ -30,6 +30,8 @@ class CommandAnswer:
     """For standard error."""
     also: tuple[tuple[Path, str], ...] = ()
     """Further files, each with the answer in its own format."""
+    data: bytes | None = None
+    """What is written instead of the text: a diff has the bytes of the files that it is about."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -72,17 +74,21 @@ def write(answer: CommandAnswer) -> None:
     if answer.output is None:
         try:
             sys.stdout.flush()
-            sys.stdout.buffer.write(answer.text.encode("utf-8", ESCAPED))
+            sys.stdout.buffer.write(_encoded(answer.text) if answer.data is None else answer.data)
             sys.stdout.buffer.flush()
         except BrokenPipeError:
             raise
         except OSError as error:
             raise UsageError(f"cannot write to standard output: {error.strerror}") from error
         return
-    replace_file(answer.output, answer.text)
+    replace_file(answer.output, answer.text if answer.data is None else answer.data)
 
 
-def replace_file(path: Path, text: str) -> None:
+def _encoded(text: str | bytes) -> bytes:
+    return text if isinstance(text, bytes) else text.encode("utf-8", ESCAPED)
+
+
+def replace_file(path: Path, text: str | bytes) -> None:
     """Replace the file in one step; raise `UsageError` where that is not possible.
 
     What is no ordinary file is written to: to replace `/dev/null` would take it from the whole machine.
@@ -91,9 +97,9 @@ def replace_file(path: Path, text: str) -> None:
 
     try:
         if path.exists() and not path.is_file():
-            path.write_bytes(text.encode("utf-8", ESCAPED))
+            path.write_bytes(_encoded(text))
             return
-        write_whole(path.resolve(), text.encode("utf-8", ESCAPED), mode=0o666 & ~_umask())
+        write_whole(path.resolve(), _encoded(text), mode=0o666 & ~_umask())
     except OSError as error:
         raise UsageError(
             f"cannot write {path}: {error.strerror}", hint="name a file in a folder that exists"

@@ -38,6 +38,7 @@ examples:
   ftaudit scan src/ --select FT3     rules of one group
   ftaudit scan --changed main        only what differs from the branch main
   ftaudit scan lxml==6.1.3           the source distribution of a release
+  ftaudit scan --diff | git apply    make every fix, safe or suggested
 """
 
 _NAME: Final = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?")
@@ -67,6 +68,9 @@ def add_parsers(commands: Any) -> None:
     add_target(rules)
     add_rules(rules)
     rules.add_argument("--pedantic", action="store_true", help="include rules and findings with many false positives")
+    fixes = scan.add_argument_group("fixes").add_mutually_exclusive_group()
+    fixes.add_argument("--diff", action="store_true", help="print the fixes of the findings as a diff for `git apply`")
+    fixes.add_argument("--write", action="store_true", help="write the safe fixes, then report what remains")
     where = scan.add_argument_group("execution")
     where.add_argument("--jobs", type=int, metavar="N", help="number of processes (default: one per core)")
     where.add_argument("--index-url", metavar="URL", help="the package index, for NAME==VERSION")
@@ -97,6 +101,7 @@ def run_scan(
     """Scan, and return the report. Raise `FtauditError` for what the user must mend."""
     from ftaudit.model import Severity
     from ftaudit.registry import is_exact, load_rules
+    from ftaudit.report.scan.fix_summary import count_fixes, render_diff
     from ftaudit.rule import SourceRule
     from ftaudit.source.result_cache import ResultCache
     from ftaudit.target import parse_target
@@ -113,6 +118,8 @@ def run_scan(
         raise UsageError("no source rule is selected", hint="`ftaudit explain` lists all rules")
     folder = settings.open_cache()
     cache = None if folder is None else ResultCache(folder)
+    if options.write and any(_is_archive(text) for text in options.paths):
+        raise UsageError("--write needs files or folders, not an archive or a release", hint="use --diff")
     every = {rule.info.name for rule in rules if options.pedantic or any(is_exact(name, rule) for name in selected)}
 
     def look(found: FoundFiles) -> ScanResult:
@@ -127,10 +134,16 @@ def run_scan(
             cache=cache,
             jobs=options.jobs,
             on_done=on_done,
+            fixes=options.diff or options.write or _shows_fixes(options),
         )
 
     result = _scan_all(options, settings, look)
     result = accept_in_scan(result, options, whole=_is_whole(options))
+    told: tuple[str, ...] = ()
+    if options.write and (told := _write(result)):
+        result = accept_in_scan(_scan_all(options, settings, look), options, whole=_is_whole(options))
+    if options.diff or options.write:
+        told = (*told, *count_fixes(result.findings))
     code = result.exit_code(Severity(options.fail_on))
     if registry.problems and code == 0:
         code = 3
@@ -143,13 +156,38 @@ def run_scan(
         rules=registry.rules,
     )
     settled, notes = settle_exit(code, options)
+    as_diff = options.diff and options.format is None
     return CommandAnswer(
-        text=rendered(formats.choose(options.format, options.output, formats.OF_SCAN)),
+        text="" if as_diff else rendered(formats.choose(options.format, options.output, formats.OF_SCAN)),
+        data=render_diff(result, screen.page.folder) if as_diff else None,
         exit_code=settled,
         output=options.output,
-        notes=(*registry.problems, *notes),
+        notes=(*registry.problems, *told, *notes),
         also=tuple((path, rendered(form)) for path, form in also_of(options, formats.OF_SCAN)),
     )
+
+
+def _shows_fixes(options: argparse.Namespace) -> bool:
+    """Return whether one of the formats that are written holds fixes."""
+    chosen = formats.choose(options.format, options.output, formats.OF_SCAN) if not options.diff else None
+    return any(form in (formats.Format.JSON, formats.Format.SARIF) for form in (chosen, *_also_formats(options)))
+
+
+def _also_formats(options: argparse.Namespace) -> tuple[formats.Format, ...]:
+    return tuple(form for _, form in also_of(options, formats.OF_SCAN))
+
+
+def _write(result: ScanResult) -> tuple[str, ...]:
+    """Write the safe fixes, and return a line for each file."""
+    from ftaudit.source.fixing.patch import write_files
+
+    return tuple(f"{each.file.shown}: safe fixes written" for each in write_files(result.edited, result.findings))
+
+
+def _is_archive(text: str) -> bool:
+    from ftaudit.engine.tiers.sdists import SUFFIXES, parse_release
+
+    return (text.endswith(SUFFIXES) and Path(text).is_file()) or ("==" in text and parse_release(text) is not None)
 
 
 def _is_whole(options: argparse.Namespace) -> bool:

@@ -16,6 +16,7 @@ from ftaudit.model.facts import (
     SourceFacts,
 )
 from ftaudit.model.findings import Acceptance, AcceptedBy, Finding, Site
+from ftaudit.model.fixes import Applicability, Edit, Fix, NoFix, Obstacle
 from ftaudit.model.gaps import Gap, GapKind
 from ftaudit.model.pins import DistributionFile, OnDisk, Pin
 from ftaudit.model.reports import Package, Report, TierCoverage
@@ -36,11 +37,14 @@ __all__ = [
     "AbiInfo",
     "Acceptance",
     "AcceptedBy",
+    "Applicability",
     "BinaryFacts",
     "Confidence",
     "DistributionFile",
+    "Edit",
     "ExtensionModule",
     "Finding",
+    "Fix",
     "Gap",
     "GapKind",
     "GilDeclaration",
@@ -50,6 +54,8 @@ __all__ = [
     "Location",
     "ModuleBinary",
     "ModuleRuntime",
+    "NoFix",
+    "Obstacle",
     "OnDisk",
     "Package",
     "PackageFacts",

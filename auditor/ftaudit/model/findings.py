@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import date
 
+from ftaudit.model.fixes import Fix, NoFix
 from ftaudit.model.words import Confidence, GilDeclaration, Location, Severity, StrEnum
 
 
@@ -66,3 +67,5 @@ class Finding:
     """What the module at `location` declares once it is built; `None` if the finding says nothing about that."""
     accepted: Acceptance | None = None
     """Known and accepted: shown as such, and not counted."""
+    fix: Fix | NoFix | None = None
+    """The edits that remove it, or why there are none; `None` if its rule knows no fix or fixes were not asked for."""

@@ -78,32 +78,39 @@ def _is_generated(path: str, data: bytes) -> bool:
 def decode(data: bytes, language: Language) -> tuple[str, str | None]:
     """Return the text, with `\\n` at the ends of lines, and what is odd about it if it could be read all the same.
 
-    Raise `ParseError` where it cannot. Python says its encoding (PEP 263); elsewhere what is not UTF-8 is read as
-    Latin-1, in which authors' names were long written.
+    Raise `ParseError` where it cannot.
     """
-    odd = None
+    encoding, odd = encoding_of(data, language)
+    return data.decode(encoding).replace("\r\n", "\n").replace("\r", "\n"), odd
+
+
+def encoding_of(data: bytes, language: Language) -> tuple[str, str | None]:
+    """Return the encoding in which a source file can be decoded, and what is odd about it.
+
+    Python says its encoding (PEP 263); elsewhere what is not UTF-8 is read as Latin-1, in which authors' names were
+    long written. Raise `ParseError` for a file that is not text.
+    """
     if language is Language.PYTHON:
-        text = _decode_python(data)
-    elif b"\0" in data[:4096]:
+        return _encoding_of_python(data), None
+    if b"\0" in data[:4096]:
         raise ParseError("binary, no source text")
-    else:
-        try:
-            text = data.decode("utf-8-sig")
-        except UnicodeDecodeError as error:
-            text = data.decode("latin-1")
-            odd = f"not UTF-8 (line {data.count(10, 0, error.start) + 1}): read as Latin-1"
-    return text.replace("\r\n", "\n").replace("\r", "\n"), odd
+    try:
+        data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        return "latin-1", f"not UTF-8 (line {data.count(10, 0, error.start) + 1}): read as Latin-1"
+    return "utf-8-sig", None
 
 
-def _decode_python(data: bytes) -> str:
+def _encoding_of_python(data: bytes) -> str:
     try:
         encoding, _ = tokenize.detect_encoding(io.BytesIO(data).readline)
-        return data.decode(encoding)
+        data.decode(encoding)
     except UnicodeDecodeError as error:
         line = data.count(10, 0, error.start) + 1
         raise ParseError(f"not {encoding.upper()}, nor does it say another encoding", line=line) from error
     except (SyntaxError, LookupError) as error:
         raise ParseError(f"not UTF-8, nor does it say an encoding that is known: {error}", line=1) from error
+    return encoding
 
 
 def first_look(file: FoundFile, *, plan: ScanPlan) -> dict[str, Any]:

@@ -17,6 +17,7 @@ from ftaudit.__about__ import __version__
 from ftaudit.model import Finding, Severity
 from ftaudit.rule import Language, RuleInfo, SourceRule
 from ftaudit.source.base import ROOM_OF, ParseError, Project, Role, Room, Survey, TreeContext
+from ftaudit.source.fixing.offer import Asked, EditedFile, offer_fixes
 from ftaudit.source.languages import reader_of
 from ftaudit.source.look import ScanPlan, finding_of, first_look, read_bytes, second_look, skipped_of
 from ftaudit.source.result_cache import ResultCache
@@ -55,6 +56,8 @@ class ScanResult:
     """The lines around each finding with their numbers, by path and line."""
     states: tuple[StateRow, ...] = ()
     """Who reads and writes which shared state, sorted by owner and name."""
+    edited: tuple[EditedFile, ...] = ()
+    """The files that fixes would change, by path, where fixes were asked for."""
 
     def exit_code(self, fail_on: Severity) -> int:
         """`1` when a finding is as bad as `fail_on` or worse, `3` when something could not be looked at, else `0`."""
@@ -91,12 +94,15 @@ def scan(
     cache: ResultCache | None = None,
     jobs: int | None = None,
     on_done: Callable[[int, int], None] | None = None,
+    fixes: bool = False,
+    declare: bool = False,
 ) -> ScanResult:
     """Look at the files with the rules. No file and no rule ends the scan: what fails is a row.
 
     `known` are the rules that exist, for silencing comments that name none of them. Findings of pedantic severity are
     kept of the rules named in `pedantic`. `on_done(done, total)` is called
-    after each file. `jobs=0` uses no worker processes.
+    after each file. `jobs=0` uses no worker processes. With `fixes` the rules are asked for fixes of their findings;
+    with `declare` for the edits that declare, and only those.
     """
     rules = tuple(rules)
     if not can_fork() and any(type(rule).__module__.startswith(LOCAL_PREFIX) for rule in rules):
@@ -153,6 +159,12 @@ def scan(
     comments = check_comments(find_idle(ignores, (rule.info for rule in rules), known), rules)
     wanted += comments.findings
     findings = sorted(dict.fromkeys(wanted), key=_order)
+    edited: tuple[EditedFile, ...] = ()
+    by_path = {file.shown: file for file in found.files}
+    if fixes or declare:
+        asked = Asked(rules=rules, target=target, context=context, declare=declare)
+        fixed, edited = offer_fixes(findings, by_path, roles, asked, jobs=jobs)
+        findings = list(fixed)
     return ScanResult(
         findings=tuple(findings),
         silenced=tuple(sorted((*silenced, *silenced_whole), key=_order)),
@@ -164,8 +176,9 @@ def scan(
         rules=tuple(rule.info for rule in rules),
         target=target.name,
         cached=len(rows.cached & focus),
-        frames=_frames(findings, {file.shown: file for file in found.files}),
+        frames=_frames(findings, by_path),
         states=state_table(access for some in accesses.values() for access in some),
+        edited=edited,
     )
 
 
@@ -207,6 +220,7 @@ def merge(results: Sequence[ScanResult]) -> ScanResult:
         cached=sum(result.cached for result in results),
         frames=frames,
         states=tuple(row for result in results for row in result.states),
+        edited=tuple(each for result in results for each in result.edited),
     )
 
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from typing import Final
 
 from packaging.specifiers import SpecifierSet
 
-from ftaudit.model import Confidence, Finding, Severity
+from ftaudit.model import Applicability, Confidence, Finding, Fix, NoFix, Obstacle, Severity
 from ftaudit.rule import RuleInfo, SourceExample
 from ftaudit.source import CRule, Room
 from ftaudit.source.build import BuildContext, FactKind
@@ -165,6 +166,33 @@ int exec(PyObject *m) {
             not any(_CONDITION.search(condition) for condition in unit.preprocessed.conditions_at(place))
             for place in newer
         )
+
+    def fix(self, unit: CUnit, finding: Finding) -> Fix | NoFix:
+        """Put the slot, or the call, under its condition, on lines of their own."""
+        if finding.location is None:
+            return NoFix(obstacle=Obstacle.UNKNOWN_FORM)
+        at = unit.index_of(finding.location)
+        head = unit.code.rfind("{", 0, at) if unit.code.startswith("Py_mod_gil", at) else at
+        found = _SLOT.match(unit.code, head) or _CALL.match(unit.code, head)
+        if found is None:
+            return NoFix(obstacle=Obstacle.UNKNOWN_FORM)
+        start, end = unit.text.rfind("\n", 0, head) + 1, unit.text.find("\n", found.end())
+        before, after = unit.code[start:head], unit.code[found.end() : end if end >= 0 else None]
+        indent = before[: len(before) - len(before.lstrip())] or "    "
+        macro = "Py_mod_gil" if found.re is _SLOT else "Py_GIL_DISABLED"
+        first = start if not before.strip() else head
+        text = f"#ifdef {macro}\n{indent}{unit.text[head : found.end()]}\n#endif"
+        if first == head:
+            text = f"\n{text}"
+        last = found.end()
+        if after.strip():
+            text = f"{text}\n{indent}"
+            last += len(after) - len(after.lstrip())
+        return Fix(applicability=Applicability.SAFE, edits=(unit.edit_text(first, last, text),))
+
+
+_SLOT: Final = re.compile(r"\{\s*Py_mod_gil\s*,[^{};]*\}\s*,")
+_CALL: Final = re.compile(r"PyUnstable_Module_SetGIL\s*\([^;{}]*\)\s*;")
 
 
 def _admits_older(specifier: str) -> bool:

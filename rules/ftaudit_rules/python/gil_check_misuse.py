@@ -5,8 +5,9 @@ from __future__ import annotations
 import ast
 import re
 from collections.abc import Iterator
+from typing import Final
 
-from ftaudit.model import Confidence, Finding, Severity
+from ftaudit.model import Applicability, Confidence, Finding, Fix, NoFix, Obstacle, Severity
 from ftaudit.rule import RuleInfo, SourceExample
 from ftaudit.source.base import PythonRule
 from ftaudit.source.python import PythonModule
@@ -95,9 +96,7 @@ FREE_THREADED = "t" in sys.abiflags
             if not _is_guarded(module, call):
                 yield self.finding("sys._is_gil_enabled does not exist before 3.13", location=module.place(call))
             elif module.tree.function(call) is None and _is_kept(module, call):
-                yield self.finding(
-                    "asked at import: the next extension module may turn the GIL on", location=module.place(call)
-                )
+                yield self.finding(_TOO_EARLY, location=module.place(call))
         for compare in module.tree.all(ast.Compare):
             match compare:
                 case ast.Compare(left=ast.Constant(value="t"), ops=[ast.In() | ast.NotIn()], comparators=[flags]):
@@ -105,6 +104,36 @@ FREE_THREADED = "t" in sys.abiflags
                         yield self.finding("sys.abiflags is not there on Windows", location=module.place(compare))
                 case _:
                     pass
+
+    def fix(self, module: PythonModule, finding: Finding) -> Fix | NoFix:
+        """Ask in a way that every Python and every platform answers."""
+        import libcst as cst
+
+        from ftaudit.source.python.rewrite import rewriting
+
+        if finding.location is None:
+            return NoFix(obstacle=Obstacle.UNKNOWN_FORM)
+        text = rewriting(module)
+        call = text.found(finding.location, cst.Call)
+        if call is not None:
+            start, end = text.span(call.func)
+            if module.data[start:end] != b"sys._is_gil_enabled":
+                return NoFix(obstacle=Obstacle.UNKNOWN_FORM)
+            if finding.message == _TOO_EARLY:
+                return NoFix(obstacle=Obstacle.NOT_MECHANICAL)
+            asked = 'getattr(sys, "_is_gil_enabled", lambda: True)'
+            return Fix(applicability=Applicability.SAFE, edits=(module.edit(start, end, asked),))
+        compare = text.found(finding.location, cst.Comparison)
+        if compare is None:
+            return NoFix(obstacle=Obstacle.UNKNOWN_FORM)
+        start, end = text.span(compare)
+        asked = 'sysconfig.get_config_var("Py_GIL_DISABLED")'
+        negated = isinstance(compare.comparisons[0].operator, cst.NotIn)
+        edit = module.edit(start, end, f"(not {asked})" if negated else f"bool({asked})")
+        return Fix(applicability=Applicability.SAFE, edits=(*text.imported("sysconfig"), edit))
+
+
+_TOO_EARLY: Final = "asked at import: the next extension module may turn the GIL on"
 
 
 def _is_guarded(module: PythonModule, call: ast.Call) -> bool:

@@ -5,14 +5,15 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator
 
-from ftaudit.model import Confidence, Finding, Severity
+from ftaudit.model import Confidence, Finding, Fix, NoFix, Obstacle, Severity
 from ftaudit.rule import RuleInfo, SourceExample
 from ftaudit.source.base import PythonRule
 from ftaudit.source.python import PythonModule, Signal
-from ftaudit.source.python.containers import iterations
+from ftaudit.source.python.containers import iterated, iterations, without_view
 from ftaudit.source.python.kinds import Kind
 from ftaudit.source.python.module import Mutation, Shared, Where, identity
 from ftaudit.source.python.tree import inside
+from ftaudit_rules.python._copies import copy_before_loops
 
 
 class IterateSharedContainer(PythonRule):
@@ -175,6 +176,22 @@ def store(k, v):
                         location=module.place(change.node),
                     )
                     break
+
+    def fix(self, module: PythonModule, finding: Finding) -> Fix | NoFix:
+        """Copy what the function's loops over the container go over."""
+        first = next((one for one in iterations(module) if module.place(one.node) == finding.location), None)
+        if first is None:
+            return NoFix(obstacle=Obstacle.NOT_MECHANICAL)
+        function, name = module.in_function(first.node), identity(first.shared)
+        loops = [
+            (node, source)
+            for node, source in iterated(module.tree)
+            if (shared := module.shared(without_view(source))) is not None
+            and identity(shared) == name
+            and module.in_function(node) is function
+            and not module.locked(node)
+        ]
+        return copy_before_loops(module, loops)
 
 
 def _size_tests(module: PythonModule) -> Iterator[tuple[str, Shared, ast.If]]:

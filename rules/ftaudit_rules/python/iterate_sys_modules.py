@@ -6,12 +6,13 @@ import ast
 import re
 from collections.abc import Iterator
 
-from ftaudit.model import Confidence, Finding, Severity
+from ftaudit.model import Confidence, Finding, Fix, NoFix, Severity
 from ftaudit.rule import RuleInfo, SourceExample
 from ftaudit.source.base import PythonRule
 from ftaudit.source.python import PythonModule
 from ftaudit.source.python.containers import iterated, without_view
 from ftaudit.source.python.tree import dotted
+from ftaudit_rules.python._copies import copy_before_loops
 
 
 class IterateSysModules(PythonRule):
@@ -90,6 +91,11 @@ def mods():
                     "sys.modules is iterated over: an import in another thread ends the loop with RuntimeError",
                     location=module.place(node),
                 )
+
+    def fix(self, module: PythonModule, finding: Finding) -> Fix | NoFix:
+        """Copy what the loop goes over."""
+        loops = (each for each in iterated(module.tree) if module.place(each[0]) == finding.location)
+        return copy_before_loops(module, [each for each in loops if _is_sys_modules(module, without_view(each[1]))])
 
 
 def _is_sys_modules(module: PythonModule, source: ast.expr) -> bool:

@@ -5,11 +5,12 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator
 
-from ftaudit.model import Confidence, Finding, Severity
+from ftaudit.model import Confidence, Finding, Fix, NoFix, Severity
 from ftaudit.rule import RuleInfo, SourceExample
 from ftaudit.source.base import PythonRule
 from ftaudit.source.python import PythonModule
-from ftaudit.source.python.containers import weak_iterations
+from ftaudit.source.python.containers import iterated, weak_iterations
+from ftaudit_rules.python._copies import copy_before_loops
 
 _COPIES_SINCE = (3, 14)
 """`weakref.py` and `_weakrefset.py` of CPython 3.14 iterate over copies."""
@@ -112,3 +113,8 @@ class Hub:
                 "a weak container is iterated over: entries come and go with objects of other threads",
                 location=module.place(iteration),
             )
+
+    def fix(self, module: PythonModule, finding: Finding) -> Fix | NoFix:
+        """Copy what the loop goes over. The copy is made by Python code, so the fix is only suggested."""
+        loops = [each for each in iterated(module.tree) if module.place(each[0]) == finding.location]
+        return copy_before_loops(module, loops, faithful=False)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator
 
-from ftaudit.model import Confidence, Finding, Severity
+from ftaudit.model import Applicability, Confidence, Finding, Fix, NoFix, Obstacle, Severity
 from ftaudit.rule import RuleInfo, SourceExample
 from ftaudit.source.base import PythonRule
 from ftaudit.source.python import PythonModule
@@ -48,6 +48,16 @@ critical()
 """,
             lines=(2,),
         ),
+        SourceExample(
+            code="""\
+import sys
+def serve(items):
+    sys.setswitchinterval(0.001)  # answer quickly
+    for item in items:
+        handle(item)
+""",
+            lines=(3,),
+        ),
     )
 
     def check(self, module: PythonModule) -> Iterator[Finding]:
@@ -63,3 +73,30 @@ critical()
             yield self.finding(
                 "the switch interval has no effect without the GIL", location=module.place(call), severity=severity
             )
+
+    def fix(self, module: PythonModule, finding: Finding) -> Fix | NoFix:
+        """Drop the statement, unless a long interval says that it is meant as a lock."""
+        import libcst as cst
+
+        from ftaudit.source.python.rewrite import rewriting
+
+        if finding.severity is Severity.WARNING:
+            return NoFix(obstacle=Obstacle.NOT_MECHANICAL)
+        text = rewriting(module)
+        call = None if finding.location is None else text.found(finding.location, cst.Call)
+        if call is None:
+            return NoFix(obstacle=Obstacle.UNKNOWN_FORM)
+        statement, line, block, *_ = text.above(call)
+        match statement, line, block:
+            case cst.Expr(), cst.SimpleStatementLine(body=[_]), cst.IndentedBlock(body=body) | cst.Module(body=body):
+                alone = len(body) == 1 and isinstance(block, cst.IndentedBlock)
+            case _:
+                return NoFix(obstacle=Obstacle.UNKNOWN_FORM)
+        start, end = text.span(line)
+        if alone:
+            edit = module.edit(*text.span(statement), "pass")
+        else:
+            first = module.data.rfind(b"\n", 0, start) + 1
+            after = module.data.find(b"\n", end)
+            edit = module.edit(first, len(module.data) if after < 0 else after + 1, "")
+        return Fix(applicability=Applicability.SUGGESTED, edits=(edit,))

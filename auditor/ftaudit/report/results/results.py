@@ -16,6 +16,7 @@ from ftaudit.model import (
     Confidence,
     DistributionFile,
     Finding,
+    Fix,
     Location,
     Package,
     Report,
@@ -80,6 +81,7 @@ class Result:
     platforms: tuple[str, ...] = ()
     rules: tuple[str, ...] = ()
     """Codes of the rules whose findings the message sums up."""
+    fix: Fix | None = None
 
     @property
     def text(self) -> str:
@@ -294,6 +296,7 @@ def _of_finding(finding: Finding, mark: str, scan: ScanResult, suppression: Supp
         column=place.column if place is not None else None,
         snippet=next((clean(text) for number, text in frame if place is not None and number == place.line), None),
         suppression=suppression,
+        fix=finding.fix if isinstance(finding.fix, Fix) else None,
     )
 
 

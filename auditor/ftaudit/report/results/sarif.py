@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
 from ftaudit.__about__ import __version__
-from ftaudit.model import Confidence, Location, Severity, Verdict
+from ftaudit.model import Applicability, Confidence, Fix, Location, Severity, Verdict
 from ftaudit.report.results.result_places import Places
 from ftaudit.report.results.results import Result, Results, Unchecked, worst_first
 from ftaudit.rule import Rule, RuleInfo, SourceRule
@@ -143,12 +143,36 @@ def _result(result: Result, positions: Mapping[str, int], places: Places) -> dic
         made["properties"]["platforms"] = list(result.platforms)
     if result.rules:
         made["properties"]["rules"] = list(result.rules)
+    if result.fix is not None:
+        made["fixes"] = [_fix(result.fix, places)]
     if result.suppression is not None:
         kind = "inSource" if result.suppression.in_source else "external"
         made["suppressions"] = [{"kind": kind, "status": "accepted"}]
         if result.suppression.reason:
             made["suppressions"][0]["justification"] = result.suppression.reason
     return made
+
+
+def _fix(fix: Fix, places: Places) -> dict[str, Any]:
+    changes = []
+    for path in dict.fromkeys(edit.path for edit in fix.edits):
+        uri, inside = places.uri(path)
+        replacements = [
+            {
+                "deletedRegion": {"byteOffset": edit.start, "byteLength": edit.end - edit.start},
+                "insertedContent": {"text": edit.replacement},
+            }
+            for edit in fix.edits
+            if edit.path == path
+        ]
+        artifact = {"uri": uri} | ({"uriBaseId": ROOT} if inside else {})
+        changes.append({"artifactLocation": artifact, "replacements": replacements})
+    match fix.applicability:
+        case Applicability.SAFE:
+            text = "Safe: the code does the same on every supported Python."
+        case Applicability.SUGGESTED:
+            text = "Suggested: look at it before you apply it."
+    return {"description": {"text": text}, "artifactChanges": changes}
 
 
 def _location(

@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from ftaudit.__about__ import __version__
 from ftaudit.fingerprint import fingerprints
-from ftaudit.model import Finding, Severity
+from ftaudit.model import Finding, Fix, NoFix, Severity
 from ftaudit.report.package.check_json import accepted_as_dict
 from ftaudit.report.scan import state_table
 from ftaudit.report.scan.worklist import tasks
@@ -102,4 +102,25 @@ def _finding(finding: Finding) -> dict[str, Any]:
             for site in finding.sites
         ],
         "accepted": accepted_as_dict(finding.accepted),
+        "fix": _fix(finding.fix),
     }
+
+
+def _fix(fix: Fix | NoFix | None) -> dict[str, Any] | None:
+    match fix:
+        case None:
+            return None
+        case NoFix(obstacle=obstacle):
+            return {"applicability": None, "obstacle": obstacle.value, "edits": []}
+        case Fix(applicability=applicability, edits=edits):
+            rows = [
+                {
+                    "path": edit.path,
+                    "start": edit.start,
+                    "end": edit.end,
+                    "replaced": edit.replaced,
+                    "replacement": edit.replacement,
+                }
+                for edit in edits
+            ]
+            return {"applicability": applicability.value, "obstacle": None, "edits": rows}

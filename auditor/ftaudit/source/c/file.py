@@ -9,7 +9,7 @@ from functools import cached_property
 from itertools import accumulate
 from typing import Final
 
-from ftaudit.model import Location
+from ftaudit.model import Edit, Location
 from ftaudit.rule import Language
 from ftaudit.source.base import Room, SourceFile, TreeContext, Unit
 from ftaudit.source.c.c_tree import CTree
@@ -110,6 +110,15 @@ class CFile(Unit):
         """Return the place of a character offset."""
         line = self.line_at(offset)
         return self.location(line, offset - self._line_starts[line - 1] + 1)
+
+    def index_of(self, place: Location) -> int:
+        """Return the character offset of a place in this file."""
+        return self._line_starts[(place.line or 1) - 1] + (place.column or 1) - 1
+
+    def edit_text(self, start: int, end: int, replacement: str) -> Edit:
+        """Return the edit that puts a text in the place of the characters from `start` to `end` of `text`."""
+        first = len(self.text[:start].encode())
+        return self.edit(first, first + len(self.text[start:end].encode()), replacement)
 
     def statement_lines(self, line: int) -> tuple[int, int]:
         """Return the first and last line of the statement on a line: to the semicolon or brace before and after."""

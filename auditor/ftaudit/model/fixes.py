@@ -1,0 +1,84 @@
+"""Fixes: the edits that remove a finding, how far they can be trusted, and why there are none."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from ftaudit.model.words import StrEnum
+
+
+class Applicability(StrEnum):
+    """How far a fix can be trusted."""
+
+    SAFE = "safe"
+    """The code does the same on every supported Python; `--write` applies it."""
+    SUGGESTED = "suggested"
+    """A person must look at it; `--diff` prints it."""
+
+
+class Obstacle(StrEnum):
+    """Why a finding of a rule that knows a fix has none."""
+
+    IN_MACRO = "in-macro"
+    """The place is in a macro, or a macro that may leave the function comes after it."""
+    IN_HEADER = "in-header"
+    """The place is in a header, which other files include for their own Pythons."""
+    IN_ARGUMENT = "in-argument"
+    """The place is an argument of another call, or part of a condition: there is no statement to put the release in."""
+    CONDITIONAL = "conditional"
+    """Preprocessor conditions divide the code that the edit is about."""
+    GENERATED = "generated"
+    """The file is generated: fix what generates it."""
+    READ_ONLY = "read-only"
+    """The file is in an archive, or it is not text in one encoding."""
+    RETURNED = "returned"
+    """The function returns what it borrows, so its callers would have to release it."""
+    KEPT = "kept"
+    """The value is kept elsewhere, handed over, or its variable is used for something else as well."""
+    NO_ERROR_PATH = "no-error-path"
+    """The replacement can fail where the code has no way to report a failure."""
+    NOT_MECHANICAL = "not-mechanical"
+    """What the code should do instead is a decision: a lock, another data structure, another interface."""
+    UNKNOWN_FORM = "unknown-form"
+    """The code has a form that the fixer does not know."""
+    OVERLAPS = "overlaps"
+    """Another fix edits the same place; scan again after you apply that one."""
+    NEEDS_DECLARE = "needs-declare"
+    """The edit declares that the module does not need the GIL: `ftaudit scan --declare` makes it."""
+    FAILED = "failed"
+    """The fixer failed, or its result cannot be parsed."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Edit:
+    """Bytes of a file that others take the place of.
+
+    A rule counts in the file's text as UTF-8 with `\\n` at the ends of lines (`Unit.data`); in the result of a scan,
+    the numbers count bytes of the file itself.
+    """
+
+    path: str
+    """As findings name it."""
+    start: int
+    """The first byte, from 0."""
+    end: int
+    """The byte after the last one; the same as `start` for an insertion."""
+    replaced: str
+    """The text that is there, decoded."""
+    replacement: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Fix:
+    """Edits that belong together and remove one finding."""
+
+    applicability: Applicability
+    edits: tuple[Edit, ...]
+    """Sorted by path and start; they do not overlap."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class NoFix:
+    """A finding of a rule that knows a fix, where it has none."""
+
+    obstacle: Obstacle

@@ -1,0 +1,76 @@
+"""What a scan says of fixes: the diff, and how many findings have one, or why they have none."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from ftaudit.model import Applicability, Finding, Fix, NoFix, Obstacle
+from ftaudit.report.package.agreeing_rows import counted
+from ftaudit.report.results.result_places import find_places
+from ftaudit.source.fixing.patch import unified_diff
+from ftaudit.source.tree_scan import ScanResult
+
+
+def render_diff(scan: ScanResult, folder: Path) -> bytes:
+    """Return the diff of every fix, for `git apply` at the top of the repository that the folder is in."""
+    places = find_places(folder)
+    return unified_diff(scan.edited, scan.findings, lambda path: places.relative(path) or path)
+
+
+def count_fixes(findings: Sequence[Finding]) -> tuple[str, ...]:
+    """Return how many findings have a fix, and one line for each reason why others have none."""
+    return tuple(_lines(findings))
+
+
+def _lines(findings: Sequence[Finding]) -> Iterator[str]:
+    fixes = [finding.fix for finding in findings]
+    counts = Counter(fix.applicability for fix in fixes if isinstance(fix, Fix))
+    safe, suggested = counts[Applicability.SAFE], counts[Applicability.SUGGESTED]
+    unknown = sum(fix is None for fix in fixes)
+    yield (
+        f"{counted(len(fixes), 'finding')}: {safe} with a safe fix, {suggested} with a suggested one, "
+        f"{len(fixes) - safe - suggested - unknown} refused, {unknown} of rules that have no fix"
+    )
+    refused: dict[Obstacle, list[Finding]] = {}
+    for finding in findings:
+        if isinstance(finding.fix, NoFix):
+            refused.setdefault(finding.fix.obstacle, []).append(finding)
+    for obstacle, some in sorted(refused.items(), key=lambda each: each[0].value):
+        first = some[0]
+        more = f" and {len(some) - 1} more" if len(some) > 1 else ""
+        yield f"no fix at {first.location} ({first.code}){more}: {obstacle_phrase(obstacle)}"
+
+
+def obstacle_phrase(obstacle: Obstacle) -> str:
+    """Return why a finding has no fix, as the end of a sentence."""
+    match obstacle:
+        case Obstacle.IN_MACRO:
+            return "the place is in a macro, or a macro that may leave the function follows"
+        case Obstacle.IN_HEADER:
+            return "the place is in a header"
+        case Obstacle.IN_ARGUMENT:
+            return "the call is an argument of another call or part of a condition; assign its result first"
+        case Obstacle.CONDITIONAL:
+            return "preprocessor conditions divide the code"
+        case Obstacle.GENERATED:
+            return "the file is generated; fix its source"
+        case Obstacle.READ_ONLY:
+            return "the file cannot be edited"
+        case Obstacle.RETURNED:
+            return "the function returns the borrowed reference, so each caller must change"
+        case Obstacle.KEPT:
+            return "the value is stored or handed over, or its variable is used for something else"
+        case Obstacle.NO_ERROR_PATH:
+            return "the replacement can fail, and the code has no way to report a failure"
+        case Obstacle.NOT_MECHANICAL:
+            return "the code needs a decision, for example a lock; see the remedy"
+        case Obstacle.UNKNOWN_FORM:
+            return "the code has a form that the fix does not cover"
+        case Obstacle.OVERLAPS:
+            return "another fix edits the same place; apply that one, and scan again"
+        case Obstacle.NEEDS_DECLARE:
+            return "the edit declares that the module does not need the GIL; see `ftaudit scan --declare`"
+        case Obstacle.FAILED:
+            return "the fix failed, or its result cannot be parsed"

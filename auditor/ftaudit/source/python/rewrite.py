@@ -1,0 +1,133 @@
+"""Edits of Python source by libcst, which keeps every blank, comment and bracket that is not edited."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterator
+from functools import cached_property
+from typing import TypeVar
+
+import libcst as cst
+from libcst.metadata import ByteSpanPositionProvider, MetadataWrapper, ParentNodeProvider
+
+from ftaudit.model import Edit, Location
+from ftaudit.source.base import Unit
+
+Node = TypeVar("Node", bound=cst.CSTNode)
+
+
+class Rewriting:
+    """One module as libcst sees it, with places in bytes. Raise `libcst.ParserSyntaxError` for what it cannot parse."""
+
+    def __init__(self, unit: Unit) -> None:
+        self.unit = unit
+        self._wrapper = MetadataWrapper(cst.parse_module(unit.text), unsafe_skip_copy=True)
+        self.module = self._wrapper.module
+
+    @cached_property
+    def _spans(self) -> dict[cst.CSTNode, tuple[int, int]]:
+        spans = self._wrapper.resolve(ByteSpanPositionProvider)
+        return {node: (span.start, span.start + span.length) for node, span in spans.items()}
+
+    @cached_property
+    def _parents(self) -> dict[cst.CSTNode, cst.CSTNode]:
+        return dict(self._wrapper.resolve(ParentNodeProvider))
+
+    def at(self, offset: int, kind: type[Node]) -> Node | None:
+        """Return the outermost node of a kind that begins at a byte offset."""
+        found = [
+            (end, node) for node, (start, end) in self._spans.items() if start == offset and isinstance(node, kind)
+        ]
+        return max(found, key=lambda each: each[0])[1] if found else None
+
+    def of(self, kind: type[Node]) -> Iterator[tuple[int, Node]]:
+        """Yield every node of a kind with its byte offset."""
+        yield from ((start, node) for node, (start, _) in self._spans.items() if isinstance(node, kind))
+
+    def found(self, place: Location, kind: type[Node]) -> Node | None:
+        """Return the outermost node of a kind that begins at a place."""
+        return self.at(self.unit.offset_of(place), kind)
+
+    def above(self, node: cst.CSTNode) -> Iterator[cst.CSTNode]:
+        """Yield what the node is part of, from the inside out."""
+        while node in self._parents:
+            node = self._parents[node]
+            yield node
+
+    def span(self, node: cst.CSTNode) -> tuple[int, int]:
+        """Return the first byte of a node and the one after its last."""
+        return self._spans[node]
+
+    def replaced(self, old: cst.CSTNode, new: cst.CSTNode) -> tuple[Edit, ...]:
+        """Return the edits that put another node in the place of one."""
+        changed = self.module.deep_replace(old, new)
+        return edits_to(self.unit, changed.code) if isinstance(changed, cst.Module) else ()
+
+    def wrapped(self, node: cst.CSTNode, before: str, after: str = ")") -> tuple[Edit, ...]:
+        """Return the edits that put text around a node, as it is written."""
+        start, end = self.span(node)
+        return self.unit.edit(start, start, before), self.unit.edit(end, end, after)
+
+    def imported(self, name: str) -> tuple[Edit, ...]:
+        """Return the edit that imports a module of the standard library, nothing if the module does so already."""
+        statements = [line for line in self.module.body if isinstance(line, cst.SimpleStatementLine)]
+        last: cst.CSTNode | None = None
+        for line in statements:
+            for part in line.body:
+                if isinstance(part, cst.Import):
+                    names = [self.module.code_for_node(each.name) for each in part.names if each.asname is None]
+                    if name in names:
+                        return ()
+                    last = line
+                elif isinstance(part, cst.ImportFrom):
+                    last = line
+        if last is None:
+            first = next(iter(self.module.body), None)
+            last = first if _is_docstring(first) else None
+            if last is None:
+                start = self.span(first)[0] if first is not None else 0
+                return (self.unit.edit(start, start, f"import {name}\n"),)
+        end = self.unit.data.find(b"\n", self.span(last)[1])
+        at = len(self.unit.data) if end < 0 else end + 1
+        return (self.unit.edit(at, at, f"import {name}\n" if end >= 0 else f"\nimport {name}\n"),)
+
+
+def _is_docstring(statement: cst.CSTNode | None) -> bool:
+    match statement:
+        case cst.SimpleStatementLine(body=[cst.Expr(value=cst.SimpleString() | cst.ConcatenatedString())]):
+            return True
+        case _:
+            return False
+
+
+def rewriting(unit: Unit) -> Rewriting:
+    """Return the libcst view of a unit, made once."""
+    return unit.once(Rewriting)
+
+
+def edits_to(unit: Unit, text: str) -> tuple[Edit, ...]:
+    """Return the edits, each as small as lines and common ends allow, that turn a unit's text into another."""
+    old, new = unit.text.splitlines(keepends=True), text.splitlines(keepends=True)
+    starts = [0]
+    for line in old:
+        starts.append(starts[-1] + len(line.encode()))
+    edits: list[Edit] = []
+    for tag, first, after, *others in difflib.SequenceMatcher(None, old, new, autojunk=False).get_opcodes():
+        if tag == "equal":
+            continue
+        was, now = "".join(old[first:after]), "".join(new[slice(*others)])
+        head = _common(was, now)
+        tail = min(_common(was[::-1], now[::-1]), len(was) - head, len(now) - head)
+        start = starts[first] + len(was[:head].encode())
+        end = starts[after] - len(was[len(was) - tail :].encode())
+        edits.append(unit.edit(start, end, now[head : len(now) - tail]))
+    return tuple(edits)
+
+
+def _common(one: str, other: str) -> int:
+    count = 0
+    for left, right in zip(one, other, strict=False):
+        if left != right:
+            break
+        count += 1
+    return count

@@ -1,0 +1,100 @@
+"""Fixes as users get them: a diff that `git apply` takes, safe ones written, and everything else left as it is."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from ftaudit.cli import main as run_main
+from ftaudit.model import Applicability, Edit, Fix, NoFix, Obstacle
+from ftaudit.rule import Language
+from ftaudit.source.fixing.offer import select
+from ftaudit.source.fixing.original import Original
+
+MODULES = "import sys\ndef names():\n    return [m for m in sys.modules.values() if m]  # {note}\n"
+INTERVAL = "import sys\ndef serve():\n    sys.setswitchinterval(0.001)\n    return 1\n"
+FILES = {
+    "crlf.py": MODULES.format(note="ü").replace("\n", "\r\n").encode(),
+    "marked.py": b"\xef\xbb\xbf" + MODULES.format(note="ü").encode(),
+    "latin.py": ("# coding: latin-1\n" + MODULES.format(note="ü")).encode("latin-1"),
+    "unended.py": MODULES.format(note="no newline").rstrip().encode(),
+    "mixed.py": MODULES.format(note="one").replace("names():\n", "names():\r\n").encode(),
+    "suggested.py": INTERVAL.encode(),
+    "clean.py": b"x = 1\n",
+}
+
+
+@pytest.fixture
+def tree(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    for name, data in FILES.items():
+        (tmp_path / name).write_bytes(data)
+    subprocess.run(["git", "init", "-q", "."], cwd=tmp_path, check=True)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def test_the_diff_applies_and_keeps_encodings_and_line_ends_and_write_makes_only_what_is_safe(
+    tree: Path, capfdbinary: pytest.CaptureFixture[bytes]
+) -> None:
+    assert run_main(["scan", "--diff", "--no-cache", "--jobs", "1"]) == 1
+    diff, told = capfdbinary.readouterr()
+    assert {name: (tree / name).read_bytes() for name in FILES} == FILES
+    assert b"6 findings: 5 with a safe fix, 1 with a suggested one" in told
+    subprocess.run(["git", "apply", "-"], input=diff, cwd=tree, check=True)
+    applied = {name: (tree / name).read_bytes() for name in FILES}
+    wanted = {
+        name: data.replace(b"in sys.modules.values()", b"in list(sys.modules.values())") for name, data in FILES.items()
+    }
+    assert applied == wanted | {"suggested.py": b"import sys\ndef serve():\n    return 1\n"}
+
+    for name, data in FILES.items():
+        (tree / name).write_bytes(data)
+    (tree / "crlf.py").chmod(0o751)
+    assert run_main(["scan", "--write", "--no-cache", "--jobs", "1"]) == 0
+    written = {name: (tree / name).read_bytes() for name in FILES}
+    assert written == wanted
+    assert (tree / "crlf.py").stat().st_mode & 0o777 == 0o751
+    capfdbinary.readouterr()
+    assert run_main(["scan", "--write", "--no-cache", "--jobs", "1"]) == 0
+    assert b"written" not in capfdbinary.readouterr().err
+    assert {name: (tree / name).read_bytes() for name in FILES} == wanted
+
+
+def test_json_and_sarif_hold_the_fixes_in_bytes_of_the_file(tree: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run_main(["scan", "latin.py", "--no-cache", "--jobs", "1", "--format", "json", "--also", "r.sarif"])
+    (finding,) = json.loads(capsys.readouterr().out)["findings"]
+    data = bytearray((tree / "latin.py").read_bytes())
+    for edit in reversed(finding["fix"]["edits"]):
+        assert data[edit["start"] : edit["end"]] == edit["replaced"].encode("latin-1")
+        data[edit["start"] : edit["end"]] = edit["replacement"].encode("latin-1")
+    assert b"in list(sys.modules.values()) if" in data
+    (result,) = json.loads((tree / "r.sarif").read_text("utf-8"))["runs"][0]["results"]
+    (change,) = result["fixes"][0]["artifactChanges"]
+    places = [(each["deletedRegion"]["byteOffset"], each["insertedContent"]["text"]) for each in change["replacements"]]
+    assert places == [(edit["start"], edit["replacement"]) for edit in finding["fix"]["edits"]]
+
+
+def test_a_release_or_an_archive_is_not_written_to(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run_main(["scan", "x==1.0", "--write"]) == 2
+    assert "--write needs files or folders" in capsys.readouterr().err
+
+
+def edit(start: int, end: int, text: str = "x") -> Edit:
+    return Edit(path="a.py", start=start, end=end, replaced="." * (end - start), replacement=text)
+
+
+def test_of_fixes_that_overlap_the_safe_one_is_made_and_insertions_at_one_place_are_both_made() -> None:
+    first = Fix(applicability=Applicability.SUGGESTED, edits=(edit(0, 5),))
+    safe = Fix(applicability=Applicability.SAFE, edits=(edit(4, 8),))
+    here, too = (Fix(applicability=Applicability.SAFE, edits=(edit(9, 9, text),)) for text in "ab")
+    left = NoFix(obstacle=Obstacle.OVERLAPS)
+    assert select([first, safe, here, too, None]) == [left, safe, here, too, None]
+
+
+def test_a_replacement_that_the_encoding_of_a_file_cannot_express_is_refused() -> None:
+    original = Original.of("# coding: latin-1\nx = 'ü'\n".encode("latin-1"), Language.PYTHON)
+    with pytest.raises(UnicodeError):
+        original.map(edit(0, 0, "€"))
