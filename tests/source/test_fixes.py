@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from ftaudit.cli import main as run_main
-from ftaudit.model import Applicability, Edit, Fix, NoFix, Obstacle
+from ftaudit.model import Applicability, Fix, NoFix, Obstacle, SourceEdit
 from ftaudit.rule import Language
 from ftaudit.source.fixing.offer import select
 from ftaudit.source.fixing.original import Original
@@ -82,8 +82,8 @@ def test_a_release_or_an_archive_is_not_written_to(capsys: pytest.CaptureFixture
     assert "--write needs files or folders" in capsys.readouterr().err
 
 
-def edit(start: int, end: int, text: str = "x") -> Edit:
-    return Edit(path="a.py", start=start, end=end, replaced="." * (end - start), replacement=text)
+def edit(start: int, end: int, text: str = "x") -> SourceEdit:
+    return SourceEdit(path="a.py", start=start, end=end, replaced="." * (end - start), replacement=text)
 
 
 def test_of_fixes_that_overlap_the_safe_one_is_made_and_insertions_at_one_place_are_both_made() -> None:

@@ -16,7 +16,7 @@ from ftaudit.model.facts import (
     SourceFacts,
 )
 from ftaudit.model.findings import Acceptance, AcceptedBy, Finding, Site
-from ftaudit.model.fixes import Applicability, Edit, Fix, NoFix, Obstacle
+from ftaudit.model.fixes import Applicability, Fix, NoFix, Obstacle, SourceEdit
 from ftaudit.model.gaps import Gap, GapKind
 from ftaudit.model.pins import DistributionFile, OnDisk, Pin
 from ftaudit.model.reports import Package, Report, TierCoverage
@@ -41,7 +41,6 @@ __all__ = [
     "BinaryFacts",
     "Confidence",
     "DistributionFile",
-    "Edit",
     "ExtensionModule",
     "Finding",
     "Fix",
@@ -66,6 +65,7 @@ __all__ = [
     "RuntimeFacts",
     "Severity",
     "Site",
+    "SourceEdit",
     "SourceFacts",
     "Status",
     "StrEnum",

@@ -50,7 +50,7 @@ class Obstacle(StrEnum):
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Edit:
+class SourceEdit:
     """Bytes of a file that others take the place of.
 
     A rule counts in the file's text as UTF-8 with `\\n` at the ends of lines (`Unit.data`); in the result of a scan,
@@ -73,7 +73,7 @@ class Fix:
     """Edits that belong together and remove one finding."""
 
     applicability: Applicability
-    edits: tuple[Edit, ...]
+    edits: tuple[SourceEdit, ...]
     """Sorted by path and start; they do not overlap."""
 
 

@@ -11,7 +11,7 @@ from enum import Flag
 from functools import cached_property
 from typing import Any, ClassVar, TypeVar, cast
 
-from ftaudit.model import Edit, Finding, Location, StrEnum
+from ftaudit.model import Finding, Location, SourceEdit, StrEnum
 from ftaudit.rule import Language, SourceRule
 from ftaudit.source.race_words import describe
 from ftaudit.source.shared_state import Access, races
@@ -143,10 +143,10 @@ class Unit:
         """Return the byte offset in `data` of a place in this file, whose column counts bytes."""
         return self._starts[(place.line or 1) - 1] + (place.column or 1) - 1
 
-    def edit(self, start: int, end: int, replacement: str) -> Edit:
+    def edit(self, start: int, end: int, replacement: str) -> SourceEdit:
         """Return the edit that puts a text in the place of the bytes from `start` to `end` of `data`."""
         replaced = self.data[start:end].decode()
-        return Edit(path=self.path, start=start, end=end, replaced=replaced, replacement=replacement)
+        return SourceEdit(path=self.path, start=start, end=end, replaced=replaced, replacement=replacement)
 
     def once(self, make: Callable[[Any], Made]) -> Made:
         """Return `make(self)`, worked out when first asked for, and once."""

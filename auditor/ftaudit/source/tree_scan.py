@@ -17,7 +17,7 @@ from ftaudit.__about__ import __version__
 from ftaudit.model import Finding, Severity
 from ftaudit.rule import Language, RuleInfo, SourceRule
 from ftaudit.source.base import ROOM_OF, ParseError, Project, Role, Room, Survey, TreeContext
-from ftaudit.source.fixing.offer import Asked, EditedFile, offer_fixes
+from ftaudit.source.fixing.offer import EditedFile, FixRequest, offer_fixes
 from ftaudit.source.languages import reader_of
 from ftaudit.source.look import ScanPlan, finding_of, first_look, read_bytes, second_look, skipped_of
 from ftaudit.source.result_cache import ResultCache
@@ -162,7 +162,7 @@ def scan(
     edited: tuple[EditedFile, ...] = ()
     by_path = {file.shown: file for file in found.files}
     if fixes or declare:
-        asked = Asked(rules=rules, target=target, context=context, declare=declare)
+        asked = FixRequest(rules=rules, target=target, context=context, declare=declare)
         fixed, edited = offer_fixes(findings, by_path, roles, asked, jobs=jobs)
         findings = list(fixed)
     return ScanResult(

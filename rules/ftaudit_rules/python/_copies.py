@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterable
 
-from ftaudit.model import Applicability, Edit, Fix, NoFix, Obstacle
+from ftaudit.model import Applicability, Fix, NoFix, Obstacle, SourceEdit
 from ftaudit.source.python import PythonModule
 from ftaudit.source.python.tree import Tree
 
@@ -20,7 +20,7 @@ def copy_before_loops(
     """
     if _is_rebound(module.tree, "list"):
         return NoFix(obstacle=Obstacle.UNKNOWN_FORM)
-    edits: list[Edit] = []
+    edits: list[SourceEdit] = []
     safe = faithful
     for node, source in loops:
         inner = _within_wrappers(source)

@@ -107,14 +107,14 @@ FREE_THREADED = "t" in sys.abiflags
 
     def fix(self, module: PythonModule, finding: Finding) -> Fix | NoFix:
         """Ask in a way that every Python and every platform answers."""
-        import libcst as cst
+        import libcst
 
         from ftaudit.source.python.rewrite import rewriting
 
         if finding.location is None:
             return NoFix(obstacle=Obstacle.UNKNOWN_FORM)
         text = rewriting(module)
-        call = text.found(finding.location, cst.Call)
+        call = text.found(finding.location, libcst.Call)
         if call is not None:
             start, end = text.span(call.func)
             if module.data[start:end] != b"sys._is_gil_enabled":
@@ -123,12 +123,12 @@ FREE_THREADED = "t" in sys.abiflags
                 return NoFix(obstacle=Obstacle.NOT_MECHANICAL)
             asked = 'getattr(sys, "_is_gil_enabled", lambda: True)'
             return Fix(applicability=Applicability.SAFE, edits=(module.edit(start, end, asked),))
-        compare = text.found(finding.location, cst.Comparison)
+        compare = text.found(finding.location, libcst.Comparison)
         if compare is None:
             return NoFix(obstacle=Obstacle.UNKNOWN_FORM)
         start, end = text.span(compare)
         asked = 'sysconfig.get_config_var("Py_GIL_DISABLED")'
-        negated = isinstance(compare.comparisons[0].operator, cst.NotIn)
+        negated = isinstance(compare.comparisons[0].operator, libcst.NotIn)
         edit = module.edit(start, end, f"(not {asked})" if negated else f"bool({asked})")
         return Fix(applicability=Applicability.SAFE, edits=(*text.imported("sysconfig"), edit))
 

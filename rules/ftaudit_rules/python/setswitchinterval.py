@@ -76,20 +76,22 @@ def serve(items):
 
     def fix(self, module: PythonModule, finding: Finding) -> Fix | NoFix:
         """Drop the statement, unless a long interval says that it is meant as a lock."""
-        import libcst as cst
+        import libcst
 
         from ftaudit.source.python.rewrite import rewriting
 
         if finding.severity is Severity.WARNING:
             return NoFix(obstacle=Obstacle.NOT_MECHANICAL)
         text = rewriting(module)
-        call = None if finding.location is None else text.found(finding.location, cst.Call)
+        call = None if finding.location is None else text.found(finding.location, libcst.Call)
         if call is None:
             return NoFix(obstacle=Obstacle.UNKNOWN_FORM)
         statement, line, block, *_ = text.above(call)
         match statement, line, block:
-            case cst.Expr(), cst.SimpleStatementLine(body=[_]), cst.IndentedBlock(body=body) | cst.Module(body=body):
-                alone = len(body) == 1 and isinstance(block, cst.IndentedBlock)
+            case libcst.Expr(), libcst.SimpleStatementLine(body=[_]), libcst.IndentedBlock(body=body) | libcst.Module(
+                body=body
+            ):
+                alone = len(body) == 1 and isinstance(block, libcst.IndentedBlock)
             case _:
                 return NoFix(obstacle=Obstacle.UNKNOWN_FORM)
         start, end = text.span(line)

@@ -9,7 +9,7 @@ from functools import cached_property
 from itertools import accumulate
 from typing import Final
 
-from ftaudit.model import Edit, Location
+from ftaudit.model import Location, SourceEdit
 from ftaudit.rule import Language
 from ftaudit.source.base import Room, SourceFile, TreeContext, Unit
 from ftaudit.source.c.c_tree import CTree
@@ -115,7 +115,7 @@ class CFile(Unit):
         """Return the character offset of a place in this file."""
         return self._line_starts[(place.line or 1) - 1] + (place.column or 1) - 1
 
-    def edit_text(self, start: int, end: int, replacement: str) -> Edit:
+    def edit_text(self, start: int, end: int, replacement: str) -> SourceEdit:
         """Return the edit that puts a text in the place of the characters from `start` to `end` of `text`."""
         first = len(self.text[:start].encode())
         return self.edit(first, first + len(self.text[start:end].encode()), replacement)

@@ -8,7 +8,7 @@ from ftaudit.model import Finding, Fix
 from ftaudit.rule import SourceExample, SourceRule
 from ftaudit.source.base import ROOM_OF, Room, SourceFile, Survey, TreeContext
 from ftaudit.source.examples import check_example, example_path
-from ftaudit.source.fixing.offer import Asked, fix_findings, select
+from ftaudit.source.fixing.offer import FixRequest, fix_findings, select
 from ftaudit.source.fixing.original import apply_edits
 from ftaudit.source.languages import languages_of
 from ftaudit.source.run_rules import gather, needed_rooms, survey_file
@@ -18,7 +18,7 @@ from ftaudit.target import parse_target
 def fix_example(rule: SourceRule, example: SourceExample) -> tuple[str, tuple[Finding, ...], list[object]]:
     """Return an example's text with every fix that its rule offers, its findings, and what the rule offers for each."""
     findings, _ = check_example(rule, example)
-    asked = Asked(
+    asked = FixRequest(
         rules=(rule,),
         target=parse_target(example.target),
         context=context_of(rule, example),

@@ -11,7 +11,7 @@ from typing import Any, Final
 
 import tomli
 
-from ftaudit.model import Applicability, Edit, Finding, Fix, NoFix, Obstacle
+from ftaudit.model import Applicability, Finding, Fix, NoFix, Obstacle, SourceEdit
 from ftaudit.rule import Language, SourceRule
 from ftaudit.source.base import ROOM_OF, BuildRule, ParseError, Role, SourceFile, TreeContext, Unit
 from ftaudit.source.fixing.original import Original, apply_edits
@@ -27,7 +27,7 @@ SECONDS: Final = 20.0
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Asked:
+class FixRequest:
     """What fixes are looked for."""
 
     rules: tuple[SourceRule, ...]
@@ -66,7 +66,7 @@ def offer_fixes(
     findings: Sequence[Finding],
     files: Mapping[str, FoundFile],
     roles: Mapping[str, Role],
-    asked: Asked,
+    asked: FixRequest,
     *,
     jobs: int | None = None,
 ) -> tuple[tuple[Finding, ...], tuple[EditedFile, ...]]:
@@ -116,7 +116,7 @@ def _size(file: FoundFile) -> int:
         return 0
 
 
-def fix_file(task: Task, *, asked: Asked) -> list[list[Any]]:
+def fix_file(task: Task, *, asked: FixRequest) -> list[list[Any]]:
     """Return a row for each finding of a file: its fix in bytes of the file, or why there is none."""
     file, role, rows = task
     findings = [finding_of(row) for row in rows]
@@ -131,7 +131,7 @@ def fix_file(task: Task, *, asked: Asked) -> list[list[Any]]:
         return failed
 
 
-def fix_findings(path: str, data: bytes, findings: Sequence[Finding], asked: Asked) -> list[Fix | NoFix | None]:
+def fix_findings(path: str, data: bytes, findings: Sequence[Finding], asked: FixRequest) -> list[Fix | NoFix | None]:
     """Return what the rules offer for findings in one file, as edits of its bytes. Raise `ParseError`."""
     units: dict[Language | None, Unit] = {}
     languages = languages_of(PurePosixPath(path), data)
@@ -146,7 +146,7 @@ def _offer(
     finding: Finding,
     languages: Sequence[Language],
     units: dict[Language | None, Unit],
-    asked: Asked,
+    asked: FixRequest,
 ) -> Fix | NoFix | None:
     for rule in asked.rules:
         if not can_fix(rule) or finding.code not in (rule.info.code, *rule.info.speaks_as):
@@ -217,7 +217,7 @@ def select(offered: Sequence[Fix | NoFix | None]) -> list[Fix | NoFix | None]:
     Safe ones come first, then those further up. An edit that several fixes make is made once.
     """
     chosen: dict[int, Fix] = {}
-    taken: list[Edit] = []
+    taken: list[SourceEdit] = []
     fixes = [(index, fix) for index, fix in enumerate(offered) if isinstance(fix, Fix)]
     for index, fix in sorted(fixes, key=lambda each: _rank(each[1])):
         if not any(_collide(edit, other) for edit in fix.edits for other in taken):
@@ -231,7 +231,7 @@ def _rank(fix: Fix) -> tuple[bool, int]:
     return fix.applicability is not Applicability.SAFE, min(edit.start for edit in fix.edits)
 
 
-def _collide(one: Edit, other: Edit) -> bool:
+def _collide(one: SourceEdit, other: SourceEdit) -> bool:
     if one == other:
         return False
     if one.start == one.end and other.start == other.end:
@@ -273,7 +273,7 @@ def _fix_of(row: Sequence[Any], path: str) -> Fix | NoFix | None:
             return NoFix(obstacle=Obstacle(obstacle))
         case _:
             edits = tuple(
-                Edit(path=path, start=start, end=end, replaced=replaced, replacement=replacement)
+                SourceEdit(path=path, start=start, end=end, replaced=replaced, replacement=replacement)
                 for start, end, replaced, replacement in row[1]
             )
             return Fix(applicability=Applicability(row[0]), edits=edits)

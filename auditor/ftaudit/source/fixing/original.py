@@ -5,7 +5,7 @@ from __future__ import annotations
 from bisect import bisect_left
 from dataclasses import dataclass, field
 
-from ftaudit.model import Edit
+from ftaudit.model import SourceEdit
 from ftaudit.rule import Language
 from ftaudit.source.look import encoding_of
 
@@ -44,7 +44,7 @@ class Original:
             newline = "\r"
         return cls(data, encoding, raw, text, newline, tuple(returns))
 
-    def map(self, edit: Edit) -> Edit:
+    def map(self, edit: SourceEdit) -> SourceEdit:
         """Return an edit of the text's UTF-8 as an edit of the file's bytes.
 
         Raise `UnicodeError` for a replacement that the file's encoding cannot express.
@@ -54,7 +54,7 @@ class Original:
         start, end = self._raw(first), self._raw(after)
         replacement = edit.replacement.replace("\n", self.newline)
         replacement.encode(self.plain)
-        return Edit(
+        return SourceEdit(
             path=edit.path,
             start=self._bytes(start),
             end=self._bytes(end),
@@ -62,7 +62,7 @@ class Original:
             replacement=replacement,
         )
 
-    def apply(self, edits: tuple[Edit, ...]) -> bytes:
+    def apply(self, edits: tuple[SourceEdit, ...]) -> bytes:
         """Return the file's bytes with edits made that `map` returned."""
         return apply_edits(self.data, edits, self.plain)
 
@@ -79,7 +79,7 @@ class Original:
         return len(self.raw[:index].encode(self.plain)) + (len(_MARK) if marked else 0)
 
 
-def apply_edits(data: bytes, edits: tuple[Edit, ...], encoding: str) -> bytes:
+def apply_edits(data: bytes, edits: tuple[SourceEdit, ...], encoding: str) -> bytes:
     """Return the bytes with the edits made, each once. They do not overlap; insertions at one place keep their order.
 
     Raise `ValueError` where the bytes are not what an edit replaces.

@@ -7,13 +7,13 @@ from collections.abc import Iterator
 from functools import cached_property
 from typing import TypeVar
 
-import libcst as cst
+import libcst
 from libcst.metadata import ByteSpanPositionProvider, MetadataWrapper, ParentNodeProvider
 
-from ftaudit.model import Edit, Location
+from ftaudit.model import Location, SourceEdit
 from ftaudit.source.base import Unit
 
-Node = TypeVar("Node", bound=cst.CSTNode)
+Node = TypeVar("Node", bound=libcst.CSTNode)
 
 
 class Rewriting:
@@ -21,16 +21,16 @@ class Rewriting:
 
     def __init__(self, unit: Unit) -> None:
         self.unit = unit
-        self._wrapper = MetadataWrapper(cst.parse_module(unit.text), unsafe_skip_copy=True)
+        self._wrapper = MetadataWrapper(libcst.parse_module(unit.text), unsafe_skip_copy=True)
         self.module = self._wrapper.module
 
     @cached_property
-    def _spans(self) -> dict[cst.CSTNode, tuple[int, int]]:
+    def _spans(self) -> dict[libcst.CSTNode, tuple[int, int]]:
         spans = self._wrapper.resolve(ByteSpanPositionProvider)
         return {node: (span.start, span.start + span.length) for node, span in spans.items()}
 
     @cached_property
-    def _parents(self) -> dict[cst.CSTNode, cst.CSTNode]:
+    def _parents(self) -> dict[libcst.CSTNode, libcst.CSTNode]:
         return dict(self._wrapper.resolve(ParentNodeProvider))
 
     def at(self, offset: int, kind: type[Node]) -> Node | None:
@@ -48,38 +48,38 @@ class Rewriting:
         """Return the outermost node of a kind that begins at a place."""
         return self.at(self.unit.offset_of(place), kind)
 
-    def above(self, node: cst.CSTNode) -> Iterator[cst.CSTNode]:
+    def above(self, node: libcst.CSTNode) -> Iterator[libcst.CSTNode]:
         """Yield what the node is part of, from the inside out."""
         while node in self._parents:
             node = self._parents[node]
             yield node
 
-    def span(self, node: cst.CSTNode) -> tuple[int, int]:
+    def span(self, node: libcst.CSTNode) -> tuple[int, int]:
         """Return the first byte of a node and the one after its last."""
         return self._spans[node]
 
-    def replaced(self, old: cst.CSTNode, new: cst.CSTNode) -> tuple[Edit, ...]:
+    def replaced(self, old: libcst.CSTNode, new: libcst.CSTNode) -> tuple[SourceEdit, ...]:
         """Return the edits that put another node in the place of one."""
         changed = self.module.deep_replace(old, new)
-        return edits_to(self.unit, changed.code) if isinstance(changed, cst.Module) else ()
+        return edits_to(self.unit, changed.code) if isinstance(changed, libcst.Module) else ()
 
-    def wrapped(self, node: cst.CSTNode, before: str, after: str = ")") -> tuple[Edit, ...]:
+    def wrapped(self, node: libcst.CSTNode, before: str, after: str = ")") -> tuple[SourceEdit, ...]:
         """Return the edits that put text around a node, as it is written."""
         start, end = self.span(node)
         return self.unit.edit(start, start, before), self.unit.edit(end, end, after)
 
-    def imported(self, name: str) -> tuple[Edit, ...]:
+    def imported(self, name: str) -> tuple[SourceEdit, ...]:
         """Return the edit that imports a module of the standard library, nothing if the module does so already."""
-        statements = [line for line in self.module.body if isinstance(line, cst.SimpleStatementLine)]
-        last: cst.CSTNode | None = None
+        statements = [line for line in self.module.body if isinstance(line, libcst.SimpleStatementLine)]
+        last: libcst.CSTNode | None = None
         for line in statements:
             for part in line.body:
-                if isinstance(part, cst.Import):
+                if isinstance(part, libcst.Import):
                     names = [self.module.code_for_node(each.name) for each in part.names if each.asname is None]
                     if name in names:
                         return ()
                     last = line
-                elif isinstance(part, cst.ImportFrom):
+                elif isinstance(part, libcst.ImportFrom):
                     last = line
         if last is None:
             first = next(iter(self.module.body), None)
@@ -92,9 +92,9 @@ class Rewriting:
         return (self.unit.edit(at, at, f"import {name}\n" if end >= 0 else f"\nimport {name}\n"),)
 
 
-def _is_docstring(statement: cst.CSTNode | None) -> bool:
+def _is_docstring(statement: libcst.CSTNode | None) -> bool:
     match statement:
-        case cst.SimpleStatementLine(body=[cst.Expr(value=cst.SimpleString() | cst.ConcatenatedString())]):
+        case libcst.SimpleStatementLine(body=[libcst.Expr(value=libcst.SimpleString() | libcst.ConcatenatedString())]):
             return True
         case _:
             return False
@@ -105,13 +105,13 @@ def rewriting(unit: Unit) -> Rewriting:
     return unit.once(Rewriting)
 
 
-def edits_to(unit: Unit, text: str) -> tuple[Edit, ...]:
+def edits_to(unit: Unit, text: str) -> tuple[SourceEdit, ...]:
     """Return the edits, each as small as lines and common ends allow, that turn a unit's text into another."""
     old, new = unit.text.splitlines(keepends=True), text.splitlines(keepends=True)
     starts = [0]
     for line in old:
         starts.append(starts[-1] + len(line.encode()))
-    edits: list[Edit] = []
+    edits: list[SourceEdit] = []
     for tag, first, after, *others in difflib.SequenceMatcher(None, old, new, autojunk=False).get_opcodes():
         if tag == "equal":
             continue
