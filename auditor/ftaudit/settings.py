@@ -41,6 +41,8 @@ class Settings:
     """Run no code of any audited package: index and binary tiers alone."""
     source: bool = False
     """Scan the sdists of the packages too."""
+    run_env: bool = False
+    """Import what an environment of the target has with its own interpreter."""
     python: Path | None = None
     """The free-threaded interpreter to import with; `None` looks for one."""
     index_url: str | None = None

@@ -5,11 +5,18 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import subprocess
+import zipfile
 from pathlib import Path
 
 import pytest
-from support.command import Answer, check
+from support.command import Answer, check, ftaudit
+from support.freethreaded import behaviours, interpreter, make_wheel, suffix
 from support.selection import write
+
+from ftaudit import audit
+from ftaudit.errors import InterpreterError, UsageError
+from ftaudit.settings import Settings
 
 IMAGES = Path(__file__).parents[2] / "fixtures" / "binaries" / "linux-x86_64"
 EXT = ".cpython-314t-x86_64-linux-gnu.so"
@@ -116,3 +123,71 @@ def test_an_empty_environment_has_nothing_to_check(tmp_path: Path) -> None:
     (tmp_path / "lib" / "python3.14t" / "site-packages").mkdir(parents=True)
     answer = judge(tmp_path)
     assert (answer.verdicts, answer.code) == ({}, 0)
+
+
+@pytest.fixture(scope="module")
+def venv(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A real virtual environment of the free-threaded interpreter, with packages of ours in it."""
+    home = tmp_path_factory.mktemp("venv")
+    folder = home / "env"
+    subprocess.run([interpreter().path, "-m", "venv", "--without-pip", folder], check=True)
+    site = folder / "lib" / "python3.14t" / "site-packages"
+    wheels = [
+        make_wheel(home, "good", {"good/__init__.py": "", "good/first.EXT": "extension"}),
+        make_wheel(home, "bad", {"bad/__init__.py": "from bad import guilty", "bad/guilty.EXT": "extension"}),
+        make_wheel(home, "needy", {"needy/__init__.py": "import absent", "needy/first.EXT": "extension"}),
+        make_wheel(home, "starter", {"starter.pth": "import bad", "starter.py": ""}),
+        make_wheel(home, "recordless", {"recordless/__init__.py": "", "recordless/guilty.EXT": "extension"}),
+    ]
+    for wheel in wheels:
+        with zipfile.ZipFile(wheel.location) as archive:
+            archive.extractall(site)
+    (site / "recordless-1.0.dist-info" / "RECORD").unlink()
+    (site / "loose").mkdir()
+    (site / "loose" / f"guilty{suffix()}").write_bytes(behaviours())
+    return folder
+
+
+@pytest.mark.interpreter
+def test_an_environment_imports_with_its_own_interpreter(venv: Path, tmp_path: Path) -> None:
+    before = sorted(venv.rglob("*"))
+    answer = check("--offline", "--env", str(venv), "--run-env", cwd=tmp_path)
+    assert answer.verdicts == {
+        "good": "ready",
+        "bad": "reenables-gil",
+        "loose": "reenables-gil",
+        "needy": "ready",
+        "recordless": "reenables-gil",
+        "starter": "reenables-gil",
+    }
+    assert "seen on import" in answer.reasons("bad")
+    assert answer.document["coverage"]["imports"]["done"] == 4, "one of five needs what is not installed"
+    assert sorted(venv.rglob("*")) == before, "nothing in the environment changes"
+
+
+@pytest.mark.interpreter
+def test_an_interpreter_that_is_not_the_targets_ends_the_command(venv: Path, tmp_path: Path) -> None:
+    canary = tmp_path / "canary"
+    for number, script in enumerate((f"touch {canary}; exit 0", "while :; do echo; done")):
+        other = tmp_path / f"env-{number}"
+        shutil.copytree(venv, other, symlinks=True)
+        for python in (other / "bin").glob("python*"):
+            python.unlink()
+        (other / "bin" / "python").write_text(f"#!/bin/sh\n{script}\n")
+        (other / "bin" / "python").chmod(0o755)
+        ended = ftaudit("check", "--offline", "--timeout", "2", "--env", other, "--run-env", cwd=tmp_path)
+        assert ended.returncode == 2
+        assert "does not start in the sandbox" in ended.stderr
+    assert not canary.exists(), "it starts in the sandbox alone, where it cannot write"
+
+
+def test_running_an_environment_needs_one_and_excludes_static(tmp_path: Path) -> None:
+    write(tmp_path, "r.txt", "# nothing\n")
+    with pytest.raises(UsageError, match="no input is one"):
+        audit(str(tmp_path / "r.txt"), settings=Settings(run_env=True))
+    with pytest.raises(UsageError, match="imports nothing"):
+        audit(str(tmp_path / "r.txt"), settings=Settings(run_env=True, static=True))
+    python = tmp_path / "lib" / "python3.14t" / "site-packages"
+    install(python, "good", "multi_not_used")
+    with pytest.raises(InterpreterError, match=r"has no python3\.14t in its bin folder"):
+        audit(str(tmp_path), settings=Settings(run_env=True, offline=True, no_cache=True))

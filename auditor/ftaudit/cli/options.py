@@ -91,7 +91,7 @@ def add_audit(parser: argparse.ArgumentParser) -> None:
         "precise here)"
     )
     what.add_argument("inputs", nargs="*", metavar="INPUT", help=inputs)
-    env = "an environment or site-packages folder to audit without running it (repeatable)"
+    env = "an environment or site-packages folder (repeatable)"
     what.add_argument("--env", action="append", default=[], metavar="PATH", help=env)
     what.add_argument("--extra", action="append", default=[], metavar="NAME", help="include this extra (repeatable)")
     what.add_argument("--all-extras", action="store_true", help="include every extra")
@@ -105,6 +105,8 @@ def add_audit(parser: argparse.ArgumentParser) -> None:
     how = parser.add_argument_group("checks")
     how.add_argument("--static", action="store_true", help="do not import anything: run no audited code")
     how.add_argument("--source", action="store_true", help="also scan the packages' source distributions (slower)")
+    run_env = "import what --env has with its own interpreter"
+    how.add_argument("--run-env", action="store_true", help=run_env)
     how.add_argument("--python", type=Path, metavar="PATH", help="the interpreter that imports the modules")
     seconds = f"time limit of one import in seconds (default {DEFAULT_TIMEOUT:g})"
     how.add_argument("--timeout", type=float, default=DEFAULT_TIMEOUT, metavar="S", help=seconds)

@@ -16,8 +16,9 @@ from ftaudit.engine.tiers.reader import SharedWheelReader
 from ftaudit.engine.tiers.release_metadata import MetadataReader
 from ftaudit.engine.tiers.sdists import Sdists
 from ftaudit.engine.upgrades.surveyor import Surveyor
+from ftaudit.errors import UsageError
 from ftaudit.index.client import Index
-from ftaudit.lockfiles import Requirements, ResolveOptions, Selection
+from ftaudit.lockfiles import InputFormat, Requirements, ResolveOptions, Selection
 from ftaudit.once import Once
 from ftaudit.progress import ProgressListener, Silent
 from ftaudit.rule import Rule
@@ -75,6 +76,7 @@ def open_session(
     platforms = tuple(map(parse_platform, settings.platforms)) or (host_platform(),)
     paths = tuple(inputs) or (str(lockfiles.find_input(Path())),)
     read = tuple(read_inputs(paths, settings))
+    _check_run_env(read, settings)
     with ExitStack() as stack:
         folder = stack.enter_context(cache_folder(settings))
         index = stack.enter_context(open_index(settings, map(what_they_say, read)))
@@ -99,3 +101,10 @@ def open_session(
             options=options,
             progress=progress or Silent(),
         )
+
+
+def _check_run_env(read: Sequence[Requirements], settings: Settings) -> None:
+    if settings.run_env and settings.static:
+        raise UsageError("--run-env imports what is installed, and --static imports nothing", hint="leave one out")
+    if settings.run_env and not any(each.format is InputFormat.ENVIRONMENT for each in read):
+        raise UsageError("--run-env is for environments, and no input is one", hint="name one with --env PATH")

@@ -137,3 +137,18 @@ def _age(name: str) -> Version:
 
 def _numbers(name: str) -> tuple[int, ...]:
     return tuple(int(part) for part in name.rstrip("t").split(".") if part.isdecimal())
+
+
+def find_in_environment(folder: Path, target: Target) -> Path:
+    """Return the interpreter of the environment that a folder of packages belongs to; it is not started.
+
+    Raise `InterpreterError` where the environment has none.
+    """
+    place = next((each for each in folder.absolute().parents if each.name.lower() in ("lib", "lib64")), None)
+    prefix = folder.absolute() if place is None else place.parent
+    names = (target.executable, f"python{target.version[0]}", "python")
+    found = (path for name in names if (path := prefix / "bin" / name).is_file())
+    python = next(found, None)
+    if python is None:
+        raise InterpreterError(f"{prefix} has no {target.executable} in its bin folder", hint="leave out --run-env")
+    return python

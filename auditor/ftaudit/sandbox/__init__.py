@@ -1,6 +1,7 @@
 """The runtime tier: strangers' modules imported under the free-threaded interpreter, within walls."""
 
+from ftaudit.sandbox.in_place import InstalledPackage, import_in_place
 from ftaudit.sandbox.runner import import_distributions
 from ftaudit.sandbox.sandbox_settings import SandboxSettings, WheelToImport
 
-__all__ = ["SandboxSettings", "WheelToImport", "import_distributions"]
+__all__ = ["InstalledPackage", "SandboxSettings", "WheelToImport", "import_distributions", "import_in_place"]

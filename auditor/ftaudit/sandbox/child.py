@@ -199,7 +199,8 @@ class Child:
     def run(self) -> NoReturn:
         """Take one step after another, then wait to be ended: the parent looks at this process once more before."""
         self.flush()
-        self.send({"ready": sys.version})
+        version, is_free = list(sys.version_info[:3]), "t" in sys.abiflags
+        self.send({"ready": {"version": version, "free_threaded": is_free, "build": sys.version}})
         for index, (name, path, startup, lazy) in enumerate(self.steps):
             self.send({"begin": index})
             report = self.step(name, path, startup=startup, lazy=lazy)

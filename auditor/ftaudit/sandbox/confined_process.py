@@ -49,6 +49,17 @@ class ImportEnding:
     output: str | None = None
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class StartedPython:
+    """What the interpreter in the sandbox said of itself."""
+
+    version: tuple[int, ...]
+    """`sys.version_info`, the first three."""
+    free_threaded: bool
+    build: str
+    """`sys.version`, on one line."""
+
+
 @dataclass(kw_only=True, slots=True)
 class ConfinedRun:
     """What one process did."""
@@ -57,6 +68,8 @@ class ConfinedRun:
     """By the step's position."""
     confined: dict[str, Any] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    python: StartedPython | None = None
+    """`None` where it did not start."""
 
 
 def run_steps(
@@ -224,7 +237,7 @@ class _Watch:
         if not self.ready:
             if "ready" not in message:
                 raise ProtocolViolation("a report before the start")
-            self.ready = True
+            self.ready, self.outcome.python = True, _started(message["ready"])
             pid = interpreter_of(self.keeper)
             self.witness = None if pid is None else find_witness(pid)
             self.limit = time.monotonic() + self.settings.module_seconds
@@ -341,6 +354,15 @@ def _is_table(rows: Any) -> bool:
     return isinstance(rows, list) and all(
         isinstance(row, list) and len(row) == 2 and all(isinstance(part, str) for part in row) for row in rows
     )
+
+
+def _started(said: object) -> StartedPython:
+    match said:
+        case {"version": [int(major), int(minor), int(micro)], "free_threaded": bool(free), "build": str(build)}:
+            return StartedPython(
+                version=(major, minor, micro), free_threaded=free, build=escape(" ".join(build.split()), 200)
+            )
+    raise ProtocolViolation("a start that says nothing of the interpreter")
 
 
 def _check(message: dict[str, Any]) -> None:

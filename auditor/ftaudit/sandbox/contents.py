@@ -42,14 +42,22 @@ def read_contents(environment: Path, name: NormalizedName, version: Version) -> 
 
     Raise `ArchiveError` where its RECORD (PEP 376, PEP 427) is missing or unreadable.
     """
-    record = _find_record(environment, name)
+    return contents_of(environment, read_record(_find_record(environment, name), name), version)
+
+
+def read_record(record: Path, name: NormalizedName) -> list[str]:
+    """Return the paths that a RECORD lists; raise `ArchiveError` where it is missing or unreadable."""
     try:
         if record.stat().st_size > RECORD_BYTES:
             raise ArchiveError(f"{name}: its RECORD has more than {RECORD_BYTES >> 20} MB")
         with record.open(encoding="utf-8", newline="") as file:
-            paths = [row[0] for row in csv.reader(file) if row]
+            return [row[0] for row in csv.reader(file) if row]
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise ArchiveError(f"{name}: its RECORD cannot be read: {error}") from error
+
+
+def contents_of(environment: Path, paths: Iterable[str], version: Version) -> Contents:
+    """Return what a distribution of these files holds for the free-threaded build of a version."""
     inside = [path for path in paths if not path.startswith("/") and ".." not in PurePosixPath(path).parts]
     modules = tuple(_modules(environment, inside, version))
     return Contents(

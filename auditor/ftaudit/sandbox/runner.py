@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, as_completed
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
@@ -128,25 +129,47 @@ def _facts_of(
     major, minor = interpreter.version.split(".")[:2]
     version = int(major), int(minor)
     contested = ownership.contested.get(name, ())
-    contents: Contents = read_contents(environment.path, name, version)
-    bytecode = environment.bytecode / name
+    facts = facts_of_imports(
+        interpreter,
+        environment.path,
+        read_contents(environment.path, name, version),
+        settings=settings,
+        stop=stop,
+        bytecode=environment.bytecode / name,
+        paths=search_paths(environment.path),
+        is_listed=lambda file: ownership.is_listed(file, version),
+    )
+    return replace(facts, contested=tuple((path, str(other)) for path, other in contested))
+
+
+def facts_of_imports(
+    interpreter: Interpreter,
+    environment: Path,
+    contents: Contents,
+    *,
+    settings: SandboxSettings,
+    stop: threading.Event,
+    bytecode: Path,
+    paths: Sequence[str],
+    is_listed: Callable[[str], bool],
+) -> RuntimeFacts:
+    """Import what one distribution holds, and return the facts.
+
+    `is_listed` says of the file of a module that turned the GIL on whether the module is one that is judged.
+    """
     bytecode.mkdir(parents=True, exist_ok=True)
     ran = import_distribution(
         Path(interpreter.path),
-        environment.path,
+        environment,
         contents,
         settings=settings,
         stop=stop,
         bytecode=bytecode,
-        paths=search_paths(environment.path),
+        paths=paths,
     )
     if not _holds_bytecode_alone(bytecode):
         remove_tree(bytecode)
-    unlisted = (
-        f"{escape(module)} ({_shown(file, environment.path)})"
-        for module, file in ran.guilty
-        if not ownership.is_listed(file, version)
-    )
+    unlisted = (f"{escape(module)} ({_shown(file, environment)})" for module, file in ran.guilty if not is_listed(file))
     return RuntimeFacts(
         status=Status.DONE,
         modules=tuple(
@@ -155,8 +178,7 @@ def _facts_of(
         toplevels=tuple((toplevel, ran.toplevels[toplevel]) for toplevel in contents.toplevels),
         startup=tuple(ran.startup.items()),
         unlisted=tuple(unlisted),
-        contested=tuple((path, str(other)) for path, other in contested),
-        interpreter=described,
+        interpreter=f"{interpreter.version} free-threading build",
         network_cut=ran.network_cut,
         notes=ran.notes,
     )

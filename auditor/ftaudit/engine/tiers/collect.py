@@ -11,6 +11,7 @@ from typing import TypeAlias
 from ftaudit.engine.rows import INSTALLED_KINDS
 from ftaudit.engine.tiers.hashes import check_hashes
 from ftaudit.engine.tiers.installed_facts import IS_INSTALLED, ORIGIN, installed_facts
+from ftaudit.engine.tiers.run_env import import_environments
 from ftaudit.engine.tiers.source_tree import look_at_tree
 from ftaudit.engine.tiers.wheel_urls import find_places
 from ftaudit.errors import InterpreterError
@@ -111,8 +112,12 @@ def find_runtime_facts(
     }
     wanted = [key for key in indexed if skipped[key].reason is None and (only is None or key in only)]
     left_out = _left_out(skipped, indexed)
+    in_place = import_environments(indexed, wanted, target=target, settings=settings, progress=progress)
+    skipped |= in_place.facts
+    left_out = (*in_place.notes, *left_out)
+    wanted = [key for key in wanted if indexed[key].origin != ORIGIN]
     if not wanted:
-        return RuntimeAnswers(facts=skipped, notes=left_out)
+        return RuntimeAnswers(facts=skipped, interpreter=in_place.interpreter, notes=left_out)
     from ftaudit import interpreters
 
     try:
@@ -124,7 +129,7 @@ def find_runtime_facts(
         install = f"ftaudit python install{interpreters.option_of(target)}"
         note = f"{gap_phrase(reason)}: run `{install}`, or name one with --python; the binaries alone were read"
         facts = {key: replace(said, reason=said.reason or reason) for key, said in skipped.items()}
-        return RuntimeAnswers(facts=facts, notes=(note, *left_out))
+        return RuntimeAnswers(facts=facts, interpreter=in_place.interpreter, notes=(note, *left_out))
     facts = dict(skipped)
     notes: dict[str, None] = {}
     progress.stage("imports", len(wanted))
@@ -160,7 +165,7 @@ def _why_not(facts: IndexFacts, settings: Settings, platform: Platform) -> Gap |
         return Gap(kind=GapKind.NOTHING_COMPILED)
     if facts.no_place is not None:
         return facts.no_place
-    if facts.origin == ORIGIN:
+    if facts.origin == ORIGIN and (settings.static or not settings.run_env):
         return IS_INSTALLED
     if facts.wheel is not None and facts.wheel.conda_package is not None:
         return Gap(kind=GapKind.CONDA_PACKAGE)
@@ -175,7 +180,7 @@ def _environments(indexed: dict[Key, IndexFacts]) -> Iterable[list[Key]]:
     """Part the wheels into as few environments as hold one version of each package and one platform each."""
     groups: list[dict[object, Key]] = []
     for key, facts in indexed.items():
-        if facts.wheel is None or not key[1].is_host:
+        if facts.wheel is None or not key[1].is_host or facts.origin == ORIGIN:
             continue
         group = next((g for g in groups if key[0].name not in g and next(iter(g.values()))[1] == key[1]), None)
         if group is None:
