@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+import shutil
+import subprocess
+import sysconfig
 from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
 
 import pytest
+from support.freethreaded import interpreter_of
 
 from ftaudit.model import Finding, Fix
 from ftaudit.registry import load_rules
@@ -43,3 +49,64 @@ def test_what_a_fix_makes_of_an_example_is_flagged_no_more_and_for_nothing_new(r
             assert now[rule.info.code] <= was[rule.info.code] - made, text
             assert not now - was, text
     assert fixes, "no INVALID example of the rule has a fix"
+
+
+PRELUDE = """\
+#include <Python.h>
+typedef struct { PyObject ob_base; PyObject *cache; PyObject *loops; } Obj;
+static PyTypeObject T;
+void call(PyObject *);
+void copy(PyObject *);
+PyObject *use(PyObject *);
+"""
+"""What the examples of rules on C use without declaring it."""
+COMPAT = """\
+#if PY_VERSION_HEX < 0x030D0000
+int PyDict_GetItemRef(PyObject *, PyObject *, PyObject **);
+#endif
+"""
+
+
+def headers_of_this_python() -> str:
+    return sysconfig.get_paths()["include"]
+
+
+def headers_of_the_target() -> str:
+    command = [interpreter_of("3.14t"), "-c", "import sysconfig; print(sysconfig.get_paths()['include'])"]
+    return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+
+
+@pytest.mark.skipif(shutil.which("gcc") is None, reason="no C compiler")
+@pytest.mark.parametrize(
+    "headers",
+    [
+        pytest.param(headers_of_this_python, id="this Python"),
+        pytest.param(headers_of_the_target, id="3.14t", marks=pytest.mark.interpreter),
+    ],
+)
+def test_what_the_fixes_make_of_c_examples_compiles(headers: Callable[[], str], tmp_path: Path) -> None:
+    include = headers()
+    if not (Path(include) / "Python.h").is_file():
+        pytest.skip("no headers of this Python")
+    prelude = tmp_path / "prelude.h"
+    prelude.write_text(PRELUDE)
+    (tmp_path / "pythoncapi_compat.h").write_text(COMPAT)
+    gcc = ["gcc", f"-I{include}", "-Werror=incompatible-pointer-types", "-Werror=implicit-function-declaration"]
+    subprocess.run([*gcc, "-x", "c-header", str(prelude)], check=True)
+    wrong = {}
+    made = 0
+    for rule in FIXERS:
+        for number, example in enumerate(rule.INVALID):
+            path = example_path(rule, example)
+            text, _, offered = fix_example(rule, example)
+            if not path.endswith(".c") or not all(isinstance(fix, Fix) for fix in offered):
+                continue
+            made += 1
+            file = tmp_path / f"{rule.info.code}_{number}.c"
+            file.write_text(text)
+            command = [*gcc, "-include", str(prelude), "-fsyntax-only", str(file)]
+            done = subprocess.run(command, capture_output=True, text=True, check=False)
+            if done.returncode:
+                wrong[file.name] = done.stderr
+    assert wrong == {}
+    assert made >= 8

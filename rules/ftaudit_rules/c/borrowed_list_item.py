@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from ftaudit.model import Confidence, Finding, Severity
+from ftaudit.model import Confidence, Finding, Fix, NoFix, Severity
 from ftaudit.rule import RuleInfo, SourceExample
 from ftaudit.source import CRule
 from ftaudit.source.c import CUnit, api
 from ftaudit.source.c.borrowed import find_borrowed
 from ftaudit.source.c.escape import ContainerOrigin
+from ftaudit.source.c.ownership import own_reference
 
 _SEQUENCE_ITEM = "PySequence_Fast_GET_ITEM"
 """Of what PySequence_Fast returned FT317 judges; of a list that is kept somewhere this lends as the others do."""
@@ -134,3 +135,7 @@ class list {
                 f"{found.call.name} lends an item of `{found.container}`, {found.origin.value}",
                 location=unit.place(found.call.start),
             )
+
+    def fix(self, unit: CUnit, finding: Finding) -> Fix | NoFix:
+        """Take a strong reference, and release it on every path."""
+        return own_reference(unit, finding)

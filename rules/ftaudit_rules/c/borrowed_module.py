@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from ftaudit.model import Confidence, Finding, Severity
+from ftaudit.model import Confidence, Finding, Fix, NoFix, Severity
 from ftaudit.rule import RuleInfo, SourceExample
 from ftaudit.source import CRule
 from ftaudit.source.c import CUnit, api
+from ftaudit.source.c.ownership import own_reference
 
 
 class BorrowedModule(CRule):
@@ -59,3 +60,7 @@ static PyObject *get(void) { PyObject *m = PyImport_AddModule("pkg.sub"); return
             yield self.finding(
                 f"{call.name} lends a module that another thread can remove", location=unit.place(call.start)
             )
+
+    def fix(self, unit: CUnit, finding: Finding) -> Fix | NoFix:
+        """Take a strong reference, and release it on every path."""
+        return own_reference(unit, finding)

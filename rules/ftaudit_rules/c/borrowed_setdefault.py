@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from ftaudit.model import Confidence, Finding, Severity
+from ftaudit.model import Confidence, Finding, Fix, NoFix, Severity
 from ftaudit.rule import RuleInfo, SourceExample
 from ftaudit.source import CRule
 from ftaudit.source.c import CUnit, api
 from ftaudit.source.c.borrowed import find_borrowed
+from ftaudit.source.c.ownership import own_reference
 
 
 class BorrowedSetdefault(CRule):
@@ -69,3 +70,7 @@ static PyObject *get(Obj *self, PyObject *k, PyObject *d) {
                 f"{found.call.name} lends a value of `{found.container}`, {found.origin.value}",
                 location=unit.place(found.call.start),
             )
+
+    def fix(self, unit: CUnit, finding: Finding) -> Fix | NoFix:
+        """Take a strong reference, and release it on every path."""
+        return own_reference(unit, finding)

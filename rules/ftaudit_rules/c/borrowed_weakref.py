@@ -5,12 +5,13 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from ftaudit.model import Confidence, Finding, Severity
+from ftaudit.model import Confidence, Finding, Fix, NoFix, Severity
 from ftaudit.rule import RuleInfo, SourceExample
 from ftaudit.source import CRule
 from ftaudit.source.c import CUnit, api
 from ftaudit.source.c.borrowed import only_tested
 from ftaudit.source.c.locks import words
+from ftaudit.source.c.ownership import own_reference
 
 _COMPARED = re.compile(r"\s*(?:==|!=)\s*(?:Py_None|NULL|nullptr|self|\(PyObject\s*\*\))")
 
@@ -85,3 +86,7 @@ static void visit(PyObject *r) {
                 f"{call.name} lends an object that another thread can free before it is used",
                 location=unit.place(call.start),
             )
+
+    def fix(self, unit: CUnit, finding: Finding) -> Fix | NoFix:
+        """Take a strong reference, and release it on every path."""
+        return own_reference(unit, finding)

@@ -5,10 +5,11 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from ftaudit.model import Confidence, Finding, Severity
+from ftaudit.model import Confidence, Finding, Fix, NoFix, Severity
 from ftaudit.rule import RuleInfo, SourceExample
 from ftaudit.source import CRule
 from ftaudit.source.c import CUnit
+from ftaudit.source.c.header_access import use_accessor
 
 _MEMBER = re.compile(r"(?:->|\.)\s*$")
 _HEADER = re.compile(
@@ -81,6 +82,15 @@ static void f(PyObject *o) {
                 4,
             ),
         ),
+        SourceExample(
+            code="""\
+static void g(Obj *o, PyObject *other) {
+    o->ob_base.ob_refcnt++;
+    other->ob_type = (PyTypeObject *)o->ob_base.ob_type;
+}
+""",
+            lines=(2, 3),
+        ),
     )
 
     def check(self, unit: CUnit) -> Iterator[Finding]:
@@ -117,3 +127,7 @@ static void f(PyObject *o) {
                 location=unit.place(found.start()),
                 severity=Severity.PEDANTIC if read else None,
             )
+
+    def fix(self, unit: CUnit, finding: Finding) -> Fix | NoFix:
+        """Use the accessor of the C API."""
+        return use_accessor(unit, finding)

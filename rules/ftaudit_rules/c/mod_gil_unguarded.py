@@ -6,12 +6,11 @@ import re
 from collections.abc import Iterator
 from typing import Final
 
-from packaging.specifiers import SpecifierSet
-
 from ftaudit.model import Applicability, Confidence, Finding, Fix, NoFix, Obstacle, Severity
 from ftaudit.rule import RuleInfo, SourceExample
 from ftaudit.source import CRule, Room
 from ftaudit.source.build import BuildContext, FactKind
+from ftaudit.source.build.required_versions import admits_python_before
 from ftaudit.source.c import CUnit
 
 _DECLARATION = re.compile(
@@ -24,7 +23,6 @@ _SINCE_3_15 = re.compile(r"\b(?:PySlot(?:_\w+)?|PyModExportU?_\w+|PyMODEXPORT_FU
 """What PEP 793, 803 and 820 brought: where it is used under no condition, no older CPython compiles the file."""
 _SINCE_3_13 = ("PyMutex_Lock", "Py_BEGIN_CRITICAL_SECTION")
 """What no older CPython has. `PyDict_GetItemRef` and its like prove nothing: pythoncapi-compat provides them."""
-_BEFORE_3_13 = SpecifierSet("<3.13").to_range()
 
 
 class ModGilUnguarded(CRule):
@@ -156,7 +154,10 @@ int exec(PyObject *m) {
 
         The project says so, or the file uses what CPython 3.13 brought under no condition.
         """
-        if any(not _admits_older(fact.value) for fact in unit.context.of(Room.BUILD, BuildContext).of(FactKind.PYTHON)):
+        if any(
+            not admits_python_before(fact.value, "3.13")
+            for fact in unit.context.of(Room.BUILD, BuildContext).of(FactKind.PYTHON)
+        ):
             return True
         if "pythoncapi_compat" in unit.text:
             return False
@@ -193,11 +194,3 @@ int exec(PyObject *m) {
 
 _SLOT: Final = re.compile(r"\{\s*Py_mod_gil\s*,[^{};]*\}\s*,")
 _CALL: Final = re.compile(r"PyUnstable_Module_SetGIL\s*\([^;{}]*\)\s*;")
-
-
-def _admits_older(specifier: str) -> bool:
-    """Return whether a `requires-python` admits a version before 3.13; one that cannot be read does."""
-    try:
-        return not SpecifierSet(specifier).to_range().is_disjoint(_BEFORE_3_13)
-    except ValueError:
-        return True

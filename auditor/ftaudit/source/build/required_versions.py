@@ -67,3 +67,11 @@ def build_requirements(context: BuildContext, *names: str) -> Iterator[tuple[Bui
         requirement = parse_requirement(fact.value)
         if requirement is not None and canonicalize_name(requirement.name) in wanted:
             yield fact, requirement
+
+
+def admits_python_before(specifier: str, version: str) -> bool:
+    """Return whether a `requires-python` admits a Python before a version; one that cannot be read does."""
+    try:
+        return not SpecifierSet(specifier).to_range().is_disjoint(SpecifierSet(f"<{version}").to_range())
+    except ValueError:
+        return True

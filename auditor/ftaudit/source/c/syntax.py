@@ -65,7 +65,7 @@ class Syntax:
         from tree_sitter import QueryCursor
 
         start = function.start
-        tree = _parse(self.code[start : function.end], cpp=self.cpp)
+        tree = parse_piece(self.code[start : function.end], cpp=self.cpp)
         nodes = QueryCursor(_locals_query(self.cpp)).captures(tree.root_node).get("declaration", ())
         return sorted((start + n.start_byte, start + n.end_byte) for n in nodes if function.body < start + n.start_byte)
 
@@ -80,7 +80,7 @@ def parse_syntax(code: str, *, cpp: bool, text: str = "") -> Syntax:
     blocks = list(top_level_blocks(code))
     # The grammar of C++ fails on every other file, and gets over an error the better the more it sees.
     skeleton = skeleton_of(code, () if cpp else blocks)
-    tree = _parse(skeleton.text, cpp=cpp)
+    tree = parse_piece(skeleton.text, cpp=cpp)
     failed = tree.root_node.has_error
     query = _language(cpp)[1] if cpp or failed else _whole_query()
     captures = QueryCursor(query).captures(tree.root_node)
@@ -180,8 +180,8 @@ def _whole_query() -> Query:
     return query
 
 
-def _parse(code: str, *, cpp: bool) -> Tree:
-    """Parse with a parser of its own: they keep state, and scans may run in threads."""
+def parse_piece(code: str, *, cpp: bool) -> Tree:
+    """Return the tree of C or C++ code. Each call has a parser of its own: a parser keeps state."""
     from tree_sitter import Parser
 
     return Parser(_language(cpp)[0]).parse(mask_for_parser(code, cpp=cpp).encode("latin-1", "replace"))
