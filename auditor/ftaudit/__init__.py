@@ -1,7 +1,7 @@
 """ftaudit: is this Python stack ready for free-threaded CPython?
 
-`audit()` is the command `ftaudit check` as a typed call; `Settings` says what it is to look at, and the `Report`
-that it returns is plain frozen data.
+`audit()` is the command `ftaudit check` as a typed call, and `audit_targets()` is the same for several targets.
+`Settings` says what they look at, and the `Report` that they return is plain frozen data.
 """
 
 from __future__ import annotations
@@ -11,12 +11,13 @@ from typing import TYPE_CHECKING
 from ftaudit.__about__ import __version__
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
     from ftaudit.model import Report
     from ftaudit.settings import Settings
 
-__all__ = ["__version__", "audit"]
+__all__ = ["__version__", "audit", "audit_targets"]
 
 
 def audit(*inputs: str | Path, settings: Settings | None = None) -> Report:
@@ -30,3 +31,16 @@ def audit(*inputs: str | Path, settings: Settings | None = None) -> Report:
     from ftaudit.settings import Settings
 
     return engine.audit([*map(str, inputs)], settings or Settings())
+
+
+def audit_targets(*inputs: str | Path, targets: Sequence[str], settings: Settings | None = None) -> tuple[Report, ...]:
+    """Audit what the input files pin for several targets in one run, and return a report for each, in their order.
+
+    `targets` are names such as `3.14t`, and count instead of `settings.target`. Inputs are read and pages of the index
+    are requested once for all targets. `ftaudit.model.worst_exit_code` gives the exit code of the reports together.
+    Inputs and errors as in `audit`.
+    """
+    from ftaudit import engine
+    from ftaudit.settings import Settings
+
+    return engine.audit_targets([*map(str, inputs)], settings or Settings(), targets)

@@ -7,7 +7,7 @@ import functools
 import platform
 import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Final
 
@@ -97,6 +97,14 @@ def parse_target(name: str) -> Target:
     if name not in TARGETS:
         raise UsageError(f"unknown target {name!r}", hint=f"choose one of {', '.join(TARGETS)}")
     return Target(name=name)
+
+
+def parse_targets(names: Iterable[str]) -> tuple[Target, ...]:
+    """Return the targets that the user named, each once; raise `UsageError` for one that does not exist, or no name."""
+    targets = tuple(map(parse_target, dict.fromkeys(names)))
+    if not targets:
+        raise UsageError("no target is named", hint=f"choose one or more of {', '.join(TARGETS)}")
+    return targets
 
 
 def supported_tags(target: Target, platform: Platform) -> tuple[Tag, ...]:

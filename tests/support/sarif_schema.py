@@ -96,7 +96,9 @@ DRIVER = closed(  # §3.19
 RUN = closed(  # §3.14
     {
         "tool": closed({"driver": DRIVER}, "driver"),
-        "automationDetails": closed({"id": {"type": "string", "pattern": "^ftaudit/(check|wheel|scan)/$"}}, "id"),
+        "automationDetails": closed(
+            {"id": {"type": "string", "pattern": r"^ftaudit/(check|wheel|scan)/(3\.\d+t/)?$"}}, "id"
+        ),
         "invocations": {
             "type": "array",
             "items": closed(
@@ -121,7 +123,7 @@ LOG = closed(  # §3.13
     {
         "$schema": {"type": "string", "format": "uri"},
         "version": {"const": "2.1.0"},
-        "runs": {"type": "array", "items": RUN, "minItems": 1, "maxItems": 1},
+        "runs": {"type": "array", "items": RUN, "minItems": 1, "maxItems": 20},
     },
     *("$schema", "version", "runs"),
 )

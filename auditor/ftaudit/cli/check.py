@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
@@ -17,13 +18,15 @@ from ftaudit.cli.options import (
     add_index,
     add_platforms,
     add_rules,
-    add_target,
+    add_targets,
     allow_machines,
     also_of,
     check_answer,
     inputs_of,
     settings_of,
+    targets_of,
 )
+from ftaudit.model import worst_exit_code
 from ftaudit.report import formats
 
 if TYPE_CHECKING:
@@ -34,6 +37,7 @@ examples:
   ftaudit check requirements.txt
   ftaudit check uv.lock --platform linux-x86_64 --platform windows-amd64
   ftaudit check pyproject.toml --extra server --group dev --target 3.15t
+  ftaudit check --target 3.14t --target 3.15t       both, side by side
   ftaudit check --output report.sarif
 """
 WHEEL_EPILOG: Final = """\
@@ -73,7 +77,7 @@ def add_parsers(commands: Any) -> None:
     what = wheel.add_argument_group("inputs")
     what.add_argument("items", nargs="+", metavar="ITEM", help="a wheel's path or URL, a folder, NAME or NAME==VERSION")
     where = wheel.add_argument_group("target")
-    add_target(where, default=None)
+    add_targets(where, default=None)
     add_platforms(where, "default: every platform with a wheel")
     how = wheel.add_argument_group("checks")
     how.add_argument("--jobs", type=int, metavar="N", help="number of processes (default: one per core)")
@@ -96,29 +100,31 @@ def run_check(options: argparse.Namespace, screen: Screen) -> CommandAnswer:
     check_answer(options, formats.OF_REPORT)
     inputs = inputs_of(options)
     with on_stderr(wanted=not options.quiet) as progress:
-        report = engine.audit(inputs, settings, progress=progress)
-    return _answer(report, options, screen)
+        reports = engine.audit_targets(inputs, settings, targets_of(options), progress=progress)
+    return _answer(reports, options, screen)
 
 
 def run_wheel(options: argparse.Namespace, screen: Screen) -> CommandAnswer:
     """Audit the wheels. Raise `FtauditError` for what the user must mend."""
     from ftaudit.engine.releases import target_of_wheels
-    from ftaudit.engine.wheels import audit_wheels
+    from ftaudit.engine.wheels import audit_wheels_for
     from ftaudit.progress import on_stderr
 
-    options.target = options.target or target_of_wheels(options.items)
+    options.target = options.target or [target_of_wheels(options.items)]
     settings = settings_of(options)
     check_accept(options)
     check_answer(options, formats.OF_REPORT)
     with on_stderr(wanted=not options.quiet) as progress:
-        report = audit_wheels(options.items, settings, progress=progress)
-    return _answer(report, options, screen)
+        reports = audit_wheels_for(options.items, settings, targets_of(options), progress=progress)
+    return _answer(reports, options, screen)
 
 
-def _answer(report: Report, options: argparse.Namespace, screen: Screen) -> CommandAnswer:
-    report = accept_in_report(report, options)
-    rendered = partial(formats.render_report, report, page=screen.page, command=options.command)
-    code, notes = allow_machines(report, options)
+def _answer(reports: Sequence[Report], options: argparse.Namespace, screen: Screen) -> CommandAnswer:
+    reports = tuple(accept_in_report(report, options) for report in reports)
+    rendered = partial(formats.render_reports, reports, page=screen.page, command=options.command)
+    settled = [allow_machines(report, options) for report in reports]
+    code = worst_exit_code(code for code, _ in settled)
+    notes = tuple(dict.fromkeys(note for _, notes in settled for note in notes))
     return CommandAnswer(
         text=rendered(formats.choose(options.format, options.output, formats.OF_REPORT)),
         exit_code=code,

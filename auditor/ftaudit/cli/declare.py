@@ -41,6 +41,9 @@ UNSAVED: Final = frozenset(
 )
 """Belong to one run: asked for by a file they would be done each time, unasked."""
 
+BARE: Final = frozenset({"target"})
+"""Usually one value, which a file may write without a list."""
+
 LOCATED: Final = frozenset({"inputs", "paths", "items", "find_links", "index_url", "extra_index_url"})
 """Text that may be a path."""
 
@@ -111,6 +114,7 @@ def _key(command: str, action: argparse.Action, variables: dict[str, tuple[str, 
         dest=action.dest,
         kind=kind,
         many=many,
+        bare=many and action.dest in BARE,
         choices=tuple(map(str, action.choices or ())),
         default=default,
         help=action.help or "",

@@ -12,18 +12,29 @@ from ftaudit.cli.answer import say
 from ftaudit.errors import UsageError
 from ftaudit.report.formats import PLAIN, SUFFIXES, Format, choose, of_name
 from ftaudit.settings import DEFAULT_TIMEOUT
-from ftaudit.target import DEFAULT_TARGET, EXPERIMENTAL, PLATFORMS, TARGETS, parse_platform, parse_target
+from ftaudit.target import DEFAULT_TARGET, EXPERIMENTAL, PLATFORMS, TARGETS, parse_platform, parse_target, parse_targets
 
 if TYPE_CHECKING:
     from ftaudit.model import Report
     from ftaudit.settings import Settings
 
 
-def add_target(group: Any, default: str | None = DEFAULT_TARGET) -> None:
-    """Add `--target`; without a default it is chosen by what is judged."""
+def add_targets(group: Any, default: str | None = DEFAULT_TARGET) -> None:
+    """Add `--target`, of which there may be several; without a default it is chosen by what is judged."""
+    given = [] if default is None else [default]
+    text = f"{_target_help(default)} (repeatable)"
+    group.add_argument("--target", type=_target, action="append", default=given, metavar="VERSION", help=text)
+
+
+def add_target(group: Any) -> None:
+    """Add `--target`, of which there is one."""
+    text = _target_help(DEFAULT_TARGET)
+    group.add_argument("--target", type=_target, default=DEFAULT_TARGET, metavar="VERSION", help=text)
+
+
+def _target_help(default: str | None) -> str:
     named = (f"{name} (experimental)" if name in EXPERIMENTAL else name for name in TARGETS)
-    text = f"{' | '.join(named)} (default {default or f'the one that the wheels named are for, else {DEFAULT_TARGET}'})"
-    group.add_argument("--target", type=_target, default=default, metavar="VERSION", help=text)
+    return f"{' | '.join(named)} (default {default or f'the one that the wheels named are for, else {DEFAULT_TARGET}'})"
 
 
 def add_platforms(group: Any, default: str) -> None:
@@ -100,7 +111,7 @@ def add_audit(parser: argparse.ArgumentParser) -> None:
     )
     what.add_argument("--no-deps", action="store_true", help="audit only the listed packages, not their dependencies")
     where = parser.add_argument_group("target")
-    add_target(where)
+    add_targets(where)
     add_platforms(where, "default: this machine")
     how = parser.add_argument_group("checks")
     how.add_argument("--static", action="store_true", help="do not import anything: run no audited code")
@@ -215,7 +226,10 @@ def inputs_of(options: argparse.Namespace) -> list[str]:
 
 
 def settings_of(options: argparse.Namespace) -> Settings:
-    """Return the settings that a command's options make; what it has no option for keeps its default."""
+    """Return the settings that a command's options make; what it has no option for keeps its default.
+
+    Of several targets the settings name the first; `targets_of` returns all of them.
+    """
     from ftaudit.settings import Settings
 
     given = vars(options)
@@ -226,10 +240,18 @@ def settings_of(options: argparse.Namespace) -> Settings:
         value = given.get(_ONE_OF.get(field.name, field.name), _ABSENT)
         if value is _ABSENT:
             continue
-        if field.name in ("select", "ignore"):
+        if field.name == "target":
+            value = targets_of(options)[0]
+        elif field.name in ("select", "ignore"):
             value = names(value)
         kept[field.name] = tuple(dict.fromkeys(value)) if isinstance(value, list) else value
     return Settings(**kept)
+
+
+def targets_of(options: argparse.Namespace) -> tuple[str, ...]:
+    """Return the targets that were named, each once; raise `UsageError` for an empty list of a configuration file."""
+    given = [options.target] if isinstance(options.target, str) else options.target
+    return tuple(target.name for target in parse_targets(given))
 
 
 _ONE_OF: Final = {

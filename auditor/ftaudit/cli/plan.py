@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 from ftaudit.cli.answer import CommandAnswer, Screen
-from ftaudit.cli.options import add_answer, add_audit, inputs_of, settings_of
+from ftaudit.cli.options import add_answer, add_audit, inputs_of, settings_of, targets_of
+from ftaudit.model import worst_exit_code
 from ftaudit.report import formats
 
 if TYPE_CHECKING:
@@ -21,6 +22,7 @@ examples:
   ftaudit plan requirements.txt             the nearest good versions
   ftaudit plan requirements.txt --diff      the edits, as a patch
   ftaudit plan requirements.txt --write     edit requirements.txt in place
+  ftaudit plan requirements.txt --target 3.14t --target 3.15t
   ftaudit plan uv.lock                      the commands of the locking tool
 """
 
@@ -45,24 +47,30 @@ def add_parsers(commands: Any) -> None:
 def run(options: argparse.Namespace, screen: Screen) -> CommandAnswer:
     """Audit, plan, and edit if that is asked for. Raise `FtauditError` for what the user must fix."""
     from ftaudit import engine
-    from ftaudit.engine.session import open_session
+    from ftaudit.engine.session import open_sessions
     from ftaudit.planning import make_plan
-    from ftaudit.planning.edit import find_edits
+    from ftaudit.planning.edit import agreed_edits
     from ftaudit.progress import on_stderr
 
     settings = settings_of(options)
     # A patch has no format to choose.
     form = formats.Format.TABLE if options.diff else formats.choose(options.format, options.output, formats.OF_PLAN)
     inputs = inputs_of(options)
-    with on_stderr(wanted=not options.quiet) as progress, open_session(inputs, settings, progress) as session:
-        plan = make_plan(engine.audit_inputs(session), session)
-        edits = find_edits(plan, session) if options.diff or options.write else ()
+    targets = targets_of(options)
+    with (
+        on_stderr(wanted=not options.quiet) as progress,
+        open_sessions(inputs, settings, targets, progress) as sessions,
+    ):
+        plans = [make_plan(engine.audit_inputs(session), session) for session in sessions]
+        wanted = options.diff or options.write
+        edits = agreed_edits(list(zip(plans, sessions, strict=True))) if wanted else ()
+    code = worst_exit_code(plan.exit_code for plan in plans)
     if options.diff:
-        return CommandAnswer(text="".join(edit.diff for edit in edits), exit_code=plan.exit_code, output=options.output)
+        return CommandAnswer(text="".join(edit.diff for edit in edits), exit_code=code, output=options.output)
     notes = _write(edits) if options.write else ()
     page = formats.Medium(width=screen.width, color=screen.color, written=options.write)
-    text = formats.render_plan(plan, form, page)
-    return CommandAnswer(text=text, exit_code=plan.exit_code, output=options.output, notes=notes)
+    text = formats.render_plans(plans, form, page)
+    return CommandAnswer(text=text, exit_code=code, output=options.output, notes=notes)
 
 
 def _write(edits: Sequence[Edit]) -> tuple[str, ...]:

@@ -18,7 +18,9 @@ from ftaudit.cli.options import (
     inputs_of,
     settings_of,
     settle_exit,
+    targets_of,
 )
+from ftaudit.model import worst_exit_code
 from ftaudit.report import formats
 
 if TYPE_CHECKING:
@@ -34,6 +36,7 @@ examples:
   ftaudit report -o report.html      the project in this folder, with its source
   ftaudit report requirements.txt --scan src/ -o report.html
   ftaudit report uv.lock --platform linux-x86_64 --platform windows-amd64
+  ftaudit report --target 3.14t --target 3.15t -o report.html
   ftaudit report -o report.md        for an issue; report.json for programs
 """
 
@@ -71,7 +74,7 @@ def run(options: argparse.Namespace, screen: Screen) -> CommandAnswer:
     from ftaudit import engine
     from ftaudit.engine.project_scan import find_projects
     from ftaudit.engine.reproduce import find_reproduction
-    from ftaudit.engine.session import open_session
+    from ftaudit.engine.session import open_sessions
     from ftaudit.progress import on_stderr
     from ftaudit.registry import load_rules
     from ftaudit.report.migration.migration_contents import Migration
@@ -82,28 +85,33 @@ def run(options: argparse.Namespace, screen: Screen) -> CommandAnswer:
     others = also_of(options, formats.OF_MIGRATION)
     inputs = inputs_of(options)
     paths = () if options.no_scan else tuple(options.scan) or find_projects(inputs)
-    with on_stderr(wanted=not options.quiet) as progress:
-        with open_session(inputs, settings, progress) as session:
+    migrations = []
+    with (
+        on_stderr(wanted=not options.quiet) as progress,
+        open_sessions(inputs, settings, targets_of(options), progress) as sessions,
+    ):
+        for session in sessions:
             report = engine.audit_inputs(session)
             plan, no_plan = _plan(report, session, options)
-        scan = _scan(paths, options, settings, progress)
-    migration = Migration(
-        report=accept_in_report(report, options),
-        plan=plan,
-        no_plan=no_plan,
-        scan=scan,
-        scanned=tuple(map(str, paths)),
-        no_scan=None if paths else _why_no_scan(options),
-        reproduction=find_reproduction(report, [["ftaudit", *sys.argv[1:]]]),
-        incomplete=load_rules(settings.rules).problems,
-    )
-    code, notes = settle_exit(migration.exit_code, options)
+            migrations.append(
+                Migration(
+                    report=accept_in_report(report, options),
+                    plan=plan,
+                    no_plan=no_plan,
+                    scan=_scan(paths, options, session.settings, progress),
+                    scanned=tuple(map(str, paths)),
+                    no_scan=None if paths else _why_no_scan(options),
+                    reproduction=find_reproduction(report, [["ftaudit", *sys.argv[1:]]]),
+                    incomplete=load_rules(settings.rules).problems,
+                )
+            )
+    code, notes = settle_exit(worst_exit_code(migration.exit_code for migration in migrations), options)
     return CommandAnswer(
-        text=formats.render_migration(migration, form),
+        text=formats.render_migrations(migrations, form),
         exit_code=code,
         output=options.output,
         notes=notes,
-        also=tuple((path, formats.render_migration(migration, other)) for path, other in others),
+        also=tuple((path, formats.render_migrations(migrations, other)) for path, other in others),
     )
 
 

@@ -19,11 +19,12 @@ from ftaudit.cli.options import (
     add_answer,
     add_cache,
     add_rules,
-    add_target,
+    add_targets,
     also_of,
     check_answer,
     settings_of,
     settle_exit,
+    targets_of,
 )
 from ftaudit.errors import UsageError
 from ftaudit.report import formats
@@ -65,7 +66,7 @@ def add_parsers(commands: Any) -> None:
         "--changed", nargs="?", const="HEAD", metavar="BASE", help="only files that differ from BASE (default HEAD)"
     )
     rules = scan.add_argument_group("rules")
-    add_target(rules)
+    add_targets(rules)
     add_rules(rules)
     rules.add_argument("--pedantic", action="store_true", help="include rules and findings with many false positives")
     fixes = scan.add_argument_group("fixes").add_mutually_exclusive_group()
@@ -104,12 +105,12 @@ def run_scan(
     from ftaudit.report.scan.fix_summary import count_fixes, render_diff
     from ftaudit.rule import SourceRule
     from ftaudit.source.result_cache import ResultCache
-    from ftaudit.target import parse_target
+    from ftaudit.target import parse_targets
 
     settings = settings_of(options)
     check_accept(options)
     check_answer(options, formats.OF_SCAN)
-    target = parse_target(options.target)
+    targets = parse_targets(targets_of(options))
     registry = load_rules(tuple(options.rules))
     selected = settings.select
     chosen = registry.select(select=selected, ignore=settings.ignore, pedantic=options.pedantic)
@@ -123,18 +124,24 @@ def run_scan(
     every = {rule.info.name for rule in rules if options.pedantic or any(is_exact(name, rule) for name in selected)}
 
     def look(found: FoundFiles) -> ScanResult:
+        from ftaudit.source.across_targets import join_targets
         from ftaudit.source.tree_scan import scan
 
-        return scan(
-            found,
-            rules=rules,
-            target=target,
-            known=[rule.info for rule in registry.rules],
-            pedantic=every,
-            cache=cache,
-            jobs=options.jobs,
-            on_done=on_done,
-            fixes=options.diff or options.write or _shows_fixes(options),
+        return join_targets(
+            [
+                scan(
+                    found,
+                    rules=rules,
+                    target=target,
+                    known=[rule.info for rule in registry.rules],
+                    pedantic=every,
+                    cache=cache,
+                    jobs=options.jobs,
+                    on_done=on_done,
+                    fixes=options.diff or options.write or _shows_fixes(options),
+                )
+                for target in targets
+            ]
         )
 
     result = _scan_all(options, settings, look)

@@ -79,12 +79,13 @@ class Scan:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Document:
-    """One report; `ftaudit report` has both parts."""
+    """One file; `ftaudit report` has both parts, and a run for several targets has them for each."""
 
     name: str
     """The file, as it was named."""
-    audit: Audit | None = None
-    scan: Scan | None = None
+    audits: tuple[Audit, ...] = ()
+    """One for each target."""
+    scans: tuple[Scan, ...] = ()
     incomplete: tuple[str, ...] = ()
     """What `ftaudit report` did not look at besides."""
 
@@ -119,18 +120,27 @@ def parse_document(data: bytes, name: str) -> Document:
             f"{name} has schema version {str(version)[:20]}; this release reads {VERSION}",
             hint="make both reports with the same release of ftaudit",
         )
-    # `ftaudit report` holds the documents of `check` and `scan` as they are.
-    inner = [top, *(top.at(key) for key in ("check", "scan") if isinstance(values.get(key), dict))]
-    audit = next((place for place in inner if _is_audit(place.table())), None)
-    scan = next((place for place in inner if _is_scan(place.table())), None)
-    if audit is None and scan is None:
+    # A run for several targets holds the documents of each, and `ftaudit report` those of `check` and `scan`.
+    each = list(top.at("reports").items()) if isinstance(values.get("reports"), list) else [top]
+    inner = [place for one in each for place in _parts(one)]
+    audits = [place for place in inner if _is_audit(place.table())]
+    scans = [place for place in inner if _is_scan(place.table())]
+    if not audits and not scans:
         raise InputError(f"{name} is not a report of check, wheel, scan or report", hint=HINT)
+    besides = [one for one in each if one not in audits]
     return Document(
         name=name,
-        audit=None if audit is None else _audit(audit),
-        incomplete=tuple(item.text() for item in top.at("incomplete").items(optional=True)) if audit is not top else (),
-        scan=None if scan is None else _scan(scan),
+        audits=tuple(map(_audit, audits)),
+        incomplete=tuple(item.text() for one in besides for item in one.at("incomplete").items(optional=True)),
+        scans=tuple(map(_scan, scans)),
     )
+
+
+def _parts(place: _Place) -> Iterator[_Place]:
+    """Yield a document and the documents in it."""
+    yield place
+    values = place.table()
+    yield from (place.at(key) for key in ("check", "scan") if isinstance(values.get(key), dict))
 
 
 def _is_audit(values: Mapping[str, Any]) -> bool:

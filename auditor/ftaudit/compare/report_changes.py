@@ -8,9 +8,9 @@ said, and the exit code is then 3. Verdicts and findings are compared as they ar
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Final, TypeAlias
+from typing import Final, TypeAlias, TypeVar
 
 from ftaudit.compare.documents import Audit, ComparedFinding, ComparedPackage, Document, Scan
 from ftaudit.errors import InputError
@@ -89,13 +89,14 @@ _KINDS: Final = list(ReportChangeKind)
 def compare(old: Document, new: Document) -> Comparison:
     """Compare what both reports looked at. Raise `InputError` where they have nothing in common."""
     made = _Made()
-    if old.audit is not None and new.audit is not None:
-        made.audits(old.audit, new.audit)
-    if old.scan is not None and new.scan is not None:
-        made.scans(old.scan, new.scan)
-    for what, first, second in (("packages", old.audit, new.audit), ("source", old.scan, new.scan)):
-        if (first is None) != (second is None):
-            made.not_compared.append(f"{what}: in {new.name if first is None else old.name} only")
+    several = max(len(old.audits), len(new.audits)) > 1
+    for first, second in _pairs("packages", old.audits, new.audits, made):
+        made.audits(first, second, several=several)
+    for first_scan, second_scan in _pairs("source", old.scans, new.scans, made):
+        made.scans(first_scan, second_scan)
+    for what, mine, other in (("packages", old.audits, new.audits), ("source", old.scans, new.scans)):
+        if bool(mine) != bool(other):
+            made.not_compared.append(f"{what}: in {old.name if mine else new.name} only")
     made.unsure += (f"the new report is not complete: {what}" for what in new.incomplete[:3])
     if not made.common:
         told = "; ".join(made.not_compared)
@@ -110,6 +111,18 @@ def compare(old: Document, new: Document) -> Comparison:
         not_compared=tuple(made.not_compared),
         unsure=tuple(made.unsure),
     )
+
+
+Part = TypeVar("Part", Audit, Scan)
+
+
+def _pairs(what: str, old: Sequence[Part], new: Sequence[Part], made: _Made) -> Iterator[tuple[Part, Part]]:
+    """Yield what both have for one target, and note the targets that only one of them has."""
+    before, after = {part.target: part for part in old}, {part.target: part for part in new}
+    if before and after and before.keys() != after.keys():
+        targets = f"the targets differ, {', '.join(before)} and {', '.join(after)}"
+        made.not_compared.append(f"{what}: {targets}")
+    yield from ((before[target], after[target]) for target in before if target in after)
 
 
 def _order(change: ReportChange) -> tuple[int, str, tuple[str, ...], str]:
@@ -129,10 +142,8 @@ class _Made:
         self.unsure: list[str] = []
         self.common = False
 
-    def audits(self, old: Audit, new: Audit) -> None:
-        if old.target != new.target:
-            self.not_compared.append(f"packages: the targets differ, {old.target} and {new.target}")
-            return
+    def audits(self, old: Audit, new: Audit, *, several: bool) -> None:
+        """Compare two audits for one target; of `several` targets, platforms are named with theirs."""
         both = frozenset(old.platforms) & frozenset(new.platforms)
         for platforms, of in ((old.platforms, "the old"), (new.platforms, "the new")):
             alone = [platform for platform in platforms if platform not in both]
@@ -146,7 +157,10 @@ class _Made:
         found: list[ReportChange] = []
         for name, platform in sorted({*before, *after}):
             found += self._package(name, platform, before.get((name, platform), ()), after.get((name, platform), ()))
-        self.changes += _together(found)
+        changes = list(_together(found))
+        if several:
+            changes = [replace(one, platforms=tuple(f"{new.target} {p}" for p in one.platforms)) for one in changes]
+        self.changes += changes
         if new.incomplete:
             self.unsure.append("the new report is not complete: " + "; ".join(new.incomplete[:3]))
         if old.incomplete:
@@ -182,9 +196,7 @@ class _Made:
                 yield replace(change, subject=name, platforms=(platform,))
 
     def scans(self, old: Scan, new: Scan) -> None:
-        if old.target != new.target:
-            self.not_compared.append(f"source: the targets differ, {old.target} and {new.target}")
-            return
+        """Compare two scans for one target."""
         self.common = True
         every = (*old.findings, *new.findings)
         marks = all(finding.fingerprint is not None for finding in every)

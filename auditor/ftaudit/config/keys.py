@@ -32,6 +32,8 @@ class Key:
     kind: ValueKind
     many: bool = False
     """A list of such values."""
+    bare: bool = False
+    """One value may be written without a list."""
     choices: tuple[str, ...] = ()
     default: Any = None
     help: str = ""
@@ -58,7 +60,8 @@ class Key:
             what = "one of " + ", ".join(f'"{choice}"' for choice in self.choices)
             return f"a list with {what}" if self.many else what
         plural = {ValueKind.TEXT: "strings", ValueKind.PATH: "paths"}.get(self.kind, f"{self.kind}s")
-        return f"a list of {plural}" if self.many else str(self.kind)
+        listed = f"{self.kind} or a list of {plural}" if self.bare else f"a list of {plural}"
+        return listed if self.many else str(self.kind)
 
 
 def nearest(name: str, known: Iterable[str]) -> str | None:

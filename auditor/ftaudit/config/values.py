@@ -34,6 +34,8 @@ def convert(value: object, key: Key, folder: Path, *, named: bool) -> Any:
     if not key.many:
         return _one(value, key, folder, named=named)
     if not isinstance(value, list):
+        if key.bare:
+            return [_one(value, key, folder, named=named)]
         raise WrongValue(f"takes {key.expected}, not {_told(value)}")
     return [_one(item, key, folder, named=named) for item in value]
 

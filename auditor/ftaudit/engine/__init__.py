@@ -11,7 +11,7 @@ from ftaudit import lockfiles
 from ftaudit.engine.evidence import find_evidence
 from ftaudit.engine.given import find_lacking
 from ftaudit.engine.rows import count_coverage, judge_all, make_rows, with_elsewhere
-from ftaudit.engine.session import AuditSession, open_session
+from ftaudit.engine.session import AuditSession, open_session, open_sessions
 from ftaudit.engine.tiers.ahead import Ahead
 from ftaudit.engine.tiers.collect import Key
 from ftaudit.engine.tiers.sources import find_source_facts, unread_sources
@@ -45,6 +45,17 @@ def audit(inputs: Sequence[str], settings: Settings, *, progress: ProgressListen
     """
     with open_session(inputs, settings, progress) as session:
         return audit_inputs(session)
+
+
+def audit_targets(
+    inputs: Sequence[str], settings: Settings, targets: Sequence[str], *, progress: ProgressListener | None = None
+) -> tuple[Report, ...]:
+    """Judge every package for each target, in the order of `targets`; what targets share is read and asked once.
+
+    `settings.target` does not count. Errors as in `audit`.
+    """
+    with open_sessions(inputs, settings, targets, progress) as sessions:
+        return tuple(map(audit_inputs, sessions))
 
 
 def audit_inputs(session: AuditSession) -> Report:

@@ -23,7 +23,7 @@ from ftaudit.once import Once
 from ftaudit.progress import ProgressListener, Silent
 from ftaudit.rule import Rule
 from ftaudit.settings import Settings
-from ftaudit.target import Platform, Target, host_platform, parse_platform, parse_target
+from ftaudit.target import Platform, Target, host_platform, parse_platform, parse_targets
 
 R = TypeVar("R", bound=Rule)
 
@@ -67,12 +67,28 @@ class AuditSession:
 def open_session(
     inputs: Sequence[str], settings: Settings, progress: ProgressListener | None = None
 ) -> Iterator[AuditSession]:
-    """Read the inputs and open what an audit of them needs; without inputs take the most precise one of this folder.
+    """Open the session of one target; see `open_sessions`."""
+    with open_sessions(inputs, settings, (settings.target,), progress) as (session,):
+        yield session
 
-    Nothing is fetched or started before it is asked for. With `--no-cache`, what uv and the tiers fetch is kept for
-    this run alone. Raise `FtauditError` for an input that cannot be read and a setting that does not exist.
+
+@contextmanager
+def open_sessions(
+    inputs: Sequence[str], settings: Settings, targets: Sequence[str], progress: ProgressListener | None = None
+) -> Iterator[tuple[AuditSession, ...]]:
+    """Read the inputs and open what an audit of them needs, once for all targets; yield a session for each target.
+
+    Without inputs the most precise one of this folder is taken. `settings.target` does not count. Nothing is fetched or
+    started before it is asked for. With `--no-cache`, what uv and the tiers fetch is kept for this run alone. Raise
+    `FtauditError` for an input that cannot be read, for a setting that does not exist, and for `settings.python`, which
+    is one interpreter, with several targets.
     """
-    target = parse_target(settings.target)
+    each = parse_targets(targets)
+    if len(each) > 1 and settings.python is not None:
+        raise UsageError(
+            f"--python names one interpreter, and there are {len(each)} targets",
+            hint="leave it out (ftaudit finds the interpreter of each target), or name one --target",
+        )
     platforms = tuple(map(parse_platform, settings.platforms)) or (host_platform(),)
     paths = tuple(inputs) or (str(lockfiles.find_input(Path())),)
     read = tuple(read_inputs(paths, settings))
@@ -81,26 +97,32 @@ def open_session(
         folder = stack.enter_context(cache_folder(settings))
         index = stack.enter_context(open_index(settings, map(what_they_say, read)))
         reader = stack.enter_context(SharedWheelReader(settings, index))
-        surveyor = stack.enter_context(Surveyor(target=target, index=index, reader=reader, settings=settings))
         sdists = Sdists(index, folder)
         metadata = MetadataReader(index, sdists, folder, offline=settings.offline)
-        options = resolve_options(settings, index, target, metadata)
-        if settings.no_cache:
-            options = dataclasses.replace(options, no_cache=False, cache_dir=folder / "uv")
-        yield AuditSession(
-            settings=settings,
-            target=target,
-            platforms=platforms,
-            inputs=paths,
-            read=read,
-            index=index,
-            reader=reader,
-            surveyor=surveyor,
-            folder=folder,
-            sdists=sdists,
-            options=options,
-            progress=progress or Silent(),
-        )
+        sessions = []
+        for target in each:
+            own = dataclasses.replace(settings, target=target.name)
+            surveyor = stack.enter_context(Surveyor(target=target, index=index, reader=reader, settings=own))
+            options = resolve_options(own, index, target, metadata)
+            if settings.no_cache:
+                options = dataclasses.replace(options, no_cache=False, cache_dir=folder / "uv")
+            sessions.append(
+                AuditSession(
+                    settings=own,
+                    target=target,
+                    platforms=platforms,
+                    inputs=paths,
+                    read=read,
+                    index=index,
+                    reader=reader,
+                    surveyor=surveyor,
+                    folder=folder,
+                    sdists=sdists,
+                    options=options,
+                    progress=progress or Silent(),
+                )
+            )
+        yield tuple(sessions)
 
 
 def _check_run_env(read: Sequence[Requirements], settings: Settings) -> None:

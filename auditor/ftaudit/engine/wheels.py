@@ -7,11 +7,12 @@ from collections.abc import Iterable, Sequence
 from typing import Final
 
 from ftaudit.binary.inspection import WheelRequest
-from ftaudit.engine.releases import InstalledRelease, find_installed, find_releases
+from ftaudit.engine.releases import InstalledRelease, Release, find_installed, find_releases
 from ftaudit.engine.rows import count_coverage, facts_of, judge_all, make_rows, with_elsewhere
 from ftaudit.engine.setup import choose_rules, open_index
 from ftaudit.engine.tiers.binary_tier import read_wheels
 from ftaudit.engine.tiers.reader import SharedWheelReader
+from ftaudit.index.client import Index
 from ftaudit.judge.rebuild import find_rebuild
 from ftaudit.model import (
     BinaryFacts,
@@ -33,7 +34,7 @@ from ftaudit.progress import ProgressListener, Silent
 from ftaudit.registry import info_of
 from ftaudit.rule import PackageRule
 from ftaudit.settings import Settings
-from ftaudit.target import Target, parse_target
+from ftaudit.target import Target, parse_targets
 
 NOTHING_TO_READ: Final = BinaryFacts(status=Status.SKIPPED, reason=Gap(kind=GapKind.NO_WHEEL))
 NOT_IMPORTED: Final = RuntimeFacts(status=Status.SKIPPED, reason=Gap(kind=GapKind.IMPORTS_NOTHING))
@@ -47,23 +48,59 @@ def audit_wheels(items: Sequence[str], settings: Settings, *, progress: Progress
     what a rebuild would declare. Wheels of other builds that were named one by one are noted, and are rows only
     where something in them is wrong. Raise `FtauditError` for an item that does not exist or means nothing.
     """
-    progress = progress or Silent()
-    target = parse_target(settings.target)
-    rules, problems = choose_rules(settings, PackageRule)
+    return audit_wheels_for(items, settings, (settings.target,), progress=progress)[0]
+
+
+def audit_wheels_for(
+    items: Sequence[str], settings: Settings, targets: Sequence[str], *, progress: ProgressListener | None = None
+) -> tuple[Report, ...]:
+    """Judge the wheels for each target, in the order of `targets`; what targets share is read and asked once.
+
+    `settings.target` does not count. Rows and errors as in `audit_wheels`.
+    """
+    each = parse_targets(targets)
     with open_index(settings) as index:
         releases, incomplete = find_releases(items, index)
-        found = [each for release in releases for each in find_installed(release, target, settings.platforms)]
-        requests = [request for installed in found if (request := _request(installed, target)) is not None]
         with SharedWheelReader(settings, index, record=True) as reader:
-            read = read_wheels(requests, reader=reader, progress=progress, stage="wheels")
-        traffic = index.traffic.counts
+            session = _WheelSession(
+                items=tuple(items),
+                settings=settings,
+                releases=releases,
+                incomplete=incomplete,
+                index=index,
+                reader=reader,
+                progress=progress or Silent(),
+            )
+            return tuple(_audit_wheels(session, target) for target in each)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class _WheelSession:
+    """What is opened once for all targets."""
+
+    items: tuple[str, ...]
+    settings: Settings
+    releases: tuple[Release, ...]
+    incomplete: tuple[str, ...]
+    index: Index
+    reader: SharedWheelReader
+    progress: ProgressListener
+
+
+def _audit_wheels(session: _WheelSession, target: Target) -> Report:
+    items, settings, incomplete = session.items, session.settings, session.incomplete
+    rules, problems = choose_rules(settings, PackageRule)
+    found = [each for release in session.releases for each in find_installed(release, target, settings.platforms)]
+    requests = [request for installed in found if (request := _request(installed, target)) is not None]
+    read = read_wheels(requests, reader=session.reader, progress=session.progress, stage="wheels")
+    traffic = session.index.traffic.counts
     every = [_facts(installed, read, target) for installed in found]
     rows, failures = make_rows(judge_all(with_elsewhere(every)), rules=rules, later=None)
     kept, notes = _settle(rows, found)
     return Report(
         target=target.name,
         platforms=tuple(dict.fromkeys(row.facts.platform for row in kept)),
-        inputs=tuple(items),
+        inputs=items,
         packages=_without_repetition(kept),
         coverage=count_coverage([row.facts for row in kept]),
         notes=(*notes, *problems, *failures),

@@ -19,7 +19,7 @@ from ftaudit.model.findings import Acceptance, AcceptedBy, Finding, Site
 from ftaudit.model.fixes import Applicability, Fix, NoFix, Obstacle, SourceEdit
 from ftaudit.model.gaps import Gap, GapKind
 from ftaudit.model.pins import DistributionFile, OnDisk, Pin
-from ftaudit.model.reports import Package, Report, TierCoverage
+from ftaudit.model.reports import Package, Report, TierCoverage, worst_exit_code
 from ftaudit.model.words import (
     BLOCKING,
     Confidence,
@@ -72,4 +72,5 @@ __all__ = [
     "TierCoverage",
     "Verdict",
     "WheelKind",
+    "worst_exit_code",
 ]

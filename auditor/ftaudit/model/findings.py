@@ -69,3 +69,5 @@ class Finding:
     """Known and accepted: shown as such, and not counted."""
     fix: Fix | NoFix | None = None
     """The edits that remove it, or why there are none; `None` if its rule knows no fix or fixes were not asked for."""
+    targets: tuple[str, ...] = ()
+    """The targets that it holds for, where a scan is for several and it does not hold for all of them; else empty."""

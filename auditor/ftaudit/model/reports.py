@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Final
 
 from ftaudit.model.facts import PackageFacts
 from ftaudit.model.findings import Acceptance, Finding
@@ -82,3 +84,12 @@ class Report:
         if verdicts & BLOCKING or self.nonconforming:
             return 1
         return 3 if Verdict.UNKNOWN in verdicts or self.incomplete else 0
+
+
+WORST_FIRST_CODES: Final = (1, 3, 0)
+"""The exit codes of a judgement: something blocks, not everything could be checked, nothing blocks (docs/usage.md)."""
+
+
+def worst_exit_code(codes: Iterable[int]) -> int:
+    """Return the exit code of several judgements: that of the worst; `0` if there are none."""
+    return min(codes, key=WORST_FIRST_CODES.index, default=0)

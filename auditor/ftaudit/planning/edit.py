@@ -174,6 +174,27 @@ def _read(path: Path) -> bytes:
     return data
 
 
+def agreed_edits(planned: Sequence[tuple[Plan, AuditSession]]) -> tuple[Edit, ...]:
+    """Return the edits that the plans of all targets mean. Raise `UsageError` where the plans are not the same.
+
+    A version that is good for one target is not proven for another, so plans are not mixed.
+    """
+    each = [(plan, find_edits(plan, session)) for plan, session in planned]
+    if any(edits != each[0][1] for _, edits in each):
+        told = "; ".join(
+            f"{plan.target}: {', '.join(map(_change_words, plan.changes)) or 'nothing'}" for plan, _ in each
+        )
+        raise UsageError(
+            f"the plans for the targets change different things ({told})",
+            hint="name one --target with --diff or --write, then check the result for the others",
+        )
+    return tuple(each[0][1])
+
+
+def _change_words(change: Change) -> str:
+    return f"{change.name} {change.proposed}"
+
+
 def write_edits(edits: Sequence[Edit]) -> None:
     """Replace each file in one step, after all were found unchanged; a link stays a link, and modes stay.
 

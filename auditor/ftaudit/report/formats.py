@@ -172,6 +172,63 @@ def render_report(report: Report, form: Format, page: Medium, *, command: str = 
             return gitlab.render(results.of_report(report, places=seen, command=command), places=seen)
 
 
+def render_reports(reports: Sequence[Report], form: Format, page: Medium, *, command: str = "check") -> str:
+    """Return the reports of one run, one for each target, in a format; several are compared side by side."""
+    if len(reports) == 1:
+        return render_report(reports[0], form, page, command=command)
+    match form:
+        case Format.TABLE:
+            from ftaudit.report.targets import targets_table
+
+            return targets_table.render(reports, width=page.width, color=page.color)
+        case Format.JSON:
+            from ftaudit.report.targets import targets_json
+
+            return targets_json.render(reports)
+        case Format.MARKDOWN:
+            from ftaudit.report.targets import targets_markdown
+
+            return targets_markdown.render(reports, command=command)
+        case Format.SUMMARY:
+            return "".join(render_report(report, form, page, command=command) for report in reports)
+        case Format.JUNIT:
+            from ftaudit.report.results import junit
+
+            return junit.render_each(reports)
+        case Format.CSV:
+            from ftaudit.report.results import csv
+
+            return csv.render_each(reports)
+        case Format.BADGE:
+            from ftaudit.report.package import badge
+
+            return badge.render_each(reports)
+        case Format.HTML:
+            from ftaudit.report.migration.migration_contents import Migration
+
+            return render_migrations([Migration(report=report) for report in reports], form)
+        case Format.SARIF:
+            from ftaudit.registry import load_rules
+            from ftaudit.report.results import result_places, results, sarif
+
+            seen = result_places.find_places(page.folder)
+            each = [results.of_report(report, places=seen, command=command) for report in reports]
+            return sarif.render_each(each, places=seen, rules=load_rules().rules)
+        case Format.CONCISE | Format.GITHUB | Format.GITLAB:
+            from ftaudit.report.results import concise, github, gitlab, results
+            from ftaudit.report.targets import merged_results
+
+            seen = result_places.find_places(page.folder)
+            together = merged_results.merge(
+                [results.of_report(report, places=seen, command=command) for report in reports]
+            )
+            if form is Format.CONCISE:
+                return concise.render(together)
+            if form is Format.GITHUB:
+                return github.render(together, places=seen)
+            return gitlab.render(together, places=seen)
+
+
 def render_scan(
     scan: ScanResult, form: Format, page: Medium, *, exit_code: int, fail_on: Severity, rules: Sequence[Rule] = ()
 ) -> str:
@@ -237,6 +294,44 @@ def render_migration(migration: Migration, form: Format) -> str:
             return migration_json.render(migration)
         case _:
             raise ValueError(f"the migration report has no {form}")
+
+
+def render_migrations(migrations: Sequence[Migration], form: Format) -> str:
+    """Return the migration reports of one run, one for each target. Raise `ValueError` for a format there is not."""
+    if len(migrations) == 1:
+        return render_migration(migrations[0], form)
+    match form:
+        case Format.HTML:
+            from ftaudit.report.migration import html
+
+            return html.render_each(migrations)
+        case Format.MARKDOWN:
+            from ftaudit.report.targets import target_migrations
+
+            return target_migrations.render_markdown(migrations)
+        case Format.JSON:
+            from ftaudit.report.targets import target_migrations
+
+            return target_migrations.render_json(migrations)
+        case _:
+            raise ValueError(f"the migration report has no {form}")
+
+
+def render_plans(plans: Sequence[Plan], form: Format, page: Medium) -> str:
+    """Return the plans of one run, one for each target. Raise `ValueError` for a format there is not."""
+    if len(plans) == 1:
+        return render_plan(plans[0], form, page)
+    from ftaudit.report.targets import target_plans
+
+    match form:
+        case Format.TABLE:
+            return target_plans.render_table(plans, width=page.width, color=page.color, written=page.written)
+        case Format.JSON:
+            return target_plans.render_json(plans)
+        case Format.MARKDOWN:
+            return target_plans.render_markdown(plans)
+        case _:
+            raise ValueError(f"a plan has no {form}")
 
 
 def render_plan(plan: Plan, form: Format, page: Medium) -> str:

@@ -194,6 +194,11 @@ def _unwanted_codes(rules: Sequence[SourceRule]) -> frozenset[str]:
     )
 
 
+def in_order(findings: Iterable[Finding]) -> tuple[Finding, ...]:
+    """Return findings in the order of a scan's: by path, line and code."""
+    return tuple(sorted(findings, key=_order))
+
+
 def merge(results: Sequence[ScanResult]) -> ScanResult:
     """Return several scans as one."""
     if len(results) == 1:

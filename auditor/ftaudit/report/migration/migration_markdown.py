@@ -20,7 +20,12 @@ def render(migration: Migration, *, limit: int = LIMIT) -> str:
         escape(told.sentence + (f" {told.more}" if told.more else "")),
     ]
     top.append(escape(" ".join(sums(migration))))
-    first, *rest = sections(report)
+    return fit(top, sections_of(migration), f"checked: {escape(coverage(report))}", limit, command="ftaudit report")
+
+
+def sections_of(migration: Migration) -> list[MarkdownSection]:
+    """Return what is said below the answer: what blocks, the plan, the rest folded."""
+    first, *rest = sections(migration.report)
     parts = [first, *(plan_markdown.sections(migration.plan) if migration.plan is not None else ()), *rest]
     if migration.scan is not None:
         exit_code = migration.scan.exit_code(Severity.WARNING)
@@ -33,7 +38,7 @@ def render(migration: Migration, *, limit: int = LIMIT) -> str:
     left = [text for text in (migration.no_plan, migration.no_scan, *migration.incomplete) if text]
     parts.append(MarkdownSection(items=[f"- {escape(text)}" for text in left], head="### Left out\n\n", what="notes"))
     parts.append(folded("How to reproduce it", list(_reproduction(migration)), "lines"))
-    return fit(top, parts, f"checked: {escape(coverage(report))}", limit, command="ftaudit report")
+    return parts
 
 
 def _reproduction(migration: Migration) -> Iterator[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Final
 from xml.sax.saxutils import escape, quoteattr
 
@@ -12,6 +13,7 @@ from ftaudit.report.package.check_markdown import ready_of
 LABEL: Final = "free-threading"
 _GREEN, _RED, _YELLOW, _GREY = "#2e7d32", "#b3261e", "#8a6100", "#5f6368"
 """White text on each has a contrast of 5:1 or more (WCAG 2.2, 1.4.3)."""
+_WORST_FIRST: Final = (_RED, _YELLOW, _GREY, _GREEN)
 _WIDTHS: Final = dict(
     zip(" -/adefghinorty", (352, 454, 454, 601, 623, 596, 352, 623, 633, 274, 633, 607, 427, 394, 592), strict=True)
 )
@@ -22,21 +24,40 @@ _DIGIT: Final = 636
 def render(report: Report) -> str:
     """Return `free-threading | 47/50 ready`: green when all are, red when one blocks, yellow when not all is known."""
     ready, total = ready_of(report)
+    text = f"{ready}/{total} ready" if total else "nothing checked"
+    return _svg(LABEL, text, _color(report), clean(_title(report, text)))
+
+
+def render_each(reports: Sequence[Report]) -> str:
+    """Return one badge for several targets, `free-threading | 3.14t 47/50, 3.15t 45/50 ready`, in the worst color."""
+    counts = [ready_of(report) for report in reports]
+    told = (f"{report.target} {ready}/{total}" for report, (ready, total) in zip(reports, counts, strict=True))
+    text = f"{', '.join(told)} ready" if any(total for _, total in counts) else "nothing checked"
+    color = min(map(_color, reports), key=_WORST_FIRST.index)
+    titles = (
+        _title(report, f"{ready}/{total} ready" if total else "nothing checked")
+        for report, (ready, total) in zip(reports, counts, strict=True)
+    )
+    return _svg(LABEL, text, color, clean("; ".join(titles)))
+
+
+def _title(report: Report, text: str) -> str:
+    where = f" on {', '.join(report.platforms)}" if report.platforms else ""
+    return f"{LABEL}: {text} for CPython {report.target}{where}"
+
+
+def _color(report: Report) -> str:
+    ready, total = ready_of(report)
     blocked = any(package.verdict in BLOCKING for package in report.packages)
     match (total, blocked, ready == total and not report.incomplete):
         case (0, _, _):
-            color = _GREY
+            return _GREY
         case (_, True, _):
-            color = _RED
+            return _RED
         case (_, False, False):
-            color = _YELLOW
+            return _YELLOW
         case _:
-            color = _GREEN
-    text = f"{ready}/{total} ready" if total else "nothing checked"
-    what = f"{LABEL}: {text} for CPython {report.target}" + (
-        f" on {', '.join(report.platforms)}" if report.platforms else ""
-    )
-    return _svg(LABEL, text, color, clean(what))
+            return _GREEN
 
 
 def _svg(label: str, text: str, color: str, title: str) -> str:

@@ -26,13 +26,13 @@ from ftaudit.report.package.agreeing_rows import (
 if TYPE_CHECKING:
     from rich.console import Console
 
-_STYLES: Final = {
+STYLES: Final = {
     Verdict.READY: "green",
     Verdict.PURE: "green",
     Verdict.FALLBACK: "yellow",
     Verdict.UNKNOWN: "yellow",
 }
-_WORDS: Final = {
+WORDS: Final = {
     "BLOCKED": "bold red",
     "NOT SURE": "bold yellow",
     "ACCEPTED": "bold yellow",
@@ -72,7 +72,7 @@ def _headline(console: Console, report: Report) -> None:
     from rich.text import Text
 
     told = headline(report)
-    console.print(Text.assemble((told.word, _WORDS[told.word]), ": ", clean(told.sentence)))
+    console.print(Text.assemble((told.word, WORDS[told.word]), ": ", clean(told.sentence)))
     if told.more:
         console.print(told.more)
     if report.inputs:
@@ -112,7 +112,7 @@ def _entry(console: Console, report: Report, entry: AgreeingRows) -> None:
     from rich.text import Text
 
     package = entry.package
-    style = _STYLES.get(package.verdict, "red")
+    style = STYLES.get(package.verdict, "red")
     head = Text.assemble((clean(entry.title), "bold"), "  ", (str(package.verdict), style))
     if len(report.platforms) > 1:
         head.append(f"  ({', '.join(entry.platforms)})", style="dim")

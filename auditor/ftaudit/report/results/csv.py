@@ -26,15 +26,21 @@ _FORMULA: Final = tuple("=+-@\t\r＝＋－＠")
 
 def render(report: Report) -> str:
     """Return `package` rows, then an `incomplete` row for each thing that was not looked at and has no package."""
-    rows = [_package(package) for package in report.packages]
-    width = len(REPORT_HEADER)
-    at = REPORT_HEADER.index("reasons")
+    return render_each((report,))
+
+
+def render_each(reports: Iterable[Report]) -> str:
+    """Return the rows of several reports, one for each target, under one header."""
+    return _write(REPORT_HEADER, (row for report in reports for row in _rows(report)))
+
+
+def _rows(report: Report) -> Iterator[Sequence[object]]:
+    yield from map(_package, report.packages)
     for what in report.incomplete:
-        row = ["incomplete", *[""] * (width - 1)]
+        row = ["incomplete", *[""] * (len(REPORT_HEADER) - 1)]
         row[REPORT_HEADER.index("target")] = report.target
-        row[at] = what
-        rows.append(row)
-    return _write(REPORT_HEADER, rows)
+        row[REPORT_HEADER.index("reasons")] = what
+        yield row
 
 
 def render_scan(scan: ScanResult, *, exit_code: int) -> str:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final
 from xml.etree import ElementTree  # It writes; nothing is parsed.
 
 from ftaudit.model import BLOCKING, Package, Report, Severity, Verdict
 from ftaudit.report.console import clean
-from ftaudit.report.package.agreeing_rows import AgreeingRows, chains, coverage, extra_findings
+from ftaudit.report.package.agreeing_rows import chains, coverage, extra_findings
 from ftaudit.report.results.results import of_scan, scan_sentence
 from ftaudit.source.tree_scan import ScanResult
 
@@ -34,13 +34,29 @@ def render(report: Report) -> str:
     """Return a suite for each platform: what blocks fails, what could not be checked is an error, what is accepted is
     skipped. What has no row is a case of its own.
     """
-    suites: dict[str, list[JunitCase]] = {platform: [] for platform in report.platforms}
+    told = (*report.notes, f"checked: {coverage(report)}")
+    return _write("ftaudit check", _suites(report), told)
+
+
+def render_each(reports: Sequence[Report]) -> str:
+    """Return the suites of several reports, one for each target, whose names begin with the target."""
+    suites: dict[str, list[JunitCase]] = {}
+    told: list[str] = []
+    for report in reports:
+        suites |= _suites(report, f"{report.target} ")
+        told += (*report.notes, f"{report.target} checked: {coverage(report)}")
+    return _write("ftaudit check", suites, dict.fromkeys(told))
+
+
+def _suites(report: Report, prefix: str = "") -> dict[str, list[JunitCase]]:
+    suites: dict[str, list[JunitCase]] = {f"{prefix}{platform}": [] for platform in report.platforms}
     for package in report.packages:
-        suites.setdefault(package.facts.platform, []).append(_case(package))
+        suite = f"{prefix}{package.facts.platform}"
+        suites.setdefault(suite, []).append(_case(package, suite))
     if report.incomplete:
-        suites["not looked at"] = [
+        suites[f"{prefix}not looked at"] = [
             JunitCase(
-                classname="not looked at",
+                classname=f"{prefix}not looked at",
                 name=f"incomplete {number}",
                 outcome="error",
                 kind="incomplete",
@@ -49,8 +65,7 @@ def render(report: Report) -> str:
             )
             for number, what in enumerate(report.incomplete, 1)
         ]
-    told = (*report.notes, f"checked: {coverage(report)}")
-    return _write("ftaudit check", suites, told)
+    return suites
 
 
 def render_scan(scan: ScanResult, *, fail_on: Severity, exit_code: int) -> str:
@@ -97,7 +112,7 @@ def render_scan(scan: ScanResult, *, fail_on: Severity, exit_code: int) -> str:
     return _write("ftaudit scan", ordered, scan.notes)
 
 
-def _case(package: Package) -> JunitCase:
+def _case(package: Package, suite: str) -> JunitCase:
     entry = AgreeingRows(package=package, platforms=(package.facts.platform,))
     lines = [*package.reasons, *(f"{label}{text}" for label, text in chains(package))]
     lines += [f"{finding.code} {finding.rule}: {finding.message}" for finding in extra_findings(package)]
@@ -107,7 +122,7 @@ def _case(package: Package) -> JunitCase:
     if package.accepted is not None:
         outcome, reason = "skipped", f"{package.accepted.by}: {package.accepted.reason} ({reason})"
     return JunitCase(
-        classname=package.facts.platform,
+        classname=suite,
         name=entry.title,
         outcome=outcome,
         kind=package.verdict.value,

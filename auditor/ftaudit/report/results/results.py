@@ -289,7 +289,7 @@ def _of_finding(finding: Finding, mark: str, scan: ScanResult, suppression: Supp
         confidence=finding.confidence,
         subject=finding.rule,
         lines=tuple(
-            map(clean, (finding.message, f"remedy: {finding.remedy}") if finding.remedy else (finding.message,))
+            map(clean, (message_of(finding), f"remedy: {finding.remedy}") if finding.remedy else (message_of(finding),))
         ),
         fingerprint=mark,
         location=place,
@@ -298,6 +298,11 @@ def _of_finding(finding: Finding, mark: str, scan: ScanResult, suppression: Supp
         suppression=suppression,
         fix=finding.fix if isinstance(finding.fix, Fix) else None,
     )
+
+
+def message_of(finding: Finding) -> str:
+    """Return the message, and the targets where it does not hold for all of the scan's."""
+    return f"{finding.message} [{', '.join(finding.targets)}]" if finding.targets else finding.message
 
 
 def _suppressed(accepted: Acceptance | None) -> Suppression | None:

@@ -81,8 +81,22 @@ def render(results: Results, *, places: Places, rules: Sequence[Rule] = ()) -> s
     return json.dumps(as_dict(results, places=places, rules=rules), indent=2, ensure_ascii=False) + "\n"
 
 
+def render_each(each: Sequence[Results], *, places: Places, rules: Sequence[Rule] = ()) -> str:
+    """Return a SARIF log with a run for each target, whose automation id ends in the target."""
+    runs = [_run(one, f"{one.command}/{one.target}", places=places, rules=rules) for one in each]
+    return json.dumps(_log(runs), indent=2, ensure_ascii=False) + "\n"
+
+
 def as_dict(results: Results, *, places: Places, rules: Sequence[Rule] = ()) -> dict[str, Any]:
     """Return the log as plain JSON values."""
+    return _log([_run(results, results.command, places=places, rules=rules)])
+
+
+def _log(runs: list[dict[str, Any]]) -> dict[str, Any]:
+    return {"$schema": SCHEMA, "version": "2.1.0", "runs": runs}
+
+
+def _run(results: Results, category: str, *, places: Places, rules: Sequence[Rule]) -> dict[str, Any]:
     kept, unchecked = _within_limits(results)
     descriptors = _descriptors(kept, results.rules, {rule.info.code: rule for rule in rules})
     positions = {descriptor["id"]: number for number, descriptor in enumerate(descriptors)}
@@ -91,7 +105,7 @@ def as_dict(results: Results, *, places: Places, rules: Sequence[Rule] = ()) -> 
         "exitCode": results.exit_code,
         "toolExecutionNotifications": [_notification(each, places) for each in unchecked],
     }
-    run = {
+    return {
         "tool": {
             "driver": {
                 "name": "ftaudit",
@@ -102,14 +116,13 @@ def as_dict(results: Results, *, places: Places, rules: Sequence[Rule] = ()) -> 
                 "rules": descriptors,
             }
         },
-        "automationDetails": {"id": f"ftaudit/{results.command}/"},
+        "automationDetails": {"id": f"ftaudit/{category}/"},
         "invocations": [invocation],
         "originalUriBaseIds": {ROOT: {"description": {"text": "The folder that holds the repository."}}},
         "columnKind": "unicodeCodePoints",
         "results": [_result(each, positions, places) for each in kept],
         "properties": {"target": results.target, "summary": results.sentence},
     }
-    return {"$schema": SCHEMA, "version": "2.1.0", "runs": [run]}
 
 
 def _within_limits(results: Results) -> tuple[list[Result], list[Unchecked]]:

@@ -85,6 +85,7 @@ def _finding(finding: Finding) -> dict[str, Any]:
         "severity": finding.severity.value,
         "confidence": finding.confidence.value,
         "message": finding.message,
+        "targets": list(finding.targets),
         "path": None if place is None else place.path,
         "line": None if place is None else place.line,
         "column": None if place is None else place.column,

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 from ftaudit.model import AcceptedBy, Finding, Severity
 from ftaudit.report.console import DEFAULT_WIDTH, clean, draw
 from ftaudit.report.package.agreeing_rows import accepted_line
+from ftaudit.report.results.results import message_of
 from ftaudit.report.scan.state_table import under
 from ftaudit.report.scan.worklist import NEXT, Group, WorkStep, groups, tasks
 from ftaudit.source.tree_scan import ScanResult
@@ -83,7 +84,7 @@ def _finding(console: Console, result: ScanResult, finding: Finding) -> None:
     title = Text.assemble(
         (place, "dim"), (finding.severity.value, _STYLES[finding.severity]), f" {finding.code} {finding.rule}: "
     )
-    title.append(clean(finding.message))
+    title.append(clean(message_of(finding)))
     console.print(Padding(title, (0, 0, 0, 2)))
     if line is not None:
         for number, text in result.frames.get((path, line), ()):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import re
+from collections.abc import Sequence
 from importlib import resources
 from typing import TYPE_CHECKING, Any, Final
 
@@ -26,9 +27,36 @@ _HYPHENATED: Final = re.compile(r"(\w+(?:-\w+)+[.,]?)")
 
 def render(migration: Migration) -> str:
     """Return the page. Without JavaScript it is a plain document; with it packages are filtered and sorted."""
+    from ftaudit.report.migration.html.view import look
+
+    view = look(migration)
+    return _page("report.html", title=view.title, migration=migration, report=migration.report, view=view, at="", of="")
+
+
+def render_each(migrations: Sequence[Migration]) -> str:
+    """Return one page for several targets: the packages side by side, then the report of each target."""
+    from ftaudit.report.migration.html.view import Part, look
+    from ftaudit.report.targets.target_rows import all_platforms, find_rows
+
+    reports = [migration.report for migration in migrations]
+    parts = [
+        Part(migration=migration, report=migration.report, view=look(migration), at=f"t{number}-")
+        for number, migration in enumerate(migrations, 1)
+    ]
+    return _page(
+        "targets.html",
+        title=parts[0].view.title,
+        parts=parts,
+        targets=[report.target for report in reports],
+        platforms=all_platforms(reports),
+        rows=find_rows(reports),
+    )
+
+
+def _page(template: str, **values: object) -> str:
     from markupsafe import Markup
 
-    from ftaudit.report.migration.html.view import MEANINGS, WORST_FIRST, look
+    from ftaudit.report.migration.html.view import MEANINGS, WORST_FIRST
     from ftaudit.report.scan.state_table import under
 
     script, style = _asset("script.js"), _asset("style.css")
@@ -38,11 +66,8 @@ def render(migration: Migration) -> str:
     )
     return (
         _environment()
-        .get_template("report.html")
+        .get_template(template)
         .render(
-            migration=migration,
-            report=migration.report,
-            view=look(migration),
             under=under,
             meanings=MEANINGS,
             verdicts=WORST_FIRST,
@@ -52,6 +77,7 @@ def render(migration: Migration) -> str:
             # Both are files of this package; everything else on the page is escaped.
             script=Markup(script),  # noqa: S704
             style=Markup(style),  # noqa: S704
+            **values,
         )
     )
 

@@ -1,9 +1,9 @@
 "use strict";
 document.documentElement.classList.add("js");
-document.addEventListener("DOMContentLoaded", () => {
-  const table = document.getElementById("package-table");
+const start = (table) => {
   const rows = Array.from(table.tBodies);
-  const find = (id) => document.getElementById(id);
+  const at = table.id.slice(0, -"package-table".length);
+  const find = (id) => document.getElementById(at + id);
   const text = find("f-text"), verdict = find("f-verdict"), platform = find("f-platform");
   const words = new Map(rows.map((row) => [row, row.textContent.toLowerCase()]));
 
@@ -62,7 +62,7 @@ document.addEventListener("DOMContentLoaded", () => {
     rows.forEach((row) => open(row, wanted));
   });
 
-  for (const link of document.querySelectorAll(".legend a")) {
+  for (const link of (table.closest(".target") ?? document).querySelectorAll(".legend a")) {
     link.addEventListener("click", () => {
       text.value = "";
       if (platform) platform.value = "";
@@ -76,6 +76,9 @@ document.addEventListener("DOMContentLoaded", () => {
   }
   find("filters").hidden = false;
   filter();
+};
+document.addEventListener("DOMContentLoaded", () => {
+  document.querySelectorAll("table.packages").forEach(start);
 
   let closed = [];
   addEventListener("beforeprint", () => {

@@ -142,6 +142,17 @@ class View:
     gaps: tuple[GapSection, ...]
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Part:
+    """What a page for several targets has of one target."""
+
+    migration: Migration
+    report: Report
+    view: View
+    at: str
+    """What the ids of its elements begin with."""
+
+
 def look(migration: Migration) -> View:
     """Work out the page."""
     report = migration.report

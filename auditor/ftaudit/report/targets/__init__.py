@@ -1,0 +1,1 @@
+"""Reports for several targets of one run, side by side."""
