@@ -107,6 +107,11 @@ def parse_targets(names: Iterable[str]) -> tuple[Target, ...]:
     return targets
 
 
+def newest_target() -> Target:
+    """Return the newest target: the release that projects move to next."""
+    return max(map(parse_target, TARGETS), key=lambda target: target.version)
+
+
 def supported_tags(target: Target, platform: Platform) -> tuple[Tag, ...]:
     """Return the tags that the target's installer accepts on the platform, best first.
 

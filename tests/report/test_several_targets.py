@@ -40,6 +40,11 @@ def stable(name: str, version: str) -> ServedFile:
     return ServedFile(filename=empty.filename, data=buffer.getvalue())
 
 
+def next_release(name: str, version: str) -> tuple[ServedFile, ServedFile]:
+    """Return wheels of both builds of CPython 3.15."""
+    return tuple(wheel(name, version, tag=f"cp315-{abi}-{PLATFORM}") for abi in ("cp315", "cp315t"))
+
+
 @dataclass(frozen=True, kw_only=True)
 class Run:
     """One run of `check` for both targets, with every format that a file's name means."""
@@ -194,9 +199,41 @@ def test_a_plan_for_several_targets_compares_and_writes_only_what_all_agree_on(r
         "3.14t": {"proposed": "1.1", "still_blocks": False},
         "3.15t": {"proposed": None, "still_blocks": False},
     }
+    outlook = found["reports"][0]["outlook"]
+    assert (outlook["target"], outlook["after"]) == ("3.15t", "3.16")
+    assert {one["name"]: (one["version"], one["kind"], one["needs_rebuild"]) for one in outlook["packages"]} == {
+        "demo": ("1.0", "abi3t", False),
+        "late": ("1.1", "none", None),  # the version that the plan proposes
+        "only-old": ("1.0", "none", None),
+        "plain": ("1.0", "pure", False),
+    }
     refused = ftaudit("plan", *BOTH, *words, "--write", cwd=run.folder)
     assert refused.returncode == 2 and "3.14t: late 1.1; 3.15t: nothing" in refused.stderr
     assert "late==1.0" in run.read("r.txt")
+
+
+def test_a_migration_report_for_several_targets_has_the_outlook_in_every_format(run: Run) -> None:
+    run.server.add_project("native", [*release("native", "1.0", GOOD), *next_release("native", "1.0")])
+    run.server.add_project("behind", [*release("behind", "1.0", GOOD), *next_release("behind", "1.1")])
+    (run.folder / "next.txt").write_text("demo==1.0\nnative==1.0\nbehind==1.0\n")
+    words = ("--static", "--index-url", run.server.simple_url, "--platform", PLATFORM, "--no-scan", "--no-plan")
+    also = ("--also", "migration.md", "--also", "migration.json")
+    ran = ftaudit("report", *BOTH, *words, "next.txt", "-o", "migration.html", *also, cwd=run.folder)
+    assert ran.returncode == 1, ran.stderr
+    found = json.loads(run.read("migration.json"))
+    jsonschema.Draft202012Validator(document.schema()).validate(found)
+    for one in found["reports"]:
+        packages = {each["name"]: each for each in one["outlook"]["packages"]}
+        assert {name: (each["kind"], each["later"], each["needs_rebuild"]) for name, each in packages.items()} == {
+            "demo": ("abi3t", None, False),
+            "native": ("free-threaded", None, True),
+            "behind": ("none", "1.1", None),
+        }
+    assert "- **cp315t** (1): native 1.0 — each needs another build for 3.16" in run.read("migration.md")
+    page = run.read("migration.html")
+    ids = re.findall(r'\sid="([^"]+)"', page)
+    assert not [name for name, times in Counter(ids).items() if times > 1]
+    assert 'id="t2-outlook"' in page and "behind 1.0 (1.1 has one)" in page
 
 
 def test_reports_of_several_targets_are_compared_target_by_target(run: Run) -> None:

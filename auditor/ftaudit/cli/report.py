@@ -72,6 +72,7 @@ def add_parsers(commands: Any) -> None:
 def run(options: argparse.Namespace, screen: Screen) -> CommandAnswer:
     """Audit, plan, scan and render. Raise `FtauditError` for what the user must mend."""
     from ftaudit import engine
+    from ftaudit.engine.outlook import find_outlook
     from ftaudit.engine.project_scan import find_projects
     from ftaudit.engine.reproduce import find_reproduction
     from ftaudit.engine.session import open_sessions
@@ -97,6 +98,7 @@ def run(options: argparse.Namespace, screen: Screen) -> CommandAnswer:
                 Migration(
                     report=accept_in_report(report, options),
                     plan=plan,
+                    outlook=find_outlook(report.packages, session) if plan is None else plan.outlook,
                     no_plan=no_plan,
                     scan=_scan(paths, options, session.settings, progress),
                     scanned=tuple(map(str, paths)),

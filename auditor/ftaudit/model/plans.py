@@ -13,6 +13,7 @@ from packaging.utils import NormalizedName
 from packaging.version import Version
 
 from ftaudit.model.gaps import Gap
+from ftaudit.model.outlook import Outlook
 from ftaudit.model.reasons import Excluded, Reasons
 from ftaudit.model.words import BLOCKING, GilDeclaration, Location, StrEnum, Verdict
 
@@ -371,6 +372,8 @@ class Plan:
     """Packages whose verdict is `unknown`."""
     interpreter: str | None = None
     traffic: tuple[tuple[str, int], ...] = ()
+    outlook: Outlook | None = None
+    """What the next release of CPython has of the packages, at the versions that are proposed."""
 
     @property
     def blocked(self) -> tuple[NormalizedName, ...]:

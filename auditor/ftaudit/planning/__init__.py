@@ -11,6 +11,7 @@ from packaging.utils import NormalizedName
 from packaging.version import Version
 
 from ftaudit import lockfiles
+from ftaudit.engine.outlook import find_outlook
 from ftaudit.engine.session import AuditSession
 from ftaudit.engine.upgrades.later import is_listed
 from ftaudit.engine.upgrades.surveys import HOPEFUL, Survey, SurveyQuestion
@@ -93,6 +94,7 @@ class _Planner:
             unknown=self._unknown(solution, rows),
             interpreter=self.report.interpreter,
             traffic=session.index.traffic.counts,
+            outlook=find_outlook(self.report.packages, session, {change.name: change.proposed for change in changes}),
         )
 
     def _sources(

@@ -13,6 +13,7 @@ from ftaudit.report.package.agreeing_rows import counted
 if TYPE_CHECKING:
     from ftaudit.engine.reproduce import Reproduction
     from ftaudit.model import Report
+    from ftaudit.model.outlook import Outlook
     from ftaudit.model.plans import Plan
     from ftaudit.source.tree_scan import ScanResult
 
@@ -33,6 +34,8 @@ class Migration:
     """The folders and files of the project that were scanned, as they were named."""
     no_scan: str | None = None
     """Why the project's own source was not scanned, in one sentence."""
+    outlook: Outlook | None = None
+    """What the next release of CPython has of the packages, at the versions that the plan proposes."""
     reproduction: Reproduction | None = None
     incomplete: tuple[str, ...] = ()
     """What was not looked at and is said neither by the report nor by the scan."""

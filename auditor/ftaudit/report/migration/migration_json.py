@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from ftaudit.__about__ import __version__
 from ftaudit.model import Severity
+from ftaudit.report.outlook.outlook_groups import outlook_as_dict
 from ftaudit.report.package import check_json
 from ftaudit.report.plan import plan_json
 from ftaudit.report.scan import scan_json
@@ -46,6 +47,7 @@ def as_dict(migration: Migration) -> dict[str, Any]:
         "check": check_json.as_dict(migration.report),
         "plan": None if plan is None else plan_json.as_dict(plan),
         "no_plan": migration.no_plan,
+        "outlook": None if migration.outlook is None else outlook_as_dict(migration.outlook),
         "scan": None if scan is None else scan_json.as_dict(scan, exit_code=scan.exit_code(Severity.WARNING)),
         "scanned": list(migration.scanned),
         "no_scan": migration.no_scan,

@@ -27,6 +27,7 @@ def sections_of(migration: Migration) -> list[MarkdownSection]:
     """Return what is said below the answer: what blocks, the plan, the rest folded."""
     first, *rest = sections(migration.report)
     parts = [first, *(plan_markdown.sections(migration.plan) if migration.plan is not None else ()), *rest]
+    parts += plan_markdown.outlook_sections(migration.outlook)
     if migration.scan is not None:
         exit_code = migration.scan.exit_code(Severity.WARNING)
         parts.append(

@@ -11,6 +11,7 @@ from ftaudit.model import Location
 from ftaudit.model.plans import Candidate, Change, Plan, Proof, SourceEvidence, Switch, WayOut
 from ftaudit.model.sentences import candidate_phrase, sentences
 from ftaudit.planning import plan_sentences
+from ftaudit.report.outlook.outlook_groups import outlook_as_dict
 
 SCHEMA_VERSION: Final = 1
 
@@ -49,6 +50,7 @@ def as_dict(plan: Plan) -> dict[str, Any]:
         "notes": list(plan.notes),
         "incomplete": list(plan.incomplete),
         "traffic": dict(plan.traffic),
+        "outlook": None if plan.outlook is None else outlook_as_dict(plan.outlook),
     }
 
 

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from ftaudit.model.outlook import Outlook
 from ftaudit.model.plans import Change, Plan
 from ftaudit.planning import plan_sentences
+from ftaudit.report.outlook.outlook_groups import outlook_groups, outlook_sentence
 from ftaudit.report.package.check_markdown import LIMIT, MarkdownSection, cut, escape, fit, folded
 from ftaudit.report.plan.plan_table import headline
 
@@ -15,9 +17,22 @@ def render(plan: Plan, *, limit: int = LIMIT) -> str:
     word, sentence = headline(plan)
     notes = [f"- {escape(f'not checked: {what}')}" for what in plan.incomplete]
     notes += [f"- {escape(note)}" for note in plan.notes]
-    parts = [*sections(plan), MarkdownSection(items=notes, what="notes")]
+    parts = [*sections(plan), *outlook_sections(plan.outlook), MarkdownSection(items=notes, what="notes")]
     end = f"target {escape(plan.target)} on {escape(', '.join(plan.platforms))}"
     return fit([f"## ftaudit plan: {word.lower()}", escape(sentence)], parts, end, limit, command="ftaudit plan")
+
+
+def outlook_sections(outlook: Outlook | None) -> Iterator[MarkdownSection]:
+    """Yield what the next release of CPython has of the packages, folded."""
+    if outlook is None or not outlook.packages:
+        return
+    lines = [f"- {escape(outlook_sentence(outlook))}"]
+    lines += [
+        f"- **{escape(group.title)}** ({len(group.items)}): {escape(', '.join(group.items))}"
+        + (f" — {escape(group.note)}" if group.note else "")
+        for group in outlook_groups(outlook)
+    ]
+    yield folded(f"The next release: CPython {outlook.target}", lines, "lines")
 
 
 def sections(plan: Plan) -> Iterator[MarkdownSection]:

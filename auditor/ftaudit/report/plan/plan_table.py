@@ -10,6 +10,7 @@ from ftaudit.model.plans import Change, ChangeKind, Plan, Proof, ProofStatus, Wa
 from ftaudit.model.sentences import sentence
 from ftaudit.planning import plan_sentences
 from ftaudit.report.console import DEFAULT_WIDTH, clean, draw
+from ftaudit.report.outlook.outlook_groups import outlook_groups, outlook_sentence
 from ftaudit.report.package.agreeing_rows import counted
 
 if TYPE_CHECKING:
@@ -70,6 +71,7 @@ def render(plan: Plan, *, width: int = DEFAULT_WIDTH, color: bool = False, writt
         _ways(console, plan)
         for proof in plan.proofs:
             _proof(console, proof)
+        _outlook(console, plan)
         notes = [f"not checked: {what}" for what in plan.incomplete]
         notes += [f"not known, today or then: {', '.join(plan.unknown)}"] if plan.unknown else []
         notes += [f"note: {note}" for note in plan.notes]
@@ -190,6 +192,18 @@ def _proof(console: Console, proof: Proof) -> None:
     lines += [("once written: ", proof.command)] if proof.command else []
     lines += [("not shown: ", what) for what in proof.not_proven]
     _lines(console, lines, indent=2)
+
+
+def _outlook(console: Console, plan: Plan) -> None:
+    from rich.text import Text
+
+    if plan.outlook is None or not plan.outlook.packages:
+        return
+    console.print()
+    console.print(Text(f"Next release: {outlook_sentence(plan.outlook)}", style="bold"))
+    for group in outlook_groups(plan.outlook):
+        head = f"{group.title} ({len(group.items)}): "
+        _lines(console, [(head, ", ".join(group.items) + (f" — {group.note}" if group.note else ""))], indent=2)
 
 
 def _lines(console: Console, lines: Iterable[tuple[str, str]], *, indent: int = 6) -> None:

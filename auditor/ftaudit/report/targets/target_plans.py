@@ -13,7 +13,7 @@ from ftaudit.model.plans import Plan
 from ftaudit.report.console import DEFAULT_WIDTH, clean, draw
 from ftaudit.report.package.check_markdown import LIMIT, MarkdownSection, escape, fit
 from ftaudit.report.plan import plan_json, plan_table
-from ftaudit.report.plan.plan_markdown import sections
+from ftaudit.report.plan.plan_markdown import outlook_sections, sections
 from ftaudit.report.targets import targets_json
 from ftaudit.report.targets.targets_table import rule
 
@@ -118,6 +118,6 @@ def render_markdown(plans: Sequence[Plan], *, limit: int = LIMIT) -> str:
         notes = [f"- {escape(f'not checked: {what}')}" for what in plan.incomplete]
         notes += [f"- {escape(note)}" for note in plan.notes]
         title = MarkdownSection(items=[""], head=f"## {plan.target}", what="targets")
-        parts += [title, *sections(plan), MarkdownSection(items=notes, what="notes")]
+        parts += [title, *sections(plan), *outlook_sections(plan.outlook), MarkdownSection(items=notes, what="notes")]
     end = f"targets {escape(', '.join(targets))} on {escape(', '.join(plans[0].platforms))}"
     return fit(top, parts, end, limit, command="ftaudit plan")

@@ -96,6 +96,7 @@ def _environment() -> Environment:
 
     from ftaudit.model.sentences import sentence
     from ftaudit.planning.plan_sentences import change_evidence, change_reason, source_evidence
+    from ftaudit.report.outlook.outlook_groups import outlook_groups, outlook_sentence
     from ftaudit.report.package import agreeing_rows, tier_sentences
 
     environment = Environment(
@@ -116,6 +117,8 @@ def _environment() -> Environment:
         "remarks": tier_sentences.remarks,
         "extra_findings": lambda package: list(agreeing_rows.extra_findings(package)),
         "counted": agreeing_rows.counted,
+        "outlook_groups": lambda outlook: list(outlook_groups(outlook)),
+        "outlook_sentence": outlook_sentence,
         "prose": _prose,
         "heading": _heading,
     }

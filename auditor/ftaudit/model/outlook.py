@@ -1,0 +1,56 @@
+"""The outlook: which packages the next release of CPython already has, and what the one after it needs built again."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from packaging.utils import NormalizedName
+from packaging.version import Version
+
+from ftaudit.model.gaps import Gap
+from ftaudit.model.words import WheelKind
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class NextWheel:
+    """What the next release installs of one package on one platform, by the names of its files."""
+
+    name: NormalizedName
+    version: Version | None
+    """The version that was judged, or of a plan the version that it proposes."""
+    platform: str
+    kind: WheelKind | None
+    """`NONE` if there is no wheel to install, `None` if that is not known."""
+    wheel: str | None = None
+    compiled: bool = False
+    """Whether any wheel of the version has compiled code."""
+    later: Version | None = None
+    """The nearest later release with a wheel, where the version has none, or has a pure one next to compiled ones."""
+    gap: Gap | None = None
+    """Why `kind` is not known."""
+
+    @property
+    def needs_rebuild(self) -> bool | None:
+        """Whether the release after the next needs another build of this version; `None` where nothing is built yet.
+
+        A wheel for one version of CPython (`cp315t`) serves that version alone. `abi3t` wheels serve each later
+        version (PEP 803), and pure ones and those not bound to an ABI do too.
+        """
+        match self.kind:
+            case None | WheelKind.NONE:
+                return None
+            case WheelKind.FREE_THREADED:
+                return True
+            case WheelKind.ABI3T | WheelKind.NATIVE | WheelKind.PURE:
+                return False
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Outlook:
+    """The packages of a report or plan on the next release of CPython."""
+
+    target: str
+    """The newest target, `3.15t`."""
+    after: str
+    """The release after it, `3.16`, for which nothing can be built yet."""
+    packages: tuple[NextWheel, ...]
