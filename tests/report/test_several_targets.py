@@ -221,7 +221,7 @@ def test_a_migration_report_for_several_targets_has_the_outlook_in_every_format(
     ran = ftaudit("report", *BOTH, *words, "next.txt", "-o", "migration.html", *also, cwd=run.folder)
     assert ran.returncode == 1, ran.stderr
     found = json.loads(run.read("migration.json"))
-    jsonschema.Draft202012Validator(document.schema()).validate(found)
+    jsonschema.Draft202012Validator(targets_json.schema()).validate(found)
     for one in found["reports"]:
         packages = {each["name"]: each for each in one["outlook"]["packages"]}
         assert {name: (each["kind"], each["later"], each["needs_rebuild"]) for name, each in packages.items()} == {

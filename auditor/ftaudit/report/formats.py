@@ -215,7 +215,7 @@ def render_reports(reports: Sequence[Report], form: Format, page: Medium, *, com
             each = [results.of_report(report, places=seen, command=command) for report in reports]
             return sarif.render_each(each, places=seen, rules=load_rules().rules)
         case Format.CONCISE | Format.GITHUB | Format.GITLAB:
-            from ftaudit.report.results import concise, github, gitlab, results
+            from ftaudit.report.results import concise, github, gitlab, result_places, results
             from ftaudit.report.targets import merged_results
 
             seen = result_places.find_places(page.folder)

@@ -10,7 +10,7 @@ from xml.etree import ElementTree  # It writes; nothing is parsed.
 
 from ftaudit.model import BLOCKING, Package, Report, Severity, Verdict
 from ftaudit.report.console import clean
-from ftaudit.report.package.agreeing_rows import chains, coverage, extra_findings
+from ftaudit.report.package.agreeing_rows import AgreeingRows, chains, coverage, extra_findings
 from ftaudit.report.results.results import of_scan, scan_sentence
 from ftaudit.source.tree_scan import ScanResult
 
