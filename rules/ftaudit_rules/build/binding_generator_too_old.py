@@ -7,10 +7,11 @@ from typing import Final
 
 from packaging.version import Version
 
-from ftaudit.model import Confidence, Finding, Severity
+from ftaudit.model import Confidence, Finding, Fix, NoFix, Severity
 from ftaudit.rule import RuleInfo, SourceExample
-from ftaudit.source import BuildRule, Project, Room
+from ftaudit.source import BuildRule, Project, Room, Unit
 from ftaudit.source.build import BuildContext, FactKind
+from ftaudit.source.build.build_edits import raise_floor, raise_version
 from ftaudit.source.build.required_versions import admits_from, applies, build_requirements
 from ftaudit.source.rust import least_version
 
@@ -18,6 +19,8 @@ _FIRST: Final = {"pybind11": "2.13.0", "nanobind": "2.2.0", "cffi": "2.0.0b1"}
 """pybind11 #5148; nanobind 2.2.0's changelog; cffi 2.0's `setup.py`."""
 _NUMPY_WITH_F2PY: Final = "2.1.0"
 _MYPY_WITH_SAFE_MYPYC: Final = "2.3"
+_FLOORS: Final = {"pybind11": "2.13", "nanobind": "2.2", "cffi": "2.0", "numpy": "2.1", "mypy": "2.3"}
+"""As a requirement names them."""
 _PYO3: Final = Version("0.23")
 _CFFI_SINCE: Final = (3, 14)
 """cffi supports no free-threaded 3.13."""
@@ -101,3 +104,12 @@ class BindingGeneratorTooOld(BuildRule):
                 f"PyO3 {least_version(used[0].value)} knows nothing of free threading: the first that does is 0.23.",
                 location=project.location(fact.path, fact.line, fact.column),
             )
+
+    def fix(self, unit: Unit, finding: Finding) -> Fix | NoFix:
+        """Require the first release that knows free threading; no cffi knows the free-threaded 3.13."""
+        if unit.path.endswith("Cargo.toml"):
+            return raise_version(unit, finding, str(_PYO3))
+        floors = {
+            name: first for name, first in _FLOORS.items() if name != "cffi" or unit.target.version >= _CFFI_SINCE
+        }
+        return raise_floor(unit, finding, floors)

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from ftaudit.cpython.versions import ABI3T_SINCE
-from ftaudit.model import Confidence, Finding, Severity
+from ftaudit.model import Confidence, Finding, Fix, NoFix, Severity
 from ftaudit.rule import RuleInfo, SourceExample
-from ftaudit.source import BuildRule, Project, Room
+from ftaudit.source import BuildRule, Project, Room, Unit
 from ftaudit.source.build import BuildContext, FactKind
+from ftaudit.source.build.build_edits import gate_limited_api
 from ftaudit.source.build.required_versions import build_requirements, requires_from
 
 _IGNORES = "2.0.0b1"
@@ -59,3 +60,7 @@ class CffiLimitedApi(BuildRule):
                     "later ignore that.",
                     location=project.location(fact.path, fact.line, fact.column),
                 )
+
+    def fix(self, unit: Unit, finding: Finding) -> Fix | NoFix:
+        """Ask for the limited API only where the interpreter has one."""
+        return gate_limited_api(unit, finding)

@@ -8,10 +8,11 @@ from typing import Final
 
 from packaging.version import Version
 
-from ftaudit.model import Confidence, Finding, Severity
+from ftaudit.model import Confidence, Finding, Fix, NoFix, Obstacle, Severity
 from ftaudit.rule import RuleInfo, SourceExample
-from ftaudit.source import BuildRule, Project, Room
+from ftaudit.source import BuildRule, Project, Room, Unit
 from ftaudit.source.build import BuildContext, FactKind
+from ftaudit.source.build.build_edits import drop_word, facts_at
 from ftaudit.target import Target
 
 _PLATFORMS: Final = (
@@ -96,6 +97,17 @@ class CibwFtDisabled(BuildRule):
                     f"cibuildwheel {min(versions)} no longer knows cpython-freethreading.",
                     location=project.location(fact.path, fact.line),
                 )
+
+    def fix(self, unit: Unit, finding: Finding) -> Fix | NoFix:
+        """Drop the pattern or the option."""
+        for fact in facts_at(unit, finding, FactKind.CIBW_SKIP, FactKind.CIBW_OBSOLETE, FactKind.CIBW_ENABLE):
+            if fact.kind is FactKind.CIBW_SKIP and not _skips(fact.value, unit.target):
+                continue
+            if fact.kind is FactKind.CIBW_ENABLE:
+                # What is left of the option, and of the CI that it is in, is for a person to decide.
+                return NoFix(obstacle=Obstacle.NOT_MECHANICAL)
+            return drop_word(unit, fact.line, fact.value)
+        return NoFix(obstacle=Obstacle.UNKNOWN_FORM)
 
 
 def _skips(pattern: str, target: Target) -> bool:

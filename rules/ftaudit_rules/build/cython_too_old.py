@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from ftaudit.model import Confidence, Finding, Severity
+from ftaudit.model import Confidence, Finding, Fix, NoFix, Severity
 from ftaudit.rule import RuleInfo, SourceExample
-from ftaudit.source import BuildRule, Project, Room
+from ftaudit.source import BuildRule, Project, Room, Unit
 from ftaudit.source.build import BuildContext
+from ftaudit.source.build.build_edits import raise_floor
 from ftaudit.source.build.required_versions import admits_from, applies, build_requirements
 
 _FIRST = "3.1.0a1"
@@ -58,3 +59,7 @@ class CythonTooOld(BuildRule):
                 f"{requirement} admits no Cython that knows free threading: the first is 3.1.",
                 location=project.location(fact.path, fact.line, fact.column),
             )
+
+    def fix(self, unit: Unit, finding: Finding) -> Fix | NoFix:
+        """Require Cython 3.1."""
+        return raise_floor(unit, finding, {"cython": "3.1"})

@@ -7,10 +7,11 @@ from collections.abc import Iterator
 from packaging.version import Version
 
 from ftaudit.cpython.versions import ABI3T_SINCE
-from ftaudit.model import Confidence, Finding, Severity
+from ftaudit.model import Confidence, Finding, Fix, NoFix, Severity
 from ftaudit.rule import RuleInfo, SourceExample
-from ftaudit.source import BuildRule, Project, Room
+from ftaudit.source import BuildRule, Project, Room, Unit
 from ftaudit.source.build import BuildContext, FactKind
+from ftaudit.source.build.build_edits import gate_limited_api
 from ftaudit.source.rust import least_version
 
 _FIRST = ABI3T_SINCE[0] << 24 | ABI3T_SINCE[1] << 16
@@ -171,6 +172,10 @@ class LimitedApiNotGated(BuildRule):
                     location=project.location(fact.path, fact.line, fact.column),
                     remedy="Use PyO3 0.23 or later, which falls back to the version's own ABI on free-threaded builds.",
                 )
+
+    def fix(self, unit: Unit, finding: Finding) -> Fix | NoFix:
+        """Ask for the limited API only where the interpreter has one."""
+        return gate_limited_api(unit, finding)
 
 
 def _version(hexadecimal: int) -> str:

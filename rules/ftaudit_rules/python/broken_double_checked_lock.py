@@ -6,7 +6,7 @@ import ast
 import re
 from collections.abc import Iterator
 
-from ftaudit.model import Confidence, Finding, Severity
+from ftaudit.model import Confidence, Finding, Fix, NoFix, Obstacle, Severity
 from ftaudit.rule import RuleInfo, SourceExample
 from ftaudit.source.base import PythonRule
 from ftaudit.source.python import PythonModule, Signal
@@ -102,6 +102,19 @@ class D:
                         f"{lazy.key} says ready before the rest is: another thread goes on with what is not there yet",
                         location=module.place(early),
                     )
+
+    def fix(self, module: PythonModule, finding: Finding) -> Fix | NoFix:
+        """Repeat the test under the lock; set a flag after what it promises."""
+        from ftaudit.source.python.lock_edits import repeat_test, set_flag_last
+
+        for lazy in module.lazy_inits:
+            if isinstance(lazy.test, ast.If) and module.place(lazy.test) == finding.location:
+                held = [assignment for assignment in lazy.assignments if module.locked(assignment)]
+                return repeat_test(module, lazy.test, held[0]) if held else NoFix(obstacle=Obstacle.UNKNOWN_FORM)
+            early = _flag_before_data(lazy)
+            if early is not None and module.place(early) == finding.location:
+                return set_flag_last(module, early)
+        return NoFix(obstacle=Obstacle.UNKNOWN_FORM)
 
 
 _FLAG = re.compile(

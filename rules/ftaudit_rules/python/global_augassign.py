@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator
 
-from ftaudit.model import Confidence, Finding, Severity
+from ftaudit.model import Confidence, Finding, Fix, NoFix, Severity
 from ftaudit.rule import RuleInfo, SourceExample
 from ftaudit.source.base import PythonRule
 from ftaudit.source.python import PythonModule, Signal
@@ -128,6 +128,12 @@ class Node:
                     f"{name} is loaded, changed and stored without a lock: two threads can store the same value",
                     location=module.place(node),
                 )
+
+    def fix(self, module: PythonModule, finding: Finding) -> Fix | NoFix:
+        """Take the next number of an `itertools.count`, where the counter is read nowhere else."""
+        from ftaudit.source.python.counter_edits import count_atomically
+
+        return count_atomically(module, finding)
 
 
 def _shared_name(module: PythonModule, node: ast.stmt) -> str | None:

@@ -69,27 +69,37 @@ class Rewriting:
         return self.unit.edit(start, start, before), self.unit.edit(end, end, after)
 
     def imported(self, name: str) -> tuple[SourceEdit, ...]:
-        """Return the edit that imports a module of the standard library, nothing if the module does so already."""
-        statements = [line for line in self.module.body if isinstance(line, libcst.SimpleStatementLine)]
+        """Return the edit that imports a module among the first imports, nothing if the module does so already."""
+        first: libcst.CSTNode | None = None
         last: libcst.CSTNode | None = None
-        for line in statements:
-            for part in line.body:
-                if isinstance(part, libcst.Import):
-                    names = [self.module.code_for_node(each.name) for each in part.names if each.asname is None]
-                    if name in names:
-                        return ()
-                    last = line
-                elif isinstance(part, libcst.ImportFrom):
-                    last = line
+        leading = True
+        for statement in self.module.body:
+            imports = _imports(statement)
+            leading = leading and (bool(imports) or (last is None and _is_docstring(statement)))
+            for part in imports:
+                names = part.names if isinstance(part, libcst.Import) else ()
+                if any(each.asname is None and self.module.code_for_node(each.name) == name for each in names):
+                    return ()
+            if leading:
+                last = statement
+            else:
+                first = first or statement
         if last is None:
-            first = next(iter(self.module.body), None)
-            last = first if _is_docstring(first) else None
-            if last is None:
-                start = self.span(first)[0] if first is not None else 0
-                return (self.unit.edit(start, start, f"import {name}\n"),)
+            start = self.span(first)[0] if first is not None else 0
+            return (self.unit.edit(start, start, f"import {name}\n"),)
         end = self.unit.data.find(b"\n", self.span(last)[1])
         at = len(self.unit.data) if end < 0 else end + 1
         return (self.unit.edit(at, at, f"import {name}\n" if end >= 0 else f"\nimport {name}\n"),)
+
+
+def _imports(statement: libcst.CSTNode) -> tuple[libcst.Import | libcst.ImportFrom, ...]:
+    """Return the imports of a line that has nothing else."""
+    match statement:
+        case libcst.SimpleStatementLine(body=parts):
+            found = tuple(part for part in parts if isinstance(part, (libcst.Import, libcst.ImportFrom)))
+            return found if len(found) == len(parts) else ()
+        case _:
+            return ()
 
 
 def _is_docstring(statement: libcst.CSTNode | None) -> bool:
