@@ -24,6 +24,9 @@ from ftaudit.target import parse_target
 RULES = [rule for rule in load_rules().rules if isinstance(rule, SourceRule)]
 FIXERS = [rule for rule in RULES if can_fix(rule)]
 
+UNFIXED = {"mod-gil-used", "raw-ffi-mod-gil"}
+"""Rules that say of each finding why it has no fix."""
+
 
 def flagged(example: SourceExample, path: str, text: str) -> list[Finding]:
     """Return what all rules find in an example whose own file has another text."""
@@ -47,8 +50,9 @@ def test_what_a_fix_makes_of_an_example_is_flagged_no_more_and_for_nothing_new(r
             was = Counter(finding.code for finding in flagged(example, path, example.code))
             now = Counter(finding.code for finding in flagged(example, path, text))
             assert now[rule.info.code] <= was[rule.info.code] - made, text
-            assert not now - was, text
-    assert fixes, "no INVALID example of the rule has a fix"
+            # Where a project declares is no fault: that rule is off by default.
+            assert not {code for code in now - was if code != "FT305"}, text
+    assert fixes or rule.info.name in UNFIXED, "no INVALID example of the rule has a fix"
 
 
 PRELUDE = """\
@@ -58,6 +62,10 @@ static PyTypeObject T;
 void call(PyObject *);
 void copy(PyObject *);
 PyObject *use(PyObject *);
+int mod_exec(PyObject *);
+#define def definition_of_an_example
+static struct PyModuleDef def;
+#define JOIN(a, b) PyInit_example
 """
 """What the examples of rules on C use without declaring it."""
 COMPAT = """\
@@ -90,7 +98,6 @@ def test_what_the_fixes_make_of_c_examples_compiles(headers: Callable[[], str], 
         pytest.skip("no headers of this Python")
     prelude = tmp_path / "prelude.h"
     prelude.write_text(PRELUDE)
-    (tmp_path / "pythoncapi_compat.h").write_text(COMPAT)
     gcc = ["gcc", f"-I{include}", "-Werror=incompatible-pointer-types", "-Werror=implicit-function-declaration"]
     subprocess.run([*gcc, "-x", "c-header", str(prelude)], check=True)
     wrong = {}
@@ -101,12 +108,18 @@ def test_what_the_fixes_make_of_c_examples_compiles(headers: Callable[[], str], 
             text, _, offered = fix_example(rule, example)
             if not path.endswith(".c") or not all(isinstance(fix, Fix) for fix in offered):
                 continue
+            if example.target != "3.14t":
+                continue
             made += 1
-            file = tmp_path / f"{rule.info.code}_{number}.c"
+            folder = tmp_path / f"{rule.info.code}_{number}"
+            for name, other in (("pythoncapi_compat.h", COMPAT), *example.others):
+                (folder / name).parent.mkdir(parents=True, exist_ok=True)
+                (folder / name).write_text(other)
+            file = folder / "example.c"
             file.write_text(text)
             command = [*gcc, "-include", str(prelude), "-fsyntax-only", str(file)]
             done = subprocess.run(command, capture_output=True, text=True, check=False)
             if done.returncode:
-                wrong[file.name] = done.stderr
+                wrong[folder.name] = done.stderr
     assert wrong == {}
     assert made >= 8

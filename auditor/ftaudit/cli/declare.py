@@ -33,6 +33,7 @@ UNSAVED: Final = frozenset(
         "no_config",
         "update_baseline",
         "write",
+        "declare",
         "diff",
         "changed",
         "also",

@@ -69,9 +69,11 @@ def add_parsers(commands: Any) -> None:
     add_targets(rules)
     add_rules(rules)
     rules.add_argument("--pedantic", action="store_true", help="include rules and findings with many false positives")
-    fixes = scan.add_argument_group("fixes").add_mutually_exclusive_group()
+    group = scan.add_argument_group("fixes")
+    fixes = group.add_mutually_exclusive_group()
     fixes.add_argument("--diff", action="store_true", help="print the fixes of the findings as a diff for `git apply`")
     fixes.add_argument("--write", action="store_true", help="write the safe fixes, then report what remains")
+    group.add_argument("--declare", action="store_true", help="print the edits that declare the GIL unused, if earned")
     where = scan.add_argument_group("execution")
     where.add_argument("--jobs", type=int, metavar="N", help="number of processes (default: one per core)")
     where.add_argument("--index-url", metavar="URL", help="the package index, for NAME==VERSION")
@@ -110,6 +112,7 @@ def run_scan(
     settings = settings_of(options)
     check_accept(options)
     check_answer(options, formats.OF_SCAN)
+    _check_fixes(options)
     targets = parse_targets(targets_of(options))
     registry = load_rules(tuple(options.rules))
     selected = settings.select
@@ -119,8 +122,6 @@ def run_scan(
         raise UsageError("no source rule is selected", hint="`ftaudit explain` lists all rules")
     folder = settings.open_cache()
     cache = None if folder is None else ResultCache(folder)
-    if options.write and any(_is_archive(text) for text in options.paths):
-        raise UsageError("--write needs files or folders, not an archive or a release", hint="use --diff")
     every = {rule.info.name for rule in rules if options.pedantic or any(is_exact(name, rule) for name in selected)}
 
     def look(found: FoundFiles) -> ScanResult:
@@ -138,7 +139,8 @@ def run_scan(
                     cache=cache,
                     jobs=options.jobs,
                     on_done=on_done,
-                    fixes=options.diff or options.write or _shows_fixes(options),
+                    fixes=not options.declare and (options.diff or options.write or _shows_fixes(options)),
+                    declare=options.declare,
                 )
                 for target in targets
             ]
@@ -146,6 +148,8 @@ def run_scan(
 
     result = _scan_all(options, settings, look)
     result = accept_in_scan(result, options, whole=_is_whole(options))
+    if options.declare:
+        return _declare(result, options, screen, registry.problems)
     told: tuple[str, ...] = ()
     if options.write and (told := _write(result)):
         result = accept_in_scan(_scan_all(options, settings, look), options, whole=_is_whole(options))
@@ -171,6 +175,44 @@ def run_scan(
         output=options.output,
         notes=(*registry.problems, *told, *notes),
         also=tuple((path, rendered(form)) for path, form in also_of(options, formats.OF_SCAN)),
+    )
+
+
+def _check_fixes(options: argparse.Namespace) -> None:
+    """Raise `UsageError` for options of fixes that contradict others."""
+    asked = next((name for name in ("declare", "write", "diff") if getattr(options, name)), None)
+    if asked is not None and len(targets_of(options)) > 1:
+        raise UsageError(f"--{asked} takes one target", hint="name one with --target")
+    if options.write and any(_is_archive(text) for text in options.paths):
+        raise UsageError("--write needs files or folders, not an archive or a release", hint="use --diff")
+    if options.declare and (options.changed is not None or options.format is not None):
+        raise UsageError("--declare prints a diff for the whole project", hint="leave out --changed and --format")
+
+
+def _declare(
+    result: ScanResult, options: argparse.Namespace, screen: Screen, problems: tuple[str, ...]
+) -> CommandAnswer:
+    """Return the diff of the edits that declare, or why there is none."""
+    from ftaudit.engine.earned_declaration import judge_declaration
+    from ftaudit.report.scan.fix_summary import declaration_lines, render_diff, without_fixes
+    from ftaudit.source.fixing.patch import write_files
+
+    earned = judge_declaration(result, whole=not problems)
+    if earned.is_refused:
+        result = without_fixes(result)
+    written = tuple(write_files(result.edited, result.findings, safe=False)) if options.write else ()
+    settled, notes = settle_exit(earned.exit_code, options)
+    return CommandAnswer(
+        text="",
+        data=b"" if options.write else render_diff(result, screen.page.folder),
+        exit_code=settled,
+        output=options.output,
+        notes=(
+            *problems,
+            *(f"{each.file.shown}: declaration written" for each in written),
+            *declaration_lines(earned, result),
+            *notes,
+        ),
     )
 
 

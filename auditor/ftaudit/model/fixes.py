@@ -45,6 +45,8 @@ class Obstacle(StrEnum):
     """Another fix edits the same place; scan again after you apply that one."""
     NEEDS_DECLARE = "needs-declare"
     """The edit declares that the module does not need the GIL: `ftaudit scan --declare` makes it."""
+    AUTHOR_SAYS_USED = "author-says-used"
+    """The project itself declares that the module needs the GIL."""
     FAILED = "failed"
     """The fixer failed, or its result cannot be parsed."""
 

@@ -6,10 +6,11 @@ from collections.abc import Iterator
 from fnmatch import fnmatchcase
 from pathlib import PurePosixPath
 
-from ftaudit.model import Confidence, Finding, GilDeclaration, Severity
+from ftaudit.model import Confidence, Finding, Fix, GilDeclaration, NoFix, Obstacle, Severity
 from ftaudit.rule import RuleInfo, SourceExample
-from ftaudit.source import BuildRule, Project, Room
+from ftaudit.source import BuildRule, Project, Room, Unit
 from ftaudit.source.build import BuildContext, BuildFact, FactKind
+from ftaudit.source.build.build_declaration import add_directive, add_directive_comment
 from ftaudit.source.cython import CythonContext, CythonModule
 
 
@@ -174,6 +175,22 @@ class CythonMissingFreethreadingDirective(BuildRule):
                     "turn the GIL on.",
                     location=project.location(place.path, place.line, place.column),
                 )
+
+    def fix(self, unit: Unit, finding: Finding) -> Fix | NoFix:
+        """Add the directive to the comments of the module, or to the build where no module of the tree is silent."""
+        if finding.declares is GilDeclaration.USED:
+            return NoFix(obstacle=Obstacle.AUTHOR_SAYS_USED)
+        build = unit.context.of(Room.BUILD, BuildContext)
+        places = {(fact.path, fact.line): fact for fact in build.of(FactKind.CYTHON_PLACE)}
+        line = finding.location.line if finding.location is not None else None
+        place = places.get((unit.path, line or 1))
+        if place is None:
+            return add_directive_comment(unit, finding)
+        modules = unit.context.of(Room.CYTHON, CythonContext).modules
+        if any(module.declares is None and module.path.startswith(place.reach) for module in modules):
+            # The comments of the modules will say it.
+            return NoFix(obstacle=Obstacle.OVERLAPS)
+        return add_directive(unit, finding)
 
 
 def _modules(project: Project, build: BuildContext) -> Iterator[CythonModule]:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from ftaudit.model import Confidence, Finding, GilDeclaration, Severity
+from ftaudit.model import Confidence, Finding, Fix, GilDeclaration, NoFix, Severity
 from ftaudit.rule import RuleInfo, SourceExample
-from ftaudit.source import BuildRule, Project, Room
+from ftaudit.source import BuildRule, Project, Room, Unit
 from ftaudit.source.build import BuildContext, FactKind
+from ftaudit.source.build.build_declaration import add_f2py_option
 
 
 class F2pyMissingFreethreadingCompatible(BuildRule):
@@ -73,3 +74,7 @@ class F2pyMissingFreethreadingCompatible(BuildRule):
                     "F2PY is not told --freethreading-compatible: the module that it makes turns the GIL on.",
                     location=project.location(fact.path, fact.line, fact.column),
                 )
+
+    def fix(self, unit: Unit, finding: Finding) -> Fix | NoFix:
+        """Add the option."""
+        return add_f2py_option(unit, finding)

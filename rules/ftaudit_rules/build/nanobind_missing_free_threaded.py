@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from ftaudit.model import Confidence, Finding, GilDeclaration, Severity
+from ftaudit.model import Confidence, Finding, Fix, GilDeclaration, NoFix, Severity
 from ftaudit.rule import RuleInfo, SourceExample
-from ftaudit.source import BuildRule, Project, Room
+from ftaudit.source import BuildRule, Project, Room, Unit
 from ftaudit.source.build import BuildContext, find_nanobind_modules
+from ftaudit.source.build.build_declaration import add_nanobind_flag
 
 
 class NanobindMissingFreeThreaded(BuildRule):
@@ -59,3 +60,7 @@ class NanobindMissingFreeThreaded(BuildRule):
                 f"{fact.value or 'The module'} is built without FREE_THREADED: importing it turns the GIL on.",
                 location=project.location(fact.path, fact.line, fact.column),
             )
+
+    def fix(self, unit: Unit, finding: Finding) -> Fix | NoFix:
+        """Add the flag."""
+        return add_nanobind_flag(unit, finding)

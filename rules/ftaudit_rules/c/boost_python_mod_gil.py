@@ -5,10 +5,11 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from ftaudit.model import Confidence, Finding, GilDeclaration, Severity
+from ftaudit.model import Confidence, Finding, Fix, GilDeclaration, NoFix, Severity
 from ftaudit.rule import RuleInfo, SourceExample
 from ftaudit.source import CRule
 from ftaudit.source.c import CUnit
+from ftaudit.source.c.module_declaration import declare_in_macro
 from ftaudit.source.c.text import closing
 
 _MODULE = re.compile(r"^[ \t]*(BOOST_PYTHON_MODULE)\s*\(", re.MULTILINE)
@@ -70,3 +71,7 @@ BOOST_PYTHON_MODULE(ext) { def("f", f); }
                 "importing this module turns the GIL back on: BOOST_PYTHON_MODULE is given no mod_gil_not_used()",
                 location=unit.place(found.start(1)),
             )
+
+    def fix(self, unit: CUnit, finding: Finding) -> Fix | NoFix:
+        """Give the macro the argument that declares."""
+        return declare_in_macro(unit, finding, "boost::python::mod_gil_not_used()")

@@ -5,10 +5,11 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from ftaudit.model import Confidence, Finding, GilDeclaration, Severity
+from ftaudit.model import Confidence, Finding, Fix, GilDeclaration, NoFix, Severity
 from ftaudit.rule import RuleInfo, SourceExample
 from ftaudit.source import CRule
 from ftaudit.source.c import CUnit
+from ftaudit.source.c.module_declaration import declare_module
 
 _DECLARES = re.compile(r"Py(?<!\wPy)(?:_mod_gil\b|Unstable_Module_SetGIL\s*\(|_MOD_GIL_)")
 _ENTRY = re.compile(r"^(?:PyInit|PyModExport)U?_\w+$")
@@ -215,3 +216,7 @@ PyMODINIT_FUNC PyInit_m(void) { return PyModuleDef_Init(&def); }
             if multi_phase
             else "does not call PyUnstable_Module_SetGIL"
         )
+
+    def fix(self, unit: CUnit, finding: Finding) -> Fix | NoFix:
+        """Add the slot, or the call."""
+        return declare_module(unit, finding)

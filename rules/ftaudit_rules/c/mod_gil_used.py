@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from ftaudit.model import Confidence, Finding, GilDeclaration, Severity
+from ftaudit.model import Confidence, Finding, GilDeclaration, NoFix, Obstacle, Severity
 from ftaudit.rule import RuleInfo, SourceExample
 from ftaudit.source import CRule
 from ftaudit.source.c import CUnit
@@ -120,3 +120,7 @@ PYBIND11_MODULE(ext, m, py::mod_gil_not_used(false)) { m.def("f", &f); }
     def _in_module_macro(code: str, at: int) -> bool:
         opened = list(_MACRO.finditer(code, max(0, at - 400), at))
         return bool(opened) and closing(code, opened[-1].end() - 1) > at
+
+    def fix(self, unit: CUnit, finding: Finding) -> NoFix:
+        """Leave it: the author says that the module needs the GIL."""
+        return NoFix(obstacle=Obstacle.AUTHOR_SAYS_USED)

@@ -5,10 +5,11 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from ftaudit.model import Confidence, Finding, GilDeclaration, Severity
+from ftaudit.model import Confidence, Finding, Fix, GilDeclaration, NoFix, Severity
 from ftaudit.rule import RuleInfo, SourceExample
 from ftaudit.source import CRule
 from ftaudit.source.c import CUnit
+from ftaudit.source.c.module_declaration import declare_in_macro
 from ftaudit.source.c.text import closing
 
 _DECLARES = re.compile(r"\bmod_gil_(?:not_)?used\b")
@@ -105,6 +106,10 @@ MODULE(ext, m) { m.def("f", &f); }
                 f"importing this module turns the GIL back on: {found[1]} is given no py::mod_gil_not_used()",
                 location=unit.place(found.start(1)),
             )
+
+    def fix(self, unit: CUnit, finding: Finding) -> Fix | NoFix:
+        """Give the macro the argument that declares."""
+        return declare_in_macro(unit, finding, "pybind11::mod_gil_not_used()")
 
 
 def _other_branch_declares(unit: CUnit, found: re.Match[str], end: int) -> bool:

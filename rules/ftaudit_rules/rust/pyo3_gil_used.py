@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 from packaging.version import Version
 
-from ftaudit.model import Confidence, Finding, GilDeclaration, Severity
+from ftaudit.model import Applicability, Confidence, Finding, Fix, GilDeclaration, NoFix, Obstacle, Severity
 from ftaudit.rule import RuleInfo, SourceExample
 from ftaudit.source import RustRule
 from ftaudit.source.rust import RustAttribute, RustUnit
@@ -20,6 +20,7 @@ _KNOWS: Final = Version("0.23")
 _DEFAULT_FLIPPED: Final = Version("0.28")
 _NEEDS_314: Final = Version("0.29")
 _CALL: Final = re.compile(r"\.\s*gil_used\s*\(\s*(true|false)\s*\)")
+_ATTRIBUTE: Final = re.compile(rb"\bpymodule\b\s*(?P<given>\(\s*(?=[^)\s]))?")
 _ARGUMENT: Final = re.compile(r"\bgil_used=(true|false)\b")
 
 
@@ -127,6 +128,24 @@ class Pyo3GilUsed(RustRule):
                     remedy="Use PyO3 0.28 for this target, or drop the target.",
                     declares=GilDeclaration.UNDETERMINED,
                 )
+
+    def fix(self, unit: RustUnit, finding: Finding) -> Fix | NoFix:
+        """Say that the module does not use the GIL."""
+        if finding.declares is GilDeclaration.USED:
+            return NoFix(obstacle=Obstacle.AUTHOR_SAYS_USED)
+        if finding.location is None or finding.declares is not GilDeclaration.UNDECLARED:
+            return NoFix(obstacle=Obstacle.NOT_MECHANICAL)
+        at = unit.offset_of(finding.location)
+        found = _ATTRIBUTE.search(unit.data, at, at + 200)
+        if found is None:
+            return NoFix(obstacle=Obstacle.UNKNOWN_FORM)
+        said = b"gil_used = false".decode()
+        edit = (
+            unit.edit(found.end(), found.end(), f"{said}, ")
+            if found["given"]
+            else unit.edit(found.end(), found.end(), f"({said})")
+        )
+        return Fix(applicability=Applicability.SUGGESTED, edits=(edit,))
 
 
 def _modules(unit: RustUnit) -> Iterator[tuple[Node, RustAttribute]]:

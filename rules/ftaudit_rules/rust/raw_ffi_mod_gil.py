@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 
-from ftaudit.model import Confidence, Finding, GilDeclaration, Severity
+from ftaudit.model import Confidence, Finding, GilDeclaration, NoFix, Obstacle, Severity
 from ftaudit.rule import RuleInfo, SourceExample
 from ftaudit.source import RustRule
 from ftaudit.source.rust import RustUnit, find_silent_inits, find_used_slots
@@ -69,3 +69,9 @@ class RawFfiModGil(RustRule):
                 location=unit.at(init.offset),
             )
             yield replace(found, rule="missing-mod-gil", code="FT301")
+
+    def fix(self, unit: RustUnit, finding: Finding) -> NoFix:
+        """Leave it: slots in Rust have as many forms as crates for the C API."""
+        if finding.declares is GilDeclaration.USED:
+            return NoFix(obstacle=Obstacle.AUTHOR_SAYS_USED)
+        return NoFix(obstacle=Obstacle.UNKNOWN_FORM)

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
+from ftaudit.engine.earned_declaration import EarnedDeclaration, not_examined
 from ftaudit.model import Applicability, Finding, Fix, NoFix, Obstacle
 from ftaudit.report.package.agreeing_rows import counted
 from ftaudit.report.results.result_places import find_places
@@ -43,6 +45,40 @@ def _lines(findings: Sequence[Finding]) -> Iterator[str]:
         yield f"no fix at {first.location} ({first.code}){more}: {obstacle_phrase(obstacle)}"
 
 
+def declaration_lines(earned: EarnedDeclaration, result: ScanResult) -> Iterator[str]:
+    """Yield what a declaration rests on: what stands against it, what it is, what was not examined, what comes next."""
+    if earned.standing:
+        first = earned.standing[0]
+        yield (
+            f"no declaration: {counted(len(earned.standing), 'finding')} of severity error or warning, the first at "
+            f"{first.location} ({first.code}); run `ftaudit scan` for all"
+        )
+    if earned.unread:
+        yield f"no declaration: {counted(earned.unread, 'file')} could not be read; run `ftaudit scan` for the reasons"
+    if not earned.whole:
+        yield "no declaration: some rules could not be loaded"
+    if earned.is_refused:
+        return
+    if not earned.silent:
+        yield "nothing to declare: the scan found no module that lacks the declaration"
+    for finding in earned.without_edit:
+        obstacle = finding.fix.obstacle if isinstance(finding.fix, NoFix) else Obstacle.UNKNOWN_FORM
+        yield f"no edit at {finding.location} ({finding.code}): {obstacle_phrase(obstacle)}"
+    edited = sum(isinstance(finding.fix, Fix) for finding in earned.silent)
+    if edited:
+        yield f"{counted(edited, 'edit')}: each says that a module is safe without the GIL. Not examined:"
+        yield from (f"  - {each}" for each in not_examined(result))
+        yield "What comes next:"
+        yield "  1. Build the edited tree with a free-threaded Python, and run `ftaudit wheel` on the wheel."
+        yield "  2. Run the project's tests in threads, with pytest-run-parallel and PYTHON_GIL=0."
+        yield "  3. Use shared objects from many threads at once, under ThreadSanitizer if you can."
+
+
+def without_fixes(result: ScanResult) -> ScanResult:
+    """Return a scan whose fixes are not to be made."""
+    return replace(result, findings=tuple(replace(finding, fix=None) for finding in result.findings), edited=())
+
+
 def obstacle_phrase(obstacle: Obstacle) -> str:
     """Return why a finding has no fix, as the end of a sentence."""
     match obstacle:
@@ -72,5 +108,7 @@ def obstacle_phrase(obstacle: Obstacle) -> str:
             return "another fix edits the same place; apply that one, and scan again"
         case Obstacle.NEEDS_DECLARE:
             return "the edit declares that the module does not need the GIL; see `ftaudit scan --declare`"
+        case Obstacle.AUTHOR_SAYS_USED:
+            return "the project itself declares that the module needs the GIL"
         case Obstacle.FAILED:
             return "the fix failed, or its result cannot be parsed"

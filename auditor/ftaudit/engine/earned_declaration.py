@@ -1,0 +1,82 @@
+"""Whether a scan lets a project declare that its modules do without the GIL, and what the scan did not examine."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from ftaudit.model import Finding, Fix, NoFix, Obstacle, Severity
+from ftaudit.source.tree_scan import ScanResult
+
+STANDING = (Severity.ERROR, Severity.WARNING)
+"""Findings of these severities must be gone before a module declares anything."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class EarnedDeclaration:
+    """What stands between a project and its declaration."""
+
+    standing: tuple[Finding, ...]
+    """Findings that are to be dealt with first."""
+    unread: int
+    """Files that could not be read: what they hold is not known."""
+    whole: bool
+    """Whether every rule could be asked."""
+    silent: tuple[Finding, ...]
+    """Modules that declare nothing, or that they need the GIL."""
+    without_edit: tuple[Finding, ...]
+    """Of those, the ones for which there is no edit."""
+
+    @property
+    def is_refused(self) -> bool:
+        """Whether no edit is to be made."""
+        return bool(self.standing or self.unread or not self.whole)
+
+    @property
+    def exit_code(self) -> int:
+        """0 for edits, or nothing to declare; 1 if something blocks; 3 if not everything could be read."""
+        if self.standing or self.without_edit:
+            return 1
+        return 3 if self.is_refused else 0
+
+
+def judge_declaration(result: ScanResult, *, whole: bool = True) -> EarnedDeclaration:
+    """Return whether the result of a scan with `declare` lets the project declare.
+
+    `whole` says that every rule could be asked.
+    """
+    declaring = {info.code for info in result.rules if info.asks_to_declare}
+    declaring |= {code for info in result.rules if info.asks_to_declare for code in info.speaks_as}
+    silent = tuple(finding for finding in result.findings if finding.code in declaring)
+    return EarnedDeclaration(
+        standing=tuple(
+            finding for finding in result.findings if finding.severity in STANDING and finding.code not in declaring
+        ),
+        unread=sum(not skip.read_anyway for skip in result.skipped),
+        whole=whole,
+        silent=silent,
+        without_edit=tuple(finding for finding in silent if not _is_edited(finding)),
+    )
+
+
+def _is_edited(finding: Finding) -> bool:
+    """Return whether the finding has an edit, or another one's edit takes care of it."""
+    match finding.fix:
+        case Fix():
+            return True
+        case NoFix(obstacle=obstacle):
+            return obstacle is Obstacle.OVERLAPS
+        case None:
+            return False
+
+
+def not_examined(result: ScanResult) -> Iterator[str]:
+    """Yield what the scan did not look at, or looked at and set aside, one thing each."""
+    for role, count in sorted(result.left_out.items()):
+        yield f"{role} code ({count} file{'' if count == 1 else 's'})"
+    if result.silenced:
+        yield f"{len(result.silenced)} findings that comments silence"
+    if result.accepted:
+        yield f"{len(result.accepted)} findings that the configuration or the baseline accepts"
+    yield "the libraries that the modules link"
+    yield "what happens when many threads use the modules at once"
