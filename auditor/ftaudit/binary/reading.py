@@ -65,7 +65,7 @@ class WheelReader:
             for image in self.archive.read_images(members, fetchers=self.fetchers, hooks=hooks):
                 module = waiting.pop(image.member.name)
                 if image.error is not None:
-                    self.problems.append(image.error.problem)
+                    self.problems.append(image.error.what)
                     asked.append((module, _known(image.error.problem)))
                 elif not image.data:
                     if module.abi is not None:
@@ -76,7 +76,7 @@ class WheelReader:
                     else:
                         asked += self._ask([(module, image.data)], {}, holes=image.holes)
         except ArchiveError as error:
-            self.problems.append(error.problem)
+            self.problems.append(error.what)
             self.certain = False
             asked += [(module, _known(error.problem)) for module in waiting.values()]
         groups = {module.name: data for module, data in held if _is_group(module)}
@@ -99,12 +99,12 @@ class WheelReader:
             for image in self.archive.read_images([m.member for m in partial.values()], fetchers=self.fetchers):
                 module = waiting.pop(image.member.name)
                 if image.error is not None:
-                    self.problems.append(image.error.problem)
+                    self.problems.append(image.error.what)
                     asked.append((module, _known(image.error.problem)))
                 else:
                     asked += self._ask([(module, image.data)], {})
         except ArchiveError as error:
-            self.problems.append(error.problem)
+            self.problems.append(error.what)
             self.certain = False
             asked += [(module, _known(error.problem)) for module in waiting.values()]
         again = {module.path: _told(answer) for module, answer in asked}
@@ -150,7 +150,7 @@ class WheelReader:
             try:
                 images = {image.member.name: image.data for image in self.archive.read_images(wanted)}
             except ArchiveError as error:
-                self.problems.append(error.problem)
+                self.problems.append(error.what)
                 self.certain = False
                 return answers
             found = {name: images[at_hand[name.lower()].name] for _, names in needs.values() for name in names}

@@ -167,7 +167,7 @@ def _settle(rows: Sequence[Package], found: Sequence[InstalledRelease]) -> tuple
             notes.append(f"{name} is not for {row.facts.target}; {_would(row.facts.modules)}")
         else:
             kept.append(row)
-        notes += [problem if name in problem else f"{name}: {problem}" for problem in row.facts.binary.problems]
+        notes += [f"{name}: {problem}" for problem in row.facts.binary.problems]
     return kept, notes
 
 

@@ -3,7 +3,8 @@
 Run as a script by ftaudit's own Python, with the standard library alone: `confine.py CONFIG`, where CONFIG is JSON.
 Two kinds of lines go to the descriptor `status`, which the confined process never holds: first what could be cut
 off, then how the process ended. On Linux it uses namespaces (`unshare(2)`, `pid_namespaces(7)`), a read-only view of
-the file system (`mount_setattr(2)`) and Landlock (`landlock(7)`); what the system refuses is said in `notes`.
+the file system (`mount_setattr(2)`) and Landlock (`landlock(7)`); `open` names what the
+system leaves open, with the reason.
 """
 
 from __future__ import annotations
@@ -29,10 +30,9 @@ AT_FDCWD, AT_RECURSIVE, MOUNT_ATTR_RDONLY = -100, 0x8000, 1
 PR_SET_SECCOMP, SECCOMP_MODE_FILTER = 22, 2
 PR_SET_PDEATHSIG, PR_CAPBSET_DROP, PR_SET_CHILD_SUBREAPER, PR_SET_NO_NEW_PRIVS = 1, 24, 36, 38
 NOBODY = 65534
-NO_NETWORK_WALL = "the network could not be cut off"
-TCP_ALONE = "the network could be cut off for TCP alone"
-NO_CALL_WALL = "Unix sockets and changes of file attributes could not be denied"
-NO_FILE_WALL = "writing outside the scratch folder could not be denied"
+OTHER_SYSTEM, PROCESSES, MAPPING = "other-system", "processes", "mapping"
+NETWORK, UDP, CALLS, FILES = "network", "udp", "calls", "files"
+"""What stays open, by name: `open_walls.py` puts it into words."""
 NPROC_SINCE = (5, 14)
 """From this Linux on, `RLIMIT_NPROC` counts per user namespace; before, it counts all that the user runs anywhere."""
 SHM_BYTES = 64 << 20
@@ -56,12 +56,12 @@ def main() -> NoReturn:
     config: Config = json.loads(sys.argv[1])
     status: int = config["status"]
     os.set_inheritable(status, False)
-    notes: list[str] = []
+    left_open: dict[str, str] = {}
     done = {"network_cut": False, "files": "", "processes": False}
     linux = sys.platform == "linux"
     if linux:
         _prctl(PR_SET_CHILD_SUBREAPER, 1)
-    namespaces = _enter_namespaces(notes, network=config["network"]) if linux else 0
+    namespaces = _enter_namespaces(left_open, network=config["network"]) if linux else 0
     if linux:
         # New credentials may have cleared it (`commit_creds` in the kernel).
         _prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
@@ -70,13 +70,13 @@ def main() -> NoReturn:
     done["network_cut"] = bool(namespaces & CLONE_NEWNET)
     done["processes"] = bool(namespaces & CLONE_NEWPID)
     if not linux:
-        notes.append("network and file system are not cut off on this system")
+        left_open[OTHER_SYSTEM] = ""
     elif not done["processes"]:
-        notes.append("processes that a module leaves behind are looked for and killed, not contained")
+        left_open[PROCESSES] = ""
     middle = os.fork()
     if middle == 0:
         # In a PID namespace this process is number 1: when it ends, the kernel ends every other one in there.
-        _supervise(config, namespaces, notes, done)
+        _supervise(config, namespaces, left_open, done)
     signal.signal(signal.SIGTERM, lambda *_: _kill_descendants(middle))
     for descriptor in (status, *config["pass"]):
         os.close(descriptor)
@@ -86,7 +86,7 @@ def main() -> NoReturn:
     os._exit(0)
 
 
-def _supervise(config: Config, namespaces: int, notes: list[str], done: dict[str, Any]) -> NoReturn:
+def _supervise(config: Config, namespaces: int, left_open: dict[str, str], done: dict[str, Any]) -> NoReturn:
     """Finish the walls, start the target in a child, reap whatever ends, report the target's end."""
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     status: int = config["status"]
@@ -99,12 +99,12 @@ def _supervise(config: Config, namespaces: int, notes: list[str], done: dict[str
                 _make_read_only(config["writable"], fresh_proc=bool(namespaces & CLONE_NEWPID))
                 done["files"] = "read-only mounts"
             except SystemRefusal as error:
-                notes.append(f"{NO_FILE_WALL}: {error}")
+                left_open[FILES] = str(error)
     ready, go = os.pipe()
     target = os.fork()
     if target == 0:
         os.close(ready)
-        _become_target(config, go, notes, done)
+        _become_target(config, go, left_open, done)
     os.close(go)
     for descriptor in config["pass"]:
         os.close(descriptor)
@@ -125,7 +125,7 @@ def _supervise(config: Config, namespaces: int, notes: list[str], done: dict[str
     os._exit(0)
 
 
-def _become_target(config: Config, go: int, notes: list[str], done: dict[str, Any]) -> NoReturn:
+def _become_target(config: Config, go: int, left_open: dict[str, str], done: dict[str, Any]) -> NoReturn:
     linux = sys.platform == "linux"
     for name, value in config["limits"].items():
         limit = getattr(resource, name, None)
@@ -149,14 +149,14 @@ def _become_target(config: Config, go: int, notes: list[str], done: dict[str, An
                 tcp=not done["network_cut"] and not config["network"],
             )
             done["files"] = done["files"] or "Landlock"
-            notes[:] = [note for note in notes if not note.startswith(NO_FILE_WALL)]
+            left_open.pop(FILES, None)
             if tcp:
-                notes[:] = [note for note in notes if not note.startswith(NO_NETWORK_WALL)]
-                notes.append(f"{TCP_ALONE} (Landlock), not for UDP")
+                left_open.pop(NETWORK, None)
+                left_open[UDP] = ""
         except SystemRefusal as error:
             if not done["files"]:
-                notes.append(f"{NO_FILE_WALL}: {error}")
-        _filter_calls(config, notes, done)
+                left_open[FILES] = str(error)
+        _filter_calls(config, left_open, done)
     try:
         os.chdir(config["cwd"])
         null = os.open(os.devnull, os.O_RDWR)
@@ -171,7 +171,7 @@ def _become_target(config: Config, go: int, notes: list[str], done: dict[str, An
                 with contextlib.suppress(OSError):
                     os.close(descriptor)
         os.set_inheritable(go, False)
-        os.write(go, json.dumps({"confined": done, "notes": notes}).encode())
+        os.write(go, json.dumps({"confined": done, "open": left_open}).encode())
         for number in (signal.SIGPIPE, signal.SIGTERM, signal.SIGINT):
             signal.signal(number, signal.SIG_DFL)
         os.execve(config["argv"][0], config["argv"], config["env"])  # noqa: S606 - that is what this program is for
@@ -237,7 +237,7 @@ def _prctl(option: int, value: int) -> int:
     return int(_libc().prctl(option, ctypes.c_ulong(value), 0, 0, 0))
 
 
-def _enter_namespaces(notes: list[str], *, network: bool) -> int:
+def _enter_namespaces(left_open: dict[str, str], *, network: bool) -> int:
     """Unshare as much as the system lets us, and return the flags that it did."""
     uid, gid = os.getuid(), os.getgid()
     wall = CLONE_NEWPID | CLONE_NEWIPC | CLONE_NEWNS | (0 if network else CLONE_NEWNET)
@@ -249,7 +249,7 @@ def _enter_namespaces(notes: list[str], *, network: bool) -> int:
             _write("/proc/self/uid_map", f"{NOBODY} {uid} 1")
             _write("/proc/self/gid_map", f"{NOBODY} {gid} 1")
         except OSError as error:
-            notes.append(f"the user namespace could not be mapped: {error.strerror}")
+            left_open[MAPPING] = str(error.strerror)
         return wall
     why = os.strerror(ctypes.get_errno())
     reached = 0
@@ -257,7 +257,7 @@ def _enter_namespaces(notes: list[str], *, network: bool) -> int:
         if wall & flag and unshare(flag) == 0:  # Only root gets here.
             reached |= flag
     if wall & ~reached & CLONE_NEWNET:
-        notes.append(f"{NO_NETWORK_WALL}: this system gives no user namespace ({why})")
+        left_open[NETWORK] = f"this system gives no user namespace ({why})"
     return reached
 
 
@@ -314,12 +314,12 @@ def _drop_privileges() -> None:
     _libc().capset(header, b"\0" * 24)
 
 
-def _filter_calls(config: Config, notes: list[str], done: dict[str, Any]) -> None:
+def _filter_calls(config: Config, left_open: dict[str, str], done: dict[str, Any]) -> None:
     """Install the filter of system calls that goes with the walls that stand, and note what they leave open."""
     walled = bool(done["network_cut"] and done["processes"] and done["files"] == "read-only mounts")
     encoded = config["filters"][walled]
     if encoded is None:
-        notes.append(f"{NO_CALL_WALL}: the calls of this machine are not known")
+        left_open[CALLS] = "the calls of this machine are not known"
         return
     program = base64.b64decode(encoded)
     try:
@@ -327,11 +327,12 @@ def _filter_calls(config: Config, notes: list[str], done: dict[str, Any]) -> Non
         head = struct.pack("HxxxxxxP", len(program) // 8, ctypes.addressof(buffer))
         _check(_libc().prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, head, 0, 0), "seccomp")
     except SystemRefusal as error:
-        notes.append(f"{NO_CALL_WALL}: {error}")
+        left_open[CALLS] = str(error)
         return
     if not walled and not config["network"]:
         # No socket at all can be made.
-        notes[:] = [note for note in notes if not note.startswith((NO_NETWORK_WALL, TCP_ALONE))]
+        left_open.pop(NETWORK, None)
+        left_open.pop(UDP, None)
         done["network_cut"] = True
 
 

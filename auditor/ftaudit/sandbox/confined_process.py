@@ -19,6 +19,7 @@ from typing import Any, Final
 from ftaudit.folders import size_of, temporary_folder
 from ftaudit.sandbox.failures import describe_signal, escape
 from ftaudit.sandbox.launch import ImportStep, end, interpreter_of, launch, memory_bytes
+from ftaudit.sandbox.open_walls import describe_open_walls
 from ftaudit.sandbox.protocol import FrameReader, OutputSplitter, ProtocolViolation
 from ftaudit.sandbox.sandbox_settings import SandboxSettings
 from ftaudit.sandbox.witness import Witness, find_witness
@@ -322,7 +323,8 @@ class _Watch:
                 continue
             ended = said.get("ended", ended)
             if "confined" in said:
-                self.outcome.confined, self.outcome.notes = said["confined"], tuple(said["notes"])
+                self.outcome.confined = said["confined"]
+                self.outcome.notes = tuple(describe_open_walls(said["open"]))
         if self.finished:
             return
         index = self.next if self.current is None else self.current

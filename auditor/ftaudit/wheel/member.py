@@ -56,7 +56,7 @@ class MemberReader:
         self._tail = (member.end, b"")
         self._begun: _Begun | None = None
         self._source = source
-        self._title = f"{source.name}: {shown_name(member.name)}"
+        self._title = shown_name(member.name)
         self._limits = limits
         self._raw = b""
 
@@ -75,16 +75,20 @@ class MemberReader:
     def whole(self) -> bytes:
         """Return the whole member, inflated and checked."""
         self._refuse()
-        return self._finish(_Inflater(self.member, self._title), self._fetch(self.member.end), b"")
+        return self._finish(_Inflater(self.member, self._source), self._fetch(self.member.end), b"")
 
     def _refuse(self) -> None:
         """Raise for a member that must not be read, before anything of it is fetched."""
         if self.member.problem is not None:
-            raise MemberError(f"{self._title}: {self.member.problem}")
+            raise MemberError(f"{self._title}: {self.member.problem}", about=self._source.name)
         if self.member.size > self._limits.member:
-            raise MemberError(f"{self._title}: {self.member.size} bytes, more than {self._limits.member}")
+            raise MemberError(
+                f"{self._title}: {self.member.size} bytes, more than {self._limits.member}", about=self._source.name
+            )
         if self.member.size > self._limits.ratio * self.member.compressed + 1024:
-            raise MemberError(f"{self._title}: it inflates to more than {self._limits.ratio} times its size")
+            raise MemberError(
+                f"{self._title}: it inflates to more than {self._limits.ratio} times its size", about=self._source.name
+            )
 
     def _start(self) -> MemberImage:
         """Read on until all that the loader maps is there, and no further."""
@@ -92,7 +96,7 @@ class MemberReader:
         hook, self.hook = self.hook, ""
         if hook and (sparse := self._without_code(hook)) is not None:
             return sparse
-        inflater = _Inflater(member, self._title)
+        inflater = _Inflater(member, self._source)
         done = self._body(self._fetch(member.offset + HEAD))
         out = inflater.feed(self._raw[done:])
         done = len(self._raw)
@@ -119,7 +123,7 @@ class MemberReader:
     def _without_code(self, hook: str) -> MemberImage | None:
         """Read a module's beginning and end, and of its code what its hook is in; `None` where that is no gain."""
         member = self.member
-        inflater = _Inflater(member, self._title)
+        inflater = _Inflater(member, self._source)
         done = self._body(self._fetch(member.offset + HEAD))
         forward = bytearray(inflater.feed(self._raw[done:]))
         parts = find_parts(bytes(forward[:PAGE]))
@@ -199,7 +203,7 @@ class MemberReader:
         """Return where the data starts after the local header; raise where that tells another tale."""
         member = self.member
         if len(raw) < LOCAL_HEADER.size:
-            raise MemberError(f"{self._title}: truncated")
+            raise MemberError(f"{self._title}: truncated", about=self._source.name)
         signature, _needed, flags, method, _time, _date, crc, compressed, size, name_length, extra = (
             LOCAL_HEADER.unpack(raw[: LOCAL_HEADER.size])
         )
@@ -215,10 +219,12 @@ class MemberReader:
             and _same(size, member.size, later=later)
         )
         if not agrees:
-            raise MemberError(f"{self._title}: its local header disagrees with the central directory")
+            raise MemberError(
+                f"{self._title}: its local header disagrees with the central directory", about=self._source.name
+            )
         start: int = LOCAL_HEADER.size + name_length + extra
         if member.offset + start + member.compressed > member.end:
-            raise MemberError(f"{self._title}: its data runs into the next member")
+            raise MemberError(f"{self._title}: its data runs into the next member", about=self._source.name)
         return start
 
     def _finish(self, inflater: _Inflater, more: bytes, before: bytes) -> bytes:
@@ -227,9 +233,12 @@ class MemberReader:
             more = more[self._body(more) :]
         data = before + inflater.feed(more)
         if len(data) != self.member.size or not inflater.complete:
-            raise MemberError(f"{self._title}: inflates to {len(data)} bytes where {self.member.size} were announced")
+            raise MemberError(
+                f"{self._title}: inflates to {len(data)} bytes where {self.member.size} were announced",
+                about=self._source.name,
+            )
         if zlib.crc32(data) != self.member.crc:
-            raise MemberError(f"{self._title}: its CRC does not match")
+            raise MemberError(f"{self._title}: its CRC does not match", about=self._source.name)
         return data
 
 
@@ -267,11 +276,12 @@ class MemberError(ArchiveError):
 class _Inflater:
     """Inflates forward, and never to more than the directory announces."""
 
-    def __init__(self, member: ArchiveMember, title: str) -> None:
+    def __init__(self, member: ArchiveMember, source: WheelSource) -> None:
         self.started = False
         self._left = member.compressed
         self._room = member.size
-        self._title = title
+        self._title = shown_name(member.name)
+        self._source = source
         self._engine = zlib.decompressobj(-zlib.MAX_WBITS) if member.method else None
 
     @property
@@ -292,10 +302,10 @@ class _Inflater:
             try:
                 data = self._engine.decompress(raw, self._room + 1)
             except zlib.error as error:
-                raise MemberError(f"{self._title}: cannot be inflated: {error}") from error
+                raise MemberError(f"{self._title}: cannot be inflated: {error}", about=self._source.name) from error
         self._room -= len(data)
         if self._room < 0:
-            raise MemberError(f"{self._title}: inflates to more than was announced")
+            raise MemberError(f"{self._title}: inflates to more than was announced", about=self._source.name)
         return data
 
 

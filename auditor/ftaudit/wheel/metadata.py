@@ -107,7 +107,7 @@ def _text(archive: WheelArchive, name: str, problems: list[str]) -> str | None:
     try:
         return archive.read(member).decode("utf-8", "replace")
     except ArchiveError as error:
-        problems.append(error.problem)
+        problems.append(error.what)
         return None
 
 

@@ -7,12 +7,10 @@ from dataclasses import dataclass, replace
 
 from ftaudit.binary.emulator.hook import HookRun, RunEnding, Subject, run
 from ftaudit.binary.emulator.taint.constructor_state import Joins
-from ftaudit.binary.emulator.taint.flow import WEAK, Decision, named
+from ftaudit.binary.emulator.taint.flow import Decision, named
 from ftaudit.binary.image.call_sites import call_sites
 
 SET_GIL = "PyUnstable_Module_SetGIL"
-ABORTS = "the instruction int"
-"""How Windows' start-up code ends a process whose stack was overwritten (`int 29h`): such a way makes no module."""
 _SAME_BRANCH = 2
 """How often a branch is turned round in each direction: its later decisions are in what these are followed into."""
 
@@ -96,7 +94,7 @@ def _contradiction(best: HookRun, other: HookRun, path: _Path) -> str | None:
     if other.too_long:
         return None if other.too_large else path.label or "more than is followed"
     if other.ending is RunEnding.FAILED:
-        return None if path.by_python or not other.faulted or other.opaque == ABORTS else path.label
+        return None if path.by_python or not other.faulted or other.fast_fails else path.label
     if other.opaque:
         return other.opaque
     if other.comes_from:
@@ -132,11 +130,8 @@ def _following(
     by_api = {name for index, name in enumerate(other.labels) if other.by_python >> index & 1}
     first = max((number for number, _ in path.overrides), default=-1) + 1
     deciding = {
-        name.removeprefix(WEAK)
-        for decision in other.decisions
-        for index, name in enumerate(other.labels)
-        if decision.labels >> index & 1
-    } | {name.removeprefix(WEAK) for _, names in joins.open.values() for name in names}
+        name for decision in other.decisions for index, name in enumerate(other.labels) if decision.labels >> index & 1
+    } | {name for _, names in joins.open.values() for name, _weak in names}
     for number, question in enumerate(other.questions):
         early = number < other.asked_before and not question.environment
         if number < first or early or question.name not in deciding:
@@ -157,7 +152,4 @@ def _name(other: HookRun, decision: Decision) -> str:
 
 def _own(other: HookRun, labels: int) -> bool:
     """Return whether one of the labels is an answer of another library, of the machine or of the processor."""
-    return any(
-        labels >> index & 1 and not name.startswith(WEAK) and not other.by_python >> index & 1
-        for index, name in enumerate(other.labels)
-    )
+    return bool(labels & ~other.weakly & ~other.by_python)

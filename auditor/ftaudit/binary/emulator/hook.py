@@ -89,7 +89,9 @@ class HookRun:
     asked_processor: bool = False
     """Whether code ran that asks the processor something."""
     opaque: str = ""
-    """What the run did, before it declared, that is not emulated and may run code of the module's."""
+    """What the run did, before it declared, that is not emulated and may run code of the module's. For people."""
+    fast_fails: bool = False
+    """Whether that was Windows' fast fail, which ends the process."""
     decisions: tuple[Decision, ...] = ()
     """A run that was followed: the branches that unknowns decided."""
     hooked: int | None = None
@@ -98,6 +100,8 @@ class HookRun:
     """A run that was followed: the addresses of its instructions."""
     by_python: int = 0
     """Which of the labels are answers of the C API, one bit each."""
+    weakly: int = 0
+    """Which of the labels are of what an unknown decided, one bit each; the others are computed from one."""
     labels: tuple[str, ...] = ()
     """The names of those unknowns."""
     comes_from: str = ""
@@ -222,6 +226,8 @@ def run(
             decisions=tuple(flow.decisions) if flow else (),
             labels=tuple(flow.names) if flow else (),
             by_python=flow.by_python if flow else 0,
+            weakly=flow.weakly if flow else 0,
+            fast_fails=_fast_fails(python),
             trace=flow.trace if flow else (),
             comes_from=python.declared_by if python else "",
             too_long=isinstance(error, TooLong),
@@ -266,6 +272,12 @@ def _opaque(python: Python | None) -> str:
         return ""
     flow = python.process.calls_flow
     return python.process.opaque or (flow.flow.opaque if flow is not None else "")
+
+
+def _fast_fails(python: Python | None) -> bool:
+    if python is None or python.process.opaque or python.process.calls_flow is None:
+        return False
+    return python.process.calls_flow.flow.fast_fails
 
 
 def _new_process(subject: Subject, oracle: Oracle) -> Python:
@@ -319,6 +331,8 @@ def _finished(
             decisions=tuple(flow.decisions) if flow else (),
             labels=tuple(flow.names) if flow else (),
             by_python=flow.by_python if flow else 0,
+            weakly=flow.weakly if flow else 0,
+            fast_fails=_fast_fails(python),
             trace=flow.trace if flow else (),
             hooked=hooked,
             **details,  # type: ignore[arg-type]

@@ -18,13 +18,13 @@ _MOST_REPEATED = 1 << 16
 _STEPS = 150_000
 _LONGEST = 48
 """Decisions in a row of one branch in one way."""
-WEAK = "~"
-"""Before the name of an unknown that decided whether something was written."""
+_FAST_FAIL = b"\xcd\x29"
+"""`int 29h`: how Windows' start-up code ends a process whose stack was overwritten."""
 
 
 def named(names: Sequence[str], labels: int) -> str:
     """Return the name of the first of the labels, or the one that says more of the same."""
-    found = [name.removeprefix(WEAK) for index, name in enumerate(names) if labels >> index & 1]
+    found = [name for index, name in enumerate(names) if labels >> index & 1]
     return next((name for name in found if name.startswith(f"{found[0]} ")), found[0]) if found else ""
 
 
@@ -82,9 +82,13 @@ class Flow:
     """The numbers of the decisions that are to be turned round, counted from 0 in the order of the run."""
     names: list[str] = field(default_factory=list)
     """What each label is the answer of."""
+    weakly: int = 0
+    """The labels of what an unknown decided, where the others are of what is computed from one."""
     decisions: list[Decision] = field(default_factory=list)
     opaque: str = ""
-    """Why nothing that follows can be trusted: what the code did that is not followed."""
+    """Why nothing that follows can be trusted: what the code did that is not followed. For people."""
+    fast_fails: bool = False
+    """Whether that is Windows' fast fail, which ends the process: such a way makes no module."""
     questions: Sized = ()
     """What was asked so far."""
     code: Sequence[tuple[int, int]] = ()
@@ -109,6 +113,8 @@ class Flow:
     kept: Callable[[int], bool] = lambda _address: True
     """Whether what an address holds is to be brought back."""
     _scopes: list[_Scope] = field(default_factory=list)
+    _bits: dict[tuple[str, bool], int] = field(default_factory=dict)
+    """The label of each name, and of each name that only decides."""
     _streaks: dict[int, tuple[bool, int]] = field(default_factory=dict)
     """How often in a row a branch was decided in one way."""
     _seen: dict[int, int] = field(default_factory=dict)
@@ -146,11 +152,14 @@ class Flow:
 
     # Labels
 
-    def label(self, name: str) -> int:
-        """Return the bit of an unknown, a new one at first sight."""
-        if name not in self.names:
+    def label(self, name: str, *, weak: bool = False) -> int:
+        """Return the bit of an unknown, a new one at first sight; a `weak` one is of what the unknown decides."""
+        bit = self._bits.get((name, weak))
+        if bit is None:
+            bit = self._bits[name, weak] = 1 << len(self.names)
             self.names.append(name)
-        return 1 << self.names.index(name)
+            self.weakly |= bit if weak else 0
+        return bit
 
     def name(self, labels: int) -> str:
         """Return what the first of the labels is the answer of."""
@@ -194,10 +203,10 @@ class Flow:
                     for byte in range(max(address, line << _LINE), min(address + size, line + 1 << _LINE)):
                         memory.pop(byte, None)
 
-    def open(self, ranges: Sequence[tuple[int, int]], name: str) -> None:
+    def open(self, ranges: Sequence[tuple[int, int]], name: str, *, weak: bool = False) -> None:
         """Give all of these ranges a label, but for the bytes that are written from now on."""
         known = {(start, end) for start, end, _ in self.regions}
-        labels = self.label(name)
+        labels = self.label(name, weak=weak)
         self.regions += [(start, end, labels) for start, end in ranges if (start, end) not in known]
 
     def copy(self, target: int, source: int, size: int, more: int) -> None:
@@ -242,17 +251,15 @@ class Flow:
 
     def weak(self, labels: int) -> int:
         """Return labels of the same names for what is but decided by them, and not computed from them."""
-        found = 0
+        found = labels & self.weakly
         for index, name in enumerate(list(self.names)):
-            if labels >> index & 1:
-                found |= self.label(name if name.startswith(WEAK) else WEAK + name)
+            if self.strong(labels) >> index & 1:
+                found |= self.label(name, weak=True)
         return found
 
     def strong(self, labels: int) -> int:
         """Return those of the labels that stand for what is computed from an unknown."""
-        if not labels:
-            return 0
-        return sum(1 << index for index, name in enumerate(self.names) if labels >> index & 1 and name[0] != WEAK)
+        return labels & ~self.weakly
 
     # Instructions
 
@@ -286,7 +293,9 @@ class Flow:
         if kind is InstructionKind.SOURCE:
             labels |= self.label(f"the instruction {effect.name}")
         elif kind is InstructionKind.SYSTEM:
-            self.opaque = self.opaque or f"the instruction {effect.name}"
+            if not self.opaque:
+                self.opaque = f"the instruction {effect.name}"
+                self.fast_fails = bytes(self.engine.mem_read(address, size)) == _FAST_FAIL
             return
         elif kind is not InstructionKind.CLEAR:
             for family in effect.reads:

@@ -39,7 +39,7 @@ def joined(flow: Flow, joins: Joins, number: int, construct: Callable[[], None])
             for decision in made:
                 labels |= decision.labels
             _forget(flow, before)
-            joins.open[number] = (None, (flow.name(labels),))
+            joins.open[number] = (None, ((flow.name(labels), False),))
             _label(flow, *joins.open[number])
         elif made:
             joins.wanted.add(number)
@@ -81,7 +81,9 @@ def joined(flow: Flow, joins: Joins, number: int, construct: Callable[[], None])
     flow.steps = begun
     construct()
     _forget(flow, before)
-    names = tuple(name for index, name in enumerate(flow.names) if labels >> index & 1)
+    names = tuple(
+        (name, bool(flow.weakly >> index & 1)) for index, name in enumerate(flow.names) if labels >> index & 1
+    )
     joins.open[number] = (tuple(written) if complete else None, names)
     _label(flow, *joins.open[number])
 
@@ -91,13 +93,14 @@ def _forget(flow: Flow, before: int) -> None:
     del flow.decisions[before:]
 
 
-def _label(flow: Flow, places: tuple[tuple[int, int], ...] | None, names: tuple[str, ...]) -> None:
+def _label(flow: Flow, places: tuple[tuple[int, int], ...] | None, names: tuple[tuple[str, bool], ...]) -> None:
     if places is None:
-        flow.open(flow.data, names[0] if names else "a static constructor")
+        name, weak = names[0] if names else ("a static constructor", False)
+        flow.open(flow.data, name, weak=weak)
         flow.paused = True
         return
     labels = 0
-    for name in names:
-        labels |= flow.label(name)
+    for name, weak in names:
+        labels |= flow.label(name, weak=weak)
     for address, size in places:
         flow.mark(address, size, labels | flow.of_memory(address, size))
