@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import hashlib
 import os
+import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, Final
 
@@ -42,6 +45,57 @@ def write_whole(path: Path, data: bytes, *, mode: int | None = None) -> None:
         if mode is not None:
             part.chmod(mode)
         part.replace(path)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Rewrite:
+    """New content for a file that exists."""
+
+    path: Path
+    old: bytes
+    """What the new content was made from."""
+    new: bytes
+
+
+class ChangedMeanwhile(Exception):
+    """The file `path` no longer holds what its new content was made from."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(str(path))
+        self.path = path
+
+
+def rewrite(files: Sequence[Rewrite]) -> None:
+    """Give each file its new content in one step, after all new files are ready. Links, owners, and modes stay.
+
+    Raise `ChangedMeanwhile` for a file with other content, and `OSError`, with `filename`, for a file that cannot be
+    read or written. Nothing is written then, unless the last step, the renaming, is what the system refuses.
+    """
+    with contextlib.ExitStack() as stack:
+        ready = [(_prepare(stack, file), file.path.resolve()) for file in files]
+        for file in files:
+            if not file.path.is_file() or file.path.read_bytes() != file.old:
+                raise ChangedMeanwhile(file.path)
+        for part, place in ready:
+            part.replace(place)
+
+
+def _prepare(stack: contextlib.ExitStack, rewritten: Rewrite) -> Path:
+    """Write the new content next to the file, with its owner and mode."""
+    place = rewritten.path.resolve()
+    if not os.access(place, os.W_OK):
+        number = errno.EACCES if place.exists() else errno.ENOENT
+        raise OSError(number, os.strerror(number), str(rewritten.path))
+    file, part = stack.enter_context(unfinished(place.parent))
+    file.write(rewritten.new)
+    file.flush()
+    os.fsync(file.fileno())
+    file.close()
+    shutil.copymode(place, part)
+    status = place.stat()
+    with contextlib.suppress(OSError, AttributeError):
+        os.chown(part, status.st_uid, status.st_gid)
+    return part
 
 
 def digest_of(path: Path) -> str:

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
 import difflib
 import os
-import shutil
-import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,6 +23,7 @@ from ftaudit.model.plans import Change, ChangeKind, Plan
 from ftaudit.planning.edit_lines import LineEdit, edit_lines
 from ftaudit.planning.edit_toml import edit_toml
 from ftaudit.target import marker_environment
+from ftaudit.whole_files import ChangedMeanwhile, Rewrite, rewrite
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -200,38 +198,9 @@ def write_edits(edits: Sequence[Edit]) -> None:
 
     Raise `InputError` for a file that changed meanwhile, `UsageError` for one that cannot be written; then nothing was.
     """
-    ready: list[tuple[Edit, Path, Path]] = []
     try:
-        for edit in edits:
-            place = edit.path.resolve()
-            ready.append((edit, place, _prepare(edit, place)))
-        for edit, place, _ in ready:
-            if _read(place) != edit.old:
-                raise InputError(f"{edit.path} changed while the plan was made", hint="make the plan again")
-        for edit, place, temporary in ready:
-            try:
-                temporary.replace(place)
-            except OSError as error:
-                raise UsageError(f"cannot write {edit.path}: {error.strerror}") from error
-    finally:
-        for _, _, temporary in ready:
-            temporary.unlink(missing_ok=True)
-
-
-def _prepare(edit: Edit, place: Path) -> Path:
-    """Write the new content beside the file, with its owner and mode."""
-    try:
-        if not os.access(place, os.W_OK):
-            raise UsageError(f"cannot write {edit.path}: it is read-only")
-        descriptor, name = tempfile.mkstemp(dir=place.parent, prefix=f".{place.name}-")
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(edit.new)
-            file.flush()
-            os.fsync(file.fileno())
-        shutil.copymode(place, name)
-        status = place.stat()
-        with contextlib.suppress(OSError, AttributeError):
-            os.chown(name, status.st_uid, status.st_gid)
+        rewrite([Rewrite(path=edit.path, old=edit.old, new=edit.new) for edit in edits])
+    except ChangedMeanwhile as error:
+        raise InputError(f"{error.path} changed while the plan was made", hint="make the plan again") from error
     except OSError as error:
-        raise UsageError(f"cannot write {edit.path}: {error.strerror}") from error
-    return Path(name)
+        raise UsageError(f"cannot write {error.filename}: {error.strerror}", hint="check permissions") from error

@@ -9,7 +9,7 @@ from ftaudit.rule import RuleInfo, SourceExample
 from ftaudit.source import CRule
 from ftaudit.source.c import CUnit, api
 from ftaudit.source.c.borrowed import find_borrowed
-from ftaudit.source.c.ownership import own_reference
+from ftaudit.source.c.owned_references import own_reference
 
 
 class BorrowedDictItem(CRule):

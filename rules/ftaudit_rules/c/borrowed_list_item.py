@@ -10,7 +10,7 @@ from ftaudit.source import CRule
 from ftaudit.source.c import CUnit, api
 from ftaudit.source.c.borrowed import find_borrowed
 from ftaudit.source.c.escape import ContainerOrigin
-from ftaudit.source.c.ownership import own_reference
+from ftaudit.source.c.owned_references import own_reference
 
 _SEQUENCE_ITEM = "PySequence_Fast_GET_ITEM"
 """Of what PySequence_Fast returned FT317 judges; of a list that is kept somewhere this lends as the others do."""

@@ -8,7 +8,7 @@ from ftaudit.model import Confidence, Finding, Fix, NoFix, Severity
 from ftaudit.rule import RuleInfo, SourceExample
 from ftaudit.source import CRule
 from ftaudit.source.c import CUnit, api
-from ftaudit.source.c.ownership import own_reference
+from ftaudit.source.c.owned_references import own_reference
 
 
 class BorrowedModule(CRule):

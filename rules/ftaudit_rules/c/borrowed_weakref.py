@@ -11,7 +11,7 @@ from ftaudit.source import CRule
 from ftaudit.source.c import CUnit, api
 from ftaudit.source.c.borrowed import only_tested
 from ftaudit.source.c.locks import words
-from ftaudit.source.c.ownership import own_reference
+from ftaudit.source.c.owned_references import own_reference
 
 _COMPARED = re.compile(r"\s*(?:==|!=)\s*(?:Py_None|NULL|nullptr|self|\(PyObject\s*\*\))")
 

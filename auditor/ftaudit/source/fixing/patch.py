@@ -8,8 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from ftaudit.errors import UsageError
 from ftaudit.model import Finding
 from ftaudit.source.fixing.offer import EditedFile
-from ftaudit.source.look import read_bytes
-from ftaudit.whole_files import write_whole
+from ftaudit.whole_files import ChangedMeanwhile, Rewrite, rewrite
 
 
 def unified_diff(edited: Iterable[EditedFile], findings: Sequence[Finding], shown: Callable[[str], str]) -> bytes:
@@ -52,11 +51,10 @@ def write_files(
         after = each.after(findings, safe=safe)
         if after == each.before:
             continue
-        path = each.file.path.resolve()
-        if read_bytes(path) != each.before:
-            raise UsageError(f"{each.file.shown} changed during the scan", hint="run the command again")
         try:
-            write_whole(path, after, mode=path.stat().st_mode & 0o7777)
+            rewrite([Rewrite(path=each.file.path, old=each.before, new=after)])
+        except ChangedMeanwhile as error:
+            raise UsageError(f"{each.file.shown} changed during the scan", hint="run the command again") from error
         except OSError as error:
             raise UsageError(f"cannot write {each.file.shown}: {error.strerror}", hint="check permissions") from error
         yield each
