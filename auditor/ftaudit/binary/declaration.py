@@ -6,13 +6,13 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
 from ftaudit.binary.build_markers import file_name_build, find_build, is_python_library
+from ftaudit.binary.dependence import depends
 from ftaudit.binary.emulator.budget import Budget
-from ftaudit.binary.emulator.dependence import depends
-from ftaudit.binary.emulator.hook import HookRun, RunEnding, Subject, force, run, search
 from ftaudit.binary.framework import find_framework
+from ftaudit.binary.hook import HookRun, RunEnding, Subject, force, run, search
 from ftaudit.binary.image.elf import Holes, file_offset
-from ftaudit.binary.image.loaders import load_images, load_library
 from ftaudit.binary.image.mapped import AARCH64, X86_64, Image
+from ftaudit.binary.loaders import load_images, load_library
 from ftaudit.binary.slots import Slots
 from ftaudit.binary.stubs.capi.objects_in_memory import Layout
 from ftaudit.cpython.exports import missing_symbols

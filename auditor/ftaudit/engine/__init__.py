@@ -8,13 +8,13 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from ftaudit import lockfiles
+from ftaudit.engine.ahead import Ahead
 from ftaudit.engine.evidence import find_evidence
 from ftaudit.engine.given import find_lacking
 from ftaudit.engine.rows import count_coverage, judge_all, make_rows, with_elsewhere
 from ftaudit.engine.session import AuditSession, open_session, open_sessions
-from ftaudit.engine.tiers.ahead import Ahead
+from ftaudit.engine.sources import find_source_facts, unread_sources
 from ftaudit.engine.tiers.collect import Key
-from ftaudit.engine.tiers.sources import find_source_facts, unread_sources
 from ftaudit.engine.upgrades.later import find_later
 from ftaudit.model import PackageFacts, Pin, Report
 from ftaudit.progress import ProgressListener

@@ -9,8 +9,8 @@ from typing import Final, TypeAlias
 
 from packaging.version import Version
 
+from ftaudit.engine.sdist_declarations import find_declaration
 from ftaudit.engine.session import AuditSession
-from ftaudit.engine.tiers.sdist_declarations import find_declaration
 from ftaudit.engine.upgrades.surveys import Survey, SurveyQuestion
 from ftaudit.model import GilDeclaration, Package, Verdict
 from ftaudit.model.plans import (

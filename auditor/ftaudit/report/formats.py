@@ -243,9 +243,9 @@ def render_scan(
 
             return scan_json.render(scan, exit_code=exit_code)
         case Format.MARKDOWN:
-            from ftaudit.report.package import check_markdown
+            from ftaudit.report.scan import scan_markdown
 
-            return check_markdown.render_scan(scan, exit_code=exit_code)
+            return scan_markdown.render(scan, exit_code=exit_code)
         case Format.JUNIT:
             from ftaudit.report.results import junit
 

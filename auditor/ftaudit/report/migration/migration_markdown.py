@@ -7,9 +7,10 @@ from collections.abc import Iterator
 from ftaudit.model import Severity
 from ftaudit.report.migration.migration_contents import Migration, sums
 from ftaudit.report.package.agreeing_rows import coverage, headline
-from ftaudit.report.package.check_markdown import LIMIT, MarkdownSection, escape, fit, folded, scan_sections, sections
+from ftaudit.report.package.check_markdown import LIMIT, MarkdownSection, escape, fit, folded, sections
 from ftaudit.report.plan import plan_markdown
 from ftaudit.report.results.results import scan_sentence
+from ftaudit.report.scan import scan_markdown
 
 
 def render(migration: Migration, *, limit: int = LIMIT) -> str:
@@ -35,7 +36,7 @@ def sections_of(migration: Migration) -> list[MarkdownSection]:
                 items=[escape(scan_sentence(migration.scan))], head="### The project's own source\n\n", what="lines"
             )
         )
-        parts += scan_sections(migration.scan, exit_code=exit_code)
+        parts += scan_markdown.sections(migration.scan, exit_code=exit_code)
     left = [text for text in (migration.no_plan, migration.no_scan, *migration.incomplete) if text]
     parts.append(MarkdownSection(items=[f"- {escape(text)}" for text in left], head="### Left out\n\n", what="notes"))
     parts.append(folded("How to reproduce it", list(_reproduction(migration)), "lines"))

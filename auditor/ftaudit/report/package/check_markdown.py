@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import html
 import re
-from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from ftaudit.model import BLOCKING, Report, Severity, Verdict
+from ftaudit.model import BLOCKING, Report, Verdict
 from ftaudit.report.console import clean
 from ftaudit.report.package.agreeing_rows import (
     ORDER,
@@ -25,8 +24,6 @@ from ftaudit.report.package.agreeing_rows import (
     number_of,
     source_lines,
 )
-from ftaudit.report.results.results import Result, of_scan, scan_sentence, worst_first
-from ftaudit.source.tree_scan import ScanResult
 
 LIMIT: Final = 65_536
 """Characters that GitHub takes of a comment."""
@@ -45,7 +42,7 @@ _NAME: Final = re.compile(r"[\w.]*(?:\b_|_\b)[\w.]*[^\W_][\w.]*", re.ASCII)
 """A dotted name with underscores that would begin markup: it is read most easily as code."""
 _SPAN: Final = re.compile(r"(?<![^\s(])(`[^`\n|<>&]+`)(?![^\s.,;:)])", re.ASCII)
 """Code that stands between backticks already, by itself, and holds nothing that could end it."""
-_BREAKING: Final = re.compile(r"([|`])")
+BREAKING: Final = re.compile(r"([|`])")
 """What would end a table's cell or a code span wherever it stands."""
 
 
@@ -83,35 +80,6 @@ def sections(report: Report) -> tuple[MarkdownSection, ...]:
     )
 
 
-def render_scan(scan: ScanResult, *, exit_code: int, limit: int = LIMIT) -> str:
-    """Return a scan: a sentence, sums by rule, then each finding, folded, the worst first."""
-    word = {0: "nothing to mend", 1: "findings", 3: "not everything could be read"}.get(exit_code, "findings")
-    end = f"{counted(len(scan.rules), 'rule')}, target {escape(scan.target)}"
-    if scan.left_out:
-        end += "; left out: " + ", ".join(f"{count} {escape(role)}" for role, count in sorted(scan.left_out.items()))
-    top = [f"## ftaudit scan: {word}", escape(scan_sentence(scan))]
-    return fit(top, scan_sections(scan, exit_code=exit_code), end, limit, command="ftaudit scan")
-
-
-def scan_sections(scan: ScanResult, *, exit_code: int) -> tuple[MarkdownSection, ...]:
-    """Return what a scan found: sums by rule, then each finding, folded, the worst first, and what was not read."""
-    results = of_scan(scan, exit_code=exit_code).results
-    found = sorted((result for result in results if result.suppression is None), key=worst_first)
-    suppressed = [result for result in results if result.suppression is not None]
-    skipped = [f"- {_place(skip.path, skip.line)}: {escape(skip.reason)}" for skip in scan.skipped]
-    skipped += [f"- note: {escape(note)}" for note in scan.notes]
-    return (
-        MarkdownSection(
-            items=list(_sums(found)),
-            head="| findings | code | rule | severity |\n| ---: | --- | --- | --- |\n",
-            what="rules",
-        ),
-        folded("Findings", [_finding(result) for result in found], "findings", opened=len(found) <= 10),
-        folded(f"Known and not counted ({len(suppressed)})", [_finding(each) for each in suppressed], "findings"),
-        folded("Not looked at, or not as it should be", skipped, "rows"),
-    )
-
-
 def summary(report: Report) -> str:
     """Return one line for a README: how many packages are ready, on what, and what blocks."""
     ready, total = ready_of(report)
@@ -142,7 +110,7 @@ def escape(text: str) -> str:
 
 
 def _outside(text: str) -> str:
-    return " ".join("".join(map(_piece, _BREAKING.split(word))) for word in text.split(" "))
+    return " ".join("".join(map(_piece, BREAKING.split(word))) for word in text.split(" "))
 
 
 def _piece(piece: str) -> str:
@@ -255,30 +223,6 @@ def _fine(entry: AgreeingRows, report: Report) -> str:
     tails += source_lines(entry.package)
     tail = f": {escape('; '.join(tails))}" if tails else ""
     return f"- {escape(entry.title)} {entry.package.verdict}{tail}"
-
-
-def _sums(found: Sequence[Result]) -> Iterator[str]:
-    counts = Counter((result.rule, result.name) for result in found)
-    worst: dict[str, Severity] = {}
-    for result in found:
-        worst.setdefault(result.rule, result.severity)
-    for (code, name), number in counts.items():
-        yield f"| {number} | {escape(code)} | {escape(name)} | {worst[code]} |"
-
-
-def _finding(result: Result) -> str:
-    place = ""
-    if result.location is not None:
-        place = _place(result.location.path, result.location.line) + " "
-    said = escape(cut(result.suppression.reason)) + ": " if result.suppression and result.suppression.reason else ""
-    return (
-        f"- {place}{result.severity} **{escape(result.rule)}** {escape(result.name)}: {said}{escape(cut(result.text))}"
-    )
-
-
-def _place(path: str, line: int | None) -> str:
-    told = clean(path) if line is None else f"{clean(path)}:{line}"
-    return escape(told) if _BREAKING.search(told) or not told.strip() else f"`{told}`"
 
 
 def cut(text: str) -> str:

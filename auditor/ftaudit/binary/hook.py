@@ -6,12 +6,12 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import Enum
 
+from ftaudit.binary.emulator.attach import attach, cover
 from ftaudit.binary.emulator.branches import Block, candidates, patched
 from ftaudit.binary.emulator.budget import Budget
 from ftaudit.binary.emulator.emulated_process import Exhausted, Halt, HandOver, Process, Sealed
 from ftaudit.binary.emulator.machine import Machine, MemoryFault, NeedsVex
 from ftaudit.binary.emulator.oracle import Guess, Oracle
-from ftaudit.binary.emulator.taint.attach import attach, cover
 from ftaudit.binary.emulator.taint.constructor_state import Joins
 from ftaudit.binary.emulator.taint.flow import Decision, Flow, TooLong
 from ftaudit.binary.image.call_sites import references

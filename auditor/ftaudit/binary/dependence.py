@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Collection
 from dataclasses import dataclass, replace
 
-from ftaudit.binary.emulator.hook import HookRun, RunEnding, Subject, run
 from ftaudit.binary.emulator.taint.constructor_state import Joins
 from ftaudit.binary.emulator.taint.flow import Decision, named
+from ftaudit.binary.hook import HookRun, RunEnding, Subject, run
 from ftaudit.binary.image.call_sites import call_sites
 
 SET_GIL = "PyUnstable_Module_SetGIL"

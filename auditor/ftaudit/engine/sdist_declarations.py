@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 from packaging.version import Version
 
 from ftaudit.engine.session import AuditSession
-from ftaudit.engine.tiers.sources import scan_sdist
+from ftaudit.engine.sources import scan_sdist
 from ftaudit.errors import FtauditError
 from ftaudit.model import GilDeclaration
 from ftaudit.model.plans import InSource, NotRead
