@@ -72,7 +72,7 @@ def add_parsers(commands: Any) -> None:
 def run(options: argparse.Namespace, screen: Screen) -> CommandAnswer:
     """Audit, plan, scan and render. Raise `FtauditError` for what the user must mend."""
     from ftaudit import engine
-    from ftaudit.engine.outlook import find_outlook
+    from ftaudit.engine.next_target import find_outlook
     from ftaudit.engine.project_scan import find_projects
     from ftaudit.engine.reproduce import find_reproduction
     from ftaudit.engine.session import open_sessions

@@ -11,7 +11,7 @@ from packaging.utils import NormalizedName
 from packaging.version import Version
 
 from ftaudit import lockfiles
-from ftaudit.engine.outlook import find_outlook
+from ftaudit.engine.next_target import find_outlook
 from ftaudit.engine.session import AuditSession
 from ftaudit.engine.upgrades.later import is_listed
 from ftaudit.engine.upgrades.surveys import HOPEFUL, Survey, SurveyQuestion
