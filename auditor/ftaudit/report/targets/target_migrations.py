@@ -9,8 +9,8 @@ from ftaudit.report.migration import migration_json, migration_markdown
 from ftaudit.report.migration.migration_contents import Migration
 from ftaudit.report.package.agreeing_rows import coverage
 from ftaudit.report.package.check_markdown import LIMIT, MarkdownSection, escape, fit
+from ftaudit.report.package.target_rows import find_rows
 from ftaudit.report.targets import targets_json
-from ftaudit.report.targets.target_rows import find_rows
 from ftaudit.report.targets.targets_markdown import answer_lines, side_by_side
 
 

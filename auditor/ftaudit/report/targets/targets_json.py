@@ -10,7 +10,7 @@ from typing import Any, Final
 from ftaudit.__about__ import __version__
 from ftaudit.model import Report, worst_exit_code
 from ftaudit.report.package import check_json
-from ftaudit.report.targets.target_rows import TargetCell, TargetRow, find_rows
+from ftaudit.report.package.target_rows import TargetCell, TargetRow, find_rows
 
 SCHEMA_VERSION: Final = 1
 

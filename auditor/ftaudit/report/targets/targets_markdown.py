@@ -8,7 +8,7 @@ from ftaudit.model import Report
 from ftaudit.report.package import check_markdown
 from ftaudit.report.package.agreeing_rows import coverage
 from ftaudit.report.package.check_markdown import LIMIT, MarkdownSection, escape, fit, folded
-from ftaudit.report.targets.target_rows import TargetRow, all_platforms, answers, cell_words, find_rows
+from ftaudit.report.package.target_rows import TargetRow, all_platforms, answers, cell_words, find_rows
 from ftaudit.report.targets.targets_table import title_of
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from ftaudit.model import Report
 from ftaudit.report.console import DEFAULT_WIDTH, clean, draw
 from ftaudit.report.package import check_table
-from ftaudit.report.targets.target_rows import TargetRow, all_platforms, answers, cell_words, find_rows
+from ftaudit.report.package.target_rows import TargetRow, all_platforms, answers, cell_words, find_rows
 
 if TYPE_CHECKING:
     from rich.console import Console

@@ -36,7 +36,7 @@ def render(migration: Migration) -> str:
 def render_each(migrations: Sequence[Migration]) -> str:
     """Return one page for several targets: the packages side by side, then the report of each target."""
     from ftaudit.report.migration.html.view import Part, look
-    from ftaudit.report.targets.target_rows import all_platforms, find_rows
+    from ftaudit.report.package.target_rows import all_platforms, find_rows
 
     reports = [migration.report for migration in migrations]
     parts = [
