@@ -83,6 +83,27 @@ def test_a_group_that_has_grown_makes_a_lock_stale(tmp_path: Path) -> None:
     assert stale(path)
 
 
+def test_a_lock_that_was_made_when_the_project_needed_nothing_may_be_stale(tmp_path: Path) -> None:
+    # uv keeps no record of what was asked for where nothing was.
+    package = '[[package]]\nname = "app"\nversion = "1"\nsource = { virtual = "." }\n'
+    old = package + 'dependencies = [{ name = "six" }]\n[[package]]\nname = "six"\nversion = "1.17.0"\n'
+    for number, (lock, project, told) in enumerate(
+        (
+            (package, 'dependencies = ["orjson"]', "asks for orjson, which it does not hold"),
+            (package, '[dependency-groups]\ndev = ["orjson"]', "asks for orjson, which it does not hold"),
+            (package, "", None),
+            (old, 'dependencies = ["orjson"]', None),
+        )
+    ):
+        folder = tmp_path / str(number)
+        write(folder, "pyproject.toml", f'[project]\nname = "app"\nversion = "1"\n{project}\n')
+        path = write(folder, "uv.lock", f'version = 1\nrequires-python = ">=3.12"\n{lock}')
+        said = " ".join(select(path).incomplete)
+        assert (told or "is out of date") in said if told else "is out of date" not in said
+    answer = check("--static", "--offline", str(tmp_path / "0" / "uv.lock"), cwd=tmp_path)
+    assert (answer.code, answer.verdicts) == (3, {})
+
+
 def test_the_command_says_so_and_is_not_sure(tmp_path: Path) -> None:
     write(tmp_path, "uv.lock", UV)
     write(tmp_path, "pyproject.toml", PROJECT.format(dependencies=f"{SAME}, 'orjson==3.11.4'"))

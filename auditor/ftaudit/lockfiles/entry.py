@@ -109,12 +109,16 @@ def _nearest(folder: Path) -> str:
     """Say what is there that another command makes an input of."""
     if (folder / "Pipfile").is_file():
         return "`pipenv lock` makes a Pipfile.lock of its Pipfile; "
-    if (folder / "pyproject.toml").is_file():
-        tool = _tool_of(folder / "pyproject.toml")
-        by_tool = f"`{tool} lock` makes a lock file of it, " if tool in ("poetry", "pdm") else ""
-        return f"its pyproject.toml has no [project]: {by_tool}or name a requirements file or an environment (--env); "
-    if (folder / "setup.py").is_file() or (folder / "setup.cfg").is_file():
+    tool = _tool_of(folder / "pyproject.toml") if (folder / "pyproject.toml").is_file() else None
+    if tool in ("poetry", "pdm"):
+        return (
+            f"its pyproject.toml has no [project]: `{tool} lock` makes a lock file of it, or name a requirements file or "
+            "an environment (--env); "
+        )
+    if tool is None and ((folder / "setup.py").is_file() or (folder / "setup.cfg").is_file()):
         return "its setup.py computes what it needs and is not run: name an environment with --env; "
+    if (folder / "pyproject.toml").is_file():
+        return "its pyproject.toml has no [project]: name a requirements file or an environment (--env); "
     return ""
 
 

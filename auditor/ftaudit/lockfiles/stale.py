@@ -25,6 +25,8 @@ _POETRY_KEYS: Final = ("dependencies", "source", "extras", "dev-dependencies")
 """The keys of `[tool.poetry]` that always count; `group` counts where it is there."""
 _ALGORITHMS: Final = ("md5", "sha1", "sha256", "sha512")
 _PROJECT_KEYS: Final = ("requires-python", "dependencies", "optional-dependencies")
+_NEEDS: Final = ("dependencies", "optional-dependencies", "dev-dependencies")
+"""What uv keeps of the needs of a package."""
 _MARKERS: Final = (UndefinedComparison, UndefinedEnvironmentName)
 _SOURCES: Final = ("git", "url", "path", "directory", "editable", "virtual")
 """What stands in place of a range of versions in uv's record of a requirement."""
@@ -185,8 +187,8 @@ def _of_uv(path: Path) -> str | None:
         where = next((source[kind] for kind in ("virtual", "editable", "directory") if kind in source), None)
         if where is None or not (where == "." or canonicalize_name(package["name"]) in members):
             continue
-        if "metadata" not in package and "revision" not in document:
-            continue  # The first versions of uv did not record what was asked for.
+        if "metadata" not in package and "revision" not in document and any(key in package for key in _NEEDS):
+            continue  # The first versions of uv did not record what was asked for; all record nothing of nothing.
         file = path.parent / where / "pyproject.toml"
         if file.is_file() and (told := _differs(file, package.get("metadata", {}))):
             return told
@@ -223,6 +225,9 @@ def _missing(file: Path, wanted: set[tuple[object, ...]], locked: set[tuple[obje
     new = sorted({str(key[0]) for key in wanted - locked if key[0] not in by_source})
     names = {key[0] for key in wanted}
     gone = sorted({str(key[0]) for key in locked - wanted if key[0] not in names})
+    known = {str(key[0]) for key in locked}
+    if added := [name for name in new if name not in known]:
+        return f"{file} asks for {', '.join(added)}, which it does not hold"
     if new:
         return f"{file} asks for {', '.join(new)} in another way"
     return f"{file} no longer asks for {', '.join(gone)}" if gone else None

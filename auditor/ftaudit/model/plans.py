@@ -60,6 +60,8 @@ class Candidate:
     """The file that is left out, where that decides."""
     elsewhere: tuple[str, ...] = ()
     """Platform tags of its free-threaded wheels, where the platform has none."""
+    has_no_wheel: bool = False
+    """It has no wheel at all, for no build and no platform."""
     yanked: str | None = None
     """Why the wheel that would be installed was yanked; may be empty."""
     told: str | None = None

@@ -230,7 +230,7 @@ def candidate_phrase(candidate: Candidate, where: str) -> str:
             return exclusion(candidate.excluded)
         case Fate.NO_WHEEL:
             there = f" (there is one for {', '.join(candidate.elsewhere[:3])})" if candidate.elsewhere else ""
-            return f"no wheel for {where}{there}"
+            return "no wheel at all" if candidate.has_no_wheel else f"no free-threaded wheel for {where}{there}"
         case Fate.NOT_LOOKED_INTO:
             return f"has a wheel for {where}, not read"
         case Fate.FALLBACK:
@@ -241,7 +241,7 @@ def candidate_phrase(candidate: Candidate, where: str) -> str:
 
 def candidate_names_platform(candidate: Candidate) -> bool:
     """Return whether the phrase of a release names the platform."""
-    if candidate.told is not None or candidate.why:
+    if candidate.told is not None or candidate.why or candidate.has_no_wheel:
         return False
     return candidate.fate in (Fate.PRE_RELEASE, Fate.YANKED, Fate.NO_WHEEL, Fate.NOT_LOOKED_INTO)
 
@@ -404,7 +404,7 @@ def _no_wheel(reason: NoWheel, where: str) -> str:
     if reason.there is Lack.HASHES:
         return f"a wheel for {where} exists, but the hashes of the input leave it out"
     if reason.there is Lack.NOTHING:
-        return f"no wheel at all for {reason.version}"
+        return f"no wheel at all for {reason.version}{' among the files given' if reason.given else ''}"
     text = f"no {' or '.join(reason.wanted)} wheel for {'any platform' if where == 'any' else where}"
     text += " among the files given" if reason.given else ""
     match reason.there:

@@ -133,4 +133,4 @@ def _without_wheel(
         return replace(candidate, fate=Fate.REQUIRES_PYTHON, excluded=excluded)
     if yanked and len(yanked) == len(files):
         return replace(candidate, fate=Fate.YANKED)
-    return replace(candidate, fate=Fate.NO_WHEEL, elsewhere=chosen.other_platforms)
+    return replace(candidate, fate=Fate.NO_WHEEL, elsewhere=chosen.other_platforms, has_no_wheel=not chosen.wheels)
