@@ -112,8 +112,8 @@ def _nearest(folder: Path) -> str:
     tool = _tool_of(folder / "pyproject.toml") if (folder / "pyproject.toml").is_file() else None
     if tool in ("poetry", "pdm"):
         return (
-            f"its pyproject.toml has no [project]: `{tool} lock` makes a lock file of it, or name a requirements file or "
-            "an environment (--env); "
+            f"its pyproject.toml has no [project]: `{tool} lock` makes a lock file of it, "
+            "or name a requirements file or an environment (--env); "
         )
     if tool is None and ((folder / "setup.py").is_file() or (folder / "setup.cfg").is_file()):
         return "its setup.py computes what it needs and is not run: name an environment with --env; "
