@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 from support.command import environment, ftaudit
+from support.distributions import wheel
+from support.index_server import IndexServer
 
 
 @pytest.mark.parametrize(
@@ -138,3 +140,35 @@ def test_no_message_shows_a_password(password: str, tmp_path: Path) -> None:
     ran = ftaudit("check", "--static", "--index-url", url, "r.txt", cwd=tmp_path)
     assert ran.returncode in (2, 3)
     assert password not in ran.stderr + ran.stdout and "Traceback" not in ran.stderr
+
+
+def test_a_requirement_with_a_version_is_an_input_and_cannot_be_edited(tmp_path: Path) -> None:
+    with IndexServer() as server:
+        server.add_project("good", [wheel("good", "1.0")])
+        options = ("--static", "--index-url", server.simple_url, "good==1.0")
+        ran = ftaudit("check", *options, cwd=tmp_path)
+        assert ran.returncode == 0, ran.stdout + ran.stderr
+        assert "read: good==1.0" in ran.stdout
+        assert "good 1.0" in ran.stdout
+        written = ftaudit("plan", "--write", *options, cwd=tmp_path)
+    assert written.returncode == 2
+    assert "good==1.0 is not a file, so there is nothing to edit" in written.stderr
+
+
+def test_a_name_without_a_version_could_be_a_missing_file(tmp_path: Path) -> None:
+    ran = ftaudit("check", "--static", "good", cwd=tmp_path)
+    assert ran.returncode == 2
+    assert "for a package, name a version: `ftaudit check 'good==VERSION'`" in ran.stderr
+
+
+def test_help_is_a_command_too(tmp_path: Path) -> None:
+    assert ftaudit("help", "scan", cwd=tmp_path).stdout == ftaudit("scan", "--help", cwd=tmp_path).stdout
+    assert ftaudit("help", cwd=tmp_path).stdout == ftaudit("--help", cwd=tmp_path).stdout
+
+
+def test_the_last_line_of_a_report_repeats_its_first(tmp_path: Path) -> None:
+    (tmp_path / "r.txt").write_text("absent==1.0\n")
+    with IndexServer() as server:
+        ran = ftaudit("check", "--static", "--index-url", server.simple_url, "r.txt", cwd=tmp_path)
+    lines = ran.stdout.splitlines()
+    assert lines[-1] == lines[0]

@@ -34,7 +34,7 @@ NOT_RUN = {
 """Commands that are shown and not run, and why."""
 ALIASES = {
     "scripts/check": str(ROOT / "scripts" / "check"),
-    ".venv/bin/pip install --quiet --no-deps ftaudit": f".venv/bin/pip install --quiet --no-deps {ROOT}",
+    ".venv/bin/pip install --quiet ftaudit-guard": f".venv/bin/pip install --quiet {ROOT}/auditor/guard",
 }
 """What stands for a beginning of a command that the reader has and a test has not."""
 END = "ftaudit-docs-end-of-output"

@@ -144,7 +144,7 @@ def test_a_mode_that_does_not_exist_names_those_that_do(application: Application
     application.write({"app.py": PROGRAM})
     ran = application.run("app.py", env={"FTAUDIT_GUARD": "shout"})
     assert ran.returncode == 1
-    assert "FTAUDIT_GUARD is 'shout', and can be: raise, warn, log, off" in ran.stderr
+    assert ran.stderr == "ftaudit.guard: FTAUDIT_GUARD=shout is invalid; use raise, warn, log or off\n"
 
 
 def test_off_and_an_interpreter_that_always_has_a_gil_do_nothing(application: Application) -> None:

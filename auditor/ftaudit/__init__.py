@@ -17,7 +17,16 @@ if TYPE_CHECKING:
     from ftaudit.model import Report
     from ftaudit.settings import Settings
 
-__all__ = ["__version__", "audit", "audit_targets"]
+__all__ = ["Settings", "__version__", "audit", "audit_targets"]
+
+
+def __getattr__(name: str) -> object:
+    """Import `Settings` when it is first used, so that `import ftaudit` stays quick."""
+    if name == "Settings":
+        from ftaudit.settings import Settings
+
+        return Settings
+    raise AttributeError(f"module 'ftaudit' has no attribute {name!r}")
 
 
 def audit(*inputs: str | Path, settings: Settings | None = None) -> Report:

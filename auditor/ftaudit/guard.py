@@ -34,7 +34,7 @@ class Guard:
     def __init__(self, mode: str, allow: tuple[str, ...] = ()) -> None:
         """Take one of `MODES` and the names of modules and packages that may; raise `ValueError` for another mode."""
         if mode not in MODES:
-            raise ValueError(f"{VARIABLE} is {mode!r}, and can be: {', '.join(MODES)}")
+            raise ValueError(f"{VARIABLE}={mode} is invalid; use {', '.join(MODES[:-1])} or {MODES[-1]}")
         self.mode = mode
         self.allow = allow
         self.culprits: list[gilwatch.Culprit] = []
@@ -129,7 +129,11 @@ def _describe(culprit: gilwatch.Culprit, mode: str, on_already: bool) -> str:
 
 def _from_environment() -> Guard:
     allow = tuple(name.strip() for name in os.environ.get(ALLOW, "").split(",") if name.strip())
-    return Guard(os.environ.get(VARIABLE, "").strip() or "raise", allow)
+    try:
+        return Guard(os.environ.get(VARIABLE, "").strip() or "raise", allow)
+    except ValueError as error:
+        # The user's mistake, not the program's: one line without a traceback.
+        raise SystemExit(f"ftaudit.guard: {error}") from None
 
 
 guard = _from_environment()

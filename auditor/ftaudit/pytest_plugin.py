@@ -1,8 +1,8 @@
 """A pytest plugin: a session in which an import turns the GIL on fails, and says which, whose, and who asked for it.
 
-`pytest -p ftaudit.pytest_plugin --ftaudit-gil`. Standard library and pytest only, so that it runs in the audited
-interpreter, where ftaudit's own dependencies need not be installed. Under pytest-xdist each worker tells the
-controller.
+`pytest --ftaudit-gil` uses it. With `-p ftaudit.pytest_plugin` before other plugins it sees their imports, too. It
+needs the standard library and pytest only, so that it runs in the audited interpreter without ftaudit's dependencies.
+Under pytest-xdist each worker reports to the controller.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 CULPRITS = "ftaudit_culprits"
 """The key under which a worker of pytest-xdist hands its culprits to the controller."""
+UNSEEN = "a module that was imported before this plugin"
 Entry = dict[str, Any]
 
 
@@ -28,6 +29,8 @@ class GilPlugin:
         self.mode = "off"
         self.allow: tuple[str, ...] = ()
         self.entries: list[Entry] = []
+        self.failed = False
+        """Whether the session failed for this reason alone."""
         self.during = "before the first test was collected"
         self.on_before = gilwatch.is_free_threaded() and gilwatch.gil_is_on() and gilwatch.forced() is None
         self.loaded_before = gilwatch.find_loaded() if self.on_before else []
@@ -98,6 +101,7 @@ class GilPlugin:
             output[CULPRITS] = {"entries": self.entries, "on_before": self.on_before, "loaded": self.loaded_before}
         elif self.fails and exitstatus in (pytest.ExitCode.OK, pytest.ExitCode.NO_TESTS_COLLECTED):
             session.exitstatus = pytest.ExitCode.TESTS_FAILED
+            self.failed = True
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_testnodedown(self, node: Any, error: object) -> None:
@@ -172,6 +176,10 @@ def pytest_load_initial_conftests(early_config: pytest.Config) -> None:
         early_config.pluginmanager.register(plugin, "ftaudit-gil")
 
 
-def pytest_unconfigure() -> None:
-    """Watch no more."""
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """Stop watching. Where the plugin failed the session, the last line says so."""
     plugin.watch.stop()
+    if plugin.failed:
+        names = ", ".join(entry["module"] for entry in plugin.distinct if not plugin.is_allowed(entry))
+        text = f"ftaudit: the session failed because the GIL was turned on by {names or UNSEEN}"
+        config.get_terminal_writer().line(text)

@@ -44,10 +44,15 @@ class Application:
             (self.folder / name).write_text(text, encoding="utf-8")
 
     def run(
-        self, *arguments: str, env: Mapping[str, str] | None = None, options: Sequence[str] = ()
+        self,
+        *arguments: str,
+        env: Mapping[str, str] | None = None,
+        options: Sequence[str] = (),
+        auditor: bool = True,
     ) -> subprocess.CompletedProcess[str]:
-        """Run the interpreter with ARGUMENTS."""
-        path = os.pathsep.join(map(str, (AUDITOR, self.site, pytest_folder())))
+        """Run the interpreter with ARGUMENTS; without `auditor` only what is in `site` is found."""
+        found = (AUDITOR,) if auditor else ()
+        path = os.pathsep.join(map(str, (*found, self.site, pytest_folder())))
         return subprocess.run(
             [interpreter().path, *options, *arguments],
             cwd=self.folder,

@@ -80,6 +80,8 @@ def _run(arguments: list[str]) -> int:
     from ftaudit.cli.configure import complete
     from ftaudit.cli.declare import declare, find_leaves
 
+    if arguments[:1] == ["help"]:
+        arguments = [*arguments[1:], "--help"]
     parser = build_parser()
     keys = declare(parser)
     options, unknown = parser.parse_known_args(arguments)

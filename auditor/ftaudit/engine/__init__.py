@@ -11,6 +11,7 @@ from ftaudit import lockfiles
 from ftaudit.engine.ahead import Ahead
 from ftaudit.engine.evidence import find_evidence
 from ftaudit.engine.given import find_lacking
+from ftaudit.engine.reproduce import present_time
 from ftaudit.engine.rows import count_coverage, judge_all, make_rows, with_elsewhere
 from ftaudit.engine.session import AuditSession, open_session, open_sessions
 from ftaudit.engine.sources import find_source_facts, unread_sources
@@ -88,6 +89,7 @@ def audit_inputs(session: AuditSession) -> Report:
         ),
         incomplete=(*selected.incomplete, *unread_sources(every)),
         interpreter=evidence.interpreter.build if evidence.interpreter else None,
+        created=present_time(),
         traffic=index.traffic.counts,
         indexes=tuple(source.url for source in (*index.settings.sources, *index.settings.find_links)),
     )

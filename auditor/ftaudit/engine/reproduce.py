@@ -41,7 +41,7 @@ def find_reproduction(report: Report, commands: Iterable[Sequence[str]]) -> Repr
     registry = load_rules()
     packs = [f"{_dist(entry.dist)} ({entry.name})" for entry in entry_points(group=GROUP)]
     return Reproduction(
-        made=_now(),
+        made=present_time(),
         commands=tuple(without_credentials(shlex.join(command)) for command in commands),
         versions=(
             ("ftaudit", __version__),
@@ -61,7 +61,8 @@ def _dist(dist: object) -> str:
     return f"{name} {version}" if name else "of no distribution"
 
 
-def _now() -> datetime:
+def present_time() -> datetime:
+    """Return the time that a report bears: `SOURCE_DATE_EPOCH` where that is set, else the present, in UTC."""
     epoch = os.environ.get(EPOCH_VARIABLE, "")
     if epoch.isascii() and epoch.isdigit() and len(epoch) < 12:
         return datetime.fromtimestamp(int(epoch), tz=timezone.utc)

@@ -8,6 +8,7 @@ from typing import Final
 
 from ftaudit.binary.inspection import WheelRequest
 from ftaudit.engine.releases import InstalledRelease, Release, find_installed, find_releases
+from ftaudit.engine.reproduce import present_time
 from ftaudit.engine.rows import count_coverage, facts_of, judge_all, make_rows, with_elsewhere
 from ftaudit.engine.setup import choose_rules, open_index
 from ftaudit.engine.tiers.binary_tier import read_wheels
@@ -106,6 +107,7 @@ def _audit_wheels(session: _WheelSession, target: Target) -> Report:
         notes=(*notes, *problems, *failures),
         nonconforming=_nonconforming(kept),
         incomplete=incomplete if kept else (*incomplete, *_nothing(items, incomplete, target)),
+        created=present_time(),
         traffic=traffic,
     )
 

@@ -153,11 +153,16 @@ def read(
 ) -> Requirements:
     """Return what an input asks for, with the chosen extras and dependency groups of the project.
 
-    A folder is an environment, or that of its most precise input, or one of wheels. Raise `InputError`, naming the
+    A folder is an environment, or that of its most precise input, or one of wheels. What is not a file can be a
+    requirement itself (`is_requirement`). Raise `InputError`, naming the
     place, for what cannot be read as what it is; `UsageError` for an extra or group that it does not have.
     """
     if not path.exists() and not is_stream(path):
-        raise InputError(f"{path} does not exist", hint=_instead_of(str(path)))
+        if not is_requirement(str(path)):
+            raise InputError(f"{path} does not exist", hint=_instead_of(str(path)))
+        from ftaudit.lockfiles.formats import requirements_txt
+
+        return requirements_txt.read_lines(path, {1: str(path)})
     kind = None
     if path.is_dir():
         kind = _kind_of_folder(path)
@@ -168,13 +173,22 @@ def read(
     return _read(path, kind or format_of(path), extras, groups, all_extras)
 
 
-def _instead_of(name: str) -> str:
-    """Say what to do with what is no file: a package or standard input was probably meant."""
+def is_requirement(name: str) -> bool:
+    """Return whether an input that is not a file is a requirement itself, such as `lxml==6.1.3` or `uvicorn[standard]`.
+
+    A name without a version or an extra is not: it could be a file that is missing.
+    """
     with contextlib.suppress(InvalidRequirement):
-        meant = Requirement(name)
-        if meant.specifier or "." not in meant.name:
-            file = f"`echo '{name}' > r.txt && ftaudit check r.txt` with its dependencies"
-            return f"for one package: `ftaudit wheel '{name}'`, or {file}"
+        requirement = Requirement(name)
+        return bool(requirement.specifier or requirement.extras) and requirement.url is None
+    return False
+
+
+def _instead_of(name: str) -> str:
+    """Return what to name instead of a file that does not exist: a package was possibly meant."""
+    with contextlib.suppress(InvalidRequirement):
+        if "." not in Requirement(name).name:
+            return f"for a package, name a version: `ftaudit check '{name}==VERSION'`, or `ftaudit wheel {name}`"
     return f"name an input file; known are {LOOKED_FOR}"
 
 

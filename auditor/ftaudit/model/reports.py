@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Iterable
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Final
+
+from packaging.version import Version
 
 from ftaudit.model.facts import PackageFacts
 from ftaudit.model.findings import Acceptance, Finding
 from ftaudit.model.reasons import Reasons
 from ftaudit.model.sentences import sentences, step_sentence
-from ftaudit.model.steps import Step
+from ftaudit.model.steps import GoodRelease, Step, Upgrade
 from ftaudit.model.words import BLOCKING, Verdict
 
 
@@ -29,6 +33,30 @@ class Package:
     findings: tuple[Finding, ...] = ()
     accepted: Acceptance | None = None
     """Known and accepted: the verdict stands, and does not count for the exit code."""
+
+    @property
+    def name(self) -> str:
+        """The name of the package, normalized."""
+        return self.facts.pin.name
+
+    @property
+    def version(self) -> str | None:
+        """The version that was judged; `None` if it could not be found out."""
+        return None if self.facts.pin.version is None else str(self.facts.pin.version)
+
+    @property
+    def required_by(self) -> tuple[tuple[str, ...], ...]:
+        """Chains of names from a root requirement down to this package, the shortest first."""
+        return self.facts.pin.required_by
+
+    @property
+    def fix_version(self) -> Version | None:
+        """The nearest later version that is ready or pure; `None` if it is not known."""
+        match self.step:
+            case Upgrade(lead=GoodRelease(first=first)):
+                return first
+            case _:
+                return None
 
     @property
     def reasons(self) -> tuple[str, ...]:
@@ -74,6 +102,8 @@ class Report:
     indexes: tuple[str, ...] = ()
     """Where packages came from, in the order in which they are asked, without credentials."""
 
+    created: datetime | None = None
+    """When the audit ended, in UTC."""
     nonconforming: tuple[str, ...] = ()
     """Wheels that break the stable ABI that their tags claim, by file name: `ftaudit wheel` does not let them pass."""
 
@@ -85,9 +115,14 @@ class Report:
             return 1
         return 3 if Verdict.UNKNOWN in verdicts or self.incomplete else 0
 
+    def to_json(self) -> str:
+        """Return the report as `ftaudit check --format json` prints it (docs/json.md)."""
+        # By name: the model imports no renderer.
+        text: str = importlib.import_module("ftaudit.report.package.check_json").render(self)
+        return text
 
 WORST_FIRST_CODES: Final = (1, 3, 0)
-"""The exit codes of a judgement: something blocks, not everything could be checked, nothing blocks (docs/usage.md)."""
+"""The exit codes of a judgement: something blocks, not everything could be checked, nothing blocks (docs/verdicts.md)."""
 
 
 def worst_exit_code(codes: Iterable[int]) -> int:

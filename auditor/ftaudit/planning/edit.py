@@ -60,6 +60,10 @@ def find_edits(plan: Plan, session: AuditSession) -> tuple[Edit, ...]:
         hint = "; ".join(plan.lock_commands) or "lock again with the versions of the plan"
         path = locked[0].location.path if locked[0].location else "the lock file"
         raise UsageError(f"{path} is written by the tool that locks, and not edited", hint=hint)
+    for requirements in session.read:
+        if not requirements.path.exists():
+            problem = f"{requirements.path} is not a file, so there is nothing to edit"
+            raise UsageError(problem, hint="put the requirements into a file, and name that")
     read = read_inputs(session.inputs, session.settings)
     for now, then in zip(read, session.read, strict=True):
         if now != then:

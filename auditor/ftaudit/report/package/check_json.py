@@ -51,6 +51,7 @@ def as_dict(report: Report) -> dict[str, Any]:
     return {
         "schema_version": SCHEMA_VERSION,
         "tool": {"name": "ftaudit", "version": __version__},
+        "created": None if report.created is None else report.created.isoformat(timespec="seconds"),
         "target": report.target,
         "platforms": list(report.platforms),
         "inputs": list(report.inputs),
@@ -80,6 +81,7 @@ def _package(package: Package) -> dict[str, Any]:
         "reason_kinds": [reason.kind for reason in package.why],
         "next_step": package.next_step,
         "next_step_kind": None if package.step is None else package.step.kind,
+        "fix_version": None if package.fix_version is None else str(package.fix_version),
         "blocked_by": list(package.blocked_by),
         "required_by": [list(chain) for chain in facts.pin.required_by],
         "source": _location(facts.pin.source),
@@ -106,7 +108,7 @@ def _file(file: DistributionFile | None) -> dict[str, Any] | None:
     if file is None:
         return None
     url = None if file.url is None else re.sub(r"(?<=://)[^/@]*@", "", file.url)  # Credentials are nobody's business.
-    return {"filename": file.filename, "url": url, "sha256": file.sha256}
+    return {"filename": file.filename, "url": url, "sha256": file.sha256, "size": file.size}
 
 
 def _module(module: ExtensionModule) -> dict[str, Any]:

@@ -71,10 +71,9 @@ def render(report: Report, *, width: int = DEFAULT_WIDTH, color: bool = False) -
 def _headline(console: Console, report: Report) -> None:
     from rich.text import Text
 
-    told = headline(report)
-    console.print(Text.assemble((told.word, WORDS[told.word]), ": ", clean(told.sentence)))
-    if told.more:
-        console.print(told.more)
+    _verdict(console, report)
+    if more := headline(report).more:
+        console.print(more)
     if report.inputs:
         console.print(Text(clean("read: " + ", ".join(report.inputs)), style="dim"))
 
@@ -192,3 +191,12 @@ def _notes(console: Console, report: Report) -> None:
 def _coverage(console: Console, report: Report) -> None:
     console.print()
     console.print("checked: " + coverage(report))
+    # Where a long report has scrolled by, its last line still is the answer.
+    _verdict(console, report)
+
+
+def _verdict(console: Console, report: Report) -> None:
+    from rich.text import Text
+
+    answer = headline(report)
+    console.print(Text.assemble((answer.word, WORDS[answer.word]), ": ", clean(answer.sentence)))
