@@ -49,9 +49,8 @@ def test_a_mistake_is_one_clear_error_with_exit_code_2(arguments: list[str], wor
 @pytest.mark.parametrize(
     ("arguments", "hint"),
     [
-        (["check", "lxml==6.1.3"], "`ftaudit wheel 'lxml==6.1.3'`"),
-        (["check", "lxml"], "`ftaudit wheel 'lxml'`"),
-        (["check", "lxml"], "echo 'lxml' > r.txt && ftaudit check r.txt"),
+        (["check", "lxml"], "`ftaudit check 'lxml==VERSION'`"),
+        (["check", "lxml"], "`ftaudit wheel lxml`"),
         (["check", "-r", "r.txt"], "`ftaudit check requirements.txt`"),
         (["check", "missing.txt"], "name an input file"),
         (["check", "--static", "--index-url", "foo", "r.txt"], "https:// URL"),
