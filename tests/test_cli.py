@@ -168,6 +168,7 @@ def test_help_is_a_command_too(tmp_path: Path) -> None:
 def test_the_last_line_of_a_report_repeats_its_first(tmp_path: Path) -> None:
     (tmp_path / "r.txt").write_text("absent==1.0\n")
     with IndexServer() as server:
-        ran = ftaudit("check", "--static", "--index-url", server.simple_url, "r.txt", cwd=tmp_path)
+        options = ("--static", "--index-url", server.simple_url)
+        ran = ftaudit("check", *options, "r.txt", cwd=tmp_path, env={"COLUMNS": "200"})
     lines = ran.stdout.splitlines()
     assert lines[-1] == lines[0]
