@@ -121,8 +121,9 @@ class Report:
         text: str = importlib.import_module("ftaudit.report.package.check_json").render(self)
         return text
 
+
 WORST_FIRST_CODES: Final = (1, 3, 0)
-"""The exit codes of a judgement: something blocks, not everything could be checked, nothing blocks (docs/verdicts.md)."""
+"""The exit codes of a judgment, the worst first: something blocks, not all was checked, nothing blocks."""
 
 
 def worst_exit_code(codes: Iterable[int]) -> int:
