@@ -37,7 +37,7 @@ from ftaudit.target import Platform, marker_environment, parse_platform, parse_t
 
 TARGET: Final = parse_target("3.14t")
 PLATFORMS: Final = tuple(map(parse_platform, ("linux-x86_64", "macos-arm64", "windows-amd64")))
-SECONDS: Final = 600.0
+SECONDS: Final = 240.0
 EXPORT: Final = {
     InputFormat.UV_LOCK: [
         *("uv", "export", "--frozen", "--no-default-groups", "--no-emit-workspace"),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from ftaudit.urls import public, redact
+from ftaudit.urls import public, public_revision, redact
 
 
 @pytest.mark.parametrize(
@@ -40,6 +40,21 @@ def test_credentials_are_hidden_and_the_rest_stays(text: str, shown: str) -> Non
 )
 def test_a_public_url_has_no_secrets(url: str, shown: str) -> None:
     assert public(url) == shown
+
+
+@pytest.mark.parametrize(
+    ("url", "shown"),
+    [
+        ("git+ssh://git@a.example/c.git@v1", "git+ssh://a.example/c.git@v1"),
+        ("git+https://a.example/c.git@v1#egg=c", "git+https://a.example/c.git@v1"),
+        ("git+https://me:pw@a.example/c.git@v1", "git+https://a.example/c.git@v1"),
+        ("git+https://me:p/w@a.example", "git+https://a.example"),
+        ("git+https://me:p/w@a.example/x@v1", "git+https://v1"),
+        ("git+https://token@a.example", "git+https://a.example"),
+    ],
+)
+def test_the_revision_of_a_repository_is_shown_and_no_secret(url: str, shown: str) -> None:
+    assert public_revision(url) == shown
 
 
 def test_redacting_takes_time_in_proportion_to_the_text() -> None:

@@ -37,6 +37,16 @@ def public(url: str) -> str:
     return urlunsplit((parts.scheme, parts.netloc, parts.path, "", "")) if parts.scheme else url
 
 
+def public_revision(url: str) -> str:
+    """Return the URL of a repository like `public`, with the revision that may follow it (`git+ssh://…/x.git@v1`)."""
+    place, at, revision = url.partition("#")[0].rpartition("@")
+    authority = place.partition("://")[2].partition("/")[0]
+    is_revision = at and "/" in place.partition("://")[2] and "/" not in revision
+    if not is_revision or not _HOST.fullmatch(authority.rpartition("@")[2]):
+        return public(url)
+    return f"{public(place)}@{revision}"
+
+
 def _hide(text: str, *, whole: bool = False) -> str:
     """Hide what comes before the host, in text that follows a scheme's `://`; the URL ends at white space or is all."""
     url = text if whole else text.split(maxsplit=1)[0] if text[:1].strip() else ""

@@ -96,6 +96,13 @@ def test_one_file_out_of_reach_costs_its_own_needs_alone(server: IndexServer, tm
     assert any("away" in told for told in answer.document["incomplete"])
 
 
+def test_a_folder_of_links_that_is_not_there_costs_nothing(server: IndexServer, tmp_path: Path) -> None:
+    server.add_project("demo", [wheel("demo", "1.0")])
+    answer = judge(server, tmp_path, "--find-links ./nowhere\ndemo\n")
+    assert (answer.verdicts, answer.code) == ({"demo": "pure"}, 0)
+    assert any("nowhere does not exist" in note for note in answer.document["notes"])
+
+
 def test_a_page_that_fails_costs_its_own_row_alone(server: IndexServer, tmp_path: Path) -> None:
     server.add_project("app", [wheel("app", "1", requires=["needed", "broken"])])
     server.add_project("needed", [wheel("needed", "1")])

@@ -46,3 +46,11 @@ def test_a_wheel_is_found_from_either_folder(tree: Path) -> None:
     for line in ("./wheels/demo-1.0-py3-none-any.whl", "./other/demo-1.0-py3-none-any.whl"):
         (pin,) = select(write(tree, "api/r.txt", f"{line}\n"), no_deps=True).pins
         assert pin.problem is None
+
+
+def test_a_project_of_setuptools_has_the_name_that_it_states(tmp_path: Path) -> None:
+    write(tmp_path, "tree/setup.cfg", "[metadata]\nname = Stated_Name\n")
+    write(tmp_path, "other/setup.py", "from setuptools import setup\nsetup(name='by-script')\n")
+    write(tmp_path, "other/pyproject.toml", "[build-system]\nrequires = ['setuptools']\n")
+    path = write(tmp_path, "r.txt", "-e ./tree\n./other\n")
+    assert {pin.name for pin in select(path).pins} == {"stated-name", "by-script"}

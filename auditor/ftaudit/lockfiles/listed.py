@@ -16,7 +16,7 @@ from ftaudit.lockfiles.requirements import InputRequirement, ReferenceKind, Requ
 from ftaudit.lockfiles.resolve.markers import Markers
 from ftaudit.model import Location, Pin
 from ftaudit.target import Platform, Target, marker_environment
-from ftaudit.urls import public
+from ftaudit.urls import public, public_revision
 
 
 @dataclass(kw_only=True, slots=True)
@@ -123,7 +123,7 @@ def _take_file(root: InputRequirement, tree: NormalizedName | None, listed: List
     shown = public(url)
     if root.reference.kind is ReferenceKind.VCS:
         name = root.name or canonicalize_name(shown.rstrip("/").rpartition("/")[2].removesuffix(".git") or "repository")
-        _add(listed, _row(name, f"a VCS requirement is not built: {shown}", root.location), tree)
+        _add(listed, _row(name, f"a VCS requirement is not built: {public_revision(url)}", root.location), tree)
         return
     found = parse_file(url)
     if found is None:
@@ -166,9 +166,9 @@ def _take_tree(root: InputRequirement, tree: NormalizedName | None, listed: List
     name, problem = root.name or canonicalize_name(folder.name or "project"), None
     if not folder.is_dir():
         problem = f"the folder does not exist: {folder}"
-    elif (folder / "pyproject.toml").is_file():
+    else:
         try:
-            name = pyproject.project_name(folder / "pyproject.toml") or name
+            name = _name_of(folder) or name
         except FtauditError as error:
             problem = error.problem
     pin = Pin(
@@ -182,6 +182,14 @@ def _take_tree(root: InputRequirement, tree: NormalizedName | None, listed: List
     )
     _add(listed, pin, tree)
     return name
+
+
+def _name_of(folder: Path) -> NormalizedName | None:
+    """Return the name that the files of a local project state, or `None`."""
+    if (folder / "pyproject.toml").is_file() and (name := pyproject.project_name(folder / "pyproject.toml")):
+        return name
+    stated = setuptools_project.state(folder)
+    return canonicalize_name(stated.name) if stated is not None and stated.name else None
 
 
 def _needs(root: InputRequirement, name: NormalizedName, listed: ListedRequirements) -> tuple[InputRequirement, ...]:

@@ -12,6 +12,7 @@ from typing import Final
 from packaging.utils import NormalizedName
 from packaging.version import Version
 
+from ftaudit.lockfiles.direct import local_path
 from ftaudit.lockfiles.listed import ListedRequirements, list_roots
 from ftaudit.lockfiles.requirements import InputRequirement, Requirements
 from ftaudit.lockfiles.resolve import uv
@@ -358,7 +359,7 @@ class _Resolution:
             no_cache=options.no_cache,
             cache_dir=options.cache_dir,
             index_urls=self._index_urls(),
-            find_links=options.find_links if options.find_links is not None else index.find_links or None,
+            find_links=self._find_links(),
             trusted_hosts=index.trusted_hosts,
             cert=options.cert,
             proxy=options.proxy,
@@ -366,6 +367,20 @@ class _Resolution:
             lowest=self._lowest,
             interpreter=self._interpreter,
         )
+
+    def _find_links(self) -> tuple[str, ...] | None:
+        """Return the places of `--find-links`, without folders that are not there: pip ignores them, uv gives up."""
+        given = self._options.find_links
+        links = given if given is not None else self._requirements.index.find_links or None
+        if links is None:
+            return None
+        missing = [link for link in links if link.startswith("file:") and not local_path(link, Path()).exists()]
+        self._notes += [
+            note
+            for link in missing
+            if (note := f"--find-links {local_path(link, Path())} does not exist: it is ignored") not in self._notes
+        ]
+        return tuple(link for link in links if link not in missing)
 
     def _index_urls(self) -> tuple[str, ...] | None:
         index, bound = self._requirements.index, tuple(self._requirements.package_indexes.values())
