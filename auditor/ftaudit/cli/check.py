@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from ftaudit.cli.accept import accept_in_report, add_baseline, check_accept
 from ftaudit.cli.answer import CommandAnswer, Screen
+from ftaudit.cli.build import add_build_options, checked_seconds
 from ftaudit.cli.options import (
     add_allow_machines,
     add_allow_unknown,
@@ -26,11 +28,15 @@ from ftaudit.cli.options import (
     settings_of,
     targets_of,
 )
+from ftaudit.errors import UsageError
 from ftaudit.model import worst_exit_code
 from ftaudit.report import formats
 
 if TYPE_CHECKING:
     from ftaudit.model import Report
+    from ftaudit.progress import ProgressListener
+    from ftaudit.sandbox.confined_build import BuildLimits
+    from ftaudit.settings import Settings
 
 CHECK_EPILOG: Final = """\
 examples:
@@ -60,6 +66,9 @@ def add_parsers(commands: Any) -> None:
         formatter_class=formatter,
     )
     add_audit(check)
+    builds = check.add_argument_group("builds")
+    builds.add_argument("--build", action="store_true", help="build source-only packages here, in the sandbox")
+    add_build_options(builds)
     answer = add_answer(check, formats.OF_REPORT)
     add_also(answer)
     add_allow_unknown(answer)
@@ -94,14 +103,42 @@ def run_check(options: argparse.Namespace, screen: Screen) -> CommandAnswer:
     """Audit the inputs. Raise `FtauditError` for what the user must mend."""
     from ftaudit import engine
     from ftaudit.progress import on_stderr
+    from ftaudit.sandbox.confined_build import BuildLimits
 
     settings = settings_of(options)
     check_accept(options)
     check_answer(options, formats.OF_REPORT)
+    if options.build and options.static:
+        raise UsageError("--build runs code of the packages, and --static runs none", hint="leave one out")
+    limits = BuildLimits(seconds=checked_seconds(options))
     inputs = inputs_of(options)
     with on_stderr(wanted=not options.quiet) as progress:
         reports = engine.audit_targets(inputs, settings, targets_of(options), progress=progress)
+        if options.build:
+            reports = tuple(_with_builds(report, settings, limits, options, progress) for report in reports)
     return _answer(reports, options, screen)
+
+
+def _with_builds(
+    report: Report, settings: Settings, limits: BuildLimits, options: argparse.Namespace, progress: ProgressListener
+) -> Report:
+    """Return the report with builds of its source-only packages, each release once."""
+    from ftaudit.engine.local_builds import build_releases
+    from ftaudit.model import Verdict
+
+    releases = dict.fromkeys(
+        (str(row.facts.pin.name), row.facts.pin.version)
+        for row in report.packages
+        if row.verdict is Verdict.SOURCE_ONLY and row.facts.pin.version is not None
+    )
+    built = build_releases(
+        [(name, version) for name, version in releases if version is not None],
+        replace(settings, target=report.target),
+        limits=limits,
+        wheel_dir=options.wheel_dir,
+        progress=progress,
+    )
+    return replace(report, builds=tuple(built))
 
 
 def run_wheel(options: argparse.Namespace, screen: Screen) -> CommandAnswer:

@@ -18,6 +18,7 @@ RESERVED: Final = {
     "python": "it names a program to be run",
     "cache_dir": "what lies in that folder is believed, and an interpreter in it is run",
     "output": "it names a file to be replaced",
+    "wheel_dir": "it names a folder to be written to",
 }
 """By the name that the command's code has for the option."""
 

@@ -12,6 +12,7 @@ from packaging.version import Version
 
 from ftaudit.model.facts import PackageFacts
 from ftaudit.model.findings import Acceptance, Finding
+from ftaudit.model.local_builds import LocalBuild
 from ftaudit.model.reasons import Reasons
 from ftaudit.model.sentences import sentences, step_sentence
 from ftaudit.model.steps import GoodRelease, Step, Upgrade
@@ -106,6 +107,9 @@ class Report:
     """When the audit ended, in UTC."""
     nonconforming: tuple[str, ...] = ()
     """Wheels that break the stable ABI that their tags claim, by file name: `ftaudit wheel` does not let them pass."""
+
+    builds: tuple[LocalBuild, ...] = ()
+    """What builds of its source-only packages on this machine made. They change no verdict and no exit code."""
 
     @property
     def exit_code(self) -> int:

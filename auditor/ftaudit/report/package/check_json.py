@@ -29,6 +29,7 @@ from ftaudit.model import (
 )
 from ftaudit.model.sentences import exclusion, gap_phrase
 from ftaudit.report.package.agreeing_rows import restates_verdict
+from ftaudit.report.package.local_build_rows import build_as_dict
 
 SCHEMA_VERSION: Final = 1
 
@@ -64,7 +65,7 @@ def as_dict(report: Report) -> dict[str, Any]:
         "notes": list(report.notes),
         "incomplete": list(report.incomplete),
         "packages": [_package(package) for package in report.packages],
-    }
+    } | ({"builds": [build_as_dict(build) for build in report.builds]} if report.builds else {})
 
 
 def _package(package: Package) -> dict[str, Any]:

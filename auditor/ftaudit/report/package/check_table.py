@@ -22,6 +22,7 @@ from ftaudit.report.package.agreeing_rows import (
     source_lines,
     together,
 )
+from ftaudit.report.package.local_build_rows import build_lines
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -60,6 +61,7 @@ def render(report: Report, *, width: int = DEFAULT_WIDTH, color: bool = False) -
                 [entry for verdict in verdicts for entry in counting if entry.package.verdict is verdict],
             )
         _accepted(console, report, [entry for entry in told if entry.package.accepted is not None])
+        _builds(console, report)
         for verdict in (Verdict.READY, Verdict.PURE):
             _sum(console, report, verdict, [entry for entry in counting if entry.package.verdict is verdict])
         _notes(console, report)
@@ -124,6 +126,21 @@ def _entry(console: Console, report: Report, entry: AgreeingRows) -> None:
         lines.append(("next: ", entry.next_step))
     for label, text in lines:
         console.print(Padding(Text.assemble((label, "dim"), clean(text)), (0, 0, 0, 6)))
+
+
+def _builds(console: Console, report: Report) -> None:
+    """Print what was built here, apart from the verdicts of published files."""
+    from rich.padding import Padding
+    from rich.text import Text
+
+    if not report.builds:
+        return
+    console.print()
+    console.print(Text(f"Built here ({len(report.builds)})", style="bold"))
+    for build in report.builds:
+        for line in build_lines(build):
+            depth = len(line) - len(line.lstrip())
+            console.print(Padding(Text(clean(line.strip())), (0, 0, 0, depth)))
 
 
 def _accepted(console: Console, report: Report, found: list[AgreeingRows]) -> None:
