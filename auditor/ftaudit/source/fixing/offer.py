@@ -98,7 +98,7 @@ def offer_fixes(
         if changed is not None:
             edited.append(changed)
             continue
-        # The file changed since the scan read it: what was offered is for another text.
+        # The file changed since the scan read it, so the offers are for another text.
         for index in indexes:
             found[index] = replace(found[index], fix=NoFix(obstacle=Obstacle.FAILED))
     return tuple(found), tuple(sorted(edited, key=lambda each: each.file.shown))
@@ -212,7 +212,7 @@ def _parse_toml(data: bytes) -> object:
 
 
 def select(offered: Sequence[Fix | NoFix | None]) -> list[Fix | NoFix | None]:
-    """Return the fixes of one file, those that another one stands in the way of with that as their obstacle.
+    """Return the fixes of one file; a fix that collides with an earlier one becomes an obstacle.
 
     Safe ones come first, then those further up. An edit that several fixes make is made once.
     """
