@@ -42,6 +42,8 @@ class Site:
     """The function that other code can call and that gets there."""
     locks: tuple[str, ...] = ()
     """The locks that are held there, as the source names them, sorted."""
+    state: str = ""
+    """The piece of state, in a finding that is about several; else empty."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

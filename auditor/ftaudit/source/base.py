@@ -13,8 +13,8 @@ from typing import Any, ClassVar, TypeVar, cast
 
 from ftaudit.model import Finding, Location, SourceEdit, StrEnum
 from ftaudit.rule import Language, SourceRule
-from ftaudit.source.race_words import describe
-from ftaudit.source.shared_state import Access, races
+from ftaudit.source.race_words import describe_type
+from ftaudit.source.shared_state import Access, by_cause, races
 from ftaudit.target import Target
 
 Survey = Mapping[str, Any]
@@ -300,13 +300,13 @@ class SharedStateRule(BuildRule):
     room: ClassVar[Room]
 
     def check(self, project: Project) -> Iterator[Finding]:
-        """Yield one finding for each state, at the place to begin with, with all sites."""
-        for race in races(project.accesses.get(self.room, ())):
-            text = describe(race)
+        """Yield one finding for each cause, at the place to begin with, with all sites."""
+        for cause in by_cause(races(project.accesses.get(self.room, ()))):
+            text = describe_type(cause)
             yield self.finding(
                 text.message,
-                location=race.fault.location,
-                severity=race.effect.severity,
+                location=cause[0].fault.location,
+                severity=cause[0].effect.severity,
                 interleaving=text.interleaving,
                 sites=text.sites,
             )

@@ -231,7 +231,10 @@ def finding_row(finding: Finding) -> list[Any]:
         finding.module,
         finding.remedy,
         list(finding.interleaving),
-        [[_place_row(site.location), site.access, site.entry_point, list(site.locks)] for site in finding.sites],
+        [
+            [_place_row(site.location), site.access, site.entry_point, list(site.locks), site.state]
+            for site in finding.sites
+        ],
         None if finding.declares is None else finding.declares.value,
     ]
 
@@ -264,9 +267,9 @@ def finding_of(row: Sequence[Any]) -> Finding:
 
 
 def _site_of(row: Sequence[Any]) -> Site:
-    (path, line, column), access, entry_point, locks = row
+    (path, line, column), access, entry_point, locks, state = row
     place = Location(path=path, line=line, column=column)
-    return Site(location=place, access=access, entry_point=entry_point, locks=tuple(locks))
+    return Site(location=place, access=access, entry_point=entry_point, locks=tuple(locks), state=state)
 
 
 def skipped_of(row: Mapping[str, Any]) -> list[Skipped]:

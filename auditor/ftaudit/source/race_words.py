@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -24,9 +24,16 @@ class Description:
 
 
 def describe(race: Race) -> Description:
-    """Return the texts of a race."""
+    """Return the texts of one race."""
+    return describe_type((race,))
+
+
+def describe_type(races: Sequence[Race]) -> Description:
+    """Return the texts of races on fields of one type, the worst first: its message names fields, its sites all."""
+    race = races[0]
+    several = len(races) > 1
     return Description(
-        message=_message(race),
+        message=_message_of_type(races) if several else _message(race),
         interleaving=(
             f"Thread 1, in {_named(race.first)}, {_DOES[race.first.kind]} `{race.state}` ({race.first.location}).",
             f"Thread 2, in {_named(race.second)}, {_DOES[race.second.kind]} it at the same time"
@@ -38,8 +45,10 @@ def describe(race: Race) -> Description:
                 access=site.kind.value,
                 entry_point=site.entry_point.name,
                 locks=tuple(sorted(lock.name for lock in site.locks)),
+                state=one.state.name if several else "",
             )
-            for site in race.faults
+            for one in races
+            for site in one.faults
         ),
     )
 
@@ -50,21 +59,29 @@ def _message(race: Race) -> str:
     parts = [f"`{race.state}` is written by {_names(writers)}"]
     if readers:
         parts.append(f"read by {_names(readers)}")
-    return f"{' and '.join(parts)}{_locks(race)}"
+    return f"{' and '.join(parts)}{_locks(race.sites)}"
 
 
-def _locks(race: Race) -> str:
-    locks = [site.locks for site in race.sites]
+def _message_of_type(races: Sequence[Race]) -> str:
+    fields = _names((f"`{race.state.name}`" for race in races), in_order=True)
+    writers = {site.entry_point.name for race in races for site in race.sites if site.writes}
+    locks = _locks([site for race in races for site in race.sites])
+    return f"{len(races)} fields of `{races[0].state.owner}` ({fields}) are written by {_names(writers)}{locks}"
+
+
+def _locks(sites: Iterable[Access]) -> str:
+    sites = tuple(sites)
+    locks = [site.locks for site in sites]
     if not any(locks):
         return " with no lock"
     if all(locks):
         return " under different locks"
-    bare = {site.entry_point.name for site in race.sites if not site.locks}
+    bare = {site.entry_point.name for site in sites if not site.locks}
     return f"; {_names(bare)} {'takes' if len(bare) == 1 else 'take'} no lock"
 
 
-def _names(names: Iterable[str]) -> str:
-    ordered = sorted(names)
+def _names(names: Iterable[str], *, in_order: bool = False) -> str:
+    ordered = list(names) if in_order else sorted(names)
     if len(ordered) > _MOST_NAMES:
         ordered = [*ordered[: _MOST_NAMES - 1], f"{len(ordered) - _MOST_NAMES + 1} more"]
     return ordered[0] if len(ordered) == 1 else f"{', '.join(ordered[:-1])} and {ordered[-1]}"

@@ -259,8 +259,26 @@ def races(accesses: Iterable[Access]) -> tuple[Race, ...]:
         if not access.alone:
             by_state.setdefault(access.state, []).append(access)
     found = [race for state, some in by_state.items() if (race := _race(state, some)) is not None]
-    order = list(Effect)
-    return tuple(sorted(found, key=lambda race: (order.index(race.effect), race.state)))
+    return tuple(sorted(found, key=lambda race: (_EFFECTS.index(race.effect), race.state)))
+
+
+def by_cause(found: Iterable[Race]) -> tuple[tuple[Race, ...], ...]:
+    """Return the races with those that have one cause together, the worst first; in order of the first of each.
+
+    A type with more than `_MOST_APART` fields that race was written without threads in mind: one lock for its methods
+    is one change, so its fields are one finding. Fewer fields each have a finding of their own.
+    """
+    by_owner: dict[object, list[Race]] = {}
+    for race in found:
+        of_type = race.state.owner and race.state.kind is StateKind.FIELD
+        by_owner.setdefault(race.state.owner if of_type else race.state, []).append(race)
+    causes: list[tuple[Race, ...]] = []
+    for races_of_owner in by_owner.values():
+        if len(races_of_owner) > _MOST_APART:
+            causes.append(tuple(races_of_owner))
+        else:
+            causes += ((race,) for race in races_of_owner)
+    return tuple(sorted(causes, key=lambda cause: (_EFFECTS.index(cause[0].effect), cause[0].state)))
 
 
 def state_table(accesses: Iterable[Access]) -> tuple[StateRow, ...]:
@@ -316,7 +334,10 @@ def _race(state: State, accesses: list[Access]) -> Race | None:
     )
 
 
-_KINDS = list(AccessKind)
+_KINDS: Final = list(AccessKind)
+_EFFECTS: Final = list(Effect)
+_MOST_APART: Final = 3
+"""Fields of one type that are reported one by one."""
 
 
 def _rank(access: Access) -> int:

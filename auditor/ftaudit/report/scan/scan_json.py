@@ -99,6 +99,7 @@ def _finding(finding: Finding) -> dict[str, Any]:
                 "access": site.access,
                 "entry_point": site.entry_point,
                 "locks": list(site.locks),
+                "state": site.state,
             }
             for site in finding.sites
         ],

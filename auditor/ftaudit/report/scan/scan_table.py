@@ -23,6 +23,7 @@ _STYLES: Final = {
     Severity.PEDANTIC: "dim",
 }
 _MOST_SITES: Final = 8
+_MOST_NAMES: Final = 3
 _MOST_TITLES: Final = 5
 _MOST_SKIPPED: Final = 20
 """Rows of skipped files that are written out; the JSON report has them all."""
@@ -102,13 +103,21 @@ def _finding(console: Console, result: ScanResult, finding: Finding) -> None:
 def _sites(finding: Finding) -> str:
     """Return every place of a finding in one line, those of its own file by line alone."""
     own = finding.location.path if finding.location is not None else ""
-    shown = []
-    for site in finding.sites[:_MOST_SITES]:
+    by_place: dict[str, list[str]] = {}
+    for site in finding.sites:
         place = f"line {site.location.line}" if site.location.path == own else str(site.location)
         locks = f" under {', '.join(site.locks)}" if site.locks else ""
-        shown.append(f"{place}: {site.access} in {site.entry_point}{locks}")
-    more = len(finding.sites) - len(shown)
+        what = f"{site.access} of {site.state}" if site.state else site.access
+        by_place.setdefault(f"{place}: {what}{locks} in ", []).append(site.entry_point)
+    shown = [what + _some(entry_points) for what, entry_points in [*by_place.items()][:_MOST_SITES]]
+    more = len(by_place) - len(shown)
     return "; ".join(shown) + (f"; and {more} more (--format json names all)" if more else "")
+
+
+def _some(names: list[str]) -> str:
+    """Return the first names, and how many more there are."""
+    more = len(names) - _MOST_NAMES
+    return ", ".join(names[:_MOST_NAMES]) + (f" and {more} more" if more > 0 else "")
 
 
 def _state(console: Console, result: ScanResult) -> None:

@@ -33,6 +33,8 @@ class Value(NamedTuple):
     type: str = ""
     """The type of the object whose field leads there; empty for the root itself."""
     field: str = ""
+    made: bool = False
+    """A function made it from what the field leads to: freeing it frees nothing behind the field."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +90,15 @@ _ALLOCATES: Final = re.compile(
 _STATE: Final = re.compile(
     r"(?i)(?:get_?\w*state|module_?state|\w*_state|PyModule_GetState|PyType_GetModuleState|state_from\w*)\s*\("
 )
+_NAME_PART: Final = re.compile(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])")
+_ACCESSORS: Final = frozenset(
+    {
+        *("pop", "first", "last", "next", "prev", "head", "tail", "get", "find", "lookup", "search", "peek", "front"),
+        *("back", "root", "top", "remove", "take", "detach", "steal", "begin", "end", "at", "item", "node", "entry"),
+        *("data", "ptr", "self", "cast"),
+    }
+)
+"""Words in names of functions that return memory within what they are given; what others return is their own."""
 _CALL: Final = re.compile(r"([A-Za-z_]\w*)\s*\(")
 _GROWS: Final = re.compile(
     r"\s*(?:\.|->)\s*(?:push_back|push_front|push|emplace\w*|insert\w*|erase|clear|pop_back|pop_front|pop|resize|reserve"
@@ -339,6 +350,8 @@ class _FunctionWalk:
         given, given_type = self._expression(plain[call.end() :].split(",")[0].rstrip(") "))
         if given is None or not (given.field or declared in self.objects) or call[1].startswith("Py"):
             return None, ""
+        if given.field and _ACCESSORS.isdisjoint(part.lower() for part in _NAME_PART.findall(call[1])):
+            given = given._replace(made=True)
         return given, declared or given_type
 
     def _chain(self, found: re.Match[str]) -> None:
@@ -485,7 +498,7 @@ class _FunctionWalk:
             case Does.INDEXES if len(arguments) > 1 and (number := arguments[1]) is not None:
                 if number.field:
                     self._add(number, AccessKind.INDEX, at)
-            case Does.FREES if first is not None:
+            case Does.FREES if first is not None and not first.made:
                 self._add(first, AccessKind.FREE, at)
             case Does.CALLS:
                 self.effects.calls.append(Handed(callee, tuple(arguments), handles, self._locked(at), at))
