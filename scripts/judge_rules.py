@@ -4,6 +4,8 @@
     scripts/judge_rules.py [CASES.csv] [--cache FOLDER] [--only TEXT] [--language TEXT] [--tolerance LINES] [-v]
     scripts/judge_rules.py --named-only [--half tune|held-out|second|…]
 
+    scripts/judge_rules.py scripts/fresh_cases.csv --named-only --tolerance 2 [--mirrors FOLDER]
+
 Without a table, it is `rule_cases.csv` beside the script: fixes made for free threading, found in the histories of
 projects, and places that a grep would report but that are safe, drawn at random and judged by hand.
 
@@ -17,14 +19,21 @@ the cases name. Findings that a grep for the same words makes would be no measur
 With `--named-only` the other files of an sdist are surveyed as context but not checked: quicker, and without a measure
 of noise. `--half` takes the rows with that note: rules were mended by looking at the first half, so the second tells
 how they did on what nobody had looked at. Later sets are `second` and so on, each held out until its score was noted.
+
+A source may also be a commit, `owner/name@commit`: then only the folder around the file is scanned, out of a clone below
+`--mirrors` (`owner+name/repo`) or one that is made from GitHub. The rule `any` stands for every rule that does not ask
+for a declaration: what a set is judged by whose rows were written down before any rule was run.
 """
 
 from __future__ import annotations
 
 import argparse
 import csv
+import io
 import re
+import subprocess
 import sys
+import tarfile
 from collections import Counter, defaultdict
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -33,6 +42,7 @@ from ftaudit.model import Finding, Severity
 from ftaudit.registry import load_rules
 from ftaudit.rule import SourceRule
 from ftaudit.source.base import Role
+from ftaudit.source.languages import may_be_source
 from ftaudit.source.sdist import unpack
 from ftaudit.source.source_files import FoundFile, FoundFiles, find_files
 from ftaudit.source.tree_scan import ScanResult, scan
@@ -79,6 +89,39 @@ def _case(row: dict[str, str]) -> Case:
 
 def _lines(text: str) -> tuple[int, ...]:
     return tuple(int(number) for number in re.findall(r"\d+", text))
+
+
+_MOST_FILES = 400
+"""Source files of a commit around the named one that are scanned with it."""
+
+
+def checkout(source: str, path: str, cache: Path, mirrors: Path | None) -> Path:
+    """Return a folder with the files of a commit around one of them: `owner/name@commit`."""
+    name, _, revision = source.partition("@")
+    flat = name.replace("/", "+")
+    folder = cache / f"{flat}@{revision.rstrip('^')[:12]}{'-before' if revision.endswith('^') else ''}"
+    if (folder / path).is_file():
+        return folder
+    mirror = mirrors / flat / "repo" if mirrors else cache / f"{flat}.git"
+    if not mirror.is_dir():
+        url = f"https://github.com/{name}"
+        subprocess.run(["git", "clone", "-q", "--bare", "--filter=blob:none", url, str(mirror)], check=True)
+    git = ["git", "-C", str(mirror)]
+    listed = subprocess.run(
+        [*git, "ls-tree", "-r", "--name-only", revision], capture_output=True, text=True, check=True
+    )
+    sources = [one for one in listed.stdout.splitlines() if may_be_source(Path(one))]
+    around: list[str] = [path]
+    for parent in Path(path).parents:
+        below = [one for one in sources if str(parent) == "." or one.startswith(f"{parent}/")]
+        if len(below) > _MOST_FILES:
+            break
+        around = below
+    folder.mkdir(exist_ok=True)
+    archive = subprocess.run([*git, "archive", revision, "--", *around], capture_output=True, check=True)
+    with tarfile.open(fileobj=io.BytesIO(archive.stdout)) as tar:
+        tar.extractall(folder, filter="data")
+    return folder
 
 
 def fetch(filename: str, cache: Path) -> Path:
@@ -133,7 +176,9 @@ def at(findings: list[Finding], codes: frozenset[str], lines: tuple[int, ...], t
     near = []
     for finding in findings:
         line = finding.location.line if finding.location else None
-        if finding.code in codes and (not lines or any(line and abs(line - one) <= tolerance for one in lines)):
+        if (finding.code in codes or "any" in codes) and (
+            not lines or any(line and abs(line - one) <= tolerance for one in lines)
+        ):
             near.append(finding)
     return near
 
@@ -171,6 +216,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("cases", nargs="?", type=Path, default=Path(__file__).with_name("rule_cases.csv"))
     parser.add_argument("--cache", type=Path, default=Path.home() / ".cache" / "ftaudit-judge")
+    parser.add_argument("--mirrors", type=Path, help="folder of clones, for sources that are commits")
     parser.add_argument("--only", default="", help="cases whose id contains this")
     parser.add_argument("--language", default="", help="cases whose language contains this")
     parser.add_argument("--tolerance", type=int, default=6, help="lines between a finding and the flaw (default 6)")
@@ -182,6 +228,8 @@ def main() -> int:
     options = parser.parse_args()
     options.cache.mkdir(parents=True, exist_ok=True)
     rules = tuple(r for r in load_rules().select() if isinstance(r, SourceRule))
+    if any("any" in case.before for case in read_cases(options.cases)):
+        rules = tuple(rule for rule in rules if not rule.info.asks_to_declare)
     if options.rules:
         rules = tuple(rule for rule in rules if rule.info.code in options.rules.split(","))
     cases = [c for c in read_cases(options.cases) if options.only in c.id and options.language in c.language]
@@ -197,9 +245,11 @@ def main() -> int:
                 named[sdist].add(path)
     results: dict[str, ScanResult] = {}
     for sdist in sorted(named):
-        results[sdist] = scan_sdist(
-            fetch(sdist, options.cache), named[sdist], rules, options.jobs, named_only=options.named_only
-        )
+        if "@" in sdist:
+            folder = checkout(sdist, min(named[sdist]), options.cache, options.mirrors)
+        else:
+            folder = fetch(sdist, options.cache)
+        results[sdist] = scan_sdist(folder, named[sdist], rules, options.jobs, named_only=options.named_only)
 
     def findings(side: tuple[str, str, tuple[int, ...]]) -> list[Finding]:
         every = (place for finding in results[side[0]].findings for place in placed(finding))

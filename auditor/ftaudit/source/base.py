@@ -51,6 +51,8 @@ class Role(StrEnum):
     GENERATED = "generated"
     TEST = "test"
     VENDORED = "vendored"
+    BUILT = "built"
+    """What a build left in the tree: copies of other files, and output of tools."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -65,6 +65,11 @@ _BUILD_NAMES: Final = frozenset(
 _BUILD_SUFFIXES: Final = (".cmake", ".mk")
 _WORKFLOWS: Final = ".github/workflows"
 _AMBIGUOUS: Final = (".h", ".inc")
+OBJECTIVE_C: Final = ".m"
+"""Also the suffix of MATLAB and Mathematica: the text decides."""
+_IS_OBJECTIVE_C: Final = re.compile(
+    rb"^[ \t]*(?:#[ \t]*(?:import|include)[ \t]*[<\"]|@(?:interface|implementation|import)\b)", re.M
+)
 
 _LOOKS_CPP: Final = re.compile(
     rb"^[ \t]*(?:namespace\s+[\w:]+\s*\{|namespace\s*\{|template\s*<|class\s+\w+[^;{}()]*\{|using\s+\w|public:|private:"
@@ -99,7 +104,9 @@ _BUILD_WORDS: Final = (
 
 def may_be_source(path: PurePath) -> bool:
     """Tell from a file's path whether the scanner may have something to say of it."""
-    return path.name.lower().endswith((*_PYTHON, *_C, *_CPP, *_CYTHON, *_RUST, *_AMBIGUOUS)) or _is_build(path)
+    return path.name.lower().endswith((*_PYTHON, *_C, *_CPP, *_CYTHON, *_RUST, *_AMBIGUOUS, OBJECTIVE_C)) or _is_build(
+        path
+    )
 
 
 def _is_build(path: PurePath) -> bool:
@@ -133,6 +140,9 @@ def languages_of(path: PurePath, data: bytes) -> tuple[Language, ...]:
         found.append(Language.CPP)
     elif lower.endswith(_C):
         found.append(Language.C)
+    elif lower.endswith(OBJECTIVE_C):
+        if _IS_OBJECTIVE_C.search(data):
+            found.append(Language.C)
     elif not path.suffix and _SCRIPT.match(data):
         found.append(Language.PYTHON)
     elif lower.endswith(_AMBIGUOUS):

@@ -73,8 +73,34 @@ _VENDOR_FOLDERS: Final = frozenset(
         "submodules",
         "deps",
         "node_modules",
+        "_third_party",
+        "third_parties",
+        "thirdparties",
+        "3rd_party",
+        "3rd-party",
+        "vendors",
+        "_extern",
+        "_externals",
+        "external_libs",
+        "extlib",
+        "extlibs",
+        "_bundled",
+        "site-packages",
     ]
 )
+_VENDORED_NAMES: Final = re.compile(
+    r"(?:pythoncapi_compat\.h|ut(?:hash|list|array|string|ringbuffer)\.h|k(?:hash|vec|btree|sort)\.h|stb_\w+\.h|miniz\w*\.[ch]"
+    r"|sqlite3(?:ext)?\.[ch]|cjson\.[ch]|catch(?:_amalgamated)?\.(?:hpp|cpp)|doctest\.h|pugixml\.[ch]pp|pugiconfig\.hpp"
+    r"|tinyxml2\.(?:h|cpp)|lodepng\.\w+|yyjson\.[ch]|simdjson\.(?:h|cpp)|robin_hood\.h|unordered_dense\.h|fast_float\.h"
+    r"|(?:blocking)?concurrentqueue\.h|nanoarrow\.(?:c|h|hpp)|dlpack\.h|tomlc99\.[ch]|jsmn\.[ch]|linenoise\.[ch]"
+    r"|versioneer\.py|ez_setup\.py|distribute_setup\.py)\Z",
+    re.IGNORECASE,
+)
+"""Single files that projects copy: headers of data structures, parsers, databases, helpers of `setup.py`."""
+_BUILT: Final = re.compile(
+    r"\Abuild/(?:lib|temp)/|(?:\A|/)(?:build/(?:lib|temp|scripts|bdist)[.-][^/]+/|build/cp3\d+t?/|_skbuild/|cmake-build-\w+/)"
+)
+"""Folders that setuptools, meson-python, scikit-build and CMake write to."""
 _RELEASE: Final = re.compile(r"[a-z][\w.-]*-\d+\.\d+\.\d+(?:[.+-]\w+)*\Z")
 """A folder that holds one release of something, as `cargo vendor` and unpacked archives name it: `pyo3-ffi-0.21.2`."""
 _NEVER_FOLDERS: Final = frozenset(
@@ -97,6 +123,8 @@ _NEVER_FOLDERS: Final = frozenset(
         ".direnv",
     ]
 )
+_MADE_BY_TOOLS: Final = frozenset({"pyvenv.cfg", "CACHEDIR.TAG", "meson-private"})
+"""What marks a folder that a tool made: an environment, a cache, the build folders of Cargo and Meson."""
 _PROJECT_MARKS: Final = (".git", "pyproject.toml", "setup.py", "PKG-INFO", "meson.build", "CMakeLists.txt")
 _GIT_TIMEOUT: Final = 60.0
 
@@ -178,11 +206,15 @@ def role_of(relative: PurePath, *, within_project: bool = True) -> Role:
     A folder that is named after a release is vendored within a project; beside others it is an unpacked sdist.
     """
     folders = [part.lower() for part in relative.parts[:-1]]
+    if "build" in relative.as_posix() and _BUILT.search(relative.as_posix()):
+        return Role.BUILT
     if any(part in _VENDOR_FOLDERS or part.startswith("extern-") for part in folders):
         return Role.VENDORED
     if any(_RELEASE.match(part) for part in folders[0 if within_project else 1 :]):
         return Role.VENDORED
     name = relative.name.lower()
+    if within_project and _VENDORED_NAMES.match(name):
+        return Role.VENDORED
     if any(part in _TEST_FOLDERS for part in folders) or name in _TEST_NAMES or _is_test_name(name):
         return Role.TEST
     return Role.OWN
@@ -252,7 +284,7 @@ def _walk(root: Path, skipped: list[Skipped]) -> Iterator[PurePath]:
             skipped.append(Skipped(path=str(root / folder), reason=f"cannot be listed: {error.strerror}"))
             continue
         names = {entry.name for entry in entries}
-        if "pyvenv.cfg" in names and folder:
+        if folder and not _MADE_BY_TOOLS.isdisjoint(names):
             continue
         if ".gitignore" in names:
             specs = (*specs, (folder, _gitignore(root / folder / ".gitignore", pathspec)))

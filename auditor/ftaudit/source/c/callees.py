@@ -8,9 +8,9 @@ from functools import lru_cache
 from typing import Final
 
 _FREES: Final = re.compile(
-    r"(?:^|_|(?<=[a-z]))(?:[Ff]ree|FREE|[Dd]estroy|DESTROY|[Dd]elete|DELETE|[Cc]lose|CLOSE|[Ff]inalize|[Dd]ealloc"
-    r"|[Rr]ealloc|REALLOC|[Rr]elease|RELEASE|[Dd]ispose|[Rr]esize|RESIZE|[Ff]ini|[Ee]nd|[Cc]leanup|[Tt]eardown)"
-    r"(?:$|_|(?=[A-Z0-9]))"
+    r"(?:^|_|(?<=[a-z])(?!end|fini))(?:(?:[Ff]ree|[Dd]estroy|[Dd]elete|[Cc]lose|[Ff]inalize|[Dd]ealloc|[Rr]ealloc|[Rr]elease|[Dd]ispose"
+    r"|[Rr]esize|[Ff]ini|[Ee]nd|[Cc]leanup|[Tt]eardown)(?:$|_|(?=[A-Z0-9]))"
+    r"|(?:FREE|DESTROY|DELETE|CLOSE|REALLOC|RELEASE|RESIZE)(?:$|_|(?=\d)))"
 )
 _NOT_RUN: Final = re.compile(r"(?i)assert|^Py_VISIT$")
 _ATOMIC: Final = re.compile(r"(?i)atomic|interlocked|__sync_")

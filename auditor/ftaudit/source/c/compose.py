@@ -151,6 +151,8 @@ class _ComposedTree:
                 if value is None:
                     continue
                 root, owner, field = value[0], key.type, key.field
+                if not owner and value[3] and key.kind is AccessKind.FREE:
+                    continue
                 if not owner:
                     owner, field = value[1], value[2]
                     if owner:
@@ -178,7 +180,7 @@ class _ComposedTree:
                 found.setdefault(key, _Reached(function.path, line, ()))
             return
         for index, value in enumerate(arguments):
-            if value is None or not value[2]:
+            if value is None or not value[2] or value[3]:
                 continue
             if frees(callee) and index == 0:
                 kind = AccessKind.FREE

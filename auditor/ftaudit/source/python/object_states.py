@@ -11,7 +11,7 @@ import ast
 import re
 from collections import defaultdict
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final, TypeAlias
 
 from ftaudit.source.method_calls import reach
@@ -71,6 +71,8 @@ class AttributeUse:
     """A key is looked up that was there a moment before."""
     calls: bool = False
     """A method of the object is called, which may change it."""
+    locks_elsewhere: bool = False
+    """The method takes a lock of the object at another place."""
 
 
 @dataclass(slots=True)
@@ -257,6 +259,8 @@ class _SharedClass:
                 use = self._use(node, parent, attribute, held, method.name)
                 if use is not None:
                     body.uses.append(use)
+        if any(use.locks for use in body.uses):
+            body.uses = [use if use.locks else replace(use, locks_elsewhere=True) for use in body.uses]
         return body
 
     def _follow(
