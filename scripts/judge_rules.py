@@ -20,9 +20,9 @@ With `--named-only` the other files of an sdist are surveyed as context but not 
 of noise. `--half` takes the rows with that note: rules were mended by looking at the first half, so the second tells
 how they did on what nobody had looked at. Later sets are `second` and so on, each held out until its score was noted.
 
-A source may also be a commit, `owner/name@commit`: then only the folder around the file is scanned, out of a clone below
-`--mirrors` (`owner+name/repo`) or one that is made from GitHub. The rule `any` stands for every rule that does not ask
-for a declaration: what a set is judged by whose rows were written down before any rule was run.
+A source may also be a commit, `owner/name@commit`: then only the folder around the file is scanned, out of a clone
+below `--mirrors` (`owner+name/repo`) or one that is made from GitHub. The rule `any` stands for every rule that does
+not ask for a declaration: what a set is judged by whose rows were written down before any rule was run.
 """
 
 from __future__ import annotations
@@ -107,10 +107,8 @@ def checkout(source: str, path: str, cache: Path, mirrors: Path | None) -> Path:
         url = f"https://github.com/{name}"
         subprocess.run(["git", "clone", "-q", "--bare", "--filter=blob:none", url, str(mirror)], check=True)
     git = ["git", "-C", str(mirror)]
-    listed = subprocess.run(
-        [*git, "ls-tree", "-r", "--name-only", revision], capture_output=True, text=True, check=True
-    )
-    sources = [one for one in listed.stdout.splitlines() if may_be_source(Path(one))]
+    listed = subprocess.run([*git, "ls-tree", "-r", "--name-only", revision], capture_output=True, check=True)
+    sources = [one for one in listed.stdout.decode().splitlines() if may_be_source(Path(one))]
     around: list[str] = [path]
     for parent in Path(path).parents:
         below = [one for one in sources if str(parent) == "." or one.startswith(f"{parent}/")]
@@ -176,9 +174,8 @@ def at(findings: list[Finding], codes: frozenset[str], lines: tuple[int, ...], t
     near = []
     for finding in findings:
         line = finding.location.line if finding.location else None
-        if (finding.code in codes or "any" in codes) and (
-            not lines or any(line and abs(line - one) <= tolerance for one in lines)
-        ):
+        wanted = finding.code in codes or "any" in codes
+        if wanted and (not lines or any(line and abs(line - one) <= tolerance for one in lines)):
             near.append(finding)
     return near
 

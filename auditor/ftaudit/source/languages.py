@@ -68,7 +68,7 @@ _AMBIGUOUS: Final = (".h", ".inc")
 OBJECTIVE_C: Final = ".m"
 """Also the suffix of MATLAB and Mathematica: the text decides."""
 _IS_OBJECTIVE_C: Final = re.compile(
-    rb"^[ \t]*(?:#[ \t]*(?:import|include)[ \t]*[<\"]|@(?:interface|implementation|import)\b)", re.M
+    rb"^[ \t]*(?:#[ \t]*(?:import|include)[ \t]*[<\"]|@(?:interface|implementation|import)\b)", re.MULTILINE
 )
 
 _LOOKS_CPP: Final = re.compile(

@@ -131,9 +131,9 @@ def _against_lock(
 def _odd_ones(at_fault: Iterable[tuple[Access, Use]], bare: list[tuple[Access, Use]]) -> Iterator[tuple[Access, Use]]:
     """Yield the accesses at fault but for stores and single operations that go without the lock as a habit.
 
-    The interpreter makes each of these in one step. Where several methods make them without the lock, the class keeps its
-    objects to one thread there, or needs no lock for them. One method that does so while all others take the lock was
-    forgotten, and so was a place in a method that takes the lock a line later.
+    The interpreter makes each of these in one step. Where several methods make them without the lock, the class keeps
+    its objects to one thread there, or needs no lock for them. One method that does so while all others take the lock
+    was forgotten, and so was a place in a method that takes the lock a line later.
     """
     writers = {access.entry_point.name for access, _ in bare if access.writes}
     for access, use in at_fault:
