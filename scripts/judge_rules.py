@@ -247,6 +247,7 @@ def main() -> int:
         else:
             folder = fetch(sdist, options.cache)
         results[sdist] = scan_sdist(folder, named[sdist], rules, options.jobs, named_only=options.named_only)
+        print(f"scanned {sdist}", file=sys.stderr, flush=True)
 
     def findings(side: tuple[str, str, tuple[int, ...]]) -> list[Finding]:
         every = (place for finding in results[side[0]].findings for place in placed(finding))

@@ -55,12 +55,13 @@ void f(void) { char *b = PyObject_Malloc(9); PyMem_Free(b); }
         ),
         SourceExample(
             code="""\
+typedef struct { PyObject_HEAD char *buf; } Obj;
 static int init(Obj *self) { self->buf = malloc(9); return 0; }
 static void dealloc(Obj *self) {
     PyObject_Free(self->buf);
 }
 """,
-            lines=(3,),
+            lines=(4,),
         ),
     )
 

@@ -30,7 +30,7 @@ class BlockingLockWhileAttached(CRule):
         severity=Severity.WARNING,
         confidence=Confidence.LOW,
         since="0.1.0",
-        remedy="Use PyMutex, or take the lock between Py_BEGIN_ALLOW_THREADS and Py_END_ALLOW_THREADS.",
+        remedy="Use PyMutex (3.13), or take the lock between Py_BEGIN_ALLOW_THREADS and Py_END_ALLOW_THREADS.",
         links=(
             "https://docs.python.org/3.14/c-api/synchronization.html",
             "https://docs.python.org/3.14/howto/free-threading-extensions.html",

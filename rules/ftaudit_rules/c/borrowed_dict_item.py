@@ -82,13 +82,14 @@ static PyObject *get(PyObject *d, PyObject *k) {
     INVALID = (
         SourceExample(
             code="""\
+typedef struct { PyObject_HEAD PyObject *cache; } Obj;
 static PyObject *get(Obj *self, PyObject *k) {
     PyObject *v = PyDict_GetItem(self->cache, k);
     Py_XINCREF(v);
     return v;
 }
 """,
-            lines=(2,),
+            lines=(3,),
         ),
         SourceExample(
             code="""\

@@ -99,6 +99,7 @@ static PyObject *next(PyObject *m, PyObject *none) {
         ),
         SourceExample(
             code="""\
+typedef struct { PyObject_HEAD PyObject *loops; } Obj;
 static PyObject *nth(Obj *self, Py_ssize_t i) {
     PyObject *item = PySequence_Fast_GET_ITEM(self->loops, i);
     return use(item);
@@ -108,7 +109,7 @@ static int add(Obj *self, PyObject *v) {
     return PyList_Append(loops, v);
 }
 """,
-            lines=(2,),
+            lines=(3,),
         ),
         SourceExample(
             code="""\

@@ -43,6 +43,7 @@ static PyObject *get(Obj *self, PyObject *k, PyObject *d) {
         ),
         SourceExample(
             code="""\
+typedef struct { PyObject_HEAD PyObject *cache; } Obj;
 static int put(Obj *self, PyObject *k, PyObject *d) {
     if (PyDict_SetDefault(self->cache, k, d) == NULL) return -1;
     return 0;
@@ -53,13 +54,14 @@ static int put(Obj *self, PyObject *k, PyObject *d) {
     INVALID = (
         SourceExample(
             code="""\
+typedef struct { PyObject_HEAD PyObject *cache; } Obj;
 static PyObject *get(Obj *self, PyObject *k, PyObject *d) {
     PyObject *v = PyDict_SetDefault(self->cache, k, d);
     Py_INCREF(v);
     return v;
 }
 """,
-            lines=(2,),
+            lines=(3,),
         ),
     )
 

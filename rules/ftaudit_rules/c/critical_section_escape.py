@@ -24,7 +24,10 @@ class CriticalSectionEscape(CRule):
         severity=Severity.ERROR,
         confidence=Confidence.HIGH,
         since="0.1.0",
-        remedy=("Keep the result in a variable, `break` out of inner loops, and return after Py_END_CRITICAL_SECTION."),
+        remedy=(
+            "Keep the result in a variable, `break` out of inner loops, and return after"
+            " Py_END_CRITICAL_SECTION (3.13)."
+        ),
         links=(
             "https://docs.python.org/3.14/howto/free-threading-extensions.html",
             "https://docs.python.org/3.14/c-api/synchronization.html",

@@ -23,8 +23,8 @@ class DictNextUnlocked(CRule):
         confidence=Confidence.MEDIUM,
         since="0.1.0",
         remedy=(
-            "Put the whole loop between Py_BEGIN_CRITICAL_SECTION(d) and Py_END_CRITICAL_SECTION(), and leave"
-            " it by `break`, never by `return` or `goto`."
+            "Put the whole loop between Py_BEGIN_CRITICAL_SECTION(d) and Py_END_CRITICAL_SECTION() (3.13),"
+            " and leave it by `break`, never by `return` or `goto`."
         ),
         links=(
             "https://docs.python.org/3.14/howto/free-threading-extensions.html",

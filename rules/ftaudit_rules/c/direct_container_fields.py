@@ -39,8 +39,8 @@ class DirectContainerFields(CRule):
         confidence=Confidence.MEDIUM,
         since="0.1.0",
         remedy=(
-            "Use the functions of the C API (PyList_GetItemRef, PyDict_Size, …), or hold a critical section "
-            "on the container."
+            "Use the functions of the C API (PyList_GetItemRef from 3.13 on, PyDict_Size, …), or hold a critical "
+            "section on the container."
         ),
         links=(
             "https://docs.python.org/3.14/howto/free-threading-extensions.html",

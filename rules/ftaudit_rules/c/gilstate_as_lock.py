@@ -26,13 +26,14 @@ class GilstateAsLock(CRule):
         severity=Severity.PEDANTIC,
         confidence=Confidence.LOW,
         since="0.1.0",
-        remedy="Use a PyMutex (or the mutex of the platform) for the variables.",
+        remedy="Protect the variables with a PyMutex (3.13) or with a mutex of the platform.",
         links=("https://docs.python.org/3.14/howto/free-threading-extensions.html",),
         default=False,
     )
     VALID = (
         SourceExample(
             code="""\
+extern PyObject *callback;
 static int n;
 static void cb(void) {
     PyGILState_STATE s = PyGILState_Ensure();

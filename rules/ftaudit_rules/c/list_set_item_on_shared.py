@@ -44,11 +44,13 @@ static PyObject *build(PyObject *m, PyObject *v) {
         ),
         SourceExample(
             code="""\
+typedef struct { PyObject_HEAD PyObject *items; } Obj;
 static int put(Obj *self, Py_ssize_t i, PyObject *v) { return PyList_SetItem(self->items, i, v); }
 """,
         ),
         SourceExample(
             code="""\
+typedef struct task { struct task *parent; PyObject *obj; Py_ssize_t index; } Task;
 static void *fill(const Task *task, PyObject *v) {
     PyObject *parent = (PyObject *)task->parent->obj;
     PyList_SET_ITEM(parent, task->index, v);
@@ -61,13 +63,14 @@ static int note(Task *task, PyObject *k) { return PyDict_SetItem(task->obj, k, P
     INVALID = (
         SourceExample(
             code="""\
+typedef struct { PyObject_HEAD PyObject *items; } Obj;
 static int put(Obj *self, Py_ssize_t i, PyObject *v) {
     Py_DECREF(PyList_GET_ITEM(self->items, i));
     PyList_SET_ITEM(self->items, i, v);
     return 0;
 }
 """,
-            lines=(3,),
+            lines=(4,),
         ),
     )
 

@@ -47,6 +47,7 @@ static void f(void) {
     INVALID = (
         SourceExample(
             code="""\
+extern PyThread_type_lock lock;
 static void f(void) {
 #if !defined(USE_GIL_ONLY)
     PyThread_acquire_lock(lock, 1);
@@ -54,7 +55,7 @@ static void f(void) {
     work();
 }
 """,
-            lines=(3,),
+            lines=(4,),
         ),
     )
 

@@ -32,7 +32,10 @@ class ModGilUsed(CRule):
         confidence=Confidence.HIGH,
         since="0.1.0",
         asks_to_declare=True,
-        remedy=("Audit the module for shared state (the other rules of this group), then declare Py_MOD_GIL_NOT_USED."),
+        remedy=(
+            "Audit the module for shared state (the other rules of this group), then declare"
+            " Py_MOD_GIL_NOT_USED (3.13)."
+        ),
         links=(
             "https://docs.python.org/3.14/howto/free-threading-extensions.html",
             "https://peps.python.org/pep-0703/",

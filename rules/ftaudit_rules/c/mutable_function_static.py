@@ -60,6 +60,7 @@ const std::string &name() { static const std::string n = build(); return n; }
         ),
         SourceExample(
             code="""\
+typedef struct { const char *const *names; char *text; } View;
 int load(View *view) {
     static const char *const names[] = {"a", "b"};
     static char empty[] = "";
@@ -89,13 +90,14 @@ int setup(void) {
         ),
         SourceExample(
             code="""\
+typedef struct { int n; } opcode_t; typedef struct { struct { opcode_t *output; } info; } Parser;
 int open_parser(Parser *parser) {
     static opcode_t output[100];
     parser->info.output = output;
     return 0;
 }
 """,
-            lines=(2,),
+            lines=(3,),
         ),
         SourceExample(
             code="""\

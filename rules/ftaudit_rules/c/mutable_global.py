@@ -122,6 +122,7 @@ static int calls; static PyObject *f(PyObject *m, PyObject *a) { calls++; Py_RET
         ),
         SourceExample(
             code="""\
+typedef struct { int n; } Item;
 static Item *freelist[8];
 static int nfree = 0;
 static jmp_buf env;
@@ -130,7 +131,7 @@ static Item *take(void) { return freelist[--nfree]; }
 static void give(Item *i) { freelist[nfree++] = i; }
 static int guarded(void) { return setjmp(env); }
 """,
-            lines=(1, 2, 3),
+            lines=(2, 3, 4),
         ),
     )
 

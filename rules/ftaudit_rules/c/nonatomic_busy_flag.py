@@ -29,7 +29,9 @@ class NonatomicBusyFlag(CRule):
         severity=Severity.WARNING,
         confidence=Confidence.MEDIUM,
         since="0.1.0",
-        remedy=("Test and set the flag inside one critical section or with an atomic exchange, or use a PyMutex."),
+        remedy=(
+            "Test and set the flag inside one critical section or with an atomic exchange, or use a PyMutex (3.13)."
+        ),
         links=(
             "https://docs.python.org/3.14/howto/free-threading-extensions.html",
             "https://docs.python.org/3.14/c-api/synchronization.html",
@@ -39,6 +41,7 @@ class NonatomicBusyFlag(CRule):
     VALID = (
         SourceExample(
             code="""\
+typedef struct { PyObject_HEAD int busy; } Obj; PyObject *busy_error(void), *work(Obj *self);
 static PyObject *run(Obj *self) {
     int go;
     Py_BEGIN_CRITICAL_SECTION(self);
@@ -54,6 +57,7 @@ static PyObject *run(Obj *self) {
     INVALID = (
         SourceExample(
             code="""\
+typedef struct { PyObject_HEAD int busy; } Obj; PyObject *busy_error(void), *work(Obj *self);
 static PyObject *run(Obj *self) {
     if (self->busy) return busy_error();
     self->busy = 1;
@@ -62,7 +66,7 @@ static PyObject *run(Obj *self) {
     return r;
 }
 """,
-            lines=(2,),
+            lines=(3,),
         ),
     )
 

@@ -45,6 +45,7 @@ class ObjectMallocNonobject(CRule):
     VALID = (
         SourceExample(
             code="""\
+typedef struct { int n; } node;
 node *make(void) { node *n = (node *)PyMem_Malloc(sizeof(node)); return n; }
 """,
         ),
@@ -76,9 +77,10 @@ static char *buffer(void) { char *b = PyObject_Malloc(9); return b; }
     INVALID = (
         SourceExample(
             code="""\
+typedef struct { int n; } node;
 node *make(void) { node *n = (node *)PyObject_Malloc(sizeof(node)); return n; }
 """,
-            lines=(1,),
+            lines=(2,),
         ),
         SourceExample(
             code="""\

@@ -57,6 +57,7 @@ static PyObject *get(void *key) {
         ),
         SourceExample(
             code="""\
+typedef struct { PyObject_HEAD char *buf; } Obj;
 static void Obj_dealloc(Obj *self) { PyObject_CallFinalizerFromDealloc((PyObject *)self); free(self->buf); }
 """,
         ),
@@ -74,12 +75,13 @@ static PyObject *get(void *key) {
         ),
         SourceExample(
             code="""\
+typedef struct { PyObject_HEAD char *buf; } Obj;
 static void Obj_dealloc(Obj *self) {
     Py_SET_REFCNT(self, 1);
     notify(self);
 }
 """,
-            lines=(2,),
+            lines=(3,),
         ),
     )
 

@@ -34,8 +34,8 @@ class SequenceFastUnlocked(CRule):
         confidence=Confidence.LOW,
         since="0.1.0",
         remedy=(
-            "Make a tuple of it with PySequence_Tuple, or hold Py_BEGIN_CRITICAL_SECTION on the argument around all"
-            " that reads its size and items."
+            "Make a tuple of it with PySequence_Tuple, or hold Py_BEGIN_CRITICAL_SECTION (3.13) on the argument around"
+            " all that reads its size and items."
         ),
         links=(
             "https://docs.python.org/3.14/howto/free-threading-extensions.html",

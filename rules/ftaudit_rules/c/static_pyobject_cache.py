@@ -40,7 +40,7 @@ class StaticPyobjectCache(CRule):
         since="0.1.0",
         remedy=(
             "Fill it when the module is executed (Py_mod_exec), keep it in the module state, or guard it: "
-            "PyMutex, std::call_once, pybind11's gil_safe_call_once_and_store."
+            "PyMutex (3.13), std::call_once, pybind11's gil_safe_call_once_and_store."
         ),
         links=(
             "https://docs.python.org/3.14/howto/free-threading-extensions.html",
@@ -51,6 +51,7 @@ class StaticPyobjectCache(CRule):
     VALID = (
         SourceExample(
             code="""\
+typedef struct { PyObject *s; } state;
 static int mod_exec(PyObject *m) {
     state *st = PyModule_GetState(m);
     st->s = PyUnicode_InternFromString("x");

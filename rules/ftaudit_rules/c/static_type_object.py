@@ -28,7 +28,8 @@ class StaticTypeObject(CRule):
     VALID = (
         SourceExample(
             code="""\
-static PyType_Spec spec = {.name = "m.T", .slots = slots};
+static PyType_Slot type_slots[] = {{0, NULL}};
+static PyType_Spec spec = {.name = "m.T", .slots = type_slots};
 """,
         ),
         SourceExample(

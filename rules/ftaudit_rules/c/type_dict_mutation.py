@@ -39,6 +39,7 @@ class TypeDictMutation(CRule):
     VALID = (
         SourceExample(
             code="""\
+extern PyObject *type, *func;
 static int mod_exec(PyObject *m) { return PyObject_SetAttrString(type, "run", func); }
 """,
         ),
@@ -52,14 +53,12 @@ static PyModuleDef_Slot s[] = {{Py_mod_exec, mod_exec}, {0, NULL}};
     INVALID = (
         SourceExample(
             code="""\
+PyObject *call_it(PyObject *self, PyObject *args, PyObject *kwargs);
 static PyTypeObject T = {PyVarObject_HEAD_INIT(NULL, 0)};
 static PyObject *hook(PyObject *m, PyObject *f) { PyDict_SetItemString(T.tp_dict, "run", f); Py_RETURN_NONE; }
 static PyObject *slot(PyObject *m, PyObject *f) { T.tp_call = call_it; Py_RETURN_NONE; }
 """,
-            lines=(
-                2,
-                3,
-            ),
+            lines=(3, 4),
         ),
     )
 

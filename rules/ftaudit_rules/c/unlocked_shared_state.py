@@ -29,7 +29,8 @@ class UnlockedSharedState(SharedStateRule):
         since="0.2.0",
         remedy=(
             "Hold one lock in every method that touches the field: Py_BEGIN_CRITICAL_SECTION(self) and "
-            "Py_END_CRITICAL_SECTION(), or a PyMutex in the object. A number that stands for itself can be an atomic."
+            "Py_END_CRITICAL_SECTION(), or a PyMutex in the object (3.13; older versions need no lock: define the "
+            "macros as nothing there). A number that stands for itself can be an atomic."
         ),
         links=(
             "https://docs.python.org/3.14/howto/free-threading-extensions.html",
