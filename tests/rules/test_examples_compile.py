@@ -32,8 +32,8 @@ _KEYWORDS = frozenset(
     re.findall(
         r"\w+",
         "auto break case char const continue default do double else enum extern float for goto if inline int long"
-        " register restrict return short signed sizeof static struct switch typedef union unsigned void volatile while bool"
-        " true false NULL defined ifdef ifndef endif elif include define undef pragma error line thread_local",
+        " register restrict return short signed sizeof static struct switch typedef union unsigned void volatile while"
+        " bool true false NULL defined ifdef ifndef endif elif include define undef pragma error line thread_local",
     )
 )
 _NEED = {

@@ -128,7 +128,9 @@ def _against_lock(
             yield access, use
 
 
-def _odd_ones(at_fault: Iterable[tuple[Access, Use]], bare: list[tuple[Access, Use]]) -> Iterator[tuple[Access, Use]]:
+def _odd_ones(
+    at_fault: Iterable[tuple[Access, AttributeUse]], bare: list[tuple[Access, AttributeUse]]
+) -> Iterator[tuple[Access, AttributeUse]]:
     """Yield the accesses at fault but for stores and single operations that go without the lock as a habit.
 
     The interpreter makes each of these in one step. Where several methods make them without the lock, the class keeps
