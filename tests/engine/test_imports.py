@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 from support.command import check, environment
+from support.distributions import wheel, with_members
 from support.freethreaded import make_wheel
 from support.index_server import IndexServer, ServedFile
 
@@ -77,6 +78,30 @@ def test_an_innocent_module_that_imports_a_guilty_one_names_it_and_stays_ready(
     assert module["runtime"]["culprits"] == ["culprit.silent"]
     assert module["runtime"]["chain"][0] == "innocent.importer"
     assert module["runtime"]["chain"][-1] == "culprit.silent"
+
+
+def test_start_up_files_of_pure_wheels_run_where_nothing_else_is_imported(server: IndexServer, tmp_path: Path) -> None:
+    lines = {
+        "ends": {"ends.pth": "import os; os._exit(0)\n"},
+        "sleeps": {"sitecustomize.py": "import time; time.sleep(3600)\n"},
+        "quiet": {"quiet.pth": "import sys\n"},
+        "folders": {"folders.pth": "somewhere\n"},
+        "hidden": {"hidden-1.0.data/purelib/hidden.pth": "import os; os._exit(3)\n"},
+    }
+    for name, files in lines.items():
+        server.add_project(name, [with_members(wheel(name, "1.0"), files)])
+    (tmp_path / "r.txt").write_text("".join(f"{name}==1.0\n" for name in lines))
+    answer = check("--no-deps", "--timeout", "3", "--index-url", server.simple_url, "r.txt", cwd=tmp_path)
+    assert answer.verdicts == {
+        "ends": "broken",
+        "sleeps": "broken",
+        "quiet": "pure",
+        "folders": "pure",
+        "hidden": "broken",
+    }
+    assert answer.code == 1
+    again = check("--static", "--no-deps", "--index-url", server.simple_url, "r.txt", cwd=tmp_path)
+    assert set(again.verdicts.values()) == {"pure"}
 
 
 def test_static_runs_no_code_of_the_package(server: IndexServer, tmp_path: Path) -> None:

@@ -26,6 +26,18 @@ def wheel(
     return ServedFile(filename=f"{stem}-{tag}.whl", data=buffer.getvalue())
 
 
+def with_members(empty: ServedFile, members: Mapping[str, str | bytes]) -> ServedFile:
+    """Return a wheel with more members, which its RECORD lists."""
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(io.BytesIO(empty.data)) as source, zipfile.ZipFile(buffer, "w") as archive:
+        for name in source.namelist():
+            listed = "".join(f"{member},,\n" for member in (*source.namelist(), *members))
+            archive.writestr(name, listed if name.endswith("/RECORD") else source.read(name))
+        for name, content in members.items():
+            archive.writestr(name, content)
+    return ServedFile(filename=empty.filename, data=buffer.getvalue())
+
+
 def trapped_sdist(name: str, version: str, canary: Path) -> ServedFile:
     """Return an sdist without static metadata whose build writes the canary file."""
     stem = f"{name.replace('-', '_')}-{version}"

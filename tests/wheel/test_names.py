@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from support.wheels import CORE, NAME, TAG, elf, incompressible, metadata, wheel
 
-from ftaudit.wheel import ArchiveMember, WheelMetadata, module_member, module_members, open_wheel, read_metadata
+from ftaudit.wheel import ArchiveMember, WheelMetadata, module_member, open_wheel, read_metadata
 from ftaudit.wheel.image import image_format, mapped_part, mapped_size
 
 FREE = "Programming Language :: Python :: Free Threading"
@@ -24,11 +24,6 @@ def member(name: str) -> ArchiveMember:
         "demo/data.so.txt",
         "demo/libspam.so.1",
         "demo/libspam.dylib",
-        "demo.libs/libspam-1234.so",
-        "demo/.dylibs/libspam.so",
-        "demo/core.cpython-314t-darwin.so.dSYM/Contents/Resources/DWARF/core.cpython-314t-darwin.so",
-        "demo-1.0.data/scripts/spam.so",
-        "demo-1.0.data/data/lib/spam.so",
         "demo/.so",
         "demo/.cpython-314t-x86_64-linux-gnu.so",
         "demo/spam.dll",
@@ -38,9 +33,26 @@ def test_other_files_are_no_modules(name: str) -> None:
     assert module_member(member(name)) is None
 
 
-def test_the_linkers_name_of_a_shared_library_is_no_module() -> None:
-    members = [member("demo/libspam.so"), member("demo/libspam.so.7.1"), member("demo/spam.so")]
-    assert [module.name for module in module_members(members)] == ["demo.spam"]
+@pytest.mark.parametrize(
+    "path",
+    [
+        "demo.libs/libspam-1234.so",
+        "demo/.dylibs/libspam.so",
+        "demo/core.cpython-314t-darwin.so.dSYM/Contents/Resources/DWARF/core.cpython-314t-darwin.so",
+        "demo-1.0.data/scripts/spam.so",
+        "demo-1.0.data/data/lib/spam.so",
+    ],
+)
+def test_a_module_in_a_folder_that_is_no_package_is_named_by_its_path(path: str) -> None:
+    module = module_member(member(path))
+    assert module is not None
+    assert (module.name, module.by_import, module.last) == (path, False, path.rpartition("/")[2].partition(".")[0])
+
+
+def test_debugging_symbols_of_a_module_are_no_image() -> None:
+    header = b"\xcf\xfa\xed\xfe" + bytes(8)
+    assert image_format(header + b"\x0a\0\0\0") is None
+    assert image_format(header + b"\x06\0\0\0") == "macho"
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,7 @@ from ftaudit.binary.loaders import load_images, load_library
 from ftaudit.binary.slots import Slots
 from ftaudit.binary.stubs.capi.objects_in_memory import Layout
 from ftaudit.cpython.exports import missing_symbols
-from ftaudit.cpython.hooks import choose_hook, hook_name
+from ftaudit.cpython.hooks import choose_hook, exported_labels, hook_name
 from ftaudit.cpython.versions import EXPORT_HOOK_SINCE, Version, gil_is_used
 from ftaudit.errors import ImageError
 from ftaudit.model import AbiInfo, GilDeclaration, Hook, ModuleBinary, Refusal, RefusalKind
@@ -66,6 +66,8 @@ class Reading:
     """File names of shared libraries that the initialisation may have needed and that were not among the siblings."""
     is_module: bool = True
     """Whether an import can make a module of it: a hook that does nothing but return null makes none, ever."""
+    hooks: tuple[str, ...] = ()
+    """Labels of the init hooks that the image exports, its own among them (`ftaudit.cpython.hooks.hook_label`)."""
     partial: bool = False
     """The holes kept it from being told."""
     missed: int | None = None
@@ -93,11 +95,14 @@ def read_module(
         _with_symbols(_read_one(each, module_name, path, target_version, siblings, limits), each, stable_abi=stable_abi)
         for each in images
     ]
+    hooks = exported_labels({name for each in images for name in each.exports})
     if len(answers) == 1:
-        return answers[0]
+        return replace(answers[0], hooks=hooks)
     missing = dict.fromkeys(name for answer in answers for name in answer.missing)
     is_module = any(answer.is_module for answer in answers)
-    return Reading(binary=_agreed([a.binary for a in answers]), missing=tuple(missing), is_module=is_module)
+    return Reading(
+        binary=_agreed([a.binary for a in answers]), missing=tuple(missing), is_module=is_module, hooks=hooks
+    )
 
 
 def _with_symbols(reading: Reading, image: Image, *, stable_abi: bool) -> Reading:
@@ -146,7 +151,10 @@ def _read_one(
     build, evidence = find_build(image.imports, image.libraries)
     hook = choose_hook(image.exports, module_name, version)
     if hook is None:
-        return Reading(binary=_without_hook(image, module_name, version, framework, (build, evidence)))
+        return Reading(
+            binary=_without_hook(image, module_name, version, framework, (build, evidence)),
+            is_module=_names_hook(image, module_name),
+        )
     named = file_name_build(path)
     guess = build if build is not None else named if named is not None else True
     subject = Subject(
@@ -217,6 +225,11 @@ def _without_hook(
     refusal = Refusal(kind=RefusalKind.NO_HOOK) if export in image.exports else _unloadable(image, version)
     how = f"it exports no {' and no '.join(known)}"
     return _answer(image, GilDeclaration.UNDETERMINED, how, framework, build, refusal=refusal)
+
+
+def _names_hook(image: Image, module_name: str) -> bool:
+    """Return whether the name of one of a module's hooks is in an image, as in a table of its symbols."""
+    return any(b"%s\0" % hook_name(module_name, hook).encode() in image.memory for hook in Hook)
 
 
 def _unloadable(image: Image, version: Version) -> Refusal | None:

@@ -85,6 +85,7 @@ def _render(facts: BinaryFacts) -> dict[str, Any]:
         "classifiers": facts.classifiers,
         "problems": facts.problems,
         "refused": facts.refused,
+        "startup": facts.startup,
         "modules": [
             {
                 "name": module.name,
@@ -105,6 +106,7 @@ def _parse(kept: dict[str, Any]) -> BinaryFacts:
         classifiers=tuple(kept["classifiers"]),
         problems=tuple(kept["problems"]),
         refused=tuple(kept["refused"]),
+        startup=tuple(map(str, kept["startup"])),
         modules=tuple(
             ExtensionModule(
                 name=str(module["name"]),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -28,14 +28,22 @@ from ftaudit.model import (
 )
 from ftaudit.target import Target
 from ftaudit.wheel import (
+    ArchiveMember,
     Limits,
+    WheelArchive,
     check_digest,
     file_digest,
+    holds_code,
+    installed_path,
+    is_startup,
     local_path,
     modules_size,
     open_wheel,
+    parse_pth,
     read_metadata,
 )
+from ftaudit.wheel.member import MemberError
+from ftaudit.wheel.startup import MOST
 
 if TYPE_CHECKING:
     import requests
@@ -252,14 +260,33 @@ def _read_wheel(
             classifiers=metadata.classifiers,
             problems=(*archive.problems, *metadata.problems, *reader.problems),
             refused=metadata.refused,
+            startup=tuple(_startup_files(archive)),
         )
         return facts, reader.certain, archive.is_whole
 
 
+def _startup_files(archive: WheelArchive) -> Iterator[str]:
+    """Yield the files that an interpreter runs when it starts in an environment with the wheel."""
+    for member in archive.members:
+        path = installed_path(member.name)
+        if not is_startup(path):
+            continue
+        if not path.endswith(".pth") or member.size > MOST or holds_code(parse_pth(_content(archive, member))):
+            yield path
+
+
+def _content(archive: WheelArchive, member: ArchiveMember) -> bytes:
+    """Return a member; what cannot be inflated is no text, and counts as code."""
+    try:
+        return archive.read(member)
+    except MemberError:
+        return b"\xff"
+
+
 def _of_server(location: str) -> str:
-    """Return what marks facts that were read in ranges: another server may send other bytes under the same hash."""
+    """Return what marks facts that were read in ranges: under another address other bytes may have the same hash."""
     parts = urlsplit(location)
-    server = f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}"
+    server = f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
     return f"-ranges{hashlib.sha256(server.encode()).hexdigest()[:16]}"
 
 

@@ -44,6 +44,8 @@ class ModuleAnswer:
     """The holes kept it from being told."""
     missed: int | None = None
     """The offset in the file that was missed first."""
+    hooks: tuple[str, ...] = ()
+    """Labels of the init hooks that the image exports."""
     missing: tuple[str, ...] = ()
     """File names of shared libraries that might tell more, were they among the kept images."""
 
@@ -122,6 +124,7 @@ def answer_question(question: ModuleQuestion, kept: dict[str, bytes]) -> dict[st
         "binary": asdict(read.binary),
         "missing": read.missing,
         "is_module": read.is_module,
+        "hooks": read.hooks,
         "partial": read.partial,
         "missed": read.missed,
     }
@@ -154,6 +157,7 @@ def _read(told: Any) -> ModuleAnswer:
             binary=binary,
             missing=tuple(map(str, told["missing"])),
             is_module=told["is_module"] is not False,
+            hooks=tuple(map(str, told["hooks"])),
             partial=told["partial"] is True,
             missed=told["missed"] if isinstance(told["missed"], int) else None,
         )

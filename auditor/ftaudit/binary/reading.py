@@ -7,12 +7,14 @@ from concurrent.futures import CancelledError, Executor, Future
 from dataclasses import dataclass, field, replace
 from typing import Final
 
+from ftaudit.binary.build_markers import is_python_library
+from ftaudit.binary.candidates import find_candidates
 from ftaudit.binary.questions import ModuleAnswer, ModuleQuestion, ModuleReaders
-from ftaudit.cpython.hooks import hook_name
+from ftaudit.cpython.hooks import hook_label, hook_name, module_of_label
 from ftaudit.errors import ArchiveError
 from ftaudit.model import GilDeclaration, Hook, ModuleBinary
 from ftaudit.target import Target
-from ftaudit.wheel import ArchiveMember, ModuleMember, WheelArchive, module_members
+from ftaudit.wheel import ArchiveMember, ModuleMember, WheelArchive, is_library, is_vendored
 from ftaudit.workers import Died, TaskEnding
 
 MYPYC_GROUP: Final = "__mypyc"
@@ -21,8 +23,8 @@ LIBRARIES: Final = 512 << 20
 """Bytes of plain shared libraries, inflated, that are read for the modules of a wheel that call into them."""
 LIBRARIES_COMPRESSED: Final = 128 << 20
 """The same as they are fetched."""
-
-
+MOST_HOOKS: Final = 8
+"""Init hooks of one image that are followed besides its own."""
 READ_ON: Final = 2
 """How often a module is read on to where its initialisation missed code, before it is read whole."""
 
@@ -41,21 +43,35 @@ class WheelReader:
     """What is wrong with members, one sentence each."""
     certain: bool = True
     """Whether the answers would be the same another day."""
+    _hookless: list[ModuleMember] = field(default_factory=list)
+    """Modules by their names whose images do not mention a hook."""
+    _held_back: dict[str, ModuleMember] = field(default_factory=dict)
+    """Large libraries that were not read so far, by their file names."""
+    _linked: set[str] = field(default_factory=set)
+    """File names of those that an image that was read is linked with."""
+    _suspected: set[str] = field(default_factory=set)
+    """Of those, the ones that may hold the hook of a module."""
 
     def read(self) -> list[tuple[ModuleMember, ModuleBinary]]:
         """Return what each extension module declares, sorted by its place in the wheel."""
-        answers = [(module, _told(answer)) for module, answer in self._ask_all()]
+        candidates = find_candidates(self.archive)
+        self._held_back = {_base(held.path): held for held in candidates.held_back}
+        answers = [(module, _told(answer)) for module, answer in self._ask_all(candidates.modules)]
+        while more := self._unexplained():
+            answers += [(module, _told(answer)) for module, answer in self._ask_all(more)]
         answers = self._ask_for_wholes(answers)
+        answers = self._ask_for_other_hooks(answers)
+        answers = self._ask_owners(answers)
         answers = self._ask_with_libraries(answers)
         if any(answer.lost for _, answer in answers):
             self.certain = False
         modules = ((module, answer.binary) for module, answer in answers if answer.is_module)
-        return sorted(modules, key=lambda pair: pair[0].path)
+        return sorted(modules, key=lambda pair: (pair[0].path, pair[0].name))
 
-    def _ask_all(self) -> list[tuple[ModuleMember, Future[ModuleAnswer]]]:
-        """Hand the wheel's modules to the workers as their images arrive."""
+    def _ask_all(self, modules: Sequence[ModuleMember]) -> list[tuple[ModuleMember, Future[ModuleAnswer]]]:
+        """Hand modules to the workers as their images arrive; those without a hook are kept in mind."""
         asked: list[tuple[ModuleMember, Future[ModuleAnswer]]] = []
-        candidates = {module.member.name: module for module in module_members(self.archive.members)}
+        candidates = {module.member.name: module for module in modules}
         has_groups = any(_is_group(module) for module in candidates.values())
         held: list[tuple[ModuleMember, bytes]] = []
         waiting = dict(candidates)
@@ -66,23 +82,102 @@ class WheelReader:
                 module = waiting.pop(image.member.name)
                 if image.error is not None:
                     self.problems.append(image.error.what)
-                    asked.append((module, _known(image.error.problem)))
+                    if module.by_import or is_library(module.path):
+                        asked.append((module, _known(image.error.problem)))
                 elif not image.data:
-                    if module.abi is not None:
+                    if module.abi is not None and module.by_import:
                         self.problems.append(f"{module.path}: no ELF, Mach-O or PE file")
-                elif _may_export_hook(image.data, _loaded_as(module, image.data)):
-                    if has_groups:
-                        held.append((module, image.data))
-                    else:
-                        asked += self._ask([(module, image.data)], {}, holes=image.holes)
+                elif not self._mentions_hook(module, image.data):
+                    self._hookless.append(module)
+                elif has_groups and module.by_import:
+                    held.append((module, image.data))
+                else:
+                    asked += self._ask([(module, image.data)], {}, holes=image.holes)
         except ArchiveError as error:
             self.problems.append(error.what)
             self.certain = False
-            asked += [(module, _known(error.problem)) for module in waiting.values()]
+            asked += [(module, _known(error.problem)) for module in waiting.values() if module.by_import]
         groups = {module.name: data for module, data in held if _is_group(module)}
         for batch in self._batches(held):
             asked += self._ask(batch, groups)
         return asked
+
+    def _mentions_hook(self, module: ModuleMember, image: bytes) -> bool:
+        """Return whether an image may export a hook, and keep in mind which libraries it is linked with."""
+        has_hook = b"PyInit" in image or b"PyModExport" in image
+        linked = {name for name in self._held_back if name.encode() in image.lower()} if self._held_back else set()
+        self._linked |= linked
+        if not has_hook and (module.by_import or _base(module.path) in self._suspected):
+            self._suspected |= linked
+        return has_hook
+
+    def _unexplained(self) -> list[ModuleMember]:
+        """Return the libraries held back that may be modules after all, or hold the hook of one; each once.
+
+        A library that a module is linked with, or that is where such libraries are put, is no more than that, unless
+        the module has no hook itself.
+        """
+        found = [
+            held
+            for name, held in self._held_back.items()
+            if name in self._suspected or (name not in self._linked and not is_vendored(held.path))
+        ]
+        for held in found:
+            del self._held_back[_base(held.path)]
+        return found
+
+    def _ask_for_other_hooks(
+        self, answers: list[tuple[ModuleMember, ModuleAnswer]]
+    ) -> list[tuple[ModuleMember, ModuleAnswer]]:
+        """Ask for each further hook that an image exports: a loader that is given its name calls it."""
+        wanted = [more for module, answer in answers for more in _other_hooks(module, answer)]
+        kept = [
+            (module, answer)
+            for module, answer in answers
+            if module.by_import or not answer.hooks or hook_label(_last(module)) in answer.hooks
+        ]
+        read = [more for more in wanted if more.loaded_as]
+        beyond = [
+            (more, ModuleAnswer(binary=_undetermined(f"more than {MOST_HOOKS} init hooks")))
+            for more in wanted
+            if not more.loaded_as
+        ]
+        return [*kept, *self._ask_again([(more, more.member) for more in read]), *beyond]
+
+    def _ask_owners(self, answers: list[tuple[ModuleMember, ModuleAnswer]]) -> list[tuple[ModuleMember, ModuleAnswer]]:
+        """Ask for modules without a hook of their own whose hook a library of the wheel exports: the loader finds it.
+
+        `dlsym` looks through what an image is linked with, and Windows follows forwarded exports.
+        """
+        owners = {label: module.member for module, answer in answers for label in answer.hooks}
+        without = [module for module, answer in answers if hook_label(_last(module)) not in answer.hooks]
+        shims = {
+            module.path: (replace(module, loaded_as=_last(module)), owners[label])
+            for module in (*without, *self._hookless)
+            if module.by_import and not module.loaded_as and (label := hook_label(_last(module))) in owners
+        }
+        kept = [(module, answer) for module, answer in answers if module.loaded_as or module.path not in shims]
+        return [*kept, *self._ask_again(list(shims.values()))]
+
+    def _ask_again(
+        self, wanted: Sequence[tuple[ModuleMember, ArchiveMember]]
+    ) -> list[tuple[ModuleMember, ModuleAnswer]]:
+        """Ask for modules by their names, with the image of the member that holds the hook of each."""
+        if not wanted:
+            return []
+        try:
+            members = list({member.name: member for _, member in wanted}.values())
+            images = {image.member.name: image.data for image in self.archive.read_images(members)}
+        except ArchiveError as error:
+            self.problems.append(error.what)
+            self.certain = False
+            return [(module, _told(_known(error.problem))) for module, _ in wanted]
+        asked = [
+            pair
+            for module, member in wanted
+            for pair in self._ask([(replace(module, member=member), images.get(member.name, b""))], {})
+        ]
+        return [(module, _told(answer)) for module, answer in asked]
 
     def _ask_for_wholes(
         self, answers: list[tuple[ModuleMember, ModuleAnswer]]
@@ -134,7 +229,7 @@ class WheelReader:
         """Ask again for modules that call into shared libraries of this wheel, with those beside them."""
         at_hand = {_base(member.name): member for member in self.archive.members if not member.name.endswith("/")}
         needs = {
-            module.path: (module, names)
+            _key(module): (module, names)
             for module, answer in answers
             if (names := tuple(name for name in answer.missing if name.lower() in at_hand))
         }
@@ -142,7 +237,7 @@ class WheelReader:
             return answers
         libraries = {name.lower(): at_hand[name.lower()] for _, names in needs.values() for name in names}
         told = dict.fromkeys(needs, "")
-        again: dict[str, ModuleAnswer] = {}
+        again: dict[tuple[str, str], ModuleAnswer] = {}
         if refusal := _too_much(libraries.values()):
             told = dict.fromkeys(needs, refusal)
         else:
@@ -157,9 +252,9 @@ class WheelReader:
             kept = {name: data for name, data in found.items() if data}
             ready = [(module, images[module.member.name]) for module, _ in needs.values()]
             asked = [pair for batch in self._batches(ready) for pair in self._ask(batch, kept)]
-            again = {module.path: _told(answer) for module, answer in asked}
+            again = {_key(module): _told(answer) for module, answer in asked}
         return [
-            (module, again.get(module.path) or _explained(answer, told.get(module.path, "")))
+            (module, again.get(_key(module)) or _explained(answer, told.get(_key(module), "")))
             for module, answer in answers
         ]
 
@@ -181,13 +276,21 @@ class WheelReader:
             )
             for module, data in images
         ]
-        return zip((module for module, _ in images), self.readers.ask(questions, siblings), strict=True)
+        named = (
+            module if module.variant_of is None else replace(module, loaded_as=question.module)
+            for (module, _), question in zip(images, questions, strict=True)
+        )
+        return zip(named, self.readers.ask(questions, siblings), strict=True)
 
     def _batches(self, held: Sequence[tuple[ModuleMember, bytes]]) -> Iterator[Sequence[tuple[ModuleMember, bytes]]]:
         """Deal modules that share siblings out, so that each worker is handed the siblings once."""
         count = min(self.readers.workers, len(held))
         for start in range(count):
             yield held[start::count]
+
+
+def _key(module: ModuleMember) -> tuple[str, str]:
+    return module.path, module.name
 
 
 def _base(name: str) -> str:
@@ -227,27 +330,47 @@ def _is_group(module: ModuleMember) -> bool:
 
 
 def _hook(module: ModuleMember) -> str:
-    """Return the name of a module's init hook, or nothing where it is encoded (PEP 489) or may be another."""
-    last = module.name.rpartition(".")[2]
-    return hook_name(module.name, Hook.INIT) if last.isascii() and module.variant_of is None else ""
+    """Return the name of a module's init hook, or nothing where it may be another."""
+    return hook_name(module.name, Hook.INIT) if module.by_import and module.variant_of is None else ""
+
+
+def _other_hooks(module: ModuleMember, answer: ModuleAnswer) -> Iterator[ModuleMember]:
+    """Yield what else a loader can make of an image, as modules named after it and the hook.
+
+    Not asked for are the modules that PyO3 makes within another, whose hooks stay visible, and the second name under
+    which mypyc and Cython export the hook of a package.
+    """
+    own = hook_label(_last(module))
+    others = [label for label in answer.hooks if label != own]
+    if own in answer.hooks and (answer.binary.framework in ("PyO3", "mypyc") or answer.binary.not_emulated):
+        return
+    if len(others) > MOST_HOOKS and is_python_library(_base(module.path)):
+        return
+    alone = len(answer.hooks) == 1 and not module.by_import
+    for label in others[:MOST_HOOKS]:
+        if (name := module_of_label(label)) is not None:
+            yield replace(module, name=module.name if alone else f"{module.name} (PyInit{label})", loaded_as=name)
+    if len(others) > MOST_HOOKS:
+        yield replace(module, name=f"{module.name} ({len(others) - MOST_HOOKS} more hooks)")
+
+
+def _last(module: ModuleMember) -> str:
+    """Return the last part of the name that an answer for a module is about."""
+    return module.loaded_as.rpartition(".")[2] or module.last
 
 
 def _loaded_as(module: ModuleMember, image: bytes) -> str:
     """Return the name that a module is loaded under: that of which it is a variant, where it has that one's hook."""
-    if module.variant_of is None or _may_export_hook(image, module.name):
+    if module.loaded_as or not module.by_import:
+        return module.loaded_as or module.last
+    if module.variant_of is None or _exports_hook(image, module.name):
         return module.name
     return module.variant_of
 
 
-def _may_export_hook(image: bytes, name: str) -> bool:
-    """Tell whether the image can export the module's init hook: its name stands in the string table, unbroken.
-
-    Mach-O's export trie splits names, so only the prefix is asked for there. PEP 489 encodes other names.
-    """
-    last = name.rpartition(".")[2]
-    if not last.isascii() or not image.startswith((b"\x7fELF", b"MZ")):
-        return b"PyInit" in image or b"PyModExport" in image
-    return f"PyInit_{last}\0".encode() in image or f"PyModExport_{last}\0".encode() in image
+def _exports_hook(image: bytes, name: str) -> bool:
+    """Return whether the name of one of a module's hooks is in an image, as in a table of its symbols."""
+    return any(f"{hook_name(name, hook)}\0".encode() in image for hook in Hook)
 
 
 def _undetermined(how: str) -> ModuleBinary:

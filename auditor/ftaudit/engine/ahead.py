@@ -5,8 +5,9 @@ from __future__ import annotations
 from concurrent.futures import Future
 from dataclasses import dataclass
 
+from ftaudit.binary.inspection import WheelRequest
 from ftaudit.engine.rows import facts_of
-from ftaudit.engine.tiers.binary_tier import request_for
+from ftaudit.engine.tiers.binary_tier import request_for, settle
 from ftaudit.engine.tiers.collect import Key
 from ftaudit.engine.tiers.reader import SharedWheelReader
 from ftaudit.engine.upgrades.later import is_listed
@@ -45,9 +46,9 @@ class Ahead:
             return
         reading = self.reader.ask(request)
         if not request.rebuild:
-            reading.add_done_callback(lambda read: self._look(key, found, read))
+            reading.add_done_callback(lambda read: self._look(key, found, request, read))
 
-    def _look(self, key: Key, found: IndexFacts, read: Future[BinaryFacts]) -> None:
+    def _look(self, key: Key, found: IndexFacts, request: WheelRequest, read: Future[BinaryFacts]) -> None:
         if read.cancelled() or read.exception() is not None:
             return
         pin, platform = key
@@ -56,7 +57,7 @@ class Ahead:
             target=self.target,
             platform=platform.name,
             index=found,
-            binary=read.result(),
+            binary=settle(found, request, read.result()),
             runtime=NOT_IMPORTED,
         )
         if judge(facts)[0] in BLOCKING:

@@ -43,7 +43,12 @@ def find_evidence(
     binaries = find_binary_facts(indexed, target=target, reader=session.reader, progress=progress)
     together = {**(beside or {}), **indexed}
     imports = find_runtime_facts(
-        together, target=target, settings=session.settings, progress=progress, only=frozenset(keys)
+        together,
+        target=target,
+        settings=session.settings,
+        progress=progress,
+        only=frozenset(keys),
+        starters=frozenset(key for key, facts in binaries.items() if facts.startup),
     )
     return Evidence(
         facts=tuple(

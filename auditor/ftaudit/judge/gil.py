@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from ftaudit.judge.misfits import find_misfits
-from ftaudit.model import ExtensionModule, GilDeclaration, PackageFacts, StrEnum
+from ftaudit.model import ExtensionModule, GilDeclaration, PackageFacts, StrEnum, WheelKind
 
 
 class Gil(StrEnum):
@@ -64,12 +64,14 @@ def gil_of(facts: PackageFacts) -> tuple[tuple[ExtensionModule, Gil], ...]:
     misfits = find_misfits(facts)
     # Of a module's several files one is loaded: a file for another build next to it does nothing.
     loaded = {module.name for module in facts.modules if module.path not in misfits}
+    # A wheel for every platform holds what only some of them can load.
+    anywhere = facts.index.kind is WheelKind.PURE
     return tuple(
         (module, (Gil.CRASHES if misfits[module.path].certain else Gil.UNKNOWN))
         if module.path in misfits
         else (module, module_gil(module))
         for module in facts.modules
-        if module.path not in misfits or module.name not in loaded
+        if module.path not in misfits or not (module.name in loaded or (anywhere and misfits[module.path].of_image))
     )
 
 

@@ -58,9 +58,9 @@ class LoadPlace:
             return None
         suffix = find_suffix(module.path)
         if suffix is None:
-            return None
+            return self.image_misfit(module)
         named_for_target = suffix.abi is not None and not suffix.is_stable
-        return self._name(suffix) or self._image(module, named_for_target)
+        return self._name(suffix) or self.image_misfit(module, named_for_target=named_for_target)
 
     def _name(self, suffix: Suffix) -> Misfit | None:
         """Compare the file's suffix with those that the target looks for."""
@@ -77,7 +77,7 @@ class LoadPlace:
             certain=not wrong_system and (suffix.is_stable or suffix.abi == self.target.abi.rstrip("t")),
         )
 
-    def _image(self, module: ExtensionModule, named_for_target: bool) -> Misfit | None:
+    def image_misfit(self, module: ExtensionModule, *, named_for_target: bool = False) -> Misfit | None:
         """Hold the image's format and machine against the systems that the wheel is for."""
         if module.binary is None or module.binary.format is None:
             return None
@@ -100,7 +100,11 @@ def find_misfits(facts: PackageFacts) -> dict[str, Misfit]:
     if place is None:
         return {}
     found = {module.path: misfit for module in facts.modules if (misfit := place.misfit(module)) is not None}
-    if facts.index.kind is WheelKind.NATIVE:
+    if facts.index.kind is WheelKind.PURE:
+        # Which system an image is for says more than its name: the wheel is for all of them.
+        images = ((module.path, place.image_misfit(module)) for module in facts.modules)
+        found |= {path: misfit for path, misfit in images if misfit is not None}
+    if facts.index.kind in (WheelKind.NATIVE, WheelKind.PURE):
         return {path: replace(m, certain=False) for path, m in found.items()}
     if len(found) == len(facts.modules):
         return {path: replace(m, certain=True) for path, m in found.items()}
@@ -109,7 +113,7 @@ def find_misfits(facts: PackageFacts) -> dict[str, Misfit]:
 
 def place_of(index: IndexFacts, *, target: Target, platform: str) -> LoadPlace | None:
     """Return where a package's modules are to be loaded, or `None` where the target installs no wheel of it."""
-    if index.wheel is None or index.kind in (WheelKind.NONE, WheelKind.PURE):
+    if index.wheel is None or index.kind is WheelKind.NONE:
         return None
     return LoadPlace(target=target, systems=_systems_of(index.wheel.filename, platform))
 

@@ -284,13 +284,13 @@ def is_unemulated(module: ExtensionModule) -> bool:
 
 
 def _fallback(facts: PackageFacts) -> Reasons:
-    if facts.index.kind is not WheelKind.PURE or not facts.index.compiled or facts.modules:
+    if facts.index.kind is not WheelKind.PURE or not facts.index.compiled or gil_of(facts):
         return ()
     return (Plainly.FALLBACK,)
 
 
 def _pure(facts: PackageFacts) -> Reasons:
-    if facts.index.kind is not WheelKind.PURE or facts.modules:
+    if facts.index.kind is not WheelKind.PURE or gil_of(facts):
         return ()
     if facts.index.built_from_source:
         return (Plainly.BUILT_FROM_SOURCE,)

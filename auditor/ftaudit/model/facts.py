@@ -140,6 +140,8 @@ class BinaryFacts:
     """What is wrong with the archive itself, one sentence each."""
     refused: tuple[str, ...] = ()
     """Why installers refuse the wheel, one sentence each."""
+    startup: tuple[str, ...] = ()
+    """Files that an interpreter runs when it starts in an environment with the wheel."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -31,7 +31,7 @@ PR_SET_SECCOMP, SECCOMP_MODE_FILTER = 22, 2
 PR_SET_PDEATHSIG, PR_CAPBSET_DROP, PR_SET_CHILD_SUBREAPER, PR_SET_NO_NEW_PRIVS = 1, 24, 36, 38
 NOBODY = 65534
 OTHER_SYSTEM, PROCESSES, MAPPING = "other-system", "processes", "mapping"
-NETWORK, UDP, CALLS, FILES = "network", "udp", "calls", "files"
+NETWORK, UDP, CALLS, FILES, SIGNALS = "network", "udp", "calls", "files", "signals"
 """What stays open, by name: `open_walls.py` puts it into words."""
 NPROC_SINCE = (5, 14)
 """From this Linux on, `RLIMIT_NPROC` counts per user namespace; before, it counts all that the user runs anywhere."""
@@ -138,12 +138,13 @@ def _become_target(config: Config, go: int, left_open: dict[str, str], done: dic
             resource.setrlimit(
                 limit, (value, value + 5 if name == "RLIMIT_CPU" and hard == resource.RLIM_INFINITY else value)
             )
+    scoped = False
     if linux:
         _drop_privileges()
         # Without a PID namespace this is what ends the target with whoever watches it.
         _prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
         try:
-            tcp = _landlock(
+            tcp, scoped = _landlock(
                 config["writable"],
                 shared=done["files"] == "read-only mounts",
                 tcp=not done["network_cut"] and not config["network"],
@@ -157,6 +158,8 @@ def _become_target(config: Config, go: int, left_open: dict[str, str], done: dic
             if not done["files"]:
                 left_open[FILES] = str(error)
         _filter_calls(config, left_open, done)
+        if not (done["processes"] or scoped):
+            left_open[SIGNALS] = ""
     try:
         os.chdir(config["cwd"])
         null = os.open(os.devnull, os.O_RDWR)
@@ -336,8 +339,8 @@ def _filter_calls(config: Config, left_open: dict[str, str], done: dict[str, Any
         done["network_cut"] = True
 
 
-def _landlock(writable: list[str], *, shared: bool, tcp: bool) -> bool:
-    """Deny writes but below the writable folders, and signals to the outside; tell whether TCP is denied too."""
+def _landlock(writable: list[str], *, shared: bool, tcp: bool) -> tuple[bool, bool]:
+    """Deny writes but below the writable folders; return whether TCP and signals to the outside are denied too."""
     call = _libc().syscall
     abi = _check(call(SYS_LANDLOCK_CREATE, None, ctypes.c_size_t(0), 1), "Landlock")
     writes = sum(rights for since, rights in _WRITES.items() if since <= abi)
@@ -358,7 +361,7 @@ def _landlock(writable: list[str], *, shared: bool, tcp: bool) -> bool:
         allow(device, writes & (_WRITE_FILE | _TRUNCATE))
     _check(call(SYS_LANDLOCK_RESTRICT, ruleset, 0), "landlock_restrict_self")
     os.close(ruleset)
-    return bool(network)
+    return bool(network), abi >= 6
 
 
 def _allow(call: Callable[..., int], ruleset: int, path: str, rights: int) -> None:

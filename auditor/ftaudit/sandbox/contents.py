@@ -10,14 +10,16 @@ from pathlib import Path, PurePosixPath
 
 from packaging.utils import NormalizedName, canonicalize_name
 
+from ftaudit.cpython.hooks import hook_name
 from ftaudit.cpython.suffixes import find_suffix, suffix_order
 from ftaudit.cpython.versions import Version
 from ftaudit.errors import ArchiveError
+from ftaudit.model import Hook
 from ftaudit.wheel.directory import ArchiveMember
 from ftaudit.wheel.module_members import module_members
+from ftaudit.wheel.startup import MOST, holds_code, is_startup, parse_pth
 
 RECORD_BYTES = 64 << 20
-_STARTUP_BYTES = 1 << 20
 _CUSTOM = frozenset({"sitecustomize", "usercustomize"})
 
 
@@ -70,23 +72,11 @@ def contents_of(environment: Path, paths: Iterable[str], version: Version) -> Co
     )
 
 
-def is_startup(path: str) -> bool:
-    """Return whether an interpreter that starts in the environment runs a file at this path below it.
-
-    `.pth` files count where they hold more than folders; see `search_paths`.
-    """
-    first, _, rest = path.partition("/")
-    if rest:
-        return first in _CUSTOM and rest == "__init__.py"
-    return first.endswith((".pth", ".start")) or first.partition(".")[0] in _CUSTOM
-
-
 def runs_code(environment: Path, path: str) -> bool:
     """Return whether a start-up file runs code; one that cannot be read does, as far as is known."""
     if not path.endswith(".pth"):
         return True
-    lines = _lines(environment / path)
-    return lines is None or any(line.startswith(("import ", "import\t")) for line in lines)
+    return holds_code(_lines(environment / path))
 
 
 def search_paths(environment: Path) -> tuple[str, ...]:
@@ -103,11 +93,10 @@ def search_paths(environment: Path) -> tuple[str, ...]:
     return tuple(found)
 
 
-def _lines(path: Path) -> list[str] | None:
+def _lines(path: Path) -> tuple[str, ...] | None:
     try:
-        if path.stat().st_size > _STARTUP_BYTES:
-            return None
-        return path.read_text("utf-8-sig").splitlines()
+        with path.open("rb") as file:
+            return parse_pth(file.read(MOST + 1))
     except (OSError, ValueError):
         return None
 
@@ -128,9 +117,9 @@ def _modules(environment: Path, paths: Iterable[str], version: Version) -> Itera
     for module in module_members(_member(path) for path in paths):
         suffix = find_suffix(module.path)
         rank = None if suffix is None else suffix_order(suffix, version)
-        if rank is None or not all(part.isidentifier() for part in module.name.split(".")):
+        if rank is None or not module.by_import or not all(module.name.split(".")) or module.variant_of is not None:
             continue
-        if rank and not _exports_init(environment / module.path, module.name.rpartition(".")[2]):
+        if rank and not _exports_init(environment / module.path, module.name):
             continue
         if module.name not in best or rank < best[module.name][0]:
             best[module.name] = rank, module.path
@@ -142,21 +131,16 @@ def _member(path: str) -> ArchiveMember:
     return ArchiveMember(name=path, offset=0, end=0, compressed=0, size=0, crc=0, method=0, flags=0)
 
 
-def _exports_init(path: Path, last: str) -> bool:
+def _exports_init(path: Path, name: str) -> bool:
     """Tell whether the image's string table has `PyInit_NAME`, or `PyModExport_NAME` (PEP 793).
 
     In ELF, Mach-O and PE alike an exported name stands there between zero bytes (Mach-O puts a `_` before it).
     """
     try:
-        hook, ascii_name = b"", last.encode("ascii")
-    except UnicodeEncodeError:
-        # PEP 489: the name in Punycode, hyphens as underscores.
-        hook, ascii_name = b"U", last.encode("punycode").replace(b"-", b"_")
-    try:
         with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as image:
             return any(
-                image.find(before + prefix + hook + b"_" + ascii_name + b"\0") >= 0
-                for prefix in (b"PyInit", b"PyModExport")
+                image.find(before + hook_name(name, hook).encode() + b"\0") >= 0
+                for hook in Hook
                 for before in (b"\0", b"\0_")
             )
     except (OSError, ValueError):

@@ -14,6 +14,7 @@ _WORDS: Final = {
     confine.NETWORK: "the network could not be cut off",
     confine.UDP: "the network could be cut off for TCP (Landlock), not for UDP",
     confine.CALLS: "Unix sockets and changes of file attributes could not be denied",
+    confine.SIGNALS: "signals to other processes of the same user could not be denied",
     confine.FILES: "writing outside the scratch folder could not be denied",
 }
 

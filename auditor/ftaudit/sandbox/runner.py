@@ -18,12 +18,13 @@ from ftaudit.errors import FtauditError
 from ftaudit.folders import remove_tree, size_of
 from ftaudit.model import ExtensionModule, Gap, GapKind, Interpreter, RuntimeFacts, Status
 from ftaudit.sandbox.confined_process import run_steps
-from ftaudit.sandbox.contents import Contents, is_startup, read_contents, runs_code, search_paths
+from ftaudit.sandbox.contents import Contents, read_contents, runs_code, search_paths
 from ftaudit.sandbox.distribution import import_distribution
 from ftaudit.sandbox.environment import Environment, open_environment
 from ftaudit.sandbox.failures import escape
 from ftaudit.sandbox.ownership import Ownership, read_ownership
 from ftaudit.sandbox.sandbox_settings import SandboxSettings, WheelToImport
+from ftaudit.wheel.startup import is_startup
 
 MOST_BYTECODE: Final = 128 << 20
 """Bytes of compiled Python code that stay in the cache for one distribution."""

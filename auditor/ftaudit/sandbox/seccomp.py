@@ -16,14 +16,20 @@ from typing import Final
 ALLOW: Final = 0x7FFF0000
 ERRNO: Final = 0x00050000
 """Ends the call with the error number that is added; with 0 the call seems to succeed, and does nothing."""
-_LOAD, _EQUAL, _AT_LEAST, _RETURN = 0x20, 0x15, 0x35, 0x06
-_NUMBER, _MACHINE, _FIRST = 0, 4, 16
-"""Offsets of the call's number, of the machine, and of the low half of the first argument."""
+_LOAD, _EQUAL, _AT_LEAST, _ANY_BIT, _RETURN = 0x20, 0x15, 0x35, 0x45, 0x06
+_NUMBER, _MACHINE, _FIRST, _SECOND, _THIRD = 0, 4, 16, 24, 32
+"""Offsets of the call's number, of the machine, and of the low halves of the arguments."""
 _X32: Final = 0x40000000
 """From this number on, x86-64 calls are those of the x32 ABI."""
 _INET, _INET6, _NETLINK = 2, 10, 16
 _FAMILIES: Final = (_INET, _INET6, _NETLINK)
 """Socket families that a network namespace confines. `socketpair(2)` reaches nobody and stays."""
+_SET_FLAGS: Final = (0x40086602, 0x401C5820)
+"""`FS_IOC_SETFLAGS` and `FS_IOC_FSSETXATTR` of `linux/fs.h`, which need no descriptor for writing."""
+_WRITING: Final = 0x3
+"""`O_WRONLY` or `O_RDWR`."""
+_EMPTYING: Final = 0x200
+"""`O_TRUNC`: before Linux 6.2, Landlock lets a file be emptied that is opened to be read."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -32,29 +38,52 @@ class _Machine:
     """`AUDIT_ARCH_…` of `linux/audit.h`."""
     socket: int
     denied: tuple[int, ...]
-    """`shmget`, whose memory belongs to no process, and `io_uring_setup`, whose calls no filter sees."""
+    """`shmget`, whose memory belongs to no process, `add_key`, `request_key`, `keyctl`, and `io_uring_setup`, whose
+    calls no filter sees."""
     attributes: tuple[int, ...]
     """What changes a file's mode, owner, times and extended attributes, by path or descriptor."""
     others: tuple[int, ...]
-    """`ptrace`, `process_vm_readv` and `process_vm_writev`."""
+    """What reaches other processes: `ptrace`, `process_vm_readv`, `process_vm_writev`, `kcmp`, `perf_event_open`,
+    `move_pages`, `migrate_pages`, `setpriority`, `ioprio_set`, `sched_setaffinity` and `sched_setattr`."""
+    lasting: tuple[int, ...]
+    """`semget`, `msgget` and `mq_open`, whose objects belong to no process, and `truncate`."""
+    limits: int
+    """`prlimit64`, whose first argument is a process."""
+    control: int
+    """`ioctl`."""
+    opening: tuple[tuple[int, int], ...]
+    """`open` and `openat`, with the offsets of their flags."""
 
 
 _LATE: Final = (452, 463, 466, 469)
 """`fchmodat2`, `setxattrat`, `removexattrat` and `file_setattr` have the same number everywhere."""
+_LATE_OTHERS: Final = (438, 440)
+"""So have `pidfd_getfd` and `process_madvise`."""
+_OPENAT2: Final = 437
+_RING: Final = 425
+"""`io_uring_setup`."""
 _MACHINES: Final = {
     "x86_64": _Machine(
         audit=0xC000003E,
         socket=41,
-        denied=(29, 425),
+        denied=(29, 248, 249, 250, _RING),
         attributes=(90, 91, 92, 93, 94, 132, 188, 189, 190, 197, 198, 199, 235, 260, 261, 268, 280, *_LATE),
-        others=(101, 310, 311),
+        others=(101, 310, 311, 312, 298, 279, 256, 141, 251, 203, 314, *_LATE_OTHERS),
+        lasting=(64, 68, 240, 76),
+        limits=302,
+        control=16,
+        opening=((2, _SECOND), (257, _THIRD)),
     ),
     "aarch64": _Machine(
         audit=0xC00000B7,
         socket=198,
-        denied=(194, 425),
+        denied=(194, 217, 218, 219, _RING),
         attributes=(5, 6, 7, 14, 15, 16, 52, 53, 54, 55, 88, *_LATE),
-        others=(117, 270, 271),
+        others=(117, 270, 271, 272, 241, 239, 238, 140, 30, 122, 274, *_LATE_OTHERS),
+        lasting=(190, 186, 180, 45),
+        limits=261,
+        control=29,
+        opening=((56, _THIRD),),
     ),
 }
 
@@ -73,19 +102,43 @@ def make_filter(*, walled: bool) -> bytes | None:
     if machine.audit == _MACHINES["x86_64"].audit:
         program += _when(_AT_LEAST, _X32, ERRNO | errno.ENOSYS)
     for number in machine.denied:
-        program += _when(_EQUAL, number, ERRNO | (errno.ENOSYS if number == 425 else errno.ENOSPC))
+        program += _when(_EQUAL, number, ERRNO | (errno.ENOSYS if number == _RING else errno.ENOSPC))
     if not walled:
         for number in machine.attributes:
             program += _when(_EQUAL, number, ERRNO)
-        for number in machine.others:
+        for number in (*machine.others, *machine.lasting):
             program += _when(_EQUAL, number, ERRNO | errno.EPERM)
-    families = _FAMILIES if walled else ()
-    program.append((_EQUAL, 0, 2 + len(families), machine.socket))
-    program.append((_LOAD, 0, 0, _FIRST))
-    program += [(_EQUAL, len(families) - place, 0, family) for place, family in enumerate(families)]
-    program += [(_RETURN, 0, 0, ERRNO | errno.EACCES), (_RETURN, 0, 0, ALLOW)]
+        program += _when(_EQUAL, _OPENAT2, ERRNO | errno.ENOSYS)
+        program += _only(machine.limits, _FIRST, (0,), ERRNO | errno.EPERM)
+        program += _but(machine.control, _SECOND, _SET_FLAGS, ERRNO)
+        for number, flags in machine.opening:
+            program += _emptying(number, flags)
+    program += _only(machine.socket, _FIRST, _FAMILIES if walled else (), ERRNO | errno.EACCES)
+    program.append((_RETURN, 0, 0, ALLOW))
     return b"".join(struct.pack("<HBBI", *instruction) for instruction in program)
 
 
 def _when(test: int, value: int, answer: int) -> list[tuple[int, int, int, int]]:
     return [(test, 0, 1, value), (_RETURN, 0, 0, answer)]
+
+
+def _only(number: int, argument: int, values: tuple[int, ...], answer: int) -> list[tuple[int, int, int, int]]:
+    """Allow a call with these values of an argument alone."""
+    checks = [(_EQUAL, len(values) - place, 0, value) for place, value in enumerate(values)]
+    return _of_call(number, [(_LOAD, 0, 0, argument), *checks, (_RETURN, 0, 0, answer), (_RETURN, 0, 0, ALLOW)])
+
+
+def _but(number: int, argument: int, values: tuple[int, ...], answer: int) -> list[tuple[int, int, int, int]]:
+    """Allow a call but with these values of an argument."""
+    checks = [(_EQUAL, len(values) - place, 0, value) for place, value in enumerate(values)]
+    return _of_call(number, [(_LOAD, 0, 0, argument), *checks, (_RETURN, 0, 0, ALLOW), (_RETURN, 0, 0, answer)])
+
+
+def _emptying(number: int, flags: int) -> list[tuple[int, int, int, int]]:
+    """Deny that a file is opened to be read and emptied."""
+    checks = [(_LOAD, 0, 0, flags), (_ANY_BIT, 0, 1, _EMPTYING), (_ANY_BIT, 0, 1, _WRITING)]
+    return _of_call(number, [*checks, (_RETURN, 0, 0, ALLOW), (_RETURN, 0, 0, ERRNO | errno.EACCES)])
+
+
+def _of_call(number: int, rest: list[tuple[int, int, int, int]]) -> list[tuple[int, int, int, int]]:
+    return [(_EQUAL, 0, len(rest), number), *rest]

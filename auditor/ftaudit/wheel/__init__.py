@@ -14,13 +14,25 @@ from ftaudit.wheel.directory import ArchiveMember
 from ftaudit.wheel.limits import Limits
 from ftaudit.wheel.member import MemberImage
 from ftaudit.wheel.metadata import WheelMetadata, read_metadata
-from ftaudit.wheel.module_members import ModuleMember, is_library, module_member, module_members, modules_size
+from ftaudit.wheel.module_members import (
+    SMALLEST_IMAGE,
+    ModuleMember,
+    is_library,
+    is_vendored,
+    may_be_image,
+    module_member,
+    module_members,
+    modules_size,
+    other_member,
+)
 from ftaudit.wheel.source import LocalSource, RemoteSource, WheelSource, check_digest, file_digest, shown
+from ftaudit.wheel.startup import holds_code, installed_path, is_startup, parse_pth
 
 if TYPE_CHECKING:
     import requests
 
 __all__ = [
+    "SMALLEST_IMAGE",
     "ArchiveMember",
     "Limits",
     "MemberImage",
@@ -30,12 +42,19 @@ __all__ = [
     "check_digest",
     "fetch_whole",
     "file_digest",
+    "holds_code",
+    "installed_path",
     "is_library",
+    "is_startup",
+    "is_vendored",
     "local_path",
+    "may_be_image",
     "module_member",
     "module_members",
     "modules_size",
     "open_wheel",
+    "other_member",
+    "parse_pth",
     "read_metadata",
 ]
 

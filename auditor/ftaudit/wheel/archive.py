@@ -72,6 +72,10 @@ class WheelArchive:
         """Return a member, whole and with its CRC checked; raise `ArchiveError` where it lies."""
         return MemberReader(self._source, member, self._limits).whole()
 
+    def starts_like_image(self, member: ArchiveMember) -> bool:
+        """Return whether a member begins like a shared object; one that cannot be read counts as one."""
+        return MemberReader(self._source, member, self._limits).starts_like_image()
+
     def read_on(self, member: ArchiveMember, offset: int) -> MemberImage | None:
         """Return a module that came with holes with its code up to an offset, or `None`: it must be read whole."""
         reader = self._begun.get(member.name)

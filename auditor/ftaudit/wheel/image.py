@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import mmap
+import os
 import struct
+from pathlib import Path
 from typing import Final
 
 MAGICS: Final = {
@@ -15,6 +18,8 @@ MAGICS: Final = {
 }
 """First bytes of the formats: ELF, PE, Mach-O of 64 and 32 bits, universal Mach-O of both kinds."""
 
+_SYMBOLS: Final = b"\x0a\0\0\0"
+"""`MH_DSYM` of `<mach-o/loader.h>`, as a little-endian header has it."""
 _PT_LOAD: Final = 1
 _ELF64: Final = struct.Struct("<4x B B 10x H H I Q Q Q I H H H H H H")
 _PROGRAM_HEADER: Final = struct.Struct("<I I Q Q Q Q Q Q")
@@ -23,8 +28,22 @@ _SECTION_TABLE: Final = 40
 
 
 def image_format(head: bytes) -> str | None:
-    """Return `elf`, `macho` or `pe` by the first bytes of a file, or `None`."""
-    return next((name for magic, name in MAGICS.items() if head.startswith(magic)), None)
+    """Return `elf`, `macho` or `pe` by the first bytes of a file, or `None`.
+
+    A Mach-O file of debugging symbols alone (dsymutil's `MODULE.so.dSYM`) is not an image: no loader takes it.
+    """
+    found = next((name for magic, name in MAGICS.items() if head.startswith(magic)), None)
+    is_symbols = found == "macho" and head[:1] in b"\xcf\xce" and head[12:16] == _SYMBOLS
+    return None if is_symbols else found
+
+
+def mentions_hook(path: Path) -> bool:
+    """Return whether the name of an init hook is in a file, as in an image that exports one; raise `OSError`."""
+    with path.open("rb") as file:
+        if os.fstat(file.fileno()).st_size == 0:
+            return False
+        with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as image:
+            return image.find(b"PyInit") >= 0 or image.find(b"PyModExport") >= 0
 
 
 def mapped_size(head: bytes) -> int | None:

@@ -16,6 +16,8 @@ from ftaudit.wheel.tail import NO_TAIL, Tail, inflate_tail
 
 HEAD: Final = 12 << 10
 """Compressed bytes of a large member that are read first, to see how much of it is needed."""
+FIRST: Final = 256
+"""Compressed bytes of a member that show what kind of file it is."""
 STEP: Final = 8 << 10
 """Bytes that are read on at a time where the first estimate fell short."""
 ESTIMATES: Final = 3
@@ -71,6 +73,15 @@ class MemberReader:
             return self._start() if partly else self._image(self.whole(), checked=True)
         except MemberError as error:
             return MemberImage(member=self.member, error=error)
+
+    def starts_like_image(self) -> bool:
+        """Return whether the member begins like a shared object, or cannot be read."""
+        try:
+            self._refuse()
+            body = self._body(self._fetch(self.member.offset + LOCAL_HEADER.size + len(self.member.name) * 4 + FIRST))
+            return image_format(_Inflater(self.member, self._source).feed(self._raw[body:])) is not None
+        except MemberError:
+            return True
 
     def whole(self) -> bytes:
         """Return the whole member, inflated and checked."""

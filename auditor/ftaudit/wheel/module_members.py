@@ -1,4 +1,4 @@
-"""Which members of a wheel are extension modules, by their names: dotted name, and the ABI that the suffix names."""
+"""Which members of a wheel CPython could load as extension modules, by their names."""
 
 from __future__ import annotations
 
@@ -10,17 +10,38 @@ from typing import Final
 from ftaudit.cpython.suffixes import find_suffix
 from ftaudit.wheel.directory import ArchiveMember
 
-_SCHEMES: Final = re.compile(r"[^/]+\.data/(?:platlib|purelib)/")
-_OTHER_DATA: Final = re.compile(r"[^/]+\.data/")
-_VENDORED: Final = re.compile(r"(?:^|/)(?:[^/]+\.libs|\.dylibs|[^/]+\.dSYM)/")
+_SITE_PACKAGES: Final = re.compile(r"[^/]+\.data/(?:platlib|purelib)/")
+_LIBRARY: Final = re.compile(r"\.(?:so|pyd|dylib|dll|bundle)(?:\.[\w.-]*)?$", re.IGNORECASE)
+_VENDORED: Final = re.compile(
+    r"[^/]+\.libs/[^/]+-[0-9a-f]{8}\.so(?:\.[\d.]+)?|[^/]+\.libs/[^/]+-[0-9a-f]{32}\.dll|(?:.+/)?\.dylibs/[^/]+\.dylib"
+)
+"""Where auditwheel, delvewheel and delocate put the libraries that modules need, and how they name them."""
+_INFO: Final = re.compile(r"[^/]+\.dist-info/")
+_NO_EXTENSION: Final = re.compile(
+    r"(?:LICEN[CS]E|COPYING|NOTICE|AUTHORS|README|CHANGELOG|CHANGES|Makefile|METADATA|WHEEL|RECORD|INSTALLER|REQUESTED)\b",
+    re.IGNORECASE,
+)
+_OTHER_CONTENT: Final = frozenset(
+    """
+    py pyi pyx pxd pxi pyc pth typed start pyw txt md rst html htm xhtml css scss less sass js mjs cjs ts tsx jsx map
+    json jsonl toml yaml yml xml xsl xslt xsd dtd csv tsv ini cfg conf sql po mo pot svg png gif jpg jpeg bmp ico webp
+    avif tif tiff woff woff2 ttf otf eot afm pdf c h cc cpp cxx hpp hxx hh inl cu cuh cl f f90 f95 for inc pyf m mm rs
+    go java jl r s asm sh bash bat cmd ps1 in tmpl tpl template jinja jinja2 j2 mako license lic pem crt key cer npy
+    npz ipynb lock proto fbs cmake pc la a lib o obj exe gz zip bz2 xz zst tar tgz whl jar mat h5 hdf5 nc parquet
+    feather arrow orc pickle pkl joblib wav mp3 mp4 ogg webm avi mov swg i d tex bib log diff patch rc desktop
+    """.split()  # noqa: SIM905
+)
+"""Ends of names that an image has no use for. Where a wheel is read in ranges, such members are not opened."""
+SMALLEST_IMAGE: Final = 256
+"""Bytes below which no file can be a shared object with an init hook."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ModuleMember:
-    """A member with the name of an extension module; only its bytes say whether it is one."""
+    """A member that may be an extension module; only its bytes say whether it is one."""
 
     name: str
-    """Dotted import name."""
+    """Dotted import name; the path, where an import does not find the file."""
     path: str
     """Where it is installed, below site-packages."""
     member: ArchiveMember
@@ -31,24 +52,25 @@ class ModuleMember:
     """
     abi: str | None = None
     """`cp314t`, `cp314`, `abi3` or `abi3t` as the suffix says; `None` for a suffix without an ABI."""
+    by_import: bool = True
+    """Whether an import finds the file in site-packages; else code must name the file or put its folder on a path."""
+
+    loaded_as: str = ""
+    """The name that a loader must be given for it, where it is not the one that the file's name tells."""
+
+    @property
+    def last(self) -> str:
+        """The last part of the name under which it is loaded, as far as the file's name tells."""
+        if self.by_import:
+            return self.name.rpartition(".")[2]
+        base = self.path.rpartition("/")[2]
+        suffix = find_suffix(base)
+        return base.removesuffix(suffix.text) if suffix is not None else _LIBRARY.sub("", base)
 
 
 def module_members(members: Iterable[ArchiveMember]) -> tuple[ModuleMember, ...]:
-    """Return the members that an import could load as extension modules, in the archive's order.
-
-    Libraries that auditwheel and delocate put beside a package (`NAME.libs/`, `.dylibs/`) are none; neither are a
-    module's debugging information (`MODULE.so.dSYM/…/MODULE.so`, of dsymutil) and `libX.so` beside `libX.so.1`, the
-    linker's name of a plain shared library.
-    """
-    every = tuple(members)
-    versioned = {match[1] for member in every if (match := _VERSIONED.match(member.name))}
-    found = (module_member(member) for member in every if member.name not in versioned)
-    return tuple(module for module in found if module is not None)
-
-
-def is_library(name: str) -> bool:
-    """Return whether a file has the name of a shared library."""
-    return _LIBRARY.search(name) is not None
+    """Return the members with the name of an extension module, in the archive's order."""
+    return tuple(module for member in members if (module := module_member(member)) is not None)
 
 
 def modules_size(members: Iterable[ArchiveMember]) -> int:
@@ -56,21 +78,48 @@ def modules_size(members: Iterable[ArchiveMember]) -> int:
     return sum(module.member.compressed for module in module_members(members))
 
 
-_VERSIONED: Final = re.compile(r"(.+\.so)\.\d[\d.]*$")
-_LIBRARY: Final = re.compile(r"\.(?:so(?:\.\d[\d.]*)?|dylib|dll)$", re.IGNORECASE)
-
-
 def module_member(member: ArchiveMember) -> ModuleMember | None:
-    """Return what a member's name says of it as an extension module, or `None` when it is not named as one."""
-    path, schemes = _SCHEMES.subn("", member.name, count=1)
-    if (not schemes and _OTHER_DATA.match(path)) or _VENDORED.search(path):
-        return None
+    """Return what a member's name says of it as an extension module, or `None` when it is not named as one.
+
+    A folder with a dot in its name is no package: what is in it is found only where the folder is on a path
+    (`NAME.libs`, `NAME.data/data`).
+    """
+    path = _SITE_PACKAGES.sub("", member.name, count=1)
     folder, _, base = path.rpartition("/")
     suffix = find_suffix(base)
     if suffix is None or suffix.text == base:
         return None
+    if "." in folder:
+        return ModuleMember(name=path, path=path, member=member, abi=suffix.abi, by_import=False)
     stem = base.removesuffix(suffix.text)
     package = folder.replace("/", ".")
     name = package if stem == "__init__" and package else ".".join(part for part in (package, stem) if part)
     variant_of = name[: len(name) - len(stem) + stem.index(".")] if "." in stem else None
     return ModuleMember(name=name, path=path, member=member, variant_of=variant_of, abi=suffix.abi)
+
+
+def other_member(member: ArchiveMember) -> ModuleMember:
+    """Return a member that code must load by its path, whatever its name."""
+    path = _SITE_PACKAGES.sub("", member.name, count=1)
+    return ModuleMember(name=path, path=path, member=member, by_import=False)
+
+
+def is_library(path: str) -> bool:
+    """Return whether a file is named like a shared library: `libspam.so.1.2`, `spam.dylib`, `spam.dll`."""
+    return _LIBRARY.search(path.rpartition("/")[2]) is not None
+
+
+def is_vendored(path: str) -> bool:
+    """Return whether a file is where the tools that repair wheels put a library, under the name that they give it."""
+    return _VENDORED.fullmatch(path) is not None
+
+
+def may_be_image(path: str) -> bool:
+    """Return whether a file's name leaves open that it is a shared object."""
+    base = path.rpartition("/")[2]
+    if not base or find_suffix(base) is not None or is_library(base):
+        return bool(base)
+    stem, dot, end = base.rpartition(".")
+    if _NO_EXTENSION.match(base) or _INFO.match(path):
+        return False
+    return not (dot and end.lower() in _OTHER_CONTENT) or not stem

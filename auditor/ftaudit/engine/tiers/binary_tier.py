@@ -15,6 +15,7 @@ from ftaudit.progress import ProgressListener
 from ftaudit.target import Target
 
 _NO_WHEEL: Final = Gap(kind=GapKind.NO_WHEEL)
+_NOTHING_COMPILED: Final = Gap(kind=GapKind.NOTHING_COMPILED)
 REBUILD: Final = 2 << 20
 """Bytes of modules that are fetched of a wheel of the ordinary build; `ftaudit wheel` reads the larger ones too."""
 
@@ -45,8 +46,25 @@ def find_binary_facts(
         if request is None:
             facts[key] = BinaryFacts(status=Status.SKIPPED, reason=_why_not(found))
         else:
-            facts[key] = _rebuilt(read[request]) if request.rebuild else read[request]
+            facts[key] = settle(found, request, read[request])
     return facts
+
+
+def settle(found: IndexFacts, request: WheelRequest, read: BinaryFacts) -> BinaryFacts:
+    """Return what was read of a wheel as facts of the package that it was read for."""
+    if request.rebuild:
+        return _rebuilt(read)
+    return _of_pure(read) if found.kind is WheelKind.PURE else read
+
+
+def _of_pure(read: BinaryFacts) -> BinaryFacts:
+    """Return the facts of a wheel without compiled code by its tags; without a network those alone count."""
+    offline = read.reason is not None and read.reason.kind is GapKind.OFFLINE
+    if offline or (read.status is Status.DONE and not (read.modules or read.problems)):
+        return BinaryFacts(
+            status=Status.SKIPPED, reason=_NOTHING_COMPILED, bytes_read=read.bytes_read, startup=read.startup
+        )
+    return read
 
 
 def _rebuilt(read: BinaryFacts) -> BinaryFacts:
@@ -74,7 +92,8 @@ def read_wheels(
 def _why_not(found: IndexFacts) -> Gap | None:
     """Return why there is no wheel to read, or `None` where there is one."""
     if found.kind is WheelKind.PURE:
-        return Gap(kind=GapKind.NOTHING_COMPILED)
+        # Its tags say that it holds no compiled code; the wheel itself is looked at where it can be.
+        return None if found.wheel is not None and found.wheel.url is not None else _NOTHING_COMPILED
     if found.kind not in INSTALLED_KINDS or found.wheel is None:
         return _NO_WHEEL
     return (found.no_place or Gap(kind=GapKind.NO_PLACE)) if found.wheel.url is None else None

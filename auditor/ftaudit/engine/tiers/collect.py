@@ -101,13 +101,15 @@ def find_runtime_facts(
     settings: Settings,
     progress: ProgressListener,
     only: Container[Key] | None = None,
+    starters: Container[Key] = (),
 ) -> RuntimeAnswers:
     """Import every extension module of the wheels that this machine can run; say why for the others.
 
+    `starters` are the packages with files that run when an interpreter starts, pure ones among them: those run too.
     With `only`, the other packages are there to be imported by those, and are not asked themselves.
     """
     skipped = {
-        key: RuntimeFacts(status=Status.SKIPPED, reason=_why_not(facts, settings, key[1]))
+        key: RuntimeFacts(status=Status.SKIPPED, reason=_why_not(facts, settings, key[1], starts=key in starters))
         for key, facts in indexed.items()
     }
     wanted = [key for key in indexed if skipped[key].reason is None and (only is None or key in only)]
@@ -157,11 +159,11 @@ def _left_out(skipped: Mapping[Key, RuntimeFacts], indexed: Mapping[Key, IndexFa
     return tuple(f"{phrase}: binaries were read" for phrase in dict.fromkeys(told))
 
 
-def _why_not(facts: IndexFacts, settings: Settings, platform: Platform) -> Gap | None:
+def _why_not(facts: IndexFacts, settings: Settings, platform: Platform, *, starts: bool) -> Gap | None:
     """Say why a package's modules are not imported, or return `None` when they are to be."""
     if facts.status is not Status.DONE or facts.kind is WheelKind.NONE:
         return Gap(kind=GapKind.NO_WHEEL)
-    if facts.kind not in INSTALLED_KINDS:
+    if facts.kind not in INSTALLED_KINDS and not starts:
         return Gap(kind=GapKind.NOTHING_COMPILED)
     if facts.no_place is not None:
         return facts.no_place

@@ -13,6 +13,7 @@ from typing import Final
 from ftaudit.folders import scratch_folder
 from ftaudit.model import DistributionFile, Gap, GapKind, IndexFacts, OnDisk, Pin, Status, WheelKind
 from ftaudit.target import Platform, Target
+from ftaudit.wheel.image import mentions_hook
 
 ORIGIN: Final = "environment"
 """The origin of facts that an environment's own files gave."""
@@ -32,7 +33,7 @@ def installed_facts(pin: Pin, found: OnDisk, target: Target, platform: Platform)
     if found.platform is not None and not _is_of(found.platform, platform):
         reason = f"what is installed is for {found.platform}, and not for {platform.name}"
         return IndexFacts(status=Status.FAILED, reason=Gap(kind=GapKind.FAILED, detail=reason), origin=ORIGIN)
-    if not found.modules:
+    if not (found.modules or found.libraries):
         return IndexFacts(status=Status.DONE, origin=ORIGIN, kind=WheelKind.PURE)
     try:
         packed = _pack(pin, found, target, platform)
@@ -43,10 +44,10 @@ def installed_facts(pin: Pin, found: OnDisk, target: Target, platform: Platform)
     return IndexFacts(
         status=Status.DONE,
         origin=ORIGIN,
-        kind=WheelKind.FREE_THREADED,
+        kind=WheelKind.FREE_THREADED if found.modules else WheelKind.PURE,
         wheel=file,
         wheels=(file,),
-        compiled=True,
+        compiled=bool(found.modules),
     )
 
 
@@ -85,7 +86,10 @@ def _pack(pin: Pin, found: OnDisk, target: Target, platform: Platform) -> Path:
 
 
 def _files(found: OnDisk) -> Iterator[str]:
-    """Yield the files to pack: every module, and libraries while there is room; raise `ValueError` for an odd one."""
+    """Yield the files to pack; raise `ValueError` for an odd one.
+
+    That are every module, every library that mentions an init hook, and other libraries while there is room.
+    """
     room, total = MOST_LIBRARIES, 0
     for name in (*found.modules, *found.libraries):
         status = Path(found.root, name).stat()
@@ -96,6 +100,6 @@ def _files(found: OnDisk) -> Iterator[str]:
             raise ValueError(f"its modules have more than {MOST_BYTES >> 30} GiB")
         if name in found.libraries:
             room -= status.st_size
-            if room < 0:
+            if room < 0 and not mentions_hook(Path(found.root, name)):
                 continue
         yield name

@@ -19,12 +19,13 @@ from ftaudit.errors import InputError
 from ftaudit.lockfiles.formats.distinfo import Distribution
 from ftaudit.lockfiles.input_files import read_bytes
 from ftaudit.model import OnDisk
-from ftaudit.wheel import is_library
+from ftaudit.wheel.image import image_format, mentions_hook
+from ftaudit.wheel.module_members import SMALLEST_IMAGE, is_library, may_be_image
 
+_HEAD: Final = 64
 MAX_FILES: Final = 400_000
 """Files of a tree that are listed."""
 _PYTHON: Final = re.compile(r"python(\d)\.(\d+)(t?)")
-_ASIDE: Final = re.compile(r"(?:^|/)(?:[^/]+\.libs|\.dylibs|[^/]+\.dSYM|__pycache__)/")
 _LINUX: Final = re.compile(r"(x86_64|aarch64|i386|arm|powerpc64le|s390x|riscv64)-linux-(gnu|musl)\w*")
 _WHEEL_TAG: Final = re.compile(r"^Tag: *[^-\s]+-[^-\s]+-([\w.]+)\s*$", re.MULTILINE)
 
@@ -90,7 +91,7 @@ def find_on_disk(
             installed.by_metadata[each.path] = _on_disk(folder, files, abi, each.path)
         for top, files in by_owner.items():
             found = _on_disk(folder, files, abi, None)
-            if found.modules:
+            if found.modules or any(_may_hold_module(folder / file) for file in found.libraries):
                 installed.others[str(top)] = found
     return installed
 
@@ -104,8 +105,28 @@ def _compiled(folder: Path) -> Iterator[str]:
             count += 1
             if count > MAX_FILES:
                 raise InputError(f"{folder} holds more than {MAX_FILES:,} files")
-            if find_suffix(name) is not None or is_library(name):
-                yield Path(parent, name).relative_to(folder).as_posix()
+            path = Path(parent, name)
+            inside = path.relative_to(folder).as_posix()
+            if find_suffix(name) is not None or is_library(name) or (may_be_image(inside) and _is_image(path)):
+                yield inside
+
+
+def _may_hold_module(path: Path) -> bool:
+    try:
+        return mentions_hook(path)
+    except (OSError, ValueError):
+        return True
+
+
+def _is_image(path: Path) -> bool:
+    """Return whether a file begins like a shared object; one that cannot be opened is left to who reads it."""
+    try:
+        if not path.is_file() or path.stat().st_size < SMALLEST_IMAGE:
+            return False
+        with path.open("rb") as file:
+            return image_format(file.read(_HEAD)) is not None
+    except OSError:
+        return True
 
 
 def _owners(distributions: Sequence[Distribution], compiled: Sequence[str]) -> Any:
@@ -129,7 +150,7 @@ def _owners(distributions: Sequence[Distribution], compiled: Sequence[str]) -> A
 
 
 def _on_disk(folder: Path, files: Sequence[str], abi: str | None, metadata: Path | None) -> OnDisk:
-    modules = tuple(file for file in files if find_suffix(file) is not None and not _ASIDE.search(file))
+    modules = tuple(file for file in files if find_suffix(file) is not None)
     told = _text(metadata / "WHEEL") if metadata is not None and metadata.suffix == ".dist-info" else ""
     return OnDisk(
         root=str(folder),

@@ -1,0 +1,63 @@
+"""Which members of a wheel are read to find extension modules: all that could be one, as far as that is affordable.
+
+Of a wheel that is at hand every member is looked at, whatever its name. Of one that is read in ranges the names decide
+what is fetched (docs/binary.md, "What is read of a wheel").
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+from ftaudit.wheel import (
+    SMALLEST_IMAGE,
+    ArchiveMember,
+    ModuleMember,
+    WheelArchive,
+    is_library,
+    may_be_image,
+    module_member,
+    other_member,
+)
+
+SMALL: Final = 128 << 10
+"""Compressed bytes up to which a file that no import finds is fetched without further reason."""
+OTHERS: Final = 1 << 20
+"""Compressed bytes of files with other names that are fetched of one wheel."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Candidates:
+    """The members to read."""
+
+    modules: tuple[ModuleMember, ...]
+    held_back: tuple[ModuleMember, ...] = ()
+    """Large shared libraries, which are read only where nothing says that they are no more than that."""
+
+
+def find_candidates(archive: WheelArchive) -> Candidates:
+    """Return the members of a wheel that CPython could load as extension modules."""
+    modules: list[ModuleMember] = []
+    held_back: list[ModuleMember] = []
+    room = OTHERS
+    for member in archive.members:
+        if member.name.endswith("/"):
+            continue
+        named = module_member(member)
+        if named is not None and named.by_import:
+            modules.append(named)
+        elif member.size < SMALLEST_IMAGE:
+            continue
+        elif archive.is_whole:
+            if archive.starts_like_image(member):
+                modules.append(named or other_member(member))
+        elif is_library(member.name):
+            (modules if _is_small(member) else held_back).append(named or other_member(member))
+        elif may_be_image(member.name) and _is_small(member) and member.compressed <= room:
+            room -= member.compressed
+            modules.append(other_member(member))
+    return Candidates(modules=tuple(modules), held_back=tuple(held_back))
+
+
+def _is_small(member: ArchiveMember) -> bool:
+    return member.compressed <= SMALL
