@@ -55,7 +55,6 @@ PLACES: Mapping[str, tuple[str, Mapping[str, bytes]]] = {
     "no-extension": (PURE, {"pkg/multi_used": GUILTY}),
     "odd-extension": (PURE, {"pkg/multi_used.plugin": GUILTY}),
     "another-hook": (NATIVE, {f"pkg/other{SUFFIX}": GUILTY}),
-    "second-hook": (NATIVE, {f"pkg/several{SUFFIX}": image("several")}),
     "hook-in-library": (NATIVE, {f"pkg/multi_used{SUFFIX}": NO_HOOK, "pkg/libhook.so.1": GUILTY}),
     "hook-in-large-library": (
         NATIVE,

@@ -24,7 +24,7 @@ LIBRARIES: Final = 512 << 20
 LIBRARIES_COMPRESSED: Final = 128 << 20
 """The same as they are fetched."""
 MOST_HOOKS: Final = 8
-"""Init hooks of one image that are followed besides its own."""
+"""Init hooks that are followed of an image that has none of its own name."""
 READ_ON: Final = 2
 """How often a module is read on to where its initialisation missed code, before it is read whole."""
 
@@ -335,23 +335,21 @@ def _hook(module: ModuleMember) -> str:
 
 
 def _other_hooks(module: ModuleMember, answer: ModuleAnswer) -> Iterator[ModuleMember]:
-    """Yield what else a loader can make of an image, as modules named after it and the hook.
+    """Yield what a loader can make of an image that has no hook of the name that its file tells.
 
-    Not asked for are the modules that PyO3 makes within another, whose hooks stay visible, and the second name under
-    which mypyc and Cython export the hook of a package.
+    The other hooks of a module that has its own are not asked for: no import calls them, and what makes several modules
+    in one image (PyO3, Cython) exports hooks that nothing calls.
     """
-    own = hook_label(_last(module))
-    others = [label for label in answer.hooks if label != own]
-    if own in answer.hooks and (answer.binary.framework in ("PyO3", "mypyc") or answer.binary.not_emulated):
+    if hook_label(_last(module)) in answer.hooks:
         return
-    if len(others) > MOST_HOOKS and is_python_library(_base(module.path)):
+    if len(answer.hooks) > MOST_HOOKS and is_python_library(_base(module.path)):
         return
     alone = len(answer.hooks) == 1 and not module.by_import
-    for label in others[:MOST_HOOKS]:
+    for label in answer.hooks[:MOST_HOOKS]:
         if (name := module_of_label(label)) is not None:
             yield replace(module, name=module.name if alone else f"{module.name} (PyInit{label})", loaded_as=name)
-    if len(others) > MOST_HOOKS:
-        yield replace(module, name=f"{module.name} ({len(others) - MOST_HOOKS} more hooks)")
+    if len(answer.hooks) > MOST_HOOKS:
+        yield replace(module, name=f"{module.name} ({len(answer.hooks) - MOST_HOOKS} more hooks)")
 
 
 def _last(module: ModuleMember) -> str:
