@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from ftaudit.cli.accept import accept_in_report, add_baseline, check_accept
 from ftaudit.cli.answer import CommandAnswer, Screen
-from ftaudit.cli.build import add_build_options, checked_seconds
+from ftaudit.cli.build_command import add_build, checked_seconds
 from ftaudit.cli.options import (
     add_allow_machines,
     add_allow_unknown,
@@ -44,7 +44,6 @@ examples:
   ftaudit check uv.lock --platform linux-x86_64 --platform windows-amd64
   ftaudit check pyproject.toml --extra server --group dev --target 3.15t
   ftaudit check --target 3.14t --target 3.15t       both, side by side
-  ftaudit check --output report.sarif
 """
 WHEEL_EPILOG: Final = """\
 examples:
@@ -66,9 +65,7 @@ def add_parsers(commands: Any) -> None:
         formatter_class=formatter,
     )
     add_audit(check)
-    builds = check.add_argument_group("builds")
-    builds.add_argument("--build", action="store_true", help="build source-only packages here, in the sandbox")
-    add_build_options(builds)
+    add_build(check)
     answer = add_answer(check, formats.OF_REPORT)
     add_also(answer)
     add_allow_unknown(answer)
@@ -123,7 +120,7 @@ def _with_builds(
     report: Report, settings: Settings, limits: BuildLimits, options: argparse.Namespace, progress: ProgressListener
 ) -> Report:
     """Return the report with builds of its source-only packages, each release once."""
-    from ftaudit.engine.local_builds import build_releases
+    from ftaudit.engine.build_runs import build_releases
     from ftaudit.model import Verdict
 
     releases = dict.fromkeys(

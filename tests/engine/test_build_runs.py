@@ -11,7 +11,7 @@ from support.distributions import sdist
 from support.freethreaded import interpreter
 from support.index_server import IndexServer
 
-from ftaudit.engine.local_builds import build_releases
+from ftaudit.engine.build_runs import build_releases
 from ftaudit.model import Verdict
 from ftaudit.model.local_builds import BuildAnswer, BuildProblem, LocalBuild
 from ftaudit.sandbox.confined_build import BuildLimits

@@ -47,6 +47,13 @@ def add_parsers(commands: Any) -> None:
     build.set_defaults(answer=run_build_command)
 
 
+def add_build(parser: argparse.ArgumentParser) -> None:
+    """Add `--build` to a command that audits inputs, and what a build may cost."""
+    checks = next(group for group in parser._action_groups if group.title == "checks")
+    checks.add_argument("--build", action="store_true", help="build source-only packages here, in the sandbox")
+    add_build_options(checks)
+
+
 def add_build_options(group: Any) -> None:
     """Add what a build may cost, and where its wheel goes."""
     group.add_argument("--wheel-dir", type=Path, metavar="PATH", help="copy the wheels that are built to this folder")
@@ -56,7 +63,7 @@ def add_build_options(group: Any) -> None:
 
 def run_build_command(options: argparse.Namespace, screen: Screen) -> CommandAnswer:
     """Build and judge. Raise `FtauditError` for what the user must correct."""
-    from ftaudit.engine.local_builds import build_releases
+    from ftaudit.engine.build_runs import build_releases
     from ftaudit.engine.tiers.sdists import parse_release
     from ftaudit.progress import on_stderr
     from ftaudit.report.package.local_build_rows import render_json, render_table
