@@ -34,7 +34,7 @@ class ContextDecoratorState(PythonRule):
         confidence=Confidence.MEDIUM,
         since="0.2.0",
         remedy=(
-            "Enter a new object in each call: define `__call__` to wrap the function in `with type(self)(...)`, or define"
+            "Enter a new object in each call: let `__call__` wrap the function in `with type(self)(...)`, or define"
             " `_recreate_cm`. Or keep the state in a threading.local or a ContextVar."
         ),
         links=("https://docs.python.org/3.14/library/contextlib.html#contextlib.ContextDecorator",),
@@ -164,10 +164,9 @@ def _stores(module: PythonModule, entered: ast.FunctionDef) -> Iterator[tuple[as
         match node:
             case ast.Attribute(value=ast.Name(id=name), attr=attribute) if name == first:
                 parent = module.tree.parents.get(node)
-                if isinstance(node.ctx, ast.Store):
+                called = isinstance(module.tree.parents.get(parent), ast.Call) if parent is not None else False
+                adds = isinstance(parent, ast.Attribute) and parent.attr in _ENTERS and called
+                if isinstance(node.ctx, ast.Store) or adds:
                     yield node, attribute
-                elif isinstance(parent, ast.Attribute) and parent.attr in _ENTERS:
-                    if isinstance(module.tree.parents.get(parent), ast.Call):
-                        yield node, attribute
             case _:
                 pass

@@ -153,9 +153,9 @@ class Classes(Scopes):
         found: set[str] = set()
         for name, node in self.classes.items():
             kinds = {*self.instance_kinds.get(name, {}).values(), *self.class_kinds.get(name, {}).values()}
-            if Kind.LOCK in kinds or any(dotted(base) in ("threading.Thread", "Thread") for base in node.bases):
-                found.add(name)
-            elif any("singleton" in (last_name(maker) or "").lower() for maker in _makers(node)):
+            is_thread = any(dotted(base) in ("threading.Thread", "Thread") for base in node.bases)
+            is_single = any("singleton" in (last_name(maker) or "").lower() for maker in _makers(node))
+            if Kind.LOCK in kinds or is_thread or is_single:
                 found.add(name)
         mentions: list[ast.AST] = [node for node in self.tree.all(ast.Attribute) if node.attr in _STARTERS]
         mentions += (node for node in self.tree.all(ast.Name) if node.id in _STARTERS)
