@@ -1,12 +1,13 @@
 """Compares the packages that ftaudit takes from real inputs with what the tools that made them export or install.
 
-    python scripts/compare_locks.py TOOLS FILE...
+    python scripts/compare_locks.py [--no-pip] TOOLS FILE...
 
 TOOLS is the `bin` folder of an environment with uv, poetry (with poetry-plugin-export), pdm, pipenv and pip. Each FILE
 is a lock or requirements file in its project's folder. Prints a line for each file and platform, with every package
 that only one side has and every version that differs, and the totals. A lock file is exported for all platforms at
 once, and its markers are evaluated for each; requirements are resolved by `uv pip compile` for each platform, and on
-Linux by `pip install --dry-run` under the interpreter of the target, which may build metadata of sdists. Needs a
+Linux by `pip install --dry-run` under the interpreter of the target, which may build metadata of sdists. uv exports
+the whole workspace, as ftaudit judges it; a compiled member of it is a row that no export has. Needs a
 package index. Name real files that you fetched; none is part of this repository.
 """
 
@@ -15,7 +16,6 @@ from __future__ import annotations
 import functools
 import json
 import os
-import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
@@ -32,15 +32,16 @@ from ftaudit.errors import FtauditError
 from ftaudit.interpreters import find_interpreter
 from ftaudit.lockfiles import InputFormat
 from ftaudit.lockfiles.sniff import format_of
+from ftaudit.processes import run_tool
 from ftaudit.settings import Settings
 from ftaudit.target import Platform, marker_environment, parse_platform, parse_target
 
 TARGET: Final = parse_target("3.14t")
 PLATFORMS: Final = tuple(map(parse_platform, ("linux-x86_64", "macos-arm64", "windows-amd64")))
-SECONDS: Final = 240.0
+SECONDS: Final = 120.0
 EXPORT: Final = {
     InputFormat.UV_LOCK: [
-        *("uv", "export", "--frozen", "--no-default-groups", "--no-emit-workspace"),
+        *("uv", "export", "--frozen", "--all-packages", "--no-default-groups", "--no-emit-workspace"),
         *("--no-hashes", "--no-annotate", "--no-header", "--quiet"),
     ],
     InputFormat.POETRY_LOCK: ["poetry", "export", "--without-hashes", "--no-interaction", "--no-ansi"],
@@ -58,11 +59,13 @@ class NoAnswer(Exception):
 
 def main() -> None:
     """Print the comparison; exit with 1 where anything differs."""
-    tools, files = Path(sys.argv[1]).absolute(), [Path(name) for name in sys.argv[2:]]
+    with_pip = "--no-pip" not in sys.argv
+    named = [Path(name) for name in sys.argv[1:] if name != "--no-pip"]
+    tools, files = named[0].absolute(), named[1:]
     compared = differing = 0
     for file in files:
         try:
-            for label, ours, ask in compare(file, tools):
+            for label, ours, ask in compare(file, tools, with_pip=with_pip):
                 try:
                     theirs = ask()
                 except NoAnswer as error:
@@ -78,7 +81,7 @@ def main() -> None:
     sys.exit(bool(differing))
 
 
-def compare(file: Path, tools: Path) -> Iterator[tuple[str, Packages, Callable[[], Packages]]]:
+def compare(file: Path, tools: Path, *, with_pip: bool) -> Iterator[tuple[str, Packages, Callable[[], Packages]]]:
     """Yield what is compared, what ftaudit takes, and how to ask the other tool."""
     kind = format_of(file)
     export = EXPORT.get(kind)
@@ -92,7 +95,7 @@ def compare(file: Path, tools: Path) -> Iterator[tuple[str, Packages, Callable[[
                 yield platform.name, ours, functools.partial(lambda each: parse(exported(), each), platform)
                 continue
             yield f"{platform.name} uv", ours, functools.partial(compile_by_uv, tools, file, platform)
-            if platform is PLATFORMS[0]:
+            if with_pip and platform is PLATFORMS[0]:
                 yield f"{platform.name} pip", ours, functools.partial(dry_run_of_pip, tools, file)
 
 
@@ -129,22 +132,11 @@ def dry_run_of_pip(tools: Path, file: Path) -> Packages:
 def run(tools: Path, words: Sequence[str], folder: Path) -> str:
     """Return what a tool prints; raise `NoAnswer` with its last words where it fails."""
     variables = os.environ | {"PIPENV_IGNORE_VIRTUALENVS": "1", "PIPENV_NO_INHERIT": "1", "PIP_QUIET": "1"}
-    try:
-        ran = subprocess.run(
-            [str(tools / words[0]), *words[1:]],
-            cwd=folder,
-            capture_output=True,
-            text=True,
-            timeout=SECONDS,
-            env=variables,
-            check=False,
-        )
-    except (OSError, subprocess.TimeoutExpired) as error:
-        raise NoAnswer(f"{words[0]}: {type(error).__name__}") from error
-    if ran.returncode:
-        last = [line.strip() for line in (ran.stderr or ran.stdout).splitlines() if line.strip()][-2:]
-        raise NoAnswer(f"{words[0]}: {' '.join(last)[:300]}")
-    return ran.stdout
+    ran = run_tool([tools / words[0], *words[1:]], timeout=SECONDS, env=variables, cwd=folder)
+    if not ran.ok:
+        last = [line.strip() for line in (ran.errors or ran.output).splitlines() if line.strip()][-2:]
+        raise NoAnswer(f"{words[0]}: {' '.join(last)[:300] or 'no answer in time'}")
+    return ran.output
 
 
 def parse(text: str, platform: Platform) -> Packages:

@@ -2,12 +2,14 @@
 
     python scripts/make_lock_fixtures.py [PYTHON >= 3.13]
 
-Each fixture names the tool and its version in its first line. The hosts become `index.example` and
-`files.example`; nothing else is changed. Needs a package index and uv, and takes what the index has that day.
+Each fixture names the tool and its version in its first line; JSON, which has no comments, in `records/TOOLS.txt`. The
+hosts become `index.example` and `files.example`; JSON has no folders of this machine and no descriptions of packages;
+nothing else is changed. Needs a package index and uv, and takes what the index has that day.
 """
 
 from __future__ import annotations
 
+import json
 import re
 import subprocess
 import sys
@@ -98,6 +100,16 @@ build-backend = "hatchling.build"
 """
 
 
+SCRIPT = """# /// script
+# requires-python = ">=3.12"
+# dependencies = ["httpx==0.28.1", "colorama; sys_platform == 'win32'"]
+# ///
+import httpx
+"""
+
+INSTALLED = ["httpx==0.28.1", "zope.interface==8.1.1"]
+
+
 def main() -> None:
     """Write every fixture."""
     version = _uv("--version", folder=Path.cwd()).split("(")[0].strip()
@@ -125,6 +137,65 @@ def main() -> None:
         pinned = ["pip", "compile", "pyproject.toml", "--format", "pylock.toml", "--no-header", "--no-build"]
         arguments = [*pinned, "--python-version", "3.14", "--python-platform", "linux"]
         _write("one-environment/pylock.toml", _uv(*arguments, folder=web), version)
+        _script(Path(scratch), version)
+        _records(Path(scratch), version)
+
+
+def _script(scratch: Path, version: str) -> None:
+    """Write the lock of a script (PEP 723)."""
+    (scratch / "tool.py").write_text(SCRIPT)
+    _uv("lock", "--script", "tool.py", folder=scratch)
+    _write("script/tool.py.lock", (scratch / "tool.py.lock").read_text(), version)
+    _copy("script/tool.py", SCRIPT)
+
+
+def _records(scratch: Path, version: str) -> None:
+    """Write what tools say in JSON of an environment with a few packages, and of a project."""
+    environment = scratch / "environment"
+    _uv("venv", "--seed", str(environment), folder=scratch)
+    python = str(environment / "bin" / "python")
+    pip = [python, "-m", "pip", "--disable-pip-version-check"]
+    _run([*pip, "install", "--quiet", *INSTALLED], folder=scratch)
+    project = scratch / "project"
+    project.mkdir()
+    listed = ", ".join(f'"{line}"' for line in INSTALLED)
+    (project / "pyproject.toml").write_text(
+        f'[project]\nname = "shop"\nversion = "1.0"\nrequires-python = ">=3.12"\ndependencies = [{listed}]\n'
+    )
+    _uv("lock", folder=project)
+    report = ["--quiet", "--dry-run", "--ignore-installed", "--report", "-", *INSTALLED]
+    cyclonedx = [find_uv_bin(), "tool", "run", "--quiet", "--from", "cyclonedx-bom", "cyclonedx-py", "environment"]
+    texts = {
+        "pip-list.json": _run([*pip, "list", "--format", "json"], folder=scratch),
+        "pip-inspect.json": _run([*pip, "inspect", "--local"], folder=scratch),
+        "pip-report.json": _run([*pip, "install", *report], folder=scratch),
+        "cyclonedx-py.json": _run([*cyclonedx, "--output-format", "JSON", python], folder=scratch),
+        "uv.cdx.json": _uv("export", "--format", "cyclonedx1.5", folder=project),
+    }
+    for name, text in texts.items():
+        _copy(f"records/{name}", json.dumps(_public(json.loads(text), str(scratch)), indent=1) + "\n")
+    tools = [_run([*pip, "--version"], folder=scratch).partition(" from ")[0], version]
+    tools.append(_run([*cyclonedx[:-1], "--version"], folder=scratch).strip())
+    _copy("records/TOOLS.txt", "\n".join((*tools, "")))
+
+
+def _public(value: object, scratch: str) -> object:
+    """Return a JSON value without hosts, folders of this machine and descriptions of packages."""
+    match value:
+        case dict():
+            return {key: _public(each, scratch) for key, each in value.items() if key != "description"}
+        case list():
+            return [_public(each, scratch) for each in value]
+        case str():
+            return re.sub(r"https?://[^/\"]+", "https://files.example", value).replace(scratch, "")
+    return value
+
+
+def _run(command: list[str], *, folder: Path) -> str:
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+    if done.returncode:
+        sys.exit(done.stderr)
+    return done.stdout
 
 
 def _uv(*arguments: str, folder: Path) -> str:

@@ -104,6 +104,14 @@ def test_a_lock_that_was_made_when_the_project_needed_nothing_may_be_stale(tmp_p
     assert (answer.code, answer.verdicts) == (3, {})
 
 
+def test_a_lock_within_a_workspace_is_not_the_one_that_uv_reads(tmp_path: Path) -> None:
+    write(tmp_path, "pyproject.toml", '[tool.uv.workspace]\nmembers = ["packages/*"]\nexclude = ["packages/apart"]\n')
+    for name, expected in (("packages/member", True), ("packages/apart", False), ("elsewhere", False)):
+        write(tmp_path / name, "pyproject.toml", PROJECT.format(dependencies=SAME))
+        path = write(tmp_path / name, "uv.lock", UV)
+        assert any("uv reads the lock file next to" in told for told in select(path).incomplete) is expected, name
+
+
 def test_the_command_says_so_and_is_not_sure(tmp_path: Path) -> None:
     write(tmp_path, "uv.lock", UV)
     write(tmp_path, "pyproject.toml", PROJECT.format(dependencies=f"{SAME}, 'orjson==3.11.4'"))

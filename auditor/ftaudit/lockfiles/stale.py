@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable, Iterator, Mapping
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any, Final
 
 from packaging.markers import Marker, UndefinedComparison, UndefinedEnvironmentName
@@ -23,6 +23,8 @@ from ftaudit.target import PLATFORMS, TARGETS, marker_environment, parse_platfor
 
 _POETRY_KEYS: Final = ("dependencies", "source", "extras", "dev-dependencies")
 """The keys of `[tool.poetry]` that always count; `group` counts where it is there."""
+MOST_PARENTS: Final = 6
+"""Folders above a lock file in which a workspace is looked for."""
 _ALGORITHMS: Final = ("md5", "sha1", "sha256", "sha512")
 _PROJECT_KEYS: Final = ("requires-python", "dependencies", "optional-dependencies")
 _NEEDS: Final = ("dependencies", "optional-dependencies", "dev-dependencies")
@@ -180,6 +182,8 @@ def _pipfile_contents(document: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _of_uv(path: Path) -> str | None:
+    if (workspace := _workspace_of(path.parent)) is not None:
+        return f"uv reads the lock file next to {workspace} instead"
     document = read_toml(path)[0]
     members = {canonicalize_name(name) for name in document.get("manifest", {}).get("members", ())}
     for package in document.get("package", ()):
@@ -195,6 +199,23 @@ def _of_uv(path: Path) -> str | None:
     if path.name.endswith(".py.lock") and (script := path.with_suffix("")).is_file():
         wanted = {_key(line) for line in (read_block(script) or {}).get("dependencies", ())}
         return _missing(script, wanted, {_locked_key(e) for e in document.get("manifest", {}).get("requirements", ())})
+    return None
+
+
+def _workspace_of(folder: Path) -> Path | None:
+    """Return the `pyproject.toml` of the workspace that a folder is a member of, if that is another folder's."""
+    here = folder.absolute()
+    for parent in list(here.parents)[:MOST_PARENTS]:
+        file = parent / "pyproject.toml"
+        workspace = read_toml(file)[0].get("tool", {}).get("uv", {}).get("workspace") if file.is_file() else None
+        if workspace is None:
+            continue
+        relative = PurePosixPath(here.relative_to(parent).as_posix())
+        members, excluded = (
+            any(relative.match(str(pattern).rstrip("/")) for pattern in workspace.get(key, ()))
+            for key in ("members", "exclude")
+        )
+        return file if members and not excluded and (folder / "pyproject.toml").is_file() else None
     return None
 
 
