@@ -3,8 +3,8 @@
     python scripts/make_lock_fixtures.py [PYTHON >= 3.13]
 
 Each fixture names the tool and its version in its first line; JSON, which has no comments, in `records/TOOLS.txt`. The
-hosts become `index.example` and `files.example`; JSON has no folders of this machine and no descriptions of packages;
-nothing else is changed. Needs a package index and uv, and takes what the index has that day.
+hosts become `index.example` and `files.example`; JSON has no folders of this machine and nothing of the keys in
+`LEFT_OUT`; nothing else is changed. Needs a package index and uv, and takes what the index has that day.
 """
 
 from __future__ import annotations
@@ -107,6 +107,9 @@ SCRIPT = """# /// script
 import httpx
 """
 
+LEFT_OUT = {"description", "author", "authors", "author_email", "maintainer", "maintainer_email", "keywords"}
+"""Keys of JSON that say nothing of what is needed."""
+
 INSTALLED = ["httpx==0.28.1", "zope.interface==8.1.1"]
 
 
@@ -175,7 +178,7 @@ def _records(scratch: Path, version: str) -> None:
     for name, text in texts.items():
         _copy(f"records/{name}", json.dumps(_public(json.loads(text), str(scratch)), indent=1) + "\n")
     tools = [_run([*pip, "--version"], folder=scratch).partition(" from ")[0], version]
-    tools.append(_run([*cyclonedx[:-1], "--version"], folder=scratch).strip())
+    tools.append(f"cyclonedx-py {_run([*cyclonedx[:-1], '--version'], folder=scratch).strip()}")
     _copy("records/TOOLS.txt", "\n".join((*tools, "")))
 
 
@@ -183,11 +186,11 @@ def _public(value: object, scratch: str) -> object:
     """Return a JSON value without hosts, folders of this machine and descriptions of packages."""
     match value:
         case dict():
-            return {key: _public(each, scratch) for key, each in value.items() if key != "description"}
+            return {key: _public(each, scratch) for key, each in value.items() if key not in LEFT_OUT}
         case list():
             return [_public(each, scratch) for each in value]
         case str():
-            return re.sub(r"https?://[^/\"]+", "https://files.example", value).replace(scratch, "")
+            return re.sub(r"file://\S*/|https?://[^/\s]+/?", "https://files.example/", value).replace(scratch, "")
     return value
 
 

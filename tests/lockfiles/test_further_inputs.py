@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from support.command import environment, ftaudit
-from support.selection import by_name, select, write
+from support.selection import FIXTURES, by_name, select, write
 
 from ftaudit.errors import InputError
 from ftaudit.lockfiles import find_input, find_others, read
@@ -222,6 +222,35 @@ def test_the_dependencies_of_tox_environments_are_read(tmp_path: Path) -> None:
 def test_lists_of_packages_in_json_are_read(tmp_path: Path, document: object, expected: set[str]) -> None:
     for name in ("list.json", "bom.cdx.json", "packages"):
         assert set(by_name(select(write(tmp_path, name, json.dumps(document, indent=1))))) == expected
+
+
+NEEDED = {"anyio", "certifi", "h11", "httpcore", "httpx", "idna", "typing-extensions", "zope-interface"}
+"""What the environment and the project need that `scripts/make_lock_fixtures.py` makes."""
+
+
+@pytest.mark.parametrize(
+    ("name", "more", "knows_edges"),
+    [
+        ("pip-list.json", {"pip"}, False),
+        ("pip-inspect.json", {"pip"}, True),
+        ("pip-report.json", set(), True),
+        ("cyclonedx-py.json", {"pip"}, True),
+        ("uv.cdx.json", set(), True),
+    ],
+)
+def test_what_the_tools_themselves_write_is_read(name: str, more: set[str], knows_edges: bool) -> None:
+    found = select(FIXTURES / "records" / name)
+    pins = by_name(found)
+    assert set(pins) == NEEDED | more
+    assert str(pins["httpx"].version) == "0.28.1" and not found.incomplete
+    assert any(chain[0] == "httpx" for chain in pins["h11"].required_by) is knows_edges
+
+
+def test_the_lock_that_uv_makes_of_a_script_is_read_in_its_place() -> None:
+    found = select(FIXTURES / "script" / "tool.py")
+    assert {str(pin.name) for pin in found.pins} == NEEDED - {"zope-interface"}
+    assert not found.incomplete
+    assert "colorama" in by_name(select(FIXTURES / "script" / "tool.py", "windows-amd64"))
 
 
 def test_who_needs_whom_is_kept_of_a_list_that_says_it(tmp_path: Path) -> None:
