@@ -1,4 +1,4 @@
-"""Compares the packages that ftaudit takes from real inputs with what the tools that made them export or install.
+"""Compares the packages that ftaudit takes from real inputs with those that other tools export or install.
 
     python scripts/compare_locks.py [--no-pip] TOOLS FILE...
 

@@ -1,4 +1,4 @@
-"""Import what is installed in an environment, where it is, with that environment's own interpreter, in the sandbox."""
+"""Import the packages of an environment in place, with the environment's own interpreter, in the sandbox."""
 
 from __future__ import annotations
 

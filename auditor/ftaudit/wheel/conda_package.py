@@ -149,7 +149,7 @@ def _copy(path: Path, archive: zipfile.ZipFile, limits: Limits) -> _Found:
         with archive.open(zipfile.ZipInfo(rest), "w", force_zip64=True) as target:
             shutil.copyfileobj(member.file, target, 1 << 20)
     if astray := [link for link, target in links.items() if find_suffix(link) is not None and target not in copied]:
-        raise ArchiveError(f"{shown_name(astray[0])} is a link to what was not looked at", about=path.name)
+        raise ArchiveError(f"{shown_name(astray[0])} is a link to a file that was not read", about=path.name)
     found.modules = [module for module in found.modules if module not in links]
     return found
 

@@ -39,7 +39,7 @@ class CondaMember:
     """Below the prefix, with forward slashes."""
     size: int
     link: str | None = None
-    """What a symbolic or hard link leads to, as it stands there; the member has no bytes then."""
+    """The target of a symbolic or hard link, as the archive spells it; the member has no bytes then."""
     file: IO[bytes] | None = None
     """Its bytes, until the next member is asked for."""
 

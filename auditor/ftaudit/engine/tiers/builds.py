@@ -28,7 +28,7 @@ from ftaudit.progress import ProgressListener
 from ftaudit.target import Platform, Target
 
 MOST_BYTES: Final = 60_000_000
-"""A larger sdist is not fetched to be looked into; pure-Python ones have a hundredth of that."""
+"""A larger sdist is not fetched; pure-Python ones have a hundredth of that."""
 MOST_MEMBERS: Final = 50_000
 MOST_TEXT: Final = 1_000_000
 """Bytes of a build file."""
@@ -83,8 +83,8 @@ def look_into_sdists(
     """Return the facts with what the sdists say, where an installer would have to build.
 
     A pure-Python build is one that the target installs. An sdist whose `requires-python` excludes the target is not
-    one to build from. Releases with compiled wheels are looked at only for the `requires-python` that nobody stated:
-    their sdists compile something. What cannot be fetched changes nothing.
+    one to build from. Of releases with compiled wheels only a
+    `requires-python` that is not known yet is read: their sdists compile something. What cannot be fetched changes nothing.
     """
     asked = {key: facts for key, facts in found.items() if _is_open(facts)}
     if not asked:
@@ -168,7 +168,7 @@ def _required_python(texts: Mapping[str, str]) -> str | None:
 
 @dataclass(slots=True)
 class _Sdist:
-    """What of an sdist tells how it is built."""
+    """The parts of an sdist that show how it is built."""
 
     texts: dict[str, str] = field(default_factory=dict)
     """The build files at its top, by name."""

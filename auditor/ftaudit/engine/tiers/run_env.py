@@ -1,4 +1,4 @@
-"""The runtime tier for environments (`--run-env`): their own interpreters import what is installed in them."""
+"""The runtime tier for environments (`--run-env`): their own interpreters import their packages."""
 
 from __future__ import annotations
 
