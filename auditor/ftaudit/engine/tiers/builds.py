@@ -83,8 +83,8 @@ def look_into_sdists(
     """Return the facts with what the sdists say, where an installer would have to build.
 
     A pure-Python build is one that the target installs. An sdist whose `requires-python` excludes the target is not
-    one to build from. Of releases with compiled wheels only a
-    `requires-python` that is not known yet is read: their sdists compile something. What cannot be fetched changes nothing.
+    one to build from. Of releases with compiled wheels only a `requires-python` that is not known yet is read: their
+    sdists compile something. What cannot be fetched changes nothing.
     """
     asked = {key: facts for key, facts in found.items() if _is_open(facts)}
     if not asked:
