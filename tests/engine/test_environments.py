@@ -125,6 +125,15 @@ def test_an_empty_environment_has_nothing_to_check(tmp_path: Path) -> None:
     assert (answer.verdicts, answer.code) == ({}, 0)
 
 
+OWN_WORDS = {
+    "cause": "try:\n    import absent\nexcept ImportError as error:\n    raise RuntimeError('install it') from error\n",
+    "context": "try:\n    import absent\nexcept ImportError:\n    raise ImportError('install it')\n",
+    "hidden": "try:\n    import absent\nexcept ImportError:\n    raise ImportError('install it') from None\n",
+    "faulty": "try:\n    1 / 0\nexcept ZeroDivisionError as error:\n    raise RuntimeError('install it') from error\n",
+}
+"""Packages that say in their own words that something is missing; the last one is its own fault."""
+
+
 @pytest.fixture(scope="module")
 def venv(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A real virtual environment of the free-threaded interpreter, with packages of ours in it."""
@@ -138,6 +147,10 @@ def venv(tmp_path_factory: pytest.TempPathFactory) -> Path:
         make_wheel(home, "needy", {"needy/__init__.py": "import absent", "needy/first.EXT": "extension"}),
         make_wheel(home, "starter", {"starter.pth": "import bad", "starter.py": ""}),
         make_wheel(home, "recordless", {"recordless/__init__.py": "", "recordless/guilty.EXT": "extension"}),
+    ]
+    wheels += [
+        make_wheel(home, name, {f"{name}/__init__.py": text, f"{name}/first.EXT": "extension"})
+        for name, text in OWN_WORDS.items()
     ]
     for wheel in wheels:
         with zipfile.ZipFile(wheel.location) as archive:
@@ -159,9 +172,13 @@ def test_an_environment_imports_with_its_own_interpreter(venv: Path, tmp_path: P
         "needy": "ready",
         "recordless": "reenables-gil",
         "starter": "reenables-gil",
+        "cause": "ready",
+        "context": "ready",
+        "hidden": "ready",
+        "faulty": "broken",
     }
     assert "seen on import" in answer.reasons("bad")
-    assert answer.document["coverage"]["imports"]["done"] == 4, "one of five needs what is not installed"
+    assert answer.document["coverage"]["imports"]["done"] == 4, "the others are not there without what they need"
     assert sorted(venv.rglob("*")) == before, "nothing in the environment changes"
 
 
