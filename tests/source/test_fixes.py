@@ -98,3 +98,42 @@ def test_a_replacement_that_the_encoding_of_a_file_cannot_express_is_refused() -
     original = Original.of("# coding: latin-1\nx = 'ü'\n".encode("latin-1"), Language.PYTHON)
     with pytest.raises(UnicodeError):
         original.map(edit(0, 0, "€"))
+
+
+SLOTS = """\
+#include <Python.h>
+static PyModuleDef_Slot slots[] = {
+    {0, NULL}
+};
+static struct PyModuleDef def = {PyModuleDef_HEAD_INIT, .m_name = "m", .m_slots = slots};
+PyMODINIT_FUNC PyInit_m(void) { return PyModuleDef_Init(&def); }
+"""
+UNREADABLE = "PyObject *make(void) { return PyModule_Create(&def); }\n"
+
+
+@pytest.mark.parametrize(
+    ("files", "code", "told"),
+    [
+        ({"m.c": SLOTS}, 0, "1 edit: each says that a module is safe without the GIL"),
+        ({"m.c": SLOTS, "a.py": MODULES}, 1, "no declaration: 1 finding of severity error or warning"),
+        ({"m.c": SLOTS, "b.py": "def f(:\n"}, 3, "no declaration: 1 file could not be read"),
+        ({"m.c": UNREADABLE}, 3, "no declaration: 1 file could not be read"),
+        ({"a.py": "x = 1\n"}, 0, "nothing to declare"),
+    ],
+)
+def test_a_declaration_is_printed_only_once_nothing_stands_against_it(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    files: dict[str, str],
+    code: int,
+    told: str,
+) -> None:
+    for name, text in files.items():
+        (tmp_path / name).write_text(text)
+    monkeypatch.chdir(tmp_path)
+    assert run_main(["scan", "--declare", "--no-cache", "--jobs", "1"]) == code
+    printed = capsys.readouterr()
+    assert told in printed.err
+    assert ("+    {Py_mod_gil, Py_MOD_GIL_NOT_USED}," in printed.out) is told.startswith("1 edit")
+    assert {name: (tmp_path / name).read_text() for name in files} == files
