@@ -41,6 +41,11 @@ class Settings:
     """Run no code of any audited package: index and binary tiers alone."""
     source: bool = False
     """Scan the sdists of the packages too."""
+    reach: tuple[str, ...] = ()
+    """Start points of the user's code, to find what they load; an empty name means the project's own packages and
+    scripts. Without any, that is not asked."""
+    source_roots: tuple[Path, ...] = ()
+    """Folders that the user's own modules are imported from; empty takes those of the project."""
     run_env: bool = False
     """Import what an environment of the target has with its own interpreter."""
     python: Path | None = None

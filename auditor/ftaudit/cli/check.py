@@ -28,6 +28,7 @@ from ftaudit.cli.options import (
     settings_of,
     targets_of,
 )
+from ftaudit.cli.reach_options import add_fail_on_reach, add_reach, check_reach, settle_by_reach
 from ftaudit.errors import UsageError
 from ftaudit.model import worst_exit_code
 from ftaudit.report import formats
@@ -41,9 +42,9 @@ if TYPE_CHECKING:
 CHECK_EPILOG: Final = """\
 examples:
   ftaudit check requirements.txt
-  ftaudit check uv.lock --platform linux-x86_64 --platform windows-amd64
+  ftaudit check uv.lock --platform linux-x86_64 --target 3.14t --target 3.15t
   ftaudit check pyproject.toml --extra server --group dev --target 3.15t
-  ftaudit check --target 3.14t --target 3.15t       both, side by side
+  ftaudit check uv.lock --reach app.main --output report.sarif
 """
 WHEEL_EPILOG: Final = """\
 examples:
@@ -66,8 +67,10 @@ def add_parsers(commands: Any) -> None:
     )
     add_audit(check)
     add_build(check)
+    add_reach(check)
     answer = add_answer(check, formats.OF_REPORT)
     add_also(answer)
+    add_fail_on_reach(answer)
     add_allow_unknown(answer)
     add_allow_machines(answer)
     add_baseline(answer)
@@ -102,6 +105,7 @@ def run_check(options: argparse.Namespace, screen: Screen) -> CommandAnswer:
     from ftaudit.progress import on_stderr
     from ftaudit.sandbox.confined_build import BuildLimits
 
+    check_reach(options)
     settings = settings_of(options)
     check_accept(options)
     check_answer(options, formats.OF_REPORT)
@@ -156,7 +160,7 @@ def run_wheel(options: argparse.Namespace, screen: Screen) -> CommandAnswer:
 def _answer(reports: Sequence[Report], options: argparse.Namespace, screen: Screen) -> CommandAnswer:
     reports = tuple(accept_in_report(report, options) for report in reports)
     rendered = partial(formats.render_reports, reports, page=screen.page, command=options.command)
-    settled = [allow_machines(report, options) for report in reports]
+    settled = [settle_by_reach(report, options) or allow_machines(report, options) for report in reports]
     code = worst_exit_code(code for code, _ in settled)
     notes = tuple(dict.fromkeys(note for _, notes in settled for note in notes))
     return CommandAnswer(

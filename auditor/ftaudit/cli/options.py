@@ -259,6 +259,7 @@ _ONE_OF: Final = {
     "extras": "extra",
     "groups": "group",
     "extra_index_urls": "extra_index_url",
+    "source_roots": "source_root",
 }
 """The option that gives one of what the setting has many of; elsewhere both have one name."""
 _ABSENT: Final = object()

@@ -11,6 +11,7 @@ from ftaudit import lockfiles
 from ftaudit.engine.ahead import Ahead
 from ftaudit.engine.evidence import find_evidence
 from ftaudit.engine.given import find_lacking
+from ftaudit.engine.reaching import find_reach_of_packages
 from ftaudit.engine.reproduce import present_time
 from ftaudit.engine.rows import count_coverage, judge_all, make_rows, with_elsewhere
 from ftaudit.engine.session import AuditSession, open_session, open_sessions
@@ -78,6 +79,7 @@ def audit_inputs(session: AuditSession) -> Report:
     later = find_later(judged, platforms=platforms, surveyor=session.surveyor, progress=progress)
     lacking = find_lacking(judged, target=session.target, platforms=platforms, index=index)
     rows, failures = make_rows(judged, rules=rules, later=later, lacking=lacking)
+    reach = find_reach_of_packages(session, every) if session.settings.reach else ()
     return Report(
         target=session.target.name,
         platforms=tuple(platform.name for platform in platforms),
@@ -91,6 +93,7 @@ def audit_inputs(session: AuditSession) -> Report:
         interpreter=evidence.interpreter.build if evidence.interpreter else None,
         created=present_time(),
         traffic=index.traffic.counts,
+        reach=reach,
         indexes=tuple(source.url for source in (*index.settings.sources, *index.settings.find_links)),
     )
 

@@ -13,6 +13,7 @@ from packaging.version import Version
 from ftaudit.model.facts import PackageFacts
 from ftaudit.model.findings import Acceptance, Finding
 from ftaudit.model.local_builds import LocalBuild
+from ftaudit.model.reachability import ReachAnswer
 from ftaudit.model.reasons import Reasons
 from ftaudit.model.sentences import sentences, step_sentence
 from ftaudit.model.steps import GoodRelease, Step, Upgrade
@@ -110,6 +111,13 @@ class Report:
 
     builds: tuple[LocalBuild, ...] = ()
     """What builds of its source-only packages on this machine made. They change no verdict and no exit code."""
+
+    reach: tuple[ReachAnswer, ...] = ()
+    """What the user's own code loads, for each platform, where that was asked."""
+
+    def reach_on(self, platform: str) -> ReachAnswer | None:
+        """Return what the user's own code loads on a platform, where that was asked."""
+        return next((each for each in self.reach if each.platform == platform), None)
 
     @property
     def exit_code(self) -> int:

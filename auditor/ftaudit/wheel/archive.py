@@ -7,12 +7,14 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Executor, wait
 from functools import partial
 from types import TracebackType
-from typing import Final
+from typing import Final, TypeVar
 
 from ftaudit.wheel.directory import ArchiveMember, read_directory
 from ftaudit.wheel.limits import Limits
-from ftaudit.wheel.member import HEAD, MemberImage, MemberReader
+from ftaudit.wheel.member import HEAD, MemberError, MemberImage, MemberReader
 from ftaudit.wheel.source import WheelSource
+
+R = TypeVar("R")
 
 LARGE: Final = 192 << 10
 """Compressed size from which a member is worth requests of its own."""
@@ -76,6 +78,29 @@ class WheelArchive:
         """Return whether a member begins like a shared object; one that cannot be read counts as one."""
         return MemberReader(self._source, member, self._limits).starts_like_image()
 
+    def read_members(
+        self, members: Sequence[ArchiveMember], *, fetchers: Executor | None = None
+    ) -> Iterator[tuple[ArchiveMember, bytes | None]]:
+        """Yield each member with its content, or with `None` where something is wrong with that member.
+
+        Members that are near each other are fetched together. A connection that breaks raises `ArchiveError`.
+        """
+        readers = [MemberReader(self._source, member, self._limits) for member in sorted(members, key=_offset)]
+        if self._source.whole is not None:
+            yield from ((reader.member, _whole(reader)) for reader in readers)
+            return
+        tasks = [partial(self._read_wholes, group) for group in _groups(readers)]
+        for found in _in_parallel(tasks, fetchers):
+            yield from found
+
+    def _read_wholes(self, group: Sequence[MemberReader]) -> list[tuple[ArchiveMember, bytes | None]]:
+        """Read neighbours with one request."""
+        start = group[0].member.offset
+        span = self._source.read(start, group[-1].member.end)
+        for reader in group:
+            reader.take(span, start)
+        return [(reader.member, _whole(reader)) for reader in group]
+
     def read_on(self, member: ArchiveMember, offset: int) -> MemberImage | None:
         """Return a module that came with holes with its code up to an offset, or `None`: it must be read whole."""
         reader = self._begun.get(member.name)
@@ -133,9 +158,18 @@ def _read_alone(reader: MemberReader) -> list[MemberImage]:
     return [reader.image(partly=True)]
 
 
-def _in_parallel(
-    tasks: Sequence[Callable[[], list[MemberImage]]], fetchers: Executor | None
-) -> Iterator[list[MemberImage]]:
+def _offset(member: ArchiveMember) -> int:
+    return member.offset
+
+
+def _whole(reader: MemberReader) -> bytes | None:
+    try:
+        return reader.whole()
+    except MemberError:
+        return None
+
+
+def _in_parallel(tasks: Sequence[Callable[[], R]], fetchers: Executor | None) -> Iterator[R]:
     """Yield what the tasks return; with an executor as they end, a few of them under way at a time."""
     if fetchers is None:
         yield from (task() for task in tasks)

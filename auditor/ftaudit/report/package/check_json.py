@@ -27,9 +27,11 @@ from ftaudit.model import (
     SourceFacts,
     Verdict,
 )
+from ftaudit.model.reachability import ModuleReach
 from ftaudit.model.sentences import exclusion, gap_phrase
 from ftaudit.report.package.agreeing_rows import restates_verdict
 from ftaudit.report.package.local_build_rows import build_as_dict
+from ftaudit.report.package.reach_json import module_reach_as_dict, reach_as_dict
 
 SCHEMA_VERSION: Final = 1
 
@@ -64,12 +66,15 @@ def as_dict(report: Report) -> dict[str, Any]:
         "traffic": dict(report.traffic),
         "notes": list(report.notes),
         "incomplete": list(report.incomplete),
-        "packages": [_package(package) for package in report.packages],
+        "reach": [reach_as_dict(reach) for reach in report.reach],
+        "packages": [_package(package, report) for package in report.packages],
     } | ({"builds": [build_as_dict(build) for build in report.builds]} if report.builds else {})
 
 
-def _package(package: Package) -> dict[str, Any]:
+def _package(package: Package, report: Report) -> dict[str, Any]:
     facts = package.facts
+    reach = report.reach_on(facts.platform)
+    known = {} if reach is None else {each.module: each for each in reach.modules}
     return {
         "name": str(facts.pin.name),
         "version": None if facts.pin.version is None else str(facts.pin.version),
@@ -88,7 +93,7 @@ def _package(package: Package) -> dict[str, Any]:
         "source": _location(facts.pin.source),
         "also": [_location(place) for place in facts.pin.also],
         "wheel": _file(facts.index.wheel),
-        "modules": [_module(module) for module in facts.modules],
+        "modules": [_module(module, known.get(module.name)) for module in facts.modules],
         "findings": [_finding(finding) for finding in package.findings],
         "evidence": {
             "index": _index(facts.index),
@@ -112,7 +117,7 @@ def _file(file: DistributionFile | None) -> dict[str, Any] | None:
     return {"filename": file.filename, "url": url, "sha256": file.sha256, "size": file.size}
 
 
-def _module(module: ExtensionModule) -> dict[str, Any]:
+def _module(module: ExtensionModule, reached: ModuleReach | None) -> dict[str, Any]:
     return {
         "name": module.name,
         "path": module.path,
@@ -120,6 +125,7 @@ def _module(module: ExtensionModule) -> dict[str, Any]:
         "binary_evidence": _module_binary(module.binary),
         "would_declare": module.would_declare.declaration.value if module.would_declare else None,
         "runtime": _module_runtime(module.runtime),
+        "reach": module_reach_as_dict(reached),
     }
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from ftaudit.model import Finding, Report, Verdict
+from ftaudit.model.reach_sentences import reach_summary
 from ftaudit.report.console import DEFAULT_WIDTH, clean, draw
 from ftaudit.report.package.agreeing_rows import (
     NOTHING,
@@ -23,6 +24,7 @@ from ftaudit.report.package.agreeing_rows import (
     together,
 )
 from ftaudit.report.package.local_build_rows import build_lines
+from ftaudit.report.package.reach_lines import reach_lines, reach_order
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -58,7 +60,10 @@ def render(report: Report, *, width: int = DEFAULT_WIDTH, color: bool = False) -
                 console,
                 report,
                 title,
-                [entry for verdict in verdicts for entry in counting if entry.package.verdict is verdict],
+                sorted(
+                    (entry for verdict in verdicts for entry in counting if entry.package.verdict is verdict),
+                    key=lambda entry: reach_order(entry.package, report),
+                ),
             )
         _accepted(console, report, [entry for entry in told if entry.package.accepted is not None])
         _builds(console, report)
@@ -122,6 +127,7 @@ def _entry(console: Console, report: Report, entry: AgreeingRows) -> None:
     lines += chains(package)
     lines += [(f"{finding.code} ", _said(finding)) for finding in extra_findings(package)]
     lines += [("source: ", told) for told in source_lines(package)]
+    lines += [("reach: ", told) for told in reach_lines(package, report)]
     if entry.next_step:
         lines.append(("next: ", entry.next_step))
     for label, text in lines:
@@ -199,6 +205,7 @@ def _notes(console: Console, report: Report) -> None:
     told = [f"not looked at: {what}" for what in report.incomplete]
     told += [f"not imported: {what}" for what in not_imported(report)]
     told += [f"note: {note}" for note in report.notes]
+    told += [line for reach in report.reach for line in reach_summary(reach)]
     if told:
         console.print()
     for line in told:

@@ -1,0 +1,61 @@
+"""The options of reachability, and what they make of the exit code."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ftaudit.cli.options import UNSURE, settle_exit
+from ftaudit.errors import UsageError
+
+if TYPE_CHECKING:
+    from ftaudit.model import Report
+
+LEVELS = ("start", "run", "any")
+INPUTS = (".txt", ".in", ".toml", ".lock", ".json", ".yml", ".yaml", ".cfg", ".whl")
+"""Ends of names that are inputs, and no start points."""
+
+
+def add_reach(parser: argparse.ArgumentParser) -> None:
+    """Add what says where the user's program starts."""
+    group = next(each for each in parser._action_groups if each.title == "checks")
+    text = "say when your code loads each module"
+    group.add_argument("--reach", nargs="?", const="", action="append", default=[], metavar="MODULE", help=text)
+    root = "with --reach: a folder that your modules are imported from (repeatable)"
+    group.add_argument("--source-root", action="append", default=[], type=Path, metavar="PATH", help=root)
+
+
+def add_fail_on_reach(group: Any) -> None:
+    """Add `--fail-on-reach`."""
+    text = "count a package that turns the GIL on only if your code loads it: at start, when it runs, or in any way"
+    group.add_argument("--fail-on-reach", choices=LEVELS, metavar="WHEN", help=text)
+
+
+def check_reach(options: argparse.Namespace) -> None:
+    """Raise `UsageError` for start points that are inputs, and for options that need `--reach`."""
+    for text in options.reach:
+        if text.endswith(INPUTS) or (text and not text.endswith(".py") and Path(text).exists() and "/" in text):
+            raise UsageError(
+                f"--reach {text}: an input, not a start point",
+                hint=f"write the inputs first: ftaudit check {text} --reach",
+            )
+    if not options.reach and (options.fail_on_reach or options.source_root):
+        raise UsageError("--fail-on-reach and --source-root need --reach", hint="add --reach")
+
+
+def settle_by_reach(report: Report, options: argparse.Namespace) -> tuple[int, tuple[str, ...]] | None:
+    """Return the exit code and a note where `--fail-on-reach` decides; `None` where it was not given."""
+    level = getattr(options, "fail_on_reach", None)
+    if level is None or not report.reach:
+        return None
+    from ftaudit.judge.reach_exit import FailOnReach, exit_code_by_reach
+
+    code = exit_code_by_reach(report, FailOnReach(level))
+    if code == report.exit_code:
+        return None
+    note = f"exit code {code}: --fail-on-reach {level} counts what your code loads, and the verdicts stay as they are"
+    if code == UNSURE:
+        settled, notes = settle_exit(code, options)
+        return settled, (note, *notes)
+    return code, (note,)

@@ -1,0 +1,160 @@
+"""The reach tier: which extension modules of the stack the user's own code loads, when, and through what."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from ftaudit.errors import ArchiveError, UsageError
+from ftaudit.lockfiles.input_files import Table, read_toml
+from ftaudit.model import PackageFacts, Status
+from ftaudit.model.reachability import ReachAnswer
+from ftaudit.reach.finder import Finder, ImportTree
+from ftaudit.reach.folder_tree import FolderTree
+from ftaudit.reach.run import ReachQuestion, find_reach
+from ftaudit.reach.starts import StartPoint, default_starts, parse_start
+from ftaudit.reach.wheel_files import WheelStore, WheelTree
+from ftaudit.source.python.parse import parse_module
+
+if TYPE_CHECKING:
+    from ftaudit.engine.session import AuditSession
+    from ftaudit.target import Platform
+
+CONNECTIONS: Final = 8
+
+
+def find_reach_of_packages(session: AuditSession, every: Sequence[PackageFacts]) -> tuple[ReachAnswer, ...]:
+    """Return for each platform what the start points load. Raise `UsageError` for one that is none."""
+    roots = source_roots(session)
+    settings = session.settings
+    named = [parse_start(text, roots) for text in settings.reach if text]
+    session.progress.stage("reach", len(session.platforms))
+    answers = []
+    with ThreadPoolExecutor(CONNECTIONS, thread_name_prefix="reach") as fetchers:
+        store = WheelStore(
+            folder=session.folder,
+            session=None if settings.offline else session.index.session,
+            fetchers=fetchers,
+            use_cache=not settings.no_cache,
+        )
+        for platform in session.platforms:
+            facts = [each for each in every if each.platform == platform.name]
+            answers.append(_on_platform(session, platform, facts, roots, named, store))
+            session.progress.done(platform.name)
+    return tuple(answers)
+
+
+def _on_platform(
+    session: AuditSession,
+    platform: Platform,
+    facts: Sequence[PackageFacts],
+    roots: Sequence[Path],
+    named: Sequence[StartPoint],
+    store: WheelStore,
+) -> ReachAnswer:
+    own = [FolderTree(name=str(root), root=root, own=True, prefix=_prefix(root)) for root in roots]
+    trees, unread = _packages(facts, own, store)
+    finder = Finder(
+        trees=[*own, *trees],
+        version=session.target.version,
+        sys_platform=platform.sys_platform,
+        unread=tuple(unread),
+    )
+    starts = list(named) or default_starts(own, _scripts(session), finder)
+    if not starts:
+        raise UsageError(
+            f"no package of your own in {', '.join(map(str, roots)) or 'this folder'}",
+            hint="name a start point with --reach MODULE, and its folder with --source-root",
+        )
+    return find_reach(
+        ReachQuestion(
+            finder=finder, starts=starts, platform=platform.name, machine=platform.machine, parse=parse_module
+        )
+    )
+
+
+def _packages(
+    facts: Sequence[PackageFacts], own: list[FolderTree], store: WheelStore
+) -> tuple[list[ImportTree], list[str]]:
+    """Return the files of the packages, and the names of those whose files are not known."""
+    trees: list[ImportTree] = []
+    unread: list[str] = []
+    folders: dict[str, FolderTree] = {}
+    loading = []
+    for each in facts:
+        pin = each.pin
+        if pin.source_tree is not None:
+            root = _import_root(Path(pin.source_tree))
+            if all(tree.root.absolute() != root.absolute() for tree in own):
+                own.append(FolderTree(name=str(pin.name), root=root, own=True, prefix=_prefix(root)))
+        elif pin.on_disk is not None and each.index.origin == "environment":
+            root = Path(pin.on_disk.root)
+            folders.setdefault(pin.on_disk.root, FolderTree(name=root.name, root=root))
+        elif each.index.status is Status.DONE and each.index.wheel is not None and each.index.wheel.url is not None:
+            loading.append(WheelTree(name=str(pin.name), file=each.index.wheel, store=store))
+        else:
+            unread.append(str(pin.name))
+    for tree in loading:
+        try:
+            tree.load()
+        except (ArchiveError, OSError):
+            unread.append(tree.name)
+        else:
+            trees.append(tree)
+    return [*trees, *folders.values()], unread
+
+
+def source_roots(session: AuditSession) -> tuple[Path, ...]:
+    """Return the folders that the user's modules are imported from. Raise `UsageError` for one that does not exist."""
+    named = session.settings.source_roots
+    for root in named:
+        if not root.is_dir():
+            raise UsageError(f"--source-root {root}: not a folder", hint="name the folder that holds your packages")
+    if named:
+        return named
+    return tuple(dict.fromkeys(_default_roots(session)))
+
+
+def _default_roots(session: AuditSession) -> Iterator[Path]:
+    for folder in _projects(session):
+        root = _import_root(folder)
+        yield root
+        if root != folder:
+            yield folder
+
+
+def _projects(session: AuditSession) -> Iterator[Path]:
+    """Yield the folders of the inputs that are files, and this folder where there is no such input."""
+    folders = [found.path.parent for found in session.read if found.path.is_file()]
+    yield from dict.fromkeys(folders or [Path()])
+
+
+def _import_root(folder: Path) -> Path:
+    """Return where the modules of a project are: its `src` folder, where it has one that is no package itself."""
+    source = folder / "src"
+    return source if source.is_dir() and not (source / "__init__.py").exists() else folder
+
+
+def _prefix(root: Path) -> str:
+    """Return what goes before paths below a source root, as the user sees them from where he is."""
+    try:
+        relative = root.absolute().relative_to(Path.cwd()).as_posix()
+    except ValueError:
+        return f"{root.as_posix().rstrip('/')}/"
+    return "" if relative == "." else f"{relative}/"
+
+
+def _scripts(session: AuditSession) -> list[tuple[str, str]]:
+    """Return the console scripts that the projects declare (PEP 621); of a file that is malformed, none."""
+    found: list[tuple[str, str]] = []
+    for folder in _projects(session):
+        path = folder / "pyproject.toml"
+        if not path.is_file():
+            continue
+        project = Table(path, "", read_toml(path)[0]).table("project")
+        for name in ("scripts", "gui-scripts"):
+            table = project.table(name)
+            found += [(key, target) for key in tuple(table.keys()) if (target := table.text(key))]
+    return found

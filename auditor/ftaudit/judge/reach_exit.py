@@ -1,0 +1,82 @@
+"""What reachability means for a package: which of its modules matter, when the first of them is loaded, and what fails.
+
+It changes no verdict.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from ftaudit.judge.gil import Gil, gil_of
+from ftaudit.model import Package, Report, StrEnum, Verdict
+from ftaudit.model.reachability import ModuleReach, OpenKind, ReachAnswer, ReachClass
+
+ORDER: Final = (ReachClass.START, ReachClass.START_IF, ReachClass.RUN, ReachClass.UNSURE, ReachClass.NONE)
+"""The most urgent first."""
+
+
+class FailOnReach(StrEnum):
+    """Which packages that turn the GIL on fail the command: what their modules must be reached by."""
+
+    START = "start"
+    """When a start point is imported, conditions or not."""
+    RUN = "run"
+    """When a start point is imported, or a function runs."""
+    ANY = "any"
+    """In any way, or where that cannot be told."""
+
+
+_COUNTS: Final = {
+    FailOnReach.START: frozenset({ReachClass.START, ReachClass.START_IF}),
+    FailOnReach.RUN: frozenset({ReachClass.START, ReachClass.START_IF, ReachClass.RUN}),
+    FailOnReach.ANY: frozenset({ReachClass.START, ReachClass.START_IF, ReachClass.RUN, ReachClass.UNSURE}),
+}
+
+
+def relevant_modules(package: Package, reach: ReachAnswer | None) -> tuple[ModuleReach, ...]:
+    """Return what is known of the modules that turn the GIL on, crash or are not judged, the most urgent first."""
+    if reach is None:
+        return ()
+    by_name = {each.module: each for each in reach.modules}
+    names = [module.name for module, gil in gil_of(package.facts) if gil is not Gil.OFF]
+    return tuple(sorted((by_name[name] for name in names if name in by_name), key=urgency))
+
+
+def urgency(found: ModuleReach) -> int:
+    """Return a number by which modules are sorted: the most urgent first."""
+    return ORDER.index(found.reached)
+
+
+def class_of_package(package: Package, reach: ReachAnswer | None) -> ReachClass | None:
+    """Return when the first module of a package that matters is loaded; `None` where nothing is known of any."""
+    found = relevant_modules(package, reach)
+    return found[0].reached if found else None
+
+
+def exit_code_by_reach(report: Report, level: FailOnReach) -> int:
+    """Return the exit code where packages that turn the GIL on count by what the user's code loads of them.
+
+    Every other verdict counts as it always does. A module of which it cannot be told makes 3 of 0; so does a start
+    point that does not exist, a package that could not be read, and a row of which no module is known.
+    """
+    unsure = bool(report.incomplete)
+    for package in report.packages:
+        if package.accepted is not None:
+            continue
+        if package.verdict is Verdict.UNKNOWN:
+            unsure = True
+        if not package.blocks:
+            continue
+        if package.verdict is not Verdict.REENABLES_GIL:
+            return 1
+        found = relevant_modules(package, report.reach_on(package.facts.platform))
+        if not found or any(each.reached in _COUNTS[level] for each in found):
+            return 1
+        unsure = unsure or any(each.reached is ReachClass.UNSURE for each in found)
+    if report.nonconforming:
+        return 1
+    return 3 if unsure or any(map(_is_incomplete, report.reach)) else 0
+
+
+def _is_incomplete(reach: ReachAnswer) -> bool:
+    return any(site.kind in (OpenKind.MISSING, OpenKind.UNREAD) and not site.file for site in reach.open_sites)

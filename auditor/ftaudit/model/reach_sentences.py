@@ -1,0 +1,188 @@
+"""The words for what reachability found. Nothing reads them back: values decide."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Final
+
+from ftaudit.model.reachability import (
+    Condition,
+    ConditionKind,
+    Difference,
+    ImportSite,
+    ModuleReach,
+    OpenKind,
+    OpenSite,
+    ReachAnswer,
+    ReachClass,
+    ReachStep,
+)
+
+WORDS: Final = {
+    ReachClass.START: "at start",
+    ReachClass.START_IF: "at start, if …",
+    ReachClass.RUN: "when a function runs",
+    ReachClass.UNSURE: "cannot tell",
+    ReachClass.NONE: "no way found",
+}
+LONGEST_WAY: Final = 7
+"""Steps of a way that are shown: the first ones and the last ones."""
+LISTED: Final = 3
+"""Sites that a sentence lists."""
+
+
+def class_words(reached: ReachClass) -> str:
+    """Return what a class is called."""
+    return WORDS[reached]
+
+
+def reach_sentences(found: ModuleReach) -> Iterator[str]:
+    """Yield what is known of one module: when it is loaded, through what, and what to change."""
+    match found.reached:
+        case ReachClass.START:
+            yield f"{found.module}: your code loads it at start, {_ways(found)}: {way(found.path, found.module)}"
+        case ReachClass.START_IF:
+            conditions = [condition for step in found.path for condition in step.conditions]
+            told = " and ".join(dict.fromkeys(map(condition_phrase, conditions[:2])))
+            yield f"{found.module}: your code loads it at start, if {told}: {way(found.path, found.module)}"
+        case ReachClass.RUN:
+            step = next((each for each in found.path if each.site.function), None)
+            where = "a function" if step is None else function_name(step.site)
+            yield f"{found.module}: your code loads it when {where} runs: {way(found.path, found.module)}"
+        case ReachClass.UNSURE:
+            sites = listed_sites(found.open_sites)
+            yield f"{found.module}: cannot tell whether your code loads it: {sites}"
+        case ReachClass.NONE:
+            yield f"{found.module}: no way found from your code"
+    if found.cuts and found.reached is ReachClass.START:
+        yield cut_sentence(found.module, found.cuts)
+    if found.optional:
+        yield f"{found.module}: every import of its package at start handles ImportError: without the package it starts"
+    if found.seen is not None:
+        yield f"{found.module}: loaded in {found.seen}"
+
+
+def _ways(found: ModuleReach) -> str:
+    return "by the only way" if found.ways == 1 else f"one way of {found.ways}"
+
+
+def cut_sentence(module: str, cuts: Sequence[ImportSite]) -> str:
+    """Return which of the user's lines to change so that a module is not loaded at start."""
+    places = ", ".join(f"{site.file}:{site.line}" for site in cuts[:LISTED])
+    more = f" and {len(cuts) - LISTED} more" if len(cuts) > LISTED else ""
+    what = "this import" if len(cuts) == 1 else f"these {len(cuts)} imports"
+    return f"{module}: change {what} and it is not loaded at start: {places}{more}"
+
+
+def way(path: Sequence[ReachStep], module: str) -> str:
+    """Return the steps of a way: file and line of each import, and the module at its end."""
+    if not path:
+        return f"{module} is the start point"
+    steps = [place(step.site) for step in path]
+    if len(steps) > LONGEST_WAY:
+        steps = [*steps[:3], f"({len(steps) - 6} more)", *steps[-3:]]
+    return " → ".join([*steps, module])
+
+
+def place(site: ImportSite) -> str:
+    """Return `app/feed.py:3`, or the name of an extension module, which has no lines."""
+    return f"{site.file}:{site.line}" if site.line else site.module
+
+
+def function_name(site: ImportSite) -> str:
+    """Return `app.export:12 in export_xlsx()`."""
+    return f"{site.module}:{site.line} in {site.function}()"
+
+
+def condition_phrase(condition: Condition) -> str:
+    """Return a condition as it follows `if`, with its place."""
+    at = f"({condition.file}:{condition.line})"
+    match condition.kind:
+        case ConditionKind.BRANCH:
+            return f"`{condition.text}` {at}"
+        case ConditionKind.NOT_BRANCH:
+            return f"not `{condition.text}` {at}"
+        case ConditionKind.LOOP:
+            return f"the loop over `{condition.text}` gets there {at}"
+        case ConditionKind.HANDLER:
+            return f"`{condition.text or 'any exception'}` is handled {at}"
+        case ConditionKind.BODY:
+            return f"`{condition.text}` can be imported {at}"
+        case ConditionKind.SEVERAL:
+            return f"`{condition.text}` is this one {at}"
+        case ConditionKind.NAMED:
+            return f"{condition.text} imports what its binary names"
+
+
+def open_phrase(site: OpenSite) -> str:
+    """Return what could not be followed, and where."""
+    at = f"{site.file}:{site.line}" if site.line else site.file or site.module or site.package
+    match site.kind:
+        case OpenKind.COMPUTED:
+            return f"the computed import `{site.prefix}…` ({at})" if site.prefix else f"a computed import ({at})"
+        case OpenKind.EXECUTED:
+            return f"text that is executed ({at})"
+        case OpenKind.UNPARSED:
+            return f"a file that could not be parsed ({at})"
+        case OpenKind.UNREAD:
+            return f"{at} could not be read"
+        case OpenKind.BINARY:
+            return f"the binary of {site.module} could not be read"
+        case OpenKind.BUDGET:
+            return f"the steps for {at} were used up" if site.module else "the steps of the analysis were used up"
+        case OpenKind.MISSING:
+            return f"the start point {site.module} was not found"
+
+
+def listed_sites(sites: Sequence[OpenSite]) -> str:
+    """Return the first of the sites, and how many more there are."""
+    told = ", ".join(dict.fromkeys(map(open_phrase, sites[:LISTED])))
+    return told + (f" and {len(sites) - LISTED} more" if len(sites) > LISTED else "")
+
+
+def reach_summary(reach: ReachAnswer) -> Iterator[str]:
+    """Yield what holds for all modules of a platform: the start points, and what could not be followed."""
+    starts = ", ".join(reach.starts[:LISTED])
+    more = f" and {len(reach.starts) - LISTED} more" if len(reach.starts) > LISTED else ""
+    yield f"reach on {reach.platform}, from {starts}{more}: {reach.files} Python files were followed"
+    for kind, noun in _NOUNS:
+        sites = [site for site in reach.open_sites if site.kind is kind]
+        if sites:
+            packages = len({site.package for site in sites})
+            number = f"{len(sites)} {noun if len(sites) == 1 else noun + 's'}"
+            where = f" in {packages} {'package' if packages == 1 else 'packages'}" if sites[0].package else ""
+            yield f"{number}{where} could not be followed: {_places(sites)}"
+    if reach.proof is not None and not reach.differences:
+        yield f"importing the start points with {reach.proof} showed no difference"
+    yield from map(difference_sentence, reach.differences)
+
+
+_NOUNS: Final = (
+    (OpenKind.MISSING, "start point"),
+    (OpenKind.UNREAD, "unread file"),
+    (OpenKind.UNPARSED, "file"),
+    (OpenKind.COMPUTED, "computed import"),
+    (OpenKind.EXECUTED, "executed text"),
+    (OpenKind.BINARY, "binary module"),
+    (OpenKind.BUDGET, "long call"),
+)
+
+
+def _places(sites: Sequence[OpenSite]) -> str:
+    told = [f"{site.file}:{site.line}" if site.line else site.file or site.module or site.package for site in sites]
+    return ", ".join(told[:LISTED]) + (f" and {len(told) - LISTED} more" if len(told) > LISTED else "")
+
+
+def difference_sentence(difference: Difference) -> str:
+    """Return where a run showed something else than the analysis."""
+    said = WORDS[difference.said].removesuffix(" …")
+    did = "loaded it" if difference.loaded else "did not load it"
+    return f"{difference.module}: the analysis says `{said}`; importing the start points {did}"
+
+
+def counts(found: Iterable[ModuleReach]) -> str:
+    """Return how many modules are loaded when."""
+    tally: dict[ReachClass, int] = {}
+    for each in found:
+        tally[each.reached] = tally.get(each.reached, 0) + 1
+    return ", ".join(f"{tally[kind]} {WORDS[kind].removesuffix(' …')}" for kind in ReachClass if kind in tally)

@@ -1,0 +1,350 @@
+"""The state of an abstract run, and how it loads a module: parents first, each body once, in Python's order."""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Final
+
+from ftaudit.model.reachability import Condition, ConditionKind, ImportSite, OpenKind, OpenSite
+from ftaudit.reach.abstract_values import UNKNOWN, Failed, LibraryObject, Module, Scope, Value
+from ftaudit.reach.finder import Finder, Found, FoundKind
+from ftaudit.reach.load_graph import ModuleLoad, RunUnit
+
+MOST_STEPS: Final = 4_000_000
+"""Statements and expressions of one analysis."""
+MOST_SOURCE: Final = 3 << 20
+"""Bytes of a file that is parsed."""
+DEEPEST_LOAD: Final = 400
+"""Imports within imports."""
+IMPORT_ERRORS: Final = frozenset({"ImportError", "ModuleNotFoundError"})
+_CATCHES: Final = {
+    "ModuleNotFoundError": frozenset({"ModuleNotFoundError", "ImportError", "Exception", "BaseException"}),
+    "ImportError": frozenset({"ImportError", "Exception", "BaseException"}),
+    "PackageNotFoundError": frozenset(
+        {"PackageNotFoundError", "ModuleNotFoundError", "ImportError", "Exception", "BaseException"}
+    ),
+    "DistributionNotFound": frozenset({"DistributionNotFound", "Exception", "BaseException"}),
+}
+_LAZY: Final = re.compile(r"^[ \t]*lazy[ \t]+(?:import|from)\b", re.MULTILINE)
+_DYNAMIC: Final = re.compile(r"sys\.modules|meta_path|__path__\s*(?:=|\.)")
+
+
+class Ended(Exception):  # The budget is no error.
+    """The number of steps is used up."""
+
+
+@dataclass(slots=True, eq=False)
+class Handlers:
+    """The exceptions that a `try` catches, while its body runs."""
+
+    names: frozenset[str] | None
+    """Last part of each class's name; `None` catches everything."""
+    maybe: list[str] = field(default_factory=list)
+    """What may have been raised within an undecided branch."""
+
+    def catch(self, kind: str) -> bool:
+        """Return whether an exception of this class is caught."""
+        if self.names is None:
+            return True
+        return bool(self.names & _CATCHES.get(kind, frozenset({kind, "Exception", "BaseException"})))
+
+    @property
+    def catches_imports(self) -> bool:
+        """Whether a failed import is caught."""
+        return self.catch("ModuleNotFoundError")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class PythonLanguage:
+    """How Python is run: the parts need each other, and meet here."""
+
+    run_body: Callable[[AbstractRun, Module, ast.Module], None]
+    run_block: Callable[[AbstractRun, Sequence[ast.stmt], Scope], object]
+    evaluate: Callable[[AbstractRun, ast.expr, Scope], Value]
+    call: Callable[[AbstractRun, Value, list[Value], dict[str, Value], Scope, ast.AST], Value]
+    attribute: Callable[[AbstractRun, Value, str, Scope, ast.AST], Value]
+
+
+@dataclass(slots=True, eq=False)
+class AbstractRun:
+    """One abstract run."""
+
+    finder: Finder
+    version: tuple[int, int]
+    sys_platform: str
+    machine: str
+    parse: Callable[[str], ast.Module]
+    """Raises `ValueError`, or an error of ftaudit, for what is not Python."""
+    language: PythonLanguage
+    names_in: Callable[[Found], Sequence[str] | None]
+    """Names of modules in the binary of an extension module; `None` where it could not be read."""
+    most_steps: int = MOST_STEPS
+    mains: frozenset[str] = frozenset()
+    """Modules that run as programs: their `__name__` is `__main__`."""
+    modules: dict[str, Module] = field(default_factory=dict)
+    aliases: dict[str, Value] = field(default_factory=dict)
+    """What code put in `sys.modules` under a name."""
+    units: list[RunUnit] = field(default_factory=list)
+    root: RunUnit = field(default_factory=lambda: RunUnit(module=""))
+    """What imports the start points."""
+    unit: RunUnit = field(default_factory=lambda: RunUnit(module=""))
+    conditions: list[Condition] = field(default_factory=list)
+    sticky: set[Condition] = field(default_factory=set)
+    """Conditions that hold to the end of the function that they are in."""
+    handlers: list[Handlers] = field(default_factory=list)
+    open_sites: dict[tuple[str, int], tuple[OpenSite, RunUnit]] = field(default_factory=dict)
+    steps: int = 0
+    files: int = 0
+    loads: int = 0
+    """Imports under way."""
+    calls: int = 0
+    """Function calls under way."""
+    spent: dict[ast.AST, int] = field(default_factory=dict)
+    """Steps of each function, without those of what it calls."""
+    inner: int = 0
+    """Steps of the calls that the function under way has made, and of the imports."""
+    allowed: int = 0
+    """The number of steps at which the outermost call under way has used up its own."""
+    active: list[object] = field(default_factory=list)
+    """The functions under way."""
+    texts: dict[ast.AST, str] = field(default_factory=dict)
+    """The code of conditions."""
+    generators: dict[ast.AST, bool] = field(default_factory=dict)
+    """Which functions are generators."""
+    times: dict[object, int] = field(default_factory=dict)
+    """How often each function was called."""
+
+    def step(self) -> None:
+        """Count one step; raise `Ended` where there are no more."""
+        self.steps += 1
+        if self.steps > self.most_steps:
+            raise Ended
+
+    def site(self, scope: Scope, line: int) -> ImportSite:
+        """Return a place in the code of a scope."""
+        found = scope.module.found
+        shown = found.path if found.tree is None else found.tree.shown(found.twin or found.path)
+        own = found.tree is not None and found.tree.own
+        return ImportSite(module=scope.module.name, file=shown, line=line, function=scope.label or None, own=own)
+
+    @contextmanager
+    def under(self, kind: ConditionKind, scope: Scope, line: int, text: str) -> Iterator[None]:
+        """Do something under a condition; what Python would raise there may be raised."""
+        mark = len(self.conditions)
+        self.conditions.append(self.condition(kind, scope, line, text))
+        try:
+            yield
+        except Failed as failed:
+            self.may_fail(failed.kind, failed.name)
+        finally:
+            del self.conditions[mark:]
+
+    def condition(self, kind: ConditionKind, scope: Scope, line: int, text: str) -> Condition:
+        """Return a condition at a place."""
+        found = scope.module.found
+        shown = found.path if found.tree is None else found.tree.shown(found.twin or found.path)
+        return Condition(kind=kind, file=shown, line=line, text=text)
+
+    def go_on(self, condition: Condition, *, leaves: bool) -> None:
+        """Take a condition to hold from here on: to the end of the function where the other way `leaves` it."""
+        self.conditions.append(condition)
+        if leaves:
+            self.sticky.add(condition)
+
+    def leave(self, mark: int) -> None:
+        """End a block of a function: conditions that it added go, but for those that hold for the whole function."""
+        self.conditions[mark:] = [each for each in self.conditions[mark:] if each in self.sticky]
+
+    def is_caught(self, kind: str) -> bool:
+        """Return whether some `try` that is under way catches this exception."""
+        return any(each.catch(kind) for each in self.handlers)
+
+    def may_fail(self, kind: str, name: str) -> bool:
+        """Note that an exception may be raised here; return whether something catches it."""
+        for each in reversed(self.handlers):
+            if each.catch(kind):
+                each.maybe.append(name)
+                return True
+        return False
+
+    def fail(self, kind: str, name: str) -> None:
+        """Raise `Failed` where something catches it. Without that the program would end, so it does not happen."""
+        if self.is_caught(kind):
+            raise Failed(kind, name)
+
+    def note(self, kind: OpenKind, scope: Scope, line: int, prefix: str = "") -> None:
+        """Note a place that cannot be followed."""
+        site = self.site(scope, line)
+        key = (site.file, line)
+        if key not in self.open_sites:
+            found = scope.module.found
+            package = scope.module.name if found.tree is None else found.tree.package(found.path)
+            self.open_sites[key] = (
+                OpenSite(
+                    kind=kind,
+                    package=package,
+                    module=scope.module.name,
+                    file=site.file,
+                    line=line,
+                    prefix=prefix,
+                    function=site.function,
+                ),
+                self.unit,
+            )
+
+    # Loading
+
+    def import_name(self, name: str, scope: Scope, line: int) -> Value:
+        """Import a module by its absolute name, parents first; return the module, or `UNKNOWN`."""
+        module: Value = UNKNOWN
+        parts = name.split(".")
+        for count in range(1, len(parts) + 1):
+            module = self._load(".".join(parts[:count]), scope, line)
+            if module is UNKNOWN or (isinstance(module, Module) and module.found.kind is FoundKind.STDLIB):
+                break
+        if isinstance(module, Module) and module.found.kind is FoundKind.STDLIB and len(parts) > 1:
+            return LibraryObject(name)
+        return module
+
+    def _load(self, name: str, scope: Scope, line: int) -> Value:
+        if name in self.aliases:
+            return self.aliases[name]
+        module = self.modules.get(name)
+        if module is None:
+            found = self.finder.find(name)
+            if found.kind is FoundKind.ABSENT:
+                return self._absent(name)
+            if found.kind is FoundKind.UNSURE:
+                self.may_fail("ModuleNotFoundError", name)
+                return UNKNOWN
+            module = self._new(name, found)
+        if module.found.kind is FoundKind.STDLIB:
+            return module
+        self.unit.add(
+            ModuleLoad(
+                target=name,
+                site=self.site(scope, line),
+                conditions=tuple(self.conditions),
+                guarded=any(each.catches_imports for each in self.handlers),
+            )
+        )
+        if module.scope.names.get("\0new"):
+            del module.scope.names["\0new"]
+            self._run(module)
+        elif module.failed is not None:
+            self.fail("ImportError", module.failed)
+        parent = self.modules.get(name.rpartition(".")[0])
+        if parent is not None and parent is not module:
+            parent.scope.names[name.rpartition(".")[2]] = module
+        return module if module.replacement is None else module.replacement
+
+    def _absent(self, name: str) -> Value:
+        parent = self.modules.get(name.rpartition(".")[0])
+        if parent is not None and (parent.is_open or parent.replacement is not None):
+            self.may_fail("ModuleNotFoundError", name)
+            return UNKNOWN
+        self.fail("ModuleNotFoundError", name)
+        return UNKNOWN
+
+    def _new(self, name: str, found: Found) -> Module:
+        unit = RunUnit(module=name)
+        module = Module(name=name, found=found, unit=unit)
+        module.scope = Scope(module=module, names={"\0new": True})
+        self.modules[name] = module
+        self.units.append(unit)
+        return module
+
+    def _run(self, module: Module) -> None:
+        """Run a module's body, once."""
+        found = module.found
+        if self.loads >= DEEPEST_LOAD:
+            self.note(OpenKind.BUDGET, module.scope, 1)
+            module.is_open = True
+            return
+        kept = self.unit, self.conditions, self.calls
+        left, begun, before = self.allowed - self.steps, self.steps, self.inner
+        self.unit, self.conditions, self.calls = module.unit, [], 0
+        self.loads += 1
+        try:
+            if found.kind is FoundKind.PYTHON or found.twin.endswith(".py"):
+                self._run_source(module)
+            if found.kind is FoundKind.EXTENSION:
+                self._run_binary(module)
+        except Failed as failed:
+            module.failed = failed.name
+            raise
+        finally:
+            self.loads -= 1
+            self.unit, self.conditions, self.calls = kept
+            self.allowed = self.steps + left
+            self.inner = before + self.steps - begun
+            module.done = True
+
+    def _run_source(self, module: Module) -> None:
+        found = module.found
+        tree = self.read_tree(module, found.twin or found.path)
+        if tree is not None:
+            self.language.run_body(self, module, tree)
+
+    def read_tree(self, module: Module, path: str) -> ast.Module | None:
+        """Return the tree of a module's source, or `None` where that cannot be parsed."""
+        found = module.found
+        data = None if found.tree is None else found.tree.read(path)
+        if data is None:
+            self.note(OpenKind.UNREAD, module.scope, 1)
+            module.is_open = True
+            return None
+        if len(data) > MOST_SOURCE:
+            self.note(OpenKind.UNPARSED, module.scope, 1)
+            module.is_open = True
+            return None
+        text = decode(data)
+        try:
+            tree = self.parse(text)
+        except Exception:  # Whatever the parser says: this file is not followed.
+            self.note(OpenKind.UNPARSED, module.scope, 1)
+            module.is_open = True
+            return None
+        self.files += 1
+        module.tree, module.text = tree, text
+        if "lazy " in text and self.version >= (3, 15):
+            module.lazy = frozenset(text.count("\n", 0, match.start()) + 1 for match in _LAZY.finditer(text))
+        module.is_open = module.is_open or _DYNAMIC.search(text) is not None
+        return tree
+
+    def _run_binary(self, module: Module) -> None:
+        """Load what an extension module's binary names."""
+        module.is_open = True
+        if module.found.twin.endswith(".py"):
+            names: Sequence[str] | None = [each for each in self.names_in(module.found) or () if "__mypyc" in each]
+        else:
+            names = self.names_in(module.found)
+        if names is None:
+            self.note(OpenKind.BINARY, module.scope, 0)
+            return
+        for name in names:
+            if name == module.name:
+                continue
+            if name.endswith("__mypyc"):
+                self.import_name(name, module.scope, 0)
+                continue
+            with self.under(ConditionKind.NAMED, module.scope, 0, module.name):
+                self.import_name(name, module.scope, 0)
+
+
+def decode(data: bytes) -> str:
+    """Return a source file's text (PEP 263); what is not in its encoding is replaced."""
+    if data.startswith(b"\xef\xbb\xbf"):
+        data = data[3:]
+    try:
+        return data.decode("utf-8")
+    except UnicodeDecodeError:
+        match = re.search(rb"^[ \t\f]*#.*?coding[:=][ \t]*([-\w.]+)", data[:400], re.MULTILINE)
+        try:
+            return data.decode(match[1].decode("ascii") if match else "utf-8", "replace")
+        except (LookupError, UnicodeDecodeError):
+            return data.decode("latin-1")

@@ -1,0 +1,267 @@
+"""What the abstract run knows of a Python value: a constant, a known object, or nothing.
+
+Constants (`str`, `int`, `bytes`, `bool`, `None`, `float`) stand for themselves.
+"""
+
+from __future__ import annotations
+
+import ast
+from dataclasses import dataclass, field
+from typing import Any, Final, TypeAlias
+
+from ftaudit.reach.finder import Found
+from ftaudit.reach.load_graph import RunUnit
+
+Value: TypeAlias = Any
+"""A constant, one of the classes below, or a `Module`."""
+MOST_ITEMS: Final = 4096
+"""Elements of a container that are followed; a longer one is not complete."""
+MOST_CHOICES: Final = 8
+"""Values that a name may have at a time; with more of them nothing is known of it."""
+MOST_TEXT: Final = 10_000
+"""Characters of a string that is followed."""
+
+
+class _Nothing:
+    __slots__ = ("name",)
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    def __repr__(self) -> str:
+        return self.name
+
+
+UNKNOWN: Final[Any] = _Nothing("UNKNOWN")
+"""Any value."""
+UNSET: Final[Any] = _Nothing("UNSET")
+"""No value: the name is not bound."""
+CONSTANTS: Final = (str, int, bytes, float, complex, type(None))
+
+
+@dataclass(slots=True, eq=False)
+class Items:
+    """A list, tuple, set or frozen set, or what an iteration yields."""
+
+    kind: str
+    items: list[Value]
+    complete: bool = True
+
+
+@dataclass(slots=True, eq=False)
+class DictValue:
+    """A dictionary with constant keys."""
+
+    entries: dict[Any, Value]
+    complete: bool = True
+
+
+@dataclass(slots=True, eq=False)
+class Pattern:
+    """A string of which the beginning and the end are known."""
+
+    prefix: str
+    suffix: str = ""
+
+
+@dataclass(slots=True, eq=False)
+class LibraryObject:
+    """An object of the standard library, by its qualified name."""
+
+    name: str
+    about: Value = None
+    """What it is about, where it is made from something: the module of a `__path__`, an argument."""
+
+
+@dataclass(slots=True, eq=False)
+class Scope:
+    """The names of a module, class or function."""
+
+    module: Module
+    names: dict[str, Value]
+    parent: Scope | None = None
+    """Where a name is looked up that is not here; never the scope of a class."""
+    label: str = ""
+    """Qualified name of the function or class, empty for a module."""
+    owner: Class | None = None
+    """The class whose method this is a call of."""
+    first: Value = UNKNOWN
+    """The first argument of that call."""
+    declared: set[str] = field(default_factory=set)
+    """Names that `global` declares."""
+    outer: set[str] = field(default_factory=set)
+    """Names that `nonlocal` declares."""
+    base: int = 0
+    """How many conditions there were when it was entered."""
+    is_class: bool = False
+    yielded: list[Value] | None = None
+    returned: list[Value] = field(default_factory=list)
+
+
+@dataclass(slots=True, eq=False)
+class FunctionValue:
+    """A function or lambda."""
+
+    node: ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda
+    scope: Scope
+    """Where it is defined."""
+    label: str
+    defaults: dict[str, Value] = field(default_factory=dict)
+    owner: Class | None = None
+    kind: str = "function"
+    """`function`, `static`, `class` or `property`."""
+    is_context: bool = False
+    """`contextlib.contextmanager` decorates it."""
+    attributes: dict[str, Value] = field(default_factory=dict)
+
+
+@dataclass(slots=True, eq=False)
+class Bound:
+    """A function with its first arguments."""
+
+    function: Value
+    arguments: list[Value]
+    keywords: dict[str, Value] = field(default_factory=dict)
+
+
+@dataclass(slots=True, eq=False)
+class Class:
+    """A class whose body was run."""
+
+    name: str
+    module: Module
+    bases: list[Value]
+    names: dict[str, Value]
+    meta: Value = None
+
+
+@dataclass(slots=True, eq=False)
+class Instance:
+    """An object of a known class."""
+
+    cls: Class
+    attributes: dict[str, Value] = field(default_factory=dict)
+    payload: Value = None
+    """What a subclass of `dict`, `list` or `str` was made from."""
+
+
+@dataclass(slots=True, eq=False)
+class Super:
+    """What `super()` gives."""
+
+    cls: Class
+    first: Value
+
+
+@dataclass(slots=True, eq=False)
+class Lazy:
+    """A name that a lazy import bound (PEP 810): the first use loads it."""
+
+    module: str
+    attribute: str | None
+    site: Any
+    """Where the import statement is."""
+
+
+@dataclass(slots=True, eq=False)
+class OneOf:
+    """One of several values, because both ways of a branch were run."""
+
+    choices: tuple[Value, ...]
+
+
+@dataclass(slots=True, eq=False)
+class Module:
+    """One module that an import reached."""
+
+    name: str
+    found: Found
+    unit: RunUnit
+    scope: Scope = None  # type: ignore[assignment]  # Set at once: a scope knows its module.
+    done: bool = False
+    """Whether its body was run to the end."""
+    failed: str | None = None
+    """The name of the module whose absence ended its body, where one did."""
+    is_open: bool = False
+    """Whether names may be in it that its code does not show."""
+    replacement: Value = None
+    """What the module put in its own place in `sys.modules`."""
+    tree: ast.Module | None = None
+    text: str = ""
+    lazy: frozenset[int] = frozenset()
+    """Lines of lazy imports (PEP 810)."""
+
+    @property
+    def package(self) -> str:
+        """Return what relative imports count from (`__package__`)."""
+        return self.name if self.found.is_package else self.name.rpartition(".")[0]
+
+
+class Failed(Exception):  # It stands for an exception of the audited code.
+    """Python would raise an exception here."""
+
+    def __init__(self, kind: str, name: str) -> None:
+        super().__init__(name)
+        self.kind = kind
+        """Name of the exception's class."""
+        self.name = name
+
+
+_PLAIN: Final = (*CONSTANTS, Items, DictValue, Pattern, LibraryObject)
+"""What need not be remembered of a value that may be any other one, too: it runs nothing."""
+
+
+def join(one: Value, other: Value) -> Value:
+    """Return what is known of a value that is one or the other."""
+    if one is other or other is UNSET:
+        return one
+    if one is UNSET:
+        return other
+    if type(one) is type(other) and isinstance(one, CONSTANTS) and one == other:
+        return one
+    if one is UNKNOWN and isinstance(other, _PLAIN):
+        return UNKNOWN
+    if other is UNKNOWN and isinstance(one, _PLAIN):
+        return UNKNOWN
+    choices: list[Value] = []
+    for value in (one, other):
+        for each in value.choices if isinstance(value, OneOf) else (value,):
+            if not any(each is seen or _equal(each, seen) for seen in choices):
+                choices.append(each)
+    if len(choices) == 1:
+        return choices[0]
+    return UNKNOWN if len(choices) > MOST_CHOICES else OneOf(tuple(choices))
+
+
+def _equal(one: Value, other: Value) -> bool:
+    return type(one) is type(other) and isinstance(one, CONSTANTS) and bool(one == other)
+
+
+def choices_of(value: Value) -> tuple[Value, ...]:
+    """Return the values that a value may be."""
+    return value.choices if isinstance(value, OneOf) else (value,)
+
+
+def is_constant(value: Value) -> bool:
+    """Return whether a value is known exactly and has no parts."""
+    return isinstance(value, CONSTANTS)
+
+
+def truth(value: Value) -> bool | None:
+    """Return whether a value is true, or `None` where that is not known."""
+    if isinstance(value, CONSTANTS):
+        return bool(value)
+    match value:
+        case Items(items=items, complete=complete):
+            return True if items else (False if complete else None)
+        case DictValue(entries=entries, complete=complete):
+            return True if entries else (False if complete else None)
+        case Pattern(prefix=prefix, suffix=suffix):
+            return True if prefix or suffix else None
+        case OneOf(choices=choices):
+            answers = {truth(each) for each in choices}
+            return answers.pop() if len(answers) == 1 else None
+        case FunctionValue() | Bound() | Class() | Module():
+            return True
+        case _:
+            return None

@@ -1,0 +1,166 @@
+"""One analysis: run the start points, then the functions of what they load, until nothing new is found."""
+
+from __future__ import annotations
+
+import ast
+import re
+import sys
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, Final
+
+from ftaudit.model.reachability import OpenKind
+from ftaudit.reach.abstract_run import AbstractRun, Ended, PythonLanguage
+from ftaudit.reach.abstract_values import UNKNOWN, Failed, Lazy, Module, Scope
+from ftaudit.reach.attribute_values import attribute
+from ftaudit.reach.call_values import call
+from ftaudit.reach.expressions import evaluate
+from ftaudit.reach.finder import Found, FoundKind
+from ftaudit.reach.load_graph import RunUnit
+from ftaudit.reach.starts import StartPoint
+from ftaudit.reach.statements import run_block, run_body
+
+LANGUAGE: Final = PythonLanguage(
+    run_body=run_body, run_block=run_block, evaluate=evaluate, call=call, attribute=attribute
+)
+MOST_FUNCTION: Final = 20_000
+"""Steps of the calls of one function that is run by itself."""
+_STACK: Final = 512 << 20
+_RECURSION: Final = 200_000
+_IMPORTS: Final = re.compile(
+    r"^[ \t]+(?:lazy[ \t]+)?(?:import|from)[ \t.]|import_module|__import__|[ \t=(]exec\(|entry_points|\.load\(",
+    re.MULTILINE,
+)
+
+
+def start(machine: AbstractRun, name: str, function: str | None = None) -> bool:
+    """Import a start point, and call a function of it; return whether it exists."""
+    root = machine.unit
+    scope = Scope(module=Module(name="", found=Found(kind=FoundKind.NAMESPACE, name=""), unit=root), names={})
+    found = machine.finder.find(name)
+    if found.kind in (FoundKind.ABSENT, FoundKind.STDLIB, FoundKind.UNSURE):
+        return False
+    module = machine.import_name(name, scope, 0)
+    if function and isinstance(module, Module):
+        value = module
+        for part in function.split("."):
+            value = attribute(machine, value, part, scope, ast.Pass(lineno=0))
+        call(machine, value, [], {}, module.scope, ast.Pass(lineno=0))
+    return True
+
+
+def run_functions(machine: AbstractRun) -> None:
+    """Run the bodies of the functions of every module that was loaded, and of those that they load."""
+    done: set[str] = set()
+    while waiting := [module for name, module in list(machine.modules.items()) if name not in done]:
+        for module in waiting:
+            done.add(module.name)
+            if module.tree is None:
+                continue
+            for label, node, owner in _functions(module):
+                _run_function(machine, module, label, node, owner)
+
+
+def _run_function(machine: AbstractRun, module: Module, label: str, node: Any, owner: object) -> None:
+    unit = RunUnit(module=module.name, function=label)
+    machine.units.append(unit)
+    kept = machine.unit, machine.conditions, machine.handlers, machine.calls, machine.active
+    machine.unit, machine.conditions, machine.handlers, machine.calls, machine.active = unit, [], [], 30, []
+    machine.allowed = machine.steps + MOST_FUNCTION
+    names = {argument.arg: UNKNOWN for argument in ast.walk(node.args) if isinstance(argument, ast.arg)}
+    scope = Scope(module=module, names=names, parent=module.scope, label=label, yielded=[])
+    try:
+        if isinstance(node, ast.Lambda):
+            evaluate(machine, node.body, scope)
+        else:
+            run_block(machine, node.body, scope)
+    except Failed:
+        pass
+    finally:
+        machine.unit, machine.conditions, machine.handlers, machine.calls, machine.active = kept
+
+
+def _functions(module: Module) -> Iterator[tuple[str, Any, object]]:
+    """Yield the functions to run: those that import, and all of the user's code or of one that loads names lazily."""
+    tree = module.tree
+    if tree is None:
+        return
+    lines = {module.text.count("\n", 0, match.start()) + 1 for match in _IMPORTS.finditer(module.text)}
+    own = module.found.tree is not None and module.found.tree.own
+    lazy = [
+        name
+        for name, value in module.scope.names.items()
+        if isinstance(value, Lazy)
+        or (isinstance(value, Module) and "__getattr__" in value.scope.names and value is not module)
+        or (isinstance(value, Module) and value.replacement is not None)
+    ]
+    if lazy:
+        used = re.compile(rf"\b(?:{'|'.join(map(re.escape, lazy))})\b")
+        lines |= {number for number, line in enumerate(module.text.split("\n"), 1) if used.search(line)}
+    if not lines and not own:
+        return
+    ordered = sorted(lines)
+
+    def visit(body: Sequence[ast.AST], label: str) -> Iterator[tuple[str, Any, object]]:
+        for each in body:
+            if isinstance(each, (ast.FunctionDef, ast.AsyncFunctionDef)):
+                last = each.end_lineno or each.lineno
+                if own or any(each.lineno <= line <= last for line in ordered):
+                    name = f"{label}.{each.name}" if label else each.name
+                    yield name, each, None
+                    yield from visit(each.body, name)
+            elif isinstance(each, ast.ClassDef):
+                yield from visit(each.body, f"{label}.{each.name}" if label else each.name)
+            elif isinstance(each, (ast.If, ast.Try, ast.With, ast.For, ast.While, ast.ExceptHandler)):
+                yield from visit(list(ast.iter_child_nodes(each)), label)
+            elif isinstance(each, (ast.Assign, ast.Expr, ast.AnnAssign, ast.Return)):
+                first, last = each.lineno, each.end_lineno or each.lineno
+                if any(first <= line <= last for line in ordered):
+                    for inner in ast.walk(each):
+                        if isinstance(inner, ast.Lambda):
+                            yield f"{label}.<lambda>" if label else "<lambda>", inner, None
+
+    yield from visit(tree.body, "")
+
+
+def analyse(machine: AbstractRun, starts: Sequence[StartPoint]) -> list[StartPoint]:
+    """Run everything; return the start points that do not exist."""
+    missing: list[StartPoint] = []
+
+    def work() -> None:
+        root = machine.unit = machine.root
+        try:
+            missing.extend(each for each in starts if not start(machine, each.module, each.function))
+            machine.unit = root
+            run_functions(machine)
+        except Ended:
+            scope = Scope(module=Module(name="", found=Found(kind=FoundKind.NAMESPACE, name=""), unit=root), names={})
+            machine.unit = root
+            machine.note(OpenKind.BUDGET, scope, 0)
+
+    machine.mains = frozenset(each.module for each in starts if each.is_main)
+    with_deep_stack(work)
+    return missing
+
+
+def with_deep_stack(work: Callable[[], None]) -> None:
+    """Run something in a thread with a large stack: imports nest deeply."""
+    errors: list[BaseException] = []
+
+    def run() -> None:
+        try:
+            work()
+        except BaseException as error:  # It is raised again by the caller's thread.
+            errors.append(error)
+
+    limit, stack = sys.getrecursionlimit(), threading.stack_size(_STACK)
+    sys.setrecursionlimit(max(limit, _RECURSION))
+    try:
+        thread = threading.Thread(target=run)
+        thread.start()
+        thread.join()
+    finally:
+        threading.stack_size(stack)
+        sys.setrecursionlimit(limit)
+    if errors:
+        raise errors[0]

@@ -1,0 +1,246 @@
+"""Call what is called while a module is imported: functions with what is known of their arguments, and classes."""
+
+from __future__ import annotations
+
+import ast
+from typing import Final
+
+from ftaudit.model.reachability import ConditionKind, OpenKind
+from ftaudit.reach.abstract_run import AbstractRun
+from ftaudit.reach.abstract_values import (
+    MOST_ITEMS,
+    UNKNOWN,
+    UNSET,
+    Bound,
+    Class,
+    DictValue,
+    FunctionValue,
+    Instance,
+    Items,
+    LibraryObject,
+    OneOf,
+    Scope,
+    Value,
+    join,
+)
+from ftaudit.reach.class_values import look_up
+from ftaudit.reach.known import CALLS, METHODS
+from ftaudit.reach.overrides import OVERRIDES
+from ftaudit.reach.statements import text_of
+
+DEEPEST_CALL: Final = 32
+"""Calls within calls."""
+MOST_CALLS: Final = 400
+"""Calls of one function that are followed."""
+WITHIN_ITSELF: Final = 3
+"""How often a function may be under way at one time."""
+MOST_STEPS: Final = 40_000
+"""Steps of one call from the body of a module."""
+MOST_OWN_STEPS: Final = 12_000
+"""Steps of one function, without those of what it calls, after which its calls are not followed any more."""
+UNSURE_CALLS: Final = 3
+MOST_CONDITIONS: Final = 4
+"""With more conditions than this, and more calls within calls than that, further calls are not followed: what they
+import is found where the functions are run by themselves."""
+
+
+def body_line(function: FunctionValue) -> int:
+    """Return the line at which a function is defined."""
+    return function.node.lineno
+
+
+def call(
+    machine: AbstractRun,
+    function: Value,
+    arguments: list[Value],
+    keywords: dict[str, Value],
+    scope: Scope,
+    node: ast.AST,
+) -> Value:
+    """Call a value; return what is known of the result."""
+    machine.step()
+    match function:
+        case FunctionValue():
+            return call_function(machine, function, arguments, keywords, scope, node)
+        case Bound(function=LibraryObject(name=name), arguments=[owner, *rest]) if name in METHODS:
+            return METHODS[name](machine, owner, [*rest, *arguments], keywords, scope, node)
+        case Bound(function=inner, arguments=given):
+            return call(machine, inner, [*given, *arguments], {**function.keywords, **keywords}, scope, node)
+        case Class():
+            return _instantiate(machine, function, arguments, keywords, scope, node)
+        case LibraryObject(name=name):
+            handler = CALLS.get(name)
+            if handler is not None:
+                return handler(machine, arguments, keywords, scope, node, function)
+            return LibraryObject(f"{name}()", Items("tuple", arguments))
+        case Instance(cls=cls):
+            method = look_up(cls, "__call__")
+            if isinstance(method, FunctionValue):
+                return call_function(machine, method, [function, *arguments], keywords, scope, node)
+            return UNKNOWN
+        case OneOf(choices=choices):
+            result: Value = UNSET
+            for each in choices:
+                with machine.under(ConditionKind.SEVERAL, scope, getattr(node, "lineno", 0), text_of(machine, node)):
+                    result = join(result, call(machine, each, list(arguments), dict(keywords), scope, node))
+            return UNKNOWN if result is UNSET else result
+        case _:
+            return UNKNOWN
+
+
+def call_function(
+    machine: AbstractRun,
+    function: FunctionValue,
+    arguments: list[Value],
+    keywords: dict[str, Value],
+    scope: Scope,
+    node: ast.AST,
+) -> Value:
+    """Run a function's body with its arguments."""
+    override = OVERRIDES.get(f"{function.scope.module.name}.{function.label}")
+    if override is not None:
+        return override(machine, arguments, keywords, scope, node)
+    count = machine.times.get(function.node, 0)
+    if (
+        machine.calls >= DEEPEST_CALL
+        or count >= MOST_CALLS
+        or sum(each is function.node for each in machine.active) >= WITHIN_ITSELF
+        or (machine.calls > UNSURE_CALLS and len(machine.conditions) > MOST_CONDITIONS)
+    ):
+        return UNKNOWN
+    if machine.spent.get(function.node, 0) > MOST_OWN_STEPS:
+        return UNKNOWN
+    if not machine.calls:
+        machine.allowed = machine.steps + MOST_STEPS
+    elif machine.steps > machine.allowed:
+        machine.note(OpenKind.BUDGET, function.scope, body_line(function))
+        return UNKNOWN
+    machine.times[function.node] = count + 1
+    body = function.node
+    is_generator = not isinstance(body, ast.Lambda) and _yields(machine, body)
+    inner = Scope(
+        module=function.scope.module,
+        names=bind_arguments(function, arguments, keywords),
+        parent=function.scope,
+        label=function.label,
+        owner=function.owner,
+        first=arguments[0] if arguments else UNKNOWN,
+        base=len(machine.conditions),
+        yielded=[] if is_generator else None,
+    )
+    if isinstance(body, ast.AsyncFunctionDef):
+        return LibraryObject("coroutine()")  # Nothing runs before somebody waits for it.
+    machine.calls += 1
+    machine.active.append(body)
+    mark = len(machine.conditions)
+    begun, before = machine.steps, machine.inner
+    machine.inner = 0
+    try:
+        if isinstance(body, ast.Lambda):
+            return machine.language.evaluate(machine, body.body, inner)
+        machine.language.run_block(machine, body.body, inner)
+    finally:
+        machine.active.pop()
+        machine.calls -= 1
+        took = machine.steps - begun
+        machine.spent[body] = machine.spent.get(body, 0) + took - machine.inner
+        machine.inner = before + took
+        del machine.conditions[mark:]
+    if inner.yielded is not None:
+        return Items("generator", inner.yielded[:MOST_ITEMS], complete=function.is_context)
+    result: Value = UNSET
+    for value in inner.returned:
+        result = join(result, value)
+    return None if result is UNSET else result
+
+
+def _yields(machine: AbstractRun, node: ast.FunctionDef | ast.AsyncFunctionDef) -> bool:
+    """Return whether a function is a generator: `yield` in it, and not in a function within it."""
+    known = machine.generators.get(node)
+    if known is None:
+        known = machine.generators[node] = _has_yield(node)
+    return known
+
+
+def _has_yield(node: ast.FunctionDef | ast.AsyncFunctionDef) -> bool:
+    waiting: list[ast.AST] = list(node.body)
+    while waiting:
+        each = waiting.pop()
+        if isinstance(each, (ast.Yield, ast.YieldFrom)):
+            return True
+        if not isinstance(each, (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda, ast.ClassDef)):
+            waiting.extend(ast.iter_child_nodes(each))
+    return False
+
+
+def bind_arguments(function: FunctionValue, arguments: list[Value], keywords: dict[str, Value]) -> dict[str, Value]:
+    """Return a function's parameters with what they are given."""
+    given = function.node.args
+    names: dict[str, Value] = {}
+    positional = [*given.posonlyargs, *given.args]
+    for parameter, value in zip(positional, arguments, strict=False):
+        names[parameter.arg] = value
+    rest = dict(keywords)
+    for parameter in [*positional, *given.kwonlyargs]:
+        if parameter.arg in names:
+            continue
+        if parameter.arg in rest:
+            names[parameter.arg] = rest.pop(parameter.arg)
+        else:
+            names[parameter.arg] = function.defaults.get(parameter.arg, UNKNOWN)
+    if given.vararg is not None:
+        extra = arguments[len(positional) :]
+        unsure = any(value is UNKNOWN for value in arguments)
+        names[given.vararg.arg] = Items("tuple", extra, complete=not unsure)
+    if given.kwarg is not None:
+        names[given.kwarg.arg] = DictValue(dict(rest))
+    return names
+
+
+def _instantiate(
+    machine: AbstractRun,
+    cls: Class,
+    arguments: list[Value],
+    keywords: dict[str, Value],
+    scope: Scope,
+    node: ast.AST,
+) -> Value:
+    """Make an object: `__call__` of the metaclass, `__new__`, `__init__`."""
+    if isinstance(cls.meta, Class):
+        method = look_up(cls.meta, "__call__")
+        if isinstance(method, FunctionValue) and method.node not in machine.active:
+            made = call_function(machine, method, [cls, *arguments], keywords, scope, node)
+            if made is not UNKNOWN:
+                return made
+    made = UNKNOWN
+    method = look_up(cls, "__new__")
+    if isinstance(method, FunctionValue):
+        made = call_function(machine, method, [cls, *arguments], keywords, scope, node)
+        if not isinstance(made, (Instance, OneOf)) and made is not UNKNOWN and not isinstance(made, LibraryObject):
+            return made
+    if not isinstance(made, Instance):
+        made = Instance(cls)
+        made.payload = _payload(cls, arguments)
+    method = look_up(made.cls, "__init__")
+    if isinstance(method, FunctionValue):
+        call_function(machine, method, [made, *arguments], keywords, scope, node)
+    return made
+
+
+def _payload(cls: Class, arguments: list[Value]) -> Value:
+    """Return the container or text that an object of a subclass of `dict`, `list` or `str` is."""
+    for base in cls.bases:
+        name = base.name if isinstance(base, LibraryObject) else ""
+        if name in ("builtins.dict", "collections.OrderedDict", "collections.UserDict"):
+            first = arguments[0] if arguments and isinstance(arguments[0], DictValue) else DictValue({})
+            return DictValue(dict(first.entries), first.complete and not (arguments and arguments[0] is not first))
+        if name in ("builtins.list", "builtins.tuple", "builtins.set"):
+            return arguments[0] if arguments and isinstance(arguments[0], Items) else Items("list", [])
+        if isinstance(base, Class) and (inherited := _payload(base, arguments)) is not None:
+            return inherited
+    return None
+
+
+def note_computed(machine: AbstractRun, scope: Scope, line: int, prefix: str = "") -> None:
+    """Note an import whose name is not known."""
+    machine.note(OpenKind.COMPUTED, scope, line, prefix)

@@ -1,0 +1,205 @@
+"""From what an abstract run found to the answer for each extension module: class, one way, what to cut, open sites."""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Final
+
+from ftaudit.model.reachability import ImportSite, ModuleReach, OpenKind, OpenSite, ReachClass, ReachStep
+from ftaudit.reach.abstract_run import AbstractRun
+from ftaudit.reach.finder import Found, FoundKind
+from ftaudit.reach.load_graph import ModuleLoad
+
+_CONDITION: Final = 1_000
+"""What a condition costs on a way, where a step costs 1."""
+_FUNCTION: Final = 1_000_000
+"""What a step that only a function takes costs."""
+_LISTED: Final = 50
+"""Open sites that are listed for one module."""
+
+
+@dataclass(slots=True)
+class _Ways:
+    """The shortest way to each module that was reached."""
+
+    cost: dict[str, int] = field(default_factory=dict)
+    last: dict[str, tuple[str, ModuleLoad]] = field(default_factory=dict)
+    """The module that a way comes from, and the step."""
+
+    def steps(self, module: str) -> tuple[ReachStep, ...]:
+        """Return the way to a module, from the start point on."""
+        found: list[ReachStep] = []
+        seen: set[str] = set()
+        while module in self.last and module not in seen:
+            seen.add(module)
+            before, edge = self.last[module]
+            if before:  # The first step is the start point itself, which nothing imports.
+                found.append(ReachStep(site=edge.site, target=edge.target, conditions=edge.conditions))
+            module = before
+        return tuple(reversed(found))
+
+
+def classify(machine: AbstractRun, extensions: Iterable[Found]) -> tuple[tuple[ModuleReach, ...], tuple[OpenSite, ...]]:
+    """Return the answer for each extension module, sorted by name, and what could not be followed."""
+    bodies: dict[str, list[ModuleLoad]] = {}
+    functions: dict[str, list[ModuleLoad]] = {}
+    for unit in (machine.root, *machine.units):
+        into = bodies if unit.function is None else functions
+        into.setdefault(unit.module, []).extend(unit.edges.values())
+    ways = _find_ways(bodies, functions)
+    before = _reversed(bodies, ways)
+    sites = _open_sites(machine, ways.cost)
+    answers = []
+    for found in sorted(extensions, key=lambda found: found.name):
+        if found.tree is not None and found.tree.own:
+            continue
+        answers.append(_answer(machine, found, ways, before, sites))
+    return tuple(answers), sites
+
+
+def _find_ways(bodies: Mapping[str, Sequence[ModuleLoad]], functions: Mapping[str, Sequence[ModuleLoad]]) -> _Ways:
+    """Find the cheapest way to each module: without functions first, then with the fewest conditions, then short."""
+    ways = _Ways()
+    waiting: list[tuple[int, int, str, str, ModuleLoad | None]] = [(0, 0, "", "", None)]
+    number = 0
+    while waiting:
+        cost, _, module, before, edge = heapq.heappop(waiting)
+        if module in ways.cost:
+            continue
+        ways.cost[module] = cost
+        if edge is not None:
+            ways.last[module] = before, edge
+        for extra, edges in ((0, bodies.get(module, ())), (_FUNCTION, functions.get(module, ()))):
+            for each in edges:
+                if each.target not in ways.cost:
+                    number += 1
+                    more = 1 + extra + (_CONDITION if each.conditions else 0)
+                    heapq.heappush(waiting, (cost + more, number, each.target, module, each))
+    return ways
+
+
+def class_of(cost: int | None) -> ReachClass | None:
+    """Return the class that the cost of the cheapest way means; `None` where there is no way."""
+    if cost is None:
+        return None
+    if cost >= _FUNCTION:
+        return ReachClass.RUN
+    return ReachClass.START_IF if cost >= _CONDITION else ReachClass.START
+
+
+def _reversed(bodies: Mapping[str, Sequence[ModuleLoad]], ways: _Ways) -> dict[str, list[tuple[str, ModuleLoad]]]:
+    """Return the steps that lead to each module when the start points are imported."""
+    found: dict[str, list[tuple[str, ModuleLoad]]] = {}
+    for module, edges in bodies.items():
+        if ways.cost.get(module, _FUNCTION) < _FUNCTION:
+            for edge in edges:
+                found.setdefault(edge.target, []).append((module, edge))
+    return found
+
+
+def _answer(
+    machine: AbstractRun,
+    found: Found,
+    ways: _Ways,
+    before: Mapping[str, Sequence[tuple[str, ModuleLoad]]],
+    sites: Sequence[OpenSite],
+) -> ModuleReach:
+    reached = class_of(ways.cost.get(found.name))
+    if reached is None:
+        covering = tuple(site for site in sites if covers(site, found))
+        return ModuleReach(
+            module=found.name,
+            reached=ReachClass.UNSURE if covering else ReachClass.NONE,
+            open_sites=covering[:_LISTED],
+        )
+    cuts = _cuts(machine, found.name, before) if reached in (ReachClass.START, ReachClass.START_IF) else ()
+    return ModuleReach(
+        module=found.name,
+        reached=reached,
+        path=ways.steps(found.name),
+        ways=max(1, len(cuts)),
+        cuts=cuts,
+        optional=_is_optional(machine, found, before),
+    )
+
+
+def covers(site: OpenSite, found: Found) -> bool:
+    """Return whether what could not be followed at a place may load a module.
+
+    A computed name counts where what is known of it fits, or where it is in the module's own package: a name of which
+    nothing is known could be any, and is counted once for all.
+    """
+    package = "" if found.tree is None else found.tree.package(found.path)
+    if site.kind is OpenKind.BUDGET and not site.module:
+        return True
+    if site.prefix:
+        return found.name.startswith(site.prefix)
+    return bool(package) and site.package == package
+
+
+def _cuts(
+    machine: AbstractRun, name: str, before: Mapping[str, Sequence[tuple[str, ModuleLoad]]]
+) -> tuple[ImportSite, ...]:
+    """Return the imports in the user's code, of what is not his own, through which a module is reached at start."""
+    found: dict[ImportSite, None] = {}
+    seen = {name}
+    waiting = [name]
+    while waiting:
+        for module, edge in before.get(waiting.pop(), ()):
+            if edge.site.own and not _is_own(machine, edge.target):
+                found[edge.site] = None
+            elif module not in seen and module:
+                seen.add(module)
+                waiting.append(module)
+    return tuple(sorted(found, key=lambda site: (site.file, site.line)))
+
+
+def _is_own(machine: AbstractRun, name: str) -> bool:
+    module = machine.modules.get(name)
+    return module is not None and module.found.tree is not None and module.found.tree.own
+
+
+def _is_optional(machine: AbstractRun, found: Found, before: Mapping[str, Sequence[tuple[str, ModuleLoad]]]) -> bool:
+    """Return whether every import that leads into a module's package from outside handles its absence."""
+    if found.tree is None:
+        return False
+    package = found.tree.package(found.path)
+    entering = [
+        edge
+        for name, module in machine.modules.items()
+        if module.found.tree is found.tree
+        and module.found.kind in (FoundKind.PYTHON, FoundKind.EXTENSION)
+        and module.found.tree.package(module.found.path) == package
+        for source, edge in before.get(name, ())
+        if not _same_package(machine, source, found, package)
+    ]
+    return bool(entering) and all(edge.guarded for edge in entering)
+
+
+def _same_package(machine: AbstractRun, source: str, found: Found, package: str) -> bool:
+    module = machine.modules.get(source)
+    if module is None or module.found.tree is None or module.found.tree is not found.tree:
+        return False
+    return module.found.tree.package(module.found.path) == package
+
+
+def _open_sites(machine: AbstractRun, cost: Mapping[str, int]) -> tuple[OpenSite, ...]:
+    """Return what could not be followed, those that are executed at start first."""
+    found = []
+    for site, unit in machine.open_sites.values():
+        at_start = unit.function is None and cost.get(unit.module, _FUNCTION) < _FUNCTION
+        found.append(
+            OpenSite(
+                kind=site.kind,
+                package=site.package,
+                module=site.module,
+                file=site.file,
+                line=site.line,
+                prefix=site.prefix,
+                function=site.function,
+                at_start=at_start,
+            )
+        )
+    return tuple(sorted(found, key=lambda site: (not site.at_start, site.package, site.file, site.line)))

@@ -1,0 +1,633 @@
+"""Evaluate expressions: constants, containers and calls, with everything else unknown."""
+
+from __future__ import annotations
+
+import ast
+import builtins
+import operator
+from collections.abc import Callable, Sequence
+from typing import Any, Final
+
+from ftaudit.model.reachability import ConditionKind
+from ftaudit.reach.abstract_run import AbstractRun
+from ftaudit.reach.abstract_values import (
+    CONSTANTS,
+    MOST_ITEMS,
+    MOST_TEXT,
+    UNKNOWN,
+    UNSET,
+    Bound,
+    Class,
+    DictValue,
+    FunctionValue,
+    Instance,
+    Items,
+    Lazy,
+    LibraryObject,
+    OneOf,
+    Pattern,
+    Scope,
+    Value,
+    choices_of,
+    is_constant,
+    join,
+    truth,
+)
+from ftaudit.reach.iterating import iterate
+from ftaudit.reach.known import version_info
+from ftaudit.reach.statements import assign, bind, make_function, text_of
+
+_BUILTINS: Final = frozenset(dir(builtins))
+_NEVER: Final = frozenset({"TYPE_CHECKING", "MYPY"})
+"""Names that are false when code runs."""
+
+
+def evaluate(machine: AbstractRun, node: ast.expr, scope: Scope) -> Value:
+    """Return what is known of an expression's value; run what it calls and imports."""
+    machine.step()
+    work = _EVALUATE.get(type(node))
+    return UNKNOWN if work is None else work(machine, node, scope)
+
+
+def _constant(machine: AbstractRun, node: ast.Constant, scope: Scope) -> Value:
+    value = node.value
+    if isinstance(value, (str, bytes)) and len(value) > MOST_TEXT:
+        return UNKNOWN
+    return value if isinstance(value, CONSTANTS) else UNKNOWN
+
+
+def _name(machine: AbstractRun, node: ast.Name, scope: Scope) -> Value:
+    value = look_up_name(scope, node.id)
+    if isinstance(value, Lazy):
+        return resolve(machine, value, scope, node.lineno)
+    if value is UNSET or (node.id in _NEVER and not is_constant(value)):
+        return _global_name(machine, node.id, scope)
+    return value
+
+
+def look_up_name(scope: Scope, name: str) -> Value:
+    """Return what a name means in a scope, `UNSET` where nothing binds it."""
+    here: Scope | None = scope
+    if name in scope.declared:
+        here = scope.module.scope
+    while here is not None:
+        if name in here.names and (here is scope or not here.is_class):
+            return here.names[name]
+        here = here.parent
+    return UNSET
+
+
+def _global_name(machine: AbstractRun, name: str, scope: Scope) -> Value:
+    module = scope.module
+    if name in _NEVER:
+        return False
+    if name == "__name__":
+        return "__main__" if module.name in machine.mains else module.name
+    if name == "__package__":
+        return module.package
+    if name == "__file__":
+        return LibraryObject("__file__", module)
+    if name == "__path__" and module.found.is_package:
+        return LibraryObject("__path__", module)
+    if name == "__spec__":
+        return LibraryObject("__spec__", module)
+    if name == "__class__":
+        return scope.owner or UNKNOWN
+    if name == "__debug__":
+        return True
+    if name == "__doc__":
+        return UNKNOWN
+    if name in _BUILTINS:
+        return LibraryObject(f"builtins.{name}")
+    stars = module.scope.names.get("\0star")
+    if isinstance(stars, Items) and stars.items:
+        return LibraryObject(f"{stars.items[0].name}.{name}")
+    return UNKNOWN
+
+
+def resolve(machine: AbstractRun, lazy: Lazy, scope: Scope, line: int) -> Value:
+    """Load what a lazy import left for its first use, which is here."""
+    (where, _), whole = lazy.site
+    module = machine.import_name(lazy.module, scope, line)
+    value: Value = module
+    if lazy.attribute is not None:
+        from ftaudit.reach.statements import attribute_for_import
+
+        node = ast.Pass(lineno=line, col_offset=0)
+        value = attribute_for_import(machine, module, lazy.module, lazy.attribute, scope, node)
+    elif not whole:
+        top = machine.modules.get(lazy.module.partition(".")[0])
+        value = UNKNOWN if top is None else top
+    for name, known in list(where.names.items()):
+        if known is lazy:
+            where.names[name] = value
+    return value
+
+
+def _attribute(machine: AbstractRun, node: ast.Attribute, scope: Scope) -> Value:
+    owner = evaluate(machine, node.value, scope)
+    if node.attr in _NEVER:
+        return False
+    return machine.language.attribute(machine, owner, node.attr, scope, node)
+
+
+def _joined(machine: AbstractRun, node: ast.JoinedStr, scope: Scope) -> Value:
+    parts: list[Value] = []
+    for each in node.values:
+        if isinstance(each, ast.FormattedValue):
+            value = evaluate(machine, each.value, scope)
+            plain = each.format_spec is None and each.conversion in (-1, 115)
+            parts.append(str(value) if plain and isinstance(value, (str, int)) else _only_text(value, plain=plain))
+        else:
+            parts.append(evaluate(machine, each, scope))
+    return concatenate(parts)
+
+
+def _only_text(value: Value, *, plain: bool) -> Value:
+    return value if plain and isinstance(value, (Pattern, OneOf)) else UNKNOWN
+
+
+def concatenate(parts: Sequence[Value]) -> Value:
+    """Return the text that the parts make, as far as it is known."""
+    results: list[list[Value]] = [[]]
+    for part in parts:
+        options = choices_of(part)
+        if len(options) * len(results) > 64:
+            options = (UNKNOWN,)
+        results = [[*one, option] for one in results for option in options]
+    texts: Value = UNSET
+    for one in results:
+        texts = join(texts, _concatenate(one))
+    return UNKNOWN if texts is UNSET else texts
+
+
+def _concatenate(parts: Sequence[Value]) -> Value:
+    if all(isinstance(part, str) for part in parts):
+        text = "".join(parts)
+        return text if len(text) <= MOST_TEXT else UNKNOWN
+    prefix = ""
+    for part in parts:
+        if isinstance(part, Pattern):
+            prefix += part.prefix
+        if not isinstance(part, str):
+            break
+        prefix += part
+    suffix = ""
+    for part in reversed(parts):
+        if isinstance(part, Pattern):
+            suffix = part.suffix + suffix
+        if not isinstance(part, str):
+            break
+        suffix = part + suffix
+    return Pattern(prefix, suffix)
+
+
+def _binary(machine: AbstractRun, node: ast.BinOp, scope: Scope) -> Value:
+    one, other = evaluate(machine, node.left, scope), evaluate(machine, node.right, scope)
+    if isinstance(node.op, ast.Add):
+        text = (str, Pattern)
+        if isinstance(one, text) or isinstance(other, text):
+            return concatenate([one, other])
+        if isinstance(one, Items) and isinstance(other, Items):
+            items = [*one.items, *other.items]
+            return Items(one.kind, items[:MOST_ITEMS], one.complete and other.complete and len(items) <= MOST_ITEMS)
+        if isinstance(one, Items):
+            return Items(one.kind, list(one.items), complete=False)
+    if isinstance(node.op, ast.Mod) and isinstance(one, str):
+        return _formatted(one, other)
+    if isinstance(node.op, ast.BitOr) and isinstance(one, DictValue) and isinstance(other, DictValue):
+        return DictValue({**one.entries, **other.entries}, one.complete and other.complete)
+    if isinstance(one, int) and isinstance(other, int):
+        return _number(node.op, one, other)
+    if isinstance(node.op, ast.Div) and isinstance(one, (LibraryObject, Pattern)):
+        return UNKNOWN
+    return UNKNOWN
+
+
+def _number(kind: ast.operator, one: int, other: int) -> Value:
+    work: Callable[[int, int], int] | None = {
+        ast.Add: operator.add,
+        ast.Sub: operator.sub,
+        ast.Mult: operator.mul,
+        ast.FloorDiv: operator.floordiv,
+        ast.Mod: operator.mod,
+        ast.BitAnd: operator.and_,
+        ast.BitOr: operator.or_,
+    }.get(type(kind))
+    if work is None or max(one.bit_length(), other.bit_length()) > 256:
+        return UNKNOWN
+    try:
+        return work(one, other)
+    except ArithmeticError:
+        return UNKNOWN
+
+
+def _formatted(text: str, given: Value) -> Value:
+    values = tuple(given.items) if isinstance(given, Items) else (given,)
+    if all(isinstance(each, (str, int)) for each in values) and len(text) < MOST_TEXT:
+        try:
+            result = text % values
+        except (TypeError, ValueError, OverflowError, MemoryError):
+            return UNKNOWN
+        return result if len(result) < MOST_TEXT else UNKNOWN
+    return Pattern(text.partition("%")[0])
+
+
+def _boolean(machine: AbstractRun, node: ast.BoolOp, scope: Scope) -> Value:
+    """Run the operands in order; those after an undecided one only may run."""
+    stops = isinstance(node.op, ast.Or)
+    result: Value = UNSET
+    mark = len(machine.conditions)
+    kind = ConditionKind.NOT_BRANCH if stops else ConditionKind.BRANCH
+    try:
+        for each in node.values:
+            value = evaluate(machine, each, scope)
+            decided = truth(value)
+            if decided is stops:
+                return value if result is UNSET else stops
+            if decided is None:
+                result = join(result, value)
+                machine.conditions.append(machine.condition(kind, scope, each.lineno, text_of(machine, each)))
+            elif each is node.values[-1]:
+                return value if result is UNSET else join(result, value)
+        return UNKNOWN if result is UNSET else result
+    finally:
+        del machine.conditions[mark:]
+
+
+def _unary(machine: AbstractRun, node: ast.UnaryOp, scope: Scope) -> Value:
+    value = evaluate(machine, node.operand, scope)
+    if isinstance(node.op, ast.Not):
+        decided = truth(value)
+        return UNKNOWN if decided is None else not decided
+    if isinstance(node.op, ast.USub) and isinstance(value, (int, float)):
+        return -value
+    return UNKNOWN
+
+
+def _compare(machine: AbstractRun, node: ast.Compare, scope: Scope) -> Value:
+    left = evaluate(machine, node.left, scope)
+    answer: bool | None = True
+    for kind, each in zip(node.ops, node.comparators, strict=True):
+        right = evaluate(machine, each, scope)
+        decided = compare(machine, kind, left, right)
+        if decided is False:
+            return False
+        if decided is None:
+            answer = None
+        left = right
+    return UNKNOWN if answer is None else answer
+
+
+_ORDER: Final[dict[type[ast.cmpop], Callable[[Any, Any], bool]]] = {
+    ast.Eq: operator.eq,
+    ast.NotEq: operator.ne,
+    ast.Lt: operator.lt,
+    ast.LtE: operator.le,
+    ast.Gt: operator.gt,
+    ast.GtE: operator.ge,
+}
+
+
+def compare(machine: AbstractRun, kind: ast.cmpop, left: Value, right: Value) -> bool | None:
+    """Return the answer of one comparison, or `None` where it is not known."""
+    match kind:
+        case ast.Is() | ast.IsNot():
+            same = _is(left, right)
+            return None if same is None else same is isinstance(kind, ast.Is)
+        case ast.In() | ast.NotIn():
+            inside = _contains(machine, left, right)
+            return None if inside is None else inside is isinstance(kind, ast.In)
+        case _:
+            return _ordered(_ORDER[type(kind)], left, right)
+
+
+def _is(left: Value, right: Value) -> bool | None:
+    if left is UNKNOWN or right is UNKNOWN or isinstance(left, OneOf) or isinstance(right, OneOf):
+        if isinstance(left, OneOf) and is_constant(right) and not any(_may_be(e, right) for e in left.choices):
+            return False
+        return None
+    if is_constant(left) and is_constant(right):
+        return left is right or (type(left) is type(right) and left == right)
+    if left is None or right is None:
+        other = right if left is None else left
+        return None if isinstance(other, (LibraryObject, Lazy)) and "()" in getattr(other, "name", "()") else False
+    if isinstance(left, LibraryObject) and isinstance(right, LibraryObject):
+        return True if left.name == right.name and "()" not in left.name else None
+    return left is right if not isinstance(left, LibraryObject) and not isinstance(right, LibraryObject) else None
+
+
+def _may_be(value: Value, constant: Value) -> bool:
+    return value is UNKNOWN or (is_constant(value) and value == constant) or isinstance(value, LibraryObject)
+
+
+def _contains(machine: AbstractRun, left: Value, right: Value) -> bool | None:
+    match right:
+        case LibraryObject(name="sys.modules"):
+            if isinstance(left, str) and left in machine.modules and not machine.modules[left].failed:
+                return True
+            return None
+        case LibraryObject(name="sys.builtin_module_names"):
+            return None
+        case str() if isinstance(left, str):
+            return left in right
+        case Items(items=items, complete=complete) if is_constant(left):
+            if any(is_constant(each) and each == left for each in items):
+                return True
+            return False if complete and all(map(is_constant, items)) else None
+        case DictValue(entries=entries, complete=complete) if is_constant(left):
+            return True if left in entries else (False if complete else None)
+        case Instance(payload=payload) if payload is not None:
+            return _contains(machine, left, payload)
+        case _:
+            return None
+
+
+def _ordered(work: Callable[[Any, Any], bool], left: Value, right: Value) -> bool | None:
+    if is_constant(left) and is_constant(right):
+        try:
+            return bool(work(left, right))
+        except TypeError:
+            return None
+    if isinstance(left, Items) and isinstance(right, Items) and left.complete and right.complete:
+        return _ordered_items(work, left.items, right.items)
+    if isinstance(left, OneOf) or isinstance(right, OneOf):
+        answers = {_ordered(work, one, other) for one in choices_of(left) for other in choices_of(right)}
+        return answers.pop() if len(answers) == 1 else None
+    both = isinstance(left, LibraryObject) and isinstance(right, LibraryObject) and "()" not in left.name + right.name
+    if both and work in (operator.eq, operator.ne) and left.name == right.name:
+        return work is operator.eq
+    return None
+
+
+def _ordered_items(work: Callable[[Any, Any], bool], left: list[Value], right: list[Value]) -> bool | None:
+    """Compare element by element, as Python does; an unknown one that decides leaves the answer open."""
+    for one, other in zip(left, right, strict=False):
+        if not (is_constant(one) and is_constant(other)):
+            return None
+        if one != other:
+            try:
+                return bool(work(one, other))
+            except TypeError:
+                return None
+    return bool(work(len(left), len(right)))
+
+
+def _conditional(machine: AbstractRun, node: ast.IfExp, scope: Scope) -> Value:
+    decided = truth(evaluate(machine, node.test, scope))
+    if decided is not None:
+        return evaluate(machine, node.body if decided else node.orelse, scope)
+    result: Value = UNSET
+    for kind, each in ((ConditionKind.BRANCH, node.body), (ConditionKind.NOT_BRANCH, node.orelse)):
+        with machine.under(kind, scope, node.lineno, text_of(machine, node.test)):
+            result = join(result, evaluate(machine, each, scope))
+    return UNKNOWN if result is UNSET else result
+
+
+def _sequence(machine: AbstractRun, node: ast.List | ast.Tuple | ast.Set, scope: Scope) -> Value:
+    kind = {ast.List: "list", ast.Tuple: "tuple", ast.Set: "set"}[type(node)]
+    items: list[Value] = []
+    complete = True
+    for each in node.elts:
+        if isinstance(each, ast.Starred):
+            more, all_of_them = iterate(machine, evaluate(machine, each.value, scope))
+            items += more
+            complete = complete and all_of_them
+        else:
+            items.append(evaluate(machine, each, scope))
+    return Items(kind, items[:MOST_ITEMS], complete and len(items) <= MOST_ITEMS)
+
+
+def _dict(machine: AbstractRun, node: ast.Dict, scope: Scope) -> Value:
+    table = DictValue({})
+    for key, each in zip(node.keys, node.values, strict=True):
+        value = evaluate(machine, each, scope)
+        if key is None:
+            if isinstance(value, DictValue):
+                table.entries |= value.entries
+                table.complete = table.complete and value.complete
+            else:
+                table.complete = False
+            continue
+        name = evaluate(machine, key, scope)
+        if is_constant(name):
+            table.entries[name] = value
+        elif isinstance(name, Items) and name.complete and all(map(is_constant, name.items)):
+            table.entries[tuple(name.items)] = value
+        else:
+            table.complete = False
+    return table
+
+
+def _subscript(machine: AbstractRun, node: ast.Subscript, scope: Scope) -> Value:
+    owner = evaluate(machine, node.value, scope)
+    if isinstance(node.slice, ast.Slice):
+        return _slice(machine, owner, node.slice, scope)
+    index = evaluate(machine, node.slice, scope)
+    result: Value = UNSET
+    for each in choices_of(owner):
+        for key in choices_of(index):
+            result = join(result, get_item(machine, each, key, scope, node))
+    return UNKNOWN if result is UNSET else result
+
+
+def get_item(machine: AbstractRun, owner: Value, key: Value, scope: Scope, node: ast.AST) -> Value:
+    """Return an item."""
+    match owner:
+        case Items(items=items, complete=complete):
+            if isinstance(key, int) and -len(items) <= key < len(items) and (complete or key >= 0):
+                return items[key]
+            if key is UNKNOWN and complete and items:
+                result: Value = UNSET
+                for each in items:
+                    result = join(result, each)
+                return result
+            return UNKNOWN
+        case DictValue(entries=entries, complete=complete):
+            key = tuple(key.items) if isinstance(key, Items) and all(map(is_constant, key.items)) else key
+            if (is_constant(key) or isinstance(key, tuple)) and key in entries:
+                return entries[key]
+            if is_constant(key) and complete:
+                machine.fail("KeyError", repr(key))
+            if key is UNKNOWN and complete and 0 < len(entries) <= 64:
+                found: Value = UNSET
+                for value in entries.values():
+                    found = join(found, value)
+                return found
+            return UNKNOWN
+        case LibraryObject(name="sys.modules") if isinstance(key, str):
+            module = machine.modules.get(key)
+            if module is not None:
+                return module if module.replacement is None else module.replacement
+            return machine.aliases.get(key, UNKNOWN)
+        case str() if isinstance(key, int) and -len(owner) <= key < len(owner):
+            return owner[key]
+        case LibraryObject(name="sys.version_info"):
+            return get_item(machine, version_info(machine), key, scope, node)
+        case Instance(payload=payload):
+            method = machine.language.attribute(machine, owner, "__getitem__", scope, node)
+            if isinstance(method, (Bound, FunctionValue)) and isinstance(
+                method.function if isinstance(method, Bound) else method, FunctionValue
+            ):
+                return machine.language.call(machine, method, [key], {}, scope, node)
+            return UNKNOWN if payload is None else get_item(machine, payload, key, scope, node)
+        case Class():
+            return owner  # A generic class with its parameters.
+        case _:
+            return UNKNOWN
+
+
+def _slice(machine: AbstractRun, owner: Value, node: ast.Slice, scope: Scope) -> Value:
+    bounds = [None if each is None else evaluate(machine, each, scope) for each in (node.lower, node.upper, node.step)]
+    if isinstance(owner, LibraryObject) and owner.name == "sys.version_info":
+        owner = version_info(machine)
+    if not all(each is None or isinstance(each, int) for each in bounds):
+        return UNKNOWN
+    cut = slice(*bounds)
+    try:
+        if isinstance(owner, Items) and owner.complete:
+            return Items(owner.kind, owner.items[cut])
+        if isinstance(owner, (str, bytes)):
+            return owner[cut]
+    except ValueError:
+        return UNKNOWN
+    return UNKNOWN
+
+
+def _lambda(machine: AbstractRun, node: ast.Lambda, scope: Scope) -> Value:
+    return make_function(machine, node, scope, "<lambda>")
+
+
+def _comprehension(
+    machine: AbstractRun, node: ast.ListComp | ast.SetComp | ast.GeneratorExp | ast.DictComp, scope: Scope
+) -> Value:
+    inner = Scope(
+        module=scope.module,
+        names={},
+        parent=scope,
+        label=scope.label,
+        owner=scope.owner,
+        first=scope.first,
+        base=len(machine.conditions),
+    )
+    if scope.is_class:
+        inner.names.update(scope.names)
+    results: list[Any] = []
+    complete = _clauses(machine, node, 0, inner, results)
+    complete = complete and len(results) <= MOST_ITEMS
+    if isinstance(node, ast.DictComp):
+        table = DictValue({}, complete)
+        for key, value in results[:MOST_ITEMS]:
+            if is_constant(key):
+                table.entries[key] = value
+            else:
+                table.complete = False
+        return table
+    kind = {ast.ListComp: "list", ast.SetComp: "set"}.get(type(node), "generator")
+    return Items(kind, results[:MOST_ITEMS], complete)
+
+
+def _clauses(machine: AbstractRun, node: Any, number: int, scope: Scope, results: list[Any]) -> bool:
+    """Run the `for` clauses from a number on; return whether all of the elements are known."""
+    if number == len(node.generators):
+        if isinstance(node, ast.DictComp):
+            results.append((evaluate(machine, node.key, scope), evaluate(machine, node.value, scope)))
+        else:
+            element = node.elt
+            results.append(evaluate(machine, element, scope))
+        return True
+    clause = node.generators[number]
+    values, complete = iterate(machine, evaluate(machine, clause.iter, scope))
+    every = complete
+    for value in values[:MOST_ITEMS]:
+        assign(machine, clause.target, value, scope)
+        answers = [truth(evaluate(machine, test, scope)) for test in clause.ifs]
+        if False in answers:
+            continue
+        if None in answers:
+            every = False
+            with machine.under(ConditionKind.BRANCH, scope, clause.target.lineno, text_of(machine, clause.ifs[0])):
+                _clauses(machine, node, number + 1, scope, results)
+            continue
+        every = _clauses(machine, node, number + 1, scope, results) and every
+    if not complete:
+        with machine.under(ConditionKind.LOOP, scope, clause.target.lineno, text_of(machine, clause.iter)):
+            assign(machine, clause.target, UNKNOWN, scope)
+            for test in clause.ifs:
+                evaluate(machine, test, scope)
+            _clauses(machine, node, number + 1, scope, [])
+    return every
+
+
+def _call(machine: AbstractRun, node: ast.Call, scope: Scope) -> Value:
+    function = evaluate(machine, node.func, scope)
+    arguments: list[Value] = []
+    keywords: dict[str, Value] = {}
+    for each in node.args:
+        if isinstance(each, ast.Starred):
+            more, complete = iterate(machine, evaluate(machine, each.value, scope))
+            arguments += more
+            if not complete:
+                arguments.append(UNKNOWN)
+        else:
+            arguments.append(evaluate(machine, each, scope))
+    for keyword in node.keywords:
+        value = evaluate(machine, keyword.value, scope)
+        if keyword.arg is not None:
+            keywords[keyword.arg] = value
+        elif isinstance(value, DictValue):
+            keywords |= {key: each for key, each in value.entries.items() if isinstance(key, str)}
+    return machine.language.call(machine, function, arguments, keywords, scope, node)
+
+
+def _named(machine: AbstractRun, node: ast.NamedExpr, scope: Scope) -> Value:
+    value = evaluate(machine, node.value, scope)
+    bind(machine, scope, node.target.id, value)
+    return value
+
+
+def _yield(machine: AbstractRun, node: ast.Yield, scope: Scope) -> Value:
+    value = None if node.value is None else evaluate(machine, node.value, scope)
+    if scope.yielded is not None and len(scope.yielded) < MOST_ITEMS:
+        scope.yielded.append(value)
+    return UNKNOWN
+
+
+def _yield_from(machine: AbstractRun, node: ast.YieldFrom, scope: Scope) -> Value:
+    values, _ = iterate(machine, evaluate(machine, node.value, scope))
+    if scope.yielded is not None:
+        scope.yielded.extend(values[:MOST_ITEMS])
+    return UNKNOWN
+
+
+def _inner(machine: AbstractRun, node: ast.Await | ast.Starred, scope: Scope) -> Value:
+    return evaluate(machine, node.value, scope)
+
+
+_EVALUATE: Final[dict[type[ast.expr], Callable[..., Value]]] = {
+    ast.Constant: _constant,
+    ast.Name: _name,
+    ast.Attribute: _attribute,
+    ast.JoinedStr: _joined,
+    ast.BinOp: _binary,
+    ast.BoolOp: _boolean,
+    ast.UnaryOp: _unary,
+    ast.Compare: _compare,
+    ast.IfExp: _conditional,
+    ast.List: _sequence,
+    ast.Tuple: _sequence,
+    ast.Set: _sequence,
+    ast.Dict: _dict,
+    ast.Subscript: _subscript,
+    ast.Lambda: _lambda,
+    ast.ListComp: _comprehension,
+    ast.SetComp: _comprehension,
+    ast.GeneratorExp: _comprehension,
+    ast.DictComp: _comprehension,
+    ast.Call: _call,
+    ast.NamedExpr: _named,
+    ast.Yield: _yield,
+    ast.YieldFrom: _yield_from,
+    ast.Await: _inner,
+    ast.Starred: _inner,
+}

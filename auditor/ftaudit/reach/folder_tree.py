@@ -1,0 +1,107 @@
+"""Folders as an import sees them: the user's source roots, and installed packages."""
+
+from __future__ import annotations
+
+import configparser
+import os
+import stat
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+from ftaudit.cpython.suffixes import find_suffix
+
+MOST_FILES: Final = 200_000
+"""Files of a folder that are listed."""
+MOST_BYTES: Final = 64 << 20
+"""Bytes of a file that is read."""
+SOURCES: Final = (".py", ".pyi", ".pyx")
+_ASIDE: Final = frozenset({"__pycache__", "node_modules"})
+
+
+def is_wanted(name: str) -> bool:
+    """Return whether a file of this name matters to imports."""
+    return name.endswith(SOURCES) or find_suffix(name) is not None or name == "entry_points.txt"
+
+
+@dataclass(slots=True, eq=False)
+class FolderTree:
+    """One folder."""
+
+    name: str
+    root: Path
+    own: bool = False
+    prefix: str = ""
+    """What goes before a path that is shown."""
+    only: frozenset[str] | None = None
+    """The paths that are of this package; `None` takes every one."""
+    problems: list[str] = field(default_factory=list)
+    _paths: list[str] | None = None
+
+    def paths(self) -> Iterable[str]:
+        """Return the files that matter to imports."""
+        if self._paths is None:
+            self._paths = sorted(self.only) if self.only is not None else sorted(self._walk())
+        return self._paths
+
+    def _walk(self) -> Iterator[str]:
+        count = 0
+        for folder, folders, names in os.walk(self.root, followlinks=False):
+            folders[:] = sorted(
+                name
+                for name in folders
+                if name not in _ASIDE and not name.startswith(".") and not self._skips(folder, name)
+            )
+            for name in names:
+                if not is_wanted(name):
+                    continue
+                count += 1
+                if count > MOST_FILES:
+                    self.problems.append(f"{self.root} holds more than {MOST_FILES:,} files")
+                    return
+                yield Path(folder, name).relative_to(self.root).as_posix()
+
+    def _skips(self, folder: str, name: str) -> bool:
+        """Return whether a folder holds nothing to import; an environment is not the user's own code."""
+        if name in _ASIDE or name.startswith("."):
+            return True
+        return self.own and (Path(folder, name, "pyvenv.cfg").exists() or name == "site-packages")
+
+    def read(self, path: str) -> bytes | None:
+        """Return a file's content; `None` for what is no plain file, or is too large."""
+        place = self.root / path
+        try:
+            status = place.stat()
+            if not stat.S_ISREG(status.st_mode) or status.st_size > MOST_BYTES:
+                return None
+            return place.read_bytes()
+        except OSError:
+            return None
+
+    def shown(self, path: str) -> str:
+        """Return the path as the reader is to see it."""
+        return f"{self.prefix}{path}"
+
+    def package(self, path: str) -> str:
+        """Return the name at the top of the path."""
+        return self.name if self.own else path.partition("/")[0].partition(".")[0]
+
+    def groups(self) -> Sequence[tuple[str, str, str]]:
+        """Return the entry points of every distribution in the folder."""
+        found: list[tuple[str, str, str]] = []
+        for path in self.paths():
+            if path.endswith(".dist-info/entry_points.txt") and path.count("/") == 1:
+                found += parse_entry_points(self.read(path) or b"")
+        return found
+
+
+def parse_entry_points(data: bytes) -> list[tuple[str, str, str]]:
+    """Return group, name and object of each entry point; nothing for a file that is malformed."""
+    parser = configparser.ConfigParser(delimiters=("=",), interpolation=None, strict=False)
+    parser.optionxform = str  # type: ignore[assignment,method-assign]  # Names keep their case.
+    try:
+        parser.read_string(data.decode("utf-8", "replace"))
+    except configparser.Error:
+        return []
+    return [(group, name, value.strip()) for group in parser.sections() for name, value in parser.items(group)]

@@ -1,0 +1,36 @@
+"""What an abstract run finds: which unit loads which module, where, and under what conditions."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from ftaudit.model.reachability import Condition, ImportSite
+
+
+@dataclass(slots=True, eq=False)
+class ModuleLoad:
+    """A unit loads a module."""
+
+    target: str
+    site: ImportSite
+    conditions: tuple[Condition, ...]
+    """All of them must hold; empty where nothing is undecided."""
+    guarded: bool = False
+    """Whether `try … except ImportError` is around the import."""
+
+
+@dataclass(slots=True, eq=False)
+class RunUnit:
+    """What runs at one time: the body of a module, or of a function."""
+
+    module: str
+    function: str | None = None
+    """Qualified name of the function, `None` for a module's body."""
+    edges: dict[tuple[str, str, int], ModuleLoad] = field(default_factory=dict)
+
+    def add(self, edge: ModuleLoad) -> None:
+        """Add an edge; of two at one place the one with fewer conditions counts."""
+        key = (edge.target, edge.site.file, edge.site.line)
+        known = self.edges.get(key)
+        if known is None or len(edge.conditions) < len(known.conditions):
+            self.edges[key] = edge

@@ -1,0 +1,90 @@
+"""The front door of the room: trees and start points in, the answer for every extension module out."""
+
+from __future__ import annotations
+
+import ast
+import gc
+import hashlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from ftaudit.model.reachability import OpenKind, OpenSite, ReachAnswer
+from ftaudit.reach.abstract_run import AbstractRun
+from ftaudit.reach.analysis import LANGUAGE, analyse
+from ftaudit.reach.binary_names import names_in
+from ftaudit.reach.classify import classify
+from ftaudit.reach.finder import Finder, Found
+from ftaudit.reach.starts import StartPoint
+from ftaudit.reach.wheel_files import WheelTree
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ReachQuestion:
+    """What is to be found out on one platform."""
+
+    finder: Finder
+    starts: Sequence[StartPoint]
+    platform: str
+    machine: str
+    """`platform.machine()` there."""
+    parse: Callable[[str], ast.Module]
+
+
+def find_reach(question: ReachQuestion) -> ReachAnswer:
+    """Return what the start points load. What cannot be read, parsed or followed is an open site of the answer."""
+    finder = question.finder
+    known = module_names(finder)
+    digest = hashlib.sha256("\n".join(sorted(known)).encode()).hexdigest()[:16]
+
+    def find_names(found: Found) -> Sequence[str] | None:
+        tree = found.tree
+        if isinstance(tree, WheelTree):
+            return tree.names(found.path, found.name, known, digest)
+        data = None if tree is None else tree.read(found.path)
+        return None if data is None else names_in(data, known, found.name)
+
+    machine = AbstractRun(
+        finder=finder,
+        version=finder.version,
+        sys_platform=finder.sys_platform,
+        machine=question.machine,
+        parse=question.parse,
+        language=LANGUAGE,
+        names_in=find_names,
+    )
+    collects = gc.isenabled()
+    gc.disable()  # Trees have no cycles, and looking for some takes half as long again as making them.
+    try:
+        missing = analyse(machine, question.starts)
+    finally:
+        if collects:
+            gc.enable()
+    modules, sites = classify(machine, finder.extensions())
+    absent = tuple(
+        OpenSite(kind=OpenKind.MISSING, package="", module=each.module, file="", line=0, at_start=True)
+        for each in missing
+    )
+    unread = tuple(
+        OpenSite(kind=OpenKind.UNREAD, package=name, module="", file="", line=0, at_start=True)
+        for name in finder.unread
+    )
+    return ReachAnswer(
+        platform=question.platform,
+        starts=tuple(each.text or each.module for each in question.starts),
+        modules=modules,
+        open_sites=(*absent, *unread, *sites),
+        files=machine.files,
+        steps=machine.steps,
+        bytes_read=sum(tree.bytes_read for tree in finder.trees if isinstance(tree, WheelTree)),
+    )
+
+
+def module_names(finder: Finder) -> frozenset[str]:
+    """Return the names of all modules in the packages."""
+    names: set[str] = {found.name for found in finder.extensions()}
+    for tree in finder.trees:
+        for path in tree.paths():
+            if path.endswith(".py") and "-" not in path.partition("/")[0]:
+                stem = path.removesuffix(".py").removesuffix("/__init__")
+                names.add(stem.replace("/", "."))
+    return frozenset(names)

@@ -1,0 +1,727 @@
+"""Run statements: what binds names, what branches, and what imports."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Callable, Sequence
+from enum import Enum
+from typing import Final
+
+from ftaudit.model.reachability import ConditionKind
+from ftaudit.reach.abstract_run import AbstractRun, Handlers
+from ftaudit.reach.abstract_values import (
+    MOST_ITEMS,
+    UNKNOWN,
+    UNSET,
+    Bound,
+    Class,
+    DictValue,
+    Failed,
+    FunctionValue,
+    Instance,
+    Items,
+    Lazy,
+    LibraryObject,
+    Module,
+    OneOf,
+    Scope,
+    Value,
+    choices_of,
+    is_constant,
+    join,
+    truth,
+)
+from ftaudit.reach.class_values import make_class
+from ftaudit.reach.finder import FoundKind
+from ftaudit.reach.iterating import iterate
+
+MOST_TURNS: Final = 512
+"""Times that a loop's body is run."""
+TEXT: Final = 80
+"""Characters of a condition that are kept."""
+
+
+class BlockEnd(Enum):
+    """How a block ends."""
+
+    GO = "go"
+    RETURN = "return"
+    BREAK = "break"
+    CONTINUE = "continue"
+
+
+_ENDS: Final = (BlockEnd.RETURN, BlockEnd.BREAK, BlockEnd.CONTINUE)
+
+
+def run_body(machine: AbstractRun, module: Module, tree: ast.Module) -> None:
+    """Run a module's code."""
+    run_block(machine, tree.body, module.scope)
+
+
+def run_block(machine: AbstractRun, statements: Sequence[ast.stmt], scope: Scope) -> BlockEnd:
+    """Run statements in order; return how they end on every way that is not excluded."""
+    for statement in statements:
+        machine.step()
+        run = _RUN.get(type(statement))
+        if run is None:
+            continue
+        flow = run(machine, statement, scope)
+        if flow is not None and flow is not BlockEnd.GO:
+            return flow
+    return BlockEnd.GO
+
+
+def is_weak(machine: AbstractRun, scope: Scope) -> bool:
+    """Return whether what is assigned now may not be assigned at all."""
+    return len(machine.conditions) > scope.base
+
+
+def bind(machine: AbstractRun, scope: Scope, name: str, value: Value) -> None:
+    """Bind a name in the scope that owns it."""
+    owner = scope
+    if name in scope.declared:
+        owner = scope.module.scope
+    elif name in scope.outer:
+        above = scope.parent
+        while above is not None and name not in above.names and above.parent is not None:
+            above = above.parent
+        owner = above or scope
+    if owner is not scope or is_weak(machine, scope):
+        value = join(owner.names.get(name, UNSET), value)
+    owner.names[name] = value
+
+
+def assign(machine: AbstractRun, target: ast.expr, value: Value, scope: Scope) -> None:
+    """Assign a value to a target."""
+    match target:
+        case ast.Name(id=name):
+            bind(machine, scope, name, value)
+        case ast.Tuple(elts=targets) | ast.List(elts=targets):
+            _unpack(machine, targets, value, scope)
+        case ast.Starred(value=inner):
+            assign(machine, inner, value, scope)
+        case ast.Attribute(value=owner, attr=name):
+            set_attribute(machine, machine.language.evaluate(machine, owner, scope), name, value, scope)
+        case ast.Subscript(value=owner, slice=index):
+            table = machine.language.evaluate(machine, owner, scope)
+            set_item(machine, table, machine.language.evaluate(machine, index, scope), value, scope)
+        case _:
+            pass
+
+
+def _unpack(machine: AbstractRun, targets: Sequence[ast.expr], value: Value, scope: Scope) -> None:
+    values: list[Value] = [UNKNOWN] * len(targets)
+    starred = next((number for number, target in enumerate(targets) if isinstance(target, ast.Starred)), None)
+    if isinstance(value, Items) and value.complete:
+        if starred is None and len(value.items) == len(targets):
+            values = list(value.items)
+        elif starred is not None and len(value.items) >= len(targets) - 1:
+            after = len(targets) - starred - 1
+            stop = len(value.items) - after
+            values = [
+                *value.items[:starred],
+                Items("list", value.items[starred:stop]),
+                *(value.items[stop:] if after else []),
+            ]
+    for target, each in zip(targets, values, strict=True):
+        assign(machine, target, each, scope)
+
+
+def set_attribute(machine: AbstractRun, owner: Value, name: str, value: Value, scope: Scope) -> None:
+    """Assign to an attribute."""
+    weak = bool(machine.conditions)
+    for each in choices_of(owner):
+        match each:
+            case Module():
+                names = each.scope.names
+                if each is not scope.module or weak:
+                    value = join(names.get(name, UNSET), value)
+                names[name] = value
+            case Instance(attributes=names) | FunctionValue(attributes=names) | Class(names=names):
+                names[name] = join(names.get(name, UNSET), value) if weak and name in names else value
+            case _:
+                pass
+
+
+def set_item(machine: AbstractRun, owner: Value, key: Value, value: Value, scope: Scope) -> None:
+    """Assign to an item."""
+    for each in choices_of(owner):
+        if isinstance(each, Instance) and isinstance(each.payload, DictValue):
+            each = each.payload
+        match each:
+            case DictValue(entries=entries):
+                if not _hashable(key) or len(entries) > MOST_ITEMS:
+                    each.complete = False
+                else:
+                    entries[_key(key)] = value
+            case Items(items=items):
+                if isinstance(key, int) and -len(items) <= key < len(items):
+                    items[key] = value
+                else:
+                    each.complete = False
+            case LibraryObject(name="sys.modules"):
+                _put_module(machine, key, value, scope)
+            case _:
+                pass
+
+
+def _hashable(key: Value) -> bool:
+    return is_constant(key) or (isinstance(key, Items) and key.complete and all(map(is_constant, key.items)))
+
+
+def _key(key: Value) -> Value:
+    return tuple(key.items) if isinstance(key, Items) else key
+
+
+def _put_module(machine: AbstractRun, key: Value, value: Value, scope: Scope) -> None:
+    if not isinstance(key, str):
+        scope.module.is_open = True
+        return
+    own = machine.modules.get(key)
+    if own is not None and value is not own:
+        own.replacement = value
+        own.is_open = True
+    elif own is None:
+        machine.aliases[key] = value
+        parent = machine.modules.get(key.rpartition(".")[0])
+        if parent is not None:
+            parent.scope.names.setdefault(key.rpartition(".")[2], value)
+
+
+# Imports
+
+
+def _import(machine: AbstractRun, node: ast.Import, scope: Scope) -> None:
+    for alias in node.names:
+        if _is_lazy(machine, node.lineno, alias.name, scope):
+            site = (scope, node.lineno)
+            name = alias.asname or alias.name.partition(".")[0]
+            bind(machine, scope, name, Lazy(module=alias.name, attribute=None, site=(site, bool(alias.asname))))
+            continue
+        bind_import(machine, alias.name, alias.asname, scope, node.lineno)
+
+
+def bind_import(machine: AbstractRun, name: str, asname: str | None, scope: Scope, line: int) -> None:
+    """Import a module, and bind it or the package at its top."""
+    module = machine.import_name(name, scope, line)
+    if asname:
+        bind(machine, scope, asname, module)
+        return
+    top = name.partition(".")[0]
+    value = machine.modules.get(top)
+    if value is None:
+        bind(machine, scope, top, machine.aliases.get(top, UNKNOWN))
+    else:
+        bind(machine, scope, top, value if value.replacement is None else value.replacement)
+
+
+def _import_from(machine: AbstractRun, node: ast.ImportFrom, scope: Scope) -> None:
+    base = absolute_name(node.module or "", node.level, scope)
+    if base is None:
+        machine.fail("ImportError", node.module or ".")
+        return
+    if base == "__future__":
+        return
+    lazy = _is_lazy(machine, node.lineno, base, scope)
+    if lazy and node.names[0].name != "*":
+        for alias in node.names:
+            value = Lazy(module=base, attribute=alias.name, site=((scope, node.lineno), True))
+            bind(machine, scope, alias.asname or alias.name, value)
+        return
+    module = machine.import_name(base, scope, node.lineno)
+    for alias in node.names:
+        if alias.name == "*":
+            _import_star(machine, module, scope, node)
+        else:
+            value = attribute_for_import(machine, module, base, alias.name, scope, node)
+            bind(machine, scope, alias.asname or alias.name, value)
+
+
+def absolute_name(name: str, level: int, scope: Scope) -> str | None:
+    """Return the absolute name that a relative import means, or `None` where it leads out of its package."""
+    if not level:
+        return name
+    parts = scope.module.package.split(".") if scope.module.package else []
+    if level > len(parts):
+        return None
+    parts = parts[: len(parts) - level + 1]
+    return ".".join([*parts, name] if name else parts)
+
+
+def attribute_for_import(
+    machine: AbstractRun, module: Value, base: str, name: str, scope: Scope, node: ast.stmt
+) -> Value:
+    """Return what `from base import name` binds: a name of the module, what its `__getattr__` gives, or a submodule."""
+    if not isinstance(module, Module):
+        if module is UNKNOWN:
+            return UNKNOWN
+        return machine.language.attribute(machine, module, name, scope, node)
+    if module.found.kind is FoundKind.STDLIB:
+        return machine.language.attribute(machine, LibraryObject(base), name, scope, node)
+    names = module.scope.names
+    if name in names:
+        value = machine.language.attribute(machine, module, name, scope, node)
+        if isinstance(value, Module) and value.name == f"{base}.{name}":
+            machine.import_name(value.name, scope, node.lineno)  # It is loaded, and this place needs it too.
+        return value
+    hook = names.get("__getattr__")
+    found = machine.finder.find(f"{base}.{name}")
+    if isinstance(hook, (FunctionValue, Bound, OneOf)):
+        value = UNKNOWN
+        try:
+            value = machine.language.call(machine, hook, [name], {}, scope, node)
+        except Failed as failed:
+            if failed.kind != "AttributeError":
+                raise
+        if found.kind in (FoundKind.PYTHON, FoundKind.EXTENSION, FoundKind.NAMESPACE) and value is UNKNOWN:
+            return machine.import_name(f"{base}.{name}", scope, node.lineno)
+        return value
+    if found.kind in (FoundKind.PYTHON, FoundKind.EXTENSION, FoundKind.NAMESPACE) and module.found.is_package:
+        return machine.import_name(f"{base}.{name}", scope, node.lineno)
+    if f"{base}.{name}" in machine.aliases:
+        return machine.aliases[f"{base}.{name}"]
+    if module.done and not module.is_open and hook is None and name not in ("__version__", "__all__", "__doc__"):
+        # It may be there for a reason that was not followed: both ways count.
+        if machine.may_fail("ImportError", f"{base}.{name}"):
+            condition = machine.condition(ConditionKind.BODY, scope, node.lineno, f"{base}.{name}")
+            machine.conditions.append(condition)
+        return UNKNOWN
+    return UNKNOWN
+
+
+def _import_star(machine: AbstractRun, module: Value, scope: Scope, node: ast.ImportFrom) -> None:
+    if not isinstance(module, Module):
+        scope.module.is_open = True
+        return
+    if module.found.kind is FoundKind.STDLIB:
+        scope.names.setdefault("\0star", Items("list", []))
+        scope.names["\0star"].items.append(LibraryObject(module.name))
+        return
+    listed = module.scope.names.get("__all__", UNSET)
+    if module.is_open or module.found.kind is FoundKind.EXTENSION:
+        scope.module.is_open = True
+    if isinstance(listed, Items):
+        for name in listed.items:
+            if isinstance(name, str):
+                value = attribute_for_import(machine, module, module.name, name, scope, node)
+                bind(machine, scope, name, value)
+        if not listed.complete:
+            scope.module.is_open = True
+        return
+    if listed is not UNSET:
+        scope.module.is_open = True
+    for name, value in list(module.scope.names.items()):
+        if not name.startswith(("_", "\0")):
+            bind(machine, scope, name, value)
+
+
+def _is_lazy(machine: AbstractRun, line: int, name: str, scope: Scope) -> bool:
+    if machine.version < (3, 15) or scope.label:
+        return False
+    if line in scope.module.lazy:
+        return True
+    listed = scope.names.get("__lazy_modules__")
+    return isinstance(listed, Items) and name in [each for each in listed.items if isinstance(each, str)]
+
+
+# Branches
+
+
+def text_of(machine: AbstractRun, node: ast.AST) -> str:
+    """Return the code of an expression, cut."""
+    known = machine.texts.get(node)
+    if known is None:
+        try:
+            known = " ".join(ast.unparse(node).split())
+        except (RecursionError, ValueError):
+            known = ""
+        if len(known) > TEXT:
+            known = known[: TEXT - 1] + "…"
+        machine.texts[node] = known
+    return known
+
+
+def _if(machine: AbstractRun, node: ast.If, scope: Scope) -> BlockEnd:
+    decided = truth(machine.language.evaluate(machine, node.test, scope))
+    if decided is not None:
+        return run_block(machine, node.body if decided else node.orelse, scope)
+    text = text_of(machine, node.test)
+    flows = []
+    failed = []
+    for kind, block in ((ConditionKind.BRANCH, node.body), (ConditionKind.NOT_BRANCH, node.orelse)):
+        mark = len(machine.conditions)
+        machine.conditions.append(machine.condition(kind, scope, node.lineno, text))
+        fails = False
+        try:
+            flow = run_block(machine, block, scope)
+        except Failed as error:
+            machine.may_fail(error.kind, error.name)
+            fails, flow = True, BlockEnd.RETURN
+        # What was excluded within the branch holds for the rest of the code, too, as far as the branch is taken.
+        del machine.conditions[mark:]
+        flows.append(flow)
+        failed.append(fails)
+    first, second = flows
+    if first in _ENDS and second in _ENDS:
+        return first if first is second else BlockEnd.RETURN
+    if first in _ENDS and (failed[0] or not _raises(node.body)):
+        machine.go_on(
+            machine.condition(ConditionKind.NOT_BRANCH, scope, node.lineno, text), leaves=first is BlockEnd.RETURN
+        )
+    elif second in _ENDS and (failed[1] or not _raises(node.orelse)):
+        machine.go_on(
+            machine.condition(ConditionKind.BRANCH, scope, node.lineno, text), leaves=second is BlockEnd.RETURN
+        )
+    return BlockEnd.GO
+
+
+def _raises(block: Sequence[ast.stmt]) -> bool:
+    """Return whether a block ends in an exception, which ends the program where nothing catches it."""
+    return bool(block) and isinstance(block[-1], ast.Raise)
+
+
+def _for(machine: AbstractRun, node: ast.For | ast.AsyncFor, scope: Scope) -> BlockEnd:
+    values, complete = iterate(machine, machine.language.evaluate(machine, node.iter, scope))
+    mark = len(machine.conditions)
+    turns = values[:MOST_TURNS]
+    complete = complete and len(values) <= MOST_TURNS
+    broken = False
+    for value in turns:
+        assign(machine, node.target, value, scope)
+        flow = run_block(machine, node.body, scope)
+        if flow is BlockEnd.RETURN:
+            return flow
+        if flow is BlockEnd.BREAK:
+            broken = True
+            break
+    machine.leave(mark)
+    if not complete and not broken:
+        with machine.under(ConditionKind.LOOP, scope, node.lineno, text_of(machine, node.iter)):
+            assign(machine, node.target, UNKNOWN, scope)
+            flow = run_block(machine, node.body, scope)
+            returns = flow is BlockEnd.RETURN and not _raises(node.body)
+        if returns:
+            machine.go_on(
+                machine.condition(ConditionKind.LOOP, scope, node.lineno, text_of(machine, node.iter)), leaves=True
+            )
+    return BlockEnd.GO if broken else run_block(machine, node.orelse, scope)
+
+
+def _while(machine: AbstractRun, node: ast.While, scope: Scope) -> BlockEnd:
+    mark = len(machine.conditions)
+    for _ in range(64):
+        decided = truth(machine.language.evaluate(machine, node.test, scope))
+        if decided is False:
+            return run_block(machine, node.orelse, scope)
+        if decided is None:
+            with machine.under(ConditionKind.LOOP, scope, node.lineno, text_of(machine, node.test)):
+                run_block(machine, node.body, scope)
+            break
+        flow = run_block(machine, node.body, scope)
+        if flow is BlockEnd.RETURN:
+            return flow
+        if flow is BlockEnd.BREAK:
+            break
+    machine.leave(mark)
+    return BlockEnd.GO
+
+
+def _try(machine: AbstractRun, node: ast.Try, scope: Scope) -> BlockEnd:
+    caught = Handlers(names=frozenset())
+    names: list[frozenset[str] | None] = [_names_of(handler.type) for handler in node.handlers]
+    if any(each is None for each in names):
+        caught.names = None
+    else:
+        caught.names = frozenset().union(*(each for each in names if each is not None))
+    mark = len(machine.conditions)
+    machine.handlers.append(caught)
+    raised: Failed | None = None
+    flow = BlockEnd.GO
+    try:
+        flow = run_block(machine, node.body, scope)
+    except Failed as failed:
+        raised = failed
+    finally:
+        machine.handlers.pop()
+    machine.leave(mark)
+    if raised is not None:
+        handler = next((h for h, n in zip(node.handlers, names, strict=True) if Handlers(n).catch(raised.kind)), None)
+        try:
+            if handler is None:
+                raise raised
+            flow = _handle(machine, handler, scope)
+        finally:
+            if node.finalbody:
+                run_block(machine, node.finalbody, scope)
+        return flow
+    sure = _cannot_fail(node.body)
+    for handler, kinds in zip(node.handlers, names, strict=True):
+        imports_alone = kinds is not None and kinds <= IMPORT_KINDS
+        if caught.maybe or (not sure and not imports_alone):
+            text = text_of(machine, handler.type) if handler.type is not None else ""
+            with machine.under(ConditionKind.HANDLER, scope, handler.lineno, text):
+                _handle(machine, handler, scope)
+    if flow is BlockEnd.GO:
+        flow = run_block(machine, node.orelse, scope)
+    last = run_block(machine, node.finalbody, scope)
+    return last if last in _ENDS else flow
+
+
+IMPORT_KINDS: Final = frozenset({"ImportError", "ModuleNotFoundError", "PackageNotFoundError", "DistributionNotFound"})
+
+
+def _handle(machine: AbstractRun, handler: ast.ExceptHandler, scope: Scope) -> BlockEnd:
+    if handler.name:
+        bind(machine, scope, handler.name, UNKNOWN)
+    return run_block(machine, handler.body, scope)
+
+
+def _names_of(node: ast.expr | None) -> frozenset[str] | None:
+    """Return the last parts of the classes that a handler names; `None` catches everything."""
+    match node:
+        case None:
+            return None
+        case ast.Name(id=name) | ast.Attribute(attr=name):
+            return frozenset({name})
+        case ast.Tuple(elts=elements):
+            every = [_names_of(each) for each in elements]
+            return frozenset().union(*(each for each in every if each is not None))
+        case _:
+            return frozenset({"Exception"})
+
+
+def _cannot_fail(body: Sequence[ast.stmt]) -> bool:
+    """Return whether nothing but a failed import could be raised in a block."""
+    return all(isinstance(each, (ast.Import, ast.ImportFrom, ast.Pass, ast.FunctionDef)) for each in body)
+
+
+def _with(machine: AbstractRun, node: ast.With | ast.AsyncWith, scope: Scope) -> BlockEnd:
+    suppressed: frozenset[str] | None = frozenset()
+    exits = []
+    for item in node.items:
+        manager = machine.language.evaluate(machine, item.context_expr, scope)
+        entered: Value = UNKNOWN
+        match manager:
+            case LibraryObject(name="contextlib.suppress()", about=Items(items=kinds)):
+                names = [k.name if isinstance(k, (LibraryObject, Class)) else "Exception" for k in kinds]
+                suppressed = frozenset(name.rpartition(".")[2] for name in names)
+            case Instance():
+                enter = machine.language.attribute(machine, manager, "__enter__", scope, node)
+                exits.append(machine.language.attribute(machine, manager, "__exit__", scope, node))
+                if enter is not UNKNOWN:
+                    entered = machine.language.call(machine, enter, [], {}, scope, node)
+            case Items(items=[first, *_]):
+                entered = first  # What a generator under `contextmanager` yields.
+            case _:
+                pass
+        if item.optional_vars is not None:
+            assign(machine, item.optional_vars, entered, scope)
+    handlers = Handlers(suppressed)
+    machine.handlers.append(handlers)
+    mark = len(machine.conditions)
+    flow = BlockEnd.GO
+    try:
+        flow = run_block(machine, node.body, scope)
+    except Failed as failed:
+        if not handlers.catch(failed.kind):
+            raise
+    finally:
+        machine.handlers.pop()
+    if handlers.maybe:
+        machine.leave(mark)
+    for leave in exits:
+        if leave is not UNKNOWN:
+            machine.language.call(machine, leave, [None, None, None], {}, scope, node)
+    return flow
+
+
+def _match(machine: AbstractRun, node: ast.Match, scope: Scope) -> None:
+    subject = machine.language.evaluate(machine, node.subject, scope)
+    for case in node.cases:
+        decided = _matches(case.pattern, subject) if case.guard is None else None
+        if decided is False:
+            continue
+        if decided:
+            run_block(machine, case.body, scope)
+            return
+        with machine.under(ConditionKind.BRANCH, scope, case.pattern.lineno, text_of(machine, node.subject)):
+            for name in ast.walk(case.pattern):
+                if isinstance(name, ast.MatchAs) and name.name:
+                    bind(machine, scope, name.name, UNKNOWN)
+            run_block(machine, case.body, scope)
+
+
+def _matches(pattern: ast.pattern, subject: Value) -> bool | None:
+    match pattern:
+        case ast.MatchAs(pattern=None):
+            return True
+        case ast.MatchValue(value=ast.Constant(value=value)) if is_constant(subject):
+            return bool(value == subject)
+        case ast.MatchOr(patterns=patterns):
+            answers = [_matches(each, subject) for each in patterns]
+            return True if True in answers else None if None in answers else False
+        case _:
+            return None
+
+
+# Definitions
+
+
+def _define(machine: AbstractRun, node: ast.FunctionDef | ast.AsyncFunctionDef, scope: Scope) -> None:
+    function = make_function(machine, node, scope, node.name)
+    bind(machine, scope, node.name, decorate(machine, node, function, scope))
+
+
+def make_function(
+    machine: AbstractRun, node: ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda, scope: Scope, name: str
+) -> FunctionValue:
+    """Return a function, with its defaults evaluated."""
+    arguments = node.args
+    defaults: dict[str, Value] = {}
+    positional = [*arguments.posonlyargs, *arguments.args]
+    for argument, default in zip(reversed(positional), reversed(arguments.defaults), strict=False):
+        defaults[argument.arg] = machine.language.evaluate(machine, default, scope)
+    for argument, value in zip(arguments.kwonlyargs, arguments.kw_defaults, strict=True):
+        if value is not None:
+            defaults[argument.arg] = machine.language.evaluate(machine, value, scope)
+    label = f"{scope.label}.{name}" if scope.label else name
+    return FunctionValue(node=node, scope=scope, label=label, defaults=defaults)
+
+
+def decorate(
+    machine: AbstractRun, node: ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef, made: Value, scope: Scope
+) -> Value:
+    """Return what the decorators make of a function or class; of what is not known, it stays what it is."""
+    value = made
+    for expression in reversed(node.decorator_list):
+        decorator = machine.language.evaluate(machine, expression, scope)
+        if decorator is UNKNOWN:
+            continue
+        result = machine.language.call(machine, decorator, [value], {}, scope, node)
+        if isinstance(result, (FunctionValue, Class, Instance, Bound)):
+            value = result
+    return value
+
+
+def _class(machine: AbstractRun, node: ast.ClassDef, scope: Scope) -> None:
+    made = make_class(machine, node, scope)
+    bind(machine, scope, node.name, decorate(machine, node, made, scope))
+
+
+# Simple statements
+
+
+def _assign(machine: AbstractRun, node: ast.Assign, scope: Scope) -> None:
+    value = machine.language.evaluate(machine, node.value, scope)
+    for target in node.targets:
+        assign(machine, target, value, scope)
+
+
+def _assign_annotated(machine: AbstractRun, node: ast.AnnAssign, scope: Scope) -> None:
+    if node.value is not None:
+        assign(machine, node.target, machine.language.evaluate(machine, node.value, scope), scope)
+
+
+def _assign_augmented(machine: AbstractRun, node: ast.AugAssign, scope: Scope) -> None:
+    target = node.target
+    value = machine.language.evaluate(machine, node.value, scope)
+    if isinstance(target, ast.Name):
+        old = machine.language.evaluate(machine, ast.Name(id=target.id, ctx=ast.Load(), lineno=node.lineno), scope)
+        if isinstance(old, Items) and isinstance(node.op, ast.Add):
+            more, complete = iterate(machine, value)
+            new = Items(old.kind, [*old.items, *more][:MOST_ITEMS], old.complete and complete)
+            if old.kind == "list":
+                old.items, old.complete = new.items, new.complete
+                return
+            bind(machine, scope, target.id, new)
+        elif isinstance(old, str) and isinstance(value, str) and isinstance(node.op, ast.Add):
+            bind(machine, scope, target.id, (old + value)[:10_000])
+        else:
+            bind(machine, scope, target.id, UNKNOWN)
+    elif isinstance(target, ast.Attribute):
+        old = machine.language.evaluate(
+            machine, ast.Attribute(value=target.value, attr=target.attr, ctx=ast.Load(), lineno=node.lineno), scope
+        )
+        if isinstance(old, Items) and isinstance(node.op, ast.Add):
+            more, complete = iterate(machine, value)
+            old.items = [*old.items, *more][:MOST_ITEMS]
+            old.complete = old.complete and complete
+
+
+def _expression(machine: AbstractRun, node: ast.Expr, scope: Scope) -> None:
+    if not isinstance(node.value, ast.Constant):
+        machine.language.evaluate(machine, node.value, scope)
+
+
+def _return(machine: AbstractRun, node: ast.Return, scope: Scope) -> BlockEnd:
+    value = None if node.value is None else machine.language.evaluate(machine, node.value, scope)
+    scope.returned.append(value)
+    return BlockEnd.RETURN
+
+
+def _raise(machine: AbstractRun, node: ast.Raise, scope: Scope) -> BlockEnd:
+    kind = "Exception"
+    text = ""
+    if node.exc is not None:
+        value = machine.language.evaluate(machine, node.exc, scope)
+        target = node.exc.func if isinstance(node.exc, ast.Call) else node.exc
+        match value:
+            case Instance(cls=cls):
+                kind = cls.name
+            case _:
+                kind = target.attr if isinstance(target, ast.Attribute) else getattr(target, "id", "Exception")
+        text = text_of(machine, node.exc)
+    machine.fail(kind, text)
+    return BlockEnd.RETURN
+
+
+def _delete(machine: AbstractRun, node: ast.Delete, scope: Scope) -> None:
+    for target in node.targets:
+        match target:
+            case ast.Name(id=name) if not is_weak(machine, scope):
+                scope.names.pop(name, None)
+            case _:
+                pass
+
+
+def _global(machine: AbstractRun, node: ast.Global, scope: Scope) -> None:
+    scope.declared.update(node.names)
+
+
+def _nonlocal(machine: AbstractRun, node: ast.Nonlocal, scope: Scope) -> None:
+    scope.outer.update(node.names)
+
+
+def _assert(machine: AbstractRun, node: ast.Assert, scope: Scope) -> None:
+    machine.language.evaluate(machine, node.test, scope)
+
+
+_RUN: Final[dict[type[ast.stmt], Callable[..., BlockEnd | None]]] = {
+    ast.Import: _import,
+    ast.ImportFrom: _import_from,
+    ast.If: _if,
+    ast.For: _for,
+    ast.AsyncFor: _for,
+    ast.While: _while,
+    ast.Try: _try,
+    ast.With: _with,
+    ast.AsyncWith: _with,
+    ast.Match: _match,
+    ast.FunctionDef: _define,
+    ast.AsyncFunctionDef: _define,
+    ast.ClassDef: _class,
+    ast.Assign: _assign,
+    ast.AnnAssign: _assign_annotated,
+    ast.AugAssign: _assign_augmented,
+    ast.Expr: _expression,
+    ast.Return: _return,
+    ast.Raise: _raise,
+    ast.Delete: _delete,
+    ast.Global: _global,
+    ast.Nonlocal: _nonlocal,
+    ast.Assert: _assert,
+    ast.Break: lambda machine, node, scope: BlockEnd.BREAK,
+    ast.Continue: lambda machine, node, scope: BlockEnd.CONTINUE,
+}
+if hasattr(ast, "TryStar"):
+    _RUN[ast.TryStar] = _try

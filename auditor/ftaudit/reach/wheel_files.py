@@ -1,0 +1,213 @@
+"""A wheel as an import sees it: its Python files are fetched once, in few ranges, and kept by the wheel's digest."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import hashlib
+import io
+import json
+import re
+import zipfile
+from collections.abc import Callable, Collection, Iterable, Sequence
+from concurrent.futures import Executor
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from ftaudit.__about__ import __version__
+from ftaudit.errors import ArchiveError
+from ftaudit.model import DistributionFile
+from ftaudit.reach.binary_names import names_in
+from ftaudit.reach.folder_tree import SOURCES, is_wanted, parse_entry_points
+from ftaudit.wheel import ArchiveMember, WheelArchive, local_path, module_member, open_wheel
+from ftaudit.whole_files import write_whole
+
+if TYPE_CHECKING:
+    import requests
+
+MOST_MEMBER: Final = 16 << 20
+"""Bytes of a file that is read, inflated."""
+MOST_TOTAL: Final = 1 << 30
+"""Bytes of all Python files of a wheel, inflated."""
+MOST_BINARY: Final = 96 << 20
+"""Bytes of an extension module in which names are looked for, as it is fetched."""
+_SCHEME: Final = re.compile(r"^[^/]+\.data/(?:platlib|purelib)/")
+_DATA: Final = re.compile(r"^[^/]+\.data/")
+
+
+@functools.lru_cache(maxsize=1)
+def analysis_version() -> str:
+    """Return what identifies the code that reads wheels for this analysis, so that nothing stale is taken."""
+    here = Path(__file__).parent
+    digest = hashlib.sha256()
+    for name in ("wheel_files.py", "folder_tree.py", "binary_names.py"):
+        digest.update((here / name).read_bytes())
+    return f"{__version__}-{digest.hexdigest()[:16]}"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class WheelStore:
+    """Where wheels come from and what is kept of them."""
+
+    folder: Path
+    """The cache folder."""
+    session: Callable[[], requests.Session] | None
+    """`None` fetches nothing."""
+    fetchers: Executor | None = None
+    use_cache: bool = True
+
+    def open(self, file: DistributionFile) -> WheelArchive:
+        """Open a wheel; raise `ArchiveError` where it cannot be read."""
+        if file.url is None:
+            raise ArchiveError("nothing says where it is", about=file.filename)
+        session = None if self.session is None or local_path(file.url) is not None else self.session()
+        return open_wheel(file.url, cache_dir=self.folder / "wheels", session=session, sha256=file.sha256)
+
+    def place(self, file: DistributionFile, kind: str) -> Path | None:
+        """Return where something of a wheel is kept; `None` where its digest is not known."""
+        digest = (file.sha256 or "").lower()
+        if not self.use_cache or not re.fullmatch("[0-9a-f]{64}", digest):
+            return None
+        origin = hashlib.sha256((file.url or "").encode()).hexdigest()[:16]
+        return self.folder / "reach" / analysis_version() / digest[:2] / f"{digest}-{origin}{kind}"
+
+
+@dataclass(slots=True, eq=False)
+class WheelTree:
+    """One wheel."""
+
+    name: str
+    file: DistributionFile
+    store: WheelStore
+    own: bool = False
+    bytes_read: int = 0
+    _members: dict[str, str] = field(default_factory=dict)
+    """The member that is installed at each path."""
+    _sources: zipfile.ZipFile | None = None
+    _names: dict[str, list[str] | None] | None = None
+    _written: bool = False
+
+    def load(self) -> None:
+        """Read what there is; raise `ArchiveError` where the wheel cannot be read."""
+        place = self.store.place(self.file, ".zip")
+        data: bytes | None = None
+        if place is not None:
+            with contextlib.suppress(OSError):
+                data = place.read_bytes()
+        if data is not None:
+            try:
+                self._take(data)
+            except (zipfile.BadZipFile, ValueError, KeyError):
+                data = None
+        if data is None:
+            data = self._fetch()
+            self._take(data)
+            if place is not None:
+                with contextlib.suppress(OSError):
+                    place.parent.mkdir(parents=True, exist_ok=True)
+                    write_whole(place, data)
+
+    def _take(self, data: bytes) -> None:
+        self._sources = zipfile.ZipFile(io.BytesIO(data))
+        listed = json.loads(self._sources.read("members.json"))
+        self._members = {str(path): str(member) for path, member in listed.items()}
+
+    def _fetch(self) -> bytes:
+        """Return a zip archive of the Python files, and the list of all that matter."""
+        packed = io.BytesIO()
+        with self.store.open(self.file) as archive:
+            wanted: dict[str, ArchiveMember] = {}
+            for member in archive.members:
+                path = _installed_path(member.name)
+                if path is not None and is_wanted(path.rpartition("/")[2]):
+                    wanted.setdefault(path, member)
+            sources = {
+                path: member
+                for path, member in wanted.items()
+                if path.endswith((*SOURCES, ".txt")) and member.size <= MOST_MEMBER
+            }
+            if sum(member.size for member in sources.values()) > MOST_TOTAL:
+                raise ArchiveError("its Python files are too large to be read", about=self.file.filename)
+            by_member = {member.name: path for path, member in sources.items()}
+            with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as kept:
+                listed = {path: member.name for path, member in wanted.items()}
+                kept.writestr("members.json", json.dumps(listed))
+                for member, data in archive.read_members(list(sources.values()), fetchers=self.store.fetchers):
+                    if data is not None:
+                        kept.writestr(by_member[member.name], data)
+            self.bytes_read += archive.bytes_read
+        return packed.getvalue()
+
+    def paths(self) -> Iterable[str]:
+        """Return the files that matter to imports."""
+        return self._members
+
+    def read(self, path: str) -> bytes | None:
+        """Return a Python file, or `None` where the wheel's own could not be read."""
+        if self._sources is None or path not in self._members:
+            return None
+        try:
+            return self._sources.read(path)
+        except (KeyError, zipfile.BadZipFile, ValueError, OSError):
+            return None
+
+    def shown(self, path: str) -> str:
+        """Return the path, as it is installed."""
+        return path
+
+    def package(self, path: str) -> str:
+        """Return the distribution."""
+        return self.name
+
+    def groups(self) -> Sequence[tuple[str, str, str]]:
+        """Return the wheel's entry points."""
+        found: list[tuple[str, str, str]] = []
+        for path in self._members:
+            if path.endswith(".dist-info/entry_points.txt") and path.count("/") == 1:
+                found += parse_entry_points(self.read(path) or b"")
+        return found
+
+    def names(self, path: str, module: str, known: Collection[str], digest: str) -> list[str] | None:
+        """Return the modules that an extension module's binary names; `None` where it could not be read.
+
+        `digest` identifies what is `known`.
+        """
+        place = self.store.place(self.file, f"-{digest}.json")
+        if self._names is None:
+            self._names = _read_names(place)
+        if path not in self._names:
+            self._names[path] = self._find_names(path, module, known)
+            if place is not None:
+                with contextlib.suppress(OSError):
+                    place.parent.mkdir(parents=True, exist_ok=True)
+                    write_whole(place, json.dumps(self._names).encode())
+        return self._names[path]
+
+    def _find_names(self, path: str, module: str, known: Collection[str]) -> list[str] | None:
+        try:
+            with self.store.open(self.file) as archive:
+                member = archive.member(self._members[path])
+                if member is None or member.compressed > MOST_BINARY or module_member(member) is None:
+                    return None
+                image = next(iter(archive.read_images([member])))
+                self.bytes_read += archive.bytes_read
+        except ArchiveError:
+            return None
+        return None if image.error is not None or not image.data else names_in(image.data, known, module)
+
+
+def _read_names(place: Path | None) -> dict[str, list[str] | None]:
+    if place is None:
+        return {}
+    try:
+        kept = json.loads(place.read_bytes())
+        return {str(path): [str(name) for name in names] for path, names in kept.items() if isinstance(names, list)}
+    except (OSError, ValueError, AttributeError):
+        return {}
+
+
+def _installed_path(name: str) -> str | None:
+    """Return where a member is installed below site-packages, or `None` where it is not."""
+    path, schemes = _SCHEME.subn("", name, count=1)
+    return None if not schemes and _DATA.match(path) else path

@@ -1,0 +1,73 @@
+"""What reachability found, as plain JSON values."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ftaudit.model.reachability import Condition, ImportSite, ModuleReach, OpenSite, ReachAnswer, ReachStep
+
+
+def module_reach_as_dict(found: ModuleReach | None) -> dict[str, Any] | None:
+    """Return what is known of one module, or `None` where it was not asked."""
+    if found is None:
+        return None
+    return {
+        "class": found.reached.value,
+        "path": [_step(step) for step in found.path],
+        "ways": found.ways,
+        "cuts": [_site(site) for site in found.cuts],
+        "optional": found.optional,
+        "open_sites": [_open(site) for site in found.open_sites],
+        "seen": found.seen,
+    }
+
+
+def reach_as_dict(reach: ReachAnswer) -> dict[str, Any]:
+    """Return what holds for a platform as a whole."""
+    return {
+        "platform": reach.platform,
+        "starts": list(reach.starts),
+        "files": reach.files,
+        "steps": reach.steps,
+        "bytes_read": reach.bytes_read,
+        "open_sites": [_open(site) for site in reach.open_sites],
+        "proof": reach.proof,
+        "differences": [
+            {"module": each.module, "class": each.said.value, "loaded": each.loaded} for each in reach.differences
+        ],
+    }
+
+
+def _step(step: ReachStep) -> dict[str, Any]:
+    return {**_site(step.site), "loads": step.target, "conditions": [_condition(each) for each in step.conditions]}
+
+
+def _site(site: ImportSite) -> dict[str, Any]:
+    return {
+        "module": site.module,
+        "path": site.file,
+        "line": site.line or None,
+        "function": site.function,
+        "own": site.own,
+    }
+
+
+def _condition(condition: Condition) -> dict[str, Any]:
+    return {
+        "kind": condition.kind.value,
+        "path": condition.file,
+        "line": condition.line or None,
+        "text": condition.text,
+    }
+
+
+def _open(site: OpenSite) -> dict[str, Any]:
+    return {
+        "kind": site.kind.value,
+        "package": site.package,
+        "module": site.module,
+        "path": site.file,
+        "line": site.line or None,
+        "prefix": site.prefix,
+        "at_start": site.at_start,
+    }
