@@ -4,6 +4,7 @@
     scripts/make_cpython_data.py tables CPYTHON-SOURCE [--check]    api_tables.py: Doc/data/{refcounts,threadsafety}.dat
     scripts/make_cpython_data.py slots CPYTHON-SOURCE [--check]     module_slots.py: Python/slots.toml (3.15)
     scripts/make_cpython_data.py exports PYTHON... [--check]        exports.txt: what each interpreter exports (nm -D)
+    scripts/make_cpython_data.py abi3t PYTHON3.15T [--check]        outside_abi3t.txt: what the headers hide (gcc -E)
 
 The release is read from `Include/patchlevel.h`. With `--check`, nothing is written: the exit code is 1 when the file
 is not what would be made. `exports` needs a free-threaded interpreter of each version, linked statically on Linux, and
@@ -172,10 +173,27 @@ def make_exports(interpreters: list[Path]) -> str:
     return f"# Made by scripts/make_cpython_data.py exports, from {', '.join(names)}.\n{rows}"
 
 
+def make_outside_abi3t(interpreters: list[Path]) -> str:
+    """Return the text of `outside_abi3t.txt`: names of the headers that `Py_TARGET_ABI3T` hides."""
+    ask = "import sys, sysconfig; print(sysconfig.get_path('include'), sys.version.split()[0])"
+    folder, release = subprocess.check_output([interpreters[0], "-I", "-c", ask], text=True).split()
+    source = "".join(f"#include <{name}>\n" for name in ("Python.h", "datetime.h", "structmember.h"))
+
+    def names(*flags: str) -> set[str]:
+        command = ["gcc", "-E", "-dD", "-x", "c", "-I", folder, *flags, "-"]
+        text = subprocess.run(command, input=source, text=True, check=True, capture_output=True).stdout
+        return set(re.findall(r"\b_?Py[A-Z_]\w*", text))
+
+    hidden = names() - names("-DPy_TARGET_ABI3T=0x030f0000")
+    rows = "".join(f"{name}\n" for name in sorted(hidden) if not name.endswith("_H"))
+    return f"# Made by scripts/make_cpython_data.py abi3t, from the headers of 3.15t ({release}).\n{rows}"
+
+
 MAKERS: dict[str, tuple[str, Callable[[list[Path]], str]]] = {
     "tables": ("api_tables.py", make_tables),
     "slots": ("module_slots.py", make_slots),
     "exports": ("exports.txt", make_exports),
+    "abi3t": ("outside_abi3t.txt", make_outside_abi3t),
 }
 
 

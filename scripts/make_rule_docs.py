@@ -25,6 +25,7 @@ GROUPS = {
     "4": "Cython, binding generators and Rust",
     "5": "Python",
     "6": "Imports and runs",
+    "7": "Migration to the stable ABI for free-threaded builds (abi3t)",
 }
 FENCES = {"python": "python", "c": "c", "c++": "cpp", "cython": "cython", "rust": "rust", "build": "text"}
 BY_SUFFIX = {
@@ -56,6 +57,8 @@ def page(rule: Rule) -> Iterator[str]:
     info = rule.info
     yield from (f"# {info.code} {info.name}", "", info.summary, "")
     default = "yes" if info.default else f"no: `--select {info.code}` or `--pedantic`"
+    if info.migration:
+        default = "in projects that ask for the limited API, from 3.15t on; else `--select FT7`"
     yield from (
         "| severity | confidence | on by default | since |",
         "| --- | --- | --- | --- |",

@@ -42,7 +42,9 @@ class Registry:
         """Return the rules of the default profile, or the selected ones, without the ignored ones.
 
         A rule is named by its code, its name or a prefix of its code. A selection by exact name or code includes rules
-        that are off by default; one by prefix does so with `pedantic` only. Raise `UsageError` for a name of no rule.
+        that are off by default; one by prefix does so with `pedantic` only. Rules of the migration to the
+        stable ABI are among the default ones: a scan leaves them out where the project does not ask for the limited
+        API. Raise `UsageError` for a name of no rule.
         """
         for name in (*select, *ignore):
             if not any(means(name, rule) for rule in self.rules):
@@ -99,6 +101,9 @@ def is_exact(name: str, rule: Rule) -> bool:
 
 
 def _selected(rule: Rule, select: Collection[str], pedantic: bool) -> bool:
+    if rule.info.migration:
+        # Without a selection the scan decides: whether the project asks for the limited API is not known before.
+        return not select or any(means(name, rule) for name in select)
     if not select:
         return rule.info.default or pedantic
     return any(is_exact(name, rule) or (means(name, rule) and (rule.info.default or pedantic)) for name in select)

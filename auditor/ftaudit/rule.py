@@ -55,6 +55,9 @@ class RuleInfo:
     """Its findings ask for the declaration that a module does without the GIL: the last thing to do, not the first."""
     speaks_as: tuple[str, ...] = ()
     """Codes of other rules that its findings bear: it looks for their fault in another language. Selected with them."""
+    migration: bool = False
+    """It lists work of the migration to the stable ABI for free-threaded builds (PEP 803). It runs where it is named,
+    also by a prefix of its code, and in a project that asks for the limited API; for targets that have that ABI."""
     accompanies: bool = False
     """It is selected with every rule that reads source, unless the user ignores it."""
     silenced_by: tuple[str, ...] = ()

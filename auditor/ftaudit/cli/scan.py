@@ -103,7 +103,7 @@ def run_scan(
 ) -> CommandAnswer:
     """Scan, and return the report. Raise `FtauditError` for what the user must mend."""
     from ftaudit.model import Severity
-    from ftaudit.registry import is_exact, load_rules
+    from ftaudit.registry import is_exact, load_rules, means
     from ftaudit.report.scan.fix_summary import count_fixes, render_diff
     from ftaudit.rule import SourceRule
     from ftaudit.source.result_cache import ResultCache
@@ -124,6 +124,8 @@ def run_scan(
     cache = None if folder is None else ResultCache(folder)
     every = {rule.info.name for rule in rules if options.pedantic or any(is_exact(name, rule) for name in selected)}
 
+    requested = {rule.info.name for rule in rules if any(means(name, rule) for name in selected)}
+
     def look(found: FoundFiles) -> ScanResult:
         from ftaudit.source.across_targets import join_targets
         from ftaudit.source.tree_scan import scan
@@ -139,6 +141,7 @@ def run_scan(
                     cache=cache,
                     jobs=options.jobs,
                     on_done=on_done,
+                    requested=requested,
                     fixes=not options.declare and (options.diff or options.write or _shows_fixes(options)),
                     declare=options.declare,
                 )

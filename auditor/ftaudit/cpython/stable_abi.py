@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Mapping
+from importlib.resources import files
 
 from ftaudit.cpython.versions import Version
 
@@ -21,6 +22,17 @@ def stable_symbols() -> Mapping[str, Version]:
         for table in (abi3info.FUNCTIONS, abi3info.DATAS)
         for item in table.values()
     }
+
+
+@functools.lru_cache(maxsize=1)
+def outside_abi3t() -> frozenset[str]:
+    """Return the names of CPython's headers that a build for `abi3t` 3.15 does not have: data of `outside_abi3t.txt`.
+
+    They are functions, macros and types that `Python.h`, `datetime.h` and `structmember.h` of 3.15t declare, and do not
+    declare with `Py_TARGET_ABI3T` (PEP 803).
+    """
+    lines = files("ftaudit.cpython").joinpath("outside_abi3t.txt").read_text(encoding="utf-8").splitlines()
+    return frozenset(line for line in lines if not line.startswith("#"))
 
 
 @functools.lru_cache(maxsize=1)

@@ -14,9 +14,12 @@ from pathlib import Path
 from typing import Any, Final
 
 from ftaudit.__about__ import __version__
+from ftaudit.cpython.versions import ABI3T_SINCE
 from ftaudit.model import Finding, Severity
 from ftaudit.rule import Language, RuleInfo, SourceRule
 from ftaudit.source.base import ROOM_OF, ParseError, Project, Role, Room, Survey, TreeContext
+from ftaudit.source.build.build_facts import BuildContext, FactKind
+from ftaudit.source.c.c_tree import CTree
 from ftaudit.source.fixing.offer import EditedFile, FixRequest, offer_fixes
 from ftaudit.source.languages import reader_of
 from ftaudit.source.look import ScanPlan, finding_of, first_look, read_bytes, second_look, skipped_of
@@ -96,15 +99,17 @@ def scan(
     on_done: Callable[[int, int], None] | None = None,
     fixes: bool = False,
     declare: bool = False,
+    requested: Collection[str] = (),
 ) -> ScanResult:
     """Look at the files with the rules. No file and no rule ends the scan: what fails is a row.
 
     `known` are the rules that exist, for silencing comments that name none of them. Findings of pedantic severity are
     kept of the rules named in `pedantic`. `on_done(done, total)` is called
     after each file. `jobs=0` uses no worker processes. With `fixes` the rules are asked for fixes of their findings;
-    with `declare` for the edits that declare, and only those.
+    with `declare` for the edits that declare, and only those. `requested` are the names of rules of the migration to
+    the stable ABI that run whatever the project asks for.
     """
-    rules = tuple(rules)
+    rules = tuple(rule for rule in rules if not rule.info.migration or target.version >= ABI3T_SINCE)
     if not can_fork() and any(type(rule).__module__.startswith(LOCAL_PREFIX) for rule in rules):
         # A fresh process could not import what was loaded from a folder of the user's.
         jobs = 0
@@ -119,6 +124,8 @@ def scan(
         for room, survey in row.get("surveys", {}).items():
             surveys.setdefault(Room(room), {})[path] = survey
     context, gathered = gather(surveys, rows.first)
+    if not asks_for_limited_api(context):
+        rules = tuple(rule for rule in rules if not rule.info.migration or rule.info.name in requested)
     plan = ScanPlan(rules=rules, surveyed=plan.surveyed, target=target, context=context, thorough=bool(pedantic))
     _second_pass(found.files, plan, rows, _context_digests(surveys, rows.first), cache, jobs, on_done)
 
@@ -180,6 +187,13 @@ def scan(
         states=state_table(access for some in accesses.values() for access in some),
         edited=edited,
     )
+
+
+def asks_for_limited_api(context: TreeContext) -> bool:
+    """Return whether a project asks for the limited API, in its build files or in its C code."""
+    build, c = context.of(Room.BUILD, BuildContext), context.of(Room.C, CTree)
+    abi3 = (name for fact in build.of(FactKind.PYO3) for name in fact.names if name.startswith("feature:abi3"))
+    return c.limited_api or bool(build.of(FactKind.LIMITED_API, FactKind.CFFI)) or any(abi3)
 
 
 def _unwanted_codes(rules: Sequence[SourceRule]) -> frozenset[str]:

@@ -17,6 +17,7 @@ class WorkStep(StrEnum):
     WRONG = "what gives wrong results or exceptions"
     NOTES = "what loses an update, and notes"
     DECLARE = "declare, when the rest is done"
+    MIGRATE = "move to the stable ABI abi3t, in the order of CPython's guide"
 
 
 _STEPS: Final = {
@@ -61,17 +62,22 @@ NEXT: Final = (
 def groups(result: ScanResult) -> tuple[Group, ...]:
     """Return the findings in the order of the work."""
     last = {info.code for info in result.rules if info.asks_to_declare}
+    moves = {info.code for info in result.rules if info.migration}
     owners = _owners(result)
     found: dict[tuple[WorkStep, str], list[Finding]] = defaultdict(list)
     for finding in result.findings:
         step = WorkStep.DECLARE if finding.code in last else _STEPS[finding.severity]
+        if finding.code in moves:
+            step = WorkStep.MIGRATE
         place = _place(finding)
         found[step, finding.rule if place is None else owners.get(place, finding.rule)].append(finding)
     steps, severities = list(WorkStep), list(Severity)
 
-    def order(item: tuple[tuple[WorkStep, str], list[Finding]]) -> tuple[int, int, int, str]:
+    def order(item: tuple[tuple[WorkStep, str], list[Finding]]) -> tuple[int, str, int, int, str]:
         (step, title), some = item
-        return steps.index(step), min(severities.index(f.severity) for f in some), -len(some), title
+        # The codes of the migration are in the order of the guide.
+        first = some[0].code if step is WorkStep.MIGRATE else ""
+        return steps.index(step), first, min(severities.index(f.severity) for f in some), -len(some), title
 
     return tuple(
         Group(
@@ -92,11 +98,17 @@ def tasks(result: ScanResult) -> tuple[Task, ...]:
         Task(
             step=step,
             findings=sum(len(group.findings) for group in by_step[step]),
-            titles=tuple(group.title for group in sorted(by_step[step], key=lambda g: (-len(g.findings), g.title))),
+            titles=tuple(group.title for group in _listed(step, by_step[step])),
         )
         for step in WorkStep
         if by_step[step]
     )
+
+
+def _listed(step: WorkStep, found: list[Group]) -> list[Group]:
+    if step is WorkStep.MIGRATE:
+        return found
+    return sorted(found, key=lambda group: (-len(group.findings), group.title))
 
 
 def _owners(result: ScanResult) -> dict[tuple[str, int, int], str]:

@@ -123,6 +123,9 @@ _ENTRY: Final = re.compile(
 )
 
 
+_LIMITED: Final = re.compile(r"^[ \t]*#[ \t]*define[ \t]+Py_(?:LIMITED_API|TARGET_ABI3T)\b", re.MULTILINE)
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class CTree:
     """What the files of a tree say to each other; plain data."""
@@ -132,6 +135,8 @@ class CTree:
     gives: frozenset[str] = frozenset()
     thread_local: frozenset[str] = frozenset()
     """Macros that stand for thread-local storage in a free-threaded build."""
+    limited_api: bool = False
+    """Whether a file of the tree defines `Py_LIMITED_API`."""
     macros: Mapping[str, MacroValue] = field(default_factory=dict)
     """What a header defines depending on `Py_GIL_DISABLED` or the Python version, as the free-threaded build has it."""
     declares_gil: frozenset[str] = frozenset()
@@ -161,9 +166,10 @@ def survey_c(source: SourceFile) -> Survey | None:
     text: a function that only a comment names does no harm here.
     """
     text = source.text
-    if not any(map(text.__contains__, _INTERESTING)):
+    limited = "Py_LIMITED_API" in text and _LIMITED.search(text) is not None
+    if not limited and not any(map(text.__contains__, _INTERESTING)):
         return None
-    found: dict[str, Any] = {}
+    found: dict[str, Any] = {"limited_api": True} if limited else {}
     code = text
     declares = "Py_MOD_GIL_NOT_USED" in text or "mod_gil_not_used" in text
     if (
@@ -244,6 +250,7 @@ def gather_c(surveys: Mapping[str, Survey]) -> CTree:
         takes=_union(surveys, "takes"),
         gives=_union(surveys, "gives"),
         thread_local=_union(surveys, "thread_local"),
+        limited_api=any(survey.get("limited_api") for survey in surveys.values()),
         macros=macros,
         declares_gil=_union(surveys, "declares"),
         called_at_import=_union(surveys, "called"),

@@ -1,0 +1,64 @@
+"""FT715: a module that is looked for by its `PyModuleDef`."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from ftaudit.model import Confidence, Finding, Severity
+from ftaudit.rule import RuleInfo, SourceExample
+from ftaudit.source import CRule
+from ftaudit.source.c import CUnit
+from ftaudit_rules.abi3t._migration import GUIDE, LINKS, find_in_abi3t
+
+_LOOKUP = re.compile(
+    r"\b(?P<name>PyModule_GetDef|PyType_GetModuleByDef|PyState_(?:FindModule|AddModule|RemoveModule))\s*\("
+)
+
+
+class Abi3tDefinitionLookup(CRule):
+    """A module that an export hook makes has no `PyModuleDef`: these functions find nothing. Modules have a token
+    instead, a pointer of your own in the slot `Py_mod_token`."""
+
+    info = RuleInfo(
+        code="FT715",
+        name="abi3t-definition-lookup",
+        summary="A module is looked for by its PyModuleDef, which an abi3t module does not have.",
+        severity=Severity.INFO,
+        confidence=Confidence.HIGH,
+        since="0.2.0",
+        remedy=(
+            "Give the module a Py_mod_token, and use PyModule_GetToken and PyType_GetModuleByToken, which returns a "
+            "strong reference. In the place of PyState_FindModule, pass the module or its state on."
+        ),
+        links=(f"{GUIDE}#associated-pymoduledef", *LINKS[1:]),
+        default=False,
+        migration=True,
+    )
+    words = ("PyModule_GetDef", "PyType_GetModuleByDef", "PyState_")
+    VALID = (
+        SourceExample(
+            code="static PyObject *f(PyTypeObject *t) { return PyType_GetModuleByToken(t, &token); }\n", target="3.15t"
+        ),
+        SourceExample(code="static PyObject *f(PyTypeObject *t) { return PyType_GetModuleByDef(t, &def); }\n"),
+    )
+    INVALID = (
+        SourceExample(
+            code="""\
+static PyObject *f(PyTypeObject *t) {
+    return PyType_GetModuleByDef(t, &def);
+}
+static PyObject *g(void) { return PyState_FindModule(&def); }
+""",
+            lines=(2, 4),
+            target="3.15t",
+        ),
+    )
+
+    def check(self, unit: CUnit) -> Iterator[Finding]:
+        """Yield what the rule finds in one file."""
+        for found in find_in_abi3t(unit, _LOOKUP):
+            yield self.finding(
+                f"{found['name']} looks for a PyModuleDef, which a module with an export hook does not have",
+                location=unit.place(found.start()),
+            )

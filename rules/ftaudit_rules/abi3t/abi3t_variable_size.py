@@ -1,0 +1,57 @@
+"""FT717: a type whose objects have a variable size."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from ftaudit.model import Confidence, Finding, Severity
+from ftaudit.rule import RuleInfo, SourceExample
+from ftaudit.source import CRule
+from ftaudit.source.c import CUnit
+from ftaudit_rules.abi3t._migration import GUIDE, LINKS, find_in_abi3t
+
+_VARIABLE = re.compile(r"(?:\.\s*(?:tp_)?itemsize\s*=\s*|\bPy_tp_itemsize\b[^,}]*,\s*)(?!0\s*[,}])(?=\S)")
+
+
+class Abi3tVariableSize(CRule):
+    """A type with an item size lays its items out behind the object. `abi3t` of 3.15 has no such types, and CPython's
+    guide says that they cannot be ported to it: look for this first."""
+
+    info = RuleInfo(
+        code="FT717",
+        name="abi3t-variable-size",
+        summary="A type has objects of variable size, which cannot be ported to abi3t 3.15.",
+        severity=Severity.INFO,
+        confidence=Confidence.HIGH,
+        since="0.2.0",
+        remedy=(
+            "Allocate the items apart from the object, with PyMem_Malloc. Otherwise this type keeps the project from "
+            "abi3t: build a wheel for each version of CPython."
+        ),
+        links=(f"{GUIDE}#avoiding-variable-sized-types", *LINKS[1:]),
+        default=False,
+        migration=True,
+    )
+    words = ("itemsize",)
+    VALID = (
+        SourceExample(code='static PyType_Spec spec = {.name = "m.T", .itemsize = 0, .slots = s};\n', target="3.15t"),
+        SourceExample(code="static PyType_Spec spec = {.itemsize = sizeof(long), .slots = s};\n"),
+    )
+    INVALID = (
+        SourceExample(
+            code="""\
+static PyType_Spec spec = {.name = "m.T", .itemsize = sizeof(long), .slots = s};
+static PyTypeObject T = {.tp_itemsize = 1};
+""",
+            lines=(1, 2),
+            target="3.15t",
+        ),
+    )
+
+    def check(self, unit: CUnit) -> Iterator[Finding]:
+        """Yield what the rule finds in one file."""
+        for found in find_in_abi3t(unit, _VARIABLE):
+            yield self.finding(
+                "objects of variable size cannot be ported to abi3t 3.15", location=unit.place(found.start())
+            )
