@@ -93,6 +93,9 @@ def _leaf(path: str, lines: _Lines, keys: tuple[str, ...], value: object) -> Ite
             line = lines.of(last, after=start)
             asked = limited_version(value) if isinstance(value, str) else None
             yield BuildFact(kind=FactKind.LIMITED_API, path=path, line=line, value=last, asked=asked)
+    elif last == "py-api" and "scikit-build" in keys and isinstance(value, str) and "cp3" in value:
+        # scikit-build-core builds for the version's own ABI where the interpreter does not have the one that is named.
+        yield BuildFact(kind=FactKind.LIMITED_API, path=path, line=lines.of(last), value=last, settled=True)
     elif value == "Py_LIMITED_API":
         yield BuildFact(
             kind=FactKind.LIMITED_API, path=path, line=lines.of(str(value)), value="the macro Py_LIMITED_API"
