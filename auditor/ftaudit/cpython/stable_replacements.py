@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from typing import Final
 
-_EXACT: Final = {
+REPLACEMENTS: Final = {
     "PyList_GET_ITEM": "PyList_GetItemRef, which returns a strong reference",
     "PyList_SET_ITEM": "PyList_SetItem",
     "PyList_GET_SIZE": "PyList_Size",
@@ -95,11 +95,6 @@ _FAMILIES: Final = (
 
 def find_replacement(name: str) -> str | None:
     """Return what to use in the place of a name, in a phrase; `None` if that is not known."""
-    if name in _EXACT:
-        return _EXACT[name]
+    if name in REPLACEMENTS:
+        return REPLACEMENTS[name]
     return next((phrase for pattern, phrase in _FAMILIES if pattern.fullmatch(name)), None)
-
-
-def recommended_names() -> frozenset[str]:
-    """Return the names of CPython's functions and macros that the replacements recommend."""
-    return frozenset(name for phrase in _EXACT.values() for name in re.findall(r"\bPy\w+_\w+", phrase))
