@@ -9,7 +9,7 @@ import functools
 from collections.abc import Mapping
 from importlib.resources import files
 
-from ftaudit.cpython.versions import Version
+from ftaudit.cpython.versions import ABI3T_SINCE, Version
 
 
 @functools.lru_cache(maxsize=1)
@@ -29,10 +29,12 @@ def outside_abi3t() -> frozenset[str]:
     """Return the names of CPython's headers that a build for `abi3t` 3.15 does not have: data of `outside_abi3t.txt`.
 
     They are functions, macros and types that `Python.h`, `datetime.h` and `structmember.h` of 3.15t declare, and do not
-    declare with `Py_TARGET_ABI3T` (PEP 803).
+    declare with `Py_TARGET_ABI3T` (PEP 803). A function that the stable ABI has, and that headers do not declare for it
+    (`Py_GetArgcArgv`), is not among them: a module that declares it itself works.
     """
     lines = files("ftaudit.cpython").joinpath("outside_abi3t.txt").read_text(encoding="utf-8").splitlines()
-    return frozenset(line for line in lines if not line.startswith("#"))
+    exported = {name for name, added in stable_symbols().items() if added <= ABI3T_SINCE}
+    return frozenset(line for line in lines if not line.startswith("#")) - exported
 
 
 @functools.lru_cache(maxsize=1)
