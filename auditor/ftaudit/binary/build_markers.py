@@ -4,15 +4,8 @@ from __future__ import annotations
 
 import re
 
+from ftaudit.cpython.exports import FREE_THREADED_CALLS
 from ftaudit.cpython.suffixes import find_suffix
-
-FREE_THREADED_IMPORTS = (
-    "_Py_DecRefShared", "_Py_MergeZeroLocalRefcount", "_Py_DecRefSharedDebug", "_PyCriticalSection_BeginSlow",
-    "_PyCriticalSection2_BeginSlow", "_PyCriticalSection_EndSlow", "PyCriticalSection_Begin",
-    "PyCriticalSection2_Begin",
-    "PyCriticalSection_End", "PyCriticalSection2_End", "_PyCriticalSection_ResumeSlow",
-)  # fmt: skip
-"""Called by inline functions of CPython's headers under `Py_GIL_DISABLED` alone (Include/refcount.h)."""
 
 _LIBRARY = re.compile(r"^(?:lib)?python3(?:\.?(\d+)|)(t?)(?:_d)?(?:\.dll|\.dylib|\.so.*)$", re.IGNORECASE)
 """`python314t.dll`, `libpython3.14t.so.1.0`, `python3t.dll` of `abi3t`, and `python3.dll`, which proves nothing."""
@@ -24,7 +17,7 @@ def find_build(imports: frozenset[str], libraries: tuple[str, ...]) -> tuple[boo
         match = _LIBRARY.match(library.rpartition("/")[2])
         if match and (match[1] or match[2]):
             return bool(match[2]), f"is linked with {library.rpartition('/')[2]}"
-    for name in FREE_THREADED_IMPORTS[:3]:
+    for name in FREE_THREADED_CALLS:
         if name in imports:
             return True, f"imports {name}"
     if "_Py_Dealloc" in imports:

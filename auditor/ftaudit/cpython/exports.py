@@ -9,9 +9,13 @@ from __future__ import annotations
 import functools
 from collections.abc import Iterable, Mapping
 from importlib.resources import files
+from typing import Final
 
 from ftaudit.cpython.stable_abi import stable_symbols
 from ftaudit.cpython.versions import Version
+
+FREE_THREADED_CALLS: Final = ("_Py_DecRefShared", "_Py_MergeZeroLocalRefcount", "_Py_DecRefSharedDebug")
+"""What inline functions of the headers call under `Py_GIL_DISABLED` alone (`Include/refcount.h`)."""
 
 
 @functools.lru_cache(maxsize=1)

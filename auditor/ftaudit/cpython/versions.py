@@ -19,6 +19,11 @@ LAZY_IMPORTS_SINCE: Final[Version] = (3, 15)
 """The first version with `lazy import` (PEP 810)."""
 
 
+def gil_slot(version: Version) -> int:
+    """Return the number that the headers of a version give `Py_mod_gil`: 4 up to 3.14, 87 from 3.15 on (PEP 820)."""
+    return 87 if version >= SLOT_ARRAYS_SINCE else 4
+
+
 def gil_is_used(value: int, version: Version) -> bool:
     """Return whether a `Py_mod_gil` of this value turns the GIL on.
 

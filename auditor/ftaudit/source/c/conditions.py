@@ -6,6 +6,7 @@ import re
 from collections.abc import Mapping
 from typing import Final
 
+from ftaudit.cpython.versions import ABI3T_SINCE, gil_slot
 from ftaudit.target import Target
 
 UNDEFINED: Final = "undefined"
@@ -18,8 +19,6 @@ MacroValue = int | str
 
 _FREE_THREADED: Final = re.compile(r"(?i)^(?!.*without).*(?:free_?thread(?:ed|ing)?|gil_disabled|no_?gil)(?!.*lock)")
 """Names by which projects know the free-threaded build, other than CPython's own `Py_GIL_DISABLED`."""
-_STABLE_ABI_SINCE: Final = (3, 15)
-"""Free-threaded builds before that have no limited API (PEP 803): their headers refuse it."""
 _PACKS_VERSION: Final = re.compile(r"(?i)^_*py_?pack_(?:full_)?version$")
 _OTHER_PYTHON: Final = re.compile(r"(?i)pypy|graal|ironpython|jython|^(?:is_?)?py(?:thon)?_?(?:2|2k)$")
 _PYTHON_3: Final = re.compile(r"(?i)^(?:is_?)?py(?:thon)?_?3k?$")
@@ -52,9 +51,9 @@ def known_macros(target: Target, *, cpp: bool) -> dict[str, MacroValue]:
         "PY_VERSION_HEX": (major << 24) | (minor << 16) | 0xF0,
         "PY_MAJOR_VERSION": major,
         "PY_MINOR_VERSION": minor,
-        "Py_mod_gil": 4,
+        "Py_mod_gil": gil_slot(target.version),
         "WITH_THREAD": 1,
-        **({"Py_LIMITED_API": UNDEFINED} if target.version < _STABLE_ABI_SINCE else {}),
+        **({"Py_LIMITED_API": UNDEFINED} if target.version < ABI3T_SINCE else {}),
         "Py_DEBUG": UNDEFINED,
         "Py_TRACE_REFS": UNDEFINED,
         "Py_REF_DEBUG": UNDEFINED,
