@@ -107,3 +107,26 @@ def test_a_finding_names_the_places_at_fault_and_what_two_threads_do() -> None:
     assert [(site.location.line, site.entry_point, site.locks) for site in finding.sites] == [(12, "forget", ())]
     assert "hit" in finding.message and "forget" in finding.message
     assert len(finding.interleaving) == 2
+
+
+_STORES = """\
+import threading
+class Store:
+    def __init__(self):
+        self._lock = threading.Lock()
+        self._value = None
+    def fill(self, value):
+        with self._lock:
+            self._value = value
+    def swap(self, value):
+        with self._lock:
+            old, self._value = self._value, value
+            return old
+"""
+
+
+def test_a_store_without_the_lock_is_a_finding_where_one_method_forgot_it_and_a_note_where_that_is_a_habit() -> None:
+    forgot = "    def drop(self, v):\n        self._value = v\n"
+    habit = "    def lose(self, v):\n        self._value = v\n"
+    assert codes(_STORES + forgot) == ["FT533"]
+    assert codes(_STORES + forgot + habit) == []

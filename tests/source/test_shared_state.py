@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ftaudit.model import Location, Severity
-from ftaudit.source.race_words import describe
+from ftaudit.source.race_words import describe, describe_type
 from ftaudit.source.shared_state import (
     Access,
     AccessKind,
@@ -12,6 +12,7 @@ from ftaudit.source.shared_state import (
     Lock,
     State,
     StateKind,
+    by_cause,
     races,
     state_table,
 )
@@ -103,3 +104,19 @@ def test_the_words_name_both_threads_and_the_lock_that_one_of_them_lacks() -> No
     assert [(site.access, site.entry_point, site.locks) for site in text.sites] == [
         ("read", "get", ()),
     ]
+
+
+def test_a_type_with_many_racing_fields_is_one_cause_and_one_with_few_is_as_many() -> None:
+    few = races(_access("add", AccessKind.COUNT, name=name) for name in ("a", "b", "c"))
+    assert [len(cause) for cause in by_cause(few)] == [1, 1, 1]
+    (cause,) = by_cause(
+        races(
+            _access("add", kind, name=name, line=line)
+            for line, (name, kind) in enumerate(
+                (*zip("abcd", [AccessKind.COUNT] * 4, strict=True), ("z", AccessKind.FREE))
+            )
+        )
+    )
+    text = describe_type(cause)
+    assert text.message == "5 fields of `Trie` (`z`, `a`, `b` and 2 more) are written by add with no lock"
+    assert [site.state for site in text.sites] == ["z", "a", "b", "c", "d"]
