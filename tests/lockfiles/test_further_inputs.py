@@ -106,6 +106,24 @@ packages:
   name: six
   version: 1.17.0
 """
+PIXI_SOURCES = """
+version: 7
+environments:
+  default:
+    channels:
+    - url: https://conda.example/
+    packages:
+      {platform}:
+      - conda_source: cpp_math[3a644c82] @ .
+      - pypi: https://files.example/idna-3.10-py3-none-any.whl
+packages:
+- conda_source: cpp_math[3a644c82] @ .
+  version: 0.1.0
+- pypi: https://files.example/idna-3.10-py3-none-any.whl
+  name: idna
+  version: '3.10'
+"""
+"""As pixi writes it of a package that is built from source."""
 CONDA_LOCK = """
 version: 1
 metadata: {}
@@ -280,6 +298,16 @@ def test_the_pypi_part_of_a_conda_lock_is_read_and_its_conda_part_is_said(tmp_pa
     assert names(path, groups=["docs" if name == "pixi.lock" else "dev"]) >= {
         "attrs" if name == "pixi.lock" else "ruff"
     }
+
+
+def test_a_conda_lock_for_other_platforms_is_not_one_that_installs_nothing(tmp_path: Path) -> None:
+    lock = PIXI_SOURCES.format(platform="win-64")
+    found = select(write(tmp_path, "pixi.lock", lock))
+    assert not found.pins and "is locked for other environments than linux-x86_64" in found.incomplete[0]
+    found = select(write(tmp_path, "pixi.lock", lock), "windows-amd64")
+    assert [(pin.name, bool(pin.problem)) for pin in found.pins] == [("cpp-math", True), ("idna", False)]
+    lock = CONDA_LOCK.replace("linux-64", "win-64").replace("osx-arm64", "win-64")
+    assert "is locked for other environments" in select(write(tmp_path, "conda-lock.yml", lock)).incomplete[0]
 
 
 @pytest.mark.parametrize(

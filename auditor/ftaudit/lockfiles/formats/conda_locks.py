@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -31,6 +31,7 @@ _MACHINES: Final = {
     ("win", "64"): ("AMD64",),
     ("win", "arm64"): ("ARM64",),
 }
+_SOURCE_NAME: Final = re.compile(r"[\[@\s].*", re.DOTALL)
 _REFUSED: Final = re.compile(r"^\s*(?:- )?<<\s*:|!!python", re.MULTILINE)
 
 
@@ -79,20 +80,19 @@ def _marker(subdir: str) -> str:
 def _pixi(path: Path, environments: Mapping[str, Any], packages: Sequence[Any], groups: Sequence[str]) -> Requirements:
     check_known("group", groups, environments, path)
     chosen = tuple(groups) or (("default",) if "default" in environments else tuple(environments)[:1])
-    records = {
-        str(entry.get(kind)): entry for entry in packages if isinstance(entry, dict) for kind in ("pypi", "conda")
-    }
+    records = {str(url): entry for entry in packages if isinstance(entry, dict) for url in list(entry.values())[:1]}
     places: dict[tuple[str, str], set[str]] = {}
     try:
         for name in chosen:
             for subdir, entries in environments[name]["packages"].items():
                 for entry in entries:
-                    kind, url = next((k, str(entry[k])) for k in ("pypi", "conda") if k in entry)
+                    kind, url = next((str(k), str(url)) for k, url in entry.items())
                     places.setdefault((kind, url), set()).add(str(subdir))
     except (KeyError, TypeError, AttributeError, StopIteration) as error:
         raise InputError(f"{path} is malformed: {type(error).__name__}: {error}") from error
     found = [_locked(path, kind, url, records.get(url, {}), subdirs) for (kind, url), subdirs in sorted(places.items())]
-    return _answer(path, InputFormat.PIXI_LOCK, found, environments, chosen)
+    subdirs = {str(subdir) for name in chosen for subdir in environments[name]["packages"]}
+    return _answer(path, InputFormat.PIXI_LOCK, found, environments, chosen, subdirs)
 
 
 def _conda_lock(path: Path, packages: Sequence[Any], groups: Sequence[str]) -> Requirements:
@@ -106,24 +106,39 @@ def _conda_lock(path: Path, packages: Sequence[Any], groups: Sequence[str]) -> R
         if entry.get("category", "main") in chosen:
             kind = "pypi" if entry.get("manager") == "pip" else "conda"
             found.append(_locked(path, kind, str(entry.get("url", "")), entry, {str(entry.get("platform", "noarch"))}))
-    return _answer(path, InputFormat.CONDA_LOCK, found, categories, chosen)
+    subdirs = {str(entry.get("platform", "noarch")) for entry in packages}
+    return _answer(path, InputFormat.CONDA_LOCK, found, categories, chosen, subdirs)
 
 
 def _answer(
-    path: Path, form: InputFormat, found: Sequence[LockedPackage | None], known: Any, chosen: Sequence[str]
+    path: Path,
+    form: InputFormat,
+    found: Sequence[LockedPackage | None],
+    known: Any,
+    chosen: Sequence[str],
+    subdirs: Collection[str],
 ) -> Requirements:
+    markers = tuple(map(_marker, sorted(subdirs)))
     packages = tuple(package for package in found if package is not None)
     return Requirements(
         path=path,
         format=form,
         left_out=left_out((), map(str, known), taken=((), chosen)),
-        lock=LockData(packages=packages, tolerant=True, single_environment=True),
+        lock=LockData(
+            packages=packages,
+            tolerant=True,
+            single_environment=True,
+            environments=markers if all(markers) else (),
+            remedy="the platforms that it is made for",
+        ),
     )
 
 
 def _locked(path: Path, kind: str, url: str, entry: Mapping[str, Any], subdirs: set[str]) -> LockedPackage | None:
     """Return the package of an entry; `None` for conda's interpreter and installers."""
     named = parse_file(url)
+    if kind not in ("pypi", "conda"):  # `conda_source: NAME[HASH] @ PLACE` of pixi
+        url = _SOURCE_NAME.sub("", url)
     name = str(entry.get("name") or (named[0] if named else file_name(url).rsplit("-", 2)[0]) or "nameless")
     if kind == "conda" and name.lower() in NO_PACKAGES:
         return None
@@ -144,7 +159,7 @@ def _locked(path: Path, kind: str, url: str, entry: Mapping[str, Any], subdirs: 
         extra_edges=needs.extra_edges,
         source_tree=str((path.parent / url).resolve()) if is_tree else None,
         from_index=is_file,
-        problem=CONDA if kind == "conda" else None,
+        problem=None if kind == "pypi" else CONDA,
     )
 
 
