@@ -77,6 +77,11 @@ INNOCENT: Mapping[str, tuple[str, Mapping[str, bytes], str]] = {
         "pure",
     ),
     "text": (PURE, {"pkg/data": b"no image at all" * 100, "pkg/notes.so.txt": b"MZ is how it begins" * 50}, "pure"),
+    "padded": (
+        NATIVE,
+        {f"pkg/multi_not_used{SUFFIX}": GOOD, "NAME.libs/libpad-0a1b2c3d.so.6": NO_HOOK + bytes(4 << 20)},
+        "ready",
+    ),
     "linked": (NATIVE, {f"pkg/multi_not_used{SUFFIX}": GOOD + b"libz.so.1\0", "pkg/libz.so.1": NO_HOOK}, "ready"),
 }
 

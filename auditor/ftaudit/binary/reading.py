@@ -81,8 +81,8 @@ class WheelReader:
             for image in self.archive.read_images(members, fetchers=self.fetchers, hooks=hooks):
                 module = waiting.pop(image.member.name)
                 if image.error is not None:
-                    self.problems.append(image.error.what)
                     if module.by_import or is_library(module.path):
+                        self.problems.append(image.error.what)
                         asked.append((module, _known(image.error.problem)))
                 elif not image.data:
                     if module.abi is not None and module.by_import:

@@ -16,6 +16,8 @@ from ftaudit.wheel.tail import NO_TAIL, Tail, inflate_tail
 
 HEAD: Final = 12 << 10
 """Compressed bytes of a large member that are read first, to see how much of it is needed."""
+HARMLESS: Final = 16 << 20
+"""Bytes that a member may inflate to, whatever its ratio: patchelf pads small libraries with megabytes of zeros."""
 FIRST: Final = 256
 """Compressed bytes of a member that show what kind of file it is."""
 STEP: Final = 8 << 10
@@ -96,7 +98,7 @@ class MemberReader:
             raise MemberError(
                 f"{self._title}: {self.member.size} bytes, more than {self._limits.member}", about=self._source.name
             )
-        if self.member.size > self._limits.ratio * self.member.compressed + 1024:
+        if self.member.size > max(self._limits.ratio * self.member.compressed + 1024, HARMLESS):
             raise MemberError(
                 f"{self._title}: it inflates to more than {self._limits.ratio} times its size", about=self._source.name
             )
