@@ -23,6 +23,8 @@ LIBRARIES: Final = 512 << 20
 """Bytes of plain shared libraries, inflated, that are read for the modules of a wheel that call into them."""
 LIBRARIES_COMPRESSED: Final = 128 << 20
 """The same as they are fetched."""
+EASILY_PARSED: Final = 32 << 20
+"""Bytes of an image that mentions hooks up to which it is parsed to see what it exports."""
 MOST_HOOKS: Final = 8
 """Init hooks that are followed of an image that has none of its own name."""
 READ_ON: Final = 2
@@ -104,7 +106,7 @@ class WheelReader:
 
     def _mentions_hook(self, module: ModuleMember, image: bytes) -> bool:
         """Return whether an image may export a hook, and keep in mind which libraries it is linked with."""
-        has_hook = b"PyInit" in image or b"PyModExport" in image
+        has_hook = _has_hook_name(image, _loaded_as(module, image))
         linked = {name for name in self._held_back if name.encode() in image.lower()} if self._held_back else set()
         self._linked |= linked
         if not has_hook and (module.by_import or _base(module.path) in self._suspected):
@@ -364,6 +366,17 @@ def _loaded_as(module: ModuleMember, image: bytes) -> str:
     if module.variant_of is None or _exports_hook(image, module.name):
         return module.name
     return module.variant_of
+
+
+def _has_hook_name(image: bytes, name: str) -> bool:
+    """Return whether the name of a hook is in an image: of this module, or else of any.
+
+    In a large image the names of other hooks count only where a string begins with one: tables of symbols may share
+    the ends of strings, but it takes long to parse an image of hundreds of megabytes for that.
+    """
+    if len(image) <= EASILY_PARSED or not image.startswith((b"\x7fELF", b"MZ")):
+        return b"PyInit" in image or b"PyModExport" in image
+    return _exports_hook(image, name) or b"\0PyInit" in image or b"\0PyModExport" in image
 
 
 def _exports_hook(image: bytes, name: str) -> bool:
