@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from typing import Final
 
 from ftaudit.binary.build_markers import is_python_library
-from ftaudit.binary.candidates import find_candidates
+from ftaudit.binary.module_candidates import find_candidates
 from ftaudit.binary.questions import ModuleAnswer, ModuleQuestion, ModuleReaders
 from ftaudit.cpython.hooks import hook_label, hook_name, module_of_label
 from ftaudit.errors import ArchiveError
