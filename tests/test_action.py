@@ -17,8 +17,8 @@ from support.sarif_schema import LOG
 from support.uv_locks import uv_lock
 
 ROOT = Path(__file__).parents[1]
-UPLOAD = "github/codeql-action/upload-sarif@v4"
-CACHE = "actions/cache@v5"
+UPLOAD = "github/codeql-action/upload-sarif"
+CACHE = "actions/cache"
 NOWHERE = "http://127.0.0.1:9"
 BLOCKED, READY, UNKNOWN = "cp314-cp314-win_amd64", "py3-none-any", "cp314-cp314t-manylinux_2_17_x86_64"
 COUNTER = "_n = 0\ndef f():\n    global _n\n    _n += 1{}\n"

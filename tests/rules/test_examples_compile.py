@@ -43,6 +43,7 @@ _NEED = {
     "FT303-INVALID-1": "3.15t",
     "FT303-INVALID": "3.14t",
     "FT330-INVALID-0": "",
+    "FT330-INVALID": "host",
     "FT331-VALID-3": "",
 }
 """Examples, or all of a rule, that compile with these headers alone: declarations without a guard. Or with none: fields
@@ -93,6 +94,9 @@ def _renamed(name: str, code: str, known: frozenset[str]) -> str:
         kept = word in known or word.startswith(("Py", "_Py", "METH_", "T_"))
         return word if kept and word not in own else f"{word}_{tag}"
 
+    if re.search(r"\bObj\b", code) and not re.search(r"\}\s*Obj\b", code):
+        # The type that examples call so where its fields do not matter.
+        code = "typedef struct { PyObject_HEAD } Obj; " + code
     plain = re.sub(r"^\s*#\s*include\b.*$", "", code, flags=re.MULTILINE)
     macros = re.findall(r"^\s*#\s*define\s+(\w+)", plain, flags=re.MULTILINE)
     undefined = "".join(f"#undef {macro}_{tag}\n" for macro in macros)

@@ -51,7 +51,10 @@ def run_action(action: Path, workspace: Path, temp: Path, inputs: Mapping[str, s
             continue
         name = step["name"]
         if "uses" in step:
-            ran.used[step["uses"]] = {key: _filled(value, context, workspace) for key, value in step["with"].items()}
+            # Without the commit that it is pinned by.
+            ran.used[step["uses"].partition("@")[0]] = {
+                key: _filled(value, context, workspace) for key, value in step["with"].items()
+            }
             continue
         assert step["shell"] == "bash"
         assert "${{" not in step["run"], f"{name}: an expression in a script is an injection"

@@ -146,11 +146,16 @@ class Classes(Scopes):
 
     @cached_property
     def threaded_classes(self) -> frozenset[str]:
-        """The classes whose objects are meant for several threads: they own a lock, speak of threads or are one."""
+        """The classes whose objects are meant for several threads: they own a lock, speak of threads or are one.
+
+        So is a class whose metaclass or decorator makes a single object of it.
+        """
         found: set[str] = set()
         for name, node in self.classes.items():
             kinds = {*self.instance_kinds.get(name, {}).values(), *self.class_kinds.get(name, {}).values()}
-            if Kind.LOCK in kinds or any(dotted(base) in ("threading.Thread", "Thread") for base in node.bases):
+            is_thread = any(dotted(base) in ("threading.Thread", "Thread") for base in node.bases)
+            is_single = any("singleton" in (last_name(maker) or "").lower() for maker in _makers(node))
+            if Kind.LOCK in kinds or is_thread or is_single:
                 found.add(name)
         mentions: list[ast.AST] = [node for node in self.tree.all(ast.Attribute) if node.attr in _STARTERS]
         mentions += (node for node in self.tree.all(ast.Name) if node.id in _STARTERS)
@@ -212,3 +217,9 @@ class Classes(Scopes):
                 )
             function = self.tree.function(function)
         return None
+
+
+def _makers(owner: ast.ClassDef) -> Iterator[ast.expr]:
+    """Yield the metaclass and the decorators of a class."""
+    yield from owner.decorator_list
+    yield from (keyword.value for keyword in owner.keywords if keyword.arg == "metaclass")

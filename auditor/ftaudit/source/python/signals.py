@@ -66,7 +66,7 @@ _CLASS_ATTRIBUTE: Final = re.compile(
 _SINGLETON: Final = re.compile(r"\n\w+[ \t]*(?::[^=\n]+)?=[ \t]*_+[A-Z]\w*\(")
 _ASKED: Final = re.compile(r"\bhasattr\(([A-Za-z_]\w*),")
 _MODULE_PUT: Final = re.compile(r"\bsys\.modules\[[^\]\n]{1,200}\][ \t]*=[^=]|\bdel[ \t]+sys\.modules\[")
-_THREAD_WORDS: Final = ("thread", "Thread", "Lock", "lock(", "settrace", "setprofile", "register_callback")
+_THREAD_WORDS: Final = ("thread", "Thread", "Lock", "lock(", "settrace", "setprofile", "register_callback", "ingleton")
 
 
 def may_share_objects(text: str) -> bool:
