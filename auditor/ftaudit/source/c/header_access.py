@@ -70,7 +70,7 @@ def use_accessor(unit: CUnit, finding: Finding) -> Fix | NoFix:
         case "binary_expression" if around is not None and field == "ob_refcnt":
             sides = [around.child_by_field_name(side) for side in ("left", "right")]
             if any(side is not None and side.text in (b"1", b"2") for side in sides):
-                # Whether an object may be changed in place is another question: refcnt-equals-one.
+                # Whether an object may be changed in place is another question, and another rule asks it.
                 return NoFix(obstacle=Obstacle.NOT_MECHANICAL)
         case _:
             pass
