@@ -63,6 +63,16 @@ class Settings:
     """Seconds that the import of one module may take."""
     memory: int = 8 << 30
     """Bytes that the process importing a distribution may use."""
+    stress: bool = False
+    """Use the packages that are ready from many threads at once."""
+    budget: float = 60.0
+    """Seconds of processor time for the stress of one package."""
+    threads: int | None = None
+    """Threads of each unit of stress; `None` varies them."""
+    seed: int = 1
+    """What the schedules of stress are made from."""
+    recipes: tuple[Path, ...] = ()
+    """Folders with recipes for stress."""
     select: tuple[str, ...] = ()
     """Codes, names or code prefixes of rules; empty takes the default profile."""
     ignore: tuple[str, ...] = ()

@@ -118,13 +118,26 @@ def _tidy(options: argparse.Namespace) -> None:
 
 def build_parser() -> Parser:
     """Return the parser of the whole command line."""
-    from ftaudit.cli import build_command, cache, check, completion, config, diff, explain, plan, python, report, scan
+    from ftaudit.cli import (
+        build_command,
+        cache,
+        check,
+        completion,
+        config,
+        diff,
+        explain,
+        plan,
+        python,
+        report,
+        scan,
+        stress,
+    )
 
     parser = Parser(prog="ftaudit", description=DESCRIPTION, epilog=EPILOG)
     parser.add_argument("-V", "--version", action="version", version=f"ftaudit {__version__}")
     # Two commands are about the command line itself, and are handed what makes it.
     parser.set_defaults(build_parser=build_parser)
     commands = parser.add_subparsers(title="commands", metavar="COMMAND")
-    for room in (check, plan, report, scan, build_command, explain, diff, config, cache, python, completion):
+    for room in (check, plan, report, scan, stress, build_command, explain, diff, config, cache, python, completion):
         room.add_parsers(commands)
     return parser

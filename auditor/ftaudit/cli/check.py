@@ -29,6 +29,7 @@ from ftaudit.cli.options import (
     targets_of,
 )
 from ftaudit.cli.reach_options import add_fail_on_reach, add_reach, check_reach, settle_by_reach
+from ftaudit.cli.stress import add_stress, check_stress
 from ftaudit.errors import UsageError
 from ftaudit.model import worst_exit_code
 from ftaudit.report import formats
@@ -65,7 +66,7 @@ def add_parsers(commands: Any) -> None:
         epilog=CHECK_EPILOG,
         formatter_class=formatter,
     )
-    add_audit(check)
+    add_stress(add_audit(check), optional=True)
     add_build(check)
     add_reach(check)
     answer = add_answer(check, formats.OF_REPORT)
@@ -107,6 +108,9 @@ def run_check(options: argparse.Namespace, screen: Screen) -> CommandAnswer:
 
     check_reach(options)
     settings = settings_of(options)
+    check_stress(options)
+    if settings.stress and settings.static:
+        raise UsageError("--static and --stress contradict each other", hint="leave one of them out")
     check_accept(options)
     check_answer(options, formats.OF_REPORT)
     if options.build and options.static:

@@ -22,7 +22,7 @@ RESERVED: Final = {
 }
 """By the name that the command's code has for the option."""
 
-CONTAINED: Final = frozenset({"rules", "baseline"})
+CONTAINED: Final = frozenset({"rules", "recipes", "baseline"})
 """A folder whose modules are run, which must be the project's own as `conftest.py` is; a file that may be replaced."""
 
 UNSAVED: Final = frozenset(
@@ -39,6 +39,8 @@ UNSAVED: Final = frozenset(
         "changed",
         "also",
         "parts",
+        "replay",
+        "report",
     }
 )
 """Belong to one run: asked for by a file they would be done each time, unasked."""

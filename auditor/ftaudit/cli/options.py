@@ -93,8 +93,11 @@ def add_rules(group: Any) -> None:
     )
 
 
-def add_audit(parser: argparse.ArgumentParser) -> None:
-    """Add what every audit of inputs takes: the inputs, the target, the tiers, and package indexes and cache."""
+def add_audit(parser: argparse.ArgumentParser) -> Any:
+    """Add what every audit of inputs takes: the inputs, the target, the tiers, and package indexes and cache.
+
+    Return the group of the tiers.
+    """
     what = parser.add_argument_group("inputs")
     inputs = (
         "requirements.txt or .in, pyproject.toml, setup.cfg, a script, environment.yml, a lock file of uv, Poetry, PDM,"
@@ -124,6 +127,7 @@ def add_audit(parser: argparse.ArgumentParser) -> None:
     how.add_argument("--jobs", type=int, metavar="N", help="number of processes (default: one per core)")
     add_rules(how)
     add_index(parser)
+    return how
 
 
 def add_answer(parser: argparse.ArgumentParser, formats: Sequence[str] = ("table", "json")) -> Any:

@@ -18,6 +18,8 @@ RARE: Final = frozenset(
     }
 )
 """Options that `--help` names and `--help-all` explains."""
+RARE_IN: Final = {"ftaudit check": frozenset({"budget", "recipes"})}
+"""Further ones of a single command."""
 
 
 class Parser(argparse.ArgumentParser):
@@ -84,8 +86,9 @@ class Parser(argparse.ArgumentParser):
         return text + (f"\n{self.epilog.rstrip()}\n" if self.epilog else "")
 
     def _shown(self, *, every: bool) -> Iterator[argparse.Action]:
+        rare = RARE | RARE_IN.get(self.prog, frozenset())
         for action in self._actions:
-            if action.help != argparse.SUPPRESS and (every or action.dest not in RARE):
+            if action.help != argparse.SUPPRESS and (every or action.dest not in rare):
                 yield action
 
 

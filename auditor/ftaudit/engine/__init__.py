@@ -16,6 +16,7 @@ from ftaudit.engine.reproduce import present_time
 from ftaudit.engine.rows import count_coverage, judge_all, make_rows, with_elsewhere
 from ftaudit.engine.session import AuditSession, open_session, open_sessions
 from ftaudit.engine.sources import find_source_facts, unread_sources
+from ftaudit.engine.stressing import find_stress_facts, unstressed
 from ftaudit.engine.tiers.collect import Key
 from ftaudit.engine.upgrades.later import find_later
 from ftaudit.model import PackageFacts, Pin, Report
@@ -60,8 +61,11 @@ def audit_targets(
         return tuple(map(audit_inputs, sessions))
 
 
-def audit_inputs(session: AuditSession) -> Report:
-    """Judge every package that the inputs of a session pin, on each of its platforms. Errors as in `audit`."""
+def audit_inputs(session: AuditSession, *, stress_only: frozenset[str] | None = None) -> Report:
+    """Judge every package that the inputs of a session pin, on each of its platforms. Errors as in `audit`.
+
+    Where the settings ask for stress, it is for the packages that are ready, or those of the names `stress_only`.
+    """
     ahead = Ahead(target=session.target, index=session.index, reader=session.reader, surveyor=session.surveyor)
     with ThreadPoolExecutor(1) as aside:
         aside.submit(ahead.prepare)
@@ -74,6 +78,8 @@ def audit_inputs(session: AuditSession) -> Report:
         dataclasses.replace(facts, source=sources[key])
         for key, facts in zip(selected.keys, evidence.facts, strict=True)
     ]
+    stressed, broken = find_stress_facts(session, selected.keys, every, evidence.indexed, only=stress_only)
+    every = [dataclasses.replace(facts, stress=stressed[key]) for key, facts in zip(selected.keys, every, strict=True)]
     judged = judge_all(with_elsewhere(every))
     platforms, progress, index = session.platforms, session.progress, session.index
     later = find_later(judged, platforms=platforms, surveyor=session.surveyor, progress=progress)
@@ -87,9 +93,11 @@ def audit_inputs(session: AuditSession) -> Report:
         packages=rows,
         coverage=count_coverage(every),
         notes=tuple(
-            dict.fromkeys((*selected.notes, *_built(every), *index.notes, *evidence.notes, *problems, *failures))
+            dict.fromkeys(
+                (*selected.notes, *_built(every), *index.notes, *evidence.notes, *broken, *problems, *failures)
+            )
         ),
-        incomplete=(*selected.incomplete, *unread_sources(every)),
+        incomplete=(*selected.incomplete, *unread_sources(every), *unstressed(every)),
         interpreter=evidence.interpreter.build if evidence.interpreter else None,
         created=present_time(),
         traffic=index.traffic.counts,

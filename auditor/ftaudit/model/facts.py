@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 from ftaudit.model.binaries import AbiInfo, Hook, Refusal
@@ -10,6 +10,7 @@ from ftaudit.model.findings import Finding
 from ftaudit.model.gaps import Gap, GapKind
 from ftaudit.model.pins import DistributionFile, Pin
 from ftaudit.model.reasons import Excluded
+from ftaudit.model.stress_facts import StressFacts
 from ftaudit.model.words import GilDeclaration, Status, WheelKind
 
 _NOT_ASKED: Final = Gap(kind=GapKind.SOURCE_NOT_ASKED)
@@ -214,5 +215,6 @@ class PackageFacts:
     modules: tuple[ExtensionModule, ...] = ()
     """The union of what the tiers know of each module, by path."""
     source: SourceFacts = SourceFacts()
+    stress: StressFacts = field(default_factory=StressFacts)
     elsewhere: tuple[tuple[str, tuple[ExtensionModule, ...]], ...] = ()
     """Pairs of another audited platform and the modules of the same version's wheel for it."""

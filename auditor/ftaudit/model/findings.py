@@ -67,6 +67,8 @@ class Finding:
     """Every place that is at fault in a finding about state that several places touch, by path and line."""
     declares: GilDeclaration | None = None
     """What the module at `location` declares once it is built; `None` if the finding says nothing about that."""
+    blocks: bool = False
+    """Whether it keeps the stack from the target by itself, whatever the package's verdict, unless it is accepted."""
     accepted: Acceptance | None = None
     """Known and accepted: shown as such, and not counted."""
     fix: Fix | NoFix | None = None

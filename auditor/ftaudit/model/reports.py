@@ -120,10 +120,20 @@ class Report:
         return next((each for each in self.reach if each.platform == platform), None)
 
     @property
+    def failing(self) -> tuple[Package, ...]:
+        """The packages with a finding that blocks by itself and is not accepted."""
+        return tuple(
+            package
+            for package in self.packages
+            if package.accepted is None
+            and any(finding.blocks and finding.accepted is None for finding in package.findings)
+        )
+
+    @property
     def exit_code(self) -> int:
         """`1` if something blocks that is not accepted, `3` if not all was checked, else `0` (docs/verdicts.md)."""
         verdicts = {package.verdict for package in self.packages if package.accepted is None}
-        if verdicts & BLOCKING or self.nonconforming:
+        if verdicts & BLOCKING or self.nonconforming or self.failing:
             return 1
         return 3 if Verdict.UNKNOWN in verdicts or self.incomplete else 0
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Iterable, Iterator
 from typing import Final
 
@@ -54,6 +55,7 @@ from ftaudit.model.steps import (
     Step,
     Upgrade,
 )
+from ftaudit.model.stress_facts import StressFacts, StressFailure, StressFailureKind
 from ftaudit.model.words import GilDeclaration, Verdict
 
 LISTED: Final = 6
@@ -91,6 +93,8 @@ _GAPS: Final = {
     GapKind.CONDA_PACKAGE: "conda packages are read, and not imported",
     GapKind.NO_SANDBOX: "modules are imported on Linux and macOS only: Windows has no sandbox of ours",
     GapKind.SOURCE_NOT_ASKED: "source not asked for (--source)",
+    GapKind.STRESS_NOT_ASKED: "stress not asked for (--stress)",
+    GapKind.STRESS_NOT_READY: "only packages that run without the GIL are stressed",
     GapKind.NO_VERSION: "no version to scan",
     GapKind.NOT_ASKED: "no index was asked",
     GapKind.NO_PLACE: "nothing says where the wheel is",
@@ -359,6 +363,8 @@ def _about(gap: Gap, where: str, subject: str | None) -> str:
             return f"version {subject or 'of it'} is not on the index ({gap.detail})"
         case GapKind.NO_ANSWER:
             return f"the index did not answer within {gap.detail} s"
+        case GapKind.NOTHING_DRIVEN:
+            return f"nothing of it could be called by several threads: {gap.detail}"
         case GapKind.OFFLINE:
             return f"{gap.detail} ({subject})" if subject else gap.detail
         case GapKind.UNRESOLVED | GapKind.SOURCE_TREE | GapKind.TOO_LARGE | GapKind.UNCONNECTED | GapKind.FAILED:
@@ -461,3 +467,36 @@ def _why_undetermined(reason: WhyUndetermined) -> Iterator[str]:
 def _system(system: System) -> str:
     kind, machine = system
     return f"{_FORMATS.get(kind, kind)} {machine}".rstrip()
+
+
+def failure_sentence(failure: StressFailure) -> str:
+    """Return what failed under threads, and how often, in one sentence."""
+    what = {
+        StressFailureKind.CRASH: "crashes",
+        StressFailureKind.HANG: "hangs",
+        StressFailureKind.WRONG_RESULT: "gives a wrong result",
+        StressFailureKind.ERROR: "raises an error",
+    }[failure.kind]
+    if failure.kind is StressFailureKind.CRASH and failure.signal:
+        what += f" ({signal_name(failure.signal)})"
+    calls = " and ".join(f"`{operation}`" for operation in failure.unit.operations)
+    threads = f"{failure.threads} threads"
+    detail = f": {failure.message}" if failure.message else ""
+    often = f"{failure.failed} of {failure.tries} runs without the GIL, {failure.control} of {failure.tries} with it"
+    return f"{failure.unit.target} {what} when {threads} call {calls} ({often}){detail}"
+
+
+def signal_name(number: int) -> str:
+    """Return the name of a signal: `SIGSEGV`."""
+    try:
+        return signal.Signals(number).name
+    except ValueError:
+        return f"signal {number}"
+
+
+def stress_sentence(facts: StressFacts) -> str:
+    """Return what was driven and what came of it, in one sentence. It never says that something is safe."""
+    calls, total = f"{facts.calls:,} calls", len(facts.callables)
+    count = len(facts.failures)
+    found = "no failure" if not count else "1 failure" if count == 1 else f"{count} failures"
+    return f"{found} in {facts.driven} of {total} callables, {calls}, {facts.cpu_seconds:.0f} s of processor time"

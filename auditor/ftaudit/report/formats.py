@@ -116,6 +116,10 @@ def of_name(path: Path, offered: Sequence[Format]) -> Format | None:
 def render_report(report: Report, form: Format, page: Medium, *, command: str = "check") -> str:
     """Return a report of packages in a format."""
     match form:
+        case Format.TABLE if command == "stress":
+            from ftaudit.report.package import stress_table
+
+            return stress_table.render(report, width=page.width, color=page.color)
         case Format.TABLE:
             from ftaudit.report.package import check_table
 

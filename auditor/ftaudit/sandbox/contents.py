@@ -72,6 +72,14 @@ def contents_of(environment: Path, paths: Iterable[str], version: Version) -> Co
     )
 
 
+def find_metadata(environment: Path, name: NormalizedName) -> str:
+    """Return the METADATA of an installed distribution, with its description; nothing where it cannot be read."""
+    try:
+        return _find_record(environment, name).with_name("METADATA").read_text("utf-8", "replace")
+    except (OSError, ArchiveError):
+        return ""
+
+
 def runs_code(environment: Path, path: str) -> bool:
     """Return whether a start-up file runs code; one that cannot be read does, as far as is known."""
     if not path.endswith(".pth"):

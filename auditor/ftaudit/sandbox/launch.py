@@ -66,6 +66,42 @@ def launch(
     secrets `nonce` and `mark`, goes to the child's standard input, where no other process can see it. `paths` are
     further folders to import from; with `startup` the environment's start-up files run before the first import.
     """
+    job = {
+        "nonce": nonce,
+        "mark": mark,
+        "pycache": None if pycache is None else str(pycache),
+        "site": str(environment),
+        "paths": list(paths),
+        "startup": startup,
+        "steps": [
+            (step.name, None if step.path is None else str(environment / step.path), step.startup, step.lazy)
+            for step in steps
+        ],
+    }
+    return start_confined(
+        [str(python), "-v", "-I", "-S", str(_HERE / "child.py")],
+        json.dumps(job).encode() + b"\n",
+        settings=settings,
+        scratch=scratch,
+        writable=() if pycache is None else (pycache,),
+    )
+
+
+def start_confined(
+    program: Sequence[str],
+    job: bytes,
+    *,
+    settings: SandboxSettings,
+    scratch: Path,
+    writable: Sequence[Path] = (),
+) -> tuple[subprocess.Popen[bytes], dict[str, int]]:
+    """Start the keeper, which confines and starts a program, and return it with the pipes to read from.
+
+    The program is given one more argument, the number of the descriptor that its reports go to; they arrive in the pipe
+    `results`. `output` carries what is printed, `status` the keeper's word. `job` is the program's standard input,
+    where no other process can see it. Besides `scratch`, which must be empty, the program can write to the `writable`
+    folders alone.
+    """
     for name in ("home", "tmp", "work"):
         (scratch / name).mkdir()
     reading: dict[str, int] = {}
@@ -73,13 +109,12 @@ def launch(
     job_read, job_write = os.pipe()
     for name in ("results", "output", "status"):
         reading[name], writing[name] = os.pipe()
-    argv = [str(python), "-v", "-I", "-S", str(_HERE / "child.py"), str(writing["results"])]
     passed = [writing["results"], writing["output"], job_read]
     config = {
-        "argv": argv,
+        "argv": [*program, str(writing["results"])],
         "env": _variables(scratch),
         "cwd": str(scratch / "work"),
-        "writable": [str(path) for path in (scratch, pycache) if path is not None],
+        "writable": [str(path) for path in (scratch, *writable)],
         "stdin": job_read,
         "output": writing["output"],
         "status": writing["status"],
@@ -107,20 +142,8 @@ def launch(
             env={},
             start_new_session=True,
         )
-        job = {
-            "nonce": nonce,
-            "mark": mark,
-            "pycache": None if pycache is None else str(pycache),
-            "site": str(environment),
-            "paths": list(paths),
-            "startup": startup,
-            "steps": [
-                (step.name, None if step.path is None else str(environment / step.path), step.startup, step.lazy)
-                for step in steps
-            ],
-        }
         # The job of a distribution with thousands of modules is longer than a pipe holds.
-        threading.Thread(target=_feed, args=(job_write, json.dumps(job).encode() + b"\n"), daemon=True).start()
+        threading.Thread(target=_feed, args=(job_write, job), daemon=True).start()
     except BaseException:
         for descriptor in (*reading.values(), job_write):
             os.close(descriptor)

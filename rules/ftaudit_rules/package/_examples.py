@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from packaging.utils import canonicalize_name
 from packaging.version import Version
 
@@ -17,6 +19,10 @@ from ftaudit.model import (
     Pin,
     RuntimeFacts,
     Status,
+    StressFacts,
+    StressFailure,
+    StressFailureKind,
+    StressUnit,
     WheelKind,
 )
 
@@ -99,3 +105,15 @@ def imported(*, requires_gil: bool) -> ModuleRuntime:
 def failed(outcome: str, error: str, *, environmental: bool = False) -> ModuleRuntime:
     """Return the record of an import that did not work."""
     return ModuleRuntime(imported=False, outcome=outcome, error=error, environmental=environmental)
+
+
+def stressed(*failures: StressFailure) -> PackageFacts:
+    """Return the facts of a package that many threads used at once."""
+    facts = StressFacts(status=Status.DONE, reason=None, failures=failures, calls=1000)
+    return replace(installed(modules=(extension(runtime=imported(requires_gil=False)),)), stress=facts)
+
+
+def failure(kind: StressFailureKind = StressFailureKind.CRASH) -> StressFailure:
+    """Return a failure of two threads."""
+    unit = StressUnit(schedule="pair of methods", target="spam.Egg", operations=("o.boil()", "len(o)"))
+    return StressFailure(kind=kind, unit=unit, failed=5, tries=5, threads=2, signal=11)

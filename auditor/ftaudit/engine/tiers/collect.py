@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 from ftaudit.engine.rows import INSTALLED_KINDS
 from ftaudit.engine.tiers.hashes import check_hashes
@@ -32,6 +32,9 @@ from ftaudit.model.sentences import gap_phrase
 from ftaudit.progress import ProgressListener
 from ftaudit.settings import Settings
 from ftaudit.target import Platform, Target
+
+if TYPE_CHECKING:
+    from ftaudit.sandbox import SandboxSettings, WheelToImport
 
 Key: TypeAlias = tuple[Pin, Platform]
 """One package on one platform: one row of the report."""
@@ -135,7 +138,7 @@ def find_runtime_facts(
     facts = dict(skipped)
     notes: dict[str, None] = {}
     progress.stage("imports", len(wanted))
-    for group in _environments(indexed):
+    for group in environments_of(indexed):
         names = {str(key[0].name): key for key in group}
         for name, found in _import_group(group, wanted, indexed, interpreter, settings, progress).items():
             facts[names[name]] = found
@@ -178,7 +181,7 @@ def _why_not(facts: IndexFacts, settings: Settings, platform: Platform, *, start
     return None
 
 
-def _environments(indexed: dict[Key, IndexFacts]) -> Iterable[list[Key]]:
+def environments_of(indexed: Mapping[Key, IndexFacts]) -> Iterable[list[Key]]:
     """Part the wheels into as few environments as hold one version of each package and one platform each."""
     groups: list[dict[object, Key]] = []
     for key, facts in indexed.items():
@@ -199,11 +202,20 @@ def _import_group(
     settings: Settings,
     progress: ProgressListener,
 ) -> dict[str, RuntimeFacts]:
-    from ftaudit.sandbox import SandboxSettings, WheelToImport, import_distributions
+    from ftaudit.sandbox import import_distributions
 
     chosen = set(wanted)
     if not chosen.intersection(group):
         return {}
+    wheels = wheels_of(group, indexed, chosen)
+    limits = sandbox_settings(settings)
+    return import_distributions(interpreter, wheels, settings=limits, on_done=progress.done)
+
+
+def wheels_of(group: Iterable[Key], indexed: Mapping[Key, IndexFacts], wanted: Container[Key]) -> list[WheelToImport]:
+    """Return the wheels of one environment as the sandbox takes them."""
+    from ftaudit.sandbox import WheelToImport
+
     wheels = []
     for key in group:
         wheel = indexed[key].wheel
@@ -215,15 +227,20 @@ def _import_group(
                     filename=wheel.filename,
                     location=wheel.url,
                     sha256=wheel.sha256,
-                    wanted=key in chosen,
+                    wanted=key in wanted,
                 )
             )
+    return wheels
+
+
+def sandbox_settings(settings: Settings) -> SandboxSettings:
+    """Return the limits of the sandbox that the settings ask for."""
+    from ftaudit.sandbox import SandboxSettings
+
     limits = SandboxSettings(
         cache_dir=settings.cache,
         offline=settings.offline,
         module_seconds=settings.timeout,
         memory_bytes=settings.memory,
     )
-    if settings.jobs is not None:
-        limits = replace(limits, jobs=settings.jobs)
-    return import_distributions(interpreter, wheels, settings=limits, on_done=progress.done)
+    return limits if settings.jobs is None else replace(limits, jobs=settings.jobs)

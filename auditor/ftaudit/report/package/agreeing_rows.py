@@ -6,9 +6,9 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from ftaudit.model import BLOCKING, Acceptance, Finding, Gap, GapKind, Package, Report, Severity, Verdict
+from ftaudit.model import BLOCKING, Acceptance, Finding, Gap, GapKind, Package, Report, Severity, Status, Verdict
 from ftaudit.model.reasons import in_common
-from ftaudit.model.sentences import THESE, listed, sentences, step_sentence
+from ftaudit.model.sentences import THESE, listed, sentences, step_sentence, stress_sentence
 from ftaudit.registry import info_of
 
 ORDER: Final = (Verdict.BROKEN, Verdict.REENABLES_GIL, Verdict.UNAVAILABLE, Verdict.SOURCE_ONLY)
@@ -114,6 +114,11 @@ def headline(report: Report) -> Headline:
             wheels = counted(len(report.nonconforming), "wheel")
             verb = "breaks" if len(report.nonconforming) == 1 else "break"
             return Headline(word="BLOCKED", sentence=f"{wheels} {verb} the stable ABI that the tags claim.", more=None)
+        case 1 if not blocked:
+            failing = {str(package.facts.pin.name) for package in report.failing}
+            verb, them = ("fails", "it") if len(failing) == 1 else ("fail", "them")
+            sentence = f"{len(failing)} of {packages} {verb} when several threads use {them} without the GIL."
+            return Headline(word="BLOCKED", sentence=sentence, more=stand if accepted else None)
         case 1:
             verb = "keeps" if len(blocked) == 1 else "keep"
             told = [f"{len(unknown)} more could not be checked."] if unknown else []
@@ -194,6 +199,13 @@ def source_lines(package: Package) -> Iterator[str]:
     if errors or warnings:
         found = f"{counted(errors, 'error')} and {counted(warnings, 'warning')}"
         yield f"{found}: `ftaudit scan {pin.name}=={pin.version}` shows them"
+
+
+def stress_lines(package: Package) -> Iterator[str]:
+    """Sum up what many threads did to the package."""
+    stress = package.facts.stress
+    if stress.status is Status.DONE:
+        yield stress_sentence(stress)
 
 
 def not_imported(report: Report) -> Iterator[str]:

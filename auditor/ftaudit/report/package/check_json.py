@@ -25,6 +25,9 @@ from ftaudit.model import (
     Report,
     RuntimeFacts,
     SourceFacts,
+    StressFacts,
+    StressFailure,
+    StressUnit,
     Verdict,
 )
 from ftaudit.model.reachability import ModuleReach
@@ -100,6 +103,7 @@ def _package(package: Package, report: Report) -> dict[str, Any]:
             "binary": _binary(facts.binary),
             "runtime": _runtime(facts.runtime),
             "source": _source(facts.source),
+            "stress": _stress(facts.stress),
         },
     }
 
@@ -244,4 +248,54 @@ def _runtime(runtime: RuntimeFacts) -> dict[str, Any]:
         "startup": {file: _module_runtime(ran) for file, ran in runtime.startup},
         "unlisted": list(runtime.unlisted),
         "contested": dict(runtime.contested),
+    }
+
+
+def _stress(stress: StressFacts) -> dict[str, Any]:
+    return {
+        "status": stress.status.value,
+        "reason": _gap(stress.reason),
+        "interpreter": stress.interpreter,
+        "seed": stress.seed,
+        "budget": stress.budget,
+        "cpu_seconds": stress.cpu_seconds,
+        "wall_seconds": stress.wall_seconds,
+        "types": stress.types,
+        "types_driven": list(stress.types_driven),
+        "callables": [
+            {"name": each.name, "driven": each.driven, "by_recipe": each.by_recipe, "reason": each.reason or None}
+            for each in stress.callables
+        ],
+        "left_out": stress.left_out,
+        "units": stress.units,
+        "rounds": stress.rounds,
+        "overlapped": stress.overlapped,
+        "calls": stress.calls,
+        "alone": [{"call": call, "signal": number} for call, number in stress.alone],
+        "with_gil": list(map(_stress_unit, stress.with_gil)),
+        "rare": list(map(_stress_unit, stress.rare)),
+        "failures": list(map(_stress_failure, stress.failures)),
+    }
+
+
+def _stress_unit(unit: StressUnit) -> dict[str, Any]:
+    return {"schedule": unit.schedule, "target": unit.target, "operations": list(unit.operations)}
+
+
+def _stress_failure(failure: StressFailure) -> dict[str, Any]:
+    return {
+        **_stress_unit(failure.unit),
+        "kind": failure.kind.value,
+        "signal": failure.signal or None,
+        "message": failure.message or None,
+        "failed": failure.failed,
+        "failed_with_gil": failure.control,
+        "tries": failure.tries,
+        "threads": failure.threads,
+        "by_recipe": failure.by_recipe,
+        "also": list(failure.also),
+        "native": failure.native or None,
+        "stack": failure.stack,
+        "script": failure.script,
+        "explained_by": [{"rule": code, "path": path, "line": line} for code, path, line in failure.explained_by],
     }

@@ -23,6 +23,7 @@ from ftaudit.report.package.agreeing_rows import (
     not_imported,
     number_of,
     source_lines,
+    stress_lines,
 )
 
 LIMIT: Final = 65_536
@@ -212,6 +213,7 @@ def _evidence_lines(entry: AgreeingRows) -> Iterator[str]:
     yield from (f"{label}{text}" for label, text in chains(package))
     yield from (f"{finding.code} {finding.rule}: {finding.message}" for finding in extra_findings(package))
     yield from source_lines(package)
+    yield from stress_lines(package)
     if entry.next_step:
         yield f"next: {entry.next_step}"
 
@@ -221,6 +223,7 @@ def _fine(entry: AgreeingRows, report: Report) -> str:
     tails += [f"blocked through {', '.join(entry.package.blocked_by)}"] if entry.package.blocked_by else []
     tails += [f"{finding.code} {finding.rule}: {finding.message}" for finding in extra_findings(entry.package)]
     tails += source_lines(entry.package)
+    tails += stress_lines(entry.package)
     tail = f": {escape('; '.join(tails))}" if tails else ""
     return f"- {escape(entry.title)} {entry.package.verdict}{tail}"
 

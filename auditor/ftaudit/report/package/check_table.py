@@ -21,6 +21,7 @@ from ftaudit.report.package.agreeing_rows import (
     number_of,
     reason_of_many,
     source_lines,
+    stress_lines,
     together,
 )
 from ftaudit.report.package.local_build_rows import build_lines
@@ -128,6 +129,7 @@ def _entry(console: Console, report: Report, entry: AgreeingRows) -> None:
     lines += [(f"{finding.code} ", _said(finding)) for finding in extra_findings(package)]
     lines += [("source: ", told) for told in source_lines(package)]
     lines += [("reach: ", told) for told in reach_lines(package, report)]
+    lines += [("stress: ", told) for told in stress_lines(package)]
     if entry.next_step:
         lines.append(("next: ", entry.next_step))
     for label, text in lines:
@@ -188,6 +190,9 @@ def _sum(console: Console, report: Report, verdict: Verdict, found: list[Agreein
     console.print(Padding(Text(", ".join(told)), (0, 0, 0, 2)))
     for entry in found:
         for line in source_lines(entry.package):
+            console.print(Padding(Text(clean(f"{entry.title}: {line}"), style="yellow"), (0, 0, 0, 2)))
+    for entry in found:
+        for line in stress_lines(entry.package):
             console.print(Padding(Text(clean(f"{entry.title}: {line}"), style="yellow"), (0, 0, 0, 2)))
     for entry in found:
         for finding in extra_findings(entry.package):

@@ -19,9 +19,10 @@ from ftaudit.model import (
     RuntimeFacts,
     SourceFacts,
     Status,
+    StressFacts,
     WheelKind,
 )
-from ftaudit.model.sentences import exclusion, gap_phrase
+from ftaudit.model.sentences import exclusion, failure_sentence, gap_phrase, stress_sentence
 from ftaudit.report.package.agreeing_rows import counted
 
 _KINDS = {
@@ -44,7 +45,7 @@ class Tier:
     """One tier's answer."""
 
     name: str
-    """`index`, `binary`, `import` or `source`."""
+    """`index`, `binary`, `import`, `source` or `stress`."""
     status: Status
     told: tuple[str, ...]
     """Sentences, the most important first. Never empty."""
@@ -75,6 +76,7 @@ def tiers(facts: PackageFacts) -> tuple[Tier, ...]:
         Tier(name="binary", status=facts.binary.status, told=tuple(_binary(facts.binary))),
         Tier(name="import", status=facts.runtime.status, told=tuple(_runtime(facts.runtime))),
         Tier(name="source", status=facts.source.status, told=tuple(_source(facts.source))),
+        Tier(name="stress", status=facts.stress.status, told=tuple(_stress(facts.stress))),
     )
 
 
@@ -160,6 +162,15 @@ def _source(facts: SourceFacts) -> Iterator[str]:
         return
     unread = f", {counted(facts.unread, 'file')} could not be read" if facts.unread else ""
     yield f"{counted(len(facts.findings), 'finding')} in {facts.sdist}{unread}"
+
+
+def _stress(facts: StressFacts) -> Iterator[str]:
+    if facts.status is not Status.DONE:
+        yield _not_asked(facts.status, facts.reason)
+        if not facts.callables:
+            return
+    yield stress_sentence(facts)
+    yield from map(failure_sentence, facts.failures)
 
 
 def _declared(module: ExtensionModule) -> str:

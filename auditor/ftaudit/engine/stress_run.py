@@ -1,0 +1,113 @@
+"""`ftaudit stress`: what names and inputs mean, and the report of what was stressed."""
+
+from __future__ import annotations
+
+import re
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from packaging.requirements import InvalidRequirement, Requirement
+from packaging.utils import canonicalize_name
+
+from ftaudit.engine import audit_inputs
+from ftaudit.engine.session import open_session
+from ftaudit.engine.tiers.collect import find_index_facts, sandbox_settings, wheels_of
+from ftaudit.errors import InputError, UsageError
+from ftaudit.model import Report
+from ftaudit.progress import ProgressListener
+from ftaudit.settings import Settings
+from ftaudit.target import host_platform
+
+
+def stress(items: Sequence[str], settings: Settings, *, progress: ProgressListener | None = None) -> Report:
+    """Stress the packages that are named, or those of the inputs that are ready.
+
+    A name is `NAME` or `NAME==VERSION`; its dependencies are resolved and installed, and have no rows. Raise
+    `FtauditError` for what makes the command exit with 2.
+    """
+    names = [item for item in items if not Path(item).exists() and item != "-"]
+    paths = [item for item in items if item not in names]
+    if names and paths:
+        raise UsageError("name packages or inputs, not both", hint=f"ftaudit stress {' '.join(names)}")
+    settings = replace(settings, stress=True)
+    if not names:
+        with open_session(paths, settings, progress) as session:
+            return audit_inputs(session)
+    asked = [_requirement(name) for name in names]
+    only = frozenset(str(canonicalize_name(each.name)) for each in asked)
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "requirements.txt"
+        file.write_text("".join(f"{each}\n" for each in asked), encoding="utf-8")
+        with open_session([str(file)], settings, progress) as session:
+            report = audit_inputs(session, stress_only=only)
+    rows = tuple(row for row in report.packages if str(row.facts.pin.name) in only)
+    rows = tuple(
+        replace(row, facts=replace(row.facts, pin=replace(row.facts.pin, source=None, also=()))) for row in rows
+    )
+    incomplete = report.incomplete if rows else (*report.incomplete, f"{', '.join(names)}: nothing was found")
+    return replace(report, packages=rows, inputs=tuple(names), incomplete=incomplete)
+
+
+def _requirement(text: str) -> Requirement:
+    if re.search(r"\.(txt|toml|lock|yml|yaml|json|in|cfg)$", text) or "/" in text:
+        raise UsageError(f"{text} does not exist", hint="name a file or folder, or NAME==VERSION")
+    try:
+        return Requirement(text)
+    except InvalidRequirement as error:
+        raise UsageError(
+            f"{text!r} is neither an input nor NAME==VERSION", hint="ftaudit stress NAME==VERSION"
+        ) from error
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Replay:
+    """How often a script failed."""
+
+    name: str
+    failed: int
+    control: int
+    tries: int
+    problem: str | None = None
+    """Why it was not run as often as it should have been."""
+
+    @property
+    def exit_code(self) -> int:
+        """`1` it fails without the GIL and not with it, `3` it was not run, else `0`."""
+        if self.problem is not None:
+            return 3
+        return 1 if self.failed and not self.control else 0
+
+    @property
+    def sentence(self) -> str:
+        """What happened."""
+        if self.problem is not None:
+            return f"{self.name}: not run to the end: {self.problem}"
+        return f"{self.name}: fails in {self.failed} of {self.tries} runs without the GIL, {self.control} with it"
+
+
+def replay(path: Path, settings: Settings, *, progress: ProgressListener | None = None) -> Replay:
+    """Run a script of `--report` in the sandbox several times without the GIL and with it.
+
+    What its metadata (PEP 723) depends on is resolved and installed. Raise `FtauditError` for a script that cannot be
+    read, and where there is no interpreter.
+    """
+    from ftaudit import interpreters
+    from ftaudit.stress.replaying import replay_script
+
+    try:
+        script = path.read_text("utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"{path} cannot be read: {error}") from error
+    with open_session([str(path)], settings, progress) as session:
+        platform = host_platform()
+        keys = [(pin, platform) for pin in session.select(0, platform).pins]
+        indexed = find_index_facts(keys, target=session.target, index=session.index, progress=session.progress)
+        lacking = [str(key[0].name) for key, facts in indexed.items() if facts.wheel is None or facts.wheel.url is None]
+        if lacking:
+            raise InputError(f"{path}: no wheel to install for {', '.join(lacking)}")
+        found = interpreters.find_interpreter(session.target, explicit=settings.python, cache_dir=settings.cache)
+        wheels = wheels_of(keys, indexed, frozenset(keys))
+        ran = replay_script(found, wheels, script, sandbox=sandbox_settings(settings))
+    return Replay(name=path.name, failed=ran.failed, control=ran.control, tries=ran.tries, problem=ran.problem)

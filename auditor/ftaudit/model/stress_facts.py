@@ -1,0 +1,115 @@
+"""What many threads did to a package at once: what failed, and how much of it was driven."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from ftaudit.model.gaps import Gap, GapKind
+from ftaudit.model.words import Status, StrEnum
+
+_NOT_ASKED = Gap(kind=GapKind.STRESS_NOT_ASKED)
+
+
+class StressFailureKind(StrEnum):
+    """How a unit failed without the GIL."""
+
+    CRASH = "crash"
+    """A signal ended the process, or the process aborted."""
+    HANG = "hang"
+    """Threads waited for each other for good, or one never came back."""
+    WRONG_RESULT = "wrong result"
+    """A result or a state that no single thread gets."""
+    ERROR = "error"
+    """An exception that only damaged state raises: `SystemError`, a panic, "already borrowed"."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class StressUnit:
+    """Operations that threads did on the same objects."""
+
+    schedule: str
+    """How they met: `pair of methods`, `changed input`, `first use`, …"""
+    target: str
+    """The type or function that it is about."""
+    operations: tuple[str, ...]
+    """Python expressions."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class StressFailure:
+    """One cause, with the least that shows it."""
+
+    kind: StressFailureKind
+    unit: StressUnit
+    also: tuple[str, ...] = ()
+    """Other callables whose units failed in the same place."""
+    signal: int = 0
+    """The number of the signal that ended the process; 0 where none did."""
+    message: str = ""
+    native: str = ""
+    """The innermost function or offset of the package's own images on the native stack: `image.so:function`."""
+    stack: str = ""
+    """What faulthandler wrote."""
+    tries: int
+    failed: int
+    """How many of `tries` runs failed without the GIL."""
+    control: int = 0
+    """How many failed with the GIL, or in one thread."""
+    threads: int
+    by_recipe: bool = False
+    """Whether a recipe gave an object or an operation of it."""
+    script: str = ""
+    """A Python script that fails by itself."""
+    explained_by: tuple[tuple[str, str, int], ...] = ()
+    """Rules of the scan that find something in the source of the same callable: each code with a path and a line."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class StressedCallable:
+    """A function, method or operation that was found."""
+
+    name: str
+    driven: bool
+    """Whether several threads called it at once."""
+    by_recipe: bool = False
+    reason: str = ""
+    """Why it was not driven."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class StressFacts:
+    """What stress found out about one package. It never means that a package is safe."""
+
+    status: Status = Status.SKIPPED
+    reason: Gap | None = _NOT_ASKED
+    interpreter: str | None = None
+    seed: int = 0
+    budget: float = 0.0
+    """Seconds of processor time that were allowed."""
+    callables: tuple[StressedCallable, ...] = ()
+    types: int = 0
+    """How many types had an object made of them."""
+    types_driven: tuple[str, ...] = ()
+    left_out: int = 0
+    """Callables beyond the number that is looked at."""
+    units: int = 0
+    rounds: int = 0
+    overlapped: int = 0
+    """Rounds in which all threads were seen to be at work at the same moment."""
+    calls: int = 0
+    cpu_seconds: float = 0.0
+    wall_seconds: float = 0.0
+    alone: tuple[tuple[str, int], ...] = ()
+    """Calls that end the process in one thread, each with its signal."""
+    with_gil: tuple[StressUnit, ...] = ()
+    """Units that fail with the GIL too, or in one thread."""
+    rare: tuple[StressUnit, ...] = ()
+    """Units that failed, and too seldom to be reported."""
+    failures: tuple[StressFailure, ...] = ()
+    notes: tuple[str, ...] = ()
+    """What the sandbox could not cut off, one sentence each."""
+
+    @property
+    def driven(self) -> int:
+        """How many callables were driven."""
+        return sum(each.driven for each in self.callables)

@@ -1,0 +1,191 @@
+"""The hosts that the director runs units in, and the processor time that is spent in them."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import re
+import select
+import subprocess
+import sys
+import time
+
+from ftaudit.stress.child.units import ThreadedUnit, head_of, render
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+START_SECONDS = 60.0
+_UNIT_LINE = re.compile(r'File "<unit>", line (\d+) in <lambda>')
+_NATIVE = re.compile(r'Binary file "([^"]*)", at (\S*?)(\+0x[0-9a-f]+) \[')
+
+
+class ProcessorBudget:
+    """Processor time that may be spent, and when everything must be over."""
+
+    def __init__(self, seconds: float) -> None:
+        self.seconds = seconds
+        self.began = time.monotonic()
+        self.wall = 4 * seconds + 20
+        self.workers = 0.0
+        self.hosts: dict[int, float] = {}
+
+    @property
+    def spent(self) -> float:
+        """Seconds of processor time until now, of this process and all that it started."""
+        return self.workers + sum(self.hosts.values()) + time.process_time()
+
+    @property
+    def left(self) -> float:
+        """Seconds of processor time that remain; nothing where the time on the clock is over."""
+        if time.monotonic() - self.began > self.wall:
+            return 0.0
+        return max(self.seconds - self.spent, 0.0)
+
+
+class HostGone(Exception):
+    """The host ended: the package ended it while it was imported."""
+
+
+class Outcome:
+    """How one run of a unit ended."""
+
+    __slots__ = ("cpu", "failed", "kind", "memory", "native", "operations", "overlaps", "rounds", "signal", "stack")
+
+    def __init__(self, answer: dict[str, Any], unit: ThreadedUnit, site: str) -> None:
+        result = answer.get("result") or {}
+        self.signal = answer.get("signal", 0)
+        self.stack = answer.get("stack", "")
+        self.cpu = answer.get("cpu", 0.0)
+        self.memory = answer.get("memory", 0)
+        self.rounds = int(result.get("rounds", (answer.get("progress") or [0])[0] // 3))
+        self.overlaps = int(result.get("overlaps", 0))
+        self.failed = str(result.get("failed", ""))
+        self.kind = str(result.get("kind", "")) if self.failed else _kind_of(answer)
+        """`""` where nothing failed; `crash`, `hang`, `wrong result` or `error`."""
+        first = len(head_of(unit)) + 1
+        at = [int(line) - first for line in _UNIT_LINE.findall(self.stack)]
+        self.operations = [index for index in at if 0 <= index < len(unit.operations)]
+        """The operations that the stack names."""
+        self.native = _native(self.stack, site)
+
+
+def _kind_of(answer: dict[str, Any]) -> str:
+    if answer.get("hung") in ("deadlock", "endless"):
+        return "hang"
+    number = answer.get("signal", 0)
+    # What the kernel ends because of a limit is no failure of the package.
+    return "crash" if number in (4, 5, 6, 7, 8, 11) else ""
+
+
+def _native(stack: str, site: str) -> str:
+    """Return the innermost function of the package's own images in a stack by faulthandler, if it has one."""
+    for path, symbol, offset in _NATIVE.findall(stack):
+        if path.startswith(site):
+            return f"{os.path.basename(path)}:{symbol or offset}"  # noqa: PTH119 - quick
+    return ""
+
+
+class Host:
+    """One interpreter that has imported the package, with or without the GIL."""
+
+    def __init__(self, job: dict[str, Any], budget: ProcessorBudget, *, gil: bool, imports: list[str]) -> None:
+        self.budget, self.site = budget, job["site"]
+        mine_read, its_write = os.pipe()
+        its_read, mine_write = os.pipe()
+        boot = os.path.join(os.path.dirname(os.path.abspath(__file__)), "boot.py")  # noqa: PTH100, PTH118, PTH120
+        options = ["-X", "gil=1"] if gil else []
+        self.process = subprocess.Popen(
+            [sys.executable, "-I", "-S", *options, boot, "forking_host", str(its_read), str(its_write)],
+            pass_fds=[its_read, its_write],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+        os.close(its_read)
+        os.close(its_write)
+        self.reading, self.writing = mine_read, mine_write
+        self.buffer = b""
+        self.send({"site": job["site"], "paths": job["paths"], "imports": imports, "memory": job["memory"]})
+        self.started = self.hear(START_SECONDS)
+        self.budget.hosts[self.process.pid] = float(self.started.get("cpu", 0))
+
+    def send(self, message: dict[str, Any]) -> None:
+        """Write one request."""
+        data = json.dumps(message).encode("ascii", "backslashreplace") + b"\n"
+        try:
+            while data:
+                data = data[os.write(self.writing, data) :]
+        except OSError as error:
+            raise HostGone("the process that imported the package ended") from error
+
+    def hear(self, seconds: float) -> dict[str, Any]:
+        """Return one answer; raise `HostGone` where there is none within the time."""
+        deadline = time.monotonic() + seconds
+        while b"\n" not in self.buffer:
+            ready, _, _ = select.select([self.reading], [], [], max(deadline - time.monotonic(), 0))
+            data = os.read(self.reading, 1 << 16) if ready else b""
+            if not data:
+                self.close()
+                why = "ended" if ready else "did not answer"
+                raise HostGone(f"the process that imports the package {why}")
+            self.buffer += data
+        line, _, self.buffer = self.buffer.partition(b"\n")
+        answer = json.loads(line)
+        if not isinstance(answer, dict):
+            raise HostGone("the process that imports the package does not answer as it should")
+        return answer
+
+    def ask(self, request: dict[str, Any]) -> dict[str, Any]:
+        """Send a request and return its answer; count what it cost."""
+        self.send(request)
+        answer = self.hear(request["wall"] + 30)
+        self.budget.workers += float(answer.get("cpu", 0))
+        self.budget.hosts[self.process.pid] = float(answer.get("host", 0))
+        return answer
+
+    def run(self, unit: ThreadedUnit, *, alone: bool = False, measured: bool = False) -> Outcome:
+        """Run a unit for its own time, in as many processes as it wants; the first failure is the outcome.
+
+        `measured` also counts the rounds in which threads overlapped.
+        """
+        script = render(unit, measured=measured)
+        outcome = None
+        for _ in range(unit.processes):
+            request = {
+                "do": "run",
+                "script": script,
+                "alone": alone,
+                "limit": unit.seconds * max(unit.threads, 1) + 10,
+                "wall": unit.seconds * 3 + 25,
+            }
+            outcome = Outcome(self.ask(request), unit, self.site)
+            if outcome.kind:
+                break
+        if outcome is None:
+            raise HostGone("a unit without a process")
+        return outcome
+
+    def fails(self, script: str, seconds: float) -> bool:
+        """Return whether a whole script ends with a signal, with an exit code that is not 0, or never."""
+        answer = self.ask(
+            {
+                "do": "script",
+                "script": script,
+                "limit": 8 * seconds + 10,
+                "wall": 4 * seconds + 20,
+                "stall": seconds + 3,
+                "busy": 4 * seconds + 6,
+            }
+        )
+        return bool(answer["hung"] or answer["signal"] or answer["exit"])
+
+    def close(self) -> None:
+        """End it."""
+        for descriptor in (self.reading, self.writing):
+            with contextlib.suppress(OSError):
+                os.close(descriptor)
+        self.process.kill()
+        self.process.wait()

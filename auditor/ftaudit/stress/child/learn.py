@@ -1,0 +1,583 @@
+"""Find what a package offers and how it is called. Runs in throw-away processes: each call may be the last."""
+
+from __future__ import annotations
+
+import ast
+import builtins
+import importlib
+import inspect
+import itertools
+import os
+import re
+import sys
+import time
+import types
+
+from ftaudit.stress.child import arguments_to_try
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from typing import Any
+
+MOST_CALLABLES = 400
+MOST_METHODS = 120
+MOST_FOUND = 3
+"""Working argument lists that are kept for one callable."""
+SLOW = 0.02
+"""Seconds: a call that takes longer is used only where there is no other."""
+_STEPS = "itertools.islice({}, 200)"
+
+PROTOCOL = (
+    "len(o)",
+    "repr(o)",
+    "list(itertools.islice(o, 200))",
+    "next(o)",
+    "bool(o)",
+    "hash(o)",
+    "o == p",
+    "o < p",
+    "copy.copy(o)",
+    "copy.deepcopy(o)",
+    "pickle.dumps(o)",
+    "bytes(memoryview(o))",
+    "str(o)",
+    "int(o)",
+    "float(o)",
+    "o[0]",
+    'o["k1"]',
+    "o[:2]",
+    "o.__setitem__(0, 1)",
+    'o.__setitem__("k1", i)',
+    "o.__setitem__(i, i)",
+    "o.__delitem__(0)",
+    'o.__delitem__("k1")',
+    "1 in o",
+    '"k1" in o',
+    "o + p",
+    "o - p",
+    "o * 2",
+    "o & p",
+    "o | p",
+    "o ^ p",
+    "operator.iadd(o, p)",
+    "operator.isub(o, p)",
+    "operator.ior(o, p)",
+    "operator.iand(o, p)",
+    "operator.ixor(o, p)",
+    "-o",
+    "abs(o)",
+    "reversed(o)",
+    "o()",
+    "o(1)",
+    "o.__enter__()",
+    "o.__exit__(None, None, None)",
+    "[value for value in itertools.islice(o, 200)]",
+)
+"""What may be done to any object."""
+_MUTATING = re.compile(
+    r"^(add|append|insert|push|put|pop|remove|discard|clear|update|extend|set\w*|del\w*|write\w*|feed|reset|sort|reverse"
+    r"|rotate|resize|increment|inc\w*|dec\w*|\w*_update|load\w*|flush|close|release|acquire|next\w*|advance|seek|read\w*"
+    r"|process\w*|apply\w*|enqueue|dequeue|send|register|unregister|merge|swap|shuffle|replace|truncate|fill|init\w*)$"
+)
+
+
+# ----------------------------------------------------------------------------------------- what there is
+
+
+def describe(request: dict[str, Any], known: set[int], progress: Any) -> dict[str, Any]:
+    """Return the public functions and types of the package, with their methods, signatures and examples.
+
+    `known` are the `id()`s of the types that existed before the package was imported.
+    """
+    tops = set(request["toplevels"])
+    for name in request["modules"]:
+        try:
+            importlib.import_module(name)
+        except BaseException as error:
+            if isinstance(error, KeyboardInterrupt):
+                raise
+    stubs = _read_stubs(tops)
+    examples = _examples_of(request.get("readme", ""), tops)
+    found: dict[int, dict[str, Any]] = {}
+    modules = sorted((name for name in sys.modules if name.partition(".")[0] in tops), key=lambda n: (n.count("."), n))
+    public = [name for name in modules if not any(part.startswith("_") for part in name.split("."))]
+    for modules_now in (public, modules):
+        for name in modules_now:
+            module = sys.modules.get(name)
+            if isinstance(module, types.ModuleType) and "test" not in name.split("."):
+                _look_into(name, module, tops, known, stubs, examples, found)
+        if any(entry["kind"] in ("function", "type") for entry in found.values()):
+            break
+    entries = list(found.values())
+    for place, entry in enumerate(entries):
+        entry["order"] = place
+    entries.sort(key=lambda entry: (not entry["compiled"], entry["order"]))
+    return {"entries": entries[:MOST_CALLABLES], "left_out": max(len(entries) - MOST_CALLABLES, 0)}
+
+
+def _look_into(
+    name: str,
+    module: types.ModuleType,
+    tops: set[str],
+    known: set[int],
+    stubs: dict[str, list[dict[str, Any]]],
+    examples: dict[str, list[str]],
+    found: dict[int, dict[str, Any]],
+) -> None:
+    offered = getattr(module, "__all__", None)
+    names = [n for n in vars(module) if not n.startswith("_")] if not isinstance(offered, (list, tuple)) else offered
+    for attribute in list(names):
+        if type(attribute) is not str or not attribute.isidentifier():
+            continue
+        value = vars(module).get(attribute)
+        if value is None or id(value) in found or isinstance(value, types.ModuleType) or not _calls(value):
+            continue
+        if not _is_own(value, tops, known):
+            continue
+        path = f"{name}.{attribute}"
+        if isinstance(value, type):
+            if issubclass(value, BaseException):
+                continue
+            compiled = "__firstlineno__" not in vars(value)
+            found[id(value)] = {
+                **_callable(path, value, stubs, examples),
+                "module": name,
+                "kind": "type",
+                "compiled": compiled,
+            }
+            for method, static in _class_functions(value):
+                function = getattr(value, method, None)
+                if function is not None and id(static) not in found:
+                    found[id(static)] = {
+                        **_callable(f"{path}.{method}", function, stubs, examples),
+                        "module": name,
+                        "kind": "function",
+                        "compiled": compiled,
+                    }
+        else:
+            found[id(value)] = {
+                **_callable(path, value, stubs, examples),
+                "module": name,
+                "kind": "function",
+                "compiled": not isinstance(value, types.FunctionType),
+            }
+
+
+def _calls(value: Any) -> bool:
+    try:
+        return callable(value)
+    except BaseException:
+        return False
+
+
+def _is_own(value: Any, tops: set[str], known: set[int]) -> bool:
+    if isinstance(value, type):
+        return id(value) not in known and (_top(value) in tops or _top(value) not in sys.stdlib_module_names)
+    home = getattr(value, "__module__", None)
+    if not isinstance(home, str):
+        owner = getattr(value, "__self__", None)
+        home = getattr(owner, "__name__", None) or type(value).__module__
+    return isinstance(home, str) and home.partition(".")[0] in tops
+
+
+def _top(kind: type) -> str:
+    home = getattr(kind, "__module__", "")
+    if home == "builtins" and getattr(builtins, kind.__name__, None) is not kind:
+        return ""
+    return home.partition(".")[0] if isinstance(home, str) else ""
+
+
+def _class_functions(kind: type) -> Iterator[tuple[str, Any]]:
+    """Yield the static and class methods that are there to be called by a user: factories."""
+    for name in list(dir(kind))[:MOST_METHODS]:
+        if name.startswith("_"):
+            continue
+        static = inspect.getattr_static(kind, name, None)
+        if isinstance(static, (staticmethod, classmethod, types.ClassMethodDescriptorType)) or (
+            type(static).__name__ in ("builtin_function_or_method", "classmethod_descriptor")
+        ):
+            yield name, static
+
+
+def _callable(
+    path: str, value: Any, stubs: dict[str, list[dict[str, Any]]], examples: dict[str, list[str]]
+) -> dict[str, Any]:
+    last = path.rpartition(".")[2]
+    found = [*_examples_of(_doc(value), set()).get(last, ()), *examples.get(last, ())]
+    return {"path": path, "signature": signature_of(value, path, stubs), "examples": found[:8]}
+
+
+def _doc(value: Any) -> str:
+    try:
+        text = value.__doc__
+    except BaseException:
+        return ""
+    return text if isinstance(text, str) else ""
+
+
+def signature_of(value: Any, path: str, stubs: dict[str, list[dict[str, Any]]]) -> list[dict[str, Any]] | None:
+    """Return the parameters as `inspect`, a stub or the docstring's first line has them; `None` if nothing has."""
+    try:
+        parameters = list(inspect.signature(value).parameters.values())
+    except (ValueError, TypeError, RecursionError):
+        parameters = []
+    except BaseException:
+        parameters = []
+    else:
+        found = [
+            {
+                "name": each.name,
+                "required": each.default is each.empty and each.kind not in (each.VAR_POSITIONAL, each.VAR_KEYWORD),
+                "keyword": each.kind in (each.KEYWORD_ONLY, each.VAR_KEYWORD),
+                "annotation": "" if each.annotation is each.empty else str(each.annotation)[:100],
+            }
+            for each in parameters
+        ]
+        if {each["name"] for each in found} not in ({"args", "kwargs"}, {"args"}):
+            known = stubs.get(".".join(path.split(".")[-2:])) or stubs.get(path.rpartition(".")[2])
+            annotations = {each["name"]: each["annotation"] for each in known or ()}
+            return [{**each, "annotation": each["annotation"] or annotations.get(each["name"], "")} for each in found]
+    for key in (".".join(path.split(".")[-2:]), path.rpartition(".")[2]):
+        if key in stubs:
+            return stubs[key]
+    return _from_docstring(_doc(value), path.rpartition(".")[2])
+
+
+def _from_docstring(text: str, name: str) -> list[dict[str, Any]] | None:
+    """Return the parameters of a first line such as `name(a, b=1)`, which Cython, pybind11 and many a person write."""
+    for line in text.strip().splitlines()[:3]:
+        match = re.match(rf"^\s*(?:\d+\.\s*)?(?:\w+\.)*{re.escape(name)}\((.*)\)\s*(?:->.*|:)?$", line.strip())
+        if match is None:
+            continue
+        inside = re.sub(r"<[^>]*>", "None", match[1].replace("[,", ",").replace("]", "")).replace("[", "")
+        try:
+            tree = ast.parse(f"def f({inside}): pass").body[0]
+        except (SyntaxError, ValueError, RecursionError):
+            return None
+        return _parameters(tree, skip_self=True) if isinstance(tree, ast.FunctionDef) else None
+    return None
+
+
+def _parameters(tree: ast.FunctionDef | ast.AsyncFunctionDef, *, skip_self: bool) -> list[dict[str, Any]]:
+    spec = tree.args
+    plain = [*spec.posonlyargs, *spec.args]
+    if skip_self and plain and plain[0].arg in ("self", "cls"):
+        missing = len(plain) - len(spec.defaults)
+        plain, defaults = plain[1:], missing - 1
+    else:
+        defaults = len(plain) - len(spec.defaults)
+    rows = [(each, place < defaults, False) for place, each in enumerate(plain)]
+    rows += [(each, default is None, True) for each, default in zip(spec.kwonlyargs, spec.kw_defaults)]  # noqa: B905
+    return [
+        {
+            "name": each.arg,
+            "required": required,
+            "keyword": keyword,
+            "annotation": "" if each.annotation is None else ast.unparse(each.annotation)[:100],
+        }
+        for each, required, keyword in rows
+    ]
+
+
+def _read_stubs(tops: set[str]) -> dict[str, list[dict[str, Any]]]:
+    """Return the parameters of functions and methods by the last one or two parts of their names, from `.pyi` files."""
+    found: dict[str, list[dict[str, Any]]] = {}
+    for name in [name for name in list(sys.modules) if name.partition(".")[0] in tops]:
+        file = getattr(sys.modules.get(name), "__file__", None)
+        if not isinstance(file, str):
+            continue
+        folder, base = os.path.split(file)
+        stem = base.partition(".")[0]
+        top = name.partition(".")[0]
+        for path in (f"{folder}/{stem}.pyi", f"{folder}/{top}-stubs/__init__.pyi", f"{folder}/{top}-stubs/{stem}.pyi"):
+            try:
+                if os.path.getsize(path) > 1 << 20:  # noqa: PTH202 - quick
+                    continue
+                with open(path, encoding="utf-8") as stub:  # noqa: PTH123 - quick
+                    tree = ast.parse(stub.read())
+            except (OSError, SyntaxError, ValueError, RecursionError):
+                continue
+            for node in tree.body:
+                if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
+                    found.setdefault(node.name, _parameters(node, skip_self=False))
+                elif isinstance(node, ast.ClassDef):
+                    for inner in node.body:
+                        if isinstance(inner, (ast.FunctionDef, ast.AsyncFunctionDef)):
+                            static = any(ast.unparse(each) == "staticmethod" for each in inner.decorator_list)
+                            rows = _parameters(inner, skip_self=not static)
+                            if inner.name in ("__init__", "__new__"):
+                                found.setdefault(node.name, rows)
+                            found.setdefault(f"{node.name}.{inner.name}", rows)
+    return found
+
+
+def _examples_of(text: str, tops: set[str]) -> dict[str, list[str]]:
+    """Return argument lists of the calls in doctests and code blocks, by the last part of the callable's name.
+
+    Only those that need no variable of the example are kept.
+    """
+    found: dict[str, list[str]] = {}
+    lines = [m[1] for m in re.finditer(r"^\s*>>> ?(.*)$", text[:400_000], re.MULTILINE)]
+    for block in re.findall(r"```(?:python|py)\n(.*?)```", text[:400_000], re.DOTALL):
+        lines += block.splitlines()
+    for line in lines[:600]:
+        try:
+            tree = ast.parse(line.strip())
+        except (SyntaxError, ValueError, RecursionError, MemoryError):
+            continue
+        for node in ast.walk(tree):
+            if not isinstance(node, ast.Call) or len(node.args) + len(node.keywords) > 6:
+                continue
+            name = getattr(node.func, "attr", None) or getattr(node.func, "id", None)
+            parts = [*node.args, *(keyword.value for keyword in node.keywords)]
+            if name is None or any(keyword.arg is None for keyword in node.keywords) or not all(map(_is_plain, parts)):
+                continue
+            arguments = [ast.unparse(each) for each in node.args]
+            arguments += [f"{keyword.arg}={ast.unparse(keyword.value)}" for keyword in node.keywords]
+            rows = found.setdefault(name, [])
+            if len(rows) < 8 and ", ".join(arguments) not in rows:
+                rows.append(", ".join(arguments)[:400])
+    return found
+
+
+_PLAIN_NAMES = frozenset({"range", "list", "dict", "set", "tuple", "str", "int", "float", "bytes", "bytearray", "len"})
+_PLAIN_NODES = (
+    ast.Constant,
+    ast.List,
+    ast.Tuple,
+    ast.Dict,
+    ast.Set,
+    ast.UnaryOp,
+    ast.BinOp,
+    ast.Load,
+    ast.operator,
+    ast.unaryop,
+    ast.Name,
+    ast.Call,
+)
+
+
+def _is_plain(tree: ast.AST) -> bool:
+    for node in ast.walk(tree):
+        if not isinstance(node, _PLAIN_NODES):
+            return False
+        if isinstance(node, ast.Name) and node.id not in _PLAIN_NAMES:
+            return False
+        if isinstance(node, ast.BinOp) and isinstance(node.op, (ast.Pow, ast.LShift)):
+            return False
+        if isinstance(node, ast.Constant) and isinstance(node.value, int) and abs(node.value) > 10_000_000:
+            return False
+    return True
+
+
+# ----------------------------------------------------------------------------------------- how it is called
+
+
+def namespace(imports: list[str]) -> dict[str, Any]:
+    """Return the names that expressions may use."""
+    names = ("collections", "copy", "io", "itertools", "operator", "os", "pickle", "tempfile", *imports)
+    found: dict[str, Any] = {}
+    for name in names:
+        try:
+            importlib.import_module(name)
+        except BaseException as error:
+            if isinstance(error, KeyboardInterrupt):
+                raise
+        top = name.partition(".")[0]
+        if top in sys.modules:
+            found[top] = sys.modules[top]
+    return found
+
+
+def probe(request: dict[str, Any], known: set[int], progress: Any) -> dict[str, Any]:
+    """Call something in one thread with one argument list after another; return those that work.
+
+    `progress[0]` counts the tries, so that whoever watches knows which one ended the process. `skip` says how many of
+    them were made before.
+    """
+    names = namespace(request["imports"])
+    found: list[dict[str, Any]] = []
+    errors: dict[str, int] = {}
+    deadline = time.monotonic() + request["seconds"]
+    for place, call in enumerate(request["calls"]):
+        if place < request["skip"]:
+            continue
+        if time.monotonic() > deadline:
+            break
+        progress[0] = place
+        try:
+            fresh = _make_shared(request["shared"], call, names)
+            code = compile(call, "<call>", "eval")
+            began = time.perf_counter()
+            result = eval(code, fresh)  # noqa: S307 - that is what this process is for
+            taken = time.perf_counter() - began
+            entry = _describe_result(result, known, taken)
+        except BaseException as error:
+            errors[type(error).__name__] = errors.get(type(error).__name__, 0) + 1
+            continue
+        entry["call"] = call
+        if request.get("mutation"):
+            entry["mutates"] = _mutates(request["shared"], call, names)
+        found.append(entry)
+        if len(found) >= request.get("most", MOST_FOUND):
+            break
+    progress[0] = -1
+    return {"found": found, "errors": errors}
+
+
+def _make_shared(shared: dict[str, str], text: str, names: dict[str, Any]) -> dict[str, Any]:
+    fresh = dict(names)
+    for name, expression in shared.items():
+        if re.search(rf"\b{name}\b", text) or any(
+            re.search(rf"\b{name}\b", other) for n, other in shared.items() if re.search(rf"\b{n}\b", text)
+        ):
+            fresh[name] = eval(expression, fresh)  # noqa: S307
+    fresh["i"] = 7
+    return fresh
+
+
+def _describe_result(result: Any, known: set[int], taken: float) -> dict[str, Any]:
+    kind = type(result)
+    own = id(kind) not in known and _top(kind) not in sys.stdlib_module_names and kind is not types.ModuleType
+    size = -1
+    if own:
+        try:
+            size = len(result)
+        except BaseException:
+            size = _count(result) if hasattr(kind, "__next__") else -1
+    home = kind.__module__ if isinstance(getattr(kind, "__module__", None), str) else ""
+    return {
+        "type": f"{home}.{kind.__qualname__}" if home not in ("", "builtins") else kind.__qualname__,
+        "own": own,
+        "is_type": isinstance(result, type) or callable(result),
+        "compiled": "__firstlineno__" not in vars(kind),
+        "iterator": hasattr(kind, "__next__"),
+        "size": size,
+        "taken": taken,
+        "text": _stable_text(result) if not own else None,
+    }
+
+
+def _count(iterator: Any) -> int:
+    """Return how many items an iterator gives, of the first few hundred."""
+    count = 0
+    try:
+        for _ in itertools.islice(iterator, 300):
+            count += 1
+    except BaseException:
+        return count
+    return count
+
+
+def _stable_text(result: Any) -> str | None:
+    """Return the text of a result that has no address in it, if it is short."""
+    try:
+        text = repr(result)
+    except BaseException:
+        return None
+    return text if len(text) < 2000 and "0x" not in text else None
+
+
+def snapshot(value: Any) -> str:
+    """Return what an object looks like from outside, without addresses."""
+    parts = []
+    views: tuple[Callable[[Any], Any], ...] = (len, repr, lambda v: list(v) if hasattr(type(v), "__len__") else 0)
+    for view in views:
+        try:
+            parts.append(re.sub(r"0x[0-9a-fA-F]+", "", repr(view(value)))[:4000])
+        except BaseException as error:
+            parts.append(type(error).__name__)
+    return "|".join(parts)
+
+
+def _mutates(shared: dict[str, str], call: str, names: dict[str, Any]) -> bool:
+    fresh = _make_shared(shared, f"{call} o", names)
+    before = snapshot(fresh["o"])
+    try:
+        eval(compile(call, "<call>", "eval"), fresh)  # noqa: S307
+    except BaseException as error:
+        if isinstance(error, KeyboardInterrupt):
+            raise
+    return snapshot(fresh["o"]) != before
+
+
+def members(request: dict[str, Any], known: set[int], progress: Any) -> dict[str, Any]:
+    """Return the operations to try on an object: its methods and attributes, with argument lists."""
+    names = namespace(request["imports"])
+    fresh = _make_shared(request["shared"], "o", names)
+    value = fresh["o"]
+    kind = type(value)
+    tops = set(request["toplevels"])
+    stubs = _read_stubs(tops)
+    rows: list[dict[str, Any]] = []
+    for name in list(dir(kind))[: 4 * MOST_METHODS]:
+        if name.startswith("_") or len(rows) >= MOST_METHODS:
+            continue
+        static = inspect.getattr_static(kind, name, None)
+        if isinstance(static, (staticmethod, classmethod)) or static is None:
+            continue
+        if isinstance(static, (types.GetSetDescriptorType, types.MemberDescriptorType, property)) or not _calls(static):
+            rows.append({"name": name, "calls": [f"o.{name}"], "mutating": False})
+            for text in ("3", '"abc"', f"p.{name}"):
+                setter = f'setattr(o, "{name}", {text})'
+                rows.append({"name": f"{name} (set)", "calls": [setter], "mutating": True, "attribute": name})
+            continue
+        path = f"{kind.__name__}.{name}"
+        signature = signature_of(static, path, stubs)
+        if signature and (isinstance(static, types.FunctionType) or _is_bound(signature)):
+            signature = signature[1:]
+        examples = _examples_of(f"{_doc(static)}\n{_doc(kind)}", set()).get(name, [])
+        lists = arguments_to_try.arguments(signature, examples, request.get("extra", []), dangerous=False)
+        rows.append(
+            {
+                "name": name,
+                "calls": [f"o.{name}({text})" for text in lists],
+                "mutating": _MUTATING.match(name) is not None,
+            }
+        )
+    return {"members": rows, "compiled": "__firstlineno__" not in vars(kind)}
+
+
+def _is_bound(signature: list[dict[str, Any]]) -> bool:
+    return bool(signature) and signature[0]["name"] in ("self", "$self", "cls", "this")
+
+
+def commutes(request: dict[str, Any], known: set[int], progress: Any) -> dict[str, Any]:
+    """Return whether a unit leaves the same state in whatever order its calls run, and is not without any effect."""
+    names: dict[str, Any] = {"__name__": "unit"}
+    exec(compile(request["script"], "<unit>", "exec"), names)  # noqa: S102
+    operations, threads, calls = names["OPERATIONS"], names["THREADS"], names["CALLS"]
+    every = [(number, call) for number in range(threads) for call in range(calls)]
+    import random
+
+    chance = random.Random(3)  # noqa: S311 - a repeatable order
+    orders = [every, every[::-1], sorted(every, key=lambda each: (each[1], each[0]))]
+    orders += [chance.sample(every, len(every)) for _ in range(3)]
+    seen = set()
+    for order in orders:
+        shared = names["make"]()
+        for number, call in order:
+            names["outcome"](operations[number % len(operations)], shared, number * calls + call)
+        seen.add(names["state"](*shared))
+    untouched = names["state"](*names["make"]())
+    text = next(iter(seen))
+    return {"commutes": len(seen) == 1 and untouched not in seen and "0x" not in text, "raises": "Error" in text}
+
+
+def settles(request: dict[str, Any], known: set[int], progress: Any) -> dict[str, Any]:
+    """Return whether the checked operations of a unit have few results, however often the others are called."""
+    names: dict[str, Any] = {"__name__": "unit"}
+    exec(compile(request["script"], "<unit>", "exec"), names)  # noqa: S102
+    first = names["expected"]
+    import random
+
+    chance, found = random.Random(5), set()  # noqa: S311 - a repeatable order
+    for _ in range(40):
+        shared = names["make"]()
+        for call in range(60):
+            number = chance.randrange(len(names["OPERATIONS"]))
+            result = names["outcome"](names["OPERATIONS"][number], shared, call)
+            if number in names["CHECKED"]:
+                found.add(result)
+    return {"settles": found <= first and len(first) > 1 and not any("0x" in text for text in first)}

@@ -1,0 +1,288 @@
+"""A unit: what several threads do to the same objects, as data and as the script that does it.
+
+The script is what the sandbox runs and what a report gives away, so that a failure in one is a failure in the other.
+"""
+
+from __future__ import annotations
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+BORROWED = ("already borrowed", "already mutably borrowed")
+"""What PyO3 says, in lower case, where a method is called while another thread is in one."""
+
+HARNESS = '''
+
+def make():
+    """Make the objects that all threads share in one round."""
+{setup}
+    return {names}
+
+
+def fail(kind, what):
+    """End the process: the remaining threads use objects that are damaged."""
+    print(kind, what, sep=": ", file=sys.stderr, flush=True)
+    os._exit(1)
+
+
+def outcome(operation, shared, i):
+    """Return what a call came to, as text. Exceptions that a race may raise in good code are no failures."""
+    try:
+        return repr(operation(*shared, i))
+    except BaseException as error:
+        name, text = type(error).__name__, str(error).lower()
+        if name in ("SystemError", "PanicException") or any(word in text for word in {borrowed}):
+            fail("error", f"{{name}}: {{error}}")
+        return name
+
+
+def meet(number, turn):
+    """Wait until every thread has come this far."""
+    arrived[number] = turn
+    spins = 0
+    while min(arrived) < turn:
+        spins += 1
+        time.sleep(0 if spins < 2000 else 0.005)
+
+{checks}
+def work(number):
+    """Do one operation again and again on what all threads share."""
+    operation = OPERATIONS[number % len(OPERATIONS)]
+    for turn in range(1, ROUNDS + 1):
+        if number == 0:
+            current[0] = make() if time.monotonic() < end else None
+        meet(number, 3 * turn)
+        shared = current[0]
+        if shared is None:
+            return
+{body}        shared = None
+        meet(number, 3 * turn + 2)
+
+
+def main():
+    """Run all threads to the end."""
+    threads = [threading.Thread(target=work, args=(number,), daemon=True) for number in range(THREADS)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+
+end = time.monotonic() + SECONDS
+arrived = [0] * THREADS
+current = [None]
+{expected}sys.setswitchinterval(INTERVAL)
+if __name__ == "__main__":
+{start}    print("no failure")
+'''
+
+PLAIN = """\
+        for call in range(CALLS):
+            outcome(operation, shared, number * CALLS + call)
+"""
+CHECKED = """\
+        for call in range(CALLS):
+            result = outcome(operation, shared, number * CALLS + call)
+            if number % len(OPERATIONS) in CHECKED and result not in expected:
+                fail("wrong result", f"{result[:300]}, which no thread alone can get")
+"""
+COUNTED = """\
+        meet(number, 3 * turn + 1)
+        if number == 0 and state(*shared) != expected:
+            fail("wrong result", f"{state(*shared)[:300]}, where one thread after the other gets {expected[:300]}")
+"""
+MEASURED = """\
+        begun[number] = time.monotonic()
+{body}        ended[number] = time.monotonic()
+        meet(number, 3 * turn + 1)
+        if number == 0 and max(begun) < min(ended):
+            overlaps[0] += 1
+"""
+RESULTS = '''
+
+def results_of_one():
+    """Return every result that the checked operations have in one thread, in many orders."""
+    chance, found = random.Random(1), set()
+    for length in range(200):
+        shared = make()
+        for call in range(length % 24):
+            number = chance.randrange(len(OPERATIONS))
+            result = outcome(OPERATIONS[number], shared, call)
+            if number in CHECKED:
+                found.add(result)
+    return found
+
+'''
+STATE = '''
+
+def state({parameters}):
+    """Return what is left after a round."""
+    return repr({state})
+
+
+def state_of_one():
+    """Return what is left where one thread does the work of all."""
+    shared = make()
+    for number in range(THREADS):
+        for call in range(CALLS):
+            outcome(OPERATIONS[number % len(OPERATIONS)], shared, number * CALLS + call)
+    return state(*shared)
+
+'''
+
+
+ONCE = "    main()\n"
+FORKED = """\
+    for attempt in range(PROCESSES):
+        process = os.fork()
+        if process == 0:
+            main()
+            os._exit(0)
+        ended = os.waitpid(process, 0)[1]
+        if ended:
+            sys.exit(f"process {attempt} ended with status {ended}")
+"""
+
+
+class ThreadedUnit:
+    """What threads do to the same objects. Each operation is an expression over the names of `shared` and `i`."""
+
+    __slots__ = (
+        "calls",
+        "checked",
+        "expected",
+        "imports",
+        "interval",
+        "kind",
+        "operations",
+        "processes",
+        "recipe",
+        "rounds",
+        "seconds",
+        "shared",
+        "state",
+        "subjects",
+        "target",
+        "threads",
+    )
+
+    def __init__(
+        self,
+        *,
+        kind: str,
+        target: str,
+        imports: tuple[str, ...],
+        shared: dict[str, str],
+        operations: tuple[str, ...],
+        subjects: tuple[str, ...] = (),
+        threads: int = 2,
+        calls: int = 20,
+        rounds: int = 1_000_000,
+        seconds: float = 10.0,
+        interval: float = 1e-5,
+        state: str | None = None,
+        checked: tuple[int, ...] = (),
+        expected: tuple[str, ...] | None = None,
+        processes: int = 1,
+        recipe: bool = False,
+    ) -> None:
+        self.kind = kind
+        self.target = target
+        """The type or function that it is about, as it is called."""
+        self.imports = tuple(imports)
+        self.shared = dict(shared)
+        self.operations = tuple(operations)
+        self.subjects = tuple(subjects)
+        """The callables that it drives, as the coverage names them."""
+        self.threads, self.calls, self.rounds = threads, calls, rounds
+        self.seconds, self.interval = seconds, interval
+        self.state = state
+        """An expression for what is left after a round, the same in whatever order threads run; `None` checks none."""
+        self.checked = tuple(checked)
+        """The operations whose results must be ones that a single thread can get."""
+        self.expected = None if expected is None else tuple(expected)
+        """Those results, where the script must not find them out by itself because first calls are what it is about."""
+        self.processes = processes
+        """How many processes make a try, each of which has not used the package before."""
+        self.recipe = recipe
+        """Whether a recipe gave any part of it."""
+
+    def to_json(self) -> dict[str, Any]:
+        """Return it as plain data."""
+        return {name: getattr(self, name) for name in self.__slots__}
+
+    @classmethod
+    def from_json(cls, data: dict[str, Any]) -> ThreadedUnit:
+        """Return the unit that `to_json` gave."""
+        return cls(**data)
+
+    def changed(self, **changes: Any) -> ThreadedUnit:
+        """Return a copy with some values replaced."""
+        return ThreadedUnit(**{**self.to_json(), **changes})
+
+    def with_operations(self, kept: list[int]) -> ThreadedUnit:
+        """Return a copy with only these operations, and only the objects that they use."""
+        operations = tuple(self.operations[index] for index in kept)
+        checked = tuple(kept.index(index) for index in self.checked if index in kept)
+        text = " ".join((*operations, self.state or ""))
+        names = _used(self.shared, text)
+        return self.changed(operations=operations, checked=checked, shared={n: self.shared[n] for n in names})
+
+
+def _used(shared: dict[str, str], text: str) -> list[str]:
+    import re
+
+    words = set(re.findall(r"\w+", text))
+    for name in reversed(list(shared)):
+        if name in words:
+            words |= set(re.findall(r"\w+", shared[name]))
+    return [name for name in shared if name in words]
+
+
+def head_of(unit: ThreadedUnit) -> list[str]:
+    """Return the lines of a unit's script before those of its operations, each of which has one line."""
+    import re
+
+    words = set(re.findall(r"\w+", " ".join((*unit.operations, *unit.shared.values(), unit.state or ""))))
+    standard = {"os", "sys", "threading", "time"} | ({"random"} if unit.checked and unit.expected is None else set())
+    standard |= words & {"collections", "copy", "io", "itertools", "operator", "pickle", "tempfile"}
+    lines = [f"import {name}" for name in sorted(standard)]
+    lines += ["", *[f"import {name}" for name in unit.imports if name.partition(".")[0] in words], ""]
+    lines += [f"THREADS, CALLS, ROUNDS, SECONDS = {unit.threads}, {unit.calls}, {unit.rounds}, {unit.seconds:g}"]
+    lines += [f"INTERVAL = {unit.interval:g}", "OPERATIONS = ["]
+    return lines
+
+
+def render(unit: ThreadedUnit, *, measured: bool = False) -> str:
+    """Return the script that runs a unit; `measured` also counts the rounds in which threads overlapped."""
+    names = list(unit.shared)
+    parameters = ", ".join([*names, "i"])
+    lines = head_of(unit)
+    lines += [f"    lambda {parameters}: {operation}," for operation in unit.operations] + ["]"]
+    if unit.processes > 1:
+        lines += [f"PROCESSES = {unit.processes}"]
+    if unit.checked:
+        lines += [f"CHECKED = {unit.checked!r}"]
+    body, checks, expected = PLAIN, "", ""
+    if unit.checked:
+        body, checks, expected = CHECKED, RESULTS, "expected = results_of_one()\n"
+        if unit.expected is not None:
+            checks, expected = "", f"expected = {set(unit.expected)!r}\n"
+    if unit.state is not None:
+        checks += STATE.format(parameters=", ".join(names), state=unit.state)
+        body, expected = body + COUNTED, "expected = state_of_one()\n"
+    if measured:
+        body = MEASURED.format(body=body if unit.state is None else PLAIN) + (COUNTED if unit.state else "")
+        lines += ["begun, ended, overlaps = [0.0] * THREADS, [0.0] * THREADS, [0]"]
+    setup = "\n".join(f"    {name} = {expression}" for name, expression in unit.shared.items())
+    text = HARNESS.format(
+        setup=setup or "    # Nothing is shared but the package itself.",
+        names=f"({''.join(f'{name}, ' for name in names).strip()})",
+        borrowed=repr(BORROWED),
+        checks=checks,
+        body=body,
+        expected=expected,
+        start=ONCE if unit.processes == 1 else FORKED,
+    )
+    return "\n".join(lines) + "\n" + text

@@ -1,0 +1,30 @@
+"""How far a stress run may go, and what it is repeated from."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+DEFAULT_BUDGET: Final = 60.0
+"""Seconds of processor time for one package."""
+LEAST_BUDGET: Final = 2.0
+MOST_BUDGET: Final = 86400.0
+MOST_THREADS: Final = 64
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class StressSettings:
+    """Limits and seeds of one stress run of one package."""
+
+    budget: float = DEFAULT_BUDGET
+    """Seconds of processor time."""
+    threads: int | None = None
+    """Threads of every unit; `None` varies them."""
+    seed: int = 1
+    recipes: dict[str, Any] = field(default_factory=dict)
+    """What recipes say, as `read_recipes` returns it."""
+
+    @property
+    def wall_seconds(self) -> float:
+        """The time on the clock after which the run is ended from outside."""
+        return 4 * self.budget + 60

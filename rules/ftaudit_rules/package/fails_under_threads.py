@@ -1,0 +1,44 @@
+"""FT605: the package fails when several threads use it at once without the GIL, and does not with it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+from ftaudit.model import Confidence, Finding, PackageFacts, Severity, StressFailureKind
+from ftaudit.model.sentences import failure_sentence
+from ftaudit.rule import PackageExample, PackageRule, RuleInfo
+from ftaudit_rules.package._examples import failure, stressed
+
+
+class FailsUnderThreads(PackageRule):
+    """A module that declares `Py_MOD_GIL_NOT_USED` promises that threads may share what it makes.
+
+    Stress calls it from several threads at once. Each failure is reduced to the fewest calls that show it. It fails
+    again in most runs without the GIL, and in no run with it, so the missing GIL is the cause.
+    """
+
+    info = RuleInfo(
+        code="FT605",
+        name="fails-under-threads",
+        summary="The package crashes, hangs or gives wrong results when several threads use it without the GIL.",
+        severity=Severity.ERROR,
+        confidence=Confidence.HIGH,
+        since="0.2.0",
+        remedy="Guard the shared object with a lock of your own, and report the script of `--report` upstream.",
+        links=("https://py-free-threading.github.io/porting-extensions/",),
+    )
+    VALID = (PackageExample(title="nothing failed", facts=stressed()),)
+    INVALID = (
+        PackageExample(title="a crash", facts=stressed(failure()), findings=1),
+        PackageExample(title="a hang", facts=stressed(failure(StressFailureKind.HANG)), findings=1),
+    )
+
+    def check(self, facts: PackageFacts) -> Iterator[Finding]:
+        """Yield each failure."""
+        for found in facts.stress.failures:
+            told = failure_sentence(found)
+            if found.explained_by:
+                code, path, line = found.explained_by[0]
+                told += f"; {code} explains it at {path}:{line}"
+            yield replace(self.finding(told), blocks=True)
