@@ -53,6 +53,13 @@ PARTS: Final = (
         most=256 << 20,
     ),
     CachePart(
+        name="reach",
+        what="Python files and names of modules read from wheels",
+        patterns=("reach/*/[0-9a-f][0-9a-f]/*.zip", "reach/*/[0-9a-f][0-9a-f]/*.json"),
+        days=60,
+        most=1 << 30,
+    ),
+    CachePart(
         name="wheels",
         what="wheels that were fetched whole",
         patterns=("wheels/*.whl", "wheels/*.part"),

@@ -44,7 +44,6 @@ CHECK_EPILOG: Final = """\
 examples:
   ftaudit check requirements.txt
   ftaudit check uv.lock --platform linux-x86_64 --target 3.14t --target 3.15t
-  ftaudit check pyproject.toml --extra server --group dev --target 3.15t
   ftaudit check uv.lock --reach app.main --output report.sarif
 """
 WHEEL_EPILOG: Final = """\
