@@ -22,7 +22,6 @@ examples:
   ftaudit plan requirements.txt             the nearest good versions
   ftaudit plan requirements.txt --diff      the edits, as a patch
   ftaudit plan requirements.txt --write     edit requirements.txt in place
-  ftaudit plan requirements.txt --target 3.14t --target 3.15t
   ftaudit plan uv.lock                      the commands of the locking tool
 """
 

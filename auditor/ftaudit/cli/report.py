@@ -35,7 +35,6 @@ EPILOG: Final = """\
 examples:
   ftaudit report -o report.html      the project in this folder, with its source
   ftaudit report requirements.txt --scan src/ -o report.html
-  ftaudit report uv.lock --platform linux-x86_64 --platform windows-amd64
   ftaudit report --target 3.14t --target 3.15t -o report.html
   ftaudit report -o report.md        for an issue; report.json for programs
 """
