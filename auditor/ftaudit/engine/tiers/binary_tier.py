@@ -58,9 +58,9 @@ def settle(found: IndexFacts, request: WheelRequest, read: BinaryFacts) -> Binar
 
 
 def _of_pure(read: BinaryFacts) -> BinaryFacts:
-    """Return the facts of a wheel without compiled code by its tags; without a network those alone count."""
-    offline = read.reason is not None and read.reason.kind is GapKind.OFFLINE
-    if offline or (read.status is Status.DONE and not (read.modules or read.problems)):
+    """Return the facts of a wheel without compiled code by its tags; where it cannot be fetched, only those count."""
+    unread = read.status is Status.FAILED and not read.refused
+    if unread or (read.status is Status.DONE and not (read.modules or read.problems)):
         return BinaryFacts(
             status=Status.SKIPPED, reason=_NOTHING_COMPILED, bytes_read=read.bytes_read, startup=read.startup
         )
