@@ -103,7 +103,7 @@ def _package(package: Package, report: Report) -> dict[str, Any]:
             "binary": _binary(facts.binary),
             "runtime": _runtime(facts.runtime),
             "source": _source(facts.source),
-            "stress": _stress(facts.stress),
+            "stress": stress_as_dict(facts.stress),
         },
     }
 
@@ -251,7 +251,8 @@ def _runtime(runtime: RuntimeFacts) -> dict[str, Any]:
     }
 
 
-def _stress(stress: StressFacts) -> dict[str, Any]:
+def stress_as_dict(stress: StressFacts) -> dict[str, Any]:
+    """Return what many threads did to a package as plain JSON values."""
     return {
         "status": stress.status.value,
         "reason": _gap(stress.reason),

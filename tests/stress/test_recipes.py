@@ -1,0 +1,46 @@
+"""Recipes: what a file says, and what is said of a wrong one."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from ftaudit.errors import UsageError
+from ftaudit.stress.recipes import parse_recipe, read_recipes, recipes_for
+
+
+def test_the_shipped_recipes_can_be_read_and_a_projects_own_are_added(tmp_path: Path) -> None:
+    (tmp_path / "own.toml").write_text('[constructors]\n"spam.Egg" = ["spam.Egg(3)"]\n', encoding="utf-8")
+    recipes, problems = read_recipes([tmp_path])
+    assert problems == ()
+    assert recipes["constructors"]["spam.Egg"] == ["spam.Egg(3)"]
+    assert recipes_for(recipes, ["spam"]) == {
+        "constructors": {"spam.Egg": ["spam.Egg(3)"]},
+        "calls": {},
+        "oracle": {},
+    }
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("constructors = 3", "constructors is not a table"),
+        ("[constructers]", "'constructers' is not known"),
+        ('[calls]\n"spam.Egg" = "o.boil()"', "takes a list of Python expressions"),
+        ('[calls]\n"spam.Egg" = ["o.boil("]', "is not a Python expression"),
+        ('[calls]\n"spam.Egg" = ["import os"]', "is not a Python expression"),
+        ('[[oracle]]\ntype = "spam.Egg"', "an oracle has a type, operations and a state"),
+        ("oracle = 3", "oracle is not a list of tables"),
+        ("[", "is not valid TOML"),
+    ],
+)
+def test_a_wrong_recipe_is_told_with_its_name(text: str, told: str) -> None:
+    with pytest.raises(UsageError) as error:
+        parse_recipe(text, "own.toml")
+    assert "own.toml" in error.value.problem and told in error.value.problem
+
+
+def test_a_recipe_folder_that_does_not_exist_is_a_mistake_of_the_user(tmp_path: Path) -> None:
+    with pytest.raises(UsageError):
+        read_recipes([tmp_path / "absent"])
