@@ -45,7 +45,7 @@ def _takes(keys: list[Key]) -> str:
 
 
 def _default(key: Key) -> str:
-    match key.default:
+    match key.plain(key.default):
         case None | []:
             return ""
         case bool() as value:

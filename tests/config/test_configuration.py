@@ -66,7 +66,7 @@ def shown(run: Run, *arguments: str) -> dict[tuple[str, str], dict[str, Any]]:
         ('timeout = "60"', ['timeout takes a number, not "60"']),
         ("timeout = nan", ["timeout takes a number, not nan"]),
         ("static = 1", ["static takes true or false, not 1"]),
-        ("target = 3.14", ["target takes a string, not 3.14"]),
+        ("target = 3.14", ["target takes a string or a list of strings, not 3.14"]),
         ("statik = true", ["ftaudit.toml:1: statik is not known: there is no such key", "did you mean static?"]),
         ('target = "3.12"', ["ftaudit.toml:1: target does not take", "unknown target", "3.14t"]),
         ('[scan]\ntarget = "3.12"', ["ftaudit.toml:2: scan.target does not take", "3.14t"]),

@@ -33,8 +33,9 @@ def add_target(group: Any) -> None:
 
 
 def _target_help(default: str | None) -> str:
-    named = (f"{name} (experimental)" if name in EXPERIMENTAL else name for name in TARGETS)
-    return f"{' | '.join(named)} (default {default or f'the one that the wheels named are for, else {DEFAULT_TARGET}'})"
+    named = (f"{name} (old)" if name in EXPERIMENTAL else name for name in TARGETS)
+    usual = default or f"the one that the wheels named are for, else {DEFAULT_TARGET}"
+    return f"{', '.join(named)}; default {usual}"
 
 
 def add_platforms(group: Any, default: str) -> None:

@@ -48,6 +48,10 @@ class Key:
     located: bool = False
     """Text that may be a path, which is then relative to the file."""
 
+    def plain(self, value: Any) -> Any:
+        """Return a value as a file would have it: without a list where one value needs none."""
+        return value[0] if self.bare and isinstance(value, list) and len(value) == 1 else value
+
     @property
     def section(self) -> str:
         """The table of its command: `python` for `python find`."""

@@ -46,7 +46,9 @@ def _settle(
 ) -> Setting:
     if key.dest in given:
         value = given[key.dest]
-        return Setting(key=key, value=value, origin=SettingOrigin.COMMAND_LINE, where=f"--{key.name}", said=value)
+        return Setting(
+            key=key, value=value, origin=SettingOrigin.COMMAND_LINE, where=f"--{key.name}", said=key.plain(value)
+        )
     variable = next((name for name in key.variables if environment.get(name, "").strip()), None)
     if variable is not None:
         said = environment[variable].strip()
@@ -54,5 +56,5 @@ def _settle(
     found = configuration.values.get((key.command, key.dest))
     if found is not None:
         where = str(found.location)
-        return Setting(key=key, value=found.value, origin=SettingOrigin.FILE, where=where, said=found.value)
-    return Setting(key=key, value=key.default, origin=SettingOrigin.DEFAULT, said=key.default)
+        return Setting(key=key, value=found.value, origin=SettingOrigin.FILE, where=where, said=key.plain(found.value))
+    return Setting(key=key, value=key.default, origin=SettingOrigin.DEFAULT, said=key.plain(key.default))
