@@ -43,7 +43,6 @@ if TYPE_CHECKING:
 CHECK_EPILOG: Final = """\
 examples:
   ftaudit check requirements.txt
-  ftaudit check uv.lock --platform linux-x86_64 --target 3.14t --target 3.15t
   ftaudit check uv.lock --reach app.main --output report.sarif
 """
 WHEEL_EPILOG: Final = """\

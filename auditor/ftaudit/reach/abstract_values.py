@@ -22,7 +22,7 @@ MOST_TEXT: Final = 10_000
 """Characters of a string that is followed."""
 
 
-class _Nothing:
+class _NoValue:
     __slots__ = ("name",)
 
     def __init__(self, name: str) -> None:
@@ -32,9 +32,9 @@ class _Nothing:
         return self.name
 
 
-UNKNOWN: Final[Any] = _Nothing("UNKNOWN")
+UNKNOWN: Final[Any] = _NoValue("UNKNOWN")
 """Any value."""
-UNSET: Final[Any] = _Nothing("UNSET")
+UNSET: Final[Any] = _NoValue("UNSET")
 """No value: the name is not bound."""
 CONSTANTS: Final = (str, int, bytes, float, complex, type(None))
 
