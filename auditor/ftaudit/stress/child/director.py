@@ -314,8 +314,8 @@ class Director:
                 self.learner.callables[name].driven = True
 
 
-class _Nothing:
+class _NoOutcome:
     kind = native = ""
 
 
-_NOTHING: Any = _Nothing()
+_NOTHING: Any = _NoOutcome()
