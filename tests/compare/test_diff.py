@@ -205,7 +205,7 @@ def test_worse_is_further_down_the_documented_order(old: str, new: str, run: Run
 
 
 def test_the_order_that_is_documented_is_the_one_that_is_used() -> None:
-    text = (Path(__file__).parents[2] / "docs" / "configuration.md").read_text("utf-8")
+    text = (Path(__file__).parents[2] / "docs" / "commands" / "diff.md").read_text("utf-8")
     assert "`ready` = `pure` < " + " < ".join(f"`{verdict}`" for verdict in ORDER[1:]) in text
 
 
