@@ -18,7 +18,7 @@ RARE: Final = frozenset(
     }
 )
 """Options that `--help` names and `--help-all` explains."""
-RARE_IN: Final = {"ftaudit check": frozenset({"budget", "recipes"})}
+RARE_IN: Final = {"ftaudit check": frozenset({"budget", "recipes", "update_baseline"})}
 """Further ones of a single command."""
 
 
