@@ -193,6 +193,7 @@ def _reenables(facts: PackageFacts) -> Reasons:
     return (
         TurnsOn(modules=names, total=len(facts.modules)),
         *dict.fromkeys(map(_declared, guilty)),
+        *dict.fromkeys(_turned_on_elsewhere(facts)),
         *(PlainImportOff(name=name, lazily=runtime.lazy_chain) for name, runtime in innocent[:1]),
     )
 
