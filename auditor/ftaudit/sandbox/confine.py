@@ -175,6 +175,8 @@ def _become_target(config: Config, go: int, left_open: dict[str, str], done: dic
                     os.close(descriptor)
         os.set_inheritable(go, False)
         os.write(go, json.dumps({"confined": done, "open": left_open}).encode())
+        if not all(done[name] for name in config.get("needs", ())):
+            os._exit(1)  # What the caller cannot do without is missing: nothing is started.
         for number in (signal.SIGPIPE, signal.SIGTERM, signal.SIGINT):
             signal.signal(number, signal.SIG_DFL)
         os.execve(config["argv"][0], config["argv"], config["env"])  # noqa: S606 - that is what this program is for

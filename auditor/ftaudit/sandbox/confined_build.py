@@ -19,9 +19,12 @@ from ftaudit.cores import count_cores
 from ftaudit.folders import size_of
 from ftaudit.model import StrEnum
 from ftaudit.sandbox.launch import PROCESSES, end, memory_bytes
+from ftaudit.sandbox.open_walls import describe_open_walls
 from ftaudit.sandbox.seccomp import make_filter
 
 _HERE: Final = Path(__file__).parent
+_NEEDS: Final = ("network_cut", "files")
+"""What `confine.py` has to report as cut off; otherwise no build starts."""
 _TICK: Final = 0.2
 _DISK_TICK: Final = 2.0
 _CHUNK: Final = 1 << 16
@@ -79,7 +82,7 @@ def run_build(
     """Run a program in the sandbox, which writes nowhere but below `scratch`, and wait for its end.
 
     Everything that it starts ends with it. A system that cannot cut it off from the network and from other files gets
-    `BuildEnd.NOT_CONFINED`: the program is ended at once.
+    `BuildEnd.NOT_CONFINED`: the program is not started.
     """
     for name in ("home", "tmp"):
         (scratch / name).mkdir(exist_ok=True)
@@ -94,6 +97,7 @@ def run_build(
         "output": output_write,
         "status": status_write,
         "keep": [],
+        "needs": list(_NEEDS),
         "pass": [output_write],
         "parent": os.getpid(),
         "network": False,
@@ -215,7 +219,7 @@ class _BuildWatch:
         return None
 
     def is_confined(self) -> bool:
-        return self.confined is not None and bool(self.confined.get("network_cut")) and bool(self.confined.get("files"))
+        return self.confined is not None and all(self.confined.get(name) for name in _NEEDS)
 
     def hear(self, chunk: bytes) -> None:
         self.said += chunk
@@ -224,7 +228,7 @@ class _BuildWatch:
             with contextlib.suppress(ValueError):
                 told = json.loads(line)
                 if "confined" in told:
-                    self.confined, self.notes = told["confined"], tuple(map(str, told.get("notes", ())))
+                    self.confined, self.notes = told["confined"], tuple(describe_open_walls(told["open"]))
                 if "ended" in told:
                     self.ended = int(told["ended"])
 
