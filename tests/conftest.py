@@ -23,6 +23,11 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.xdist_group(item.path.relative_to(TESTS).as_posix()))
 
 
+def pytest_make_parametrize_id(val: object, argname: str) -> str | None:
+    """Name long bytes by their length: archives hold the time at which they were made, and workers must agree on names."""
+    return f"{argname}-of-{len(val)}-bytes" if isinstance(val, bytes) and len(val) > 64 else None
+
+
 def _shares(item: pytest.Function) -> bool:
     """Return whether a test uses a fixture of ours that is made once for its module."""
     fixtures = [made for each in item._fixtureinfo.name2fixturedefs.values() for made in each]
