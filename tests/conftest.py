@@ -24,7 +24,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def pytest_make_parametrize_id(val: object, argname: str) -> str | None:
-    """Name long bytes by their length: archives hold the time at which they were made, and workers must agree on names."""
+    """Name long bytes by their length: archives hold the time at which they were made, and workers agree on names."""
     return f"{argname}-of-{len(val)}-bytes" if isinstance(val, bytes) and len(val) > 64 else None
 
 
