@@ -28,6 +28,7 @@ def environment(home: Path, extra: Mapping[str, str] | None = None) -> dict[str,
         "FTAUDIT_CACHE_DIR": str(home / ".ftaudit-cache"),
         "UV_CACHE_DIR": str(home / ".uv-cache"),
         "LC_ALL": "C.UTF-8",
+        "SOURCE_DATE_EPOCH": "1796000000",  # Reports of two runs differ in nothing but what they found.
     }
     with contextlib.suppress(InterpreterError):
         scrubbed["FTAUDIT_PYTHON"] = interpreter().path
