@@ -237,13 +237,13 @@ def test_wheels_are_judged_at_the_manual_stage_alone(repo: Path, pre_commit: Run
 def test_a_new_user_has_the_hooks_at_work_with_what_the_readme_says(
     repo: Path, hooks: Path, pre_commit: Run, env: dict[str, str]
 ) -> None:
-    section = (ROOT / "README.md").read_text("utf-8").partition("## In a repository, in five minutes")[2]
+    section = (ROOT / "README.md").read_text("utf-8").partition("## Keep it in your repository")[2]
     shown = section.partition("```yaml\n")[2].partition("```")[0]
     rev = git(hooks, "rev-parse", "HEAD", env=env).stdout.strip()
     theirs = shown.replace("https://example.org/ftaudit", hooks.as_uri()).replace("COMMIT", rev)
     assert theirs.count(rev) == 1 and hooks.as_uri() in theirs
     (repo / ".pre-commit-config.yaml").write_text(theirs)
-    assert "`pre-commit install`" in section
+    assert "run `pre-commit install`" in section
     assert pre_commit("install").returncode == 0
     (repo / "uv.lock").write_text(locked("cp314-cp314-manylinux_2_17_x86_64"))
     git(repo, "add", ".", env=env)

@@ -20,6 +20,7 @@ def fill(cache: Path) -> dict[str, Path]:
     files = {
         "index": cache / "index" / "pages" / "01" / f"{HEX}.page",
         "binary": cache / "binary" / "0.1.0-0123456789abcdef" / "01" / f"{HEX}-3.14t.json",
+        "reach": cache / "reach" / "0123456789abcdef" / "01" / f"{HEX}{HEX[:24]}.json",
         "wheels": cache / "wheels" / f"{HEX}{HEX[:24]}.whl",
         "sdists": cache / "sdists" / "demo-1.0.tar.gz",
         "leads": cache / "later.json",
@@ -105,8 +106,14 @@ def test_what_is_old_goes_and_what_is_not_stays(tmp_path: Path) -> None:
         age(path, 100)
     new = files["index"].with_name(files["index"].name.replace("0", "9", 1))
     new.write_text("new")
-    assert tidy(tmp_path) == 4000
-    assert [name for name, path in files.items() if not path.exists()] == ["index", "binary", "wheels", "sdists"]
+    assert tidy(tmp_path) == 5000
+    assert [name for name, path in files.items() if not path.exists()] == [
+        "index",
+        "binary",
+        "reach",
+        "wheels",
+        "sdists",
+    ]
     assert new.exists()
 
 
