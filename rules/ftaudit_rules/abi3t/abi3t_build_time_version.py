@@ -1,4 +1,4 @@
-"""FT718: code that takes the version of the build for that of the run."""
+"""FT718: code that uses the version of the build as the version of the run."""
 
 from __future__ import annotations
 
@@ -15,17 +15,18 @@ _VERSION = re.compile(r"\b(?P<name>PY_(?:VERSION_HEX|MAJOR_VERSION|MINOR_VERSION
 
 
 class Abi3tBuildTimeVersion(CRule):
-    """One binary runs on many versions of CPython, so the version that it was built with says nothing of the one that
-    runs it. Directives (`#if PY_VERSION_HEX`) are not looked at: they choose what the headers have."""
+    """One binary runs on many versions of CPython, so the version that it was built with does not identify the
+    version that runs it. The rule ignores directives (`#if PY_VERSION_HEX`), because they select what the headers
+    have."""
 
     info = RuleInfo(
         code="FT718",
         name="abi3t-build-time-version",
-        summary="The version of the build is used at run time, where an abi3t module runs on later ones too.",
+        summary="The code uses the version of the build at run time, but an abi3t module also runs on later versions.",
         severity=Severity.INFO,
         confidence=Confidence.MEDIUM,
         since="0.2.0",
-        remedy="Read Py_Version for the version that runs, and Py_TARGET_ABI3T for the oldest that is supported.",
+        remedy="Read Py_Version for the version that runs, and Py_TARGET_ABI3T for the oldest supported version.",
         links=(f"{GUIDE}#avoid-build-time-conditionals", *LINKS[1:]),
         default=False,
         migration=True,

@@ -82,17 +82,18 @@ _PYO3_SINCE: Final = Version("0.29")
 
 
 class Abi3tBuildTool(BuildRule):
-    """The migration to `abi3t` begins with the tools: some build it from a version on, some do not yet. A binding
-    generator that does not is the end of the road for now, whatever the rest of the code does."""
+    """The migration to `abi3t` begins with the tools: some support it from a certain version on, others do not
+    support it yet. If a binding generator does not support it, the migration has to wait, whatever the rest of the
+    code does."""
 
     info = RuleInfo(
         code="FT701",
         name="abi3t-build-tool",
-        summary="What the build tool can do for abi3t, and from which version on.",
+        summary="Whether the build tool supports abi3t, and from which version on.",
         severity=Severity.INFO,
         confidence=Confidence.HIGH,
         since="0.2.0",
-        remedy="Require a version of the tool that builds abi3t; where there is none, wait for it.",
+        remedy="Require a version of the tool that builds abi3t. If there is no such version, wait for one.",
         links=LINKS,
         default=False,
         migration=True,

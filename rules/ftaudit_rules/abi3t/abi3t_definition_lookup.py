@@ -1,4 +1,4 @@
-"""FT715: a module that is looked for by its `PyModuleDef`."""
+"""FT715: a module that is looked up by its `PyModuleDef`."""
 
 from __future__ import annotations
 
@@ -17,19 +17,19 @@ _LOOKUP = re.compile(
 
 
 class Abi3tDefinitionLookup(CRule):
-    """A module that an export hook makes has no `PyModuleDef`: these functions find nothing. Modules have a token
-    instead, a pointer of your own in the slot `Py_mod_token`."""
+    """A module that an export hook creates has no `PyModuleDef`, so these functions find nothing. Modules have a
+    token instead: a pointer of your own in the slot `Py_mod_token`."""
 
     info = RuleInfo(
         code="FT715",
         name="abi3t-definition-lookup",
-        summary="A module is looked for by its PyModuleDef, which an abi3t module does not have.",
+        summary="The code looks up a module by its PyModuleDef, which an abi3t module does not have.",
         severity=Severity.INFO,
         confidence=Confidence.HIGH,
         since="0.2.0",
         remedy=(
             "Give the module a Py_mod_token, and use PyModule_GetToken and PyType_GetModuleByToken, which returns a "
-            "strong reference. In the place of PyState_FindModule, pass the module or its state on."
+            "strong reference. Instead of calling PyState_FindModule, pass the module or its state as an argument."
         ),
         links=(f"{GUIDE}#associated-pymoduledef", *LINKS[1:]),
         default=False,

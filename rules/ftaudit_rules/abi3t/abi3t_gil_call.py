@@ -15,12 +15,13 @@ _CALL = re.compile(r"\bPyUnstable_Module_SetGIL\s*\(")
 
 
 class Abi3tGilCall(CRule):
-    """The function is unstable, so a build for `abi3t` does not have it. The slot `Py_mod_gil` says the same."""
+    """The function is unstable, so a build for `abi3t` does not have it. The slot `Py_mod_gil` makes the same
+    declaration."""
 
     info = RuleInfo(
         code="FT716",
         name="abi3t-gil-call",
-        summary="PyUnstable_Module_SetGIL is in no stable ABI.",
+        summary="PyUnstable_Module_SetGIL is not part of any stable ABI.",
         severity=Severity.INFO,
         confidence=Confidence.HIGH,
         since="0.2.0",

@@ -1,4 +1,4 @@
-"""FT710: a module that is made from a `PyModuleDef`."""
+"""FT710: a module that is defined by a `PyModuleDef`."""
 
 from __future__ import annotations
 
@@ -19,21 +19,21 @@ _DEFINITION = re.compile(
 
 
 class Abi3tModuleDefinition(CRule):
-    """`PyModuleDef` begins with an object, whose size a build for `abi3t` does not know. Such a module has an export
-    hook, `PyModExport_NAME`, which returns an array of `PySlot` (PEP 793, PEP 820). The first slot is `Py_mod_abi`:
-    CPython refuses a module with an export hook and without it."""
+    """`PyModuleDef` begins with an object, and a build for `abi3t` does not know the size of an object. Such a module
+    has an export hook, `PyModExport_NAME`, which returns an array of `PySlot` (PEP 793, PEP 820). The first slot is
+    `Py_mod_abi`: CPython rejects a module that has an export hook without this slot."""
 
     info = RuleInfo(
         code="FT710",
         name="abi3t-module-definition",
-        summary="The module is made from a PyModuleDef, which a build for abi3t does not have.",
+        summary="The module is defined by a PyModuleDef, which a build for abi3t does not have.",
         severity=Severity.INFO,
         confidence=Confidence.HIGH,
         since="0.2.0",
         remedy=(
             "Under `#ifdef Py_TARGET_ABI3T`, define PyModExport_NAME and return a PySlot array: Py_mod_abi with "
             "PyABIInfo_VAR, Py_mod_name, Py_mod_doc, Py_mod_methods, Py_mod_state_size, Py_mod_exec, Py_mod_gil. Move "
-            "code of PyInit_NAME into a Py_mod_exec function, and keep the old form in `#else`."
+            "the code of PyInit_NAME into a Py_mod_exec function, and keep the old form in `#else`."
         ),
         links=LINKS,
         default=False,

@@ -35,13 +35,13 @@ _INSTEAD: Final = {
 
 
 class Abi3tObjectMember(CRule):
-    """The structs of objects and types are opaque in `abi3t`: their members cannot be named. Functions of the
-    limited API get and set what is in them; `PyType_GetSlot` returns the functions of a type."""
+    """The structs of objects and types are opaque in `abi3t`: code cannot name their members. Functions of the
+    limited API read and set them; `PyType_GetSlot` returns the functions of a type."""
 
     info = RuleInfo(
         code="FT713",
         name="abi3t-object-member",
-        summary="A member of an object or type is used, and both are opaque in a build for abi3t.",
+        summary="The code uses a member of an object or type struct; both are opaque in a build for abi3t.",
         severity=Severity.INFO,
         confidence=Confidence.MEDIUM,
         since="0.2.0",

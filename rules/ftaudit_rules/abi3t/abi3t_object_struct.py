@@ -1,4 +1,4 @@
-"""FT711: a struct that holds the head of an object."""
+"""FT711: a struct that includes an object header."""
 
 from __future__ import annotations
 
@@ -20,21 +20,21 @@ _HEAD = re.compile(
 
 class Abi3tObjectStruct(CRule):
     """The size of `PyObject` differs between the builds of CPython, so a struct for `abi3t` cannot begin with one.
-    CPython keeps the fields of a type apart: `basicsize` is negative and counts them alone, and
-    `PyObject_GetTypeData` returns their place. For most projects this is the largest part of the migration."""
+    CPython stores the fields of a type separately: `basicsize` is negative and counts only these fields, and
+    `PyObject_GetTypeData` returns a pointer to them. For most projects this is the largest part of the migration."""
 
     info = RuleInfo(
         code="FT711",
         name="abi3t-object-struct",
-        summary="A struct begins with an object, whose size a build for abi3t does not know.",
+        summary="A struct begins with an object, and a build for abi3t does not know the size of an object.",
         severity=Severity.INFO,
         confidence=Confidence.HIGH,
         since="0.2.0",
         remedy=(
-            "Leave the head out of the struct and rename the struct, set `.basicsize = -(int)sizeof(DATA)` in the "
-            "PyType_Spec, add Py_RELATIVE_OFFSET to its members, and get the data with "
-            "PyObject_GetTypeData(self, cls). For a class that "
-            "can be subclassed, get cls from a METH_METHOD function or with PyType_GetBaseByToken."
+            "Remove the object header from the struct and rename the struct, set `.basicsize = -(int)sizeof(DATA)` in "
+            "the PyType_Spec, add Py_RELATIVE_OFFSET to its members, and get the data with PyObject_GetTypeData(self, "
+            "cls). For a class that can be subclassed, get cls from a METH_METHOD function or with "
+            "PyType_GetBaseByToken."
         ),
         links=LINKS,
         default=False,

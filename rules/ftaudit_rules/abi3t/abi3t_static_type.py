@@ -16,8 +16,8 @@ _READY = re.compile(r"\bextern\s[^;{}]*$")
 
 
 class Abi3tStaticType(CRule):
-    """A static type is a `PyTypeObject`, a struct that the limited API does not have. Types of an `abi3t` module are
-    made at run time from a `PyType_Spec`, or from a `PySlot` array, and belong to the module."""
+    """A static type is a `PyTypeObject`, a struct that the limited API does not have. An `abi3t` module creates its
+    types at run time from a `PyType_Spec`, or from a `PySlot` array, and the types belong to the module."""
 
     info = RuleInfo(
         code="FT712",
@@ -27,7 +27,7 @@ class Abi3tStaticType(CRule):
         confidence=Confidence.HIGH,
         since="0.2.0",
         remedy=(
-            "Describe the type with a PyType_Spec and PyType_Slot entries, make it in the module's Py_mod_exec "
+            "Describe the type with a PyType_Spec and PyType_Slot entries, create it in the module's Py_mod_exec "
             "function with PyType_FromModuleAndSpec, and keep it in the module's state."
         ),
         links=(*LINKS, "https://docs.python.org/3.15/howto/isolating-extensions.html"),

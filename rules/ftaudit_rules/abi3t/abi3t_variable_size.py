@@ -15,19 +15,19 @@ _VARIABLE = re.compile(r"(?:\.\s*(?:tp_)?itemsize\s*=\s*|\bPy_tp_itemsize\b[^,}]
 
 
 class Abi3tVariableSize(CRule):
-    """A type with an item size lays its items out behind the object. `abi3t` of 3.15 has no such types, and CPython's
-    guide says that they cannot be ported to it: look for this first."""
+    """A type with an item size places its items after the object. `abi3t` in 3.15 does not support such types, and
+    CPython's guide says that they cannot be ported to it. Check for this first."""
 
     info = RuleInfo(
         code="FT717",
         name="abi3t-variable-size",
-        summary="A type has objects of variable size, which cannot be ported to abi3t 3.15.",
+        summary="The objects of a type have a variable size, so the type cannot be ported to abi3t 3.15.",
         severity=Severity.INFO,
         confidence=Confidence.HIGH,
         since="0.2.0",
         remedy=(
-            "Allocate the items apart from the object, with PyMem_Malloc. Otherwise this type keeps the project from "
-            "abi3t: build a wheel for each version of CPython."
+            "Allocate the items separately from the object, with PyMem_Malloc. Otherwise the project cannot use abi3t "
+            "because of this type: build a wheel for each version of CPython."
         ),
         links=(f"{GUIDE}#avoiding-variable-sized-types", *LINKS[1:]),
         default=False,

@@ -29,14 +29,17 @@ _CFFI_SINCE: Final = (3, 14)
 class BindingGeneratorTooOld(BuildRule):
     """Generators write reference counting, caches and module definitions into the extension.
 
-    Versions from before free threading write code that is unsafe without the GIL, does not compile, or leaves no way to
-    declare the module compatible.
+    Versions that are older than free threading write code that is unsafe without the GIL or does not compile, or they
+    offer no way to declare the module compatible.
     """
 
     info = RuleInfo(
         code="FT112",
         name="binding-generator-too-old",
-        summary="The build pins pybind11, nanobind, PyO3, cffi, F2PY or mypyc below its first free-threaded release.",
+        summary=(
+            "The build pins pybind11, nanobind, PyO3, cffi, F2PY or mypyc below its first release with free-threading "
+            "support."
+        ),
         severity=Severity.ERROR,
         confidence=Confidence.HIGH,
         since="0.1.0",

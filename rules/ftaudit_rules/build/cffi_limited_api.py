@@ -1,4 +1,4 @@
-"""FT440: a cffi module insists on the limited API."""
+"""FT440: a cffi module requires the limited API."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ _IGNORES = "2.0.0b1"
 
 
 class CffiLimitedApi(BuildRule):
-    """cffi before 2.0 compiles with the limited API when told so, also where the interpreter has none."""
+    """cffi before 2.0 compiles with the limited API if it is asked to, even if the interpreter does not have one."""
 
     info = RuleInfo(
         code="FT440",
         name="cffi-limited-api",
-        summary="set_source(py_limited_api=True) with a cffi that may be older than 2.0.",
+        summary="set_source(py_limited_api=True) is used with a cffi version that may be older than 2.0.",
         severity=Severity.ERROR,
         confidence=Confidence.MEDIUM,
         since="0.1.0",

@@ -1,4 +1,4 @@
-"""FT115: cibuildwheel is told to skip free-threaded wheels, or by an option that it no longer knows."""
+"""FT115: cibuildwheel's configuration skips free-threaded wheels, or uses an option that was removed."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _MAX_ALTERNATIVES: Final = 200
 
 
 class CibwFtDisabled(BuildRule):
-    """cibuildwheel builds free-threaded wheels by default since 3.1; a skip pattern from before keeps them unbuilt.
+    """cibuildwheel 3.1 and later builds free-threaded wheels by default; an older skip pattern prevents that.
 
     Users of the free-threaded build then compile the package themselves, or cannot install it.
     """
@@ -37,11 +37,11 @@ class CibwFtDisabled(BuildRule):
     info = RuleInfo(
         code="FT115",
         name="cibw-ft-disabled",
-        summary="cibuildwheel's configuration keeps free-threaded wheels from being built.",
+        summary="cibuildwheel's configuration prevents free-threaded wheels from being built.",
         severity=Severity.WARNING,
         confidence=Confidence.HIGH,
         since="0.1.0",
-        remedy="Drop the pattern or option; cibuildwheel 3.1 and later build cp314t by default.",
+        remedy="Remove the pattern or option; cibuildwheel 3.1 and later build cp314t by default.",
         links=("https://py-free-threading.github.io/ci/", "https://cibuildwheel.pypa.io/en/stable/options/"),
     )
 

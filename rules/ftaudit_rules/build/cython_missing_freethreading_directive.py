@@ -15,11 +15,12 @@ from ftaudit.source.cython import CythonContext, CythonModule
 
 
 class CythonMissingFreethreadingDirective(BuildRule):
-    """Cython's modules say nothing of the GIL unless told to, and CPython turns the GIL on for a module that is silent.
+    """By default, Cython modules do not declare anything about the GIL, and CPython turns the GIL on for such a
+    module.
 
-    The directive may stand in each module's leading comments, among the directives that the build hands to Cython, in
-    Cython's command line, or be the C macro that Cython (3.2.3 and later) reads. A file that includes another does not
-    inherit that one's comments.
+    You can set the directive in each module's leading comments, among the directives that the build passes to Cython,
+    or on Cython's command line, or set the C macro that Cython (3.2.3 and later) reads. A file that includes another
+    file does not inherit the comments of that file.
     """
 
     info = RuleInfo(

@@ -15,7 +15,8 @@ _FIRST = "3.1.0a1"
 
 
 class CythonTooOld(BuildRule):
-    """Cython before 3.1 makes C code that assumes the GIL, and does not know the directive that leaves it off."""
+    """Cython before 3.1 generates C code that assumes the GIL, and does not have the directive that keeps the GIL
+    off."""
 
     info = RuleInfo(
         code="FT111",

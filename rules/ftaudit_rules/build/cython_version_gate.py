@@ -11,12 +11,13 @@ from ftaudit.source.build import BuildContext, FactKind
 
 
 class CythonVersionGate(BuildRule):
-    """Strings compare letter by letter: "3.10.0" comes before "3.2.0", so the directive would be dropped again."""
+    """Strings compare character by character: "3.10.0" sorts before "3.2.0", so the build would drop the directive
+    again."""
 
     info = RuleInfo(
         code="FT406",
         name="cython-version-gate",
-        summary="freethreading_compatible depends on Cython's version compared as a string.",
+        summary="freethreading_compatible depends on a string comparison of Cython's version.",
         severity=Severity.INFO,
         confidence=Confidence.HIGH,
         since="0.1.0",

@@ -1,4 +1,4 @@
-"""FT470: F2PY makes a module without `--freethreading-compatible`."""
+"""FT470: F2PY builds a module without `--freethreading-compatible`."""
 
 from __future__ import annotations
 
@@ -12,9 +12,10 @@ from ftaudit.source.build.build_declaration import add_f2py_option
 
 
 class F2pyMissingFreethreadingCompatible(BuildRule):
-    """F2PY declares the GIL used unless told otherwise: Fortran code often keeps state in COMMON blocks and SAVE.
+    """F2PY declares that the module uses the GIL unless you pass the option, because Fortran code often keeps state
+    in COMMON blocks and SAVE variables.
 
-    A wrapper script of the project may take the option under a name of its own.
+    A wrapper script of the project may offer the option under a different name.
     """
 
     info = RuleInfo(
@@ -25,7 +26,7 @@ class F2pyMissingFreethreadingCompatible(BuildRule):
         confidence=Confidence.MEDIUM,
         since="0.1.0",
         asks_to_declare=True,
-        remedy="Once the Fortran code is safe in threads, pass --freethreading-compatible (NumPy 2.1 or later).",
+        remedy="Once the Fortran code is thread-safe, pass --freethreading-compatible (NumPy 2.1 or later).",
         links=("https://numpy.org/doc/stable/f2py/usage.html",),
         declares=GilDeclaration.UNDECLARED,
     )

@@ -17,9 +17,8 @@ _HAZARD = "static void use(PyObject *r) { PyObject *o = PyWeakref_GetObject(r); 
 
 
 class GilNotUsedContradicted(BuildRule):
-    """The declaration is a promise: CPython leaves the GIL off because of it. Where the code still relies on the GIL,
-    users of the free-threaded build get crashes instead of a module that is merely slow.
-    """
+    """The declaration is a promise: CPython leaves the GIL off because of it. If the code still relies on the GIL,
+    users of the free-threaded build get crashes instead of a module that is merely slow."""
 
     info = RuleInfo(
         code="FT304",
@@ -28,7 +27,7 @@ class GilNotUsedContradicted(BuildRule):
         severity=Severity.ERROR,
         confidence=Confidence.MEDIUM,
         since="0.1.0",
-        remedy="Fix the hazards, or take the declaration back until they are.",
+        remedy="Fix the hazards, or remove the declaration until they are fixed.",
         links=(
             "https://docs.python.org/3.14/howto/free-threading-extensions.html",
             "https://peps.python.org/pep-0703/",

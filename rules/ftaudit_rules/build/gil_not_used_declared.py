@@ -11,10 +11,10 @@ from ftaudit_rules.build._declared import declared_not_used
 
 
 class GilNotUsedDeclared(BuildRule):
-    """The declaration is a promise of the project's authors, and CPython takes their word for it.
+    """The declaration is a promise of the project's authors, and CPython relies on it.
 
-    The finding is not a fault. It says where the promise is made: review the code behind it, and what `ftaudit plan`
-    reads it from when it says what a build of a source distribution would declare.
+    The finding is not a fault. It shows where the project makes the promise, so that you can review the code behind
+    it. `ftaudit plan` reads the same place to report what a build of a source distribution would declare.
     """
 
     info = RuleInfo(
@@ -24,7 +24,7 @@ class GilNotUsedDeclared(BuildRule):
         severity=Severity.INFO,
         confidence=Confidence.HIGH,
         since="0.1.0",
-        remedy="Nothing to change. Check that the code keeps the promise: other rules look for what breaks it.",
+        remedy="Nothing to change. Check that the code keeps the promise; other rules report code that breaks it.",
         links=("https://docs.python.org/3.14/howto/free-threading-extensions.html",),
         default=False,
         declares=GilDeclaration.NOT_USED,

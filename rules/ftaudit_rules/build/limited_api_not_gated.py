@@ -1,4 +1,4 @@
-"""FT110: the limited API is asked for whatever the build, and free-threaded builds before 3.15 have none."""
+"""FT110: the build always asks for the limited API, which free-threaded builds before 3.15 do not have."""
 
 from __future__ import annotations
 
@@ -21,17 +21,18 @@ _PYO3_IGNORES_ABI3 = Version("0.23")
 
 
 class LimitedApiNotGated(BuildRule):
-    """Up to 3.14 the headers of a free-threaded build refuse `Py_LIMITED_API`, and setuptools refuses the wheel's tag.
+    """Up to 3.14 the headers of a free-threaded build reject `Py_LIMITED_API`, and setuptools rejects the wheel's
+    tag.
 
-    So a build that asks for either without looking at the interpreter fails there. Both must depend on it: the flag
-    that names the wheel `abi3`, and the macro that the compiler sees. From 3.15 on the limited API exists on
-    free-threaded builds too (PEP 803), whose headers refuse any version below 3.15.
+    So a build that asks for either of them without checking the interpreter fails there. Both must depend on the
+    interpreter: the flag that names the wheel `abi3`, and the macro that the compiler sees. From 3.15 on the limited
+    API exists on free-threaded builds too (PEP 803); their headers reject any version below 3.15.
     """
 
     info = RuleInfo(
         code="FT110",
         name="limited-api-not-gated",
-        summary="The build asks for the limited API without looking whether the interpreter is free-threaded.",
+        summary="The build asks for the limited API without checking whether the interpreter is free-threaded.",
         severity=Severity.ERROR,
         confidence=Confidence.MEDIUM,
         since="0.1.0",

@@ -1,4 +1,4 @@
-"""FT450: mypyc declares the project's modules safe without the GIL, whoever wrote them."""
+"""FT450: mypyc declares the project's modules safe without the GIL, even if no one has reviewed them."""
 
 from __future__ import annotations
 
@@ -14,19 +14,21 @@ _MEMORY_SAFE = "2.3"
 
 
 class MypycCompiled(BuildRule):
-    """mypyc writes `Py_MOD_GIL_NOT_USED` into every module it makes: a declaration by the tool, not by the author.
+    """mypyc writes `Py_MOD_GIL_NOT_USED` into every module it compiles: the tool makes this declaration, not the
+    author.
 
-    So the GIL stays off even if nobody looked at the code. Memory safety in threads came with mypy 2.3 only.
+    So the GIL stays off even if no one has reviewed the code. mypyc code is memory-safe in threads only from mypy 2.3
+    on.
     """
 
     info = RuleInfo(
         code="FT450",
         name="mypyc-compiled",
-        summary="mypyc compiles these modules and declares them compatible by itself.",
+        summary="mypyc compiles these modules and declares them compatible without a review.",
         severity=Severity.INFO,
         confidence=Confidence.HIGH,
         since="0.1.0",
-        remedy="Look for shared state in the compiled modules, and require mypy>=2.3 for the build.",
+        remedy="Check the compiled modules for shared state, and require mypy>=2.3 for the build.",
         links=("https://mypyc.readthedocs.io/en/latest/differences_from_python.html",),
         declares=GilDeclaration.NOT_USED,
     )

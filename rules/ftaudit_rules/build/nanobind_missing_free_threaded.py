@@ -12,9 +12,10 @@ from ftaudit.source.build.build_declaration import add_nanobind_flag
 
 
 class NanobindMissingFreeThreaded(BuildRule):
-    """nanobind compiles its locks in, and declares the GIL unused, only when `FREE_THREADED` is among the flags.
+    """nanobind compiles its locks in, and declares that the module does not use the GIL, only if `FREE_THREADED` is
+    among the flags.
 
-    Without it the module turns the GIL on when it is imported. The flag does nothing on ordinary builds.
+    Without the flag, importing the module turns the GIL on. The flag has no effect on GIL-enabled builds.
     """
 
     info = RuleInfo(

@@ -1,4 +1,4 @@
-"""FT421: a nanobind module asks for the stable ABI and for nothing on free-threaded builds."""
+"""FT421: a nanobind module asks for the stable ABI but sets no flag for free-threaded builds."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from ftaudit.source.build import BuildContext, find_nanobind_modules
 
 
 class NanobindStableAbiOnly(BuildRule):
-    """Free-threaded builds have no stable ABI before 3.15, and nanobind then ignores `STABLE_ABI`.
+    """Free-threaded builds before 3.15 have no stable ABI, and nanobind ignores `STABLE_ABI` there.
 
-    What is left is a module for that one version, without locks, that turns the GIL on. nanobind takes both flags at
-    once and uses the one that fits.
+    The result is a module for that one version, without locks, that turns the GIL on. nanobind accepts both flags
+    together and uses the one that fits.
     """
 
     info = RuleInfo(
@@ -24,7 +24,7 @@ class NanobindStableAbiOnly(BuildRule):
         severity=Severity.ERROR,
         confidence=Confidence.HIGH,
         since="0.1.0",
-        remedy="Add FREE_THREADED beside STABLE_ABI once the bindings are safe without the GIL.",
+        remedy="Add FREE_THREADED next to STABLE_ABI once the bindings are safe without the GIL.",
         links=("https://nanobind.readthedocs.io/en/latest/free_threaded.html",),
         declares=GilDeclaration.UNDECLARED,
     )

@@ -1,4 +1,4 @@
-"""FT114: continuous integration tests no free-threaded interpreter."""
+"""FT114: continuous integration does not test on a free-threaded interpreter."""
 
 from __future__ import annotations
 
@@ -11,16 +11,17 @@ from ftaudit.source.build import BuildContext, FactKind
 
 
 class NoFtCi(BuildRule):
-    """What is not tested without the GIL is not known to work without it; a declaration then is only a hope."""
+    """Without tests on a free-threaded interpreter, you do not know whether the code works without the GIL, and a
+    declaration has no evidence behind it."""
 
     info = RuleInfo(
         code="FT114",
         name="no-ft-ci",
-        summary="No job of the continuous integration runs on a free-threaded interpreter.",
+        summary="No continuous integration job runs on a free-threaded interpreter.",
         severity=Severity.INFO,
         confidence=Confidence.HIGH,
         since="0.1.0",
-        remedy="Add a lane for 3.14t, and run the tests in several threads there (pytest-run-parallel).",
+        remedy="Add a job for 3.14t, and run the tests in several threads there (pytest-run-parallel).",
         links=("https://py-free-threading.github.io/ci/",),
         default=False,
     )

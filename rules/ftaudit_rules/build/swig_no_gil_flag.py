@@ -1,4 +1,4 @@
-"""FT460: SWIG makes a Python module without `-nogil`."""
+"""FT460: SWIG generates a Python module without `-nogil`."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from ftaudit.source.build.build_declaration import add_swig_flag
 
 
 class SwigNoGilFlag(BuildRule):
-    """SWIG leaves the GIL declaration out unless told `-nogil`, which it knows since 4.4.0."""
+    """SWIG omits the GIL declaration unless you pass `-nogil`, which SWIG supports since 4.4.0."""
 
     info = RuleInfo(
         code="FT460",
@@ -22,8 +22,10 @@ class SwigNoGilFlag(BuildRule):
         confidence=Confidence.MEDIUM,
         since="0.1.0",
         asks_to_declare=True,
-        remedy="Once the wrapped library is safe without the GIL, require SWIG 4.4 or later, which has the option "
-        "-nogil (older ones stop at it), and pass it.",
+        remedy=(
+            "Once the wrapped library is safe without the GIL, require SWIG 4.4 or later, and pass -nogil (older "
+            "versions stop with an error at this option)."
+        ),
         links=("https://www.swig.org/Doc4.4/Python.html",),
         declares=GilDeclaration.UNDECLARED,
     )

@@ -15,17 +15,20 @@ _SETUPTOOLS = "75.7.0"
 
 
 class WindowsGilMacroMissing(BuildRule):
-    """On Windows one `pyconfig.h` serves both builds, so the compiler must be told `Py_GIL_DISABLED` by the build.
+    """On Windows one `pyconfig.h` serves both builds of CPython, so your build must define `Py_GIL_DISABLED` for the
+    compiler.
 
-    Without it the extension is compiled for the wrong object layout and crashes when it is imported. setuptools does
-    it since 75.7.0, as do scikit-build-core and Meson; a project that supports older setuptools and lists its own
-    Windows macros has to do it itself.
+    Without it the extension is compiled for the wrong object layout and crashes on import. setuptools defines it
+    since 75.7.0, as do scikit-build-core and Meson; a project that supports older setuptools and lists its own
+    Windows macros has to define it itself.
     """
 
     info = RuleInfo(
         code="FT113",
         name="windows-gil-macro-missing",
-        summary="A build with its own Windows macros, open to setuptools before 75.7, does not define Py_GIL_DISABLED.",
+        summary=(
+            "A build with its own Windows macros allows setuptools before 75.7 and does not define Py_GIL_DISABLED."
+        ),
         severity=Severity.ERROR,
         confidence=Confidence.MEDIUM,
         since="0.1.0",

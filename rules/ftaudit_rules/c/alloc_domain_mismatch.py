@@ -1,4 +1,4 @@
-"""FT341: memory that is freed by another family of functions than it came from."""
+"""FT341: memory that is freed by a different family of functions than the one that allocated it."""
 
 from __future__ import annotations
 
@@ -12,17 +12,21 @@ from ftaudit.source.c.memory import find_mismatches
 
 
 class AllocDomainMismatch(CRule):
-    """The ordinary build often takes memory of one family back through another without a complaint. The free-
-    threaded build keeps a heap for each (mimalloc), and freeing into the wrong one corrupts both."""
+    """The GIL-enabled build often accepts memory of one family back through another without an error. The
+    free-threaded build keeps a separate heap for each family (mimalloc), and freeing into the wrong heap corrupts
+    both."""
 
     info = RuleInfo(
         code="FT341",
         name="alloc-domain-mismatch",
-        summary="Memory from one family of allocation functions is freed by another.",
+        summary="Memory from one family of allocation functions is freed by a function of another family.",
         severity=Severity.ERROR,
         confidence=Confidence.MEDIUM,
         since="0.1.0",
-        remedy=("Free what PyObject_Malloc gave with PyObject_Free, PyMem_Malloc with PyMem_Free, malloc with free."),
+        remedy=(
+            "Free memory from PyObject_Malloc with PyObject_Free, from PyMem_Malloc with PyMem_Free, and from malloc "
+            "with free."
+        ),
         links=(
             "https://docs.python.org/3.14/c-api/memory.html",
             "https://docs.python.org/3.14/howto/free-threading-extensions.html",

@@ -1,4 +1,4 @@
-"""FT355: a thread that attaches to the interpreter in builds with the GIL alone."""
+"""FT355: a thread that attaches to the interpreter only in builds with the GIL."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ _API = re.compile(r"Py(?:Object|Dict|List|Tuple|Unicode|Long|Err|Bytes|Import|Ev
 
 
 class AttachCompiledOut(CRule):
-    """`PyGILState_Ensure` does more than take the GIL: it attaches the thread to the interpreter, and without a thread
-    state no function of the API may be called. A free-threaded build needs it as much as any other: without it
-    reference counts go to the wrong thread, the garbage collector does not see the thread, and a critical section
-    crashes."""
+    """`PyGILState_Ensure` does more than take the GIL: it attaches the thread to the interpreter, and a thread must
+    have a thread state to call any function of the API. A free-threaded build needs the call as much as any other
+    build: without it reference counts go to the wrong thread, the garbage collector does not see the thread, and a
+    critical section crashes."""
 
     info = RuleInfo(
         code="FT355",
         name="attach-compiled-out",
-        summary="PyGILState_Ensure and its like are left out of free-threaded builds, which need them too.",
+        summary="PyGILState_Ensure or a similar call is compiled out of free-threaded builds, which need it too.",
         severity=Severity.ERROR,
         confidence=Confidence.MEDIUM,
         since="0.2.0",
-        remedy="Call PyGILState_Ensure and PyGILState_Release in every build: they attach the thread and detach it.",
+        remedy="Call PyGILState_Ensure and PyGILState_Release in every build: they attach and detach the thread.",
         links=("https://docs.python.org/3.14/howto/free-threading-extensions.html",),
     )
     words = ("PyGILState_Ensure", "PyEval_RestoreThread", "PyEval_Acquire")

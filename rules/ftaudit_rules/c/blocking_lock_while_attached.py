@@ -1,4 +1,4 @@
-"""FT352: a lock that is waited for while the thread is attached, and then held over Python calls."""
+"""FT352: a lock that the thread waits for while it is attached, and then holds over Python calls."""
 
 from __future__ import annotations
 
@@ -19,14 +19,16 @@ _CALLS_PYTHON = re.compile(
 
 
 class BlockingLockWhileAttached(CRule):
-    """A thread that waits for a mutex of the platform while it is attached cannot be paused. When the owner of
-    that mutex is paused inside a Python call (by the garbage collector, which stops the world), neither
-    goes on. `PyMutex` detaches while it waits."""
+    """The interpreter cannot pause a thread that waits for a platform mutex while it is attached. If the garbage
+    collector stops the world while the owner of that mutex is inside a Python call, neither thread can continue.
+    `PyMutex` detaches while it waits."""
 
     info = RuleInfo(
         code="FT352",
         name="blocking-lock-while-attached",
-        summary="A blocking lock is taken while attached, and Python is called under it.",
+        summary=(
+            "The code takes a blocking lock while the thread is attached, and calls Python while it holds the lock."
+        ),
         severity=Severity.WARNING,
         confidence=Confidence.LOW,
         since="0.1.0",

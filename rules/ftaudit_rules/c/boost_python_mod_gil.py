@@ -1,4 +1,4 @@
-"""FT461: a Boost.Python module that does not say it can do without the GIL."""
+"""FT461: a Boost.Python module that does not declare that it runs without the GIL."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ _MODULE = re.compile(r"^[ \t]*(BOOST_PYTHON_MODULE)\s*\(", re.MULTILINE)
 
 
 class BoostPythonModGil(CRule):
-    """Boost.Python 1.91 declares a module to need the GIL unless told otherwise; earlier releases say nothing,
-    which CPython takes the same way. Importing the module turns the GIL back on for the whole process."""
+    """Boost.Python 1.91 declares that a module needs the GIL unless you pass the option; earlier releases declare
+    nothing, and CPython treats that the same way. Importing the module turns the GIL back on for the whole process."""
 
     info = RuleInfo(
         code="FT461",
         name="boost-python-mod-gil",
         summary=(
-            "BOOST_PYTHON_MODULE is given no boost::python::mod_gil_not_used(), so importing the module re-"
-            "enables the GIL."
+            "BOOST_PYTHON_MODULE has no boost::python::mod_gil_not_used() argument, so importing the module re-enables "
+            "the GIL."
         ),
         severity=Severity.ERROR,
         confidence=Confidence.MEDIUM,

@@ -1,4 +1,4 @@
-"""FT311: a dict value that is used without owning it, while another thread may drop it."""
+"""FT311: a dict value that is used through a borrowed reference while another thread may release it."""
 
 from __future__ import annotations
 
@@ -13,20 +13,23 @@ from ftaudit.source.c.owned_references import own_reference
 
 
 class BorrowedDictItem(CRule):
-    """`PyDict_GetItem` and its kin lend a reference: the dict keeps the value alive. Without the GIL another
-    thread can replace or delete it between the call and the use. `PyDict_GetItemWithError` is no better: it
-    reports errors, and still lends."""
+    """`PyDict_GetItem` and similar functions return a borrowed reference: only the dict keeps the value alive.
+    Without the GIL another thread can replace or delete the value between the call and the use.
+    `PyDict_GetItemWithError` is not safer: it reports errors, but it also returns a borrowed reference."""
 
     info = RuleInfo(
         code="FT311",
         name="borrowed-dict-item",
-        summary="PyDict_GetItem or one of its kin lends a value of a dict that other threads can change.",
+        summary=(
+            "PyDict_GetItem or a similar function returns a borrowed reference from a dict that other threads can "
+            "change."
+        ),
         severity=Severity.WARNING,
         confidence=Confidence.MEDIUM,
         since="0.1.0",
         remedy=(
-            "Use PyDict_GetItemRef or PyDict_GetItemStringRef (3.13; 1 found, 0 missing, -1 error) and "
-            "release what they give."
+            "Use PyDict_GetItemRef or PyDict_GetItemStringRef (3.13; 1 found, 0 missing, -1 error) and release the "
+            "reference that they return."
         ),
         links=(
             "https://docs.python.org/3.14/howto/free-threading-extensions.html",

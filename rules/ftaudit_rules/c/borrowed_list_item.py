@@ -1,4 +1,4 @@
-"""FT310: a list item that is used without owning it, while another thread may drop it."""
+"""FT310: a list item that is used through a borrowed reference while another thread may release it."""
 
 from __future__ import annotations
 
@@ -17,20 +17,20 @@ _SEQUENCE_ITEM = "PySequence_Fast_GET_ITEM"
 
 
 class BorrowedListItem(CRule):
-    """`PyList_GetItem` lends a reference: the list keeps the item alive. Without the GIL another thread can
-    replace or remove the item between the call and the use, and the pointer is left dangling. A list that
+    """`PyList_GetItem` returns a borrowed reference: only the list keeps the item alive. Without the GIL another
+    thread can replace or remove the item between the call and the use, which leaves a dangling pointer. A list that
     other threads cannot reach is safe."""
 
     info = RuleInfo(
         code="FT310",
         name="borrowed-list-item",
-        summary="PyList_GetItem lends an item of a list that other threads can change.",
+        summary="PyList_GetItem returns a borrowed reference from a list that other threads can change.",
         severity=Severity.WARNING,
         confidence=Confidence.MEDIUM,
         since="0.1.0",
         remedy=(
-            "Use PyList_GetItemRef (3.13), which returns NULL with IndexError when the list shrank, and "
-            "release what it returns."
+            "Use PyList_GetItemRef (3.13), which returns NULL with IndexError if the list has become shorter, and "
+            "release the reference that it returns."
         ),
         links=(
             "https://docs.python.org/3.14/howto/free-threading-extensions.html",

@@ -1,4 +1,4 @@
-"""FT316: further functions that lend what another thread may drop."""
+"""FT316: other functions that return a borrowed reference to an object that another thread may release."""
 
 from __future__ import annotations
 
@@ -11,13 +11,17 @@ from ftaudit.source.c import CUnit, api
 
 
 class BorrowedMisc(CRule):
-    """`PyCell_GET` reads a cell without synchronisation, `PySys_GetObject` lends an attribute of `sys` that any
-    thread may rebind, `PyEval_GetLocals` lends a dictionary of the frame."""
+    """`PyCell_GET` reads a cell without synchronisation, `PySys_GetObject` returns a borrowed reference to an
+    attribute of `sys` that any thread can rebind, and `PyEval_GetLocals` returns a borrowed reference to a dictionary
+    of the frame."""
 
     info = RuleInfo(
         code="FT316",
         name="borrowed-misc",
-        summary=("PyCell_GET, PySys_GetObject or PyEval_GetLocals lends an object that another thread can replace."),
+        summary=(
+            "PyCell_GET, PySys_GetObject or PyEval_GetLocals returns a borrowed reference that another thread can "
+            "invalidate."
+        ),
         severity=Severity.INFO,
         confidence=Confidence.LOW,
         since="0.1.0",

@@ -1,4 +1,4 @@
-"""FT314: a module from `sys.modules` that is used without owning it."""
+"""FT314: a module from `sys.modules` that is used through a borrowed reference."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ from ftaudit.source.c.owned_references import own_reference
 
 
 class BorrowedModule(CRule):
-    """`PyImport_AddModule` lends the module; without the GIL another thread can take it out of `sys.modules`
-    meanwhile. Making it when it is missing is not one step either (cpython gh-137422)."""
+    """`PyImport_AddModule` returns a borrowed reference to the module; without the GIL another thread can remove the
+    module from `sys.modules` in the meantime. Creating a missing module is not atomic either (cpython gh-137422)."""
 
     info = RuleInfo(
         code="FT314",
         name="borrowed-module",
-        summary="PyImport_AddModule lends a module that another thread can remove.",
+        summary="PyImport_AddModule returns a borrowed reference to a module that another thread can remove.",
         severity=Severity.INFO,
         confidence=Confidence.MEDIUM,
         since="0.1.0",
-        remedy="Use PyImport_AddModuleRef (3.13) and release what it returns.",
+        remedy="Use PyImport_AddModuleRef (3.13) and release the reference that it returns.",
         links=("https://docs.python.org/3.14/howto/free-threading-extensions.html",),
         silenced_by=("borrowed-ref",),
     )

@@ -1,4 +1,4 @@
-"""FT315: a value that `PyDict_SetDefault` lends from a dict which another thread may change."""
+"""FT315: a borrowed reference from `PyDict_SetDefault`, in a dict that another thread may change."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ from ftaudit.source.c.owned_references import own_reference
 
 
 class BorrowedSetdefault(CRule):
-    """`PyDict_SetDefault` lends what is in the dict after the call. Without the GIL another thread can replace it
-    before it is used."""
+    """`PyDict_SetDefault` returns a borrowed reference to the value that the dict holds after the call. Without the
+    GIL another thread can replace that value before the code uses it."""
 
     info = RuleInfo(
         code="FT315",
         name="borrowed-setdefault",
-        summary="PyDict_SetDefault lends a value of a dict that other threads can change.",
+        summary="PyDict_SetDefault returns a borrowed reference from a dict that other threads can change.",
         severity=Severity.WARNING,
         confidence=Confidence.MEDIUM,
         since="0.1.0",
-        remedy="Use PyDict_SetDefaultRef (3.13) and release what it gives.",
+        remedy="Use PyDict_SetDefaultRef (3.13) and release the reference that it returns.",
         links=(
             "https://docs.python.org/3.14/howto/free-threading-extensions.html",
             "https://docs.python.org/3.14/c-api/dict.html",

@@ -1,4 +1,4 @@
-"""FT313: a weak reference whose referent is used without owning it."""
+"""FT313: a weak reference whose referent is used through a borrowed reference."""
 
 from __future__ import annotations
 
@@ -17,17 +17,20 @@ _COMPARED = re.compile(r"\s*(?:==|!=)\s*(?:Py_None|NULL|nullptr|self|\(PyObject\
 
 
 class BorrowedWeakref(CRule):
-    """`PyWeakref_GetObject` lends the referent, which nothing keeps alive: without the GIL its last owner can let
-    go of it in another thread at any moment, between the call and the use. There is no container to lock."""
+    """`PyWeakref_GetObject` returns a borrowed reference to the referent, and nothing keeps the referent alive:
+    without the GIL its last owner can release it in another thread at any moment between the call and the use. There
+    is no container to lock."""
 
     info = RuleInfo(
         code="FT313",
         name="borrowed-weakref",
-        summary="PyWeakref_GetObject lends an object that another thread can free at any moment.",
+        summary=(
+            "PyWeakref_GetObject returns a borrowed reference to an object that another thread can free at any moment."
+        ),
         severity=Severity.ERROR,
         confidence=Confidence.MEDIUM,
         since="0.1.0",
-        remedy="Use PyWeakref_GetRef (3.13; 1 alive, 0 dead, -1 error) and release what it gives.",
+        remedy="Use PyWeakref_GetRef (3.13; 1 alive, 0 dead, -1 error) and release the reference that it returns.",
         links=(
             "https://docs.python.org/3.14/howto/free-threading-extensions.html",
             "https://docs.python.org/3.14/c-api/weakref.html",

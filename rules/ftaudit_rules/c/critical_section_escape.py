@@ -1,4 +1,4 @@
-"""FT354: ways out of a critical section that leave it locked."""
+"""FT354: control flow that leaves a critical section locked."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from ftaudit.source.c.critical import find_escapes
 
 
 class CriticalSectionEscape(CRule):
-    """`Py_BEGIN_CRITICAL_SECTION` opens a block and takes a lock; only `Py_END_CRITICAL_SECTION` gives it back. A
-    `return`, a `goto` out of the block or a C++ exception leaves the section on the thread's list while its
-    memory is gone: the next one crashes or deadlocks. The ordinary build compiles the macros to nothing and
-    never shows it."""
+    """`Py_BEGIN_CRITICAL_SECTION` opens a block and takes a lock; only `Py_END_CRITICAL_SECTION` releases it. A
+    `return`, a `goto` out of the block or a C++ exception leaves the section on the thread's list after its memory is
+    gone: the next section crashes or deadlocks. The GIL-enabled build compiles the macros to nothing, so the fault
+    never shows there."""
 
     info = RuleInfo(
         code="FT354",
@@ -25,8 +25,8 @@ class CriticalSectionEscape(CRule):
         confidence=Confidence.HIGH,
         since="0.1.0",
         remedy=(
-            "Keep the result in a variable, `break` out of inner loops, and return after"
-            " Py_END_CRITICAL_SECTION (3.13)."
+            "Keep the result in a variable, `break` out of inner loops, and return after Py_END_CRITICAL_SECTION "
+            "(3.13)."
         ),
         links=(
             "https://docs.python.org/3.14/howto/free-threading-extensions.html",

@@ -1,4 +1,4 @@
-"""FT312: a dict that is iterated with no lock, while another thread may change it."""
+"""FT312: a dict that is iterated without a lock while another thread may change it."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from ftaudit.source.c.borrowed import find_borrowed
 
 
 class DictNextUnlocked(CRule):
-    """`PyDict_Next` takes no lock and lends keys and values. Without the GIL another thread can resize the dict
-    while it is read, or drop the pair that was just lent."""
+    """`PyDict_Next` takes no lock and returns borrowed references to keys and values. Without the GIL another thread
+    can resize the dict during the loop, or release the pair that the call has just returned."""
 
     info = RuleInfo(
         code="FT312",
@@ -23,8 +23,8 @@ class DictNextUnlocked(CRule):
         confidence=Confidence.MEDIUM,
         since="0.1.0",
         remedy=(
-            "Put the whole loop between Py_BEGIN_CRITICAL_SECTION(d) and Py_END_CRITICAL_SECTION() (3.13),"
-            " and leave it by `break`, never by `return` or `goto`."
+            "Put the whole loop between Py_BEGIN_CRITICAL_SECTION(d) and Py_END_CRITICAL_SECTION() (3.13), and leave "
+            "it with `break`, never with `return` or `goto`."
         ),
         links=(
             "https://docs.python.org/3.14/howto/free-threading-extensions.html",

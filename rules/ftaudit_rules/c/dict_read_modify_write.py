@@ -1,4 +1,4 @@
-"""FT359: a value of a shared dictionary that is read, changed and stored back with no lock."""
+"""FT359: a value of a shared dictionary that is read, changed and stored back without a lock."""
 
 from __future__ import annotations
 
@@ -28,13 +28,13 @@ _LONGEST = 2_500
 
 
 class DictReadModifyWrite(CRule):
-    """Each of the two operations on the dictionary locks it, but not what lies between them. Two threads read the same
-    number, both add to it, and one of the two updates is lost."""
+    """Each of the two operations locks the dictionary, but nothing protects the steps between them. Two threads read
+    the same number, both add to it, and one of the two updates is lost."""
 
     info = RuleInfo(
         code="FT359",
         name="dict-read-modify-write",
-        summary="A value of a shared dictionary is read, changed and stored under the same key, with no lock.",
+        summary="A value of a shared dictionary is read, changed and stored under the same key, without a lock.",
         severity=Severity.WARNING,
         confidence=Confidence.MEDIUM,
         since="0.2.0",

@@ -1,4 +1,4 @@
-"""FT332: the inside of a list, dict, set or bytearray, read by its fields."""
+"""FT332: the internal fields of a list, dict, set or bytearray, accessed directly."""
 
 from __future__ import annotations
 
@@ -27,14 +27,13 @@ _DECLARED = re.compile(r"(Py(?<!\wPy)(?:List|Dict|Set|ByteArray)Object)\s*\*\s*(
 
 
 class DirectContainerFields(CRule):
-    """Lists, dicts, sets and bytearrays are locked by the functions of the C API. Code that reads `ob_item` or
-    `ma_used` itself takes no lock: without the GIL the array can be moved and freed by another thread while
-    it is read."""
+    """The functions of the C API lock lists, dicts, sets and bytearrays. Code that reads `ob_item` or `ma_used`
+    itself takes no lock: without the GIL another thread can move and free the array during the read."""
 
     info = RuleInfo(
         code="FT332",
         name="direct-container-fields",
-        summary="A field of a list, dict, set or bytearray is used directly, with no lock.",
+        summary="The code uses a field of a list, dict, set or bytearray directly, without a lock.",
         severity=Severity.WARNING,
         confidence=Confidence.MEDIUM,
         since="0.1.0",

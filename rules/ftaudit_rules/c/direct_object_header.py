@@ -1,4 +1,4 @@
-"""FT330: the header of an object, read or written by its fields."""
+"""FT330: the header of an object, whose fields are read or written directly."""
 
 from __future__ import annotations
 
@@ -27,14 +27,14 @@ _POLYFILL = re.compile(r"^_?Py_(?:SET_)?(?:TYPE|REFCNT|SIZE|IS_TYPE|NewRef|XNewR
 
 
 class DirectObjectHeader(CRule):
-    """The free-threaded build lays the object header out differently: `ob_refcnt` does not exist there, reference
-    counts are split in two, and types are written atomically. Code that names the fields does not
-    compile or corrupts objects. Reads of `ob_type` compile and are mostly harmless: they are left to `--pedantic`."""
+    """The free-threaded build has a different object header: `ob_refcnt` does not exist there, reference counts are
+    split in two, and types are written atomically. Code that names the fields does not compile, or it corrupts
+    objects. Reads of `ob_type` compile and are mostly harmless: the rule reports them only with `--pedantic`."""
 
     info = RuleInfo(
         code="FT330",
         name="direct-object-header",
-        summary="A field of the object header is used directly, or a reference count is set by hand.",
+        summary="The code uses a field of the object header directly, or sets a reference count itself.",
         severity=Severity.ERROR,
         confidence=Confidence.HIGH,
         since="0.1.0",

@@ -1,4 +1,4 @@
-"""FT350: the GIL taken where no Python is called: as a mutex."""
+"""FT350: the GIL used as a mutex, around code that does not call Python."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ _PYTHON = re.compile(r"\b_?Py[A-Z]\w*\s*\(|\bPy_\w+\s*\(")
 
 
 class GilstateAsLock(CRule):
-    """`PyGILState_Ensure` attaches a thread, and is needed for that without the GIL too. Where nothing between it
-    and `PyGILState_Release` calls Python, but shared variables are written, it was there to keep other
-    threads out. It no longer does."""
+    """`PyGILState_Ensure` attaches a thread, and a free-threaded build needs it for that too. If no code between it
+    and `PyGILState_Release` calls Python, but the code writes shared variables, its purpose was to exclude other
+    threads. It no longer does."""
 
     info = RuleInfo(
         code="FT350",
         name="gilstate-as-lock",
-        summary=("The GIL is taken around writes to shared variables that call no Python: it was meant as a lock."),
+        summary="The GIL is taken around writes to shared variables that call no Python: it was meant as a lock.",
         severity=Severity.PEDANTIC,
         confidence=Confidence.LOW,
         since="0.1.0",
-        remedy="Protect the variables with a PyMutex (3.13) or with a mutex of the platform.",
+        remedy="Protect the variables with a PyMutex (3.13) or with a platform mutex.",
         links=("https://docs.python.org/3.14/howto/free-threading-extensions.html",),
         default=False,
     )

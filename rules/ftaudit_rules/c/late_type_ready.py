@@ -1,4 +1,4 @@
-"""FT325: types made ready in functions that any thread may run."""
+"""FT325: types that are made ready in functions that any thread may run."""
 
 from __future__ import annotations
 
@@ -37,8 +37,8 @@ _INSTALLS = re.compile(r"\bPyModule_Add\w*\s*\(|\bPyModule_Create|\bPyDict_SetIt
 
 
 class LateTypeReady(CRule):
-    """`PyType_Ready` writes the type's flags, its method resolution order and its dictionary. Two threads that run
-    it on one static type, or one that uses the type meanwhile, race on all of these."""
+    """`PyType_Ready` writes the type's flags, its method resolution order and its dictionary. If two threads call it
+    for one static type, or one thread uses the type during the call, they race on all of these."""
 
     info = RuleInfo(
         code="FT325",

@@ -22,9 +22,9 @@ _SWITCH: Final = re.compile(r"\b(?!Py_LIMITED_API\b)\w*(?:LIMITED|ABI3|STABLE_AB
 
 
 class LimitedApiMacro(CRule):
-    """Headers of free-threaded CPython 3.13 and 3.14 refuse to compile with `Py_LIMITED_API`: there is no stable ABI
-    for these builds (PEP 703). PEP 803 brings one in 3.15, whose headers refuse any lower value than 0x030F0000. A
-    package that always defines an older one cannot be built for free-threaded CPython."""
+    """The headers of free-threaded CPython 3.13 and 3.14 do not compile with `Py_LIMITED_API`: these builds have no
+    stable ABI (PEP 703). PEP 803 adds one in 3.15, whose headers reject any value lower than 0x030F0000. A package
+    that always defines an older value cannot be built for free-threaded CPython."""
 
     info = RuleInfo(
         code="FT370",

@@ -1,4 +1,4 @@
-"""FT318: an item of a shared list that is stored by the macro for new lists."""
+"""FT318: an item of a shared list that is stored with the macro for new lists."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from ftaudit.source.c.escape import ContainerOrigin
 
 
 class ListSetItemOnShared(CRule):
-    """`PyList_SET_ITEM` stores with no lock and releases nothing: it is meant for lists that nobody else has yet.
-    On a list that other threads reach it races with every reader, and the old item is lost or released
-    twice."""
+    """`PyList_SET_ITEM` stores without a lock and does not release the old item: it is meant for new lists that no
+    other code has yet. On a list that other threads can reach, it races with every reader, and the old item is lost
+    or released twice."""
 
     info = RuleInfo(
         code="FT318",

@@ -1,4 +1,4 @@
-"""FT353: locks that a condition leaves out."""
+"""FT353: locks that a preprocessor condition leaves out."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ _EXPECTED = re.compile(
 
 
 class LockCompiledOut(CRule):
-    """A lock that only some builds compile (`#ifdef WITH_THREAD`, `#if !PY3`) was written when the others had the
-    GIL instead. In a free-threaded build the code that it guarded runs in parallel."""
+    """A lock that only some builds compile (`#ifdef WITH_THREAD`, `#if !PY3`) dates from a time when all other builds
+    had the GIL. In a free-threaded build the code that it guarded runs in parallel."""
 
     info = RuleInfo(
         code="FT353",
         name="lock-compiled-out",
-        summary=("A lock is taken only under a preprocessor condition that has nothing to do with free threading."),
+        summary="A lock is taken only under a preprocessor condition that is not about free threading.",
         severity=Severity.INFO,
         confidence=Confidence.LOW,
         since="0.1.0",
-        remedy="Compile the lock in for free-threaded builds.",
+        remedy="Compile the lock for free-threaded builds too.",
         links=("https://docs.python.org/3.14/howto/free-threading-extensions.html",),
         default=False,
     )

@@ -1,4 +1,4 @@
-"""FT301: an extension module that says nothing about the GIL, so importing it turns the GIL back on."""
+"""FT301: an extension module without a GIL declaration, so importing it turns the GIL back on."""
 
 from __future__ import annotations
 
@@ -31,8 +31,8 @@ _OWN_MACROS = ("INIT_FUNC", "INITFUNC", "MOD_INIT", "MODINIT", "MODULE_INIT", "I
 
 class MissingModGil(CRule):
     """CPython turns the GIL back on, for the whole process, when it imports a module that does not declare
-    `Py_mod_gil` or call `PyUnstable_Module_SetGIL` (PEP 703). One such module is enough to make a free-
-    threaded interpreter an ordinary one."""
+    `Py_mod_gil` or call `PyUnstable_Module_SetGIL` (PEP 703). One such module is enough to lose free threading in the
+    whole process."""
 
     info = RuleInfo(
         code="FT301",

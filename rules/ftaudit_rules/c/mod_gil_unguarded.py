@@ -1,4 +1,4 @@
-"""FT303: a GIL declaration that older or ordinary builds of CPython cannot compile."""
+"""FT303: a GIL declaration that older or GIL-enabled builds of CPython cannot compile."""
 
 from __future__ import annotations
 
@@ -26,22 +26,21 @@ _SINCE_3_13 = ("PyMutex_Lock", "Py_BEGIN_CRITICAL_SECTION")
 
 
 class ModGilUnguarded(CRule):
-    """`Py_mod_gil` came with CPython 3.13, and `PyUnstable_Module_SetGIL` exists in the free-threaded build alone.
-    Without a preprocessor condition the module does not compile anywhere else, and users get no wheel at
-    all."""
+    """`Py_mod_gil` exists since CPython 3.13, and `PyUnstable_Module_SetGIL` exists only in the free-threaded build.
+    Without a preprocessor condition the module does not compile anywhere else, and users get no wheel."""
 
     info = RuleInfo(
         code="FT303",
         name="mod-gil-unguarded",
         summary=(
-            "Py_mod_gil or PyUnstable_Module_SetGIL stands under no condition, so the module does not compile"
-            " where these do not exist."
+            "Py_mod_gil or PyUnstable_Module_SetGIL has no preprocessor condition, so the module does not compile on "
+            "builds that do not have them."
         ),
         severity=Severity.WARNING,
         confidence=Confidence.HIGH,
         since="0.1.0",
         remedy=(
-            "Put the slot under `#ifdef Py_mod_gil` (or a check of PY_VERSION_HEX), the call under `#ifdef "
+            "Put the slot under `#ifdef Py_mod_gil` (or a check of PY_VERSION_HEX), and the call under `#ifdef "
             "Py_GIL_DISABLED`."
         ),
         links=(

@@ -1,4 +1,4 @@
-"""FT302: a module that says it needs the GIL."""
+"""FT302: a module that declares that it needs the GIL."""
 
 from __future__ import annotations
 
@@ -20,9 +20,8 @@ _BY_VERSION = re.compile(r"GIL|VERSION|Py_mod_gil|__cplusplus|_H_?\)?$|PYPY|LIMI
 
 
 class ModGilUsed(CRule):
-    """The author states that the module is not safe without the GIL, and CPython turns it back on for the whole
-    process when the module is imported. That is honest, and it makes a free-threaded interpreter an
-    ordinary one."""
+    """The author declares that the module is not safe without the GIL, and CPython turns the GIL back on for the
+    whole process when it imports the module. The declaration is safe, but the process loses free threading."""
 
     info = RuleInfo(
         code="FT302",
@@ -33,8 +32,8 @@ class ModGilUsed(CRule):
         since="0.1.0",
         asks_to_declare=True,
         remedy=(
-            "Audit the module for shared state (the other rules of this group), then declare"
-            " Py_MOD_GIL_NOT_USED (3.13)."
+            "Audit the module for shared state (use the other rules of this group), then declare Py_MOD_GIL_NOT_USED "
+            "(3.13)."
         ),
         links=(
             "https://docs.python.org/3.14/howto/free-threading-extensions.html",

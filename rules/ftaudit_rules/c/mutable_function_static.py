@@ -1,4 +1,4 @@
-"""FT322: static variables of functions that are changed with no guard."""
+"""FT322: static variables of functions that are changed without a guard."""
 
 from __future__ import annotations
 
@@ -18,19 +18,19 @@ _MOST = 6
 
 
 class MutableFunctionStatic(CRule):
-    """A static variable of a function is one for all threads, however local it looks. Without the GIL two threads
-    that are in the function at once overwrite each other's buffer or flag."""
+    """All threads share a static variable of a function, even though it has local scope. Without the GIL two threads
+    that run the function at the same time overwrite each other's buffer or flag."""
 
     info = RuleInfo(
         code="FT322",
         name="mutable-function-static",
-        summary=("A static variable of a function is changed with no guard while any thread may run the function."),
+        summary="A static variable of a function is changed without a guard, and any thread may run the function.",
         severity=Severity.WARNING,
         confidence=Confidence.MEDIUM,
         since="0.1.0",
         remedy=(
-            "Make it thread-local (`_Thread_local`), per-module or per-object state, or atomic, guard it with"
-            " a PyMutex, or leave the cache out under `#ifndef Py_GIL_DISABLED`."
+            "Make it thread-local (`_Thread_local`), per-module or per-object state, or atomic, guard it with a "
+            "PyMutex, or leave out the cache under `#ifndef Py_GIL_DISABLED`."
         ),
         links=(
             "https://docs.python.org/3.14/howto/free-threading-extensions.html",

@@ -1,4 +1,4 @@
-"""FT321: file-scope variables that functions change with no guard."""
+"""FT321: file-scope variables that functions change without a guard."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ from ftaudit.source.c.write_sites import sites_of
 
 
 class MutableGlobal(CRule):
-    """Every thread has the same variable. Without the GIL two threads read, change and write it at once: counters
-    lose steps, free lists hand out one entry twice, and a half-written structure is read."""
+    """All threads share the variable. Without the GIL two threads read, change and write it at the same time:
+    counters lose updates, free lists return one entry twice, and readers see a half-written structure."""
 
     info = RuleInfo(
         code="FT321",
         name="mutable-global",
-        summary="A file-scope variable is changed with no guard while any thread may run the function.",
+        summary="A file-scope variable is changed without a guard, and any thread may run the function.",
         severity=Severity.WARNING,
         confidence=Confidence.MEDIUM,
         since="0.1.0",
         remedy=(
-            "Make it thread-local (`_Thread_local`), per-module or per-object state, or atomic, guard it with"
-            " a PyMutex, or leave the cache out under `#ifndef Py_GIL_DISABLED`."
+            "Make it thread-local (`_Thread_local`), per-module or per-object state, or atomic, guard it with a "
+            "PyMutex, or leave out the cache under `#ifndef Py_GIL_DISABLED`."
         ),
         links=(
             "https://docs.python.org/3.14/howto/free-threading-extensions.html",

@@ -19,13 +19,13 @@ _LEAVES = re.compile(
 
 
 class NonatomicBusyFlag(CRule):
-    """The test of the flag and its setting were one step as long as the GIL was held between them. Without it two
-    threads find it clear, both set it, and both run what one alone was to run."""
+    """Testing and setting the flag was atomic as long as the thread held the GIL between the two. Without the GIL two
+    threads find the flag clear, both set it, and both run the code that only one of them should run."""
 
     info = RuleInfo(
         code="FT373",
         name="nonatomic-busy-flag",
-        summary="A busy flag is tested and then set with no lock.",
+        summary="A busy flag is tested and then set without a lock.",
         severity=Severity.WARNING,
         confidence=Confidence.MEDIUM,
         since="0.1.0",

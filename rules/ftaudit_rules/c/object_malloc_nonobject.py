@@ -1,4 +1,4 @@
-"""FT340: memory for something else taken from the heap of Python objects."""
+"""FT340: memory from the heap of Python objects that is used for something else."""
 
 from __future__ import annotations
 
@@ -12,22 +12,22 @@ from ftaudit.source.c.memory import holds_object
 
 
 class ObjectMallocNonobject(CRule):
-    """CPython's documentation requires of the free-threaded build that only Python objects come from this heap. Its
-    lock-free reads of dicts and lists rely on that: a reader may still look at the reference count of an object that
-    was freed a moment ago, and raise it, so "ob_tid and the refcount fields [...] must remain valid for a while
-    after deallocation" (`tstate_mimalloc_bind` in Python/pystate.c; `_Py_TryIncrefCompare` in pycore_object.h). A
-    buffer that is given the same block overwrites those fields, and such a reader may change a word of the buffer.
-    It takes an unlucky moment. The garbage collector does not walk this heap, only those of the objects that it
-    tracks (`gc_visit_heaps_lock_held` in Python/gc_free_threading.c)."""
+    """CPython's documentation requires that in the free-threaded build only Python objects come from this heap. The
+    lock-free reads of dicts and lists rely on that: a reader may still read the reference count of an object that was
+    freed a moment ago, and raise it, so "ob_tid and the refcount fields [...] must remain valid for a while after
+    deallocation" (`tstate_mimalloc_bind` in Python/pystate.c; `_Py_TryIncrefCompare` in pycore_object.h). A buffer
+    that gets the same block overwrites those fields, and such a reader may change a word of the buffer. This needs
+    unlucky timing. The garbage collector does not walk this heap, only the heaps of the objects that it tracks
+    (`gc_visit_heaps_lock_held` in Python/gc_free_threading.c)."""
 
     info = RuleInfo(
         code="FT340",
         name="object-malloc-nonobject",
-        summary="PyObject_Malloc or its kin allocates something that is not a Python object.",
+        summary="PyObject_Malloc or a similar function allocates memory that is not for a Python object.",
         severity=Severity.WARNING,
         confidence=Confidence.MEDIUM,
         since="0.1.0",
-        remedy="Use PyMem_Malloc or PyMem_RawMalloc (and their Free) for whatever is not a Python object.",
+        remedy="Use PyMem_Malloc or PyMem_RawMalloc (and the matching Free) for memory that is not a Python object.",
         links=(
             "https://docs.python.org/3.14/howto/free-threading-extensions.html",
             "https://docs.python.org/3.14/c-api/memory.html",

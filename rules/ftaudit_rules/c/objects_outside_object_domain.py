@@ -1,4 +1,4 @@
-"""FT342: objects in memory that is not of the heap of objects."""
+"""FT342: objects in memory that does not belong to the heap of objects."""
 
 from __future__ import annotations
 
@@ -14,8 +14,9 @@ from ftaudit.source.c.memory import family_of, last_allocator
 class ObjectsOutsideObjectDomain(CRule):
     """The garbage collector of the free-threaded build finds objects by walking the heaps of the objects that it
     tracks (`gc_visit_heaps_lock_held` in Python/gc_free_threading.c), and lock-free readers rely on those heaps to
-    keep the reference count of a freed object readable for a while (`tstate_mimalloc_bind` in Python/pystate.c). An
-    object in memory from `malloc` or a static arena is never found, and its memory may be gone under a reader."""
+    keep the reference count of a freed object readable for a while (`tstate_mimalloc_bind` in Python/pystate.c). The
+    collector never finds an object in memory from `malloc` or a static arena, and its memory may disappear during a
+    read."""
 
     info = RuleInfo(
         code="FT342",

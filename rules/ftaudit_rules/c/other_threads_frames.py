@@ -1,4 +1,4 @@
-"""FT357: frames and thread states of other threads that are looked at while those threads run."""
+"""FT357: frames and thread states of other threads that are read while those threads run."""
 
 from __future__ import annotations
 
@@ -20,17 +20,18 @@ _STOPPED = re.compile(r"StopTheWorld|HEAD_LOCK|PyUnstable_\w*Stop")
 
 
 class OtherThreadsFrames(CRule):
-    """With the GIL held no other thread ran, so its frames stood still and its thread state stayed. Now the thread goes
-    on: frames are popped and freed, and the thread state itself goes when the thread ends."""
+    """With the GIL held no other thread ran, so frames and thread states of other threads did not change. Without
+    the GIL the other thread continues to run: it pops and frees its frames, and its thread state disappears when
+    it ends."""
 
     info = RuleInfo(
         code="FT357",
         name="other-threads-frames",
-        summary="The thread states or frames of other threads are walked while these threads run.",
+        summary="The code walks the thread states or frames of other threads while these threads run.",
         severity=Severity.ERROR,
         confidence=Confidence.MEDIUM,
         since="0.2.0",
-        remedy="Have each thread look at its own frames, or use sys._current_frames(), which stops the other threads.",
+        remedy="Have each thread inspect its own frames, or use sys._current_frames(), which stops the other threads.",
         links=("https://docs.python.org/3.14/c-api/init.html",),
     )
     words = _WALKS

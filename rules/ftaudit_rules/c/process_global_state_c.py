@@ -1,4 +1,4 @@
-"""FT362: calls that change what the whole process shares."""
+"""FT362: calls that change state of the whole process."""
 
 from __future__ import annotations
 
@@ -22,9 +22,8 @@ _CHANGES = {
 
 
 class ProcessGlobalStateC(CRule):
-    """The working directory, the file mode mask, signal handlers and limits belong to the process. Changing one
-    for a while changes it for all threads, with or without the GIL; without it they really run at the same
-    time."""
+    """The working directory, the file mode mask, signal handlers and limits belong to the process. A temporary change
+    affects all threads, with or without the GIL; without the GIL they really run at the same time."""
 
     info = RuleInfo(
         code="FT362",
@@ -33,7 +32,7 @@ class ProcessGlobalStateC(CRule):
         severity=Severity.INFO,
         confidence=Confidence.LOW,
         since="0.1.0",
-        remedy="Pass the value along instead (openat, explicit modes), or do it once at start-up.",
+        remedy="Pass the value as an argument instead (openat, explicit modes), or make the change once at start-up.",
         links=("https://man7.org/linux/man-pages/man7/attributes.7.html",),
         default=False,
     )

@@ -1,4 +1,4 @@
-"""FT410: a pybind11 module that does not say it can do without the GIL."""
+"""FT410: a pybind11 module that does not declare that it runs without the GIL."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ _NAMES = ("PYBIND11_MODULE", "PYBIND11_EMBEDDED_MODULE", "PYBIND11_PLUGIN")
 
 
 class Pybind11MissingModGilNotUsed(CRule):
-    """pybind11 declares a module to need the GIL unless told otherwise, so importing it turns the GIL back on for
-    the whole process."""
+    """pybind11 declares that a module needs the GIL unless you pass the option, so importing the module turns the GIL
+    back on for the whole process."""
 
     info = RuleInfo(
         code="FT410",
         name="pybind11-missing-mod-gil-not-used",
-        summary=("PYBIND11_MODULE is given no py::mod_gil_not_used(), so importing the module re-enables the GIL."),
+        summary="PYBIND11_MODULE has no py::mod_gil_not_used() argument, so importing the module re-enables the GIL.",
         severity=Severity.ERROR,
         confidence=Confidence.HIGH,
         since="0.1.0",

@@ -21,15 +21,15 @@ _ONCE = re.compile(r"call_once|get_stored")
 
 
 class Pybind11StaticPyObject(CRule):
-    """C++ runs the initialiser of a static variable once, under a lock of its own, and holds that lock while
-    Python code runs: another thread that waits for it while it is attached can deadlock with a stop-the-
-    world pause. The object is shared by all interpreters, and destroyed after the last one ended."""
+    """C++ runs the initialiser of a static variable once, under a lock of its own, and holds that lock while Python
+    code runs: another thread that is attached and waits for the lock can deadlock with a stop-the-world pause. All
+    interpreters share the object, and it is destroyed after the last interpreter has ended."""
 
     info = RuleInfo(
         code="FT411",
         name="pybind11-static-py-object",
         summary=(
-            "A static variable holds a py::object whose initialiser runs Python code under the lock of the C++ runtime."
+            "A static variable holds a py::object whose initialiser runs Python code under a lock of the C++ runtime."
         ),
         severity=Severity.WARNING,
         confidence=Confidence.MEDIUM,

@@ -1,4 +1,4 @@
-"""FT331: a reference count of one that is taken to mean that nobody else has the object."""
+"""FT331: a reference count of one that the code takes as proof that the object has no other owner."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ _ASSERTION = re.compile(r"\b\w*(?:assert|ASSERT)\w*\s*\([^;{}]*$")
 
 
 class RefcntEqualsOne(CRule):
-    """Without the GIL another thread can take a reference between the test and what follows, and the count itself
-    is split in two, so one says nothing about other threads. For arguments it is wrong even with the GIL
-    since 3.14: references on the stack may be borrowed."""
+    """Without the GIL another thread can take a reference after the test, and the count itself is split in two, so a
+    count of one does not rule out other threads. Since 3.14 the test is wrong for arguments even with the GIL:
+    references on the stack may be borrowed."""
 
     info = RuleInfo(
         code="FT331",

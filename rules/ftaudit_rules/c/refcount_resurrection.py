@@ -1,4 +1,4 @@
-"""FT333: an object that is brought back to life while its last owner lets it go."""
+"""FT333: an object that is revived while its last owner releases it."""
 
 from __future__ import annotations
 
@@ -23,22 +23,22 @@ _TAKES = (
 
 class RefcountResurrection(CRule):
     """A registry that does not own its objects finds one whose count is just falling to zero in another thread;
-    `Py_INCREF` then revives what is being freed. In a destructor it is the same the other way round.
-    Without the GIL the test and the increment are not one step."""
+    `Py_INCREF` then revives an object that is being freed. A destructor that takes a new reference makes the same
+    mistake in reverse. Without the GIL the test and the increment are not atomic."""
 
     info = RuleInfo(
         code="FT333",
         name="refcount-resurrection",
         summary=(
-            "An object that nothing owns is looked up and increfed, or a destructor takes a new reference to "
-            "its object."
+            "An object that nothing owns is looked up and increfed, or a destructor takes a new reference to its "
+            "object."
         ),
         severity=Severity.ERROR,
         confidence=Confidence.LOW,
         since="0.1.0",
         remedy=(
-            "Use PyUnstable_TryIncRef with PyUnstable_EnableTryIncRef (3.14) under the lock of the registry, "
-            "or real weak references."
+            "Use PyUnstable_TryIncRef with PyUnstable_EnableTryIncRef (3.14) under the lock of the registry, or use "
+            "real weak references."
         ),
         links=("https://docs.python.org/3.14/c-api/object.html",),
     )

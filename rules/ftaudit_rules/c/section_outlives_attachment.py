@@ -19,14 +19,14 @@ _KNOWN_GUARD = re.compile(
 
 
 class SectionOutlivesAttachment(CRule):
-    """The end of a critical section works on the thread state of its thread. After `PyGILState_Release` the thread may
-    have none any more, or another: the lock stays taken, or the process crashes. A guard object ends with its block,
-    behind everything that stands in it."""
+    """The end of a critical section uses the thread state of its thread. After `PyGILState_Release` the thread may
+    have no thread state, or a different one: the lock stays locked, or the process crashes. A guard object ends at
+    the end of its block, after every statement in the block."""
 
     info = RuleInfo(
         code="FT356",
         name="section-outlives-attachment",
-        summary="A critical section ends after PyGILState_Release or PyEval_SaveThread of the same block.",
+        summary="A critical section ends after PyGILState_Release or PyEval_SaveThread in the same block.",
         severity=Severity.ERROR,
         confidence=Confidence.MEDIUM,
         since="0.2.0",

@@ -1,4 +1,4 @@
-"""FT317: a caller's list that is walked through `PySequence_Fast` with no lock."""
+"""FT317: a caller's list that is walked through `PySequence_Fast` without a lock."""
 
 from __future__ import annotations
 
@@ -23,19 +23,19 @@ _ASSIGNED = re.compile(r"\s*=(?!=)")
 
 
 class SequenceFastUnlocked(CRule):
-    """`PySequence_Fast` makes no copy of a list: it returns the caller's own, and the item macros that follow read
-    its array with no lock. Without the GIL another thread can shrink the list or drop an item meanwhile."""
+    """`PySequence_Fast` does not copy a list: it returns the caller's own list, and the item macros that follow read
+    its array without a lock. Without the GIL another thread can shrink the list or release an item in the meantime."""
 
     info = RuleInfo(
         code="FT317",
         name="sequence-fast-unlocked",
-        summary="PySequence_Fast hands back the caller's own list, whose items are then read with no lock.",
+        summary="PySequence_Fast returns the caller's own list, and the code then reads its items without a lock.",
         severity=Severity.WARNING,
         confidence=Confidence.LOW,
         since="0.1.0",
         remedy=(
-            "Make a tuple of it with PySequence_Tuple, or hold Py_BEGIN_CRITICAL_SECTION (3.13) on the argument around"
-            " all that reads its size and items."
+            "Copy it into a tuple with PySequence_Tuple, or hold Py_BEGIN_CRITICAL_SECTION (3.13) on the argument "
+            "around all code that reads its size and items."
         ),
         links=(
             "https://docs.python.org/3.14/howto/free-threading-extensions.html",

@@ -1,4 +1,4 @@
-"""FT361: memory that is allocated for the size of a sequence, and filled up to its size when asked again."""
+"""FT361: memory that is allocated for the size of a sequence and filled up to a size that is read again."""
 
 from __future__ import annotations
 
@@ -36,19 +36,19 @@ _TUPLE = re.compile(r"PyTuple_Check|PySequence_Tuple|PyList_AsTuple")
 
 
 class SizeAskedTwice(CRule):
-    """The object can grow between the two questions: another thread appends to the list. The loop then runs past the
-    end of the memory that was allocated for the first answer."""
+    """The object can grow between the two calls: another thread appends to the list. The loop then writes past the
+    end of the memory that was allocated for the first size."""
 
     info = RuleInfo(
         code="FT361",
         name="size-asked-twice",
-        summary="The size of an object is asked before an allocation and again after it.",
+        summary="The code reads the size of an object before an allocation and again after it.",
         severity=Severity.ERROR,
         confidence=Confidence.MEDIUM,
         since="0.2.0",
         remedy=(
-            "Ask once and keep the answer. Take a tuple of the object first (PySequence_Tuple), so that its items"
-            " do not change."
+            "Read the size once and keep it. Copy the object into a tuple first (PySequence_Tuple), so that its items "
+            "do not change."
         ),
         links=("https://docs.python.org/3.14/howto/free-threading-extensions.html",),
     )

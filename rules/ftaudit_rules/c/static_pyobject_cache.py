@@ -1,4 +1,4 @@
-"""FT320: Python objects in static variables that functions assign while the program runs."""
+"""FT320: Python objects in static variables that functions assign at run time."""
 
 from __future__ import annotations
 
@@ -25,15 +25,15 @@ _IMMORTAL = re.compile(
 
 
 class StaticPyobjectCache(CRule):
-    """Two threads that find a static `PyObject *` empty both make the object; one of them is lost, or released
-    twice when the variable is replaced. Without the GIL nothing makes the test and the assignment one step,
-    and another thread may see the pointer before the object behind it is complete."""
+    """Two threads that find a static `PyObject *` empty both create the object; one of the two objects is lost, or
+    released twice when the variable is replaced. Without the GIL the test and the assignment are not atomic, and
+    another thread may see the pointer before the object is complete."""
 
     info = RuleInfo(
         code="FT320",
         name="static-pyobject-cache",
         summary=(
-            "A static variable that holds Python objects is assigned with no guard outside module initialisation."
+            "A static variable that holds Python objects is assigned without a guard outside module initialisation."
         ),
         severity=Severity.WARNING,
         confidence=Confidence.MEDIUM,

@@ -1,4 +1,4 @@
-"""FT324: static types; they work, and hold what all interpreters and threads share."""
+"""FT324: static types; they work, but all interpreters and threads share their state."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from ftaudit.source.c import CUnit
 
 
 class StaticTypeObject(CRule):
-    """Static types are supported without the GIL. What is stored on them is shared by all threads and
-    interpreters, so it helps to know which there are when a module is moved to heap types."""
+    """CPython supports static types without the GIL. All threads and interpreters share what you store on them, so
+    you need a list of them when you move a module to heap types."""
 
     info = RuleInfo(
         code="FT324",
@@ -21,7 +21,7 @@ class StaticTypeObject(CRule):
         severity=Severity.PEDANTIC,
         confidence=Confidence.LOW,
         since="0.1.0",
-        remedy=("Nothing needs to be done; heap types made from a PyType_Spec keep their state apart for each module."),
+        remedy="Nothing to change. Heap types made from a PyType_Spec keep separate state for each module.",
         links=("https://docs.python.org/3.14/howto/free-threading-extensions.html",),
         default=False,
     )

@@ -43,18 +43,20 @@ _NO_CHANGE = re.compile(r"^(?:NULL|nullptr|0)$")
 
 
 class ThreadUnsafeLibc(CRule):
-    """`localtime`, `strtok`, `rand` and their like return or keep a static buffer or state of the process. With
-    the GIL held around the call and the use, that was one thread at a time; without it two threads
-    overwrite each other's result. `getenv` and `strerror`, which only rarely do, are left to `--pedantic`."""
+    """`localtime`, `strtok`, `rand` and similar functions return or keep a static buffer or state of the process.
+    With the GIL held around the call and the use, only one thread ran at a time; without it two threads overwrite
+    each other's result. The rule reports `getenv` and `strerror`, which rarely do this, only with `--pedantic`."""
 
     info = RuleInfo(
         code="FT360",
         name="thread-unsafe-libc",
-        summary="A function of the C library is used that shares static state between threads.",
+        summary="The code uses a function of the C library that shares static state between threads.",
         severity=Severity.WARNING,
         confidence=Confidence.MEDIUM,
         since="0.1.0",
-        remedy=("Use the variant with `_r` (or `_s` on Windows), or a lock around the call and the use of its result."),
+        remedy=(
+            "Use the variant with `_r` (or `_s` on Windows), or hold a lock around the call and the use of its result."
+        ),
         links=("https://man7.org/linux/man-pages/man7/attributes.7.html",),
     )
     VALID = (

@@ -1,4 +1,4 @@
-"""FT326: types that are changed after they were made ready."""
+"""FT326: types that are changed after they are ready."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ _MAKES_TYPE = re.compile(
 
 
 class TypeDictMutation(CRule):
-    """Writing a slot or the dictionary of a type bypasses the method caches and the lock that the interpreter has
-    for them. Without the GIL other threads look methods up in that dictionary at the same time."""
+    """Writing a slot or the dictionary of a type bypasses the method caches and the lock that the interpreter uses
+    for them. Without the GIL other threads look up methods in that dictionary at the same time."""
 
     info = RuleInfo(
         code="FT326",
@@ -30,7 +30,7 @@ class TypeDictMutation(CRule):
         confidence=Confidence.MEDIUM,
         since="0.1.0",
         remedy=(
-            "Change types when the module is executed, with PyObject_SetAttrString on the type, or make heap "
+            "Change types only when the module is executed, with PyObject_SetAttrString on the type, or create heap "
             "types from specs."
         ),
         links=("https://docs.python.org/3.14/howto/free-threading-extensions.html",),

@@ -1,4 +1,4 @@
-"""FT377: state of an object that methods reach with no common lock."""
+"""FT377: state of an object that methods access without a common lock."""
 
 from __future__ import annotations
 
@@ -8,29 +8,30 @@ from ftaudit.source import Room, SharedStateRule
 
 
 class UnlockedSharedState(SharedStateRule):
-    """Under the GIL every method ran alone. Without it, two threads can be in two methods of one object at the same
-    time. Where both touch the same field, one of them writes it, and no lock is held in both, the outcome depends on
-    which thread is faster: memory is freed while it is in use, fields no longer belong together, or an update is lost.
+    """Under the GIL only one method ran at a time. Without it, two threads can run two methods of one object at the
+    same time. If both access the same field, one of them writes it, and no lock is held in both, the outcome depends
+    on timing: memory is freed while it is in use, related fields no longer match, or an update is lost.
 
     The rule follows calls through the files of the project, from the tables that name the methods, slots and getters
-    down to the field, and takes note of the locks on the way. It reports each field once, with every place that takes
-    part. Constructors and destructors have the object to themselves and do not count.
+    down to the field, and records the locks on the way. It reports each field once, with every place that takes part.
+    Constructors and destructors do not count, because no other code can reach the object while they run.
 
-    The severity is that of the worst outcome: an error where memory can be freed or moved under another thread or an
-    index can run past the end, a warning where values that belong together can be torn apart, and a note where an
-    update of a number can be lost."""
+    The severity is that of the worst outcome: an error if memory can be freed or moved while another thread uses it
+    or an index can run past the end, a warning if related values can become inconsistent, and a note if an update of
+    a number can be lost.
+    """
 
     info = RuleInfo(
         code="FT377",
         name="unlocked-shared-state",
-        summary="Methods that threads can run at once touch the same field, and no lock is common to them.",
+        summary="Methods that threads can run at the same time access the same field without a common lock.",
         severity=Severity.ERROR,
         confidence=Confidence.MEDIUM,
         since="0.2.0",
         remedy=(
-            "Hold one lock in every method that touches the field: Py_BEGIN_CRITICAL_SECTION(self) and "
+            "Hold one lock in every method that accesses the field: Py_BEGIN_CRITICAL_SECTION(self) and "
             "Py_END_CRITICAL_SECTION(), or a PyMutex in the object (3.13; older versions need no lock: define the "
-            "macros as nothing there). A number that stands for itself can be an atomic."
+            "macros as nothing there). An independent number can be an atomic."
         ),
         links=(
             "https://docs.python.org/3.14/howto/free-threading-extensions.html",
