@@ -13,7 +13,7 @@ _COUNTER = "_n = 0\ndef f():\n    global _n\n    _n += 1{}\n"
 
 
 class IdleIgnore(CommentRule):
-    """A comment that silences nothing hides the next fault on its line, and says of the code what is no longer true."""
+    """A comment that silences nothing hides the next fault on its line, and describes the code wrongly."""
 
     info = RuleInfo(
         code="FT001",
@@ -22,7 +22,7 @@ class IdleIgnore(CommentRule):
         severity=Severity.INFO,
         confidence=Confidence.HIGH,
         since="0.1.0",
-        remedy="Remove the comment, or correct the name or the place.",
+        remedy="Remove the comment, or correct the rule name or move the comment to the right line.",
         accompanies=True,
     )
     companions = (GlobalAugassign(),)

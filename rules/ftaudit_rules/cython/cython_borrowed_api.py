@@ -29,14 +29,14 @@ _FRESH: Final = re.compile(
 
 
 class CythonBorrowedApi(CythonRule):
-    """A borrowed reference lives only as long as its container holds it, and without the GIL another thread may take
-    it out before this one has made a reference of its own. Cython's own `d[k]` and `l[i]` are safe.
-    """
+    """A borrowed reference is valid only as long as its container holds the object. Without the GIL another thread
+    may remove the object before this thread has created its own reference. Cython's own `d[k]` and `l[i]` are
+    safe."""
 
     info = RuleInfo(
         code="FT404",
         name="cython-borrowed-api",
-        summary="Cython code takes a borrowed reference out of a container that other threads may change.",
+        summary="Cython code takes a borrowed reference from a container that other threads may change.",
         severity=Severity.WARNING,
         confidence=Confidence.LOW,
         since="0.1.0",

@@ -42,27 +42,29 @@ _LOOP: Final = re.compile(r"\bself \. _?loop\b|\basyncio\b")
 
 
 class CythonCdefClassUnlocked(CythonRule):
-    """The attributes of a `cdef class` are plain C fields: nothing guards them when there is no GIL.
+    """The attributes of a `cdef class` are plain C fields: without the GIL nothing guards them.
 
-    A pointer that one method frees is used by another after that. Writing an object attribute while another thread
-    reads it releases the old object under the reader's hands. `self.n += x` reads, adds and stores, and loses what
-    another thread did between. Where one method changes a field under a lock and another without, the lock guards
-    nothing.
+    One method frees a pointer, and another method then uses it. If one thread writes an object attribute while
+    another thread reads it, the old object is released during the read. `self.n += x` reads, adds and stores, and
+    loses the update that another thread makes in between. If one method changes a field under a lock and another
+    method without it, the lock guards nothing.
 
-    Calls between the methods of a class are followed; a `cdef` method that every caller calls with a lock held is
-    safe. Objects that have one owner by what they are (parsers, buffers, protocols, what knows its event loop) are left
-    to `--pedantic` unless they free native memory, and so are counts that only Cython code changes.
+    The rule follows calls between the methods of a class; a `cdef` method is safe if every caller holds a lock. The
+    rule reports objects that have one owner by design (parsers, buffers, protocols, objects that know their event
+    loop) only with `--pedantic` unless they free native memory, and also counts that only Cython code changes.
     """
 
     info = RuleInfo(
         code="FT403",
         name="cython-cdef-class-unlocked",
-        summary="A field of a cdef class is freed, replaced or changed in one method while another one uses it.",
+        summary="One method frees, replaces or changes a field of a cdef class while another method uses it.",
         severity=Severity.WARNING,
         confidence=Confidence.LOW,
         since="0.1.0",
-        remedy="Decorate each method that the finding names with @cython.critical_section, or put what belongs "
-        "together under `with cython.critical_section(self):` (Cython 3.1 or later).",
+        remedy=(
+            "Decorate each method that the finding names with @cython.critical_section, or put the statements that "
+            "belong together under `with cython.critical_section(self):` (Cython 3.1 or later)."
+        ),
         links=("https://cython.readthedocs.io/en/latest/src/userguide/freethreading.html#critical-sections",),
     )
 

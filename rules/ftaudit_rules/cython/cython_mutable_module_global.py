@@ -66,16 +66,16 @@ _CONTAINER: Final = re.compile(
 
 
 class CythonMutableModuleGlobal(CythonRule):
-    """A `cdef` variable at module level is a C static: every thread has the same one.
+    """A `cdef` variable at module level is a C static variable: all threads share it.
 
-    Scratch buffers mix the data of two calls, counters lose updates, and assigning to an object variable drops the old
-    reference without a lock, so two threads can free the same object twice.
+    Scratch buffers mix the data of two calls, counters lose updates, and assigning to an object variable releases the
+    old reference without a lock, so two threads can free the same object twice.
     """
 
     info = RuleInfo(
         code="FT402",
         name="cython-mutable-module-global",
-        summary="A cdef variable at module level is written by functions, without a lock.",
+        summary="Functions write a cdef variable at module level without a lock.",
         severity=Severity.WARNING,
         confidence=Confidence.MEDIUM,
         since="0.1.0",

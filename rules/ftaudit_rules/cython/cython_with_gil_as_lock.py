@@ -1,4 +1,4 @@
-"""FT405: a parallel loop takes the GIL as if it were a lock."""
+"""FT405: a parallel loop that uses the GIL as a lock."""
 
 from __future__ import annotations
 
@@ -11,20 +11,22 @@ from ftaudit.source.cython import LOCKING, CythonUnit, LogicalLine, stores
 
 
 class CythonWithGilAsLock(CythonRule):
-    """On a free-threaded build `with gil:` only attaches the thread; it keeps nobody out.
+    """On a free-threaded build `with gil:` only attaches the thread; it does not exclude other threads.
 
-    In the body of a `prange` several threads run it at once, on the same objects. Cython's guide calls that extremely
-    unsafe.
+    In the body of a `prange` several threads run it at the same time, on the same objects. Cython's guide calls that
+    extremely unsafe.
     """
 
     info = RuleInfo(
         code="FT405",
         name="cython-with-gil-as-lock",
-        summary="A parallel loop changes Python objects under `with gil`, which is no lock without the GIL.",
+        summary="A parallel loop changes Python objects under `with gil`, which is not a lock without the GIL.",
         severity=Severity.WARNING,
         confidence=Confidence.MEDIUM,
         since="0.1.0",
-        remedy="Guard the shared object with cython.pymutex or a critical section, or collect results per thread.",
+        remedy=(
+            "Guard the shared object with cython.pymutex or a critical section, or collect the results for each thread."
+        ),
         links=("https://cython.readthedocs.io/en/latest/src/userguide/freethreading.html#thread-safety",),
         default=False,
     )

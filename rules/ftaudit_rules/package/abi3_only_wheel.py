@@ -12,15 +12,15 @@ from ftaudit_rules.package._tags import compiled_tags, is_free_threaded, suits, 
 
 
 class Abi3OnlyWheel(PackageRule):
-    """The stable ABI (abi3) fixes the layout of objects as it is with the GIL: no free-threaded build has it.
+    """The stable ABI (abi3) fixes the object layout of GIL-enabled builds, so no free-threaded build supports it.
 
-    PEP 803 adds a stable ABI for free-threaded builds, abi3t, which CPython 3.15 is the first to load.
+    PEP 803 adds a stable ABI for free-threaded builds, abi3t. CPython 3.15 is the first version that loads it.
     """
 
     info = RuleInfo(
         code="FT102",
         name="abi3-only-wheel",
-        summary="The release has stable-ABI wheels, which the target cannot use, and none that it can.",
+        summary="The release has stable-ABI wheels, which the target cannot use, and no wheel that it can use.",
         severity=Severity.WARNING,
         confidence=Confidence.HIGH,
         since="0.1.0",

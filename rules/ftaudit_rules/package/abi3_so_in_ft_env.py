@@ -1,4 +1,4 @@
-"""FT203: a stable-ABI module of the ordinary build, which 3.13t and 3.14t load and crash on."""
+"""FT203: a stable-ABI module of the GIL-enabled build, which 3.13t and 3.14t load and crash on."""
 
 from __future__ import annotations
 
@@ -13,19 +13,26 @@ from ftaudit_rules.package._tags import target_of
 
 
 class Abi3SoInFtEnv(PackageRule):
-    """`.abi3.so` is a suffix that 3.13t and 3.14t import, although objects are laid out differently there.
+    """3.13t and 3.14t import files with the suffix `.abi3.so`, although their object layout is different.
 
-    The module reads reference counts and types at the wrong places: memory is corrupted. 3.15t refuses them (PEP 803).
+    The module reads reference counts and types at the wrong places: memory is corrupted. 3.15t refuses them (PEP
+    803).
     """
 
     info = RuleInfo(
         code="FT203",
         name="abi3-so-in-ft-env",
-        summary="A wheel for the target holds a .abi3.so, which the target loads although the object layout differs.",
+        summary=(
+            "A wheel for the target contains a .abi3.so, which the target loads although its object layout is "
+            "different."
+        ),
         severity=Severity.ERROR,
         confidence=Confidence.HIGH,
         since="0.1.0",
-        remedy="Compile without Py_LIMITED_API for the free-threaded build, so that the file gets that build's suffix.",
+        remedy=(
+            "Compile without Py_LIMITED_API for the free-threaded build, so that the file gets the suffix of that "
+            "build."
+        ),
         links=("https://peps.python.org/pep-0803/",),
     )
     VALID = (

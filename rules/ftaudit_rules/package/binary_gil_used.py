@@ -11,9 +11,9 @@ from ftaudit_rules.package._modules import that_declare
 
 
 class BinaryGilUsed(PackageRule):
-    """`Py_MOD_GIL_USED` is an honest word: its authors say that the code is not safe without the GIL.
+    """The authors declare with `Py_MOD_GIL_USED` that the code is not safe without the GIL.
 
-    CPython turns the GIL on for the whole process when such a module is imported (PEP 703).
+    CPython turns the GIL on for the whole process when it imports such a module (PEP 703).
     """
 
     info = RuleInfo(
@@ -23,7 +23,7 @@ class BinaryGilUsed(PackageRule):
         severity=Severity.ERROR,
         confidence=Confidence.HIGH,
         since="0.1.0",
-        remedy="Audit the code for what the GIL protects today, then declare Py_MOD_GIL_NOT_USED.",
+        remedy="Audit the code for state that the GIL protects today, then declare Py_MOD_GIL_NOT_USED.",
         links=("https://peps.python.org/pep-0703/#py-mod-gil-slot",),
         restates_verdict=True,
     )

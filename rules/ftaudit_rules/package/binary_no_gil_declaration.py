@@ -1,4 +1,4 @@
-"""FT201: an extension module that says nothing of the GIL, so that CPython turns it on."""
+"""FT201: an extension module without a GIL declaration, so CPython turns the GIL on."""
 
 from __future__ import annotations
 
@@ -11,9 +11,10 @@ from ftaudit_rules.package._modules import that_declare
 
 
 class BinaryNoGilDeclaration(PackageRule):
-    """A module without the `Py_mod_gil` slot, or a call of `PyUnstable_Module_SetGIL`, is taken to need the GIL.
+    """CPython assumes that a module without the `Py_mod_gil` slot or a call of `PyUnstable_Module_SetGIL` needs the
+    GIL.
 
-    CPython turns the GIL on for the whole process when such a module is imported (PEP 703).
+    CPython turns the GIL on for the whole process when it imports such a module (PEP 703).
     """
 
     info = RuleInfo(
@@ -23,7 +24,7 @@ class BinaryNoGilDeclaration(PackageRule):
         severity=Severity.ERROR,
         confidence=Confidence.HIGH,
         since="0.1.0",
-        remedy="Declare it in the module's definition, once its code is safe without the GIL.",
+        remedy="Declare it in the module's definition after you have made the code safe without the GIL.",
         links=(
             "https://peps.python.org/pep-0703/#py-mod-gil-slot",
             "https://docs.python.org/3/howto/free-threading-extensions.html#module-initialization",

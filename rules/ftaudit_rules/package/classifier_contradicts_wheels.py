@@ -20,16 +20,16 @@ _UNSTABLE: Final = "Programming Language :: Python :: Free Threading :: 1 - Unst
 
 
 class ClassifierContradictsWheels(PackageRule):
-    """A classifier is a claim. Users who rely on it get the GIL back, or no wheel at all, without a word."""
+    """Users who rely on the classifier get the GIL back, or no wheel at all, without a warning."""
 
     info = RuleInfo(
         code="FT104",
         name="classifier-contradicts-wheels",
-        summary="The Free Threading classifier claims Beta or better, and the wheels do not bear it out.",
+        summary="The Free Threading classifier claims Beta or better, but the wheels do not confirm it.",
         severity=Severity.WARNING,
         confidence=Confidence.HIGH,
         since="0.1.0",
-        remedy="Publish wheels that leave the GIL off, or lower the classifier to what is true.",
+        remedy="Publish wheels that leave the GIL off, or lower the classifier to the level that is true.",
         links=("https://py-free-threading.github.io/porting/",),
     )
     VALID = (

@@ -1,4 +1,4 @@
-"""FT605: the package fails when several threads use it at once without the GIL, and does not with it."""
+"""FT605: the package fails if several threads use it at once without the GIL, but not with the GIL."""
 
 from __future__ import annotations
 
@@ -12,10 +12,11 @@ from ftaudit_rules.package._examples import failure, stressed
 
 
 class FailsUnderThreads(PackageRule):
-    """A module that declares `Py_MOD_GIL_NOT_USED` promises that threads may share what it makes.
+    """A module that declares `Py_MOD_GIL_NOT_USED` promises that threads may share its objects.
 
-    Stress calls it from several threads at once. Each failure is reduced to the fewest calls that show it. It fails
-    again in most runs without the GIL, and in no run with it, so the missing GIL is the cause.
+    Stress calls the module from several threads at the same time and reduces each failure to the fewest calls that
+    show it. The reduced case fails again in most runs without the GIL, and in no run with the GIL, so the missing GIL
+    is the cause.
     """
 
     info = RuleInfo(
@@ -25,7 +26,7 @@ class FailsUnderThreads(PackageRule):
         severity=Severity.ERROR,
         confidence=Confidence.HIGH,
         since="0.2.0",
-        remedy="Guard the shared object with a lock of your own, and report the script of `--report` upstream.",
+        remedy="Guard the shared object with your own lock, and report the script of `--report` upstream.",
         links=("https://py-free-threading.github.io/porting-extensions/",),
     )
     VALID = (PackageExample(title="nothing failed", facts=stressed()),)

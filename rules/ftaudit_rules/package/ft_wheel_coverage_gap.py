@@ -1,4 +1,4 @@
-"""FT105: the ordinary build has wheels for platforms that the free-threaded build has none for."""
+"""FT105: some platforms have a wheel for the GIL-enabled build but not for the free-threaded build."""
 
 from __future__ import annotations
 
@@ -11,12 +11,13 @@ from ftaudit_rules.package._tags import compiled_tags, suits, systems, target_of
 
 
 class FtWheelCoverageGap(PackageRule):
-    """Where the wheel is missing the package is built from source, or replaced by a slower pure-Python one."""
+    """On a platform without the wheel, the package is built from source, or a slower pure-Python version is
+    installed."""
 
     info = RuleInfo(
         code="FT105",
         name="ft-wheel-coverage-gap",
-        summary="The ordinary build has wheels for platforms that the free-threaded build has none for.",
+        summary="Some platforms have a wheel for the GIL-enabled build but not for the free-threaded build.",
         severity=Severity.INFO,
         confidence=Confidence.HIGH,
         since="0.1.0",

@@ -1,4 +1,4 @@
-"""FT106: there are free-threaded wheels for another Python version, and not for the target's."""
+"""FT106: the release has free-threaded wheels for another Python version, but not for the target's."""
 
 from __future__ import annotations
 
@@ -11,16 +11,17 @@ from ftaudit_rules.package._tags import compiled_tags, is_free_threaded, suits, 
 
 
 class FtWheelPythonGap(PackageRule):
-    """The free-threaded ABI changes with every Python version; 3.13t was an experiment that projects are leaving."""
+    """The free-threaded ABI changes with every Python version; 3.13t was experimental, and projects are dropping
+    it."""
 
     info = RuleInfo(
         code="FT106",
         name="ft-wheel-python-gap",
-        summary="There are free-threaded wheels for another Python version, and not for the target's.",
+        summary="The release has free-threaded wheels for another Python version, but not for the target's version.",
         severity=Severity.INFO,
         confidence=Confidence.HIGH,
         since="0.1.0",
-        remedy="Add the target's version to the free-threaded builds, or take the Python version that has wheels.",
+        remedy="Add the target's version to the free-threaded builds, or use the Python version that has wheels.",
         links=("https://py-free-threading.github.io/ci/",),
     )
     VALID = (

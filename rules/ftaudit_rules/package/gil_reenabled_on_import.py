@@ -11,7 +11,8 @@ from ftaudit_rules.package._modules import made_with, remedy
 
 
 class GilReenabledOnImport(PackageRule):
-    """CPython itself said it: this module requires the GIL, and the GIL is on from here on, for every thread."""
+    """CPython itself reports that the module requires the GIL. From this import on, the GIL is on for every
+    thread."""
 
     info = RuleInfo(
         code="FT601",
@@ -20,7 +21,7 @@ class GilReenabledOnImport(PackageRule):
         severity=Severity.ERROR,
         confidence=Confidence.HIGH,
         since="0.1.0",
-        remedy="Take a version whose module leaves the GIL off; authors declare Py_MOD_GIL_NOT_USED.",
+        remedy="Use a version whose module leaves the GIL off; authors declare Py_MOD_GIL_NOT_USED.",
         links=("https://docs.python.org/3/howto/free-threading-python.html#the-global-interpreter-lock",),
         restates_verdict=True,
     )

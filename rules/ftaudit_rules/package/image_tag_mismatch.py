@@ -1,4 +1,4 @@
-"""FT205: a module's image is of another system or machine than the wheel's tag says."""
+"""FT205: a module whose image is for another system or machine than the wheel's tag."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ _LINUX_SUFFIX = ".cpython-314t-x86_64-linux-gnu.so"
 
 
 class ImageTagMismatch(PackageRule):
-    """An installer goes by the tag; the system's loader refuses an image of another format or machine.
+    """An installer selects a wheel by its tag; the system's loader rejects an image of another format or machine.
 
-    Such a wheel was built for one machine and tagged for another: a cross build that took the builder's compiler, or
-    a `universal2` wheel of which half is missing. The import fails everywhere the wheel is installed.
+    Such a wheel was built for one machine and tagged for another: a cross build that used the builder's compiler, or
+    a `universal2` wheel that lacks one half. The import fails everywhere the wheel is installed.
     """
 
     info = RuleInfo(

@@ -10,9 +10,9 @@ from ftaudit_rules.package._examples import extension, failed, imported, install
 
 
 class ImportFailsOnFt(PackageRule):
-    """A module that dies on import was mostly compiled for the other build: objects are laid out differently there.
+    """A module that crashes on import was usually compiled for the other build, which has a different object layout.
 
-    An exception alone proves less: the module may want something that is not installed, or another import first.
+    An exception proves less: the module may require a package that is not installed, or another import first.
     """
 
     info = RuleInfo(
@@ -22,7 +22,7 @@ class ImportFailsOnFt(PackageRule):
         severity=Severity.ERROR,
         confidence=Confidence.HIGH,
         since="0.1.0",
-        remedy="Import it under the ordinary build too: what fails there as well is not for want of the GIL.",
+        remedy="Import it under the GIL-enabled build too: if it also fails there, the missing GIL is not the cause.",
         links=("https://py-free-threading.github.io/debugging/",),
         restates_verdict=True,
     )

@@ -1,4 +1,4 @@
-"""FT208: a module in a free-threaded wheel that was compiled for the build with the GIL, or the reverse."""
+"""FT208: a module in a free-threaded wheel that was compiled for the GIL-enabled build, or the reverse."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from ftaudit_rules.package._tags import is_free_threaded, tags_of
 
 
 class InlineRefcountMismatch(PackageRule):
-    """`Py_INCREF` and `Py_DECREF` are compiled into the module, and write where its build has the count.
+    """`Py_INCREF` and `Py_DECREF` are compiled into the module, and write where its build stores the count.
 
     Code compiled without `Py_GIL_DISABLED` writes into another field on the free-threaded build: memory is corrupted.
     """
@@ -20,7 +20,7 @@ class InlineRefcountMismatch(PackageRule):
     info = RuleInfo(
         code="FT208",
         name="inline-refcount-mismatch",
-        summary="A module was compiled for the other build of CPython than the one its wheel is tagged for.",
+        summary="A module was compiled for a different build of CPython than the one in its wheel's tag.",
         severity=Severity.ERROR,
         confidence=Confidence.HIGH,
         since="0.1.0",

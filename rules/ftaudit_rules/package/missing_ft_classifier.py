@@ -12,12 +12,13 @@ CLASSIFIER = "Programming Language :: Python :: Free Threading"
 
 
 class MissingFtClassifier(PackageRule):
-    """The classifier tells users how far a project stands by its free-threaded wheels; a wheel alone does not."""
+    """The classifier tells users how well a project supports free threading; a free-threaded wheel does not tell
+    them that."""
 
     info = RuleInfo(
         code="FT103",
         name="missing-ft-classifier",
-        summary="There is a free-threaded wheel, and no Free Threading classifier.",
+        summary="The release has a free-threaded wheel but no Free Threading classifier.",
         severity=Severity.INFO,
         confidence=Confidence.HIGH,
         since="0.1.0",

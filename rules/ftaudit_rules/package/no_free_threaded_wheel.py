@@ -1,4 +1,4 @@
-"""FT101: the release has compiled wheels, and none for free-threaded CPython."""
+"""FT101: the release has compiled wheels, but none for free-threaded CPython."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ from ftaudit_rules.package._tags import compiled_tags, is_free_threaded, suits, 
 
 
 class NoFreeThreadedWheel(PackageRule):
-    """The free-threaded build has an ABI of its own: no wheel of the ordinary build can be installed there.
+    """The free-threaded build has its own ABI, so you cannot install a wheel of the GIL-enabled build there.
 
-    Without a wheel of its own the package is built from source by whoever installs it, if it can be built at all.
+    Without a free-threaded wheel, users have to build the package from source, if it can be built at all.
     """
 
     info = RuleInfo(
         code="FT101",
         name="no-free-threaded-wheel",
-        summary="The release has compiled wheels, and none for free-threaded CPython.",
+        summary="The release has compiled wheels, but none for free-threaded CPython.",
         severity=Severity.WARNING,
         confidence=Confidence.HIGH,
         since="0.1.0",
-        remedy="Build free-threaded wheels too: cibuildwheel 3.1 and later does so by default for 3.14t.",
+        remedy="Build free-threaded wheels too: cibuildwheel 3.1 and later builds them by default for 3.14t.",
         links=(
             "https://docs.python.org/3/howto/free-threading-extensions.html",
             "https://py-free-threading.github.io/ci/",

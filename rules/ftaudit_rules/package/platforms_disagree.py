@@ -1,4 +1,4 @@
-"""FT211: the same module of the same version declares one thing on this platform and another elsewhere."""
+"""FT211: the same module of the same version has different GIL declarations on different platforms."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from ftaudit_rules.package._modules import made_with, remedy
 
 
 class PlatformsDisagree(PackageRule):
-    """A team tests on one platform and ships on another: what holds here does not hold there.
+    """A team that tests on one platform and ships on another gets different behaviour there.
 
-    Mostly the other platform's wheel was made by another tool chain, or without `Py_GIL_DISABLED`.
+    Usually a different tool chain built the other platform's wheel, or the build did not define `Py_GIL_DISABLED`.
     """
 
     info = RuleInfo(

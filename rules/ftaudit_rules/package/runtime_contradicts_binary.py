@@ -1,4 +1,4 @@
-"""FT210: a module does something else on import than its binary was read to declare."""
+"""FT210: a module does something different on import than ftaudit read from its binary."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from ftaudit_rules.package._modules import TURNS_ON, made_with
 
 
 class RuntimeContradictsBinary(PackageRule):
-    """The import is the truth for this machine; the binary was read without running it, for every machine.
+    """The import shows what is true on this machine; ftaudit reads the binary without running it, for every machine.
 
-    Where they differ, the module decides at run time (by an environment variable, a version, another module), or
-    ftaudit read it wrongly: in either case the answers for other platforms deserve a second look.
+    If they differ, the module decides at run time (by an environment variable, a version, another module), or ftaudit
+    read the binary wrongly. In either case check the answers for other platforms again.
     """
 
     info = RuleInfo(
         code="FT210",
         name="runtime-contradicts-binary",
-        summary="A module does something else on import than its binary was read to declare.",
+        summary="A module does something different on import than ftaudit read from its binary.",
         severity=Severity.WARNING,
         confidence=Confidence.HIGH,
         since="0.1.0",

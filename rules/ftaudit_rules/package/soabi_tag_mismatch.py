@@ -11,10 +11,10 @@ from ftaudit_rules.package._tags import suffix_abi, tags_of
 
 
 class SoabiTagMismatch(PackageRule):
-    """CPython looks for its own suffix only: a module with another build's suffix cannot be imported.
+    """CPython searches only for its own suffix: it cannot import a module with the suffix of another build.
 
-    Such a wheel was mostly built by the wrong interpreter, or retagged: where the file was only renamed, the module was
-    compiled for another layout of objects and corrupts memory.
+    Such a wheel was usually built by the wrong interpreter, or retagged. If the file was only renamed, the module was
+    compiled for another object layout and corrupts memory.
     """
 
     info = RuleInfo(

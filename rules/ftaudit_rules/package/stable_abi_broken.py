@@ -53,9 +53,10 @@ _ABI = AbiInfo(major=1, minor=0, flags=7, build_version=0x030F0000, abi_version=
 class StableAbiBroken(PackageRule):
     """A wheel tagged `abi3` or `abi3t` promises to run on every later version of CPython.
 
-    It does so where its modules take nothing from CPython but what the stable ABI of the tag's version has. What they
-    take otherwise may be gone, or laid out differently, in the next version or already in the other build: the module
-    then fails to load, or crashes. In `abi3t` even `PyModuleDef` is opaque: a module needs a `PyModExport_` hook.
+    The promise holds only if its modules use nothing from CPython that is outside the stable ABI of the tag's
+    version. Anything else may be missing, or have a different layout, in the next version or already in the other
+    build: the module then fails to load, or crashes. In `abi3t` even `PyModuleDef` is opaque: a module needs a
+    `PyModExport_` hook.
     """
 
     info = RuleInfo(

@@ -12,19 +12,20 @@ from ftaudit_rules.package._modules import named
 
 
 class TagContradictsBinary(PackageRule):
-    """The tag promises a wheel for the build without the GIL; importing it gives the GIL back to the whole process.
+    """The tag promises a wheel for the build without the GIL, but importing the module turns the GIL on for the whole
+    process.
 
-    Only a warning on standard error tells, once, and for the first such module alone.
+    The only sign is a warning on standard error, which appears once, for the first such module.
     """
 
     info = RuleInfo(
         code="FT209",
         name="tag-contradicts-binary",
-        summary="The wheel is tagged for free-threaded CPython, and its modules turn the GIL on.",
+        summary="The wheel is tagged for free-threaded CPython, but its modules turn the GIL on.",
         severity=Severity.ERROR,
         confidence=Confidence.HIGH,
         since="0.1.0",
-        remedy="Take a version whose modules leave the GIL off; authors declare it for each module.",
+        remedy="Use a version whose modules leave the GIL off; authors declare it for each module.",
         links=("https://peps.python.org/pep-0703/#py-mod-gil-slot",),
         restates_verdict=True,
     )

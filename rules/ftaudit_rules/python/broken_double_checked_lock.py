@@ -15,17 +15,17 @@ from ftaudit.source.python.tree import dotted, inside, targets_of
 
 
 class BrokenDoubleCheckedLock(PythonRule):
-    """A test decides that something must be made, a lock is taken to make it, and the test is not made again under the
-    lock.
+    """A test decides that something must be created, and a lock is taken to create it, but the code does not repeat
+    the test under the lock.
 
-    The second thread waits for the first, then makes it once more: the lock only puts the two in a row. The same is
-    wrong when the flag that says \"ready\" is set before the data is.
+    The second thread waits for the first, then creates it a second time: the lock only makes the two threads take
+    turns. It is equally wrong to set a "ready" flag before the data.
     """
 
     info = RuleInfo(
         code="FT508",
         name="broken-double-checked-lock",
-        summary="A lock is taken after a test, and the test is not made again under it.",
+        summary="A lock is taken after a test, but the test is not repeated under the lock.",
         severity=Severity.WARNING,
         confidence=Confidence.HIGH,
         since="0.1.0",

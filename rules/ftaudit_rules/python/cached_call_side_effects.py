@@ -1,4 +1,4 @@
-"""FT510: a cached function has effects, or returns something mutable."""
+"""FT510: a cached function has side effects, or returns something mutable."""
 
 from __future__ import annotations
 
@@ -15,21 +15,20 @@ from ftaudit.source.python.tree import inside, last_name
 
 class CachedCallSideEffects(PythonRule):
     """A function behind `lru_cache`, `cache` or `cached_property` changes globals, starts something, or returns a
-    list, dict or set. The cache is coherent, but the function may run more than once for the same arguments when
-    threads come together, and what it returns is one object for all of them.
-    """
+    list, dict or set. The cache is coherent, but the function may run more than once for the same arguments if
+    several threads call it at the same time, and all callers get the same object."""
 
     info = RuleInfo(
         code="FT510",
         name="cached-call-side-effects",
         summary=(
-            "A function with a cache does something that must not be done twice, or gives all threads the "
-            "same mutable object."
+            "A cached function does something that must not happen twice, or returns the same mutable object to all "
+            "threads."
         ),
         severity=Severity.PEDANTIC,
         confidence=Confidence.LOW,
         since="0.1.0",
-        remedy="Take effects out of the function, return something immutable, or guard the call with a lock.",
+        remedy="Move side effects out of the function, return something immutable, or guard the call with a lock.",
         links=("https://docs.python.org/3.14/library/functools.html",),
         default=False,
     )

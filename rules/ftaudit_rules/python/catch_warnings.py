@@ -13,10 +13,10 @@ from ftaudit.source.python.tree import dotted
 
 
 class CatchWarnings(PythonRule):
-    """Warning filters are changed in a function, for the whole process.
+    """A function changes warning filters for the whole process.
 
-    `catch_warnings` saves the process's filters, changes them and puts them back; two threads interleave, and one's
-    filters stay for good. From 3.14t on, `catch_warnings` changes the filters of the context alone
+    `catch_warnings` saves the process's filters, changes them and restores them; two threads interleave, and the
+    filters of one thread remain. From 3.14t on, `catch_warnings` changes only the filters of the context
     (`sys.flags.context_aware_warnings` is on in free-threaded builds), so the rule reports it for 3.13t only. A
     `simplefilter` outside `catch_warnings` changes the filters of the process on every version; for 3.14t and later
     that is a note of `--pedantic`.
@@ -25,11 +25,11 @@ class CatchWarnings(PythonRule):
     info = RuleInfo(
         code="FT512",
         name="catch-warnings",
-        summary="The filters of the warnings module are the process's, not the thread's.",
+        summary="The filters of the warnings module belong to the process, not to the thread.",
         severity=Severity.WARNING,
         confidence=Confidence.HIGH,
         since="0.1.0",
-        remedy="Change filters at start-up only, or support 3.14t and later, where they follow the context.",
+        remedy="Change filters only at start-up, or support only 3.14t and later, where filters belong to the context.",
         links=("https://docs.python.org/3.14/library/warnings.html#concurrent-safety-of-context-managers",),
     )
     words = (

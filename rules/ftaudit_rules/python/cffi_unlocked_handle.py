@@ -1,4 +1,4 @@
-"""FT441: methods hand an object's C handle to a library without a lock."""
+"""FT441: methods pass an object's C handle to a library without a lock."""
 
 from __future__ import annotations
 
@@ -18,9 +18,11 @@ _ALONE: Final = frozenset({"__init__", "__new__", "__del__", "__enter__", "__exi
 
 
 class CffiUnlockedHandle(PythonRule):
-    """cffi and ctypes let go of the GIL during a call, so two threads may be in the library with one handle at once.
+    """cffi and ctypes release the GIL during a call, so two threads may call the library with one handle at the same
+    time.
 
-    Most C libraries allow that for different handles only. It was so under the GIL too; without it, it happens more.
+    Most C libraries allow that only for different handles. The fault exists under the GIL too; without the GIL it
+    occurs more often.
     """
 
     info = RuleInfo(
@@ -30,7 +32,7 @@ class CffiUnlockedHandle(PythonRule):
         severity=Severity.INFO,
         confidence=Confidence.LOW,
         since="0.1.0",
-        remedy="Hold a lock of the object during the call, or document that one object belongs to one thread.",
+        remedy="Hold a lock of the object during the call, or document that only one thread may use an object.",
         links=("https://cffi.readthedocs.io/en/stable/overview.html#thread-safety",),
         default=False,
     )

@@ -16,19 +16,19 @@ from ftaudit.source.python.regions import split_decisions
 
 
 class CheckThenActContainer(PythonRule):
-    """A shared container is tested for a key and then changed because of the answer.
+    """Code tests a shared container for a key and then changes it based on the result.
 
-    Each operation on a dict, set or list is whole, but two of them are not: between `if k not in d` and `d[k] = …`
-    another thread can put its own value there, and between `if k in d` and `del d[k]` it can take the key away,
-    which is a KeyError. CPython's documentation names this pattern as not atomic. It was a race with the GIL too,
-    only a rarer one.
+    Each operation on a dict, set or list is atomic, but two of them in a row are not: between `if k not in d` and
+    `d[k] = …` another thread can store its own value, and between `if k in d` and `del d[k]` it can remove the key,
+    which raises KeyError. CPython's documentation names this pattern as not atomic. It is a race with the GIL too,
+    but a rarer one.
     """
 
     info = RuleInfo(
         code="FT506",
         name="check-then-act-container",
         summary=(
-            "A shared container is asked for a key and then changed because of the answer, which may no longer be true."
+            "Code tests a shared container for a key and then changes it based on a result that may no longer be true."
         ),
         severity=Severity.WARNING,
         confidence=Confidence.MEDIUM,

@@ -17,13 +17,13 @@ from ftaudit.source.python.tree import dotted, inside, last_name, targets_of
 
 
 class ClassContainerMutated(PythonRule):
-    """A class attribute is assigned, or its container changed, in methods after the class was made, without a lock.
+    """A method assigns a class attribute, or changes its container, after the class was created, without a lock.
 
-    The attribute belongs to every instance, so to every thread: of two that assign, one value is lost; a container
-    that is filled through `self` is shared by all objects, which is seldom meant. Most such attributes are tables that
-    are filled with equal values, or once, so by itself that is a note, shown with `--pedantic`. A warning is what goes
-    wrong in steps: an object that is the only one of its class and is made when it is missing, an entry that is stored
-    empty and filled afterwards, an entry that is taken out to be put back.
+    The attribute belongs to every instance, so to every thread: if two threads assign it, one value is lost; a
+    container that is filled through `self` is shared by all objects, which is rarely intended. Most such attributes
+    are tables that are filled with equal values, or only once, so this is a note by default, shown with `--pedantic`.
+    It is a warning if the change takes several steps: the only object of a class is created if it is missing, an
+    entry is stored empty and filled afterwards, or an entry is removed and put back later.
     """
 
     info = RuleInfo(

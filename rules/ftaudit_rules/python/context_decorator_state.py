@@ -19,11 +19,11 @@ _KEPT = frozenset({Kind.LOCK, Kind.THREAD_LOCAL, Kind.CONTEXT_VAR})
 class ContextDecoratorState(PythonRule):
     """A `ContextDecorator` whose `__enter__` stores on `self` has one object for all calls of a decorated function.
 
-    The decorator is made once, when the function is defined. Every call of the function enters and leaves that same
-    object. Where `__enter__` keeps what `__exit__` needs in an attribute, a second thread, or a recursive call,
+    The decorator is created once, when the function is defined. Every call of the function enters and leaves that
+    same object. If `__enter__` keeps in an attribute what `__exit__` needs, a second thread, or a recursive call,
     overwrites it, and `__exit__` restores the wrong value.
 
-    Classes that define `_recreate_cm` make an object for each call and are not reported.
+    The rule does not report classes that define `_recreate_cm`, because they create an object for each call.
     """
 
     info = RuleInfo(
@@ -34,8 +34,8 @@ class ContextDecoratorState(PythonRule):
         confidence=Confidence.MEDIUM,
         since="0.2.0",
         remedy=(
-            "Enter a new object in each call: let `__call__` wrap the function in `with type(self)(...)`, or define"
-            " `_recreate_cm`. Or keep the state in a threading.local or a ContextVar."
+            "Enter a new object in each call: let `__call__` wrap the function in `with type(self)(...)`, or define "
+            "`_recreate_cm`. You can also keep the state in a threading.local or a ContextVar."
         ),
         links=("https://docs.python.org/3.14/library/contextlib.html#contextlib.ContextDecorator",),
     )

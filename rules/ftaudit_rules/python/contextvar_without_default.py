@@ -1,4 +1,4 @@
-"""FT534: a context variable without a default is read where nobody set it."""
+"""FT534: a context variable without a default is read in a context that never set it."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from ftaudit.source.python.tree import FunctionNode, dotted, targets_of
 class ContextvarWithoutDefault(PythonRule):
     """A `ContextVar` without a default is set once, at import or in a constructor, and read in methods.
 
-    A value that is set belongs to the context that set it. A thread that starts with a context of its own, such as one
-    of a pool that was made before, or one that C code starts, does not have it, and `get()` raises LookupError there.
-    `sys.flags.thread_inherit_context` (on in free-threaded builds from 3.14) helps only threads that are started by
-    `threading.Thread` after the value was set.
+    The value belongs to the context that set it. A thread that starts with its own context, such as a thread of an
+    existing pool or a thread that C code starts, does not have the value, and `get()` raises LookupError there.
+    `sys.flags.thread_inherit_context` (on in free-threaded builds from 3.14) helps only threads that
+    `threading.Thread` starts after the value was set.
     """
 
     info = RuleInfo(

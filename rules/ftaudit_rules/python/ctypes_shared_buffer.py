@@ -1,4 +1,4 @@
-"""FT442: functions share a ctypes buffer or structure that the module made once."""
+"""FT442: functions share a ctypes buffer or structure that the module creates once."""
 
 from __future__ import annotations
 
@@ -20,19 +20,20 @@ _SCALARS: Final = re.compile(
 
 
 class CtypesSharedBuffer(PythonRule):
-    """ctypes lets go of the GIL during a call, so two calls write a buffer at module level at once, even with it.
+    """ctypes releases the GIL during a call, so two calls can write a module-level buffer at the same time even with
+    the GIL.
 
-    Without the GIL the window is wider: reading the result races with the next call as well.
+    Without the GIL the race is more likely: reading the result races with the next call as well.
     """
 
     info = RuleInfo(
         code="FT442",
         name="ctypes-shared-buffer",
-        summary="A ctypes buffer, array or structure made at module level is handed to C by functions.",
+        summary="Functions pass a ctypes buffer, array or structure that the module creates once to C.",
         severity=Severity.WARNING,
         confidence=Confidence.MEDIUM,
         since="0.1.0",
-        remedy="Make the buffer in the function that uses it, or hold a lock from the call until the result is read.",
+        remedy="Create the buffer in the function that uses it, or hold a lock from the call until the result is read.",
         links=("https://docs.python.org/3.14/library/ctypes.html",),
     )
     words = ("ctypes",)

@@ -13,22 +13,21 @@ from ftaudit.source.python.tree import last_name
 
 
 class DecimalContext(PythonRule):
-    """`decimal.getcontext().prec = …` at module level sets the context of the importing thread alone. New threads of a
-    free-threaded build start with a copy of their parent's context, those of other builds with `DefaultContext`:
-    the same program computes with different precision.
-    """
+    """`decimal.getcontext().prec = …` at module level sets only the context of the importing thread. New threads
+    of a free-threaded build start with a copy of their parent's context, those of other builds with
+    `DefaultContext`: the same program computes with different precision."""
 
     info = RuleInfo(
         code="FT524",
         name="decimal-context",
         summary=(
-            "The decimal context is set at import, which only the importing thread sees, or the default "
-            "context is changed later."
+            "The decimal context is set at import, which affects only the importing thread, or the default context is "
+            "changed later."
         ),
         severity=Severity.PEDANTIC,
         confidence=Confidence.LOW,
         since="0.1.0",
-        remedy="Use decimal.localcontext() where the precision matters.",
+        remedy="Use decimal.localcontext() around the code that needs the precision.",
         links=("https://docs.python.org/3.14/library/decimal.html#working-with-threads",),
         default=False,
     )

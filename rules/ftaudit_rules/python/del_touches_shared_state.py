@@ -12,14 +12,14 @@ from ftaudit.source.python import PythonModule
 
 
 class DelTouchesSharedState(PythonRule):
-    """`__del__` changes a module's or class's container, or takes a lock. Without the GIL finalizers run in arbitrary
-    threads and later than one thinks; one that takes a lock that is not re-entrant can wait for itself.
-    """
+    """`__del__` changes a module's or class's container, or takes a lock. Without the GIL finalizers run in
+    arbitrary threads and later than you expect; a finalizer that takes a non-reentrant lock can deadlock with
+    itself."""
 
     info = RuleInfo(
         code="FT522",
         name="del-touches-shared-state",
-        summary="A finalizer changes shared state or takes a lock, in whatever thread it happens to run.",
+        summary="A finalizer changes shared state or takes a lock, in an arbitrary thread.",
         severity=Severity.PEDANTIC,
         confidence=Confidence.LOW,
         since="0.1.0",

@@ -13,15 +13,14 @@ from ftaudit.source.python import PythonModule
 
 
 class ForcedGil(PythonRule):
-    """`PYTHON_GIL=0` and `-X gil=0` keep the GIL off even for extension modules that did not say that they can do
-    without: the warning that names them is gone, and their data races are not. `PYTHON_GIL=1` gives up what free
-    threading is for. In a test lane both are good tools; in what is shipped they hide the truth.
-    """
+    """`PYTHON_GIL=0` and `-X gil=0` keep the GIL off even for extension modules that do not declare that they run
+    without it: the warning that names them disappears, but their data races remain. `PYTHON_GIL=1` disables free
+    threading. Both settings are useful in a test job, but in a shipped product they hide the problem."""
 
     info = RuleInfo(
         code="FT519",
         name="forced-gil",
-        summary=("The GIL is forced off or on, which hides what an extension module needs, or gives up the point."),
+        summary="The GIL is forced off or on, which hides what an extension module needs, or disables free threading.",
         severity=Severity.WARNING,
         confidence=Confidence.HIGH,
         since="0.1.0",

@@ -1,4 +1,4 @@
-"""FT529: the local variables of another thread's frame are looked at."""
+"""FT529: the code reads the local variables of another thread's frame."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ from ftaudit.source.python.tree import dotted
 
 
 class ForeignFrameAccess(PythonRule):
-    """`f_locals` of a frame that another thread is running is looked at.
+    """The code reads `f_locals` of a frame that another thread is running.
 
-    The frame changes while it is read. CPython says that this may crash a free-threaded interpreter.
+    The frame changes during the read. CPython says that this may crash a free-threaded interpreter.
     """
 
     info = RuleInfo(
         code="FT529",
         name="foreign-frame-access",
-        summary="The local variables of a frame that another thread runs are looked at.",
+        summary="The code reads the local variables of a frame that another thread runs.",
         severity=Severity.WARNING,
         confidence=Confidence.HIGH,
         since="0.1.0",
-        remedy=("Format the stack with traceback.format_stack(frame) or faulthandler, and leave the variables alone."),
+        remedy="Format the stack with traceback.format_stack(frame) or faulthandler, and do not read the variables.",
         links=("https://docs.python.org/3.14/howto/free-threading-python.html",),
     )
     words = ("_current_frames",)

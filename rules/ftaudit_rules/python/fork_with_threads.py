@@ -1,4 +1,4 @@
-"""FT520: a process is forked in a module that also starts threads."""
+"""FT520: a module forks a process and also starts threads."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ from ftaudit.source.python.tree import dotted, last_name
 
 
 class ForkWithThreads(PythonRule):
-    """A process is forked in a module that also starts threads.
+    """A module forks a process and also starts threads.
 
-    The child gets the memory as it is at that moment and none of the other threads: a lock that one of them held is
-    held for ever. With more threads at work at the same time, that moment is seldom a quiet one. `fork` is no
+    The child gets the current memory but none of the other threads: a lock that one of them held stays locked
+    forever. The more threads run at the same time, the more likely it is that one of them holds a lock. `fork` is no
     longer the default start method since 3.14.
     """
 
     info = RuleInfo(
         code="FT520",
         name="fork-with-threads",
-        summary="A process is forked in a module that also starts threads.",
+        summary="A module forks a process and also starts threads.",
         severity=Severity.WARNING,
         confidence=Confidence.MEDIUM,
         since="0.1.0",

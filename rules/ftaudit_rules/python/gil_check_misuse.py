@@ -1,4 +1,4 @@
-"""FT518: the state of the GIL is asked in a way that fails or comes too early."""
+"""FT518: the code checks the state of the GIL in a way that fails, or checks it too early."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ from ftaudit.source.python.tree import dotted, last_name
 
 
 class GilCheckMisuse(PythonRule):
-    """The state of the GIL is asked in a way that fails or comes too early.
+    """The code checks the state of the GIL in a way that fails, or checks it too early.
 
-    `sys._is_gil_enabled` does not exist before 3.13. What it says while a module is imported can change: the next
-    import of an extension module may turn the GIL on. Whether the build is free-threaded is another question, which
-    `sysconfig.get_config_var("Py_GIL_DISABLED")` answers; `sys.abiflags` is no answer, since it is not there on
+    `sys._is_gil_enabled` does not exist before 3.13. Its result during the import of a module can change: the next
+    import of an extension module may turn the GIL on. Whether the build is free-threaded is a different question:
+    `sysconfig.get_config_var("Py_GIL_DISABLED")` answers it. Do not use `sys.abiflags`, because it does not exist on
     Windows.
     """
 
     info = RuleInfo(
         code="FT518",
         name="gil-check-misuse",
-        summary="The state of the GIL is asked in a way that fails or is answered too early.",
+        summary="The code checks the state of the GIL in a way that fails, or checks it too early.",
         severity=Severity.WARNING,
         confidence=Confidence.MEDIUM,
         since="0.1.0",

@@ -13,9 +13,10 @@ from ftaudit.source.python.comment_blocks import comment_blocks
 
 
 class GilCommentAssumptionPython(PythonRule):
-    """A comment says that the GIL makes the code beside it safe.
+    """A comment says that the GIL makes the code next to it safe.
 
-    It was written when that was true, or thought to be. Without the GIL the code needs another reason.
+    The comment was true, or seemed true, when it was written. Without the GIL the code needs another reason to be
+    safe.
     """
 
     info = RuleInfo(
@@ -25,7 +26,7 @@ class GilCommentAssumptionPython(PythonRule):
         severity=Severity.INFO,
         confidence=Confidence.LOW,
         since="0.1.0",
-        remedy="Look at the code again: name what makes it safe now, or guard it.",
+        remedy="Review the code again: state what makes it safe now, or guard it.",
         links=("https://docs.python.org/3.14/howto/free-threading-python.html",),
     )
     words = ("GIL",)

@@ -16,9 +16,9 @@ from ftaudit.source.python.tree import dotted
 class GlobalAugassign(PythonRule):
     """A global or class attribute is changed by an augmented assignment without a lock.
 
-    `n += 1` loads, adds and stores. Two threads that load the same value store the same sum: a count is lost, and
-    what was meant to be unique is given out twice. Under the GIL the thread switch between load and store was rare;
-    now both run.
+    `n += 1` loads, adds and stores. Two threads that load the same value store the same sum: one count is lost, and a
+    value that should be unique is used twice. Under the GIL a thread switch between load and store was rare; without
+    it both threads run at the same time.
     """
 
     info = RuleInfo(
@@ -28,7 +28,7 @@ class GlobalAugassign(PythonRule):
         severity=Severity.WARNING,
         confidence=Confidence.HIGH,
         since="0.1.0",
-        remedy="Take the next number of an itertools.count(), or hold a lock, or keep a count for each thread.",
+        remedy="Take the next number from an itertools.count(), or hold a lock, or keep a count for each thread.",
         links=("https://docs.python.org/3.14/library/threadsafety.html",),
     )
     signals = Signal.GLOBAL | Signal.CLASS_STATE | Signal.MODULE_STATE

@@ -17,11 +17,11 @@ from ftaudit.source.python.tree import inside, last_name
 class GlobalLazyInit(PythonRule):
     """A module-level variable is initialised on first use without a lock.
 
-    Two threads that come first both see that nothing is there, both make the object, and one of the two is lost: a
-    connection that nobody closes, a registry of which half the entries are missing, two "singletons". The GIL hid most
-    of it, because a thread switch between test and assignment was rare. Where both threads make an equal value (an
-    import, a compiled pattern, a constant, what a function works out), nothing is lost; that is a note, shown with
-    `--pedantic`.
+    If two threads arrive first, both find the variable empty, both create the object, and one of the two objects is
+    lost: a connection that is never closed, a registry that lacks half of its entries, two "singletons". The GIL hid
+    most of these races, because a thread switch between test and assignment was rare. If both threads create an equal
+    value (an import, a compiled pattern, a constant, the result of a computation), nothing is lost; that is a note,
+    shown with `--pedantic`.
     """
 
     info = RuleInfo(

@@ -1,4 +1,4 @@
-"""FT523: the global random generator is used."""
+"""FT523: the code uses the global random generator."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from ftaudit.source.python.tree import dotted
 
 
 class GlobalRandomState(PythonRule):
-    """Functions of the module `random`, and the old ones of `numpy.random`, share one generator. It is safe to call,
-    but results cannot be reproduced when threads draw in turn, and threads wait for one another.
-    """
+    """The functions of the module `random`, and the legacy functions of `numpy.random`, share one generator. The
+    calls are safe, but you cannot reproduce results when several threads draw numbers, and threads wait for one
+    another."""
 
     info = RuleInfo(
         code="FT523",
         name="global-random-state",
-        summary="The global random generator is used, which all threads share.",
+        summary="The code uses the global random generator, which all threads share.",
         severity=Severity.PEDANTIC,
         confidence=Confidence.MEDIUM,
         since="0.1.0",

@@ -15,7 +15,7 @@ from ftaudit.source.python.tree import dotted, targets_of
 class GlobalsWrite(PythonRule):
     """A function writes to `globals()`, to a module by `setattr`, or to a function's code or globals.
 
-    Every thread that runs the module meanwhile sees the names change under its hands, one after the other.
+    Every thread that runs the module at that time sees the names change one after the other.
     """
 
     info = RuleInfo(
@@ -25,7 +25,10 @@ class GlobalsWrite(PythonRule):
         severity=Severity.WARNING,
         confidence=Confidence.MEDIUM,
         since="0.1.0",
-        remedy="Keep what changes in a ContextVar or an object that is handed on; bind names at import only.",
+        remedy=(
+            "Keep values that change in a ContextVar or in an object that you pass as an argument; bind names only at "
+            "import."
+        ),
         links=("https://py-free-threading.github.io/porting/",),
     )
     words = (

@@ -1,4 +1,4 @@
-"""FT537: a module is taken out of `sys.modules` that another thread may still be executing."""
+"""FT537: code reads a module from `sys.modules` while another thread may still be executing it."""
 
 from __future__ import annotations
 
@@ -13,17 +13,18 @@ from ftaudit.source.python.tree import dotted, inside, last_name
 
 
 class HalfMadeModule(PythonRule):
-    """A module is taken out of `sys.modules` as a quick way to import it.
+    """Code reads a module from `sys.modules` as a quick way to import it.
 
-    The import system puts a module there before it executes it. A thread that finds it there can get a module of which
-    half the names are missing, an AttributeError that comes once in a thousand starts. `importlib.import_module` and
-    the `import` statement find it there too, and wait until it is complete.
+    The import system adds a module to `sys.modules` before it executes the module. A thread that finds it there can
+    get a module that lacks half of its names, which shows as an AttributeError in one of a thousand starts.
+    `importlib.import_module` and the `import` statement find the module there too, but they wait until it is
+    complete.
     """
 
     info = RuleInfo(
         code="FT537",
         name="half-made-module",
-        summary="A module is taken out of sys.modules, where another thread may still be executing it.",
+        summary="Code reads a module from sys.modules while another thread may still be executing it.",
         severity=Severity.WARNING,
         confidence=Confidence.MEDIUM,
         since="0.1.0",

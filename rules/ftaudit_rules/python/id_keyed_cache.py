@@ -15,21 +15,21 @@ from ftaudit.source.python.module import Shared, Where
 class IdKeyedCache(PythonRule):
     """A shared container is keyed by `id()`.
 
-    An `id` is the address of an object and is given again when it is freed. Without the GIL another thread can free
-    the object and make one of the same address at any moment, so that an entry answers for the wrong object; and
-    the test and the store are two steps.
+    An `id` is the address of an object, and Python can reuse it after the object is freed. Without the GIL another
+    thread can free the object and create another one at the same address at any moment, so that an entry is used for
+    the wrong object. The test and the store are also two separate steps.
     """
 
     info = RuleInfo(
         code="FT521",
         name="id-keyed-cache",
-        summary="A shared container is keyed by id(), which is given again as soon as the object is gone.",
+        summary="A shared container is keyed by id(), which can be reused as soon as the object is freed.",
         severity=Severity.WARNING,
         confidence=Confidence.MEDIUM,
         since="0.1.0",
         remedy=(
-            "Key a WeakKeyDictionary by the object, or keep the object in the entry and hold a lock over "
-            "test and store."
+            "Key a WeakKeyDictionary by the object, or keep the object in the entry and hold a lock over test and "
+            "store."
         ),
         links=("https://docs.python.org/3.14/library/threadsafety.html",),
     )

@@ -17,17 +17,18 @@ from ftaudit_rules.python._copies import copy_before_loops
 
 
 class IterateSharedContainer(PythonRule):
-    """A shared dict, set or weak container is iterated over in one function and changed in another, without a lock.
+    """One function iterates over a shared dict, set or weak container, and another function changes it, without a
+    lock.
 
-    Iteration in Python code takes one item at a time; when another thread adds or removes a key in between, it ends
-    with `RuntimeError: dictionary changed size during iteration`, or skips items. A copy by `list(d)` or `d.copy()`
-    is taken in one step.
+    Iteration in Python code takes one item at a time. If another thread adds or removes a key during the loop, the
+    loop ends with `RuntimeError: dictionary changed size during iteration`, or skips items. `list(d)` and `d.copy()`
+    make a copy in one step.
     """
 
     info = RuleInfo(
         code="FT507",
         name="iterate-shared-container",
-        summary="A shared dict, set or weak container is iterated over while other threads may change its size.",
+        summary="Code iterates over a shared dict, set or weak container while other threads may change its size.",
         severity=Severity.WARNING,
         confidence=Confidence.MEDIUM,
         since="0.1.0",

@@ -16,17 +16,17 @@ from ftaudit_rules.python._copies import copy_before_loops
 
 
 class IterateSysModules(PythonRule):
-    """`sys.modules` is iterated over without a copy.
+    """Code iterates over `sys.modules` without a copy.
 
-    Every import in any thread changes it, and lazy attributes of modules import when they are touched: the loop
-    ends with `RuntimeError: dictionary changed size during iteration`. The documentation of `sys.modules` says to
-    iterate over `sys.modules.copy()` or `tuple(sys.modules)`.
+    Every import in any thread changes it, and lazy attributes of modules import on first access: the loop ends with
+    `RuntimeError: dictionary changed size during iteration`. The documentation of `sys.modules` says to iterate over
+    `sys.modules.copy()` or `tuple(sys.modules)`.
     """
 
     info = RuleInfo(
         code="FT530",
         name="iterate-sys-modules",
-        summary="sys.modules is iterated over without a copy while any thread may import.",
+        summary="Code iterates over sys.modules without a copy while any thread may import.",
         severity=Severity.WARNING,
         confidence=Confidence.HIGH,
         since="0.1.0",

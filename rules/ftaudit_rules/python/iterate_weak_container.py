@@ -17,22 +17,22 @@ _COPIES_SINCE = (3, 14)
 
 
 class IterateWeakContainer(PythonRule):
-    """A weak container is iterated over without a copy.
+    """Code iterates over a weak container without a copy.
 
-    Its entries go when the last reference to an object goes, in whatever thread that happens. Without the GIL that
-    can be between any two steps of the loop. Before 3.14 the containers guard against their own removals, not against
-    additions by other threads, which end the loop with RuntimeError. From 3.14 on they iterate over a copy, and the
-    rule has nothing to say.
+    An entry disappears when the last reference to its object disappears, in any thread. Without the GIL that can
+    happen between any two steps of the loop. Before 3.14 the containers guard against their own removals, but not
+    against additions by other threads, which end the loop with RuntimeError. From 3.14 on they iterate over a copy,
+    and the rule reports nothing.
     """
 
     info = RuleInfo(
         code="FT525",
         name="iterate-weak-container",
-        summary="A weak container is iterated over while the collector or another thread can remove entries.",
+        summary="Code iterates over a weak container while the collector or another thread can remove entries.",
         severity=Severity.WARNING,
         confidence=Confidence.MEDIUM,
         since="0.1.0",
-        remedy="Iterate over list(d.valuerefs()) or list(s), and skip the references that are dead.",
+        remedy="Iterate over list(d.valuerefs()) or list(s), and skip dead references.",
         links=("https://docs.python.org/3.14/library/threadsafety.html",),
     )
     words = (

@@ -1,4 +1,4 @@
-"""FT509: an attribute is filled on first use in a way that another thread can see half done."""
+"""FT509: an attribute is initialised on first use in a way that another thread can see half done."""
 
 from __future__ import annotations
 
@@ -17,23 +17,23 @@ from ftaudit.source.python.tree import dotted, inside, last_name, targets_of
 
 
 class LazyAttributeInit(PythonRule):
-    """An attribute is filled on first use without a lock.
+    """An attribute is initialised on first use without a lock.
 
-    For most objects this is harmless: they belong to one thread, or both threads make the same value. It is not
-    when the object is meant for several threads (it owns a lock), when it is a connection, a client or a parser, of
-    which two are made and one is lost, when what made the value is thrown away in the same step, when an empty
-    container is published and filled afterwards, or when attributes of a class are deleted and made again. Everything
-    else is a note, shown with `--pedantic`.
+    For most objects this is harmless: they belong to one thread, or both threads create the same value. It is not
+    harmless if the object is meant for several threads (it owns a lock); if the value is a connection, a client or a
+    parser, because two are created and one is lost; if the same step deletes the input of the value; if an empty
+    container is published and filled afterwards; or if attributes of a class are deleted and created again.
+    Everything else is a note, shown with `--pedantic`.
     """
 
     info = RuleInfo(
         code="FT509",
         name="lazy-attribute-init",
-        summary="An attribute is filled on first use, and another thread can see it half done.",
+        summary="An attribute is initialised on first use, and another thread can see it half done.",
         severity=Severity.WARNING,
         confidence=Confidence.LOW,
         since="0.1.0",
-        remedy="Fill a local variable and assign it last, or do it under the object's lock.",
+        remedy="Fill a local variable and assign it to the attribute last, or hold the object's lock.",
         links=("https://docs.python.org/3.14/library/threadsafety.html",),
     )
     signals = Signal.LAZY_ATTRIBUTE | Signal.THREADS

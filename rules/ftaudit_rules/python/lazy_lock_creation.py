@@ -1,4 +1,4 @@
-"""FT526: a lock is made when it is first needed."""
+"""FT526: a lock is created when it is first needed."""
 
 from __future__ import annotations
 
@@ -15,22 +15,22 @@ from ftaudit.source.python.tree import dotted, inside, last_name
 
 
 class LazyLockCreation(PythonRule):
-    """A lock is made when it is first needed: by a test, by `cached_property` (which lost its own lock in 3.12), by a
-    `defaultdict(Lock)`, or in the function that it is to guard.
+    """A lock is created when it is first needed: by a test, by `cached_property` (which lost its own lock in 3.12),
+    by a `defaultdict(Lock)`, or in the function that the lock should guard.
 
-    Two threads that come first make two locks, each holds its own, and both go on: the lock guards nothing just
-    when it is needed most.
+    If two threads arrive first, they create two locks, each thread holds its own lock, and both continue: the lock
+    guards nothing exactly when it is needed most.
     """
 
     info = RuleInfo(
         code="FT526",
         name="lazy-lock-creation",
-        summary="A lock is made when it is first needed, so two threads can each have their own.",
+        summary="A lock is created when it is first needed, so two threads can each have their own lock.",
         severity=Severity.WARNING,
         confidence=Confidence.HIGH,
         since="0.1.0",
         remedy=(
-            "Make the lock where its owner is made: in __init__, or at module level; for many keys, "
+            "Create the lock where its owner is created: in __init__, or at module level; for many keys, use "
             "d.setdefault(key, Lock())."
         ),
         links=("https://docs.python.org/3.14/library/threadsafety.html",),

@@ -1,4 +1,4 @@
-"""FT502: a module-level container is changed in functions."""
+"""FT502: functions change a module-level container."""
 
 from __future__ import annotations
 
@@ -15,24 +15,25 @@ from ftaudit.source.python.module import Mutation, Where
 
 
 class ModuleContainerMutated(PythonRule):
-    """A module-level container is changed in functions, without a lock.
+    """Functions change a module-level container without a lock.
 
-    Single changes of a dict, list or set are whole, but everybody sees them: options that one thread sets hold for
-    the others, a cache that is cleared is empty under the reader's hands, `update()` with several keys is seen half
-    done.
+    Single changes of a dict, list or set are atomic, but all threads see them: options that one thread sets apply to
+    the others, a cache is cleared while another thread reads it, and other threads see `update()` with several keys
+    half done.
 
-    Most such containers are registries that are filled at import, so without a sign of run-time use (it is emptied
-    or updated as a whole, or is called options or state) the finding is a note, shown with `--pedantic`.
+    Most such containers are registries that are filled at import, so without a sign of run-time use (the code empties
+    or updates the container as a whole, or its name says options or state) the finding is a note, shown with
+    `--pedantic`.
     """
 
     info = RuleInfo(
         code="FT502",
         name="module-container-mutated",
-        summary="A module-level container is changed in a function, for all threads at once.",
+        summary="A function changes a module-level container that all threads share.",
         severity=Severity.WARNING,
         confidence=Confidence.LOW,
         since="0.1.0",
-        remedy=("Keep it in a ContextVar, hand it on as an argument, or guard readers and writers with one lock."),
+        remedy="Keep it in a ContextVar, pass it as an argument, or guard readers and writers with one lock.",
         links=("https://py-free-threading.github.io/porting/",),
     )
     signals = Signal.MODULE_STATE

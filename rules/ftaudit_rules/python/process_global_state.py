@@ -17,8 +17,8 @@ class ProcessGlobalState(PythonRule):
     """A function changes something that belongs to the whole process: the working directory, the environment, the
     locale, `sys.stdout`, the recursion limit, the random seed.
 
-    Every thread sees the change. Putting the old value back afterwards is worse than not, because two threads
-    interleave: the second saves what the first has set, and what it puts back stays for good.
+    Every thread sees the change. Restoring the old value afterwards makes it worse, because two threads interleave:
+    the second thread saves the value that the first one set, and restores that value for good.
     """
 
     info = RuleInfo(
@@ -29,8 +29,8 @@ class ProcessGlobalState(PythonRule):
         confidence=Confidence.MEDIUM,
         since="0.1.0",
         remedy=(
-            "Hand the value on (cwd=, env=, file=, an own random.Random), use a ContextVar, or do it in the "
-            "program, not in a library."
+            "Pass the value as an argument (cwd=, env=, file=, an own random.Random), use a ContextVar, or make the "
+            "change in the program, not in a library."
         ),
         links=("https://py-free-threading.github.io/porting/",),
     )

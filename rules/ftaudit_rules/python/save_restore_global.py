@@ -1,4 +1,4 @@
-"""FT527: shared state is saved, changed and put back."""
+"""FT527: shared state is saved, changed and restored."""
 
 from __future__ import annotations
 
@@ -13,20 +13,21 @@ from ftaudit.source.python.restore import save_and_restore
 
 
 class SaveRestoreGlobal(PythonRule):
-    """Shared state (a global, an attribute of a module or class) is saved, changed for a while and put back.
+    """Shared state (a global, an attribute of a module or class) is saved, changed temporarily and restored.
 
-    While it is changed, every thread sees it. And when two threads do this at the same time, the second saves what
-    the first has set; the first puts the old value back, then the second puts the first's back, and it stays.
+    During the change, every thread sees it. If two threads do this at the same time, the second thread saves the
+    value that the first one set; the first thread restores the old value, then the second thread restores the value
+    of the first, and that value remains.
     """
 
     info = RuleInfo(
         code="FT527",
         name="save-restore-global",
-        summary="Shared state is saved, changed and put back, and two threads interleave.",
+        summary="Shared state is saved, changed and restored, and two threads can interleave.",
         severity=Severity.WARNING,
         confidence=Confidence.MEDIUM,
         since="0.1.0",
-        remedy="Keep the value in a ContextVar and reset it by its token, or hand it on as an argument.",
+        remedy="Keep the value in a ContextVar and reset it with its token, or pass it as an argument.",
         links=("https://py-free-threading.github.io/porting/",),
     )
     words = (

@@ -1,4 +1,4 @@
-"""FT517: the switch interval of threads is set."""
+"""FT517: the code sets the switch interval of threads."""
 
 from __future__ import annotations
 
@@ -13,18 +13,17 @@ from ftaudit.source.python.tree import dotted
 
 
 class Setswitchinterval(PythonRule):
-    """`sys.setswitchinterval` says how long a thread may keep the GIL. Without it, nothing switches: threads run at
-    the same time. Code that made the interval long to be left alone for a moment is no longer left alone.
-    """
+    """`sys.setswitchinterval` sets how long a thread may keep the GIL. Without the GIL there is no switching:
+    threads run at the same time. Code that sets a long interval to avoid interruption is no longer protected."""
 
     info = RuleInfo(
         code="FT517",
         name="setswitchinterval",
-        summary="The switch interval of threads is set, which does nothing without the GIL.",
+        summary="The code sets the switch interval of threads, which has no effect without the GIL.",
         severity=Severity.INFO,
         confidence=Confidence.HIGH,
         since="0.1.0",
-        remedy="Take a lock around what must not be interrupted.",
+        remedy="Take a lock around the code that must not be interrupted.",
         links=("https://docs.python.org/3.14/library/sys.html#sys.setswitchinterval",),
     )
     words = (

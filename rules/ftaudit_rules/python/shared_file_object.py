@@ -1,4 +1,4 @@
-"""FT514: a file object of a module is used in functions."""
+"""FT514: functions use a file object of a module."""
 
 from __future__ import annotations
 
@@ -13,18 +13,17 @@ from ftaudit.source.python.kinds import Kind
 
 
 class SharedFileObject(PythonRule):
-    """A file object that a module or class opened is used in functions. Text files are not safe for several threads:
-    their buffers and positions get mixed up.
-    """
+    """Functions use a file object that a module or class opened. Text files are not thread-safe: their buffers and
+    positions get mixed up."""
 
     info = RuleInfo(
         code="FT514",
         name="shared-file-object",
-        summary="A file object of a module or class is used in functions.",
+        summary="Functions use a file object of a module or class.",
         severity=Severity.PEDANTIC,
         confidence=Confidence.LOW,
         since="0.1.0",
-        remedy="Open the file where it is used, or hold a lock.",
+        remedy="Open the file in the function that uses it, or hold a lock.",
         links=("https://docs.python.org/3.14/library/io.html#multi-threading",),
         default=False,
     )

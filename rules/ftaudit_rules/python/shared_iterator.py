@@ -1,4 +1,4 @@
-"""FT511: a shared iterator is advanced in functions."""
+"""FT511: functions advance a shared iterator."""
 
 from __future__ import annotations
 
@@ -15,21 +15,21 @@ from ftaudit.source.python.tree import dotted
 
 
 class SharedIterator(PythonRule):
-    """A module-level or class-level iterator is advanced in functions.
+    """Functions advance a module-level or class-level iterator.
 
-    Iterators are not safe to share: two threads that advance the same one can get the same item or lose one, and a
-    generator that runs in one thread raises `ValueError: generator already executing` in the other.
-    `itertools.count()` is the exception that CPython tests for.
+    Iterators are not safe to share: two threads that advance the same iterator can get the same item or lose one, and
+    a generator that runs in one thread raises `ValueError: generator already executing` in the other. The exception
+    is `itertools.count()`, which CPython tests for thread safety.
     """
 
     info = RuleInfo(
         code="FT511",
         name="shared-iterator",
-        summary="An iterator that several threads reach is advanced in functions.",
+        summary="Functions advance an iterator that several threads can reach.",
         severity=Severity.WARNING,
         confidence=Confidence.MEDIUM,
         since="0.1.0",
-        remedy="Hold a lock around next(), or give each thread an iterator of its own.",
+        remedy="Hold a lock around next(), or give each thread its own iterator.",
         links=("https://docs.python.org/3.14/howto/free-threading-python.html",),
     )
     words = (

@@ -1,4 +1,4 @@
-"""FT532: a new thread's context is taken to be empty."""
+"""FT532: code expects that a new thread has an empty context."""
 
 from __future__ import annotations
 
@@ -14,15 +14,14 @@ from ftaudit.source.python.tree import inside, last_name
 
 
 class ThreadInheritContext(PythonRule):
-    """In a free-threaded build a new thread starts with a copy of its parent's context; in other builds it starts with
-    an empty one. Code that catches LookupError of a ContextVar to notice that it runs in a new thread no longer
-    notices.
-    """
+    """In a free-threaded build a new thread starts with a copy of its parent's context; in other builds it starts
+    with an empty context. Code that catches LookupError of a ContextVar to detect that it runs in a new thread no
+    longer works."""
 
     info = RuleInfo(
         code="FT532",
         name="thread-inherit-context",
-        summary=("A context variable without a default is read with the expectation that a new thread starts empty."),
+        summary="Code reads a context variable without a default and expects that a new thread has an empty context.",
         severity=Severity.PEDANTIC,
         confidence=Confidence.LOW,
         since="0.1.0",

@@ -16,9 +16,9 @@ from ftaudit.source.python.tree import inside, last_name, targets_of
 class ThreadingLocalMisuse(PythonRule):
     """An attribute of a module-level `threading.local()` is assigned at module level and read in functions.
 
-    The assignment is made in the thread that imports the module; every other thread gets an AttributeError. A
-    subclass of `threading.local` with an `__init__` gives each thread its value. A `threading.local()` made inside
-    a function for that call alone is shared by nobody.
+    Only the thread that imports the module gets the value; every other thread gets an AttributeError. A subclass of
+    `threading.local` with an `__init__` gives each thread its value. A `threading.local()` that a function creates
+    for one call is not shared.
     """
 
     info = RuleInfo(

@@ -1,4 +1,4 @@
-"""FT533: the state of a shared object is used in one method without the lock that another one holds for it."""
+"""FT533: one method uses the state of a shared object without the lock that another method holds for it."""
 
 from __future__ import annotations
 
@@ -16,26 +16,29 @@ from ftaudit.source.shared_state import AccessKind
 
 
 class UnlockedObjectState(PythonRule):
-    """An object that several threads use keeps state that one method uses under a lock and another without.
+    """An object that several threads use keeps state that one method uses under a lock and another method without it.
 
-    A lock only keeps out who takes it. Where one method changes an attribute under the object's lock and another
-    changes it without, or walks through it, tests it and acts on the answer, adds to it, the lock guards nothing: an
-    update is lost, a loop ends with RuntimeError, a key is gone that was there a moment before.
+    A lock excludes only the code that takes it. If one method changes an attribute under the object's lock, and
+    another method changes it, iterates over it, tests it and acts on the result, or adds to it without the lock, the
+    lock guards nothing: an update is lost, a loop ends with RuntimeError, or a key that existed a moment ago is gone.
 
-    Objects count as shared when their class owns a lock, starts threads or hands its methods to them, is a thread, or
-    when a private class has one object at module level. Calls of the object's own methods are followed: a helper that
-    every caller calls with the lock held is safe. A plain read of a single value gets the old or the new one and is not
-    reported.
+    An object counts as shared if its class owns a lock, starts threads or passes its methods to them, or is a thread,
+    or if a private class has one object at module level. The rule follows calls of the object's own methods: a helper
+    is safe if every caller holds the lock. A plain read of a single value gets the old or the new value, and the rule
+    does not report it.
     """
 
     info = RuleInfo(
         code="FT533",
         name="unlocked-object-state",
-        summary="The state of a shared object is changed or walked through without the lock that guards it elsewhere.",
+        summary="The state of a shared object is changed or iterated over without the lock that guards it elsewhere.",
         severity=Severity.WARNING,
         confidence=Confidence.MEDIUM,
         since="0.1.0",
-        remedy="Take the same lock around every place that the finding names, for as long as its steps need.",
+        remedy=(
+            "Take the same lock around every place that the finding names, and hold it over all steps that belong "
+            "together."
+        ),
         links=(
             "https://docs.python.org/3.14/library/threadsafety.html",
             "https://py-free-threading.github.io/porting/",

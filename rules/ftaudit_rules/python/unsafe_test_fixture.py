@@ -12,18 +12,17 @@ from ftaudit.source.python import PythonModule
 
 
 class UnsafeTestFixture(PythonRule):
-    """A test uses `monkeypatch`, `capsys`, `capfd` or `recwarn`. They change the whole process, so that the test
-    cannot run in several threads at once, as pytest-run-parallel makes it do to find races.
-    """
+    """A test uses `monkeypatch`, `capsys`, `capfd` or `recwarn`. They change the whole process, so the test cannot
+    run in several threads at the same time. pytest-run-parallel runs tests that way to find races."""
 
     info = RuleInfo(
         code="FT531",
         name="unsafe-test-fixture",
-        summary="A test uses a fixture that changes the process, so it cannot run beside itself in threads.",
+        summary="A test uses a fixture that changes the process, so the test cannot run in several threads at once.",
         severity=Severity.PEDANTIC,
         confidence=Confidence.LOW,
         since="0.1.0",
-        remedy="Mark the test with @pytest.mark.thread_unsafe, or do without the fixture.",
+        remedy="Mark the test with @pytest.mark.thread_unsafe, or write it without the fixture.",
         links=("https://py-free-threading.github.io/testing/",),
         default=False,
     )

@@ -16,11 +16,11 @@ _DECORATORS = frozenset({"cached", "cachedmethod"})
 
 
 class UnsynchronisedCache(PythonRule):
-    """A cache of cachetools or its like is used without a lock.
+    """A cache of cachetools or a similar library is used without a lock.
 
-    These caches keep an order or expiry times beside the entries, in Python code, and change them on every look-up.
-    They are documented as not thread-safe: two threads that only read can raise KeyError in `__getitem__` or
-    `popitem`, or leave the size wrong for good. A plain dict does not have this problem.
+    These caches keep an order or expiry times in addition to the entries, in Python code, and change them on every
+    look-up. Their documentation says that they are not thread-safe: two threads that only read can raise KeyError in
+    `__getitem__` or `popitem`, or leave the size permanently wrong. A plain dict does not have this problem.
     """
 
     info = RuleInfo(
@@ -30,7 +30,7 @@ class UnsynchronisedCache(PythonRule):
         severity=Severity.WARNING,
         confidence=Confidence.HIGH,
         since="0.1.0",
-        remedy="Hold a lock over every use of the cache, or give cached(…, lock=threading.Lock()).",
+        remedy="Hold a lock over every use of the cache, or pass a lock: cached(…, lock=threading.Lock()).",
         links=("https://cachetools.readthedocs.io/en/stable/",),
     )
     words = ("Cache(", "LRU(", "cached(", "cachedmethod(")

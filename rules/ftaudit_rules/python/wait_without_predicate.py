@@ -1,4 +1,4 @@
-"""FT536: a thread waits for a condition and goes on without looking whether it holds."""
+"""FT536: a thread waits for a condition and continues without testing whether it holds."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ from ftaudit.source.python.tree import dotted, last_name, targets_of
 
 
 class WaitWithoutPredicate(PythonRule):
-    """`Condition.wait()` is called outside a loop that tests what is waited for.
+    """The code calls `Condition.wait()` outside a loop that tests the condition.
 
-    A notification that comes before the wait is lost, and the thread waits forever. One that comes is for somebody
-    else, or another thread is quicker and takes what was announced. Only the test, made again with the lock held, says
-    whether the wait is over.
+    If the notification comes before the wait, it is lost, and the thread waits forever. If it comes later, it may be
+    meant for another thread, or another thread may act on it first. Only a test that is repeated with the lock held
+    shows whether the wait is over.
     """
 
     info = RuleInfo(
         code="FT536",
         name="wait-without-predicate",
-        summary="Condition.wait() is not in a loop that tests what is waited for.",
+        summary="Condition.wait() is not in a loop that tests the condition.",
         severity=Severity.WARNING,
         confidence=Confidence.MEDIUM,
         since="0.1.0",

@@ -1,4 +1,4 @@
-"""FT432: a Python method takes `&mut self`, and a second thread in it gets an exception."""
+"""FT432: a Python method takes `&mut self`, and a second thread that calls it gets an exception."""
 
 from __future__ import annotations
 
@@ -31,10 +31,11 @@ _PRIVATE: Final = frozenset(
 
 
 class PyclassMutMethod(RustRule):
-    """PyO3 checks borrows at run time: while one thread is in a `&mut self` method, any other gets `Already borrowed`.
+    """PyO3 checks borrows at run time: while one thread is in a `&mut self` method, any other thread gets `Already
+    borrowed`.
 
-    The GIL hid that, because one thread ran at a time. Nothing is corrupted, but programs see exceptions that they
-    never saw before.
+    The GIL hid that, because only one thread ran at a time. Nothing is corrupted, but programs get exceptions that
+    never occurred before.
     """
 
     info = RuleInfo(
@@ -44,7 +45,7 @@ class PyclassMutMethod(RustRule):
         severity=Severity.INFO,
         confidence=Confidence.LOW,
         since="0.1.0",
-        remedy="Make the class frozen, and put what changes into a Mutex or atomics.",
+        remedy="Make the class frozen, and keep the fields that change in a Mutex or in atomics.",
         links=("https://pyo3.rs/latest/free-threading.html",),
     )
 

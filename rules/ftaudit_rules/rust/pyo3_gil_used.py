@@ -1,4 +1,4 @@
-"""FT430: a PyO3 module that uses the GIL, by its version's default or by its own word."""
+"""FT430: a PyO3 module that uses the GIL, by the default of its version or by declaration."""
 
 from __future__ import annotations
 
@@ -25,16 +25,17 @@ _ARGUMENT: Final = re.compile(r"\bgil_used=(true|false)\b")
 
 
 class Pyo3GilUsed(RustRule):
-    """From PyO3 0.23 to 0.27 a module uses the GIL unless it says `gil_used = false`; from 0.28 on the reverse holds.
+    """From PyO3 0.23 to 0.27 a module uses the GIL unless it declares `gil_used = false`; from 0.28 on the default is
+    reversed.
 
-    A module that uses the GIL turns it on for the whole process when it is imported. Which default counts depends on
-    the PyO3 in `Cargo.lock`, or on the requirement in `Cargo.toml` where nothing is locked.
+    A module that uses the GIL turns it on for the whole process when it is imported. The default depends on the PyO3
+    version in `Cargo.lock`, or on the requirement in `Cargo.toml` if no version is locked.
     """
 
     info = RuleInfo(
         code="FT430",
         name="pyo3-gil-used",
-        summary="A PyO3 module uses the GIL: it turns the GIL back on when it is imported.",
+        summary="A PyO3 module uses the GIL: importing it turns the GIL back on.",
         severity=Severity.ERROR,
         confidence=Confidence.HIGH,
         since="0.1.0",

@@ -1,4 +1,4 @@
-"""FT433: an extension module written in Rust on the C API that declares the GIL used, or nothing."""
+"""FT433: a Rust extension module on the raw C API that declares the GIL used, or declares nothing."""
 
 from __future__ import annotations
 
@@ -12,10 +12,11 @@ from ftaudit.source.rust import RustUnit, find_silent_inits, find_used_slots
 
 
 class RawFfiModGil(RustRule):
-    """A module made by hand needs the `Py_mod_gil` slot, or CPython turns the GIL on when it is imported.
+    """A module that defines itself through the C API needs the `Py_mod_gil` slot, or importing it turns the GIL on.
 
-    That holds in Rust as in C: nothing declares it for a crate that fills a `PyModuleDef` itself. The fault is that
-    of missing-mod-gil and mod-gil-used, so the findings bear those names and codes; this rule looks for it in Rust.
+    That is the same in Rust and in C: if a crate fills a `PyModuleDef` itself, no tool adds the declaration. The
+    fault is the same as in missing-mod-gil and mod-gil-used, so the findings have those names and codes; this rule
+    looks for it in Rust.
     """
 
     info = RuleInfo(

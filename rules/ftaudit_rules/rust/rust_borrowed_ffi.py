@@ -38,15 +38,16 @@ _GUARD: Final = re.compile(r"critical_section|CriticalSection", re.IGNORECASE)
 class RustBorrowedFfi(RustRule):
     """Raw C API calls in Rust return borrowed references and pointers into objects that other threads can change.
 
-    `PyList_GET_ITEM`, `PyDict_GetItem` and their like own nothing: another thread that replaces the item frees the
-    object before the `Py_INCREF`. `PyDict_Next` walks a table that another thread may resize. The bytes of a bytearray
-    move when it grows, so a slice of them is valid only while nothing else runs. The compiler sees none of that.
+    `PyList_GET_ITEM`, `PyDict_GetItem` and similar calls do not return an owned reference: another thread that
+    replaces the item frees the object before the `Py_INCREF`. `PyDict_Next` walks a table that another thread may
+    resize. The bytes of a bytearray move when it grows, so a slice of them is valid only while nothing else runs. The
+    compiler does not detect any of this.
     """
 
     info = RuleInfo(
         code="FT435",
         name="rust-borrowed-ffi",
-        summary="A borrowed reference, or memory of a bytearray, is used while another thread may free it.",
+        summary="A borrowed reference, or the memory of a bytearray, is used while another thread may free it.",
         severity=Severity.WARNING,
         confidence=Confidence.MEDIUM,
         since="0.1.0",

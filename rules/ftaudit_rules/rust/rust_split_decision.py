@@ -1,4 +1,4 @@
-"""FT434: Rust code asks under a lock, lets it go, and acts on the answer under the same lock taken again."""
+"""FT434: Rust code tests a value under a lock, releases the lock, and acts on the result under the lock again."""
 
 from __future__ import annotations
 
@@ -37,17 +37,18 @@ _CHANGES: Final = re.compile(
 
 
 class RustSplitDecision(RustRule):
-    """A lock, an atomic or a map is asked, and changed because of the answer by a second call.
+    """Code tests a value behind a lock, an atomic or a map, and changes it in a second call based on the result.
 
-    The guard of `self.x.lock().unwrap().is_none()` lives to the end of the condition. Another thread can take the lock
-    before the next `self.x.lock()`, and then both do what one was to do. The same goes for `load` and `store` of an
-    atomic, `read` and `write` of an RwLock, `contains` and `set_item` of a dictionary.
+    The guard of `self.x.lock().unwrap().is_none()` lives to the end of the condition. Another thread can take the
+    lock before the next `self.x.lock()`, and then both threads do the work that only one should do. The same applies
+    to `load` and `store` of an atomic, `read` and `write` of an RwLock, and `contains` and `set_item` of a
+    dictionary.
     """
 
     info = RuleInfo(
         code="FT434",
         name="rust-split-decision",
-        summary="A value is tested and changed under two separate guards, and another thread comes in between.",
+        summary="A value is tested and changed under two separate guards, so another thread can act in between.",
         severity=Severity.WARNING,
         confidence=Confidence.MEDIUM,
         since="0.1.0",

@@ -1,4 +1,4 @@
-"""FT431: Rust state that is shared between threads by an unsafe promise, or by the GIL's."""
+"""FT431: Rust state that threads share based on an unsafe promise or on the GIL."""
 
 from __future__ import annotations
 
@@ -28,23 +28,25 @@ _EXTENSION: Final = re.compile(r"\bpyo3|\bPyObject\b|\bpyo3_ffi\b|PyMethodDef|Py
 
 
 class RustUnsyncState(RustRule):
-    """`unsafe` code in extensions was often written on the assumption that the GIL keeps other threads out.
+    """`unsafe` code in extensions often assumes that the GIL excludes other threads.
 
-    `static mut`, `unsafe impl Sync` and `UnsafeCell` keep their promise only if something else synchronises; the types
-    that let the GIL do it (`GILProtected`, `GILOnceCell`) are deprecated, and the former is gone without the GIL. A
-    `static mut` that the file is seen to write while the module is in use is an error: two threads there are undefined
-    behaviour.
+    `static mut`, `unsafe impl Sync` and `UnsafeCell` are sound only if something else synchronises. The types that
+    rely on the GIL for that (`GILProtected`, `GILOnceCell`) are deprecated, and the former does not exist in
+    free-threaded builds. A `static mut` that the file writes while the module is in use is an error: access from two
+    threads is undefined behaviour.
     """
 
     info = RuleInfo(
         code="FT431",
         name="rust-unsync-state",
-        summary="Rust state is shared between threads without a lock, on an unsafe promise or on the GIL.",
+        summary="Threads share Rust state without a lock, based on an unsafe promise or on the GIL.",
         severity=Severity.WARNING,
         confidence=Confidence.MEDIUM,
         since="0.1.0",
-        remedy="Use OnceLock, PyOnceLock, Mutex or atomics, and drop the unsafe impl where the "
-        "compiler can then see it.",
+        remedy=(
+            "Use OnceLock, PyOnceLock, Mutex or atomics, and remove the unsafe impl if the compiler can then verify "
+            "the type."
+        ),
         links=("https://pyo3.rs/latest/free-threading.html",),
     )
 
