@@ -1,1 +1,1 @@
-"""The rule pack of ftaudit: one file a rule, named after it, in a folder for what the rule reads."""
+"""The rule pack of ftaudit: one file for each rule, with the rule's name, in a folder for each kind of input."""

@@ -16,7 +16,7 @@ _FIRST: Final = ABI3T_SINCE[0] << 24 | ABI3T_SINCE[1] << 16
 
 
 def find_in_abi3t(unit: CUnit, pattern: re.Pattern[str]) -> Iterator[re.Match[str]]:
-    """Yield what a pattern finds in the code that a build for `abi3t` compiles, if the target has `abi3t`.
+    """Yield the matches of a pattern in the code that a build for `abi3t` compiles, if the target has `abi3t`.
 
     Code for other builds, in the `#else` of `#ifdef Py_TARGET_ABI3T` or of `Py_LIMITED_API`, is left out.
     """

@@ -26,7 +26,7 @@ class _Tool:
 
     name: str
     since: str | None
-    """The first release that makes `abi3t` modules or wheels; `None` if no release does."""
+    """The first release that builds `abi3t` modules or wheels; `None` if no release does."""
     how: str
     """How to ask for it, or what to do instead, in a sentence."""
 

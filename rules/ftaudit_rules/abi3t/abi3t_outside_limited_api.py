@@ -18,7 +18,7 @@ _NAME = re.compile(r"\b_?Py[A-Z_]\w*")
 _OTHERS: Final = re.compile(
     r"PyObject_(?:VAR_)?HEAD|Py\w*_HEAD_INIT|PyUnstable_Module_SetGIL|PyModule_GetDef|PyType_GetModuleByDef"
 )
-"""What other rules of the group are about."""
+"""Names that other rules of the group report."""
 
 
 class Abi3tOutsideLimitedApi(CRule):

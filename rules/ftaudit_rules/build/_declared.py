@@ -14,7 +14,7 @@ from ftaudit.source.cython import CythonContext
 from ftaudit.source.rust import RustContext, resolved_pyo3
 
 _PYO3_DECLARES: Final = Version("0.28")
-"""From here on a PyO3 module that says nothing declares that it does not use the GIL (PyO3's changelog, #5564)."""
+"""From this version on a PyO3 module declares by default that it does not use the GIL (PyO3's changelog, #5564)."""
 
 
 def declared_not_used(project: Project) -> Iterator[tuple[str, int]]:

@@ -20,7 +20,7 @@ _FIRST: Final = {"pybind11": "2.13.0", "nanobind": "2.2.0", "cffi": "2.0.0b1"}
 _NUMPY_WITH_F2PY: Final = "2.1.0"
 _MYPY_WITH_SAFE_MYPYC: Final = "2.3"
 _FLOORS: Final = {"pybind11": "2.13", "nanobind": "2.2", "cffi": "2.0", "numpy": "2.1", "mypy": "2.3"}
-"""As a requirement names them."""
+"""Names as in a requirement."""
 _PYO3: Final = Version("0.23")
 _CFFI_SINCE: Final = (3, 14)
 """cffi supports no free-threaded 3.13."""
@@ -75,7 +75,7 @@ class BindingGeneratorTooOld(BuildRule):
     )
 
     def check(self, project: Project) -> Iterator[Finding]:
-        """Yield each requirement that no release with free threading meets."""
+        """Yield each requirement that excludes every release with free-threading support."""
         build = project.context.of(Room.BUILD, BuildContext)
         first = dict(_FIRST)
         if build.of(FactKind.F2PY):
@@ -100,7 +100,7 @@ class BindingGeneratorTooOld(BuildRule):
         old = [fact for fact in pyo3 if (version := least_version(fact.value)) is not None and version < _PYO3]
         locked = any("lock" in fact.names for fact in pyo3)
         used = [fact for fact in old if "lock" in fact.names or not locked]
-        # What is to be raised is the requirement, where it stands in the way; else the lock is to be made again.
+        # Raise the requirement if it excludes the release; otherwise the lock file has to be updated.
         in_the_way = [f for f in old if "lock" not in f.names and not f.value.lstrip().startswith((">", "*"))]
         for fact in (in_the_way or used) if used else ():
             yield self.finding(
@@ -109,7 +109,7 @@ class BindingGeneratorTooOld(BuildRule):
             )
 
     def fix(self, unit: Unit, finding: Finding) -> Fix | NoFix:
-        """Require the first release that knows free threading; no cffi knows the free-threaded 3.13."""
+        """Require the first release that supports free threading; no cffi supports the free-threaded 3.13."""
         if unit.path.endswith("Cargo.toml"):
             return raise_version(unit, finding, str(_PYO3))
         floors = {

@@ -13,7 +13,7 @@ from ftaudit.source.build.build_edits import gate_limited_api
 from ftaudit.source.build.required_versions import build_requirements, requires_from
 
 _IGNORES = "2.0.0b1"
-"""From here on cffi leaves the limited API alone on free-threaded builds, whatever it is told (cffi e317b620)."""
+"""From this version on cffi never uses the limited API on free-threaded builds (cffi e317b620)."""
 
 
 class CffiLimitedApi(BuildRule):
@@ -47,7 +47,7 @@ class CffiLimitedApi(BuildRule):
     )
 
     def check(self, project: Project) -> Iterator[Finding]:
-        """Yield each such call, unless the build requires a cffi that knows better."""
+        """Yield each such call, unless the build requires a cffi version that ignores the option."""
         if project.target.version >= ABI3T_SINCE:
             return
         build = project.context.of(Room.BUILD, BuildContext)
@@ -62,5 +62,5 @@ class CffiLimitedApi(BuildRule):
                 )
 
     def fix(self, unit: Unit, finding: Finding) -> Fix | NoFix:
-        """Ask for the limited API only where the interpreter has one."""
+        """Ask for the limited API only if the interpreter has one."""
         return gate_limited_api(unit, finding)

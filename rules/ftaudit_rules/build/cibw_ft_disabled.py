@@ -99,19 +99,19 @@ class CibwFtDisabled(BuildRule):
                 )
 
     def fix(self, unit: Unit, finding: Finding) -> Fix | NoFix:
-        """Drop the pattern or the option."""
+        """Remove the pattern or the option."""
         for fact in facts_at(unit, finding, FactKind.CIBW_SKIP, FactKind.CIBW_OBSOLETE, FactKind.CIBW_ENABLE):
             if fact.kind is FactKind.CIBW_SKIP and not _skips(fact.value, unit.target):
                 continue
             if fact.kind is FactKind.CIBW_ENABLE:
-                # What is left of the option, and of the CI that it is in, is for a person to decide.
+                # A person has to decide about the rest of the option, and about the CI job that it is in.
                 return NoFix(obstacle=Obstacle.NOT_MECHANICAL)
             return drop_word(unit, fact.line, fact.value)
         return NoFix(obstacle=Obstacle.UNKNOWN_FORM)
 
 
 def _skips(pattern: str, target: Target) -> bool:
-    """Tell whether a pattern takes out the target's wheels on all common platforms, and not all wheels there are."""
+    """Return whether a pattern skips the target's wheels on all common platforms, but not all wheels."""
     tag = f"cp{target.version[0]}{target.version[1]}"
     alternatives = _expand(pattern)
     every = all(any(fnmatchcase(f"{tag}t-{name}", each) for each in alternatives) for name in _PLATFORMS)

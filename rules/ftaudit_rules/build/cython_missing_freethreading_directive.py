@@ -142,7 +142,7 @@ class CythonMissingFreethreadingDirective(BuildRule):
     )
 
     def check(self, project: Project) -> Iterator[Finding]:
-        """Yield each silent module, each place of the build that compiles silent ones, and each explicit no."""
+        """Yield each module without a declaration, each build step that compiles one, and each explicit no."""
         build = project.context.of(Room.BUILD, BuildContext)
         modules = tuple(_modules(project, build))
         said = [fact for fact in build.of(FactKind.DECLARES) if _in_force(fact, project)]
@@ -178,7 +178,7 @@ class CythonMissingFreethreadingDirective(BuildRule):
                 )
 
     def fix(self, unit: Unit, finding: Finding) -> Fix | NoFix:
-        """Add the directive to the comments of the module, or to the build where no module of the tree is silent."""
+        """Add the directive to the module's comments, or to the build if every module of the tree has a declaration."""
         if finding.declares is GilDeclaration.USED:
             return NoFix(obstacle=Obstacle.AUTHOR_SAYS_USED)
         build = unit.context.of(Room.BUILD, BuildContext)
@@ -189,13 +189,13 @@ class CythonMissingFreethreadingDirective(BuildRule):
             return add_directive_comment(unit, finding)
         modules = unit.context.of(Room.CYTHON, CythonContext).modules
         if any(module.declares is None and module.path.startswith(place.reach) for module in modules):
-            # The comments of the modules will say it.
+            # The comments of the modules will have the directive.
             return NoFix(obstacle=Obstacle.OVERLAPS)
         return add_directive(unit, finding)
 
 
 def _modules(project: Project, build: BuildContext) -> Iterator[CythonModule]:
-    """Yield the files that become modules: not what is only included, and Python files only where the build says so."""
+    """Yield the files that become modules: no included files, and Python files only if the build compiles them."""
     known = project.context.of(Room.CYTHON, CythonContext).modules
     words = {word for fact in build.of(FactKind.MENTIONS) for word in fact.names}
     compiled = set(_compiled_python(project, build))
@@ -211,7 +211,7 @@ def _modules(project: Project, build: BuildContext) -> Iterator[CythonModule]:
 
 
 def _named(module: CythonModule, words: set[str]) -> bool:
-    """Tell whether the build names an included file as a module of its own."""
+    """Return whether the build names an included file as a module of its own."""
     return module.stem in words or any(
         PurePosixPath(word).name in (f"{module.stem}.pyx", f"{module.stem}.pyx.in") or word.endswith(f".{module.stem}")
         for word in words
@@ -228,7 +228,7 @@ def _compiled_python(project: Project, build: BuildContext) -> Iterator[str]:
 
 
 def _in_force(fact: BuildFact, project: Project) -> bool:
-    """Tell whether a declaration that waits for a Python version is made for the target."""
+    """Return whether a declaration that depends on the Python version applies to the target."""
     since = next((name.removeprefix("since:") for name in fact.names if name.startswith("since:")), None)
     if since is None:
         return True
@@ -241,14 +241,14 @@ def _covers(fact: BuildFact, path: str) -> bool:
 
 
 def _speaks_for(fact: BuildFact, place: BuildFact) -> bool:
-    """Tell whether a declaration elsewhere in the build also reaches the place: project-wide, or another script's."""
+    """Return whether a declaration elsewhere in the build also applies here: project-wide, or in another script."""
     if "project" in fact.names:
         return place.path.startswith(fact.reach)
     return fact.path != place.path and place.path.endswith(".py") and place.path.startswith(fact.reach)
 
 
 def _compiles_silent(place: BuildFact, modules: tuple[CythonModule, ...]) -> bool:
-    """Tell whether any module that the place may compile says nothing in its header."""
+    """Return whether any module that the place may compile has no declaration in its header."""
     wanted = {place.folder + name.removeprefix("./") for name in place.names}
     named = [module for module in modules if module.path in wanted]
     if len(named) < len(wanted) and not any("*" in path for path in wanted):

@@ -51,7 +51,7 @@ class CythonTooOld(BuildRule):
     )
 
     def check(self, project: Project) -> Iterator[Finding]:
-        """Yield each requirement that no Cython from 3.1 on meets."""
+        """Yield each requirement that excludes every Cython from 3.1 on."""
         build = project.context.of(Room.BUILD, BuildContext)
         for fact, requirement in build_requirements(build, "cython"):
             if fact.settled or not applies(requirement, project.target) or admits_from(requirement.specifier, _FIRST):

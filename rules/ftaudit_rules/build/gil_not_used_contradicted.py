@@ -98,7 +98,7 @@ class GilNotUsedContradicted(BuildRule):
             and finding.code.startswith(_HAZARDS)
             and finding.location is not None
             and project.roles.get(finding.location.path, Role.OWN) is Role.OWN
-            # What another module of the project does, which promises nothing itself, is no word against this one.
+            # Another module of the project, which has no declaration itself, does not contradict this one.
             and (finding.location.path not in modules or finding.location.path in promised)
         ]
         if not declared or not hazards:

@@ -17,7 +17,7 @@ from ftaudit.source.rust import least_version
 _FIRST = ABI3T_SINCE[0] << 24 | ABI3T_SINCE[1] << 16
 """The lowest `Py_LIMITED_API` with which headers of free-threaded builds compile (`Include/pyabi.h`)."""
 _PYO3_IGNORES_ABI3 = Version("0.23")
-"""From this version on PyO3 builds for the very version where the stable ABI does not exist (PyO3 #4719)."""
+"""From this version on PyO3 builds for the exact Python version if it has no stable ABI (PyO3 #4719)."""
 
 
 class LimitedApiNotGated(BuildRule):
@@ -175,7 +175,7 @@ class LimitedApiNotGated(BuildRule):
                 )
 
     def fix(self, unit: Unit, finding: Finding) -> Fix | NoFix:
-        """Ask for the limited API only where the interpreter has one."""
+        """Ask for the limited API only if the interpreter has one."""
         return gate_limited_api(unit, finding)
 
 

@@ -45,7 +45,7 @@ class MypycCompiled(BuildRule):
     )
 
     def check(self, project: Project) -> Iterator[Finding]:
-        """Yield where mypyc is called, and an error for a pinned one that is not memory-safe in threads."""
+        """Yield each call of mypyc, and an error for a pinned version that is not memory-safe in threads."""
         build = project.context.of(Room.BUILD, BuildContext)
         calls = build.of(FactKind.MYPYC)
         for fact in calls[:1]:

@@ -36,7 +36,7 @@ class NanobindStableAbiOnly(BuildRule):
     INVALID = (SourceExample(path="CMakeLists.txt", code="nanobind_add_module(ext STABLE_ABI ext.cpp)\n", lines=(1,)),)
 
     def check(self, project: Project) -> Iterator[Finding]:
-        """Yield each module with the one flag and not the other."""
+        """Yield each module that has only the first of the two flags."""
         for fact in find_nanobind_modules(project.context.of(Room.BUILD, BuildContext)):
             if "STABLE_ABI" in fact.names:
                 yield self.finding(

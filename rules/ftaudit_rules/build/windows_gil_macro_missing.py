@@ -70,7 +70,7 @@ class WindowsGilMacroMissing(BuildRule):
     )
 
     def check(self, project: Project) -> Iterator[Finding]:
-        """Yield the first list of Windows macros, where an old setuptools is expressly allowed."""
+        """Yield the first list of Windows macros, if the build explicitly allows an old setuptools."""
         build = project.context.of(Room.BUILD, BuildContext)
         if any(fact.value == "macro" for fact in build.of(FactKind.GIL_MACRO)):
             return

@@ -74,7 +74,7 @@ void call(PyObject *f) {
             return
         for start, end in unit.preprocessed.dead:
             found = _ATTACHES.search(unit.uncommented, start, end)
-            # Of `#ifndef … #else` and `#ifdef … #else` the directive before the region asks for the GIL.
+            # In `#ifndef … #else` and `#ifdef … #else`, the directive before the region tests for the GIL.
             condition = unit.uncommented[max(0, start - 120) : start]
             around = condition + unit.uncommented[max(0, start - 4_000) : start]
             if found and "GIL_DISABLED" in around:

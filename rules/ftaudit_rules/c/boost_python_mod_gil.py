@@ -73,5 +73,5 @@ BOOST_PYTHON_MODULE(ext) { def("f", f); }
             )
 
     def fix(self, unit: CUnit, finding: Finding) -> Fix | NoFix:
-        """Give the macro the argument that declares."""
+        """Add the argument that declares it to the macro."""
         return declare_in_macro(unit, finding, "boost::python::mod_gil_not_used()")

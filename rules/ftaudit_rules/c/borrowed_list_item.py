@@ -13,7 +13,7 @@ from ftaudit.source.c.escape import ContainerOrigin
 from ftaudit.source.c.owned_references import own_reference
 
 _SEQUENCE_ITEM = "PySequence_Fast_GET_ITEM"
-"""Of what PySequence_Fast returned FT317 judges; of a list that is kept somewhere this lends as the others do."""
+"""FT317 checks the result of PySequence_Fast; for a stored list, this returns a borrowed reference as well."""
 
 
 class BorrowedListItem(CRule):

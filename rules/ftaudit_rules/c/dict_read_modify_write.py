@@ -116,7 +116,7 @@ static int note(PyObject *key) {
 
     @staticmethod
     def _uses(unit: CUnit, after: int, store: object) -> bool:
-        """Return whether what is stored was computed between the two calls."""
+        """Return whether the stored value was computed between the two calls."""
         arguments = store.arguments  # type: ignore[attr-defined]
         name = normalised(arguments[2])
         start = store.start  # type: ignore[attr-defined]

@@ -20,9 +20,9 @@ _HEADER = re.compile(
 _ALLOCATES = re.compile(r"(?i)alloc|new|init|free|resurrect|py_set_refcnt|dealloc")
 _STORED = re.compile(r"\s*=(?!=)")
 _NAMES = re.compile(r"\s*->\s*tp_(?:name|doc)\b")
-"""What a message is made of; it never changes."""
+"""The parts of a message; they never change."""
 _OWN = re.compile(r"\s*(?:\([^()]*\)\s*)?&")
-"""The address of a variable: an object that is just being set up by hand."""
+"""The address of a variable: an object that the code is setting up itself."""
 _POLYFILL = re.compile(r"^_?Py_(?:SET_)?(?:TYPE|REFCNT|SIZE|IS_TYPE|NewRef|XNewRef)")
 
 

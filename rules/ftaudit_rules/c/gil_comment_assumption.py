@@ -26,7 +26,7 @@ _DENIED = re.compile(
     r"|critical.section\w*|3\.1[2-9])\b"
 )
 _INFORMED = re.compile(r"(?i)free.?thread|no-?gil\b|GIL_DISABLED|CRITICAL_SECTION")
-"""What a comment speaks of that was written with builds in mind that have no GIL."""
+"""Words of a comment whose author had builds without the GIL in mind."""
 _JOINED = re.compile(r"\s*\n[ \t]*(?:\*|//+)?[ \t]*")
 _API = re.compile(r"(?i)\b(?:must|should|has to|have to|needs? to|requires?|called|caller|callers)\b")
 
@@ -124,7 +124,7 @@ static Py_ssize_t total;
 
     @staticmethod
     def _offset(comment: str, found: re.Match[str]) -> int:
-        """Return where the claim stands in the comment as written, by its first word."""
+        """Return the position of the claim in the original comment, by its first word."""
         first = found[0].split()[0]
         at = comment.find(first)
         return max(at, 0)

@@ -16,9 +16,9 @@ from ftaudit.source.c.conditions import evaluate, known_macros
 _FIRST: Final = ABI3T_SINCE[0] << 24 | ABI3T_SINCE[1] << 16
 """The lowest value with which headers of free-threaded builds compile: 0x030F0000 (`Include/pyabi.h`)."""
 _OLDEST: Final = 0x03020000
-"""What an empty or a small value means."""
+"""The meaning of an empty or a small value."""
 _SWITCH: Final = re.compile(r"\b(?!Py_LIMITED_API\b)\w*(?:LIMITED|ABI3|STABLE_ABI)\w*")
-"""A switch of the project's own: its build decides, and what it says is judged there."""
+"""A switch that the project defines: its build sets it, and the rules for the build check that."""
 
 
 class LimitedApiMacro(CRule):

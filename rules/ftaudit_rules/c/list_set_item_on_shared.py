@@ -83,7 +83,7 @@ static int put(Obj *self, Py_ssize_t i, PyObject *v) {
                 for read in unit.calls("PyList_GET_ITEM", "PyList_GetItem")
                 if read.arguments
             )
-            # A list that is being filled is often passed around, or kept in what builds it, before others see it.
+            # Code often passes a list around while it fills it, or stores it in its builder, before others see it.
             if found.origin in (ContainerOrigin.PARAMETER, ContainerOrigin.MEMBER) and not replaces:
                 continue
             yield self.finding(

@@ -19,14 +19,14 @@ _NAME = re.compile(r"[A-Za-z_]\w*")
 _EXPORT = re.compile(r"\bPyMODEXPORT_FUNC\b|\bPyModExportU?_")
 _CALLS = re.compile(r"\w\s*\(")
 _RETURNS = re.compile(r"\w\s*\(|\breturn\s*[(&]*\s*(?!NULL\b|nullptr\b)[A-Za-z_]")
-"""What an export hook does: as a rule it returns a static array and calls nothing (PEP 793)."""
+"""The body of an export hook: usually it returns a static array and calls nothing (PEP 793)."""
 _NEAR = 8
-"""Lines; a PyModule_Create further down than this is less of a landmark than the entry point's name."""
+"""Lines; if PyModule_Create is further down than this, the finding is at the entry point's name instead."""
 _CREATE = re.compile(r"PyModule(?<!\wPyModule)(?:_Create2?|_FromDefAndSpec2?|Def_Init)\s*\(")
 
 
 _OWN_MACROS = ("INIT_FUNC", "INITFUNC", "MOD_INIT", "MODINIT", "MODULE_INIT", "INIT_MODULE", "MODULE_FUNC")
-"""Words in the names that projects give to macros for entry points; which macros are, the tree says."""
+"""Words in the names of macros for entry points; the tree itself shows which macros they are."""
 
 
 class MissingModGil(CRule):
@@ -201,7 +201,7 @@ PyMODINIT_FUNC PyInit_m(void) { return PyModuleDef_Init(&def); }
 
     @staticmethod
     def _place(unit: CUnit, start: int, end: int, entry: int) -> tuple[int, str]:
-        """Return where the declaration is missing, and in what words."""
+        """Return where the declaration is missing, and the message."""
         multi_phase = re.search(r"\bPyModuleDef_Init\s*\(|\bPyModExportU?_", unit.code[entry:end])
         slots = [v for v in unit.syntax.variables if v.words & {"PyModuleDef_Slot", "PySlot"}]
         used = set(_NAME.findall(unit.code[start:end]))

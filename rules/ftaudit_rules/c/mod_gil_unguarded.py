@@ -20,9 +20,9 @@ _CONDITION = re.compile(
     r"GIL|VERSION|Py_mod_|PySlot|LIMITED_API|ABI3T|FREE_?THREAD|PY_?3_?1[3-9]|PY31[3-9]", re.IGNORECASE
 )
 _SINCE_3_15 = re.compile(r"\b(?:PySlot(?:_\w+)?|PyModExportU?_\w+|PyMODEXPORT_FUNC|PyABIInfo(?:_\w+)?|Py_mod_abi)\b")
-"""What PEP 793, 803 and 820 brought: where it is used under no condition, no older CPython compiles the file."""
+"""Names from PEP 793, 803 and 820: no older CPython compiles a file that uses them without a condition."""
 _SINCE_3_13 = ("PyMutex_Lock", "Py_BEGIN_CRITICAL_SECTION")
-"""What no older CPython has. `PyDict_GetItemRef` and its like prove nothing: pythoncapi-compat provides them."""
+"""Names that no older CPython has. `PyDict_GetItemRef` proves nothing: pythoncapi-compat provides it."""
 
 
 class ModGilUnguarded(CRule):
@@ -149,9 +149,9 @@ int exec(PyObject *m) {
 
     @staticmethod
     def _needs_3_13(unit: CUnit) -> bool:
-        """Tell whether no older CPython is supported.
+        """Return whether the project does not support older CPython versions.
 
-        The project says so, or the file uses what CPython 3.13 brought under no condition.
+        The project says so, or the file uses names from CPython 3.13 without a condition.
         """
         if any(
             not admits_python_before(fact.value, "3.13")

@@ -124,5 +124,5 @@ PYBIND11_MODULE(ext, m, py::mod_gil_not_used(false)) { m.def("f", &f); }
         return bool(opened) and closing(code, opened[-1].end() - 1) > at
 
     def fix(self, unit: CUnit, finding: Finding) -> NoFix:
-        """Leave it: the author says that the module needs the GIL."""
+        """Offer no fix: the author declares that the module needs the GIL."""
         return NoFix(obstacle=Obstacle.AUTHOR_SAYS_USED)

@@ -108,12 +108,12 @@ MODULE(ext, m) { m.def("f", &f); }
             )
 
     def fix(self, unit: CUnit, finding: Finding) -> Fix | NoFix:
-        """Give the macro the argument that declares."""
+        """Add the argument that declares it to the macro."""
         return declare_in_macro(unit, finding, "pybind11::mod_gil_not_used()")
 
 
 def _other_branch_declares(unit: CUnit, found: re.Match[str], end: int) -> bool:
-    """Tell whether the same module is declared once more, for other versions of pybind11, and says it there."""
+    """Return whether a second declaration of the same module, for other pybind11 versions, has the argument."""
     name = unit.code[found.end() : end].partition(",")[0].strip()
     again = re.compile(rf"^[ \t]*{found[1]}\s*\(\s*{re.escape(name)}\s*,", re.MULTILINE)
     return any(

@@ -15,7 +15,7 @@ _OBJECT = re.compile(
     r"\b(?:py|pybind11|bp|nb|nanobind)\s*::\s*(?:object|module_?|function|dict|list|str|tuple|set|type|cpp_function|none|exception|int_|bytes|array\w*|dtype|class_|handle|callable)\b"
 )
 _MEMBER = re.compile(r"::\s*[a-z]")
-"""What `_OBJECT` holds in any case: most files have none, and this is quicker asked."""
+"""Text in every match of `_OBJECT`: most files do not have it, and this check is faster."""
 _RUNS_PYTHON = re.compile(r"\b(?:import_?|attr|module_|eval|exec|cast)\b")
 _ONCE = re.compile(r"call_once|get_stored")
 

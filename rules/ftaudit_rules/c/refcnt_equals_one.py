@@ -115,7 +115,7 @@ static int resize(PyObject *self) {
 
 
 def _compared_later(unit: CUnit, start: int, end: int, last: int) -> bool:
-    """Tell whether the count is kept in a variable that is compared with one or two further down."""
+    """Return whether a variable holds the count and is compared with one or two further down."""
     kept = _KEPT.search(unit.code, max(0, start - 80), start)
     if kept is None or not _STATEMENT_ENDS.match(unit.code, end):
         return False

@@ -102,7 +102,7 @@ void call(PyObject *self) {
 
 
 def _guards(unit: CUnit) -> re.Pattern[str] | None:
-    """Return a pattern of the declarations of guards that a class of this file makes of a critical section."""
+    """Return a pattern for declarations of guards, whose class in this file wraps a critical section."""
     names = {
         name
         for start, end, name in unit.syntax.classes

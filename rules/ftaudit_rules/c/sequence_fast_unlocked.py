@@ -12,12 +12,12 @@ from ftaudit.source.c import CUnit
 from ftaudit.source.c.borrowed import BorrowedCall, find_borrowed
 
 _NEAR = 200
-"""Characters before the call in which the name stands that its result is given."""
+"""Characters before the call that can contain the name to which the result is assigned."""
 _RESULT = re.compile(r"(?<![\w.>])(\w+)\s*=\s*(?:\([^()]*\)\s*)?\Z")
 _HARMLESS_BEFORE = re.compile(
     r"(?:\bPy_(?:X?DECREF|CLEAR|BEGIN_CRITICAL_SECTION\w*)\s*\(\s*(?:\([^()]*\)\s*)?|!\s*|\b(?:NULL|nullptr)\s*[=!]=\s*)\Z"
 )
-"""What may stand before the result where nothing of it is read: it is released, locked, or held against NULL."""
+"""What can precede the result without a read of it: it is released, locked, or compared with NULL."""
 _HARMLESS_AFTER = re.compile(r"\s*(?:[=!]=\s*(?:NULL|nullptr|0)\b)")
 _ASSIGNED = re.compile(r"\s*=(?!=)")
 
@@ -138,7 +138,7 @@ static int each(PyObject *m, PyObject *arg) {
 
 
 def _read_under_lock(unit: CUnit, found: BorrowedCall) -> bool:
-    """Tell whether all that reads the result runs in critical sections, and something does."""
+    """Return whether every read of the result is in a critical section, and there is at least one read."""
     function = found.call.function
     result = (
         None

@@ -79,7 +79,7 @@ static PyObject *sum(PyObject *m, PyObject *list) {
     )
 
     def check(self, unit: CUnit) -> Iterator[Finding]:
-        """Yield the second question."""
+        """Yield the second call."""
         first: dict[tuple[int, str], Call] = {}
         for call in unit.calls(*_SIZES):
             if call.function is None or len(call.arguments) != 1:

@@ -21,7 +21,7 @@ _IMMORTAL = re.compile(
     r"|PyLong_From\w+\s*\(\s*(?:-[1-5]|\d{1,2}|1\d\d|2[0-4]\d|25[0-6])\s*\)|Py_(?:True|False|None|Ellipsis|NotImplemented)\b"
     r"|Py_NewRef\s*\(\s*Py_(?:True|False|None|Ellipsis|NotImplemented)\s*\)|PyBool_From\w+\s*\(|NULL\Z|nullptr\Z|0\Z)"
 )
-"""Objects that CPython makes once and never frees: both threads store the same one."""
+"""Objects that CPython creates once and never frees: both threads store the same object."""
 
 
 class StaticPyobjectCache(CRule):
@@ -162,11 +162,11 @@ static PyObject *name_of(PyObject *m, PyObject *none) {
 
 
 def _only_immortal(unit: CUnit, shared: SharedWrite) -> bool:
-    """Return whether every write stores an object of which there is one for ever: the empty tuple, a small number."""
+    """Return whether every write stores an immortal object: the empty tuple, a small number."""
     for use, _ in shared.writes:
         if use.element or not use.value:
             return False
-        # Strings are blanked in the code; which one it is tells whether the object is immortal.
+        # Strings are blanked in the code; the original string shows whether the object is immortal.
         at = unit.code.find(use.value, use.at)
         if at < 0 or not _IMMORTAL.match(unit.text[at : at + len(use.value)]):
             return False
@@ -174,5 +174,5 @@ def _only_immortal(unit: CUnit, shared: SharedWrite) -> bool:
 
 
 def _only_imports(shared: SharedWrite) -> bool:
-    """Tell whether it is only ever set to an imported module: the same for all threads, which `sys.modules` keeps."""
+    """Return whether every write stores an imported module: all threads get the same one from `sys.modules`."""
     return all(not use.element and _IMPORTS.match(use.value) for use, _ in shared.writes)

@@ -66,7 +66,7 @@ class CythonBorrowedApi(CythonRule):
     )
 
     def check(self, unit: CythonUnit) -> Iterator[Finding]:
-        """Yield each such call on a container that did not come from this very function."""
+        """Yield each such call on a container that this function did not create."""
         for function in unit.functions:
             fresh = _fresh_names(function)
             for line in function.body:
@@ -83,7 +83,7 @@ class CythonBorrowedApi(CythonRule):
 
 
 def _fresh_names(function: CythonFunction) -> frozenset[str]:
-    """Return the locals that hold a container made in this function."""
+    """Return the locals that hold a container that this function creates."""
     found: set[str] = set()
     for line in function.body:
         for target, operator in stores(line):

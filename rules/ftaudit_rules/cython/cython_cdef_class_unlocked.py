@@ -29,16 +29,16 @@ _ALONE: Final = frozenset(
         "__next__",
     ]
 )
-"""Methods that run while no other thread has the object yet, or any more, that come in pairs, or that iterate.
+"""Methods that run before or after any other thread has the object, that come in pairs, or that iterate.
 
-An iterator that two threads share is no one's; Python's own are not safe either.
+Iterators are not meant to be shared between threads; Python's own are not safe either.
 """
 _OF_ONE: Final = re.compile(r"(?:Protocol|Transport|Parser|Reader|Writer|Buffer|Stream|Iterator|Iter|Cursor|Handle)$")
-"""Names of classes whose objects have one owner; two threads that share one mix up more than a count."""
+"""Names of classes whose objects have one owner; sharing one between threads breaks more than a count."""
 _DEPTH: Final = re.compile(r"depth|nest|level|indent")
-"""Names of attributes that count how deep a walk has got: whoever walks owns the object meanwhile."""
+"""Names of attributes that count the depth of a walk: the code that walks owns the object during the walk."""
 _LOOP: Final = re.compile(r"\bself \. _?loop\b|\basyncio\b")
-"""A class that knows its event loop belongs to that loop's thread."""
+"""A class with a reference to its event loop belongs to the thread of that loop."""
 
 
 class CythonCdefClassUnlocked(CythonRule):
@@ -153,7 +153,7 @@ class CythonCdefClassUnlocked(CythonRule):
             race, at, severity = found
             owner = field.state.owner
             if owner.startswith("_") and severity is not Severity.ERROR:
-                # A private class is mostly a helper that one function keeps to itself.
+                # A private class is usually a helper that only one function uses.
                 continue
             kept = owner.startswith("_") or owner in bound or _OF_ONE.search(owner) is not None
             if severity is Severity.ERROR:
@@ -184,14 +184,14 @@ _EFFECTS: Final = {Severity.ERROR: Effect.MEMORY, Severity.WARNING: Effect.TORN}
 
 
 def _race(field: FieldState) -> tuple[Race, Access, Severity] | None:
-    """Return the race of a field, the place at fault and how bad it is; `None` where no two accesses race."""
+    """Return the race of a field, the place at fault and its severity; `None` if no two accesses race."""
     live = [(a, u) for a, u in zip(field.accesses, field.uses, strict=True) if not a.alone]
     bare = [(a, u) for a, u in live if not a.locks]
     locked = [(a, u) for a, u in live if a.locks]
     kinds = {use.kind for _, use in live}
     if not bare or not any(access.writes for access, _ in live):
         return None
-    # What frees once, when the object is at its end, is at fault only together with who uses it meanwhile.
+    # Code that frees once, at the end of the object, is at fault only together with concurrent uses.
     if AccessKind.FREE in kinds or (AccessKind.REPLACE in kinds and len({a.entry_point.name for a, _ in live}) > 1):
         severity = Severity.ERROR
         at_fault = bare

@@ -59,7 +59,7 @@ _WRITES_FIRST: Final = frozenset(
     ]
 )
 _FAR: Final = 3
-"""Lines; a write further from its declaration than this is a finding of its own."""
+"""Lines; a write further from its declaration than this is a separate finding."""
 _CONTAINER: Final = re.compile(
     r"\b(?:object|dict|list|set|bytearray|deque|vector|map|unordered_map|queue|stack|string|unordered_set)\b"
 )
@@ -167,7 +167,7 @@ class CythonMutableModuleGlobal(CythonRule):
 
 
 def _filled_at_import(unit: CythonUnit) -> frozenset[str]:
-    """Return the names that module-level code fills or hands to a function: tables, not scratch space."""
+    """Return the names that module-level code fills or passes to a function: tables, not scratch buffers."""
     found: set[str] = set()
     for line in unit.module_lines:
         found.update(target[0].text for target, _ in stores(line) if target and len(target) > 1)
@@ -219,5 +219,5 @@ def _writes(
 
 
 def _is_plain_object(variable: CythonVariable) -> bool:
-    """Tell whether an attribute store goes to some other object's attribute: `config.x = 1`."""
+    """Return whether an attribute store sets an attribute of another object: `config.x = 1`."""
     return variable.type.split()[-1:] == ["object"]

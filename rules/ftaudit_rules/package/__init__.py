@@ -1,1 +1,1 @@
-"""Rules that judge the facts of a package: its wheels, declarations and imports."""
+"""Rules that check the facts of a package: its wheels, declarations and imports."""

@@ -83,7 +83,7 @@ def extension(
     free_threaded_build: bool | None = None,
     runtime: ModuleRuntime | None = None,
 ) -> ExtensionModule:
-    """Return one extension module that declares this; with neither that nor a build, one that was not read."""
+    """Return one extension module with this declaration; without it and without a build, one that was not read."""
     path = name.replace(".", "/") + suffix
     if declares is None and free_threaded_build is None:
         return ExtensionModule(name=name, path=path, runtime=runtime)

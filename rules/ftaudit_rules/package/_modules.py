@@ -1,4 +1,4 @@
-"""How rules speak of an extension module: who made it, how it was looked at, and what its makers can do."""
+"""How rules describe an extension module: what built it, how it was read, and what its authors can do."""
 
 from __future__ import annotations
 
@@ -30,24 +30,24 @@ TURNS_ON: Final = frozenset({GilDeclaration.USED, GilDeclaration.UNDECLARED})
 
 
 def remedy(binary: ModuleBinary) -> str:
-    """Return what the module's makers can do, in their framework's words."""
+    """Return what the module's authors can do, in terms of their framework."""
     return f"{AUDIT_FIRST} {REMEDIES.get((binary.framework or '').lower(), PLAIN)}"
 
 
 def made_with(binary: ModuleBinary) -> str:
-    """Return ` (Cython 3.1.2)`, or nothing where the framework is unknown."""
+    """Return ` (Cython 3.1.2)`, or nothing if the framework is unknown."""
     if binary.framework is None:
         return ""
     return f" ({binary.framework} {binary.framework_version})" if binary.framework_version else f" ({binary.framework})"
 
 
 def runtime_says_off(module: ExtensionModule) -> bool:
-    """Tell whether an import showed that the module leaves the GIL off: that answer wins over the binary's."""
+    """Return whether an import showed that the module leaves the GIL off: that answer overrides the binary's."""
     return module.runtime is not None and module.runtime.imported and module.runtime.requires_gil is False
 
 
 def that_declare(facts: PackageFacts, declaration: GilDeclaration) -> Iterator[tuple[str, str, str, str]]:
-    """Yield name, maker, how it was read and remedy of each module whose binary says so, and no import otherwise."""
+    """Yield name, framework, reading and remedy of each module with this declaration that no import contradicts."""
     for module in facts.modules:
         binary = module.binary
         if binary is not None and binary.declaration is declaration and not runtime_says_off(module):
@@ -55,6 +55,6 @@ def that_declare(facts: PackageFacts, declaration: GilDeclaration) -> Iterator[t
 
 
 def named(modules: Iterable[ExtensionModule], most: int = 5) -> str:
-    """Return the names of the modules, the first few of many."""
+    """Return the names of the modules; only the first few if there are many."""
     names = [module.name for module in modules]
     return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")

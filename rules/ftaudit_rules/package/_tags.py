@@ -1,4 +1,4 @@
-"""What wheel file names say (PEP 425, 600, 656, 703, 803), for the rules that compare wheels."""
+"""The contents of wheel file names (PEP 425, 600, 656, 703, 803), for the rules that compare wheels."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _ARCHES: Final = {"universal2": ("arm64", "x86_64"), "amd64": ("amd64",), "32": 
 
 
 def tags_of(files: Iterable[DistributionFile]) -> Iterator[Tag]:
-    """Yield the tags of every wheel that was not yanked; a name that cannot be parsed has none."""
+    """Yield the tags of every wheel that is not yanked; a name that cannot be parsed has no tags."""
     for file in files:
         if file.yanked is None:
             yield from _tags_in(file.filename)
@@ -27,7 +27,7 @@ def tags_of(files: Iterable[DistributionFile]) -> Iterator[Tag]:
 
 @functools.lru_cache(maxsize=1 << 15)
 def _tags_in(filename: str) -> frozenset[Tag]:
-    """Parse the tags of a wheel's name once, however many rules ask."""
+    """Parse the tags of a wheel's name once for all rules."""
     try:
         return parse_wheel_filename(filename)[3]
     except InvalidWheelFilename:
@@ -47,7 +47,7 @@ def target_of(facts: PackageFacts) -> Target:
 
 
 def is_free_threaded(abi: str) -> bool:
-    """Tell whether an ABI tag is that of some version's free-threaded build."""
+    """Return whether an ABI tag belongs to the free-threaded build of any version."""
     return _FREE_THREADED.fullmatch(abi) is not None
 
 
@@ -57,7 +57,7 @@ def suits(tag: Tag, target: Target) -> bool:
 
 
 def systems(platform: str) -> tuple[str, ...]:
-    """Return the kinds of machine that a platform tag means, `linux x86_64`, whatever the libc's version."""
+    """Return the kinds of machine that a platform tag means, `linux x86_64`, for any libc version."""
     family, _, rest = platform.partition("_")
     if family == "macosx":
         arch = rest.split("_", 2)[-1]
@@ -76,6 +76,6 @@ def _after_version(rest: str) -> str:
 
 
 def suffix_abi(path: str) -> str | None:
-    """Return the ABI that an extension module's file name names, `cp314t`; `None` where it names none."""
+    """Return the ABI in an extension module's file name, such as `cp314t`; `None` if there is no ABI in it."""
     suffix = find_suffix(path)
     return None if suffix is None or suffix.is_stable else suffix.abi

@@ -29,7 +29,7 @@ class Abi3OnlyWheel(PackageRule):
         restates_verdict=True,
     )
     VALID = (
-        PackageExample(title="a free-threaded wheel beside it", facts=package("cp39-abi3-win_amd64", T_LINUX)),
+        PackageExample(title="a free-threaded wheel next to it", facts=package("cp39-abi3-win_amd64", T_LINUX)),
         PackageExample(title="abi3t on 3.15t", facts=package("cp315-abi3.abi3t-win_amd64", target="3.15t")),
         PackageExample(title="no stable ABI", facts=package("cp314-cp314-win_amd64")),
         PackageExample(title="pure", facts=package("py3-none-any", chosen="py3-none-any")),
@@ -41,7 +41,7 @@ class Abi3OnlyWheel(PackageRule):
     )
 
     def check(self, facts: PackageFacts) -> Iterator[Finding]:
-        """Yield one finding for a release that only stable-ABI wheels stand for."""
+        """Yield one finding for a release that has only stable-ABI wheels."""
         tags, target = compiled_tags(facts), target_of(facts)
         if any(suits(tag, target) or is_free_threaded(tag.abi) for tag in tags):
             return

@@ -34,7 +34,7 @@ class FtWheelPythonGap(PackageRule):
     INVALID = (PackageExample(title="3.13t alone", facts=package("cp313-cp313t-win_amd64"), findings=1),)
 
     def check(self, facts: PackageFacts) -> Iterator[Finding]:
-        """Yield one finding that names the versions there are wheels for."""
+        """Yield one finding that names the versions that have wheels."""
         target, tags = target_of(facts), compiled_tags(facts)
         others = sorted({tag.abi for tag in tags if is_free_threaded(tag.abi)} - {target.abi})
         if others and not any(suits(tag, target) for tag in tags):

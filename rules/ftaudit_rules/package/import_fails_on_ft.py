@@ -58,7 +58,7 @@ class ImportFailsOnFt(PackageRule):
     )
 
     def check(self, facts: PackageFacts) -> Iterator[Finding]:
-        """Yield each module whose import ended badly for its own fault, as far as can be told."""
+        """Yield each module whose import failed, as far as ftaudit can tell because of the module itself."""
         for module in facts.modules:
             runtime = module.runtime
             if runtime is None or runtime.imported or runtime.environmental or runtime.outcome == "not-run":

@@ -65,7 +65,7 @@ class InlineRefcountMismatch(PackageRule):
         for module in facts.binary.modules:
             misfit = misfits.get(module.path)
             if module.path not in loaded or (misfit is not None and not misfit.certain):
-                continue  # A stray copy: another file of that name is found first, or the target looks for none such.
+                continue  # A stray copy: the target finds another file first, or does not search for this name.
             read = module.binary or module.would_declare
             if read is None or read.free_threaded_build in (None, free_threaded):
                 continue

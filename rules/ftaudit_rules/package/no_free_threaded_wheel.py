@@ -43,14 +43,14 @@ class NoFreeThreadedWheel(PackageRule):
     INVALID = (
         PackageExample(title="only the ordinary build's", facts=package(GIL_LINUX), findings=1),
         PackageExample(
-            title="a pure fallback beside them",
+            title="a pure fallback next to them",
             facts=package(GIL_LINUX, "py3-none-any", chosen="py3-none-any"),
             findings=1,
         ),
     )
 
     def check(self, facts: PackageFacts) -> Iterator[Finding]:
-        """Yield one finding for a release whose compiled wheels are all of the ordinary build."""
+        """Yield one finding for a release whose compiled wheels are all for the GIL-enabled build."""
         tags, target = compiled_tags(facts), target_of(facts)
         if any(suits(tag, target) or is_free_threaded(tag.abi) or tag.abi.startswith("abi3") for tag in tags):
             return

@@ -21,7 +21,7 @@ class PlatformsDisagree(PackageRule):
     info = RuleInfo(
         code="FT211",
         name="platforms-disagree",
-        summary="A module turns the GIL on on this platform, and the same module of another platform's wheel does not.",
+        summary="A module turns the GIL on on this platform, but the same module in another platform's wheel does not.",
         severity=Severity.WARNING,
         confidence=Confidence.HIGH,
         since="0.1.0",
@@ -82,7 +82,7 @@ class PlatformsDisagree(PackageRule):
 
 
 def _leaves_off(module: ExtensionModule) -> bool | None:
-    """Return whether the module leaves the GIL off by its binary, `None` where that could not be determined."""
+    """Return whether the module leaves the GIL off by its binary, `None` if that could not be determined."""
     match module_gil(replace(module, runtime=None)):
         case Gil.OFF:
             return True

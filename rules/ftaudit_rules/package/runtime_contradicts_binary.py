@@ -58,7 +58,7 @@ class RuntimeContradictsBinary(PackageRule):
     )
 
     def check(self, facts: PackageFacts) -> Iterator[Finding]:
-        """Yield each module of which both tiers speak, and differently."""
+        """Yield each module for which the two tiers have different answers."""
         for module in facts.modules:
             binary, runtime = module.binary, module.runtime
             if binary is None or runtime is None or runtime.requires_gil is None:

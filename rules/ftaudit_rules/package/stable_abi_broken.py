@@ -34,7 +34,7 @@ def _module(
     python_symbols: tuple[str, ...] = (),
     python_libraries: tuple[str, ...] = (),
 ) -> ExtensionModule:
-    """Return a module that was read so."""
+    """Return a module with this reading."""
     binary = ModuleBinary(
         declaration=GilDeclaration.NOT_USED,
         how="emulated",
@@ -142,7 +142,7 @@ class StableAbiBroken(PackageRule):
 
 
 def _claim(wheel: DistributionFile) -> Claim | None:
-    """Return what a wheel's tags promise, or `None` where they name no stable ABI."""
+    """Return what a wheel's tags promise, or `None` if they do not name a stable ABI."""
     tags = [tag for tag in tags_of((wheel,)) if tag.abi in ("abi3", "abi3t")]
     versions = [(3, int(found[1])) for tag in tags if (found := _CPYTHON.fullmatch(tag.interpreter))]
     return Claim(abis=frozenset(tag.abi for tag in tags), since=min(versions)) if versions else None

@@ -1,4 +1,4 @@
-"""The fix that loops over a copy: `list(…)` around what a loop goes over."""
+"""The fix that loops over a copy: `list(…)` around the iterable of a loop."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from ftaudit.source.python.tree import Tree
 def copy_before_loops(
     module: PythonModule, loops: Iterable[tuple[ast.AST, ast.expr]], *, faithful: bool = True
 ) -> Fix | NoFix:
-    """Return the edits that put `list()` around what each loop goes over.
+    """Return the edits that put `list()` around the iterable of each loop.
 
-    The fix is safe where the loop sees the same as before: the keys, or the values of a container that the function
-    does not change meanwhile. A generator goes on later, and then a copy may be old.
+    The fix is safe if the loop sees the same items as before: the keys, or the values of a container that the function
+    does not change during the loop. A generator continues later, when a copy may be out of date.
     """
     if _is_rebound(module.tree, "list"):
         return NoFix(obstacle=Obstacle.UNKNOWN_FORM)
@@ -68,7 +68,7 @@ def _changes_something(module: PythonModule, node: ast.AST) -> bool:
 
 
 def _parenthesised_generator(module: PythonModule, node: ast.AST, inner: ast.expr) -> bool:
-    """Return whether the loop is in a generator, whose reader may take its time."""
+    """Return whether the loop is in a generator, whose consumer may take any amount of time."""
     for parent in (node, *module.tree.above(inner)):
         match parent:
             case ast.GeneratorExp():
@@ -82,7 +82,7 @@ def _parenthesised_generator(module: PythonModule, node: ast.AST, inner: ast.exp
 
 
 def _is_rebound(tree: Tree, name: str) -> bool:
-    """Return whether the module binds a name of a built-in function itself."""
+    """Return whether the module itself binds the name of a built-in function."""
     bound = (node.id for node in tree.all(ast.Name) if isinstance(node.ctx, ast.Store))
     defined = (function.name for function in tree.functions())
     imported = (alias.asname or alias.name for statement in tree.all(ast.ImportFrom) for alias in statement.names)

@@ -82,7 +82,7 @@ class D:
     )
 
     def check(self, module: PythonModule) -> Iterator[Finding]:
-        """Yield tests whose assignment alone is locked, and flags that are set before what they promise."""
+        """Yield tests for which only the assignment is locked, and flags that are set before their data."""
         for lazy in module.lazy_inits:
             if module.locked(lazy.test) or isinstance(lazy.function, ast.AsyncFunctionDef):
                 continue
@@ -104,7 +104,7 @@ class D:
                     )
 
     def fix(self, module: PythonModule, finding: Finding) -> Fix | NoFix:
-        """Repeat the test under the lock; set a flag after what it promises."""
+        """Repeat the test under the lock; set a flag after its data."""
         from ftaudit.source.python.lock_edits import repeat_test, set_flag_last
 
         for lazy in module.lazy_inits:
@@ -123,7 +123,7 @@ _FLAG = re.compile(
 
 
 def is_threading_lock(module: PythonModule, node: ast.AST) -> bool:
-    """Tell whether the lock around a node is taken by `with` or `acquire` in the same function, not by a caller."""
+    """Return whether the lock around a node is taken by `with` or `acquire` in the same function, not by a caller."""
     return not any(isinstance(parent, ast.AsyncWith) for parent in module.tree.above(node))
 
 
@@ -133,7 +133,7 @@ def _is_none(assignment: ast.stmt) -> bool:
 
 
 def _flag_before_data(lazy: LazyInit) -> ast.stmt | None:
-    """Return the assignment of True to the tested flag when assignments that make data come after it."""
+    """Return the assignment of True to the tested flag if assignments of data follow it."""
     first = lazy.assignments[0]
     value = getattr(first, "value", None)
     if not _FLAG.search(lazy.key):
@@ -155,7 +155,7 @@ def _flag_before_data(lazy: LazyInit) -> ast.stmt | None:
 
 
 def _same_kind(lazy: LazyInit, name: str) -> bool:
-    """Tell whether a name outlives the function as the flag does: an attribute of the same object, or a global."""
+    """Return whether a name outlives the function like the flag: an attribute of the same object, or a global."""
     if "." in name:
         return True
     return any(isinstance(node, ast.Global) and name in node.names for node in inside(lazy.function.body))

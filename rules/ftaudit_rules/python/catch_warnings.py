@@ -82,7 +82,7 @@ def quiet():
     )
 
     def check(self, module: PythonModule) -> Iterator[Finding]:
-        """Yield changes of the warning filters in functions: the outermost, where one is inside another."""
+        """Yield changes of the warning filters in functions: only the outermost of nested changes."""
         if module.is_script:
             return
         of_context = module.target.version >= (3, 14)

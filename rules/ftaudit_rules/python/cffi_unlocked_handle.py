@@ -72,7 +72,7 @@ class CffiUnlockedHandle(PythonRule):
     )
 
     def check(self, module: PythonModule) -> Iterator[Finding]:
-        """Yield each unlocked call of the library with a handle that the class made."""
+        """Yield each unlocked call of the library with a handle that the class created."""
         libraries = _libraries(module)
         if not libraries:
             return
@@ -95,7 +95,7 @@ class CffiUnlockedHandle(PythonRule):
 
 
 def _libraries(module: PythonModule) -> frozenset[str]:
-    """Return the names that stand for a C library: loaded by ctypes or cffi, or imported as `lib` beside `ffi`."""
+    """Return the names of a C library: loaded by ctypes or cffi, or imported as `lib` together with `ffi`."""
     found = {
         name
         for name, statements in module.module_bindings.items()
@@ -111,7 +111,7 @@ def _libraries(module: PythonModule) -> frozenset[str]:
 
 
 def _handles(owner: ast.ClassDef, libraries: frozenset[str]) -> frozenset[str]:
-    """Return the attributes that methods fill with what the library or cffi made."""
+    """Return the attributes that methods fill with objects from the library or cffi."""
     found: set[str] = set()
     for node in ast.walk(owner):
         if isinstance(node, ast.Assign) and isinstance(node.value, ast.Call):

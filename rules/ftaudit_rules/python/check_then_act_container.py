@@ -297,6 +297,6 @@ def load(name):
 
 
 def _is_plain_list(tested: Tested) -> bool:
-    """Return whether it is a list that is asked for an item and appended to: an item twice, at worst."""
+    """Return whether it is a list that is tested for an item and appended to: the item can only occur twice."""
     is_filled = isinstance(tested.change, (ast.Assign, ast.AnnAssign))
     return tested.shared.kind is Kind.LIST and not tested.takes and not is_filled

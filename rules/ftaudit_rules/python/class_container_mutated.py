@@ -207,7 +207,7 @@ def _made_by_call(module: PythonModule) -> Iterator[tuple[ast.If, str]]:
 
 
 def _in_steps(module: PythonModule, node: ast.AST) -> bool:
-    """Return whether another thread can see or undo a half of what is done here."""
+    """Return whether another thread can see or undo part of this change."""
     function = module.tree.function(node)
     if function is None or isinstance(function, ast.Lambda) or not isinstance(node, (ast.Assign, ast.AnnAssign)):
         return False
@@ -260,7 +260,7 @@ def _assigned(module: PythonModule) -> Iterator[tuple[ast.AST, str]]:
 
 
 def _is_settled_alike(module: PythonModule, statement: ast.Assign, target: ast.Attribute) -> bool:
-    """Tell whether a default is filled in where nothing was said: whoever comes first, it is the same."""
+    """Return whether a missing value gets its default: every thread stores the same value."""
     if not is_harmless(statement):
         return False
     above = module.tree.parents.get(statement)
@@ -278,7 +278,7 @@ def _changed(module: PythonModule) -> Iterator[tuple[ast.AST, str]]:
 
 
 def _is_remembered(module: PythonModule, change: Mutation) -> bool:
-    """Tell whether it is the one step that publishes what was not found: `try: return d[k]`, then `d[k] = made`."""
+    """Return whether it is the single step that stores a missing value: `try: return d[k]`, then `d[k] = made`."""
     function = module.tree.function(change.node)
     match change.node:
         case ast.Assign(targets=[ast.Subscript() as stored], value=value) if kind_of(value) not in CONTAINERS:
@@ -301,11 +301,11 @@ def _same(read: ast.expr | None, stored: ast.Subscript) -> bool:
 
 
 _WHOLE = frozenset({HANDED_OVER, "setdefault"})
-"""Changes that are one step, or none."""
+"""Changes that are a single step or no change at all."""
 
 
 def _is_tested(module: PythonModule, change: Mutation) -> bool:
-    """Tell whether the change depends on a test of the container, which `check-then-act-container` speaks of."""
+    """Return whether the change depends on a test of the container, which `check-then-act-container` reports."""
     return any(
         identity(tested.shared) == identity(change.shared)
         for parent in module.tree.above(change.node)

@@ -158,7 +158,7 @@ def _decorates(module: PythonModule, owner: ast.ClassDef, seen: set[str]) -> boo
 
 
 def _stores(module: PythonModule, entered: ast.FunctionDef) -> Iterator[tuple[ast.Attribute, str]]:
-    """Yield what `__enter__` stores on its object: attributes that it sets, and containers that it adds to."""
+    """Yield the state that `__enter__` stores on its object: attributes that it sets, containers that it adds to."""
     first = entered.args.args[0].arg
     for node in ast.walk(entered):
         match node:

@@ -74,7 +74,7 @@ class CtypesSharedBuffer(PythonRule):
     )
 
     def check(self, module: PythonModule) -> Iterator[Finding]:
-        """Yield each such object, at its assignment, if a function hands it over or writes to it without a lock."""
+        """Yield each such object, at its assignment, if a function passes it on or writes to it without a lock."""
         structures = _structures(module)
         for name, statements in module.module_bindings.items():
             for statement in statements:

@@ -57,7 +57,7 @@ subprocess.run([sys.executable, "-X", "gil=0", "app.py"])
     )
 
     def check(self, module: PythonModule) -> Iterator[Finding]:
-        """Yield what sets the variable or hands the option to an interpreter."""
+        """Yield code that sets the variable or passes the option to an interpreter."""
         first = module.lines[0] if module.lines else ""
         if first.startswith("#!") and re.search(r"-X\s*gil=|PYTHON_GIL=", first):
             yield self.finding("the first line forces the state of the GIL", location=module.location(1))

@@ -97,7 +97,7 @@ def _forks(call: ast.Call) -> bool:
 
 
 def _forks_by_default(call: ast.Call) -> bool:
-    """Tell whether the call starts processes by the default method, which was `fork` before 3.14."""
+    """Return whether the call starts processes by the default method, which was `fork` before 3.14."""
     named = any(keyword.arg in ("mp_context", "context") for keyword in call.keywords)
     return not named and (dotted(call.func) or "") in _DEFAULT
 

@@ -30,7 +30,9 @@ class GilCheckMisuse(PythonRule):
         severity=Severity.WARNING,
         confidence=Confidence.MEDIUM,
         since="0.1.0",
-        remedy='Ask getattr(sys, "_is_gil_enabled", lambda: True)() when it matters, in a function.',
+        remedy=(
+            'Call getattr(sys, "_is_gil_enabled", lambda: True)() in a function, at the time when you need the answer.'
+        ),
         links=("https://docs.python.org/3.14/howto/free-threading-python.html",),
     )
     words = (
@@ -106,7 +108,7 @@ FREE_THREADED = "t" in sys.abiflags
                     pass
 
     def fix(self, module: PythonModule, finding: Finding) -> Fix | NoFix:
-        """Ask in a way that every Python and every platform answers."""
+        """Ask in a way that works on every Python and every platform."""
         import libcst
 
         from ftaudit.source.python.rewrite import rewriting
@@ -137,7 +139,7 @@ _TOO_EARLY: Final = "asked at import: the next extension module may turn the GIL
 
 
 def _is_guarded(module: PythonModule, call: ast.Call) -> bool:
-    """Return whether the version, `hasattr`, `getattr` or an `except` around the call says that it may not be there."""
+    """Return whether the version, `hasattr`, `getattr` or an `except` around the call allows for its absence."""
     function = module.tree.function(call)
     scope = ast.unparse(function) if function is not None else ast.unparse(module.tree.statement(call) or call)
     if re.search(

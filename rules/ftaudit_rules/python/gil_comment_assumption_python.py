@@ -71,7 +71,7 @@ def add(x):
     )
 
     def check(self, module: PythonModule) -> Iterator[Finding]:
-        """Yield the comments that rely on the GIL, unless a lock is spoken of or taken near by."""
+        """Yield the comments that rely on the GIL, unless code nearby mentions or takes a lock."""
         for line, text in comment_blocks(module.text):
             if _RELIES.search(text) and not _DENIES.search(text):
                 near = "\n".join(module.lines[line : line + 6])

@@ -122,7 +122,7 @@ class Node:
                 continue
             name = _shared_name(module, node)
             if name is not None and not module.locked(node) and not module.registers(node):
-                # One lock around the function's work mends them all.
+                # One lock around the function's work fixes them all.
                 seen.add(function)
                 yield self.finding(
                     f"{name} is loaded, changed and stored without a lock: two threads can store the same value",
@@ -130,14 +130,14 @@ class Node:
                 )
 
     def fix(self, module: PythonModule, finding: Finding) -> Fix | NoFix:
-        """Take the next number of an `itertools.count`, where the counter is read nowhere else."""
+        """Take the next number of an `itertools.count`, if no other code reads the counter."""
         from ftaudit.source.python.counter_edits import count_atomically
 
         return count_atomically(module, finding)
 
 
 def _shared_name(module: PythonModule, node: ast.stmt) -> str | None:
-    """Return what is shared and changed by `X += …`, or by `X = X + …`."""
+    """Return the shared name that `X += …` or `X = X + …` changes."""
     match node:
         case ast.AugAssign(target=target):
             pass
@@ -163,7 +163,7 @@ def _shared_name(module: PythonModule, node: ast.stmt) -> str | None:
 
 
 def _reads(left: ast.expr, target: ast.Subscript) -> bool:
-    """Tell whether the first operand is the item itself: `d[k]`, `d.get(k, 0)`."""
+    """Return whether the first operand is the item itself: `d[k]`, `d.get(k, 0)`."""
     match left:
         case ast.Subscript():
             return ast.unparse(left) == ast.unparse(target)

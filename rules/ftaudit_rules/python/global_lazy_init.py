@@ -161,7 +161,7 @@ def secret():
             if module.locked(lazy.test) or any(module.locked(assignment) for assignment in lazy.assignments):
                 continue
             if isinstance(lazy.assignments[0], ast.Expr):
-                # Where a function does the work, every place that calls it has the same race.
+                # If a function does the work, every place that calls it has the same race.
                 if lazy.key in by_call:
                     continue
                 by_call.add(lazy.key)
@@ -185,7 +185,7 @@ def secret():
 
 
 def _is_of_module(module: PythonModule, lazy: LazyInit) -> bool:
-    """Tell whether it is a global, or an attribute of one of the module's functions, which is as good."""
+    """Return whether it is a global, or an attribute of one of the module's functions, which is equivalent."""
     owner, _, _ = lazy.key.rpartition(".")
     return not owner or (
         module.is_module_name(owner, lazy.test) and any(owner == function.name for function in module.tree.functions())
@@ -193,7 +193,7 @@ def _is_of_module(module: PythonModule, lazy: LazyInit) -> bool:
 
 
 def _severity(lazy: LazyInit) -> Severity:
-    """Take what does no harm when done twice for a note."""
+    """Report work that is harmless if done twice as a note."""
     if lazy.takes:
         only_said = all(statement in lazy.assignments or _only_says(statement) for statement in lazy.body)
         return Severity.PEDANTIC if only_said else Severity.WARNING
@@ -211,7 +211,7 @@ def _severity(lazy: LazyInit) -> Severity:
 
 
 def _is_harmless(lazy: LazyInit, assignment: ast.stmt) -> bool:
-    """Return whether two threads assign the same; a local name stands for what was made before it is assigned."""
+    """Return whether two threads assign the same value; a local name means the value that was created for it."""
     value = getattr(assignment, "value", None)
     if isinstance(value, ast.Name):
         made = list(assignments_to(value.id, list(lazy.body)))
@@ -220,7 +220,7 @@ def _is_harmless(lazy: LazyInit, assignment: ast.stmt) -> bool:
 
 
 def _makes_a_thing(lazy: LazyInit, assignment: ast.stmt) -> bool:
-    """Return whether two threads make two things, of which one is lost: a connection, a client, a parser, a table."""
+    """Return whether two threads create two objects, one of which is lost: a connection, client, parser or table."""
     value = getattr(assignment, "value", None)
     if isinstance(value, ast.Name):
         return any(has_identity(getattr(each, "value", None)) for each in assignments_to(value.id, list(lazy.body)))
@@ -231,7 +231,7 @@ _SAYS = frozenset({"warn", "warning", "info", "debug", "error", "exception", "lo
 
 
 def _only_says(statement: ast.stmt) -> bool:
-    """Tell whether a statement warns or logs: two threads that do it once each say it twice."""
+    """Return whether a statement warns or logs: two threads print the message twice."""
     match statement:
         case ast.Return(value=None) | ast.Global():
             return True

@@ -97,7 +97,7 @@ def use(v):
     )
 
     def check(self, module: PythonModule) -> Iterator[Finding]:
-        """Yield writes by reflection in functions; a module's `__getattr__` binds the same for everybody."""
+        """Yield writes by reflection in functions; a module's `__getattr__` binds the same value in every thread."""
         if module.is_script:
             return
         for node in (*module.assignments(), *module.tree.all(ast.Call)):
@@ -129,7 +129,7 @@ def _written(node: ast.AST) -> str | None:
 
 
 def _through_name(module: PythonModule, node: ast.AST) -> str | None:
-    """Return what is rebound through a name of the module that means the module: `this = sys.modules[__name__]`."""
+    """Return what is rebound through a name that refers to the module: `this = sys.modules[__name__]`."""
     for target in targets_of(node):
         match target:
             case ast.Attribute(value=ast.Name(id=name), attr=attribute) if module.is_module_name(name, target):
@@ -154,7 +154,7 @@ def _is_globals(value: ast.expr) -> bool:
 
 
 def _binds_once(node: ast.AST, name: ast.expr) -> bool:
-    """Tell whether a class that was just made is bound to its own name (for pickle), or an imported module."""
+    """Return whether a new class is bound to its own name (for pickle), or an imported module is."""
     if "__name__" in ast.unparse(name):
         return True
     value = getattr(node, "value", None)

@@ -104,7 +104,7 @@ def load(name):
     )
 
     def check(self, module: PythonModule) -> Iterator[Finding]:
-        """Yield the first read of `sys.modules` in a function that goes on to use what it finds."""
+        """Yield the first read of `sys.modules` in a function that then uses the module."""
         if module.is_script:
             return
         seen: set[ast.AST] = set()
@@ -134,7 +134,7 @@ def _key(read: ast.expr) -> ast.expr | None:
 
 
 def _is_own(key: ast.expr) -> bool:
-    """Return whether the key names a module that is complete: the code's own, a class's, the program's."""
+    """Return whether the key names a complete module: the module of the code, of a class, or of the program."""
     match key:
         case ast.Name(id="__name__") | ast.Attribute(attr="__module__" | "__name__"):
             return True
@@ -145,14 +145,14 @@ def _is_own(key: ast.expr) -> bool:
 
 
 def _is_used(module: PythonModule, read: ast.expr, function: ast.FunctionDef | ast.AsyncFunctionDef) -> bool:
-    """Return whether an import is what the read saves, or an attribute of what it finds is used."""
+    """Return whether the read replaces an import, or the code uses an attribute of the module."""
     imports = [
         call.lineno
         for call in inside(function.body)
         if isinstance(call, ast.Call) and last_name(call.func) in ("import_module", "__import__", "exec_module")
     ]
     if imports:
-        # What is looked up after an import of it is complete.
+        # A module that is read after its import is complete.
         return min(imports) >= read.lineno
     parent = module.tree.parents.get(read)
     match parent:

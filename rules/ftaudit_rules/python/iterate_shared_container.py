@@ -152,7 +152,7 @@ def store(k, v):
         yield from self._grown_without_lock(module)
 
     def _grown_without_lock(self, module: PythonModule) -> Iterator[Finding]:
-        """Yield changes without a lock of what is gone through, or shrunk, with one held."""
+        """Yield changes without a lock to containers that other code iterates over, or shrinks, with a lock held."""
         guarded = {identity(one.shared): one.line for one in iterations(module) if module.locked(one.node)}
         for name, shared, test in _size_tests(module):
             for call in inside(test.body):
@@ -179,7 +179,7 @@ def store(k, v):
                     break
 
     def fix(self, module: PythonModule, finding: Finding) -> Fix | NoFix:
-        """Copy what the function's loops over the container go over."""
+        """Copy the iterables of the function's loops over the container."""
         first = next((one for one in iterations(module) if module.place(one.node) == finding.location), None)
         if first is None:
             return NoFix(obstacle=Obstacle.NOT_MECHANICAL)
@@ -196,7 +196,7 @@ def store(k, v):
 
 
 def _size_tests(module: PythonModule) -> Iterator[tuple[str, Shared, ast.If]]:
-    """Yield each `if` that asks `len(name)` of a shared container which the module changes."""
+    """Yield each `if` that tests `len(name)` of a shared container that the module changes."""
     for call in module.tree.all(ast.Call) if module.mutations_of else ():
         match call:
             case ast.Call(func=ast.Name(id="len"), args=[ast.Name(id=name) as container]) if (
@@ -211,6 +211,6 @@ def _size_tests(module: PythonModule) -> Iterator[tuple[str, Shared, ast.If]]:
 
 
 def _resizes(module: PythonModule, change: Mutation) -> bool:
-    """Tell whether a change can come while others look: not in the constructor, not in a function that registers."""
+    """Return whether a change can coincide with a read: not in the constructor or in a function that registers."""
     function = module.tree.function(change.node)
     return getattr(function, "name", "") != "__init__" and not module.registers(change.node)

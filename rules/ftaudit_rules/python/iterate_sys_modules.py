@@ -93,13 +93,13 @@ def mods():
                 )
 
     def fix(self, module: PythonModule, finding: Finding) -> Fix | NoFix:
-        """Copy what the loop goes over."""
+        """Copy the iterable of the loop."""
         loops = (each for each in iterated(module.tree) if module.place(each[0]) == finding.location)
         return copy_before_loops(module, [each for each in loops if _is_sys_modules(module, without_view(each[1]))])
 
 
 def _is_sys_modules(module: PythonModule, source: ast.expr) -> bool:
-    """Tell whether it is `sys.modules`, `modules` imported from `sys`, or a name of the function's for it."""
+    """Return whether it is `sys.modules`, `modules` imported from `sys`, or a local name for it."""
     if dotted(source) == "sys.modules":
         return True
     if not isinstance(source, ast.Name):

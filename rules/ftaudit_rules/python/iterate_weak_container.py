@@ -102,7 +102,7 @@ class Hub:
     )
 
     def check(self, module: PythonModule) -> Iterator[Finding]:
-        """Yield loops over weak containers, whoever owns them, without a copy and without a lock."""
+        """Yield loops over weak containers of any owner, without a copy and without a lock."""
         if module.target.version >= _COPIES_SINCE:
             return
         for iteration in weak_iterations(module):
@@ -115,6 +115,6 @@ class Hub:
             )
 
     def fix(self, module: PythonModule, finding: Finding) -> Fix | NoFix:
-        """Copy what the loop goes over. The copy is made by Python code, so the fix is only suggested."""
+        """Copy the iterable of the loop. Python code makes the copy, so the fix is only suggested."""
         loops = [each for each in iterated(module.tree) if module.place(each[0]) == finding.location]
         return copy_before_loops(module, loops, faithful=False)

@@ -236,7 +236,7 @@ def _harm(module: PythonModule, lazy: LazyInit) -> str | None:
 
 
 def _is_thing(assignment: ast.stmt) -> bool:
-    """Return whether two threads that make the assignment make two things, of which one is lost."""
+    """Return whether two threads that make the assignment create two objects, one of which is lost."""
     value = getattr(assignment, "value", None)
     if isinstance(value, ast.Call) and last_name(getattr(assignment, "targets", [None])[0]) is not None:
         name = last_name(getattr(assignment, "targets", [None])[0]) or ""
@@ -251,7 +251,7 @@ def _owns_lock(module: PythonModule, lazy: LazyInit) -> bool:
 
 
 def _is_locked_elsewhere(module: PythonModule, lazy: LazyInit) -> bool:
-    """Return whether another place holds a lock for the attribute: `unlocked-object-state` reports it, with all."""
+    """Return whether another place holds a lock for the attribute, so that `unlocked-object-state` reports it."""
     wanted = _owner(module, lazy), lazy.key.rpartition(".")[2]
     return any(
         access.locks
@@ -265,13 +265,13 @@ _OPENED = re.compile(
     r"(?i)(?:^|_|[a-z])(?:conn|connection|client|session|pool|channel|socket|sock|transport|parser|engine|executor|thread"
     r"|worker|server|producer|consumer|publisher|cursor|stub|driver)s?$"
 )
-"""Names of what is opened and closed, or keeps a state of its own while it is used."""
+"""Names of objects that are opened and closed, or that keep state while they are used."""
 _OF_ONE = re.compile(r"(?i)request|response|form|field|widget|context|node|visitor|builder|command|event|message|test")
 """Names of classes whose objects belong to one thread."""
 
 
 def _is_opened(module: PythonModule, lazy: LazyInit) -> bool:
-    """Return whether a connection, a client, a parser or the like is made on first use."""
+    """Return whether a connection, a client, a parser or a similar object is created on first use."""
     if _OF_ONE.search(_owner(module, lazy)) or _ENTERS.match(getattr(lazy.function, "name", "")):
         return False
     attribute = lazy.key.rpartition(".")[2]
@@ -284,7 +284,7 @@ def _is_opened(module: PythonModule, lazy: LazyInit) -> bool:
 
 
 _ENTERS = re.compile(r"_*(?:connect|open|start|reconnect|setup|init|run|begin|launch|enter|on_|handle_|ensure_open)")
-"""Names of methods that begin the object's life: whoever owns it calls them once."""
+"""Names of methods that set up the object: its owner calls them once."""
 
 
 def _owner(module: PythonModule, lazy: LazyInit) -> str:
@@ -293,7 +293,7 @@ def _owner(module: PythonModule, lazy: LazyInit) -> str:
 
 
 def _is_used(lazy: LazyInit, name: str) -> bool:
-    """Tell whether the value is made of the attribute that is then thrown away, maybe through a local name."""
+    """Return whether the value is computed from an attribute that is then deleted, possibly through a local name."""
     made = [getattr(lazy.assignments[0], "value", None)]
     if isinstance(made[0], ast.Name):
         local = made[0].id
@@ -313,7 +313,7 @@ def _is_used(lazy: LazyInit, name: str) -> bool:
 
 
 def _in_two_steps(lazy: LazyInit) -> bool:
-    """Tell whether a stand-in is published first, and the value after it, which takes a call to make."""
+    """Return whether a placeholder is published first, and then the value, which a call computes."""
     steps = [statement for statement in lazy.body if statement in lazy.assignments]
     match steps:
         case [ast.Assign(value=ast.Name() | ast.Constant() as stand_in), ast.Assign(value=ast.Call())]:
@@ -351,7 +351,7 @@ def _filled_later(lazy: LazyInit) -> bool:
 def class_deletions(module: PythonModule) -> Iterator[tuple[ast.AST, str, ast.AST]]:
     """Yield each `del cls.x` and `delattr(cls, …)` in methods that also assign attributes of the class.
 
-    With what is deleted, and the first of these statements in the method.
+    Each comes with the deleted name, and the first of these statements in the method.
     """
     for statement in module.tree.all(ast.Delete):
         for target in statement.targets:

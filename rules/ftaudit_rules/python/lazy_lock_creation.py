@@ -125,7 +125,7 @@ _locks = defaultdict(threading.Lock)
     )
 
     def check(self, module: PythonModule) -> Iterator[Finding]:
-        """Yield every way in which a lock is made too late."""
+        """Yield every place that creates a lock too late."""
         for lazy in module.lazy_inits:
             last = lazy.assignments[-1]
             made = getattr(last, "value", None)
@@ -164,7 +164,7 @@ _MADE_HERE = frozenset({"threading.Lock", "threading.RLock", "Lock", "RLock", "m
 
 
 def _is_memoised(function: ast.FunctionDef | ast.AsyncFunctionDef) -> bool:
-    """Tell whether what it returns is kept: by its decorator, or by what calls it, as its name says."""
+    """Return whether the result is stored: by a decorator, or by the caller, as the function's name says."""
     names = {last_name(d.func if isinstance(d, ast.Call) else d) or "" for d in function.decorator_list}
     return (
         re.match(r"_*memoi[sz]ed_", function.name) is not None
@@ -189,7 +189,7 @@ def _makes_lock(factory: ast.expr) -> bool:
 
 
 def _is_shared(module: PythonModule, call: ast.Call) -> bool:
-    """Tell whether the dictionary outlives a function: the module's, a class's or an object's."""
+    """Return whether the dictionary outlives a function: it belongs to the module, a class or an object."""
     match module.tree.statement(call):
         case ast.Assign(targets=[ast.Name()]) | ast.AnnAssign(target=ast.Name()):
             return module.tree.function(call) is None
@@ -200,7 +200,7 @@ def _is_shared(module: PythonModule, call: ast.Call) -> bool:
 
 
 def _stores_lock(test: ast.If) -> bool:
-    """Tell whether a lock is stored under a key because none was there, by `not in` or `is None`."""
+    """Return whether a lock is stored under a key because the key had no lock, by `not in` or `is None`."""
     tests = [node.ops[0] for node in ast.walk(test.test) if isinstance(node, ast.Compare)]
     if not any(isinstance(operator, (ast.NotIn, ast.Is)) for operator in tests):
         return False

@@ -110,7 +110,7 @@ _STATE = re.compile(r"(?i)options?\b|_?opts$|state|pending|settings|context|stac
 
 
 def _at_run_time(module: PythonModule, change: Mutation) -> bool:
-    """Tell whether the change has the look of one that comes while other threads use the container."""
+    """Return whether the change looks like one that happens while other threads use the container."""
     name = getattr(module.tree.function(change.node), "name", "")
     if module.registers(change.node) or re.search(r"(?i)reset|clear|test|init|load|discover", name):
         return False

@@ -147,7 +147,7 @@ def capture(f):
     def check(self, module: PythonModule) -> Iterator[Finding]:
         """Yield changes of process-wide state in functions of a library, the first in each function or class.
 
-        A method that puts the old value back is the same fault as the one that changed it.
+        A method that restores the old value has the same fault as the method that changed it.
         """
         if module.is_script or _is_program(module):
             return
@@ -166,7 +166,7 @@ def capture(f):
             yield self.finding(
                 f"{what} is the whole process's and is changed here",
                 location=module.place(node),
-                # A handler can be set in the main thread only.
+                # Only the main thread can set a handler.
                 severity=Severity.PEDANTIC if what == "signal.signal" else None,
             )
 
@@ -243,7 +243,7 @@ _PROGRAM = re.compile(
 
 
 def _is_program(module: PythonModule) -> bool:
-    """Tell whether the module is a program's: it has a `main` and reads the command line."""
+    """Return whether the module is a program: it has a `main` and reads the command line."""
     text = module.text
     reads = "argparse" in text or "optparse" in text or "import click" in text or "sys.argv" in text
     return reads and re.search(r"^def main\b|^if __name__ ==", text, re.MULTILINE) is not None
@@ -268,7 +268,7 @@ def _changes(module: PythonModule) -> Iterator[tuple[ast.AST, str]]:
 
 
 def _only_asks(name: str, call: ast.Call) -> bool:
-    """Tell whether the call only reads: `locale.setlocale(category)` and the same with None."""
+    """Return whether the call only reads: `locale.setlocale(category)` and the same with None."""
     if name != "locale.setlocale":
         return False
     return len(call.args) < 2 or (isinstance(call.args[1], ast.Constant) and call.args[1].value is None)

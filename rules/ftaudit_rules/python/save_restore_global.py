@@ -171,7 +171,7 @@ def quiet(f):
     )
 
     def check(self, module: PythonModule) -> Iterator[Finding]:
-        """Yield the change between saving and putting back, in functions, generators and context managers."""
+        """Yield the change between saving and restoring, in functions, generators and context managers."""
         if module.is_script:
             return
         for change, name in save_and_restore(module):

@@ -74,7 +74,7 @@ def serve(items):
             )
 
     def fix(self, module: PythonModule, finding: Finding) -> Fix | NoFix:
-        """Drop the statement, unless a long interval says that it is meant as a lock."""
+        """Remove the statement, unless a long interval shows that it is meant as a lock."""
         import libcst
 
         from ftaudit.source.python.rewrite import rewriting

@@ -103,7 +103,7 @@ def work(x):
     )
 
     def check(self, module: PythonModule) -> Iterator[Finding]:
-        """Yield thread-local attributes that only the importing thread has, and storage made for one call."""
+        """Yield thread-local attributes that only the importing thread has, and storage that serves one call."""
         for statement, name, attribute in _set_at_import(module):
             if _read_unprepared(module, name, attribute):
                 yield self.finding(
@@ -138,7 +138,7 @@ def _set_at_import(module: PythonModule) -> Iterator[tuple[ast.stmt, str, str]]:
 
 
 def _read_unprepared(module: PythonModule, name: str, attribute: str) -> bool:
-    """Tell whether some function reads the attribute without having set it, asked for it or expected its absence."""
+    """Return whether a function reads the attribute without setting it, testing for it or handling its absence."""
     for node in module.tree.all(ast.Attribute):
         if node.attr != attribute or last_name(node.value) != name:
             continue
@@ -171,7 +171,7 @@ def _prepares(function: ast.FunctionDef | ast.AsyncFunctionDef, name: str, attri
 
 
 def _escapes(module: PythonModule, assignment: ast.Assign) -> bool:
-    """Tell whether the storage outlives the call: a function made there uses it, or it is returned or stored."""
+    """Return whether the storage outlives the call: a function made there uses it, or it is returned or stored."""
     function = module.tree.function(assignment)
     names = {target.id for target in assignment.targets if isinstance(target, ast.Name)}
     if function is None or names & module.globals_by_function.get(function, frozenset()):

@@ -207,7 +207,7 @@ class Store:
 
 
 def _named(found: Finding, race: StateRace) -> Finding:
-    """Return the finding under the code of the rule that has its pattern: one that knows globals and classes only."""
+    """Return the finding under the code of the rule for its pattern, which covers only globals and classes."""
     if race.kind is AccessKind.DECIDE or race.lookup:
         return replace(found, code="FT506", rule="check-then-act-container")
     if race.kind is AccessKind.WALK:

@@ -112,7 +112,7 @@ def load(k):
     )
 
     def check(self, module: PythonModule) -> Iterator[Finding]:
-        """Yield the first use of each such cache without a lock, and decorators that are given none."""
+        """Yield the first use of each such cache without a lock, and decorators without a lock argument."""
         made = {id(call) for call in module.tree.all(ast.Call) if _makes_cache(module, call)}
         if made:
             yield from self._uses(module)
@@ -144,7 +144,7 @@ def load(k):
 
 
 def _has_no_lock(module: PythonModule, decorator: ast.Call) -> bool:
-    """Return whether a decorator of cachetools is given a cache, which is no plain dict, and no lock."""
+    """Return whether a decorator of cachetools has a cache argument, which is not a plain dict, and no lock."""
     origin = module.qualified(decorator.func) or ""
     if last_name(decorator.func) not in _DECORATORS or not origin.startswith("cachetools"):
         return False
@@ -160,7 +160,7 @@ def _makes_cache(module: PythonModule, call: ast.Call) -> bool:
 
 
 def _cache_named(module: PythonModule, node: ast.Name | ast.Attribute) -> str | None:
-    """Return a name for the cache that an expression means, if the module or an object keeps it."""
+    """Return a name for the cache in an expression, if the module or an object keeps it."""
     match node:
         case ast.Name(id=name):
             if module.module_kinds.get(name) is Kind.CACHE and module.is_module_name(name, node):

@@ -88,7 +88,7 @@ def join():
     )
 
     def check(self, module: PythonModule) -> Iterator[Finding]:
-        """Yield waits for conditions that no loop is around."""
+        """Yield waits for conditions outside a loop."""
         conditions = {
             dotted(target)
             for statement in module.assignments()

@@ -105,7 +105,7 @@ _OF_ONE: Final = re.compile(r"(?i)iter|builder|cursor|reader|writer|parser|strea
 
 
 def _receiver(unit: RustUnit, method: Node) -> str:
-    """Return `&self` or `&mut self` as it is written; empty for what takes no reference to the object."""
+    """Return `&self` or `&mut self` in its original spelling; empty if there is no reference to the object."""
     parameters = method.child_by_field_name("parameters")
     first = parameters.named_children[0] if parameters is not None and parameters.named_children else None
     text = unit.text_of(first) if first is not None and first.type == "self_parameter" else ""
@@ -113,7 +113,7 @@ def _receiver(unit: RustUnit, method: Node) -> str:
 
 
 def _borrows(unit: RustUnit, method: Node) -> bool:
-    """Return whether a method borrows the object while other threads can: no constructor, setter or iteration."""
+    """Return whether other threads can borrow the object at the same time: no constructor, setter or iteration."""
     name = unit.text_of(method.child_by_field_name("name"))
     if name in _PRIVATE or not _receiver(unit, method):
         return False

@@ -105,7 +105,7 @@ class Pyo3GilUsed(RustRule):
     )
 
     def check(self, unit: RustUnit) -> Iterator[Finding]:
-        """Yield each module that says yes, or says nothing where nothing means yes."""
+        """Yield each module that declares the GIL used, by declaration or by default."""
         version = unit.pyo3
         for item, attribute in _modules(unit):
             said = _ARGUMENT.search(attribute.arguments) or _CALL.search(unit.text_of(item))
@@ -131,7 +131,7 @@ class Pyo3GilUsed(RustRule):
                 )
 
     def fix(self, unit: RustUnit, finding: Finding) -> Fix | NoFix:
-        """Say that the module does not use the GIL."""
+        """Declare that the module does not use the GIL."""
         if finding.declares is GilDeclaration.USED:
             return NoFix(obstacle=Obstacle.AUTHOR_SAYS_USED)
         if finding.location is None or finding.declares is not GilDeclaration.UNDECLARED:

@@ -56,7 +56,7 @@ class RawFfiModGil(RustRule):
     )
 
     def check(self, unit: RustUnit) -> Iterator[Finding]:
-        """Yield each init function that says nothing, and each slot that says used."""
+        """Yield each init function without a declaration, and each slot that declares the GIL used."""
         for slot in find_used_slots(unit):
             found = self.finding(
                 "The module declares Py_MOD_GIL_USED: its author says that it is not safe without the GIL.",
@@ -72,7 +72,7 @@ class RawFfiModGil(RustRule):
             yield replace(found, rule="missing-mod-gil", code="FT301")
 
     def fix(self, unit: RustUnit, finding: Finding) -> NoFix:
-        """Leave it: slots in Rust have as many forms as crates for the C API."""
+        """Offer no fix: each Rust crate for the C API writes slots differently."""
         if finding.declares is GilDeclaration.USED:
             return NoFix(obstacle=Obstacle.AUTHOR_SAYS_USED)
         return NoFix(obstacle=Obstacle.UNKNOWN_FORM)

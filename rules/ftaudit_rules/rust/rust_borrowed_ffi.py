@@ -157,7 +157,7 @@ class RustBorrowedFfi(RustRule):
 
 
 def _is_made_here(text: str, at: int) -> bool:
-    """Return whether the first argument was made in the same function: no other thread has it yet."""
+    """Return whether the same function created the first argument: no other thread has it yet."""
     argument = re.match(r"\s*(\w+)", text[at : at + 80])
     if argument is None:
         return False

@@ -28,7 +28,7 @@ _ACTS: Final = {
     "contains": "set_item",
     "get": "set",
 }
-"""What acts on the answer of each: `read()` and then `write()`, `load()` and then `store()`."""
+"""The call that acts on the result of each: `read()` and then `write()`, `load()` and then `store()`."""
 _STORES: Final = frozenset({"store", "insert", "set", "set_item"})
 _CHANGES: Final = re.compile(
     r"[^;]*?\)\s*(?:\?|\.\s*(?:unwrap|expect|await)\s*(?:\([^()]*\))?)*\s*(?:=(?!=)|\.\s*(?:insert|push|replace|remove|clear"
@@ -99,7 +99,7 @@ class RustSplitDecision(RustRule):
     )
 
     def check(self, unit: RustUnit) -> Iterator[Finding]:
-        """Yield the first question of each decision that is split."""
+        """Yield the test of each decision that is split."""
         if not _EXTENSION.search(unit.text):
             return
         for function in unit.of("function_item"):
@@ -136,14 +136,14 @@ class RustSplitDecision(RustRule):
 
 
 def _is_exclusive(unit: RustUnit, function: Node) -> bool:
-    """Return whether the function has the object for itself: `&mut self`."""
+    """Return whether the function has exclusive access to the object: `&mut self`."""
     parameters = function.child_by_field_name("parameters")
     first = parameters.named_children[0] if parameters is not None and parameters.named_children else None
     return first is not None and first.type == "self_parameter" and "mut" in unit.text_of(first)
 
 
 def _decides(text: str, at: int) -> bool:
-    """Return whether the statement that asks is a condition, or keeps the answer under a name."""
+    """Return whether the statement with the test is a condition, or stores the result under a name."""
     statement = text[max(text.rfind(";", 0, at), text.rfind("{", 0, at), text.rfind("}", 0, at)) + 1 : at].strip()
     return re.match(r"(?:else\s+)?(?:if|while|match|let|return)\b", statement) is not None
 
@@ -154,7 +154,7 @@ _GUARD_ALONE: Final = re.compile(
 
 
 def _is_kept(text: str, found: re.Match[str]) -> bool:
-    """Return whether the guard itself is bound to a name, so that it lives on."""
+    """Return whether the guard itself is bound to a name, so that it stays alive."""
     before = text[max(text.rfind(";", 0, found.start()), text.rfind("{", 0, found.start())) + 1 : found.start()]
     alone = _GUARD_ALONE.match(text, found.end(), found.end() + 160) is not None
     return re.match(r"\s*let\b", before) is not None and alone and found[2] in ("lock", "read", "write")

@@ -109,7 +109,7 @@ class RustUnsyncState(RustRule):
     )
 
     def check(self, unit: RustUnit) -> Iterator[Finding]:
-        """Yield each place where such state is declared or such a promise is made."""
+        """Yield each place that declares such state or makes such a promise."""
         if not _EXTENSION.search(unit.text):
             return
         for item in unit.of("attribute_item"):
@@ -154,10 +154,10 @@ def _is_mutable(node: Node) -> bool:
 
 
 def _is_written(unit: RustUnit, static: Node) -> bool | None:
-    """Tell whether the file changes a `static mut` otherwise than while the module is made, or once: yes, maybe, no.
+    """Return whether the file changes a `static mut` after module creation, or more than once: yes, maybe, no.
 
-    Tables of CPython's C API are `mut` because it takes pointers to them; nobody changes them afterwards. One that the
-    file does not mention again is written elsewhere: why else would it be `mut`?
+    Tables for CPython's C API are `mut` because it takes pointers to them; no code changes them afterwards. If the
+    file does not mention a variable again, other code writes it, because it would not be `mut` otherwise.
     """
     if _TABLE.search(unit.text_of(static.child_by_field_name("type"))):
         return None
@@ -185,7 +185,7 @@ def _is_written(unit: RustUnit, static: Node) -> bool | None:
 
 
 def _in_once(unit: RustUnit, around: list[Node], at: int) -> bool:
-    """Tell whether a place is in what `call_once` or `get_or_init` runs."""
+    """Return whether a place is in code that `call_once` or `get_or_init` runs."""
     if not around:
         return False
     before = unit.data[around[0].start_byte : at]
@@ -194,7 +194,7 @@ def _in_once(unit: RustUnit, around: list[Node], at: int) -> bool:
 
 
 def _foreign(node: Node) -> bool:
-    """Tell whether the item only declares what C code defines."""
+    """Return whether the item only declares a name that C code defines."""
     above = node.parent
     return above is not None and above.parent is not None and above.parent.type == "foreign_mod_item"
 
@@ -218,7 +218,7 @@ def _promise(head: str, guarded: frozenset[str]) -> str | None:
         return None
     named = re.match(r"(?:\w+::)*(\w+)", found[2])
     if named is not None and named[1] in guarded:
-        # Who reaches it holds the lock.
+        # Code that reaches it holds the lock.
         return None
     name = " ".join(found[2].split())[:60]
     return f"The author promises that {name} is {found[1]}; was the GIL part of the reason?"
