@@ -34,7 +34,7 @@ class BinaryNoGilDeclaration(PackageRule):
     VALID = (
         PackageExample(title="it declares", facts=installed(modules=(extension(GilDeclaration.NOT_USED),))),
         PackageExample(
-            title="it could not be told",
+            title="it could not be determined",
             facts=installed(modules=(extension(GilDeclaration.UNDETERMINED),)),
         ),
         PackageExample(

@@ -42,7 +42,7 @@ class ClassifierContradictsWheels(PackageRule):
             facts=installed(classifiers=(_UNSTABLE,), modules=(extension(GilDeclaration.USED),)),
         ),
         PackageExample(
-            title="the import says otherwise than the binary",
+            title="the import contradicts the binary",
             facts=installed(
                 classifiers=(_STABLE,),
                 modules=(extension(GilDeclaration.USED, runtime=imported(requires_gil=False)),),

@@ -33,7 +33,7 @@ class InlineRefcountMismatch(PackageRule):
             facts=installed(modules=(extension(GilDeclaration.NOT_USED, free_threaded_build=True),)),
         ),
         PackageExample(
-            title="nothing in it tells",
+            title="nothing in it shows the build",
             facts=installed(modules=(extension(GilDeclaration.NOT_USED),)),
         ),
     )

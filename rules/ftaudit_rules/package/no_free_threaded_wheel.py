@@ -41,7 +41,7 @@ class NoFreeThreadedWheel(PackageRule):
         ),
     )
     INVALID = (
-        PackageExample(title="only the ordinary build's", facts=package(GIL_LINUX), findings=1),
+        PackageExample(title="only wheels for the GIL-enabled build", facts=package(GIL_LINUX), findings=1),
         PackageExample(
             title="a pure fallback next to them",
             facts=package(GIL_LINUX, "py3-none-any", chosen="py3-none-any"),

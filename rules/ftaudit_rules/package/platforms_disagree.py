@@ -44,7 +44,7 @@ class PlatformsDisagree(PackageRule):
             ),
         ),
         PackageExample(
-            title="one could not be told",
+            title="one could not be determined",
             facts=installed(
                 modules=(extension(GilDeclaration.USED),),
                 elsewhere=(("windows-amd64", (extension(GilDeclaration.UNDETERMINED),)),),
@@ -53,7 +53,7 @@ class PlatformsDisagree(PackageRule):
     )
     INVALID = (
         PackageExample(
-            title="the GIL comes back here alone",
+            title="the GIL comes back only here",
             facts=installed(
                 modules=(extension(GilDeclaration.USED),),
                 elsewhere=(("windows-amd64", (extension(GilDeclaration.NOT_USED),)),),

@@ -39,7 +39,7 @@ class SoabiTagMismatch(PackageRule):
     )
     INVALID = (
         PackageExample(
-            title="the ordinary build's file in a cp314t wheel",
+            title="a file of the GIL-enabled build in a cp314t wheel",
             facts=installed(modules=(extension(suffix=".cpython-314-x86_64-linux-gnu.so"),)),
             findings=1,
         ),

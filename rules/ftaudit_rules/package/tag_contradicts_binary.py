@@ -32,7 +32,7 @@ class TagContradictsBinary(PackageRule):
     VALID = (
         PackageExample(title="they agree", facts=installed(modules=(extension(GilDeclaration.NOT_USED),))),
         PackageExample(
-            title="it could not be told",
+            title="it could not be determined",
             facts=installed(modules=(extension(GilDeclaration.UNDETERMINED),)),
         ),
     )
