@@ -1,4 +1,4 @@
-"""FT112: the build pins a binding generator that cannot make modules for free-threaded CPython."""
+"""FT112: the build pins a binding generator that cannot build modules for free-threaded CPython."""
 
 from __future__ import annotations
 

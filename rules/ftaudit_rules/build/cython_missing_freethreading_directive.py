@@ -31,10 +31,12 @@ class CythonMissingFreethreadingDirective(BuildRule):
         confidence=Confidence.HIGH,
         since="0.1.0",
         asks_to_declare=True,
-        remedy="Once the module is safe without the GIL, require Cython>=3.1 in [build-system] (older ones refuse the "
-        "directive) and set freethreading_compatible=True for the whole project: in the compiler_directives of "
-        "cythonize(), with Meson by cython_args: ['-Xfreethreading_compatible=True'] for each extension, or in a "
-        "header comment of each module.",
+        remedy=(
+            "Once the module is safe without the GIL, require Cython>=3.1 in [build-system] (older versions reject the "
+            "directive) and set freethreading_compatible=True for the whole project: in the compiler_directives of "
+            "cythonize(), with Meson by cython_args: ['-Xfreethreading_compatible=True'] for each extension, or in a "
+            "header comment of each module."
+        ),
         links=(
             "https://cython.readthedocs.io/en/latest/src/userguide/freethreading.html",
             "https://py-free-threading.github.io/porting-extensions/",

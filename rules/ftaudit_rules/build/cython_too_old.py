@@ -1,4 +1,4 @@
-"""FT111: the build pins a Cython that cannot make modules for free-threaded CPython."""
+"""FT111: the build pins a Cython that cannot build modules for free-threaded CPython."""
 
 from __future__ import annotations
 

@@ -36,9 +36,10 @@ class LimitedApiNotGated(BuildRule):
         severity=Severity.ERROR,
         confidence=Confidence.MEDIUM,
         since="0.1.0",
-        remedy="Make it depend on the interpreter: py_limited_api = not "
-        'sysconfig.get_config_var("Py_GIL_DISABLED"), and '
-        "define Py_LIMITED_API only then.",
+        remedy=(
+            'Make it depend on the interpreter: py_limited_api = not sysconfig.get_config_var("Py_GIL_DISABLED"), and '
+            "define Py_LIMITED_API only if that is true."
+        ),
         links=(
             "https://docs.python.org/3.14/howto/free-threading-extensions.html#limited-c-api-and-stable-abi",
             "https://peps.python.org/pep-0803/",

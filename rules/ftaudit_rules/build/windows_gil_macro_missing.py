@@ -1,4 +1,4 @@
-"""FT113: a Windows build with macros of its own never defines `Py_GIL_DISABLED`."""
+"""FT113: a Windows build with its own macros does not define `Py_GIL_DISABLED`."""
 
 from __future__ import annotations
 

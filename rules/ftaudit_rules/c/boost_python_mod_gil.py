@@ -23,8 +23,8 @@ class BoostPythonModGil(CRule):
         code="FT461",
         name="boost-python-mod-gil",
         summary=(
-            "BOOST_PYTHON_MODULE has no boost::python::mod_gil_not_used() argument, so importing the module re-enables "
-            "the GIL."
+            "BOOST_PYTHON_MODULE has no boost::python::mod_gil_not_used() argument, so importing the module turns the "
+            "GIL back on."
         ),
         severity=Severity.ERROR,
         confidence=Confidence.MEDIUM,

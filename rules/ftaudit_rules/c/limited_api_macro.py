@@ -35,7 +35,8 @@ class LimitedApiMacro(CRule):
         since="0.1.0",
         remedy=(
             "Define Py_LIMITED_API under `#ifndef Py_GIL_DISABLED` (after including pyconfig.h), and build a "
-            "version-specific wheel for free-threaded CPython; from 3.15 on, or define Py_TARGET_ABI3T as 0x030F0000."
+            "version-specific wheel for free-threaded CPython. From 3.15 on, you can define Py_TARGET_ABI3T as "
+            "0x030F0000 instead."
         ),
         links=(
             "https://docs.python.org/3.14/howto/free-threading-extensions.html",

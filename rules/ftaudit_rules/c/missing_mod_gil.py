@@ -38,17 +38,17 @@ class MissingModGil(CRule):
         code="FT301",
         name="missing-mod-gil",
         summary=(
-            "A module entry point neither has a Py_mod_gil slot nor calls PyUnstable_Module_SetGIL, so "
-            "importing it re-enables the GIL."
+            "A module entry point neither has a Py_mod_gil slot nor calls PyUnstable_Module_SetGIL, so importing it "
+            "turns the GIL back on."
         ),
         severity=Severity.ERROR,
         confidence=Confidence.HIGH,
         since="0.1.0",
         asks_to_declare=True,
         remedy=(
-            "Fix the other findings first. Then add `{Py_mod_gil, Py_MOD_GIL_NOT_USED}` to the slots under `#ifdef"
-            " Py_mod_gil`, which older versions lack, or call `PyUnstable_Module_SetGIL(m, Py_MOD_GIL_NOT_USED)` under"
-            " `#ifdef Py_GIL_DISABLED`, after the check that `m` is not NULL."
+            "Fix the other findings first. Then add `{Py_mod_gil, Py_MOD_GIL_NOT_USED}` to the slots under `#ifdef "
+            "Py_mod_gil`, because older versions do not have it, or call `PyUnstable_Module_SetGIL(m, "
+            "Py_MOD_GIL_NOT_USED)` under `#ifdef Py_GIL_DISABLED`, after the check that `m` is not NULL."
         ),
         links=(
             "https://docs.python.org/3.14/howto/free-threading-extensions.html",

@@ -26,7 +26,7 @@ class ModGilUsed(CRule):
     info = RuleInfo(
         code="FT302",
         name="mod-gil-used",
-        summary="The module declares Py_MOD_GIL_USED, so importing it re-enables the GIL.",
+        summary="The module declares Py_MOD_GIL_USED, so importing it turns the GIL back on.",
         severity=Severity.ERROR,
         confidence=Confidence.HIGH,
         since="0.1.0",

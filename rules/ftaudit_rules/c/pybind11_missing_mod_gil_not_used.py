@@ -23,7 +23,9 @@ class Pybind11MissingModGilNotUsed(CRule):
     info = RuleInfo(
         code="FT410",
         name="pybind11-missing-mod-gil-not-used",
-        summary="PYBIND11_MODULE has no py::mod_gil_not_used() argument, so importing the module re-enables the GIL.",
+        summary=(
+            "PYBIND11_MODULE has no py::mod_gil_not_used() argument, so importing the module turns the GIL back on."
+        ),
         severity=Severity.ERROR,
         confidence=Confidence.HIGH,
         since="0.1.0",

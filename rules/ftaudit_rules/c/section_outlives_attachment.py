@@ -30,7 +30,7 @@ class SectionOutlivesAttachment(CRule):
         severity=Severity.ERROR,
         confidence=Confidence.MEDIUM,
         since="0.2.0",
-        remedy="Put the guard into a block of its own that ends before the thread detaches.",
+        remedy="Put the guard into its own block that ends before the thread detaches.",
         links=("https://docs.python.org/3.14/c-api/synchronization.html",),
     )
     words = ("PyGILState_Release", "PyEval_ReleaseThread", "PyEval_SaveThread")

@@ -1,4 +1,4 @@
-"""FT001: a comment that silences a rule which finds nothing there, or which does not exist."""
+"""FT001: a comment that silences a rule that finds nothing there, or that does not exist."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""FT403: a method of a Cython class updates C attributes without a lock."""
+"""FT403: a method of a Cython class changes C attributes without a lock."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""FT402: a C variable at module level of a Cython file that functions write to."""
+"""FT402: a module-level C variable of a Cython file that functions write."""
 
 from __future__ import annotations
 

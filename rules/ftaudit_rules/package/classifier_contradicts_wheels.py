@@ -38,7 +38,7 @@ class ClassifierContradictsWheels(PackageRule):
             facts=installed(classifiers=(_STABLE,), modules=(extension(GilDeclaration.NOT_USED),)),
         ),
         PackageExample(
-            title="unstable is no claim",
+            title="an unstable level is not a claim",
             facts=installed(classifiers=(_UNSTABLE,), modules=(extension(GilDeclaration.USED),)),
         ),
         PackageExample(

@@ -22,7 +22,7 @@ class FailsUnderThreads(PackageRule):
     info = RuleInfo(
         code="FT605",
         name="fails-under-threads",
-        summary="The package crashes, hangs or gives wrong results when several threads use it without the GIL.",
+        summary="The package crashes, hangs or returns wrong results when several threads use it without the GIL.",
         severity=Severity.ERROR,
         confidence=Confidence.HIGH,
         since="0.2.0",

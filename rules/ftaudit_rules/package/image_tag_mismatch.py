@@ -35,11 +35,11 @@ class ImageTagMismatch(PackageRule):
     info = RuleInfo(
         code="FT205",
         name="image-tag-mismatch",
-        summary="A module is compiled for another system or machine than the wheel's tag names.",
+        summary="A module is compiled for another system or machine than the one in the wheel's tag.",
         severity=Severity.ERROR,
         confidence=Confidence.HIGH,
         since="0.1.0",
-        remedy="Build the wheel for the machine that its tag names; never retag it.",
+        remedy="Build the wheel for the machine in its tag; never retag it.",
         links=("https://packaging.python.org/en/latest/specifications/platform-compatibility-tags/#platform-tag",),
         restates_verdict=True,
     )

@@ -24,7 +24,7 @@ class RuntimeContradictsBinary(PackageRule):
         severity=Severity.WARNING,
         confidence=Confidence.HIGH,
         since="0.1.0",
-        remedy="Trust the import; report the module to ftaudit, with the wheel's name.",
+        remedy="Rely on the import, and report the module to ftaudit with the wheel's name.",
         links=("https://peps.python.org/pep-0703/#py-mod-gil-slot",),
     )
     VALID = (

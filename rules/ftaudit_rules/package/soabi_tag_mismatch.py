@@ -20,11 +20,11 @@ class SoabiTagMismatch(PackageRule):
     info = RuleInfo(
         code="FT204",
         name="soabi-tag-mismatch",
-        summary="A module's file name names another build of CPython than the wheel's tag.",
+        summary="A module's file name contains the suffix of another build of CPython than the wheel's tag.",
         severity=Severity.ERROR,
         confidence=Confidence.HIGH,
         since="0.1.0",
-        remedy="Build the wheel with the interpreter that its tag names; never retag it.",
+        remedy="Build the wheel with the interpreter in its tag; never retag it.",
         links=(
             "https://docs.python.org/3/howto/free-threading-extensions.html#building-extensions-for-the-free-threaded-build",
         ),

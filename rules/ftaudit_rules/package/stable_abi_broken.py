@@ -1,4 +1,4 @@
-"""FT212: a wheel claims a stable ABI that its modules do not keep to."""
+"""FT212: a wheel claims a stable ABI that its modules do not follow."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ class StableAbiBroken(PackageRule):
     info = RuleInfo(
         code="FT212",
         name="stable-abi-broken",
-        summary="A wheel claims a stable ABI that its modules do not keep to.",
+        summary="A wheel claims a stable ABI that its modules do not follow.",
         severity=Severity.ERROR,
         confidence=Confidence.HIGH,
         since="0.1.0",

@@ -1,4 +1,4 @@
-"""FT538: a context manager that also decorates functions keeps its state on itself."""
+"""FT538: a context manager that also decorates functions keeps the state of a call on itself."""
 
 from __future__ import annotations
 

@@ -25,7 +25,7 @@ class ContextvarWithoutDefault(PythonRule):
     info = RuleInfo(
         code="FT534",
         name="contextvar-without-default",
-        summary="A context variable without a default is read in threads whose context never set it.",
+        summary="A context variable without a default is read in threads whose context never sets it.",
         severity=Severity.WARNING,
         confidence=Confidence.MEDIUM,
         since="0.1.0",

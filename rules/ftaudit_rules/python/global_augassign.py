@@ -24,7 +24,7 @@ class GlobalAugassign(PythonRule):
     info = RuleInfo(
         code="FT504",
         name="global-augassign",
-        summary=("A shared counter is changed with an augmented assignment, which is a load, an addition and a store."),
+        summary="A shared counter is changed with an augmented assignment, which is a load, an addition and a store.",
         severity=Severity.WARNING,
         confidence=Confidence.HIGH,
         since="0.1.0",
