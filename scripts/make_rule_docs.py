@@ -101,7 +101,7 @@ def source_example(rule: SourceRule, example: SourceExample) -> Iterator[str]:
     fence = "````" if "```" in example.code else "```"
     yield from (f"{fence}{language}", example.code.rstrip("\n"), fence, "")
     for path, text in example.others:
-        yield from (f"beside it `{path}`:", "", f"{fence}", text.rstrip("\n"), fence, "")
+        yield from (f"next to it `{path}`:", "", f"{fence}", text.rstrip("\n"), fence, "")
 
 
 def contents(rules: tuple[Rule, ...]) -> Iterator[str]:
