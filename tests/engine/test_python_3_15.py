@@ -62,7 +62,8 @@ def test_a_suffix_that_3_15t_does_not_load_breaks_the_package(tmp_path: Path, su
 
 
 def test_the_half_for_the_ordinary_build_does_not_count_where_the_other_half_is_there(tmp_path: Path) -> None:
-    found = judge(tmp_path, LINUX, {"good.abi3.so": old_image("gil_build"), "good.abi3t.so": image("good")})
+    other = old_image("gil_build").replace(b"PyInit_gil_build\0", b"PyInit_good\0\0\0\0\0\0")
+    found = judge(tmp_path, LINUX, {"good.abi3.so": other, "good.abi3t.so": image("good")})
     assert found.verdict is Verdict.READY
 
 
