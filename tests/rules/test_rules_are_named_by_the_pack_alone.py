@@ -9,6 +9,8 @@ from ftaudit.registry import load_rules
 
 ENGINE = Path(__file__).parents[2] / "auditor"
 NAMES = "|".join(re.escape(rule.info.name) for rule in load_rules().rules)
+OF_THE_LIBRARY = "sys.setswitchinterval"
+"""A function of the standard library after which a rule is named."""
 OF_A_RULE = re.compile(rf"\bFT\d{{3}}\b|(?<![\w-])(?:{NAMES})(?![\w-])")
 
 
@@ -19,6 +21,6 @@ def test_no_file_of_the_engine_names_a_rule() -> None:
         f"{path.relative_to(ENGINE)}:{number}: {found[0]}"
         for path in files
         for number, line in enumerate(path.read_text(encoding="utf-8", errors="replace").splitlines(), 1)
-        if (found := OF_A_RULE.search(line))
+        if (found := OF_A_RULE.search(line.replace(OF_THE_LIBRARY, "")))
     ]
     assert named == []

@@ -119,7 +119,7 @@ def test_the_init_module_of_a_package_may_be_an_extension(tmp_path: Path) -> Non
     assert dict(facts.toplevels)["package"].imported
 
 
-def test_a_plain_shared_library_a_vendored_one_and_another_builds_module_are_no_modules(tmp_path: Path) -> None:
+def test_a_plain_shared_library_a_vendored_one_and_another_builds_module_are_not_modules(tmp_path: Path) -> None:
     files = {
         "pack/__init__.py": "",
         "pack/libplain.so": "extension",
@@ -132,6 +132,8 @@ def test_a_plain_shared_library_a_vendored_one_and_another_builds_module_are_no_
     facts = run(tmp_path, ("pack", files))["pack"]
     assert {module.name: module.path for module in facts.modules} == {
         "pack.last": "pack/last.so",
+        # `importlib.import_module` imports it, although no import statement can.
+        "pack.not-a-name": "pack/not-a-name.cpython-314t-x86_64-linux-gnu.so",
         "pack.silent": "pack/silent.abi3.so",
     }
 

@@ -57,17 +57,17 @@ class Abi3tObjectMember(CRule):
     VALID = (
         SourceExample(
             code="""\
-static void f(PyObject *o) { if (Py_IS_TYPE(o, T)) Py_SET_SIZE(v, 3); }
+static void f(PyObject *o, PyTypeObject *T, PyVarObject *v) { if (Py_IS_TYPE(o, T)) Py_SET_SIZE(v, 3); }
 static PyTypeObject U = {.tp_name = "m.U", .tp_free = 0};
 """,
             target="3.15t",
         ),
-        SourceExample(code="static int f(PyObject *o) { return o->ob_type == T; }\n"),
+        SourceExample(code="static int f(PyObject *o, PyTypeObject *T) { return o->ob_type == T; }\n"),
     )
     INVALID = (
         SourceExample(
             code="""\
-static void f(PyObject *o, PyListObject *list) {
+static void f(PyObject *o, PyTypeObject *T, PyListObject *list) {
     if (o->ob_type == T)
         Py_SIZE(list) = 3;
     Py_TYPE(o)->tp_free(o);

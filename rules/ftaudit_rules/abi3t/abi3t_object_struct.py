@@ -45,7 +45,7 @@ class Abi3tObjectStruct(CRule):
         SourceExample(
             code="""\
 typedef struct { int size; PyObject *owner; } CounterData;
-static PyType_Spec spec = {.name = "m.Counter", .basicsize = -(int)sizeof(CounterData), .slots = slots};
+static PyType_Spec spec = {.name = "m.Counter", .basicsize = -(int)sizeof(CounterData), .slots = NULL};
 """,
             target="3.15t",
         ),

@@ -35,13 +35,15 @@ class Abi3tVariableSize(CRule):
     )
     words = ("itemsize",)
     VALID = (
-        SourceExample(code='static PyType_Spec spec = {.name = "m.T", .itemsize = 0, .slots = s};\n', target="3.15t"),
-        SourceExample(code="static PyType_Spec spec = {.itemsize = sizeof(long), .slots = s};\n"),
+        SourceExample(
+            code='static PyType_Spec spec = {.name = "m.T", .itemsize = 0, .slots = NULL};\n', target="3.15t"
+        ),
+        SourceExample(code="static PyType_Spec spec = {.itemsize = sizeof(long), .slots = NULL};\n"),
     )
     INVALID = (
         SourceExample(
             code="""\
-static PyType_Spec spec = {.name = "m.T", .itemsize = sizeof(long), .slots = s};
+static PyType_Spec spec = {.name = "m.T", .itemsize = sizeof(long), .slots = NULL};
 static PyTypeObject T = {.tp_itemsize = 1};
 """,
             lines=(1, 2),
