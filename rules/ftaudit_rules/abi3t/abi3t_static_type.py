@@ -38,7 +38,7 @@ class Abi3tStaticType(CRule):
     VALID = (
         SourceExample(
             code="""\
-static PyType_Spec spec = {.name = "m.T", .slots = slots};
+static PyType_Spec spec = {.name = "m.T", .slots = NULL};
 static PyTypeObject *made;
 """,
             target="3.15t",
