@@ -1,7 +1,7 @@
-"""Known problems that may stand: the configuration's `accept` entries, and the baseline.
+"""Accepted known problems: the configuration's `accept` entries, and the baseline.
 
-Nothing here changes a verdict or hides a finding. What is accepted is shown with its reason, and does not count for
-the exit code; what was not checked is never accepted by a baseline, and by an entry only where it says so.
+Nothing here changes a verdict or hides a finding. An accepted problem is shown with its reason, and does not count for
+the exit code. A baseline never accepts what was not checked; an entry accepts it only if the entry says so.
 """
 
 from __future__ import annotations

@@ -23,7 +23,7 @@ EXAMPLE: Final = 'for example: package = "lxml", reason = "waiting for 7.0", exp
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class AcceptEntry:
-    """One known problem that may stand. At least one of `package` and `rule` is given."""
+    """One accepted known problem. At least one of `package` and `rule` is given."""
 
     package: NormalizedName | None = None
     rule: str | None = None
@@ -43,7 +43,7 @@ class AcceptEntry:
         return self.expires is not None and today > self.expires
 
     def covers(self, name: str, version: Version | None, platform: str) -> bool:
-        """Tell whether it is about this package on this platform."""
+        """Return whether the entry applies to this package on this platform."""
         if self.package is not None and self.package != name:
             return False
         if self.platform is not None and self.platform != platform:
@@ -51,7 +51,7 @@ class AcceptEntry:
         return self.version is None or (version is not None and self.version.contains(version, prereleases=True))
 
     def means(self, finding: Finding) -> bool:
-        """Tell whether it is about the rule of this finding."""
+        """Return whether the entry applies to the rule of this finding."""
         return self.rule is not None and is_named(self.rule, finding.rule, finding.code)
 
     @property

@@ -1,4 +1,4 @@
-"""A scan with what is accepted taken out of its findings and named, and the baseline that it makes."""
+"""A scan with its accepted findings set apart and named, and the baseline from that scan."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ from ftaudit.source.tree_scan import ScanResult
 def accept_findings(
     result: ScanResult, entries: Sequence[AcceptEntry], baseline: Baseline | None, *, whole: bool, today: date
 ) -> ScanResult:
-    """Return the result with its accepted findings apart, and notes on what accepts nothing.
+    """Return the result with its accepted findings apart, and notes on entries that accept nothing.
 
-    `whole` says that all of the project was looked at, so that what was not found is gone.
+    `whole` means that all of the project was scanned, so that a problem that was not found is gone.
     """
     mine = [entry for entry in entries if entry.rule is not None and entry.package is None]
     matchers = [(entry, _Matcher(entry)) for entry in mine if not entry.expired(today)]
@@ -105,7 +105,7 @@ def _by_baseline(baseline: Baseline) -> Acceptance:
 
 
 class _Matcher:
-    """Tells whether a finding lies where an entry's path says, from the folder of the entry's file or of the scan."""
+    """Checks whether a finding matches an entry's path, relative to the folder of the entry's file or of the scan."""
 
     def __init__(self, entry: AcceptEntry) -> None:
         self._spec = None if entry.path is None else GitIgnoreSpec.from_lines([entry.path])

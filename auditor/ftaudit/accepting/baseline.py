@@ -1,8 +1,8 @@
-"""The baseline file: the problems that are known, one a line, sorted, so that its changes can be reviewed.
+"""The baseline file: the known problems, one per line, sorted, so that you can review its changes.
 
-A package is known by its name, platform and target, with its verdict: an upgrade that leaves it blocked is no new
-problem, a worse verdict is. A finding in source is known by its rule, its file and its fingerprint, which knows the
-line's text and not its number.
+The key of a package is its name, platform, and target, with its verdict: an upgrade that leaves the package blocked is
+not a new problem, a worse verdict is. The key of a finding in source is its rule, its file, and its fingerprint, which
+depends on the line's text and not on its number.
 """
 
 from __future__ import annotations
@@ -50,9 +50,9 @@ class Baseline:
 
 
 def read_baseline(path: Path, *, may_be_missing: bool = False) -> Baseline:
-    """Return the known problems of a file; raise `InputError` where it is missing or is no baseline.
+    """Return the known problems of a file; raise `InputError` if it is missing or is not a baseline.
 
-    With `may_be_missing` a file that does not exist is an empty baseline, to be made.
+    With `may_be_missing` a file that does not exist is an empty baseline, which the run creates.
     """
     try:
         if path.stat().st_size > MAX_BYTES:

@@ -1,4 +1,4 @@
-"""What is said of entries that no longer do anything."""
+"""Notes about entries that no longer have an effect."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A report of packages with what is accepted marked as such, and the baseline that it makes."""
+"""A report of packages with accepted packages marked, and the baseline from that report."""
 
 from __future__ import annotations
 

@@ -71,7 +71,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _plain(text: str) -> str:
-    """Return text without control characters: what a stranger's file says never steers the terminal."""
+    """Return text without control characters, so that third-party text never controls the terminal."""
     return "".join(char if char.isprintable() or char == "\n" else "\N{REPLACEMENT CHARACTER}" for char in text)
 
 

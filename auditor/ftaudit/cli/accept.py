@@ -28,7 +28,7 @@ def add_baseline(group: Any) -> None:
 
 
 def accept_in_report(report: Report, options: argparse.Namespace) -> Report:
-    """Return the report with what is accepted saying so. Raise `FtauditError` for a wrong entry or baseline."""
+    """Return the report with accepted rows marked. Raise `FtauditError` for an invalid entry or baseline."""
     entries, baseline = _read(options)
     if not entries and baseline is None:
         return report
@@ -43,9 +43,9 @@ def accept_in_report(report: Report, options: argparse.Namespace) -> Report:
 
 
 def accept_in_scan(result: ScanResult, options: argparse.Namespace, *, whole: bool) -> ScanResult:
-    """Return the scan with what is accepted set apart; `whole` says that nothing of the project was left out.
+    """Return the scan with accepted findings set apart; `whole` means that the complete project was scanned.
 
-    Raise `FtauditError` for a wrong entry or baseline.
+    Raise `FtauditError` for an invalid entry or baseline.
     """
     entries, baseline = _read(options)
     if not entries and baseline is None:
@@ -62,7 +62,7 @@ def accept_in_scan(result: ScanResult, options: argparse.Namespace, *, whole: bo
 
 
 def check_accept(options: argparse.Namespace) -> None:
-    """Read what will be needed at the end, so that a mistake in it is told before the work and not after it."""
+    """Read the files that are needed at the end, so that a mistake in them is reported before the work starts."""
     _read(options)
 
 

@@ -15,7 +15,7 @@ from ftaudit.report.console import DEFAULT_WIDTH
 from ftaudit.report.formats import Medium
 
 ESCAPED: Final = "backslashreplace"
-"""A file's name need not be text: what of it is none is written as JSON escapes it."""
+"""A file name is not always valid text: invalid parts are written as JSON escapes."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -43,7 +43,7 @@ class Screen:
 
     @property
     def page(self) -> Medium:
-        """What a renderer must know of it."""
+        """What a renderer needs to know about the answer."""
         return Medium(width=self.width, color=self.color, folder=Path.cwd())
 
 
@@ -89,9 +89,9 @@ def _encoded(text: str | bytes) -> bytes:
 
 
 def replace_file(path: Path, text: str | bytes) -> None:
-    """Replace the file in one step; raise `UsageError` where that is not possible.
+    """Replace the file in one step; raise `UsageError` if that is not possible.
 
-    What is no ordinary file is written to: to replace `/dev/null` would take it from the whole machine.
+    Write into anything that is not a regular file: replacing `/dev/null` would remove it from the whole machine.
     """
     from ftaudit.whole_files import write_whole
 

@@ -99,7 +99,7 @@ def add_parsers(commands: Any) -> None:
 
 
 def run_check(options: argparse.Namespace, screen: Screen) -> CommandAnswer:
-    """Audit the inputs. Raise `FtauditError` for what the user must mend."""
+    """Audit the inputs. Raise `FtauditError` for a problem that the user must fix."""
     from ftaudit import engine
     from ftaudit.progress import on_stderr
     from ftaudit.sandbox.confined_build import BuildLimits
@@ -145,7 +145,7 @@ def _with_builds(
 
 
 def run_wheel(options: argparse.Namespace, screen: Screen) -> CommandAnswer:
-    """Audit the wheels. Raise `FtauditError` for what the user must mend."""
+    """Audit the wheels. Raise `FtauditError` for a problem that the user must fix."""
     from ftaudit.engine.releases import target_of_wheels
     from ftaudit.engine.wheels import audit_wheels_for
     from ftaudit.progress import on_stderr

@@ -44,7 +44,9 @@ def complete(options: argparse.Namespace, keys: Sequence[Key]) -> argparse.Names
 
 
 def _says_format(options: argparse.Namespace) -> bool:
-    """Tell whether the output's name, which is always the command line's, means a format: that goes before a file's."""
+    """Return whether the output's name, always from the command line, implies a format: it takes precedence over a
+    file.
+    """
     output: Path | None = getattr(options, "output", None)
     return output is not None and of_name(output, tuple(Format)) is not None
 

@@ -1,7 +1,8 @@
-"""The parser's options as keys of the configuration: each is declared once, where the command adds it to its parser.
+"""The parser's options as keys of the configuration: each option is declared once, by the command that adds it to its
+parser.
 
-What is said here besides is policy: what a file that was merely found in a checkout may not decide, what belongs to
-one run and to no file, and which environment variables set the same thing.
+The rest of this module is policy: what a file found in a checkout may not decide, what belongs to one run and not to a
+file, and which environment variables set the same option.
 """
 
 from __future__ import annotations
@@ -77,7 +78,7 @@ def find_leaves(parser: Parser, name: str = "") -> Iterator[tuple[str, Parser]]:
 
 
 def declare(parser: Parser) -> tuple[Key, ...]:
-    """Return the keys of all commands, and have the parser tell what was given and nothing else.
+    """Return the keys of all commands, and make the parser report only the options that were given.
 
     Each command that can be configured gets `--config` and `--no-config`, and each switch its opposite (`--no-static`),
     so that the command line can take back what a file says.

@@ -38,7 +38,7 @@ def add_parsers(commands: Any) -> None:
 
 
 def run_diff(options: argparse.Namespace, screen: Screen) -> CommandAnswer:
-    """Compare. Raise `InputError` for files that are no reports, or of which nothing can be compared."""
+    """Compare. Raise `InputError` for files that are not reports, or that have nothing in common to compare."""
     from ftaudit.compare import compare, read_document
     from ftaudit.report import comparison
 

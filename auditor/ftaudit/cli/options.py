@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 def add_targets(group: Any, default: str | None = DEFAULT_TARGET) -> None:
-    """Add `--target`, of which there may be several; without a default it is chosen by what is judged."""
+    """Add `--target`, which can be repeated; its default depends on what is judged."""
     given = [] if default is None else [default]
     text = f"{_target_help(default)} (repeatable)"
     group.add_argument("--target", type=_target, action="append", default=given, metavar="VERSION", help=text)
@@ -215,9 +215,9 @@ def names(given: list[str]) -> tuple[str, ...]:
 
 
 def inputs_of(options: argparse.Namespace) -> list[str]:
-    """Return the inputs and environments that were named, else the most precise input here, and say which that is.
+    """Return the inputs and environments that were named, or else the most precise input here, and print its name.
 
-    Raise `InputError` for an environment that is none, and where there is no input.
+    Raise `InputError` for an invalid environment, and if there is no input.
     """
     from ftaudit import engine
 

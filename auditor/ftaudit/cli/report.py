@@ -69,7 +69,7 @@ def add_parsers(commands: Any) -> None:
 
 
 def run(options: argparse.Namespace, screen: Screen) -> CommandAnswer:
-    """Audit, plan, scan and render. Raise `FtauditError` for what the user must mend."""
+    """Audit, plan, scan, and render. Raise `FtauditError` for a problem that the user must fix."""
     from ftaudit import engine
     from ftaudit.engine.next_target import find_outlook
     from ftaudit.engine.project_scan import find_projects
@@ -117,7 +117,7 @@ def run(options: argparse.Namespace, screen: Screen) -> CommandAnswer:
 
 
 def _plan(report: Report, session: AuditSession, options: argparse.Namespace) -> tuple[Plan | None, str | None]:
-    """Return the plan, or why there is none: what is known of the blockers stands without it."""
+    """Return the plan, or the reason that there is no plan: the facts about the blockers do not depend on it."""
     from ftaudit.errors import FtauditError
     from ftaudit.planning import make_plan
 

@@ -101,7 +101,7 @@ def run_scan(
     screen: Screen,
     on_done: Callable[[int, int], None] | None = None,
 ) -> CommandAnswer:
-    """Scan, and return the report. Raise `FtauditError` for what the user must mend."""
+    """Scan, and return the report. Raise `FtauditError` for a problem that the user must fix."""
     from ftaudit.model import Severity
     from ftaudit.registry import is_exact, load_rules, means
     from ftaudit.report.scan.fix_summary import count_fixes, render_diff
@@ -195,7 +195,7 @@ def _check_fixes(options: argparse.Namespace) -> None:
 def _declare(
     result: ScanResult, options: argparse.Namespace, screen: Screen, problems: tuple[str, ...]
 ) -> CommandAnswer:
-    """Return the diff of the edits that declare, or why there is none."""
+    """Return the diff of the edits that declare, or the reason that there is no diff."""
     from ftaudit.engine.earned_declaration import judge_declaration
     from ftaudit.report.scan.fix_summary import declaration_lines, render_diff, without_fixes
     from ftaudit.source.fixing.patch import write_files
@@ -243,7 +243,7 @@ def _is_archive(text: str) -> bool:
 
 
 def _is_whole(options: argparse.Namespace) -> bool:
-    """Tell whether all of the project is looked at: this folder, or the paths that the configuration names."""
+    """Return whether all of the project is scanned: this folder, or the paths in the configuration."""
     configured = options.configuration.values.get((options.command, "paths"))
     usual = configured is not None and configured.value == options.paths
     here = all(Path(path).absolute() == Path.cwd() for path in options.paths)
@@ -276,7 +276,7 @@ def _scan_all(options: argparse.Namespace, settings: Any, look: Callable[[FoundF
 
 
 def _take_apart(texts: list[str]) -> tuple[list[tuple[str, Any]], list[Path], list[Path]]:
-    """Return the releases, the sdists and the paths among what was named; most scans need no index."""
+    """Return the releases, the sdists, and the paths among the arguments; most scans need no index."""
     from ftaudit.engine.tiers.sdists import SUFFIXES, parse_release
 
     releases, archives, paths = [], [], []

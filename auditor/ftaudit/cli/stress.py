@@ -98,7 +98,7 @@ def check_stress(options: argparse.Namespace) -> None:
 
 
 def run_stress(options: argparse.Namespace, screen: Screen) -> CommandAnswer:
-    """Stress what was named. Raise `FtauditError` for what the user must fix."""
+    """Stress the arguments. Raise `FtauditError` for a problem that the user must fix."""
     from ftaudit.engine.stress_run import replay, stress
     from ftaudit.progress import on_stderr
 

@@ -1,4 +1,4 @@
-"""Reads a JSON report of `check`, `wheel`, `scan` or `report` back, believing nothing of what stands in it."""
+"""Reads a JSON report of `check`, `wheel`, `scan`, or `report` back, without trust in its content."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ class Scan:
     findings: tuple[ComparedFinding, ...]
     """The accepted ones too: they are still there."""
     unread: frozenset[str]
-    """Files that could not be looked at."""
+    """Files that could not be read."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -87,11 +87,11 @@ class Document:
     """One for each target."""
     scans: tuple[Scan, ...] = ()
     incomplete: tuple[str, ...] = ()
-    """What `ftaudit report` did not look at besides."""
+    """What else `ftaudit report` did not check."""
 
 
 def read_document(path: Path) -> Document:
-    """Return the report; raise `InputError` for a file that is missing or is no report of ftaudit's."""
+    """Return the report; raise `InputError` for a file that is missing or is not a report of ftaudit."""
     try:
         size = path.stat().st_size
         if size > MAX_BYTES:
@@ -241,11 +241,11 @@ class _Place:
         return self.value[:_LONGEST].encode("utf-8", "replace").decode("utf-8")
 
     def optional_text(self) -> str | None:
-        """Return the string, or `None` where there is none."""
+        """Return the string, or `None` for any other value."""
         return None if self.value is None else self.text()
 
     def optional_number(self) -> int | None:
-        """Return the whole number, or `None` where there is none."""
+        """Return the whole number, or `None` for any other value."""
         if self.value is None:
             return None
         if not isinstance(self.value, int) or isinstance(self.value, bool):

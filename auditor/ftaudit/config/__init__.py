@@ -1,7 +1,7 @@
-"""What configuration files say: where they are looked for, what may stand in them, and what is then in force.
+"""Configuration files: where they are found, what they can contain, and which values apply.
 
-The keys are those of the command line (`ftaudit.cli.declare` makes them out of the parser): this room knows how to
-read and check values, and nothing of any command.
+The keys are those of the command line (`ftaudit.cli.declare` derives them from the parser). This package reads and
+checks values, and depends on no command.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Which configuration files count: those of the project that the user stands in, or the one that the user names."""
+"""Which configuration files apply: those of the user's current project, or the file that the user names."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ class File:
 
     path: Path
     values: Mapping[str, Any]
-    """The table of ours: `[tool.ftaudit]`, or all of `ftaudit.toml`."""
+    """The table for ftaudit: `[tool.ftaudit]`, or all of `ftaudit.toml`."""
     prefix: tuple[str, ...]
-    """Where that table stands in the document: `("tool", "ftaudit")`, or nothing."""
+    """The path of that table in the document: `("tool", "ftaudit")`, or empty."""
     text: str
     named: bool = False
     """Whether the user named the file, and so vouches for it."""
@@ -37,10 +37,10 @@ class File:
 def find_files(start: Path) -> tuple[File, ...]:
     """Return the files of the nearest folder that has any, from `start` up to the top of its project.
 
-    The top is the folder of the checkout (`.git` and its like), else the nearest with a `pyproject.toml`, else `start`
-    itself: what lies outside the project never counts. Of one folder `ftaudit.toml` comes first, before
-    `pyproject.toml`. A file in a folder above counts only if it belongs to the owner of `start`, to the user or to
-    root: nobody else can put one into a shared folder. Raise `UsageError` for a file that cannot be read.
+    The top is the folder of the checkout (`.git` and similar), or else the nearest folder with a `pyproject.toml`, or
+    else `start`     itself: files outside the project never count. In one folder, `ftaudit.toml` comes before
+    `pyproject.toml`. A file in a folder above counts only if it belongs to the owner of `start`, to the user, or to
+    root,     so that other users cannot add one to a shared folder. Raise `UsageError` for a file that cannot be read.
     """
     start = start.absolute()
     for folder in _folders(start):
@@ -87,7 +87,7 @@ def _prefix(path: Path) -> tuple[str, ...]:
 
 
 def _read(path: Path, *, named: bool = False) -> File | None:
-    """Return our table of a file, or `None` where there is none; a TOML file without our name in it is not parsed."""
+    """Return our table of a file, or `None` if there is no table; a TOML file without our name in it is not parsed."""
     data = _bytes(path)
     prefix = _prefix(path)
     if data is None or (prefix and b"ftaudit" not in data):

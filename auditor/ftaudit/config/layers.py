@@ -15,7 +15,7 @@ from ftaudit.errors import UsageError
 from ftaudit.model import Location
 
 ACCEPT: Final = "accept"
-"""The array of tables with known problems that may stand; the one thing in a file that no option says."""
+"""The array of tables with accepted known problems; the only setting in a file that has no option."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -22,7 +22,7 @@ class SettingOrigin(StrEnum):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Setting:
-    """One option of one command as it is in force."""
+    """One option of one command with its effective value."""
 
     key: Key
     value: Any

@@ -26,7 +26,7 @@ from ftaudit.settings import Settings
 
 
 def find_input() -> str:
-    """Return the most precise input of the current folder; raise `InputError` where there is none."""
+    """Return the most precise input in the current folder; raise `InputError` if the folder has no input."""
     return str(lockfiles.find_input(Path()))
 
 
@@ -36,7 +36,9 @@ def find_others(taken: str) -> tuple[str, ...]:
 
 
 def find_environment(path: str) -> str:
-    """Return the folder of packages of an environment, which `audit` takes; raise `InputError` where there is none."""
+    """Return the packages folder of an environment, which `audit` takes; raise `InputError` if there is no such
+    folder.
+    """
     return str(lockfiles.find_environment(Path(path)))
 
 

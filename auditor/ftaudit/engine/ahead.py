@@ -22,9 +22,9 @@ from ftaudit.target import Target
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Ahead:
-    """Has wheels read as soon as they are known, and later releases surveyed of what is sure to block.
+    """Starts reading wheels as soon as they are known, and surveys later releases of certain blockers.
 
-    Nothing here judges: what turns out not to be asked for was read in vain, and no more.
+    Nothing here judges. If a result is not needed in the end, only the time to read it is lost.
     """
 
     target: Target

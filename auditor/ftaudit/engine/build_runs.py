@@ -191,9 +191,9 @@ class _Maker:
     index: IndexSettings
 
     def make(self, sdist: Path) -> _Built:
-        """Return the wheel of a source distribution, or why there is none: from the cache, or built now.
+        """Return the wheel of a source distribution, from the cache or built now, or the reason that it has no wheel.
 
-        What failed for a limit of time, memory or disk, or for the network, is tried again.
+        Try again after a failure caused by a time, memory, or disk limit, or by the network.
         """
         key = hashlib.sha256(f"{FORMAT} {digest_of(sdist)} {self.interpreter.path} {self.interpreter.build}".encode())
         folder = self.home / key.hexdigest()[:32]

@@ -25,7 +25,7 @@ class EarnedDeclaration:
     silent: tuple[Finding, ...]
     """Modules that declare nothing, or that they need the GIL."""
     without_edit: tuple[Finding, ...]
-    """Of those, the ones for which there is no edit."""
+    """Of those, the ones without an edit."""
 
     @property
     def is_refused(self) -> bool:
@@ -71,7 +71,7 @@ def _is_edited(finding: Finding) -> bool:
 
 
 def not_examined(result: ScanResult) -> Iterator[str]:
-    """Yield what the scan did not look at, or looked at and set aside, one thing each."""
+    """Yield what the scan did not check, or checked and set aside, one item each."""
     for role, count in sorted(result.left_out.items()):
         yield f"{role} code ({count} file{'' if count == 1 else 's'})"
     if result.silenced:

@@ -1,4 +1,4 @@
-"""What the tiers know of packages: index, binary and runtime, merged into one `PackageFacts` for each."""
+"""The combined facts about packages from the index, binary, and runtime tiers, one `PackageFacts` for each package."""
 
 from __future__ import annotations
 
@@ -35,7 +35,8 @@ def find_evidence(
 ) -> Evidence:
     """Run the tiers over packages.
 
-    Those `beside` them are only there to be imported by them. `on_found` hears of each package as its files are known.
+    Packages in `beside` are present only so that the others can import them. `on_found` is called for each package  as
+    soon as its files are known.
     """
     target, progress = session.target, session.progress
     indexed = find_index_facts(keys, target=target, index=session.index, progress=progress, on_found=on_found)

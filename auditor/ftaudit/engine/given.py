@@ -41,9 +41,9 @@ def find_lacking(
     platforms: Sequence[Platform],
     index: Index,
 ) -> dict[tuple[str, str], Download]:
-    """Map (name, platform) to how to get the wheel that the user's files lack, where the index has it.
+    """Map (name, platform) to how to get the wheel that the user's files lack, if the index has it.
 
-    An index that does not answer gives no lead.
+    An index that does not answer adds no entry.
     """
     by_name = {platform.name: platform for platform in platforms}
     asked = {
@@ -65,7 +65,7 @@ def find_lacking(
 
 
 def _download(facts: PackageFacts, chosen: IndexFacts, target: Target) -> str:
-    """Return the command that puts the wheel beside the files that were given."""
+    """Return the command that downloads the wheel into the folder of the given files."""
     words = ["pip", "download", "--no-deps"]
     if chosen.kind is not WheelKind.PURE and chosen.wheel is not None:
         tag = min(parse_wheel_filename(chosen.wheel.filename)[3], key=str)

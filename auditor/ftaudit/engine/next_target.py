@@ -23,9 +23,9 @@ _FROM_PAGES: Final = frozenset({"index", "cache"})
 def find_outlook(
     rows: Sequence[Package], session: AuditSession, proposed: Mapping[NormalizedName, Version] | None = None
 ) -> Outlook:
-    """Return what the next release installs of each package, at the version `proposed` where there is one.
+    """Return what the next release installs of each package, at the version in `proposed` if it has one.
 
-    Only the names of files are looked at, of pages that the run has read anyway: nothing is downloaded.
+    Read only file names, from pages that the run has already read: download nothing.
     """
     target = newest_target()
     changes = proposed or {}

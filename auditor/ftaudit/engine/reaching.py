@@ -26,7 +26,7 @@ CONNECTIONS: Final = 8
 
 
 def find_reach_of_packages(session: AuditSession, every: Sequence[PackageFacts]) -> tuple[ReachAnswer, ...]:
-    """Return for each platform what the start points load. Raise `UsageError` for one that is none."""
+    """Return what the start points load on each platform. Raise `UsageError` for an invalid start point."""
     roots = source_roots(session)
     settings = session.settings
     named = [parse_start(text, roots) for text in settings.reach if text]
@@ -132,7 +132,9 @@ def _projects(session: AuditSession) -> Iterator[Path]:
 
 
 def _import_root(folder: Path) -> Path:
-    """Return where the modules of a project are: its `src` folder, where it has one that is no package itself."""
+    """Return the folder that contains a project's modules: its `src` folder, if that exists and is not itself a
+    package.
+    """
     source = folder / "src"
     return source if source.is_dir() and not (source / "__init__.py").exists() else folder
 

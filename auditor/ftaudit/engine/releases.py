@@ -98,7 +98,7 @@ def find_releases(items: Iterable[str], index: Index) -> tuple[tuple[Release, ..
 
 
 def _at(item: str) -> DistributionFile:
-    """Return the file at an URL, with the hash that its fragment names (PEP 503)."""
+    """Return the file at a URL, with the hash that its fragment names (PEP 503)."""
     url, _, fragment = item.partition("#")
     hashes = tuple(pair for pair in parse_qsl(fragment) if pair[0] == "sha256")
     for _, digest in hashes:
@@ -245,7 +245,7 @@ class InstalledRelease:
 
     @property
     def wheel(self) -> DistributionFile | None:
-        """The wheel that is read: the chosen one, or else the ordinary build's that tells what a rebuild would do."""
+        """The wheel to read: the chosen one, or else the GIL-enabled one that shows what a rebuild would do."""
         return self.index.wheel or self.index.gil_wheel
 
 
@@ -275,7 +275,9 @@ def _choose(
 
 
 def _everywhere(release: Release, files: tuple[DistributionFile, ...], target: Target) -> Iterator[InstalledRelease]:
-    """Yield what the target installs on its wheels' platforms; without such wheels on those of the ordinary build's."""
+    """Yield what the target installs on its wheels' platforms; without such wheels, on the GIL-enabled wheels'
+    platforms.
+    """
     tags = [found for file in files if (found := _tags_of(file))]
     kinds = {kind_of(tag, target) for found in tags for tag in found} - {WheelKind.NONE}
     if kinds - {WheelKind.PURE}:

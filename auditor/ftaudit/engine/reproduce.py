@@ -33,7 +33,7 @@ class Reproduction:
     versions: tuple[tuple[str, str], ...]
     """Pairs of what took part and its version."""
     inputs: tuple[tuple[str, str | None], ...]
-    """Pairs of an input and the SHA-256 of its bytes; `None` for what is no file."""
+    """Pairs of an input and the SHA-256 of its bytes; `None` for an input that is not a file."""
 
 
 def find_reproduction(report: Report, commands: Iterable[Sequence[str]]) -> Reproduction:

@@ -49,7 +49,7 @@ def facts_of(
     runtime: RuntimeFacts,
     source: SourceFacts | None = None,
 ) -> PackageFacts:
-    """Return what the tiers know of a package, with each extension module once."""
+    """Return the facts of all tiers about a package, with each extension module once."""
     place = place_of(index, target=target, platform=platform)
     return PackageFacts(
         pin=pin,
@@ -64,9 +64,9 @@ def facts_of(
 
 
 def _merged(binary: BinaryFacts, runtime: RuntimeFacts, place: LoadPlace | None) -> tuple[ExtensionModule, ...]:
-    """Return each extension module once, by its dotted name, with what every tier knows of it.
+    """Return each extension module once, by its dotted name, with the facts of every tier.
 
-    Of several files of one name it is the one that is loaded in its place.
+    If several files have one name, it is the file that the interpreter loads.
     """
     merged = chosen_files(binary.modules, place)
     for module in runtime.modules:

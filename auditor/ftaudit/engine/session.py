@@ -43,7 +43,7 @@ class AuditSession:
     reader: SharedWheelReader
     surveyor: Surveyor
     folder: Path
-    """Where what is fetched is kept: the cache, or with `--no-cache` a folder that is gone afterwards."""
+    """Where downloads are kept: the cache, or with `--no-cache` a temporary folder."""
     sdists: Sdists
     options: ResolveOptions
     """How uv is asked."""

@@ -37,9 +37,9 @@ def find_source_facts(session: AuditSession, indexed: Mapping[Key, IndexFacts]) 
 def scan_sdist(
     session: AuditSession, name: str, version: Version, rules: Sequence[SourceRule]
 ) -> tuple[Path, ScanResult]:
-    """Unpack the sdist of a release and scan it; return its file and what the rules find.
+    """Unpack the sdist of a release and scan it; return its file and the findings.
 
-    Raise `InputError` where there is no sdist or no source in it, another `FtauditError` where it cannot be had.
+    Raise `InputError` if there is no sdist or it has no source, another `FtauditError` if it cannot be downloaded.
     """
     from ftaudit.source.result_cache import ResultCache
     from ftaudit.source.sdist import found_in

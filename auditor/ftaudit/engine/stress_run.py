@@ -1,4 +1,4 @@
-"""`ftaudit stress`: what names and inputs mean, and the report of what was stressed."""
+"""`ftaudit stress`: resolve the given names and inputs, and report the results."""
 
 from __future__ import annotations
 
@@ -90,8 +90,8 @@ class Replay:
 def replay(path: Path, settings: Settings, *, progress: ProgressListener | None = None) -> Replay:
     """Run a script of `--report` in the sandbox several times without the GIL and with it.
 
-    What its metadata (PEP 723) depends on is resolved and installed. Raise `FtauditError` for a script that cannot be
-    read, and where there is no interpreter.
+    Resolve and install the dependencies in its metadata (PEP 723). Raise `FtauditError` if the script cannot be read
+    or there is no interpreter.
     """
     from ftaudit import interpreters
     from ftaudit.stress.replaying import replay_script

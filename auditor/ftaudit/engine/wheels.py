@@ -44,10 +44,10 @@ NOT_IMPORTED: Final = RuntimeFacts(status=Status.SKIPPED, reason=Gap(kind=GapKin
 def audit_wheels(items: Sequence[str], settings: Settings, *, progress: ProgressListener | None = None) -> Report:
     """Judge every wheel of each FILE, FOLDER, URL or NAME[==VERSION], without importing anything.
 
-    Rows are the wheels that the target installs on some platform; with `settings.platforms`, what it installs on
-    those. A release without such a wheel has a row for each platform that the ordinary build has a wheel for, with
-    what a rebuild would declare. Wheels of other builds that were named one by one are noted, and are rows only
-    where something in them is wrong. Raise `FtauditError` for an item that does not exist or means nothing.
+    Rows are the wheels that the target installs on some platform; with `settings.platforms`, on those platforms. A
+    release without such a wheel has a row for each platform of the GIL-enabled wheels, with what a rebuild would
+    declare. Wheels of other builds that were named one by one are noted, and have a row only if something in them is
+    wrong. Raise `FtauditError` for an item that does not exist or is not understood.
     """
     return audit_wheels_for(items, settings, (settings.target,), progress=progress)[0]
 
@@ -77,7 +77,7 @@ def audit_wheels_for(
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class _WheelSession:
-    """What is opened once for all targets."""
+    """Resources that are opened once for all targets."""
 
     items: tuple[str, ...]
     settings: Settings
@@ -153,7 +153,7 @@ def _gates(finding: Finding) -> bool:
 
 
 def _nothing(items: Sequence[str], said: Sequence[str], target: Target) -> tuple[str, ...]:
-    """Say that nothing was judged, unless it is said already: an empty answer must not look like a good one."""
+    """Report that nothing was judged, unless a note already says so: an empty answer must not look like a good one."""
     return () if said else (f"no wheel of {', '.join(items)} is for {target.name}",)
 
 
@@ -187,7 +187,7 @@ def _for_authors(finding: Finding) -> Finding:
 
 
 def _without_repetition(rows: Iterable[Package]) -> tuple[Package, ...]:
-    """Leave what is said of a whole release to the first of its rows."""
+    """Keep notes about a whole release only in the first of its rows."""
     said: set[tuple[str, str, str]] = set()
     result = []
     for row in rows:

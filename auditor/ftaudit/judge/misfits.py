@@ -30,7 +30,7 @@ _ENDS: Final = {"aarch64": "arm64", "x86_64": "x86_64"}
 _MACHINES: Final = frozenset(
     {"x86_64", "aarch64", "i686", "armv7l", "ppc64le", "ppc64", "s390x", "riscv64", "loongarch64"}
 )
-"""Machines of which none runs what is compiled for another. Other names are not held against a tag."""
+"""Machines that cannot run each other's code. A tag with any other name is never rejected."""
 _TRIPLETS: Final = {"x86_64": "x86_64-", "aarch64": "aarch64-"}
 """How `Misc/platform_triplet.c` of CPython begins the names of Linux machines. The C library is left open."""
 

@@ -137,7 +137,7 @@ def _what_is_there(facts: PackageFacts) -> Lack:
 
 
 def left_out_by_hashes(facts: PackageFacts) -> bool:
-    """Return whether a wheel would fit, but for the hashes that the input allows."""
+    """Return whether a wheel would fit if the input's hashes are ignored."""
     return any(excluded.by is Exclusion.HASH for excluded in facts.index.excluded)
 
 

@@ -55,7 +55,7 @@ class RefusalKind(StrEnum):
     NULL_SLOT = "null-slot"
     SLOT_NOT_STATIC = "slot-not-static"
     SLOT_CONFLICT = "slot-conflict"
-    """A slot whose value contradicts the `PyModuleDef` that it stands in."""
+    """A slot whose value contradicts the `PyModuleDef` that contains it."""
     BAD_NESTING = "bad-nesting"
     """Arrays of slots that are nested too deeply, or in a way that CPython does not allow."""
     NEGATIVE_STATE = "negative-state"

@@ -35,17 +35,17 @@ class IndexFacts:
     sdist: DistributionFile | None = None
     """The sdist that an installer may build from."""
     built_from_source: bool = False
-    """There is no wheel to install, and an installer builds a pure-Python one from the sdist."""
+    """No wheel can be installed, and an installer builds a pure-Python one from the sdist."""
     compiled: bool = False
     """Whether any wheel of the version is not `none-any`."""
     excluded: tuple[Excluded, ...] = ()
-    """Files that the target would install, but for `requires-python`, hashes or a system that is too old."""
+    """Files that the target would install except for `requires-python`, hashes, or a system that is too old."""
     other_platforms: tuple[str, ...] = ()
     """Platform tags of the free-threaded wheels of the version that other platforms install."""
     gil_wheel: DistributionFile | None = None
     """The wheel that the ordinary (GIL) build of the same version installs on the platform, if any."""
     warnings: tuple[str, ...] = ()
-    """What a reader must know of this answer: a yanked wheel taken, an old page, files passed over."""
+    """Notes that a reader of this answer needs: a yanked wheel was chosen, a page is old, files were skipped."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -102,7 +102,7 @@ class ModuleRuntime:
     error: str | None = None
     """Type and message of the exception, name of the signal or limit; cut and escaped."""
     environmental: bool = False
-    """The failure is for want of something outside the distribution (a missing dependency, library or device)."""
+    """The import fails because something outside the distribution is missing (a dependency, library, or device)."""
     output: str | None = None
     """What the module printed, cut and escaped."""
     unexplained: bool = False
@@ -158,7 +158,7 @@ class Interpreter:
     source: str = ""
     """Why this one was taken, in one phrase."""
     attempts: tuple[str, ...] = ()
-    """What was tried before it, one sentence each."""
+    """The sources that were tried before it, one sentence each."""
     missing: tuple[str, ...] = ()
     """Optional standard-library modules that it was built without (`ssl`, `ctypes`, …)."""
 
@@ -197,7 +197,7 @@ class SourceFacts:
     findings: tuple[Finding, ...] = ()
     """With locations inside the sdist."""
     unread: int = 0
-    """Files that should have been looked at and could not be."""
+    """Files that should have been checked but could not be."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -213,7 +213,7 @@ class PackageFacts:
     binary: BinaryFacts
     runtime: RuntimeFacts
     modules: tuple[ExtensionModule, ...] = ()
-    """The union of what the tiers know of each module, by path."""
+    """The combined facts of all tiers about each module, by path."""
     source: SourceFacts = SourceFacts()
     stress: StressFacts = field(default_factory=StressFacts)
     elsewhere: tuple[tuple[str, tuple[ExtensionModule, ...]], ...] = ()

@@ -10,7 +10,7 @@ from ftaudit.model.words import Confidence, GilDeclaration, Location, Severity, 
 
 
 class AcceptedBy(StrEnum):
-    """Who said that a known problem may stand."""
+    """The person or file that accepted a known problem."""
 
     CONFIGURATION = "configuration"
     """An `accept` entry with a reason."""
@@ -72,6 +72,8 @@ class Finding:
     accepted: Acceptance | None = None
     """Known and accepted: shown as such, and not counted."""
     fix: Fix | NoFix | None = None
-    """The edits that remove it, or why there are none; `None` if its rule knows no fix or fixes were not asked for."""
+    """The edits that remove it, or the reason there are no edits; `None` if its rule has no fix or fixes were not
+    requested.
+    """
     targets: tuple[str, ...] = ()
     """The targets that it holds for, where a scan is for several and it does not hold for all of them; else empty."""

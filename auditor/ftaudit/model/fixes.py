@@ -1,4 +1,4 @@
-"""Fixes: the edits that remove a finding, how far they can be trusted, and why there are none."""
+"""Fixes: the edits that remove a finding, how far to trust them, and why a finding has no edits."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class Obstacle(StrEnum):
     IN_HEADER = "in-header"
     """The place is in a header, which other files include for their own Pythons."""
     IN_ARGUMENT = "in-argument"
-    """The place is an argument of another call, or part of a condition: there is no statement to put the release in."""
+    """The place is an argument of a call or part of a condition: there is no statement to add the release to."""
     CONDITIONAL = "conditional"
     """Preprocessor conditions divide the code that the edit is about."""
     GENERATED = "generated"

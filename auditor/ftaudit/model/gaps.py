@@ -11,10 +11,10 @@ class GapKind(StrEnum):
     """Why a tier has no answer. The first ones are choices and circumstances, the others are failures."""
 
     NO_WHEEL = "no-wheel"
-    """There is no wheel to look into."""
+    """There is no wheel to read."""
     NOTHING_COMPILED = "nothing-compiled"
     REBUILD_NOT_READ = "rebuild-not-read"
-    """There is no wheel, and the ordinary build's was not read either: `detail`."""
+    """There is no wheel, and the wheel of the GIL-enabled build was not read either: `detail`."""
     STATIC = "static"
     """Imports were not asked for."""
     IMPORTS_NOTHING = "imports-nothing"
@@ -22,7 +22,7 @@ class GapKind(StrEnum):
     LATER_RELEASE = "later-release"
     """Later releases are read, and not imported."""
     INSTALLED = "installed"
-    """What is installed is read where it is, and not imported."""
+    """Installed packages are read in place, and not imported."""
     CONDA_PACKAGE = "conda-package"
     """A conda package is read, and not imported."""
     OTHER_MACHINE = "other-machine"
@@ -38,7 +38,7 @@ class GapKind(StrEnum):
     NOTHING_DRIVEN = "nothing-driven"
     """Nothing of it could be called by several threads: `detail`."""
     NO_VERSION = "no-version"
-    """There is no version to look at."""
+    """There is no version to check."""
     LOCAL_PROJECT = "local-project"
     """`subject` is its folder."""
     NOT_ASKED = "not-asked"
@@ -68,7 +68,7 @@ class GapKind(StrEnum):
     NO_ANSWER = "no-answer"
     """The index did not answer within `detail` seconds."""
     FAILED = "failed"
-    """What was tried failed: `detail`."""
+    """The attempt failed: `detail`."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

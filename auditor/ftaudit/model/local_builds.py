@@ -31,7 +31,7 @@ class BuildProblem(StrEnum):
     REQUIREMENTS = "requirements"
     """What the build requires has no wheel for the interpreter, or cannot be fetched."""
     COMPILER = "compiler"
-    """There is no compiler."""
+    """The machine has no compiler."""
     TOOL = "tool"
     """A program is missing."""
     HEADER = "header"
@@ -52,7 +52,7 @@ class BuildProblem(StrEnum):
     SANDBOX = "sandbox"
     """This system cannot confine a build, so it was not started."""
     SDIST = "sdist"
-    """There is no source distribution, or it cannot be read."""
+    """The release has no source distribution, or the source distribution cannot be read."""
     ERROR = "error"
     """Something else; the first error says what."""
 

@@ -20,7 +20,7 @@ class NextWheel:
     """The version that was judged, or of a plan the version that it proposes."""
     platform: str
     kind: WheelKind | None
-    """`NONE` if there is no wheel to install, `None` if that is not known."""
+    """`NONE` if the release has no wheel to install, `None` if that is not known."""
     wheel: str | None = None
     compiled: bool = False
     """Whether any wheel of the version has compiled code."""

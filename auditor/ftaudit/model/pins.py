@@ -63,7 +63,9 @@ class Pin:
     required_by: tuple[tuple[str, ...], ...] = ()
     """Chains of names from a root requirement down to this package, shortest first; a root's own is `((name,),)`."""
     source: Location | None = None
-    """Where the package's own entry stands in a lock file; else where the root requirement of the first chain does."""
+    """The location of the package's own entry in a lock file; otherwise the location of the first chain's root
+    requirement.
+    """
     also: tuple[Location, ...] = ()
     """The other places at which the inputs list this package at this version."""
     files: tuple[DistributionFile, ...] | None = None
@@ -77,7 +79,7 @@ class Pin:
     obstacle: GapKind | None = None
     """`OFFLINE` or `UNCONNECTED` where a network would have told more."""
     source_tree: str | None = None
-    """The folder of a local project (`-e .`, `./lib`): never built, looked at as files."""
+    """The folder of a local project (`-e .`, `./lib`): its files are read, and it is never built."""
     yanked: str | None = None
     on_disk: OnDisk | None = None
     """Where it is installed, in an environment of the target: no index is asked."""

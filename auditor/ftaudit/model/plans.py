@@ -75,7 +75,7 @@ class Candidate:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class OrdinaryWheel:
-    """What the modules of the ordinary build's wheel of the same version say of a rebuild."""
+    """What the modules in the GIL-enabled wheel of the same version say about a rebuild."""
 
     wheel: str | None
     """Its file name."""
@@ -109,7 +109,7 @@ class NotRead:
 
 
 BuildEvidence: TypeAlias = OrdinaryWheel | InSource | NotRead
-"""What tells what a build would declare."""
+"""The source that shows what a build would declare."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -117,7 +117,7 @@ class SourceEvidence:
     """What building the blocked release, or the newest, from its sdist would give."""
 
     sdist: str | None
-    """File name of the sdist; `None` where there is none."""
+    """File name of the sdist; `None` if there is no sdist."""
     version: Version
     would_declare: GilDeclaration
     """What the modules of a build for the target would declare, all taken together; the worst of them counts."""
@@ -155,7 +155,7 @@ class WayKind(StrEnum):
     """No such release, but an sdist whose modules would leave the GIL off."""
     NONE = "none"
     UNKNOWN = "unknown"
-    """It could not be found out: the index did not answer, or the package is none that an index lists."""
+    """The answer is unknown: the index did not answer, or no index lists the package."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -178,7 +178,7 @@ class WayOut:
     fallback: Version | None = None
     """The nearest later release that falls back to pure Python."""
     passed_over: tuple[Candidate, ...] = ()
-    """Later releases before `first` (all of them where there is none), oldest first, each with the reason."""
+    """Later releases before `first` (all of them if there is no `first`), oldest first, each with the reason."""
     given_up: str | None = None
     """What keeps the plan from taking it: uv's words, or what the audit of the proposed set found."""
     newest: Version | None = None
@@ -271,7 +271,7 @@ class ChangeReason:
     through: str | None = None
     """The package that pulls it in, where a line of its own is needed."""
     excluded_by: tuple[str, ...] = ()
-    """Requirements of the project beside a lock file that have to change first, as they are written."""
+    """Requirements of the project, outside the lock file, that have to change first, as the project writes them."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -295,12 +295,12 @@ class Change:
     proposed: Version
     """The version at which it arrives."""
     wanted: Wanted
-    """What is asked for: of a range the resolver may take a later version than the nearest."""
+    """The requested change: for a range, the resolver can take a later version than the nearest."""
     kind: ChangeKind
     old: str | None
     """The requirement as it is, `sqlalchemy==2.0.50`; `None` where a line is new."""
     new: str
-    """The requirement as it is to be, `sqlalchemy==2.0.54`."""
+    """The new requirement, `sqlalchemy==2.0.54`."""
     reason: ChangeReason
     evidence: tuple[CheckedPackage, ...] = ()
     """What the audit of the proposed set says of the package, per platform."""
@@ -326,7 +326,7 @@ class ProofStatus(StrEnum):
     NOT_NEEDED = "not-needed"
     """Nothing is to change."""
     NOT_ASKED = "not-asked"
-    """The lock file's own tool resolves; or there was nobody to ask."""
+    """The lock file's own tool resolves, or no resolver was available."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

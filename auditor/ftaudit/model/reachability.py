@@ -119,7 +119,7 @@ class ModuleReach:
     module: str
     reached: ReachClass
     path: tuple[ReachStep, ...] = ()
-    """One way, the user's step first; empty where there is none."""
+    """One import chain, with the user's step first; empty if there is no chain."""
     ways: int = 0
     """Imports in the user's code from which it is reached in this class."""
     cuts: tuple[ImportSite, ...] = ()

@@ -41,7 +41,7 @@ class Exclusion(StrEnum):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Excluded:
-    """A file that the target would install, but for one thing."""
+    """A file that the target would install if one condition were met."""
 
     kind: ClassVar[str] = "excluded"
     filename: str
@@ -147,7 +147,7 @@ class NoWheel:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Rebuild:
-    """What the modules of the ordinary build's wheel would declare if they were built for the target."""
+    """What the modules in the GIL-enabled wheel would declare if they were built for the target."""
 
     kind: ClassVar[str] = "rebuild"
     counts: tuple[tuple[GilDeclaration, int], ...]
@@ -296,7 +296,7 @@ class TierFailed:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class NothingLookedAt:
-    """No module of the package was looked at."""
+    """No module of the package was checked."""
 
     kind: ClassVar[str] = "nothing-looked-at"
     why: tuple[Gap, ...]
@@ -334,7 +334,7 @@ class Plainly(StrEnum):
     NO_COMPILED_CODE = "no-compiled-code"
     SOURCE_TREE = "source-tree-without-compiled-sources"
     BUILT_FROM_SOURCE = "built-from-source"
-    """There is no wheel, and an installer builds a pure-Python one from the sdist."""
+    """The release has no wheel, and an installer builds a pure-Python wheel from the sdist."""
     NO_EXTENSION_MODULE = "no-extension-module"
     """The wheel holds compiled code, and no extension module."""
 

@@ -78,7 +78,7 @@ class Package:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class TierCoverage:
-    """How much of what should have been looked at was looked at."""
+    """How much of the expected work was checked."""
 
     done: int = 0
     total: int = 0
@@ -95,9 +95,9 @@ class Report:
     coverage: tuple[tuple[str, TierCoverage], ...]
     """Per tier: `index` (packages), `binaries` (wheels), `imports` (modules)."""
     notes: tuple[str, ...] = ()
-    """What a reader must know of how it was made: what the sandbox could not cut off, what was left out."""
+    """Notes that a reader needs about the run: what the sandbox could not block, what was skipped."""
     incomplete: tuple[str, ...] = ()
-    """What was not looked at and has no row: dependencies that could not be found out."""
+    """What was not checked and has no row: dependencies that could not be determined."""
     interpreter: str | None = None
     traffic: tuple[tuple[str, int], ...] = ()
     """Bytes received and saved, and requests, by name."""
@@ -149,5 +149,5 @@ WORST_FIRST_CODES: Final = (1, 3, 0)
 
 
 def worst_exit_code(codes: Iterable[int]) -> int:
-    """Return the exit code of several judgements: that of the worst; `0` if there are none."""
+    """Return the exit code of several judgments: that of the worst judgment, or `0` if the list is empty."""
     return min(codes, key=WORST_FIRST_CODES.index, default=0)

@@ -208,7 +208,7 @@ def step_sentence(step: Step, where: str) -> str:
 
 
 def step_names_platform(step: Step) -> bool:
-    """Return whether the sentence of a step names the platform, so that nobody has to add it."""
+    """Return whether the sentence of a step names the platform, so that the caller does not add it."""
     match step:
         case Upgrade(lead=GoodRelease()) | ImportThere():
             return True
@@ -327,7 +327,7 @@ def _nothing_later(step: NothingLater) -> str:
 
 
 def names_platform(reason: Reason) -> bool:
-    """Return whether the sentence of a reason names the platform, so that nobody has to add it."""
+    """Return whether the sentence of a reason names the platform, so that the caller does not add it."""
     return isinstance(reason, NoWheel) and reason.there is not Lack.NOTHING
 
 

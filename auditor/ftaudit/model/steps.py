@@ -83,7 +83,7 @@ class NothingLater:
     kind: ClassVar[str] = "nothing-later"
     verdict: Verdict
     rebuild: GilDeclaration | None = None
-    """What a build from the sdist would declare, where the ordinary build's wheel tells."""
+    """What a build from the sdist would declare, if the GIL-enabled wheel shows it."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

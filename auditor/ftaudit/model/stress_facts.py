@@ -91,7 +91,7 @@ class StressFacts:
     """How many types had an object made of them."""
     types_driven: tuple[str, ...] = ()
     left_out: int = 0
-    """Callables beyond the number that is looked at."""
+    """Callables beyond the limit, which are not checked."""
     units: int = 0
     rounds: int = 0
     overlapped: int = 0

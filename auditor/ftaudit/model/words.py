@@ -61,7 +61,7 @@ class Confidence(StrEnum):
 
 
 class Status(StrEnum):
-    """Whether a tier of evidence was looked at."""
+    """Whether a tier of evidence was checked."""
 
     DONE = "done"
     SKIPPED = "skipped"

@@ -1,4 +1,4 @@
-"""The console that the reports for terminals are written on, and what strangers' strings look like there."""
+"""The console for terminal reports, and how it shows third-party strings."""
 
 from __future__ import annotations
 
@@ -36,5 +36,5 @@ def draw(write: Callable[[Console], None], *, width: int, color: bool) -> str:
 
 
 def clean(text: str) -> str:
-    """Return text without control characters: strangers' strings never steer the reader's terminal."""
+    """Return text without control characters, so that third-party strings never control the reader's terminal."""
     return "".join(char if char.isprintable() else REPLACEMENT for char in text.expandtabs(4))

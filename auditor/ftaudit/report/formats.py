@@ -45,7 +45,7 @@ OF_PLAN: Final = (Format.TABLE, Format.JSON, Format.MARKDOWN)
 WITHOUT_NOTES: Final = frozenset(
     {Format.CONCISE, Format.GITHUB, Format.GITLAB, Format.CSV, Format.BADGE, Format.SUMMARY}
 )
-"""They have no place for what is to be said besides the results."""
+"""These formats have no place for anything except the results."""
 SUFFIXES: Final = {
     ".json": Format.JSON,
     ".md": Format.MARKDOWN,
@@ -90,7 +90,7 @@ def choose(named: str | None, output: Path | None, offered: Sequence[Format]) ->
     if (form := of_name(output, offered)) is not None:
         return form
     suffix = output.suffix.lower()
-    # What is no ordinary file (`/dev/stdout`, a pipe) has no name that means anything.
+    # # A path that is not a regular file (`/dev/stdout`, a pipe) has no meaningful name.
     if not suffix or (suffix in PLAIN and offered[0] is Format.TABLE) or (output.exists() and not output.is_file()):
         return offered[0]
     raise UsageError(

@@ -17,14 +17,14 @@ from ftaudit.target import Target
 _NO_WHEEL: Final = Gap(kind=GapKind.NO_WHEEL)
 _NOTHING_COMPILED: Final = Gap(kind=GapKind.NOTHING_COMPILED)
 REBUILD: Final = 2 << 20
-"""Bytes of modules that are fetched of a wheel of the ordinary build; `ftaudit wheel` reads the larger ones too."""
+"""Byte limit for modules fetched from a wheel of the GIL-enabled build; `ftaudit wheel` also reads larger ones."""
 
 
 def request_for(found: IndexFacts, target: Target) -> WheelRequest | None:
-    """Return what to read of a package, or `None` where there is nothing.
+    """Return what to read of a package, or `None` if there is nothing to read.
 
-    Where there is no wheel, the modules are those of the wheel that the ordinary build installs, small ones: what they
-    would declare if they were rebuilt.
+    If there is no wheel, return the small modules of the wheel that the GIL-enabled build installs: they show what a
+    rebuild would declare.
     """
     reason = _why_not(found)
     if reason is None and found.wheel is not None:
@@ -90,9 +90,9 @@ def read_wheels(
 
 
 def _why_not(found: IndexFacts) -> Gap | None:
-    """Return why there is no wheel to read, or `None` where there is one."""
+    """Return why there is no wheel to read, or `None` if there is a wheel."""
     if found.kind is WheelKind.PURE:
-        # Its tags say that it holds no compiled code; the wheel itself is looked at where it can be.
+        # # Its tags say that it contains no compiled code; the wheel itself is read if possible.
         return None if found.wheel is not None and found.wheel.url is not None else _NOTHING_COMPILED
     if found.kind not in INSTALLED_KINDS or found.wheel is None:
         return _NO_WHEEL

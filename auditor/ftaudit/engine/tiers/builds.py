@@ -147,7 +147,7 @@ def _look(pin: Pin, facts: IndexFacts, sdists: Sdists) -> SdistFacts:
 
 
 def read_sdist(path: Path) -> SdistFacts:
-    """Return what an sdist says; what is damaged, too large or not understood is undetermined."""
+    """Return the facts of an sdist; one that is damaged, too large, or not understood is undetermined."""
     try:
         found = _read(path)
         return SdistFacts(build=_judge(found), requires_python=_required_python(found.texts))

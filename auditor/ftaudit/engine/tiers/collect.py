@@ -90,7 +90,7 @@ def _index_facts(pin: Pin, platform: Platform, target: Target, release: ReleaseF
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class RuntimeAnswers:
-    """The runtime tier's answers, and what a reader must know of how they were made."""
+    """The runtime tier's answers, and notes for the reader about how they were made."""
 
     facts: dict[Key, RuntimeFacts]
     interpreter: Interpreter | None = None

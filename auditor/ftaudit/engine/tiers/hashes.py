@@ -1,6 +1,7 @@
-"""Holds chosen wheels to the hashes that an input allows where the index names no hash to compare with.
+"""Checks chosen wheels against the hashes that an input allows, if the index names no hash to compare with.
 
-pip downloads such a file and checks its bytes. So does this: a wheel that nobody vouches for is never judged.
+pip downloads such a file and checks its bytes. This class does the same: a wheel without a verified hash is never
+judged.
 """
 
 from __future__ import annotations

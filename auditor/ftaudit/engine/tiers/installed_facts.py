@@ -1,4 +1,4 @@
-"""Installed packages: their compiled files are packed as they are found, so that the tiers read them like a wheel."""
+"""Installed packages: their compiled files are packed as found, so that the tiers read them like a wheel."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ _SYSTEMS: Final = {"linux": "linux", "manylinux": "linux", "musllinux": "linux",
 
 
 def installed_facts(pin: Pin, found: OnDisk, target: Target, platform: Platform) -> IndexFacts:
-    """Return what is installed of a package as the index tier has it; no index is asked.
+    """Return the index facts of an installed package, without a request to an index.
 
-    A file that cannot be read is a failure: what was not looked at is never called ready.
+    An unreadable file is a failure: a file that was not checked is never reported as ready.
     """
     if found.platform is not None and not _is_of(found.platform, platform):
         reason = f"what is installed is for {found.platform}, and not for {platform.name}"

@@ -29,7 +29,7 @@ SUFFIXES: Final = (".tar.gz", ".tgz", ".tar.bz2", ".tar.xz", ".tar", ".zip")
 
 
 def parse_release(text: str) -> tuple[str, Version] | None:
-    """Return name and version of `NAME==VERSION`, or `None` for a text that is none (a path)."""
+    """Return name and version of `NAME==VERSION`, or `None` for any other text (a path)."""
     if "==" not in text or os.path.lexists(text):
         return None
     try:

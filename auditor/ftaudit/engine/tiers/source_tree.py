@@ -1,4 +1,4 @@
-"""A local project (`-e .`, `./lib`) is never built: its files tell whether it would hold compiled code."""
+"""A local project (`-e .`, `./lib`) is never built: its files show whether it would contain compiled code."""
 
 from __future__ import annotations
 

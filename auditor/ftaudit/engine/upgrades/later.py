@@ -26,10 +26,11 @@ def find_later(
     surveyor: Surveyor,
     progress: ProgressListener,
 ) -> dict[tuple[str, str], Lead]:
-    """Map (name, platform) of what blocks or falls back to what is known of later versions, by index and binaries.
+    """Map (name, platform) of each package that blocks or falls back to the index and binary facts about later
+    versions.
 
-    A lead, not a verdict: nothing is imported, and what else pins the package is not asked. An index that does
-    not answer gives no lead.
+    This is a hint, not a verdict: nothing is imported, and other pins of the package are not checked. An index that
+    does not answer adds no entry.
     """
     by_name = {platform.name: platform for platform in platforms}
     questions = [
@@ -43,12 +44,12 @@ def find_later(
 
 
 def is_listed(pin: Pin) -> bool:
-    """Tell whether the package is one that an index lists, and not a file or a folder of the user's."""
+    """Return whether an index lists the package, so that it is not a file or folder of the user."""
     return pin.version is not None and pin.source_tree is None
 
 
 def _lead(name: str, survey: Survey) -> Lead | None:
-    """Return the first later release that the verdict table calls good, or what there is besides."""
+    """Return the first later release that the verdict table accepts, or the best alternative."""
     if survey.problem is not None:
         return NoLead(gap=survey.problem)
     first, newest, fallback = survey.first_good, survey.newest_good, survey.fallback

@@ -51,7 +51,7 @@ class Surveyor:
     def __exit__(self, *_: object) -> None:
         with self._lock:
             self._closed = True
-        # What waits for a wheel is told by the reader, which ends next.
+        # # The reader reports what waits for a wheel; it ends next.
         self._pool.shutdown(wait=False, cancel_futures=True)
 
     def begin(self, question: SurveyQuestion) -> Future[Survey]:
@@ -130,7 +130,7 @@ class _ReleaseWalk:
 
 
 def _walk(releases: list[ListedRelease], look: Look) -> tuple[Candidate, ...]:
-    """Read what is needed to name the first good release; without one, the newest pre-release."""
+    """Read enough to name the first good release, or the newest pre-release if there is no good release."""
     walk = _ReleaseWalk(releases)
     _walk_finals(walk, look)
     early = [one for one in releases if one.candidate.fate is Fate.PRE_RELEASE and one.wheel is not None]

@@ -59,7 +59,7 @@ class Survey:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class SurveyQuestion:
-    """What is asked of the index: which releases of the pin's package come after it, for one platform."""
+    """The question to the index: which releases of the pin's package come after it, for one platform."""
 
     pin: Pin
     platform: Platform
@@ -97,7 +97,7 @@ class Memo:
             self._used[digest] = to_plain(survey.releases)
 
     def keep(self) -> None:
-        """Write the surveys, the newest last and the oldest of many forgotten; a failing disk is no error."""
+        """Write the surveys, the newest last, and drop the oldest if there are many; a disk failure is not an error."""
         used = dict(self._used)  # Others may still learn.
         if self._path is None or used.keys() <= self._known.keys():
             return

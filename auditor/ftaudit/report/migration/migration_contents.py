@@ -38,11 +38,11 @@ class Migration:
     """What the next release of CPython has of the packages, at the versions that the plan proposes."""
     reproduction: Reproduction | None = None
     incomplete: tuple[str, ...] = ()
-    """What was not looked at and is said neither by the report nor by the scan."""
+    """What was not checked, except what the report or the scan already names."""
 
     @property
     def exit_code(self) -> int:
-        """That of `ftaudit check`; `3` too where a file of the project's own source could not be looked at."""
+        """The exit code of `ftaudit check`; also `3` if a source file of the project could not be read."""
         code = self.report.exit_code
         unread = self.scan is not None and any(not skip.read_anyway for skip in self.scan.skipped)
         return 3 if code == 0 and (unread or self.incomplete) else code

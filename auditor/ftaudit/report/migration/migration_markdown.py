@@ -25,7 +25,7 @@ def render(migration: Migration, *, limit: int = LIMIT) -> str:
 
 
 def sections_of(migration: Migration) -> list[MarkdownSection]:
-    """Return what is said below the answer: what blocks, the plan, the rest folded."""
+    """Return everything below the answer: the blockers, the plan, and the rest folded."""
     first, *rest = sections(migration.report)
     parts = [first, *(plan_markdown.sections(migration.plan) if migration.plan is not None else ()), *rest]
     parts += plan_markdown.outlook_sections(migration.outlook)

@@ -21,7 +21,7 @@ NAMED: Final = 3
 """How many platforms the answer names before it counts them."""
 NEVER: Final = Gap(kind=GapKind.IMPORTS_NOTHING)
 SEVERAL: Final = 3
-"""From how many packages on a reason that they share is told once."""
+"""The number of packages from which a shared reason is printed once."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -82,9 +82,9 @@ def number_of(found: Iterable[AgreeingRows]) -> int:
 
 
 def together(found: Sequence[AgreeingRows]) -> Iterator[tuple[AgreeingRows, ...]]:
-    """Yield the entries, those in one that could not be checked for the same reason, where there are several.
+    """Yield the entries, with one entry for several that could not be checked for the same reason.
 
-    Without a network it is the same reason for every package, but for the page or file that it is about.
+    Without a network, every package has the same reason, and only the page or file differs.
     """
     groups: dict[object, list[AgreeingRows]] = {}
     for number, entry in enumerate(found):
@@ -219,7 +219,7 @@ def not_imported(report: Report) -> Iterator[str]:
 
 
 def coverage(report: Report) -> str:
-    """Return how much was looked at: `50/50 index · 33/34 binaries · 358/358 imports`."""
+    """Return how much was checked: `50/50 index · 33/34 binaries · 358/358 imports`."""
     never = all(package.facts.runtime.reason == NEVER for package in report.packages)
     return " · ".join(
         f"{seen.done}/{seen.total} {tier}" for tier, seen in report.coverage if not (never and tier == "imports")

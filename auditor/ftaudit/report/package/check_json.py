@@ -117,7 +117,7 @@ def _location(location: Location | None) -> dict[str, Any] | None:
 def _file(file: DistributionFile | None) -> dict[str, Any] | None:
     if file is None:
         return None
-    url = None if file.url is None else re.sub(r"(?<=://)[^/@]*@", "", file.url)  # Credentials are nobody's business.
+    url = None if file.url is None else re.sub(r"(?<=://)[^/@]*@", "", file.url)  # Never print credentials.
     return {"filename": file.filename, "url": url, "sha256": file.sha256, "size": file.size}
 
 

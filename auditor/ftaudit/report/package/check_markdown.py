@@ -29,7 +29,7 @@ from ftaudit.report.package.agreeing_rows import (
 LIMIT: Final = 65_536
 """Characters that GitHub takes of a comment."""
 _RESERVE: Final = 2_000
-"""Characters kept for what is said of that which is left out, and for closing what is open."""
+"""Characters reserved for the note about skipped content and for closing open elements."""
 _CELL: Final = 400
 """Characters of one table cell, before escaping."""
 _SPECIAL: Final = re.compile(r"[\\`*\[\]<>#!|~&$@]|(?<![^\W_])_|_(?![^\W_])")
@@ -56,7 +56,7 @@ def render(report: Report, *, limit: int = LIMIT, command: str = "check") -> str
 
 
 def sections(report: Report) -> tuple[MarkdownSection, ...]:
-    """Return what is said of the packages: what blocks, what is not known, then folded evidence and what is fine."""
+    """Return the part about packages: blockers, unknowns, then folded evidence and the packages that are fine."""
     every = tuple(entries(report.packages))
     rows = [entry for entry in every if entry.package.accepted is None]
     accepted = [entry for entry in every if entry.package.accepted is not None]
@@ -103,9 +103,9 @@ def ready_of(report: Report) -> tuple[int, int]:
 
 
 def escape(text: str) -> str:
-    """Return a stranger's text as Markdown that shows it as it is: no markup, no link, and nobody is mentioned.
+    """Return third-party text as Markdown that shows it verbatim: no markup, no link, and no mention of a user.
 
-    What GitHub or GitLab would make a reference of stands in a code span, where neither looks for any.
+    Text that GitHub or GitLab would turn into a reference goes into a code span, where neither looks for references.
     """
     return "".join(part if _SPAN.fullmatch(part) else _outside(part) for part in _SPAN.split(clean(text)))
 
@@ -144,7 +144,7 @@ def _plain(piece: str) -> str:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class MarkdownSection:
-    """A part whose items are left out from the end where there is no room."""
+    """A part that drops items from its end if there is not enough room."""
 
     items: Sequence[str]
     what: str

@@ -10,7 +10,7 @@ from ftaudit.model import Package, Report
 from ftaudit.model.reach_sentences import counts, reach_sentences
 
 SHOWN: Final = 2
-"""Modules of a package that are told one by one; the others are counted."""
+"""Modules of a package that are listed one by one; the others are counted."""
 
 
 def reach_lines(package: Package, report: Report) -> Iterator[str]:
@@ -25,6 +25,6 @@ def reach_lines(package: Package, report: Report) -> Iterator[str]:
 
 
 def reach_order(package: Package, report: Report) -> int:
-    """Return a number by which rows are sorted: what is loaded at start first."""
+    """Return a sort key for rows: modules loaded at start come first."""
     found = class_of_package(package, report.reach_on(package.facts.platform))
     return len(ORDER) if found is None else ORDER.index(found)

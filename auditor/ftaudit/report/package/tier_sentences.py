@@ -63,7 +63,7 @@ class ModuleGroup:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Remark:
-    """The findings of one rule on one package that word it the same but for the module."""
+    """The findings of one rule on one package whose text differs only in the module."""
 
     finding: Finding
     count: int
@@ -81,7 +81,7 @@ def tiers(facts: PackageFacts) -> tuple[Tier, ...]:
 
 
 def module_groups(modules: Iterable[ExtensionModule]) -> tuple[ModuleGroup, ...]:
-    """Return the modules in groups of which the same is said, the largest last: what differs comes first."""
+    """Return the modules grouped by their text, the largest group last, so that exceptions come first."""
     groups: dict[tuple[str, str, str | None], list[str]] = {}
     for module in modules:
         would = None if module.would_declare is None else _DECLARES[module.would_declare.declaration]

@@ -149,7 +149,7 @@ def _why_and_way(way: WayOut, where: str) -> tuple[str, ...]:
 def _by_platform(
     ways: Iterable[WayOut], say: Callable[[WayOut, str], tuple[str, ...]], *, many: bool
 ) -> Iterator[tuple[str, str]]:
-    """Yield what is said of a package on each platform; what is the same on several is said once, for all of them."""
+    """Yield the lines for a package on each platform; lines that platforms share are printed once, for all of them."""
     groups: dict[tuple[str, ...], list[WayOut]] = {}
     for way in ways:
         groups.setdefault(say(way, "each"), []).append(way)

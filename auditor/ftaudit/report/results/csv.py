@@ -25,7 +25,7 @@ _FORMULA: Final = tuple("=+-@\t\r＝＋－＠")
 
 
 def render(report: Report) -> str:
-    """Return `package` rows, then an `incomplete` row for each thing that was not looked at and has no package."""
+    """Return `package` rows, then an `incomplete` row for each unchecked thing that has no package."""
     return render_each((report,))
 
 
@@ -44,9 +44,8 @@ def _rows(report: Report) -> Iterator[Sequence[object]]:
 
 
 def render_scan(scan: ScanResult, *, exit_code: int) -> str:
-    """Return `finding` rows with those that are `accepted` or `silenced`, then a `skipped` row for each file that was
-    not looked at (`noted` where it was all the same).
-    """
+    """Return `finding` rows with the `accepted` and `silenced` ones, then a `skipped` row for each unchecked file
+    (`noted` if the file was read anyway)."""
     return _write(SCAN_HEADER, (*_findings(scan, exit_code), *_skipped(scan)))
 
 

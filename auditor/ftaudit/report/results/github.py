@@ -1,4 +1,4 @@
-"""GitHub's workflow commands: one annotation for each result, on its line, which no text of a stranger's can break."""
+"""GitHub's workflow commands: one annotation for each result, on its line, which no third-party text can break."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ _LONGEST: Final = 4_000
 
 
 def render(results: Results, *, places: Places) -> str:
-    """Return one line for each result that counts, the worst first, and a plain line that sums up.
+    """Return one line for each result that counts, worst first, and a plain summary line.
 
-    The plain line holds nothing of a stranger's: a runner takes a line that begins with `::` or holds `##[` for a
+    The summary line contains no third-party text: a runner treats a line that begins with `::` or contains `##[` as a
     command.
     """
     counted = [result for result in sorted(results.results, key=worst_first) if result.suppression is None]

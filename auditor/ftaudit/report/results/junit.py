@@ -31,8 +31,8 @@ _COUNTED: Final = ("failure", "error", "skipped")
 
 
 def render(report: Report) -> str:
-    """Return a suite for each platform: what blocks fails, what could not be checked is an error, what is accepted is
-    skipped. What has no row is a case of its own.
+    """Return a suite for each platform: a blocker fails, a package that could not be checked is an error, an accepted
+    one is skipped. Anything without a row is a separate case.
     """
     told = (*report.notes, f"checked: {coverage(report)}")
     return _write("ftaudit check", _suites(report), told)
@@ -69,8 +69,8 @@ def _suites(report: Report, prefix: str = "") -> dict[str, list[JunitCase]]:
 
 
 def render_scan(scan: ScanResult, *, fail_on: Severity, exit_code: int) -> str:
-    """Return a suite for each file with something to say: findings from `fail_on` on fail, what could not be read is an
-    error, what is silenced or accepted is skipped.
+    """Return a suite for each file with results: findings at or above `fail_on` fail, an unreadable file is an error,
+    a silenced or accepted finding is skipped.
     """
     results = of_scan(scan, exit_code=exit_code)
     severities = list(Severity)

@@ -56,7 +56,7 @@ class Suppression:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Result:
-    """One thing that is said of one place. No text in it holds control characters."""
+    """One message about one place. No text in it contains control characters."""
 
     rule: str
     """A rule's code, or a verdict."""
@@ -91,7 +91,7 @@ class Result:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Unchecked:
-    """Something that was not looked at, or not as it should have been."""
+    """Something that was not checked, or not checked completely."""
 
     message: str
     location: Location | None = None
@@ -148,7 +148,7 @@ def of_report(report: Report, *, places: Places, command: str = "check") -> Resu
 
 
 def of_scan(scan: ScanResult, *, exit_code: int) -> Results:
-    """Return what a scan says line by line, with what comments silence and what is accepted as suppressed."""
+    """Return the results of a scan line by line; silenced and accepted findings are marked as suppressed."""
     kinds: tuple[tuple[Sequence[Finding], Suppression | None], ...] = (
         (scan.findings, None),
         (scan.accepted, Suppression(in_source=False)),
@@ -238,7 +238,7 @@ def _of_entry(entry: AgreeingRows) -> Iterator[Result]:
 def _merged(
     findings: Iterable[Finding], entry: AgreeingRows, place: Location | None, *, in_sdist: bool
 ) -> Iterator[Result]:
-    """Yield one result for each rule: its findings in one package all stand on the same line of the user's."""
+    """Yield one result for each rule: all its findings in one package are on the same line of the user's file."""
     by_rule: dict[str, list[Finding]] = defaultdict(list)
     for finding in findings:
         if finding.severity in (Severity.ERROR, Severity.WARNING):
@@ -324,7 +324,7 @@ def _place(package: Package) -> Location | None:
 
 
 def _numbered(results: Iterable[Result], places: Places) -> Iterator[Result]:
-    """Give the results of a report their fingerprints; forked versions of one package are told apart by their order."""
+    """Give the results of a report their fingerprints; forked versions of one package differ by their order."""
     seen: Counter[tuple[str, ...]] = Counter()
     for result in sorted(results, key=order):
         path = places.shown(result.location.path) if result.location is not None else ""

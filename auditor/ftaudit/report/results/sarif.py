@@ -73,7 +73,7 @@ VERDICT_RULES: Final = {
         "Ask upstream for a wheel for the free-threaded build.",
     ),
 }
-"""What is said of the verdicts that results have: severity, summary, why, remedy."""
+"""The text for each verdict in the results: severity, summary, why, remedy."""
 
 
 def render(results: Results, *, places: Places, rules: Sequence[Rule] = ()) -> str:
@@ -140,7 +140,7 @@ def _result(result: Result, positions: Mapping[str, int], places: Places) -> dic
     made: dict[str, Any] = {
         "ruleId": result.rule,
         "ruleIndex": positions[result.rule],
-        # What is not known is neither a failure nor a pass (§3.27.9: "open"), and then the level is none (§3.27.10).
+        # # An unknown is neither a failure nor a pass (§3.27.9: "open"), and then the level is "none" (§3.27.10).
         "kind": "open" if result.unknown else "fail",
         "level": "none" if result.unknown else _LEVELS[result.severity],
         "message": {"text": text},
@@ -191,7 +191,7 @@ def _fix(fix: Fix, places: Places) -> dict[str, Any]:
 def _location(
     place: Location | None, places: Places, *, column: int | None = None, snippet: str | None = None
 ) -> dict[str, Any]:
-    """Return a physical location; what stands nowhere in particular stands in the repository as a whole."""
+    """Return a physical location; a result without a place of its own is located in the repository root."""
     uri, inside = places.uri(place.path) if place is not None else (".", True)
     physical: dict[str, Any] = {"artifactLocation": {"uri": uri} | ({"uriBaseId": ROOT} if inside else {})}
     if place is not None and place.line is not None:

@@ -1,4 +1,4 @@
-"""A scan's report for a terminal: findings in the order of the work, a summary by rule, what was not looked at."""
+"""A scan's report for a terminal: findings in working order, a summary by rule, and what was not checked."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The pre-migration report as one HTML file that asks nobody for anything: no font, image or script from outside."""
+"""The pre-migration report as one self-contained HTML file: no external font, image, or script."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from ftaudit.report.migration.migration_contents import Migration
 
 LONGEST: Final = 2000
-"""Characters of one string that the page shows: a stranger's may be of any length."""
+"""Characters of one string that the page shows: third-party strings can be of any length."""
 _CODE: Final = re.compile(r"`([^`]+)`")
 _HYPHENATED: Final = re.compile(r"(\w+(?:-\w+)+[.,]?)")
 
@@ -140,7 +140,7 @@ def _shown(value: Any) -> Any:
 
 
 def _prose(text: str) -> Markup:
-    """Return a sentence with what stands in backticks as code."""
+    """Return a sentence with text in backticks as code."""
     from markupsafe import Markup
 
     escaped = str(Markup.escape(_shown(text)))
@@ -156,5 +156,5 @@ def _heading(text: str) -> Markup:
 
 
 def _is_web(address: str) -> bool:
-    """Tell whether an address is one that a link may lead to."""
+    """Return whether a link may lead to an address."""
     return address.startswith(("https://", "http://")) and address.isprintable() and " " not in address

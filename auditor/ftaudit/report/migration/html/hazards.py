@@ -68,7 +68,7 @@ def _frame(scan: ScanResult, finding: Finding) -> tuple[tuple[int, str], ...]:
 
 
 def unscanned(scan: ScanResult) -> Iterator[str]:
-    """Yield what of the source was not looked at, one line each."""
+    """Yield the parts of the source that were not checked, one line each."""
     for skip in scan.skipped[:MOST_SKIPPED]:
         yield f"{skip.path}{'' if skip.line is None else f':{skip.line}'}: {skip.reason}"
     if len(scan.skipped) > MOST_SKIPPED:

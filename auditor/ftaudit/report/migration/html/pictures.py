@@ -36,7 +36,7 @@ class Branch:
     label: str
     """The name, cut to what there is room for."""
     verdict: Verdict | None
-    """`None` for the root, which is no package."""
+    """`None` for the root, which is not a package."""
     x: float
     y: float
     line: str
@@ -52,7 +52,7 @@ class TreePicture:
     width: int
     height: int
     left_out: int
-    """Rows for which there was no room."""
+    """Rows that do not fit."""
 
 
 @dataclass(slots=True)
