@@ -1,4 +1,4 @@
-"""The errors that a user can mend or must know of, each with its exit code and what to do next."""
+"""The errors that a user can fix or must know about, each with its exit code and what to do next."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class InputError(FtauditError):
 
 
 class InterpreterError(FtauditError):
-    """No free-threaded interpreter could be found or provided, or the one named is none."""
+    """No free-threaded interpreter could be found or provided, or the named one is not free-threaded."""
 
 
 class ResolutionError(FtauditError):

@@ -15,10 +15,10 @@ Frames = Mapping[tuple[str, int], Sequence[tuple[int, str]]]
 def fingerprints(findings: Iterable[Finding], frames: Frames) -> list[str]:
     """Return one fingerprint of 32 hexadecimal digits for each finding, in their order.
 
-    It outlives what moves a line or changes its blanks, and an upgrade of ftaudit that words a message anew. Of equal
-    lines in one file the first, the second … are told apart, in the order of the file: give all findings at once, the
-    accepted ones too, for their fingerprints not to depend on what is accepted. A finding without a line that could be
-    read is known by its message.
+    It does not change if a line moves or its whitespace changes, or if an upgrade of ftaudit rewords a message. Equal
+    lines in one file are numbered in the order of the file: pass all findings at once, including accepted ones, so that
+    fingerprints do not depend on what is accepted. The fingerprint of a finding without a readable line uses its
+    message.
     """
     every = list(findings)
     seen: Counter[tuple[str, str, str]] = Counter()

@@ -74,12 +74,13 @@ class Culprit:
 
 
 class Listener:
-    """The standard error while an extension module is created: keeps what CPython says of it, hands on the rest."""
+    """The standard error while an extension module is created: keeps CPython's messages about it, passes on the rest.
+    """
 
     def __init__(self, behind: Any, silent: bool) -> None:
         self.behind = behind
         self.silent = silent
-        """Whether the interpreter is verbose for our sake alone, so that nobody wants to read what that prints."""
+        """Whether the interpreter is verbose only for this module, so that its output is not for the user."""
         self.heard: set[tuple[int, str]] = set()
 
     def write(self, text: str) -> int:
@@ -173,7 +174,7 @@ class Watch:
         return module
 
     def _is_guilty(self, name: str, listener: Listener) -> bool:
-        """Tell whether the module that was just created by this thread requires the GIL."""
+        """Return whether the module that this thread just created requires the GIL."""
         import _thread
 
         alone = self._leave()
@@ -200,7 +201,7 @@ class Watch:
             return self._listener
 
     def _leave(self) -> bool:
-        """Listen no more, once nothing is being created; tell whether that is so."""
+        """Stop listening if nothing is being created; return whether listening stopped."""
         with self._lock:
             self._loading -= 1
             if self._loading:
@@ -224,12 +225,12 @@ class Watch:
 
 
 def is_free_threaded() -> bool:
-    """Tell whether this interpreter was built with `Py_GIL_DISABLED`."""
+    """Return whether this interpreter was built with `Py_GIL_DISABLED`."""
     return "free-threading" in sys.version
 
 
 def gil_is_on() -> bool:
-    """Tell whether the GIL is on at this moment (`sys._is_gil_enabled`, CPython 3.13)."""
+    """Return whether the GIL is enabled now (`sys._is_gil_enabled`, CPython 3.13)."""
     ask: Callable[[], bool] | None = getattr(sys, "_is_gil_enabled", None)
     return ask is None or ask()
 
@@ -300,7 +301,7 @@ def _resolves(frame: FrameType) -> bool:
 
 
 def _is_own(path: str) -> bool:
-    """Tell whether a code object's file is the user's: neither installed nor of the standard library."""
+    """Return whether a code object's file is the user's: neither installed nor part of the standard library."""
     return not (path.startswith("<frozen ") or path == __file__ or _is_installed(path) or _is_stdlib(path))
 
 
@@ -316,7 +317,7 @@ def _is_stdlib(path: str) -> bool:
 
 
 def _find_verbose_setter() -> Callable[[int], None] | None:
-    """Return a function that makes this interpreter verbose, or not, at run time; `None` where there is none."""
+    """Return a function that switches this interpreter's verbosity at run time; `None` if there is no such function."""
     try:
         import ctypes
 

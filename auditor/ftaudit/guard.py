@@ -104,7 +104,7 @@ class Guard:
             warnings.warn(text, kind, stacklevel=4)
 
     def _remind(self) -> None:
-        """Say at the end of the program what was raised, in case something swallowed it."""
+        """Report at the end of the program what was raised, in case something swallowed it."""
         names = ", ".join(culprit.name for culprit in self._raised)
         if names and sys.stderr is not None:
             sys.stderr.write(f"ftaudit.guard: this program ran with the GIL, turned on by {names}\n")

@@ -39,9 +39,9 @@ class Completed:
 
 
 def find_uv() -> Path:
-    """Return the uv executable: the one installed beside ftaudit, else the one on PATH.
+    """Return the uv executable: the one installed with ftaudit, or else the one on PATH.
 
-    Raise `ResolutionError` where there is none.
+    Raise `ResolutionError` if there is no uv.
     """
     try:
         from uv import find_uv_bin
@@ -64,10 +64,10 @@ def run_tool(
     every: float | None = None,
     waiting: Callable[[float], None] | None = None,
 ) -> Completed:
-    """Run a tool and return how it ended; with `log`, both of its streams go to the end of that file.
+    """Run a tool and return its result; with `log`, append both of its streams to that file.
 
-    With `every`, `waiting` is told every so many seconds for how long it has been running.
-    It runs in a process group of its own, which is killed after `timeout` seconds or when we are interrupted.
+    With `every`, call `waiting` at that interval in seconds with the elapsed time. The tool runs in a separate process
+    group, which is killed after `timeout` seconds or on an interrupt.
     """
     try:
         with contextlib.ExitStack() as stack:

@@ -22,7 +22,7 @@ class ProgressListener(Protocol):
 
 
 class Silent:
-    """Tells nobody."""
+    """Discards all progress."""
 
     def stage(self, title: str, total: int | None) -> None:
         """Ignore the stage."""

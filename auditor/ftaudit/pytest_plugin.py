@@ -23,7 +23,7 @@ Entry = dict[str, Any]
 
 
 class GilPlugin:
-    """What one pytest process saw, and what comes of it."""
+    """What one pytest process observed, and the consequences."""
 
     def __init__(self) -> None:
         self.mode = "off"
@@ -59,7 +59,7 @@ class GilPlugin:
         self.entries.append({"module": culprit.name, "told": gilwatch.explain(culprit), "during": self.during})
 
     def is_allowed(self, entry: Entry) -> bool:
-        """Tell whether the user lets this module turn the GIL on."""
+        """Return whether the user allows this module to enable the GIL."""
         return any(covers(name, entry["module"]) for name in self.allow)
 
     @property
@@ -144,7 +144,7 @@ class GilPlugin:
 
 
 def covers(name: str, module: str) -> bool:
-    """Tell whether a name that the user allows is the module's own or that of a package around it."""
+    """Return whether an allowed name is the module's own or that of a package that contains it."""
     return module == name or module.startswith(f"{name}.")
 
 

@@ -83,12 +83,12 @@ def info_of(code: str) -> RuleInfo | None:
 
 
 def means(name: str, rule: Rule) -> bool:
-    """Tell whether a name that a user wrote means the rule: its name, its code or a prefix of the code (`FT5`)."""
+    """Return whether a name that a user wrote selects the rule: its name, its code, or a prefix of the code (`FT5`)."""
     return is_named(name, rule.info.name, rule.info.code)
 
 
 def is_named(wanted: str, name: str, code: str) -> bool:
-    """Tell whether what a user wrote means the rule of that name and code."""
+    """Return whether a user's selector matches the rule of that name and code."""
     wanted = wanted.strip()
     return wanted.lower() == name or (
         len(wanted) >= 2 and wanted.upper().startswith("FT") and code.startswith(wanted.upper())
@@ -96,7 +96,7 @@ def is_named(wanted: str, name: str, code: str) -> bool:
 
 
 def is_exact(name: str, rule: Rule) -> bool:
-    """Tell whether a name means this rule and no other."""
+    """Return whether a name means only this rule."""
     return name.strip().lower() == rule.info.name or name.strip().upper() == rule.info.code
 
 

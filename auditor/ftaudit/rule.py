@@ -40,7 +40,7 @@ class RuleInfo:
     default: bool = True
     """Whether it runs without `--pedantic` or an explicit `--select`."""
 
-    # What the engine and the reports need to know of a rule's findings.
+    # # The fields of a rule's findings that the engine and the reports need.
     restates_verdict: bool = False
     """The reasons of the package's verdict already say what its findings say; reports do not say it twice."""
     about_package: bool = False
@@ -143,7 +143,7 @@ class SourceExample:
     lines: tuple[int, ...] = ()
     """Lines (from 1) that the rule flags; empty in `VALID`."""
     path: str | None = None
-    """Name of the file it stands in, where the name matters."""
+    """Name of the file that contains it, if the name matters."""
     others: tuple[tuple[str, str], ...] = ()
     """Further files of the same tree, as pairs of path and text."""
     target: str = "3.14t"
@@ -159,9 +159,10 @@ class SourceRule(Rule):
     INVALID: ClassVar[tuple[SourceExample, ...]] = ()
 
     def fix(self, unit: Any, finding: Finding) -> Fix | NoFix | None:
-        """Return the edits that remove one of the rule's findings, or why there are none; `None` if it knows no fix.
+        """Return the edits that remove one of the rule's findings, or the reason that there are no edits; `None` if it
+        has no fix.
 
-        `unit` is the parsed file that the finding is in, as `check` is given it; for a rule that looks at the whole
-        project it is the file's text (`ftaudit.source.Unit`). `unit.edit` makes an edit. Pure, like `check`.
+        `unit` is the parsed file that contains the finding, as passed to `check`; for a rule that checks the whole
+        project, it is the file's text (`ftaudit.source.Unit`). `unit.edit` makes an edit. Pure, like `check`.
         """
         return None

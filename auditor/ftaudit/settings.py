@@ -36,7 +36,7 @@ class Settings:
     all_extras: bool = False
     groups: tuple[str, ...] = ()
     no_deps: bool = False
-    """Audit only what is listed."""
+    """Audit only the listed packages."""
     static: bool = False
     """Run no code of any audited package: index and binary tiers alone."""
     source: bool = False

@@ -259,7 +259,7 @@ def platform_of_tag(tag: str) -> Platform:
 
 
 def _runs_here(platform: Platform) -> bool:
-    """Tell whether this machine accepts every wheel that the platform accepts."""
+    """Return whether this machine accepts every wheel that the platform accepts."""
     try:
         return set(platform.tags) <= set(host_platform().tags)
     except UsageError:
@@ -280,7 +280,7 @@ def _named(name: str) -> Platform:
 
 
 def _exact(tag: str) -> Platform | None:
-    """Parse `manylinux_2_28_x86_64` and its kin into a platform of that name, or return `None`."""
+    """Parse `manylinux_2_28_x86_64` and similar tags into a platform of that name, or return `None`."""
     for legacy_version, alias in _LEGACY_MANYLINUX.items():
         if tag.startswith(f"{alias}_"):
             return _linux(tag, tag.removeprefix(f"{alias}_"), "manylinux", legacy_version)

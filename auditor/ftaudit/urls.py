@@ -12,10 +12,10 @@ _HOST: Final = re.compile(r"(?:[A-Za-z0-9_-]+(?:\.[A-Za-z0-9_-]+)+|localhost|\[[
 
 
 def redact(text: str) -> str:
-    """Return a text with the credentials of each URL in it hidden.
+    """Return a text with the credentials of each URL hidden.
 
-    A password may hold the characters that end a URL's authority (`/`, `?`, `#`, quotes) where nobody encoded them.
-    Everything up to the last `@` is hidden then, unless what comes first is a host by itself.
+    A password can contain unencoded characters that end a URL's authority (`/`, `?`, `#`, quotes). In that case,
+    everything up to the last `@` is hidden, unless the text before it is a complete host.
     """
     before, *urls = text.split("://")
     return "://".join([before, *map(_hide, urls)])

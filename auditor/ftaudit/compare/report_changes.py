@@ -68,7 +68,7 @@ class Comparison:
     """Packages of which nothing changed, each counted once."""
     same_findings: int = 0
     not_compared: tuple[str, ...]
-    """What only one of the reports looked at, in sentences."""
+    """What only one of the reports checked, in sentences."""
     unsure: tuple[str, ...] = ()
     """Why an answer of "nothing got worse" is not certain."""
 
@@ -87,7 +87,7 @@ _KINDS: Final = list(ReportChangeKind)
 
 
 def compare(old: Document, new: Document) -> Comparison:
-    """Compare what both reports looked at. Raise `InputError` where they have nothing in common."""
+    """Compare what both reports checked. Raise `InputError` if they have nothing in common."""
     made = _Made()
     several = max(len(old.audits), len(new.audits)) > 1
     for first, second in _pairs("packages", old.audits, new.audits, made):

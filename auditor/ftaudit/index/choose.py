@@ -172,7 +172,7 @@ def _build(text: str) -> tuple[int, str] | None:
 
 @functools.lru_cache(maxsize=16384)
 def _tags(text: str) -> frozenset[Tag] | None:
-    """Parse a compressed tag set; `None` for one that is none, or expands to an absurd number of tags."""
+    """Parse a compressed tag set; return `None` if it is invalid or expands to an absurd number of tags."""
     if text.count(".") > 60:
         return None
     try:
@@ -221,7 +221,7 @@ def _why_not(file: DistributionFile, pin: Pin, target: Target) -> Excluded | Non
 
 
 def _hash_is_refused(file: DistributionFile, pin: Pin) -> bool:
-    """Tell whether the input gives hashes, and this file has another."""
+    """Return whether the input gives hashes, and this file has a different one."""
     if not (pin.allowed_hashes and file.hashes):
         return False
     algorithms = {hash_.partition(":")[0] for hash_ in pin.allowed_hashes}

@@ -71,7 +71,7 @@ class Index:
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """Say of which indexes the cache's pages were taken for want of a connection."""
+        """Report the indexes whose pages came from the cache because the connection failed."""
         return tuple(f"{why}: pages were taken from the cache, as with --offline" for why in self._pages.fallen_back)
 
     def find_releases(
@@ -144,9 +144,9 @@ class Index:
         )
 
     def fingerprint(self, name: NormalizedName, *, index_url: str | None = None) -> str | None:
-        """Return what changes whenever the project's pages do, or `None` where they are not at hand.
+        """Return a key that changes whenever the project's pages change, or `None` if they are not available.
 
-        What is derived from `find_project` can be kept under it; a fresh cache answers without parsing anything.
+        The caller can store results derived from `find_project` under this key; a fresh cache answers without parsing.
         """
         try:
             entries = [reader.entry for reader in self._consult(name, index_url)]
@@ -228,7 +228,9 @@ class Index:
         return Gap(kind=GapKind.NO_PROJECT, subject=str(name), detail=where)
 
     def _sources(self, index_url: str | None) -> tuple[IndexSource, ...]:
-        """Return the indexes to ask; one that a lock file names has the credentials of ours on the same host."""
+        """Return the indexes to query; an index from a lock file gets the credentials that are configured for the same
+        host.
+        """
         if index_url is None:
             return self.settings.sources
         bound = parse_source(index_url)
@@ -241,8 +243,8 @@ class Index:
     def _consult(self, name: NormalizedName, index_url: str | None, *, revalidate: bool = False) -> list[PageReader]:
         """Return readers of the find-links places, and of the indexes up to the first that has the project.
 
-        An index that refuses or fails ends the search: to go on to the next would let a stranger's package of
-        the same name answer for a private one.
+        An index that refuses or fails ends the search: if the search went on to the next index, a third-party package
+        of the same name could replace a private one.
         """
         places = [] if index_url else self.settings.find_links
         readers = [reader for reader in map(self._listing, places) if reader.lists(name)]
@@ -294,7 +296,7 @@ def _release(files: tuple[DistributionFile, ...], readers: list[PageReader]) -> 
 
 
 def _warnings(readers: list[PageReader]) -> tuple[str, ...]:
-    """Say what was passed over, and how old an answer is that the index was not asked to confirm."""
+    """Report which files were skipped, and the age of an answer that the index was not asked to confirm."""
     said = []
     for reader in readers:
         if reader.skipped:

@@ -81,7 +81,7 @@ class IndexSettings:
     cache: Path | None = None
     """The folder of the page cache; `None` keeps nothing on disk."""
     offline: bool = False
-    """Answer from the cache regardless of age, and ask nobody."""
+    """Answer from the cache regardless of age, without a request."""
     cert: str | None = None
     proxy: str | None = None
     timeout: float = DEFAULT_TIMEOUT

@@ -61,7 +61,7 @@ CONNECTIONS = 16
 
 
 class _SharedTrust(HTTPAdapter):
-    """Reads the CA certificates once, and not for each connection anew."""
+    """Reads the CA certificates once, instead of for each connection."""
 
     def __init__(self, **options: Any) -> None:
         self._lock = threading.Lock()
@@ -146,9 +146,9 @@ class Session(requests.Session):
         return response
 
     def get_page(self, url: str, headers: Mapping[str, str]) -> HttpResponse:
-        """Return the answer with its whole body, asking again where the connection breaks in the middle of it.
+        """Return the answer with its whole body, and retry if the connection breaks in the middle of it.
 
-        Raise `IndexUnreachable` with the reason where there is none.
+        Raise `IndexUnreachable` with the reason if there is no answer.
         """
         for attempt in range(self._settings.retries):
             with contextlib.suppress(_BrokenOff):
@@ -188,7 +188,7 @@ class Session(requests.Session):
 
 
 class Unconnected(NoConnection):
-    """No connection to the host at all: there is no use in asking it for anything else."""
+    """There is no connection to the host, so further requests to it are useless."""
 
     def __init__(self, host: str, why: str) -> None:
         super().__init__(f"cannot connect to {host}: {why}", hint="check the network, the proxy and the index URL")
@@ -249,7 +249,7 @@ class _IndexAuth(AuthBase):
 
 
 def _ask_keyring(url: str, host: str, user: str | None, provider: str) -> tuple[str, str] | None:
-    """Return what the keyring knows of the URL or its host: by the `keyring` module, else by its command."""
+    """Return the keyring's credentials for the URL or its host: from the `keyring` module, or else from its command."""
     if provider in ("auto", "import"):
         try:
             import keyring
@@ -262,7 +262,7 @@ def _ask_keyring(url: str, host: str, user: str | None, provider: str) -> tuple[
                     found = keyring.get_credential(service, user)
                     if found is not None:
                         return found.username, found.password
-            except Exception:  # Backends raise what they like; then there are no credentials.
+            except Exception:  # Backends raise any exception; then there are no credentials.
                 return None
             return None
     command = shutil.which("keyring")

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 Found = list[tuple[Version, DistributionFile]]
 Wanted = Callable[[bytes], bool]
-"""Tells whether a file name may be one of those that are wanted."""
+"""Returns whether a file name may be a requested one."""
 
 _SUFFIXES: Final = (".whl", ".gz", ".zip", ".bz2", ".tgz", ".xz", ".Z", ".egg", ".exe", ".msi", ".rpm")
 _JSON_KEYS: Final = frozenset({"filename", "url", "hashes", "size", "requires-python", "yanked"})
@@ -39,7 +39,7 @@ _TAG_NAME: Final = re.compile(rb"/?(!?[a-z][a-z0-9]*)(?=[\s/>])", re.IGNORECASE)
 
 
 class Page:
-    """One page as the index sent it, parsed as far as it is asked."""
+    """One page as the index sent it, parsed on demand."""
 
     def __init__(self, body: bytes, *, url: str, form: str, charset: str | None = None) -> None:
         """`url` is the page's own, `form` is `html` or `json`, `charset` what the server says of HTML.
@@ -198,10 +198,9 @@ def _tag(fragment: bytes) -> bytes | None:
 
 
 def _spelling_of(version: Version) -> Wanted:
-    """Return what tells whether a file name may be of the version, however it spells it; others may pass too.
+    """Return a filter for file names that may belong to the version in any spelling; other names may pass too.
 
-    PEP 440 lets `2.0` be written `v2.0.0`, `02.0` or `0!2`: what all have in common is the release without the
-    zeros at its end.
+    PEP 440 lets `2.0` be written `v2.0.0`, `02.0` or `0!2`: all spellings share the release without its trailing zeros.
     """
     release = list(version.release)
     while len(release) > 1 and release[-1] == 0:
@@ -213,7 +212,7 @@ def _spelling_of(version: Version) -> Wanted:
 
 
 def _later(name: NormalizedName, after: Version) -> Wanted:
-    """Return what tells whether a file name may be of a later version; where that is not plain it passes too."""
+    """Return a filter for file names that may belong to a later version; unclear names pass too."""
     start = len(name) + 1
 
     @functools.cache
@@ -277,7 +276,7 @@ def _refuse_unknown_api(versions: list[Any], url: str) -> None:
 
 
 def _as_utf8(body: bytes, charset: str | None) -> bytes:
-    """Decode what is not UTF-8 or ASCII by the server's word or a byte-order mark, and encode it anew."""
+    """Decode a page that is not UTF-8 or ASCII by the server's charset or a byte-order mark, and encode it as UTF-8."""
     if body.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
         charset = "utf-16"
     try:

@@ -48,7 +48,7 @@ class Pages:
         self._opened = Once[tuple[str, "str | None"], PageReader]()
         self._confirmed = Once[tuple[str, "str | None"], PageReader]()
         self.fallen_back: dict[str, None] = {}
-        """Why pages of the cache were taken although they should have been asked for anew, one sentence each."""
+        """Why cached pages were used although they should have been requested again, one sentence each."""
 
     @property
     def keeps(self) -> bool:
@@ -56,9 +56,9 @@ class Pages:
         return self._store.keeps
 
     def open(self, source: IndexSource, url: str, *, revalidate: bool = False) -> PageReader:
-        """Return a reader of the page, which does not exist where the index says that there is none.
+        """Return a reader of the page, or `None` if the index says that there is no page.
 
-        With `revalidate` the index has confirmed the page in this run.
+        With `revalidate`, the index has confirmed the page in this run.
         """
         key = url, source.user
         reader = self._opened.get(key, functools.partial(self._open, source, url))
@@ -117,9 +117,9 @@ class Pages:
         return reader
 
     def fetch(self, source: IndexSource, url: str, entry: StoredPage | None) -> PageReader:
-        """Get a page, conditionally where the cache holds it, and keep it; raise `IndexUnreachable`.
+        """Get a page, conditionally if the cache has it, and store it; raise `IndexUnreachable`.
 
-        Where there is no connection at all, the cache's page is what there is, as with `--offline`.
+        If there is no connection at all, use the cached page, as with `--offline`.
         """
         from ftaudit.index.net import Unconnected
 
@@ -172,7 +172,7 @@ class Pages:
             entry = _confirmed(entry, answer)
         reader = PageReader(self, source, url, entry, answer.body, "index")
         if reader.exists:
-            reader.page()  # A page that is none is not kept.
+            reader.page()  # An invalid page is not stored.
         if "no-store" in answer.headers.get("Cache-Control", "").lower():
             self._store.drop(url, source.user)
             reader.kept = False
@@ -181,7 +181,7 @@ class Pages:
         return reader
 
     def load_body(self, source: IndexSource, url: str, entry: StoredPage) -> bytes:
-        """Return a cached body, getting it anew where the cache lost it; raise `IndexUnreachable`."""
+        """Return a cached body, or get it again if the cache lost it; raise `IndexUnreachable`."""
         body = self._store.load_body(url, source.user, entry)
         if body is None:
             self._store.drop(url, source.user)
@@ -189,7 +189,7 @@ class Pages:
         return body
 
     def keep_answers(self, source: IndexSource, url: str, entry: StoredPage) -> None:
-        """Write the answers read out of a page beside it, for the next run."""
+        """Write the answers from the page next to it, for the next run."""
         self._store.save(url, source.user, entry)
 
 
@@ -210,7 +210,7 @@ class PageReader:
         self.entry = entry
         self.origin = origin
         self.kept = origin != "file"
-        """Whether answers read out of the page may be written beside it."""
+        """Whether answers from the page may be written next to it."""
         self.hints: frozenset[str] | None = None
         """The normalised file names of a folder: most projects have none there, which is seen without parsing."""
         self._new = False
@@ -231,7 +231,7 @@ class PageReader:
         return self.entry.skipped if self._page is None else max(self.entry.skipped, self._page.skipped)
 
     def page(self) -> Page:
-        """Return the parsed page; raise `IndexUnreachable` where it cannot be had or is none."""
+        """Return the parsed page; raise `IndexUnreachable` if it cannot be fetched or is not an index page."""
         with self._lock:
             if self._page is None:
                 body = self._load() if self._body is None else self._body
@@ -315,7 +315,7 @@ def _form(content_type: str, url: str) -> str:
 
 
 def _confirmed(entry: StoredPage, answer: HttpResponse) -> StoredPage:
-    """Return the entry as just confirmed, with how long it holds (RFC 9111, 4.2; 600 s where nothing is said)."""
+    """Return the entry as just confirmed, with its lifetime (RFC 9111, 4.2; 600 s if the server sends none)."""
     max_age = DEFAULT_MAX_AGE
     for directive in answer.headers.get("Cache-Control", "").lower().split(","):
         name, _, value = directive.strip().partition("=")

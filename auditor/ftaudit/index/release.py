@@ -35,7 +35,7 @@ class ReleaseFiles:
     age: float | None = None
     """Seconds since the index last confirmed the page, where the cache answered."""
     warnings: tuple[str, ...] = ()
-    """What a reader must know of the answer, one sentence each."""
+    """Notes that a reader of the answer needs, one sentence each."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -48,7 +48,7 @@ class StoredPage:
     skipped: int = 0
     """Links of the page that were passed over while the answers were read."""
     answers: Answers = field(default_factory=dict)
-    """Files by `name version`, for what was asked so far."""
+    """Files by `name version`, for the requests so far."""
 
     @property
     def age(self) -> float:
@@ -66,7 +66,7 @@ class StoredPage:
 
 
 class PageStore:
-    """A folder of pages; `None` keeps nothing. A damaged entry is dropped, and a failing disk is no error."""
+    """A folder of pages; `None` stores nothing. A damaged entry is dropped, and a disk failure is not an error."""
 
     def __init__(self, folder: Path | None) -> None:
         self._folder = folder

@@ -1,4 +1,4 @@
-"""What the project beside a lock file asks for of each package: the requirements that its locking tool obeys."""
+"""The requirements that the project next to a lock file has for each package: its locking tool obeys them."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class Asked:
     """The manifest."""
     part: ManifestPart
     name: str = ""
-    """Of the extra or group; of what stands elsewhere, the table's key."""
+    """The extra or group of the requirement; for other requirements, the key of the table."""
     edge: Edge
 
     def excludes(self, name: NormalizedName, version: Version) -> bool:
@@ -51,7 +51,7 @@ class Asked:
 
 
 def find_asked(requirements: Requirements) -> tuple[Asked, ...]:
-    """Return what the manifests of a lock file ask for; nothing where none lies beside it or none can be read.
+    """Return the requirements of a lock file's manifests; empty if no readable manifest is next to it.
 
     Every extra and group counts, chosen or not: the locking tool locks them all.
     """

@@ -29,11 +29,11 @@ _MOST_ENTRIES: Final = 100_000
 
 
 def find_input(folder: Path) -> Path:
-    """Return the input file of a folder that says most precisely what is installed.
+    """Return the input file of a folder that describes most precisely what is installed.
 
-    A lock file comes first, then `requirements.txt`, then another requirements file that pins everything and is
-    not named for development, then `pyproject.toml`, then any requirements file, then `environment.yml`. Raise
-    `InputError` when there is none.
+    A lock file comes first, then `requirements.txt`, then another requirements file that pins everything and is not
+    named for development, then `pyproject.toml`, then any requirements file, then `environment.yml`. Raise `InputError`
+    if there is no such file.
     """
     if not folder.is_dir():
         raise InputError(f"{folder} is not a folder")
@@ -77,7 +77,7 @@ _MAIN_NAMES: Final = (
     "app",
     "runtime",
 )
-"""How files of a `requirements` folder are called that say what is installed for use, the likeliest first."""
+"""Names of files in a `requirements` folder that list the installed packages for production, the likeliest first."""
 
 
 def _in_requirements_folder(folder: Path) -> Iterator[Path]:
@@ -140,7 +140,7 @@ def _pins_everything(path: Path) -> bool:
 
 
 def _has_project(path: Path) -> bool:
-    """Tell whether a `pyproject.toml` is a project's; a malformed one is taken, for its error is worth telling."""
+    """Return whether a `pyproject.toml` describes a project; a malformed file counts, so that its error is reported."""
     try:
         document, _ = read_toml(path)
     except InputError:

@@ -18,7 +18,7 @@ _FAMILIES: Final = ("manylinux", "musllinux", "linux_", "macosx", "win", "androi
 
 
 def version_of(table: Table, key: str = "version") -> Version | None:
-    """Return a package's version, or `None` when there is none; raise `InputError` for a malformed one."""
+    """Return a package's version, or `None` if it is missing; raise `InputError` for a malformed one."""
     value = table.text(key)
     try:
         return Version(value) if value else None
@@ -27,7 +27,7 @@ def version_of(table: Table, key: str = "version") -> Version | None:
 
 
 def specifier_of(table: Table, key: str) -> SpecifierSet | None:
-    """Return a range of versions, or `None` when there is none; raise `InputError` for a malformed one."""
+    """Return a range of versions, or `None` if it is missing; raise `InputError` for a malformed one."""
     value = table.text(key)
     if not value or value == "*":
         return None
@@ -92,7 +92,7 @@ def listed_files(
 
 
 def are_for_one_system(names: Iterable[str]) -> bool:
-    """Tell whether the wheels that hold compiled code are all for one operating system."""
+    """Return whether the wheels with compiled code are all for one operating system."""
     systems = {
         "linux" if family in ("manylinux", "linux_") else family
         for name in names
@@ -129,7 +129,7 @@ def left_out(extras: Iterable[str], groups: Iterable[str], *, taken: Sequence[It
 
 
 def note_of_edges(path: Path, source: EdgeSource) -> tuple[str, ...]:
-    """Return what a reader must know of how it is known which package needs which; nothing if the lock file says it."""
+    """Return the notes about how the dependency edges were determined; empty if the lock file contains them."""
     if source is EdgeSource.LOCK:
         return ()
     what = {

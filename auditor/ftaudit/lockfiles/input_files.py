@@ -143,7 +143,7 @@ class Table:
         return self._values.get(key)
 
     def text(self, key: str) -> str | None:
-        """Return the string, or `None` when there is none."""
+        """Return the string, or `None` if it is missing."""
         value = self._values.get(key)
         if value is None or isinstance(value, str):
             return value
@@ -157,15 +157,15 @@ class Table:
         return value
 
     def table(self, key: str) -> Table:
-        """Return the table of that key, empty when there is none."""
+        """Return the table of that key, empty if it is missing."""
         return Table(self._path, self._at(key), self._values.get(key, {}))
 
     def tables(self, key: str) -> list[Table]:
-        """Return the tables of an array, empty when there is none."""
+        """Return the tables of an array, empty if it is missing."""
         return [Table(self._path, f"{self._at(key)}[{i}]", item) for i, item in enumerate(self._list(key))]
 
     def texts(self, key: str) -> list[str]:
-        """Return the strings of an array, empty when there is none."""
+        """Return the strings of an array, empty if it is missing."""
         values = self._list(key)
         for i, value in enumerate(values):
             if not isinstance(value, str):

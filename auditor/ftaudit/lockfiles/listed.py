@@ -36,7 +36,7 @@ class ListedRequirements:
     pins: list[Pin] = field(default_factory=list)
     """Direct requirements."""
     rows: list[Pin] = field(default_factory=list)
-    """Problems that belong to no package that is looked at."""
+    """Problems that belong to no checked package."""
     tree_edges: set[tuple[NormalizedName, NormalizedName]] = field(default_factory=set)
     """Pairs of a requirement and the local project that it comes from."""
     notes: list[str] = field(default_factory=list)

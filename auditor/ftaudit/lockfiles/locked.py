@@ -143,7 +143,7 @@ class _PackageWalk:
         self._listed: set[int] = set()
         self._waiting: deque[tuple[int, str | None]] = deque()
         self.missing: dict[str, None] = {}
-        """What is needed and not there, one sentence each."""
+        """Dependencies that are missing, one sentence each."""
         self.activated: set[str] = set()
         """What edges choose by asking for it, as markers spell it: `extra-3-app-fast`."""
 
@@ -191,9 +191,9 @@ class _PackageWalk:
                 self._children[position].extend(self._follow(edge, package.location, package, taken, extra))
 
     def _adopt(self, taken: set[int]) -> None:
-        """Let what nobody asked for and nothing needs be pulled in by whoever has an extra that needs it.
+        """Attribute a package that is not a root and that nothing needs to each package with an extra that needs it.
 
-        Where it is recorded what the user asked for, nothing else can have brought it.
+        If the lock file records the user's requirements, only such an extra can have added the package.
         """
         needed = {child for position in taken for child in self._children[position]}
         orphans = taken - needed - self._listed
@@ -325,7 +325,7 @@ class _PackageWalk:
             return False
 
     def _miss(self, edge: Edge, place: Location, parent: LockedPackage | None) -> None:
-        """Say that what is needed is not there; raise `InputError` where that is a fault of the lock file."""
+        """Report a missing dependency; raise `InputError` if that is an error in the lock file."""
         version = f" {edge.version}" if edge.version else ""
         if self._lock.closed:
             raise InputError(
@@ -374,7 +374,7 @@ def _version(text: str) -> object:
 
 
 def _unjudgeable(package: LockedPackage) -> str | None:
-    """Say why a package cannot be looked up or looked at; a folder is looked at as files and needs no version."""
+    """Return why a package cannot be looked up or checked; a folder is read as files and needs no version."""
     if package.source_tree is not None:
         return None if Path(package.source_tree).is_dir() else f"the folder does not exist: {package.source_tree}"
     return "the lock file gives no version" if package.version is None else None

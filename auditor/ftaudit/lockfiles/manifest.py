@@ -1,4 +1,4 @@
-"""Reads what a project itself asks for, as the `pyproject.toml` beside a lock file says it to Poetry and PDM."""
+"""Reads a project's own requirements, as the `pyproject.toml` next to a lock file states them to Poetry and PDM."""
 
 from __future__ import annotations
 
@@ -69,10 +69,10 @@ class Manifest:
 
 
 def read_manifest(folder: Path) -> Manifest | None:
-    """Return what the `pyproject.toml` of the folder asks for, or `None` where there is none.
+    """Return the requirements in the `pyproject.toml` of the folder, or `None` if there is no such file.
 
-    A requirement that is malformed is left to the lock file, which was made of it. Raise `InputError` for a file
-    that is no TOML or of another shape.
+    Skip a malformed requirement: the lock file was made from it and covers it. Raise `InputError` for a file that is
+    not TOML or has another shape.
     """
     path = folder / "pyproject.toml"
     if not path.is_file():

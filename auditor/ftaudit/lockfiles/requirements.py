@@ -92,7 +92,7 @@ class Problem:
     """A requirement that cannot be followed: it becomes a row of the report."""
 
     name: str
-    """A package name, or where there is none the text of the requirement."""
+    """A package name, or the text of the requirement if there is no name."""
     message: str
     location: Location
 
@@ -153,7 +153,7 @@ class LockedPackage:
     source: str | None = None
     files: tuple[DistributionFile, ...] | None = None
     allowed_hashes: frozenset[str] = frozenset()
-    """`algorithm:digest` of the files that may be installed, where the format gives no names with them."""
+    """`algorithm:digest` of the files that may be installed, if the format gives no file names with them."""
     index_url: str | None = None
     edges: tuple[Edge, ...] = ()
     extra_edges: Mapping[str, tuple[Edge, ...]] = field(default_factory=dict)
@@ -185,7 +185,7 @@ class EdgeSource(StrEnum):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class LockData:
-    """What a lock file holds beside its packages."""
+    """The content of a lock file other than its packages."""
 
     packages: tuple[LockedPackage, ...]
     roots: tuple[tuple[Edge, Location], ...] | None = None
@@ -195,10 +195,10 @@ class LockData:
     closed: bool = False
     """Whether it holds every need of its packages, so that one that is missing is a fault of the file."""
     tolerant: bool = False
-    """Whether strangers wrote the needs (`Requires-Dist`): what is malformed in one is said, and the rest counts."""
+    """Whether the dependencies are third-party (`Requires-Dist`): a malformed one is reported, and the others count."""
     edges_from: EdgeSource = EdgeSource.LOCK
     notes: tuple[str, ...] = ()
-    """What a reader must know of how it was read, and what leaves the answer whole."""
+    """Notes about how the input was read that do not make the answer incomplete."""
     incomplete: tuple[str, ...] = ()
     """What reading it leaves unsaid."""
     requires_python: tuple[SpecifierSet, ...] = ()

@@ -32,7 +32,7 @@ class ResolveOptions:
     """How what is not pinned is resolved."""
 
     no_deps: bool = False
-    """Judge only what is listed."""
+    """Judge only the listed packages."""
     offline: bool = False
     no_cache: bool = False
     cache_dir: Path | None = None
@@ -50,7 +50,7 @@ class ResolveOptions:
     proxy: str | None = None
     find_metadata: MetadataFinder | None = None
     find_versions: VersionFinder | None = None
-    """Tells what uv passed over because there is no wheel of it; `None` takes uv's answer as it is."""
+    """Returns the releases that uv skipped because they have no wheel; `None` uses uv's answer unchanged."""
     timeout: float = 120.0
     """Seconds for all calls of uv together."""
 
@@ -63,6 +63,6 @@ class Selection:
     notes: tuple[str, ...] = ()
     """What a reader must know, and what leaves the answer whole."""
     incomplete: tuple[str, ...] = ()
-    """What was not looked at, one sentence each. When there is any, the result cannot be "nothing blocks"."""
+    """What was not checked, one sentence each. If it is not empty, the result cannot be "nothing blocks"."""
     without_wheels: tuple[NormalizedName, ...] = ()
     """What uv found no wheel of, and was given the metadata for."""

@@ -1,4 +1,4 @@
-"""Whether a project has changed since its lock file was made: by the hash in the lock file, or by what is asked for."""
+"""Whether a project has changed since its lock file was made: by the hash in the lock file, or by the requirements."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _NEEDS: Final = ("dependencies", "optional-dependencies", "dev-dependencies")
 """What uv keeps of the needs of a package."""
 _MARKERS: Final = (UndefinedComparison, UndefinedEnvironmentName)
 _SOURCES: Final = ("git", "url", "path", "directory", "editable", "virtual")
-"""What stands in place of a range of versions in uv's record of a requirement."""
+"""The value that replaces a range of versions in uv's record of a requirement."""
 
 
 def find_stale(requirements: Requirements) -> str | None:
@@ -56,7 +56,7 @@ def find_stale(requirements: Requirements) -> str | None:
 
 
 def _project(lock: Path) -> Mapping[str, Any]:
-    """Return the `pyproject.toml` beside a lock file; empty where there is none."""
+    """Return the `pyproject.toml` next to a lock file; empty if there is no such file."""
     path = lock.with_name("pyproject.toml")
     return read_toml(path)[0] if path.is_file() else {}
 
@@ -99,7 +99,7 @@ def _by_hash(requirements: Requirements) -> str | None:
 
 
 def _is_other(locked: str, contents: Iterable[str]) -> bool:
-    """Return whether none of the texts has the hash; where there is no text or no hash, nothing is known."""
+    """Return whether none of the texts has the hash; false if there is no text or no hash."""
     algorithm, _, digest = locked.rpartition(":")
     algorithm = algorithm or "sha256"
     if algorithm not in _ALGORITHMS:
@@ -192,7 +192,7 @@ def _of_uv(path: Path) -> str | None:
         if where is None or not (where == "." or canonicalize_name(package["name"]) in members):
             continue
         if "metadata" not in package and "revision" not in document and any(key in package for key in _NEEDS):
-            continue  # The first versions of uv did not record what was asked for; all record nothing of nothing.
+            continue  # Early versions of uv recorded no requirements; no version records an empty list.
         file = path.parent / where / "pyproject.toml"
         if file.is_file() and (told := _differs(file, package.get("metadata", {}))):
             return told
@@ -255,7 +255,7 @@ def _missing(file: Path, wanted: set[tuple[object, ...]], locked: set[tuple[obje
 
 
 def _key(line: str, *, extra: str | None = None) -> tuple[object, ...]:
-    """Return name, range, extras and environments of a requirement; raise `InvalidRequirement` for one that is none."""
+    """Return name, range, extras, and environments of a requirement; raise `InvalidRequirement` for an invalid one."""
     parsed = Requirement(line)
     ranges = None if parsed.url else parsed.specifier
     return (
@@ -298,7 +298,7 @@ def _environments(marker: str | None, extra: str | None) -> tuple[object, ...]:
 
 
 def _of_pylock(requirements: Requirements) -> str | None:
-    """Return which requirement of the project beside it a `pylock.toml` does not meet; PDM's holds a hash."""
+    """Return which requirement of the project next to it a `pylock.toml` does not meet; PDM's file has a hash."""
     path, lock = requirements.path, requirements.lock
     if path.name != "pylock.toml" or lock is None:
         return None

@@ -37,7 +37,7 @@ from ftaudit.planning.ways import BlockedRow, Release, find_sources, find_way
 from ftaudit.target import Platform
 
 MOST_ROUNDS: Final = 5
-"""How often a proposed set is audited and, where something in it blocks, proposed anew without that."""
+"""How often a proposed set is audited and, if something in it blocks, proposed again without that."""
 _BY_REFERENCE: Final = "it is given by URL or path: name a version in its place"
 _MAY: Final = HOPEFUL | UNASKED | {Fate.NOT_LOOKED_INTO, Fate.FALLBACK}
 
@@ -171,7 +171,7 @@ class _Planner:
     def _solve(
         self, solver: Solver, blockers: list[BlockedRow], slower: list[BlockedRow]
     ) -> tuple[Solution, tuple[ProposedPackage, ...], list[BlockedRow], list[BlockedRow]]:
-        """Propose, audit what is proposed, and propose again without what turned out to block."""
+        """Propose, audit the proposal, and propose again without the candidates that block."""
         self.session.progress.stage("a set that works", None)
         hopeless = dict.fromkeys((name for case in solver.cases for name in case.by_reference), _BY_REFERENCE)
         for attempt in range(MOST_ROUNDS + len(blockers)):
@@ -233,7 +233,7 @@ class _Planner:
         return tuple(dict.fromkeys((*(name for name in today if name not in solution.changes), *then)))
 
     def _notes(self, cases: Sequence[ProposalCase], solution: Solution) -> Iterator[str]:
-        """Yield what an editor of the files must know beside the changes."""
+        """Yield what an editor of the files must know in addition to the changes."""
         paths = [case.requirements.path for case in cases if case.editable and solution.changes]
         for path in dict.fromkeys(paths):
             if (command := compiled_from(path)) is not None:

@@ -18,7 +18,7 @@ from ftaudit.planning.ways import BlockedRow, pass_over
 
 ONLY_GOOD: Final = (frozenset({Fate.GOOD}),)
 TIERS: Final = (*ONLY_GOOD, HOPEFUL, HOPEFUL | {Fate.FALLBACK})
-"""What is looked for, in this order."""
+"""The kinds of candidates to search for, in this order."""
 UNASKED: Final = frozenset({Fate.YANKED, Fate.PRE_RELEASE})
 """What uv does not take unless it is asked for by name, so that no range need exclude it."""
 
@@ -59,7 +59,7 @@ def _nearest(surveys: Sequence[Survey], tiers: Iterable[frozenset[Fate]]) -> Wan
 
 
 def _may(version: Version, fates: Iterable[Mapping[Version, Fate]], accepted: Container[Fate]) -> bool:
-    """Return whether a version will do on every platform, as far as it was looked into."""
+    """Return whether a version is good on every platform, as far as it was checked."""
     return all(fate.get(version) in accepted or fate.get(version) is Fate.NOT_LOOKED_INTO for fate in fates)
 
 
@@ -75,9 +75,9 @@ def no_better(names: Container[NormalizedName], rows: Iterable[ProposedPackage])
 def culprits(
     solution: Solution, rows: Iterable[ProposedPackage], blockers: Iterable[BlockedRow]
 ) -> dict[NormalizedName, str]:
-    """Return the changes through which something blocks that need not, each with what that is.
+    """Return the changes that cause an avoidable blocker, each with that blocker.
 
-    What blocks today and has no good release on its platform blocks on; that is nobody's fault.
+    A package that blocks today and has no good release on its platform still blocks; no change causes that.
     """
     stuck = {
         (blocker.row.facts.pin.name, blocker.row.facts.platform)
@@ -116,7 +116,7 @@ def confirm(blockers: Sequence[BlockedRow], rows: Iterable[ProposedPackage]) -> 
 def exclude(
     blockers: Sequence[BlockedRow], what: Mapping[NormalizedName, tuple[Version | None, str]]
 ) -> list[BlockedRow]:
-    """Return the blockers with a release judged anew, or with `None` every release that looked good."""
+    """Return the blockers with one release judged again or, with `None`, with every release that looked good."""
     result = []
     for blocker in blockers:
         survey = blocker.survey

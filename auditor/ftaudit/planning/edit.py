@@ -28,7 +28,7 @@ from ftaudit.whole_files import ChangedMeanwhile, Rewrite, rewrite
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Edit:
-    """One file as it is, and as it is to be."""
+    """One file before and after the change."""
 
     path: Path
     """As the user names it."""

@@ -52,7 +52,7 @@ _OPTION: Final = {
 def lock_commands(changes: Sequence[Change], cases: Iterable[ProposalCase], settings: Settings) -> tuple[str, ...]:
     """Return the commands, in their order, that make the changes in inputs that are not edited.
 
-    What the project beside a lock file asks for comes first: its tool locks nothing that this excludes.
+    The requirements of the project next to a lock file come first: its tool never locks what they exclude.
     """
     found: dict[str, None] = {}
     for case in cases:
@@ -65,7 +65,8 @@ def lock_commands(changes: Sequence[Change], cases: Iterable[ProposalCase], sett
 
 
 def _of_uv(changes: Iterable[Change], case: ProposalCase, settings: Settings) -> Iterator[str]:
-    """Yield the edits of manifests, then one command for all: what is locked one by one may not go together."""
+    """Yield the edits of manifests, then one command for all packages: packages locked one by one may not fit together.
+    """
     words, edited = ["uv", "lock", *_folder(case)], list[Asked]()
     for change in changes:
         asked = _excluding(change, case)

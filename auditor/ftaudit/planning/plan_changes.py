@@ -95,7 +95,7 @@ def _reason(
 
 
 def _excluding(name: NormalizedName, version: Version, cases: Iterable[ProposalCase]) -> tuple[str, ...]:
-    """Return what the project beside a lock file asks for instead: the lock follows it."""
+    """Return the new requirements of the project next to a lock file: the lock follows them."""
     return tuple(dict.fromkeys(str(one) for case in cases for one in case.asked if one.excludes(name, version)))
 
 

@@ -93,7 +93,8 @@ def listed(names: Iterable[str]) -> str:
 
 
 def way_out(way: WayOut, where: str) -> str:
-    """Return the way out, or that there is none, in one sentence with its evidence; `where` names the platform."""
+    """Return the way out, or that there is no way out, in one sentence with its evidence; `where` names the platform.
+    """
     told = _way(way, where)
     return told if way.given_up is None else f"{told}; but {way.given_up}"
 
@@ -168,7 +169,7 @@ def _upgrade(first: Candidate, newest: Version | None, over: Sequence[Candidate]
 
 
 def _no_upgrade(name: str, current: object, later: Sequence[Candidate], where: str) -> str:
-    """Say that there is no good release, and what the later ones are."""
+    """Return the sentence that there is no good release, with the facts about the later ones."""
     if not later:
         return f"no version yet: {current} is the newest release"
     excluded = any(one.fate in (Fate.EXCLUDED, Fate.BLOCKED_ON_IMPORT) for one in later)

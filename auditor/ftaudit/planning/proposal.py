@@ -29,7 +29,7 @@ class ProposalCase:
     platform: Platform
     pins: tuple[Pin, ...]
     asked: tuple[Asked, ...] = ()
-    """What the project beside a lock file asks for."""
+    """The requirements of the project next to a lock file."""
 
     @property
     def editable(self) -> bool:

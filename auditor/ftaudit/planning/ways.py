@@ -80,7 +80,7 @@ def find_way(blocker: BlockedRow, source: SourceEvidence | None) -> WayOut:
 
 
 def pass_over(survey: Survey, version: Version, fate: Fate, reason: str) -> Survey:
-    """Return the survey with one release judged anew."""
+    """Return the survey with one release judged again."""
 
     def judged(release: Candidate) -> Candidate:
         return replace(release, fate=fate, told=reason) if release.version == version else release
@@ -104,7 +104,7 @@ def find_sources(blockers: Sequence[BlockedRow], session: AuditSession) -> Mappi
 
 
 def _evidence(blocker: BlockedRow, version: Version, session: AuditSession) -> SourceEvidence:
-    """Return what a build would give: by the ordinary build's wheel where that says it, else by the source."""
+    """Return what a build would produce: from the GIL-enabled wheel if that shows it, or else from the source."""
     sdist = blocker.row.facts.index.sdist
     name = None if sdist is None else sdist.filename
     evidence: list[BuildEvidence] = []
@@ -125,7 +125,7 @@ def _evidence(blocker: BlockedRow, version: Version, session: AuditSession) -> S
 
 
 def _rebuild(row: Package) -> OrdinaryWheel | None:
-    """Return what the ordinary build's wheel of the same version, if it was read, says of a rebuild."""
+    """Return what the GIL-enabled wheel of the same version, if it was read, says about a rebuild."""
     declared = [module.would_declare.declaration for module in row.facts.modules if module.would_declare is not None]
     if not declared:
         return None

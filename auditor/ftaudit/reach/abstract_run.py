@@ -33,7 +33,7 @@ _LAZY: Final = re.compile(r"^[ \t]*lazy[ \t]+(?:import|from)\b", re.MULTILINE)
 _DYNAMIC: Final = re.compile(r"sys\.modules|meta_path|__path__\s*(?:=|\.)")
 
 
-class Ended(Exception):  # The budget is no error.
+class Ended(Exception):  # An exhausted budget is not an error.
     """The number of steps is used up."""
 
 
@@ -156,7 +156,8 @@ class AbstractRun:
             self.sticky.add(condition)
 
     def leave(self, mark: int) -> None:
-        """End a block of a function: conditions that it added go, but for those that hold for the whole function."""
+        """End a block of a function: drop the conditions that it added, except those that hold for the whole function.
+        """
         self.conditions[mark:] = [each for each in self.conditions[mark:] if each in self.sticky]
 
     def is_caught(self, kind: str) -> bool:

@@ -1,6 +1,6 @@
-"""What the abstract run knows of a Python value: a constant, a known object, or nothing.
+"""The abstract run's knowledge of a Python value: a constant, a known object, or nothing.
 
-Constants (`str`, `int`, `bytes`, `bool`, `None`, `float`) stand for themselves.
+Constants (`str`, `int`, `bytes`, `bool`, `None`, `float`) represent themselves.
 """
 
 from __future__ import annotations

@@ -11,7 +11,7 @@ MOST_TABLE: Final = 8 << 20
 """Bytes of a compressed table of strings, inflated."""
 MOST_TABLES: Final = 64
 MOST_RUST: Final = 64 << 20
-"""Bytes of an image in which names are looked for that are no C strings."""
+"""Bytes of an image that are searched for names that are not C strings."""
 SHORTEST: Final = 5
 """Letters of a name without a dot that counts where it is not a string of its own."""
 _ZLIB: Final = re.compile(rb"\x78[\x9c\xda]")

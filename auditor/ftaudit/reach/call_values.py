@@ -1,4 +1,4 @@
-"""Call what is called while a module is imported: functions with what is known of their arguments, and classes."""
+"""Calls during the import of a module: functions, with the known facts about their arguments, and classes."""
 
 from __future__ import annotations
 

@@ -69,7 +69,7 @@ class FolderTree:
         return self.own and (Path(folder, name, "pyvenv.cfg").exists() or name == "site-packages")
 
     def read(self, path: str) -> bytes | None:
-        """Return a file's content; `None` for what is no plain file, or is too large."""
+        """Return a file's content; `None` if it is not a regular file, or is too large."""
         place = self.root / path
         try:
             status = place.stat()

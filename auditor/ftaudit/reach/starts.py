@@ -34,7 +34,7 @@ class StartPoint:
 def parse_start(text: str, roots: Sequence[Path]) -> StartPoint:
     """Return the start point that the user named: `MODULE`, `MODULE:FUNCTION` or the path of a Python file.
 
-    Raise `UsageError` for what is none of them.
+    Raise `UsageError` for anything else.
     """
     if text.endswith(".py"):
         return _parse_file(text, roots)

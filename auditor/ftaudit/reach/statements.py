@@ -72,7 +72,7 @@ def run_block(machine: AbstractRun, statements: Sequence[ast.stmt], scope: Scope
 
 
 def is_weak(machine: AbstractRun, scope: Scope) -> bool:
-    """Return whether what is assigned now may not be assigned at all."""
+    """Return whether the assignment may not happen at all."""
     return len(machine.conditions) > scope.base
 
 
@@ -357,7 +357,7 @@ def _if(machine: AbstractRun, node: ast.If, scope: Scope) -> BlockEnd:
         except Failed as error:
             machine.may_fail(error.kind, error.name)
             fails, flow = True, BlockEnd.RETURN
-        # What was excluded within the branch holds for the rest of the code, too, as far as the branch is taken.
+        # # A condition excluded within the branch holds for the rest of the code too, if the branch is taken.
         del machine.conditions[mark:]
         flows.append(flow)
         failed.append(fails)

@@ -31,7 +31,7 @@ MOST_MEMBER: Final = 16 << 20
 MOST_TOTAL: Final = 1 << 30
 """Bytes of all Python files of a wheel, inflated."""
 MOST_BINARY: Final = 96 << 20
-"""Bytes of an extension module in which names are looked for, as it is fetched."""
+"""Bytes of a fetched extension module that are searched for names."""
 _SCHEME: Final = re.compile(r"^[^/]+\.data/(?:platlib|purelib)/")
 _DATA: Final = re.compile(r"^[^/]+\.data/")
 
@@ -153,7 +153,7 @@ class WheelTree:
             return None
 
     def shown(self, path: str) -> str:
-        """Return the path, as it is installed."""
+        """Return the path after installation."""
         return path
 
     def package(self, path: str) -> str:

@@ -1,4 +1,4 @@
-"""The director in the sandbox, as it is watched from outside: its reports, its time and its memory."""
+"""The director in the sandbox, watched from outside: its reports, its time, and its memory."""
 
 from __future__ import annotations
 

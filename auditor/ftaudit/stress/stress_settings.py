@@ -1,4 +1,4 @@
-"""How far a stress run may go, and what it is repeated from."""
+"""The limits of a stress run, and the run that it repeats."""
 
 from __future__ import annotations
 

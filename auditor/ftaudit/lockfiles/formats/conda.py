@@ -1,4 +1,4 @@
-"""Reads conda's `environment.yml`: its pip part, and a row for each conda package, which are not looked at."""
+"""Reads conda's `environment.yml`: its pip part, and a row for each conda package, which is not checked."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ MAX_NODES: Final = 20_000
 MAX_DEPTH: Final = 8
 """A list of lists in a table is three deep."""
 NO_PACKAGES: Final = frozenset({"python", "python_abi", "python-freethreading", "python-gil", "pip", "conda", "nomkl"})
-"""The interpreter, its builds and the installers: what is asked is another interpreter's readiness."""
+"""The interpreter, its builds, and the installers: the question is whether the packages suit another interpreter."""
 _NAME: Final = re.compile(r"(?:(?P<channel>[^\s:]+)::)?(?P<name>[A-Za-z0-9_][\w.-]*)(?P<rest>.*)", re.DOTALL)
 
 

@@ -20,7 +20,7 @@ from ftaudit.lockfiles.input_files import read_bytes
 from ftaudit.lockfiles.resolve.needs import Needs, parse_needs
 
 MAX_HEADERS: Final = 2 << 20
-"""Bytes of METADATA that are looked at; the description after the headers may be longer."""
+"""Bytes of METADATA that are read; the description after the headers can be longer."""
 MAX_REQUIREMENTS: Final = 5_000
 _COMPILED: Final = (".so", ".pyd", ".dylib")
 _FOLDER: Final = re.compile(r"(?P<name>[^-]+)(?:-(?P<version>[^-]+))?.*")
@@ -160,7 +160,7 @@ def _installed_files(path: Path) -> tuple[str, ...] | None:
 
 
 def _is_local(wheel: str) -> bool:
-    """Tell whether a wheel's tags are those of a build that no index takes: `linux_x86_64` of no libc."""
+    """Return whether a wheel's tags come from a build that no index accepts: `linux_x86_64` without a libc."""
     tags = re.findall(r"^Tag: .*-([\w.]+)\s*$", wheel[:100_000], re.MULTILINE)
     return any(tag.startswith("linux_") for tag in tags)
 

@@ -45,9 +45,9 @@ _WHAT: Final = "name a virtual environment, a prefix or a site-packages folder"
 def read(path: Path) -> Requirements:
     """Return what is installed in a virtual environment, a prefix, or a folder of packages.
 
-    Each distribution is a pin of its version; what it needs comes from `Requires-Dist`. Asked for is what the
-    installer marked so (REQUESTED, PEP 376) and what nothing else needs. Raise `InputError` for a folder that is none
-    of these or holds nothing; what is wrong with one distribution is a row.
+    Each distribution is a pin of its version; its dependencies come from `Requires-Dist`. The roots are the
+    distributions that the installer marked (REQUESTED, PEP 376) and those that nothing else needs. Raise `InputError`
+    for any other folder or an empty one; an error in one distribution is a row.
     """
     folders = find_folders(path)
     found = [read_distribution(entry) for folder in folders for entry in _entries(folder)]
@@ -80,9 +80,9 @@ def read(path: Path) -> Requirements:
 
 
 def find_folders(path: Path) -> list[Path]:
-    """Return the folders of packages: the path itself, or what a prefix has of them for one Python.
+    """Return the folders of packages: the path itself, or the prefix's package folders for one Python.
 
-    Raise `InputError` where there is none, or packages of several Pythons.
+    Raise `InputError` if there is no such folder, or if it has packages of several Pythons.
     """
     if not path.is_dir():
         what = "is no folder" if path.exists() else "does not exist"
@@ -134,7 +134,7 @@ def _unlisted(
         owners |= conda_owners(conda, folder, path)
     for top, found in sorted(on_disk.others.items()):
         if not (found.abi or "").endswith("t"):
-            continue  # What is installed is judged in free-threaded environments alone.
+            continue  # Installed files are judged only in free-threaded environments.
         package = next((owners[file] for file in found.modules if file in owners), None)
         yield LockedPackage(
             name=package.name if package is not None else canonicalize_name(top.strip("-._") or "nameless"),
@@ -188,7 +188,7 @@ def _origin(record: Any) -> tuple[tuple[DistributionFile, ...] | None, str | Non
 
 
 def _notes(path: Path, found: Sequence[Distribution]) -> Iterable[str]:
-    """Say what of the environment is not what an index has, and what was not looked at."""
+    """Report what in the environment differs from an index, and what was not checked."""
     settings = _pyvenv(path)
     version = settings.get("version_info") or settings.get("version")
     if version:

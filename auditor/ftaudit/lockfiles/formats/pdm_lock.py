@@ -41,10 +41,10 @@ def read(
 ) -> Requirements:
     """Return the locked packages of the group `default` and of the chosen extras and groups.
 
-    PDM keeps extras and dependency groups in one list; the `pyproject.toml` beside the lock file tells them apart,
-    and without one each option takes either. A lock without the strategy `inherit_metadata` does not say what is in
-    which group: then it is what the `pyproject.toml` reaches. Raise `InputError` with the place of what is wrong,
-    `UsageError` for an extra or group that there is not.
+    PDM keeps extras and dependency groups in one list; the `pyproject.toml` next to the lock file distinguishes them,
+    and without it each option accepts both. A lock without the strategy `inherit_metadata` does not record the groups
+    of a package: then they follow from the `pyproject.toml`. Raise `InputError` with the place of the error,
+    `UsageError` for an unknown extra or group.
     """
     document, text = read_toml(path)
     top = Table(path, "", document)
@@ -96,7 +96,8 @@ def read(
             platforms=_platforms(targets),
             remedy="requires-python, or lock with `pdm lock --python` and `--platform`",
             extras=frozenset(wanted),
-            # With an implementation it is the ordinary build of CPython, whose wheels are not those of the target.
+            # # With an implementation, it is the GIL-enabled build of CPython, whose wheels are not those of the
+            # target.
             single_environment=are_for_one_system(named)
             or any(target.text("platform") or target.text("implementation") for target in targets),
             notes=()
@@ -147,7 +148,7 @@ def _package(table: Table, place: Location) -> LockedPackage:
         marker=table.text("marker"),
         source=direct or source_tree or repository,
         files=None if problem or source_tree else _files(table, direct, None if requires == "" else requires),
-        # The entry of `redis[hiredis]` holds what the extra needs, beside the entry of redis itself.
+        # # The entry of `redis[hiredis]` lists the dependencies of the extra; the entry of redis itself is separate.
         edges=() if extras else needs.edges,
         extra_edges=dict.fromkeys(extras, needs.edges) if extras else needs.extra_edges,
         source_tree=source_tree,

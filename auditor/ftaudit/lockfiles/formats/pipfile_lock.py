@@ -46,9 +46,9 @@ def read(
 ) -> Requirements:
     """Return the packages of the section `default` and of the chosen ones; `dev` means `develop`.
 
-    It holds versions and hashes, no file names and no edges: the index is asked for the files, and of the packages
-    only those that the Pipfile beside it names have a chain. There are no extras to choose. Raise `InputError` with
-    the place of what is wrong, `UsageError` for an extra or a section that there is not.
+    The lock file has versions and hashes, but no file names and no edges: the files come from the index, and only
+    packages that the Pipfile next to it names have a chain. There are no extras to choose. Raise `InputError` with the
+    place of the error, `UsageError` for an extra or an unknown section.
     """
     text = read_text(path)
     top = Table(path, "", _parse(text, path))
@@ -183,7 +183,7 @@ def _section_of(package: LockedPackage, lines: Mapping[tuple[str, str], int]) ->
 
 
 def _direct(path: Path, sections: Sequence[str]) -> tuple[Edge, ...]:
-    """Return what the Pipfile beside the lock file asks for."""
+    """Return the requirements of the Pipfile next to the lock file."""
     pipfile = path.with_name("Pipfile")
     if not pipfile.is_file():
         return ()
@@ -198,5 +198,5 @@ def _asked(top: Table, sections: Sequence[str]) -> Iterator[Edge]:
         for name in table.keys():  # noqa: SIM118
             value: Any = table.raw(name)
             extras = value.get("extras") if isinstance(value, dict) else None
-            # Its range is met by what was locked, and its markers stand in the lock file as well.
+            # # The locked version meets its range, and its markers are in the lock file as well.
             yield poetry_edge(name, {"extras": extras})

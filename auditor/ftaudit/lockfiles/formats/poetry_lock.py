@@ -28,9 +28,10 @@ def read(
 ) -> Requirements:
     """Return the locked packages of the group `main`, of the chosen groups and of the chosen extras.
 
-    From 2.1 on the lock file itself says which packages those are. Before, it is what the `pyproject.toml` beside it
-    reaches; without that, 1.x tells `main` from `dev`, and 2.0 tells nothing: every group is judged, and a note says
-    so. Raise `InputError` with the place of what is wrong, `UsageError` for an extra or group that there is not.
+    Since 2.1, the lock file itself records which packages those are. In older versions, they follow from the
+    `pyproject.toml` next to it; without that, 1.x distinguishes `main` from `dev`, and 2.0 records no groups: every
+    group is judged, with a note. Raise `InputError` with the place of the error, `UsageError` for an unknown extra or
+    group.
     """
     return _PoetryReader(path).read(extras, groups, all_extras=all_extras)
 
@@ -47,7 +48,7 @@ class _PoetryReader:
         if not self._tables:
             check_empty(self._top, ("package", "extras", "metadata"), path)
         self._extras = {canonicalize_name(k): self._extra(k) for k in self._top.table("extras").keys()}  # noqa: SIM118
-        # Until 2.0 the files of all packages stood in a table of their own.
+        # # Before 2.0, the files of all packages were in a separate table.
         self._listed = {canonicalize_name(key): key for key in self._metadata.table("files").keys()}  # noqa: SIM118
         self._manifest = read_manifest(path.parent)
 
@@ -95,7 +96,7 @@ class _PoetryReader:
         return [canonicalize_name(text.partition(" ")[0]) for text in self._top.table("extras").texts(key)]
 
     def _groups(self, read: list[tuple[Table, LockedPackage]]) -> set[str]:
-        """Return the names of the groups but `main`, wherever they are told."""
+        """Return the names of all groups except `main`, from every place that lists them."""
         found = {group for table, _ in read for group in _groups_of(table)}
         return (found | set(self._manifest.groups if self._manifest else ())) - {MAIN}
 

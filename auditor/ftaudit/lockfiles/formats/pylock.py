@@ -38,7 +38,7 @@ def read(
     listed = document.get("packages")
     for entry in listed if isinstance(listed, list) else ():
         if isinstance(entry, dict) and isinstance(entry.get("name"), str):
-            # Pipenv writes names as they are spelt; installers read them all the same.
+            # # Pipenv does not normalize names; installers read them anyway.
             entry["name"] = canonicalize_name(entry["name"])
     try:
         lock = Pylock.from_dict(document)
@@ -92,10 +92,10 @@ def _check_version(document: dict[str, Any], path: Path) -> None:
 
 
 def _single_environment(packages: Sequence[Package]) -> bool:
-    """Tell whether the wheels listed are those for one system, and not all that the index has.
+    """Return whether the listed wheels are only those for one system, instead of all wheels on the index.
 
-    PEP 751 lets a locker list what its own environment needs (`pip lock` and `uv pip compile` do). In such a
-    file the want of a free-threaded wheel says nothing.
+    PEP 751 lets a locker list only the wheels for its own environment (as `pip lock` and `uv pip compile` do). In such
+    a file, a missing free-threaded wheel means nothing.
     """
     names = [file_name(wheel.url or wheel.path or wheel.name or "") for p in packages for wheel in p.wheels or ()]
     return are_for_one_system(names)

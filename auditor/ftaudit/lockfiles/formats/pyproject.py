@@ -60,7 +60,7 @@ def read_document(
     all_extras: bool,
     form: InputFormat,
 ) -> Requirements:
-    """Return what a document of this shape asks for that stands in a file of another format; errors as in `read`."""
+    """Return the requirements of a document of this shape inside a file of another format; errors as in `read`."""
     found = _Project(path, document, text).read(extras, groups, all_extras=all_extras)
     return dataclasses.replace(found, format=form)
 
@@ -147,7 +147,7 @@ class _Project:
         )
 
     def _read_setuptools(self, extras: Sequence[str], groups: Sequence[str], *, all_extras: bool) -> Requirements:
-        """Return what `setup.cfg` and `setup.py` beside it state; raise `InputError` where it is no project's."""
+        """Return what `setup.cfg` and `setup.py` next to it state; raise `InputError` if they belong to no project."""
         from ftaudit.lockfiles.formats import setuptools_project
 
         if setuptools_project.is_project(self._path.parent):

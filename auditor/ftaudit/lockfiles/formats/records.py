@@ -1,4 +1,4 @@
-"""Reads lists of what is installed in JSON: `pip list`, `pip inspect`, `pip install --report`, CycloneDX and SPDX."""
+"""Reads JSON lists of installed packages: `pip list`, `pip inspect`, `pip install --report`, CycloneDX, and SPDX."""
 
 from __future__ import annotations
 
@@ -47,9 +47,9 @@ def load(path: Path, text: str | None = None) -> Any:
 
 
 def read(path: Path) -> Requirements:
-    """Return the packages of the list as pins; what is not of PyPI is left out, and counted in a note.
+    """Return the packages of the list as pins; packages that are not from PyPI are skipped, and counted in a note.
 
-    Raise `InputError` for a document that is none of the formats, or malformed.
+    Raise `InputError` for a document in another format, or a malformed one.
     """
     document = load(path)
     kind = kind_of(document)
@@ -88,7 +88,7 @@ def read(path: Path) -> Requirements:
 def _package(
     name: object, version: object, place: Location, *, edges: tuple[Edge, ...] = (), tree: str | None = None
 ) -> LockedPackage:
-    """Return one package; raise `ValueError` for a name that is none."""
+    """Return one package; raise `ValueError` for an invalid name."""
     try:
         normal = canonicalize_name(str(name), validate=True)
     except InvalidName as error:

@@ -74,9 +74,9 @@ def read(path: Path) -> Requirements:
 
 
 def read_lines(path: Path, lines: Mapping[int, str]) -> Requirements:
-    """Return what lines ask for that stand in a file of another format, by their numbers; as `read` does.
+    """Return the requirements from numbered lines inside a file of another format, as `read` does.
 
-    Relative paths count from that file.
+    Relative paths are relative to that file.
     """
     reader = _RequirementsReader(here_first=False)
     text = "\n".join(lines.get(number, "") for number in range(1, max(lines, default=0) + 1))
@@ -116,7 +116,7 @@ class _RequirementsReader:
         self.take(_decode(path), path, constraint=constraint, chain=(*chain, resolved))
 
     def take(self, text: str, path: Path, *, constraint: bool, chain: tuple[Path, ...]) -> None:
-        """Take what a text says that stands in a file; `chain` ends with that file."""
+        """Read a text that is part of a file; `chain` ends with that file."""
         for line, entry in _entries(text, path):
             place = Location(path=str(path), line=line)
             if isinstance(entry, dict):
@@ -166,7 +166,7 @@ class _RequirementsReader:
                 case "no_index" | "pre":
                     self._options[name] = True
                 case _:
-                    # --prefer-binary, --require-hashes, --use-feature: they change no answer of ours.
+                    # # --prefer-binary, --require-hashes, --use-feature: they do not change the result.
                     pass
 
     def _take_control(self, name: str, target: str) -> None:

@@ -1,4 +1,4 @@
-"""Reads the metadata block of a Python script (PEP 723), or the lock file that uv keeps beside it."""
+"""Reads the metadata block of a Python script (PEP 723), or the lock file that uv keeps next to it."""
 
 from __future__ import annotations
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 MOST: Final = 1_000_000
-"""Characters of a file that are looked at."""
+"""Characters of a file that are read."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -44,7 +44,7 @@ def under_extra(line: str, extra: str) -> str:
 
 
 def read_setuptools(config: str, script: str) -> SetuptoolsProject:
-    """Return what the texts of `setup.cfg` and `setup.py` state; `setup.cfg` wins, as it does in setuptools."""
+    """Return what the texts of `setup.cfg` and `setup.py` state; `setup.cfg` takes precedence, as in setuptools."""
     parser = configparser.RawConfigParser(strict=False)
     try:
         parser.read_string(config[:MOST])
@@ -94,7 +94,7 @@ def _of_config(
 
 
 def _setup_call(script: str) -> dict[str, ast.expr] | None:
-    """Return the keyword arguments of the script's `setup()`; `None` where there is none or it is not plain."""
+    """Return the keyword arguments of the script's `setup()`; `None` if there is no such call or it is not static."""
     if not script.strip():
         return {}
     try:

@@ -46,8 +46,8 @@ def read(
 ) -> Requirements:
     """Return the dependencies of the project that a `setup.cfg`, `setup.py` or `pyproject.toml` belongs to.
 
-    What is computed when `setup.py` runs is a problem row. Raise `InputError` for a file that cannot be read,
-    `UsageError` for an extra or group that there is not.
+    A value that `setup.py` computes at run time is a problem row. Raise `InputError` for a file that cannot be read,
+    `UsageError` for an unknown extra or group.
     """
     project = state(path.parent) or SetuptoolsProject(dependencies=())
     if path.name in FILES and project.dependencies is None and project.name is None:
@@ -84,7 +84,7 @@ def read(
 
 
 def roots_of(path: Path, lines: Sequence[str], files: Sequence[str]) -> tuple[InputRequirement, ...]:
-    """Return requirements that stand as lines in a file of another format, or in files beside it."""
+    """Return requirements from lines in a file of another format, or in files next to it."""
     found = requirements_txt.read_lines(path, dict(enumerate(lines, start=1))).roots if lines else ()
     # The lines were taken out of a table: their numbers are not those of the file.
     placed = tuple(_at(each, path) for each in found)

@@ -109,7 +109,7 @@ def read(
 
 
 def _index(manifest: Path) -> InputIndexes:
-    """Return which packages `[tool.uv]` of the project beside the lock file does not want as wheels, or built."""
+    """Return which packages `[tool.uv]` of the project next to the lock file excludes as wheels, or from builds."""
     try:
         uv = Table(manifest, "", read_toml(manifest)[0]).table("tool").table("uv")
         return InputIndexes(no_binary=names_of(uv, "no-binary"), only_binary=names_of(uv, "no-build"))

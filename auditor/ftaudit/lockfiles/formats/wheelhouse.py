@@ -27,9 +27,9 @@ _SUFFIXES: Final = (".whl", ".tar.gz", ".zip", ".tar.bz2", ".tar.xz", ".tgz")
 def read(path: Path) -> Requirements:
     """Return a package for each release that the folder has files of; these are its only candidates.
 
-    What each needs stands in the METADATA of its smallest wheel; an sdist is not opened. Conda packages are candidates
-    of releases of their own; the interpreter and what holds nothing of Python are noted. Raise `InputError` for a
-    folder without such a file; a file that cannot be read is a row.
+    The dependencies of each release come from the METADATA of its smallest wheel; an sdist is not opened. Conda
+    packages are candidates of separate releases; the interpreter and packages without Python code are noted. Raise
+    `InputError` for a folder without such a file; a file that cannot be read is a row.
     """
     try:
         entries = sorted(itertools.islice(path.iterdir(), MAX_FILES + 1))
@@ -102,7 +102,7 @@ class _Conda:
             )
 
     def notes(self) -> tuple[str, ...]:
-        """Return what a reader must know of them."""
+        """Return the notes that a reader needs about them."""
         count = sum(map(len, self._releases.values()))
         read = f"{count} conda package{'s are' if count > 1 else ' is'} read like wheels"
         left_out = f"conda packages that hold no Python package: {', '.join(self.left_out)}"

@@ -24,10 +24,10 @@ def with_edges(
     platform: Platform,
     options: ResolveOptions,
 ) -> Selection:
-    """Return the selection with the chains that the packages' metadata gives, or as it is where there is none.
+    """Return the selection with the chains from the packages' metadata, or unchanged if there is no metadata.
 
-    The pins stay what they are. What one of them needs and the lock file does not hold makes the answer incomplete.
-    Raise `ResolutionError` when uv cannot be run.
+    The pins do not change. A dependency of a pin that is missing from the lock file makes the answer incomplete. Raise
+    `ResolutionError` if uv cannot be run.
     """
     place = Location(path=str(requirements.path))
     roots = exact(selection.pins, place)
@@ -35,7 +35,7 @@ def with_edges(
         return selection
     asked = dataclasses.replace(requirements, roots=roots, lock=None)
     answer = resolve(asked, target, platform, options)
-    # Every pin is a root, so that whoever needs it directly stands before it in a chain of two.
+    # # Every pin is a root, so that each package that needs it directly comes before it in a chain of two.
     edges: dict[str, set[NormalizedName]] = {}
     for pin in answer.pins:
         for chain in pin.required_by:

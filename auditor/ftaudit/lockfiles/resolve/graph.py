@@ -13,7 +13,7 @@ Node = TypeVar("Node", bound=Hashable)
 MAX_CHAINS: Final = 5
 """How many chains a package is given: one for each root that reaches it, the shortest first."""
 MAX_LINKS: Final = 60
-"""How long a chain is told: of a longer one the links after the root are left out. Real ones have a dozen."""
+"""Maximum length of a chain: a longer one omits the links after the root. Real chains have a dozen."""
 
 
 def find_chains(

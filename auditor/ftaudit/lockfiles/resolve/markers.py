@@ -29,10 +29,11 @@ class Markers:
     def hold(
         self, marker: str | None, place: Location, *, extra: str | None = None, also: frozenset[str] = frozenset()
     ) -> bool:
-        """Tell whether the marker holds; no marker always does. Raise `InputError` for one that is malformed.
+        """Return whether the marker is true; a missing marker is always true. Raise `InputError` for one that is
+        malformed.
 
-        Several extras can be chosen at once, so `extra == 'x'` asks whether x is among them, as PEP 751's
-        `'x' in extras` does; `extra` is one more, of the package whose requirement it is, and `also` holds others.
+        Several extras can be chosen at once, so `extra == 'x'` checks whether x is among them, as PEP 751's `'x' in
+        extras` does. `extra` is an additional one, of the package that has the requirement, and `also` has others.
         """
         if not marker:
             return True
@@ -43,7 +44,7 @@ class Markers:
         return answer
 
     def any_hold(self, markers: Iterable[str], place: Location) -> bool:
-        """Tell whether one of the markers holds, or there is none."""
+        """Return whether one of the markers is true, or there are no markers."""
         markers = tuple(markers)
         return not markers or any(self.hold(marker, place) for marker in markers)
 

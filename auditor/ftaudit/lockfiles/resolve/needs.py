@@ -21,7 +21,7 @@ class Needs:
     extra_edges: Mapping[str, tuple[Edge, ...]] = field(default_factory=dict)
     """Per extra, by its normalised name."""
     malformed: tuple[str, ...] = ()
-    """Lines that are no requirements, cut."""
+    """Lines that are not requirements, shortened."""
 
 
 def parse_edge(line: str) -> Edge | None:

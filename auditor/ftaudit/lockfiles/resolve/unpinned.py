@@ -24,7 +24,7 @@ from ftaudit.target import Platform, Target
 from ftaudit.urls import public
 
 MAX_SPARE_CALLS: Final = 60
-"""How often uv is asked at most, beside once for each root: each failed call settles one package or more."""
+"""Maximum number of calls to uv, in addition to one for each root: each failed call settles one package or more."""
 
 
 _WITHOUT_WHEELS: Final = (FailureKind.NO_WHEEL, FailureKind.PYTHON)
@@ -54,12 +54,13 @@ def prove(
     interpreter: str | None = None,
     without_wheels: Iterable[tuple[NormalizedName, Version]] = (),
 ) -> Selection | Failure:
-    """Return the packages that the requirements mean, all together, or why they exclude each other.
+    """Return the packages that the requirements resolve to together, or why they exclude each other.
 
-    As `resolve`, but nothing is held against what others want of it: what uv finds no solution for is a failure. What
-    has no wheel counts all the same, with the dependencies that its metadata state. `lowest` takes the lowest versions
-    of what is listed, and `interpreter` is the Python whose wheels count instead of the ordinary build's. Releases that
-    are known to have none, and whose needs do not matter, are taken as they are: to ask uv about each takes its time.
+    Like `resolve`, but without relaxing any requirement: if uv finds no solution, that is a failure. A release without
+    a wheel counts anyway, with the dependencies in its metadata. `lowest` selects the lowest versions of the listed
+    requirements, and `interpreter` is the Python whose wheels count instead of those of the GIL-enabled build. Releases
+    that are known to have no wheel, and whose dependencies do not matter, are used without a check: a call to uv for
+    each takes too long.
     """
     listed = list_roots(requirements, target, platform, follow_trees=not options.no_deps)
     resolution = _Resolution(
@@ -106,9 +107,9 @@ class _Resolution:
         self._uncached: list[NormalizedName] = []
         self._offline = options.offline
         self._without = "offline"
-        """Why there is no network: it is not to be asked, or does not answer."""
+        """Why there is no network: it is disabled, or does not answer."""
         self._unreached = False
-        """Whether uv's cache was asked for want of an answer of the index."""
+        """Whether uv's cache was used because the index did not answer."""
         self._answer: tuple[uv.Resolved, ...] = ()
         self._unread: dict[tuple[NormalizedName, Version], str] = {}
         """Why it is not known what releases need; what uv then discards does not count."""
@@ -182,7 +183,7 @@ class _Resolution:
         return bool(self._wanted)
 
     def _newest(self, name: NormalizedName, versions: Iterable[Version]) -> Version | None:
-        """Return the newest version that what is listed admits."""
+        """Return the newest version that the listed requirements admit."""
         root = self._listed.named.get(name)
         if root is not None and root.exact is not None:
             return None
@@ -214,7 +215,7 @@ class _Resolution:
         return bool(self._wanted)
 
     def _depths(self) -> dict[NormalizedName, int]:
-        """Return how far each package of uv's last answer is from what is listed."""
+        """Return the distance of each package in uv's last answer from the listed requirements."""
         children: dict[NormalizedName, set[NormalizedName]] = {}
         for package in self._answer:
             for parent in package.wanted_by:
@@ -328,7 +329,7 @@ class _Resolution:
     def _problem(self, name: NormalizedName, *, resolved: bool) -> str | None:
         root = self._listed.named.get(name)
         pinned = root is not None and root.exact is not None
-        # What is pinned is judged although uv could not resolve it: `incomplete` says what that leaves out.
+        # # A pin is judged although uv could not resolve it: `incomplete` names what that omits.
         if problem := self._problems.get(name) or (None if pinned else self._excluded.get(name)):
             return problem
         if not resolved and not pinned and name not in self._known:

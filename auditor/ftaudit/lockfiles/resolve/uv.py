@@ -78,11 +78,11 @@ class UvRequest:
     lowest: bool = False
     """Take the lowest versions of the roots that will do, not the highest."""
     interpreter: str | None = None
-    """The Python whose wheels count; `None` is the ordinary build of the target."""
+    """The Python whose wheels count; `None` is the GIL-enabled build of the target."""
 
 
 def find_uv() -> str:
-    """Return the path of uv; raise `ResolutionError` when there is none."""
+    """Return the path of uv; raise `ResolutionError` if uv is not installed."""
     try:
         from uv import find_uv_bin
 
@@ -97,9 +97,9 @@ def find_uv() -> str:
 
 
 def ask(question: UvRequest, folder: Path, timeout: float) -> tuple[Resolved, ...] | Failure:
-    """Have uv resolve the question in an empty folder of ours, within `timeout` seconds.
+    """Run uv on the question in an empty temporary folder, within `timeout` seconds.
 
-    Raise `ResolutionError` when uv cannot be run.
+    Raise `ResolutionError` if uv cannot be run.
     """
     _write(question, folder)
     try:
@@ -227,7 +227,7 @@ def _write_stand_in(folder: Path, name: NormalizedName, version: Version, requir
 
 
 def _is_named(line: str) -> bool:
-    """Tell whether a `Requires-Dist` is one that an index answers; uv refuses URLs of a dependency's."""
+    """Return whether an index can answer a `Requires-Dist`; uv rejects URLs in a dependency's metadata."""
     try:
         return Requirement(line).url is None and "\n" not in line
     except InvalidRequirement:

@@ -1,4 +1,4 @@
-"""Why uv could not resolve, and for want of which packages: read out of what it says on stderr."""
+"""Why uv could not resolve, and which packages are missing: parsed from its stderr."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class FailureKind(StrEnum):
     """Why uv gave no answer."""
 
     NO_WHEEL = "no-wheel"
-    """A version has no wheel that the ordinary build of the target installs."""
+    """A version has no wheel that the GIL-enabled build of the target installs."""
     PYTHON = "python"
     """A version's requires-python excludes the target."""
     MISSING = "missing"
@@ -49,7 +49,7 @@ class FailedPackage:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Failure:
-    """Why uv gave no answer, and for want of which packages."""
+    """Why uv gave no answer, and which packages are missing."""
 
     kind: FailureKind
     message: str

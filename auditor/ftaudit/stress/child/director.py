@@ -133,7 +133,7 @@ class Director:
             self.send({"now": self.coverage()})
 
     def finish(self) -> None:
-        """Report the end, and end what was started."""
+        """Report the end, and stop the processes that were started."""
         self.send({"done": self.coverage(), "problem": self.problem})
         for host in (self.free, self.with_gil, *self.bares.values()):
             if host is not None:

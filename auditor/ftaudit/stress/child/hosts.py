@@ -76,7 +76,7 @@ def _kind_of(answer: dict[str, Any]) -> str:
     if answer.get("hung") in ("deadlock", "endless"):
         return "hang"
     number = answer.get("signal", 0)
-    # What the kernel ends because of a limit is no failure of the package.
+    # # A process that the kernel ends because of a limit is not a failure of the package.
     return "crash" if number in (4, 5, 6, 7, 8, 11) else ""
 
 
@@ -122,7 +122,7 @@ class Host:
             raise HostGone("the process that imported the package ended") from error
 
     def hear(self, seconds: float) -> dict[str, Any]:
-        """Return one answer; raise `HostGone` where there is none within the time."""
+        """Return one answer; raise `HostGone` if no answer arrives in time."""
         deadline = time.monotonic() + seconds
         while b"\n" not in self.buffer:
             ready, _, _ = select.select([self.reading], [], [], max(deadline - time.monotonic(), 0))

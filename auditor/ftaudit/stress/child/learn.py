@@ -25,7 +25,7 @@ MOST_METHODS = 120
 MOST_FOUND = 3
 """Working argument lists that are kept for one callable."""
 SLOW = 0.02
-"""Seconds: a call that takes longer is used only where there is no other."""
+"""Seconds: a slower call is used only if there is no other call."""
 _STEPS = "itertools.islice({}, 200)"
 
 PROTOCOL = (

@@ -1,4 +1,4 @@
-"""What the director learns of a package: the callables, how each is called, and the objects that come of it."""
+"""What the director learns about a package: the callables, how each is called, and the objects that result."""
 
 from __future__ import annotations
 
@@ -94,7 +94,7 @@ class Learner:
         return entries
 
     def try_callable(self, entry: dict[str, Any]) -> None:
-        """Find argument lists that a function or type takes; what comes of a call may be a subject."""
+        """Find argument lists that a function or type accepts; the result of a call may be a subject."""
         known = self.callables[entry["path"]]
         name = entry["path"].rpartition(".")[2]
         dangerous = arguments_to_try.DANGEROUS.match(name) is not None

@@ -1,4 +1,4 @@
-"""Which units there are for what was learned, in the order in which they are worth their time."""
+"""The units for the learned facts, the most valuable first."""
 
 from __future__ import annotations
 

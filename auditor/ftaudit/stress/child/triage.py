@@ -35,7 +35,7 @@ class SettledFailure:
         """Other subjects that failed in the same place."""
 
     def to_json(self) -> dict[str, Any]:
-        """Return what is reported."""
+        """Return the reports."""
         script = render(self.unit.changed(seconds=10.0))
         return {
             "kind": self.kind,
@@ -141,7 +141,7 @@ class Triage:
         return found
 
     def _is_elsewhere(self, unit: ThreadedUnit, kind: str, tries: int) -> int:
-        """Return how often the unit fails with the GIL or in one thread: then it is no matter of the GIL."""
+        """Return how often the unit fails with the GIL or in one thread: then the GIL is not the cause."""
         count = 0
         for _ in range(tries):
             count += bool(self.control().run(unit).kind)

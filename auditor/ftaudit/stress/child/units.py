@@ -189,7 +189,7 @@ class ThreadedUnit:
     ) -> None:
         self.kind = kind
         self.target = target
-        """The type or function that it is about, as it is called."""
+        """The type or function under test, by its call name."""
         self.imports = tuple(imports)
         self.shared = dict(shared)
         self.operations = tuple(operations)
