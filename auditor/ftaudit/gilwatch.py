@@ -74,8 +74,7 @@ class Culprit:
 
 
 class Listener:
-    """The standard error while an extension module is created: keeps CPython's messages about it, passes on the rest.
-    """
+    """The standard error while an extension module is created: keeps CPython's messages, passes on the rest."""
 
     def __init__(self, behind: Any, silent: bool) -> None:
         self.behind = behind

@@ -40,7 +40,7 @@ class RuleInfo:
     default: bool = True
     """Whether it runs without `--pedantic` or an explicit `--select`."""
 
-    # # The fields of a rule's findings that the engine and the reports need.
+    # The fields of a rule's findings that the engine and the reports need.
     restates_verdict: bool = False
     """The reasons of the package's verdict already say what its findings say; reports do not say it twice."""
     about_package: bool = False

@@ -35,7 +35,7 @@ def find_evidence(
 ) -> Evidence:
     """Run the tiers over packages.
 
-    Packages in `beside` are present only so that the others can import them. `on_found` is called for each package  as
+    Packages in `beside` are present only so that the others can import them. `on_found` is called for each package as
     soon as its files are known.
     """
     target, progress = session.target, session.progress

@@ -72,8 +72,6 @@ class Finding:
     accepted: Acceptance | None = None
     """Known and accepted: shown as such, and not counted."""
     fix: Fix | NoFix | None = None
-    """The edits that remove it, or the reason there are no edits; `None` if its rule has no fix or fixes were not
-    requested.
-    """
+    """The edits that remove it, or why there are none; `None` if its rule has no fix or fixes were not requested."""
     targets: tuple[str, ...] = ()
     """The targets that it holds for, where a scan is for several and it does not hold for all of them; else empty."""

@@ -65,8 +65,7 @@ def lock_commands(changes: Sequence[Change], cases: Iterable[ProposalCase], sett
 
 
 def _of_uv(changes: Iterable[Change], case: ProposalCase, settings: Settings) -> Iterator[str]:
-    """Yield the edits of manifests, then one command for all packages: packages locked one by one may not fit together.
-    """
+    """Yield the edits of manifests, then one command for all packages: locked one by one, they may not fit together."""
     words, edited = ["uv", "lock", *_folder(case)], list[Asked]()
     for change in changes:
         asked = _excluding(change, case)

@@ -93,8 +93,7 @@ def listed(names: Iterable[str]) -> str:
 
 
 def way_out(way: WayOut, where: str) -> str:
-    """Return the way out, or that there is no way out, in one sentence with its evidence; `where` names the platform.
-    """
+    """Return the way out, or that there is no way out, in a sentence with its evidence; `where` names the platform."""
     told = _way(way, where)
     return told if way.given_up is None else f"{told}; but {way.given_up}"
 

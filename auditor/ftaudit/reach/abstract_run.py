@@ -156,8 +156,7 @@ class AbstractRun:
             self.sticky.add(condition)
 
     def leave(self, mark: int) -> None:
-        """End a block of a function: drop the conditions that it added, except those that hold for the whole function.
-        """
+        """End a block of a function: drop its conditions, except those that hold for the whole function."""
         self.conditions[mark:] = [each for each in self.conditions[mark:] if each in self.sticky]
 
     def is_caught(self, kind: str) -> bool:

@@ -357,7 +357,7 @@ def _if(machine: AbstractRun, node: ast.If, scope: Scope) -> BlockEnd:
         except Failed as error:
             machine.may_fail(error.kind, error.name)
             fails, flow = True, BlockEnd.RETURN
-        # # A condition excluded within the branch holds for the rest of the code too, if the branch is taken.
+        # A condition excluded within the branch holds for the rest of the code too, if the branch is taken.
         del machine.conditions[mark:]
         flows.append(flow)
         failed.append(fails)

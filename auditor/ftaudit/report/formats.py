@@ -90,7 +90,7 @@ def choose(named: str | None, output: Path | None, offered: Sequence[Format]) ->
     if (form := of_name(output, offered)) is not None:
         return form
     suffix = output.suffix.lower()
-    # # A path that is not a regular file (`/dev/stdout`, a pipe) has no meaningful name.
+    # A path that is not a regular file (`/dev/stdout`, a pipe) has no meaningful name.
     if not suffix or (suffix in PLAIN and offered[0] is Format.TABLE) or (output.exists() and not output.is_file()):
         return offered[0]
     raise UsageError(

@@ -92,7 +92,7 @@ def read_wheels(
 def _why_not(found: IndexFacts) -> Gap | None:
     """Return why there is no wheel to read, or `None` if there is a wheel."""
     if found.kind is WheelKind.PURE:
-        # # Its tags say that it contains no compiled code; the wheel itself is read if possible.
+        # Its tags say that it contains no compiled code; the wheel itself is read if possible.
         return None if found.wheel is not None and found.wheel.url is not None else _NOTHING_COMPILED
     if found.kind not in INSTALLED_KINDS or found.wheel is None:
         return _NO_WHEEL

@@ -54,7 +54,7 @@ def _placed(
     yanked = (
         () if there.yanked is None else (f"{wheel.filename} was yanked{': ' if there.yanked else ''}{there.yanked}",)
     )
-    # # If the index names no such hash, the file is not verified yet: `hashes.py` reads its bytes.
+    # If the index names no such hash, the file is not verified yet: `hashes.py` reads its bytes.
     vouched = any(name in theirs for name, _ in wheel.hashes)
     file = replace(there, hashes=tuple({**theirs, **(dict(wheel.hashes) if vouched else {})}.items()))
     return replace(facts, wheel=file, warnings=(*facts.warnings, *yanked))

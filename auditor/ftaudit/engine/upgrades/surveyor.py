@@ -51,7 +51,7 @@ class Surveyor:
     def __exit__(self, *_: object) -> None:
         with self._lock:
             self._closed = True
-        # # The reader reports what waits for a wheel; it ends next.
+        # The reader reports what waits for a wheel; it ends next.
         self._pool.shutdown(wait=False, cancel_futures=True)
 
     def begin(self, question: SurveyQuestion) -> Future[Survey]:

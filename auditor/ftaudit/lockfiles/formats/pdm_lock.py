@@ -96,7 +96,7 @@ def read(
             platforms=_platforms(targets),
             remedy="requires-python, or lock with `pdm lock --python` and `--platform`",
             extras=frozenset(wanted),
-            # # With an implementation, it is the GIL-enabled build of CPython, whose wheels are not those of the
+            # With an implementation, it is the GIL-enabled build of CPython, whose wheels are not those of the
             # target.
             single_environment=are_for_one_system(named)
             or any(target.text("platform") or target.text("implementation") for target in targets),
@@ -148,7 +148,7 @@ def _package(table: Table, place: Location) -> LockedPackage:
         marker=table.text("marker"),
         source=direct or source_tree or repository,
         files=None if problem or source_tree else _files(table, direct, None if requires == "" else requires),
-        # # The entry of `redis[hiredis]` lists the dependencies of the extra; the entry of redis itself is separate.
+        # The entry of `redis[hiredis]` lists the dependencies of the extra; the entry of redis itself is separate.
         edges=() if extras else needs.edges,
         extra_edges=dict.fromkeys(extras, needs.edges) if extras else needs.extra_edges,
         source_tree=source_tree,

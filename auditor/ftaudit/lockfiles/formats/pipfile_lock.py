@@ -198,5 +198,5 @@ def _asked(top: Table, sections: Sequence[str]) -> Iterator[Edge]:
         for name in table.keys():  # noqa: SIM118
             value: Any = table.raw(name)
             extras = value.get("extras") if isinstance(value, dict) else None
-            # # The locked version meets its range, and its markers are in the lock file as well.
+            # The locked version meets its range, and its markers are in the lock file as well.
             yield poetry_edge(name, {"extras": extras})

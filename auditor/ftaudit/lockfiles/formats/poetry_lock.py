@@ -48,7 +48,7 @@ class _PoetryReader:
         if not self._tables:
             check_empty(self._top, ("package", "extras", "metadata"), path)
         self._extras = {canonicalize_name(k): self._extra(k) for k in self._top.table("extras").keys()}  # noqa: SIM118
-        # # Before 2.0, the files of all packages were in a separate table.
+        # Before 2.0, the files of all packages were in a separate table.
         self._listed = {canonicalize_name(key): key for key in self._metadata.table("files").keys()}  # noqa: SIM118
         self._manifest = read_manifest(path.parent)
 

@@ -38,7 +38,7 @@ def read(
     listed = document.get("packages")
     for entry in listed if isinstance(listed, list) else ():
         if isinstance(entry, dict) and isinstance(entry.get("name"), str):
-            # # Pipenv does not normalize names; installers read them anyway.
+            # Pipenv does not normalize names; installers read them anyway.
             entry["name"] = canonicalize_name(entry["name"])
     try:
         lock = Pylock.from_dict(document)

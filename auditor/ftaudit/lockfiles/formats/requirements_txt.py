@@ -166,7 +166,7 @@ class _RequirementsReader:
                 case "no_index" | "pre":
                     self._options[name] = True
                 case _:
-                    # # --prefer-binary, --require-hashes, --use-feature: they do not change the result.
+                    # --prefer-binary, --require-hashes, --use-feature: they do not change the result.
                     pass
 
     def _take_control(self, name: str, target: str) -> None:

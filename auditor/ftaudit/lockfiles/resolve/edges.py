@@ -35,7 +35,7 @@ def with_edges(
         return selection
     asked = dataclasses.replace(requirements, roots=roots, lock=None)
     answer = resolve(asked, target, platform, options)
-    # # Every pin is a root, so that each package that needs it directly comes before it in a chain of two.
+    # Every pin is a root, so that each package that needs it directly comes before it in a chain of two.
     edges: dict[str, set[NormalizedName]] = {}
     for pin in answer.pins:
         for chain in pin.required_by:

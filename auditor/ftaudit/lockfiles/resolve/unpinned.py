@@ -329,7 +329,7 @@ class _Resolution:
     def _problem(self, name: NormalizedName, *, resolved: bool) -> str | None:
         root = self._listed.named.get(name)
         pinned = root is not None and root.exact is not None
-        # # A pin is judged although uv could not resolve it: `incomplete` names what that omits.
+        # A pin is judged although uv could not resolve it: `incomplete` names what that omits.
         if problem := self._problems.get(name) or (None if pinned else self._excluded.get(name)):
             return problem
         if not resolved and not pinned and name not in self._known:

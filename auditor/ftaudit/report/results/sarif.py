@@ -140,7 +140,7 @@ def _result(result: Result, positions: Mapping[str, int], places: Places) -> dic
     made: dict[str, Any] = {
         "ruleId": result.rule,
         "ruleIndex": positions[result.rule],
-        # # An unknown is neither a failure nor a pass (§3.27.9: "open"), and then the level is "none" (§3.27.10).
+        # An unknown is neither a failure nor a pass (§3.27.9: "open"), and then the level is "none" (§3.27.10).
         "kind": "open" if result.unknown else "fail",
         "level": "none" if result.unknown else _LEVELS[result.severity],
         "message": {"text": text},

@@ -76,7 +76,7 @@ def _kind_of(answer: dict[str, Any]) -> str:
     if answer.get("hung") in ("deadlock", "endless"):
         return "hang"
     number = answer.get("signal", 0)
-    # # A process that the kernel ends because of a limit is not a failure of the package.
+    # A process that the kernel ends because of a limit is not a failure of the package.
     return "crash" if number in (4, 5, 6, 7, 8, 11) else ""
 
 
