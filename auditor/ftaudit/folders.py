@@ -20,7 +20,7 @@ from ftaudit.errors import UsageError
 
 
 def require_folder(folder: Path, purpose: str, hint: str) -> None:
-    """Make a folder where it is missing; raise `UsageError` where that is not possible or it cannot be written to."""
+    """Make a folder where it is missing; raise `UsageError` if that is not possible or it cannot be written to."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:

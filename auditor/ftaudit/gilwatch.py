@@ -38,7 +38,7 @@ class Culprit:
         self.name = name
         """Dotted import name."""
         self.file = file
-        """Path of the image, where it has one."""
+        """Path of the image, if it has one."""
         self.chain = chain
         """The imports under way, from the outermost down to this module."""
         self.code = code
@@ -148,7 +148,7 @@ class Watch:
             module: ModuleType = self._create_dynamic(spec, file)
             return module
         if _is_stdlib(str(spec.origin)):
-            # None of these turns the GIL on; should one do so first, it is seen all the same.
+            # None of these turns the GIL on; should one do so first, it is seen anyway.
             module = self._create_dynamic(spec, file)
             if not self._stays_on and not self._loading and gil_is_on():
                 self._stays_on = True
@@ -255,7 +255,7 @@ def find_loaded() -> list[str]:
 
 
 def explain(culprit: Culprit) -> list[tuple[str, str]]:
-    """Return what there is to say of a culprit, as labels and texts."""
+    """Return what there is to say about a culprit, as labels and texts."""
     distribution = culprit.find_distribution()
     where = f"{culprit.code}:{culprit.line}" if culprit.code else "(none: only installed code)"
     return [

@@ -62,7 +62,7 @@ class Guard:
                 f"the GIL was on before ftaudit.guard was imported\n  Loaded already:  {loaded}\n"
                 "  Options:         import ftaudit.guard before anything else, and it names the module"
             )
-        # What CPython says of the first culprit alone comes from the line that loads it, which is the watch's.
+        # What CPython says about the first culprit alone comes from the line that loads it, which is the watch's.
         import warnings
 
         warnings.filterwarnings("ignore", "The global interpreter lock", RuntimeWarning, r"ftaudit\.gilwatch$")

@@ -40,7 +40,7 @@ class GilPlugin:
             self.watch.start()
 
     def configure(self, config: pytest.Config, namespace: Any) -> None:
-        """Take the options; raise `pytest.UsageError` where nothing could be seen."""
+        """Take the options; raise `pytest.UsageError` if nothing could be seen."""
         self.mode = namespace.ftaudit_gil or str(config.getini("ftaudit_gil")) or "off"
         if self.mode not in ("off", "warn", "fail"):
             raise pytest.UsageError(f"ftaudit_gil is {self.mode!r}, and can be: fail, warn, off")

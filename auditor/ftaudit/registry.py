@@ -72,7 +72,7 @@ class Registry:
 
 
 _LOADED: Final[dict[str, RuleInfo]] = {}
-"""What every rule that this process has loaded says of itself, by code."""
+"""What every rule that this process has loaded says about itself, by code."""
 
 
 def info_of(code: str) -> RuleInfo | None:
@@ -113,7 +113,7 @@ def _selected(rule: Rule, select: Collection[str], pedantic: bool) -> bool:
 def load_rules(folders: tuple[Path, ...] = (), *, of_packages: bool = False) -> Registry:
     """Return all rules of the installed packs and of the local folders, sorted by code.
 
-    With `of_packages` a pack that keeps its package rules in a folder of their own (`package`) is asked for that alone.
+    With `of_packages` a pack that keeps its package rules in a folder of their own (`package`) is requested that alone.
     A pack that cannot be imported, and a rule without sense, are problems of the registry, never exceptions.
     """
     problems: list[str] = []

@@ -1,4 +1,4 @@
-"""The rule API: what a rule says of itself, and one base class for each kind of fact that a rule can look at."""
+"""The rule API: what a rule says about itself, and one base class for each kind of fact that a rule can look at."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from ftaudit.model import (
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class RuleInfo:
-    """What a rule says of itself; docs, `ftaudit explain` and SARIF entries are made from it."""
+    """What a rule says about itself; docs, `ftaudit explain` and SARIF entries are made from it."""
 
     code: str
     """The letters `FT` and three digits, the first of which names the group."""

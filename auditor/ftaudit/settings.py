@@ -87,7 +87,7 @@ class Settings:
     def open_cache(self) -> Path | None:
         """Return the cache folder, made where it is missing, or `None` with `no_cache`.
 
-        Raise `UsageError` where it cannot be made or written to.
+        Raise `UsageError` if it cannot be made or written to.
         """
         if self.no_cache:
             return None

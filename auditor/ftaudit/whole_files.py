@@ -35,7 +35,7 @@ def unfinished(folder: Path) -> Iterator[tuple[BinaryIO, Path]]:
 
 
 def write_whole(path: Path, data: bytes, *, mode: int | None = None) -> None:
-    """Put a file with this content in the place of `path`, in one step; raise `OSError` where that is not possible.
+    """Put a file with this content in the place of `path`, in one step; raise `OSError` if that is not possible.
 
     Only its owner may read it, unless `mode` says otherwise.
     """

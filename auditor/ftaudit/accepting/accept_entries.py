@@ -56,7 +56,7 @@ class AcceptEntry:
 
     @property
     def acceptance(self) -> Acceptance:
-        """What an accepted row or finding says of it."""
+        """What an accepted row or finding says about it."""
         return Acceptance(by=AcceptedBy.CONFIGURATION, reason=self.reason, source=self.location, expires=self.expires)
 
     @property

@@ -40,7 +40,7 @@ def accept_packages(
 def keep_packages(report: Report, baseline: Baseline) -> Baseline:
     """Return the baseline that lets everything stand that blocks now and that no entry of the configuration accepts.
 
-    What was known of other platforms and targets, and of packages that could not be checked now, stays.
+    What was known about other platforms and targets, and of packages that could not be checked now, stays.
     """
     audited = {(platform, report.target) for platform in report.platforms}
     unsure = _unsure(report, baseline)

@@ -44,7 +44,7 @@ def add_parsers(commands: Any) -> None:
 
 
 def run(options: argparse.Namespace, screen: Screen) -> CommandAnswer:
-    """Audit, plan, and edit if that is asked for. Raise `FtauditError` for what the user must fix."""
+    """Audit, plan, and edit if that is requested. Raise `FtauditError` for what the user must fix."""
     from ftaudit import engine
     from ftaudit.engine.session import open_sessions
     from ftaudit.planning import make_plan

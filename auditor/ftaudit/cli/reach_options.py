@@ -45,7 +45,7 @@ def check_reach(options: argparse.Namespace) -> None:
 
 
 def settle_by_reach(report: Report, options: argparse.Namespace) -> tuple[int, tuple[str, ...]] | None:
-    """Return the exit code and a note where `--fail-on-reach` decides; `None` where it was not given."""
+    """Return the exit code and a note where `--fail-on-reach` decides; `None` if it was not given."""
     level = getattr(options, "fail_on_reach", None)
     if level is None or not report.reach:
         return None

@@ -130,7 +130,7 @@ def run_stress(options: argparse.Namespace, screen: Screen) -> CommandAnswer:
 
 
 def _write_scripts(report: Report, folder: Path) -> None:
-    """Write one script for each failure; raise `UsageError` where the folder cannot be written to."""
+    """Write one script for each failure; raise `UsageError` if the folder cannot be written to."""
     from ftaudit.report.package.stress_script import scripts
 
     for name, text in scripts(report):

@@ -55,7 +55,7 @@ def find_files(start: Path) -> tuple[File, ...]:
 
 
 def read_file(path: Path) -> File:
-    """Return the settings of a file that the user names; raise `UsageError` where it is missing or unreadable."""
+    """Return the settings of a file that the user names; raise `UsageError` if it is missing or unreadable."""
     path = path.expanduser()
     if not path.is_file():
         raise UsageError(f"configuration file not found: {path}", hint="--config names a TOML file")

@@ -28,7 +28,7 @@ class RawEntry:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class FileValue:
-    """What a file says of one option of one command."""
+    """What a file says about one option of one command."""
 
     value: Any
     location: Location

@@ -31,7 +31,7 @@ class Lines:
     def find(self, path: Sequence[str], *, number: int = 0) -> int | None:
         """Return the line, from 1, of the key or table of that path; of an array of tables that of one, from 0.
 
-        `None` where it is written in a way that this does not follow, as in an inline table.
+        `None` if it is written in a way that this does not follow, as in an inline table.
         """
         found = self._found.get(tuple(path), [])
         if number < len(found):

@@ -89,7 +89,7 @@ def build_releases(
     """Build each release from its source distribution, and yield what happened.
 
     Build requirements are installed from wheels alone, so nothing but the build itself runs code of others, and the
-    build runs in the sandbox. `wheel_dir` is where wheels are copied to. Raise `FtauditError` where there is no
+    build runs in the sandbox. `wheel_dir` is where wheels are copied to. Raise `FtauditError` if there is no
     interpreter or no index.
     """
     progress = progress or Silent()
@@ -148,7 +148,7 @@ def _build(maker: _Maker, sdists: Sdists, name: str, version: Version, wheel_dir
 
 
 def judge_build(row: LocalBuild, folder: Path, settings: Settings) -> LocalBuild:
-    """Return the row of a build with what all tiers say of its wheel, installed with what it needs."""
+    """Return the row of a build with what all tiers say about its wheel, installed with what it needs."""
     from ftaudit.engine import audit
 
     with temporary_folder("built-") as scratch:

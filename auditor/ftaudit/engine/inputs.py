@@ -26,7 +26,7 @@ def read_inputs(paths: Iterable[str], settings: Settings) -> list[lockfiles.Requ
 
 
 def what_they_say(requirements: lockfiles.Requirements) -> index_settings.IndexOptions:
-    """Return what an input says of indexes, as the index room takes it."""
+    """Return what an input says about indexes, as the index room takes it."""
     return index_settings.IndexOptions(
         index_url=requirements.index.index_url,
         extra_index_urls=requirements.index.extra_index_urls,

@@ -126,7 +126,7 @@ def _default_roots(session: AuditSession) -> Iterator[Path]:
 
 
 def _projects(session: AuditSession) -> Iterator[Path]:
-    """Yield the folders of the inputs that are files, and this folder where there is no such input."""
+    """Yield the folders of the inputs that are files, and this folder if there is no such input."""
     folders = [found.path.parent for found in session.read if found.path.is_file()]
     yield from dict.fromkeys(folders or [Path()])
 

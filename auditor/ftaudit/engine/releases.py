@@ -113,7 +113,7 @@ def _local(path: Path) -> DistributionFile:
 
 
 def _of_conda(path: Path, incomplete: list[str]) -> Iterator[DistributionFile]:
-    """Yield the wheel that a conda package makes; say why where it cannot be read or holds nothing of Python."""
+    """Yield the wheel that a conda package makes; say why if it cannot be read or holds nothing of Python."""
     try:
         found = read_conda_package(path)
     except ArchiveError as error:
@@ -176,7 +176,7 @@ def _near(specifier: SpecifierSet, versions: Sequence[Version]) -> str:
 
 
 def _release_of(file: DistributionFile) -> tuple[NormalizedName, Version]:
-    """Return what a file's name says; raise `InputError` where that is nothing."""
+    """Return what a file's name says; raise `InputError` if that is nothing."""
     title = file.filename or file.url
     if not file.filename.endswith((".whl", ".tar.gz", ".zip")):
         listed = file.filename.endswith((".txt", ".toml", ".lock", ".in"))

@@ -105,8 +105,8 @@ def make_rows(
 ) -> tuple[tuple[Package, ...], tuple[str, ...]]:
     """Return the report's rows, with findings and next steps, and a sentence for each rule that failed.
 
-    `later` maps (name, platform) to what is known of later versions; `None` says that the reader makes the wheels, and
-    the next step is the remedy. `lacking` says how to get a wheel of this very version that the user's files lack.
+    `later` maps (name, platform) to what is known about later versions; `None` says that the reader makes the wheels,
+    and the next step is the remedy. `lacking` says how to get a wheel of this very version that the user's files lack.
     """
     failures: dict[str, None] = {}
     rows = []

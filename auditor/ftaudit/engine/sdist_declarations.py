@@ -46,7 +46,7 @@ def find_declaration(
 
 
 def judge_scan(sdist: str, result: ScanResult, *, whole: bool = True) -> InSource:
-    """Return what the findings of a scan say of the declaration; `whole` says that every rule could be asked.
+    """Return what the findings of a scan say about the declaration; `whole` says that every rule could be asked.
 
     A comment that silences a finding does not change what the module declares.
     """

@@ -79,7 +79,7 @@ def open_sessions(
     """Read the inputs and open what an audit of them needs, once for all targets; yield a session for each target.
 
     Without inputs the most precise one of this folder is taken. `settings.target` does not count. Nothing is fetched or
-    started before it is asked for. With `--no-cache`, what uv and the tiers fetch is kept for this run alone. Raise
+    started before it is requested. With `--no-cache`, what uv and the tiers fetch is kept for this run alone. Raise
     `FtauditError` for an input that cannot be read, for a setting that does not exist, and for `settings.python`, which
     is one interpreter, with several targets.
     """

@@ -76,7 +76,7 @@ def _scan(session: AuditSession, name: str, version: Version, rules: Sequence[So
 
 
 def unread_sources(every: Iterable[PackageFacts]) -> Iterator[str]:
-    """Yield a sentence for each sdist that was asked for and could not be scanned, or not whole."""
+    """Yield a sentence for each sdist that was requested and could not be scanned, or not whole."""
     for facts in every:
         pin, source = facts.pin, facts.source
         if source.status is Status.FAILED and source.reason is not None:

@@ -79,7 +79,7 @@ def _was_named(key: Key, only: Collection[str] | None) -> bool:
 
 
 def _why_not(facts: PackageFacts, key: Key, only: Collection[str] | None) -> Gap | None:
-    """Say why a package is not stressed, or return `None` where it is."""
+    """Say why a package is not stressed, or return `None` if it is."""
     if only is not None and str(facts.pin.name) not in only:
         return Gap(kind=GapKind.STRESS_NOT_ASKED)
     if facts.index.status is not Status.DONE or facts.index.wheel is None:

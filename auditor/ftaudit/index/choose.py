@@ -36,11 +36,11 @@ class _Wheel:
 def choose_wheel(pin: Pin, files: ReleaseFiles | None, target: Target, platform: Platform) -> IndexFacts:
     """Return which files of the pinned version exist, and which one the target installs on the platform.
 
-    Files that the pin names itself (lock files, direct URLs) are used as they are, and `files` is then not looked
-    at. Yanked files: a pin is exact, so they may be used, as pip and uv do for `==`; but only where no other
-    wheel fits, and `warnings` says so (PEP 592). `abi3` wheels never fit a free-threaded build; installers take `abi3t`
-    wheels for each of them, even where it does not load what is in them (PEP 803). An unreadable `requires-python`
-    excludes nothing, as with pip.
+    Files that the pin names itself (lock files, direct URLs) are used as they are, and `files` is then not looked at.
+    Yanked files: a pin is exact, so they may be used, as pip and uv do for `==`; but only where no other wheel fits,
+    and `warnings` says so (PEP 592). `abi3` wheels never fit a free-threaded build; installers take `abi3t` wheels for
+    each of them, even if it does not load what is in them (PEP 803). An unreadable `requires-python` excludes nothing,
+    as with pip.
     """
     if pin.problem is not None and pin.version is None:
         return IndexFacts(status=Status.FAILED, reason=Gap(kind=GapKind.UNRESOLVED, detail=pin.problem))
@@ -138,7 +138,7 @@ def why_not_built(sdist: DistributionFile, pin: Pin, target: Target) -> Excluded
 
 
 def _parse_wheel(pin: Pin, file: DistributionFile) -> _Wheel | None:
-    """Split a wheel's name (`NAME-VERSION[-BUILD]-PYTHON-ABI-PLATFORM.whl`); `None` where it is not the pin's.
+    """Split a wheel's name (`NAME-VERSION[-BUILD]-PYTHON-ABI-PLATFORM.whl`); `None` if it is not the pin's.
 
     `packaging.utils.parse_wheel_filename` does the same at several times the cost; a lock file names thousands.
     """

@@ -50,7 +50,7 @@ class Index:
             return self._session
 
     def prepare(self) -> None:
-        """Load what reads pages before the first comes, where none is kept."""
+        """Load what reads pages before the first comes, if none is kept."""
         if not self.settings.offline and self._store.is_empty:
             import pypi_simple  # noqa: F401
             import selectolax.lexbor  # noqa: F401
@@ -321,7 +321,7 @@ def _in_parallel(work: Callable[[T], R], items: list[T], settings: IndexSettings
     """Start `work` on the items in daemon threads, and return an iterator over the results as they come.
 
     Daemons, because neither Ctrl-C nor the end may wait for a server that sends a byte now and then;
-    `concurrent.futures` joins its threads. The iterator ends early where nothing comes for `settings.patience`.
+    `concurrent.futures` joins its threads. The iterator ends early if nothing comes for `settings.patience`.
     """
     todo: queue.SimpleQueue[T] = queue.SimpleQueue()
     done: queue.SimpleQueue[R | BaseException] = queue.SimpleQueue()

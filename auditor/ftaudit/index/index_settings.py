@@ -151,11 +151,11 @@ def find_settings(
 
 
 def default_index() -> str:
-    """Return pypi-simple's `PYPI_SIMPLE_ENDPOINT`, read from its source where that is possible.
+    """Return pypi-simple's `PYPI_SIMPLE_ENDPOINT`, read from its source if that is possible.
 
-    Importing it takes pydantic and BeautifulSoup along, which is ten times what the rest of the tier costs when
-    the cache answers (`scripts/bench_index.py`). A pattern and not `ast`, whose parser fails in CPython 3.11 when
-    two threads use it at once.
+    Importing it takes pydantic and BeautifulSoup along, which is ten times what the rest of the tier costs when the
+    cache answers (`scripts/bench_index.py`). A pattern and not `ast`, whose parser fails in CPython 3.11 when two
+    threads use it at once.
     """
     spec = find_spec("pypi_simple")
     try:
@@ -171,7 +171,7 @@ def default_index() -> str:
 
 
 def parse_source(url: str) -> IndexSource:
-    """Parse an index URL or local folder, with or without credentials; raise `UsageError` where it is neither."""
+    """Parse an index URL or local folder, with or without credentials; raise `UsageError` if it is neither."""
     return _source(url, {})
 
 
@@ -229,7 +229,7 @@ def _location(text: str) -> IndexSource:
         parts = urlsplit(text)
         user, password, port = parts.username, parts.password, parts.port
     except ValueError as error:
-        # What Python says of it may quote a part of the password.
+        # What Python says about it may quote a part of the password.
         raise UsageError(
             f"not a URL: {public(text)}", hint="percent-encode special characters in a user name or password"
         ) from error

@@ -42,7 +42,7 @@ class Page:
     """One page as the index sent it, parsed on demand."""
 
     def __init__(self, body: bytes, *, url: str, form: str, charset: str | None = None) -> None:
-        """`url` is the page's own, `form` is `html` or `json`, `charset` what the server says of HTML.
+        """`url` is the page's own, `form` is `html` or `json`, `charset` what the server says about HTML.
 
         Raise `IndexUnreachable` for a page that is cut off, of an unknown version of the API, or no page at all.
         """
@@ -61,7 +61,7 @@ class Page:
     def files(self, name: NormalizedName, version: Version | None = None, *, after: Version | None = None) -> Found:
         """Return the wheels and sdists of a project, of all versions, of one, or of later ones, in the page's order.
 
-        Raise `IndexUnreachable` where the page is malformed.
+        Raise `IndexUnreachable` if the page is malformed.
         """
         page = self._json
         wanted = _spelling_of(version) if version is not None else _later(name, after) if after is not None else None

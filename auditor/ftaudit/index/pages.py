@@ -297,7 +297,7 @@ class PageReader:
         return bool(self.all_files(name))
 
     def keep(self) -> None:
-        """Write what was read out of the page to the cache, where that is new."""
+        """Write what was read from the page to the cache, where that is new."""
         with self._lock:
             if self._new and self.kept:
                 self._pages.keep_answers(self._source, self._url, self.entry)

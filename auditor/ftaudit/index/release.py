@@ -52,7 +52,7 @@ class ProjectFiles:
 
 
 def query_for(pin: Pin) -> Query | None:
-    """Return what to ask an index about the pin, or `None` where there is nothing to ask.
+    """Return what to ask an index about the pin, or `None` if there is nothing to ask.
 
     Files that the input names are used as they are; a local project and a pin without a version have none.
     """

@@ -1,10 +1,10 @@
-"""The cache of index pages on disk: what a server said, how long it holds, and the answers already read out of it.
+"""The cache of index pages on disk: what a server said, how long it holds, and the answers already read from it.
 
 A page is two files named by the hash of its URL: `.page`, the body as the server sent it, and `.json`, small, with
-validators, freshness, the body's length and CRC, and the files of the versions asked for so far. The warm path
-reads the small one alone. Both are replaced in one step each, so that processes may share the folder: a `.json`
-that meets another's `.page` sees it by the CRC and drops it. No HTTP cache library fits: CacheControl and hishel
-keep responses, so that fifty pages of a megabyte are read and parsed again on every run.
+validators, freshness, the body's length and CRC, and the files of the versions asked for so far. The warm path reads
+the small one alone. Both are replaced in one step each, so that processes may share the folder: a `.json` that meets
+another's `.page` sees it by the CRC and drops it. No HTTP cache library fits: CacheControl and hishel keep responses,
+so that fifty pages of a megabyte are read and parsed again on every run.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ Answers = dict[str, tuple[DistributionFile, ...]]
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class StoredPage:
-    """What is known of one page."""
+    """What is known about one page."""
 
     url: str
     """Where the page really was, after redirects; relative links start here."""
@@ -82,7 +82,7 @@ class PageStore:
         return self._folder is None or not (self._folder / "pages").is_dir()
 
     def load(self, url: str, user: str | None) -> StoredPage | None:
-        """Return what is known of a page as that user sees it, or `None`."""
+        """Return what is known about a page as that user sees it, or `None`."""
         path = self._path(url, user, ".json")
         if path is None:
             return None
@@ -95,7 +95,7 @@ class PageStore:
             return None
 
     def load_body(self, url: str, user: str | None, entry: StoredPage) -> bytes | None:
-        """Return the page's body, or `None` where it is gone or not the one that the entry describes."""
+        """Return the page's body, or `None` if it is gone or not the one that the entry describes."""
         path = self._path(url, user, ".page")
         if path is None:
             return None
@@ -106,7 +106,7 @@ class PageStore:
         return body if entry.describes(body) else None
 
     def save(self, url: str, user: str | None, entry: StoredPage, body: bytes | None = None) -> StoredPage:
-        """Keep an entry, and its body where there is a new one; return the entry as it was kept."""
+        """Keep an entry, and its body if there is a new one; return the entry as it was kept."""
         if body is not None:
             entry = replace(entry, length=len(body), crc=zlib.crc32(body))
             self._write(self._path(url, user, ".page"), body)

@@ -1,1 +1,1 @@
-"""Facts become verdicts: the one table that decides, what is wrong with a module, and the next step."""
+"""Turns facts into verdicts: the only table that decides, what is wrong with a module, and the next step."""

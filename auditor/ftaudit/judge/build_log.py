@@ -1,4 +1,4 @@
-"""Classify why a build fails, from what compilers and build tools print."""
+"""Classifies why a build fails, from the output of compilers and build tools."""
 
 from __future__ import annotations
 
@@ -77,18 +77,18 @@ _ERROR: Final = re.compile(
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class BuildFailure:
-    """Why a build fails, as far as its log says."""
+    """Why a build fails, as far as its log shows."""
 
     problem: BuildProblem
     refuses: bool = False
-    """It refuses free-threaded Python by itself."""
+    """It explicitly refuses free-threaded Python."""
     missing: str | None = None
     packages: SystemPackages | None = None
     error: str | None = None
 
 
 def classify_log(log: str) -> BuildFailure:
-    """Return why a build failed. The first cause in the log counts; what no pattern knows is an error."""
+    """Return why a build failed. The first cause in the log counts; if no pattern matches, it is an error."""
     found = sorted(_causes(log), key=lambda cause: cause[0])
     refusal = next((each for each in _REFUSES.finditer(log) if not _MERE_WARNING.search(each[0])), None)
     if found and found[0][1].problem is BuildProblem.LIMITED_API:

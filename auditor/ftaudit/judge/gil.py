@@ -1,4 +1,4 @@
-"""What each extension module does to the GIL, all tiers taken together. Whoever asks that asks here."""
+"""The effect of each extension module on the GIL, from all tiers. All code that needs this answer gets it here."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from ftaudit.model import ExtensionModule, GilDeclaration, PackageFacts, StrEnum
 
 
 class Gil(StrEnum):
-    """What is known of one module's effect on the GIL, all tiers taken together."""
+    """The known effect of one module on the GIL, from all tiers."""
 
     OFF = "leaves the GIL off"
     ON = "turns the GIL back on"
@@ -18,14 +18,14 @@ class Gil(StrEnum):
 
 
 CRASHES: Final = frozenset({"signal", "timeout", "exit", "memory"})
-"""The outcomes of an import that are the module's own fault, unless something outside it was missing."""
+"""The import outcomes that are the module's own fault, unless something outside it was missing."""
 
 
 def module_gil(module: ExtensionModule) -> Gil:
-    """Return what one module does to the GIL wherever it can be loaded.
+    """Return the effect of one module on the GIL wherever it can be loaded.
 
-    A runtime answer wins over the binary's where it is the worse one. An import that leaves the GIL off although the
-    binary declares otherwise decides nothing: code in the process may have changed the answer.
+    A runtime answer overrides the binary's if it is worse. An import that leaves the GIL disabled although the binary
+    declares otherwise decides nothing: code in the process may have changed the result.
     """
     runtime, binary = module.runtime, module.binary
     if binary is not None and binary.free_threaded_build is False:
@@ -49,22 +49,22 @@ def module_gil(module: ExtensionModule) -> Gil:
 
 
 def tiers_disagree(module: ExtensionModule) -> bool:
-    """Return whether an import left the GIL off although the module's binary says that it turns it on."""
+    """Return whether an import left the GIL disabled although the module's binary says that it enables the GIL."""
     on = binary_turns_on(module)
     return on and module.runtime is not None and module.runtime.imported and module.runtime.requires_gil is False
 
 
 def binary_turns_on(module: ExtensionModule) -> bool:
-    """Return whether the module's binary says that it turns the GIL on."""
+    """Return whether the module's binary says that it enables the GIL."""
     return module.binary is not None and module.binary.declaration in (GilDeclaration.USED, GilDeclaration.UNDECLARED)
 
 
 def gil_of(facts: PackageFacts) -> tuple[tuple[ExtensionModule, Gil], ...]:
-    """Return what each module of a package does to the GIL where the package is installed."""
+    """Return the effect of each module of a package on the GIL at the place of installation."""
     misfits = find_misfits(facts)
-    # Of a module's several files one is loaded: a file for another build next to it does nothing.
+    # Only one of a module's files is loaded: a file for another build next to it has no effect.
     loaded = {module.name for module in facts.modules if module.path not in misfits}
-    # A wheel for every platform holds what only some of them can load.
+    # A wheel for every platform contains files that only some platforms can load.
     anywhere = facts.index.kind is WheelKind.PURE
     return tuple(
         (module, (Gil.CRASHES if misfits[module.path].certain else Gil.UNKNOWN))
@@ -76,5 +76,5 @@ def gil_of(facts: PackageFacts) -> tuple[tuple[ExtensionModule, Gil], ...]:
 
 
 def guilty_modules(facts: PackageFacts) -> tuple[ExtensionModule, ...]:
-    """Return the modules of a package that turn the GIL back on."""
+    """Return the modules of a package that enable the GIL again."""
     return tuple(module for module, gil in gil_of(facts) if gil is Gil.ON)

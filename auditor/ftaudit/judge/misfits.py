@@ -1,4 +1,4 @@
-"""Whether the target's import system finds an extension module's file, and its system can load the image in it."""
+"""Whether the target's import system finds an extension module's file, and its system can load the image."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from ftaudit.model.reasons import Misfit, System, WrongImage, WrongSuffix
 from ftaudit.target import Target, parse_platform, parse_target
 
 _NEVER: Final = 4
-"""The rank of a file that is not loaded: after every suffix of `ftaudit.cpython.suffixes`."""
+"""The rank of a file that is not loaded: after every suffix in `ftaudit.cpython.suffixes`."""
 
 _TAGS: Final = (
     (re.compile(r"(?:linux|manylinux(?:\d+|_\d+_\d+)|musllinux_\d+_\d+)_(?P<machine>\w+)"), "elf"),
@@ -32,19 +32,19 @@ _MACHINES: Final = frozenset(
 )
 """Machines that cannot run each other's code. A tag with any other name is never rejected."""
 _TRIPLETS: Final = {"x86_64": "x86_64-", "aarch64": "aarch64-"}
-"""How `Misc/platform_triplet.c` of CPython begins the names of Linux machines. The C library is left open."""
+"""How `Misc/platform_triplet.c` of CPython begins the names of Linux machines. The C library is not specified."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class LoadPlace:
-    """Where the modules of a wheel are to be loaded."""
+    """Where the modules of a wheel are loaded."""
 
     target: Target
     systems: frozenset[System]
-    """All of which must load them; empty where nothing is known of that."""
+    """The systems that must all load them; empty if the systems are unknown."""
 
     def rank(self, module: ExtensionModule) -> int:
-        """Return how soon the file is found among those of one module, from 0; one that is not loaded comes last.
+        """Return the search position of a file among those of one module, from 0; a file that is not loaded comes last.
 
         The order is that of `importlib.machinery.EXTENSION_SUFFIXES`.
         """
@@ -53,7 +53,7 @@ class LoadPlace:
         return _NEVER if order is None or self.misfit(module) is not None else order
 
     def misfit(self, module: ExtensionModule) -> Misfit | None:
-        """Return why the file cannot be imported, or `None` where nothing stands against it."""
+        """Return why the file cannot be imported, or `None` if it can."""
         if module.runtime is not None and module.runtime.imported:
             return None
         suffix = find_suffix(module.path)
@@ -63,7 +63,7 @@ class LoadPlace:
         return self._name(suffix) or self.image_misfit(module, named_for_target=named_for_target)
 
     def _name(self, suffix: Suffix) -> Misfit | None:
-        """Compare the file's suffix with those that the target looks for."""
+        """Compare the file's suffix with the suffixes that the target looks for."""
         formats = {kind for kind, _ in self.systems}
         wrong_system = bool(formats) and (
             formats.isdisjoint({"pe"}) if suffix.is_windows else formats.isdisjoint({"elf", "macho"})
@@ -78,7 +78,7 @@ class LoadPlace:
         )
 
     def image_misfit(self, module: ExtensionModule, *, named_for_target: bool = False) -> Misfit | None:
-        """Hold the image's format and machine against the systems that the wheel is for."""
+        """Compare the image's format and machine with the systems of the wheel."""
         if module.binary is None or module.binary.format is None:
             return None
         lacking = tuple(sorted(system for system in self.systems if not _holds(module.binary, system)))
@@ -93,15 +93,15 @@ class LoadPlace:
 def find_misfits(facts: PackageFacts) -> dict[str, Misfit]:
     """Return why modules cannot be imported where the package is installed, by their paths.
 
-    A module is certainly missed where its file was meant for the target, or where no module of the package can be
-    imported. A wheel without an ABI tag may hold files for several builds.
+    A module is certainly missing if its file was meant for the target, or if no module of the package can be imported.
+    A wheel without an ABI tag may contain files for several builds.
     """
     place = place_of(facts.index, target=parse_target(facts.target), platform=facts.platform)
     if place is None:
         return {}
     found = {module.path: misfit for module in facts.modules if (misfit := place.misfit(module)) is not None}
     if facts.index.kind is WheelKind.PURE:
-        # Which system an image is for says more than its name: the wheel is for all of them.
+        # The system of an image is stronger evidence than its name: the wheel is for all of its systems.
         images = ((module.path, place.image_misfit(module)) for module in facts.modules)
         found |= {path: misfit for path, misfit in images if misfit is not None}
     if facts.index.kind in (WheelKind.NATIVE, WheelKind.PURE):
@@ -112,14 +112,14 @@ def find_misfits(facts: PackageFacts) -> dict[str, Misfit]:
 
 
 def place_of(index: IndexFacts, *, target: Target, platform: str) -> LoadPlace | None:
-    """Return where a package's modules are to be loaded, or `None` where the target installs no wheel of it."""
+    """Return where a package's modules are loaded, or `None` if the target installs no wheel of it."""
     if index.wheel is None or index.kind is WheelKind.NONE:
         return None
     return LoadPlace(target=target, systems=_systems_of(index.wheel.filename, platform))
 
 
 def chosen_files(modules: Iterable[ExtensionModule], place: LoadPlace | None) -> dict[str, ExtensionModule]:
-    """Return by dotted name the file of each module that is found first, where there are several."""
+    """Return by dotted name the file of each module that is found first, if there are several."""
     chosen: dict[str, ExtensionModule] = {}
     for module in modules:
         known = chosen.get(module.name)
@@ -130,7 +130,7 @@ def chosen_files(modules: Iterable[ExtensionModule], place: LoadPlace | None) ->
 
 @functools.lru_cache(maxsize=1 << 14)
 def _systems_of(filename: str, platform: str) -> frozenset[System]:
-    """Return the systems that the audited platform means among those of a wheel's tags."""
+    """Return the systems that the audited platform selects from a wheel's tags."""
     try:
         tags = {tag.platform for tag in parse_wheel_filename(filename)[3]}
     except InvalidWheelFilename:
@@ -165,7 +165,7 @@ def _fits_triplet(triplet: str, system: System) -> bool:
 
 
 def _holds(binary: ModuleBinary, system: System) -> bool:
-    """Return whether an image is of the format, and of the machine or of one that is not known."""
+    """Return whether an image has the format, and the machine or an unknown one."""
     kind, machine = system
     if binary.format != kind:
         return False

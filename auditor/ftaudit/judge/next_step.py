@@ -11,7 +11,7 @@ from ftaudit.model.steps import GoodRelease, ImportThere, Lead, NothingLater, Si
 
 
 def next_step(verdict: Verdict, facts: PackageFacts, *, later: Lead | None) -> Step | None:
-    """Return what to do about a verdict; `later` is what is known of later versions."""
+    """Return what to do about a verdict; `later` has the facts about later versions."""
     pin = facts.pin
     match verdict:
         case Verdict.SOURCE_ONLY | Verdict.UNAVAILABLE if left_out_by_hashes(facts):
@@ -32,7 +32,7 @@ def next_step(verdict: Verdict, facts: PackageFacts, *, later: Lead | None) -> S
 
 
 def _puller(pin: Pin) -> str | None:
-    """Return who pulls a package in, and with it decides the version."""
+    """Return which package pulls a package in and so determines its version."""
     return pin.required_by[0][-2] if pin.required_by and len(pin.required_by[0]) > 1 else None
 
 

@@ -1,4 +1,4 @@
-"""What reachability means for a package: which of its modules matter, when the first of them is loaded, and what fails.
+"""The effect of reachability on a package: which of its modules matter, when the first is loaded, and what fails.
 
 It changes no verdict.
 """
@@ -12,18 +12,18 @@ from ftaudit.model import Package, Report, StrEnum, Verdict
 from ftaudit.model.reachability import ModuleReach, OpenKind, ReachAnswer, ReachClass
 
 ORDER: Final = (ReachClass.START, ReachClass.START_IF, ReachClass.RUN, ReachClass.UNSURE, ReachClass.NONE)
-"""The most urgent first."""
+"""The most urgent class comes first."""
 
 
 class FailOnReach(StrEnum):
-    """Which packages that turn the GIL on fail the command: what their modules must be reached by."""
+    """Which packages that enable the GIL fail the command: how their modules must be reached."""
 
     START = "start"
-    """When a start point is imported, conditions or not."""
+    """When a start point is imported, with or without conditions."""
     RUN = "run"
     """When a start point is imported, or a function runs."""
     ANY = "any"
-    """In any way, or where that cannot be told."""
+    """In any way, or if that is unknown."""
 
 
 _COUNTS: Final = {
@@ -34,7 +34,7 @@ _COUNTS: Final = {
 
 
 def relevant_modules(package: Package, reach: ReachAnswer | None) -> tuple[ModuleReach, ...]:
-    """Return what is known of the modules that turn the GIL on, crash or are not judged, the most urgent first."""
+    """Return the facts about the modules that enable the GIL, crash, or are not judged, the most urgent first."""
     if reach is None:
         return ()
     by_name = {each.module: each for each in reach.modules}
@@ -43,21 +43,21 @@ def relevant_modules(package: Package, reach: ReachAnswer | None) -> tuple[Modul
 
 
 def urgency(found: ModuleReach) -> int:
-    """Return a number by which modules are sorted: the most urgent first."""
+    """Return a sort key for modules: the most urgent first."""
     return ORDER.index(found.reached)
 
 
 def class_of_package(package: Package, reach: ReachAnswer | None) -> ReachClass | None:
-    """Return when the first module of a package that matters is loaded; `None` where nothing is known of any."""
+    """Return when the first module of a package that matters is loaded; `None` if nothing is known."""
     found = relevant_modules(package, reach)
     return found[0].reached if found else None
 
 
 def exit_code_by_reach(report: Report, level: FailOnReach) -> int:
-    """Return the exit code where packages that turn the GIL on count by what the user's code loads of them.
+    """Return the exit code if packages that enable the GIL count only for the modules that the user's code loads.
 
-    Every other verdict counts as it always does. A module of which it cannot be told makes 3 of 0; so does a start
-    point that does not exist, a package that could not be read, and a row of which no module is known.
+    Every other verdict counts as usual. A module with an unknown result turns 0 into 3; so do a start point that does
+    not exist, a package that could not be read, and a row without a known module.
     """
     unsure = bool(report.incomplete)
     for package in report.packages:

@@ -1,4 +1,4 @@
-"""Which packages of Debian, Fedora and Homebrew bring a header, a library or a program."""
+"""Which packages of Debian, Fedora, and Homebrew provide a header, a library, or a program."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from ftaudit.model.local_builds import SystemPackages
 
 
 def find_packages(missing: str) -> SystemPackages | None:
-    """Return the packages of Debian, Fedora and Homebrew that bring a header, a library or a program."""
+    """Return the packages of Debian, Fedora, and Homebrew that provide a header, a library, or a program."""
     wanted = missing.lower()
     for names, debian, fedora, homebrew in _PACKAGES:
         if any(wanted == name or (name.endswith("/") and wanted.startswith(name)) for name in names.split()):
@@ -114,4 +114,4 @@ _PACKAGES: Final = (
     ("javac java jni.h", "default-jdk", "java-latest-openjdk-devel", "openjdk"),
     ("protoc google/protobuf/", "protobuf-compiler libprotobuf-dev", "protobuf-devel", "protobuf"),
 )
-"""Headers, libraries and programs, and what brings them (package lists of Debian 13, Fedora 43 and Homebrew)."""
+"""Headers, libraries, and programs, and what provides them (package lists of Debian 13, Fedora 43, and Homebrew)."""

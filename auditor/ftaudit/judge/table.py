@@ -1,4 +1,4 @@
-"""The facts of one package become its verdict: the one table that decides, and nothing else decides."""
+"""Turns the facts about one package into its verdict: this table is the only place that decides."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ fails once it runs."""
 
 
 def rank(verdict: Verdict) -> int:
-    """Return how bad a verdict is, from 0; `ready` and `pure` are equally good."""
+    """Return the rank of a verdict, from 0 for the best; `ready` and `pure` have the same rank."""
     return next(number for number, equals in enumerate(ORDER) if verdict in equals)
 
 
@@ -72,7 +72,7 @@ def judge(facts: PackageFacts) -> tuple[Verdict, Reasons]:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class TableRow:
-    """One row of the table: `reasons` returns why the verdict holds, or nothing when it does not."""
+    """One row of the table: `reasons` returns why the verdict applies, or nothing if it does not."""
 
     verdict: Verdict
     reasons: Callable[[PackageFacts], Reasons]
@@ -178,7 +178,7 @@ def _failure(module: ExtensionModule, misfit: Misfit | None, version: tuple[int,
 
 
 def _fails_by_itself(name: str, runtime: ModuleRuntime, modules: Iterable[ExtensionModule]) -> bool:
-    """Return whether a plain `import NAME` of a package with extension modules fails for its own fault."""
+    """Return whether a plain `import NAME` of a package with extension modules fails through its own fault."""
     if runtime.imported or runtime.environmental or runtime.outcome == "not-run":
         return False
     return any(module.name == name or module.name.startswith(f"{name}.") for module in modules)
@@ -199,7 +199,7 @@ def _reenables(facts: PackageFacts) -> Reasons:
 
 
 def _turned_on_elsewhere(facts: PackageFacts) -> Iterator[Reason]:
-    """Yield how the package turns the GIL on, where none of its extension modules does."""
+    """Yield how the package enables the GIL, if none of its extension modules does."""
     runtime = facts.runtime
     yield from (TurnsOnAtStartUp(file=file) for file, ran in runtime.startup if ran.gil_enabled_after)
     if runtime.unlisted:
@@ -254,7 +254,7 @@ def _undetermined(facts: PackageFacts) -> Reasons:
 
 
 def _whys(unknown: Iterable[ExtensionModule], misfits: Mapping[str, Misfit]) -> Iterator[Reason]:
-    """Yield why modules could not be determined, what several have in common once."""
+    """Yield why modules could not be determined; a shared reason appears once."""
     why = {module.name: _why_unknown(module, misfits.get(module.path)) for module in unknown}
     counts = Counter(why.values())
     told = (one if counts[one] > 1 else replace(one, module=name) for name, one in why.items())
@@ -280,7 +280,7 @@ def only_unemulated(facts: PackageFacts) -> bool:
 
 
 def is_unemulated(module: ExtensionModule) -> bool:
-    """Return whether the binary tier could not read a module because of its machine alone."""
+    """Return whether the binary tier could not read a module only because of its machine."""
     return module.binary is not None and module.binary.not_emulated
 
 
@@ -320,4 +320,4 @@ TABLE: Final = (
     TableRow(verdict=Verdict.UNKNOWN, reasons=_undetermined),
     TableRow(verdict=Verdict.READY, reasons=_ready),
 )
-"""The first row whose reasons hold gives the verdict; `ready` is what is left when nothing stands against it."""
+"""The first row with reasons determines the verdict; `ready` remains if no row applies."""

@@ -193,7 +193,7 @@ def _instead_of(name: str) -> str:
 
 
 def find_environment(path: Path) -> Path:
-    """Return the folder of packages of a virtual environment or a prefix; where there are several, the whole of it.
+    """Return the folder of packages of a virtual environment or a prefix; if there are several, the whole of it.
 
     Raise `InputError` for one that holds no installed package, or those of several Pythons.
     """
@@ -311,7 +311,7 @@ def _read_plain(path: Path, kind: InputFormat) -> Requirements:
 
 
 def _obeying(selection: Selection, requirements: Requirements) -> Selection:
-    """Return the selection with what `--no-binary` and `--only-binary` of the input say of each package.
+    """Return the selection with what `--no-binary` and `--only-binary` of the input say about each package.
 
     Files that a requirement names by URL or path are taken as they are.
     """
@@ -330,9 +330,9 @@ def _obeying(selection: Selection, requirements: Requirements) -> Selection:
 def pins(requirements: Requirements, target: Target, platform: Platform, options: ResolveOptions) -> Selection:
     """Return the packages to judge for the target on the platform.
 
-    A lock file is walked without network; where it does not say who needs whom, uv is asked for that. Other inputs
-    are resolved through uv, as `options` say. Raise `InputError` for a marker that is malformed, `ResolutionError`
-    when uv cannot be run.
+    A lock file is walked without network; if it does not say who needs whom, uv is requested that. Other inputs are
+    resolved through uv, as `options` say. Raise `InputError` for a marker that is malformed, `ResolutionError` when uv
+    cannot be run.
     """
     return _obeying(_pins(requirements, target, platform, options), requirements)
 

@@ -68,7 +68,7 @@ def _read_stream(name: str) -> bytes:
 
 
 def read_text(path: Path, what: str = "it") -> str:
-    """Return the file's text, which must be UTF-8; raise `InputError` where it is not, as `read_bytes` does."""
+    """Return the file's text, which must be UTF-8; raise `InputError` if it is not, as `read_bytes` does."""
     try:
         return read_bytes(path).decode("utf-8-sig")
     except UnicodeDecodeError as error:

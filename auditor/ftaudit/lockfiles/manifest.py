@@ -178,7 +178,7 @@ def poetry_edge(name: str, value: object) -> Edge:
 
 
 def _python_marker(text: str) -> str | None:
-    """Return the marker of a constraint on Python versions, `None` where it admits every one."""
+    """Return the marker of a constraint on Python versions, `None` if it admits every one."""
     ranges = poetry_ranges(text)
     told = [" and ".join(f"python_full_version {one.operator} '{one.version}'" for one in each) for each in ranges]
     return " or ".join(f"({each})" for each in told) or None

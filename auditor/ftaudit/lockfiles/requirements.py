@@ -161,7 +161,7 @@ class LockedPackage:
     source_tree: str | None = None
     problem: str | None = None
     own: bool = False
-    """It is the project itself or a member of its workspace: what it needs is asked for by the project."""
+    """It is the project itself or a member of its workspace: what it needs is requested by the project."""
     is_member: bool = False
     """It is a member of the workspace that is built and installed: a row of its own where it would be compiled."""
     on_disk: OnDisk | None = None
@@ -189,9 +189,9 @@ class LockData:
 
     packages: tuple[LockedPackage, ...]
     roots: tuple[tuple[Edge, Location], ...] | None = None
-    """The project's own requirements, from which everything is reached; `None` where markers select instead."""
+    """The project's own requirements, from which everything is reached; `None` if markers select instead."""
     direct: tuple[Edge, ...] = ()
-    """Without `roots`: what is known of the project's own requirements, for the chains alone."""
+    """Without `roots`: what is known about the project's own requirements, for the chains alone."""
     closed: bool = False
     """Whether it holds every need of its packages, so that one that is missing is a fault of the file."""
     tolerant: bool = False
@@ -221,7 +221,7 @@ class LockData:
 
     @property
     def knows_edges(self) -> bool:
-        """Whether it is known of every package which others it needs."""
+        """Whether it is known about every package which others it needs."""
         return self.edges_from in (EdgeSource.LOCK, EdgeSource.METADATA)
 
 

@@ -35,7 +35,7 @@ _SOURCES: Final = ("git", "url", "path", "directory", "editable", "virtual")
 
 
 def find_stale(requirements: Requirements) -> str | None:
-    """Return how the project has changed since its lock file was made, in a phrase, or `None` where nothing shows it.
+    """Return how the project has changed since its lock file was made, in a phrase, or `None` if nothing shows it.
 
     A project file that is missing or cannot be read shows nothing: the lock file is judged as it is.
     """

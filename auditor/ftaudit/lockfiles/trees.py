@@ -19,7 +19,7 @@ MOST_FILES: Final = 50_000
 
 
 def find_compiled(folder: Path) -> str | None:
-    """Return what in a source tree is compiled, in a phrase, or `None` where nothing is.
+    """Return what in a source tree is compiled, in a phrase, or `None` if nothing is.
 
     Reads names, and the text of the build configuration. A tree that is too large to look at counts as compiled.
     """

@@ -1,6 +1,6 @@
-"""The domain words: pins, facts, findings, verdicts, reports and plans, frozen and without input or output.
+"""The domain model: pins, facts, findings, verdicts, reports, and plans, as frozen values without I/O.
 
-Collectors make facts, rules make findings, `ftaudit.judge` makes verdicts; nothing here decides anything.
+Collectors make facts, rules make findings, and `ftaudit.judge` makes verdicts. This package makes no decisions.
 """
 
 from ftaudit.model.binaries import AbiInfo, Hook, Refusal, RefusalKind

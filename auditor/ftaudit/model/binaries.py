@@ -1,4 +1,4 @@
-"""What an extension module's image says of its ABI, and why CPython refuses a module: values, without any judgment."""
+"""What an extension module's image says about its ABI, and why CPython refuses a module: values without judgment."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ class Hook(StrEnum):
     INIT = "PyInit"
     """`PyInit_NAME` (PEP 489)."""
     EXPORT = "PyModExport"
-    """`PyModExport_NAME` (PEP 793), which CPython looks for first, from 3.15 on."""
+    """`PyModExport_NAME` (PEP 793), which CPython looks for first since 3.15."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -21,7 +21,7 @@ class AbiInfo:
     """A `PyABIInfo` structure, as `Py_mod_abi` points to it (PEP 803, `Include/modsupport.h`)."""
 
     major: int
-    """Version of the structure; CPython checks nothing where it is 0."""
+    """Version of the structure; CPython skips its checks if this is 0."""
     minor: int
     flags: int
     build_version: int
@@ -31,26 +31,26 @@ class AbiInfo:
 
 
 class RefusalKind(StrEnum):
-    """Why CPython does not import a module whatever its code does."""
+    """A reason why CPython does not import a module, whatever its code does."""
 
     NO_HOOK = "no-hook"
-    """It exports a hook that this version does not look for, and no other one."""
+    """It exports a hook that this version does not look for, and no other hook."""
     NO_ABI_SLOT = "no-abi-slot"
     """A `PyModExport_` hook whose slots have no `Py_mod_abi`: SystemError."""
     ABI_STRUCT_TOO_NEW = "abi-struct-too-new"
-    """A `PyABIInfo` of a later layout: ImportError, as for all that follow down to `GIL_ONLY`."""
+    """A `PyABIInfo` of a later layout: ImportError, as for all following kinds down to `GIL_ONLY`."""
     INTERNAL_ABI = "internal-abi"
     """It was compiled against the internals of another release."""
     STABLE_ABI_TOO_NEW = "stable-abi-too-new"
     """It needs the stable ABI of a later version."""
     STABLE_ABI_INVALID = "stable-abi-invalid"
-    """It names a stable ABI that never was, or the internal ABI too."""
+    """It names a stable ABI that does not exist, or also the internal ABI."""
     OTHER_ABI_VERSION = "other-abi-version"
     """It was compiled for another version's own ABI."""
     GIL_ONLY = "gil-only"
-    """It was compiled for builds with the GIL alone."""
+    """It was compiled only for builds with the GIL."""
     UNKNOWN_SLOT = "unknown-slot"
-    """A slot that this version does not know: SystemError, as for all that follow but the last."""
+    """A slot that this version does not support: SystemError, as for all following kinds except the last."""
     REPEATED_SLOT = "repeated-slot"
     NULL_SLOT = "null-slot"
     SLOT_NOT_STATIC = "slot-not-static"
@@ -61,9 +61,9 @@ class RefusalKind(StrEnum):
     NEGATIVE_STATE = "negative-state"
     """A module with slots whose state has a negative size."""
     FOREIGN_DEFINITION = "foreign-definition"
-    """A `PyModuleDef` as headers of 3.13, or of a build with the GIL, lay it out: SystemError from 3.15 on."""
+    """A `PyModuleDef` with the layout of 3.13 headers or of a GIL-enabled build: SystemError since 3.15."""
     MISSING_SYMBOLS = "missing-symbols"
-    """It takes functions or data from CPython that the target does not export: the loader refuses it."""
+    """It needs functions or data from CPython that the target does not export: the loader refuses it."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -72,10 +72,10 @@ class Refusal:
 
     kind: RefusalKind
     slot: int | None = None
-    """The number of the slot in question, as the module gives it."""
+    """The number of the slot in question, as the module states it."""
     slot_name: str | None = None
-    """Its name, where it has one."""
+    """The name of the slot, if it has one."""
     version: tuple[int, int] | None = None
-    """The version that the module asks for."""
+    """The version that the module requires."""
     symbols: tuple[str, ...] = ()
     """What is missing, by name."""

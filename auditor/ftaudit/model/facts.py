@@ -1,4 +1,4 @@
-"""Facts: what each tier of evidence found out about a package. Collectors make them; they judge nothing."""
+"""Facts: what each tier of evidence found about a package. Collectors make facts and never judge them."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _NOT_ASKED: Final = Gap(kind=GapKind.SOURCE_NOT_ASKED)
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class IndexFacts:
-    """Which files of the pinned version exist, and which the target's installer takes."""
+    """Which files of the pinned version exist, and which the target's installer accepts."""
 
     status: Status
     reason: Gap | None = None
@@ -29,11 +29,11 @@ class IndexFacts:
     wheel: DistributionFile | None = None
     """The wheel that the target installs on the platform, by tag priority."""
     no_place: Gap | None = None
-    """Why it is not known where that wheel is, where the input names it without a URL and the index did not help."""
+    """Why the wheel's location is unknown, if the input names it without a URL and the index did not help."""
     wheels: tuple[DistributionFile, ...] = ()
     """Every wheel of the version, yanked or not."""
     sdist: DistributionFile | None = None
-    """The sdist that an installer may build from."""
+    """The sdist that an installer can build from."""
     built_from_source: bool = False
     """No wheel can be installed, and an installer builds a pure-Python one from the sdist."""
     compiled: bool = False
@@ -43,18 +43,18 @@ class IndexFacts:
     other_platforms: tuple[str, ...] = ()
     """Platform tags of the free-threaded wheels of the version that other platforms install."""
     gil_wheel: DistributionFile | None = None
-    """The wheel that the ordinary (GIL) build of the same version installs on the platform, if any."""
+    """The wheel that the GIL-enabled build of the same version installs on the platform, if any."""
     warnings: tuple[str, ...] = ()
     """Notes that a reader of this answer needs: a yanked wheel was chosen, a page is old, files were skipped."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ModuleBinary:
-    """What one extension module's image says, read without running it."""
+    """What the image of one extension module says, read without running it."""
 
     declaration: GilDeclaration
     how: str
-    """How the answer was reached, or for `undetermined` why it was not, in a phrase."""
+    """How the answer was reached, or for `undetermined` why it was not, as a phrase."""
     framework: str | None = None
     """C, C++, Cython, pybind11, nanobind, PyO3, mypyc, cffi, Pythran, f2py, SWIG …"""
     framework_version: str | None = None
@@ -63,21 +63,21 @@ class ModuleBinary:
     machine: str | None = None
     """`x86_64`, `aarch64`, … as `packaging` spells the platform's machine."""
     free_threaded_build: bool | None = None
-    """Whether it was compiled with `Py_GIL_DISABLED`; `None` when nothing in it tells."""
+    """Whether it was compiled with `Py_GIL_DISABLED`; `None` if nothing in it shows that."""
     free_threaded_evidence: str | None = None
     multi_phase: bool | None = None
     not_emulated: bool = False
-    """Undetermined because ftaudit does not emulate the machine, and for nothing in the module itself."""
+    """Undetermined only because ftaudit does not emulate the machine."""
     hook: Hook | None = None
-    """The hook that the target takes; `None` where it finds none, or the image could not be read."""
+    """The hook that the target uses; `None` if it finds no hook, or the image could not be read."""
     refusal: Refusal | None = None
     """Why the target refuses the module, where that is certain."""
     abi_info: AbiInfo | None = None
     """What `Py_mod_abi` points to, where the module has one."""
     python_symbols: tuple[str, ...] = ()
-    """What a module that claims a stable ABI takes from CPython, sorted; empty for any other module."""
+    """The CPython symbols that a stable-ABI module imports, sorted; empty for any other module."""
     python_libraries: tuple[str, ...] = ()
-    """Which of CPython's own libraries such a module is linked with: `python3t.dll`, `python315t.dll`."""
+    """CPython's own libraries that such a module links to: `python3t.dll`, `python315t.dll`."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -86,7 +86,7 @@ class ModuleRuntime:
 
     imported: bool
     requires_gil: bool | None = None
-    """Whether CPython said that this module requires the GIL; `None` when the import ended before it could."""
+    """Whether CPython reported that this module requires the GIL; `None` if the import ended before the report."""
     gil_enabled_after: bool | None = None
     """`sys._is_gil_enabled()` after the import of this module, in its process."""
     culprits: tuple[str, ...] = ()
@@ -94,9 +94,9 @@ class ModuleRuntime:
     chain: tuple[str, ...] = ()
     """The imports that lead from this module to the first culprit."""
     lazy_culprits: tuple[str, ...] = ()
-    """Modules that require the GIL and that only the lazy imports reach which this import left for later (PEP 810)."""
+    """Modules that require the GIL and that only the deferred lazy imports of this import reach (PEP 810)."""
     lazy_chain: tuple[str, ...] = ()
-    """The imports that lead to the first of them."""
+    """The imports that lead to the first of these modules."""
     outcome: str = "imported"
     """`imported`, `exception`, `signal`, `timeout`, `exit`, `memory` or `not-run`."""
     error: str | None = None
@@ -106,7 +106,7 @@ class ModuleRuntime:
     output: str | None = None
     """What the module printed, cut and escaped."""
     unexplained: bool = False
-    """The GIL was on afterwards, and no module is known to have turned it on."""
+    """The GIL was on afterwards, and no module is known to have enabled it."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -119,7 +119,7 @@ class ExtensionModule:
     """Member of the wheel, `lxml/etree.cpython-314t-x86_64-linux-gnu.so`."""
     binary: ModuleBinary | None = None
     would_declare: ModuleBinary | None = None
-    """What the same module of the GIL build's wheel declares: what a rebuild would give, never a verdict."""
+    """What the same module in the GIL-enabled wheel declares, which predicts a rebuild and is never a verdict."""
     runtime: ModuleRuntime | None = None
 
 
@@ -147,7 +147,7 @@ class BinaryFacts:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Interpreter:
-    """A free-threaded CPython that was started once and said what it is."""
+    """A free-threaded CPython that was started once and reported its version."""
 
     path: str
     """The executable, absolute."""
@@ -156,7 +156,7 @@ class Interpreter:
     build: str
     """`sys.version` on one line: `3.14.7 free-threading build (main, …) [GCC 12.2.0]`."""
     source: str = ""
-    """Why this one was taken, in one phrase."""
+    """Why this interpreter was chosen, as a phrase."""
     attempts: tuple[str, ...] = ()
     """The sources that were tried before it, one sentence each."""
     missing: tuple[str, ...] = ()
@@ -172,19 +172,19 @@ class RuntimeFacts:
     modules: tuple[ExtensionModule, ...] = ()
     """With `runtime` set."""
     toplevels: tuple[tuple[str, ModuleRuntime], ...] = ()
-    """Each top-level import name of the distribution and what a plain `import NAME` did."""
+    """Each top-level import name of the distribution, and the outcome of a plain `import NAME`."""
     startup: tuple[tuple[str, ModuleRuntime], ...] = ()
-    """Each file that runs when an interpreter starts (`.pth`, `.start`, `sitecustomize.py`), and what it did."""
+    """Each file that runs when an interpreter starts (`.pth`, `.start`, `sitecustomize.py`), and its outcome."""
     unlisted: tuple[str, ...] = ()
-    """Modules that turned the GIL on and that no wheel lists: each name with its file."""
+    """Modules that enabled the GIL and that no wheel lists: each name with its file."""
     contested: tuple[tuple[str, str], ...] = ()
-    """Pairs of a file of this distribution and the name of another one that has a different file of that name."""
+    """Pairs of a file of this distribution and the name of another distribution with a different file of that name."""
     interpreter: str | None = None
-    """`3.14.7 free-threading build`, as the interpreter says of itself."""
+    """`3.14.7 free-threading build`, as the interpreter reports it."""
     network_cut: bool | None = None
     """Whether the sandbox had no network."""
     notes: tuple[str, ...] = ()
-    """What the sandbox could not cut off, one sentence each."""
+    """What the sandbox could not block, one sentence each."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -202,13 +202,13 @@ class SourceFacts:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class PackageFacts:
-    """All that is known of one pin on one platform, before judging."""
+    """Everything known about one pin on one platform, before judging."""
 
     pin: Pin
     target: str
     """`3.14t`."""
     platform: str
-    """`linux-x86_64`, or the exact tag the user gave."""
+    """`linux-x86_64`, or the exact tag that the user gave."""
     index: IndexFacts
     binary: BinaryFacts
     runtime: RuntimeFacts

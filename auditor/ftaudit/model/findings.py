@@ -15,20 +15,20 @@ class AcceptedBy(StrEnum):
     CONFIGURATION = "configuration"
     """An `accept` entry with a reason."""
     BASELINE = "baseline"
-    """It was there when the baseline was made."""
+    """It existed when the baseline was made."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Acceptance:
-    """Why a blocked package or a finding does not count for the exit code. It changes no verdict."""
+    """Why a blocked package or a finding does not count for the exit code. It never changes a verdict."""
 
     by: AcceptedBy
     reason: str
-    """A sentence; of a configuration's entry, in the words of who wrote it."""
+    """A sentence; for a configuration entry, in its author's words."""
     source: Location | None = None
-    """Where the entry stands; of a baseline, the file."""
+    """The location of the entry; for a baseline, the file."""
     expires: date | None = None
-    """The last day on which it counts; `None` is without end."""
+    """The last day on which it counts; `None` means no end."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -39,16 +39,16 @@ class Site:
     access: str
     """What the place does: a value of `ftaudit.source.shared_state.AccessKind`."""
     entry_point: str
-    """The function that other code can call and that gets there."""
+    """The function that other code can call and that reaches the place."""
     locks: tuple[str, ...] = ()
-    """The locks that are held there, as the source names them, sorted."""
+    """The locks that are held at the place, as the source names them, sorted."""
     state: str = ""
-    """The piece of state, in a finding that is about several; else empty."""
+    """The piece of state, in a finding about several pieces; otherwise empty."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Finding:
-    """One thing that a rule says about a package, a module or a line."""
+    """One message of a rule about a package, a module, or a line."""
 
     rule: str
     """The rule's kebab-case name."""
@@ -58,19 +58,21 @@ class Finding:
     message: str
     location: Location | None = None
     declared: Location | None = None
-    """Where the variable is declared that is written at `location`: a comment there silences the finding as well."""
+    """The declaration of the variable that is written at `location`: a comment at the declaration also silences the
+    finding.
+    """
     module: str | None = None
     remedy: str | None = None
     interleaving: tuple[str, ...] = ()
-    """Two sentences: what one thread does, and what another does meanwhile."""
+    """Two sentences: what one thread does, and what another thread does at the same time."""
     sites: tuple[Site, ...] = ()
-    """Every place that is at fault in a finding about state that several places touch, by path and line."""
+    """Every place in a finding about state that several places access, by path and line."""
     declares: GilDeclaration | None = None
     """What the module at `location` declares once it is built; `None` if the finding says nothing about that."""
     blocks: bool = False
-    """Whether it keeps the stack from the target by itself, whatever the package's verdict, unless it is accepted."""
+    """Whether the finding blocks the target whatever the package's verdict, unless it is accepted."""
     accepted: Acceptance | None = None
-    """Known and accepted: shown as such, and not counted."""
+    """Known and accepted: shown as accepted, and not counted."""
     fix: Fix | NoFix | None = None
     """The edits that remove it, or why there are none; `None` if its rule has no fix or fixes were not requested."""
     targets: tuple[str, ...] = ()

@@ -8,41 +8,41 @@ from ftaudit.model.words import StrEnum
 
 
 class Applicability(StrEnum):
-    """How far a fix can be trusted."""
+    """How far to trust a fix."""
 
     SAFE = "safe"
     """The code does the same on every supported Python; `--write` applies it."""
     SUGGESTED = "suggested"
-    """A person must look at it; `--diff` prints it."""
+    """A person must review it; `--diff` prints it."""
 
 
 class Obstacle(StrEnum):
-    """Why a finding of a rule that knows a fix has none."""
+    """Why a finding of a rule with a fix has no edits."""
 
     IN_MACRO = "in-macro"
-    """The place is in a macro, or a macro that may leave the function comes after it."""
+    """The place is in a macro, or a macro that may leave the function follows it."""
     IN_HEADER = "in-header"
     """The place is in a header, which other files include for their own Pythons."""
     IN_ARGUMENT = "in-argument"
     """The place is an argument of a call or part of a condition: there is no statement to add the release to."""
     CONDITIONAL = "conditional"
-    """Preprocessor conditions divide the code that the edit is about."""
+    """Preprocessor conditions divide the code to edit."""
     GENERATED = "generated"
     """The file is generated: fix what generates it."""
     READ_ONLY = "read-only"
-    """The file is in an archive, or it is not text in one encoding."""
+    """The file is in an archive, or is not text in a single encoding."""
     RETURNED = "returned"
     """The function returns what it borrows, so its callers would have to release it."""
     KEPT = "kept"
-    """The value is kept elsewhere, handed over, or its variable is used for something else as well."""
+    """The value is stored elsewhere, passed on, or its variable is also used for something else."""
     NO_ERROR_PATH = "no-error-path"
     """The replacement can fail where the code has no way to report a failure."""
     NOT_MECHANICAL = "not-mechanical"
-    """What the code should do instead is a decision: a lock, another data structure, another interface."""
+    """The replacement is a design decision: a lock, another data structure, another interface."""
     UNKNOWN_FORM = "unknown-form"
-    """The code has a form that the fixer does not know."""
+    """The code has a form that the fixer does not support."""
     OVERLAPS = "overlaps"
-    """Another fix edits the same place; scan again after you apply that one."""
+    """Another fix edits the same place; apply that fix, then scan again."""
     NEEDS_DECLARE = "needs-declare"
     """The edit declares that the module does not need the GIL: `ftaudit scan --declare` makes it."""
     AUTHOR_SAYS_USED = "author-says-used"
@@ -53,20 +53,20 @@ class Obstacle(StrEnum):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class SourceEdit:
-    """Bytes of a file that others take the place of.
+    """A range of bytes in a file, and their replacement.
 
-    A rule counts in the file's text as UTF-8 with `\\n` at the ends of lines (`Unit.data`); in the result of a scan,
-    the numbers count bytes of the file itself.
+    A rule counts bytes in the file's text as UTF-8 with `\\n` at the ends of lines (`Unit.data`); in the result of a
+    scan, the numbers count bytes of the file itself.
     """
 
     path: str
-    """As findings name it."""
+    """The path, as findings name it."""
     start: int
     """The first byte, from 0."""
     end: int
     """The byte after the last one; the same as `start` for an insertion."""
     replaced: str
-    """The text that is there, decoded."""
+    """The current text, decoded."""
     replacement: str
 
 
@@ -81,6 +81,6 @@ class Fix:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class NoFix:
-    """A finding of a rule that knows a fix, where it has none."""
+    """A finding without edits whose rule has a fix."""
 
     obstacle: Obstacle

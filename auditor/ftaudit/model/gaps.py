@@ -1,4 +1,4 @@
-"""Why a tier of evidence has no answer: a kind and its data. `ftaudit.model.sentences` puts it into words."""
+"""Why a tier of evidence has no answer: a kind and its data. `ftaudit.model.sentences` formats it."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from ftaudit.model.words import StrEnum
 
 
 class GapKind(StrEnum):
-    """Why a tier has no answer. The first ones are choices and circumstances, the others are failures."""
+    """Why a tier has no answer. The first kinds are choices and circumstances, the others are failures."""
 
     NO_WHEEL = "no-wheel"
     """There is no wheel to read."""
@@ -16,7 +16,7 @@ class GapKind(StrEnum):
     REBUILD_NOT_READ = "rebuild-not-read"
     """There is no wheel, and the wheel of the GIL-enabled build was not read either: `detail`."""
     STATIC = "static"
-    """Imports were not asked for."""
+    """Imports were not requested."""
     IMPORTS_NOTHING = "imports-nothing"
     """The command imports nothing."""
     LATER_RELEASE = "later-release"
@@ -34,9 +34,9 @@ class GapKind(StrEnum):
     SOURCE_NOT_ASKED = "source-not-asked"
     STRESS_NOT_ASKED = "stress-not-asked"
     STRESS_NOT_READY = "stress-not-ready"
-    """Only what runs without the GIL can be stressed."""
+    """Only code that runs without the GIL can be stressed."""
     NOTHING_DRIVEN = "nothing-driven"
-    """Nothing of it could be called by several threads: `detail`."""
+    """Nothing in it can be called from several threads: `detail`."""
     NO_VERSION = "no-version"
     """There is no version to check."""
     LOCAL_PROJECT = "local-project"
@@ -44,27 +44,27 @@ class GapKind(StrEnum):
     NOT_ASKED = "not-asked"
     """No index was asked."""
     TOO_LARGE = "too-large"
-    """More than is worth fetching: `detail`."""
+    """Too large to fetch: `detail`."""
     UNRESOLVED = "unresolved"
-    """The resolver, or the input's reader, says `detail`."""
+    """The resolver or the input's reader reports `detail`."""
     SOURCE_TREE = "source-tree"
-    """A source tree that only a build could tell about: `detail`."""
+    """A source tree that only a build can classify: `detail`."""
     NO_PLACE = "no-place"
-    """Nothing says where the wheel is."""
+    """The location of the wheel is unknown."""
     NOT_LISTED = "not-listed"
-    """Nothing says where the wheel `subject` is: `detail`."""
+    """The location of the wheel `subject` is unknown: `detail`."""
     OTHER_HASH = "other-hash"
-    """The index's file `subject` has another hash than the input says."""
+    """The index's file `subject` has a different hash than the input."""
     HASH_UNCHECKED = "hash-unchecked"
-    """The hash that the input asks for could not be checked: `detail`."""
+    """The hash that the input requires could not be checked: `detail`."""
     OFFLINE = "offline"
-    """No network was to be used, and the cache does not have it."""
+    """The network is disabled, and the cache does not have it."""
     UNCONNECTED = "unconnected"
-    """No connection came about."""
+    """No connection could be made."""
     NO_PROJECT = "no-project"
-    """Every index answers, and none has the project `subject`; `detail` names them."""
+    """Every index answers, and no index has the project `subject`; `detail` names them."""
     NO_RELEASE = "no-release"
-    """The index has the project and not the version `subject`; `detail` says what it has."""
+    """The index has the project but not the version `subject`; `detail` lists what it has."""
     NO_ANSWER = "no-answer"
     """The index did not answer within `detail` seconds."""
     FAILED = "failed"
@@ -77,6 +77,6 @@ class Gap:
 
     kind: GapKind
     detail: str = ""
-    """The data of the kind, or what failed in a phrase: the same for every package that has it in common."""
+    """The data of the kind, or the failure as a phrase: the same for every package that shares it."""
     subject: str | None = None
-    """The page, file or folder of the package's own."""
+    """The page, file, or folder of this package."""

@@ -1,4 +1,4 @@
-"""Builds on this machine: what a source distribution makes here, and why it makes nothing."""
+"""Builds on this machine: the result of a source distribution here, and why it fails."""
 
 from __future__ import annotations
 
@@ -8,17 +8,17 @@ from ftaudit.model.words import StrEnum, Verdict
 
 
 class BuildAnswer(StrEnum):
-    """What a build of a source distribution on this machine arrives at."""
+    """The result of building a source distribution on this machine."""
 
     LEAVES_GIL_OFF = "leaves-gil-off"
-    """The wheel holds extension modules, and importing them leaves the GIL off."""
+    """The wheel contains extension modules, and importing them leaves the GIL disabled."""
     PURE = "pure"
-    """The wheel holds no extension module."""
+    """The wheel contains no extension module."""
     TURNS_GIL_ON = "turns-gil-on"
     BROKEN = "broken"
-    """It builds, and importing its modules fails."""
+    """It builds, but importing its modules fails."""
     UNDECIDED = "undecided"
-    """It builds, and what its modules do could not be determined."""
+    """It builds, but the effect of its modules could not be determined."""
     REFUSES = "refuses-free-threading"
     """The build itself refuses free-threaded Python."""
     FAILS = "fails"
@@ -29,7 +29,7 @@ class BuildProblem(StrEnum):
     """Why a build fails on this machine."""
 
     REQUIREMENTS = "requirements"
-    """What the build requires has no wheel for the interpreter, or cannot be fetched."""
+    """A build requirement has no wheel for the interpreter, or cannot be fetched."""
     COMPILER = "compiler"
     """The machine has no compiler."""
     TOOL = "tool"
@@ -39,7 +39,7 @@ class BuildProblem(StrEnum):
     LIBRARY = "library"
     """A library is missing."""
     LIMITED_API = "limited-api"
-    """It asks for the limited API, which free-threaded builds do not have before 3.15."""
+    """It uses the limited API, which free-threaded builds do not have before 3.15."""
     CRATES = "crates"
     """It needs Rust crates, and a build has no network."""
     NETWORK = "network"
@@ -48,18 +48,18 @@ class BuildProblem(StrEnum):
     MEMORY = "memory"
     DISK = "disk"
     OUTPUT = "output"
-    """It prints without end."""
+    """Its output does not end."""
     SANDBOX = "sandbox"
     """This system cannot confine a build, so it was not started."""
     SDIST = "sdist"
     """The release has no source distribution, or the source distribution cannot be read."""
     ERROR = "error"
-    """Something else; the first error says what."""
+    """Any other cause; see the first error."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class SystemPackages:
-    """Packages that bring a header, a library or a program, by system."""
+    """Packages that provide a header, a library, or a program, by system."""
 
     debian: str
     fedora: str
@@ -75,18 +75,18 @@ class LocalBuild:
     answer: BuildAnswer
     sdist: str | None = None
     interpreter: str | None = None
-    """The version of the interpreter that it was built for and with."""
+    """The version of the interpreter that built it."""
     verdict: Verdict | None = None
-    """What all tiers say of the wheel that was built here."""
+    """What all tiers say about the wheel that was built here."""
     reasons: tuple[str, ...] = ()
     """The reasons of that verdict, as sentences."""
     culprits: tuple[str, ...] = ()
-    """The modules that turn the GIL on."""
+    """The modules that enable the GIL."""
     problem: BuildProblem | None = None
     missing: str | None = None
-    """The header, library or program that is missing, or the requirement that cannot be met."""
+    """The missing header, library, or program, or the requirement that cannot be met."""
     packages: SystemPackages | None = None
-    """What brings that, where it is known."""
+    """What provides it, if that is known."""
     error: str | None = None
     """The first error in the log, on one line."""
     wheel: str | None = None
@@ -94,16 +94,16 @@ class LocalBuild:
     log: str | None = None
     """The path of the log."""
     seconds: float = 0.0
-    """Wall time of the build; that of the first one, where the wheel comes from the cache."""
+    """Wall time of the build; of the first build if the wheel comes from the cache."""
     cached: bool = False
 
     @property
     def exit_code(self) -> int:
-        """0 if it builds and leaves the GIL off, 1 if something blocks, 3 if that could not be determined."""
+        """0 if it builds and leaves the GIL disabled, 1 if something blocks, 3 if that could not be determined."""
         if self.answer in (BuildAnswer.LEAVES_GIL_OFF, BuildAnswer.PURE):
             return 0
         return 3 if self.answer is BuildAnswer.UNDECIDED or self.problem in _OURS else 1
 
 
 _OURS = frozenset({BuildProblem.SANDBOX, BuildProblem.TIME, BuildProblem.MEMORY, BuildProblem.DISK})
-"""Limits of this machine or of ftaudit: another one might build it."""
+"""Limits of this machine or of ftaudit: another machine may be able to build it."""

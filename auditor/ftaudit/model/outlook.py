@@ -1,4 +1,4 @@
-"""The outlook: which packages the next release of CPython already has, and what the one after it needs built again."""
+"""The outlook: which packages the next CPython release already has, and what the release after it needs rebuilt."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from ftaudit.model.words import WheelKind
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class NextWheel:
-    """What the next release installs of one package on one platform, by the names of its files."""
+    """What the next release installs for one package on one platform, from the names of its files."""
 
     name: NormalizedName
     version: Version | None
-    """The version that was judged, or of a plan the version that it proposes."""
+    """The version that was judged or, for a plan, the version that it proposes."""
     platform: str
     kind: WheelKind | None
     """`NONE` if the release has no wheel to install, `None` if that is not known."""
@@ -25,16 +25,16 @@ class NextWheel:
     compiled: bool = False
     """Whether any wheel of the version has compiled code."""
     later: Version | None = None
-    """The nearest later release with a wheel, where the version has none, or has a pure one next to compiled ones."""
+    """The nearest later release with a wheel, if the version has no wheel, or a pure one next to compiled ones."""
     gap: Gap | None = None
     """Why `kind` is not known."""
 
     @property
     def needs_rebuild(self) -> bool | None:
-        """Whether the release after the next needs another build of this version; `None` where nothing is built yet.
+        """Whether the release after the next needs another build of this version; `None` if nothing is built yet.
 
-        A wheel for one version of CPython (`cp315t`) serves that version alone. `abi3t` wheels serve each later
-        version (PEP 803), and pure ones and those not bound to an ABI do too.
+        A wheel for one version of CPython (`cp315t`) serves that version alone. `abi3t` wheels serve each later version
+        (PEP 803), and pure ones and those not bound to an ABI do too.
         """
         match self.kind:
             case None | WheelKind.NONE:

@@ -1,4 +1,4 @@
-"""Pins: what is to be judged, and the distribution files that a release has."""
+"""Pins: the packages to judge, and the distribution files of a release."""
 
 from __future__ import annotations
 
@@ -17,78 +17,78 @@ class DistributionFile:
 
     filename: str
     url: str | None = None
-    """Where it is, `https://` or `file://`; `None` where the lock file gives the name alone."""
+    """Its URL, `https://` or `file://`; `None` if the lock file has only the name."""
     hashes: tuple[tuple[str, str], ...] = ()
     """Pairs of algorithm and lower-case hexadecimal digest."""
     size: int | None = None
-    """In bytes, where the source says it."""
+    """In bytes, if the source states it."""
     requires_python: str | None = None
     yanked: str | None = None
-    """The reason for which it was yanked (PEP 592; may be empty), or `None` when it was not."""
+    """The reason why it was yanked (PEP 592; may be empty), or `None` if it was not yanked."""
     conda_package: str | None = None
-    """The file name of the conda package that the wheel was made of, or `None` for a file that was published so."""
+    """The file name of the conda package that the wheel was made from, or `None` for a file published as a wheel."""
 
     @property
     def sha256(self) -> str | None:
-        """The SHA-256 digest, where the source gives one."""
+        """The SHA-256 digest, if the source states it."""
         return dict(self.hashes).get("sha256")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class OnDisk:
-    """The compiled files of an installed package, which are read where they are."""
+    """The compiled files of an installed package, which are read in place."""
 
     root: str
-    """The folder that the paths count from, `site-packages` most often."""
+    """The folder that the paths are relative to, usually `site-packages`."""
     modules: tuple[str, ...] = ()
     """Extension modules, by their names."""
     libraries: tuple[str, ...] = ()
     """Other shared libraries."""
     abi: str | None = None
-    """The ABI tag of the Python that the environment is of, `cp314t`; `None` where nothing tells."""
+    """The ABI tag of the environment's Python, `cp314t`; `None` if it is unknown."""
     platform: str | None = None
-    """A platform tag of its system and machine, `linux_x86_64`; `None` where nothing tells."""
+    """A platform tag of its system and machine, `linux_x86_64`; `None` if it is unknown."""
     metadata: str | None = None
-    """The METADATA file, where there is one."""
+    """The METADATA file, if it exists."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Pin:
-    """One package at one version, to be judged on one platform: what reading and resolving arrive at."""
+    """One package at one version, to judge on one platform: the result of reading and resolving."""
 
     name: NormalizedName
     version: Version | None
     """`None` when no version could be found; `problem` then says why."""
     extras: tuple[str, ...] = ()
     required_by: tuple[tuple[str, ...], ...] = ()
-    """Chains of names from a root requirement down to this package, shortest first; a root's own is `((name,),)`."""
+    """Chains of names from a root requirement to this package, shortest first; for a root, `((name,),)`."""
     source: Location | None = None
     """The location of the package's own entry in a lock file; otherwise the location of the first chain's root
     requirement.
     """
     also: tuple[Location, ...] = ()
-    """The other places at which the inputs list this package at this version."""
+    """The other places where the inputs list this package at this version."""
     files: tuple[DistributionFile, ...] | None = None
-    """The files of this version when the input names them (lock files, direct URLs, local files), else `None`."""
+    """The files of this version if the input names them (lock files, direct URLs, local files), otherwise `None`."""
     allowed_hashes: frozenset[str] = frozenset()
-    """`algorithm:digest` of the files the input allows; empty allows all."""
+    """`algorithm:digest` of the files that the input allows; empty allows all files."""
     index_url: str | None = None
-    """The one index that the lock file binds this package to, where it does."""
+    """The only index that the lock file allows for this package, if any."""
     problem: str | None = None
     """Why this package could not be resolved or cannot be looked up, in one sentence."""
     obstacle: GapKind | None = None
-    """`OFFLINE` or `UNCONNECTED` where a network would have told more."""
+    """`OFFLINE` or `UNCONNECTED` if a network connection would have helped."""
     source_tree: str | None = None
     """The folder of a local project (`-e .`, `./lib`): its files are read, and it is never built."""
     yanked: str | None = None
     on_disk: OnDisk | None = None
-    """Where it is installed, in an environment of the target: no index is asked."""
+    """Where it is installed, in an environment of the target: no index is queried."""
     no_binary: bool = False
-    """The input allows no wheel of it (`--no-binary`)."""
+    """The input does not allow wheels of it (`--no-binary`)."""
     only_binary: bool = False
-    """The input allows no build of it (`--only-binary`)."""
+    """The input does not allow builds of it (`--only-binary`)."""
 
     @property
     def places(self) -> tuple[Location, ...]:
-        """Every place at which the package is listed, `source` first."""
+        """Every place where the package is listed, `source` first."""
         return (self.source, *self.also) if self.source is not None else self.also

@@ -1,4 +1,4 @@
-"""Values of the model as plain JSON values and back, for what is kept on disk from one run to the next."""
+"""Converts values of the model to plain JSON values and back, to store them between runs."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from packaging.version import Version
 
 
 def to_plain(value: Any) -> Any:
-    """Return a value as JSON can hold it: a dataclass as its fields and the name of its type."""
+    """Return a value in a form that JSON supports: a dataclass becomes its fields and the name of its type."""
     if is_dataclass(value) and not isinstance(value, type):
         found = {field.name: to_plain(getattr(value, field.name)) for field in fields(value)}
         return {"": type(value).__name__} | found
@@ -25,7 +25,7 @@ def to_plain(value: Any) -> Any:
 
 
 def from_plain(kind: Any, value: Any) -> Any:
-    """Return a value of a type or closed union out of its plain form; raise `ValueError` for anything else."""
+    """Return a value of a type or closed union from its plain form; raise `ValueError` for any other form."""
     origin, arguments = get_origin(kind), get_args(kind)
     if origin in (Union, types.UnionType):
         for each in arguments:

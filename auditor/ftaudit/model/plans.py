@@ -1,6 +1,6 @@
-"""The words of a plan: the ways out of what blocks, the changes that take them, and the proof that they fit together.
+"""The model of a plan: the ways out for the blockers, the changes that apply them, and the proof that they fit.
 
-Plain frozen data, made by `ftaudit.planning` and rendered by `ftaudit.report`; nothing here decides anything.
+Plain frozen data, made by `ftaudit.planning` and rendered by `ftaudit.report`; this module makes no decisions.
 """
 
 from __future__ import annotations
@@ -19,29 +19,29 @@ from ftaudit.model.words import BLOCKING, GilDeclaration, Location, StrEnum, Ver
 
 
 class Fate(StrEnum):
-    """What a release would be to the target on one platform, by its files and what its wheel's modules declare."""
+    """The result of a release for the target on one platform, from its files and the declarations in its wheel."""
 
     GOOD = "good"
-    """A wheel that the target installs, and every module leaves the GIL off."""
+    """The target installs its wheel, and every module leaves the GIL disabled."""
     UNDETERMINED = "undetermined"
-    """A wheel that the target installs, of which some module could not be read; none is known to turn the GIL on."""
+    """The target installs its wheel, but some module could not be read; no module is known to enable the GIL."""
     FALLBACK = "fallback"
-    """The target gets a pure-Python wheel of a package that has compiled ones: it works, slower."""
+    """The target gets a pure-Python wheel of a package that has compiled ones: it works, but more slowly."""
     REENABLES_GIL = "reenables-gil"
     BROKEN = "broken"
-    """The target installs its wheel, and cannot load what is in it."""
+    """The target installs its wheel, but cannot load its content."""
     NO_WHEEL = "no-wheel"
     YANKED = "yanked"
-    """It would have such a wheel, but that was yanked."""
+    """It has such a wheel, but that wheel was yanked."""
     PRE_RELEASE = "pre-release"
     REQUIRES_PYTHON = "requires-python"
     """Its files exclude the target's version of Python."""
     EXCLUDED = "excluded"
-    """The other requirements exclude it: uv's reason is given."""
+    """Other requirements exclude it: the reason comes from uv."""
     BLOCKED_ON_IMPORT = "blocked-on-import"
-    """Its binaries look well, but importing it turned the GIL on or failed."""
+    """Its binaries look good, but importing it enabled the GIL or failed."""
     NOT_LOOKED_INTO = "not-looked-into"
-    """It has such a wheel, which was not read: there are too many of them."""
+    """It has such a wheel, which was not read because there are too many wheels."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -53,23 +53,23 @@ class Candidate:
     wheel: str | None = None
     """File name of the wheel that the target installs."""
     verdict: Verdict | None = None
-    """What the verdict table says of it, from its files and binaries; `None` where its wheel was not read."""
+    """The verdict from its files and binaries; `None` if its wheel was not read."""
     why: Reasons = ()
     """The reasons of the verdict."""
     excluded: Excluded | None = None
-    """The file that is left out, where that decides."""
+    """The excluded file, if that is the reason."""
     elsewhere: tuple[str, ...] = ()
-    """Platform tags of its free-threaded wheels, where the platform has none."""
+    """Platform tags of its free-threaded wheels, if this platform has no such wheel."""
     has_no_wheel: bool = False
-    """It has no wheel at all, for no build and no platform."""
+    """It has no wheel for any build and any platform."""
     yanked: str | None = None
     """Why the wheel that would be installed was yanked; may be empty."""
     told: str | None = None
-    """What the audit of a proposed set, or uv, says against it or for it."""
+    """What uv or the audit of a proposed set reports for or against it."""
 
     @property
     def is_good(self) -> bool:
-        """Whether `ftaudit check --static` calls it ready, pure or a fallback."""
+        """Whether `ftaudit check --static` reports it as ready, pure, or a fallback."""
         return self.verdict in (Verdict.READY, Verdict.PURE, Verdict.FALLBACK)
 
 
@@ -80,21 +80,21 @@ class OrdinaryWheel:
     wheel: str | None
     """Its file name."""
     declares: GilDeclaration
-    """The worst that a module would declare."""
+    """The worst declaration of a module."""
     modules: int
-    """How many would declare that."""
+    """The number of modules with that declaration."""
     total: int
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class InSource:
-    """What the source scanner says of the declarations in an sdist."""
+    """What the source scanner reports about the declarations in an sdist."""
 
     sdist: str
     declares: GilDeclaration
-    """The worst of them; `undetermined` where no rule knows what makes the modules."""
+    """The worst declaration; `undetermined` if no rule supports the tool that makes the modules."""
     places: tuple[Location, ...]
-    """Where the sdist says so."""
+    """The place in the sdist that shows it."""
     unread: int = 0
     """Files that could not be read."""
 
@@ -105,7 +105,7 @@ class NotRead:
 
     sdist: str
     problem: str | None
-    """Why it could not be had; `None` where it is too large to be fetched for this."""
+    """Why it could not be fetched; `None` if it is too large to fetch for this purpose."""
 
 
 BuildEvidence: TypeAlias = OrdinaryWheel | InSource | NotRead
@@ -114,37 +114,37 @@ BuildEvidence: TypeAlias = OrdinaryWheel | InSource | NotRead
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class SourceEvidence:
-    """What building the blocked release, or the newest, from its sdist would give."""
+    """The result of building the blocked release, or the newest release, from its sdist."""
 
     sdist: str | None
     """File name of the sdist; `None` if there is no sdist."""
     version: Version
     would_declare: GilDeclaration
-    """What the modules of a build for the target would declare, all taken together; the worst of them counts."""
+    """What the modules of a build for the target would declare together; the worst declaration counts."""
     evidence: tuple[BuildEvidence, ...]
     contradicted: bool = False
-    """The source declares no use of the GIL, and the wheel that was made of it turns the GIL on all the same."""
+    """The source declares that it does not use the GIL, but the wheel made from it enables the GIL."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Switch:
-    """A documented setting that keeps a package's extension modules from turning the GIL on; a hint, never evidence."""
+    """A documented setting that stops a package's extension modules from enabling the GIL; a hint, never evidence."""
 
     package: NormalizedName
     versions: str
-    """The versions that have it, as a specifier; empty for all."""
+    """The versions that support it, as a specifier; empty for all."""
     setting: str
-    """`NAME=VALUE` of an environment variable, or what else is to be set."""
+    """`NAME=VALUE` of an environment variable, or another setting."""
     effect: str
-    """What it does, and what it costs, in one sentence."""
+    """Its effect and its cost, in one sentence."""
     source: str
-    """The documentation that says so."""
+    """The documentation of the setting."""
     checked: str
-    """The day on which that was read, `2026-11-21`."""
+    """The day on which that documentation was read, `2026-11-21`."""
 
 
 class WayKind(StrEnum):
-    """The best way out that there is."""
+    """The best way out that exists."""
 
     UPGRADE = "upgrade"
     FALLBACK = "fallback"
@@ -160,7 +160,7 @@ class WayKind(StrEnum):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class WayOut:
-    """What can be done about one blocked package on one platform."""
+    """The ways out for one blocked package on one platform."""
 
     name: NormalizedName
     current: Version | None
@@ -171,7 +171,7 @@ class WayOut:
     """The report's reasons for the verdict, most important first."""
     kind: WayKind
     problem: Gap | None = None
-    """What the index answered, where later releases could not be looked up."""
+    """The index's answer, if later releases could not be looked up."""
     first: Candidate | None = None
     """The nearest later release that does not block, by index and binary evidence."""
     newest_good: Version | None = None
@@ -180,17 +180,17 @@ class WayOut:
     passed_over: tuple[Candidate, ...] = ()
     """Later releases before `first` (all of them if there is no `first`), oldest first, each with the reason."""
     given_up: str | None = None
-    """What keeps the plan from taking it: uv's words, or what the audit of the proposed set found."""
+    """Why the plan cannot use it: uv's message, or what the audit of the proposed set found."""
     newest: Version | None = None
-    """The newest final release on the index, whatever it is."""
+    """The newest final release on the index, good or not."""
     source: SourceEvidence | None = None
     switches: tuple[Switch, ...] = ()
     required_by: tuple[tuple[str, ...], ...] = ()
-    """Chains from a root requirement down to the package, shortest first."""
+    """Chains from a root requirement to the package, shortest first."""
     location: Location | None = None
-    """Where the root requirement of the first chain stands."""
+    """The location of the first chain's root requirement."""
     solved: bool = False
-    """Whether the plan's changes, together, remove this blocker, or bring the compiled code back."""
+    """Whether the plan's changes together remove this blocker or restore the compiled code."""
 
     @property
     def first_good(self) -> Version | None:
@@ -199,36 +199,37 @@ class WayOut:
 
     @property
     def blocks(self) -> bool:
-        """Whether the package blocks today; otherwise it falls back to pure Python, and a release does not."""
+        """Whether the package blocks today; otherwise it falls back to pure Python, and a later release does not."""
         return self.verdict in BLOCKING
 
 
 class ChangeKind(StrEnum):
-    """What is to be edited for a change."""
+    """What to edit for a change."""
 
     REQUIREMENT = "requirement"
-    """A line or dependency of the user's."""
+    """A line or dependency that belongs to the user."""
     CONSTRAINT = "constraint"
-    """Something else needs the package: a new line that constrains it."""
+    """Another package needs it: a new line that constrains it."""
     LOCK = "lock"
-    """The lock file's own tool has to make it."""
+    """The lock file's own tool has to make the change."""
     IMPLIED = "implied"
-    """Nothing: the other changes bring it about."""
+    """Nothing: the other changes cause it."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Wanted:
-    """A package that is to change, or may."""
+    """A package that changes, or may change."""
 
     version: Version
-    """The nearest version that will do."""
+    """The nearest version that works."""
     not_these: frozenset[Version] = frozenset()
-    """Later versions that will not."""
+    """Later versions that do not work."""
 
     def instead_of(self, old: SpecifierSet | None) -> SpecifierSet:
-        """Return what is written instead of a specifier, or on a new line.
+        """Return the text that replaces a specifier, or goes on a new line.
 
-        One version stays one version. A range begins at the nearest version and keeps whatever else admits that.
+        A single version stays a single version. A range begins at the nearest version and keeps every other bound that
+        admits it.
         """
         if old is None or any(clause.operator in ("==", "===") and "*" not in clause.version for clause in old):
             return SpecifierSet(f"=={self.version}")
@@ -241,42 +242,42 @@ class Wanted:
 
     @property
     def or_later(self) -> SpecifierSet:
-        """The nearest version or a later one that will do."""
+        """The nearest version that works, or a later one."""
         after = sorted(version for version in self.not_these if version > self.version)
         return SpecifierSet(",".join((f">={self.version}", *(f"!={version}" for version in after))))
 
 
 class Aim(StrEnum):
-    """What a change is for."""
+    """The purpose of a change."""
 
     REMOVE = "remove"
     """It removes a blocker."""
     FASTER = "faster"
-    """It brings compiled code back to a package that falls back to pure Python."""
+    """It restores compiled code for a package that falls back to pure Python."""
     FIT = "fit"
-    """Other changes do not go together with the present version."""
+    """Other changes are incompatible with the present version."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ChangeReason:
-    """Why a version changes, and why to that one."""
+    """Why a version changes, and why to this version."""
 
     aim: Aim
     unsure: bool = False
-    """Whether it then blocks could not be determined."""
+    """Whether it blocks after the change could not be determined."""
     nearer: Version | None = None
-    """A nearer good release, which does not go together with the rest."""
+    """A nearer good release, which is incompatible with the rest."""
     slower: bool = False
     """The proposed release falls back to pure Python."""
     through: str | None = None
-    """The package that pulls it in, where a line of its own is needed."""
+    """The package that pulls it in, if it needs a separate line."""
     excluded_by: tuple[str, ...] = ()
     """Requirements of the project, outside the lock file, that have to change first, as the project writes them."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class CheckedPackage:
-    """What the audit of the proposed set says of one package of it that is not in today's."""
+    """What the audit of the proposed set reports for a package that is not in today's set."""
 
     name: NormalizedName
     version: Version | None
@@ -288,71 +289,71 @@ class CheckedPackage:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Change:
-    """One version that is to change."""
+    """One version to change."""
 
     name: NormalizedName
     current: Version | None
     proposed: Version
-    """The version at which it arrives."""
+    """The new version."""
     wanted: Wanted
     """The requested change: for a range, the resolver can take a later version than the nearest."""
     kind: ChangeKind
     old: str | None
-    """The requirement as it is, `sqlalchemy==2.0.50`; `None` where a line is new."""
+    """The present requirement, `sqlalchemy==2.0.50`; `None` if a line is new."""
     new: str
     """The new requirement, `sqlalchemy==2.0.54`."""
     reason: ChangeReason
     evidence: tuple[CheckedPackage, ...] = ()
-    """What the audit of the proposed set says of the package, per platform."""
+    """What the audit of the proposed set reports for the package, per platform."""
     removes: tuple[NormalizedName, ...] = ()
-    """The blockers that go with it; empty where the change is only needed by another."""
+    """The blockers that it removes; empty if only another change needs it."""
     needed_by: tuple[NormalizedName, ...] = ()
-    """The other changes that want this one; empty where it removes a blocker itself."""
+    """The other changes that need this one; empty if it removes a blocker itself."""
     required_by: tuple[tuple[str, ...], ...] = ()
     location: Location | None = None
-    """The line that changes; where a line is new, the file that takes it."""
+    """The line that changes; if a line is new, the file that gets it."""
 
     @property
     def is_major(self) -> bool:
-        """Whether the first number of the version changes: such a release may break what it did before."""
+        """Whether the major version changes: such a release may break existing behavior."""
         return self.current is not None and self.current.release[:1] != self.proposed.release[:1]
 
 
 class ProofStatus(StrEnum):
-    """What came of resolving the proposed set."""
+    """The result of resolving the proposed set."""
 
     RESOLVED = "resolved"
     UNRESOLVED = "unresolved"
     NOT_NEEDED = "not-needed"
-    """Nothing is to change."""
+    """There is nothing to change."""
     NOT_ASKED = "not-asked"
     """The lock file's own tool resolves, or no resolver was available."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Proof:
-    """What uv says of the proposed set of one input on one platform, and what an audit of it said."""
+    """What uv reports about the proposed set of one input on one platform, and the result of its audit."""
 
     input: str
     platform: str
     status: ProofStatus
     reason: str | None = None
-    """Why it was not resolved or not asked."""
+    """Why it was not resolved or not checked."""
     command: str | None = None
-    """What reproduces it, once the changes are written."""
+    """The command that reproduces it after the changes are written."""
     requirements: tuple[str, ...] = ()
-    """What uv was asked, one requirement each."""
+    """The question to uv, one requirement each."""
     resolved: tuple[tuple[NormalizedName, Version | None], ...] = ()
-    """The versions that go together."""
+    """The versions that fit together."""
     checked: tuple[CheckedPackage, ...] = ()
     """The packages that differ from today's, audited by the same tiers as `ftaudit check`."""
     not_proven: tuple[str, ...] = ()
-    """What this does not show, one sentence each."""
+    """What the proof does not show, one sentence each."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Plan:
-    """What to change so that the blockers go, what has no way out yet, and the proof."""
+    """The changes that remove the blockers, the packages without a way out, and the proof."""
 
     target: str
     platforms: tuple[str, ...]
@@ -360,13 +361,13 @@ class Plan:
     packages: int
     """How many packages were judged, each counted once."""
     ways: tuple[WayOut, ...]
-    """One for each blocked package and platform, and one for each that falls back where a release does not."""
+    """One for each blocked package and platform, and one for each fallback that a later release avoids."""
     changes: tuple[Change, ...]
-    """In the order in which to make them: what others need first."""
+    """In the order to make them: changes that others need come first."""
     proofs: tuple[Proof, ...]
     """One for each input and platform."""
     lock_commands: tuple[str, ...] = ()
-    """For lock files: the commands of their own tools that make the changes."""
+    """For lock files: the commands of their tools that make the changes."""
     notes: tuple[str, ...] = ()
     incomplete: tuple[str, ...] = ()
     """What could not be checked, one sentence each."""
@@ -375,26 +376,26 @@ class Plan:
     interpreter: str | None = None
     traffic: tuple[tuple[str, int], ...] = ()
     outlook: Outlook | None = None
-    """What the next release of CPython has of the packages, at the versions that are proposed."""
+    """What the next release of CPython has for the packages, at the proposed versions."""
 
     @property
     def blocked(self) -> tuple[NormalizedName, ...]:
-        """What blocks today, by name."""
+        """The blockers of today, by name."""
         return tuple(dict.fromkeys(way.name for way in self.ways if way.blocks))
 
     @property
     def still_blocked(self) -> tuple[NormalizedName, ...]:
-        """What would block once the changes are made, by name."""
+        """The blockers that remain after the changes, by name."""
         return tuple(dict.fromkeys(way.name for way in self.ways if way.blocks and not way.solved))
 
     @property
     def faster(self) -> tuple[NormalizedName, ...]:
-        """What falls back to pure Python today and has its compiled code once the changes are made, by name."""
+        """Packages that fall back to pure Python today and have compiled code after the changes, by name."""
         return tuple(dict.fromkeys(way.name for way in self.ways if not way.blocks and way.solved))
 
     @property
     def exit_code(self) -> int:
-        """`0` nothing blocks once the changes are made, `1` something still does, `3` not all could be checked."""
+        """`0` nothing blocks after the changes, `1` something still blocks, `3` not everything could be checked."""
         if self.still_blocked:
             return 1
         return 3 if self.incomplete or self.unknown else 0

@@ -1,4 +1,4 @@
-"""The words for what reachability found. Nothing reads them back: values decide."""
+"""The text for reachability results. No code parses it: decisions use the values."""
 
 from __future__ import annotations
 
@@ -26,18 +26,18 @@ WORDS: Final = {
     ReachClass.NONE: "no way found",
 }
 LONGEST_WAY: Final = 7
-"""Steps of a way that are shown: the first ones and the last ones."""
+"""Steps of an import chain to show: the first ones and the last ones."""
 LISTED: Final = 3
 """Sites that a sentence lists."""
 
 
 def class_words(reached: ReachClass) -> str:
-    """Return what a class is called."""
+    """Return the name of a class."""
     return WORDS[reached]
 
 
 def reach_sentences(found: ModuleReach) -> Iterator[str]:
-    """Yield what is known of one module: when it is loaded, through what, and what to change."""
+    """Yield the facts about one module: when it is loaded, through what, and what to change."""
     match found.reached:
         case ReachClass.START:
             yield f"{found.module}: your code loads it at start, {_ways(found)}: {way(found.path, found.module)}"
@@ -67,7 +67,7 @@ def _ways(found: ModuleReach) -> str:
 
 
 def cut_sentence(module: str, cuts: Sequence[ImportSite]) -> str:
-    """Return which of the user's lines to change so that a module is not loaded at start."""
+    """Return which of the user's lines to change so that start does not load a module."""
     places = ", ".join(f"{site.file}:{site.line}" for site in cuts[:LISTED])
     more = f" and {len(cuts) - LISTED} more" if len(cuts) > LISTED else ""
     what = "this import" if len(cuts) == 1 else f"these {len(cuts)} imports"
@@ -75,7 +75,7 @@ def cut_sentence(module: str, cuts: Sequence[ImportSite]) -> str:
 
 
 def way(path: Sequence[ReachStep], module: str) -> str:
-    """Return the steps of a way: file and line of each import, and the module at its end."""
+    """Return the steps of an import chain: file and line of each import, and the module at its end."""
     if not path:
         return f"{module} is the start point"
     steps = [place(step.site) for step in path]
@@ -95,7 +95,7 @@ def function_name(site: ImportSite) -> str:
 
 
 def condition_phrase(condition: Condition) -> str:
-    """Return a condition as it follows `if`, with its place."""
+    """Return a condition as text after `if`, with its place."""
     at = f"({condition.file}:{condition.line})"
     match condition.kind:
         case ConditionKind.BRANCH:
@@ -135,13 +135,13 @@ def open_phrase(site: OpenSite) -> str:
 
 
 def listed_sites(sites: Sequence[OpenSite]) -> str:
-    """Return the first of the sites, and how many more there are."""
+    """Return the first sites, and the number of others."""
     told = ", ".join(dict.fromkeys(map(open_phrase, sites[:LISTED])))
     return told + (f" and {len(sites) - LISTED} more" if len(sites) > LISTED else "")
 
 
 def reach_summary(reach: ReachAnswer) -> Iterator[str]:
-    """Yield what holds for all modules of a platform: the start points, and what could not be followed."""
+    """Yield the facts that apply to all modules of a platform: the start points, and what could not be followed."""
     starts = ", ".join(reach.starts[:LISTED])
     more = f" and {len(reach.starts) - LISTED} more" if len(reach.starts) > LISTED else ""
     yield f"reach on {reach.platform}, from {starts}{more}: {reach.files} Python files were followed"
@@ -174,14 +174,14 @@ def _places(sites: Sequence[OpenSite]) -> str:
 
 
 def difference_sentence(difference: Difference) -> str:
-    """Return where a run showed something else than the analysis."""
+    """Return where a run differed from the analysis."""
     said = WORDS[difference.said].removesuffix(" …")
     did = "loaded it" if difference.loaded else "did not load it"
     return f"{difference.module}: the analysis says `{said}`; importing the start points {did}"
 
 
 def counts(found: Iterable[ModuleReach]) -> str:
-    """Return how many modules are loaded when."""
+    """Return the number of modules for each load time."""
     tally: dict[ReachClass, int] = {}
     for each in found:
         tally[each.reached] = tally.get(each.reached, 0) + 1

@@ -13,28 +13,28 @@ class ReachClass(StrEnum):
     START = "start"
     """When the start point is imported, on every run."""
     START_IF = "start-if"
-    """When the start point is imported, if conditions hold that only a run decides."""
+    """When the start point is imported, if conditions hold that are decided only at run time."""
     RUN = "run"
     """When a function runs."""
     NONE = "none"
-    """No way was found. That is not a proof."""
+    """No import chain was found. That is not a proof."""
     UNSURE = "unsure"
     """Something that could load it could not be followed."""
 
 
 class ConditionKind(StrEnum):
-    """What decides at run time whether an import takes place."""
+    """What decides at run time whether an import happens."""
 
     BRANCH = "branch"
     """An `if` or a conditional expression: `text` is its condition."""
     NOT_BRANCH = "not-branch"
-    """The same, where the condition must be false."""
+    """The same, but the condition must be false."""
     LOOP = "loop"
-    """A loop that may run no time: `text` is what it runs over."""
+    """A loop that may not run at all: `text` is what it iterates over."""
     HANDLER = "handler"
-    """An exception handler: `text` names what it catches."""
+    """An exception handler: `text` is the exception that it catches."""
     BODY = "body"
-    """The rest of a `try` whose import of `text` may fail."""
+    """The rest of a `try` whose import of `text` can fail."""
     SEVERAL = "several"
     """One of several values is used: `text` is the expression."""
     NAMED = "named"
@@ -43,7 +43,7 @@ class ConditionKind(StrEnum):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Condition:
-    """Something undecided on the way."""
+    """An undecided step in the chain."""
 
     kind: ConditionKind
     file: str
@@ -53,15 +53,15 @@ class Condition:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ImportSite:
-    """Where an import takes place."""
+    """Where an import happens."""
 
     module: str
-    """The module whose file it is."""
+    """The module that the file belongs to."""
     file: str
-    """Path below the source root or site-packages; of the user's own code as the user sees it."""
+    """Path below the source root or site-packages; for the user's own code, as the user sees it."""
     line: int
     function: str | None = None
-    """Qualified name of the function around it."""
+    """Qualified name of the enclosing function."""
     own: bool = False
     """Whether it is in the user's code."""
 
@@ -90,7 +90,7 @@ class OpenKind(StrEnum):
     BINARY = "binary"
     """What an extension module imports could not be read."""
     BUDGET = "budget"
-    """The number of steps that one analysis takes was used up."""
+    """The step limit of one analysis was reached."""
     MISSING = "missing"
     """A start point does not exist."""
 
@@ -101,15 +101,15 @@ class OpenSite:
 
     kind: OpenKind
     package: str
-    """The distribution or top-level name that it is in."""
+    """The distribution or top-level name that contains it."""
     module: str
     file: str
     line: int
     prefix: str = ""
-    """What is known of the beginning of the computed name."""
+    """The known beginning of the computed name."""
     function: str | None = None
     at_start: bool = False
-    """Whether it is executed when the start point is imported."""
+    """Whether it runs when the start point is imported."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -121,15 +121,15 @@ class ModuleReach:
     path: tuple[ReachStep, ...] = ()
     """One import chain, with the user's step first; empty if there is no chain."""
     ways: int = 0
-    """Imports in the user's code from which it is reached in this class."""
+    """Imports in the user's code that reach it in this class."""
     cuts: tuple[ImportSite, ...] = ()
-    """The imports in the user's code that every way at start leads through."""
+    """The imports in the user's code that every chain at start goes through."""
     optional: bool = False
     """Every import that leads into its package handles `ImportError`: without the package the program still starts."""
     open_sites: tuple[OpenSite, ...] = ()
-    """What could not be followed and may load it."""
+    """What could not be followed and could load it."""
     seen: str | None = None
-    """The recorded run or import that loaded it, where one did."""
+    """The recorded run or import that loaded it, if any."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -143,23 +143,23 @@ class ReachAnswer:
     open_sites: tuple[OpenSite, ...] = ()
     """Everything that could not be followed."""
     files: int = 0
-    """Files of Python that were run."""
+    """Python files that were analyzed."""
     steps: int = 0
     bytes_read: int = 0
-    """Bytes that were fetched for this."""
+    """Bytes that were fetched for the analysis."""
     differences: tuple[Difference, ...] = ()
-    """Where importing the start points showed something else."""
+    """Where importing the start points gave a different result."""
     proof: str | None = None
-    """The interpreter that imported the start points; `None` where they were not imported."""
+    """The interpreter that imported the start points; `None` if they were not imported."""
 
     def of(self, module: str) -> ModuleReach | None:
-        """Return what is known of a module."""
+        """Return the facts about a module."""
         return next((each for each in self.modules if each.module == module), None)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Difference:
-    """A module of which the analysis and a run disagree."""
+    """A module on which the analysis and a run disagree."""
 
     module: str
     said: ReachClass

@@ -1,4 +1,4 @@
-"""Why a package has its verdict: a closed union of values. `ftaudit.model.sentences` puts them into words.
+"""Why a package has its verdict: a closed union of values. `ftaudit.model.sentences` formats them.
 
 No reason names the platform: the same reasons on two platforms are equal.
 """
@@ -18,25 +18,25 @@ WORST_FIRST: Final = (
     GilDeclaration.UNDETERMINED,
     GilDeclaration.NOT_USED,
 )
-"""What modules declare, from bad to good; the worst of them is the wheel's."""
+"""What modules declare, from good to bad; the worst declaration is the wheel's."""
 
 System: TypeAlias = tuple[str, str]
-"""An image format and a machine, as `ModuleBinary` names them; the machine is empty where any may be."""
+"""An image format and a machine, as `ModuleBinary` names them; the machine is empty if any machine matches."""
 
 
 class Exclusion(StrEnum):
-    """Why a file that would match is not installed."""
+    """Why a matching file is not installed."""
 
     REQUIRES_PYTHON = "requires-python"
     """`wanted` is its range, `has` the target's version."""
     HASH = "hash"
     """Its hash is not among those that the input allows."""
     NO_BINARY = "no-binary"
-    """It is a wheel, and the input allows none of the package."""
+    """It is a wheel, and the input does not allow wheels of the package."""
     ONLY_BINARY = "only-binary"
-    """It is an sdist, and the input allows wheels alone."""
+    """It is an sdist, and the input allows only wheels."""
     SYSTEM = "system"
-    """`wanted` is the system that its tag asks for, `has` the version that the platform has."""
+    """`wanted` is the system that its tag requires, `has` the version on the platform."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -49,7 +49,7 @@ class Excluded:
     wanted: str = ""
     has: str = ""
     older: bool = False
-    """What it requires are older versions of Python than the target's."""
+    """It requires Python versions older than the target's."""
 
     @property
     def is_wheel(self) -> bool:
@@ -59,7 +59,7 @@ class Excluded:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class WrongSuffix:
-    """The file's name is not one that the target looks for."""
+    """The target does not look for files of this name."""
 
     suffix: str
     """`.cpython-314-x86_64-linux-gnu.so`."""
@@ -73,7 +73,7 @@ class WrongImage:
 
     is_for: System
     wanted: tuple[System, ...]
-    """Those of the wheel's systems that cannot load it."""
+    """The systems of the wheel that cannot load it."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -82,7 +82,7 @@ class Misfit:
 
     what: WrongSuffix | WrongImage
     certain: bool
-    """The file is meant for the target. Otherwise it may be another build's, of no concern to the package."""
+    """The file is meant for the target. Otherwise it may belong to another build, and does not affect the package."""
 
     @property
     def of_image(self) -> bool:
@@ -96,7 +96,7 @@ class Unresolved:
 
     kind: ClassVar[str] = "unresolved"
     problem: str
-    """What the resolver or the input's reader says."""
+    """The message of the resolver or the input's reader."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -108,16 +108,16 @@ class NotLookedUp:
 
 
 class Lack(StrEnum):
-    """What there is where the target finds no wheel to install."""
+    """What exists if the target finds no wheel to install."""
 
     REFUSED = "refused"
     """A wheel that fits, but the input allows no wheel of the package."""
     HASHES = "hashes"
-    """A wheel that fits, but the input's hashes leave it out."""
+    """A wheel that fits, but the input's hashes exclude it."""
     ELSEWHERE = "elsewhere"
-    """A wheel of the target's for other platforms."""
+    """A wheel for the target on other platforms."""
     ORDINARY = "ordinary"
-    """A wheel of the ordinary (GIL) build."""
+    """A wheel of the GIL-enabled build."""
     NOTHING = "nothing"
     """No wheel at all."""
     OTHER = "other"
@@ -131,18 +131,18 @@ class NoWheel:
     kind: ClassVar[str] = "no-wheel"
     there: Lack
     wanted: tuple[str, ...]
-    """The ABI tags that would do, `cp314t`."""
+    """The ABI tags that would fit, `cp314t`."""
     sdist: bool
     """Whether there is an sdist to build from."""
     sdist_excluded: Excluded | None = None
-    """The sdist that there is, where it is left out."""
+    """The existing sdist, if it is excluded."""
     older: bool = False
     """The release was made for older versions of Python: the `requires-python` of its sdist excludes the target."""
     version: str | None
     elsewhere: tuple[str, ...] = ()
     """The platform tags that have such a wheel."""
     given: bool = False
-    """The files are the user's own, and not an index's."""
+    """The files belong to the user, not to an index."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -151,11 +151,11 @@ class Rebuild:
 
     kind: ClassVar[str] = "rebuild"
     counts: tuple[tuple[GilDeclaration, int], ...]
-    """How many modules would declare what, the worst first. Never empty."""
+    """The number of modules for each declaration, the worst first. Never empty."""
 
     @property
     def worst(self) -> GilDeclaration:
-        """The worst declaration: it is that of the whole wheel."""
+        """The worst declaration, which counts for the whole wheel."""
         return self.counts[0][0]
 
     @property
@@ -170,18 +170,18 @@ class RefusedWheel:
 
     kind: ClassVar[str] = "refused"
     told: str
-    """What is wrong with it."""
+    """What is wrong with the wheel."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ModuleFails:
-    """A module cannot be loaded by the target, or crashes when it is imported."""
+    """The target cannot load a module, or the module crashes on import."""
 
     kind: ClassVar[str] = "module-fails"
     module: str
     misfit: Misfit | None = None
     gil_build: bool = False
-    """It was compiled for the build with the GIL."""
+    """It was compiled for the GIL-enabled build."""
     evidence: str | None = None
     """What in the image shows that."""
     refusal: Refusal | None = None
@@ -189,7 +189,7 @@ class ModuleFails:
     version: tuple[int, int] = (0, 0)
     """The target's."""
     told: str | None = None
-    """What its import ended with."""
+    """How its import ended."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -208,12 +208,12 @@ class StartUpFails:
     kind: ClassVar[str] = "start-up-fails"
     file: str
     told: str
-    """How it ended."""
+    """How the interpreter ended."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class TurnsOnAtStartUp:
-    """A file that runs when an interpreter starts turns the GIL on."""
+    """A file that runs when an interpreter starts enables the GIL."""
 
     kind: ClassVar[str] = "turns-on-at-start-up"
     file: str
@@ -221,7 +221,7 @@ class TurnsOnAtStartUp:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class TurnsOnUnlisted:
-    """An import of the package turns the GIL on through modules that no wheel lists."""
+    """An import of the package enables the GIL through modules that no wheel lists."""
 
     kind: ClassVar[str] = "turns-on-unlisted"
     modules: tuple[str, ...]
@@ -230,7 +230,7 @@ class TurnsOnUnlisted:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class TurnsOnUnnamed:
-    """The GIL is on after an import, and what turned it on is not known."""
+    """The GIL is on after an import, and the cause is not known."""
 
     kind: ClassVar[str] = "turns-on-unnamed"
     name: str
@@ -238,7 +238,7 @@ class TurnsOnUnnamed:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Contested:
-    """Another distribution has a different file in the place of an extension module."""
+    """Another distribution has a different file at the path of an extension module."""
 
     kind: ClassVar[str] = "contested"
     file: str
@@ -247,7 +247,7 @@ class Contested:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class TiersDisagree:
-    """A module's binary says that it turns the GIL on, and its import says that it does not."""
+    """A module's binary says that it enables the GIL, but its import shows that it does not."""
 
     kind: ClassVar[str] = "tiers-disagree"
     module: str
@@ -256,39 +256,39 @@ class TiersDisagree:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class TurnsOn:
-    """Modules turn the GIL back on."""
+    """Modules enable the GIL again."""
 
     kind: ClassVar[str] = "turns-on"
     modules: tuple[str, ...]
     total: int
-    """How many extension modules the wheel has."""
+    """The number of extension modules in the wheel."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Declares:
-    """What a module that turns the GIL on declares."""
+    """The declaration of a module that enables the GIL."""
 
     kind: ClassVar[str] = "declares"
     declaration: GilDeclaration | None
     made_with: str | None
     """`Cython 3.2.9`."""
     seen: bool
-    """An import showed it; otherwise it was read from the binary."""
+    """An import showed it; otherwise the binary shows it."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class PlainImportOff:
-    """A plain `import NAME` leaves the GIL off although some module of the package does not."""
+    """A plain `import NAME` leaves the GIL disabled although some module of the package does not."""
 
     kind: ClassVar[str] = "plain-import-off"
     name: str
     lazily: tuple[str, ...] = ()
-    """The imports that lead to a module that turns it on once a lazy import is resolved (PEP 810)."""
+    """The imports that lead to a module that enables the GIL after a lazy import is resolved (PEP 810)."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class TierFailed:
-    """A tier could not do its work, so that its answer cannot be relied on."""
+    """A tier failed, so its answer is not reliable."""
 
     kind: ClassVar[str] = "tier-failed"
     gap: Gap
@@ -300,7 +300,7 @@ class NothingLookedAt:
 
     kind: ClassVar[str] = "nothing-looked-at"
     why: tuple[Gap, ...]
-    """Why each tier was left out; empty where none says."""
+    """Why each tier was skipped; empty if no tier states a reason."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -314,29 +314,29 @@ class Undetermined:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class WhyUndetermined:
-    """Why a module could not be determined, or several."""
+    """Why one or several modules could not be determined."""
 
     kind: ClassVar[str] = "why-undetermined"
     module: str | None
-    """`None` where several have it in common."""
+    """`None` if several modules share it."""
     misfit: Misfit | None = None
     binary: str | None = None
-    """Why the binary did not tell."""
+    """Why the binary was not conclusive."""
     runtime: str | None = None
-    """What the import ended with."""
+    """How the import ended."""
 
 
 class Plainly(StrEnum):
-    """Reasons that need no data."""
+    """Reasons without data."""
 
     FALLBACK = "fallback"
-    """The target gets the pure-Python wheel although compiled ones exist."""
+    """The target gets the pure-Python wheel although compiled wheels exist."""
     NO_COMPILED_CODE = "no-compiled-code"
     SOURCE_TREE = "source-tree-without-compiled-sources"
     BUILT_FROM_SOURCE = "built-from-source"
     """The release has no wheel, and an installer builds a pure-Python wheel from the sdist."""
     NO_EXTENSION_MODULE = "no-extension-module"
-    """The wheel holds compiled code, and no extension module."""
+    """The wheel contains compiled code, but no extension module."""
 
     @property
     def kind(self) -> str:
@@ -346,12 +346,12 @@ class Plainly(StrEnum):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class AllOff:
-    """Every extension module leaves the GIL off."""
+    """Every extension module leaves the GIL disabled."""
 
     kind: ClassVar[str] = "all-off"
     total: int
     imported: bool
-    """Some were imported; otherwise the binaries were read."""
+    """Some modules were imported; otherwise the binaries were read."""
 
 
 Reason: TypeAlias = (
@@ -384,7 +384,7 @@ Reasons: TypeAlias = tuple[Reason, ...]
 
 
 def in_common(reason: Reason) -> Reason:
-    """Return a reason without the page or file of the package's own, so that packages can have it in common."""
+    """Return a reason without the page or file of the package, so that packages can share it."""
     match reason:
         case NotLookedUp(gap=Gap() as gap):
             return NotLookedUp(gap=replace(gap, subject=None))

@@ -1,4 +1,4 @@
-"""The words for why CPython refuses a module."""
+"""The text for why CPython refuses a module."""
 
 from __future__ import annotations
 

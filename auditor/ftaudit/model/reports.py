@@ -1,4 +1,4 @@
-"""Reports: the judged packages, and how much of what should have been checked was checked."""
+"""Reports: the judged packages, and how much of the expected work was done."""
 
 from __future__ import annotations
 
@@ -31,10 +31,10 @@ class Package:
     step: Step | None = None
     """What to do next."""
     blocked_by: tuple[str, ...] = ()
-    """Names of blocked packages that this one needs, directly or through others."""
+    """Names of blocked packages that this one needs, directly or indirectly."""
     findings: tuple[Finding, ...] = ()
     accepted: Acceptance | None = None
-    """Known and accepted: the verdict stands, and does not count for the exit code."""
+    """Known and accepted: the verdict does not change, and does not count for the exit code."""
 
     @property
     def name(self) -> str:
@@ -43,12 +43,12 @@ class Package:
 
     @property
     def version(self) -> str | None:
-        """The version that was judged; `None` if it could not be found out."""
+        """The version that was judged; `None` if it could not be determined."""
         return None if self.facts.pin.version is None else str(self.facts.pin.version)
 
     @property
     def required_by(self) -> tuple[tuple[str, ...], ...]:
-        """Chains of names from a root requirement down to this package, the shortest first."""
+        """Chains of names from a root requirement to this package, the shortest first."""
         return self.facts.pin.required_by
 
     @property
@@ -72,7 +72,7 @@ class Package:
 
     @property
     def blocks(self) -> bool:
-        """Whether the verdict keeps the stack from the target, accepted or not."""
+        """Whether the verdict blocks the target, accepted or not."""
         return self.verdict in BLOCKING
 
 
@@ -86,7 +86,7 @@ class TierCoverage:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Report:
-    """What an audit arrives at."""
+    """The result of an audit."""
 
     target: str
     platforms: tuple[str, ...]
@@ -100,23 +100,23 @@ class Report:
     """What was not checked and has no row: dependencies that could not be determined."""
     interpreter: str | None = None
     traffic: tuple[tuple[str, int], ...] = ()
-    """Bytes received and saved, and requests, by name."""
+    """Bytes received and saved, and the number of requests, by name."""
     indexes: tuple[str, ...] = ()
-    """Where packages came from, in the order in which they are asked, without credentials."""
+    """The sources of packages, in query order, without credentials."""
 
     created: datetime | None = None
     """When the audit ended, in UTC."""
     nonconforming: tuple[str, ...] = ()
-    """Wheels that break the stable ABI that their tags claim, by file name: `ftaudit wheel` does not let them pass."""
+    """Wheels that break the stable ABI in their tags, by file name: `ftaudit wheel` rejects them."""
 
     builds: tuple[LocalBuild, ...] = ()
-    """What builds of its source-only packages on this machine made. They change no verdict and no exit code."""
+    """The results of building its source-only packages on this machine. They change no verdict and no exit code."""
 
     reach: tuple[ReachAnswer, ...] = ()
-    """What the user's own code loads, for each platform, where that was asked."""
+    """What the user's own code loads on each platform, if that was requested."""
 
     def reach_on(self, platform: str) -> ReachAnswer | None:
-        """Return what the user's own code loads on a platform, where that was asked."""
+        """Return what the user's own code loads on a platform, if that was requested."""
         return next((each for each in self.reach if each.platform == platform), None)
 
     @property
@@ -131,7 +131,9 @@ class Report:
 
     @property
     def exit_code(self) -> int:
-        """`1` if something blocks that is not accepted, `3` if not all was checked, else `0` (docs/verdicts.md)."""
+        """`1` if something blocks and is not accepted, `3` if not everything was checked, otherwise `0`
+        (docs/verdicts.md).
+        """
         verdicts = {package.verdict for package in self.packages if package.accepted is None}
         if verdicts & BLOCKING or self.nonconforming or self.failing:
             return 1
@@ -145,7 +147,7 @@ class Report:
 
 
 WORST_FIRST_CODES: Final = (1, 3, 0)
-"""The exit codes of a judgment, the worst first: something blocks, not all was checked, nothing blocks."""
+"""The exit codes of a judgment, the worst first: something blocks, not everything was checked, nothing blocks."""
 
 
 def worst_exit_code(codes: Iterable[int]) -> int:

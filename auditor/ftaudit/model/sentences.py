@@ -1,4 +1,4 @@
-"""The one place where reasons and steps become English. Nothing reads the sentences back: values decide."""
+"""The only place that turns reasons and steps into English. No code parses the sentences: decisions use the values."""
 
 from __future__ import annotations
 
@@ -59,9 +59,9 @@ from ftaudit.model.stress_facts import StressFacts, StressFailure, StressFailure
 from ftaudit.model.words import GilDeclaration, Verdict
 
 LISTED: Final = 6
-"""How many names a sentence lists before it says how many more there are."""
+"""How many names a sentence lists before it only counts the rest."""
 THESE: Final = "these platforms"
-"""Stands for the platform where a sentence is about several."""
+"""Replaces the platform if a sentence is about several."""
 _FORMATS: Final = {"elf": "Linux", "macho": "macOS", "pe": "Windows"}
 _WOULD_DECLARE: Final = {
     GilDeclaration.USED: "declare that the GIL is used",
@@ -111,19 +111,19 @@ SLOWER: Final = "falls back to pure Python: it works, slower"
 
 
 def listed(names: Iterable[str]) -> str:
-    """Join names with commas, the first few of many."""
+    """Join names with commas; shorten a long list."""
     every = list(names)
     more = f" and {len(every) - LISTED} more" if len(every) > LISTED else ""
     return ", ".join(every[:LISTED]) + more
 
 
 def sentences(reasons: Iterable[Reason], where: str) -> tuple[str, ...]:
-    """Return reasons in words, in their order."""
+    """Return reasons as sentences, in order."""
     return tuple(sentence(reason, where) for reason in reasons)
 
 
 def sentence(reason: Reason, where: str) -> str:
-    """Return a reason in words; `where` names the platform, or the platforms that share it."""
+    """Return a reason as a sentence; `where` names the platform, or the platforms that share it."""
     match reason:
         case Unresolved():
             return reason.problem
@@ -219,7 +219,7 @@ def step_names_platform(step: Step) -> bool:
 
 
 def candidate_phrase(candidate: Candidate, where: str) -> str:
-    """Return why a later release is taken or passed over, in a phrase."""
+    """Return why a later release is chosen or skipped, as a phrase."""
     if candidate.told is not None:
         return candidate.told
     if candidate.fate is Fate.PRE_RELEASE:
@@ -251,7 +251,7 @@ def candidate_names_platform(candidate: Candidate) -> bool:
 
 
 def _static(candidate: Candidate, where: str) -> str:
-    """Return the first reason of a verdict that rests on the binaries alone."""
+    """Return the first reason of a verdict that is based only on the binaries."""
     if candidate.verdict is Verdict.PURE:
         return "pure Python: no compiled code in any wheel"
     match candidate.why[:1]:
@@ -288,7 +288,7 @@ def _lead(lead: Lead, where: str) -> str:
 
 
 def _without_good(lead: NoGoodRelease, where: str) -> Iterator[str]:
-    """Yield what there is where no final release leaves the GIL off."""
+    """Yield the alternatives if no final release leaves the GIL disabled."""
     if lead.newest is not None:
         yield f"{lead.newest.version}, the newest with a wheel for {where}, {_BAD[lead.newest.fate]}"
     if lead.slower is not None:
@@ -332,12 +332,12 @@ def names_platform(reason: Reason) -> bool:
 
 
 def gap_phrase(gap: Gap, where: str = "the platform") -> str:
-    """Return why a tier has no answer, in a phrase."""
+    """Return why a tier has no answer, as a phrase."""
     return _about(gap, where, gap.subject)
 
 
 def gap_of_many(gap: Gap, where: str = "the platform") -> str:
-    """Return what several packages have in common that have the same gap, each about its own page or file."""
+    """Return the shared part of a gap that several packages have, each for its own page or file."""
     return _about(gap, where, None)
 
 
@@ -374,7 +374,7 @@ def _about(gap: Gap, where: str, subject: str | None) -> str:
 
 
 def exclusion(excluded: Excluded) -> str:
-    """Return why a file is left out, in a phrase."""
+    """Return why a file is excluded, as a phrase."""
     match excluded.by:
         case Exclusion.REQUIRES_PYTHON:
             return f"requires Python {excluded.wanted}, the target is {excluded.has}"
@@ -389,7 +389,7 @@ def exclusion(excluded: Excluded) -> str:
 
 
 def misfit_phrase(misfit: Misfit) -> str:
-    """Return why a module's file cannot be imported, in a phrase that goes on from its name."""
+    """Return why a module's file cannot be imported, as a phrase that follows the file's name."""
     match misfit.what:
         case WrongSuffix(suffix=suffix, executable=executable):
             return f"{executable} does not look for {suffix} files"
@@ -440,7 +440,7 @@ def _all_of(total: int) -> str:
 
 
 def _declares(reason: Declares) -> str:
-    """Say what the guilty module declares, and by which evidence that is known."""
+    """Return what the module declares, and which evidence shows it."""
     seen = "seen on import" if reason.seen else "read from the binary"
     by = f" ({reason.made_with})" if reason.made_with else ""
     match reason.declaration:
@@ -470,7 +470,7 @@ def _system(system: System) -> str:
 
 
 def failure_sentence(failure: StressFailure) -> str:
-    """Return what failed under threads, and how often, in one sentence."""
+    """Return what failed under threads, and how often, as one sentence."""
     what = {
         StressFailureKind.CRASH: "crashes",
         StressFailureKind.HANG: "hangs",
@@ -495,7 +495,7 @@ def signal_name(number: int) -> str:
 
 
 def stress_sentence(facts: StressFacts) -> str:
-    """Return what was driven and what came of it, in one sentence. It never says that something is safe."""
+    """Return what was driven and the result, as one sentence. It never claims that something is safe."""
     calls, total = f"{facts.calls:,} calls", len(facts.callables)
     count = len(facts.failures)
     found = "no failure" if not count else "1 failure" if count == 1 else f"{count} failures"

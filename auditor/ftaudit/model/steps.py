@@ -1,4 +1,4 @@
-"""What to do about a verdict: a closed union of values. `ftaudit.model.sentences` puts them into words."""
+"""What to do about a verdict: a closed union of values. `ftaudit.model.sentences` formats them."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class NoLead:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class GoodRelease:
-    """The nearest later release that the verdict table calls ready or pure."""
+    """The nearest later release that is ready or pure according to the verdict table."""
 
     first: Version
     newest: Version
@@ -31,7 +31,7 @@ class GoodRelease:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class NoGoodRelease:
-    """No final release is good. What there is: at least one of these."""
+    """No final release is good. At least one of these alternatives exists."""
 
     name: str
     newest: Candidate | None = None
@@ -39,26 +39,26 @@ class NoGoodRelease:
     slower: Version | None = None
     """The first with a pure-Python wheel."""
     early: Candidate | None = None
-    """The newest pre-release, where that is good."""
+    """The newest pre-release, if it is good."""
 
 
 Lead: TypeAlias = NoLead | GoodRelease | NoGoodRelease
-"""What is known of the later releases of a package. From files and binaries: nothing is imported."""
+"""The known facts about the later releases of a package. From files and binaries: nothing is imported."""
 
 
 class Simply(StrEnum):
-    """Steps that need no data."""
+    """Steps without data."""
 
     LOCK_AGAIN = "lock-again"
     """With the hashes of all the files of the release."""
     REPORT = "report-upstream"
     BUILD_TREE = "build-tree"
-    """Build a wheel of the local project, and give that to ftaudit."""
+    """Build a wheel of the local project, and pass it to ftaudit."""
     FILL_CACHE = "fill-cache"
     """Run once with a network."""
     CHECK_NETWORK = "check-network"
     BUILD_AGAIN = "build-again"
-    """No installer takes the wheel as it is."""
+    """No installer accepts the wheel in its present form."""
 
     @property
     def kind(self) -> str:
@@ -68,12 +68,12 @@ class Simply(StrEnum):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Upgrade:
-    """What is known of later releases."""
+    """What is known about later releases."""
 
     kind: ClassVar[str] = "upgrade"
     lead: Lead
     decided_by: str | None = None
-    """The package that pulls this one in, and with it decides the version."""
+    """The package that pulls this one in and so determines its version."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -88,7 +88,7 @@ class NothingLater:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ImportThere:
-    """Only an import can tell, on that platform."""
+    """Only an import on that platform can show it."""
 
     kind: ClassVar[str] = "import-there"
     target: str
@@ -104,7 +104,7 @@ class Download:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Remedy:
-    """What a rule says to do."""
+    """What a rule recommends."""
 
     kind: ClassVar[str] = "remedy"
     told: str
@@ -113,13 +113,13 @@ class Remedy:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class MakeWheel:
-    """Build the wheel that is missing."""
+    """Build the missing wheel."""
 
     kind: ClassVar[str] = "make-wheel"
     executable: str
     """`python3.14t`."""
     release: str | None
-    """`NAME==VERSION`, where the index may have it although the files given do not."""
+    """`NAME==VERSION`, if the index may have it although the given files do not."""
 
 
 Step: TypeAlias = Simply | Upgrade | NothingLater | ImportThere | Download | Remedy | MakeWheel

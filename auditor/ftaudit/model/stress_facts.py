@@ -1,4 +1,4 @@
-"""What many threads did to a package at once: what failed, and how much of it was driven."""
+"""What many threads did to a package at once: what failed, and how much of the package was driven."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ class StressFailureKind(StrEnum):
     CRASH = "crash"
     """A signal ended the process, or the process aborted."""
     HANG = "hang"
-    """Threads waited for each other for good, or one never came back."""
+    """Threads waited for each other forever, or one never returned."""
     WRONG_RESULT = "wrong result"
-    """A result or a state that no single thread gets."""
+    """A result or a state that no single thread produces."""
     ERROR = "error"
     """An exception that only damaged state raises: `SystemError`, a panic, "already borrowed"."""
 
@@ -28,26 +28,26 @@ class StressUnit:
     """Operations that threads did on the same objects."""
 
     schedule: str
-    """How they met: `pair of methods`, `changed input`, `first use`, …"""
+    """How the operations met: `pair of methods`, `changed input`, `first use`, …"""
     target: str
-    """The type or function that it is about."""
+    """The type or function under test."""
     operations: tuple[str, ...]
     """Python expressions."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class StressFailure:
-    """One cause, with the least that shows it."""
+    """One cause, with the smallest reproduction."""
 
     kind: StressFailureKind
     unit: StressUnit
     also: tuple[str, ...] = ()
-    """Other callables whose units failed in the same place."""
+    """Other callables whose units failed at the same place."""
     signal: int = 0
-    """The number of the signal that ended the process; 0 where none did."""
+    """The number of the signal that ended the process; 0 if there was no signal."""
     message: str = ""
     native: str = ""
-    """The innermost function or offset of the package's own images on the native stack: `image.so:function`."""
+    """The innermost function or offset of the package's images on the native stack: `image.so:function`."""
     stack: str = ""
     """What faulthandler wrote."""
     tries: int
@@ -57,11 +57,11 @@ class StressFailure:
     """How many failed with the GIL, or in one thread."""
     threads: int
     by_recipe: bool = False
-    """Whether a recipe gave an object or an operation of it."""
+    """Whether a recipe provided an object or an operation of it."""
     script: str = ""
-    """A Python script that fails by itself."""
+    """A standalone Python script that fails."""
     explained_by: tuple[tuple[str, str, int], ...] = ()
-    """Rules of the scan that find something in the source of the same callable: each code with a path and a line."""
+    """Rules of the scan with findings in the source of the same callable: each code with a path and a line."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -78,38 +78,38 @@ class StressedCallable:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class StressFacts:
-    """What stress found out about one package. It never means that a package is safe."""
+    """What stress found about one package. It never means that a package is safe."""
 
     status: Status = Status.SKIPPED
     reason: Gap | None = _NOT_ASKED
     interpreter: str | None = None
     seed: int = 0
     budget: float = 0.0
-    """Seconds of processor time that were allowed."""
+    """The processor time limit in seconds."""
     callables: tuple[StressedCallable, ...] = ()
     types: int = 0
-    """How many types had an object made of them."""
+    """The number of types with an object."""
     types_driven: tuple[str, ...] = ()
     left_out: int = 0
     """Callables beyond the limit, which are not checked."""
     units: int = 0
     rounds: int = 0
     overlapped: int = 0
-    """Rounds in which all threads were seen to be at work at the same moment."""
+    """Rounds in which all threads were active at the same moment."""
     calls: int = 0
     cpu_seconds: float = 0.0
     wall_seconds: float = 0.0
     alone: tuple[tuple[str, int], ...] = ()
-    """Calls that end the process in one thread, each with its signal."""
+    """Calls that end the process with a single thread, each with its signal."""
     with_gil: tuple[StressUnit, ...] = ()
-    """Units that fail with the GIL too, or in one thread."""
+    """Units that also fail with the GIL, or in one thread."""
     rare: tuple[StressUnit, ...] = ()
-    """Units that failed, and too seldom to be reported."""
+    """Units that failed too rarely to be reported."""
     failures: tuple[StressFailure, ...] = ()
     notes: tuple[str, ...] = ()
-    """What the sandbox could not cut off, one sentence each."""
+    """What the sandbox could not block, one sentence each."""
 
     @property
     def driven(self) -> int:
-        """How many callables were driven."""
+        """The number of callables that were driven."""
         return sum(each.driven for each in self.callables)

@@ -1,4 +1,4 @@
-"""The words that facts, findings and verdicts share: enumerations, and places in files."""
+"""The terms that facts, findings, and verdicts share: enumerations, and places in files."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ class StrEnum(str, Enum):
 class GilDeclaration(StrEnum):
     """What an extension module tells CPython about the GIL (PEP 703, `Py_mod_gil`).
 
-    `UNDECLARED` (no slot: CPython treats the module as if it had said "used") and `UNDETERMINED` (we could not
-    tell) are different answers to a user and are never folded.
+    `UNDECLARED` (no slot: CPython treats the module as "used") and `UNDETERMINED` (the answer is unknown) are different
+    answers to a user and are never merged.
     """
 
     NOT_USED = "not_used"
@@ -44,7 +44,7 @@ BLOCKING = frozenset({Verdict.REENABLES_GIL, Verdict.SOURCE_ONLY, Verdict.UNAVAI
 
 
 class Severity(StrEnum):
-    """How bad a finding is, were it true."""
+    """How bad a finding is if it is true."""
 
     ERROR = "error"
     WARNING = "warning"
@@ -76,7 +76,7 @@ class WheelKind(StrEnum):
     ABI3T = "abi3t"
     """A stable-ABI wheel for free-threaded builds (PEP 803), from 3.15t on."""
     NATIVE = "native"
-    """A wheel for the platform with ABI tag `none`: compiled code, but not against the C API by its name."""
+    """A wheel for the platform with ABI tag `none`: compiled code that does not use the C API according to its name."""
     PURE = "pure"
     """A `none-any` wheel."""
     NONE = "none"
@@ -85,7 +85,7 @@ class WheelKind(StrEnum):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Location:
-    """A place in a file of the user's. Lines and columns count from 1."""
+    """A place in a file of the user. Lines and columns count from 1."""
 
     path: str
     line: int | None = None

@@ -213,7 +213,7 @@ class _Planner:
         return replace(way, solved=way.name in solution.changes and not (blocks or stays))
 
     def _incomplete(self, solution: Solution, rows: Sequence[ProposedPackage]) -> tuple[str, ...]:
-        """Say what could not be checked: of the proposed set where there is one, else of today's."""
+        """Say what could not be checked: of the proposed set if there is one, else of today's."""
         told = [sentence for selection in solution.selections for sentence in selection.incomplete]
         if not solution.selections:
             told += self.report.incomplete

@@ -20,7 +20,7 @@ ONLY_GOOD: Final = (frozenset({Fate.GOOD}),)
 TIERS: Final = (*ONLY_GOOD, HOPEFUL, HOPEFUL | {Fate.FALLBACK})
 """The kinds of candidates to search for, in this order."""
 UNASKED: Final = frozenset({Fate.YANKED, Fate.PRE_RELEASE})
-"""What uv does not take unless it is asked for by name, so that no range need exclude it."""
+"""What uv does not take unless it is requested by name, so that no range need exclude it."""
 
 
 def chosen(solution: Solution) -> dict[NormalizedName, Version]:

@@ -37,7 +37,7 @@ class LineEdit:
 def respecify(text: str, name: NormalizedName, specifier: SpecifierSet) -> str:
     """Return a requirement's text with another specifier; extras, marker, spacing and comments stay.
 
-    Raise `ValueError` where the text is not a requirement of that name that could be changed so.
+    Raise `ValueError` if the text is not a requirement of that name that could be changed so.
     """
     match = _REQUIREMENT.match(text)
     if match is None or canonicalize_name(match["name"]) != name:

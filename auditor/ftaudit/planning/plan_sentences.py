@@ -148,7 +148,7 @@ def _of_removal(reason: ChangeReason) -> str:
 
 
 def change_evidence(change: Change, ways: Iterable[WayOut]) -> tuple[str, ...]:
-    """Return what the audit of the proposed set says of a change; where there was none, the package's ways out."""
+    """Return what the audit of the proposed set says about a change; where there was none, the package's ways out."""
     told = tuple(
         f"{one.platform}: {one.verdict}: {sentence(one.why[0], one.platform)}{f' ({one.wheel})' if one.wheel else ''}"
         for one in change.evidence

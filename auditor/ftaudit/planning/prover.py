@@ -1,4 +1,4 @@
-"""What uv says of the proposed set, how to ask it again, and what that does not show."""
+"""What uv says about the proposed set, how to ask it again, and what that does not show."""
 
 from __future__ import annotations
 

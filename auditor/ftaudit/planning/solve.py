@@ -28,12 +28,12 @@ Known: TypeAlias = "Callable[[Iterable[NormalizedName]], Mapping[NormalizedName,
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Solution:
-    """What to change, and what uv says of it."""
+    """What to change, and what uv says about it."""
 
     changes: Mapping[NormalizedName, Wanted]
     """Every package that changes, and to what."""
     selections: tuple[Selection, ...] = ()
-    """The proposed set of each case, in their order; empty where nothing was proven."""
+    """The proposed set of each case, in their order; empty if nothing was proven."""
     given_up: Mapping[NormalizedName, str] = field(default_factory=dict)
     """Blockers whose good releases the other requirements exclude, with uv's reason."""
     problem: str | None = None
@@ -63,7 +63,7 @@ class Solver:
     ) -> Solution:
         """Return the fewest changes that bring every wanted package to a good version; give up as few as possible.
 
-        What is `optional` changes too where nothing else has to change for it.
+        What is `optional` changes too if nothing else has to change for it.
         """
         solution = self._solve(wanted)
         if not solution.selections or not optional:
@@ -181,7 +181,7 @@ class Solver:
     def _nearest(
         self, may: Mapping[NormalizedName, Wanted], free: set[NormalizedName], highest: tuple[Selection, ...]
     ) -> dict[NormalizedName, Wanted]:
-        """Return what is free at its lowest version, as uv finds it; where that fails, at its highest."""
+        """Return what is free at its lowest version, as uv finds it; if that fails, at its highest."""
         found = _versions(highest)
         lines = [line for case in self.cases for line in case.requirements.roots if line.reference is None]
         fixed = {line.name: found[line.name] for line in lines if line.name in found and line.name not in may}

@@ -27,7 +27,7 @@ class ProposedPackage:
     why: Reasons
     wheel: str | None
     read: bool
-    """Whether its wheel's binaries are what is known of it: nothing was imported."""
+    """Whether its wheel's binaries are what is known about it: nothing was imported."""
 
     @property
     def first_reason(self) -> str:

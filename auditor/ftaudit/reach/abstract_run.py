@@ -81,7 +81,7 @@ class AbstractRun:
     """Raises `ValueError`, or an error of ftaudit, for what is not Python."""
     language: PythonLanguage
     names_in: Callable[[Found], Sequence[str] | None]
-    """Names of modules in the binary of an extension module; `None` where it could not be read."""
+    """Names of modules in the binary of an extension module; `None` if it could not be read."""
     most_steps: int = MOST_STEPS
     mains: frozenset[str] = frozenset()
     """Modules that run as programs: their `__name__` is `__main__`."""
@@ -119,7 +119,7 @@ class AbstractRun:
     """How often each function was called."""
 
     def step(self) -> None:
-        """Count one step; raise `Ended` where there are no more."""
+        """Count one step; raise `Ended` if there are no more."""
         self.steps += 1
         if self.steps > self.most_steps:
             raise Ended
@@ -172,7 +172,7 @@ class AbstractRun:
         return False
 
     def fail(self, kind: str, name: str) -> None:
-        """Raise `Failed` where something catches it. Without that the program would end, so it does not happen."""
+        """Raise `Failed` if something catches it. Without that the program would end, so it does not happen."""
         if self.is_caught(kind):
             raise Failed(kind, name)
 
@@ -291,7 +291,7 @@ class AbstractRun:
             self.language.run_body(self, module, tree)
 
     def read_tree(self, module: Module, path: str) -> ast.Module | None:
-        """Return the tree of a module's source, or `None` where that cannot be parsed."""
+        """Return the tree of a module's source, or `None` if that cannot be parsed."""
         found = module.found
         data = None if found.tree is None else found.tree.read(path)
         if data is None:

@@ -17,7 +17,7 @@ Value: TypeAlias = Any
 MOST_ITEMS: Final = 4096
 """Elements of a container that are followed; a longer one is not complete."""
 MOST_CHOICES: Final = 8
-"""Values that a name may have at a time; with more of them nothing is known of it."""
+"""Values that a name may have at a time; with more of them nothing is known about it."""
 MOST_TEXT: Final = 10_000
 """Characters of a string that is followed."""
 
@@ -181,7 +181,7 @@ class Module:
     done: bool = False
     """Whether its body was run to the end."""
     failed: str | None = None
-    """The name of the module whose absence ended its body, where one did."""
+    """The name of the module whose absence ended its body, if one did."""
     is_open: bool = False
     """Whether names may be in it that its code does not show."""
     replacement: Value = None
@@ -212,7 +212,7 @@ _PLAIN: Final = (*CONSTANTS, Items, DictValue, Pattern, LibraryObject)
 
 
 def join(one: Value, other: Value) -> Value:
-    """Return what is known of a value that is one or the other."""
+    """Return what is known about a value that is one or the other."""
     if one is other or other is UNSET:
         return one
     if one is UNSET:
@@ -248,7 +248,7 @@ def is_constant(value: Value) -> bool:
 
 
 def truth(value: Value) -> bool | None:
-    """Return whether a value is true, or `None` where that is not known."""
+    """Return whether a value is true, or `None` if that is not known."""
     if isinstance(value, CONSTANTS):
         return bool(value)
     match value:

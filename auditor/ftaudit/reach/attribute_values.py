@@ -35,7 +35,7 @@ _TYPES: Final = {str: "str", bytes: "str", int: "int", float: "int"}
 
 
 def attribute(machine: AbstractRun, owner: Value, name: str, scope: Scope, node: ast.AST) -> Value:
-    """Return what is known of an attribute; run what reading it runs."""
+    """Return what is known about an attribute; run what reading it runs."""
     match owner:
         case Module():
             return _of_module(machine, owner, name, scope, node)

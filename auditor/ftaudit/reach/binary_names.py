@@ -13,7 +13,7 @@ MOST_TABLES: Final = 64
 MOST_RUST: Final = 64 << 20
 """Bytes of an image that are searched for names that are not C strings."""
 SHORTEST: Final = 5
-"""Letters of a name without a dot that counts where it is not a string of its own."""
+"""Letters of a name without a dot that counts if it is not a string of its own."""
 _ZLIB: Final = re.compile(rb"\x78[\x9c\xda]")
 _DOTTED: Final = re.compile(rb"[a-z_][a-z0-9_]*(?:\.[a-z_][a-z0-9_]*)+")
 _MYPYC: Final = re.compile(rb"\0([\w.]*__mypyc)\0")

@@ -57,7 +57,7 @@ def call(
     scope: Scope,
     node: ast.AST,
 ) -> Value:
-    """Call a value; return what is known of the result."""
+    """Call a value; return what is known about the result."""
     machine.step()
     match function:
         case FunctionValue():

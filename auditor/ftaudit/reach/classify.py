@@ -81,7 +81,7 @@ def _find_ways(bodies: Mapping[str, Sequence[ModuleLoad]], functions: Mapping[st
 
 
 def class_of(cost: int | None) -> ReachClass | None:
-    """Return the class that the cost of the cheapest way means; `None` where there is no way."""
+    """Return the class that the cost of the cheapest way means; `None` if there is no way."""
     if cost is None:
         return None
     if cost >= _FUNCTION:
@@ -128,8 +128,8 @@ def _answer(
 def covers(site: OpenSite, found: Found) -> bool:
     """Return whether what could not be followed at a place may load a module.
 
-    A computed name counts where what is known of it fits, or where it is in the module's own package: a name of which
-    nothing is known could be any, and is counted once for all.
+    A computed name counts where what is known about it fits, or where it is in the module's own package: a name of
+    which nothing is known could be any, and is counted once for all.
     """
     package = "" if found.tree is None else found.tree.package(found.path)
     if site.kind is OpenKind.BUDGET and not site.module:

@@ -43,7 +43,7 @@ _NEVER: Final = frozenset({"TYPE_CHECKING", "MYPY"})
 
 
 def evaluate(machine: AbstractRun, node: ast.expr, scope: Scope) -> Value:
-    """Return what is known of an expression's value; run what it calls and imports."""
+    """Return what is known about an expression's value; run what it calls and imports."""
     machine.step()
     work = _EVALUATE.get(type(node))
     return UNKNOWN if work is None else work(machine, node, scope)
@@ -66,7 +66,7 @@ def _name(machine: AbstractRun, node: ast.Name, scope: Scope) -> Value:
 
 
 def look_up_name(scope: Scope, name: str) -> Value:
-    """Return what a name means in a scope, `UNSET` where nothing binds it."""
+    """Return what a name means in a scope, `UNSET` if nothing binds it."""
     here: Scope | None = scope
     if name in scope.declared:
         here = scope.module.scope
@@ -290,7 +290,7 @@ _ORDER: Final[dict[type[ast.cmpop], Callable[[Any, Any], bool]]] = {
 
 
 def compare(machine: AbstractRun, kind: ast.cmpop, left: Value, right: Value) -> bool | None:
-    """Return the answer of one comparison, or `None` where it is not known."""
+    """Return the answer of one comparison, or `None` if it is not known."""
     match kind:
         case ast.Is() | ast.IsNot():
             same = _is(left, right)

@@ -42,7 +42,7 @@ class ImportTree(Protocol):
         ...
 
     def read(self, path: str) -> bytes | None:
-        """Return a file's content, or `None` where it cannot be read."""
+        """Return a file's content, or `None` if it cannot be read."""
         ...
 
     def shown(self, path: str) -> str:

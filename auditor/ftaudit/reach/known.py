@@ -156,7 +156,7 @@ def _config_var(
 
 
 def import_value(machine: AbstractRun, name: Value, scope: Scope, line: int) -> Value:
-    """Import a module by a value; what is not known of the name is an open site."""
+    """Import a module by a value; what is not known about the name is an open site."""
     options = choices_of(name)
     result: Value = UNSET
     for each in options:

@@ -14,7 +14,7 @@ class ModuleLoad:
     target: str
     site: ImportSite
     conditions: tuple[Condition, ...]
-    """All of them must hold; empty where nothing is undecided."""
+    """All of them must hold; empty if nothing is undecided."""
     guarded: bool = False
     """Whether `try … except ImportError` is around the import."""
 

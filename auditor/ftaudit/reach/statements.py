@@ -238,7 +238,7 @@ def _import_from(machine: AbstractRun, node: ast.ImportFrom, scope: Scope) -> No
 
 
 def absolute_name(name: str, level: int, scope: Scope) -> str | None:
-    """Return the absolute name that a relative import means, or `None` where it leads out of its package."""
+    """Return the absolute name that a relative import means, or `None` if it leads out of its package."""
     if not level:
         return name
     parts = scope.module.package.split(".") if scope.module.package else []
@@ -376,7 +376,7 @@ def _if(machine: AbstractRun, node: ast.If, scope: Scope) -> BlockEnd:
 
 
 def _raises(block: Sequence[ast.stmt]) -> bool:
-    """Return whether a block ends in an exception, which ends the program where nothing catches it."""
+    """Return whether a block ends in an exception, which ends the program if nothing catches it."""
     return bool(block) and isinstance(block[-1], ast.Raise)
 
 

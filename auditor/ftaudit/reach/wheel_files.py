@@ -58,14 +58,14 @@ class WheelStore:
     use_cache: bool = True
 
     def open(self, file: DistributionFile) -> WheelArchive:
-        """Open a wheel; raise `ArchiveError` where it cannot be read."""
+        """Open a wheel; raise `ArchiveError` if it cannot be read."""
         if file.url is None:
             raise ArchiveError("nothing says where it is", about=file.filename)
         session = None if self.session is None or local_path(file.url) is not None else self.session()
         return open_wheel(file.url, cache_dir=self.folder / "wheels", session=session, sha256=file.sha256)
 
     def place(self, file: DistributionFile, kind: str) -> Path | None:
-        """Return where something of a wheel is kept; `None` where its digest is not known."""
+        """Return where something of a wheel is kept; `None` if its digest is not known."""
         digest = (file.sha256 or "").lower()
         if not self.use_cache or not re.fullmatch("[0-9a-f]{64}", digest):
             return None
@@ -89,7 +89,7 @@ class WheelTree:
     _written: bool = False
 
     def load(self) -> None:
-        """Read what there is; raise `ArchiveError` where the wheel cannot be read."""
+        """Read what there is; raise `ArchiveError` if the wheel cannot be read."""
         place = self.store.place(self.file, ".zip")
         data: bytes | None = None
         if place is not None:
@@ -144,7 +144,7 @@ class WheelTree:
         return self._members
 
     def read(self, path: str) -> bytes | None:
-        """Return a Python file, or `None` where the wheel's own could not be read."""
+        """Return a Python file, or `None` if the wheel's own could not be read."""
         if self._sources is None or path not in self._members:
             return None
         try:
@@ -169,7 +169,7 @@ class WheelTree:
         return found
 
     def names(self, path: str, module: str, known: Collection[str], digest: str) -> list[str] | None:
-        """Return the modules that an extension module's binary names; `None` where it could not be read.
+        """Return the modules that an extension module's binary names; `None` if it could not be read.
 
         `digest` identifies what is `known`.
         """
@@ -208,6 +208,6 @@ def _read_names(place: Path | None) -> dict[str, list[str] | None]:
 
 
 def _installed_path(name: str) -> str | None:
-    """Return where a member is installed below site-packages, or `None` where it is not."""
+    """Return where a member is installed below site-packages, or `None` if it is not."""
     path, schemes = _SCHEME.subn("", name, count=1)
     return None if not schemes and _DATA.match(path) else path

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 SCHEMA_VERSION: Final = 1
 MOST: Final = 200
-"""Changes of one kind that are written out for people; the JSON has all."""
+"""Changes of one kind that are listed for people; the JSON has all of them."""
 
 _TITLES: Final = {
     ReportChangeKind.WORSE: "Worse",

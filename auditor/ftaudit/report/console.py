@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
 DEFAULT_WIDTH: Final = 100
-"""Columns where no terminal says how many it has."""
+"""The width if no terminal reports one."""
 REPLACEMENT: Final = "\N{REPLACEMENT CHARACTER}"
 
 

@@ -1,4 +1,4 @@
-"""The formats: which there are, which command offers which, and the one place that calls their renderers."""
+"""The formats: their names, the commands that offer them, and the only place that calls their renderers."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 class Format(StrEnum):
-    """What `--format` takes."""
+    """The values of `--format`."""
 
     TABLE = "table"
     CONCISE = "concise"
@@ -38,9 +38,9 @@ class Format(StrEnum):
 OF_REPORT: Final = tuple(Format)
 """For `check` and `wheel`."""
 OF_SCAN: Final = tuple(format for format in Format if format not in (Format.BADGE, Format.SUMMARY, Format.HTML))
-"""A scan has no packages to count: no badge, no line of how many are ready, and no report of them."""
+"""A scan has no packages to count, so it has no badge, no ready count, and no package report."""
 OF_MIGRATION: Final = (Format.HTML, Format.MARKDOWN, Format.JSON)
-"""For `report`, of which the first goes without saying."""
+"""For `report`, whose first format is the default."""
 OF_PLAN: Final = (Format.TABLE, Format.JSON, Format.MARKDOWN)
 WITHOUT_NOTES: Final = frozenset(
     {Format.CONCISE, Format.GITHUB, Format.GITLAB, Format.CSV, Format.BADGE, Format.SUMMARY}
@@ -59,29 +59,29 @@ SUFFIXES: Final = {
     ".htm": Format.HTML,
     "code-quality-report.json": Format.GITLAB,
 }
-"""What the end of the output file's name means where no format is named."""
+"""The format for each suffix of the output file's name if no format is named."""
 PLAIN: Final = frozenset({".txt", ".text", ".log"})
-"""Ends of names that mean the table, where a command has one."""
+"""File name suffixes that mean the table, if a command has one."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Medium:
-    """What the answer is written on, and from where its paths are seen."""
+    """The output of the answer, and the folder that its paths are relative to."""
 
     width: int = DEFAULT_WIDTH
     color: bool = False
     folder: Path = Path()
-    """Where the command runs."""
+    """The folder in which the command runs."""
     written: bool = False
-    """Of a plan: its edits are made."""
+    """For a plan: its edits are made."""
     state: bool = False
-    """Of a scan: the table of shared state is wanted."""
+    """For a scan: the table of shared state is requested."""
 
 
 def choose(named: str | None, output: Path | None, offered: Sequence[Format]) -> Format:
-    """Return the format that is named, else what the output file's suffix means, else the first that is offered.
+    """Return the named format, or else the format of the output file's suffix, or else the first offered format.
 
-    Raise `UsageError` for a suffix that means none of them.
+    Raise `UsageError` for an unknown suffix.
     """
     if named is not None:
         return Format(named)
@@ -99,7 +99,7 @@ def choose(named: str | None, output: Path | None, offered: Sequence[Format]) ->
 
 
 def known_suffixes(offered: Sequence[Format]) -> str:
-    """Return the ends of names that mean one of the formats, and how else to name one, for a hint."""
+    """Return the suffixes that mean one of the formats, and how else to name one, for a hint."""
     known = [suffix for suffix, meant in SUFFIXES.items() if meant in offered]
     if offered[0] is Format.TABLE:
         known += sorted(PLAIN)
@@ -107,7 +107,7 @@ def known_suffixes(offered: Sequence[Format]) -> str:
 
 
 def of_name(path: Path, offered: Sequence[Format]) -> Format | None:
-    """Return the format that a file's name means, if it is one of those offered."""
+    """Return the format that a file's name means, if the command offers it."""
     name = path.name.lower()
     found = (SUFFIXES[suffix] for suffix in sorted(SUFFIXES, key=len, reverse=True) if name.endswith(suffix))
     return next((form for form in found if form in offered), None)
@@ -177,7 +177,7 @@ def render_report(report: Report, form: Format, page: Medium, *, command: str = 
 
 
 def render_reports(reports: Sequence[Report], form: Format, page: Medium, *, command: str = "check") -> str:
-    """Return the reports of one run, one for each target, in a format; several are compared side by side."""
+    """Return the reports of one run, one for each target, in a format; several are shown side by side."""
     if len(reports) == 1:
         return render_report(reports[0], form, page, command=command)
     match form:

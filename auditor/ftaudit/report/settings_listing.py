@@ -1,4 +1,4 @@
-"""The settings in force, as a table or as JSON: each key, its value, where that came from, and for which commands."""
+"""The settings in force, as a table or as JSON: each key, its value, its origin, and its commands."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ SCHEMA_VERSION: Final = 1
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class SettingLine:
-    """One key with one value, and the commands for which it is in force."""
+    """One key with one value, and the commands to which it applies."""
 
     key: str
     value: Any

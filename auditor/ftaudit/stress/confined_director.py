@@ -30,7 +30,7 @@ class DirectorReport:
     """What the director reported until its end."""
 
     coverage: dict[str, Any] | None = None
-    """The last that it said of what it found and did; `None` where it never did."""
+    """The last that it said of what it found and did; `None` if it never did."""
     problem: str | None = None
     """Why it could not do all of its work."""
     notes: tuple[str, ...] = ()

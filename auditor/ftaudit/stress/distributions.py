@@ -47,7 +47,7 @@ def stress_distributions(
 ) -> dict[NormalizedName, StressFacts]:
     """Install the wheels into one environment and stress each wanted one; what could not be is an entry with a reason.
 
-    They run one after another, because each uses all cores. Raise `ResolutionError` where uv cannot be run.
+    They run one after another, because each uses all cores. Raise `ResolutionError` if uv cannot be run.
     """
     wanted = [wheel.name for wheel in wheels if wheel.wanted]
     if not wanted:

@@ -58,7 +58,7 @@ def settle(found: IndexFacts, request: WheelRequest, read: BinaryFacts) -> Binar
 
 
 def _of_pure(read: BinaryFacts) -> BinaryFacts:
-    """Return the facts of a wheel without compiled code by its tags; where it cannot be fetched, only those count."""
+    """Return the facts of a wheel without compiled code by its tags; if it cannot be fetched, only those count."""
     unread = read.status is Status.FAILED and not read.refused
     if unread or (read.status is Status.DONE and not (read.modules or read.problems)):
         return BinaryFacts(

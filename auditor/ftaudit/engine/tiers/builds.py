@@ -1,4 +1,4 @@
-"""What an sdist says of a build from it: pure Python or compiled code, and for which Python; nothing is built."""
+"""What an sdist says about a build from it: pure Python or compiled code, and for which Python; nothing is built."""
 
 from __future__ import annotations
 
@@ -67,11 +67,11 @@ class Build(StrEnum):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class SdistFacts:
-    """What an sdist says of a build from it."""
+    """What an sdist says about a build from it."""
 
     build: Build
     requires_python: str | None = None
-    """The versions of Python that it is for; `None` where nothing in it states them."""
+    """The versions of Python that it is for; `None` if nothing in it states them."""
 
 
 _NOTHING: Final = SdistFacts(build=Build.UNDETERMINED)

@@ -50,7 +50,7 @@ def find_index_facts(
 ) -> dict[Key, IndexFacts]:
     """Look up each release that the input does not list itself, and choose among its files for each platform.
 
-    Where the input names the files without saying where they are, the index is asked for that alone. `on_found` hears
+    Where the input names the files without saying where they are, the index is requested that alone. `on_found` hears
     of each package as its files are known, while others are still looked up.
     """
     found: dict[Key, IndexFacts] = {}

@@ -14,7 +14,7 @@ from ftaudit.settings import Settings
 
 
 class SharedWheelReader:
-    """Reads each wheel once, however often it is asked for. A context manager that ends what is still under way.
+    """Reads each wheel once, however often it is requested. A context manager that ends what is still under way.
 
     What a wheel cost and saved of the network is counted when it has been read. Nothing is started before the first
     wheel comes whose facts are not remembered.
@@ -40,7 +40,7 @@ class SharedWheelReader:
         self._stack.close()
 
     def prepare(self) -> None:
-        """Start what reads wheels, where none is remembered."""
+        """Start what reads wheels, if none is remembered."""
         with self._lock:
             if not self._closed:
                 self._open().prepare()

@@ -67,7 +67,7 @@ class MetadataReader:
 
 
 def read_sdist_requirements(path: Path) -> tuple[str, ...] | None:
-    """Return the `Requires-Dist` lines of an sdist, or `None` where nothing in it states them without a build.
+    """Return the `Requires-Dist` lines of an sdist, or `None` if nothing in it states them without a build.
 
     Static metadata comes first (PEP 643), then what the project's own files say to a reader, then what its author's
     build recorded in PKG-INFO or `requires.txt`.
@@ -125,7 +125,7 @@ def _is_static(headers: Message) -> bool:
 
 
 def _of_project(texts: Mapping[str, str]) -> tuple[str, ...] | None:
-    """Return what `[project]` states, where it is not dynamic."""
+    """Return what `[project]` states, if it is not dynamic."""
     try:
         project = tomli.loads(texts.get("pyproject.toml", "")).get("project", {})
         if not project or {"dependencies", "optional-dependencies"} & set(project.get("dynamic", ())):
@@ -146,7 +146,7 @@ def _of_egg_info(texts: Mapping[str, str]) -> tuple[str, ...] | None:
 
 
 def _of_setuptools(texts: Mapping[str, str]) -> tuple[str, ...] | None:
-    """Return what `setup.cfg` and literals of `setup.py` state; `None` where something is computed."""
+    """Return what `setup.cfg` and literals of `setup.py` state; `None` if something is computed."""
     if "setup.py" not in texts and "setup.cfg" not in texts:
         return None
     return read_setuptools(texts.get("setup.cfg", ""), texts.get("setup.py", "")).requires_dist

@@ -61,7 +61,7 @@ class Sdists:
     def fetch_file(self, name: str, version: Version, sdist: DistributionFile, *, index_url: str | None = None) -> Path:
         """Return the sdist that an input or an index names, from the folder or from its URL.
 
-        The index is asked for the URL where the input names the file alone. Errors as in `fetch`.
+        The index is requested the URL where the input names the file alone. Errors as in `fetch`.
         """
         if sdist.url is None:
             place = self.find_listed(name, version, sdist, index_url=index_url)
@@ -71,7 +71,7 @@ class Sdists:
     def find_listed(
         self, name: str, version: Version, sdist: DistributionFile, *, index_url: str | None = None
     ) -> DistributionFile | None:
-        """Return the file of that name as an index lists it; `None` where no index answers or lists it with a URL."""
+        """Return the file of that name as an index lists it; `None` if no index answers or lists it with a URL."""
         query = Query(name=canonicalize_name(name), version=version, index_url=index_url)
         files = self._index.find_releases([query])[query].files
         return next((file for file in files if file.filename == sdist.filename and file.url), None)

@@ -20,8 +20,8 @@ def find_places(
     """Return the facts with the URL of each chosen wheel that has none, or with why it is not known.
 
     Poetry's and PDM's lock files name files and hashes alone. Which wheel is taken, they say by themselves; the index
-    is asked only where there is compiled code to look at, and then for its pure-Python companions too, which an
-    import needs. A file of that name with another hash is not taken.
+    is asked only if there is compiled code to look at, and then for its pure-Python companions too, which an import
+    needs. A file of that name with another hash is not taken.
     """
     asked = {
         key: Query(name=key[0].name, version=key[0].version, index_url=key[0].index_url)

@@ -30,7 +30,7 @@ Look: TypeAlias = Callable[[Sequence[DistributionFile]], Mapping[str, BinaryFact
 
 
 class Surveyor:
-    """Surveys each package once, however often it is asked for. A context manager, to be left before its reader.
+    """Surveys each package once, however often it is requested. A context manager, to be left before its reader.
 
     The nearest and the newest release with a wheel are read, and those between until one is good.
     """

@@ -1,4 +1,4 @@
-"""What is known of the later releases of a package, and its memory on disk."""
+"""What is known about the later releases of a package, and its memory on disk."""
 
 from __future__ import annotations
 

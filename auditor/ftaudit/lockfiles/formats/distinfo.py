@@ -36,7 +36,7 @@ class Distribution:
     version: Version | None = None
     needs: Needs = field(default_factory=Needs)
     requested: bool = False
-    """Whether the installer was asked for it by name (PEP 376's REQUESTED)."""
+    """Whether the installer was requested it by name (PEP 376's REQUESTED)."""
     installer: str | None = None
     direct_url: Any = None
     """The document of `direct_url.json` (PEP 610), or `None`."""
@@ -46,7 +46,7 @@ class Distribution:
     built_here: bool = False
     """Whether RECORD lists compiled code and WHEEL's tag is that of a local build (`linux_x86_64`)."""
     files: tuple[str, ...] | None = None
-    """What RECORD or `installed-files.txt` lists, below the folder of packages; `None` where there is neither."""
+    """What RECORD or `installed-files.txt` lists, below the folder of packages; `None` if there is neither."""
     top_level: tuple[str, ...] = ()
     """The names that `top_level.txt` gives."""
     problem: str | None = None

@@ -167,7 +167,7 @@ def _version(table: Table) -> Version | None:
 def _expanded(source: Table) -> str:
     """Put in the variables of the environment that a source's URL names, as Pipenv does.
 
-    Raise `InputError` where one that is not set leaves no URL.
+    Raise `InputError` if one that is not set leaves no URL.
     """
     url = _VARIABLE.sub(lambda match: os.environ.get(match[1] or match[2], match[0]), source.need("url"))
     unset = _VARIABLE.search(url)

@@ -1,4 +1,4 @@
-"""Reads `pyproject.toml`: PEP 621 dependencies, extras, PEP 735 groups, and what `[tool.uv]` says of sources."""
+"""Reads `pyproject.toml`: PEP 621 dependencies, extras, PEP 735 groups, and what `[tool.uv]` says about sources."""
 
 from __future__ import annotations
 
@@ -97,7 +97,7 @@ class _Project:
         self._offered = {canonicalize_name(key): key for key in self._optional.keys()}  # noqa: SIM118
         self._dynamic = self._project.texts("dynamic")
         self._wanted: list[tuple[NormalizedName, str | None]] = []
-        """The extras that are to be read, each with the marker under which it is asked for."""
+        """The extras that are to be read, each with the marker under which it is requested."""
         self._groups_read: set[NormalizedName] = set()
 
     def read(self, extras: Sequence[str], groups: Sequence[str], *, all_extras: bool) -> Requirements:
@@ -181,7 +181,7 @@ class _Project:
             raise self._unknown("extra", extra, list(self._offered.values()))
 
     def _refuse_foreign(self) -> None:
-        """Raise `InputError` where another tool's table holds the dependencies."""
+        """Raise `InputError` if another tool's table holds the dependencies."""
         foreign = [tool for tool in _FOREIGN if tool in self._top.table("tool")]
         if foreign:
             raise InputError(

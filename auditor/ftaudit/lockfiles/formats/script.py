@@ -21,7 +21,7 @@ _BLOCK: Final = re.compile(r"(?m)^# /// (?P<type>[a-zA-Z0-9-]+)$\s(?P<content>(^
 def read(
     path: Path, *, extras: Sequence[str] = (), groups: Sequence[str] = (), all_extras: bool = False
 ) -> Requirements:
-    """Return what a script needs: of its lock file where there is one, else of its metadata block.
+    """Return what a script needs: of its lock file if there is one, else of its metadata block.
 
     Raise `InputError` for a script without a block, or with one that is malformed.
     """
@@ -40,7 +40,7 @@ def read(
 
 
 def read_block(path: Path) -> dict[str, Any] | None:
-    """Return the script's metadata, or `None` where it has none; raise `InputError` for a malformed block."""
+    """Return the script's metadata, or `None` if it has none; raise `InputError` for a malformed block."""
     text = read_text(path, "a script").replace("\r\n", "\n")
     found = [match for match in _BLOCK.finditer(text) if match["type"] == "script"]
     if len(found) > 1:

@@ -19,9 +19,9 @@ class SetuptoolsProject:
 
     name: str | None = None
     dependencies: tuple[str, ...] | None = None
-    """`None` where they are computed."""
+    """`None` if they are computed."""
     extras: Mapping[str, tuple[str, ...]] | None = field(default_factory=dict)
-    """`None` where they are computed."""
+    """`None` if they are computed."""
     files: tuple[str, ...] = ()
     """Requirements files that hold the dependencies (`install_requires = file: …`)."""
     extra_files: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
@@ -29,7 +29,7 @@ class SetuptoolsProject:
 
     @property
     def requires_dist(self) -> tuple[str, ...] | None:
-        """The dependencies and those of the extras as `Requires-Dist` lines, or `None` where something is not known."""
+        """The dependencies and those of the extras as `Requires-Dist` lines, or `None` if something is not known."""
         if self.dependencies is None or self.extras is None or self.files or self.extra_files:
             return None
         of_extras = (under_extra(line, extra) for extra, lines in self.extras.items() for line in lines)

@@ -34,7 +34,7 @@ def is_stated(folder: Path) -> bool:
 
 
 def state(folder: Path) -> SetuptoolsProject | None:
-    """Return what the setuptools files of a folder state, or `None` where it has none."""
+    """Return what the setuptools files of a folder state, or `None` if it has none."""
     texts = {name: read_text(folder / name) for name in FILES if (folder / name).is_file()}
     # A script that is there and calls nothing states nothing, other than one that is not there.
     script = texts["setup.py"] or "pass" if "setup.py" in texts else ""

@@ -204,8 +204,8 @@ def _write(question: UvRequest, folder: Path) -> None:
 def _index_table(url: str, *, default: bool) -> str:
     """Return one index for uv.toml, which lies in a folder that others cannot read: URLs may hold credentials.
 
-    Pages stay fresh for ten minutes, which is what the largest index says of its own; many mirrors say nothing,
-    and uv would fetch every page again for every question. Files do not change under their name.
+    Pages stay fresh for ten minutes, which is what the largest index says about its own; many mirrors say nothing, and
+    uv would fetch every page again for every question. Files do not change under their name.
     """
     lines = ["[[index]]", f"url = {json.dumps(url, ensure_ascii=False)}", f"default = {str(default).lower()}"]
     lines.append('cache-control = { api = "max-age=600", files = "max-age=365000000, immutable" }')

@@ -1,4 +1,4 @@
-"""What the pre-migration report is made of, whatever form it takes: the audit, the plan, the project's own source."""
+"""The content of the pre-migration report in any format: the audit, the plan, the project's own source."""
 
 from __future__ import annotations
 
@@ -18,24 +18,24 @@ if TYPE_CHECKING:
     from ftaudit.source.tree_scan import ScanResult
 
 READY: Final = frozenset({Verdict.READY, Verdict.PURE})
-"""What nothing has to be done about."""
+"""The verdicts that need no action."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Migration:
-    """All that the pre-migration report tells. A part that was not made has the reason in its place."""
+    """The content of the pre-migration report. A missing part has its reason instead."""
 
     report: Report
     plan: Plan | None = None
     no_plan: str | None = None
-    """Why there is no plan, in one sentence."""
+    """The reason for a missing plan, in one sentence."""
     scan: ScanResult | None = None
     scanned: tuple[str, ...] = ()
-    """The folders and files of the project that were scanned, as they were named."""
+    """The folders and files of the project that were scanned, as the user named them."""
     no_scan: str | None = None
     """Why the project's own source was not scanned, in one sentence."""
     outlook: Outlook | None = None
-    """What the next release of CPython has of the packages, at the versions that the plan proposes."""
+    """What the next release of CPython has for the packages, at the versions that the plan proposes."""
     reproduction: Reproduction | None = None
     incomplete: tuple[str, ...] = ()
     """What was not checked, except what the report or the scan already names."""

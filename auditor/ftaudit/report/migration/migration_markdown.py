@@ -1,4 +1,6 @@
-"""The pre-migration report as Markdown for an issue: the answer, what blocks, the plan, the rest folded, in limits."""
+"""The pre-migration report as Markdown for an issue: the answer, the blockers, the plan, the rest folded, within
+limits.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +16,7 @@ from ftaudit.report.scan import scan_markdown
 
 
 def render(migration: Migration, *, limit: int = LIMIT) -> str:
-    """Return the report within `limit` characters; what has no room is counted and said where to be."""
+    """Return the report within `limit` characters; omitted content is counted, with a pointer to it."""
     report, told = migration.report, headline(migration.report)
     top = [
         f"# Free-threading report: {told.word.lower()}",

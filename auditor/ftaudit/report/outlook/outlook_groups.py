@@ -1,4 +1,4 @@
-"""The outlook in groups: packages that the next release has, lacks, or of which that is not known."""
+"""The outlook in groups: packages that the next release has, lacks, or may have."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from ftaudit.model.sentences import gap_phrase
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class OutlookGroup:
-    """Packages of which the same is true."""
+    """Packages with the same outlook."""
 
     title: str
     note: str
-    """What follows for the release after the next, in a sentence; may be empty."""
+    """What follows for the release after the next, as a sentence; may be empty."""
     items: tuple[str, ...]
     """`lxml 6.1.3 (from 7.0 on)`, sorted."""
 
@@ -26,7 +26,7 @@ _ORDER: Final = (WheelKind.NONE, None, WheelKind.FREE_THREADED, WheelKind.ABI3T,
 
 
 def outlook_sentence(outlook: Outlook) -> str:
-    """Return how many packages the next release has, in a sentence."""
+    """Return the number of packages that the next release has, as a sentence."""
     names = {wheel.name for wheel in outlook.packages}
     lacking = {wheel.name for wheel in outlook.packages if wheel.kind in (WheelKind.NONE, None)}
     again = {wheel.name for wheel in outlook.packages if wheel.needs_rebuild} - lacking
@@ -35,7 +35,7 @@ def outlook_sentence(outlook: Outlook) -> str:
 
 
 def outlook_groups(outlook: Outlook) -> Iterator[OutlookGroup]:
-    """Yield the groups that are not empty: those without a wheel first, pure packages last."""
+    """Yield the groups that are not empty: packages without a wheel first, pure packages last."""
     every = {wheel.platform for wheel in outlook.packages}
     for kind in _ORDER:
         mine = [wheel for wheel in outlook.packages if wheel.kind is kind]

@@ -1,4 +1,4 @@
-"""What every report of packages says, before any format: the answer in a sentence, and rows that agree told once."""
+"""The content of every package report, independent of the format: the answer, and rows of platforms that agree."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from ftaudit.registry import info_of
 ORDER: Final = (Verdict.BROKEN, Verdict.REENABLES_GIL, Verdict.UNAVAILABLE, Verdict.SOURCE_ONLY)
 """The verdicts that block, the worst first."""
 LISTED: Final = "listed in "
-"""The label of a place that is the package's own."""
+"""The label of the package's own place."""
 NOTHING: Final = "NOTHING TO CHECK"
-"""The answer where the inputs install no package."""
+"""The answer if the inputs install no package."""
 NAMED: Final = 3
 """How many platforms the answer names before it counts them."""
 NEVER: Final = Gap(kind=GapKind.IMPORTS_NOTHING)
@@ -26,7 +26,7 @@ SEVERAL: Final = 3
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class AgreeingRows:
-    """The rows of one package that say the same, with the platforms of which they say it."""
+    """The rows of one package with the same content, and their platforms."""
 
     package: Package
     platforms: tuple[str, ...]
@@ -39,17 +39,17 @@ class AgreeingRows:
 
     @property
     def reasons(self) -> tuple[str, ...]:
-        """The reasons as sentences that are true of every platform of the entry."""
+        """The reasons as sentences that are true for every platform of the entry."""
         return sentences(self.package.why, self.where)
 
     @property
     def next_step(self) -> str | None:
-        """What to do next, as a sentence that is true of every platform of the entry."""
+        """What to do next, as a sentence that is true for every platform of the entry."""
         return None if self.package.step is None else step_sentence(self.package.step, self.where)
 
     @property
     def where(self) -> str:
-        """The platform, or words for several."""
+        """The platform, or a phrase for several."""
         places = dict.fromkeys(self.platforms)
         return next(iter(places)) if len(places) == 1 else THESE
 
@@ -62,11 +62,11 @@ class Headline:
     """`BLOCKED`, `NOT SURE`, `ACCEPTED` or `READY`."""
     sentence: str
     more: str | None = None
-    """What else a reader must know at once, as a sentence."""
+    """Additional information that a reader needs immediately, as a sentence."""
 
 
 def entries(packages: Iterable[Package]) -> Iterator[AgreeingRows]:
-    """Yield the packages with the platforms that agree on them, in the order in which they come."""
+    """Yield the packages with the platforms that agree, in their original order."""
     groups: dict[tuple[object, ...], list[Package]] = {}
     for package in packages:
         pin = package.facts.pin
@@ -77,7 +77,7 @@ def entries(packages: Iterable[Package]) -> Iterator[AgreeingRows]:
 
 
 def number_of(found: Iterable[AgreeingRows]) -> int:
-    """Return how many packages the entries are about: where platforms disagree, one has several."""
+    """Return the number of packages in the entries: a package has several entries if platforms disagree."""
     return len({entry.package.facts.pin.name for entry in found})
 
 
@@ -95,7 +95,7 @@ def together(found: Sequence[AgreeingRows]) -> Iterator[tuple[AgreeingRows, ...]
 
 
 def reason_of_many(entry: AgreeingRows) -> tuple[str, ...]:
-    """Return the reasons as they hold for other packages too: without the package's own page and file."""
+    """Return the reasons in the form that other packages share: without the package's page and file."""
     return sentences(map(in_common, entry.package.why), entry.where)
 
 
@@ -147,7 +147,7 @@ def headline(report: Report) -> Headline:
 
 
 def chains(package: Package) -> Iterator[tuple[str, str]]:
-    """Yield who pulls the package in and where it is listed, as pairs of a label and a text."""
+    """Yield the packages that pull it in and the places that list it, as pairs of a label and a text."""
     pin = package.facts.pin
     places = listed(map(str, pin.places))
     at = f" ({places})" if places else ""
@@ -164,25 +164,25 @@ def chains(package: Package) -> Iterator[tuple[str, str]]:
 
 
 def accepted_line(accepted: Acceptance) -> str:
-    """Return who accepts it, why and until when, in one line."""
+    """Return who accepts it, why, and until when, in one line."""
     until = "" if accepted.expires is None else f", until {accepted.expires}"
     return f"{accepted.reason} ({accepted.source or accepted.by}{until})"
 
 
 def restates_verdict(finding: Finding) -> bool:
-    """Return whether the reasons of the package's verdict already say what the finding says."""
+    """Return whether the reasons of the package's verdict already cover the finding."""
     info = info_of(finding.code)
     return info is not None and info.restates_verdict
 
 
 def is_about_package(finding: Finding) -> bool:
-    """Return whether a finding in an sdist is about the package as a whole."""
+    """Return whether a finding in an sdist is about the whole package."""
     info = info_of(finding.code)
     return info is not None and info.about_package
 
 
 def extra_findings(package: Package) -> Iterator[Finding]:
-    """Yield what the rules say beyond the reasons: errors and warnings that the verdict does not already name."""
+    """Yield the rule findings beyond the reasons: errors and warnings that the verdict does not already name."""
     scanned = set(package.facts.source.findings)
     for finding in package.findings:
         told = restates_verdict(finding) or (finding in scanned and not is_about_package(finding))
@@ -192,7 +192,7 @@ def extra_findings(package: Package) -> Iterator[Finding]:
 
 
 def source_lines(package: Package) -> Iterator[str]:
-    """Sum up the scan of the sdist: its findings are too many for a row."""
+    """Summarize the scan of the sdist: its findings do not fit into a row."""
     source, pin = package.facts.source, package.facts.pin
     errors = sum(finding.severity is Severity.ERROR for finding in source.findings)
     warnings = sum(finding.severity is Severity.WARNING for finding in source.findings)
@@ -202,14 +202,14 @@ def source_lines(package: Package) -> Iterator[str]:
 
 
 def stress_lines(package: Package) -> Iterator[str]:
-    """Sum up what many threads did to the package."""
+    """Summarize what many threads did to the package."""
     stress = package.facts.stress
     if stress.status is Status.DONE:
         yield stress_sentence(stress)
 
 
 def not_imported(report: Report) -> Iterator[str]:
-    """Yield the modules whose import ended before CPython could say what they need, of rows that stand all the same."""
+    """Yield the modules whose import ended before CPython reported their needs, from rows with another verdict."""
     for package in report.packages:
         if package.verdict is not Verdict.READY:
             continue

@@ -1,4 +1,4 @@
-"""A badge for a README: one SVG file without any outside request, readable to those who do not see it."""
+"""A badge for a README: one SVG file without external requests, readable by screen readers."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ from ftaudit.report.package.check_markdown import ready_of
 
 LABEL: Final = "free-threading"
 _GREEN, _RED, _YELLOW, _GREY = "#2e7d32", "#b3261e", "#8a6100", "#5f6368"
-"""White text on each has a contrast of 5:1 or more (WCAG 2.2, 1.4.3)."""
+"""White text on each color has a contrast of 5:1 or more (WCAG 2.2, 1.4.3)."""
 _WORST_FIRST: Final = (_RED, _YELLOW, _GREY, _GREEN)
 _WIDTHS: Final = dict(
     zip(" -/adefghinorty", (352, 454, 454, 601, 623, 596, 352, 623, 633, 274, 633, 607, 427, 394, 592), strict=True)
 )
 _DIGIT: Final = 636
-"""Of Verdana's characters, in thousandths of the font's size."""
+"""Widths of Verdana's characters, in thousandths of the font size."""
 
 
 def render(report: Report) -> str:
-    """Return `free-threading | 47/50 ready`: green when all are, red when one blocks, yellow when not all is known."""
+    """Return `free-threading | 47/50 ready`: green if all are ready, red if one blocks, yellow if not all are known."""
     ready, total = ready_of(report)
     text = f"{ready}/{total} ready" if total else "nothing checked"
     return _svg(LABEL, text, _color(report), clean(_title(report, text)))
@@ -80,5 +80,5 @@ def _svg(label: str, text: str, color: str, title: str) -> str:
 
 
 def _width(text: str) -> int:
-    """Return about how many pixels a text takes; `textLength` makes it true whatever the font."""
+    """Return the approximate width of a text in pixels; `textLength` makes it exact for any font."""
     return round(sum(_WIDTHS.get(char, _DIGIT) for char in text) * 11 / 1000)

@@ -182,7 +182,7 @@ def _finding(finding: Finding) -> dict[str, Any]:
 
 
 def accepted_as_dict(accepted: Acceptance | None) -> dict[str, Any] | None:
-    """Return why something does not count, or `None` where it does."""
+    """Return why something does not count, or `None` if it counts."""
     if accepted is None:
         return None
     return {

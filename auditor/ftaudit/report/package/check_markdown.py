@@ -1,4 +1,4 @@
-"""Markdown for a comment on a pull request or a job's summary: the answer, the blockers, the rest folded, in limits."""
+"""Markdown for a pull request comment or a job summary: the answer, the blockers, the rest folded, within limits."""
 
 from __future__ import annotations
 
@@ -27,24 +27,24 @@ from ftaudit.report.package.agreeing_rows import (
 )
 
 LIMIT: Final = 65_536
-"""Characters that GitHub takes of a comment."""
+"""Characters that GitHub accepts in a comment."""
 _RESERVE: Final = 2_000
 """Characters reserved for the note about skipped content and for closing open elements."""
 _CELL: Final = 400
 """Characters of one table cell, before escaping."""
 _SPECIAL: Final = re.compile(r"[\\`*\[\]<>#!|~&$@]|(?<![^\W_])_|_(?![^\W_])")
-"""What begins markup, and with it tables, formulas and entities."""
+"""Characters that begin markup, including tables, formulas, and entities."""
 _REFERENCE: Final = re.compile(
     r"[@#]|//|www\.|:\w+:|[!%~$&^](?=[\w\"])|\bGH-\d|\b[0-9a-f]{7,40}\b", re.ASCII | re.IGNORECASE
 )
-"""What GitHub or GitLab make a link or a mention of: people, issues, commits, milestones, addresses."""
+"""Text that GitHub or GitLab turns into a link or a mention: people, issues, commits, milestones, addresses."""
 _PAIRS: Final = {")": "(", "]": "[", "}": "{", "(": ")", "[": "]", "{": "}"}
 _NAME: Final = re.compile(r"[\w.]*(?:\b_|_\b)[\w.]*[^\W_][\w.]*", re.ASCII)
-"""A dotted name with underscores that would begin markup: it is read most easily as code."""
+"""A dotted name with underscores that would begin markup: it is most readable as code."""
 _SPAN: Final = re.compile(r"(?<![^\s(])(`[^`\n|<>&]+`)(?![^\s.,;:)])", re.ASCII)
-"""Code that stands between backticks already, by itself, and holds nothing that could end it."""
+"""Code that is already between backticks, and contains nothing that could end it."""
 BREAKING: Final = re.compile(r"([|`])")
-"""What would end a table's cell or a code span wherever it stands."""
+"""Characters that end a table cell or a code span at any position."""
 
 
 def render(report: Report, *, limit: int = LIMIT, command: str = "check") -> str:
@@ -82,7 +82,7 @@ def sections(report: Report) -> tuple[MarkdownSection, ...]:
 
 
 def summary(report: Report) -> str:
-    """Return one line for a README: how many packages are ready, on what, and what blocks."""
+    """Return one line for a README: how many packages are ready, on which target, and the blockers."""
     ready, total = ready_of(report)
     where = f" on {', '.join(report.platforms)}" if report.platforms else ""
     line = f"Free-threading: {ready} of {counted(total, 'package')} ready for CPython {report.target}{where}"
@@ -96,7 +96,7 @@ def summary(report: Report) -> str:
 
 
 def ready_of(report: Report) -> tuple[int, int]:
-    """Return how many packages neither block nor are unknown on any platform, and how many there are."""
+    """Return the number of packages that neither block nor are unknown on any platform, and the total."""
     names = {package.facts.pin.name for package in report.packages}
     held = {p.facts.pin.name for p in report.packages if p.verdict in BLOCKING or p.verdict is Verdict.UNKNOWN}
     return len(names - held), len(names)
@@ -122,7 +122,7 @@ def _piece(piece: str) -> str:
 
 
 def _around(piece: str) -> tuple[str, str, str]:
-    """Return the marks before, the rest, and the marks after; a bracket that is closed within stays."""
+    """Return the leading marks, the rest, and the trailing marks; a bracket that is closed inside stays."""
     core = piece
     while len(core) > 1 and core[0] in "([{\"'":
         pair = _PAIRS.get(core[0])
@@ -159,13 +159,13 @@ def _table(title: str, found: Sequence[AgreeingRows], many: bool) -> MarkdownSec
 
 
 def folded(title: str, items: list[str], what: str, *, opened: bool = False) -> MarkdownSection:
-    """Return a part that is shown when its title is clicked."""
+    """Return a part that opens when its title is clicked."""
     head = f"<details{' open' if opened else ''}><summary>{html.escape(title)}</summary>\n\n"
     return MarkdownSection(items=items, head=head, foot="\n\n</details>", what=what)
 
 
 def fit(top: Sequence[str], sections: Iterable[MarkdownSection], end: str, limit: int, *, command: str) -> str:
-    """Put the parts together, and leave out what does not fit, saying how much and where it is."""
+    """Join the parts, and drop what does not fit, with a note about how much is missing and where it is."""
     parts = [*top]
     room = limit - _RESERVE - sum(len(part) + 2 for part in (*top, end))
     for section in sections:
@@ -229,5 +229,5 @@ def _fine(entry: AgreeingRows, report: Report) -> str:
 
 
 def cut(text: str) -> str:
-    """Return what a table's cell has room for."""
+    """Return the text that fits into a table cell."""
     return text if len(text) <= _CELL else f"{text[: _CELL - 1]}…"

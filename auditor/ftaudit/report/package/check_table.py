@@ -1,4 +1,4 @@
-"""The report for a terminal: the answer first, then blockers, what could not be checked, and the rest in sums."""
+"""The report for a terminal: the answer first, then blockers, what could not be checked, and a summary of the rest."""
 
 from __future__ import annotations
 
@@ -101,7 +101,7 @@ def _section(console: Console, report: Report, title: str, found: list[AgreeingR
 
 
 def _several(console: Console, report: Report, group: tuple[AgreeingRows, ...]) -> None:
-    """Say once what holds for several packages that could not be checked."""
+    """Print a reason once that several unchecked packages share."""
     from rich.padding import Padding
     from rich.text import Text
 
@@ -137,7 +137,7 @@ def _entry(console: Console, report: Report, entry: AgreeingRows) -> None:
 
 
 def _builds(console: Console, report: Report) -> None:
-    """Print what was built here, apart from the verdicts of published files."""
+    """Print the local builds, separately from the verdicts of published files."""
     from rich.padding import Padding
     from rich.text import Text
 
@@ -220,7 +220,7 @@ def _notes(console: Console, report: Report) -> None:
 def _coverage(console: Console, report: Report) -> None:
     console.print()
     console.print("checked: " + coverage(report))
-    # Where a long report has scrolled by, its last line still is the answer.
+    # After a long report has scrolled by, its last line repeats the answer.
     _verdict(console, report)
 
 

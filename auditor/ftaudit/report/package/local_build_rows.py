@@ -78,7 +78,7 @@ def build_lines(build: LocalBuild) -> Iterator[str]:
 
 
 def answer_phrase(build: LocalBuild) -> str:
-    """Return what a build arrives at, as a phrase."""
+    """Return the result of a build, as a phrase."""
     match build.answer:
         case BuildAnswer.LEAVES_GIL_OFF:
             return "builds and leaves the GIL off"
@@ -97,7 +97,7 @@ def answer_phrase(build: LocalBuild) -> str:
 
 
 def problem_phrase(build: LocalBuild) -> str:
-    """Return why there is no wheel, as a phrase."""
+    """Return why a build has no wheel, as a phrase."""
     missing = build.missing or "something"
     match build.problem:
         case BuildProblem.REQUIREMENTS:

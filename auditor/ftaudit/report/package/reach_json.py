@@ -8,7 +8,7 @@ from ftaudit.model.reachability import Condition, ImportSite, ModuleReach, OpenS
 
 
 def module_reach_as_dict(found: ModuleReach | None) -> dict[str, Any] | None:
-    """Return what is known of one module, or `None` where it was not asked."""
+    """Return the facts about one module, or `None` if they were not requested."""
     if found is None:
         return None
     return {
@@ -23,7 +23,7 @@ def module_reach_as_dict(found: ModuleReach | None) -> dict[str, Any] | None:
 
 
 def reach_as_dict(reach: ReachAnswer) -> dict[str, Any]:
-    """Return what holds for a platform as a whole."""
+    """Return the facts about a platform as a whole."""
     return {
         "platform": reach.platform,
         "starts": list(reach.starts),

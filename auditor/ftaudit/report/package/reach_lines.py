@@ -1,4 +1,4 @@
-"""What a row says of the modules that the user's own code loads."""
+"""The lines of a row about the modules that the user's own code loads."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ SHOWN: Final = 2
 
 
 def reach_lines(package: Package, report: Report) -> Iterator[str]:
-    """Yield when the modules that matter of a package are loaded, the most urgent first."""
+    """Yield when the relevant modules of a package are loaded, the most urgent first."""
     if not package.blocks:
         return
     found = relevant_modules(package, report.reach_on(package.facts.platform))

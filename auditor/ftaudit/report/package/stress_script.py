@@ -1,4 +1,4 @@
-"""The scripts that show a failure by themselves: what an upstream issue needs, and what `--replay` takes."""
+"""The standalone scripts that show a failure, for an upstream issue and for `--replay`."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from ftaudit.model.sentences import failure_sentence
 
 
 def scripts(report: Report) -> Iterator[tuple[str, str]]:
-    """Yield a file name and a script for each failure that the report has."""
+    """Yield a file name and a script for each failure in the report."""
     for package in report.packages:
         for number, failure in enumerate(package.facts.stress.failures, start=1):
             if failure.script:
@@ -18,7 +18,7 @@ def scripts(report: Report) -> Iterator[tuple[str, str]]:
 
 
 def script_of(package: Package, failure: StressFailure) -> str:
-    """Return one script, with metadata (PEP 723) that says what to install and what was seen."""
+    """Return one script, with metadata (PEP 723) that states what to install and what was observed."""
     pin, stress = package.facts.pin, package.facts.stress
     facts = {
         "kind": failure.kind.value,
@@ -46,7 +46,7 @@ def _requires(target: str) -> str:
 
 
 def _quoted(value: object) -> str:
-    """Return a value as TOML writes it, which for these kinds is what JSON writes."""
+    """Return a value in TOML syntax, which is the same as JSON for these kinds."""
     return json.dumps(value)
 
 

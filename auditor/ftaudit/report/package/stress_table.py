@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 _WORDS: Final = {"BLOCKED": "bold red", "NOT SURE": "bold yellow", "ACCEPTED": "bold yellow"}
 _NAMED: Final = 8
-"""How many callables of one reason are named."""
+"""How many callables with the same reason are named."""
 
 
 def render(report: Report, *, width: int = DEFAULT_WIDTH, color: bool = False) -> str:
@@ -51,7 +51,7 @@ def render(report: Report, *, width: int = DEFAULT_WIDTH, color: bool = False) -
 
 
 def lines(package: Package) -> Iterator[tuple[str, str]]:
-    """Yield what is to be said of one package, as pairs of a label and a text."""
+    """Yield the lines for one package, as pairs of a label and a text."""
     stress = package.facts.stress
     if stress.status is Status.FAILED and stress.reason is not None:
         yield (

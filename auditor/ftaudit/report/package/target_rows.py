@@ -15,7 +15,7 @@ from ftaudit.report.package.agreeing_rows import Headline, headline
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class TargetCell:
-    """What one target's report says of a package."""
+    """What one target's report says about a package."""
 
     version: Version | None
     verdict: Verdict
@@ -26,32 +26,32 @@ class TargetCell:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class TargetRow:
-    """One package, on the platforms that agree on it."""
+    """One package, on the platforms that agree."""
 
     name: str
     platforms: tuple[str, ...]
     cells: tuple[TargetCell | None, ...]
-    """In the order of the targets; `None` where the target does not need the package."""
+    """In the order of the targets; `None` if the target does not need the package."""
 
     @property
     def version(self) -> Version | None:
-        """The version that all targets get; `None` where they differ."""
+        """The version that all targets get; `None` if the versions differ."""
         versions = {cell.version for cell in self.cells if cell is not None}
         return next(iter(versions)) if len(versions) == 1 else None
 
     @property
     def differs(self) -> bool:
-        """Whether the verdict or the version is not the same for all targets."""
+        """Whether the verdict or the version differs between targets."""
         return len({None if cell is None else (cell.verdict, cell.version) for cell in self.cells}) > 1
 
     @property
     def is_fine(self) -> bool:
-        """Whether nothing has to be done for any target."""
+        """Whether no target needs any action."""
         return all(cell is None or cell.verdict in (Verdict.READY, Verdict.PURE) for cell in self.cells)
 
     @property
     def is_quiet(self) -> bool:
-        """Whether there is nothing to say: ready or pure, and the same for every target."""
+        """Whether there is nothing to report: ready or pure, and the same for every target."""
         return self.is_fine and not self.differs
 
 
@@ -77,17 +77,17 @@ def find_rows(reports: Sequence[Report]) -> tuple[TargetRow, ...]:
 
 
 def answers(reports: Sequence[Report]) -> Iterator[tuple[Report, Headline]]:
-    """Yield each report with its answer in a sentence."""
+    """Yield each report with its answer as a sentence."""
     return ((report, headline(report)) for report in reports)
 
 
 def all_platforms(reports: Sequence[Report]) -> tuple[str, ...]:
-    """Return the platforms that the reports are for, each once."""
+    """Return the platforms of the reports, each once."""
     return tuple(dict.fromkeys(platform for report in reports for platform in report.platforms))
 
 
 def cell_words(cell: TargetCell | None, row: TargetRow) -> str:
-    """Return a cell in a few words: the verdict, with the version where the targets get different ones."""
+    """Return a short cell: the verdict, with the version if the targets get different ones."""
     if cell is None:
         return "not needed"
     version = "" if row.version is not None or cell.version is None else f" ({cell.version})"

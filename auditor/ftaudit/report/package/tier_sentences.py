@@ -1,4 +1,4 @@
-"""What each tier of evidence says of a package, in sentences that several formats print."""
+"""What each tier of evidence says about a package, as sentences that several formats print."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ class Tier:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ModuleGroup:
-    """The extension modules of which every tier says the same."""
+    """The extension modules with the same answer from every tier."""
 
     names: tuple[str, ...]
     binary: str
@@ -70,7 +70,7 @@ class Remark:
 
 
 def tiers(facts: PackageFacts) -> tuple[Tier, ...]:
-    """Return what each tier says, from cheap to sure; one that was not asked says so."""
+    """Return the answer of each tier, from cheap to certain; a tier that was not used reports that."""
     return (
         Tier(name="index", status=facts.index.status, told=tuple(_index(facts.index))),
         Tier(name="binary", status=facts.binary.status, told=tuple(_binary(facts.binary))),
@@ -94,7 +94,7 @@ def module_groups(modules: Iterable[ExtensionModule]) -> tuple[ModuleGroup, ...]
 
 
 def remarks(package: Package) -> tuple[Remark, ...]:
-    """Return what the rules say of the package, each rule once; the scan of its sdist is summed up by its tier."""
+    """Return what the rules say about the package, each rule once; the scan of its sdist is summed up by its tier."""
     scanned = set(package.facts.source.findings)
     groups: dict[str, list[Finding]] = {}
     for finding in package.findings:

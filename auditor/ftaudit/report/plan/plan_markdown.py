@@ -13,7 +13,7 @@ from ftaudit.report.plan.plan_table import headline
 
 
 def render(plan: Plan, *, limit: int = LIMIT) -> str:
-    """Return the plan within `limit` characters; what has no room is counted and said where to be."""
+    """Return the plan within `limit` characters; omitted content is counted, with a pointer to it."""
     word, sentence = headline(plan)
     notes = [f"- {escape(f'not checked: {what}')}" for what in plan.incomplete]
     notes += [f"- {escape(note)}" for note in plan.notes]
@@ -23,7 +23,7 @@ def render(plan: Plan, *, limit: int = LIMIT) -> str:
 
 
 def outlook_sections(outlook: Outlook | None) -> Iterator[MarkdownSection]:
-    """Yield what the next release of CPython has of the packages, folded."""
+    """Yield what the next release of CPython has for the packages, folded."""
     if outlook is None or not outlook.packages:
         return
     lines = [f"- {escape(outlook_sentence(outlook))}"]

@@ -1,4 +1,4 @@
-"""A plan for a terminal: the answer, the changes, what has no version yet, and the proof."""
+"""A plan for a terminal: the answer, the changes, the packages without a good version yet, and the proof."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One line for each result, as compilers write them: for hooks, editors and logs."""
+"""One line for each result, in the format of compilers: for hooks, editors, and logs."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from ftaudit.report.package.agreeing_rows import counted
 from ftaudit.report.results.results import Result, Results
 
 _LISTED: Final = 5
-"""How many packages a line names before it says how many more there are."""
+"""How many packages a line names before it only counts the rest."""
 
 
 def render(results: Results) -> str:
-    """Return `PATH:LINE:COLUMN: SEVERITY: …` lines, what was left out in sums by reason, and the answer last."""
+    """Return `PATH:LINE:COLUMN: SEVERITY: …` lines, sums of the omitted results by reason, and the answer last."""
     found = [each for each in results.results if each.suppression is None and not each.unknown]
     lines = [_line(each) for each in found if each.severity is not Severity.INFO or results.command == "scan"]
     lines += _left_out([each for each in results.results if each.suppression is None and each.unknown])
@@ -38,7 +38,7 @@ def _line(result: Result) -> str:
 
 
 def _left_out(unknown: list[Result]) -> Iterator[str]:
-    """Sum up what could not be checked: without a network that is the same sentence for half of a lock file."""
+    """Summarize what could not be checked: without a network, half of a lock file has the same sentence."""
     groups: dict[str, list[str]] = defaultdict(list)
     for result in unknown:
         groups[result.shared].append(result.subject)

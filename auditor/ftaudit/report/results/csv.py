@@ -21,7 +21,7 @@ SCAN_HEADER: Final = (
     *("kind", "path", "line", "column", "severity", "confidence", "code", "rule", "message", "fingerprint"),
 )
 _FORMULA: Final = tuple("=+-@\t\r＝＋－＠")
-"""What spreadsheets take for the beginning of a formula (OWASP, "CSV Injection"), in full width too."""
+"""Characters that start a formula in spreadsheets (OWASP, "CSV Injection"), including full-width ones."""
 
 
 def render(report: Report) -> str:
@@ -107,7 +107,7 @@ def _write(header: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
 
 
 def _cell(value: object) -> str:
-    """Return a cell on one line; one that a spreadsheet would compute gets an apostrophe in front, and stays text."""
+    """Return a cell on one line; a cell that a spreadsheet would compute gets a leading apostrophe, and stays text."""
     text = "" if value is None else str(value)
     marked = text.startswith(_FORMULA)
     text = clean(text)

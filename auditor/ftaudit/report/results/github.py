@@ -11,7 +11,7 @@ from ftaudit.report.results.result_places import Places
 from ftaudit.report.results.results import Result, Results, Unchecked, worst_first
 
 SHOWN: Final = 10
-"""How many annotations of one level GitHub shows of one step; the log has the others."""
+"""How many annotations of one level GitHub shows for one step; the log has the others."""
 _LEVELS: Final = {
     Severity.ERROR: "error",
     Severity.WARNING: "warning",
@@ -19,7 +19,7 @@ _LEVELS: Final = {
     Severity.PEDANTIC: "notice",
 }
 _LONGEST: Final = 4_000
-"""Characters of a message: GitHub takes 64 KB, and a reader less."""
+"""Characters of a message: GitHub accepts 64 KB, but that is too long to read."""
 
 
 def render(results: Results, *, places: Places) -> str:
@@ -32,7 +32,7 @@ def render(results: Results, *, places: Places) -> str:
     lines = [_annotation(result, places) for result in counted]
     levels = Counter(_LEVELS[result.severity] for result in counted)
     for unchecked in results.unchecked:
-        # What could not be checked of a package is a result already.
+        # A package that could not be checked already has a result.
         if unchecked.matters and not any(result.unknown and _same(unchecked, result) for result in counted):
             lines.append(_command("warning", _where(unchecked, places), f"not looked at: {unchecked.message}"))
             levels["warning"] += 1
@@ -71,7 +71,7 @@ def _where(unchecked: Unchecked, places: Places) -> dict[str, str]:
 
 
 def _command(level: str, properties: dict[str, str], message: str) -> str:
-    """Return a command as the runner reads it (actions/toolkit, `command.ts`)."""
+    """Return a command in the syntax that the runner reads (actions/toolkit, `command.ts`)."""
     given = ",".join(f"{name}={_escape_property(value)}" for name, value in properties.items())
     cut = message if len(message) <= _LONGEST else f"{message[: _LONGEST - 1]}…"
     return f"::{level}{' ' + given if given else ''}::{_escape(cut)}"

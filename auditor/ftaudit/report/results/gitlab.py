@@ -1,4 +1,4 @@
-"""GitLab's code quality report: what its merge requests show on the lines of a change."""
+"""GitLab's code quality report, which merge requests show on the changed lines."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _SEVERITIES: Final = {
 
 
 def render(results: Results, *, places: Places) -> str:
-    """Return a JSON array with an object for each result that counts, as GitLab's documentation asks for it."""
+    """Return a JSON array with an object for each result that counts, as GitLab's documentation specifies."""
     counted = [result for result in results.results if result.suppression is None]
     return json.dumps([_issue(result, places) for result in counted], indent=2, ensure_ascii=False) + "\n"
 

@@ -1,4 +1,4 @@
-"""JUnit XML, as Jenkins and GitLab read it: a test case for each package and platform, or each finding of a scan."""
+"""JUnit XML for Jenkins and GitLab: a test case for each package and platform, or each finding of a scan."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from ftaudit.source.tree_scan import ScanResult
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class JunitCase:
-    """One test case; `outcome` is `failure`, `error`, `skipped` or nothing for one that passed."""
+    """One test case; `outcome` is `failure`, `error`, `skipped`, or empty for a pass."""
 
     classname: str
     name: str

@@ -1,4 +1,4 @@
-"""Where a result stands, as the readers of other formats name it: relative to the repository, with forward slashes."""
+"""The location of a result for other formats: relative to the repository, with forward slashes."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from urllib.parse import quote
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Places:
-    """The folder in which the command runs, and the repository's, which both are absolute."""
+    """The folder in which the command runs, and the repository's folder, both absolute."""
 
     folder: Path
     root: Path
 
     def relative(self, path: str) -> str | None:
-        """Return a path of the report's relative to the repository, or `None` when it lies outside it."""
+        """Return a path from the report relative to the repository, or `None` if it is outside the repository."""
         absolute = os.path.normpath(self.folder / path)
         for root in (self.root, self.root.resolve()):
             try:
@@ -26,7 +26,7 @@ class Places:
         return None
 
     def shown(self, path: str) -> str:
-        """Return the path relative to the repository where it lies in it, else absolute; always encodable."""
+        """Return the path relative to the repository if it is inside, otherwise absolute; always encodable."""
         told = self.relative(path) or Path(os.path.normpath(self.folder / path)).as_posix()
         return told.encode("utf-8", "replace").decode("utf-8")
 
@@ -39,7 +39,7 @@ class Places:
 
 
 def find_places(folder: Path) -> Places:
-    """Return the places of a command that runs in a folder: the repository is the next folder up that git keeps."""
+    """Return the places of a command that runs in a folder: the repository is the nearest parent folder under git."""
     folder = Path(os.path.normpath(folder.absolute()))
     root = next((each for each in (folder, *folder.parents) if (each / ".git").exists()), folder)
     return Places(folder=folder, root=root)

@@ -39,10 +39,10 @@ from ftaudit.report.results.result_places import Places
 from ftaudit.source.tree_scan import ScanResult
 
 SEVERITIES: Final = {Verdict.UNKNOWN: Severity.WARNING, Verdict.FALLBACK: Severity.INFO}
-"""How bad the verdicts are that do not block; those that do are errors."""
+"""The severity of the verdicts that do not block; those that block are errors."""
 _TOLD: Final = (*sorted(BLOCKING), Verdict.UNKNOWN, Verdict.FALLBACK)
 _LISTED: Final = 5
-"""How many modules or places of an sdist a result names before it says how many more there are."""
+"""How many modules or places of an sdist a result names before it only counts the rest."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -50,7 +50,7 @@ class Suppression:
     """Why a result does not count."""
 
     in_source: bool
-    """A comment in the source silences it; otherwise a file of the user's accepts it."""
+    """A comment in the source silences it; otherwise a file of the user accepts it."""
     reason: str = ""
 
 
@@ -64,23 +64,23 @@ class Result:
     severity: Severity
     confidence: Confidence
     subject: str
-    """What it is about: `lxml 6.1.3`, or for a line of source the rule's name."""
+    """The subject: `lxml 6.1.3`, or for a line of source the rule's name."""
     lines: tuple[str, ...]
-    """The message, a sentence or two a line. Never empty."""
+    """The message, one or two sentences per line. Never empty."""
     shared: str = ""
-    """Of what could not be checked: the first line as it holds for other packages too."""
+    """For something that could not be checked: the first line in the form that other packages share."""
     fingerprint: str = ""
-    """Stable from run to run: knows neither lines nor versions."""
+    """Stable between runs: independent of lines and versions."""
     location: Location | None = None
-    """With a path that is relative to the folder in which the command runs, or absolute."""
+    """With a path relative to the folder in which the command runs, or absolute."""
     column: int | None = None
     snippet: str | None = None
     unknown: bool = False
-    """It could not be checked: nothing was found, and nothing is cleared."""
+    """It could not be checked: no problem was found, and none is ruled out."""
     suppression: Suppression | None = None
     platforms: tuple[str, ...] = ()
     rules: tuple[str, ...] = ()
-    """Codes of the rules whose findings the message sums up."""
+    """Codes of the rules whose findings the message summarizes."""
     fix: Fix | None = None
 
     @property
@@ -96,12 +96,12 @@ class Unchecked:
     message: str
     location: Location | None = None
     matters: bool = True
-    """It makes exit code 3; otherwise it is for the reader to know."""
+    """It causes exit code 3; otherwise it is only information."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Results:
-    """All that a format of results can say of one run."""
+    """The content of one run for every results format."""
 
     command: str
     """`check`, `wheel` or `scan`."""
@@ -113,15 +113,15 @@ class Results:
     """By place, then rule."""
     unchecked: tuple[Unchecked, ...]
     rules: tuple[str, ...] = ()
-    """Codes of the rules that ran, where that is known."""
+    """Codes of the rules that ran, if known."""
 
 
 def of_report(report: Report, *, places: Places, command: str = "check") -> Results:
-    """Return what a report of packages says line by line.
+    """Return the results of a package report line by line.
 
-    A package that blocks, is slower or could not be checked has one result of its verdict, whatever the rules found;
-    the errors and warnings of the rules beyond it are one result a rule, as in the table. What several files list has
-    its results in each of them: who reviews a change sees one file.
+    A package that blocks, is slower, or could not be checked has one result for its verdict, whatever the rules found.
+    Other errors and warnings have one result per rule, as in the table. A package that several files list has its
+    results in each file, because a reviewer of a change sees only one file.
     """
     made = [
         replace(result, location=place)
@@ -181,7 +181,7 @@ def of_scan(scan: ScanResult, *, exit_code: int) -> Results:
 
 
 def scan_sentence(scan: ScanResult) -> str:
-    """Return what a scan found, in one sentence."""
+    """Return the findings of a scan, in one sentence."""
     counts = Counter(finding.severity for finding in scan.findings)
     plural = (Severity.ERROR, Severity.WARNING)
     found = ", ".join(
@@ -195,14 +195,14 @@ def scan_sentence(scan: ScanResult) -> str:
 
 
 def order(result: Result) -> tuple[str, int, int, str, str, str]:
-    """Return what results are sorted by: the place, then the rule."""
+    """Return the sort key of results: the place, then the rule."""
     place = result.location
     path, line = (place.path, place.line or 0) if place is not None else ("", 0)
     return path, line, result.column or 0, result.rule, result.subject, result.text
 
 
 def worst_first(result: Result) -> tuple[object, ...]:
-    """Return what results are sorted by where not all have room."""
+    """Return the sort key of results if not all of them fit."""
     return (result.suppression is not None, list(Severity).index(result.severity), *order(result))
 
 
@@ -247,7 +247,7 @@ def _merged(
         first = group[0]
         severity = min((finding.severity for finding in group), key=list(Severity).index)
         if in_sdist and severity is Severity.ERROR:
-            # What the code of an sdist does never changes a verdict, and so never fails a build.
+            # The code in an sdist never changes a verdict, so it never fails a build.
             severity = Severity.WARNING
         accepted = [finding.accepted for finding in group]
         yield Result(
@@ -301,7 +301,7 @@ def _of_finding(finding: Finding, mark: str, scan: ScanResult, suppression: Supp
 
 
 def message_of(finding: Finding) -> str:
-    """Return the message, and the targets where it does not hold for all of the scan's."""
+    """Return the message, and its targets if it does not apply to all targets of the scan."""
     return f"{finding.message} [{', '.join(finding.targets)}]" if finding.targets else finding.message
 
 
@@ -312,7 +312,7 @@ def _suppressed(accepted: Acceptance | None) -> Suppression | None:
 
 
 def _place(package: Package) -> Location | None:
-    """Return the line of the requirement or lock entry; of `ftaudit wheel`, the file that is judged."""
+    """Return the line of the requirement or lock entry; for `ftaudit wheel`, the judged file."""
     if package.facts.pin.source is not None:
         return package.facts.pin.source
     index = package.facts.index

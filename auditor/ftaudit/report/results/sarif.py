@@ -1,4 +1,4 @@
-"""SARIF 2.1.0 (OASIS standard), within what GitHub code scanning takes: results, rules with help, what was left out."""
+"""SARIF 2.1.0 (OASIS standard), within GitHub code scanning's limits: results, rules with help, skipped content."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from ftaudit.rule import Rule, RuleInfo, SourceRule
 SCHEMA: Final = "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json"
 ROOT: Final = "%SRCROOT%"
 MOST_RESULTS: Final = 25_000
-"""GitHub refuses a run with more (docs.github.com, "SARIF support for code scanning")."""
+"""GitHub rejects a run with more (docs.github.com, "SARIF support for code scanning")."""
 _LONGEST: Final = 1024
-"""Characters that GitHub takes of a rule's descriptions."""
+"""Characters that GitHub accepts in a rule's descriptions."""
 
 _LEVELS: Final = {
     Severity.ERROR: "error",
@@ -77,12 +77,12 @@ VERDICT_RULES: Final = {
 
 
 def render(results: Results, *, places: Places, rules: Sequence[Rule] = ()) -> str:
-    """Return a SARIF log with one run. `rules` are those that exist: what they say of themselves is its rules' help."""
+    """Return a SARIF log with one run. `rules` are the existing rules, whose descriptions become the rules' help."""
     return json.dumps(as_dict(results, places=places, rules=rules), indent=2, ensure_ascii=False) + "\n"
 
 
 def render_each(each: Sequence[Results], *, places: Places, rules: Sequence[Rule] = ()) -> str:
-    """Return a SARIF log with a run for each target, whose automation id ends in the target."""
+    """Return a SARIF log with a run for each target, whose automation id ends with the target."""
     runs = [_run(one, f"{one.command}/{one.target}", places=places, rules=rules) for one in each]
     return json.dumps(_log(runs), indent=2, ensure_ascii=False) + "\n"
 
@@ -147,7 +147,7 @@ def _result(result: Result, positions: Mapping[str, int], places: Places) -> dic
         "locations": [_location(result.location, places, column=result.column, snippet=result.snippet)],
         "partialFingerprints": {
             "ftaudit/v1": result.fingerprint,
-            # GitHub compares this one alone, and makes it of the lines' text where a tool does not.
+            # GitHub compares only this one, and computes it from the lines' text if a tool does not provide it.
             "primaryLocationLineHash": f"{result.fingerprint[:16]}:1",
         },
         "properties": {"confidence": result.confidence.value},
@@ -223,7 +223,7 @@ def _descriptors(results: Iterable[Result], ran: Iterable[str], rules: Mapping[s
         elif code in VERDICT_RULES:
             made.append(_of_verdict(Verdict(code)))
         elif code in wanted:
-            # A rule of the scanner itself, or of a pack that has gone: its result is all that is known of it.
+            # A rule of the scanner itself, or of a removed rule pack: its result is all that is known about it.
             made.append(_descriptor(code, wanted[code].name, wanted[code].severity, wanted[code].confidence))
     return made
 

@@ -1,4 +1,4 @@
-"""What a scan says of fixes: the diff, and how many findings have one, or why they have none."""
+"""What a scan reports about fixes: the diff, the number of findings with a fix, and why others have none."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from ftaudit.source.tree_scan import ScanResult
 
 
 def render_diff(scan: ScanResult, folder: Path) -> bytes:
-    """Return the diff of every fix, for `git apply` at the top of the repository that the folder is in."""
+    """Return the diff of every fix, for `git apply` at the top of the folder's repository."""
     places = find_places(folder)
     return unified_diff(scan.edited, scan.findings, lambda path: places.relative(path) or path)
 
 
 def count_fixes(findings: Sequence[Finding]) -> tuple[str, ...]:
-    """Return how many findings have a fix, and one line for each reason why others have none."""
+    """Return the number of findings with a fix, and one line for each reason why others have no fix."""
     return tuple(_lines(findings))
 
 
@@ -46,7 +46,7 @@ def _lines(findings: Sequence[Finding]) -> Iterator[str]:
 
 
 def declaration_lines(earned: EarnedDeclaration, result: ScanResult) -> Iterator[str]:
-    """Yield what a declaration rests on: what stands against it, what it is, what was not examined, what comes next."""
+    """Yield the basis of a declaration: the objections, the declaration, what was not examined, and the next step."""
     if earned.standing:
         first = earned.standing[0]
         yield (
@@ -75,7 +75,7 @@ def declaration_lines(earned: EarnedDeclaration, result: ScanResult) -> Iterator
 
 
 def without_fixes(result: ScanResult) -> ScanResult:
-    """Return a scan whose fixes are not to be made."""
+    """Return a scan whose fixes are not applied."""
     return replace(result, findings=tuple(replace(finding, fix=None) for finding in result.findings), edited=())
 
 

@@ -1,4 +1,4 @@
-"""The JSON report of a scan: the contract that other programs rely on (`schema/scan-1.json` describes it)."""
+"""The JSON report of a scan: a contract for other programs (`schema/scan-1.json` describes it)."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ def _findings(findings: Sequence[Finding], marks: Mapping[int, str]) -> list[dic
 
 
 def _marks(result: ScanResult) -> dict[int, str]:
-    """Return each finding's fingerprint, which is the same whether it is accepted or not."""
+    """Return each finding's fingerprint, which does not depend on whether it is accepted."""
     every = (*result.findings, *result.accepted)
     return dict(zip(map(id, every), fingerprints(every, result.frames), strict=True))
 

@@ -1,4 +1,4 @@
-"""Markdown of a scan, for a comment on a pull request or a job's summary: sums, then findings folded, in limits."""
+"""A scan as Markdown for a pull request comment or a job summary: sums, then folded findings, within limits."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def render(scan: ScanResult, *, exit_code: int, limit: int = LIMIT) -> str:
 
 
 def sections(scan: ScanResult, *, exit_code: int) -> tuple[MarkdownSection, ...]:
-    """Return what a scan found: sums by rule, then each finding, folded, the worst first, and what was not read."""
+    """Return the content of a scan: sums by rule, then each finding, folded, the worst first, and what was not read."""
     results = of_scan(scan, exit_code=exit_code).results
     found = sorted((result for result in results if result.suppression is None), key=worst_first)
     suppressed = [result for result in results if result.suppression is not None]

@@ -26,7 +26,7 @@ _MOST_SITES: Final = 8
 _MOST_NAMES: Final = 3
 _MOST_TITLES: Final = 5
 _MOST_SKIPPED: Final = 20
-"""Rows of skipped files that are written out; the JSON report has them all."""
+"""Rows of skipped files that are listed; the JSON report has all of them."""
 
 
 def render(result: ScanResult, *, width: int = DEFAULT_WIDTH, color: bool = False, state: bool = False) -> str:
@@ -101,7 +101,7 @@ def _finding(console: Console, result: ScanResult, finding: Finding) -> None:
 
 
 def _sites(finding: Finding) -> str:
-    """Return every place of a finding in one line, those of its own file by line alone."""
+    """Return every place of a finding in one line, with only the line number for places in its own file."""
     own = finding.location.path if finding.location is not None else ""
     by_place: dict[str, list[str]] = {}
     for site in finding.sites:
@@ -115,13 +115,13 @@ def _sites(finding: Finding) -> str:
 
 
 def _some(names: list[str]) -> str:
-    """Return the first names, and how many more there are."""
+    """Return the first names, and the number of others."""
     more = len(names) - _MOST_NAMES
     return ", ".join(names[:_MOST_NAMES]) + (f" and {more} more" if more > 0 else "")
 
 
 def _state(console: Console, result: ScanResult) -> None:
-    """Write who reads and writes the state of each type, and under which locks."""
+    """Write which code reads and writes the state of each type, and under which locks."""
     from rich.table import Table
     from rich.text import Text
 
@@ -145,7 +145,7 @@ def _state(console: Console, result: ScanResult) -> None:
 
 
 def _order(console: Console, result: ScanResult) -> None:
-    """Write the porting order, or what comes next where nothing is left to do."""
+    """Write the porting order, or the next step if nothing is left to do."""
     from rich.padding import Padding
     from rich.text import Text
 
@@ -198,7 +198,7 @@ def _skipped(console: Console, result: ScanResult) -> None:
 
 
 def _accepted(console: Console, result: ScanResult) -> None:
-    """Name what the configuration accepts, with its reason; the baseline's findings are a number."""
+    """List the findings that the configuration accepts, with the reason; baseline findings are only counted."""
     from rich.text import Text
 
     for finding in result.accepted:

@@ -1,4 +1,4 @@
-"""The state table of a scan: the state of each type, who reads and writes it, and under which lock."""
+"""The state table of a scan: the state of each type, the code that reads and writes it, and the locks."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from ftaudit.source.shared_state import StateRow
 
 
 def under(row: StateRow) -> str:
-    """Return what keeps the accesses of a state apart, in words: the locks that all hold, or what is missing."""
+    """Return what separates the accesses of a state: the locks that all of them hold, or what is missing."""
     if row.locks:
         return ", ".join(row.locks)
     shared = [access for access in row.accesses if not access.alone]

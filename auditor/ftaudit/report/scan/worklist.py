@@ -1,4 +1,4 @@
-"""A scan as a list to work from: what crashes first, grouped by cause and type, and the declaration last."""
+"""A scan as a worklist: crashes first, grouped by cause and type, and the declaration last."""
 
 from __future__ import annotations
 
@@ -30,11 +30,11 @@ _STEPS: Final = {
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Group:
-    """Findings that have one cause, or are about one type."""
+    """Findings with one cause, or about one type."""
 
     step: WorkStep
     title: str
-    """The type whose state they are about, else the rule that found them."""
+    """The type whose state they are about, or else the rule that found them."""
     findings: tuple[Finding, ...]
     """By severity, path and line."""
 
@@ -56,11 +56,11 @@ NEXT: Final = (
     "Build and test free-threaded wheels: in cibuildwheel the identifiers cp314t-*.",
     "Say so: the classifier `Programming Language :: Python :: Free Threading :: 2 - Beta`, or a later stage.",
 )
-"""What comes next when a scan finds nothing: reading source shows the causes that it knows, not their absence."""
+"""The next step after a scan without findings: a scan shows known causes, not their absence."""
 
 
 def groups(result: ScanResult) -> tuple[Group, ...]:
-    """Return the findings in the order of the work."""
+    """Return the findings in working order."""
     last = {info.code for info in result.rules if info.asks_to_declare}
     moves = {info.code for info in result.rules if info.migration}
     owners = _owners(result)
@@ -75,7 +75,7 @@ def groups(result: ScanResult) -> tuple[Group, ...]:
 
     def order(item: tuple[tuple[WorkStep, str], list[Finding]]) -> tuple[int, str, int, int, str]:
         (step, title), some = item
-        # The codes of the migration are in the order of the guide.
+        # The codes of the migration rules are in the order of the guide.
         first = some[0].code if step is WorkStep.MIGRATE else ""
         return steps.index(step), first, min(severities.index(f.severity) for f in some), -len(some), title
 
@@ -90,7 +90,7 @@ def groups(result: ScanResult) -> tuple[Group, ...]:
 
 
 def tasks(result: ScanResult) -> tuple[Task, ...]:
-    """Return the porting order: one line for each step that has anything to do."""
+    """Return the porting order: one line for each step with work to do."""
     by_step: dict[WorkStep, list[Group]] = defaultdict(list)
     for group in groups(result):
         by_step[group.step].append(group)
@@ -112,7 +112,7 @@ def _listed(step: WorkStep, found: list[Group]) -> list[Group]:
 
 
 def _owners(result: ScanResult) -> dict[tuple[str, int, int], str]:
-    """Return the type whose state each place of the state table belongs to."""
+    """Return the type that owns the state of each place in the state table."""
     return {
         (access.location.path, access.location.line or 0, access.location.column or 0): row.state.owner
         for row in result.states

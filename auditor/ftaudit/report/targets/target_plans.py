@@ -26,7 +26,7 @@ class PlanCell:
     """What one target's plan does with a package."""
 
     proposed: Version | None = None
-    """The version that it proposes; `None` where it changes nothing."""
+    """The version that it proposes; `None` if it changes nothing."""
     still_blocks: bool = False
     """No version yet goes with the rest."""
 

@@ -54,7 +54,7 @@ def together(
 
 
 def row_as_dict(row: TargetRow, reports: Sequence[Report]) -> dict[str, Any]:
-    """Return a package with what each target's report says of it; `null` where the target does not need it."""
+    """Return a package with what each target's report says about it; `null` where the target does not need it."""
     return {
         "name": row.name,
         "platforms": list(row.platforms),

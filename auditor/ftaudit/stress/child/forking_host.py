@@ -114,7 +114,7 @@ class _Worker:
         self.hung: str | None = None
 
     def wait(self) -> dict[str, Any]:
-        """Read what it says until it ends or must be ended; return all that is known of it."""
+        """Read what it says until it ends or must be ended; return all that is known about it."""
         limit = time.monotonic() + self.request["wall"]
         seen, moved, cpu_then = self._progress(), time.monotonic(), 0.0
         open_now = [self.result, self.error]

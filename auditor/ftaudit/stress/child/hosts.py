@@ -64,7 +64,7 @@ class Outcome:
         self.overlaps = int(result.get("overlaps", 0))
         self.failed = str(result.get("failed", ""))
         self.kind = str(result.get("kind", "")) if self.failed else _kind_of(answer)
-        """`""` where nothing failed; `crash`, `hang`, `wrong result` or `error`."""
+        """`""` if nothing failed; `crash`, `hang`, `wrong result` or `error`."""
         first = len(head_of(unit)) + 1
         at = [int(line) - first for line in _UNIT_LINE.findall(self.stack)]
         self.operations = [index for index in at if 0 <= index < len(unit.operations)]

@@ -20,14 +20,14 @@ MOST_SIZE = 5000
 
 
 class KnownCallable:
-    """A public function, type or method, and what is known of how to call it."""
+    """A public function, type or method, and what is known about how to call it."""
 
     __slots__ = ("calls", "compiled", "driven", "imports", "name", "reason", "recipe", "shared")
 
     def __init__(self, name: str, *, compiled: bool, imports: list[str]) -> None:
         self.name, self.compiled, self.imports = name, compiled, imports
         self.calls: list[dict[str, Any]] = []
-        """Whole expressions that worked in one thread, with what is known of their results."""
+        """Whole expressions that worked in one thread, with what is known about their results."""
         self.shared: dict[str, str] = {}
         self.driven = False
         self.recipe = False
@@ -281,7 +281,7 @@ def swapped(text: str) -> str:
 
 
 def varied(text: str) -> str | None:
-    """Return a call with other numbers and strings in it, or `None` where it has none."""
+    """Return a call with other numbers and strings in it, or `None` if it has none."""
     changed = re.sub(r"(?<![\w.\"'])(\d+)(?![\w.\"'])", lambda match: str(int(match[1]) + 17), text)
     return changed if changed != text else None
 

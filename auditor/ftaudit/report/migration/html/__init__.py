@@ -127,7 +127,7 @@ def _environment() -> Environment:
 
 
 def _shown(value: Any) -> Any:
-    """Return a value as the page may show it: text without control characters and of a bearable length."""
+    """Return a value for the page: text without control characters and of limited length."""
     from markupsafe import Markup
 
     match value:

@@ -1,4 +1,4 @@
-"""What was found in the project's own source, by rule, with as many lines of code as a page has room for."""
+"""The findings in the project's own source, by rule, with as many lines of code as fit on a page."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from ftaudit.rule import RuleInfo
 from ftaudit.source.tree_scan import ScanResult
 
 FRAMES_OF_RULE: Final = 30
-"""Findings of one rule of which the code is shown."""
+"""Findings of one rule that are shown with code."""
 FRAMES: Final = 400
-"""Findings of all rules together of which the code is shown: the page stays one that a browser opens at once."""
+"""Findings of all rules that are shown with code: the page stays small enough to open at once."""
 MOST_SKIPPED: Final = 50
 
 
@@ -28,19 +28,19 @@ class Hazard:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class RuleHazards:
-    """What one rule found in the project's own source."""
+    """The findings of one rule in the project's own source."""
 
     info: RuleInfo | None
-    """`None` where the rule is not among those that ran."""
+    """`None` if the rule was not among those that ran."""
     finding: Finding
-    """The first, whose severity is the worst."""
+    """The first finding, which has the worst severity."""
     count: int
     hazards: tuple[Hazard, ...]
-    """Those of which the code is shown."""
+    """The findings that are shown with code."""
 
 
 def by_rule(scan: ScanResult) -> Iterator[RuleHazards]:
-    """Yield what each rule found, the worst rules first."""
+    """Yield the findings of each rule, the worst rules first."""
     severities = list(Severity)
     groups: dict[str, list[Finding]] = {}
     for finding in scan.findings:
@@ -59,7 +59,7 @@ def by_rule(scan: ScanResult) -> Iterator[RuleHazards]:
 
 
 def _frame(scan: ScanResult, finding: Finding) -> tuple[tuple[int, str], ...]:
-    """Return the numbered lines around a finding, without the indentation that they share."""
+    """Return the numbered lines around a finding, without their common indentation."""
     place = finding.location
     lines = () if place is None or place.line is None else scan.frames.get((place.path, place.line), ())
     expanded = [(number, text.expandtabs(4)) for number, text in lines]

@@ -1,4 +1,4 @@
-"""The geometry of the report's pictures: the bar of verdicts and the tree of who pulls in what blocks."""
+"""The geometry of the report's pictures: the bar of verdicts and the tree of packages that pull in blockers."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ ROW: Final = 26
 """Pixels from one row of the tree to the next."""
 INDENT: Final = 22
 CHARACTER: Final = 8.0
-"""Pixels that a character of the tree's fixed-width font may take, with some to spare."""
+"""Pixels for a character of the tree's fixed-width font, with a margin."""
 LONGEST: Final = 40
-"""Characters of a name that are drawn; the whole of it is the row's title."""
+"""Characters of a name that are drawn; the row's title has the complete name."""
 MOST_ROWS: Final = 400
 
 
@@ -34,13 +34,13 @@ class Branch:
 
     name: str
     label: str
-    """The name, cut to what there is room for."""
+    """The name, shortened to fit."""
     verdict: Verdict | None
     """`None` for the root, which is not a package."""
     x: float
     y: float
     line: str
-    """The path of the line from the parent, as SVG writes it; empty for the root."""
+    """The path of the line from the parent, in SVG syntax; empty for the root."""
     verdict_x: float
 
 
@@ -61,7 +61,7 @@ class _Node:
 
 
 def bar(counts: Mapping[Verdict, int]) -> tuple[Segment, ...]:
-    """Return the parts of a bar in the order of the mapping; what has none has no part."""
+    """Return the parts of a bar in the order of the mapping; an empty verdict has no part."""
     total = sum(counts.values())
     segments = []
     done = 0
@@ -74,7 +74,7 @@ def bar(counts: Mapping[Verdict, int]) -> tuple[Segment, ...]:
 
 
 def tree(root: str, chains: Iterable[tuple[str, ...]], verdicts: Mapping[str, Verdict]) -> TreePicture:
-    """Return the tree in which each chain is a way down from the root; equal beginnings are one."""
+    """Return the tree in which each chain is a path from the root; equal beginnings are shared."""
     top = _Node()
     for chain in chains:
         node = top
@@ -111,7 +111,7 @@ def _walk(name: str, node: _Node, depth: int) -> Iterator[tuple[str, int]]:
 
 
 def chains_of(packages: Iterable[Package], most: int) -> Iterator[tuple[str, ...]]:
-    """Yield the first chains of each package, itself at their end; one that is listed is its own chain."""
+    """Yield the first chains of each package, ending with the package; a listed package is its own chain."""
     for package in packages:
         pin = package.facts.pin
         yield from (pin.required_by or ((str(pin.name),),))[:most]

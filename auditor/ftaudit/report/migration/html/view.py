@@ -1,4 +1,4 @@
-"""What the page shows and in which order: everything that the templates print, worked out before they print it."""
+"""What the page shows and in which order: everything is computed before the templates print it."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ MOST_STATES: Final = 500
 """Rows of the state table that the page shows; `ftaudit scan --state` has them all."""
 WORST_FIRST: Final = (*ORDER, Verdict.UNKNOWN, Verdict.FALLBACK, Verdict.READY, Verdict.PURE)
 OF_THE_BAR: Final = (Verdict.READY, Verdict.PURE, Verdict.FALLBACK, Verdict.UNKNOWN, *reversed(ORDER))
-"""From what is well to what is worst."""
+"""From the best to the worst."""
 MEANINGS: Final = {
     Verdict.READY: "compiled, and leaves the GIL off",
     Verdict.PURE: "no compiled code",
@@ -38,14 +38,14 @@ MEANINGS: Final = {
 }
 T = TypeVar("T")
 _PLATFORM: Final = "\0"
-"""Stands for a platform's name in a sentence that several platforms may share."""
+"""Replaces a platform's name in a sentence that several platforms can share."""
 Sentence: TypeAlias = tuple[str, str, tuple[str, ...]]
-"""A text, the platform that it may name, and those of which it is true."""
+"""A text, the platform that it can name, and the platforms for which it is true."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Said:
-    """A sentence, and the platforms of which it is true; those are empty where it is true of all, or names them."""
+    """A sentence, and the platforms for which it is true; empty if it is true for all, or names them."""
 
     text: str
     platforms: tuple[str, ...] = ()
@@ -53,36 +53,36 @@ class Said:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class VerdictRow:
-    """One verdict on one package, as the table of all packages has it."""
+    """One verdict for one package, for the table of all packages."""
 
     number: int
     entries: tuple[AgreeingRows, ...]
-    """The rows that have the verdict, platforms that agree told once."""
+    """The rows with this verdict; platforms that agree are merged."""
     platforms: tuple[str, ...]
     rank: int
     """Its verdict's place in `WORST_FIRST`."""
     reasons: tuple[Said, ...]
     steps: tuple[Said, ...]
     needed_by: tuple[str, ...]
-    """What pulls it in, nearest last; empty where it is listed."""
+    """The packages that pull it in, nearest last; empty if it is listed."""
     blocker: int | None
-    """The number of its part among the blockers."""
+    """The number of its section among the blockers."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Releases:
-    """The later releases that were passed over, and the good ones, on platforms that agree."""
+    """The later releases that were skipped, and the good ones, on platforms that agree."""
 
     platforms: tuple[str, ...]
     passed_over: tuple[tuple[Candidate, str], ...]
-    """Each with the reason, in which the platforms are named."""
+    """Each with its reason, which names the platforms."""
     first_good: Version | None
     newest_good: Version | None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class BlockedVersion:
-    """One blocked version, with all that is known of it and what can be done."""
+    """One blocked version, with all known facts and the ways out."""
 
     number: int
     title: str
@@ -90,32 +90,32 @@ class BlockedVersion:
     version: str
     verdict: Verdict
     entries: tuple[AgreeingRows, ...]
-    """The blocked rows, platforms that agree told once."""
+    """The blocked rows; platforms that agree are merged."""
     verdicts: tuple[tuple[Verdict, tuple[str, ...]], ...]
-    """Each verdict with the platforms that have it, where there is more than one platform."""
+    """Each verdict with its platforms, if there is more than one platform."""
     reasons: tuple[Said, ...]
     steps: tuple[Said, ...]
-    """The way out in a sentence, of the plan or else of the row."""
+    """The way out as a sentence, from the plan or else from the row."""
     ways: tuple[WayOut, ...]
     """The plan's ways out, one for each platform."""
     releases: tuple[Releases, ...]
     drags: tuple[str, ...]
-    """Packages that are blocked through it."""
+    """Packages that are blocked because of it."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class MatrixRow:
-    """One package's verdicts, in the order of the platforms; `None` where the platform does not need it."""
+    """One package's verdicts, in the order of the platforms; `None` if the platform does not need it."""
 
     title: str
     verdicts: tuple[Verdict | None, ...]
     fine: bool
-    """Ready or pure wherever it is needed."""
+    """Ready or pure on every platform that needs it."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class GapSection:
-    """What was not checked, of one kind."""
+    """Unchecked items of one kind."""
 
     title: str
     lines: tuple[str, ...]
@@ -129,7 +129,7 @@ class View:
     headline: Headline
     lede: tuple[str, ...]
     counts: Mapping[Verdict, int]
-    """How many packages have each verdict; one with several platforms counts with its worst."""
+    """The number of packages for each verdict; one with several platforms counts with its worst verdict."""
     bar: tuple[Segment, ...]
     blocked_tree: TreePicture | None
     whole_tree: TreePicture
@@ -138,23 +138,23 @@ class View:
     matrix: tuple[MatrixRow, ...]
     rules: tuple[RuleHazards, ...]
     states: tuple[tuple[str, tuple[StateRow, ...]], ...]
-    """The shared state of the own source, by type; the first `MOST_STATES` rows of it."""
+    """The shared state of the project's own source, by type; the first `MOST_STATES` rows."""
     gaps: tuple[GapSection, ...]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Part:
-    """What a page for several targets has of one target."""
+    """The part of a page for several targets that belongs to one target."""
 
     migration: Migration
     report: Report
     view: View
     at: str
-    """What the ids of its elements begin with."""
+    """The prefix of its element ids."""
 
 
 def look(migration: Migration) -> View:
-    """Work out the page."""
+    """Build the page."""
     report = migration.report
     ordered = sorted(
         entries(report.packages), key=lambda entry: (WORST_FIRST.index(entry.package.verdict), entry.title)
@@ -228,7 +228,9 @@ def _is_of(way: WayOut, package: Package) -> bool:
 
 
 def _told_once(sentences: Iterable[Sentence]) -> Iterator[Said]:
-    """Yield the sentences, each with the platform that it may name and those it is true of, the same ones together."""
+    """Yield the sentences, each with the platform that it can name and those for which it is true; equal ones are
+    merged.
+    """
     found: dict[str, tuple[str, ...]] = {}
     every: dict[str, None] = {}
     for text, named, platforms in sentences:
@@ -242,14 +244,14 @@ def _told_once(sentences: Iterable[Sentence]) -> Iterator[Said]:
 
 
 def _reasons_once(found: Sequence[AgreeingRows]) -> Iterator[Said]:
-    """Yield each reason once, with the platforms of which it is true."""
+    """Yield each reason once, with the platforms for which it is true."""
     said = ((reason, entry.platforms) for entry in found for reason in entry.package.why)
     for reason, platforms, of_all in _by_value(said):
         yield _said(sentence(reason, _listed(platforms)), platforms, named=of_all or names_platform(reason))
 
 
 def _steps_once(found: Sequence[AgreeingRows]) -> Iterator[Said]:
-    """Yield each next step once, with the platforms of which it is true."""
+    """Yield each next step once, with the platforms for which it is true."""
     said = ((entry.package.step, entry.platforms) for entry in found if entry.package.step is not None)
     for step, platforms, of_all in _by_value(said):
         yield _said(step_sentence(step, _listed(platforms)), platforms, named=of_all or step_names_platform(step))
@@ -260,7 +262,7 @@ def _said(text: str, platforms: tuple[str, ...], *, named: bool) -> Said:
 
 
 def _by_value(said: Iterable[tuple[T, tuple[str, ...]]]) -> Iterator[tuple[T, tuple[str, ...], bool]]:
-    """Yield each value once, with the platforms that have it, and whether those are all of them."""
+    """Yield each value once, with its platforms, and whether those are all platforms."""
     found: dict[T, tuple[str, ...]] = {}
     every: dict[str, None] = {}
     for value, platforms in said:
