@@ -113,8 +113,8 @@ def _selected(rule: Rule, select: Collection[str], pedantic: bool) -> bool:
 def load_rules(folders: tuple[Path, ...] = (), *, of_packages: bool = False) -> Registry:
     """Return all rules of the installed packs and of the local folders, sorted by code.
 
-    With `of_packages` a pack that keeps its package rules in a folder of their own (`package`) is requested that alone.
-    A pack that cannot be imported, and a rule without sense, are problems of the registry, never exceptions.
+    With `of_packages`, a pack that has a separate folder for its package rules (`package`) loads only that folder. A
+    pack that cannot be imported and an invalid rule are problems of the registry, never exceptions.
     """
     problems: list[str] = []
     found: dict[str, Rule] = {}

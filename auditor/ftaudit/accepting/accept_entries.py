@@ -1,4 +1,4 @@
-"""The `accept` entries of a configuration: a package or a rule, a reason, and until when."""
+"""The `accept` entries of a configuration: a package or a rule, a reason, and an end date."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class AcceptEntry:
 
     package: NormalizedName | None = None
     rule: str | None = None
-    """Name, code or code prefix: then it is findings that are accepted, and no verdict."""
+    """Name, code, or code prefix: the entry then accepts findings, and no verdict."""
     path: str | None = None
     """A pattern as in `.gitignore`, for findings in source."""
     platform: str | None = None
@@ -39,7 +39,7 @@ class AcceptEntry:
     location: Location
 
     def expired(self, today: date) -> bool:
-        """Whether it counts no more."""
+        """Whether it has expired."""
         return self.expires is not None and today > self.expires
 
     def covers(self, name: str, version: Version | None, platform: str) -> bool:
@@ -56,19 +56,19 @@ class AcceptEntry:
 
     @property
     def acceptance(self) -> Acceptance:
-        """What an accepted row or finding says about it."""
+        """The acceptance for a row or finding."""
         return Acceptance(by=AcceptedBy.CONFIGURATION, reason=self.reason, source=self.location, expires=self.expires)
 
     @property
     def title(self) -> str:
-        """What it is about: `lxml`, or a rule and where: `some-rule in src/`."""
+        """The subject of the entry: `lxml`, or a rule and a place: `some-rule in src/`."""
         what = [word for word in (self.package, self.rule) if word is not None]
         where = f" in {self.path}" if self.path else ""
         return " ".join(what) + where + (f" on {self.platform}" if self.platform else "")
 
 
 def parse_entries(raw: Iterable[RawEntry]) -> tuple[AcceptEntry, ...]:
-    """Return the entries; raise `UsageError` for one that is wrong, with its place and what to write."""
+    """Return the entries; raise `UsageError` for an invalid one, with its place and a correction."""
     return tuple(map(_entry, raw))
 
 
@@ -155,4 +155,4 @@ KEYS: Final[Mapping[str, Callable[[object], Any]]] = {
     "reason": _text,
     "expires": _date,
 }
-"""What an entry may have."""
+"""The keys of an entry."""

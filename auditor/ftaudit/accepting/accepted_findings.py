@@ -67,7 +67,7 @@ def keep_findings(result: ScanResult, baseline: Baseline, *, whole: bool) -> Bas
 
 
 def _keys(result: ScanResult) -> list[tuple[Finding, FindingKey]]:
-    """Return each finding with what it is known by."""
+    """Return each finding with its key."""
     marks = fingerprints(result.findings, result.frames)
     return [
         (finding, FindingKey(path=_path(finding), rule=finding.rule, fingerprint=mark))
@@ -76,7 +76,7 @@ def _keys(result: ScanResult) -> list[tuple[Finding, FindingKey]]:
 
 
 def _answerable(result: ScanResult, baseline: Baseline, *, whole: bool) -> set[FindingKey]:
-    """Return the known findings of which this scan can say whether they are still there."""
+    """Return the known findings whose presence this scan can decide."""
     if not whole:
         return set()
     ran = {info.name for info in result.rules}

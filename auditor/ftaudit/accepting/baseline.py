@@ -24,7 +24,7 @@ BROKEN: Final = "restore it from version control, or remove it and record it aga
 
 @dataclass(frozen=True, kw_only=True, slots=True, order=True)
 class PackageKey:
-    """What a blocked package is known by."""
+    """The key of a blocked package."""
 
     package: str
     platform: str
@@ -33,7 +33,7 @@ class PackageKey:
 
 @dataclass(frozen=True, kw_only=True, slots=True, order=True)
 class FindingKey:
-    """What a finding in source is known by."""
+    """The key of a finding in source."""
 
     path: str
     rule: str
@@ -42,7 +42,7 @@ class FindingKey:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Baseline:
-    """The known problems, and the file they are kept in."""
+    """The known problems, and their file."""
 
     path: Path
     packages: Mapping[PackageKey, Verdict]
@@ -68,7 +68,7 @@ def read_baseline(path: Path, *, may_be_missing: bool = False) -> Baseline:
 
 
 def parse_baseline(data: bytes, path: Path) -> Baseline:
-    """Parse the bytes of a baseline file; raise `InputError` that names what in it is wrong."""
+    """Parse the bytes of a baseline file; raise `InputError` that names the error."""
     try:
         document = json.loads(data.decode("utf-8"))
     except (ValueError, RecursionError) as error:
@@ -93,7 +93,7 @@ def parse_baseline(data: bytes, path: Path) -> Baseline:
 
 
 def render_baseline(baseline: Baseline) -> str:
-    """Return the text of the file: the same problems are the same text, whenever and wherever it is made."""
+    """Return the text of the file: the same problems always produce the same text."""
     packages = [
         {"package": key.package, "platform": key.platform, "target": key.target, "verdict": verdict.value}
         for key, verdict in sorted(baseline.packages.items())

@@ -9,7 +9,7 @@ from ftaudit.accepting.accept_entries import AcceptEntry
 
 
 def entry_notes(entries: Iterable[AcceptEntry], *, used: Iterable[AcceptEntry], today: date) -> Iterator[str]:
-    """Yield a sentence for each entry that has expired, and for each that nothing was found for."""
+    """Yield a sentence for each entry that has expired, and for each entry without a match."""
     wanted = set(map(id, used))
     for entry in entries:
         if entry.expired(today):
@@ -19,6 +19,6 @@ def entry_notes(entries: Iterable[AcceptEntry], *, used: Iterable[AcceptEntry], 
 
 
 def named(things: Iterable[str], most: int = 6) -> str:
-    """Join names, the first few of many."""
+    """Join names; shorten a long list."""
     every = list(things)
     return ", ".join(every[:most]) + (f" and {len(every) - most} more" if len(every) > most else "")

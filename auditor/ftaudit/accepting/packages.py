@@ -16,10 +16,10 @@ from ftaudit.model import Acceptance, AcceptedBy, Finding, Location, Package, Re
 def accept_packages(
     report: Report, entries: Sequence[AcceptEntry], baseline: Baseline | None, *, today: date
 ) -> Report:
-    """Return the report with every row and finding that is accepted saying so, and notes on what accepts nothing.
+    """Return the report with accepted rows and findings marked, and notes on entries that accept nothing.
 
-    An entry goes before the baseline. Rows that could not be checked are accepted by an entry alone whose `verdicts`
-    name `unknown`.
+    An entry takes precedence over the baseline. Only an entry whose `verdicts` include `unknown` accepts rows that
+    could not be checked.
     """
     counting = [entry for entry in entries if not entry.expired(today)]
     used: list[AcceptEntry] = []
@@ -38,9 +38,9 @@ def accept_packages(
 
 
 def keep_packages(report: Report, baseline: Baseline) -> Baseline:
-    """Return the baseline that lets everything stand that blocks now and that no entry of the configuration accepts.
+    """Return the baseline with everything that blocks now and that no entry of the configuration accepts.
 
-    What was known about other platforms and targets, and of packages that could not be checked now, stays.
+    Known problems of other platforms and targets, and of packages that could not be checked now, stay.
     """
     audited = {(platform, report.target) for platform in report.platforms}
     unsure = _unsure(report, baseline)
@@ -72,7 +72,7 @@ def _with_findings(row: Package, entries: Sequence[AcceptEntry], used: list[Acce
 
 
 def _about(entries: Iterable[AcceptEntry], report: Report) -> list[AcceptEntry]:
-    """Return the entries that an audit of packages can use: those for source and for other platforms are not idle."""
+    """Return the entries that apply to an audit of packages: entries for source and other platforms are not unused."""
     return [
         entry
         for entry in entries
@@ -83,7 +83,7 @@ def _about(entries: Iterable[AcceptEntry], report: Report) -> list[AcceptEntry]:
 
 
 def _stand(report: Report, baseline: Baseline) -> Report:
-    """Mark the rows that the baseline knows, and say which of its problems are gone."""
+    """Mark the rows in the baseline, and report which of its problems are gone."""
     source = Location(path=str(baseline.path))
     rows = []
     for row in report.packages:
@@ -112,7 +112,7 @@ def _stand(report: Report, baseline: Baseline) -> Report:
 
 
 def _unsure(report: Report, baseline: Baseline) -> set[PackageKey]:
-    """Return what the baseline knows and this report cannot tell: it is neither there nor gone."""
+    """Return the baseline problems that this report cannot decide: they are neither present nor gone."""
     unknown = {_key(row) for row in report.packages if row.verdict is Verdict.UNKNOWN}
     seen = {_key(row) for row in report.packages}
     return {

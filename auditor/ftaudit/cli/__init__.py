@@ -1,4 +1,4 @@
-"""The command line: parse, call the engine, write, return the exit code; no other logic."""
+"""The command line: parses, calls the engine, writes, and returns the exit code; it has no other logic."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from ftaudit.errors import FtauditError
 
 INTERRUPTED: Final = 130
 OURS: Final = frozenset({"ftaudit", "ftaudit_rules"})
-"""What an installation cannot lack without being broken."""
+"""The packages without which an installation is broken."""
 
 DESCRIPTION: Final = "Audit a Python stack for free-threaded CPython, from evidence."
 EPILOG: Final = """\
@@ -95,19 +95,19 @@ def _run(arguments: list[str]) -> int:
     try:
         write(answer)
     except BrokenPipeError:
-        # The reader went away (`| head`). The exit code still says what was found.
+        # The reader closed the pipe (`| head`). The exit code still reports the result.
         _let_go_of_output()
     _tidy(options)
     return int(answer.exit_code)
 
 
 def _let_go_of_output() -> None:
-    """Write to nowhere from now on, so that Python's own flush at the end does not fail."""
+    """Write to nowhere from now on, so that Python's flush at exit does not fail."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _tidy(options: argparse.Namespace) -> None:
-    """Keep the cache from growing for ever; once a day is enough."""
+    """Limit the size of the cache; once a day is enough."""
     if getattr(options, "no_cache", True):
         return
     from ftaudit.cache.folder import tidy
@@ -135,7 +135,7 @@ def build_parser() -> Parser:
 
     parser = Parser(prog="ftaudit", description=DESCRIPTION, epilog=EPILOG)
     parser.add_argument("-V", "--version", action="version", version=f"ftaudit {__version__}")
-    # Two commands are about the command line itself, and are handed what makes it.
+    # Two commands describe the command line itself, so they get the function that makes it.
     parser.set_defaults(build_parser=build_parser)
     commands = parser.add_subparsers(title="commands", metavar="COMMAND")
     for room in (check, plan, report, scan, stress, build_command, explain, diff, config, cache, python, completion):

@@ -1,4 +1,4 @@
-"""The options of the baseline, and what commands do with it and with the configuration's `accept` entries."""
+"""The options of the baseline, and how commands apply it and the configuration's `accept` entries."""
 
 from __future__ import annotations
 
@@ -97,7 +97,7 @@ def _check_rules(entries: tuple[AcceptEntry, ...], folders: tuple[Path, ...]) ->
 
 
 def _tell(notes: Sequence[str], options: argparse.Namespace) -> None:
-    """Say on standard error what the format of the answer has no place for."""
+    """Report on standard error what the format of the answer has no place for."""
     if formats.choose(options.format, options.output, tuple(formats.Format)) in formats.WITHOUT_NOTES:
         for note in notes:
             say(note)

@@ -1,4 +1,4 @@
-"""What a command has to say, and how it is written: to the terminal, into a pipe or into a file."""
+"""The answer of a command, and how it is written: to the terminal, into a pipe, or into a file."""
 
 from __future__ import annotations
 
@@ -20,23 +20,23 @@ ESCAPED: Final = "backslashreplace"
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class CommandAnswer:
-    """What a command has to say."""
+    """The answer of a command."""
 
     text: str
     exit_code: int = 0
     output: Path | None = None
     """The file to write it to; `None` is standard output."""
     notes: tuple[str, ...] = ()
-    """For standard error."""
+    """Text for standard error."""
     also: tuple[tuple[Path, str], ...] = ()
     """Further files, each with the answer in its own format."""
     data: bytes | None = None
-    """What is written instead of the text: a diff has the bytes of the files that it is about."""
+    """Bytes to write instead of the text: a diff has the bytes of the files that it changes."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Screen:
-    """What the reader of standard output sees."""
+    """Properties of the reader of standard output."""
 
     width: int
     color: bool
@@ -48,9 +48,9 @@ class Screen:
 
 
 def find_screen(options: argparse.Namespace) -> Screen:
-    """Return what the answer is written for.
+    """Return the properties of the output.
 
-    `--color` decides on colours, then NO_COLOR and FORCE_COLOR, then whether a terminal reads.
+    `--color` determines colors, then NO_COLOR and FORCE_COLOR, then whether the output is a terminal.
     """
     width = shutil.get_terminal_size((DEFAULT_WIDTH, 24)).columns
     match getattr(options, "color", "auto"):

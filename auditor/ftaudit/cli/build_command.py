@@ -1,4 +1,4 @@
-"""The command `ftaudit build`: build releases from source on this machine, and judge the wheels."""
+"""The command `ftaudit build`: builds releases from source on this machine, and judges the wheels."""
 
 from __future__ import annotations
 
@@ -48,21 +48,21 @@ def add_parsers(commands: Any) -> None:
 
 
 def add_build(parser: argparse.ArgumentParser) -> None:
-    """Add `--build` to a command that audits inputs, and what a build may cost."""
+    """Add `--build` and the limits of a build to a command that audits inputs."""
     checks = next(group for group in parser._action_groups if group.title == "checks")
     checks.add_argument("--build", action="store_true", help="build source-only packages here, in the sandbox")
     add_build_options(checks)
 
 
 def add_build_options(group: Any) -> None:
-    """Add what a build may cost, and where its wheel goes."""
+    """Add the limits of a build, and the folder for its wheel."""
     group.add_argument("--wheel-dir", type=Path, metavar="PATH", help="copy the wheels that are built to this folder")
     seconds = f"time limit of one build in seconds (default {BUILD_SECONDS:g})"
     group.add_argument("--build-timeout", type=float, default=BUILD_SECONDS, metavar="S", help=seconds)
 
 
 def run_build_command(options: argparse.Namespace, screen: Screen) -> CommandAnswer:
-    """Build and judge. Raise `FtauditError` for what the user must correct."""
+    """Build and judge. Raise `FtauditError` for a problem that the user must fix."""
     from ftaudit.engine.build_runs import build_releases
     from ftaudit.engine.tiers.sdists import parse_release
     from ftaudit.progress import on_stderr

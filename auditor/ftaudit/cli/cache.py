@@ -38,7 +38,7 @@ def add_parsers(commands: Any) -> None:
 
 
 def run_show(options: argparse.Namespace, screen: Screen) -> CommandAnswer:
-    """Return what lies in the cache."""
+    """Return the content of the cache."""
     from ftaudit.cache.folder import measure
 
     cache = settings_of(options).cache
@@ -51,7 +51,7 @@ def run_show(options: argparse.Namespace, screen: Screen) -> CommandAnswer:
 
 
 def run_clean(options: argparse.Namespace, screen: Screen) -> CommandAnswer:
-    """Empty the parts that are named. Raise `UsageError` for one that does not exist."""
+    """Empty the named parts. Raise `UsageError` for an unknown part."""
     from ftaudit.cache.folder import PARTS, clean
     from ftaudit.config.keys import nearest
 

@@ -1,4 +1,6 @@
-"""The command `ftaudit completion`: what bash, zsh and fish need to complete commands, options, choices and files."""
+"""The command `ftaudit completion`: scripts that let bash, zsh, and fish complete commands, options, choices, and
+files.
+"""
 
 from __future__ import annotations
 

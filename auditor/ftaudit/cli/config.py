@@ -1,4 +1,4 @@
-"""The command `ftaudit config show`: the settings in force, and where each came from."""
+"""The command `ftaudit config show`: the settings in force, and the origin of each."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def add_parsers(commands: Any) -> None:
 
 
 def run_show(options: argparse.Namespace, screen: Screen) -> CommandAnswer:
-    """Return the settings. Raise `UsageError` for a command that does not exist or a file that is wrong."""
+    """Return the settings. Raise `UsageError` for an unknown command or an invalid file."""
     from ftaudit.cli.configure import settings_in_force
     from ftaudit.cli.declare import declare
     from ftaudit.report import settings_listing
@@ -81,7 +81,7 @@ def _accepted(configuration: Configuration) -> list[Known]:
 
 
 def _lines(settings: Iterable[Setting]) -> list[SettingLine]:
-    """Take together what several commands have in common."""
+    """Merge the settings that several commands share."""
     from ftaudit.report.settings_listing import SettingLine
 
     together: dict[tuple[str, str, str, str | None], list[Setting]] = {}

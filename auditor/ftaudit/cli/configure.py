@@ -1,4 +1,4 @@
-"""What was given on the command line, completed by environment, configuration files and defaults."""
+"""The arguments of the command line, completed by environment, configuration files, and defaults."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from ftaudit.report.formats import Format, of_name
 
 
 def read_configuration(config: Path | None, no_config: bool, keys: Sequence[Key]) -> Configuration:
-    """Return what the files say that count here. Raise `UsageError` for what is wrong in them."""
+    """Return the content of the configuration files that apply here. Raise `UsageError` for an error in them."""
     if no_config and config is not None:
         raise UsageError("--config and --no-config contradict each other", hint="give one of them")
     if no_config:
@@ -24,9 +24,9 @@ def read_configuration(config: Path | None, no_config: bool, keys: Sequence[Key]
 
 
 def complete(options: argparse.Namespace, keys: Sequence[Key]) -> argparse.Namespace:
-    """Return the options of the command with every setting in force; `configuration` is what the files say.
+    """Return the options of the command with every setting in force; `configuration` is the content of the files.
 
-    Raise `UsageError` for what is wrong in a configuration file.
+    Raise `UsageError` for an error in a configuration file.
     """
     mine = [key for key in keys if key.command == options.command]
     if not mine:
@@ -52,7 +52,7 @@ def _says_format(options: argparse.Namespace) -> bool:
 
 
 def _tell_of_code(settings: Sequence[Setting]) -> None:
-    """Say that a file which was merely found has code run: the project's own, by its configuration alone."""
+    """Report that a file which was only found enables running code: the configuration runs the project's own code."""
     for setting in settings:
         if setting.key.dest == "rules" and setting.origin is SettingOrigin.FILE and setting.value:
             folders = ", ".join(map(str, setting.value))

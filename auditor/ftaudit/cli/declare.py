@@ -21,7 +21,7 @@ RESERVED: Final = {
     "output": "it names a file to be replaced",
     "wheel_dir": "it names a folder to be written to",
 }
-"""By the name that the command's code has for the option."""
+"""By the name of the option in the command's code."""
 
 CONTAINED: Final = frozenset({"rules", "recipes", "baseline"})
 """A folder whose modules are run, which must be the project's own as `conftest.py` is; a file that may be replaced."""
@@ -44,13 +44,13 @@ UNSAVED: Final = frozenset(
         "report",
     }
 )
-"""Belong to one run: asked for by a file they would be done each time, unasked."""
+"""Options for a single run: a file would repeat them each time without a request."""
 
 BARE: Final = frozenset({"target"})
-"""Usually one value, which a file may write without a list."""
+"""Usually a single value, which a file may write without a list."""
 
 LOCATED: Final = frozenset({"inputs", "paths", "items", "find_links", "index_url", "extra_index_url"})
-"""Text that may be a path."""
+"""Text that can be a path."""
 
 
 def _variables() -> dict[str, tuple[str, ...]]:
@@ -102,7 +102,7 @@ def declare(parser: Parser) -> tuple[Key, ...]:
 
 def _key(command: str, action: argparse.Action, variables: dict[str, tuple[str, ...]]) -> Key | None:
     long = next((option for option in action.option_strings if option.startswith("--")), None)
-    # argparse calls an argument required that may be given any number of times, none included.
+    # argparse treats an argument that accepts any number of values, including none, as required.
     needed = action.required if action.option_strings else action.nargs != "*"
     if action.dest in UNSAVED or needed or (action.option_strings and long is None):
         return None

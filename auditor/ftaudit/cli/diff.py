@@ -1,4 +1,4 @@
-"""The command `ftaudit diff`: what got better, worse, came and went from one JSON report to another."""
+"""The command `ftaudit diff`: what improved, worsened, appeared, and disappeared between two JSON reports."""
 
 from __future__ import annotations
 

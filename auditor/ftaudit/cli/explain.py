@@ -1,4 +1,4 @@
-"""The command `ftaudit explain`: what a rule, a group of rules or a verdict is about."""
+"""The command `ftaudit explain`: describes a rule, a group of rules, or a verdict."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def add_parsers(commands: Any) -> None:
 
 
 def run_explain(options: argparse.Namespace, screen: Screen) -> CommandAnswer:
-    """Return what there is to say. Raise `UsageError` for a name of neither a rule nor a verdict."""
+    """Return the description. Raise `UsageError` for a name that is neither a rule nor a verdict."""
     from ftaudit.model import Verdict
     from ftaudit.registry import load_rules, means
 
@@ -95,7 +95,7 @@ def _explain(rule: Rule) -> str:
 
 
 def _filled(text: str, width: int) -> str:
-    """Return the text with its prose within the width; code, lists and links stay as they are."""
+    """Return the text with its prose wrapped to the width; code, lists, and links do not change."""
     import textwrap
 
     def fill(part: str) -> str:
@@ -140,4 +140,4 @@ _GOOD: Final = {
     "ready": "The target installs a wheel with compiled code, and every extension module in it leaves the GIL off.",
     "pure": "There is no compiled code in any of its wheels: nothing in it can turn the GIL on.",
 }
-"""What the verdicts say that need no remedy."""
+"""The text of the verdicts that need no remedy."""

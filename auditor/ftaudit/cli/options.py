@@ -1,4 +1,4 @@
-"""Options that several commands share, and the settings that they make."""
+"""Options that several commands share, and the settings from them."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def add_targets(group: Any, default: str | None = DEFAULT_TARGET) -> None:
 
 
 def add_target(group: Any) -> None:
-    """Add `--target`, of which there is one."""
+    """Add `--target` for a single target."""
     text = _target_help(DEFAULT_TARGET)
     group.add_argument("--target", type=_target, default=DEFAULT_TARGET, metavar="VERSION", help=text)
 
@@ -39,7 +39,7 @@ def _target_help(default: str | None) -> str:
 
 
 def add_platforms(group: Any, default: str) -> None:
-    """Add `--platform`; `default` says what goes without it."""
+    """Add `--platform`; `default` describes the value without it."""
     some = ", ".join((PLATFORMS[0], *PLATFORMS[4::2]))
     text = f"{some} …, or an exact tag; {default} (repeatable)"
     group.add_argument("--platform", type=_platform, action="append", default=[], metavar="NAME", help=text)
@@ -51,20 +51,20 @@ def _target(name: str) -> str:
 
 
 def _platform(name: str) -> str:
-    """Return the name of a platform as it was given; raise `UsageError` for one that is not known."""
+    """Return the name of a platform as given; raise `UsageError` for an unknown one."""
     parse_platform(name)
     return name
 
 
 def add_cache(group: Any) -> None:
-    """Add the options that say what is kept and asked."""
+    """Add the options for the cache and the network."""
     group.add_argument("--offline", action="store_true", help="use only caches and local files")
     group.add_argument("--no-cache", action="store_true", help="do not read or write the cache")
     group.add_argument("--cache-dir", type=Path, metavar="PATH", help="the cache folder (default: the user's)")
 
 
 def add_index(parser: argparse.ArgumentParser) -> None:
-    """Add the options that say package indexes and cache."""
+    """Add the options for package indexes and cache."""
     group = parser.add_argument_group("package indexes and cache")
     group.add_argument("--index-url", metavar="URL", help="the package index (PEP 503 or 691)")
     group.add_argument(
@@ -95,7 +95,7 @@ def add_rules(group: Any) -> None:
 
 
 def add_audit(parser: argparse.ArgumentParser) -> Any:
-    """Add what every audit of inputs takes: the inputs, the target, the tiers, and package indexes and cache.
+    """Add the options of every audit of inputs: the inputs, the target, the tiers, package indexes, and cache.
 
     Return the group of the tiers.
     """
@@ -152,7 +152,7 @@ def add_also(group: Any) -> None:
 
 
 def also_of(options: argparse.Namespace, offered: Sequence[Format]) -> tuple[tuple[Path, Format], ...]:
-    """Return the files of `--also` with their formats; raise `UsageError` for a name that means none."""
+    """Return the files of `--also` with their formats; raise `UsageError` for a name without a known format."""
     found = []
     for path in options.also:
         form = of_name(path, offered)
@@ -166,7 +166,7 @@ def also_of(options: argparse.Namespace, offered: Sequence[Format]) -> tuple[tup
 
 
 def check_answer(options: argparse.Namespace, offered: Sequence[Format]) -> None:
-    """Raise `UsageError` for a file whose name means no format, before the work and not after it."""
+    """Raise `UsageError` for a file whose name has no known format, before the work starts."""
     choose(options.format, options.output, offered)
     also_of(options, offered)
 
@@ -186,7 +186,7 @@ def add_allow_machines(group: Any) -> None:
 
 
 def allow_machines(report: Report, options: argparse.Namespace) -> tuple[int, tuple[str, ...]]:
-    """Return the report's exit code and a note, where machines that ftaudit does not emulate are not to count."""
+    """Return the report's exit code and a note, if machines that ftaudit does not emulate are ignored."""
     from ftaudit.judge.table import only_unemulated
     from ftaudit.model import Verdict
 
@@ -199,18 +199,18 @@ def allow_machines(report: Report, options: argparse.Namespace) -> tuple[int, tu
 
 
 def settle_exit(code: int, options: argparse.Namespace) -> tuple[int, tuple[str, ...]]:
-    """Return the exit code and a note, where what could not be checked is allowed not to count."""
+    """Return the exit code and a note, if unchecked packages are allowed."""
     if code != UNSURE or not options.allow_unknown:
         return code, ()
     return 0, ("not everything could be checked (ignored: --allow-unknown)",)
 
 
 UNSURE: Final = 3
-"""Nothing was found to block, but not everything could be checked."""
+"""Nothing is known to block, but not everything could be checked."""
 
 
 def names(given: list[str]) -> tuple[str, ...]:
-    """Take `--select A,B --select C` apart."""
+    """Split `--select A,B --select C`."""
     return tuple(name.strip() for text in given for name in text.split(",") if name.strip())
 
 
@@ -231,9 +231,9 @@ def inputs_of(options: argparse.Namespace) -> list[str]:
 
 
 def settings_of(options: argparse.Namespace) -> Settings:
-    """Return the settings that a command's options make; what it has no option for keeps its default.
+    """Return the settings from a command's options; a setting without an option keeps its default.
 
-    Of several targets the settings name the first; `targets_of` returns all of them.
+    With several targets, the settings name the first; `targets_of` returns all of them.
     """
     from ftaudit.settings import Settings
 
@@ -254,7 +254,7 @@ def settings_of(options: argparse.Namespace) -> Settings:
 
 
 def targets_of(options: argparse.Namespace) -> tuple[str, ...]:
-    """Return the targets that were named, each once; raise `UsageError` for an empty list of a configuration file."""
+    """Return the named targets, each once; raise `UsageError` for an empty list in a configuration file."""
     given = [options.target] if isinstance(options.target, str) else options.target
     return tuple(target.name for target in parse_targets(given))
 
@@ -266,5 +266,5 @@ _ONE_OF: Final = {
     "extra_index_urls": "extra_index_url",
     "source_roots": "source_root",
 }
-"""The option that gives one of what the setting has many of; elsewhere both have one name."""
+"""The option for one item of a setting that is a list; otherwise both have the same name."""
 _ABSENT: Final = object()

@@ -1,4 +1,4 @@
-"""The argument parser: its errors name what was probably meant, and its help fits a screen."""
+"""The argument parser: its errors suggest the likely name, and its help fits a screen."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ RARE: Final = frozenset(
 )
 """Options that `--help` names and `--help-all` explains."""
 RARE_IN: Final = {"ftaudit check": frozenset({"budget", "recipes", "update_baseline"})}
-"""Further ones of a single command."""
+"""Further options of a single command."""
 
 
 class Parser(argparse.ArgumentParser):
     """Raises usage errors instead of exiting, so that they are printed like every other error.
 
-    Options are not abbreviated: one that is added later must not change what a script means.
+    Options cannot be abbreviated, so that a new option never changes the meaning of a script.
     """
 
     def __init__(self, **given: Any) -> None:
@@ -49,7 +49,7 @@ class Parser(argparse.ArgumentParser):
         raise UsageError(what, hint=_meant(str(value), known) or f"choose from {', '.join(known)}")
 
     def refuse(self, unknown: Sequence[str]) -> NoReturn:
-        """Say which argument means nothing, and which option it resembles."""
+        """Report which argument is unknown, and which option it resembles."""
         word = unknown[0].partition("=")[0]
         what = "option" if word.startswith("-") else "argument"
         if word in ("-r", "--requirement"):
@@ -62,11 +62,11 @@ class Parser(argparse.ArgumentParser):
         raise UsageError(f"unknown {what} {word} for {self.prog}", hint=meant or f"see `{self.prog} --help`")
 
     def format_help(self) -> str:
-        """Return the help with rare options by name alone."""
+        """Return the help, with only the names of rare options."""
         return self.explain(every=False)
 
     def explain(self, *, every: bool) -> str:
-        """Return the help; with `every` rare options are explained too."""
+        """Return the help; with `every`, rare options are explained too."""
         formatter = self._get_formatter()
         words = [_word(action) for action in self._actions if not action.option_strings]
         options = "[OPTION]... " if any(action.option_strings for action in self._actions[1:]) else ""
@@ -96,7 +96,7 @@ class HelpAll(argparse.Action):
     """`--help-all`: every option, with what it does."""
 
     def __call__(self, parser: argparse.ArgumentParser, *given: Any) -> NoReturn:
-        """Print it, and end."""
+        """Print the help, and exit."""
         if isinstance(parser, Parser):
             parser._print_message(parser.explain(every=True), sys.stdout)
         parser.exit()

@@ -1,4 +1,4 @@
-"""The command `ftaudit plan`: what to upgrade to so that nothing blocks, and the edits that do it."""
+"""The command `ftaudit plan`: the upgrades after which nothing blocks, and the edits that apply them."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def add_parsers(commands: Any) -> None:
 
 
 def run(options: argparse.Namespace, screen: Screen) -> CommandAnswer:
-    """Audit, plan, and edit if that is requested. Raise `FtauditError` for what the user must fix."""
+    """Audit, plan, and edit if requested. Raise `FtauditError` for a problem that the user must fix."""
     from ftaudit import engine
     from ftaudit.engine.session import open_sessions
     from ftaudit.planning import make_plan
@@ -52,7 +52,7 @@ def run(options: argparse.Namespace, screen: Screen) -> CommandAnswer:
     from ftaudit.progress import on_stderr
 
     settings = settings_of(options)
-    # A patch has no format to choose.
+    # A patch has only one format.
     form = formats.Format.TABLE if options.diff else formats.choose(options.format, options.output, formats.OF_PLAN)
     inputs = inputs_of(options)
     targets = targets_of(options)

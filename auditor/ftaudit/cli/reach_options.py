@@ -1,4 +1,4 @@
-"""The options of reachability, and what they make of the exit code."""
+"""The options of reachability, and their effect on the exit code."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ if TYPE_CHECKING:
 
 LEVELS = ("start", "run", "any")
 INPUTS = (".txt", ".in", ".toml", ".lock", ".json", ".yml", ".yaml", ".cfg", ".whl")
-"""Ends of names that are inputs, and no start points."""
+"""Suffixes of names that are inputs, not start points."""
 
 
 def add_reach(parser: argparse.ArgumentParser) -> None:
-    """Add what says where the user's program starts."""
+    """Add the options for where the user's program starts."""
     group = next(each for each in parser._action_groups if each.title == "checks")
     text = "say when your code loads each module"
     group.add_argument("--reach", nargs="?", const="", action="append", default=[], metavar="MODULE", help=text)
@@ -45,7 +45,7 @@ def check_reach(options: argparse.Namespace) -> None:
 
 
 def settle_by_reach(report: Report, options: argparse.Namespace) -> tuple[int, tuple[str, ...]] | None:
-    """Return the exit code and a note where `--fail-on-reach` decides; `None` if it was not given."""
+    """Return the exit code and a note if `--fail-on-reach` decides; `None` if it was not given."""
     level = getattr(options, "fail_on_reach", None)
     if level is None or not report.reach:
         return None

@@ -1,4 +1,4 @@
-"""The command `ftaudit report`: audit, plan and scan of the own source in one report for others to read."""
+"""The command `ftaudit report`: audit, plan, and scan of the project's source in one report for other readers."""
 
 from __future__ import annotations
 
@@ -117,7 +117,7 @@ def run(options: argparse.Namespace, screen: Screen) -> CommandAnswer:
 
 
 def _plan(report: Report, session: AuditSession, options: argparse.Namespace) -> tuple[Plan | None, str | None]:
-    """Return the plan, or the reason that there is no plan: the facts about the blockers do not depend on it."""
+    """Return the plan, or the reason for a missing plan: the facts about the blockers do not depend on it."""
     from ftaudit.errors import FtauditError
     from ftaudit.planning import make_plan
 

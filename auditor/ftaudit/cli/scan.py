@@ -182,7 +182,7 @@ def run_scan(
 
 
 def _check_fixes(options: argparse.Namespace) -> None:
-    """Raise `UsageError` for options of fixes that contradict others."""
+    """Raise `UsageError` for contradictory options of fixes."""
     asked = next((name for name in ("declare", "write", "diff") if getattr(options, name)), None)
     if asked is not None and len(targets_of(options)) > 1:
         raise UsageError(f"--{asked} takes one target", hint="name one with --target")
@@ -195,7 +195,7 @@ def _check_fixes(options: argparse.Namespace) -> None:
 def _declare(
     result: ScanResult, options: argparse.Namespace, screen: Screen, problems: tuple[str, ...]
 ) -> CommandAnswer:
-    """Return the diff of the edits that declare, or the reason that there is no diff."""
+    """Return the diff of the edits that declare, or the reason for a missing diff."""
     from ftaudit.engine.earned_declaration import judge_declaration
     from ftaudit.report.scan.fix_summary import declaration_lines, render_diff, without_fixes
     from ftaudit.source.fixing.patch import write_files
@@ -220,7 +220,7 @@ def _declare(
 
 
 def _shows_fixes(options: argparse.Namespace) -> bool:
-    """Return whether one of the formats that are written holds fixes."""
+    """Return whether one of the written formats contains fixes."""
     chosen = formats.choose(options.format, options.output, formats.OF_SCAN) if not options.diff else None
     return any(form in (formats.Format.JSON, formats.Format.SARIF) for form in (chosen, *_also_formats(options)))
 
@@ -251,7 +251,7 @@ def _is_whole(options: argparse.Namespace) -> bool:
 
 
 def _scan_all(options: argparse.Namespace, settings: Any, look: Callable[[FoundFiles], ScanResult]) -> ScanResult:
-    """Scan the named paths together, and each named release by itself."""
+    """Scan the named paths together, and each named release separately."""
     from ftaudit.source.source_files import find_files
     from ftaudit.source.tree_scan import merge
 

@@ -68,10 +68,10 @@ def add_parsers(commands: Any) -> None:
 
 
 def add_stress(group: Any, *, optional: bool = False) -> None:
-    """Add the options that say how packages are stressed.
+    """Add the options of stress.
 
-    `optional` is for a command that does other things too: one option says whether they are stressed at all, and what
-    repeats a run is left to `ftaudit stress`.
+    `optional` is for a command with another purpose: one option enables stress, and the options that repeat a run are
+    left to `ftaudit stress`.
     """
     if optional:
         text = "also use ready packages from many threads (60 s each)"
@@ -89,7 +89,7 @@ def add_stress(group: Any, *, optional: bool = False) -> None:
 
 
 def check_stress(options: argparse.Namespace) -> None:
-    """Raise `UsageError` for a budget that is too short to do anything in, and for threads that cannot meet."""
+    """Raise `UsageError` for a budget that is too short to be useful, and for thread counts without concurrency."""
     if not LEAST_BUDGET <= options.budget <= MOST_BUDGET:
         raise UsageError(f"--budget takes {LEAST_BUDGET:g} to {MOST_BUDGET:g} seconds", hint="see --help")
     threads: int | None = getattr(options, "threads", None)

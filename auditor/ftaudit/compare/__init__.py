@@ -1,4 +1,4 @@
-"""Two JSON reports of ftaudit compared: what got better, worse, came and went."""
+"""Compares two JSON reports of ftaudit: what improved, worsened, appeared, and disappeared."""
 
 from __future__ import annotations
 

@@ -12,16 +12,16 @@ from ftaudit.errors import InputError
 from ftaudit.model import Severity, Verdict
 
 VERSION: Final = 1
-"""The schema version that all of them have."""
+"""The schema version that all reports have."""
 MAX_BYTES: Final = 64 * 1024 * 1024
 _LONGEST: Final = 500
-"""Characters of a string that are worth keeping."""
+"""Characters of a string to keep."""
 HINT: Final = "give two files that `--format json` of ftaudit has written"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ComparedFinding:
-    """A finding, as far as it can be told from another."""
+    """The parts of a finding that distinguish it from others."""
 
     code: str
     rule: str
@@ -34,11 +34,11 @@ class ComparedFinding:
     in_source: bool
     """It has a place in source code."""
     restates_verdict: bool
-    """The reasons of the package's verdict already say it."""
+    """The reasons of the package's verdict already cover it."""
 
     @property
     def counts(self) -> bool:
-        """Whether it is as bad as what `ftaudit scan` fails on."""
+        """Whether its severity makes `ftaudit scan` fail."""
         return self.severity in (Severity.ERROR, Severity.WARNING)
 
 
@@ -58,7 +58,7 @@ class ComparedPackage:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Audit:
-    """What `check` or `wheel` said."""
+    """The result of `check` or `wheel`."""
 
     target: str
     platforms: tuple[str, ...]
@@ -68,21 +68,21 @@ class Audit:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Scan:
-    """What `scan` said."""
+    """The result of `scan`."""
 
     target: str
     findings: tuple[ComparedFinding, ...]
-    """The accepted ones too: they are still there."""
+    """Includes accepted findings: they still exist."""
     unread: frozenset[str]
     """Files that could not be read."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Document:
-    """One file; `ftaudit report` has both parts, and a run for several targets has them for each."""
+    """One file; `ftaudit report` has both parts, and a run for several targets has them for each target."""
 
     name: str
-    """The file, as it was named."""
+    """The file, as the user named it."""
     audits: tuple[Audit, ...] = ()
     """One for each target."""
     scans: tuple[Scan, ...] = ()
@@ -105,7 +105,7 @@ def read_document(path: Path) -> Document:
 
 
 def parse_document(data: bytes, name: str) -> Document:
-    """Parse the bytes of a report; raise `InputError` that names the place of what is wrong."""
+    """Parse the bytes of a report; raise `InputError` that names the place of the error."""
     try:
         loaded = json.loads(data.decode("utf-8-sig"))
     except (ValueError, RecursionError) as error:
@@ -206,7 +206,7 @@ def _found(place: _Place, path: _Place, line: _Place | None) -> ComparedFinding:
 
 
 class _Place:
-    """A value of the document that knows where it stands."""
+    """A value of the document with its location."""
 
     __slots__ = ("_file", "_where", "value")
 
@@ -214,11 +214,11 @@ class _Place:
         self.value, self._file, self._where = value, file, where
 
     def at(self, key: str) -> _Place:
-        """Return the value of a key; of one that is missing that is `None`."""
+        """Return the value of a key, or `None` if the key is missing."""
         return _Place(self.table().get(key), self._file, f"{self._where}.{key}" if self._where else key)
 
     def table(self, *, optional: bool = False) -> Mapping[str, Any]:
-        """Return the object; with `optional` an empty one for none."""
+        """Return the object; with `optional`, a missing one is empty."""
         if optional and self.value is None:
             return {}
         if not isinstance(self.value, dict):
@@ -226,7 +226,7 @@ class _Place:
         return self.value
 
     def items(self, *, optional: bool = False) -> Iterator[_Place]:
-        """Yield the items of the list; with `optional` none of none."""
+        """Yield the items of the list; with `optional`, a missing one is empty."""
         if optional and self.value is None:
             return
         if not isinstance(self.value, list):
@@ -235,7 +235,7 @@ class _Place:
             yield _Place(item, self._file, f"{self._where}[{number}]")
 
     def text(self) -> str:
-        """Return the string, cut, without what cannot be written."""
+        """Return the string, shortened, without characters that cannot be written."""
         if not isinstance(self.value, str):
             raise self._error("a string")
         return self.value[:_LONGEST].encode("utf-8", "replace").decode("utf-8")

@@ -1,8 +1,8 @@
 """What changed from one report to the next, and whether anything got worse.
 
-The order of verdicts is `ftaudit.verdict.ORDER`. Worse is: a verdict further down that order, a package that came and
-blocks, and a finding of severity error or warning that came. What became unknown is neither better nor worse: it is
-said, and the exit code is then 3. Verdicts and findings are compared as they are, accepted or not.
+The order of verdicts is `ftaudit.verdict.ORDER`. Worse means: a verdict further down that order, a new package that
+blocks, or a new finding of severity error or warning. A package that became unknown is neither better nor worse: it is
+reported, and the exit code is 3. Verdicts and findings are compared whether accepted or not.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ class ReportChangeKind(StrEnum):
     CAME = "came"
     WENT = "went"
     CHANGED = "changed"
-    """Another version, or another verdict that is as good."""
+    """Another version, or another verdict of the same rank."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -42,7 +42,7 @@ class PackageState:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ReportChange:
-    """What happened to one thing; of a package on several platforms alike, once."""
+    """The change of one thing; a package that changed alike on several platforms appears once."""
 
     kind: ReportChangeKind
     subject: str
@@ -51,21 +51,21 @@ class ReportChange:
     new: PackageState | None = None
     platforms: tuple[str, ...] = ()
     finding: ComparedFinding | None = None
-    """Of a change that is about a finding."""
+    """For a change of a finding."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Comparison:
-    """What became of one report in the other."""
+    """The result of the comparison."""
 
     old: str
     new: str
     changes: tuple[ReportChange, ...]
     """By kind, the worst first, then by subject."""
     unchanged: int
-    """Packages that are as they were, a platform each, and findings."""
+    """Unchanged packages, one for each platform, and findings."""
     same_packages: int = 0
-    """Packages of which nothing changed, each counted once."""
+    """Packages without a change, each counted once."""
     same_findings: int = 0
     not_compared: tuple[str, ...]
     """What only one of the reports checked, in sentences."""
@@ -74,7 +74,7 @@ class Comparison:
 
     @property
     def exit_code(self) -> int:
-        """`1` something got worse, `3` nothing did as far as known, but something is not, else `0`."""
+        """`1` something got worse, `3` nothing is known to be worse but something is unknown, otherwise `0`."""
         kinds = {change.kind for change in self.changes}
         if ReportChangeKind.WORSE in kinds:
             return 1
@@ -117,7 +117,7 @@ Part = TypeVar("Part", Audit, Scan)
 
 
 def _pairs(what: str, old: Sequence[Part], new: Sequence[Part], made: _Made) -> Iterator[tuple[Part, Part]]:
-    """Yield what both have for one target, and note the targets that only one of them has."""
+    """Yield the shared part of both reports for each target, and note the targets that only one report has."""
     before, after = {part.target: part for part in old}, {part.target: part for part in new}
     if before and after and before.keys() != after.keys():
         targets = f"the targets differ, {', '.join(before)} and {', '.join(after)}"
@@ -131,7 +131,7 @@ def _order(change: ReportChange) -> tuple[int, str, tuple[str, ...], str]:
 
 
 class _Made:
-    """The comparison while it is made."""
+    """The comparison in progress."""
 
     def __init__(self) -> None:
         self.changes: list[ReportChange] = []
@@ -143,7 +143,7 @@ class _Made:
         self.common = False
 
     def audits(self, old: Audit, new: Audit, *, several: bool) -> None:
-        """Compare two audits for one target; of `several` targets, platforms are named with theirs."""
+        """Compare two audits for one target; with `several` targets, platforms include the target's name."""
         both = frozenset(old.platforms) & frozenset(new.platforms)
         for platforms, of in ((old.platforms, "the old"), (new.platforms, "the new")):
             alone = [platform for platform in platforms if platform not in both]
@@ -181,7 +181,7 @@ class _Made:
             if not whole and any(row.source_scanned for row in (*before, *after)):
                 told = "the findings in source distributions: only one of the reports scanned them (--source)"
                 self.not_compared += [told] if told not in self.not_compared else []
-            # A verdict that changed already says what these findings say, module by module.
+            # A changed verdict already covers these findings, module by module.
             judged = kind in (ReportChangeKind.WORSE, ReportChangeKind.BETTER, ReportChangeKind.UNCLEAR)
             first, second = (
                 [
@@ -238,7 +238,7 @@ def _rows(audit: Audit, platforms: Iterable[str]) -> Mapping[Key, tuple[Compared
 
 
 def _state(rows: tuple[ComparedPackage, ...]) -> PackageState | None:
-    """Return what a package's rows on a platform say together; there are several where a lock file forks."""
+    """Return the combined rows of a package on a platform; there are several if a lock file forks."""
     if not rows:
         return None
     worst = max(rows, key=lambda row: rank(row.verdict))
@@ -270,7 +270,7 @@ def _kind(old: PackageState | None, new: PackageState | None) -> ReportChangeKin
 
 
 def _together(changes: Iterable[ReportChange]) -> Iterator[ReportChange]:
-    """Tell once what happened alike on several platforms."""
+    """Merge changes that are the same on several platforms."""
     groups: dict[tuple[object, ...], list[ReportChange]] = defaultdict(list)
     for change in changes:
         old = None if change.old is None else replace(change.old, reason=None)
@@ -284,7 +284,7 @@ def _together(changes: Iterable[ReportChange]) -> Iterator[ReportChange]:
 
 
 def _by_identity(findings: Iterable[ComparedFinding], *, marks: bool) -> dict[tuple[str, ...], list[ComparedFinding]]:
-    """Return the findings by what they are known by: their fingerprint, else all but the line."""
+    """Return the findings by their key: the fingerprint, or else everything except the line."""
     known: dict[tuple[str, ...], list[ComparedFinding]] = defaultdict(list)
     for finding in findings:
         if marks:

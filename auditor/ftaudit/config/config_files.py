@@ -14,9 +14,9 @@ from ftaudit.errors import UsageError
 OWN: Final = "ftaudit.toml"
 PROJECT: Final = "pyproject.toml"
 MAX_BYTES: Final = 4 * 1024 * 1024
-"""A configuration is written by hand; what is longer is something else."""
+"""A configuration is written by hand; a longer file is something else."""
 MARKS: Final = (".git", ".hg", ".jj", ".svn")
-"""What the top folder of a checkout holds."""
+"""Names that mark the top folder of a checkout."""
 HINT: Final = "fix the file, or ignore it with --no-config"
 
 
@@ -31,16 +31,16 @@ class File:
     """The path of that table in the document: `("tool", "ftaudit")`, or empty."""
     text: str
     named: bool = False
-    """Whether the user named the file, and so vouches for it."""
+    """Whether the user named the file, and so trusts it."""
 
 
 def find_files(start: Path) -> tuple[File, ...]:
     """Return the files of the nearest folder that has any, from `start` up to the top of its project.
 
     The top is the folder of the checkout (`.git` and similar), or else the nearest folder with a `pyproject.toml`, or
-    else `start`     itself: files outside the project never count. In one folder, `ftaudit.toml` comes before
+    else `start` itself: files outside the project never count. In one folder, `ftaudit.toml` comes before
     `pyproject.toml`. A file in a folder above counts only if it belongs to the owner of `start`, to the user, or to
-    root,     so that other users cannot add one to a shared folder. Raise `UsageError` for a file that cannot be read.
+    root, so that other users cannot add one to a shared folder. Raise `UsageError` for a file that cannot be read.
     """
     start = start.absolute()
     for folder in _folders(start):

@@ -1,4 +1,4 @@
-"""One thing that can be set: its name, its type, its default, and who may set it."""
+"""One setting: its name, its type, its default, and who may set it."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from ftaudit.model import StrEnum
 
 
 class ValueKind(StrEnum):
-    """What a value is, in the words of an error message."""
+    """The type of a value, in the words of an error message."""
 
     SWITCH = "true or false"
     TEXT = "a string"
@@ -26,30 +26,30 @@ class Key:
     command: str
     """`check`, `python find`."""
     name: str
-    """`extra-index-url`: the option's own, without its hyphens."""
+    """`extra-index-url`: the name of the option, without its hyphens."""
     dest: str
-    """What the command's code calls it."""
+    """The name in the command's code."""
     kind: ValueKind
     many: bool = False
     """A list of such values."""
     bare: bool = False
-    """One value may be written without a list."""
+    """A single value may be written without a list."""
     choices: tuple[str, ...] = ()
     default: Any = None
     help: str = ""
     convert: Callable[[str], Any] | None = None
-    """What makes a value of its text, where the kind alone does not say."""
+    """Converts the text to a value, if the kind is not enough."""
     variables: tuple[str, ...] = ()
-    """The environment variables that set it; the room that uses the value reads them."""
+    """The environment variables that set it; the package that uses the value reads them."""
     reserved: str | None = None
     """Why a file that was found, and not named by the user, may not set it."""
     contained: bool = False
-    """A path that such a file may set only to something below its own folder."""
+    """A path that such a file may set only to a place below its own folder."""
     located: bool = False
-    """Text that may be a path, which is then relative to the file."""
+    """Text that can be a path, which is then relative to the file."""
 
     def plain(self, value: Any) -> Any:
-        """Return a value as a file would have it: without a list where one value needs none."""
+        """Return a value in the form of a file: without a list if a single value is allowed."""
         return value[0] if self.bare and isinstance(value, list) and len(value) == 1 else value
 
     @property
@@ -59,7 +59,7 @@ class Key:
 
     @property
     def expected(self) -> str:
-        """Say what value it takes."""
+        """Return a description of the accepted values."""
         if self.choices:
             what = "one of " + ", ".join(f'"{choice}"' for choice in self.choices)
             return f"a list with {what}" if self.many else what
@@ -69,7 +69,7 @@ class Key:
 
 
 def nearest(name: str, known: Iterable[str]) -> str | None:
-    """Return the known name that was probably meant."""
+    """Return the known name that is closest."""
     import difflib
 
     candidates = sorted(set(known))

@@ -28,7 +28,7 @@ class RawEntry:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class FileValue:
-    """What a file says about one option of one command."""
+    """The value that a file has for one option of one command."""
 
     value: Any
     location: Location
@@ -36,19 +36,21 @@ class FileValue:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Configuration:
-    """What all files say: the first that says something of an option wins, and a command's own table over the rest."""
+    """The values of all files: the first file with a value for an option wins, and a command's own table wins over the
+    rest.
+    """
 
     files: tuple[Path, ...] = ()
     values: Mapping[tuple[str, str], FileValue]
-    """By command and the command's name for the option."""
+    """By command and the name of the option in the command."""
     accept: tuple[RawEntry, ...] = ()
 
 
 def configure(files: Sequence[File], keys: Sequence[Key]) -> Configuration:
-    """Check the files, the strongest first, against all keys of all commands, and return what they say.
+    """Check the files, the strongest first, against all keys of all commands, and return their values.
 
-    Raise `UsageError` for a key that does not exist, with the nearest right one, for a value of another type, and for
-    what a file that was merely found may not set.
+    Raise `UsageError` for a key that does not exist, with the nearest known key, for a value of another type, and for a
+    key that a file that was only found may not set.
     """
     values: dict[tuple[str, str], FileValue] = {}
     accept: list[RawEntry] = []
@@ -74,7 +76,7 @@ def configure(files: Sequence[File], keys: Sequence[Key]) -> Configuration:
 
 
 class _LayerReader:
-    """Reads one file's values, and knows how to name a place in it."""
+    """Reads the values of one file, and can name a place in it."""
 
     def __init__(self, file: File) -> None:
         self._file = file
@@ -84,7 +86,7 @@ class _LayerReader:
     def settings(
         self, path: tuple[str, ...], value: object, keys: Iterable[Key], *, also: Iterable[str] = ()
     ) -> dict[tuple[str, str], FileValue]:
-        """Return the value for each of the keys that have the name."""
+        """Return the value for each key with this name."""
         keys = tuple(keys)
         mine = [key for key in keys if key.name == path[-1]]
         if not mine:
@@ -111,7 +113,7 @@ class _LayerReader:
                 wrong = wrong or error
                 continue
             found[key.command, key.dest] = FileValue(value=made, location=location)
-        # One command may take what another does not: `format = "sarif"` counts wherever it is one of the formats.
+        # One command can accept what another does not: `format = "sarif"` counts for every command with that format.
         if not found and wrong is not None:
             raise self.error(path, str(wrong), hint=wrong.hint) from wrong
         return found
@@ -129,7 +131,7 @@ class _LayerReader:
         ]
 
     def location(self, path: tuple[str, ...], *, number: int = 0) -> Location:
-        """Return where a key stands, by its line if that can be told."""
+        """Return the location of a key, with its line if that is known."""
         line = self._lines.find((*self._file.prefix, *path), number=number)
         return Location(path=_shown(self._file.path), line=line)
 
@@ -143,7 +145,7 @@ class _LayerReader:
 
 
 def _shown(path: Path) -> str:
-    """Return the path from the current folder where it lies there, else whole."""
+    """Return the path relative to the current folder if it is inside, otherwise the complete path."""
     try:
         return str(path.relative_to(Path.cwd()))
     except ValueError:

@@ -1,4 +1,4 @@
-"""On which line of a TOML text a key stands, so that what is wrong with it can be shown."""
+"""Finds the line of a key in a TOML text, so that errors can show it."""
 
 from __future__ import annotations
 
@@ -29,9 +29,9 @@ class Lines:
                 self._found.setdefault((*inside, *_parts(assigned[1])), []).append(count)
 
     def find(self, path: Sequence[str], *, number: int = 0) -> int | None:
-        """Return the line, from 1, of the key or table of that path; of an array of tables that of one, from 0.
+        """Return the line, from 1, of the key or table of that path; for an array of tables, that of one item, from 0.
 
-        `None` if it is written in a way that this does not follow, as in an inline table.
+        `None` if the syntax is not supported, as in an inline table.
         """
         found = self._found.get(tuple(path), [])
         if number < len(found):

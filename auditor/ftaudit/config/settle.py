@@ -1,4 +1,4 @@
-"""Which value of an option is in force, and where it came from."""
+"""The effective value of an option, and its origin."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from ftaudit.model import StrEnum
 
 
 class SettingOrigin(StrEnum):
-    """Who said it, the strongest first."""
+    """The origins, the strongest first."""
 
     COMMAND_LINE = "command line"
     ENVIRONMENT = "environment"
@@ -26,18 +26,20 @@ class Setting:
 
     key: Key
     value: Any
-    """What the command gets. Of an environment variable that is the default: who uses the value reads the variable."""
+    """The value for the command. For an environment variable, it is the default: the code that uses the value reads the
+variable.
+    """
     origin: SettingOrigin
     where: str | None = None
     """The option, the variable, or the file and line."""
     said: Any = None
-    """What a reader is shown."""
+    """The value that a reader sees."""
 
 
 def settle(
     keys: Iterable[Key], *, given: Mapping[str, Any], environment: Mapping[str, str], configuration: Configuration
 ) -> list[Setting]:
-    """Settle each key: command line over environment over files over default. A list replaces another."""
+    """Settle each key: command line over environment over files over default. A list replaces a list."""
     return [_settle(key, given, environment, configuration) for key in keys]
 
 

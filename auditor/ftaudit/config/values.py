@@ -1,4 +1,4 @@
-"""A value of a configuration file becomes the value that the command line would have made."""
+"""Converts a value of a configuration file to the value that the command line would have made."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from ftaudit.config.keys import Key, ValueKind
 from ftaudit.errors import FtauditError
 
 _NAMED_INDEX: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*=[a-z+]+://")
-"""uv's way to give an index a name, by which the environment has a user and a password for it."""
+"""uv's syntax for a named index, for which the environment has a user and a password."""
 
 
 class WrongValue(ValueError):
-    """The value is not what the key takes; the message says what is."""
+    """The value has the wrong type; the message names the right one."""
 
     def __init__(self, message: str, *, hint: str | None = None) -> None:
         super().__init__(message)
@@ -28,8 +28,8 @@ class WrongValue(ValueError):
 def convert(value: object, key: Key, folder: Path, *, named: bool) -> Any:
     """Return the value for the command; relative paths are relative to `folder`, the file's own.
 
-    Raise `WrongValue` for another type, for no choice of the key's, and for a path that leaves the folder where a file
-    that the user did not `name` may not.
+    Raise `WrongValue` for another type, for an unknown choice, and for a path outside the folder if the user did not
+    name the file.
     """
     if not key.many:
         return _one(value, key, folder, named=named)
@@ -77,7 +77,7 @@ def _text(value: str, key: Key, folder: Path, *, named: bool) -> Any:
 
 
 def _path(value: str, key: Key, folder: Path, *, named: bool) -> str:
-    """Return the path as seen from the current folder, as short as the user would type it."""
+    """Return the path relative to the current folder, as short as the user would type it."""
     path = folder / Path(value).expanduser()
     if key.contained and not named and not path.resolve().is_relative_to(folder.resolve()):
         raise WrongValue(
@@ -92,7 +92,7 @@ def _path(value: str, key: Key, folder: Path, *, named: bool) -> str:
 
 
 def _told(value: object) -> str:
-    """Show a value as TOML writes it, briefly."""
+    """Return a short form of a value in TOML syntax."""
     match value:
         case bool():
             return str(value).lower()

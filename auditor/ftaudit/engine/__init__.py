@@ -1,4 +1,4 @@
-"""The audit: inputs become pins, pins become facts, facts become rows; one failure loses nothing else."""
+"""The audit: turns inputs into pins, pins into facts, and facts into rows; one failure never loses other results."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def find_input() -> str:
 
 
 def find_others(taken: str) -> tuple[str, ...]:
-    """Return what else in the current folder could have been taken as its input."""
+    """Return the other files in the current folder that could have been its input."""
     return tuple(map(str, lockfiles.find_others(Path(), Path(taken))))
 
 
@@ -43,10 +43,10 @@ def find_environment(path: str) -> str:
 
 
 def audit(inputs: Sequence[str], settings: Settings, *, progress: ProgressListener | None = None) -> Report:
-    """Judge every package that the inputs pin, on every platform asked for.
+    """Judge every package that the inputs pin, on every requested platform.
 
-    Without inputs the most precise one of the current folder is taken. Raise `FtauditError` for what makes the command
-    exit with 2: an input that cannot be read, a setting that does not exist, an interpreter that is not one.
+    Without inputs, use the most precise input in the current folder. Raise `FtauditError` for errors with exit code 2:
+    an input that cannot be read, a setting that does not exist, an invalid interpreter.
     """
     with open_session(inputs, settings, progress) as session:
         return audit_inputs(session)
@@ -55,9 +55,9 @@ def audit(inputs: Sequence[str], settings: Settings, *, progress: ProgressListen
 def audit_targets(
     inputs: Sequence[str], settings: Settings, targets: Sequence[str], *, progress: ProgressListener | None = None
 ) -> tuple[Report, ...]:
-    """Judge every package for each target, in the order of `targets`; what targets share is read and asked once.
+    """Judge every package for each target, in the order of `targets`; read and request shared data once.
 
-    `settings.target` does not count. Errors as in `audit`.
+    `settings.target` is ignored. Errors as in `audit`.
     """
     with open_sessions(inputs, settings, targets, progress) as sessions:
         return tuple(map(audit_inputs, sessions))
@@ -66,7 +66,7 @@ def audit_targets(
 def audit_inputs(session: AuditSession, *, stress_only: frozenset[str] | None = None) -> Report:
     """Judge every package that the inputs of a session pin, on each of its platforms. Errors as in `audit`.
 
-    Where the settings ask for stress, it is for the packages that are ready, or those of the names `stress_only`.
+    If the settings enable stress, stress the packages that are ready, or those named in `stress_only`.
     """
     ahead = Ahead(target=session.target, index=session.index, reader=session.reader, surveyor=session.surveyor)
     with ThreadPoolExecutor(1) as aside:
@@ -110,7 +110,7 @@ def audit_inputs(session: AuditSession, *, stress_only: frozenset[str] | None = 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class _Selected:
-    """The rows to make, and what reading and resolving leave to be said."""
+    """The rows to make, and the remaining notes from reading and resolving."""
 
     keys: tuple[Key, ...]
     notes: tuple[str, ...]
@@ -118,13 +118,13 @@ class _Selected:
 
 
 def _built(every: Sequence[PackageFacts]) -> tuple[str, ...]:
-    """Say which packages have no wheel and are built from their sdists, into pure Python."""
+    """Report which packages have no wheel and are built from their sdists as pure Python."""
     names = sorted({f"{facts.pin.name} {facts.pin.version}" for facts in every if facts.index.built_from_source})
     return (f"built from source, because there is no wheel: {', '.join(names)}",) if names else ()
 
 
 def _together(one: Pin, other: Pin) -> Pin:
-    """Return a pin that two inputs have, with the places of both and all of its chains, the shortest first."""
+    """Return a pin that two inputs share, with the places of both and all of its chains, the shortest first."""
     first, second = (other, one) if _shortest(other) < _shortest(one) else (one, other)
     chains = sorted(dict.fromkeys((*first.required_by, *second.required_by)), key=len)
     places = tuple(dict.fromkeys((*first.places, *second.places)))
@@ -136,7 +136,7 @@ def _shortest(pin: Pin) -> int:
 
 
 def _select(session: AuditSession) -> _Selected:
-    """Arrive at the pins of every input on every platform; the same pin of two inputs is one row."""
+    """Resolve the pins of every input on every platform; the same pin in two inputs is one row."""
     keys: dict[tuple[object, ...], Key] = {}
     notes: dict[str, None] = {}
     incomplete: dict[str, None] = {}

@@ -1,4 +1,4 @@
-"""Begins in the background what will be asked for later, while the index still answers for other packages."""
+"""Starts later work in the background while the index still answers for other packages."""
 
 from __future__ import annotations
 
@@ -33,12 +33,12 @@ class Ahead:
     surveyor: Surveyor
 
     def prepare(self) -> None:
-        """Load and start what a first run needs, while uv waits for the network."""
+        """Load and start what a first run needs while uv waits for the network."""
         self.reader.prepare()
         self.index.prepare()
 
     def hear(self, key: Key, found: IndexFacts) -> None:
-        """Begin what a package's files call for."""
+        """Start the work that a package's files require."""
         request = request_for(found, self.target)
         if found.status is Status.DONE and found.kind is WheelKind.NONE:
             self._survey(key)

@@ -1,4 +1,4 @@
-"""Build a source distribution on this machine, in the sandbox, and judge the wheel by all tiers."""
+"""Builds a source distribution on this machine, in the sandbox, and judges the wheel with all tiers."""
 
 from __future__ import annotations
 
@@ -36,9 +36,9 @@ from ftaudit.urls import redact
 from ftaudit.whole_files import digest_of, write_whole
 
 FORMAT: Final = "1"
-"""Raised when what the cache keeps of a build changes."""
+"""Increase this number if the cached data of a build changes."""
 _LEGACY: Final = ("setuptools.build_meta:__legacy__", ("setuptools>=40.8.0",))
-"""What a source distribution without a `[build-system]` is built with (PEP 517)."""
+"""The build requirements of a source distribution without a `[build-system]` (PEP 517)."""
 _CHILD: Final = Path(__file__).parents[1] / "sandbox" / "build_child.py"
 _ENVIRONMENT_SECONDS: Final = 900.0
 _LIMITS: Final = {
@@ -69,7 +69,7 @@ class _Unbuilt(Exception):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class _Built:
-    """What the cache keeps of a build."""
+    """The cached data of a build."""
 
     folder: Path
     wheel: Path | None
@@ -86,11 +86,10 @@ def build_releases(
     wheel_dir: Path | None = None,
     progress: ProgressListener | None = None,
 ) -> Iterator[LocalBuild]:
-    """Build each release from its source distribution, and yield what happened.
+    """Build each release from its source distribution, and yield the result.
 
-    Build requirements are installed from wheels alone, so nothing but the build itself runs code of others, and the
-    build runs in the sandbox. `wheel_dir` is where wheels are copied to. Raise `FtauditError` if there is no
-    interpreter or no index.
+    Build requirements are installed only from wheels, so only the build itself runs third-party code, and the build
+    runs in the sandbox. Wheels are copied to `wheel_dir`. Raise `FtauditError` if there is no interpreter or no index.
     """
     progress = progress or Silent()
     target = parse_target(settings.target)
@@ -148,7 +147,7 @@ def _build(maker: _Maker, sdists: Sdists, name: str, version: Version, wheel_dir
 
 
 def judge_build(row: LocalBuild, folder: Path, settings: Settings) -> LocalBuild:
-    """Return the row of a build with what all tiers say about its wheel, installed with what it needs."""
+    """Return the row of a build with the facts of all tiers about its wheel, installed with its dependencies."""
     from ftaudit.engine import audit
 
     with temporary_folder("built-") as scratch:
@@ -233,9 +232,9 @@ class _Maker:
         return run
 
     def _environment(self, folder: Path, requires: Sequence[str]) -> Path:
-        """Make a virtual environment with what the build requires, from wheels alone; return its interpreter.
+        """Make a virtual environment with the build requirements, only from wheels; return its interpreter.
 
-        The environment is filled once: uv does not start its interpreter after others put files into it.
+        The environment is filled once: uv does not start its interpreter after third-party files are in it.
         """
         uv = find_uv()
         made = run_tool([uv, "venv", "--quiet", "--python", self.interpreter.path, folder], timeout=120)
@@ -263,7 +262,7 @@ class _Maker:
     def _run(
         self, scratch: Path, source: Path, system: BuildSystem, python: Path, hook: str
     ) -> tuple[ConfinedBuild, Any]:
-        """Run a hook of the backend in the sandbox; return how it went and what it returned."""
+        """Run a hook of the backend in the sandbox; return its result and return value."""
         out, result, job = scratch / "out", scratch / f"{hook}.json", scratch / f"{hook}.job"
         out.mkdir(exist_ok=True)
         job.write_text(
@@ -292,7 +291,7 @@ class _Maker:
         if run.end is not BuildEnd.DONE:
             raise _Unbuilt(classify_log(run.log), run.log, run.seconds)
         try:
-            # What the build wrote is not to be trusted: it may be a link, or not JSON.
+            # The output of the build is untrusted: it may be a link, or not JSON.
             returned = None if result.is_symlink() else json.loads(result.read_bytes()[: 1 << 20])
         except (OSError, ValueError, RecursionError) as error:
             raise _Unbuilt(BuildFailure(problem=BuildProblem.ERROR, error=str(error)), run.log, run.seconds) from error
@@ -300,7 +299,7 @@ class _Maker:
 
 
 def _uv_variables(index: IndexSettings) -> dict[str, str]:
-    """Return the environment in which uv asks the same indexes; their addresses may hold passwords."""
+    """Return the environment that makes uv use the same indexes; their URLs may contain passwords."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("UV_INDEX", "UV_EXTRA", "UV_NO"))}
     urls = [source.with_credentials() for source in index.sources]
     asked = {"UV_DEFAULT_INDEX": urls[-1], "UV_INDEX": " ".join(urls[:-1])} if urls else {"UV_NO_INDEX": "1"}
@@ -317,7 +316,7 @@ def _path() -> str:
 
 
 def _read(folder: Path) -> _Built | None:
-    """Return what the cache holds of a build, `None` if it holds nothing."""
+    """Return the cached data of a build, or `None` if there is none."""
     try:
         told = json.loads((folder / "done.json").read_text("utf-8"))
         log = (folder / "build.log").read_text("utf-8", "replace")
@@ -341,7 +340,7 @@ def _unpacked(sdist: Path, folder: Path) -> Path:
 
 
 def _build_system(source: Path) -> BuildSystem:
-    """Return the `[build-system]` of a source tree; raise `_Unbuilt` for one that is not valid."""
+    """Return the `[build-system]` of a source tree; raise `_Unbuilt` for an invalid one."""
     try:
         text = (source / "pyproject.toml").read_text("utf-8")
     except OSError:
@@ -363,7 +362,7 @@ def _build_system(source: Path) -> BuildSystem:
 
 
 def _requirements(returned: Any) -> Iterator[str]:
-    """Yield the requirements that a hook returned, those that are valid."""
+    """Yield the valid requirements that a hook returned."""
     for each in returned if isinstance(returned, list) else ():
         with contextlib.suppress(InvalidRequirement, TypeError):
             yield str(Requirement(each))

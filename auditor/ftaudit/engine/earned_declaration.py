@@ -1,4 +1,4 @@
-"""Whether a scan lets a project declare that its modules do without the GIL, and what the scan did not examine."""
+"""Whether a scan lets a project declare that its modules run without the GIL, and what the scan did not examine."""
 
 from __future__ import annotations
 
@@ -14,27 +14,27 @@ STANDING = (Severity.ERROR, Severity.WARNING)
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class EarnedDeclaration:
-    """What stands between a project and its declaration."""
+    """What prevents a project from declaring."""
 
     standing: tuple[Finding, ...]
-    """Findings that are to be dealt with first."""
+    """Findings to fix first."""
     unread: int
-    """Files that could not be read: what they hold is not known."""
+    """Files that could not be read: their content is unknown."""
     whole: bool
-    """Whether every rule could be asked."""
+    """Whether every rule ran."""
     silent: tuple[Finding, ...]
-    """Modules that declare nothing, or that they need the GIL."""
+    """Modules that declare nothing, or that declare a need for the GIL."""
     without_edit: tuple[Finding, ...]
     """Of those, the ones without an edit."""
 
     @property
     def is_refused(self) -> bool:
-        """Whether no edit is to be made."""
+        """Whether no edit is needed."""
         return bool(self.standing or self.unread or not self.whole)
 
     @property
     def exit_code(self) -> int:
-        """0 for edits, or nothing to declare; 1 if something blocks; 3 if not everything could be read."""
+        """0 for edits, or for nothing to declare; 1 if something blocks; 3 if not everything could be read."""
         if self.standing or self.without_edit:
             return 1
         return 3 if self.is_refused else 0
@@ -43,7 +43,7 @@ class EarnedDeclaration:
 def judge_declaration(result: ScanResult, *, whole: bool = True) -> EarnedDeclaration:
     """Return whether the result of a scan with `declare` lets the project declare.
 
-    `whole` says that every rule could be asked.
+    `whole` means that every rule ran.
     """
     declaring = {info.code for info in result.rules if info.asks_to_declare}
     declaring |= {code for info in result.rules if info.asks_to_declare for code in info.speaks_as}
@@ -60,7 +60,7 @@ def judge_declaration(result: ScanResult, *, whole: bool = True) -> EarnedDeclar
 
 
 def _is_edited(finding: Finding) -> bool:
-    """Return whether the finding has an edit, or another one's edit takes care of it."""
+    """Return whether the finding has an edit, or another finding's edit covers it."""
     match finding.fix:
         case Fix():
             return True

@@ -16,13 +16,13 @@ from ftaudit.model import IndexFacts, Interpreter, PackageFacts
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Evidence:
-    """The facts of packages, and how they were found."""
+    """The facts about packages, and how they were found."""
 
     facts: tuple[PackageFacts, ...]
     """In the order of the keys."""
     indexed: Mapping[Key, IndexFacts]
     interpreter: Interpreter | None
-    """What imported the modules, where any was imported."""
+    """The interpreter that imported the modules, if any was imported."""
     notes: tuple[str, ...]
 
 

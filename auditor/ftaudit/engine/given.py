@@ -1,4 +1,4 @@
-"""What the files that an input gives lack and the index has, and which of them a row is about."""
+"""What the given files lack and the index has, and which of the files a row is about."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ from ftaudit.model.steps import Download
 from ftaudit.target import Platform, Target
 
 GIVEN: Final = "file"
-"""The origin of facts that files of the user's gave, as the index tier spells it."""
+"""The origin of facts from files of the user, as the index tier spells it."""
 
 
 def at_its_file(pin: Pin, facts: IndexFacts) -> Pin:
-    """Return the pin at the wheel that is judged, where its place is another file of the same release."""
+    """Return the pin at the judged wheel, if its place is another file of the same release."""
     if facts.origin != GIVEN or facts.wheel is None or pin.source is None or pin.source.line is not None:
         return pin
     place = Path(pin.source.path)

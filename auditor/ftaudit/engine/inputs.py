@@ -1,4 +1,4 @@
-"""The inputs as the audit and the plan read them, and how what they do not pin is resolved."""
+"""The inputs as the audit and the plan read them, and the resolution of unpinned packages."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from ftaudit.target import Target
 
 
 def read_inputs(paths: Iterable[str], settings: Settings) -> list[lockfiles.Requirements]:
-    """Return what each input asks for; raise `InputError` for one that cannot be read."""
+    """Return the content of each input; raise `InputError` for an input that cannot be read."""
     return [
         lockfiles.read(Path(path), extras=settings.extras, groups=settings.groups, all_extras=settings.all_extras)
         for path in paths
@@ -26,7 +26,7 @@ def read_inputs(paths: Iterable[str], settings: Settings) -> list[lockfiles.Requ
 
 
 def what_they_say(requirements: lockfiles.Requirements) -> index_settings.IndexOptions:
-    """Return what an input says about indexes, as the index room takes it."""
+    """Return the index options of an input in the form that `ftaudit.index` expects."""
     return index_settings.IndexOptions(
         index_url=requirements.index.index_url,
         extra_index_urls=requirements.index.extra_index_urls,
@@ -36,7 +36,7 @@ def what_they_say(requirements: lockfiles.Requirements) -> index_settings.IndexO
 
 
 def find_versions(index: Index, target: Target, name: NormalizedName) -> tuple[Version, ...]:
-    """Return the versions of a project that an installer on the target would consider, the newest first."""
+    """Return the versions of a project that an installer on the target considers, the newest first."""
     found = index.find_project(name).versions
     return tuple(version for version, files in found.items() if any(is_admitted(file, target) for file in files))
 
@@ -44,7 +44,7 @@ def find_versions(index: Index, target: Target, name: NormalizedName) -> tuple[V
 def resolve_options(
     settings: Settings, index: Index, target: Target, find_metadata: lockfiles.MetadataFinder
 ) -> lockfiles.ResolveOptions:
-    """Return how uv is to be asked: of the same indexes, with the same credentials."""
+    """Return the options for uv: the same indexes, with the same credentials."""
     return lockfiles.ResolveOptions(
         no_deps=settings.no_deps,
         offline=settings.offline,

@@ -1,4 +1,4 @@
-"""Looks ahead: whether the wheels of a report's packages serve the next release of CPython, by their names alone."""
+"""Looks ahead: whether the wheels of a report's packages work for the next release of CPython, only by their names."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from ftaudit.model.outlook import NextWheel, Outlook
 from ftaudit.target import Platform, Target, newest_target
 
 _FROM_PAGES: Final = frozenset({"index", "cache"})
-"""Origins of files whose project page was read in this run, so that later releases cost no request."""
+"""Origins of files whose project page was read in this run, so that later releases need no request."""
 
 
 def find_outlook(
@@ -95,7 +95,7 @@ def _choose(pin: Pin, files: Sequence[DistributionFile], target: Target, platfor
 
 
 def _later(pin: Pin, kind: WheelKind, target: Target, platform: Platform, session: AuditSession) -> Iterator[Version]:
-    """Yield the later final releases with a wheel that is better than none, or than a pure one, the nearest first."""
+    """Yield the later final releases with a wheel that is an improvement, the nearest first."""
     project = session.index.find_project(pin.name, index_url=pin.index_url, after=pin.version)
     for version, files in sorted(project.versions.items()):
         kept = [file for file in files if file.yanked is None]

@@ -1,4 +1,4 @@
-"""The scan of the project's own source, with the rules that an audit's settings choose."""
+"""Scans the project's own source with the rules that an audit's settings choose."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ if TYPE_CHECKING:
     from ftaudit.source.tree_scan import ScanResult
 
 PROJECT_FILES: Final = ("pyproject.toml", "setup.py", "setup.cfg")
-"""What makes a folder a project."""
+"""Files that make a folder a project."""
 
 
 def find_projects(inputs: Iterable[str]) -> tuple[Path, ...]:
-    """Return the folders that the inputs lie in, those that are projects, each once."""
+    """Return the folders of the inputs that are projects, each once."""
     folders = dict.fromkeys(path if path.is_dir() else path.parent for path in map(Path, inputs))
     return tuple(folder for folder in folders if any((folder / name).is_file() for name in PROJECT_FILES))
 
@@ -28,7 +28,7 @@ def find_projects(inputs: Iterable[str]) -> tuple[Path, ...]:
 def scan_project(paths: Sequence[Path], settings: Settings, *, progress: ProgressListener | None = None) -> ScanResult:
     """Scan files and folders for what breaks without the GIL, as `ftaudit scan` does.
 
-    Raise `UsageError` for a path that does not exist and for the name of no rule.
+    Raise `UsageError` for a path that does not exist and for an unknown rule name.
     """
     from ftaudit.registry import load_rules
     from ftaudit.source.result_cache import ResultCache

@@ -78,7 +78,7 @@ def _on_platform(
 def _packages(
     facts: Sequence[PackageFacts], own: list[FolderTree], store: WheelStore
 ) -> tuple[list[ImportTree], list[str]]:
-    """Return the files of the packages, and the names of those whose files are not known."""
+    """Return the files of the packages, and the names of packages whose files are unknown."""
     trees: list[ImportTree] = []
     unread: list[str] = []
     folders: dict[str, FolderTree] = {}
@@ -107,7 +107,7 @@ def _packages(
 
 
 def source_roots(session: AuditSession) -> tuple[Path, ...]:
-    """Return the folders that the user's modules are imported from. Raise `UsageError` for one that does not exist."""
+    """Return the folders from which the user's modules are imported. Raise `UsageError` for a missing folder."""
     named = session.settings.source_roots
     for root in named:
         if not root.is_dir():
@@ -126,7 +126,7 @@ def _default_roots(session: AuditSession) -> Iterator[Path]:
 
 
 def _projects(session: AuditSession) -> Iterator[Path]:
-    """Yield the folders of the inputs that are files, and this folder if there is no such input."""
+    """Yield the folders of the inputs that are files, or the current folder if there is no such input."""
     folders = [found.path.parent for found in session.read if found.path.is_file()]
     yield from dict.fromkeys(folders or [Path()])
 
@@ -140,7 +140,7 @@ def _import_root(folder: Path) -> Path:
 
 
 def _prefix(root: Path) -> str:
-    """Return what goes before paths below a source root, as the user sees them from where he is."""
+    """Return the prefix of paths below a source root, relative to the user's current folder."""
     try:
         relative = root.absolute().relative_to(Path.cwd()).as_posix()
     except ValueError:
@@ -149,7 +149,7 @@ def _prefix(root: Path) -> str:
 
 
 def _scripts(session: AuditSession) -> list[tuple[str, str]]:
-    """Return the console scripts that the projects declare (PEP 621); of a file that is malformed, none."""
+    """Return the console scripts that the projects declare (PEP 621); a malformed file has none."""
     found: list[tuple[str, str]] = []
     for folder in _projects(session):
         path = folder / "pyproject.toml"

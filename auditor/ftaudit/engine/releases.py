@@ -1,4 +1,4 @@
-"""Which wheels `ftaudit wheel` is to look at: files, folders, URLs and names become releases, and releases rows."""
+"""Which wheels `ftaudit wheel` checks: files, folders, URLs, and names become releases, and releases become rows."""
 
 from __future__ import annotations
 
@@ -44,9 +44,9 @@ from ftaudit.target import (
 from ftaudit.wheel.conda_package import is_conda, read_conda_package
 
 FOLDERS: Final = frozenset({"dist", "wheelhouse", "wheels", "build", "target", "out", "output", "artifacts"})
-"""Where wheels are put: who names one that is missing does not mean the project of that name on the index."""
+"""Folders that contain wheels: a missing name in them never means an index project of that name."""
 NEAR: Final = 4
-"""How many versions are named where the one asked for does not exist."""
+"""How many versions are named if the requested version does not exist."""
 _VERSION: Final = re.compile(VERSION_PATTERN, re.VERBOSE | re.IGNORECASE)
 
 
@@ -58,13 +58,13 @@ class Release:
     version: Version
     files: tuple[DistributionFile, ...]
     whole: bool
-    """Whether these are all files of the release (a folder, an index), and not some that were named one by one."""
+    """Whether these are all files of the release (a folder, an index), instead of files named one by one."""
 
 
 def find_releases(items: Iterable[str], index: Index) -> tuple[tuple[Release, ...], tuple[str, ...]]:
-    """Return the releases that the items mean, and a sentence for each that the index does not answer for.
+    """Return the releases of the items, and a sentence for each item that the index does not answer.
 
-    Raise `InputError` for what does not exist.
+    Raise `InputError` for an item that does not exist.
     """
     named: list[DistributionFile] = []
     releases: list[Release] = []
@@ -113,7 +113,7 @@ def _local(path: Path) -> DistributionFile:
 
 
 def _of_conda(path: Path, incomplete: list[str]) -> Iterator[DistributionFile]:
-    """Yield the wheel that a conda package makes; say why if it cannot be read or holds nothing of Python."""
+    """Yield the wheel from a conda package; add a note if it cannot be read or has no Python code."""
     try:
         found = read_conda_package(path)
     except ArchiveError as error:
@@ -139,7 +139,7 @@ def _in_folder(folder: Path, incomplete: list[str]) -> list[DistributionFile]:
 
 
 def _on_index(item: str, index: Index) -> Release | str:
-    """Return the release that `NAME` or `NAME==VERSION` means: without a version the newest that is not yanked."""
+    """Return the release for `NAME` or `NAME==VERSION`: without a version, the newest that is not yanked."""
     try:
         requirement = Requirement(item)
     except InvalidRequirement as error:
@@ -166,7 +166,7 @@ def _on_index(item: str, index: Index) -> Release | str:
 
 
 def _near(specifier: SpecifierSet, versions: Sequence[Version]) -> str:
-    """Return which versions there are, of `versions` the newest first: those around the one asked for."""
+    """Return the existing versions, the newest first: those around the requested version."""
     asked = next((Version(each.version) for each in specifier if _VERSION.fullmatch(each.version)), None)
     if asked is None or not versions:
         return f"it has {', '.join(map(str, versions[:NEAR])) or 'none'}"
@@ -176,7 +176,7 @@ def _near(specifier: SpecifierSet, versions: Sequence[Version]) -> str:
 
 
 def _release_of(file: DistributionFile) -> tuple[NormalizedName, Version]:
-    """Return what a file's name says; raise `InputError` if that is nothing."""
+    """Return the parts of a file's name; raise `InputError` for a name that cannot be parsed."""
     title = file.filename or file.url
     if not file.filename.endswith((".whl", ".tar.gz", ".zip")):
         listed = file.filename.endswith((".txt", ".toml", ".lock", ".in"))
@@ -193,7 +193,7 @@ def _release_of(file: DistributionFile) -> tuple[NormalizedName, Version]:
 def _grouped(files: Iterable[DistributionFile], *, whole: bool, misnamed: list[str] | None = None) -> list[Release]:
     """Sort files into releases by their names.
 
-    What is wrong with a name that says nothing goes to `misnamed`; without that, raise `InputError`.
+    Errors about names that cannot be parsed go to `misnamed`; without it, raise `InputError`.
     """
     groups: dict[tuple[NormalizedName, Version], list[DistributionFile]] = {}
     for file in files:
@@ -210,10 +210,9 @@ def _grouped(files: Iterable[DistributionFile], *, whole: bool, misnamed: list[s
 
 
 def target_of_wheels(items: Iterable[str]) -> str:
-    """Return the first target that loads one of the wheels named, or that are in a folder named; else the default.
+    """Return the first target that loads a named wheel, or a wheel in a named folder; otherwise the default.
 
-    A cp315t wheel, or one for abi3t, is for 3.15t. What is a name, a URL without a wheel's name or not there decides
-    nothing.
+    A cp315t or abi3t wheel is for 3.15t. A project name, a URL without a wheel's name, or a missing file has no effect.
     """
     names: list[str] = []
     for item in items:
@@ -234,14 +233,14 @@ def target_of_wheels(items: Iterable[str]) -> str:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class InstalledRelease:
-    """One row to be made: what the target installs of a release on one platform, or that it installs nothing."""
+    """One row to make: the file of a release that the target installs on one platform, or that it installs nothing."""
 
     release: Release
     platform: str
     index: IndexFacts
-    """What the wheel chooser says, as `ftaudit check` has it."""
+    """The answer of the wheel chooser, as in `ftaudit check`."""
     optional: bool = False
-    """The wheel is another build's and was merely named: a note, unless something is wrong with it."""
+    """The wheel belongs to another build and was only named: a note, unless something is wrong with it."""
 
     @property
     def wheel(self) -> DistributionFile | None:
@@ -252,8 +251,8 @@ class InstalledRelease:
 def find_installed(release: Release, target: Target, platforms: Sequence[str]) -> Iterator[InstalledRelease]:
     """Yield the rows of a release.
 
-    With `platforms`, one row each. Without them, one row for each wheel that the target installs on the platform that
-    the wheel's tag asks for at the least. Wheels that were named one by one are judged one by one.
+    With `platforms`, one row each. Without them, one row for each wheel that the target installs on the minimum
+    platform of the wheel's tag. Wheels that were named one by one are judged one by one.
     """
     if platforms:
         yield from (_choose(release, release.files, target, parse_platform(name)) for name in platforms)
@@ -295,7 +294,7 @@ def _everywhere(release: Release, files: tuple[DistributionFile, ...], target: T
 
 
 def _tags_of(file: DistributionFile) -> frozenset[Tag]:
-    """Return the tags that a wheel's name gives; nothing for an sdist or a name that says nothing."""
+    """Return the tags in a wheel's name; nothing for an sdist or a name that cannot be parsed."""
     try:
         return parse_wheel_filename(file.filename)[3]
     except InvalidWheelFilename:
@@ -305,11 +304,11 @@ def _tags_of(file: DistributionFile) -> frozenset[Tag]:
 def _on_each(
     release: Release, files: tuple[DistributionFile, ...], target: Target, places: Iterable[Collection[str]]
 ) -> Iterator[InstalledRelease]:
-    """Yield a row for each wheel that is chosen on one of the platforms, and for each platform that none is for."""
+    """Yield a row for each wheel that is chosen on a platform, and for each platform without a chosen wheel."""
     seen: set[str] = set()
     for names in sorted(sorted(found, key=_modern_first) for found in places):
         for name in names:
-            # An `universal2` wheel may be installed on one of its machines, and a better one on the other.
+            # A `universal2` wheel may be installed on one of its machines, and a better one on the other.
             for tag in (name, name.replace("universal2", "x86_64")):
                 row = _choose(release, files, target, platform_of_tag(tag))
                 what = row.wheel.filename if row.wheel is not None else names[0]

@@ -1,4 +1,4 @@
-"""How an answer can be had again: the commands, the versions that made it, the inputs by their digests."""
+"""How to reproduce an answer: the commands, the versions that made it, the digests of its inputs."""
 
 from __future__ import annotations
 
@@ -19,25 +19,25 @@ from ftaudit.urls import without_credentials
 from ftaudit.whole_files import digest_of
 
 EPOCH_VARIABLE: Final = "SOURCE_DATE_EPOCH"
-"""Seconds since 1970 that stand for the present, where a build is to be reproducible (reproducible-builds.org)."""
+"""Seconds since 1970 that replace the current time in a reproducible build (reproducible-builds.org)."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Reproduction:
-    """What somebody else needs for the same answer. Credentials are in none of it."""
+    """What another person needs to get the same answer. It contains no credentials."""
 
     made: datetime
     """In UTC."""
     commands: tuple[str, ...]
-    """Command lines, as a shell takes them."""
+    """Command lines in shell syntax."""
     versions: tuple[tuple[str, str], ...]
-    """Pairs of what took part and its version."""
+    """Pairs of a component and its version."""
     inputs: tuple[tuple[str, str | None], ...]
     """Pairs of an input and the SHA-256 of its bytes; `None` for an input that is not a file."""
 
 
 def find_reproduction(report: Report, commands: Iterable[Sequence[str]]) -> Reproduction:
-    """Say how a report was made, now. Each command is a list of arguments, the program's name first."""
+    """Return how a report was made, now. Each command is a list of arguments, with the program's name first."""
     registry = load_rules()
     packs = [f"{_dist(entry.dist)} ({entry.name})" for entry in entry_points(group=GROUP)]
     return Reproduction(
@@ -62,7 +62,7 @@ def _dist(dist: object) -> str:
 
 
 def present_time() -> datetime:
-    """Return the time that a report bears: `SOURCE_DATE_EPOCH` where that is set, else the present, in UTC."""
+    """Return the time for a report: `SOURCE_DATE_EPOCH` if it is set, otherwise the current time, in UTC."""
     epoch = os.environ.get(EPOCH_VARIABLE, "")
     if epoch.isascii() and epoch.isdigit() and len(epoch) < 12:
         return datetime.fromtimestamp(int(epoch), tz=timezone.utc)

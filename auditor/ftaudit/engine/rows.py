@@ -1,4 +1,4 @@
-"""From the tiers' facts to the rows of the report: merging, rules, verdicts, who is blocked through whom."""
+"""Turns the tiers' facts into the rows of the report: merging, rules, verdicts, and the blocking chains."""
 
 from __future__ import annotations
 
@@ -32,11 +32,11 @@ from ftaudit.rule import PackageRule
 from ftaudit.target import Target, parse_target
 
 INSTALLED_KINDS = frozenset({WheelKind.FREE_THREADED, WheelKind.ABI3T, WheelKind.NATIVE})
-"""Kinds of wheel that hold compiled code by their tags."""
+"""Kinds of wheel that contain compiled code according to their tags."""
 
 
 Judged: TypeAlias = tuple[PackageFacts, Verdict, Reasons]
-"""A package's facts with its verdict and the reasons of that."""
+"""A package's facts with its verdict and the reasons for it."""
 
 
 def facts_of(
@@ -76,7 +76,7 @@ def _merged(binary: BinaryFacts, runtime: RuntimeFacts, place: LoadPlace | None)
 
 
 def with_elsewhere(every: Sequence[PackageFacts]) -> list[PackageFacts]:
-    """Tell each row what the other platforms' wheels of the same release hold."""
+    """Add to each row what the other platforms' wheels of the same release contain."""
     releases: dict[tuple[str, str], list[tuple[str, tuple[ExtensionModule, ...]]]] = {}
     for facts in every:
         releases.setdefault((facts.pin.name, str(facts.pin.version)), []).append((facts.platform, facts.modules))
@@ -105,8 +105,9 @@ def make_rows(
 ) -> tuple[tuple[Package, ...], tuple[str, ...]]:
     """Return the report's rows, with findings and next steps, and a sentence for each rule that failed.
 
-    `later` maps (name, platform) to what is known about later versions; `None` says that the reader makes the wheels,
-    and the next step is the remedy. `lacking` says how to get a wheel of this very version that the user's files lack.
+    `later` maps (name, platform) to what is known about later versions; `None` means that the reader makes the wheels,
+    and the next step is the remedy. `lacking` maps to how to get a wheel of the same version that the user's files
+    lack.
     """
     failures: dict[str, None] = {}
     rows = []
@@ -142,7 +143,7 @@ def _remedy(findings: Iterable[Finding]) -> Remedy | None:
 
 
 def _make(verdict: Verdict, facts: PackageFacts) -> MakeWheel | None:
-    """Return how the wheel comes to be that is not there."""
+    """Return how the missing wheel is made."""
     if verdict not in (Verdict.SOURCE_ONLY, Verdict.UNAVAILABLE):
         return None
     here = any(file.url is not None and file.url.startswith("file:") for file in facts.index.wheels)
@@ -160,7 +161,7 @@ def _findings(facts: PackageFacts, rules: Sequence[PackageRule], failures: dict[
 
 
 def _blockers(rows: Iterable[Package]) -> dict[tuple[str, str], set[str]]:
-    """Map each (name, platform) to the blocked packages that it needs, read off the blocked ones' chains."""
+    """Map each (name, platform) to the blocked packages that it needs, based on the chains of the blocked packages."""
     needs: dict[tuple[str, str], set[str]] = {}
     for row in rows:
         if row.verdict not in BLOCKING:
@@ -174,7 +175,7 @@ def _blockers(rows: Iterable[Package]) -> dict[tuple[str, str], set[str]]:
 
 
 def count_coverage(every: Sequence[PackageFacts]) -> tuple[tuple[str, TierCoverage], ...]:
-    """Return how many packages were looked up, wheels read and modules imported, of how many there are."""
+    """Return how many packages were looked up, wheels read, and modules imported, with the totals."""
     wheels = [facts for facts in every if facts.index.kind in INSTALLED_KINDS]
     modules = [module for facts in every for module in facts.modules if module.binary or module.runtime]
     return (

@@ -1,6 +1,6 @@
 """What a build of an sdist would declare about the GIL: the source scanner's answer, by the rules about declarations.
 
-Nothing is built and nothing is run.
+No code is built or run.
 """
 
 from __future__ import annotations
@@ -28,11 +28,11 @@ LARGEST: Final = 30_000_000
 def find_declaration(
     session: AuditSession, name: str, version: Version, filename: str, size: int | None
 ) -> InSource | NotRead:
-    """Return what the modules of a release's sdist would declare, all taken together; the worst of them counts.
+    """Return what the modules of a release's sdist would declare, combined; the worst of them counts.
 
-    The rules are all that say what a module with their finding declares (`RuleInfo.declares`), whatever the settings
-    select. A project that says nothing the rules know is `undetermined`, and so is one that declares no use of the GIL
-    while some of its files could not be read.
+    The rules are all those with `RuleInfo.declares`, whatever the settings select. A project without a declaration that
+    the rules recognize is `undetermined`, and so is one that declares no use of the GIL while some of its files could
+    not be read.
     """
     if size is not None and size > LARGEST:
         return NotRead(sdist=filename, problem=None)
@@ -46,7 +46,7 @@ def find_declaration(
 
 
 def judge_scan(sdist: str, result: ScanResult, *, whole: bool = True) -> InSource:
-    """Return what the findings of a scan say about the declaration; `whole` says that every rule could be asked.
+    """Return what the findings of a scan say about the declaration; `whole` means that every rule ran.
 
     A comment that silences a finding does not change what the module declares.
     """

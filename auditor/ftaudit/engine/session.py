@@ -1,4 +1,4 @@
-"""What a command opens once and its parts share: inputs, index, reader, surveyor, source distributions and rules."""
+"""The resources that a command opens once: inputs, index, reader, surveyor, source distributions, and rules."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ R = TypeVar("R", bound=Rule)
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class AuditSession:
-    """One run of a command over its inputs. `open_session` makes it; it must not be used after that has ended."""
+    """One run of a command over its inputs. `open_session` makes it; do not use it after the session has ended."""
 
     settings: Settings
     target: Target
@@ -38,7 +38,7 @@ class AuditSession:
     inputs: tuple[str, ...]
     """Paths, as the user gave them."""
     read: tuple[Requirements, ...]
-    """What each input asks for."""
+    """The content of each input."""
     index: Index
     reader: SharedWheelReader
     surveyor: Surveyor
@@ -46,13 +46,13 @@ class AuditSession:
     """Where downloads are kept: the cache, or with `--no-cache` a temporary folder."""
     sdists: Sdists
     options: ResolveOptions
-    """How uv is asked."""
+    """The options for uv."""
     progress: ProgressListener
     _selected: Once[tuple[int, Platform], Selection] = dataclasses.field(default_factory=Once)
     _rules: Once[type[Rule], tuple[tuple[Rule, ...], tuple[str, ...]]] = dataclasses.field(default_factory=Once)
 
     def select(self, number: int, platform: Platform) -> Selection:
-        """Return the packages that an input, by its number, means on a platform; uv is asked once."""
+        """Return the packages of an input, by its number, on a platform; uv is called once."""
         requirements = self.read[number]
         select = functools.partial(lockfiles.pins, requirements, self.target, platform, self.options)
         return self._selected.get((number, platform), select)
@@ -76,12 +76,13 @@ def open_session(
 def open_sessions(
     inputs: Sequence[str], settings: Settings, targets: Sequence[str], progress: ProgressListener | None = None
 ) -> Iterator[tuple[AuditSession, ...]]:
-    """Read the inputs and open what an audit of them needs, once for all targets; yield a session for each target.
+    """Read the inputs and open the resources for an audit of them, once for all targets; yield a session for each
+    target.
 
-    Without inputs the most precise one of this folder is taken. `settings.target` does not count. Nothing is fetched or
-    started before it is requested. With `--no-cache`, what uv and the tiers fetch is kept for this run alone. Raise
-    `FtauditError` for an input that cannot be read, for a setting that does not exist, and for `settings.python`, which
-    is one interpreter, with several targets.
+    Without inputs, use the most precise input in the current folder. `settings.target` is ignored. Nothing is fetched
+    or started before it is needed. With `--no-cache`, files that uv and the tiers fetch are kept only for this run.
+    Raise `FtauditError` for an input that cannot be read, for a setting that does not exist, and for `settings.python`,
+    which is one interpreter, with several targets.
     """
     each = parse_targets(targets)
     if len(each) > 1 and settings.python is not None:

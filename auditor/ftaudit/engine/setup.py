@@ -1,4 +1,4 @@
-"""What every audit starts with: the index client and the rules that the settings ask for."""
+"""The common start of every audit: the index client and the rules from the settings."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ R = TypeVar("R", bound=Rule)
 
 
 def open_index(settings: Settings, said: Iterable[index_settings.IndexOptions] = ()) -> Index:
-    """Return the index client that command line, environment and input files (`said`) ask for, in that order."""
+    """Return the index client from the command line, the environment, and the input files (`said`), in that order."""
     options = index_settings.IndexOptions(
         index_url=settings.index_url, extra_index_urls=settings.extra_index_urls, find_links=settings.find_links
     )
@@ -33,7 +33,7 @@ def open_index(settings: Settings, said: Iterable[index_settings.IndexOptions] =
 
 @contextmanager
 def cache_folder(settings: Settings) -> Iterator[Path]:
-    """Give the cache folder, or with `--no-cache` one that is gone afterwards."""
+    """Yield the cache folder, or with `--no-cache` a temporary one."""
     if not settings.no_cache:
         yield settings.cache
         return
@@ -44,9 +44,9 @@ def cache_folder(settings: Settings) -> Iterator[Path]:
 def choose_rules(settings: Settings, kind: type[R]) -> tuple[tuple[R, ...], tuple[str, ...]]:
     """Return the chosen rules of a kind, and a sentence for each pack or rule that could not be loaded.
 
-    Raise `UsageError` for a name of no rule.
+    Raise `UsageError` for an unknown rule name.
     """
-    named = settings.select or settings.ignore  # Any rule may be meant, and a name of none is a mistake.
+    named = settings.select or settings.ignore  # Any rule can be named, and an unknown name is an error.
     registry = load_rules(settings.rules, of_packages=kind is PackageRule and not named)
     chosen = registry.select(select=settings.select, ignore=settings.ignore)
     return tuple(rule for rule in chosen if isinstance(rule, kind)), registry.problems

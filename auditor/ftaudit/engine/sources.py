@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 def find_source_facts(session: AuditSession, indexed: Mapping[Key, IndexFacts]) -> dict[Key, SourceFacts]:
-    """Scan the sdist of each version once, when the settings ask for it; a failure is a row's own."""
+    """Scan the sdist of each version once, if the settings request it; a failure affects only its row."""
     if not session.settings.source:
         return dict.fromkeys(indexed, SourceFacts())
     releases = list(dict.fromkeys((pin.name, pin.version) for pin, _ in indexed if pin.version is not None))
@@ -76,7 +76,7 @@ def _scan(session: AuditSession, name: str, version: Version, rules: Sequence[So
 
 
 def unread_sources(every: Iterable[PackageFacts]) -> Iterator[str]:
-    """Yield a sentence for each sdist that was requested and could not be scanned, or not whole."""
+    """Yield a sentence for each requested sdist that could not be scanned completely."""
     for facts in every:
         pin, source = facts.pin, facts.source
         if source.status is Status.FAILED and source.reason is not None:

@@ -25,7 +25,7 @@ def stress(items: Sequence[str], settings: Settings, *, progress: ProgressListen
     """Stress the packages that are named, or those of the inputs that are ready.
 
     A name is `NAME` or `NAME==VERSION`; its dependencies are resolved and installed, and have no rows. Raise
-    `FtauditError` for what makes the command exit with 2.
+    `FtauditError` for errors with exit code 2.
     """
     names = [item for item in items if not Path(item).exists() and item != "-"]
     paths = [item for item in items if item not in names]
@@ -70,18 +70,18 @@ class Replay:
     control: int
     tries: int
     problem: str | None = None
-    """Why it was not run as often as it should have been."""
+    """Why it was not run as often as intended."""
 
     @property
     def exit_code(self) -> int:
-        """`1` it fails without the GIL and not with it, `3` it was not run, else `0`."""
+        """`1` it fails only without the GIL, `3` it was not run, otherwise `0`."""
         if self.problem is not None:
             return 3
         return 1 if self.failed and not self.control else 0
 
     @property
     def sentence(self) -> str:
-        """What happened."""
+        """The result."""
         if self.problem is not None:
             return f"{self.name}: not run to the end: {self.problem}"
         return f"{self.name}: fails in {self.failed} of {self.tries} runs without the GIL, {self.control} with it"

@@ -19,10 +19,10 @@ from ftaudit.stress.recipes import read_recipes
 from ftaudit.stress.stress_settings import StressSettings
 
 _CAN_RUN = frozenset({Verdict.READY, Verdict.PURE, Verdict.FALLBACK})
-"""Verdicts of packages that leave the GIL off."""
+"""Verdicts of packages that leave the GIL disabled."""
 _EXPLAINING = 3
 _SHORT = 3
-"""Letters of words that are in too many names to mean something."""
+"""Words that are too common in names to be significant."""
 
 
 def find_stress_facts(
@@ -33,9 +33,9 @@ def find_stress_facts(
     *,
     only: Collection[str] | None = None,
 ) -> tuple[dict[Key, StressFacts], tuple[str, ...]]:
-    """Stress the packages that are ready and return what came of each, and sentences on recipes that are broken.
+    """Stress the packages that are ready; return the result of each, and sentences about broken recipes.
 
-    With `only`, it is the packages of these names whatever they declare, as long as the GIL stays off, and no others.
+    With `only`, stress exactly the packages of these names, whatever they declare, if the GIL stays disabled.
     """
     if not session.settings.stress:
         return dict.fromkeys(keys, StressFacts()), ()
@@ -79,7 +79,7 @@ def _was_named(key: Key, only: Collection[str] | None) -> bool:
 
 
 def _why_not(facts: PackageFacts, key: Key, only: Collection[str] | None) -> Gap | None:
-    """Say why a package is not stressed, or return `None` if it is."""
+    """Return why a package is not stressed, or `None` if it is."""
     if only is not None and str(facts.pin.name) not in only:
         return Gap(kind=GapKind.STRESS_NOT_ASKED)
     if facts.index.status is not Status.DONE or facts.index.wheel is None:
@@ -97,14 +97,14 @@ def _why_not(facts: PackageFacts, key: Key, only: Collection[str] | None) -> Gap
 
 
 def unstressed(every: Iterable[PackageFacts]) -> Iterator[str]:
-    """Yield a sentence for each package that was to be stressed and was not, or not to the end."""
+    """Yield a sentence for each selected package that was not stressed completely."""
     for facts in every:
         if facts.stress.status is Status.FAILED and facts.stress.reason is not None:
             yield f"the stress of {facts.pin.name} {facts.pin.version}: {gap_phrase(facts.stress.reason)}"
 
 
 def _explained(session: AuditSession, key: Key, facts: StressFacts) -> StressFacts:
-    """Add the rules that find something in the source of the callables that failed, where the sdist can be had."""
+    """Add the rules with findings in the source of the failed callables, if the sdist is available."""
     if not facts.failures or key[0].version is None:
         return facts
     rules, _ = session.rules(SourceRule)
@@ -119,7 +119,7 @@ def _explained(session: AuditSession, key: Key, facts: StressFacts) -> StressFac
 
 
 def _explaining(failure: StressFailure, findings: Iterable[Finding]) -> Iterator[tuple[str, str, int]]:
-    """Yield the findings about state that the same function or method gets at, by its name in the source."""
+    """Yield the findings about state that the same function or method accesses, by its name in the source."""
     words = set(re.split(r"\W+", " ".join((failure.native, failure.unit.target, *failure.unit.operations))))
     names = {word for word in words if len(word) > _SHORT}
     found = 0
@@ -134,5 +134,5 @@ def _explaining(failure: StressFailure, findings: Iterable[Finding]) -> Iterator
 
 
 def _is_of(entry_point: str, names: Collection[str]) -> bool:
-    """Return whether a function of the source is one of those names, perhaps with the type's name before it."""
+    """Return whether a function of the source has one of those names, with or without the type's name before it."""
     return bool(set(re.split(r"\W|_", entry_point)) & set(names)) or entry_point in names

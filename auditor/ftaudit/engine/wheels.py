@@ -1,4 +1,4 @@
-"""`ftaudit wheel`: every wheel of a release, for every platform, before or after it is published."""
+"""`ftaudit wheel`: judges every wheel of a release, for every platform, before or after it is published."""
 
 from __future__ import annotations
 
@@ -55,9 +55,9 @@ def audit_wheels(items: Sequence[str], settings: Settings, *, progress: Progress
 def audit_wheels_for(
     items: Sequence[str], settings: Settings, targets: Sequence[str], *, progress: ProgressListener | None = None
 ) -> tuple[Report, ...]:
-    """Judge the wheels for each target, in the order of `targets`; what targets share is read and asked once.
+    """Judge the wheels for each target, in the order of `targets`; read and request shared data once.
 
-    `settings.target` does not count. Rows and errors as in `audit_wheels`.
+    `settings.target` is ignored. Rows and errors as in `audit_wheels`.
     """
     each = parse_targets(targets)
     with open_index(settings) as index:
@@ -113,7 +113,7 @@ def _audit_wheels(session: _WheelSession, target: Target) -> Report:
 
 
 def _request(installed: InstalledRelease, target: Target) -> WheelRequest | None:
-    """Return what to read for a row; of a wheel that says it is pure, that it is a wheel at all."""
+    """Return what to read for a row; for a wheel that claims to be pure, a check that it is a wheel at all."""
     if installed.wheel is None:
         return None
     return WheelRequest(
@@ -138,7 +138,7 @@ def _facts(installed: InstalledRelease, read: dict[WheelRequest, BinaryFacts], t
 
 
 def _nonconforming(rows: Sequence[Package]) -> tuple[str, ...]:
-    """Return the names of the wheels with a module that breaks the stable ABI that the tags claim."""
+    """Return the names of the wheels with a module that breaks the stable ABI in the tags."""
     wheels = (
         row.facts.index.wheel.filename
         for row in rows
@@ -158,7 +158,7 @@ def _nothing(items: Sequence[str], said: Sequence[str], target: Target) -> tuple
 
 
 def _settle(rows: Sequence[Package], found: Sequence[InstalledRelease]) -> tuple[list[Package], list[str]]:
-    """Return the rows that stay, and notes: on archives that are not in order, on wheels of other builds."""
+    """Return the rows to keep, and notes about invalid archives and wheels of other builds."""
     kept, notes = [], []
     for row, installed in zip(rows, found, strict=True):
         name = installed.wheel.filename if installed.wheel else str(row.facts.pin.name)
@@ -174,13 +174,13 @@ def _settle(rows: Sequence[Package], found: Sequence[InstalledRelease]) -> tuple
 
 
 def _would(modules: Sequence[ExtensionModule]) -> str:
-    """Say what a rebuild of these modules for the target would declare."""
+    """Return what a rebuild of these modules for the target would declare."""
     rebuild = find_rebuild(modules)
     return "it holds no extension module" if rebuild is None else f"a build of it {rebuilt(rebuild)}"
 
 
 def _for_authors(finding: Finding) -> Finding:
-    """Return a finding with the severity that it has for the people who publish the release."""
+    """Return a finding with its severity for the publishers of the release."""
     info = info_of(finding.code)
     severity = None if info is None else info.for_authors
     return finding if severity is None else dataclasses.replace(finding, severity=severity)

@@ -330,9 +330,9 @@ def _obeying(selection: Selection, requirements: Requirements) -> Selection:
 def pins(requirements: Requirements, target: Target, platform: Platform, options: ResolveOptions) -> Selection:
     """Return the packages to judge for the target on the platform.
 
-    A lock file is walked without network; if it does not say who needs whom, uv is requested that. Other inputs are
-    resolved through uv, as `options` say. Raise `InputError` for a marker that is malformed, `ResolutionError` when uv
-    cannot be run.
+    A lock file is walked without network; if it has no dependency edges, uv finds them. Other inputs are resolved
+    through uv, as `options` say. Raise `InputError` for a marker that is malformed, `ResolutionError` when uv cannot be
+    run.
     """
     return _obeying(_pins(requirements, target, platform, options), requirements)
 

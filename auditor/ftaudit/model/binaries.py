@@ -1,4 +1,4 @@
-"""What an extension module's image says about its ABI, and why CPython refuses a module: values without judgment."""
+"""What an extension module's image says about its ABI, and why CPython refuses a module: plain values."""
 
 from __future__ import annotations
 

@@ -76,4 +76,4 @@ class Finding:
     fix: Fix | NoFix | None = None
     """The edits that remove it, or why there are none; `None` if its rule has no fix or fixes were not requested."""
     targets: tuple[str, ...] = ()
-    """The targets that it holds for, where a scan is for several and it does not hold for all of them; else empty."""
+    """The targets that it applies to, if the scan has several and it does not apply to all; otherwise empty."""

@@ -31,10 +31,10 @@ class NextWheel:
 
     @property
     def needs_rebuild(self) -> bool | None:
-        """Whether the release after the next needs another build of this version; `None` if nothing is built yet.
+        """Whether the release after the next needs a rebuild of this version; `None` if no build exists yet.
 
-        A wheel for one version of CPython (`cp315t`) serves that version alone. `abi3t` wheels serve each later version
-        (PEP 803), and pure ones and those not bound to an ABI do too.
+        A wheel for one version of CPython (`cp315t`) works only for that version. `abi3t` wheels work for each later
+        version (PEP 803), and so do pure wheels and wheels without an ABI tag.
         """
         match self.kind:
             case None | WheelKind.NONE:

@@ -1,4 +1,4 @@
-"""The plan: the report's blockers become ways out, changes that go together, and a proof of them."""
+"""The plan: turns the report's blockers into ways out, compatible changes, and a proof."""
 
 from __future__ import annotations
 
@@ -43,11 +43,11 @@ _MAY: Final = HOPEFUL | UNASKED | {Fate.NOT_LOOKED_INTO, Fate.FALLBACK}
 
 
 def make_plan(report: Report, session: AuditSession) -> Plan:
-    """Return what to change so that the report's blockers go, what has no way out, and the proof.
+    """Return the changes that remove the report's blockers, the packages without a way out, and the proof.
 
-    `report` is the audit of the same session. The claim that a release is good rests on the index and its wheels'
-    binaries; the proposed set is then audited by the same tiers as the report, so that where modules can be imported
-    they have been. Raise `FtauditError` for an interpreter that is not one.
+    `report` is the audit of the same session. A release counts as good from index and binary evidence. The proposed set
+    is then audited by the same tiers as the report, so that its modules are imported if that is possible. Raise
+    `FtauditError` for an invalid interpreter.
     """
     return _Planner(report=report, session=session).plan()
 
@@ -63,7 +63,7 @@ class _Planner:
         cases = self._cases() if blockers or slower else ()
         solver = Solver(cases=cases, target=session.target, options=session.options, known=self._known)
         with ThreadPoolExecutor(max_workers=1) as aside:
-            # The sdists come over the network while uv and the imports need the processor.
+            # The sdists are downloaded while uv and the imports use the processor.
             reading = aside.submit(self._sources, blockers, {})
             solution, rows, blockers, slower = self._solve(solver, blockers, slower)
             solution = solver.explain(solution, {one.row.facts.pin.name for one in (*blockers, *slower)})
@@ -113,11 +113,11 @@ class _Planner:
         )
 
     def _blockers(self) -> list[BlockedRow]:
-        """Return what blocks, with the later releases of each."""
+        """Return the blockers, with the later releases of each."""
         return self._surveyed([row for row in self.report.packages if row.blocks])
 
     def _slower(self) -> list[BlockedRow]:
-        """Return what falls back to pure Python although a later release has compiled code that leaves the GIL off."""
+        """Return the fallbacks to pure Python that have a later release whose compiled code leaves the GIL disabled."""
         rows = [row for row in self.report.packages if row.verdict is Verdict.FALLBACK and is_listed(row.facts.pin)]
         return [one for one in self._surveyed(rows) if one.survey is not None and one.survey.first_good is not None]
 
@@ -150,7 +150,7 @@ class _Planner:
         )
 
     def _known(self, names: Iterable[NormalizedName]) -> Mapping[NormalizedName, Wanted]:
-        """Return from which version on packages that do not block may change, and to which not."""
+        """Return the lowest version to which packages that do not block may change, and the excluded versions."""
         wanted = set(names)
         questions = {
             row.facts.pin.name: SurveyQuestion(pin=row.facts.pin, platform=self._platform(row.facts.platform))
@@ -188,7 +188,7 @@ class _Planner:
                 out = {name: (chosen(solution)[name], why) for name, why in bad.items()}
             blockers, slower = exclude(blockers, out), exclude(slower, out)
             for name, why in solution.given_up.items():
-                # A release that falls back to pure Python may go together with the rest where no good one does.
+                # A release that falls back to pure Python may be compatible with the rest if no good release is.
                 blockers = exclude(blockers, {name: (None, why)})
             if not bad and not (solution.given_up.keys() & wanted_of(blockers).keys()):
                 break
@@ -202,7 +202,7 @@ class _Planner:
         return audit_new(cases, solution.selections, self.report.packages, self.session)
 
     def _settle(self, way: WayOut, solution: Solution, rows: Sequence[ProposedPackage]) -> WayOut:
-        """Say of a way out whether the solution takes it."""
+        """Set whether the solution uses a way out."""
         told = solution.given_up.get(way.name)
         if told is not None:
             return replace(way, given_up=told)
@@ -213,7 +213,7 @@ class _Planner:
         return replace(way, solved=way.name in solution.changes and not (blocks or stays))
 
     def _incomplete(self, solution: Solution, rows: Sequence[ProposedPackage]) -> tuple[str, ...]:
-        """Say what could not be checked: of the proposed set if there is one, else of today's."""
+        """Report what could not be checked: in the proposed set if there is one, otherwise in today's set."""
         told = [sentence for selection in solution.selections for sentence in selection.incomplete]
         if not solution.selections:
             told += self.report.incomplete

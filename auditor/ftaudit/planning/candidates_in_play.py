@@ -1,4 +1,4 @@
-"""Which releases of the blockers are in play: the nearest that will do, less what an audit or uv has ruled out."""
+"""The candidate releases of the blockers: the nearest that work, except those that an audit or uv ruled out."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ ONLY_GOOD: Final = (frozenset({Fate.GOOD}),)
 TIERS: Final = (*ONLY_GOOD, HOPEFUL, HOPEFUL | {Fate.FALLBACK})
 """The kinds of candidates to search for, in this order."""
 UNASKED: Final = frozenset({Fate.YANKED, Fate.PRE_RELEASE})
-"""What uv does not take unless it is requested by name, so that no range need exclude it."""
+"""Versions that uv uses only if a requirement names them, so that no range has to exclude them."""
 
 
 def chosen(solution: Solution) -> dict[NormalizedName, Version]:
-    """Return the versions at which the changed packages arrive: of a range uv may take a later one."""
+    """Return the new versions of the changed packages: for a range, uv can choose a later one."""
     resolved = {pin.name: pin.version for one in solution.selections for pin in one.pins if pin.version is not None}
     return {name: resolved.get(name, want.version) for name, want in solution.changes.items()}
 
@@ -32,7 +32,7 @@ def chosen(solution: Solution) -> dict[NormalizedName, Version]:
 def wanted_of(
     blockers: Sequence[BlockedRow], *, tiers: Sequence[frozenset[Fate]] = TIERS
 ) -> dict[NormalizedName, Wanted]:
-    """Return the nearest version of each blocker that will do on every platform on which any does."""
+    """Return the nearest version of each blocker that works on every platform on which any version works."""
     surveys: dict[NormalizedName, list[Survey]] = {}
     for blocker in blockers:
         if blocker.survey is not None:
@@ -64,7 +64,7 @@ def _may(version: Version, fates: Iterable[Mapping[Version, Fate]], accepted: Co
 
 
 def no_better(names: Container[NormalizedName], rows: Iterable[ProposedPackage]) -> dict[NormalizedName, str]:
-    """Return the optional changes that do not lead to code that is known to leave the GIL off, and why."""
+    """Return the optional changes without code that is known to leave the GIL disabled, and why."""
     return {
         row.pin.name: f"{row.pin.name} {row.pin.version} on {row.platform}: {row.first_reason}"
         for row in rows
@@ -101,7 +101,7 @@ def _has_hope(blocker: BlockedRow) -> bool:
 
 
 def confirm(blockers: Sequence[BlockedRow], rows: Iterable[ProposedPackage]) -> list[BlockedRow]:
-    """Return the blockers with what the audit of the proposed set says instead of what the binaries alone did."""
+    """Return the blockers with the audit results of the proposed set instead of the binary evidence."""
     ready = {(row.pin.name, row.platform): row for row in rows if row.verdict is Verdict.READY}
     result = []
     for blocker in blockers:

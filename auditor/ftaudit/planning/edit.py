@@ -1,4 +1,4 @@
-"""The edits that a plan means: found in the input files, shown as a patch, written all or none."""
+"""The edits of a plan: found in the input files, shown as a patch, written all or none."""
 
 from __future__ import annotations
 
@@ -31,13 +31,13 @@ class Edit:
     """One file before and after the change."""
 
     path: Path
-    """As the user names it."""
+    """The path, as the user names it."""
     old: bytes
     new: bytes
 
     @property
     def diff(self) -> str:
-        """The edit as a unified diff that `patch -p0` takes, which wants no absolute paths."""
+        """The edit as a unified diff for `patch -p0`, which accepts no absolute paths."""
         old, new = (_lines(data.decode("utf-8")) for data in (self.old, self.new))
         shown = os.path.relpath(self.path)
         marked = difflib.unified_diff(old, new, shown, shown)
@@ -45,16 +45,16 @@ class Edit:
 
 
 def _lines(text: str) -> list[str]:
-    """Split as `patch` does: at line feeds alone."""
+    """Split as `patch` does: only at line feeds."""
     lines = text.split("\n")
     return [f"{line}\n" for line in lines[:-1]] + ([lines[-1]] if lines[-1] else [])
 
 
 def find_edits(plan: Plan, session: AuditSession) -> tuple[Edit, ...]:
-    """Return the edits of the plan's changes, one for each file; `plan` is one of the same session.
+    """Return the edits of the plan's changes, one for each file; `plan` must be from the same session.
 
-    Raise `UsageError` for a lock file, which its own tool has to write, and `InputError` for a file that is no longer
-    what the plan was made from, or that is written in a way that cannot be edited.
+    Raise `UsageError` for a lock file, which its own tool has to write, and `InputError` for a file that changed since
+    the plan was made, or whose syntax cannot be edited.
     """
     if locked := [change for change in plan.changes if change.kind is ChangeKind.LOCK]:
         hint = "; ".join(plan.lock_commands) or "lock again with the versions of the plan"
@@ -72,13 +72,13 @@ def find_edits(plan: Plan, session: AuditSession) -> tuple[Edit, ...]:
     found: dict[Path, Edit] = {}
     for edit in (edit for requirements in session.read for edit in finder.edits(requirements)):
         if edit.new != edit.old:
-            # Two inputs may include one file: what the plan means for it is the same.
+            # Two inputs can include one file: the plan changes it in the same way for both.
             found.setdefault(edit.path.resolve(), edit)
     return tuple(found.values())
 
 
 class _LineFinder:
-    """Looks for the lines of the plan's changes."""
+    """Finds the lines of the plan's changes."""
 
     def __init__(self, plan: Plan, session: AuditSession) -> None:
         self._index = session.index
@@ -156,7 +156,7 @@ class _LineFinder:
         return lines
 
     def _hashes_of(self, change: Change) -> tuple[str, ...]:
-        """Return the hashes of every file of the proposed release, as the index gives them."""
+        """Return the hashes of every file of the proposed release, from the index."""
         if change.name not in self._hashes:
             query = Query(name=change.name, version=change.proposed)
             release = self._index.find_releases([query])[query]
@@ -198,9 +198,10 @@ def _change_words(change: Change) -> str:
 
 
 def write_edits(edits: Sequence[Edit]) -> None:
-    """Replace each file in one step, after all were found unchanged; a link stays a link, and modes stay.
+    """Replace each file in one step, after a check that all are unchanged; links and modes are kept.
 
-    Raise `InputError` for a file that changed meanwhile, `UsageError` for one that cannot be written; then nothing was.
+    Raise `InputError` for a file that changed meanwhile, `UsageError` for one that cannot be written; in both cases
+    nothing is written.
     """
     try:
         rewrite([Rewrite(path=edit.path, old=edit.old, new=edit.new) for edit in edits])

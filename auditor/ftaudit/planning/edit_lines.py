@@ -1,4 +1,4 @@
-"""Edits a requirements file's text: specifiers and hashes change, everything else stays as it stands."""
+"""Edits the text of a requirements file: specifiers and hashes change, everything else stays."""
 
 from __future__ import annotations
 
@@ -24,20 +24,20 @@ _HASH: Final = re.compile(r"--hash[=\s]\s*[\w-]+:[0-9A-Fa-f]+")
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class LineEdit:
-    """What becomes of the requirement that begins on a line."""
+    """The edit of the requirement that begins on a line."""
 
     line: int
     """From 1."""
     name: NormalizedName
     specifier: SpecifierSet
     hashes: tuple[str, ...] = ()
-    """`algorithm:digest` of the files of the new version, where the line gives hashes."""
+    """`algorithm:digest` of the files of the new version, if the line has hashes."""
 
 
 def respecify(text: str, name: NormalizedName, specifier: SpecifierSet) -> str:
     """Return a requirement's text with another specifier; extras, marker, spacing and comments stay.
 
-    Raise `ValueError` if the text is not a requirement of that name that could be changed so.
+    Raise `ValueError` if the text is not a requirement of that name that can be changed this way.
     """
     match = _REQUIREMENT.match(text)
     if match is None or canonicalize_name(match["name"]) != name:
@@ -53,7 +53,7 @@ def respecify(text: str, name: NormalizedName, specifier: SpecifierSet) -> str:
 
 
 def _written(old: str, specifier: SpecifierSet) -> str:
-    """Return the specifier as text: what stays in the order in which it stood, and spaced alike."""
+    """Return the specifier as text: unchanged parts keep their order and spacing."""
     clauses = [str(clause) for clause in specifier]
     stood = [re.sub(r"\s", "", clause) for clause in re.findall(_CLAUSE, old)]
     order = {clause: place for place, clause in enumerate(stood)}
@@ -67,7 +67,7 @@ def _written(old: str, specifier: SpecifierSet) -> str:
 
 
 def _parsed(text: str, specifier: SpecifierSet | None = None) -> tuple[object, ...]:
-    """Return what a requirement says, with another specifier where one is given."""
+    """Return a requirement's data, with another specifier if one is given."""
     before_options = re.split(r"\s(?:--|#)|\\\r?\n", text.strip().lstrip("\ufeff"), maxsplit=1)[0]
     try:
         found = Requirement(before_options.strip().rstrip("\\"))
@@ -79,7 +79,7 @@ def _parsed(text: str, specifier: SpecifierSet | None = None) -> tuple[object, .
 def edit_lines(text: str, edits: Sequence[LineEdit], new_lines: Sequence[str], *, path: str) -> str:
     """Return the text of a requirements file with requirements changed, and further ones at its end.
 
-    Raise `InputError`, naming the line, where a requirement cannot be found as it was read.
+    Raise `InputError`, naming the line, if a requirement is no longer where it was read.
     """
     lines = text.splitlines(keepends=True)
     by_line: Mapping[int, LineEdit] = {edit.line: edit for edit in edits}
@@ -104,7 +104,7 @@ def edit_lines(text: str, edits: Sequence[LineEdit], new_lines: Sequence[str], *
 
 
 def _end(lines: Sequence[str], start: int) -> int:
-    """Return the line after the logical line: a backslash at the end of a line goes on with the next."""
+    """Return the number of the line after the logical line: a backslash at the end of a line continues it."""
     end = start + 1
     while (
         end < len(lines)
@@ -116,7 +116,7 @@ def _end(lines: Sequence[str], start: int) -> int:
 
 
 def _with_hashes(logical: str, edit: LineEdit) -> str:
-    """Return the logical line with the new version's hashes instead of the old one's, set as those were."""
+    """Return the logical line with the new version's hashes in place of the old ones, in the same layout."""
     found = list(_HASH.finditer(logical))
     if not found:
         return logical

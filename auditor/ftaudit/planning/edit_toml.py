@@ -1,4 +1,4 @@
-"""Edits a pyproject.toml: dependency strings change, constraints come in; comments and everything else stay."""
+"""Edits a pyproject.toml: dependency strings change, constraints are added; comments and everything else stay."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ if TYPE_CHECKING:
     from tomlkit.items import Item
 
 Choose: TypeAlias = "Callable[[Requirement], SpecifierSet | None]"
-"""Returns a requirement's new specifier, or `None` for one that stays."""
+"""Returns a requirement's new specifier, or `None` if it does not change."""
 
 
 def edit_toml(text: str, choose: Choose, constraints: Mapping[NormalizedName, SpecifierSet], *, path: str) -> str:
     """Return the text with other specifiers, and new constraints for uv.
 
-    Raise `InputError` for a text that is not TOML, and where the result, read again, would say anything else, too.
+    Raise `InputError` for a text that is not TOML, or if the result, read again, has any other change.
     """
     import tomli
     import tomlkit
@@ -51,7 +51,7 @@ def edit_toml(text: str, choose: Choose, constraints: Mapping[NormalizedName, Sp
 
 
 def _respecify(document: Mapping[str, Any], choose: Choose) -> None:
-    """Change requirements in a document, in tomlkit's that keeps its form or in a plain one."""
+    """Change requirements in a document, either tomlkit's, which keeps the format, or a plain one."""
     for values in _lists(document):
         for at, value in enumerate(values):
             if isinstance(value, str) and (new := _changed(value, choose)) is not None and new != value:
@@ -66,7 +66,7 @@ def _constrain(document: MutableMapping[str, Any], lines: list[str]) -> None:
 
 
 def _new_table(lines: list[str]) -> str:
-    """Return uv's table as text: at the end of a document it is right whatever comes before."""
+    """Return uv's table as text: at the end of a document it is valid whatever comes before."""
     written = ", ".join(f'"{line}"' for line in lines)
     return f"[tool.uv]\nconstraint-dependencies = [{written}]\n"
 
@@ -79,7 +79,7 @@ def _joined(text: str, table: str) -> str:
 
 
 def _lists(document: Mapping[str, Any]) -> Iterator[list[Any]]:
-    """Yield the lists of requirements: of the project, its extras, its groups and uv's constraints."""
+    """Yield the lists of requirements: of the project, its extras, its groups, and uv's constraints."""
     project, uv = document.get("project", {}), document.get("tool", {}).get("uv", {})
     found = [project.get("dependencies")]
     for tables in (project.get("optional-dependencies"), document.get("dependency-groups")):
@@ -98,7 +98,7 @@ def _changed(value: str, choose: Choose) -> str | None:
 
 
 def _quoted_alike(new: str, old: str) -> str | Item:
-    """Return a string in the quotes of the one that it replaces."""
+    """Return a string in the quotes of the string that it replaces."""
     from tomlkit import string
     from tomlkit.items import String
 
@@ -108,7 +108,7 @@ def _quoted_alike(new: str, old: str) -> str | Item:
 
 
 def _with_endings_of(old: str, new: str) -> str:
-    """Return a text whose new lines end as those of the old one do."""
+    """Return a text with the line endings of the old text."""
     if "\r\n" in old and not re.search(r"(?<!\r)\n", old):
         return re.sub(r"(?<!\r)\n", "\r\n", new)
     return new

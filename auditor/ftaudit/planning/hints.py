@@ -1,4 +1,4 @@
-"""Documented settings with which a package does without its extension modules, from `hints.toml`."""
+"""Documented settings that let a package run without its extension modules, from `hints.toml`."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from ftaudit.model.plans import Switch
 
 
 def find_switches(name: NormalizedName, version: Version | None) -> tuple[Switch, ...]:
-    """Return the settings of a package that its version has, as far as they were looked up."""
+    """Return the documented settings that apply to a package's version."""
     return tuple(
         switch for switch in read_hints() if switch.package == name and version is not None and _has(switch, version)
     )

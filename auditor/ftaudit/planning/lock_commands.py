@@ -1,4 +1,4 @@
-"""The commands that make a plan's changes in what is not edited: those of the tools that lock."""
+"""The commands of locking tools that make a plan's changes in files that ftaudit does not edit."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ _COMMANDS: Final = {
     InputFormat.WHEELS: "python -m pip download --no-deps {name}=={version}",
     InputFormat.CONDA: "write {name}=={version} in {file}",
 }
-"""What changes one version, by the input's format; of another lock file it is not known which tool made it."""
+"""The command that changes one version, by the input's format; for other lock files the tool is unknown."""
 _INDIRECT: Final = {
     InputFormat.POETRY_LOCK: "poetry update --lock{folder} {name}",
     InputFormat.PDM_LOCK: "pdm update --no-sync{folder} {name}",
 }
-"""The same where the project does not name the package itself."""
+"""The command if the project does not name the package itself."""
 _LOCK: Final = {
     InputFormat.POETRY_LOCK: "poetry lock{folder}",
     InputFormat.PDM_LOCK: "pdm lock{folder}",
@@ -50,7 +50,7 @@ _OPTION: Final = {
 
 
 def lock_commands(changes: Sequence[Change], cases: Iterable[ProposalCase], settings: Settings) -> tuple[str, ...]:
-    """Return the commands, in their order, that make the changes in inputs that are not edited.
+    """Return the commands, in order, that make the changes in inputs that ftaudit does not edit.
 
     The requirements of the project next to a lock file come first: its tool never locks what they exclude.
     """
@@ -69,7 +69,7 @@ def _of_uv(changes: Iterable[Change], case: ProposalCase, settings: Settings) ->
     words, edited = ["uv", "lock", *_folder(case)], list[Asked]()
     for change in changes:
         asked = _excluding(change, case)
-        # What the edited manifest asks for decides on the version.
+        # The requirements in the edited manifest determine the version.
         words += ["--upgrade-package", str(change.name) if asked else f"{change.name}=={change.proposed}"]
         yield from (_by_hand(one, change) for one in asked if one.part is ManifestPart.ELSEWHERE)
         edited += (one for one in asked if one.part is not ManifestPart.ELSEWHERE)
@@ -88,7 +88,7 @@ def _of_others(changes: Iterable[Change], case: ProposalCase, settings: Settings
     for change in changes:
         asked = _excluding(change, case)
         if len(asked) > 1:
-            # A command edits one of them, and then finds that the others do not agree.
+            # A command edits one manifest, and then fails because the others do not agree.
             yield from (_by_hand(one, change) for one in asked)
             yield _LOCK[form].format(folder=folder)
             continue
@@ -120,7 +120,7 @@ def _folder(case: ProposalCase) -> list[str]:
 
 
 def _same(settings: Settings) -> Iterator[str]:
-    """Yield the options with which the plan of a manifest is made for the same interpreter, from the same index."""
+    """Yield the options that make the plan of a manifest for the same interpreter, from the same index."""
     if settings.target != DEFAULT_TARGET:
         yield f"--target={settings.target}"
     yield from (f"--platform={name}" for name in settings.platforms)

@@ -1,4 +1,4 @@
-"""From a solution to the changes that a reader is shown, each with its line, its reason and its evidence."""
+"""Turns a solution into the changes for a reader, each with its line, its reason, and its evidence."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def find_changes(
     ways: Sequence[WayOut],
     rows: Iterable[ProposedPackage],
 ) -> tuple[Change, ...]:
-    """Return the changes, those that others need first, then by name; `versions` are those that uv arrived at."""
+    """Return the changes, needed ones first, then by name; `versions` are the results of uv."""
     blocked = {way.name for way in ways}
     by_name: dict[NormalizedName, list[ProposedPackage]] = {}
     for row in rows:
@@ -100,7 +100,7 @@ def _excluding(name: NormalizedName, version: Version, cases: Iterable[ProposalC
 
 
 def _line(name: NormalizedName, cases: Sequence[ProposalCase]) -> tuple[ProposalCase, InputRequirement | None]:
-    """Return the first line of the package in a case that has it, or else the first case that takes a new one."""
+    """Return the package's first line in a case that has one, or else the first case that accepts a new line."""
     having = [case for case in cases if name in case.versions]
     for case in having:
         if case.editable and (line := case.line(name)) is not None:
@@ -120,14 +120,14 @@ def as_text(line: InputRequirement) -> str:
 
 
 def written(name: NormalizedName, line: InputRequirement | None, want: Wanted) -> str:
-    """Return what is written instead of a line, or on a new one."""
+    """Return the text that replaces a line, or the text of a new one."""
     if line is None:
         return f"{name}{want.instead_of(None)}"
     return as_text(replace(line, specifier=want.instead_of(line.specifier)))
 
 
 def compiled_from(path: Path) -> str | None:
-    """Return the command that a requirements file says it was made by (pip-compile, `uv pip compile`), if it does."""
+    """Return the command that made a requirements file (pip-compile, `uv pip compile`), if the file names it."""
     try:
         with path.open(encoding="utf-8", errors="replace") as file:
             head = [line.strip() for line, _ in zip(file, range(12), strict=False)]

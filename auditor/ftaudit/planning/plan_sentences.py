@@ -72,7 +72,7 @@ _WOULD: Final = {
 
 
 def passed_over(candidates: Iterable[Candidate]) -> str:
-    """Sum up releases by what keeps them from being taken: `2.0.52 and 2.0.53 fall back to pure Python`."""
+    """Summarize releases by why they are not used: `2.0.52 and 2.0.53 fall back to pure Python`."""
     told = []
     for fate, group in groupby(candidates, key=lambda candidate: candidate.fate):
         versions = [str(candidate.version) for candidate in group]
@@ -113,7 +113,7 @@ def _way(way: WayOut, where: str) -> str:
 
 
 def change_reason(change: Change) -> str:
-    """Return why a version changes, in one sentence."""
+    """Return why a version changes, as one sentence."""
     reason, wanted = change.reason, change.wanted.version
     match reason.aim:
         case Aim.FIT:
@@ -148,7 +148,7 @@ def _of_removal(reason: ChangeReason) -> str:
 
 
 def change_evidence(change: Change, ways: Iterable[WayOut]) -> tuple[str, ...]:
-    """Return what the audit of the proposed set says about a change; where there was none, the package's ways out."""
+    """Return what the audit of the proposed set reports about a change; without an audit, the package's ways out."""
     told = tuple(
         f"{one.platform}: {one.verdict}: {sentence(one.why[0], one.platform)}{f' ({one.wheel})' if one.wheel else ''}"
         for one in change.evidence
@@ -157,7 +157,7 @@ def change_evidence(change: Change, ways: Iterable[WayOut]) -> tuple[str, ...]:
 
 
 def _upgrade(first: Candidate, newest: Version | None, over: Sequence[Candidate], where: str) -> str:
-    """Name the nearest good release, why it is good, the newest one and what lies between."""
+    """Name the nearest good release, why it is good, the newest release, and the releases between them."""
     sure = "leaves the GIL off" if first.fate is Fate.GOOD else "may leave the GIL off"
     told = f"{first.version} is the nearest release that {sure} on {where}: {candidate_phrase(first, where)}"
     if over:
@@ -168,7 +168,7 @@ def _upgrade(first: Candidate, newest: Version | None, over: Sequence[Candidate]
 
 
 def _no_upgrade(name: str, current: object, later: Sequence[Candidate], where: str) -> str:
-    """Return the sentence that there is no good release, with the facts about the later ones."""
+    """Return that no good release exists, with the facts about the later releases."""
     if not later:
         return f"no version yet: {current} is the newest release"
     excluded = any(one.fate in (Fate.EXCLUDED, Fate.BLOCKED_ON_IMPORT) for one in later)
@@ -187,7 +187,7 @@ def _no_upgrade(name: str, current: object, later: Sequence[Candidate], where: s
 
 
 def build(source: SourceEvidence) -> str:
-    """Say what a build from the sdist would give."""
+    """Return what a build from the sdist would produce."""
     if source.sdist is None:
         return "there is no sdist to build from"
     evidence = source_evidence(source)
@@ -196,7 +196,7 @@ def build(source: SourceEvidence) -> str:
 
 
 def source_evidence(source: SourceEvidence) -> tuple[str, ...]:
-    """Return a phrase for each thing that says what a build would declare."""
+    """Return a phrase for each source that shows what a build would declare."""
     told = [_build_evidence(one) for one in source.evidence]
     if source.contradicted:
         told.append("yet the wheel that was made of it turns the GIL on: ask upstream how it was built")
@@ -221,5 +221,5 @@ def _build_evidence(evidence: BuildEvidence) -> str:
 
 
 def switch(hint: Switch) -> str:
-    """Name a switch with its source and its date."""
+    """Name a setting with its source and its date."""
     return f"{hint.setting}: {hint.effect} (a hint: {hint.source}, read on {hint.checked})"

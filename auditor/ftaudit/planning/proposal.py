@@ -1,4 +1,4 @@
-"""An input with other versions in it: what uv is asked to prove a plan."""
+"""An input with other versions: the question to uv that proves a plan."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _EDITABLE: Final = frozenset({InputFormat.REQUIREMENTS_TXT, InputFormat.PYPROJEC
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ProposalCase:
-    """One input on one platform, with the packages that it means today."""
+    """One input on one platform, with its packages of today."""
 
     requirements: Requirements
     target: Target
@@ -33,7 +33,7 @@ class ProposalCase:
 
     @property
     def editable(self) -> bool:
-        """Whether its lines are the user's to change, and not those of a tool that locks."""
+        """Whether its lines belong to the user, and not to a locking tool."""
         return self.requirements.lock is None and self.requirements.format in _EDITABLE
 
     @property
@@ -43,17 +43,17 @@ class ProposalCase:
 
     @property
     def left_out(self) -> frozenset[NormalizedName]:
-        """The packages that cannot be looked up, so that uv cannot be asked about them."""
+        """The packages that cannot be looked up, so that uv cannot resolve them."""
         return frozenset(pin.name for pin in self.pins if pin.problem is not None)
 
     @property
     def by_reference(self) -> frozenset[NormalizedName]:
-        """The packages that are given as a file, a folder or a repository: no version can be put in its place."""
+        """The packages from a file, a folder, or a repository: no version can replace them."""
         direct = {line.name for line in self.requirements.roots if line.reference is not None and line.name is not None}
         return frozenset(direct) if self.editable else frozenset()
 
     def line(self, name: NormalizedName) -> InputRequirement | None:
-        """Return the first line of a package, a requirement or a constraint, that holds on the platform."""
+        """Return a package's first line, a requirement or a constraint, that applies to the platform."""
         markers = Markers(marker_environment(self.target, self.platform))
         lines = (*self.requirements.roots, *self.requirements.constraints)
         found = (line for line in lines if line.name == name and line.reference is None)
@@ -61,7 +61,7 @@ class ProposalCase:
 
     @property
     def pinned(self) -> frozenset[NormalizedName]:
-        """The packages that a line, or the lock file, holds to one version."""
+        """The packages that a line or the lock file pins to one version."""
         if not self.editable:
             return frozenset(self.versions)
         lines = (*self.requirements.roots, *self.requirements.constraints, *self.requirements.overrides)
@@ -69,14 +69,14 @@ class ProposalCase:
 
 
 Specify: TypeAlias = "Callable[[SpecifierSet | None], SpecifierSet]"
-"""Returns what a package's specifier is to be instead of the present one; `None` is a new line."""
+"""Returns the new specifier of a package; `None` means a new line."""
 
 
 def propose(case: ProposalCase, specify: Mapping[NormalizedName, Specify], *, as_roots: bool = False) -> Requirements:
     """Return the case's requirements with other specifiers.
 
-    A package without a line of its own gets a constraint; with `as_roots` it becomes a requirement, where the case has
-    it at all, so that uv looks for its lowest version, too.
+    A package without its own line gets a constraint; with `as_roots` it becomes a requirement, if the case has the
+    package, so that uv also searches for its lowest version.
     """
     found = case.requirements
     base = found if case.editable else _of_lock(case)
@@ -106,7 +106,7 @@ def propose(case: ProposalCase, specify: Mapping[NormalizedName, Specify], *, as
 
 
 def _of_lock(case: ProposalCase) -> Requirements:
-    """Return what a lock file or an environment holds as so many exact requirements."""
+    """Return the packages of a lock file or an environment as exact requirements."""
     found = case.requirements
     place = Location(path=str(found.path))
     roots = exact(case.pins, place)

@@ -1,4 +1,4 @@
-"""What uv says about the proposed set, how to ask it again, and what that does not show."""
+"""The result of uv for the proposed set, how to reproduce it, and what it does not show."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class Prover:
     settings: Settings
     options: ResolveOptions
     without_wheels: Container[tuple[NormalizedName, Version, str]] = ()
-    """Releases of which the audit found no wheel of the target on the platform named."""
+    """Releases without a wheel for the target on the named platform, according to the audit."""
 
     def prove(
         self, cases: Sequence[ProposalCase], solution: Solution, rows: Iterable[ProposedPackage]
@@ -87,7 +87,7 @@ class Prover:
         )
 
     def _not_proven(self, case: ProposalCase, selection: Selection, rows: Sequence[ProposedPackage]) -> Iterator[str]:
-        """Yield what the resolution and the audit of it leave open."""
+        """Yield what the resolution and its audit leave open."""
         yield from self._free_threaded(case, selection)
         if selection.without_wheels:
             names = ", ".join(selection.without_wheels)
@@ -106,7 +106,7 @@ class Prover:
         yield "that your own code works with these versions: run its tests"
 
     def _free_threaded(self, case: ProposalCase, selection: Selection) -> Iterator[str]:
-        """Ask uv once more with the wheels of the free-threaded build alone; yield what it finds none for."""
+        """Ask uv again with only the wheels of the free-threaded build; yield the packages without one."""
         try:
             found = interpreters.find_interpreter(
                 self.target, explicit=self.settings.python, cache_dir=self.settings.cache
@@ -133,7 +133,7 @@ class Prover:
             yield f"uv finds no wheel of {self.target.name} for {', '.join(answer.without_wheels)}"
 
     def _command(self, case: ProposalCase, without_wheels: Iterable[str]) -> str | None:
-        """Return the command that resolves the written file; `None` for a lock file, whose own tool does that."""
+        """Return the command that resolves the written file; `None` for a lock file, which needs its own tool."""
         if not case.editable:
             return None
         version = ".".join(map(str, self.target.version))
@@ -160,7 +160,7 @@ def _lines(case: ProposalCase, solution: Solution) -> tuple[str, ...]:
 
 
 def _all_pinned(case: ProposalCase, selection: Selection) -> Requirements:
-    """Return every package of a selection as a requirement of its one version."""
+    """Return every package of a selection as an exact requirement."""
     place = Location(path=str(case.requirements.path))
     return replace(
         case.requirements,

@@ -1,4 +1,4 @@
-"""Finds the smallest set of version changes that removes the blockers and goes together, by asking uv."""
+"""Finds the smallest compatible set of version changes that removes the blockers, by calling uv."""
 
 from __future__ import annotations
 
@@ -18,40 +18,40 @@ from ftaudit.planning.proposal import ProposalCase, Specify, propose
 from ftaudit.target import Target
 
 MOST_RELAXED: Final = 6
-"""How often further pins are let go before a blocker is given up."""
+"""How often further pins are released before a blocker is given up."""
 
 
 Versions: TypeAlias = dict[NormalizedName, Version]
 Known: TypeAlias = "Callable[[Iterable[NormalizedName]], Mapping[NormalizedName, Wanted]]"
-"""Returns, for packages that do not block, from which version on they may change, and to which not."""
+"""Returns the lowest version to which packages that do not block may change, and the excluded versions."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Solution:
-    """What to change, and what uv says about it."""
+    """The changes, and the result of uv for them."""
 
     changes: Mapping[NormalizedName, Wanted]
-    """Every package that changes, and to what."""
+    """Every package that changes, with its new version."""
     selections: tuple[Selection, ...] = ()
-    """The proposed set of each case, in their order; empty if nothing was proven."""
+    """The proposed set of each case, in order; empty if nothing was proven."""
     given_up: Mapping[NormalizedName, str] = field(default_factory=dict)
     """Blockers whose good releases the other requirements exclude, with uv's reason."""
     problem: str | None = None
     """Why nothing was proven."""
     implied: frozenset[NormalizedName] = frozenset()
-    """Changes that the others bring about: no resolver arrives at another version, so that no line is written."""
+    """Changes that other changes cause: a resolver always chooses that version, so that no line is written."""
     needed_by: Mapping[NormalizedName, tuple[NormalizedName, ...]] = field(default_factory=dict)
-    """For changes that are not wanted themselves: the wanted ones that do not go together with today's version."""
+    """For changes that are not wanted themselves: the wanted changes that conflict with today's version."""
 
     @property
     def written(self) -> Mapping[NormalizedName, Wanted]:
-        """The changes that have to be asked for."""
+        """The changes that have to be requested."""
         return {name: want for name, want in self.changes.items() if name not in self.implied}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Solver:
-    """Asks uv about all cases together."""
+    """Runs uv on all cases together."""
 
     cases: Sequence[ProposalCase]
     target: Target
@@ -77,7 +77,7 @@ class Solver:
         return replace(solution, changes=changes, selections=selections)
 
     def explain(self, solution: Solution, wanted: Container[NormalizedName]) -> Solution:
-        """Return the solution with the changes that others bring about, and with what needs those not `wanted`."""
+        """Return the solution with the changes that others cause, and with the reasons for those not `wanted`."""
         if not solution.selections:
             return solution
         changes = dict(solution.changes)
@@ -101,7 +101,7 @@ class Solver:
     def _needing(
         self, name: NormalizedName, changes: Mapping[NormalizedName, Wanted], wanted: Container[NormalizedName]
     ) -> tuple[NormalizedName, ...]:
-        """Return the wanted changes that do not go together with today's version of a package."""
+        """Return the wanted changes that conflict with today's version of a package."""
         others = {other: want for other, want in changes.items() if other != name}
         failure = self._ask(others)
         if not isinstance(failure, Failure):
@@ -144,8 +144,8 @@ class Solver:
     ) -> tuple[Selection, ...] | Failure:
         """Return the selection of every case, or the first failure.
 
-        What is `free` may go beyond its nearest version. With `fixed` the lowest versions are wanted, and other
-        requirements are held to those. What is `held` is that, whatever else is asked of it.
+        A `free` package may go beyond its nearest version. With `fixed`, use the lowest versions, and limit other
+        requirements to them. A `held` package keeps its version, whatever other packages require.
         """
         specify: dict[NormalizedName, Specify] = {
             name: _constantly(SpecifierSet(f"=={version}")) for name, version in (fixed or {}).items()
@@ -181,7 +181,7 @@ class Solver:
     def _nearest(
         self, may: Mapping[NormalizedName, Wanted], free: set[NormalizedName], highest: tuple[Selection, ...]
     ) -> dict[NormalizedName, Wanted]:
-        """Return what is free at its lowest version, as uv finds it; if that fails, at its highest."""
+        """Return the free packages at their lowest version from uv, or at the highest if that fails."""
         found = _versions(highest)
         lines = [line for case in self.cases for line in case.requirements.roots if line.reference is None]
         fixed = {line.name: found[line.name] for line in lines if line.name in found and line.name not in may}
@@ -192,7 +192,7 @@ class Solver:
     def _minimise(
         self, active: Mapping[NormalizedName, Wanted], nearest: Mapping[NormalizedName, Wanted]
     ) -> _Found | None:
-        """Return the changes without those that are not needed after all, and the proof of the rest."""
+        """Return the changes without unnecessary ones, and the proof of the rest."""
         today = _today(self.cases)
         changes = {name: want for name, want in nearest.items() if name in active or want.version != today.get(name)}
         answer = self._ask(changes)

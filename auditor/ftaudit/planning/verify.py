@@ -1,4 +1,4 @@
-"""Audits the proposed set by the same tiers as `ftaudit check`, so that what the plan promises holds."""
+"""Audits the proposed set with the same tiers as `ftaudit check`, so that the plan keeps its promise."""
 
 from __future__ import annotations
 
@@ -27,16 +27,16 @@ class ProposedPackage:
     why: Reasons
     wheel: str | None
     read: bool
-    """Whether its wheel's binaries are what is known about it: nothing was imported."""
+    """Whether only its wheel's binaries are known: nothing was imported."""
 
     @property
     def first_reason(self) -> str:
-        """The most important reason in words."""
+        """The most important reason as a phrase."""
         return sentence(self.why[0], self.platform)
 
     @property
     def checked(self) -> CheckedPackage:
-        """The row as the plan shows it."""
+        """The row for the plan."""
         return CheckedPackage(
             name=self.pin.name,
             version=self.pin.version,
@@ -57,7 +57,7 @@ def audit_new(
 ) -> tuple[ProposedPackage, ...]:
     """Judge every package of the proposed sets whose version is not in the report.
 
-    The packages that stay are there for the others to import; their rows of the report hold.
+    The packages that stay are only dependencies of the others; their rows in the report remain valid.
     """
     known = {_same(row.facts.pin, row.facts.platform): row.facts.index for row in rows}
     keys: dict[tuple[object, ...], Key] = {}

@@ -1,4 +1,4 @@
-"""The way out of each blocker: the nearest good release, a build, a switch, or none yet."""
+"""The way out for each blocker: the nearest good release, a build, a setting, or none yet."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ Release: TypeAlias = "tuple[str, Version]"
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class BlockedRow:
-    """A blocked row of the report with the survey of its later releases; `None` for what no index lists."""
+    """A blocked row of the report with the survey of its later releases; `None` if no index lists it."""
 
     row: Package
     question: SurveyQuestion
@@ -40,7 +40,7 @@ class BlockedRow:
 
 
 def find_way(blocker: BlockedRow, source: SourceEvidence | None) -> WayOut:
-    """Return the best way out of one blocker on one platform."""
+    """Return the best way out for one blocker on one platform."""
     facts, survey, platform = blocker.row.facts, blocker.survey, blocker.question.platform
     pin = facts.pin
     releases = survey.releases if survey else ()

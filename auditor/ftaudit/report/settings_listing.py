@@ -107,7 +107,7 @@ def render_json(lines: Sequence[SettingLine], files: Sequence[str], known: Seque
 
 
 def _plain(value: Any) -> Any:
-    """Return a value as JSON has it, without the credentials of any URL in it."""
+    """Return a value as JSON, without the credentials of any URL in it."""
     match value:
         case str() | Path():
             return re.sub(r"(?<=://)[^/\s@'\"]*@", "***@", str(value))

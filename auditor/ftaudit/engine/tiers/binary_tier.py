@@ -21,7 +21,7 @@ REBUILD: Final = 2 << 20
 
 
 def request_for(found: IndexFacts, target: Target) -> WheelRequest | None:
-    """Return what to read of a package, or `None` if there is nothing to read.
+    """Return what to read for a package, or `None` if there is nothing to read.
 
     If there is no wheel, return the small modules of the wheel that the GIL-enabled build installs: they show what a
     rebuild would declare.
@@ -51,7 +51,7 @@ def find_binary_facts(
 
 
 def settle(found: IndexFacts, request: WheelRequest, read: BinaryFacts) -> BinaryFacts:
-    """Return what was read of a wheel as facts of the package that it was read for."""
+    """Return the content of a wheel as facts about its package."""
     if request.rebuild:
         return _rebuilt(read)
     return _of_pure(read) if found.kind is WheelKind.PURE else read

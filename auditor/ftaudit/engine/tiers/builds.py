@@ -1,4 +1,4 @@
-"""What an sdist says about a build from it: pure Python or compiled code, and for which Python; nothing is built."""
+"""The build information in an sdist: pure Python or compiled code, and for which Python; nothing is built."""
 
 from __future__ import annotations
 
@@ -28,37 +28,37 @@ from ftaudit.progress import ProgressListener
 from ftaudit.target import Platform, Target
 
 MOST_BYTES: Final = 60_000_000
-"""A larger sdist is not fetched; pure-Python ones have a hundredth of that."""
+"""A larger sdist is not fetched; pure-Python sdists have a hundredth of that size."""
 MOST_MEMBERS: Final = 50_000
 MOST_TEXT: Final = 1_000_000
-"""Bytes of a build file."""
+"""Size limit of a build file."""
 AT_ONCE: Final = 4
 _ASIDE: Final = re.compile(r"(tests?|docs?|examples?|benchmarks?|\..*)", re.IGNORECASE)
-"""Folders whose files no build compiles."""
+"""Folders whose files are never compiled by a build."""
 _WORDS: Final = frozenset(
     {"ext_modules", "ext_package", "Extension", "CMakeExtension", "CUDAExtension", "Pybind11Extension", "CppExtension"}
     | {"cythonize", "mypycify", "cffi_modules", "rust_extensions", "RustExtension", "has_ext_modules", "build_ext"}
     | {"build_clib", "use_2to3", "skbuild", "pbr_ext_modules"}
 )
-"""Names of a build script that have something compiled, or a build that no present tool makes."""
+"""Names in a build script that compile code, or that need a tool that no longer exists."""
 _COMPILERS: Final = re.compile(
     r"(cython|pybind11|nanobind|cffi|mypy|mypyc|numpy|scikit-build|scikit-build-core|cmake|ninja|meson|meson-python|maturin"
     r"|setuptools-rust|setuptools-golang|milksnake|pythran|swig)\b",
     re.IGNORECASE,
 )
-"""Build requirements that have something compiled."""
+"""Build requirements that compile code."""
 _PURE_BACKENDS: Final = frozenset(
     {"flit_core.buildapi", "flit.buildapi", "flit_scm:buildapi", "uv_build", "poetry.core.masonry.api"}
     | {"poetry.masonry.api", "poetry_dynamic_versioning.backend", "hatchling.build", "hatchling.ouroboros"}
     | {"pdm.backend", "pdm.pep517.api", "setuptools.build_meta", "setuptools.build_meta:__legacy__"}
 )
-"""Backends that make pure-Python wheels unless something in the sdist says otherwise."""
+"""Backends that make pure-Python wheels unless something in the sdist shows otherwise."""
 _KNOWN_HOOKS: Final = frozenset({"version", "vcs", "jupyter-builder", "requirements_txt", "fancy-pypi-readme"})
 """Hatchling's build hooks that compile nothing."""
 
 
 class Build(StrEnum):
-    """What a build from an sdist makes."""
+    """The kind of wheel that a build from an sdist makes."""
 
     PURE = "pure"
     COMPILED = "compiled"
@@ -67,11 +67,11 @@ class Build(StrEnum):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class SdistFacts:
-    """What an sdist says about a build from it."""
+    """The build information in an sdist."""
 
     build: Build
     requires_python: str | None = None
-    """The versions of Python that it is for; `None` if nothing in it states them."""
+    """The Python versions that it supports; `None` if the sdist does not state them."""
 
 
 _NOTHING: Final = SdistFacts(build=Build.UNDETERMINED)
@@ -80,11 +80,11 @@ _NOTHING: Final = SdistFacts(build=Build.UNDETERMINED)
 def look_into_sdists(
     found: Mapping[tuple[Pin, Platform], IndexFacts], *, sdists: Sdists, target: Target, progress: ProgressListener
 ) -> dict[tuple[Pin, Platform], IndexFacts]:
-    """Return the facts with what the sdists say, where an installer would have to build.
+    """Return the facts with the build information of the sdists, if an installer would have to build.
 
-    A pure-Python build is one that the target installs. An sdist whose `requires-python` excludes the target is not
-    one to build from. Of releases with compiled wheels only a `requires-python` that is not known yet is read: their
-    sdists compile something. What cannot be fetched changes nothing.
+    A pure-Python build is one that the target installs. An sdist whose `requires-python` excludes the target cannot be
+    built. For a release with compiled wheels, only an unknown `requires-python` is read, because its sdist compiles
+    code. A failed download changes nothing.
     """
     asked = {key: facts for key, facts in found.items() if _is_open(facts)}
     if not asked:
@@ -104,7 +104,7 @@ def look_into_sdists(
 
 
 def _is_open(facts: IndexFacts) -> bool:
-    """Return whether the sdist of a release without a wheel has something to say that is not known."""
+    """Return whether the sdist of a release without a wheel can add unknown facts."""
     if facts.kind is not WheelKind.NONE or facts.sdist is None:
         return False
     return not facts.compiled or facts.sdist.requires_python is None
@@ -116,7 +116,7 @@ def _release(pin: Pin, facts: IndexFacts) -> tuple[str, str, str]:
 
 
 def _with(facts: IndexFacts, said: SdistFacts, pin: Pin, target: Target) -> IndexFacts:
-    """Return the facts with what their sdist says."""
+    """Return the facts with the information from their sdist."""
     assert facts.sdist is not None  # noqa: S101  # `_is_open` says so
     sdist = facts.sdist
     if sdist.requires_python is None:
@@ -130,7 +130,7 @@ def _with(facts: IndexFacts, said: SdistFacts, pin: Pin, target: Target) -> Inde
 
 
 def _look(pin: Pin, facts: IndexFacts, sdists: Sdists) -> SdistFacts:
-    """Ask the index, where the input named the file, and then the file itself."""
+    """Request the URL from the index if the input has only the file name, and then the file itself."""
     sdist = facts.sdist
     if pin.version is None or sdist is None:
         return _NOTHING
@@ -156,7 +156,7 @@ def read_sdist(path: Path) -> SdistFacts:
 
 
 def _required_python(texts: Mapping[str, str]) -> str | None:
-    """Return the range that the metadata of the sdist states, else the one that the project's files do."""
+    """Return the range in the sdist's metadata, or else the range in the project's files."""
     head = texts.get("PKG-INFO", "").partition("\n\n")[0]
     recorded = email.parser.HeaderParser().parsestr(head).get("Requires-Python")
     project = tomli.loads(texts.get("pyproject.toml", "")).get("project", {})
@@ -173,7 +173,7 @@ class _Sdist:
     texts: dict[str, str] = field(default_factory=dict)
     """The build files at its top, by name."""
     compiled: bool = False
-    """Something in it is compiled or would be."""
+    """Something in it is compiled, or a build would compile it."""
 
 
 def _read(path: Path) -> _Sdist:
@@ -191,7 +191,7 @@ def _read(path: Path) -> _Sdist:
 
 
 def _members(path: Path) -> Iterator[tuple[str, int, str | None]]:
-    """Yield the name, the size and, of build files and scripts at the top, the text of each file."""
+    """Yield the name, the size, and for build files and scripts at the top the text, of each file."""
     if path.name.endswith(".zip"):
         with zipfile.ZipFile(path) as archive:
             for info in archive.infolist():
@@ -270,7 +270,7 @@ def _of_setuptools(sdist: _Sdist, tools: Mapping[str, Any]) -> Build:
 
 
 def _names(text: str) -> Iterable[str]:
-    """Return the names that a build script uses; of one that does not parse (Python 2), all of its words."""
+    """Return the names that a build script uses; for one that does not parse (Python 2), all of its words."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")

@@ -1,4 +1,4 @@
-"""Runs the tiers over the pins, cheap ones first, each for what the ones before it leave to be asked."""
+"""Runs the tiers over the pins, cheap ones first; each tier handles what the tiers before it leave open."""
 
 from __future__ import annotations
 
@@ -48,10 +48,10 @@ def find_index_facts(
     progress: ProgressListener,
     on_found: Callable[[Key, IndexFacts], object] = lambda key, facts: None,
 ) -> dict[Key, IndexFacts]:
-    """Look up each release that the input does not list itself, and choose among its files for each platform.
+    """Look up each release that the input does not list itself, and choose one of its files for each platform.
 
-    Where the input names the files without saying where they are, the index is requested that alone. `on_found` hears
-    of each package as its files are known, while others are still looked up.
+    If the input names the files without their locations, the index is used only for the locations. `on_found` is called
+    for each package as soon as its files are known, while others are still looked up.
     """
     found: dict[Key, IndexFacts] = {}
     asked: dict[Query, list[Key]] = {}
@@ -106,10 +106,10 @@ def find_runtime_facts(
     only: Container[Key] | None = None,
     starters: Container[Key] = (),
 ) -> RuntimeAnswers:
-    """Import every extension module of the wheels that this machine can run; say why for the others.
+    """Import every extension module of the wheels that this machine can run; report why the others are not imported.
 
-    `starters` are the packages with files that run when an interpreter starts, pure ones among them: those run too.
-    With `only`, the other packages are there to be imported by those, and are not asked themselves.
+    `starters` are the packages with files that run when an interpreter starts, including pure ones: those files run
+    too. With `only`, the other packages are present only as dependencies, and are not imported themselves.
     """
     skipped = {
         key: RuntimeFacts(status=Status.SKIPPED, reason=_why_not(facts, settings, key[1], starts=key in starters))
@@ -149,13 +149,13 @@ def find_runtime_facts(
 
 
 def _fails(facts: RuntimeFacts) -> bool:
-    """Return whether an import failed, for whatever reason."""
+    """Return whether an import failed, for any reason."""
     runs = (*(ran for _, ran in facts.toplevels), *(module.runtime for module in facts.modules))
     return any(ran is not None and not ran.imported for ran in runs)
 
 
 def _left_out(skipped: Mapping[Key, RuntimeFacts], indexed: Mapping[Key, IndexFacts]) -> tuple[str, ...]:
-    """Say once why modules that could have been imported were not."""
+    """Report once why modules that could have been imported were not."""
     at_hand = ((facts.reason, key[1].name) for key, facts in skipped.items() if indexed[key].no_place is None)
     nothing = (None, GapKind.NO_WHEEL, GapKind.NOTHING_COMPILED)
     told = (gap_phrase(gap, where) for gap, where in at_hand if gap is not None and gap.kind not in nothing)
@@ -163,7 +163,7 @@ def _left_out(skipped: Mapping[Key, RuntimeFacts], indexed: Mapping[Key, IndexFa
 
 
 def _why_not(facts: IndexFacts, settings: Settings, platform: Platform, *, starts: bool) -> Gap | None:
-    """Say why a package's modules are not imported, or return `None` when they are to be."""
+    """Return why a package's modules are not imported, or `None` if they are imported."""
     if facts.status is not Status.DONE or facts.kind is WheelKind.NONE:
         return Gap(kind=GapKind.NO_WHEEL)
     if facts.kind not in INSTALLED_KINDS and not starts:
@@ -182,7 +182,7 @@ def _why_not(facts: IndexFacts, settings: Settings, platform: Platform, *, start
 
 
 def environments_of(indexed: Mapping[Key, IndexFacts]) -> Iterable[list[Key]]:
-    """Part the wheels into as few environments as hold one version of each package and one platform each."""
+    """Split the wheels into the fewest environments with one version of each package and one platform each."""
     groups: list[dict[object, Key]] = []
     for key, facts in indexed.items():
         if facts.wheel is None or not key[1].is_host or facts.origin == ORIGIN:
@@ -213,7 +213,7 @@ def _import_group(
 
 
 def wheels_of(group: Iterable[Key], indexed: Mapping[Key, IndexFacts], wanted: Container[Key]) -> list[WheelToImport]:
-    """Return the wheels of one environment as the sandbox takes them."""
+    """Return the wheels of one environment in the form that the sandbox expects."""
     from ftaudit.sandbox import WheelToImport
 
     wheels = []
@@ -234,7 +234,7 @@ def wheels_of(group: Iterable[Key], indexed: Mapping[Key, IndexFacts], wanted: C
 
 
 def sandbox_settings(settings: Settings) -> SandboxSettings:
-    """Return the limits of the sandbox that the settings ask for."""
+    """Return the sandbox limits from the settings."""
     from ftaudit.sandbox import SandboxSettings
 
     limits = SandboxSettings(

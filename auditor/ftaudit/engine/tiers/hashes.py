@@ -33,10 +33,10 @@ def check_hashes(
     index: Index,
     progress: ProgressListener,
 ) -> dict[tuple[Pin, Platform], IndexFacts]:
-    """Return the facts with each unvouched wheel held against the allowed hashes by its bytes.
+    """Return the facts after a check of each unverified wheel's bytes against the allowed hashes.
 
-    A wheel with other bytes is excluded, and the choice is made again without it. Where its bytes cannot be had, the
-    facts are failed ones: the package is unknown, not ready.
+    A wheel with other bytes is excluded, and the choice is made again without it. If its bytes cannot be fetched, the
+    facts have failed: the package is unknown, not ready.
     """
     asked = [key for key, facts in found.items() if facts.wheel is not None and _is_unvouched(facts.wheel, key[0])]
     if not asked:
@@ -53,13 +53,13 @@ def check_hashes(
 
 
 def _is_unvouched(file: DistributionFile, pin: Pin) -> bool:
-    """Return whether the input allows certain hashes only, and no hash of the file can be compared with them."""
+    """Return whether the input allows only certain hashes, and no hash of the file can be compared with them."""
     algorithms = _algorithms(_allowed(file, pin))
     return bool(algorithms) and not any(name in algorithms for name, _ in file.hashes)
 
 
 def _allowed(file: DistributionFile, pin: Pin) -> frozenset[str]:
-    """Return the hashes that the input allows for a file, as `algorithm:digest`: those of the pin and of its entry."""
+    """Return the hashes that the input allows for a file, as `algorithm:digest`: from the pin and from its entry."""
     own = (hash_ for named in pin.files or () if named.filename == file.filename for hash_ in named.hashes)
     return pin.allowed_hashes | {f"{name}:{digest}" for name, digest in own}
 
@@ -89,7 +89,7 @@ def _checked(pin: Pin, platform: Platform, facts: IndexFacts, target: Target, in
 def _digests(
     file: DistributionFile, algorithms: tuple[str, ...], index: Index, folder: Path
 ) -> Iterator[tuple[str, str]]:
-    """Yield the digests of a file's bytes, by each of the algorithms; raise `ArchiveError`."""
+    """Yield the digests of a file's bytes for each algorithm; raise `ArchiveError`."""
     if file.url is None:
         raise ArchiveError("its location is not known", about=file.filename)
     path = local_path(file.url)

@@ -16,10 +16,10 @@ from ftaudit.target import Platform, Target
 from ftaudit.wheel.image import mentions_hook
 
 ORIGIN: Final = "environment"
-"""The origin of facts that an environment's own files gave."""
+"""The origin of facts from an environment's own files."""
 IS_INSTALLED: Final = Gap(kind=GapKind.INSTALLED)
 MOST_LIBRARIES: Final = 64 << 20
-"""Bytes of plain shared libraries of a package that are packed too; modules may call into them."""
+"""Byte limit for a package's plain shared libraries that are also packed; modules may call them."""
 MOST_BYTES: Final = 4 << 30
 _TAG: Final = re.compile(r"(linux|manylinux|musllinux|macosx|win)(?:(?:1|2010|2014|_\d+_\d+)(?=_))?_?(\w+)")
 _SYSTEMS: Final = {"linux": "linux", "manylinux": "linux", "musllinux": "linux", "macosx": "darwin", "win": "win32"}
@@ -52,7 +52,7 @@ def installed_facts(pin: Pin, found: OnDisk, target: Target, platform: Platform)
 
 
 def _is_of(tag: str, platform: Platform) -> bool:
-    """Return whether a platform tag is of the platform's system and machine, whatever version it asks for."""
+    """Return whether a platform tag matches the platform's system and machine, whatever version it requires."""
     match = _TAG.fullmatch(tag)
     if match is None or _SYSTEMS.get(match[1]) != platform.sys_platform:
         return False
@@ -62,7 +62,7 @@ def _is_of(tag: str, platform: Platform) -> bool:
 
 
 def _pack(pin: Pin, found: OnDisk, target: Target, platform: Platform) -> Path:
-    """Write a wheel that holds the compiled files and the metadata, and return its path."""
+    """Write a wheel with the compiled files and the metadata, and return its path."""
     stem = f"{str(pin.name).replace('-', '_')}-{pin.version or 0}"
     interpreter = target.abi.rstrip("t")
     tag = f"{interpreter}-{target.abi}-{found.platform or platform.tags[-1]}"
@@ -86,9 +86,9 @@ def _pack(pin: Pin, found: OnDisk, target: Target, platform: Platform) -> Path:
 
 
 def _files(found: OnDisk) -> Iterator[str]:
-    """Yield the files to pack; raise `ValueError` for an odd one.
+    """Yield the files to pack; raise `ValueError` for an invalid file.
 
-    That are every module, every library that mentions an init hook, and other libraries while there is room.
+    The files are every module, every library that mentions an init hook, and other libraries up to the size limit.
     """
     room, total = MOST_LIBRARIES, 0
     for name in (*found.modules, *found.libraries):

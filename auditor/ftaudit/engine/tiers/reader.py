@@ -1,4 +1,4 @@
-"""Has wheels read in the background, from the moment that they are known: one reader serves a whole command."""
+"""Reads wheels in the background as soon as they are known: one reader serves a whole command."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from ftaudit.settings import Settings
 
 
 class SharedWheelReader:
-    """Reads each wheel once, however often it is requested. A context manager that ends what is still under way.
+    """Reads each wheel once, however often it is requested. A context manager that stops unfinished reads.
 
-    What a wheel cost and saved of the network is counted when it has been read. Nothing is started before the first
-    wheel comes whose facts are not remembered.
+    The network traffic of a wheel is counted after it is read. Nothing starts before the first wheel without cached
+    facts.
     """
 
     def __init__(self, settings: Settings, index: Index, *, record: bool = False) -> None:
-        """`record` holds RECORD against the members of each wheel."""
+        """`record` checks RECORD against the members of each wheel."""
         self._settings = settings
         self._index = index
         self._record = record
@@ -40,13 +40,13 @@ class SharedWheelReader:
         self._stack.close()
 
     def prepare(self) -> None:
-        """Start what reads wheels, if none is remembered."""
+        """Start the workers that read wheels, if they are not running."""
         with self._lock:
             if not self._closed:
                 self._open().prepare()
 
     def ask(self, request: WheelRequest, *, soon: bool = False) -> Future[BinaryFacts]:
-        """Return the facts of a wheel, when they are there; `soon` before others. Usable from many threads."""
+        """Return the facts of a wheel after it is read; with `soon`, before others. Usable from many threads."""
         with self._lock:
             if request in self._read:
                 return self._read[request]

@@ -1,4 +1,4 @@
-"""What a version that has no wheel for the platform needs: read, never built, so that the resolution goes on."""
+"""The dependencies of a version without a wheel for the platform: read, never built, so that resolution continues."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from ftaudit.once import Once
 from ftaudit.wheel import open_wheel, read_metadata
 
 STATIC_SINCE: Final = Version("2.2")
-"""The metadata version from which an sdist says which fields are not static (PEP 643)."""
+"""The first metadata version in which an sdist states which fields are not static (PEP 643)."""
 LARGEST_PKG_INFO: Final = 4 << 20
 
 
@@ -39,7 +39,7 @@ class MetadataReader:
         self._known = Once[tuple[NormalizedName, Version], "tuple[str, ...] | None"]()
 
     def __call__(self, name: NormalizedName, version: Version) -> tuple[str, ...] | None:
-        """Return the lines, or `None` when nothing states them without a build or the index does not answer."""
+        """Return the lines, or `None` if they are not stated without a build or the index does not answer."""
         return self._known.get((name, version), functools.partial(self._find, name, version))
 
     def _find(self, name: NormalizedName, version: Version) -> tuple[str, ...] | None:
@@ -67,10 +67,10 @@ class MetadataReader:
 
 
 def read_sdist_requirements(path: Path) -> tuple[str, ...] | None:
-    """Return the `Requires-Dist` lines of an sdist, or `None` if nothing in it states them without a build.
+    """Return the `Requires-Dist` lines of an sdist, or `None` if they need a build.
 
-    Static metadata comes first (PEP 643), then what the project's own files say to a reader, then what its author's
-    build recorded in PKG-INFO or `requires.txt`.
+    Static metadata comes first (PEP 643), then the project's own files, then what its author's build recorded in
+    PKG-INFO or `requires.txt`.
     """
     try:
         texts = dict(_texts(path))
@@ -87,7 +87,7 @@ def read_sdist_requirements(path: Path) -> tuple[str, ...] | None:
 
 
 def _texts(path: Path) -> Iterator[tuple[str, str]]:
-    """Yield the files that may state metadata: those at the top by their names, and `requires.txt`."""
+    """Yield the files that can state metadata: those at the top by their names, and `requires.txt`."""
     if path.name.endswith(".zip"):
         with zipfile.ZipFile(path) as archive:
             for info in archive.infolist():
@@ -125,7 +125,7 @@ def _is_static(headers: Message) -> bool:
 
 
 def _of_project(texts: Mapping[str, str]) -> tuple[str, ...] | None:
-    """Return what `[project]` states, if it is not dynamic."""
+    """Return the dependencies in `[project]`, if they are not dynamic."""
     try:
         project = tomli.loads(texts.get("pyproject.toml", "")).get("project", {})
         if not project or {"dependencies", "optional-dependencies"} & set(project.get("dynamic", ())):
@@ -139,14 +139,14 @@ def _of_project(texts: Mapping[str, str]) -> tuple[str, ...] | None:
 
 
 def _of_egg_info(texts: Mapping[str, str]) -> tuple[str, ...] | None:
-    """Return what setuptools recorded when the sdist was made: a project without needs has no `requires.txt`."""
+    """Return what setuptools recorded in the sdist: a project without dependencies has no `requires.txt`."""
     if "requires.txt" in texts:
         return tuple(requires_txt_lines(texts["requires.txt"]))
     return () if "SOURCES.txt" in texts and "requires.txt" not in texts["SOURCES.txt"] else None
 
 
 def _of_setuptools(texts: Mapping[str, str]) -> tuple[str, ...] | None:
-    """Return what `setup.cfg` and literals of `setup.py` state; `None` if something is computed."""
+    """Return the dependencies in `setup.cfg` and in literals of `setup.py`; `None` if a value is computed."""
     if "setup.py" not in texts and "setup.cfg" not in texts:
         return None
     return read_setuptools(texts.get("setup.cfg", ""), texts.get("setup.py", "")).requires_dist

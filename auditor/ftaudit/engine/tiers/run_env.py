@@ -19,11 +19,11 @@ if TYPE_CHECKING:
 
 @dataclass(kw_only=True, slots=True)
 class EnvironmentImports:
-    """What the interpreters of the environments answered."""
+    """The results of the interpreters in the environments."""
 
     facts: dict[tuple[Pin, Platform], RuntimeFacts] = field(default_factory=dict)
     interpreter: Interpreter | None = None
-    """The first of them."""
+    """The first interpreter."""
     notes: dict[str, None] = field(default_factory=dict)
 
 
@@ -37,7 +37,7 @@ def import_environments(
 ) -> EnvironmentImports:
     """Import the wanted packages of each environment of the target with its own interpreter, in the sandbox.
 
-    Raise `InterpreterError` for an environment that has none, or not one of the target.
+    Raise `InterpreterError` for an environment without an interpreter of the target.
     """
     answers = EnvironmentImports()
     if not settings.run_env:

@@ -1,4 +1,4 @@
-"""Fetch the source distribution of a release, checked by its hash, into the cache."""
+"""Fetches the source distribution of a release into the cache, and checks its hash."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def parse_release(text: str) -> tuple[str, Version] | None:
 
 
 class Sdists:
-    """Fetches each sdist once in a run, however many ask for it. Usable from many threads."""
+    """Fetches each sdist once in a run, however many callers request it. Usable from many threads."""
 
     def __init__(self, index: Index, folder: Path) -> None:
         self._index, self._folder = index, folder
@@ -52,8 +52,8 @@ class Sdists:
     def fetch(self, name: str, version: Version) -> Path:
         """Return the file of the release's sdist, from the folder or the index.
 
-        Raise `IndexUnreachable` when no index answers or the download fails, `InputError` for a release without
-        sdist, `ArchiveError` for one that is too large or has another hash than the index says.
+        Raise `IndexUnreachable` if no index answers or the download fails, `InputError` for a release without an sdist,
+        `ArchiveError` for one that is too large or has a different hash than on the index.
         """
         fetch = functools.partial(_fetch, name, version, self._index, self._folder)
         return self._fetched.get((canonicalize_name(name), version), fetch)
@@ -61,7 +61,7 @@ class Sdists:
     def fetch_file(self, name: str, version: Version, sdist: DistributionFile, *, index_url: str | None = None) -> Path:
         """Return the sdist that an input or an index names, from the folder or from its URL.
 
-        The index is requested the URL where the input names the file alone. Errors as in `fetch`.
+        If the input has only the file name, the URL comes from the index. Errors as in `fetch`.
         """
         if sdist.url is None:
             place = self.find_listed(name, version, sdist, index_url=index_url)
@@ -71,7 +71,7 @@ class Sdists:
     def find_listed(
         self, name: str, version: Version, sdist: DistributionFile, *, index_url: str | None = None
     ) -> DistributionFile | None:
-        """Return the file of that name as an index lists it; `None` if no index answers or lists it with a URL."""
+        """Return the file of that name from an index; `None` if no index answers or lists it with a URL."""
         query = Query(name=canonicalize_name(name), version=version, index_url=index_url)
         files = self._index.find_releases([query])[query].files
         return next((file for file in files if file.filename == sdist.filename and file.url), None)

@@ -1,4 +1,4 @@
-"""Finds where the wheels are that an input names without saying so: on the index, held to the input's hashes."""
+"""Finds the URLs of wheels that an input only names, on the index, and checks them against the input's hashes."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""Later releases of what blocks: which of them is good."""
+"""The later releases of blockers, and which of them are good."""

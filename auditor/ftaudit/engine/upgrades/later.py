@@ -1,4 +1,4 @@
-"""For what blocks: which later release has a wheel that the target installs and that leaves the GIL off."""
+"""Finds the later release of a blocker whose wheel the target installs and that leaves the GIL disabled."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from ftaudit.progress import ProgressListener
 from ftaudit.target import Platform
 
 WHEEL: Final = frozenset({Fate.UNDETERMINED, Fate.REENABLES_GIL, Fate.BROKEN, Fate.NOT_LOOKED_INTO})
-"""The fates of releases with a compiled wheel that the target installs, none of them good."""
+"""The fates of releases with a compiled wheel that the target installs, except the good ones."""
 
 
 def find_later(
@@ -61,7 +61,7 @@ def _lead(name: str, survey: Survey) -> Lead | None:
     early = next((one for one in reversed(survey.releases) if one.fate is Fate.PRE_RELEASE and one.is_good), None)
     if compiled is None and fallback is None and early is None:
         return None
-    # Without the names of wheels, which are a platform's own.
+    # Without the names of wheels, which differ between platforms.
     return NoGoodRelease(
         name=name,
         newest=None if compiled is None else Candidate(version=compiled.version, fate=compiled.fate),

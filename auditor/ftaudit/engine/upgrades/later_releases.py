@@ -1,4 +1,4 @@
-"""The later releases of a package as the index lists them, each judged as far as its files alone allow."""
+"""The later releases of a package on the index, each judged as far as its files allow."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ _FATES: Final = {
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ListedRelease:
-    """A later release: what its files alone say, and the wheel of it that is still to be read."""
+    """A later release: what its file names show, and its wheel that is still unread."""
 
     candidate: Candidate
     facts: PackageFacts
@@ -71,9 +71,9 @@ def _judged(candidate: Candidate, facts: PackageFacts) -> Candidate:
 
 
 def list_later(question: SurveyQuestion, project: ProjectFiles, target: Target) -> list[ListedRelease]:
-    """Return every later release, oldest first, with what its files alone say.
+    """Return every later release, oldest first, with what its file names show.
 
-    A release without compiled wheels before one that has some again is a gap, and not the end of compiled code.
+    A release without compiled wheels, followed by a release with them, is a gap and not the end of compiled code.
     """
     current = question.pin.version
     releases: list[ListedRelease] = []

@@ -1,4 +1,4 @@
-"""Looks at the later releases of packages in the background: which files they have, and what their wheels declare."""
+"""Surveys the later releases of packages in the background: which files they have, and what their wheels declare."""
 
 from __future__ import annotations
 
@@ -21,18 +21,18 @@ from ftaudit.target import Target
 
 WORKERS: Final = 8
 MOST_LOOKED_INTO: Final = 8
-"""Wheels in a row, from the nearest release on, that are read to find the first good one."""
+"""Consecutive wheels, from the nearest release, that are read to find the first good one."""
 BAD: Final = frozenset({Fate.REENABLES_GIL, Fate.BROKEN})
-"""What a wheel that was read makes of a release that no change of the reader's makes good."""
+"""The fate of a release after its wheel is read, for wheels that cannot become good."""
 
 Look: TypeAlias = Callable[[Sequence[DistributionFile]], Mapping[str, BinaryFacts]]
-"""Has wheels read side by side, and returns what is in them by their file names."""
+"""Reads wheels in parallel, and returns their content by file name."""
 
 
 class Surveyor:
-    """Surveys each package once, however often it is requested. A context manager, to be left before its reader.
+    """Surveys each package once, however often it is requested. A context manager; exit it before its reader.
 
-    The nearest and the newest release with a wheel are read, and those between until one is good.
+    The nearest and the newest release with a wheel are read, and those between them until one is good.
     """
 
     def __init__(self, *, target: Target, index: Index, reader: SharedWheelReader, settings: Settings) -> None:
@@ -55,7 +55,7 @@ class Surveyor:
         self._pool.shutdown(wait=False, cancel_futures=True)
 
     def begin(self, question: SurveyQuestion) -> Future[Survey]:
-        """Return the survey of a package, when it is there. Usable from many threads."""
+        """Return the survey of a package after it is done. Usable from many threads."""
         with self._lock:
             if question in self._begun:
                 return self._begun[question]
@@ -69,7 +69,7 @@ class Surveyor:
     def survey(
         self, questions: Sequence[SurveyQuestion], *, progress: ProgressListener
     ) -> dict[SurveyQuestion, Survey]:
-        """Return the surveys of all these packages, and keep them for the next run."""
+        """Return the surveys of all these packages, and store them for the next run."""
         if not questions:
             return {}
         progress.stage("later versions", len(questions))
@@ -96,7 +96,7 @@ class Surveyor:
 
     def _look(self, wheels: Sequence[DistributionFile]) -> Mapping[str, BinaryFacts]:
         requests = {wheel.filename: WheelRequest(file=wheel, target=self._target) for wheel in wheels}
-        # One wheel's answer leads to the next question: they must not queue behind those of the whole stack.
+        # One wheel's answer determines the next request: they must not queue behind those of the whole stack.
         asked = {name: self._reader.ask(request, soon=True) for name, request in requests.items()}
         return {name: future.result() for name, future in asked.items()}
 
@@ -114,7 +114,7 @@ class _ReleaseWalk:
     known: dict[str, Candidate] = field(default_factory=dict)
 
     def read(self, look: Look, releases: Sequence[ListedRelease]) -> None:
-        """Have the wheels of releases read and judged."""
+        """Read and judge the wheels of releases."""
         wheels = {release.wheel.filename: release for release in releases if release.wheel is not None}
         found = look([release.wheel for release in wheels.values() if release.wheel is not None])
         self.known |= {name: wheels[name].read(binary) for name, binary in found.items()}
@@ -140,14 +140,14 @@ def _walk(releases: list[ListedRelease], look: Look) -> tuple[Candidate, ...]:
 
 
 def _walk_finals(walk: _ReleaseWalk, look: Look) -> None:
-    """Read the newest wheel, and from the nearest on until one is good; beyond a long bad stretch, bisect."""
+    """Read the newest wheel, and from the nearest one on until one is good; after a long bad stretch, bisect."""
     compiled = [release for release in walk.releases if release.candidate.fate is Fate.NOT_LOOKED_INTO]
     if not compiled:
         return
     walk.read(look, (compiled[0], compiled[-1]))
     hopeless = walk.fate(compiled[-1]) in BAD
     if hopeless and walk.fate(compiled[0]) in BAD:
-        # A good release between two bad ones is rare: these are read side by side.
+        # A good release between two bad ones is rare: these are read in parallel.
         walk.read(look, compiled[1:MOST_LOOKED_INTO])
     for release in compiled[:MOST_LOOKED_INTO]:
         if walk.fate(release) is Fate.NOT_LOOKED_INTO:

@@ -1,4 +1,4 @@
-"""What is known about the later releases of a package, and its memory on disk."""
+"""The known facts about the later releases of a package, and their storage on disk."""
 
 from __future__ import annotations
 
@@ -28,22 +28,22 @@ class Survey:
     releases: tuple[Candidate, ...] = ()
     """Every release after the pinned one, oldest first."""
     problem: Gap | None = None
-    """Why they are not known."""
+    """Why the releases are unknown."""
 
     @property
     def first(self) -> Candidate | None:
-        """The nearest good release; without one, the nearest that is not known to turn the GIL on."""
+        """The nearest good release; without one, the nearest that is not known to enable the GIL."""
         return self.first_good or next((release for release in self.releases if release.fate in HOPEFUL), None)
 
     @property
     def newest(self) -> Candidate | None:
-        """The newest good release; without one, the newest that is not known to turn the GIL on."""
+        """The newest good release; without one, the newest that is not known to enable the GIL."""
         hopeful = (release for release in reversed(self.releases) if release.fate in HOPEFUL)
         return self.newest_good or next(hopeful, None)
 
     @property
     def first_good(self) -> Candidate | None:
-        """The nearest release that is known to leave the GIL off."""
+        """The nearest release that is known to leave the GIL disabled."""
         return next((release for release in self.releases if release.fate is Fate.GOOD), None)
 
     @property
@@ -66,7 +66,7 @@ class SurveyQuestion:
 
 
 class Memo:
-    """Surveys by what they were derived from, kept on disk: the pages of ten projects take a second to parse."""
+    """Surveys by the key of their source data, stored on disk: parsing the pages of ten projects takes a second."""
 
     def __init__(self, folder: Path | None) -> None:
         self._path = None if folder is None else folder / "later.json"
@@ -78,7 +78,7 @@ class Memo:
                 self._known = read
 
     def recall(self, key: str | None) -> Survey | None:
-        """Return the survey under a key, if there is one that can be read."""
+        """Return the survey under a key, if a readable one exists."""
         digest = _digest(key)
         if digest is None or digest not in self._known:
             return None
@@ -90,7 +90,7 @@ class Memo:
         return survey
 
     def learn(self, key: str | None, survey: Survey) -> None:
-        """Keep a survey, unless the reading of some wheel failed: that may go better the next time."""
+        """Store a survey, unless reading some wheel failed: that may succeed next time."""
         digest = _digest(key)
         failed = any(isinstance(reason, TierFailed) for release in survey.releases for reason in release.why)
         if digest is not None and not failed:
@@ -98,7 +98,7 @@ class Memo:
 
     def keep(self) -> None:
         """Write the surveys, the newest last, and drop the oldest if there are many; a disk failure is not an error."""
-        used = dict(self._used)  # Others may still learn.
+        used = dict(self._used)  # Other threads may still add entries.
         if self._path is None or used.keys() <= self._known.keys():
             return
         every = {**{key: lead for key, lead in self._known.items() if key not in used}, **used}

@@ -36,7 +36,7 @@ class Distribution:
     version: Version | None = None
     needs: Needs = field(default_factory=Needs)
     requested: bool = False
-    """Whether the installer was requested it by name (PEP 376's REQUESTED)."""
+    """Whether the user requested it by name (PEP 376's REQUESTED)."""
     installer: str | None = None
     direct_url: Any = None
     """The document of `direct_url.json` (PEP 610), or `None`."""

@@ -49,7 +49,7 @@ class Migration:
 
 
 def sums(migration: Migration) -> Iterator[str]:
-    """Yield what stands under the headline: how much is ready, what the plan removes, what the own source has."""
+    """Yield the lines below the headline: the ready count, the effect of the plan, the findings in the source."""
     verdicts: dict[str, set[Verdict]] = {}
     for package in migration.report.packages:
         verdicts.setdefault(str(package.facts.pin.name), set()).add(package.verdict)

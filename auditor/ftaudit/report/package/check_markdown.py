@@ -48,7 +48,7 @@ BREAKING: Final = re.compile(r"([|`])")
 
 
 def render(report: Report, *, limit: int = LIMIT, command: str = "check") -> str:
-    """Return the report: a sentence, what blocks, what is not known, then folded evidence and what is fine."""
+    """Return the report: a sentence, the blockers, the unknowns, then folded evidence and the other packages."""
     told = headline(report)
     top = [f"## ftaudit: {told.word}", f"{escape(told.sentence)}" + (f" {escape(told.more)}" if told.more else "")]
     end = f"checked: {coverage(report)}"

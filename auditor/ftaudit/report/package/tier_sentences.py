@@ -94,7 +94,7 @@ def module_groups(modules: Iterable[ExtensionModule]) -> tuple[ModuleGroup, ...]
 
 
 def remarks(package: Package) -> tuple[Remark, ...]:
-    """Return what the rules say about the package, each rule once; the scan of its sdist is summed up by its tier."""
+    """Return what the rules report about the package, each rule once; the source tier summarizes the sdist's scan."""
     scanned = set(package.facts.source.findings)
     groups: dict[str, list[Finding]] = {}
     for finding in package.findings:

@@ -1,4 +1,4 @@
-"""A report or a scan as a list of results, each with its place: what SARIF, annotations and their like are made of."""
+"""A report or a scan as a list of results, each with its place: the input of SARIF, annotations, and others."""
 
 from __future__ import annotations
 

@@ -77,7 +77,7 @@ VERDICT_RULES: Final = {
 
 
 def render(results: Results, *, places: Places, rules: Sequence[Rule] = ()) -> str:
-    """Return a SARIF log with one run. `rules` are the existing rules, whose descriptions become the rules' help."""
+    """Return a SARIF log with one run. `rules` are the existing rules, whose descriptions become the help text."""
     return json.dumps(as_dict(results, places=places, rules=rules), indent=2, ensure_ascii=False) + "\n"
 
 

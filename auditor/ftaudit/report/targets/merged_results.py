@@ -1,4 +1,4 @@
-"""The results of several targets as one list: what holds for several targets alike is one result that names them."""
+"""The results of several targets as one list: a result that several targets share appears once and names them."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from ftaudit.report.results.results import Result, Results, Unchecked, order
 
 
 def merge(each: Sequence[Results]) -> Results:
-    """Return the results of one run for several targets as one. The subject of each result names its targets."""
+    """Return the results of several targets as one list. The subject of each result names its targets."""
     results: dict[Result, list[str]] = {}
     marks: dict[Result, str] = {}
     unchecked: dict[Unchecked, list[str]] = {}
@@ -43,7 +43,7 @@ def _named(result: Result, mark: str, targets: Sequence[str]) -> Result:
 
 
 def _left(left: Unchecked, targets: Sequence[str], result: Result | None) -> Unchecked:
-    """Name the targets where the result that says the same names them."""
+    """Add the names of the targets to a result that several targets share."""
     if result is None:
         return replace(left, message=_mark(left.message, targets))
     return replace(left, message=f"{_mark(result.subject, targets)}: {result.text}")

@@ -23,7 +23,7 @@ def render_json(migrations: Sequence[Migration]) -> str:
 
 
 def render_markdown(migrations: Sequence[Migration], *, limit: int = LIMIT) -> str:
-    """Return the reports within `limit` characters; what has no room is counted and said where to be."""
+    """Return the reports within `limit` characters; omitted content is counted, with a pointer to it."""
     reports = [migration.report for migration in migrations]
     targets = ", ".join(report.target for report in reports)
     top = [f"# Free-threading report: {escape(targets)}", *answer_lines(reports)]

@@ -28,7 +28,7 @@ class PlanCell:
     proposed: Version | None = None
     """The version that it proposes; `None` if it changes nothing."""
     still_blocks: bool = False
-    """No version yet goes with the rest."""
+    """No version is compatible with the rest yet."""
 
     def __str__(self) -> str:
         if self.proposed is not None:
@@ -38,7 +38,7 @@ class PlanCell:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class PlanRow:
-    """One package that some target's plan changes, or that blocks some target."""
+    """One package that a target's plan changes, or that blocks a target."""
 
     name: str
     cells: tuple[PlanCell, ...]
@@ -46,7 +46,7 @@ class PlanRow:
 
 
 def find_rows(plans: Sequence[Plan]) -> tuple[PlanRow, ...]:
-    """Return the packages that the plans are about, in the order of the plans."""
+    """Return the packages of the plans, in the order of the plans."""
     names = dict.fromkeys(
         str(name) for plan in plans for name in (*(change.name for change in plan.changes), *plan.still_blocked)
     )
@@ -59,7 +59,7 @@ def _cell(name: str, plan: Plan) -> PlanCell:
 
 
 def render_table(plans: Sequence[Plan], *, width: int = DEFAULT_WIDTH, color: bool = False, written: bool) -> str:
-    """Return the plans as text that is `width` columns wide; `written` says that their edits are made."""
+    """Return the plans as text that is `width` columns wide; `written` means that their edits are made."""
 
     def write(console: Console) -> None:
         from rich.table import Table
@@ -101,7 +101,7 @@ def _as_dict(cell: PlanCell) -> dict[str, Any]:
 
 
 def render_markdown(plans: Sequence[Plan], *, limit: int = LIMIT) -> str:
-    """Return the plans within `limit` characters; what has no room is counted and said where to be."""
+    """Return the plans within `limit` characters; omitted content is counted, with a pointer to it."""
     targets = [plan.target for plan in plans]
     top = [f"## ftaudit plan: {escape(', '.join(targets))}"]
     for plan in plans:

@@ -41,7 +41,7 @@ def schema() -> dict[str, Any]:
 def together(
     targets: Sequence[str], rows: Sequence[dict[str, Any]], documents: Iterable[dict[str, Any]]
 ) -> dict[str, Any]:
-    """Return one document of the documents of several targets; each has its own `exit_code`."""
+    """Return one of the documents of several targets; each has its own `exit_code`."""
     each = list(documents)
     return {
         "schema_version": SCHEMA_VERSION,
@@ -54,7 +54,7 @@ def together(
 
 
 def row_as_dict(row: TargetRow, reports: Sequence[Report]) -> dict[str, Any]:
-    """Return a package with what each target's report says about it; `null` where the target does not need it."""
+    """Return a package with the result of each target's report; `null` if the target does not need it."""
     return {
         "name": row.name,
         "platforms": list(row.platforms),

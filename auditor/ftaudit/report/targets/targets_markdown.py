@@ -1,4 +1,4 @@
-"""Several targets as Markdown: the answers, the packages side by side, then each target's report, in limits."""
+"""Several targets as Markdown: the answers, the packages side by side, then each target's report, within limits."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from ftaudit.report.targets.targets_table import title_of
 
 
 def render(reports: Sequence[Report], *, limit: int = LIMIT, command: str = "check") -> str:
-    """Return the reports within `limit` characters; what has no room is counted and said where to be."""
+    """Return the reports within `limit` characters; omitted content is counted, with a pointer to it."""
     targets = ", ".join(report.target for report in reports)
     top = [f"## ftaudit: {escape(targets)}", *answer_lines(reports)]
     parts = list(side_by_side(reports))
@@ -33,7 +33,7 @@ def answer_lines(reports: Sequence[Report]) -> tuple[str, ...]:
 
 
 def side_by_side(reports: Sequence[Report]) -> tuple[MarkdownSection, ...]:
-    """Return the packages side by side: those with something to say, then the others, folded."""
+    """Return the packages side by side: first those that need attention, then the others, folded."""
     rows = find_rows(reports)
     many = len(all_platforms(reports)) > 1
     columns = ("package", *(("platforms",) if many else ()), *(report.target for report in reports))

@@ -29,7 +29,7 @@ def render(reports: Sequence[Report], *, width: int = DEFAULT_WIDTH, color: bool
 
 
 def rule(target: str, width: int) -> str:
-    """Return the line above what is about one target alone."""
+    """Return the heading of a section about one target."""
     return f"── {target} ".ljust(width, "─")
 
 
@@ -73,5 +73,5 @@ def _cells(row: TargetRow) -> list[Text]:
 
 
 def title_of(row: TargetRow) -> str:
-    """Return `lxml 6.1.3`, or the name alone where the targets get different versions."""
+    """Return `lxml 6.1.3`, or only the name if the targets get different versions."""
     return row.name if row.version is None else f"{row.name} {row.version}"

@@ -26,7 +26,9 @@ _HYPHENATED: Final = re.compile(r"(\w+(?:-\w+)+[.,]?)")
 
 
 def render(migration: Migration) -> str:
-    """Return the page. Without JavaScript it is a plain document; with it packages are filtered and sorted."""
+    """Return the page. Without JavaScript it is a plain document; with JavaScript, a reader can filter and sort
+    packages.
+    """
     from ftaudit.report.migration.html.view import look
 
     view = look(migration)
