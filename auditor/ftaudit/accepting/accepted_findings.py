@@ -52,8 +52,8 @@ def accept_findings(
 def keep_findings(result: ScanResult, baseline: Baseline, *, whole: bool) -> Baseline:
     """Return the baseline that lets every finding stand that no entry of the configuration accepts.
 
-    `result` is what `accept_findings` returned. What was known about rules that did not run, of files that could not be
-    read, and, unless `whole`, of anything that was not found now, stays.
+    `result` is what `accept_findings` returned. Known problems of rules that did not run and of files that could not be
+    read stay, and, unless `whole`, so do known problems that were not found now.
     """
     every = replace(
         result,

@@ -24,7 +24,7 @@ RESERVED: Final = {
 """By the name of the option in the command's code."""
 
 CONTAINED: Final = frozenset({"rules", "recipes", "baseline"})
-"""A folder whose modules are run, which must be the project's own as `conftest.py` is; a file that may be replaced."""
+"""A folder whose modules are run, which must be in the project, like `conftest.py`; a file that may be replaced."""
 
 UNSAVED: Final = frozenset(
     {

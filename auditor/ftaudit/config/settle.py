@@ -26,8 +26,8 @@ class Setting:
 
     key: Key
     value: Any
-    """The value for the command. For an environment variable, it is the default: the code that uses the value reads the
-variable.
+    """The value for the command. For an environment variable, the default: the variable is read where the value is
+    used.
     """
     origin: SettingOrigin
     where: str | None = None

@@ -58,7 +58,7 @@ class AuditSession:
         return self._selected.get((number, platform), select)
 
     def rules(self, kind: type[R]) -> tuple[tuple[R, ...], tuple[str, ...]]:
-        """Return the chosen rules of a kind, and what could not be loaded; raise `UsageError` for a name of no rule."""
+        """Return the chosen rules of a kind, and what could not be loaded; raise `UsageError` for an unknown name."""
         rules, problems = self._rules.get(kind, functools.partial(choose_rules, self.settings, kind))
         return tuple(rule for rule in rules if isinstance(rule, kind)), problems
 

@@ -1,4 +1,4 @@
-"""The one wheel chooser: which file of a release the target's installer takes on a platform."""
+"""The only wheel chooser: which file of a release the target's installer chooses on a platform."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _NO_BUILD: Final = (-1, "")
 
 @dataclass(frozen=True, slots=True)
 class _Wheel:
-    """A wheel with what its file name says."""
+    """A wheel with the parts of its file name."""
 
     file: DistributionFile
     build: tuple[int, str]
@@ -36,11 +36,11 @@ class _Wheel:
 def choose_wheel(pin: Pin, files: ReleaseFiles | None, target: Target, platform: Platform) -> IndexFacts:
     """Return which files of the pinned version exist, and which one the target installs on the platform.
 
-    Files that the pin names itself (lock files, direct URLs) are used as they are, and `files` is then not looked at.
-    Yanked files: a pin is exact, so they may be used, as pip and uv do for `==`; but only where no other wheel fits,
-    and `warnings` says so (PEP 592). `abi3` wheels never fit a free-threaded build; installers take `abi3t` wheels for
-    each of them, even if it does not load what is in them (PEP 803). An unreadable `requires-python` excludes nothing,
-    as with pip.
+    Files that the pin names itself (lock files, direct URLs) are used as they are, and `files` is then ignored. A pin
+    is exact, so yanked files can be used, as pip and uv do for `==`, but only if no other wheel fits, with a note in
+    `warnings` (PEP 592). `abi3` wheels never fit a free-threaded build. Installers accept `abi3t` wheels for every
+    free-threaded build, even if it does not load their content (PEP 803). An unreadable `requires-python` excludes
+    nothing, as with pip.
     """
     if pin.problem is not None and pin.version is None:
         return IndexFacts(status=Status.FAILED, reason=Gap(kind=GapKind.UNRESOLVED, detail=pin.problem))
@@ -102,7 +102,7 @@ def is_admitted(file: DistributionFile, target: Target) -> bool:
 
 
 def _sort(pin: Pin, files: Iterable[DistributionFile]) -> tuple[list[_Wheel], DistributionFile | None, list[str]]:
-    """Return the wheels, the sdist, and the names of files that belong to something else."""
+    """Return the wheels, the sdist, and the names of unrelated files."""
     wheels: list[_Wheel] = []
     sdist: DistributionFile | None = None
     strangers: list[str] = []
@@ -121,7 +121,7 @@ def _sort(pin: Pin, files: Iterable[DistributionFile]) -> tuple[list[_Wheel], Di
 
 
 def why_not_built(sdist: DistributionFile, pin: Pin, target: Target) -> Excluded | None:
-    """Return why an installer on the target builds nothing from the sdist, or `None`."""
+    """Return why an installer on the target does not build from the sdist, or `None`."""
     if pin.only_binary:
         return Excluded(filename=sdist.filename, by=Exclusion.ONLY_BINARY)
     wanted = sdist.requires_python
@@ -140,7 +140,8 @@ def why_not_built(sdist: DistributionFile, pin: Pin, target: Target) -> Excluded
 def _parse_wheel(pin: Pin, file: DistributionFile) -> _Wheel | None:
     """Split a wheel's name (`NAME-VERSION[-BUILD]-PYTHON-ABI-PLATFORM.whl`); `None` if it is not the pin's.
 
-    `packaging.utils.parse_wheel_filename` does the same at several times the cost; a lock file names thousands.
+    `packaging.utils.parse_wheel_filename` does the same but is several times slower; a lock file names thousands of
+    files.
     """
     parts = file.filename[:-4].split("-", 6)
     if len(parts) not in (5, 6) or _name(parts[0]) != pin.name:
@@ -183,7 +184,7 @@ def _tags(text: str) -> frozenset[Tag] | None:
 
 @functools.lru_cache(maxsize=64)
 def _ranks(target: Target, platform: Platform) -> dict[Tag, int]:
-    """Return the place of every tag that the target accepts; the lower the better."""
+    """Return the rank of every tag that the target accepts; lower is better."""
     return {tag: place for place, tag in enumerate(supported_tags(target, platform))}
 
 
@@ -197,7 +198,7 @@ def _rank(wheel: _Wheel, ranks: dict[Tag, int]) -> int | None:
 
 
 def _best(wheels: Iterable[_Wheel], ranks: dict[Tag, int]) -> _Wheel | None:
-    """Return the wheel that an installer takes: not yanked, then by tag, then by the higher build number."""
+    """Return the wheel that an installer chooses: not yanked, then by tag, then by the higher build number."""
     fitting = ((wheel, place) for wheel in wheels if (place := _rank(wheel, ranks)) is not None)
     return max(
         fitting,
@@ -207,7 +208,7 @@ def _best(wheels: Iterable[_Wheel], ranks: dict[Tag, int]) -> _Wheel | None:
 
 
 def _why_not(file: DistributionFile, pin: Pin, target: Target) -> Excluded | None:
-    """Return why a file whose tags fit is not installed, or `None`."""
+    """Return why a file with matching tags is not installed, or `None`."""
     if file.requires_python is not None and not _admits(file.requires_python, target.full_version):
         return Excluded(
             filename=file.filename,
@@ -262,7 +263,7 @@ def _other_platforms(wheels: list[_Wheel], target: Target, platform: Platform) -
 
 
 def _near_miss(wheel: _Wheel, target: Target, platform: Platform) -> Excluded | None:
-    """Return, for a free-threaded wheel of this machine that wants a newer system, what it needs."""
+    """Return the required system of a free-threaded wheel for this machine that needs a newer system."""
     needs: list[tuple[str, tuple[int, int], str]] = []
     for tag in wheel.tags:
         if not (tag.abi.endswith("t") and _is_free_threaded(tag, target)):
@@ -284,7 +285,7 @@ def _near_miss(wheel: _Wheel, target: Target, platform: Platform) -> Excluded | 
 
 @functools.lru_cache(maxsize=4096)
 def _system(tag: str) -> tuple[str, tuple[int, int], str] | None:
-    """Split `manylinux_2_28_x86_64` into family, version and machine."""
+    """Split `manylinux_2_28_x86_64` into family, version, and machine."""
     matched = _PLATFORM_VERSION.fullmatch(tag)
     if matched is not None:
         return matched[1], (int(matched[2]), int(matched[3])), matched[4]

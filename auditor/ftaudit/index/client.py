@@ -1,4 +1,4 @@
-"""Asks the indexes which files a release has: in parallel, through the page cache, with every failure as a value."""
+"""Queries the indexes for the files of releases: in parallel, through the page cache, with every failure as a value."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ R = TypeVar("R")
 
 
 class Index:
-    """The configured indexes, as one. Usable from many threads; nothing is imported for HTTP until it is needed."""
+    """All configured indexes. Usable from many threads; no HTTP library is imported before it is needed."""
 
     def __init__(self, settings: IndexSettings) -> None:
         self.settings = settings
@@ -50,7 +50,7 @@ class Index:
             return self._session
 
     def prepare(self) -> None:
-        """Load what reads pages before the first comes, if none is kept."""
+        """Load the page parsers before the first page arrives, if no answers are cached."""
         if not self.settings.offline and self._store.is_empty:
             import pypi_simple  # noqa: F401
             import selectolax.lexbor  # noqa: F401
@@ -58,7 +58,7 @@ class Index:
             self.session()
 
     def close(self) -> None:
-        """Close the connections that are kept alive."""
+        """Close the persistent connections."""
         with self._lock:
             if self._session is not None:
                 self._session.close()
@@ -80,10 +80,10 @@ class Index:
         *,
         on_done: Callable[[Query, ReleaseFiles], None] = lambda query, release: None,
     ) -> dict[Query, ReleaseFiles]:
-        """Look every release up; `on_done` hears of each in this thread, as it comes.
+        """Look up every release; call `on_done` for each in this thread, as it finishes.
 
-        What the cache can answer is answered at once, the rest by `settings.workers` threads. Never raises for
-        one package: a failure is a `ReleaseFiles` with status `failed` and its reason.
+        Answers in the cache come first, the rest from `settings.workers` threads. Never raises for one package: a
+        failure is a `ReleaseFiles` with status `failed` and its reason.
         """
         projects: dict[tuple[NormalizedName, str | None], list[Query]] = {}
         for query in dict.fromkeys(queries):
@@ -100,7 +100,7 @@ class Index:
             try:
                 known = self._from_cache(group)
             except FtauditError:
-                known = None  # A find-links place that fails, which `_look_up` will put in words.
+                known = None  # A find-links place failed; `_look_up` reports it.
             if known is None:
                 waiting.append(group)
             else:
@@ -120,7 +120,7 @@ class Index:
     ) -> ProjectFiles:
         """Return the versions of a project with their files, newest first; a failure is a value.
 
-        With `after` only later ones, which is much less to parse where projects list thousands of files.
+        With `after`, return only later ones, which saves much parsing for projects with thousands of files.
         """
         try:
             readers = [reader for reader in self._consult(name, index_url) if reader.exists]
@@ -155,7 +155,7 @@ class Index:
         return "|".join(f"{entry.url} {entry.length} {entry.crc}" for entry in entries) or None
 
     def _from_cache(self, group: list[Query]) -> dict[Query, ReleaseFiles] | None:
-        """Return the answers where the small cache files hold them all and are fresh, else `None`."""
+        """Return the answers if the small cache files have all of them and are fresh, otherwise `None`."""
         name = group[0].name
         local = all(place.url.startswith("file:") for place in self.settings.find_links)
         if not local or any(self._listing(place).lists(name) for place in self.settings.find_links):
@@ -181,7 +181,7 @@ class Index:
             readers = self._consult(name, index_url)
             answers = self._answers(group, readers)
             kept = any(reader.origin == "cache" for reader in readers) and not self.settings.offline
-            if kept and not all(answers.values()):  # What was not there a while ago may be there by now.
+            if kept and not all(answers.values()):  # A file that was missing before may exist now.
                 readers = self._consult(name, index_url, revalidate=True)
                 answers = self._answers(group, readers)
             readers = [reader for reader in readers if reader.exists]
@@ -255,14 +255,14 @@ class Index:
         return readers
 
     def _rest(self, readers: Iterable[PageReader]) -> None:
-        """Let pages go until they are asked about again; those of find-links places are asked about each project."""
+        """Drop pages until they are needed again; pages of find-links places are needed for each project."""
         listings = list(self._listings.values())
         for reader in readers:
             if reader not in listings:
                 reader.rest()
 
     def _listing(self, place: IndexSource) -> PageReader:
-        """Return the reader of a find-links place, which is opened once in a run."""
+        """Return the reader of a find-links place, which is opened once per run."""
         with self._lock:
             if place not in self._listings:
                 self._listings[place] = self._pages.open_listing(place)
@@ -270,7 +270,7 @@ class Index:
 
 
 def _gap(error: Exception) -> Gap:
-    """Return what a failure means, which for a fault of our own names it."""
+    """Return the meaning of a failure; for an error in ftaudit, name it."""
     match error:
         case NotCached():
             return Gap(kind=GapKind.OFFLINE, detail=error.what, subject=error.about)
@@ -318,10 +318,10 @@ def _page_url(source: IndexSource, name: NormalizedName) -> str:
 
 
 def _in_parallel(work: Callable[[T], R], items: list[T], settings: IndexSettings) -> Iterator[R]:
-    """Start `work` on the items in daemon threads, and return an iterator over the results as they come.
+    """Start `work` on the items in daemon threads, and return an iterator over the results as they arrive.
 
-    Daemons, because neither Ctrl-C nor the end may wait for a server that sends a byte now and then;
-    `concurrent.futures` joins its threads. The iterator ends early if nothing comes for `settings.patience`.
+    Daemon threads are needed because neither Ctrl-C nor the exit may wait for a slow server, and `concurrent.futures`
+    joins its threads. The iterator ends early if no result arrives for `settings.patience`.
     """
     todo: queue.SimpleQueue[T] = queue.SimpleQueue()
     done: queue.SimpleQueue[R | BaseException] = queue.SimpleQueue()

@@ -1,4 +1,6 @@
-"""Which indexes are asked, in which order, and how: from the command line, uv's and pip's environment variables."""
+"""Which indexes are queried, in which order, and how: from the command line and the environment variables of uv and
+pip.
+"""
 
 from __future__ import annotations
 
@@ -14,15 +16,15 @@ from ftaudit.errors import UsageError
 from ftaudit.urls import public
 
 DEFAULT_TIMEOUT = 30.0
-"""Seconds without a byte after which an index is given up."""
+"""Seconds without a byte before a connection to an index is closed."""
 DEFAULT_RETRIES = 3
 DEFAULT_WORKERS = min(8, 2 * count_cores())
-"""Pages under way at a time; they are large, and more than two a core only wait for the GIL (`bench_index.py`)."""
+"""Pages to fetch at a time; they are large, and more than two per core only wait for the GIL (`bench_index.py`)."""
 
 INDEX_VARIABLES = ("UV_DEFAULT_INDEX", "UV_INDEX_URL", "PIP_INDEX_URL")
 """The environment variables that name the default index, the strongest first."""
 EXTRA_INDEX_VARIABLES = ("UV_INDEX", "UV_EXTRA_INDEX_URL", "PIP_EXTRA_INDEX_URL")
-"""Those that name further ones; what all of them say is taken together."""
+"""The variables that name extra indexes; the values of all of them are combined."""
 LINK_VARIABLES = ("UV_FIND_LINKS", "PIP_FIND_LINKS")
 
 _NAMED = re.compile(r"([A-Za-z0-9][A-Za-z0-9._-]*)=(.+)", re.DOTALL)
@@ -32,16 +34,16 @@ _KEYRING = ("auto", "import", "subprocess", "disabled")
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class IndexOptions:
-    """The options that a command line or a requirements file gives, by the names that pip and uv use."""
+    """The options of a command line or a requirements file, by the names in pip and uv."""
 
     index_url: str | None = None
     extra_index_urls: tuple[str, ...] = ()
-    """As uv's `--index` and pip's `--extra-index-url`; `NAME=URL` is allowed."""
+    """Like uv's `--index` and pip's `--extra-index-url`; `NAME=URL` is allowed."""
     find_links: tuple[str, ...] = ()
     """Folders of files, or HTML pages that list files of any project; relative to the current folder."""
     no_index: bool = False
     cert: str | None = None
-    """A file (or folder) of CA certificates."""
+    """A file or folder of CA certificates."""
     proxy: str | None = None
     timeout: float | None = None
     retries: int | None = None
@@ -51,15 +53,15 @@ class IndexOptions:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class IndexSource:
-    """One index: where it is, and who we are there."""
+    """One index: its URL, and the credentials for it."""
 
     url: str
-    """`https://…/` or `file:///…/`, with a slash at the end and without credentials."""
+    """`https://…/` or `file:///…/`, with a trailing slash and without credentials."""
     user: str | None = None
     password: str | None = None
 
     def with_credentials(self) -> str:
-        """Return the URL with its credentials: for another program's environment, never for a reader's eye."""
+        """Return the URL with its credentials: for another program's environment, never for output."""
         if self.user is None:
             return self.url
         parts = urlsplit(self.url)
@@ -72,28 +74,28 @@ class IndexSource:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class IndexSettings:
-    """What `Index` needs to know. Nothing in here is printed but through `ftaudit.urls`."""
+    """The settings of `Index`. Print them only through `ftaudit.urls`."""
 
     sources: tuple[IndexSource, ...]
-    """In order of priority: the first that has a project answers for it (uv's `first-index`)."""
+    """In order of priority: the first index that has a project answers for it (uv's `first-index`)."""
     find_links: tuple[IndexSource, ...] = ()
     """Their files are added to those of the index that answers."""
     cache: Path | None = None
-    """The folder of the page cache; `None` keeps nothing on disk."""
+    """The folder of the page cache; `None` stores nothing on disk."""
     offline: bool = False
     """Answer from the cache regardless of age, without a request."""
     cert: str | None = None
     proxy: str | None = None
     timeout: float = DEFAULT_TIMEOUT
     connect_timeout: float = 5.0
-    """Seconds; short, so that a machine without a network says so soon."""
+    """Seconds; short, so that a machine without a network reports that soon."""
     page_deadline: float = 120.0
-    """Seconds for one whole page, however slowly it drips."""
+    """Seconds for one whole page, however slowly it arrives."""
     patience: float = 300.0
-    """Seconds without any answer at all, after which the rest is given up."""
+    """Seconds without any answer before the remaining requests are dropped."""
     retries: int = DEFAULT_RETRIES
     backoff: float = 0.2
-    """Seconds, doubled with every retry."""
+    """Seconds, doubled after every retry."""
     keyring: str = "auto"
     workers: int = DEFAULT_WORKERS
 
@@ -111,14 +113,14 @@ def find_settings(
 ) -> IndexSettings:
     """Return the settings: command line over environment over requirements files over the default.
 
-    Between several indexes the first that has the project wins, extra indexes before the default one, which is
-    what uv does by default and what guards against dependency confusion; pip would mix them. Of the environment
-    are read: `UV_DEFAULT_INDEX`, `UV_INDEX_URL`, `UV_INDEX` (with `UV_INDEX_NAME_USERNAME` and `…_PASSWORD`),
-    `UV_EXTRA_INDEX_URL`, `UV_FIND_LINKS`, `UV_NO_INDEX`, `UV_HTTP_TIMEOUT`, `UV_HTTP_RETRIES`,
-    `UV_KEYRING_PROVIDER`, and pip's `PIP_INDEX_URL`, `PIP_EXTRA_INDEX_URL`, `PIP_FIND_LINKS`, `PIP_NO_INDEX`,
-    `PIP_CERT`, `PIP_PROXY`, `PIP_DEFAULT_TIMEOUT`, `PIP_RETRIES`, `PIP_KEYRING_PROVIDER`; then `SSL_CERT_FILE` and
-    `SSL_CERT_DIR`. `REQUESTS_CA_BUNDLE`, the `*_PROXY` variables, `NO_PROXY` and netrc are left to requests.
-    Files of configuration (`pip.conf`, `uv.toml`) are not read. Raise `UsageError` for a setting that cannot be.
+    The first index that has the project wins, extra indexes before the default one. This is uv's default, and it
+    prevents dependency confusion; pip mixes the indexes. The environment variables are `UV_DEFAULT_INDEX`,
+    `UV_INDEX_URL`, `UV_INDEX` (with `UV_INDEX_NAME_USERNAME` and `…_PASSWORD`), `UV_EXTRA_INDEX_URL`, `UV_FIND_LINKS`,
+    `UV_NO_INDEX`, `UV_HTTP_TIMEOUT`, `UV_HTTP_RETRIES`, `UV_KEYRING_PROVIDER`, and pip's `PIP_INDEX_URL`,
+    `PIP_EXTRA_INDEX_URL`, `PIP_FIND_LINKS`, `PIP_NO_INDEX`, `PIP_CERT`, `PIP_PROXY`, `PIP_DEFAULT_TIMEOUT`,
+    `PIP_RETRIES`, `PIP_KEYRING_PROVIDER`; then `SSL_CERT_FILE` and `SSL_CERT_DIR`. `REQUESTS_CA_BUNDLE`, the `*_PROXY`
+    variables, `NO_PROXY` and netrc are left to requests. Configuration files (`pip.conf`, `uv.toml`) are not read.
+    Raise `UsageError` for an invalid setting.
     """
     layers = (options, _environment(env), *requirements)
     no_index = any(layer.no_index for layer in layers)
@@ -153,15 +155,15 @@ def find_settings(
 def default_index() -> str:
     """Return pypi-simple's `PYPI_SIMPLE_ENDPOINT`, read from its source if that is possible.
 
-    Importing it takes pydantic and BeautifulSoup along, which is ten times what the rest of the tier costs when the
-    cache answers (`scripts/bench_index.py`). A pattern and not `ast`, whose parser fails in CPython 3.11 when two
+    Importing it also imports pydantic and BeautifulSoup, which takes ten times as long as the rest of the tier with a
+    warm cache (`scripts/bench_index.py`). A pattern is used instead of `ast`, whose parser fails in CPython 3.11 if two
     threads use it at once.
     """
     spec = find_spec("pypi_simple")
     try:
         source = Path(spec.origin).read_text("utf-8") if spec and spec.origin else ""
     except (OSError, ValueError):
-        source = ""  # Zipped or compiled: the import knows.
+        source = ""  # Zipped or compiled: import it instead.
     found = re.search(r"""^PYPI_SIMPLE_ENDPOINT(?:: str)? = (["'])(https://[^"'\s]+)\1$""", source, re.MULTILINE)
     if found is not None:
         return found[2]
@@ -202,7 +204,7 @@ def _environment(env: Mapping[str, str]) -> IndexOptions:
 
 
 def _source(text: str, env: Mapping[str, str]) -> IndexSource:
-    """Parse `[NAME=]URL`; credentials come from the URL, else from uv's variables for the name."""
+    """Parse `[NAME=]URL`; credentials come from the URL, or else from uv's variables for the name."""
     named = _NAMED.fullmatch(text)
     name, url = named.groups() if named else (None, text)
     if "://" not in url and not url.startswith("file:") and not Path(url).expanduser().is_dir():
@@ -222,14 +224,14 @@ def _source(text: str, env: Mapping[str, str]) -> IndexSource:
 
 
 def _location(text: str) -> IndexSource:
-    """Parse a URL or a local path, and take its credentials out of it."""
+    """Parse a URL or a local path, and separate its credentials."""
     if "://" not in text and not text.startswith("file:"):
         return IndexSource(url=Path(text).expanduser().absolute().as_uri())
     try:
         parts = urlsplit(text)
         user, password, port = parts.username, parts.password, parts.port
     except ValueError as error:
-        # What Python says about it may quote a part of the password.
+        # Python's message about it may quote a part of the password.
         raise UsageError(
             f"not a URL: {public(text)}", hint="percent-encode special characters in a user name or password"
         ) from error
@@ -248,7 +250,7 @@ def _unquoted(text: str | None) -> str | None:
 
 
 def _certificates(option: str | None, env: Mapping[str, str]) -> str | None:
-    """Return the CA certificates that are asked for, or `None` for those of requests."""
+    """Return the configured CA certificates, or `None` for those of requests."""
     asked = (("--cert", option), *((name, env.get(name)) for name in ("PIP_CERT", "SSL_CERT_FILE")))
     for name, path in asked:
         if path:

@@ -1,4 +1,4 @@
-"""Speaks HTTP: a requests session with credentials, retries, CA certificates and proxies, and a bounded `get`."""
+"""HTTP: a requests session with credentials, retries, CA certificates, and proxies, and a bounded `get`."""
 
 from __future__ import annotations
 
@@ -28,10 +28,10 @@ from ftaudit.index.traffic import Traffic
 from ftaudit.urls import redact
 
 MAX_PAGE: Final = 128 * 1024 * 1024
-"""Bytes of one page after decompression; the largest known is a fifth of it."""
+"""Size limit of one page after decompression; the largest known page is a fifth of it."""
 RETRIED: Final = frozenset({429, 500, 502, 503, 504})
 LONGEST_WAIT: Final = 20.0
-"""Seconds; a server that asks for more with Retry-After is asked again after these."""
+"""Limit in seconds for Retry-After; a server that asks for more gets the retry after this time."""
 _CHUNK: Final = 1 << 18
 
 
@@ -47,7 +47,7 @@ class HttpResponse:
 
 
 class _Patience(Retry):
-    """urllib3's retries, with an upper limit on what Retry-After may ask of us."""
+    """urllib3's retries, with an upper limit on Retry-After."""
 
     def parse_retry_after(self, retry_after: str) -> float:
         try:
@@ -57,7 +57,7 @@ class _Patience(Retry):
 
 
 CONNECTIONS = 16
-"""Connections to one host that are kept: wheels are read with more of them than pages."""
+"""Connections to one host that are kept open: wheels are read with more of them than pages."""
 
 
 class _SharedTrust(HTTPAdapter):
@@ -69,7 +69,7 @@ class _SharedTrust(HTTPAdapter):
         super().__init__(**options)
 
     def cert_verify(self, conn: Any, url: str, verify: Any, cert: Any) -> None:
-        """Let requests find the certificates, and hand every connection the context that holds them."""
+        """Let requests find the certificates, and pass every connection the context with them."""
         super().cert_verify(conn, url, verify, cert)  # type: ignore[no-untyped-call, unused-ignore]
         if conn.cert_reqs != "CERT_REQUIRED" or cert:
             return
@@ -86,9 +86,9 @@ class _SharedTrust(HTTPAdapter):
 
 
 class Session(requests.Session):
-    """A session that knows the settings and counts its traffic.
+    """A session with the settings that counts its traffic.
 
-    With `stream=True` the caller reads the body, and adds `response.raw.tell()` to `Traffic.received` afterwards.
+    With `stream=True`, the caller reads the body, and adds `response.raw.tell()` to `Traffic.received` afterwards.
     """
 
     def __init__(self, settings: IndexSettings, traffic: Traffic) -> None:
@@ -115,9 +115,9 @@ class Session(requests.Session):
         self.mount("http://", adapter)
 
     def merge_environment_settings(self, url: Any, proxies: Any, stream: Any, verify: Any, cert: Any) -> Any:
-        """Put the settings before the environment; requests would do it the other way round.
+        """Give the settings precedence over the environment; requests does the opposite.
 
-        The environment is asked once for each host: looking for proxies takes requests a quarter of its time.
+        The environment is read once for each host, because requests spends a quarter of its time on proxy lookups.
         """
         if proxies or verify is not None or cert is not None:
             return self._merged(url, proxies, stream, verify, cert)
@@ -136,7 +136,7 @@ class Session(requests.Session):
         return super().merge_environment_settings(url, proxies, stream, verify, cert)
 
     def send(self, request: requests.PreparedRequest, **kwargs: Any) -> requests.Response:
-        """Send with our timeouts where the caller gives none."""
+        """Send with the configured timeouts if the caller gives none."""
         if kwargs.get("timeout") is None:
             kwargs["timeout"] = (min(self._settings.connect_timeout, self._settings.timeout), self._settings.timeout)
         self._traffic.add(requests=1)
@@ -148,7 +148,7 @@ class Session(requests.Session):
     def get_page(self, url: str, headers: Mapping[str, str]) -> HttpResponse:
         """Return the answer with its whole body, and retry if the connection breaks in the middle of it.
 
-        Raise `IndexUnreachable` with the reason if there is no answer.
+        Raise `IndexUnreachable`, with the reason, if there is no answer.
         """
         for attempt in range(self._settings.retries):
             with contextlib.suppress(_BrokenOff):
@@ -188,7 +188,7 @@ class Session(requests.Session):
 
 
 class Unconnected(NoConnection):
-    """There is no connection to the host, so further requests to it are useless."""
+    """No connection to the host could be made, so further requests to it are useless."""
 
     def __init__(self, host: str, why: str) -> None:
         super().__init__(f"cannot connect to {host}: {why}", hint="check the network, the proxy and the index URL")
@@ -196,11 +196,13 @@ class Unconnected(NoConnection):
 
 
 class _BrokenOff(IndexUnreachable):
-    """The connection broke in the middle of an answer, which is worth another try."""
+    """The connection broke in the middle of an answer, so a retry is useful."""
 
 
 class _IndexAuth(AuthBase):
-    """Credentials by host: those of the index URLs, else netrc's, else the keyring's once a server answers 401."""
+    """Credentials by host: from the index URLs, or else from netrc, or else from the keyring after a server answers
+    401.
+    """
 
     def __init__(self, settings: IndexSettings) -> None:
         self._settings = settings
@@ -267,7 +269,7 @@ def _ask_keyring(url: str, host: str, user: str | None, provider: str) -> tuple[
             return None
     command = shutil.which("keyring")
     if command is None or user is None:
-        return None  # The command must be told the user's name.
+        return None  # The command needs the user's name.
     for service in (url, host):
         asked = [command, "get", service, user]
         try:
@@ -280,7 +282,7 @@ def _ask_keyring(url: str, host: str, user: str | None, provider: str) -> tuple[
 
 
 def explain(error: BaseException) -> str:
-    """Return the innermost cause of a failed request in a phrase, without addresses, objects or credentials."""
+    """Return the innermost cause of a failed request as a phrase, without addresses, objects, or credentials."""
     inner = error
     while True:
         for known, phrase in _PHRASES:
@@ -310,7 +312,7 @@ _PHRASES: Final = (
 
 
 def _is_unconnected(error: BaseException) -> bool:
-    """Whether no connection came about, as against one that broke later."""
+    """Whether no connection was made, as opposed to one that broke later."""
     if isinstance(error, (requests.exceptions.ProxyError, requests.exceptions.SSLError, requests.ConnectTimeout)):
         return True
     cause = error.args[0] if error.args else None

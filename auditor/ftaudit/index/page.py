@@ -1,8 +1,8 @@
 """Reads project pages of the Simple API, HTML (PEP 503) and JSON (PEP 691), and the files of wanted versions.
 
-Popular projects list thousands of files and an audit wants a few of them. An HTML page is therefore first reduced,
-by one pass of a regular expression, to its head and the links that can be of the wanted version; what is left goes
-through selectolax and pypi-simple. A page that is not plainly written is parsed as a whole.
+Popular projects list thousands of files, and an audit needs a few of them. An HTML page is therefore first reduced, by
+one pass of a regular expression, to its head and the links that can belong to the wanted version; selectolax and
+pypi-simple parse the rest. A page with unusual markup is parsed as a whole.
 """
 
 from __future__ import annotations
@@ -42,14 +42,14 @@ class Page:
     """One page as the index sent it, parsed on demand."""
 
     def __init__(self, body: bytes, *, url: str, form: str, charset: str | None = None) -> None:
-        """`url` is the page's own, `form` is `html` or `json`, `charset` what the server says about HTML.
+        """`url` is the page's own, `form` is `html` or `json`, `charset` is the server's charset for HTML.
 
-        Raise `IndexUnreachable` for a page that is cut off, of an unknown version of the API, or no page at all.
+        Raise `IndexUnreachable` for a page that is truncated, has an unknown API version, or is not an index page.
         """
         self._url = url
         self._local = url.startswith("file:")
         self.skipped = 0
-        """Links that were passed over so far: unparsable names, other projects, refused URLs."""
+        """Links that were skipped so far: unparsable names, other projects, rejected URLs."""
         if form == "json":
             self._json: dict[str, Any] | None = _parse_json(body, url)
             self._html = b""
@@ -74,9 +74,11 @@ class Page:
         return found
 
     def _version(self, package: DistributionPackage, name: NormalizedName) -> Version | None:
-        """Return the version of a wheel or sdist of the project; count what is neither, nor fetched over HTTP."""
+        """Return the version of a wheel or sdist of the project; count any other file, and any that is not fetched over
+        HTTP.
+        """
         if package.package_type not in ("wheel", "sdist", None):
-            return None  # Eggs and Windows installers were legal once and are nothing that is installed now.
+            return None  # Eggs and Windows installers are obsolete and no longer installed.
         try:
             if package.project and package.version and _name(package.project) == name:
                 url = package.url
@@ -152,8 +154,8 @@ _version = functools.lru_cache(maxsize=4096)(Version)
 def _is_plausible(filename: str, name: NormalizedName) -> bool:
     """Whether a file name is worth parsing for the project.
 
-    pypi-simple's patterns need 20 ms for a name of 250 bytes and a hundred dashes, of which a hostile page can
-    list a million; a file of the project has at most a version, a build and three tags after its name.
+    pypi-simple's patterns need 20 ms for a name of 250 bytes with a hundred dashes, and a hostile page can list a
+    million of them. A file of the project has at most a version, a build, and three tags after its name.
     """
     return (
         len(filename) <= 255
@@ -163,10 +165,10 @@ def _is_plausible(filename: str, name: NormalizedName) -> bool:
 
 
 def reduce_html(html: bytes, wanted: Wanted) -> bytes:
-    """Return a page with the head and, of the links, those whose text may be wanted; or the page as it is.
+    """Return a page with the head and only the links whose text may be wanted, or the unchanged page.
 
-    Only a page whose every link is `<a …>FILE NAME</a>` among harmless tags is reduced: nothing is hidden in
-    comments, scripts or nested markup, and nothing else than the links left out can matter.
+    Only a page whose every link is `<a …>FILE NAME</a>` among harmless tags is reduced: then nothing is hidden in
+    comments, scripts, or nested markup, and nothing except the removed links can matter.
     """
     parts = _LINK.split(html)
     names = parts[1::2]
@@ -200,7 +202,8 @@ def _tag(fragment: bytes) -> bytes | None:
 def _spelling_of(version: Version) -> Wanted:
     """Return a filter for file names that may belong to the version in any spelling; other names may pass too.
 
-    PEP 440 lets `2.0` be written `v2.0.0`, `02.0` or `0!2`: all spellings share the release without its trailing zeros.
+    PEP 440 allows `2.0` to be written `v2.0.0`, `02.0` or `0!2`: all spellings share the release without its trailing
+    zeros.
     """
     release = list(version.release)
     while len(release) > 1 and release[-1] == 0:
@@ -265,7 +268,7 @@ def _parse_json(body: bytes, url: str) -> dict[str, Any]:
 
 
 def _refuse_unknown_api(versions: list[Any], url: str) -> None:
-    """Raise where the page says that it speaks a major version other than 1 (PEP 629)."""
+    """Raise if the page declares a major API version other than 1 (PEP 629)."""
     for said in versions:
         try:
             major = Version(said).major
@@ -289,7 +292,7 @@ def _as_utf8(body: bytes, charset: str | None) -> bytes:
 
 
 def _refuse_cut_off(html: bytes, url: str) -> None:
-    """Raise where the page opens what it does not close: a body cut short must not pass for a shorter list."""
+    """Raise if the page has an unclosed element: a truncated body must not look like a shorter list."""
     head, tail = html[:4096].lower(), html[-4096:].lower()
     if not re.search(rb"<(?:!doctype|html|head|body|a|meta|title|h1)\b", head):
         raise IndexUnreachable(f"{url} is not a page of links")

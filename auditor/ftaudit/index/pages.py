@@ -1,4 +1,4 @@
-"""Opens project pages, from the cache, from the network or from a folder, and reads releases out of them."""
+"""Opens project pages, from the cache, from the network, or from a folder, and reads releases from them."""
 
 from __future__ import annotations
 
@@ -27,19 +27,19 @@ if TYPE_CHECKING:
     from ftaudit.index.net import HttpResponse, Session
 
 ACCEPT: Final = "application/vnd.pypi.simple.v1+json, application/vnd.pypi.simple.v1+html;q=0.5, text/html;q=0.01"
-"""What pypi-simple calls `ACCEPT_JSON_PREFERRED` (a test compares them); importing it would delay every request."""
+"""The value of pypi-simple's `ACCEPT_JSON_PREFERRED` (a test compares them); importing it would delay every request."""
 
 _DENIED: Final = frozenset({401, 403, 407})
 
 
 class Pages:
-    """Where pages come from. Every failure is an `IndexUnreachable` that says why.
+    """The source of pages. Every failure is an `IndexUnreachable` with the reason.
 
-    Each page is opened once in a run: whoever asks again has the same reader, or the same failure.
+    Each page is opened once per run: later calls get the same reader, or the same failure.
     """
 
     def __init__(self, store: PageStore, traffic: Traffic, session: Callable[[], Session], *, offline: bool) -> None:
-        """`session` makes the HTTP session, once a page has to be asked for."""
+        """`session` makes the HTTP session when the first page is requested."""
         self.offline = offline
         self._store = store
         self._traffic = traffic
@@ -52,7 +52,7 @@ class Pages:
 
     @property
     def keeps(self) -> bool:
-        """Whether pages are kept on disk."""
+        """Whether pages are stored on disk."""
         return self._store.keeps
 
     def open(self, source: IndexSource, url: str, *, revalidate: bool = False) -> PageReader:
@@ -80,7 +80,7 @@ class Pages:
         return self.fetch(source, url, entry)
 
     def _confirm(self, source: IndexSource, url: str) -> PageReader:
-        """Have the index confirm a page of the cache; whoever opens it from now on has what came of that."""
+        """Make the index confirm a cached page; later callers get the result."""
         confirmed = self.fetch(source, url, self._store.load(url, source.user))
         self._opened.put((url, source.user), confirmed)
         return confirmed
@@ -105,7 +105,7 @@ class Pages:
         return PageReader(self, source, url, StoredPage(url=url, form="html"), body, "file")
 
     def _open_folder(self, place: IndexSource, folder: Path) -> PageReader:
-        """Make the page that the folder would be."""
+        """Make a page from a folder."""
         try:
             files = sorted(path for path in folder.iterdir() if path.is_file())
         except OSError as error:
@@ -194,7 +194,7 @@ class Pages:
 
 
 class PageReader:
-    """One opened page: its cache entry, and its body once that is needed. Usable from many threads."""
+    """One opened page: its cache entry, and its body after it is needed. Usable from many threads."""
 
     def __init__(
         self, pages: Pages, source: IndexSource, url: str, entry: StoredPage, body: bytes | None, origin: str
@@ -212,22 +212,22 @@ class PageReader:
         self.kept = origin != "file"
         """Whether answers from the page may be written next to it."""
         self.hints: frozenset[str] | None = None
-        """The normalised file names of a folder: most projects have none there, which is seen without parsing."""
+        """The normalized file names in a folder: most projects have none there, which this shows without parsing."""
         self._new = False
 
     @property
     def exists(self) -> bool:
-        """Whether there is such a page at all."""
+        """Whether such a page exists."""
         return self.entry.form != "absent"
 
     @property
     def age(self) -> float | None:
-        """Seconds since the index confirmed the page, where the cache answered."""
+        """Seconds since the index confirmed the page, if the answer came from the cache."""
         return max(0.0, self.entry.age) if self.origin == "cache" else None
 
     @property
     def skipped(self) -> int:
-        """Links that were passed over so far."""
+        """Links that were skipped so far."""
         return self.entry.skipped if self._page is None else max(self.entry.skipped, self._page.skipped)
 
     def page(self) -> Page:
@@ -241,7 +241,7 @@ class PageReader:
             return self._page
 
     def rest(self) -> None:
-        """Let go of the parsed page until it is needed again; a body that the cache does not hold is packed."""
+        """Drop the parsed page until it is needed again; compress a body that is not in the cache."""
         with self._lock:
             if self._body is not None and self._packed is None and not (self.kept and self._pages.keeps):
                 self._packed = zlib.compress(self._body, 1)
@@ -263,7 +263,7 @@ class PageReader:
         return again._body
 
     def files(self, name: NormalizedName, version: Version) -> tuple[DistributionFile, ...]:
-        """Return the files of one version, from the answers kept in the cache or from the page."""
+        """Return the files of one version, from the cached answers or from the page."""
         if not self.exists:
             return ()
         key = answer_key(name, version)
@@ -297,7 +297,7 @@ class PageReader:
         return bool(self.all_files(name))
 
     def keep(self) -> None:
-        """Write what was read from the page to the cache, where that is new."""
+        """Write new answers from the page to the cache."""
         with self._lock:
             if self._new and self.kept:
                 self._pages.keep_answers(self._source, self._url, self.entry)
@@ -330,11 +330,11 @@ def _confirmed(entry: StoredPage, answer: HttpResponse) -> StoredPage:
 
 
 def _local_path(url: str) -> Path:
-    """`urllib.request.url2pathname` does this too, and takes an HTTP client along that the cache does not need."""
+    """Does the same as `urllib.request.url2pathname`, which imports an HTTP client that the cache does not need."""
     path = unquote(urlsplit(url).path)
     return Path(path[1:] if path[2:3] == ":" else path)  # `/C:/simple` on Windows.
 
 
 def answer_key(name: NormalizedName, version: Version) -> str:
-    """Return what the cache calls the files of one version."""
+    """Return the cache key for the files of one version."""
     return f"{name} {version}"

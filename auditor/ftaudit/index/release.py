@@ -1,4 +1,4 @@
-"""What the index client is asked, and what it answers: releases and projects with their files."""
+"""The questions to the index client, and its answers: releases and projects with their files."""
 
 from __future__ import annotations
 
@@ -17,30 +17,30 @@ class Query:
     name: NormalizedName
     version: Version
     index_url: str | None = None
-    """The one index to ask, where a lock file binds the package to it."""
+    """The only index to query, if a lock file binds the package to it."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ReleaseFiles:
-    """The wheels and sdists of one version of a project, or why they are not known."""
+    """The wheels and sdists of one version of a project, or why they are unknown."""
 
     status: Status
     reason: Gap | None = None
     """Why it failed; `None` when done."""
     origin: str | None = None
-    """`index` (asked or revalidated in this run), `cache` or `file`."""
+    """`index` (queried or revalidated in this run), `cache`, or `file`."""
     files: tuple[DistributionFile, ...] = ()
     page: str | None = None
     """URL of the project's page, without credentials."""
     age: float | None = None
-    """Seconds since the index last confirmed the page, where the cache answered."""
+    """Seconds since the index last confirmed the page, if the answer came from the cache."""
     warnings: tuple[str, ...] = ()
     """Notes that a reader of the answer needs, one sentence each."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ProjectFiles:
-    """Every version of a project with its wheels and sdists, newest first, or why they are not known."""
+    """Every version of a project with its wheels and sdists, newest first, or why they are unknown."""
 
     status: Status
     reason: Gap | None = None
@@ -52,9 +52,9 @@ class ProjectFiles:
 
 
 def query_for(pin: Pin) -> Query | None:
-    """Return what to ask an index about the pin, or `None` if there is nothing to ask.
+    """Return the question to an index about the pin, or `None` if it needs no index.
 
-    Files that the input names are used as they are; a local project and a pin without a version have none.
+    Files that the input names are used without a request; a local project and a pin without a version have no question.
     """
     if pin.version is None or pin.files is not None or pin.source_tree is not None or pin.on_disk is not None:
         return None

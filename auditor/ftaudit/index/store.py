@@ -1,10 +1,10 @@
-"""The cache of index pages on disk: what a server said, how long it holds, and the answers already read from it.
+"""The cache of index pages on disk: the server's response, its lifetime, and the answers already read from it.
 
 A page is two files named by the hash of its URL: `.page`, the body as the server sent it, and `.json`, small, with
-validators, freshness, the body's length and CRC, and the files of the versions asked for so far. The warm path reads
-the small one alone. Both are replaced in one step each, so that processes may share the folder: a `.json` that meets
-another's `.page` sees it by the CRC and drops it. No HTTP cache library fits: CacheControl and hishel keep responses,
-so that fifty pages of a megabyte are read and parsed again on every run.
+validators, freshness, the body's length and CRC, and the files of the versions requested so far. With a warm cache,
+only the small file is read. Each file is replaced in one step, so that processes can share the folder: the CRC shows if
+a `.json` does not match its `.page`, which is then dropped. No HTTP cache library fits: CacheControl and hishel store
+responses, so that fifty pages of a megabyte would be read and parsed again on every run.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ from typing import Any, Final
 from ftaudit.model import DistributionFile
 
 FORMAT: Final = 1
-"""Raised whenever what is written changes its meaning; other formats are ignored."""
+"""Increase this number if the meaning of the data changes; other formats are ignored."""
 DEFAULT_MAX_AGE: Final = 600.0
-"""Seconds for which a page holds when the server does not say; what the real index says."""
+"""Lifetime of a page in seconds if the server does not state one; the value of the real index."""
 LONGEST_MAX_AGE: Final = 86400.0
 
 Answers = dict[str, tuple[DistributionFile, ...]]
@@ -31,10 +31,10 @@ Answers = dict[str, tuple[DistributionFile, ...]]
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class StoredPage:
-    """What is known about one page."""
+    """The known facts about one page."""
 
     url: str
-    """Where the page really was, after redirects; relative links start here."""
+    """The URL of the page after redirects; relative links start from it."""
     form: str
     """`html`, `json`, or `absent` for a 404."""
     charset: str | None = None
@@ -46,7 +46,7 @@ class StoredPage:
     length: int = 0
     crc: int = 0
     skipped: int = 0
-    """Links of the page that were passed over while the answers were read."""
+    """Links of the page that were skipped while the answers were read."""
     answers: Answers = field(default_factory=dict)
     """Files by `name version`, for the requests so far."""
 
@@ -57,7 +57,7 @@ class StoredPage:
 
     @property
     def fresh(self) -> bool:
-        """Whether it may be used without asking; a clock set back makes it stale."""
+        """Whether it may be used without a request; a clock that was set back makes it stale."""
         return 0 <= self.age < self.max_age
 
     def describes(self, body: bytes) -> bool:
@@ -73,16 +73,16 @@ class PageStore:
 
     @property
     def keeps(self) -> bool:
-        """Whether there is a folder at all."""
+        """Whether there is a folder."""
         return self._folder is not None
 
     @property
     def is_empty(self) -> bool:
-        """Whether no page was ever kept."""
+        """Whether no page was ever stored."""
         return self._folder is None or not (self._folder / "pages").is_dir()
 
     def load(self, url: str, user: str | None) -> StoredPage | None:
-        """Return what is known about a page as that user sees it, or `None`."""
+        """Return the entry of a page for that user, or `None`."""
         path = self._path(url, user, ".json")
         if path is None:
             return None
@@ -95,7 +95,7 @@ class PageStore:
             return None
 
     def load_body(self, url: str, user: str | None, entry: StoredPage) -> bytes | None:
-        """Return the page's body, or `None` if it is gone or not the one that the entry describes."""
+        """Return the page's body, or `None` if it is missing or does not match the entry."""
         path = self._path(url, user, ".page")
         if path is None:
             return None
@@ -106,7 +106,7 @@ class PageStore:
         return body if entry.describes(body) else None
 
     def save(self, url: str, user: str | None, entry: StoredPage, body: bytes | None = None) -> StoredPage:
-        """Keep an entry, and its body if there is a new one; return the entry as it was kept."""
+        """Store an entry, and its body if there is a new one; return the stored entry."""
         if body is not None:
             entry = replace(entry, length=len(body), crc=zlib.crc32(body))
             self._write(self._path(url, user, ".page"), body)
@@ -114,7 +114,7 @@ class PageStore:
         return entry
 
     def drop(self, url: str, user: str | None) -> None:
-        """Forget a page."""
+        """Remove a page."""
         for suffix in (".json", ".page"):
             path = self._path(url, user, suffix)
             if path is not None:
@@ -122,7 +122,7 @@ class PageStore:
                     path.unlink()
 
     def _path(self, url: str, user: str | None, suffix: str) -> Path | None:
-        """The name tells users apart, who may see different pages, and keeps nothing secret."""
+        """The name separates users, who may see different pages; it does not protect secrets."""
         if self._folder is None:
             return None
         key = sha256(f"{user or ''}\n{url}".encode("utf-8", "surrogatepass")).hexdigest()[:40]
@@ -148,7 +148,7 @@ def _render(entry: StoredPage) -> bytes:
 
 
 def _parse(data: bytes) -> StoredPage:
-    """Parse what `_render` wrote; raise what Python raises for anything else."""
+    """Parse the output of `_render`; raise Python's own exceptions for anything else."""
     raw = json.loads(data)
     if not isinstance(raw, dict) or raw.pop("format") != FORMAT:
         raise ValueError("another format")

@@ -1,4 +1,4 @@
-"""Counts what went over the network and what the cache saved."""
+"""Counts the network traffic and the savings of the cache."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import threading
 
 
 class Traffic:
-    """Counters that many threads add to."""
+    """Counters for many threads."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -21,6 +21,6 @@ class Traffic:
 
     @property
     def counts(self) -> tuple[tuple[str, int], ...]:
-        """Pairs of name and count, as `Report.traffic` holds them."""
+        """Pairs of name and count, in the form of `Report.traffic`."""
         with self._lock:
             return tuple(self._counts.items())

@@ -1,4 +1,4 @@
-"""Reads requirements and lock files, and arrives at the packages to judge: `find_input`, `read`, `pins`."""
+"""Reads requirements and lock files, and determines the packages to judge: `find_input`, `read`, `pins`."""
 
 from __future__ import annotations
 

@@ -18,7 +18,7 @@ from ftaudit.model import StrEnum
 
 
 class ManifestPart(StrEnum):
-    """Where in the manifest a requirement stands."""
+    """The place of a requirement in the manifest."""
 
     MAIN = "dependencies"
     EXTRA = "extra"
@@ -40,7 +40,7 @@ class Asked:
     edge: Edge
 
     def excludes(self, name: NormalizedName, version: Version) -> bool:
-        """Return whether this is a requirement of the package that does not admit the version."""
+        """Return whether this is a requirement for the package that does not admit the version."""
         allowed = self.edge.specifier
         return self.edge.name == name and allowed is not None and not allowed.contains(version, prereleases=True)
 
@@ -67,7 +67,7 @@ def find_asked(requirements: Requirements) -> tuple[Asked, ...]:
             case _:
                 return ()
     except InputError:
-        # The lock file was read without it; what the manifest says is the locking tool's to complain about.
+        # The lock file was read without it; errors in the manifest are for the locking tool to report.
         return ()
 
 

@@ -1,4 +1,4 @@
-"""Direct requirements: what a URL, a file or a folder names instead of an index."""
+"""Direct requirements: a URL, a file, or a folder instead of an index."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ ARCHIVES: Final = (".whl", ".zip", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz", ".t
 
 
 def parse_reference(target: str, folder: Path) -> Reference:
-    """Return what a URL or path points at; relative paths count from `folder`.
+    """Return the target of a URL or path; relative paths are relative to `folder`.
 
-    Nothing is fetched. A `file:` URL or path of an archive is a file, any other local one a tree.
+    Nothing is fetched. A `file:` URL or path of an archive is a file, any other local path is a tree.
     """
     bare = target.partition("#")[0]
     if bare.lower().startswith(VCS_SCHEMES):
@@ -36,12 +36,12 @@ def parse_reference(target: str, folder: Path) -> Reference:
 
 
 def local_path(target: str, folder: Path) -> Path:
-    """Return the absolute path that a `file:` URL or a path relative to `folder` means."""
+    """Return the absolute path for a `file:` URL or a path relative to `folder`."""
     if target.lower().startswith("file:"):
         target = target[5:]
         if target.startswith("//"):
             target = "/" + target[2:].partition("/")[2]
-        from urllib.request import url2pathname  # It takes http.client along, which lock files never need.
+        from urllib.request import url2pathname  # It imports http.client, which lock files never need.
 
         target = url2pathname(target)
     return Path(folder, target).absolute().resolve()
@@ -55,7 +55,7 @@ def fragment_hashes(target: str) -> frozenset[str]:
 
 
 def parse_file(url: str) -> tuple[NormalizedName, Version] | None:
-    """Return name and version that a wheel's or sdist's file name gives, or `None` when it gives none."""
+    """Return name and version from a wheel's or sdist's file name, or `None` if the name has none."""
     name = file_name(url)
     try:
         if name.endswith(".whl"):
@@ -67,6 +67,6 @@ def parse_file(url: str) -> tuple[NormalizedName, Version] | None:
 
 
 def distribution_file(url: str, hashes: frozenset[str]) -> DistributionFile:
-    """Return the one file that a direct requirement allows."""
+    """Return the only file that a direct requirement allows."""
     pairs = tuple(tuple(item.split(":", 1)) for item in sorted(hashes))
     return DistributionFile(filename=file_name(url), url=url, hashes=tuple((p[0], p[1]) for p in pairs))

@@ -1,4 +1,4 @@
-"""The front door: chooses the input, the reader for its format, and how its packages are arrived at."""
+"""The entry point: chooses the input, the reader for its format, and the way to determine its packages."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ LOOKED_FOR: Final = (
     "requirements*.txt and *.in, environment.yml, wheels"
 )
 _LOCKS: Final = ("pylock.toml", "uv.lock", "poetry.lock", "pdm.lock", "Pipfile.lock")
-"""One that every installer reads first, then by how much each says: URLs, edges, files, or hashes alone."""
+"""The file that every installer reads comes first, then by content: URLs, edges, files, or only hashes."""
 _NOT_FOR_USE: Final = ("dev", "test", "doc", "lint", "ci", "build", "constraint")
 _MOST_ENTRIES: Final = 100_000
 
@@ -81,7 +81,7 @@ _MAIN_NAMES: Final = (
 
 
 def _in_requirements_folder(folder: Path) -> Iterator[Path]:
-    """Yield the files of a `requirements` folder, or of a folder of that name, those for use first."""
+    """Yield the files of a `requirements` folder, or of a folder of that name, those for production first."""
     place = folder if folder.absolute().name == "requirements" else folder / "requirements"
     files = [path for path in (*sorted(place.glob("*.txt")), *sorted(place.glob("*.in"))) if path.is_file()]
     in_use = [path for path in files if not any(word in path.stem.lower() for word in _NOT_FOR_USE)]
@@ -91,7 +91,7 @@ def _in_requirements_folder(folder: Path) -> Iterator[Path]:
 
 
 def _states_metadata(folder: Path) -> bool:
-    """Return whether `setup.cfg` or `setup.py` says to a reader what the project needs."""
+    """Return whether `setup.cfg` or `setup.py` states the project's dependencies statically."""
     from ftaudit.lockfiles.formats import setuptools_project
 
     try:
@@ -101,12 +101,12 @@ def _states_metadata(folder: Path) -> bool:
 
 
 def find_others(folder: Path, taken: Path) -> tuple[Path, ...]:
-    """Return what else in a folder could have been taken as its input."""
+    """Return the other files in a folder that could have been its input."""
     return tuple(dict.fromkeys(path for path in _candidates(folder) if path != taken))
 
 
 def _nearest(folder: Path) -> str:
-    """Say what is there that another command makes an input of."""
+    """Return what exists that another command can turn into an input."""
     if (folder / "Pipfile").is_file():
         return "`pipenv lock` makes a Pipfile.lock of its Pipfile; "
     tool = _tool_of(folder / "pyproject.toml") if (folder / "pyproject.toml").is_file() else None
@@ -123,7 +123,7 @@ def _nearest(folder: Path) -> str:
 
 
 def _tool_of(path: Path) -> str | None:
-    """Return the tool in whose table a `pyproject.toml` keeps the dependencies."""
+    """Return the tool whose table in a `pyproject.toml` has the dependencies."""
     try:
         tools = read_toml(path)[0].get("tool", {})
     except InputError:
@@ -151,11 +151,11 @@ def _has_project(path: Path) -> bool:
 def read(
     path: Path, *, extras: Sequence[str] = (), groups: Sequence[str] = (), all_extras: bool = False
 ) -> Requirements:
-    """Return what an input asks for, with the chosen extras and dependency groups of the project.
+    """Return the requirements of an input, with the chosen extras and dependency groups of the project.
 
-    A folder is an environment, or that of its most precise input, or one of wheels. What is not a file can be a
-    requirement itself (`is_requirement`). Raise `InputError`, naming the
-    place, for what cannot be read as what it is; `UsageError` for an extra or group that it does not have.
+    A folder is an environment, a folder of wheels, or stands for its most precise input. A name that is not a file can
+    be a requirement itself (`is_requirement`). Raise `InputError`, naming the place, for a malformed input,
+    `UsageError` for an unknown extra or group.
     """
     if not path.exists() and not is_stream(path):
         if not is_requirement(str(path)):
@@ -176,7 +176,7 @@ def read(
 def is_requirement(name: str) -> bool:
     """Return whether an input that is not a file is a requirement itself, such as `lxml==6.1.3` or `uvicorn[standard]`.
 
-    A name without a version or an extra is not: it could be a file that is missing.
+    A name without a version or an extra does not count: it could be a missing file.
     """
     with contextlib.suppress(InvalidRequirement):
         requirement = Requirement(name)
@@ -185,7 +185,7 @@ def is_requirement(name: str) -> bool:
 
 
 def _instead_of(name: str) -> str:
-    """Return what to name instead of a file that does not exist: a package was possibly meant."""
+    """Return the likely correct name instead of a file that does not exist: perhaps a package was meant."""
     with contextlib.suppress(InvalidRequirement):
         if "." not in Requirement(name).name:
             return f"for a package, name a version: `ftaudit check '{name}==VERSION'`, or `ftaudit wheel {name}`"
@@ -193,9 +193,10 @@ def _instead_of(name: str) -> str:
 
 
 def find_environment(path: Path) -> Path:
-    """Return the folder of packages of a virtual environment or a prefix; if there are several, the whole of it.
+    """Return the folder of packages of a virtual environment or a prefix; if there are several, return the whole
+    prefix.
 
-    Raise `InputError` for one that holds no installed package, or those of several Pythons.
+    Raise `InputError` for one without installed packages, or with those of several Pythons.
     """
     from ftaudit.lockfiles.formats import installed
 
@@ -204,7 +205,7 @@ def find_environment(path: Path) -> Path:
 
 
 def _kind_of_folder(folder: Path) -> InputFormat | None:
-    """Tell an environment and a folder of wheels from one that holds a project."""
+    """Distinguish an environment and a folder of wheels from a project folder."""
     names = [path.name for path in itertools.islice(folder.iterdir(), _MOST_ENTRIES)]
     if {"pyvenv.cfg", "conda-meta"} & set(names) or any(name.endswith(".dist-info") for name in names):
         return InputFormat.ENVIRONMENT
@@ -224,7 +225,7 @@ def _is_conda(path: Path) -> bool:
 
 
 def _holds_packages(folder: Path) -> bool:
-    """Return whether a folder is one of packages, or a prefix or the root of a file system that has such folders."""
+    """Return whether a folder contains packages, or is a prefix or the root of a file system with such folders."""
     from ftaudit.lockfiles.formats import installed
 
     if folder.name in ("site-packages", "dist-packages"):
@@ -238,7 +239,7 @@ def _holds_packages(folder: Path) -> bool:
 def _read(
     path: Path, kind: InputFormat, extras: Sequence[str], groups: Sequence[str], all_extras: bool
 ) -> Requirements:
-    """Hand the file to the reader of its format, which is imported for it alone."""
+    """Pass the file to the reader of its format, which is imported only for it."""
     match kind:
         case InputFormat.REQUIREMENTS_TXT | InputFormat.CONDA | InputFormat.ENVIRONMENT | InputFormat.WHEELS:
             if extras or groups:
@@ -311,9 +312,9 @@ def _read_plain(path: Path, kind: InputFormat) -> Requirements:
 
 
 def _obeying(selection: Selection, requirements: Requirements) -> Selection:
-    """Return the selection with what `--no-binary` and `--only-binary` of the input say about each package.
+    """Return the selection with the `--no-binary` and `--only-binary` options of the input applied to each package.
 
-    Files that a requirement names by URL or path are taken as they are.
+    Files that a requirement names by URL or path are not affected.
     """
     index = requirements.index
     if not (index.no_binary or index.only_binary):
@@ -331,7 +332,7 @@ def pins(requirements: Requirements, target: Target, platform: Platform, options
     """Return the packages to judge for the target on the platform.
 
     A lock file is walked without network; if it has no dependency edges, uv finds them. Other inputs are resolved
-    through uv, as `options` say. Raise `InputError` for a marker that is malformed, `ResolutionError` when uv cannot be
+    through uv, according to `options`. Raise `InputError` for a malformed marker, `ResolutionError` if uv cannot be
     run.
     """
     return _obeying(_pins(requirements, target, platform, options), requirements)

@@ -1,4 +1,4 @@
-"""Reads the fields that lock files share: versions, ranges, hashes, the names of files, extras and groups."""
+"""Reads the fields that lock files share: versions, ranges, hashes, file names, extras, and groups."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def specifier_of(table: Table, key: str) -> SpecifierSet | None:
 def read_range(text: str) -> SpecifierSet:
     """Return a range of versions; raise `ValueError` for one that is malformed or cannot be evaluated.
 
-    `SpecifierSet` looks at the numbers of its versions when it is first asked, and has a limit to their digits.
+    `SpecifierSet` parses its versions on first use, and limits their digits.
     """
     found = SpecifierSet(text)
     found.contains(Version("1"))
@@ -48,7 +48,7 @@ def read_range(text: str) -> SpecifierSet:
 
 
 def hash_of(table: Table, key: str, value: object) -> tuple[tuple[str, str], ...]:
-    """Return the one pair of algorithm and digest of `sha256:…`, or none; raise `InputError` for a malformed one."""
+    """Return the pair of algorithm and digest in `sha256:…`, or nothing; raise `InputError` for a malformed hash."""
     if value is None or value == "":
         return ()
     algorithm, separator, digest = value.partition(":") if isinstance(value, str) else ("", "", "")
@@ -62,7 +62,8 @@ def listed_files(
 ) -> tuple[DistributionFile, ...]:
     """Return the files of a package as Poetry and PDM list them: `{ file or url, hash }`.
 
-    `direct` is where a package's one file is that comes by URL or path. Raise `InputError` for a malformed entry.
+    `direct` is the location of a package's only file, if it comes from a URL or path. Raise `InputError` for a
+    malformed entry.
     """
     entries = table.raw(key)
     if not isinstance(entries, list):
@@ -103,7 +104,7 @@ def are_for_one_system(names: Iterable[str]) -> bool:
 
 
 def check_empty(top: Table, known: Iterable[str], path: Path) -> None:
-    """Raise `InputError` for a lock file without packages that holds what its format does not have.
+    """Raise `InputError` for a lock file without packages that has keys unknown to its format.
 
     A project without dependencies has such a lock file; a misspelt table must not look like one.
     """
@@ -121,7 +122,7 @@ def check_known(what: str, wanted: Iterable[str], known: Iterable[str], path: Pa
 
 
 def left_out(extras: Iterable[str], groups: Iterable[str], *, taken: Sequence[Iterable[str]]) -> tuple[str, ...]:
-    """Return what was not chosen, `extra NAME` and `group NAME`; `taken` holds the chosen extras and groups."""
+    """Return what was not chosen, `extra NAME` and `group NAME`; `taken` has the chosen extras and groups."""
     return (
         *(f"extra {name}" for name in sorted(set(extras) - set(taken[0]))),
         *(f"group {name}" for name in sorted(set(groups) - set(taken[1]))),

@@ -1,4 +1,4 @@
-"""Reads an input file's bytes and TOML safely, and finds on which line an entry stands."""
+"""Reads an input file's bytes and TOML safely, and finds the line of an entry."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from urllib.parse import unquote
 from ftaudit.errors import InputError
 
 MAX_BYTES: Final = 32 * 1024 * 1024
-"""No input is longer: the largest lock files seen, of some thousand packages, have 5 MB."""
+"""No input is longer: the largest known lock files, with some thousand packages, have 5 MB."""
 
 
 def read_bytes(path: Path) -> bytes:
-    """Return what the file holds; raise `InputError` when it is missing, no plain file, unreadable or too long.
+    """Return the file's bytes; raise `InputError` if it is missing, not a regular file, unreadable, or too long.
 
-    Standard input (`-`) and what a shell puts under `/dev/fd` are read once and kept.
+    Standard input (`-`) and the shell's files under `/dev/fd` are read once and cached.
     """
     if is_stream(path):
         return _read_stream(str(path))
@@ -68,7 +68,7 @@ def _read_stream(name: str) -> bytes:
 
 
 def read_text(path: Path, what: str = "it") -> str:
-    """Return the file's text, which must be UTF-8; raise `InputError` if it is not, as `read_bytes` does."""
+    """Return the file's text, which must be UTF-8; otherwise raise `InputError`, as `read_bytes` does."""
     try:
         return read_bytes(path).decode("utf-8-sig")
     except UnicodeDecodeError as error:
@@ -76,8 +76,8 @@ def read_text(path: Path, what: str = "it") -> str:
 
 
 def read_toml(path: Path) -> tuple[dict[str, Any], str]:
-    """Return the file's TOML document and its text; raise `InputError` naming the line that is wrong."""
-    import tomli  # It is compiled, and reads a lock file in a third of tomllib's time.
+    """Return the file's TOML document and its text; raise `InputError` naming the invalid line."""
+    import tomli  # It is compiled, and three times as fast as tomllib for a lock file.
 
     text = read_text(path, "TOML")
     try:
@@ -92,7 +92,7 @@ def read_toml(path: Path) -> tuple[dict[str, Any], str]:
 
 
 def header_lines(text: str, header: str, count: int) -> Sequence[int | None]:
-    """Return the line of each `[[header]]` of a TOML text, in order, or `None`s when they cannot be told for sure."""
+    """Return the line of each `[[header]]` of a TOML text, in order, or `None`s if they are not certain."""
     pattern = re.compile(rf"^[ \t]*\[\[[ \t]*{re.escape(header)}[ \t]*\]\][ \t]*(?:#.*)?\r?$", re.MULTILINE)
     lines: list[int | None] = []
     line, seen = 1, 0
@@ -104,7 +104,7 @@ def header_lines(text: str, header: str, count: int) -> Sequence[int | None]:
 
 
 def string_line(text: str, value: str) -> int | None:
-    """Return the line on which a TOML text holds the string, or `None` when it holds it nowhere or twice."""
+    """Return the line of a string in a TOML text, or `None` if the string is missing or appears twice."""
     places = [at for quote in "\"'" for at in _occurrences(text, f"{quote}{value}{quote}")]
     return text.count("\n", 0, places[0]) + 1 if len(places) == 1 else None
 
@@ -117,7 +117,7 @@ def _occurrences(text: str, needle: str) -> Iterator[int]:
 
 
 class Table:
-    """A table of TOML or JSON that knows its place in the file, so that what is wrong in it can be named."""
+    """A table of TOML or JSON that has its place in the file, so that an error can name it."""
 
     __slots__ = ("_path", "_values", "place")
 
@@ -128,7 +128,7 @@ class Table:
 
     @classmethod
     def of(cls, other: Table, place: str, values: object) -> Table:
-        """Return a table at a place of the same file as another."""
+        """Return a table at another place in the same file."""
         return cls(other._path, place, values)
 
     def __contains__(self, key: str) -> bool:
@@ -139,7 +139,7 @@ class Table:
         return list(self._values)
 
     def raw(self, key: str) -> Any:
-        """Return the value as it is, or `None`."""
+        """Return the value unchanged, or `None`."""
         return self._values.get(key)
 
     def text(self, key: str) -> str | None:
@@ -150,7 +150,7 @@ class Table:
         raise self.error(key, "is not a string")
 
     def need(self, key: str) -> str:
-        """Return the string; raise `InputError` when it is missing."""
+        """Return the string; raise `InputError` if it is missing."""
         value = self.text(key)
         if not value:
             raise self.error(key, "is missing")
@@ -187,6 +187,6 @@ class Table:
 
 
 def file_name(url: str) -> str:
-    """Return the last part of a URL's or path's, decoded."""
+    """Return the last part of a URL or path, decoded."""
     name = url.partition("#")[0].partition("?")[0].replace("\\", "/").rstrip("/").rpartition("/")[2]
     return unquote(name) if "%" in name else name

@@ -1,4 +1,6 @@
-"""What a file lists for one target and platform: named roots, direct ones, local projects, merged and by marker."""
+"""The content of a file for one target and platform: named, direct, and local requirements, merged and filtered by
+marker.
+"""
 
 from __future__ import annotations
 
@@ -21,14 +23,14 @@ from ftaudit.urls import public, public_revision
 
 @dataclass(kw_only=True, slots=True)
 class ListedRequirements:
-    """The requirements that hold on the target and platform."""
+    """The requirements that apply to the target and platform."""
 
     named: dict[NormalizedName, InputRequirement] = field(default_factory=dict)
-    """Looked up by name; several of one name are one here."""
+    """Looked up by name; several requirements with one name are merged."""
     own: set[Location] = field(default_factory=set)
-    """Where the named ones of the input itself stand, as against those of local projects."""
+    """The places of the input's own named requirements, as opposed to those of local projects."""
     also: dict[NormalizedName, list[Location]] = field(default_factory=dict)
-    """Where else the input names the same."""
+    """The other places where the input names the same requirement."""
     constraints: list[InputRequirement] = field(default_factory=list)
     overrides: list[InputRequirement] = field(default_factory=list)
     wheels: list[str] = field(default_factory=list)
@@ -38,7 +40,7 @@ class ListedRequirements:
     rows: list[Pin] = field(default_factory=list)
     """Problems that belong to no checked package."""
     tree_edges: set[tuple[NormalizedName, NormalizedName]] = field(default_factory=set)
-    """Pairs of a requirement and the local project that it comes from."""
+    """Pairs of a requirement and the local project that has it."""
     notes: list[str] = field(default_factory=list)
     incomplete: list[str] = field(default_factory=list)
 
@@ -46,7 +48,7 @@ class ListedRequirements:
 def list_roots(
     requirements: Requirements, target: Target, platform: Platform, *, follow_trees: bool
 ) -> ListedRequirements:
-    """Return the roots whose markers hold, and with `follow_trees` the static dependencies of local projects.
+    """Return the roots whose markers are true, and with `follow_trees` the static dependencies of local projects.
 
     Raise `InputError` for a malformed marker.
     """
@@ -80,7 +82,7 @@ def list_roots(
 
 
 def _take_named(root: InputRequirement, tree: NormalizedName | None, listed: ListedRequirements) -> None:
-    assert root.name is not None  # noqa: S101  # what has no reference was parsed from a name
+    assert root.name is not None  # noqa: S101  # a root without a reference has a name
     if tree is None:
         listed.own.add(root.location)
     else:
@@ -117,7 +119,7 @@ def _take_named(root: InputRequirement, tree: NormalizedName | None, listed: Lis
 
 
 def _take_file(root: InputRequirement, tree: NormalizedName | None, listed: ListedRequirements) -> None:
-    """Take a wheel or sdist by URL or path, or a repository, as a pin of its own."""
+    """Add a wheel or sdist by URL or path, or a repository, as a separate pin."""
     assert root.reference is not None  # noqa: S101
     url = root.reference.url
     shown = public(url)
@@ -160,7 +162,7 @@ def _local(url: str) -> Path:
 
 
 def _take_tree(root: InputRequirement, tree: NormalizedName | None, listed: ListedRequirements) -> NormalizedName:
-    """Take a local project as a pin; return its name."""
+    """Add a local project as a pin; return its name."""
     assert root.reference is not None  # noqa: S101
     folder = Path(root.reference.url)
     name, problem = root.name or canonicalize_name(folder.name or "project"), None
@@ -185,7 +187,7 @@ def _take_tree(root: InputRequirement, tree: NormalizedName | None, listed: List
 
 
 def _name_of(folder: Path) -> NormalizedName | None:
-    """Return the name that the files of a local project state, or `None`."""
+    """Return the name in the files of a local project, or `None`."""
     if (folder / "pyproject.toml").is_file() and (name := pyproject.project_name(folder / "pyproject.toml")):
         return name
     stated = setuptools_project.state(folder)
@@ -193,7 +195,7 @@ def _name_of(folder: Path) -> NormalizedName | None:
 
 
 def _needs(root: InputRequirement, name: NormalizedName, listed: ListedRequirements) -> tuple[InputRequirement, ...]:
-    """Return the static dependencies of a local project; what only a build would tell makes the result incomplete."""
+    """Return the static dependencies of a local project; dependencies that need a build make the result incomplete."""
     assert root.reference is not None  # noqa: S101
     file = Path(root.reference.url, "pyproject.toml")
     has_setup = file.parent.is_dir() and setuptools_project.is_project(file.parent)

@@ -22,15 +22,15 @@ from ftaudit.model import Location, OnDisk, Pin
 from ftaudit.target import Platform, Target, marker_environment
 
 MOST_FORKS: Final = 200
-"""How often one package may be in a lock file: each need of it is held against each of them."""
+"""How often one package can be in a lock file: each dependency on it is compared with each of them."""
 
 
 def pins_of_lock(
     requirements: Requirements, lock: LockData, target: Target, platform: Platform, *, no_deps: bool
 ) -> Selection:
-    """Return what the lock file installs for the target on the platform.
+    """Return the packages that the lock file installs for the target on the platform.
 
-    Raise `InputError` for a marker that is malformed, or for a need that is not there where the format rules that out.
+    Raise `InputError` for a malformed marker, or for a missing dependency if the format does not allow one.
     """
     selections = [
         _pins_of_choice(requirements, each, target, platform, no_deps=no_deps) for each in lock.apart or (lock,)
@@ -87,11 +87,11 @@ def _pins_of_choice(
 _PLATFORM: Final = re.compile(r"(linux|manylinux|alpine|musllinux|macos|windows)(?:_\d+_\d+)?(?:_(\w+))?")
 _SYSTEMS: Final = {"macos": "darwin", "windows": "win32"}
 _USUAL_MACHINE: Final = {"macos": "arm64"}
-"""Where a platform is named without its machine (dep-logic's `Platform.parse`); elsewhere x86_64."""
+"""Used if a platform is named without its machine (dep-logic's `Platform.parse`); otherwise x86_64."""
 
 
 def _is_platform(name: str, platform: Platform) -> bool:
-    """Return whether PDM's name of a platform is that of the asked one: its system, machine and C library."""
+    """Return whether PDM's name of a platform matches the given one: its system, machine, and C library."""
     match = _PLATFORM.fullmatch(name)
     if match is None:
         return False
@@ -107,7 +107,7 @@ def _is_platform(name: str, platform: Platform) -> bool:
 
 
 def _together(selections: Sequence[Selection]) -> Selection:
-    """Return what choices that exclude each other install, each of them by itself: a package of both is one row."""
+    """Return what mutually exclusive choices install, each separately: a package of both is one row."""
     pins: dict[tuple[object, ...], Pin] = {}
     for pin in (pin for selection in selections for pin in selection.pins):
         key = (pin.name, pin.version, pin.source, pin.source_tree, pin.problem)
@@ -125,10 +125,10 @@ def _together(selections: Sequence[Selection]) -> Selection:
 
 
 class _PackageWalk:
-    """The packages that are reached, with their extras and who needs them; packages go by position."""
+    """The packages reached so far, with their extras and dependents; packages are identified by position."""
 
     def __init__(self, lock: LockData, markers: Markers, place: Location, *, is_foreign: bool, target: Target) -> None:
-        """`is_foreign`: the lock file was made for other environments than the one that is asked about."""
+        """`is_foreign`: the lock file was made for environments other than the given one."""
         self._abi = target.abi
         self._is_foreign = is_foreign
         self._lock, self._packages, self._markers, self._place = lock, lock.packages, markers, place
@@ -145,7 +145,7 @@ class _PackageWalk:
         self.missing: dict[str, None] = {}
         """Dependencies that are missing, one sentence each."""
         self.activated: set[str] = set()
-        """What edges choose by asking for it, as markers spell it: `extra-3-app-fast`."""
+        """The choices that edges request, in the spelling of markers: `extra-3-app-fast`."""
 
     def from_roots(self, roots: Sequence[tuple[Edge, Location]]) -> list[int]:
         """Follow the project's own requirements; return the root packages."""
@@ -157,7 +157,9 @@ class _PackageWalk:
         return list(found)
 
     def from_markers(self) -> list[int]:
-        """Take every package whose marker holds; return those that the project lists or that none of them needs."""
+        """Select every package whose marker is true; return those that the project lists or that no other package
+        needs.
+        """
         taken = {i for i, p in enumerate(self._packages) if self._holds(p.marker, p.location, None)}
         for position in sorted(taken):
             self._children[position], self._extras[position] = [], set()
@@ -172,12 +174,12 @@ class _PackageWalk:
         needed = {child for position in taken for child in self._children[position] if child != position}
         roots |= dict.fromkeys(position for position in sorted(taken) if position not in needed)
         reached = set(find_chains(roots, self._children, self._names()))
-        # A circle that nothing outside needs has no root of its own: each of its members is one.
+        # A cycle that nothing outside needs has no root: each of its members is one.
         roots |= dict.fromkeys(position for position in sorted(taken) if position not in reached)
         return list(roots)
 
     def _follow_all(self, taken: set[int] | None) -> None:
-        """Follow what waits to be followed, each package with each of its extras once."""
+        """Process the queue, each package with each of its extras once."""
         done: set[tuple[int, str | None]] = set()
         while self._waiting:
             step = self._waiting.popleft()
@@ -205,11 +207,11 @@ class _PackageWalk:
                         self._children[position] += [i for i in self._candidates(edge) if i in orphans]
 
     def keep_only(self, roots: Sequence[int]) -> None:
-        """Forget what the roots pull in."""
+        """Remove everything that the roots pull in."""
         self._children = {position: [] for position in roots}
 
     def pins(self, roots: Sequence[int]) -> tuple[Pin, ...]:
-        """Return a pin for each package reached, by name."""
+        """Return a pin for each reached package, by name."""
         names = self._names()
         chains = find_chains(self._judged(roots), self._skipping_own(), names)
         pins = [_member(package) for package in self._packages if package.is_member and _is_compiled(package)]
@@ -234,14 +236,14 @@ class _PackageWalk:
         return tuple(sorted(pins, key=lambda pin: (pin.name, str(pin.version))))
 
     def _on_disk(self, package: LockedPackage) -> OnDisk | None:
-        """Return where a package is installed, if that is in an environment of the target."""
+        """Return the place where a package is installed, if that is in an environment of the target."""
         found = package.on_disk
         return found if found is not None and found.abi == self._abi and package.source_tree is None else None
 
     def _proves_no_absence(self, package: LockedPackage) -> bool:
-        """Return whether the index may have files of the package that the lock file leaves out.
+        """Return whether the index may have files of the package that the lock file does not list.
 
-        Where all of those that it lists are pure Python, it most likely has no others.
+        If all listed files are pure Python, the index most likely has no others.
         """
         if not package.from_index:
             return False
@@ -254,7 +256,7 @@ class _PackageWalk:
         return {position: package.name for position, package in enumerate(self._packages)}
 
     def _judged(self, positions: Sequence[int]) -> list[int]:
-        """Replace the project's own packages among the positions by what they need."""
+        """Replace the project's own packages among the positions with their dependencies."""
         found: dict[int, None] = {}
         waiting, seen = deque(positions), set()
         while waiting:
@@ -283,7 +285,7 @@ class _PackageWalk:
         taken: set[int] | None,
         extra: str | None = None,
     ) -> list[int]:
-        """Return the packages that an edge leads to, among `taken` where markers have selected."""
+        """Return the packages that an edge leads to, limited to `taken` if markers have selected packages."""
         asked = frozenset(f"extra-{len(edge.name)}-{edge.name}-{one}" for one in edge.extras) & self._lock.conflicting
         if not self._holds(edge.marker, place, extra, asked):
             return []
@@ -346,7 +348,7 @@ def _member(package: LockedPackage) -> Pin:
 
 
 def _is_compiled(package: LockedPackage) -> bool:
-    """Return whether a member of the workspace is at hand and would hold compiled code."""
+    """Return whether a member of the workspace exists locally and would contain compiled code."""
     return _is_here(package) and find_compiled(Path(package.source_tree or "")) is not None
 
 

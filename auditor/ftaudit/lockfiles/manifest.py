@@ -18,21 +18,21 @@ from ftaudit.lockfiles.requirements import Edge, InputIndexes
 from ftaudit.lockfiles.resolve.needs import parse_edge
 
 MAIN: Final = "main"
-"""What Poetry calls the group of the dependencies proper."""
+"""Poetry's name for the group of the main dependencies."""
 _VARIABLE: Final = re.compile(r"\$\{(\w+)\}")
 _EITHER: Final = re.compile(r"\s*\|\|?\s*")
-"""What Poetry has between constraints of which one suffices."""
+"""Poetry's separator between alternative constraints."""
 _PARTS: Final = re.compile(r"[<>=!~^]*\s*[^\s,<>=!~^]+")
 _PLATFORM: Final = re.compile(r"(==|!=)?\s*([\w*-]+)")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Manifest:
-    """The project's own requirements. Names of extras and groups are normalised."""
+    """The project's own requirements. Names of extras and groups are normalized."""
 
     path: Path
     own: str = ""
-    """The project's name, by which an extra may name others (`all = ["me[a,b]"]`)."""
+    """The project's name, through which an extra can refer to others (`all = ["me[a,b]"]`)."""
     main: tuple[Edge, ...] = ()
     extras: Mapping[str, Sequence[Edge]] = field(default_factory=dict)
     groups: Mapping[str, Sequence[Edge]] = field(default_factory=dict)
@@ -41,11 +41,11 @@ class Manifest:
     index: InputIndexes = field(default_factory=InputIndexes)
 
     def edges(self, extras: Iterable[str], groups: Iterable[str]) -> tuple[Edge, ...]:
-        """Return the dependencies proper, and those of the chosen extras and groups that there are."""
+        """Return the main dependencies, and those of the chosen extras and groups that exist."""
         found = list(self.main)
         for name in self._reached(groups, self.included):
             found += self.groups.get(name, ())
-        # The project's own name stands for its extras: `dev = ["me[tests]"]`.
+        # The project's own name refers to its extras: `dev = ["me[tests]"]`.
         extras = [*extras, *(extra for edge in found if edge.name == self.own for extra in edge.extras)]
         named = {name: self._named_by(name) for name in self.extras}
         for name in self._reached(extras, named):
@@ -57,7 +57,7 @@ class Manifest:
 
     @staticmethod
     def _reached(names: Iterable[str], further: Mapping[str, Sequence[str]]) -> list[str]:
-        """Return the names and those that they lead to, each once."""
+        """Return the names and everything that they lead to, each once."""
         seen: dict[str, None] = {}
         waiting = list(names)
         while waiting:
@@ -100,7 +100,7 @@ def read_manifest(folder: Path) -> Manifest | None:
 
 
 def _extras(project: Table, poetry: Table, listed: Mapping[str, Sequence[tuple[Edge, bool]]]) -> dict[str, list[Edge]]:
-    """Return the extras of PEP 621, and Poetry's, which name optional dependencies."""
+    """Return the extras of PEP 621, and those of Poetry, which name optional dependencies."""
     optional, named = project.table("optional-dependencies"), poetry.table("extras")
     extras: dict[str, list[Edge]] = {}
     for key in optional.keys():  # noqa: SIM118
@@ -112,7 +112,7 @@ def _extras(project: Table, poetry: Table, listed: Mapping[str, Sequence[tuple[E
 
 
 def _groups_of_tools(poetry: Table, pdm: Table) -> Iterator[tuple[str, list[Edge]]]:
-    """Yield the groups that Poetry and PDM had before PEP 735."""
+    """Yield the groups in the formats that Poetry and PDM had before PEP 735."""
     groups = poetry.table("group")
     for key in groups.keys():  # noqa: SIM118
         found = _poetry_dependencies(groups.table(key).table("dependencies"))
@@ -130,7 +130,7 @@ def _lines(lines: Iterable[str]) -> list[Edge]:
 
 
 def _dependency_groups(table: Table) -> tuple[dict[str, list[Edge]], dict[str, list[str]]]:
-    """Return the groups of PEP 735, and which groups each includes."""
+    """Return the groups of PEP 735, and the groups that each includes."""
     groups: dict[str, list[Edge]] = {}
     included: dict[str, list[str]] = {}
     for key in table.keys():  # noqa: SIM118
@@ -144,7 +144,7 @@ def _dependency_groups(table: Table) -> tuple[dict[str, list[Edge]], dict[str, l
 
 
 def _poetry_dependencies(table: Table) -> dict[str, list[tuple[Edge, bool]]]:
-    """Return per package its edges, each with whether it is optional."""
+    """Return the edges of each package, each with whether it is optional."""
     found: dict[str, list[tuple[Edge, bool]]] = {}
     for key in table.keys():  # noqa: SIM118
         name = canonicalize_name(key)
@@ -157,7 +157,7 @@ def _poetry_dependencies(table: Table) -> dict[str, list[tuple[Edge, bool]]]:
 
 
 def poetry_edge(name: str, value: object) -> Edge:
-    """Return the edge that Poetry's `name = "^1"` or `name = { version, extras, markers, python, platform }` is."""
+    """Return the edge for Poetry's `name = "^1"` or `name = { version, extras, markers, python, platform }`."""
     constraint = value if isinstance(value, str) else _of(value, "version")
     extras = _of(value, "extras")
     python, platform = _of(value, "python"), _of(value, "platform")
@@ -178,14 +178,14 @@ def poetry_edge(name: str, value: object) -> Edge:
 
 
 def _python_marker(text: str) -> str | None:
-    """Return the marker of a constraint on Python versions, `None` if it admits every one."""
+    """Return the marker for a constraint on Python versions, or `None` if it admits every version."""
     ranges = poetry_ranges(text)
     told = [" and ".join(f"python_full_version {one.operator} '{one.version}'" for one in each) for each in ranges]
     return " or ".join(f"({each})" for each in told) or None
 
 
 def _platform_marker(text: str) -> str | None:
-    """Return the marker of a constraint on `sys.platform`: `win32 || darwin`, `!=linux`, `linux,!=darwin`."""
+    """Return the marker for a constraint on `sys.platform`: `win32 || darwin`, `!=linux`, `linux,!=darwin`."""
     told = []
     for part in _EITHER.split(text):
         names = [_PLATFORM.fullmatch(name.strip()) for name in part.split(",")]
@@ -194,16 +194,16 @@ def _platform_marker(text: str) -> str | None:
 
 
 def poetry_ranges(text: str) -> tuple[SpecifierSet, ...]:
-    """Return the ranges of Poetry's constraint, one of which suffices; none where it admits every version."""
+    """Return the alternative ranges of Poetry's constraint; empty if it admits every version."""
     ranges = [poetry_range(part) for part in _EITHER.split(text)]
     return tuple(each for each in ranges if each is not None) if None not in ranges else ()
 
 
 def poetry_range(text: str) -> SpecifierSet | None:
-    """Return Poetry's constraint as PEP 440 has it, or `None` for any version and for what PEP 440 cannot say (`||`).
+    """Return Poetry's constraint in PEP 440 syntax, or `None` for any version and for `||`, which PEP 440 lacks.
 
-    `^1.2.3` keeps the first part that is not zero, `~1.2` the minor version, and a bare version is exact
-    (Poetry's documentation, "Dependency specification"). Its parts stand with commas or spaces between them.
+    `^1.2.3` fixes the first part that is not zero, `~1.2` the minor version, and a bare version is exact (Poetry's
+    documentation, "Dependency specification"). Its parts are separated by commas or spaces.
     """
     parts = []
     for part in _PARTS.findall(text) if "|" not in text else ():
@@ -222,7 +222,7 @@ def poetry_range(text: str) -> SpecifierSet | None:
 
 
 def _next(version: str, *, caret: bool) -> str:
-    """Return the first version that a caret or tilde range leaves out."""
+    """Return the first version that a caret or tilde range excludes."""
     numbers = [int(part) for part in re.findall(r"\d{1,9}", version.partition("-")[0])][:3] or [0]
     kept = (
         next((i for i, number in enumerate(numbers) if number), len(numbers) - 1) if caret else min(len(numbers), 2) - 1
@@ -235,7 +235,7 @@ def _of(value: object, key: str) -> object:
 
 
 def _sources(pdm: Table) -> InputIndexes:
-    """Return PDM's sources: the one named `pypi` takes the default index's place."""
+    """Return PDM's sources: the one named `pypi` replaces the default index."""
     default, others, links = None, [], []
     for source in pdm.tables("source"):
         url = _VARIABLE.sub(lambda m: os.environ.get(m[1], m[0]), source.text("url") or "")

@@ -1,4 +1,4 @@
-"""What an input file says: requirements with their places, index options, locked packages and problems."""
+"""The content of an input file: requirements with their places, index options, locked packages, and problems."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from packaging.version import Version
 from ftaudit.model import DistributionFile, Location, OnDisk, StrEnum
 
 ALL: Final = ":all:"
-"""What pip's `--no-binary` and `--only-binary` call every package."""
+"""The value of pip's `--no-binary` and `--only-binary` for every package."""
 
 
 class InputFormat(StrEnum):
-    """The formats that `read` knows."""
+    """The formats that `read` supports."""
 
     REQUIREMENTS_TXT = "requirements.txt"
     PYLOCK = "pylock.toml"
@@ -42,42 +42,42 @@ class InputFormat(StrEnum):
 
 
 class ReferenceKind(StrEnum):
-    """What a requirement that is not looked up by name points at."""
+    """The target of a requirement that is not looked up by name."""
 
     FILE = "file"
     """A wheel or an sdist, by `https://` or `file://`."""
     TREE = "tree"
-    """A local folder with a project in it."""
+    """A local folder with a project."""
     VCS = "vcs"
-    """A repository; it is not fetched, for it would have to be built."""
+    """A repository; it is not fetched, because it would have to be built."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Reference:
-    """Where a direct requirement stands."""
+    """The target of a direct requirement."""
 
     kind: ReferenceKind
     url: str
-    """A URL without fragment, or for a tree the folder's path. It may hold credentials: never print it as it is."""
+    """A URL without fragment, or for a tree the folder's path. It may contain credentials: never print it unchanged."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class InputRequirement:
-    """One requirement or constraint of the user's, and where it is written."""
+    """One requirement or constraint of the user, and its place."""
 
     name: NormalizedName | None
-    """`None` when only what `reference` points at could tell."""
+    """`None` if only the target of `reference` has the name."""
     specifier: SpecifierSet = field(default_factory=SpecifierSet)
     extras: tuple[str, ...] = ()
     marker: str | None = None
     location: Location
     hashes: frozenset[str] = frozenset()
-    """`algorithm:digest`, as `--hash` gives them."""
+    """`algorithm:digest`, in the form of `--hash`."""
     reference: Reference | None = None
 
     @property
     def exact(self) -> Version | None:
-        """The version, when the requirement allows one alone (`==1.2`, `===1.2`, not `==1.*`)."""
+        """The version, if the requirement allows exactly one (`==1.2`, `===1.2`, not `==1.*`)."""
         for specifier in self.specifier:
             if specifier.operator in ("==", "===") and not specifier.version.endswith(".*"):
                 try:
@@ -99,7 +99,7 @@ class Problem:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class InputIndexes:
-    """Where the input says that packages come from."""
+    """The input's sources of packages."""
 
     index_url: str | None = None
     extra_index_urls: tuple[str, ...] = ()
@@ -108,9 +108,9 @@ class InputIndexes:
     """URLs or absolute paths."""
     pre: bool = False
     only_binary: tuple[str, ...] = ()
-    """Names of packages that are not to be built, or `:all:`."""
+    """Names of packages that must not be built, or `:all:`."""
     no_binary: tuple[str, ...] = ()
-    """Names of packages whose wheels are not to be used, or `:all:`; a name weighs more than `:all:`."""
+    """Names of packages whose wheels must not be used, or `:all:`; a name takes precedence over `:all:`."""
     trusted_hosts: tuple[str, ...] = ()
 
     def allows_wheels(self, name: NormalizedName) -> bool:
@@ -126,17 +126,17 @@ class InputIndexes:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Edge:
-    """One locked package's need of another."""
+    """One locked package's dependency on another."""
 
     name: NormalizedName
     version: str | None = None
-    """Tells forked versions of one package apart, where the lock file has several."""
+    """Distinguishes forked versions of one package, if the lock file has several."""
     source: str | None = None
-    """Tells packages of one name from different sources apart."""
+    """Distinguishes packages of one name from different sources."""
     extras: tuple[str, ...] = ()
     marker: str | None = None
     specifier: SpecifierSet | None = None
-    """Tells forked versions apart where the format gives a range instead of the version."""
+    """Distinguishes forked versions if the format has a range instead of the version."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -147,9 +147,9 @@ class LockedPackage:
     version: Version | None
     location: Location
     marker: str | None = None
-    """When it is installed at all (pylock.toml)."""
+    """The marker under which it is installed (pylock.toml)."""
     resolution_markers: tuple[str, ...] = ()
-    """The forks of the resolution that it belongs to (uv.lock); any of them suffices."""
+    """The forks of the resolution that contain it (uv.lock); one of them is enough."""
     source: str | None = None
     files: tuple[DistributionFile, ...] | None = None
     allowed_hashes: frozenset[str] = frozenset()
@@ -157,30 +157,30 @@ class LockedPackage:
     index_url: str | None = None
     edges: tuple[Edge, ...] = ()
     extra_edges: Mapping[str, tuple[Edge, ...]] = field(default_factory=dict)
-    """Per extra, by its normalised name."""
+    """Per extra, by its normalized name."""
     source_tree: str | None = None
     problem: str | None = None
     own: bool = False
-    """It is the project itself or a member of its workspace: what it needs is requested by the project."""
+    """It is the project itself or a member of its workspace: its dependencies count as the project's own."""
     is_member: bool = False
-    """It is a member of the workspace that is built and installed: a row of its own where it would be compiled."""
+    """It is a member of the workspace that is built and installed: a separate row if it would be compiled."""
     on_disk: OnDisk | None = None
-    """Its compiled files, where it is installed."""
+    """Its compiled files, if it is installed."""
     from_index: bool = True
-    """Whether an index has it: what the lock file does not list of its files, the index may have."""
+    """Whether it comes from an index, which may have files that the lock file does not list."""
 
 
 class EdgeSource(StrEnum):
-    """Where it is known from which package of a lock file needs which."""
+    """The source of the dependency edges of a lock file."""
 
     LOCK = "lock"
-    """The lock file says it."""
+    """The lock file has them."""
     METADATA = "metadata"
     """The metadata of the packages, all of them."""
     SOME_METADATA = "some-metadata"
-    """The metadata of some packages; those of others could not be read."""
+    """The metadata of some packages; the metadata of others could not be read."""
     NOWHERE = "nowhere"
-    """Nothing says it: who pulls a package in is not known."""
+    """There is no source: the dependents of a package are unknown."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -189,45 +189,45 @@ class LockData:
 
     packages: tuple[LockedPackage, ...]
     roots: tuple[tuple[Edge, Location], ...] | None = None
-    """The project's own requirements, from which everything is reached; `None` if markers select instead."""
+    """The project's own requirements, from which everything is reached; `None` if markers select packages instead."""
     direct: tuple[Edge, ...] = ()
-    """Without `roots`: what is known about the project's own requirements, for the chains alone."""
+    """Without `roots`: the known requirements of the project, only for the chains."""
     closed: bool = False
-    """Whether it holds every need of its packages, so that one that is missing is a fault of the file."""
+    """Whether it lists every dependency of its packages, so that a missing one is an error in the file."""
     tolerant: bool = False
     """Whether the dependencies are third-party (`Requires-Dist`): a malformed one is reported, and the others count."""
     edges_from: EdgeSource = EdgeSource.LOCK
     notes: tuple[str, ...] = ()
     """Notes about how the input was read that do not make the answer incomplete."""
     incomplete: tuple[str, ...] = ()
-    """What reading it leaves unsaid."""
+    """What remains unknown after the read."""
     requires_python: tuple[SpecifierSet, ...] = ()
-    """The ranges of Python versions that it is locked for, one of which suffices; none where it says none."""
+    """The alternative ranges of Python versions that it is locked for; empty if it states none."""
     environments: tuple[str, ...] = ()
-    """Markers, one of which must hold where the lock file is used."""
+    """Markers, one of which must be true for the lock file to apply."""
     platforms: tuple[str, ...] = ()
-    """The platforms that it was made for, as PDM names them (`musllinux_1_1_x86_64`); one must be the asked one."""
+    """The platforms that it was made for, in PDM's spelling (`musllinux_1_1_x86_64`); one must be the given one."""
     extras: frozenset[str] = frozenset()
     groups: frozenset[str] = frozenset()
-    """What the markers' `extras` and `dependency_groups` stand for."""
+    """The values of `extras` and `dependency_groups` in markers."""
     single_environment: bool = False
-    """It lists the files for the environment it was made in, not all of them: they prove no absence."""
+    """It lists only the files for the environment it was made in, so a missing file proves nothing."""
     remedy: str | None = None
-    """What in the project is to change, where the lock file is not for the target: `requires-python`, for example."""
+    """What to change in the project if the lock file is not for the target: `requires-python`, for example."""
     conflicting: frozenset[str] = frozenset()
-    """The extras of which `extras` holds the chosen ones, and which become chosen where an edge asks for them."""
+    """The extras that `extras` selects from, and that become selected if an edge requests them."""
     apart: tuple[LockData, ...] = ()
-    """Where choices exclude each other: the lock file once for each, to be judged in place of this one."""
+    """For mutually exclusive choices: the lock file once for each, to judge instead of this one."""
 
     @property
     def knows_edges(self) -> bool:
-        """Whether it is known about every package which others it needs."""
+        """Whether the dependencies of every package are known."""
         return self.edges_from in (EdgeSource.LOCK, EdgeSource.METADATA)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Requirements:
-    """What one input file, with those that it includes, asks for."""
+    """The content of one input file, with the files that it includes."""
 
     path: Path
     format: InputFormat
@@ -237,10 +237,10 @@ class Requirements:
     """Requirements that replace every other one of that name (`[tool.uv] override-dependencies`)."""
     index: InputIndexes = InputIndexes()
     package_indexes: Mapping[NormalizedName, str] = field(default_factory=dict)
-    """The index that the file binds a package to."""
+    """The index that the file requires for a package."""
     left_out: tuple[str, ...] = ()
     """The project's extras and dependency groups that were not chosen, `extra NAME` or `group NAME`."""
     beside: tuple[str, ...] = ()
-    """What else the folder holds that could have been read, where a folder was named."""
+    """The other files in the folder that could have been read, if the user named a folder."""
     lock: LockData | None = None
     problems: tuple[Problem, ...] = ()

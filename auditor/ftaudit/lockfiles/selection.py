@@ -1,4 +1,4 @@
-"""What reading and resolving arrive at, and the settings of resolving."""
+"""The result of reading and resolving, and the settings of resolving."""
 
 from __future__ import annotations
 
@@ -13,46 +13,46 @@ from packaging.version import Version
 from ftaudit.model import Pin
 
 MetadataFinder: TypeAlias = Callable[[NormalizedName, Version], "tuple[str, ...] | None"]
-"""Returns the `Requires-Dist` lines of a version that has no wheel for the platform, or `None` when nothing tells.
+"""Returns the `Requires-Dist` lines of a version without a wheel for the platform, or `None` if they are unknown.
 
-They come from another platform's wheel, or from an sdist's PKG-INFO where that is static (metadata 2.2 and later).
-It raises nothing.
+They come from another platform's wheel, or from an sdist's PKG-INFO if that is static (metadata 2.2 and later). It
+raises nothing.
 """
 
 
 VersionFinder: TypeAlias = Callable[[NormalizedName], "tuple[Version, ...]"]
-"""Returns the versions of a project that an installer on the target would take, the newest first; it raises nothing.
+"""Returns the versions of a project that an installer on the target accepts, the newest first. It raises nothing.
 
-Releases that are yanked or whose `requires-python` excludes the target are left out; pre-releases are not.
+Releases that are yanked or whose `requires-python` excludes the target are excluded; pre-releases are not.
 """
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ResolveOptions:
-    """How what is not pinned is resolved."""
+    """The settings for resolving unpinned packages."""
 
     no_deps: bool = False
     """Judge only the listed packages."""
     offline: bool = False
     no_cache: bool = False
     cache_dir: Path | None = None
-    """uv's cache folder; `None` leaves it where uv has it."""
+    """uv's cache folder; `None` uses uv's default."""
     index_urls: tuple[str, ...] | None = None
-    """The indexes in order of priority, the default one last, with credentials in the URLs; empty for none at all.
+    """The indexes in order of priority, the default one last, with credentials in the URLs; empty means no index.
 
-    Given, it is the whole truth (the engine has merged command line, environment and input file). `None` leaves
-    it to the input file, and where that says nothing to uv's own environment.
+    A value is complete (the engine has merged command line, environment, and input file). `None` uses the input file,
+    and without settings there, uv's own environment.
     """
     find_links: tuple[str, ...] | None = None
     """URLs or folders of files; `None` as for `index_urls`."""
     cert: str | None = None
-    """A file of CA certificates; `None` leaves it to uv."""
+    """A file of CA certificates; `None` uses uv's default."""
     proxy: str | None = None
     find_metadata: MetadataFinder | None = None
     find_versions: VersionFinder | None = None
     """Returns the releases that uv skipped because they have no wheel; `None` uses uv's answer unchanged."""
     timeout: float = 120.0
-    """Seconds for all calls of uv together."""
+    """Time limit in seconds for all calls to uv together."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -61,8 +61,8 @@ class Selection:
 
     pins: tuple[Pin, ...]
     notes: tuple[str, ...] = ()
-    """What a reader must know, and what leaves the answer whole."""
+    """Notes that a reader needs and that do not make the answer incomplete."""
     incomplete: tuple[str, ...] = ()
     """What was not checked, one sentence each. If it is not empty, the result cannot be "nothing blocks"."""
     without_wheels: tuple[NormalizedName, ...] = ()
-    """What uv found no wheel of, and was given the metadata for."""
+    """Packages for which uv found no wheel and got the metadata from ftaudit."""

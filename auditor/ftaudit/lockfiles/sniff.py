@@ -1,4 +1,4 @@
-"""Tells the format of an input by its name, and by its content where the name leaves that open."""
+"""Determines the format of an input from its name, and from its content if the name is not enough."""
 
 from __future__ import annotations
 
@@ -44,14 +44,14 @@ _INSTEAD: Final = {
     "cargo.lock": "that is Rust's",
     "cargo.toml": "that is Rust's; `ftaudit scan` looks at the source of an extension",
 }
-"""What to name instead of a file that is often at hand."""
+"""What to name instead of a common but unsupported file."""
 _TOML_LINE: Final = re.compile(r"\[{1,2}[^\[\]]+\]{1,2}\s*(#.*)?$|[\w.\"'-]+\s*=(?!=)")
 _REQUIREMENT_LINE: Final = re.compile(r"--?\w|[A-Za-z0-9][\w.-]*\s*(\[[^\]]*\])?\s*(===?|[<>~!]=|[<>]|;|@\s)")
-"""A lone word is a requirement, too, but it is the first line of many other things."""
+"""A single word is also a requirement, but many other files start with one."""
 
 
 def format_of(path: Path) -> InputFormat:
-    """Return the format of an input file; raise `InputError` for one that is not known, with what to name instead."""
+    """Return the format of an input file; raise `InputError` for an unknown one, with a file to name instead."""
     name = path.name.lower()
     if name in _BY_NAME:
         return _BY_NAME[name]
@@ -79,7 +79,7 @@ def format_of(path: Path) -> InputFormat:
 
 
 _OPEN: Final = (".toml", ".lock", ".json", ".pip", ".pin", ".pinned", ".reqs", ".requirements")
-"""Suffixes that leave the format open."""
+"""Suffixes that do not determine the format."""
 
 
 def _by_content(path: Path, text: str) -> InputFormat | None:

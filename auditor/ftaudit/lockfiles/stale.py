@@ -22,13 +22,13 @@ from ftaudit.lockfiles.requirements import InputFormat, LockData, Requirements
 from ftaudit.target import PLATFORMS, TARGETS, marker_environment, parse_platform, parse_target
 
 _POETRY_KEYS: Final = ("dependencies", "source", "extras", "dev-dependencies")
-"""The keys of `[tool.poetry]` that always count; `group` counts where it is there."""
+"""The keys of `[tool.poetry]` that always count; `group` counts if it exists."""
 MOST_PARENTS: Final = 6
-"""Folders above a lock file in which a workspace is looked for."""
+"""Folders above a lock file that are searched for a workspace."""
 _ALGORITHMS: Final = ("md5", "sha1", "sha256", "sha512")
 _PROJECT_KEYS: Final = ("requires-python", "dependencies", "optional-dependencies")
 _NEEDS: Final = ("dependencies", "optional-dependencies", "dev-dependencies")
-"""What uv keeps of the needs of a package."""
+"""uv's record of a package's dependencies."""
 _MARKERS: Final = (UndefinedComparison, UndefinedEnvironmentName)
 _SOURCES: Final = ("git", "url", "path", "directory", "editable", "virtual")
 """The value that replaces a range of versions in uv's record of a requirement."""
@@ -37,7 +37,7 @@ _SOURCES: Final = ("git", "url", "path", "directory", "editable", "virtual")
 def find_stale(requirements: Requirements) -> str | None:
     """Return how the project has changed since its lock file was made, in a phrase, or `None` if nothing shows it.
 
-    A project file that is missing or cannot be read shows nothing: the lock file is judged as it is.
+    A missing or unreadable project file shows nothing: the lock file is judged unchanged.
     """
     path = requirements.path
     try:
@@ -51,7 +51,7 @@ def find_stale(requirements: Requirements) -> str | None:
             case _:
                 return None
     except (InputError, ValueError, TypeError, AttributeError, KeyError, RecursionError, *_MARKERS):
-        # What is wrong with the project file is for its own tool to say.
+        # Errors in the project file are for its own tool to report.
         return None
 
 
@@ -80,7 +80,7 @@ def _of_asked(requirements: Requirements) -> str | None:
 
 
 def _by_hash(requirements: Requirements) -> str | None:
-    """Return that no text of what counts in the project has the hash that the lock file holds."""
+    """Return that no version of the project's hashed content has the hash in the lock file."""
     path = requirements.path
     manifest = path.with_name("Pipfile" if requirements.format is InputFormat.PIPFILE_LOCK else "pyproject.toml")
     if not manifest.is_file():
@@ -109,7 +109,7 @@ def _is_other(locked: str, contents: Iterable[str]) -> bool:
 
 
 def _poetry_contents(project: Mapping[str, Any]) -> Iterator[str]:
-    """Yield what Poetry hashes of a project, as each of its versions does (poetry.packages.locker)."""
+    """Yield the text that Poetry hashes, for each of its versions (poetry.packages.locker)."""
     own = project.get("tool", {}).get("poetry", {})
     table = project.get("project", {})
     if not own and not table:
@@ -129,7 +129,7 @@ def _poetry_contents(project: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _pdm_contents(project: Mapping[str, Any]) -> Iterator[str]:
-    """Yield what PDM hashes of a project, as its versions do (pdm.project.project_file); not that of a workspace."""
+    """Yield the text that PDM hashes, for its versions (pdm.project.project_file); not that of a workspace."""
     table, own = project.get("project", {}), project.get("tool", {}).get("pdm", {})
     if not table or own.get("workspace"):
         return
@@ -155,7 +155,7 @@ def _pdm_contents(project: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _included(groups: Mapping[str, list[Any]]) -> dict[str, list[Any]]:
-    """Return the groups with those that each includes put in their place."""
+    """Return the groups with their included groups expanded."""
 
     def whole(name: str, chain: tuple[str, ...]) -> Iterator[Any]:
         for entry in groups.get(name, ()) if name not in chain else ():
@@ -168,7 +168,7 @@ def _included(groups: Mapping[str, list[Any]]) -> dict[str, list[Any]]:
 
 
 def _pipfile_contents(document: Mapping[str, Any]) -> Iterator[str]:
-    """Yield what Pipenv hashes of a Pipfile (plette's `Pipfile.get_hash`)."""
+    """Yield the text that Pipenv hashes (plette's `Pipfile.get_hash`)."""
     aside = ("source", "packages", "dev-packages", "requires", "scripts", "pipfile", "pipenv", "default", "develop")
     data = {
         "_meta": {"sources": document.get("source", []), "requires": document.get("requires", {})},
@@ -177,7 +177,7 @@ def _pipfile_contents(document: Mapping[str, Any]) -> Iterator[str]:
         **{name: value for name, value in document.items() if name not in aside},
     }
     if document.get("source"):
-        # Without one Pipenv puts its own in, which a configuration of the user's may name.
+        # Without a source, Pipenv adds its own, which the user's configuration can name.
         yield json.dumps(data, sort_keys=True, separators=(",", ":"))
 
 
@@ -203,7 +203,7 @@ def _of_uv(path: Path) -> str | None:
 
 
 def _workspace_of(folder: Path) -> Path | None:
-    """Return the `pyproject.toml` of the workspace that a folder is a member of, if that is another folder's."""
+    """Return the `pyproject.toml` of a folder's workspace, if it is in another folder."""
     here = folder.absolute()
     for parent in list(here.parents)[:MOST_PARENTS]:
         file = parent / "pyproject.toml"
@@ -220,7 +220,7 @@ def _workspace_of(folder: Path) -> Path | None:
 
 
 def _differs(file: Path, metadata: Mapping[str, Any]) -> str | None:
-    """Return what a project asks for and its record in the lock file does not hold, or the other way round."""
+    """Return a requirement of a project that its record in the lock file lacks, or the reverse."""
     project = read_toml(file)[0]
     table = project.get("project", {})
     dynamic = table.get("dynamic", ())
@@ -267,7 +267,7 @@ def _key(line: str, *, extra: str | None = None) -> tuple[object, ...]:
 
 
 def _locked_key(entry: Mapping[str, Any]) -> tuple[object, ...]:
-    """Return the same of uv's record of a requirement, whose range is not known where it comes from elsewhere."""
+    """Return the same for uv's record of a requirement, whose range is unknown if it comes from elsewhere."""
     marker = entry.get("marker")
     elsewhere = any(key in entry for key in _SOURCES)
     extra = None
@@ -289,7 +289,7 @@ _EVERYWHERE: Final = tuple(
 
 
 def _environments(marker: str | None, extra: str | None) -> tuple[object, ...]:
-    """Return in which environments a marker holds, and for which extra: two that are spelt otherwise are the same."""
+    """Return the environments and the extra for which a marker is true: different spellings compare equal."""
     if marker is None:
         return (extra, True)
     parsed = Marker(marker)
@@ -317,7 +317,7 @@ def _of_pylock(requirements: Requirements) -> str | None:
 
 
 def _unmet(line: str, lock: LockData) -> str | None:
-    """Return the requirement where no locked package meets it in an environment in which it holds."""
+    """Return the requirement if no locked package meets it in an environment in which it applies."""
     wanted = Requirement(line)
     if wanted.marker is not None and not all(
         wanted.marker.evaluate({**environment, "extra": ""}) for environment in _EVERYWHERE

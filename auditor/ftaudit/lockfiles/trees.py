@@ -1,4 +1,4 @@
-"""Whether a local project would hold compiled code, by its files: nothing is built or run."""
+"""Whether a local project would contain compiled code, from its files: nothing is built or run."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ from typing import Final
 COMPILED: Final = frozenset(
     {".c", ".cc", ".cpp", ".cxx", ".m", ".mm", ".pyx", ".rs", ".f", ".f90", ".f95", ".cu", ".so", ".pyd", ".dylib"}
 )
-"""Suffixes of files that a build compiles or that are compiled."""
+"""Suffixes of compiled files, and of files that a build compiles."""
 BUILD_FILES: Final = frozenset({"Cargo.toml", "CMakeLists.txt", "meson.build"})
 SKIPPED: Final = frozenset({"__pycache__", "node_modules", "venv", "env", "site-packages"})
 COMPILERS: Final = ("ext_modules", "cythonize", "mypycify", "cffi_modules", "rust_extensions")
-"""Words of a `setup.py`, `setup.cfg` or `pyproject.toml` that name something to compile."""
+"""Words in a `setup.py`, `setup.cfg`, or `pyproject.toml` that name something to compile."""
 MOST_FILES: Final = 50_000
 
 
 def find_compiled(folder: Path) -> str | None:
-    """Return what in a source tree is compiled, in a phrase, or `None` if nothing is.
+    """Return the compiled part of a source tree, as a phrase, or `None` if there is none.
 
-    Reads names, and the text of the build configuration. A tree that is too large to look at counts as compiled.
+    Reads names, and the text of the build configuration. A tree that is too large to read counts as compiled.
     """
     for number, path in enumerate(_files(folder)):
         if number >= MOST_FILES:

@@ -177,7 +177,7 @@ def _read(path: Path) -> bytes:
 
 
 def agreed_edits(planned: Sequence[tuple[Plan, AuditSession]]) -> tuple[Edit, ...]:
-    """Return the edits that the plans of all targets mean. Raise `UsageError` if the plans are not the same.
+    """Return the edits that the plans of all targets mean. Raise `UsageError` if the plans differ.
 
     A version that is good for one target is not proven for another, so plans are not mixed.
     """

@@ -61,9 +61,9 @@ class Solver:
     def solve(
         self, wanted: Mapping[NormalizedName, Wanted], optional: Mapping[NormalizedName, Wanted] | None = None
     ) -> Solution:
-        """Return the fewest changes that bring every wanted package to a good version; give up as few as possible.
+        """Return the fewest changes that give every wanted package a good version; drop as few packages as possible.
 
-        What is `optional` changes too if nothing else has to change for it.
+        An `optional` package also changes if nothing else has to change for it.
         """
         solution = self._solve(wanted)
         if not solution.selections or not optional:
@@ -163,7 +163,7 @@ class Solver:
         return tuple(selections)
 
     def _relax(self, active: Mapping[NormalizedName, Wanted], failure: Failure) -> _Found | None:
-        """Let wanted packages go beyond their nearest version, then other pins that conflict; take what is nearest."""
+        """Let wanted packages exceed their nearest version, then other conflicting pins; choose the nearest result."""
         may = dict(active)
         free = {name for name in active if name in failure.mentioned} or set(active)
         pinned = frozenset[NormalizedName]().union(*(case.pinned for case in self.cases))

@@ -68,7 +68,7 @@ def _of_pure(read: BinaryFacts) -> BinaryFacts:
 
 
 def _rebuilt(read: BinaryFacts) -> BinaryFacts:
-    """Return the facts of a package without a wheel: what its other build's would declare says nothing of itself."""
+    """Return the facts of a package without a wheel: its other build's declarations say nothing about the package."""
     if read.status is Status.DONE:
         return BinaryFacts(status=Status.SKIPPED, reason=_NO_WHEEL, modules=read.modules)
     told = "" if read.reason is None else gap_phrase(read.reason)

@@ -12,7 +12,7 @@ PROJECT: Final = ("pyproject.toml", "setup.py")
 
 
 def look_at_tree(folder: Path) -> IndexFacts:
-    """Return index facts of a source tree: pure if nothing in it is compiled, else a failure that says why.
+    """Return index facts of a source tree: pure if nothing in it is compiled, otherwise a failure with the reason.
 
     Reads names, and the text of the build configuration; runs nothing.
     """

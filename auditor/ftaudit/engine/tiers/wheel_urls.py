@@ -19,9 +19,9 @@ def find_places(
 ) -> dict[tuple[Pin, Platform], IndexFacts]:
     """Return the facts with the URL of each chosen wheel that has none, or with why it is not known.
 
-    Poetry's and PDM's lock files name files and hashes alone. Which wheel is taken, they say by themselves; the index
-    is asked only if there is compiled code to look at, and then for its pure-Python companions too, which an import
-    needs. A file of that name with another hash is not taken.
+    The lock files of Poetry and PDM have only file names and hashes, which are enough to choose a wheel. The index is
+    queried only if there is compiled code to read, and then also for the pure-Python packages that an import needs. A
+    file of that name with another hash is not used.
     """
     asked = {
         key: Query(name=key[0].name, version=key[0].version, index_url=key[0].index_url)

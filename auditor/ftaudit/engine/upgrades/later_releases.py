@@ -52,7 +52,7 @@ class ListedRelease:
     wheel: DistributionFile | None = None
 
     def read(self, binary: BinaryFacts) -> Candidate:
-        """Return the release as the one verdict table judges it once its wheel was read; a pre-release stays one."""
+        """Return the release as the verdict table judges it after its wheel is read; a pre-release remains one."""
         facts = facts_of(
             self.facts.pin,
             target=Target(name=self.facts.target),

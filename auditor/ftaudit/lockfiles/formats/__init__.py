@@ -1,1 +1,1 @@
-"""The readers of input formats, one file a format."""
+"""The readers of input formats, one file for each format."""

@@ -19,7 +19,7 @@ from ftaudit.model import Location
 MAX_CHARACTERS: Final = 200_000
 MAX_NODES: Final = 20_000
 MAX_DEPTH: Final = 8
-"""A list of lists in a table is three deep."""
+"""A list of lists in a table has depth three."""
 NO_PACKAGES: Final = frozenset({"python", "python_abi", "python-freethreading", "python-gil", "pip", "conda", "nomkl"})
 """The interpreter, its builds, and the installers: the question is whether the packages suit another interpreter."""
 _NAME: Final = re.compile(r"(?:(?P<channel>[^\s:]+)::)?(?P<name>[A-Za-z0-9_][\w.-]*)(?P<rest>.*)", re.DOTALL)
@@ -28,8 +28,8 @@ _NAME: Final = re.compile(r"(?:(?P<channel>[^\s:]+)::)?(?P<name>[A-Za-z0-9_][\w.
 def read(path: Path) -> Requirements:
     """Return the requirements of the pip part, with the files that it includes, and a problem for each conda package.
 
-    The format is that of conda's documentation ("Creating an environment file manually"). Raise `InputError`, with
-    the line, for what is no such file: anchors, aliases and tags are refused: no such file needs them.
+    Conda's documentation describes the format ("Creating an environment file manually"). Raise `InputError`, with the
+    line, for any other file. Anchors, aliases, and tags are rejected: an environment file does not need them.
     """
     text = read_text(path, "an environment file")
     if len(text) > MAX_CHARACTERS:
@@ -64,7 +64,7 @@ def read(path: Path) -> Requirements:
 
 
 def _compose(text: str, path: Path) -> yaml.Node | None:
-    """Return the document's nodes, which know their lines; nothing in it is made an object of."""
+    """Return the document's nodes, which have their lines; no Python objects are constructed."""
     try:
         for number, event in enumerate(_events(text)):
             place = f"{path}:{_line(event)}"
@@ -82,7 +82,7 @@ def _compose(text: str, path: Path) -> yaml.Node | None:
 
 
 def _events(text: str) -> Iterator[yaml.Event]:
-    """Yield the parser's events, which cost no memory; refuse a document that is nested too deeply."""
+    """Yield the parser's events, which need no memory; reject a document that is nested too deeply."""
     depth = 0
     for event in yaml.parse(text, Loader=yaml.SafeLoader):
         depth += isinstance(event, yaml.CollectionStartEvent)
@@ -103,7 +103,7 @@ def _line(node: yaml.Node | yaml.Event) -> int:
 
 
 def _conda(text: str, place: Location) -> list[Problem]:
-    """Return the row of a conda package, none for the interpreter and the installers."""
+    """Return the row of a conda package, or nothing for the interpreter and the installers."""
     match = _NAME.fullmatch(text)
     if match is None:
         raise InputError(f"{place}: {text[:80]!r} names no package")
@@ -114,7 +114,7 @@ def _conda(text: str, place: Location) -> list[Problem]:
 
 
 def _pip(table: yaml.MappingNode, path: Path) -> dict[int, str]:
-    """Return the lines of `- pip: […]` by their place in the file."""
+    """Return the lines of `- pip: […]` by their position in the file."""
     lines: dict[int, str] = {}
     for name, value in table.value:
         place = f"{path}:{_line(name)}"

@@ -1,4 +1,4 @@
-"""Reads `pixi.lock` and `conda-lock.yml`: the packages of PyPI, and a row for each one of conda's."""
+"""Reads `pixi.lock` and `conda-lock.yml`: the packages from PyPI, and a row for each conda package."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def read(
 ) -> Requirements:
     """Return the packages of the default environment, or of the chosen ones (`--group NAME`).
 
-    Raise `InputError` for a file of neither format, `UsageError` for an environment that it does not have.
+    Raise `InputError` for a file in another format, `UsageError` for an unknown environment.
     """
     document = _load(path)
     check_known("extra", extras, (), path)
@@ -68,7 +68,7 @@ def _load(path: Path) -> Any:
 
 
 def _marker(subdir: str) -> str:
-    """Return in which environments a conda platform is meant (`linux-64`, `osx-arm64`)."""
+    """Return the marker environments of a conda platform (`linux-64`, `osx-arm64`)."""
     if subdir == "noarch":
         return ""
     system, _, machine = subdir.partition("-")

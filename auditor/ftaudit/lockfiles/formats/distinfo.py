@@ -1,4 +1,4 @@
-"""Reads one installed distribution out of its `.dist-info`, `.egg-info` or `.egg-link`, whatever it holds."""
+"""Reads one installed distribution from its `.dist-info`, `.egg-info`, or `.egg-link`, whatever that contains."""
 
 from __future__ import annotations
 
@@ -28,10 +28,10 @@ _FOLDER: Final = re.compile(r"(?P<name>[^-]+)(?:-(?P<version>[^-]+))?.*")
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Distribution:
-    """What the metadata of an installed distribution says."""
+    """The metadata of an installed distribution."""
 
     path: Path
-    """The `.dist-info` folder or its like."""
+    """The `.dist-info` folder or similar."""
     name: NormalizedName
     version: Version | None = None
     needs: Needs = field(default_factory=Needs)
@@ -44,16 +44,16 @@ class Distribution:
     """The folder that an `.egg-link` names."""
     has_record: bool = False
     built_here: bool = False
-    """Whether RECORD lists compiled code and WHEEL's tag is that of a local build (`linux_x86_64`)."""
+    """Whether RECORD lists compiled code and WHEEL has the tag of a local build (`linux_x86_64`)."""
     files: tuple[str, ...] | None = None
-    """What RECORD or `installed-files.txt` lists, below the folder of packages; `None` if there is neither."""
+    """The files in RECORD or `installed-files.txt`, below the packages folder; `None` if neither exists."""
     top_level: tuple[str, ...] = ()
-    """The names that `top_level.txt` gives."""
+    """The names in `top_level.txt`."""
     problem: str | None = None
 
 
 def read_distribution(path: Path) -> Distribution:
-    """Return the distribution; what cannot be read of it is its `problem`, never an error."""
+    """Return the distribution; an unreadable part is its `problem`, never an exception."""
     match = _FOLDER.fullmatch(path.stem)
     guess = match["name"] if match else path.stem
     name = canonicalize_name(re.sub(r"[^A-Za-z0-9._-]+", "-", guess).strip("-._") or "nameless")
@@ -118,7 +118,7 @@ def _text(path: Path) -> str:
 
 
 def _optional(path: Path) -> str | None:
-    """Return the text of a file that need not be there, or that cannot be read."""
+    """Return the text of a file that may be missing or unreadable."""
     try:
         return _text(path)
     except InputError:
@@ -143,7 +143,7 @@ def _lists_compiled(record: str) -> bool:
 
 
 def _recorded(record: str) -> tuple[str, ...]:
-    """Return the paths of a RECORD; what leads out of the folder of packages is left out."""
+    """Return the paths of a RECORD, without those outside the packages folder."""
     try:
         paths = [row[0].replace("\\", "/") for row in csv.reader(io.StringIO(record)) if row]
     except csv.Error:
@@ -152,7 +152,7 @@ def _recorded(record: str) -> tuple[str, ...]:
 
 
 def _installed_files(path: Path) -> tuple[str, ...] | None:
-    """Return what an `.egg-info` of `pip install --no-use-pep517` lists, whose paths count from itself."""
+    """Return the files in an `.egg-info` of `pip install --no-use-pep517`, whose paths are relative to it."""
     text = _optional(path / "installed-files.txt") if path.is_dir() else None
     if text is None:
         return None

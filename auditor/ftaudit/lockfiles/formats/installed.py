@@ -1,4 +1,4 @@
-"""Reads an installed environment out of the metadata that installers leave: nothing in it is run or imported."""
+"""Reads an installed environment from the metadata that installers leave; no code in it is run or imported."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from ftaudit.model import DistributionFile, Location, OnDisk
 from ftaudit.urls import public
 
 MAX_ENTRIES: Final = 100_000
-"""Entries of a folder of packages that are listed."""
+"""Maximum number of entries in a packages folder."""
 _PLACES: Final = (
     "lib/python*/site-packages",
     "lib64/python*/site-packages",
@@ -37,13 +37,13 @@ _PLACES: Final = (
     "app/.venv/lib/python*/site-packages",
     ".venv/lib/python*/site-packages",
 )
-"""Where virtual environments and prefixes have their packages (sysconfig's schemes, and Debian's)."""
+"""The packages folders of virtual environments and prefixes (sysconfig's schemes, and Debian's)."""
 _LISTED: Final = 6
 _WHAT: Final = "name a virtual environment, a prefix or a site-packages folder"
 
 
 def read(path: Path) -> Requirements:
-    """Return what is installed in a virtual environment, a prefix, or a folder of packages.
+    """Return the packages installed in a virtual environment, a prefix, or a packages folder.
 
     Each distribution is a pin of its version; its dependencies come from `Requires-Dist`. The roots are the
     distributions that the installer marked (REQUESTED, PEP 376) and those that nothing else needs. Raise `InputError`
@@ -121,14 +121,14 @@ def _entries(folder: Path) -> list[Path]:
 
 
 def _is_metadata(name: str) -> bool:
-    """Tell the metadata of distributions by its name; pip renames what it could not remove to `~name`."""
+    """Return the metadata of distributions by name; pip renames leftovers to `~name`."""
     return name.endswith((".dist-info", ".egg-info", ".egg-link")) and not name.startswith(("~", "."))
 
 
 def _unlisted(
     path: Path, folders: Sequence[Path], on_disk: InstalledFiles, conda: Sequence[CondaPackage]
 ) -> Iterator[LockedPackage]:
-    """Yield what no distribution lists: conda packages without one, and extension modules of unknown origin."""
+    """Yield files that no distribution lists: conda packages without one, and extension modules of unknown origin."""
     owners: dict[str, CondaPackage] = {}
     for folder in folders:
         owners |= conda_owners(conda, folder, path)
@@ -165,7 +165,7 @@ def _package(each: Distribution, on_disk: OnDisk | None) -> LockedPackage:
 
 
 def _origin(record: Any) -> tuple[tuple[DistributionFile, ...] | None, str | None, str | None]:
-    """Return the file, the folder or the problem that a `direct_url.json` means (PEP 610)."""
+    """Return the file, the folder, or the problem that a `direct_url.json` describes (PEP 610)."""
     url = record.get("url") if isinstance(record, dict) else None
     if not isinstance(url, str):
         return None, None, "its direct_url.json does not say where it comes from"
@@ -221,7 +221,7 @@ def _shown(found: Sequence[Distribution]) -> str:
 
 
 def _pyvenv(path: Path) -> dict[str, str]:
-    """Return what the `pyvenv.cfg` of the environment says (PEP 405), from its top or from three folders below."""
+    """Return the content of the environment's `pyvenv.cfg` (PEP 405), from its top or from three folders below."""
     for folder in (path, *list(path.absolute().parents)[:3]):
         try:
             text = read_bytes(folder / "pyvenv.cfg")[:10_000].decode("utf-8", "replace")

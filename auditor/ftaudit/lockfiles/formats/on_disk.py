@@ -1,4 +1,4 @@
-"""The compiled files of an environment: which package each is of, by RECORD, conda's records, or the tree itself."""
+"""The compiled files of an environment, and the package of each, from RECORD, conda's records, or the tree itself."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from ftaudit.wheel.module_members import SMALLEST_IMAGE, is_library, may_be_imag
 
 _HEAD: Final = 64
 MAX_FILES: Final = 400_000
-"""Files of a tree that are listed."""
+"""Maximum number of files in a tree."""
 _PYTHON: Final = re.compile(r"python(\d)\.(\d+)(t?)")
 _LINUX: Final = re.compile(r"(x86_64|aarch64|i386|arm|powerpc64le|s390x|riscv64)-linux-(gnu|musl)\w*")
 _WHEEL_TAG: Final = re.compile(r"^Tag: *[^-\s]+-[^-\s]+-([\w.]+)\s*$", re.MULTILINE)
@@ -44,15 +44,15 @@ class CondaPackage:
 
 @dataclass(kw_only=True, slots=True)
 class InstalledFiles:
-    """What the folders of packages hold, by the `.dist-info` that it is of."""
+    """The content of the packages folders, by the `.dist-info` that owns it."""
 
     by_metadata: dict[Path, OnDisk] = field(default_factory=dict)
     others: dict[str, OnDisk] = field(default_factory=dict)
-    """Extension modules that no distribution lists, by the name at the top."""
+    """Extension modules that no distribution lists, by their top-level name."""
 
 
 def read_conda(prefix: Path) -> tuple[CondaPackage, ...]:
-    """Return the packages that conda's records list; a record that cannot be read is left out."""
+    """Return the packages in conda's records; skip an unreadable record."""
     found = []
     for path in sorted((prefix / "conda-meta").glob("*.json")):
         try:
@@ -76,7 +76,7 @@ def read_conda(prefix: Path) -> tuple[CondaPackage, ...]:
 def find_on_disk(
     folders: Sequence[Path], distributions: Sequence[Distribution], conda: Sequence[CondaPackage]
 ) -> InstalledFiles:
-    """Return the compiled files of each distribution, and those that none lists."""
+    """Return the compiled files of each distribution, and those without one."""
     installed = InstalledFiles()
     for folder in folders:
         here = [each for each in distributions if each.path.parent == folder]
@@ -97,7 +97,7 @@ def find_on_disk(
 
 
 def _compiled(folder: Path) -> Iterator[str]:
-    """Yield the extension modules and shared libraries below a folder, as paths from there."""
+    """Yield the extension modules and shared libraries below a folder, as relative paths."""
     count = 0
     for parent, folders, names in os.walk(folder, followlinks=False):
         folders.sort()
@@ -119,7 +119,9 @@ def _may_hold_module(path: Path) -> bool:
 
 
 def _is_image(path: Path) -> bool:
-    """Return whether a file begins like a shared object; one that cannot be opened is left to who reads it."""
+    """Return whether a file starts like a shared object; an unreadable file counts, so that its reader reports the
+    error.
+    """
     try:
         if not path.is_file() or path.stat().st_size < SMALLEST_IMAGE:
             return False
@@ -130,7 +132,7 @@ def _is_image(path: Path) -> bool:
 
 
 def _owners(distributions: Sequence[Distribution], compiled: Sequence[str]) -> Any:
-    """Return what tells of a file which distribution it is of: by its list, else by the name at the top."""
+    """Return a function that maps a file to its distribution: by the file list, or else by the top-level name."""
     listed: dict[str, Path] = {}
     tops: dict[str, list[Path]] = {}
     for each in distributions:
@@ -163,7 +165,7 @@ def _on_disk(folder: Path, files: Sequence[str], abi: str | None, metadata: Path
 
 
 def _platform(wheel: str, modules: Sequence[str]) -> str | None:
-    """Return the platform tag that WHEEL gives, or one that the modules' suffixes give."""
+    """Return the platform tag in WHEEL, or one from the modules' suffixes."""
     tagged = [tag for tag in _WHEEL_TAG.findall(wheel[:100_000]) if tag != "any"]
     if tagged:
         return str(tagged[0]).partition(".")[0]
@@ -177,7 +179,7 @@ def _platform(wheel: str, modules: Sequence[str]) -> str | None:
 
 
 def _abi_of_folder(folder: Path, conda: Sequence[CondaPackage]) -> str | None:
-    """Return the ABI of the Python that a folder of packages belongs to, by its place or conda's record of Python."""
+    """Return the ABI of the Python that owns a packages folder, from its path or conda's record of Python."""
     if match := _PYTHON.fullmatch(folder.parent.name):
         if match[3]:
             return f"cp{match[1]}{match[2]}t"
@@ -190,7 +192,7 @@ def _abi_of_folder(folder: Path, conda: Sequence[CondaPackage]) -> str | None:
 
 
 def _abi_of_modules(files: Sequence[str]) -> str | None:
-    """Return the ABI that most modules' suffixes name."""
+    """Return the ABI in most modules' suffixes."""
     suffixes: list[Suffix] = list(filter(None, map(find_suffix, files)))
     named = [suffix.abi for suffix in suffixes if suffix.abi is not None and not suffix.is_stable]
     counts = Counter(named)
@@ -212,7 +214,7 @@ def _text(path: Path) -> str:
 
 
 def conda_owners(conda: Sequence[CondaPackage], folder: Path, prefix: Path) -> Mapping[str, CondaPackage]:
-    """Return the conda package of each file below a folder of packages, by its path from there."""
+    """Return the conda package of each file below a packages folder, by its relative path."""
     try:
         start = folder.absolute().relative_to(prefix.absolute()).as_posix() + "/"
     except ValueError:

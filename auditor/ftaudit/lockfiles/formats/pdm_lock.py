@@ -30,9 +30,9 @@ from ftaudit.model import DistributionFile, Location
 from ftaudit.urls import public
 
 MAJOR: Final = "4."
-"""The lock versions that are known; PDM itself reads those of its own major version."""
+"""The supported lock versions; PDM itself reads those of its own major version."""
 DEFAULT: Final = "default"
-"""What PDM calls the group of the dependencies proper."""
+"""PDM's name for the group of the main dependencies."""
 _REPOSITORIES: Final = ("git", "hg", "svn", "bzr")
 
 
@@ -108,7 +108,7 @@ def read(
 
 
 def _offered(locked: list[NormalizedName], manifest: Manifest | None) -> tuple[list[str], list[str]]:
-    """Return the names of the extras and of the groups that were locked."""
+    """Return the names of the locked extras and groups."""
     if manifest is None:
         return list(locked), list(locked)
     extras: list[str] = [name for name in locked if name in manifest.extras]
@@ -175,7 +175,7 @@ def _edges(table: Table, own: NormalizedName) -> list[Edge]:
 
 
 def _merged(one: LockedPackage, other: LockedPackage) -> LockedPackage:
-    """Put the entries together that a package has for itself and for its extras; the first tells the place."""
+    """Merge the entries of a package for itself and for its extras; the first one has the place."""
     extra_edges: Mapping[str, tuple[Edge, ...]] = {**one.extra_edges, **other.extra_edges}
     alone = None in (one.marker, other.marker)
     return dataclasses.replace(
@@ -187,12 +187,12 @@ def _merged(one: LockedPackage, other: LockedPackage) -> LockedPackage:
 
 
 def _requires_python(targets: Sequence[Table]) -> tuple[SpecifierSet, ...]:
-    """Return the Python versions that it is locked for; none where a target takes every one."""
+    """Return the Python versions that the file is locked for; empty if a target accepts every one."""
     ranges = [specifier_of(target, "requires_python") for target in targets]
     return tuple(filter(None, ranges)) if None not in ranges else ()
 
 
 def _platforms(targets: Sequence[Table]) -> tuple[str, ...]:
-    """Return the platforms that it is locked for; none where a target names no platform."""
+    """Return the platforms that the file is locked for; empty if a target names no platform."""
     named = [target.text("platform") for target in targets]
     return tuple(dict.fromkeys(filter(None, named))) if None not in named else ()

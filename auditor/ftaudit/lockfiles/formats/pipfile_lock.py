@@ -32,12 +32,12 @@ from ftaudit.model import DistributionFile, Location
 from ftaudit.urls import public
 
 SPEC: Final = 6
-"""The `pipfile-spec` that is known."""
+"""The supported `pipfile-spec`."""
 DEFAULT: Final = "default"
 DEVELOP: Final = "develop"
 _NAMES_OF_DEVELOP: Final = ("dev", "dev-packages", DEVELOP)
 _SECTIONS: Final = {"packages": DEFAULT, "dev-packages": DEVELOP}
-"""What a Pipfile calls the two sections that have other names in the lock file."""
+"""The Pipfile's names of the two sections that have other names in the lock file."""
 _VARIABLE: Final = re.compile(r"\$\{(\w+)\}|\$(\w+)")
 
 
@@ -93,7 +93,7 @@ def read(
 
 
 def _only(python: str | None) -> tuple[SpecifierSet, ...]:
-    """Return the range of the one Python version that a Pipfile requires."""
+    """Return the range of the Python version that a Pipfile requires."""
     return (SpecifierSet(f"=={python}.*"),) if python and re.fullmatch(r"\d+\.\d+", python) else ()
 
 
@@ -107,7 +107,7 @@ def _parse(text: str, path: Path) -> object:
 
 
 def _lines(text: str, sections: Sequence[tuple[str, Sequence[str]]]) -> dict[tuple[str, str], int]:
-    """Return the line of each entry: the keys are looked for one after the other, as the document has them."""
+    """Return the line of each entry: the keys are searched in the order of the document."""
     found: dict[tuple[str, str], int] = {}
     line, at = 1, 0
     for section, keys in sections:
@@ -154,7 +154,7 @@ def _package(table: Table, name: NormalizedName, place: Location, sources: dict[
 
 
 def _version(table: Table) -> Version | None:
-    """Return the version of `==1.0`; `*` is what Pipenv writes for what its own environment does not install."""
+    """Return the version of `==1.0`; Pipenv writes `*` for packages that its own environment does not install."""
     value = table.text("version")
     if value in (None, "", "*"):
         return None
@@ -165,9 +165,9 @@ def _version(table: Table) -> Version | None:
 
 
 def _expanded(source: Table) -> str:
-    """Put in the variables of the environment that a source's URL names, as Pipenv does.
+    """Expand the environment variables in a source's URL, as Pipenv does.
 
-    Raise `InputError` if one that is not set leaves no URL.
+    Raise `InputError` if an unset variable makes the URL invalid.
     """
     url = _VARIABLE.sub(lambda match: os.environ.get(match[1] or match[2], match[0]), source.need("url"))
     unset = _VARIABLE.search(url)
@@ -178,7 +178,7 @@ def _expanded(source: Table) -> str:
 
 
 def _section_of(package: LockedPackage, lines: Mapping[tuple[str, str], int]) -> str | None:
-    """Return the section in which a package was found, by its line."""
+    """Return the section of a package, by its line."""
     return next((section for (section, _), line in lines.items() if line == package.location.line), None)
 
 

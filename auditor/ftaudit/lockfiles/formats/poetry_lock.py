@@ -20,7 +20,7 @@ from ftaudit.model import DistributionFile, Location
 from ftaudit.urls import public
 
 VERSIONS: Final = ("1.0", "1.1", "2.0", "2.1")
-"""The versions of the lock file format that are known."""
+"""The supported versions of the lock file format."""
 
 
 def read(
@@ -37,7 +37,7 @@ def read(
 
 
 class _PoetryReader:
-    """One poetry.lock while it is read."""
+    """One poetry.lock during the read."""
 
     def __init__(self, path: Path) -> None:
         document, self._text = read_toml(path)
@@ -92,7 +92,7 @@ class _PoetryReader:
         )
 
     def _extra(self, key: str) -> list[NormalizedName]:
-        """Return the packages of an extra, which old versions wrote with their constraints (`redis (>=3)`)."""
+        """Return the packages of an extra, which old versions wrote with constraints (`redis (>=3)`)."""
         return [canonicalize_name(text.partition(" ")[0]) for text in self._top.table("extras").texts(key)]
 
     def _groups(self, read: list[tuple[Table, LockedPackage]]) -> set[str]:
@@ -103,7 +103,7 @@ class _PoetryReader:
     def _guess_roots(
         self, read: list[tuple[Table, LockedPackage]], extras: list[NormalizedName], groups: list[NormalizedName]
     ) -> tuple[tuple[Edge, Location], ...]:
-        """Take what is not optional and of a chosen category, and what the chosen extras name, as asked for."""
+        """Add the non-optional packages of a chosen category, and those of the chosen extras, as requirements."""
         categories = {MAIN, *groups}
         named = {name for extra in extras for name in self._extras[extra]}
         return tuple(
@@ -174,7 +174,7 @@ def _known_version(metadata: Table, path: Path) -> str:
 
 
 def _groups_of(table: Table) -> list[str]:
-    """Return the groups that a package is in: `groups` from 2.1 on, one `category` in 1.x, nothing in 2.0."""
+    """Return the groups of a package: `groups` since 2.1, one `category` in 1.x, nothing in 2.0."""
     if "groups" in table:
         return [canonicalize_name(group) for group in table.texts("groups")]
     category = table.text("category")
@@ -182,7 +182,7 @@ def _groups_of(table: Table) -> list[str]:
 
 
 def _marked(table: Table, package: LockedPackage, groups: set[str]) -> LockedPackage:
-    """Give a package the marker under which one of the groups installs it: one for all, or one for each group."""
+    """Give a package the marker under which a group installs it: one for all groups, or one for each."""
     raw = table.raw("markers")
     if isinstance(raw, dict):
         markers = table.table("markers")
@@ -193,7 +193,7 @@ def _marked(table: Table, package: LockedPackage, groups: set[str]) -> LockedPac
 
 
 def _edges(table: Table) -> list[Edge]:
-    """Return the needs of a package: `name = ">=1"`, a table with markers, or an array of such."""
+    """Return the dependencies of a package: `name = ">=1"`, a table with markers, or an array of such values."""
     found = []
     for key in table.keys():  # noqa: SIM118
         values: Any = table.raw(key)

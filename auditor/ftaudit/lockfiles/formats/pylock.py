@@ -28,8 +28,8 @@ def read(
 ) -> Requirements:
     """Return the locked packages; the lock's default groups count as well as the named ones.
 
-    Raise `InputError` with the place of what is wrong (`packages[3].wheels[0].hashes`), `UsageError` for an
-    extra or group that the lock file does not offer.
+    Raise `InputError` with the place of the error (`packages[3].wheels[0].hashes`), `UsageError` for an unknown extra
+    or group.
     """
     from packaging.pylock import Pylock, PylockUnsupportedVersionError, PylockValidationError
 
@@ -76,7 +76,7 @@ def read(
 
 
 def _check_version(document: dict[str, Any], path: Path) -> None:
-    """Refuse a minor version that is not known: `packaging` would go on with a warning and skip what is new."""
+    """Reject an unknown minor version: `packaging` would only warn and skip new content."""
     value = document.get("lock-version")
     if not isinstance(value, str):
         raise InputError(f"{path}: lock-version is missing or no string: this is no pylock.toml")

@@ -1,4 +1,4 @@
-"""Reads `pyproject.toml`: PEP 621 dependencies, extras, PEP 735 groups, and what `[tool.uv]` says about sources."""
+"""Reads `pyproject.toml`: PEP 621 dependencies, extras, PEP 735 groups, and the sources in `[tool.uv]`."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _WAYS: Final = {
     "flit": "name an environment in which it is installed (--env), or a requirements file",
     "pdm": "`pdm lock` makes a pdm.lock: name that",
 }
-"""What to name in place of a project of another tool."""
+"""The file to name instead of another tool's project."""
 
 
 def read(
@@ -43,8 +43,8 @@ def read(
 ) -> Requirements:
     """Return the project's dependencies, those of the chosen extras and of the chosen dependency groups.
 
-    Dependencies that only a build would tell (`dynamic`) are a problem row. Raise `InputError` for a file of no
-    project and for a malformed dependency, `UsageError` for an unknown extra or group.
+    Dependencies that need a build (`dynamic`) are a problem row. Raise `InputError` for a file without a project and
+    for a malformed dependency, `UsageError` for an unknown extra or group.
     """
     document, text = read_toml(path)
     return _Project(path, document, text).read(extras, groups, all_extras=all_extras)
@@ -79,7 +79,7 @@ def names_of(uv: Table, key: str) -> tuple[str, ...]:
 
 
 class _Project:
-    """One pyproject.toml while it is read."""
+    """One pyproject.toml during the read."""
 
     def __init__(self, path: Path, document: object, text: str) -> None:
         top = Table(path, "", document)
@@ -97,7 +97,7 @@ class _Project:
         self._offered = {canonicalize_name(key): key for key in self._optional.keys()}  # noqa: SIM118
         self._dynamic = self._project.texts("dynamic")
         self._wanted: list[tuple[NormalizedName, str | None]] = []
-        """The extras that are to be read, each with the marker under which it is requested."""
+        """The extras to read, each with the marker under which it is requested."""
         self._groups_read: set[NormalizedName] = set()
 
     def read(self, extras: Sequence[str], groups: Sequence[str], *, all_extras: bool) -> Requirements:
@@ -160,9 +160,9 @@ class _Project:
         return Requirements(path=self._path, format=InputFormat.PYPROJECT)
 
     def _others(self, requirements: Iterable[InputRequirement]) -> list[InputRequirement]:
-        """Return the requirements without those that name the project itself, whose extras are to be read too.
+        """Return the requirements without those on the project itself, whose extras are added to the read.
 
-        An extra or a group may name the project with other extras: `all = ["me[a,b]"]`.
+        An extra or a group can name the project with other extras: `all = ["me[a,b]"]`.
         """
         others = []
         for requirement in requirements:
@@ -174,14 +174,14 @@ class _Project:
         return others
 
     def _want(self, extra: NormalizedName, marker: str | None) -> None:
-        """Have an extra read; raise `UsageError` for one that does not exist, unless a build may make it."""
+        """Add an extra to the read; raise `UsageError` for an unknown one, unless a build may create it."""
         if extra in self._offered:
             self._wanted.append((extra, marker))
         elif "optional-dependencies" not in self._dynamic:
             raise self._unknown("extra", extra, list(self._offered.values()))
 
     def _refuse_foreign(self) -> None:
-        """Raise `InputError` if another tool's table holds the dependencies."""
+        """Raise `InputError` if another tool's table has the dependencies."""
         foreign = [tool for tool in _FOREIGN if tool in self._top.table("tool")]
         if foreign:
             raise InputError(
@@ -190,10 +190,10 @@ class _Project:
             )
 
     def _read_dynamic(self, roots: list[InputRequirement], extras: Sequence[str], *, all_extras: bool) -> list[str]:
-        """Add what the build backend reads from other files; return the fields that only a build would tell.
+        """Add the values that the build backend reads from other files; return the fields that need a build.
 
-        Those are requirements files (`[tool.setuptools.dynamic]` with `file`, hatch-requirements-txt), and `setup.cfg`
-        or literals of `setup.py`.
+        The other files are requirements files (`[tool.setuptools.dynamic]` with `file`, hatch-requirements-txt), and
+        `setup.cfg` or literals of `setup.py`.
         """
         from ftaudit.lockfiles.formats import setuptools_project
 
@@ -225,7 +225,7 @@ class _Project:
         return left
 
     def _foreign_groups(self) -> dict[NormalizedName, str]:
-        """Return the groups that Poetry and PDM keep in tables of their own, with the tool that reads them."""
+        """Return the groups in separate tables of Poetry and PDM, with the tool that reads them."""
         tools = self._top.table("tool")
         poetry, pdm = tools.table("poetry"), tools.table("pdm")
         found = dict.fromkeys(map(canonicalize_name, pdm.table("dev-dependencies").keys()), "pdm")
@@ -235,7 +235,7 @@ class _Project:
         return {name: tool for name, tool in found.items() if name not in map(canonicalize_name, self._groups.keys())}
 
     def _hatch_environments(self) -> dict[NormalizedName, Table]:
-        """Return Hatch's environments, of `[tool.hatch.envs]` and of `hatch.toml`, which are chosen like groups."""
+        """Return Hatch's environments, from `[tool.hatch.envs]` and `hatch.toml`, which are chosen like groups."""
         tables = [self._top.table("tool").table("hatch").table("envs")]
         file = self._path.with_name("hatch.toml")
         if file.is_file():
@@ -280,7 +280,7 @@ class _Project:
         return found
 
     def _parse(self, value: str, table: Table, at: str) -> list[InputRequirement]:
-        """Return the requirement, once for each source that `[tool.uv.sources]` gives it under a marker."""
+        """Return the requirement, once for each source in `[tool.uv.sources]` with a marker."""
         line = string_line(self._text, value)
         try:
             parsed = Requirement(value)
@@ -340,7 +340,7 @@ class _Project:
         return None
 
     def _members(self) -> list[Path]:
-        """Return the folders of the workspace's members, wherever up the tree its root stands."""
+        """Return the folders of the workspace's members; the root can be any parent folder."""
         for root in (self._path.parent, *self._path.parent.absolute().parents):
             file = root / "pyproject.toml"
             if not file.is_file():
@@ -388,13 +388,13 @@ def _files_of(table: Table, key: str) -> list[str]:
 
 
 def _texts(table: Table, key: str) -> list[str]:
-    """Return one or more strings; hatch-requirements-txt reads `requirements.txt` where its table names none."""
+    """Return one or more strings; hatch-requirements-txt reads `requirements.txt` if its table names no file."""
     found = table.texts(key)
     return found or (["requirements.txt"] if table.keys() and key not in table else [])
 
 
 def _under(marker: str | None, requirement: InputRequirement) -> InputRequirement:
-    """Return the requirement as it holds where the marker does."""
+    """Return the requirement with the marker added."""
     if marker is None:
         return requirement
     both = f"({marker}) and ({requirement.marker})" if requirement.marker else marker

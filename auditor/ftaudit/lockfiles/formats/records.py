@@ -19,7 +19,7 @@ from ftaudit.model import Location
 
 
 def kind_of(document: object) -> InputFormat | None:
-    """Return which of the formats a JSON document is, or `None`."""
+    """Return the format of a JSON document, or `None`."""
     match document:
         case [{"name": str(), "version": str()}, *_] | []:
             return InputFormat.PIP_LIST
@@ -36,7 +36,7 @@ def kind_of(document: object) -> InputFormat | None:
 
 
 def load(path: Path, text: str | None = None) -> Any:
-    """Return the JSON document of a file; raise `InputError` with the line for one that is malformed."""
+    """Return the JSON document of a file; raise `InputError` with the line for a malformed one."""
     text = read_text(path) if text is None else text
     try:
         return json.loads(text)
@@ -119,7 +119,7 @@ def _inspected(entry: Mapping[str, Any], place: Location) -> LockedPackage:
 
 
 def _purl(text: object) -> tuple[str, str] | None:
-    """Return name and version of a `pkg:pypi/…` URL, or `None` for another (package-url specification)."""
+    """Return name and version of a `pkg:pypi/…` URL, or `None` for any other URL (package-url specification)."""
     if not isinstance(text, str) or not text.lower().startswith("pkg:pypi/"):
         return None
     rest = text[len("pkg:pypi/") :].partition("?")[0].partition("#")[0]
@@ -148,7 +148,7 @@ def _cyclonedx(document: Any, place: Location) -> tuple[list[LockedPackage], int
 
 
 def _components(entries: Any) -> Iterator[Mapping[str, Any]]:
-    """Yield components and those that they hold."""
+    """Yield components and their nested components."""
     waiting = list(entries)
     while waiting:
         component = waiting.pop(0)

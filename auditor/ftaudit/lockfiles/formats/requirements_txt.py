@@ -1,4 +1,4 @@
-"""Reads pip's requirements files, with those that they include."""
+"""Reads pip's requirements files, with the files that they include."""
 
 from __future__ import annotations
 
@@ -33,11 +33,11 @@ if TYPE_CHECKING:
     from pip_requirements_parser import InstallRequirement, RequirementsFile
 
 MAX_FILES: Final = 200
-"""How many files one requirements file may include, all told."""
+"""How many files one requirements file can include in total."""
 PROJECT_FILES: Final = ("pyproject.toml", "setup.py", "setup.cfg")
-"""What makes a folder one that installers take."""
+"""Files that make a folder installable."""
 MAX_REQUIREMENT: Final = 8192
-"""Characters of a requirement without its options; comments count, too."""
+"""Characters of a requirement without its options; comments also count."""
 MAX_LINES: Final = 20_000
 
 _BOMS: Final = (
@@ -50,17 +50,16 @@ _BOMS: Final = (
 _CODING: Final = re.compile(rb"^[ \t\f]*#.*?coding[:=][ \t]*([-\w.]+)")
 _VARIABLE: Final = re.compile(r"\$\{([A-Z0-9_]+)\}")
 _CONFIG_SETTINGS: Final = re.compile(r"(?<=\s)(?:--config-settings?|-C)(?:=|[ \t]+)(?:\"[^\"\n]*\"|'[^'\n]*'|[^\s\\]+)")
-"""Per-requirement options of newer pips that the parser does not know; they matter to builds alone."""
+"""Per-requirement options of newer pip versions that the parser does not support; only builds need them."""
 
 
 def read(path: Path) -> Requirements:
-    """Return what a requirements file and those it includes ask for.
+    """Return the requirements of a requirements file and of those that it includes.
 
-    Raise `InputError`, with file and line, for a line that pip would refuse, a file that is missing or includes
-    itself.
+    Raise `InputError`, with file and line, for a line that pip rejects, or a file that is missing or includes itself.
     """
     if not is_stream(path) and not _decode(path).strip():
-        # What a command was to write into it may have failed; a comment says that it is meant to be empty.
+        # The command that writes it may have failed; a comment shows that it is empty on purpose.
         raise InputError(f"{path} is empty", hint="name a file that lists packages, or write a comment into it")
     reader = _RequirementsReader(here_first=True)
     reader.read(path, constraint=False, chain=())
@@ -91,7 +90,7 @@ def read_lines(path: Path, lines: Mapping[int, str]) -> Requirements:
 
 
 class _RequirementsReader:
-    """Collects the requirements, constraints and options of one file and those that it includes."""
+    """Collects the requirements, constraints, and options of one file and those that it includes."""
 
     def __init__(self, *, here_first: bool) -> None:
         self._here_first = here_first
@@ -102,7 +101,7 @@ class _RequirementsReader:
         self._seen: set[tuple[Path, bool]] = set()
 
     def read(self, path: Path, *, constraint: bool, chain: tuple[Path, ...]) -> None:
-        """Read one file; `chain` holds the files whose inclusions led here."""
+        """Read one file; `chain` has the files that include it."""
         resolved = path.resolve()
         if resolved in chain:
             loop = " -> ".join(file.name for file in (*chain[chain.index(resolved) :], resolved))
@@ -126,7 +125,7 @@ class _RequirementsReader:
                 (self.constraints if constraint else self.roots).append(requirement)
 
     def index(self) -> InputIndexes:
-        """Return the options that say where packages come from."""
+        """Return the options for the sources of packages."""
         options = self._options
         return InputIndexes(
             index_url=options.get("index_url"),
@@ -170,7 +169,9 @@ class _RequirementsReader:
                     pass
 
     def _take_control(self, name: str, target: str) -> None:
-        """Obey `--no-binary` or `--only-binary` as pip does: each takes names from the other, `:all:` all of them."""
+        """Apply `--no-binary` or `--only-binary` as pip does: each removes its names from the other, `:all:` removes
+        all.
+        """
         other = "only_binary" if name == "no_binary" else "no_binary"
         own_names, other_names = self._options.setdefault(name, []), self._options.setdefault(other, [])
         for item in filter(None, (item.strip() for item in target.split(","))):
@@ -184,12 +185,12 @@ class _RequirementsReader:
 
 
 def _unset(text: str) -> str | None:
-    """Return the first environment variable that a text names and that is not set."""
+    """Return the first unset environment variable that a text names."""
     return next((match[1] for match in _VARIABLE.finditer(text) if not os.environ.get(match[1])), None)
 
 
 def _check_set(url: str, place: Location) -> None:
-    """Raise `InputError` for what would be a URL if an environment variable were set."""
+    """Raise `InputError` for text that would be a URL if an environment variable were set."""
     unset = _unset(url)
     if unset is not None and "://" not in url:
         raise InputError(f"{place}: the environment variable {unset} is not set", hint="set it, or give --index-url")
@@ -209,7 +210,9 @@ def _included(target: str, place: Location) -> Path:
 
 
 def _links(target: str, folder: Path) -> str:
-    """Return a place of files; a relative path counts from the file where that exists, as with pip, else from here."""
+    """Return a find-links place; a relative path is relative to the file if it exists there, as in pip, otherwise to
+    here.
+    """
     if "://" in target:
         return target
     beside = local_path(target, folder)
@@ -218,7 +221,7 @@ def _links(target: str, folder: Path) -> str:
 
 
 def _entries(text: str, path: Path) -> Iterator[tuple[int, dict[str, Any] | InstallRequirement]]:
-    """Yield line and options or requirement, in the file's order; raise `InputError` for the first wrong line."""
+    """Yield line and options or requirement, in the file's order; raise `InputError` for the first invalid line."""
     parsed = _parse(text, path)
     if parsed.invalid_lines:
         wrong = min(parsed.invalid_lines, key=lambda line: line.line_number or 0)
@@ -233,7 +236,7 @@ def _entries(text: str, path: Path) -> Iterator[tuple[int, dict[str, Any] | Inst
 
 
 def _shown(line: str | None) -> str:
-    """Return the line as an error may quote it: short, printable, without credentials."""
+    """Return the line for an error message: short, printable, without credentials."""
     text = re.sub(r"://[^/\s@]*@", "://", line or "")
     text = "".join(char if char.isprintable() else "\N{REPLACEMENT CHARACTER}" for char in text)
     return text if len(text) <= 120 else text[:119] + "…"
@@ -242,14 +245,14 @@ def _shown(line: str | None) -> str:
 def _parse(text: str, path: Path) -> RequirementsFile:
     from pip_requirements_parser import RequirementsFile
 
-    # The library reads files alone, and decodes by locale unless there is a byte-order mark.
+    # The library reads only files, and decodes by locale unless there is a byte-order mark.
     with tempfile.TemporaryDirectory(prefix="ftaudit-") as folder:
         copy = Path(folder, "requirements.txt")
         copy.write_text(text, encoding="utf-8-sig", newline="\n")
         try:
             return RequirementsFile.from_file(str(copy), include_nested=False)
         except Exception as error:
-            # The library lets whatever its vendored pip code raises pass through.
+            # The library does not catch the exceptions of its vendored pip code.
             raise InputError(f"{path} is no requirements file: {error}") from error
 
 
@@ -276,7 +279,7 @@ def _decode(path: Path) -> str:
 
 
 def _checked(text: str, path: Path) -> str:
-    """Put in the variables of the environment, as pip does, and refuse what is too long."""
+    """Expand environment variables, as pip does, and reject a line that is too long."""
     text = _VARIABLE.sub(lambda match: os.environ.get(match.group(1)) or match.group(0), text)
     text = _CONFIG_SETTINGS.sub("", text)
     _check_size(text, path)
@@ -284,7 +287,7 @@ def _checked(text: str, path: Path) -> str:
 
 
 def _check_size(text: str, path: Path) -> None:
-    """Refuse what the parser would take minutes for: its time grows with the square of a requirement's length."""
+    """Reject input that the parser needs minutes for: its time grows with the square of a requirement's length."""
     start, before_options, count = 1, 0, 0
     options = False
     for number, line in enumerate(text.splitlines(), start=1):
@@ -300,9 +303,9 @@ def _check_size(text: str, path: Path) -> None:
 
 
 def _reference(target: str, folder: Path, *, here_first: bool) -> Reference:
-    """Return what a URL or path points at: pip and uv count relative paths from the folder in which they run.
+    """Return the target of a URL or path: for pip and uv, relative paths are relative to the folder in which they run.
 
-    Where nothing is there, it counts from the file's own `folder`, as its author may have meant it.
+    If nothing exists there, the path is relative to the file's own `folder`, which the author may have meant.
     """
     beside = parse_reference(target, folder)
     if not here_first:

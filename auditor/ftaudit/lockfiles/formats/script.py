@@ -15,15 +15,15 @@ from ftaudit.lockfiles.input_files import read_text
 from ftaudit.lockfiles.requirements import InputFormat, Requirements
 
 _BLOCK: Final = re.compile(r"(?m)^# /// (?P<type>[a-zA-Z0-9-]+)$\s(?P<content>(^#(| .*)$\s)+)^# ///$")
-"""The expression of the specification ("Inline script metadata")."""
+"""The regular expression of the specification ("Inline script metadata")."""
 
 
 def read(
     path: Path, *, extras: Sequence[str] = (), groups: Sequence[str] = (), all_extras: bool = False
 ) -> Requirements:
-    """Return what a script needs: of its lock file if there is one, else of its metadata block.
+    """Return a script's requirements: from its lock file if there is one, otherwise from its metadata block.
 
-    Raise `InputError` for a script without a block, or with one that is malformed.
+    Raise `InputError` for a script without a block, or with a malformed one.
     """
     block = read_block(path)
     if block is None:

@@ -1,4 +1,4 @@
-"""What `setup.cfg` and `setup.py` state of a project to a reader: literals alone, nothing is run."""
+"""The static content of `setup.cfg` and `setup.py`: only literals, no code is run."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ class SetuptoolsProject:
     extras: Mapping[str, tuple[str, ...]] | None = field(default_factory=dict)
     """`None` if they are computed."""
     files: tuple[str, ...] = ()
-    """Requirements files that hold the dependencies (`install_requires = file: …`)."""
+    """Requirements files with the dependencies (`install_requires = file: …`)."""
     extra_files: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     requires_python: str | None = None
 
     @property
     def requires_dist(self) -> tuple[str, ...] | None:
-        """The dependencies and those of the extras as `Requires-Dist` lines, or `None` if something is not known."""
+        """The dependencies and those of the extras as `Requires-Dist` lines, or `None` if something is unknown."""
         if self.dependencies is None or self.extras is None or self.files or self.extra_files:
             return None
         of_extras = (under_extra(line, extra) for extra, lines in self.extras.items() for line in lines)
@@ -37,7 +37,7 @@ class SetuptoolsProject:
 
 
 def under_extra(line: str, extra: str) -> str:
-    """Return a requirement as `Requires-Dist` has it of an extra."""
+    """Return a requirement in the form of `Requires-Dist` for an extra."""
     requirement, _, marker = line.partition(";")
     condition = f"({marker.strip()}) and extra == '{extra}'" if marker.strip() else f"extra == '{extra}'"
     return f"{requirement.strip()} ; {condition}"
@@ -82,7 +82,7 @@ def read_setuptools(config: str, script: str) -> SetuptoolsProject:
 def _of_config(
     parser: configparser.RawConfigParser, section: str, key: str
 ) -> tuple[tuple[str, ...] | None, tuple[str, ...]]:
-    """Return the lines of a key, or the files that hold them."""
+    """Return the lines of a key, or the files with them."""
     value = parser.get(section, key, fallback=None)
     if value is None:
         return None, ()

@@ -1,4 +1,4 @@
-"""Reads setuptools projects without `[project]`: `setup.cfg`, and literals of `setup.py`; nothing is run."""
+"""Reads setuptools projects without `[project]`: `setup.cfg`, and literals of `setup.py`; no code is run."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ FILES: Final = ("setup.cfg", "setup.py")
 
 
 def is_project(folder: Path) -> bool:
-    """Return whether the folder holds a setuptools project: a `setup.py`, or a `setup.cfg` with metadata."""
+    """Return whether the folder contains a setuptools project: a `setup.py`, or a `setup.cfg` with metadata."""
     config = folder / "setup.cfg"
     return (folder / "setup.py").is_file() or (config.is_file() and "[metadata]" in read_text(config))
 
 
 def is_stated(folder: Path) -> bool:
-    """Return whether the files of a folder say to a reader what the project needs, at least in part."""
+    """Return whether the files of a folder state the project's dependencies, at least in part."""
     found = state(folder)
     return found is not None and (found.name is not None or found.dependencies is not None) and is_project(folder)
 
@@ -36,7 +36,7 @@ def is_stated(folder: Path) -> bool:
 def state(folder: Path) -> SetuptoolsProject | None:
     """Return what the setuptools files of a folder state, or `None` if it has none."""
     texts = {name: read_text(folder / name) for name in FILES if (folder / name).is_file()}
-    # A script that is there and calls nothing states nothing, other than one that is not there.
+    # A script that calls nothing states nothing, unlike a missing script.
     script = texts["setup.py"] or "pass" if "setup.py" in texts else ""
     return read_setuptools(texts.get("setup.cfg", ""), script) if texts else None
 
@@ -44,7 +44,7 @@ def state(folder: Path) -> SetuptoolsProject | None:
 def read(
     path: Path, *, extras: Sequence[str] = (), groups: Sequence[str] = (), all_extras: bool = False
 ) -> Requirements:
-    """Return the dependencies of the project that a `setup.cfg`, `setup.py` or `pyproject.toml` belongs to.
+    """Return the dependencies of the project of a `setup.cfg`, `setup.py`, or `pyproject.toml`.
 
     A value that `setup.py` computes at run time is a problem row. Raise `InputError` for a file that cannot be read,
     `UsageError` for an unknown extra or group.
@@ -86,7 +86,7 @@ def read(
 def roots_of(path: Path, lines: Sequence[str], files: Sequence[str]) -> tuple[InputRequirement, ...]:
     """Return requirements from lines in a file of another format, or in files next to it."""
     found = requirements_txt.read_lines(path, dict(enumerate(lines, start=1))).roots if lines else ()
-    # The lines were taken out of a table: their numbers are not those of the file.
+    # The lines come from a table: their numbers are not those of the file.
     placed = tuple(_at(each, path) for each in found)
     return (*placed, *read_files(path.parent, files))
 
@@ -96,5 +96,5 @@ def _at(requirement: InputRequirement, path: Path) -> InputRequirement:
 
 
 def read_files(folder: Path, files: Sequence[str]) -> tuple[InputRequirement, ...]:
-    """Return the requirements of the files that a project names as its dependencies."""
+    """Return the requirements in the files that a project names as its dependencies."""
     return tuple(root for name in files for root in requirements_txt.read(folder / name).roots)

@@ -23,9 +23,9 @@ _DEEPEST: Final = 10
 def read(
     path: Path, *, extras: Sequence[str] = (), groups: Sequence[str] = (), all_extras: bool = False
 ) -> Requirements:
-    """Return the `deps` of the base environment, and of those that are chosen by name (`--group NAME`).
+    """Return the `deps` of the base environment, and of those chosen by name (`--group NAME`).
 
-    Raise `InputError` for a file without an environment, `UsageError` for an environment that there is not.
+    Raise `InputError` for a file without an environment, `UsageError` for an unknown environment.
     """
     check_known("extra", extras, (), path)
     environments = _of_toml(path) if path.suffix == ".toml" else _of_ini(path)
@@ -61,7 +61,7 @@ def read(
 
 
 def _holds(text: str, factors: set[str]) -> bool:
-    """Return whether a condition of tox holds: `py311,py312-django: …`, with `!` for "not"."""
+    """Return whether a tox condition is true: `py311,py312-django: …`, with `!` for "not"."""
     return any(
         all((each.strip("! ") in factors) is not each.strip().startswith("!") for each in one.split("-"))
         for one in text.split(",")

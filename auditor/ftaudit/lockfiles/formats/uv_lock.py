@@ -24,9 +24,9 @@ _KEYS: Final = (
     *("version", "revision", "requires-python", "resolution-markers", "supported-markers", "required-markers"),
     *("conflicts", "options", "manifest", "package"),
 )
-"""The keys that a lock file may have at its top."""
+"""The top-level keys of a lock file."""
 VERSION: Final = 1
-"""The schema version that is known. Revisions within it are compatible, says uv's documentation."""
+"""The supported schema version. Its revisions are compatible according to uv's documentation."""
 
 
 def read(
@@ -34,8 +34,8 @@ def read(
 ) -> Requirements:
     """Return the locked packages, with the dependencies of every workspace member as roots.
 
-    That is what a production install has: dependency groups, `dev` among them, count when they are named.
-    Raise `InputError` with the place of what is wrong, `UsageError` for an extra or group that no member has.
+    This matches a production install: dependency groups, including `dev`, count only if they are named. Raise
+    `InputError` with the place of the error, `UsageError` for an extra or group that no member has.
     """
     document, text = read_toml(path)
     top = Table(path, "", document)
@@ -119,7 +119,7 @@ def _index(manifest: Path) -> InputIndexes:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class _Choice:
-    """What of the project can be installed or left out: a member's dependencies proper, an extra, a group."""
+    """A selectable part of the project: a member's main dependencies, an extra, or a group."""
 
     kind: str
     """`project`, `extra` or `group`, as uv's markers spell it."""
@@ -137,12 +137,12 @@ class _Choice:
 
 
 def _marker(kind: str, project: str, name: str) -> str:
-    """Return what stands for a choice in the markers of a lock file with conflicts, as the name of an extra."""
+    """Return the extra name that represents a choice in the markers of a lock file with conflicts."""
     return f"{kind}-{len(project)}-{project}" + ("" if kind == "project" else f"-{name}")
 
 
 def _offer(table: Table, package: LockedPackage) -> list[_Choice]:
-    """Return what a member of the workspace has to choose from."""
+    """Return the choices of a workspace member."""
     groups = table.table("dev-dependencies")
     named: list[tuple[str, NormalizedName, tuple[Edge, ...]]] = [("project", package.name, package.edges)]
     named += [("extra", canonicalize_name(name), edges) for name, edges in package.extra_edges.items()]
@@ -154,7 +154,7 @@ def _offer(table: Table, package: LockedPackage) -> list[_Choice]:
 
 
 def _conflicts(top: Table) -> list[frozenset[str]]:
-    """Return the sets of choices of which one alone can be installed."""
+    """Return the sets of mutually exclusive choices."""
     raw = top.raw("conflicts")
     if not isinstance(raw, list | None):
         raise top.error("conflicts", "is not an array")
@@ -172,7 +172,7 @@ def _conflict(item: Table) -> str:
 
 
 def _apart(chosen: Sequence[_Choice], conflicts: Sequence[frozenset[str]]) -> list[list[_Choice]]:
-    """Return the choices so that none excludes another of its list, and each is in one: most often one list of all."""
+    """Return lists of compatible choices that together include every choice: usually a single list of all."""
     disputed = [each for each in chosen if any(each.marker in some for some in conflicts)]
     found: dict[frozenset[str], list[_Choice]] = {}
     for first in (*disputed,) if disputed else (None,):
@@ -186,7 +186,7 @@ def _apart(chosen: Sequence[_Choice], conflicts: Sequence[frozenset[str]]) -> li
 
 
 def _goes_with(one: _Choice, other: _Choice) -> bool:
-    """Return whether the one is the other, or the project that the other is an extra or a group of."""
+    """Return whether one is the other, or the project that has the other as an extra or a group."""
     return one == other or (one.kind == "project" and one.project == other.project)
 
 
@@ -265,7 +265,7 @@ def _files(table: Table, folder: Path, direct: str | None = None) -> tuple[Distr
 
 
 def _file(entry: object, table: Table, key: str, folder: Path, direct: str | None) -> DistributionFile:
-    """Return one file of a package. Two thousand of them are usual: no `Table` is made of each."""
+    """Return one file of a package. Two thousand of them are common, so no `Table` is made for each."""
     if not isinstance(entry, dict):
         raise table.error(key, "is not a table")
     url, name, digest, size = entry.get("url") or direct, entry.get("filename"), entry.get("hash"), entry.get("size")

@@ -1,4 +1,4 @@
-"""Reads a folder of wheels, sdists and conda packages, as `pip download`, `pip wheel` and `conda build` fill one."""
+"""Reads a folder of wheels, sdists, and conda packages, as filled by `pip download`, `pip wheel`, or `conda build`."""
 
 from __future__ import annotations
 
@@ -70,10 +70,10 @@ class _Conda:
         self._releases: dict[tuple[NormalizedName, Version], list[tuple[Path, DistributionFile]]] = defaultdict(list)
         self._odd: list[LockedPackage] = []
         self.left_out: list[str] = []
-        """Those that hold nothing of Python, and the interpreter."""
+        """The conda packages without Python code, and the interpreter."""
 
     def take(self, path: Path) -> None:
-        """Read a conda package; one that cannot be read is a row."""
+        """Read a conda package; an unreadable one is a row."""
         try:
             found = read_conda_package(path)
         except ArchiveError as error:
@@ -85,7 +85,7 @@ class _Conda:
             self._releases[found.name, found.version].append((path, found.file))
 
     def packages(self, incomplete: list[str]) -> Iterator[LockedPackage]:
-        """Yield a package for each release, and those that cannot be read."""
+        """Yield a package for each release, and the unreadable files."""
         yield from self._odd
         for (name, version), found in sorted(self._releases.items()):
             files = tuple(file for _, file in found)

@@ -1,1 +1,1 @@
-"""How versions are found for what is not pinned, and who needs whom: uv, markers and edges."""
+"""Finds versions for unpinned packages, and the dependency edges: uv, markers, and edges."""

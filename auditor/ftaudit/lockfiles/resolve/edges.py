@@ -1,4 +1,4 @@
-"""Finds who needs whom for a lock file that does not say: uv reads it from the metadata of the pinned versions."""
+"""Finds the dependency edges for a lock file without them: uv reads the metadata of the pinned versions."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def with_edges(
 
 
 def exact(pins: Iterable[Pin], place: Location) -> tuple[InputRequirement, ...]:
-    """Return the pins that an index may have as exact requirements; `place` is of those without one."""
+    """Return the pins that an index may have as exact requirements; `place` is for those without one."""
     return tuple(
         InputRequirement(
             name=pin.name,

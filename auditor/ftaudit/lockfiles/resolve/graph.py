@@ -1,4 +1,4 @@
-"""Who pulls in whom: shortest chains from the root requirements, in linear time."""
+"""Finds the shortest dependency chains from the root requirements, in linear time."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from packaging.utils import NormalizedName
 Node = TypeVar("Node", bound=Hashable)
 
 MAX_CHAINS: Final = 5
-"""How many chains a package is given: one for each root that reaches it, the shortest first."""
+"""How many chains a package gets: one for each root that reaches it, the shortest first."""
 MAX_LINKS: Final = 60
 """Maximum length of a chain: a longer one omits the links after the root. Real chains have a dozen."""
 
@@ -19,10 +19,10 @@ MAX_LINKS: Final = 60
 def find_chains(
     roots: Iterable[Node], children: Mapping[Node, Iterable[Node]], names: Mapping[Node, NormalizedName]
 ) -> dict[Node, tuple[tuple[Node, ...], ...]]:
-    """Return for each node that a root reaches the shortest chain from each of up to `MAX_CHAINS` roots.
+    """Return for each reachable node the shortest chain from each of up to `MAX_CHAINS` roots.
 
-    A breadth-first search in which a node passes on no more than `MAX_CHAINS` chains, so that its cost is that
-    many times the number of edges, however many paths there are. Ties go by name.
+    A breadth-first search in which a node passes on no more than `MAX_CHAINS` chains, so that its cost is at most that
+    multiple of the number of edges, however many paths exist. Ties are broken by name.
     """
     chains: dict[Node, list[tuple[Node, ...]]] = {}
     ordered = sorted(dict.fromkeys(roots), key=lambda node: names[node])

@@ -16,7 +16,7 @@ _EXTRA: Final = re.compile(r"\bextra\s*(==|!=)\s*('[^']*'|\"[^\"]*\")")
 
 
 class Markers:
-    """Answers whether markers hold in one environment, each distinct one once."""
+    """Evaluates markers in one environment, each distinct marker once."""
 
     def __init__(self, environment: Mapping[str, str], extras: Iterable[str] = (), groups: Iterable[str] = ()) -> None:
         self._environment: dict[str, Any] = {
@@ -61,12 +61,12 @@ class Markers:
 
 
 def _among_extras(match: re.Match[str]) -> str:
-    """Ask whether an extra is among several; their names are compared as PEP 685 says."""
+    """Return whether an extra is among several; names are compared according to PEP 685."""
     name = canonicalize_name(match[2][1:-1])
     return f"'{name}' {'in' if match[1] == '==' else 'not in'} extras"
 
 
 def extras_of(marker: str | None) -> tuple[str, ...]:
-    """Return the extras that a requirement's marker names, normalised."""
+    """Return the extras in a requirement's marker, normalized."""
     found = _EXTRA.findall(marker or "")
     return tuple(dict.fromkeys(canonicalize_name(name[1:-1]) for operator, name in found if operator == "=="))

@@ -1,4 +1,4 @@
-"""Turns requirement lines (`Requires-Dist`, those of a lock file) into edges, those of extras apart."""
+"""Turns requirement lines (`Requires-Dist`, those of a lock file) into edges, separately for extras."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ from ftaudit.lockfiles.resolve.markers import extras_of
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Needs:
-    """What a package needs of others."""
+    """The dependencies of a package."""
 
     edges: tuple[Edge, ...] = ()
     extra_edges: Mapping[str, tuple[Edge, ...]] = field(default_factory=dict)
-    """Per extra, by its normalised name."""
+    """Per extra, by its normalized name."""
     malformed: tuple[str, ...] = ()
     """Lines that are not requirements, shortened."""
 
 
 def parse_edge(line: str) -> Edge | None:
-    """Return the edge that a requirement line is, or `None` for one that is malformed."""
+    """Return the edge for a requirement line, or `None` for a malformed line."""
     try:
         parsed = Requirement(line)
         specifier = read_range(str(parsed.specifier)) if parsed.specifier else None
@@ -40,7 +40,7 @@ def parse_edge(line: str) -> Edge | None:
 
 
 def parse_needs(lines: Iterable[str]) -> Needs:
-    """Return the edges of requirement lines; one whose marker names extras counts for those extras, too."""
+    """Return the edges of requirement lines; an edge whose marker names extras also counts for those extras."""
     parsed = [(line, parse_edge(line)) for line in lines]
     return sort_edges(
         (edge for _, edge in parsed if edge is not None),
@@ -49,7 +49,7 @@ def parse_needs(lines: Iterable[str]) -> Needs:
 
 
 def sort_edges(edges: Iterable[Edge], *, malformed: tuple[str, ...] = ()) -> Needs:
-    """Put the edges whose markers name extras under those extras as well: a marker may hold without any."""
+    """Add the edges whose markers name extras to those extras: a marker can be true without any extra."""
     always = tuple(edges)
     by_extra: dict[str, list[Edge]] = {}
     for edge in always:

@@ -1,4 +1,4 @@
-"""Finds the versions of what is not locked, with its dependencies, through uv, losing no package to another's fault."""
+"""Finds the versions of unlocked packages and their dependencies with uv; one failing package never loses another."""
 
 from __future__ import annotations
 
@@ -28,14 +28,14 @@ MAX_SPARE_CALLS: Final = 60
 
 
 _WITHOUT_WHEELS: Final = (FailureKind.NO_WHEEL, FailureKind.PYTHON)
-"""Failures that say nothing of whether the versions go together."""
+"""Failures that do not show whether the versions are compatible."""
 
 
 def resolve(requirements: Requirements, target: Target, platform: Platform, options: ResolveOptions) -> Selection:
-    """Return the packages that the requirements mean on the target and platform.
+    """Return the packages that the requirements resolve to on the target and platform.
 
-    Exact pins are kept as given. A package that does not resolve is a pin with `problem`; what was not looked
-    at is in `incomplete`. Raise `InputError` for a malformed marker, `ResolutionError` when uv cannot be run.
+    Exact pins do not change. A package that does not resolve is a pin with `problem`; `incomplete` lists what was not
+    checked. Raise `InputError` for a malformed marker, `ResolutionError` if uv cannot be run.
     """
     listed = list_roots(requirements, target, platform, follow_trees=not options.no_deps)
     resolution = _Resolution(requirements, listed, target, platform, options)
@@ -72,7 +72,7 @@ def prove(
 
 
 class _Resolution:
-    """What is known while uv is asked again and again."""
+    """The state across repeated calls to uv."""
 
     def __init__(
         self,
@@ -107,22 +107,22 @@ class _Resolution:
         self._uncached: list[NormalizedName] = []
         self._offline = options.offline
         self._without = "offline"
-        """Why there is no network: it is disabled, or does not answer."""
+        """Why no network is available: it is disabled, or does not answer."""
         self._unreached = False
         """Whether uv's cache was used because the index did not answer."""
         self._answer: tuple[uv.Resolved, ...] = ()
         self._unread: dict[tuple[NormalizedName, Version], str] = {}
-        """Why it is not known what releases need; what uv then discards does not count."""
+        """Why the dependencies of releases are unknown; releases that uv then discards do not count."""
         self._wanted: dict[NormalizedName, Version] = {}
-        """The newest versions of what uv took older ones of, asked for to learn why."""
+        """The newest versions of packages for which uv chose older ones, requested to learn the reason."""
         self._tried: set[tuple[NormalizedName, Version]] = set()
 
     def stand_in_for(self, releases: Iterable[tuple[NormalizedName, Version]]) -> None:
-        """Take releases as having no wheel and no needs."""
+        """Treat releases as having no wheel and no dependencies."""
         self._stand_ins |= dict.fromkeys(releases, ())
 
     def run(self) -> None:
-        """Ask uv until it answers, each time without what it failed on."""
+        """Call uv until it succeeds, each time without the cause of the last failure."""
         if not self._listed.named and not self._listed.wheels:
             return
         deadline = time.monotonic() + self._options.timeout
@@ -140,7 +140,7 @@ class _Resolution:
                 continue
             failure = answer
             if self._wanted and not self._learn(answer):
-                # They cannot be had together with the rest, or uv does not answer: its own choice holds.
+                # They are incompatible with the rest, or uv does not answer: its own choice remains.
                 self._wanted = {}
                 continue
             if self._wanted:
@@ -160,13 +160,14 @@ class _Resolution:
             self._give_up(reason)
 
     def _ask_for_newest(self) -> bool:
-        """Ask for the newest versions of what uv took older ones of, to learn whether a missing wheel is why.
+        """Request the newest versions of packages for which uv chose older ones, to learn whether a missing wheel is
+        the cause.
 
-        uv, which must not build, silently passes over a version that has no wheel, and one that needs such a version.
-        Return whether to ask again.
+        uv, which must not build, silently skips a version without a wheel, and one that needs such a version. Return
+        whether to call uv again.
         """
         if self._wanted:
-            # What kept uv from them is known now, and no longer does.
+            # The reason why uv did not choose them is now known, and no longer applies.
             self._wanted = {}
             return True
         find = self._options.find_versions
@@ -201,13 +202,13 @@ class _Resolution:
         )
 
     def _learn(self, failure: Failure) -> bool:
-        """Settle what kept uv from the newest versions; return whether it is worth asking for them again."""
+        """Resolve why uv did not choose the newest versions; return whether to request them again."""
         if failure.kind is FailureKind.NO_WHEEL:
             return self._make_up_all(failure)
         among = [name for name in self._wanted if name in failure.mentioned]
         if failure.kind is not FailureKind.CONFLICT or not among:
             return False
-        # What is further from the input gives way: its newest version may not be what anyone wants.
+        # The package furthest from the input gives way: its newest version may not be needed.
         depths = self._depths()
         deepest = max(depths.get(name, 0) for name in among)
         for name in [name for name in among if depths.get(name, 0) == deepest]:
@@ -226,7 +227,7 @@ class _Resolution:
         return {name: len(found[0]) for name, found in chains.items()}
 
     def _leave_out(self, failure: Failure) -> bool:
-        """Ask no more for a file that is out of reach by itself; return whether there is one."""
+        """Exclude a file that is unreachable by itself; return whether there is one."""
         away = [
             line
             for line in self._listed.wheels
@@ -241,9 +242,9 @@ class _Resolution:
         return True
 
     def _go_offline(self, failure: Failure) -> bool:
-        """Ask uv's cache alone once the index does not answer; return whether that is worth it.
+        """Use only uv's cache after the index does not answer; return whether that is useful.
 
-        A proof is not made of what a cache happens to hold.
+        A proof is never based on the incidental content of a cache.
         """
         if self._strict or self._offline:
             return False
@@ -251,7 +252,7 @@ class _Resolution:
         return True
 
     def selection(self) -> Selection:
-        """Return the pins, made of uv's answer, of the listed pins that are not in it, and of the problems."""
+        """Return the pins from uv's answer, the listed pins that are not in it, and the problems."""
         named = self._listed.named
         resolved = {package.name: package for package in self._answer}
         children: dict[NormalizedName, set[NormalizedName]] = {}
@@ -305,7 +306,7 @@ class _Resolution:
         )
 
     def _unread_of(self, pins: Iterable[Pin]) -> Iterator[str]:
-        """Yield why the needs of what was chosen in the end are not known."""
+        """Yield why the dependencies of the chosen releases are unknown."""
         for pin in pins:
             if pin.version is not None and (pin.name, pin.version) in self._unread:
                 yield self._unread[pin.name, pin.version]
@@ -315,13 +316,13 @@ class _Resolution:
         return None if root is None else root.exact
 
     def _not_in_the_cache(self) -> Iterator[str]:
-        """Say once what is the same sentence for each."""
+        """Merge equal sentences."""
         if self._uncached:
             named = _listing(self._uncached)
             yield f"the dependencies of {named} were not looked at: {self._without}, and uv's cache does not tell them"
 
     def _obstacle(self, name: NormalizedName, *, resolved: bool) -> GapKind | None:
-        """Return whether a problem is one that only a network would have kept away."""
+        """Return whether a network connection would have avoided a problem."""
         if not self._offline or self._problem(name, resolved=resolved) is None:
             return None
         return GapKind.UNCONNECTED if self._unreached else GapKind.OFFLINE
@@ -370,7 +371,7 @@ class _Resolution:
         )
 
     def _find_links(self) -> tuple[str, ...] | None:
-        """Return the places of `--find-links`, without folders that are not there: pip ignores them, uv gives up."""
+        """Return the places of `--find-links` without missing folders: pip ignores them, but uv fails."""
         given = self._options.find_links
         links = given if given is not None else self._requirements.index.find_links or None
         if links is None:
@@ -394,7 +395,7 @@ class _Resolution:
         return tuple(dict.fromkeys((*bound, *index.extra_index_urls, index.index_url or default_index())))
 
     def _settle(self, failure: Failure) -> bool:
-        """Take what uv failed on out of the next question; return whether that is worth asking."""
+        """Remove the cause of uv's failure from the next call; return whether that call is useful."""
         if self._strict and failure.kind not in _WITHOUT_WHEELS:
             self.conflict = failure
             return False
@@ -415,12 +416,12 @@ class _Resolution:
                 return True
 
     def _make_up_all(self, failure: Failure) -> bool:
-        """Make up for what every culprit lacks; return whether there was something left to do for any."""
+        """Provide what each culprit lacks; return whether anything could be provided."""
         made_up = [self._make_up(culprit, failure) for culprit in failure.culprits]
         return any(made_up)
 
     def _make_up(self, culprit: FailedPackage, failure: Failure) -> bool:
-        """Give uv what it needs to go on with a package that lacks a wheel; return whether there was something left."""
+        """Provide what uv needs for a package without a wheel; return whether anything could be provided."""
         name = culprit.name
         if name in self._excluded:
             return False
@@ -469,7 +470,7 @@ class _Resolution:
         return None if find is None else find(name, version)
 
     def _study_sdists(self) -> bool:
-        """Learn what the versions need that uv chose of packages without wheels; return whether to ask again."""
+        """Learn the dependencies of the versions without wheels that uv chose; return whether to call uv again."""
         chosen = [(p.name, p.version) for p in self._answer if p.name in self._any_sdist and p.version is not None]
         news = False
         for name, version in chosen:
@@ -482,7 +483,7 @@ class _Resolution:
         return news
 
     def _settle_conflict(self, failure: Failure) -> bool:
-        """First hold every pin against what others want of it; then give up the unpinned root that uv names last."""
+        """First keep every pin against the requirements of others; then drop the unpinned root that uv names last."""
         if not self._forced and any(root.exact for root in self._listed.named.values()):
             self._forced = True
             self._notes.append(
@@ -497,7 +498,7 @@ class _Resolution:
         return True
 
     def _give_up(self, reason: str) -> None:
-        """Without an answer judge the listed pins alone, and say that this is not all."""
+        """Without an answer, judge only the listed pins, and report that this is incomplete."""
         for name, root in self._listed.named.items():
             if root.exact is None:
                 self._problems.setdefault(name, f"its version could not be resolved: {reason}")

@@ -1,4 +1,4 @@
-"""Calls uv's resolver and reads its answers; it never lets uv build anything."""
+"""Calls uv's resolver and parses its answers; uv never builds anything."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ CONSTRAINTS: Final = "constraints.txt"
 OVERRIDES: Final = "overrides.txt"
 CONFIG: Final = "uv.toml"
 UV_GLIBCS: Final = (17, 28, *range(31, 41))
-"""The minor versions of glibc 2 that `uv pip compile --python-platform` knows."""
+"""The minor versions of glibc 2 that `uv pip compile --python-platform` supports."""
 STAND_INS: Final = "stand-ins"
 
 _KEPT_VARIABLES: Final = re.compile(
@@ -37,7 +37,7 @@ _KEPT_VARIABLES: Final = re.compile(
     r"|KEYRING_PROVIDER|CREDENTIALS_DIR|NATIVE_TLS|SYSTEM_CERTS|INSECURE_HOST|HTTP_.*|REQUEST_TIMEOUT|CACHE_DIR"
     r"|NO_CACHE|OFFLINE|EXCLUDE_NEWER|PRERELEASE|CONCURRENT_DOWNLOADS)"
 )
-"""uv's variables that say where packages come from. Those that would change what it does are not passed on."""
+"""uv's variables for the sources of packages. Variables that change its behavior are not passed on."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -53,15 +53,15 @@ class Resolved:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class UvRequest:
-    """What uv is asked. Every line is made of parsed parts, never of the user's text."""
+    """The question to uv. Every line consists of parsed parts, never of the user's text."""
 
     roots: Sequence[str]
     constraints: Sequence[str] = ()
     overrides: Sequence[str] = ()
     stand_ins: Mapping[tuple[NormalizedName, Version], tuple[str, ...]] = field(default_factory=dict)
-    """`Requires-Dist` lines for versions that have no wheel to read them from."""
+    """`Requires-Dist` lines for versions without a wheel to read them from."""
     any_sdist: frozenset[NormalizedName] = frozenset()
-    """Packages whose newest sdist is taken as having no dependencies, to learn its version without a build."""
+    """Packages whose newest sdist is treated as having no dependencies, to learn its version without a build."""
     target: Target
     platform: Platform
     no_deps: bool = False
@@ -69,14 +69,14 @@ class UvRequest:
     no_cache: bool = False
     cache_dir: Path | None = None
     index_urls: Sequence[str] | None = None
-    """In order of priority, the default last; `None` leaves them to uv's environment, empty asks no index."""
+    """In order of priority, the default last; `None` uses uv's environment, empty uses no index."""
     find_links: Sequence[str] | None = None
     trusted_hosts: Sequence[str] = ()
     cert: str | None = None
     proxy: str | None = None
     pre: bool = False
     lowest: bool = False
-    """Take the lowest versions of the roots that will do, not the highest."""
+    """Choose the lowest possible versions of the roots instead of the highest."""
     interpreter: str | None = None
     """The Python whose wheels count; `None` is the GIL-enabled build of the target."""
 
@@ -145,8 +145,8 @@ def _arguments(question: UvRequest) -> list[str]:
     version = ".".join(map(str, question.target.version))
     arguments = ["pip", "compile", ROOTS, "--quiet", "--no-header", "--no-progress", "--color", "never"]
     arguments += ["--annotation-style", "line", "--no-strip-extras", "--config-file", CONFIG]
-    # uv takes the tags from an interpreter's kind: an ordinary build's are wanted, for a free-threaded one would
-    # have it refuse every set with a package that is not ready.
+    # uv takes the tags from the interpreter's kind: those of a GIL-enabled build are wanted, because for a
+    # free-threaded one uv would reject every set with a package that is not ready.
     ordinary = not sysconfig.get_config_var("Py_GIL_DISABLED")
     if question.interpreter is not None:
         arguments += ["--python", question.interpreter]
@@ -179,9 +179,9 @@ def _arguments(question: UvRequest) -> list[str]:
 
 
 def uv_platform(platform: Platform) -> str:
-    """Return the platform by a name that uv knows: the nearest glibc that is not newer, else the oldest.
+    """Return the platform by a name that uv supports: the nearest glibc that is not newer, or else the oldest.
 
-    It only decides which wheels uv may read metadata from; the wheel that is judged is chosen elsewhere.
+    It only determines the wheels from which uv can read metadata; the wheel that is judged is chosen elsewhere.
     """
     arch, _, libc = platform.uv_name.partition("-manylinux_2_")
     if not libc.isdecimal():
@@ -202,10 +202,10 @@ def _write(question: UvRequest, folder: Path) -> None:
 
 
 def _index_table(url: str, *, default: bool) -> str:
-    """Return one index for uv.toml, which lies in a folder that others cannot read: URLs may hold credentials.
+    """Return one index for uv.toml, which is in a private folder because URLs can contain credentials.
 
-    Pages stay fresh for ten minutes, which is what the largest index says about its own; many mirrors say nothing, and
-    uv would fetch every page again for every question. Files do not change under their name.
+    Pages stay fresh for ten minutes, as on the largest index; many mirrors state no lifetime, and uv would fetch every
+    page again for every call. Files never change under their name.
     """
     lines = ["[[index]]", f"url = {json.dumps(url, ensure_ascii=False)}", f"default = {str(default).lower()}"]
     lines.append('cache-control = { api = "max-age=600", files = "max-age=365000000, immutable" }')
@@ -213,7 +213,7 @@ def _index_table(url: str, *, default: bool) -> str:
 
 
 def _write_stand_in(folder: Path, name: NormalizedName, version: Version, requires: Iterable[str]) -> None:
-    """Write a wheel that holds nothing but metadata, so that uv can resolve a version that has no wheel."""
+    """Write a wheel that contains only metadata, so that uv can resolve a version without a wheel."""
     stem = f"{name.replace('-', '_')}-{version}"
     lines = ["Metadata-Version: 2.2", f"Name: {name}", f"Version: {version}"]
     extras = {extra for line in requires for extra in re.findall(r"""\bextra\s*==\s*["']([\w.-]+)["']""", line)}

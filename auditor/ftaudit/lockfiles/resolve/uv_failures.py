@@ -15,7 +15,7 @@ from ftaudit.lockfiles.input_files import file_name
 from ftaudit.model import StrEnum
 
 MAX_MESSAGE: Final = 600
-"""Characters of uv's reasons that are passed on; a proof can be of many thousands."""
+"""Characters of uv's reasons that are passed on; a proof can have many thousands."""
 
 _NAME: Final = r"(?P<name>[A-Za-z0-9][A-Za-z0-9._-]*?)(?:\[[^\]]*\])?(?:\{[^}]*\})?"
 _SPEC: Final = r"(?P<spec>(?:===?|!=|~=|[<>]=?)[^\s]+)?"
@@ -31,7 +31,7 @@ class FailureKind(StrEnum):
     MISSING = "missing"
     """A package or version is not on the index, or not in the cache when offline."""
     FILE = "file"
-    """The index did not give a page or file, or gave one that cannot be read."""
+    """The index did not return a page or file, or returned an unreadable one."""
     CONFLICT = "conflict"
     """The requirements exclude each other."""
     OUT_OF_REACH = "out-of-reach"
@@ -53,12 +53,12 @@ class Failure:
 
     kind: FailureKind
     message: str
-    """uv's sentence, on one line, without credentials, cut where it is very long."""
+    """uv's message, on one line, without credentials, shortened if it is very long."""
     culprits: tuple[FailedPackage, ...] = ()
     wanted_by: tuple[NormalizedName, ...] = ()
-    """Who needs the culprit, as uv says; empty when a root does."""
+    """The dependents of the culprit according to uv; empty if a root needs it."""
     url: str | None = None
-    """What is out of reach, without credentials."""
+    """The unreachable URL, without credentials."""
     mentioned: tuple[NormalizedName, ...] = ()
     """Every package that uv names with a version, in its whole proof and not only in the part that is passed on."""
 
@@ -83,7 +83,7 @@ _CAUSES: Final = (
 
 
 def parse_failure(text: str) -> Failure:
-    """Return why uv failed, from what it says on stderr (0.9.0 and 0.13.8 were tried)."""
+    """Return why uv failed, from its stderr (tested with 0.9.0 and 0.13.8)."""
     lines = [line.strip(" \t│╰─▶×╎") for line in text.splitlines()]
     lines = [line for line in lines if line and not line.lower().startswith(("warning:", "hint: pre-releases"))]
     message = _plain(" ".join(line.removeprefix("error:").removeprefix("cause:").strip() for line in lines))
@@ -117,7 +117,7 @@ def parse_failure(text: str) -> Failure:
 
 
 def _unreached(message: str) -> str:
-    """Return in a few words which host uv could not connect to: its own are a paragraph of causes."""
+    """Return which host uv could not connect to, in a few words: uv's own text is a paragraph of causes."""
     url = re.search(r"https?://[^\s`)]+", message)
     host = urlsplit(url[0]).hostname if url else None
     return f"cannot connect to {host or 'the index'}"
@@ -135,7 +135,7 @@ def _wanting(sentence: str, names: Iterable[str]) -> tuple[NormalizedName, ...]:
 
 
 def _mentioned(sentence: str) -> tuple[NormalizedName, ...]:
-    """Return the packages that a proof names with a version, and those of which it says "all versions"."""
+    """Return the packages that a proof names with a version, and those with "all versions"."""
     versioned = re.finditer(rf"{_NAME}(?:===?|!=|~=|[<>]=?)", sentence)
     every = re.finditer(rf"all versions of {_NAME}(?![A-Za-z0-9._-])", sentence)
     return tuple(dict.fromkeys(canonicalize_name(match["name"]) for found in (versioned, every) for match in found))
@@ -151,7 +151,7 @@ def _exact(spec: str | None) -> Version | None:
 
 
 def _file_culprit(message: str) -> FailedPackage | None:
-    """Return the package whose page or file uv failed on, by the `name==version` or URL that it quotes."""
+    """Return the package whose page or file made uv fail, from the quoted `name==version` or URL."""
     for quoted in re.findall(r"`([^`\s]+)`", message):
         if match := re.fullmatch(rf"{_NAME}=={'(?P<version>.+)'}", quoted):
             return FailedPackage(name=canonicalize_name(match["name"]), version=_exact(f"=={match['version']}"))
@@ -169,7 +169,7 @@ def _file_culprit(message: str) -> FailedPackage | None:
 
 
 def _simple(sentence: str) -> str:
-    """Return a proof of one step without the words that make it one; a longer one stays as uv has it."""
+    """Return a proof of one step as a plain sentence; a longer proof does not change."""
     end = ", we can conclude that your requirements are unsatisfiable."
     simple = sentence.startswith("Because ") and sentence.endswith(end) and sentence.count("conclude") == 1
     return sentence[len("Because ") : -len(end)] if simple else sentence
@@ -180,6 +180,6 @@ def _cut(text: str) -> str:
 
 
 def _plain(text: str) -> str:
-    """Return uv's words on one line, printable and without credentials."""
+    """Return uv's message on one line, printable and without credentials."""
     text = re.sub(r"(?<=://)[^/\s@`]+@", "", " ".join(text.split()))
     return "".join(char for char in text if char.isprintable())
