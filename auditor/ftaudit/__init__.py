@@ -1,7 +1,7 @@
 """ftaudit: is this Python stack ready for free-threaded CPython?
 
 `audit()` is the command `ftaudit check` as a typed call, and `audit_targets()` is the same for several targets.
-`Settings` says what they look at, and the `Report` that they return is plain frozen data.
+`Settings` configures them, and the `Report` that they return is plain frozen data.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ __all__ = ["Settings", "__version__", "audit", "audit_targets"]
 
 
 def __getattr__(name: str) -> object:
-    """Import `Settings` when it is first used, so that `import ftaudit` stays quick."""
+    """Import `Settings` on first use, so that `import ftaudit` stays fast."""
     if name == "Settings":
         from ftaudit.settings import Settings
 
@@ -30,11 +30,11 @@ def __getattr__(name: str) -> object:
 
 
 def audit(*inputs: str | Path, settings: Settings | None = None) -> Report:
-    """Audit what the input files pin and return the report.
+    """Audit the packages that the input files pin and return the report.
 
     `inputs` are requirements files, lock files, `pyproject.toml`s, environments or folders of wheels; without one, the
-    most precise input of the current folder is taken. Raise `ftaudit.errors.FtauditError` for what makes the command
-    exit with 2: an input that cannot be read, a setting that does not exist. What cannot be checked is a row.
+    most precise input in the current folder is used. Raise `ftaudit.errors.FtauditError` for errors with exit code 2:
+    an input that cannot be read, a setting that does not exist. A package that cannot be checked is a row.
     """
     from ftaudit import engine
     from ftaudit.settings import Settings
@@ -43,10 +43,10 @@ def audit(*inputs: str | Path, settings: Settings | None = None) -> Report:
 
 
 def audit_targets(*inputs: str | Path, targets: Sequence[str], settings: Settings | None = None) -> tuple[Report, ...]:
-    """Audit what the input files pin for several targets in one run, and return a report for each, in their order.
+    """Audit the packages that the input files pin for several targets in one run; return a report for each, in order.
 
-    `targets` are names such as `3.14t`, and count instead of `settings.target`. Inputs are read and pages of the index
-    are requested once for all targets. `ftaudit.model.worst_exit_code` gives the exit code of the reports together.
+    `targets` are names such as `3.14t`, and replace `settings.target`. Inputs are read and pages of the index are
+    requested once for all targets. `ftaudit.model.worst_exit_code` returns the combined exit code of the reports.
     Inputs and errors as in `audit`.
     """
     from ftaudit import engine

@@ -1,4 +1,4 @@
-"""How many cores there are to work with."""
+"""The number of available cores."""
 
 from __future__ import annotations
 
@@ -9,5 +9,5 @@ def count_cores() -> int:
     """Return the number of cores that this process may use."""
     try:
         return len(os.sched_getaffinity(0)) or 1
-    except AttributeError:  # macOS and Windows do not say.
+    except AttributeError:  # macOS and Windows do not report it.
         return os.cpu_count() or 1

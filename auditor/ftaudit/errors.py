@@ -4,10 +4,10 @@ from __future__ import annotations
 
 
 class FtauditError(Exception):
-    """A failure that ends the command, said in one sentence and with a next step.
+    """A failure that ends the command, with a message of one sentence and a next step.
 
-    `problem` says what and where; `hint` says what to do next. Where the problem is one file's or page's, `about` names
-    that, and `what` is the rest.
+    `problem` describes the failure and its place; `hint` recommends what to do next. If the problem belongs to one file
+    or page, `about` names it, and `what` is the rest.
     """
 
     exit_code = 2
@@ -21,11 +21,11 @@ class FtauditError(Exception):
 
 
 class UsageError(FtauditError):
-    """The command line or the configuration asks for something that does not exist."""
+    """The command line or the configuration names something that does not exist."""
 
 
 class InputError(FtauditError):
-    """An input file is missing, empty, unreadable or malformed; `problem` names the place in it."""
+    """An input file is missing, empty, unreadable, or malformed; `problem` names the place in it."""
 
 
 class InterpreterError(FtauditError):
@@ -37,34 +37,34 @@ class ResolutionError(FtauditError):
 
 
 class IndexUnreachable(FtauditError):
-    """The index did not answer for a project. The engine makes a row of it."""
+    """The index did not answer for a project. The engine turns it into a row."""
 
     exit_code = 3
 
 
 class ArchiveError(FtauditError):
-    """A wheel or sdist is truncated, hostile, encrypted or not what its name says. The engine makes a row of it."""
+    """A wheel or sdist is truncated, hostile, encrypted, or does not match its name. The engine turns it into a row."""
 
     exit_code = 3
 
 
 class DamagedArchive(ArchiveError):
-    """A wheel that no installer takes: no zip archive, cut off, or with a member that leads out of it."""
+    """A wheel that no installer accepts: not a zip archive, truncated, or with a member outside the archive."""
 
 
 class NoConnection(IndexUnreachable):
-    """No connection to the index came about at all."""
+    """No connection to the index could be made."""
 
 
 class NotCached(IndexUnreachable):
-    """No network was to be used, and the cache does not have the page."""
+    """The network is disabled, and the cache does not have the page."""
 
 
 class NotFetched(ArchiveError):
-    """No network was to be used, and the file is not at hand."""
+    """The network is disabled, and the file is not available locally."""
 
 
 class ImageError(FtauditError):
-    """An extension module's image cannot be parsed. The engine makes a row of it."""
+    """An extension module's image cannot be parsed. The engine turns it into a row."""
 
     exit_code = 3

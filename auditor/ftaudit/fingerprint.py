@@ -1,4 +1,4 @@
-"""What a finding of a scan is known by from one run to the next: its rule, its file and its line's text."""
+"""The key of a scan's finding between runs: its rule, its file, and its line's text."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from ftaudit.model import Finding
 
 Frames = Mapping[tuple[str, int], Sequence[tuple[int, str]]]
-"""The numbered lines around each finding, by path and line, as `ScanResult.frames` holds them."""
+"""The numbered lines around each finding, by path and line, in the form of `ScanResult.frames`."""
 
 
 def fingerprints(findings: Iterable[Finding], frames: Frames) -> list[str]:

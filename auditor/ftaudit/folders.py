@@ -1,7 +1,7 @@
-"""Folders that third-party code or archives filled: made, measured and removed without recursion, however deep.
+"""Creates, measures, and removes folders with third-party content, without recursion, however deep they are.
 
-`shutil.rmtree` and `os.walk` recurse before CPython 3.13 and 3.12, and both end where a path grows longer than the
-system allows. A module can nest thousands of folders in its scratch folder.
+`shutil.rmtree` and `os.walk` recurse before CPython 3.13 and 3.12, and both fail if a path is longer than the system
+allows. A module can nest thousands of folders in its scratch folder.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from ftaudit.errors import UsageError
 
 
 def require_folder(folder: Path, purpose: str, hint: str) -> None:
-    """Make a folder where it is missing; raise `UsageError` if that is not possible or it cannot be written to."""
+    """Create a folder if it is missing; raise `UsageError` if that is not possible or the folder is not writable."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -31,7 +31,7 @@ def require_folder(folder: Path, purpose: str, hint: str) -> None:
 
 @contextlib.contextmanager
 def temporary_folder(prefix: str = "ftaudit-", *, within: Path | None = None) -> Iterator[Path]:
-    """Yield a new folder, and remove it afterwards with whatever lies in it."""
+    """Yield a new folder, and remove it afterwards with its content."""
     folder = Path(tempfile.mkdtemp(prefix=prefix, dir=within))
     try:
         yield folder
@@ -41,16 +41,16 @@ def temporary_folder(prefix: str = "ftaudit-", *, within: Path | None = None) ->
 
 @functools.cache
 def scratch_folder() -> Path:
-    """Return a folder of this process that is removed when it ends."""
+    """Return a folder of this process that is removed on exit."""
     folder = Path(tempfile.mkdtemp(prefix="ftaudit-"))
     atexit.register(remove_tree, folder)
     return folder
 
 
 def remove_tree(folder: Path) -> bool:
-    """Remove a folder with all that lies in it; return whether it is gone. Links are removed, never followed.
+    """Remove a folder with its content; return whether it is gone. Links are removed, never followed.
 
-    Each folder within is moved to the top before it is emptied, so that no path grows longer than two names.
+    Each nested folder is moved to the top before it is emptied, so that no path grows longer than two names.
     """
     numbers = itertools.count()
     waiting = [folder]
@@ -87,7 +87,7 @@ def _moved_up(top: Path, folder: Path, numbers: Iterator[int]) -> Path:
 
 
 def _open_up(folder: Path) -> None:
-    """Make a folder readable and writable for its owner: what filled it may have locked it."""
+    """Make a folder readable and writable for its owner: its content may have restricted it."""
     with contextlib.suppress(OSError):
         mode = folder.lstat().st_mode
         if stat.S_ISDIR(mode) and mode & stat.S_IRWXU != stat.S_IRWXU:
@@ -95,7 +95,7 @@ def _open_up(folder: Path) -> None:
 
 
 def size_of(folder: Path) -> int:
-    """Return the bytes of the files in a folder, as far as paths can be followed; links count by themselves."""
+    """Return the size of the files in a folder in bytes, as far as paths can be followed; links count themselves."""
     total = 0
     waiting = [os.fspath(folder)]
     while waiting:

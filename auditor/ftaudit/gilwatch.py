@@ -1,10 +1,10 @@
-"""See every extension module that turns the GIL on while a program runs: standard library only, any interpreter.
+"""Detects every extension module that enables the GIL while a program runs: standard library only, any interpreter.
 
-CPython warns of the first such module alone. For every one, the first or not, `_PyImport_CheckGILForModule`
-(`Python/import.c`) says `# loading module 'X', which requires the GIL` on `sys.stderr` when the interpreter is verbose
-and neither `PYTHON_GIL` nor `-X gil` decides on the GIL. So the interpreter is made verbose (`PyConfig_Set`, PEP 741,
-CPython 3.14) for the moment in which an extension module is created, and `sys.stderr` is listened to.
-The sandbox's `child.py` does the same from the start of its process, where `-v` can be given.
+CPython warns only about the first such module. For every such module, `_PyImport_CheckGILForModule` (`Python/import.c`)
+prints `# loading module 'X', which requires the GIL` on `sys.stderr` if the interpreter is verbose and neither
+`PYTHON_GIL` nor `-X gil` is set. So this module makes the interpreter verbose (`PyConfig_Set`, PEP 741, CPython 3.14)
+while an extension module is created, and listens to `sys.stderr`. The sandbox's `child.py` does the same from the start
+of its process, where it can pass `-v`.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ AFTER = "', which requires the GIL"
 
 
 class Culprit:
-    """An extension module that turned the GIL on, or found it on and would have."""
+    """An extension module that enabled the GIL, or would have enabled it."""
 
     __slots__ = ("chain", "code", "file", "lazy", "line", "name")
 
@@ -40,23 +40,23 @@ class Culprit:
         self.file = file
         """Path of the image, if it has one."""
         self.chain = chain
-        """The imports under way, from the outermost down to this module."""
+        """The imports in progress, from the outermost to this module."""
         self.code = code
-        """The file of the innermost code that is neither installed nor of the standard library."""
+        """The file of the innermost code that is neither installed nor part of the standard library."""
         self.line = line
-        """The line of `code` that was being executed."""
+        """The line of `code` that was running."""
         self.lazy = lazy
-        """File and line of the first use of a lazy import (PEP 810), where that is what led to this module."""
+        """File and line of the first use of a lazy import (PEP 810), if that led to this module."""
 
     @property
     def source_line(self) -> str:
-        """The text of that line, or nothing."""
+        """The text of that line, or empty."""
         import linecache
 
         return linecache.getline(self.code, self.line).strip() if self.code else ""
 
     def find_distribution(self) -> tuple[str, str] | None:
-        """Return name and version of the installed distribution whose RECORD holds the file, if one does."""
+        """Return name and version of the installed distribution whose RECORD lists the file, if any."""
         import os
         from importlib.metadata import distributions
 
@@ -83,7 +83,7 @@ class Listener:
         self.heard: set[tuple[int, str]] = set()
 
     def write(self, text: str) -> int:
-        """Take what is written, as a file does."""
+        """Accept written text, as a file does."""
         import _thread
 
         if text.startswith("# " + BEFORE) and text.rstrip("\n").endswith(AFTER):
@@ -101,21 +101,21 @@ class Listener:
 
 
 class Watch:
-    """Calls `tell` with each culprit, in the thread that loads it, before the import that asked for it returns.
+    """Calls `tell` with each culprit, in the thread that loads it, before the import returns.
 
-    What `tell` raises is raised by that import. `start` and `stop` may be called once each. It costs one function
-    call for each extension module loaded between the two, and nothing before and after.
+    The import raises the exceptions of `tell`. Call `start` and `stop` at most once each. The cost is one function call
+    for each extension module loaded between the two, and nothing before and after.
     """
 
     def __init__(self, tell: Callable[[Culprit], None]) -> None:
         self.tell = tell
         self.running = False
         self.complete = False
-        """Whether every culprit is seen, and not the first alone (CPython 3.13 cannot be made verbose)."""
+        """Whether every culprit is detected, instead of only the first (CPython 3.13 cannot be made verbose)."""
         self._stays_on = False
 
     def start(self) -> None:
-        """Begin to watch."""
+        """Start watching."""
         import _imp
         import _thread
 
@@ -129,12 +129,12 @@ class Watch:
         self._stays_on = gil_is_on()
         importer: Any = _imp
         self._create_dynamic = importer.create_dynamic
-        # `importlib` looks the function up at each call, so that replacing it is enough.
+        # `importlib` looks up the function at each call, so replacing it is enough.
         importer.create_dynamic = self._load
         self.running = True
 
     def stop(self) -> None:
-        """Watch no more."""
+        """Stop watching."""
         import _imp
 
         importer: Any = _imp
@@ -143,12 +143,12 @@ class Watch:
         self.running = False
 
     def _load(self, spec: Any, file: Any = None) -> ModuleType:
-        """Stand in for `_imp.create_dynamic`, which loads every extension module."""
+        """Replaces `_imp.create_dynamic`, which loads every extension module."""
         if not self.running:
             module: ModuleType = self._create_dynamic(spec, file)
             return module
         if _is_stdlib(str(spec.origin)):
-            # None of these turns the GIL on; should one do so first, it is seen anyway.
+            # None of these enables the GIL; if one does so first, it is detected anyway.
             module = self._create_dynamic(spec, file)
             if not self._stays_on and not self._loading and gil_is_on():
                 self._stays_on = True
@@ -156,7 +156,7 @@ class Watch:
             return module
         with self._lock:
             if not self._prepared:
-                # `ctypes` costs some milliseconds, which a program without any such module need not pay.
+                # `ctypes` costs some milliseconds, which a program without such a module does not have to pay.
                 self._set_verbose = _find_verbose_setter()
                 self.complete = self._set_verbose is not None
                 self._prepared = True
@@ -164,7 +164,7 @@ class Watch:
         try:
             module = self._create_dynamic(spec, file)
         except BaseException:
-            # CPython's own warning is an error under `-W error`, and comes when the GIL is on already.
+            # CPython's own warning is an error under `-W error`, and appears when the GIL is already on.
             if self._is_guilty(spec.name, listener):
                 self.tell(_describe(spec.name, spec.origin, sys._getframe(1)))
             raise
@@ -180,8 +180,8 @@ class Watch:
         key = (_thread.get_ident(), name)
         guilty = key in listener.heard
         listener.heard.discard(key)
-        # A module that put another object in place of our listener is still caught if it is the first. While another
-        # one is being created, CPython keeps the GIL for that one.
+        # A module that replaced the listener with another object is still detected if it is the first. While another
+        # module is being created, CPython keeps the GIL for that one.
         if not guilty and alone and not self._stays_on:
             guilty = gil_is_on()
         self._stays_on = self._stays_on or guilty
@@ -214,7 +214,7 @@ class Watch:
             return True
 
     def _python_messages(self, *, wanted: bool) -> None:
-        """Switch off, and on again, what `importlib` prints when the interpreter is verbose."""
+        """Disable, and enable again, what `importlib` prints if the interpreter is verbose."""
         bootstrap: Any = sys.modules["_frozen_importlib"]
         if wanted:
             bootstrap._verbose_message = self._messages.pop()
@@ -235,7 +235,7 @@ def gil_is_on() -> bool:
 
 
 def forced() -> bool | None:
-    """Return what `PYTHON_GIL` or `-X gil` said of the GIL, `None` when neither did: CPython then decides."""
+    """Return the value of `PYTHON_GIL` or `-X gil`, or `None` if neither is set: CPython then decides."""
     said: int | None = getattr(sys.flags, "gil", None)
     return None if said is None else bool(said)
 
@@ -255,7 +255,7 @@ def find_loaded() -> list[str]:
 
 
 def explain(culprit: Culprit) -> list[tuple[str, str]]:
-    """Return what there is to say about a culprit, as labels and texts."""
+    """Return the facts about a culprit, as labels and texts."""
     distribution = culprit.find_distribution()
     where = f"{culprit.code}:{culprit.line}" if culprit.code else "(none: only installed code)"
     return [
@@ -269,7 +269,7 @@ def explain(culprit: Culprit) -> list[tuple[str, str]]:
 
 
 def _describe(name: str, file: str | None, frame: FrameType | None) -> Culprit:
-    """Read the imports under way, and whose code asked for them, from the stack."""
+    """Read the imports in progress, and the code that started them, from the stack."""
     chain: list[str] = []
     code: str | None = None
     lazy: tuple[str, int] | None = None
@@ -293,7 +293,7 @@ def _describe(name: str, file: str | None, frame: FrameType | None) -> Culprit:
 
 
 def _resolves(frame: FrameType) -> bool:
-    """Return whether the code that an import came from only read a name: the import was lazy, and is made now."""
+    """Return whether the importing code only read a name: the import was lazy, and happens now."""
     import opcode
 
     return opcode.opname[frame.f_code.co_code[frame.f_lasti]].startswith("LOAD_")
@@ -333,4 +333,4 @@ def _find_verbose_setter() -> Callable[[int], None] | None:
 
 
 def _say_nothing(*arguments: object, **options: object) -> None:
-    """Stand in for `importlib._bootstrap._verbose_message`."""
+    """Replaces `importlib._bootstrap._verbose_message`."""

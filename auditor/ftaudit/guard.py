@@ -1,9 +1,9 @@
-"""`import ftaudit.guard`: no import turns the GIL on unnoticed in this program. Standard library only.
+"""`import ftaudit.guard`: no import enables the GIL unnoticed in this program. Standard library only.
 
-Import it before anything else. On a free-threaded interpreter an import that turns the GIL on then raises
-`GilEnabledError`; `FTAUDIT_GUARD=raise|warn|log|off` in the environment decides what happens instead, and
-`FTAUDIT_GUARD_ALLOW=NAME,…` names modules that may (a package's name stands for its modules). On an
-interpreter that always has a GIL the import does nothing.
+Import it before anything else. On a free-threaded interpreter, an import that enables the GIL then raises
+`GilEnabledError`. The environment variable `FTAUDIT_GUARD=raise|warn|log|off` changes this, and
+`FTAUDIT_GUARD_ALLOW=NAME,…` names modules that may enable the GIL (a package's name includes its modules). On an
+interpreter that always has a GIL, the import has no effect.
 """
 
 from __future__ import annotations
@@ -21,29 +21,29 @@ ON_ALREADY = "the GIL, which is on already, is required by an import"
 
 
 class GilEnabledError(RuntimeError):
-    """An import turned the GIL on. No `ImportError`, so that no fallback for a missing module swallows it."""
+    """An import enabled the GIL. Not an `ImportError`, so that no fallback for a missing module swallows it."""
 
 
 class GilEnabledWarning(RuntimeWarning):
-    """An import turned the GIL on."""
+    """An import enabled the GIL."""
 
 
 class Guard:
-    """What the program does about modules that turn the GIL on."""
+    """What the program does about modules that enable the GIL."""
 
     def __init__(self, mode: str, allow: tuple[str, ...] = ()) -> None:
-        """Take one of `MODES` and the names of modules and packages that may; raise `ValueError` for another mode."""
+        """Set one of `MODES` and the names of allowed modules and packages; raise `ValueError` for an unknown mode."""
         if mode not in MODES:
             raise ValueError(f"{VARIABLE}={mode} is invalid; use {', '.join(MODES[:-1])} or {MODES[-1]}")
         self.mode = mode
         self.allow = allow
         self.culprits: list[gilwatch.Culprit] = []
-        """Every module that turned the GIL on, allowed or not, in order."""
+        """Every module that enabled the GIL, allowed or not, in order."""
         self._watch = gilwatch.Watch(self._meet)
         self._raised: list[gilwatch.Culprit] = []
 
     def start(self) -> None:
-        """Begin to watch; do what the mode says if the GIL is on already."""
+        """Start watching; act according to the mode if the GIL is already on."""
         if self.mode == "off" or not gilwatch.is_free_threaded():
             return
         match gilwatch.forced():
@@ -62,7 +62,7 @@ class Guard:
                 f"the GIL was on before ftaudit.guard was imported\n  Loaded already:  {loaded}\n"
                 "  Options:         import ftaudit.guard before anything else, and it names the module"
             )
-        # What CPython says about the first culprit alone comes from the line that loads it, which is the watch's.
+        # CPython's warning about the first culprit comes from the line that loads it, which is in the watch.
         import warnings
 
         warnings.filterwarnings("ignore", "The global interpreter lock", RuntimeWarning, r"ftaudit\.gilwatch$")
@@ -73,7 +73,7 @@ class Guard:
             atexit.register(self._remind)
 
     def stop(self) -> None:
-        """Watch no more."""
+        """Stop watching."""
         self._watch.stop()
 
     def _meet(self, culprit: gilwatch.Culprit) -> None:
@@ -132,7 +132,7 @@ def _from_environment() -> Guard:
     try:
         return Guard(os.environ.get(VARIABLE, "").strip() or "raise", allow)
     except ValueError as error:
-        # The user's mistake, not the program's: one line without a traceback.
+        # An error of the user, not of the program: one line without a traceback.
         raise SystemExit(f"ftaudit.guard: {error}") from None
 
 

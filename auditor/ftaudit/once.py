@@ -1,4 +1,4 @@
-"""Remembers for each key what came of it: work that many threads ask for is done once, and its failure holds too."""
+"""Stores the result for each key: work that many threads request is done once, and its failure is kept too."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ V = TypeVar("V")
 
 
 class Once(Generic[K, V]):
-    """Values by key. Usable from many threads: whoever asks while a value is made waits for it."""
+    """Values by key. Usable from many threads: callers wait for a value that is being made."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -31,7 +31,7 @@ class Once(Generic[K, V]):
         return future.result()
 
     def put(self, key: K, value: V) -> None:
-        """Remember another value from now on."""
+        """Replace the stored value."""
         future: Future[V] = Future()
         future.set_result(value)
         with self._lock:

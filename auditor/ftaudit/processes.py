@@ -1,4 +1,4 @@
-"""The programs that ftaudit starts: where uv is, and running a tool within a time limit without leaving children."""
+"""The programs that ftaudit starts: finds uv, and runs a tool with a time limit and without leftover children."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from pathlib import Path
 from ftaudit.errors import ResolutionError
 
 PYTHON_VARIABLE = "FTAUDIT_PYTHON"
-"""The environment variable that names the interpreter; like `--python`, it is obeyed or it is an error."""
+"""The environment variable that names the interpreter; like `--python`, it is used or it is an error."""
 
 TAIL = 2000
-"""How many characters of a tool's last words are worth keeping."""
+"""Number of characters to keep from the end of a tool's output."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -26,15 +26,15 @@ class Completed:
     """How a tool ended."""
 
     code: int | None
-    """Its exit code, negative for a signal; `None` when it could not start or ran out of time."""
+    """Its exit code, negative for a signal; `None` if it could not start or timed out."""
     output: str
     """Its standard output."""
     errors: str
-    """The end of its standard error, or why it has none."""
+    """The end of its standard error, or the reason why there is none."""
 
     @property
     def ok(self) -> bool:
-        """Whether it ended with 0."""
+        """Whether its exit code was 0."""
         return self.code == 0
 
 
@@ -99,7 +99,7 @@ def run_tool(
 def _communicate(
     process: subprocess.Popen[str], timeout: float, every: float | None, waiting: Callable[[float], None] | None
 ) -> tuple[str, str]:
-    """Wait for the process, telling of it meanwhile; raise `TimeoutExpired`."""
+    """Wait for the process and report meanwhile; raise `TimeoutExpired`."""
     start = time.monotonic()
     while True:
         left = timeout - (time.monotonic() - start)

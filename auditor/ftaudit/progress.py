@@ -1,4 +1,4 @@
-"""What a long job tells of its progress, and the display of it on a terminal's standard error."""
+"""The progress of a long job, and its display on a terminal's standard error."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 class ProgressListener(Protocol):
-    """A listener: the engine names each stage and says when an item of it is done."""
+    """A listener: the engine names each stage and reports each finished item."""
 
     def stage(self, title: str, total: int | None) -> None:
         """Begin a stage of `total` items, or of unknown length."""
@@ -54,7 +54,7 @@ class _Bars:
 
 @contextlib.contextmanager
 def on_stderr(*, wanted: bool = True) -> Iterator[ProgressListener]:
-    """Show progress on standard error while the block runs, if that is a terminal; else be silent."""
+    """Show progress on standard error while the block runs, if it is a terminal; otherwise show nothing."""
     if not (wanted and sys.stderr.isatty()):
         yield Silent()
         return
@@ -67,7 +67,7 @@ def on_stderr(*, wanted: bool = True) -> Iterator[ProgressListener]:
         TextColumn("{task.description}"),
         BarColumn(bar_width=24, table_column=Column(min_width=4, ratio=1)),
         MofNCompleteColumn(),
-        # What the item is called takes the room that is left, on the one line that there is.
+        # The name of the item uses the remaining width of the line.
         TextColumn("{task.fields[item]}", style="dim", table_column=Column(no_wrap=True, overflow="ellipsis", ratio=2)),
         expand=True,
         console=Console(stderr=True),

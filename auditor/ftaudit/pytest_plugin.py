@@ -1,6 +1,6 @@
-"""A pytest plugin: a session in which an import turns the GIL on fails, and says which, whose, and who asked for it.
+"""A pytest plugin: a session fails if an import enables the GIL, and reports the module, its owner, and the importer.
 
-`pytest --ftaudit-gil` uses it. With `-p ftaudit.pytest_plugin` before other plugins it sees their imports, too. It
+`pytest --ftaudit-gil` uses it. With `-p ftaudit.pytest_plugin` before other plugins, it also detects their imports. It
 needs the standard library and pytest only, so that it runs in the audited interpreter without ftaudit's dependencies.
 Under pytest-xdist each worker reports to the controller.
 """
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Generator
 
 CULPRITS = "ftaudit_culprits"
-"""The key under which a worker of pytest-xdist hands its culprits to the controller."""
+"""The key under which a worker of pytest-xdist passes its culprits to the controller."""
 UNSEEN = "a module that was imported before this plugin"
 Entry = dict[str, Any]
 
@@ -30,17 +30,17 @@ class GilPlugin:
         self.allow: tuple[str, ...] = ()
         self.entries: list[Entry] = []
         self.failed = False
-        """Whether the session failed for this reason alone."""
+        """Whether the session failed only for this reason."""
         self.during = "before the first test was collected"
         self.on_before = gilwatch.is_free_threaded() and gilwatch.gil_is_on() and gilwatch.forced() is None
         self.loaded_before = gilwatch.find_loaded() if self.on_before else []
         self.watch = gilwatch.Watch(self.meet)
-        # Whatever is imported from here on is seen: other plugins and conftests come before the options are known.
+        # Every import from here on is watched: other plugins and conftests run before the options are known.
         if gilwatch.is_free_threaded() and gilwatch.forced() is None:
             self.watch.start()
 
     def configure(self, config: pytest.Config, namespace: Any) -> None:
-        """Take the options; raise `pytest.UsageError` if nothing could be seen."""
+        """Apply the options; raise `pytest.UsageError` if nothing can be detected."""
         self.mode = namespace.ftaudit_gil or str(config.getini("ftaudit_gil")) or "off"
         if self.mode not in ("off", "warn", "fail"):
             raise pytest.UsageError(f"ftaudit_gil is {self.mode!r}, and can be: fail, warn, off")
@@ -55,7 +55,7 @@ class GilPlugin:
             )
 
     def meet(self, culprit: gilwatch.Culprit) -> None:
-        """Keep a culprit, with what was going on."""
+        """Store a culprit, with the current activity."""
         self.entries.append({"module": culprit.name, "told": gilwatch.explain(culprit), "during": self.during})
 
     def is_allowed(self, entry: Entry) -> bool:
@@ -64,12 +64,12 @@ class GilPlugin:
 
     @property
     def fails(self) -> bool:
-        """Whether the session is to fail."""
+        """Whether the session fails."""
         return self.mode == "fail" and (self.on_before or any(not self.is_allowed(entry) for entry in self.entries))
 
     @property
     def distinct(self) -> list[Entry]:
-        """The culprits, each once however many workers met it."""
+        """The culprits, each once for any number of workers."""
         first: dict[str, Entry] = {}
         for entry in self.entries:
             first.setdefault(entry["module"], entry)
@@ -77,7 +77,7 @@ class GilPlugin:
 
     @pytest.hookimpl(wrapper=True)
     def pytest_make_collect_report(self, collector: pytest.Collector) -> Generator[None, Any, Any]:
-        """Note what is being collected."""
+        """Record what is being collected."""
         before, self.during = self.during, f"while {collector.nodeid or 'the session'} was collected"
         try:
             return (yield)
@@ -86,7 +86,7 @@ class GilPlugin:
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_protocol(self, item: pytest.Item) -> Generator[None, Any, Any]:
-        """Note which test runs."""
+        """Record which test runs."""
         self.during = f"in {item.nodeid}"
         try:
             return (yield)
@@ -95,7 +95,7 @@ class GilPlugin:
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_sessionfinish(self, session: pytest.Session, exitstatus: int) -> None:
-        """Fail the session, or tell the controller."""
+        """Fail the session, or notify the controller."""
         output = getattr(session.config, "workeroutput", None)
         if output is not None:
             output[CULPRITS] = {"entries": self.entries, "on_before": self.on_before, "loaded": self.loaded_before}
@@ -105,14 +105,14 @@ class GilPlugin:
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_testnodedown(self, node: Any, error: object) -> None:
-        """Take over what a worker of pytest-xdist saw."""
+        """Add the results of a pytest-xdist worker."""
         seen = getattr(node, "workeroutput", {}).get(CULPRITS, {})
         self.entries.extend(seen.get("entries", ()))
         if seen.get("on_before"):
             self.on_before, self.loaded_before = True, seen["loaded"]
 
     def pytest_report_header(self) -> str:
-        """Say that, and how far, the GIL is watched."""
+        """Report that the GIL is watched, and how completely."""
         if not gilwatch.is_free_threaded():
             return "ftaudit: this interpreter always has a GIL: nothing to watch"
         seen = "every module" if self.watch.complete else "the first module alone (all of them from CPython 3.14 on)"
@@ -154,7 +154,7 @@ plugin = GilPlugin()
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Add `--ftaudit-gil` and its ini settings."""
     group = parser.getgroup("ftaudit", "free-threading")
-    # A flag without a value: an optional one would take the path that follows for it.
+    # A flag without a value: an optional value would consume the path that follows.
     for flag, mode in (("--ftaudit-gil", "fail"), ("--ftaudit-gil-warn", "warn"), ("--no-ftaudit-gil", "off")):
         what = {"fail": "fail", "warn": "say so, and pass,", "off": "do nothing"}[mode]
         group.addoption(
@@ -170,14 +170,14 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_load_initial_conftests(early_config: pytest.Config) -> None:
-    """Take the options before any conftest is imported."""
+    """Apply the options before any conftest is imported."""
     plugin.configure(early_config, early_config.known_args_namespace)
     if plugin.mode != "off":
         early_config.pluginmanager.register(plugin, "ftaudit-gil")
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
-    """Stop watching. Where the plugin failed the session, the last line says so."""
+    """Stop watching. If the plugin failed the session, the last line says so."""
     plugin.watch.stop()
     if plugin.failed:
         names = ", ".join(entry["module"] for entry in plugin.distinct if not plugin.is_allowed(entry))

@@ -1,4 +1,4 @@
-"""The rules that exist: those of each pack that an entry point of `ftaudit.rules` names, and of local folders."""
+"""The existing rules: those of each pack that an entry point of `ftaudit.rules` names, and of local folders."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ from ftaudit.rule import Rule, RuleInfo, SourceRule
 
 GROUP: Final = "ftaudit.rules"
 PACKAGE_FOLDER: Final = "package"
-"""The folder of a pack that holds its package rules: an audit without source imports no others."""
+"""The folder of a pack with its package rules: an audit without source imports no other rules."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Registry:
-    """Every rule, one instance each, by code; and what of the packs could not be loaded."""
+    """Every rule, one instance each, by code; and the parts of packs that could not be loaded."""
 
     rules: tuple[Rule, ...]
     problems: tuple[str, ...] = ()
@@ -41,10 +41,10 @@ class Registry:
     ) -> tuple[Rule, ...]:
         """Return the rules of the default profile, or the selected ones, without the ignored ones.
 
-        A rule is named by its code, its name or a prefix of its code. A selection by exact name or code includes rules
-        that are off by default; one by prefix does so with `pedantic` only. Rules of the migration to the
-        stable ABI are among the default ones: a scan leaves them out where the project does not ask for the limited
-        API. Raise `UsageError` for a name of no rule.
+        A rule is named by its code, its name, or a prefix of its code. A selection by exact name or code includes rules
+        that are off by default; a selection by prefix includes them only with `pedantic`. Rules of the migration to the
+        stable ABI are on by default, but a scan skips them if the project does not use the limited API. Raise
+        `UsageError` for an unknown name.
         """
         for name in (*select, *ignore):
             if not any(means(name, rule) for rule in self.rules):
@@ -72,11 +72,11 @@ class Registry:
 
 
 _LOADED: Final[dict[str, RuleInfo]] = {}
-"""What every rule that this process has loaded says about itself, by code."""
+"""The description of every rule that this process has loaded, by code."""
 
 
 def info_of(code: str) -> RuleInfo | None:
-    """Return what the rule of that code says of itself; `None` if neither a loaded pack nor an installed one has it."""
+    """Return the rule's description by code; `None` if neither a loaded nor an installed pack has the rule."""
     if code not in _LOADED:
         load_rules()
     return _LOADED.get(code)
@@ -102,7 +102,7 @@ def is_exact(name: str, rule: Rule) -> bool:
 
 def _selected(rule: Rule, select: Collection[str], pedantic: bool) -> bool:
     if rule.info.migration:
-        # Without a selection the scan decides: whether the project asks for the limited API is not known before.
+        # Without a selection the scan decides, because it is not known yet whether the project uses the limited API.
         return not select or any(means(name, rule) for name in select)
     if not select:
         return rule.info.default or pedantic
@@ -142,7 +142,7 @@ def _packed(problems: list[str], *, of_packages: bool) -> Iterator[ModuleType]:
 
 
 def _modules_of(pack: ModuleType, *, package_rules_only: bool) -> Iterator[str]:
-    """Yield the dotted names of the modules that hold a pack's rules, at its top or in the folders of the languages."""
+    """Yield the dotted names of the modules with a pack's rules, at its top or in the folders of the languages."""
     path = getattr(pack, "__path__", ())
     found = list(pkgutil.walk_packages(path, f"{pack.__name__}."))
     folder = f"{pack.__name__}.{PACKAGE_FOLDER}"
@@ -175,7 +175,7 @@ def _executed(path: Path, problems: list[str]) -> ModuleType | None:
     if spec is None or spec.loader is None:
         return None
     module = importlib.util.module_from_spec(spec)
-    # Classes are found by their module's name when they are sent to worker processes.
+    # Worker processes find classes by their module's name.
     sys.modules[name] = module
     try:
         spec.loader.exec_module(module)

@@ -1,4 +1,4 @@
-"""The rule API: what a rule says about itself, and one base class for each kind of fact that a rule can look at."""
+"""The rule API: the description of a rule, and one base class for each kind of fact that a rule can check."""
 
 from __future__ import annotations
 
@@ -22,18 +22,18 @@ from ftaudit.model import (
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class RuleInfo:
-    """What a rule says about itself; docs, `ftaudit explain` and SARIF entries are made from it."""
+    """The description of a rule; docs, `ftaudit explain`, and SARIF entries are made from it."""
 
     code: str
-    """The letters `FT` and three digits, the first of which names the group."""
+    """The letters `FT` and three digits, the first of which is the group."""
     name: str
     """kebab-case; the rule's file has the same name with underscores."""
     summary: str
-    """One sentence: what is wrong when this rule finds something."""
+    """One sentence: what is wrong if this rule has a finding."""
     severity: Severity
     confidence: Confidence
     since: str
-    """The ftaudit release that first had it."""
+    """The first ftaudit release with the rule."""
     remedy: str
     """What to do about it, in one or two sentences."""
     links: tuple[str, ...] = ()
@@ -42,26 +42,27 @@ class RuleInfo:
 
     # The fields of a rule's findings that the engine and the reports need.
     restates_verdict: bool = False
-    """The reasons of the package's verdict already say what its findings say; reports do not say it twice."""
+    """The reasons of the package's verdict already cover its findings; reports do not repeat them."""
     about_package: bool = False
     """Its findings in an sdist are about the whole package: reports list them with the package, not with the code."""
     for_authors: Severity | None = None
-    """The severity for the people who publish the release (`ftaudit wheel`), where it differs from `severity`."""
+    """The severity for the publishers of the release (`ftaudit wheel`), if it differs from `severity`."""
     gates: bool = False
-    """Whether `ftaudit wheel` lets no wheel pass with a finding of the rule, whatever the verdict."""
+    """Whether `ftaudit wheel` rejects every wheel with a finding of the rule, whatever the verdict."""
     declares: GilDeclaration | None = None
-    """What a module with such a finding declares once it is built; `None` if a finding says nothing about that."""
+    """What a module with such a finding declares after it is built; `None` if a finding does not show that."""
     asks_to_declare: bool = False
-    """Its findings ask for the declaration that a module does without the GIL: the last thing to do, not the first."""
+    """Its findings request the declaration that a module runs without the GIL: the last step, not the first."""
     speaks_as: tuple[str, ...] = ()
-    """Codes of other rules that its findings bear: it looks for their fault in another language. Selected with them."""
+    """Codes of other rules for its findings: it finds their problem in another language. Selected with them."""
     migration: bool = False
-    """It lists work of the migration to the stable ABI for free-threaded builds (PEP 803). It runs where it is named,
-    also by a prefix of its code, and in a project that asks for the limited API; for targets that have that ABI."""
+    """It lists work for the migration to the stable ABI for free-threaded builds (PEP 803). It runs if it is named,
+    also by a prefix of its code, and in a project that uses the limited API; only for targets that have that ABI.
+    """
     accompanies: bool = False
     """It is selected with every rule that reads source, unless the user ignores it."""
     silenced_by: tuple[str, ...] = ()
-    """Markers of other tools that silence it: `some-marker` stands for a comment with `noqa: some-marker OK`."""
+    """Markers of other tools that silence it: `some-marker` is equivalent to a comment with `noqa: some-marker OK`."""
 
 
 class Rule:
@@ -85,7 +86,7 @@ class Rule:
     ) -> Finding:
         """Return a finding of this rule; severity, confidence, remedy and `declares` default to the rule's own.
 
-        `declared` is where the variable is declared that is written at `location`, if elsewhere.
+        `declared` is the declaration of the variable that is written at `location`, if it is elsewhere.
         """
         return Finding(
             rule=self.info.name,
@@ -105,7 +106,7 @@ class Rule:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class PackageExample:
-    """Facts on which a package rule is silent, or finds exactly `findings` things."""
+    """Facts for which a package rule has no findings, or exactly `findings` findings."""
 
     title: str
     facts: PackageFacts
@@ -113,13 +114,13 @@ class PackageExample:
 
 
 class PackageRule(Rule):
-    """A rule that looks at the facts of one package: its wheels, declarations and imports."""
+    """A rule that checks the facts of one package: its wheels, declarations, and imports."""
 
     VALID: ClassVar[tuple[PackageExample, ...]] = ()
     INVALID: ClassVar[tuple[PackageExample, ...]] = ()
 
     def check(self, facts: PackageFacts) -> Iterator[Finding]:
-        """Yield what is wrong. Pure: reads nothing but `facts`."""
+        """Yield the findings. Pure: reads only `facts`."""
         raise NotImplementedError
 
 
@@ -132,12 +133,12 @@ class Language(StrEnum):
     CYTHON = "cython"
     RUST = "rust"
     BUILD = "build"
-    """`setup.py`, `pyproject.toml`, `meson.build`, `CMakeLists.txt`, `Cargo.toml` and their like."""
+    """`setup.py`, `pyproject.toml`, `meson.build`, `CMakeLists.txt`, `Cargo.toml`, and similar files."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class SourceExample:
-    """A piece of source on which a rule is silent, or finds something on exactly the given lines."""
+    """A piece of source without findings of a rule, or with findings on exactly the given lines."""
 
     code: str
     lines: tuple[int, ...] = ()
@@ -150,11 +151,11 @@ class SourceExample:
 
 
 class SourceRule(Rule):
-    """A rule that looks at source code; `ftaudit.source` has one base class for each kind of tree it is handed."""
+    """A rule that checks source code; `ftaudit.source` has one base class for each kind of tree."""
 
     languages: ClassVar[frozenset[Language]]
     companions: ClassVar[tuple[SourceRule, ...]] = ()
-    """Rules whose findings its examples need: they run with it there."""
+    """Rules whose findings its examples need: they run together in the examples."""
     VALID: ClassVar[tuple[SourceExample, ...]] = ()
     INVALID: ClassVar[tuple[SourceExample, ...]] = ()
 

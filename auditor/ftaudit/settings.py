@@ -1,4 +1,4 @@
-"""The settings of one audit, frozen, as the command line, the configuration or a caller gives them."""
+"""The settings of one audit, frozen, from the command line, the configuration, or a caller."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from ftaudit.target import DEFAULT_TARGET
 
 CACHE_VARIABLE: Final = "FTAUDIT_CACHE_DIR"
 DEFAULT_TIMEOUT: Final = 60.0
-"""Seconds that the import of one module may take."""
+"""Time limit in seconds for the import of one module."""
 
 
 def default_cache_dir() -> Path:
-    """Return the user's cache folder for ftaudit: `FTAUDIT_CACHE_DIR`, else what the system prescribes."""
+    """Return the user's cache folder for ftaudit: `FTAUDIT_CACHE_DIR`, or else the system's default."""
     named = os.environ.get(CACHE_VARIABLE)
     if named:
         return Path(named).expanduser().absolute()
@@ -27,7 +27,7 @@ def default_cache_dir() -> Path:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Settings:
-    """What an audit is to look at, and how far it may go."""
+    """What an audit checks, and its limits."""
 
     target: str = DEFAULT_TARGET
     platforms: tuple[str, ...] = ()
@@ -38,18 +38,19 @@ class Settings:
     no_deps: bool = False
     """Audit only the listed packages."""
     static: bool = False
-    """Run no code of any audited package: index and binary tiers alone."""
+    """Run no code of any audited package: only the index and binary tiers."""
     source: bool = False
-    """Scan the sdists of the packages too."""
+    """Also scan the sdists of the packages."""
     reach: tuple[str, ...] = ()
     """Start points of the user's code, to find what they load; an empty name means the project's own packages and
-    scripts. Without any, that is not asked."""
+    scripts. Without start points, this analysis is skipped.
+    """
     source_roots: tuple[Path, ...] = ()
-    """Folders that the user's own modules are imported from; empty takes those of the project."""
+    """Folders from which the user's own modules are imported; empty uses those of the project."""
     run_env: bool = False
-    """Import what an environment of the target has with its own interpreter."""
+    """Import the packages of an environment of the target with its own interpreter."""
     python: Path | None = None
-    """The free-threaded interpreter to import with; `None` looks for one."""
+    """The free-threaded interpreter for imports; `None` searches for one."""
     index_url: str | None = None
     extra_index_urls: tuple[str, ...] = ()
     find_links: tuple[str, ...] = ()
@@ -58,11 +59,11 @@ class Settings:
     cache_dir: Path | None = None
     """`None` is the user's cache folder."""
     jobs: int | None = None
-    """Import processes at a time; `None` is one for each core."""
+    """The number of concurrent import processes; `None` is one for each core."""
     timeout: float = DEFAULT_TIMEOUT
-    """Seconds that the import of one module may take."""
+    """Time limit in seconds for the import of one module."""
     memory: int = 8 << 30
-    """Bytes that the process importing a distribution may use."""
+    """Memory limit in bytes for the process that imports a distribution."""
     stress: bool = False
     """Use the packages that are ready from many threads at once."""
     budget: float = 60.0
@@ -70,24 +71,24 @@ class Settings:
     threads: int | None = None
     """Threads of each unit of stress; `None` varies them."""
     seed: int = 1
-    """What the schedules of stress are made from."""
+    """The seed of the stress schedules."""
     recipes: tuple[Path, ...] = ()
     """Folders with recipes for stress."""
     select: tuple[str, ...] = ()
-    """Codes, names or code prefixes of rules; empty takes the default profile."""
+    """Codes, names, or code prefixes of rules; empty uses the default profile."""
     ignore: tuple[str, ...] = ()
     rules: tuple[Path, ...] = ()
-    """Folders with rules of the project's own; their modules are run, as those of the rule packs are."""
+    """Folders with the project's own rules; their modules are run, like those of rule packs."""
 
     @property
     def cache(self) -> Path:
-        """The cache folder in force, absolute."""
+        """The effective cache folder, absolute."""
         return self.cache_dir.expanduser().absolute() if self.cache_dir else default_cache_dir()
 
     def open_cache(self) -> Path | None:
-        """Return the cache folder, made where it is missing, or `None` with `no_cache`.
+        """Return the cache folder, created if it is missing, or `None` with `no_cache`.
 
-        Raise `UsageError` if it cannot be made or written to.
+        Raise `UsageError` if it cannot be created or is not writable.
         """
         if self.no_cache:
             return None

@@ -18,9 +18,9 @@ from ftaudit.errors import UsageError
 from ftaudit.model import WheelKind
 
 TARGETS: Final = ("3.14t", "3.15t", "3.13t")
-"""What can be audited, the one to start with first."""
+"""The supported targets, the recommended one first."""
 EXPERIMENTAL: Final = frozenset({"3.13t"})
-"""No longer built by cibuildwheel from 4 on, and advised against by the porting guide."""
+"""Not built by cibuildwheel since version 4, and discouraged by the porting guide."""
 DEFAULT_TARGET: Final = "3.14t"
 PLATFORMS: Final = (
     "linux-x86_64",
@@ -34,16 +34,16 @@ PLATFORMS: Final = (
 )
 
 BASELINE_GLIBC: Final = (2, 34)
-"""What a named Linux platform that is not this machine is taken to have: RHEL 9, Amazon Linux 2023, Debian 12."""
+"""The assumed system of a named Linux platform that is not this machine: RHEL 9, Amazon Linux 2023, Debian 12."""
 BASELINE_MUSL: Final = (1, 2)
 BASELINE_MACOS: Final = (14, 0)
 BASELINE_MACOS_X86: Final = (13, 0)
 
 _NOWHERE: Final = ("nowhere",)
-"""Stands for the platform where only wheels for any platform are installed."""
+"""Represents the platform for which only platform-independent wheels are installed."""
 _VERSIONED: Final = re.compile(r"(manylinux|musllinux)_(\d{1,3})_(\d{1,3})_(\w+)")
 _ENDLESS: Final = re.compile(r"\d{4}")
-"""A number in a platform tag that no system has: its predecessors are not worth counting."""
+"""A number in a platform tag that no system has: its predecessors are not enumerated."""
 _LEGACY_MANYLINUX: Final = {(2, 17): "manylinux2014", (2, 12): "manylinux2010", (2, 5): "manylinux1"}
 
 
@@ -52,10 +52,10 @@ class Platform:
     """One operating system and machine, with the platform tags that an installer there accepts, best first."""
 
     name: str
-    """One of `PLATFORMS`, or the exact tag the user gave."""
+    """One of `PLATFORMS`, or the exact tag that the user gave."""
     tags: tuple[str, ...]
     uv_name: str
-    """What `uv --python-platform` calls it."""
+    """The value for `uv --python-platform`."""
     sys_platform: str
     machine: str
     """`platform.machine()` there."""
@@ -78,7 +78,7 @@ class Target:
 
     @property
     def full_version(self) -> Version:
-        """The version that `requires-python` is held against: the first release of the series."""
+        """The version that is compared with `requires-python`: the first release of the series."""
         return Version(f"{self.version[0]}.{self.version[1]}.0")
 
     @property
@@ -100,7 +100,7 @@ def parse_target(name: str) -> Target:
 
 
 def parse_targets(names: Iterable[str]) -> tuple[Target, ...]:
-    """Return the targets that the user named, each once; raise `UsageError` for one that does not exist, or no name."""
+    """Return the targets that the user named, each once; raise `UsageError` for an unknown target or an empty list."""
     targets = tuple(map(parse_target, dict.fromkeys(names)))
     if not targets:
         raise UsageError("no target is named", hint=f"choose one or more of {', '.join(TARGETS)}")
@@ -108,37 +108,37 @@ def parse_targets(names: Iterable[str]) -> tuple[Target, ...]:
 
 
 def newest_target() -> Target:
-    """Return the newest target: the release that projects move to next."""
+    """Return the newest target: the next release for projects."""
     return max(map(parse_target, TARGETS), key=lambda target: target.version)
 
 
 def supported_tags(target: Target, platform: Platform) -> tuple[Tag, ...]:
     """Return the tags that the target's installer accepts on the platform, best first.
 
-    Installers take `abi3t` wheels for any free-threaded build that is not older than the wheel's Python tag, although
-    builds before 3.15 do not load what is in them (PEP 803); `abi3` wheels they take for none.
+    Installers accept `abi3t` wheels for any free-threaded build that is not older than the wheel's Python tag, although
+    builds before 3.15 do not load their content (PEP 803). They accept `abi3` wheels for no free-threaded build.
     """
     return _tags(target.version, target.abi, platform.tags)
 
 
 def gil_tags(target: Target, platform: Platform) -> tuple[Tag, ...]:
-    """Return the tags of the ordinary (GIL) build of the same version, best first."""
+    """Return the tags of the GIL-enabled build of the same version, best first."""
     return _tags(target.version, target.abi.rstrip("t"), platform.tags)
 
 
 @functools.lru_cache(maxsize=32)
 def _tags(version: tuple[int, int], abi: str, platforms: tuple[str, ...]) -> tuple[Tag, ...]:
     interpreter = f"cp{version[0]}{version[1]}"
-    platforms = platforms or _NOWHERE  # Without any, `packaging` takes those of this machine.
+    platforms = platforms or _NOWHERE  # Without platforms, `packaging` uses those of this machine.
     specific = cpython_tags(python_version=version, abis=[abi], platforms=platforms)
     generic = compatible_tags(python_version=version, interpreter=interpreter, platforms=platforms)
     return tuple(dict.fromkeys((*specific, *generic)))
 
 
 def kind_of(tag: Tag, target: Target) -> WheelKind:
-    """Return what a wheel of this tag is to the target on some platform; `NONE` where the target installs it nowhere.
+    """Return the kind of a wheel with this tag for the target; `NONE` if the target installs it on no platform.
 
-    It follows from the tags that the target supports, and from nothing else.
+    The result depends only on the tags that the target supports.
     """
     if tag not in _accepted(target.version, target.abi, tag.platform):
         return WheelKind.NONE
@@ -150,13 +150,13 @@ def kind_of(tag: Tag, target: Target) -> WheelKind:
 
 
 def suits_gil_build(tag: Tag, target: Target) -> bool:
-    """Return whether the ordinary (GIL) build of the target's version installs such a wheel on some platform."""
+    """Return whether the GIL-enabled build of the target's version installs such a wheel on some platform."""
     return tag in _accepted(target.version, target.abi.rstrip("t"), tag.platform)
 
 
 @functools.lru_cache(maxsize=1024)
 def _accepted(version: tuple[int, int], abi: str, platform: str) -> frozenset[Tag]:
-    """Return the tags of one platform tag, or of `any`, that a build supports."""
+    """Return the tags that a build supports for one platform tag, or for `any`."""
     return frozenset(_tags(version, abi, _NOWHERE if platform == "any" else (platform,)))
 
 
@@ -179,7 +179,7 @@ def marker_environment(target: Target, platform: Platform) -> dict[str, str]:
 
 
 def host_platform() -> Platform:
-    """Return this machine, with the tags that its own libc or system version gives."""
+    """Return this machine, with the tags of its own libc or system version."""
     system, machine = sys.platform, platform.machine()
     tags = tuple(platform_tags())
     if system == "linux":
@@ -217,9 +217,9 @@ def host_platform() -> Platform:
 def parse_platform(name: str) -> Platform:
     """Return the platform that the user named: one of `PLATFORMS`, or an exact platform tag of PEP 425, 600 or 656.
 
-    A name that is this machine's means this machine as it is; another name means that platform's common
-    baseline. An exact tag (`manylinux_2_28_x86_64`, `macosx_13_0_arm64`, `win_amd64`) means what it says.
-    Raise `UsageError` for anything else.
+    The name of this machine's platform means this machine; another name means that platform's common baseline. An exact
+    tag (`manylinux_2_28_x86_64`, `macosx_13_0_arm64`, `win_amd64`) means exactly that tag. Raise `UsageError` for
+    anything else.
     """
     if name in PLATFORMS:
         try:
@@ -237,9 +237,9 @@ def parse_platform(name: str) -> Platform:
 
 
 def platform_of_tag(tag: str) -> Platform:
-    """Return the platform that a wheel's platform tag asks for at the least, also one that no user can name.
+    """Return the minimum platform for a wheel's platform tag, including one that users cannot name.
 
-    `any` has no tags of its own; an unknown tag stands for itself.
+    `any` has no tags of its own; an unknown tag represents itself.
     """
     found = None if _ENDLESS.search(tag.partition("_")[2]) else _exact(tag)
     if found is not None:
@@ -311,7 +311,7 @@ def _linux(name: str, arch: str, family: str, libc: tuple[int, int]) -> Platform
 
 
 def _linux_tags(arch: str, family: str, libc: tuple[int, int]) -> Iterator[str]:
-    """Yield PEP 600 or PEP 656 tags from the given libc version down, with the legacy aliases."""
+    """Yield PEP 600 or PEP 656 tags from the given libc version down, including the legacy aliases."""
     lowest = 0 if family == "musllinux" else 5 if arch == "x86_64" else 17
     for minor in range(libc[1], lowest - 1, -1):
         yield f"{family}_{libc[0]}_{minor}_{arch}"

@@ -1,4 +1,4 @@
-"""URLs as a reader may see them: without credentials, however malformed they are."""
+"""URLs in a safe form for readers: without credentials, however malformed they are."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Final
 from urllib.parse import urlsplit, urlunsplit
 
 HIDDEN: Final = "***"
-"""What messages show in place of credentials."""
+"""The replacement for credentials in messages."""
 _HOST: Final = re.compile(r"(?:[A-Za-z0-9_-]+(?:\.[A-Za-z0-9_-]+)+|localhost|\[[0-9A-Fa-f:.]+\])(?::\d*)?")
 
 
@@ -22,12 +22,12 @@ def redact(text: str) -> str:
 
 
 def without_credentials(text: str) -> str:
-    """Return a text with the credentials of each URL in it left out: for commands that a reader runs again."""
+    """Return a text without the credentials of its URLs: for commands that a reader runs again."""
     return redact(text).replace(f"://{HIDDEN}@", "://")
 
 
 def public(url: str) -> str:
-    """Return a URL without user, password, query and fragment; a text that is not a URL stays as it is."""
+    """Return a URL without user, password, query, and fragment; text that is not a URL does not change."""
     scheme, separator, rest = url.partition("://")
     shown = scheme + separator + _hide(rest, whole=True).removeprefix(f"{HIDDEN}@")
     try:
@@ -38,7 +38,7 @@ def public(url: str) -> str:
 
 
 def public_revision(url: str) -> str:
-    """Return the URL of a repository like `public`, with the revision that may follow it (`git+ssh://…/x.git@v1`)."""
+    """Return the URL of a repository like `public`, with the revision that can follow it (`git+ssh://…/x.git@v1`)."""
     place, at, revision = url.partition("#")[0].rpartition("@")
     authority = place.partition("://")[2].partition("/")[0]
     is_revision = at and "/" in place.partition("://")[2] and "/" not in revision
@@ -48,7 +48,7 @@ def public_revision(url: str) -> str:
 
 
 def _hide(text: str, *, whole: bool = False) -> str:
-    """Hide what comes before the host, in text that follows a scheme's `://`; the URL ends at white space or is all."""
+    """Hide everything before the host, in text after a scheme's `://`; the URL ends at white space or with the text."""
     url = text if whole else text.split(maxsplit=1)[0] if text[:1].strip() else ""
     user, at, _ = url.rpartition("@")
     if not at or _HOST.fullmatch(re.split(r"[/?#]", user, maxsplit=1)[0]):

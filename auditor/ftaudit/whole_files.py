@@ -1,4 +1,4 @@
-"""Files that are there whole or not at all, and the digest of one."""
+"""Writes files completely or not at all, and computes digests of files."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from pathlib import Path
 from typing import BinaryIO, Final
 
 SUFFIX: Final = ".part"
-"""What a file that is not finished is called."""
+"""The name of an unfinished file."""
 _CHUNK: Final = 1 << 20
 
 
 @contextlib.contextmanager
 def unfinished(folder: Path) -> Iterator[tuple[BinaryIO, Path]]:
-    """Yield a new file in a folder, and its path. Rename it once it is whole: it is removed otherwise.
+    """Yield a new file in a folder, and its path. Rename it after it is complete: otherwise it is removed.
 
     Close it before you rename it. Raise `OSError` for a folder that cannot be written to.
     """
@@ -35,7 +35,7 @@ def unfinished(folder: Path) -> Iterator[tuple[BinaryIO, Path]]:
 
 
 def write_whole(path: Path, data: bytes, *, mode: int | None = None) -> None:
-    """Put a file with this content in the place of `path`, in one step; raise `OSError` if that is not possible.
+    """Replace `path` with a file of this content in one step; raise `OSError` if that is not possible.
 
     Only its owner may read it, unless `mode` says otherwise.
     """
@@ -49,16 +49,16 @@ def write_whole(path: Path, data: bytes, *, mode: int | None = None) -> None:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Rewrite:
-    """New content for a file that exists."""
+    """New content for an existing file."""
 
     path: Path
     old: bytes
-    """What the new content was made from."""
+    """The content from which the new content was made."""
     new: bytes
 
 
 class ChangedMeanwhile(Exception):
-    """The file `path` no longer holds what its new content was made from."""
+    """The content of the file `path` has changed since its new content was made."""
 
     def __init__(self, path: Path) -> None:
         super().__init__(str(path))
@@ -68,8 +68,8 @@ class ChangedMeanwhile(Exception):
 def rewrite(files: Sequence[Rewrite]) -> None:
     """Give each file its new content in one step, after all new files are ready. Links, owners, and modes stay.
 
-    Raise `ChangedMeanwhile` for a file with other content, and `OSError`, with `filename`, for a file that cannot be
-    read or written. Nothing is written then, unless the last step, the renaming, is what the system refuses.
+    Raise `ChangedMeanwhile` for a file with changed content, and `OSError`, with `filename`, for a file that cannot be
+    read or written. In both cases nothing is written, unless the system rejects the last step, the rename.
     """
     with contextlib.ExitStack() as stack:
         ready = [(_prepare(stack, file), file.path.resolve()) for file in files]

@@ -1,1 +1,1 @@
-"""Which extension modules the user's own code loads, when, and through what: an abstract run of module-level code."""
+"""Finds which extension modules the user's own code loads, when, and through what: an abstract run of module code."""

@@ -15,11 +15,11 @@ from ftaudit.reach.finder import Finder, Found, FoundKind
 from ftaudit.reach.load_graph import ModuleLoad, RunUnit
 
 MOST_STEPS: Final = 4_000_000
-"""Statements and expressions of one analysis."""
+"""Limit on statements and expressions in one analysis."""
 MOST_SOURCE: Final = 3 << 20
-"""Bytes of a file that is parsed."""
+"""Size limit of a parsed file."""
 DEEPEST_LOAD: Final = 400
-"""Imports within imports."""
+"""Limit on nested imports."""
 IMPORT_ERRORS: Final = frozenset({"ImportError", "ModuleNotFoundError"})
 _CATCHES: Final = {
     "ModuleNotFoundError": frozenset({"ModuleNotFoundError", "ImportError", "Exception", "BaseException"}),
@@ -34,7 +34,7 @@ _DYNAMIC: Final = re.compile(r"sys\.modules|meta_path|__path__\s*(?:=|\.)")
 
 
 class Ended(Exception):  # An exhausted budget is not an error.
-    """The number of steps is used up."""
+    """The step limit was reached."""
 
 
 @dataclass(slots=True, eq=False)
@@ -42,9 +42,9 @@ class Handlers:
     """The exceptions that a `try` catches, while its body runs."""
 
     names: frozenset[str] | None
-    """Last part of each class's name; `None` catches everything."""
+    """Last part of each class name; `None` catches everything."""
     maybe: list[str] = field(default_factory=list)
-    """What may have been raised within an undecided branch."""
+    """Exceptions that may have been raised within an undecided branch."""
 
     def catch(self, kind: str) -> bool:
         """Return whether an exception of this class is caught."""
@@ -60,7 +60,7 @@ class Handlers:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class PythonLanguage:
-    """How Python is run: the parts need each other, and meet here."""
+    """The operations of the abstract interpreter: its parts need each other, and are connected here."""
 
     run_body: Callable[[AbstractRun, Module, ast.Module], None]
     run_block: Callable[[AbstractRun, Sequence[ast.stmt], Scope], object]
@@ -78,7 +78,7 @@ class AbstractRun:
     sys_platform: str
     machine: str
     parse: Callable[[str], ast.Module]
-    """Raises `ValueError`, or an error of ftaudit, for what is not Python."""
+    """Raises `ValueError`, or an error of ftaudit, for text that is not Python."""
     language: PythonLanguage
     names_in: Callable[[Found], Sequence[str] | None]
     """Names of modules in the binary of an extension module; `None` if it could not be read."""
@@ -87,36 +87,36 @@ class AbstractRun:
     """Modules that run as programs: their `__name__` is `__main__`."""
     modules: dict[str, Module] = field(default_factory=dict)
     aliases: dict[str, Value] = field(default_factory=dict)
-    """What code put in `sys.modules` under a name."""
+    """Objects that code added to `sys.modules`, by name."""
     units: list[RunUnit] = field(default_factory=list)
     root: RunUnit = field(default_factory=lambda: RunUnit(module=""))
-    """What imports the start points."""
+    """The unit that imports the start points."""
     unit: RunUnit = field(default_factory=lambda: RunUnit(module=""))
     conditions: list[Condition] = field(default_factory=list)
     sticky: set[Condition] = field(default_factory=set)
-    """Conditions that hold to the end of the function that they are in."""
+    """Conditions that hold to the end of their function."""
     handlers: list[Handlers] = field(default_factory=list)
     open_sites: dict[tuple[str, int], tuple[OpenSite, RunUnit]] = field(default_factory=dict)
     steps: int = 0
     files: int = 0
     loads: int = 0
-    """Imports under way."""
+    """Imports in progress."""
     calls: int = 0
-    """Function calls under way."""
+    """Function calls in progress."""
     spent: dict[ast.AST, int] = field(default_factory=dict)
-    """Steps of each function, without those of what it calls."""
+    """Steps of each function, without those of the functions that it calls."""
     inner: int = 0
-    """Steps of the calls that the function under way has made, and of the imports."""
+    """Steps of the calls and imports made by the current function."""
     allowed: int = 0
-    """The number of steps at which the outermost call under way has used up its own."""
+    """The step count at which the outermost current call reaches its limit."""
     active: list[object] = field(default_factory=list)
-    """The functions under way."""
+    """The functions in progress."""
     texts: dict[ast.AST, str] = field(default_factory=dict)
     """The code of conditions."""
     generators: dict[ast.AST, bool] = field(default_factory=dict)
     """Which functions are generators."""
     times: dict[object, int] = field(default_factory=dict)
-    """How often each function was called."""
+    """The number of calls of each function."""
 
     def step(self) -> None:
         """Count one step; raise `Ended` if there are no more."""
@@ -133,7 +133,7 @@ class AbstractRun:
 
     @contextmanager
     def under(self, kind: ConditionKind, scope: Scope, line: int, text: str) -> Iterator[None]:
-        """Do something under a condition; what Python would raise there may be raised."""
+        """Run something under a condition; an exception there counts as possible."""
         mark = len(self.conditions)
         self.conditions.append(self.condition(kind, scope, line, text))
         try:
@@ -150,7 +150,7 @@ class AbstractRun:
         return Condition(kind=kind, file=shown, line=line, text=text)
 
     def go_on(self, condition: Condition, *, leaves: bool) -> None:
-        """Take a condition to hold from here on: to the end of the function where the other way `leaves` it."""
+        """Assume a condition from here on: to the end of the function if the other branch `leaves` it."""
         self.conditions.append(condition)
         if leaves:
             self.sticky.add(condition)
@@ -160,11 +160,11 @@ class AbstractRun:
         self.conditions[mark:] = [each for each in self.conditions[mark:] if each in self.sticky]
 
     def is_caught(self, kind: str) -> bool:
-        """Return whether some `try` that is under way catches this exception."""
+        """Return whether an enclosing `try` catches this exception."""
         return any(each.catch(kind) for each in self.handlers)
 
     def may_fail(self, kind: str, name: str) -> bool:
-        """Note that an exception may be raised here; return whether something catches it."""
+        """Record that an exception may be raised here; return whether something catches it."""
         for each in reversed(self.handlers):
             if each.catch(kind):
                 each.maybe.append(name)
@@ -172,12 +172,14 @@ class AbstractRun:
         return False
 
     def fail(self, kind: str, name: str) -> None:
-        """Raise `Failed` if something catches it. Without that the program would end, so it does not happen."""
+        """Raise `Failed` if something catches it. Otherwise the program would end, so the exception is assumed not to
+        happen.
+        """
         if self.is_caught(kind):
             raise Failed(kind, name)
 
     def note(self, kind: OpenKind, scope: Scope, line: int, prefix: str = "") -> None:
-        """Note a place that cannot be followed."""
+        """Record a place that cannot be followed."""
         site = self.site(scope, line)
         key = (site.file, line)
         if key not in self.open_sites:
@@ -291,7 +293,7 @@ class AbstractRun:
             self.language.run_body(self, module, tree)
 
     def read_tree(self, module: Module, path: str) -> ast.Module | None:
-        """Return the tree of a module's source, or `None` if that cannot be parsed."""
+        """Return the tree of a module's source, or `None` if it cannot be parsed."""
         found = module.found
         data = None if found.tree is None else found.tree.read(path)
         if data is None:
@@ -305,7 +307,7 @@ class AbstractRun:
         text = decode(data)
         try:
             tree = self.parse(text)
-        except Exception:  # Whatever the parser says: this file is not followed.
+        except Exception:  # Whatever the parser raises, this file is not followed.
             self.note(OpenKind.UNPARSED, module.scope, 1)
             module.is_open = True
             return None
@@ -317,7 +319,7 @@ class AbstractRun:
         return tree
 
     def _run_binary(self, module: Module) -> None:
-        """Load what an extension module's binary names."""
+        """Load the modules that an extension module's binary names."""
         module.is_open = True
         if module.found.twin.endswith(".py"):
             names: Sequence[str] | None = [each for each in self.names_in(module.found) or () if "__mypyc" in each]
@@ -337,7 +339,7 @@ class AbstractRun:
 
 
 def decode(data: bytes) -> str:
-    """Return a source file's text (PEP 263); what is not in its encoding is replaced."""
+    """Return a source file's text (PEP 263); undecodable bytes are replaced."""
     if data.startswith(b"\xef\xbb\xbf"):
         data = data[3:]
     try:

@@ -15,11 +15,11 @@ from ftaudit.reach.load_graph import RunUnit
 Value: TypeAlias = Any
 """A constant, one of the classes below, or a `Module`."""
 MOST_ITEMS: Final = 4096
-"""Elements of a container that are followed; a longer one is not complete."""
+"""Limit on the elements of a container; a longer container is not complete."""
 MOST_CHOICES: Final = 8
-"""Values that a name may have at a time; with more of them nothing is known about it."""
+"""Limit on the possible values of a name; with more of them, nothing is known about it."""
 MOST_TEXT: Final = 10_000
-"""Characters of a string that is followed."""
+"""Limit on the characters of a string."""
 
 
 class _NoValue:
@@ -58,7 +58,7 @@ class DictValue:
 
 @dataclass(slots=True, eq=False)
 class Pattern:
-    """A string of which the beginning and the end are known."""
+    """A string with a known beginning and end."""
 
     prefix: str
     suffix: str = ""
@@ -70,7 +70,7 @@ class LibraryObject:
 
     name: str
     about: Value = None
-    """What it is about, where it is made from something: the module of a `__path__`, an argument."""
+    """The object that it was made from, if any: the module of a `__path__`, an argument."""
 
 
 @dataclass(slots=True, eq=False)
@@ -80,11 +80,11 @@ class Scope:
     module: Module
     names: dict[str, Value]
     parent: Scope | None = None
-    """Where a name is looked up that is not here; never the scope of a class."""
+    """Where names are looked up next; never the scope of a class."""
     label: str = ""
     """Qualified name of the function or class, empty for a module."""
     owner: Class | None = None
-    """The class whose method this is a call of."""
+    """The class whose method this call runs."""
     first: Value = UNKNOWN
     """The first argument of that call."""
     declared: set[str] = field(default_factory=set)
@@ -92,7 +92,7 @@ class Scope:
     outer: set[str] = field(default_factory=set)
     """Names that `nonlocal` declares."""
     base: int = 0
-    """How many conditions there were when it was entered."""
+    """The number of conditions on entry."""
     is_class: bool = False
     yielded: list[Value] | None = None
     returned: list[Value] = field(default_factory=list)
@@ -109,7 +109,7 @@ class FunctionValue:
     defaults: dict[str, Value] = field(default_factory=dict)
     owner: Class | None = None
     kind: str = "function"
-    """`function`, `static`, `class` or `property`."""
+    """`function`, `static`, `class`, or `property`."""
     is_context: bool = False
     """`contextlib.contextmanager` decorates it."""
     attributes: dict[str, Value] = field(default_factory=dict)
@@ -142,12 +142,12 @@ class Instance:
     cls: Class
     attributes: dict[str, Value] = field(default_factory=dict)
     payload: Value = None
-    """What a subclass of `dict`, `list` or `str` was made from."""
+    """The value from which an object of a subclass of `dict`, `list`, or `str` was made."""
 
 
 @dataclass(slots=True, eq=False)
 class Super:
-    """What `super()` gives."""
+    """The value of `super()`."""
 
     cls: Class
     first: Value
@@ -155,7 +155,7 @@ class Super:
 
 @dataclass(slots=True, eq=False)
 class Lazy:
-    """A name that a lazy import bound (PEP 810): the first use loads it."""
+    """A name bound by a lazy import (PEP 810): the first use loads it."""
 
     module: str
     attribute: str | None
@@ -165,27 +165,27 @@ class Lazy:
 
 @dataclass(slots=True, eq=False)
 class OneOf:
-    """One of several values, because both ways of a branch were run."""
+    """One of several values, because both branches were run."""
 
     choices: tuple[Value, ...]
 
 
 @dataclass(slots=True, eq=False)
 class Module:
-    """One module that an import reached."""
+    """One module reached by an import."""
 
     name: str
     found: Found
     unit: RunUnit
     scope: Scope = None  # type: ignore[assignment]  # Set at once: a scope knows its module.
     done: bool = False
-    """Whether its body was run to the end."""
+    """Whether its body ran to the end."""
     failed: str | None = None
-    """The name of the module whose absence ended its body, if one did."""
+    """The name of the missing module that ended its body, if any."""
     is_open: bool = False
-    """Whether names may be in it that its code does not show."""
+    """Whether it may have names that its code does not show."""
     replacement: Value = None
-    """What the module put in its own place in `sys.modules`."""
+    """The object that replaces the module in `sys.modules`."""
     tree: ast.Module | None = None
     text: str = ""
     lazy: frozenset[int] = frozenset()
@@ -193,11 +193,11 @@ class Module:
 
     @property
     def package(self) -> str:
-        """Return what relative imports count from (`__package__`)."""
+        """Return the package that relative imports start from (`__package__`)."""
         return self.name if self.found.is_package else self.name.rpartition(".")[0]
 
 
-class Failed(Exception):  # It stands for an exception of the audited code.
+class Failed(Exception):  # It represents an exception of the audited code.
     """Python would raise an exception here."""
 
     def __init__(self, kind: str, name: str) -> None:
@@ -208,11 +208,11 @@ class Failed(Exception):  # It stands for an exception of the audited code.
 
 
 _PLAIN: Final = (*CONSTANTS, Items, DictValue, Pattern, LibraryObject)
-"""What need not be remembered of a value that may be any other one, too: it runs nothing."""
+"""Values that are dropped if a value can also be any other: they run nothing."""
 
 
 def join(one: Value, other: Value) -> Value:
-    """Return what is known about a value that is one or the other."""
+    """Return the known facts about a value that is one or the other."""
     if one is other or other is UNSET:
         return one
     if one is UNSET:
@@ -238,7 +238,7 @@ def _equal(one: Value, other: Value) -> bool:
 
 
 def choices_of(value: Value) -> tuple[Value, ...]:
-    """Return the values that a value may be."""
+    """Return the possible values of a value."""
     return value.choices if isinstance(value, OneOf) else (value,)
 
 
@@ -248,7 +248,7 @@ def is_constant(value: Value) -> bool:
 
 
 def truth(value: Value) -> bool | None:
-    """Return whether a value is true, or `None` if that is not known."""
+    """Return whether a value is true, or `None` if that is unknown."""
     if isinstance(value, CONSTANTS):
         return bool(value)
     match value:

@@ -1,4 +1,4 @@
-"""One analysis: run the start points, then the functions of what they load, until nothing new is found."""
+"""One analysis: runs the start points, then the functions of the modules that they load, until nothing new is found."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ LANGUAGE: Final = PythonLanguage(
     run_body=run_body, run_block=run_block, evaluate=evaluate, call=call, attribute=attribute
 )
 MOST_FUNCTION: Final = 20_000
-"""Steps of the calls of one function that is run by itself."""
+"""Step limit for the calls of one function that is run separately."""
 _STACK: Final = 512 << 20
 _RECURSION: Final = 200_000
 _IMPORTS: Final = re.compile(
@@ -34,7 +34,7 @@ _IMPORTS: Final = re.compile(
 
 
 def start(machine: AbstractRun, name: str, function: str | None = None) -> bool:
-    """Import a start point, and call a function of it; return whether it exists."""
+    """Import a start point, and call its function; return whether it exists."""
     root = machine.unit
     scope = Scope(module=Module(name="", found=Found(kind=FoundKind.NAMESPACE, name=""), unit=root), names={})
     found = machine.finder.find(name)
@@ -50,7 +50,7 @@ def start(machine: AbstractRun, name: str, function: str | None = None) -> bool:
 
 
 def run_functions(machine: AbstractRun) -> None:
-    """Run the bodies of the functions of every module that was loaded, and of those that they load."""
+    """Run the function bodies of every loaded module, and of the modules that they load."""
     done: set[str] = set()
     while waiting := [module for name, module in list(machine.modules.items()) if name not in done]:
         for module in waiting:
@@ -81,7 +81,7 @@ def _run_function(machine: AbstractRun, module: Module, label: str, node: Any, o
 
 
 def _functions(module: Module) -> Iterator[tuple[str, Any, object]]:
-    """Yield the functions to run: those that import, and all of the user's code or of one that loads names lazily."""
+    """Yield the functions to run: those that import, and all in the user's code or in a module with lazy names."""
     tree = module.tree
     if tree is None:
         return
@@ -150,7 +150,7 @@ def with_deep_stack(work: Callable[[], None]) -> None:
     def run() -> None:
         try:
             work()
-        except BaseException as error:  # It is raised again by the caller's thread.
+        except BaseException as error:  # The caller's thread raises it again.
             errors.append(error)
 
     limit, stack = sys.getrecursionlimit(), threading.stack_size(_STACK)

@@ -1,4 +1,4 @@
-"""Read an attribute of a value: names of modules, methods, and what `__getattr__` makes of a name."""
+"""Reads an attribute of a value: names of modules, methods, and the results of `__getattr__`."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ _TYPES: Final = {str: "str", bytes: "str", int: "int", float: "int"}
 
 
 def attribute(machine: AbstractRun, owner: Value, name: str, scope: Scope, node: ast.AST) -> Value:
-    """Return what is known about an attribute; run what reading it runs."""
+    """Return the known facts about an attribute; run what reading it runs."""
     match owner:
         case Module():
             return _of_module(machine, owner, name, scope, node)

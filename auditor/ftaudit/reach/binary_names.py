@@ -1,4 +1,4 @@
-"""The modules that an extension module's binary names: what it may import."""
+"""Finds the modules that an extension module's binary names, which it may import."""
 
 from __future__ import annotations
 
@@ -8,22 +8,22 @@ from collections.abc import Collection, Iterator
 from typing import Final
 
 MOST_TABLE: Final = 8 << 20
-"""Bytes of a compressed table of strings, inflated."""
+"""Size limit of an inflated table of strings."""
 MOST_TABLES: Final = 64
 MOST_RUST: Final = 64 << 20
 """Bytes of an image that are searched for names that are not C strings."""
 SHORTEST: Final = 5
-"""Letters of a name without a dot that counts if it is not a string of its own."""
+"""Length of a name without a dot that counts even if it is not a separate string."""
 _ZLIB: Final = re.compile(rb"\x78[\x9c\xda]")
 _DOTTED: Final = re.compile(rb"[a-z_][a-z0-9_]*(?:\.[a-z_][a-z0-9_]*)+")
 _MYPYC: Final = re.compile(rb"\0([\w.]*__mypyc)\0")
 
 
 def names_in(image: bytes, known: Collection[str], module: str) -> list[str]:
-    """Return the modules, of those that are `known`, that a binary names; sorted.
+    """Return the `known` modules that a binary names, sorted.
 
-    A name counts as a C string of its own, so that one in a docstring does not. Cython 3.2 and later keep their strings
-    in a table without ends, and Rust has none either: there, names count wherever they are.
+    A name counts only as a separate C string, so that one in a docstring does not count. Cython 3.2 and later store
+    their strings in a table without terminators, and so does Rust: there, names count at any position.
     """
     by_raw = {name.encode(): name for name in known}
     package = module.rpartition(".")[0]
@@ -49,7 +49,7 @@ def _is_cython(image: bytes) -> bool:
 
 
 def _tables(image: bytes) -> Iterator[bytes]:
-    """Yield what the zlib streams in an image hold."""
+    """Yield the content of the zlib streams in an image."""
     count = 0
     with memoryview(image) as view:
         for match in _ZLIB.finditer(image):

@@ -29,19 +29,20 @@ from ftaudit.reach.overrides import OVERRIDES
 from ftaudit.reach.statements import text_of
 
 DEEPEST_CALL: Final = 32
-"""Calls within calls."""
+"""Limit on nested calls."""
 MOST_CALLS: Final = 400
-"""Calls of one function that are followed."""
+"""Limit on the calls of one function."""
 WITHIN_ITSELF: Final = 3
-"""How often a function may be under way at one time."""
+"""Limit on recursion of a function."""
 MOST_STEPS: Final = 40_000
-"""Steps of one call from the body of a module."""
+"""Step limit of one call from the body of a module."""
 MOST_OWN_STEPS: Final = 12_000
-"""Steps of one function, without those of what it calls, after which its calls are not followed any more."""
+"""Steps of one function, without those of the functions that it calls, after which its calls are not followed."""
 UNSURE_CALLS: Final = 3
 MOST_CONDITIONS: Final = 4
-"""With more conditions than this, and more calls within calls than that, further calls are not followed: what they
-import is found where the functions are run by themselves."""
+"""With more conditions and more nested calls than these limits, further calls are not followed: their imports are found
+when the functions run separately.
+"""
 
 
 def body_line(function: FunctionValue) -> int:
@@ -57,7 +58,7 @@ def call(
     scope: Scope,
     node: ast.AST,
 ) -> Value:
-    """Call a value; return what is known about the result."""
+    """Call a value; return the known facts about the result."""
     machine.step()
     match function:
         case FunctionValue():
@@ -129,7 +130,7 @@ def call_function(
         yielded=[] if is_generator else None,
     )
     if isinstance(body, ast.AsyncFunctionDef):
-        return LibraryObject("coroutine()")  # Nothing runs before somebody waits for it.
+        return LibraryObject("coroutine()")  # Nothing runs before it is awaited.
     machine.calls += 1
     machine.active.append(body)
     mark = len(machine.conditions)
@@ -155,7 +156,7 @@ def call_function(
 
 
 def _yields(machine: AbstractRun, node: ast.FunctionDef | ast.AsyncFunctionDef) -> bool:
-    """Return whether a function is a generator: `yield` in it, and not in a function within it."""
+    """Return whether a function is a generator: `yield` in it, and not in a nested function."""
     known = machine.generators.get(node)
     if known is None:
         known = machine.generators[node] = _has_yield(node)
@@ -174,7 +175,7 @@ def _has_yield(node: ast.FunctionDef | ast.AsyncFunctionDef) -> bool:
 
 
 def bind_arguments(function: FunctionValue, arguments: list[Value], keywords: dict[str, Value]) -> dict[str, Value]:
-    """Return a function's parameters with what they are given."""
+    """Return a function's parameters with their arguments."""
     given = function.node.args
     names: dict[str, Value] = {}
     positional = [*given.posonlyargs, *given.args]
@@ -228,7 +229,7 @@ def _instantiate(
 
 
 def _payload(cls: Class, arguments: list[Value]) -> Value:
-    """Return the container or text that an object of a subclass of `dict`, `list` or `str` is."""
+    """Return the container or text value of an object of a subclass of `dict`, `list`, or `str`."""
     for base in cls.bases:
         name = base.name if isinstance(base, LibraryObject) else ""
         if name in ("builtins.dict", "collections.OrderedDict", "collections.UserDict"):
@@ -242,5 +243,5 @@ def _payload(cls: Class, arguments: list[Value]) -> Value:
 
 
 def note_computed(machine: AbstractRun, scope: Scope, line: int, prefix: str = "") -> None:
-    """Note an import whose name is not known."""
+    """Record an import of an unknown name."""
     machine.note(OpenKind.COMPUTED, scope, line, prefix)

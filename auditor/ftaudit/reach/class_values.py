@@ -1,4 +1,4 @@
-"""Classes: their bodies, the order in which names are looked up, and what making one calls."""
+"""Classes: their bodies, the order of name lookup, and the calls that create one."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from ftaudit.reach.abstract_values import (
 
 
 def make_class(machine: AbstractRun, node: ast.ClassDef, scope: Scope) -> Class:
-    """Run a class statement, and what its bases and its metaclass do when a class is made."""
+    """Run a class statement, and the effects of its bases and its metaclass."""
     evaluate = machine.language.evaluate
     bases: list[Value] = []
     for base in node.bases:
@@ -70,7 +70,7 @@ def make_class(machine: AbstractRun, node: ast.ClassDef, scope: Scope) -> Class:
 
 
 def own(value: Value, made: Class) -> None:
-    """Tell a method whose it is."""
+    """Record the owner of a method."""
     for each in choices_of(value):
         if isinstance(each, FunctionValue) and each.owner is None:
             each.owner = made
@@ -79,12 +79,12 @@ def own(value: Value, made: Class) -> None:
 
 
 def _first(base: Value) -> Value:
-    """Return the first known class that a base may be."""
+    """Return the first known class among the possible bases."""
     return next((each for each in choices_of(base) if isinstance(each, Class)), base)
 
 
 def lineage(cls: Class, *, after: Class | None = None) -> Iterator[Class | None]:
-    """Yield a class and its bases, in about the order of Python's; `None` for a base of which nothing is known."""
+    """Yield a class and its bases, approximately in Python's order; `None` for an unknown base."""
     order: list[Class | None] = []
 
     def visit(each: Value) -> None:
@@ -94,7 +94,7 @@ def lineage(cls: Class, *, after: Class | None = None) -> Iterator[Class | None]
                 order.append(None)
             return
         if each in order:
-            order.remove(each)  # A common base comes after all that have it.
+            order.remove(each)  # A common base comes after all its subclasses.
         if len(order) > 200:
             return
         order.append(each)
@@ -108,7 +108,7 @@ def lineage(cls: Class, *, after: Class | None = None) -> Iterator[Class | None]
 
 
 def look_up(cls: Class, name: str, *, after: Class | None = None) -> Value:
-    """Return what a class has under a name: `UNSET` where no class of its line has it, `UNKNOWN` where one may."""
+    """Return the value of a name in a class: `UNSET` if no class of its line has it, `UNKNOWN` if one may have it."""
     unsure = False
     for each in lineage(cls, after=after):
         if each is None:
@@ -119,7 +119,7 @@ def look_up(cls: Class, name: str, *, after: Class | None = None) -> Value:
 
 
 def inherited_meta(cls: Class) -> Class | None:
-    """Return the metaclass that a class has from its bases."""
+    """Return the metaclass that a class inherits from its bases."""
     for each in lineage(cls):
         if each is not None and each is not cls and isinstance(each.meta, Class):
             return each.meta

@@ -1,4 +1,4 @@
-"""From what an abstract run found to the answer for each extension module: class, one way, what to cut, open sites."""
+"""Turns the result of an abstract run into the answer for each extension module: class, chain, cuts, open sites."""
 
 from __future__ import annotations
 
@@ -13,23 +13,23 @@ from ftaudit.reach.finder import Found, FoundKind
 from ftaudit.reach.load_graph import ModuleLoad
 
 _CONDITION: Final = 1_000
-"""What a condition costs on a way, where a step costs 1."""
+"""The cost of a condition in a chain, if a step costs 1."""
 _FUNCTION: Final = 1_000_000
-"""What a step that only a function takes costs."""
+"""The cost of a step that happens only in a function."""
 _LISTED: Final = 50
 """Open sites that are listed for one module."""
 
 
 @dataclass(slots=True)
 class _Ways:
-    """The shortest way to each module that was reached."""
+    """The shortest chain to each reached module."""
 
     cost: dict[str, int] = field(default_factory=dict)
     last: dict[str, tuple[str, ModuleLoad]] = field(default_factory=dict)
-    """The module that a way comes from, and the step."""
+    """The module before a step in a chain, and the step."""
 
     def steps(self, module: str) -> tuple[ReachStep, ...]:
-        """Return the way to a module, from the start point on."""
+        """Return the chain to a module, from the start point on."""
         found: list[ReachStep] = []
         seen: set[str] = set()
         while module in self.last and module not in seen:
@@ -60,7 +60,9 @@ def classify(machine: AbstractRun, extensions: Iterable[Found]) -> tuple[tuple[M
 
 
 def _find_ways(bodies: Mapping[str, Sequence[ModuleLoad]], functions: Mapping[str, Sequence[ModuleLoad]]) -> _Ways:
-    """Find the cheapest way to each module: without functions first, then with the fewest conditions, then short."""
+    """Find the cheapest chain to each module: without functions first, then with the fewest conditions, then the
+    shortest.
+    """
     ways = _Ways()
     waiting: list[tuple[int, int, str, str, ModuleLoad | None]] = [(0, 0, "", "", None)]
     number = 0
@@ -81,7 +83,7 @@ def _find_ways(bodies: Mapping[str, Sequence[ModuleLoad]], functions: Mapping[st
 
 
 def class_of(cost: int | None) -> ReachClass | None:
-    """Return the class that the cost of the cheapest way means; `None` if there is no way."""
+    """Return the class for the cost of the cheapest chain; `None` if there is no chain."""
     if cost is None:
         return None
     if cost >= _FUNCTION:
@@ -90,7 +92,7 @@ def class_of(cost: int | None) -> ReachClass | None:
 
 
 def _reversed(bodies: Mapping[str, Sequence[ModuleLoad]], ways: _Ways) -> dict[str, list[tuple[str, ModuleLoad]]]:
-    """Return the steps that lead to each module when the start points are imported."""
+    """Return the steps that lead to each module on import of the start points."""
     found: dict[str, list[tuple[str, ModuleLoad]]] = {}
     for module, edges in bodies.items():
         if ways.cost.get(module, _FUNCTION) < _FUNCTION:
@@ -126,10 +128,10 @@ def _answer(
 
 
 def covers(site: OpenSite, found: Found) -> bool:
-    """Return whether what could not be followed at a place may load a module.
+    """Return whether an unfollowed site may load a module.
 
-    A computed name counts where what is known about it fits, or where it is in the module's own package: a name of
-    which nothing is known could be any, and is counted once for all.
+    A computed name counts if its known part fits, or if it is in the module's own package. A completely unknown name
+    could be any module, and is counted once for all modules.
     """
     package = "" if found.tree is None else found.tree.package(found.path)
     if site.kind is OpenKind.BUDGET and not site.module:
@@ -142,7 +144,7 @@ def covers(site: OpenSite, found: Found) -> bool:
 def _cuts(
     machine: AbstractRun, name: str, before: Mapping[str, Sequence[tuple[str, ModuleLoad]]]
 ) -> tuple[ImportSite, ...]:
-    """Return the imports in the user's code, of what is not his own, through which a module is reached at start."""
+    """Return the third-party imports in the user's code through which a module is reached at start."""
     found: dict[ImportSite, None] = {}
     seen = {name}
     waiting = [name]
@@ -162,7 +164,7 @@ def _is_own(machine: AbstractRun, name: str) -> bool:
 
 
 def _is_optional(machine: AbstractRun, found: Found, before: Mapping[str, Sequence[tuple[str, ModuleLoad]]]) -> bool:
-    """Return whether every import that leads into a module's package from outside handles its absence."""
+    """Return whether every import into a module's package from outside handles its absence."""
     if found.tree is None:
         return False
     package = found.tree.package(found.path)
@@ -186,7 +188,7 @@ def _same_package(machine: AbstractRun, source: str, found: Found, package: str)
 
 
 def _open_sites(machine: AbstractRun, cost: Mapping[str, int]) -> tuple[OpenSite, ...]:
-    """Return what could not be followed, those that are executed at start first."""
+    """Return the sites that could not be followed, those that run at start first."""
     found = []
     for site, unit in machine.open_sites.values():
         at_start = unit.function is None and cost.get(unit.module, _FUNCTION) < _FUNCTION

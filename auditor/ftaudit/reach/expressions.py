@@ -1,4 +1,4 @@
-"""Evaluate expressions: constants, containers and calls, with everything else unknown."""
+"""Evaluates expressions: constants, containers, and calls; everything else is unknown."""
 
 from __future__ import annotations
 
@@ -39,11 +39,11 @@ from ftaudit.reach.statements import assign, bind, make_function, text_of
 
 _BUILTINS: Final = frozenset(dir(builtins))
 _NEVER: Final = frozenset({"TYPE_CHECKING", "MYPY"})
-"""Names that are false when code runs."""
+"""Names that are false at run time."""
 
 
 def evaluate(machine: AbstractRun, node: ast.expr, scope: Scope) -> Value:
-    """Return what is known about an expression's value; run what it calls and imports."""
+    """Return the known facts about an expression's value; run what it calls and imports."""
     machine.step()
     work = _EVALUATE.get(type(node))
     return UNKNOWN if work is None else work(machine, node, scope)
@@ -66,7 +66,7 @@ def _name(machine: AbstractRun, node: ast.Name, scope: Scope) -> Value:
 
 
 def look_up_name(scope: Scope, name: str) -> Value:
-    """Return what a name means in a scope, `UNSET` if nothing binds it."""
+    """Return the value of a name in a scope, `UNSET` if nothing binds it."""
     here: Scope | None = scope
     if name in scope.declared:
         here = scope.module.scope
@@ -106,7 +106,7 @@ def _global_name(machine: AbstractRun, name: str, scope: Scope) -> Value:
 
 
 def resolve(machine: AbstractRun, lazy: Lazy, scope: Scope, line: int) -> Value:
-    """Load what a lazy import left for its first use, which is here."""
+    """Load the target of a lazy import on its first use."""
     (where, _), whole = lazy.site
     module = machine.import_name(lazy.module, scope, line)
     value: Value = module
@@ -234,7 +234,7 @@ def _formatted(text: str, given: Value) -> Value:
 
 
 def _boolean(machine: AbstractRun, node: ast.BoolOp, scope: Scope) -> Value:
-    """Run the operands in order; those after an undecided one only may run."""
+    """Run the operands in order; those after an undecided one run conditionally."""
     stops = isinstance(node.op, ast.Or)
     result: Value = UNSET
     mark = len(machine.conditions)
@@ -290,7 +290,7 @@ _ORDER: Final[dict[type[ast.cmpop], Callable[[Any, Any], bool]]] = {
 
 
 def compare(machine: AbstractRun, kind: ast.cmpop, left: Value, right: Value) -> bool | None:
-    """Return the answer of one comparison, or `None` if it is not known."""
+    """Return the result of one comparison, or `None` if it is unknown."""
     match kind:
         case ast.Is() | ast.IsNot():
             same = _is(left, right)
@@ -361,7 +361,7 @@ def _ordered(work: Callable[[Any, Any], bool], left: Value, right: Value) -> boo
 
 
 def _ordered_items(work: Callable[[Any, Any], bool], left: list[Value], right: list[Value]) -> bool | None:
-    """Compare element by element, as Python does; an unknown one that decides leaves the answer open."""
+    """Compare element by element, as Python does; an unknown deciding element makes the result unknown."""
     for one, other in zip(left, right, strict=False):
         if not (is_constant(one) and is_constant(other)):
             return None
@@ -528,7 +528,7 @@ def _comprehension(
 
 
 def _clauses(machine: AbstractRun, node: Any, number: int, scope: Scope, results: list[Any]) -> bool:
-    """Run the `for` clauses from a number on; return whether all of the elements are known."""
+    """Run the `for` clauses from an index on; return whether all elements are known."""
     if number == len(node.generators):
         if isinstance(node, ast.DictComp):
             results.append((evaluate(machine, node.key, scope), evaluate(machine, node.value, scope)))

@@ -1,4 +1,4 @@
-"""Which file a module's name means: in the packages of the stack, the user's own code, or the standard library."""
+"""Finds the file for a module's name: in the packages of the stack, the user's own code, or the standard library."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from ftaudit.cpython.suffixes import find_suffix, suffix_order
 
 
 class FoundKind(Enum):
-    """What a module's name means."""
+    """The kinds of module that a name can have."""
 
     PYTHON = "python"
     EXTENSION = "extension"
@@ -21,7 +21,7 @@ class FoundKind(Enum):
     ABSENT = "absent"
     """Nothing in the stack has this name."""
     UNSURE = "unsure"
-    """It may be in a package whose files are not known."""
+    """It may be in a package whose files are unknown."""
 
 
 class ImportTree(Protocol):
@@ -38,7 +38,7 @@ class ImportTree(Protocol):
         ...
 
     def paths(self) -> Iterable[str]:
-        """Return all files, with `/`, from where an import counts."""
+        """Return all files, with `/`, relative to the import root."""
         ...
 
     def read(self, path: str) -> bytes | None:
@@ -46,21 +46,21 @@ class ImportTree(Protocol):
         ...
 
     def shown(self, path: str) -> str:
-        """Return the path as the reader is to see it."""
+        """Return the path for the reader."""
         ...
 
     def package(self, path: str) -> str:
-        """Return the distribution, or the top of the package, that a file is of."""
+        """Return the distribution, or the top-level package, of a file."""
         ...
 
     def groups(self) -> Sequence[tuple[str, str, str]]:
-        """Return the entry points: group, name and object."""
+        """Return the entry points: group, name, and object."""
         ...
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Found:
-    """The file that a module's name means."""
+    """The file of a module's name."""
 
     kind: FoundKind
     name: str
@@ -68,7 +68,7 @@ class Found:
     tree: ImportTree | None = None
     path: str = ""
     twin: str = ""
-    """Of an extension module, the source file of the same name: `.py`, `.pyx`."""
+    """For an extension module, the source file of the same name: `.py`, `.pyx`."""
     portions: tuple[str, ...] = ()
 
 
@@ -104,13 +104,13 @@ class Finder:
     """Finds modules by name."""
 
     trees: Sequence[ImportTree]
-    """In the order of the search: the user's code first."""
+    """In search order: the user's code first."""
     version: tuple[int, int]
     sys_platform: str
     unread: Sequence[str] = ()
-    """Distributions whose files are not known."""
+    """Distributions whose files are unknown."""
     _files: dict[str, dict[str, tuple[ImportTree, str]]] = field(default_factory=dict)
-    """For each folder its entries, and the first tree that has them."""
+    """The entries of each folder, and the first tree with each entry."""
     _folders: dict[str, set[str]] = field(default_factory=dict)
     _found: dict[str, Found] = field(default_factory=dict)
 
@@ -128,13 +128,13 @@ class Finder:
                     folder = parent
 
     def find(self, name: str) -> Found:
-        """Return what a dotted name means."""
+        """Return the module of a dotted name."""
         if name not in self._found:
             self._found[name] = self._find(name)
         return self._found[name]
 
     def _find(self, name: str) -> Found:
-        """Look where Python looks: built in, the user's own folders, the standard library, site-packages."""
+        """Search as Python does: built-in modules, the user's own folders, the standard library, site-packages."""
         top = name.partition(".")[0]
         if top in _BUILTIN:
             return Found(kind=FoundKind.STDLIB, name=name)
@@ -147,12 +147,12 @@ class Finder:
         return Found(kind=FoundKind.UNSURE if self.unread and not self._knows(top) else FoundKind.ABSENT, name=name)
 
     def _shadows(self, top: str) -> bool:
-        """Return whether the user's own code has a module with the name of one of the standard library."""
+        """Return whether the user's own code has a module with the name of a standard library module."""
         found = self._in_folder(top, "", top)
         return found is not None and found.tree is not None and found.tree.own
 
     def _knows(self, top: str) -> bool:
-        """Return whether a package of this name is at hand, so that what it lacks does not exist."""
+        """Return whether a package of this name is available, so that a missing submodule does not exist."""
         return top in self._folders.get("", ()) or any(
             base.partition(".")[0] == top for base in self._files.get("", ())
         )
@@ -217,18 +217,18 @@ class Finder:
         yield from sorted(names.items())
 
     def read_beside(self, found: Found, name: str) -> bytes | None:
-        """Return a file in the folder of a module's file, or `None`."""
+        """Return a file next to a module's file, or `None`."""
         folder = found.path.rpartition("/")[0]
         place = self._files.get(folder, {}).get(name)
         return None if place is None else place[0].read(place[1])
 
     def file_of(self, path: str) -> tuple[ImportTree, str] | None:
-        """Return the tree and path of a file, as an import counts it."""
+        """Return the tree and the relative path of a file."""
         folder, _, base = path.rpartition("/")
         return self._files.get(folder, {}).get(base)
 
     def entry_points(self, group: str | None) -> list[tuple[str, str, str]]:
-        """Return the entry points of a group, or of every one."""
+        """Return the entry points of one group, or of every group."""
         return [each for tree in self.trees for each in tree.groups() if group is None or each[0] == group]
 
     def extensions(self) -> Iterator[Found]:

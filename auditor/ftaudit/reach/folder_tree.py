@@ -1,4 +1,4 @@
-"""Folders as an import sees them: the user's source roots, and installed packages."""
+"""Folders from the view of imports: the user's source roots, and installed packages."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from typing import Final
 from ftaudit.cpython.suffixes import find_suffix
 
 MOST_FILES: Final = 200_000
-"""Files of a folder that are listed."""
+"""Maximum number of files in a folder."""
 MOST_BYTES: Final = 64 << 20
-"""Bytes of a file that is read."""
+"""Size limit of a file."""
 SOURCES: Final = (".py", ".pyi", ".pyx")
 _ASIDE: Final = frozenset({"__pycache__", "node_modules"})
 
@@ -33,9 +33,9 @@ class FolderTree:
     root: Path
     own: bool = False
     prefix: str = ""
-    """What goes before a path that is shown."""
+    """The prefix of a displayed path."""
     only: frozenset[str] | None = None
-    """The paths that are of this package; `None` takes every one."""
+    """The paths of this package; `None` includes every path."""
     problems: list[str] = field(default_factory=list)
     _paths: list[str] | None = None
 
@@ -63,7 +63,7 @@ class FolderTree:
                 yield Path(folder, name).relative_to(self.root).as_posix()
 
     def _skips(self, folder: str, name: str) -> bool:
-        """Return whether a folder holds nothing to import; an environment is not the user's own code."""
+        """Return whether a folder contains nothing to import; an environment is not the user's own code."""
         if name in _ASIDE or name.startswith("."):
             return True
         return self.own and (Path(folder, name, "pyvenv.cfg").exists() or name == "site-packages")
@@ -80,11 +80,11 @@ class FolderTree:
             return None
 
     def shown(self, path: str) -> str:
-        """Return the path as the reader is to see it."""
+        """Return the path for the reader."""
         return f"{self.prefix}{path}"
 
     def package(self, path: str) -> str:
-        """Return the name at the top of the path."""
+        """Return the first part of the path."""
         return self.name if self.own else path.partition("/")[0].partition(".")[0]
 
     def groups(self) -> Sequence[tuple[str, str, str]]:
@@ -97,7 +97,7 @@ class FolderTree:
 
 
 def parse_entry_points(data: bytes) -> list[tuple[str, str, str]]:
-    """Return group, name and object of each entry point; nothing for a file that is malformed."""
+    """Return group, name, and object of each entry point; nothing for a malformed file."""
     parser = configparser.ConfigParser(delimiters=("=",), interpolation=None, strict=False)
     parser.optionxform = str  # type: ignore[assignment,method-assign]  # Names keep their case.
     try:

@@ -1,4 +1,4 @@
-"""What an iteration over a value yields."""
+"""The values of an iteration."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from ftaudit.reach.abstract_values import DictValue, Instance, Items, OneOf, Val
 
 
 def iterate(machine: AbstractRun, value: Value) -> tuple[list[Value], bool]:
-    """Return the values that an iteration certainly yields, and whether these are all."""
+    """Return the values that an iteration certainly yields, and whether they are complete."""
     match value:
         case Items(items=items, complete=complete):
             return list(items), complete
@@ -30,5 +30,5 @@ def _is_hidden(key: object) -> bool:
 
 
 def from_key(key: object) -> Value:
-    """Return the value that a key of a table stands for."""
+    """Return the value for a key of a table."""
     return Items("tuple", list(key)) if isinstance(key, tuple) else key

@@ -1,4 +1,4 @@
-"""What the standard library's functions and values come to on the target, as far as imports depend on them."""
+"""The results of standard library functions and values on the target, if imports depend on them."""
 
 from __future__ import annotations
 
@@ -38,15 +38,15 @@ from ftaudit.reach.iterating import from_key, iterate
 Handler = Callable[[AbstractRun, list[Value], dict[str, Value], Scope, ast.AST, LibraryObject], Value]
 Method = Callable[[AbstractRun, Value, list[Value], dict[str, Value], Scope, ast.AST], Value]
 CALLS: Final[dict[str, Handler]] = {}
-"""What a call of a function comes to, by its qualified name."""
+"""The result of a function call, by the function's qualified name."""
 METHODS: Final[dict[str, Method]] = {}
-"""What a method of a built-in type comes to, by type and name."""
+"""The result of a method of a built-in type, by type and name."""
 MOST_NAMES: Final = 400
-"""Modules that one computed import loads."""
+"""Limit on the modules that one computed import loads."""
 
 
 def calls(*names: str) -> Callable[[Handler], Handler]:
-    """Say of which functions a handler gives the result."""
+    """Register a handler for the result of functions."""
 
     def register(handler: Handler) -> Handler:
         CALLS.update(dict.fromkeys(names, handler))
@@ -56,7 +56,7 @@ def calls(*names: str) -> Callable[[Handler], Handler]:
 
 
 def method(*names: str) -> Callable[[Method], Method]:
-    """Say of which methods a handler gives the result."""
+    """Register a handler for the result of methods."""
 
     def register(handler: Method) -> Method:
         METHODS.update(dict.fromkeys(names, handler))
@@ -69,7 +69,7 @@ def method(*names: str) -> Callable[[Method], Method]:
 
 
 def version_info(machine: AbstractRun) -> Items:
-    """Return `sys.version_info` of the target: the third part is not known."""
+    """Return `sys.version_info` of the target: the third part is unknown."""
     return Items("tuple", [*machine.version, UNKNOWN, UNKNOWN, UNKNOWN])
 
 
@@ -156,7 +156,7 @@ def _config_var(
 
 
 def import_value(machine: AbstractRun, name: Value, scope: Scope, line: int) -> Value:
-    """Import a module by a value; what is not known about the name is an open site."""
+    """Import a module whose name is a value; an unknown name is an open site."""
     options = choices_of(name)
     result: Value = UNSET
     for each in options:
@@ -269,7 +269,7 @@ def _find_spec(
 
 
 def Spec(name: str) -> Value:  # It makes a value.
-    """Return what `find_spec` gives for a module that exists: an object that is not `None`."""
+    """Return the result of `find_spec` for an existing module: an object that is not `None`."""
     return Items("tuple", [name])
 
 
@@ -399,7 +399,7 @@ def _exec(
         return UNKNOWN
     try:
         tree = machine.parse(code)
-    except Exception:  # Whatever the parser says: this text is not followed.
+    except Exception:  # Whatever the parser raises, this text is not followed.
         return UNKNOWN
     into = scope
     if len(given) > 1 and isinstance(given[1], DictValue):
@@ -664,7 +664,7 @@ def _dict(
 
 
 def update(machine: AbstractRun, table: DictValue, value: Value) -> None:
-    """Add what a mapping or pairs hold to a table."""
+    """Add the content of a mapping or of pairs to a table."""
     if isinstance(value, Instance) and value.payload is not None:
         value = value.payload
     if isinstance(value, DictValue):
@@ -1068,7 +1068,7 @@ def _format(
 
 
 def _has_spec(text: str) -> bool:
-    """Return whether a replacement field has more than a name: a width could ask for gigabytes."""
+    """Return whether a replacement field has more than a name: a width could request gigabytes."""
     inside = [part.partition("}")[0] for part in text.split("{")[1:]]
     return any(mark in field for field in inside for mark in (":", "!", "[", "."))
 

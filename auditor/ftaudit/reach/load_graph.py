@@ -1,4 +1,4 @@
-"""What an abstract run finds: which unit loads which module, where, and under what conditions."""
+"""The result of an abstract run: which unit loads which module, where, and under what conditions."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class ModuleLoad:
 
 @dataclass(slots=True, eq=False)
 class RunUnit:
-    """What runs at one time: the body of a module, or of a function."""
+    """Code that runs at one time: the body of a module or of a function."""
 
     module: str
     function: str | None = None
@@ -29,7 +29,7 @@ class RunUnit:
     edges: dict[tuple[str, str, int], ModuleLoad] = field(default_factory=dict)
 
     def add(self, edge: ModuleLoad) -> None:
-        """Add an edge; of two at one place the one with fewer conditions counts."""
+        """Add an edge; of two edges at one place, the one with fewer conditions counts."""
         key = (edge.target, edge.site.file, edge.site.line)
         known = self.edges.get(key)
         if known is None or len(edge.conditions) < len(known.conditions):

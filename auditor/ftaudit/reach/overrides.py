@@ -1,4 +1,4 @@
-"""Functions of packages that read what the abstract run does not follow, with what they come to."""
+"""Package functions that read data outside the abstract run, with their results."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def _attach_stub(
         return UNKNOWN
     try:
         tree = machine.parse(decode(data))
-    except Exception:  # Whatever the parser says: nothing is attached.
+    except Exception:  # Whatever the parser raises, nothing is attached.
         return UNKNOWN
     submodules: list[Value] = []
     names: dict[str, list[Value]] = {}

@@ -1,4 +1,4 @@
-"""The front door of the room: trees and start points in, the answer for every extension module out."""
+"""The entry point of the package: takes trees and start points, returns the answer for every extension module."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from ftaudit.reach.wheel_files import WheelTree
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ReachQuestion:
-    """What is to be found out on one platform."""
+    """The question for one platform."""
 
     finder: Finder
     starts: Sequence[StartPoint]
@@ -31,7 +31,9 @@ class ReachQuestion:
 
 
 def find_reach(question: ReachQuestion) -> ReachAnswer:
-    """Return what the start points load. What cannot be read, parsed or followed is an open site of the answer."""
+    """Return what the start points load. Anything that cannot be read, parsed, or followed is an open site of the
+    answer.
+    """
     finder = question.finder
     known = module_names(finder)
     digest = hashlib.sha256("\n".join(sorted(known)).encode()).hexdigest()[:16]
@@ -53,7 +55,7 @@ def find_reach(question: ReachQuestion) -> ReachAnswer:
         names_in=find_names,
     )
     collects = gc.isenabled()
-    gc.disable()  # Trees have no cycles, and looking for some takes half as long again as making them.
+    gc.disable()  # Trees have no cycles, and the search for cycles adds half of the parse time.
     try:
         missing = analyse(machine, question.starts)
     finally:

@@ -1,4 +1,4 @@
-"""Start points: the modules, functions and files from which the user's program starts."""
+"""Start points: the modules, functions, and files at which the user's program starts."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _NOT_STARTS: Final = frozenset(
     {"tests", "test", "docs", "doc", "examples", "benchmarks", "scripts", "build", "dist", "setup", "conftest",
      "noxfile", "tasks", "fabfile"}
 )  # fmt: skip
-"""Names at the top of a project that are not what its users start."""
+"""Top-level names of a project that its users do not start."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -24,11 +24,11 @@ class StartPoint:
 
     module: str
     function: str | None = None
-    """It is called once the module is imported: a console script."""
+    """It is called after the module is imported: a console script."""
     is_main: bool = False
     """Whether the module runs as a program, so that its `__name__` is `__main__`."""
     text: str = ""
-    """As the user named it."""
+    """The name that the user gave."""
 
 
 def parse_start(text: str, roots: Sequence[Path]) -> StartPoint:
@@ -69,7 +69,8 @@ def _parse_file(text: str, roots: Sequence[Path]) -> StartPoint:
 def default_starts(trees: Iterable[FolderTree], scripts: Sequence[tuple[str, str]], finder: Finder) -> list[StartPoint]:
     """Return the packages and modules at the top of the source roots, and the console scripts.
 
-    A source root that is a `src` folder, or that holds packages, gives those alone; without any it gives its modules.
+    A source root that is a `src` folder, or that contains packages, provides only packages; without packages it
+    provides its modules.
     """
     starts = []
     for _, target in scripts:

@@ -1,4 +1,4 @@
-"""Run statements: what binds names, what branches, and what imports."""
+"""Runs statements: bindings, branches, and imports."""
 
 from __future__ import annotations
 
@@ -36,9 +36,9 @@ from ftaudit.reach.finder import FoundKind
 from ftaudit.reach.iterating import iterate
 
 MOST_TURNS: Final = 512
-"""Times that a loop's body is run."""
+"""How often a loop's body is run."""
 TEXT: Final = 80
-"""Characters of a condition that are kept."""
+"""Limit on the characters of a stored condition."""
 
 
 class BlockEnd(Enum):
@@ -59,7 +59,7 @@ def run_body(machine: AbstractRun, module: Module, tree: ast.Module) -> None:
 
 
 def run_block(machine: AbstractRun, statements: Sequence[ast.stmt], scope: Scope) -> BlockEnd:
-    """Run statements in order; return how they end on every way that is not excluded."""
+    """Run statements in order; return how they end on every path that is not excluded."""
     for statement in statements:
         machine.step()
         run = _RUN.get(type(statement))
@@ -202,7 +202,7 @@ def _import(machine: AbstractRun, node: ast.Import, scope: Scope) -> None:
 
 
 def bind_import(machine: AbstractRun, name: str, asname: str | None, scope: Scope, line: int) -> None:
-    """Import a module, and bind it or the package at its top."""
+    """Import a module, and bind it or its top-level package."""
     module = machine.import_name(name, scope, line)
     if asname:
         bind(machine, scope, asname, module)
@@ -238,7 +238,7 @@ def _import_from(machine: AbstractRun, node: ast.ImportFrom, scope: Scope) -> No
 
 
 def absolute_name(name: str, level: int, scope: Scope) -> str | None:
-    """Return the absolute name that a relative import means, or `None` if it leads out of its package."""
+    """Return the absolute name for a relative import, or `None` if it leaves its package."""
     if not level:
         return name
     parts = scope.module.package.split(".") if scope.module.package else []
@@ -251,7 +251,9 @@ def absolute_name(name: str, level: int, scope: Scope) -> str | None:
 def attribute_for_import(
     machine: AbstractRun, module: Value, base: str, name: str, scope: Scope, node: ast.stmt
 ) -> Value:
-    """Return what `from base import name` binds: a name of the module, what its `__getattr__` gives, or a submodule."""
+    """Return the value for `from base import name`: a name of the module, a result of its `__getattr__`, or a
+    submodule.
+    """
     if not isinstance(module, Module):
         if module is UNKNOWN:
             return UNKNOWN
@@ -262,7 +264,7 @@ def attribute_for_import(
     if name in names:
         value = machine.language.attribute(machine, module, name, scope, node)
         if isinstance(value, Module) and value.name == f"{base}.{name}":
-            machine.import_name(value.name, scope, node.lineno)  # It is loaded, and this place needs it too.
+            machine.import_name(value.name, scope, node.lineno)  # It is already loaded, and this place also needs it.
         return value
     hook = names.get("__getattr__")
     found = machine.finder.find(f"{base}.{name}")
@@ -281,7 +283,7 @@ def attribute_for_import(
     if f"{base}.{name}" in machine.aliases:
         return machine.aliases[f"{base}.{name}"]
     if module.done and not module.is_open and hook is None and name not in ("__version__", "__all__", "__doc__"):
-        # It may be there for a reason that was not followed: both ways count.
+        # It may exist for a reason that was not followed: both branches count.
         if machine.may_fail("ImportError", f"{base}.{name}"):
             condition = machine.condition(ConditionKind.BODY, scope, node.lineno, f"{base}.{name}")
             machine.conditions.append(condition)
@@ -328,7 +330,7 @@ def _is_lazy(machine: AbstractRun, line: int, name: str, scope: Scope) -> bool:
 
 
 def text_of(machine: AbstractRun, node: ast.AST) -> str:
-    """Return the code of an expression, cut."""
+    """Return the code of an expression, shortened."""
     known = machine.texts.get(node)
     if known is None:
         try:
@@ -477,7 +479,7 @@ def _handle(machine: AbstractRun, handler: ast.ExceptHandler, scope: Scope) -> B
 
 
 def _names_of(node: ast.expr | None) -> frozenset[str] | None:
-    """Return the last parts of the classes that a handler names; `None` catches everything."""
+    """Return the last parts of the class names in a handler; `None` catches everything."""
     match node:
         case None:
             return None
@@ -491,7 +493,7 @@ def _names_of(node: ast.expr | None) -> frozenset[str] | None:
 
 
 def _cannot_fail(body: Sequence[ast.stmt]) -> bool:
-    """Return whether nothing but a failed import could be raised in a block."""
+    """Return whether only a failed import can raise in a block."""
     return all(isinstance(each, (ast.Import, ast.ImportFrom, ast.Pass, ast.FunctionDef)) for each in body)
 
 
@@ -511,7 +513,7 @@ def _with(machine: AbstractRun, node: ast.With | ast.AsyncWith, scope: Scope) ->
                 if enter is not UNKNOWN:
                     entered = machine.language.call(machine, enter, [], {}, scope, node)
             case Items(items=[first, *_]):
-                entered = first  # What a generator under `contextmanager` yields.
+                entered = first  # The value that a generator under `contextmanager` yields.
             case _:
                 pass
         if item.optional_vars is not None:
@@ -591,7 +593,7 @@ def make_function(
 def decorate(
     machine: AbstractRun, node: ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef, made: Value, scope: Scope
 ) -> Value:
-    """Return what the decorators make of a function or class; of what is not known, it stays what it is."""
+    """Return the decorated function or class; an unknown decorator has no effect."""
     value = made
     for expression in reversed(node.decorator_list):
         decorator = machine.language.evaluate(machine, expression, scope)

@@ -1,4 +1,4 @@
-"""A wheel as an import sees it: its Python files are fetched once, in few ranges, and kept by the wheel's digest."""
+"""A wheel from the view of imports: its Python files are fetched once, in few ranges, and cached by its digest."""
 
 from __future__ import annotations
 
@@ -27,9 +27,9 @@ if TYPE_CHECKING:
     import requests
 
 MOST_MEMBER: Final = 16 << 20
-"""Bytes of a file that is read, inflated."""
+"""Size limit of an inflated file."""
 MOST_TOTAL: Final = 1 << 30
-"""Bytes of all Python files of a wheel, inflated."""
+"""Size limit of all inflated Python files of a wheel."""
 MOST_BINARY: Final = 96 << 20
 """Bytes of a fetched extension module that are searched for names."""
 _SCHEME: Final = re.compile(r"^[^/]+\.data/(?:platlib|purelib)/")
@@ -38,7 +38,7 @@ _DATA: Final = re.compile(r"^[^/]+\.data/")
 
 @functools.lru_cache(maxsize=1)
 def analysis_version() -> str:
-    """Return what identifies the code that reads wheels for this analysis, so that nothing stale is taken."""
+    """Return a key for the code that reads wheels for this analysis, so that stale results are never used."""
     here = Path(__file__).parent
     digest = hashlib.sha256()
     for name in ("wheel_files.py", "folder_tree.py", "binary_names.py"):
@@ -48,7 +48,7 @@ def analysis_version() -> str:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class WheelStore:
-    """Where wheels come from and what is kept of them."""
+    """The source of wheels, and the cache for their content."""
 
     folder: Path
     """The cache folder."""
@@ -65,7 +65,7 @@ class WheelStore:
         return open_wheel(file.url, cache_dir=self.folder / "wheels", session=session, sha256=file.sha256)
 
     def place(self, file: DistributionFile, kind: str) -> Path | None:
-        """Return where something of a wheel is kept; `None` if its digest is not known."""
+        """Return the cache path for part of a wheel; `None` if its digest is unknown."""
         digest = (file.sha256 or "").lower()
         if not self.use_cache or not re.fullmatch("[0-9a-f]{64}", digest):
             return None
@@ -83,13 +83,13 @@ class WheelTree:
     own: bool = False
     bytes_read: int = 0
     _members: dict[str, str] = field(default_factory=dict)
-    """The member that is installed at each path."""
+    """The member for each installed path."""
     _sources: zipfile.ZipFile | None = None
     _names: dict[str, list[str] | None] | None = None
     _written: bool = False
 
     def load(self) -> None:
-        """Read what there is; raise `ArchiveError` if the wheel cannot be read."""
+        """Read the wheel; raise `ArchiveError` if it cannot be read."""
         place = self.store.place(self.file, ".zip")
         data: bytes | None = None
         if place is not None:
@@ -114,7 +114,7 @@ class WheelTree:
         self._members = {str(path): str(member) for path, member in listed.items()}
 
     def _fetch(self) -> bytes:
-        """Return a zip archive of the Python files, and the list of all that matter."""
+        """Return a zip archive of the Python files, and the list of all relevant files."""
         packed = io.BytesIO()
         with self.store.open(self.file) as archive:
             wanted: dict[str, ArchiveMember] = {}
@@ -144,7 +144,7 @@ class WheelTree:
         return self._members
 
     def read(self, path: str) -> bytes | None:
-        """Return a Python file, or `None` if the wheel's own could not be read."""
+        """Return a Python file, or `None` if it could not be read."""
         if self._sources is None or path not in self._members:
             return None
         try:
@@ -171,7 +171,7 @@ class WheelTree:
     def names(self, path: str, module: str, known: Collection[str], digest: str) -> list[str] | None:
         """Return the modules that an extension module's binary names; `None` if it could not be read.
 
-        `digest` identifies what is `known`.
+        `digest` identifies `known`.
         """
         place = self.store.place(self.file, f"-{digest}.json")
         if self._names is None:
@@ -208,6 +208,6 @@ def _read_names(place: Path | None) -> dict[str, list[str] | None]:
 
 
 def _installed_path(name: str) -> str | None:
-    """Return where a member is installed below site-packages, or `None` if it is not."""
+    """Return the installed path of a member below site-packages, or `None` if it has no such path."""
     path, schemes = _SCHEME.subn("", name, count=1)
     return None if not schemes and _DATA.match(path) else path

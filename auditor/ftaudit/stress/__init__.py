@@ -1,1 +1,1 @@
-"""Stress: third-party packages used by many threads at once, in the sandbox, to see what a declaration is worth."""
+"""Stress: uses third-party packages from many threads at once, in the sandbox, to test their declarations."""

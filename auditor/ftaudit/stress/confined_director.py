@@ -27,14 +27,14 @@ _STATUS: Final = 1 << 16
 
 @dataclass(kw_only=True, slots=True)
 class DirectorReport:
-    """What the director reported until its end."""
+    """The reports of the director until its end."""
 
     coverage: dict[str, Any] | None = None
-    """The last that it said of what it found and did; `None` if it never did."""
+    """Its last report of results; `None` if there was no report."""
     problem: str | None = None
     """Why it could not do all of its work."""
     notes: tuple[str, ...] = ()
-    """What the sandbox could not cut off."""
+    """What the sandbox could not block."""
 
 
 def run_director(
@@ -45,7 +45,7 @@ def run_director(
     stop: threading.Event,
     wall_seconds: float,
 ) -> DirectorReport:
-    """Run the director in the sandbox to its end, or until a limit or `stop` ends it; what it reported is kept."""
+    """Run the director in the sandbox to its end, or until a limit or `stop` ends it; its reports are kept."""
     with temporary_folder() as folder:
         return _DirectorWatch(python, job, settings, stop, wall_seconds, folder.resolve()).run()
 

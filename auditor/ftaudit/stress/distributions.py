@@ -33,7 +33,7 @@ from ftaudit.stress.recipes import recipes_for
 from ftaudit.stress.stress_settings import StressSettings
 
 WORKER_BYTES: Final = 2 << 30
-"""Memory of one process that makes calls."""
+"""Memory limit of one process that makes calls."""
 _README_BYTES: Final = 200_000
 
 
@@ -45,7 +45,7 @@ def stress_distributions(
     stress: StressSettings,
     on_done: Callable[[str], None] = lambda name: None,
 ) -> dict[NormalizedName, StressFacts]:
-    """Install the wheels into one environment and stress each wanted one; what could not be is an entry with a reason.
+    """Install the wheels into one environment and stress each wanted one; a failure is an entry with a reason.
 
     They run one after another, because each uses all cores. Raise `ResolutionError` if uv cannot be run.
     """

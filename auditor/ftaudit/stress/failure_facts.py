@@ -1,4 +1,4 @@
-"""What the director reports, held against the form that it must have: the processes around it are not to be trusted."""
+"""Validates the director's reports: the processes around it are not trusted."""
 
 from __future__ import annotations
 
@@ -15,39 +15,39 @@ _KINDS: Final = {kind.value: kind for kind in StressFailureKind}
 
 
 def text_of(value: object, limit: int = _NAME) -> str:
-    """Return a value of a report as text that is fit to be shown; other types as nothing."""
+    """Return a value of a report as safe text; empty for other types."""
     return escape(value, limit) if isinstance(value, str) else ""
 
 
 def number_of(value: object) -> int:
-    """Return a count of a report; nothing for what is not a number that can be one."""
+    """Return a count in a report; zero for anything that is not a valid number."""
     return value if isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 1 << 62 else 0
 
 
 def seconds_of(value: object) -> float:
-    """Return seconds of a report; nothing for what cannot be seconds."""
+    """Return seconds in a report; zero for anything that is not a valid duration."""
     return float(value) if isinstance(value, (int, float)) and 0 <= value < 1e9 else 0.0
 
 
 def rows_of(value: object) -> list[dict[str, Any]]:
-    """Return the rows of a table of a report."""
+    """Return the rows of a table in a report."""
     return [row for row in value[:_MOST] if isinstance(row, dict)] if isinstance(value, list) else []
 
 
 def texts_of(value: object) -> tuple[str, ...]:
-    """Return the texts of a list of a report."""
+    """Return the texts of a list in a report."""
     return tuple(text_of(each) for each in value[:_MOST] if isinstance(each, str)) if isinstance(value, list) else ()
 
 
 def unit_of(row: dict[str, Any]) -> StressUnit:
-    """Return the unit that a row is about."""
+    """Return the unit of a row."""
     return StressUnit(
         schedule=text_of(row.get("what")), target=text_of(row.get("target")), operations=texts_of(row.get("operations"))
     )
 
 
 def callable_of(row: dict[str, Any]) -> StressedCallable:
-    """Return a callable of the coverage."""
+    """Return a callable in the coverage."""
     driven = row.get("driven") is True
     return StressedCallable(
         name=text_of(row.get("name")),
@@ -58,7 +58,7 @@ def callable_of(row: dict[str, Any]) -> StressedCallable:
 
 
 def failure_of(row: dict[str, Any]) -> StressFailure | None:
-    """Return a failure; `None` for a row that cannot be one."""
+    """Return a failure; `None` for an invalid row."""
     kind = _KINDS.get(text_of(row.get("kind")))
     if kind is None:
         return None

@@ -1,8 +1,8 @@
-"""Recipes: how objects are made and called that no probe can find out, as TOML files that anyone can write.
+"""Recipes: TOML files that describe how to create and call objects that probes cannot discover.
 
 A file has three tables. `constructors` maps a type or function to expressions that make an object; `calls` maps a type
 to operations on an object `o` (and a second one, `p`), or a function to whole calls; each `oracle` names a type, its
-operations and a `state` that must be the same in whatever order threads run. Expressions run in the sandbox alone.
+operations, and a `state` that must not depend on the order of threads. Expressions run only in the sandbox.
 """
 
 from __future__ import annotations
@@ -25,9 +25,9 @@ _BYTES: Final = 1 << 20
 
 
 def read_recipes(folders: Iterable[Path] = ()) -> tuple[dict[str, Any], tuple[str, ...]]:
-    """Return what the shipped, the installed and the project's own recipes say, and a sentence for each broken pack.
+    """Return the shipped, the installed, and the project's own recipes, and a sentence for each broken pack.
 
-    `folders` are folders or files of the project's own; raise `UsageError` for what is wrong in them.
+    `folders` are folders or files of the project's own; raise `UsageError` for an error in them.
     """
     merged: dict[str, Any] = {"constructors": {}, "calls": {}, "oracle": {}}
     problems: list[str] = []
@@ -73,7 +73,7 @@ def _packed(problems: list[str]) -> Iterator[tuple[str, str]]:
 
 
 def parse_recipe(text: str, name: str) -> dict[str, Any]:
-    """Return what a recipe says; raise `UsageError`, with the file's name, for what is wrong in it."""
+    """Return the content of a recipe; raise `UsageError`, with the file's name, for an error in it."""
     try:
         data = tomli.loads(text)
     except tomli.TOMLDecodeError as error:
@@ -118,7 +118,7 @@ def _add(merged: dict[str, Any], recipe: dict[str, Any]) -> None:
 
 
 def recipes_for(recipes: dict[str, Any], toplevels: Iterable[str]) -> dict[str, Any]:
-    """Return the part of the recipes that is about the modules of these top-level names."""
+    """Return the recipes for the modules of these top-level names."""
     tops = set(toplevels)
     return {
         table: {subject: rows for subject, rows in recipes.get(table, {}).items() if subject.partition(".")[0] in tops}

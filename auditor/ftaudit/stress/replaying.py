@@ -1,4 +1,4 @@
-"""A script that shows a failure, run again in the sandbox without the GIL and with it."""
+"""Runs a script that shows a failure again, in the sandbox, with and without the GIL."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from ftaudit.stress.failure_facts import number_of
 
 TRIES: Final = 5
 RUN_SECONDS: Final = 30.0
-"""The time on the clock of one run, after which it counts as a hang."""
+"""The wall time of one run, after which it counts as a hang."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -35,7 +35,9 @@ class ReplayCounts:
 def replay_script(
     interpreter: Interpreter, wheels: Sequence[WheelToImport], script: str, *, sandbox: SandboxSettings
 ) -> ReplayCounts:
-    """Run the script `TRIES` times each way, each time in a new process. Raise `ResolutionError` without uv."""
+    """Run the script `TRIES` times with and `TRIES` times without the GIL, each in a new process. Raise
+    `ResolutionError` without uv.
+    """
     if sys.platform == "win32":
         return ReplayCounts(failed=0, control=0, tries=0, problem="Windows has no sandbox of ours")
     with open_environment(interpreter, wheels, settings=sandbox, safe_to_link=False) as environment:

@@ -22,9 +22,9 @@ class StressSettings:
     """Threads of every unit; `None` varies them."""
     seed: int = 1
     recipes: dict[str, Any] = field(default_factory=dict)
-    """What recipes say, as `read_recipes` returns it."""
+    """The recipes, as returned by `read_recipes`."""
 
     @property
     def wall_seconds(self) -> float:
-        """The time on the clock after which the run is ended from outside."""
+        """The wall time after which the run is killed from outside."""
         return 4 * self.budget + 60

@@ -1,1 +1,1 @@
-"""What runs inside the sandbox, under the audited interpreter: the standard library alone, and no part of ftaudit."""
+"""Code that runs inside the sandbox, under the audited interpreter: only the standard library, no part of ftaudit."""

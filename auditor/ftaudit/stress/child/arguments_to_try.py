@@ -1,4 +1,4 @@
-"""Arguments to try, as expressions, ordered by what a parameter's name and annotation make likely."""
+"""Arguments to try, as expressions, in the order of likelihood by a parameter's name and annotation."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ SHARED = {
     "a_bytearray": 'bytearray(b"abcdef" * 50)',
     "a_set": "set(range(60))",
 }
-"""Arguments that other threads change while they are in use, by the names that they have in a unit."""
+"""Arguments that other threads change during use, by their names in a unit."""
 
 MUTATORS = {
     "a_list": (
@@ -42,10 +42,10 @@ MUTATORS = {
     ),
     "a_set": ("a_set.add(i)", "a_set.clear()", "a_set.update(range(60))", "a_set.pop()"),
 }
-"""What other threads do to them."""
+"""The changes by other threads."""
 
 OTHER = "p"
-"""A second object of the type in question."""
+"""A second object of the type under test."""
 OWN = frozenset({*SHARED, OTHER})
 _PATH = 'tempfile.mkstemp(prefix="ftaudit")[1]'
 _INTS = ("3", "100", "1", "0")
@@ -121,7 +121,7 @@ _GENERAL = (
     "object()",
 )
 _SAFE = (_PATH, *SHARED, OTHER, *_FILES)
-"""What a callable with a dangerous name may be given."""
+"""Arguments for a callable with a dangerous name."""
 
 DANGEROUS = re.compile(
     r"^(remove\w*|unlink\w*|rm\w*|delete\w*|del_\w*|purge\w*|erase\w*|wipe\w*|kill\w*|terminate\w*|system|exec\w*|spawn\w*"
@@ -130,13 +130,13 @@ DANGEROUS = re.compile(
     r"|breakpoint|set_trace|input|getpass|daemon\w*|drop_\w*|send_signal|write_file|format_disk)$",
     re.IGNORECASE,
 )
-"""Names of functions that may destroy something. Methods are called on objects of our own making alone."""
+"""Names of functions that may destroy something. Methods are called only on objects that the child created."""
 MOST = 140
-"""Argument lists that are tried for one callable."""
+"""Limit on the argument lists that are tried for one callable."""
 
 
 def ranked(parameter: dict[str, Any]) -> list[str]:
-    """Return what to try for a parameter with a name and perhaps an annotation, the likely first."""
+    """Return the arguments to try for a parameter by its name and annotation, the likely ones first."""
     annotation, name = parameter.get("annotation") or "", parameter.get("name") or ""
     found = [value for pattern, values in _BY_ANNOTATION if re.search(pattern, annotation) for value in values]
     if not found:
@@ -147,10 +147,9 @@ def ranked(parameter: dict[str, Any]) -> list[str]:
 def arguments(
     signature: list[dict[str, Any]] | None, examples: list[str], extra: list[str], *, dangerous: bool
 ) -> list[str]:
-    """Return argument lists as source text: those of examples first, then likely ones by the signature.
+    """Return argument lists as source text: those from examples first, then likely ones from the signature.
 
-    `extra` are expressions of the package's own objects. Without a signature one to three positional arguments are
-    tried, and none.
+    `extra` are expressions of the package's own objects. Without a signature, try zero to three positional arguments.
     """
     found = dict.fromkeys(() if dangerous else examples)
     if dangerous:

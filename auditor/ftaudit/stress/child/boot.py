@@ -1,7 +1,7 @@
 """Start one of the child's programs: `python -I -S boot.py director RESULTS` or `boot.py forking_host DESCRIPTORS`.
 
-The child's modules are registered under the names that they have in ftaudit, and nothing else of ftaudit is imported:
-its dependencies are not installed for the audited interpreter.
+The child's modules are registered under their names in ftaudit, and nothing else of ftaudit is imported, because its
+dependencies are not installed for the audited interpreter.
 """
 
 from __future__ import annotations

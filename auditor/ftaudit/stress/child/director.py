@@ -1,7 +1,7 @@
 """Learn a package, run units until the budget is used up, and report failures and coverage.
 
 Started in the sandbox as `boot.py director RESULTS`: the job is one line of JSON on standard input, and reports go to
-the descriptor RESULTS in frames of `ftaudit.sandbox.protocol`. It never imports the package: hosts do.
+the descriptor RESULTS in frames of `ftaudit.sandbox.protocol`. The director never imports the package: hosts do.
 """
 
 from __future__ import annotations
@@ -25,9 +25,9 @@ if TYPE_CHECKING:
     from typing import Any
 
 LEARNING = 0.35
-"""The part of the budget that learning may take."""
+"""The maximum part of the budget for learning."""
 KEPT = 0.2
-"""Seconds of processor time that stay for the end."""
+"""Seconds of processor time reserved for the end."""
 MOST_FAILURES = 12
 MOST_MODULES = 12
 _REPORT_EVERY = 1.0
@@ -74,7 +74,7 @@ def replay(job: dict[str, Any], results: int) -> None:
 
 
 class Director:
-    """Spends the budget."""
+    """Manages the budget."""
 
     def __init__(self, job: dict[str, Any], results: int) -> None:
         self.job, self.results = job, results
@@ -96,7 +96,7 @@ class Director:
         send(self.results, self.job["nonce"], message)
 
     def coverage(self) -> dict[str, Any]:
-        """Return what was found and driven until now."""
+        """Return the results so far."""
         known = [] if self.learner is None else list(self.learner.callables.values())
         return {
             "callables": [
@@ -127,13 +127,13 @@ class Director:
         }
 
     def tell(self, *, now: bool = False) -> None:
-        """Report where things are, so that nothing is lost where the process is ended."""
+        """Report the progress, so that nothing is lost if the process is killed."""
         if now or time.monotonic() - self.reported > _REPORT_EVERY:
             self.reported = time.monotonic()
             self.send({"now": self.coverage()})
 
     def finish(self) -> None:
-        """Report the end, and stop the processes that were started."""
+        """Report the end, and stop the child processes."""
         self.send({"done": self.coverage(), "problem": self.problem})
         for host in (self.free, self.with_gil, *self.bares.values()):
             if host is not None:
@@ -143,7 +143,7 @@ class Director:
     # ------------------------------------------------------------------------------------- the work
 
     def run(self) -> None:
-        """Do all of it."""
+        """Run all phases."""
         self.send({"ready": sys.version})
         imports = [*self.job["toplevels"], *self.job["modules"]]
         self.free = Host(self.job, self.budget, gil=False, imports=imports)
@@ -169,20 +169,20 @@ class Director:
                 callable_.reason = "the budget was used up before it was driven"
 
     def control(self) -> Host:
-        """Return the host with the GIL, started when it is first needed."""
+        """Return the host with the GIL, started on first use."""
         if self.with_gil is None:
             imports = [*self.job["toplevels"], *self.job["modules"]]
             self.with_gil = Host(self.job, self.budget, gil=True, imports=imports)
         return self.with_gil
 
     def bare(self, gil: bool) -> Host:
-        """Return the host that has imported nothing, started when it is first needed."""
+        """Return the host that has imported nothing, started on first use."""
         if gil not in self.bares:
             self.bares[gil] = Host(self.job, self.budget, gil=gil, imports=[])
         return self.bares[gil]
 
     def learn(self, entries: list[dict[str, Any]]) -> None:
-        """Learn what can be called, until that has taken its part of the budget."""
+        """Learn the callables, until their part of the budget is used."""
         if self.learner is None:
             return
         limit = LEARNING * self.budget.seconds
@@ -205,7 +205,7 @@ class Director:
             self.learner.try_subject(subject)
 
     def units_without_end(self) -> Iterator[ThreadedUnit]:
-        """Yield all units again and again, each time with other threads, calls and switch intervals."""
+        """Yield all units repeatedly, each time with other threads, calls, and switch intervals."""
         for again in itertools.count():
             any_unit = False
             for unit in self.all_units(schedule.Chance(self.job["seed"] + 7919 * again, self.job["threads"])):
@@ -215,7 +215,7 @@ class Director:
                 return
 
     def all_units(self, chance: schedule.Chance) -> Iterator[ThreadedUnit]:
-        """Yield units, those of each type and function in turn."""
+        """Yield units, taking turns between types and functions."""
         if self.learner is None:
             return
         subjects = sorted(self.learner.subjects.values(), key=lambda each: not each.compiled)
@@ -226,7 +226,7 @@ class Director:
         lanes += list(schedule.of_functions([*compiled, *others], chance))
         extra = [self.checked(schedule.checks_of(subject, chance)) for subject in subjects]
         extra += [schedule.first_uses(compiled, chance), self.imports()]
-        # Checks, first uses and imports take turns with each round over everything else.
+        # Checks, first uses, and imports take turns with each round of everything else.
         waiting = list(lanes)
         while waiting or extra:
             for lanes_now in (waiting, extra):
@@ -238,7 +238,7 @@ class Director:
                         yield unit
 
     def checked(self, asked: Iterator[tuple[str, ThreadedUnit]]) -> Iterator[ThreadedUnit]:
-        """Yield the units whose check holds in one thread."""
+        """Yield the units whose check passes in one thread."""
         for question, unit in asked:
             if self.free is None or self.budget.left < 1:
                 return
@@ -270,7 +270,7 @@ class Director:
         )
 
     def drive(self, unit: ThreadedUnit) -> None:
-        """Run a unit, and settle its failure if it has one."""
+        """Run a unit, and triage its failure if it has one."""
         if self.free is None or self.triage is None or self.learner is None:
             return
         if any(known.is_same(unit, _NOTHING) for known in self.triage.found):
@@ -286,7 +286,7 @@ class Director:
             self.tell(now=True)
 
     def drive_imports(self, unit: ThreadedUnit) -> None:
-        """Import the package by several threads at once, in processes that have not imported it."""
+        """Import the package from several threads at once, in processes that have not imported it."""
         if self.triage is None:
             return
         outcome = self.bare(False).run(unit, measured=True)
@@ -308,7 +308,7 @@ class Director:
             self.mark(unit)
 
     def mark(self, unit: ThreadedUnit) -> None:
-        """Note which callables were driven."""
+        """Record which callables were driven."""
         for name in unit.subjects:
             if self.learner is not None and name in self.learner.callables:
                 self.learner.callables[name].driven = True

@@ -1,4 +1,4 @@
-"""A process that has imported the package, and forks one for each thing that is tried with it.
+"""A process that has imported the package, and forks a worker for each trial.
 
 Started as `boot.py forking_host READ WRITE`; requests and answers are lines of JSON. It never calls the package itself.
 """
@@ -25,13 +25,13 @@ if TYPE_CHECKING:
     from typing import Any, NoReturn
 
 PLACES = 64
-"""Numbers that a worker shares with this process: how far each thread has come."""
+"""Numbers that a worker shares with this process: the progress of each thread."""
 FAILED = 94
 """The exit code of a worker that found a failure."""
 STALLED = 2.5
-"""Seconds without progress and without processor time after which threads wait for each other for good."""
+"""Seconds without progress and without processor time that count as a deadlock."""
 BUSY = 8.0
-"""Seconds of processor time without progress after which a worker never ends."""
+"""Seconds of processor time without progress that count as an endless loop."""
 MOST_TEXT = 1 << 23
 _TASKS = {
     "describe": learn.describe,
@@ -43,7 +43,7 @@ _TASKS = {
 
 
 def main(descriptors: list[int]) -> None:
-    """Import what the first line asks for, then answer requests until there are no more."""
+    """Import the modules that the first line names, then answer requests until the input ends."""
     reading, writing = descriptors
     for descriptor in descriptors:
         os.set_inheritable(descriptor, False)
@@ -75,7 +75,7 @@ class ForkingHost:
             data = data[os.write(self.writing, data) :]
 
     def start(self) -> None:
-        """Import the package and say how that went."""
+        """Import the package and report the result."""
         problem = None
         for name in self.job["imports"]:
             try:
@@ -88,7 +88,7 @@ class ForkingHost:
         self.say({"ready": True, "gil": enabled, "problem": problem, "cpu": time.process_time()})
 
     def answer(self, request: dict[str, Any]) -> None:
-        """Fork a worker for a request, wait for its end and report it."""
+        """Fork a worker for a request, wait for its end, and report it."""
         result_read, result_write = os.pipe()
         error_read, error_write = os.pipe()
         for place in range(PLACES):
@@ -106,7 +106,7 @@ class ForkingHost:
 
 
 class _Worker:
-    """One forked process, as its parent sees it."""
+    """One forked process, from the view of its parent."""
 
     def __init__(self, pid: int, result: int, error: int, places: Any, request: dict[str, Any]) -> None:
         self.pid, self.result, self.error, self.places, self.request = pid, result, error, places, request
@@ -114,7 +114,7 @@ class _Worker:
         self.hung: str | None = None
 
     def wait(self) -> dict[str, Any]:
-        """Read what it says until it ends or must be ended; return all that is known about it."""
+        """Read the output until the process ends or must be killed; return everything that is known about it."""
         limit = time.monotonic() + self.request["wall"]
         seen, moved, cpu_then = self._progress(), time.monotonic(), 0.0
         open_now = [self.result, self.error]
@@ -156,14 +156,14 @@ class _Worker:
     def _end(self, why: str) -> None:
         self.hung = why
         with contextlib.suppress(ProcessLookupError):
-            # The first lets faulthandler write where a thread is.
+            # The first call lets faulthandler write the position of a thread.
             os.kill(self.pid, signal.SIGABRT)
         time.sleep(0.05)
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.kill(self.pid, signal.SIGKILL)
 
     def _rest(self, open_now: list[int]) -> None:
-        """Read what is left in the pipes; a process that the worker left behind may hold them open."""
+        """Read the rest of the pipes; a process that the worker left behind may keep them open."""
         for descriptor in open_now:
             os.set_blocking(descriptor, False)
             with contextlib.suppress(BlockingIOError):
@@ -199,7 +199,7 @@ def _cpu(pid: int) -> float:
 
 
 def _runs(pid: int) -> bool:
-    """Return whether a thread of the process runs or waits for a processor, and does not sleep."""
+    """Return whether a thread of the process runs or waits for a processor, instead of sleeping."""
     with contextlib.suppress(OSError, ValueError, IndexError):
         for task in os.listdir(f"/proc/{pid}/task"):  # noqa: PTH208
             with open(f"/proc/{pid}/task/{task}/stat", encoding="ascii", errors="replace") as file:  # noqa: PTH123
@@ -209,7 +209,7 @@ def _runs(pid: int) -> bool:
 
 
 def _types() -> set[int]:
-    """Return the `id()`s of the types that exist."""
+    """Return the `id()`s of the existing types."""
     found: set[int] = set()
     waiting: list[type] = [object]
     while waiting:
@@ -265,7 +265,7 @@ def _run(request: dict[str, Any], host: ForkingHost, result: int) -> dict[str, A
         _write(result, {"kind": kind, "failed": str(what)[:1000], "rounds": host.places[0] // 3})
         os._exit(FAILED)
 
-    # What runs while the script is loaded is run by one thread.
+    # Code that runs while the script is loaded runs in one thread.
     exec(compile(request["script"], "<unit>", "exec"), names)  # noqa: S102 - that is what this process is for
     names["fail"] = fail
     if request.get("alone"):
@@ -279,7 +279,7 @@ def _run(request: dict[str, Any], host: ForkingHost, result: int) -> dict[str, A
 
 
 def _alone(names: dict[str, Any], fail: Any) -> dict[str, Any]:
-    """Make the calls of all threads in this one, in turn."""
+    """Make the calls of all threads in this thread, in turn."""
     operations = names["OPERATIONS"]
     end = time.monotonic() + names["SECONDS"]
     rounds = 0

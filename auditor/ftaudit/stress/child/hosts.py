@@ -1,4 +1,4 @@
-"""The hosts that the director runs units in, and the processor time that is spent in them."""
+"""The hosts in which the director runs units, and their processor time."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _NATIVE = re.compile(r'Binary file "([^"]*)", at (\S*?)(\+0x[0-9a-f]+) \[')
 
 
 class ProcessorBudget:
-    """Processor time that may be spent, and when everything must be over."""
+    """The processor time limit, and the time at which everything must end."""
 
     def __init__(self, seconds: float) -> None:
         self.seconds = seconds
@@ -34,19 +34,19 @@ class ProcessorBudget:
 
     @property
     def spent(self) -> float:
-        """Seconds of processor time until now, of this process and all that it started."""
+        """Seconds of processor time so far, of this process and its children."""
         return self.workers + sum(self.hosts.values()) + time.process_time()
 
     @property
     def left(self) -> float:
-        """Seconds of processor time that remain; nothing where the time on the clock is over."""
+        """Seconds of processor time that remain; zero if the wall time is over."""
         if time.monotonic() - self.began > self.wall:
             return 0.0
         return max(self.seconds - self.spent, 0.0)
 
 
 class HostGone(Exception):
-    """The host ended: the package ended it while it was imported."""
+    """The host ended: the package ended it during the import."""
 
 
 class Outcome:
@@ -64,11 +64,11 @@ class Outcome:
         self.overlaps = int(result.get("overlaps", 0))
         self.failed = str(result.get("failed", ""))
         self.kind = str(result.get("kind", "")) if self.failed else _kind_of(answer)
-        """`""` if nothing failed; `crash`, `hang`, `wrong result` or `error`."""
+        """`""` if nothing failed; `crash`, `hang`, `wrong result`, or `error`."""
         first = len(head_of(unit)) + 1
         at = [int(line) - first for line in _UNIT_LINE.findall(self.stack)]
         self.operations = [index for index in at if 0 <= index < len(unit.operations)]
-        """The operations that the stack names."""
+        """The operations in the stack."""
         self.native = _native(self.stack, site)
 
 
@@ -81,7 +81,7 @@ def _kind_of(answer: dict[str, Any]) -> str:
 
 
 def _native(stack: str, site: str) -> str:
-    """Return the innermost function of the package's own images in a stack by faulthandler, if it has one."""
+    """Return the innermost function of the package's images in a faulthandler stack, if any."""
     for path, symbol, offset in _NATIVE.findall(stack):
         if path.startswith(site):
             return f"{os.path.basename(path)}:{symbol or offset}"  # noqa: PTH119 - quick
@@ -139,7 +139,7 @@ class Host:
         return answer
 
     def ask(self, request: dict[str, Any]) -> dict[str, Any]:
-        """Send a request and return its answer; count what it cost."""
+        """Send a request and return its answer; count its cost."""
         self.send(request)
         answer = self.hear(request["wall"] + 30)
         self.budget.workers += float(answer.get("cpu", 0))
@@ -147,7 +147,7 @@ class Host:
         return answer
 
     def run(self, unit: ThreadedUnit, *, alone: bool = False, measured: bool = False) -> Outcome:
-        """Run a unit for its own time, in as many processes as it wants; the first failure is the outcome.
+        """Run a unit for its own time, in its number of processes; the first failure is the outcome.
 
         `measured` also counts the rounds in which threads overlapped.
         """
@@ -169,7 +169,7 @@ class Host:
         return outcome
 
     def fails(self, script: str, seconds: float) -> bool:
-        """Return whether a whole script ends with a signal, with an exit code that is not 0, or never."""
+        """Return whether a complete script ends with a signal or a nonzero exit code, or never ends."""
         answer = self.ask(
             {
                 "do": "script",
@@ -183,7 +183,7 @@ class Host:
         return bool(answer["hung"] or answer["signal"] or answer["exit"])
 
     def close(self) -> None:
-        """End it."""
+        """Stop the host."""
         for descriptor in (self.reading, self.writing):
             with contextlib.suppress(OSError):
                 os.close(descriptor)

@@ -1,4 +1,4 @@
-"""Find what a package offers and how it is called. Runs in throw-away processes: each call may be the last."""
+"""Finds the callables of a package and how to call them. Runs in disposable processes: any call can end one."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 MOST_CALLABLES = 400
 MOST_METHODS = 120
 MOST_FOUND = 3
-"""Working argument lists that are kept for one callable."""
+"""Limit on the working argument lists of one callable."""
 SLOW = 0.02
 """Seconds: a slower call is used only if there is no other call."""
 _STEPS = "itertools.islice({}, 200)"
@@ -74,7 +74,7 @@ PROTOCOL = (
     "o.__exit__(None, None, None)",
     "[value for value in itertools.islice(o, 200)]",
 )
-"""What may be done to any object."""
+"""Operations that work on any object."""
 _MUTATING = re.compile(
     r"^(add|append|insert|push|put|pop|remove|discard|clear|update|extend|set\w*|del\w*|write\w*|feed|reset|sort|reverse"
     r"|rotate|resize|increment|inc\w*|dec\w*|\w*_update|load\w*|flush|close|release|acquire|next\w*|advance|seek|read\w*"
@@ -189,7 +189,7 @@ def _top(kind: type) -> str:
 
 
 def _class_functions(kind: type) -> Iterator[tuple[str, Any]]:
-    """Yield the static and class methods that are there to be called by a user: factories."""
+    """Yield the static and class methods that users call: factories."""
     for name in list(dir(kind))[:MOST_METHODS]:
         if name.startswith("_"):
             continue
@@ -217,7 +217,7 @@ def _doc(value: Any) -> str:
 
 
 def signature_of(value: Any, path: str, stubs: dict[str, list[dict[str, Any]]]) -> list[dict[str, Any]] | None:
-    """Return the parameters as `inspect`, a stub or the docstring's first line has them; `None` if nothing has."""
+    """Return the parameters from `inspect`, a stub, or the docstring's first line; `None` if there are none."""
     try:
         parameters = list(inspect.signature(value).parameters.values())
     except (ValueError, TypeError, RecursionError):
@@ -245,7 +245,7 @@ def signature_of(value: Any, path: str, stubs: dict[str, list[dict[str, Any]]]) 
 
 
 def _from_docstring(text: str, name: str) -> list[dict[str, Any]] | None:
-    """Return the parameters of a first line such as `name(a, b=1)`, which Cython, pybind11 and many a person write."""
+    """Return the parameters in a first line such as `name(a, b=1)`, as Cython, pybind11, and many authors write it."""
     for line in text.strip().splitlines()[:3]:
         match = re.match(rf"^\s*(?:\d+\.\s*)?(?:\w+\.)*{re.escape(name)}\((.*)\)\s*(?:->.*|:)?$", line.strip())
         if match is None:
@@ -281,7 +281,7 @@ def _parameters(tree: ast.FunctionDef | ast.AsyncFunctionDef, *, skip_self: bool
 
 
 def _read_stubs(tops: set[str]) -> dict[str, list[dict[str, Any]]]:
-    """Return the parameters of functions and methods by the last one or two parts of their names, from `.pyi` files."""
+    """Return the parameters of functions and methods in `.pyi` files, by the last one or two parts of their names."""
     found: dict[str, list[dict[str, Any]]] = {}
     for name in [name for name in list(sys.modules) if name.partition(".")[0] in tops]:
         file = getattr(sys.modules.get(name), "__file__", None)
@@ -315,7 +315,7 @@ def _read_stubs(tops: set[str]) -> dict[str, list[dict[str, Any]]]:
 def _examples_of(text: str, tops: set[str]) -> dict[str, list[str]]:
     """Return argument lists of the calls in doctests and code blocks, by the last part of the callable's name.
 
-    Only those that need no variable of the example are kept.
+    Only calls that need no variable of the example are kept.
     """
     found: dict[str, list[str]] = {}
     lines = [m[1] for m in re.finditer(r"^\s*>>> ?(.*)$", text[:400_000], re.MULTILINE)]
@@ -375,7 +375,7 @@ def _is_plain(tree: ast.AST) -> bool:
 
 
 def namespace(imports: list[str]) -> dict[str, Any]:
-    """Return the names that expressions may use."""
+    """Return the names that are available to expressions."""
     names = ("collections", "copy", "io", "itertools", "operator", "os", "pickle", "tempfile", *imports)
     found: dict[str, Any] = {}
     for name in names:
@@ -391,10 +391,10 @@ def namespace(imports: list[str]) -> dict[str, Any]:
 
 
 def probe(request: dict[str, Any], known: set[int], progress: Any) -> dict[str, Any]:
-    """Call something in one thread with one argument list after another; return those that work.
+    """Call something in one thread with each argument list; return those that work.
 
-    `progress[0]` counts the tries, so that whoever watches knows which one ended the process. `skip` says how many of
-    them were made before.
+    `progress[0]` counts the tries, so that the parent knows which one ended the process. `skip` is the number of
+    earlier tries.
     """
     names = namespace(request["imports"])
     found: list[dict[str, Any]] = []
@@ -460,7 +460,7 @@ def _describe_result(result: Any, known: set[int], taken: float) -> dict[str, An
 
 
 def _count(iterator: Any) -> int:
-    """Return how many items an iterator gives, of the first few hundred."""
+    """Return the number of items in an iterator, up to a few hundred."""
     count = 0
     try:
         for _ in itertools.islice(iterator, 300):
@@ -471,7 +471,7 @@ def _count(iterator: Any) -> int:
 
 
 def _stable_text(result: Any) -> str | None:
-    """Return the text of a result that has no address in it, if it is short."""
+    """Return the text of a result if it is short and contains no address."""
     try:
         text = repr(result)
     except BaseException:
@@ -480,7 +480,7 @@ def _stable_text(result: Any) -> str | None:
 
 
 def snapshot(value: Any) -> str:
-    """Return what an object looks like from outside, without addresses."""
+    """Return the visible state of an object, without addresses."""
     parts = []
     views: tuple[Callable[[Any], Any], ...] = (len, repr, lambda v: list(v) if hasattr(type(v), "__len__") else 0)
     for view in views:
@@ -544,7 +544,7 @@ def _is_bound(signature: list[dict[str, Any]]) -> bool:
 
 
 def commutes(request: dict[str, Any], known: set[int], progress: Any) -> dict[str, Any]:
-    """Return whether a unit leaves the same state in whatever order its calls run, and is not without any effect."""
+    """Return whether a unit leaves the same state for any order of its calls, and has an effect at all."""
     names: dict[str, Any] = {"__name__": "unit"}
     exec(compile(request["script"], "<unit>", "exec"), names)  # noqa: S102
     operations, threads, calls = names["OPERATIONS"], names["THREADS"], names["CALLS"]
@@ -566,7 +566,7 @@ def commutes(request: dict[str, Any], known: set[int], progress: Any) -> dict[st
 
 
 def settles(request: dict[str, Any], known: set[int], progress: Any) -> dict[str, Any]:
-    """Return whether the checked operations of a unit have few results, however often the others are called."""
+    """Return whether the checked operations of a unit have few results, for any number of other calls."""
     names: dict[str, Any] = {"__name__": "unit"}
     exec(compile(request["script"], "<unit>", "exec"), names)  # noqa: S102
     first = names["expected"]

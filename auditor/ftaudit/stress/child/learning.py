@@ -15,44 +15,44 @@ if TYPE_CHECKING:
     from ftaudit.stress.child.hosts import Host
 
 MOST_CRASHES = 4
-"""Calls that may end their process, for one callable, before it is given up."""
+"""Limit on calls that end their process, after which a callable is skipped."""
 MOST_SIZE = 5000
 
 
 class KnownCallable:
-    """A public function, type or method, and what is known about how to call it."""
+    """A public function, type, or method, and what is known about how to call it."""
 
     __slots__ = ("calls", "compiled", "driven", "imports", "name", "reason", "recipe", "shared")
 
     def __init__(self, name: str, *, compiled: bool, imports: list[str]) -> None:
         self.name, self.compiled, self.imports = name, compiled, imports
         self.calls: list[dict[str, Any]] = []
-        """Whole expressions that worked in one thread, with what is known about their results."""
+        """Complete expressions that worked in one thread, with the known facts about their results."""
         self.shared: dict[str, str] = {}
         self.driven = False
         self.recipe = False
-        """Whether it can be called because a recipe says how."""
+        """Whether a recipe makes it callable."""
         self.reason = "the budget was used up before it was tried"
 
 
 class SharedType:
-    """A type with an expression that makes an object of it, and the operations on it that worked in one thread."""
+    """A type with an expression that creates an object, and the operations on it that worked in one thread."""
 
     __slots__ = ("compiled", "imports", "iterator", "makers", "operations", "recipe", "states", "type")
 
     def __init__(self, kind: str, *, imports: list[str], compiled: bool, iterator: bool) -> None:
         self.type, self.imports, self.compiled, self.iterator = kind, imports, compiled, iterator
         self.makers: list[tuple[str, int]] = []
-        """Expressions with the size of what they make, -1 where it has none."""
+        """Expressions with the size of their results, -1 if a result has no size."""
         self.operations: list[dict[str, Any]] = []
         """Each with `text`, `mutates`, `name`."""
         self.recipe = False
         self.states: list[dict[str, Any]] = []
-        """Checks that a recipe gives: `operations` and `state`."""
+        """Checks from a recipe: `operations` and `state`."""
 
     @property
     def maker(self) -> str:
-        """Return the expression to use: one that makes something that is not empty, and not huge."""
+        """Return the expression to use: its object is neither empty nor huge."""
 
         def worth(maker: tuple[str, int]) -> tuple[bool, int]:
             return (0 < maker[1] <= MOST_SIZE, min(maker[1], 60))
@@ -60,7 +60,7 @@ class SharedType:
         return max(self.makers, key=worth)[0]
 
     def shared(self, text: str) -> dict[str, str]:
-        """Return the objects that the expressions in a text need, in the order in which they are made."""
+        """Return the objects that the expressions in a text need, in the order of creation."""
         every = {**arguments_to_try.SHARED, "o": self.maker, "p": self.maker}
         needed = set(re.findall(r"\w+", text))
         if {"o", "p"} & needed:
@@ -69,14 +69,14 @@ class SharedType:
 
 
 class Learner:
-    """Learns one package, in throw-away processes of a host."""
+    """Learns one package, in disposable processes of a host."""
 
     def __init__(self, host: Host, job: dict[str, Any]) -> None:
         self.host, self.job = host, job
         self.callables: dict[str, KnownCallable] = {}
         self.subjects: dict[str, SharedType] = {}
         self.alone: list[dict[str, str]] = []
-        """Calls that end the process in one thread: no matter of threads at all."""
+        """Calls that end the process with a single thread, which is not a threading problem."""
         self.left_out = 0
         self.given: dict[str, Any] = {"constructors": {}, "calls": {}, "oracle": {}}
 
@@ -134,7 +134,7 @@ class Learner:
         most: int = 3,
         mutation: bool = False,
     ) -> list[dict[str, Any]]:
-        """Return the calls that work in one thread; those that end the process are noted and left out."""
+        """Return the calls that work in one thread; those that end the process are recorded and excluded."""
         found: list[dict[str, Any]] = []
         skip, crashes, reason = 0, 0, ""
         imports = known.imports if known is not None else []
@@ -178,7 +178,7 @@ class Learner:
         return found
 
     def try_subject(self, subject: SharedType) -> None:
-        """Find out which operations an object takes, and which of them change it."""
+        """Find out which operations an object supports, and which of them change it."""
         maker = subject.maker
         known = KnownCallable(subject.type, compiled=subject.compiled, imports=subject.imports)
         given = [*self.given["calls"].get(subject.type, [])]
@@ -200,7 +200,7 @@ class Learner:
         rows += result.get("members", [])
         rows += [{"name": _named(text), "calls": [text], "mutating": False} for text in PROTOCOL]
         done: set[str] = set()
-        # What takes one expression is tried together, in one process.
+        # Operations on one expression are tried together, in one process.
         single = [row for row in rows if len(row["calls"]) == 1]
         works = {
             row["call"]: row
@@ -221,7 +221,7 @@ class Learner:
                 found = self.probe(row["calls"], entry, shared, most=3, mutation=True)
             if not found:
                 if row["calls"][0] in PROTOCOL or row.get("attribute"):
-                    self.callables.pop(label, None)  # It is no operation of this type, and nobody said that it were.
+                    self.callables.pop(label, None)  # Not an operation of this type, and not declared as one.
                 elif len(row["calls"]) == 1:
                     entry.reason = "it raises in one thread"
                 continue
@@ -231,7 +231,7 @@ class Learner:
             for each in found:
                 text = each["call"]
                 if each["iterator"]:
-                    # What comes lazily is taken.
+                    # Lazy attributes are loaded.
                     text = f"list(itertools.islice({text}, 200))"
                 subject.operations.append(
                     {
@@ -246,13 +246,13 @@ class Learner:
         subject.states = self.given["oracle"].get(subject.type, [])
 
     def use_recipes(self, given: dict[str, Any]) -> None:
-        """Take what recipes say, and make the types that they construct."""
+        """Apply the recipes, and add the types that they construct."""
         self.given = given
         tops = set(self.job["toplevels"])
         for name, texts in given["constructors"].items():
             module = name.rpartition(".")[0]
             if name in self.callables:
-                continue  # It is tried with the others.
+                continue  # It is tried together with the others.
             imports = sorted({module, *(word for text in texts for word in _modules_in(text, tops))})
             entry = self.callables[name] = KnownCallable(
                 name, compiled=True, imports=[each for each in imports if each]
@@ -270,24 +270,24 @@ def _modules_in(text: str, tops: set[str]) -> list[str]:
 
 
 def _named(text: str) -> str:
-    """Return a name for an operation: `add` for `o.add(3)`, and else the expression."""
+    """Return a name for an operation: `add` for `o.add(3)`, otherwise the expression."""
     match = re.match(r"^o\.(\w+)\(", text)
     return match[1] if match else text
 
 
 def swapped(text: str) -> str:
-    """Return an operation with the two objects in each other's place."""
+    """Return an operation with its two objects exchanged."""
     return re.sub(r"\b[op]\b", lambda match: "p" if match[0] == "o" else "o", text)
 
 
 def varied(text: str) -> str | None:
-    """Return a call with other numbers and strings in it, or `None` if it has none."""
+    """Return a call with its numbers and strings changed, or `None` if it has none."""
     changed = re.sub(r"(?<![\w.\"'])(\d+)(?![\w.\"'])", lambda match: str(int(match[1]) + 17), text)
     return changed if changed != text else None
 
 
 def by_call(text: str) -> str | None:
-    """Return a call whose first number is another one in every call, or `None`."""
+    """Return a call whose first number differs in every call, or `None`."""
     match = re.search(r"(?<=[(,\s])\d+(?=[,)])", text)
     return f"{text[: match.start()]}i{text[match.end() :]}" if match else None
 

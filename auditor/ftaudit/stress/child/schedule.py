@@ -18,14 +18,14 @@ THREADS = (2, 4, 3, 2, 8)
 CALLS = (20, 100, 5, 40, 1)
 INTERVALS = (1e-5, 1e-6, 1e-4, 1e-3)
 SLICE = 0.2
-"""Seconds that a unit runs for."""
+"""Run time of a unit in seconds."""
 LAZY_PROCESSES = 12
 MOST_PAIRS = 60
 STATES = ("len(o)", "sorted(o)", "repr(o)")
 
 
 class Chance:
-    """Threads, calls and switch intervals, varied from a seed."""
+    """Threads, calls, and switch intervals, varied from a seed."""
 
     def __init__(self, seed: int, threads: int | None) -> None:
         self.random = random.Random(seed)  # noqa: S311 - the same schedules for the same seed
@@ -106,7 +106,7 @@ def _taken(row: dict[str, Any]) -> str:
 
 
 def first_uses(functions: list[KnownCallable], chance: Chance) -> Iterator[ThreadedUnit]:
-    """Yield units in which all threads are the first to call something, each in processes of its own."""
+    """Yield units in which all threads make the first call of something, each in a new process."""
     for function in functions:
         if not function.calls:
             continue
@@ -136,7 +136,7 @@ def first_uses(functions: list[KnownCallable], chance: Chance) -> Iterator[Threa
 
 
 def of_subject(subject: SharedType, chance: Chance) -> Iterator[ThreadedUnit]:
-    """Yield the units on one shared object of a type: everything at once first, then pairs, then teardown."""
+    """Yield the units on one shared object of a type: all operations at once first, then pairs, then teardown."""
     every = list(subject.operations)
     if not every:
         return
@@ -146,7 +146,7 @@ def of_subject(subject: SharedType, chance: Chance) -> Iterator[ThreadedUnit]:
     steps = [each for each in changes if each["text"].startswith("next(o")]
     for step in steps:
         yield _pair(subject, chance, step, step)
-    # Everything at once: each change meets the reads around it.
+    # All operations at once: each change meets the reads around it.
     rest = list(changes)
     chance.random.shuffle(rest)
     while rest or reads:
@@ -185,7 +185,7 @@ def _pair(subject: SharedType, chance: Chance, one: dict[str, Any], other: dict[
 
 
 def of_two_objects(subject: SharedType, every: list[dict[str, Any]], chance: Chance) -> Iterator[ThreadedUnit]:
-    """Yield units in which two objects are used on each other, from both sides: locks in two orders."""
+    """Yield units in which two objects use each other from both sides: locks in two orders."""
     for each in every:
         if re.search(r"\bo\b", each["text"]) and re.search(r"\bp\b", each["text"]) and "setattr" not in each["text"]:
             texts = [each["text"], swapped(each["text"])]
@@ -193,7 +193,7 @@ def of_two_objects(subject: SharedType, every: list[dict[str, Any]], chance: Cha
 
 
 def of_arguments(subject: SharedType, every: list[dict[str, Any]], chance: Chance) -> Iterator[ThreadedUnit]:
-    """Yield units in which a method's argument is changed while it is in use."""
+    """Yield units in which a method's argument is changed during use."""
     for each in every:
         for name in arguments_to_try.SHARED:
             if re.search(rf"\b{name}\b", each["text"]):
@@ -202,7 +202,7 @@ def of_arguments(subject: SharedType, every: list[dict[str, Any]], chance: Chanc
 
 
 def of_teardown(subject: SharedType, every: list[dict[str, Any]], chance: Chance) -> Iterator[ThreadedUnit]:
-    """Yield units in which objects end while others use them."""
+    """Yield units in which objects are destroyed while others use them."""
     reads = [each for each in every if "p" not in re.findall(r"\w+", each["text"])]
     for each in reads[:3]:
         text = re.sub(r"\bo\b", "box[0]", each["text"])
@@ -221,9 +221,9 @@ def of_teardown(subject: SharedType, every: list[dict[str, Any]], chance: Chance
 
 
 def checks_of(subject: SharedType, chance: Chance) -> Iterator[tuple[str, ThreadedUnit]]:
-    """Yield units with a check of results, and the question that must be asked before each: `commutes` or `settles`.
+    """Yield units with a check of results, and the request that must precede each: `commutes` or `settles`.
 
-    Only compiled types have them: who writes `x.n += 1` in Python knows that it is not one step.
+    Only compiled types have them: in Python, `x.n += 1` is known not to be a single step.
     """
     if not subject.compiled:
         return

@@ -1,4 +1,4 @@
-"""What becomes of a failure: whether it is real, new and a matter of the GIL, and the least that shows it."""
+"""Triages a failure: whether it is real, new, and related to the GIL, and its smallest reproduction."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ if TYPE_CHECKING:
 
 TRIES = 5
 NEEDED = 3
-"""Failures of `TRIES` runs that make a failure one that is reported."""
+"""Failures in `TRIES` runs from which a failure is reported."""
 LEAST_ROUNDS = 300
 SCRIPT_SECONDS = 1.5
-"""How long a script runs that is to fail; the one that is given away has more time."""
+"""Run time of a script that is expected to fail; the published script has more time."""
 SHORT = 0.6
 LONG = 1.5
 
 
 class SettledFailure:
-    """One cause, with the least that shows it."""
+    """One cause, with its smallest reproduction."""
 
     __slots__ = ("also", "control", "failed", "kind", "message", "native", "outcome", "signal", "stack", "unit")
 
@@ -32,7 +32,7 @@ class SettledFailure:
         self.kind, self.signal, self.message = outcome.kind, outcome.signal, outcome.failed
         self.stack, self.native = outcome.stack, outcome.native
         self.also: set[str] = set()
-        """Other subjects that failed in the same place."""
+        """Other subjects that failed at the same place."""
 
     def to_json(self) -> dict[str, Any]:
         """Return the reports."""
@@ -57,7 +57,7 @@ class SettledFailure:
         }
 
     def is_same(self, unit: ThreadedUnit, outcome: Outcome) -> bool:
-        """Return whether another failure has the same cause, as far as can be seen."""
+        """Return whether another failure appears to have the same cause."""
         if self.native and outcome.native == self.native and outcome.kind == self.kind:
             return True
         if unit.target != self.unit.target:
@@ -66,7 +66,7 @@ class SettledFailure:
 
 
 class Triage:
-    """Settles failures, within what the budget leaves."""
+    """Triages failures, within the remaining budget."""
 
     def __init__(
         self,
@@ -77,15 +77,15 @@ class Triage:
     ) -> None:
         self.free, self.control, self.left = free, control, left
         self.alone = alone
-        """Returns a host that has imported nothing, without the GIL or with it."""
+        """Returns a host that has imported nothing, with or without the GIL."""
         self.found: list[SettledFailure] = []
         self.with_gil: list[dict[str, Any]] = []
-        """Units that fail with the GIL too, or in one thread."""
+        """Units that also fail with the GIL, or in one thread."""
         self.rare: list[dict[str, Any]] = []
         """Units that failed, but not often enough to be reported."""
 
     def settle(self, unit: ThreadedUnit, outcome: Outcome) -> SettledFailure | None:
-        """Take a failure up: return it where it is new and real."""
+        """Triage a failure: return it if it is new and real."""
         for known in self.found:
             if known.is_same(unit, outcome):
                 known.also.update(unit.subjects)
@@ -109,7 +109,7 @@ class Triage:
         unit = unit.changed(rounds=unit.rounds if unit.rounds == 1 else max(10 * least.rounds, LEAST_ROUNDS))
         failed = self._script_fails(self.alone(False), unit)
         if failed < NEEDED:
-            # What only fails after much else was done needs the longer run.
+            # A failure that needs much earlier activity needs the longer run.
             unit = unit.changed(rounds=unit.rounds if unit.rounds == 1 else max(100 * least.rounds, 20 * LEAST_ROUNDS))
             failed = self._script_fails(self.alone(False), unit, seconds=2 * SCRIPT_SECONDS)
         if failed < NEEDED:
@@ -124,7 +124,7 @@ class Triage:
         return failure
 
     def _script_fails(self, host: Host, unit: ThreadedUnit, *, seconds: float = SCRIPT_SECONDS) -> int:
-        """Return how often the script that is given away fails by itself, in a process that imports what it needs."""
+        """Return how often the published script fails, in a process that imports what it needs."""
         script = render(unit.changed(seconds=seconds))
         return sum(host.fails(script, seconds) for _ in range(TRIES))
 
@@ -141,7 +141,7 @@ class Triage:
         return found
 
     def _is_elsewhere(self, unit: ThreadedUnit, kind: str, tries: int) -> int:
-        """Return how often the unit fails with the GIL or in one thread: then the GIL is not the cause."""
+        """Return how often the unit fails with the GIL or in one thread, in which case the GIL is not the cause."""
         count = 0
         for _ in range(tries):
             count += bool(self.control().run(unit).kind)
@@ -150,7 +150,7 @@ class Triage:
         return count
 
     def _smaller(self, unit: ThreadedUnit, kind: str, seen: Outcome) -> tuple[ThreadedUnit, Outcome]:
-        """Return the unit with fewer operations, threads and calls that still fails, and how it failed last."""
+        """Return the smallest unit that still fails, by operations, threads, and calls, and its last failure."""
         last = seen
         for candidate in _fewer(unit, seen):
             if self.left() <= 0:
@@ -174,7 +174,7 @@ class Triage:
 
 
 def _fewer(unit: ThreadedUnit, seen: Outcome) -> Iterator[ThreadedUnit]:
-    """Yield the unit with one operation, then with two, those that the stack names first."""
+    """Yield the unit with one operation, then with two, those in the stack first."""
     places = list(range(len(unit.operations)))
     if len(places) == 1 or unit.state is not None:
         return

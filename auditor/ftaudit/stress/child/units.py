@@ -1,6 +1,6 @@
-"""A unit: what several threads do to the same objects, as data and as the script that does it.
+"""A unit: the operations of several threads on the same objects, as data and as a script.
 
-The script is what the sandbox runs and what a report gives away, so that a failure in one is a failure in the other.
+The sandbox runs the same script that a report contains, so that both fail in the same way.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from typing import Any
 
 BORROWED = ("already borrowed", "already mutably borrowed")
-"""What PyO3 says, in lower case, where a method is called while another thread is in one."""
+"""PyO3's message, in lower case, for a method call while another thread is in a method."""
 
 HARNESS = '''
 
@@ -146,7 +146,9 @@ FORKED = """\
 
 
 class ThreadedUnit:
-    """What threads do to the same objects. Each operation is an expression over the names of `shared` and `i`."""
+    """The operations of threads on the same objects. Each operation is an expression over the names of `shared` and
+    `i`.
+    """
 
     __slots__ = (
         "calls",
@@ -194,19 +196,21 @@ class ThreadedUnit:
         self.shared = dict(shared)
         self.operations = tuple(operations)
         self.subjects = tuple(subjects)
-        """The callables that it drives, as the coverage names them."""
+        """The callables that it drives, by their names in the coverage."""
         self.threads, self.calls, self.rounds = threads, calls, rounds
         self.seconds, self.interval = seconds, interval
         self.state = state
-        """An expression for what is left after a round, the same in whatever order threads run; `None` checks none."""
+        """An expression for the state after a round, which must not depend on the order of threads; `None` checks no
+        state.
+        """
         self.checked = tuple(checked)
-        """The operations whose results must be ones that a single thread can get."""
+        """The operations whose results must be possible with a single thread."""
         self.expected = None if expected is None else tuple(expected)
-        """Those results, where the script must not find them out by itself because first calls are what it is about."""
+        """Those results, if the script must not compute them because it tests first calls."""
         self.processes = processes
-        """How many processes make a try, each of which has not used the package before."""
+        """The number of processes for a try, none of which has used the package before."""
         self.recipe = recipe
-        """Whether a recipe gave any part of it."""
+        """Whether a recipe provided any part of it."""
 
     def to_json(self) -> dict[str, Any]:
         """Return it as plain data."""
@@ -214,7 +218,7 @@ class ThreadedUnit:
 
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> ThreadedUnit:
-        """Return the unit that `to_json` gave."""
+        """Return the unit for the result of `to_json`."""
         return cls(**data)
 
     def changed(self, **changes: Any) -> ThreadedUnit:
@@ -241,7 +245,7 @@ def _used(shared: dict[str, str], text: str) -> list[str]:
 
 
 def head_of(unit: ThreadedUnit) -> list[str]:
-    """Return the lines of a unit's script before those of its operations, each of which has one line."""
+    """Return the lines of a unit's script before its operations, each of which has one line."""
     import re
 
     words = set(re.findall(r"\w+", " ".join((*unit.operations, *unit.shared.values(), unit.state or ""))))
