@@ -112,7 +112,7 @@ class GilPlugin:
             self.on_before, self.loaded_before = True, seen["loaded"]
 
     def pytest_report_header(self) -> str:
-        """Report that the GIL is watched, and how completely."""
+        """Return a header line: whether the GIL is watched, and how completely."""
         if not gilwatch.is_free_threaded():
             return "ftaudit: this interpreter always has a GIL: nothing to watch"
         seen = "every module" if self.watch.complete else "the first module alone (all of them from CPython 3.14 on)"

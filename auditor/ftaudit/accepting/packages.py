@@ -72,7 +72,7 @@ def _with_findings(row: Package, entries: Sequence[AcceptEntry], used: list[Acce
 
 
 def _about(entries: Iterable[AcceptEntry], report: Report) -> list[AcceptEntry]:
-    """Return the entries that apply to an audit of packages: entries for source and other platforms are not unused."""
+    """Return the entries for packages on the report's platforms: only these can be reported as unused."""
     return [
         entry
         for entry in entries

@@ -49,7 +49,7 @@ class Parser(argparse.ArgumentParser):
         raise UsageError(what, hint=_meant(str(value), known) or f"choose from {', '.join(known)}")
 
     def refuse(self, unknown: Sequence[str]) -> NoReturn:
-        """Report which argument is unknown, and which option it resembles."""
+        """Raise an error that names the unknown argument, and the option that it resembles."""
         word = unknown[0].partition("=")[0]
         what = "option" if word.startswith("-") else "argument"
         if word in ("-r", "--requirement"):

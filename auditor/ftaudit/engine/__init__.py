@@ -118,7 +118,7 @@ class _Selected:
 
 
 def _built(every: Sequence[PackageFacts]) -> tuple[str, ...]:
-    """Report which packages have no wheel and are built from their sdists as pure Python."""
+    """Return notes on packages without a wheel that are built from their sdists as pure Python."""
     names = sorted({f"{facts.pin.name} {facts.pin.version}" for facts in every if facts.index.built_from_source})
     return (f"built from source, because there is no wheel: {', '.join(names)}",) if names else ()
 

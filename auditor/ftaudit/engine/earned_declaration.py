@@ -29,7 +29,7 @@ class EarnedDeclaration:
 
     @property
     def is_refused(self) -> bool:
-        """Whether no edit is needed."""
+        """Whether the declaration is refused, so that no edit is made."""
         return bool(self.standing or self.unread or not self.whole)
 
     @property

@@ -166,7 +166,7 @@ def _on_index(item: str, index: Index) -> Release | str:
 
 
 def _near(specifier: SpecifierSet, versions: Sequence[Version]) -> str:
-    """Return the existing versions, the newest first: those around the requested version."""
+    """Return a phrase with the existing `versions` around the requested version, the newest first."""
     asked = next((Version(each.version) for each in specifier if _VERSION.fullmatch(each.version)), None)
     if asked is None or not versions:
         return f"it has {', '.join(map(str, versions[:NEAR])) or 'none'}"

@@ -97,7 +97,7 @@ def _why_not(facts: PackageFacts, key: Key, only: Collection[str] | None) -> Gap
 
 
 def unstressed(every: Iterable[PackageFacts]) -> Iterator[str]:
-    """Yield a sentence for each selected package that was not stressed completely."""
+    """Yield a sentence for each selected package that was not stressed, or not completely."""
     for facts in every:
         if facts.stress.status is Status.FAILED and facts.stress.reason is not None:
             yield f"the stress of {facts.pin.name} {facts.pin.version}: {gap_phrase(facts.stress.reason)}"

@@ -153,7 +153,7 @@ def _gates(finding: Finding) -> bool:
 
 
 def _nothing(items: Sequence[str], said: Sequence[str], target: Target) -> tuple[str, ...]:
-    """Report that nothing was judged, unless a note already says so: an empty answer must not look like a good one."""
+    """Return a note that nothing was judged, unless there is one: an empty answer must not look like a good one."""
     return () if said else (f"no wheel of {', '.join(items)} is for {target.name}",)
 
 

@@ -71,7 +71,7 @@ class Index:
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """Report the indexes whose pages came from the cache because the connection failed."""
+        """Return notes on indexes whose pages came from the cache because the connection failed."""
         return tuple(f"{why}: pages were taken from the cache, as with --offline" for why in self._pages.fallen_back)
 
     def find_releases(
@@ -296,7 +296,7 @@ def _release(files: tuple[DistributionFile, ...], readers: list[PageReader]) -> 
 
 
 def _warnings(readers: list[PageReader]) -> tuple[str, ...]:
-    """Report which files were skipped, and the age of an answer that the index was not asked to confirm."""
+    """Return warnings about skipped files, and about the age of an answer that the index did not confirm."""
     said = []
     for reader in readers:
         if reader.skipped:

@@ -56,7 +56,7 @@ class Pages:
         return self._store.keeps
 
     def open(self, source: IndexSource, url: str, *, revalidate: bool = False) -> PageReader:
-        """Return a reader of the page, or `None` if the index says that there is no page.
+        """Return a reader of the page; its `exists` is false if the index does not have the page.
 
         With `revalidate`, the index has confirmed the page in this run.
         """

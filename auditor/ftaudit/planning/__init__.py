@@ -202,7 +202,7 @@ class _Planner:
         return audit_new(cases, solution.selections, self.report.packages, self.session)
 
     def _settle(self, way: WayOut, solution: Solution, rows: Sequence[ProposedPackage]) -> WayOut:
-        """Set whether the solution uses a way out."""
+        """Return a way out with whether the solution uses it."""
         told = solution.given_up.get(way.name)
         if told is not None:
             return replace(way, given_up=told)
@@ -213,7 +213,7 @@ class _Planner:
         return replace(way, solved=way.name in solution.changes and not (blocks or stays))
 
     def _incomplete(self, solution: Solution, rows: Sequence[ProposedPackage]) -> tuple[str, ...]:
-        """Report what could not be checked: in the proposed set if there is one, otherwise in today's set."""
+        """Return what could not be checked in the proposed set or, without a proposed set, in today's set."""
         told = [sentence for selection in solution.selections for sentence in selection.incomplete]
         if not solution.selections:
             told += self.report.incomplete

@@ -155,7 +155,7 @@ def _fails(facts: RuntimeFacts) -> bool:
 
 
 def _left_out(skipped: Mapping[Key, RuntimeFacts], indexed: Mapping[Key, IndexFacts]) -> tuple[str, ...]:
-    """Report once why modules that could have been imported were not."""
+    """Return one note about why modules that could have been imported were not."""
     at_hand = ((facts.reason, key[1].name) for key, facts in skipped.items() if indexed[key].no_place is None)
     nothing = (None, GapKind.NO_WHEEL, GapKind.NOTHING_COMPILED)
     told = (gap_phrase(gap, where) for gap, where in at_hand if gap is not None and gap.kind not in nothing)

@@ -40,7 +40,7 @@ class SharedWheelReader:
         self._stack.close()
 
     def prepare(self) -> None:
-        """Start the workers that read wheels, if they are not running."""
+        """Start the workers that read wheels, unless facts of wheels are cached."""
         with self._lock:
             if not self._closed:
                 self._open().prepare()

@@ -82,7 +82,7 @@ def _compose(text: str, path: Path) -> yaml.Node | None:
 
 
 def _events(text: str) -> Iterator[yaml.Event]:
-    """Yield the parser's events, which need no memory; reject a document that is nested too deeply."""
+    """Yield the parser's events one by one; reject a document that is nested too deeply."""
     depth = 0
     for event in yaml.parse(text, Loader=yaml.SafeLoader):
         depth += isinstance(event, yaml.CollectionStartEvent)

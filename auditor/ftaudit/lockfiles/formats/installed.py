@@ -188,7 +188,7 @@ def _origin(record: Any) -> tuple[tuple[DistributionFile, ...] | None, str | Non
 
 
 def _notes(path: Path, found: Sequence[Distribution]) -> Iterable[str]:
-    """Report what in the environment differs from an index, and what was not checked."""
+    """Return notes on what differs from an index in the environment, and on what was not checked."""
     settings = _pyvenv(path)
     version = settings.get("version_info") or settings.get("version")
     if version:

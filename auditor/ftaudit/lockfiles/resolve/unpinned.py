@@ -316,7 +316,7 @@ class _Resolution:
         return None if root is None else root.exact
 
     def _not_in_the_cache(self) -> Iterator[str]:
-        """Merge equal sentences."""
+        """Yield one sentence for all releases whose dependencies uv's cache does not have."""
         if self._uncached:
             named = _listing(self._uncached)
             yield f"the dependencies of {named} were not looked at: {self._without}, and uv's cache does not tell them"

@@ -209,7 +209,7 @@ def stress_lines(package: Package) -> Iterator[str]:
 
 
 def not_imported(report: Report) -> Iterator[str]:
-    """Yield the modules whose import ended before CPython reported their needs, from rows with another verdict."""
+    """Yield the modules whose import ended before CPython reported their needs, from rows that are ready anyway."""
     for package in report.packages:
         if package.verdict is not Verdict.READY:
             continue

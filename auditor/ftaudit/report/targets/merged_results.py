@@ -43,7 +43,7 @@ def _named(result: Result, mark: str, targets: Sequence[str]) -> Result:
 
 
 def _left(left: Unchecked, targets: Sequence[str], result: Result | None) -> Unchecked:
-    """Add the names of the targets to a result that several targets share."""
+    """Return an unchecked item whose message names the targets."""
     if result is None:
         return replace(left, message=_mark(left.message, targets))
     return replace(left, message=f"{_mark(result.subject, targets)}: {result.text}")
