@@ -19,7 +19,7 @@ class Once(Generic[K, V]):
         self._known: dict[K, Future[V]] = {}
 
     def get(self, key: K, make: Callable[[], V]) -> V:
-        """Return the value of a key, which the first caller makes; raise what `make` raised, every time."""
+        """Return the value of a key, which the first caller makes; raise the exception of `make`, every time."""
         with self._lock:
             known = self._known.get(key)
             future = known or self._known.setdefault(key, Future())

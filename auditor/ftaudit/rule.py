@@ -35,7 +35,7 @@ class RuleInfo:
     since: str
     """The first ftaudit release with the rule."""
     remedy: str
-    """What to do about it, in one or two sentences."""
+    """How to fix it, in one or two sentences."""
     links: tuple[str, ...] = ()
     default: bool = True
     """Whether it runs without `--pedantic` or an explicit `--select`."""
@@ -66,7 +66,7 @@ class RuleInfo:
 
 
 class Rule:
-    """What every rule has. The class docstring says why the thing is dangerous without the GIL."""
+    """The base of every rule. The class docstring explains why the problem is dangerous without the GIL."""
 
     info: ClassVar[RuleInfo]
 

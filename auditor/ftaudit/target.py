@@ -93,7 +93,7 @@ class Target:
 
 
 def parse_target(name: str) -> Target:
-    """Return the target that the user named; raise `UsageError` for one that does not exist."""
+    """Return the target that the user named; raise `UsageError` for an unknown target."""
     if name not in TARGETS:
         raise UsageError(f"unknown target {name!r}", hint=f"choose one of {', '.join(TARGETS)}")
     return Target(name=name)

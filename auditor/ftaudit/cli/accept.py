@@ -82,7 +82,7 @@ def _read(options: argparse.Namespace) -> tuple[tuple[AcceptEntry, ...], Baselin
 
 
 def _check_rules(entries: tuple[AcceptEntry, ...], folders: tuple[Path, ...]) -> None:
-    """Raise `UsageError` for an entry whose rule does not exist: it would never accept anything."""
+    """Raise `UsageError` for an entry with an unknown rule: it would never accept anything."""
     if not any(entry.rule for entry in entries):
         return
     from ftaudit.config.keys import nearest

@@ -46,7 +46,7 @@ def add_platforms(group: Any, default: str) -> None:
 
 
 def _target(name: str) -> str:
-    """Return the name of a target; raise `UsageError` for one that does not exist."""
+    """Return the name of a target; raise `UsageError` for an unknown target."""
     return parse_target(name).name
 
 

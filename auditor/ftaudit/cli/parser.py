@@ -93,7 +93,7 @@ class Parser(argparse.ArgumentParser):
 
 
 class HelpAll(argparse.Action):
-    """`--help-all`: every option, with what it does."""
+    """`--help-all`: every option, with its description."""
 
     def __call__(self, parser: argparse.ArgumentParser, *given: Any) -> NoReturn:
         """Print the help, and exit."""

@@ -120,7 +120,7 @@ def parse_document(data: bytes, name: str) -> Document:
             f"{name} has schema version {str(version)[:20]}; this release reads {VERSION}",
             hint="make both reports with the same release of ftaudit",
         )
-    # A run for several targets holds the documents of each, and `ftaudit report` those of `check` and `scan`.
+    # A run for several targets has a document for each target, and `ftaudit report` has those of `check` and `scan`.
     each = list(top.at("reports").items()) if isinstance(values.get("reports"), list) else [top]
     inner = [place for one in each for place in _parts(one)]
     audits = [place for place in inner if _is_audit(place.table())]

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from ftaudit.source.tree_scan import ScanResult
 
 LARGEST: Final = 30_000_000
-"""Bytes; a larger sdist is not fetched to read what it declares."""
+"""Size limit in bytes; a larger sdist is not fetched only to read its declarations."""
 
 
 def find_declaration(

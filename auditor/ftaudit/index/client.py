@@ -41,7 +41,7 @@ class Index:
         self._listings: dict[IndexSource, PageReader] = {}
 
     def session(self) -> Session:
-        """Return the one configured `requests.Session`, made on first use; safe to `get` from many threads."""
+        """Return the configured `requests.Session`, made on first use; safe to `get` from many threads."""
         with self._lock:
             if self._session is None:
                 from ftaudit.index.net import Session

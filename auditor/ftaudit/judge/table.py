@@ -52,8 +52,9 @@ ORDER: Final = (
     (Verdict.UNAVAILABLE,),
     (Verdict.BROKEN,),
 )
-"""The verdicts from good to bad: as fast as can be, slower, not known, runs with the GIL, needs a build, cannot be had,
-fails once it runs."""
+"""The verdicts from good to bad: fast, slower, unknown, runs with the GIL, needs a build, unavailable, fails at run
+time.
+"""
 
 
 def rank(verdict: Verdict) -> int:

@@ -78,4 +78,4 @@ class Refusal:
     version: tuple[int, int] | None = None
     """The version that the module requires."""
     symbols: tuple[str, ...] = ()
-    """What is missing, by name."""
+    """The names of the missing functions and data."""

@@ -22,7 +22,7 @@ class IndexFacts:
 
     status: Status
     reason: Gap | None = None
-    """Why it was skipped or failed; `None` when done."""
+    """Why it was skipped or failed; `None` if it was done."""
     origin: str | None = None
     """`lock file`, `index`, `cache` (offline or fresh), `file`."""
     kind: WheelKind = WheelKind.NONE
@@ -71,9 +71,9 @@ class ModuleBinary:
     hook: Hook | None = None
     """The hook that the target uses; `None` if it finds no hook, or the image could not be read."""
     refusal: Refusal | None = None
-    """Why the target refuses the module, where that is certain."""
+    """Why the target refuses the module, if that is certain."""
     abi_info: AbiInfo | None = None
-    """What `Py_mod_abi` points to, where the module has one."""
+    """The target of `Py_mod_abi`, if the module has one."""
     python_symbols: tuple[str, ...] = ()
     """The CPython symbols that a stable-ABI module imports, sorted; empty for any other module."""
     python_libraries: tuple[str, ...] = ()
@@ -82,7 +82,7 @@ class ModuleBinary:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ModuleRuntime:
-    """What happened when one module was imported under the target."""
+    """The result of importing one module under the target."""
 
     imported: bool
     requires_gil: bool | None = None
@@ -100,11 +100,11 @@ class ModuleRuntime:
     outcome: str = "imported"
     """`imported`, `exception`, `signal`, `timeout`, `exit`, `memory` or `not-run`."""
     error: str | None = None
-    """Type and message of the exception, name of the signal or limit; cut and escaped."""
+    """Type and message of the exception, name of the signal or limit; shortened and escaped."""
     environmental: bool = False
     """The import fails because something outside the distribution is missing (a dependency, library, or device)."""
     output: str | None = None
-    """What the module printed, cut and escaped."""
+    """What the module printed, shortened and escaped."""
     unexplained: bool = False
     """The GIL was on afterwards, and no module is known to have enabled it."""
 
@@ -165,7 +165,7 @@ class Interpreter:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class RuntimeFacts:
-    """What `python3.14t` did with the wheel's modules."""
+    """The result of loading the wheel's modules with `python3.14t`."""
 
     status: Status
     reason: Gap | None = None

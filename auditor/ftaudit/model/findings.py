@@ -37,7 +37,7 @@ class Site:
 
     location: Location
     access: str
-    """What the place does: a value of `ftaudit.source.shared_state.AccessKind`."""
+    """The kind of access: a value of `ftaudit.source.shared_state.AccessKind`."""
     entry_point: str
     """The function that other code can call and that reaches the place."""
     locks: tuple[str, ...] = ()
@@ -68,7 +68,7 @@ class Finding:
     sites: tuple[Site, ...] = ()
     """Every place in a finding about state that several places access, by path and line."""
     declares: GilDeclaration | None = None
-    """What the module at `location` declares once it is built; `None` if the finding says nothing about that."""
+    """What the module at `location` declares after it is built; `None` if the finding does not show that."""
     blocks: bool = False
     """Whether the finding blocks the target whatever the package's verdict, unless it is accepted."""
     accepted: Acceptance | None = None

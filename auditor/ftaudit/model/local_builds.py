@@ -68,7 +68,7 @@ class SystemPackages:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class LocalBuild:
-    """What happened to the build of one release. It is never the verdict of a published wheel."""
+    """The result of building one release. It is never the verdict of a published wheel."""
 
     name: str
     version: str

@@ -58,7 +58,7 @@ class Pin:
 
     name: NormalizedName
     version: Version | None
-    """`None` when no version could be found; `problem` then says why."""
+    """`None` if no version could be found; `problem` then says why."""
     extras: tuple[str, ...] = ()
     required_by: tuple[tuple[str, ...], ...] = ()
     """Chains of names from a root requirement to this package, shortest first; for a root, `((name,),)`."""

@@ -152,7 +152,7 @@ class WayKind(StrEnum):
     SWITCH = "switch"
     """No such release, but a documented setting."""
     BUILD = "build"
-    """No such release, but an sdist whose modules would leave the GIL off."""
+    """No such release, but an sdist whose modules would leave the GIL disabled."""
     NONE = "none"
     UNKNOWN = "unknown"
     """The answer is unknown: the index did not answer, or no index lists the package."""

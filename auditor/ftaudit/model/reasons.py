@@ -305,7 +305,7 @@ class NothingLookedAt:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Undetermined:
-    """Modules whose effect on the GIL is not known."""
+    """Modules with an unknown effect on the GIL."""
 
     kind: ClassVar[str] = "undetermined"
     modules: tuple[str, ...]

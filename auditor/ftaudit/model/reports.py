@@ -53,7 +53,7 @@ class Package:
 
     @property
     def fix_version(self) -> Version | None:
-        """The nearest later version that is ready or pure; `None` if it is not known."""
+        """The nearest later version that is ready or pure; `None` if it is unknown."""
         match self.step:
             case Upgrade(lead=GoodRelease(first=first)):
                 return first

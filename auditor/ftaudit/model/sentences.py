@@ -398,7 +398,7 @@ def misfit_phrase(misfit: Misfit) -> str:
 
 
 def rebuilt(rebuild: Rebuild) -> str:
-    """Return what a rebuild would do to the GIL, each answer with its count."""
+    """Return the effect of a rebuild on the GIL, each answer with its count."""
     total = sum(count for _, count in rebuild.counts)
     told = ", ".join(f"{count} of {total} {_WOULD_DECLARE[one]}" for one, count in rebuild.counts)
     return f"{_REBUILT[rebuild.worst]}: of the modules in the ordinary build's wheel, {told}"

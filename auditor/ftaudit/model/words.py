@@ -74,7 +74,7 @@ class WheelKind(StrEnum):
     FREE_THREADED = "free-threaded"
     """A wheel whose ABI tag is that of the free-threaded target, `cp314t`."""
     ABI3T = "abi3t"
-    """A stable-ABI wheel for free-threaded builds (PEP 803), from 3.15t on."""
+    """A stable-ABI wheel for free-threaded builds (PEP 803), since 3.15t."""
     NATIVE = "native"
     """A wheel for the platform with ABI tag `none`: compiled code that does not use the C API according to its name."""
     PURE = "pure"

@@ -35,7 +35,7 @@ class Solution:
     selections: tuple[Selection, ...] = ()
     """The proposed set of each case, in order; empty if nothing was proven."""
     given_up: Mapping[NormalizedName, str] = field(default_factory=dict)
-    """Blockers whose good releases the other requirements exclude, with uv's reason."""
+    """Blockers whose good releases other requirements exclude, with uv's reason."""
     problem: str | None = None
     """Why nothing was proven."""
     implied: frozenset[NormalizedName] = frozenset()

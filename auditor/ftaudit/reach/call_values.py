@@ -206,7 +206,7 @@ def _instantiate(
     scope: Scope,
     node: ast.AST,
 ) -> Value:
-    """Make an object: `__call__` of the metaclass, `__new__`, `__init__`."""
+    """Create an object: `__call__` of the metaclass, `__new__`, `__init__`."""
     if isinstance(cls.meta, Class):
         method = look_up(cls.meta, "__call__")
         if isinstance(method, FunctionValue) and method.node not in machine.active:

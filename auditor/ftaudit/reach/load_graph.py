@@ -16,7 +16,7 @@ class ModuleLoad:
     conditions: tuple[Condition, ...]
     """All of them must hold; empty if nothing is undecided."""
     guarded: bool = False
-    """Whether `try … except ImportError` is around the import."""
+    """Whether the import is inside `try … except ImportError`."""
 
 
 @dataclass(slots=True, eq=False)

@@ -15,7 +15,7 @@ REPLACEMENT: Final = "\N{REPLACEMENT CHARACTER}"
 
 
 def draw(write: Callable[[Console], None], *, width: int, color: bool) -> str:
-    """Return what `write` prints, `width` columns wide, with ANSI colours if `color`."""
+    """Return what `write` prints, `width` columns wide, with ANSI colors if `color`."""
     from rich.console import Console
 
     buffer = io.StringIO()

@@ -236,7 +236,7 @@ def render_reports(reports: Sequence[Report], form: Format, page: Medium, *, com
 def render_scan(
     scan: ScanResult, form: Format, page: Medium, *, exit_code: int, fail_on: Severity, rules: Sequence[Rule] = ()
 ) -> str:
-    """Return a scan in a format. `rules` are those that exist. Raise `ValueError` for a format that no scan has."""
+    """Return a scan in a format. `rules` are the existing rules. Raise `ValueError` for a format without scans."""
     match form:
         case Format.TABLE:
             from ftaudit.report.scan import scan_table
@@ -282,7 +282,7 @@ def render_scan(
 
 
 def render_migration(migration: Migration, form: Format) -> str:
-    """Return the pre-migration report in a format. Raise `ValueError` for one that it does not have."""
+    """Return the pre-migration report in a format. Raise `ValueError` for an unsupported format."""
     match form:
         case Format.HTML:
             from ftaudit.report.migration import html
@@ -301,7 +301,7 @@ def render_migration(migration: Migration, form: Format) -> str:
 
 
 def render_migrations(migrations: Sequence[Migration], form: Format) -> str:
-    """Return the migration reports of one run, one for each target. Raise `ValueError` for a format there is not."""
+    """Return the migration reports of one run, one for each target. Raise `ValueError` for an unsupported format."""
     if len(migrations) == 1:
         return render_migration(migrations[0], form)
     match form:
@@ -322,7 +322,7 @@ def render_migrations(migrations: Sequence[Migration], form: Format) -> str:
 
 
 def render_plans(plans: Sequence[Plan], form: Format, page: Medium) -> str:
-    """Return the plans of one run, one for each target. Raise `ValueError` for a format there is not."""
+    """Return the plans of one run, one for each target. Raise `ValueError` for an unsupported format."""
     if len(plans) == 1:
         return render_plan(plans[0], form, page)
     from ftaudit.report.targets import target_plans
@@ -339,7 +339,7 @@ def render_plans(plans: Sequence[Plan], form: Format, page: Medium) -> str:
 
 
 def render_plan(plan: Plan, form: Format, page: Medium) -> str:
-    """Return a plan in a format. Raise `ValueError` for one that it does not have."""
+    """Return a plan in a format. Raise `ValueError` for an unsupported format."""
     match form:
         case Format.TABLE:
             from ftaudit.report.plan import plan_table

@@ -405,8 +405,8 @@ class _Resolution:
             case FailureKind.CONFLICT:
                 return self._settle_conflict(failure)
             case _:
-                # A proof names more than one package where versions of one need another: to exclude a package for
-                # what another lacks would lose all that it needs.
+                # A proof names more than one package if versions of one need another: excluding a package because
+                # another lacks something would lose all its dependencies.
                 if self._make_up_all(failure):
                     return True
                 lost = next((each.name for each in failure.culprits if each.name not in self._excluded), None)

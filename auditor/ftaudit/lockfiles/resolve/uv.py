@@ -156,8 +156,8 @@ def _arguments(question: UvRequest) -> list[str]:
         arguments += ["--resolution", "lowest-direct"]
     arguments += ["--no-python-downloads", "--python-version", version]
     arguments += ["--python-platform", uv_platform(question.platform)]
-    # Resolving must not build. Only packages whose metadata our own uv.toml states for every version are excepted:
-    # uv takes that instead of building.
+    # Resolving must not build. The only exceptions are packages whose metadata our own uv.toml states for every
+    # version: uv uses that metadata instead of building.
     arguments += ["--only-binary", ":all:"]
     for name in sorted(question.any_sdist):
         arguments += ["--no-binary", name]

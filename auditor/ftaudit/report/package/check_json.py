@@ -252,7 +252,7 @@ def _runtime(runtime: RuntimeFacts) -> dict[str, Any]:
 
 
 def stress_as_dict(stress: StressFacts) -> dict[str, Any]:
-    """Return what many threads did to a package as plain JSON values."""
+    """Return the stress results of a package as plain JSON values."""
     return {
         "status": stress.status.value,
         "reason": _gap(stress.reason),

@@ -46,7 +46,7 @@ WORDS: Final = {
 
 
 def render(report: Report, *, width: int = DEFAULT_WIDTH, color: bool = False) -> str:
-    """Return the report as text that is `width` columns wide, with ANSI colours if `color`."""
+    """Return the report as text that is `width` columns wide, with ANSI colors if `color`."""
 
     def write(console: Console) -> None:
         told = tuple(entries(report.packages))

@@ -20,7 +20,7 @@ _NAMED: Final = 8
 
 
 def render(report: Report, *, width: int = DEFAULT_WIDTH, color: bool = False) -> str:
-    """Return the report as text that is `width` columns wide, with ANSI colours if `color`."""
+    """Return the report as text that is `width` columns wide, with ANSI colors if `color`."""
     from rich.padding import Padding
     from rich.text import Text
 

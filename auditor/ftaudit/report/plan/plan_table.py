@@ -58,7 +58,7 @@ def headline(plan: Plan) -> tuple[str, str]:
 
 
 def render(plan: Plan, *, width: int = DEFAULT_WIDTH, color: bool = False, written: bool = False) -> str:
-    """Return the plan as text that is `width` columns wide; `written` says that its edits are made."""
+    """Return the plan as text that is `width` columns wide; `written` means that its edits are made."""
 
     def write(console: Console) -> None:
         from rich.text import Text
