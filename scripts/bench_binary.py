@@ -1,7 +1,7 @@
 """Time loading and emulating of extension modules, in this process: `bench_binary.py WHEEL|FOLDER ...`.
 
 Every module of the wheels is read `--runs` times after one run without a clock, and counts with its median. The
-median over the modules is held against the wanted 12 ms, for each file format and for all; beside it stand the median
+median over the modules is compared with the target of 12 ms, for each file format and for all, next to the median
 of the processor time, which a busy machine changes less, and the time for unpacking the same modules.
 """
 

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Time the scan of C, C++, Cython and Rust beside a bare tree-sitter parse of the same files, in one process.
+"""Time the scan of C, C++, Cython and Rust against a bare tree-sitter parse of the same files, in one process.
 
     scripts/bench_c_scan.py FOLDER [--runs N]
 
@@ -74,7 +74,7 @@ def median(work: Callable[[], tuple[float, int]], runs: int) -> tuple[float, int
 
 
 def has_grammar(sources: list[SourceFile]) -> bool:
-    """Tell whether tree-sitter reads the language of the files."""
+    """Return whether tree-sitter reads the language of the files."""
     return sources[0].language is not Language.CYTHON
 
 

@@ -3,7 +3,7 @@
 
     scripts/bench_check.py FILE [--lock LOCK] [--runs 7]
 
-Medians of wall times, beside the limit that is wanted of each and a bare `python -c pass` of the same run. The lock
+Medians of wall times, next to the target limit of each and a bare `python -c pass` of the same run. The lock
 file is judged with an empty cache folder and `--offline`, so that its own wheel names are all there is.
 """
 

@@ -5,7 +5,7 @@
 
 `ftaudit-check` on a uv.lock of so many packages, half of which have compiled wheels that an earlier run has read, and
 `ftaudit-scan` of so many changed files in a project of 200; both warm. Medians of wall time and of CPU time (of the
-children, user and system), beside the limit and a bare `python -c pass` of the same run.
+children, user and system), next to the limit and a bare `python -c pass` of the same run.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ def command_of(hook: str) -> list[str]:
 
 
 def write_lock(folder: Path, packages: int) -> None:
-    """Write a lock file whose packages lie beside it as wheels: pure ones, and ones with an extension module."""
+    """Write a lock file with its packages as wheels in the same folder: pure ones and ones with an extension module."""
     image = min((ROOT / "fixtures" / "binaries" / "linux-x86_64").rglob("*not_used*.so"))
     entries, needs = [], []
     for number in range(packages):

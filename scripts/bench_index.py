@@ -1,4 +1,4 @@
-"""Measures the index tier on a file of pins, cold and warm, beside uv on the same names in the same run.
+"""Measures the index tier on a file of pins, cold and warm, against uv on the same names in the same run.
 
     python scripts/bench_index.py FILE [--runs 5] [--python-version 3.14]
 

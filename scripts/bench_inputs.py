@@ -1,4 +1,4 @@
-"""Times reading and walking a uv.lock of some hundred packages, each run in a new process, beside bare peers.
+"""Times reading and walking a uv.lock of some hundred packages, each run in a new process, next to bare peers.
 
     python scripts/bench_inputs.py [RUNS]
 

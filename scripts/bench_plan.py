@@ -1,11 +1,11 @@
 #!/usr/bin/env python3
-"""Measures `ftaudit plan FILE`, cold and warm, beside a bare `uv pip compile` of the same file in the same run.
+"""Measures `ftaudit plan FILE`, cold and warm, against a bare `uv pip compile` of the same file in the same run.
 
     scripts/bench_plan.py FILE [--runs 3] [--static]
 
 Cold means empty caches, ftaudit's and uv's, in folders of this run; the interpreter that imports is there already. Warm
-is the median of the runs after it. uv resolves for the ordinary build; of wheels alone it may end early, at a pin that
-has none, so that its figure is a lower bound. CPU seconds are those of the command and its children.
+is the median of the runs after it. uv resolves for the GIL-enabled build; with wheels only it may stop at a pin that
+has no wheel, so its figure is a lower bound. CPU seconds are those of the command and its children.
 """
 
 from __future__ import annotations

@@ -4,7 +4,7 @@
     scripts/bench_report.py INPUT --scan PATH [--keep FILE] [--runs 9] [OPTION of ftaudit report …]
 
 INPUT is a requirements or lock file, PATH a real source tree. The paints are those that Chromium itself reports
-(Paint Timing), medians of fresh loads from disk, beside the limits that are wanted and a blank page of the same run.
+(Paint Timing), medians of fresh loads from disk, next to the target limits and a blank page of the same run.
 """
 
 from __future__ import annotations

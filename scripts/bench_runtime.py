@@ -1,8 +1,8 @@
-"""Time the runtime tier on a requirements file beside the bare sum of the same imports: `bench_runtime.py FILE`.
+"""Time the runtime tier on a requirements file against the bare sum of the same imports: `bench_runtime.py FILE`.
 
 The file is audited once, which resolves it and makes the environment. Then, in turn, `--runs` times each: every
-import within the sandbox, as `ftaudit check` does it; and the same imports without one, in one plain process a
-distribution, one process after another. Medians are printed; what is wanted is 15 s on two cores for 350 modules.
+import within the sandbox, as `ftaudit check` does it; and the same imports without one, in one plain process per
+distribution, one process after another. Prints medians; the target is 15 s on two cores for 350 modules.
 """
 
 from __future__ import annotations

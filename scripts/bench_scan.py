@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Time the scan of a source tree beside a bare parse of the same files and, where it is installed, `threadcheck scan`.
+"""Time the scan of a source tree against a bare parse of the same files and, if installed, `threadcheck scan`.
 
     scripts/bench_scan.py TREE [--runs N]        (TREE: an unpacked sdist, or NAME==VERSION to fetch one)
 

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Measures `ftaudit check --static FILE`, cold and warm, beside downloading the same wheels whole in the same run.
+"""Measures `ftaudit check --static FILE`, cold and warm, against a download of the same whole wheels in the same run.
 
     scripts/bench_static.py FILE [--runs 5]
 

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Time the test suite as it was run before (one process, with coverage) beside how it is run now (all cores, without).
+"""Time the test suite as it ran before (one process, with coverage) against how it runs now (all cores, without).
 
     scripts/bench_tests.py [PYTEST ARGUMENTS]       for example: tests/source -k scan
 

@@ -73,7 +73,7 @@ def import_libraries(folder: Path, machine: str, dll: str, source: Path) -> Sequ
 
 
 def is_meant_for(source: Path, system: str) -> bool:
-    """Tell whether a source is for a system: one that calls a system's own libraries says for which it is."""
+    """Return whether a source is for a system: one that calls a system's own libraries says for which it is."""
     match = re.search(r"/\* platforms: (.*) \*/", source.read_text())
     return match is None or system in match[1].split()
 

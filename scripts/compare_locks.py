@@ -82,7 +82,7 @@ def main() -> None:
 
 
 def compare(file: Path, tools: Path, *, with_pip: bool) -> Iterator[tuple[str, Packages, Callable[[], Packages]]]:
-    """Yield what is compared, what ftaudit takes, and how to ask the other tool."""
+    """Yield the inputs to compare, ftaudit's argument, and the command of the other tool."""
     kind = format_of(file)
     export = EXPORT.get(kind)
     exported = functools.cache(lambda: run(tools, export or [], file.parent))

@@ -3,8 +3,8 @@
 FILE lists distributions as requirements do, a name perhaps with several versions; the default is
 `compare_tiers.txt` next to this script, and `compare_tiers_3.15.txt` for `--target 3.15t`. Linux x86-64 is judged by
 imports: decided, undetermined, and wrong where a module's declaration and CPython's own word differ. For the other
-platforms the share that is decided is printed, with every module whose declaration is not Linux's. The exit status is 1
-where a figure misses what is wanted, or where fewer distributions than `--at-least` were compared.
+platforms it prints the decided share, with every module whose declaration differs from Linux's. The exit status is 1
+if a figure misses its target, or if fewer distributions than `--at-least` were compared.
 """
 
 from __future__ import annotations

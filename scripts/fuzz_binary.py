@@ -133,7 +133,7 @@ def spoil_wheel(data: bytes, chance: random.Random) -> bytes:
 
 
 def read_wheel(path: Path) -> str:
-    """Return the outcome of opening and reading a wheel; raise what is no declared outcome."""
+    """Return the outcome of opening and reading a wheel; raise any exception that is not a declared outcome."""
     try:
         with open_wheel(path, cache_dir=path.parent, limits=LIMITS) as archive:
             read_metadata(archive, WHEEL_NAME, record=True)

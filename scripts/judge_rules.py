@@ -6,19 +6,19 @@
 
     scripts/judge_rules.py scripts/fresh_cases.csv --named-only --tolerance 2 [--mirrors FOLDER]
 
-Without a table, it is `rule_cases.csv` beside the script: fixes made for free threading, found in the histories of
+Without a table, it is `rule_cases.csv` next to the script: fixes made for free threading, found in the histories of
 projects, and places that a grep would report but that are safe, drawn at random and judged by hand.
 
 A case is seen when one of its expected rules flags the file of the sdist before the fix within the tolerance of one of
 the given lines, with its own place or one of its sites; it is still flagged when the same rule flags the file after the
 fix at a line of the fix. A row whose
 difficulty is `look-alike` names a place after a fix, or in code that never needed one, where none of its rules may say
-anything. Each sdist is scanned whole, in the default profile, without tests and vendored code, but for the files that
-the cases name. Findings that a grep for the same words makes would be no measure; findings per 1,000 lines are.
+anything. Each sdist is scanned whole, in the default profile, without tests and vendored code except the files that
+the cases name. Findings of a grep for the same words would not be a measure; findings per 1,000 lines are.
 
 With `--named-only` the other files of an sdist are surveyed as context but not checked: quicker, and without a measure
-of noise. `--half` takes the rows with that note: rules were mended by looking at the first half, so the second tells
-how they did on what nobody had looked at. Later sets are `second` and so on, each held out until its score was noted.
+of noise. `--half` takes the rows with that note: rules were fixed with the first half in view, so the second shows
+how they do on unseen code. Later sets are `second` and so on, each held out until its score was noted.
 
 A source may also be a commit, `owner/name@commit`: then only the folder around the file is scanned, out of a clone
 below `--mirrors` (`owner+name/repo`) or one that is made from GitHub. The rule `any` stands for every rule that does

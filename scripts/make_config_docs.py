@@ -76,7 +76,7 @@ def page(text: str) -> str:
 
 
 def main() -> int:
-    """Write the table, or tell whether it is stale."""
+    """Write the table, or report that it is stale."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--check", action="store_true")
     check = parser.parse_args().check

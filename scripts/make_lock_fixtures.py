@@ -108,7 +108,7 @@ import httpx
 """
 
 LEFT_OUT = {"description", "author", "authors", "author_email", "maintainer", "maintainer_email", "keywords"}
-"""Keys of JSON that say nothing of what is needed."""
+"""JSON keys that say nothing about requirements."""
 
 INSTALLED = ["httpx==0.28.1", "zope.interface==8.1.1"]
 

@@ -73,7 +73,7 @@ def page(rule: Rule) -> Iterator[str]:
 
 
 def examples(rule: Rule) -> Iterator[str]:
-    """Yield the sections of what is flagged and what is not."""
+    """Yield the sections on flagged and accepted code."""
     if isinstance(rule, PackageRule):
         yield from ("## Flagged", "", *(f"- {finding_line(rule, each)}" for each in rule.INVALID), "")
         yield from ("## Not flagged", "", *(f"- {each.title}" for each in rule.VALID), "")

@@ -29,6 +29,6 @@ def pytest_make_parametrize_id(val: object, argname: str) -> str | None:
 
 
 def _shares(item: pytest.Function) -> bool:
-    """Return whether a test uses a fixture of ours that is made once for its module."""
+    """Return whether a test uses one of our fixtures that is made once per module."""
     fixtures = [made for each in item._fixtureinfo.name2fixturedefs.values() for made in each]
     return any(made.scope == "module" and made.func.__module__ == item.module.__name__ for made in fixtures)

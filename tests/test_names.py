@@ -27,7 +27,7 @@ def names_of_classes(source: str) -> list[str]:
 
 
 def renaming_imports(source: str) -> Iterator[str]:
-    """Yield each import that gives what it imports another name."""
+    """Yield each import that renames what it imports."""
     for node in nodes(source):
         if isinstance(node, ast.Import | ast.ImportFrom):
             yield from (f"{name.name} as {name.asname}" for name in node.names if name.asname not in (None, name.name))

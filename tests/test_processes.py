@@ -1,4 +1,4 @@
-"""A tool ends in time, with everything that it started, or is said not to have."""
+"""A tool ends in time, with everything that it started, or the failure is reported."""
 
 from __future__ import annotations
 

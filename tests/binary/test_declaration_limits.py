@@ -1,4 +1,4 @@
-"""What cannot be told is undetermined with a reason, and what is no image is an ImageError."""
+"""An undecidable declaration is undetermined with a reason, and a file that is not an image is an ImageError."""
 
 from __future__ import annotations
 

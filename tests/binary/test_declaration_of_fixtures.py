@@ -27,7 +27,7 @@ def expected(case: str) -> tuple[str, str]:
 
 
 def declare(path: Path, *, version: tuple[int, int] = (3, 14), name: str | None = None) -> ModuleBinary:
-    """Read one fixture, with the modules beside it and the shared libraries of its platform as its siblings."""
+    """Read one fixture, with the modules next to it and the shared libraries of its platform as its siblings."""
 
     def sibling(wanted: str) -> bytes | None:
         libraries = ROOT / "libraries" / path.parent.name

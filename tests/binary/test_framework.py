@@ -1,4 +1,4 @@
-"""The framework and its version are told by the strings that each leaves in an image."""
+"""The strings that a framework leaves in an image show the framework and its version."""
 
 from __future__ import annotations
 

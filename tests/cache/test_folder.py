@@ -1,4 +1,4 @@
-"""The cache folder: only what is ours is removed, and it does not grow for ever."""
+"""The cache folder: only our own files are removed, and it does not grow without limit."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Configuration files through the command line: what is refused, who wins, and where a file is looked for."""
+"""Configuration files through the command line: rejected settings, precedence, and the places of a file."""
 
 from __future__ import annotations
 
@@ -148,7 +148,7 @@ def test_command_line_over_environment_over_ftaudit_toml_over_pyproject_over_def
     assert origin() == ("file", "ftaudit.toml:1", "https://two.example/simple")
     monkeypatch.setenv("PIP_INDEX_URL", "https://user:secret@three.example/simple")
     assert origin() == ("environment", "PIP_INDEX_URL", "https://***@three.example/simple")
-    # What is in force is what is asked: a file's index gives way to the variable, the option to nothing.
+    # The index in force is the one queried: the variable overrides a file's index, and the option overrides both.
     (project / "requirements.txt").write_text("demo==1.0\n")
     monkeypatch.setenv("PIP_INDEX_URL", "https://127.0.0.1:1/simple")
     _, out, _ = run("check", "--static", "--no-deps", "--no-cache")
@@ -239,7 +239,7 @@ def test_a_file_is_looked_for_up_to_the_top_of_the_checkout_and_no_further(
     assert shown(run)["static", "check"]["origin"] == "default"
     (project / "pyproject.toml").write_text("[tool.ftaudit]\nstatic = true\n")
     assert shown(run)["static", "check"]["where"] == str(project / "pyproject.toml") + ":2"
-    # The nearest folder that has one decides; a pyproject.toml without our table is none.
+    # The nearest folder that has one decides; a pyproject.toml without our table does not count.
     (project / "one" / "pyproject.toml").write_text("[project]\n")
     assert shown(run)["static", "check"]["value"] is True
     (project / "one" / "ftaudit.toml").write_text("static = false\n")

@@ -1,4 +1,4 @@
-"""What is installed in an environment of the target is read where it is: no index is asked, and nothing is run."""
+"""Packages in an environment of the target are read in place: no index is queried, and nothing is run."""
 
 from __future__ import annotations
 
@@ -136,7 +136,7 @@ OWN_WORDS = {
 
 @pytest.fixture(scope="module")
 def venv(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A real virtual environment of the free-threaded interpreter, with packages of ours in it."""
+    """A real virtual environment of the free-threaded interpreter, with our packages in it."""
     home = tmp_path_factory.mktemp("venv")
     folder = home / "env"
     subprocess.run([interpreter().path, "-m", "venv", "--without-pip", folder], check=True)

@@ -66,7 +66,7 @@ CHAINS = {
 
 @pytest.fixture(autouse=True)
 def only_this_index(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, request: pytest.FixtureRequest) -> None:
-    """Leave this machine's own indexes out, but for the tests of the real one."""
+    """Leave this machine's own indexes out, except for the tests of the real one."""
     monkeypatch.setenv("UV_CACHE_DIR", str(tmp_path / "uv-cache"))
     if request.node.get_closest_marker("network") is not None:
         return
@@ -137,7 +137,7 @@ def selected(path: Path) -> tuple[Pin, ...]:
 
 
 def is_installed(file: DistributionFile) -> bool:
-    """Tell whether the target installs it, or the ordinary build, whose wheels uv reads the metadata of."""
+    """Return whether the target installs it, or the GIL-enabled build, whose wheels uv reads metadata from."""
     if not file.filename.endswith(".whl"):
         return False
     return bool(parse_wheel_filename(file.filename)[3] & TAGS)

@@ -1,4 +1,4 @@
-"""Inputs that are no lock or requirements file, and what is said of what cannot be had: through the front door."""
+"""Inputs other than lock and requirements files, and reports on unavailable ones, through the command line."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`check` on a package without a free-threaded wheel: what the ordinary build's wheel would declare, and no verdict."""
+"""`check` on a package without a free-threaded wheel: what the GIL-enabled build's wheel declares, and no verdict."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def server() -> Iterator[IndexServer]:
 
 
 def ordinary(case: str, *, more: bytes = b"") -> ServedFile:
-    """Return a wheel of the ordinary build whose module is a fixture."""
+    """Return a wheel of the GIL-enabled build whose module is a fixture."""
     (image,) = BINARIES.glob(f"{case}.*")
     empty = wheel("demo", "1.0", tag=f"cp314-cp314-{PLATFORM}")
     buffer = io.BytesIO(empty.data)

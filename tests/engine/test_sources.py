@@ -1,4 +1,4 @@
-"""`check --source`: the sdists of the packages are scanned, and what could not be is said."""
+"""`check --source`: the sdists of the packages are scanned, and failures are reported."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What comes out of the package archive is what was asked for, or it is nothing."""
+"""The package archive yields the requested files, or nothing."""
 
 from __future__ import annotations
 

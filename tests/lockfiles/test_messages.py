@@ -1,4 +1,4 @@
-"""What is wrong with an input is said with its place, and what to do about it fits the project."""
+"""The message for an invalid input names the place, and its advice fits the project."""
 
 from __future__ import annotations
 

@@ -84,7 +84,7 @@ def test_a_group_that_has_grown_makes_a_lock_stale(tmp_path: Path) -> None:
 
 
 def test_a_lock_that_was_made_when_the_project_needed_nothing_may_be_stale(tmp_path: Path) -> None:
-    # uv keeps no record of what was asked for where nothing was.
+    # uv does not record the request if nothing was requested.
     package = '[[package]]\nname = "app"\nversion = "1"\nsource = { virtual = "." }\n'
     old = package + 'dependencies = [{ name = "six" }]\n[[package]]\nname = "six"\nversion = "1.17.0"\n'
     for number, (lock, project, told) in enumerate(

@@ -1,4 +1,4 @@
-"""Plans through the front door, on an index of the test's own: what is promised, and what is not."""
+"""Plans through the command line, on the test's own index: what a plan promises, and what it does not."""
 
 from __future__ import annotations
 

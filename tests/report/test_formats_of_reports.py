@@ -1,4 +1,4 @@
-"""Every format of a report of packages: nothing lost, nothing steered by strangers' strings, the same every time."""
+"""Every format of a report of packages: nothing lost, nothing controlled by untrusted strings, the same every time."""
 
 from __future__ import annotations
 

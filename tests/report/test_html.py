@@ -1,4 +1,4 @@
-"""The HTML report as a document: one file, nothing from outside, nothing of a stranger's but text."""
+"""The HTML report as a document: one file, nothing from outside, untrusted content only as text."""
 
 from __future__ import annotations
 

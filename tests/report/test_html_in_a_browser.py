@@ -1,4 +1,4 @@
-"""What the HTML report does in a real browser: nothing that a stranger wrote runs, and it can be used by anybody."""
+"""What the HTML report does in a real browser: no untrusted content runs, and it is accessible."""
 
 from __future__ import annotations
 

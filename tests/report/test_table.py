@@ -1,4 +1,4 @@
-"""The table for terminals: the answer on top, nothing lost, nothing steered by strangers' strings."""
+"""The table for terminals: the answer on top, nothing lost, nothing controlled by untrusted strings."""
 
 from __future__ import annotations
 

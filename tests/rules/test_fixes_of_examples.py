@@ -51,7 +51,7 @@ def test_what_a_fix_makes_of_an_example_is_flagged_no_more_and_for_nothing_new(r
             was = Counter(finding.code for finding in flagged(example, path, example.code))
             now = Counter(finding.code for finding in flagged(example, path, text))
             assert now[rule.info.code] <= was[rule.info.code] - made, text
-            # Where a project declares is no fault: that rule is off by default.
+            # The place where a project declares is not a fault: that rule is off by default.
             assert not {code for code in now - was if code != "FT305"}, text
     assert fixes or rule.info.name in UNFIXED, "no INVALID example of the rule has a fix"
 

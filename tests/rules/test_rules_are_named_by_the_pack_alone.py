@@ -1,4 +1,4 @@
-"""What is said about a rule is in its `RuleInfo`: nothing outside the pack knows a rule by its code or name."""
+"""All facts about a rule are in its `RuleInfo`: no code outside the pack names a rule by its code or name."""
 
 from __future__ import annotations
 

@@ -228,7 +228,7 @@ def test_an_import_reaches_no_network(tmp_path: Path) -> None:
         facts = run(tmp_path, f"import socket; socket.create_connection(('127.0.0.1', {port}), 5)")
     row = hostile(facts)
     if not facts.network_cut:
-        # A container that gives an ordinary user no namespace: what could not be cut off is said.
+        # A container without namespaces for unprivileged users: the report names what could not be cut off.
         assert any("network" in note for note in facts.notes)
         return
     assert (row.imported, row.outcome, row.environmental) == (False, "exception", True)

@@ -1,4 +1,4 @@
-"""The walls as a whole where the system gives no namespaces: nothing gets out, or the report says what could."""
+"""The walls as a whole if the system provides no namespaces: nothing gets out, or the report says what could."""
 
 from __future__ import annotations
 

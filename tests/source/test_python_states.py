@@ -69,7 +69,7 @@ def test_what_one_method_locks_and_another_does_not_is_one_finding_with_the_code
         # A documented contract: the caller holds the lock.
         "        self.n = 0\n    def hit(self):\n        with self._lock:\n            self.n += 1\n"
         '    def miss(self):\n        """Must be called with the lock held."""\n        self.n -= 1\n',
-        # What starts over stores what nobody else counts yet.
+        # A restart stores a value that no other code counts yet.
         "        self.n = ()\n    def put(self, n):\n        with self._lock:\n            self.n = (n,)\n"
         "    def reset(self, n):\n        self.n = (n, n)\n",
     ],

@@ -1,4 +1,4 @@
-"""Recipes: what a file says, and what is said of a wrong one."""
+"""Recipes: the content of a file, and the message for an invalid one."""
 
 from __future__ import annotations
 

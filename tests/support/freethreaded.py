@@ -27,13 +27,13 @@ FIXTURES = Path(__file__).parents[2] / "fixtures"
 
 @functools.cache
 def interpreter() -> Interpreter:
-    """Return the interpreter that `scripts/test` provided, or one that the machine has; raise where there is none."""
+    """Return the interpreter that `scripts/test` provided, or one on the machine; raise if there is none."""
     return find_interpreter(parse_target("3.14t"), cache_dir=default_cache_dir())
 
 
 @functools.cache
 def interpreter_of(target: str) -> str:
-    """Return the path of the interpreter of one target, whatever `$FTAUDIT_PYTHON` names; raise where there is none."""
+    """Return the path of the interpreter of one target, whatever `$FTAUDIT_PYTHON` names; raise if there is none."""
     named = os.environ.pop(VARIABLE, None)
     try:
         if named is not None:

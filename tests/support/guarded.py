@@ -32,7 +32,7 @@ def pytest_folder() -> Path:
 
 @dataclass(frozen=True, kw_only=True)
 class Application:
-    """A folder of the user's, and a `site-packages` beside it."""
+    """A folder of the user's, and a `site-packages` next to it."""
 
     folder: Path
     site: Path

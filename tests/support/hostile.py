@@ -1,4 +1,4 @@
-"""What strangers may write where a report shows it: each piece is an attack on one of the formats."""
+"""Untrusted text that a report shows: each piece is an attack on one of the formats."""
 
 from __future__ import annotations
 

@@ -107,7 +107,7 @@ class _State:
 
 
 class IndexServer:
-    """The server; a context manager that listens as soon as it is entered."""
+    """The server; a context manager that listens from entry on."""
 
     def __init__(self) -> None:
         self._state = _State()

@@ -1,4 +1,4 @@
-"""Pre-migration reports for tests: one with every part in it, and the same with a stranger's text in every field."""
+"""Pre-migration reports for tests: one with every part in it, and the same with untrusted text in every field."""
 
 from __future__ import annotations
 
@@ -276,7 +276,7 @@ T = TypeVar("T")
 def poisoned(value: T, text: str) -> T:
     """Return the same data with `text` in place of every string in it, the keys of mappings included.
 
-    The names of platforms get a mark: sentences that hold one are told once for all of them.
+    The names of platforms get a mark: sentences that hold one are printed once for all of them.
     """
     made: Any
     match value:

@@ -1,4 +1,4 @@
-"""The part of SARIF 2.1.0 that ftaudit writes, as a JSON Schema of its own that knows no other property.
+"""The part of SARIF 2.1.0 that ftaudit writes, as its own JSON Schema that allows no other property.
 
 Written from the standard's text, whose sections are named; it is narrower than the official schema everywhere. That one
 is OASIS' and no part of this project: `FTAUDIT_SARIF_SCHEMA=PATH` has the tests hold the logs against it too.

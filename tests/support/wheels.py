@@ -18,7 +18,7 @@ TAG = "cp314-cp314t-manylinux_2_17_x86_64"
 def elf(module: str = "_core", *, mapped: bytes = b"", unmapped: bytes = b"", hook: str = "PyInit_") -> bytes:
     """Return bytes that start like a 64-bit ELF file of one segment, with `unmapped` bytes behind it.
 
-    It exports nothing: the hook's name merely stands in it, as it would in a string table.
+    It exports nothing: it merely contains the hook's name, as a string table does.
     """
     content = b"\0" + hook.encode() + module.encode() + b"\0" + mapped
     size = 64 + 56 + len(content)

@@ -1,4 +1,4 @@
-"""Which members are extension modules by their names, what is mapped of an image, what the metadata says."""
+"""Members that are extension modules by name, the mapped part of an image, and the metadata."""
 
 from __future__ import annotations
 

@@ -41,7 +41,7 @@ def healed(server: IndexServer) -> None:
 def images(
     url: str, tmp_path: Path, *, sha256: str | None = None, parallel: int = 0
 ) -> tuple[dict[str, MemberImage], int]:
-    """Return the images of the wheel's shared objects, and how many bytes of it were fetched."""
+    """Return the images of the wheel's shared objects, and the number of fetched bytes."""
     with (
         requests.Session() as session,
         ThreadPoolExecutor(parallel or 1) as pool,
@@ -117,7 +117,7 @@ def test_a_range_that_makes_no_sense_leads_to_a_plain_request(
     try:
         read, _ = images(server.file_url(NAME), tmp_path)
     except ArchiveError as error:
-        # A tail of ten bytes is a consistent answer for a file that is no wheel.
+        # A tail of ten bytes is a consistent answer for a file that is not a wheel.
         assert content_range == "bytes 0-9/10"
         assert "announced" in error.problem
     else:

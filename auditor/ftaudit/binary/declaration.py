@@ -39,7 +39,7 @@ def read_declaration(
 
     `module_name` is its dotted import name, `path` its place in the wheel, and `target_version` the CPython that
     would import it. `siblings` gives other extension modules of the same wheel by dotted import name: mypyc's
-    modules hand over to one of them. `stable_abi` keeps what the module takes from CPython: its wheel claims a stable
+    modules delegate to one of them. `stable_abi` keeps what the module takes from CPython: its wheel claims a stable
     ABI.
 
     A pure function of its arguments. Raise `ImageError` for a malformed image; whatever else could not be found
@@ -259,8 +259,8 @@ def _doubt_beyond(subject: Subject, best: HookRun) -> str:
 def _beyond_failure(subject: Subject, best: HookRun) -> tuple[Subject, HookRun]:
     """Look for a run that gets past a failure which may be the emulation's own, and return it, else the one given.
 
-    Such a run counts only where the code itself declares something in it: that it declares nothing may be the
-    fault of what was changed.
+    Such a run counts only if the code itself declares something in it: a missing declaration may be the
+    result of the change.
     """
     if best.faulted:
         lenient = replace(subject, null_objects=True)
@@ -281,7 +281,7 @@ def _read_partial(
     framework: tuple[str | None, str | None],
     budget: Budget,
 ) -> Reading:
-    """Read a module with holes: what is told without any doubt counts, and for all else the whole is needed.
+    """Read a module with holes: a certain answer counts; any other answer needs the whole module.
 
     That are slots with `Py_mod_gil`, or without it as the compiler left them, reached without a failure or a second
     try, and a framework that no more data could make another.
@@ -297,7 +297,7 @@ def _read_partial(
         best = run(subject, {})
         missed = None if best.missed is None else file_offset(image, best.missed)
         if missed is None and framework[1] is None and image.doubtful:
-            # The mark of a framework, or its version, may stand in the data that is not known.
+            # The mark of a framework, or its version, may be in the data that is missing.
             missed = file_offset(image, image.doubtful[0][0])
         laid_out_otherwise = best.built_free_threaded is (not build)
         guesses = any(question.environment for question in best.questions) or len(best.questions) > best.asked_before
@@ -321,7 +321,7 @@ def _read_partial(
 
 
 def _is_sure(best: HookRun) -> bool:
-    """Tell whether a run came to slots that no more code can change, and to a module where one is created."""
+    """Return whether a run came to slots that no more code can change, and to a module where one is created."""
     slots = best.slots
     if slots is None or slots.refusal or (slots.gil is None and not best.constant):
         return False
@@ -357,7 +357,7 @@ def _answer(
 
 
 def _follow(subject: Subject, best: HookRun, runs: int, siblings: Siblings | None) -> tuple[Subject, HookRun, int]:
-    """Load the modules that this one hands over to, one after the other: mypyc's shims leave all to a group module."""
+    """Load the modules that this one delegates to, one after the other: mypyc's shims delegate to a group module."""
     find = siblings if callable(siblings) else (siblings or {}).get
     while best.hands_over_to and len(subject.groups) < _MAX_GROUPS:
         data = find(best.hands_over_to)
@@ -392,7 +392,7 @@ _PLAIN = ("C", "C++")
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class _Loaded:
-    """What came of loading shared libraries beside a module."""
+    """The result of loading shared libraries together with a module."""
 
     subject: Subject
     best: HookRun
@@ -448,7 +448,7 @@ def _with_libraries(subject: Subject, best: HookRun, runs: int, siblings: Siblin
 
 
 def _fails_in_another(best: HookRun) -> bool:
-    """Tell whether a run failed after it had called into a library of which nothing is known."""
+    """Return whether a run failed after it called into an unknown library."""
     failed = best.ending is RunEnding.FAILED and best.declared is None
     return failed and bool(best.foreign) and not best.hands_over_to
 

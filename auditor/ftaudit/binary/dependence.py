@@ -73,7 +73,7 @@ def depends(subject: Subject, best: HookRun) -> str:
         joins = known.setdefault(path.overrides, Joins())
         other = run(subject, dict(path.overrides), turned=path.turned, joins=joins, merges=dict(path.merges))
         if other.faulted and path.parent is not None:
-            # Turned round, a way may meet a null pointer that is none on any machine that goes it.
+            # On an inverted path, the run may meet a null pointer that is valid on any machine that takes the path.
             lenient = replace(subject, null_objects=True)
             other = run(lenient, dict(path.overrides), turned=path.turned, joins=joins, merges=dict(path.merges))
         left -= 1

@@ -64,7 +64,7 @@ class FactsCache:
             return None
 
     def write(self, sha256: str, key: str, facts: BinaryFacts) -> None:
-        """Keep the facts, whole or not at all; a cache that cannot be written is no failure."""
+        """Store the facts, whole or not at all; a cache that cannot be written is not a failure."""
         path = self._path(sha256, key)
         with contextlib.suppress(OSError):
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -120,7 +120,7 @@ def _parse(kept: dict[str, Any]) -> BinaryFacts:
 
 
 def parse_binary(kept: dict[str, Any] | None) -> ModuleBinary | None:
-    """Return what was said of a module out of its plain form; raise `ValueError`, `TypeError` or `KeyError`."""
+    """Return the facts about a module from their plain form; raise `ValueError`, `TypeError` or `KeyError`."""
     if kept is None:
         return None
     hook, refusal, abi_info = kept["hook"], kept["refusal"], kept["abi_info"]

@@ -45,9 +45,9 @@ class HookRun:
     """Why it failed, or why CPython would refuse what it returned."""
     slots: Slots | None = None
     constant: bool = False
-    """Whether the slots stand in the image as the compiler left them: no code had a hand in them."""
+    """Whether the slots are in the image as the compiler left them: no code changed them."""
     creates_module: bool | None = None
-    """Whether the create slot returned a module object; `None` where there is none or it did not return."""
+    """Whether the create slot returned a module object; `None` if there is no such slot or it did not return."""
     gil: int | None = None
     """Single-phase: the value that `PyUnstable_Module_SetGIL` was last called with, `None` where it was not."""
     origin: str = ""
@@ -83,7 +83,7 @@ class HookRun:
     idle: bool = False
     """The hook of an image that takes nothing from CPython returned null without a call: it makes no module."""
     guesses: tuple[str, ...] = ()
-    """What was answered in the run without knowledge, in order."""
+    """The answers that the run guessed, in order."""
     declared_after: int | None = None
     """How many of these were made when `PyUnstable_Module_SetGIL` was called last; `None` where it was not."""
     asked_processor: bool = False
@@ -149,9 +149,9 @@ class Subject:
     null_objects: bool = False
     """What null points to is mapped, as an object: the run goes on where a stub left a pointer unset."""
     groups: tuple[tuple[str, Image], ...] = ()
-    """The modules that it hands over to, loaded beside it, by import name."""
+    """The modules that it delegates to, loaded with it, by import name."""
     libraries: tuple[tuple[str, Image], ...] = ()
-    """Plain shared libraries that it calls into, loaded beside it, by file name."""
+    """Plain shared libraries that it calls into, loaded with it, by file name."""
     seals: bool = False
     """Whether its code has one call of `PyUnstable_Module_SetGIL` and no more."""
     starts_libraries: bool = False
@@ -424,7 +424,7 @@ def _holds_still(python: Python, image: Image, address: int, size: int) -> bool:
 
 
 def _created(python: Python, slots: Slots, definition: int) -> bool | None:
-    """Call the create slot and tell whether it makes a module: another object needs the GIL whatever is declared."""
+    """Call the create slot and return whether it makes a module: any other object needs the GIL in any case."""
     if not slots.create or not slots.gil:
         return None
     spec = python.objects.new("object", name=SPEC)

@@ -83,7 +83,7 @@ class InspectSettings:
     worker_memory: int = 12 << 30
     """Bytes of address space of one worker process; Unicorn reserves one GiB for each CPU that it emulates."""
     record: bool = False
-    """Whether RECORD is held against the members: for authors, who can mend it."""
+    """Whether RECORD is compared with the members: for authors, who can fix it."""
 
 
 class Inspector:
@@ -158,7 +158,7 @@ class Inspector:
                 request.target.name,
                 request.rebuild and "rebuild",
                 self._settings.record and "record",
-                # What is said of a wheel depends on its file name too, which may be another the next time.
+                # The report on a wheel also depends on its file name, which may differ the next time.
                 hashlib.sha256(request.file.filename.encode()).hexdigest()[:16],
                 request.most is not None and f"most{request.most}",
             )
@@ -276,7 +276,7 @@ def _startup_files(archive: WheelArchive) -> Iterator[str]:
 
 
 def _content(archive: WheelArchive, member: ArchiveMember) -> bytes:
-    """Return a member; what cannot be inflated is no text, and counts as code."""
+    """Return a member; data that cannot be inflated is not text, and counts as code."""
     try:
         return archive.read(member)
     except MemberError:

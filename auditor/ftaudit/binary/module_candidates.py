@@ -1,6 +1,6 @@
 """Which members of a wheel are read to find extension modules: all that could be one, as far as that is affordable.
 
-Of a wheel that is at hand every member is looked at, whatever its name. Of one that is read in ranges the names decide
+In a local wheel every member is checked, whatever its name. In a wheel that is read in ranges, the names decide
 what is fetched (docs/binary.md, "What is read of a wheel").
 """
 

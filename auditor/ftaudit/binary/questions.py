@@ -99,7 +99,7 @@ def prepare() -> None:
     """Import what a worker needs."""
     import ftaudit.binary.declaration  # noqa: F401
 
-    # What was imported stays: the collector, which frees the emulators, need not look at it each time.
+    # Imported objects stay: the collector, which frees the emulators, does not need to visit them each time.
     gc.collect()
     gc.freeze()
 

@@ -18,11 +18,11 @@ from ftaudit.wheel import ArchiveMember, ModuleMember, WheelArchive, is_library,
 from ftaudit.workers import Died, TaskEnding
 
 MYPYC_GROUP: Final = "__mypyc"
-"""How the modules end that mypyc's shims hand over to (mypyc/common.py, `shared_lib_name`)."""
+"""The suffix of the modules that mypyc's shims delegate to (mypyc/common.py, `shared_lib_name`)."""
 LIBRARIES: Final = 512 << 20
 """Bytes of plain shared libraries, inflated, that are read for the modules of a wheel that call into them."""
 LIBRARIES_COMPRESSED: Final = 128 << 20
-"""The same as they are fetched."""
+"""The same, in the order of download."""
 EASILY_PARSED: Final = 32 << 20
 """Bytes of an image that mentions hooks up to which it is parsed to see what it exports."""
 MOST_HOOKS: Final = 8
@@ -208,7 +208,7 @@ class WheelReader:
         return [(module, again.get(module.path, answer)) for module, answer in answers]
 
     def _ask_further(self, answers: list[tuple[ModuleMember, ModuleAnswer]]) -> list[tuple[ModuleMember, ModuleAnswer]]:
-        """Read on to what was missed, and ask again."""
+        """Read the missing data, and ask again."""
         missed = {
             self.fetchers.submit(self.archive.read_on, module.member, answer.missed): module
             for module, answer in answers
@@ -228,7 +228,7 @@ class WheelReader:
     def _ask_with_libraries(
         self, answers: list[tuple[ModuleMember, ModuleAnswer]]
     ) -> list[tuple[ModuleMember, ModuleAnswer]]:
-        """Ask again for modules that call into shared libraries of this wheel, with those beside them."""
+        """Ask again for modules that call into shared libraries of this wheel, with those libraries loaded."""
         at_hand = {_base(member.name): member for member in self.archive.members if not member.name.endswith("/")}
         needs = {
             _key(module): (module, names)

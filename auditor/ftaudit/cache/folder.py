@@ -1,7 +1,7 @@
 """The cache folder as a whole: what lies in it, how it is kept from growing for ever, and how it is emptied.
 
-Only what ftaudit itself writes is ever removed: files of known names below known folders, so that a folder which is no
-cache of ours loses nothing. Failures are no errors: another process may be at work in the same folder.
+Only files that ftaudit itself writes are removed: files of known names below known folders, so that any folder that
+is not our cache loses nothing. Failures are not errors: another process may be at work in the same folder.
 """
 
 from __future__ import annotations
@@ -151,7 +151,7 @@ def _items(cache: Path, part: CachePart) -> Iterator[_Item]:
 
 
 def _remove(item: _Item) -> int:
-    """Remove a file, or a folder that nobody holds; return the bytes that are freed."""
+    """Remove a file, or a folder that no process holds; return the number of freed bytes."""
     with contextlib.suppress(OSError):
         if item.path.is_symlink() or not item.path.is_dir():
             item.path.unlink()

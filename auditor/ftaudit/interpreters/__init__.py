@@ -1,4 +1,4 @@
-"""Finding, and where there is none providing, the free-threaded interpreter that the audited modules run under."""
+"""Find, or else provide, the free-threaded interpreter that the audited modules run under."""
 
 from ftaudit.interpreters.find import VARIABLE, find_in_environment, find_interpreter, option_of
 from ftaudit.interpreters.probe import probe_interpreter

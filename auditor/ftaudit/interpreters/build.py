@@ -75,7 +75,7 @@ def build_interpreter(
         prefix = home / f"{version}t"
         executable = prefix / "bin" / target.executable
         if not (prefix / COMPLETE).exists():
-            # What stands there without the marker is what an interrupted build left.
+            # A folder without the marker is left over from an interrupted build.
             shutil.rmtree(prefix, ignore_errors=True)
             _build(version, tarball, prefix, work, home / "build.log", progress)
         found = probe_interpreter(executable, target)
@@ -202,7 +202,7 @@ def _build_environment(sysroot: Path, work: Path, progress: Callable[[str], None
         for name, value in os.environ.items()
         if name in ("PATH", "HOME", "TMPDIR", "LANG", "CC") or name.startswith("LC_")
     }
-    # Without debugging information, which nobody reads here, it compiles in three quarters of the time.
+    # Without debugging information, which is not used here, it compiles in three quarters of the time.
     env["OPT"] = "-DNDEBUG -O2"
     wanted = [name for name, (header, library) in HEADERS.items() if not _compiles(header, library, work)]
     tools = [] if shutil.which("make") else ["make"]
@@ -223,7 +223,7 @@ def _build_environment(sysroot: Path, work: Path, progress: Callable[[str], None
 
 
 def _compiles(header: str, library: str, work: Path) -> bool:
-    """Tell whether the compiler finds the header and the linker finds the library."""
+    """Return whether the compiler finds the header and the linker finds the library."""
     probe = work / "probe.c"
     probe.write_text(f"#include <stddef.h>\n#include <stdio.h>\n#include <{header}>\nint main(void) {{ return 0; }}\n")
     compiler = shutil.which("gcc") or "cc"

@@ -45,7 +45,7 @@ def archive_addresses() -> tuple[str, ...]:
 
 
 def download(address: str, destination: Path, sha256: str) -> bool:
-    """Fetch a file with apt's own proxy and credentials, and tell whether it arrived and has that SHA-256."""
+    """Fetch a file with apt's own proxy and credentials, and return whether it arrived and has that SHA-256."""
     # apt-helper is not on PATH but part of apt; it reads apt.conf, auth.conf and apt's proxies.
     ran = run_tool([_HELPER, "download-file", address, destination, f"SHA256:{sha256}"], timeout=DOWNLOAD_SECONDS)
     if not (ran.ok and destination.is_file()):

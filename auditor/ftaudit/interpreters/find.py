@@ -21,7 +21,7 @@ from ftaudit.target import DEFAULT_TARGET, Target
 VARIABLE: Final = PYTHON_VARIABLE
 
 COMPLETE: Final = ".complete"
-"""The marker inside a prefix of ours that a build which ran to its end leaves; without it the prefix is debris."""
+"""The marker that a finished build leaves in our prefix; without it the prefix is debris."""
 
 UV_SECONDS: Final = 30.0
 
@@ -108,7 +108,7 @@ def _from_uv(target: Target, attempts: list[str]) -> Iterator[Path]:
     except ResolutionError as error:
         attempts.append(f"managed by uv: {error.problem}")
         return
-    # On Windows uv also reads the registry, which knows the installers' interpreters; elsewhere PATH was looked at.
+    # On Windows uv also reads the registry, which lists the installers' interpreters; elsewhere PATH was searched.
     managed = [] if sys.platform == "win32" else ["--managed-python"]
     ran = run_tool(
         [uv, "python", "find", "--no-python-downloads", "--no-project", *managed, target.name],
@@ -128,7 +128,7 @@ def _from_pyenv(target: Target) -> list[Path]:
 
 
 def _age(name: str) -> Version:
-    """Return the version of a prefix of ours; `3.15.0~rc2t` comes before `3.15.0t`."""
+    """Return the version of our prefix; `3.15.0~rc2t` comes before `3.15.0t`."""
     try:
         return Version(name.rstrip("t").replace("~", ""))
     except InvalidVersion:

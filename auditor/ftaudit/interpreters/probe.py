@@ -39,7 +39,7 @@ print(json.dumps({{
 
 
 def probe_interpreter(executable: Path, target: Target, *, source: str = "") -> Interpreter:
-    """Start the executable and return what it is; `source` says why it is looked at.
+    """Start the executable and return its description; `source` says why it is probed.
 
     Raise `InterpreterError` where it does not start, is not CPython, is an ordinary (GIL) build or is another
     version than the target. The build says of itself which it is: `Py_GIL_DISABLED` in `sysconfig` (PEP 703).

@@ -18,14 +18,14 @@ from ftaudit.processes import find_uv, run_tool
 from ftaudit.target import Target
 
 UV_INSTALL_SECONDS: Final = 180.0
-"""A download of some 35 MB; where there is no route, uv notices within seconds."""
+"""A download of some 35 MB; if there is no route, uv notices within seconds."""
 
 
 def provide_interpreter(target: Target, *, cache_dir: Path, progress: Callable[[str], None]) -> Interpreter:
-    """Return a free-threaded interpreter of the target's version, installing or building one where there is none.
+    """Return a free-threaded interpreter of the target's version, installing or building one if there is none.
 
-    `uv python install` puts its own into uv's place; a build of ours goes to `<cache_dir>/python/`. `progress` is
-    told what is being done, one sentence at a time. Raise `InterpreterError` with all that was tried where
+    `uv python install` puts its own into uv's place; our build goes to `<cache_dir>/python/`. `progress` receives
+    the current step, one sentence at a time. Raise `InterpreterError` with all attempts if
     neither works, and at once where `$FTAUDIT_PYTHON` names something unfit.
     """
     try:

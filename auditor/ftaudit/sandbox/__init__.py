@@ -1,4 +1,4 @@
-"""The runtime tier: strangers' modules imported under the free-threaded interpreter, within walls."""
+"""The runtime tier: third-party modules imported under the free-threaded interpreter, within walls."""
 
 from ftaudit.sandbox.in_place import InstalledPackage, import_in_place
 from ftaudit.sandbox.runner import import_distributions

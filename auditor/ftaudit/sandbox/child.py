@@ -3,7 +3,7 @@
 Started as `python -v -I -S child.py RESULTS`, where RESULTS is the descriptor that reports go to; the job is one
 line of JSON on standard input. CPython prints `# loading module 'X', which requires the GIL` on `sys.stderr` for every
 module that does (`_PyImport_CheckGILForModule` in `Python/import.c`), if it runs verbosely and `PYTHON_GIL` and
-`-X gil` are unset. Each call that loads an extension module is therefore given a standard error of ours to listen at.
+`-X gil` are unset. Each call that loads an extension module therefore gets our own standard error to listen to.
 """
 
 from __future__ import annotations
@@ -86,7 +86,7 @@ class Tracker:
         bootstrap._verbose_message = external._verbose_message = lambda *arguments, **options: None
 
     def gil_stays_on(self) -> bool:
-        """Tell whether the GIL is on for good, and not for the time that some init hook takes.
+        """Return whether the GIL is on permanently, and not only while an init hook runs.
 
         CPython enables it while it runs one, and disables it again for a module that does not need it
         (`_PyEval_EnableGILTransient` in `Python/ceval_gil.c`).
@@ -218,11 +218,11 @@ class Child:
             while frame:
                 frame = frame[self.write(self.results, frame) :]
         except OSError:
-            # Somebody closed the descriptor, so that nobody can be told anything any more.
+            # Some code closed the descriptor, so no further report can be sent.
             self.exit(113)
 
     def flush(self) -> None:
-        """Hand on what was printed until now, and mark its end."""
+        """Forward the output so far, and mark its end."""
         for stream in (self.stdout, self.stderr):
             # A module may have closed it, or put something else in its place.
             with self.suppress(BaseException):

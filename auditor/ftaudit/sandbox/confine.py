@@ -250,7 +250,7 @@ def _enter_namespaces(left_open: dict[str, str], *, network: bool) -> int:
     if unshare(CLONE_NEWUSER | wall) == 0:
         try:
             _write("/proc/self/setgroups", "deny")
-            # Whoever started us is nobody in there, so that starting a program brings no capability back.
+            # The user that started us is unmapped in there, so starting a program does not bring a capability back.
             _write("/proc/self/uid_map", f"{NOBODY} {uid} 1")
             _write("/proc/self/gid_map", f"{NOBODY} {gid} 1")
         except OSError as error:

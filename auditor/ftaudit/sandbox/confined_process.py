@@ -309,7 +309,7 @@ class _Watch:
             self.printed.feed(data)
 
     def _output(self, part: int) -> str | None:
-        """Return what was printed: part 0 before the start, under `-v`, part 1 during the first import."""
+        """Return the printed text: part 0 before the start, under `-v`, part 1 during the first import."""
         text = _NOISE.sub("", self.printed.part(part).decode("utf-8", "replace")).strip()
         return escape(text, self.settings.output_chars) or None
 

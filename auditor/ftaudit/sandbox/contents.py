@@ -140,9 +140,9 @@ def _member(path: str) -> ArchiveMember:
 
 
 def _exports_init(path: Path, name: str) -> bool:
-    """Tell whether the image's string table has `PyInit_NAME`, or `PyModExport_NAME` (PEP 793).
+    """Return whether the image's string table has `PyInit_NAME`, or `PyModExport_NAME` (PEP 793).
 
-    In ELF, Mach-O and PE alike an exported name stands there between zero bytes (Mach-O puts a `_` before it).
+    In ELF, Mach-O and PE an exported name is there between zero bytes (Mach-O puts a `_` before it).
     """
     try:
         with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as image:
@@ -156,7 +156,7 @@ def _exports_init(path: Path, name: str) -> bool:
 
 
 def _toplevels(paths: Iterable[str], modules: dict[str, str]) -> tuple[str, ...]:
-    """Return the top-level names: packages with an `__init__`, and single modules. Scripts and data are none."""
+    """Return the top-level names: packages with an `__init__`, and single modules. Scripts and data do not count."""
     found: dict[str, None] = {}
     for path in paths:
         first, _, rest = path.partition("/")
@@ -169,6 +169,6 @@ def _toplevels(paths: Iterable[str], modules: dict[str, str]) -> tuple[str, ...]
         importable = importable and name not in _CUSTOM
         if importable and name.isidentifier():
             found[name] = None
-    # A leading underscore says that nobody is meant to import it by itself.
+    # A leading underscore says that the module is not meant to be imported by itself.
     public = [name for name in found if not name.startswith("_")]
     return tuple(sorted(public or found))

@@ -1,4 +1,4 @@
-"""All the imports of one distribution: which processes they take, what is asked again, and what each answer means."""
+"""All the imports of one distribution: their processes, the repeated questions, and the meaning of each answer."""
 
 from __future__ import annotations
 
@@ -250,7 +250,7 @@ def _itself(report: dict[str, Any], step: ImportStep) -> tuple[str, ...]:
 
 
 def _shortest(chains: Iterable[tuple[str, ...]]) -> tuple[str, ...]:
-    """Return the way to the first culprit, without a name repeated in a row; empty where there is none."""
+    """Return the path to the first culprit, without repeated names in a row; empty if there is none."""
     for chain in chains:
         return tuple(name for position, name in enumerate(chain) if position == 0 or name != chain[position - 1])
     return ()

@@ -83,7 +83,7 @@ def _key(interpreter: Interpreter, wheels: Sequence[WheelToImport]) -> str:
 
 
 def _digest(location: str) -> str:
-    """Return what identifies a wheel whose hash nobody gave: a local file's content, else its address."""
+    """Return the identity of a wheel without a given hash: a local file's content, else its address."""
     path = Path(location.removeprefix("file://"))
     if not path.is_file():
         return location
@@ -122,7 +122,7 @@ class _Installer:
                 return f"{escape(wheel.location)} is no address of a wheel"
         listed = self._folder / "requirements.txt"
         listed.write_text("".join(_requirement(wheel) for wheel in wheels), encoding="utf-8")
-        # From a folder of ours, so that no `[tool.uv]` of the audited project has a say.
+        # From our own folder, so that no `[tool.uv]` of the audited project applies.
         ran = run_tool([*self._command, "-r", listed], timeout=self._settings.install_seconds, cwd=self._folder)
         if ran.ok:
             return None

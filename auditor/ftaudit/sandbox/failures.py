@@ -55,7 +55,7 @@ _REMOVED: Final = frozenset(
 
 
 def escape(text: str, limit: int = _LIMIT) -> str:
-    """Return a stranger's text fit for a report: one that moves no cursor, and no longer than `limit` characters."""
+    """Return untrusted text made safe for a report: it moves no cursor, and has at most `limit` characters."""
     cut = text if len(text) <= limit else text[: limit - 1] + "…"
     return "".join(
         character if character.isprintable() or character == "\n" else character.encode("unicode_escape").decode()

@@ -24,12 +24,12 @@ _GRACE: Final = 5.0
 
 _INHERITED: Final = ("PATH", "LANG", "LC_ALL", "LC_CTYPE", "TZ", "SYSTEMROOT")
 _FIXED: Final = {
-    # Thread pools made at import cost time and memory, and change nothing of what is asked.
+    # Thread pools that are created at import cost time and memory, and do not change the answer.
     "OMP_NUM_THREADS": "1",
     "OPENBLAS_NUM_THREADS": "1",
     "MKL_NUM_THREADS": "1",
     "MPLBACKEND": "agg",
-    # The process is nobody in a namespace of its own, and not every system has a name for that.
+    # The process has no known user in its own namespace, and not every system has a name for that.
     "USER": "nobody",
     "LOGNAME": "nobody",
 }
@@ -62,7 +62,7 @@ def launch(
 ) -> tuple[subprocess.Popen[bytes], dict[str, int]]:
     """Start the keeper, which confines and starts the interpreter, and return it with the pipes to read from.
 
-    `results` carries the child's reports, `output` what is printed, `status` the keeper's word. The job, with the
+    `results` carries the child's reports, `output` the printed text, `status` the keeper's message. The job, with the
     secrets `nonce` and `mark`, goes to the child's standard input, where no other process can see it. `paths` are
     further folders to import from; with `startup` the environment's start-up files run before the first import.
     """
@@ -98,9 +98,9 @@ def start_confined(
     """Start the keeper, which confines and starts a program, and return it with the pipes to read from.
 
     The program is given one more argument, the number of the descriptor that its reports go to; they arrive in the pipe
-    `results`. `output` carries what is printed, `status` the keeper's word. `job` is the program's standard input,
-    where no other process can see it. Besides `scratch`, which must be empty, the program can write to the `writable`
-    folders alone.
+    `results`. `output` carries the printed text, `status` the keeper's message. `job` is the program's standard input,
+    where no other process can see it. Apart from `scratch`, which must be empty, the program can write only to the
+    `writable` folders.
     """
     for name in ("home", "tmp", "work"):
         (scratch / name).mkdir()
@@ -169,7 +169,7 @@ def _feed(descriptor: int, data: bytes) -> None:
         with os.fdopen(descriptor, "wb") as pipe:
             pipe.write(data)
     except OSError:
-        pass  # The child ended before it read its job, and that is told by its end.
+        pass  # The child ended before it read its job; its exit status reports that.
 
 
 def end(process: subprocess.Popen[bytes]) -> None:

@@ -1,4 +1,4 @@
-"""The frames in which the child reports: four bytes of length, the run's nonce, JSON; anything else is no report."""
+"""The frames in which the child reports: four bytes of length, the run's nonce, JSON; anything else is not a report."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ class OutputSplitter:
 class FrameReader:
     """Takes bytes as they arrive and gives whole messages.
 
-    The nonce is drawn anew for each process and reaches the child on a pipe, so that a module which merely writes
+    The nonce is new for each process and reaches the child on a pipe, so that a module which merely writes
     to every descriptor that it finds is noticed. One that searches the child's memory for it cannot be stopped by
     any means within one process; it can then lie about its own distribution and about no other.
     """

@@ -23,7 +23,7 @@ _X32: Final = 0x40000000
 """From this number on, x86-64 calls are those of the x32 ABI."""
 _INET, _INET6, _NETLINK = 2, 10, 16
 _FAMILIES: Final = (_INET, _INET6, _NETLINK)
-"""Socket families that a network namespace confines. `socketpair(2)` reaches nobody and stays."""
+"""Socket families that a network namespace confines. `socketpair(2)` reaches no other process and stays."""
 _SET_FLAGS: Final = (0x40086602, 0x401C5820)
 """`FS_IOC_SETFLAGS` and `FS_IOC_FSSETXATTR` of `linux/fs.h`, which need no descriptor for writing."""
 _WRITING: Final = 0x3
@@ -89,7 +89,7 @@ _MACHINES: Final = {
 
 
 def make_filter(*, walled: bool) -> bytes | None:
-    """Return the filter for this machine as `struct sock_filter`s, or `None` where there is none.
+    """Return the filter for this machine as `struct sock_filter`s, or `None` if there is none.
 
     `walled` says that the process has its own network, processes and view of files. Without, no socket can be made at
     all, changes of attributes do nothing, and other processes cannot be read or written.

@@ -2,7 +2,7 @@
 
 How it works, and what a room (`python/`, `c/`, `cython/`, `rust/`, `build/`) supplies:
 
-1. `files.find_files` says which files of a tree are looked at, and which are left out and why.
+1. `files.find_files` says which files of a tree are checked, and which are left out and why.
 2. *First pass.* For every file and language, `Reader.survey(source)` takes a quick look (regular expressions, no
    parser) and returns JSON data or `None`: the lock macros that a header defines, the entry points of a C file,
    the directives of `setup.py`. `Reader.gather(surveys)` makes one context of them for the whole tree.
@@ -16,7 +16,7 @@ How it works, and what a room (`python/`, `c/`, `cython/`, `rust/`, `build/`) su
 6. Silencing comments are applied, each `CommentRule` gets `check(comments)`: those that silence nothing. `scan`
    returns a `ScanResult`.
 
-The room's package exports `READER`. What its units see of other rooms' contexts is said by `Reader.needs`, because
+The room's package exports `READER`. `Reader.needs` says what its units see of other rooms' contexts, because
 results are cached by content, rule pack, target and the contexts that count. A reader raises `ParseError` for a file
 that it cannot read; whatever else a reader or a rule raises becomes a skipped row that names the place, and the scan
 goes on. Walks over trees are loops with a stack of their own: real files are nested deeper than Python recurses.

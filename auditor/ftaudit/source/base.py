@@ -45,7 +45,7 @@ ROOM_OF: dict[Language, Room] = {
 
 
 class Role(StrEnum):
-    """What a file is in its project; the first is looked at by default, and so is generated code, for declarations."""
+    """A file's role in its project; the first is checked by default, and so is generated code, for declarations."""
 
     OWN = "own"
     GENERATED = "generated"
@@ -57,7 +57,7 @@ class Role(StrEnum):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class SourceFile:
-    """The text of one file, in one of its languages, and for which target it is looked at."""
+    """The text of one file, in one of its languages, and the target that it is checked for."""
 
     path: str
     """As findings name it, with forward slashes: relative to the folder of the scan where it lies below it."""
@@ -182,7 +182,7 @@ class Reader(ABC):
     room: ClassVar[Room]
     languages: ClassVar[frozenset[Language]]
     needs: ClassVar[frozenset[Room]] = frozenset()
-    """The rooms whose context this one's units look at; its files are looked at again when those change."""
+    """The rooms whose context this one's units use; its files are checked again when those change."""
 
     alone: ClassVar[bool] = False
     """Its units look at no context at all: its files are checked in the first pass."""
@@ -192,7 +192,7 @@ class Reader(ABC):
         return
 
     def survey(self, source: SourceFile) -> Survey | None:
-        """Return what other files of the tree must know of this one, or `None` for nothing."""
+        """Return what other files of the tree need to know about this one, or `None` for nothing."""
         return None
 
     def gather(self, surveys: Mapping[str, Survey]) -> object | None:
@@ -204,7 +204,7 @@ class Reader(ABC):
         return ()
 
     def wants(self, source: SourceFile, rules: Sequence[SourceRule]) -> bool:
-        """Tell whether any of the rules can find something in the text: a cheap first look. When unsure, yes.
+        """Return whether any of the rules can find something in the text: a cheap first test. When unsure, yes.
 
         Raise `ParseError` for a file that a full look could not parse.
         """

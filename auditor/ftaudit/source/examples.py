@@ -22,7 +22,7 @@ DEFAULT_PATHS: Final = {
 
 
 def example_path(rule: SourceRule, example: SourceExample) -> str:
-    """Return the path under which the example is looked at."""
+    """Return the path under which the example is checked."""
     return example.path or next(path for language, path in DEFAULT_PATHS.items() if language in rule.languages)
 
 

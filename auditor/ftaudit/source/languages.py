@@ -78,7 +78,7 @@ _LOOKS_CPP: Final = re.compile(
     re.MULTILINE,
 )
 _SCRIPT: Final = re.compile(rb"#![^\n]*\bpython[\d.t]*\b")
-"""The first line of a script without a suffix; such a file is looked at where it is named itself."""
+"""The first line of a script without a suffix; such a file is checked only if it is named itself."""
 _PURE_CYTHON: Final = re.compile(
     rb"^[ \t]*(?:import|cimport)\s+cython\b|^[ \t]*from\s+cython\b|^#[ \t]*cython[ \t]*:", re.MULTILINE
 )

@@ -22,7 +22,7 @@ def processor_time(seconds: float = SECONDS_PER_FILE) -> Iterator[None]:
     """Raise `TooSlow` in the block once it has used that much processor time.
 
     Python's patterns and code are interrupted, a parser in C at its end. Only the main thread of a process can be
-    interrupted, and only where the system has interval timers: elsewhere there is no limit.
+    interrupted, and only if the system has interval timers: other systems have no limit.
     """
     if not hasattr(signal, "setitimer") or threading.current_thread() is not threading.main_thread():
         yield

@@ -48,7 +48,7 @@ _BANNER: Final = 1500
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ScanPlan:
-    """What is looked for."""
+    """What the rule searches for."""
 
     rules: tuple[SourceRule, ...]
     surveyed: frozenset[Room]

@@ -12,7 +12,7 @@ from typing import Any, Final
 
 _SCHEMA: Final = "CREATE TABLE IF NOT EXISTS results (key BLOB PRIMARY KEY, value TEXT, used REAL) WITHOUT ROWID"
 _KEPT: Final = 90 * 24 * 3600.0
-"""Seconds after which a result that nobody asked for is dropped."""
+"""Seconds after which an unused result is dropped."""
 _BATCH: Final = 500
 
 
@@ -36,7 +36,7 @@ class ResultCache:
         return found
 
     def store(self, results: Mapping[bytes, Any]) -> None:
-        """Remember the results; forget those that nobody wanted for a long time."""
+        """Remember the results; forget those that were unused for a long time."""
         now = time.time()
         rows = [(key, json.dumps(value, separators=(",", ":")), now) for key, value in results.items()]
         if not rows:

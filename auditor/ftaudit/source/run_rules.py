@@ -35,13 +35,13 @@ from ftaudit.target import Target
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Skipped:
-    """A file that could not be looked at, or a rule that failed on one, and why."""
+    """A file that could not be checked, or a rule that failed on one, and why."""
 
     path: str
     reason: str
     line: int | None = None
     read_anyway: bool = False
-    """The file was looked at all the same; the reason says what is odd about it."""
+    """The file was checked all the same; the reason says what is odd about it."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -252,7 +252,7 @@ def _applicable(rules: tuple[SourceRule, ...], language: Language, generated: bo
 
 
 def _failure(what: str, path: str, error: BaseException) -> Skipped:
-    """Say that code of ours or of a rule pack raised, and where in that code."""
+    """Say that our code or a rule pack's code raised, and where in that code."""
     place = ""
     frames = traceback.extract_tb(error.__traceback__)
     if frames:

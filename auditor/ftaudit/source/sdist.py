@@ -1,4 +1,4 @@
-"""Unpack a source distribution that a stranger made: regular files only, nothing outside the folder, within limits."""
+"""Unpack an untrusted source distribution: regular files only, nothing outside the folder, within limits."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def found_in(
 ) -> Iterator[FoundFiles]:
     """Unpack an sdist, and yield the source files in it; what of them was left out is among the skipped.
 
-    Errors as in `unpacked`; raise `InputError` where there is no source file.
+    Errors as in `unpacked`; raise `InputError` if there is no source file.
     """
     with _folder(scratch) as folder:
         left_out = [skip for skip in _unpack(archive, folder) if may_be_source(PurePosixPath(skip.path))]
@@ -109,7 +109,7 @@ def _tar_members(archive: Path) -> Iterator[tuple[str, str | None, IO[bytes] | N
 
 
 def _stays(name: str, target: str) -> bool:
-    """Tell whether a link leads to a place within the archive's first folder."""
+    """Return whether a link leads to a place within the archive's first folder."""
     path = posixpath.normpath(posixpath.join(posixpath.dirname(name), target))
     return not path.startswith(("/", "../")) and path.partition("/")[0] == name.partition("/")[0]
 
@@ -138,7 +138,7 @@ def _safe(name: str) -> PurePosixPath | None:
 
 
 def _write(source: IO[bytes], target: Path) -> int | None:
-    """Write one member; return its size, or `None` where it is too large or something stands in its way."""
+    """Write one member; return its size, or `None` if it is too large or another file is in the way."""
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
     except (FileExistsError, NotADirectoryError):

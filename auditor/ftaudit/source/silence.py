@@ -17,7 +17,7 @@ _DIRECTIVE: Final = re.compile(
     r"ftaudit:\s*ignore(?P<form>-next-line|-start|-end|-file)?\s*(?:\[(?P<names>[^\]\n]*)\])?[ \t]*(?P<reason>[^\n]*)"
 )
 _MARKER: Final = re.compile(r"noqa:\s*(?P<marker>[a-z][a-z0-9-]*)\s+OK\b")
-"""Another tool's comment that says why a line may stand; `RuleInfo.silenced_by` says which markers a rule heeds."""
+"""Another tool's comment that says why a line is acceptable; `RuleInfo.silenced_by` lists the markers a rule heeds."""
 _HASH: Final = frozenset({Language.PYTHON, Language.CYTHON, Language.BUILD})
 
 
@@ -62,7 +62,7 @@ def from_row(row: Sequence[Any]) -> Ignore:
 
 
 def matches(name: str, code: str, rule: str) -> bool:
-    """Tell whether a name that a user wrote means the rule: its name, its code, or a prefix of the code (`FT5`)."""
+    """Return whether a name that a user wrote means the rule: its name, its code, or a prefix of the code (`FT5`)."""
     wanted = name.strip()
     return wanted.lower() == rule or (wanted.upper().startswith("FT") and code.startswith(wanted.upper()))
 
@@ -164,7 +164,7 @@ def find_idle(
 
 
 def _comments(text: str, lines: list[str], language: Language) -> list[tuple[int, bool, str]]:
-    """Return line, whether nothing else stands on it, and text of each comment that may be a directive."""
+    """Return line, whether nothing else is on it, and text of each comment that may be a directive."""
     if language is Language.PYTHON:
         try:
             tokens = list(tokenize.generate_tokens(io.StringIO(text).readline))

@@ -138,7 +138,7 @@ class FoundFile:
     """As findings name it."""
     role: Role
     context_only: bool = False
-    """Only looked at for what other files must know of it."""
+    """Read only for what other files need to know about it."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -148,7 +148,7 @@ class FoundFiles:
     files: tuple[FoundFile, ...]
     skipped: tuple[Skipped, ...] = ()
     left_out: Mapping[str, int] = field(default_factory=dict)
-    """How many source files were not looked at because of their role, by role."""
+    """How many source files were not checked because of their role, by role."""
 
 
 def find_files(
@@ -162,9 +162,9 @@ def find_files(
 ) -> FoundFiles:
     """Return the source files below the paths, sorted.
 
-    A file that is named itself is looked at whatever its role, with the rest of its project as context. `changed`
-    names a git revision: only files that differ from its merge base with HEAD (or are new) are looked at, the rest is
-    context. `trust_git=False` is for strangers' trees: git is not run in them. Paths are shown relative to `base`.
+    A file that is named itself is checked whatever its role, with the rest of its project as context. `changed`
+    names a git revision: only files that differ from its merge base with HEAD (or are new) are checked; the rest is
+    context. `trust_git=False` is for untrusted trees: git is not run in them. Paths are shown relative to `base`.
     Raise `UsageError` for a path that does not exist or a revision that git does not know.
     """
     wanted = {role for role, asked in ((Role.TEST, include_tests), (Role.VENDORED, include_vendored)) if asked}
@@ -203,7 +203,7 @@ def find_files(
 def role_of(relative: PurePath, *, within_project: bool = True) -> Role:
     """Return the role of a file by its path below the scanned folder.
 
-    A folder that is named after a release is vendored within a project; beside others it is an unpacked sdist.
+    A folder that is named after a release is vendored within a project; next to others it is an unpacked sdist.
     """
     folders = [part.lower() for part in relative.parts[:-1]]
     if "build" in relative.as_posix() and _BUILT.search(relative.as_posix()):
@@ -305,7 +305,7 @@ def _walk(root: Path, skipped: list[Skipped]) -> Iterator[PurePath]:
 
 
 def _why_not(root: Path, path: Path) -> str | None:
-    """Return why something that is named like a source file is none; `None` for a link to what is found anyway."""
+    """Return why something with a source file's name is not one; `None` for a link to what is found anyway."""
     try:
         target = path.resolve(strict=True)
     except (OSError, RuntimeError) as error:
@@ -329,14 +329,14 @@ def _gitignore(path: Path, pathspec):  # type: ignore[no-untyped-def]
 
 
 def _git_files(root: Path) -> list[str] | None:
-    """Return what git tracks or would add below the folder, or `None` where there is no git or no repository."""
+    """Return what git tracks or would add below the folder, or `None` if there is no git or no repository."""
     if not any((folder / ".git").exists() for folder in (root.absolute(), *root.absolute().parents)):
         return None
     listed = _git(root, "ls-files", "-z", "--cached", "--others", "--exclude-standard", "--deduplicate")
     if listed is None:
         return None
     names = [os.fsdecode(name) for name in listed.split(b"\0") if name]
-    # A folder that is itself ignored is listed as empty; it was named, so it is looked at.
+    # A folder that is itself ignored is listed as empty; it was named, so it is checked.
     return [name for name in names if _is_regular(root / name)] or None
 
 

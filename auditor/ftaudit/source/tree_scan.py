@@ -42,14 +42,14 @@ class ScanResult:
     accepted: tuple[Finding, ...] = ()
     """Known by the configuration or a baseline, each with its `accepted`: shown as such, and not counted."""
     notes: tuple[str, ...] = ()
-    """What a reader must know of how it was made: entries that accept nothing, what of a baseline is gone."""
+    """Notes for the reader on how the report was made: entries that accept nothing, baseline findings that are gone."""
     skipped: tuple[Skipped, ...] = ()
     files: int = 0
-    """Files looked at, those skipped included."""
+    """Files checked, including skipped ones."""
     lines: int = 0
     lines_by_language: Mapping[str, int] = field(default_factory=dict)
     left_out: Mapping[str, int] = field(default_factory=dict)
-    """Files not looked at because of their role, by role."""
+    """Files not checked because of their role, by role."""
     rules: tuple[RuleInfo, ...] = ()
     """The rules that ran."""
     target: str = ""
@@ -63,7 +63,7 @@ class ScanResult:
     """The files that fixes would change, by path, where fixes were asked for."""
 
     def exit_code(self, fail_on: Severity) -> int:
-        """`1` when a finding is as bad as `fail_on` or worse, `3` when something could not be looked at, else `0`."""
+        """`1` if a finding is at least as severe as `fail_on`, `3` if something could not be checked, else `0`."""
         order = list(Severity)
         if any(order.index(finding.severity) <= order.index(fail_on) for finding in self.findings):
             return 1
@@ -111,7 +111,7 @@ def scan(
     """
     rules = tuple(rule for rule in rules if not rule.info.migration or target.version >= ABI3T_SINCE)
     if not can_fork() and any(type(rule).__module__.startswith(LOCAL_PREFIX) for rule in rules):
-        # A fresh process could not import what was loaded from a folder of the user's.
+        # A new process could not import code that was loaded from the user's folder.
         jobs = 0
     rows = _Rows()
     plan = ScanPlan(
@@ -380,7 +380,7 @@ def _looked(
 
 
 def _rules_digest(plan: ScanPlan) -> bytes:
-    """Return what changes when any rule, the scanner or what was asked for changes."""
+    """Return a value that changes when any rule, the scanner or the request changes."""
     digest = hashlib.sha256(
         f"{__version__} {sys.version} {plan.target.name} {sorted(plan.surveyed)} {plan.thorough}".encode()
     )
@@ -410,7 +410,7 @@ def _context_digests(surveys: Mapping[Room, Mapping[str, Survey]], paths: Iterab
 
 
 def _in_focus(finding: Finding, focus: set[str], rows: _Rows) -> bool:
-    """Tell whether a finding about the tree is about a file that was asked for, or about none in particular."""
+    """Return whether a finding about the tree concerns a requested file, or no file in particular."""
     if finding.location is None or finding.location.path not in rows.first:
         return True
     return finding.location.path in focus or any(site.location.path in focus for site in finding.sites)

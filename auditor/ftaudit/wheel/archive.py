@@ -29,7 +29,7 @@ AT_A_TIME: Final = 8
 
 
 class WheelArchive:
-    """A wheel, local or remote. Not for several threads at a time, but for `read_on`; a context manager."""
+    """A wheel, local or remote. Not thread-safe, except for `read_on`; a context manager."""
 
     def __init__(self, source: WheelSource, limits: Limits) -> None:
         self._source = source
@@ -115,8 +115,8 @@ class WheelArchive:
     ) -> Iterator[MemberImage]:
         """Yield what the loader maps of each member that starts like a shared object; others come without data.
 
-        Of large members only as much is fetched as the loader maps; small ones are fetched with their
-        neighbours; `fetchers`, threads, do so in parallel, and then the images come as they are ready. With the
+        Of large members, only the part that the loader maps is fetched; small ones are fetched with their
+        neighbours; `fetchers`, threads, do so in parallel, and then the images come in order of completion. With the
         init hooks' names by member name in `hooks`, large modules come with holes where code was left out that
         their initialisation is unlikely to reach; asked for once more without, they are read on. What is
         wrong with one member does not keep the others from being read, but a connection that breaks does: then
@@ -133,7 +133,7 @@ class WheelArchive:
         if self._source.whole is not None or not readers:
             yield from (reader.image(partly=False) for reader in readers)
             return
-        # Modules of one wheel are built alike: the largest tells whether much stands behind the last segment.
+        # Modules of one wheel are built alike: the largest shows whether much data follows the last segment.
         first = max(readers, key=lambda reader: reader.member.compressed)
         readers.remove(first)
         yield first.image(partly=first.member.compressed > PROBED)

@@ -168,7 +168,7 @@ def _problem(info: zipfile.ZipInfo, times: int) -> str | None:
 
 
 def _leads_out(name: str) -> bool:
-    """Tell whether an installer that follows the name would write elsewhere, on some system."""
+    """Return whether an installer that follows the name would write elsewhere, on some system."""
     outside = name.startswith("/") or ".." in name.split("/") or _DRIVE.match(name) is not None
     return outside or "\0" in name or "\\" in name
 
@@ -189,7 +189,7 @@ def _suspicious(members: tuple[ArchiveMember, ...], limits: Limits) -> Iterator[
 
 
 def shown_name(name: str) -> str:
-    """Return a stranger's member name, cut and escaped, for messages."""
+    """Return an untrusted member name, cut and escaped, for messages."""
     escaped = name.encode("unicode_escape").decode("ascii")
     return escaped if len(escaped) <= SHOWN else f"{escaped[:SHOWN]}…"
 

@@ -49,7 +49,7 @@ def mentions_hook(path: Path) -> bool:
 def mapped_size(head: bytes) -> int | None:
     """Return where the last segment that the loader maps ends in the file; `None` when `head` does not tell.
 
-    Only little-endian 64-bit ELF files are told apart: in Mach-O the symbols are the last segment, and PE files
+    Only little-endian 64-bit ELF files are split: in Mach-O the symbols are the last segment, and PE files
     keep their debugging symbols elsewhere. System V ABI, "Program Header".
     """
     if image_format(head) != "elf" or len(head) < _ELF64.size:
@@ -72,7 +72,7 @@ def mapped_size(head: bytes) -> int | None:
 def mapped_part(image: bytes) -> bytes:
     """Return what the loader maps of an image, so that how much of the file was read makes no difference.
 
-    Where something is cut off, the section header table (which the loader does not use) goes with it, and the
+    If something is cut off, the section header table (which the loader does not use) goes with it, and the
     header says that there is none.
     """
     end = mapped_size(image)

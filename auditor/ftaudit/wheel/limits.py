@@ -1,4 +1,4 @@
-"""How far a stranger's archive is followed."""
+"""Limits for reading an untrusted archive."""
 
 from __future__ import annotations
 
@@ -18,6 +18,6 @@ class Limits:
     ratio: int = 200
     """Inflated to compressed size of a member that is read; shared objects reach 10."""
     download: int = 4 << 30
-    """A wheel that must be fetched whole because its server knows no ranges."""
+    """A wheel that must be fetched whole because its server does not support ranges."""
     timeout: float = 30.0
     """Seconds that a server may be silent."""

@@ -27,7 +27,7 @@ ESTIMATES: Final = 3
 AHEAD: Final = 32 << 10
 """Bytes of code after a place that was missed that are read with it: what it calls is often near."""
 STRIPPED: Final = 0.85
-"""Share of a file that the loader maps, from which on its end is worth reading for what stands before that."""
+"""Share of a file that the loader maps, from which on it is worth reading the end for the data before it."""
 BEFORE_CODE: Final = 0.15
 """Share of a file before its code, up to which leaving code out is worth it: lld puts all read-only data there."""
 SAVED: Final = 128 << 10
@@ -134,7 +134,7 @@ class MemberReader:
         return self._image(b"".join(parts), checked=False)
 
     def _without_code(self, hook: str) -> MemberImage | None:
-        """Read a module's beginning and end, and of its code what its hook is in; `None` where that is no gain."""
+        """Read a module's beginning and end, and the part of its code with its hook; `None` if that saves nothing."""
         member = self.member
         inflater = _Inflater(member, self._source)
         done = self._body(self._fetch(member.offset + HEAD))
@@ -176,7 +176,7 @@ class MemberReader:
         return True
 
     def more(self, offset: int) -> MemberImage | None:
-        """Return the module with what stands at an offset of the file, or `None` where it must be read whole."""
+        """Return the module with the data at an offset of the file, or `None` if it must be read whole."""
         begun = self._begun
         if begun is None or offset >= begun.parts.code[1]:
             return None

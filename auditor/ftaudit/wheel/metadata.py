@@ -27,7 +27,7 @@ class WheelMetadata:
     tags: frozenset[str] = frozenset()
     """Of WHEEL, `cp314-cp314t-win_amd64`; a compressed set is spelt out."""
     requires: tuple[str, ...] | None = None
-    """The `Requires-Dist` lines of METADATA; `None` where there is none to read."""
+    """The `Requires-Dist` lines of METADATA; `None` if there is no METADATA to read."""
     classifiers: tuple[str, ...] = ()
     """Those of `FREE_THREADING`."""
     problems: tuple[str, ...] = ()
@@ -112,7 +112,7 @@ def _text(archive: WheelArchive, name: str, problems: list[str]) -> str | None:
 
 
 def _headers(text: str, name: str) -> list[str]:
-    """Return the values of a header; METADATA's body, the description, is left alone."""
+    """Return the values of a header; METADATA's body, the description, is ignored."""
     head = text.replace("\r\n", "\n").partition("\n\n")[0]
     message = email.parser.HeaderParser().parsestr(head)
     return [str(value).strip() for value in message.get_all(name, [])]

@@ -81,7 +81,7 @@ def modules_size(members: Iterable[ArchiveMember]) -> int:
 def module_member(member: ArchiveMember) -> ModuleMember | None:
     """Return what a member's name says of it as an extension module, or `None` when it is not named as one.
 
-    A folder with a dot in its name is no package: what is in it is found only where the folder is on a path
+    A folder with a dot in its name is not a package: its content is found only if the folder is on a path
     (`NAME.libs`, `NAME.data/data`).
     """
     path = _SITE_PACKAGES.sub("", member.name, count=1)

@@ -39,7 +39,7 @@ class Parts:
     """Offset, address and size of each mapped segment."""
 
     def offset(self, address: int) -> int | None:
-        """Return where the byte at an address stands in the file."""
+        """Return the file offset of the byte at an address."""
         for offset, start, size in self.segments:
             if start <= address < start + size:
                 return address - start + offset

@@ -81,7 +81,7 @@ class LocalSource:
 
 
 class RemoteSource:
-    """A file behind an URL: ranges where the server knows them, else the whole of it in the cache folder.
+    """A file behind a URL: ranges if the server supports them, else the whole file in the cache folder.
 
     The first request asks for the tail (RFC 9110, section 14: a suffix range), which says the size and mostly
     holds a zip's whole directory. A server that answers 200 is sending the whole file: that answer is kept.
@@ -263,6 +263,6 @@ def file_digest(path: Path) -> str:
 
 
 def shown(url: str) -> str:
-    """Return the file name that an URL ends in, for messages: no credentials, no query."""
+    """Return the file name that a URL ends in, for messages: no credentials, no query."""
     parts = urlsplit(url)
     return parts.path.rpartition("/")[2] or urlunsplit(("", parts.hostname or "", parts.path, "", ""))

@@ -1,9 +1,9 @@
 """The end of a deflated member, inflated without what comes before it.
 
 A deflate stream can be entered at any of its blocks (RFC 1951): their headers are self-delimiting, and what a block
-copies from the 32 KiB before it is all that is missing. Where a block begins is found by trying: a header that is none
-is refused by its code lengths, and a stream entered at the wrong bit does not arrive at the last block's end with the
-last byte. Which bytes came from the missing 32 KiB is told by inflating twice, with zeros and with ones in their place.
+copies from the 32 KiB before it is all that is missing. Trial finds where a block begins: an invalid header
+is rejected by its code lengths, and a stream entered at the wrong bit does not reach the last block's end with the
+last byte. Inflating twice, with zeros and with ones in their place, shows which bytes came from the missing 32 KiB.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ _CHUNK: Final = 4096
 _SEARCHED: Final = 96 << 10
 """Bytes in which a block must begin; zlib's blocks are shorter."""
 _HEADER: Final = 10
-"""Bytes that hold the fields of a block's header which are looked at."""
+"""Bytes that hold the checked fields of a block's header."""
 _PROBE: Final = 2048
 """Bytes that are inflated first, to see whether a block begins."""
 _CODE_LENGTHS: Final = 19
@@ -32,7 +32,7 @@ class Tail:
 
     data: bytes
     other: bytes
-    """The same but for the bytes that come from what was not read."""
+    """The same except for the bytes that come from data that was not read."""
 
 
 NO_TAIL: Final = Tail(data=b"", other=b"")
@@ -113,7 +113,7 @@ def _at_least(number: list[int], every: int) -> list[int]:
 
 
 def _begins(stream: bytes) -> bool:
-    """Tell whether the first bytes of a stream can be inflated: most that is no block shows it there."""
+    """Return whether the first bytes of a stream can be inflated: most invalid blocks fail there."""
     try:
         zlib.decompressobj(-zlib.MAX_WBITS, zdict=b"\0" * WINDOW).decompress(stream, _MOST)
     except zlib.error:

@@ -12,7 +12,7 @@ from typing import Final
 IDLE: Final = 0.02
 """Seconds of processor time; a worker that uses less in as many seconds as it may use in all hangs."""
 WALL_PER_CPU: Final = 8
-"""How much longer than its processor time a task may take where the system does not say what was used."""
+"""How much longer than its processor time a task may take if the system does not report the time used."""
 _SOON: Final = 0.01
 
 

@@ -15,7 +15,7 @@ class TaskEnding(StrEnum):
     TIMEOUT = "timeout"
     MEMORY = "memory"
     RAISED = "raised"
-    """The function raised an exception: a flaw of ours."""
+    """The function raised an exception: our bug."""
     NOT_STARTED = "not-started"
     CLOSED = "closed"
     """The worker closed its pipes and went on."""

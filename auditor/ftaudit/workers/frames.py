@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any, BinaryIO, Final
 
 _LARGE: Final = 1 << 16
-"""Bytes objects of this size are written beside the pickle, not copied into it."""
+"""Bytes objects of this size are written after the pickle, not copied into it."""
 
 
 _LENGTH: Final = struct.Struct("<Q")
@@ -47,7 +47,7 @@ def pack(value: object) -> Packed:
 
 
 class _Pickler(pickle.Pickler):
-    """Leaves large bytes objects beside the pickle."""
+    """Leaves large bytes objects outside the pickle."""
 
     def __init__(self, file: BinaryIO) -> None:
         super().__init__(file, protocol=pickle.HIGHEST_PROTOCOL)
@@ -61,7 +61,7 @@ class _Pickler(pickle.Pickler):
 
 
 class _Unpickler(pickle.Unpickler):
-    """Takes large bytes objects from beside the pickle."""
+    """Takes large bytes objects from outside the pickle."""
 
     def __init__(self, data: bytes, beside: Sequence[bytes]) -> None:
         super().__init__(io.BytesIO(data))

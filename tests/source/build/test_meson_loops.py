@@ -1,4 +1,4 @@
-"""`foreach` in Meson: what is looped over reaches the call in the loop."""
+"""`foreach` in Meson: the loop's values reach the call in the loop."""
 
 from __future__ import annotations
 

@@ -18,7 +18,7 @@ NEW = ("pyproject.toml", '[project]\nname = "x"\nrequires-python = ">=3.13"\n')
 def fixed(
     body: str, *, returns: str = "PyObject *", others: tuple[tuple[str, str], ...] = (NEW,)
 ) -> tuple[str, object]:
-    """Return the body of a function after the fix of its one finding, and what was offered."""
+    """Return the body of a function after the fix of its one finding, and the offered fix."""
     code = f"static {returns}f(Obj *self, PyObject *k)\n{{\n{body}}}\n"
     example = SourceExample(code=code, path="m.c", others=others)
     text, _, (offered,) = fix_example(RULE, example)

@@ -1,4 +1,4 @@
-"""Rust modules on the raw C API are told what C modules are told, by the same rules."""
+"""Rust modules on the raw C API get the same findings as C modules, from the same rules."""
 
 from __future__ import annotations
 

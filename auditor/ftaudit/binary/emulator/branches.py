@@ -39,7 +39,7 @@ def patched(image: Image, patches: Sequence[tuple[int, bytes]]) -> Image:
 def _turn_x86(code: bytes, end: int, following: int) -> bytes | None:
     """Return what replaces the `Jcc` at the end of the code: nothing where it was taken, a jump where it was not.
 
-    Bytes that only look like one are told by where the run went on: neither after it nor at its target.
+    For bytes that only look like one, the run continues neither after it nor at its target.
     """
     if len(code) >= 2 and code[-2] & 0xF0 == 0x70:
         target = end + int.from_bytes(code[-1:], "little", signed=True)

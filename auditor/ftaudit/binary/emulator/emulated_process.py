@@ -28,7 +28,7 @@ ERRNO = THREAD + 0x1800
 UNKNOWN = 0x7F3A_2000_0000
 SECOND_IMAGE = 0x7F20_0000_0000
 IMAGE_SPACE = 0x1_0000_0000
-"""Where the first image goes that another one hands over to; the next is as far away again."""
+"""The address of the first image that another one delegates to; the next is as far away again."""
 
 
 _THREAD = "_ZNSt6thread15_M_start_threadESt10unique_ptrINS_6_StateESt14default_deleteIS1_EEPFvvE"
@@ -125,7 +125,7 @@ class Process:
     foreign: str = ""
     """The last function that was called of which nothing is known: another library's."""
     provided: dict[str, int] = field(default_factory=dict)
-    """Functions and data that libraries loaded beside the module export, by name."""
+    """Functions and data that libraries loaded with the module export, by name."""
     certain: frozenset[str] = frozenset()
     """The imported functions whose answers are those of every machine."""
     exact: set[str] = field(default_factory=set)
@@ -499,7 +499,7 @@ def registry() -> tuple[dict[str, Handler], Callable[..., Callable[[_Handler], _
 
 
 def merged(*tables: Mapping[str, Handler]) -> dict[str, Handler]:
-    """Return one table; a name in two of them is a mistake of ours."""
+    """Return one table; a name in two of them is our mistake."""
     result: dict[str, Handler] = {}
     for table in tables:
         if twice := result.keys() & table.keys():

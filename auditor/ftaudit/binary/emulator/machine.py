@@ -211,7 +211,7 @@ class Machine:
         )
 
     def _touch(self, where: int) -> bool:
-        """Map what is mapped on touch at an address; return whether there is any."""
+        """Map the lazily mapped memory at an address; return whether there is any."""
         for entry in self._untouched:
             address, size, content, touched = entry
             if address <= where < address + size:
@@ -275,7 +275,7 @@ class Machine:
         self.engine.hook_add(self._code_hook, on_code, begin=start, end=end - 1)
 
     def follow(self, start: int, end: int, blocks: list[tuple[int, int]], limit: int) -> None:
-        """Append address and size of each basic block in the range as it is entered; only the last `limit` are kept."""
+        """Append address and size of each basic block in the range on entry; only the last `limit` are kept."""
 
         def on_block(_engine: object, address: int, size: int, _data: object) -> None:
             blocks.append((address, size))

@@ -20,13 +20,13 @@ class Guess:
 
 
 class Oracle:
-    """Gives the first answer to every question, but for those whose number `overrides` names."""
+    """Gives the first answer to every question, except those whose number `overrides` names."""
 
     def __init__(self, overrides: Mapping[int, int]) -> None:
         self.overrides = overrides
         self.questions: list[Guess] = []
         self.guesses: list[str] = []
-        """What was answered without knowledge, in order: the questions, and answers that have no alternative here."""
+        """The guessed answers, in order: the questions, and answers that have no alternative here."""
         self.listener: Callable[[str], None] | None = None
         """Hears of each guess."""
 
@@ -39,7 +39,7 @@ class Oracle:
         return choice
 
     def guess(self, name: str) -> None:
-        """Note that what is answered now is not known."""
+        """Note that the current answer is a guess."""
         self.guesses.append(name)
         if self.listener is not None:
             self.listener(name)

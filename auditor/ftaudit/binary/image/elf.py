@@ -109,7 +109,7 @@ def load(data: bytes, *, limit: int, base: int = BASE, every_export: bool = Fals
 
 
 def file_offset(image: Image, address: int) -> int | None:
-    """Return where the byte at an address stands in the file that a whole image was mapped from, by its headers."""
+    """Return the file offset of the byte at an address, by the headers of a whole image."""
     with malformed("ELF"):
         for segment in _program_headers(bytes(image.memory[:4096])):
             start = image.base + segment.address
@@ -119,7 +119,7 @@ def file_offset(image: Image, address: int) -> int | None:
 
 
 def _writable(data: bytes, base: int) -> Iterator[tuple[int, int]]:
-    """Yield the addresses that stay writable: the segments that are, without what is protected after relocation."""
+    """Yield the addresses that stay writable: the writable segments, without the part protected after relocation."""
     segments = _program_headers(data)
     kept = [(s.address, s.address + s.size) for s in segments if s.kind == _PT_GNU_RELRO]
     for segment in segments:
@@ -321,7 +321,7 @@ class _Loader:
     def _names(self, every_export: bool) -> tuple[dict[str, int], frozenset[str], frozenset[str]]:
         """Return the exports, the names of all undefined symbols, and which of these are weak.
 
-        The number of symbols stands in the hash tables alone; string and symbol tables are adjacent in every
+        Only the hash tables give the number of symbols; string and symbol tables are adjacent in every
         known linker's output, but nothing says so: the walk ends where an entry's name leaves the string table.
         """
         start, count = self.tags.get(_DT_SYMTAB, 0), self._symbol_count()

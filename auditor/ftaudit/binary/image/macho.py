@@ -131,7 +131,7 @@ def _thread_sections(lief: Any) -> tuple[Any, ...]:
 def _rebase(binary: lief.MachO.Binary, words: ImageWords, slide: int) -> None:
     """Add the slide to every pointer into the image.
 
-    A chained fixup's word holds the link to the next one: LIEF gives its target beside it.
+    A chained fixup's word holds the link to the next one: LIEF gives its target next to it.
     """
     for relocation in binary.relocations:
         target = getattr(relocation, "target", None)
@@ -167,7 +167,7 @@ def _weak_imports(binary: lief.MachO.Binary) -> frozenset[str]:
 
 
 def _is_defined(symbol: lief.MachO.Symbol) -> bool:
-    # N_SECT of mach-o/nlist.h: the symbol stands in a section of this image.
+    # N_SECT of mach-o/nlist.h: the symbol is in a section of this image.
     return int(symbol.raw_type) & 0x0E == 0x0E and int(symbol.value) != 0
 
 

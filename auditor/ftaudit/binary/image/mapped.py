@@ -53,7 +53,7 @@ class TlsFixup:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Image:
-    """What a loader leaves in memory before it runs any code, but for the imported symbols."""
+    """What a loader leaves in memory before it runs any code, except the imported symbols."""
 
     format: str
     """`elf`, `macho` or `pe`."""
@@ -126,7 +126,7 @@ class ImageWords:
         self.base = base
 
     def holds(self, address: int, size: int = 8) -> bool:
-        """Tell whether `size` bytes at the address lie in the image."""
+        """Return whether `size` bytes at the address lie in the image."""
         return self.base <= address and address + size <= self.base + len(self.memory)
 
     def read(self, address: int) -> int:

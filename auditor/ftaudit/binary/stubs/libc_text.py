@@ -18,7 +18,7 @@ class Parsed:
     value: int
     """As a 64-bit two's complement number without sign."""
     end: int | None
-    """How many bytes were taken; `None` where the pointer to the end is left alone."""
+    """How many bytes were taken; `None` if the pointer to the end is unchanged."""
     out_of_range: bool = False
 
 

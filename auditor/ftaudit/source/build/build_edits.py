@@ -19,7 +19,7 @@ _LIMITED: Final = "py_limited_api"
 
 
 def facts_at(unit: Unit, finding: Finding, *kinds: FactKind) -> Iterator[BuildFact]:
-    """Yield the facts of the build that stand where a finding is."""
+    """Yield the facts of the build at the place of a finding."""
     place = finding.location
     for fact in unit.context.of(Room.BUILD, BuildContext).of(*kinds):
         if place is None or (fact.path, fact.line) != (place.path, place.line):
@@ -155,7 +155,7 @@ def _text(node: libcst.CSTNode) -> str | None:
 
 
 def _written(unit: Unit, line: int, text: str) -> Iterator[tuple[int, int]]:
-    """Yield where a text stands on a line, in bytes."""
+    """Yield the positions of a text on a line, in bytes."""
     found = unit.lines[line - 1].find(text)
     if found >= 0:
         start = _line_start(unit, line) + len(unit.lines[line - 1][:found].encode())

@@ -19,7 +19,7 @@ class FactKind(StrEnum):
     """What a fact is about."""
 
     LIMITED_API = "limited-api"
-    """The limited API is asked for: `value` is how, `settled` whether a free-threaded build is told apart."""
+    """The limited API is asked for: `value` is how, `settled` whether the build tests for free threading."""
     DECLARES = "declares"
     """`freethreading_compatible` is set: `value` is `true` or `false`, `names` the sources it is for (empty: all)."""
     CYTHON_PLACE = "cython-place"
@@ -29,17 +29,17 @@ class FactKind(StrEnum):
     MENTIONS = "mentions"
     """`names` are words of the file that may name a Cython source: stems of `.pyx` files it builds."""
     REQUIRES = "requires"
-    """`value` is a requirement of the build (PEP 508), `names` the table or call that it stands in."""
+    """`value` is a requirement of the build (PEP 508), `names` the table or call that contains it."""
     NANOBIND = "nanobind"
     """A `nanobind_add_module`: `value` is the target, `names` its flags."""
     NANOBIND_MACRO = "nanobind-macro"
     """`NB_FREE_THREADED` is defined by hand."""
     F2PY = "f2py"
-    """F2PY is run; `settled` if it is told `--freethreading-compatible`."""
+    """F2PY is run; `settled` if it gets `--freethreading-compatible`."""
     SWIG = "swig"
-    """SWIG makes a Python module; `settled` if it is told `-nogil`."""
+    """SWIG makes a Python module; `settled` if it gets `-nogil`."""
     CFFI = "cffi"
-    """`set_source(…, py_limited_api=True)`; `settled` if a free-threaded build is told apart."""
+    """`set_source(…, py_limited_api=True)`; `settled` if the build tests for free threading."""
     MYPYC = "mypyc"
     """mypyc compiles the project."""
     VERSION_GATE = "version-gate"
@@ -167,6 +167,6 @@ _FIRST_LIMITED: Final = 0x03020000
 
 
 def mentions_free_threading(text: str) -> bool:
-    """Tell whether a piece of source names the free-threaded build."""
+    """Return whether a piece of source names the free-threaded build."""
     lower = text.lower()
     return any(word in lower for word in FREE_THREADED_WORDS)

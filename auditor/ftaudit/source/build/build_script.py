@@ -130,11 +130,11 @@ class BuildScript:
         return frozenset(found)
 
     def is_aware(self, node: ast.AST) -> bool:
-        """Tell whether an expression or statement depends on whether the build is free-threaded."""
+        """Return whether an expression or statement depends on whether the build is free-threaded."""
         return _says_free_threading(node) or not self.aware.isdisjoint(names_in(node))
 
     def settled(self, node: ast.AST) -> bool:
-        """Tell whether a free-threaded build is told apart before what stands at `node` takes effect."""
+        """Return whether the script tests for a free-threaded build before the code at `node` takes effect."""
         if self._guarded(node) or any(self._on_request(test) for test in self.tests_above(node)):
             return True
         for above in self.above(node):
@@ -197,11 +197,11 @@ class BuildScript:
         return False
 
     def _on_request(self, test: ast.expr) -> bool:
-        """Tell whether a condition is an option of the command line: who gives it has looked at the interpreter."""
+        """Return whether a condition is a command-line option: whoever passes it has checked the interpreter."""
         return _reads_arguments(test) or not self.requested.isdisjoint(names_in(test))
 
     def _left_before(self, above: ast.AST, statement: ast.stmt) -> bool:
-        """Tell whether an earlier statement of the same block leaves it on a free-threaded build."""
+        """Return whether an earlier statement of the same block leaves it on a free-threaded build."""
         body = getattr(above, "body", None)
         return isinstance(body, list) and getattr(statement, "lineno", 0) > self._first_exit(above, body)
 
@@ -219,7 +219,7 @@ class BuildScript:
         return self._exits[above]
 
     def _decided_elsewhere(self, name: str, definition: ast.AST) -> bool:
-        """Tell whether another binding of the name depends on the build's kind."""
+        """Return whether another binding of the name depends on the build's kind."""
         if name not in self._deciding:
             self._deciding[name] = [
                 binding.node
@@ -232,7 +232,7 @@ class BuildScript:
         return any(node is not definition for node in self._deciding[name][:2])
 
     def _only_guarded_uses(self, name: str) -> bool:
-        """Tell whether all that reads the name, outside of its own definitions, looks at the build's kind first."""
+        """Return whether all code that reads the name, outside its own definitions, checks the build's kind first."""
         if name not in self._guarded_names:
             uses = [use for use in self.uses.get(name, ()) if not self._defines(use, name)]
             self._guarded_names[name] = bool(uses) and all(self._guarded(use) for use in uses)
@@ -270,7 +270,7 @@ def strings_in(nodes: Iterable[ast.AST]) -> Iterator[ast.Constant]:
 
 
 def called_name(call: ast.Call) -> str:
-    """Return the last name of what is called: `compile` for `a.b.compile(…)`."""
+    """Return the last name of the called expression: `compile` for `a.b.compile(…)`."""
     match call.func:
         case ast.Name(id=name) | ast.Attribute(attr=name):
             return name

@@ -1,7 +1,7 @@
 """Reads files of continuous integration (GitHub, GitLab): free-threaded jobs, and what they tell cibuildwheel.
 
 A workflow is YAML whose strings may hold shell scripts. The YAML is parsed; assignments in scripts are looked for in
-the strings. Comments of either count for nothing, but for the version behind an action that is pinned by its hash.
+the strings. Comments of either do not count, except for the version behind an action that is pinned by its hash.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ class YamlString:
 
     keys: tuple[str, ...]
     key_line: int
-    """The line of the last key, or of the string where there is none."""
+    """The line of the last key, or of the string if there is no key."""
     lines: tuple[tuple[int, str], ...]
 
     @property
@@ -116,7 +116,7 @@ def _option(path: str, number: int, name: str, value: str) -> Iterator[BuildFact
 
 
 def _entries(text: str, lines: Sequence[str]) -> Iterator[YamlString]:
-    """Yield every string of a YAML file, in the file's order; raise `ValueError` for what is no YAML of that size."""
+    """Yield every string of a YAML file, in the file's order; raise `ValueError` for invalid YAML or too much of it."""
     import yaml
 
     loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
@@ -135,7 +135,7 @@ def _entries(text: str, lines: Sequence[str]) -> Iterator[YamlString]:
     while waiting:
         keys, line, node = waiting.pop()
         if id(node) in seen:
-            continue  # An alias: its anchor was looked at.
+            continue  # An alias: its anchor was read.
         seen.add(id(node))
         match node:
             case yaml.ScalarNode():

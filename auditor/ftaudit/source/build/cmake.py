@@ -206,7 +206,7 @@ class CMakeProject:
         return any("-nogil" in word for file in self.files for each in file.commands for word in each.words)
 
     def _aware(self, condition: str) -> bool:
-        """Tell whether a condition tells free-threaded builds apart, or trusts scikit-build-core to."""
+        """Return whether a condition tells free-threaded builds apart, or trusts scikit-build-core to."""
         if mentions_free_threading(condition) or _SCIKIT_BUILD in condition:
             return True
         words = self.flow(f"${{{word}}}" for word in re.findall(r"\w+", condition))
@@ -249,7 +249,7 @@ class CMakeProject:
         return "$<" in word and mentions_free_threading(word)
 
     def _runs(self, path: str, command: CMakeCommand) -> Iterator[BuildFact]:
-        """Yield what a command that runs a generator is told."""
+        """Yield the arguments of a command that runs a generator."""
         name = command.name
         if name in ("add_custom_command", "add_custom_target", "execute_process"):
             told = self.flow(command.words)

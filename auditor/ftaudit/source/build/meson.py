@@ -213,7 +213,7 @@ def _loop_variables(head: list[tuple[str, str, int, int]]) -> dict[str, list[tup
 
 
 def _note(stack: list[_Open], pending: tuple[str, int, list[str], list[str]] | None, kind: str, value: str) -> None:
-    """Count a word to every call and to the assignment it stands in."""
+    """Count a word for every call and for the assignment that contains it."""
     for opened in stack[-8:]:
         strings, names = opened.strings, opened.names
         if opened.keyword:
@@ -363,7 +363,7 @@ class MesonProject:
             )
 
     def _named_sources(self, call: MesonCall, wanted: list[str]) -> bool:
-        """Tell whether a call names one of the files, itself or by a variable that no generator filled."""
+        """Return whether a call names one of the files, itself or by a variable that no generator filled."""
         if any(text in wanted for text in call.args.strings):
             return True
         held = (each for name in set(call.args.names) for _, each in self.assignments.get(name, ()))

@@ -131,7 +131,7 @@ class _ScriptReader:
                 pass
 
     def _only_runtime(self, value: ast.expr) -> bool:
-        """Tell whether the condition is made of the running Python's properties, the environment and constants."""
+        """Return whether the condition is made of the running Python's properties, the environment and constants."""
         plain = (name in _RUNTIME_ONLY or name in self.script.bindings for name in names_in(value))
         return all(plain)
 
@@ -223,7 +223,7 @@ class _ScriptReader:
                     pass
 
     def _said_elsewhere(self) -> bool:
-        """Tell whether the directive is set on something the call cannot be followed to: extensions, defaults."""
+        """Return whether the directive is set on something that the call cannot be traced to: extensions, defaults."""
         for node in self._saying_nodes():
             above: ast.AST | None = node
             while above is not None and not isinstance(above, ast.stmt):
@@ -242,7 +242,7 @@ class _ScriptReader:
         return False
 
     def _is_default(self, name: str) -> bool:
-        """Tell whether a name means Cython's own table of defaults: `defaults = get_directive_defaults()`."""
+        """Return whether a name means Cython's own table of defaults: `defaults = get_directive_defaults()`."""
         made = [binding.value for binding in self.script.bindings.get(name, ())]
         return any(isinstance(value, ast.Call) and "directive_defaults" in called_name(value) for value in made)
 
@@ -431,7 +431,7 @@ class _ScriptReader:
 
 
 def _looks_run(words: Sequence[object]) -> bool:
-    """Tell whether the words are a command line: an option, `-m`, or a marker of an input file."""
+    """Return whether the words are a command line: an option, `-m`, or a marker of an input file."""
     return any(isinstance(word, str) and (word.startswith("-") or "@" in word) for word in words)
 
 

@@ -17,7 +17,7 @@ _OLDEST: Final = SpecifierSet("<0.0.1").to_range()
 
 
 def parse_requirement(text: str) -> Requirement | None:
-    """Return the requirement, or `None` for text that is none (a path, a URL without a name, a variable)."""
+    """Return the requirement, or `None` for other text (a path, a URL without a name, a variable)."""
     try:
         requirement = Requirement(text.partition(" #")[0].strip())
         requirement.specifier.to_range()  # Python limits how many digits a number may have, and this raises then.
@@ -27,7 +27,7 @@ def parse_requirement(text: str) -> Requirement | None:
 
 
 def applies(requirement: Requirement, target: Target) -> bool:
-    """Tell whether the requirement's marker holds for the target, on Linux as on any platform."""
+    """Return whether the requirement's marker holds for the target, on Linux as on any platform."""
     if requirement.marker is None:
         return True
     python = f"{target.version[0]}.{target.version[1]}"

@@ -14,7 +14,7 @@ from ftaudit.source.build.build_facts import BuildFact, FactKind, limited_versio
 
 _DIRECTIVE = re.compile(r"freethreading_compatible\s*=\s*['\"]?(\w+)", re.IGNORECASE)
 _MAX_ITEMS = 1000
-"""How many items of one list are looked at; real ones hold a few dozen."""
+"""How many items of one list are read; real lists hold a few dozen."""
 
 
 def parse_toml(text: str) -> dict[str, Any]:
@@ -202,7 +202,7 @@ def _words(value: object) -> list[str]:
 
 
 def _leaves(document: dict[str, Any]) -> Iterator[tuple[tuple[str, ...], object]]:
-    """Yield every value that is no table or list, with the keys that lead to it."""
+    """Yield every value that is not a table or list, with the keys that lead to it."""
     stack: list[tuple[tuple[str, ...], object]] = [((), document)]
     while stack:
         keys, value = stack.pop()

@@ -35,7 +35,7 @@ _NO_MATTER: Final = re.compile(r"[\s()]+")
 """Blanks, and the brackets that are counted by themselves."""
 _STATEMENT_ENDS: Final = re.compile(r"[;{},]")
 LEAST_BROKEN: Final = 3
-"""Braces without a counterpart in a file that is no C; one that another includes may open a block or two for it."""
+"""Braces without a counterpart in a file that is not C; one that another includes may open a block or two for it."""
 _WHOLE: Final = (".c", ".cc", ".cpp", ".cxx", ".c++")
 
 
@@ -101,7 +101,7 @@ class CReader(Reader):
         """Return the unit; nothing is parsed before a rule asks.
 
         Raise `ParseError` for a text with thousands of brackets that are never closed: recovering from that takes a
-        parser minutes, and it is no program. Likewise for a source file most of whose braces are never closed.
+        parser minutes, and it is not a program. Likewise for a source file most of whose braces are never closed.
         """
         source = _c_of(source)
         _check_brackets(source)

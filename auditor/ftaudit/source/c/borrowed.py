@@ -82,7 +82,7 @@ def find_borrowed(unit: CUnit, *names: str, private_tuples: bool = False) -> Ite
 
 
 def only_tested(unit: CUnit, call: Call) -> bool:
-    """Tell whether the result is only compared with `NULL` on the spot: the reference itself is not used."""
+    """Return whether the result is only compared with `NULL` at once: the reference itself is not used."""
     after = unit.code[call.end : call.end + 40]
     before = unit.code[max(0, call.start - 40) : call.start]
     if re.search(r"=\s*\(*\s*$", before) and not re.search(r"[=!]=\s*\(*\s*$", before):
@@ -93,7 +93,7 @@ def only_tested(unit: CUnit, call: Call) -> bool:
 
 
 def known_tuple(unit: CUnit, function: Function, name: str, before: int) -> bool:
-    """Tell whether the code before makes sure that it is a tuple: not where it asks for a list as well."""
+    """Return whether the preceding code ensures that it is a tuple: not if it also accepts a list."""
     if not name.isidentifier():
         return False
     code = unit.code[function.body : before]
@@ -103,7 +103,7 @@ def known_tuple(unit: CUnit, function: Function, name: str, before: int) -> bool
 
 
 def _left_before(unit: CUnit, call: Call, function: Function) -> bool:
-    """Tell whether a call is the first arm of `flag ? … : …` while `if (flag)` has left the function before."""
+    """Return whether a call is the first arm of `flag ? … : …` while `if (flag)` has left the function before."""
     flag = _FIRST_ARM.search(unit.code, max(function.body, call.start - 60), call.start)
     if flag is None:
         return False
@@ -115,5 +115,5 @@ def _left_before(unit: CUnit, call: Call, function: Function) -> bool:
 
 
 def _is_cache_name(name: str) -> bool:
-    """Tell whether a name says that what it holds is filled while the program runs."""
+    """Return whether a name says that what it holds is filled while the program runs."""
     return bool(_CACHE_WORDS & set(words(name)))

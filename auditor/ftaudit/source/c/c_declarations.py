@@ -52,7 +52,7 @@ _DEFINES_TYPE: Final = re.compile(r"[\w\s]*\b(?:struct|union)\b[\w\s]*\{")
 _LONGEST_HEAD: Final = 200
 """Characters of a declaration in which such a head is looked for."""
 _LONGEST_DECLARED: Final = 4_000
-"""Characters before the value or body of a declaration; what is longer is none."""
+"""Characters before the value or body of a declaration; longer text is not a declaration."""
 _STORAGE: Final = frozenset({"static", "extern", "register", "inline", "auto", "constexpr", "constinit"})
 
 
@@ -120,7 +120,7 @@ def parse_declaration(
 ) -> Iterator[Variable]:
     """Yield the variables of the declaration whose text is `code[start:end]`, without its semicolon.
 
-    Prototypes, typedefs, types alone and what is no declaration yield nothing.
+    Prototypes, typedefs, bare types and text that is not a declaration yield nothing.
     """
     text = _ATTRIBUTES.sub(_blank_attribute, code[start:end])
     if cpp and "<" in text:

@@ -94,7 +94,7 @@ _THREAD_WORDS: Final = re.compile(
     r"\b(?:thread_local|_Thread_local|__thread|_Py_thread_local)\b|__declspec\s*\(\s*thread\s*\)"
 )
 _MUTATION: Final = re.compile(
-    # What may not stand before comes after the letters: patterns that begin with plain letters are quick.
+    # The look-behind comes after the letters: patterns that begin with plain letters are quick.
     r"Py(?<![A-Za-z0-9]Py)(?<!\w_Py)(?:Dict_(?:SetItem\w*|DelItem\w*|Clear|Update|Merge\w*|Pop\w*|SetDefault\w*)"
     r"|(?<!_Py)List_(?:Append|Insert|SetItem|SetSlice|Sort|Reverse|SET_ITEM|Clear|Extend))\s*\(\s*(?:\(\s*\w+\s*\*\s*\)\s*)?\(?([\w.\->\s()*]{0,200}?)\s*[,)]"
 )
@@ -150,7 +150,7 @@ class CTree:
     entry_macros: frozenset[str] = frozenset()
     """Macros whose body is a module entry point."""
     objects: Mapping[str, Fields] = field(default_factory=dict)
-    """The structs with an object head and the bound C++ classes, with their fields as far as they are known."""
+    """The structs with an object head and the bound C++ classes, with their known fields."""
     entries: frozenset[str] = frozenset()
     """The files that hold the entry point of a module."""
     without_entry: tuple[tuple[str, int], ...] = ()
@@ -160,7 +160,7 @@ class CTree:
 
 
 def survey_c(source: SourceFile) -> Survey | None:
-    """Return what other files must know of this one.
+    """Return what other files need to know about this one.
 
     A file whose macros could matter elsewhere is masked and preprocessed. In others plain patterns look at the raw
     text: a function that only a comment names does no harm here.
@@ -371,7 +371,7 @@ def _entry_points(code: str) -> tuple[set[str], set[str]]:
 
 
 def _body_of(code: str, name: str) -> str:
-    """Return the body of a function by its name, or of a `PyMODINIT_FUNC name(…)`; empty where there is none."""
+    """Return the body of a function by its name, or of a `PyMODINIT_FUNC name(…)`; empty if there is none."""
     at = code.find(name)
     while at >= 0:
         found = _PARAMETERS_AND_BODY.match(code, at + len(name))
@@ -402,7 +402,7 @@ def _plainly_called(body: str) -> set[str]:
 
 
 def _mutated_members(code: str) -> set[str]:
-    """Return the members whose dict or list is changed, but for those of objects that are just being made."""
+    """Return the members whose dict or list is changed, except those of objects that are still being created."""
     found: set[str] = set()
     for mutation in _MUTATION.finditer(code):
         changed = mutation[1]

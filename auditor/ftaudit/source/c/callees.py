@@ -59,7 +59,7 @@ class Does(Enum):
     """What a call does."""
 
     NOTHING = "nothing"
-    """It is no call, or one of CPython's that does its own locking."""
+    """It is not a call, or it is a call of CPython's that does its own locking."""
     IGNORES = "ignores"
     """It does not evaluate its arguments, or does so in one atomic step."""
     REPLACES = "replaces"

@@ -1,4 +1,4 @@
-"""A cheap look that tells which files may hold a shared variable that is written: the others need no parse for it."""
+"""A cheap test for files that may hold a shared variable that is written: the others do not need a parse for it."""
 
 from __future__ import annotations
 
@@ -41,9 +41,9 @@ _DEFINES_TYPE: Final = re.compile(r"\b(?:struct|class|enum|union)\b[^=]*\Z")
 _POINTER_OR_ATTRIBUTE: Final = re.compile(
     r"\(\s*(?:\w+\s*::\s*)?\*|\b(?:__attribute__|__declspec|_?[Aa]lignas|(?:__)?asm)\b"
 )
-"""In C, brackets before the first `=` are a prototype's, but for these."""
+"""In C, brackets before the first `=` belong to a prototype, with these exceptions."""
 _POINTER_AFTER_TABLE: Final = re.compile(r"\}\s*,\s*(?:const\s+)?\*")
-"""`static const T table[] = {…}, *p;`: what stands before the first bracket does not tell all of the declaration."""
+"""`static const T table[] = {…}, *p;`: the text before the first bracket is not the whole declaration."""
 
 _BODY: Final = re.compile(r"\s*(?:\{|\w|:|->|&{1,2}\s*(?:\{|\w))")
 TABLES: Final = frozenset(
@@ -87,7 +87,7 @@ class _Declaration:
 
 
 def may_have_written_variables(code: str, *, cpp: bool) -> bool:
-    """Tell whether a file may define variables that live on and hold places that write one of them.
+    """Return whether a file may define variables that live on and hold places that write one of them.
 
     `code` is masked. Whatever `find_shared_writes` finds needs such text; when unsure, yes.
     """
@@ -177,7 +177,7 @@ def _closing_brace(code: str, start: int) -> int:
 
 
 def _written(code: str, names: set[str], arrays: set[str], spans: list[tuple[int, int]], *, cpp: bool) -> bool:
-    """Tell whether one of the names is written, or handed to a function of this file, outside the spans."""
+    """Return whether one of the names is written, or passed to a function of this file, outside the spans."""
     index, inside = 0, -1
     defined: dict[str, bool] = {}
     keepers: dict[str, bool] = {}
@@ -210,12 +210,12 @@ def _written(code: str, names: set[str], arrays: set[str], spans: list[tuple[int
 
 
 def _may_keep(code: str, kind: str) -> bool:
-    """Tell whether a file may define a constructor of a type that takes a reference."""
+    """Return whether a file may define a constructor of a type that takes a reference."""
     return re.search(rf"{kind}(?<!\w{kind})\s*\([^();]*&\s*\w+\s*\)\s*[:{{]", code) is not None
 
 
 def _may_define(code: str, name: str) -> bool:
-    """Tell whether a file may define a function: whether a body, or what may stand before one, follows the brackets."""
+    """Return whether a file may define a function: a body, or what may precede one, follows the brackets."""
     return any(
         (end := closing(code, found.end() - 1)) > 0 and _BODY.match(code, end + 1)
         for found in re.finditer(rf"{re.escape(name)}\s*\(", code)

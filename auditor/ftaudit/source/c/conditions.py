@@ -88,7 +88,7 @@ def is_defined(name: str, macros: Mapping[str, MacroValue]) -> bool | None:
 
 
 def number(text: str) -> int:
-    """Read a C integer; one with a leading zero and a digit above seven, which is no octal, as decimal."""
+    """Read a C integer; one with a leading zero and a digit above seven, which is not octal, as decimal."""
     octal = len(text) > 1 and text[0] == "0" and text[1].isdigit()
     return int(text, 8 if octal and not set(text) & set("89") else 10 if octal else 0)
 

@@ -79,7 +79,7 @@ def _escapes(unit: CUnit, function: Function, start: int, end: int, opened: int)
 
 
 def _inside_brackets(code: str, at: int, start: int) -> bool:
-    """Tell whether a semicolon is one of those in `for (…;…;…)`."""
+    """Return whether a semicolon is one of those in `for (…;…;…)`."""
     depth = 0
     for place in range(at - 1, max(start, at - 300), -1):
         char = code[place]

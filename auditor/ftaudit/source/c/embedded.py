@@ -20,8 +20,8 @@ _QUOTES: Final = re.compile(r"[rRuU]{0,2}(\"\"\"|'''|\"|')")
 def embedded_c(text: str) -> str:
     """Return the C that a Python file hands to CFFI, each line where it stands, and blanks for all the rest.
 
-    The string may stand in the call or be a name that the module binds to one. Raise `ParseError` for a file that is
-    no Python.
+    The string may be in the call or be a name that the module binds to one. Raise `ParseError` for a file that is
+    not Python.
     """
     try:
         tree = ast.parse(text)

@@ -241,7 +241,7 @@ def find_entries(unit: CUnit) -> tuple[list[PythonEntry], list[TableField]]:
 
 @dataclass(frozen=True, slots=True)
 class _Row:
-    """One row of a table: its elements, with strings as they stand in the text."""
+    """One row of a table: its elements, with strings as in the text."""
 
     parts: tuple[str, ...]
     at: int
@@ -451,7 +451,7 @@ def _string_of(part: str) -> str | None:
 
 
 def _bindings(unit: CUnit) -> tuple[list[PythonEntry], list[TableField]]:
-    """Return what `.def` and its kin of pybind11, nanobind and Boost.Python expose."""
+    """Return what `.def` and similar functions of pybind11, nanobind and Boost.Python expose."""
     code = unit.code
     entries: list[PythonEntry] = []
     members: list[TableField] = []

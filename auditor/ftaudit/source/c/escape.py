@@ -57,7 +57,7 @@ class Variables(Protocol):
         """Return where the arguments of a static function come from, call by call."""
 
     def passed_locals(self, function: Function, index: int) -> bool:
-        """Return whether every caller of a static function hands it the address of an automatic variable there."""
+        """Return whether every caller of a static function passes the address of an automatic variable there."""
 
 
 _SHARED: Final = frozenset(

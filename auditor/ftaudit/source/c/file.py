@@ -23,7 +23,7 @@ from ftaudit.source.c.text import KEYWORDS, closing, split_arguments
 _CALLED_BACKWARDS: Final = re.compile(r"\(\s*(\w+)")
 """A name before a bracket, in a text that is read from its end: brackets are fewer than names, and quicker to find."""
 _LONGEST_CALL: Final = 6_000
-"""Characters of the arguments of a call that is looked at."""
+"""How many characters of a call's arguments are read."""
 _WORD: Final = re.compile(r"\w")
 
 
@@ -133,7 +133,7 @@ class CFile(Unit):
 
     @cached_property
     def called_names(self) -> frozenset[str]:
-        """Every name that stands before a bracket."""
+        """Every name that precedes a bracket."""
         return frozenset(name[::-1] for name in set(_CALLED_BACKWARDS.findall(self.code[::-1])))
 
     @cached_property
@@ -141,12 +141,12 @@ class CFile(Unit):
         return {}
 
     def _places(self, name: str) -> tuple[int, ...]:
-        """Return the places where a name stands before a bracket."""
+        """Return the places where a name precedes a bracket."""
         if name not in self.called_names:
             return ()
         places = self._calls.get(name)
         if places is None:
-            # A pattern that begins with plain letters is quick; what stands before is looked at afterwards.
+            # A pattern that begins with plain letters is quick; the text before the match is checked afterwards.
             found = (match.start() for match in re.finditer(rf"{re.escape(name)}\s*\(", self.code))
             places = self._calls[name] = tuple(at for at in found if not _WORD.match(self.code[at - 1 : at]))
         return places

@@ -127,11 +127,11 @@ _OBJECTS_OWN: Final = frozenset(
     ["ob_type", "ob_refcnt", "ob_base", "ob_size", "weakreflist", "in_weakreflist", "ob_refcnt_local", "ob_tid"]
 )
 _NO_HANDLE: Final = re.compile(r"\bconst\b|\bPy\w*|\bFILE\b|\b\w+Object\b|\(\*\)|\bvoid\b|\bchar\b")
-"""Types of fields that are no handle of a library: constants, objects, files (which lock themselves), text."""
+"""Types of fields that are not a library's handle: constants, objects, files (which lock themselves), text."""
 _EMPTY: Final = frozenset({"NULL", "nullptr", "0"})
 _LONGEST_VALUE: Final = 300
 _LONGEST_CALL: Final = 3_000
-"""Characters of a right side, and of a call's arguments, that are looked at."""
+"""How many characters of a right side, and of a call's arguments, are read."""
 
 
 def find_effects(unit: CUnit, function: Function, objects: Mapping[str, Fields], self_type: str) -> Effects:
@@ -372,7 +372,7 @@ class _FunctionWalk:
             self._touch(through, begin, found.end(), deep=through == value and bool(value.field))
 
     def _base(self, at: int) -> tuple[Value | None, str, int]:
-        """Return what stands before an arrow or dot: its value, its type and where it begins."""
+        """Return the expression before an arrow or dot: its value, its type and where it begins."""
         code = self.code
         begin, end = name_before(code, at, self.function.body)
         if begin == end:
@@ -505,7 +505,7 @@ class _FunctionWalk:
             case _:
                 pass
 
-    # What comes of it
+    # The result
 
     def _locked(self, at: int) -> bool:
         if self._sections is None:
@@ -546,7 +546,7 @@ def _tests_pointer(code: str, begin: int, end: int, declared: str) -> bool:
 
 
 def name_before(code: str, at: int, floor: int) -> tuple[int, int]:
-    """Return the span of the identifier that ends before a place, blanks aside; an empty one where there is none."""
+    """Return the span of the identifier that ends before a place, ignoring blanks; an empty one if there is none."""
     end = at
     while end > floor and code[end - 1] in " \t\n":
         end -= 1

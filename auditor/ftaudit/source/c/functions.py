@@ -35,7 +35,7 @@ class Function:
     """Where the body's `{` stands."""
     end: int
     header: str
-    """What stands before the name: storage class and return type."""
+    """The text before the name: storage class and return type."""
     parameter_text: str
     """What stands between the brackets, as written."""
     sure: bool = True

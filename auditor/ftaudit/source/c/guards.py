@@ -33,7 +33,7 @@ class LockedSection:
     name: str
     """The function, macro or type that takes the lock."""
     argument: str
-    """What is locked, without blanks and casts, as far as it is named."""
+    """The name of the locked object, if known, without blanks and casts."""
     opened: int
     """Where the name that takes the lock stands."""
 

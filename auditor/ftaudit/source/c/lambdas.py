@@ -28,7 +28,7 @@ _NAME: Final = re.compile(r"""\s*"([^"\n]{1,80})\"""")
 
 
 def find_bound_lambdas(code: str, text: str) -> Iterator[Function]:
-    """Yield the lambdas among the arguments of `.def` and its kin, named as Python knows them.
+    """Yield the lambdas among the arguments of `.def` and similar functions, by their Python names.
 
     A lambda that was stored in a variable before counts where the variable is such an argument. `code` is masked,
     `text` holds the names at the same offsets. What stands inside such a lambda is its own: a lambda that it makes in

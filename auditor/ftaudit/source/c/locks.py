@@ -76,7 +76,7 @@ THREAD_LOCAL: Final = frozenset({"thread_local", "_Thread_local", "__thread", "_
 
 @lru_cache(maxsize=20_000)
 def means_thread_local(word: str) -> bool:
-    """Tell whether a macro's name says that what it declares is thread-local: build systems define some of them."""
+    """Return whether a macro's name says that what it declares is thread-local: build systems define some of them."""
     found = words(word)
     return word.upper() == word and ("tls" in found or "threadlocal" in found or {"thread", "local"} <= set(found))
 

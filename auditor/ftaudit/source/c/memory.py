@@ -50,7 +50,7 @@ def family_of(name: str) -> str | None:
 
 
 def holds_object(unit: CUnit, call: Call) -> bool:
-    """Tell whether a block from the object allocator becomes a Python object, as far as its surroundings tell."""
+    """Return whether a block from the object allocator becomes a Python object, as far as its surroundings tell."""
     function = call.function
     if function is None or not call.arguments:
         return True
@@ -74,7 +74,7 @@ def holds_object(unit: CUnit, call: Call) -> bool:
 
 
 def is_object_type(unit: CUnit, kind: str) -> bool:
-    """Tell whether a pointer type points to a Python object, by its name or by a struct of this file with a head."""
+    """Return whether a pointer type points to a Python object, by its name or by a struct of this file with a head."""
     text = " ".join(kind.split())
     if _OBJECT_TYPE.match(text) and text.count("*") == 1:
         return True

@@ -36,7 +36,7 @@ def declare_module(unit: CUnit, finding: Finding) -> Fix | NoFix:
         return _add_slot(unit, at)
     edit = _after_creation(unit, function)
     if edit is None:
-        # The entry point hands over to a function that makes the module.
+        # The entry point calls a function that makes the module.
         makers = [each for each in unit.functions if each is not function and _creations(unit, each)]
         edit = _after_creation(unit, makers[0]) if len(makers) == 1 else None
     if edit is None:

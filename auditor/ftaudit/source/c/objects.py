@@ -53,7 +53,7 @@ def find_bound_classes(code: str) -> frozenset[str]:
 
 
 def class_fields(code: str, start: int, end: int) -> dict[str, str]:
-    """Return the data members of a class whose braces stand at `start` and `end`."""
+    """Return the data members of a class whose braces are at `start` and `end`."""
     return dict(_fields(code[start + 1 : end]))
 
 

@@ -1,6 +1,6 @@
 """Make a borrowed reference an owned one: the call that lends is replaced, and every way out releases what it got.
 
-Where that cannot be shown from the function's own text there is no fix, with the reason.
+If the function's own text does not show that, there is no fix, and the reason is given.
 """
 
 from __future__ import annotations
@@ -296,7 +296,7 @@ class _Owner:
             self.edit(after, after, f"\n{self.indent(self.start(last))}{count_down}({name});")
 
     def only_here(self, name: str, first: Node, last: Node) -> None:
-        """Refuse a variable that is used outside of the stretch, but for its declaration."""
+        """Refuse a variable that is used outside of the stretch, except in its declaration."""
         pattern = re.compile(rf"(?<![\w.>])\b{name}\b")
         outside = [
             found

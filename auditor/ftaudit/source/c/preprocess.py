@@ -57,7 +57,7 @@ class Preprocessed:
         return tuple(region.condition for region in self.regions if region.start <= offset < region.end)
 
     def is_dead(self, offset: int) -> bool:
-        """Tell whether a free-threaded build leaves the place out."""
+        """Return whether a free-threaded build leaves the place out."""
         return any(start <= offset < end for start, end in self.dead)
 
 
@@ -143,7 +143,7 @@ def _condition(keyword: str, rest: str, macros: Mapping[str, MacroValue]) -> tup
 
 
 def _live(chains: list[_Chain]) -> bool | None:
-    """Tell whether code here is compiled: yes, no, or `None` when that depends."""
+    """Return whether code here is compiled: yes, no, or `None` when that depends."""
     if not chains:
         return True
     both = (chains[-1].outer_live, chains[-1].branches[-1].truth)
@@ -184,7 +184,7 @@ def _close(chain: _Chain, end: int, result: Preprocessed) -> None:
 
 
 def _is_whole(text: str) -> bool:
-    """Tell whether a branch opens and closes the same brackets and ends where a statement or item ends."""
+    """Return whether a branch opens and closes the same brackets and ends where a statement or item ends."""
     depth = 0
     for found in _BRACKET.finditer(text):
         depth += 1 if found[0] in "({" else -1

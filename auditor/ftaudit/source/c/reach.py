@@ -69,9 +69,9 @@ class Reach:
     at_import: frozenset[int]
     """Functions that only the import of the module runs, or its end: they run in one thread."""
     named_init: frozenset[int]
-    """Functions that nobody in the file calls and whose name says that they initialise something."""
+    """Functions without a caller in the file whose name says that they initialise something."""
     methods: frozenset[int]
-    """Functions that a method, getset or slot table names and what these call, but for an object's life and death."""
+    """Functions that a method, getset or slot table names, and their callees, except constructors and destructors."""
     callers: Mapping[str, tuple[int, ...]]
     """The places where a function's name is called, by name."""
     mentioned: frozenset[str]
@@ -144,7 +144,7 @@ _BEFORE_CALLS: Final = frozenset(
 
 
 def _declares(code: str, place: int) -> bool:
-    """Tell whether a name before a bracket is one that is declared there: `std::lock_guard<std::mutex> g(mu);`."""
+    """Return whether a name before a bracket is declared there: `std::lock_guard<std::mutex> g(mu);`."""
     before = _TYPE_BEFORE.search(code, max(0, place - 200), place)
     return before is not None and before["word"] not in _BEFORE_CALLS
 

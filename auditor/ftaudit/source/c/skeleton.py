@@ -12,7 +12,7 @@ _SHORTEST: Final = 40
 """Characters; leaving out less saves nothing."""
 _PARAMETERS_END: Final = re.compile(r"\)\s*(?:(?:const|noexcept|override|final)\s*)*\Z")
 _CLASS_MACRO: Final = re.compile(r"\b(?:class|struct|union)\s+\w+\s*\(")
-"""`class NAME_OF(x) {` and `struct __attribute__((packed)) {`: what ends with a bracket and is no function."""
+"""`class NAME_OF(x) {` and `struct __attribute__((packed)) {`: text that ends with a bracket and is not a function."""
 _OUTLIVES: Final = ("static", "hread")
 """What a body holds that declares a variable which outlives the call."""
 _REST: Final = ";}"
@@ -57,7 +57,7 @@ def skeleton_of(code: str, blocks: Iterable[tuple[int, int]]) -> Skeleton:
 
 
 def is_body(code: str, start: int) -> bool:
-    """Tell whether a bracket follows parameters, and nothing that would make it an initialiser."""
+    """Return whether a bracket follows parameters, and nothing that would make it an initialiser."""
     head = code[max(0, start - 400) : start]
     head = head[max(head.rfind(";"), head.rfind("{"), head.rfind("}")) + 1 :]
     return "=" not in head and bool(_PARAMETERS_END.search(head)) and not _CLASS_MACRO.search(head)

@@ -24,7 +24,7 @@ _STORES_INTO: Final = re.compile(
     r"\s*(?:(?:->[\w.]+|\[[^\]]*\](?:\.\w+)?|\.\w+)\s*(?:[-+|&^*/]|<<|>>)?=(?!=)|->\s*\w+\s*(?:\+\+|--))"
 )
 _LEADS_ON: Final = re.compile(r"\s*->")
-"""What stands after a pointer that something is stored through, by what stands before it."""
+"""The text after a pointer that something is stored through, by the text before it."""
 _CONDITION: Final = re.compile(r"\bif\s*(?:UNLIKELY|NPY_UNLIKELY|unlikely|__builtin_expect)?\s*\(([^;{}]*)")
 _LOOKED_AT: Final = 20
 """Writes of one variable that are asked whether they fill it; code made by translators has hundreds."""
@@ -59,7 +59,7 @@ class SharedWrite:
 
 
 def holds_objects(variable: Variable) -> bool:
-    """Tell whether a variable holds references to Python objects."""
+    """Return whether a variable holds references to Python objects."""
     return bool(OBJECT_TYPES.search(variable.type) or OBJECT_TYPES.search(variable.members)) or (
         bool(variable.words & {"PyObject", "PyTypeObject"}) and variable.pointer
     )
@@ -126,9 +126,9 @@ def _is_comparison_artifact(use: VariableUse, variable: Variable) -> bool:
 
 
 def writes_parameter(unit: CUnit, callee: str, index: int) -> bool:
-    """Tell whether a function of this file writes through its parameter of that index."""
+    """Return whether a function of this file writes through its parameter of that index."""
     known = unit.memory.setdefault("written parameters", {})
-    assert isinstance(known, dict)  # noqa: S101 - for the type checker: nobody else uses this key
+    assert isinstance(known, dict)  # noqa: S101 - for the type checker: no other code uses this key
     if (callee, index) not in known:
         known[callee, index] = _writes_parameter(unit, callee, index)
     return bool(known[callee, index])
@@ -148,7 +148,7 @@ def _writes_parameter(unit: CUnit, callee: str, index: int) -> bool:
 
 
 def _writes_reference(unit: CUnit, kind: str) -> bool:
-    """Tell whether a constructor of this file writes what its first parameter refers to: a flag set for a scope."""
+    """Return whether a constructor of this file writes what its first parameter refers to: a flag set for a scope."""
     known: dict[str, bool] = unit.memory.setdefault("written references", {})  # type: ignore[assignment]
     if kind not in known:
         known[kind] = _constructor_writes(unit, kind)
@@ -203,7 +203,7 @@ def _is_lazy(unit: CUnit, variable: Variable, use: VariableUse, function: Functi
 
 
 def _atomically_published(unit: CUnit, variable: Variable) -> bool:
-    """Tell whether other places read or write it by atomic operations: then the plain ones are known to be safe."""
+    """Return whether other places use atomic operations on it: then the plain accesses are known to be safe."""
     if not unit.has_atomics:
         return False
     return any(

@@ -140,7 +140,7 @@ class Provision:
 def provide(unit: CUnit, name: str) -> Provision | bool | None:
     """Return what the file needs to call a function that CPython 3.13 brought.
 
-    `None` if it needs nothing; `False` if there is no place for it outside of preprocessor conditions.
+    `None` if it does not need one; `False` if no place for it is outside preprocessor conditions.
     """
     specifiers = [fact.value for fact in unit.context.of(Room.BUILD, BuildContext).of(FactKind.PYTHON)]
     if specifiers and not any(admits_python_before(value, _SINCE) for value in specifiers):

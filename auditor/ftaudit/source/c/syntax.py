@@ -25,7 +25,7 @@ _QUERY_WHOLE: Final = (
     " (declaration_list (declaration) @declaration) (function_definition (declaration) @declaration)"
     " (declaration (storage_class_specifier)) @declaration"
 )
-"""The same for C that parsed without an error, but for the locals that live no longer than a call: most of all."""
+"""The same for C that parsed without an error, except locals that live no longer than a call: most of all."""
 _QUERY_LOCALS: Final = "(declaration) @declaration"
 _QUERY_CPP: Final = _QUERY + " (field_declaration (storage_class_specifier)) @member"
 _NAME_BEFORE_PARENS: Final = re.compile(
@@ -43,7 +43,7 @@ _WORDS: Final = re.compile(r"[\w\s]*")
 _LONGEST_HEAD: Final = 2_000
 """Characters of a declaration before its value."""
 _MOST_CLASSES: Final = 3_000
-"""Classes of one file that are looked at; each costs a search for its end."""
+"""How many classes of one file are read; each costs a search for its end."""
 _CONTROL: Final = frozenset({"if", "for", "while", "switch", "catch", "else", "do", "return", "sizeof"})
 
 
@@ -242,7 +242,7 @@ def _function(node: Any, code: str, skeleton: Skeleton) -> Function | None:
 
 
 def _inside(blocks: list[tuple[int, int]], offset: int) -> bool:
-    """Tell whether a place is in a block at file scope, of which no function could be made."""
+    """Return whether a place is in a block at file scope that could not be parsed as a function."""
     index = bisect_right(blocks, (offset, 0)) - 1
     return index >= 0 and offset < blocks[index][1]
 
@@ -327,7 +327,7 @@ def _statement_start(code: str, at: int) -> int:
 
 
 def _may_be_static(code: str, start: int, end: int) -> bool:
-    """Tell whether a storage class can stand in a declaration or in what `_statement_start` adds: most have none."""
+    """Return whether a declaration, or the text that `_statement_start` adds, can hold a storage class: most do not."""
     text = code[max(0, start - 300) : min(end, start + 200)]
     return "static" in text or "hread" in text
 

@@ -44,7 +44,7 @@ KEYWORDS: Final = frozenset(
         "noexcept",
     ]
 )
-"""Words before `(` that are no call of a function."""
+"""Words before `(` that are not a function call."""
 
 
 def closing(text: str, start: int, limit: int | None = None) -> int:
@@ -79,7 +79,7 @@ def find_words(text: str, wanted: Collection[str]) -> Iterator[re.Match[str]]:
     """Yield the places of the wanted identifiers, in order.
 
     A match costs more than the characters between two, so the pattern takes what begins like one of them and is as
-    long as the shortest; what stands before is looked at after the first letter, for which places are found at once.
+    long as the shortest; the text before is checked after the first letter, whose places are found at once.
     """
     names = {name for name in wanted if name.isidentifier()}
     if not names:
@@ -173,7 +173,7 @@ def _blocks(code: str, transparent: re.Pattern[str]) -> Iterator[tuple[int, int]
 def _block_end(code: str, start: int) -> int:
     """Return the place after the bracket that closes the one at `start`, or -1.
 
-    Most blocks end at the first line that is not indented: counting, which is quick, tells whether the bracket there is
+    Most blocks end at the first line that is not indented: counting, which is quick, shows whether the bracket there is
     theirs. Those that end on the line on which they begin, as default arguments do, are read.
     """
     line = _NOT_INDENTED.search(code, start)

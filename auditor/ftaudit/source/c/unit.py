@@ -21,7 +21,7 @@ from ftaudit.source.c.text import find_words, normalised
 from ftaudit.source.c.uses import VariableUse, classify_use
 
 _MOST_OF_A_NAME: Final = 200
-"""Variables of one name in one file (static ones of functions) that are told apart."""
+"""Variables in one file that share a name (static ones of functions) and are kept apart."""
 HELD: Final = re.compile(
     r"(?i)(?:_lock_held|_locked|_with_lock|_under_lock|_lockheld|Locked|LockHeld)(?:_\w+)?$|^(?:unlocked_|nolock_|locked_)|(?:_unlocked|_nolock)$"
 )
@@ -64,7 +64,7 @@ class CUnit(CFile):
         return [] if function is None else self.sections(function).at(offset)
 
     def guarded(self, offset: int) -> bool:
-        """Tell whether a place runs under a lock, or in a function that is only called under one."""
+        """Return whether a place runs under a lock or in a function that is called only under one."""
         function = self.function_at(offset)
         if function is None:
             return False
@@ -75,7 +75,7 @@ class CUnit(CFile):
         return {}
 
     def held_by_callers(self, function: Function) -> bool:
-        """Tell whether every caller in this file holds a lock, or the name says that callers must."""
+        """Return whether every caller in this file holds a lock, or the name says that callers must."""
         known = self._held.get(function.body)
         if known is not None:
             return known
@@ -125,11 +125,11 @@ class CUnit(CFile):
         )
 
     def at_import(self, function: Function | None) -> bool:
-        """Tell whether only the import of the module (or its end) runs the function."""
+        """Return whether only the import of the module (or its end) runs the function."""
         return function is not None and function.body in self.reach.at_import
 
     def maybe_at_import(self, function: Function) -> bool:
-        """Tell whether nobody in this file calls the function and its name says that it initialises something."""
+        """Return whether no caller of the function is in this file and its name says that it initialises something."""
         return function.body in self.reach.named_init
 
     # Variables
@@ -140,13 +140,13 @@ class CUnit(CFile):
         return thread_local_words(self.tree, self.preprocessed.macros)
 
     def is_thread_local(self, variable: Variable) -> bool:
-        """Tell whether each thread has its own."""
+        """Return whether each thread has its own copy."""
         words_ = variable.words
         declspec = {"__declspec", "thread"} <= words_
         return declspec or bool(words_ & self.thread_local_words) or any(map(means_thread_local, words_))
 
     def is_synchronised(self, variable: Variable) -> bool:
-        """Tell whether it is a lock, an atomic or the like, which threads share on purpose."""
+        """Return whether it is a lock, an atomic or the like, which threads share on purpose."""
         return bool(SYNC_TYPES.search(variable.type))
 
     @cached_property
@@ -161,7 +161,7 @@ class CUnit(CFile):
         return {name: _defined(variables) for name, variables in found.items()}
 
     def is_shared_variable(self, name: str, function: Function | None) -> bool:
-        """Tell whether a name in a function means a variable that all threads see."""
+        """Return whether a name in a function means a variable that all threads see."""
         for variable in self.shared_variables.get(name, ()):
             if variable.function is None:
                 if function is None or not self.is_local(function, name):
@@ -175,7 +175,7 @@ class CUnit(CFile):
         return {}
 
     def is_local(self, function: Function, name: str) -> bool:
-        """Tell whether a name is a parameter or an automatic variable of a function."""
+        """Return whether a name is a parameter or an automatic variable of a function."""
         names = self._locals.get(function.body)
         if names is None:
             found: set[str] = {p.name for p in function.parameters}
@@ -225,7 +225,7 @@ class CUnit(CFile):
             yield use, function
 
     def _belongs(self, owner: str, at: int, function: Function) -> bool:
-        """Tell whether a name used in a function can mean a static member of a class."""
+        """Return whether a name used in a function can mean a static member of a class."""
         before = re.search(r"(\w+)\s*(?:<[^<>]*>\s*)?::\s*$", self.code[max(0, at - 80) : at])
         if before:
             return before[1] == owner
@@ -304,7 +304,7 @@ class CUnit(CFile):
         return method and not self.is_local(function, name) and not self.is_shared_variable(name, function)
 
     def is_changed_member(self, name: str, function: Function) -> bool:
-        """Tell whether a plain name in a method is a member (without `this->`) whose container the file changes."""
+        """Return whether a plain name in a method is a member (without `this->`) whose container the file changes."""
         return name in self._changed_members and self._means_member(name, function)
 
     def origin(self, call: Call, argument: int = 0) -> ContainerOrigin:
@@ -330,7 +330,7 @@ class CUnit(CFile):
         return found
 
     def passed_locals(self, function: Function, index: int) -> bool:
-        """Tell whether every caller of a static function hands it the address of an automatic variable there."""
+        """Return whether every caller of a static function passes the address of an automatic variable there."""
         places = self.reach.callers.get(function.short_name, ())
         if not function.is_static or not places:
             return False
@@ -347,7 +347,7 @@ class CUnit(CFile):
         return True
 
     def _handed_on(self, function: Function | None, name: str) -> bool:
-        """Tell whether a name is a parameter that is itself the address of an automatic variable of every caller."""
+        """Return whether a name is a parameter that is itself the address of an automatic variable of every caller."""
         names = [] if function is None else [parameter.name for parameter in function.parameters]
         if function is None or name not in names or self._depth >= 4:
             return False
@@ -358,7 +358,7 @@ class CUnit(CFile):
             self._depth -= 1
 
     def same(self, left: str, right: str) -> bool:
-        """Tell whether two expressions are the same but for casts and blanks."""
+        """Return whether two expressions are the same except for casts and blanks."""
         return normalised(left) == normalised(right)
 
 

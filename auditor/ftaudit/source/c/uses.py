@@ -1,4 +1,4 @@
-"""How a place of the code uses a variable: reads it, writes it, or hands out its address."""
+"""How a place of the code uses a variable: reads it, writes it, or exposes its address."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ class VariableUse:
     at: int
     kind: UseKind
     value: str = ""
-    """For a plain assignment to the whole variable, what is assigned, without blanks at its ends."""
+    """For a plain assignment to the whole variable, the assigned text, without blanks at its ends."""
     element: bool = False
     """The write is to an element, a member, or what it points to, not to the variable itself."""
     callee: str = ""
@@ -192,7 +192,7 @@ def _previous(code: str, at: int) -> int:
 
 
 def _is_operand(code: str, at: int) -> bool:
-    """Tell whether the character ends an operand, so that `&`, `*`, `+` after it join two operands."""
+    """Return whether the character ends an operand, so that `&`, `*`, `+` after it join two operands."""
     if at < 0 or not (code[at].isalnum() or code[at] in "_)]"):
         return False
     word = re.search(r"[A-Za-z_]\w*$", code[max(0, at - 20) : at + 1])

@@ -1,6 +1,6 @@
 """The room of Cython: `.pyx`, `.pxd`, `.pxi`, their templates, and Python files that Cython compiles.
 
-There is no maintained tree-sitter grammar for Cython among the wheels of the index, so the model is made of tokens and
+The index has no wheel of a maintained tree-sitter grammar for Cython, so the model is made of tokens and
 logical lines (`tokens.py`, `model.py`): it survives whatever a file holds, and sees what the rules need.
 """
 

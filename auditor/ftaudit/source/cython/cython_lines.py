@@ -120,7 +120,7 @@ def _is_array_type(base: list[str]) -> bool:
 
 
 def split_commas(tokens: list[Token]) -> list[list[Token]]:
-    """Return the pieces between the commas that stand in no bracket; empty pieces are left out."""
+    """Return the pieces between the commas outside brackets; empty pieces are left out."""
     pieces: list[list[Token]] = [[]]
     depth = 0
     for token in tokens:

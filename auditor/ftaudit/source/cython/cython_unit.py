@@ -103,7 +103,7 @@ class CythonUnit(Unit):
             yield line
 
     def locked(self, line: LogicalLine, function: CythonFunction) -> bool:
-        """Tell whether a line of a function runs under a lock: a section, a lock taken before, a locking decorator."""
+        """Return whether a line runs under a lock: a section, a lock taken earlier, or a locking decorator."""
         if any(LOCKING.search(decorator) for decorator in function.decorators):
             return True
         for head in self.heads(line):
@@ -225,7 +225,7 @@ class CythonUnit(Unit):
         return frozenset(found)
 
     def _is_module_level(self, line: LogicalLine) -> bool:
-        """Tell whether a declaration stands at the top, or under `if`, `IF`, `else` and the like there."""
+        """Return whether a declaration is at the top level, or there under `if`, `IF`, `else` and the like."""
         return all(
             head.words[0] in ("if", "elif", "else", "IF", "ELIF", "ELSE", "try", "except") for head in self.heads(line)
         )
@@ -255,7 +255,7 @@ class CythonUnit(Unit):
                 yield by_head[head.index]
 
     def statement_lines(self, line: int) -> tuple[int, int]:
-        """Return the first and last line of the logical line that stands on a line."""
+        """Return the first and last line of the logical line that covers a line."""
         for logical in self.logical:
             if logical.number <= line <= logical.last_number:
                 return logical.number, logical.last_number

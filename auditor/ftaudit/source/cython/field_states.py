@@ -87,14 +87,14 @@ class FieldState:
 
     state: State
     type: str
-    """As it is declared in the same file; empty where it is declared elsewhere."""
+    """The declaration in the same file; empty if it is declared elsewhere."""
     accesses: tuple[Access, ...]
     uses: tuple[FieldUse, ...]
     """What each access is, in the same order."""
 
     @property
     def is_native(self) -> bool:
-        """Whether it is a pointer or a C++ object: what is freed is gone."""
+        """Whether it is a pointer or a C++ object: a freed one is gone."""
         return "*" in self.type or _CPP.search(self.type) is not None
 
 

@@ -117,7 +117,7 @@ def split_lines(text: str) -> list[LogicalLine]:
 
 
 def _starts_line(text: str, offset: int) -> bool:
-    """Tell whether only white space stands before the offset on its line, in the first eight columns."""
+    """Return whether only white space precedes the offset on its line, in the first eight columns."""
     head = text[max(offset - 9, 0) : offset]
     return offset == 0 or (not head.rpartition("\n")[2].strip() and ("\n" in head or offset < 9))
 

@@ -80,7 +80,7 @@ class Classes(Scopes):
                             pass
 
     def is_metaclass(self, owner: ast.ClassDef) -> bool:
-        """Tell from the names of its bases, and of theirs in this module, whether a class makes classes."""
+        """Return whether a class makes classes, by the names of its bases and of their bases in this module."""
         seen: set[str] = set()
         pending = [owner]
         while pending:

@@ -76,7 +76,7 @@ def tested_containers(module: PythonModule, test: ast.If | ast.While) -> Iterato
 def _asked_before(
     module: PythonModule, test: ast.If | ast.While
 ) -> Iterator[tuple[ast.expr, ast.expr | None, bool | None]]:
-    """Yield what a condition on a local name asks that was just looked up: `x = d.get(k)`, then `if x is None`."""
+    """Yield the checks of a condition on a local name that was just looked up: `x = d.get(k)`, then `if x is None`."""
     if not isinstance(test, ast.If):
         return
     match test.test:
@@ -158,7 +158,7 @@ def _lookup(
 
 
 def _is_tested_again(module: PythonModule, shared: Shared, test: ast.If | ast.While, change: ast.stmt) -> bool:
-    """Tell whether the change is made under a lock with the question asked again there: double-checked, and right."""
+    """Return whether the change is under a lock that also covers a second check: correct double-checked locking."""
     if not module.locked(change):
         return False
     for inner in module.tree.all(ast.If):
@@ -325,7 +325,7 @@ def without_view(source: ast.expr) -> ast.expr:
 
 
 def iterations(module: PythonModule) -> Iterator[Iteration]:
-    """Yield the loops over shared things; a generator expression over a copy is none."""
+    """Yield the loops over shared objects; a generator expression over a copy does not count."""
     for node, source in iterated(module.tree):
         shared = module.shared(without_view(source))
         if shared is not None:
@@ -351,7 +351,7 @@ def weak_iterations(module: PythonModule) -> Iterator[ast.AST]:
 
 
 def is_shared_iterator(module: PythonModule, value: ast.expr) -> bool:
-    """Tell whether a name or attribute is an iterator that the module or a class of it holds."""
+    """Return whether a name or attribute is an iterator that the module or one of its classes holds."""
     shared = module.shared(value)
     if shared is not None:
         return shared.kind is Kind.ITERATOR and shared.where is not Where.INSTANCE

@@ -80,7 +80,7 @@ _UNLOCKISH: Final = re.compile(r"(?i)unlock|deadlock|nolock|non_?lock|without_lo
 
 
 def looks_like_lock(name: str) -> bool:
-    """Tell whether a name is that of a lock or of something that takes one; `block` and `clock` are none."""
+    """Return whether a name is that of a lock or of something that takes one; `block` and `clock` do not count."""
     found = _LOCKISH.search(name)
     return found is not None and not _UNLOCKISH.search(name)
 

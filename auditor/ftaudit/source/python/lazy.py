@@ -19,14 +19,14 @@ class LazyInit:
     test: ast.stmt
     """The `if`, or the `try` that reads first and assigns in its handler."""
     key: str
-    """What is tested and assigned, as it is written: `_conn`, `self._x`, `cls.registry`."""
+    """The expression that is tested and assigned, as in the source: `_conn`, `self._x`, `cls.registry`."""
     assignments: tuple[ast.stmt, ...]
     """In order of lines."""
     function: FunctionNode
     body: tuple[ast.stmt, ...]
     """The statements that run when it is not there yet."""
     takes: bool = False
-    """The other way round: what is there is used and taken away, so that nobody does it again."""
+    """The other way round: a value that exists is used and removed, so that it is used only once."""
 
 
 def find_lazy_inits(module: Locking) -> list[LazyInit]:
@@ -53,7 +53,7 @@ def find_lazy_inits(module: Locking) -> list[LazyInit]:
 
 
 def _takes_away(assignment: ast.stmt, key: str, body: list[ast.stmt]) -> bool:
-    """Tell whether a flag is lowered, or what a global holds is read and then let go: a thing to be done once.
+    """Return whether a flag is cleared, or a global is read and then reset: work to do only once.
 
     A global that is closed and let go is at an end; two threads there are a mistake of whoever ends it twice.
     """
@@ -173,7 +173,7 @@ def _compared(left: ast.expr, operator: ast.cmpop, right: ast.expr) -> Iterator[
 
 
 def _is_nothing(node: ast.expr) -> bool:
-    """Tell whether an expression means that something is not there: None, False, 0, -1, empty, a sentinel's name."""
+    """Return whether an expression means that something is missing: None, False, 0, -1, empty, a sentinel's name."""
     match node:
         case ast.Constant(value=value):
             return value is None or value is False or value in (0, "")
@@ -208,14 +208,14 @@ def assignments_to(key: str, body: list[ast.stmt]) -> Iterator[ast.stmt]:
 
 
 def rechecked_under_lock(module: Locking, lazy: LazyInit) -> bool:
-    """Tell whether every assignment is made with a lock held, after the test was made again with it held."""
+    """Return whether every assignment happens under a lock, after the test is repeated under that lock."""
     return all(
         module.locked(assignment) and _tested_inside(module, lazy, assignment) for assignment in lazy.assignments
     )
 
 
 def _tested_inside(module: Locking, lazy: LazyInit, assignment: ast.stmt) -> bool:
-    """Tell whether the name is read again, with the lock held, between the test and the assignment."""
+    """Return whether the name is read again, with the lock held, between the test and the assignment."""
     last = lazy.key.rpartition(".")[2]
     for node in inside(list(lazy.body)):
         if not isinstance(node, (ast.Name, ast.Attribute)) or not isinstance(node.ctx, ast.Load):
@@ -231,7 +231,7 @@ def _tested_inside(module: Locking, lazy: LazyInit, assignment: ast.stmt) -> boo
 
 
 def is_harmless(value: ast.stmt) -> bool:
-    """Tell whether an assignment that two threads make does no harm: the same constant, module, pattern or function."""
+    """Return whether it is harmless if two threads assign: the same constant, module, pattern or function."""
     match value:
         case ast.Import() | ast.ImportFrom():
             return True

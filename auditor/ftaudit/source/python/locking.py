@@ -28,7 +28,7 @@ class Locking(Timing):
     _looking_for_takers = False
 
     def locked(self, node: ast.AST) -> bool:
-        """Tell whether a node runs with a lock held: lexically, by decorator, or because every caller here has it."""
+        """Return whether a node runs with a lock held: lexically, by decorator, or because every caller here does."""
         function = self.tree.function(node)
         return self._locked_lexically(node, function) or (function is not None and function in self._locked_functions)
 
@@ -186,7 +186,7 @@ class Locking(Timing):
                 return None
 
     def is_lock(self, value: ast.expr) -> bool:
-        """Tell whether an expression after `with` is a lock or takes one, by what it was made from or by its name."""
+        """Return whether an expression after `with` is a lock or takes one, by what it was made from or by its name."""
         match value:
             case ast.BoolOp(values=values):
                 return any(self.is_lock(each) for each in values)
@@ -214,7 +214,7 @@ class Locking(Timing):
                 return False
 
     def takes_module_lock(self, function: FunctionNode | None) -> bool:
-        """Tell whether a function takes a lock of the module somewhere: what it works on, several threads reach."""
+        """Return whether a function takes a lock of the module anywhere: several threads reach its data."""
         return function in self._taking_module_lock
 
     @cached_property

@@ -1,4 +1,4 @@
-"""The model of one Python module that rules share: what is shared, what is locked, what runs when."""
+"""The model of one Python module that rules share: shared state, locks, and what runs when."""
 
 from __future__ import annotations
 
@@ -119,7 +119,7 @@ class PythonModule(Locking):
 
     @cached_property
     def mutations_of(self) -> dict[str, list[Mutation]]:
-        """The changes by the name of what is changed, class names included."""
+        """The changes by the name of the changed object, including class names."""
         found: dict[str, list[Mutation]] = defaultdict(list)
         for mutation in self.mutations:
             found[identity(mutation.shared)].append(mutation)

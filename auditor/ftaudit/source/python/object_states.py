@@ -31,7 +31,7 @@ _CONSTRUCTORS: Final = frozenset(
 )
 _DESTRUCTORS: Final = frozenset({"__del__", "__finalize__"})
 _FOR_READERS: Final = frozenset({"__repr__", "__str__", "__getstate__", "__reduce__", "__copy__", "__deepcopy__"})
-"""Methods whose answer is for a person or a copy: nobody relies on its being of one moment."""
+"""Methods whose result is for a person or a copy: no code relies on a consistent snapshot."""
 _CHANGES: Final = frozenset(
     {
         *("append", "extend", "insert", "remove", "pop", "popitem", "popleft", "appendleft", "extendleft", "clear"),

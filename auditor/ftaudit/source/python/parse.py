@@ -20,7 +20,7 @@ _LIMITS: Final = ("too many nested parentheses", "too many levels of indentation
 
 
 def check_syntax(text: str) -> None:
-    """Raise `ParseError` for text that is no Python of any version; twice as quick as making its tree."""
+    """Raise `ParseError` for text that is not valid Python in any version; twice as fast as making its tree."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -32,8 +32,8 @@ def check_syntax(text: str) -> None:
 def parse_module(text: str) -> ast.Module:
     """Return the tree of the text.
 
-    What this interpreter's parser rejects is parsed by libcst and, where that accepts it as newer syntax, rewritten to
-    older syntax on the same lines. Raise `ParseError` for what is no Python, or is nested deeper than any parser goes.
+    libcst parses code that this interpreter's parser rejects and, if it accepts newer syntax there, rewrites it to
+    older syntax on the same lines. Raise `ParseError` for text that is not Python, or nested too deep for any parser.
     """
     try:
         return _parse(text)

@@ -1,4 +1,4 @@
-"""Which attributes of shared Python objects race in a way that a maintainer would want to know of.
+"""Find the attributes of shared Python objects that race in a way that a maintainer wants to know about.
 
 Nothing frees memory here: a plain read gets the old or the new value. What goes wrong takes steps: a loop, a test and
 then an action, an addition, or a change that another method keeps out by a lock which this one does not take.
@@ -15,7 +15,7 @@ from ftaudit.source.python.object_states import AttributeUse, ObjectState
 from ftaudit.source.shared_state import Access, AccessKind, Effect, EntryKind, Race
 
 _ORDER: Final = (AccessKind.DECIDE, AccessKind.WALK, AccessKind.COUNT, AccessKind.CHANGE, AccessKind.WRITE)
-"""What is reported first of several places at fault."""
+"""The kind that is reported first if several places are at fault."""
 _LIFECYCLE: Final = re.compile(
     r"_*(?:re_?)?(?:init|set|setup|reset|configure|connect|open|start|begin|new|close|stop|end|shutdown|join|enter|exit|run"
     r"|register|install|bind|attach|populate|load|prepare|(?:before|after|pre|post|on)_(?:\w+_)?(?:start|stop|init|fork|exit))"
@@ -37,7 +37,7 @@ class StateRace:
     """What the place at fault does."""
     lookup: bool
     only_counts: bool
-    """At worst an update of a number is lost."""
+    """The most that can be lost is an update of a number."""
     reported: bool
     """A maintainer would want to know; else it is a note."""
 
@@ -131,7 +131,7 @@ def _against_lock(
 def _odd_ones(
     at_fault: Iterable[tuple[Access, AttributeUse]], bare: list[tuple[Access, AttributeUse]]
 ) -> Iterator[tuple[Access, AttributeUse]]:
-    """Yield the accesses at fault but for stores and single operations that go without the lock as a habit.
+    """Yield the accesses at fault, except stores and single operations that routinely skip the lock.
 
     The interpreter makes each of these in one step. Where several methods make them without the lock, the class keeps
     its objects to one thread there, or needs no lock for them. One method that does so while all others take the lock

@@ -21,7 +21,7 @@ class SplitDecision:
     """Where the first region asks."""
     change: ast.stmt
     state: str
-    """What is asked and changed, as it is written: `self._known`."""
+    """The expression that is checked and changed, as in the source: `self._known`."""
     lock: str
 
 

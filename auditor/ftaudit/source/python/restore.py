@@ -179,7 +179,7 @@ def _attribute(owner: ast.expr, attribute: ast.expr) -> str:
 
 
 def _is_shared(module: PythonModule, function: FunctionNode, name: str) -> bool:
-    """Tell whether a name is a global that the function declares, or an attribute of a module or class."""
+    """Return whether a name is a global that the function declares, or an attribute of a module or class."""
     owner, _, attribute = name.rpartition(".")
     if not owner:
         at = function.body[0] if isinstance(function.body, list) else function.body

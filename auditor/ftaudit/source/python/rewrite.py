@@ -64,7 +64,7 @@ class Rewriting:
         return edits_to(self.unit, changed.code) if isinstance(changed, libcst.Module) else ()
 
     def wrapped(self, node: libcst.CSTNode, before: str, after: str = ")") -> tuple[SourceEdit, ...]:
-        """Return the edits that put text around a node, as it is written."""
+        """Return the edits that put text around a node."""
         start, end = self.span(node)
         return self.unit.edit(start, start, before), self.unit.edit(end, end, after)
 

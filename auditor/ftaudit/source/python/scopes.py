@@ -84,7 +84,7 @@ class Scopes(Unit):
 
     @cached_property
     def _bound_in_local_classes(self) -> dict[str, set[ast.AST | None]]:
-        """The classes inside functions in whose body each name is assigned: it is an attribute of theirs."""
+        """The classes inside functions whose body assigns each name: it is their attribute."""
         found: dict[str, set[ast.AST | None]] = defaultdict(set)
         for definition in self.tree.all(ast.ClassDef):
             if self.tree.function(definition) is not None:
@@ -95,7 +95,7 @@ class Scopes(Unit):
         return found
 
     def is_module_name(self, name: str, at: ast.AST) -> bool:
-        """Tell whether a name, used at a node, is the module's."""
+        """Return whether a name, used at a node, is the module's."""
         function = self.tree.function(at)
         if name in self._bound_in_local_classes and self.tree.method_owner(at) in self._bound_in_local_classes[name]:
             return False
@@ -187,7 +187,7 @@ class Scopes(Unit):
 
 
 def common_kind(statements: list[ast.stmt]) -> Kind:
-    """Return the most telling kind of the assignments: `None` beside a container leaves it one."""
+    """Return the most specific kind among the assignments: `None` next to a container leaves it a container."""
     kinds = [
         kind_of(statement.value, getattr(statement, "annotation", None))
         for statement in statements

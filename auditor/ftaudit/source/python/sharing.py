@@ -28,7 +28,7 @@ class Shared:
 
     where: Where
     name: str
-    """`_cache`, `Registry.items`, `self.data`: as it is written."""
+    """`_cache`, `Registry.items`, `self.data`: as in the source."""
     owner: str
     """The class's name, or empty."""
     kind: Kind

@@ -97,7 +97,7 @@ def find_signals(text: str) -> Signal:
     names = {name for pair in _MODULE_LEVEL.findall(lines) for name in pair if name}
     inner: dict[str, list[int]] = {}
     for match in _GUARDED_LEVEL.finditer(lines):
-        # Where the line end stands in `lines`, the line begins in `text`.
+        # The position of the line end in `lines` is where the line begins in `text`.
         inner.setdefault(match[1], []).append(match.start())
     if not names and not inner:
         return found
@@ -123,7 +123,7 @@ def _has_lazy_attribute(text: str) -> bool:
 
 
 def _changed_names(text: str) -> Iterator[tuple[str, str]]:
-    """Yield the last names of what is changed in place, with the character before each."""
+    """Yield the last names of expressions that are changed in place, with the character before each."""
     for match in _METHOD.finditer(text):
         before = _NAME_BEFORE.search(text, max(0, match.start() - 60), match.start())
         if before:
@@ -138,7 +138,7 @@ def _changed_names(text: str) -> Iterator[tuple[str, str]]:
 
 
 def _is_in_class(text: str, position: int) -> bool:
-    """Tell whether the nearest line above that is indented less begins a class."""
+    """Return whether the nearest line above that is indented less begins a class."""
     line = text[position : text.find("\n", position)]
     indent = len(line) - len(line.lstrip(" \t"))
     end = position

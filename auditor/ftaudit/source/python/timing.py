@@ -42,7 +42,7 @@ class Timing(Sharing):
         return any(isinstance(parent, ast.If) and _tests_main(parent.test) for parent in self.tree.above(node))
 
     def is_import_time(self, function: FunctionNode) -> bool:
-        """Tell whether a function only runs while modules are imported or classes made."""
+        """Return whether a function runs only while modules are imported or classes are created."""
         return function in self._import_time
 
     @cached_property
@@ -80,7 +80,7 @@ class Timing(Sharing):
 
     @cached_property
     def _fork_hooks(self) -> frozenset[str]:
-        """The last names of what is handed to `os.register_at_fork` or `multiprocessing.util.register_after_fork`."""
+        """The last names of arguments to `os.register_at_fork` or `multiprocessing.util.register_after_fork`."""
         found: set[str] = set()
         for call in self.tree.all(ast.Call):
             if last_name(call.func) in ("register_at_fork", "register_after_fork"):
@@ -89,7 +89,7 @@ class Timing(Sharing):
         return frozenset(found)
 
     def _returns_its_argument(self, function: ast.FunctionDef | ast.AsyncFunctionDef) -> bool:
-        """Tell whether it is a decorator that registers: it does something with a function or class and returns it."""
+        """Return whether a decorator registers: it does something with a function or class and returns it."""
         arguments = [*function.args.posonlyargs, *function.args.args]
         if self.tree.method_owner(function) is not None:
             arguments = arguments[1:]
@@ -103,7 +103,7 @@ class Timing(Sharing):
         return decorated is not None and isinstance(returned, ast.Name) and returned.id == arguments[0].arg
 
     def registers(self, node: ast.AST) -> bool:
-        """Tell whether a node is in a function whose name says that it registers or sets up: run once, early."""
+        """Return whether a node is in a function whose name says that it registers or sets up: run once, early."""
         function = self.tree.function(node)
         while function is not None:
             if _REGISTERS.match(getattr(function, "name", "")):
@@ -116,7 +116,7 @@ class Timing(Sharing):
         return isinstance(parent, ast.Call) and parent.func is name
 
     def _only_called(self, function: FunctionNode, outer: FunctionNode) -> bool:
-        """Tell whether an inner function stays within the outer one: every use of its name there is a call."""
+        """Return whether an inner function stays within the outer one: every use of its name there is a call."""
         if isinstance(function, ast.Lambda):
             return False
         uses = [n for n in inside(outer, functions=True) if isinstance(n, ast.Name) and n.id == function.name]

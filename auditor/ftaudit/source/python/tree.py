@@ -139,7 +139,7 @@ class Tree:
         return self._before.get(statement)
 
     def block(self, statement: ast.stmt) -> list[ast.stmt]:
-        """Return the list of statements that a statement stands in."""
+        """Return the list of statements that contains a statement."""
         parent = self.parents.get(statement)
         for field in ("body", "orelse", "finalbody"):
             block = getattr(parent, field, None)

@@ -53,7 +53,7 @@ class RustUnit(Unit):
         return self.data[node.start_byte : node.end_byte].decode(errors="replace") if node is not None else ""
 
     def attributes(self, item: Node) -> list[RustAttribute]:
-        """Return the attributes that stand before an item."""
+        """Return the attributes that precede an item."""
         found: list[RustAttribute] = []
         before = item.prev_named_sibling
         while before is not None and before.type in ("attribute_item", "line_comment", "block_comment"):
@@ -72,7 +72,7 @@ class RustUnit(Unit):
         return " ".join(found)
 
     def off_when_free_threaded(self, node: Node) -> bool:
-        """Tell whether the code is left out of free-threaded builds, or of everything but tests."""
+        """Return whether the code is left out of free-threaded builds, or of everything but tests."""
         conditions = self.conditions(node)
         return "not(Py_GIL_DISABLED)" in conditions or "(test)" in conditions or "loom" in conditions
 

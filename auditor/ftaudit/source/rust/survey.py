@@ -1,4 +1,4 @@
-"""What other files must know of a Rust file: what it declares of the GIL, which types it puts behind locks."""
+"""What other files need to know about a Rust file: its GIL declaration and the types that it puts behind locks."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class RustContext:
 
 
 def survey_rust(text: str) -> Survey | None:
-    """Return what a file declares, by a quick look that knows no grammar; `None` for nothing."""
+    """Return what a file declares, by a quick scan without a grammar; `None` for nothing."""
     if "pymodule" not in text and "Py_MOD_GIL_NOT_USED" not in text and "Mutex" not in text and "RwLock" not in text:
         return None
     code = _COMMENT.sub("", text)

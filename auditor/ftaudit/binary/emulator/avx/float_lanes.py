@@ -13,7 +13,7 @@ from ftaudit.binary.emulator.avx.lanes import joined, lanes
 _FORMATS = {32: ("<I", "<f"), 64: ("<Q", "<d")}
 _EXPONENT = {32: 0x7F80_0000, 64: 0x7FF0_0000_0000_0000}
 _INDEFINITE = {32: 0xFFC0_0000, 64: 0xFFF8_0000_0000_0000}
-"""The quiet number that is none, as the processor makes it."""
+"""The quiet NaN, as the processor makes it."""
 _ZERO, _PARITY, _CARRY = 1 << 6, 1 << 2, 1
 _STATUS = 1 << 11 | 1 << 7 | _ZERO | 1 << 4 | _PARITY | _CARRY
 """The flags that a comparison sets: overflow, sign and adjust to 0."""

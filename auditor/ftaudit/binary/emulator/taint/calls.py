@@ -21,7 +21,7 @@ _MADE = re.compile(
     r"ThreadState|Err_New|ContextVar_New|Module_)|^Py_BuildValue$|^Py_GetVersion$|^_?PyObject_(?:GC_)?New|"
     r"^_Zn[wa]|^malloc$|^calloc$|^realloc$|alloc|^strn?dup$"
 )
-"""Functions that return something new, or null when memory has run out: that one is returned is no guess."""
+"""Functions that return something new, or null when memory runs out: a new object is not a guess."""
 _DONE = re.compile(
     r"^_?Py_?(?:Module_Add|Dict_Set|Object_SetAttr|List_(?:Append|SetItem|Insert)|Tuple_SetItem|Type_Ready|Err_|IncRef|"
     r"DecRef|Dealloc|Set_Add|State_Add|Capsule_Set|Mutex|CriticalSection|GC_|Module_Set|Object_GC_|Mem_Free|"
@@ -108,7 +108,7 @@ class Calls:
             self._labels |= self.flow.of_memory(value + _CONTENT, _OBJECT - _CONTENT)
 
     def only(self, *ranges: tuple[int, int]) -> None:
-        """Let the answer depend on these bytes alone, beside the registers of the arguments."""
+        """Let the answer depend only on these bytes and the registers of the arguments."""
         labels = self.flow.implied | self._guessed
         for index in self._values:
             labels |= self.flow.of_register(self._arguments[index])
@@ -164,7 +164,7 @@ class Calls:
             flow.set_register(family, labels)
 
     def _write(self, address: int, size: int, labels: int) -> None:
-        """Label bytes, but for the reference counts at the head of an object."""
+        """Label bytes, except the reference counts at the head of an object."""
         if address in self.flow.clean:
             self.flow.mark(address, min(size, _CONTENT), 0)
             if size > _CONTENT:

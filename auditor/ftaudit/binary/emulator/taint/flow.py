@@ -83,20 +83,20 @@ class Flow:
     names: list[str] = field(default_factory=list)
     """What each label is the answer of."""
     weakly: int = 0
-    """The labels of what an unknown decided, where the others are of what is computed from one."""
+    """The labels of values that an unknown decided; the other labels are of values computed from one."""
     decisions: list[Decision] = field(default_factory=list)
     opaque: str = ""
     """Why nothing that follows can be trusted: what the code did that is not followed. For people."""
     fast_fails: bool = False
     """Whether that is Windows' fast fail, which ends the process: such a way makes no module."""
     questions: Sized = ()
-    """What was asked so far."""
+    """The questions so far."""
     code: Sequence[tuple[int, int]] = ()
     """Where the images' code and data are."""
     data: Sequence[tuple[int, int]] = ()
     """What stays writable of the images."""
     clean: Collection[int] = ()
-    """The addresses of Python objects, whose reference counts are nobody's unknown."""
+    """The addresses of Python objects, whose reference counts are never unknown."""
     registers: dict[int, int] = field(default_factory=dict)
     """Labels by family; those without any are left out."""
     memory: dict[int, int] = field(default_factory=dict)
@@ -204,7 +204,7 @@ class Flow:
                         memory.pop(byte, None)
 
     def open(self, ranges: Sequence[tuple[int, int]], name: str, *, weak: bool = False) -> None:
-        """Give all of these ranges a label, but for the bytes that are written from now on."""
+        """Give all of these ranges a label, except the bytes that are written from now on."""
         known = {(start, end) for start, end, _ in self.regions}
         labels = self.label(name, weak=weak)
         self.regions += [(start, end, labels) for start, end in ranges if (start, end) not in known]
@@ -258,7 +258,7 @@ class Flow:
         return found
 
     def strong(self, labels: int) -> int:
-        """Return those of the labels that stand for what is computed from an unknown."""
+        """Return the labels that stand for values computed from an unknown."""
         return labels & ~self.weakly
 
     # Instructions

@@ -22,7 +22,7 @@ _X86 = {
 
 
 class InstructionKind(Enum):
-    """What the taint has to know of an instruction beyond what it reads and writes."""
+    """What the taint needs to know about an instruction in addition to its reads and writes."""
 
     PLAIN = "plain"
     CLEAR = "clear"

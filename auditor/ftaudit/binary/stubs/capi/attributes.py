@@ -170,7 +170,7 @@ def _has(python: Python, name: str) -> int:
 
 
 def text_of(python: Python, index: int) -> str:
-    """Return the value of a str argument, or a name that is none."""
+    """Return the value of a str argument, or a name that no attribute has."""
     known = python.objects.get(python.argument(index))
     if python.argument(index) in python.vague:
         python.process.guess("an attribute of the module's spec")

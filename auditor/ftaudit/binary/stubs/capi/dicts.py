@@ -104,7 +104,7 @@ def _found(python: Python, key: object) -> int:
     if key in known.items:
         return known.items[key]
     if known.kind == "object":
-        # Another module's object: what is looked up in it is there.
+        # Another module's object: any name that is looked up in it exists.
         if python.process.oracle.ask(f"{known.name}[{key!r}]", 2) == 0:
             known.items[key] = python.objects.new("object", name=f"{known.name}[{key!r}]")
         return known.items.get(key, 0)

@@ -29,7 +29,7 @@ def _complex_value(python: Python) -> int:
 
 
 def _leave(python: Python, index: int, value: int) -> int:
-    """Write a pointer where an argument points, and tell whether it is one."""
+    """Write a pointer to the place that an argument points to, and return whether the argument is a pointer."""
     if python.argument(index):
         python.process.machine.write_word(python.argument(index), value)
     return int(value != 0)

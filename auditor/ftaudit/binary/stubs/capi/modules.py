@@ -299,7 +299,7 @@ def table(python: Python, name: str) -> int:
 
 
 def _entry(process: Process) -> int:
-    """Answer a function of a table: an object, which as a status is no error either."""
+    """Answer a function of a table: an object, which as a status is not an error either."""
     choice = process.oracle.ask(process.current, 4)
     if choice in (1, 2):
         return choice - 1

@@ -134,7 +134,7 @@ def _compared(python: Python, left: int, right: int, number: int) -> bool | None
 
 
 def _same(python: Python, left: int, right: int) -> bool | None:
-    """Tell whether two objects are equal where that shows at once: NumPy compares tuples of types by the thousand."""
+    """Return whether two objects are equal if that shows at once: NumPy compares tuples of types by the thousand."""
     if left == right:
         return True
     first, second = items(python, left), items(python, right)
@@ -188,7 +188,7 @@ _ARITHMETIC: dict[str, Callable[[int, int], int]] = {
 
 @answers(*(f"PyNumber_{name}" for name in _ARITHMETIC), *(f"PyNumber_InPlace{name}" for name in _ARITHMETIC))
 def _arithmetic(python: Python) -> int:
-    """Compute with ints; what comes of anything else is an object."""
+    """Compute with ints; the result for anything else is an object."""
     name = python.process.current.removeprefix("PyNumber_").removeprefix("InPlace")
     left, right = _int(python, python.argument(0)), _int(python, python.argument(1))
     if left is not None and right is not None and _is_small(name, left, right):
@@ -197,7 +197,7 @@ def _arithmetic(python: Python) -> int:
 
 
 def _is_small(name: str, left: int, right: int) -> bool:
-    """Tell whether the result is defined, and short enough to be computed."""
+    """Return whether the result is defined, and short enough to be computed."""
     if max(left.bit_length(), right.bit_length()) > _WIDEST:
         return False
     match name:

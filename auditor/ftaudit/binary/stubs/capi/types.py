@@ -78,7 +78,7 @@ def _is_instance(python: Python) -> int:
 
 
 def derives(python: Python, derived: int, base: int) -> bool:
-    """Tell whether a type is another or derives from it, along `tp_base`."""
+    """Return whether a type is another or derives from it, along `tp_base`."""
     machine, offset = python.process.machine, python.objects.layout.type_offset(256)
     for _ in range(32):
         if not derived or derived == base:

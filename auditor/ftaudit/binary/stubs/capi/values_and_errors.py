@@ -25,7 +25,7 @@ def _signed(value: int) -> int:
 def _error_occurred(python: Python) -> int:
     calls = python.process.calls_flow
     if calls is not None and calls.flow.turned:
-        # What was turned round may have been meant to leave an exception.
+        # The inverted branch may be one that leaves an exception.
         python.process.guess("PyErr_Occurred()")
     return python.objects.type_of(python.error) if python.error else 0
 

@@ -115,7 +115,7 @@ def _reserve(library: StringLayout, process: Process, this: int, arguments: Sequ
 
 
 def _grow(library: StringLayout, process: Process, this: int, arguments: Sequence[Argument]) -> int:
-    """Answer libc++'s `__grow_by…`: (capacity, more, size, kept, removed, added), and perhaps what is added."""
+    """Answer libc++'s `__grow_by…`: (capacity, more, size, kept, removed, added), and perhaps the added text."""
     capacity, more, _, kept, removed, added, *text = (value for _, value in arguments)
     old = library.read(process, this)
     new = process.machine.read(text[0], counted(added)) if text and added else bytes(counted(added))
@@ -130,7 +130,7 @@ def _mutate(library: StringLayout, process: Process, this: int, arguments: Seque
     old, machine = library.read(process, this), process.machine
     position, removed = arguments[0][1], arguments[1][1]
     if library is not GNU:
-        # The old ABI's: (position, removed, added), the room for what is added left as it is.
+        # The old ABI's: (position, removed, added); the room for the added text is unchanged.
         added = bytes(counted(arguments[2][1]))
         library.write(process, this, old[:position] + added + old[position + removed :])
         return this
