@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Measures what a commit waits for: the commands of the hooks, start-up included, as pre-commit runs them.
+"""Measures the wait at a commit: the commands of the hooks, including start-up, as pre-commit runs them.
 
     scripts/bench_hooks.py [--packages 100] [--files 10] [--runs 7]
 
@@ -44,7 +44,7 @@ def get_{n}(key):
 
 
 def command_of(hook: str) -> list[str]:
-    """Return what pre-commit runs, without the files."""
+    """Return the command that pre-commit runs, without the files."""
     hooks = yaml.safe_load((ROOT / ".pre-commit-hooks.yaml").read_text("utf-8"))
     (found,) = [each for each in hooks if each["id"] == hook]
     _, *arguments = shlex.split(found["entry"])

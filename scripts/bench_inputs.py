@@ -3,7 +3,7 @@
     python scripts/bench_inputs.py [RUNS]
 
 Needs no network. Prints medians in milliseconds: starting Python alone, `tomllib` on the same text (Python 3.11
-and later), and ftaudit's `read` and `pins` with all imports. The wanted figure is 120 ms for the last.
+and later), and ftaudit's `read` and `pins` with all imports. The target is 120 ms for the last.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What the pytest plugin costs: sessions with it, with it switched off, and without it, in turn, by processor time.
+"""The cost of the pytest plugin: sessions with it, with it switched off, and without it, in turn, by processor time.
 
 Usage: bench_pytest_plugin.py [--runs N]. The session under the free-threaded interpreter imports most of the standard
 library's extension modules, and runs 300 tests; medians, and their ratios to the session without the plugin.

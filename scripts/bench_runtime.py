@@ -39,7 +39,7 @@ for name in sys.argv[2:]:
 
 
 def main() -> int:
-    """Measure and print; exit with 1 where the wanted time is not reached."""
+    """Measure and print; exit with 1 if the target time is missed."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("file", type=Path)
     parser.add_argument("--runs", type=int, default=5)

@@ -31,7 +31,7 @@ NAMES = (
     "psutil", "tornado", "tokenizers", "safetensors", "rpds-py", "blake3", "cffi", "ruff", "pywin32-ctypes", "pyzmq",
     "nh3", "jiter", "watchfiles", "hf-xet", "y-py", "pydantic-core", "orjson", "zstandard", "pycryptodome", "polars",
 )  # fmt: skip
-"""Projects with wheels of either kind, and some without, which the script passes over."""
+"""Projects with wheels of either kind, and some without, which the script skips."""
 
 
 def main() -> int:
@@ -103,7 +103,7 @@ def stable(files: tuple[DistributionFile, ...]) -> tuple[DistributionFile, ...]:
 
 
 def audit(wheels: list[Path]) -> dict[str, set[str]]:
-    """Return what FT212 says of each wheel, by its name."""
+    """Return FT212's finding for each wheel, by its name."""
     report = audit_wheels([str(path) for path in wheels], Settings(target="3.15t"))
     found: dict[str, set[str]] = defaultdict(set)
     for row in report.packages:
@@ -114,7 +114,7 @@ def audit(wheels: list[Path]) -> dict[str, set[str]]:
 
 
 def ask_abi3audit(tools: Path, path: Path) -> list[str]:
-    """Return what abi3audit finds in a wheel."""
+    """Return abi3audit's findings in a wheel."""
     ran = subprocess.run([tools / "abi3audit", "--report", path], capture_output=True, text=True, check=False)
     try:
         report: Any = json.loads(ran.stdout)

@@ -1,13 +1,13 @@
 #!/usr/bin/env python3
-"""Spoils real binaries and wheels, has them inspected, and counts the outcomes: nothing but declared ones may come.
+"""Corrupts real binaries and wheels, inspects them, and counts the outcomes: only declared ones may occur.
 
     scripts/fuzz_binary.py [--variants 20000] [--seed 1] [--workers N] [PATH ...]
 
 PATH is a wheel, an extension module or a folder of them; by default the repository's own small binaries of all
 formats. Three in five variants are spoilt images, given to the worker processes, some of the ELF files with holes;
 one is a spoilt wheel, opened and read as `ftaudit` reads it; and one is the spoilt end of a deflated image, with what
-is looked up in its headers to read no more than is needed. Exits with 1 if anything but a declared outcome comes: an
-exception that is no `ArchiveError`, an answer of no kind, a flaw in the reader itself. Crashed and hung workers are
+is looked up in its headers to read no more than is needed. Exits with 1 if an undeclared outcome occurs: an
+exception other than `ArchiveError`, an answer of no kind, a bug in the reader itself. Crashed and hung workers are
 declared outcomes (a row each) and counted apart.
 """
 
@@ -40,7 +40,7 @@ from ftaudit.workers import TaskEnding
 BINARIES = Path(__file__).resolve().parent.parent / "fixtures" / "binaries"
 WHEEL_NAME = "demo-1.0-cp314-cp314t-manylinux_2_17_x86_64.whl"
 HEADERS = 4096
-"""Where most of what a parser follows stands."""
+"""The part of a file that holds most of the data for a parser."""
 LARGEST = 4 << 20
 """Bytes of a seed: larger ones only make the run longer."""
 LIMITS = Limits(member=64 << 20)
@@ -153,7 +153,7 @@ def make_holes(data: bytes, chance: random.Random) -> tuple[tuple[int, int], ...
 
 
 def read_parts(seed: Seed, data: bytes, chance: random.Random) -> str:
-    """Return the outcome of looking for a module's parts and of inflating the end of a stream that is spoilt."""
+    """Return the outcome of finding a module's parts and of inflating the end of a corrupted stream."""
     engine = zlib.compressobj(9, zlib.DEFLATED, -zlib.MAX_WBITS)
     stream = engine.compress(data) + engine.flush()
     tail = inflate_tail(spoil(stream[chance.randrange(len(stream)) :], chance, [stream]))
@@ -165,7 +165,7 @@ def read_parts(seed: Seed, data: bytes, chance: random.Random) -> str:
 
 
 def run(seeds: Sequence[Seed], *, variants: int, seed: int, workers: int, seconds: float) -> collections.Counter[str]:
-    """Inspect the variants; return how often each outcome came. `FLAW` outcomes are those that may not come."""
+    """Inspect the variants; return the count of each outcome. `FLAW` outcomes must not occur."""
     chance = random.Random(seed)
     outcomes: collections.Counter[str] = collections.Counter()
     images = [each.data for each in seeds]

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Hold the rules of borrowed references against NumPy's own triage of its C code.
+"""Compare the rules for borrowed references with NumPy's own triage of its C code.
 
     scripts/judge_borrowed.py NUMPY-SDIST [-v]
 

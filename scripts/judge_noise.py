@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Print how much the default profile finds in well-kept projects, and what, to be judged by hand.
+"""Print the number and the list of the default profile's findings in well-kept projects, for review by hand.
 
     scripts/judge_noise.py [NAME==VERSION …] [--cache FOLDER] [--target 3.14t] [-v]
 

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Judge the rules on real fixes: download the sdists that a table of cases names, scan them, and print what was seen.
+"""Judge the rules on real fixes: download the sdists that a table of cases names, scan them, and print the results.
 
     scripts/judge_rules.py [CASES.csv] [--cache FOLDER] [--only TEXT] [--language TEXT] [--tolerance LINES] [-v]
     scripts/judge_rules.py --named-only [--half tune|held-out|second|…]

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""What `ftaudit stress` finds: in planted races and their fixed twins, and in the packages that are named.
+"""The findings of `ftaudit stress`: in planted races and their fixed twins, and in the named packages.
 
 scripts/judge_stress.py --fixtures [--budget S]
 scripts/judge_stress.py NAME==VERSION... [--budget S]     pure-Python packages must have 0 failures
@@ -23,7 +23,7 @@ ROOT = Path(__file__).resolve().parent.parent
 
 
 def stress(name: str, budget: float) -> dict[str, Any] | None:
-    """Return the JSON row of one package; `None` where ftaudit could not judge it."""
+    """Return the JSON row of one package; `None` if ftaudit could not judge it."""
     command = [sys.executable, "-m", "ftaudit", "stress", name, "--budget", f"{budget:g}", "--format", "json", "-q"]
     ran = subprocess.run(command, capture_output=True, text=True, check=False)
     rows = json.loads(ran.stdout)["packages"] if ran.returncode in (0, 1, 3) and ran.stdout else []

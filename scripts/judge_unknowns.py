@@ -26,7 +26,7 @@ WANTED_PERCENT = 5.0
 
 
 def main() -> int:
-    """Print what is wrong or lost, and the counts of each class."""
+    """Print the wrong and lost cases, and the counts of each class."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("classes", nargs="*")
     parser.add_argument("--shapes", type=int, default=1, help="in how many ways each case declares, 1 to 5")

@@ -1,4 +1,4 @@
-"""Makes the lock files in `fixtures/lockfiles/` with the real tools, and takes the hosts out of them.
+"""Makes the lock files in `fixtures/lockfiles/` with the real tools, and removes the hosts from them.
 
     python scripts/make_lock_fixtures.py [PYTHON >= 3.13]
 
@@ -153,7 +153,7 @@ def _script(scratch: Path, version: str) -> None:
 
 
 def _records(scratch: Path, version: str) -> None:
-    """Write what tools say in JSON of an environment with a few packages, and of a project."""
+    """Write the JSON output of tools for an environment with a few packages, and for a project."""
     environment = scratch / "environment"
     _uv("venv", "--seed", str(environment), folder=scratch)
     python = str(environment / "bin" / "python")
@@ -204,7 +204,7 @@ def _run(command: list[str], *, folder: Path) -> str:
 def _uv(*arguments: str, folder: Path) -> str:
     command = [find_uv_bin(), *arguments]
     if arguments != ("--version",):
-        # Resolving for one environment takes the tags of an ordinary build, which this interpreter should be.
+        # Resolving for one environment takes the tags of a GIL-enabled build, which this interpreter should be.
         python = sys.argv[1] if len(sys.argv) > 1 and arguments[0] != "pip" else sys.executable
         command += ["--quiet", "--no-config", "--no-python-downloads", "--python", python]
     done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)

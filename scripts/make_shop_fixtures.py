@@ -30,7 +30,7 @@ TOOLS = {
     "pipenv": ["pipenv==2026.10.3"],
     "pip-tools": ["pip-tools==7.5.3", "pip==25.3"],
 }
-"""The tool, and what it must be kept to in order to run."""
+"""The tool, and its constraints."""
 
 DEPENDENCIES = ["flask>=3", "redis[hiredis]>=6", "polars>=1", "colorama; sys_platform == 'win32'"]
 PROJECT = """\
@@ -174,7 +174,7 @@ def _write(name: str, made: Path, files: list[str], tool: str) -> None:
         text = re.sub(
             r'((?:url = |registry = |index = )")https?://(?!index\.example)[^/"]+', r"\1https://files.example", text
         )
-        # The hash of the project's text no longer holds: its hosts are other ones now.
+        # The hash of the project's text no longer matches: its hosts have changed.
         text = re.sub(r"^content[-_]hash = .*\n", "", text, flags=re.MULTILINE)
         text = re.sub(r'        "hash": \{\n.*?\n        \},\n', "", text, count=1, flags=re.DOTALL)
         if name == "poetry-2.2" and file == "poetry.lock":

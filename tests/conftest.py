@@ -1,4 +1,4 @@
-"""What every test relies on: an interrupt reaches the processes that a test starts; tests that share run together."""
+"""Shared test set-up: an interrupt reaches the processes that a test starts; tests that share run together."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 
 TESTS = Path(__file__).parent
 
-# A shell that starts the suite in the background ignores SIGINT, and what ignores it hands that on.
+# A shell that starts the suite in the background ignores SIGINT, and child processes inherit that.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
 

@@ -1,4 +1,4 @@
-"""The GitHub Action: its steps run as a runner runs them, on inputs that mean well and on such that do not."""
+"""The GitHub Action: its steps run as on a runner, with benign and hostile inputs."""
 
 from __future__ import annotations
 

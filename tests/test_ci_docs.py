@@ -1,4 +1,4 @@
-"""What docs/ci.md and the README show of pre-commit, GitHub, GitLab and cibuildwheel does what they say."""
+"""The examples of pre-commit, GitHub, GitLab and cibuildwheel in docs/ci.md and the README work as described."""
 
 from __future__ import annotations
 

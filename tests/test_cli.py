@@ -1,4 +1,4 @@
-"""The command line through its front door: usage errors, help, exit codes, nothing of a traceback."""
+"""The command line from outside: usage errors, help, exit codes, no tracebacks."""
 
 from __future__ import annotations
 

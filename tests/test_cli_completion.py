@@ -14,7 +14,7 @@ from ftaudit.cli import main
 
 @pytest.fixture
 def script(tmp_path: Path, request: pytest.FixtureRequest, capsys: pytest.CaptureFixture[str]) -> Path:
-    """Return the script of a shell; skip where the shell is not installed."""
+    """Return the script of a shell; skip if the shell is not installed."""
     if shutil.which(request.param) is None:
         pytest.skip(f"there is no {request.param} on this machine")
     assert main(["completion", request.param]) == 0
@@ -86,7 +86,7 @@ zpty -n -w z $'ftaudit '$2$'\\t\\n'
 zpty -r z out '*GOT:*:*'
 print -r -- "$out"
 """
-"""A zsh that types into another, since completion works nowhere but in a terminal."""
+"""A zsh that types into another one, because completion works only in a terminal."""
 
 
 @pytest.mark.parametrize("script", ["zsh"], indirect=True)

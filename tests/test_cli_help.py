@@ -1,4 +1,4 @@
-"""The command line as a newcomer meets it: what was probably meant, help that fits a screen, explanations."""
+"""The command line for a newcomer: suggestions, help that fits a screen, explanations."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from ftaudit.model import Verdict
 
 COMMANDS = [name for name, _ in find_leaves(build_parser())]
 LINES = 50
-"""What a terminal of a laptop shows."""
+"""The size of a laptop's terminal."""
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""`ftaudit report` through the front door: what it reads, what it writes, and what it says was left out."""
+"""`ftaudit report` through the command line: its input, its output, and its notes on omissions."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Every command that README.md and docs/ show is run, and what it prints is what they show.
+"""Every command in README.md and docs/ runs, and prints the output shown there.
 
 A `console` block is a session: `$ ` lines (and `> ` behind them) are commands, the lines that follow are the output, in
 which `…` stands for anything (on a line of its own: for any lines). A page is one session, in a folder that starts as
@@ -40,7 +40,7 @@ ALIASES = {
     "scripts/check": str(ROOT / "scripts" / "check"),
     ".venv/bin/pip install --quiet ftaudit-guard": f".venv/bin/pip install --quiet {ROOT}/auditor/guard",
 }
-"""What stands for a beginning of a command that the reader has and a test has not."""
+"""Replacements for the start of a command that a reader has and a test does not."""
 END = "ftaudit-docs-end-of-output"
 
 
@@ -97,7 +97,7 @@ def commands(page: Path) -> list[Shown]:
 
 
 def pattern(output: tuple[str, ...]) -> str:
-    """Return the regular expression that what a command printed has to match."""
+    """Return the regular expression that a command's output must match."""
     parts = []
     for line in output:
         text = line.rstrip()
@@ -127,7 +127,7 @@ def test_the_commands_of_a_page_print_what_it_shows(
     bin_folder.mkdir()
     (bin_folder / "python3.14t").symlink_to(interpreter().path)
     path = os.pathsep.join([str(bin_folder), str(Path(sys.executable).parent), os.environ["PATH"]])
-    # One home, and so one cache, for all pages and workers: what one page fetched, the next one finds.
+    # One home, and so one cache, for all pages and workers: the next page reuses the downloads.
     base = tmp_path_factory.getbasetemp()
     home = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "home-of-the-docs"
     home.mkdir(exist_ok=True)

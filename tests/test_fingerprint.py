@@ -1,4 +1,4 @@
-"""What a finding is known by: what must not matter does not, what must matter does."""
+"""The fingerprint of a finding: only the relevant parts matter."""
 
 from __future__ import annotations
 

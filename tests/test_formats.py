@@ -1,4 +1,4 @@
-"""The formats through the front door: real inputs, an index of the test's own, one line for each package."""
+"""The formats through the command line: real inputs, the test's own index, one line for each package."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Tests of one group run in one process: what they share is made once, and what counts seconds runs alone."""
+"""Tests of one group run in one process: shared fixtures are made once, and timed tests run alone."""
 
 from __future__ import annotations
 

@@ -118,7 +118,7 @@ def env(home: Path) -> dict[str, str]:
 
 @pytest.fixture(scope="module")
 def hooks(tmp_path_factory: pytest.TempPathFactory, env: dict[str, str]) -> Path:
-    """Return a repository of what the working tree holds, as pre-commit clones it."""
+    """Return a repository of the working tree, as pre-commit clones it."""
     folder = tmp_path_factory.mktemp("hooks")
     for name in PACKED:
         if (ROOT / name).is_dir():

@@ -1,4 +1,4 @@
-"""What modules import: no circles."""
+"""Imports of modules: no cycles."""
 
 from __future__ import annotations
 

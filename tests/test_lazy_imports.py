@@ -34,7 +34,7 @@ def image(case: str) -> bytes:
 
 
 def install(folder: Path) -> Path:
-    """Return a `site-packages` with a package `lib` that imports what turns the GIL on lazily."""
+    """Return a `site-packages` with a package `lib` that lazily imports a module that turns the GIL on."""
     package = folder / "lib" / "site-packages" / "lib"
     package.mkdir(parents=True)
     (package / "__init__.py").write_text(LAZY)

@@ -33,7 +33,7 @@ OTHERS = {
     "source/python/signals.py": "the scanned source",
     "wheel/metadata.py": "trove classifiers",
 }
-"""The modules that read sentences, and who writes them."""
+"""The modules that read sentences, and the writers of those."""
 FILES = tuple(path for path in sorted(PACKAGE.rglob("*.py")) if path.relative_to(PACKAGE).as_posix() not in OTHERS)
 
 

@@ -1,4 +1,4 @@
-"""The progress display in a real terminal of 80 columns: one line, whatever the items are called."""
+"""The progress display in a real terminal of 80 columns: one line, whatever the names of the items."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def shown(columns: int) -> list[str]:
         while True:
             try:
                 read = os.read(ours, 65536)
-            except OSError:  # Linux says so when the last writer has gone.
+            except OSError:  # Linux raises this after the last writer closes.
                 break
             if not read:
                 break

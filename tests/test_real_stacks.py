@@ -1,4 +1,4 @@
-"""Real requirements on the real index: what blocks, why, and through whom."""
+"""Real requirements on the real index: the blockers, the reasons, and the paths to them."""
 
 from __future__ import annotations
 

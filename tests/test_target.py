@@ -64,7 +64,7 @@ def test_abi3_is_never_installed_and_abi3t_for_every_target(target: str, platfor
     assert parse_target(target).abi in abis
     assert "none" in abis
     assert "abi3" not in abis
-    # Installers take it even where no `.abi3t.so` is loaded (packaging 26, uv 0.13).
+    # Installers accept it even if no `.abi3t.so` is loaded (packaging 26, uv 0.13).
     assert "abi3t" in abis
 
 

@@ -29,7 +29,7 @@ def pipes() -> set[int]:
 
 
 PIPES = pipes()
-"""Those that pytest has; a worker's are further ones."""
+"""The descriptors of pytest; a worker's are additional."""
 
 
 def work(task: str) -> object:

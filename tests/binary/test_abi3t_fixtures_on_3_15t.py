@@ -1,4 +1,4 @@
-"""CPython 3.15t does with every module of fixtures/abi3t what its source states and the binary tier reads."""
+"""CPython 3.15t treats every module of fixtures/abi3t as its source states and the binary tier reads."""
 
 from __future__ import annotations
 

@@ -214,7 +214,7 @@ MEASURED = (
     ("c5f35ac2", "floats", 0xC0020000000000003FF800003F000000),  # vcvtsd2ss xmm2,xmm1,xmm0
     ("c5f25ac2", "floats", 0xC0020000000000000000000000000000),  # vcvtss2sd xmm2,xmm1,xmm0
 )
-"""What a processor with AVX2 made of the bench's vectors 1 and 2, of the floats above, and of a register."""
+"""The results of a processor with AVX2 for the bench's vectors 1 and 2, the floats above, and a register."""
 
 
 @pytest.mark.parametrize(("code", "kind", "expected"), MEASURED)

@@ -1,4 +1,4 @@
-"""Facts of wheels are remembered by what read them."""
+"""Facts of wheels are cached per version of the analysis."""
 
 from __future__ import annotations
 

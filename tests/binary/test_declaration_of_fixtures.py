@@ -1,4 +1,4 @@
-"""Every small module of fixtures/binaries declares, on every platform it was built for, what its source says."""
+"""Every small module of fixtures/binaries has the declaration that its source states, on every platform."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ FORMATS = {"linux": "elf", "macos": "macho", "windows": "pe"}
 
 
 def expected(case: str) -> tuple[str, str]:
-    """Return the declaration that a case's source states, and for `undetermined` what the reason must say."""
+    """Return the declaration that a case's source states, and for `undetermined` the text of the reason."""
     source = next((ROOT / "src").glob(f"{case}.c*")).read_text()
     match = re.search(r"/\* expect: (\w+)(?:: (.*?))? \*/", source)
     assert match is not None, f"{case} states no expectation"

@@ -1,4 +1,4 @@
-"""Inspecting wheels: whatever they hold and whatever happens to a worker, every module gets a row."""
+"""Inspecting wheels: every module gets a row, for any content and any failure of a worker."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the stand-ins of the C library compute from text is what glibc computes, on seeded random input."""
+"""The C library's stand-ins compute the same results from text as glibc, on seeded random input."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A declaration that depends on what only the machine knows is undetermined; one that does not stays decided."""
+"""A declaration that depends on a machine-specific unknown is undetermined; any other one stays decided."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ CHOICE = {
 UNFOLLOWED = {
     "control", "loader", "constructors", "library/qsort", "environment/function_table", "machine/cpu_supports",
 }  # fmt: skip
-"""What is not followed to its end there is undetermined for the honest twin too: threads, signals, exceptions."""
+"""Cases that are not followed to the end are undetermined for the honest twin too: threads, signals, exceptions."""
 
 
 def declare(image: bytes) -> ModuleBinary:

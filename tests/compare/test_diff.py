@@ -1,4 +1,4 @@
-"""`ftaudit diff`: hostile and unlike files first, then what got better, worse, came and went."""
+"""`ftaudit diff`: hostile and unlike files first, then better, worse, new and gone packages."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def rendered(given: Report) -> str:
 
 
 def row(name: str, verdict: Verdict, *, version: str = "1.0", platform: str = "linux-x86_64") -> Package:
-    """Return a row with a verdict; how it was arrived at does not matter here."""
+    """Return a row with a verdict; its origin does not matter here."""
     made = package(facts(name=name, pin={"version": Version(version)}))
     return replace(
         made,
@@ -269,7 +269,7 @@ def test_a_further_module_of_a_package_that_was_blocked_already_is_worse(run: Ru
 
     code, document = both(run, guilty("x"), guilty("x", "y"))
     assert code == 1 and [change["finding"]["module"] for change in document["changes"]] == ["a.y"]
-    # A verdict that got worse says it all by itself.
+    # A worse verdict needs no further text.
     code, document = both(run, report(row("a", Verdict.READY)), guilty("x", "y"))
     assert code == 1 and [change["finding"] for change in document["changes"]] == [None]
 

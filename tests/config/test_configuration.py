@@ -46,7 +46,7 @@ def run(capsys: pytest.CaptureFixture[str]) -> Run:
 
 
 def shown(run: Run, *arguments: str) -> dict[tuple[str, str], dict[str, Any]]:
-    """Return what `config show` says, by key and command."""
+    """Return the output of `config show`, by key and command."""
     code, out, err = run("config", "show", "--format", "json", *arguments)
     assert code == 0, err
     return {(line["key"], command): line for line in json.loads(out)["settings"] for command in line["commands"]}
@@ -223,7 +223,7 @@ def test_a_file_that_the_user_names_may_set_what_a_found_one_may_not(project: Pa
     named.write_text('cache-dir = "cache-of-mine"\n[check]\npython = "bin/python3.14t"\n')
     (project / "ftaudit.toml").write_text("never = [")
     line = shown(run, "--config", str(named))["cache-dir", "scan"]
-    assert line["origin"] == "environment"  # The variable still goes before a file.
+    assert line["origin"] == "environment"  # The variable still overrides a file.
     assert shown(run, "--config", str(named))["python", "check"]["value"] == str(Path("..", "bin", "python3.14t"))
     code, _, err = run("scan", "--config", "missing.toml")
     assert code == 2 and "missing.toml" in err

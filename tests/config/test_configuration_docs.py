@@ -1,4 +1,4 @@
-"""docs/configuration.md is what the program does."""
+"""docs/configuration.md matches the program."""
 
 from __future__ import annotations
 

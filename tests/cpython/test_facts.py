@@ -118,7 +118,7 @@ def test_the_exports_are_those_of_the_interpreter(target: str) -> None:
     found = {line.split()[-1] for line in lines if re.match(r"_?Py(?!Init_)\w+$", line.split()[-1])}
     version = (3, int(target[2:-1]))
     listed = {name for name, versions in exporters().items() if version in versions}
-    # A patch release may add to what the listed one exports; it takes nothing away.
+    # A patch release may add to the exports of the listed one; it removes nothing.
     assert listed <= found
 
 

@@ -1,4 +1,4 @@
-"""What bad input gets: a row or a clear error, exit code 2 or 3, and nothing lost of what the other packages said."""
+"""Bad input: a row or a clear error, exit code 2 or 3, and no loss of the other packages' results."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Builds on this machine: what hostile ones get, and what a good one's wheel is judged to be."""
+"""Builds on this machine: hostile ones, and the verdict on a good one's wheel."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ LIMITS = BuildLimits(seconds=4, disk_bytes=32 << 20, output_bytes=1 << 20, log_b
 def build(
     folder: Path, backend: str, *, pyproject: str = PYPROJECT, limits: BuildLimits = LIMITS, times: int = 1
 ) -> tuple[LocalBuild, ...]:
-    """Return what becomes of an sdist with a backend of its own, each time that it is built."""
+    """Return the results of an sdist with its own backend, for each build."""
     files = {"pyproject.toml": pyproject, "backend.py": backend, "PKG-INFO": METADATA}
     with IndexServer() as server:
         server.add_project("made", [sdist("made", "1.0", files)])

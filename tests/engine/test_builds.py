@@ -1,4 +1,4 @@
-"""Releases without a wheel: what their sdists are built into, and what the input allows to be built or taken."""
+"""Releases without a wheel: the results of building their sdists, and the builds that the input allows."""
 
 from __future__ import annotations
 
@@ -134,7 +134,7 @@ def pkg_info(requires: str) -> str:
 
 
 NEW = EXTENSION.replace("name=", "python_requires='>=3.9', name=")
-"""A script whose own words are another's than the metadata's."""
+"""A script whose own data differs from the metadata."""
 
 
 ONLY_THE_ARCHIVE = {

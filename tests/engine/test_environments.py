@@ -131,7 +131,7 @@ OWN_WORDS = {
     "hidden": "try:\n    import absent\nexcept ImportError:\n    raise ImportError('install it') from None\n",
     "faulty": "try:\n    1 / 0\nexcept ZeroDivisionError as error:\n    raise RuntimeError('install it') from error\n",
 }
-"""Packages that say in their own words that something is missing; the last one is its own fault."""
+"""Packages that report in their own words that a module is missing; the last one is at fault itself."""
 
 
 @pytest.fixture(scope="module")

@@ -42,7 +42,7 @@ FORMATS = {
     "pip-tools": "requirements.txt",
 }
 MODULES = {"markupsafe": "single_unset", "hiredis": "multi_not_used"}
-"""What stands in for the extension module of a package: one that does not declare itself, and one that does."""
+"""Stand-ins for the extension module of a package: one that does not declare itself, and one that does."""
 EXPECTED = {
     "blinker": "pure",
     "click": "pure",
@@ -76,7 +76,7 @@ def only_this_index(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, request: py
 
 
 class Shop:
-    """The fixtures, with an index that has small wheels in place of the real ones that an installer takes."""
+    """The fixtures, with an index that has small wheels in place of the real ones."""
 
     def __init__(self, server: IndexServer, folder: Path) -> None:
         self._server, self._folder = server, folder
@@ -178,7 +178,7 @@ def test_every_lock_of_one_project_has_the_same_packages_versions_and_verdicts(n
     versions = {pin.name: pin.version for pin in selected(SHOP / "uv" / "uv.lock")}
     assert {row.facts.pin.name: row.facts.pin.version for row in report.packages} == versions
     chains = {row.facts.pin.name: row.facts.pin.required_by for row in report.packages}
-    # A pylock.toml does not say which extras were asked for.
+    # A pylock.toml does not record the requested extras.
     expected = {child: chain for child, chain in CHAINS.items() if (name, child) != ("pylock", "hiredis")}
     assert {child: chain for child, chain in expected.items() if chain in chains[child]} == expected
 

@@ -1,4 +1,4 @@
-"""A folder of wheels that lacks the target's: what the index has of the same version comes before other advice."""
+"""A folder without the target's wheel: the index's files of the same version come before other advice."""
 
 from __future__ import annotations
 

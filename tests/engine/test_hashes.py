@@ -1,4 +1,4 @@
-"""Hashes that an input names are held against the bytes of a file that no index vouches for."""
+"""Hashes in an input are compared with the bytes of a file that no index vouches for."""
 
 from __future__ import annotations
 

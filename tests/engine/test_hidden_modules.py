@@ -1,4 +1,4 @@
-"""Modules where no list of modules has them: every file that CPython could load is read, in a wheel of any tag."""
+"""Modules that no list of modules has: every file that CPython could load is read, in a wheel of any tag."""
 
 from __future__ import annotations
 
@@ -87,7 +87,7 @@ INNOCENT: Mapping[str, tuple[str, Mapping[str, bytes], str]] = {
 
 
 def served(case: str, tag: str, members: Mapping[str, bytes]) -> ServedFile:
-    """Return a wheel of these members, `NAME` in which is the distribution's."""
+    """Return a wheel of these members, in which `NAME` is the distribution's name."""
     empty = wheel(case, "1.0", tag=tag)
     buffer = io.BytesIO(empty.data)
     with zipfile.ZipFile(buffer, "a", zipfile.ZIP_DEFLATED) as archive:
@@ -102,7 +102,7 @@ WHEELS = {case: served(case, *found) for case, found in PLACES.items()} | {
 
 
 def assert_all_found(verdicts: Mapping[str, str]) -> None:
-    """Assert that each hidden module blocks, and that what is innocent does not."""
+    """Assert that each hidden module blocks, and that an innocent one does not."""
     assert {case: verdicts[case] for case in PLACES if verdicts[case] != "reenables-gil"} == {}
     assert {case: verdicts[case] for case in INNOCENT} == {case: want for case, (*_, want) in INNOCENT.items()}
 
@@ -129,7 +129,7 @@ def test_hidden_modules_of_local_wheels_block(tmp_path: Path) -> None:
 
 
 def test_hidden_modules_of_environments_block(tmp_path: Path) -> None:
-    """An installer leaves no `.data` folder, and what it puts out of site-packages is out of sight."""
+    """An installer leaves no `.data` folder, and files that it puts outside site-packages are invisible."""
     folder = tmp_path / "lib" / "python3.14t" / "site-packages"
     for file in WHEELS.values():
         with zipfile.ZipFile(io.BytesIO(file.data)) as archive:

@@ -1,4 +1,4 @@
-"""What one package of a stack does to the others is a row of its own, and nothing is ready that was not shown to be."""
+"""One package's effect on others in a stack is a separate row, and nothing is ready without evidence."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The runtime tier through the front door: real extension modules, imported under the free-threaded interpreter."""
+"""The runtime tier through the command line: real extension modules, imported under the free-threaded interpreter."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The next step: which later version is a way out, told from what its wheel declares and not from its name."""
+"""The next step: the later version that helps, by its wheel's declaration and not by its name."""
 
 from __future__ import annotations
 

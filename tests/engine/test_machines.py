@@ -1,4 +1,4 @@
-"""Modules for machines that ftaudit does not emulate: said, and let pass only where the user asks for that."""
+"""Modules for machines that ftaudit does not emulate: reported, and accepted only at the user's request."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Modules that cannot be imported where their wheel's tag installs them: by the file's name, or by the image in it."""
+"""Modules that cannot be imported where their wheel's tag installs them, because of the file's name or its image."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Modules of each ABI under each target: what CPython does with them, and what the tiers say of them without it."""
+"""Modules of each ABI under each target: CPython's behaviour, and the tiers' answers without it."""
 
 from __future__ import annotations
 
@@ -95,7 +95,7 @@ def test_the_binary_tier_says_what_cpython_does(
     ran = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, check=False)
     works = ran.returncode == 0 and ran.stdout.strip() == "False"
     assert works is ((kind, target) in LOADED), ran.stderr
-    # In a wheel that the target installs, the module is what it is, whatever the tags say.
+    # In a wheel that the target installs, the module counts, whatever the tags.
     abi = f"cp{target.replace('.', '')}"
     path = tmp_path / f"demo-1.0-{abi[:-1]}-{abi}-{PLATFORM}.whl"
     tags = (f"{abi[:-1]}-{abi}-{PLATFORM}",)

@@ -1,4 +1,4 @@
-"""Without a network: what the cache holds is taken without being asked for, and what is missing says so."""
+"""Without a network: cached data is used without a request, and missing data is reported."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from support.index_server import IndexServer
 
 
 def filled(folder: Path) -> str:
-    """Fill the cache from an index that is gone thereafter; return its URL. Its pages are stale at once."""
+    """Fill the cache from an index that then disappears; return its URL. Its pages are stale at once."""
     with IndexServer() as server:
         server.add_project("kept", [wheel("kept", "1.0", requires=["needed"])], cache_control="max-age=0")
         server.add_project("needed", [wheel("needed", "2.0")], cache_control="max-age=0")

@@ -1,4 +1,4 @@
-"""The commands against each other: `check`'s advice, `wheel`, and what `check` itself says of the same release."""
+"""The commands agree: `check`'s advice, `wheel`, and `check` itself on the same release."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def guilty(name: str, version: str = "1.0") -> ServedFile:
 
 
 def releases() -> Iterator[tuple[str, list[ServedFile]]]:
-    """Yield projects by name, with the files of their release 1.1: whatever a publisher may do."""
+    """Yield projects by name, with the files of their release 1.1: all that a publisher may do."""
     for case in IMAGES:
         name = canonicalize_name(f"image-{case}")
         yield name, [served(name, "1.1", {f"{case}{SUFFIX}": f"linux-x86_64/{case}"})]
@@ -89,14 +89,14 @@ NAMES = tuple(name for name, _ in releases())
 
 @dataclass(frozen=True)
 class Said:
-    """What the commands say, by project."""
+    """The answers of the commands, by project."""
 
     advice: dict[str, str]
     """The next step of release 1.0, which blocks."""
     checked: dict[str, dict[str, Any]]
     """The row of release 1.1."""
     wheels: dict[str, dict[str, Any]]
-    """The row that `ftaudit wheel` has of release 1.1."""
+    """The row of `ftaudit wheel` for release 1.1."""
 
 
 @pytest.fixture(scope="module")

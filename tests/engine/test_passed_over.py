@@ -1,4 +1,4 @@
-"""The versions that an installer would take, although uv, which must not build, would take older ones."""
+"""The versions that an installer takes, although uv, which must not build, takes older ones."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Wheels for CPython 3.15's stable ABI (PEP 803): what installers take, what CPython loads, and what it refuses."""
+"""Wheels for CPython 3.15's stable ABI (PEP 803): what installers accept, what CPython loads, and what it refuses."""
 
 from __future__ import annotations
 

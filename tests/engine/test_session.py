@@ -1,4 +1,4 @@
-"""One session for a command: whatever its parts ask for, each page and each part of a file is requested once."""
+"""One session per command: each page and each part of a file is requested once, for all parts of the command."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def sdist(name: str, version: str) -> ServedFile:
 
 
 def fill(server: IndexServer, cache_control: str | None) -> None:
-    """Serve a package that can move, one that has no wheel, one that only has an sdist, and who needs them."""
+    """Serve a package that can move, one without a wheel, one with only an sdist, and packages that need them."""
     can_move = [*release("demo", "1.0", BAD), *release("demo", "1.1", BAD), *release("demo", "2.0", GOOD)]
     without_wheel = [release("stuck", "1.0", BAD)[0], sdist("stuck", "1.0"), *release("stuck", "1.1", BAD)]
     projects = {
@@ -50,7 +50,7 @@ def fill(server: IndexServer, cache_control: str | None) -> None:
 
 
 def asked(server: IndexServer, *, by_uv: bool) -> Counter[tuple[str, str | None]]:
-    """Return how often each path and range was asked for, by uv or by ftaudit."""
+    """Return how often uv or ftaudit requested each path and range."""
     return Counter(
         (seen.path, seen.headers.get("range"))
         for seen in server.requests

@@ -1,4 +1,4 @@
-"""One pin that several files list is one row, and every file that lists it hears of it."""
+"""A pin that several files list is one row, and every such file reports it."""
 
 from __future__ import annotations
 

@@ -24,7 +24,7 @@ def image(case: str, platform: str = "linux-x86_64", room: str = "abi3t") -> byt
 
 
 def gate(folder: Path, tags: str, members: dict[str, bytes]) -> tuple[int, str]:
-    """Return the exit code, and what is found, for one wheel of these tags and the target that it is for."""
+    """Return the exit code and the findings for one wheel of these tags and its target."""
     path = folder / f"demo-1.0-{tags}.whl"
     path.write_bytes(wheel({f"demo/{name}": data for name, data in members.items()}, tags=(tags,)))
     target = target_of_wheels([str(path)])

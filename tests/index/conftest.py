@@ -1,4 +1,4 @@
-"""A local index server, settings for it, and an environment without anybody's proxies and credentials."""
+"""A local index server, settings for it, and an environment without proxies and credentials."""
 
 from __future__ import annotations
 

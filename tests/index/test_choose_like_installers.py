@@ -38,7 +38,7 @@ PINS = (None, ">=3.8", ">=3.14", ">=3.99", "<3.14", "!=3.14.*", "nonsense")
 
 
 def release(seed: int, builds: Sequence[str] = BUILDS) -> tuple[DistributionFile, ...]:
-    """Return the files of a release as no two publishers make them: build numbers, compressed tags, yanked ones."""
+    """Return the files of a release in many variants: build numbers, compressed tags, yanked ones."""
     rng = random.Random(seed)
     files: dict[str, DistributionFile] = {}
     for _ in range(rng.randint(1, 12)):
@@ -55,14 +55,14 @@ def release(seed: int, builds: Sequence[str] = BUILDS) -> tuple[DistributionFile
 
 
 def chosen(files: Sequence[DistributionFile], target: Target, platform: Platform) -> str | None:
-    """Return what ftaudit says is installed."""
+    """Return the wheel that ftaudit chooses."""
     pin = Pin(name=canonicalize_name("demo"), version=Version("1.0"))
     found = choose_wheel(pin, ReleaseFiles(status=Status.DONE, files=tuple(files)), target, platform)
     return found.wheel.filename if found.wheel else None
 
 
 def by_packaging(files: Sequence[DistributionFile], target: Target, platform: Platform) -> set[str]:
-    """Return the best wheels by the rank of their best tag and their build number; several where those are equal."""
+    """Return the best wheels by the rank of their best tag and their build number; several if those are equal."""
     interpreter = f"cp{target.version[0]}{target.version[1]}"
     specific = cpython_tags(target.version, [target.abi], platform.tags)
     generic = compatible_tags(target.version, interpreter, platform.tags)
@@ -103,8 +103,8 @@ def served() -> Iterator[tuple[IndexServer, dict[int, tuple[DistributionFile, ..
     releases = {}
     with IndexServer() as server:
         for seed in range(1000, 1024):
-            # uv takes one file's requires-python for the whole release, heeds lower bounds alone, and with an exact
-            # pin prefers no file to a yanked one, as pip does. So here a release is of one piece.
+            # uv takes one file's requires-python for the whole release, heeds only lower bounds, and with an exact
+            # pin, like pip, does not prefer other files to a yanked one. So here a release is uniform.
             builds = [build for build in BUILDS if "abi3t" not in build]
             whole = {"requires_python": PINS[seed % 4], "yanked": "broken" if seed % 5 == 0 else None}
             files = tuple(replace(file, **whole) for file in release(seed, builds))
@@ -145,7 +145,7 @@ def test_what_is_chosen_is_what_uv_installs(
 def uv(
     server: IndexServer, platform: Platform, folder: Path, projects: Sequence[str]
 ) -> subprocess.CompletedProcess[str]:
-    """Ask uv what it would install of exact pins, from no other index."""
+    """Ask uv what it installs for exact pins, from no other index."""
     python = interpreter().path
     deployment = {"macos-arm64": target_module.BASELINE_MACOS, "macos-x86_64": target_module.BASELINE_MACOS_X86}
     return subprocess.run(

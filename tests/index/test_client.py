@@ -1,4 +1,4 @@
-"""Asking indexes: what goes wrong is a row, what comes back is kept, and who is asked in which order."""
+"""Index queries: failures are rows, answers are cached, and indexes are queried in a fixed order."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ PATH = "/simple/demo/"
 
 
 def told(answer: ReleaseFiles | ProjectFiles) -> str:
-    """Return why there is no answer, in words."""
+    """Return the reason for a missing answer, as text."""
     assert answer.reason is not None
     return gap_phrase(answer.reason)
 

@@ -1,4 +1,4 @@
-"""Which indexes are asked: command line, environment, requirements files, default."""
+"""Which indexes are queried: command line, environment, requirements files, default."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What index pages say, in HTML and JSON, plain, odd, hostile and cut off."""
+"""Index pages in HTML and JSON: plain, odd, hostile and truncated."""
 
 from __future__ import annotations
 
@@ -206,7 +206,7 @@ def test_json_that_is_no_page_is_refused(body: bytes) -> None:
 
 
 def test_a_hostile_page_is_read_in_time_that_grows_with_its_size() -> None:
-    """Each of these took minutes with a careless pattern; a hang is what would fail here."""
+    """Each of these takes minutes with a careless pattern; the failure here is a hang."""
     names_ = ["demo-" + "1-" * 122 + ".whl", "demo-1" + "-1.win" * 40 + ".zip", "demo-" + "9" * 5000 + ".tar.gz"]
     listed = "".join(f'<a href="{name}">{name}</a>' for name in names_ * 2000)
     assert names(f"<html><body>{listed}</body></html>".encode(), "1.0") == []

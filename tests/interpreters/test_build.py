@@ -108,7 +108,7 @@ def test_a_known_source_is_built_once(tmp_path: Path, monkeypatch: pytest.Monkey
 
 
 def index(folder: Path, monkeypatch: pytest.MonkeyPatch, text: str, *, signed: bool = True) -> None:
-    """Have the archive's index of sources say this; apt refuses one that is not signed."""
+    """Set the archive's index of sources; apt refuses an unsigned one."""
     tools = folder / "bin"
     (tools / "apt-get").write_text(
         f"#!/bin/sh\ncase $* in *update*) exit {0 if signed else 100} ;; esac\n"

@@ -1,4 +1,4 @@
-"""The interpreter that the user names is taken or refused; else the first that runs and is what the target asks for."""
+"""The interpreter that the user names is accepted or refused; otherwise the first one that fits the target."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ TARGET = parse_target("3.14t")
 
 @pytest.fixture(autouse=True)
 def bare(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Leave nothing of this machine to be found, and return an empty folder that is all of PATH."""
+    """Hide this machine's interpreters, and return an empty folder that is all of PATH."""
     folder = tmp_path / "bin"
     folder.mkdir()
     monkeypatch.setenv("PATH", str(folder))

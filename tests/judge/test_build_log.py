@@ -1,4 +1,4 @@
-"""What compilers and build tools print, and why a build failed."""
+"""The output of compilers and build tools, and the reason why a build failed."""
 
 from __future__ import annotations
 

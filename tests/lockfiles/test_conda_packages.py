@@ -1,4 +1,4 @@
-"""Conda packages in a folder are read like wheels; what is wrong with one is its row."""
+"""Conda packages in a folder are read like wheels; a faulty one is a row."""
 
 from __future__ import annotations
 

@@ -123,7 +123,7 @@ packages:
   name: idna
   version: '3.10'
 """
-"""As pixi writes it of a package that is built from source."""
+"""The entry that pixi writes for a package that is built from source."""
 CONDA_LOCK = """
 version: 1
 metadata: {}
@@ -243,7 +243,7 @@ def test_lists_of_packages_in_json_are_read(tmp_path: Path, document: object, ex
 
 
 NEEDED = {"anyio", "certifi", "h11", "httpcore", "httpx", "idna", "typing-extensions", "zope-interface"}
-"""What the environment and the project need that `scripts/make_lock_fixtures.py` makes."""
+"""The requirements of the environment and the project that `scripts/make_lock_fixtures.py` makes."""
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""Lock files that were made for other environments than the asked one: what they leave out proves nothing."""
+"""Lock files for other environments than the requested one: their omissions prove nothing."""
 
 from __future__ import annotations
 

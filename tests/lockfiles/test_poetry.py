@@ -127,7 +127,7 @@ def test_chosen_extras_and_groups_count(name: str) -> None:
     assert set(by_name(select(path, all_extras=True))) == MAIN | {"prometheus-client", "dnspython"}
     grouped = set(by_name(select(path, groups=["dev"])))
     assert MAIN | {"pytest", "pluggy", "iniconfig"} <= grouped
-    assert ("pyflakes" in grouped) is (name == "poetry-1.1")  # It knew one group for development.
+    assert ("pyflakes" in grouped) is (name == "poetry-1.1")  # It supported one group for development.
     if name != "poetry-1.1":
         assert set(by_name(select(path, groups=["lint"]))) == MAIN | {"pyflakes"}
 

@@ -1,4 +1,4 @@
-"""Constraints on platforms and Pythons as Poetry writes them, against what `poetry export` makes of them."""
+"""Constraints on platforms and Pythons as Poetry writes them, compared with `poetry export`."""
 
 from __future__ import annotations
 

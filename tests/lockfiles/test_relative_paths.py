@@ -27,7 +27,7 @@ def test_a_project_is_found_from_the_working_folder(tree: Path, line: str) -> No
 
 
 def test_a_project_is_found_from_the_file_where_there_is_none_in_the_working_folder(tree: Path) -> None:
-    (tree / "near").mkdir()  # A folder without a project is not what is meant.
+    (tree / "near").mkdir()  # A folder without a project does not count.
     found = by_name(select(write(tree, "api/r.txt", "-e ./near\n"), no_deps=True))
     assert found["near"].source_tree == str(tree / "api" / "near")
 

@@ -1,4 +1,4 @@
-"""Lock files that are older than their project: what they do not hold was not checked."""
+"""Lock files that are older than their project: packages that they do not hold are not checked."""
 
 from __future__ import annotations
 

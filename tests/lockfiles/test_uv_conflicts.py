@@ -1,4 +1,4 @@
-"""Choices of a uv workspace that exclude each other, and its members, as `uv export` has them."""
+"""Mutually exclusive choices of a uv workspace, and its members, as in `uv export`."""
 
 from __future__ import annotations
 

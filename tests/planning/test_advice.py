@@ -34,7 +34,7 @@ def plan(server: IndexServer, folder: Path, *arguments: str) -> tuple[int, dict[
 
 
 def test_a_version_that_the_other_changes_imply_gets_no_line(server: IndexServer, tmp_path: Path) -> None:
-    """A parent that pins its core, as pydantic pins pydantic-core, brings the good core itself."""
+    """A parent that pins its core, as pydantic pins pydantic-core, brings in the good core itself."""
     server.add_project(
         "core", [*release("core", "1.0", BAD), *release("core", "2.0", GOOD), *release("core", "2.1", GOOD)]
     )

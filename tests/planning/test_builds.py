@@ -1,4 +1,4 @@
-"""What a build of an sdist would declare: `plan` says what `scan` finds, and claims nothing of what says nothing."""
+"""The declaration of an sdist's build: `plan` reports what `scan` finds, and makes no claim without evidence."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ NANOBIND = "find_package(nanobind)\nnanobind_add_module(m {}m.cpp)\n"
 
 
 def pyo3(version: str) -> dict[str, str]:
-    """Return the files that say which PyO3 a crate is built with."""
+    """Return the files that name the PyO3 version of a crate."""
     lock = f'[[package]]\nname = "pyo3"\nversion = "{version}"\n'
     return {"Cargo.toml": f'[dependencies]\npyo3 = "{version}"\n', "Cargo.lock": lock}
 
@@ -79,7 +79,7 @@ def sdist(name: str, files: dict[str, str]) -> ServedFile:
 
 @pytest.fixture(scope="module")
 def ways(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, dict[str, object]]]:
-    """Return what `plan` says of every case, by its name: one project each."""
+    """Return the answer of `plan` for every case, by its name: one project each."""
     folder = tmp_path_factory.mktemp("plan")
     with IndexServer() as server:
         for name, (files, _) in CASES.items():

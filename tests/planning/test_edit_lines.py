@@ -1,4 +1,4 @@
-"""Edits of requirements files: what is not to change does not, byte for byte."""
+"""Edits of requirements files: the rest stays the same, byte for byte."""
 
 from __future__ import annotations
 

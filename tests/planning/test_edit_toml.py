@@ -1,4 +1,4 @@
-"""Edits of pyproject.toml: the dependency's string changes, and the document says nothing else that is new."""
+"""Edits of pyproject.toml: only the dependency's string changes."""
 
 from __future__ import annotations
 

@@ -37,7 +37,7 @@ def server() -> Iterator[IndexServer]:
 
 @pytest.fixture(scope="module")
 def read_once(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return a folder for what binaries were read to say: the same few are in every test's wheels."""
+    """Return a cache folder for binary facts: every test's wheels hold the same few binaries."""
     return tmp_path_factory.mktemp("binary")
 
 

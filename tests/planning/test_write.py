@@ -1,4 +1,4 @@
-"""Writing: all or nothing, one step a file, and nothing over what somebody else wrote meanwhile."""
+"""Writing: all or nothing, one step per file, and never over concurrent changes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""When code loads a module, by class: small programs, each with one thing that decides."""
+"""When code loads a module, by class: small programs, each with one deciding feature."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def ask(
     sys_platform: str = "linux",
     unread: tuple[str, ...] = (),
 ) -> ReachAnswer:
-    """Return what `app` loads. A package's file whose name ends in `.so` is an extension module."""
+    """Return the modules that `app` loads. A package's file whose name ends in `.so` is an extension module."""
     trees = []
     for name, files in (("src", own), ("site", {**(packages or {}), "fast/_c.so": "", "fast/__init__.py": ""})):
         for path, text in files.items():

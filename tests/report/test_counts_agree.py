@@ -1,4 +1,4 @@
-"""The table, the JSON document and the migration report count the same things, whatever they count."""
+"""The table, the JSON document and the migration report agree on every count."""
 
 from __future__ import annotations
 

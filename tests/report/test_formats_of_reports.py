@@ -71,7 +71,7 @@ REPORTS = {
     "accepted": ACCEPTED,
 }
 OURS = [form for form in OF_REPORT if form not in (Format.JSON, Format.HTML)]
-"""Those that have no tests of their own."""
+"""Formats without their own tests."""
 every_report = pytest.mark.parametrize("given", REPORTS.values(), ids=REPORTS.keys())
 
 

@@ -146,7 +146,7 @@ def test_hazards_of_the_own_source_are_told_by_rule_with_their_lines() -> None:
     assert first.startswith("FT401") and "the project as a whole" in first
     assert second.startswith("FT501 global-lazy-init warning 3 A global is initialised on first use.")
     assert text_of(page, ".hazard .hit")[0] == "10 if STATE is None:"
-    # Tabs are blanks and entities are what they were.
+    # Tabs are blanks and entities are unchanged.
     assert "load('<b>&amp;</b>')" in second
 
 

@@ -180,7 +180,7 @@ def test_enter_sorts_and_space_opens_a_row(browser: Browser, page: str) -> None:
 
 
 def overflow(browser: Browser) -> int:
-    """Return by how many pixels the page is wider than its window."""
+    """Return how many pixels wider than its window the page is."""
     width: int = browser.run("return document.documentElement.scrollWidth - document.documentElement.clientWidth")
     return width
 

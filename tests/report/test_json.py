@@ -1,4 +1,4 @@
-"""The JSON contract: every report obeys the schema, and the schema knows every field."""
+"""The JSON contract: every report obeys the schema, and the schema has every field."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ REPORTS = {"blocked": BLOCKED, "ready": READY, "unsure": UNSURE, "empty": EMPTY,
 
 
 def strict(schema: Any) -> Any:
-    """Return the schema with every object closed, so that a field it does not know fails the test."""
+    """Return the schema with every object closed, so that an unknown field fails the test."""
     if isinstance(schema, list):
         return [strict(item) for item in schema]
     if not isinstance(schema, dict):

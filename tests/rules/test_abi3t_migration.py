@@ -1,4 +1,4 @@
-"""The migration to abi3t: a group of rules that runs where it is asked for, and lists work in CPython's order."""
+"""The migration to abi3t: a group of rules that runs on request, and lists work in CPython's order."""
 
 from __future__ import annotations
 

@@ -97,7 +97,7 @@ def _renamed(name: str, code: str, known: frozenset[str]) -> str:
         return word if kept and word not in own else f"{word}_{tag}"
 
     if re.search(r"\bObj\b", code) and not re.search(r"\}\s*Obj\b", code):
-        # The type that examples call so where its fields do not matter.
+        # The name that examples use for a type whose fields do not matter.
         code = "typedef struct { PyObject_HEAD } Obj; " + code
     plain = re.sub(r"^\s*#\s*include\b.*$", "", code, flags=re.MULTILINE)
     macros = re.findall(r"^\s*#\s*define\s+(\w+)", plain, flags=re.MULTILINE)

@@ -1,4 +1,4 @@
-"""Every fix of every rule is applied to the rule's INVALID examples: what it makes is right, and flagged no more."""
+"""Every fix of every rule is applied to the rule's INVALID examples: the result is correct, and no longer flagged."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ RULES = [rule for rule in load_rules().rules if isinstance(rule, SourceRule)]
 FIXERS = [rule for rule in RULES if can_fix(rule)]
 
 UNFIXED = {"mod-gil-used", "raw-ffi-mod-gil"}
-"""Rules that say of each finding why it has no fix."""
+"""Rules that explain for each finding why it has no fix."""
 
 
 def flagged(example: SourceExample, path: str, text: str) -> list[Finding]:
@@ -68,7 +68,7 @@ int mod_exec(PyObject *);
 static struct PyModuleDef def;
 #define JOIN(a, b) PyInit_example
 """
-"""What the examples of rules on C use without declaring it."""
+"""Names that the examples of C rules use without a declaration."""
 COMPAT = """\
 #if PY_VERSION_HEX < 0x030D0000
 int PyDict_GetItemRef(PyObject *, PyObject *, PyObject **);

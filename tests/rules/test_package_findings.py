@@ -1,4 +1,4 @@
-"""What the findings of package rules say: the module, its framework, how it was seen, the framework's own remedy."""
+"""The text of package rules' findings: the module, its framework, the evidence, the framework's own remedy."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The pages in docs/rules are what the rules say of themselves."""
+"""The pages in docs/rules match the rules."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a distribution holds is what RECORD says, and nothing outside the environment."""
+"""The content of a distribution is what RECORD lists, and nothing outside the environment."""
 
 from __future__ import annotations
 

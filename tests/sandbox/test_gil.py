@@ -1,4 +1,4 @@
-"""Which module turns the GIL on, which one merely finds it on, and through which imports."""
+"""Which module turns the GIL on, which one only finds it on, and through which imports."""
 
 from __future__ import annotations
 
@@ -94,7 +94,7 @@ def test_an_innocent_module_that_imports_a_guilty_one_is_innocent_and_the_chain_
     assert (importer.imported, importer.requires_gil, importer.gil_enabled_after) == (True, False, True)
     assert importer.culprits == ("lib.guilty",)
     assert importer.chain == ("app.importer", "app.importer_payload", "app.middle", "lib.guilty")
-    # What came later in the same process was asked again in a fresh one.
+    # Later imports of the same process ran again in a fresh one.
     assert (found["app.last"].gil_enabled_after, found["app.last"].culprits) == (False, ())
     assert (found["app.first"].gil_enabled_after, found["app.first"].culprits) == (False, ())
     assert rows(facts["lib"])["lib.guilty"].requires_gil
@@ -211,7 +211,7 @@ def test_a_circular_import_that_works_from_its_other_end_is_no_failure(tmp_path:
 
 
 def test_a_file_whose_module_another_one_put_in_place_is_asked_all_the_same(tmp_path: Path) -> None:
-    """mypyc's group modules put the modules of their group in place, so that an import never loads their files."""
+    """mypyc's group modules register the modules of their group, so that an import never loads their files."""
     place = textwrap.dedent(
         """
         import importlib.util, os, sys, types

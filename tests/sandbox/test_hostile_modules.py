@@ -1,4 +1,4 @@
-"""What a hostile or broken module does is a row: it ends nothing, reaches nothing and forges nothing."""
+"""A hostile or broken module is a row: it ends nothing, reaches nothing and forges nothing."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ pytestmark = pytest.mark.interpreter
 
 
 def run(folder: Path, payload: str, **limits: float) -> RuntimeFacts:
-    """Import a distribution of three modules, of which the one in the middle does what `payload` says."""
+    """Import a distribution of three modules, the middle one of which runs `payload`."""
     wheel = make_wheel(
         folder,
         "victim",
@@ -40,7 +40,7 @@ def run(folder: Path, payload: str, **limits: float) -> RuntimeFacts:
 
 
 def hostile(facts: RuntimeFacts) -> ModuleRuntime:
-    """Return the row of the hostile module, after holding the others' rows to be what they are without it."""
+    """Return the row of the hostile module, after a check that the others' rows are the same as without it."""
     assert facts.status is Status.DONE
     rows = {module.name: module.runtime for module in facts.modules}
     for name in ("victim.first", "victim.last"):

@@ -1,4 +1,4 @@
-"""Reports are taken in frames that carry the run's number; output is cut where the child marks it."""
+"""Reports arrive in frames with the run's nonce; output is split at the child's marks."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The system-call filters deny what they are for, and nothing that a module needs."""
+"""The system-call filters deny their calls, and nothing that a module needs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""No distribution speaks for another, and none denies what the interpreter's own memory shows."""
+"""No distribution reports for another, and none can contradict the interpreter's own memory."""
 
 from __future__ import annotations
 

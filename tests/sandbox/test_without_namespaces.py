@@ -46,7 +46,7 @@ print(json.dumps({"imported": row.imported, "outcome": row.outcome, "error": row
 
 
 def imported(folder: Path, code: str, **limits: int) -> dict[str, object]:
-    """Import a package whose `__init__` is this code, in a process that is given no namespaces."""
+    """Import a package whose `__init__` is this code, in a process without namespaces."""
     wheel = make_wheel(folder, "victim", {"victim/__init__.py": code, "victim/first.EXT": "extension"})
     target = interpreter()
     job = {
@@ -117,7 +117,7 @@ import json
 print("DONE" + json.dumps(done) + "LEFT%d" % left.pid, flush=True)
 """
 FREE = {"chmod", "fchmod", "chown", "utime", "futime", "setxattr", "removexattr", "flags"}
-"""Calls that seem to succeed and do nothing."""
+"""Calls that appear to succeed and do nothing."""
 
 
 def test_nothing_that_an_import_does_gets_out(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Fixes as users get them: a diff that `git apply` takes, safe ones written, and everything else left as it is."""
+"""Fixes as users get them: a diff that `git apply` accepts, safe ones written, and everything else unchanged."""
 
 from __future__ import annotations
 

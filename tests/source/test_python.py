@@ -1,4 +1,4 @@
-"""The Python room: what the cheap first look lets through, and the model of locks and scopes."""
+"""The Python room: the cheap first test, and the model of locks and scopes."""
 
 from __future__ import annotations
 

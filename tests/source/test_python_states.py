@@ -1,4 +1,4 @@
-"""The state of shared Python objects: what FT533 and the codes that it speaks as report, and what they leave alone."""
+"""The state of shared Python objects: what FT533 and the codes that it reports under find, and what they accept."""
 
 from __future__ import annotations
 

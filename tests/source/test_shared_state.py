@@ -1,4 +1,4 @@
-"""The race model by itself: which accesses race, and how bad that is."""
+"""The race model by itself: which accesses race, and the severity."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A scan as a list to work from: order, groups, the state table, and what comes next."""
+"""A scan as a work list: order, groups, the state table, and the next step."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Modules with one planted race each: what stress finds in them, and in their fixed twins."""
+"""Modules with one planted race each: the findings of stress in them, and in their fixed twins."""
 
 from __future__ import annotations
 

@@ -21,7 +21,7 @@ _HASH_FILES = re.compile(r"hashFiles\((.*)\)")
 
 @dataclass(kw_only=True)
 class Ran:
-    """What running the action came to."""
+    """The result of running the action."""
 
     code: int = 0
     """Of the first step that failed."""

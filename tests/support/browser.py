@@ -64,7 +64,7 @@ class Browser:
         return self.driver.execute_cdp_cmd(command, given)
 
     def run(self, script: str, *given: Any) -> Any:
-        """Return what a script's `return` says."""
+        """Return the value of a script's `return`."""
         return self.driver.execute_script(script, *given)
 
     def find(self, selector: str) -> WebElement:
@@ -72,11 +72,11 @@ class Browser:
         return self.driver.find_element("css selector", selector)
 
     def complaints(self) -> list[str]:
-        """Return what was written to the console since the page was loaded; a refused style or script is in it."""
+        """Return the console output since the page was loaded, including refused styles and scripts."""
         return [entry["message"] for entry in self.driver.get_log("browser")]
 
     def requests(self) -> list[str]:
-        """Return the addresses that were asked for since the page was loaded, itself not counted."""
+        """Return the addresses requested since the page was loaded, except its own."""
         messages = [json.loads(entry["message"])["message"] for entry in self.driver.get_log("performance")]
         asked = [each["params"]["request"]["url"] for each in messages if each["method"] == "Network.requestWillBeSent"]
         return [address for address in asked if address != (self.folder / "page.html").as_uri()]
@@ -84,7 +84,7 @@ class Browser:
 
 @contextlib.contextmanager
 def open_browser(folder: Path) -> Iterator[Browser]:
-    """Start a browser with an empty profile in a folder. Skip the test where this machine has none."""
+    """Start a browser with an empty profile in a folder. Skip the test if this machine has none."""
     binary = next(filter(None, map(shutil.which, BROWSERS)), None)
     driver = shutil.which("chromedriver")
     if binary is None or driver is None:
@@ -100,7 +100,7 @@ def open_browser(folder: Path) -> Iterator[Browser]:
 
 
 def _start(binary: str, driver: str, folder: Path) -> Chrome:
-    """Start a browser; on a machine that is busy with other things it may take more than one try."""
+    """Start a browser; on a busy machine it may take more than one try."""
     from selenium import webdriver
     from selenium.common.exceptions import SessionNotCreatedException
 

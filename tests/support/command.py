@@ -1,4 +1,4 @@
-"""Runs the command as a user does, in a process of its own with a scrubbed environment."""
+"""Runs the command as a user does, in a separate process with a clean environment."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from ftaudit.errors import InterpreterError
 
 
 def environment(home: Path, extra: Mapping[str, str] | None = None) -> dict[str, str]:
-    """Return what the command sees of the environment: a home and a cache of the test's own.
+    """Return the environment of the command: the test's own home and cache.
 
     The interpreter is the one of this test run: it may lie in the user's cache, which the command does not see.
     """
@@ -36,7 +36,7 @@ def environment(home: Path, extra: Mapping[str, str] | None = None) -> dict[str,
 
 
 def network() -> dict[str, str]:
-    """Return what this machine's own settings of indexes, certificates and proxies are, for tests of the real index."""
+    """Return this machine's own settings of indexes, certificates and proxies, for tests of the real index."""
     named = ("SSL_", "REQUESTS_", "CURL_", "PIP_", "UV_", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY")
     return {name: value for name, value in os.environ.items() if name.upper().startswith(named) and "CACHE" not in name}
 
@@ -44,7 +44,7 @@ def network() -> dict[str, str]:
 def ftaudit(
     *arguments: str | Path, cwd: Path, env: Mapping[str, str] | None = None
 ) -> subprocess.CompletedProcess[str]:
-    """Run `ftaudit ARGUMENTS` in a folder and return what it said."""
+    """Run `ftaudit ARGUMENTS` in a folder and return its output."""
     return subprocess.run(
         [sys.executable, "-m", "ftaudit", *map(str, arguments)],
         capture_output=True,
@@ -59,13 +59,13 @@ def ftaudit(
 
 @dataclass(frozen=True, kw_only=True)
 class Answer:
-    """What `ftaudit check --format json` said."""
+    """The output of `ftaudit check --format json`."""
 
     code: int
     document: dict[str, Any]
     errors: str
     rows: dict[str, dict[str, Any]] = field(default_factory=dict)
-    """By name; the last one where there are several platforms."""
+    """By name; the last one if there are several platforms."""
 
     @property
     def verdicts(self) -> dict[str, str]:

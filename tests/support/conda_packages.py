@@ -67,7 +67,7 @@ def write_conda(
     more: Iterable[tarfile.TarInfo] = (),
     **index: object,
 ) -> Path:
-    """Write a package with what `index` says otherwise than `index_json`, and return its path."""
+    """Write a package whose `index.json` is `index_json` with the changes in `index`, and return its path."""
     info = {"info/index.json": index_json(name, **index)}
     stem = f"{name}-{index.get('version', '1.0')}-{index.get('build', 'py314_0')}"
     path = folder / f"{stem}{suffix}"

@@ -1,4 +1,4 @@
-"""Facts for tests, with every field at its most harmless unless the test says otherwise."""
+"""Facts for tests, with harmless defaults for every field."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def module(
     runtime: ModuleRuntime | None = None,
     **image: Any,
 ) -> ExtensionModule:
-    """Return one extension module with what its tiers say."""
+    """Return one extension module with its tiers' facts."""
     read = None if binary is None else ModuleBinary(declaration=binary, how="slot", **image)
     path = name.replace(".", "/") + ".cpython-314t-x86_64-linux-gnu.so"
     return ExtensionModule(name=name, path=path, binary=read, runtime=runtime)
@@ -58,7 +58,7 @@ def imported(*, requires_gil: bool = False, **more: Any) -> ModuleRuntime:
 
 
 def failed(outcome: str = "exception", error: str = "ImportError: no", **more: Any) -> ModuleRuntime:
-    """Return the record of an import that did not work."""
+    """Return the record of an import that failed."""
     return ModuleRuntime(imported=False, outcome=outcome, error=error, **more)
 
 

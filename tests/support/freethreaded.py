@@ -65,7 +65,7 @@ def behaviours() -> bytes:
 
 
 def make_wheel(folder: Path, name: str, files: Mapping[str, str | bytes], *, version: str = "1.0") -> WheelToImport:
-    """Write a wheel and return it as the sandbox wants it.
+    """Write a wheel and return it in the form that the sandbox needs.
 
     A file whose content is the text `extension` gets the compiled image; its name's suffix `.EXT` becomes the
     interpreter's own.

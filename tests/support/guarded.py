@@ -16,7 +16,7 @@ from support.freethreaded import interpreter, make_wheel
 
 AUDITOR = Path(__file__).parents[2] / "auditor"
 PURE = ("pytest", "pluggy", "iniconfig", "packaging", "pygments", "pytest-xdist", "execnet")
-"""What pytest and pytest-xdist are made of: pure Python, so that another interpreter runs the same files."""
+"""The packages of pytest and pytest-xdist: pure Python, so that another interpreter runs the same files."""
 
 
 @functools.cache
@@ -32,13 +32,13 @@ def pytest_folder() -> Path:
 
 @dataclass(frozen=True, kw_only=True)
 class Application:
-    """A folder of the user's, and a `site-packages` next to it."""
+    """The user's folder, and a `site-packages` next to it."""
 
     folder: Path
     site: Path
 
     def write(self, files: Mapping[str, str]) -> None:
-        """Write files of the user's."""
+        """Write the user's files."""
         for name, text in files.items():
             (self.folder / name).parent.mkdir(parents=True, exist_ok=True)
             (self.folder / name).write_text(text, encoding="utf-8")

@@ -32,4 +32,4 @@ FILE_NAMES = (
     "@team |x| `y`.py",
     "ümlaut.py",
 )
-"""Of files in a tree that is scanned."""
+"""Names of files in a scanned tree."""

@@ -163,7 +163,7 @@ C_PIECES = (
     "a[",
     "a[b] = c;\n",
 )
-"""Tokens and prefixes that some pattern of the C room begins with, or that a parser keeps a stack for."""
+"""Tokens and prefixes at the start of a pattern of the C room, or for which a parser keeps a stack."""
 
 
 def repeated(pieces: tuple[str, ...], size: int) -> Iterator[tuple[str, str]]:

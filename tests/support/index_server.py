@@ -31,16 +31,16 @@ JSON_TYPE = "application/vnd.pypi.simple.v1+json"
 
 @dataclass(frozen=True, kw_only=True)
 class ServedFile:
-    """A distribution file: what the page says of it, and its bytes where a test downloads it."""
+    """A distribution file: its entry on the page, and its bytes if a test downloads it."""
 
     filename: str
     data: bytes = b""
     url: str | None = None
-    """Where the page says it is; by default on this server."""
+    """Its address on the page; by default on this server."""
     sha256: str | None = None
-    """What the page says its hash is; by default the real one."""
+    """Its hash on the page; by default the real one."""
     hashed: bool = True
-    """Whether the page says any hash of it."""
+    """Whether the page has a hash of it."""
     requires_python: str | None = None
     yanked: str | None = None
     gpg_sig: bool | None = None
@@ -214,12 +214,12 @@ class IndexServer:
         self._state.scripted[path] = reply
 
     def heal(self, path: str) -> None:
-        """Give the real answers for a path again."""
+        """Restore the real answers for a path."""
         self._state.scripted.pop(path, None)
         self._state.queued.pop(path, None)
 
     def require(self, user: str, password: str) -> None:
-        """Answer 401 to whoever does not say these credentials (Basic)."""
+        """Answer 401 to requests without these credentials (Basic)."""
         self._state.credentials = "Basic " + base64.b64encode(f"{user}:{password}".encode()).decode()
 
     def _html(self, name: str, files: list[ServedFile]) -> bytes:

@@ -25,7 +25,7 @@ COVERAGE = (("index", TierCoverage(done=3, total=3)), ("binaries", TierCoverage(
 
 
 def package(given: PackageFacts, *, findings: tuple[Finding, ...] = (), step: Step | None = None) -> Package:
-    """Return the row that the verdict table makes of the facts."""
+    """Return the verdict table's row for the facts."""
     verdict, reasons = judge(given)
     return Package(facts=given, verdict=verdict, why=reasons, findings=findings, step=step)
 

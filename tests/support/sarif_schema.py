@@ -1,7 +1,7 @@
 """The part of SARIF 2.1.0 that ftaudit writes, as its own JSON Schema that allows no other property.
 
 Written from the standard's text, whose sections are named; it is narrower than the official schema everywhere. That one
-is OASIS' and no part of this project: `FTAUDIT_SARIF_SCHEMA=PATH` has the tests hold the logs against it too.
+belongs to OASIS and is not part of this project: with `FTAUDIT_SARIF_SCHEMA=PATH` the tests also use it.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What an input file arrives at, through the front door of its room."""
+"""The result of an input file, through the public functions of its room."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def select(
 
 
 def by_name(selection: Selection) -> dict[str, Pin]:
-    """Return the pins by name; the last one where a name has several versions."""
+    """Return the pins by name; the last one if a name has several versions."""
     return {pin.name: pin for pin in selection.pins}
 
 

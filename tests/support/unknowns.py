@@ -1,4 +1,4 @@
-"""Modules whose declaration depends on what only the machine knows, and their honest twins, compiled on the fly."""
+"""Modules whose declaration depends on a machine-specific unknown, and their honest twins, compiled on the fly."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from support.freethreaded import interpreter
 
 FOLDER = Path(__file__).parents[2] / "fixtures" / "depends"
 SHAPES = (1, 2, 3, 4, 5)
-"""How a module declares: `skeleton.h` says what each number means."""
+"""How a module declares: `skeleton.h` defines each number."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Case:
-    """One thing that a module may ask the machine."""
+    """One question that a module may ask the machine."""
 
     folder: str
-    """The class of things, named like its file."""
+    """The class of questions, named like its file."""
     name: str
     cpp: bool
     code: str
@@ -52,7 +52,7 @@ def _include() -> str:
 
 
 def compiled(case: Case, shape: int, *, honest: bool, optimize: str = "-O1") -> bytes:
-    """Return the image of a case. Raise `CalledProcessError` where the compiler refuses it."""
+    """Return the image of a case. Raise `CalledProcessError` if the compiler refuses it."""
     compiler = "g++" if case.cpp else "gcc"
     with tempfile.TemporaryDirectory() as folder:
         source, image = Path(folder) / ("subject.cpp" if case.cpp else "subject.c"), Path(folder) / "subject.so"
@@ -69,7 +69,7 @@ def compiled(case: Case, shape: int, *, honest: bool, optimize: str = "-O1") -> 
 
 
 def turns_gil_on(image: bytes) -> bool | None:
-    """Return whether importing the module turns the GIL on here; `None` where it cannot be imported."""
+    """Return whether importing the module turns the GIL on here; `None` if it cannot be imported."""
     with tempfile.TemporaryDirectory() as folder:
         (Path(folder) / "subject.so").write_bytes(image)
         code = f"import sys; sys.path.insert(0, {folder!r}); import subject; print('GIL', sys._is_gil_enabled())"

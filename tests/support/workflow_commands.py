@@ -13,7 +13,7 @@ class Command:
 
 
 def commands(text: str) -> list[Command]:
-    """Return what a runner takes for commands in a step's output."""
+    """Return the text that a runner treats as commands in a step's output."""
     return [command for line in text.splitlines() if (command := _command(line)) is not None]
 
 

@@ -1,4 +1,4 @@
-"""What hostile and broken archives get: one clear error, or a recorded problem where the rest can be read."""
+"""Hostile and broken archives: one clear error, or a recorded problem if the rest can be read."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def refused(tmp_path: Path, data: bytes, limits: Limits | None = None) -> str:
 
 
 def core_error(tmp_path: Path, data: bytes, name: str = CORE) -> str:
-    """Return why the member cannot be read, whichever way it is read."""
+    """Return why the member cannot be read, by any way of reading."""
     with opened(tmp_path, data) as found:
         member = found.member(name)
         assert member is not None

@@ -1,4 +1,4 @@
-"""A module's code is left out where its initialisation does not reach it; what was not read is not taken for known."""
+"""Code that a module's initialisation does not reach is left out; unread data is not treated as known."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ WORDS = [bytes(random.Random(n).randbytes(3 + n % 9)) for n in range(400)]
 
 
 def text(size: int, seed: int = 0) -> bytes:
-    """Return bytes as compressible as machine code, which copy from what is long gone."""
+    """Return bytes as compressible as machine code, with copies from far back."""
     chance = random.Random(seed)
     made = bytearray()
     while len(made) < size:

@@ -1,4 +1,4 @@
-"""Wheels behind URLs: ranges where the server knows them, the whole file where it does not, a clear error else."""
+"""Wheels behind URLs: ranges if the server supports them, otherwise the whole file or a clear error."""
 
 from __future__ import annotations
 

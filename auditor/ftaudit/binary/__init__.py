@@ -1,1 +1,1 @@
-"""Reads what extension modules declare about the GIL out of their images, without running them."""
+"""Reads extension modules' GIL declarations from their images, without running them."""

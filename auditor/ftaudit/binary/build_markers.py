@@ -12,7 +12,7 @@ _LIBRARY = re.compile(r"^(?:lib)?python3(?:\.?(\d+)|)(t?)(?:_d)?(?:\.dll|\.dylib
 
 
 def find_build(imports: frozenset[str], libraries: tuple[str, ...]) -> tuple[bool | None, str | None]:
-    """Return whether the image was compiled with `Py_GIL_DISABLED`, and the evidence; `None` where nothing tells."""
+    """Return whether the image was compiled with `Py_GIL_DISABLED`, and the evidence; `None` if nothing tells."""
     for library in libraries:
         match = _LIBRARY.match(library.rpartition("/")[2])
         if match and (match[1] or match[2]):
@@ -31,6 +31,6 @@ def is_python_library(library: str) -> bool:
 
 
 def file_name_build(path: str) -> bool | None:
-    """Return whether the file name's suffix is that of a free-threaded build; `None` where it says nothing."""
+    """Return whether the file name's suffix is that of a free-threaded build; `None` if it says nothing."""
     suffix = find_suffix(path)
     return None if suffix is None or suffix.abi is None else suffix.abi.endswith("t")

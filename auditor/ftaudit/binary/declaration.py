@@ -1,4 +1,4 @@
-"""What an extension module declares about the GIL: the answer for one file, and how it was reached."""
+"""An extension module's GIL declaration: the answer for one file, and how it was found."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def read_declaration(
     modules delegate to one of them. `stable_abi` keeps what the module takes from CPython: its wheel claims a stable
     ABI.
 
-    A pure function of its arguments. Raise `ImageError` for a malformed image; whatever else could not be found
+    A pure function of its arguments. Raise `ImageError` for a malformed image; anything else that cannot be found
     out is `undetermined`, with the reason in `how`.
     """
     read = read_module(
@@ -59,19 +59,19 @@ def read_declaration(
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Reading:
-    """The answer for one file, and what could make another of it."""
+    """The answer for one file, and what could change it."""
 
     binary: ModuleBinary
     missing: tuple[str, ...] = ()
     """File names of shared libraries that the initialisation may have needed and that were not among the siblings."""
     is_module: bool = True
-    """Whether an import can make a module of it: a hook that does nothing but return null makes none, ever."""
+    """Whether an import can make a module from it: a hook that only returns null never makes one."""
     hooks: tuple[str, ...] = ()
     """Labels of the init hooks that the image exports, its own among them (`ftaudit.cpython.hooks.hook_label`)."""
     partial: bool = False
-    """The holes kept it from being told."""
+    """The holes prevented an answer."""
     missed: int | None = None
-    """The offset in the file that the initialisation met first of what was not read."""
+    """The first unread offset in the file that the initialisation reached."""
 
 
 def read_module(
@@ -85,7 +85,7 @@ def read_module(
     holes: Holes = (),
     stable_abi: bool = False,
 ) -> Reading:
-    """Return what `read_declaration` does, and which shared libraries of the wheel might tell more.
+    """Return the result of `read_declaration`, and the shared libraries of the wheel that might add to it.
 
     `siblings` gives those too, by file name. `holes` are ranges of an ELF image that were not read.
     """
@@ -106,7 +106,7 @@ def read_module(
 
 
 def _with_symbols(reading: Reading, image: Image, *, stable_abi: bool) -> Reading:
-    """Add what the module takes from CPython, where it claims a stable ABI."""
+    """Add the symbols that the module takes from CPython, if it claims a stable ABI."""
     if not stable_abi:
         return reading
     names = tuple(sorted(name for name in image.imports if name.startswith(("Py", "_Py"))))
@@ -115,7 +115,7 @@ def _with_symbols(reading: Reading, image: Image, *, stable_abi: bool) -> Readin
 
 
 def _agreed(answers: list[ModuleBinary]) -> ModuleBinary:
-    """Return the answer of a universal file: what its slices agree on, those of machines that ftaudit knows."""
+    """Return the answer of a universal file: the common answer of its slices for machines that ftaudit supports."""
     known = [answer for answer in answers if answer.machine in (X86_64, AARCH64)] or answers
     machines = "+".join(str(answer.machine) for answer in known)
     told = {answer.declaration for answer in known}
@@ -216,9 +216,9 @@ def _without_hook(
     framework: tuple[str | None, str | None],
     build: tuple[bool | None, str | None],
 ) -> ModuleBinary:
-    """Return the answer for an image that exports no hook which the target looks for.
+    """Return the answer for an image that exports none of the hooks that the target searches for.
 
-    One with a `PyModExport_` hook alone is meant for a later version, and the target certainly refuses it.
+    One with only a `PyModExport_` hook is meant for a later version, and the target certainly refuses it.
     """
     export, init = hook_name(module_name, Hook.EXPORT), hook_name(module_name, Hook.INIT)
     known = (init,) if version < EXPORT_HOOK_SINCE else (export, init)
@@ -233,7 +233,7 @@ def _names_hook(image: Image, module_name: str) -> bool:
 
 
 def _unloadable(image: Image, version: Version) -> Refusal | None:
-    """Return what keeps the loader from loading an image: it takes what CPython of this version does not export."""
+    """Return why the loader cannot load an image: it takes symbols that CPython of this version does not export."""
     strong = (name for name in image.imports - image.weak_imports if name.startswith(("Py", "_Py")))
     missing = missing_symbols(strong, version)
     return Refusal(kind=RefusalKind.MISSING_SYMBOLS, symbols=missing) if missing else None
@@ -247,17 +247,17 @@ def _refusal_of(best: HookRun) -> Refusal | None:
 
 
 def _is_certain(best: HookRun) -> bool:
-    """Return whether no answer of a stub and no branch that was turned round had a hand in the slots."""
+    """Return whether the slots are free of any stub's answer and of any inverted branch."""
     return best.constant or not (best.questions or best.overrides or best.beyond)
 
 
 def _doubt_beyond(subject: Subject, best: HookRun) -> str:
-    """Return on what an answer depends that was found past a failure."""
+    """Return the dependency of an answer that was found past a failure."""
     return depends(subject, best) or ("" if best.declared_something else "a failure")
 
 
 def _beyond_failure(subject: Subject, best: HookRun) -> tuple[Subject, HookRun]:
-    """Look for a run that gets past a failure which may be the emulation's own, and return it, else the one given.
+    """Search for a run that gets past a failure which the emulation may have caused; return it, else the given run.
 
     Such a run counts only if the code itself declares something in it: a missing declaration may be the
     result of the change.
@@ -283,8 +283,8 @@ def _read_partial(
 ) -> Reading:
     """Read a module with holes: a certain answer counts; any other answer needs the whole module.
 
-    That are slots with `Py_mod_gil`, or without it as the compiler left them, reached without a failure or a second
-    try, and a framework that no more data could make another.
+    Certain answers are slots with `Py_mod_gil`, or without it as the compiler left them, without a failure or a second
+    try, and a framework that more data could not change.
     """
     build, evidence = find_build(image.imports, image.libraries)
     hook = choose_hook(image.exports, module_name, version)
@@ -321,7 +321,7 @@ def _read_partial(
 
 
 def _is_sure(best: HookRun) -> bool:
-    """Return whether a run came to slots that no more code can change, and to a module where one is created."""
+    """Return whether a run reached slots that no further code can change, and a module if one is created."""
     slots = best.slots
     if slots is None or slots.refusal or (slots.gil is None and not best.constant):
         return False
@@ -378,7 +378,7 @@ _MAX_GROUPS = 4
 
 
 def _search(subject: Subject) -> tuple[Subject, HookRun, int]:
-    """Search as `search` does, and once more instruction by instruction where the code is for AVX processors."""
+    """Search as `search` does, and again instruction by instruction if the code is for AVX processors."""
     best, runs = search(subject)
     if best.needs_vex and not subject.vex:
         limited = replace(subject.budget, constructor_instructions=100_000, instructions=1_000_000)
@@ -398,17 +398,17 @@ class _Loaded:
     best: HookRun
     runs: int
     missing: tuple[str, ...] = ()
-    """Names of those that it is linked with and that are not at hand."""
+    """Names of linked libraries that are not available."""
     framework: tuple[str, str | None] | None = None
     """Of the first library that was loaded."""
     doubt: str = ""
-    """The guess on which the declaration depends still."""
+    """The guess on which the declaration still depends."""
 
 
 def _with_libraries(subject: Subject, best: HookRun, runs: int, siblings: Siblings | None) -> _Loaded:
-    """Load plain shared libraries of the wheel that a hook called into and that decide on what becomes of it.
+    """Load the wheel's plain shared libraries that a hook calls into and that decide its result.
 
-    A hook that fails may be but a shim of one; and what one that succeeds declares may hang on what one answers.
+    A failing hook may be only a shim of a library, and the declaration of a successful one may depend on a library.
     """
     find = siblings if callable(siblings) else (siblings or {}).get
     missing: dict[str, None] = {}
@@ -489,7 +489,7 @@ def _judge_slots(
     if slots.refusal is not None and not slots.complete:
         return GilDeclaration.UNDETERMINED, f"CPython refuses it: {describe_refusal(slots.refusal, version)}"
     if slots.gil is None and build is False:
-        # Cython, pybind11 and many a hand-written module fill the slot in under Py_GIL_DISABLED alone.
+        # Cython, pybind11 and many hand-written modules fill the slot in only under Py_GIL_DISABLED.
         return (
             GilDeclaration.UNDETERMINED,
             "its slots have no Py_mod_gil, but it was compiled for the GIL build, in which sources often leave it out",
@@ -501,7 +501,7 @@ def _judge_slots(
     if gil_is_used(slots.gil, version):
         return GilDeclaration.USED, f"emulated: Py_mod_gil is Py_MOD_GIL_USED{again}"
     if slots.exported:
-        # CPython acts on the slot before it calls the create slot, whatever that makes.
+        # CPython acts on the slot before it calls the create slot, whatever that creates.
         return GilDeclaration.NOT_USED, f"emulated: Py_mod_gil is Py_MOD_GIL_NOT_USED{again}"
     if slots.create and best.creates_module is False:
         return GilDeclaration.USED, "emulated: Py_mod_gil is Py_MOD_GIL_NOT_USED, but its create slot makes no module"
@@ -517,7 +517,7 @@ def _judge_single_phase(
     gil: int | None, again: str, build: bool | None, version: Version
 ) -> tuple[GilDeclaration, str]:
     if gil is None and build is False:
-        # The function is declared under Py_GIL_DISABLED alone (Include/moduleobject.h).
+        # The function is declared only under Py_GIL_DISABLED (Include/moduleobject.h).
         return (
             GilDeclaration.UNDETERMINED,
             "single-phase, and compiled for the GIL build, where PyUnstable_Module_SetGIL does not exist",

@@ -1,4 +1,4 @@
-"""Whether anything that only the machine knows could change what a run declared."""
+"""Whether any machine-specific unknown could change the declaration of a run."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _SAME_BRANCH = 2
 
 
 def unknown(subject: Subject, best: HookRun) -> str:
-    """Return the first unknown that the run met before it had declared, or nothing."""
+    """Return the first unknown that the run met before its declaration, or nothing."""
     until = len(best.guesses)
     if best.declared_after is not None and best.declared_after < until and _is_sealed(subject):
         until = best.declared_after
@@ -36,26 +36,26 @@ def _is_sealed(subject: Subject) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class _Path:
-    """A run to be made: other answers, and decisions that are turned round."""
+    """A planned run: other answers, and inverted decisions."""
 
     overrides: tuple[tuple[int, int], ...]
     turned: tuple[int, ...]
     parent: HookRun | None
     """The run that it comes from."""
     merges: tuple[tuple[int, Collection[int]], ...]
-    """What ran after each of the decisions in the run that turned it round first, by the decision's number."""
+    """The code that ran after each decision in the run that inverted it first, by the decision's number."""
     by_python: bool
-    """Whether what is other is an answer of the C API."""
+    """Whether the difference is an answer of the C API."""
     label: str
-    """What is other than in the run that it comes from."""
+    """The difference from the run that it comes from."""
 
 
 def depends(subject: Subject, best: HookRun) -> str:
     """Return the unknown on which the declaration of a run depends, or may depend; nothing where none can change it.
 
-    Every branch that an unknown decides is turned round, one after the other and along the way that it opens, and
-    every question is answered otherwise; all runs that come to a declaration must agree. Where there are more ways than
-    the budget allows, those are tried first whose branches come last before the declaration: what decides is there.
+    Every branch that an unknown decides is inverted, one after the other and along the path that it opens, and
+    every question gets another answer; all runs that reach a declaration must agree. If there are more paths than
+    the budget allows, those whose branches come last before the declaration are tried first: they decide.
     """
     if not unknown(subject, best):
         return best.opaque
@@ -108,9 +108,9 @@ def _following(
     """Return the runs that differ from this one in one more decision or answer, those not made yet."""
     found: list[_Path] = []
     if other.faulted and len(path.turned) > 1:
-        return found  # A way that no machine goes, past what the stand-ins know.
+        return found  # A path that no machine takes, beyond the stand-ins.
     last = max(path.turned, default=-1)
-    # What the run that it comes from decided too was turned round from there. What a turned branch wrote is labelled,
+    # Decisions of the parent run were inverted from there. The writes of an inverted branch are labelled,
     # so that a decision that this changes is one more.
     before = {decision.address for decision in path.parent.decisions} if path.parent is not None else set()
     for number, decision in enumerate(other.decisions):

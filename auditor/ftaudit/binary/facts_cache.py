@@ -1,4 +1,4 @@
-"""Remembers what was read of a wheel, for ever: by the wheel's SHA-256 and by what did the reading."""
+"""Caches the facts of a wheel without expiry: by the wheel's SHA-256 and by the analysis."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ _DIGEST: Final = frozenset("0123456789abcdef")
 
 @functools.lru_cache(maxsize=1)
 def analysis_version() -> str:
-    """Return what identifies the analysis: ftaudit's version, and the digest of the code that reads and emulates.
+    """Return the identity of the analysis: ftaudit's version, and the digest of the code that reads and emulates.
 
     No constant needs to be raised when that code changes, so no stale answer survives a change of it.
     """
@@ -46,7 +46,7 @@ def analysis_version() -> str:
 
 
 class FactsCache:
-    """Facts of wheels as JSON files in a folder, one for each wheel and target. What cannot be read is not there."""
+    """Facts of wheels as JSON files in a folder, one per wheel and target. Unreadable files count as missing."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder / "binary" / analysis_version()

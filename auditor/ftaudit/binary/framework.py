@@ -1,4 +1,4 @@
-"""What made an extension module, told by the strings and imports that each framework leaves in an image."""
+"""The framework of an extension module, by the strings and imports that each framework leaves in an image."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ _CPP_LIBRARIES = ("libstdc++", "libc++", "msvcp", "vcruntime140_1")
 
 
 def find_framework(image: Image, module_name: str) -> tuple[str, str | None]:
-    """Return the name of what made the module and its version, where the image says it; `C` where nothing tells."""
+    """Return the name of the module's framework and its version, if the image shows it; `C` if nothing does."""
     memory = image.memory
     for mark in _MARKS:
         if mark.text in memory and mark.also in memory and not (mark.unless and module_name == mark.unless):

@@ -26,7 +26,7 @@ from ftaudit.cpython.layouts import DEFINITION
 
 
 class RunEnding(Enum):
-    """How a run of the hook ended."""
+    """The end of a run of the hook."""
 
     SLOTS = "slots"
     """It returned a module definition (multi-phase initialisation) or a slot array."""
@@ -38,7 +38,7 @@ class RunEnding(Enum):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class HookRun:
-    """What one run of the hook showed."""
+    """The result of one run of the hook."""
 
     ending: RunEnding
     problem: str = ""
@@ -49,7 +49,7 @@ class HookRun:
     creates_module: bool | None = None
     """Whether the create slot returned a module object; `None` if there is no such slot or it did not return."""
     gil: int | None = None
-    """Single-phase: the value that `PyUnstable_Module_SetGIL` was last called with, `None` where it was not."""
+    """Single-phase: the value that `PyUnstable_Module_SetGIL` was last called with, `None` if it was not."""
     origin: str = ""
     questions: tuple[Guess, ...] = ()
     asked_before: int = 0
@@ -59,37 +59,37 @@ class HookRun:
     calls: tuple[str, ...] = ()
     errors: tuple[str, ...] = ()
     exhausted: bool = False
-    """It ran longer than its budget: no way leads back from there."""
+    """It ran longer than its budget: that is final."""
     needs_vex: bool = False
     """It failed for an AVX instruction."""
     hands_over_to: str = ""
     """The extension module that it needs and that was not loaded."""
     built_free_threaded: bool | None = None
-    """The build that its definition was laid out for, where that can be seen."""
+    """The build that its definition was laid out for, if known."""
     foreign_definition: bool = False
     """It handed in a `PyModuleDef` that the free-threaded build refuses."""
     way: tuple[Block, ...] = ()
-    """The last stretches of code that ran before it failed, where it was followed."""
+    """The last stretches of code that ran before it failed, if it was followed."""
     beyond: str = ""
-    """The failure of the emulated run that had to be got round for this one, as `force` does."""
+    """The failure of the emulated run that `force` bypassed for this one."""
     missed: int | None = None
-    """The first address that the run touched of what was not read of the image."""
+    """The first touched address in the unread part of the image."""
     faulted: bool = False
-    """It failed for memory that is not there."""
+    """It failed because of unmapped memory."""
     foreign: str = ""
-    """The last function that was called of which nothing is known: another library's."""
+    """The last unknown function that was called: another library's."""
     declared: int | None = None
-    """A run that failed: what the only module it made was last declared as with `PyUnstable_Module_SetGIL`."""
+    """A run that failed: the last `PyUnstable_Module_SetGIL` declaration of the only module that it made."""
     idle: bool = False
     """The hook of an image that takes nothing from CPython returned null without a call: it makes no module."""
     guesses: tuple[str, ...] = ()
     """The answers that the run guessed, in order."""
     declared_after: int | None = None
-    """How many of these were made when `PyUnstable_Module_SetGIL` was called last; `None` where it was not."""
+    """How many of these were made when `PyUnstable_Module_SetGIL` was called last; `None` if it was not."""
     asked_processor: bool = False
     """Whether code ran that asks the processor something."""
     opaque: str = ""
-    """What the run did, before it declared, that is not emulated and may run code of the module's. For people."""
+    """An action before the declaration that is not emulated and may run the module's code. For people."""
     fast_fails: bool = False
     """Whether that was Windows' fast fail, which ends the process."""
     decisions: tuple[Decision, ...] = ()
@@ -107,7 +107,7 @@ class HookRun:
     comes_from: str = ""
     """A run that was followed: the unknown that the declaration is computed from."""
     too_long: bool = False
-    """It was followed for longer than it is worth."""
+    """It was followed for too long."""
     too_large: bool = False
     """It was too long because it has very many different instructions, and not because it repeats few of them."""
     created: bool = False
@@ -122,7 +122,7 @@ class HookRun:
 
     @property
     def declaration(self) -> tuple[object, ...]:
-        """What two runs must have in common to say the same."""
+        """The values that must agree for two runs to agree."""
         if self.slots is not None:
             return (self.ending, self.slots.gil, self.slots.refusal, self.creates_module is False)
         return (self.ending, self.gil, self.origin == "create" or self.origin == "cffi")
@@ -145,9 +145,9 @@ class Subject:
     layout: Layout
     budget: Budget
     vex: bool = False
-    """It was compiled for processors with AVX alone: its code is followed instruction by instruction."""
+    """It was compiled only for processors with AVX: its code is followed instruction by instruction."""
     null_objects: bool = False
-    """What null points to is mapped, as an object: the run goes on where a stub left a pointer unset."""
+    """Memory at null is mapped, as an object: the run continues if a stub left a pointer unset."""
     groups: tuple[tuple[str, Image], ...] = ()
     """The modules that it delegates to, loaded with it, by import name."""
     libraries: tuple[tuple[str, Image], ...] = ()
@@ -159,7 +159,7 @@ class Subject:
 
     @property
     def cannot_declare(self) -> bool:
-        """Whether no code of the module's can declare anything, however its initialisation goes on."""
+        """Whether no code of the module can declare anything, however its initialisation continues."""
         images = (self.image, *(image for _, image in (*self.groups, *self.libraries)))
         return not any(image.imports & _DECLARATIONS for image in images)
 
@@ -175,8 +175,8 @@ def run(
 ) -> HookRun:
     """Run the hook once, with other answers to the questions that `overrides` numbers.
 
-    With `follow`, a run that fails says which stretches of code led to its failure. With `turned`, it is followed what
-    the unknowns decide, and their decisions of these numbers are turned round.
+    With `follow`, a failing run returns the stretches of code that led to its failure. With `turned`, the decisions of
+    the unknowns are tracked, and those with these numbers are inverted.
     """
     oracle = Oracle(overrides)
     notes: list[str] = []
@@ -256,7 +256,7 @@ def run(
 
 
 def _guesses(python: Python) -> tuple[str, ...]:
-    """Return what was not known, with a symbol that need not exist where one was looked for."""
+    """Return the unknowns, including an optional symbol if one was looked up."""
     missing = python.process.missing_symbol()
     found = tuple(python.process.oracle.guesses)
     return (f"whether {missing} exists", *found) if missing else found
@@ -299,7 +299,7 @@ def _new_process(subject: Subject, oracle: Oracle) -> Python:
 def _finished(
     subject: Subject, python: Python, notes: list[str], overrides: Mapping[int, int], flow: Flow | None
 ) -> HookRun:
-    """Call the hook, and look at what it returned as `_PyImport_RunModInitFunc` and `PyModule_FromDefAndSpec2` do."""
+    """Call the hook, and check its result as `_PyImport_RunModInitFunc` and `PyModule_FromDefAndSpec2` do."""
     process = python.process
     python.error = 0
     before, calls = len(process.oracle.questions), process.calls
@@ -382,7 +382,7 @@ def _origin(python: Python, returned: int, slots: Slots | None = None, definitio
 
 
 _OWN_REFERENCES = 2
-"""Instructions that name a definition: the hook's own, which hands it over."""
+"""Instructions that name a definition: the hook's own, which passes it to CPython."""
 
 
 def _is_left_alone(python: Python, slots: Slots, definition: int) -> bool:
@@ -398,18 +398,18 @@ def _is_left_alone(python: Python, slots: Slots, definition: int) -> bool:
 
 
 def _after(python: Python | None) -> str:
-    """Name the foreign function that a failing run called last: the answer may have had to be another."""
+    """Name the foreign function that a failing run called last: its answer may be wrong."""
     return f" after {python.process.foreign}() of another library" if python and python.process.foreign else ""
 
 
 def _declared(python: Python) -> int | None:
-    """Return what the module declared before its run failed, where it made one module and no definition."""
+    """Return the module's declaration before its run failed, if it made one module and no definition."""
     made = [known for known in python.objects.known.values() if known.kind == "module" and known.origin == "create"]
     return made[0].gil if len(made) == 1 and not python.definitions else None
 
 
 def _is_constant(python: Python, slots: Slots) -> bool:
-    """Return whether slots, with entries in them, are what the image held before any of its code ran."""
+    """Return whether slots, with entries in them, are the same as in the image before any of its code ran."""
     if not slots.spans or slots.spans[0][1] < 2 * 16:
         return False
     images = [linked.image for linked in python.process.images]
@@ -461,9 +461,9 @@ def _import_group(python: Python, name: str, image: Image, notes: list[str]) -> 
 
 
 def search(subject: Subject) -> tuple[HookRun, int]:
-    """Run the hook until it succeeds, with other answers to what the failing run asked.
+    """Run the hook until it succeeds, with other answers to the questions of the failing run.
 
-    Return the run that got furthest and the number of runs. Where nothing that the module goes on to do can
+    Return the run that got furthest and the number of runs. If no later action of the module can
     change the answer, or another module is needed first, there is one run only.
     """
     best = run(subject, {})
@@ -487,12 +487,12 @@ def search(subject: Subject) -> tuple[HookRun, int]:
 
 
 def force(subject: Subject, best: HookRun) -> tuple[HookRun, Image]:
-    """Turn the branches round that led a failing run to its failure, one after the other, until a run succeeds.
+    """Invert the branches that led a failing run to its failure, one after the other, until a run succeeds.
 
-    Those that an unknown decided: no machine takes another way at any other.
+    Only branches that an unknown decided: at any other, no machine takes another path.
 
-    An answer that is reached so is taken only where the code itself declares something: that it declares nothing
-    may be the fault of the branch.
+    Such an answer counts only if the code itself declares something: a missing declaration
+    may be the result of the branch.
     """
     patches: list[tuple[int, bytes]] = []
     few = min(subject.budget.instructions, _FOLLOWED_INSTRUCTIONS)
@@ -510,7 +510,7 @@ def force(subject: Subject, best: HookRun) -> tuple[HookRun, Image]:
             left -= 1
             attempt = replace(subject, image=patched(subject.image, [*patches, patch]))
             other = run(attempt, best.overrides, follow=True, turned=())
-            # A run that does not end, or calls without end, costs as much as all that it is worth.
+            # A run that does not end, or calls without end, uses the whole budget.
             left -= 8 * (other.exhausted or len(other.calls) > subject.budget.calls // 4)
             if other.declared_something or (len(other.calls) > len(best.calls) and other.ending is RunEnding.FAILED):
                 patches.append(patch)

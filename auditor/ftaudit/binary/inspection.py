@@ -1,4 +1,4 @@
-"""Wheels become binary facts: fetched in part, their modules read by worker processes, remembered by their hash."""
+"""Wheels become binary facts: fetched in part, their modules read by worker processes, cached by their hash."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which loader a file's first bytes call for."""
+"""The loader that a file's first bytes call for."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class SharedLibrary:
 
     image: Image
     framework: tuple[str, str | None]
-    """What made the modules that it holds, as `find_framework` says it."""
+    """The framework of the modules that it holds, as `find_framework` returns it."""
 
 
 @functools.lru_cache(maxsize=2)

@@ -1,4 +1,4 @@
-"""Which members of a wheel are read to find extension modules: all that could be one, as far as that is affordable.
+"""Which members of a wheel are read to find extension modules: all candidates within the limits.
 
 In a local wheel every member is checked, whatever its name. In a wheel that is read in ranges, the names decide
 what is fetched (docs/binary.md, "What is read of a wheel").
@@ -32,7 +32,7 @@ class Candidates:
 
     modules: tuple[ModuleMember, ...]
     held_back: tuple[ModuleMember, ...] = ()
-    """Large shared libraries, which are read only where nothing says that they are no more than that."""
+    """Large shared libraries, which are read only if no evidence shows that they are plain libraries."""
 
 
 def find_candidates(archive: WheelArchive) -> Candidates:

@@ -1,4 +1,4 @@
-"""Modules' images go to worker processes, which parse and emulate them; what they say comes back as answers."""
+"""Modules' images go to worker processes, which parse and emulate them; the results come back as answers."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from ftaudit.model import GilDeclaration, ModuleBinary
 from ftaudit.workers import Died, TaskEnding, WorkerPool
 
 HELD: Final = 384 << 20
-"""Bytes of images that may wait for a worker; who brings more waits too."""
+"""Bytes of images that may wait for a worker; a caller with more waits too."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -28,12 +28,12 @@ class ModuleQuestion:
     holes: tuple[tuple[int, int], ...] = ()
     """Ranges of the image that were not read."""
     stable_abi: bool = False
-    """Whether its wheel claims a stable ABI: what it takes from CPython is then kept."""
+    """Whether its wheel claims a stable ABI: the symbols that it takes from CPython are then kept."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ModuleAnswer:
-    """What a worker says, or why it could not."""
+    """A worker's answer, or why there is none."""
 
     binary: ModuleBinary
     died: Died | None = None
@@ -41,17 +41,17 @@ class ModuleAnswer:
     is_module: bool = True
     """Whether an import could make a module of it."""
     partial: bool = False
-    """The holes kept it from being told."""
+    """The holes prevented an answer."""
     missed: int | None = None
-    """The offset in the file that was missed first."""
+    """The first unread offset in the file that was needed."""
     hooks: tuple[str, ...] = ()
     """Labels of the init hooks that the image exports."""
     missing: tuple[str, ...] = ()
-    """File names of shared libraries that might tell more, were they among the kept images."""
+    """File names of shared libraries that might add to the answer if they were among the kept images."""
 
     @property
     def lost(self) -> bool:
-        """Whether another day's answer may differ: the worker crashed, hung or could not be started."""
+        """Whether a later answer may differ: the worker crashed, hung or could not be started."""
         return self.died is not None and not self.died.is_lasting
 
 
@@ -84,19 +84,19 @@ class ModuleReaders:
         self._pool.start()
 
     def close(self) -> None:
-        """End every worker, in the middle of whatever it does."""
+        """End every worker, even in the middle of a task."""
         self._pool.close()
 
     def ask(
         self, questions: Sequence[ModuleQuestion], kept: Mapping[str, bytes] | None = None
     ) -> list[Future[ModuleAnswer]]:
-        """Hand questions to one worker, which may look into `kept` images; block while too many images wait."""
+        """Pass questions to one worker, which may read `kept` images; block while too many images wait."""
         weight = sum(len(question.image) for question in questions)
         return [_answered(told) for told in self._pool.submit(questions, dict(kept or {}), weight=weight)]
 
 
 def prepare() -> None:
-    """Import what a worker needs."""
+    """Import the modules that a worker needs."""
     import ftaudit.binary.declaration  # noqa: F401
 
     # Imported objects stay: the collector, which frees the emulators, does not need to visit them each time.
@@ -105,7 +105,7 @@ def prepare() -> None:
 
 
 def answer_question(question: ModuleQuestion, kept: dict[str, bytes]) -> dict[str, Any]:
-    """Return what a module declares, in JSON's types. Runs in a worker."""
+    """Return a module's declaration, in JSON's types. Runs in a worker."""
     from ftaudit.binary.declaration import read_module
 
     try:
@@ -144,7 +144,7 @@ def _answered(told: Future[Any]) -> Future[ModuleAnswer]:
 
 
 def _read(told: Any) -> ModuleAnswer:
-    """Return a worker's answer; one that makes no sense is as good as none."""
+    """Return a worker's answer; an invalid one counts as missing."""
     if isinstance(told, Died):
         return _without(told)
     try:

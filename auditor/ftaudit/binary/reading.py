@@ -26,9 +26,9 @@ LIBRARIES_COMPRESSED: Final = 128 << 20
 EASILY_PARSED: Final = 32 << 20
 """Bytes of an image that mentions hooks up to which it is parsed to see what it exports."""
 MOST_HOOKS: Final = 8
-"""Init hooks that are followed of an image that has none of its own name."""
+"""How many init hooks are followed in an image without one of its own name."""
 READ_ON: Final = 2
-"""How often a module is read on to where its initialisation missed code, before it is read whole."""
+"""How often missing code of a module's initialisation is read, before the module is read whole."""
 
 
 @dataclass(slots=True)
@@ -44,7 +44,7 @@ class WheelReader:
     problems: list[str] = field(default_factory=list)
     """What is wrong with members, one sentence each."""
     certain: bool = True
-    """Whether the answers would be the same another day."""
+    """Whether the answers are the same at a later time."""
     _hookless: list[ModuleMember] = field(default_factory=list)
     """Modules by their names whose images do not mention a hook."""
     _held_back: dict[str, ModuleMember] = field(default_factory=dict)
@@ -71,7 +71,7 @@ class WheelReader:
         return sorted(modules, key=lambda pair: (pair[0].path, pair[0].name))
 
     def _ask_all(self, modules: Sequence[ModuleMember]) -> list[tuple[ModuleMember, Future[ModuleAnswer]]]:
-        """Hand modules to the workers as their images arrive; those without a hook are kept in mind."""
+        """Pass modules to the workers as their images arrive; those without a hook are remembered."""
         asked: list[tuple[ModuleMember, Future[ModuleAnswer]]] = []
         candidates = {module.member.name: module for module in modules}
         has_groups = any(_is_group(module) for module in candidates.values())
@@ -131,7 +131,7 @@ class WheelReader:
     def _ask_for_other_hooks(
         self, answers: list[tuple[ModuleMember, ModuleAnswer]]
     ) -> list[tuple[ModuleMember, ModuleAnswer]]:
-        """Ask for each further hook that an image exports: a loader that is given its name calls it."""
+        """Ask for each further hook that an image exports: a loader that receives its name calls it."""
         wanted = [more for module, answer in answers for more in _other_hooks(module, answer)]
         kept = [
             (module, answer)
@@ -184,7 +184,7 @@ class WheelReader:
     def _ask_for_wholes(
         self, answers: list[tuple[ModuleMember, ModuleAnswer]]
     ) -> list[tuple[ModuleMember, ModuleAnswer]]:
-        """Ask again, with all of it, for modules that what was left out kept from being told."""
+        """Ask again, with the whole image, for modules whose holes prevented an answer."""
         for _ in range(READ_ON):
             answers = self._ask_further(answers)
         partial = {module.member.name: module for module, answer in answers if answer.partial}
@@ -285,7 +285,7 @@ class WheelReader:
         return zip(named, self.readers.ask(questions, siblings), strict=True)
 
     def _batches(self, held: Sequence[tuple[ModuleMember, bytes]]) -> Iterator[Sequence[tuple[ModuleMember, bytes]]]:
-        """Deal modules that share siblings out, so that each worker is handed the siblings once."""
+        """Distribute modules that share siblings, so that each worker receives the siblings once."""
         count = min(self.readers.workers, len(held))
         for start in range(count):
             yield held[start::count]
@@ -296,12 +296,12 @@ def _key(module: ModuleMember) -> tuple[str, str]:
 
 
 def _base(name: str) -> str:
-    """Return a member's file name as every system's loader would find it: Windows ignores its case."""
+    """Return a member's file name in a form for every system's loader: Windows ignores its case."""
     return name.rpartition("/")[2].lower()
 
 
 def _too_much(libraries: Iterable[ArchiveMember]) -> str:
-    """Say why libraries are not read, or return nothing."""
+    """Return why libraries are not read, or nothing."""
     every = tuple(libraries)
     size, compressed = sum(member.size for member in every), sum(member.compressed for member in every)
     if size <= LIBRARIES and compressed <= LIBRARIES_COMPRESSED:
@@ -332,12 +332,12 @@ def _is_group(module: ModuleMember) -> bool:
 
 
 def _hook(module: ModuleMember) -> str:
-    """Return the name of a module's init hook, or nothing where it may be another."""
+    """Return the name of a module's init hook, or nothing if it may be another one."""
     return hook_name(module.name, Hook.INIT) if module.by_import and module.variant_of is None else ""
 
 
 def _other_hooks(module: ModuleMember, answer: ModuleAnswer) -> Iterator[ModuleMember]:
-    """Yield what a loader can make of an image that has no hook of the name that its file tells.
+    """Yield the modules that a loader can make from an image without a hook of its file's name.
 
     The other hooks of a module that has its own are not asked for: no import calls them, and what makes several modules
     in one image (PyO3, Cython) exports hooks that nothing calls.

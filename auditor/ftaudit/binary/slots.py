@@ -27,7 +27,7 @@ _FIELDS = {
     _NUMBERS["Py_mod_state_clear"]: "m_clear",
     _NUMBERS["Py_mod_state_free"]: "m_free",
 }
-"""Slots that stand for a field of `PyModuleDef`; in one, they may not contradict it."""
+"""Slots that correspond to a field of `PyModuleDef`; in one, they may not contradict it."""
 
 _OPTIONAL, _STATIC_FLAG = 1, 2
 """`PySlot_OPTIONAL` and `PySlot_STATIC` (`Include/slots.h`)."""
@@ -37,10 +37,10 @@ _MAX_SLOTS, _MAX_NESTING = 256, 5
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Slots:
-    """What the array says."""
+    """The content of the array."""
 
     gil: int | None = None
-    """The value of `Py_mod_gil`, or `None` where there is no such slot."""
+    """The value of `Py_mod_gil`, or `None` if there is no such slot."""
     create: int = 0
     """The function of `Py_mod_create`, or 0."""
     executes: tuple[int, ...] = ()
@@ -48,11 +48,11 @@ class Slots:
     """Address and size of each array that was read, its last and empty entry included, and of `abi_info`."""
     abi_info: AbiInfo | None = None
     refusal: Refusal | None = None
-    """Why CPython refuses the definition, where it does."""
+    """Why CPython refuses the definition, if it does."""
     complete: bool = True
-    """Whether every entry was read: of a definition that CPython refuses for one, it does not look at the rest."""
+    """Whether every entry was read: if CPython refuses the definition because of one, it does not read the rest."""
     exported: bool = False
-    """Whether a `PyModExport_` hook returned it, and no `PyModuleDef`."""
+    """Whether a `PyModExport_` hook returned it, and there is no `PyModuleDef`."""
 
 
 class _SlotReader:
@@ -138,7 +138,7 @@ class _SlotReader:
         elif number == ABI:
             self.spans.append((value, abi.SIZE))
             self.abi_info = abi.parse_abi_info(self.machine.read(value, abi.SIZE))
-            # What else a module declares that is meant for another build is still of interest: the slots are read on.
+            # The other declarations of a module for another build still matter: the rest of the slots is read.
             self.refusal = self.refusal or abi.check_abi_info(self.abi_info, self.version)
         elif number == _STATE_SIZE and not self.definition:
             self.state_size = value
@@ -161,7 +161,7 @@ def _parse(raw: bytes, *, modern: bool) -> tuple[int, int, int]:
 
 
 def read_exported_slots(machine: Machine, address: int, layout: Layout) -> Slots:
-    """Read the `PySlot` array that a `PyModExport_…` hook returned. Raise `MemoryFault` where it leaves memory."""
+    """Read the `PySlot` array that a `PyModExport_…` hook returned. Raise `MemoryFault` if it leaves memory."""
     reader = _SlotReader(machine, layout.version, definition=0, layout=layout)
     reader.read(address, modern=True)
     if reader.complete and reader.abi_info is None:
@@ -170,7 +170,7 @@ def read_exported_slots(machine: Machine, address: int, layout: Layout) -> Slots
 
 
 def read_definition_slots(machine: Machine, definition: int, layout: Layout) -> Slots:
-    """Read the slots of a `PyModuleDef`. Raise `MemoryFault` where they leave memory."""
+    """Read the slots of a `PyModuleDef`. Raise `MemoryFault` if they leave memory."""
     array = machine.read_word(definition + layout.head + DEFINITION["m_slots"])
     reader = _SlotReader(machine, layout.version, definition=definition, layout=layout)
     if array:

@@ -163,7 +163,7 @@ def _remove(item: _Item) -> int:
 
 @contextlib.contextmanager
 def _held(folder: Path) -> Iterator[None]:
-    """Hold the lock of an environment, as the sandbox does; raise `OSError` where somebody else does."""
+    """Hold the lock of an environment, as the sandbox does; raise `OSError` if another process does."""
     lock = folder.with_name(f"{folder.name}.lock")
     if os.name != "posix" or not lock.exists():
         yield

@@ -65,7 +65,7 @@ class Fault:
 
 
 def find_faults(path: str, binary: ModuleBinary, claim: Claim) -> Iterator[Fault]:
-    """Yield what stands against a module's claim; `binary` was read with the symbols that it takes from CPython."""
+    """Yield the objections to a module's claim; `binary` was read with the symbols that it takes from CPython."""
     free_threaded = "abi3t" in claim.abis
     if free_threaded and claim.since < ABI3T_SINCE:
         yield Fault(kind=FaultKind.TAG_TOO_OLD, version=claim.since)

@@ -31,7 +31,7 @@ def exported_labels(exports: Iterable[str]) -> tuple[str, ...]:
 
 
 def module_of_label(label: str) -> str | None:
-    """Return a module name whose hooks have a label, or `None` where CPython looks for it under no name."""
+    """Return a module name whose hooks have a label, or `None` if CPython looks for it under no name."""
     if label.startswith("_"):
         return label[1:] or None
     encoded = label.removeprefix("U_")
@@ -44,7 +44,7 @@ def module_of_label(label: str) -> str | None:
 
 
 def choose_hook(exports: Container[str], module_name: str, version: Version) -> Hook | None:
-    """Return the hook that a version takes of those that an image exports, or `None` where it finds none.
+    """Return the hook that a version takes of those that an image exports, or `None` if it finds none.
 
     `PyModExport_` comes first where a version knows it. The image's other hook is then not called.
     """

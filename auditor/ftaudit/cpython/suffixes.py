@@ -58,7 +58,7 @@ def find_suffix(filename: str) -> Suffix | None:
 
 
 def suffix_order(suffix: Suffix, version: Version) -> int | None:
-    """Return the place at which the free-threaded build of a version looks for the suffix, or `None` where it does not.
+    """Return the place at which the free-threaded build of a version looks for the suffix, or `None` if it does not.
 
     The platform that the suffix names is taken to be the one that the build runs on. Up to 3.14 a free-threaded build
     loads `abi3`, whose object layout is not its own; from 3.15 on it loads `abi3t` in its place (PEP 803). On Windows

@@ -31,7 +31,7 @@ SOURCES: Final = {
 }
 """SHA-256 of the `orig.tar.xz` of each release that we have built, the newest of a series first.
 
-A later release of a series that is known as a candidate alone is built too, with the digest that the signed index of
+A later release of a series that is known only as a candidate is built too, with the digest that the signed index of
 Debian's development suite gives.
 """
 
@@ -50,7 +50,7 @@ CONFIGURE: Final = ("--disable-gil", "--disable-test-modules", "--with-ensurepip
 CONFIGURE_SECONDS: Final = 600.0
 MAKE_SECONDS: Final = 3600.0
 _HEARTBEAT: Final = 30.0
-"""Seconds of silence after which a reader wonders whether anything is going on."""
+"""Seconds of silence after which a reader wonders whether the build still runs."""
 _ROOM: Final = 1 << 30
 """A build tree and an installation take some 500 MB."""
 
@@ -61,8 +61,8 @@ def build_interpreter(
     """Build the newest known release of the target into `<cache_dir>/python/` and return it.
 
     Only one process builds at a time, and a prefix counts once its marker is written, so that an interrupted build
-    leaves nothing that would be taken for an interpreter. Raise `InterpreterError` where the machine lacks
-    something, saying what.
+    leaves nothing that looks like an interpreter. Raise `InterpreterError` if the machine lacks
+    something; the message names it.
     """
     series = target.name.rstrip("t")
     releases = {version: sha256 for version, sha256 in SOURCES.items() if version.startswith(f"{series}.")}
@@ -132,7 +132,7 @@ def _lock(home: Path, progress: Callable[[str], None]) -> Iterator[None]:
 def _fetch_source(
     releases: dict[str, str], home: Path, work: Path, progress: Callable[[str], None]
 ) -> tuple[str, Path]:
-    """Return the newest release that is built already or whose source the archive has."""
+    """Return the newest release that is already built or whose source the archive has."""
     addresses = debian.archive_addresses()
     if not addresses:
         raise InterpreterError("apt knows no package archive", hint="see /etc/apt/sources.list")
@@ -173,7 +173,7 @@ def _build(version: str, tarball: Path, prefix: Path, work: Path, log: Path, pro
         if not ran.ok:
             why = ran.errors or f"it ended with {ran.code}"
             raise InterpreterError(f"{command[0]} failed while building CPython {version}: {why}", hint=f"see {log}")
-    # Headers and static libraries served the build; the shared libraries stay, for the interpreter needs them.
+    # Only the build needs headers and static libraries; the shared libraries stay because the interpreter needs them.
     shutil.rmtree(prefix / "sysroot" / "usr" / "include", ignore_errors=True)
     for archive in (prefix / "sysroot").glob("**/*.a"):
         archive.unlink()

@@ -1,4 +1,4 @@
-"""The machine's Debian package archive: its address, files out of its pool, and packages unpacked without root."""
+"""The machine's Debian package archive: its address, files from its pool, and packages unpacked without root."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _SOURCES: Final = Path("/etc/apt")
 def archive_addresses() -> tuple[str, ...]:
     """Return the addresses of the archives that this machine's apt is configured with, in its order, each once.
 
-    apt names them itself once it has lists; on a machine whose lists were cleared they are read out of
+    apt names them itself once it has lists; on a machine whose lists were cleared they are read from
     `/etc/apt/sources.list` and `/etc/apt/sources.list.d/` (`sources.list(5)`: one-line and deb822 forms).
     """
     ran = run_tool(["apt-get", "indextargets", "--format", "$(REPO_URI)"], timeout=APT_SECONDS)
@@ -57,8 +57,8 @@ def download(address: str, destination: Path, sha256: str) -> bool:
 def find_sources(package: str, work: Path) -> dict[str, str]:
     """Return the upstream versions of a source package in Debian's development suite, with their tarballs' SHA-256.
 
-    apt checks the archive's signature with the keyring of the system. Nothing is returned where that fails, where the
-    suite is not offered or the archive is not Debian's.
+    apt checks the archive's signature with the keyring of the system. Returns nothing if that fails, if the
+    suite is not available or the archive is not Debian's.
     """
     for folder in ("lists/partial", "cache/archives/partial"):
         (work / folder).mkdir(parents=True, exist_ok=True)
@@ -85,8 +85,8 @@ def find_sources(package: str, work: Path) -> dict[str, str]:
 def unpack_packages(names: Sequence[str], sysroot: Path, work: Path) -> None:
     """Unpack development packages, with the libraries they need, into the folder `sysroot`.
 
-    Nothing of the system is changed: where apt has no lists, they are fetched into `work`, which any user may do.
-    Raise `InterpreterError` naming what cannot be had.
+    The system is not changed: if apt has no lists, they are fetched into `work`, which any user may do.
+    Raise `InterpreterError` that names the unavailable packages.
     """
     private = work / "apt"
     options: list[str] = []
@@ -131,7 +131,7 @@ def include_folders(sysroot: Path) -> tuple[Path, ...]:
 
 
 def _with_libraries(names: Iterable[str], options: Sequence[str]) -> list[str] | None:
-    """Return the packages and the libraries that they depend on directly, or `None` where apt knows none of it."""
+    """Return the packages and the libraries that they depend on directly, or `None` if apt knows none of it."""
     ran = run_tool(
         ["apt-cache", *options, "depends", "--important", *names],
         timeout=APT_SECONDS,
@@ -140,7 +140,7 @@ def _with_libraries(names: Iterable[str], options: Sequence[str]) -> list[str] |
     if not ran.ok:
         return None
     depends = re.findall(r"^\s*\|?Depends: ([a-z0-9][a-z0-9+.-]*)", ran.output, re.MULTILINE)
-    # The C library is what gcc itself needs, so it is there.
+    # gcc itself needs the C library, so it is installed.
     libraries = [name for name in depends if name.startswith(("lib", "zlib")) and not name.startswith("libc6")]
     return list(dict.fromkeys([*names, *libraries]))
 
@@ -150,7 +150,7 @@ def _download_packages(packages: Sequence[str], options: Sequence[str], work: Pa
 
 
 def _relink(sysroot: Path) -> None:
-    """Turn absolute links (`libz.so -> /lib/…/libz.so.1`) into links within the sysroot, where the goal is there."""
+    """Turn absolute links (`libz.so -> /lib/…/libz.so.1`) into links within the sysroot, if the target is there."""
     for link in [path for path in sysroot.glob("**/*.so*") if path.is_symlink()]:
         goal = link.readlink()
         if goal.is_absolute() and (inside := sysroot / goal.relative_to("/")).exists():
@@ -159,6 +159,6 @@ def _relink(sysroot: Path) -> None:
 
 
 def missing_tools() -> tuple[str, ...]:
-    """Return which of the programs are missing that fetching from the archive needs."""
+    """Return the missing ones of the programs that a download from the archive needs."""
     needed = ("apt-get", "apt-cache", "dpkg")
     return tuple(name for name in needed if shutil.which(name) is None) + (() if _HELPER.exists() else (str(_HELPER),))

@@ -1,4 +1,4 @@
-"""Look for a free-threaded interpreter where a user's machine may have one, and say why one was taken."""
+"""Search the usual places of a machine for a free-threaded interpreter, and say why one was chosen."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def find_interpreter(target: Target, *, explicit: Path | None = None, cache_dir:
     """Return a free-threaded interpreter of the target's version.
 
     In this order: `explicit`, `$FTAUDIT_PYTHON`, PATH, the interpreters that uv manages, pyenv's versions, one
-    that ftaudit provided into `cache_dir` before. The first two are the user's word: where they do not name such
+    that ftaudit put into `cache_dir` before. The first two are the user's choice: if they do not name such
     an interpreter that is an `InterpreterError`, never a fallback. So is finding none at all.
     """
     if explicit is not None:
@@ -142,7 +142,7 @@ def _numbers(name: str) -> tuple[int, ...]:
 def find_in_environment(folder: Path, target: Target) -> Path:
     """Return the interpreter of the environment that a folder of packages belongs to; it is not started.
 
-    Raise `InterpreterError` where the environment has none.
+    Raise `InterpreterError` if the environment has none.
     """
     place = next((each for each in folder.absolute().parents if each.name.lower() in ("lib", "lib64")), None)
     prefix = folder.absolute() if place is None else place.parent

@@ -1,4 +1,4 @@
-"""Start an executable once and hear from it whether it is the free-threaded CPython that the target asks for."""
+"""Start an executable once and check whether it is the free-threaded CPython that the target asks for."""
 
 from __future__ import annotations
 
@@ -41,8 +41,8 @@ print(json.dumps({{
 def probe_interpreter(executable: Path, target: Target, *, source: str = "") -> Interpreter:
     """Start the executable and return its description; `source` says why it is probed.
 
-    Raise `InterpreterError` where it does not start, is not CPython, is an ordinary (GIL) build or is another
-    version than the target. The build says of itself which it is: `Py_GIL_DISABLED` in `sysconfig` (PEP 703).
+    Raise `InterpreterError` if it does not start, is not CPython, is a GIL-enabled build or is another
+    version than the target. The build identifies itself: `Py_GIL_DISABLED` in `sysconfig` (PEP 703).
     """
     # `-I` leaves the caller's PYTHON* variables and user site-packages out of the answer.
     ran = run_tool([executable, "-I", "-c", _PROBE], timeout=PROBE_SECONDS, cwd=Path(Path.cwd().anchor))

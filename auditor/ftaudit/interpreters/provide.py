@@ -26,7 +26,7 @@ def provide_interpreter(target: Target, *, cache_dir: Path, progress: Callable[[
 
     `uv python install` puts its own into uv's place; our build goes to `<cache_dir>/python/`. `progress` receives
     the current step, one sentence at a time. Raise `InterpreterError` with all attempts if
-    neither works, and at once where `$FTAUDIT_PYTHON` names something unfit.
+    neither works, and at once if `$FTAUDIT_PYTHON` names something unsuitable.
     """
     try:
         return find_interpreter(target, cache_dir=cache_dir)
@@ -52,7 +52,7 @@ def provide_interpreter(target: Target, *, cache_dir: Path, progress: Callable[[
 
 def _install_with_uv(target: Target, attempts: tuple[str, ...]) -> Interpreter:
     uv = find_uv()
-    # One retry is enough to bridge a hiccup; uv's own default of three turns "no route" into a long wait.
+    # One retry is enough for a short failure; uv's own default of three turns "no route" into a long wait.
     env = os.environ | {"UV_HTTP_RETRIES": "1", "UV_HTTP_TIMEOUT": os.environ.get("UV_HTTP_TIMEOUT", "20")}
     installed = run_tool([uv, "python", "install", target.name], timeout=UV_INSTALL_SECONDS, env=env)
     if not installed.ok:
@@ -70,7 +70,7 @@ def _install_with_uv(target: Target, attempts: tuple[str, ...]) -> Interpreter:
 
 
 def _elsewhere(target: Target) -> str:
-    """Say what a user of this system can do by hand."""
+    """Return a hint on what a user of this system can do by hand."""
     version = target.name.rstrip("t")
     match sys.platform:
         case "darwin":

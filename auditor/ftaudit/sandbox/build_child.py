@@ -1,4 +1,4 @@
-"""What runs in the sandbox to build: one hook of a build backend (PEP 517). Only the standard library is there."""
+"""The build program in the sandbox: runs one hook of a build backend (PEP 517) with only the standard library."""
 
 from __future__ import annotations
 

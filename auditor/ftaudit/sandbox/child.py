@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 WARNING = "The global interpreter lock (GIL) has been enabled to load module"
-"""How the RuntimeWarning begins, which from 3.15 on is all that names the first culprit."""
+"""The start of the RuntimeWarning, which from 3.15 on is the only text that names the first culprit."""
 
 
 MOST_LAZY = 1000
@@ -26,7 +26,7 @@ MOST_LAZY = 1000
 
 
 class ErrorListener:
-    """A standard error that keeps CPython's word on one module and passes everything else on."""
+    """A standard error that keeps CPython's message about one module and forwards everything else."""
 
     def __init__(self, name: str, behind: Any) -> None:
         self.sentence = f"# loading module '{name}', which requires the GIL\n"
@@ -35,7 +35,7 @@ class ErrorListener:
         self.heard = False
 
     def write(self, text: str) -> int:
-        """Take what is written, as a file does."""
+        """Accept text, as a file does."""
         if text == self.sentence:
             self.heard = True
             return len(text)
@@ -82,7 +82,7 @@ class Tracker:
         external: Any = sys.modules["_frozen_importlib_external"]
         self.find_and_load = bootstrap._find_and_load
         bootstrap._find_and_load = self.load_module
-        # What `-v` says in Python code is much, and none of it is wanted.
+        # The output of `-v` from Python code is long and not needed.
         bootstrap._verbose_message = external._verbose_message = lambda *arguments, **options: None
 
     def gil_stays_on(self) -> bool:
@@ -130,7 +130,7 @@ class Tracker:
             if sys.stderr is listener:
                 sys.stderr = behind
         nested = sum(len(frame.culprits) for frame in stack) > depth
-        # A module that put another object in place of our listener is still caught in the act, if it is the first.
+        # A module that put another object in place of our listener is still caught, if it is the first.
         guilty = listener.heard or (self.gil_stays_on() and not on_before and not nested)
         self.stays_on = self.stays_on or guilty
         self.files[spec.origin] = guilty
@@ -197,7 +197,7 @@ class Child:
         external.cache_from_source = cache_from_source
 
     def run(self) -> NoReturn:
-        """Take one step after another, then wait to be ended: the parent looks at this process once more before."""
+        """Run one step after another, then wait to be ended: the parent inspects this process once more first."""
         self.flush()
         version, is_free = list(sys.version_info[:3]), "t" in sys.abiflags
         self.send({"ready": {"version": version, "free_threaded": is_free, "build": sys.version}})
@@ -224,7 +224,7 @@ class Child:
     def flush(self) -> None:
         """Forward the output so far, and mark its end."""
         for stream in (self.stdout, self.stderr):
-            # A module may have closed it, or put something else in its place.
+            # A module may have closed or replaced it.
             with self.suppress(BaseException):
                 stream.flush()
         with self.suppress(OSError):
@@ -244,7 +244,7 @@ class Child:
             __import__(name.partition("/")[0].removesuffix(".py"))
 
     def resolve_lazy(self) -> None:
-        """Make the imports that were left for later, and those that these leave; what fails would fail for its user."""
+        """Perform the deferred imports, and those that they defer; a failure here also happens to a user."""
         tried: set[str] = set()
         while len(tried) < MOST_LAZY:
             waiting = sorted(self.waiting() - tried)[: MOST_LAZY - len(tried)]
@@ -256,12 +256,12 @@ class Child:
                     __import__(name)
 
     def waiting(self) -> set[str]:
-        """Return the names of modules whose import was left for later (`sys.lazy_modules`, CPython 3.15)."""
+        """Return the names of modules whose import was deferred (`sys.lazy_modules`, CPython 3.15)."""
         names = getattr(sys, "lazy_modules", ())
         return {name for name in list(names) if type(name) is str}
 
     def step(self, name: str, path: str | None, *, startup: bool, lazy: bool) -> dict[str, object]:
-        """Import one module, run one start-up file or make lazy imports, and return what is known of it."""
+        """Import one module, run one start-up file or make lazy imports, and return the facts about it."""
         tracker = self.tracker
         frame = Frame(name, tracker.gil_stays_on())
         stack = tracker.stack()
@@ -310,7 +310,7 @@ class Child:
         return report
 
     def load_itself(self, name: str, path: str) -> None:
-        """Create the module out of its own file, where another one had put a module of that name in place.
+        """Create the module from its own file if another module had already put one of that name in place.
 
         mypyc's group module does so for all the modules of its group. CPython asks a file about the GIL when the
         module is created, so nothing is executed a second time.
@@ -335,7 +335,7 @@ class Child:
         return name if type(name) is str else None
 
     def describe(self, error: BaseException, *, with_causes: bool = True) -> dict[str, object]:
-        """Return what an exception is, as plain data."""
+        """Return an exception as plain data."""
 
         def text(value: object) -> str:
             try:
@@ -357,7 +357,7 @@ class Child:
         }
 
     def causes(self, error: BaseException) -> list[dict[str, object]]:
-        """Return what the exceptions are that led to this one, the nearest first."""
+        """Return the exceptions that led to this one as plain data, the nearest first."""
         found: list[dict[str, object]] = []
         seen = {id(error)}
         while len(found) < 8:

@@ -1,6 +1,6 @@
-"""Shut a process off from network, files, other processes and memory, start it, and say how it ended.
+"""Isolate a process from network, files, other processes and memory, start it, and report how it ended.
 
-Run as a script by ftaudit's own Python, with the standard library alone: `confine.py CONFIG`, where CONFIG is JSON.
+Run as a script by ftaudit's own Python, with only the standard library: `confine.py CONFIG`, where CONFIG is JSON.
 Two kinds of lines go to the descriptor `status`, which the confined process never holds: first what could be cut
 off, then how the process ended. On Linux it uses namespaces (`unshare(2)`, `pid_namespaces(7)`), a read-only view of
 the file system (`mount_setattr(2)`) and Landlock (`landlock(7)`); `open` names what the
@@ -48,7 +48,7 @@ Config = dict[str, Any]
 
 
 class SystemRefusal(Exception):
-    """The system does not let us do this."""
+    """The system does not allow this."""
 
 
 def main() -> NoReturn:
@@ -134,7 +134,7 @@ def _become_target(config: Config, go: int, left_open: dict[str, str], done: dic
         hard = resource.getrlimit(limit)[1]
         value = value if hard == resource.RLIM_INFINITY else min(value, hard)
         with contextlib.suppress(OSError, ValueError):
-            # At the soft limit of CPU time comes SIGXCPU, which tells more than the SIGKILL at the hard one.
+            # At the soft limit of CPU time comes SIGXCPU, which says more than the SIGKILL at the hard one.
             resource.setrlimit(
                 limit, (value, value + 5 if name == "RLIMIT_CPU" and hard == resource.RLIM_INFINITY else value)
             )
@@ -176,7 +176,7 @@ def _become_target(config: Config, go: int, left_open: dict[str, str], done: dic
         os.set_inheritable(go, False)
         os.write(go, json.dumps({"confined": done, "open": left_open}).encode())
         if not all(done[name] for name in config.get("needs", ())):
-            os._exit(1)  # What the caller cannot do without is missing: nothing is started.
+            os._exit(1)  # A wall that the caller requires is missing: nothing is started.
         for number in (signal.SIGPIPE, signal.SIGTERM, signal.SIGINT):
             signal.signal(number, signal.SIG_DFL)
         os.execve(config["argv"][0], config["argv"], config["env"])  # noqa: S606 - that is what this program is for
@@ -243,7 +243,7 @@ def _prctl(option: int, value: int) -> int:
 
 
 def _enter_namespaces(left_open: dict[str, str], *, network: bool) -> int:
-    """Unshare as much as the system lets us, and return the flags that it did."""
+    """Unshare as much as the system allows, and return the flags that worked."""
     uid, gid = os.getuid(), os.getgid()
     wall = CLONE_NEWPID | CLONE_NEWIPC | CLONE_NEWNS | (0 if network else CLONE_NEWNET)
     unshare = _libc().unshare
@@ -295,7 +295,7 @@ def _set_read_only(path: str, *, on: bool, recursive: bool) -> None:
 
 
 def _make_read_only(writable: list[str], *, fresh_proc: bool) -> None:
-    """Make every mount read-only but the writable folders and a small shared-memory folder of our own."""
+    """Make every mount read-only except the writable folders and our own small shared-memory folder."""
     _mount("none", "/", None, MS_REC | MS_PRIVATE)
     for folder in writable:
         _mount(folder, folder, None, MS_BIND)
@@ -311,7 +311,7 @@ def _make_read_only(writable: list[str], *, fresh_proc: bool) -> None:
 
 
 def _drop_privileges() -> None:
-    """Give up every capability for good: `capabilities(7)`, `no_new_privs`."""
+    """Drop every capability permanently: `capabilities(7)`, `no_new_privs`."""
     _prctl(PR_SET_NO_NEW_PRIVS, 1)
     for capability in range(64):
         _prctl(PR_CAPBSET_DROP, capability)
@@ -320,7 +320,7 @@ def _drop_privileges() -> None:
 
 
 def _filter_calls(config: Config, left_open: dict[str, str], done: dict[str, Any]) -> None:
-    """Install the filter of system calls that goes with the walls that stand, and note what they leave open."""
+    """Install the system-call filter that matches the active walls, and note what they leave open."""
     walled = bool(done["network_cut"] and done["processes"] and done["files"] == "read-only mounts")
     encoded = config["filters"][walled]
     if encoded is None:
@@ -342,7 +342,7 @@ def _filter_calls(config: Config, left_open: dict[str, str], done: dict[str, Any
 
 
 def _landlock(writable: list[str], *, shared: bool, tcp: bool) -> tuple[bool, bool]:
-    """Deny writes but below the writable folders; return whether TCP and signals to the outside are denied too."""
+    """Deny writes except below the writable folders; return whether TCP and signals to the outside are denied too."""
     call = _libc().syscall
     abi = _check(call(SYS_LANDLOCK_CREATE, None, ctypes.c_size_t(0), 1), "Landlock")
     writes = sum(rights for since, rights in _WRITES.items() if since <= abi)
@@ -356,7 +356,7 @@ def _landlock(writable: list[str], *, shared: bool, tcp: bool) -> tuple[bool, bo
         call(SYS_LANDLOCK_CREATE, attributes, ctypes.c_size_t(len(attributes)), 0), "landlock_create_ruleset"
     )
     allow: Callable[[str, int], None] = lambda path, rights: _allow(call, ruleset, path, rights)  # noqa: E731
-    # Where the folder is everybody's, what a module leaves there would stay.
+    # In a world-writable folder, a module's files would stay.
     for folder in (*writable, *((SHARED_MEMORY,) if shared else ())):
         allow(folder, writes)
     for device in ("/dev/null", "/dev/zero", "/dev/full", "/dev/tty"):

@@ -1,4 +1,4 @@
-"""Run a build in the sandbox: without network, writing to its own folder alone, within limits, its output in a log."""
+"""Run a build in the sandbox: without network, writing only to its own folder, within limits, its output in a log."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ from ftaudit.sandbox.seccomp import make_filter
 
 _HERE: Final = Path(__file__).parent
 _NEEDS: Final = ("network_cut", "files")
-"""What `confine.py` has to report as cut off; otherwise no build starts."""
+"""The walls that `confine.py` must report as cut off; otherwise no build starts."""
 _TICK: Final = 0.2
 _DISK_TICK: Final = 2.0
 _CHUNK: Final = 1 << 16
 _INHERITED: Final = ("PATH", "LANG", "LC_ALL", "LC_CTYPE", "TZ")
 _EPOCH: Final = "315532800"
-"""1980, the first year that a zip archive knows: a build does not depend on when it runs."""
+"""1980, the first year that a zip archive can store: a build does not depend on when it runs."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -42,13 +42,13 @@ class BuildLimits:
     memory_bytes: int = 6 << 30
     """Resident memory of all its processes, as measured."""
     disk_bytes: int = 6 << 30
-    """What it may write, all together, as measured."""
+    """The most that it may write in total, as measured."""
     file_bytes: int = 2 << 30
     """Size of one file (`RLIMIT_FSIZE`)."""
     output_bytes: int = 100 << 20
-    """What it may print."""
+    """The most that it may print."""
     log_bytes: int = 2 << 20
-    """How much of that is kept, half of it from the beginning and half from the end."""
+    """How much of the output is kept, half of it from the beginning and half from the end."""
 
 
 class BuildEnd(StrEnum):
@@ -71,7 +71,7 @@ class ConfinedBuild:
     code: int | None
     """Its exit code, negative for a signal."""
     log: str
-    """What it printed, the middle left out where it is long. Control characters are not removed."""
+    """Its output, without the middle if it is long. Control characters are not removed."""
     seconds: float
     notes: tuple[str, ...] = ()
 
@@ -79,7 +79,7 @@ class ConfinedBuild:
 def run_build(
     argv: Sequence[str], *, scratch: Path, cwd: Path, variables: Mapping[str, str], limits: BuildLimits
 ) -> ConfinedBuild:
-    """Run a program in the sandbox, which writes nowhere but below `scratch`, and wait for its end.
+    """Run a program in the sandbox, which writes only below `scratch`, and wait for its end.
 
     Everything that it starts ends with it. A system that cannot cut it off from the network and from other files gets
     `BuildEnd.NOT_CONFINED`: the program is not started.

@@ -1,4 +1,4 @@
-"""One confined process: watch it go through a list of imports, and return how each of them ended."""
+"""One confined process: watch it run a list of imports, and return how each of them ended."""
 
 from __future__ import annotations
 
@@ -25,18 +25,18 @@ from ftaudit.sandbox.sandbox_settings import SandboxSettings
 from ftaudit.sandbox.witness import Witness, find_witness
 
 TICK: Final = 0.1
-"""Seconds between two looks at memory and clocks."""
+"""Seconds between two checks of memory and clocks."""
 DISK_TICK: Final = 1.0
-"""Seconds between two looks at what was written."""
+"""Seconds between two checks of the written data."""
 START_SECONDS: Final = 30.0
 _LOST: Final = 113
-"""What the child exits with when its descriptor was closed under it."""
+"""The child's exit status if its descriptor was closed."""
 _NOISE: Final = re.compile(
     r"^(?:# (?:destroy|cleanup|clear|extension module|loading module|restore|wiping|code object|zipimport)\b.*\n?"
     r"|.*RuntimeWarning: The global interpreter lock \(GIL\) has been enabled to load.*\n(?:  .*(?:\n|\Z))?)",
     re.MULTILINE,
 )
-"""What the interpreter itself says under `-v`, and its warning about the GIL, which the facts tell better."""
+"""The interpreter's own output under `-v`, and its warning about the GIL, which the facts report better."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -52,7 +52,7 @@ class ImportEnding:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class StartedPython:
-    """What the interpreter in the sandbox said of itself."""
+    """The description that the interpreter in the sandbox gave of itself."""
 
     version: tuple[int, ...]
     """`sys.version_info`, the first three."""
@@ -63,14 +63,14 @@ class StartedPython:
 
 @dataclass(kw_only=True, slots=True)
 class ConfinedRun:
-    """What one process did."""
+    """The result of one process."""
 
     endings: dict[int, ImportEnding] = field(default_factory=dict)
     """By the step's position."""
     confined: dict[str, Any] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
     python: StartedPython | None = None
-    """`None` where it did not start."""
+    """`None` if it did not start."""
 
 
 def run_steps(
@@ -118,7 +118,7 @@ class _Watch:
         self.weighed = 0.0
         self.witness: Witness | None = None
         self.seen_on = False
-        """Whether the GIL was seen to be on for good, from outside, before the report that comes next."""
+        """Whether the GIL was seen to be on permanently, from outside, before the report that comes next."""
         self.suspect: int | None = None
         """The step whose report said that the GIL was off when it was seen to be on."""
         self.nonce = secrets.token_hex(16)
@@ -182,7 +182,7 @@ class _Watch:
                     measured = now
                     self._look(process, now)
             if self.verdict is not None or self.finished or b'"ended"' in self.status:
-                # Whoever still holds a pipe open is a straggler; what was written is read, and that is all.
+                # A process that still holds a pipe open is a straggler; only the data written so far is read.
                 self._drain(pipes, selector)
                 return
             if process.poll() is not None:
@@ -225,7 +225,7 @@ class _Watch:
                 self.verdict = "memory", f"{written >> 20} MB written to disk, more than the {limit} MB allowed"
 
     def _hear(self, data: bytes, output: int) -> None:
-        """Follow the child's reports, which have one possible order; any other is not our child's."""
+        """Follow the child's reports, which have one possible order; any other order is not from our child."""
         if self.verdict is not None:
             return
         try:
@@ -283,7 +283,7 @@ class _Watch:
             self.outcome.endings[index] = replace(ending, report={**ending.report, "denied": True})
 
     def _look_again(self) -> None:
-        """Hold the last report against the process, which waits to be ended."""
+        """Compare the last report with the process, which waits to be ended."""
         if self.witness is None or not self.outcome.endings:
             return
         index = self.next - 1
@@ -314,7 +314,7 @@ class _Watch:
         return escape(text, self.settings.output_chars) or None
 
     def _conclude(self, process: subprocess.Popen[bytes]) -> None:
-        """Say how the import under way ended, where the process ended before it did."""
+        """Record how the current import ended if the process ended first."""
         ended: int | None = None
         for line in self.status.splitlines():
             try:
@@ -368,7 +368,7 @@ def _started(said: object) -> StartedPython:
 
 
 def _check(message: dict[str, Any]) -> None:
-    """Hold a report against the form that the child gives it: the process that wrote it is not to be trusted."""
+    """Validate a report's form: the process that wrote it is not trusted."""
     error, chains = message.get("error", 0), message.get("chains")
     good = (
         (error is None or (isinstance(error, dict) and isinstance(error.get("kinds"), list) and "message" in error))

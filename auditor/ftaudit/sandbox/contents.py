@@ -1,4 +1,4 @@
-"""What an installed distribution holds, out of its RECORD: extension modules and top-level import names."""
+"""The content of an installed distribution, from its RECORD: extension modules and top-level import names."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _CUSTOM = frozenset({"sitecustomize", "usercustomize"})
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Contents:
-    """The importable things of one distribution."""
+    """The importable modules of one distribution."""
 
     modules: tuple[tuple[str, str], ...]
     """Dotted name and path below the environment of each extension module that the interpreter would load."""
@@ -40,15 +40,15 @@ class Contents:
 
 
 def read_contents(environment: Path, name: NormalizedName, version: Version) -> Contents:
-    """Return what the distribution of that name holds for the free-threaded build of a version.
+    """Return the content of the named distribution for the free-threaded build of a version.
 
-    Raise `ArchiveError` where its RECORD (PEP 376, PEP 427) is missing or unreadable.
+    Raise `ArchiveError` if its RECORD (PEP 376, PEP 427) is missing or unreadable.
     """
     return contents_of(environment, read_record(_find_record(environment, name), name), version)
 
 
 def read_record(record: Path, name: NormalizedName) -> list[str]:
-    """Return the paths that a RECORD lists; raise `ArchiveError` where it is missing or unreadable."""
+    """Return the paths that a RECORD lists; raise `ArchiveError` if it is missing or unreadable."""
     try:
         if record.stat().st_size > RECORD_BYTES:
             raise ArchiveError(f"{name}: its RECORD has more than {RECORD_BYTES >> 20} MB")
@@ -59,7 +59,7 @@ def read_record(record: Path, name: NormalizedName) -> list[str]:
 
 
 def contents_of(environment: Path, paths: Iterable[str], version: Version) -> Contents:
-    """Return what a distribution of these files holds for the free-threaded build of a version."""
+    """Return the content of a distribution of these files for the free-threaded build of a version."""
     inside = [path for path in paths if not path.startswith("/") and ".." not in PurePosixPath(path).parts]
     modules = tuple(_modules(environment, inside, version))
     return Contents(
@@ -73,7 +73,7 @@ def contents_of(environment: Path, paths: Iterable[str], version: Version) -> Co
 
 
 def find_metadata(environment: Path, name: NormalizedName) -> str:
-    """Return the METADATA of an installed distribution, with its description; nothing where it cannot be read."""
+    """Return the METADATA of an installed distribution, with its description; nothing if it cannot be read."""
     try:
         return _find_record(environment, name).with_name("METADATA").read_text("utf-8", "replace")
     except (OSError, ArchiveError):

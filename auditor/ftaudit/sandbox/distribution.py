@@ -24,13 +24,13 @@ _NAME_CHARS: Final = 200
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class DistributionImports:
-    """What became of one distribution."""
+    """The result for one distribution."""
 
     modules: dict[str, ModuleRuntime]
     toplevels: dict[str, ModuleRuntime]
     startup: dict[str, ModuleRuntime]
     guilty: tuple[tuple[str, str], ...]
-    """Name and file of each module that required the GIL, whosever it is."""
+    """Name and file of each module that required the GIL, from any distribution."""
     network_cut: bool | None
     notes: tuple[str, ...]
 
@@ -47,10 +47,10 @@ def import_distribution(
 ) -> DistributionImports:
     """Import each top-level name and each extension module of one installed distribution.
 
-    One process imports as much as it can. Another is started where an import ended it; where an import failed after
-    others, which may have been to blame; and where a module found the GIL on already, so that it remains unknown
-    what it would have done by itself. Each start-up file runs in a process of its own. Those of the environment run
-    before imports only where an import failed without them: `paths` are the folders that they add.
+    One process imports as much as it can. Another starts if an import ended it; if an import failed after
+    others, which may be to blame; and if a module found the GIL already on, so that it remains unknown
+    what it does by itself. Each start-up file runs in its own process. Those of the environment run
+    before imports only if an import failed without them: `paths` are the folders that they add.
     """
     toplevels = [ImportStep(name=name) for name in contents.toplevels]
     modules = [ImportStep(name=name, path=path) for name, path in contents.modules]
@@ -106,7 +106,7 @@ class _Seen:
 
     @property
     def unclear(self) -> bool:
-        """Whether the GIL was on before, for a reason that has nothing to do with this module as far as is known."""
+        """Whether the GIL was on before, for a reason that is not known to involve this module."""
         report = self.ending.report
         return (
             self.ending.outcome == "imported"
@@ -164,12 +164,12 @@ class _ImportWork:
 
 
 def _leaves_lazy(seen: _Seen) -> bool:
-    """Return whether an import left others for later (PEP 810)."""
+    """Return whether an import deferred others (PEP 810)."""
     return seen.ending.report is not None and bool(seen.ending.report["lazy"])
 
 
 def _with_lazy(known: ModuleRuntime, work: _ImportWork, step: ImportStep) -> ModuleRuntime:
-    """Add which module turns the GIL on once the imports are made that a plain import leaves for later."""
+    """Add the module that turns the GIL on when the imports run that a plain import defers."""
     later = ImportStep(name=step.name, lazy=True)
     report = work.run([step, later])[later].ending.report
     found = [] if report is None else report["chains"]
@@ -199,7 +199,7 @@ def _worth_repeating(step: ImportStep, seen: _Seen, contents: Contents) -> bool:
     if seen.alone or seen.ending.outcome not in _AGAIN:
         return False
     report = seen.ending.report
-    # What is not installed will not be there the second time either.
+    # A module that is not installed is missing the second time too.
     return (
         report is None or "ModuleNotFoundError" not in report["error"]["kinds"] or not _environmental(report, contents)
     )

@@ -23,7 +23,7 @@ from ftaudit.sandbox.sandbox_settings import SandboxSettings, WheelToImport
 from ftaudit.whole_files import digest_of
 
 FORMAT: Final = "2"
-"""Raised when what an environment holds changes, so that old ones are not taken for new."""
+"""Increased when the content of an environment changes, so that old environments are not reused."""
 _DONE: Final = "complete.json"
 _PACKAGES: Final = "packages"
 _BYTECODE: Final = "bytecode"
@@ -48,7 +48,7 @@ def open_environment(
 
     It is a plain folder that uv installs into (`--target`), not a virtual environment: nothing that we or uv start
     outside the sandbox ever runs a `.pth` file out of it. One bad wheel is a row and does not lose the rest.
-    `safe_to_link` says that modules cannot write to files which uv's cache shares. Raise `ResolutionError` where uv
+    `safe_to_link` says that modules cannot write to files which uv's cache shares. Raise `ResolutionError` if uv
     cannot be run at all.
     """
     import fcntl
@@ -67,7 +67,7 @@ def open_environment(
         else:
             failures = {}
             os.utime(folder / _DONE)
-        # Others may use it at the same time now, and none may remove it.
+        # From here on others may use it at the same time, and none may remove it.
         fcntl.flock(lock, fcntl.LOCK_SH)
         _prune(home, keep=settings.keep_environments, current=folder.name)
         (folder / _PACKAGES).mkdir(parents=True, exist_ok=True)
@@ -105,7 +105,7 @@ class _Installer:
         ]
 
     def install(self, wheels: Sequence[WheelToImport]) -> dict[NormalizedName, str]:
-        """Install what can be installed; halve a set that fails until the wheel at fault stands alone."""
+        """Install what can be installed; halve a set that fails until only the wheel at fault remains."""
         if not wheels:
             return {}
         error = self._try(wheels)
@@ -160,7 +160,7 @@ def _locked(path: Path) -> Iterator[TextIO]:
 
 
 def _prune(home: Path, *, keep: int, current: str) -> None:
-    """Remove the environments that were not used for longest, and debris; never one that somebody holds."""
+    """Remove the environments that were not used for longest, and debris; never one that a process holds."""
     import fcntl
 
     def used(folder: Path) -> float:

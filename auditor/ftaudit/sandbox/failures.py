@@ -51,7 +51,7 @@ _REMOVED: Final = frozenset(
         "xdrlib",
     }
 )
-"""Standard-library modules that 3.12 and 3.13 removed (PEP 594, PEP 632): wanting one is the distribution's fault."""
+"""Standard-library modules that 3.12 and 3.13 removed (PEP 594, PEP 632): a missing one is the distribution's fault."""
 
 
 def escape(text: str, limit: int = _LIMIT) -> str:
@@ -64,7 +64,7 @@ def escape(text: str, limit: int = _LIMIT) -> str:
 
 
 def describe_exception(error: dict[str, Any]) -> str:
-    """Return type and message of what the child reported, on one line."""
+    """Return type and message of the child's exception, on one line."""
     kinds, message = error["kinds"], " ".join(str(error["message"]).split())
     kind = str(kinds[0]) if kinds else "exception"
     return escape(f"{kind}: {message}" if message else kind)
@@ -84,7 +84,7 @@ def is_environmental(error: dict[str, Any], *, own_names: Collection[str], own_f
 
     `own_names` are the top-level names that the distribution brings, `own_files` the base names of its files. A
     symbol that the interpreter lacks, and a module that the standard library no longer has, are the distribution's
-    own fault on this target. Where the exception itself does not tell, those that led to it do (`__cause__` and
+    own fault on this target. If the exception itself does not show that, those that led to it do (`__cause__` and
     `__context__`): a package may raise an error of its own when a dependency is missing.
     """
     for each in (error, *error.get("causes", ())):
@@ -95,7 +95,7 @@ def is_environmental(error: dict[str, Any], *, own_names: Collection[str], own_f
 
 
 def _outside(error: dict[str, Any], own_names: Collection[str], own_files: Collection[str]) -> bool | None:
-    """Return whether one exception is for something outside the distribution; `None` where it does not tell."""
+    """Return whether one exception is for something outside the distribution; `None` if it does not show that."""
     kinds, message = set(error["kinds"]), str(error["message"])
     if "undefined symbol" in message or "Symbol not found" in message:
         return re.search(r"\b_?Py[A-Z_]", message) is None

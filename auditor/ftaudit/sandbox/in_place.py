@@ -29,7 +29,7 @@ class InstalledPackage:
     root: Path
     """The folder that it is imported from, `site-packages` most often."""
     record: Path | None
-    """Its RECORD (PEP 376); `None` where nothing lists its files."""
+    """Its RECORD (PEP 376); `None` if nothing lists its files."""
     modules: tuple[str, ...]
     """Its extension modules, below `root`."""
     wanted: bool = True
@@ -44,11 +44,11 @@ def import_in_place(
     settings: SandboxSettings,
     on_done: Callable[[str], None] = lambda name: None,
 ) -> tuple[Interpreter, dict[int, RuntimeFacts]]:
-    """Import what the wanted packages of one environment hold, and return what its interpreter is.
+    """Import the modules of the wanted packages of one environment, and return its interpreter's description.
 
     The facts are by position; those of a package that is not wanted are there where it has start-up files. The
     interpreter is not to be trusted more than the packages are: it starts only in the sandbox. Nothing in the
-    environment is changed. Raise `InterpreterError` where it does not start, or is not a free-threaded one of that
+    environment is changed. Raise `InterpreterError` if it does not start, or is not a free-threaded one of that
     version.
     """
     stop = threading.Event()
@@ -95,7 +95,7 @@ def _contents(package: InstalledPackage, version: Version) -> Contents:
 
 
 def _start(python: Path, root: Path, version: Version, settings: SandboxSettings, stop: threading.Event) -> Interpreter:
-    """Start the interpreter once, in the sandbox, and return what it says of itself."""
+    """Start the interpreter once, in the sandbox, and return its description of itself."""
     deadline = time.monotonic() + settings.module_seconds
     ran: ConfinedRun = run_steps(python, root, (), settings=settings, stop=stop, deadline=deadline)
     wanted = ".".join(map(str, version))

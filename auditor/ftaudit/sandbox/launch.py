@@ -1,4 +1,4 @@
-"""Start a confined process with its job and its pipes; end it with all that it started; measure its memory."""
+"""Start a confined process with its job and its pipes; end it with all its children; measure its memory."""
 
 from __future__ import annotations
 
@@ -128,7 +128,7 @@ def start_confined(
             "RLIMIT_CPU": settings.cpu_seconds,
             "RLIMIT_FSIZE": settings.file_bytes,
             "RLIMIT_NPROC": PROCESSES,
-            # Twice the measured limit: what grows faster than we look at it still ends somewhere.
+            # Twice the measured limit: growth that is faster than our measurements still has a limit.
             "RLIMIT_DATA": 2 * settings.memory_bytes,
         },
     }
@@ -173,7 +173,7 @@ def _feed(descriptor: int, data: bytes) -> None:
 
 
 def end(process: subprocess.Popen[bytes]) -> None:
-    """End the keeper, which ends everything below it; then its group, in case it could not."""
+    """End the keeper, which ends everything below it; then end its group, in case the keeper failed."""
     if process.poll() is None:
         process.terminate()
         try:
@@ -186,7 +186,7 @@ def end(process: subprocess.Popen[bytes]) -> None:
 
 
 def interpreter_of(keeper: int) -> int | None:
-    """Return the process that the keeper started in its walls, or `None` where it is not there (any more)."""
+    """Return the process that the keeper started in its walls, or `None` if it is not there (any more)."""
     current = keeper
     for _ in range(2):
         try:
@@ -197,9 +197,9 @@ def interpreter_of(keeper: int) -> int | None:
 
 
 def memory_bytes(pid: int) -> int:
-    """Return the memory of the process and all below it, in bytes (`proc(5)`); 0 where there is no `/proc`.
+    """Return the memory of the process and all below it, in bytes (`proc(5)`); 0 if there is no `/proc`.
 
-    That is what is resident, and what lies in files without a name (`memfd_create(2)`), which need not be mapped.
+    That is resident memory, and memory in files without a name (`memfd_create(2)`), which may be unmapped.
     """
     total, waiting = 0, [pid]
     nameless: dict[int, int] = {}

@@ -1,4 +1,4 @@
-"""The words for what the system leaves open of the sandbox."""
+"""The wording for parts of the sandbox that the system leaves open."""
 
 from __future__ import annotations
 

@@ -22,7 +22,7 @@ class Ownership:
     environment: Path
     owners: dict[str, tuple[NormalizedName, ...]]
     contested: dict[NormalizedName, tuple[tuple[str, NormalizedName], ...]]
-    """For each distribution its files of which another one has a different version, with that one's name.
+    """For each distribution, its files that another distribution has in a different version, with its name.
 
     Which of the two is there depends on the order of installation.
     """

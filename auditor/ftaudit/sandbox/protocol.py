@@ -7,15 +7,15 @@ from collections.abc import Iterator
 from typing import Any, Final
 
 FRAME_BYTES: Final = 1 << 20
-"""No honest report is longer."""
+"""The maximum length of a report."""
 
 
 class ProtocolViolation(Exception):
-    """What arrived is not what our child sends."""
+    """The data did not come from our child."""
 
 
 class OutputSplitter:
-    """Cuts what the process prints into what each import printed, at the marks that the child sets between them.
+    """Splits the process's output into the output of each import, at the marks that the child sets between them.
 
     Reports and output come on two pipes, so that only a mark within the output says what belongs to whom. Of each
     part the first `limit` bytes are kept.
@@ -46,7 +46,7 @@ class OutputSplitter:
 
 
 class FrameReader:
-    """Takes bytes as they arrive and gives whole messages.
+    """Takes bytes as they arrive and yields whole messages.
 
     The nonce is new for each process and reaches the child on a pipe, so that a module which merely writes
     to every descriptor that it finds is noticed. One that searches the child's memory for it cannot be stopped by

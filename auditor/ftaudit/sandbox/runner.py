@@ -37,12 +37,12 @@ def import_distributions(
     settings: SandboxSettings,
     on_done: Callable[[str], None] = lambda name: None,
 ) -> dict[str, RuntimeFacts]:
-    """Install the wheels into an environment of their own and import what the wanted ones hold.
+    """Install the wheels into a separate environment and import the modules of the wanted ones.
 
     Returns one entry for each wheel that is wanted, by name, and for each other one whose files run when an
-    interpreter starts; what could not be installed or imported is an entry too. `on_done` hears each wanted name when
+    interpreter starts; a failed installation or import is an entry too. `on_done` receives each wanted name when
     it is finished, in the calling thread. An interrupt (`KeyboardInterrupt`) ends every process before it goes on.
-    Raise `ResolutionError` where uv cannot be run.
+    Raise `ResolutionError` if uv cannot be run.
     """
     wanted = [wheel.name for wheel in wheels if wheel.wanted]
     if not wanted:
@@ -91,7 +91,7 @@ def _starters(ownership: Ownership, wheels: Sequence[WheelToImport]) -> Iterator
 
 
 def _holds_bytecode_alone(folder: Path) -> bool:
-    """Return whether a distribution left nothing but compiled Python code, and not much of it, in the cache."""
+    """Return whether a distribution left only compiled Python code, and little of it, in the cache."""
     names = (name for _, _, names in os.walk(folder) for name in names)
     try:
         return all(name.endswith(".pyc") for name in names) and size_of(folder) <= MOST_BYTECODE
@@ -100,7 +100,7 @@ def _holds_bytecode_alone(folder: Path) -> bool:
 
 
 def _shown(file: str, environment: Path) -> str:
-    """Return a file as a reader may see it: below the environment where it is there."""
+    """Return a file's path for readers: relative to the environment if it is inside."""
     try:
         return escape(Path(file).relative_to(environment).as_posix())
     except ValueError:
@@ -156,7 +156,7 @@ def facts_of_imports(
 ) -> RuntimeFacts:
     """Import what one distribution holds, and return the facts.
 
-    `is_listed` says of the file of a module that turned the GIL on whether the module is one that is judged.
+    `is_listed` says whether a module that turned the GIL on is one of the audited ones, by its file.
     """
     bytecode.mkdir(parents=True, exist_ok=True)
     ran = import_distribution(

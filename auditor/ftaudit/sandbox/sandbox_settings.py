@@ -1,4 +1,4 @@
-"""What the sandbox is asked to import, and within which limits."""
+"""The imports that the sandbox runs, and their limits."""
 
 from __future__ import annotations
 
@@ -29,11 +29,11 @@ class WheelToImport:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class SandboxSettings:
-    """Limits of one process, and where things are kept."""
+    """Limits of one process, and the folders in use."""
 
     cache_dir: Path
     offline: bool = False
-    """uv answers from its cache alone."""
+    """uv answers only from its cache."""
     jobs: int = field(default_factory=count_cores)
     """How many distributions are imported at a time."""
     module_seconds: float = 60.0
@@ -47,12 +47,12 @@ class SandboxSettings:
     file_bytes: int = 256 << 20
     """Size of any file that a module writes (`RLIMIT_FSIZE`)."""
     disk_bytes: int = 512 << 20
-    """What one process may write to its folders, all together, as measured."""
+    """The most that one process may write to its folders in total, as measured."""
     output_chars: int = 2000
-    """How much of what a module prints is kept."""
+    """How much of a module's output is kept."""
     install_seconds: float = 900.0
     """Wall time of one run of uv."""
     keep_environments: int = 4
-    """How many environments stay in the cache, the most recently used ones."""
+    """How many environments stay in the cache; the most recently used ones stay."""
     uv_arguments: tuple[str, ...] = ()
-    """More arguments of the user's for `uv pip install`."""
+    """The user's additional arguments for `uv pip install`."""

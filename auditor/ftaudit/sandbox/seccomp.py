@@ -123,13 +123,13 @@ def _when(test: int, value: int, answer: int) -> list[tuple[int, int, int, int]]
 
 
 def _only(number: int, argument: int, values: tuple[int, ...], answer: int) -> list[tuple[int, int, int, int]]:
-    """Allow a call with these values of an argument alone."""
+    """Allow a call only with these values of an argument."""
     checks = [(_EQUAL, len(values) - place, 0, value) for place, value in enumerate(values)]
     return _of_call(number, [(_LOAD, 0, 0, argument), *checks, (_RETURN, 0, 0, answer), (_RETURN, 0, 0, ALLOW)])
 
 
 def _but(number: int, argument: int, values: tuple[int, ...], answer: int) -> list[tuple[int, int, int, int]]:
-    """Allow a call but with these values of an argument."""
+    """Allow a call except with these values of an argument."""
     checks = [(_EQUAL, len(values) - place, 0, value) for place, value in enumerate(values)]
     return _of_call(number, [(_LOAD, 0, 0, argument), *checks, (_RETURN, 0, 0, ALLOW), (_RETURN, 0, 0, answer)])
 

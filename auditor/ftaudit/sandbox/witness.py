@@ -1,8 +1,8 @@
-"""Reads from outside whether the GIL of a running interpreter is on, so that no code in the process can deny it.
+"""Reads from outside whether the GIL of a running interpreter is on, so that no code in the process can hide it.
 
 CPython describes its own memory for debuggers: the section `.PyRuntime` begins with `_Py_DebugOffsets`
 (`Include/internal/pycore_debug_offsets.h`, 3.14 and later), which locate `PyInterpreterState._gil.enabled`. That is 0
-while the GIL is off, a small count while it is on for the time of an init hook, and `INT_MAX` once it is on for good.
+while the GIL is off, a small count while it is on for an init hook, and `INT_MAX` once it is on permanently.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from typing import BinaryIO, Final
 COOKIE: Final = b"xdebugpy"
 SECTION: Final = b".PyRuntime"
 PERMANENT: Final = 2**31 - 1
-"""The value of `enabled` once the GIL is on for good."""
+"""The value of `enabled` once the GIL is on permanently."""
 _HEADS: Final = struct.Struct("<8s" + "Q" * 18)
 """Cookie, version, whether free-threaded, three offsets of the runtime's state, fourteen of an interpreter's state."""
 _SECTIONS: Final = 4096
@@ -31,7 +31,7 @@ class Witness:
     address: int
 
     def gil_is_on(self) -> bool | None:
-        """Return whether the GIL is on for good; `None` where the memory cannot be read (any more)."""
+        """Return whether the GIL is on permanently; `None` if the memory cannot be read (any more)."""
         try:
             with _memory(self.pid) as memory:
                 (enabled,) = struct.unpack("<i", os.pread(memory.fileno(), 4, self.address))
@@ -41,7 +41,7 @@ class Witness:
 
 
 def find_witness(pid: int) -> Witness | None:
-    """Return the witness of a process, or `None` where it is not a free-threaded CPython whose memory we may read.
+    """Return the witness of a process, or `None` if it is not a free-threaded CPython whose memory we may read.
 
     That is the case on systems without `/proc`, and for versions before 3.14.
     """
@@ -71,7 +71,7 @@ def _images(pid: int) -> list[tuple[Path, int]]:
 
 
 def _section_address(path: Path, start: int) -> int | None:
-    """Return where the runtime's section of a 64-bit ELF file is in memory, or `None` where it has none."""
+    """Return where the runtime's section of a 64-bit ELF file is in memory, or `None` if it has none."""
     with path.open("rb") as file:
         head = file.read(64)
         if head[:6] != b"\x7fELF\x02\x01":

@@ -1,4 +1,4 @@
-"""Scans of the same files for several targets as one: what does not hold for every target names those it holds for."""
+"""Merge scans of the same files for several targets: a finding that not every target has names its targets."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the scanner hands to rules and to the rooms of each language: files, units, the tree's context, readers."""
+"""Types that the scanner passes to rules and to each language's room: files, units, the tree's context, readers."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from ftaudit.source.shared_state import Access, by_cause, races
 from ftaudit.target import Target
 
 Survey = Mapping[str, Any]
-"""What the first pass over one file found: only what JSON can hold, for it is cached and crosses processes."""
+"""The first pass's result for one file: only JSON values, because it is cached and crosses processes."""
 
 RoomContext = TypeVar("RoomContext")
 Made = TypeVar("Made")
@@ -52,7 +52,7 @@ class Role(StrEnum):
     TEST = "test"
     VENDORED = "vendored"
     BUILT = "built"
-    """What a build left in the tree: copies of other files, and output of tools."""
+    """Files that a build left in the tree: copies of other files, and output of tools."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -60,7 +60,7 @@ class SourceFile:
     """The text of one file, in one of its languages, and the target that it is checked for."""
 
     path: str
-    """As findings name it, with forward slashes: relative to the folder of the scan where it lies below it."""
+    """As findings name it, with forward slashes: relative to the folder of the scan if it is below that folder."""
     language: Language
     text: str
     target: Target
@@ -69,20 +69,20 @@ class SourceFile:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class TreeContext:
-    """What the first pass found out about the whole tree: one object for each room, made by its reader."""
+    """The first pass's result for the whole tree: one object for each room, made by its reader."""
 
     paths: tuple[str, ...] = ()
     """Every file of the scan, sorted."""
     rooms: Mapping[Room, object] = field(default_factory=dict)
 
     def of(self, room: Room, kind: type[RoomContext]) -> RoomContext:
-        """Return what the room's reader made of the tree, or `kind()` where it made nothing."""
+        """Return the context that the room's reader made for the tree, or `kind()` if it made none."""
         found = self.rooms.get(room)
         return found if isinstance(found, kind) else kind()
 
 
 class ParseError(Exception):
-    """A file cannot be parsed: the scan makes a skipped row of it and goes on."""
+    """A file cannot be parsed: the scan reports it as a skipped row and goes on."""
 
     def __init__(self, reason: str, *, line: int | None = None) -> None:
         super().__init__(reason)
@@ -91,7 +91,7 @@ class ParseError(Exception):
 
 
 class Unit:
-    """One parsed file. Rooms subclass it; a unit lives in one worker, and what it works out is worked out once."""
+    """One parsed file. Rooms subclass it; a unit lives in one worker, and computes each result once."""
 
     def __init__(self, source: SourceFile, context: TreeContext) -> None:
         self.source = source
@@ -146,12 +146,12 @@ class Unit:
         return self._starts[(place.line or 1) - 1] + (place.column or 1) - 1
 
     def edit(self, start: int, end: int, replacement: str) -> SourceEdit:
-        """Return the edit that puts a text in the place of the bytes from `start` to `end` of `data`."""
+        """Return the edit that replaces the bytes from `start` to `end` of `data` with a text."""
         replaced = self.data[start:end].decode()
         return SourceEdit(path=self.path, start=start, end=end, replaced=replaced, replacement=replacement)
 
     def once(self, make: Callable[[Any], Made]) -> Made:
-        """Return `make(self)`, worked out when first asked for, and once."""
+        """Return `make(self)`, computed on first use, and once."""
         if make not in self._made:
             self._made[make] = make(self)
         return cast(Made, self._made[make])
@@ -175,7 +175,7 @@ class Reader(ABC):
     """One room's way to read its languages. The module `ftaudit.source.<room>` has an instance named `READER`.
 
     The scan calls `survey` for each file first (no rule, no parser: a quick look with regular expressions), `gather`
-    once with all surveys of the tree, and `parse` for each file that rules are to look at. `survey` and `parse` run in
+    once with all surveys of the tree, and `parse` for each file that rules check. `survey` and `parse` run in
     worker processes or threads; a reader keeps no state.
     """
 
@@ -185,10 +185,10 @@ class Reader(ABC):
     """The rooms whose context this one's units use; its files are checked again when those change."""
 
     alone: ClassVar[bool] = False
-    """Its units look at no context at all: its files are checked in the first pass."""
+    """Its units use no context at all: its files are checked in the first pass."""
 
     def prepare(self) -> None:
-        """Import the parser, before workers are made: an extension that turns the GIL on decides what workers are."""
+        """Import the parser before workers start: an extension that enables the GIL decides the kind of workers."""
         return
 
     def survey(self, source: SourceFile) -> Survey | None:
@@ -200,7 +200,7 @@ class Reader(ABC):
         return None
 
     def gaps(self, context: Any) -> Iterable[tuple[str, int | None, str]]:
-        """Yield what the tree leaves open, as path, line and reason: each becomes a row of what was not checked."""
+        """Yield the open questions of the tree as path, line and reason: each becomes a row of what was not checked."""
         return ()
 
     def wants(self, source: SourceFile, rules: Sequence[SourceRule]) -> bool:
@@ -211,18 +211,18 @@ class Reader(ABC):
         return True
 
     def select(self, source: SourceFile, rules: Sequence[SourceRule]) -> Sequence[SourceRule]:
-        """Return the rules that may find something in the text; none means that it need not be parsed.
+        """Return the rules that may find something in the text; if there are none, it does not need a parse.
 
         Raise `ParseError` for a file that a full look could not parse.
         """
         return rules if self.wants(source, rules) else ()
 
     def has_state(self, source: SourceFile, context: TreeContext) -> bool:
-        """Return whether the file may touch state that threads share: a cheap first look. When unsure, yes."""
+        """Return whether the file may touch state that threads share: a cheap first test. When unsure, yes."""
         return False
 
     def summarise(self, unit: Any) -> Survey | None:
-        """Return what the file's functions do to shared state, and whom they call; `None` for nothing.
+        """Return what the file's functions do to shared state, and which functions they call; `None` for nothing.
 
         Runs where rules check the unit. `compose` is given the summaries of all files.
         """
@@ -238,61 +238,61 @@ class Reader(ABC):
 
 
 class _UnitRule(SourceRule):
-    """A rule that is handed one parsed file at a time."""
+    """A rule that receives one parsed file at a time."""
 
     generated: ClassVar[bool] = False
-    """Whether it also looks at generated code (declarations do)."""
+    """Whether it also checks generated code (rules about declarations do)."""
 
     summarised: ClassVar[bool] = False
-    """Whether it looks at the state that threads share, so that the state table can be made as well."""
+    """Whether it checks the state that threads share, so that the state table can be made as well."""
 
     def check(self, unit: Any) -> Iterator[Finding]:
-        """Yield what is wrong. Pure: looks at nothing but the unit and its context."""
+        """Yield the findings. Pure: depends only on the unit and its context."""
         raise NotImplementedError
 
 
 class PythonRule(_UnitRule):
-    """A rule that looks at one Python module (`ftaudit.source.python.PythonModule`)."""
+    """A rule that checks one Python module (`ftaudit.source.python.PythonModule`)."""
 
     languages = frozenset({Language.PYTHON})
     words: ClassVar[tuple[str, ...]] = ()
-    """Of which a text must hold one for the rule to find anything; empty for none in particular."""
+    """The words of which a text must contain one for the rule to find anything; empty for no requirement."""
     needles: ClassVar[re.Pattern[str] | None] = None
-    """What a text must also match: files without are not parsed for the rule. `None`: anything."""
+    """A pattern that a text must also match: other files are not parsed for the rule. `None`: anything."""
     signals: ClassVar[Flag | None] = None
-    """Of which the text must also give one (`ftaudit.source.python.Signal`)."""
+    """The signals of which the text must also give one (`ftaudit.source.python.Signal`)."""
 
 
 class CRule(_UnitRule):
-    """A rule that looks at one C or C++ file (`ftaudit.source.c.CUnit`)."""
+    """A rule that checks one C or C++ file (`ftaudit.source.c.CUnit`)."""
 
     languages = frozenset({Language.C, Language.CPP})
     words: ClassVar[tuple[str, ...]] = ()
-    """Of which a text must hold one for the rule to find anything; empty for none in particular."""
+    """The words of which a text must contain one for the rule to find anything; empty for no requirement."""
 
 
 class CythonRule(_UnitRule):
-    """A rule that looks at one Cython file (`ftaudit.source.cython.CythonUnit`)."""
+    """A rule that checks one Cython file (`ftaudit.source.cython.CythonUnit`)."""
 
     languages = frozenset({Language.CYTHON})
 
 
 class RustRule(_UnitRule):
-    """A rule that looks at one Rust file (`ftaudit.source.rust.RustUnit`)."""
+    """A rule that checks one Rust file (`ftaudit.source.rust.RustUnit`)."""
 
     languages = frozenset({Language.RUST})
 
 
 class BuildRule(SourceRule):
-    """A rule that looks at the project as a whole, once: `check(project)`, with every room's context.
+    """A rule that checks the project as a whole, once: `check(project)`, with every room's context.
 
-    For what no single file tells: whether a Cython module gets its directive from `setup.py`, which PyO3 resolves.
+    For facts that no single file shows: whether a Cython module gets its directive from `setup.py`, the PyO3 version.
     """
 
     languages = frozenset({Language.BUILD})
 
     def check(self, project: Project) -> Iterator[Finding]:
-        """Yield what is wrong. Pure: looks at nothing but the project."""
+        """Yield the findings. Pure: depends only on the project."""
         raise NotImplementedError
 
 
@@ -302,7 +302,7 @@ class SharedStateRule(BuildRule):
     room: ClassVar[Room]
 
     def check(self, project: Project) -> Iterator[Finding]:
-        """Yield one finding for each cause, at the place to begin with, with all sites."""
+        """Yield one finding for each cause, at the first place to fix, with all sites."""
         for cause in by_cause(races(project.accesses.get(self.room, ()))):
             text = describe_type(cause)
             yield self.finding(
@@ -316,7 +316,7 @@ class SharedStateRule(BuildRule):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class IdleComment:
-    """One name in a silencing comment of ftaudit's that silences nothing."""
+    """One name in an ftaudit silencing comment that silences nothing."""
 
     location: Location
     """Where the comment is."""
@@ -327,12 +327,12 @@ class IdleComment:
 
 
 class CommentRule(SourceRule):
-    """A rule that looks at the comments that silence findings, once, after every other rule: `check(comments)`."""
+    """A rule that checks the comments that silence findings, once, after every other rule: `check(comments)`."""
 
     languages = frozenset(Language)
 
     def check(self, comments: Sequence[IdleComment]) -> Iterator[Finding]:
-        """Yield what is wrong. Pure: looks at nothing but the comments."""
+        """Yield the findings. Pure: depends only on the comments."""
         raise NotImplementedError
 
 
@@ -343,7 +343,7 @@ class Project:
     context: TreeContext
     target: Target
     findings: tuple[Finding, ...] = ()
-    """What the rules that look at files found, silenced ones left out; rules that need none ignore it."""
+    """The findings of the rules for files, without silenced ones; rules that need none ignore it."""
     roles: Mapping[str, Role] = field(default_factory=dict)
     """The role of each file, by path."""
     accesses: Mapping[Room, tuple[Access, ...]] = field(default_factory=dict)
@@ -363,7 +363,7 @@ def stateful_rooms(rules: Iterable[SourceRule]) -> frozenset[Room]:
 
 
 def rooms_of(rules: Iterable[SourceRule]) -> frozenset[Room]:
-    """Return the rooms that the rules look at, without those whose contexts they need."""
+    """Return the rooms that the rules check, without those whose contexts they need."""
     return frozenset(
         ROOM_OF[language] for rule in rules if not isinstance(rule, CommentRule) for language in rule.languages
     )

@@ -1,4 +1,4 @@
-"""Run a rule over its own examples, and say where it does not do what they say."""
+"""Run a rule over its own examples, and report each difference."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ DEFAULT_PATHS: Final = {
     Language.RUST: "example.rs",
     Language.BUILD: "setup.py",
 }
-"""Where an example's code stands when it does not say; for a rule of several languages the first of these counts."""
+"""The default path of an example's code; for a rule of several languages the first of these counts."""
 
 
 def example_path(rule: SourceRule, example: SourceExample) -> str:
@@ -27,7 +27,7 @@ def example_path(rule: SourceRule, example: SourceExample) -> str:
 
 
 def check_example(rule: SourceRule, example: SourceExample) -> tuple[tuple[Finding, ...], tuple[Skipped, ...]]:
-    """Return what the rule finds in the example's own file, in order of lines, and the rows of what failed."""
+    """Return the rule's findings in the example's own file, in order of lines, and the rows of failures."""
     path = example_path(rule, example)
     files = {path: example.code, **dict(example.others)}
     companions = rule.companions
@@ -48,7 +48,7 @@ def flagged_lines(rule: SourceRule, example: SourceExample) -> tuple[int, ...]:
 
 
 def disagreements(rule: Rule) -> Iterator[str]:
-    """Yield a sentence for each example with which the rule does not agree, and for each kind of example that it lacks.
+    """Yield a sentence for each example that the rule disagrees with, and for each missing kind of example.
 
     A rule is silent on each of its `VALID` examples. On each of its `INVALID` examples it flags exactly the lines that
     the example names; a package rule finds exactly as many things as the example says. Tests of a pack assert that this
@@ -75,7 +75,7 @@ def _wanted(example: PackageExample | SourceExample) -> tuple[int, ...] | int:
 
 
 def _found(rule: PackageRule | SourceRule, example: PackageExample | SourceExample) -> tuple[int, ...] | int | str:
-    """Return the lines that the rule flags, of a package rule how many findings it has; or why it failed."""
+    """Return the lines that the rule flags, for a package rule the number of findings; or why it failed."""
     try:
         match rule, example:
             case PackageRule(), PackageExample():

@@ -1,4 +1,4 @@
-"""Which languages a file is written in, by its name and, where the name leaves it open, by its text."""
+"""Which languages a file is written in, by its name and, if the name is ambiguous, by its text."""
 
 from __future__ import annotations
 
@@ -87,7 +87,7 @@ _BUILD_HELPER: Final = re.compile(
     rb"\bcythonize\s*\(|freethreading_compatible|py_limited_api|Py_LIMITED_API|\bset_source\s*\(|\bmypycify\s*\("
     rb"|get_requires_for_build|numpy\.f2py['\"]|\bswig_opts\b"
 )
-"""What a Python file mentions that helps to build the project, whatever its name: a backend in the tree, a helper."""
+"""Text of a Python file that helps to build the project, whatever its name: a backend in the tree, a helper."""
 _BUILD_WORDS: Final = (
     b"cythonize",
     b"freethreading_compatible",
@@ -99,11 +99,11 @@ _BUILD_WORDS: Final = (
     b"numpy.f2py",
     b"swig_opts",
 )
-"""Of which `_BUILD_HELPER` needs one: plain words are quicker looked for."""
+"""The words of which `_BUILD_HELPER` needs one: a search for plain words is faster."""
 
 
 def may_be_source(path: PurePath) -> bool:
-    """Tell from a file's path whether the scanner may have something to say of it."""
+    """Return whether the scanner may report on a file, by its path."""
     return path.name.lower().endswith((*_PYTHON, *_C, *_CPP, *_CYTHON, *_RUST, *_AMBIGUOUS, OBJECTIVE_C)) or _is_build(
         path
     )
@@ -121,7 +121,7 @@ def languages_of(path: PurePath, data: bytes) -> tuple[Language, ...]:
     """Return the languages of a file by its path and content; empty for one that the scanner does not read.
 
     A header is C++ when it says so. `setup.py` is Python and a build file. A Python file that imports `cython`, or has
-    a header for it, may be compiled (pure-Python mode), so it counts as Cython too; one that hands C to CFFI counts as
+    a header for it, may be compiled (pure-Python mode), so it counts as Cython too; one that passes C to CFFI counts as
     C; one that calls build tools counts as a build file.
     """
     found: list[Language] = []

@@ -1,4 +1,4 @@
-"""A limit on the processor time that one file may cost, so that no text holds a scan up."""
+"""A limit on the processor time of one file, so that no text delays a scan."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class TooSlow(BaseException):
 
 @contextmanager
 def processor_time(seconds: float = SECONDS_PER_FILE) -> Iterator[None]:
-    """Raise `TooSlow` in the block once it has used that much processor time.
+    """Raise `TooSlow` in the block when it has used that much processor time.
 
     Python's patterns and code are interrupted, a parser in C at its end. Only the main thread of a process can be
     interrupted, and only if the system has interval timers: other systems have no limit.

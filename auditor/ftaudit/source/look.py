@@ -1,4 +1,4 @@
-"""Look at one file on disk: read, decode, survey and check it, and say it all in data that JSON can hold."""
+"""Check one file on disk: read, decode, survey and check it, and return the result as JSON data."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ class ScanPlan:
     target: Target
     context: TreeContext
     thorough: bool = False
-    """Whether findings of pedantic severity are wanted, so that no cheap look decides."""
+    """Whether findings of pedantic severity are wanted, so that the cheap test is skipped."""
 
 
 def read_bytes(path: str | os.PathLike[str]) -> bytes:
@@ -79,7 +79,7 @@ def read_bytes(path: str | os.PathLike[str]) -> bytes:
 def _is_generated(path: str, data: bytes) -> bool:
     """Return whether a banner says that the file was generated; few files have one, and its words are quickly found.
 
-    Python code that is made from Python code (`unasync`, psycopg's `async_to_sync`) is what runs and what you fix.
+    Python code that is generated from Python code (`unasync`, psycopg's `async_to_sync`) runs, and you fix it.
     """
     banner = data[:_BANNER].lower()
     if path.endswith((".py", ".pyw")):
@@ -88,9 +88,9 @@ def _is_generated(path: str, data: bytes) -> bool:
 
 
 def decode(data: bytes, language: Language) -> tuple[str, str | None]:
-    """Return the text, with `\\n` at the ends of lines, and what is odd about it if it could be read all the same.
+    """Return the text, with `\\n` at the ends of lines, and what is odd about it if it is still readable.
 
-    Raise `ParseError` where it cannot.
+    Raise `ParseError` if it cannot.
     """
     encoding, odd = encoding_of(data, language)
     return data.decode(encoding).replace("\r\n", "\n").replace("\r", "\n"), odd
@@ -140,9 +140,9 @@ def _too_slow(file: FoundFile) -> dict[str, Any]:
 
 
 def _first_look(file: FoundFile, *, plan: ScanPlan) -> dict[str, Any]:
-    """Return what the file says for itself: lines, languages, surveys, silencing comments and first findings.
+    """Return the facts about a file by itself: lines, languages, surveys, silencing comments and first findings.
 
-    These are of rules that look at no other file; `pending` names the languages that a second look is for.
+    These come from rules that use no other file; `pending` names the languages that need a second look.
     """
     try:
         data = read_bytes(file.path)
@@ -175,7 +175,7 @@ def _first_look(file: FoundFile, *, plan: ScanPlan) -> dict[str, Any]:
         if survey is not None:
             row.setdefault("surveys", {})[room.value] = survey
         if file.context_only:
-            # The functions of other files belong to the picture: entry points there reach state here.
+            # The functions of other files count too: entry points there reach state here.
             if room in stateful_rooms(plan.rules) and role is Role.OWN and not reader.alone:
                 row.setdefault("pending", []).append(language.value)
             continue
@@ -207,7 +207,7 @@ def second_look(task: tuple[FoundFile, str, Sequence[str]], *, plan: ScanPlan) -
 
 
 def _second_look(task: tuple[FoundFile, str, Sequence[str]], *, plan: ScanPlan) -> dict[str, Any]:
-    """Return the findings of the rules that need to know the rest of the tree, in the given languages of the file."""
+    """Return the findings of the rules that need the rest of the tree, in the given languages of the file."""
     file, role, languages = task
     try:
         data = read_bytes(file.path)
@@ -231,7 +231,7 @@ def _check(data: bytes, file: FoundFile, language: Language, role: Role, plan: S
 
 
 def finding_row(finding: Finding) -> list[Any]:
-    """Return what `finding_of` makes the same of."""
+    """Return a finding as a row; `finding_of` is the inverse."""
     return [
         finding.rule,
         finding.code,
@@ -285,7 +285,7 @@ def _site_of(row: Sequence[Any]) -> Site:
 
 
 def skipped_of(row: Mapping[str, Any]) -> list[Skipped]:
-    """Return the skipped rows of what a look returned."""
+    """Return the skipped rows of a look's result."""
     return [
         Skipped(path=path, reason=reason, line=line, read_anyway=read_anyway)
         for path, reason, line, read_anyway in row.get("skipped", ())

@@ -9,11 +9,11 @@ from typing import Final, Protocol, TypeVar
 from ftaudit.source.shared_state import EntryPoint
 
 _MOST_CONTEXTS: Final = 6
-"""Ways to reach a method, by entry point and locks, that are followed further: the work stays linear."""
+"""How many ways to reach a method, by entry point and locks, are followed further: the work stays linear."""
 
 
 class Calling(Protocol):
-    """What one method does."""
+    """The actions of one method."""
 
     @property
     def calls(self) -> Sequence[tuple[str, frozenset[str]]]:
@@ -27,7 +27,7 @@ Body = TypeVar("Body", bound=Calling)
 def reach(
     bodies: Mapping[str, Sequence[Body]], entries: Iterable[EntryPoint]
 ) -> Iterator[tuple[Body, EntryPoint, frozenset[str], tuple[str, ...]]]:
-    """Yield each method with the entry points that reach it, the locks that are held on the way, and the way itself.
+    """Yield each method with the entry points that reach it, the locks held on the path, and the path itself.
 
     `bodies` has the methods by name: a property's getter and setter are two of one name.
     """

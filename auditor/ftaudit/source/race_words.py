@@ -10,7 +10,7 @@ from ftaudit.model import Site
 from ftaudit.source.shared_state import Access, AccessKind, Effect, Race
 
 _MOST_NAMES: Final = 4
-"""Entry points that a message names before it counts the rest."""
+"""How many entry points a message names before it counts the rest."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -19,7 +19,7 @@ class Description:
 
     message: str
     interleaving: tuple[str, ...]
-    """Two sentences: what one thread does, and what another does meanwhile."""
+    """Two sentences: one thread's action, and another thread's action meanwhile."""
     sites: tuple[Site, ...]
 
 

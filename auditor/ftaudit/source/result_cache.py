@@ -1,4 +1,4 @@
-"""The scan's memory: what was found in a file, by its content, path, rules, target and context."""
+"""The scan's cache: the findings of a file, by its content, path, rules, target and context."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ _BATCH: Final = 500
 
 
 class ResultCache:
-    """Results in one SQLite file. Whatever is wrong with the file, the scan goes on without it."""
+    """Results in one SQLite file. If the file is damaged, the scan goes on without it."""
 
     def __init__(self, folder: Path) -> None:
         self._path = folder / "scan" / "results-1.sqlite3"
 
     def load(self, keys: Iterable[bytes]) -> dict[bytes, Any]:
-        """Return what is known of the keys."""
+        """Return the stored results of the keys."""
         wanted = list(keys)
         found: dict[bytes, Any] = {}
         with contextlib.suppress(sqlite3.Error, OSError, ValueError), self._open() as database:
@@ -46,7 +46,7 @@ class ResultCache:
                 database.executemany("INSERT OR REPLACE INTO results VALUES (?, ?, ?)", rows)
                 database.execute("DELETE FROM results WHERE used < ?", (now - _KEPT,))
         except sqlite3.DatabaseError:
-            # A damaged file would stay useless for ever.
+            # A damaged file would stay useless.
             with contextlib.suppress(OSError):
                 self._path.unlink()
         except OSError:

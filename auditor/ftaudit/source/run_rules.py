@@ -46,18 +46,18 @@ class Skipped:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class RuleResults:
-    """What the rules said of one file, or of the tree."""
+    """The findings of the rules for one file, or for the tree."""
 
     findings: tuple[Finding, ...] = ()
     skipped: tuple[Skipped, ...] = ()
     summary: Survey | None = None
-    """What the file does to shared state, where a rule asks; see `Reader.summarise`."""
+    """The file's effects on shared state, if a rule asks; see `Reader.summarise`."""
 
 
 def needed_rooms(rules: Iterable[SourceRule]) -> frozenset[Room]:
     """Return the rooms that must be surveyed for the rules: theirs, and those whose contexts these need.
 
-    A `BuildRule` may look at every context, so it needs them all.
+    A `BuildRule` may use every context, so it needs them all.
     """
     rules = list(rules)
     rooms = set(rooms_of(rules))
@@ -79,7 +79,7 @@ def survey_file(source: SourceFile) -> tuple[Survey | None, tuple[Skipped, ...]]
 
 
 def gather(surveys: Mapping[Room, Mapping[str, Survey]], paths: Iterable[str]) -> tuple[TreeContext, RuleResults]:
-    """Make the tree's context of all surveys; a room whose reader fails is left out, with a row."""
+    """Make the tree's context from all surveys; a room whose reader fails is left out, with a row."""
     rooms: dict[Room, object] = {}
     skipped: list[Skipped] = []
     for room in sorted(surveys):
@@ -106,10 +106,10 @@ def check_file(
     thorough: bool = False,
     only_state: bool = False,
 ) -> tuple[RuleResults, Unit | None]:
-    """Run the rules of the file's language over it; return what they say, and the unit if one was made.
+    """Run the rules of the file's language over it; return their findings, and the unit if one was made.
 
-    `thorough` leaves the cheap first look out: findings of pedantic severity need none of what it looks for.
-    `only_state` runs no rule and makes the summary of shared state alone, for files that are context.
+    `thorough` skips the cheap first test: findings of pedantic severity do not need the text that it searches for.
+    `only_state` runs no rule and makes only the summary of shared state, for files that are context.
     """
     wanted: Sequence[SourceRule] = _applicable(tuple(rules), source.language, source.role is Role.GENERATED)
     room = ROOM_OF[source.language]
@@ -156,13 +156,13 @@ def compose(
 
 
 def check_project(project: Project, rules: Iterable[SourceRule]) -> RuleResults:
-    """Run the rules that look at the tree as a whole; they see what the other rules found."""
+    """Run the rules that check the tree as a whole; they see the findings of the other rules."""
     whole = [(rule, partial(rule.check, project)) for rule in rules if isinstance(rule, BuildRule)]
     return _run_all(whole, ".")
 
 
 def check_comments(comments: Sequence[IdleComment], rules: Iterable[SourceRule]) -> RuleResults:
-    """Run the rules that look at the comments that silence findings."""
+    """Run the rules that check the comments that silence findings."""
     return _run_all([(rule, partial(rule.check, comments)) for rule in rules if isinstance(rule, CommentRule)], ".")
 
 
@@ -188,7 +188,7 @@ def _run(
 def check_texts(files: Mapping[str, str], rules: Sequence[SourceRule], target: Target) -> RuleResults:
     """Run rules over a small tree held in memory, without cache and processes.
 
-    Silencing comments count only if one of the rules looks at them.
+    Silencing comments count only if one of the rules checks them.
     """
     sources = [
         SourceFile(path=path, language=language, text=text, target=target)
@@ -241,7 +241,7 @@ def _stateful(rules: tuple[SourceRule, ...]) -> frozenset[Room]:
 
 @lru_cache(maxsize=64)
 def _applicable(rules: tuple[SourceRule, ...], language: Language, generated: bool) -> tuple[SourceRule, ...]:
-    """Return the rules that look at files of a language, at generated ones or at others; files ask by the thousand."""
+    """Return the rules that check files of a language, generated ones or others; cached because every file asks."""
     return tuple(
         rule
         for rule in rules

@@ -21,7 +21,7 @@ from ftaudit.source.source_files import FoundFiles, find_files
 
 MAX_MEMBERS: Final = 60_000
 MAX_TOTAL: Final = 2 << 30
-"""Bytes that all members may have together."""
+"""The most bytes that all members together may have."""
 MAX_MEMBER: Final = 20_000_000
 """Larger members are left out: the scanner would not read them."""
 _CHUNK: Final = 1 << 20
@@ -42,7 +42,7 @@ def unpacked(archive: Path, scratch: Path | None = None) -> Iterator[tuple[Path,
 def found_in(
     archive: Path, scratch: Path | None = None, *, include_tests: bool = False, include_vendored: bool = False
 ) -> Iterator[FoundFiles]:
-    """Unpack an sdist, and yield the source files in it; what of them was left out is among the skipped.
+    """Unpack an sdist, and yield its source files; omitted ones are among the skipped.
 
     Errors as in `unpacked`; raise `InputError` if there is no source file.
     """
@@ -59,7 +59,7 @@ def found_in(
 
 @contextmanager
 def _folder(scratch: Path | None) -> Iterator[Path]:
-    """Give a new folder that is removed afterwards."""
+    """Yield a new folder that is removed afterwards."""
     if scratch is not None:
         scratch.mkdir(parents=True, exist_ok=True)
     with temporary_folder("sdist-", within=scratch) as folder:
@@ -101,7 +101,7 @@ def _tar_members(archive: Path) -> Iterator[tuple[str, str | None, IO[bytes] | N
     with tarfile.open(archive, mode="r:*") as tar:
         for member in tar:
             if member.isdir() or (member.issym() and _stays(member.name, member.linkname)):
-                continue  # What a link within the archive leads to is a member itself.
+                continue  # The target of a link within the archive is a member itself.
             if not member.isreg():
                 yield member.name, "a link" if member.issym() or member.islnk() else "no regular file", None
             else:

@@ -36,7 +36,7 @@ class EntryKind(StrEnum):
     FUNCTION = "function"
     """A function of a module."""
     THREAD = "thread"
-    """A function that a thread of the project's own runs, or a callback from another thread."""
+    """A function that one of the project's own threads runs, or a callback from another thread."""
     CONSTRUCTOR = "constructor"
     """No other thread has the object yet."""
     DESTRUCTOR = "destructor"
@@ -50,7 +50,7 @@ ALONE = frozenset({EntryKind.CONSTRUCTOR, EntryKind.DESTRUCTOR, EntryKind.IMPORT
 
 
 class AccessKind(StrEnum):
-    """What an access does, the least harmful first. Those after `WALK` write."""
+    """The kinds of access, the least harmful first. Those after `WALK` write."""
 
     READ = "read"
     INDEX = "index"
@@ -75,7 +75,7 @@ class AccessKind(StrEnum):
 
 _READS: Final = frozenset({AccessKind.READ, AccessKind.INDEX, AccessKind.WALK})
 _HARMLESS: Final = frozenset({AccessKind.READ, AccessKind.SET, AccessKind.COUNT, AccessKind.CHANGE})
-"""Of which the worst that can come is a stale or lost number."""
+"""The kinds whose worst result is a stale or lost number."""
 
 
 class Effect(Enum):
@@ -90,7 +90,7 @@ class Effect(Enum):
 
     @property
     def severity(self) -> Severity:
-        """How bad a finding with this effect is."""
+        """The severity of a finding with this effect."""
         return _SEVERITIES[self]
 
 
@@ -116,7 +116,7 @@ class EntryPoint:
     """A function that code outside the project can run on any thread."""
 
     name: str
-    """As Python code knows it where that can be read (`add_word`, `__len__`), else the function's own name."""
+    """Its Python name if that is known (`add_word`, `__len__`), else the function's own name."""
     kind: EntryKind
     location: Location
 
@@ -128,9 +128,9 @@ class Lock:
     name: str
     """As the source names it, for readers: `self->lock`."""
     owner: str = ""
-    """Whose it is: the name of a type for one lock for each object, empty for one of the process."""
+    """Its owner: the name of a type for one lock per object, empty for a lock of the process."""
     shared: bool = False
-    """Held by several readers at once: it excludes only those that hold it alone."""
+    """Held by several readers at once: it excludes only exclusive holders."""
     atomic: bool = False
     """No lock: the access is one atomic operation, which is safe with other atomic ones."""
 
@@ -142,10 +142,10 @@ class Access:
     state: State
     kind: AccessKind
     locks: frozenset[Lock]
-    """Those that are held on the whole way and during the access."""
+    """The locks held on the whole path and during the access."""
     entry_point: EntryPoint
     location: Location
-    """Where the access itself stands."""
+    """The place of the access itself."""
     chain: tuple[str, ...] = ()
     """The functions between the entry point and the access, outermost first."""
     field_of_own: bool = True
@@ -183,13 +183,13 @@ class Race:
 
     @property
     def faults(self) -> tuple[Access, ...]:
-        """The sites that hold the fewest locks: where only some take the lock, those that do not."""
+        """The sites that hold the fewest locks: if only some take the lock, those that do not."""
         fewest = min(len(site.locks) for site in self.sites)
         return tuple(site for site in self.sites if len(site.locks) == fewest)
 
     @property
     def fault(self) -> Access:
-        """The site to begin with: the first of the faults that does most."""
+        """The site to fix first: the first of the most harmful faults."""
         return max(self.faults, key=_rank)
 
 
@@ -221,7 +221,7 @@ class StateRow:
 
 
 def access_row(access: Access) -> list[Any]:
-    """Return an access as values that JSON can hold; `access_of` makes the same of it."""
+    """Return an access as JSON values; `access_of` is the inverse."""
     place, entry = access.location, access.entry_point
     return [
         [access.state.owner, access.state.name, access.state.kind.value],
@@ -263,7 +263,7 @@ def races(accesses: Iterable[Access]) -> tuple[Race, ...]:
 
 
 def by_cause(found: Iterable[Race]) -> tuple[tuple[Race, ...], ...]:
-    """Return the races with those that have one cause together, the worst first; in order of the first of each.
+    """Return the races grouped by cause, the worst first in each group; groups in the order of their first race.
 
     A type with more than `_MOST_APART` fields that race was written without threads in mind: one lock for its methods
     is one change, so its fields are one finding. Fewer fields each have a finding of their own.
@@ -337,7 +337,7 @@ def _race(state: State, accesses: list[Access]) -> Race | None:
 _KINDS: Final = list(AccessKind)
 _EFFECTS: Final = list(Effect)
 _MOST_APART: Final = 3
-"""Fields of one type that are reported one by one."""
+"""How many fields of one type are reported one by one."""
 
 
 def _rank(access: Access) -> int:
@@ -349,7 +349,7 @@ def _worst(accesses: list[Access]) -> Access:
 
 
 def _met(others: list[Access], first: Access) -> Access:
-    """Return what meets a write best in an example: a read of another entry point, else any other access."""
+    """Return the best partner of a write for an example: a read of another entry point, else any other access."""
 
     def order(other: Access) -> tuple[bool, bool, bool, tuple[str, int, int, str]]:
         return other.entry_point.name == first.entry_point.name, other.writes, other is first, _place(other)
@@ -370,7 +370,7 @@ def _place(access: Access) -> tuple[str, int, int, str]:
 
 
 def _once(accesses: Iterable[Access]) -> tuple[Access, ...]:
-    """Keep one access of each place and entry point, the one that does most."""
+    """Keep one access of each place and entry point, the most harmful one."""
     kept: dict[tuple[str, int, str], Access] = {}
     for access in accesses:
         key = access.location.path, access.location.line or 0, access.entry_point.name

@@ -1,4 +1,4 @@
-"""Comments that silence findings: where they count, and which of them silence nothing."""
+"""Comments that silence findings: their scope, and which of them silence nothing."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class Ignore:
     """One silencing comment."""
 
     line: int
-    """Where the comment stands."""
+    """The place of the comment."""
     first: int
     last: int
     """The lines that it covers."""
@@ -51,7 +51,7 @@ class Ignore:
         return place is not None and place.line is not None and self.first <= place.line <= self.last
 
     def as_row(self) -> list[Any]:
-        """Return what `from_row` makes the same of, in JSON's types."""
+        """Return the ignore in JSON's types; `from_row` is the inverse."""
         return [self.line, self.first, self.last, list(self.names), self.reason, self.foreign]
 
 
@@ -72,8 +72,8 @@ def find_ignores(
 ) -> list[Ignore]:
     """Return the silencing comments of a text.
 
-    A comment covers the statement on its line, and where that declares a variable, the writes of it; one that stands
-    alone, and `ignore-next-line`, cover the next line that holds code; `ignore-start` covers all up to its
+    A comment covers the statement on its line and, if that declares a variable, the writes of it; one on its own
+    line, and `ignore-next-line`, cover the next line that holds code; `ignore-start` covers all up to its
     `ignore-end` or the end of the file; `ignore-file` all.
     """
     if "ftaudit:" not in text and not _MARKER.search(text):
@@ -194,7 +194,7 @@ def _comments(text: str, lines: list[str], language: Language) -> list[tuple[int
 
 
 def _next_code_line(lines: list[str], number: int) -> int:
-    """Return the first line after `number` that is neither empty nor a comment of its own."""
+    """Return the first line after `number` that is neither empty nor only a comment."""
     for index in range(number, len(lines)):
         stripped = lines[index].strip()
         if stripped and not stripped.startswith(("#", "//", "/*", "*")):

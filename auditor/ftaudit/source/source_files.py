@@ -1,4 +1,4 @@
-"""Which files a scan looks at: the given paths, without what git ignores, tests and vendored code unless asked for."""
+"""Which files a scan checks: the given paths, without what git ignores, tests and vendored code unless asked for."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ _TEST_FOLDERS: Final = frozenset(
         "perf",
     ]
 )
-"""Tests, and what like them is not installed: documentation, examples, benchmarks."""
+"""Tests, and similar files that are not installed: documentation, examples, benchmarks."""
 _TEST_NAMES: Final = frozenset({"conftest.py", "tests.py", "test.py", "noxfile.py"})
 _VENDOR_FOLDERS: Final = frozenset(
     [
@@ -143,7 +143,7 @@ class FoundFile:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class FoundFiles:
-    """What `find_files` arrives at."""
+    """The result of `find_files`."""
 
     files: tuple[FoundFile, ...]
     skipped: tuple[Skipped, ...] = ()
@@ -189,7 +189,7 @@ def find_files(
             if root not in contexts:
                 contexts.add(root)
                 for file in _context_of(path, root, base, trust_git=trust_git):
-                    # A file that is named itself, before or behind this one, is more than context.
+                    # A file that is named itself, before or after this one, is more than context.
                     found.setdefault(file.shown, file)
             own = _found(path, Role.OWN, base)
             found[own.shown] = own
@@ -250,7 +250,7 @@ def _context_of(path: Path, root: Path | None, base: Path | None, *, trust_git: 
 
 
 def _project_of(path: Path) -> Path | None:
-    """Return the outermost of the folders right above the file that look like a project, at most eight levels up."""
+    """Return the outermost of the folders directly above the file that look like a project, at most eight levels up."""
     best = None
     for folder in [*path.absolute().parents][:8]:
         if any((folder / mark).exists() for mark in _PROJECT_MARKS):
@@ -367,7 +367,7 @@ def _changed(paths: Iterable[Path], revision: str) -> frozenset[Path]:
 
 
 def _git(folder: Path, *arguments: str) -> bytes | None:
-    """Run git, without hooks of the repository's making, and return what it says, or `None` where it fails."""
+    """Run git, without the repository's hooks, and return its output, or `None` if it fails."""
     if shutil.which("git") is None:
         return None
     command = ["git", "-c", "core.fsmonitor=false", "-c", "core.hooksPath=/dev/null", *arguments]

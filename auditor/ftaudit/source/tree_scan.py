@@ -34,7 +34,7 @@ from ftaudit.workers import Died, can_fork, run_tasks
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ScanResult:
-    """What a scan arrives at."""
+    """The result of a scan."""
 
     findings: tuple[Finding, ...] = ()
     """Sorted by path, line and code."""
@@ -54,7 +54,7 @@ class ScanResult:
     """The rules that ran."""
     target: str = ""
     cached: int = 0
-    """Files whose answer was remembered from an earlier scan."""
+    """Files whose result came from the cache of an earlier scan."""
     frames: Mapping[tuple[str, int], tuple[tuple[int, str], ...]] = field(default_factory=dict)
     """The lines around each finding with their numbers, by path and line."""
     states: tuple[StateRow, ...] = ()
@@ -71,7 +71,7 @@ class ScanResult:
 
 
 LOCAL_PREFIX: Final = "ftaudit_local_rules."
-"""What the registry names the modules that it loads from folders."""
+"""The prefix that the registry gives to modules that it loads from folders."""
 _AROUND: Final = 1
 """Lines of a code frame before and after the finding's own."""
 _WIDEST: Final = 300
@@ -79,7 +79,7 @@ _WIDEST: Final = 300
 
 @dataclass(slots=True)
 class _Rows:
-    """What both passes said of each file, by its shown path."""
+    """The results of both passes for each file, by its shown path."""
 
     first: dict[str, Mapping[str, Any]] = field(default_factory=dict)
     second: dict[str, Mapping[str, Any]] = field(default_factory=dict)
@@ -101,7 +101,7 @@ def scan(
     declare: bool = False,
     requested: Collection[str] = (),
 ) -> ScanResult:
-    """Look at the files with the rules. No file and no rule ends the scan: what fails is a row.
+    """Check the files with the rules. No file and no rule ends the scan: a failure becomes a row.
 
     `known` are the rules that exist, for silencing comments that name none of them. Findings of pedantic severity are
     kept of the rules named in `pedantic`. `on_done(done, total)` is called
@@ -150,7 +150,7 @@ def scan(
                 summaries.setdefault(Room(room), {})[path] = summary
     accesses, uncomposed = compose(summaries, context)
     skipped += uncomposed
-    # Workers answer in any order; what a rule of the whole tree says must not hang on it.
+    # Workers answer in any order; the findings of a rule for the whole tree must not depend on it.
     shown = tuple(sorted(kept, key=_order))
     whole = check_project(
         Project(context=context, target=target, findings=shown, roles=roles, accesses=accesses), rules
@@ -197,7 +197,7 @@ def asks_for_limited_api(context: TreeContext) -> bool:
 
 
 def _unwanted_codes(rules: Sequence[SourceRule]) -> frozenset[str]:
-    """Return the codes that a rule speaks as while the rule of that code is left out, another of them not."""
+    """Return the codes that a rule reports under while the rule of that code is left out but another of them is not."""
     present = {rule.info.code for rule in rules}
     return frozenset(
         code
@@ -246,7 +246,7 @@ def merge(results: Sequence[ScanResult]) -> ScanResult:
 def _frames(
     findings: Iterable[Finding], files: Mapping[str, FoundFile]
 ) -> dict[tuple[str, int], tuple[tuple[int, str], ...]]:
-    """Return the lines around each finding; a file that has gone meanwhile has none."""
+    """Return the lines around each finding; a file that was deleted meanwhile has none."""
     texts: dict[str, list[str]] = {}
     frames: dict[tuple[str, int], tuple[tuple[int, str], ...]] = {}
     for finding in findings:
@@ -333,7 +333,7 @@ def _second_pass(
 
 def _prepare(rooms: Iterable[Room]) -> None:
     for room in sorted(rooms):
-        # What cannot be imported is a row of each file that needs it.
+        # A failed import is a row of each file that needs the module.
         with contextlib.suppress(ImportError):
             reader_of(room).prepare()
 
@@ -350,7 +350,7 @@ def _looked(
     on_done: Callable[[int, int], None] | None,
     prepare: Callable[[], None] | None = None,
 ) -> dict[str, Mapping[str, Any]]:
-    """Return the answer for each file, from the cache where it is there, and remember the others."""
+    """Return the result for each file, from the cache if it is there, and store the others."""
     known = cache.load(keys.values()) if cache is not None else {}
     answers: dict[str, Mapping[str, Any]] = {
         file.shown: known[keys[file.shown]] for file in files if keys[file.shown] in known

@@ -71,7 +71,7 @@ class WheelArchive:
         return self._by_name.get(name)
 
     def read(self, member: ArchiveMember) -> bytes:
-        """Return a member, whole and with its CRC checked; raise `ArchiveError` where it lies."""
+        """Return a member, whole and with its CRC checked; raise `ArchiveError` if the CRC is wrong."""
         return MemberReader(self._source, member, self._limits).whole()
 
     def starts_like_image(self, member: ArchiveMember) -> bool:
@@ -81,7 +81,7 @@ class WheelArchive:
     def read_members(
         self, members: Sequence[ArchiveMember], *, fetchers: Executor | None = None
     ) -> Iterator[tuple[ArchiveMember, bytes | None]]:
-        """Yield each member with its content, or with `None` where something is wrong with that member.
+        """Yield each member with its content, or with `None` if something is wrong with that member.
 
         Members that are near each other are fetched together. A connection that breaks raises `ArchiveError`.
         """

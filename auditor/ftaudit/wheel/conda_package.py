@@ -49,7 +49,7 @@ class FromConda:
     name: NormalizedName
     version: Version
     file: DistributionFile | None
-    """The wheel that holds what there is of Python in it; `None` where nothing is."""
+    """The wheel that holds what there is of Python in it; `None` if nothing is."""
 
 
 def is_conda(path: Path) -> bool:
@@ -174,7 +174,7 @@ class _Index:
 
     @classmethod
     def parse(cls, data: bytes, path: Path) -> _Index:
-        """Return the index; raise `DamagedArchive` where it is malformed or not that of the file."""
+        """Return the index; raise `DamagedArchive` if it is malformed or not that of the file."""
         try:
             table: Any = json.loads(data)
             name, version, build = str(table["name"]), str(table["version"]), str(table["build"])

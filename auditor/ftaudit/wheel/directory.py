@@ -48,7 +48,7 @@ class ArchiveMember:
 
 
 def read_directory(source: WheelSource, limits: Limits) -> tuple[tuple[ArchiveMember, ...], tuple[str, ...]]:
-    """Return the members and the archive's problems; raise `ArchiveError` where it cannot be read or is a trap."""
+    """Return the members and the archive's problems; raise `ArchiveError` if it cannot be read or is a trap."""
     ends = _locate(source, limits)
     try:
         with zipfile.ZipFile(_Window(source, ends.stop)) as archive:

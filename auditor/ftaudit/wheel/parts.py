@@ -74,7 +74,7 @@ def find_parts(head: bytes) -> Parts | None:
 
 
 def find_reach(image: bytes, parts: Parts, hook: bytes) -> int | None:
-    """Return up to where code has to be at hand: past the init hook and the constructors; `None` where none is found.
+    """Return up to where code has to be at hand: past the init hook and the constructors; `None` if none is found.
 
     `image` holds everything but the code. System V ABI, "Dynamic Linking".
     """

@@ -157,7 +157,7 @@ class RemoteSource:
             raise ArchiveError(f"cannot be fetched: {type(error).__name__}", about=self.name) from error
 
     def _range_of(self, answer: requests.Response) -> tuple[int, int, int] | None:
-        """Return start, stop and size out of `Content-Range`, or `None` where they make no sense."""
+        """Return start, stop and size out of `Content-Range`, or `None` if they make no sense."""
         if answer.headers.get("Content-Encoding", "identity") != "identity":
             return None
         match = _CONTENT_RANGE.fullmatch(answer.headers.get("Content-Range", "").strip())

@@ -28,7 +28,7 @@ def installed_path(member: str) -> str:
 
 
 def parse_pth(data: bytes) -> tuple[str, ...] | None:
-    """Return the lines of a `.pth` file, or `None` where they cannot be read."""
+    """Return the lines of a `.pth` file, or `None` if they cannot be read."""
     if len(data) > MOST:
         return None
     try:

@@ -39,7 +39,7 @@ NO_TAIL: Final = Tail(data=b"", other=b"")
 
 
 def inflate_tail(raw: bytes) -> Tail | None:
-    """Inflate the end of a deflate stream; return `None` where no block begins in what was given."""
+    """Inflate the end of a deflate stream; return `None` if no block begins in what was given."""
     for start in range(0, min(len(raw), _SEARCHED), _CHUNK):
         begins = _find_headers(raw[start : start + _CHUNK + _HEADER])
         while begins:

@@ -1,7 +1,7 @@
 """One pool of worker processes; any of them may crash, hang or run out of memory, and only its own task is lost.
 
 Tasks go to a worker as pickles; answers come back as JSON, because a worker that read hostile data is not trusted.
-Workers are copies of this process where that is possible (`can_fork`): they have all that it has imported. Elsewhere
+Workers are copies of this process where that is possible (`can_fork`): they have all its imports. Elsewhere
 they are fresh interpreters.
 """
 
@@ -49,7 +49,7 @@ def run_tasks(
 ) -> Iterator[tuple[int, Any]]:
     """Yield the index of each task and `function(task)`, in any order; `Died` for a task that ended its worker.
 
-    `function` answers with what JSON can hold. `jobs=0` runs everything here and now. On an interpreter that runs
+    `function` answers with what JSON can hold. `jobs=0` runs everything in this thread. On an interpreter that runs
     without the GIL the tasks run in threads of this process. Neither survives a crash. `sizes` are the tasks' costs,
     in bytes.
     """
@@ -69,7 +69,7 @@ def run_tasks(
         workers=min(jobs, len(batches)),
         seconds=patience,
         memory=MEMORY,
-        prepare=gc.disable,  # Trees have no cycles, and looking for some takes half as long again as making them.
+        prepare=gc.disable,  # Trees have no cycles, and the search for cycles adds half of the time.
         fork=can_fork(),
     ) as pool:
         for batch in batches:
@@ -92,7 +92,7 @@ class _Alone:
 
 @contextlib.contextmanager
 def _without_collector() -> Iterator[None]:
-    """Keep the collector of cycles from stopping all threads at every turn."""
+    """Keep the cycle collector from stopping all threads too often."""
     enabled = gc.isenabled()
     gc.disable()
     try:

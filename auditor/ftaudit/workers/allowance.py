@@ -1,4 +1,4 @@
-"""What a task may take: seconds of its process's processor time, for a busy machine must not change an answer."""
+"""The allowance of a task: seconds of processor time, because a busy machine must not change an answer."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class Allowance:
             self.deadline = math.inf
 
     def is_over(self, now: float) -> bool:
-        """Return whether the task has used up its time or hangs; where not, `deadline` says when to ask again."""
+        """Return whether the task has used up its time or hangs; if not, `deadline` says when to ask again."""
         with self._lock:
             if self.deadline > now:
                 return False
@@ -58,7 +58,7 @@ class Allowance:
 
 
 def _worked(pid: int) -> float | None:
-    """Return the seconds of processor time that a process has used (proc(5)), or `None` where nothing says."""
+    """Return the seconds of processor time that a process has used (proc(5)), or `None` if unknown."""
     try:
         fields = Path(f"/proc/{pid}/stat").read_text(encoding="ascii", errors="replace").rpartition(")")[2].split()
         return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")

@@ -1,4 +1,4 @@
-"""Why a task has no answer."""
+"""The reason why a task has no answer."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from ftaudit.model import StrEnum
 
 
 class TaskEnding(StrEnum):
-    """Why a task has no answer."""
+    """The reason why a task has no answer."""
 
     SIGNAL = "signal"
     EXIT = "exit"
@@ -27,7 +27,7 @@ class TaskEnding(StrEnum):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Died:
-    """Stands for the answer of a task that has none."""
+    """The result of a task that has no answer."""
 
     how: TaskEnding
     detail: str = ""

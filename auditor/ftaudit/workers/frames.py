@@ -1,4 +1,4 @@
-"""What goes through the pipes: tasks as pickles, answers as JSON."""
+"""The data in the pipes: tasks as pickles, answers as JSON."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _LENGTH: Final = struct.Struct("<Q")
 
 
 LARGEST_ANSWER: Final = 1 << 30
-"""Bytes of an answer; a longer one makes no sense."""
+"""The most bytes of an answer; a longer one is invalid."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +72,7 @@ class _Unpickler(pickle.Unpickler):
 
 
 def send_tasks(stream: BinaryIO, tasks: Sequence[Packed], shared: Packed | None) -> bool:
-    """Write tasks, and first what they share where that is new."""
+    """Write tasks, preceded by their shared value if it is new."""
     every = (*tasks, shared) if shared is not None else tasks
     head = json.dumps({"tasks": len(tasks), "sizes": [packed.sizes for packed in every]}).encode()
     stream.write(_LENGTH.pack(len(head)) + head)
@@ -84,7 +84,7 @@ def send_tasks(stream: BinaryIO, tasks: Sequence[Packed], shared: Packed | None)
 
 
 def receive_tasks(stream: BinaryIO) -> tuple[Sequence[Packed], Packed | None] | None:
-    """Read what `send_tasks` wrote, or return `None` where the stream ends."""
+    """Read the tasks that `send_tasks` wrote, or return `None` if the stream ends."""
     prefix = stream.read(_LENGTH.size)
     if len(prefix) < _LENGTH.size:
         return None
@@ -101,7 +101,7 @@ def send_answer(stream: BinaryIO, encoded: bytes) -> None:
 
 
 def receive_answer(stream: BinaryIO) -> dict[str, Any] | None:
-    """Return what `send_answer` wrote; `None` where the stream ends, an empty answer for what is not JSON."""
+    """Return the answer that `send_answer` wrote; `None` if the stream ends, an empty answer for invalid JSON."""
     prefix = stream.read(_LENGTH.size)
     if len(prefix) < _LENGTH.size:
         return None

@@ -1,4 +1,4 @@
-"""The pool: threads that hand tasks to workers, and replace the workers that are lost."""
+"""The pool: threads that pass tasks to workers, and replace lost workers."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ class WorkerPool:
     ) -> None:
         """Make a pool; a task that uses `seconds` of processor time, hangs, or needs more `memory` ends its worker.
 
-        The kernel sees to it should this process be gone by then. `memory` is in bytes. `capacity` is the weight of the
+        The kernel does so if this process is gone by then. `memory` is in bytes. `capacity` is the weight of the
         tasks that may wait. Each worker calls `prepare` first. With `fork`, the thread that calls `start` must be the
         only one of this process.
         """
@@ -84,9 +84,9 @@ class WorkerPool:
     def submit(
         self, tasks: Sequence[Any], shared: object = None, *, weight: int = 0, at_once: bool = False
     ) -> list[Future[Any]]:
-        """Hand tasks to one worker, and `shared` once with them; block while the tasks that wait weigh too much.
+        """Pass tasks to one worker, and `shared` once with them; block while the waiting tasks weigh too much.
 
-        `at_once` sends all of them together: quicker for many small tasks. A future's result is the work's answer or
+        `at_once` sends all of them together: faster for many small tasks. A future's result is the work's answer or
         `Died`; closing the pool cancels it.
         """
         self.start()
@@ -105,7 +105,7 @@ class WorkerPool:
         return futures
 
     def close(self) -> None:
-        """End every worker, in the middle of whatever it does."""
+        """End every worker, even in the middle of a task."""
         with self._state:
             self._closed = True
             self._state.notify_all()
@@ -122,7 +122,7 @@ class WorkerPool:
         return self._capacity is None or self._waiting + weight <= self._capacity
 
     def _serve(self, process: WorkerProcess | None) -> None:
-        """Do batches with one process, replaced whenever it is lost."""
+        """Run batches with one process, which is replaced whenever it is lost."""
         try:
             process = self._alive(process)
             while (batch := self._batches.get()) is not None:
@@ -166,7 +166,7 @@ class WorkerPool:
         process.end()
 
     def _expect(self, deadline: float) -> None:
-        """Have the watching thread look at the deadlines when this one is there."""
+        """Make the watching thread check the deadlines at this time."""
         if deadline < self._wakes:
             with self._clock:
                 self._clock.notify_all()

@@ -1,4 +1,4 @@
-"""The worker: it does tasks, within limits, until its input ends. It may be killed at any time."""
+"""The worker: it runs tasks, within limits, until its input ends. It may be killed at any time."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from ftaudit.workers.ending import Died, TaskEnding
 from ftaudit.workers.frames import Packed, receive_tasks, send_answer
 
 Work: TypeAlias = "Callable[[Any, Any], Any]"
-"""What workers do: a function of a module, or a `partial` of one. It gets a task and what its batch shares."""
+"""The work: a function of a module, or a `partial` of one. It gets a task and its batch's shared value."""
 
 
 Limits: TypeAlias = "tuple[int, int]"
@@ -24,7 +24,7 @@ Limits: TypeAlias = "tuple[int, int]"
 
 
 def main(limits: Limits) -> None:
-    """Work in a fresh interpreter until stdin ends. The first task is what the work is."""
+    """Work in a fresh interpreter until stdin ends. The first task is the work itself."""
     answers = os.fdopen(os.dup(1), "wb")
     _silence()
     received = receive_tasks(sys.stdin.buffer)
@@ -36,7 +36,7 @@ def main(limits: Limits) -> None:
 def be_a_copy(
     down: int, up: int, ours: Sequence[int], work: Work, prepare: Callable[[], object] | None, limits: Limits
 ) -> None:
-    """Work in a copy of the parent; `ours` are the descriptors that are the parent's alone."""
+    """Work in a copy of the parent; `ours` are the descriptors that only the parent uses."""
     for descriptor in ours:
         os.close(descriptor)
     _silence()
@@ -44,7 +44,7 @@ def be_a_copy(
 
 
 def _silence() -> None:
-    """Send what native code prints nowhere: it must not be taken for an answer, or mix with a report."""
+    """Discard the output of native code: it must not be taken for an answer, or mix with a report."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the parent decides.
     nowhere = os.open(os.devnull, os.O_WRONLY)
     os.dup2(nowhere, 1)
@@ -64,12 +64,12 @@ def _serve(
         while (received := receive_tasks(tasks)) is not None:
             batch, news = received
             if news is not None:
-                shared = None  # Frees the old before there is the new.
+                shared = None  # Frees the old value before the new one exists.
                 shared = news.unpack()
             for task in batch:
                 _allow(cpu_seconds)
                 send_answer(answers, _done(work, task, shared, memory))
-    # What the parent would do at its exit (its atexit hooks, its buffers) is not this process's to do.
+    # This process must not run the parent's exit actions (its atexit hooks, its buffers).
     os._exit(0)
 
 
@@ -92,7 +92,7 @@ def _limit(memory: int) -> None:
 
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
         resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
-        if sys.platform != "darwin":  # Where a process maps more than any limit that would help.
+        if sys.platform != "darwin":  # There a process maps more than any useful limit.
             resource.setrlimit(resource.RLIMIT_AS, (memory, memory))
 
 

@@ -24,7 +24,7 @@ STARTUP: Final = 60.0
 
 @dataclass(eq=False, kw_only=True, slots=True)
 class WorkerProcess:
-    """One worker and the pipes to it. One thread talks to it; any may kill it."""
+    """One worker and the pipes to it. One thread talks to it; any thread may kill it."""
 
     kill_it: Callable[[], None]
     wait_for: Callable[[float | None], int | None]
@@ -61,11 +61,11 @@ class WorkerProcess:
         self.kill()
         self.wait_for(None)
         for stream in (self.stdin, self.stdout):
-            with contextlib.suppress(OSError):  # What is still buffered for a dead process is of no use.
+            with contextlib.suppress(OSError):  # Data that is still buffered for a dead process is useless.
                 stream.close()
 
     def answers(self, tasks: Sequence[Packed], shared: Packed) -> Iterator[Any]:
-        """Yield the answer to each task, in order; `Died` is the last where the process is lost."""
+        """Yield the answer to each task, in order; `Died` is the last if the process is lost."""
         if not self._ready and self._within(STARTUP, lambda: receive_answer(self.stdout)) is None:
             yield self._lost(Died(how=TaskEnding.NOT_STARTED))
             return
@@ -87,7 +87,7 @@ class WorkerProcess:
                     return
 
     def _within(self, seconds: float, what: Callable[[], Any]) -> Any:
-        """Do something with the pipes; where that takes the process longer it is killed, which ends the waiting."""
+        """Run an operation on the pipes; if the process takes longer, it is killed, which ends the wait."""
         self.expect(self.allowance.begin(seconds))
         try:
             done = what()
@@ -131,7 +131,7 @@ def start_fresh(work: Work, prepare: Callable[[], object] | None, limits: Limits
             return None
 
     stdin, stdout = cast(BinaryIO, process.stdin), cast(BinaryIO, process.stdout)
-    with contextlib.suppress(OSError):  # A process that is gone already is noticed when it is asked.
+    with contextlib.suppress(OSError):  # A process that is already gone is noticed at the next question.
         send_tasks(stdin, [pack((work, prepare))], None)
     return WorkerProcess(
         kill_it=process.kill,
@@ -153,8 +153,8 @@ def start_copy(
         target=be_a_copy, args=(down, up, ours, work, prepare, limits), daemon=True
     )
     with warnings.catch_warnings():
-        # One that takes the place of a worker that was lost is made while the threads of the pool run. They hold no
-        # lock that it needs; should it hang all the same, its task's time ends it.
+        # The replacement of a lost worker is created while the threads of the pool run. They do not hold a
+        # lock that it needs; if it hangs all the same, its task's time limit ends it.
         warnings.simplefilter("ignore", DeprecationWarning)
         process.start()
     os.close(down)

@@ -1,4 +1,4 @@
-"""What files of continuous integration are understood to say: the YAML is read, and the scripts in its strings."""
+"""The facts of continuous-integration files: from the YAML, and from the scripts in its strings."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a build script in Python is understood to say."""
+"""The facts of a build script in Python."""
 
 from __future__ import annotations
 

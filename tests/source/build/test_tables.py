@@ -1,4 +1,4 @@
-"""What build configuration, Meson, CMake and CI files are understood to say."""
+"""The facts of build configuration, Meson, CMake and CI files."""
 
 from __future__ import annotations
 

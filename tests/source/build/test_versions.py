@@ -1,4 +1,4 @@
-"""What a requirement admits is worked out over all versions, and not over those that someone thought of."""
+"""The versions that a requirement admits are computed over all versions, not over a list of examples."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""C in other clothes: what Python hands to CFFI, and names with holes in templates."""
+"""C inside other files: strings that Python passes to CFFI, and names with placeholders in templates."""
 
 from __future__ import annotations
 

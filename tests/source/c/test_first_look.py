@@ -1,4 +1,4 @@
-"""C and C++: the cheap looks that spare a parse never hide what the full look finds."""
+"""C and C++: the cheap tests that skip a parse never hide a finding of the full check."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""No text is slow: four times the text is about four times the work, and what takes too long all the same is a row."""
+"""No text is slow: four times the text is about four times the work, and a file that still takes too long is a row."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ The query cursor of tree-sitter is quadratic in the depth of loops without brace
 
 
 def cost(text: str, path: str) -> float:
-    # A collection of garbage costs what the rest of the suite has left in memory, not what this text costs.
+    # The cost of a garbage collection depends on the rest of the suite, not on this text.
     gc.collect()
     gc.disable()
     try:
@@ -54,7 +54,7 @@ def test_four_times_the_text_is_about_four_times_the_work(path: str) -> None:
         strict=True,
     ):
         more = cost(longer, path)
-        # A single measure is noisy: what looks slow is measured again before it counts.
+        # A single measure is noisy: a slow one is repeated before it counts.
         if more > NOISE and all(min(cost(longer, path), more) > LIMIT * cost(text, path) for _ in range(3)):
             slow.append((piece, more))
     assert slow == []

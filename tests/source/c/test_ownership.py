@@ -1,4 +1,4 @@
-"""Strong references in the place of borrowed ones: released on every path, handed over once, or refused."""
+"""Strong references in place of borrowed ones: released on every path, transferred once, or refused."""
 
 # ruff: noqa: E501 - a function of C on one line
 

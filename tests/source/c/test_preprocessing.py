@@ -14,7 +14,7 @@ def functions(text: str, **options: str) -> list[str]:
 
 
 def compiled(text: str, **options: str) -> str:
-    """Return what is left of the text, without blanks at line ends."""
+    """Return the remaining text, without blanks at line ends."""
     return "\n".join(line.rstrip() for line in unit(text, **options).code.split("\n"))  # type: ignore[arg-type]
 
 

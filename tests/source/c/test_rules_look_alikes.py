@@ -1,4 +1,4 @@
-"""What the rules on C and C++ say of code that only looks like a flaw, and of flaws in an unusual dress."""
+"""The rules for C and C++ on code that only looks like a flaw, and on flaws in an unusual form."""
 
 from __future__ import annotations
 

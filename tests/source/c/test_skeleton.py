@@ -1,4 +1,4 @@
-"""What the parser is spared of a file is never what the file defines: functions and variables keep their place."""
+"""The text that the parser skips never defines anything: functions and variables keep their place."""
 
 from __future__ import annotations
 

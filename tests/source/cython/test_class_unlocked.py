@@ -1,4 +1,4 @@
-"""How sure FT403 is: what the methods of a Cython class tell of who shares its objects."""
+"""The confidence of FT403: evidence in the methods of a Cython class that its objects are shared."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the model of a Cython file sees, and what it survives."""
+"""The model of a Cython file: its content, and its robustness."""
 
 from __future__ import annotations
 

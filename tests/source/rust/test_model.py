@@ -1,4 +1,4 @@
-"""What the model of a Rust file sees, which PyO3 it resolves, and what it survives."""
+"""The model of a Rust file: its content, the PyO3 version, and its robustness."""
 
 from __future__ import annotations
 

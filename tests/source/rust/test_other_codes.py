@@ -1,4 +1,4 @@
-"""Rust findings that bear the codes of the C rules: selected and ignored as those are."""
+"""Rust findings with the codes of the C rules: selected and ignored like those."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Connect a process with what follows its unknowns."""
+"""Connect a process with the tracker of its unknowns."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def _decoder(machine: str) -> Decoder:
 
 
 def attach(process: Process, objects: Collection[int], turned: Collection[int], joins: Joins) -> Flow:
-    """Follow the unknowns of a new process, and turn the decisions of these numbers round; `objects` are Python's."""
+    """Track the unknowns of a new process, and invert the decisions with these numbers; `objects` are Python's."""
     machine = process.machine
     decoder = _decoder(machine.name)
     flow = Flow(

@@ -12,7 +12,7 @@ Block = tuple[int, int]
 
 
 def candidates(image: Image, blocks: Sequence[Block]) -> Iterator[tuple[int, bytes]]:
-    """Yield the patches that turn one branch of a run round each, the last branch first, each branch once.
+    """Yield patches that each invert one branch of a run, the last branch first, each branch once.
 
     A patch is an address and the code to put there. `blocks` are those of the run, in order.
     """
@@ -37,7 +37,7 @@ def patched(image: Image, patches: Sequence[tuple[int, bytes]]) -> Image:
 
 
 def _turn_x86(code: bytes, end: int, following: int) -> bytes | None:
-    """Return what replaces the `Jcc` at the end of the code: nothing where it was taken, a jump where it was not.
+    """Return the replacement of the `Jcc` at the end of the code: nothing if it was taken, a jump if it was not.
 
     For bytes that only look like one, the run continues neither after it nor at its target.
     """
@@ -57,7 +57,7 @@ def _turn_x86(code: bytes, end: int, following: int) -> bytes | None:
 
 
 def _turn_arm(code: bytes, end: int, following: int) -> bytes | None:
-    """Return what replaces the `B.cond`, `CBZ`, `CBNZ`, `TBZ` or `TBNZ` at the end of the code, as above."""
+    """Return the replacement of the `B.cond`, `CBZ`, `CBNZ`, `TBZ` or `TBNZ` at the end of the code, as above."""
     if len(code) < 4:
         return None
     word = int.from_bytes(code[-4:], "little")

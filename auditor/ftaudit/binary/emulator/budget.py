@@ -7,12 +7,12 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Budget:
-    """How much one `read_declaration` may spend. Time limits are the worker process's business."""
+    """How much one `read_declaration` may spend. The worker process enforces time limits."""
 
     instructions: int = 20_000_000
     """Emulated instructions of one call into the image: an initialiser, the hook, a slot."""
     constructor_instructions: int = 2_000_000
-    """The same for each static constructor: what exceeds it is left, and said."""
+    """The same for each static constructor: one that exceeds it is abandoned, and noted."""
     constructors: int = 8192
     """Static constructors that are run."""
     calls: int = 100_000
@@ -20,9 +20,9 @@ class Budget:
     constructor_calls: int = 200_000
     """Calls of imported functions of all the static constructors of an image: protobuf's make 50,000 of them."""
     tries: int = 24
-    """Runs of the hook, the first included, with other answers where the answers of the first led nowhere."""
+    """Runs of the hook, including the first, with other answers if those of the first run fail."""
     proofs: int = 64
-    """Further runs that look whether something that only the machine knows would lead to another declaration."""
+    """Further runs that check whether a machine-specific unknown leads to another declaration."""
     branches: int = 32
     """Runs in which a branch that led to a failure is made to go the other way."""
     memory: int = 768 << 20

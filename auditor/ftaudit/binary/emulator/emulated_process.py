@@ -13,14 +13,14 @@ from ftaudit.binary.emulator.taint.calls import Calls
 from ftaudit.binary.emulator.taint.join import joined
 from ftaudit.binary.image.mapped import AARCH64, Image
 
-# Places as Linux has them, of which a module may ask no more than that.
+# Addresses as on Linux; a module may not rely on more than that.
 HANDLES = 0x7F3A_1000_0000
 HANDLES_SIZE = 32 << 20
 HEAP = 0x55D2_4A00_0000
 STACK = 0x7FFC_6A30_0000
 STACK_SIZE = 1 << 20
 CALLERS = 0x4000
-"""Bytes at the top of the stack that belong to who calls the module."""
+"""Bytes at the top of the stack that belong to the module's caller."""
 THREAD = 0x7F3A_3000_0000
 THREAD_SIZE = 4 << 20
 ERRNO = THREAD + 0x1800
@@ -45,7 +45,7 @@ CreateTimerQueueTimer EnumWindows qsort_s bsearch_s call_once fopencookie regist
 _Unwind_Backtrace _Unwind_ForcedUnwind
 """
 _TAKE_CODE = frozenset(_NAMES.split()) | _GO_ELSEWHERE
-"""Functions that call code which they are handed, at once or at a time of their own."""
+"""Functions that call code which they receive, at once or later."""
 _RUNTIME = frozenset({"__gxx_personality_v0", "_Unwind_Resume", "__cxa_pure_virtual", "__cxa_throw"})
 _MOST_NOTES = 8
 """Static constructors that may fail before the rest are left."""
@@ -92,7 +92,7 @@ class Linked:
 
 @dataclass(slots=True)
 class Process:
-    """The state of one try. Addresses are handed out upwards and never reused, so a try is deterministic."""
+    """The state of one try. Addresses are allocated upwards and never reused, so a try is deterministic."""
 
     machine: Machine
     budget: Budget
@@ -121,19 +121,19 @@ class Process:
     current: str = ""
     """The imported function that is being answered."""
     foreign_answer: Handler | None = None
-    """Answers functions of which nothing is known."""
+    """Answers unknown functions."""
     foreign: str = ""
-    """The last function that was called of which nothing is known: another library's."""
+    """The last unknown function that was called: another library's."""
     provided: dict[str, int] = field(default_factory=dict)
     """Functions and data that libraries loaded with the module export, by name."""
     certain: frozenset[str] = frozenset()
-    """The imported functions whose answers are those of every machine."""
+    """The imported functions whose answers are the same on every machine."""
     exact: set[str] = field(default_factory=set)
     """More of them, known by the patterns of their names."""
     calls_flow: Calls | None = None
-    """Follows what the answers flow into, where that is wanted."""
+    """Tracks the flow of the answers, if that is wanted."""
     opaque: str = ""
-    """What the code asked for that may run code of its own which is not emulated: a thread, a signal handler."""
+    """A request of the code that may run further code which is not emulated: a thread, a signal handler."""
     next_unknown: int = UNKNOWN
     next_handle: int = HANDLES + 0x1000
     next_heap: int = HEAP
@@ -254,7 +254,7 @@ class Process:
             flow.leave(result)
 
     def guess(self, name: str) -> None:
-        """Note that the function being answered makes its answer up."""
+        """Note that the answer of the current function is a guess."""
         self.oracle.guess(name)
 
     def unknown_data(self, name: str, content: bytes, unknown: int, *, place: int | None = None) -> int:
@@ -280,13 +280,13 @@ class Process:
         return self.symbols["(the environment)"]
 
     def unknown_memory(self, address: int, size: int, name: str) -> None:
-        """Note that bytes hold something that is not known."""
+        """Note that bytes hold unknown data."""
         self.oracle.guesses.append(name)
         if self.calls_flow is not None:
             self.calls_flow.unknown(address, size, name)
 
     def _look_for_callbacks(self) -> None:
-        """Note where a function of which little is known is handed code of the images: it may call that."""
+        """Note that a barely known function receives code of the images: it may call that code."""
         if self.opaque:
             return
         if self.current in _GO_ELSEWHERE:
@@ -421,7 +421,7 @@ class Process:
     def start(self, linked: Linked, notes: list[str]) -> None:
         """Run what the dynamic loader runs when it loads an image.
 
-        A constructor that fails is left where it stands, and said in `notes`: the hook may not need it.
+        A failing constructor is abandoned, and mentioned in `notes`: the hook may not need it.
         """
         self.allowed = self.calls + self.budget.constructor_calls
         try:

@@ -1,4 +1,4 @@
-"""An emulated processor with its calling convention: registers, stack and memory, and nothing of Python."""
+"""An emulated processor with its calling convention: registers, stack and memory, without Python."""
 
 from __future__ import annotations
 
@@ -39,11 +39,11 @@ def _asks_arm(code: bytes | bytearray) -> bool:
 
 
 class MemoryFault(Exception):
-    """The emulated code touched memory that is not there, or executed what it cannot."""
+    """The emulated code touched unmapped memory, or executed an invalid instruction."""
 
 
 class NeedsVex(MemoryFault):
-    """The emulated code was compiled for processors with AVX alone."""
+    """The emulated code was compiled only for processors with AVX."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -56,13 +56,13 @@ class Convention:
     second_result: int
     """Of a pair of words."""
     result_place: int | None
-    """Holds the address of an object that is returned in memory; `None` where it is the first argument."""
+    """Holds the address of an object that is returned in memory; `None` if it is the first argument."""
     stack: int
     program: int
     frame: int
     """Points to the frame of a function, in code that has one."""
     link: int | None
-    """The return address's register; `None` where it is on the stack."""
+    """The return address's register; `None` if it is on the stack."""
     shadow: int
     """Bytes between the return address and the first stack argument (Microsoft x64: 32)."""
     variadic_on_stack: bool
@@ -72,7 +72,7 @@ class Convention:
 
 
 def convention_of(machine: str, image_format: str) -> Convention:
-    """Return the convention of a platform, told by machine and image format."""
+    """Return the convention of a platform, by machine and image format."""
     from unicorn import arm64_const, x86_const
 
     if machine == AARCH64:
@@ -130,14 +130,14 @@ class Machine:
         self._invalid_access: int = unicorn.UC_HOOK_MEM_INVALID
         self._read_access: int = unicorn.UC_HOOK_MEM_READ
         self.calls_flow: Calls | None = None
-        """Hears what the answers of imported functions are computed from, where that is wanted."""
+        """Receives the inputs of imported functions' answers, if that is wanted."""
         self._executed: set[tuple[int, int]] = set()
         self.engine.hook_add(unicorn.UC_HOOK_EDGE_GENERATED, self._on_edge)
         self._untouched: list[tuple[int, int, bytes, Callable[[], None]]] = []
         self._absent: list[tuple[int, int]] = []
         self._doubtful: tuple[tuple[int, int], ...] = ()
         self.missed: int | None = None
-        """The first address that was touched of what `unmap` took away."""
+        """The first touched address of unmapped memory (see `unmap`)."""
 
     def _on_edge(self, _engine: object, current: Any, previous: Any, _data: object) -> None:
         """Note a stretch of code when it is first translated."""
@@ -145,7 +145,7 @@ class Machine:
         self._executed.add((previous.pc, previous.size))
 
     def names(self, address: int) -> bool:
-        """Return whether code that ran may read the pointer at an address: it does where that cannot be seen."""
+        """Return whether code that ran may read the pointer at an address: also true if that cannot be determined."""
         if self.name == AARCH64:
             return True
         for start, size in self._executed:
@@ -181,7 +181,7 @@ class Machine:
     def map(self, address: int, size: int, content: bytearray | None = None) -> None:
         """Map pages, zeroed, or backed by `content`, which must be `size` bytes long and is written to.
 
-        Raise `MemoryFault` where they cannot be mapped.
+        Raise `MemoryFault` if they cannot be mapped.
         """
         try:
             if content is None:
@@ -196,7 +196,7 @@ class Machine:
             raise MemoryFault(f"mapping {size} bytes at {address:#x}: {error}") from error
 
     def map_on_touch(self, address: int, size: int, content: bytes, touched: Callable[[], None]) -> None:
-        """Map pages when they are touched first, and say so."""
+        """Map pages on their first access, and report it."""
         unicorn: Any = importlib.import_module("unicorn")
 
         def on_access(_engine: object, _kind: int, where: int, _size: int, _value: int, _data: object) -> bool:
@@ -223,7 +223,7 @@ class Machine:
         return False
 
     def unmap(self, start: int, end: int) -> None:
-        """Take pages away, and note where they are missed first. Raise `MemoryFault` where that cannot be done."""
+        """Unmap pages, and note the first access to them. Raise `MemoryFault` if that cannot be done."""
 
         def on_access(_engine: object, _kind: int, address: int, _size: int, _value: int, _data: object) -> bool:
             self._miss(address)
@@ -237,7 +237,7 @@ class Machine:
             raise MemoryFault(f"unmapping {end - start} bytes at {start:#x}: {error}") from error
 
     def distrust(self, ranges: Sequence[tuple[int, int]]) -> None:
-        """Let reading of any byte in these ranges, which are in order, be a `MemoryFault`."""
+        """Make any read of a byte in these ranges, which are in order, a `MemoryFault`."""
         self._doubtful = tuple(ranges)
 
         def on_read(_engine: object, _kind: int, address: int, size: int, _value: int, _data: object) -> None:
@@ -246,14 +246,14 @@ class Machine:
         self.engine.hook_add(self._read_access, on_read, begin=ranges[0][0], end=ranges[-1][1] - 1)
 
     def _check(self, address: int, size: int) -> None:
-        """Raise `MemoryFault` where bytes are read of which the content is not known."""
+        """Raise `MemoryFault` if a read includes bytes of unknown content."""
         place = bisect.bisect_right(self._doubtful, (address + size - 1, _MASK))
         if place and self._doubtful[place - 1][1] > address:
             self.missed = self.missed or address
             raise MemoryFault(f"reading what was not fetched at {address:#x}")
 
     def _miss(self, address: int, size: int = 1) -> None:
-        """Note that a range was touched, where it is the first that was taken away."""
+        """Note the first access to an unmapped range."""
         for start, end in self._absent:
             if self.missed is None and address < end and start < address + size:
                 self.missed = max(address, start)
@@ -285,7 +285,7 @@ class Machine:
         self.engine.hook_add(self._block_hook, on_block, begin=start, end=end)
 
     def interpret_vex(self, start: int, end: int) -> None:
-        """Execute the AVX instructions in the range ourselves, where `execute` knows them."""
+        """Execute the AVX instructions in the range ourselves, if `execute` supports them."""
         from unicorn import x86_const
 
         from ftaudit.binary.emulator.avx import instructions
@@ -334,7 +334,7 @@ class Machine:
     def close(self) -> None:
         """Free the engine and its memory soon: callbacks and engine refer to each other, through `ctypes.cast` too.
 
-        Only the collector ends that, and every engine holds a GiB of address space: it is called for every fourth.
+        Only the collector ends that, and every engine holds a GiB of address space: it runs for every fourth engine.
         """
         self.engine = None
         self._buffers.clear()
@@ -369,7 +369,7 @@ class Machine:
             raise MemoryFault(f"writing {len(content)} bytes at {address:#x}") from error
 
     def _count(self, size: int) -> None:
-        """Bound what the answers to a hostile module's calls may copy in all."""
+        """Limit the total number of bytes that answers to a hostile module's calls may copy."""
         self._traffic += size
         if self._traffic > _MOST_TRAFFIC:
             raise MemoryFault("the module moves more memory than the emulation provides")
@@ -441,7 +441,7 @@ class Machine:
         return int(self.engine.reg_read(number))
 
     def result(self) -> int:
-        """Return what the function that just returned gave back."""
+        """Return the result of the function that just returned."""
         return self._register(self.convention.result)
 
     def set_result(self, value: int) -> None:
@@ -453,19 +453,19 @@ class Machine:
         self.engine.reg_write(self.convention.second_result, value & _MASK)
 
     def result_object(self) -> int:
-        """Return where the function just called is to put the object that it returns, where that goes to memory."""
+        """Return the address for the object that the function just called returns, if that goes to memory."""
         c = self.convention
         return self._register(c.arguments[0] if c.result_place is None else c.result_place)
 
     def return_address(self) -> int:
-        """Return where the function just called goes back to."""
+        """Return the return address of the function just called."""
         c = self.convention
         return self._register(c.link) if c.link is not None else self.read_word(self._register(c.stack))
 
     def redirect(self, function: int, arguments: tuple[int, ...], continuation: int) -> None:
         """Call a function of the image in place of the one just called; it returns to `continuation`.
 
-        There `restore` brings back the moment at which the one just called had been entered.
+        There `restore` restores the state at the entry of the function just called.
         """
         c = self.convention
         stack = self._register(c.stack)
@@ -483,7 +483,7 @@ class Machine:
         self.engine.reg_write(c.program, function)
 
     def restore(self) -> None:
-        """At a continuation: be where the function that `redirect` replaced had been entered."""
+        """At a continuation: restore the state at the entry of the function that `redirect` replaced."""
         c = self.convention
         stack = self._register(c.stack)
         if c.link is None:
@@ -495,12 +495,12 @@ class Machine:
         self.engine.reg_write(c.stack, stack)
 
     def moment(self) -> tuple[int, ...]:
-        """Return what the processor is to go on with once the function just called has returned."""
+        """Return the address at which the processor continues after the function just called returns."""
         stack = self._register(self.convention.stack) + (8 if self.convention.link is None else 0)
         return (self.return_address(), stack, *(self._register(register) for register in self._preserved))
 
     def go_back(self, moment: tuple[int, ...], result: int) -> None:
-        """Be where the function that was called at a moment returns, with this result."""
+        """Restore a saved state at a function's entry, and return from that function with this result."""
         where, stack, *registers = moment
         for register, value in zip(self._preserved, registers, strict=True):
             self.engine.reg_write(register, value)
@@ -510,7 +510,7 @@ class Machine:
 
     @property
     def _preserved(self) -> tuple[int, ...]:
-        """Return the registers that a function leaves as they are."""
+        """Return the registers that a function preserves."""
         from unicorn import arm64_const, x86_const
 
         if self.name == AARCH64:

@@ -1,4 +1,4 @@
-"""What imported functions answer where the true answer is not known: recorded, and changed on another try."""
+"""Imported functions' answers if the true answer is unknown: recorded, and changed on another try."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Guess:
-    """One answer that was a guess."""
+    """One guessed answer."""
 
     name: str
-    """The function that was called, or the attribute that was asked for."""
+    """The function that was called, or the requested attribute."""
     answer: int
     choices: int
-    """How many answers there are to choose from."""
+    """The number of possible answers."""
     environment: bool
     """The true answer differs from machine to machine (`getenv`), so none is more plausible than another."""
 
@@ -28,7 +28,7 @@ class Oracle:
         self.guesses: list[str] = []
         """The guessed answers, in order: the questions, and answers that have no alternative here."""
         self.listener: Callable[[str], None] | None = None
-        """Hears of each guess."""
+        """Called with each guess."""
 
     def ask(self, name: str, choices: int, *, environment: bool = False) -> int:
         """Return which of so many answers to give, counted from 0, the most plausible one."""

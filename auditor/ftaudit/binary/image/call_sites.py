@@ -14,7 +14,7 @@ _IMMEDIATE = 4
 
 
 def call_sites(image: Image, symbol: str) -> int | None:
-    """Return how many places of the code call the symbol, or take its address; `None` where that is not looked for.
+    """Return how many places of the code call the symbol, or take its address; `None` if the search is not supported.
 
     Of ELF images for x86-64: calls and jumps, through the procedure linkage table and past it.
     """
@@ -43,7 +43,7 @@ def call_sites(image: Image, symbol: str) -> int | None:
 
 
 def references(image: Image, start: int, end: int) -> int | None:
-    """Return how many instructions name an address in a range; `None` where that is not looked for, as above."""
+    """Return how many instructions name an address in a range; `None` if the search is not supported, as above."""
     if not _is_read(image):
         return None
     return sum(
@@ -65,9 +65,9 @@ def _offset(code: bytes, place: int) -> int:
 
 
 def _near(code: bytes, start: int, low: int, high: int) -> Iterator[int]:
-    """Yield where four bytes of the code lead into a range, taken from the end of an instruction at most so long.
+    """Yield the places where four bytes of the code lead into a range, relative to the end of an instruction.
 
-    The upper half of such an offset is one of a few numbers in all of a chunk, which are searched for.
+    The upper half of such an offset is one of a few numbers in a whole chunk; the search is for those.
     """
     for chunk in range(0, len(code), _CHUNK):
         last = min(chunk + _CHUNK, len(code))

@@ -20,7 +20,7 @@ from ftaudit.binary.image.mapped import (
 from ftaudit.errors import ImageError
 
 BASE = 0x7F3A_4000_0000
-"""Where a loader may put it: a module that looks at its own address finds one that is plausible."""
+"""Where a loader may put it: a module that reads its own address finds a plausible one."""
 _MACHINES = {
     3: "i686",
     20: "ppc",
@@ -66,7 +66,7 @@ class _Symbol:
 
 
 def machine_of(data: bytes) -> str:
-    """Return the machine of an ELF file by its header (`e_machine`), or raise `ImageError` where it is cut."""
+    """Return the machine of an ELF file by its header (`e_machine`), or raise `ImageError` if it is cut."""
     if len(data) < 64:
         raise ImageError("the ELF header is cut off")
     order = ">" if data[5] == 2 else "<"

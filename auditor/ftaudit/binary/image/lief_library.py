@@ -13,13 +13,13 @@ from typing import Any
 def load_lief() -> Any:
     """Return the module `lief`, quiet.
 
-    What its import leaves in memory stays there. The collector, which is called for every few emulators, would look
-    at all of it each time: 40 ms, more than a module takes.
+    The objects of its import stay in memory. The collector, which runs for every few emulators, would visit
+    all of them each time: 40 ms, more than a module takes.
     """
     lief = importlib.import_module("lief")
     lief.logging.disable()
     gc.collect()
     gc.freeze()
-    # At the end the interpreter has to find it all again, or LIEF's bindings complain of leaks.
+    # At the end the interpreter must find all of them again, or LIEF's bindings report leaks.
     atexit.register(gc.unfreeze)
     return lief

@@ -69,7 +69,7 @@ def _slices(data: bytes) -> list[bytes]:
 
 def _load_slice(data: bytes, machine: str, limit: int, base: int, every_export: bool) -> Image:
     lief = load_lief()
-    # The FatBinary owns what it holds: it must outlive every use of the slice.
+    # The FatBinary owns its slices: it must outlive every use of a slice.
     holder = lief.MachO.parse(data, lief.MachO.ParserConfig.deep)
     binary = holder.at(0) if holder is not None and holder.size else None
     if binary is None:
@@ -141,7 +141,7 @@ def _rebase(binary: lief.MachO.Binary, words: ImageWords, slide: int) -> None:
 
 
 def _bindings(binary: lief.MachO.Binary, words: ImageWords, slide: int) -> tuple[Bind, ...]:
-    """Return the imported pointers. A weak definition of the image's own (C++'s inline functions) binds to itself."""
+    """Return the imported pointers. The image's own weak definition (C++'s inline functions) binds to itself."""
     binds = []
     own: dict[str, int] = {}
     for binding in binary.bindings:

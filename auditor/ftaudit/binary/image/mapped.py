@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from ftaudit.errors import ImageError
 
 HOOK_PREFIXES = ("PyInit_", "PyInitU_", "PyModExport_", "PyModExportU_")
-"""What CPython looks up in an extension module (PEP 489, PEP 793)."""
+"""The symbols that CPython looks up in an extension module (PEP 489, PEP 793)."""
 
 X86_64 = "x86_64"
 AARCH64 = "aarch64"
@@ -25,7 +25,7 @@ class Bind:
     """As C spells it: without Mach-O's leading underscore."""
     addend: int = 0
     is_weak: bool = False
-    """Nothing need define it: then the pointer is null."""
+    """It may be undefined: then the pointer is null."""
     is_call: bool = False
     """It is only ever called (ELF's JUMP_SLOT)."""
 
@@ -43,7 +43,7 @@ class ThreadLocals:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class TlsFixup:
-    """A word to be filled with something of the thread-local storage, once that has a place."""
+    """A word that depends on the thread-local storage, and is filled when that has a place."""
 
     address: int
     kind: str
@@ -106,9 +106,9 @@ class Image:
 
 @contextmanager
 def malformed(what: str) -> Iterator[None]:
-    """Turn whatever a lying table makes of our code or LIEF's into an `ImageError`.
+    """Turn any exception that an invalid table causes in our code or LIEF's into an `ImageError`.
 
-    LIEF's accessors raise what their C++ code happens to raise, `SystemError` for an unknown enumerator too.
+    LIEF's accessors raise any exception of their C++ code, even `SystemError` for an unknown enumerator.
     """
     try:
         yield
@@ -134,6 +134,6 @@ class ImageWords:
         return int(struct.unpack_from("<Q", self.memory, address - self.base)[0])
 
     def write(self, address: int, value: int) -> None:
-        """Write the word, or nothing where the address is outside the image (a lying relocation)."""
+        """Write the word, or nothing if the address is outside the image (an invalid relocation)."""
         if self.holds(address):
             struct.pack_into("<Q", self.memory, address - self.base, value & 0xFFFF_FFFF_FFFF_FFFF)

@@ -20,7 +20,7 @@ _DYNAMIC_BASE_64 = 10
 
 
 def machine_of(data: bytes) -> str:
-    """Return the machine of a PE file by its file header, or raise `ImageError` where it is cut off."""
+    """Return the machine of a PE file by its file header, or raise `ImageError` if it is cut off."""
     try:
         (offset,) = struct.unpack_from("<I", data, 0x3C)
         if data[offset : offset + 4] != b"PE\0\0":
@@ -49,7 +49,7 @@ def _load(data: bytes, machine: str, limit: int, base: int, every_export: bool) 
     config = lief.PE.ParserConfig()
     config.parse_exceptions = config.parse_rsrc = config.parse_signature = config.parse_arm64x_binary = False
     config.parse_imports = config.parse_exports = True
-    # The relocations are objects each: only an image with another base than ours needs them.
+    # Each relocation is an object: only an image with another base than ours needs them.
     config.parse_reloc = False
     binary = lief.PE.parse(data, config)
     if binary is None:

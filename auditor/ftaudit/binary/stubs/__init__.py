@@ -1,1 +1,1 @@
-"""What imported functions answer while an init hook is emulated: libc, C++ runtimes and CPython."""
+"""The answers of imported functions while an init hook is emulated: libc, C++ runtimes and CPython."""

@@ -1,8 +1,8 @@
-"""Which imported functions are answered as every machine would: all others' answers are guesses.
+"""The imported functions whose answers are the same on every machine: all others' answers are guesses.
 
-A function is listed where its stand-in computes what the real one does, or where the only other answer is that memory
-has run out or that the module is to be refused, so that the initialisation fails. What a stand-in of a listed function
-makes up all the same it reports with `Process.guess`.
+A function is listed if its stand-in computes the real result, or if the only other answer is that memory
+has run out or that the module is refused, so that the initialisation fails. If a stand-in of a listed function
+invents an answer, it reports that with `Process.guess`.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What the C library answers about memory, strings and the environment, on Linux, macOS and Windows alike."""
+"""The C library's answers about memory, strings and the environment, on Linux, macOS and Windows."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _LIMIT = 16 << 20
 
 
 def counted(value: int) -> int:
-    """Return a number of bytes that is to be moved, or raise `Halt` where it is absurd."""
+    """Return a number of bytes that is to be moved, or raise `Halt` if it is absurd."""
     if value > _LIMIT:
         raise Halt("the module moves more memory than the emulation provides")
     return value
@@ -169,7 +169,7 @@ def _strcmp(process: Process) -> int:
 
 
 def _compared(process: Process, size: int) -> int:
-    """Compare two strings; the answer depends on what they have in common, and on what comes after that."""
+    """Compare two strings; the answer depends on the common prefix and on the byte after it."""
     first, second = process.argument(0), process.argument(1)
     left = process.machine.read_string(first)[:size]
     right = process.machine.read_string(second)[:size]
@@ -267,7 +267,7 @@ def _case(process: Process) -> int:
     return ord(chr(code).upper() if process.current == "toupper" else chr(code).lower())
 
 
-# What does nothing that an initialisation could notice: success, or no result at all.
+# Functions without an effect that an initialisation could notice: success, or no result at all.
 
 _NOTHING = """
 free _free_base cfree PyMem_Free PyMem_RawFree PyObject_Free PyObject_GC_Del PyObject_GC_Track PyObject_GC_UnTrack

@@ -1,4 +1,4 @@
-"""What the C library computes from text, exactly as glibc does in the C locale: pure functions on bytes."""
+"""The C library's computations on text, exactly as in glibc with the C locale: pure functions on bytes."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _MOST_WIDE: Final = 4096
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Parsed:
-    """What `strtol` and its like make of a text."""
+    """The result of `strtol` and similar functions for a text."""
 
     value: int
     """As a 64-bit two's complement number without sign."""
@@ -23,7 +23,7 @@ class Parsed:
 
 
 def parse_integer(text: bytes, base: int, *, signed: bool, binary: bool = False) -> Parsed:
-    """Return what `strtol`, or `strtoul` where not `signed`, makes of a text; `binary` admits `0b` as C23 does."""
+    """Return the result of `strtol`, or `strtoul` if not `signed`, for a text; `binary` admits `0b` as C23 does."""
     if base < 0 or base == 1 or base > 36:
         return Parsed(value=0, end=None)
     place = len(text) - len(text.lstrip(WHITE))
@@ -95,13 +95,13 @@ def classes(code: int) -> int:
 
 @dataclass(slots=True)
 class Printed:
-    """What `printf` makes of a format."""
+    """The result of `printf` for a format."""
 
     text: bytearray = field(default_factory=bytearray)
     counts: list[tuple[int, int]] = field(default_factory=list)
-    """Where `%n` is to leave a number, and the number."""
+    """The address where `%n` stores a number, and the number."""
     known: bool = True
-    """Whether all of it is: it is not where it prints what is not followed, as floating-point numbers are not."""
+    """Whether all of the text is exact: it is not if it prints values that are not emulated, such as floats."""
 
 
 def printed(pattern: bytes, argument: Callable[[], int], string: Callable[[int, int], bytes]) -> Printed:

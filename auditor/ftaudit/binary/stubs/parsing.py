@@ -1,4 +1,4 @@
-"""What the C library answers about text that is parsed, searched, taken apart and printed."""
+"""The C library's answers about text that is parsed, searched, split and printed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the runtimes beneath a module answer: threads and their variables, C++, and Windows' start-up code."""
+"""The answers of the runtimes below a module: threads and their variables, C++, and Windows' start-up code."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def _tls_alloc(process: Process) -> int:
 
 
 def _new_key(process: Process) -> int:
-    """Return a key of thread-local storage that none had before."""
+    """Return a new key of thread-local storage."""
     process.symbols["thread keys"] = key = process.symbols.get("thread keys", 0) + 1
     return key
 
@@ -99,7 +99,7 @@ def _setjmp(process: Process) -> int:
 
 @answers("longjmp", "_longjmp", "siglongjmp", "__longjmp_chk")
 def _longjmp(process: Process) -> None:
-    """Go back to where `setjmp` was called, which then returns the second argument, or 1 for 0."""
+    """Go back to the call of `setjmp`, which then returns the second argument, or 1 for 0."""
     place, value = process.argument(0), process.argument(1) & 0xFFFF_FFFF
     if place not in process.jumps:
         raise Halt("the initialisation jumps to where it has not been")

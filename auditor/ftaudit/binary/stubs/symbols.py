@@ -48,7 +48,7 @@ _VTABLE_SIZE = 1024
 _CONSTRUCTOR = re.compile(r"^_ZNK?(?:St|S[sdio]).*[CD][0-2]E")
 """Constructors and destructors of the C++ library, mangled by the Itanium ABI: they return nothing."""
 _QUIET = re.compile(r"D[0-2]E|locale|ios_base|basic_ios|streambuf|exception|error|allocator|mutex|condition_variable")
-"""Those of them that read nothing which is not known."""
+"""Those of them that read only known data."""
 _STANDARD_DATA = re.compile(
     r"^_ZSt[345](?:cin|cout|cerr|clog|wcin|wcout|wcerr|wclog)$|^_ZNSt.*2idE$|"
     r"^_ZNSs4_Rep20_S_empty_rep_storageE$|^_ZSt7nothrow$"
@@ -113,13 +113,13 @@ _FLUENT = re.compile(
     r"^_ZNSt3__113basic_[io]streamI.*E(?:ls|rs|lsE|rsE|3put|5write|5flush)|"
     r"^_ZNSt3__1(?:ls|rs|24__put_character_sequence)I"
 )
-"""Operators and members of C++ streams: what they return is the stream, their first argument."""
+"""Operators and members of C++ streams: they return the stream, their first argument."""
 
 _LOOKUPS = frozenset({"dlsym", "GetProcAddress"})
 
 
 def _look_up(python: Python) -> int:
-    """Answer a look-up of a symbol by name: CPython's own functions are found, as the module would find them."""
+    """Answer a look-up of a symbol by name: CPython's own functions are found, as in a real process."""
     name = python.string(1)
     if name in ANSWERS or name in FUNCTIONS or name.startswith(("PyExc_", "_Py_")):
         return python.process.symbol(name)

@@ -1,4 +1,4 @@
-"""What the operating system answers about chance, numbers in text, its objects and the machine."""
+"""The operating system's answers about randomness, numbers in text, its objects and the machine."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from ftaudit.binary.stubs.libc import counted
 SYSTEM_ANSWERS, answers = registry()
 
 _CHANCE = bytes(range(7, 256, 8)) * 8
-"""What every random number generator gives: the same in each try."""
+"""The result of every random number generator: the same in each try."""
 
 
 def _fill(process: Process, where: int, size: int) -> None:
@@ -20,7 +20,7 @@ def _fill(process: Process, where: int, size: int) -> None:
 
 @answers("getrandom")
 def _getrandom(process: Process) -> int:
-    """Answer Linux's call: it returns how many bytes it wrote, and who gets none asks again."""
+    """Answer Linux's call: it returns how many bytes it wrote, and a caller that gets none asks again."""
     size = min(process.argument(1), 1 << 16)
     _fill(process, process.argument(0), size)
     return size
@@ -66,7 +66,7 @@ _NUMBER = frozenset(b"0123456789+-.eExXabcdefABCDEFpPinfINFnaNAty")
     "PyOS_string_to_double",
 )  # fmt: skip
 def _parse_number(process: Process) -> None:
-    """Answer where the number ends: its value, in a register for such numbers, is left as it is."""
+    """Answer where the number ends: its value, in a floating-point register, is unchanged."""
     start, end = process.argument(0), process.argument(1)
     text = process.machine.read_string(start)
     length = next((index for index, byte in enumerate(text) if byte not in _NUMBER), len(text))

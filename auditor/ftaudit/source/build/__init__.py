@@ -1,7 +1,7 @@
 """The room of build files: what `setup.py`, `pyproject.toml`, `meson.build`, CMake, Cargo and CI files say.
 
 `READER` surveys each file; the facts of the whole tree are a `BuildContext`. Rules on the build are `BuildRule`s and
-look at the project; there is nothing to see in one build file alone.
+check the project; one build file by itself is not enough.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ class BuildReader(Reader):
         return {"facts": facts} if facts else None
 
     def gather(self, surveys: Mapping[str, Survey]) -> BuildContext:
-        """Return the facts of all files, those that need the whole tree included."""
+        """Return the facts of all files, including those that need the whole tree."""
         facts = [fact for survey in surveys.values() for fact in facts_of(survey)]
         meson = [MesonFile.from_json(survey["meson"]) for survey in surveys.values() if "meson" in survey]
         cmake = [CMakeFile.from_json(survey["cmake"]) for survey in surveys.values() if "cmake" in survey]
@@ -69,7 +69,7 @@ class BuildReader(Reader):
         return BuildContext(facts=tuple(facts))
 
     def wants(self, source: SourceFile, rules: Sequence[SourceRule]) -> bool:
-        """Say no: the survey has already read the file, and no rule looks at a single one."""
+        """Return `False`: the survey has already read the file, and no rule checks a single one."""
         return False
 
     def parse(self, source: SourceFile, context: TreeContext) -> Unit:

@@ -1,4 +1,4 @@
-"""The edits that declare, in build files, that modules do without the GIL: Cython, nanobind, SWIG, F2PY."""
+"""The edits that declare, in build files, that modules do not use the GIL: Cython, nanobind, SWIG, F2PY."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def add_directive(unit: Unit, finding: Finding) -> Fix | NoFix:
 
 
 def _first_element(unit: Unit, opened: int, element: str) -> SourceEdit:
-    """Return the edit that adds a first element after a bracket, on a line of its own where the others have lines."""
+    """Return the edit that adds a first element after a bracket, on its own line if the other elements have lines."""
     after = unit.data[opened + 1 :]
     blank = re.match(rb"[ \t]*\n([ \t]*)", after)
     if blank is not None:

@@ -29,7 +29,7 @@ def facts_at(unit: Unit, finding: Finding, *kinds: FactKind) -> Iterator[BuildFa
 
 
 def raise_floor(unit: Unit, finding: Finding, first: dict[str, str]) -> Fix | NoFix:
-    """Return the edit that requires the first release that knows free threading, by the name of the distribution."""
+    """Return the edit that requires the first release that supports free threading, by the distribution's name."""
     for fact in facts_at(unit, finding, FactKind.REQUIRES):
         requirement = parse_requirement(fact.value)
         if requirement is None or (name := requirement.name.lower()) not in first:
@@ -48,7 +48,7 @@ def raise_floor(unit: Unit, finding: Finding, first: dict[str, str]) -> Fix | No
 
 
 def raise_version(unit: Unit, finding: Finding, version: str) -> Fix | NoFix:
-    """Return the edit that names another version on the finding's line, in the place of the first one in quotes."""
+    """Return the edit that replaces the first quoted version on the finding's line."""
     place = finding.location
     line = unit.lines[(place.line or 1) - 1] if place is not None else ""
     found = re.search(r"""["']([\^~=<> ]*\d[\w.]*)["']""", line)
@@ -59,9 +59,9 @@ def raise_version(unit: Unit, finding: Finding, version: str) -> Fix | NoFix:
 
 
 def drop_word(unit: Unit, line: int, word: str) -> Fix | NoFix:
-    """Return the edit that takes a word out of a line: an element of a list, or a word of a text in quotes.
+    """Return the edit that removes a word from a line: an element of a list, or a word of a quoted text.
 
-    A line with nothing else on it goes.
+    A line with nothing else on it is removed.
     """
     text = unit.lines[line - 1]
     quoted = re.escape(word)
@@ -87,9 +87,9 @@ def drop_word(unit: Unit, line: int, word: str) -> Fix | NoFix:
 
 
 def gate_limited_api(unit: Unit, finding: Finding) -> Fix | NoFix:
-    """Return the edits of a build script that ask for the limited API only where the interpreter has one.
+    """Return the edits of a build script that ask for the limited API only if the interpreter has one.
 
-    On ordinary builds the script does the same as before. Other build files have no such condition.
+    On GIL-enabled builds the script does the same as before. Other build files have no such condition.
     """
     place = finding.location
     if place is None or not unit.path.endswith(".py"):
@@ -110,7 +110,7 @@ def gate_limited_api(unit: Unit, finding: Finding) -> Fix | NoFix:
 
 
 def _gates(unit: Unit, text: Rewriting, first: int, after: int) -> Iterator[tuple[int, int, SourceEdit]]:
-    """Yield what can be gated that begins on a line, with its span: arguments, items, elements, then statements."""
+    """Yield code on a line that a condition can guard, with its span: arguments, items, elements, then statements."""
     for start, argument in text.of(libcst.Arg):
         if first <= start < after and argument.keyword is not None and argument.keyword.value == _LIMITED:
             begin, end = text.span(argument.value)

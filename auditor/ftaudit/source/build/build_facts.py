@@ -1,4 +1,4 @@
-"""What build files say, as flat facts: one kind, one place, one value. Rules put them together."""
+"""The content of build files as flat facts: one kind, one place, one value. Rules combine them."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ FREE_THREADED_WORDS = ("py_gil_disabled", "abiflags", "_is_gil_enabled", "freeth
 
 
 class FactKind(StrEnum):
-    """What a fact is about."""
+    """The subject of a fact."""
 
     LIMITED_API = "limited-api"
     """The limited API is asked for: `value` is how, `settled` whether the build tests for free threading."""
     DECLARES = "declares"
     """`freethreading_compatible` is set: `value` is `true` or `false`, `names` the sources it is for (empty: all)."""
     CYTHON_PLACE = "cython-place"
-    """Cython runs here and is not told `freethreading_compatible`; `names` are the sources, where they are known."""
+    """Cython runs here without `freethreading_compatible`; `names` are the sources, if known."""
     COMPILED_PYTHON = "compiled-python"
     """`names` are Python files, or patterns for them, that Cython compiles (pure-Python mode)."""
     MENTIONS = "mentions"
@@ -45,13 +45,13 @@ class FactKind(StrEnum):
     VERSION_GATE = "version-gate"
     """Cython's version is compared as a string, and `freethreading_compatible` depends on it."""
     WINDOWS_MACROS = "windows-macros"
-    """The build keeps a list of C macros of its own for Windows."""
+    """The build keeps its own list of C macros for Windows."""
     GIL_MACRO = "gil-macro"
     """`Py_GIL_DISABLED` is mentioned."""
     CIBW_SKIP = "cibw-skip"
     """`value` is one pattern of what cibuildwheel skips."""
     CIBW_OBSOLETE = "cibw-obsolete"
-    """`value` is an option that cibuildwheel ignores by now; `settled` if it asks for free-threaded wheels."""
+    """`value` is an option that cibuildwheel now ignores; `settled` if it asks for free-threaded wheels."""
     CIBW_ENABLE = "cibw-enable"
     """`cpython-freethreading` is enabled."""
     CIBW_VERSION = "cibw-version"
@@ -70,7 +70,7 @@ class FactKind(StrEnum):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class BuildFact:
-    """One thing that a build file says. `line` and `column` count from 1."""
+    """One fact of a build file. `line` and `column` count from 1."""
 
     kind: FactKind
     path: str
@@ -80,10 +80,10 @@ class BuildFact:
     names: tuple[str, ...] = ()
     settled: bool = False
     asked: int | None = None
-    """The `PY_VERSION_HEX` of the limited API that is asked for, where the file gives it."""
+    """The `PY_VERSION_HEX` of the requested limited API, if the file gives it."""
 
     def to_json(self) -> dict[str, Any]:
-        """Return what `from_json` takes."""
+        """Return the JSON value that `from_json` accepts."""
         return asdict(self)
 
     @classmethod
@@ -99,9 +99,9 @@ class BuildFact:
 
     @property
     def reach(self) -> str:
-        """The prefix of the paths that the file speaks for.
+        """The prefix of the paths that the file applies to.
 
-        A build description speaks for its folder and what lies below; a helper (`tools/cythonize.py`, a build
+        A build description applies to its folder and everything below; a helper (`tools/cythonize.py`, a build
         backend in the tree) for the whole project.
         """
         name = PurePosixPath(self.path).name
@@ -141,7 +141,7 @@ def find_nanobind_modules(context: BuildContext) -> Iterator[BuildFact]:
 
 
 def limited_version(text: str) -> int | None:
-    """Return the value of `Py_LIMITED_API` that a build asks for, `None` where the text does not give it.
+    """Return the value of `Py_LIMITED_API` that a build asks for, `None` if the text does not give it.
 
     It may be the macro's value or definition (`0x030A0000`, `-DPy_LIMITED_API=3`), a Python tag (`cp310`) or a version
     (`3.10`).

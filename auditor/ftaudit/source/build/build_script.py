@@ -13,13 +13,13 @@ from ftaudit.source.build.build_facts import mentions_free_threading
 
 _EXITS = (ast.Return, ast.Raise, ast.Continue)
 _MAX_NAMES = 100
-"""How many names a value is followed through; real scripts need a dozen."""
+"""How many names a value is traced through; real scripts need a dozen."""
 _FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Binding:
-    """A value that a name gets, or that is put into what it names (`X[k] = v`, `X.update(v)`, `X += v`)."""
+    """A value that a name gets, or that is stored in its object (`X[k] = v`, `X.update(v)`, `X += v`)."""
 
     name: str
     node: ast.AST
@@ -61,7 +61,7 @@ class BuildScript:
 
     @cached_property
     def bindings(self) -> dict[str, list[Binding]]:
-        """What each name is bound to or updated with, in order of the source."""
+        """The values that each name is bound to or updated with, in order of the source."""
         found: dict[str, list[Binding]] = {}
         for node in self.nodes:
             for binding in _bindings_of(node):
@@ -69,7 +69,7 @@ class BuildScript:
         return found
 
     def bindings_at(self, statement: ast.stmt) -> Iterator[Binding]:
-        """Yield what one statement binds or updates, nested statements left out."""
+        """Yield the bindings and updates of one statement, without nested statements."""
         yield from _bindings_of(statement)
         if isinstance(statement, ast.Expr):
             yield from _bindings_of(statement.value)
@@ -103,7 +103,7 @@ class BuildScript:
         return self._derived(_reads_arguments)
 
     def _derived(self, says: Callable[[ast.AST], bool]) -> frozenset[str]:
-        """Return the names into which something flows, found by following bindings backwards from it."""
+        """Return the names into which a value flows, found by following bindings backwards from it."""
         users: dict[str, set[str]] = {}
         known: list[str] = []
 
@@ -146,7 +146,7 @@ class BuildScript:
         return False
 
     def closure(self, nodes: Iterable[ast.AST]) -> list[ast.AST]:
-        """Return the nodes with all that flows into the names they read: bound values and updates, transitively."""
+        """Return the nodes with every value that flows into the names they read: bindings and updates, transitively."""
         found = list(nodes)
         seen: set[str] = set()
         for node in found:  # The list grows while it is walked; each name is added once.
@@ -173,7 +173,7 @@ class BuildScript:
             above = self.parents.get(above)
 
     def tests_above(self, node: ast.AST) -> Iterator[ast.expr]:
-        """Yield the conditions that a node stands under, up to the function around it; else-branches count too."""
+        """Yield the conditions around a node, up to its function; else-branches count too."""
         for above in self.above(node):
             if isinstance(above, (ast.If, ast.IfExp, ast.While)):
                 yield above.test

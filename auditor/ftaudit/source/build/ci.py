@@ -1,6 +1,6 @@
-"""Reads files of continuous integration (GitHub, GitLab): free-threaded jobs, and what they tell cibuildwheel.
+"""Reads files of continuous integration (GitHub, GitLab): free-threaded jobs, and their settings for cibuildwheel.
 
-A workflow is YAML whose strings may hold shell scripts. The YAML is parsed; assignments in scripts are looked for in
+A workflow is YAML whose strings may hold shell scripts. The YAML is parsed; assignments in scripts are searched for in
 the strings. Comments of either do not count, except for the version behind an action that is pinned by its hash.
 """
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 MAX_DEPTH: Final = 100
 MAX_EVENTS: Final = 200_000
-"""What a workflow is read up to; it is parsed line by line beyond that."""
+"""The size up to which a workflow is parsed as YAML; a larger one is parsed line by line."""
 
 _SKIP: Final = re.compile(r"CIBW_SKIP(?:_\w+)?")
 _OBSOLETE: Final = "CIBW_FREE_THREADED_SUPPORT"
@@ -80,7 +80,7 @@ def _version(said: str, line: str) -> str | None:
 
 
 def _job(path: str, entries: Sequence[YamlString]) -> Iterator[BuildFact]:
-    """Yield whether the jobs of a file that runs Python know a free-threaded one."""
+    """Yield whether a file with Python jobs has a free-threaded job."""
     said = [(key, entry) for entry in entries for key in (entry.keys[-1:] or ("",))]
     if not any(_RUNS_PYTHON.search(key) or _RUNS_PYTHON.search(entry.text) for key, entry in said):
         return
@@ -173,7 +173,7 @@ def _placed(node: yaml.ScalarNode, lines: Sequence[str]) -> Iterator[tuple[int, 
 
 
 def _entries_of_lines(lines: Sequence[str]) -> Iterator[YamlString]:
-    """Yield the lines of a file that is not YAML; those of a block under one of cibuildwheel's keys come under it."""
+    """Yield the lines of a file that is not YAML; those of a block under a cibuildwheel key get that key."""
     block: tuple[int, str] | None = None
     for number, line in enumerate(lines, 1):
         bare = line.strip()

@@ -1,4 +1,4 @@
-"""Reads CMake files: commands with their words and the conditions they stand under, and what they mean for the GIL."""
+"""Reads CMake files: commands with their words and conditions, and their meaning for the GIL."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ _DIRECTIVE = re.compile(r"freethreading_compatible\s*=\s*(\w+)")
 _MACRO = re.compile(r"CYTHON_FREETHREADING_COMPATIBLE(?:=(\w+))?")
 _LIMITED = re.compile(r"(?:[-/]D)?Py_LIMITED_API\b")
 _SCIKIT_BUILD = "SKBUILD_SABI"
-"""scikit-build-core sets `SKBUILD_SABI_COMPONENT` and `SKBUILD_SABI_VERSION` only where the stable ABI exists."""
+"""scikit-build-core sets `SKBUILD_SABI_COMPONENT` and `SKBUILD_SABI_VERSION` only if the stable ABI exists."""
 _MAX_NAMES = 100
-"""How many variables a value is followed through."""
+"""How many variables a value is traced through."""
 _PINNED = re.compile(r"v?(\d+\.\d+(?:\.\d+)?)\Z")
 
 
@@ -50,7 +50,7 @@ class CMakeFile:
     commands: tuple[CMakeCommand, ...]
 
     def to_json(self) -> dict[str, Any]:
-        """Return what `from_json` takes."""
+        """Return the JSON value that `from_json` accepts."""
         return asdict(self)
 
     @classmethod
@@ -170,7 +170,7 @@ class CMakeProject:
                         pass
 
     def facts(self) -> Iterator[BuildFact]:
-        """Yield what the files say, file by file."""
+        """Yield the facts of the files, file by file."""
         for file in self.files:
             for command in file.commands:
                 yield from self._command(file.path, command)
@@ -206,7 +206,7 @@ class CMakeProject:
         return any("-nogil" in word for file in self.files for each in file.commands for word in each.words)
 
     def _aware(self, condition: str) -> bool:
-        """Return whether a condition tells free-threaded builds apart, or trusts scikit-build-core to."""
+        """Return whether a condition tests for free-threaded builds, or relies on scikit-build-core to do so."""
         if mentions_free_threading(condition) or _SCIKIT_BUILD in condition:
             return True
         words = self.flow(f"${{{word}}}" for word in re.findall(r"\w+", condition))

@@ -1,4 +1,4 @@
-"""Reads `meson.build`: assignments and calls with the conditions they stand under, and what they mean for the GIL."""
+"""Reads `meson.build`: assignments and calls with their conditions, and their meaning for the GIL."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _TOKEN = re.compile(
     re.DOTALL,
 )
 _MAX_NAMES = 100
-"""How many variables a value is followed through."""
+"""How many variables a value is traced through."""
 _BLOCKS = {"if", "foreach"}
 _FLAG = re.compile(r"freethreading_compatible\s*=\s*(\w+)")
 _MACRO = re.compile(r"CYTHON_FREETHREADING_COMPATIBLE(?:=(\w+))?")
@@ -68,7 +68,7 @@ class MesonFile:
     assignments: tuple[MesonAssignment, ...]
 
     def to_json(self) -> dict[str, Any]:
-        """Return what `from_json` takes."""
+        """Return the JSON value that `from_json` accepts."""
         return asdict(self)
 
     @classmethod
@@ -98,7 +98,7 @@ def _words(data: dict[str, Any]) -> MesonWords:
 
 @dataclass(slots=True)
 class _Open:
-    """A call whose closing parenthesis has not come yet, or (`name` empty) another bracket."""
+    """A call whose closing parenthesis is still missing, or (`name` empty) another bracket."""
 
     name: str
     object: str
@@ -113,7 +113,7 @@ class _Open:
 
 
 def parse_meson(path: str, text: str) -> MesonFile:
-    """Parse a build file; anything that is not Meson's grammar is read as far as its tokens make sense."""
+    """Parse a build file; other grammar is read as far as its tokens make sense."""
     calls: list[MesonCall] = []
     assignments: list[MesonAssignment] = []
     conditions: list[str] = []
@@ -206,7 +206,7 @@ def _block(word: str, tokens: list[tuple[str, str, int, int]], index: int, condi
 
 
 def _loop_variables(head: list[tuple[str, str, int, int]]) -> dict[str, list[tuple[str, str]]]:
-    """Return the variables of `foreach name, sources : modules`, each with the words of all that is looped over."""
+    """Return the variables of `foreach name, sources : modules`, each with the words of the loop's values."""
     colon = next((i for i, (_, value, _, _) in enumerate(head) if value == ":"), len(head))
     over = [(kind, value) for kind, value, _, _ in head[colon + 1 :] if kind in ("string", "name")]
     return {value: over for kind, value, _, _ in head[:colon] if kind == "name"}
@@ -251,7 +251,7 @@ class MesonProject:
                 self.assignments.setdefault(assignment.name, []).append((file.path, assignment))
 
     def facts(self) -> Iterator[BuildFact]:
-        """Yield what the files say, file by file."""
+        """Yield the facts of the files, file by file."""
         for file in self.files:
             for call in file.calls:
                 yield from self._call(file, call)
@@ -412,7 +412,7 @@ def _declared(path: str, line: int, strings: Iterable[str], *names: str) -> Iter
             value = "false" if found[1].lower() in ("false", "0") else "true"
         elif text.startswith(("-D", "/D")) and (found := _MACRO.search(text)):
             value = "false" if found[1] == "0" else "true"
-            # The macro is read by the C compiler, whichever way Cython was run.
+            # The C compiler reads the macro, however Cython is run.
             names = ("project",)
         else:
             continue

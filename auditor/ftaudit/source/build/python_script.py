@@ -25,7 +25,7 @@ _LOOKING = frozenset(
         *("replace", "split", "partition", "remove", "match", "search", "fullmatch", "compile"),
     }
 )
-"""Methods that look for a text, or take it away."""
+"""Methods that search for a text, or remove it."""
 _BUILD_FILE = re.compile(
     r"(?:^|/)(?:_?build\w*|setup\w*|hatch_build|noxfile|SConstruct|wscript|tasks|conanfile)(?:\.py)?$"
 )
@@ -33,13 +33,13 @@ _BUILD_TOOL = re.compile(
     r"\w*Extension|setup|cythonize|set_source\w*|mypycify|build_ext|bdist_wheel|run_setup|add_extension|Distribution|Popen"
     r"|check_call|check_output|run|get_requires_for_build_\w+"
 )
-"""What builds or starts something that does: a flag in such a file is one."""
+"""Calls that build, or start a build: a flag in such a file is a real flag."""
 _MAX_RUNS = 40
 _MAX_MENTIONS = 4000
 
 
 def find_script_facts(script: BuildScript) -> Iterator[BuildFact]:
-    """Yield what a build script says, in no order."""
+    """Yield the facts of a build script, in no order."""
     finder = _ScriptReader(script)
     yield from finder.limited_api()
     yield from finder.cython()
@@ -107,7 +107,7 @@ class _ScriptReader:
                     pass
 
     def _asked(self, value: ast.expr, depth: int = 0) -> Iterator[ast.AST]:
-        """Yield where the limited API is really asked for: the constant itself, or what a name is bound to."""
+        """Yield the places that really ask for the limited API: the constant itself, or the value of a name."""
         match value:
             case ast.Constant(value=constant):
                 if constant and constant != "none":
@@ -136,7 +136,7 @@ class _ScriptReader:
         return all(plain)
 
     def _asks(self, flag: ast.Constant) -> bool:
-        """Return whether a flag is handed to a tool, and not what other text is compared with or looked for in it.
+        """Return whether a flag is passed to a tool, and not a text to compare or search with.
 
         In a module that builds nothing, a flag is data: a linter's table, a test's input.
         """
@@ -192,9 +192,9 @@ class _ScriptReader:
                 yield self.fact(FactKind.CYTHON_PLACE, self._place(call), "cythonize()", sources)
 
     def _by_setuptools(self, said: set[int]) -> Iterator[BuildFact]:
-        """Yield the extensions that setuptools itself hands to Cython, with directives of their own.
+        """Yield the extensions that setuptools itself passes to Cython, with their own directives.
 
-        Where the script makes their sources' names up, the modules speak for themselves.
+        If the script computes the names of their sources, the modules' own headers decide.
         """
         for call in self.script.calls:
             own = next((each.value for each in call.keywords if each.arg == "cython_directives"), None)
@@ -206,7 +206,7 @@ class _ScriptReader:
                 yield self.fact(FactKind.CYTHON_PLACE, own, "an Extension's cython_directives", sources)
 
     def _all_sources(self) -> Iterator[str]:
-        """Yield the sources of every extension in the script: for a call that is handed the distribution's own list."""
+        """Yield the sources of every extension in the script: for a call that receives the distribution's own list."""
         for call in self.script.calls:
             if called_name(call).endswith("Extension"):
                 yield from _sources([call])
@@ -274,7 +274,7 @@ class _ScriptReader:
                     pass
 
     def _since(self, node: ast.AST) -> tuple[str, ...]:
-        """Return `since:3.14` for what stands under `if sys.version_info >= (3, 14)`."""
+        """Return `since:3.14` for code under `if sys.version_info >= (3, 14)`."""
         for test in self.script.tests_above(node):
             for each in ast.walk(test):
                 match each:
@@ -290,7 +290,7 @@ class _ScriptReader:
         return ()
 
     def _place(self, call: ast.Call) -> ast.AST:
-        """Return the node where the directive belongs: the directives handed over, else the flags, else the call."""
+        """Return the node where the directive belongs: the passed directives, else the flags, else the call."""
         directives = next((each.value for each in call.keywords if each.arg == "compiler_directives"), None)
         if directives is None:
             return self._place_in_options(call) or call
@@ -303,7 +303,7 @@ class _ScriptReader:
         return bindings[0].node
 
     def _place_in_options(self, call: ast.Call) -> ast.AST | None:
-        """Return where `**options` gets its directives, or where the options themselves are made."""
+        """Return the place where `**options` gets its directives, or where the options themselves are created."""
         options = [each.value for each in call.keywords if each.arg is None]
         for node in self.script.closure(options) if options else ():
             for each in ast.walk(node):
@@ -318,7 +318,7 @@ class _ScriptReader:
         return None
 
     def _shared_flags(self) -> ast.AST | None:
-        """Return the list of compiler flags that extensions share, where directives only come from the command line."""
+        """Return the list of compiler flags that extensions share, if directives come only from the command line."""
         for call in self.script.calls:
             for keyword in call.keywords:
                 if keyword.arg == "extra_compile_args" and isinstance(keyword.value, ast.Name):
@@ -414,7 +414,7 @@ class _ScriptReader:
                 if "macros" in binding.name.lower() and _names_macro(binding.value)
             ]
             if lists:
-                # The place is where the next macro would be appended.
+                # The place is the end of the list of macros.
                 end = ast.Pass(lineno=lists[-1].end_lineno or lists[-1].lineno, col_offset=lists[-1].col_offset)
                 yield self.fact(FactKind.WINDOWS_MACROS, end)
 
@@ -441,7 +441,7 @@ def _names_macro(value: ast.expr) -> bool:
 
 
 def _truth(value: ast.expr) -> str:
-    """Return `false` for a plain no; anything worked out at build time counts as a yes."""
+    """Return `false` for a plain no; any value computed at build time counts as a yes."""
     if isinstance(value, ast.Constant) and str(value.value).lower() in ("false", "0", "none", ""):
         return "false"
     return "true"
@@ -464,7 +464,7 @@ def _sources(nodes: list[ast.AST]) -> Iterator[str]:
 
 
 def _asked_version(node: ast.AST) -> int | None:
-    """Return which limited API is asked for by a tag, a macro's pair or definition, or an option; `None` if unsaid."""
+    """Return the limited API that a tag, a macro's pair or definition, or an option asks for; `None` if unspecified."""
     match node:
         case ast.Constant(value=str(text)):
             return limited_version(text.removeprefix("--py-limited-api="))

@@ -1,4 +1,4 @@
-"""Compares what a build requires with the first version that knows free threading."""
+"""Compares a build's requirements with the first version that supports free threading."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def requires_from(specifier: SpecifierSet, first: str) -> bool:
 
 
 def is_bounded_below(specifier: SpecifierSet) -> bool:
-    """Return whether the specifier leaves out the oldest versions: it names some version to start from."""
+    """Return whether the specifier excludes the oldest versions: it has a lower bound."""
     return specifier.to_range().is_disjoint(_OLDEST)
 
 

@@ -28,13 +28,13 @@ def parse_toml(text: str) -> dict[str, Any]:
 
 
 class _Lines:
-    """Finds where in a document something is written, for parsers that keep no places."""
+    """Finds the place of a value in a document, for parsers that do not keep places."""
 
     def __init__(self, text: str) -> None:
         self.lines = text.split("\n")
 
     def of(self, *needles: str, after: int = 1) -> int:
-        """Return the first line, at or after a line, that holds all needles; the starting line where none does."""
+        """Return the first line, at or after a line, that holds all needles; the starting line if none does."""
         for number, line in enumerate(self.lines[after - 1 :], after):
             if all(needle in line for needle in needles) and not line.lstrip().startswith("#"):
                 return number
@@ -47,7 +47,7 @@ class _Lines:
 
 
 def find_pyproject_facts(path: str, text: str) -> Iterator[BuildFact]:
-    """Yield what a `pyproject.toml` (or `cibuildwheel.toml`) says of the build."""
+    """Yield the build facts of a `pyproject.toml` (or `cibuildwheel.toml`)."""
     document = parse_toml(text)
     lines = _Lines(text)
     build = _table(document, "build-system")
@@ -94,7 +94,7 @@ def _leaf(path: str, lines: _Lines, keys: tuple[str, ...], value: object) -> Ite
             asked = limited_version(value) if isinstance(value, str) else None
             yield BuildFact(kind=FactKind.LIMITED_API, path=path, line=line, value=last, asked=asked)
     elif last == "py-api" and "scikit-build" in keys and isinstance(value, str) and "cp3" in value:
-        # scikit-build-core builds for the version's own ABI where the interpreter does not have the one that is named.
+        # scikit-build-core builds for the version's own ABI if the interpreter does not have the named one.
         yield BuildFact(kind=FactKind.LIMITED_API, path=path, line=lines.of(last), value=last, settled=True)
     elif value == "Py_LIMITED_API":
         yield BuildFact(
@@ -157,7 +157,7 @@ def find_lock_facts(path: str, text: str) -> Iterator[BuildFact]:
 
 
 def find_setup_cfg_facts(path: str, text: str) -> Iterator[BuildFact]:
-    """Yield what a `setup.cfg` says of the build."""
+    """Yield the build facts of a `setup.cfg`."""
     parser = configparser.RawConfigParser(strict=False)
     try:
         parser.read_string(text)

@@ -1,4 +1,4 @@
-"""C and C++: what the first pass learns of a tree, and the units that rules are handed."""
+"""C and C++: the first pass's facts about a tree, and the units that rules receive."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ __all__ = ["READER", "CReader", "CTree", "CUnit", "Call"]
 
 
 _HOLE: Final = re.compile(r"@(\w+)@")
-"""What NumPy's templates put a value into, and Tempita's."""
+"""Placeholders of NumPy's templates, and Tempita's."""
 MOST_UNCLOSED: Final = 2_000
 """Brackets of one kind without a counterpart; conditional compilation leaves a few in real files."""
 
@@ -55,7 +55,7 @@ class CReader(Reader):
         return survey_c(_c_of(source))
 
     def gather(self, surveys: Mapping[str, Survey]) -> CTree:
-        """Return what the files of the tree say to each other."""
+        """Return the context that the files of the tree share."""
         return gather_c(surveys)
 
     def gaps(self, context: CTree) -> Iterable[tuple[str, int | None, str]]:
@@ -71,7 +71,7 @@ class CReader(Reader):
         return "Py" in text or any(map(text.__contains__, context.of(Room.C, CTree).objects))
 
     def summarise(self, unit: CUnit) -> Survey | None:
-        """Return what the file's functions do to the objects that they are given, and its entry points."""
+        """Return the effects of the file's functions on their arguments, and its entry points."""
         return summarise_c(unit)
 
     def compose(self, summaries: Mapping[str, Survey], context: TreeContext) -> tuple[Access, ...]:
@@ -133,7 +133,7 @@ def _check_brackets(source: SourceFile) -> None:
 
 
 def _c_of(source: SourceFile) -> SourceFile:
-    """Return the file itself, of a Python file the C that it hands to CFFI, of a template `n_@t@` as a plain name."""
+    """Return the file itself; for Python, the C that it passes to CFFI; for a template, `n_@t@` as a plain name."""
     if source.path.endswith((".py", ".pyw")):
         return replace(source, text=embedded_c(source.text))
     if source.path.endswith((".src", ".in")) and "@" in source.text:

@@ -1,6 +1,6 @@
-"""The functions of the C API that rules of borrowed references look for, taken from CPython's own tables.
+"""The functions of the C API that rules for borrowed references search for, taken from CPython's own tables.
 
-Of the functions that lend their result, those are left out whose owner cannot let go of it meanwhile: items of
+Functions with a borrowed result are left out if the owner cannot release it meanwhile: items of
 tuples and struct sequences (immutable), a function's code and closure, the thread's own error and frame, a
 module's dictionary.
 """
@@ -13,7 +13,7 @@ from ftaudit.cpython.api_tables import LENDS, LEVELS
 
 
 def _lending(*prefixes: str) -> tuple[str, ...]:
-    """Return the functions with one of the prefixes that lend their result, or need a lock of the caller's."""
+    """Return the functions with one of the prefixes that return a borrowed reference, or need a lock of the caller."""
     unlocked = {name for name, level in LEVELS.items() if level in ("compatible", "incompatible")}
     return tuple(sorted(name for name in LENDS | unlocked if name.startswith(prefixes)))
 

@@ -1,4 +1,4 @@
-"""Calls that return a borrowed reference, with what the escape model says of the container they look into."""
+"""Calls that return a borrowed reference, with the escape model's result for their container."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ _CACHE_WORDS: Final = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class BorrowedCall:
-    """One call that looks into a container which another thread may change meanwhile."""
+    """One call that reads a container which another thread may change meanwhile."""
 
     call: Call
     container: str
@@ -55,7 +55,7 @@ def find_borrowed(unit: CUnit, *names: str, private_tuples: bool = False) -> Ite
     """Yield the unguarded calls of the functions named whose container other threads can reach.
 
     Left out: containers made in the function, the keyword arguments of the call, a thread's own, results that are only
-    compared with `NULL`, functions that only run at import, and what runs under a lock.
+    compared with `NULL`, functions that run only at import, and code under a lock.
     """
     for call in unit.calls(*names):
         function = call.function
@@ -115,5 +115,5 @@ def _left_before(unit: CUnit, call: Call, function: Function) -> bool:
 
 
 def _is_cache_name(name: str) -> bool:
-    """Return whether a name says that what it holds is filled while the program runs."""
+    """Return whether a name says that its container is filled while the program runs."""
     return bool(_CACHE_WORDS & set(words(name)))

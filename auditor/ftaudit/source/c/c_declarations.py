@@ -48,9 +48,9 @@ _NOT_TYPES: Final = frozenset(
     ]
 )
 _DEFINES_TYPE: Final = re.compile(r"[\w\s]*\b(?:struct|union)\b[\w\s]*\{")
-"""The head of `static struct {…} state;`: what the braces hold are members, no value."""
+"""The head of `static struct {…} state;`: the braces hold members, not a value."""
 _LONGEST_HEAD: Final = 200
-"""Characters of a declaration in which such a head is looked for."""
+"""How many characters of a declaration are searched for such a head."""
 _LONGEST_DECLARED: Final = 4_000
 """Characters before the value or body of a declaration; longer text is not a declaration."""
 _STORAGE: Final = frozenset({"static", "extern", "register", "inline", "auto", "constexpr", "constinit"})
@@ -58,13 +58,13 @@ _STORAGE: Final = frozenset({"static", "extern", "register", "inline", "auto", "
 
 @dataclass(frozen=True, slots=True)
 class Variable:
-    """A variable of static storage duration, or of a function where asked for."""
+    """A variable of static storage duration, or of a function on request."""
 
     name: str
     type: str
     """As written, with qualifiers, stars and storage class: `static const char *`."""
     start: int
-    """Where its name stands."""
+    """The offset of its name."""
     declared: int
     """Where its declaration begins."""
     array: bool
@@ -74,11 +74,11 @@ class Variable:
     member: bool = False
     """Whether it is a static data member of a class."""
     sure: bool = True
-    """`False` where the parser failed and the tokens alone were read."""
+    """`False` if the parser failed and only the tokens were read."""
     owner: str = ""
     """The class of a static data member, without namespaces."""
     members: str = ""
-    """What the type holds, where the declaration defines it too."""
+    """The members of the type, if the declaration also defines it."""
 
     @property
     def words(self) -> frozenset[str]:
@@ -174,7 +174,7 @@ def parse_declaration(
 
 
 def declared_names(text: str) -> Iterator[str]:
-    """Yield the names that a local declaration declares, well enough to tell them from file-scope variables."""
+    """Yield the names that a local declaration declares, well enough to distinguish them from file-scope variables."""
     for begin, end in split_arguments(text, 0, len(text)):
         piece = text[begin:end].split("=")[0]
         found = re.search(r"([A-Za-z_]\w*)\s*(?:\[[^\]]*\]\s*)*(?:\([^()]*\)|\{[^{}]*\})?\s*$", piece)
@@ -189,7 +189,7 @@ def _blank_attribute(found: re.Match[str]) -> str:
 
 
 def _split_initialiser(piece: str, *, cpp: bool, in_function: bool) -> tuple[str, int | None]:
-    """Return the declarator and where its initialiser begins; `T x(args)` and `T x{args}` count in C++."""
+    """Return the declarator and the start of its initialiser; `T x(args)` and `T x{args}` count in C++."""
     depth = 0
     for at, char in enumerate(piece):
         if char == "{" and depth == 0:

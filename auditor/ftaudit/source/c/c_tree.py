@@ -1,4 +1,4 @@
-"""What the first pass learns of the C and C++ files of a tree: its own lock and TLS macros, its build's other names."""
+"""The first pass's facts about the C and C++ files of a tree: its lock and TLS macros, its names for the build."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from ftaudit.source.c.reach import EXEC_SLOT
 from ftaudit.source.c.text import closing
 
 _OBJECT_WORDS: Final = ("PyObject_HEAD", "PyObject_VAR_HEAD", "ob_base", "class_<", "Object ")
-"""Of which a text that defines or binds a type of objects has one."""
+"""Words of which a text that defines or binds a type of objects has one."""
 _EMBEDS: Final = re.compile(r"\bstruct\b[\w\s]*\{\s*\w+Object\s+\w+\s*;")
 """A struct that begins with another object's."""
 _TABLE_MACRO: Final = re.compile(
@@ -59,7 +59,7 @@ _INTERESTING: Final = (
     "PyModuleDef_Init",
     "METH_",
 )
-"""What the text of a file must have some of for other files to care; a plain search is quicker than any pattern."""
+"""Words of which a file's text must have one to matter to other files; a plain search is faster than any pattern."""
 _MACROS_MATTER: Final = re.compile(
     r"#[ \t]*define\b(?:[^\n\\]|\\\n|\\.)*?(?:(?<![bBcC])[lL]ock|(?<![BC])LOCK|[mM]utex|CRITICAL|thread|SetGIL"
     r"|Py_mod_gil|PyInit_|PYBIND11_|NB_MODULE|BOOST_PYTHON)"
@@ -77,11 +77,11 @@ _MACRO_WORDS: Final = (
     "NB_MODULE",
     "BOOST_PYTHON",
 )
-"""Of which such a macro has one."""
+"""Words of which such a macro has one."""
 _BUILD_WORDS: Final = ("GIL_DISABLED", "FREE_THREAD", "FREETHREAD")
 _ENTRY_WORDS: Final = ("SetGIL", "Py_mod_", "PyInit_", "PyModExport_", "PyMODINIT_FUNC", "_MODULE")
 _LONGEST_LOCKER: Final = 1500
-"""Characters; a longer function does more than take a lock for its caller."""
+"""In characters; a longer function does more than take a lock for its caller."""
 _HEADERS: Final = (".h", ".hpp", ".hh", ".hxx", ".inc", ".h.in", ".h.src")
 _LOCKING: Final = ("utex_", "_lock", "_Lock", "Lock(", "lock(", "LOCK", "CRITICAL")
 _IDENTIFIER: Final = re.compile(r"[A-Za-z_]\w*")
@@ -101,7 +101,7 @@ _MUTATION: Final = re.compile(
 _CONTAINER_CALLS: Final = ("PyDict_", "PyList_")
 _DECLARES_GIL: Final = re.compile(r"Py(?<!\wPy)(?:Unstable_Module_SetGIL\s*\(|_mod_gil\b)")
 _WINDOW: Final = 20_000
-"""Characters before a place in which the head of its function is looked for."""
+"""How many characters before a place are searched for the head of its function."""
 _NEAR: Final = 2_000
 """The same for the assignment of a local name."""
 _NOT_USED: Final = re.compile(
@@ -128,10 +128,10 @@ _LIMITED: Final = re.compile(r"^[ \t]*#[ \t]*define[ \t]+Py_(?:LIMITED_API|TARGE
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class CTree:
-    """What the files of a tree say to each other; plain data."""
+    """The facts that the files of a tree share; plain data."""
 
     takes: frozenset[str] = frozenset()
-    """Macros and functions whose body takes a lock and does not give it back."""
+    """Macros and functions whose body takes a lock and does not release it."""
     gives: frozenset[str] = frozenset()
     thread_local: frozenset[str] = frozenset()
     """Macros that stand for thread-local storage in a free-threaded build."""
@@ -140,7 +140,7 @@ class CTree:
     macros: Mapping[str, MacroValue] = field(default_factory=dict)
     """What a header defines depending on `Py_GIL_DISABLED` or the Python version, as the free-threaded build has it."""
     declares_gil: frozenset[str] = frozenset()
-    """Functions whose body declares what a module does with the GIL."""
+    """Functions whose body declares a module's use of the GIL."""
     called_at_import: frozenset[str] = frozenset()
     """Functions that module entry points of other files call."""
     mutated_members: frozenset[str] = frozenset()
@@ -154,7 +154,7 @@ class CTree:
     entries: frozenset[str] = frozenset()
     """The files that hold the entry point of a module."""
     without_entry: tuple[tuple[str, int], ...] = ()
-    """Where modules are made while no file of the tree has an entry point that was recognised: paths and lines."""
+    """The places that create modules although no recognised entry point is in the tree: paths and lines."""
     table_macros: Mapping[str, tuple[tuple[str, ...] | None, str]] = field(default_factory=dict)
     """Macros whose body is a row of a method table: parameters and body."""
 
@@ -162,8 +162,8 @@ class CTree:
 def survey_c(source: SourceFile) -> Survey | None:
     """Return what other files need to know about this one.
 
-    A file whose macros could matter elsewhere is masked and preprocessed. In others plain patterns look at the raw
-    text: a function that only a comment names does no harm here.
+    A file whose macros could matter elsewhere is masked and preprocessed. In others, plain patterns search the raw
+    text: a function that only a comment names is harmless here.
     """
     text = source.text
     limited = "Py_LIMITED_API" in text and _LIMITED.search(text) is not None
@@ -241,7 +241,7 @@ def _survey_macros(pre: Preprocessed, masked: str, found: dict[str, Any]) -> Non
 
 
 def gather_c(surveys: Mapping[str, Survey]) -> CTree:
-    """Make one picture of all files' surveys."""
+    """Merge all files' surveys."""
     macros: dict[str, MacroValue] = {}
     for survey in surveys.values():
         for name, value in survey.get("macros", {}).items():
@@ -275,7 +275,7 @@ def _without_entry(surveys: Mapping[str, Survey]) -> tuple[tuple[str, int], ...]
 
 
 def _objects(surveys: Mapping[str, Survey]) -> dict[str, dict[str, str]]:
-    """Return the fields of each type of objects; types of one name in several files have the fields of all."""
+    """Return the fields of each type of objects; types with the same name in several files get the fields of all."""
     found: dict[str, dict[str, str]] = {name: {} for name in _union(surveys, "bound")}
     for survey in surveys.values():
         for name, fields in survey.get("objects", {}).items():
@@ -284,7 +284,7 @@ def _objects(surveys: Mapping[str, Survey]) -> dict[str, dict[str, str]]:
 
 
 def lockers_of(macros: Mapping[str, Macro]) -> tuple[set[str], set[str]]:
-    """Return the macros that take a lock without giving it back, and those that give one back."""
+    """Return the macros that take a lock without releasing it, and those that release one."""
     takes: set[str] = set()
     gives: set[str] = set()
     for _ in range(3):
@@ -297,7 +297,7 @@ def lockers_of(macros: Mapping[str, Macro]) -> tuple[set[str], set[str]]:
 
 
 def _locking_functions(code: str, takes: set[str], gives: set[str]) -> tuple[set[str], set[str]]:
-    """Return the macros given and the functions whose body takes a lock, and those that give one back."""
+    """Return the given macros and the functions whose body takes a lock, and those that release one."""
     for found in _FUNCTION.finditer(code):
         start = found.end()
         body = code[start : start + _LONGEST_LOCKER]
@@ -310,7 +310,7 @@ def _locking_functions(code: str, takes: set[str], gives: set[str]) -> tuple[set
 
 
 def classify_functions(code: str, functions: Iterable[Function], takes: set[str], gives: set[str]) -> None:
-    """Add the functions of a file whose short body takes a lock, and those that give one back."""
+    """Add the functions of a file whose short body takes a lock, and those that release one."""
     for function in functions:
         if function.end - function.body < _LONGEST_LOCKER:
             _classify(function.short_name, code[function.body : function.end], takes, gives)
@@ -330,7 +330,7 @@ def _classify(name: str, body: str, takes: set[str], gives: set[str]) -> None:
 
 
 def _values(pre: Preprocessed, code: str) -> dict[str, MacroValue]:
-    """Return the macros whose value hangs on the build: defined under such a condition, or only where it is dead."""
+    """Return the macros whose value depends on the build: defined under such a condition, or only in a dead region."""
     values: dict[str, MacroValue] = {}
     for name, macro in pre.macros.items():
         if macro.parameters is None and any(_DEFINED_GIL.search(condition) for condition in macro.conditions):
@@ -383,7 +383,7 @@ def _body_of(code: str, name: str) -> str:
 
 
 def _function_around(code: str, at: int) -> str:
-    """Return the name of the function whose head stands last before a place."""
+    """Return the name of the function whose head is the last one before a place."""
     name = ""
     for found in _FUNCTION.finditer(code, max(0, at - _WINDOW), at):
         name = found[1]
@@ -431,7 +431,7 @@ def changed_names(code: str) -> Iterator[tuple[str, int]]:
 
 
 def _aliased_member(code: str, name: str, before: int) -> str:
-    """Return the member that a local name was last set to shortly before, or nothing."""
+    """Return the member that a local name was last set to, shortly before a place, or nothing."""
     sets = re.compile(rf"\b{name}\s*=\s*(?:\(\s*\w+\s*\*\s*\)\s*)?(\w[\w.\->]*)\s*;")
     last = ""
     for found in sets.finditer(code, max(0, before - _NEAR), before):

@@ -1,4 +1,4 @@
-"""What the name of a called function says that it does to what it is given."""
+"""The effects of a called function on its arguments, by its name."""
 
 from __future__ import annotations
 
@@ -46,32 +46,32 @@ _LOOKS: Final = re.compile(
     r"(?:$|_|\d)|(?:^|_)(?:[Gg]et|[Ii]s|[Hh]as)[A-Z]|(?:Get|Is|Has|Size|Length|Count|Name|Status|Error|Version|Type|Init|Lock|Unlock"
     r"|Create|New|Alloc|Open|Ref|Unref)(?:$|_|[A-Z])"
 )
-"""Functions of a library that only look at a handle, or make one, or count its users."""
+"""Functions of a library that only read a handle, or make one, or count its users."""
 
 
 @lru_cache(maxsize=20_000)
 def looks(name: str) -> bool:
-    """Return whether the name of a function says that it only looks at what it is given, or makes it."""
+    """Return whether the name of a function says that it only reads its argument, or makes it."""
     return bool(_LOOKS.search(name))
 
 
 class Does(Enum):
-    """What a call does."""
+    """The effect of a call."""
 
     NOTHING = "nothing"
     """It is not a call, or it is a call of CPython's that does its own locking."""
     IGNORES = "ignores"
     """It does not evaluate its arguments, or does so in one atomic step."""
     REPLACES = "replaces"
-    """It stores into its first argument and releases what was there."""
+    """It stores into its first argument and releases the old value."""
     RELEASES = "releases"
-    """It gives back a reference."""
+    """It releases a reference."""
     FILLS = "fills"
     """It writes to memory that one of its arguments points to; see `filled`."""
     INDEXES = "indexes"
     """It reaches into its first argument with its second one, and checks nothing."""
     FREES = "frees"
-    """It gives back the memory of its first argument."""
+    """It frees the memory of its first argument."""
     CALLS = "calls"
     """A function of the project, or of a library that it uses."""
 
@@ -92,7 +92,7 @@ _FILLED: Final = {
 
 @lru_cache(maxsize=20_000)
 def what_it_does(name: str) -> Does:
-    """Return what a call of a function or macro of this name does."""
+    """Return the effect of a call of a function or macro with this name."""
     if name in _EXACT:
         return _EXACT[name]
     if name in _FILLED:
@@ -113,5 +113,5 @@ def filled(name: str) -> int:
 
 @lru_cache(maxsize=20_000)
 def frees(name: str) -> bool:
-    """Return whether the name of a function says that it gives memory or a handle back."""
+    """Return whether the name of a function says that it frees memory or a handle."""
     return bool(_FREES.search(name))

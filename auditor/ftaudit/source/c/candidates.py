@@ -17,21 +17,21 @@ _STATIC_VARIABLE: Final = re.compile(
 _LINE_START: Final = re.compile(r"\n(?=[A-Za-z_])")
 _INDENTED: Final = re.compile(r"\n[ \t]+(?=[A-Za-z_])")
 _UNFINISHED: Final = frozenset(",(<=|&+-*/?!")
-"""Characters after which a line goes on with what the one before began."""
+"""Characters after which a line continues the previous one."""
 _LONGEST_GAP: Final = 500
 _LONGEST_DECLARATION: Final = 20_000
-"""Characters in which a declaration must end for a cheap look."""
+"""The length within which a declaration must end for the cheap test."""
 _GLOBAL_VARIABLE: Final = re.compile(
     r"(?!(?:typedef|using|namespace|template|return|public|private|protected|goto|case|default|friend|else)\b)"
     r"(?!(?:struct|class|enum|union)\s+\w+\s*;)(?:[\w:*&<>,\s\[\]]|\(\s*\*){0,1000}?[;={]"
 )
 _STOP: Final = re.compile(r"[;{]")
 _FURTHER: Final = re.compile(r"\s*,")
-"""After a table: another variable of the same declaration, whose name would have to be looked for."""
+"""After a table: another variable of the same declaration, whose name would need a search."""
 _BRACE: Final = re.compile(r"[{}]")
 _WORD: Final = re.compile(r"[A-Za-z_]\w*")
 _DECLARED: Final = re.compile(r"([A-Za-z_]\w*)\s*([\[,=;(){:]|\Z|(?:__attribute__|(?:__)?asm)\b)")
-"""A word that a declaration may declare, by what stands after it."""
+"""A word that a declaration may declare, by the text after it."""
 _NO_NAMES: Final = KEYWORDS | {"operator", "default", "const", "void", "__attribute__", "__declspec", "alignas"}
 _CONSTANT: Final = re.compile(r"\b(?:const|constexpr|consteval)\b")
 _POINTER: Final = re.compile(r",\s*(?:const\s+)?\*")
@@ -70,7 +70,7 @@ TABLES: Final = frozenset(
         "PyCFunctionFastWithKeywords",
     }
 )
-"""Types of the tables that CPython is handed: written by it, if at all."""
+"""Types of the tables that are passed to CPython: only CPython writes them, if at all."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +83,7 @@ class _Declaration:
     stop: int
     """Where the last one may end."""
     plain: int
-    """Where names need no bracket behind them: what stands between the brackets of `T x(a, b)` is not declared."""
+    """Where names need no bracket behind them: names between the brackets of `T x(a, b)` are not declared."""
 
 
 def may_have_written_variables(code: str, *, cpp: bool) -> bool:
@@ -108,7 +108,7 @@ def may_have_written_variables(code: str, *, cpp: bool) -> bool:
 
 
 def _declarations(code: str, *, cpp: bool) -> Iterator[_Declaration | None]:
-    """Yield the declarations that may be of variables that can change; `None` where only a parse would tell."""
+    """Yield the declarations that may be of variables that can change; `None` if only a parse would tell."""
     if _POINTER_AFTER_TABLE.search(code):
         yield None
     for found in _STATIC.finditer(code):

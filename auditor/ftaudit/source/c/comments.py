@@ -1,4 +1,4 @@
-"""Comments and string literals of C and C++: found, and blanked without moving anything that stays."""
+"""Comments and string literals of C and C++: found, and blanked without moving any other text."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ _LITERAL: Final = re.compile(
     r"""|(?<=')(?<![0-9A-Fa-f]')(?:[^'\\\n]|\\.)+'"""
     r""")"""
 )
-"""It begins with the characters that begin one: places where one of some characters stands are found at once."""
+"""It begins with the characters that begin one: a search for a set of characters is fast."""
 
 
 @dataclass(frozen=True, slots=True)
 class Comment:
-    """One comment, with its delimiters, and where it stands (character offsets)."""
+    """One comment, with its delimiters and its place (character offsets)."""
 
     start: int
     end: int
@@ -33,7 +33,7 @@ def blank(text: str) -> str:
 
 
 def mask_comments(source: str) -> tuple[str, list[tuple[int, int]]]:
-    """Return the source with comments and the insides of literals blanked, and where the comments stand.
+    """Return the source with comments and the insides of literals blanked, and the places of the comments.
 
     The result is exactly as long as the source, line for line, so offsets into one are offsets into the other.
     """

@@ -12,13 +12,13 @@ from ftaudit.source.c.callees import frees, looks
 from ftaudit.source.shared_state import Access, AccessKind, EntryKind, EntryPoint, Lock, State
 
 _LOCK: Final = Lock(name="a lock")
-"""One for all: which of several locks is held is not told apart, as in RacerD."""
+"""One for all: as in RacerD, the locks are not distinguished."""
 _CPYTHON: Final = Lock(name="CPython's own")
 _MOST: Final = 400
-"""Effects of one function that are followed to its callers; larger ones belong to no state in particular."""
+"""How many effects of one function are followed to its callers; larger functions do not belong to any one state."""
 _DEEPEST: Final = 60
 _MOST_CANDIDATES: Final = 4
-"""Functions of one name in other files, of which a call may mean any."""
+"""How many functions of one name in other files a call may mean."""
 
 
 class _Key(NamedTuple):
@@ -115,11 +115,11 @@ class _ComposedTree:
         return others if len(others) <= _MOST_CANDIDATES else []
 
     def _effects(self, function: _Function, depth: int) -> dict[_Key, _Reached]:
-        """Return what a function does, its callees included, in terms of its own parameters."""
+        """Return the effects of a function, including its callees, in terms of its own parameters."""
         if function.effects is not None:
             return function.effects
         found: dict[_Key, _Reached] = {}
-        # A function that is being worked out is not followed again where it calls itself.
+        # A function whose effects are being computed is not followed again if it calls itself.
         function.effects = found
         for root, kind_type, field, kind, locked, line in function.touches:
             found.setdefault(_Key(root, kind_type, field, AccessKind(kind), locked), _Reached(function.path, line, ()))
@@ -172,7 +172,7 @@ class _ComposedTree:
         locked: bool,
         line: int,
     ) -> None:
-        """Judge a call of a function that is not in the tree, by its name."""
+        """Classify a call of a function that is not in the tree, by its name."""
         owner, _, method = callee.rpartition("::")
         if owner:
             if not self.const.get(owner, {}).get(method, True):
@@ -195,7 +195,7 @@ class _ComposedTree:
 def _of_member(
     path: str, name: str, owner: str, field: str, line: int, writable: bool, guarded: bool
 ) -> Iterator[Access]:
-    """Yield what CPython, or a binding, does with a field that a table gives to Python code."""
+    """Yield the accesses of CPython, or a binding, to a field that a table exposes to Python code."""
     place = Location(path=path, line=line)
     entry = EntryPoint(name=name, kind=EntryKind.PROPERTY, location=place)
     locks = frozenset({_CPYTHON, _LOCK}) if guarded else frozenset()

@@ -1,4 +1,4 @@
-"""Preprocessor conditions, answered as a free-threaded build of the target would: true, false, or not known."""
+"""Preprocessor conditions, evaluated as in a free-threaded build of the target: true, false, or unknown."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from ftaudit.cpython.versions import ABI3T_SINCE, gil_slot
 from ftaudit.target import Target
 
 UNDEFINED: Final = "undefined"
-"""What a macro is that is known not to be defined."""
+"""The value of a macro that is known to be undefined."""
 UNKNOWN: Final = "unknown"
-"""What a macro is of which nothing is known."""
+"""The value of an unknown macro."""
 
 MacroValue = int | str
-"""The integer that a macro stands for, `UNDEFINED` or `UNKNOWN`."""
+"""The integer value of a macro, `UNDEFINED` or `UNKNOWN`."""
 
 _FREE_THREADED: Final = re.compile(r"(?i)^(?!.*without).*(?:free_?thread(?:ed|ing)?|gil_disabled|no_?gil)(?!.*lock)")
-"""Names by which projects know the free-threaded build, other than CPython's own `Py_GIL_DISABLED`."""
+"""Names that projects use for the free-threaded build, other than CPython's own `Py_GIL_DISABLED`."""
 _PACKS_VERSION: Final = re.compile(r"(?i)^_*py_?pack_(?:full_)?version$")
 _OTHER_PYTHON: Final = re.compile(r"(?i)pypy|graal|ironpython|jython|^(?:is_?)?py(?:thon)?_?(?:2|2k)$")
 _PYTHON_3: Final = re.compile(r"(?i)^(?:is_?)?py(?:thon)?_?3k?$")
@@ -37,14 +37,14 @@ _LEVELS: Final[tuple[frozenset[str], ...]] = (
 )
 _RANKS: Final = {operator: rank for rank, operators in enumerate(_LEVELS) for operator in operators}
 _LONGEST: Final = 1000
-"""Conditions longer than this (in characters) are not read; none in earnest is."""
+"""Conditions longer than this (in characters) are not read; real ones are shorter."""
 _DEEPEST: Final = 20
 """Conditions with more brackets in brackets, or more `?`, are not read either: they would need too much stack."""
 _UNARY_RUN: Final = re.compile(r"(?:[!~+-]\s*){8}")
 
 
 def known_macros(target: Target, *, cpp: bool) -> dict[str, MacroValue]:
-    """Return what the headers of the target's free-threaded build define (`patchlevel.h`, `pyconfig.h`)."""
+    """Return the macros that the headers of the target's free-threaded build define (`patchlevel.h`, `pyconfig.h`)."""
     major, minor = target.version
     return {
         "Py_GIL_DISABLED": 1,
@@ -62,7 +62,7 @@ def known_macros(target: Target, *, cpp: bool) -> dict[str, MacroValue]:
 
 
 def lookup(name: str, macros: Mapping[str, MacroValue]) -> MacroValue:
-    """Return what a name stands for, by what is known and by how projects name the free-threaded build."""
+    """Return the value of a name, by the known macros and by projects' names for the free-threaded build."""
     value = macros.get(name)
     if value is not None:
         return value
@@ -80,7 +80,7 @@ _DEBUG: Final = re.compile(
 
 
 def is_defined(name: str, macros: Mapping[str, MacroValue]) -> bool | None:
-    """Answer `#ifdef name`: `None` when nothing is known."""
+    """Evaluate `#ifdef name`; `None` if nothing is known."""
     value = lookup(name, macros)
     if value == UNKNOWN:
         return False if _DEBUG.search(name) else None
@@ -94,7 +94,7 @@ def number(text: str) -> int:
 
 
 def evaluate(condition: str, macros: Mapping[str, MacroValue]) -> int | None:
-    """Answer `#if condition`; `None` when that depends on something unknown or cannot be read."""
+    """Evaluate `#if condition`; `None` if it depends on something unknown or cannot be read."""
     deep = _depth(condition) > _DEEPEST or condition.count("?") > _DEEPEST
     if len(condition) > _LONGEST or deep or _UNARY_RUN.search(condition):
         return None
@@ -184,7 +184,7 @@ class _Parser:
         return value if isinstance(value, int) else None
 
     def call(self, name: str) -> int | None:
-        """Pass over the arguments of a function-like macro; only those that pack a version number are known."""
+        """Skip the arguments of a function-like macro; only macros that pack a version number are known."""
         depth = 0
         numbers: list[int] = []
         while self.peek():

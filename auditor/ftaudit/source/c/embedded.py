@@ -1,4 +1,4 @@
-"""C inside Python: the source that CFFI is handed as a string."""
+"""C inside Python: the source that is passed to CFFI as a string."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _QUOTES: Final = re.compile(r"[rRuU]{0,2}(\"\"\"|'''|\"|')")
 
 @lru_cache(maxsize=4)
 def embedded_c(text: str) -> str:
-    """Return the C that a Python file hands to CFFI, each line where it stands, and blanks for all the rest.
+    """Return the C that a Python file passes to CFFI, each line in its place, and blanks for all the rest.
 
     The string may be in the call or be a name that the module binds to one. Raise `ParseError` for a file that is
     not Python.

@@ -1,4 +1,4 @@
-"""Entry points of C and C++: the functions that Python code can call, out of tables, slots, bindings and macros."""
+"""Entry points of C and C++: the functions that Python code can call, from tables, slots, bindings and macros."""
 
 from __future__ import annotations
 
@@ -176,21 +176,21 @@ class PythonEntry:
     """One function that code outside the project can run."""
 
     function: str
-    """Its name in the source, with its class if the table says one: `Pool::take`."""
+    """Its name in the source, with its class if the table names one: `Pool::take`."""
     body: int | None
-    """Where its body begins, where that is known: of lambdas."""
+    """The start of its body, if known: for lambdas."""
     name: str
-    """As Python knows it."""
+    """Its name in Python."""
     kind: EntryKind
     at: int
-    """Where the table names it."""
+    """The place in the table that names it."""
     locked: bool = False
-    """Whether the table itself has a lock taken around it."""
+    """Whether the table itself makes CPython take a lock around it."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class TableField:
-    """A field that a table gives Python code to read, and perhaps to write."""
+    """A field that a table lets Python code read, and perhaps write."""
 
     name: str
     type: str
@@ -281,7 +281,7 @@ def _with_strings(unit: CUnit, start: int, end: int) -> str:
 
 
 def _expanded(unit: CUnit, text: str) -> Iterator[tuple[str, ...]]:
-    """Yield the rows that a macro stands for, where its text is known."""
+    """Yield the rows that a macro expands to, if its text is known."""
     for _ in range(4):
         if "{" in text:
             break

@@ -1,4 +1,4 @@
-"""The escape model: where the container in an expression came from, and so whether other threads can have it."""
+"""The escape model: where the container in an expression comes from, and so whether other threads can reach it."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from ftaudit.source.c.text import closing, strip_casts
 
 
 class ContainerOrigin(Enum):
-    """Where a container came from."""
+    """The origin of a container."""
 
     STATIC = "a variable that all threads share"
     MEMBER = "a field that other threads reach"
@@ -34,7 +34,7 @@ class ContainerOrigin(Enum):
 
 
 class Variables(Protocol):
-    """What the model asks about the variables of a file."""
+    """The questions of the model about the variables of a file."""
 
     @property
     def code(self) -> str:
@@ -249,7 +249,7 @@ def _parsed(unit: Variables, function: Function, name: str, before: int) -> bool
 
 
 def _member(unit: Variables, function: Function | None, expression: str) -> ContainerOrigin:
-    """A field is shared when the tree changes what it holds somewhere; a local structure's is as private as that."""
+    """A field is shared if the tree changes its container anywhere; a local structure's field is private."""
     if _DICT_MEMBER.search(expression):
         return ContainerOrigin.TYPE_DICT
     base = _BASE.match(strip_casts(expression.split("->")[0].split(".")[0].strip("( ")))

@@ -1,4 +1,4 @@
-"""`CFile`: what the text of one C or C++ file is: its code, its functions, and the calls in them."""
+"""`CFile`: the text of one C or C++ file: its code, its functions, and the calls in them."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from ftaudit.source.c.syntax import FunctionFinder, Syntax, parse_syntax
 from ftaudit.source.c.text import KEYWORDS, closing, split_arguments
 
 _CALLED_BACKWARDS: Final = re.compile(r"\(\s*(\w+)")
-"""A name before a bracket, in a text that is read from its end: brackets are fewer than names, and quicker to find."""
+"""A name before a bracket, in a text that is read from its end: brackets are fewer than names, and faster to find."""
 _LONGEST_CALL: Final = 6_000
 """How many characters of a call's arguments are read."""
 _WORD: Final = re.compile(r"\w")
@@ -34,16 +34,16 @@ class Call:
     name: str
     start: int
     open: int
-    """Where `(` stands."""
+    """The offset of `(`."""
     end: int
     """Just after `)`."""
     arguments: tuple[str, ...]
-    """As they stand, comments and strings blanked."""
+    """As written, with comments and strings blanked."""
     function: Function | None
 
 
 class CFile(Unit):
-    """One C or C++ file by itself; `CUnit` adds what is made of it.
+    """One C or C++ file by itself; `CUnit` adds the models.
 
     Offsets count characters of `text`; `code` is the text with comments, the insides of literals, directives and the
     regions that a free-threaded build leaves out blanked, at the same offsets.
@@ -65,7 +65,7 @@ class CFile(Unit):
 
     @cached_property
     def comments(self) -> tuple[Comment, ...]:
-        """Every comment, those of dead regions too."""
+        """Every comment, including those of dead regions."""
         return tuple(Comment(start, end, self.text[start:end]) for start, end in self._uncommented[1])
 
     @cached_property
@@ -76,7 +76,7 @@ class CFile(Unit):
 
     @cached_property
     def code(self) -> str:
-        """What a free-threaded build compiles of the text, masked."""
+        """The part of the text that a free-threaded build compiles, masked."""
         return self.preprocessed.code
 
     @cached_property
@@ -99,7 +99,7 @@ class CFile(Unit):
 
     @cached_property
     def _line_starts(self) -> list[int]:
-        # A line takes its length and one more; without a loop of Python's, which files of megabytes would feel.
+        # A line takes its length plus one; without a Python loop, which would be slow for megabytes.
         return [0, *accumulate(map((1).__add__, map(len, self.text.split("\n"))))][:-1]
 
     def line_at(self, offset: int) -> int:
@@ -116,7 +116,7 @@ class CFile(Unit):
         return self._line_starts[(place.line or 1) - 1] + (place.column or 1) - 1
 
     def edit_text(self, start: int, end: int, replacement: str) -> SourceEdit:
-        """Return the edit that puts a text in the place of the characters from `start` to `end` of `text`."""
+        """Return the edit that replaces the characters from `start` to `end` of `text` with another text."""
         first = len(self.text[:start].encode())
         return self.edit(first, first + len(self.text[start:end].encode()), replacement)
 

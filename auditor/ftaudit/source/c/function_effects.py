@@ -1,6 +1,6 @@
-"""What one function does to the objects that it is given: which fields it reads and writes, and whom it hands them to.
+"""The effects of one function on its arguments: the fields that it reads and writes, and the calls it passes them to.
 
-The function is read once, from top to bottom. Each local name stands for what it was last given: a parameter, something
+The function is read once, from top to bottom. Each local name stands for its last value: a parameter, something
 that a field of a parameter leads to, or nothing that other threads can reach. Memory behind a field belongs to the
 field: `node->next = x` with `node = self->head` changes `self->head`.
 """
@@ -22,11 +22,11 @@ from ftaudit.source.c.unit import CUnit
 from ftaudit.source.shared_state import AccessKind
 
 SHARED: Final = -1
-"""The root of what belongs to the module and not to a parameter."""
+"""The root of objects that belong to the module and not to a parameter."""
 
 
 class Value(NamedTuple):
-    """What an expression stands for, where other threads may reach that."""
+    """The object that an expression stands for, if other threads may reach it."""
 
     root: int
     """The index of a parameter, or `SHARED`."""
@@ -39,7 +39,7 @@ class Value(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Touch:
-    """One access. `type` and `field` are empty where it is to what parameter `root` points to."""
+    """One access. `type` and `field` are empty for an access to the object that parameter `root` points to."""
 
     root: int
     type: str
@@ -51,10 +51,10 @@ class Touch:
 
 @dataclass(frozen=True, slots=True)
 class Handed:
-    """One call that is handed something that other threads may reach."""
+    """One call with an argument that other threads may reach."""
 
     callee: str
-    """With its class where the receiver's type is known: `Batch::release`."""
+    """With its class if the receiver's type is known: `Batch::release`."""
     arguments: tuple[Value | None, ...]
     handles: tuple[int, ...]
     """Which arguments are pointers of a library's that a field holds, or memory within an object."""
@@ -64,7 +64,7 @@ class Handed:
 
 @dataclass(slots=True)
 class Effects:
-    """What one function does."""
+    """The effects of one function."""
 
     touches: list[Touch] = field(default_factory=list)
     calls: list[Handed] = field(default_factory=list)
@@ -98,7 +98,7 @@ _ACCESSORS: Final = frozenset(
         *("data", "ptr", "self", "cast"),
     }
 )
-"""Words in names of functions that return memory within what they are given; what others return is their own."""
+"""Words in names of functions that return memory within their arguments; other functions return their own."""
 _CALL: Final = re.compile(r"([A-Za-z_]\w*)\s*\(")
 _GROWS: Final = re.compile(
     r"\s*(?:\.|->)\s*(?:push_back|push_front|push|emplace\w*|insert\w*|erase|clear|pop_back|pop_front|pop|resize|reserve"
@@ -135,7 +135,7 @@ _LONGEST_CALL: Final = 3_000
 
 
 def find_effects(unit: CUnit, function: Function, objects: Mapping[str, Fields], self_type: str) -> Effects:
-    """Return what a function does to what it is given. `self_type` is the class of a C++ method, else empty."""
+    """Return the effects of a function on its arguments. `self_type` is the class of a C++ method, else empty."""
     walk = _FunctionWalk(unit, function, objects, self_type)
     return walk.run() if walk.values or self_type or "tate" in unit.code[function.body : function.end] else Effects()
 
@@ -154,7 +154,7 @@ class _FunctionWalk:
         self.effects = Effects()
         self.released: set[tuple[str, str]] = set()
         self.ignored = -1
-        """Where a call ends whose arguments touch nothing: an atomic operation, an assertion."""
+        """The end of a call whose arguments touch nothing: an atomic operation, an assertion."""
         self._sections: SectionFinder | None = None
         first = 0
         if self_type:
@@ -206,7 +206,7 @@ class _FunctionWalk:
         self._settle()
         return self.effects
 
-    # What is read
+    # Reads
 
     def _events(self, pattern: re.Pattern[str]) -> Iterator[re.Match[str]]:
         start, end = self.function.body, self.function.end
@@ -250,10 +250,10 @@ class _FunctionWalk:
                 last = word
                 self.types.setdefault(found[1], word)
 
-    # What an expression stands for
+    # Values of expressions
 
     def _expression(self, text: str) -> tuple[Value | None, str]:
-        """Return what an expression stands for and its type: a name, a field, an element, a cast, an address of one."""
+        """Return the value of an expression and its type: a name, a field, an element, a cast, an address of one."""
         text = text.strip()
         if text in self.values:
             return self.values[text], self.types.get(text, "")
@@ -285,7 +285,7 @@ class _FunctionWalk:
         return value, kind or plain_type(self.objects.get(inner_type, {}).get(step[1], ""))
 
     def _through(self, value: Value, kind: str, name: str) -> Value | None:
-        """Return what the field of something leads to."""
+        """Return the object that a field leads to."""
         if kind in self.objects or (value.root == SHARED and not value.field):
             return Value(value.root, kind, name)
         if value.field:
@@ -346,7 +346,7 @@ class _FunctionWalk:
         call = _CALL.match(plain) if value is None and "(" in text else None
         if call is None:
             return value, kind
-        # What a function returns of what it is given leads to the same memory.
+        # A returned part of an argument leads to the same memory.
         given, given_type = self._expression(plain[call.end() :].split(",")[0].rstrip(") "))
         if given is None or not (given.field or declared in self.objects) or call[1].startswith("Py"):
             return None, ""
@@ -361,7 +361,7 @@ class _FunctionWalk:
             return
         through = self._through(value, kind, name)
         if through is not None and plain_type(self.objects.get(kind, {}).get(name, "")) in self.objects:
-            # A struct that begins with another object's: what follows is a field of that.
+            # A struct that begins with another object's struct: the next name is a field of that.
             declared = self.objects[kind][name]
             step = _STEP.match(self.code, found.end())
             if "*" not in declared and step is not None and self.code[found.end() : step.start(1)].strip() == ".":
@@ -404,7 +404,7 @@ class _FunctionWalk:
         self._add(value, kind, begin)
 
     def _kind(self, begin: int, end: int, declared: str, *, deep: bool) -> AccessKind:
-        """Return what a place does with a field, by what stands around it."""
+        """Return the effect of a place on a field, by the surrounding text."""
         code, at = self.code, end
         if self.unit.cpp and _GROWS.match(code, end) and (not declared or _CONTAINERS.search(declared)):
             return AccessKind.FREE
@@ -462,7 +462,7 @@ class _FunctionWalk:
             callee = f"{kind}::{callee}"
             arguments.append(receiver)
         elif self.self_type and not before.endswith("::"):
-            # A plain call in a method may be of another method of the same object.
+            # A plain call in a method may call another method of the same object.
             arguments.append(Value(0))
         elif self.values.keys().isdisjoint(_WORD.findall(code, bracket, end)):
             return

@@ -1,4 +1,4 @@
-"""What is known of one function definition: its name, its parameters and where its body stands."""
+"""The facts about one function definition: its name, its parameters and the place of its body."""
 
 from __future__ import annotations
 
@@ -30,22 +30,22 @@ class Function:
     """As written before the parameters, `Pool::take` in C++."""
     start: int
     at: int
-    """Where its name stands."""
+    """The offset of its name."""
     body: int
-    """Where the body's `{` stands."""
+    """The offset of the body's `{`."""
     end: int
     header: str
     """The text before the name: storage class and return type."""
     parameter_text: str
-    """What stands between the brackets, as written."""
+    """The text between the brackets, as written."""
     sure: bool = True
-    """`False` where the parser failed and brackets alone were matched."""
+    """`False` if the parser failed and only brackets were matched."""
     bound: bool = False
-    """A lambda that a C++ binding hands to Python: it runs when Python calls it, not where it stands."""
+    """A lambda that a C++ binding passes to Python: it runs when Python calls it, not at its place in the code."""
 
     @property
     def parameters(self) -> tuple[Parameter, ...]:
-        """The parameters, read when asked for."""
+        """The parameters, read on first use."""
         return _parameters(self.parameter_text)
 
     @property

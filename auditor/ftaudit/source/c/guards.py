@@ -35,7 +35,7 @@ class LockedSection:
     argument: str
     """The name of the locked object, if known, without blanks and casts."""
     opened: int
-    """Where the name that takes the lock stands."""
+    """The offset of the name that takes the lock."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,10 +50,10 @@ class _Step:
 def find_sections(
     code: str, source: str, function: Function, takes: Collection[str], gives: Collection[str], *, cpp: bool
 ) -> list[LockedSection]:
-    """Return the stretches of a function that run under a lock, as its text tells.
+    """Return the stretches of a function that run under a lock, by its text.
 
-    A lock that is taken and given back is held from the taking to the last giving back before it is taken again, so
-    that `if (…) { unlock(); return; }` does not end it early. One that is never given back is held to the end.
+    A lock that is taken and released is held from then to the last release before it is taken again, so
+    that `if (…) { unlock(); return; }` does not end it early. One that is never released is held to the end.
     """
     steps = _steps(code, source, function, takes, gives)
     sections: list[LockedSection] = []
@@ -107,9 +107,9 @@ def _steps(code: str, source: str, function: Function, takes: Collection[str], g
 
 
 def _candidates(code: str, function: Function, names: frozenset[str]) -> Iterator[tuple[int, int]]:
-    """Yield the spans of the words of a function that may take a lock or give one back, in order.
+    """Yield the spans of the words of a function that may take or release a lock, in order.
 
-    What such words hold is searched for, then the word around it: a pattern of whole words tries every word.
+    The search is for parts of such words, then for the word around them: a pattern of whole words tries every word.
     """
     done = function.body
     body = code[function.body : function.end]

@@ -1,4 +1,4 @@
-"""Use the accessors of the C API where code names the fields of an object's header."""
+"""Replace direct uses of the fields of an object's header with the accessors of the C API."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from ftaudit.source.c.unit import CUnit
 _READ: Final = {"ob_refcnt": "Py_REFCNT", "ob_type": "Py_TYPE"}
 _STEPS: Final = {"++": "Py_INCREF", "--": "Py_DECREF"}
 _SETTERS_SINCE: Final = "3.9"
-"""`Py_SET_TYPE` came with CPython 3.9."""
+"""`Py_SET_TYPE` is new in CPython 3.9."""
 
 
 def use_accessor(unit: CUnit, finding: Finding) -> Fix | NoFix:
     """Return the edit that uses `Py_TYPE`, `Py_SET_TYPE`, `Py_REFCNT`, `Py_INCREF` or `Py_DECREF`.
 
-    To set a reference count to a number is not mechanical: a free-threaded build keeps it in two parts.
+    Setting a reference count to a number is not mechanical: a free-threaded build keeps it in two parts.
     """
     if finding.location is None:
         return NoFix(obstacle=Obstacle.UNKNOWN_FORM)
@@ -70,7 +70,7 @@ def use_accessor(unit: CUnit, finding: Finding) -> Fix | NoFix:
         case "binary_expression" if around is not None and field == "ob_refcnt":
             sides = [around.child_by_field_name(side) for side in ("left", "right")]
             if any(side is not None and side.text in (b"1", b"2") for side in sides):
-                # Whether an object may be changed in place is another question, and another rule asks it.
+                # Another rule checks whether an object may be changed in place.
                 return NoFix(obstacle=Obstacle.NOT_MECHANICAL)
         case _:
             pass

@@ -1,4 +1,4 @@
-"""Lambdas that C++ bindings hand to Python: functions of their own, which run at calls and not in the module's body."""
+"""Lambdas that C++ bindings pass to Python: separate functions, which run at calls and not in the module's body."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from ftaudit.source.c.functions import Function
 from ftaudit.source.c.text import closing
 
 _BINDS: Final = re.compile(r"\.\s*(?:def\w*|add_property)\s*\(")
-"""`.def`, `.def_static`, `.def_property_readonly`, `.def_prop_rw` and their like of pybind11, nanobind and Boost."""
+"""`.def`, `.def_static`, `.def_property_readonly`, `.def_prop_rw` and the like of pybind11, nanobind and Boost."""
 _LAMBDA: Final = re.compile(r"[(,{+]\s*(\[[^\[\]{};]*\])\s*")
 _STORED: Final = re.compile(
     r"\b(?:auto|function\s?<[^;{}]{0,200}>)\s{0,40}[&*]{0,2}\s{0,40}([A-Za-z_]\w*)\s*[=({]\s*"
@@ -20,7 +20,7 @@ _STORED: Final = re.compile(
 """A lambda that gets a name first: `auto add = [](int a) {`, `std::function<int(int)> add([](int a) {`."""
 _SPECIFIERS: Final = re.compile(r"\s*(?:(?:mutable|noexcept|constexpr)\b\s*)*(?:->[^{};]{0,400})?\{")
 _MOST_UNCLOSED: Final = 20
-"""Calls without an end after which a text is taken for no bindings: each costs a search to the end of the file."""
+"""How many unterminated calls a text of bindings may have: each costs a search to the end of the file."""
 _LONGEST_PARAMETERS: Final = 4_000
 """Characters."""
 _ARGUMENT: Final = re.compile(r"[(,]\s*(?:std\s*::\s*move\s*\(\s*)?([A-Za-z_]\w*)\s*(?=[),])")
@@ -30,7 +30,7 @@ _NAME: Final = re.compile(r"""\s*"([^"\n]{1,80})\"""")
 def find_bound_lambdas(code: str, text: str) -> Iterator[Function]:
     """Yield the lambdas among the arguments of `.def` and similar functions, by their Python names.
 
-    A lambda that was stored in a variable before counts where the variable is such an argument. `code` is masked,
+    A lambda that was stored in a variable before counts if the variable is such an argument. `code` is masked,
     `text` holds the names at the same offsets. What stands inside such a lambda is its own: a lambda that it makes in
     turn runs where it says.
     """
@@ -77,7 +77,7 @@ def _handed_over(code: str, stored: dict[str, list[re.Match[str]]], start: int, 
 
 
 def _lambda(code: str, start: int, after: int, name: str, limit: int) -> Function | None:
-    """Return the function whose capture begins at `start`, or `None` where no body follows: an index, an attribute."""
+    """Return the function whose capture begins at `start`, or `None` if no body follows: an index, an attribute."""
     parameters = ""
     if code[after : after + 1] == "(":
         closed = closing(code, after, min(limit, after + _LONGEST_PARAMETERS))

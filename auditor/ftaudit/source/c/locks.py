@@ -1,4 +1,4 @@
-"""Which names take a lock and which give it back: CPython's, the platforms', and by their words any project's own."""
+"""Which names take a lock and which release it: CPython's, the platforms', and by their words any project's own."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ ONCE: Final = re.compile(
     r"\b(?:std\s*::\s*call_once|absl\s*::\s*call_once|call_once|pthread_once|InitOnceExecuteOnce|_?PyOnceFlag_CallOnce\w*"
     r"|call_once_and_store_result|\w*_?[cC]all_?[oO]nce\w*|npy_\w*runtime\w*once)\s*(?:<[^;{}()]*>)?\s*\("
 )
-"""Calls that run what they are given once, whatever the number of threads."""
+"""Calls that run their argument once, whatever the number of threads."""
 SYNC_TYPES: Final = re.compile(
     r"\b(?:PyMutex|PyThread_type_lock|_?PyOnceFlag|pthread_\w*(?:mutex|rwlock|once|key|cond|spinlock)\w*|mtx_t|once_flag|tss_t"
     r"|Py_tss_t|CRITICAL_SECTION|SRWLOCK|INIT_ONCE|HANDLE|_Atomic|atomic|atomic_\w+|std\s*::\s*(?:\w*mutex|once_flag|atomic\w*)"
@@ -82,7 +82,7 @@ def means_thread_local(word: str) -> bool:
 
 
 LOCK_SIGNS: Final = ("ock", "OCK", "utex", "UTEX", "ritical", "RITICAL", "atch", "ATCH", "SRW")
-"""Of which every name that takes a lock or gives one back by its words has one: quicker asked than a pattern."""
+"""Every name that takes or releases a lock by its words has one of these: faster to test than a pattern."""
 
 
 class LockStep(Enum):
@@ -100,7 +100,7 @@ def words(name: str) -> tuple[str, ...]:
 
 @lru_cache(maxsize=20_000)
 def lock_step(name: str) -> LockStep | None:
-    """Tell by a function's or macro's name whether it takes a lock or gives one back.
+    """Return whether a function or macro takes a lock or releases one, by its name.
 
     Names of the GIL (`PyGILState_Ensure`, `Py_BEGIN_ALLOW_THREADS`) are neither: it serialises nothing any more.
     """
@@ -118,7 +118,7 @@ def lock_step(name: str) -> LockStep | None:
 
 @lru_cache(maxsize=20_000)
 def lock_stem(name: str) -> tuple[str, ...]:
-    """Return what the names of taking and giving a lock have in common."""
+    """Return the common part of the names that take and release a lock."""
     return tuple(word for word in words(name) if word not in _TAKING | _GIVING)
 
 

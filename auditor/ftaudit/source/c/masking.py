@@ -1,4 +1,4 @@
-"""What tree-sitter is given instead of the code: the same length, without the macros that break its grammar."""
+"""The text that tree-sitter parses instead of the code: the same length, without the macros that break its grammar."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _TYPE_WORD: Final = (
 _QUALIFIER: Final = re.compile(
     r"[A-Z](?<![A-Za-z0-9_].)[A-Z0-9_]*(?=\s+(?:(?P<type>" + _TYPE_WORD + r")|[A-Za-z_]\w*[\s*&]+[A-Za-z_]))"
 )
-"""A word in capitals before a type, or before two more words; the latter counts after a storage class alone."""
+"""A word in capitals before a type, or before two more words; the latter counts only after a storage class."""
 _STORAGE: Final = re.compile(r"\b(?:static|extern|volatile|inline|const|struct)\s+$")
 _TYPES_IN_CAPITALS: Final = frozenset({"FILE", "NULL", "DIR", "TRUE", "FALSE"})
 _CLASS_MACRO: Final = re.compile(
@@ -20,7 +20,7 @@ _CLASS_MACRO: Final = re.compile(
 )
 _OBJECT_HEAD: Final = re.compile(r"PyObject_(?<!\wPyObject_)(?:HEAD|VAR_HEAD|HEAD_EXTRA)\b[ \t]*;?")
 _HEAD_INIT: Final = re.compile(r"Py(?<!\wPy)(?:Var)?Object_HEAD_INIT\s*\([^()]*\)(?=\s*[^\s,])")
-"""The first values of a type object: the macro brings its comma along."""
+"""The first values of a type object: the macro includes its comma."""
 _STATEMENT_MACRO: Final = re.compile(
     r"^([ \t]*(?:[A-Z][A-Z0-9]*_\w*|Py_(?:BEGIN|END|UNBLOCK|BLOCK)_\w+)[ \t]*)"
     r"(\([^()\n]*(?:\([^()\n]*\)[^()\n]*)*\))?[ \t]*(\n)",
@@ -36,7 +36,7 @@ def mask_for_parser(code: str, *, cpp: bool) -> str:
     Blanked: upper-case qualifiers next to a type or storage class (`NPY_NO_EXPORT int x`). Replaced:
     `PyObject_HEAD` by a field, `PyObject_HEAD_INIT(…)` by a value and a comma, `@t@` of templates by a name, the line
     end after a statement macro by a semicolon (so lines no longer count here, offsets do). `code` itself keeps all of
-    it, for whoever asks what a place says.
+    it, for code that needs the text of a place.
     """
     text = code
     if "@" in text:
@@ -60,7 +60,7 @@ def _qualifier(found: re.Match[str]) -> str:
 
 
 def _terminated(text: str, found: re.Match[str]) -> str:
-    """Put a semicolon for the line end, where a statement can end before and another begin after."""
+    """Replace the line end with a semicolon where one statement can end and another can begin."""
     before = text[max(0, found.start() - 200) : found.start()].rstrip()
     if (before and before[-1] not in ";{}:)") or (before.endswith(")") and not found[2]):
         return found[0]

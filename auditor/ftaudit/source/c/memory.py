@@ -1,4 +1,4 @@
-"""Memory: what a block from the object allocator is for, and which family of functions frees which block."""
+"""Memory: the use of a block from the object allocator, and the family of functions that frees each block."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def family_of(name: str) -> str | None:
 
 
 def holds_object(unit: CUnit, call: Call) -> bool:
-    """Return whether a block from the object allocator becomes a Python object, as far as its surroundings tell."""
+    """Return whether a block from the object allocator becomes a Python object, by its surroundings."""
     function = call.function
     if function is None or not call.arguments:
         return True
@@ -91,7 +91,7 @@ def is_object_type(unit: CUnit, kind: str) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Mismatch:
-    """A block that one family gave and another is asked to free."""
+    """A block that one family allocates and another one frees."""
 
     call: Call
     what: str
@@ -134,7 +134,7 @@ def _member_releasers(releases: list[Call]) -> dict[str, set[str]]:
 
 
 def last_allocator(unit: CUnit, function: Function, expression: str, before: int) -> str | None:
-    """Return the allocating function that an expression, or the variable it names, was last given by."""
+    """Return the allocating function that last set an expression, or the variable it names."""
     text = strip_casts(expression)
     values = [text] if not text.isidentifier() else unit.assigned(function, text, before)
     families = []

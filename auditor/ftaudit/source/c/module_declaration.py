@@ -1,4 +1,4 @@
-"""The edits that declare, in C and C++, that a module does without the GIL: a slot, a call, or a macro's argument."""
+"""The edits that declare, in C and C++, that a module does not use the GIL: a slot, a call, or a macro's argument."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _INDENT: Final = re.compile(r"[ \t]*")
 def declare_module(unit: CUnit, finding: Finding) -> Fix | NoFix:
     """Return the edit that adds the slot of a multi-phase module, or the call of a single-phase one.
 
-    Both are under the condition that older and ordinary builds need; the call is made for a module that was made.
+    Both are under the condition that older and GIL-enabled builds need; the call applies to a created module.
     """
     if finding.location is None:
         return NoFix(obstacle=Obstacle.UNKNOWN_FORM)
@@ -68,7 +68,7 @@ def _add_slot(unit: CUnit, at: int) -> Fix | NoFix:
 
 
 def _creators(unit: CUnit) -> re.Pattern[str]:
-    """Return what matches the names of calls that make a module: the C API's, and macros of the project for them."""
+    """Return a pattern for the names of calls that make a module: the C API's, and macros of the project for them."""
     macros = [name for name, macro in unit.preprocessed.macros.items() if _CREATES.search(macro.body)]
     names = "|".join((_CREATES.pattern, *map(re.escape, macros)))
     return re.compile(rf"\b(?:{names})\s*\(")
@@ -79,7 +79,7 @@ def _creations(unit: CUnit, function: Function) -> list[int]:
 
 
 def _after_creation(unit: CUnit, function: Function) -> SourceEdit | None:
-    """Return the edit that declares right after the one place of a function where the module is made."""
+    """Return the edit that declares directly after the only place of a function that creates the module."""
     made = _creations(unit, function)
     if not made:
         # A macro of another file makes the module: its name says so.

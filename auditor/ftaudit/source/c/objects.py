@@ -26,7 +26,7 @@ _FIELD: Final = re.compile(r"(\w+)\s*((?:\[[^\]]*\]\s*)*)(?::\s*\d+\s*)?(?:=[^;]
 _NO_FIELD: Final = re.compile(r"\b(?:using|typedef|friend|static|thread_local|return|constexpr|template|operator)\b")
 _ACCESS: Final = re.compile(r"\b(?:public|private|protected)\s*:(?!:)")
 _LONGEST: Final = 20_000
-"""Characters of a type that is read."""
+"""How many characters of a type are read."""
 
 
 def find_objects(code: str) -> dict[str, dict[str, str]]:
@@ -102,7 +102,7 @@ def _fields(body: str) -> Iterator[tuple[str, str]]:
 
 
 def _left_of_block(found: re.Match[str]) -> str:
-    """End the statement where a block was a function's body; one that was a value or a nested type leaves nothing."""
+    """End the statement if a block was a function's body; a value or a nested type leaves nothing."""
     return ";" if "(" in found.string[max(0, found.start() - 80) : found.start()] else ""
 
 

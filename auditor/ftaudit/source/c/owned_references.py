@@ -1,4 +1,4 @@
-"""Make a borrowed reference an owned one: the call that lends is replaced, and every way out releases what it got.
+"""Make a borrowed reference an owned one: the borrowing call is replaced, and every way out releases the reference.
 
 If the function's own text does not show that, there is no fix, and the reason is given.
 """
@@ -47,7 +47,7 @@ class _Refused(Exception):
 
 
 def own_reference(unit: CUnit, finding: Finding) -> Fix | NoFix:
-    """Return the edits that make what a call lends a strong reference, released on every path."""
+    """Return the edits that make a call's borrowed reference a strong one, released on every path."""
     if unit.path.endswith(_HEADERS):
         return NoFix(obstacle=Obstacle.IN_HEADER)
     if finding.location is None:
@@ -226,7 +226,7 @@ class _Owner:
         self.edit(self.call.start, self.call.start + len(self.call.name), self.strong.name)
 
     def statement(self, node: Node, name: str, declaration: str, after: str = "") -> None:
-        """Put the call through a pointer in the place of a statement."""
+        """Replace a statement with the call through a pointer."""
         start, end = self.start(node), self.end(node)
         self.undivided(start, end)
         indent = self.indent(start)
@@ -251,7 +251,7 @@ class _Owner:
     # The release
 
     def release(self, name: str, statement: Node, block: Node, *, declared_elsewhere: bool = False) -> None:
-        """Release the reference on every way out of the block, or hand it over where the code counts it up."""
+        """Release the reference on every way out of the block, or transfer it if the code increments its count."""
         children = [child for child in block.named_children if child.type != "comment"]
         later = [child for child in children if child.start_byte >= statement.end_byte]
         region: list[Node] = []
@@ -445,7 +445,7 @@ class _Owner:
         return [f"{kind}{space}{result} = {self.text(value)};", release, f"return {result};"]
 
     def known(self, node: Node, name: str, block: Node) -> bool | None:
-        """Return whether the reference is there (`True`) or `NULL` (`False`) where a node is; `None` if unknown."""
+        """Return whether the reference exists (`True`) or is `NULL` (`False`) at a node; `None` if unknown."""
         below, above = node, node.parent
         while above is not None and above != block:
             if above.type == "if_statement":
@@ -460,7 +460,7 @@ class _Owner:
         return None
 
     def tells(self, condition: Node, name: str) -> bool | None:
-        """Return what a condition that holds tells of the reference."""
+        """Return what a true condition says about the reference."""
         text = re.sub(r"\s+", "", self.code(condition))
         while text.startswith("(") and text.endswith(")"):
             text = text[1:-1]
@@ -487,7 +487,7 @@ class _Owner:
         )
 
     def leaves(self, node: Node) -> bool:
-        """Return whether what follows a statement is never reached from it."""
+        """Return whether the code after a statement is never reached from it."""
         match node.type:
             case "return_statement" | "goto_statement" | "break_statement" | "continue_statement":
                 return True

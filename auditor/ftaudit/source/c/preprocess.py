@@ -1,7 +1,7 @@
-"""What is left of a C file for a free-threaded build: directives and dead regions blanked, macros and regions noted.
+"""The part of a C file that a free-threaded build compiles: directives and dead regions blanked, macros noted.
 
 tree-sitter does not run the preprocessor: a directive inside an initialiser or an `else` split by `#endif` breaks its
-parse, and code that only the GIL build compiles would be judged. So conditions are answered here, before parsing.
+parse, and code that only the GIL build compiles would be checked. So conditions are evaluated here, before parsing.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ class Macro:
     body: str
     start: int
     conditions: tuple[str, ...]
-    """The conditions it stands under, outermost first."""
+    """The conditions around it, outermost first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +45,7 @@ class Region:
 
 @dataclass(slots=True)
 class Preprocessed:
-    """A file after its directives were read; `code` is exactly as long as what was given."""
+    """A file after its directives were read; `code` is exactly as long as the input."""
 
     code: str
     macros: dict[str, Macro] = field(default_factory=dict)
@@ -71,7 +71,7 @@ class _Branch:
 
 @dataclass(slots=True)
 class _Chain:
-    """One `#if` … `#endif`, and what is known of its branches so far."""
+    """One `#if` … `#endif`, and the facts about its branches so far."""
 
     branches: list[_Branch]
     taken: bool | None
@@ -83,7 +83,7 @@ def preprocess(code: str, known: Mapping[str, MacroValue]) -> Preprocessed:
     """Blank every directive and every region that the known macros leave out; note macros and conditional regions.
 
     `code` has its comments and strings masked already. A condition that is not known keeps all its branches, unless
-    they open different numbers of brackets or end in the middle of a statement: then the first stays alone.
+    they open different numbers of brackets or end in the middle of a statement: then only the first stays.
     """
     result = Preprocessed(code)
     macros = dict(known)

@@ -1,4 +1,4 @@
-"""Who calls a function: only module initialisation, methods of an instance, or anybody; seen within one file."""
+"""Who calls a function: only module initialisation, methods of an instance, or any code; seen within one file."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ _INIT_WORDS: Final = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class Reach:
-    """What is known of the callers of a file's functions; functions are named by where their body begins."""
+    """The facts about the callers of a file's functions; functions are identified by the start of their body."""
 
     at_import: frozenset[int]
     """Functions that only the import of the module runs, or its end: they run in one thread."""
@@ -87,7 +87,7 @@ def find_reach(
     finder: FunctionFinder,
     classes: Iterable[tuple[int, int, str]] = (),
 ) -> Reach:
-    """Work out who calls what in a file."""
+    """Compute the calls in a file."""
     functions = list(functions)
     by_name: dict[str, list[Function]] = {}
     for function in functions:
@@ -260,7 +260,7 @@ def _methods(
 
 
 def is_lifecycle(function: Function) -> bool:
-    """Tell by its name whether a function makes, clears or destroys an object: no other thread has it then."""
+    """Return whether a function makes, clears or destroys an object, by its name: no other thread has it then."""
     named = words(function.short_name)
     ends = not _ENDING.isdisjoint(named) or function.short_name.startswith("~")
     return ends or not _LIFECYCLE.isdisjoint(named[-2:])

@@ -1,4 +1,4 @@
-"""What tree-sitter is given of a file: of functions only as much as declares what outlives their calls."""
+"""The part of a file that tree-sitter parses: of functions, only the declarations that outlive their calls."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from dataclasses import dataclass
 from typing import Final
 
 _SHORTEST: Final = 40
-"""Characters; leaving out less saves nothing."""
+"""In characters; leaving out less saves nothing."""
 _PARAMETERS_END: Final = re.compile(r"\)\s*(?:(?:const|noexcept|override|final)\s*)*\Z")
 _CLASS_MACRO: Final = re.compile(r"\b(?:class|struct|union)\s+\w+\s*\(")
 """`class NAME_OF(x) {` and `struct __attribute__((packed)) {`: text that ends with a bracket and is not a function."""
 _OUTLIVES: Final = ("static", "hread")
-"""What a body holds that declares a variable which outlives the call."""
+"""Text in a body that declares a variable which outlives the call."""
 _REST: Final = ";}"
-"""What stands for the rest of a body: with a statement in it, or `{}` could be an initialiser."""
+"""The replacement for the rest of a body: with a statement in it, because `{}` could be an initialiser."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,17 +25,17 @@ class Skeleton:
 
     text: str
     cuts: list[int]
-    """Where the text goes on after something that was left out, in order."""
+    """The places where the text continues after a cut, in order."""
     missing: list[int]
     """How many characters are left out before the first cut (none), the second, …, the end."""
 
     def place(self, offset: int) -> int:
-        """Return where in the file a character of the skeleton stands."""
+        """Return the file offset of a character of the skeleton."""
         return offset + self.missing[bisect_right(self.cuts, offset)]
 
 
 def skeleton_of(code: str, blocks: Iterable[tuple[int, int]]) -> Skeleton:
-    """Leave out what functions do after the last declaration that outlives the call. `code` is masked C.
+    """Leave out the code of functions after the last declaration that outlives the call. `code` is masked C.
 
     `blocks` are the spans of `{…}` at file scope.
     """
@@ -64,9 +64,9 @@ def is_body(code: str, start: int) -> bool:
 
 
 def _rest(code: str, start: int, end: int) -> int:
-    """Return where the rest of a body begins in which nothing is declared that outlives the call; its end if unsure.
+    """Return the start of the rest of a body that declares nothing that outlives the call; its end if unsure.
 
-    Where a line begins with a bracket, the brackets may not be balanced and the block be several functions.
+    If a line begins with a bracket, the brackets may be unbalanced and the block may be several functions.
     """
     if code.find("\n}", start, end - 1) > 0 or code.find("\n{", start, end) > 0:
         return end

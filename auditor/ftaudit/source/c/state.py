@@ -27,7 +27,7 @@ _LEADS_ON: Final = re.compile(r"\s*->")
 """The text after a pointer that something is stored through, by the text before it."""
 _CONDITION: Final = re.compile(r"\bif\s*(?:UNLIKELY|NPY_UNLIKELY|unlikely|__builtin_expect)?\s*\(([^;{}]*)")
 _LOOKED_AT: Final = 20
-"""Writes of one variable that are asked whether they fill it; code made by translators has hundreds."""
+"""How many writes of one variable are checked for whether they fill it; generated code has hundreds."""
 _EMPTY: Final = re.compile(
     r"!\s*(\w+)\b(?!\s*[\[.(]|->)"
     r"|(?<![\w.>])(\w+)\s*(?:==\s*(?:NULL|0|nullptr|Py_None|-\s*1|Py_?False|false|FALSE)\b|<\s*[01]\b)"
@@ -39,7 +39,7 @@ _EMPTY: Final = re.compile(
 
 @dataclass(frozen=True)
 class SharedWrite:
-    """A shared variable and the places that write it with no guard, while any thread may run them."""
+    """A shared variable and the places that write it without a guard, while any thread may run them."""
 
     unit: CUnit
     variable: Variable
@@ -48,7 +48,7 @@ class SharedWrite:
 
     @cached_property
     def writes(self) -> tuple[tuple[VariableUse, Function], ...]:
-        """The unguarded writes in functions that do not only run at import; at least one."""
+        """The unguarded writes in functions that run not only at import; at least one."""
         return tuple(_open_writes(self.unit, self.variable))
 
     @cached_property
@@ -66,7 +66,7 @@ def holds_objects(variable: Variable) -> bool:
 
 
 def find_shared_writes(unit: CUnit, wanted: Callable[[Variable], bool] = lambda _: True) -> Iterator[SharedWrite]:
-    """Yield the wanted ones of the variables of a file that functions write unguarded; each is worked out once."""
+    """Yield the wanted ones of the variables of a file that functions write unguarded; each is computed once."""
     known: dict[int, SharedWrite | None] = unit.memory.setdefault("shared writes", {})  # type: ignore[assignment]
     for variable in _changeable(unit):
         if wanted(variable):
@@ -110,7 +110,7 @@ def _is_write(unit: CUnit, variable: Variable, use: VariableUse) -> bool:
     if use.kind is UseKind.WRITE:
         return not _is_comparison_artifact(use, variable)
     if use.kind is UseKind.KEPT:
-        # An array that starts out empty and whose address is kept is there for whoever keeps it to fill.
+        # An array that starts out empty and whose address is stored elsewhere is filled by the code that stores it.
         return variable.array and variable.initialiser is None
     if unit.cpp and use.kind is UseKind.READ and not variable.array and (kind := constructed_with(unit.code, use.at)):
         return _writes_reference(unit, kind)
@@ -148,7 +148,7 @@ def _writes_parameter(unit: CUnit, callee: str, index: int) -> bool:
 
 
 def _writes_reference(unit: CUnit, kind: str) -> bool:
-    """Return whether a constructor of this file writes what its first parameter refers to: a flag set for a scope."""
+    """Return whether a constructor of this file writes through its first parameter: a flag set for a scope."""
     known: dict[str, bool] = unit.memory.setdefault("written references", {})  # type: ignore[assignment]
     if kind not in known:
         known[kind] = _constructor_writes(unit, kind)

@@ -1,4 +1,4 @@
-"""The functions that return strong references where others lend: what each becomes, and what older Pythons need."""
+"""The strong-reference counterparts of functions that return borrowed references, and what older Pythons need."""
 
 from __future__ import annotations
 
@@ -19,18 +19,18 @@ _DIRECTIVE: Final = re.compile(r"^[ \t]*#[ \t]*(include|if|ifdef|ifndef|elif|els
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class StrongCall:
-    """What a call that lends becomes (`Doc/c-api` of CPython 3.13)."""
+    """The replacement of a borrowing call (`Doc/c-api` of CPython 3.13)."""
 
     name: str
     """The function that returns a strong reference."""
     through_pointer: bool = False
     """It stores the reference through its last argument, and returns a status."""
     suppresses: bool = False
-    """The call that lends suppresses errors."""
+    """The borrowing call suppresses errors."""
     dead_is_none: bool = False
-    """The call that lends returns `None` where this one returns 0 and stores `NULL`."""
+    """The borrowing call returns `None` if this one returns 0 and stores `NULL`."""
     unchecked: bool = False
-    """The call that lends cannot fail; this one can."""
+    """The borrowing call cannot fail; this one can."""
 
 
 STRONG: Final = {
@@ -44,7 +44,7 @@ STRONG: Final = {
     "PyWeakref_GetObject": StrongCall(name="PyWeakref_GetRef", through_pointer=True, dead_is_none=True),
     "PyWeakref_GET_OBJECT": StrongCall(name="PyWeakref_GetRef", through_pointer=True, dead_is_none=True),
 }
-"""By the name of the function or macro that lends."""
+"""By the name of the borrowing function or macro."""
 
 _OLDER: Final = {
     "PyDict_GetItemRef": """\
@@ -130,7 +130,7 @@ PyWeakref_GetRef(PyObject *reference, PyObject **result)
 
 @dataclass(frozen=True, slots=True)
 class Provision:
-    """What a file needs so that older Pythons have a function: a text, and where it goes."""
+    """The text that a file needs so that older Pythons have a function, and its place."""
 
     at: int
     """The character offset in the file's text."""
@@ -138,7 +138,7 @@ class Provision:
 
 
 def provide(unit: CUnit, name: str) -> Provision | bool | None:
-    """Return what the file needs to call a function that CPython 3.13 brought.
+    """Return the text that the file needs to call a function that is new in CPython 3.13.
 
     `None` if it does not need one; `False` if no place for it is outside preprocessor conditions.
     """
@@ -167,9 +167,9 @@ def _relative(path: PurePosixPath, folder: PurePosixPath) -> str:
 
 
 def _after_includes(unit: CUnit) -> int | None:
-    """Return where the line after the last `#include` begins that no condition is around, before any function.
+    """Return the start of the line after the last unconditional `#include`, before any function.
 
-    `None` if every `#include` is under a condition that goes on.
+    `None` if every `#include` is under a condition that continues.
     """
     text = unit.uncommented
     end = unit.functions[0].start if unit.functions else len(text)

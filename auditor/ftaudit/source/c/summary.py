@@ -1,4 +1,4 @@
-"""What one file says of shared state, in data that JSON can hold: its functions' effects and its entry points."""
+"""The facts of one file about shared state, as JSON data: its functions' effects and its entry points."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from ftaudit.source.c.objects import Fields, class_fields
 from ftaudit.source.c.unit import HELD, CUnit
 
 _LONGEST: Final = 60_000
-"""Characters of a function that is read; longer ones are made by generators."""
+"""How many characters a function may have to be read; longer ones are generated."""
 
 
 def summarise_c(unit: CUnit) -> Survey | None:
-    """Return the effects of the file's functions and its entry points, or `None` where there are neither.
+    """Return the effects of the file's functions and its entry points, or `None` if there are neither.
 
-    Functions that only the import of the module runs are left out: no other thread is there yet.
+    Functions that only the import of the module runs are left out: no other thread exists yet.
     """
     objects = _objects(unit)
     entries, members = find_entries(unit)
@@ -50,7 +50,7 @@ def summarise_c(unit: CUnit) -> Survey | None:
 
 
 def _objects(unit: CUnit) -> dict[str, Fields]:
-    """Return the types of objects of the tree, with what this file says of the fields of bound classes."""
+    """Return the types of objects of the tree, with this file's facts about the fields of bound classes."""
     objects = dict(unit.tree.objects)
     for start, end, name in unit.syntax.classes:
         if name in objects:

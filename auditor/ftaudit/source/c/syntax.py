@@ -1,4 +1,4 @@
-"""The shape of a C or C++ file: functions and declarations by tree-sitter, and by brackets where its parse fails."""
+"""The shape of a C or C++ file: functions and declarations by tree-sitter, and by brackets if its parse fails."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ def parse_syntax(code: str, *, cpp: bool, text: str = "") -> Syntax:
     from tree_sitter import QueryCursor
 
     blocks = list(top_level_blocks(code))
-    # The grammar of C++ fails on every other file, and gets over an error the better the more it sees.
+    # The C++ grammar fails on every other file, and recovers from an error better with more text.
     skeleton = skeleton_of(code, () if cpp else blocks)
     tree = parse_piece(skeleton.text, cpp=cpp)
     failed = tree.root_node.has_error
@@ -125,7 +125,7 @@ def parse_syntax(code: str, *, cpp: bool, text: str = "") -> Syntax:
 
 
 def find_classes(code: str) -> tuple[tuple[int, int, str], ...]:
-    """Return the bodies of classes by their brackets, whether or not the parser knew them for classes."""
+    """Return the bodies of classes by their brackets, whether or not the parser recognised them as classes."""
     found: list[tuple[int, int, str]] = []
     for head in _CLASS.finditer(code):
         if len(found) > _MOST_CLASSES:
@@ -181,7 +181,7 @@ def _whole_query() -> Query:
 
 
 def parse_piece(code: str, *, cpp: bool) -> Tree:
-    """Return the tree of C or C++ code. Each call has a parser of its own: a parser keeps state."""
+    """Return the tree of C or C++ code. Each call makes a new parser: a parser keeps state."""
     from tree_sitter import Parser
 
     return Parser(_language(cpp)[0]).parse(mask_for_parser(code, cpp=cpp).encode("latin-1", "replace"))
@@ -248,7 +248,7 @@ def _inside(blocks: list[tuple[int, int]], offset: int) -> bool:
 
 
 def _missed_functions(code: str, functions: list[Function], blocks: list[tuple[int, int]]) -> Iterator[Function]:
-    """Find the bodies at file scope that the parser made no function of: `name(…) {` by its brackets."""
+    """Find the bodies at file scope that the parser did not recognise as functions: `name(…) {` by its brackets."""
     bodies = {function.body for function in functions}
     spans = sorted((function.start, function.end) for function in functions)
     starts = [start for start, _ in spans]
@@ -293,7 +293,7 @@ def _missed_statics(
     *,
     cpp: bool,
 ) -> Iterator[Variable]:
-    """Find `static` declarations that the parser made nothing of."""
+    """Find `static` declarations that the parser did not recognise."""
     spans = sorted([*seen, *((function.start, function.body) for function in functions)])
     count, index, reached = len(spans), 0, -1
     for found in _STATIC.finditer(code):

@@ -1,4 +1,4 @@
-"""`CUnit`: one C or C++ file as rules see it, everything worked out once and only when first asked for."""
+"""`CUnit`: one C or C++ file as rules see it, with everything computed once, on first use."""
 
 from __future__ import annotations
 
@@ -28,12 +28,12 @@ HELD: Final = re.compile(
 
 
 class CUnit(CFile):
-    """One C or C++ file, with what the models say of it: guards, reach, variables and escapes."""
+    """One C or C++ file with its models: guards, reach, variables and escapes."""
 
     def __init__(self, source: SourceFile, context: TreeContext) -> None:
         super().__init__(source, context)
         self.memory: dict[str, object] = {}
-        """Where the models of `ftaudit.source.c` keep what they worked out for this unit."""
+        """The place where the models of `ftaudit.source.c` keep their results for this unit."""
         self._depth = 0
 
     # Guards
@@ -113,7 +113,7 @@ class CUnit(CFile):
 
     @cached_property
     def reach(self) -> Reach:
-        """Who calls which function."""
+        """The callers of each function."""
         return find_reach(
             self.code,
             self.functions,
@@ -146,7 +146,7 @@ class CUnit(CFile):
         return declspec or bool(words_ & self.thread_local_words) or any(map(means_thread_local, words_))
 
     def is_synchronised(self, variable: Variable) -> bool:
-        """Return whether it is a lock, an atomic or the like, which threads share on purpose."""
+        """Return whether it is a lock, an atomic or a similar object that threads share on purpose."""
         return bool(SYNC_TYPES.search(variable.type))
 
     @cached_property
@@ -202,7 +202,7 @@ class CUnit(CFile):
     ) -> Iterator[tuple[VariableUse, Function]]:
         """Yield the wanted ones of the uses of a shared variable inside functions, in order.
 
-        Whether a name means the variable costs more than how it is used, so `wanted` is asked first.
+        Resolving a name costs more than classifying its use, so `wanted` is called first.
         """
         places = self._identifiers.get(variable.name, [])
         if variable.function is not None:
@@ -238,7 +238,7 @@ class CUnit(CFile):
 
     @cached_property
     def bound_functions(self) -> tuple[Function, ...]:
-        """The lambdas that bindings hand to Python."""
+        """The lambdas that bindings pass to Python."""
         return tuple(function for function in self.functions if function.bound)
 
     @cached_property
@@ -308,7 +308,7 @@ class CUnit(CFile):
         return name in self._changed_members and self._means_member(name, function)
 
     def origin(self, call: Call, argument: int = 0) -> ContainerOrigin:
-        """Return where the container came from that a call is given."""
+        """Return the origin of the container that a call receives."""
         if argument >= len(call.arguments):
             return ContainerOrigin.UNKNOWN
         return origin_of(self, call.function, call.arguments[argument], call.start)
@@ -363,7 +363,7 @@ class CUnit(CFile):
 
 
 def _defined(variables: list[Variable]) -> list[Variable]:
-    """Leave out the declaration of a static member in its class where the file has its definition too."""
+    """Leave out the declaration of a static member in its class if the file also has its definition."""
     defined = {variable.owner for variable in variables if variable.owner and not variable.member}
     kept = [variable for variable in variables if not (variable.member and variable.owner in defined)]
     return kept[:_MOST_OF_A_NAME]

@@ -53,9 +53,9 @@ class UseKind(Enum):
     READ = "read"
     WRITE = "write"
     ADDRESS = "address"
-    """Its address is handed to a function; see `Use.callee`."""
+    """Its address is passed to a function; see `Use.callee`."""
     KEPT = "kept"
-    """It is what a member of something else is set to: of an array, that is its address."""
+    """A member of something else is set to it: for an array, to its address."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,13 +67,13 @@ class VariableUse:
     value: str = ""
     """For a plain assignment to the whole variable, the assigned text, without blanks at its ends."""
     element: bool = False
-    """The write is to an element, a member, or what it points to, not to the variable itself."""
+    """The write is to an element, a member, or its target, not to the variable itself."""
     callee: str = ""
     argument: int = -1
 
 
 def classify_use(code: str, start: int, end: int) -> VariableUse | None:
-    """Say what `code[start:end]`, a variable's name, is used for; `None` where the name means something else.
+    """Return the use of `code[start:end]`, a variable's name; `None` if the name means something else.
 
     Members of other things (`x.name`), labels and declarations' names are not uses of the variable.
     """
@@ -127,7 +127,7 @@ def _value(code: str, assigned: re.Match[str]) -> str:
 
 
 def _argument(code: str, begin: int, start: int, at: int, addressed: bool, element: bool) -> VariableUse:
-    """See whether the name stands alone as an argument of a call, and of which."""
+    """Return the call of which the name is a whole argument, if any."""
     before = _previous(code, begin)
     while before >= 0 and code[before] == ")":
         cast = opening(code, before, max(0, before - 120))
@@ -176,7 +176,7 @@ def _passed(callee: str, index: int, start: int, addressed: bool, element: bool)
 
 
 def _outs_from(callee: str) -> int:
-    """Return the first argument that such a function stores to: before it stand the format and the keywords."""
+    """Return the first argument that such a function stores to: it follows the format and the keywords."""
     if callee.startswith("PyErr"):
         return 0
     if "Keywords" in callee or callee == "PyArg_UnpackTuple":
@@ -209,7 +209,7 @@ def _is_cast(code: str, at: int) -> bool:
 
 
 def constructed_with(code: str, start: int) -> str:
-    """Return the type of the object that is made with the variable at a place as its first argument, `Type x(name…`."""
+    """Return the type of the object whose first constructor argument is the variable at a place, `Type x(name…`."""
     if code[start - 1] not in "({ \n":
         return ""
     found = _CONSTRUCTS.search(code, max(0, start - 100), start)

@@ -14,7 +14,7 @@ _MOST: Final = 20
 
 
 def sites_of(unit: CUnit, shared: SharedWrite) -> tuple[Site, ...]:
-    """Return the unguarded writes of a variable, in order; of code made by translators the first ones."""
+    """Return the unguarded writes of a variable, in order; for generated code only the first ones."""
     return tuple(
         Site(location=unit.place(use.at), access=AccessKind.WRITE.value, entry_point=function.short_name)
         for use, function in islice(shared.writes, _MOST)

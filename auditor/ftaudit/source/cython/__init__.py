@@ -1,7 +1,7 @@
 """The room of Cython: `.pyx`, `.pxd`, `.pxi`, their templates, and Python files that Cython compiles.
 
 The index has no wheel of a maintained tree-sitter grammar for Cython, so the model is made of tokens and
-logical lines (`tokens.py`, `model.py`): it survives whatever a file holds, and sees what the rules need.
+logical lines (`tokens.py`, `model.py`): it handles any content, and provides what the rules need.
 """
 
 from __future__ import annotations
@@ -73,7 +73,7 @@ class CythonReader(Reader):
         return CythonContext(modules=modules)
 
     def wants(self, source: SourceFile, rules: Sequence[SourceRule]) -> bool:
-        """Say yes where there is anything to run."""
+        """Return whether there is anything to run."""
         return bool(rules)
 
     def has_state(self, source: SourceFile, context: TreeContext) -> bool:
@@ -81,7 +81,7 @@ class CythonReader(Reader):
         return "class " in source.text and ("cdef" in source.text or "cclass" in source.text)
 
     def summarise(self, unit: CythonUnit) -> Survey | None:
-        """Return who uses the fields of the file's `cdef` classes: calls are followed within a class."""
+        """Return the uses of the fields of the file's `cdef` classes: calls are followed within a class."""
         rows = [access_row(access) for state in find_fields(unit) for access in state.accesses]
         return {"accesses": rows} if rows else None
 

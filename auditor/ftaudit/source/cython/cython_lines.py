@@ -111,7 +111,7 @@ def declared(tokens: list[Token]) -> list[CythonVariable]:
 
 
 def _is_array_type(base: list[str]) -> bool:
-    """Tell `char[SIZE]` from a memory view (`double[:]`) and a template or buffer (`vector[int]`)."""
+    """Distinguish `char[SIZE]` from a memory view (`double[:]`) and a template or buffer (`vector[int]`)."""
     if not base or base[-1] != "]":
         return False
     inner = base[base.index("[") + 1 : -1]
@@ -136,7 +136,7 @@ def split_commas(tokens: list[Token]) -> list[list[Token]]:
 
 
 def _declarator(head: list[Token]) -> tuple[int, list[Token]] | None:
-    """Return the position of the declared name and what follows it; `None` where a function is declared."""
+    """Return the position of the declared name and what follows it; `None` if a function is declared."""
     depth = 0
     last = None
     for at, token in enumerate(head):

@@ -29,9 +29,9 @@ class CythonModule:
     line: int
     """Where the header's directives are, else 1."""
     declares: bool | None
-    """What its header says of `freethreading_compatible`; `None` for nothing."""
+    """The header's value of `freethreading_compatible`; `None` for nothing."""
     included: bool = False
-    """Whether another file includes it; it may be a module of its own all the same."""
+    """Whether another file includes it; it may also be a separate module."""
 
     @property
     def stem(self) -> str:
@@ -40,7 +40,7 @@ class CythonModule:
 
     @property
     def is_python(self) -> bool:
-        """Whether it is a Python file, compiled only where the build says so."""
+        """Whether it is a Python file, which is compiled only if the build says so."""
         return self.path.endswith(".py")
 
 

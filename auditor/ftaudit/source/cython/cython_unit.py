@@ -14,7 +14,7 @@ from ftaudit.source.cython.cython_lines import CythonVariable, declared, functio
 from ftaudit.source.cython.tokens import LogicalLine, Token, blank_template, split_lines
 
 LOCKING: Final = re.compile(r"(?i)lock|mutex|critical|synchroni[sz]|\bphil\b|with_phil")
-"""Names of what holds a lock, where the definition is out of sight."""
+"""Names of functions that hold a lock, if the definition is elsewhere."""
 _ACQUIRES: Final = frozenset(
     {"acquire", "lock", "PyThread_acquire_lock", "PyMutex_Lock", "omp_set_lock", "pthread_mutex_lock"}
 )
@@ -50,7 +50,7 @@ class CythonUnit(Unit):
 
     @cached_property
     def functions(self) -> list[CythonFunction]:
-        """Every function and method; nested functions are functions of their own and part of the outer body too."""
+        """Every function and method; nested functions count by themselves and as part of the outer body."""
         found: list[CythonFunction] = []
         by_head: dict[int, CythonFunction] = {}
         decorators: list[str] = []
@@ -92,7 +92,7 @@ class CythonUnit(Unit):
 
     @cached_property
     def module_lines(self) -> list[LogicalLine]:
-        """The lines that run when the module is imported: those in no function and no class."""
+        """The lines that run when the module is imported: those outside functions and classes."""
         inside = {line.index for function in self.functions for line in (function.head, *function.body)}
         return [line for line in self.logical if line.index not in inside]
 
@@ -213,7 +213,7 @@ class CythonUnit(Unit):
 
     @cached_property
     def locks(self) -> frozenset[str]:
-        """The names of variables and attributes that are bound to a lock, whatever they are called."""
+        """The variables and attributes that are bound to a lock, whatever their name."""
         found = {variable.name for variable in self.variables if variable.is_sync}
         for line in self.logical:
             words = line.words
@@ -271,7 +271,7 @@ def _inverted(edges: dict[str, set[str]]) -> dict[str, list[str]]:
 
 
 def _closed(names: set[str], callers: dict[str, set[str]], outsiders: set[str]) -> frozenset[str]:
-    """Return the largest part of the names whose callers are all in it, or among the outsiders that count as well."""
+    """Return the largest subset of the names whose callers are all in it or among the accepted outsiders."""
     found = set(names)
     called = _inverted(callers)
     counted = found | outsiders

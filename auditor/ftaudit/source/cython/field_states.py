@@ -71,7 +71,7 @@ class FieldUse:
     locks: frozenset[str]
     constant: bool = False
     accounts: bool = False
-    """The method changes a container of the object as well: it keeps account of something."""
+    """The method also changes a container of the object: it keeps a record."""
 
 
 @dataclass(slots=True)
@@ -192,7 +192,7 @@ class _CdefClass:
             elif name.startswith("__") and name.endswith("__"):
                 kind = EntryKind.SLOT
             else:
-                # What Cython code alone can call is a function of its own.
+                # Functions that only Cython code can call are separate functions.
                 kind = EntryKind.FUNCTION if function.kind == "cdef" else EntryKind.METHOD
             place = self.unit.location(function.head.number, function.head.tokens[0].column)
             yield EntryPoint(name=name, kind=kind, location=place)
@@ -269,17 +269,17 @@ class _CdefClass:
 
 
 def _changes_container(words: list[str]) -> bool:
-    """Return whether a line calls `self.x.pop(…)` or the like."""
+    """Return whether a line calls `self.x.pop(…)` or a similar method."""
     return any(word in _CHANGES and at >= 4 and words[at - 3] == "." for at, word in enumerate(words))
 
 
 def _is_struct(kind: str) -> bool:
-    """Return whether a type is a C structure or an enumeration, by its name: those of C are written small."""
+    """Return whether a type is a C structure or an enumeration, by its name: C names are lower-case."""
     return kind.split()[-1].endswith("_t") or "struct" in kind or "[" in kind
 
 
 def _called_with(words: list[str], at: int) -> str | None:
-    """Return the function that is given `self.x` as its first argument, at this place."""
+    """Return the function that receives `self.x` as its first argument, at this place."""
     before = at - 1
     while (before >= 0 and words[before] in ("&", ">", "*", "<")) or (before >= 0 and words[before].isidentifier()):
         # A cast, `<void *>self.x`, or an address.

@@ -1,1 +1,1 @@
-"""Fixes of findings: asked of the rules, mapped to the bytes of each file, selected, applied and written."""
+"""Fixes of findings: requested from the rules, mapped to the bytes of each file, selected, applied and written."""

@@ -30,7 +30,7 @@ def fix_example(rule: SourceRule, example: SourceExample) -> tuple[str, tuple[Fi
 
 
 def context_of(rule: SourceRule, example: SourceExample) -> TreeContext:
-    """Return what the first pass makes of an example's tree."""
+    """Return the first pass's result for an example's tree."""
     files = {example_path(rule, example): example.code, **dict(example.others)}
     surveys: dict[Room, dict[str, Survey]] = {}
     wanted = needed_rooms([rule])

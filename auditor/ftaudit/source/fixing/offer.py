@@ -28,18 +28,18 @@ SECONDS: Final = 20.0
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class FixRequest:
-    """What fixes are looked for."""
+    """The findings to fix."""
 
     rules: tuple[SourceRule, ...]
     target: Target
     context: TreeContext
     declare: bool
-    """Whether the edits that declare are wanted, and only those."""
+    """Whether only the edits that declare are wanted."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class EditedFile:
-    """A file that fixes would change, with what is in it and what would be."""
+    """A file that fixes would change, with its current and its new content."""
 
     file: FoundFile
     before: bytes
@@ -47,7 +47,7 @@ class EditedFile:
     """Of the edits' texts, without a byte order mark."""
 
     def after(self, findings: Iterable[Finding], *, safe: bool = False) -> bytes:
-        """Return what is in the file once the fixes of the findings are made, or only the safe ones of them."""
+        """Return the file's content after the fixes of the findings, or only after the safe ones."""
         wanted = (Applicability.SAFE,) if safe else tuple(Applicability)
         edits = (
             edit
@@ -98,14 +98,14 @@ def offer_fixes(
         if changed is not None:
             edited.append(changed)
             continue
-        # The file changed since the scan read it, so the offers are for another text.
+        # The file changed after the scan read it, so the fixes are for another text.
         for index in indexes:
             found[index] = replace(found[index], fix=NoFix(obstacle=Obstacle.FAILED))
     return tuple(found), tuple(sorted(edited, key=lambda each: each.file.shown))
 
 
 def can_fix(rule: SourceRule) -> bool:
-    """Return whether a rule knows fixes at all."""
+    """Return whether a rule has fixes at all."""
     return type(rule).fix is not SourceRule.fix
 
 
@@ -132,7 +132,7 @@ def fix_file(task: Task, *, asked: FixRequest) -> list[list[Any]]:
 
 
 def fix_findings(path: str, data: bytes, findings: Sequence[Finding], asked: FixRequest) -> list[Fix | NoFix | None]:
-    """Return what the rules offer for findings in one file, as edits of its bytes. Raise `ParseError`."""
+    """Return the fixes that the rules offer for findings in one file, as edits of its bytes. Raise `ParseError`."""
     units: dict[Language | None, Unit] = {}
     languages = languages_of(PurePosixPath(path), data)
     if not languages:
@@ -240,7 +240,7 @@ def _collide(one: SourceEdit, other: SourceEdit) -> bool:
 
 
 def edit_file(file: FoundFile, fixes: Iterable[Fix | NoFix | None]) -> EditedFile | None:
-    """Return what the fixes make of a file; `None` if they change nothing or the file changed meanwhile."""
+    """Return the fixed file; `None` if the fixes change nothing or the file changed meanwhile."""
     every = [fix for fix in fixes if isinstance(fix, Fix)]
     if not every:
         return None

@@ -82,7 +82,7 @@ class Original:
 def apply_edits(data: bytes, edits: tuple[SourceEdit, ...], encoding: str) -> bytes:
     """Return the bytes with the edits made, each once. They do not overlap; insertions at one place keep their order.
 
-    Raise `ValueError` where the bytes are not what an edit replaces.
+    Raise `ValueError` if the bytes are not what an edit replaces.
     """
     made: list[bytes] = []
     done = 0

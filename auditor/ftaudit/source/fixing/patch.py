@@ -1,4 +1,4 @@
-"""What fixes change: as a diff that `git apply` takes, and on disk."""
+"""The changes of fixes: as a diff that `git apply` accepts, and on disk."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def _diff(path: str, before: bytes, after: bytes) -> bytes:
 
 
 def _lines(data: bytes) -> list[bytes]:
-    """Return the lines as git sees them: a carriage return alone ends none."""
+    """Return the lines as git sees them: a lone carriage return does not end a line."""
     return [line + b"\n" for line in data.split(b"\n")[:-1]] + (
         [data.rpartition(b"\n")[2]] if data[-1:] != b"\n" else []
     )

@@ -14,7 +14,7 @@ from ftaudit.source.shared_state import Access, access_of, access_row
 
 
 class PythonReader(Reader):
-    """Reads Python with the standard `ast`, and with libcst what is newer than the interpreter that runs ftaudit."""
+    """Reads Python with the standard `ast`, and syntax newer than the running interpreter with libcst."""
 
     room = Room.PYTHON
     languages = frozenset({Language.PYTHON})
@@ -43,11 +43,11 @@ class PythonReader(Reader):
         return chosen
 
     def has_state(self, source: SourceFile, context: TreeContext) -> bool:
-        """Return whether the text speaks of locks or threads, or has the only object of a private class."""
+        """Return whether the text mentions locks or threads, or has the only object of a private class."""
         return "class " in source.text and may_share_objects(source.text)
 
     def summarise(self, unit: PythonModule) -> Survey | None:
-        """Return who uses the attributes of the module's shared objects: calls are followed within a module."""
+        """Return the uses of the attributes of the module's shared objects: calls are followed within a module."""
         rows = [access_row(access) for state in find_states(unit) for access in state.accesses]
         return {"accesses": rows} if rows else None
 

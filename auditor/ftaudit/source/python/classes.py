@@ -1,4 +1,4 @@
-"""The classes of a Python module: what their attributes hold, and which deal with threads."""
+"""The classes of a Python module: the values of their attributes, and which classes use threads."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _STARTERS: Final = frozenset(
         "call_soon_threadsafe",
     ]
 )
-"""Names by which a class shows that it deals with threads."""
+"""Names that show that a class uses threads."""
 _SELF: Final = frozenset({"self", "_self"})
 
 
@@ -45,7 +45,7 @@ class Classes(Scopes):
 
     @cached_property
     def class_kinds(self) -> dict[str, dict[str, Kind]]:
-        """What the attributes hold that each class body assigns, by class name."""
+        """The values of the attributes that each class body assigns, by class name."""
         found: dict[str, dict[str, Kind]] = {}
         for name, node in self.classes.items():
             attributes: dict[str, list[ast.stmt]] = defaultdict(list)
@@ -60,7 +60,7 @@ class Classes(Scopes):
         return found
 
     def _given_to_classes(self, owner: ast.ClassDef) -> Iterator[tuple[str, Kind]]:
-        """Yield what a metaclass gives each class that it makes: attributes of the class, though a method sets them."""
+        """Yield the attributes that a metaclass sets on each class: class attributes, although a method sets them."""
         for declared in owner.body:
             match declared:
                 case ast.AnnAssign(target=ast.Name(id=attribute), annotation=annotation, value=None):
@@ -93,7 +93,7 @@ class Classes(Scopes):
 
     @cached_property
     def instance_kinds(self) -> dict[str, dict[str, Kind]]:
-        """What the attributes hold that methods assign through `self`, by class name."""
+        """The values of the attributes that methods assign through `self`, by class name."""
         found: dict[str, dict[str, Kind]] = defaultdict(dict)
         for node in self.assignments():
             if not isinstance(node, (ast.Assign, ast.AnnAssign)):
@@ -146,7 +146,7 @@ class Classes(Scopes):
 
     @cached_property
     def threaded_classes(self) -> frozenset[str]:
-        """The classes whose objects are meant for several threads: they own a lock, speak of threads or are one.
+        """The classes whose objects are meant for several threads: they own a lock, mention threads or are a thread.
 
         So is a class whose metaclass or decorator makes a single object of it.
         """
@@ -165,7 +165,7 @@ class Classes(Scopes):
 
     @cached_property
     def assigned_attributes(self) -> frozenset[str]:
-        """The names of all attributes that the module assigns on whatever object."""
+        """The names of all attributes that the module assigns on any object."""
         stored = {node.attr for node in self.tree.all(ast.Attribute) if not isinstance(node.ctx, ast.Load)}
         for call in self.tree.all(ast.Call):
             match call:

@@ -1,4 +1,4 @@
-"""Comments of a Python text, with those on lines one after the other taken together."""
+"""Comments of a Python text, with consecutive lines of comment joined."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 
 def comment_blocks(text: str) -> Iterator[tuple[int, str]]:
-    """Yield the first line and the words of each comment; lines of comment below each other are one."""
+    """Yield the first line and the words of each comment; consecutive lines of comment are one."""
     start, last, words = 0, -1, ""
     try:
         for token in tokenize.generate_tokens(io.StringIO(text).readline):
@@ -23,7 +23,7 @@ def comment_blocks(text: str) -> Iterator[tuple[int, str]]:
                 start, words = line, token.string.lstrip("#! ")
             last = line if alone else -1
     except (tokenize.TokenError, SyntaxError):
-        # A tokenizer older than the syntax stops here; what came before counts.
+        # A tokenizer older than the syntax stops here; earlier comments count.
         pass
     if words:
         yield start, words

@@ -17,18 +17,18 @@ _CONSUMERS = frozenset({"max", "min", "sum", "any", "all", "map", "filter", "enu
 
 @dataclass(frozen=True, slots=True)
 class Tested:
-    """A condition that asks a shared container something, and the change that is made because of the answer."""
+    """A condition on a shared container, and the change that depends on it."""
 
     shared: Shared
     change: ast.stmt | None
     by_id: bool
     """The key is an `id()`."""
     takes: bool
-    """What the container holds is taken out because it is not empty: one thread too many finds nothing."""
+    """An item is removed because the container is not empty: one thread too many finds nothing."""
     equal: bool = False
-    """Both threads store an equal value, and nothing ever takes it away: who comes second changes nothing."""
+    """Both threads store an equal value, and nothing removes it: the second store changes nothing."""
     lookup: ast.expr | None = None
-    """Where nothing is changed: the look-up of what the answer said is there, which another function takes away."""
+    """If nothing is changed: the look-up of the key that was found, which another function removes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,12 +40,12 @@ class Iteration:
 
     @property
     def line(self) -> int:
-        """Where it stands."""
+        """Its place."""
         return int(getattr(self.node, "lineno", 0))
 
 
 def tested_containers(module: PythonModule, test: ast.If | ast.While) -> Iterator[Tested]:
-    """Yield the shared containers that a condition asks for a key or a length, with the first change of each."""
+    """Yield the shared containers whose key or length a condition checks, with the first change of each."""
     for container, key, absent in (*_asked(test.test), *_asked_before(module, test)):
         shared = _reached(module, container)
         if shared is None or shared.kind is Kind.CACHE:
@@ -55,7 +55,7 @@ def tested_containers(module: PythonModule, test: ast.If | ast.While) -> Iterato
             continue
         body = list(test.body)
         if isinstance(test, ast.While) and key is not None:
-            # A loop waits for the answer, or goes through a chain.
+            # A loop waits for the result, or follows a chain.
             continue
         if absent is not None and test.body and isinstance(test.body[-1], (ast.Return, ast.Continue, ast.Raise)):
             block = module.tree.block(test)
@@ -65,7 +65,7 @@ def tested_containers(module: PythonModule, test: ast.If | ast.While) -> Iterato
         if change is not None and _is_tested_again(module, shared, test, change):
             change = None
         if change is None and key is None and not isinstance(module.tree.parents.get(container), ast.Call):
-            # Whether it holds anything is asked for many reasons; it counts where something is then taken out.
+            # A test for emptiness has many reasons; it counts if an item is then removed.
             continue
         by_id = isinstance(key, ast.Call) and dotted(key.func) == "id"
         lookup = _lookup(module, shared, test, body, container, key, absent) if change is None else None
@@ -102,7 +102,7 @@ def _asked_before(
 
 
 def _is_equal(module: PythonModule, shared: Shared, change: ast.stmt) -> bool:
-    """Return whether the change stores what another thread would store as well, in a container that only grows."""
+    """Return whether the change stores a value that any other thread also stores, in a container that only grows."""
     match change:
         case ast.Assign(value=value) | ast.AnnAssign(value=value) if value is not None:
             pass
@@ -125,7 +125,7 @@ def _is_equal(module: PythonModule, shared: Shared, change: ast.stmt) -> bool:
 
 
 def removals(module: PythonModule, shared: Shared) -> list[Mutation]:
-    """Return the changes of a container that take something out of it."""
+    """Return the changes that remove something from a container."""
     return [change for change in module.mutations_of.get(identity(shared), ()) if change.how in _REMOVING]
 
 
@@ -141,7 +141,7 @@ def _lookup(
     key: ast.expr | None,
     absent: bool | None,
 ) -> ast.expr | None:
-    """Return the first `d[k]` that relies on `k in d`, where another function of the module takes keys out of `d`."""
+    """Return the first `d[k]` that relies on `k in d`, if another function of the module removes keys from `d`."""
     if key is None or absent is None or not isinstance(test, ast.If) or shared.kind not in KEYED:
         return None
     function = module.tree.function(test)
@@ -216,7 +216,7 @@ def _reached(module: PythonModule, container: ast.expr) -> Shared | None:
 
 
 def modules_made_twice(module: PythonModule) -> Iterator[tuple[ast.Try, ast.stmt]]:
-    """Yield `try: return sys.modules[name]`, and the `sys.modules[name] = …` that follows where it was not there.
+    """Yield `try: return sys.modules[name]`, and the `sys.modules[name] = …` that follows if it was missing.
 
     Of another dictionary the value that comes second takes the place of an equal one; a module is what it is.
     """
@@ -254,7 +254,7 @@ def _injected(module: PythonModule, container: ast.expr) -> Shared | None:
 
 
 def _changes(module: PythonModule, shared: Shared, body: list[ast.stmt], key: ast.expr | None) -> Iterator[ast.stmt]:
-    """Yield the statements, in order, that change the container in a way that the answer could have made wrong."""
+    """Yield the statements, in order, that change the container in a way that can make the check stale."""
     wanted = identity(shared)
     found: list[ast.stmt] = []
     for statement in body:
@@ -277,7 +277,7 @@ def _changed(node: ast.AST, key: ast.expr | None) -> ast.expr | None:
                 if isinstance(target, ast.Subscript) and (key is None or ast.dump(target.slice) == ast.dump(key)):
                     return target.value
         case ast.Call(func=ast.Attribute(value=value, attr="pop"), args=arguments):
-            # `pop(k, None)` does no harm when the key is gone.
+            # `pop(k, None)` is harmless if the key is gone.
             return value if len(arguments) < 2 else None
         case ast.Call(func=ast.Attribute(value=value, attr=method)):
             if key is None:
@@ -290,7 +290,7 @@ def _changed(node: ast.AST, key: ast.expr | None) -> ast.expr | None:
 
 
 def iterated(tree: Tree) -> Iterator[tuple[ast.AST, ast.expr]]:
-    """Yield each loop, comprehension and consuming call with what it goes over."""
+    """Yield each loop, comprehension and consuming call with its iterable."""
     for loop in tree.all(ast.For):
         yield loop, loop.iter
     for comprehension in tree.all(ast.comprehension):
@@ -333,7 +333,7 @@ def iterations(module: PythonModule) -> Iterator[Iteration]:
 
 
 def weak_iterations(module: PythonModule) -> Iterator[ast.AST]:
-    """Yield the loops over weak containers, local ones that are made there aside."""
+    """Yield the loops over weak containers, except local ones that the function creates."""
     for node, source in iterated(module.tree):
         bare = without_view(source)
         shared = module.shared(bare)

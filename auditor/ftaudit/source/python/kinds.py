@@ -11,7 +11,7 @@ from ftaudit.source.python.tree import dotted, last_name
 
 
 class Kind(StrEnum):
-    """The kinds of value that rules tell apart."""
+    """The kinds of value that rules distinguish."""
 
     DICT = "dict"
     SET = "set"
@@ -121,15 +121,15 @@ _MAKES: Final = re.compile(
     r"|\w+_(?:connection|client|session|engine|pool|executor|parser|socket|factory)$",
     re.IGNORECASE,
 )
-"""Names of functions that make something which is opened, held on to or closed."""
+"""Names of functions that create an object that is opened, held or closed."""
 _EQUAL: Final = frozenset(
     {"Path", "PurePath", "Decimal", "Fraction", "Version", "UUID", "Struct", "TypeVar", "ParamSpec"}
 )
-"""Classes whose objects are values: two that are made of the same are as good as one."""
+"""Classes whose objects are values: two equal ones are interchangeable."""
 
 
 def has_identity(value: ast.expr | None) -> bool:
-    """Return whether two results of an expression are two things, of which one is lost when both are kept in one place.
+    """Return whether two results of an expression are distinct objects, so that one store would lose an object.
 
     A container that is filled later, a lock, a connection, an object of a class; not a number, a text, or what a
     function works out of its arguments.

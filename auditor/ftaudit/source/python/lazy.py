@@ -24,7 +24,7 @@ class LazyInit:
     """In order of lines."""
     function: FunctionNode
     body: tuple[ast.stmt, ...]
-    """The statements that run when it is not there yet."""
+    """The statements that run if it is missing."""
     takes: bool = False
     """The other way round: a value that exists is used and removed, so that it is used only once."""
 
@@ -55,7 +55,7 @@ def find_lazy_inits(module: Locking) -> list[LazyInit]:
 def _takes_away(assignment: ast.stmt, key: str, body: list[ast.stmt]) -> bool:
     """Return whether a flag is cleared, or a global is read and then reset: work to do only once.
 
-    A global that is closed and let go is at an end; two threads there are a mistake of whoever ends it twice.
+    A global that is closed and reset is finished; a second thread there is the mistake of the code that ends it twice.
     """
     match assignment:
         case ast.Assign(value=ast.Constant(value=False)):
@@ -131,7 +131,7 @@ def _by_exception(module: Locking) -> Iterator[LazyInit]:
 
 
 def guarded(test: ast.expr) -> Iterator[tuple[str, bool]]:
-    """Yield what a condition asks for, and whether it is true when that is not there yet."""
+    """Yield the object that a condition checks, and whether the condition is true if it is missing."""
     match test:
         case ast.BoolOp(values=values):
             for value in values:
@@ -265,11 +265,11 @@ def _is_harmless(expression: ast.expr) -> bool:
 _BEGINNINGS = frozenset(
     {"__init__", "__setstate__", "__post_init__", "__attrs_post_init__", "__copy__", "__deepcopy__"}
 )
-"""Methods in which an object is not yet anybody else's."""
+"""Methods in which no other code has the object yet."""
 _ENDS = re.compile(
     r"(?i)close|stop|shut|end|exit|clean|clear|reset|tear|destroy|dispose|free|disable|remove|un|pop|restore|finali[sz]e"
 )
-"""Names of functions that end what others began."""
+"""Names of functions that finish or release."""
 _PURE = frozenset(
     [
         "re.compile",

@@ -14,9 +14,9 @@ from ftaudit.source.python.tree import inside
 
 
 def repeat_test(module: PythonModule, test: ast.If, assignment: ast.stmt) -> Fix | NoFix:
-    """Return the edits that put what is done under the lock under the test as well.
+    """Return the edits that repeat the test under the lock.
 
-    The fix is safe where the lock is the first thing under the test, and the test calls nothing.
+    The fix is safe if the lock is the first thing under the test, and the test calls nothing.
     """
     lock = next((each for each in test.body if isinstance(each, ast.With) and assignment in ast.walk(each)), None)
     if lock is None or test.orelse:

@@ -1,4 +1,4 @@
-"""What of a Python module runs with a lock held."""
+"""The parts of a Python module that run with a lock held."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _HOLDS: Final = re.compile(
 
 
 _MOST_HELD: Final = 16
-"""Locks that one block takes and does not give back, beyond which nothing is believed of it."""
+"""How many locks a block may take without release before its locks are ignored."""
 
 
 class Locking(Timing):
@@ -81,12 +81,12 @@ class Locking(Timing):
             yield from self._acquired_before(below)
 
     def _acquired_before(self, statement: ast.stmt) -> Iterator[tuple[str, ast.AST]]:
-        """Yield the locks that statements of the same block took before and none gave back."""
+        """Yield the locks that earlier statements of the same block took and did not release."""
         yield from self._acquired.get(statement, ())
 
     @cached_property
     def _acquired(self) -> dict[ast.stmt, tuple[tuple[str, ast.AST], ...]]:
-        """The locks that earlier statements of its block took, by statement; those with none are left out."""
+        """The locks that earlier statements of its block took, by statement; statements without locks are left out."""
         found: dict[ast.stmt, tuple[tuple[str, ast.AST], ...]] = {}
         for block in self.tree.blocks():
             held: dict[str, ast.AST] = {}
@@ -131,7 +131,7 @@ class Locking(Timing):
 
     @property
     def _known_takers(self) -> dict[str, tuple[str, ...]]:
-        """`_takers`, or nothing while these are being found: one that is made of another is found by its names."""
+        """`_takers`, or nothing during the search for them: one that is built from another is found by its name."""
         return {} if self._looking_for_takers else self._takers
 
     @cached_property
@@ -175,7 +175,7 @@ class Locking(Timing):
         return found
 
     def _wrapped_name(self, function: ast.FunctionDef | ast.AsyncFunctionDef) -> str | None:
-        """Return the name of the function that a decorator wraps: its first argument, where it returns an inner one."""
+        """Return the name of the function that a decorator wraps: its first argument, if it returns an inner one."""
         if not function.args.args or self.tree.function(function) is not None:
             return None
         inner = {node.name for node in function.body if isinstance(node, ast.FunctionDef)}
@@ -284,7 +284,7 @@ def _releases(statement: ast.stmt) -> bool:
 
 
 def _released(statement: ast.stmt) -> str:
-    """Return the lock that a statement gives back, as the source writes it."""
+    """Return the lock that a statement releases, as in the source."""
     match statement:
         case ast.Expr(value=ast.Call(func=ast.Attribute(value=lock, attr=attribute))) if "release" in attribute:
             return ast.unparse(lock)

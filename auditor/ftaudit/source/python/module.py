@@ -42,12 +42,12 @@ MUTATORS: Final = frozenset(
     ]
 )
 HANDED_OVER: Final = "handed over"
-"""How a container is changed that an object gives to another one, which may belong to another thread."""
+"""The ways to change a container that an object passes to another one, which may belong to another thread."""
 
 
 @dataclass(frozen=True, slots=True)
 class Mutation:
-    """A place in a function where something shared is changed in place."""
+    """A place in a function that changes a shared object in place."""
 
     node: ast.AST
     shared: Shared
@@ -56,12 +56,12 @@ class Mutation:
 
     @property
     def line(self) -> int:
-        """Where it stands."""
+        """Its place."""
         return int(getattr(self.node, "lineno", 0))
 
 
 class PythonModule(Locking):
-    """One Python module. Everything is worked out when first asked for, and once."""
+    """One Python module. Everything is computed on first use, and once."""
 
     def place(self, node: ast.AST) -> Location:
         """Return where a node begins."""
@@ -85,7 +85,7 @@ class PythonModule(Locking):
 
     @cached_property
     def mutations(self) -> list[Mutation]:
-        """Every change in place of something shared, in functions that run after import."""
+        """Every in-place change of a shared object, in functions that run after import."""
         return [
             Mutation(node, shared, how)
             for node, target, how in self._changes()

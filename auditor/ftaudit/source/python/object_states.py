@@ -46,7 +46,7 @@ _STARTS: Final = frozenset(
         *("call_soon_threadsafe", "apply_async", "map", "register_callback"),
     }
 )
-"""Calls that have what they are given run by another thread."""
+"""Calls that run their argument in another thread."""
 _IS_SAFE: Final = re.compile(
     r"(?i)log|config|setting|option|metric|stat|event|queue|executor|thread|lock|cond|clock|time"
 )
@@ -68,7 +68,7 @@ class AttributeUse:
     lazy: bool = False
     """An attribute is filled because it was empty."""
     lookup: bool = False
-    """A key is looked up that was there a moment before."""
+    """A key is looked up that an earlier check found."""
     calls: bool = False
     """A method of the object is called, which may change it."""
     locks_elsewhere: bool = False
@@ -77,7 +77,7 @@ class AttributeUse:
 
 @dataclass(slots=True)
 class _MethodBody:
-    """What one method does by itself."""
+    """The accesses of one method by itself."""
 
     method: Method
     uses: list[AttributeUse] = field(default_factory=list)
@@ -115,7 +115,7 @@ def _find(module: PythonModule) -> tuple[ObjectState, ...]:
 
 
 def _taking_locks(module: PythonModule) -> set[str]:
-    """Return the classes whose methods take a lock, whoever owns it: `with self.store.locked():`."""
+    """Return the classes whose methods take a lock of any owner: `with self.store.locked():`."""
     found: set[str] = set()
     for region in module.tree.all(ast.With):
         owner = module.tree.enclosing_class(region)
@@ -125,7 +125,7 @@ def _taking_locks(module: PythonModule) -> set[str]:
 
 
 class _Steps:
-    """What the module's tests decide about attributes, by the node that it is reported at."""
+    """The decisions of the module's tests about attributes, by the reported node."""
 
     def __init__(self, module: PythonModule) -> None:
         self.decisions: dict[ast.AST, list[tuple[str, AccessKind, frozenset[str], bool, bool]]] = defaultdict(list)
@@ -150,7 +150,7 @@ class _Steps:
 
 
 def _common(module: PythonModule, first: ast.AST, second: ast.AST) -> frozenset[str]:
-    """Return the locks that are held from one place to another of a function: taken once, and not let go between."""
+    """Return the locks that are held from one place of a function to another: taken once, not released in between."""
     held = {(name, id(region)) for name, region in module.holds(first)}
     return frozenset(name for name, region in module.holds(second) if (name, id(region)) in held)
 
@@ -308,7 +308,7 @@ class _SharedClass:
         return AttributeUse(attribute, AccessKind.READ, node, held)
 
     def _is_walked(self, node: ast.AST) -> bool:
-        """Return whether an expression is gone through in steps: by a loop, a comprehension, `sum()` or its like."""
+        """Return whether an expression is iterated: by a loop, a comprehension, `sum()` or a similar function."""
         match self.module.tree.parents.get(node):
             case ast.For(iter=source) | ast.comprehension(iter=source):
                 return source is node
@@ -334,7 +334,7 @@ def _is_static(method: Method) -> bool:
 
 
 def _aliases(owner: ast.ClassDef) -> dict[str, str]:
-    """Return the conditions of a class that are made on a lock, with that lock: who holds one holds the other."""
+    """Return the conditions of a class that share a lock, with that lock: a holder of one holds the other."""
     found: dict[str, str] = {}
     for method in owner.body:
         if not isinstance(method, ast.FunctionDef):

@@ -11,7 +11,7 @@ def rewrite(text: str) -> str:
     """Return older Python that binds and uses the same names on the same lines.
 
     Type parameters go, `type X = T` becomes an assignment, `except*` becomes `except`, and f-strings, whose grammar
-    grew in 3.12, become calls with the expressions that they hold. Of 3.15, lazy imports (PEP 810) become ordinary
+    grew in 3.12, become calls with the expressions that they hold. Of 3.15, lazy imports (PEP 810) become plain
     ones, and comprehensions lose the star that unpacks their elements (PEP 798). Raise `libcst.ParserSyntaxError` for
     what libcst cannot parse.
     """

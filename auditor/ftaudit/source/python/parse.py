@@ -1,4 +1,4 @@
-"""Parse Python of any version into the `ast` of the interpreter that runs ftaudit, line by line where it stands."""
+"""Parse Python of any version into the `ast` of the interpreter that runs ftaudit, with unchanged line numbers."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def parse_module(text: str) -> ast.Module:
 
 def _parse(text: str) -> ast.Module:
     with warnings.catch_warnings():
-        # Invalid escapes are none of our business.
+        # Invalid escapes do not matter here.
         warnings.simplefilter("ignore")
         return ast.parse(text)
 

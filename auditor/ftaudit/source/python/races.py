@@ -1,6 +1,6 @@
 """Find the attributes of shared Python objects that race in a way that a maintainer wants to know about.
 
-Nothing frees memory here: a plain read gets the old or the new value. What goes wrong takes steps: a loop, a test and
+Nothing frees memory here: a plain read gets the old or the new value. Only several steps go wrong: a loop, a test and
 then an action, an addition, or a change that another method keeps out by a lock which this one does not take.
 """
 
@@ -39,7 +39,7 @@ class StateRace:
     only_counts: bool
     """The most that can be lost is an update of a number."""
     reported: bool
-    """A maintainer would want to know; else it is a note."""
+    """Whether a maintainer wants to know; else it is a note."""
 
 
 def find_races(states: Iterable[ObjectState]) -> Iterator[StateRace]:
@@ -55,7 +55,7 @@ def _race(state: ObjectState) -> StateRace | None:
     locked = [(a, u) for a, u in live if a.locks]
     bare = [(a, u) for a, u in live if not a.locks]
     if not bare or {access.entry_point.kind for access, _ in live} == {EntryKind.THREAD}:
-        # What one thread alone does races with nothing.
+        # Accesses of a single thread do not race.
         return None
     if not any(access.writes for access, _ in live):
         return _stray_call(state, locked, bare)
@@ -86,7 +86,7 @@ def _race(state: ObjectState) -> StateRace | None:
 def _stray_call(
     state: ObjectState, locked: list[tuple[Access, AttributeUse]], bare: list[tuple[Access, AttributeUse]]
 ) -> StateRace | None:
-    """Return the one place that calls a method of an object without the lock that all others hold for it: a note."""
+    """Return the only place that calls a method of an object without the lock that all others hold: a note."""
     kept = [access for access, use in locked if use.calls]
     stray = [access for access, use in bare if use.calls]
     places = {_place(access) for access in kept}
@@ -144,12 +144,12 @@ def _odd_ones(
 
 
 def _is_lifecycle(access: Access) -> bool:
-    """Return whether an attribute is stored where an object begins, ends or is set up: its owner does that alone."""
+    """Return whether an attribute is stored at an object's creation, end or set-up, which only its owner does."""
     return any(_LIFECYCLE.match(name) for name in (access.entry_point.name, *access.chain[-1:]))
 
 
 def _without_lock(state: ObjectState, bare: list[tuple[Access, AttributeUse]]) -> Iterator[tuple[Access, AttributeUse]]:
-    """Yield what goes wrong by itself where no method takes any lock for the attribute."""
+    """Yield the accesses that go wrong by themselves if no method takes a lock for the attribute."""
     threads = any(access.entry_point.kind is EntryKind.THREAD for access, _ in bare)
     changing = {a.entry_point.name for a, u in bare if u.kind in (AccessKind.CHANGE, AccessKind.DECIDE)}
     entries = {access.entry_point.name for access, _ in bare}
@@ -168,7 +168,7 @@ def _without_lock(state: ObjectState, bare: list[tuple[Access, AttributeUse]]) -
 
 
 def _meets(first: Access, others: list[Access]) -> Access:
-    """Return what meets an access best in an example: a write if it is a read, rather of another entry point."""
+    """Return the best partner of an access for an example: a write for a read, preferably of another entry point."""
     wanted = [other for other in others if other.writes or first.writes] or [first]
     return min(wanted, key=lambda o: (o.entry_point.name == first.entry_point.name, not o.writes, *_place(o)))
 

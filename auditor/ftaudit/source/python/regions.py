@@ -1,4 +1,4 @@
-"""A test in one locked region of a function and the action on it in a later one: the lock is let go in between."""
+"""A test in one locked region of a function and the action in a later one: the lock is released in between."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class SplitDecision:
-    """What one region asks and a later one of the same lock changes without asking again."""
+    """A value that one region checks and a later region of the same lock changes without another check."""
 
     asked: ast.AST
-    """Where the first region asks."""
+    """The check in the first region."""
     change: ast.stmt
     state: str
     """The expression that is checked and changed, as in the source: `self._known`."""
@@ -26,7 +26,7 @@ class SplitDecision:
 
 
 def split_decisions(module: PythonModule) -> Iterator[SplitDecision]:
-    """Yield each decision that is split over two regions of one lock, in functions that run after import."""
+    """Yield each decision that spans two regions of one lock, in functions that run after import."""
     regions: dict[ast.AST, list[tuple[ast.With, str]]] = {}
     for region in module.tree.all(ast.With):
         locks = [ast.unparse(item.context_expr) for item in region.items if module.is_lock(item.context_expr)]
@@ -62,7 +62,7 @@ def _in_function(function: ast.FunctionDef, regions: list[tuple[ast.With, str]])
 
 
 def _reads(region: ast.With, branched: set[str]) -> Iterator[tuple[str, ast.AST]]:
-    """Yield what a region asks so that the function decides on output: by a return, or through a local name."""
+    """Yield the checks of a region that decide the function's result: by a return, or through a local name."""
     for node in inside(region.body):
         match node:
             case ast.If(test=test, body=[*_, ast.Return() | ast.Raise() | ast.Continue()]):
@@ -70,7 +70,7 @@ def _reads(region: ast.With, branched: set[str]) -> Iterator[tuple[str, ast.AST]
             case ast.Try(body=[ast.Return(value=ast.Subscript(value=container))]):
                 yield ast.unparse(container), node
             case ast.Assign(targets=[ast.Name(id=name)], value=value) if (
-                # What is merely copied out is not asked for.
+                # A mere copy is not a check.
                 name in branched and not isinstance(value, ast.Attribute)
             ):
                 yield from ((state, node) for state in _asked(value))
@@ -113,7 +113,7 @@ def _changes(region: ast.With) -> Iterator[tuple[str, ast.stmt]]:
 
 
 def _mentions(region: ast.With, state: str, change: ast.stmt) -> Iterator[ast.expr]:
-    """Yield where a region reads the state before it changes it: it asks again."""
+    """Yield the places where a region reads the state before it changes it: the repeated check."""
     last = state.rpartition(".")[2]
     own = {id(node) for target in targets_of(change) for node in inside(target)}
     for node in inside(region.body):

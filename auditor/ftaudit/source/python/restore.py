@@ -11,13 +11,13 @@ from ftaudit.source.python.module import PythonModule
 from ftaudit.source.python.tree import FunctionNode, dotted, inside
 
 _MODULE_HELD = re.compile(r"self\._*(?:module|mod|target|owner|klass|cls|patched|namespace)")
-"""An attribute that holds a module or a class for which others have names of their own."""
+"""An attribute that holds a module or a class that other code has its own names for."""
 _PROCESS = ("sys.", "os.", "warnings.", "signal.", "locale.", "socket.socket")
 """State of the whole process: another rule reports writes of it."""
 
 
 def save_and_restore(module: PythonModule) -> Iterator[tuple[ast.stmt, str]]:
-    """Yield where shared state is changed that was saved before and is put back later, and its name."""
+    """Yield the places that change shared state which was saved before and is restored later, with its name."""
     attempts = {module.tree.function(node) for node in module.tree.all(ast.Try) if node.finalbody}
     for function in module.tree.functions():
         if function not in attempts and not _is_context_manager(function):
@@ -39,7 +39,7 @@ def save_and_restore(module: PythonModule) -> Iterator[tuple[ast.stmt, str]]:
 
 
 def _putting_back(module: PythonModule) -> Iterator[ast.ClassDef]:
-    """Yield the classes of which a method gives something else what the object kept: `module.name = self.old`."""
+    """Yield the classes with a method that restores a value which the object kept: `module.name = self.old`."""
     found: dict[ast.ClassDef, None] = {}
     for statement in module.tree.all(ast.Assign):
         if (dotted(statement.value) or "").startswith("self.") and any(map(_is_elsewhere, statement.targets)):
@@ -69,7 +69,7 @@ def _is_elsewhere(target: ast.expr) -> bool:
 
 
 def _levels(module: PythonModule, function: ast.FunctionDef | ast.AsyncFunctionDef) -> Iterator[tuple[ast.stmt, str]]:
-    """Yield where a logger's level is set for a while: it is set again when the function or the block ends."""
+    """Yield the places that set a logger's level temporarily: it is set again when the function or the block ends."""
     calls = [
         node
         for node in inside(function.body)
@@ -91,7 +91,7 @@ def _levels(module: PythonModule, function: ast.FunctionDef | ast.AsyncFunctionD
 
 
 def _by_methods(module: PythonModule, owner: ast.ClassDef) -> Iterator[tuple[ast.stmt, str]]:
-    """Yield what one method of a class saves in the object and changes, and another puts back."""
+    """Yield the state that one method of a class saves in the object and changes, and another restores."""
     methods = [node for node in owner.body if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef))]
     pairs = {method.name: list(_pairs(method.body)) for method in methods}
     put_back: dict[tuple[str, str], set[str]] = {}
@@ -156,7 +156,7 @@ def _pairs(body: list[ast.stmt]) -> Iterator[tuple[ast.stmt, str, str]]:
 
 
 def _name(node: ast.expr) -> str:
-    """Return what means the same place wherever it is written; for anything else a name that nothing has."""
+    """Return a name that is equal for every spelling of one place; for anything else an unused name."""
     match node:
         case ast.Subscript(value=value) if dotted(value) is not None:
             return f"{dotted(value)}.[{ast.unparse(node.slice)}]"

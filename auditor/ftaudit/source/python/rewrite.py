@@ -17,7 +17,7 @@ Node = TypeVar("Node", bound=libcst.CSTNode)
 
 
 class Rewriting:
-    """One module as libcst sees it, with places in bytes. Raise `libcst.ParserSyntaxError` for what it cannot parse."""
+    """One module as libcst sees it, with places in bytes. Raise `libcst.ParserSyntaxError` for invalid text."""
 
     def __init__(self, unit: Unit) -> None:
         self.unit = unit
@@ -59,7 +59,7 @@ class Rewriting:
         return self._spans[node]
 
     def replaced(self, old: libcst.CSTNode, new: libcst.CSTNode) -> tuple[SourceEdit, ...]:
-        """Return the edits that put another node in the place of one."""
+        """Return the edits that replace a node with another one."""
         changed = self.module.deep_replace(old, new)
         return edits_to(self.unit, changed.code) if isinstance(changed, libcst.Module) else ()
 
@@ -69,7 +69,7 @@ class Rewriting:
         return self.unit.edit(start, start, before), self.unit.edit(end, end, after)
 
     def imported(self, name: str) -> tuple[SourceEdit, ...]:
-        """Return the edit that imports a module among the first imports, nothing if the module does so already."""
+        """Return the edit that imports a module among the first imports; nothing if it is already imported."""
         first: libcst.CSTNode | None = None
         last: libcst.CSTNode | None = None
         leading = True

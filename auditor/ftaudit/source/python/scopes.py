@@ -13,7 +13,7 @@ from ftaudit.source.python.tree import FunctionNode, Tree, dotted, targets_of
 
 
 class Scopes(Unit):
-    """A module's tree, names and scopes. Everything is worked out when first asked for, and once."""
+    """A module's tree, names and scopes. Everything is computed on first use, and once."""
 
     def __init__(self, source: SourceFile, context: TreeContext, root: ast.Module) -> None:
         super().__init__(source, context)
@@ -57,7 +57,7 @@ class Scopes(Unit):
         return found
 
     def _other_bindings(self) -> Iterator[tuple[ast.AST, list[str]]]:
-        """Yield what binds names without a stored name in the tree: imports, definitions, `except … as`."""
+        """Yield statements that bind names without a stored name in the tree: imports, definitions, `except … as`."""
         for kind in (ast.Import, ast.ImportFrom):
             for statement in self.tree.all(kind):
                 yield statement, [(alias.asname or alias.name).split(".")[0] for alias in statement.names]  # type: ignore[attr-defined]
@@ -109,7 +109,7 @@ class Scopes(Unit):
 
     @cached_property
     def _origins(self) -> dict[tuple[FunctionNode | None, str], str]:
-        """What each name means that an import binds, by the function that the import is in."""
+        """The meaning of each name that an import binds, by the function of the import."""
         found: dict[tuple[FunctionNode | None, str], str] = {}
         for plain in self.tree.all(ast.Import):
             for alias in plain.names:
@@ -168,7 +168,7 @@ class Scopes(Unit):
 
     @cached_property
     def imported(self) -> frozenset[str]:
-        """The names that the module's imports bind, wherever they stand."""
+        """The names that the module's imports bind, at any place."""
         names: set[str] = set()
         for plain in self.tree.all(ast.Import):
             names.update((alias.asname or alias.name).split(".")[0] for alias in plain.names)
@@ -178,7 +178,7 @@ class Scopes(Unit):
 
     @cached_property
     def module_kinds(self) -> dict[str, Kind]:
-        """What each module-level name holds, by the assignments at module level."""
+        """The kind of each module-level name, by the assignments at module level."""
         return {
             name: kind
             for name, statements in self.module_bindings.items()

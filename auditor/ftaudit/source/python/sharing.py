@@ -1,4 +1,4 @@
-"""What several threads can reach in a Python module."""
+"""State that several threads can reach in a Python module."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _NEVER_SHARED: Final = frozenset({Kind.THREAD_LOCAL, Kind.CONTEXT_VAR, Kind.LOCK
 
 
 class Where(StrEnum):
-    """What a shared thing belongs to."""
+    """The owner of a shared object."""
 
     MODULE = "module"
     CLASS = "class"
@@ -24,7 +24,7 @@ class Where(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Shared:
-    """Something that several threads reach: a module-level name, a class attribute, an attribute of a shared object."""
+    """An object that several threads reach: a module-level name, a class attribute, an attribute of a shared object."""
 
     where: Where
     name: str
@@ -40,10 +40,10 @@ class Shared:
 
 
 class Sharing(Classes):
-    """A module with what its threads share."""
+    """A module with its shared state."""
 
     def shared(self, node: ast.expr) -> Shared | None:
-        """Return what a name or attribute means, if several threads can reach it from here."""
+        """Return the shared object that a name or attribute means, if several threads can reach it from here."""
         match node:
             case ast.Name(id=name):
                 if name in self.module_kinds and self.is_module_name(name, node):
@@ -85,7 +85,7 @@ class Sharing(Classes):
         return None
 
     def class_attribute(self, owner: str, attribute: str) -> Kind | None:
-        """Return what an attribute holds that the class's body, or that of a base in this module, assigns."""
+        """Return the value of an attribute that the body of the class, or of a base in this module, assigns."""
         seen: set[str] = set()
         pending = [owner]
         while pending:
@@ -120,6 +120,6 @@ class Sharing(Classes):
 
 
 def identity(shared: Shared) -> str:
-    """Return what is the same for every way to write the same shared thing in a module."""
+    """Return a key that is equal for every spelling of the same shared object in a module."""
     attribute = shared.name.rpartition(".")[2]
     return f"{shared.owner}.{attribute}" if shared.owner else shared.name

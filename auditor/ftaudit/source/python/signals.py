@@ -1,4 +1,4 @@
-"""A cheap first look at Python text: what it may hold that rules of shared state could be interested in."""
+"""A cheap first test of Python text: signals that matter to rules about shared state."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Final
 
 
 class Signal(Flag):
-    """What a text may hold. A signal too many costs time, one too few hides findings."""
+    """Signals of a text. A signal too many costs time, one too few hides findings."""
 
     NONE = 0
     MODULE_STATE = auto()
@@ -18,13 +18,13 @@ class Signal(Flag):
     CLASS_STATE = auto()
     """The same for names bound in classes or functions, changed as attributes; or an attribute of a class assigned."""
     THREADS = auto()
-    """Locks or threads are spoken of."""
+    """The text mentions locks or threads."""
     SINGLETON = auto()
     """A private class has an object at module level."""
     GLOBAL = auto()
     """Functions declare globals."""
     FUNCTION_STATE = auto()
-    """It is asked whether a function has an attribute."""
+    """The text checks whether a function has an attribute."""
     LAZY_ATTRIBUTE = auto()
     """An attribute is filled on first use in more than one step, or attributes of a class are deleted."""
 
@@ -59,7 +59,7 @@ _IN_STEPS: Final = re.compile(
     re.MULTILINE,
 )
 _NEAR: Final = 800
-"""Characters after a test in which what it decides is looked for."""
+"""How many characters after a test are searched for its effect."""
 _CLASS_ATTRIBUTE: Final = re.compile(
     r"\n[ \t]+(?:cls|klass|_*[A-Z]\w*|type\(\w+\)|\w*\.?__class__)\.\w+[ \t]*(?::[^=\n]+)?[-+*/|&^]?=[^=]"
 )
@@ -70,7 +70,7 @@ _THREAD_WORDS: Final = ("thread", "Thread", "Lock", "lock(", "settrace", "setpro
 
 
 def may_share_objects(text: str) -> bool:
-    """Return whether a text gives `Signal.THREADS` or `Signal.SINGLETON`, without looking for the others."""
+    """Return whether a text gives `Signal.THREADS` or `Signal.SINGLETON`, without a search for the others."""
     if any(map(text.__contains__, _THREAD_WORDS)):
         return True
     return ("= _" in text or "=_" in text) and _SINGLETON.search("\n" + text) is not None
@@ -153,7 +153,7 @@ def _is_in_class(text: str, position: int) -> bool:
 
 
 def _heads(text: str) -> tuple[list[int], list[bool]]:
-    """Return where the lines begin that are not indented, and whether what is below each is still the module's.
+    """Return where unindented lines begin, and whether the block below each still belongs to the module.
 
     That is so under `if`, `try` or `with`, not under `def` or `class`.
     """

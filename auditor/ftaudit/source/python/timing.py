@@ -1,4 +1,4 @@
-"""What of a Python module runs while it is imported, and what when threads are about."""
+"""The parts of a Python module that run during import, and the parts that run when threads exist."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ _REGISTERS: Final = re.compile(
 
 
 class Timing(Sharing):
-    """A module with when its functions run."""
+    """A module with the time at which its functions run."""
 
     @cached_property
     def is_script(self) -> bool:
-        """Whether it is a program or belongs to one: what it does to its process is its own business."""
+        """Whether it is a program or belongs to one: a program may do as it likes with its process."""
         return _SCRIPT_NAMES.search(self.path) is not None
 
     def in_function(self, node: ast.AST) -> FunctionNode | None:

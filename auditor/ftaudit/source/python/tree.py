@@ -1,4 +1,4 @@
-"""Parents, nodes by kind, and the small questions that every look at an `ast` tree asks."""
+"""Parents, nodes by kind, and small helpers for an `ast` tree."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ SCOPES: Final = (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)
 
 
 def _child_fields() -> dict[type[ast.AST], tuple[str, ...]]:
-    """Return for each kind of node the fields that may hold nodes; the others are not worth asking for."""
+    """Return for each kind of node the fields that may hold nodes; the others are skipped."""
     plain = {"id", "attr", "arg", "value_kind", "kind", "type_comment", "name", "names_", "level", "module", "asname"}
     plain |= {"lineno", "ctx", "op", "ops", "is_async", "simple", "conversion", "tag", "type_ignores"}
     fields: dict[type[ast.AST], tuple[str, ...]] = {}
@@ -102,7 +102,7 @@ class Tree:
         return None
 
     def method_owner(self, function: ast.AST) -> ast.ClassDef | None:
-        """Return the class in whose body a function is defined right away."""
+        """Return the class whose body directly contains a function."""
         for parent in self.above(function):
             match parent:
                 case ast.ClassDef():

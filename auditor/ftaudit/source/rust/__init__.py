@@ -39,7 +39,7 @@ class RustReader(Reader):
     needs = frozenset({Room.BUILD})
 
     def survey(self, source: SourceFile) -> Survey | None:
-        """Return what the file declares of the GIL, and which types it keeps behind locks."""
+        """Return the file's GIL declaration, and the types that it keeps behind locks."""
         return survey_rust(source.text)
 
     def gather(self, surveys: Mapping[str, Survey]) -> RustContext:
@@ -47,7 +47,7 @@ class RustReader(Reader):
         return gather_rust(surveys)
 
     def wants(self, source: SourceFile, rules: Sequence[SourceRule]) -> bool:
-        """Say no where no word of the file is one that any rule looks for."""
+        """Return whether the file has a word that any rule searches for."""
         return bool(rules) and _INTERESTING.search(source.text) is not None
 
     def has_state(self, source: SourceFile, context: TreeContext) -> bool:
@@ -55,7 +55,7 @@ class RustReader(Reader):
         return "pymethods" in source.text
 
     def summarise(self, unit: RustUnit) -> Survey | None:
-        """Return what the Python methods of the file do to the fields of their objects."""
+        """Return the accesses of the file's Python methods to the fields of their objects."""
         rows = [access_row(access) for access in find_accesses(unit)]
         return {"accesses": rows} if rows else None
 

@@ -1,4 +1,4 @@
-"""Finds what modules written on the raw C API say of the GIL: init functions, and `Py_mod_gil` slots."""
+"""Finds the GIL declarations of modules on the raw C API: init functions, and `Py_mod_gil` slots."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ _USED: Final = re.compile(r"\bPy_MOD_GIL_USED\b")
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class FfiPlace:
-    """A place in a Rust file, as a byte offset, and the name of what is there."""
+    """A place in a Rust file, as a byte offset, and the name of the item there."""
 
     offset: int
     name: str
 
 
 def find_silent_inits(unit: RustUnit) -> Iterator[FfiPlace]:
-    """Yield each init function that is defined in a file that declares nothing of the GIL."""
+    """Yield each init function in a file that declares nothing about the GIL."""
     if _DECLARES.search(unit.text):
         return
     for node in unit.of("function_item"):

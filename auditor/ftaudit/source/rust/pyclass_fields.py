@@ -1,4 +1,4 @@
-"""The fields of `#[pyclass]` structures: which Python methods read and write them, and what keeps them apart.
+"""The fields of `#[pyclass]` structures: which Python methods read and write them, and what excludes concurrent access.
 
 Rust's part of the model in `ftaudit.source.shared_state`. PyO3 checks borrows at run time: `&mut self` excludes every
 other method of the object, with an exception instead of a wait. What `&self` changes needs a lock or an atomic of its
@@ -30,7 +30,7 @@ _BORROW: Final = "PyO3's borrow check"
 
 
 def find_accesses(unit: RustUnit) -> Iterator[Access]:
-    """Yield what the methods of `#[pymethods]` blocks do to the fields of their object."""
+    """Yield the accesses of methods in `#[pymethods]` blocks to the fields of their object."""
     types = _field_types(unit)
     for block in unit.of("impl_item"):
         if not any(each.path.rpartition("::")[2] == "pymethods" for each in unit.attributes(block)):

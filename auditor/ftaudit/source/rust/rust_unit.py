@@ -78,7 +78,7 @@ class RustUnit(Unit):
 
     @cached_property
     def pyo3(self) -> Version | None:
-        """The version of PyO3 in use: the lock file's, else the least that the nearest manifest allows."""
+        """The version of PyO3 in use: the lock file's, else the lowest that the nearest manifest allows."""
         return resolved_pyo3(self.context, self.path)
 
     def _attribute(self, item: Node) -> RustAttribute:
@@ -99,7 +99,7 @@ def _language() -> Language:
 
 
 def _parser() -> Parser:
-    """Return a parser of its own: they keep state, and scans may run in threads."""
+    """Return a new parser: parsers keep state, and scans may run in threads."""
     from tree_sitter import Parser
 
     return Parser(_language())
@@ -111,7 +111,7 @@ def load_grammar() -> None:
 
 
 def resolved_pyo3(context: TreeContext, path: str) -> Version | None:
-    """Return the PyO3 that a crate is built with, as well as its files tell; `None` where they do not.
+    """Return the PyO3 version that a crate is built with, as far as its files show; `None` if they do not.
 
     `Cargo.lock` decides. Without one, cargo takes the newest version that a caret requirement allows, which for the
     versions before 1.0 has the same minor number as the requirement.
@@ -127,7 +127,7 @@ def resolved_pyo3(context: TreeContext, path: str) -> Version | None:
 
 
 def least_version(requirement: str) -> Version | None:
-    """Return the version of a lock file, or the least that a Cargo requirement names (`^0.23.4`, `>=0.20, <0.24`).
+    """Return the version of a lock file, or the lowest that a Cargo requirement names (`^0.23.4`, `>=0.20, <0.24`).
 
     Of a range with an upper bound, the newest minor below it counts, as cargo takes the newest.
     """

@@ -25,7 +25,7 @@ class RustContext:
     not_used: Mapping[str, int] = field(default_factory=dict)
     """The lines where modules declare that they do not use the GIL, by path."""
     silent: Mapping[str, int] = field(default_factory=dict)
-    """The lines of PyO3 modules that say nothing: what that means depends on PyO3's version."""
+    """The lines of PyO3 modules without a declaration: the meaning depends on PyO3's version."""
     guarded: frozenset[str] = frozenset()
     """The types that some file keeps in a `Mutex` or `RwLock`."""
 

@@ -89,5 +89,5 @@ class Instruction:
         return self.processor.read_vector(self.other) & ((1 << 8 * self.size) - 1)
 
     def put(self, value: int) -> None:
-        """Write the result; what lies above it is cleared."""
+        """Write the result; the bits above it are cleared."""
         self.processor.write_vector(self.register, value)

@@ -89,7 +89,7 @@ def _arithmetic(i: Instruction, width: int, *, scalar: bool) -> None:
 
 
 def _put_low(i: Instruction, bits: int, width: int) -> None:
-    """Put the result of an instruction for one number: what lies above it is the first operand's."""
+    """Put the result of an instruction for one number: the bits above it are the first operand's."""
     i.put((i.first() & (1 << 128) - 1) >> width << width | bits)
 
 

@@ -1,7 +1,7 @@
 """The AVX instructions with which compilers clear, copy and gather data: Unicorn's x86-64 has none of them.
 
 It takes a VEX prefix for the SSE instruction of the same opcode, without the third operand and the upper half. So a
-module that was compiled for such processors alone is followed instruction by instruction.
+module that was compiled only for such processors is followed instruction by instruction.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ class Unsupported(Exception):
 def execute(processor: Processor, code: bytes, address: int) -> int | None:
     """Execute the instruction at the address and return where the next one is.
 
-    `None` is for those with a VEX prefix that Unicorn knows itself (BMI). Raise `Unsupported` for any other.
+    `None` is for those with a VEX prefix that Unicorn supports itself (BMI). Raise `Unsupported` for any other.
     """
     i = Instruction(processor, code, address)
     if (i.map, i.opcode) in _BMI:

@@ -1,1 +1,1 @@
-"""What depends on what only the machine knows: registers, memory, and the branches that follow from them."""
+"""The values that depend on machine-specific unknowns: registers, memory, and the branches that follow from them."""

@@ -1,4 +1,4 @@
-"""What the answers of imported functions depend on: their arguments, the memory they read, and what is not known."""
+"""The dependencies of imported functions' answers: their arguments, the memory that they read, and unknowns."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _DONE = re.compile(
     r"Object_Free|Unstable_Module|Eval_RestoreThread|GILState_Release|Unicode_InternInPlace)|^free$|^pthread_mutex_(?:init|lock|unlock|destroy)|^_ZdlP|^_ZdaP|"
     r"^__cxa_(?:atexit|guard)"
 )
-"""Functions whose result is success, whatever they are given: their only other answer is that the import fails."""
+"""Functions whose result is success for all arguments: their only other answer is that the import fails."""
 _FIRST = frozenset({"memcpy", "memmove", "memset", "__memcpy_chk", "__memmove_chk", "__memset_chk", "strcpy", "strcat",
                     "strncpy", "strncat", "Py_NewRef", "Py_XNewRef", "_Py_NewRef", "PyModuleDef_Init"})  # fmt: skip
 """Functions that return their first argument."""
@@ -51,13 +51,13 @@ _LEFT: dict[str, tuple[tuple[int, int | str], ...]] = {
     "unsetenv": (), "putenv": (), "strtod": ((1, 8),), "strcoll": (), "bsearch": (), "wcslen": (), "wcscmp": (),
     "syscall": (), "_ZSt20__throw_length_errorPKc": (), "getenv": (), "secure_getenv": (), "fflush": (), "raise": (),
 }  # fmt: skip
-"""What functions of which the answer is not known leave in memory: number of the pointer's argument, and bytes."""
+"""The output of functions with unknown answers in memory: number of the pointer's argument, and bytes."""
 _UNKNOWN_SIZE = 64
 """Bytes that any other such function may leave where an argument points."""
 
 
 class Calls:
-    """Turns one call after the other into labels."""
+    """Turns each call into labels."""
 
     def __init__(self, flow: Flow, arguments: tuple[int, ...], results: tuple[int, ...]) -> None:
         self.flow = flow
@@ -117,7 +117,7 @@ class Calls:
         self._labels = labels
 
     def guess(self, name: str) -> None:
-        """Note that the answer is made up."""
+        """Note that the answer is a guess."""
         self._guessed |= self.flow.label(name)
         self._labels |= self._guessed
         if self._name.startswith(("Py", "_Py")):
@@ -138,7 +138,7 @@ class Calls:
             self.flow.touch(address, size, name)
 
     def leave(self, result: int | None) -> None:
-        """End the call, with its result where it has one."""
+        """End the call, with its result if it has one."""
         self.inside = False
         flow, name, labels = self.flow, self._name, self._labels
         for address, size in self._writes:
@@ -173,7 +173,7 @@ class Calls:
             self.flow.mark(address, size, labels)
 
     def _leave_unknown(self, result: int | None, labels: int) -> None:
-        """Label what a guess may have left: the content of the result, and what the arguments point to."""
+        """Label the possible output of a guess: the content of the result, and the targets of the arguments."""
         if result and (result in self.flow.clean or self.writable(result)):
             block = min(self.blocks.get(result, _UNKNOWN_SIZE), 4096)
             self._write(result, _OBJECT if result in self.flow.clean else block, labels)

@@ -1,4 +1,4 @@
-"""Follow what the machine's answers flow into while a module's code runs, and turn branches round that they decide."""
+"""Track the flow of the machine's answers while a module's code runs, and invert branches that they decide."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ _STEPS = 150_000
 _LONGEST = 48
 """Decisions in a row of one branch in one way."""
 _FAST_FAIL = b"\xcd\x29"
-"""`int 29h`: how Windows' start-up code ends a process whose stack was overwritten."""
+"""`int 29h`: Windows' start-up code ends a process with it if the stack was overwritten."""
 
 
 def named(names: Sequence[str], labels: int) -> str:
-    """Return the name of the first of the labels, or the one that says more of the same."""
+    """Return the name of the first of the labels, or a more specific one of the same."""
     found = [name for index, name in enumerate(names) if labels >> index & 1]
     return next((name for name in found if name.startswith(f"{found[0]} ")), found[0]) if found else ""
 
@@ -33,7 +33,7 @@ _LARGE = 8_000
 
 
 class TooLong(Exception):
-    """The code ran longer than it is worth being followed."""
+    """The code ran too long to be followed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,13 +42,13 @@ class Decision:
 
     address: int
     taken: bool
-    """Whether the branch was taken, after it was turned round where it was."""
+    """Whether the branch was taken, after any inversion."""
     labels: int
     """The unknowns, one bit each."""
     at: int
-    """How many instructions had been followed."""
+    """How many instructions were followed before."""
     asked: int
-    """How many questions had been asked before."""
+    """How many questions were asked before."""
 
 
 @dataclass(slots=True)
@@ -73,60 +73,60 @@ class Flow:
     """Unicorn's number of the stack pointer."""
     program: int
     merges: Mapping[int, Collection[int]] = field(default_factory=dict)
-    """Where the way went on that each decision to be turned round would have taken: both meet there again."""
+    """The continuation of the original path of each inverted decision: both paths meet there again."""
     by_python: int = 0
     """The labels that are answers of the C API."""
     trace: list[int] = field(default_factory=list)
     """The addresses of the instructions that were followed, in order."""
     turned: Collection[int] = ()
-    """The numbers of the decisions that are to be turned round, counted from 0 in the order of the run."""
+    """The numbers of the decisions to invert, counted from 0 in the order of the run."""
     names: list[str] = field(default_factory=list)
-    """What each label is the answer of."""
+    """The question that each label is an answer to."""
     weakly: int = 0
     """The labels of values that an unknown decided; the other labels are of values computed from one."""
     decisions: list[Decision] = field(default_factory=list)
     opaque: str = ""
-    """Why nothing that follows can be trusted: what the code did that is not followed. For people."""
+    """Why later results cannot be trusted: the untracked action of the code. For people."""
     fast_fails: bool = False
-    """Whether that is Windows' fast fail, which ends the process: such a way makes no module."""
+    """Whether that is Windows' fast fail, which ends the process: such a path does not make a module."""
     questions: Sized = ()
     """The questions so far."""
     code: Sequence[tuple[int, int]] = ()
-    """Where the images' code and data are."""
+    """The places of the images' code and data."""
     data: Sequence[tuple[int, int]] = ()
-    """What stays writable of the images."""
+    """The parts of the images that stay writable."""
     clean: Collection[int] = ()
     """The addresses of Python objects, whose reference counts are never unknown."""
     registers: dict[int, int] = field(default_factory=dict)
-    """Labels by family; those without any are left out."""
+    """Labels by family, without families that have no label."""
     memory: dict[int, int] = field(default_factory=dict)
     """Labels by byte."""
     lines: set[int] = field(default_factory=set)
     regions: list[tuple[int, int, int]] = field(default_factory=list)
-    """Ranges of memory that have labels where `memory` says nothing else."""
+    """Ranges of memory with labels, unless `memory` overrides them."""
     paused: bool = False
-    """Whether instructions are not followed for now: all that they can leave is labelled already."""
+    """Whether instructions are not followed for now: everything that they can write is already labelled."""
     steps: int = 0
     joins: Joins = field(default_factory=Joins)
     journal: list[tuple[int, bytes]] | None = None
-    """What memory held before it was written, outside of the stack, where that is to be brought back."""
+    """The memory before it was written, outside the stack, if it must be restored."""
     kept: Callable[[int], bool] = lambda _address: True
-    """Whether what an address holds is to be brought back."""
+    """Whether the memory at an address must be restored."""
     _scopes: list[_Scope] = field(default_factory=list)
     _bits: dict[tuple[str, bool], int] = field(default_factory=dict)
     """The label of each name, and of each name that only decides."""
     _streaks: dict[int, tuple[bool, int]] = field(default_factory=dict)
-    """How often in a row a branch was decided in one way."""
+    """How many times in a row a branch was decided in one way."""
     _seen: dict[int, int] = field(default_factory=dict)
     _effects: dict[int, InstructionEffect | None] = field(default_factory=dict)
     _last: InstructionEffect | None = None
 
     def snapshot(self) -> tuple[dict[int, int], dict[int, int], set[int], int, int]:
-        """Return the labels as they are, to be brought back by `restore`."""
+        """Return the current labels, for `restore`."""
         return dict(self.registers), dict(self.memory), set(self.lines), len(self.decisions), len(self.trace)
 
     def restore(self, state: tuple[dict[int, int], dict[int, int], set[int], int, int]) -> None:
-        """Bring back labels and decisions."""
+        """Restore labels and decisions."""
         registers, memory, lines, decisions, trace = state
         self.registers, self.memory, self.lines = dict(registers), dict(memory), set(lines)
         del self.decisions[decisions:]
@@ -136,7 +136,7 @@ class Flow:
         self._streaks.clear()
 
     def note(self, address: int, size: int) -> None:
-        """Keep what memory holds that is about to be written."""
+        """Save the memory that is about to be written."""
         if self.journal is not None and size > 0 and self.kept(address):
             try:
                 self.journal.append((address, bytes(self.engine.mem_read(address, size))))
@@ -153,7 +153,7 @@ class Flow:
     # Labels
 
     def label(self, name: str, *, weak: bool = False) -> int:
-        """Return the bit of an unknown, a new one at first sight; a `weak` one is of what the unknown decides."""
+        """Return the bit of an unknown, a new one on first use; a `weak` one is for values that the unknown decides."""
         bit = self._bits.get((name, weak))
         if bit is None:
             bit = self._bits[name, weak] = 1 << len(self.names)
@@ -162,7 +162,7 @@ class Flow:
         return bit
 
     def name(self, labels: int) -> str:
-        """Return what the first of the labels is the answer of."""
+        """Return the question that the first of the labels is an answer to."""
         return named(self.names, labels)
 
     def of_memory(self, address: int, size: int) -> int:
@@ -234,7 +234,7 @@ class Flow:
 
     @property
     def implied(self) -> int:
-        """The labels of everything that is written now: an unknown decided that this code runs, and how often."""
+        """The labels of every current write: an unknown decided that this code runs, and how often."""
         found = 0
         for scope in self._scopes:
             found |= scope.labels
@@ -250,7 +250,7 @@ class Flow:
         ]
 
     def weak(self, labels: int) -> int:
-        """Return labels of the same names for what is but decided by them, and not computed from them."""
+        """Return labels of the same names for values that are only decided by them, and not computed from them."""
         found = labels & self.weakly
         for index, name in enumerate(list(self.names)):
             if self.strong(labels) >> index & 1:
@@ -393,13 +393,13 @@ class Flow:
         return int(self.engine.reg_read(getattr(x86_const, f"UC_X86_REG_{order[high + (code[1] & 7)]}")))
 
     def _decide(self, address: int, size: int, effect: InstructionEffect, labels: int) -> None:
-        """Note a branch that an unknown decides, and turn it round where that is wanted."""
+        """Note a branch that an unknown decides, and invert it if that is wanted."""
         number = len(self.decisions)
         taken = holds(self.engine, self.machine, bytes(self.engine.mem_read(address, size)), effect.name)
         last, streak = self._streaks.get(address, (taken, 0))
         streak = streak + 1 if last is taken else 1
         self._streaks[address] = (taken, streak)
-        # A loop that only an unknown ends is left after a while: how often it runs, and what it leaves, is unknown.
+        # A loop that only an unknown ends is left after a while: its count and its results are unknown.
         turned = number in self.turned or streak >= _LONGEST
         if turned:
             taken = not taken

@@ -1,4 +1,4 @@
-"""What one instruction reads and writes, by Capstone: registers as families (`al` and `rax` are one), and memory."""
+"""The reads and writes of one instruction, by Capstone: registers as families (`al` and `rax` are one), and memory."""
 
 from __future__ import annotations
 
@@ -55,12 +55,12 @@ class MemoryOperand:
 
 @dataclass(frozen=True, slots=True)
 class InstructionEffect:
-    """What an instruction does."""
+    """The effect of an instruction."""
 
     kind: InstructionKind
     name: str
     reads: tuple[int, ...]
-    """Families of which the values flow into the result; those that only make addresses are in `loads`, `stores`."""
+    """Families whose values flow into the result; those that only form addresses are in `loads`, `stores`."""
     writes: tuple[int, ...]
     loads: tuple[MemoryOperand, ...]
     stores: tuple[MemoryOperand, ...]
@@ -116,7 +116,7 @@ class Decoder:
         return self._families.setdefault(name, len(self._families))
 
     def effect(self, code: bytes, address: int) -> InstructionEffect | None:
-        """Return the effect of the instruction that these bytes begin with, or `None` where it is unknown."""
+        """Return the effect of the instruction that these bytes begin with, or `None` if it is unknown."""
         if code in self._known:
             return self._known[code]
         instruction = next(self._engine.disasm(code, address), None)
@@ -247,7 +247,7 @@ class Decoder:
         )
 
     def _arm_size(self, instruction: Any) -> int:
-        """Return how many bytes a load or store moves: those of its registers, or what its name says."""
+        """Return how many bytes a load or store moves: the size of its registers, or the size in its name."""
         name = instruction.mnemonic
         text = instruction.op_str
         size = {"x": 8, "w": 4, "q": 16, "d": 8, "s": 4, "h": 2, "b": 1, "v": 16}.get(text[:1].strip("{"), 8)

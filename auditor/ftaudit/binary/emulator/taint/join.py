@@ -1,7 +1,7 @@
-"""Static constructors in which unknowns decide: each is run in all its ways, and what they write stays open.
+"""Static constructors in which unknowns decide: each runs along all its paths, and their writes are labelled.
 
 Compilers put a constructor into many modules that asks the processor for its features, with dozens of branches. None of
-them is worth a run of the whole module: the constructor alone is run again, and its memory restored in between.
+them is worth a run of the whole module: only the constructor runs again, and its memory is restored in between.
 """
 
 from __future__ import annotations
@@ -12,15 +12,15 @@ from ftaudit.binary.emulator.taint.constructor_state import Joins
 from ftaudit.binary.emulator.taint.flow import Flow
 
 _LONG = 4_000
-"""Instructions of a constructor that is not worth to be run in more ways than one."""
+"""Instructions of a constructor above which it is run along only one path."""
 _MOST_STEPS = 40_000
-"""Instructions of all the ways through one constructor."""
+"""Instructions of all the paths through one constructor."""
 _MOST = 512
-"""Ways through one constructor."""
+"""Paths through one constructor."""
 
 
 def joined(flow: Flow, joins: Joins, number: int, construct: Callable[[], None]) -> None:
-    """Run a constructor, and label the memory that it leaves open."""
+    """Run a constructor, and label the memory whose content is undecided."""
     before = len(flow.decisions)
     if flow.paused:
         construct()
@@ -89,7 +89,7 @@ def joined(flow: Flow, joins: Joins, number: int, construct: Callable[[], None])
 
 
 def _forget(flow: Flow, before: int) -> None:
-    """Drop the decisions of a constructor: what they leave open is labelled."""
+    """Drop the decisions of a constructor: the undecided memory is labelled."""
     del flow.decisions[before:]
 
 

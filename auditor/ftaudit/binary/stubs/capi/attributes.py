@@ -1,4 +1,4 @@
-"""What the C API answers about attributes: what the code set itself, or what is plausible."""
+"""The C API's answers about attributes: values that the code set itself, or plausible ones."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from ftaudit.binary.stubs.capi.emulated_python import Python, registry
 from ftaudit.binary.stubs.capi.objects_in_memory import Object
 
 SPEC = "spec"
-"""The name of the `ModuleSpec` that the create slot is handed: it has all its attributes."""
+"""The name of the `ModuleSpec` that the create slot receives: it has all its attributes."""
 
 ATTRIBUTE_ANSWERS, answers = registry()
 
@@ -39,7 +39,7 @@ def attribute(python: Python, owner: int, name: str) -> int:
 
 
 def own_function(python: Python, module: Object, name: str) -> int:
-    """Return the function of that name out of the definition of a module that the code made, or 0."""
+    """Return the function of that name from the definition of a module that the code made, or 0."""
     if name not in _methods(python, module):
         return 0
     made = module.attributes[name] = python.objects.new("callable", name=name)

@@ -1,4 +1,4 @@
-"""What the C API answers about dictionaries: the code's own, those of modules, and others'."""
+"""The C API's answers about dictionaries: the code's own, those of modules, and others'."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def _key(python: Python, index: int) -> object:
 
 
 def _asked(python: Python) -> object:
-    """Return the key in the second argument: a text where the function's name says so."""
+    """Return the key in the second argument: a text if the function's name says so."""
     return python.string(1) if python.process.current.endswith("String") else _key(python, 1)
 
 

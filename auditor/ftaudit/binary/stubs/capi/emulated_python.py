@@ -15,7 +15,7 @@ Answer = Callable[["Python"], "int | None"]
 _Answer = TypeVar("_Answer", bound=Answer)
 
 _KEPT_BLOCKS = 64
-"""How much of the way to an exception is worth looking at."""
+"""How much of the path to an exception is kept."""
 
 SINGLETONS = {
     "_Py_NoneStruct": "none",
@@ -39,13 +39,13 @@ class Python:
     errors: list[str] = field(default_factory=list)
     """Every exception that was set, for the report."""
     blocks: list[tuple[int, int]] | None = None
-    """The stretches of code that ran, where a run is followed."""
+    """The stretches of code that ran, if a run is followed."""
     way_to_error: list[tuple[int, int]] | None = None
     """Those that ran before the last exception was set that was not cleared."""
     modules: dict[str, int] = field(default_factory=dict)
     """`sys.modules`."""
     definitions: set[int] = field(default_factory=set)
-    """What went through `PyModuleDef_Init`."""
+    """The definitions passed to `PyModuleDef_Init`."""
     capsules: dict[str, int] = field(default_factory=dict)
     """Pointers of the capsules that the code itself made, by name."""
     foreign_definition: bool = False
@@ -58,15 +58,15 @@ class Python:
     loaded: set[str] = field(default_factory=set)
     """The names of modules of the same wheel that are in the process."""
     vague: set[int] = field(default_factory=set)
-    """Objects that are there for certain, and of which the value is not known."""
+    """Objects that certainly exist, but have an unknown value."""
     made_up: set[int] = field(default_factory=set)
-    """Objects of others that were handed out: whether they exist, and what they are, is not known."""
+    """Other modules' objects that were returned: whether they exist, and their kind, is unknown."""
     seals: bool = False
-    """Whether the first call of `PyUnstable_Module_SetGIL` is the last word: the module has no other."""
+    """Whether the first call of `PyUnstable_Module_SetGIL` is final: the module has no other."""
     guessed: int | None = None
     """How many guesses had been made when `PyUnstable_Module_SetGIL` was called last."""
     declared_by: str = ""
-    """The unknown of which the value comes that it was called with."""
+    """The unknown that the value of that call comes from."""
 
     def argument(self, index: int, *, fixed: int | None = None) -> int:
         """Return an integer argument of the function being answered."""
@@ -108,7 +108,7 @@ class Python:
         return address
 
     def imported(self, name: str) -> int:
-        """Return another's module, made on first sight."""
+        """Return another package's module, created on first use."""
         address = self.modules.get(name)
         if address is None:
             address = self.modules[name] = self.module(name, origin="import")

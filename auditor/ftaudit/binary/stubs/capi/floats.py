@@ -1,4 +1,4 @@
-"""What the C API answers about floats and context variables, and what it leaves where the caller points."""
+"""The C API's answers about floats and context variables, and its output arguments."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ VALUE_ANSWERS, answers = registry()
 
 @answers("PyFloat_FromDouble", "PyNumber_Float")
 def _float(python: Python) -> int:
-    """Make a float of no particular value: what it was made of is in a register for such numbers."""
+    """Make a float of no particular value: its source is in a floating-point register."""
     if python.process.current == "PyNumber_Float" and python.objects.kind_of(python.argument(0)) == "float":
         return python.argument(0)
     return python.objects.new("float", value=1.0)
@@ -20,7 +20,7 @@ def _float(python: Python) -> int:
     "PyComplex_AsCComplex", "_Py_c_sum", "_Py_c_diff", "_Py_c_neg", "_Py_c_prod", "_Py_c_quot", "_Py_c_pow",
 )  # fmt: skip
 def _complex_value(python: Python) -> int:
-    """Answer with a `Py_complex` of two doubles: in memory on Windows, else in registers, which stay as they are."""
+    """Answer with a `Py_complex` of two doubles: in memory on Windows, else in registers, which are unchanged."""
     if python.process.format != "pe":
         return 0
     place = python.process.machine.result_object()

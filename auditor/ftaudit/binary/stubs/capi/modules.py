@@ -1,4 +1,4 @@
-"""What the C API answers about modules, definitions, imports and capsules: the calls in which a declaration is made."""
+"""The C API's answers about modules, definitions, imports and capsules: the calls that make a declaration."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ MODULE_ANSWERS, answers = registry()
 
 CFFI_BACKEND = "_cffi_backend"
 MYPYC_GROUP = "__mypyc"
-"""How the names of modules end that hold mypyc's code for a group of modules (mypyc/build.py)."""
+"""The suffix of modules that hold mypyc's code for a group of modules (mypyc/build.py)."""
 TABLE_ENTRIES = 512
 """Entries of an imported table of functions; NumPy's largest has some 380."""
 
@@ -32,7 +32,7 @@ def _definition_init(python: Python) -> int:
 
 
 def _note_build(python: Python, definition: int) -> None:
-    """Tell for which build a definition was laid out, by the header that `PyModuleDef_HEAD_INIT` gave it.
+    """Return the build that a definition was laid out for, by the header from `PyModuleDef_HEAD_INIT`.
 
     With `Py_GIL_DISABLED` (Include/object.h) that is a zero thread id and, at 12, an immortal's local count of
     all ones; without, the immortal reference count and a null type.
@@ -148,7 +148,7 @@ def _module_add_string(python: Python) -> int:
 
 
 def _module(python: Python) -> Object:
-    """Return what is known of the module in the first argument; an unknown one gets a record of its own."""
+    """Return the facts about the module in the first argument; an unknown one gets a new record."""
     address = python.argument(0)
     known = python.objects.get(address)
     if known is None:
@@ -286,7 +286,7 @@ def table(python: Python, name: str) -> int:
         return known
     process, objects = python.process, python.objects
     start = python.capsules[key] = process.allocate(8 * TABLE_ENTRIES)
-    # What a table holds is not known: each entry can be called, and looks like a type.
+    # The content of a table is unknown: each entry can be called, and looks like a type.
     entry = objects.type(f"{name or 'capsule'}[…]")
     process.handlers[entry] = _entry
     content = bytearray(entry.to_bytes(8, "little") * TABLE_ENTRIES)
@@ -317,7 +317,7 @@ _NUMPY_ANSWERS = {0: 0x0200_0000, 210: 1, 211: 0x1000}
 
 
 def numpy_answer(name: str) -> int | None:
-    """Return what a function of NumPy's table answers, where an import of the table asks for it."""
+    """Return the answer of a function of NumPy's table that an import of the table calls."""
     return _NUMPY_ANSWERS.get(int(name[6:-1])) if name.startswith("numpy[") else None
 
 

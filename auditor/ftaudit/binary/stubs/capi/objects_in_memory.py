@@ -70,7 +70,7 @@ class Layout:
 
 @dataclass(slots=True)
 class Object:
-    """What is known of one Python object beyond its memory."""
+    """The facts about one Python object in addition to its memory."""
 
     kind: str
     name: str = ""
@@ -81,9 +81,9 @@ class Object:
     gil: int | None = None
     """A module's `md_gil` as set by `PyUnstable_Module_SetGIL`."""
     definition: int = 0
-    """A module's `PyModuleDef`, 0 where it has none."""
+    """A module's `PyModuleDef`, 0 if it has none."""
     origin: str = ""
-    """Whose module it is: ours (`create`), or another's (`import`, `cffi`)."""
+    """The module's origin: its own code (`create`), or another package (`import`, `cffi`)."""
 
 
 class Objects:
@@ -98,7 +98,7 @@ class Objects:
         self._nothing = 0
 
     def get(self, address: int) -> Object | None:
-        """Return what is known of the object at the address."""
+        """Return the facts about the object at the address."""
         return self.known.get(address)
 
     def new(self, kind: str, *, name: str = "", value: object = None, size: int = 96, type_address: int = 0) -> int:
@@ -232,5 +232,5 @@ def _base_of(name: str) -> str:
 
 
 def _call_of_object(process: Process) -> int:
-    """Answer a call of something that was handed out as an object: an entry of an imported table of functions."""
+    """Answer a call of a value that was returned as an object: an entry of an imported table of functions."""
     raise Halt(f"the module calls {process.current}, which is no function")

@@ -1,4 +1,4 @@
-"""What the C API answers about comparisons, arithmetic of ints, and lists and tuples that are built step by step."""
+"""The C API's answers about comparisons, arithmetic of ints, and lists and tuples that are built step by step."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from ftaudit.binary.stubs.capi.emulated_python import Python, registry
 SEQUENCE_ANSWERS, answers = registry()
 
 _LONGEST: Final = 1 << 12
-"""Items of a list that are kept: what a loop of a hostile module appends after that is not."""
+"""How many items of a list are kept: a hostile module's loop may append more."""
 _DEEPEST, _COMPARED = 3, 32
-"""How deep tuples are compared, and how many items of each: a hostile one may hold itself many times."""
+"""How deep tuples are compared, and how many items of each: a hostile one may contain itself many times."""
 _WIDEST: Final = 4096
-"""Bits of an int that is still computed."""
+"""The most bits of an int that is still computed."""
 
 
 # Lists and tuples
@@ -83,7 +83,7 @@ def _list_append(python: Python) -> int:
 
 
 def _store(python: Python, address: int, content: list[int]) -> None:
-    """Give a list new items, in new memory where they outgrow what it has."""
+    """Give a list new items, in new memory if they outgrow its memory."""
     process, head = python.process, python.objects.layout.head
     known = python.objects.known[address]
     start = process.machine.read_word(address + head + 8)
@@ -114,12 +114,12 @@ def _sequence_slice(python: Python) -> int:
 _COMPARISONS: tuple[Callable[[Any, Any], bool], ...] = (
     operator.lt, operator.le, operator.eq, operator.ne, operator.gt, operator.ge,
 )  # fmt: skip
-"""By the number of `Py_LT` and its like (Include/object.h)."""
+"""By the number of `Py_LT` and similar constants (Include/object.h)."""
 _EQUAL, _UNEQUAL = 2, 3
 
 
 def _compared(python: Python, left: int, right: int, number: int) -> bool | None:
-    """Return how two objects compare, or `None` where that is not known."""
+    """Return how two objects compare, or `None` if that is not known."""
     if number in (_EQUAL, _UNEQUAL) and (told := _same(python, left, right)) is not None:
         return told is (number == _EQUAL)
     if number >= len(_COMPARISONS):

@@ -1,4 +1,4 @@
-"""What the C API answers about types and instances, the interpreter and its threads."""
+"""The C API's answers about types and instances, the interpreter and its threads."""
 
 from __future__ import annotations
 
@@ -124,7 +124,7 @@ def _instance(python: Python) -> int:
     "PyObject_CallFunctionObjArgs", "PyObject_Vectorcall", "PyObject_VectorcallDict", "_PyObject_CallFunction_SizeT",
 )  # fmt: skip
 def _call(python: Python) -> int:
-    """Call an object: a type of the module's own gives an instance of it, anything else an object."""
+    """Call an object: one of the module's own types returns an instance, anything else an object."""
     called, objects, process = python.argument(0), python.objects, python.process
     own = any(linked.image.base <= called < linked.image.end for linked in process.images)
     if not own or objects.kind_of(called) != "type":
@@ -151,7 +151,7 @@ def _version(python: Python) -> int:
 
 @answers("Py_GetBuildInfo", "Py_GetCompiler", "Py_GetPlatform", "Py_GetCopyright", "Py_GetPath", "Py_GetPrefix")
 def _description(python: Python) -> int:
-    """Answer with some text: which it is differs from build to build, and is a guess."""
+    """Answer with some text: it differs from build to build, and is a guess."""
     return python.process.text("linux (main, Oct  7 2025) [GCC 14.2.0]")
 
 

@@ -1,4 +1,4 @@
-"""What the C API answers about errors, text and numbers."""
+"""The C API's answers about errors, text and numbers."""
 
 from __future__ import annotations
 
@@ -167,7 +167,7 @@ def _text_length(python: Python) -> int:
 
 
 def _known_text(python: Python, index: int) -> Object | None:
-    """Return the string that an argument is, or `None`, and note that the answer is made up."""
+    """Return the string value of an argument, or `None`, and note that the answer is a guess."""
     known = python.objects.get(python.argument(index))
     if known is not None and known.kind == "str":
         if python.argument(index) in python.vague:
@@ -295,7 +295,7 @@ def _constant(python: Python) -> int:
 
 
 def default_answer(name: str) -> Answer:
-    """Return the answer of a C API function that has none of its own: success, by what its header says it returns."""
+    """Return the default answer of a C API function: success, by the return type in its header."""
 
     def new_object(python: Python) -> int:
         return python.objects.new("object", name=f"{name}()")

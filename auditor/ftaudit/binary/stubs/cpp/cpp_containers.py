@@ -1,4 +1,4 @@
-"""What the C++ libraries answer about containers: libstdc++'s trees, lists and hash tables, libc++'s primes."""
+"""The C++ libraries' answers about containers: libstdc++'s trees, lists and hash tables, libc++'s primes."""
 
 from __future__ import annotations
 
@@ -157,7 +157,7 @@ def _list_transfer(process: Process) -> int:
 
 @answers("_ZSt11_Hash_bytesPKvmm", "_ZSt15_Fnv_hash_bytesPKvmm")
 def _hash_bytes(process: Process) -> int:
-    """Answer with another hash than the library's: whatever is looked up was put in with it too."""
+    """Answer with another hash than the library's: insertions and look-ups use the same one."""
     content = process.machine.read(process.argument(0), counted(process.argument(1)))
     return zlib.crc32(content, process.argument(2) & 0xFFFF_FFFF) * 0x9E37_79B1_85EB_CA87
 

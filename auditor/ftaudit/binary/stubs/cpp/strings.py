@@ -1,4 +1,4 @@
-"""What the members of `std::string` do, told by their mangled names."""
+"""The members of `std::string`, identified by their mangled names."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ Argument = tuple[str, int]
 """A parameter's letter (`s` a `const char *`, `S` another string, `m` a number, `c` a character) and its value."""
 
 
-# What members do. Each gets the library, the process, the string and the decoded arguments.
+# The members. Each gets the library, the process, the string and the decoded arguments.
 
 _Member = Callable[[StringLayout, Process, int, Sequence[Argument]], int]
 
@@ -48,7 +48,7 @@ def _text(library: StringLayout, process: Process, arguments: Sequence[Argument]
 
 
 class _Unknown(Exception):
-    """A combination of parameters that `std::string` is not known to take."""
+    """A combination of parameters that is not known for `std::string`."""
 
 
 def _construct(library: StringLayout, process: Process, this: int, arguments: Sequence[Argument]) -> int:
@@ -267,7 +267,7 @@ def string_member(name: str) -> Handler | None:
 
 
 def _member(library: StringLayout, rest: str) -> Handler | None:
-    """Return the answer of a member, told by what follows the class in its mangled name: `6appendEPKcm`."""
+    """Return the answer of a member, by the text after the class in its mangled name: `6appendEPKcm`."""
     start = _NAME.match(rest)
     if start is None:
         return None
@@ -316,7 +316,7 @@ _TEXT_OF_STREAM = re.compile(
 
 
 def stream_text(name: str) -> Handler | None:
-    """Return the answer of `std::ostringstream::str` and its like: an empty string where the caller wants it."""
+    """Return the answer of `std::ostringstream::str` and similar functions: an empty string at the caller's address."""
     match = _TEXT_OF_STREAM.match(name)
     if match is None:
         return None
