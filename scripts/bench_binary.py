@@ -25,7 +25,7 @@ SUFFIXES = (".so", ".pyd")
 
 
 def main() -> int:
-    """Measure and print; return 1 where the wanted time is not reached."""
+    """Measure and print; return 1 if the target time is missed."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("paths", type=Path, nargs="+")
     parser.add_argument("--runs", type=int, default=3)

@@ -6,7 +6,7 @@
 All figures are processor time of this process, the median of the runs, so that other work on the machine counts less.
 The scan is the whole of it: first pass, masking, parse, models, every rule of the default profile; without cache and
 without reading files. Generated files (Cython's and the like) are left out of both, as the scan does. Cython has no
-grammar here: its rate stands alone.
+grammar here: its rate has no comparison.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from ftaudit.source.source_files import find_files
 from ftaudit.target import parse_target
 
 WANTED = {Language.C: 4.0, Language.CPP: 4.0}
-"""Megabytes a second and core; of the other languages no rate is asked."""
+"""Megabytes per second and core; the other languages have no target rate."""
 
 
 def main() -> None:
@@ -79,7 +79,7 @@ def has_grammar(sources: list[SourceFile]) -> bool:
 
 
 def read_sources(folder: Path) -> list[SourceFile]:
-    """Return the files that a scan of the folder would look at."""
+    """Return the files that a scan of the folder checks."""
     found: list[SourceFile] = []
     for file in find_files([folder], trust_git=False, base=folder).files:
         data = file.path.read_bytes()
@@ -91,7 +91,7 @@ def read_sources(folder: Path) -> list[SourceFile]:
 
 
 def time_parse(sources: list[SourceFile]) -> tuple[float, int]:
-    """Return the seconds that tree-sitter alone needs, and the number of files."""
+    """Return the seconds that only tree-sitter needs, and the number of files."""
     import tree_sitter
     import tree_sitter_c
     import tree_sitter_cpp

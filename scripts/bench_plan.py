@@ -28,7 +28,7 @@ COLD_WANTED, WARM_WANTED = 20.0, 3.0
 
 
 def run(command: Sequence[str], caches: Path) -> tuple[float, float, str]:
-    """Run a command with caches of its own; return wall time, CPU time and output."""
+    """Run a command with its own caches; return wall time, CPU time and output."""
     environment = dict(os.environ, UV_CACHE_DIR=str(caches / "uv"), FTAUDIT_CACHE_DIR=str(caches / "ftaudit"))
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
     begun = time.perf_counter()

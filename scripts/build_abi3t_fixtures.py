@@ -47,7 +47,7 @@ def build(platform: str, source: Path, ending: str) -> Path:
 
 
 def main() -> None:
-    """Build all, or the cases and platforms that are named, and print what came of it."""
+    """Build all, or the cases and platforms that are named, and print the results."""
     wanted = set(sys.argv[1:])
     for source in sorted((ROOT / "src").glob("*.c")):
         for platform in SUFFIXES:

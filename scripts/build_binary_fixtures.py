@@ -79,7 +79,7 @@ def is_meant_for(source: Path, system: str) -> bool:
 
 
 def flags_of(source: Path) -> list[str]:
-    """Return the compiler flags that a source asks for, which are for x86-64 alone."""
+    """Return the compiler flags that a source asks for, which are only for x86-64."""
     match = re.search(r"/\* flags: (.*); x86-64 \*/", source.read_text())
     return match[1].split() if match else []
 
@@ -161,7 +161,7 @@ def build_chained(source: Path, linker: str) -> Path:
 
 
 def main() -> None:
-    """Build all, and say what came of it. Arguments: platforms or cases to build; `--lld PATH` for the chained one."""
+    """Build all, and print the results. Arguments: platforms or cases to build; `--lld PATH` for the chained one."""
     arguments = sys.argv[1:]
     if "--lld" in arguments:
         position = arguments.index("--lld")

@@ -58,7 +58,7 @@ class NoAnswer(Exception):
 
 
 def main() -> None:
-    """Print the comparison; exit with 1 where anything differs."""
+    """Print the comparison; exit with 1 if anything differs."""
     with_pip = "--no-pip" not in sys.argv
     named = [Path(name) for name in sys.argv[1:] if name != "--no-pip"]
     tools, files = named[0].absolute(), named[1:]
@@ -130,7 +130,7 @@ def dry_run_of_pip(tools: Path, file: Path) -> Packages:
 
 
 def run(tools: Path, words: Sequence[str], folder: Path) -> str:
-    """Return what a tool prints; raise `NoAnswer` with its last words where it fails."""
+    """Return what a tool prints; raise `NoAnswer` with the end of its output if it fails."""
     variables = os.environ | {"PIPENV_IGNORE_VIRTUALENVS": "1", "PIPENV_NO_INHERIT": "1", "PIP_QUIET": "1"}
     ran = run_tool([tools / words[0], *words[1:]], timeout=SECONDS, env=variables, cwd=folder)
     if not ran.ok:

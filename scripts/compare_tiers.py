@@ -1,4 +1,4 @@
-"""Compare what the binary tier reads with what the target does, module by module: `compare_tiers.py [FILE]`.
+"""Compare the binary tier's answers with the target's behaviour, module by module: `compare_tiers.py [FILE]`.
 
 FILE lists distributions as requirements do, a name perhaps with several versions; the default is
 `compare_tiers.txt` next to this script, and `compare_tiers_3.15.txt` for `--target 3.15t`. Linux x86-64 is judged by
@@ -47,12 +47,12 @@ class Module:
 
     @property
     def declaration(self) -> GilDeclaration:
-        """What the binary tier says."""
+        """The binary tier's answer."""
         return self.facts.binary.declaration if self.facts.binary else GilDeclaration.UNDETERMINED
 
     @property
     def how(self) -> str:
-        """How the binary tier reached it."""
+        """How the binary tier found it."""
         return self.facts.binary.how if self.facts.binary else "was not read"
 
 
@@ -93,7 +93,7 @@ def main() -> int:
 
 
 def rounds(text: str) -> list[str]:
-    """Deal the lines of a list into files that have each name once: an audit takes one version of a package."""
+    """Split the lines of a list into files that have each name once: an audit takes one version of a package."""
     dealt: dict[str, list[str]] = defaultdict(list)
     for line in text.splitlines():
         if line and not line.startswith("#"):
@@ -121,7 +121,7 @@ def is_free_threaded(package: Package) -> bool:
 
 
 def print_truth(modules: Iterable[Module]) -> bool:
-    """Hold declarations against imports; return whether enough are decided and none is wrong."""
+    """Compare declarations with imports; return whether enough are decided and none is wrong."""
     counts: Counter[str] = Counter()
     frameworks: dict[str, Counter[str]] = defaultdict(Counter)
     for module in modules:

@@ -38,7 +38,7 @@ SECONDS = 600
 
 
 def forecast(name: str, version: Version) -> str:
-    """Return what a scan of the source distribution says that a build declares."""
+    """Return the declaration of a build that a scan of the source distribution forecasts."""
     with open_session(["/dev/null"], Settings(no_deps=True)) as session:
         said = find_declaration(session, name, version, f"{name}-{version}.tar.gz", None)
     return said.declares.value if isinstance(said, InSource) else "not read"

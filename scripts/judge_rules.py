@@ -181,7 +181,7 @@ def at(findings: list[Finding], codes: frozenset[str], lines: tuple[int, ...], t
 
 
 def judge(case: Case, pre: list[Finding], post: list[Finding], tolerance: int, totals: Counter[tuple[str, str]]) -> str:
-    """Count one case, and return what became of it."""
+    """Count one case, and return its outcome."""
     rules = ">".join(filter(None, ("|".join(sorted(case.before)), "|".join(sorted(case.after)))))
     words = [f"{case.id:22}", f"{case.language:14}", f"{rules:24}"]
     still = at(post, case.before, case.post[2], tolerance)

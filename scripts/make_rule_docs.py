@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Writes docs/rules/: a page for each rule and an index, from what the rules say of themselves.
+"""Writes docs/rules/: a page for each rule and an index, from the rules' own descriptions.
 
 scripts/make_rule_docs.py            write what has changed, remove pages of rules that are gone
 scripts/make_rule_docs.py --check    write nothing; exit 1 if a page is stale
@@ -85,7 +85,7 @@ def examples(rule: Rule) -> Iterator[str]:
 
 
 def finding_line(rule: PackageRule, example: PackageExample) -> str:
-    """Return an example's title with what the rule says of it."""
+    """Return an example's title with the rule's findings in it."""
     return f"{example.title}: " + "; ".join(f"“{finding.message}”" for finding in rule.check(example.facts))
 
 

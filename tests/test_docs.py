@@ -2,7 +2,7 @@
 
 A `console` block is a session: `$ ` lines (and `> ` behind them) are commands, the lines that follow are the output, in
 which `…` stands for anything (on a line of its own: for any lines). A page is one session, in a folder that starts as
-`fixtures/example/`; what more it needs, it makes with commands of its own.
+`fixtures/example/`; its own commands create anything else that it needs.
 """
 
 from __future__ import annotations

@@ -99,7 +99,7 @@ def test_what_is_chosen_is_what_the_supported_tags_put_first(target: str, name: 
 
 @pytest.fixture(scope="module")
 def served() -> Iterator[tuple[IndexServer, dict[int, tuple[DistributionFile, ...]]]]:
-    """Serve each generated release as a project of its own."""
+    """Serve each generated release as a separate project."""
     releases = {}
     with IndexServer() as server:
         for seed in range(1000, 1024):

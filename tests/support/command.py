@@ -20,7 +20,7 @@ from ftaudit.errors import InterpreterError
 def environment(home: Path, extra: Mapping[str, str] | None = None) -> dict[str, str]:
     """Return the environment of the command: the test's own home and cache.
 
-    The interpreter is the one of this test run: it may lie in the user's cache, which the command does not see.
+    The interpreter is the one of this test run: it may be in the user's cache, which the command does not see.
     """
     scrubbed = {
         "PATH": os.environ["PATH"],

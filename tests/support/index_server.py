@@ -303,7 +303,7 @@ class _Handler(BaseHTTPRequestHandler):
     do_HEAD = do_GET
 
     def log_message(self, format: str, *args: object) -> None:
-        """Tests look at `IndexServer.requests`."""
+        """Tests check `IndexServer.requests`."""
 
     def _give(self, reply: Reply) -> None:
         if reply.hangs:

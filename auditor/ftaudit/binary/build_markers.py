@@ -12,7 +12,7 @@ _LIBRARY = re.compile(r"^(?:lib)?python3(?:\.?(\d+)|)(t?)(?:_d)?(?:\.dll|\.dylib
 
 
 def find_build(imports: frozenset[str], libraries: tuple[str, ...]) -> tuple[bool | None, str | None]:
-    """Return whether the image was compiled with `Py_GIL_DISABLED`, and the evidence; `None` if nothing tells."""
+    """Return whether the image was compiled with `Py_GIL_DISABLED`, and the evidence; `None` without evidence."""
     for library in libraries:
         match = _LIBRARY.match(library.rpartition("/")[2])
         if match and (match[1] or match[2]):

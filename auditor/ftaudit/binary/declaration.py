@@ -240,7 +240,7 @@ def _unloadable(image: Image, version: Version) -> Refusal | None:
 
 
 def _refusal_of(best: HookRun) -> Refusal | None:
-    """Return why CPython refuses what the hook handed in or returned."""
+    """Return why CPython refuses the hook's definition or result."""
     if best.foreign_definition:
         return Refusal(kind=RefusalKind.FOREIGN_DEFINITION)
     return best.slots.refusal if best.slots is not None else None

@@ -12,7 +12,7 @@ from ftaudit.binary.image.call_sites import call_sites
 
 SET_GIL = "PyUnstable_Module_SetGIL"
 _SAME_BRANCH = 2
-"""How often a branch is turned round in each direction: its later decisions are in what these are followed into."""
+"""How often a branch is inverted in each direction: its later decisions are part of the runs that follow."""
 
 
 def unknown(subject: Subject, best: HookRun) -> str:

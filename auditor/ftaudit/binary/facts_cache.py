@@ -53,7 +53,7 @@ class FactsCache:
 
     @property
     def is_empty(self) -> bool:
-        """Whether no facts of this analysis were ever kept."""
+        """Whether no facts of this analysis were ever stored."""
         return not self._folder.is_dir()
 
     def read(self, sha256: str, key: str) -> BinaryFacts | None:

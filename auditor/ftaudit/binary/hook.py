@@ -67,7 +67,7 @@ class HookRun:
     built_free_threaded: bool | None = None
     """The build that its definition was laid out for, if known."""
     foreign_definition: bool = False
-    """It handed in a `PyModuleDef` that the free-threaded build refuses."""
+    """It passed a `PyModuleDef` that the free-threaded build refuses."""
     way: tuple[Block, ...] = ()
     """The last stretches of code that ran before it failed, if it was followed."""
     beyond: str = ""
@@ -153,7 +153,7 @@ class Subject:
     libraries: tuple[tuple[str, Image], ...] = ()
     """Plain shared libraries that it calls into, loaded with it, by file name."""
     seals: bool = False
-    """Whether its code has one call of `PyUnstable_Module_SetGIL` and no more."""
+    """Whether its code has exactly one call of `PyUnstable_Module_SetGIL`."""
     starts_libraries: bool = False
     """Whether the libraries' static constructors are run, of which there may be thousands."""
 
@@ -386,7 +386,7 @@ _OWN_REFERENCES = 2
 
 
 def _is_left_alone(python: Python, slots: Slots, definition: int) -> bool:
-    """Return whether no code but the hook's can write a definition or its slots: none names their addresses."""
+    """Return whether only the hook's code can write a definition or its slots: no other code names their addresses."""
     size = python.objects.layout.head + 9 * 8
     for linked in python.process.images:
         image = linked.image

@@ -56,7 +56,7 @@ class WheelRequest:
     file: DistributionFile
     target: Target
     rebuild: bool = False
-    """The wheel is the GIL build's: its modules say what a rebuild would declare, and nothing of the target."""
+    """The wheel is for the GIL-enabled build: its modules show a rebuild's declaration, not the target's."""
     most: int | None = None
     """Bytes of modules, compressed, above which the wheel is left; `None` reads them whatever they are."""
     whole: bool = False
@@ -71,7 +71,7 @@ class InspectSettings:
     session: Callable[[], requests.Session] | None = None
     """Gives the session to fetch with, when one is needed; `None` fetches nothing (`--offline`)."""
     use_cache: bool = True
-    """Whether facts of earlier runs count, and are kept."""
+    """Whether facts of earlier runs count, and new ones are stored."""
     workers: int | None = None
     """Processes that analyse; `None` is one for each core."""
     wheels: int = 8
@@ -113,7 +113,7 @@ class Inspector:
             self._started().readers.start()
 
     def submit(self, request: WheelRequest, *, soon: bool = False) -> Future[BinaryFacts]:
-        """Return the facts of a wheel, at once where they are remembered. Never raises: a failure is facts too.
+        """Return the facts of a wheel, at once if they are cached. Never raises: a failure is also a fact.
 
         One that is wanted `soon` does not wait until those before it have been read.
         """
@@ -172,7 +172,7 @@ class Inspector:
         return self._cache.read(sha256, key) or self._cache.read(sha256, key + _of_server(request.file.url or ""))
 
     def _inspect(self, work: _Pools, request: WheelRequest, location: str, sha256: str | None) -> BinaryFacts:
-        """Read one wheel, in a thread of its own."""
+        """Read one wheel, in its own thread."""
         try:
             facts, certain, whole = _read_wheel(work, request, location, sha256, self._settings)
         except DamagedArchive as error:
@@ -192,7 +192,7 @@ def inspect_wheels(
     settings: InspectSettings,
     on_done: Callable[[WheelRequest, BinaryFacts], None] = lambda request, facts: None,
 ) -> dict[WheelRequest, BinaryFacts]:
-    """Return the facts of every wheel; `on_done` hears of each in this thread, in the order of the requests."""
+    """Return the facts of every wheel; `on_done` is called for each in this thread, in the order of the requests."""
     results: dict[WheelRequest, BinaryFacts] = {}
     with Inspector(settings) as inspector:
         futures = {request: inspector.submit(request) for request in requests}

@@ -19,7 +19,7 @@ def load_images(
     """Return the images of a file: one, or one for each slice of a universal one.
 
     `beside` are other images already in the process; `every_export` lists more than init hooks; `holes` are ranges
-    of an ELF file that are not at hand. Raise `ImageError`.
+    of an ELF file that are not available. Raise `ImageError`.
     """
     limit, base = budget.memory, SECOND_IMAGE + IMAGE_SPACE * beside if beside else 0
     if data.startswith(b"\x7fELF"):

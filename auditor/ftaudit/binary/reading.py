@@ -40,7 +40,7 @@ class WheelReader:
     archive: WheelArchive
     target: Target
     stable_abi: bool = False
-    """Whether the wheel's tags claim a stable ABI, for which what modules take from CPython is kept."""
+    """Whether the wheel's tags claim a stable ABI, for which the symbols that modules take from CPython are kept."""
     problems: list[str] = field(default_factory=list)
     """What is wrong with members, one sentence each."""
     certain: bool = True
@@ -116,7 +116,7 @@ class WheelReader:
     def _unexplained(self) -> list[ModuleMember]:
         """Return the libraries held back that may be modules after all, or hold the hook of one; each once.
 
-        A library that a module is linked with, or that is where such libraries are put, is no more than that, unless
+        A library that a module is linked with, or that is in the usual place of such libraries, is only that, unless
         the module has no hook itself.
         """
         found = [
@@ -147,7 +147,7 @@ class WheelReader:
         return [*kept, *self._ask_again([(more, more.member) for more in read]), *beyond]
 
     def _ask_owners(self, answers: list[tuple[ModuleMember, ModuleAnswer]]) -> list[tuple[ModuleMember, ModuleAnswer]]:
-        """Ask for modules without a hook of their own whose hook a library of the wheel exports: the loader finds it.
+        """Ask for modules without their own hook whose hook a library of the wheel exports: the loader finds it.
 
         `dlsym` looks through what an image is linked with, and Windows follows forwarded exports.
         """
@@ -339,8 +339,8 @@ def _hook(module: ModuleMember) -> str:
 def _other_hooks(module: ModuleMember, answer: ModuleAnswer) -> Iterator[ModuleMember]:
     """Yield the modules that a loader can make from an image without a hook of its file's name.
 
-    The other hooks of a module that has its own are not asked for: no import calls them, and what makes several modules
-    in one image (PyO3, Cython) exports hooks that nothing calls.
+    Other hooks of a module that has its own are not requested: no import calls them, and tools with several modules
+    in one image (PyO3, Cython) export hooks that nothing calls.
     """
     if hook_label(_last(module)) in answer.hooks:
         return

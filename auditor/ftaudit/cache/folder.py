@@ -1,4 +1,4 @@
-"""The cache folder as a whole: what lies in it, how it is kept from growing for ever, and how it is emptied.
+"""The cache folder as a whole: its content, the limits on its growth, and how it is emptied.
 
 Only files that ftaudit itself writes are removed: files of known names below known folders, so that any folder that
 is not our cache loses nothing. Failures are not errors: another process may be at work in the same folder.
@@ -23,7 +23,7 @@ MARKER: Final = ".tidied"
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class CachePart:
-    """One kind of thing that is kept."""
+    """One kind of cached data."""
 
     name: str
     what: str
@@ -34,7 +34,7 @@ class CachePart:
     most: int | None = None
     """Bytes, beyond which the oldest goes."""
     costly: bool = False
-    """It took minutes to make: emptied only where it is named."""
+    """It takes minutes to rebuild: emptied only if it is named."""
 
 
 PARTS: Final = (

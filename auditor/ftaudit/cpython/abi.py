@@ -9,7 +9,7 @@ from ftaudit.cpython.versions import Version
 from ftaudit.model import AbiInfo, Refusal, RefusalKind
 
 SIZE: Final = 12
-"""Bytes of the structure, whose layout CPython promises for ever (`Include/modsupport.h`)."""
+"""Bytes of the structure, whose layout CPython guarantees permanently (`Include/modsupport.h`)."""
 
 STABLE: Final = 0x0001
 GIL: Final = 0x0002

@@ -17,7 +17,7 @@ from ftaudit.model import Hook, ModuleBinary, StrEnum
 LIBRARIES: Final = {"abi3": "python3.dll", "abi3t": "python3t.dll"}
 """What a module of each stable ABI is linked with on Windows (`PC/pyconfig.h.in`)."""
 _PRIVATE: Final = re.compile(r"_Py[A-Z_]|Py[A-Z][A-Za-z]*_[A-Za-z]|Py_[A-Za-z]")
-"""How the names of CPython's functions and data look; `PyObject` alone may be of another library."""
+"""The pattern of the names of CPython's functions and data; plain `PyObject` may be from another library."""
 
 
 class FaultKind(StrEnum):
@@ -26,7 +26,7 @@ class FaultKind(StrEnum):
     TAG_TOO_OLD = "tag-too-old"
     """The wheel claims `abi3t` for a version that has none."""
     NO_EXPORT_HOOK = "no-export-hook"
-    """It has a `PyInit_` hook alone, whose `PyModuleDef` is opaque in `abi3t`."""
+    """It has only a `PyInit_` hook, whose `PyModuleDef` is opaque in `abi3t`."""
     NOT_STABLE = "not-stable"
     """Its `Py_mod_abi` is that of one version."""
     NOT_FOR_BOTH = "not-for-both"
@@ -40,7 +40,7 @@ class FaultKind(StrEnum):
     WRONG_LIBRARY = "wrong-library"
     """It is linked with a library of CPython that belongs to one version, or to another ABI."""
     WRONG_SUFFIX = "wrong-suffix"
-    """Builds that the wheel's tags promise do not look for a file of its name."""
+    """Builds that the wheel's tags promise do not search for a file of its name."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -85,7 +85,7 @@ def _suffix_faults(path: str, claim: Claim) -> Iterator[Fault]:
     if suffix is None or suffix.abi is None:
         return
     fitting = {"abi3t"} if "abi3t" in claim.abis else {"abi3"}
-    # No build for Windows looks for a suffix of a stable ABI.
+    # No build for Windows searches for a suffix of a stable ABI.
     if suffix.abi not in fitting or suffix.is_windows:
         yield Fault(kind=FaultKind.WRONG_SUFFIX, names=(suffix.text,))
 

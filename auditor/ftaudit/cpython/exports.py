@@ -1,7 +1,7 @@
 """What the free-threaded builds of CPython export, by version: data of `exports.txt`.
 
 The list was read from interpreters on Linux. Headers export the same names on macOS and Windows, except for functions
-that exist on one system alone; those of the stable ABI are in `stable_abi`.
+that exist on only one system; those of the stable ABI are in `stable_abi`.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from ftaudit.cpython.stable_abi import stable_symbols
 from ftaudit.cpython.versions import Version
 
 FREE_THREADED_CALLS: Final = ("_Py_DecRefShared", "_Py_MergeZeroLocalRefcount", "_Py_DecRefSharedDebug")
-"""What inline functions of the headers call under `Py_GIL_DISABLED` alone (`Include/refcount.h`)."""
+"""Functions that inline functions of the headers call only under `Py_GIL_DISABLED` (`Include/refcount.h`)."""
 
 
 @functools.lru_cache(maxsize=1)

@@ -31,7 +31,7 @@ def exported_labels(exports: Iterable[str]) -> tuple[str, ...]:
 
 
 def module_of_label(label: str) -> str | None:
-    """Return a module name whose hooks have a label, or `None` if CPython looks for it under no name."""
+    """Return a module name whose hooks have a label, or `None` if CPython does not search for it under any name."""
     if label.startswith("_"):
         return label[1:] or None
     encoded = label.removeprefix("U_")

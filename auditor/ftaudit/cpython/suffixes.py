@@ -1,4 +1,4 @@
-"""The file names that CPython gives extension modules: what each suffix means, and which ones a version looks for.
+"""CPython's file names for extension modules: the meaning of each suffix, and each version's search order.
 
 `Python/dynload_shlib.c` and `configure.ac` (`SOABI`, `SOABI_PLATFORM`) for `.so`, `Python/dynload_win.c` and
 `PC/pyconfig.h.in` for `.pyd`. `tests/cpython/test_facts.py` compares them with `EXTENSION_SUFFIXES` of
@@ -24,7 +24,7 @@ _SUFFIX: Final = re.compile(
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Suffix:
-    """What the end of a file's name says of the extension module in it."""
+    """The facts in the end of a file's name about the extension module in it."""
 
     text: str
     """`.cpython-314t-x86_64-linux-gnu.so`, with the leading dot."""
@@ -58,7 +58,7 @@ def find_suffix(filename: str) -> Suffix | None:
 
 
 def suffix_order(suffix: Suffix, version: Version) -> int | None:
-    """Return the place at which the free-threaded build of a version looks for the suffix, or `None` if it does not.
+    """Return the suffix's position in the search order of a version's free-threaded build; `None` if it is not there.
 
     The platform that the suffix names is taken to be the one that the build runs on. Up to 3.14 a free-threaded build
     loads `abi3`, whose object layout is not its own; from 3.15 on it loads `abi3t` in its place (PEP 803). On Windows

@@ -10,7 +10,7 @@ ABI3T_SINCE: Final[Version] = (3, 15)
 """The first version whose builds load the stable ABI for free-threaded builds (PEP 803)."""
 
 EXPORT_HOOK_SINCE: Final[Version] = (3, 15)
-"""The first version that looks for `PyModExport_…` (PEP 793, `Python/importdl.c`)."""
+"""The first version that searches for `PyModExport_…` (PEP 793, `Python/importdl.c`)."""
 
 SLOT_ARRAYS_SINCE: Final[Version] = (3, 15)
 """The first version with `PySlot` and its numbers (PEP 820, `Python/slots.toml`)."""

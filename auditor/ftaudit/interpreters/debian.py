@@ -131,7 +131,7 @@ def include_folders(sysroot: Path) -> tuple[Path, ...]:
 
 
 def _with_libraries(names: Iterable[str], options: Sequence[str]) -> list[str] | None:
-    """Return the packages and the libraries that they depend on directly, or `None` if apt knows none of it."""
+    """Return the packages and the libraries that they depend on directly, or `None` if apt does not list them."""
     ran = run_tool(
         ["apt-cache", *options, "depends", "--important", *names],
         timeout=APT_SECONDS,

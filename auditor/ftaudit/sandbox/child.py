@@ -183,7 +183,7 @@ class Child:
         self.stdlib = sys.stdlib_module_names
 
     def keep_bytecode(self, site: str, pycache: str) -> None:
-        """Read and write the compiled Python code of the environment in a folder that is this distribution's alone.
+        """Read and write the compiled Python code of the environment in a folder that only this distribution uses.
 
         `sys.pycache_prefix` would do the same to the standard library, whose compiled code is there already.
         """

@@ -141,7 +141,7 @@ def _become_target(config: Config, go: int, left_open: dict[str, str], done: dic
     scoped = False
     if linux:
         _drop_privileges()
-        # Without a PID namespace this is what ends the target with whoever watches it.
+        # Without a PID namespace, this ends the target together with its watcher.
         _prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
         try:
             tcp, scoped = _landlock(
@@ -202,7 +202,7 @@ def _tell(status: int, line: bytes) -> None:
 
 
 def _kill_descendants(first: int) -> None:
-    """Kill `first` and everything below us, also what went to a session of its own: as subreaper we inherit it."""
+    """Kill `first` and everything below us, including processes in their own session: as subreaper we inherit them."""
     if first:
         with contextlib.suppress(ProcessLookupError):
             os.kill(first, signal.SIGKILL)

@@ -85,7 +85,7 @@ def is_environmental(error: dict[str, Any], *, own_names: Collection[str], own_f
     `own_names` are the top-level names that the distribution brings, `own_files` the base names of its files. A
     symbol that the interpreter lacks, and a module that the standard library no longer has, are the distribution's
     own fault on this target. If the exception itself does not show that, those that led to it do (`__cause__` and
-    `__context__`): a package may raise an error of its own when a dependency is missing.
+    `__context__`): a package may raise its own error if a dependency is missing.
     """
     for each in (error, *error.get("causes", ())):
         answer = _outside(each, own_names, own_files)

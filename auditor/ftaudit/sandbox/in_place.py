@@ -127,6 +127,6 @@ def _import(
         stop=stop,
         bytecode=bytecode,
         paths=paths,
-        # Every extension module below the folders of packages is a row of its own.
+        # Every extension module below the folders of packages is a separate row.
         is_listed=lambda file: any(Path(file).is_relative_to(folder) for folder in roots),
     )

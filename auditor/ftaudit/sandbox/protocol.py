@@ -17,7 +17,7 @@ class ProtocolViolation(Exception):
 class OutputSplitter:
     """Splits the process's output into the output of each import, at the marks that the child sets between them.
 
-    Reports and output come on two pipes, so that only a mark within the output says what belongs to whom. Of each
+    Reports and output come on two pipes, so that only a mark within the output shows the owner of each part. Of each
     part the first `limit` bytes are kept.
     """
 
@@ -50,7 +50,7 @@ class FrameReader:
 
     The nonce is new for each process and reaches the child on a pipe, so that a module which merely writes
     to every descriptor that it finds is noticed. One that searches the child's memory for it cannot be stopped by
-    any means within one process; it can then lie about its own distribution and about no other.
+    any means within one process; it can then lie only about its own distribution.
     """
 
     def __init__(self, nonce: str) -> None:

@@ -144,7 +144,7 @@ def _with_summary(checked: RuleResults, reader: Reader, unit: Unit) -> RuleResul
 def compose(
     summaries: Mapping[Room, Mapping[str, Survey]], context: TreeContext
 ) -> tuple[dict[Room, tuple[Access, ...]], tuple[Skipped, ...]]:
-    """Return who reaches which shared state, room by room; a room whose reader fails is left out, with a row."""
+    """Return the accesses to shared state, room by room; a room whose reader fails is left out, with a row."""
     accesses: dict[Room, tuple[Access, ...]] = {}
     skipped: list[Skipped] = []
     for room in sorted(summaries):

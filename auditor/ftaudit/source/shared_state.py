@@ -1,4 +1,4 @@
-"""State that threads share: who reads and writes it under which locks, and which pairs of accesses race.
+"""State that threads share: which code reads and writes it under which locks, and which pairs of accesses race.
 
 The model is that of RacerD (Blackshear et al., OOPSLA 2018), without a language in it. A room's reader turns each file
 into a summary, composes the summaries of all files through their calls, and arrives at `Access` values: one for each
@@ -195,7 +195,7 @@ class Race:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class StateRow:
-    """One line of the state table: who reads and writes a piece of state, and under which lock."""
+    """One line of the state table: which code reads and writes a piece of state, and under which lock."""
 
     state: State
     accesses: tuple[Access, ...]
@@ -266,7 +266,7 @@ def by_cause(found: Iterable[Race]) -> tuple[tuple[Race, ...], ...]:
     """Return the races grouped by cause, the worst first in each group; groups in the order of their first race.
 
     A type with more than `_MOST_APART` fields that race was written without threads in mind: one lock for its methods
-    is one change, so its fields are one finding. Fewer fields each have a finding of their own.
+    is one change, so its fields are one finding. Fewer fields each have a separate finding.
     """
     by_owner: dict[object, list[Race]] = {}
     for race in found:

@@ -1,4 +1,4 @@
-"""Which files a scan checks: the given paths, without what git ignores, tests and vendored code unless asked for."""
+"""The files that a scan checks: without files that git ignores; tests and vendored code only on request."""
 
 from __future__ import annotations
 

@@ -60,7 +60,7 @@ class ScanResult:
     states: tuple[StateRow, ...] = ()
     """Who reads and writes which shared state, sorted by owner and name."""
     edited: tuple[EditedFile, ...] = ()
-    """The files that fixes would change, by path, where fixes were asked for."""
+    """The files that fixes would change, by path, if fixes were requested."""
 
     def exit_code(self, fail_on: Severity) -> int:
         """`1` if a finding is at least as severe as `fail_on`, `3` if something could not be checked, else `0`."""
@@ -105,7 +105,7 @@ def scan(
 
     `known` are the rules that exist, for silencing comments that name none of them. Findings of pedantic severity are
     kept of the rules named in `pedantic`. `on_done(done, total)` is called
-    after each file. `jobs=0` uses no worker processes. With `fixes` the rules are asked for fixes of their findings;
+    after each file. `jobs=0` uses no worker processes. With `fixes` the rules also return fixes of their findings;
     with `declare` for the edits that declare, and only those. `requested` are the names of rules of the migration to
     the stable ABI that run whatever the project asks for.
     """

@@ -74,7 +74,7 @@ def open_wheel(
     """Open a wheel at a path, a `file:` URL or an `http(s):` URL.
 
     Remote wheels are read by range requests; from a server that knows none, the wheel is fetched whole into
-    `cache_dir`; with `whole` from any. Wherever the whole file is at hand it must have the SHA-256 digest `sha256`, if
+    `cache_dir`; with `whole` from any. A file that is available whole must have the SHA-256 digest `sha256`, if
     one is given.
     Raise `ArchiveError` when it cannot be fetched or read, or is not what it says it is.
     """

@@ -1,4 +1,4 @@
-"""One open wheel: its members, its metadata, and no more bytes read of it than are asked for."""
+"""One open wheel: its members, its metadata, and no more bytes read than requested."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from ftaudit.wheel.source import WheelSource
 R = TypeVar("R")
 
 LARGE: Final = 192 << 10
-"""Compressed size from which a member is worth requests of its own."""
+"""Compressed size from which a member gets separate requests."""
 GAP: Final = 4 << 10
 """Unwanted bytes that are fetched rather than making another request."""
 SPAN: Final = 2 << 20
@@ -58,7 +58,7 @@ class WheelArchive:
 
     @property
     def is_whole(self) -> bool:
-        """Whether the file is at hand as a whole, so that it was held against its hash."""
+        """Whether the whole file is available, so that it was compared with its hash."""
         return self._source.whole is not None
 
     @property
@@ -118,8 +118,8 @@ class WheelArchive:
         Of large members, only the part that the loader maps is fetched; small ones are fetched with their
         neighbours; `fetchers`, threads, do so in parallel, and then the images come in order of completion. With the
         init hooks' names by member name in `hooks`, large modules come with holes where code was left out that
-        their initialisation is unlikely to reach; asked for once more without, they are read on. What is
-        wrong with one member does not keep the others from being read, but a connection that breaks does: then
+        their initialisation is unlikely to reach; a second request without `hooks` reads the rest. A fault
+        in one member does not prevent reading the others, but a broken connection does: then
         `ArchiveError` is raised.
         """
         hooks = hooks or {}

@@ -72,7 +72,7 @@ def read_conda_package(path: Path, limits: Limits | None = None) -> FromConda:
     """Write what of a conda package is Python's as a wheel that is gone when the program ends, and return it.
 
     The wheel has the package's own name and version, and the tags of the Python and system that it was built for. It
-    holds the compiled files and the metadata alone. Raise `ArchiveError` for a package that cannot be read, is hostile,
+    holds only the compiled files and the metadata. Raise `ArchiveError` for a package that cannot be read, is hostile,
     or does not say what it is for.
     """
     place = hashlib.sha256(str(path.absolute()).encode("utf-8", "surrogateescape")).hexdigest()[:16]
@@ -116,7 +116,7 @@ class _Found:
 
 
 def _copy(path: Path, archive: zipfile.ZipFile, limits: Limits) -> _Found:
-    """Copy the compiled files out of a package, and return what is in it."""
+    """Copy the compiled files from a package, and return its contents."""
     found = _Found()
     copied: set[str] = set()
     links: dict[str, str] = {}

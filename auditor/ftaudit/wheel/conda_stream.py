@@ -41,7 +41,7 @@ class CondaMember:
     link: str | None = None
     """The target of a symbolic or hard link, as the archive spells it; the member has no bytes then."""
     file: IO[bytes] | None = None
-    """Its bytes, until the next member is asked for."""
+    """Its bytes, until the next member is requested."""
 
 
 def read_members(path: Path, limits: Limits) -> Iterator[CondaMember]:

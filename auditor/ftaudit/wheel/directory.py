@@ -31,7 +31,7 @@ _UNREADABLE: Final = (zipfile.BadZipFile, NotImplementedError, struct.error, Val
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ArchiveMember:
-    """One file of the archive, as the central directory tells it. Sizes and offsets in bytes."""
+    """One file of the archive, by the central directory. Sizes and offsets in bytes."""
 
     name: str
     offset: int
@@ -68,7 +68,7 @@ def read_directory(source: WheelSource, limits: Limits) -> tuple[tuple[ArchiveMe
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class _Ends:
-    """What the archive's last record says of its central directory."""
+    """The description of the central directory in the archive's last record."""
 
     start: int
     count: int
@@ -77,7 +77,7 @@ class _Ends:
 
 
 def _locate(source: WheelSource, limits: Limits) -> _Ends:
-    """Find the end-of-central-directory record and hold it to the limits."""
+    """Find the end-of-central-directory record and check the limits."""
     position = _end_position(source)
     _, disk, first_disk, here, count, size, start, _ = _END.unpack(source.read(position, position + _END.size))
     if 0xFFFF in (here, count, disk, first_disk) or 0xFFFFFFFF in (size, start):
@@ -110,7 +110,7 @@ def _end_position(source: WheelSource) -> int:
 
 
 def _zip64_end(source: WheelSource, position: int) -> tuple[int, int, int, int, int, int]:
-    """Return disk, first disk, entries here, entries, size and start out of the ZIP64 record."""
+    """Return disk, first disk, entries here, entries, size and start from the ZIP64 record."""
     if position < _LOCATOR64.size + _END64.size:
         raise DamagedArchive("its ZIP64 record is missing", about=source.name)
     signature, _disk, offset, _disks = _LOCATOR64.unpack(source.read(position - _LOCATOR64.size, position))

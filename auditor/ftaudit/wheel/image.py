@@ -30,7 +30,7 @@ _SECTION_TABLE: Final = 40
 def image_format(head: bytes) -> str | None:
     """Return `elf`, `macho` or `pe` by the first bytes of a file, or `None`.
 
-    A Mach-O file of debugging symbols alone (dsymutil's `MODULE.so.dSYM`) is not an image: no loader takes it.
+    A Mach-O file with only debugging symbols (dsymutil's `MODULE.so.dSYM`) is not an image: no loader takes it.
     """
     found = next((name for magic, name in MAGICS.items() if head.startswith(magic)), None)
     is_symbols = found == "macho" and head[:1] in b"\xcf\xce" and head[12:16] == _SYMBOLS
@@ -47,7 +47,7 @@ def mentions_hook(path: Path) -> bool:
 
 
 def mapped_size(head: bytes) -> int | None:
-    """Return where the last segment that the loader maps ends in the file; `None` when `head` does not tell.
+    """Return where the last segment that the loader maps ends in the file; `None` if `head` does not show it.
 
     Only little-endian 64-bit ELF files are split: in Mach-O the symbols are the last segment, and PE files
     keep their debugging symbols elsewhere. System V ABI, "Program Header".

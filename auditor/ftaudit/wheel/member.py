@@ -38,7 +38,7 @@ BEFORE: Final = 96 << 10
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class MemberImage:
-    """What the loader maps of one member that is a shared object, or why there is nothing of it."""
+    """The part of a shared object that the loader maps, or why there is no such part."""
 
     member: ArchiveMember
     data: bytes = b""
@@ -185,7 +185,7 @@ class MemberReader:
         return MemberImage(member=self.member, data=mapped_part(begun.joined()), holes=begun.holes())
 
     def _read_on(self, begun: _Begun, wanted: int) -> bool:
-        """Inflate on until so much is there; return whether that is before what was read of the end."""
+        """Inflate until so many bytes are available; return whether that is before the part read from the end."""
         member = self.member
         while len(begun.forward) < wanted:
             done = len(self._raw)
@@ -213,7 +213,7 @@ class MemberReader:
         return self._raw
 
     def _body(self, raw: bytes) -> int:
-        """Return where the data starts after the local header; raise where that tells another tale."""
+        """Return the start of the data after the local header; raise if the header contradicts the directory."""
         member = self.member
         if len(raw) < LOCAL_HEADER.size:
             raise MemberError(f"{self._title}: truncated", about=self._source.name)

@@ -22,7 +22,7 @@ LARGEST: Final = 32 << 20
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class WheelMetadata:
-    """What the wheel says of itself."""
+    """The wheel's own metadata."""
 
     tags: frozenset[str] = frozenset()
     """Of WHEEL, `cp314-cp314t-win_amd64`; a compressed set is spelt out."""

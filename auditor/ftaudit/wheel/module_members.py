@@ -56,11 +56,11 @@ class ModuleMember:
     """Whether an import finds the file in site-packages; else code must name the file or put its folder on a path."""
 
     loaded_as: str = ""
-    """The name that a loader must be given for it, where it is not the one that the file's name tells."""
+    """The name that a loader needs for it, if it differs from the file's name."""
 
     @property
     def last(self) -> str:
-        """The last part of the name under which it is loaded, as far as the file's name tells."""
+        """The last part of the name under which it is loaded, by the file's name."""
         if self.by_import:
             return self.name.rpartition(".")[2]
         base = self.path.rpartition("/")[2]
@@ -79,7 +79,7 @@ def modules_size(members: Iterable[ArchiveMember]) -> int:
 
 
 def module_member(member: ArchiveMember) -> ModuleMember | None:
-    """Return what a member's name says of it as an extension module, or `None` when it is not named as one.
+    """Return the facts in a member's name about an extension module, or `None` if it does not have such a name.
 
     A folder with a dot in its name is not a package: its content is found only if the folder is on a path
     (`NAME.libs`, `NAME.data/data`).

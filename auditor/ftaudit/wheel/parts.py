@@ -1,7 +1,7 @@
 """Which parts of an ELF module its initialisation starts from, so that the code between them need not be read.
 
 Linkers put what the dynamic loader looks up first, the code after it and the data last; the init hook and the
-constructors are but a few pages of the code. All of this is a guess on what to fetch: what was not fetched is a hole,
+constructors are only a few pages of the code. All of this is a guess on what to fetch: an unfetched part is a hole,
 and an inspection that meets one asks for the whole.
 """
 
@@ -21,7 +21,7 @@ _EXECUTE, _WRITE = 1, 2
 _STRTAB, _SYMTAB, _RELA, _RELASZ, _STRSZ, _INIT, _FINI = 5, 6, 7, 8, 10, 12, 13
 _INIT_ARRAY, _INIT_ARRAYSZ = 25, 27
 _MOST_CONSTRUCTORS: Final = 16
-"""Constructors of which the places are looked up: who has more needs much of its code."""
+"""How many constructors' addresses are looked up: a module with more needs much of its code."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -74,9 +74,9 @@ def find_parts(head: bytes) -> Parts | None:
 
 
 def find_reach(image: bytes, parts: Parts, hook: bytes) -> int | None:
-    """Return up to where code has to be at hand: past the init hook and the constructors; `None` if none is found.
+    """Return the end of the required code: past the init hook and the constructors; `None` if none is found.
 
-    `image` holds everything but the code. System V ABI, "Dynamic Linking".
+    `image` holds everything except the code. System V ABI, "Dynamic Linking".
     """
     tags: dict[int, int] = {}
     dynamic = image[parts.dynamic[0] : parts.dynamic[1]]

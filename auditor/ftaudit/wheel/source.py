@@ -1,4 +1,4 @@
-"""Where a wheel's bytes come from: a local file, or a server that is asked for ranges of them."""
+"""Where a wheel's bytes come from: a local file, or a server with range requests."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class WheelSource(Protocol):
     fetched: int
     """Bytes that came over the network so far."""
     whole: Path | None
-    """The file on disk, where it is or has become one."""
+    """The file on disk, if there is one."""
 
     def read(self, start: int, stop: int) -> bytes:
         """Return exactly the bytes from `start` to `stop`; raise `ArchiveError` when they cannot be had."""
@@ -85,7 +85,7 @@ class RemoteSource:
 
     The first request asks for the tail (RFC 9110, section 14: a suffix range), which says the size and mostly
     holds a zip's whole directory. A server that answers 200 is sending the whole file: that answer is kept.
-    With a `tail` of 0 the whole file is asked for.
+    With a `tail` of 0 the whole file is requested.
     """
 
     def __init__(
@@ -157,7 +157,7 @@ class RemoteSource:
             raise ArchiveError(f"cannot be fetched: {type(error).__name__}", about=self.name) from error
 
     def _range_of(self, answer: requests.Response) -> tuple[int, int, int] | None:
-        """Return start, stop and size out of `Content-Range`, or `None` if they make no sense."""
+        """Return start, stop and size from `Content-Range`, or `None` if they are invalid."""
         if answer.headers.get("Content-Encoding", "identity") != "identity":
             return None
         match = _CONTENT_RANGE.fullmatch(answer.headers.get("Content-Range", "").strip())
@@ -196,7 +196,7 @@ class RemoteSource:
         return path if self._sha256 and path.is_file() and file_digest(path) == self._sha256 else None
 
     def _take_whole(self, answer: requests.Response) -> None:
-        """Fetch the whole file, by this answer where it is that, else by another request."""
+        """Fetch the whole file, from this answer if it is complete, else with another request."""
         if answer.status_code == 200:
             self._use(self._download(answer))
             return

@@ -65,7 +65,7 @@ def _shifted(raw: bytes, bit: int) -> bytes:
 def _find_headers(raw: bytes) -> int:
     """Return a number that has a bit set where a block can begin in the first `_CHUNK` bytes.
 
-    That is a block with codes of its own, not the last one, of at most 286 literals and lengths and 30 distances, of
+    That is a block with its own codes, not the last one, of at most 286 literals and lengths and 30 distances, of
     which the lengths of the code for code lengths fill the code space, as zlib's always do. All positions are looked
     at together: each number here holds one bit of every position.
     """

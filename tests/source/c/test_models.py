@@ -1,4 +1,4 @@
-"""The guard, escape and reach models, asked through a unit."""
+"""The guard, escape and reach models, through a unit."""
 
 from __future__ import annotations
 

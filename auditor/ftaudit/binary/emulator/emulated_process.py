@@ -52,7 +52,7 @@ _MOST_NOTES = 8
 
 
 class Halt(Exception):
-    """The emulated code cannot or need not go on, for the reason in the message."""
+    """The emulated code cannot continue or does not need to, for the reason in the message."""
 
 
 class Exhausted(Halt):
@@ -113,7 +113,7 @@ class Process:
     blocks: dict[int, int] = field(default_factory=dict)
     """Sizes of what `allocate` gave out."""
     jumps: dict[int, tuple[int, ...]] = field(default_factory=dict)
-    """What `setjmp` kept, by the address of its buffer."""
+    """The state that `setjmp` saved, by the address of its buffer."""
     constructed: int = 0
     """Static constructors that were run."""
     doubtful_symbols: dict[int, str] = field(default_factory=dict)
@@ -146,7 +146,7 @@ class Process:
         self.machine.map(HANDLES, HANDLES_SIZE)
         self.machine.map(HEAP, self.budget.heap)
         self.machine.map(STACK, STACK_SIZE - CALLERS)
-        # Frames of the interpreter: nothing is known of them, but that there are addresses in them.
+        # Frames of the interpreter: their content is unknown, except that it includes addresses.
         frames = (STACK + STACK_SIZE - 0x2000).to_bytes(8, "little") + (HANDLES + 0x800).to_bytes(8, "little")
         self.unknown_data("the caller's stack", frames * (CALLERS // 16), CALLERS, place=STACK + STACK_SIZE - CALLERS)
         self.machine.map(THREAD, THREAD_SIZE)
@@ -326,7 +326,7 @@ class Process:
     def call(self, function: int, *arguments: int, limit: int | None = None) -> int:
         """Run a function of an image and return its result.
 
-        Raise `Halt` or `MemoryFault` where it does not return.
+        Raise `Halt` or `MemoryFault` if it does not return.
         """
         count = self.budget.instructions if limit is None else limit
         finished = self.machine.call(
@@ -350,7 +350,7 @@ class Process:
         return name in self.provided or name in self.certain or name in self.exact or name in _RUNTIME
 
     def missing_symbol(self) -> str:
-        """Return a symbol that need not exist and that code may have looked for, or nothing."""
+        """Return an optional symbol that code may have looked up, or nothing."""
         for address, name in self.doubtful_symbols.items():
             if self.machine.names(address):
                 return name
@@ -445,7 +445,7 @@ class Process:
                     self.calls_flow.mark_result(pointer)
         arguments: tuple[int, ...] = (0, 0, 0)
         if linked.image.format == "elf" and linked.image.initializers:
-            # glibc hands constructors the arguments of the program (elf/dl-init.c).
+            # glibc passes the arguments of the program to constructors (elf/dl-init.c).
             arguments = (1, self.environment(), self.environment())
         constructors: list[tuple[int, tuple[int, ...]]] = [(a, arguments) for a in linked.image.initializers]
         if linked.image.entry is not None:

@@ -81,7 +81,7 @@ def load(data: bytes, *, limit: int, base: int = BASE, every_export: bool = Fals
     """Map and relocate an ELF shared object of x86-64 or AArch64; other machines come back without memory.
 
     Init hooks are listed among its exports, or with `every_export` whatever it defines. Raise `ImageError` for what
-    is no such file or would need more than `limit` bytes. `holes` are ranges of the file that are not at hand.
+    is not such a file or needs more than `limit` bytes. `holes` are ranges of the file that are not available.
     """
     machine = machine_of(data)
     if machine not in _KINDS:

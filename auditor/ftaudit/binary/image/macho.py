@@ -31,7 +31,7 @@ def load(data: bytes, *, limit: int, base: int = BASE, every_export: bool = Fals
     """Map and relocate every slice of a Mach-O file; those of other machines come back without memory.
 
     Init hooks are listed among its exports, or with `every_export` whatever it exports. Raise `ImageError` for what
-    is no such file or would need more than `limit` bytes.
+    is not such a file or needs more than `limit` bytes.
     """
     images = []
     for content in _slices(data):

@@ -78,9 +78,9 @@ class Image:
     """Those that may be missing: the loader then leaves the pointer null."""
     libraries: tuple[str, ...] = ()
     absent: tuple[tuple[int, int], ...] = ()
-    """Ranges of addresses, in whole pages, of which the file's content is not at hand."""
+    """Ranges of addresses, in whole pages, whose content in the file is not available."""
     doubtful: tuple[tuple[int, int], ...] = ()
-    """Ranges of addresses of data that is not at hand, in order."""
+    """Ranges of addresses of data that is not available, in order."""
 
     code: tuple[tuple[int, int], ...] = ()
     """Ranges of addresses that hold code; none where the format is not read for it."""

@@ -35,7 +35,7 @@ def load(data: bytes, *, limit: int, base: int = BASE, every_export: bool = Fals
     """Map and relocate a PE DLL of x86-64 or AArch64; other machines come back without memory.
 
     Init hooks are listed among its exports, or with `every_export` whatever it exports. Raise `ImageError` for what
-    is no such file or would need more than `limit` bytes.
+    is not such a file or needs more than `limit` bytes.
     """
     machine = machine_of(data)
     if machine not in (X86_64, AARCH64):

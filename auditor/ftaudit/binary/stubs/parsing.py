@@ -219,7 +219,7 @@ def _print_new(process: Process, format_index: int, fixed: int) -> int:
 
 
 def _printed(process: Process, format_index: int, fixed: int) -> bytes:
-    """Return what a format prints; a guess where that is not known."""
+    """Return the output of a format; a guess if that is unknown."""
     pattern = process.machine.read_string(process.argument(format_index))
     made = libc_text.printed(pattern, _arguments(process, fixed), process.machine.read_string)
     if not made.known:

@@ -94,7 +94,7 @@ _THREAD_WORDS: Final = re.compile(
     r"\b(?:thread_local|_Thread_local|__thread|_Py_thread_local)\b|__declspec\s*\(\s*thread\s*\)"
 )
 _MUTATION: Final = re.compile(
-    # The look-behind comes after the letters: patterns that begin with plain letters are quick.
+    # The look-behind comes after the letters: patterns that begin with plain letters are fast.
     r"Py(?<![A-Za-z0-9]Py)(?<!\w_Py)(?:Dict_(?:SetItem\w*|DelItem\w*|Clear|Update|Merge\w*|Pop\w*|SetDefault\w*)"
     r"|(?<!_Py)List_(?:Append|Insert|SetItem|SetSlice|Sort|Reverse|SET_ITEM|Clear|Extend))\s*\(\s*(?:\(\s*\w+\s*\*\s*\)\s*)?\(?([\w.\->\s()*]{0,200}?)\s*[,)]"
 )

@@ -108,7 +108,7 @@ def may_have_written_variables(code: str, *, cpp: bool) -> bool:
 
 
 def _declarations(code: str, *, cpp: bool) -> Iterator[_Declaration | None]:
-    """Yield the declarations that may be of variables that can change; `None` if only a parse would tell."""
+    """Yield the declarations that may be of variables that can change; `None` if only a parse can show that."""
     if _POINTER_AFTER_TABLE.search(code):
         yield None
     for found in _STATIC.finditer(code):

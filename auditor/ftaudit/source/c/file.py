@@ -146,7 +146,7 @@ class CFile(Unit):
             return ()
         places = self._calls.get(name)
         if places is None:
-            # A pattern that begins with plain letters is quick; the text before the match is checked afterwards.
+            # A pattern that begins with plain letters is fast; the text before the match is checked afterwards.
             found = (match.start() for match in re.finditer(rf"{re.escape(name)}\s*\(", self.code))
             places = self._calls[name] = tuple(at for at in found if not _WORD.match(self.code[at - 1 : at]))
         return places

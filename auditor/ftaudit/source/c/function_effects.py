@@ -536,7 +536,7 @@ class _FunctionWalk:
 
 
 def _tests_pointer(code: str, begin: int, end: int, declared: str) -> bool:
-    """Return whether a pointer is only compared with NULL: that alone does not follow it."""
+    """Return whether a pointer is only compared with NULL: that does not follow it."""
     after = code[end : end + 20]
     if _NULL_TEST.match(after):
         return True

@@ -31,7 +31,7 @@ _FOLLOWED_BY_OPERATOR: Final = re.compile(r"\s*(?:[-+*/%&|^=<>?:,.)\]]|\{)")
 
 
 def mask_for_parser(code: str, *, cpp: bool) -> str:
-    """Return text of the same length that tree-sitter's C and C++ grammars can parse where they cannot parse `code`.
+    """Return text of the same length that tree-sitter's C and C++ grammars can parse even if they cannot parse `code`.
 
     Blanked: upper-case qualifiers next to a type or storage class (`NPY_NO_EXPORT int x`). Replaced:
     `PyObject_HEAD` by a field, `PyObject_HEAD_INIT(…)` by a value and a comma, `@t@` of templates by a name, the line

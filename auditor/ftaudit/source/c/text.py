@@ -173,7 +173,7 @@ def _blocks(code: str, transparent: re.Pattern[str]) -> Iterator[tuple[int, int]
 def _block_end(code: str, start: int) -> int:
     """Return the place after the bracket that closes the one at `start`, or -1.
 
-    Most blocks end at the first line that is not indented: counting, which is quick, shows whether the bracket there is
+    Most blocks end at the first line that is not indented: counting, which is fast, shows whether the bracket there is
     theirs. Those that end on the line on which they begin, as default arguments do, are read.
     """
     line = _NOT_INDENTED.search(code, start)

@@ -127,7 +127,7 @@ def _value(code: str, assigned: re.Match[str]) -> str:
 
 
 def _argument(code: str, begin: int, start: int, at: int, addressed: bool, element: bool) -> VariableUse:
-    """Return the call of which the name is a whole argument, if any."""
+    """Return the use of a name that is a whole argument of a call."""
     before = _previous(code, begin)
     while before >= 0 and code[before] == ")":
         cast = opening(code, before, max(0, before - 120))

@@ -235,7 +235,7 @@ def modules_made_twice(module: PythonModule) -> Iterator[tuple[ast.Try, ast.stmt
 
 
 def _injected(module: PythonModule, container: ast.expr) -> Shared | None:
-    """Return an attribute that a threaded class declares but does not make: whoever made it may have shared it.
+    """Return an attribute that a threaded class declares but does not create: its creator may have shared it.
 
     Or one that a method deals with which takes a lock of the module, elsewhere.
     """

@@ -28,7 +28,7 @@ class Kind(StrEnum):
     FILE = "file"
     BUFFER = "buffer"
     CACHE = "cache"
-    """A cache that changes itself on every look-up and has no lock of its own."""
+    """A cache that changes itself on every look-up and does not have its own lock."""
     OTHER = "other"
 
 
@@ -132,7 +132,7 @@ def has_identity(value: ast.expr | None) -> bool:
     """Return whether two results of an expression are distinct objects, so that one store would lose an object.
 
     A container that is filled later, a lock, a connection, an object of a class; not a number, a text, or what a
-    function works out of its arguments.
+    function computes from its arguments.
     """
     match value:
         case ast.Await(value=inner) | ast.NamedExpr(value=inner):

@@ -92,7 +92,7 @@ class ObjectState:
     state: State
     kind: Kind
     owns_lock: bool
-    """Whether the class has a lock of its own."""
+    """Whether the class has its own lock."""
     accesses: tuple[Access, ...]
     uses: tuple[AttributeUse, ...]
     """What each access is, in the same order."""

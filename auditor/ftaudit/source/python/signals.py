@@ -33,7 +33,7 @@ _MAKES: Final = (
     r"[ \t]*(?::[^=]{1,300})?=[ \t]*(?:[{\[]|(?:\w+\.)*(?:set|dict|list|defaultdict|[oO]rdered\w+|deque|Counter|Weak\w+"
     r"|ChainMap|User\w+|Sorted\w+)\(|(?:typing\.|t\.)?cast\()"
 )
-# A pattern that begins with a line end is quick, one that begins with `^` is tried at every character; the texts are
+# A pattern that begins with a line end is fast, one that begins with `^` is tried at every character; the texts are
 # given a line end more in front.
 _MODULE_LEVEL: Final = re.compile(
     r"\n(?:(?!else\b|try\b|finally\b)([A-Za-z_]\w*)" + _MAKES + r"|([A-Za-z_]\w*)[ \t]*=[ \t]*(?:\w+\.)*_*[A-Z]\w*\()"

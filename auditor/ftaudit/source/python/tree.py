@@ -149,7 +149,7 @@ class Tree:
 
 
 def inside(nodes: ast.AST | list[ast.stmt], *, functions: bool = False) -> Iterator[ast.AST]:
-    """Yield a node and all below it, without the bodies of functions defined there unless asked for."""
+    """Yield a node and all below it, without the bodies of functions defined there unless requested."""
     stack: list[ast.AST] = list(nodes) if isinstance(nodes, list) else [nodes]
     while stack:
         node = stack.pop()

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class RustAttribute:
-    """`#[path(arguments)]`, with white space taken out of both."""
+    """`#[path(arguments)]`, with white space removed from both."""
 
     path: str
     arguments: str
@@ -72,7 +72,7 @@ class RustUnit(Unit):
         return " ".join(found)
 
     def off_when_free_threaded(self, node: Node) -> bool:
-        """Return whether the code is left out of free-threaded builds, or of everything but tests."""
+        """Return whether the code is left out of free-threaded builds, or of everything except tests."""
         conditions = self.conditions(node)
         return "not(Py_GIL_DISABLED)" in conditions or "(test)" in conditions or "loom" in conditions
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 _M64 = (1 << 64) - 1
 IMMEDIATE = frozenset((1, opcode) for opcode in (0x70, 0x71, 0x72, 0x73, 0xC2, 0xC4, 0xC5, 0xC6))
-"""Instructions of the first opcode map that end in a byte of their own; those of the third all do."""
+"""Instructions of the first opcode map that end in an immediate byte; those of the third all do."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -85,7 +85,7 @@ def _move(i: Instruction) -> bool:
 
 
 def _combine(i: Instruction) -> bool:
-    """Execute what makes a vector out of two, and the few that look into one."""
+    """Execute instructions that combine two vectors, and the few that read one."""
     if i.opcode == 0xD7 and i.prefix == 1:
         bits = joined([lane >> 7 for lane in lanes(i.source(i.size), 8, i.size)], 1)
         i.processor.write_register(i.register, bits)

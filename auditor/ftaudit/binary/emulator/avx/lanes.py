@@ -32,7 +32,7 @@ def rearrange(i: Instruction) -> bool:
 
 
 def _by_blocks(width: int, pick: Callable[[list[int], list[int], int], list[int]]) -> Callable[[Instruction], None]:
-    """Return a rule that makes each half out of the same half of the two operands and the immediate byte."""
+    """Return a rule that computes each half from the same half of the two operands and the immediate byte."""
 
     def rule(i: Instruction) -> None:
         each = 8 * _BLOCK // width

@@ -100,7 +100,7 @@ _UFUNCS = {
     "frexp": (1, 2, 3), "modf": (1, 2, 3), "divmod": (2, 2, 4), "clip": (3, 1, 4),
 }  # fmt: skip
 """`nin`, `nout` and `nargs` of NumPy's universal functions, which stand first in `PyUFuncObject`
-(numpy/_core/include/numpy/ufuncobject.h): who adds a loop to one checks them. Most take two and give one."""
+(numpy/_core/include/numpy/ufuncobject.h): code that adds a loop to one checks them. Most take two and give one."""
 
 _MODULE_ATTRIBUTES = frozenset(
     {"__name__", "__doc__", "__dict__", "__loader__", "__package__", "__spec__", "__class__"}

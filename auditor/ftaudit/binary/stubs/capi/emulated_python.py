@@ -49,9 +49,9 @@ class Python:
     capsules: dict[str, int] = field(default_factory=dict)
     """Pointers of the capsules that the code itself made, by name."""
     foreign_definition: bool = False
-    """Whether the code handed in a definition that the free-threaded build of the version refuses."""
+    """Whether the code passed a definition that the free-threaded build of the version refuses."""
     built_free_threaded: bool | None = None
-    """Whether the definition that the code handed in was laid out for the free-threaded build."""
+    """Whether the definition that the code passed was laid out for the free-threaded build."""
     created: bool = False
     """Whether `PyModule_Create2` was called."""
     thread_state: int = 0

@@ -144,7 +144,7 @@ def _version(python: Python) -> int:
     text = python.version_text()
     known = text.index(".", 2) + 1
     address = python.process.text(text)
-    # Which release of the minor version it is, and who built it, is not known.
+    # The release of the minor version, and its builder, are unknown.
     python.process.unknown_memory(address + known, len(text) - known, "Py_GetVersion()")
     return address
 
