@@ -4,7 +4,7 @@
 
 FOLDER is the `bin` of an environment with both tools (`pip install abi3audit abi3t-doctor`); each NAME is a project
 whose newest release with such wheels is taken, of which those below `--megabytes` are fetched. One row for each wheel:
-what ftaudit finds (FT212), and what the other tool reports. The exit status is 1 where they differ.
+what ftaudit finds (FT212), and what the other tool reports. The exit status is 1 if they differ.
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 
 FILE lists distributions as requirements do, a name perhaps with several versions; the default is
 `compare_tiers.txt` next to this script, and `compare_tiers_3.15.txt` for `--target 3.15t`. Linux x86-64 is judged by
-imports: decided, undetermined, and wrong where a module's declaration and CPython's own word differ. For the other
+imports: decided, undetermined, and wrong if a module's declaration and CPython's answer differ. For the other
 platforms it prints the decided share, with every module whose declaration differs from Linux's. The exit status is 1
 if a figure misses its target, or if fewer distributions than `--at-least` were compared.
 """

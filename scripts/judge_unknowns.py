@@ -2,9 +2,9 @@
 """Judge the binary tier by modules whose declaration depends on the machine: `judge_unknowns.py [CLASS ...]`.
 
 Compiles each case of fixtures/depends twice in each of `--shapes` ways to declare: guilty and honest. The guilty one is
-imported, and counts as wrong where the tier says something else than what the import shows. The honest one asks the
-same and declares the same whatever the answer: it counts as lost where the tier leaves it undetermined. The exit status
-is 1 where more than 5 % are wrong.
+imported, and counts as wrong if the tier and the import disagree. The honest one asks the
+same and declares the same for every answer: it counts as lost if the tier leaves it undetermined. The exit status
+is 1 if more than 5 % are wrong.
 """
 
 from __future__ import annotations

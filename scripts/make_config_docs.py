@@ -39,7 +39,7 @@ def table() -> str:
 
 
 def _takes(keys: list[Key]) -> str:
-    """Return what the key takes; where the commands offer different choices, all of them."""
+    """Return the values of the key; if the commands offer different choices, all of them."""
     choices = dict.fromkeys(choice for key in keys for choice in key.choices)
     return ", ".join(f"`{choice}`" for choice in choices) if choices else keys[0].expected
 

@@ -90,7 +90,7 @@ def finding_line(rule: PackageRule, example: PackageExample) -> str:
 
 
 def source_example(rule: SourceRule, example: SourceExample) -> Iterator[str]:
-    """Yield one example as a fenced block, under its path and lines where they matter."""
+    """Yield one example as a fenced block, under its path and lines if they matter."""
     notes = [f"`{example.path}`"] if example.path else []
     if example.lines:
         notes.append(("line " if len(example.lines) == 1 else "lines ") + ", ".join(map(str, example.lines)))

@@ -1,4 +1,4 @@
-"""The completion scripts, in the real shells: bash always, zsh and fish where they are installed."""
+"""The completion scripts, in the real shells: bash always, zsh and fish if they are installed."""
 
 from __future__ import annotations
 

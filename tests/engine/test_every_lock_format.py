@@ -144,7 +144,7 @@ def is_installed(file: DistributionFile) -> bool:
 
 
 def wheel(pin: Pin, filename: str, needs: list[Pin]) -> bytes:
-    """Return a wheel of that name, with a module of the fixtures where the real one has compiled code."""
+    """Return a wheel of that name, with a module of the fixtures if the real one has compiled code."""
     stem = "-".join(filename.split("-")[:2])
     extra = "hiredis"
     lines = [f"{need.name}=={need.version}" + (f"; extra == '{extra}'" if need.name == extra else "") for need in needs]

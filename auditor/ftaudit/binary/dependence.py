@@ -51,7 +51,7 @@ class _Path:
 
 
 def depends(subject: Subject, best: HookRun) -> str:
-    """Return the unknown on which the declaration of a run depends, or may depend; nothing where none can change it.
+    """Return the unknown on which the declaration of a run depends, or may depend; nothing if none can change it.
 
     Every branch that an unknown decides is inverted, one after the other and along the path that it opens, and
     every question gets another answer; all runs that reach a declaration must agree. If there are more paths than

@@ -89,7 +89,7 @@ class InspectSettings:
 class Inspector:
     """Reads wheels in the background. A context manager; leaving it ends every process and thread of it.
 
-    Nothing is started for a wheel whose facts are remembered.
+    Nothing is started for a wheel whose facts are cached.
     """
 
     def __init__(self, settings: InspectSettings) -> None:
@@ -108,7 +108,7 @@ class Inspector:
             work.close()
 
     def prepare(self) -> None:
-        """Start the workers before the first wheel comes, where no facts are remembered."""
+        """Start the workers before the first wheel comes, if no facts are cached."""
         if self._cache.is_empty or not self._settings.use_cache:
             self._started().readers.start()
 

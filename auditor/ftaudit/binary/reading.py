@@ -360,7 +360,7 @@ def _last(module: ModuleMember) -> str:
 
 
 def _loaded_as(module: ModuleMember, image: bytes) -> str:
-    """Return the name that a module is loaded under: that of which it is a variant, where it has that one's hook."""
+    """Return the name that a module is loaded under: its base module's name if it is a variant with that hook."""
     if module.loaded_as or not module.by_import:
         return module.loaded_as or module.last
     if module.variant_of is None or _exports_hook(image, module.name):
@@ -371,7 +371,7 @@ def _loaded_as(module: ModuleMember, image: bytes) -> str:
 def _has_hook_name(image: bytes, name: str) -> bool:
     """Return whether the name of a hook is in an image: of this module, or else of any.
 
-    In a large image the names of other hooks count only where a string begins with one: tables of symbols may share
+    In a large image, the names of other hooks count only if a string begins with one: tables of symbols may share
     the ends of strings, but it takes long to parse an image of hundreds of megabytes for that.
     """
     if len(image) <= EASILY_PARSED or not image.startswith((b"\x7fELF", b"MZ")):

@@ -77,7 +77,7 @@ class _SlotReader:
         self.complete = False
 
     def read(self, address: int, *, modern: bool, depth: int = 0) -> None:
-        """Walk one array of 16-byte entries: `PyModuleDef_Slot`, or `PySlot` where `modern`."""
+        """Walk one array of 16-byte entries: `PyModuleDef_Slot`, or `PySlot` if `modern`."""
         if depth >= _MAX_NESTING:
             self.refuse(RefusalKind.BAD_NESTING)
             return

@@ -46,7 +46,7 @@ def module_of_label(label: str) -> str | None:
 def choose_hook(exports: Container[str], module_name: str, version: Version) -> Hook | None:
     """Return the hook that a version takes of those that an image exports, or `None` if it finds none.
 
-    `PyModExport_` comes first where a version knows it. The image's other hook is then not called.
+    `PyModExport_` comes first if a version supports it. The image's other hook is then not called.
     """
     known = (Hook.EXPORT, Hook.INIT) if version >= EXPORT_HOOK_SINCE else (Hook.INIT,)
     return next((hook for hook in known if hook_name(module_name, hook) in exports), None)

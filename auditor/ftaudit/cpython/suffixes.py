@@ -31,7 +31,7 @@ class Suffix:
     abi: str | None
     """`cp314t`, `cp314`, `abi3` or `abi3t`; `None` for a suffix without an ABI."""
     platform: str | None
-    """`x86_64-linux-gnu`, `darwin` or `win_amd64` (PEP 3149, `Misc/platform_triplet.c`), where the suffix names one."""
+    """`x86_64-linux-gnu`, `darwin` or `win_amd64` (PEP 3149, `Misc/platform_triplet.c`), if the suffix names one."""
 
     @property
     def is_windows(self) -> bool:

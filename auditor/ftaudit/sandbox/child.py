@@ -178,7 +178,7 @@ class Child:
         self.site = job["site"]
         sys.path += [self.site, *job["paths"]]
         if job["startup"]:
-            # What an environment runs when an interpreter starts in it: only where imports failed without.
+            # Start-up code of the environment: only if imports failed without it.
             site.addsitedir(self.site)
         self.stdlib = sys.stdlib_module_names
 

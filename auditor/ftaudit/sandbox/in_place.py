@@ -46,7 +46,7 @@ def import_in_place(
 ) -> tuple[Interpreter, dict[int, RuntimeFacts]]:
     """Import the modules of the wanted packages of one environment, and return its interpreter's description.
 
-    The facts are by position; those of a package that is not wanted are there where it has start-up files. The
+    The facts are by position; those of an unwanted package are included if it has start-up files. The
     interpreter is not to be trusted more than the packages are: it starts only in the sandbox. Nothing in the
     environment is changed. Raise `InterpreterError` if it does not start, or is not a free-threaded one of that
     version.

@@ -20,6 +20,6 @@ _WORDS: Final = {
 
 
 def describe_open_walls(left_open: Mapping[str, str]) -> Iterator[str]:
-    """Yield one sentence for each thing that `confine.py` left open, with the system's reason where there is one."""
+    """Yield one sentence for each wall that `confine.py` left open, with the system's reason if there is one."""
     for name, why in left_open.items():
         yield f"{_WORDS[name]}: {why}" if why else _WORDS[name]

@@ -224,7 +224,7 @@ class Reader(ABC):
     def summarise(self, unit: Any) -> Survey | None:
         """Return what the file's functions do to shared state, and which functions they call; `None` for nothing.
 
-        Runs where rules check the unit. `compose` is given the summaries of all files.
+        Runs where rules check the unit. `compose` receives the summaries of all files.
         """
         return None
 

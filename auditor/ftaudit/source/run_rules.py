@@ -69,7 +69,7 @@ def needed_rooms(rules: Iterable[SourceRule]) -> frozenset[Room]:
 
 
 def survey_file(source: SourceFile) -> tuple[Survey | None, tuple[Skipped, ...]]:
-    """Return the first pass's survey of one file, with a row where that failed."""
+    """Return the first pass's survey of one file, with a row if that failed."""
     try:
         return reader_of(ROOM_OF[source.language]).survey(source), ()
     except ParseError as error:

@@ -104,7 +104,7 @@ class State:
     owner: str
     """The type or the module, as the source names it; empty for a static variable of C."""
     name: str
-    """The field or variable; empty for an object as a whole, where only its methods are known."""
+    """The field or variable; empty for an object as a whole if only its methods are known."""
     kind: StateKind = StateKind.FIELD
 
     def __str__(self) -> str:

@@ -117,7 +117,7 @@ class WheelArchive:
 
         Of large members, only the part that the loader maps is fetched; small ones are fetched with their
         neighbours; `fetchers`, threads, do so in parallel, and then the images come in order of completion. With the
-        init hooks' names by member name in `hooks`, large modules come with holes where code was left out that
+        init hooks' names by member name in `hooks`, large modules come with holes in place of code that
         their initialisation is unlikely to reach; a second request without `hooks` reads the rest. A fault
         in one member does not prevent reading the others, but a broken connection does: then
         `ArchiveError` is raised.

@@ -126,7 +126,7 @@ def _failures() -> tuple[type[Exception], ...]:
 
 
 class _Header(tarfile.TarInfo):
-    """A header that is refused where it would be read into memory and is too large for that."""
+    """A header that is refused if it is too large to be read into memory."""
 
     def _proc_member(self, tar: tarfile.TarFile) -> tarfile.TarInfo:
         if self.type in _HEADERS and self.size > LARGEST_HEADER:

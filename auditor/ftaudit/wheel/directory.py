@@ -96,7 +96,7 @@ def _locate(source: WheelSource, limits: Limits) -> _Ends:
 
 
 def _end_position(source: WheelSource) -> int:
-    """Return where the record stands whose comment ends with the file."""
+    """Return the place of the record whose comment ends with the file."""
     if source.size < _END.size:
         raise DamagedArchive(f"not a zip archive: {source.size} bytes", about=source.name)
     for length in (_END.size, min(source.size, _END.size + 0xFFFF)):

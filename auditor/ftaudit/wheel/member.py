@@ -21,9 +21,9 @@ HARMLESS: Final = 16 << 20
 FIRST: Final = 256
 """Compressed bytes of a member that show what kind of file it is."""
 STEP: Final = 8 << 10
-"""Bytes that are read on at a time where the first estimate fell short."""
+"""Bytes per further read if the first estimate was too low."""
 ESTIMATES: Final = 3
-"""How often it is estimated where a module's data begins in the compressed stream."""
+"""How many times the start of a module's data in the compressed stream is estimated."""
 AHEAD: Final = 32 << 10
 """Bytes of code after a place that was missed that are read with it: what it calls is often near."""
 STRIPPED: Final = 0.85
@@ -56,7 +56,7 @@ class MemberReader:
         self.member = member
         self.lean = False
         self.hook = hook
-        """The init hook, where the code that is not near it may be left out."""
+        """The init hook, if distant code may be left out."""
         self._tail = (member.end, b"")
         self._begun: _Begun | None = None
         self._source = source
@@ -269,7 +269,7 @@ class _Begun:
     """The offset in the file of the tail's first byte."""
 
     def joined(self) -> bytes:
-        """Return what the loader maps, with zeros where nothing is known."""
+        """Return the part that the loader maps, with zeros for unknown data."""
         mapped, known = self.parts.mapped, min(len(self.forward), self.parts.mapped)
         gap = bytes(max(0, self.start - known))
         with memoryview(self.forward) as forward:
@@ -277,7 +277,7 @@ class _Begun:
             return b"".join((forward[:known], gap, rest))
 
     def holes(self) -> tuple[tuple[int, int], ...]:
-        """Return what is not known of it."""
+        """Return the unknown ranges of it."""
         known = min(len(self.forward), self.parts.mapped)
         return find_holes(known, self.start, self.tail, self.parts)
 
@@ -323,5 +323,5 @@ class _Inflater:
 
 
 def _same(local: int, central: int, *, later: bool) -> bool:
-    """Compare a size of the local header: 0 where it follows the data, all ones where ZIP64 holds it."""
+    """Compare a size of the local header: 0 if it follows the data, all ones if ZIP64 holds it."""
     return local in (central, 0xFFFFFFFF) or (later and local == 0)

@@ -41,7 +41,7 @@ class ModuleMember:
     """A member that may be an extension module; only its bytes say whether it is one."""
 
     name: str
-    """Dotted import name; the path, where an import does not find the file."""
+    """Dotted import name; the path if an import does not find the file."""
     path: str
     """Where it is installed, below site-packages."""
     member: ArchiveMember

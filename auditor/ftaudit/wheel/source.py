@@ -249,7 +249,7 @@ def _failures() -> tuple[type[Exception], ...]:
 
 
 def check_digest(name: str, found: str, wanted: str | None) -> None:
-    """Raise `ArchiveError` unless the SHA-256 digest is the wanted one, where one is wanted."""
+    """Raise `ArchiveError` if an expected SHA-256 digest is given and the digest differs."""
     if wanted is not None and found != wanted.lower():
         raise ArchiveError(f"its SHA-256 is {found}, and {wanted.lower()} was expected", about=name)
 

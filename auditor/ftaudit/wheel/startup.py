@@ -14,7 +14,7 @@ MOST: Final = 1 << 20
 def is_startup(path: str) -> bool:
     """Return whether an interpreter that starts in the environment runs a file at this path below it.
 
-    `.pth` files count where they hold more than folders; see `holds_code`.
+    `.pth` files count if they hold more than folders; see `holds_code`.
     """
     first, _, rest = path.partition("/")
     if rest:

@@ -1,7 +1,7 @@
 """One pool of worker processes; any of them may crash, hang or run out of memory, and only its own task is lost.
 
 Tasks go to a worker as pickles; answers come back as JSON, because a worker that read hostile data is not trusted.
-Workers are copies of this process where that is possible (`can_fork`): they have all its imports. Elsewhere
+Workers are copies of this process if that is possible (`can_fork`): they have all its imports. Elsewhere
 they are fresh interpreters.
 """
 

@@ -86,7 +86,7 @@ def _done(work: Work, task: Packed, shared: object, memory: int) -> bytes:
 
 
 def _limit(memory: int) -> None:
-    """Cap memory, core files and written files, where the system can (POSIX)."""
+    """Limit memory, core files and written files, if the system can (POSIX)."""
     with contextlib.suppress(ImportError, OSError, ValueError):
         import resource
 

@@ -357,7 +357,7 @@ class Process:
         return ""
 
     def provide(self, exports: Mapping[str, int]) -> None:
-        """Let images that are linked from now on find these symbols where nothing else answers for them."""
+        """Let images that are linked from now on find these symbols if nothing else answers for them."""
         self.provided.update(exports)
 
     def link(self, image: Image) -> Linked:

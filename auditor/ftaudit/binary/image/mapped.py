@@ -83,10 +83,10 @@ class Image:
     """Ranges of addresses of data that is not available, in order."""
 
     code: tuple[tuple[int, int], ...] = ()
-    """Ranges of addresses that hold code; none where the format is not read for it."""
+    """Ranges of addresses that hold code; empty if the loader does not read them for the format."""
 
     data: tuple[tuple[int, int], ...] = ()
-    """Ranges of addresses that stay writable once the image is loaded; none where the format is not read for it."""
+    """Ranges of addresses that stay writable after loading; empty if the loader does not read them for the format."""
 
     def in_code(self, address: int) -> bool:
         """Return whether an address is that of code, or may be."""

@@ -32,7 +32,7 @@ def find_bound_lambdas(code: str, text: str) -> Iterator[Function]:
 
     A lambda that was stored in a variable before counts if the variable is such an argument. `code` is masked,
     `text` holds the names at the same offsets. What stands inside such a lambda is its own: a lambda that it makes in
-    turn runs where it says.
+    turn runs at its own place.
     """
     done = unclosed = 0
     if ".def" not in code and "add_property" not in code:

@@ -124,7 +124,7 @@ def find_mismatches(unit: CUnit) -> Iterator[Mismatch]:
 
 
 def _member_releasers(releases: list[Call]) -> dict[str, set[str]]:
-    """Return the families that free members of a name; where there are several, a flag of the object says which."""
+    """Return the families that free members of a name; if there are several, a flag of the object selects one."""
     found: dict[str, set[str]] = {}
     for call in releases:
         what = strip_casts(call.arguments[0]) if call.arguments else ""

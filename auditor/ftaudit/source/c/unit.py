@@ -258,7 +258,7 @@ class CUnit(CFile):
         return found
 
     def functions_named(self, name: str) -> list[Function]:
-        """Return the functions of this file with a name; several where conditions choose."""
+        """Return the functions of this file with a name; several if conditions choose."""
         return self._by_name.get(name, [])
 
     def _static_of_same_name(self, variable: Variable, function: Function) -> bool:

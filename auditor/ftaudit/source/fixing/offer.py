@@ -176,7 +176,7 @@ def _offer(
 
 
 def _mapped(offered: Fix | NoFix, original: Original, path: str) -> Fix | NoFix:
-    """Return a fix in bytes of the file, if its result can be parsed where the file can."""
+    """Return a fix in bytes of the file, if its result can be parsed or the file itself cannot."""
     if isinstance(offered, NoFix):
         return offered
     try:

@@ -124,7 +124,7 @@ class Scopes(Unit):
     def qualified(self, node: ast.AST | None) -> str | None:
         """Return the full name of what an import binds: `os.environ` for `environ` after `from os import environ`.
 
-        `None` for a name that no import binds where the node is, whatever it is called.
+        `None` for a name that no import binds at the node.
         """
         name = dotted(node)
         if name is None or node is None:

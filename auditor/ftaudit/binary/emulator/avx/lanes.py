@@ -110,7 +110,7 @@ def _permute_quarters(i: Instruction) -> None:
 
 
 def _blend(width: int, bits: int) -> Callable[[Instruction], None]:
-    """Return a rule that takes a lane of the second operand where a bit of the byte, which has so many, is set."""
+    """Return a rule that takes a lane of the second operand for each bit that is set in the immediate byte."""
 
     def rule(i: Instruction) -> None:
         x, y = lanes(i.first(), width, i.size), lanes(i.source(i.size), width, i.size)
@@ -139,7 +139,7 @@ def _extend(narrow: int, wide: int, *, signed: bool) -> Callable[[Instruction], 
 
 
 def _shift(width: int) -> Callable[[Instruction], None]:
-    """Return the rule of shifts by the immediate byte, whose kind is where other instructions have a register."""
+    """Return the rule of shifts by the immediate byte; a register field encodes the kind of shift."""
 
     def rule(i: Instruction) -> None:
         parts, count = lanes(i.processor.read_vector(i.rm), width, i.size), i.immediate

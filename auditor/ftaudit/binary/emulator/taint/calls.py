@@ -53,7 +53,7 @@ _LEFT: dict[str, tuple[tuple[int, int | str], ...]] = {
 }  # fmt: skip
 """The output of functions with unknown answers in memory: number of the pointer's argument, and bytes."""
 _UNKNOWN_SIZE = 64
-"""Bytes that any other such function may leave where an argument points."""
+"""Bytes that any other such function may write to the target of an argument."""
 
 
 class Calls:

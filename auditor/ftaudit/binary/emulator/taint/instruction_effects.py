@@ -47,7 +47,7 @@ class MemoryOperand:
     index_family: int
     scale: int
     displacement: int
-    """From the next instruction's address where `relative`."""
+    """From the next instruction's address if `relative`."""
     relative: bool
     segment: int
     size: int
