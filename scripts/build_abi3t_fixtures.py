@@ -21,7 +21,7 @@ CHOICE = {"good", "no_abi", "gil_only", "both_hooks", "uses_gil"}
 """The cases that are built for every platform; the others are the same to every format, and built for two."""
 WHOLE = {"linux-x86_64", "windows-amd64"}
 DLLS = {"": "python3t.dll", "_315t": "python315t.dll", "_abi3": "python3.dll"}
-"""What `good` is linked with on Windows, by what its name is followed by."""
+"""The library that `good` is linked with on Windows, by the suffix of its name."""
 
 
 def build(platform: str, source: Path, ending: str) -> Path:

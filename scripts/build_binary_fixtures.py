@@ -44,7 +44,7 @@ SYSTEM_LIBRARIES = {
     "ucrtbase.dll": ("getenv", "strtod", "_initterm"),
     "kernel32.dll": ("TlsAlloc", "TlsGetValue", "TlsSetValue"),
 }
-"""What the sources import on Windows from other libraries than CPython's, by library."""
+"""The sources' imports on Windows from other libraries than CPython's, by library."""
 
 
 def imported_names(source: Path) -> list[str]:

@@ -42,7 +42,7 @@ class Module:
 
     @property
     def key(self) -> tuple[str, str]:
-        """What it has in common with the same module on another platform."""
+        """The key that it shares with the same module on another platform."""
         return self.distribution, self.facts.name
 
     @property

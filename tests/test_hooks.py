@@ -27,7 +27,7 @@ ROOT = Path(__file__).parents[1]
 MANIFEST = ROOT / ".pre-commit-hooks.yaml"
 HOOKS: dict[str, dict[str, Any]] = {hook["id"]: hook for hook in yaml.safe_load(MANIFEST.read_text("utf-8"))}
 PACKED = ("auditor", "rules", "pyproject.toml", "README.md", "LICENSE", ".pre-commit-hooks.yaml")
-"""What an install from the repository needs."""
+"""The files that an install from the repository needs."""
 COUNTER = "_n = 0\ndef f():\n    global _n\n    _n += 1\n"
 NO_NETWORK = dict.fromkeys(("HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy"), "http://127.0.0.1:9")
 IDENTITY = ("-c", "user.name=t", "-c", "user.email=t@example.org", "-c", "commit.gpgsign=false")

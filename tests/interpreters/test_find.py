@@ -102,7 +102,7 @@ def test_nothing_is_built_below_a_folder_with_a_blank_in_its_name_and_all_that_w
 
 @pytest.mark.interpreter
 class TestWithAnInterpreter:
-    """What needs one to be found."""
+    """Tests that need an interpreter."""
 
     def test_the_variable_is_obeyed_or_an_error(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv("FTAUDIT_PYTHON", REAL)

@@ -1,4 +1,4 @@
-"""What a plan advises: only true reasons, no superfluous line, a way out for slower packages, and check's version."""
+"""The advice of a plan: only true reasons, no superfluous line, a way out for slower packages, and check's version."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the HTML report does in a real browser: no untrusted content runs, and it is accessible."""
+"""The HTML report in a real browser: no untrusted content runs, and it is accessible."""
 
 from __future__ import annotations
 

@@ -142,7 +142,7 @@ class IndexServer:
         return f"{self.url}/simple/"
 
     def file_url(self, filename: str) -> str:
-        """Where `add_file` and `add_project` put a file."""
+        """Return the URL of a file from `add_file` or `add_project`."""
         return f"{self.url}/files/{filename}"
 
     @property

@@ -42,7 +42,7 @@ class WheelReader:
     stable_abi: bool = False
     """Whether the wheel's tags claim a stable ABI, for which the symbols that modules take from CPython are kept."""
     problems: list[str] = field(default_factory=list)
-    """What is wrong with members, one sentence each."""
+    """The faults of members, one sentence each."""
     certain: bool = True
     """Whether the answers are the same at a later time."""
     _hookless: list[ModuleMember] = field(default_factory=list)

@@ -15,7 +15,7 @@ from ftaudit.cpython.versions import ABI3T_SINCE, Version
 from ftaudit.model import Hook, ModuleBinary, StrEnum
 
 LIBRARIES: Final = {"abi3": "python3.dll", "abi3t": "python3t.dll"}
-"""What a module of each stable ABI is linked with on Windows (`PC/pyconfig.h.in`)."""
+"""The library that a module of each stable ABI is linked with on Windows (`PC/pyconfig.h.in`)."""
 _PRIVATE: Final = re.compile(r"_Py[A-Z_]|Py[A-Z][A-Za-z]*_[A-Za-z]|Py_[A-Za-z]")
 """The pattern of the names of CPython's functions and data; plain `PyObject` may be from another library."""
 
@@ -45,7 +45,7 @@ class FaultKind(StrEnum):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Claim:
-    """What a wheel's tags promise."""
+    """The promise of a wheel's tags."""
 
     abis: frozenset[str]
     """`abi3`, `abi3t` or both."""

@@ -1,4 +1,4 @@
-"""What the free-threaded builds of CPython export, by version: data of `exports.txt`.
+"""The exports of the free-threaded builds of CPython, by version: data of `exports.txt`.
 
 The list was read from interpreters on Linux. Headers export the same names on macOS and Windows, except for functions
 that exist on only one system; those of the stable ABI are in `stable_abi`.

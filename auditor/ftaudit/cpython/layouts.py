@@ -1,4 +1,4 @@
-"""Where the fields of objects are in the 64-bit builds of CPython (`Include/object.h`, `Include/moduleobject.h`).
+"""The layout of objects in the 64-bit builds of CPython (`Include/object.h`, `Include/moduleobject.h`).
 
 `tests/cpython/test_facts.py` compares them with what a compiler makes of the headers.
 """

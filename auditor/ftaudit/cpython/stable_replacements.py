@@ -1,4 +1,4 @@
-"""What to use in a build for `abi3t` in the place of names that the limited API does not have.
+"""Replacements in a build for `abi3t` for names that the limited API does not have.
 
 Sources: the documentation of the C API of 3.15 and `Doc/howto/abi3t-migration.rst`. A test holds each name that is
 recommended against the headers of 3.15t.

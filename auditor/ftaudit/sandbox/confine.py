@@ -32,7 +32,7 @@ PR_SET_PDEATHSIG, PR_CAPBSET_DROP, PR_SET_CHILD_SUBREAPER, PR_SET_NO_NEW_PRIVS =
 NOBODY = 65534
 OTHER_SYSTEM, PROCESSES, MAPPING = "other-system", "processes", "mapping"
 NETWORK, UDP, CALLS, FILES, SIGNALS = "network", "udp", "calls", "files", "signals"
-"""What stays open, by name: `open_walls.py` puts it into words."""
+"""The open walls, by name: `open_walls.py` has the wording."""
 NPROC_SINCE = (5, 14)
 """From this Linux on, `RLIMIT_NPROC` counts per user namespace; before, it counts all that the user runs anywhere."""
 SHM_BYTES = 64 << 20

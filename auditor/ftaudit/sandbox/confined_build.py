@@ -65,7 +65,7 @@ class BuildEnd(StrEnum):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ConfinedBuild:
-    """What a confined build did."""
+    """The result of a confined build."""
 
     end: BuildEnd
     code: int | None

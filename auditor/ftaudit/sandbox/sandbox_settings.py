@@ -22,7 +22,7 @@ class WheelToImport:
     location: str
     """Its URL, or an absolute path."""
     sha256: str | None = None
-    """Where the index or the lock file gives it; uv then refuses any other content."""
+    """The hash, if the index or the lock file gives it; uv then refuses any other content."""
     wanted: bool = True
     """Whether its modules are to be imported; a wheel that others need is installed all the same."""
 

@@ -41,9 +41,9 @@ class _Machine:
     """`shmget`, whose memory belongs to no process, `add_key`, `request_key`, `keyctl`, and `io_uring_setup`, whose
     calls no filter sees."""
     attributes: tuple[int, ...]
-    """What changes a file's mode, owner, times and extended attributes, by path or descriptor."""
+    """Calls that change a file's mode, owner, times and extended attributes, by path or descriptor."""
     others: tuple[int, ...]
-    """What reaches other processes: `ptrace`, `process_vm_readv`, `process_vm_writev`, `kcmp`, `perf_event_open`,
+    """Calls that reach other processes: `ptrace`, `process_vm_readv`, `process_vm_writev`, `kcmp`, `perf_event_open`,
     `move_pages`, `migrate_pages`, `setpriority`, `ioprio_set`, `sched_setaffinity` and `sched_setattr`."""
     lasting: tuple[int, ...]
     """`semget`, `msgget` and `mq_open`, whose objects belong to no process, and `truncate`."""

@@ -319,7 +319,7 @@ class IdleComment:
     """One name in an ftaudit silencing comment that silences nothing."""
 
     location: Location
-    """Where the comment is."""
+    """The place of the comment."""
     name: str | None
     """The name, code or prefix of a code as the comment writes it; `None` for a comment that silences every rule."""
     exists: bool
@@ -347,7 +347,7 @@ class Project:
     roles: Mapping[str, Role] = field(default_factory=dict)
     """The role of each file, by path."""
     accesses: Mapping[Room, tuple[Access, ...]] = field(default_factory=dict)
-    """Who reaches which shared state, of the rooms that a `SharedStateRule` is for."""
+    """The accesses to shared state, of the rooms that a `SharedStateRule` is for."""
 
     def location(self, path: str, line: int = 1, column: int = 1) -> Location:
         """Return a place in a file of the project."""

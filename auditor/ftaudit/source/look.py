@@ -48,7 +48,7 @@ _BANNER: Final = 1500
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ScanPlan:
-    """What the rule searches for."""
+    """The rules and options of a scan."""
 
     rules: tuple[SourceRule, ...]
     surveyed: frozenset[Room]

@@ -252,7 +252,7 @@ def _applicable(rules: tuple[SourceRule, ...], language: Language, generated: bo
 
 
 def _failure(what: str, path: str, error: BaseException) -> Skipped:
-    """Say that our code or a rule pack's code raised, and where in that code."""
+    """Return a row that says that our code or a rule pack's code raised, with the place in that code."""
     place = ""
     frames = traceback.extract_tb(error.__traceback__)
     if frames:

@@ -18,7 +18,7 @@ from ftaudit.model import Location, Severity, StrEnum
 
 
 class StateKind(StrEnum):
-    """Where a piece of state lives."""
+    """The kind of owner of a piece of state."""
 
     FIELD = "field"
     """A field of each object of a type."""

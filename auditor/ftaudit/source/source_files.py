@@ -124,7 +124,7 @@ _NEVER_FOLDERS: Final = frozenset(
     ]
 )
 _MADE_BY_TOOLS: Final = frozenset({"pyvenv.cfg", "CACHEDIR.TAG", "meson-private"})
-"""What marks a folder that a tool made: an environment, a cache, the build folders of Cargo and Meson."""
+"""Markers of a folder that a tool made: an environment, a cache, the build folders of Cargo and Meson."""
 _PROJECT_MARKS: Final = (".git", "pyproject.toml", "setup.py", "PKG-INFO", "meson.build", "CMakeLists.txt")
 _GIT_TIMEOUT: Final = 60.0
 

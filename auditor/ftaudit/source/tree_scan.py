@@ -58,7 +58,7 @@ class ScanResult:
     frames: Mapping[tuple[str, int], tuple[tuple[int, str], ...]] = field(default_factory=dict)
     """The lines around each finding with their numbers, by path and line."""
     states: tuple[StateRow, ...] = ()
-    """Who reads and writes which shared state, sorted by owner and name."""
+    """The readers and writers of each shared state, sorted by owner and name."""
     edited: tuple[EditedFile, ...] = ()
     """The files that fixes would change, by path, if fixes were requested."""
 

@@ -48,7 +48,7 @@ class WheelArchive:
         self.close()
 
     def close(self) -> None:
-        """Give back what is open."""
+        """Close open files and connections."""
         self._source.close()
 
     @property

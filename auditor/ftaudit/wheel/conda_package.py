@@ -32,7 +32,7 @@ LARGEST_TEXT: Final = 4 << 20
 _SITE: Final = re.compile(
     r"(?:lib/python(?P<version>\d\.\d+t?)/site-packages|Lib/site-packages|site-packages)/(?P<rest>.+)", re.DOTALL
 )
-"""Where packages are: on Unix, on Windows, and in a package for every Python (`noarch: python`)."""
+"""The folders of packages: on Unix, on Windows, and in a package for every Python (`noarch: python`)."""
 _INFO: Final = re.compile(r"[^/]+\.(?:dist|egg)-info/(?:METADATA|PKG-INFO)")
 _ABI: Final = re.compile(r"python_abi\s+\S+\s+\*_(cp\d+t?)\b")
 _GLIBC: Final = re.compile(r"__glibc\s*>=(\d+)\.(\d+)")
@@ -104,7 +104,7 @@ def read_conda_package(path: Path, limits: Limits | None = None) -> FromConda:
 
 @dataclass(kw_only=True, slots=True)
 class _Found:
-    """What the members of a package are."""
+    """The members of a package."""
 
     index: bytes = b""
     metadata: list[bytes] = field(default_factory=list)
@@ -162,7 +162,7 @@ def _text(member: CondaMember, path: Path) -> bytes:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class _Index:
-    """What `info/index.json` says (conda's documentation, "Package metadata")."""
+    """The content of `info/index.json` (conda's documentation, "Package metadata")."""
 
     name: NormalizedName
     version: Version

@@ -37,7 +37,7 @@ class ArchiveMember:
     offset: int
     """Of the local header."""
     end: int
-    """Where the next member or the central directory starts."""
+    """The start of the next member or the central directory."""
     compressed: int
     size: int
     crc: int
@@ -73,7 +73,7 @@ class _Ends:
     start: int
     count: int
     stop: int
-    """Where that record stops: a comment may follow, which may look like another such record."""
+    """The end of that record: a comment may follow, which may look like another such record."""
 
 
 def _locate(source: WheelSource, limits: Limits) -> _Ends:

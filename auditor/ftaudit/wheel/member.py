@@ -283,7 +283,7 @@ class _Begun:
 
 
 class MemberError(ArchiveError):
-    """What is wrong with one member: the others may be read."""
+    """A fault of one member: the others may be read."""
 
 
 class _Inflater:

@@ -1,4 +1,4 @@
-"""What a wheel's `.dist-info` says: tags (WHEEL), trove classifiers (METADATA), the list of files (RECORD)."""
+"""The content of a wheel's `.dist-info`: tags (WHEEL), trove classifiers (METADATA), the list of files (RECORD)."""
 
 from __future__ import annotations
 

@@ -15,7 +15,7 @@ _LIBRARY: Final = re.compile(r"\.(?:so|pyd|dylib|dll|bundle)(?:\.[\w.-]*)?$", re
 _VENDORED: Final = re.compile(
     r"[^/]+\.libs/[^/]+-[0-9a-f]{8}\.so(?:\.[\d.]+)?|[^/]+\.libs/[^/]+-[0-9a-f]{32}\.dll|(?:.+/)?\.dylibs/[^/]+\.dylib"
 )
-"""Where auditwheel, delvewheel and delocate put the libraries that modules need, and how they name them."""
+"""The folders and names that auditwheel, delvewheel and delocate give the libraries that modules need."""
 _INFO: Final = re.compile(r"[^/]+\.dist-info/")
 _NO_EXTENSION: Final = re.compile(
     r"(?:LICEN[CS]E|COPYING|NOTICE|AUTHORS|README|CHANGELOG|CHANGES|Makefile|METADATA|WHEEL|RECORD|INSTALLER|REQUESTED)\b",
@@ -43,7 +43,7 @@ class ModuleMember:
     name: str
     """Dotted import name; the path if an import does not find the file."""
     path: str
-    """Where it is installed, below site-packages."""
+    """Its installed path, below site-packages."""
     member: ArchiveMember
     variant_of: str | None = None
     """The import name without what follows a first dot in the file's name: `_ir` of `_ir.cu13.cpython-314t-….so`.

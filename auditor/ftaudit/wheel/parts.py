@@ -26,14 +26,14 @@ _MOST_CONSTRUCTORS: Final = 16
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Parts:
-    """Where the parts of a module's file are. Offsets in bytes."""
+    """The places of the parts of a module's file. Offsets in bytes."""
 
     mapped: int
-    """Where the last segment ends that the loader maps."""
+    """The end of the last segment that the loader maps."""
     code: tuple[int, int]
     """The executable segment, which begins after what the loader looks up first."""
     data: int
-    """Where what follows the code begins."""
+    """The start of the data after the code."""
     dynamic: tuple[int, int]
     segments: tuple[tuple[int, int, int], ...]
     """Offset, address and size of each mapped segment."""

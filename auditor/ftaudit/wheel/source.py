@@ -1,4 +1,4 @@
-"""Where a wheel's bytes come from: a local file, or a server with range requests."""
+"""The source of a wheel's bytes: a local file, or a server with range requests."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class WheelSource(Protocol):
     """Bytes of one file; `read` may be called by several threads at a time."""
 
     name: str
-    """What messages call it; never with credentials."""
+    """Its name in messages; never with credentials."""
     size: int
     fetched: int
     """Bytes that came over the network so far."""
@@ -41,7 +41,7 @@ class WheelSource(Protocol):
         ...
 
     def close(self) -> None:
-        """Give back what is open."""
+        """Close open files and connections."""
         ...
 
 

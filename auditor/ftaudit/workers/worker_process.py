@@ -34,7 +34,7 @@ class WorkerProcess:
     allowance: Allowance
     is_lost: bool = False
     seconds: float = 0.0
-    """What a task may take, in processor time."""
+    """The processor time that a task may take."""
     expect: Callable[[float], None] = field(default=lambda _: None)
     """Is called with each new deadline."""
     _late: bool = False

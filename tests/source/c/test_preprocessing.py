@@ -1,4 +1,4 @@
-"""What a free-threaded build compiles of a file, and how it is masked for the parser."""
+"""The part of a file that a free-threaded build compiles, and its masking for the parser."""
 
 from __future__ import annotations
 

@@ -20,7 +20,7 @@ from ftaudit.binary.image.mapped import (
 from ftaudit.errors import ImageError
 
 BASE = 0x7F3A_4000_0000
-"""Where a loader may put it: a module that reads its own address finds a plausible one."""
+"""The address where a loader may put it: a module that reads its own address finds a plausible one."""
 _MACHINES = {
     3: "i686",
     20: "ppc",

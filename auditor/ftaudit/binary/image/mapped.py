@@ -53,7 +53,7 @@ class TlsFixup:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Image:
-    """What a loader leaves in memory before it runs any code, except the imported symbols."""
+    """The memory that a loader sets up before it runs any code, except the imported symbols."""
 
     format: str
     """`elf`, `macho` or `pe`."""

@@ -15,7 +15,7 @@ _F2PY: Final = "--freethreading-compatible"
 _LINES: Final = 15
 """How far below the finding the arguments of a call may be."""
 _FIRST_LINES: Final = re.compile(r"#!|[ \t\f]*#.*?coding[:=]")
-"""What must stay at the top of a Python file: the interpreter and the encoding (PEP 263)."""
+"""The lines that must stay at the top of a Python file: the interpreter and the encoding (PEP 263)."""
 
 
 def add_directive_comment(unit: Unit, finding: Finding) -> Fix | NoFix:

@@ -12,7 +12,7 @@ from ftaudit.model import StrEnum
 from ftaudit.source.base import Survey
 
 FREE_THREADED_WORDS = ("py_gil_disabled", "abiflags", "_is_gil_enabled", "freethread", "free_thread", "free-thread")
-"""What a condition on the free-threaded build mentions, in lower case: sysconfig's variable, `sys`, a name for it."""
+"""Words in a condition on the free-threaded build, in lower case: sysconfig's variable, `sys`, a name for it."""
 
 
 class FactKind(StrEnum):
@@ -163,7 +163,7 @@ _LIMITED_VERSION: Final = re.compile(
     re.ASCII,
 )
 _FIRST_LIMITED: Final = 0x03020000
-"""What a definition without a value, or with the value 3, means (`Include/pyabi.h`)."""
+"""The meaning of a definition without a value, or with the value 3 (`Include/pyabi.h`)."""
 
 
 def mentions_free_threading(text: str) -> bool:

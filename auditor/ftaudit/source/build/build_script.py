@@ -85,7 +85,7 @@ class BuildScript:
 
     @cached_property
     def uses(self) -> dict[str, list[ast.Name]]:
-        """Where each name is read."""
+        """The places that read each name."""
         found: dict[str, list[ast.Name]] = {}
         for node in self.nodes:
             if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load):

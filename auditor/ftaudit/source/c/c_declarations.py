@@ -66,7 +66,7 @@ class Variable:
     start: int
     """The offset of its name."""
     declared: int
-    """Where its declaration begins."""
+    """The start of its declaration."""
     array: bool
     initialiser: tuple[int, int] | None
     function: int | None

@@ -138,7 +138,7 @@ class CTree:
     limited_api: bool = False
     """Whether a file of the tree defines `Py_LIMITED_API`."""
     macros: Mapping[str, MacroValue] = field(default_factory=dict)
-    """What a header defines depending on `Py_GIL_DISABLED` or the Python version, as the free-threaded build has it."""
+    """Macros of headers that depend on `Py_GIL_DISABLED` or the Python version, as in the free-threaded build."""
     declares_gil: frozenset[str] = frozenset()
     """Functions whose body declares a module's use of the GIL."""
     called_at_import: frozenset[str] = frozenset()

@@ -79,9 +79,9 @@ class _Declaration:
 
     start: int
     end: int
-    """Where the first declarator ends: at a `=`, bracket or semicolon."""
+    """The end of the first declarator: at a `=`, bracket or semicolon."""
     stop: int
-    """Where the last one may end."""
+    """The possible end of the last one."""
     plain: int
     """Where names need no bracket behind them: names between the brackets of `T x(a, b)` are not declared."""
 

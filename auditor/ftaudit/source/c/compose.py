@@ -31,7 +31,7 @@ class _Key(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class _Reached:
-    """Where an effect happens, and through which functions."""
+    """The place of an effect, and the functions on the path to it."""
 
     path: str
     line: int

@@ -86,7 +86,7 @@ LOCK_SIGNS: Final = ("ock", "OCK", "utex", "UTEX", "ritical", "RITICAL", "atch",
 
 
 class LockStep(Enum):
-    """What a call does with a lock."""
+    """The effect of a call on a lock."""
 
     TAKE = "take"
     GIVE = "give"

@@ -1,4 +1,4 @@
-"""Who calls a function: only module initialisation, methods of an instance, or any code; seen within one file."""
+"""The callers of a function: only module initialisation, methods of an instance, or any code; seen within one file."""
 
 from __future__ import annotations
 

@@ -49,7 +49,7 @@ _CONTROL: Final = frozenset({"if", "for", "while", "switch", "catch", "else", "d
 
 @dataclass(frozen=True, slots=True)
 class Syntax:
-    """What a file defines."""
+    """The definitions of a file."""
 
     functions: tuple[Function, ...]
     """Sorted by place."""

@@ -48,7 +48,7 @@ _OUT_PARAMETERS: Final = re.compile(
 
 
 class UseKind(Enum):
-    """What happens to the variable."""
+    """The effect on the variable."""
 
     READ = "read"
     WRITE = "write"

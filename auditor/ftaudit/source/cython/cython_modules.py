@@ -27,7 +27,7 @@ class CythonModule:
 
     path: str
     line: int
-    """Where the header's directives are, else 1."""
+    """The line of the header's directives, else 1."""
     declares: bool | None
     """The header's value of `freethreading_compatible`; `None` for nothing."""
     included: bool = False

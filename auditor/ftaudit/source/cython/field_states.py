@@ -90,7 +90,7 @@ class FieldState:
     """The declaration in the same file; empty if it is declared elsewhere."""
     accesses: tuple[Access, ...]
     uses: tuple[FieldUse, ...]
-    """What each access is, in the same order."""
+    """The kind of each access, in the same order."""
 
     @property
     def is_native(self) -> bool:

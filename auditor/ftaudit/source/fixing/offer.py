@@ -28,7 +28,7 @@ SECONDS: Final = 20.0
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class FixRequest:
-    """The findings to fix."""
+    """The request for fixes."""
 
     rules: tuple[SourceRule, ...]
     target: Target

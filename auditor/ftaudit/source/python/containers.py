@@ -1,4 +1,4 @@
-"""What Python code does with shared containers: tests before a change, loops, iterators."""
+"""Uses of shared containers in Python code: tests before a change, loops, iterators."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What an expression makes: a dictionary, a lock, a weak container, an iterator, thread-local storage …"""
+"""The value that an expression makes: a dictionary, a lock, a weak container, an iterator, thread-local storage …"""
 
 from __future__ import annotations
 

@@ -95,7 +95,7 @@ class ObjectState:
     """Whether the class has its own lock."""
     accesses: tuple[Access, ...]
     uses: tuple[AttributeUse, ...]
-    """What each access is, in the same order."""
+    """The kind of each access, in the same order."""
 
 
 def find_states(module: PythonModule) -> tuple[ObjectState, ...]:

@@ -34,7 +34,7 @@ class StateRace:
     race: Race
     at: Access
     kind: AccessKind
-    """What the place at fault does."""
+    """The access at the place at fault."""
     lookup: bool
     only_counts: bool
     """The most that can be lost is an update of a number."""

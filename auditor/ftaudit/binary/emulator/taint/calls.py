@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from ftaudit.binary.emulator.taint.flow import Flow
 
 _CONTENT = 24
-"""Where the content of a Python object begins: after the fields that count references."""
+"""The start of the content of a Python object: after the fields that count references."""
 _OBJECT = 96
 
 _MADE = re.compile(
@@ -70,7 +70,7 @@ class Calls:
         self.read_argument: Callable[[int], int] = lambda _index: 0
         """Returns an argument of the call."""
         self.errno = 0
-        """Where `errno` is, which every function of which little is known may set."""
+        """The address of `errno`, which every barely known function may set."""
         self._name = ""
         self._labels = 0
         self._guessed = 0

@@ -65,7 +65,7 @@ class InstructionEffect:
     loads: tuple[MemoryOperand, ...]
     stores: tuple[MemoryOperand, ...]
     target: int | None
-    """Where a conditional branch goes, from its own address on."""
+    """The target of a conditional branch, relative to its own address."""
     repeats: bool
     """An x86 string instruction with a repetition prefix."""
 

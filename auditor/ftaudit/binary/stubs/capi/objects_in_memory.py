@@ -37,7 +37,7 @@ _TYPE_FUNCTIONS = {
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """Where the fields of objects are in one build of CPython."""
+    """The layout of objects in one build of CPython."""
 
     free_threaded: bool
     version: tuple[int, int]
