@@ -31,7 +31,7 @@ def find_interpreter(target: Target, *, explicit: Path | None = None, cache_dir:
 
     In this order: `explicit`, `$FTAUDIT_PYTHON`, PATH, the interpreters that uv manages, pyenv's versions, one
     that ftaudit put into `cache_dir` before. The first two are the user's choice: if they do not name such
-    an interpreter that is an `InterpreterError`, never a fallback. So is finding none at all.
+    an interpreter, that is an `InterpreterError`, never a fallback. So is a search without a result.
     """
     if explicit is not None:
         return _named(explicit, target, "--python")
