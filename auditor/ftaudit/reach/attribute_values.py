@@ -29,7 +29,8 @@ from ftaudit.reach.abstract_values import (
 )
 from ftaudit.reach.class_values import look_up
 from ftaudit.reach.finder import FoundKind
-from ftaudit.reach.known import METHODS, VALUES
+from ftaudit.reach.library_calls import METHODS
+from ftaudit.reach.target_values import VALUES
 
 _TYPES: Final = {str: "str", bytes: "str", int: "int", float: "int"}
 

@@ -6,6 +6,7 @@ import ast
 from typing import Final
 
 from ftaudit.model.reachability import ConditionKind, OpenKind
+from ftaudit.reach import builtin_methods, library_builtins, library_imports
 from ftaudit.reach.abstract_run import AbstractRun
 from ftaudit.reach.abstract_values import (
     MOST_ITEMS,
@@ -24,12 +25,14 @@ from ftaudit.reach.abstract_values import (
     join,
 )
 from ftaudit.reach.class_values import look_up
-from ftaudit.reach.known import CALLS, METHODS
+from ftaudit.reach.library_calls import CALLS, METHODS, LibraryCall, MethodCall
 from ftaudit.reach.overrides import OVERRIDES
 from ftaudit.reach.statements import text_of
 
 DEEPEST_CALL: Final = 32
 """Limit on nested calls."""
+_ANSWERS: Final = (library_imports, library_builtins, builtin_methods)
+"""Modules whose import registers what the standard library returns."""
 MOST_CALLS: Final = 400
 """Limit on the calls of one function."""
 WITHIN_ITSELF: Final = 3
@@ -64,7 +67,16 @@ def call(
         case FunctionValue():
             return call_function(machine, function, arguments, keywords, scope, node)
         case Bound(function=LibraryObject(name=name), arguments=[owner, *rest]) if name in METHODS:
-            return METHODS[name](machine, owner, [*rest, *arguments], keywords, scope, node)
+            return METHODS[name](
+                MethodCall(
+                    machine=machine,
+                    owner=owner,
+                    given=[*rest, *arguments],
+                    keywords=keywords,
+                    scope=scope,
+                    node=node,
+                )
+            )
         case Bound(function=inner, arguments=given):
             return call(machine, inner, [*given, *arguments], {**function.keywords, **keywords}, scope, node)
         case Class():
@@ -72,7 +84,11 @@ def call(
         case LibraryObject(name=name):
             handler = CALLS.get(name)
             if handler is not None:
-                return handler(machine, arguments, keywords, scope, node, function)
+                return handler(
+                    LibraryCall(
+                        machine=machine, function=function, given=arguments, keywords=keywords, scope=scope, node=node
+                    )
+                )
             return LibraryObject(f"{name}()", Items("tuple", arguments))
         case Instance(cls=cls):
             method = look_up(cls, "__call__")

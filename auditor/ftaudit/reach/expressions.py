@@ -34,8 +34,8 @@ from ftaudit.reach.abstract_values import (
     truth,
 )
 from ftaudit.reach.iterating import iterate
-from ftaudit.reach.known import version_info
 from ftaudit.reach.statements import assign, bind, make_function, text_of
+from ftaudit.reach.target_values import version_info
 
 _BUILTINS: Final = frozenset(dir(builtins))
 _NEVER: Final = frozenset({"TYPE_CHECKING", "MYPY"})
