@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import ast
 import re
-import sys
-import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
+from ftaudit.deep_stack import with_deep_stack
 from ftaudit.model.reachability import OpenKind
 from ftaudit.reach.abstract_run import AbstractRun, Ended, PythonLanguage
 from ftaudit.reach.abstract_values import UNKNOWN, Failed, Lazy, Module, Scope
@@ -25,7 +24,6 @@ LANGUAGE: Final = PythonLanguage(
 )
 MOST_FUNCTION: Final = 20_000
 """Step limit for the calls of one function that is run separately."""
-_STACK: Final = 512 << 20
 _RECURSION: Final = 200_000
 _IMPORTS: Final = re.compile(
     r"^[ \t]+(?:lazy[ \t]+)?(?:import|from)[ \t.]|import_module|__import__|[ \t=(]exec\(|entry_points|\.load\(",
@@ -139,28 +137,5 @@ def analyse(machine: AbstractRun, starts: Sequence[StartPoint]) -> list[StartPoi
             machine.note(OpenKind.BUDGET, scope, 0)
 
     machine.mains = frozenset(each.module for each in starts if each.is_main)
-    with_deep_stack(work)
+    with_deep_stack(work, recursion=_RECURSION)
     return missing
-
-
-def with_deep_stack(work: Callable[[], None]) -> None:
-    """Run something in a thread with a large stack: imports nest deeply."""
-    errors: list[BaseException] = []
-
-    def run() -> None:
-        try:
-            work()
-        except BaseException as error:  # The caller's thread raises it again.
-            errors.append(error)
-
-    limit, stack = sys.getrecursionlimit(), threading.stack_size(_STACK)
-    sys.setrecursionlimit(max(limit, _RECURSION))
-    try:
-        thread = threading.Thread(target=run)
-        thread.start()
-        thread.join()
-    finally:
-        threading.stack_size(stack)
-        sys.setrecursionlimit(limit)
-    if errors:
-        raise errors[0]

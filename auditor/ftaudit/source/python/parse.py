@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import ast
 import symtable
-import sys
-import threading
 import warnings
 from collections.abc import Callable
-from typing import Any, Final, TypeVar
+from typing import Final, TypeVar
 
+from ftaudit.deep_stack import with_deep_stack
 from ftaudit.source.base import ParseError
 
 Result = TypeVar("Result")
 
-_DEEP_STACK: Final = 512 << 20
 _DEEP_RECURSION: Final = 100_000
 _LIMITS: Final = ("too many nested parentheses", "too many levels of indentation", "too many statically nested blocks")
 
@@ -38,13 +36,13 @@ def parse_module(text: str) -> ast.Module:
     try:
         return _parse(text)
     except (RecursionError, MemoryError):
-        return _with_deep_stack(lambda: _parse(text))
+        return _nested(lambda: _parse(text))
     except ValueError as error:
         raise ParseError(f"does not parse: {error}") from error
     except SyntaxError as error:
         if any(limit in str(error) for limit in _LIMITS):
             raise ParseError(f"does not parse: {error.msg}", line=error.lineno) from error
-        older = _with_deep_stack(lambda: _rewritten(text))
+        older = _nested(lambda: _rewritten(text))
         if older is None:
             raise ParseError(f"does not parse: {error.msg}", line=error.lineno) from error
         try:
@@ -72,28 +70,9 @@ def _rewritten(text: str) -> str | None:
         return None
 
 
-def _with_deep_stack(work: Callable[[], Result]) -> Result:
-    """Run `work` in a thread with a large stack, where real files that are nested deeply can be parsed."""
-    outcome: list[Any] = []
-
-    def run() -> None:
-        try:
-            outcome.append((work(), None))
-        except BaseException as error:
-            outcome.append((None, error))
-
-    limit, stack = sys.getrecursionlimit(), threading.stack_size(_DEEP_STACK)
-    sys.setrecursionlimit(max(limit, _DEEP_RECURSION))
+def _nested(work: Callable[[], Result]) -> Result:
+    """Return the result of `work`, with room for files that are nested deeply; raise `ParseError` beyond that."""
     try:
-        thread = threading.Thread(target=run)
-        thread.start()
-        thread.join()
-    finally:
-        threading.stack_size(stack)
-        sys.setrecursionlimit(limit)
-    result, error = outcome[0]
-    if isinstance(error, (RecursionError, MemoryError)):
+        return with_deep_stack(work, recursion=_DEEP_RECURSION)
+    except (RecursionError, MemoryError) as error:
         raise ParseError("nested deeper than the parser goes") from error
-    if error is not None:
-        raise error
-    return result  # type: ignore[no-any-return]
