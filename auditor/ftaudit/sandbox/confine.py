@@ -175,7 +175,7 @@ def _become_target(config: Config, go: int, left_open: dict[str, str], done: dic
                     os.close(descriptor)
         os.set_inheritable(go, False)
         os.write(go, json.dumps({"confined": done, "open": left_open}).encode())
-        if not all(done[name] for name in config.get("needs", ())):
+        if not all(done[name] for name in config["needs"]):
             os._exit(1)  # A wall that the caller requires is missing: nothing is started.
         for number in (signal.SIGPIPE, signal.SIGTERM, signal.SIGINT):
             signal.signal(number, signal.SIG_DFL)

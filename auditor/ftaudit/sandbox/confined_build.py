@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import base64
 import contextlib
 import json
 import os
 import selectors
 import subprocess
-import sys
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -18,9 +16,8 @@ from typing import Any, Final
 from ftaudit.cores import count_cores
 from ftaudit.folders import size_of
 from ftaudit.model import StrEnum
-from ftaudit.sandbox.launch import PROCESSES, end, memory_bytes
+from ftaudit.sandbox.launch import end, memory_bytes, start_keeper
 from ftaudit.sandbox.open_walls import describe_open_walls
-from ftaudit.sandbox.seccomp import make_filter
 
 _HERE: Final = Path(__file__).parent
 _NEEDS: Final = ("network_cut", "files")
@@ -88,37 +85,20 @@ def run_build(
         (scratch / name).mkdir(exist_ok=True)
     output_read, output_write = os.pipe()
     status_read, status_write = os.pipe()
-    config = {
-        "argv": list(argv),
-        "env": _variables(scratch) | dict(variables),
-        "cwd": str(cwd),
-        "writable": [str(scratch)],
-        "stdin": None,
-        "output": output_write,
-        "status": status_write,
-        "keep": [],
-        "needs": list(_NEEDS),
-        "pass": [output_write],
-        "parent": os.getpid(),
-        "network": False,
-        "filters": [_encoded(make_filter(walled=walled)) for walled in (False, True)],
-        "limits": {
-            "RLIMIT_CORE": 0,
-            "RLIMIT_CPU": int(limits.seconds) * count_cores(),
-            "RLIMIT_FSIZE": limits.file_bytes,
-            "RLIMIT_NPROC": PROCESSES,
-            "RLIMIT_DATA": 2 * limits.memory_bytes,
-        },
-    }
     try:
-        process = subprocess.Popen(
-            [sys.executable, "-I", "-S", str(_HERE / "confine.py"), json.dumps(config)],
-            stdin=subprocess.DEVNULL,
-            stdout=output_write,
-            stderr=output_write,
-            pass_fds=[output_write, status_write],
-            env={},
-            start_new_session=True,
+        process = start_keeper(
+            argv,
+            environment=_variables(scratch) | dict(variables),
+            cwd=cwd,
+            writable=(scratch,),
+            output=output_write,
+            status=status_write,
+            needs=_NEEDS,
+            limits={
+                "RLIMIT_CPU": int(limits.seconds) * count_cores(),
+                "RLIMIT_FSIZE": limits.file_bytes,
+                "RLIMIT_DATA": 2 * limits.memory_bytes,
+            },
         )
     except BaseException:
         os.close(output_read)
@@ -128,10 +108,6 @@ def run_build(
         os.close(output_write)
         os.close(status_write)
     return _BuildWatch(process, output_read, status_read, scratch, limits).run()
-
-
-def _encoded(program: bytes | None) -> str | None:
-    return None if program is None else base64.b64encode(program).decode("ascii")
 
 
 def _variables(scratch: Path) -> dict[str, str]:

@@ -97,6 +97,13 @@ def run_steps(
         return watch.run()
 
 
+def can_protect_files(python: Path, *, settings: SandboxSettings, stop: threading.Event) -> bool:
+    """Return whether the sandbox of this system keeps a process from writing to other files; it is tried once."""
+    deadline = time.monotonic() + settings.module_seconds
+    walls = run_steps(python, settings.cache_dir, (), settings=settings, stop=stop, deadline=deadline)
+    return bool(walls.confined.get("files"))
+
+
 class _Watch:
     def __init__(
         self,

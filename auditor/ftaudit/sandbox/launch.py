@@ -10,7 +10,7 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -109,38 +109,22 @@ def start_confined(
     job_read, job_write = os.pipe()
     for name in ("results", "output", "status"):
         reading[name], writing[name] = os.pipe()
-    passed = [writing["results"], writing["output"], job_read]
-    config = {
-        "argv": [*program, str(writing["results"])],
-        "env": _variables(scratch),
-        "cwd": str(scratch / "work"),
-        "writable": [str(path) for path in (scratch, *writable)],
-        "stdin": job_read,
-        "output": writing["output"],
-        "status": writing["status"],
-        "keep": [writing["results"]],
-        "pass": passed,
-        "parent": os.getpid(),
-        "network": False,
-        "filters": [_encoded(make_filter(walled=walled)) for walled in (False, True)],
-        "limits": {
-            "RLIMIT_CORE": 0,
-            "RLIMIT_CPU": settings.cpu_seconds,
-            "RLIMIT_FSIZE": settings.file_bytes,
-            "RLIMIT_NPROC": PROCESSES,
-            # Twice the measured limit: growth that is faster than our measurements still has a limit.
-            "RLIMIT_DATA": 2 * settings.memory_bytes,
-        },
-    }
     try:
-        process = subprocess.Popen(
-            [sys.executable, "-I", "-S", str(_HERE / "confine.py"), json.dumps(config)],
-            stdin=subprocess.DEVNULL,
-            stdout=writing["output"],
-            stderr=writing["output"],
-            pass_fds=[*passed, writing["status"]],
-            env={},
-            start_new_session=True,
+        process = start_keeper(
+            [*program, str(writing["results"])],
+            environment=_variables(scratch),
+            cwd=scratch / "work",
+            writable=(scratch, *writable),
+            stdin=job_read,
+            output=writing["output"],
+            status=writing["status"],
+            keep=[writing["results"]],
+            limits={
+                "RLIMIT_CPU": settings.cpu_seconds,
+                "RLIMIT_FSIZE": settings.file_bytes,
+                # Twice the measured limit: growth that is faster than our measurements still has a limit.
+                "RLIMIT_DATA": 2 * settings.memory_bytes,
+            },
         )
         # The job of a distribution with thousands of modules is longer than a pipe holds.
         threading.Thread(target=_feed, args=(job_write, job), daemon=True).start()
@@ -152,6 +136,53 @@ def start_confined(
         for descriptor in (*writing.values(), job_read):
             os.close(descriptor)
     return process, reading
+
+
+def start_keeper(
+    program: Sequence[str],
+    *,
+    environment: Mapping[str, str],
+    cwd: Path,
+    writable: Iterable[Path],
+    output: int,
+    status: int,
+    limits: Mapping[str, int],
+    stdin: int | None = None,
+    keep: Sequence[int] = (),
+    needs: Sequence[str] = (),
+) -> subprocess.Popen[bytes]:
+    """Start `confine.py`, which confines itself and starts the program.
+
+    Descriptors: the program prints to `output` and inherits `stdin` and `keep`; the keeper reports to `status`. The
+    program can write only to the `writable` folders. `limits` are resource limits by name; there are no core dumps
+    and at most `PROCESSES` processes. If one of the walls that `needs` names is missing, the program is not started.
+    """
+    passed = [*keep, output, *(() if stdin is None else (stdin,))]
+    config = {
+        "argv": list(program),
+        "env": dict(environment),
+        "cwd": str(cwd),
+        "writable": [str(path) for path in writable],
+        "stdin": stdin,
+        "output": output,
+        "status": status,
+        "keep": list(keep),
+        "needs": list(needs),
+        "pass": passed,
+        "parent": os.getpid(),
+        "network": False,
+        "filters": [_encoded(make_filter(walled=walled)) for walled in (False, True)],
+        "limits": {"RLIMIT_CORE": 0, "RLIMIT_NPROC": PROCESSES, **limits},
+    }
+    return subprocess.Popen(
+        [sys.executable, "-I", "-S", str(_HERE / "confine.py"), json.dumps(config)],
+        stdin=subprocess.DEVNULL,
+        stdout=output,
+        stderr=output,
+        pass_fds=[*passed, status],
+        env={},
+        start_new_session=True,
+    )
 
 
 def _encoded(program: bytes | None) -> str | None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import sys
 import threading
-import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, as_completed
 from dataclasses import replace
@@ -17,7 +16,7 @@ from packaging.utils import NormalizedName
 from ftaudit.errors import FtauditError
 from ftaudit.folders import remove_tree, size_of
 from ftaudit.model import ExtensionModule, Gap, GapKind, Interpreter, RuntimeFacts, Status
-from ftaudit.sandbox.confined_process import run_steps
+from ftaudit.sandbox.confined_process import can_protect_files
 from ftaudit.sandbox.contents import Contents, read_contents, runs_code, search_paths
 from ftaudit.sandbox.distribution import import_distribution
 from ftaudit.sandbox.environment import Environment, open_environment
@@ -51,16 +50,8 @@ def import_distributions(
         reason = Gap(kind=GapKind.NO_SANDBOX)
         return {name: RuntimeFacts(status=Status.SKIPPED, reason=reason) for name in wanted}
     stop = threading.Event()
-    walls = run_steps(
-        Path(interpreter.path),
-        settings.cache_dir,
-        (),
-        settings=settings,
-        stop=stop,
-        deadline=time.monotonic() + settings.module_seconds,
-    )
+    protected = can_protect_files(Path(interpreter.path), settings=settings, stop=stop)
     facts: dict[str, RuntimeFacts] = {}
-    protected = bool(walls.confined.get("files"))
     with (
         open_environment(interpreter, wheels, settings=settings, safe_to_link=protected) as environment,
         ThreadPoolExecutor(max_workers=max(settings.jobs, 1)) as pool,

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 import threading
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -14,7 +13,7 @@ from packaging.utils import NormalizedName
 
 from ftaudit.errors import FtauditError
 from ftaudit.model import Gap, GapKind, Interpreter, Status, StressFacts
-from ftaudit.sandbox.confined_process import run_steps
+from ftaudit.sandbox.confined_process import can_protect_files
 from ftaudit.sandbox.contents import find_metadata, read_contents, search_paths
 from ftaudit.sandbox.environment import Environment, open_environment
 from ftaudit.sandbox.sandbox_settings import SandboxSettings, WheelToImport
@@ -56,15 +55,7 @@ def stress_distributions(
         reason = Gap(kind=GapKind.NO_SANDBOX)
         return {name: StressFacts(status=Status.SKIPPED, reason=reason) for name in wanted}
     stop = threading.Event()
-    walls = run_steps(
-        Path(interpreter.path),
-        sandbox.cache_dir,
-        (),
-        settings=sandbox,
-        stop=stop,
-        deadline=time.monotonic() + sandbox.module_seconds,
-    )
-    protected = bool(walls.confined.get("files"))
+    protected = can_protect_files(Path(interpreter.path), settings=sandbox, stop=stop)
     found: dict[NormalizedName, StressFacts] = {}
     with open_environment(interpreter, wheels, settings=sandbox, safe_to_link=protected) as environment:
         for name in wanted:
