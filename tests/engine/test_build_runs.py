@@ -139,3 +139,10 @@ def test_an_invalid_build_system_is_a_row(tmp_path: Path, pyproject: str) -> Non
     (built,) = build(tmp_path, WHEEL, pyproject=pyproject)
     assert (built.answer, built.problem) == (BuildAnswer.FAILS, BuildProblem.SDIST)
     assert "[build-system]" in (built.error or "")
+
+
+def test_a_release_that_cannot_be_fetched_is_not_a_build_that_fails(tmp_path: Path) -> None:
+    settings = Settings(index_url="http://127.0.0.1:9/simple/", cache_dir=tmp_path, python=Path(interpreter().path))
+    (built,) = build_releases([("made", Version("1.0"))], settings)
+    assert built.problem is BuildProblem.UNREACHABLE
+    assert built.exit_code == 3

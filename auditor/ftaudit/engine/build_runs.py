@@ -18,7 +18,7 @@ from packaging.version import Version
 
 from ftaudit.engine.setup import cache_folder, open_index
 from ftaudit.engine.tiers.sdists import Sdists
-from ftaudit.errors import FtauditError
+from ftaudit.errors import FtauditError, IndexUnreachable
 from ftaudit.folders import remove_tree, temporary_folder
 from ftaudit.index.index_settings import IndexSettings
 from ftaudit.interpreters import find_interpreter
@@ -111,7 +111,7 @@ def _build(maker: _Maker, sdists: Sdists, name: str, version: Version, wheel_dir
             name=name,
             version=str(version),
             answer=BuildAnswer.FAILS,
-            problem=BuildProblem.SDIST,
+            problem=BuildProblem.UNREACHABLE if isinstance(error, IndexUnreachable) else BuildProblem.SDIST,
             error=error.problem,
         )
     built = maker.make(sdist)

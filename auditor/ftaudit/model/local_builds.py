@@ -51,6 +51,8 @@ class BuildProblem(StrEnum):
     """Its output does not end."""
     SANDBOX = "sandbox"
     """This system cannot confine a build, so it was not started."""
+    UNREACHABLE = "unreachable"
+    """The source distribution could not be fetched, so nothing was built."""
     SDIST = "sdist"
     """The release has no source distribution, or the source distribution cannot be read."""
     ERROR = "error"
@@ -105,5 +107,7 @@ class LocalBuild:
         return 3 if self.answer is BuildAnswer.UNDECIDED or self.problem in _OURS else 1
 
 
-_OURS = frozenset({BuildProblem.SANDBOX, BuildProblem.TIME, BuildProblem.MEMORY, BuildProblem.DISK})
-"""Limits of this machine or of ftaudit: another machine may be able to build it."""
+_OURS = frozenset(
+    {BuildProblem.UNREACHABLE, BuildProblem.SANDBOX, BuildProblem.TIME, BuildProblem.MEMORY, BuildProblem.DISK}
+)
+"""Limits of this machine, its network or ftaudit: another machine may be able to build it."""

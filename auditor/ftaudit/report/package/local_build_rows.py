@@ -92,6 +92,8 @@ def answer_phrase(build: LocalBuild) -> str:
             return "builds, and what its modules do could not be determined"
         case BuildAnswer.REFUSES:
             return "refuses free-threaded Python by itself"
+        case BuildAnswer.FAILS if build.problem is BuildProblem.UNREACHABLE:
+            return f"not built: {problem_phrase(build)}"
         case BuildAnswer.FAILS:
             return f"does not build: {problem_phrase(build)}"
 
@@ -126,6 +128,8 @@ def problem_phrase(build: LocalBuild) -> str:
             return "it prints too much"
         case BuildProblem.SANDBOX:
             return "this system cannot confine it"
+        case BuildProblem.UNREACHABLE:
+            return "its source distribution could not be fetched"
         case BuildProblem.SDIST:
             return "its source distribution cannot be used"
         case BuildProblem.ERROR | None:
