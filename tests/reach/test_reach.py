@@ -281,6 +281,13 @@ def test_an_absent_module_may_be_in_a_package_that_could_not_be_read(tmp_path: P
 def test_a_start_point_that_does_not_exist_is_reported(tmp_path: Path) -> None:
     reach = ask(tmp_path, {"app.py": ""}, starts=(StartPoint(module="nope"),))
     assert [(site.kind, site.module) for site in reach.open_sites] == [(OpenKind.MISSING, "nope")]
+    assert fast(reach).reached is UNSURE
+
+
+def test_a_file_of_the_user_that_does_not_parse_could_load_anything(tmp_path: Path) -> None:
+    reach = ask(tmp_path, {"app.py": "import other", "other.py": "def ("})
+    assert fast(reach).reached is UNSURE
+    assert [site.file for site in fast(reach).open_sites] == ["other.py"]
 
 
 def test_start_points_are_modules_functions_files_and_by_default_the_project_s_own(tmp_path: Path) -> None:

@@ -110,6 +110,14 @@ class OpenSite:
     function: str | None = None
     at_start: bool = False
     """Whether it runs when the start point is imported."""
+    own: bool = False
+    """Whether it is in the user's own code."""
+
+    @property
+    def hides_everything(self) -> bool:
+        """Whether nothing is known of what it loads: a missing start point, or a file of the user that was not read."""
+        unread = self.own and self.kind in (OpenKind.UNPARSED, OpenKind.UNREAD)
+        return unread or self.kind is OpenKind.MISSING
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

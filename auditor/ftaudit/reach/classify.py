@@ -41,8 +41,13 @@ class _Ways:
         return tuple(reversed(found))
 
 
-def classify(machine: AbstractRun, extensions: Iterable[Found]) -> tuple[tuple[ModuleReach, ...], tuple[OpenSite, ...]]:
-    """Return the answer for each extension module, sorted by name, and what could not be followed."""
+def classify(
+    machine: AbstractRun, extensions: Iterable[Found], absent: Iterable[OpenSite] = ()
+) -> tuple[tuple[ModuleReach, ...], tuple[OpenSite, ...]]:
+    """Return the answer for each extension module, sorted by name, and what could not be followed.
+
+    `absent` are the start points and packages that the run could not follow at all.
+    """
     bodies: dict[str, list[ModuleLoad]] = {}
     functions: dict[str, list[ModuleLoad]] = {}
     for unit in (machine.root, *machine.units):
@@ -50,7 +55,7 @@ def classify(machine: AbstractRun, extensions: Iterable[Found]) -> tuple[tuple[M
         into.setdefault(unit.module, []).extend(unit.edges.values())
     ways = _find_ways(bodies, functions)
     before = _reversed(bodies, ways)
-    sites = _open_sites(machine, ways.cost)
+    sites = (*absent, *_open_sites(machine, ways.cost))
     answers = []
     for found in sorted(extensions, key=lambda found: found.name):
         if found.tree is not None and found.tree.own:
@@ -134,7 +139,7 @@ def covers(site: OpenSite, found: Found) -> bool:
     could be any module, and is counted once for all modules.
     """
     package = "" if found.tree is None else found.tree.package(found.path)
-    if site.kind is OpenKind.BUDGET and not site.module:
+    if site.hides_everything or (site.kind is OpenKind.BUDGET and not site.module):
         return True
     if site.prefix:
         return found.name.startswith(site.prefix)
@@ -202,6 +207,7 @@ def _open_sites(machine: AbstractRun, cost: Mapping[str, int]) -> tuple[OpenSite
                 prefix=site.prefix,
                 function=site.function,
                 at_start=at_start,
+                own=_is_own(machine, site.module),
             )
         )
     return tuple(sorted(found, key=lambda site: (not site.at_start, site.package, site.file, site.line)))

@@ -61,7 +61,6 @@ def find_reach(question: ReachQuestion) -> ReachAnswer:
     finally:
         if collects:
             gc.enable()
-    modules, sites = classify(machine, finder.extensions())
     absent = tuple(
         OpenSite(kind=OpenKind.MISSING, package="", module=each.module, file="", line=0, at_start=True)
         for each in missing
@@ -70,11 +69,12 @@ def find_reach(question: ReachQuestion) -> ReachAnswer:
         OpenSite(kind=OpenKind.UNREAD, package=name, module="", file="", line=0, at_start=True)
         for name in finder.unread
     )
+    modules, sites = classify(machine, finder.extensions(), (*absent, *unread))
     return ReachAnswer(
         platform=question.platform,
         starts=tuple(each.text or each.module for each in question.starts),
         modules=modules,
-        open_sites=(*absent, *unread, *sites),
+        open_sites=sites,
         files=machine.files,
         steps=machine.steps,
         bytes_read=sum(tree.bytes_read for tree in finder.trees if isinstance(tree, WheelTree)),
