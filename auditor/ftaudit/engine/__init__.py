@@ -19,7 +19,7 @@ from ftaudit.engine.sources import find_source_facts, unread_sources
 from ftaudit.engine.stressing import find_stress_facts, unstressed
 from ftaudit.engine.tiers.collect import Key
 from ftaudit.engine.upgrades.later import find_later
-from ftaudit.model import PackageFacts, Pin, Report
+from ftaudit.model import GapKind, PackageFacts, Pin, Report
 from ftaudit.progress import ProgressListener
 from ftaudit.rule import PackageRule
 from ftaudit.settings import Settings
@@ -96,7 +96,16 @@ def audit_inputs(session: AuditSession, *, stress_only: frozenset[str] | None = 
         coverage=count_coverage(every),
         notes=tuple(
             dict.fromkeys(
-                (*selected.notes, *_built(every), *index.notes, *evidence.notes, *broken, *problems, *failures)
+                (
+                    *selected.notes,
+                    *_built(every),
+                    *_unopened(every),
+                    *index.notes,
+                    *evidence.notes,
+                    *broken,
+                    *problems,
+                    *failures,
+                )
             )
         ),
         incomplete=(*selected.incomplete, *unread_sources(every), *unstressed(every)),
@@ -121,6 +130,18 @@ def _built(every: Sequence[PackageFacts]) -> tuple[str, ...]:
     """Return notes on packages without a wheel that are built from their sdists as pure Python."""
     names = sorted({f"{facts.pin.name} {facts.pin.version}" for facts in every if facts.index.built_from_source})
     return (f"built from source, because there is no wheel: {', '.join(names)}",) if names else ()
+
+
+def _unopened(every: Sequence[PackageFacts]) -> tuple[str, ...]:
+    """Return a note on pure wheels that could not be fetched: their tags are all that is known of them."""
+    names = sorted(
+        {
+            f"{facts.pin.name} {facts.pin.version}"
+            for facts in every
+            if facts.binary.reason is not None and facts.binary.reason.kind is GapKind.NOT_OPENED
+        }
+    )
+    return (f"pure by their tags alone, because the wheels could not be fetched: {', '.join(names)}",) if names else ()
 
 
 def _together(one: Pin, other: Pin) -> Pin:

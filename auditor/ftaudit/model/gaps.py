@@ -13,6 +13,8 @@ class GapKind(StrEnum):
     NO_WHEEL = "no-wheel"
     """There is no wheel to read."""
     NOTHING_COMPILED = "nothing-compiled"
+    NOT_OPENED = "not-opened"
+    """The wheel's tags promise no compiled code, and it could not be fetched to see whether that is true."""
     REBUILD_NOT_READ = "rebuild-not-read"
     """There is no wheel, and the wheel of the GIL-enabled build was not read either: `detail`."""
     STATIC = "static"

@@ -86,6 +86,7 @@ _PLAINLY: Final = {
 _GAPS: Final = {
     GapKind.NO_WHEEL: "no wheel to look into",
     GapKind.NOTHING_COMPILED: "no compiled code in the wheel",
+    GapKind.NOT_OPENED: "no compiled code by the wheel's tags; the wheel could not be opened",
     GapKind.STATIC: "imports left out (--static)",
     GapKind.IMPORTS_NOTHING: "`ftaudit wheel` imports nothing",
     GapKind.LATER_RELEASE: "later releases are not imported",

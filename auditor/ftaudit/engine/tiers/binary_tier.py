@@ -16,6 +16,7 @@ from ftaudit.target import Target
 
 _NO_WHEEL: Final = Gap(kind=GapKind.NO_WHEEL)
 _NOTHING_COMPILED: Final = Gap(kind=GapKind.NOTHING_COMPILED)
+_NOT_OPENED: Final = Gap(kind=GapKind.NOT_OPENED)
 REBUILD: Final = 2 << 20
 """Byte limit for modules fetched from a wheel of the GIL-enabled build; `ftaudit wheel` also reads larger ones."""
 
@@ -59,8 +60,9 @@ def settle(found: IndexFacts, request: WheelRequest, read: BinaryFacts) -> Binar
 
 def _of_pure(read: BinaryFacts) -> BinaryFacts:
     """Return the facts of a wheel without compiled code by its tags; if it cannot be fetched, only those count."""
-    unread = read.status is Status.FAILED and not read.refused
-    if unread or (read.status is Status.DONE and not (read.modules or read.problems)):
+    if read.status is Status.FAILED and not read.refused:
+        return BinaryFacts(status=Status.SKIPPED, reason=_NOT_OPENED, bytes_read=read.bytes_read)
+    if read.status is Status.DONE and not (read.modules or read.problems):
         return BinaryFacts(
             status=Status.SKIPPED, reason=_NOTHING_COMPILED, bytes_read=read.bytes_read, startup=read.startup
         )
