@@ -6,6 +6,7 @@ import re
 from bisect import bisect_right
 from collections.abc import Callable, Iterator
 from functools import cached_property
+from operator import itemgetter
 from typing import Final
 
 from ftaudit.source.base import SourceFile, TreeContext
@@ -190,11 +191,12 @@ class CUnit(CFile):
         return name in names
 
     @cached_property
-    def _identifiers(self) -> dict[str, list[int]]:
-        """The places of the names of all shared variables."""
-        places: dict[str, list[int]] = {name: [] for name in self.shared_variables}
+    def _identifiers(self) -> dict[str, list[tuple[int, Function]]]:
+        """The places inside functions of the names of all shared variables, in order."""
+        places: dict[str, list[tuple[int, Function]]] = {name: [] for name in self.shared_variables}
         for found in find_words(self.code, places):
-            places[found[0]].append(found.start())
+            if (function := self.function_at(found.start())) is not None:
+                places[found[0]].append((found.start(), function))
         return places
 
     def uses(
@@ -206,12 +208,13 @@ class CUnit(CFile):
         """
         places = self._identifiers.get(variable.name, [])
         if variable.function is not None:
-            places = places[
-                bisect_right(places, variable.start) : bisect_right(places, self._end_of(variable.function))
-            ]
-        for at in places:
-            function = self.function_at(at)
-            if function is None or at == variable.start:
+            first, last = (
+                bisect_right(places, offset, key=itemgetter(0))
+                for offset in (variable.start, self._end_of(variable.function))
+            )
+            places = places[first:last]
+        for at, function in places:
+            if at == variable.start:
                 continue
             use = classify_use(self.code, at, at + len(variable.name))
             if use is None or not wanted(use):
