@@ -1,0 +1,182 @@
+"""Writes and reads the data set of a run: Parquet files, and `run.json`.
+
+The same rows give the same bytes. The number of rows in memory is limited, whatever the size of the fleet.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, fields
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from ftaudit.errors import InputError, UsageError
+from ftaudit.fleet.schema import SCHEMA_VERSION, TABLES, Column, ColumnType, Mode, RunInfo, Table
+from ftaudit.whole_files import write_whole
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+RUN_FILE: Final = "run.json"
+ROWS_IN_GROUP: Final = 20_000
+"""Rows of a row group: so many are in memory at a time, for each table and target."""
+ROWS_IN_FILE: Final = 1_000_000
+
+
+def require_pyarrow() -> None:
+    """Raise `UsageError` if pyarrow is not installed."""
+    try:
+        import pyarrow  # noqa: F401
+    except ImportError as error:
+        raise UsageError("a data set needs pyarrow", hint="pip install 'ftaudit[fleet]'") from error
+
+
+def arrow_schema(table: Table) -> pa.Schema:
+    """Return the Arrow schema of a table's files, with the meaning of each column as metadata."""
+    import pyarrow as pa
+
+    types = {
+        ColumnType.STRING: pa.string(),
+        ColumnType.STRINGS: pa.list_(pa.field("item", pa.string(), nullable=False)),
+        ColumnType.INTEGER: pa.int64(),
+        ColumnType.BOOLEAN: pa.bool_(),
+        ColumnType.TIME: pa.timestamp("us", tz="UTC"),
+    }
+    columns = (
+        pa.field(column.name, types[column.type], nullable=column.nullable, metadata={"about": column.about})
+        for column in table.columns
+    )
+    return pa.schema(list(columns), metadata={"about": table.about, "schema": str(SCHEMA_VERSION)})
+
+
+class DataSetWriter:
+    """Writes rows to the files of a data set. A context manager; rows must come in the order of the table's key."""
+
+    def __init__(self, folder: Path) -> None:
+        require_pyarrow()
+        self.folder = folder
+        self.rows: dict[str, int] = {table.name: 0 for table in TABLES}
+        self._open: dict[tuple[str, str], _Part] = {}
+
+    def __enter__(self) -> DataSetWriter:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for part in self._open.values():
+            part.close()
+        self._open.clear()
+
+    def add(self, table: Table, target: str, row: Mapping[str, Any]) -> None:
+        """Write one row, which has a value for each column; a missing one is null. Raise `OSError` if the disk is
+        full.
+        """
+        key = table.name, target
+        if key not in self._open:
+            self._open[key] = _Part(self.folder / table.name / f"target={target}", table)
+        self._open[key].add(row)
+        self.rows[table.name] += 1
+
+    def finish(self, info: RunInfo) -> None:
+        """Close the files, and write `run.json`: its presence means that the data set is complete."""
+        self.__exit__()
+        write_whole(self.folder / RUN_FILE, f"{json.dumps(asdict(info), indent=2)}\n".encode(), mode=0o644)
+
+
+class _Part:
+    """The files of one table and target."""
+
+    def __init__(self, folder: Path, table: Table) -> None:
+        self._folder = folder
+        self._table = table
+        self._schema = arrow_schema(table)
+        self._waiting: list[Mapping[str, Any]] = []
+        self._number = self._rows = 0
+        self._writer: Any = None
+
+    def add(self, row: Mapping[str, Any]) -> None:
+        self._waiting.append(row)
+        if len(self._waiting) >= ROWS_IN_GROUP:
+            self._write()
+
+    def close(self) -> None:
+        if self._waiting:
+            self._write()
+        self._end()
+
+    def _write(self) -> None:
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+
+        if self._writer is None:
+            self._folder.mkdir(parents=True, exist_ok=True)
+            path = self._folder / f"part-{self._number:05}.parquet"
+            self._writer = pq.ParquetWriter(path, self._schema, compression="zstd")
+        columns = [
+            pa.array([_cell(column, row.get(column.name)) for row in self._waiting], type=field.type)
+            for column, field in zip(self._table.columns, self._schema, strict=True)
+        ]
+        self._writer.write_batch(pa.record_batch(columns, schema=self._schema))
+        self._rows += len(self._waiting)
+        self._waiting = []
+        if self._rows >= ROWS_IN_FILE:
+            self._end()
+
+    def _end(self) -> None:
+        if self._writer is not None:
+            self._writer.close()
+            self._writer, self._rows = None, 0
+            self._number += 1
+
+
+def _cell(column: Column, value: Any) -> Any:
+    """Return a value as the column holds it; raise `ValueError` if it must have one."""
+    if value is None and not column.nullable:
+        raise ValueError(f"the column {column.name} has no value")
+    if isinstance(value, str):  # A name of a file is not always valid text.
+        return value.encode("utf-8", "backslashreplace").decode()
+    return value
+
+
+def read_run(folder: Path) -> RunInfo:
+    """Return what is known of the run; raise `InputError` if the folder has no complete data set of this version."""
+    hint = "name the folder that `ftaudit fleet check` or `ftaudit fleet survey` wrote to"
+    try:
+        found = json.loads((folder / RUN_FILE).read_bytes())
+    except OSError as error:
+        raise InputError(f"{folder} has no complete data set", hint=hint) from error
+    except ValueError as error:
+        raise InputError(f"{folder / RUN_FILE} is not JSON", hint=hint) from error
+    schema = found.get("schema") if isinstance(found, dict) else None
+    if isinstance(schema, int) and schema > SCHEMA_VERSION:
+        raise InputError(
+            f"{folder} has a data set of schema {schema}, and this ftaudit reads up to {SCHEMA_VERSION}",
+            hint="upgrade ftaudit",
+        )
+    try:
+        known = {field.name: found[field.name] for field in fields(RunInfo)}
+        lists = {name: tuple(value) for name, value in known.items() if isinstance(value, list)}
+        return RunInfo(**{**known, **lists, "mode": Mode(known["mode"])})
+    except (KeyError, TypeError, ValueError) as error:
+        raise InputError(f"{folder / RUN_FILE} is not what ftaudit writes", hint=hint) from error
+
+
+def read_rows(folder: Path, table: Table) -> Iterator[dict[str, Any]]:
+    """Yield the rows of a table, each with its `target`, target by target in the order of the table's key.
+
+    Columns that an older ftaudit did not write are missing. Raise `InputError` for a file that is not Parquet.
+    """
+    require_pyarrow()
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    for place in sorted((folder / table.name).glob("target=*")):
+        target = place.name.partition("=")[2]
+        for path in sorted(place.glob("part-*.parquet")):
+            try:
+                with contextlib.closing(pq.ParquetFile(path)) as file:
+                    for batch in file.iter_batches(ROWS_IN_GROUP):
+                        yield from ({"target": target, **row} for row in batch.to_pylist())
+            except (pa.ArrowException, OSError) as error:
+                raise InputError(f"{path} cannot be read: {error}", hint="make the data set again") from error

@@ -1,0 +1,245 @@
+"""The tables of a fleet's data set, column by column. `docs/fleet.md` is for their readers.
+
+A data set is a folder: `run.json` (a `RunInfo`), and for each table `TABLE/target=TARGET/part-NNNNN.parquet`. Every row
+is about one target, whose name (`3.14t`) is the value of the partition `target`, and not a column of the files.
+Columns are added, never renamed or redefined, within one `SCHEMA_VERSION`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Final
+
+from ftaudit.model import StrEnum
+
+SCHEMA_VERSION: Final = 1
+"""Raised if a column is removed or gets another meaning."""
+
+
+class ColumnType(StrEnum):
+    """The type of a column, named after its type in Arrow."""
+
+    STRING = "string"
+    STRINGS = "list<string>"
+    """Never null; empty if there are none."""
+    INTEGER = "int64"
+    BOOLEAN = "bool"
+    TIME = "timestamp[us, UTC]"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Column:
+    """One column of a table."""
+
+    name: str
+    type: ColumnType
+    about: str
+    """What a value means, with its unit."""
+    nullable: bool = False
+    """Whether a row may have no value."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Table:
+    """One table of the data set."""
+
+    name: str
+    about: str
+    """What one row is."""
+    columns: tuple[Column, ...]
+    key: tuple[str, ...]
+    """The columns that identify a row within one target; the rows are sorted by them."""
+
+
+_S: Final = ColumnType.STRING
+_L: Final = ColumnType.STRINGS
+_I: Final = ColumnType.INTEGER
+_B: Final = ColumnType.BOOLEAN
+_T: Final = ColumnType.TIME
+
+
+def _column(name: str, kind: ColumnType, about: str) -> Column:
+    return Column(name=name, type=kind, about=about)
+
+
+def _maybe(name: str, kind: ColumnType, about: str) -> Column:
+    return Column(name=name, type=kind, about=about, nullable=True)
+
+
+PROJECTS: Final = Table(
+    name="projects",
+    about="One project of `fleet check`. `fleet survey` writes no rows.",
+    key=("project",),
+    columns=(
+        _column("project", _S, "identifies the project: the input as it was given, or the path of its repository"),
+        _column("name", _S, "the name in the manifest, or else the last part of `project`"),
+        _maybe("owner", _S, "the owner in the manifest"),
+        _maybe("input", _S, "the file that was read; null if there was none"),
+        _column("status", _S, "`judged`, or `failed`: the input could not be read"),
+        _maybe("problem", _S, "why it failed, one sentence"),
+        _column("exit_code", _I, "as of `ftaudit check`: 0 nothing blocks, 1 something blocks, 2 failed, 3 unsure"),
+        _column("platforms", _L, "the platforms that were judged"),
+        _column("pins", _I, "rows of `pins`"),
+        _column("blocking", _I, "rows of `pins` with a verdict that blocks"),
+        _column("unknown", _I, "rows of `pins` with the verdict `unknown`"),
+        _column("incomplete", _L, "what was not checked and has no row, one sentence each"),
+        _column("notes", _L, "notes on reading the input, one sentence each"),
+    ),
+)
+
+PINS: Final = Table(
+    name="pins",
+    about="One package that a project pins on one platform.",
+    key=("project", "platform", "package", "version"),
+    columns=(
+        _column("project", _S, "`projects.project`"),
+        _column("platform", _S, "`linux-x86_64`, …, as in `ftaudit check --platform`"),
+        _column("package", _S, "the normalized name"),
+        _maybe("version", _S, "the pinned version; null if none could be found"),
+        _column("key", _S, "`packages.key`: the judgment that this pin shares with other projects"),
+        _column("verdict", _S, "`packages.verdict`, repeated"),
+        _column("blocks", _B, "`packages.blocks`, repeated"),
+        _column("direct", _B, "whether the project requires it itself"),
+        _column("chain", _L, "the shortest chain of names from a requirement of the project to this package"),
+        _maybe("file", _S, "the file that lists it"),
+        _maybe("line", _I, "the line there, from 1"),
+        _column("blocked_by", _L, "names of blocking packages that this one needs, directly or indirectly"),
+    ),
+)
+
+PACKAGES: Final = Table(
+    name="packages",
+    about="One judgment: a release, with the files that may be installed, on one platform.",
+    key=("key", "platform"),
+    columns=(
+        _column("key", _S, "identifies the question that was judged; 32 hexadecimal digits"),
+        _column("platform", _S, "`linux-x86_64`, …"),
+        _column("package", _S, "the normalized name"),
+        _maybe("version", _S, "the version that was judged; null if none could be found"),
+        _maybe("released", _T, "when the index received the first file of the release; null if it does not say"),
+        _column("newest", _B, "whether it is the newest release of its package in this run"),
+        _column("verdict", _S, "`ready`, `pure`, `fallback`, `reenables-gil`, … (docs/verdicts.md)"),
+        _column("blocks", _B, "whether the verdict blocks the target"),
+        _column("reasons", _L, "why, the most important first, one sentence each"),
+        _maybe("next_step", _S, "what to do, one sentence"),
+        _maybe("step", _S, "the kind of the next step: the name of its type in `ftaudit.model.steps`"),
+        _maybe("fix_version", _S, "the nearest later version that is ready or pure"),
+        _column("wheel_kind", _S, "`free-threaded`, `abi3t`, `native`, `pure` or `none`"),
+        _maybe("wheel", _S, "the file name of the wheel that the target installs"),
+        _maybe("sha256", _S, "its digest: `wheels.sha256`; null if the source does not name it"),
+        _column("sdist", _B, "whether the release has a source distribution"),
+        _column("other_platforms", _L, "platform tags of its free-threaded wheels for other platforms"),
+        _column("modules", _I, "extension modules of the wheel"),
+        _column("guilty", _L, "names of the modules that enable the GIL"),
+        _column("undetermined", _L, "names of the modules whose declaration could not be determined"),
+        _column("index_status", _S, "`done`, `skipped` or `failed`: the lookup of the files"),
+        _maybe("index_gap", _S, "why it was skipped or failed: a value of `ftaudit.model.GapKind`"),
+        _column("binary_status", _S, "`done`, `skipped` or `failed`: reading the wheel"),
+        _maybe("binary_gap", _S, "why it was skipped or failed: a value of `ftaudit.model.GapKind`"),
+        _column("classifiers", _L, "the `Free Threading` classifiers of the wheel's METADATA: a claim, not evidence"),
+        _maybe("died", _S, "why the judgment itself failed: the task that made it ended its worker three times"),
+    ),
+)
+
+WHEELS: Final = Table(
+    name="wheels",
+    about="One wheel that was read.",
+    key=("sha256", "wheel", "rebuild"),
+    columns=(
+        _column("sha256", _S, "the digest of the file; the URL if the source does not name one"),
+        _column("wheel", _S, "the file name"),
+        _column("package", _S, "the normalized name"),
+        _maybe("version", _S, "the version"),
+        _column("rebuild", _B, "it is for the build with the GIL: it shows what a rebuild would declare"),
+        _column("status", _S, "`done`, `skipped` or `failed`"),
+        _maybe("gap", _S, "why it was skipped or failed: a value of `ftaudit.model.GapKind`"),
+        _maybe("detail", _S, "the details of that reason"),
+        _column("bytes", _I, "the size of the whole file in bytes; 0 if unknown"),
+        _column("modules", _I, "rows of `modules`"),
+        _column("problems", _L, "what is wrong with the archive, one sentence each"),
+        _column("refused", _L, "why installers refuse it, one sentence each"),
+        _column("startup", _L, "files that run when an interpreter starts"),
+        _column("classifiers", _L, "the `Free Threading` classifiers of its METADATA"),
+        _maybe("store", _S, "the facts store that answered; null if ftaudit read the wheel, in this run or earlier"),
+    ),
+)
+
+MODULES: Final = Table(
+    name="modules",
+    about="One extension module of a wheel.",
+    key=("sha256", "wheel", "rebuild", "path", "module"),
+    columns=(
+        _column("sha256", _S, "`wheels.sha256`"),
+        _column("wheel", _S, "`wheels.wheel`"),
+        _column("rebuild", _B, "`wheels.rebuild`"),
+        _column("package", _S, "the normalized name"),
+        _maybe("version", _S, "the version"),
+        _column("module", _S, "the dotted name, `lxml.etree`"),
+        _column("path", _S, "the member of the wheel"),
+        _column("declaration", _S, "`not_used`, `used`, `undeclared` or `undetermined`"),
+        _column("how", _S, "how the declaration was found, or why it was not"),
+        _maybe("framework", _S, "C, C++, Cython, pybind11, nanobind, PyO3, mypyc, cffi, …"),
+        _maybe("framework_version", _S, "the version of the framework"),
+        _maybe("format", _S, "`elf`, `macho` or `pe`"),
+        _maybe("machine", _S, "`x86_64`, `aarch64`, …"),
+        _maybe("free_threaded_build", _B, "whether it was compiled with `Py_GIL_DISABLED`"),
+        _maybe("multi_phase", _B, "whether it uses multi-phase initialization"),
+        _maybe("hook", _S, "`PyInit` or `PyModExport`"),
+        _maybe("refusal", _S, "why the target refuses it: a value of `ftaudit.model.RefusalKind`"),
+    ),
+)
+
+FINDINGS: Final = Table(
+    name="findings",
+    about="One finding about a judged package.",
+    key=("key", "platform", "code", "module", "message"),
+    columns=(
+        _column("key", _S, "`packages.key`"),
+        _column("platform", _S, "`packages.platform`"),
+        _column("package", _S, "the normalized name"),
+        _maybe("version", _S, "the version"),
+        _column("code", _S, "the code of the rule, `FT101`"),
+        _column("rule", _S, "the name of the rule"),
+        _column("severity", _S, "`error`, `warning`, `info` or `pedantic`"),
+        _column("confidence", _S, "`high`, `medium` or `low`"),
+        _maybe("module", _S, "the module that it is about"),
+        _column("message", _S, "what was found"),
+        _maybe("remedy", _S, "what the author can do"),
+        _column("blocks", _B, "whether the finding blocks by itself"),
+    ),
+)
+
+TABLES: Final = (PROJECTS, PINS, PACKAGES, WHEELS, MODULES, FINDINGS)
+"""Every table of a data set."""
+
+
+class Mode(StrEnum):
+    """What a run judged."""
+
+    CHECK = "check"
+    """Projects, with what they pin."""
+    SURVEY = "survey"
+    """Releases by their names."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RunInfo:
+    """The facts about a run as a whole: `run.json`, with these fields."""
+
+    schema: int = SCHEMA_VERSION
+    mode: Mode
+    ftaudit: str
+    """The version of ftaudit."""
+    analysis: str
+    """The version of the analysis of wheels."""
+    targets: tuple[str, ...]
+    platforms: tuple[str, ...]
+    started: str
+    """When the run started, in UTC, ISO 8601. A run that was resumed keeps its first start."""
+    ended: str
+    rows: dict[str, int] = field(default_factory=dict)
+    """The number of rows of each table."""
+    stores: dict[str, int] = field(default_factory=dict)
+    """The number of wheels that each facts store answered for, by its name."""
+    notes: tuple[str, ...] = ()
+    """Notes on the run as a whole, one sentence each."""
