@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from ftaudit.errors import InputError, UsageError
-from ftaudit.fleet.schema import SCHEMA_VERSION, TABLES, Column, ColumnType, Mode, RunInfo, Table
+from ftaudit.fleet.schema import SCHEMA_VERSION, TABLES, Column, ColumnType, DataTable, Mode, RunInfo
 from ftaudit.whole_files import write_whole
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ def require_pyarrow() -> None:
         raise UsageError("a data set needs pyarrow", hint="pip install 'ftaudit[fleet]'") from error
 
 
-def arrow_schema(table: Table) -> pa.Schema:
+def arrow_schema(table: DataTable) -> pa.Schema:
     """Return the Arrow schema of a table's files, with the meaning of each column as metadata."""
     import pyarrow as pa
 
@@ -68,7 +68,7 @@ class DataSetWriter:
             part.close()
         self._open.clear()
 
-    def add(self, table: Table, target: str, row: Mapping[str, Any]) -> None:
+    def add(self, table: DataTable, target: str, row: Mapping[str, Any]) -> None:
         """Write one row, which has a value for each column; a missing one is null. Raise `OSError` if the disk is
         full.
         """
@@ -87,7 +87,7 @@ class DataSetWriter:
 class _Part:
     """The files of one table and target."""
 
-    def __init__(self, folder: Path, table: Table) -> None:
+    def __init__(self, folder: Path, table: DataTable) -> None:
         self._folder = folder
         self._table = table
         self._schema = arrow_schema(table)
@@ -162,7 +162,7 @@ def read_run(folder: Path) -> RunInfo:
         raise InputError(f"{folder / RUN_FILE} is not what ftaudit writes", hint=hint) from error
 
 
-def read_rows(folder: Path, table: Table) -> Iterator[dict[str, Any]]:
+def read_rows(folder: Path, table: DataTable) -> Iterator[dict[str, Any]]:
     """Yield the rows of a table, each with its `target`, target by target in the order of the table's key.
 
     Columns that an older ftaudit did not write are missing. Raise `InputError` for a file that is not Parquet.

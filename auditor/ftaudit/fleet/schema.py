@@ -40,7 +40,7 @@ class Column:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Table:
+class DataTable:
     """One table of the data set."""
 
     name: str
@@ -66,7 +66,7 @@ def _maybe(name: str, kind: ColumnType, about: str) -> Column:
     return Column(name=name, type=kind, about=about, nullable=True)
 
 
-PROJECTS: Final = Table(
+PROJECTS: Final = DataTable(
     name="projects",
     about="One project of `fleet check`. `fleet survey` writes no rows.",
     key=("project",),
@@ -87,7 +87,7 @@ PROJECTS: Final = Table(
     ),
 )
 
-PINS: Final = Table(
+PINS: Final = DataTable(
     name="pins",
     about="One package that a project pins on one platform.",
     key=("project", "platform", "package", "version"),
@@ -107,7 +107,7 @@ PINS: Final = Table(
     ),
 )
 
-PACKAGES: Final = Table(
+PACKAGES: Final = DataTable(
     name="packages",
     about="One judgment: a release, with the files that may be installed, on one platform.",
     key=("key", "platform"),
@@ -141,7 +141,7 @@ PACKAGES: Final = Table(
     ),
 )
 
-WHEELS: Final = Table(
+WHEELS: Final = DataTable(
     name="wheels",
     about="One wheel that was read.",
     key=("sha256", "wheel", "rebuild"),
@@ -164,7 +164,7 @@ WHEELS: Final = Table(
     ),
 )
 
-MODULES: Final = Table(
+MODULES: Final = DataTable(
     name="modules",
     about="One extension module of a wheel.",
     key=("sha256", "wheel", "rebuild", "path", "module"),
@@ -189,7 +189,7 @@ MODULES: Final = Table(
     ),
 )
 
-FINDINGS: Final = Table(
+FINDINGS: Final = DataTable(
     name="findings",
     about="One finding about a judged package.",
     key=("key", "platform", "code", "module", "message"),
