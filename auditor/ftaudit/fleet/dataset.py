@@ -6,6 +6,7 @@ The same rows give the same bytes. The number of rows in memory is limited, what
 from __future__ import annotations
 
 import contextlib
+import importlib.util
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, fields
@@ -17,7 +18,7 @@ from ftaudit.fleet.schema import SCHEMA_VERSION, TABLES, Column, ColumnType, Dat
 from ftaudit.whole_files import write_whole
 
 if TYPE_CHECKING:
-    import pyarrow as pa
+    import pyarrow
 
 RUN_FILE: Final = "run.json"
 ROWS_IN_GROUP: Final = 20_000
@@ -27,28 +28,26 @@ ROWS_IN_FILE: Final = 1_000_000
 
 def require_pyarrow() -> None:
     """Raise `UsageError` if pyarrow is not installed."""
-    try:
-        import pyarrow  # noqa: F401
-    except ImportError as error:
-        raise UsageError("a data set needs pyarrow", hint="pip install 'ftaudit[fleet]'") from error
+    if importlib.util.find_spec("pyarrow") is None:
+        raise UsageError("a data set needs pyarrow", hint="pip install 'ftaudit[fleet]'")
 
 
-def arrow_schema(table: DataTable) -> pa.Schema:
+def arrow_schema(table: DataTable) -> pyarrow.Schema:
     """Return the Arrow schema of a table's files, with the meaning of each column as metadata."""
-    import pyarrow as pa
+    import pyarrow
 
     types = {
-        ColumnType.STRING: pa.string(),
-        ColumnType.STRINGS: pa.list_(pa.field("item", pa.string(), nullable=False)),
-        ColumnType.INTEGER: pa.int64(),
-        ColumnType.BOOLEAN: pa.bool_(),
-        ColumnType.TIME: pa.timestamp("us", tz="UTC"),
+        ColumnType.STRING: pyarrow.string(),
+        ColumnType.STRINGS: pyarrow.list_(pyarrow.field("item", pyarrow.string(), nullable=False)),
+        ColumnType.INTEGER: pyarrow.int64(),
+        ColumnType.BOOLEAN: pyarrow.bool_(),
+        ColumnType.TIME: pyarrow.timestamp("us", tz="UTC"),
     }
     columns = (
-        pa.field(column.name, types[column.type], nullable=column.nullable, metadata={"about": column.about})
+        pyarrow.field(column.name, types[column.type], nullable=column.nullable, metadata={"about": column.about})
         for column in table.columns
     )
-    return pa.schema(list(columns), metadata={"about": table.about, "schema": str(SCHEMA_VERSION)})
+    return pyarrow.schema(list(columns), metadata={"about": table.about, "schema": str(SCHEMA_VERSION)})
 
 
 class DataSetWriter:
@@ -106,18 +105,18 @@ class _Part:
         self._end()
 
     def _write(self) -> None:
-        import pyarrow as pa
-        import pyarrow.parquet as pq
+        import pyarrow
+        import pyarrow.parquet
 
         if self._writer is None:
             self._folder.mkdir(parents=True, exist_ok=True)
             path = self._folder / f"part-{self._number:05}.parquet"
-            self._writer = pq.ParquetWriter(path, self._schema, compression="zstd")
+            self._writer = pyarrow.parquet.ParquetWriter(path, self._schema, compression="zstd")
         columns = [
-            pa.array([_cell(column, row.get(column.name)) for row in self._waiting], type=field.type)
+            pyarrow.array([_cell(column, row.get(column.name)) for row in self._waiting], type=field.type)
             for column, field in zip(self._table.columns, self._schema, strict=True)
         ]
-        self._writer.write_batch(pa.record_batch(columns, schema=self._schema))
+        self._writer.write_batch(pyarrow.record_batch(columns, schema=self._schema))
         self._rows += len(self._waiting)
         self._waiting = []
         if self._rows >= ROWS_IN_FILE:
@@ -168,15 +167,15 @@ def read_rows(folder: Path, table: DataTable) -> Iterator[dict[str, Any]]:
     Columns that an older ftaudit did not write are missing. Raise `InputError` for a file that is not Parquet.
     """
     require_pyarrow()
-    import pyarrow as pa
-    import pyarrow.parquet as pq
+    import pyarrow
+    import pyarrow.parquet
 
     for place in sorted((folder / table.name).glob("target=*")):
         target = place.name.partition("=")[2]
         for path in sorted(place.glob("part-*.parquet")):
             try:
-                with contextlib.closing(pq.ParquetFile(path)) as file:
+                with contextlib.closing(pyarrow.parquet.ParquetFile(path)) as file:
                     for batch in file.iter_batches(ROWS_IN_GROUP):
                         yield from ({"target": target, **row} for row in batch.to_pylist())
-            except (pa.ArrowException, OSError) as error:
+            except (pyarrow.ArrowException, OSError) as error:
                 raise InputError(f"{path} cannot be read: {error}", hint="make the data set again") from error
