@@ -11,7 +11,7 @@ from typing import Final, TypeVar
 Result = TypeVar("Result")
 
 _STACK: Final = 512 << 20
-"""Bytes of address space; the kernel provides only what is used."""
+"""Bytes of address space; the kernel provides only the used part."""
 
 
 def with_deep_stack(work: Callable[[], Result], *, recursion: int) -> Result:

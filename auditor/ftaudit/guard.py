@@ -104,7 +104,7 @@ class Guard:
             warnings.warn(text, kind, stacklevel=4)
 
     def _remind(self) -> None:
-        """Report at the end of the program what was raised, in case something swallowed it."""
+        """Name the culprits again at the end of the program, in case something swallowed the errors."""
         names = ", ".join(culprit.name for culprit in self._raised)
         if names and sys.stderr is not None:
             sys.stderr.write(f"ftaudit.guard: this program ran with the GIL, turned on by {names}\n")
@@ -114,7 +114,7 @@ def _describe(culprit: gilwatch.Culprit, mode: str, on_already: bool) -> str:
     lines = [*gilwatch.explain(culprit)]
     distribution = culprit.find_distribution()
     if distribution is not None:
-        lines.append(("Options", f"a later version of {distribution[0]}, if `ftaudit plan` knows of a good one"))
+        lines.append(("Options", f"a later version of {distribution[0]}, if `ftaudit plan` finds a good one"))
     else:
         lines.append(("Options", "declare Py_mod_gil, once the module is safe: `ftaudit scan` finds what is not"))
     lines.append(("", "keep the GIL off at your own risk: PYTHON_GIL=0 or -X gil=0"))

@@ -30,7 +30,7 @@ class Completed:
     output: str
     """Its standard output."""
     errors: str
-    """The end of its standard error, or the reason why there is none."""
+    """The end of its standard error, or the reason why it is missing."""
 
     @property
     def ok(self) -> bool:

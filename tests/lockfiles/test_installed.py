@@ -51,7 +51,7 @@ def test_what_is_no_environment_is_an_error(tmp_path: Path, what: str) -> None:
         path.mkdir()
     if what == "project":
         write(path, "requirements.txt", "a==1\n")
-    with pytest.raises(InputError, match=r"does not exist|is no folder|holds no installed package") as caught:
+    with pytest.raises(InputError, match=r"does not exist|is not a folder|has no installed package") as caught:
         find_environment(path)
     assert "virtual environment" in (caught.value.hint or "")
 
@@ -204,8 +204,8 @@ def test_what_is_not_the_indexs_is_noted(tmp_path: Path) -> None:
     install(tmp_path, "twice", RECORD="")
     install(tmp_path, "twice", "2", RECORD="")
     notes = "\n".join(select(tmp_path).notes)
-    assert "built on this machine, where the index's files are judged: built\n" in notes
-    assert "installed by conda, where the index's files of the same version are judged: from-conda" in notes
+    assert "built on this machine; the index's files are checked instead: built\n" in notes
+    assert "installed by conda; the index's files of the same version are checked instead: from-conda" in notes
     assert "installed without a RECORD of its files: bare" in notes
     assert "installed more than once: twice" in notes
 
@@ -214,8 +214,8 @@ def test_a_virtual_environment_says_which_python_it_has(tmp_path: Path) -> None:
     write(tmp_path, "pyvenv.cfg", "home = /usr\ninclude-system-site-packages = true\nversion = 3.12.4\n")
     install(tmp_path / "lib" / "python3.12" / "site-packages", "a")
     found = select(tmp_path)
-    assert "is one of Python 3.12.4" in found.notes[0]
-    assert "sees the packages of the system too" in found.notes[1]
+    assert "is an environment of Python 3.12.4" in found.notes[0]
+    assert "also uses the system's packages" in found.notes[1]
     assert [str(pin.version) for pin in found.pins] == ["1"]
 
 

@@ -52,14 +52,14 @@ files = [
         ('lock_version = "4.5.1"', "", r"metadata\.lock_version is missing"),
         ('"4.5.1"', "4.5", r"metadata\.lock_version is not a string"),
         ('name = "a"\n', "", r"package\[0\]\.name is missing"),
-        ('version = "1"', 'version = "one"', r"package\[0\]\.version is no version"),
-        ('"sha256:00"', '"00"', r"package\[0\]\.files\[0\]\.hash is no hash"),
+        ('version = "1"', 'version = "one"', r"package\[0\]\.version is not a version"),
+        ('"sha256:00"', '"00"', r"package\[0\]\.files\[0\]\.hash is not a hash"),
         ('file = "a-1-py3-none-any.whl", ', "", r"package\[0\]\.files\[0\] has neither file nor url"),
         ('file = "a-1-py3-none-any.whl"', 'url = "//"', r"package\[0\]\.files\[0\]\.url names no file"),
-        ('["b>=1"]', '["b>=>1"]', r"package\[0\]\.dependencies\[0\] is no requirement"),
-        ('["b>=1"]', '["b>=' + "9" * 5000 + '"]', r"package\[0\]\.dependencies\[0\] is no requirement"),
+        ('["b>=1"]', '["b>=>1"]', r"package\[0\]\.dependencies\[0\] is not a requirement"),
+        ('["b>=1"]', '["b>=' + "9" * 5000 + '"]', r"package\[0\]\.dependencies\[0\] is not a requirement"),
         ('["b>=1"]', "[3]", r"package\[0\]\.dependencies\[0\] is not a string"),
-        ('["default"]\nfiles', '["default"]\nmarker = "x =="\nfiles', r"pdm.lock:19: 'x ==' is no marker"),
+        ('["default"]\nfiles', '["default"]\nmarker = "x =="\nfiles', r"pdm.lock:19: 'x ==' is not a valid marker"),
         ('">=3.11"', '"three"', r"metadata\.targets\[0\]\.requires_python"),
         ("[[package]]", "[[packages]]", "locks no package"),
     ],
@@ -133,7 +133,7 @@ def test_a_lock_that_inherits_no_metadata_is_what_the_project_reaches(tmp_path: 
         tmp_path, "pdm.lock", text.replace("[metadata]\n", '[metadata]\ngroups = ["default", "dev", "lint"]\n')
     )
     alone = select(path)
-    assert "all are judged" in alone.notes[0]
+    assert "every package is checked" in alone.notes[0]
     assert {"pytest", "pyflakes"} | MAIN <= set(by_name(alone))
     shutil.copy(SHOP / "pyproject.toml", tmp_path)
     assert set(by_name(select(path))) == MAIN

@@ -34,12 +34,12 @@ def lock(**sections: Any) -> str:
         ({"_meta": {"pipfile-spec": 6, "sources": 3}}, r"_meta\.sources is not an array"),
         ({"default": 3}, "default is not a table"),
         ({"default": {"a": 3}}, r"default\.a is not a table"),
-        ({"default": {"a": {"version": "==one"}}}, r"default\.a\.version is no version"),
-        ({"default": {"a": {"version": "==" + "9" * 5000}}}, r"default\.a\.version is no version"),
+        ({"default": {"a": {"version": "==one"}}}, r"default\.a\.version is not a version"),
+        ({"default": {"a": {"version": "==" + "9" * 5000}}}, r"default\.a\.version is not a version"),
         ({"default": {"a": {"version": 1}}}, r"default\.a\.version is not a string"),
-        ({"default": {"a": {"version": "==1", "hashes": ["00"]}}}, r"default\.a\.hashes\[0\] is no hash"),
+        ({"default": {"a": {"version": "==1", "hashes": ["00"]}}}, r"default\.a\.hashes\[0\] is not a hash"),
         ({"default": {"a": {"version": "==1", "hashes": [1]}}}, r"default\.a\.hashes\[0\] is not a string"),
-        ({"default": {"a": {"version": "==1", "markers": "x =="}}}, "Pipfile.lock:15: 'x ==' is no marker"),
+        ({"default": {"a": {"version": "==1", "markers": "x =="}}}, "Pipfile.lock:15: 'x ==' is not a valid marker"),
     ],
 )
 def test_a_malformed_lock_is_an_error_that_names_the_place(tmp_path: Path, sections: Any, place: str) -> None:
@@ -74,7 +74,7 @@ def test_a_lock_for_another_python_is_not_whole(tmp_path: Path) -> None:
 
 def test_what_its_own_environment_did_not_install_has_no_version() -> None:
     found = by_name(select(SHOP / "Pipfile.lock", "windows-amd64"))
-    assert found["colorama"].problem == "the lock file gives no version"
+    assert found["colorama"].problem == "the lock file has no version"
 
 
 def test_versions_hashes_and_lines_are_read() -> None:

@@ -53,14 +53,14 @@ content-hash = "00"
         ('lock-version = "2.1"', "", r"metadata\.lock-version is missing"),
         ('"2.1"', "2.1", r"metadata\.lock-version is not a string"),
         ('name = "a"\n', "", r"package\[0\]\.name is missing"),
-        ('name = "a"\nversion = "1"', 'name = "a"\nversion = "one"', r"package\[0\]\.version is no version"),
-        ('"sha256:00"', '"sha256"', r"package\[0\]\.files\[0\]\.hash is no hash"),
-        ('"sha256:00"', "3", r"package\[0\]\.files\[0\]\.hash is no hash"),
+        ('name = "a"\nversion = "1"', 'name = "a"\nversion = "one"', r"package\[0\]\.version is not a version"),
+        ('"sha256:00"', '"sha256"', r"package\[0\]\.files\[0\]\.hash is not a hash"),
+        ('"sha256:00"', "3", r"package\[0\]\.files\[0\]\.hash is not a hash"),
         ('file = "a-1-py3-none-any.whl", ', "", r"package\[0\]\.files\[0\] has neither file nor url"),
         ("files = []", "files = 3", r"package\[1\]\.files is not an array"),
         ("files = []", "files = [3]", r"package\[1\]\.files\[0\] is not a table"),
         ('groups = ["main"]\nfiles = []', "groups = 3\nfiles = []", r"package\[1\]\.groups is not an array"),
-        ("files = []", "files = []\nmarkers = 'x =='", "poetry.lock:15: 'x ==' is no marker"),
+        ("files = []", "files = []\nmarkers = 'x =='", "poetry.lock:15: 'x ==' is not a valid marker"),
         ("files = []", "files = []\nmarkers = 3", r"package\[1\]\.markers is not a string"),
         ('b = ">=1"', "b = 3", r"package\[0\]\.dependencies\.b\[0\] is neither a constraint nor a table"),
         ("files = []", "files = []\nsource = { type = 'teapot', url = 'x' }", r"package\[1\]\.source\.type"),
@@ -182,7 +182,7 @@ def test_without_the_project_poetry_1_8_judges_every_group_and_says_so(tmp_path:
     shutil.copy(SHOP / "poetry-1.8" / "poetry.lock", path)
     found = select(path)
     assert {"pytest", "pyflakes"} | MAIN <= set(by_name(found))
-    assert "its groups are not told apart, all are judged" in found.notes[0]
+    assert "its groups are unknown, so all are checked" in found.notes[0]
 
 
 def test_every_kind_of_source_is_known(tmp_path: Path) -> None:

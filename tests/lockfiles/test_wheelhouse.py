@@ -27,7 +27,7 @@ def test_a_wheel_that_cannot_be_opened_is_a_row_whose_needs_are_not_known(tmp_pa
     (tmp_path / "broken-1-py3-none-any.whl").write_bytes(data)
     found = select(tmp_path)
     assert set(by_name(found)) == {"good", "broken"}
-    assert "the dependencies of broken-1-py3-none-any.whl were not looked at" in found.incomplete[0]
+    assert "the dependencies of broken-1-py3-none-any.whl: " in found.incomplete[0]
 
 
 def test_a_file_of_no_proper_name_is_a_row(tmp_path: Path) -> None:
@@ -36,7 +36,7 @@ def test_a_file_of_no_proper_name_is_a_row(tmp_path: Path) -> None:
     (tmp_path / "x-1-py3-none-any.whl").mkdir()
     found = by_name(select(tmp_path))
     assert "has no name of a wheel" in (found["nonsense-whl"].problem or "")
-    assert "is no file" in (found["x"].problem or "")
+    assert "is not a file" in (found["x"].problem or "")
 
 
 def test_what_is_not_in_the_folder_is_said(tmp_path: Path) -> None:
@@ -55,7 +55,7 @@ def test_an_sdist_alone_does_not_say_what_it_needs(tmp_path: Path) -> None:
     put(tmp_path, wheel("app", "1"))
     (tmp_path / "source-2.tar.gz").write_bytes(b"")
     found = select(tmp_path)
-    assert "the dependencies of source 2 were not looked at: there is an sdist alone" in found.incomplete
+    assert "the dependencies of source 2: there is only an sdist" in found.incomplete
     assert [file.filename for file in by_name(found)["source"].files or ()] == ["source-2.tar.gz"]
 
 

@@ -270,7 +270,7 @@ def test_junit_counts_what_it_holds_and_says_of_each_package_how_it_fares(given:
         assert int(suite.attrib["errors"]) == sum(case.find("error") is not None for case in cases)
     for suite in root.iter("testsuite"):
         assert int(suite.attrib["skipped"]) == len(list(suite.iter("skipped")))
-    cases = [case for case in root.iter("testcase") if case.attrib["classname"] != "not looked at"]
+    cases = [case for case in root.iter("testcase") if case.attrib["classname"] != "not checked"]
     assert len(cases) == len(given.packages)
     for case, each in zip(cases, given.packages, strict=True):
         outcome = next((child.tag for child in case if child.tag != "system-out"), None)
@@ -437,7 +437,7 @@ def test_the_summary_is_one_line_that_names_what_blocks_and_what_is_not_known() 
         "Free-threading: 0 of 3 packages ready for CPython 3.14t on linux-x86_64; blocked by guilty-pkg, old-pkg; "
         "not checked: fine\n"
     )
-    assert "not everything was looked at" in render_report(replace(READY, incomplete=("x",)), Format.SUMMARY, Medium())
+    assert "not everything was checked" in render_report(replace(READY, incomplete=("x",)), Format.SUMMARY, Medium())
 
 
 @pytest.mark.parametrize(

@@ -226,7 +226,7 @@ def test_a_crash_of_the_worker_process_is_a_row_and_the_other_files_are_looked_a
     result = look(write(tmp_path, files), [Exits()], jobs=2)
     assert sorted(str(finding.location) for finding in result.findings) == [f"m{n}.py:1" for n in range(5)]
     assert [(skip.path, skip.reason) for skip in result.skipped] == [
-        ("crash.py", "the process that looked at it ended with exit code 42")
+        ("crash.py", "the process that read it ended with exit code 42")
     ]
 
 

@@ -122,7 +122,7 @@ def test_a_name_that_claims_utf8_and_is_none_is_refused(tmp_path: Path) -> None:
 
 def test_data_before_the_archive_is_recorded_and_the_rest_is_read(tmp_path: Path) -> None:
     with opened(tmp_path, b"#!/bin/sh\n" + wheel()) as found:
-        assert found.problems == ("10 bytes stand before the archive",)
+        assert found.problems == ("10 bytes precede the archive",)
         member = found.member(CORE)
         assert member is not None
         assert found.read(member) == elf()

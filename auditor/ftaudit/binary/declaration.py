@@ -315,7 +315,7 @@ def _read_partial(
                 abi_info=best.slots.abi_info if best.slots is not None else None,
             )
             return Reading(binary=known)
-    why = "parts of it were not read"
+    why = "some parts were not read"
     answer = _answer(image, GilDeclaration.UNDETERMINED, why, framework, (build, evidence))
     return Reading(binary=answer, partial=True, missed=missed)
 
@@ -479,7 +479,7 @@ def judge(subject: Subject, best: HookRun, tries: int, build: bool | None) -> tu
         error = f" ({best.errors[-1]})" if best.errors else ""
         return GilDeclaration.UNDETERMINED, f"{best.problem}{error}; tries: {tries}", None
     if best.origin == "cffi":
-        return GilDeclaration.NOT_USED, "emulated: hands over to _cffi_backend, which calls SetGIL for it", False
+        return GilDeclaration.NOT_USED, "emulated: calls _cffi_backend, which calls SetGIL for it", False
     return (*_judge_single_phase(best.gil, again, build, version), False)
 
 

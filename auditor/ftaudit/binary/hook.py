@@ -357,7 +357,7 @@ def _finished(
         return ended(RunEnding.SLOTS, slots=slots, constant=constant, comes_from=origin, creates_module=created)
     known = python.objects.get(result)
     if known is None or known.kind != "module":
-        return ended(RunEnding.FAILED, problem="the initialisation returns what is no module")
+        return ended(RunEnding.FAILED, problem="the initialisation does not return a module")
     if known.origin not in ("create", "cffi"):
         return ended(RunEnding.FAILED, problem="the initialisation returns a module that it did not create")
     by = python.declared_by if known.origin == "cffi" else _origin(python, returned)

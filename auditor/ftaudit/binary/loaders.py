@@ -18,7 +18,7 @@ def load_images(
 ) -> tuple[Image, ...]:
     """Return the images of a file: one, or one for each slice of a universal one.
 
-    `beside` are other images already in the process; `every_export` lists more than init hooks; `holes` are ranges
+    `beside` lists the other images in the process; `every_export` lists more than init hooks; `holes` are ranges
     of an ELF file that are not available. Raise `ImageError`.
     """
     limit, base = budget.memory, SECOND_IMAGE + IMAGE_SPACE * beside if beside else 0

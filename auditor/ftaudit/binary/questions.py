@@ -33,11 +33,11 @@ class ModuleQuestion:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ModuleAnswer:
-    """A worker's answer, or why there is none."""
+    """A worker's answer, or the reason why it is missing."""
 
     binary: ModuleBinary
     died: Died | None = None
-    """Why there is no answer."""
+    """The reason why the answer is missing."""
     is_module: bool = True
     """Whether an import could make a module of it."""
     partial: bool = False

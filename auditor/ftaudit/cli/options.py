@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 def add_targets(group: Any, default: str | None = DEFAULT_TARGET) -> None:
-    """Add `--target`, which can be repeated; its default depends on what is judged."""
+    """Add `--target`, which can be repeated; its default depends on the command."""
     given = [] if default is None else [default]
     text = f"{_target_help(default)} (repeatable)"
     group.add_argument("--target", type=_target, action="append", default=given, metavar="VERSION", help=text)

@@ -165,11 +165,11 @@ def _select(session: AuditSession) -> _Selected:
     for requirements in session.read:
         if requirements.beside:
             notes[
-                f"{requirements.path} was read; also in the folder, and not read: {', '.join(requirements.beside)}"
+                f"{requirements.path} was read; these files in the folder were not: {', '.join(requirements.beside)}"
             ] = None
         if requirements.left_out:
             told = ", ".join(requirements.left_out)
-            notes[f"{requirements.path}: not judged, because no --extra or --group names them: {told}"] = None
+            notes[f"{requirements.path}: not included (use --extra or --group): {told}"] = None
     for number, requirements in enumerate(session.read):
         for platform in session.platforms:
             selection = session.select(number, platform)

@@ -22,7 +22,7 @@ from ftaudit.target import Target
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Ahead:
-    """Starts reading wheels as soon as they are known, and surveys later releases of certain blockers.
+    """Starts reading each wheel once it is known, and surveys later releases of certain blockers.
 
     Nothing here judges. If a result is not needed in the end, only the time to read it is lost.
     """

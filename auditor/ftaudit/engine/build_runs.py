@@ -316,7 +316,7 @@ def _path() -> str:
 
 
 def _read(folder: Path) -> _Built | None:
-    """Return the cached data of a build, or `None` if there is none."""
+    """Return the cached data of a build, or `None`."""
     try:
         told = json.loads((folder / "done.json").read_text("utf-8"))
         log = (folder / "build.log").read_text("utf-8", "replace")

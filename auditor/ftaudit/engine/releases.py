@@ -83,11 +83,11 @@ def find_releases(items: Iterable[str], index: Index) -> tuple[tuple[Release, ..
             named.append(_local(path))
         elif item.lower() in FOLDERS:
             raise InputError(
-                f"there is no folder {item} here",
+                f"there is no folder named {item} here",
                 hint=f"build the wheels first; the project of that name is {item}==VERSION",
             )
         elif item.endswith(".whl") or "/" in item or os.sep in item:
-            raise InputError(f"{item} does not exist", hint="name a wheel, a folder, an URL, NAME or NAME==VERSION")
+            raise InputError(f"{item} does not exist", hint="name a wheel, a folder, a URL, NAME or NAME==VERSION")
         else:
             found = _on_index(item, index)
             if isinstance(found, str):
@@ -117,10 +117,10 @@ def _of_conda(path: Path, incomplete: list[str]) -> Iterator[DistributionFile]:
     try:
         found = read_conda_package(path)
     except ArchiveError as error:
-        incomplete.append(f"not looked at: {error.problem}")
+        incomplete.append(error.problem)
         return
     if found.file is None:
-        incomplete.append(f"{path.name} holds no Python package")
+        incomplete.append(f"{path.name} has no Python package")
     else:
         yield found.file
 
@@ -144,7 +144,7 @@ def _on_index(item: str, index: Index) -> Release | str:
         requirement = Requirement(item)
     except InvalidRequirement as error:
         raise UsageError(
-            f"{item!r} is neither a file, a folder, an URL nor NAME==VERSION", hint="check its spelling"
+            f"{item!r} is neither a file, a folder, a URL nor NAME==VERSION", hint="check its spelling"
         ) from error
     name = canonicalize_name(requirement.name)
     project = index.find_project(name)
@@ -181,7 +181,7 @@ def _release_of(file: DistributionFile) -> tuple[NormalizedName, Version]:
     if not file.filename.endswith((".whl", ".tar.gz", ".zip")):
         listed = file.filename.endswith((".txt", ".toml", ".lock", ".in"))
         hint = f"ftaudit check {file.filename}" if listed else "name a wheel, or a folder of wheels"
-        raise InputError(f"{title} is no wheel", hint=hint)
+        raise InputError(f"{title} is not a wheel", hint=hint)
     try:
         if file.filename.endswith(".whl"):
             return parse_wheel_filename(file.filename)[:2]

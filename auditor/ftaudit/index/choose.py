@@ -58,7 +58,7 @@ def choose_wheel(pin: Pin, files: ReleaseFiles | None, target: Target, platform:
         origin, listed, said = files.origin or "index", files.files, files.warnings
     wheels, sdist, strangers = _sort(pin, listed)
     sdist_left_out = None if sdist is None else why_not_built(sdist, pin, target)
-    warnings = [*said, *(f"{name} is no wheel of {pin.name} {pin.version}" for name in strangers)]
+    warnings = [*said, *(f"{name} is not a wheel of {pin.name} {pin.version}" for name in strangers)]
     ranks = _ranks(target, platform)
     allowed: list[_Wheel] = []
     excluded: list[Excluded] = []

@@ -81,17 +81,17 @@ def build_interpreter(
         found = probe_interpreter(executable, target)
         (prefix / COMPLETE).touch()
     if found.missing:
-        progress(f"the interpreter has no {', '.join(found.missing)}: packages that import these cannot be judged")
+        progress(f"the interpreter has no {', '.join(found.missing)}: packages that import them cannot be checked")
     return dataclasses.replace(found, source="built by ftaudit from the package archive's source", attempts=attempts)
 
 
 def _check_machine(target: Target, releases: dict[str, str], cache_dir: Path) -> None:
     if sys.platform != "linux":
-        raise InterpreterError("ftaudit builds CPython on Debian and its kin only")
+        raise InterpreterError("ftaudit builds CPython only on Debian and its derivatives")
     if not releases:
         raise InterpreterError(f"no source of CPython {target.name} is known to ftaudit")
     if lacking := debian.missing_tools():
-        raise InterpreterError(f"this is no Debian system ({', '.join(lacking)} is missing)")
+        raise InterpreterError(f"this is not a Debian system ({', '.join(lacking)} is missing)")
     if shutil.which("gcc") is None and shutil.which("cc") is None:
         raise InterpreterError("there is no C compiler", hint="as root: apt-get install gcc libc6-dev")
     if any(character.isspace() for character in str(cache_dir)):
@@ -135,7 +135,7 @@ def _fetch_source(
     """Return the newest release that is already built or whose source the archive has."""
     addresses = debian.archive_addresses()
     if not addresses:
-        raise InterpreterError("apt knows no package archive", hint="see /etc/apt/sources.list")
+        raise InterpreterError("apt has no package archive", hint="see /etc/apt/sources.list")
     for version, sha256 in releases.items():
         series = version.rsplit(".", 1)[0]
         name = f"python{series}_{version}.orig.tar.xz"

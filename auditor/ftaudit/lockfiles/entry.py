@@ -29,7 +29,7 @@ _MOST_ENTRIES: Final = 100_000
 
 
 def find_input(folder: Path) -> Path:
-    """Return the input file of a folder that describes most precisely what is installed.
+    """Return the input file of a folder that describes the installed packages most precisely.
 
     A lock file comes first, then `requirements.txt`, then another requirements file that pins everything and is not
     named for development, then `pyproject.toml`, then any requirements file, then `environment.yml`. Raise `InputError`
@@ -243,7 +243,7 @@ def _read(
     match kind:
         case InputFormat.REQUIREMENTS_TXT | InputFormat.CONDA | InputFormat.ENVIRONMENT | InputFormat.WHEELS:
             if extras or groups:
-                raise InputError(f"{path} is no project's ({kind}): it has no extras and no dependency groups")
+                raise InputError(f"{path} is not a project file ({kind}): it has no extras or dependency groups")
             return _read_plain(path, kind)
         case InputFormat.PYLOCK:
             from ftaudit.lockfiles.formats import pylock
@@ -281,7 +281,7 @@ def _read(
             from ftaudit.lockfiles.formats import records
 
             if extras or groups:
-                raise InputError(f"{path} is no project's ({kind}): it has no extras and no dependency groups")
+                raise InputError(f"{path} is not a project file ({kind}): it has no extras or dependency groups")
             return records.read(path)
         case InputFormat.SETUPTOOLS:
             from ftaudit.lockfiles.formats import setuptools_project

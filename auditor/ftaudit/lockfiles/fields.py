@@ -23,7 +23,7 @@ def version_of(table: Table, key: str = "version") -> Version | None:
     try:
         return Version(value) if value else None
     except (InvalidVersion, ValueError) as error:
-        raise table.error(key, f"is no version: {value[:80] if value else value!r}") from error
+        raise table.error(key, f"is not a version: {value[:80] if value else value!r}") from error
 
 
 def specifier_of(table: Table, key: str) -> SpecifierSet | None:
@@ -34,7 +34,7 @@ def specifier_of(table: Table, key: str) -> SpecifierSet | None:
     try:
         return read_range(value)
     except ValueError as error:
-        raise table.error(key, f"is no version specifier: {value[:80]!r}") from error
+        raise table.error(key, f"is not a version specifier: {value[:80]!r}") from error
 
 
 def read_range(text: str) -> SpecifierSet:
@@ -53,7 +53,7 @@ def hash_of(table: Table, key: str, value: object) -> tuple[tuple[str, str], ...
         return ()
     algorithm, separator, digest = value.partition(":") if isinstance(value, str) else ("", "", "")
     if not separator or not algorithm or not digest.isalnum():
-        raise table.error(key, f"is no hash: {str(value)[:80]!r}")
+        raise table.error(key, f"is not a hash: {str(value)[:80]!r}")
     return ((algorithm.lower(), digest.lower()),)
 
 

@@ -101,7 +101,7 @@ def _take_named(root: InputRequirement, tree: NormalizedName | None, listed: Lis
     )
     if known.exact and root.exact and known.exact != root.exact:
         listed.notes.append(
-            f"{root.location} wants {root.name} {root.exact}, {known.location} {known.exact}: the first named is judged"
+            f"{root.location} wants {root.name} {root.exact}, {known.location} {known.exact}: the first one is checked"
             if tree
             else f"{root.name} is pinned twice, to {known.exact} ({known.location}) and {root.exact} ({root.location})"
         )
@@ -130,7 +130,7 @@ def _take_file(root: InputRequirement, tree: NormalizedName | None, listed: List
     found = parse_file(url)
     if found is None:
         name = root.name or canonicalize_name(shown.rpartition("/")[2])
-        _add(listed, _row(name, f"the file name gives no version: {shown}", root.location), tree)
+        _add(listed, _row(name, f"the file name has no version: {shown}", root.location), tree)
         return
     name, version = found
     if root.name and root.name != name:
@@ -141,7 +141,7 @@ def _take_file(root: InputRequirement, tree: NormalizedName | None, listed: List
         extras = f"[{','.join(root.extras)}]" if root.extras else ""
         listed.wheels.append(f"{name}{extras} @ {url}")
     elif not missing:
-        listed.incomplete.append(f"the dependencies of {name} {version} were not looked at: it is an sdist by URL")
+        listed.incomplete.append(f"the dependencies of {name} {version}: it is an sdist by URL")
     pin = Pin(
         name=name,
         version=version,
@@ -201,15 +201,13 @@ def _needs(root: InputRequirement, name: NormalizedName, listed: ListedRequireme
     has_setup = file.parent.is_dir() and setuptools_project.is_project(file.parent)
     if not file.is_file() and not has_setup:
         if file.parent.is_dir():
-            listed.incomplete.append(
-                f"the dependencies of {name} were not looked at: {file.parent} has no pyproject.toml"
-            )
+            listed.incomplete.append(f"the dependencies of {name}: {file.parent} has no pyproject.toml")
         return ()
     try:
         read = pyproject.read if file.is_file() else setuptools_project.read
         found = read(file, extras=root.extras)
     except FtauditError as error:
-        listed.incomplete.append(f"the dependencies of {name} were not looked at: {error.problem}")
+        listed.incomplete.append(f"the dependencies of {name}: {error.problem}")
         return ()
     listed.incomplete += [f"{name}: {problem.message}" for problem in found.problems]
     return found.roots

@@ -62,7 +62,7 @@ def _pins_of_choice(
         )
     absent = [str(package.name) for package in lock.packages if package.is_member and not _is_here(package)]
     if absent:
-        notes.append(f"members of the workspace that are not here were not looked at: {', '.join(absent)}")
+        notes.append(f"workspace members that are missing here were not checked: {', '.join(absent)}")
     if lock.single_environment and not is_foreign:
         notes.append(
             f"{place} lists the files for one environment alone: the index is asked which others there are; "
@@ -379,4 +379,4 @@ def _unjudgeable(package: LockedPackage) -> str | None:
     """Return why a package cannot be looked up or checked; a folder is read as files and needs no version."""
     if package.source_tree is not None:
         return None if Path(package.source_tree).is_dir() else f"the folder does not exist: {package.source_tree}"
-    return "the lock file gives no version" if package.version is None else None
+    return "the lock file has no version" if package.version is None else None

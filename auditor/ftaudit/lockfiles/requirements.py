@@ -92,7 +92,7 @@ class Problem:
     """A requirement that cannot be followed: it becomes a row of the report."""
 
     name: str
-    """A package name, or the text of the requirement if there is no name."""
+    """A package name; without one, the text of the requirement."""
     message: str
     location: Location
 
@@ -153,7 +153,7 @@ class LockedPackage:
     source: str | None = None
     files: tuple[DistributionFile, ...] | None = None
     allowed_hashes: frozenset[str] = frozenset()
-    """`algorithm:digest` of the files that may be installed, if the format gives no file names with them."""
+    """`algorithm:digest` of the files that may be installed, if the format has no file names for them."""
     index_url: str | None = None
     edges: tuple[Edge, ...] = ()
     extra_edges: Mapping[str, tuple[Edge, ...]] = field(default_factory=dict)

@@ -58,14 +58,16 @@ def format_of(path: Path) -> InputFormat:
     if name.startswith("pylock.") and name.endswith(".toml"):
         return InputFormat.PYLOCK
     if name in _INSTEAD:
-        raise InputError(f"{path} is no format that ftaudit reads", hint=f"{_INSTEAD[name]}; ftaudit reads {KNOWN}")
+        raise InputError(
+            f"{path} is not in a format that ftaudit knows", hint=f"{_INSTEAD[name]}; ftaudit reads {KNOWN}"
+        )
     if is_stream(path):
         return _by_content(path, read_text(path, "an input")) or InputFormat.REQUIREMENTS_TXT
     if name.endswith((".py", ".pyw")):
         return InputFormat.SCRIPT
     if name.endswith((".xml", ".spdx")):
         hint = "name its JSON form: `cyclonedx convert --output-format json`, or `pyspdxtools -o FILE.json`"
-        raise InputError(f"{path} is no format that ftaudit reads", hint=hint)
+        raise InputError(f"{path} is not in a format that ftaudit knows", hint=hint)
     if name.endswith((".conda-lock.yml", "-conda-lock.yml")):
         return InputFormat.CONDA_LOCK
     if name.endswith((".txt", ".in")):

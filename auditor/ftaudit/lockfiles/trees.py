@@ -19,13 +19,13 @@ MOST_FILES: Final = 50_000
 
 
 def find_compiled(folder: Path) -> str | None:
-    """Return the compiled part of a source tree, as a phrase, or `None` if there is none.
+    """Return the compiled part of a source tree, as a phrase, or `None`.
 
     Reads names, and the text of the build configuration. A tree that is too large to read counts as compiled.
     """
     for number, path in enumerate(_files(folder)):
         if number >= MOST_FILES:
-            return f"{folder} holds more than {MOST_FILES} files: not every one was looked at"
+            return f"{folder} has more than {MOST_FILES} files: not all of them were read"
         if path.suffix.lower() in COMPILED or path.name in BUILD_FILES:
             return f"a source tree with compiled parts ({path.relative_to(folder)}), and nothing is built"
     for name in ("setup.py", "setup.cfg", "pyproject.toml"):

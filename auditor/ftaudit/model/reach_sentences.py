@@ -51,7 +51,7 @@ def reach_sentences(found: ModuleReach) -> Iterator[str]:
             yield f"{found.module}: your code loads it when {where} runs: {way(found.path, found.module)}"
         case ReachClass.UNSURE:
             sites = listed_sites(found.open_sites)
-            yield f"{found.module}: cannot tell whether your code loads it: {sites}"
+            yield f"{found.module}: it is not known whether your code loads it: {sites}"
         case ReachClass.NONE:
             yield f"{found.module}: no way found from your code"
     if found.cuts and found.reached is ReachClass.START:

@@ -95,7 +95,7 @@ class Report:
     coverage: tuple[tuple[str, TierCoverage], ...]
     """Per tier: `index` (packages), `binaries` (wheels), `imports` (modules)."""
     notes: tuple[str, ...] = ()
-    """Notes that a reader needs about the run: what the sandbox could not block, what was skipped."""
+    """Notes that a reader needs about the run: what the sandbox could not block, skipped parts."""
     incomplete: tuple[str, ...] = ()
     """What was not checked and has no row: dependencies that could not be determined."""
     interpreter: str | None = None

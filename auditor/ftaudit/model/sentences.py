@@ -79,7 +79,7 @@ _PLAINLY: Final = {
     Plainly.FALLBACK: "the target gets the pure-Python wheel although compiled ones exist: it works, slower",
     Plainly.NO_COMPILED_CODE: "no compiled code in any wheel",
     Plainly.SOURCE_TREE: "a source tree without compiled sources",
-    Plainly.BUILT_FROM_SOURCE: "built from source: there is no wheel, and nothing in the sdist is compiled",
+    Plainly.BUILT_FROM_SOURCE: "built from source: no wheel, and nothing in the sdist is compiled",
     Plainly.NO_EXTENSION_MODULE: "compiled code, but no extension module: nothing in it can turn the GIL on",
 }
 
@@ -90,9 +90,9 @@ _GAPS: Final = {
     GapKind.STATIC: "imports left out (--static)",
     GapKind.IMPORTS_NOTHING: "`ftaudit wheel` imports nothing",
     GapKind.LATER_RELEASE: "later releases are not imported",
-    GapKind.INSTALLED: "what is installed was read where it is, and not imported",
+    GapKind.INSTALLED: "the installed files were read, and not imported",
     GapKind.CONDA_PACKAGE: "conda packages are read, and not imported",
-    GapKind.NO_SANDBOX: "modules are imported on Linux and macOS only: Windows has no sandbox of ours",
+    GapKind.NO_SANDBOX: "modules are imported only on Linux and macOS: ftaudit has no sandbox for Windows",
     GapKind.SOURCE_NOT_ASKED: "source not asked for (--source)",
     GapKind.STRESS_NOT_ASKED: "stress not asked for (--stress)",
     GapKind.STRESS_NOT_READY: "only packages that run without the GIL are stressed",
@@ -174,12 +174,12 @@ def sentence(reason: Reason, where: str) -> str:
             return gap_phrase(reason.gap, where)
         case NothingLookedAt():
             left_out = [gap_phrase(gap, where) for gap in reason.why]
-            return "no module of it was looked at: " + "; ".join(left_out or ("every tier was left out",))
+            return "no module of it was checked: " + "; ".join(left_out or ("every tier was left out",))
         case Undetermined():
             found = f"{len(reason.modules)} of {reason.total} extension modules could not be determined"
             return f"{found}: {listed(reason.modules)}"
         case WhyUndetermined():
-            why = "; ".join(_why_undetermined(reason)) or "no tier looked at it"
+            why = "; ".join(_why_undetermined(reason)) or "no tier checked it"
             return why if reason.module is None else f"{reason.module}: {why}"
         case Plainly():
             return _PLAINLY[reason]
@@ -305,7 +305,7 @@ _BAD: Final = {
     Fate.REENABLES_GIL: "turns the GIL on too",
     Fate.BROKEN: "cannot be loaded by the target",
     Fate.UNDETERMINED: "could not be determined",
-    Fate.NOT_LOOKED_INTO: "was not looked into",
+    Fate.NOT_LOOKED_INTO: "was not checked",
 }
 
 
@@ -345,7 +345,7 @@ def gap_of_many(gap: Gap, where: str = "the platform") -> str:
 def _about(gap: Gap, where: str, subject: str | None) -> str:
     match gap.kind:
         case GapKind.REBUILD_NOT_READ:
-            return f"{_GAPS[GapKind.NO_WHEEL]}; the ordinary build's was not read: {gap.detail}"
+            return f"{_GAPS[GapKind.NO_WHEEL]}; the wheel of the GIL-enabled build was not read: {gap.detail}"
         case GapKind.OTHER_MACHINE:
             return f"this machine cannot run {where}"
         case GapKind.NO_INTERPRETER:
@@ -359,7 +359,7 @@ def _about(gap: Gap, where: str, subject: str | None) -> str:
         case GapKind.HASH_UNCHECKED:
             return f"its hash could not be checked, which the input asks for: {gap.detail}"
         case GapKind.NO_PROJECT:
-            return f"there is no project {subject or 'of its name'} on {gap.detail}"
+            return f"{gap.detail} has no project {subject or 'of its name'}"
         case GapKind.NO_RELEASE:
             return f"version {subject or 'of it'} is not on the index ({gap.detail})"
         case GapKind.NO_ANSWER:
@@ -402,7 +402,7 @@ def rebuilt(rebuild: Rebuild) -> str:
     """Return the effect of a rebuild on the GIL, each answer with its count."""
     total = sum(count for _, count in rebuild.counts)
     told = ", ".join(f"{count} of {total} {_WOULD_DECLARE[one]}" for one, count in rebuild.counts)
-    return f"{_REBUILT[rebuild.worst]}: of the modules in the ordinary build's wheel, {told}"
+    return f"{_REBUILT[rebuild.worst]}: of the modules in the wheel of the GIL-enabled build, {told}"
 
 
 def _no_wheel(reason: NoWheel, where: str) -> str:
@@ -418,7 +418,7 @@ def _no_wheel(reason: NoWheel, where: str) -> str:
         case Lack.ELSEWHERE:
             return f"{text} (there is one for {listed(reason.elsewhere)})"
         case Lack.ORDINARY:
-            return f"{text} (the ordinary build has one)"
+            return f"{text} (the GIL-enabled build has one)"
         case _:
             return text
 

@@ -44,7 +44,7 @@ class StressFailure:
     also: tuple[str, ...] = ()
     """Other callables whose units failed at the same place."""
     signal: int = 0
-    """The number of the signal that ended the process; 0 if there was no signal."""
+    """The number of the signal that ended the process; 0 without a signal."""
     message: str = ""
     native: str = ""
     """The innermost function or offset of the package's images on the native stack: `image.so:function`."""

@@ -121,7 +121,7 @@ def _with_hashes(logical: str, edit: LineEdit) -> str:
     if not found:
         return logical
     if not edit.hashes:
-        raise ValueError(f"the index gives no hashes for {edit.name}{edit.specifier}, and this line has some")
+        raise ValueError(f"the index has no hashes for {edit.name}{edit.specifier}, and this line needs them")
     first, last = found[0], found[-1]
     between = logical[found[0].end() : found[1].start()] if len(found) > 1 else None
     if between is None:

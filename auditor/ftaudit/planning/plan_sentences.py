@@ -39,7 +39,7 @@ _ONE: Final = {
     Fate.REQUIRES_PYTHON: "excludes this Python",
     Fate.EXCLUDED: "is excluded by other requirements",
     Fate.BLOCKED_ON_IMPORT: "blocks when it is imported",
-    Fate.NOT_LOOKED_INTO: "was not looked into",
+    Fate.NOT_LOOKED_INTO: "was not checked",
     Fate.UNDETERMINED: "could not be determined",
     Fate.GOOD: "is good",
 }
@@ -53,7 +53,7 @@ _MANY: Final = {
     Fate.REQUIRES_PYTHON: "exclude this Python",
     Fate.EXCLUDED: "are excluded by other requirements",
     Fate.BLOCKED_ON_IMPORT: "block when they are imported",
-    Fate.NOT_LOOKED_INTO: "were not looked into",
+    Fate.NOT_LOOKED_INTO: "were not checked",
     Fate.UNDETERMINED: "could not be determined",
     Fate.GOOD: "are good",
 }
@@ -175,7 +175,7 @@ def _no_upgrade(name: str, current: object, later: Sequence[Candidate], where: s
     what = (
         "no release that leaves the GIL off goes together with the rest"
         if excluded
-        else "no version that was looked into leaves the GIL off"
+        else "no version that was checked leaves the GIL off"
         if any(one.fate is Fate.NOT_LOOKED_INTO for one in later)
         else "no version yet leaves the GIL off"
     )
@@ -189,7 +189,7 @@ def _no_upgrade(name: str, current: object, later: Sequence[Candidate], where: s
 def build(source: SourceEvidence) -> str:
     """Return what a build from the sdist would produce."""
     if source.sdist is None:
-        return "there is no sdist to build from"
+        return "it has no sdist to build from"
     evidence = source_evidence(source)
     told = f" ({'; '.join(evidence)})" if evidence else ""
     return f"a build from the sdist of {source.version} {_WOULD[source.would_declare]}{told}"
@@ -206,7 +206,7 @@ def source_evidence(source: SourceEvidence) -> tuple[str, ...]:
 def _build_evidence(evidence: BuildEvidence) -> str:
     match evidence:
         case OrdinaryWheel(wheel=wheel, declares=declares, modules=modules, total=total):
-            return f"{wheel or 'the wheel of the ordinary build'}: {_DECLARES[declares]} ({modules} of {total} modules)"
+            return f"{wheel or 'the GIL-enabled wheel'}: {_DECLARES[declares]} ({modules} of {total} modules)"
         case InSource(sdist=sdist, declares=GilDeclaration.UNDETERMINED, places=(), unread=0):
             return f"{sdist}: no declaration was found that ftaudit knows"
         case InSource(sdist=sdist, places=places, declares=declares, unread=unread):

@@ -66,7 +66,7 @@ class Prover:
             input=str(case.requirements.path),
             platform=case.platform.name,
             status=ProofStatus.UNRESOLVED,
-            reason=f"uv finds no solution for the requirements as they are today: {solution.problem}",
+            reason=f"uv finds no solution for the current requirements: {solution.problem}",
             command=self._command(case, ()),
             requirements=_lines(case, solution),
         )
@@ -91,7 +91,7 @@ class Prover:
         yield from self._free_threaded(case, selection)
         if selection.without_wheels:
             names = ", ".join(selection.without_wheels)
-            yield f"{names}: no wheel of the ordinary build either; what it needs was read, and nothing was built"
+            yield f"{names}: no wheel of the GIL-enabled build either; what it needs was read, and nothing was built"
         if case.left_out:
             yield f"left out, for they could not be looked up: {', '.join(sorted(case.left_out))}"
         if not case.editable:
@@ -112,7 +112,7 @@ class Prover:
                 self.target, explicit=self.settings.python, cache_dir=self.settings.cache
             )
         except InterpreterError:
-            yield f"uv chose among wheels of the ordinary build: there is no {self.target.executable} to choose for"
+            yield f"uv chose among wheels of the GIL-enabled build: there is no {self.target.executable} to choose for"
             return
         options = replace(self.options, no_deps=True, find_metadata=None)
         answer = prove(

@@ -148,7 +148,7 @@ def _only_text(value: Value, *, plain: bool) -> Value:
 
 
 def concatenate(parts: Sequence[Value]) -> Value:
-    """Return the text that the parts form, as far as it is known."""
+    """Return the text that the parts form, as far as known."""
     results: list[list[Value]] = [[]]
     for part in parts:
         options = choices_of(part)

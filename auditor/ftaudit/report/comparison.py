@@ -40,7 +40,7 @@ def headline(comparison: Comparison) -> str:
         case 1:
             return f"WORSE: {told}, {_unchanged(comparison)}."
         case 3:
-            return f"NOT SURE: nothing got worse as far as it is known; {told or 'no change'}."
+            return f"NOT SURE: nothing is known to be worse; {told or 'no change'}."
         case _:
             return f"NO WORSE: {told or 'no change'}, {_unchanged(comparison)}."
 

@@ -262,7 +262,7 @@ def _enter_namespaces(left_open: dict[str, str], *, network: bool) -> int:
         if wall & flag and unshare(flag) == 0:  # Only root gets here.
             reached |= flag
     if wall & ~reached & CLONE_NEWNET:
-        left_open[NETWORK] = f"this system gives no user namespace ({why})"
+        left_open[NETWORK] = f"this system does not allow a user namespace ({why})"
     return reached
 
 

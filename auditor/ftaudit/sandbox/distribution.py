@@ -250,7 +250,7 @@ def _itself(report: dict[str, Any], step: ImportStep) -> tuple[str, ...]:
 
 
 def _shortest(chains: Iterable[tuple[str, ...]]) -> tuple[str, ...]:
-    """Return the path to the first culprit, without repeated names in a row; empty if there is none."""
+    """Return the path to the first culprit, without repeated names in a row; or an empty one."""
     for chain in chains:
         return tuple(name for position, name in enumerate(chain) if position == 0 or name != chain[position - 1])
     return ()

@@ -119,7 +119,7 @@ class _Installer:
     def _try(self, wheels: Sequence[WheelToImport]) -> str | None:
         for wheel in wheels:
             if any(character.isspace() for character in wheel.location + (wheel.sha256 or "")) and len(wheels) == 1:
-                return f"{escape(wheel.location)} is no address of a wheel"
+                return f"{escape(wheel.location)} is not the address of a wheel"
         listed = self._folder / "requirements.txt"
         listed.write_text("".join(_requirement(wheel) for wheel in wheels), encoding="utf-8")
         # From our own folder, so that no `[tool.uv]` of the audited project applies.

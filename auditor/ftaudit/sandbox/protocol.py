@@ -72,7 +72,7 @@ class FrameReader:
             try:
                 message = json.loads(payload[len(self._nonce) :])
             except (ValueError, RecursionError) as error:
-                raise ProtocolViolation("a report that is no JSON") from error
+                raise ProtocolViolation("a report that is not JSON") from error
             if not isinstance(message, dict):
-                raise ProtocolViolation("a report that is no object")
+                raise ProtocolViolation("a report that is not a JSON object")
             yield message

@@ -89,7 +89,7 @@ _MACHINES: Final = {
 
 
 def make_filter(*, walled: bool) -> bytes | None:
-    """Return the filter for this machine as `struct sock_filter`s, or `None` if there is none.
+    """Return the filter for this machine as `struct sock_filter`s, or `None`.
 
     `walled` says that the process has its own network, processes and view of files. Without, no socket can be made at
     all, changes of attributes do nothing, and other processes cannot be read or written.

@@ -358,7 +358,7 @@ def _changed(paths: Iterable[Path], revision: str) -> frozenset[Path]:
         root = Path(os.fsdecode(top).rstrip("\n"))
         base = _git(root, "merge-base", "HEAD", "--end-of-options", revision)
         if base is None:
-            raise UsageError(f"git knows no revision {revision!r} that HEAD comes from", hint="see `git log`")
+            raise UsageError(f"git finds no revision {revision!r} in the history of HEAD", hint="see `git log`")
         since = os.fsdecode(base).strip()
         names = _git(root, "diff", "--name-only", "-z", "--diff-filter=d", "--no-ext-diff", since, "--") or b""
         names += _git(root, "ls-files", "-z", "--others", "--exclude-standard") or b""

@@ -368,7 +368,7 @@ def _looked(
         shown = files[todo[position]].shown
         match answer:
             case Died() as died:
-                answers[shown] = {"skipped": [[shown, f"the process that looked at it {died}", None, False]]}
+                answers[shown] = {"skipped": [[shown, f"the process that read it {died}", None, False]]}
             case _:
                 answers[shown] = answer
                 fresh[keys[shown]] = answer

@@ -30,7 +30,7 @@ class DirectorReport:
     """The reports of the director until its end."""
 
     coverage: dict[str, Any] | None = None
-    """Its last report of results; `None` if there was no report."""
+    """Its last report of results; `None` before its first report."""
     problem: str | None = None
     """Why it could not do all of its work."""
     notes: tuple[str, ...] = ()

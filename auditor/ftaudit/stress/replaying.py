@@ -39,7 +39,7 @@ def replay_script(
     `ResolutionError` without uv.
     """
     if sys.platform == "win32":
-        return ReplayCounts(failed=0, control=0, tries=0, problem="Windows has no sandbox of ours")
+        return ReplayCounts(failed=0, control=0, tries=0, problem="ftaudit has no sandbox for Windows")
     with open_environment(interpreter, wheels, settings=sandbox, safe_to_link=False) as environment:
         for name, problem in environment.failures.items():
             return ReplayCounts(failed=0, control=0, tries=0, problem=f"{name}: {problem}")

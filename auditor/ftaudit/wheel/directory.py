@@ -58,7 +58,7 @@ def read_directory(source: WheelSource, limits: Limits) -> tuple[tuple[ArchiveMe
         raise DamagedArchive(f"its central directory cannot be read: {error}", about=source.name) from error
     problems = []
     if start != ends.start:
-        problems.append(f"{start - ends.start} bytes stand before the archive")
+        problems.append(f"{start - ends.start} bytes precede the archive")
     if len(infos) != ends.count:
         problems.append(f"announces {ends.count} members and lists {len(infos)}")
     members = tuple(_members(source, infos, start))
@@ -163,7 +163,7 @@ def _problem(info: zipfile.ZipInfo, times: int) -> str | None:
     if info.flag_bits & _ENCRYPTED:
         return "it is encrypted"
     if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
-        return f"its compression method ({info.compress_type}) is none that wheels use"
+        return f"wheels do not use its compression method ({info.compress_type})"
     return None
 
 

@@ -84,7 +84,7 @@ static void f(PyObject *o, PyTypeObject *T, PyListObject *list) {
         for found in find_in_abi3t(unit, _MEMBER):
             name = found["member"] or found["set"] or found["setter"]
             if found["setter"] is not None:
-                what = f"Py_{name} is no place to write to"
+                what = f"Py_{name} does not point to memory that you can write to"
             else:
                 what = f"`{name}` is a member of a struct that is opaque in a build for abi3t"
             instead = _INSTEAD.get(name, "PyType_GetSlot" if name.startswith(("tp_", "nb_", "sq_", "mp_")) else None)

@@ -104,7 +104,7 @@ class BindingGeneratorTooOld(BuildRule):
         in_the_way = [f for f in old if "lock" not in f.names and not f.value.lstrip().startswith((">", "*"))]
         for fact in (in_the_way or used) if used else ():
             yield self.finding(
-                f"PyO3 {least_version(used[0].value)} knows nothing of free threading: the first that does is 0.23.",
+                f"PyO3 {least_version(used[0].value)} does not support free threading: 0.23 is the first that does.",
                 location=project.location(fact.path, fact.line, fact.column),
             )
 

@@ -56,8 +56,7 @@ class CffiLimitedApi(BuildRule):
         for fact in build.of(FactKind.CFFI):
             if not fact.settled:
                 yield self.finding(
-                    "cffi is told to use the limited API whatever the interpreter; only cffi 2.0 and "
-                    "later ignore that.",
+                    "cffi uses the limited API for every interpreter; only cffi 2.0 and later ignore that.",
                     location=project.location(fact.path, fact.line, fact.column),
                 )
 

@@ -169,8 +169,7 @@ class LimitedApiNotGated(BuildRule):
             abi3 = [name for name in fact.names if name.startswith("feature:abi3")]
             if abi3 and version is not None and version < _PYO3_IGNORES_ABI3:
                 yield self.finding(
-                    f"PyO3 {version} builds for the limited API ({abi3[0].removeprefix('feature:')}) also "
-                    "where there is none.",
+                    f"PyO3 {version} builds for the limited API ({abi3[0].removeprefix('feature:')}) also without it.",
                     location=project.location(fact.path, fact.line, fact.column),
                     remedy="Use PyO3 0.23 or later, which falls back to the version's own ABI on free-threaded builds.",
                 )

@@ -19,7 +19,7 @@ _COMPARED = re.compile(r"\s*(?:==|!=)\s*(?:Py_None|NULL|nullptr|self|\(PyObject\
 class BorrowedWeakref(CRule):
     """`PyWeakref_GetObject` returns a borrowed reference to the referent, and nothing keeps the referent alive:
     without the GIL its last owner can release it in another thread at any moment between the call and the use. There
-    is no container to lock."""
+    is not a container that you can lock."""
 
     info = RuleInfo(
         code="FT313",

@@ -70,6 +70,6 @@ class Abi3SoInFtEnv(PackageRule):
             suffix = find_suffix(module.path)
             if suffix is not None and suffix.abi == "abi3" and not suffix.is_windows and not right_build:
                 yield self.finding(
-                    f"{module.path} is a stable-ABI module of the ordinary build, and {target.executable} loads it",
+                    f"{module.path} is a stable-ABI module of the GIL-enabled build, and {target.executable} loads it",
                     module=module.name,
                 )

@@ -57,5 +57,5 @@ class FtWheelCoverageGap(PackageRule):
         if ours and missing:
             yield self.finding(
                 f"{facts.pin.name} {facts.pin.version} has no {target.abi} wheel for {', '.join(missing)}, "
-                "where the ordinary build has one"
+                "where the GIL-enabled build has one"
             )

@@ -141,7 +141,7 @@ _locks = defaultdict(threading.Lock)
             for item in statement.items:
                 if dotted(getattr(item.context_expr, "func", None)) in _MADE_HERE:
                     yield self.finding(
-                        "a lock that is made here is held by nobody else", location=module.place(item.context_expr)
+                        "no other thread can hold a lock that is made here", location=module.place(item.context_expr)
                     )
         for call in module.tree.all(ast.Call):
             match call:

@@ -13,7 +13,7 @@ from ftaudit.source.python.tree import dotted
 
 
 class Setswitchinterval(PythonRule):
-    """`sys.setswitchinterval` sets how long a thread may keep the GIL. Without the GIL there is no switching:
+    """`sys.setswitchinterval` sets how long a thread may keep the GIL. Without the GIL, threads do not take turns:
     threads run at the same time. Code that sets a long interval to avoid interruption is no longer protected."""
 
     info = RuleInfo(

@@ -116,7 +116,7 @@ def work(x):
                 continue
             if all(isinstance(target, ast.Name) for target in assignment.targets) and not _escapes(module, assignment):
                 yield self.finding(
-                    "a threading.local() that is made for each call is shared by nobody",
+                    "a threading.local() that is made for each call is never shared",
                     location=module.place(assignment),
                     severity=Severity.WARNING,
                 )

@@ -145,7 +145,7 @@ class RustBorrowedFfi(RustRule):
                     yield self.finding(
                         "The memory of a buffer belongs to another object too: a thread can write it meanwhile.",
                         location=unit.at(function.start_byte + len(text[: slice_.start()].encode())),
-                        remedy="Copy the bytes, or document that nobody may write the object during the call.",
+                        remedy="Copy the bytes, or document that no thread may write the object during the call.",
                     )
             asked, stored = text.find("PyDict_Contains("), text.find("PyDict_SetItem(")
             if 0 <= asked < stored:

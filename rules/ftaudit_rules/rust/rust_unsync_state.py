@@ -143,7 +143,7 @@ class RustUnsyncState(RustRule):
                     function = unit.text_of(node.child_by_field_name("function"))
                     if function.rpartition("::")[2] in _ATTACHED:
                         message = (
-                            "This takes the thread for attached without proof; the GIL no longer stands behind it."
+                            "This assumes, without proof, that the thread is attached; the GIL no longer guarantees it."
                         )
             if message is not None and not _foreign(node) and not unit.off_when_free_threaded(node):
                 yield self.finding(message, location=unit.at(node.start_byte), severity=severity)

@@ -71,7 +71,7 @@ class HandOver(Halt):
     """The emulated code needs another extension module of the same wheel."""
 
     def __init__(self, name: str) -> None:
-        super().__init__(f"it hands over to {name}, which is not beside it")
+        super().__init__(f"it calls {name}, which is not next to it")
         self.name = name
 
 

@@ -24,7 +24,7 @@ def machine_of(data: bytes) -> str:
     try:
         (offset,) = struct.unpack_from("<I", data, 0x3C)
         if data[offset : offset + 4] != b"PE\0\0":
-            raise ImageError("this MZ file is no PE image")
+            raise ImageError("this MZ file is not a PE image")
         number = struct.unpack_from("<H", data, offset + 4)[0]
     except struct.error as error:
         raise ImageError("the PE header is cut off") from error

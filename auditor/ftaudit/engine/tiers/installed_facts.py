@@ -31,14 +31,14 @@ def installed_facts(pin: Pin, found: OnDisk, target: Target, platform: Platform)
     An unreadable file is a failure: a file that was not checked is never reported as ready.
     """
     if found.platform is not None and not _is_of(found.platform, platform):
-        reason = f"what is installed is for {found.platform}, and not for {platform.name}"
+        reason = f"the installed files are for {found.platform}, not for {platform.name}"
         return IndexFacts(status=Status.FAILED, reason=Gap(kind=GapKind.FAILED, detail=reason), origin=ORIGIN)
     if not (found.modules or found.libraries):
         return IndexFacts(status=Status.DONE, origin=ORIGIN, kind=WheelKind.PURE)
     try:
         packed = _pack(pin, found, target, platform)
     except (OSError, ValueError, zipfile.LargeZipFile) as error:
-        reason = f"what is installed cannot be read: {getattr(error, 'strerror', None) or error}"
+        reason = f"the installed files cannot be read: {getattr(error, 'strerror', None) or error}"
         return IndexFacts(status=Status.FAILED, reason=Gap(kind=GapKind.FAILED, detail=reason), origin=ORIGIN)
     file = DistributionFile(filename=packed.name, url=packed.as_uri(), size=packed.stat().st_size)
     return IndexFacts(

@@ -1,4 +1,4 @@
-"""Reads wheels in the background as soon as they are known: one reader serves a whole command."""
+"""Reads each wheel in the background once it is known: one reader serves a whole command."""
 
 from __future__ import annotations
 

@@ -39,7 +39,8 @@ def read(path: Path) -> Requirements:
     if not isinstance(dependencies, yaml.SequenceNode):
         at = f"{path}:{_line(dependencies) if dependencies else 1}"
         raise InputError(
-            f"{at}: dependencies is no list: this is no conda environment file", hint=f"ftaudit reads {KNOWN}"
+            f"{at}: 'dependencies' is not a list: this is not a conda environment file",
+            hint=f"ftaudit reads {KNOWN}",
         )
     problems: list[Problem] = []
     lines: dict[int, str] = {}
@@ -78,7 +79,7 @@ def _compose(text: str, path: Path) -> yaml.Node | None:
         place = f"{path}:{mark.line + 1}" if mark else str(path)
         raise InputError(f"{place}: this is not valid YAML: {error.problem or error.context}") from error
     except (yaml.YAMLError, RecursionError, ValueError) as error:
-        raise InputError(f"{path} is no YAML that can be read: {str(error).splitlines()[0][:200]}") from error
+        raise InputError(f"{path} is not valid YAML: {str(error).splitlines()[0][:200]}") from error
 
 
 def _events(text: str) -> Iterator[yaml.Event]:
@@ -109,7 +110,7 @@ def _conda(text: str, place: Location) -> list[Problem]:
         raise InputError(f"{place}: {text[:80]!r} names no package")
     if match["name"].lower() in NO_PACKAGES:
         return []
-    message = "a conda package: those are not looked at, only what pip installs"
+    message = "a conda package: ftaudit checks only the packages that pip installs"
     return [Problem(name=match["name"], message=message, location=place)]
 
 
@@ -119,12 +120,12 @@ def _pip(table: yaml.MappingNode, path: Path) -> dict[int, str]:
     for name, value in table.value:
         place = f"{path}:{_line(name)}"
         if name.value != "pip":
-            raise InputError(f"{place}: {str(name.value)[:80]!r} is no installer that ftaudit knows; pip is")
+            raise InputError(f"{place}: {str(name.value)[:80]!r} is not a supported installer; use pip")
         if not isinstance(value, yaml.SequenceNode):
-            raise InputError(f"{place}: pip is no list")
+            raise InputError(f"{place}: 'pip' is not a list")
         for item in value.value:
             line = _line(item)
             if not isinstance(item, yaml.ScalarNode) or "\n" in item.value.strip() or line in lines:
-                raise InputError(f"{path}:{line}: an entry of pip is no line of a requirements file of its own")
+                raise InputError(f"{path}:{line}: each entry of 'pip' must be one line of a requirements file")
             lines[line] = item.value.strip()
     return lines

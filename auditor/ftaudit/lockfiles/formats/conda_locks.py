@@ -64,7 +64,7 @@ def _load(path: Path) -> Any:
     try:
         return yaml.load(text, Loader=loader)  # noqa: S506 - both are safe loaders
     except (yaml.YAMLError, RecursionError, ValueError) as error:
-        raise InputError(f"{path} is no YAML that can be read: {str(error).splitlines()[0][:200]}") from error
+        raise InputError(f"{path} is not valid YAML: {str(error).splitlines()[0][:200]}") from error
 
 
 def _marker(subdir: str) -> str:

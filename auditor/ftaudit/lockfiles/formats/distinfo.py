@@ -100,12 +100,12 @@ def _identity(headers: Any, path: Path) -> tuple[NormalizedName, Version]:
     try:
         name = canonicalize_name(str(headers.get("Name", "")).strip(), validate=True)
     except InvalidName as error:
-        raise InputError(f"{path}: its metadata gives no name that is one") from error
+        raise InputError(f"{path}: its metadata has no valid name") from error
     version = str(headers.get("Version", "")).strip()
     try:
         return name, Version(version)
     except (InvalidVersion, ValueError) as error:
-        raise InputError(f"{path}: its metadata gives no version that is one: {version[:80]!r}") from error
+        raise InputError(f"{path}: its metadata has no valid version: {version[:80]!r}") from error
 
 
 def _headers(path: Path) -> Any:

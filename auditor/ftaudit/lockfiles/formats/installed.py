@@ -85,7 +85,7 @@ def find_folders(path: Path) -> list[Path]:
     Raise `InputError` if there is no such folder, or if it has packages of several Pythons.
     """
     if not path.is_dir():
-        what = "is no folder" if path.exists() else "does not exist"
+        what = "is not a folder" if path.exists() else "does not exist"
         raise InputError(f"{path} {what}", hint=_WHAT)
     if any(_is_metadata(entry.name) for entry in _listing(path)):
         return [path]
@@ -102,7 +102,7 @@ def find_folders(path: Path) -> list[Path]:
     if not folders and (path / "pyvenv.cfg").is_file():
         return list(found.values())[:1]
     if not folders:
-        raise InputError(f"{path} holds no installed package", hint=_WHAT)
+        raise InputError(f"{path} has no installed package", hint=_WHAT)
     return folders
 
 
@@ -160,7 +160,7 @@ def _package(each: Distribution, on_disk: OnDisk | None) -> LockedPackage:
         source_tree=tree,
         on_disk=None if each.problem else on_disk,
         from_index=files is None and tree is None,
-        problem=each.problem or problem or (None if each.version or tree else "its metadata gives no version"),
+        problem=each.problem or problem or (None if each.version or tree else "its metadata has no version"),
     )
 
 
@@ -193,14 +193,14 @@ def _notes(path: Path, found: Sequence[Distribution]) -> Iterable[str]:
     version = settings.get("version_info") or settings.get("version")
     if version:
         yield (
-            f"{path} is one of Python {version[:20]}: for another Python, what that installs of the same versions is "
-            f"judged; of its own free-threaded one, what is installed"
+            f"{path} is an environment of Python {version[:20]}: for its free-threaded build, the installed files are "
+            "checked; for any other Python, the files that it would install of the same versions"
         )
     if settings.get("include-system-site-packages", "").lower() == "true":
-        yield f"{path} sees the packages of the system too, which were not looked at: name their folder with --env"
+        yield f"{path} also uses the system's packages, which were not checked: name their folder with --env"
     told = {
-        "built on this machine, where the index's files are judged": [e for e in found if e.built_here],
-        "installed by conda, where the index's files of the same version are judged": [
+        "built on this machine; the index's files are checked instead": [e for e in found if e.built_here],
+        "installed by conda; the index's files of the same version are checked instead": [
             e for e in found if e.installer == "conda"
         ],
         "installed the old way (egg-info)": [e for e in found if e.path.suffix != ".dist-info"],

@@ -51,11 +51,11 @@ def read(
     metadata = top.table("metadata")
     version = metadata.text("lock_version")
     if version is None:
-        raise metadata.error("lock_version", "is missing: this is no pdm.lock")
+        raise metadata.error("lock_version", "is missing: this is not a pdm.lock file")
     if not version.startswith(MAJOR):
         raise InputError(
             f"{path}: lock_version {version} of the lock file format; ftaudit knows {MAJOR}x",
-            hint="`pdm lock --refresh` with a present PDM writes it anew, or look for a newer ftaudit",
+            hint="run `pdm lock --refresh` with a current PDM, or update ftaudit",
         )
     tables = top.tables("package")
     if not tables:
@@ -102,7 +102,7 @@ def read(
             or any(target.text("platform") or target.text("implementation") for target in targets),
             notes=()
             if inherits or manifest is not None
-            else (f"{path} does not say what is in which group, and has no pyproject.toml beside it: all are judged",),
+            else (f"{path} does not list its groups and has no pyproject.toml next to it: every package is checked",),
         ),
     )
 
@@ -168,7 +168,7 @@ def _edges(table: Table, own: NormalizedName) -> list[Edge]:
     for i, line in enumerate(table.texts("dependencies")):
         edge = parse_edge(line.removeprefix("-e ").strip())
         if edge is None:
-            raise table.error(f"dependencies[{i}]", f"is no requirement: {line[:120]!r}")
+            raise table.error(f"dependencies[{i}]", f"is not a requirement: {line[:120]!r}")
         if edge.name != own:
             found.append(edge)
     return found

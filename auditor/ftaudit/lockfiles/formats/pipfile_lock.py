@@ -47,14 +47,14 @@ def read(
     """Return the packages of the section `default` and of the chosen ones; `dev` means `develop`.
 
     The lock file has versions and hashes, but no file names and no edges: the files come from the index, and only
-    packages that the Pipfile next to it names have a chain. There are no extras to choose. Raise `InputError` with the
+    packages that the Pipfile next to it names have a chain. The format has no extras. Raise `InputError` with the
     place of the error, `UsageError` for an extra or an unknown section.
     """
     text = read_text(path)
     top = Table(path, "", _parse(text, path))
     meta = top.table("_meta")
     if "_meta" not in top or DEFAULT not in top:
-        raise top.error("_meta" if "_meta" not in top else DEFAULT, "is missing: this is no Pipfile.lock")
+        raise top.error("_meta" if "_meta" not in top else DEFAULT, "is missing: this is not a Pipfile.lock file")
     if meta.raw("pipfile-spec") != SPEC:
         raise meta.error("pipfile-spec", f"is {meta.raw('pipfile-spec')!r}; ftaudit knows {SPEC}")
     sections = [key for key in top.keys() if key not in ("_meta", DEFAULT)]  # noqa: SIM118
@@ -161,7 +161,7 @@ def _version(table: Table) -> Version | None:
     try:
         return Version((value or "").lstrip("="))
     except (InvalidVersion, ValueError) as error:
-        raise table.error("version", f"is no version: {(value or '')[:80]!r}") from error
+        raise table.error("version", f"is not a version: {(value or '')[:80]!r}") from error
 
 
 def _expanded(source: Table) -> str:

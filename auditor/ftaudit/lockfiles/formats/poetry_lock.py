@@ -74,8 +74,8 @@ class _PoetryReader:
             roots = tuple((edge, place) for edge in direct)
         else:
             roots = self._guess_roots(read, wanted, chosen)
-            unknown = "" if self._version.startswith("1.") else ": its groups are not told apart, all are judged"
-            notes.append(f"{self._path} has no pyproject.toml beside it{unknown}")
+            unknown = "" if self._version.startswith("1.") else ": its groups are unknown, so all are checked"
+            notes.append(f"{self._path} has no pyproject.toml next to it{unknown}")
         return Requirements(
             path=self._path,
             format=InputFormat.POETRY_LOCK,
@@ -164,7 +164,7 @@ class _PoetryReader:
 def _known_version(metadata: Table, path: Path) -> str:
     version = metadata.text("lock-version")
     if version is None:
-        raise metadata.error("lock-version", "is missing: this is no poetry.lock")
+        raise metadata.error("lock-version", "is missing: this is not a poetry.lock file")
     if version not in VERSIONS:
         raise InputError(
             f"{path}: lock-version {version} of the lock file format; ftaudit knows {', '.join(VERSIONS)}",

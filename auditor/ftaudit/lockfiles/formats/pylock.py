@@ -48,7 +48,7 @@ def read(
     except PylockValidationError as error:
         raise InputError(f"{path}: {error.context or 'the document'}: {error.message}") from error
     except (ValueError, TypeError, AttributeError, RecursionError) as error:
-        raise InputError(f"{path} is no valid pylock.toml: {error}") from error
+        raise InputError(f"{path} is not a valid pylock.toml file: {error}") from error
     offered, known = frozenset(lock.extras or ()), frozenset(lock.dependency_groups or ())
     wanted = offered if all_extras else frozenset(map(canonicalize_name, extras))
     check_known("extra", wanted, offered, path)
@@ -79,11 +79,11 @@ def _check_version(document: dict[str, Any], path: Path) -> None:
     """Reject an unknown minor version: `packaging` would only warn and skip new content."""
     value = document.get("lock-version")
     if not isinstance(value, str):
-        raise InputError(f"{path}: lock-version is missing or no string: this is no pylock.toml")
+        raise InputError(f"{path}: lock-version is missing or is not a string: this is not a pylock.toml file")
     try:
         version = Version(value)
     except InvalidVersion as error:
-        raise InputError(f"{path}: lock-version: {value!r} is no version") from error
+        raise InputError(f"{path}: lock-version: {value!r} is not a version") from error
     if version != VERSION:
         raise InputError(
             f"{path}: lock-version {value} of the lock file format; ftaudit knows {VERSION}",

@@ -285,7 +285,7 @@ class _Project:
         try:
             parsed = Requirement(value)
         except InvalidRequirement as error:
-            problem = table.error(at, f"is no requirement: {str(error).splitlines()[0]}: {value[:120]!r}")
+            problem = table.error(at, f"is not a requirement: {str(error).splitlines()[0]}: {value[:120]!r}")
             where = f" (line {line})" if line else ""
             raise InputError(f"{problem.problem}{where}") from error
         reference = parse_reference(parsed.url, self._path.parent) if parsed.url else None
@@ -405,5 +405,5 @@ def _glob(root: Path, pattern: str) -> list[Path]:
     try:
         found = sorted(root.glob(pattern))
     except (ValueError, NotImplementedError) as error:
-        raise InputError(f"{root / 'pyproject.toml'}: {pattern!r} is no pattern of workspace members") from error
+        raise InputError(f"{root / 'pyproject.toml'}: {pattern!r} is not a pattern of workspace members") from error
     return [folder for folder in found if (folder / "pyproject.toml").is_file()]

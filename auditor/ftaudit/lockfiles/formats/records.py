@@ -92,11 +92,11 @@ def _package(
     try:
         normal = canonicalize_name(str(name), validate=True)
     except InvalidName as error:
-        raise ValueError(f"{str(name)[:80]!r} is no name of a package") from error
+        raise ValueError(f"{str(name)[:80]!r} is not a package name") from error
     try:
         found, problem = Version(str(version)), None
     except (InvalidVersion, ValueError):
-        found, problem = None, f"its version is none that an index has: {str(version)[:80]!r}"
+        found, problem = None, f"its version is not one that an index can have: {str(version)[:80]!r}"
     return LockedPackage(name=normal, version=found, location=place, edges=edges, problem=problem, source_tree=tree)
 
 

@@ -149,7 +149,7 @@ class _RequirementsReader:
                         nested = _included(target, place)
                         self.read(nested, constraint=constraint or name == "constraints", chain=chain)
                 case "editables":
-                    raise InputError(f"{place}: -e stands beside another option")
+                    raise InputError(f"{place}: -e cannot be combined with another option on one line")
                 case "index_url":
                     _check_set(value, place)
                     self._options[name] = value
@@ -253,7 +253,7 @@ def _parse(text: str, path: Path) -> RequirementsFile:
             return RequirementsFile.from_file(str(copy), include_nested=False)
         except Exception as error:
             # The library does not catch the exceptions of its vendored pip code.
-            raise InputError(f"{path} is no requirements file: {error}") from error
+            raise InputError(f"{path} is not a requirements file: {error}") from error
 
 
 def _decode(path: Path) -> str:
@@ -271,10 +271,10 @@ def _decode(path: Path) -> str:
         try:
             text = data.decode(locale.getpreferredencoding(False))
         except (UnicodeDecodeError, LookupError):
-            raise InputError(f"{path} is no text: byte {error.start} is not {encoding}") from error
+            raise InputError(f"{path} is not a text file: byte {error.start} is not {encoding}") from error
     if "\0" in text:
         line = text.count("\n", 0, text.index("\0")) + 1
-        raise InputError(f"{path}:{line}: a NUL character: this is no text file")
+        raise InputError(f"{path}:{line}: a NUL character: this is not a text file")
     return _checked(text, path)
 
 

@@ -41,7 +41,7 @@ def read(
     top = Table(path, "", document)
     version = top.raw("version")
     if not isinstance(version, int):
-        raise top.error("version", "is missing: this is no uv.lock" if version is None else "is not a number")
+        raise top.error("version", "is missing: this is not a uv.lock file" if version is None else "is not a number")
     if version != VERSION:
         raise InputError(
             f"{path}: version {version} of the lock file format; ftaudit knows version {VERSION}",
@@ -81,7 +81,7 @@ def read(
     notes: tuple[str, ...] = ()
     if len(choices) > 1:
         told = ", ".join(str(each) for each in chosen if any(each.marker in some for some in conflicts))
-        notes = (f"{path} declares that some of these exclude each other, so each is judged by itself: {told}",)
+        notes = (f"{path} declares that some of these exclude each other, so each is checked by itself: {told}",)
     locks = [
         LockData(
             packages=tuple(package for _, package in read),

@@ -48,7 +48,7 @@ def read(path: Path) -> Requirements:
             continue
         found = parse_file(entry.name)
         if found is None or not entry.is_file():
-            packages.append(_stranger(entry, "is no file" if found else "has no name of a wheel or sdist"))
+            packages.append(_stranger(entry, "is not a file" if found else "has no name of a wheel or sdist"))
         else:
             releases[found].append(entry)
     incomplete: list[str] = []
@@ -123,7 +123,7 @@ def _package(name: NormalizedName, version: Version, files: Sequence[Path], inco
     if wheels:
         needs = _needs(min(wheels, key=lambda file: file.stat().st_size), incomplete)
     else:
-        incomplete.append(f"the dependencies of {name} {version} were not looked at: there is an sdist alone")
+        incomplete.append(f"the dependencies of {name} {version}: there is only an sdist")
     return LockedPackage(
         name=name,
         version=version,
@@ -146,10 +146,10 @@ def _needs(wheel: Path, incomplete: list[str]) -> Needs:
         with open_wheel(wheel, cache_dir=wheel.parent) as archive:
             requires = read_metadata(archive, wheel.name).requires
     except ArchiveError as error:
-        incomplete.append(f"the dependencies of {wheel.name} were not looked at: {error.problem}")
+        incomplete.append(f"the dependencies of {wheel.name}: {error.problem}")
         return Needs()
     if requires is None:
-        incomplete.append(f"the dependencies of {wheel.name} were not looked at: it has no METADATA")
+        incomplete.append(f"the dependencies of {wheel.name}: it has no METADATA")
         return Needs()
     needs = parse_needs(requires)
     incomplete += [f"{wheel.name}: a requirement was passed over: {line!r}" for line in needs.malformed]

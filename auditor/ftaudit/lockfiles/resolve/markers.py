@@ -57,7 +57,7 @@ class Markers:
             return Marker(text).evaluate(environment, context="lock_file")
         except (InvalidMarker, UndefinedComparison, UndefinedEnvironmentName, ValueError, RecursionError) as error:
             reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-            raise InputError(f"{place}: {marker[:200]!r} is no marker: {reason}") from error
+            raise InputError(f"{place}: {marker[:200]!r} is not a valid marker: {reason}") from error
 
 
 def _among_extras(match: re.Match[str]) -> str:

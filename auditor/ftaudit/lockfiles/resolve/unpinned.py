@@ -155,7 +155,7 @@ class _Resolution:
         if self._strict:
             self.conflict = failure or Failure(kind=FailureKind.OUT_OF_REACH, message=reason)
         elif self._answer:
-            self._incomplete.append(f"not every dependency was looked at: {reason}")
+            self._incomplete.append(f"some dependencies: {reason}")
         else:
             self._give_up(reason)
 
@@ -238,7 +238,7 @@ class _Resolution:
         self._listed.wheels = [line for line in self._listed.wheels if line not in away]
         for line in away:
             name = line.partition(" @ ")[0].partition("[")[0]
-            self._incomplete.append(f"the dependencies of {name} were not looked at: {failure.message}")
+            self._incomplete.append(f"the dependencies of {name}: {failure.message}")
         return True
 
     def _go_offline(self, failure: Failure) -> bool:
@@ -319,7 +319,7 @@ class _Resolution:
         """Yield one sentence for all releases whose dependencies uv's cache does not have."""
         if self._uncached:
             named = _listing(self._uncached)
-            yield f"the dependencies of {named} were not looked at: {self._without}, and uv's cache does not tell them"
+            yield f"the dependencies of {named}: {self._without}, and uv's cache does not have them"
 
     def _obstacle(self, name: NormalizedName, *, resolved: bool) -> GapKind | None:
         """Return whether a network connection would have avoided a problem."""
@@ -438,12 +438,12 @@ class _Resolution:
         self._any_sdist.discard(name)
         reason = failure.message
         if self._offline and failure.kind is FailureKind.MISSING:
-            reason = f"its version could not be resolved: {self._without}, and uv's cache does not tell it"
+            reason = f"its version could not be resolved: {self._without}, and uv's cache does not have it"
         self._excluded[name] = reason
         self._excluded_by[name] = tuple(parent for parent in failure.wanted_by if parent != name)
         pinned = self._pinned(name)
         if pinned is not None and (name, pinned) not in self._unread:
-            self._incomplete.append(f"the dependencies of {name} were not looked at: {reason}")
+            self._incomplete.append(f"the dependencies of {name}: {reason}")
 
     def _stand_in(self, name: NormalizedName, version: Version, failure: Failure) -> None:
         requires: tuple[str, ...] | None = None
@@ -458,12 +458,8 @@ class _Resolution:
             if self._offline and failure.kind in (FailureKind.MISSING, FailureKind.NO_WHEEL):
                 self._uncached.append(name)
                 return
-            why = (
-                "nothing within reach tells them without a build"
-                if failure.kind is FailureKind.NO_WHEEL
-                else failure.message
-            )
-            self._unread[name, version] = f"the dependencies of {name} {version} were not looked at: {why}"
+            why = "they are unknown without a build" if failure.kind is FailureKind.NO_WHEEL else failure.message
+            self._unread[name, version] = f"the dependencies of {name} {version}: {why}"
 
     def _metadata(self, name: NormalizedName, version: Version) -> tuple[str, ...] | None:
         find = self._options.find_metadata
@@ -487,7 +483,7 @@ class _Resolution:
         if not self._forced and any(root.exact for root in self._listed.named.values()):
             self._forced = True
             self._notes.append(
-                f"the requirements exclude each other; each pin is judged as it is given: {failure.message}"
+                f"the requirements exclude each other; each pin is checked as written: {failure.message}"
             )
             return True
         named = [name for name in self._listed.named if name not in self._excluded and _mentions(failure.message, name)]
@@ -504,7 +500,7 @@ class _Resolution:
                 self._problems.setdefault(name, f"its version could not be resolved: {reason}")
         pinned = [name for name, root in self._listed.named.items() if root.exact is not None]
         if pinned and not self._options.no_deps:
-            self._incomplete.append(f"the dependencies of {_listing(pinned)} were not looked at: {reason}")
+            self._incomplete.append(f"the dependencies of {_listing(pinned)}: {reason}")
 
 
 def _line(requirement: InputRequirement) -> str:

@@ -91,8 +91,8 @@ def find_uv() -> str:
         if found := shutil.which("uv"):
             return found
         raise ResolutionError(
-            "uv was not found, which resolves what is not pinned",
-            hint="pip install uv; or judge only what is listed: --no-deps",
+            "uv, which resolves unpinned requirements, was not found",
+            hint="run `pip install uv`, or check only the listed packages with --no-deps",
         ) from error
 
 

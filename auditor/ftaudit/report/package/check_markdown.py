@@ -64,7 +64,7 @@ def sections(report: Report) -> tuple[MarkdownSection, ...]:
     unknown = [entry for entry in rows if entry.package.verdict is Verdict.UNKNOWN]
     slower = [entry for entry in rows if entry.package.verdict is Verdict.FALLBACK]
     fine = [entry for entry in rows if entry.package.verdict in (Verdict.READY, Verdict.PURE)]
-    notes = [f"not looked at: {what}" for what in report.incomplete]
+    notes = [f"not checked: {what}" for what in report.incomplete]
     notes += [f"not imported: {what}" for what in not_imported(report)]
     notes += [f"note: {note}" for note in report.notes]
     many = len(report.platforms) > 1
@@ -91,7 +91,7 @@ def summary(report: Report) -> str:
         names = sorted({str(p.facts.pin.name) for p in report.packages if p.verdict in verdicts})
         shown = ", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")
         tails += [f"{verb} {shown}"] if names else []
-    tails += ["not everything was looked at"] if report.incomplete else []
+    tails += ["not everything was checked"] if report.incomplete else []
     return escape("; ".join((line, *tails))) + "\n"
 
 

@@ -207,7 +207,7 @@ def _sum(console: Console, report: Report, verdict: Verdict, found: list[Agreein
 def _notes(console: Console, report: Report) -> None:
     from rich.text import Text
 
-    told = [f"not looked at: {what}" for what in report.incomplete]
+    told = [f"not checked: {what}" for what in report.incomplete]
     told += [f"not imported: {what}" for what in not_imported(report)]
     told += [f"note: {note}" for note in report.notes]
     told += [line for reach in report.reach for line in reach_summary(reach)]

@@ -18,7 +18,7 @@ def scripts(report: Report) -> Iterator[tuple[str, str]]:
 
 
 def script_of(package: Package, failure: StressFailure) -> str:
-    """Return one script, with metadata (PEP 723) that states what to install and what was observed."""
+    """Return one script, with metadata (PEP 723) that states the packages to install and the observed failure."""
     pin, stress = package.facts.pin, package.facts.stress
     facts = {
         "kind": failure.kind.value,

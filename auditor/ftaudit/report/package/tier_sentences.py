@@ -125,7 +125,7 @@ def _index(facts: IndexFacts) -> Iterator[str]:
 
 def _gil_wheel(file: DistributionFile | None) -> Iterator[str]:
     if file is not None:
-        yield f"the ordinary build has {file.filename}"
+        yield f"the GIL-enabled build has {file.filename}"
 
 
 def _binary(facts: BinaryFacts) -> Iterator[str]:

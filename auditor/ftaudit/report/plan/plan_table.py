@@ -186,7 +186,7 @@ def _proof(console: Console, proof: Proof) -> None:
     if proof.status is ProofStatus.RESOLVED:
         changed = ", ".join(f"{one.name} {one.version} {one.verdict}" for one in proof.checked)
         lines = [("", f"uv resolves {counted(len(proof.resolved), 'package')} together")]
-        lines += [("audited anew: ", changed)] if changed else []
+        lines += [("audited again: ", changed)] if changed else []
     else:
         lines = [("", proof.reason or str(proof.status))]
     lines += [("once written: ", proof.command)] if proof.command else []

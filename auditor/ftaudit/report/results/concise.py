@@ -22,8 +22,8 @@ def render(results: Results) -> str:
     lines += _left_out([each for each in results.results if each.suppression is None and each.unknown])
     unknown = {f"{each.subject}: {each.text}" for each in results.results}
     missed = [each for each in results.unchecked if each.matters and each.message not in unknown]
-    lines += [f"not looked at: {each.message}" for each in missed[:_LISTED]]
-    lines += [f"not looked at: {len(missed) - _LISTED} more"] if len(missed) > _LISTED else []
+    lines += [f"not checked: {each.message}" for each in missed[:_LISTED]]
+    lines += [f"not checked: {len(missed) - _LISTED} more"] if len(missed) > _LISTED else []
     return "\n".join((*lines, f"ftaudit: {results.sentence}")) + "\n"
 
 

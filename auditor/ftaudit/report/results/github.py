@@ -34,7 +34,7 @@ def render(results: Results, *, places: Places) -> str:
     for unchecked in results.unchecked:
         # A package that could not be checked already has a result.
         if unchecked.matters and not any(result.unknown and _same(unchecked, result) for result in counted):
-            lines.append(_command("warning", _where(unchecked, places), f"not looked at: {unchecked.message}"))
+            lines.append(_command("warning", _where(unchecked, places), f"not checked: {unchecked.message}"))
             levels["warning"] += 1
     suppressed = len(results.results) - len(counted)
     told = [f"{levels[level]} {level}{'s' if levels[level] != 1 else ''}" for level in levels]

@@ -54,9 +54,9 @@ def _suites(report: Report, prefix: str = "") -> dict[str, list[JunitCase]]:
         suite = f"{prefix}{package.facts.platform}"
         suites.setdefault(suite, []).append(_case(package, suite))
     if report.incomplete:
-        suites[f"{prefix}not looked at"] = [
+        suites[f"{prefix}not checked"] = [
             JunitCase(
-                classname=f"{prefix}not looked at",
+                classname=f"{prefix}not checked",
                 name=f"incomplete {number}",
                 outcome="error",
                 kind="incomplete",
@@ -99,7 +99,7 @@ def render_scan(scan: ScanResult, *, fail_on: Severity, exit_code: int) -> str:
         suites[skip.path].append(
             JunitCase(
                 classname=skip.path,
-                name="not looked at" if outcome else "looked at all the same",
+                name="not checked" if outcome else "read anyway",
                 outcome=outcome,
                 kind="skipped",
                 message=skip.reason,

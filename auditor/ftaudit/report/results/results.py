@@ -190,7 +190,7 @@ def scan_sentence(scan: ScanResult) -> str:
         if counts[severity]
     )
     missed = sum(not skip.read_anyway for skip in scan.skipped)
-    tail = f"; {missed} of them could not be looked at" if missed else ""
+    tail = f"; {missed} of them could not be read" if missed else ""
     return f"{found or 'nothing found'} in {counted(scan.files, 'file')} and {scan.lines:,} lines{tail}."
 
 

@@ -38,14 +38,14 @@ VERDICT_RULES: Final = {
         Severity.ERROR,
         "An extension module turns the GIL back on.",
         "A module that does not declare Py_MOD_GIL_NOT_USED makes free-threaded CPython turn the GIL on, for the whole "
-        "process and every thread, as soon as it is imported (PEP 703).",
+        "process and every thread, at its first import (PEP 703).",
         "Take a version whose modules leave the GIL off, or do without the modules that are named.",
     ),
     Verdict.SOURCE_ONLY: (
         Severity.ERROR,
         "No wheel that the target installs; there is an sdist to build from.",
-        "The installer falls back to a build, which needs a compiler and may fail, and what it builds has not been "
-        "looked at.",
+        "The installer falls back to a build, which needs a compiler and may fail, and nothing has "
+        "checked what it builds.",
         "Take a version with a wheel for the free-threaded build, or build and audit one: `ftaudit wheel`.",
     ),
     Verdict.UNAVAILABLE: (
@@ -63,13 +63,13 @@ VERDICT_RULES: Final = {
     Verdict.UNKNOWN: (
         Severity.WARNING,
         "It could not be checked.",
-        "Nothing was found to block, and nothing is cleared: the reason says what could not be looked at.",
-        "Mend what the reason names (network, cache, lock file), and check again.",
+        "Nothing was found to block, and nothing is cleared: the reason says what could not be checked.",
+        "Fix the problem that the reason names (network, cache, lock file), and check again.",
     ),
     Verdict.FALLBACK: (
         Severity.INFO,
         "The target gets the pure-Python wheel although compiled ones exist.",
-        "It works, and is slower than what the ordinary build gets.",
+        "It works, and is slower than what the GIL-enabled build gets.",
         "Ask upstream for a wheel for the free-threaded build.",
     ),
 }

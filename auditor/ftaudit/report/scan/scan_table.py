@@ -188,7 +188,7 @@ def _skipped(console: Console, result: ScanResult) -> None:
 
     if not result.skipped:
         return
-    console.print(Text("Not looked at, or not as it should be", style="bold"))
+    console.print(Text("Not read, or only partly", style="bold"))
     for skip in result.skipped[:_MOST_SKIPPED]:
         place = clean(skip.path) + ("" if skip.line is None else f":{skip.line}")
         console.print(Text(f"  {place}: {clean(skip.reason)}"))

@@ -371,7 +371,7 @@ def _entry_points(code: str) -> tuple[set[str], set[str]]:
 
 
 def _body_of(code: str, name: str) -> str:
-    """Return the body of a function by its name, or of a `PyMODINIT_FUNC name(…)`; empty if there is none."""
+    """Return the body of a function by its name, or of a `PyMODINIT_FUNC name(…)`; or an empty one."""
     at = code.find(name)
     while at >= 0:
         found = _PARAMETERS_AND_BODY.match(code, at + len(name))

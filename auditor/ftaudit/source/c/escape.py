@@ -19,7 +19,7 @@ class ContainerOrigin(Enum):
     MEMBER = "a field that other threads reach"
     PARAMETER = "an argument that the caller still holds"
     ATTRIBUTE = "an attribute or item of another object"
-    ITEM = "an item of what is iterated over, which its owner still holds"
+    ITEM = "an item of the iterated object, which its owner still holds"
     TYPE_DICT = "a type's dictionary"
     MODULE_DICT = "a module's dictionary"
     PRIVATE = "made in this function"

@@ -27,7 +27,7 @@ def fail(kind, what):
 
 
 def outcome(operation, shared, i):
-    """Return what a call came to, as text. Exceptions that a race may raise in good code are no failures."""
+    """Return what a call came to, as text. Exceptions that a race may raise in good code do not count."""
     try:
         return repr(operation(*shared, i))
     except BaseException as error:

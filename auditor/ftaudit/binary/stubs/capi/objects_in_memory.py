@@ -233,4 +233,4 @@ def _base_of(name: str) -> str:
 
 def _call_of_object(process: Process) -> int:
     """Answer a call of a value that was returned as an object: an entry of an imported table of functions."""
-    raise Halt(f"the module calls {process.current}, which is no function")
+    raise Halt(f"the module calls {process.current}, which is not a function")

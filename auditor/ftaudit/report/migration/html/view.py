@@ -336,7 +336,7 @@ def _gaps(migration: Migration) -> Iterator[GapSection]:
         title="Packages without a verdict",
         lines=tuple(f"{entry.title} ({', '.join(entry.platforms)}): {entry.reasons[0]}" for entry in unknown),
     )
-    yield GapSection(title="Not looked at", lines=(*report.incomplete, *migration.incomplete))
+    yield GapSection(title="Not checked", lines=(*report.incomplete, *migration.incomplete))
     yield GapSection(title="Modules that were read, but could not be imported", lines=tuple(not_imported(report)))
     yield GapSection(title="Notes", lines=report.notes)
     if plan is not None:
