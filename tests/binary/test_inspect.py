@@ -16,6 +16,7 @@ from ftaudit.binary.inspection import InspectSettings, WheelRequest, inspect_whe
 from ftaudit.model import BinaryFacts, DistributionFile, ExtensionModule, GilDeclaration, Status
 from ftaudit.model.sentences import gap_phrase
 from ftaudit.target import parse_target
+from ftaudit.wheel import Limits
 
 TARGET = parse_target("3.14t")
 STABLE = "Programming Language :: Python :: Free Threading :: 3 - Stable"
@@ -140,9 +141,32 @@ def test_a_shim_without_its_library_or_with_one_that_is_none_is_undetermined(ins
     assert "after Wrapped_PyInit_library_shim() of another library" in how(inspect(shim_wheel(b"\x7fELF" * 40)))
 
 
-def test_a_library_that_is_too_large_is_not_read_and_named(inspect: Inspect, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("ftaudit.binary.reading.LIBRARIES", 100)
-    assert "libwrapped.so: 0 MiB, too large to be read" in how(inspect(shim_wheel(b"\x7fELF" * 40)))
+def test_a_library_that_is_too_large_is_not_read_and_named(inspect: Inspect) -> None:
+    limits = Limits(libraries_inflated=100)
+    assert "libwrapped.so: 0 MiB, too large to be read" in how(inspect(shim_wheel(b"\x7fELF" * 40), limits=limits))
+
+
+@pytest.mark.parametrize(
+    ("name", "size", "limits"),
+    [
+        ("demo/libspam.so.1", 200_000, Limits(libraries=250_000)),
+        ("demo/libspam.so.1", 200_000, Limits(libraries_inflated=250_000)),
+        ("demo/spam.weights", 200_000, Limits(probes=1)),
+        ("demo/spam.weights", 20_000, Limits(others=30_000)),
+    ],
+)
+def test_files_beyond_a_limit_have_a_row(
+    inspect: Inspect, server: IndexServer, name: str, size: int, limits: Limits
+) -> None:
+    """Two files, of which only the first is within the limit; without the limit, neither is a module."""
+    stem, _, end = name.partition(".")
+    members = {f"{stem}{number}.{end}": incompressible(size) for number in range(2)}
+    url = server.add_file(NAME, wheel(members))
+    module = only(inspect(url, session=requests.Session, limits=limits))
+    assert module.path == f"{stem}1.{end}"
+    assert module.binary is not None
+    assert module.binary.how.startswith("not read: the wheel holds more than")
+    assert inspect(url, session=requests.Session).modules == ()
 
 
 def test_a_text_file_named_like_a_module_is_a_problem(inspect: Inspect) -> None:
@@ -165,7 +189,11 @@ def test_a_connection_that_breaks_leaves_the_modules_undetermined(
     server.first(f"/files/{NAME}", reply)
     server.always(f"/files/{NAME}", Reply(drops=True))
     digest = hashlib.sha256(data).hexdigest()
-    assert "cannot be fetched" in how(inspect(url, sha256=digest, session=requests.Session))
+    facts = inspect(url, sha256=digest, session=requests.Session)
+    assert [(module.path, module.binary and module.binary.how) for module in facts.modules] == [
+        (CORE, f"{NAME}: cannot be fetched: ConnectionError"),
+        ("demo/data", f"{NAME}: cannot be fetched: ConnectionError"),
+    ]
     server.heal(f"/files/{NAME}")
     assert "cannot be fetched" not in how(inspect(url, sha256=digest, session=requests.Session))
 

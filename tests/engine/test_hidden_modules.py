@@ -30,6 +30,7 @@ NO_HOOK = (LIBRARIES / "libdecides.so").read_bytes()
 UNICODE = GUILTY.replace(b"PyInit_multi_used", b"PyInitU_modul_fsa")
 LINKED = elf("spam", hook="", mapped=b"libhook-0a1b2c3d.so\0" + bytes(256))
 LARGE = GUILTY + incompressible(300_000)
+PADDED = GUILTY + bytes(20 << 20)
 
 PLACES: Mapping[str, tuple[str, Mapping[str, bytes]]] = {
     "hyphen": (NATIVE, {f"pkg/multi-used{SUFFIX}": GUILTY}),
@@ -61,6 +62,16 @@ PLACES: Mapping[str, tuple[str, Mapping[str, bytes]]] = {
         {f"pkg/multi_used{SUFFIX}": LINKED, "NAME.libs/libhook-0a1b2c3d.so": LARGE},
     ),
     "large-library-of-nobody": (NATIVE, {f"pkg/multi_not_used{SUFFIX}": GOOD, "pkg/multi_used.so.3": LARGE}),
+    "large-library-of-a-module": (
+        NATIVE,
+        {f"pkg/multi_not_used{SUFFIX}": GOOD + b"libmulti_used.so.3\0", "pkg/libmulti_used.so.3": LARGE},
+    ),
+    "large-libs-hash": (
+        NATIVE,
+        {"NAME.libs/libmulti_used-0a1b2c3d.so.1": LARGE, f"pkg/multi_not_used{SUFFIX}": GOOD},
+    ),
+    "large-dylibs": (NATIVE, {"pkg/.dylibs/multi_used.dylib": LARGE, f"pkg/multi_not_used{SUFFIX}": GOOD}),
+    "large-odd-extension": (PURE, {"pkg/multi_used.plugin": LARGE}),
     "shadowed": (NATIVE, {f"pkg/multi_used{SUFFIX}": image("single_set"), "pkg/multi_used.so.1": GUILTY}),
 }
 INNOCENT: Mapping[str, tuple[str, Mapping[str, bytes], str]] = {
@@ -82,6 +93,17 @@ INNOCENT: Mapping[str, tuple[str, Mapping[str, bytes], str]] = {
         {f"pkg/multi_not_used{SUFFIX}": GOOD, "NAME.libs/libpad-0a1b2c3d.so.6": NO_HOOK + bytes(4 << 20)},
         "ready",
     ),
+    "large-linked": (
+        NATIVE,
+        {
+            f"pkg/multi_not_used{SUFFIX}": GOOD + b"libz.so.1\0",
+            "pkg/libz.so.1": NO_HOOK + incompressible(300_000),
+            "pkg/model.weights": incompressible(300_000),
+        },
+        "ready",
+    ),
+    "padded-data": (PURE, {"pkg/model.weights": bytes(20 << 20)}, "pure"),
+    "padded-module": (PURE, {"pkg/multi_used.plugin": PADDED}, "unknown"),
     "linked": (NATIVE, {f"pkg/multi_not_used{SUFFIX}": GOOD + b"libz.so.1\0", "pkg/libz.so.1": NO_HOOK}, "ready"),
 }
 

@@ -6,6 +6,7 @@ what is fetched (docs/binary.md, "What is read of a wheel").
 
 from __future__ import annotations
 
+from concurrent.futures import Executor
 from dataclasses import dataclass
 from typing import Final
 
@@ -22,8 +23,6 @@ from ftaudit.wheel import (
 
 SMALL: Final = 128 << 10
 """Compressed bytes up to which a file that no import finds is fetched without further reason."""
-OTHERS: Final = 1 << 20
-"""Compressed bytes of files with other names that are fetched of one wheel."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -32,14 +31,21 @@ class Candidates:
 
     modules: tuple[ModuleMember, ...]
     held_back: tuple[ModuleMember, ...] = ()
-    """Large shared libraries, which are read only if no evidence shows that they are plain libraries."""
+    """Large shared libraries, which are read last: often a module needs them, and they are read with it."""
+    left_out: tuple[ModuleMember, ...] = ()
+    """Files with other names that are beyond the limits, so that nobody looked at them."""
 
 
-def find_candidates(archive: WheelArchive) -> Candidates:
-    """Return the members of a wheel that CPython could load as extension modules."""
+def find_candidates(archive: WheelArchive, *, fetchers: Executor | None = None) -> Candidates:
+    """Return the members of a wheel that CPython could load as extension modules.
+
+    Raise `ArchiveError` if the first bytes of a large file cannot be fetched.
+    """
     modules: list[ModuleMember] = []
     held_back: list[ModuleMember] = []
-    room = OTHERS
+    left_out: list[ModuleMember] = []
+    large: list[ArchiveMember] = []
+    room = archive.limits.others
     for member in archive.members:
         if member.name.endswith("/"):
             continue
@@ -53,10 +59,20 @@ def find_candidates(archive: WheelArchive) -> Candidates:
                 modules.append(named or other_member(member))
         elif is_library(member.name):
             (modules if _is_small(member) else held_back).append(named or other_member(member))
-        elif may_be_image(member.name) and _is_small(member) and member.compressed <= room:
+        elif not may_be_image(member.name):
+            continue
+        elif not _is_small(member):
+            large.append(member)
+        elif member.compressed <= room:
             room -= member.compressed
             modules.append(other_member(member))
-    return Candidates(modules=tuple(modules), held_back=tuple(held_back))
+        else:
+            left_out.append(other_member(member))
+    modules += [
+        other_member(member) for member in archive.images_among(large[: archive.limits.probes], fetchers=fetchers)
+    ]
+    left_out += [other_member(member) for member in large[archive.limits.probes :]]
+    return Candidates(modules=tuple(modules), held_back=tuple(held_back), left_out=tuple(left_out))
 
 
 def _is_small(member: ArchiveMember) -> bool:

@@ -14,15 +14,11 @@ from ftaudit.cpython.hooks import hook_label, hook_name, module_of_label
 from ftaudit.errors import ArchiveError
 from ftaudit.model import GilDeclaration, Hook, ModuleBinary
 from ftaudit.target import Target
-from ftaudit.wheel import ArchiveMember, ModuleMember, WheelArchive, is_library, is_vendored
+from ftaudit.wheel import ArchiveMember, ModuleMember, WheelArchive, is_library, other_member
 from ftaudit.workers import Died, TaskEnding
 
 MYPYC_GROUP: Final = "__mypyc"
 """The suffix of the modules that mypyc's shims delegate to (mypyc/common.py, `shared_lib_name`)."""
-LIBRARIES: Final = 512 << 20
-"""Bytes of plain shared libraries, inflated, that are read for the modules of a wheel that call into them."""
-LIBRARIES_COMPRESSED: Final = 128 << 20
-"""The same, in the order of download."""
 EASILY_PARSED: Final = 32 << 20
 """Bytes of an image that mentions hooks up to which it is parsed to see what it exports."""
 MOST_HOOKS: Final = 8
@@ -49,15 +45,16 @@ class WheelReader:
     """Modules by their names whose images do not mention a hook."""
     _held_back: dict[str, ModuleMember] = field(default_factory=dict)
     """Large libraries that were not read so far, by their file names."""
-    _linked: set[str] = field(default_factory=set)
-    """File names of those that an image that was read is linked with."""
     _suspected: set[str] = field(default_factory=set)
-    """Of those, the ones that may hold the hook of a module."""
+    """File names of those that may hold the hook of a module."""
 
     def read(self) -> list[tuple[ModuleMember, ModuleBinary]]:
-        """Return what each extension module declares, sorted by its place in the wheel."""
-        candidates = find_candidates(self.archive)
-        self._held_back = {_base(held.path): held for held in candidates.held_back}
+        """Return what each extension module declares, sorted by its place in the wheel.
+
+        What was not read is an answer too: `undetermined`, with the reason.
+        """
+        candidates = find_candidates(self.archive, fetchers=self.fetchers)
+        self._held_back = {held.path: held for held in candidates.held_back}
         answers = [(module, _told(answer)) for module, answer in self._ask_all(candidates.modules)]
         while more := self._unexplained():
             answers += [(module, _told(answer)) for module, answer in self._ask_all(more)]
@@ -65,6 +62,10 @@ class WheelReader:
         answers = self._ask_for_other_hooks(answers)
         answers = self._ask_owners(answers)
         answers = self._ask_with_libraries(answers)
+        answers += self._ask_the_rest()
+        limits = self.archive.limits
+        files = f"more than {limits.probes} large files with such names, or {_mib(limits.others)} of small ones"
+        answers += _left_out(candidates.left_out, files)
         if any(answer.lost for _, answer in answers):
             self.certain = False
         modules = ((module, answer.binary) for module, answer in answers if answer.is_module)
@@ -83,7 +84,7 @@ class WheelReader:
             for image in self.archive.read_images(members, fetchers=self.fetchers, hooks=hooks):
                 module = waiting.pop(image.member.name)
                 if image.error is not None:
-                    if module.by_import or is_library(module.path):
+                    if module.by_import or is_library(module.path) or self.archive.starts_like_image(module.member):
                         self.problems.append(image.error.what)
                         asked.append((module, _known(image.error.problem)))
                 elif not image.data:
@@ -99,6 +100,8 @@ class WheelReader:
             self.problems.append(error.what)
             self.certain = False
             asked += [(module, _known(error.problem)) for module in waiting.values() if module.by_import]
+            others = [module for module in waiting.values() if not module.by_import]
+            asked += [(module, _known(error.problem)) for module in _together(others)]
         groups = {module.name: data for module, data in held if _is_group(module)}
         for batch in self._batches(held):
             asked += self._ask(batch, groups)
@@ -107,26 +110,34 @@ class WheelReader:
     def _mentions_hook(self, module: ModuleMember, image: bytes) -> bool:
         """Return whether an image may export a hook, and keep in mind which libraries it is linked with."""
         has_hook = _has_hook_name(image, _loaded_as(module, image))
-        linked = {name for name in self._held_back if name.encode() in image.lower()} if self._held_back else set()
-        self._linked |= linked
-        if not has_hook and (module.by_import or _base(module.path) in self._suspected):
-            self._suspected |= linked
+        if self._held_back and not has_hook and (module.by_import or _base(module.path) in self._suspected):
+            lower = image.lower()
+            names = {_base(path) for path in self._held_back}
+            self._suspected |= {name for name in names if name.encode() in lower}
         return has_hook
 
     def _unexplained(self) -> list[ModuleMember]:
-        """Return the libraries held back that may be modules after all, or hold the hook of one; each once.
-
-        A library that a module is linked with, or that is in the usual place of such libraries, is only that, unless
-        the module has no hook itself.
-        """
-        found = [
-            held
-            for name, held in self._held_back.items()
-            if name in self._suspected or (name not in self._linked and not is_vendored(held.path))
-        ]
+        """Return the libraries held back that may hold the hook of a module that has none itself; each once."""
+        found = [held for held in self._held_back.values() if _base(held.path) in self._suspected]
         for held in found:
-            del self._held_back[_base(held.path)]
+            del self._held_back[held.path]
         return found
+
+    def _ask_the_rest(self) -> list[tuple[ModuleMember, ModuleAnswer]]:
+        """Ask for the libraries that nothing needed so far: code may load them as modules all the same."""
+        rest = sorted(self._held_back.values(), key=lambda held: held.member.compressed)
+        limits = self.archive.limits
+        read: list[ModuleMember] = []
+        size = compressed = 0
+        for held in rest:
+            size, compressed = size + held.member.size, compressed + held.member.compressed
+            if size > limits.libraries_inflated or compressed > limits.libraries:
+                break
+            read.append(held)
+        answers = [(module, _told(answer)) for module, answer in self._ask_all(read)]
+        answers = self._ask_for_other_hooks(self._ask_for_wholes(answers))
+        bounds = f"{_mib(limits.libraries)} of libraries, or {_mib(limits.libraries_inflated)} unpacked"
+        return [*answers, *_left_out(rest[len(read) :], f"more than {bounds}")]
 
     def _ask_for_other_hooks(
         self, answers: list[tuple[ModuleMember, ModuleAnswer]]
@@ -240,7 +251,7 @@ class WheelReader:
         libraries = {name.lower(): at_hand[name.lower()] for _, names in needs.values() for name in names}
         told = dict.fromkeys(needs, "")
         again: dict[tuple[str, str], ModuleAnswer] = {}
-        if refusal := _too_much(libraries.values()):
+        if refusal := self._too_much(libraries.values()):
             told = dict.fromkeys(needs, refusal)
         else:
             wanted = [*libraries.values(), *(module.member for module, _ in needs.values())]
@@ -252,6 +263,11 @@ class WheelReader:
                 return answers
             found = {name: images[at_hand[name.lower()].name] for _, names in needs.values() for name in names}
             kept = {name: data for name, data in found.items() if data}
+            for name, data in kept.items():
+                member = at_hand[name.lower()]
+                held = self._held_back.get(other_member(member).path)
+                if held is not None and held.member is member and not self._mentions_hook(held, data):
+                    del self._held_back[held.path]
             ready = [(module, images[module.member.name]) for module, _ in needs.values()]
             asked = [pair for batch in self._batches(ready) for pair in self._ask(batch, kept)]
             again = {_key(module): _told(answer) for module, answer in asked}
@@ -259,6 +275,14 @@ class WheelReader:
             (module, again.get(_key(module)) or _explained(answer, told.get(_key(module), "")))
             for module, answer in answers
         ]
+
+    def _too_much(self, libraries: Iterable[ArchiveMember]) -> str:
+        """Return why libraries are not read, or nothing."""
+        every = tuple(libraries)
+        size, compressed = sum(member.size for member in every), sum(member.compressed for member in every)
+        if size <= self.archive.limits.libraries_inflated and compressed <= self.archive.limits.libraries:
+            return ""
+        return f"; {', '.join(_base(member.name) for member in every)}: {_mib(size)}, too large to be read"
 
     def _ask(
         self,
@@ -291,6 +315,28 @@ class WheelReader:
             yield held[start::count]
 
 
+def _left_out(modules: Sequence[ModuleMember], limits: str) -> list[tuple[ModuleMember, ModuleAnswer]]:
+    """Return one answer for files that were not read because of limits, or none if there is no such file."""
+    answer = ModuleAnswer(binary=_undetermined(f"not read: the wheel holds {limits}"))
+    return [(module, answer) for module in _together(modules)]
+
+
+def _together(modules: Sequence[ModuleMember]) -> list[ModuleMember]:
+    """Return one module that stands for all of them, or none if there is none."""
+    if not modules:
+        return []
+    first, more = modules[0], len(modules) - 1
+    return [
+        replace(
+            first, name=f"{first.name} (and {more} more {'file' if more == 1 else 'files'})" if more else first.name
+        )
+    ]
+
+
+def _mib(size: int) -> str:
+    return f"{size >> 20} MiB"
+
+
 def _key(module: ModuleMember) -> tuple[str, str]:
     return module.path, module.name
 
@@ -298,15 +344,6 @@ def _key(module: ModuleMember) -> tuple[str, str]:
 def _base(name: str) -> str:
     """Return a member's file name in a form for every system's loader: Windows ignores its case."""
     return name.rpartition("/")[2].lower()
-
-
-def _too_much(libraries: Iterable[ArchiveMember]) -> str:
-    """Return why libraries are not read, or nothing."""
-    every = tuple(libraries)
-    size, compressed = sum(member.size for member in every), sum(member.compressed for member in every)
-    if size <= LIBRARIES and compressed <= LIBRARIES_COMPRESSED:
-        return ""
-    return f"; {', '.join(_base(member.name) for member in every)}: {size >> 20} MiB, too large to be read"
 
 
 def _explained(answer: ModuleAnswer, more: str) -> ModuleAnswer:

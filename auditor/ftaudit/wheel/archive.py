@@ -33,7 +33,7 @@ class WheelArchive:
 
     def __init__(self, source: WheelSource, limits: Limits) -> None:
         self._source = source
-        self._limits = limits
+        self.limits = limits
         self.name = source.name
         self.members, self.problems = read_directory(source, limits)
         self._by_name = {member.name: member for member in self.members}
@@ -72,11 +72,24 @@ class WheelArchive:
 
     def read(self, member: ArchiveMember) -> bytes:
         """Return a member, whole and with its CRC checked; raise `ArchiveError` if the CRC is wrong."""
-        return MemberReader(self._source, member, self._limits).whole()
+        return MemberReader(self._source, member, self.limits).whole()
 
     def starts_like_image(self, member: ArchiveMember) -> bool:
         """Return whether a member begins like a shared object; one that cannot be read counts as one."""
-        return MemberReader(self._source, member, self._limits).starts_like_image()
+        return MemberReader(self._source, member, self.limits).starts_like_image()
+
+    def images_among(
+        self, members: Sequence[ArchiveMember], *, fetchers: Executor | None = None
+    ) -> list[ArchiveMember]:
+        """Return the members that begin like a shared object, or cannot be read; only their beginnings are fetched.
+
+        A connection that breaks raises `ArchiveError`.
+        """
+        tasks = [partial(self._if_image, member) for member in members]
+        return [member for member in _in_parallel(tasks, fetchers) if member is not None]
+
+    def _if_image(self, member: ArchiveMember) -> ArchiveMember | None:
+        return member if self.starts_like_image(member) else None
 
     def read_members(
         self, members: Sequence[ArchiveMember], *, fetchers: Executor | None = None
@@ -85,7 +98,7 @@ class WheelArchive:
 
         Members that are near each other are fetched together. A connection that breaks raises `ArchiveError`.
         """
-        readers = [MemberReader(self._source, member, self._limits) for member in sorted(members, key=_offset)]
+        readers = [MemberReader(self._source, member, self.limits) for member in sorted(members, key=_offset)]
         if self._source.whole is not None:
             yield from ((reader.member, _whole(reader)) for reader in readers)
             return
@@ -126,7 +139,7 @@ class WheelArchive:
         readers = [
             self._begun.pop(member.name)
             if member.name in self._begun
-            else MemberReader(self._source, member, self._limits, hook=hooks.get(member.name, ""))
+            else MemberReader(self._source, member, self.limits, hook=hooks.get(member.name, ""))
             for member in sorted(members, key=lambda member: member.offset)
         ]
         self._begun |= {reader.member.name: reader for reader in readers if reader.hook}

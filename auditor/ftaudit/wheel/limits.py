@@ -17,6 +17,14 @@ class Limits:
     """One member that is read, inflated."""
     ratio: int = 200
     """Inflated to compressed size of a member that is read; shared objects reach 10."""
+    libraries: int = 128 << 20
+    """Plain shared libraries of a wheel that are read with its modules, compressed; of the others, as much again."""
+    libraries_inflated: int = 512 << 20
+    """The same, inflated."""
+    others: int = 16 << 20
+    """Small files of a remote wheel with unusual names, compressed."""
+    probes: int = 64
+    """Number of large files of a remote wheel with unusual names of which the first bytes are fetched."""
     download: int = 4 << 30
     """A wheel that must be fetched whole because its server does not support ranges."""
     timeout: float = 30.0

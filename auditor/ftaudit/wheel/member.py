@@ -77,9 +77,12 @@ class MemberReader:
             return MemberImage(member=self.member, error=error)
 
     def starts_like_image(self) -> bool:
-        """Return whether the member begins like a shared object, or cannot be read."""
+        """Return whether the member begins like a shared object, or cannot be read.
+
+        Its size does not matter: only its first bytes are inflated.
+        """
         try:
-            self._refuse()
+            self._refuse_unreadable()
             body = self._body(self._fetch(self.member.offset + LOCAL_HEADER.size + len(self.member.name) * 4 + FIRST))
             return image_format(_Inflater(self.member, self._source).feed(self._raw[body:])) is not None
         except MemberError:
@@ -92,8 +95,7 @@ class MemberReader:
 
     def _refuse(self) -> None:
         """Raise for a member that must not be read, before anything of it is fetched."""
-        if self.member.problem is not None:
-            raise MemberError(f"{self._title}: {self.member.problem}", about=self._source.name)
+        self._refuse_unreadable()
         if self.member.size > self._limits.member:
             raise MemberError(
                 f"{self._title}: {self.member.size} bytes, more than {self._limits.member}", about=self._source.name
@@ -102,6 +104,10 @@ class MemberReader:
             raise MemberError(
                 f"{self._title}: it inflates to more than {self._limits.ratio} times its size", about=self._source.name
             )
+
+    def _refuse_unreadable(self) -> None:
+        if self.member.problem is not None:
+            raise MemberError(f"{self._title}: {self.member.problem}", about=self._source.name)
 
     def _start(self) -> MemberImage:
         """Read on until all that the loader maps is there, and no further."""

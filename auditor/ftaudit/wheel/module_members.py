@@ -12,10 +12,6 @@ from ftaudit.wheel.directory import ArchiveMember
 
 _SITE_PACKAGES: Final = re.compile(r"[^/]+\.data/(?:platlib|purelib)/")
 _LIBRARY: Final = re.compile(r"\.(?:so|pyd|dylib|dll|bundle)(?:\.[\w.-]*)?$", re.IGNORECASE)
-_VENDORED: Final = re.compile(
-    r"[^/]+\.libs/[^/]+-[0-9a-f]{8}\.so(?:\.[\d.]+)?|[^/]+\.libs/[^/]+-[0-9a-f]{32}\.dll|(?:.+/)?\.dylibs/[^/]+\.dylib"
-)
-"""The folders and names that auditwheel, delvewheel and delocate give the libraries that modules need."""
 _INFO: Final = re.compile(r"[^/]+\.dist-info/")
 _NO_EXTENSION: Final = re.compile(
     r"(?:LICEN[CS]E|COPYING|NOTICE|AUTHORS|README|CHANGELOG|CHANGES|Makefile|METADATA|WHEEL|RECORD|INSTALLER|REQUESTED)\b",
@@ -107,11 +103,6 @@ def other_member(member: ArchiveMember) -> ModuleMember:
 def is_library(path: str) -> bool:
     """Return whether a file is named like a shared library: `libspam.so.1.2`, `spam.dylib`, `spam.dll`."""
     return _LIBRARY.search(path.rpartition("/")[2]) is not None
-
-
-def is_vendored(path: str) -> bool:
-    """Return whether a file is where the tools that repair wheels put a library, under the name that they give it."""
-    return _VENDORED.fullmatch(path) is not None
 
 
 def may_be_image(path: str) -> bool:
