@@ -14,6 +14,7 @@ from support.facts import SDIST, facts, failed, gap, imported, module
 from support.reports import UPGRADE, package, report
 
 from ftaudit.engine.reproduce import Reproduction
+from ftaudit.judge.reach_exit import reach_by_urgency
 from ftaudit.model import (
     Acceptance,
     AcceptedBy,
@@ -46,6 +47,17 @@ from ftaudit.model.plans import (
     Wanted,
     WayKind,
     WayOut,
+)
+from ftaudit.model.reachability import (
+    Condition,
+    ConditionKind,
+    ImportSite,
+    ModuleReach,
+    OpenKind,
+    OpenSite,
+    ReachAnswer,
+    ReachClass,
+    ReachStep,
 )
 from ftaudit.model.reasons import Excluded, Exclusion
 from ftaudit.report.migration.migration_contents import Migration
@@ -88,6 +100,39 @@ _scanned = SourceFacts(
 )
 
 
+_FEED = ImportSite(module="app.feed", file="app/feed.py", line=3, own=True)
+_CUT = ReachStep(site=_FEED, target="guilty")
+_OPEN = OpenSite(kind=OpenKind.COMPUTED, package="web", module="web.load", file="web/load.py", line=9, prefix="web.x")
+REACH = ReachAnswer(
+    platform=LINUX,
+    starts=("app.main",),
+    files=12,
+    open_sites=(_OPEN,),
+    modules=(
+        ModuleReach(
+            module="guilty._core",
+            reached=ReachClass.START,
+            ways=1,
+            path=(
+                ReachStep(site=ImportSite(module="app.main", file="app/main.py", line=1, own=True), target="app.feed"),
+                _CUT,
+                ReachStep(
+                    site=ImportSite(module="guilty", file="guilty/__init__.py", line=7),
+                    target="guilty._core",
+                    conditions=(
+                        Condition(kind=ConditionKind.BRANCH, file="guilty/__init__.py", line=6, text="os.environ"),
+                    ),
+                ),
+            ),
+            cuts=(_FEED,),
+            optional=True,
+        ),
+        ModuleReach(module="quick._gpu", reached=ReachClass.UNSURE, open_sites=(_OPEN,)),
+    ),
+)
+"""What the user's own code loads on Linux."""
+
+
 def _report() -> Report:
     through = {"required_by": (("web", "guilty-pkg"), ("shop", "web", "guilty-pkg"))}
     rows = (
@@ -117,8 +162,10 @@ def _report() -> Report:
         package(facts(name="dark", index={"status": Status.FAILED, "reason": gap("the index timed out")})),
     )
     made = report(*rows, platforms=(LINUX, WINDOWS))
+    made = dataclasses.replace(made, reach=(REACH,))
     return dataclasses.replace(
         made,
+        package_reach=reach_by_urgency(made),
         notes=("this machine cannot run windows-amd64: binaries were read",),
         incomplete=("the dependencies of dark",),
         indexes=("https://index.example/simple/",),
@@ -177,6 +224,7 @@ def _plan() -> Plan:
         name=name, version=Version("2.0"), platform=LINUX, verdict=Verdict.READY, why=_report().packages[4].why
     )
     return Plan(
+        reach=_report().package_reach,
         target="3.14t",
         platforms=(LINUX, WINDOWS),
         inputs=("requirements.txt",),

@@ -20,7 +20,7 @@ MESSAGE = closed({"text": TEXT}, "text")  # §3.11
 MULTIFORMAT = closed({"text": TEXT, "markdown": TEXT}, "text")  # §3.12
 SHORT = closed({"text": TEXT | {"maxLength": 1024}}, "text")  # what GitHub takes
 URI = {"type": "string", "format": "uri-reference", "pattern": r"^(?!/)[A-Za-z0-9\-._~!$&'()*+,;=@/%:]+$"}
-ARTIFACT = closed({"uri": URI, "uriBaseId": {"const": "%SRCROOT%"}}, "uri")  # §3.4
+ARTIFACT = closed({"uri": URI, "uriBaseId": {"enum": ["%SRCROOT%", "%SITE_PACKAGES%"]}}, "uri")  # §3.4
 REGION = closed(
     {"startLine": LINE, "startColumn": LINE, "snippet": closed({"text": {"type": "string"}}, "text")}, "startLine"
 )
@@ -48,6 +48,38 @@ RULE = closed(  # §3.49
     },
     *("id", "name", "shortDescription", "fullDescription", "help", "defaultConfiguration", "properties"),
 )
+FLOW_LOCATION = closed(  # §3.28: the physical place of a step is absent in a binary
+    {
+        "message": MESSAGE,
+        "physicalLocation": closed({"artifactLocation": ARTIFACT, "region": REGION}, "artifactLocation", "region"),
+        "logicalLocations": {  # §3.33
+            "type": "array",
+            "items": closed({"fullyQualifiedName": TEXT, "kind": {"enum": ["module", "function"]}}, "kind"),
+            "minItems": 1,
+        },
+    },
+    *("message", "logicalLocations"),
+)
+CODE_FLOW = closed(  # §3.36, §3.37, §3.38
+    {
+        "message": MESSAGE,
+        "threadFlows": {
+            "type": "array",
+            "items": closed(
+                {
+                    "locations": {
+                        "type": "array",
+                        "items": closed({"location": FLOW_LOCATION}, "location"),
+                        "minItems": 1,
+                    }
+                },
+                "locations",
+            ),
+            "minItems": 1,
+        },
+    },
+    "threadFlows",
+)
 RESULT = closed(  # §3.27
     {
         "ruleId": TEXT,
@@ -71,6 +103,8 @@ RESULT = closed(  # §3.27
             ),
             "minItems": 1,
         },
+        "rank": {"type": "number", "minimum": 0, "maximum": 100},
+        "codeFlows": {"type": "array", "items": CODE_FLOW, "minItems": 1},
         "properties": {"type": "object"},
     },
     *("ruleId", "ruleIndex", "kind", "level", "message", "locations", "partialFingerprints"),
@@ -112,7 +146,10 @@ RUN = closed(  # §3.14
             "minItems": 1,
             "maxItems": 1,
         },
-        "originalUriBaseIds": closed({"%SRCROOT%": closed({"description": MESSAGE})}, "%SRCROOT%"),
+        "originalUriBaseIds": closed(
+            {"%SRCROOT%": closed({"description": MESSAGE}), "%SITE_PACKAGES%": closed({"description": MESSAGE})},
+            "%SRCROOT%",
+        ),
         "columnKind": {"const": "unicodeCodePoints"},
         "results": {"type": "array", "items": RESULT, "maxItems": 25_000},
         "properties": {"type": "object"},

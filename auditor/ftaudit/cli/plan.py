@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from ftaudit.cli.answer import CommandAnswer, Screen
 from ftaudit.cli.options import add_answer, add_audit, inputs_of, settings_of, targets_of
+from ftaudit.cli.reach_options import add_reach, check_reach
 from ftaudit.model import worst_exit_code
 from ftaudit.report import formats
 
@@ -36,6 +37,7 @@ def add_parsers(commands: Any) -> None:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     add_audit(plan)
+    add_reach(plan)
     edits = plan.add_argument_group("edits").add_mutually_exclusive_group()
     edits.add_argument("--diff", action="store_true", help="print the edits as a unified diff, change no file")
     edits.add_argument("--write", action="store_true", help="edit the requirements files or pyproject.toml in place")
@@ -51,6 +53,7 @@ def run(options: argparse.Namespace, screen: Screen) -> CommandAnswer:
     from ftaudit.planning.edit import agreed_edits
     from ftaudit.progress import on_stderr
 
+    check_reach(options)
     settings = settings_of(options)
     # A patch has only one format.
     form = formats.Format.TABLE if options.diff else formats.choose(options.format, options.output, formats.OF_PLAN)

@@ -38,10 +38,11 @@ def check_reach(options: argparse.Namespace) -> None:
         if text.endswith(INPUTS) or (text and not text.endswith(".py") and Path(text).exists() and "/" in text):
             raise UsageError(
                 f"--reach {text}: an input, not a start point",
-                hint=f"write the inputs first: ftaudit check {text} --reach",
+                hint=f"write the inputs first: ftaudit {options.command} {text} --reach",
             )
-    if not options.reach and (options.fail_on_reach or options.source_root):
-        raise UsageError("--fail-on-reach and --source-root need --reach", hint="add --reach")
+    if not options.reach and (options.source_root or getattr(options, "fail_on_reach", None)):
+        given = "--source-root needs" if options.source_root else "--fail-on-reach needs"
+        raise UsageError(f"{given} --reach", hint="add --reach")
 
 
 def settle_by_reach(report: Report, options: argparse.Namespace) -> tuple[int, tuple[str, ...]] | None:

@@ -20,6 +20,7 @@ from ftaudit.cli.options import (
     settle_exit,
     targets_of,
 )
+from ftaudit.cli.reach_options import add_reach, check_reach
 from ftaudit.model import worst_exit_code
 from ftaudit.report import formats
 
@@ -50,6 +51,7 @@ def add_parsers(commands: Any) -> None:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     add_audit(report)
+    add_reach(report)
     parts = report.add_argument_group("contents")
     parts.add_argument(
         "--scan",
@@ -79,6 +81,7 @@ def run(options: argparse.Namespace, screen: Screen) -> CommandAnswer:
     from ftaudit.registry import load_rules
     from ftaudit.report.migration.migration_contents import Migration
 
+    check_reach(options)
     settings = settings_of(options)
     check_accept(options)
     form = formats.choose(options.format, options.output, formats.OF_MIGRATION)

@@ -19,6 +19,7 @@ from ftaudit.engine.sources import find_source_facts, unread_sources
 from ftaudit.engine.stressing import find_stress_facts, unstressed
 from ftaudit.engine.tiers.collect import Key
 from ftaudit.engine.upgrades.later import find_later
+from ftaudit.judge.reach_exit import reach_by_urgency
 from ftaudit.model import GapKind, PackageFacts, Pin, Report
 from ftaudit.progress import ProgressListener
 from ftaudit.rule import PackageRule
@@ -88,7 +89,7 @@ def audit_inputs(session: AuditSession, *, stress_only: frozenset[str] | None = 
     lacking = find_lacking(judged, target=session.target, platforms=platforms, index=index)
     rows, failures = make_rows(judged, rules=rules, later=later, lacking=lacking)
     reach = find_reach_of_packages(session, every) if session.settings.reach else ()
-    return Report(
+    report = Report(
         target=session.target.name,
         platforms=tuple(platform.name for platform in platforms),
         inputs=tuple(str(found.path) for found in session.read),
@@ -115,6 +116,7 @@ def audit_inputs(session: AuditSession, *, stress_only: frozenset[str] | None = 
         reach=reach,
         indexes=tuple(source.url for source in (*index.settings.sources, *index.settings.find_links)),
     )
+    return dataclasses.replace(report, package_reach=reach_by_urgency(report))
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)

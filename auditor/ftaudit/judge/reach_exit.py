@@ -9,7 +9,7 @@ from typing import Final
 
 from ftaudit.judge.gil import Gil, gil_of
 from ftaudit.model import Package, Report, StrEnum, Verdict
-from ftaudit.model.reachability import ModuleReach, OpenKind, ReachAnswer, ReachClass
+from ftaudit.model.reachability import BlockerReach, ModuleReach, OpenKind, ReachAnswer, ReachClass
 
 ORDER: Final = (ReachClass.START, ReachClass.START_IF, ReachClass.RUN, ReachClass.UNSURE, ReachClass.NONE)
 """The most urgent class comes first."""
@@ -47,10 +47,23 @@ def urgency(found: ModuleReach) -> int:
     return ORDER.index(found.reached)
 
 
-def class_of_package(package: Package, reach: ReachAnswer | None) -> ReachClass | None:
-    """Return when the first module of a package that matters is loaded; `None` if nothing is known."""
+def blocker_reach(package: Package, report: Report) -> BlockerReach | None:
+    """Return when the modules of a package that blocks or is unknown are loaded; `None` if nothing is known."""
+    facts = package.facts
+    if not package.blocks and package.verdict is not Verdict.UNKNOWN:
+        return None
+    reach = report.reach_on(facts.platform)
     found = relevant_modules(package, reach)
-    return found[0].reached if found else None
+    if reach is None or not (found or _is_unread(package, reach)):
+        return None
+    version = None if facts.pin.version is None else str(facts.pin.version)
+    return BlockerReach(name=str(facts.pin.name), version=version, platform=facts.platform, modules=found)
+
+
+def reach_by_urgency(report: Report) -> tuple[BlockerReach, ...]:
+    """Return when the packages that block or are unknown are loaded, the most urgent first."""
+    found = [blocker_reach(package, report) for package in report.packages]
+    return tuple(sorted(filter(None, found), key=lambda each: ORDER.index(each.reached)))
 
 
 def exit_code_by_reach(report: Report, level: FailOnReach) -> int:
@@ -76,6 +89,11 @@ def exit_code_by_reach(report: Report, level: FailOnReach) -> int:
     if report.nonconforming:
         return 1
     return 3 if unsure or any(map(_is_incomplete, report.reach)) else 0
+
+
+def _is_unread(package: Package, reach: ReachAnswer) -> bool:
+    name = str(package.facts.pin.name)
+    return any(site.kind is OpenKind.UNREAD and not site.file and site.package == name for site in reach.open_sites)
 
 
 def _is_incomplete(reach: ReachAnswer) -> bool:

@@ -14,6 +14,7 @@ from packaging.version import Version
 
 from ftaudit.model.gaps import Gap
 from ftaudit.model.outlook import Outlook
+from ftaudit.model.reachability import BlockerReach
 from ftaudit.model.reasons import Excluded, Reasons
 from ftaudit.model.words import BLOCKING, GilDeclaration, Location, StrEnum, Verdict
 
@@ -377,6 +378,8 @@ class Plan:
     traffic: tuple[tuple[str, int], ...] = ()
     outlook: Outlook | None = None
     """What the next release of CPython has for the packages, at the proposed versions."""
+    reach: tuple[BlockerReach, ...] = ()
+    """When the user's code loads today's blockers, the most urgent first; empty if that was not requested."""
 
     @property
     def blocked(self) -> tuple[NormalizedName, ...]:

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Final
 
 from ftaudit.model.reachability import (
+    BlockerReach,
     Condition,
     ConditionKind,
     Difference,
@@ -29,6 +30,9 @@ LONGEST_WAY: Final = 7
 """Steps of an import chain to show: the first ones and the last ones."""
 LISTED: Final = 3
 """Sites that a sentence lists."""
+UNREAD: Final = "its files could not be read"
+SHOWN: Final = 2
+"""Modules of a package that are listed one by one; the others are counted."""
 
 
 def class_words(reached: ReachClass) -> str:
@@ -60,6 +64,16 @@ def reach_sentences(found: ModuleReach) -> Iterator[str]:
         yield f"{found.module}: every import of its package at start handles ImportError: without the package it starts"
     if found.seen is not None:
         yield f"{found.module}: loaded in {found.seen}"
+
+
+def blocker_sentences(found: BlockerReach) -> Iterator[str]:
+    """Yield when the modules of a package are loaded, the most urgent first."""
+    if not found.modules:
+        yield f"it is not known when your code loads it: {UNREAD}"
+    for each in found.modules[:SHOWN]:
+        yield from reach_sentences(each)
+    if len(found.modules) > SHOWN:
+        yield f"all {len(found.modules)} modules that matter: {counts(found.modules)}"
 
 
 def _ways(found: ModuleReach) -> str:

@@ -141,6 +141,29 @@ class ModuleReach:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class BlockerReach:
+    """When the start points load the modules of one package on one platform."""
+
+    name: str
+    version: str | None
+    platform: str
+    modules: tuple[ModuleReach, ...]
+    """The modules that matter, the most urgent first; empty if the files of the package could not be read."""
+
+    @property
+    def reached(self) -> ReachClass:
+        """When the first of its modules is loaded; `UNSURE` without files."""
+        return self.modules[0].reached if self.modules else ReachClass.UNSURE
+
+    @property
+    def cuts(self) -> tuple[ImportSite, ...]:
+        """The user's imports through which all of its modules are loaded at start."""
+        at_start = (ReachClass.START, ReachClass.START_IF)
+        sites = {site for each in self.modules if each.reached in at_start for site in each.cuts}
+        return tuple(sorted(sites, key=lambda site: (site.file, site.line)))
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class ReachAnswer:
     """What the start points load on one platform."""
 

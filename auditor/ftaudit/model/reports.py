@@ -13,7 +13,7 @@ from packaging.version import Version
 from ftaudit.model.facts import PackageFacts
 from ftaudit.model.findings import Acceptance, Finding
 from ftaudit.model.local_builds import LocalBuild
-from ftaudit.model.reachability import ReachAnswer
+from ftaudit.model.reachability import BlockerReach, ReachAnswer
 from ftaudit.model.reasons import Reasons
 from ftaudit.model.sentences import sentences, step_sentence
 from ftaudit.model.steps import GoodRelease, Step, Upgrade
@@ -114,6 +114,8 @@ class Report:
 
     reach: tuple[ReachAnswer, ...] = ()
     """What the user's own code loads on each platform, if that was requested."""
+    package_reach: tuple[BlockerReach, ...] = ()
+    """When it loads the packages that block or are unknown, the most urgent first."""
 
     def reach_on(self, platform: str) -> ReachAnswer | None:
         """Return what the user's own code loads on a platform, if that was requested."""

@@ -17,6 +17,8 @@ from ftaudit.engine.upgrades.later import is_listed
 from ftaudit.engine.upgrades.surveys import HOPEFUL, Survey, SurveyQuestion
 from ftaudit.model import Package, Pin, Report, Status, Verdict, WheelKind
 from ftaudit.model.plans import Fate, Plan, SourceEvidence, Wanted, WayOut
+from ftaudit.model.reach_sentences import reach_summary
+from ftaudit.model.reachability import BlockerReach
 from ftaudit.planning.candidates_in_play import (
     ONLY_GOOD,
     UNASKED,
@@ -89,13 +91,21 @@ class _Planner:
             changes=changes,
             proofs=proofs,
             lock_commands=lock_commands(changes, cases, session.settings),
-            notes=(*self.report.notes, *dict.fromkeys(self._notes(cases, solution))),
+            notes=(*self.report.notes, *self._reach_notes(), *dict.fromkeys(self._notes(cases, solution))),
             incomplete=self._incomplete(solution, rows),
             unknown=self._unknown(solution, rows),
             interpreter=self.report.interpreter,
             traffic=session.index.traffic.counts,
+            reach=self._reach(),
             outlook=find_outlook(self.report.packages, session, {change.name: change.proposed for change in changes}),
         )
+
+    def _reach(self) -> tuple[BlockerReach, ...]:
+        blocking = {(str(row.facts.pin.name), row.facts.platform) for row in self.report.packages if row.blocks}
+        return tuple(each for each in self.report.package_reach if (each.name, each.platform) in blocking)
+
+    def _reach_notes(self) -> Iterator[str]:
+        return (line for reach in self.report.reach for line in reach_summary(reach))
 
     def _sources(
         self, blockers: Sequence[BlockedRow], known: Mapping[Release, SourceEvidence]

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from ftaudit.model import BLOCKING, Report, Verdict
+from ftaudit.model.reach_sentences import reach_summary
 from ftaudit.report.console import clean
 from ftaudit.report.package.agreeing_rows import (
     ORDER,
@@ -25,6 +26,7 @@ from ftaudit.report.package.agreeing_rows import (
     source_lines,
     stress_lines,
 )
+from ftaudit.report.package.reach_lines import reach_lines, reach_order
 
 LIMIT: Final = 65_536
 """Characters that GitHub accepts in a comment."""
@@ -61,22 +63,24 @@ def sections(report: Report) -> tuple[MarkdownSection, ...]:
     rows = [entry for entry in every if entry.package.accepted is None]
     accepted = [entry for entry in every if entry.package.accepted is not None]
     blocked = [entry for verdict in ORDER for entry in rows if entry.package.verdict is verdict]
+    blocked.sort(key=lambda entry: reach_order(entry, report))
     unknown = [entry for entry in rows if entry.package.verdict is Verdict.UNKNOWN]
     slower = [entry for entry in rows if entry.package.verdict is Verdict.FALLBACK]
     fine = [entry for entry in rows if entry.package.verdict in (Verdict.READY, Verdict.PURE)]
     notes = [f"not checked: {what}" for what in report.incomplete]
     notes += [f"not imported: {what}" for what in not_imported(report)]
     notes += [f"note: {note}" for note in report.notes]
+    notes += [line for reach in report.reach for line in reach_summary(reach)]
     many = len(report.platforms) > 1
     return (
         _table("What blocks", blocked, many),
         _table("What could not be checked", unknown, many),
         MarkdownSection(items=[f"- {escape(note)}" for note in notes], what="notes"),
         folded(
-            f"Known and accepted ({number_of(accepted)})", [_evidence(entry, many) for entry in accepted], "packages"
+            f"Known and accepted ({number_of(accepted)})", [_evidence(entry, report) for entry in accepted], "packages"
         ),
-        folded("Evidence", [_evidence(entry, many) for entry in (*blocked, *unknown)], "packages"),
-        folded(f"Works, slower ({number_of(slower)})", [_evidence(entry, many) for entry in slower], "packages"),
+        folded("Evidence", [_evidence(entry, report) for entry in (*blocked, *unknown)], "packages"),
+        folded(f"Works, slower ({number_of(slower)})", [_evidence(entry, report) for entry in slower], "packages"),
         folded(f"Nothing in the way ({number_of(fine)})", [_fine(entry, report) for entry in fine], "packages"),
     )
 
@@ -197,15 +201,15 @@ def _row(entry: AgreeingRows, many: bool) -> str:
     return "| " + " | ".join(cells) + " |"
 
 
-def _evidence(entry: AgreeingRows, many: bool) -> str:
+def _evidence(entry: AgreeingRows, report: Report) -> str:
     package = entry.package
-    where = f" ({', '.join(map(escape, entry.platforms))})" if many else ""
+    where = f" ({', '.join(map(escape, entry.platforms))})" if len(report.platforms) > 1 else ""
     lines = [f"- **{escape(entry.title)}** {package.verdict}{where}"]
-    lines += [f"  - {escape(line)}" for line in _evidence_lines(entry)]
+    lines += [f"  - {escape(line)}" for line in _evidence_lines(entry, report)]
     return "\n".join(lines)
 
 
-def _evidence_lines(entry: AgreeingRows) -> Iterator[str]:
+def _evidence_lines(entry: AgreeingRows, report: Report) -> Iterator[str]:
     package = entry.package
     if package.accepted is not None:
         yield f"accepted: {accepted_line(package.accepted)}"
@@ -213,6 +217,7 @@ def _evidence_lines(entry: AgreeingRows) -> Iterator[str]:
     yield from (f"{label}{text}" for label, text in chains(package))
     yield from (f"{finding.code} {finding.rule}: {finding.message}" for finding in extra_findings(package))
     yield from source_lines(package)
+    yield from (f"reach: {line}" for line in reach_lines(entry, report))
     yield from stress_lines(package)
     if entry.next_step:
         yield f"next: {entry.next_step}"

@@ -63,7 +63,7 @@ def render(report: Report, *, width: int = DEFAULT_WIDTH, color: bool = False) -
                 title,
                 sorted(
                     (entry for verdict in verdicts for entry in counting if entry.package.verdict is verdict),
-                    key=lambda entry: reach_order(entry.package, report),
+                    key=lambda entry: reach_order(entry, report),
                 ),
             )
         _accepted(console, report, [entry for entry in told if entry.package.accepted is not None])
@@ -128,7 +128,7 @@ def _entry(console: Console, report: Report, entry: AgreeingRows) -> None:
     lines += chains(package)
     lines += [(f"{finding.code} ", _said(finding)) for finding in extra_findings(package)]
     lines += [("source: ", told) for told in source_lines(package)]
-    lines += [("reach: ", told) for told in reach_lines(package, report)]
+    lines += [("reach: ", told) for told in reach_lines(entry, report)]
     lines += [("stress: ", told) for told in stress_lines(package)]
     if entry.next_step:
         lines.append(("next: ", entry.next_step))

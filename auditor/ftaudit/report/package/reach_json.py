@@ -2,9 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
-from ftaudit.model.reachability import Condition, ImportSite, ModuleReach, OpenSite, ReachAnswer, ReachStep
+from ftaudit.model.reachability import (
+    BlockerReach,
+    Condition,
+    ImportSite,
+    ModuleReach,
+    OpenSite,
+    ReachAnswer,
+    ReachStep,
+)
 
 
 def module_reach_as_dict(found: ModuleReach | None) -> dict[str, Any] | None:
@@ -20,6 +29,20 @@ def module_reach_as_dict(found: ModuleReach | None) -> dict[str, Any] | None:
         "open_sites": [_open(site) for site in found.open_sites],
         "seen": found.seen,
     }
+
+
+def blockers_as_dicts(found: Sequence[BlockerReach]) -> list[dict[str, Any]]:
+    """Return when the modules of packages are loaded, a package and platform each."""
+    return [
+        {
+            "name": each.name,
+            "version": each.version,
+            "platform": each.platform,
+            "class": each.reached.value,
+            "modules": [{"module": module.module, **(module_reach_as_dict(module) or {})} for module in each.modules],
+        }
+        for each in found
+    ]
 
 
 def reach_as_dict(reach: ReachAnswer) -> dict[str, Any]:

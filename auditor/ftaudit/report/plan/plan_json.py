@@ -12,6 +12,7 @@ from ftaudit.model.plans import Candidate, Change, Plan, Proof, SourceEvidence, 
 from ftaudit.model.sentences import candidate_phrase, sentences
 from ftaudit.planning import plan_sentences
 from ftaudit.report.outlook.outlook_groups import outlook_as_dict
+from ftaudit.report.package.reach_json import blockers_as_dicts
 
 SCHEMA_VERSION: Final = 1
 
@@ -50,6 +51,7 @@ def as_dict(plan: Plan) -> dict[str, Any]:
         "notes": list(plan.notes),
         "incomplete": list(plan.incomplete),
         "traffic": dict(plan.traffic),
+        "reach": blockers_as_dicts(plan.reach),
         "outlook": None if plan.outlook is None else outlook_as_dict(plan.outlook),
     }
 

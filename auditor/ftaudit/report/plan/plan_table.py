@@ -12,6 +12,7 @@ from ftaudit.planning import plan_sentences
 from ftaudit.report.console import DEFAULT_WIDTH, clean, draw
 from ftaudit.report.outlook.outlook_groups import outlook_groups, outlook_sentence
 from ftaudit.report.package.agreeing_rows import counted
+from ftaudit.report.plan.plan_reach import reach_rows
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -69,6 +70,7 @@ def render(plan: Plan, *, width: int = DEFAULT_WIDTH, color: bool = False, writt
         console.print(Text(clean("read: " + ", ".join(plan.inputs)), style="dim"))
         _changes(console, plan)
         _ways(console, plan)
+        _reach(console, plan)
         for proof in plan.proofs:
             _proof(console, proof)
         _outlook(console, plan)
@@ -140,6 +142,16 @@ def _ways(console: Console, plan: Plan) -> None:
         _lines(console, _by_platform(same, _why_and_way, many=len(plan.platforms) > 1))
         _lines(console, _whence(same[0]))
         _lines(console, _switches(same[:1]))
+
+
+def _reach(console: Console, plan: Plan) -> None:
+    from rich.text import Text
+
+    if not plan.reach:
+        return
+    console.print()
+    console.print(Text(f"Your code ({len({each.name for each in plan.reach})})", style="bold"))
+    _lines(console, ((f"{row.label}: ", row.text) for row in reach_rows(plan)), indent=2)
 
 
 def _why_and_way(way: WayOut, where: str) -> tuple[str, ...]:

@@ -23,6 +23,8 @@ from ftaudit.model import (
     Severity,
     Verdict,
 )
+from ftaudit.model.reach_sentences import reach_summary
+from ftaudit.model.reachability import BlockerReach
 from ftaudit.report.console import clean
 from ftaudit.report.package.agreeing_rows import (
     LISTED,
@@ -35,6 +37,7 @@ from ftaudit.report.package.agreeing_rows import (
     reason_of_many,
     restates_verdict,
 )
+from ftaudit.report.package.reach_lines import reach_lines, reach_of_entry
 from ftaudit.report.results.result_places import Places
 from ftaudit.source.tree_scan import ScanResult
 
@@ -82,6 +85,8 @@ class Result:
     rules: tuple[str, ...] = ()
     """Codes of the rules whose findings the message summarizes."""
     fix: Fix | None = None
+    reach: tuple[BlockerReach, ...] = ()
+    """When the user's code loads the package, on each of the platforms."""
 
     @property
     def text(self) -> str:
@@ -126,7 +131,7 @@ def of_report(report: Report, *, places: Places, command: str = "check") -> Resu
     made = [
         replace(result, location=place)
         for entry in entries(report.packages)
-        for result in _of_entry(entry)
+        for result in _of_entry(entry, report)
         for place in (result.location, *entry.package.facts.pin.also)
     ]
     unchecked = [Unchecked(message=clean(what)) for what in report.incomplete]
@@ -136,6 +141,9 @@ def of_report(report: Report, *, places: Places, command: str = "check") -> Resu
         if result.unknown and result.suppression is None
     ]
     unchecked += [Unchecked(message=clean(note), matters=False) for note in report.notes]
+    unchecked += [
+        Unchecked(message=clean(line), matters=False) for reach in report.reach for line in reach_summary(reach)
+    ]
     told = headline(report)
     return Results(
         command=command,
@@ -206,12 +214,13 @@ def worst_first(result: Result) -> tuple[object, ...]:
     return (result.suppression is not None, list(Severity).index(result.severity), *order(result))
 
 
-def _of_entry(entry: AgreeingRows) -> Iterator[Result]:
+def _of_entry(entry: AgreeingRows, report: Report) -> Iterator[Result]:
     package = entry.package
     own = [finding for finding in package.findings if finding not in set(package.facts.source.findings)]
     place = _place(package)
     if package.verdict in _TOLD:
         lines = [*entry.reasons, *(f"{label}{text}" for label, text in chains(package) if label != LISTED)]
+        lines += [f"reach: {line}" for line in reach_lines(entry, report)]
         lines += [f"next: {entry.next_step}"] if entry.next_step else []
         yield Result(
             rule=package.verdict.value,
@@ -226,6 +235,7 @@ def _of_entry(entry: AgreeingRows) -> Iterator[Result]:
             suppression=_suppressed(package.accepted),
             platforms=entry.platforms,
             rules=tuple(sorted({finding.code for finding in own if restates_verdict(finding)})),
+            reach=reach_of_entry(entry, report),
         )
         own = [finding for finding in own if not restates_verdict(finding)]
     yield from _merged(own, entry, place, in_sdist=False)

@@ -9,6 +9,8 @@ from typing import Any, Final
 
 from ftaudit.__about__ import __version__
 from ftaudit.model import Applicability, Confidence, Fix, Location, Severity, Verdict
+from ftaudit.report.package.reach_json import blockers_as_dicts
+from ftaudit.report.results.reach_flows import SITES, code_flows, rank
 from ftaudit.report.results.result_places import Places
 from ftaudit.report.results.results import Result, Results, Unchecked, worst_first
 from ftaudit.rule import Rule, RuleInfo, SourceRule
@@ -118,11 +120,18 @@ def _run(results: Results, category: str, *, places: Places, rules: Sequence[Rul
         },
         "automationDetails": {"id": f"ftaudit/{category}/"},
         "invocations": [invocation],
-        "originalUriBaseIds": {ROOT: {"description": {"text": "The folder that holds the repository."}}},
+        "originalUriBaseIds": _bases(kept),
         "columnKind": "unicodeCodePoints",
         "results": [_result(each, positions, places) for each in kept],
         "properties": {"target": results.target, "summary": results.sentence},
     }
+
+
+def _bases(results: Sequence[Result]) -> dict[str, Any]:
+    bases = {ROOT: {"description": {"text": "The folder that holds the repository."}}}
+    if any(result.reach for result in results):
+        bases[SITES] = {"description": {"text": "The folder that the packages are installed into."}}
+    return bases
 
 
 def _within_limits(results: Results) -> tuple[list[Result], list[Unchecked]]:
@@ -156,6 +165,11 @@ def _result(result: Result, positions: Mapping[str, int], places: Places) -> dic
         made["properties"]["platforms"] = list(result.platforms)
     if result.rules:
         made["properties"]["rules"] = list(result.rules)
+    if result.reach:
+        made["rank"] = rank(result.reach)
+        made["properties"]["reach"] = blockers_as_dicts(result.reach)
+        if flows := code_flows(result.reach, places, root=ROOT):
+            made["codeFlows"] = flows
     if result.fix is not None:
         made["fixes"] = [_fix(result.fix, places)]
     if result.suppression is not None:

@@ -100,6 +100,7 @@ def _environment() -> Environment:
     from ftaudit.planning.plan_sentences import change_evidence, change_reason, source_evidence
     from ftaudit.report.outlook.outlook_groups import outlook_groups, outlook_sentence
     from ftaudit.report.package import agreeing_rows, tier_sentences
+    from ftaudit.report.plan.plan_reach import reach_rows
 
     environment = Environment(
         loader=PackageLoader("ftaudit.report.migration.html"),
@@ -119,6 +120,7 @@ def _environment() -> Environment:
         "remarks": tier_sentences.remarks,
         "extra_findings": lambda package: list(agreeing_rows.extra_findings(package)),
         "counted": agreeing_rows.counted,
+        "reach_rows": lambda plan: list(reach_rows(plan)),
         "outlook_groups": lambda outlook: list(outlook_groups(outlook)),
         "outlook_sentence": outlook_sentence,
         "prose": _prose,

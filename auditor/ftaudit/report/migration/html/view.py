@@ -11,13 +11,15 @@ from typing import Final, TypeAlias, TypeVar
 from packaging.version import Version
 
 from ftaudit.model import BLOCKING, Package, Report, Verdict
-from ftaudit.model.plans import Candidate, Plan, ProofStatus, WayOut
+from ftaudit.model.plans import Candidate, ProofStatus, WayOut
+from ftaudit.model.reach_sentences import reach_summary
 from ftaudit.model.sentences import candidate_phrase, names_platform, sentence, step_names_platform, step_sentence
 from ftaudit.planning import plan_sentences
 from ftaudit.report.migration.html.hazards import RuleHazards, by_rule, unscanned
 from ftaudit.report.migration.html.pictures import Segment, TreePicture, bar, chains_of, tree
 from ftaudit.report.migration.migration_contents import READY, Migration, sums
 from ftaudit.report.package.agreeing_rows import ORDER, AgreeingRows, Headline, counted, entries, headline, not_imported
+from ftaudit.report.package.reach_lines import reach_lines, reach_order
 from ftaudit.report.scan.state_table import by_type
 from ftaudit.source.shared_state import StateRow
 
@@ -101,6 +103,8 @@ class BlockedVersion:
     releases: tuple[Releases, ...]
     drags: tuple[str, ...]
     """Packages that are blocked because of it."""
+    reach: tuple[str, ...]
+    """When the user's code loads its modules."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -157,12 +161,18 @@ def look(migration: Migration) -> View:
     """Build the page."""
     report = migration.report
     ordered = sorted(
-        entries(report.packages), key=lambda entry: (WORST_FIRST.index(entry.package.verdict), entry.title)
+        entries(report.packages),
+        key=lambda entry: (
+            entry.package.verdict not in BLOCKING,
+            reach_order(entry, report),
+            WORST_FIRST.index(entry.package.verdict),
+            entry.title,
+        ),
     )
     worst = _worst(report.packages)
     tally = Counter(worst.values())
     counts = {verdict: tally[verdict] for verdict in OF_THE_BAR}
-    blockers = tuple(_blockers(ordered, migration.plan))
+    blockers = tuple(_blockers(ordered, migration))
     blocked = [entry.package for entry in ordered if entry.package.verdict in BLOCKING]
     root = PurePath(report.inputs[0]).name if len(report.inputs) == 1 else counted(len(report.inputs), "input")
     return View(
@@ -190,7 +200,8 @@ def _worst(packages: Iterable[Package]) -> dict[str, Verdict]:
     return worst
 
 
-def _blockers(ordered: Iterable[AgreeingRows], plan: Plan | None) -> Iterator[BlockedVersion]:
+def _blockers(ordered: Iterable[AgreeingRows], migration: Migration) -> Iterator[BlockedVersion]:
+    plan = migration.plan
     groups: dict[str, list[AgreeingRows]] = {}
     drags: dict[str, dict[str, None]] = {}
     for entry in ordered:
@@ -220,6 +231,7 @@ def _blockers(ordered: Iterable[AgreeingRows], plan: Plan | None) -> Iterator[Bl
             ways=ways,
             releases=tuple(_releases(ways)),
             drags=tuple(drags.get(str(first.facts.pin.name), ())),
+            reach=tuple(dict.fromkeys(line for entry in found for line in reach_lines(entry, migration.report))),
         )
 
 
@@ -339,6 +351,8 @@ def _gaps(migration: Migration) -> Iterator[GapSection]:
     yield GapSection(title="Not checked", lines=(*report.incomplete, *migration.incomplete))
     yield GapSection(title="Modules that were read, but could not be imported", lines=tuple(not_imported(report)))
     yield GapSection(title="Notes", lines=report.notes)
+    told = tuple(line for reach in report.reach for line in reach_summary(reach))
+    yield GapSection(title="What your own code loads", lines=told)
     if plan is not None:
         proofs = [
             f"{proof.input} on {proof.platform}: {proof.reason or 'not resolved'}"
