@@ -124,6 +124,24 @@ def test_a_scan_of_hostile_names_steers_neither_shell_nor_runner_and_what_is_sil
 
 
 @pytest.mark.network
+def test_a_watch_keeps_its_last_run_and_fails_a_job_only_for_what_it_is_told_to(workspace: Path, temp: Path) -> None:
+    (workspace / "uv.lock").write_text(uv_lock({"fast": BLOCKED}, host=NOWHERE))
+    given = {"command": "watch", "platforms": "linux-x86_64", "paths": "uv.lock"}
+    first = run(workspace, temp, **given, fail_on="changed")
+    assert (first.code, first.outputs["exit-code"]) == (1, "1"), first.log
+    assert first.summary.startswith("## ftaudit watch: first run") and "**fast**" in first.summary
+    assert Path(first.outputs["summary"]).read_text("utf-8") == first.summary
+    assert obeyed(first.log) == ["::error title=ftaudit::something has changed: the job's summary says what"]
+    restored, kept = first.used["actions/cache/restore"], first.used["actions/cache/save"]
+    assert restored["key"] == kept["key"] and kept["key"].startswith(restored["restore-keys"])
+    assert restored["path"] == kept["path"] and (Path(kept["path"]) / "last-run.json").is_file()
+    # Nothing listens at the index: what it has published since is not known.
+    again = run(workspace, temp, **given)
+    assert (again.code, again.outputs["exit-code"]) == (3, "3"), again.log
+    assert again.summary.startswith("## ftaudit watch: not sure") and UPLOAD not in again.used
+
+
+@pytest.mark.network
 @pytest.mark.parametrize(
     "inputs",
     [
@@ -133,6 +151,7 @@ def test_a_scan_of_hostile_names_steers_neither_shell_nor_runner_and_what_is_sil
         {"format": "html"},
         {"fail_on": "::error::x"},
         {"command": "scan", "fail_on": "blocked"},
+        {"command": "watch", "fail_on": "blocked"},
         {"static": "yes"},
         {"target": "3.14t --output=owned"},
         {"platforms": "linux-x86_64 --output=owned"},

@@ -43,13 +43,16 @@ def obeys(text: str, schema: str, folder: Path) -> None:
     assert ran.returncode == 0, ran.stdout + ran.stderr
 
 
-def test_the_workflow_obeys_githubs_schema_and_its_inputs_exist(tmp_path: Path) -> None:
-    text = block(PAGE, "GitHub", "yaml")
-    obeys(text, "vendor.github-workflows", tmp_path)
-    inputs: dict[str, Any] = yaml.safe_load((ROOT / "action.yml").read_text("utf-8"))["inputs"]
-    (job,) = yaml.safe_load(text)["jobs"].values()
-    used = [step["with"] for step in job["steps"] if "ftaudit" in step["uses"]]
-    assert used and all(set(given) <= set(inputs) for given in used)
+def test_the_workflows_obey_githubs_schema_and_their_inputs_and_outputs_exist(tmp_path: Path) -> None:
+    action = yaml.safe_load((ROOT / "action.yml").read_text("utf-8"))
+    inputs: dict[str, Any] = action["inputs"]
+    for page, heading in ((PAGE, "GitHub"), (ROOT / "docs" / "commands" / "watch.md", "A scheduled workflow")):
+        text = block(page, heading, "yaml")
+        obeys(text, "vendor.github-workflows", tmp_path)
+        (job,) = yaml.safe_load(text)["jobs"].values()
+        used = [step["with"] for step in job["steps"] if "ftaudit" in step.get("uses", "")]
+        assert used and all(set(given) <= set(inputs) for given in used)
+        assert set(re.findall(r"steps\.watch\.outputs\.([\w-]+)", text)) <= set(action["outputs"])
     table = re.findall(r"^\| `([\w-]+)` \|.*\| (.*) \|$", PAGE.read_text("utf-8"), re.MULTILINE)
     told = {name: default for name, default in table if not name.startswith("ftaudit-")}
     assert set(told) == set(inputs)

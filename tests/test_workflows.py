@@ -1,4 +1,4 @@
-"""The workflows of this repository, the action, and the workflow that docs/ci.md shows are valid and hardened."""
+"""The workflows of this repository, the action, and the workflows that the docs show are valid and hardened."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import pytest
 from test_ci_docs import block
 
 ROOT = Path(__file__).parents[1]
+SHOWN = (("ci.md", "GitHub"), ("commands/watch.md", "A scheduled workflow"))
 WORKFLOWS = sorted((ROOT / ".github" / "workflows").glob("*.yml"))
 
 
@@ -22,12 +23,14 @@ def test_a_workflow_obeys_githubs_schema(path: Path) -> None:
 
 
 def test_zizmor_has_nothing_to_say(tmp_path: Path) -> None:
-    shown = tmp_path / ".github" / "workflows" / "shown.yml"
-    shown.parent.mkdir(parents=True)
-    shown.write_text(block(ROOT / "docs" / "ci.md", "GitHub", "yaml").replace("COMMIT", f"{'0' * 40} # main"))
+    folder = tmp_path / ".github" / "workflows"
+    folder.mkdir(parents=True)
+    shown = [folder / "checked.yml", folder / "watched.yml"]
+    for path, (page, heading) in zip(shown, SHOWN, strict=True):
+        path.write_text(block(ROOT / "docs" / page, heading, "yaml").replace("COMMIT", f"{'0' * 40} # main"))
     command = [Path(sys.executable).parent / "zizmor", "--offline", "--pedantic", "--no-progress"]
     ran = subprocess.run(
-        [*command, *WORKFLOWS, ROOT / "action.yml", shown], capture_output=True, text=True, check=False
+        [*command, *WORKFLOWS, ROOT / "action.yml", *shown], capture_output=True, text=True, check=False
     )
     assert ran.returncode == 0, ran.stdout + ran.stderr
     assert "No findings to report" in ran.stdout + ran.stderr

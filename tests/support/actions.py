@@ -45,6 +45,7 @@ def run_action(action: Path, workspace: Path, temp: Path, inputs: Mapping[str, s
     assert set(inputs) <= set(declared)
     context = {f"inputs.{name}": str(inputs.get(name, each.get("default", ""))) for name, each in declared.items()}
     context |= {"runner.temp": str(temp), "runner.os": "Linux", "github.action_path": str(action)}
+    context |= {"github.workflow": "Watch", "github.job": "news", "github.run_id": "7", "github.run_attempt": "1"}
     ran = Ran()
     for number, step in enumerate(document["runs"]["steps"]):
         if not _holds(step.get("if"), context, workspace):

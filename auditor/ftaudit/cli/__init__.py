@@ -131,6 +131,7 @@ def build_parser() -> Parser:
         report,
         scan,
         stress,
+        watch,
     )
 
     parser = Parser(prog="ftaudit", description=DESCRIPTION, epilog=EPILOG)
@@ -138,6 +139,7 @@ def build_parser() -> Parser:
     # Two commands describe the command line itself, so they get the function that makes it.
     parser.set_defaults(build_parser=build_parser)
     commands = parser.add_subparsers(title="commands", metavar="COMMAND")
-    for room in (check, plan, report, scan, stress, build_command, explain, diff, config, cache, python, completion):
+    auditing = (check, plan, report, watch, scan, stress, build_command)
+    for room in (*auditing, explain, diff, config, cache, python, completion):
         room.add_parsers(commands)
     return parser

@@ -30,6 +30,8 @@ class CommandAnswer:
     """Text for standard error."""
     also: tuple[tuple[Path, str], ...] = ()
     """Further files, each with the answer in its own format."""
+    last: tuple[tuple[Path, str], ...] = ()
+    """Files to write after the answer: what must not be recorded if the answer did not reach its reader."""
     data: bytes | None = None
     """Bytes to write instead of the text: a diff has the bytes of the files that it changes."""
 
@@ -67,6 +69,12 @@ def find_screen(options: argparse.Namespace) -> Screen:
 
 def write(answer: CommandAnswer) -> None:
     """Write to standard output, or replace the file in one step so that no reader sees half of it."""
+    _write_answer(answer)
+    for path, text in answer.last:
+        replace_file(path, text)
+
+
+def _write_answer(answer: CommandAnswer) -> None:
     for note in answer.notes:
         say(note)
     for path, text in answer.also:

@@ -23,7 +23,7 @@ RESERVED: Final = {
 }
 """By the name of the option in the command's code."""
 
-CONTAINED: Final = frozenset({"rules", "recipes", "baseline"})
+CONTAINED: Final = frozenset({"rules", "recipes", "baseline", "last_run"})
 """A folder whose modules are run, which must be in the project, like `conftest.py`; a file that may be replaced."""
 
 UNSAVED: Final = frozenset(
@@ -42,6 +42,7 @@ UNSAVED: Final = frozenset(
         "parts",
         "replay",
         "report",
+        "no_record",
     }
 )
 """Options for a single run: a file would repeat them each time without a request."""

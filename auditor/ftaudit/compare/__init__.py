@@ -1,4 +1,6 @@
-"""Compares two JSON reports of ftaudit: what improved, worsened, appeared, and disappeared."""
+"""Compares two JSON reports of ftaudit, and a project with its last run: what improved, worsened, appeared, and
+disappeared.
+"""
 
 from __future__ import annotations
 

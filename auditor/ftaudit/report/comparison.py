@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterator, Sequence
 from importlib import resources
 from typing import TYPE_CHECKING, Any, Final
 
@@ -21,7 +21,7 @@ SCHEMA_VERSION: Final = 1
 MOST: Final = 200
 """Changes of one kind that are listed for people; the JSON has all of them."""
 
-_TITLES: Final = {
+TITLES: Final = {
     ReportChangeKind.WORSE: "Worse",
     ReportChangeKind.UNCLEAR: "Could not be checked any more",
     ReportChangeKind.BETTER: "Better",
@@ -29,7 +29,7 @@ _TITLES: Final = {
     ReportChangeKind.WENT: "Went",
     ReportChangeKind.CHANGED: "Changed, as good as before",
 }
-_STYLES: Final = {ReportChangeKind.WORSE: "red", ReportChangeKind.UNCLEAR: "yellow", ReportChangeKind.BETTER: "green"}
+STYLES: Final = {ReportChangeKind.WORSE: "red", ReportChangeKind.UNCLEAR: "yellow", ReportChangeKind.BETTER: "green"}
 
 
 def headline(comparison: Comparison) -> str:
@@ -61,12 +61,12 @@ def render_table(comparison: Comparison, *, width: int = DEFAULT_WIDTH, color: b
         word, _, rest = headline(comparison).partition(":")
         console.print(Text.assemble((word, styles[comparison.exit_code]), ":", rest))
         console.print(Text(clean(f"from {comparison.old} to {comparison.new}"), style="dim"))
-        for kind, changes in _by_kind(comparison):
+        for kind, changes in by_kind(comparison.changes):
             console.print()
-            console.print(Text(f"{_TITLES[kind]} ({len(changes)})", style="bold"))
+            console.print(Text(f"{TITLES[kind]} ({len(changes)})", style="bold"))
             for change in changes[:MOST]:
                 told = Text.assemble(
-                    (clean(change.subject), "bold"), "  ", (clean(_told(change)), _STYLES.get(kind, ""))
+                    (clean(change.subject), "bold"), "  ", (clean(change_sentence(change)), STYLES.get(kind, ""))
                 )
                 if change.platforms:
                     told.append(f"  ({clean(', '.join(change.platforms))})", style="dim")
@@ -91,11 +91,11 @@ def render_markdown(comparison: Comparison) -> str:
         f"From {escape(comparison.old)} to {escape(comparison.new)}.",
         "",
     ]
-    for kind, changes in _by_kind(comparison):
-        lines += [f"### {_TITLES[kind]} ({len(changes)})", ""]
+    for kind, changes in by_kind(comparison.changes):
+        lines += [f"### {TITLES[kind]} ({len(changes)})", ""]
         for change in changes[:MOST]:
             where = f" ({escape(', '.join(change.platforms))})" if change.platforms else ""
-            lines.append(f"- **{escape(change.subject)}** {escape(_told(change))}{where}")
+            lines.append(f"- **{escape(change.subject)}** {escape(change_sentence(change))}{where}")
         lines += [f"- and {len(changes) - MOST} more"] if len(changes) > MOST else []
         lines.append("")
     lines += [f"- not sure: {escape(note)}" for note in comparison.unsure]
@@ -113,7 +113,7 @@ def render_json(comparison: Comparison) -> str:
         "new": comparison.new,
         "exit_code": comparison.exit_code,
         "summary": {kind.value: counts.get(kind, 0) for kind in ReportChangeKind} | {"unchanged": comparison.unchanged},
-        "changes": [_change(change) for change in comparison.changes],
+        "changes": [change_as_dict(change) for change in comparison.changes],
         "unsure": list(comparison.unsure),
         "not_compared": list(comparison.not_compared),
     }
@@ -127,7 +127,8 @@ def schema() -> dict[str, Any]:
     return loaded
 
 
-def _change(change: ReportChange) -> dict[str, Any]:
+def change_as_dict(change: ReportChange) -> dict[str, Any]:
+    """Return one change as plain JSON values."""
     finding = change.finding
     return {
         "kind": change.kind.value,
@@ -160,14 +161,16 @@ def _state(state: PackageState | None) -> dict[str, Any] | None:
     }
 
 
-def _by_kind(comparison: Comparison) -> Iterable[tuple[ReportChangeKind, list[ReportChange]]]:
+def by_kind(changes: Sequence[ReportChange]) -> Iterator[tuple[ReportChangeKind, list[ReportChange]]]:
+    """Yield the changes of each kind that occurs."""
     for kind in ReportChangeKind:
-        changes = [change for change in comparison.changes if change.kind is kind]
-        if changes:
-            yield kind, changes
+        found = [change for change in changes if change.kind is kind]
+        if found:
+            yield kind, found
 
 
-def _told(change: ReportChange) -> str:
+def change_sentence(change: ReportChange) -> str:
+    """Return what happened, as a phrase that follows the subject."""
     if change.finding is not None:
         gone = "" if change.kind in (ReportChangeKind.WORSE, ReportChangeKind.CAME) else "gone: "
         return f"{gone}{change.finding.severity} {change.finding.code} {change.finding.rule}: {change.finding.message}"

@@ -15,6 +15,7 @@ from ftaudit.rule import Rule
 if TYPE_CHECKING:
     from ftaudit.model.plans import Plan
     from ftaudit.report.migration.migration_contents import Migration
+    from ftaudit.report.watched_changes import WatchAnswer
     from ftaudit.source.tree_scan import ScanResult
 
 
@@ -42,6 +43,7 @@ OF_SCAN: Final = tuple(format for format in Format if format not in (Format.BADG
 OF_MIGRATION: Final = (Format.HTML, Format.MARKDOWN, Format.JSON)
 """For `report`, whose first format is the default."""
 OF_PLAN: Final = (Format.TABLE, Format.JSON, Format.MARKDOWN)
+OF_WATCH: Final = (Format.TABLE, Format.JSON, Format.MARKDOWN)
 WITHOUT_NOTES: Final = frozenset(
     {Format.CONCISE, Format.GITHUB, Format.GITLAB, Format.CSV, Format.BADGE, Format.SUMMARY}
 )
@@ -336,6 +338,21 @@ def render_plans(plans: Sequence[Plan], form: Format, page: Medium) -> str:
             return target_plans.render_markdown(plans)
         case _:
             raise ValueError(f"a plan has no {form}")
+
+
+def render_watch(answer: WatchAnswer, form: Format, page: Medium) -> str:
+    """Return what has changed since the last run. Raise `ValueError` for an unsupported format."""
+    from ftaudit.report import watched_changes
+
+    match form:
+        case Format.TABLE:
+            return watched_changes.render_table(answer, width=page.width, color=page.color)
+        case Format.JSON:
+            return watched_changes.render_json(answer)
+        case Format.MARKDOWN:
+            return watched_changes.render_markdown(answer)
+        case _:
+            raise ValueError(f"watch has no {form}")
 
 
 def render_plan(plan: Plan, form: Format, page: Medium) -> str:
