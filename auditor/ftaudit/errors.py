@@ -64,6 +64,10 @@ class NotFetched(ArchiveError):
     """The network is disabled, and the file is not available locally."""
 
 
+class StoreMismatch(FtauditError):
+    """A facts store says something else of a wheel than the wheel itself."""
+
+
 class ImageError(FtauditError):
     """An extension module's image cannot be parsed. The engine turns it into a row."""
 

@@ -14,6 +14,9 @@ CACHE_VARIABLE: Final = "FTAUDIT_CACHE_DIR"
 DEFAULT_TIMEOUT: Final = 60.0
 """Time limit in seconds for the import of one module."""
 
+DEFAULT_READ_AGAIN: Final = 1.0
+"""Percent of the answers of facts stores that are compared with the wheel."""
+
 
 def default_cache_dir() -> Path:
     """Return the user's cache folder for ftaudit: `FTAUDIT_CACHE_DIR`, or else the system's default."""
@@ -58,6 +61,10 @@ class Settings:
     no_cache: bool = False
     cache_dir: Path | None = None
     """`None` is the user's cache folder."""
+    facts: tuple[Path, ...] = ()
+    """Facts stores to ask before a wheel is read, besides those that are imported or installed."""
+    read_again: float = DEFAULT_READ_AGAIN
+    """The share of the stores' answers, in percent, that are compared with the wheel."""
     jobs: int | None = None
     """The number of concurrent import processes; `None` is one for each core."""
     timeout: float = DEFAULT_TIMEOUT

@@ -26,6 +26,7 @@ def fill(cache: Path) -> dict[str, Path]:
         "leads": cache / "later.json",
         "scan": cache / "scan" / "results-1.sqlite3",
         "environments": cache / "environments" / HEX[:32] / "complete.json",
+        "facts": cache / "facts" / "team.ftfacts",
         "python": cache / "python" / "3.14.7t" / "bin" / "python3.14t",
     }
     assert set(files) == {part.name for part in PARTS}
@@ -80,12 +81,12 @@ def test_an_environment_that_somebody_holds_stays(tmp_path: Path) -> None:
     assert not files["environments"].exists()
 
 
-def test_clean_leaves_built_interpreters_unless_they_are_named(
+def test_clean_leaves_stores_and_built_interpreters_unless_they_are_named(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     files = fill(tmp_path)
     assert main(["cache", "clean", "--cache-dir", str(tmp_path)]) == 0
-    assert [name for name, path in files.items() if path.exists()] == ["python"]
+    assert [name for name, path in files.items() if path.exists()] == ["facts", "python"]
     assert main(["cache", "clean", "pyhton", "--cache-dir", str(tmp_path)]) == 2
     assert "did you mean python?" in capsys.readouterr().err
     assert main(["cache", "clean", "python", "--cache-dir", str(tmp_path)]) == 0

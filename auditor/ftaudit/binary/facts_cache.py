@@ -6,6 +6,7 @@ import contextlib
 import functools
 import hashlib
 import json
+from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Final
@@ -59,7 +60,7 @@ class FactsCache:
     def read(self, sha256: str, key: str) -> BinaryFacts | None:
         """Return the facts of the wheel with this digest, or `None`."""
         try:
-            return _parse(json.loads(self._path(sha256, key).read_bytes()))
+            return parse_facts(json.loads(self._path(sha256, key).read_bytes()))
         except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError):
             return None
 
@@ -68,16 +69,33 @@ class FactsCache:
         path = self._path(sha256, key)
         with contextlib.suppress(OSError):
             path.parent.mkdir(parents=True, exist_ok=True)
-            write_whole(path, json.dumps(_render(facts), separators=(",", ":")).encode())
+            write_whole(path, render_facts(facts))
+
+    def entries(self) -> Iterator[tuple[str, str, bytes]]:
+        """Yield everything that is stored: the digest of a wheel, the key, and the facts as JSON; sorted."""
+        for path in sorted(self._folder.glob("[0-9a-f][0-9a-f]/*.json")):
+            sha256, _, key = path.stem.partition("-")
+            facts = self.read(sha256, key) if _is_digest(sha256) else None
+            if facts is not None:
+                yield sha256, key, render_facts(facts)
 
     def _path(self, sha256: str, key: str) -> Path:
         digest = sha256.lower()
-        if len(digest) != 64 or not _DIGEST.issuperset(digest):
+        if not _is_digest(digest):
             raise ValueError(f"no SHA-256 digest: {sha256!r}")
         return self._folder / digest[:2] / f"{digest}-{key}.json"
 
 
-def _render(facts: BinaryFacts) -> dict[str, Any]:
+def _is_digest(text: str) -> bool:
+    return len(text) == 64 and _DIGEST.issuperset(text)
+
+
+def render_facts(facts: BinaryFacts) -> bytes:
+    """Return the facts as JSON, without what is about one run: the bytes that were read, and who answered."""
+    return json.dumps(_as_dict(facts), separators=(",", ":")).encode()
+
+
+def _as_dict(facts: BinaryFacts) -> dict[str, Any]:
     return {
         "status": facts.status.value,
         "reason": to_plain(facts.reason),
@@ -98,7 +116,8 @@ def _render(facts: BinaryFacts) -> dict[str, Any]:
     }
 
 
-def _parse(kept: dict[str, Any]) -> BinaryFacts:
+def parse_facts(kept: dict[str, Any]) -> BinaryFacts:
+    """Return the facts from their plain form; raise `ValueError`, `TypeError`, `KeyError` or `AttributeError`."""
     return BinaryFacts(
         status=Status(kept["status"]),
         reason=None if kept["reason"] is None else from_plain(Gap, kept["reason"]),

@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 import hashlib
+import random
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final, Protocol
 from urllib.parse import urlsplit
 
 from packaging.utils import InvalidWheelFilename, parse_wheel_filename
 
-from ftaudit.binary.facts_cache import FactsCache
+from ftaudit.binary.facts_cache import FactsCache, render_facts
 from ftaudit.binary.questions import ModuleReaders
 from ftaudit.binary.reading import WheelReader
 from ftaudit.cores import count_cores
-from ftaudit.errors import ArchiveError, DamagedArchive, NotFetched
+from ftaudit.errors import ArchiveError, DamagedArchive, NotFetched, StoreMismatch
 from ftaudit.model import (
     BinaryFacts,
     DistributionFile,
@@ -63,6 +64,20 @@ class WheelRequest:
     """Whether all of the wheel is fetched, so that it is held against its hash: the user named that."""
 
 
+RANGES: Final = "-ranges"
+"""The end of a key of facts that were read in ranges, before the digest of the address."""
+
+
+class StoredFacts(Protocol):
+    """Facts of wheels that someone else read."""
+
+    name: str
+
+    def find(self, sha256: str, key: str) -> BinaryFacts | None:
+        """Return the facts of a wheel, or `None`; raise `InputError` if the store is damaged."""
+        ...
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class InspectSettings:
     """How wheels are read."""
@@ -84,6 +99,21 @@ class InspectSettings:
     """Bytes of address space of one worker process; Unicorn reserves one GiB for each CPU that it emulates."""
     record: bool = False
     """Whether RECORD is compared with the members: for authors, who can fix it."""
+    stores: tuple[StoredFacts, ...] = ()
+    """The stores to ask, in order, for what the cache does not have."""
+    read_again: float = 0.0
+    """The share of the stores' answers, from 0 to 1, that are compared with the wheel."""
+
+
+@dataclass(slots=True)
+class StoreUse:
+    """What one store contributed."""
+
+    answers: int = 0
+    compared: int = 0
+    """Answers that were found equal to what is read of the wheel."""
+    unread: int = 0
+    """Answers that were to be compared, and whose wheel could not be read."""
 
 
 class Inspector:
@@ -97,6 +127,8 @@ class Inspector:
         self._cache = FactsCache(settings.cache_dir)
         self._lock = threading.Lock()
         self._work: _Pools | None = None
+        self.used: dict[str, StoreUse] = {store.name: StoreUse() for store in settings.stores}
+        """What each store contributed so far."""
 
     def __enter__(self) -> Inspector:
         return self
@@ -109,11 +141,13 @@ class Inspector:
 
     def prepare(self) -> None:
         """Start the workers before the first wheel comes, if no facts are cached."""
-        if self._cache.is_empty or not self._settings.use_cache:
+        if (self._cache.is_empty or not self._settings.use_cache) and not self._settings.stores:
             self._started().readers.start()
 
     def submit(self, request: WheelRequest, *, soon: bool = False) -> Future[BinaryFacts]:
-        """Return the facts of a wheel, at once if they are cached. Never raises: a failure is also a fact.
+        """Return the facts of a wheel, at once if they are cached or stored. A failure is also a fact.
+
+        Raise `InputError` for a damaged store; the future raises `StoreMismatch`.
 
         One that is wanted `soon` does not wait until those before it have been read.
         """
@@ -131,9 +165,15 @@ class Inspector:
         if known is not None:
             done.set_result(known)
             return done
+        stored = self._ask_stores(request, sha256)
+        if stored is not None and random.random() >= self._settings.read_again:  # noqa: S311 - a sample, not a secret.
+            done.set_result(stored)
+            return done
         work = self._started()
         work.readers.start()
         threads = work.soon if soon else work.wheels
+        if stored is not None and sha256 is not None:
+            return threads.submit(self._read_again, work, request, location, sha256, stored)
         return threads.submit(self._inspect, work, request, location, sha256)
 
     def _started(self) -> _Pools:
@@ -151,25 +191,49 @@ class Inspector:
         check_digest(path.name, found, request.file.sha256)
         return found
 
-    def _key(self, request: WheelRequest) -> str:
-        return "-".join(
-            part
-            for part in (
-                request.target.name,
-                request.rebuild and "rebuild",
-                self._settings.record and "record",
-                # The report on a wheel also depends on its file name, which may differ the next time.
-                hashlib.sha256(request.file.filename.encode()).hexdigest()[:16],
-                request.most is not None and f"most{request.most}",
-            )
-            if part
-        )
-
     def _recall(self, request: WheelRequest, sha256: str | None) -> BinaryFacts | None:
         if sha256 is None or not self._settings.use_cache or request.whole:
             return None
-        key = self._key(request)
+        key = facts_key(request, record=self._settings.record)
         return self._cache.read(sha256, key) or self._cache.read(sha256, key + _of_server(request.file.url or ""))
+
+    def _ask_stores(self, request: WheelRequest, sha256: str | None) -> BinaryFacts | None:
+        """Return the answer of the first store that has one, with the store's name."""
+        if sha256 is None or request.whole:
+            return None
+        key = facts_key(request, record=self._settings.record)
+        for store in self._settings.stores:
+            found = store.find(sha256, key) or store.find(sha256, key + _of_server(request.file.url or ""))
+            if found is not None:
+                with self._lock:
+                    self.used[store.name].answers += 1
+                return replace(found, store=store.name)
+        return None
+
+    def _read_again(
+        self, work: _Pools, request: WheelRequest, location: str, sha256: str, stored: BinaryFacts
+    ) -> BinaryFacts:
+        """Return a store's answer after it was compared with the wheel; raise `StoreMismatch` if they differ.
+
+        The answer is not cached, so that another run draws another sample.
+        """
+        use = self.used[stored.store or ""]
+        try:
+            facts, certain, _ = _read_wheel(work, request, location, sha256, self._settings)
+        except ArchiveError:
+            certain = False
+        if not certain:
+            with self._lock:
+                use.unread += 1
+            return stored
+        if render_facts(facts) != render_facts(stored):
+            raise StoreMismatch(
+                f"the facts store {stored.store} is wrong about {request.file.filename}",
+                hint="do not use this store; report the difference to its maker",
+            )
+        with self._lock:
+            use.compared += 1
+        return replace(stored, bytes_read=facts.bytes_read)
 
     def _inspect(self, work: _Pools, request: WheelRequest, location: str, sha256: str | None) -> BinaryFacts:
         """Read one wheel, in its own thread."""
@@ -182,7 +246,11 @@ class Inspector:
         except ArchiveError as error:
             return _failed(_gap(error))
         if certain and sha256 is not None and self._settings.use_cache:
-            self._cache.write(sha256, self._key(request) + ("" if whole else _of_server(location)), facts)
+            self._cache.write(
+                sha256,
+                facts_key(request, record=self._settings.record) + ("" if whole else _of_server(location)),
+                facts,
+            )
         return facts
 
 
@@ -283,11 +351,27 @@ def _content(archive: WheelArchive, member: ArchiveMember) -> bytes:
         return b"\xff"
 
 
+def facts_key(request: WheelRequest, *, record: bool = False) -> str:
+    """Return what facts are stored under, besides the digest of the wheel."""
+    return "-".join(
+        part
+        for part in (
+            request.target.name,
+            request.rebuild and "rebuild",
+            record and "record",
+            # The report on a wheel also depends on its file name, which may differ the next time.
+            hashlib.sha256(request.file.filename.encode()).hexdigest()[:16],
+            request.most is not None and f"most{request.most}",
+        )
+        if part
+    )
+
+
 def _of_server(location: str) -> str:
     """Return what marks facts that were read in ranges: under another address other bytes may have the same hash."""
     parts = urlsplit(location)
     server = f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
-    return f"-ranges{hashlib.sha256(server.encode()).hexdigest()[:16]}"
+    return f"{RANGES}{hashlib.sha256(server.encode()).hexdigest()[:16]}"
 
 
 def _claims_stable_abi(filename: str) -> bool:

@@ -80,6 +80,7 @@ PARTS: Final = (
     CachePart(
         name="environments", what="wheels installed to be imported", patterns=("environments/" + "[0-9a-f]" * 32,)
     ),
+    CachePart(name="facts", what="facts stores that were imported", patterns=("facts/*.ftfacts",), costly=True),
     CachePart(
         name="python", what="interpreters that ftaudit built", patterns=("python/[0-9]*.[0-9]*.[0-9]*t",), costly=True
     ),

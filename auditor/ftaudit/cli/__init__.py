@@ -126,6 +126,7 @@ def build_parser() -> Parser:
         config,
         diff,
         explain,
+        facts_command,
         plan,
         python,
         report,
@@ -140,6 +141,6 @@ def build_parser() -> Parser:
     parser.set_defaults(build_parser=build_parser)
     commands = parser.add_subparsers(title="commands", metavar="COMMAND")
     auditing = (check, plan, report, watch, scan, stress, build_command)
-    for room in (*auditing, explain, diff, config, cache, python, completion):
+    for room in (*auditing, explain, diff, config, cache, facts_command, python, completion):
         room.add_parsers(commands)
     return parser

@@ -16,7 +16,7 @@ examples:
 """
 CLEAN: Final = """\
 examples:
-  ftaudit cache clean                everything except interpreters
+  ftaudit cache clean                all but interpreters and facts stores
   ftaudit cache clean index sdists   only these parts
 """
 
@@ -31,7 +31,7 @@ def add_parsers(commands: Any) -> None:
     ):
         action = actions.add_parser(name, help=text, description=text[0].upper() + text[1:] + ".", epilog=epilog)
         if name == "clean":
-            about = "index, binary, sdists …, as in `cache show` (default: all except python)"
+            about = "index, binary, sdists …, as in `cache show` (default: all except facts, python)"
             action.add_argument("parts", nargs="*", metavar="PART", help=about)
         action.add_argument("--cache-dir", type=Path, metavar="PATH", help="the cache folder (default: the user's)")
         action.set_defaults(answer=run)

@@ -17,6 +17,7 @@ from ftaudit.cli.options import (
     add_also,
     add_answer,
     add_audit,
+    add_facts,
     add_index,
     add_platforms,
     add_rules,
@@ -89,6 +90,7 @@ def add_parsers(commands: Any) -> None:
     add_platforms(where, "default: every platform with a wheel")
     how = wheel.add_argument_group("checks")
     how.add_argument("--jobs", type=int, metavar="N", help="number of processes (default: one per core)")
+    add_facts(how)
     add_rules(how)
     add_index(wheel)
     answer = add_answer(wheel, formats.OF_REPORT)

@@ -18,6 +18,8 @@ from ftaudit.config.keys import Key, ValueKind
 RESERVED: Final = {
     "python": "it names a program to be run",
     "cache_dir": "what lies in that folder is believed, and an interpreter in it is run",
+    "facts": "what that store says is believed",
+    "read_again": "it decides how far facts stores are believed",
     "output": "it names a file to be replaced",
     "wheel_dir": "it names a folder to be written to",
 }
@@ -43,6 +45,8 @@ UNSAVED: Final = frozenset(
         "replay",
         "report",
         "no_record",
+        "stores",
+        "wheels",
     }
 )
 """Options for a single run: a file would repeat them each time without a request."""

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 from ftaudit.cli.answer import say
 from ftaudit.errors import UsageError
 from ftaudit.report.formats import PLAIN, SUFFIXES, Format, choose, of_name
-from ftaudit.settings import DEFAULT_TIMEOUT
+from ftaudit.settings import DEFAULT_READ_AGAIN, DEFAULT_TIMEOUT
 from ftaudit.target import DEFAULT_TARGET, EXPERIMENTAL, PLATFORMS, TARGETS, parse_platform, parse_target, parse_targets
 
 if TYPE_CHECKING:
@@ -76,6 +76,25 @@ def add_index(parser: argparse.ArgumentParser) -> None:
     add_cache(group)
 
 
+def add_facts(group: Any) -> None:
+    """Add `--facts` and `--read-again`."""
+    stores = "a facts store to ask before a wheel is read (repeatable)"
+    group.add_argument("--facts", action="append", default=[], type=Path, metavar="FILE", help=stores)
+    share = f"percent of its answers to compare with the wheel (default {DEFAULT_READ_AGAIN:g})"
+    group.add_argument("--read-again", type=_percent, default=DEFAULT_READ_AGAIN, metavar="PERCENT", help=share)
+
+
+def _percent(text: str) -> float:
+    """Return a number from 0 to 100; raise `UsageError` for anything else."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = -1.0
+    if not 0 <= value <= 100:
+        raise UsageError(f"{text!r} is not a percentage", hint="give a number from 0 to 100")
+    return value
+
+
 def add_rules(group: Any) -> None:
     """Add `--select`, `--ignore` and `--rules`."""
     group.add_argument(
@@ -126,6 +145,7 @@ def add_audit(parser: argparse.ArgumentParser) -> Any:
     seconds = f"time limit of one import in seconds (default {DEFAULT_TIMEOUT:g})"
     how.add_argument("--timeout", type=float, default=DEFAULT_TIMEOUT, metavar="S", help=seconds)
     how.add_argument("--jobs", type=int, metavar="N", help="number of processes (default: one per core)")
+    add_facts(how)
     add_rules(how)
     add_index(parser)
     return how

@@ -103,6 +103,7 @@ def audit_inputs(session: AuditSession, *, stress_only: frozenset[str] | None = 
                     *_unopened(every),
                     *index.notes,
                     *evidence.notes,
+                    *session.reader.notes,
                     *broken,
                     *problems,
                     *failures,

@@ -104,7 +104,7 @@ def _audit_wheels(session: _WheelSession, target: Target) -> Report:
         inputs=items,
         packages=_without_repetition(kept),
         coverage=count_coverage([row.facts for row in kept]),
-        notes=(*notes, *problems, *failures),
+        notes=(*notes, *session.reader.notes, *problems, *failures),
         nonconforming=_nonconforming(kept),
         incomplete=incomplete if kept else (*incomplete, *_nothing(items, incomplete, target)),
         created=present_time(),

@@ -143,6 +143,8 @@ class BinaryFacts:
     """Why installers refuse the wheel, one sentence each."""
     startup: tuple[str, ...] = ()
     """Files that an interpreter runs when it starts in an environment with the wheel."""
+    store: str | None = None
+    """The facts store that answered; `None` if ftaudit read the wheel, in this run or earlier."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -64,7 +64,11 @@ def _of_pure(read: BinaryFacts) -> BinaryFacts:
         return BinaryFacts(status=Status.SKIPPED, reason=_NOT_OPENED, bytes_read=read.bytes_read)
     if read.status is Status.DONE and not (read.modules or read.problems):
         return BinaryFacts(
-            status=Status.SKIPPED, reason=_NOTHING_COMPILED, bytes_read=read.bytes_read, startup=read.startup
+            status=Status.SKIPPED,
+            reason=_NOTHING_COMPILED,
+            bytes_read=read.bytes_read,
+            startup=read.startup,
+            store=read.store,
         )
     return read
 
@@ -72,7 +76,7 @@ def _of_pure(read: BinaryFacts) -> BinaryFacts:
 def _rebuilt(read: BinaryFacts) -> BinaryFacts:
     """Return the facts of a package without a wheel: its other build's declarations say nothing about the package."""
     if read.status is Status.DONE:
-        return BinaryFacts(status=Status.SKIPPED, reason=_NO_WHEEL, modules=read.modules)
+        return BinaryFacts(status=Status.SKIPPED, reason=_NO_WHEEL, modules=read.modules, store=read.store)
     told = "" if read.reason is None else gap_phrase(read.reason)
     return BinaryFacts(status=Status.SKIPPED, reason=Gap(kind=GapKind.REBUILD_NOT_READ, detail=told))
 

@@ -6,8 +6,10 @@ import threading
 from concurrent.futures import Future
 from contextlib import ExitStack
 
-from ftaudit.binary.inspection import Inspector, InspectSettings, WheelRequest
+from ftaudit.binary.inspection import Inspector, InspectSettings, StoreUse, WheelRequest
 from ftaudit.engine.setup import cache_folder
+from ftaudit.facts.facts_store import FactsStore
+from ftaudit.facts.known_stores import open_stores
 from ftaudit.index.client import Index
 from ftaudit.model import BinaryFacts, Status
 from ftaudit.settings import Settings
@@ -30,6 +32,8 @@ class SharedWheelReader:
         self._inspector: Inspector | None = None
         self._lock = threading.Lock()
         self._closed = False
+        self._stores: tuple[FactsStore, ...] = ()
+        self._store_notes: tuple[str, ...] = ()
 
     def __enter__(self) -> SharedWheelReader:
         return self
@@ -38,6 +42,21 @@ class SharedWheelReader:
         with self._lock:
             self._closed = True
         self._stack.close()
+        for store in self._stores:
+            store.close()
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """Return which facts stores answered, for how many wheels, and which stores are not used."""
+        used = {} if self._inspector is None else self._inspector.used
+        told = tuple(stored_answers(store, used[store.name]) for store in self._stores if used[store.name].answers)
+        return (*told, *self._store_notes)
+
+    @property
+    def answers_of_stores(self) -> dict[str, int]:
+        """Return the number of wheels that each facts store answered for, by its name."""
+        used = {} if self._inspector is None else self._inspector.used
+        return {name: use.answers for name, use in used.items() if use.answers}
 
     def prepare(self) -> None:
         """Start the workers that read wheels, unless facts of wheels are cached."""
@@ -60,12 +79,17 @@ class SharedWheelReader:
 
     def _open(self) -> Inspector:
         if self._inspector is None:
+            if not self._stores and not self._store_notes:
+                cache = None if self._settings.no_cache else self._settings.cache
+                self._stores, self._store_notes = open_stores(self._settings.facts, cache)
             settings = InspectSettings(
                 cache_dir=self._stack.enter_context(cache_folder(self._settings)),
                 session=None if self._settings.offline else self._index.session,
                 use_cache=not self._settings.no_cache,
                 workers=self._settings.jobs,
                 record=self._record,
+                stores=self._stores,
+                read_again=0.0 if self._settings.offline else self._settings.read_again / 100,
             )
             self._inspector = self._stack.enter_context(Inspector(settings))
         return self._inspector
@@ -76,3 +100,15 @@ class SharedWheelReader:
         facts = future.result()
         if facts.status is not Status.FAILED:
             self._index.traffic.add(received=facts.bytes_read, saved=max(0, facts.bytes_total - facts.bytes_read))
+
+
+def stored_answers(store: FactsStore, use: StoreUse) -> str:
+    """Return a sentence about what a store contributed, and who made it."""
+    made = store.provenance
+    wheels = "1 wheel" if use.answers == 1 else f"{use.answers} wheels"
+    compared = f"; {use.compared} compared with the wheel and equal" if use.compared else ""
+    unread = f"; {use.unread} could not be compared, because the wheel could not be read" if use.unread else ""
+    return (
+        f"the facts store {store.name} answered for {wheels}"
+        f" (made by {made.by} with ftaudit {made.ftaudit}, {made.created}){compared}{unread}"
+    )

@@ -1,0 +1,150 @@
+"""The commands `ftaudit facts export`, `import`, `info` and `verify`."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from ftaudit.cli.answer import CommandAnswer, Screen
+from ftaudit.cli.options import settings_of
+from ftaudit.errors import UsageError
+
+if TYPE_CHECKING:
+    from ftaudit.facts.facts_store import FactsStore
+
+EXPORT: Final = """\
+examples:
+  ftaudit facts export -o team.ftfacts --by "Platform team"
+"""
+IMPORT: Final = """\
+examples:
+  ftaudit facts import team.ftfacts
+"""
+INFO: Final = """\
+examples:
+  ftaudit facts info                 the stores that `ftaudit check` asks here
+  ftaudit facts info team.ftfacts
+"""
+VERIFY: Final = """\
+examples:
+  ftaudit facts verify team.ftfacts              every digest in it
+  ftaudit facts verify team.ftfacts wheelhouse/  also compare these wheels
+"""
+
+
+def add_parsers(commands: Any) -> None:
+    """Add `facts export`, `import`, `info` and `verify` to the sub-commands."""
+    facts = commands.add_parser("facts", help="share what was learned of wheels")
+    actions = facts.add_subparsers(title="commands", metavar="COMMAND", required=True)
+
+    export = actions.add_parser(
+        "export",
+        help="write everything that the cache has learned of wheels to a facts store",
+        description="Write everything that the cache has learned of wheels to one file, a facts store.",
+        epilog=EXPORT,
+    )
+    export.add_argument("-o", "--output", type=Path, required=True, metavar="FILE", help="the store to write")
+    export.add_argument("--by", metavar="WHO", help="who vouches for the facts (default: your login name)")
+    export.set_defaults(answer=run_export)
+
+    imports = actions.add_parser(
+        "import",
+        help="check a facts store and copy it into the cache, where each audit asks it",
+        description="Check a facts store and copy it into the cache, where each audit asks it.",
+        epilog=IMPORT,
+    )
+    imports.add_argument("stores", nargs="+", type=Path, metavar="FILE", help="a store")
+    imports.set_defaults(answer=run_import)
+
+    info = actions.add_parser(
+        "info",
+        help="show who made a facts store, with what, when, and how large it is",
+        description="Show who made a facts store, with what, when, and how large it is.",
+        epilog=INFO,
+    )
+    info.add_argument("stores", nargs="*", type=Path, metavar="FILE", help="a store (default: all that are asked)")
+    info.set_defaults(answer=run_info)
+
+    verify = actions.add_parser(
+        "verify",
+        help="compare a facts store with its checksums, and with wheels",
+        description="Compare a facts store with its checksums, and with wheels at hand.",
+        epilog=VERIFY,
+    )
+    verify.add_argument("stores", nargs=1, type=Path, metavar="FILE", help="a store")
+    verify.add_argument("wheels", nargs="*", type=Path, metavar="WHEEL", help="wheels, or folders of wheels")
+    verify.set_defaults(answer=run_verify)
+    for action in (export, imports, info, verify):
+        action.add_argument("--cache-dir", type=Path, metavar="PATH", help="the cache folder (default: the user's)")
+
+
+def run_export(options: argparse.Namespace, screen: Screen) -> CommandAnswer:
+    """Write the store. Raise `UsageError` if the cache has no facts, or the file cannot be written."""
+    from ftaudit.facts.exchange import export_facts
+
+    made = export_facts(settings_of(options).cache, options.output, by=options.by)
+    size = options.output.stat().st_size
+    told = f"{made.wheels} wheels, {made.answers} answers, {size / 1e3:.1f} kB"
+    return CommandAnswer(text=f"{options.output}: {told}, {size / made.wheels:.0f} bytes per wheel\n")
+
+
+def run_import(options: argparse.Namespace, screen: Screen) -> CommandAnswer:
+    """Import the stores. Raise `InputError` for one that is damaged or cannot be used."""
+    from ftaudit.facts.known_stores import import_store
+
+    cache = settings_of(options).cache
+    return CommandAnswer(text="".join(f"{import_store(path, cache)}\n" for path in options.stores))
+
+
+def run_info(options: argparse.Namespace, screen: Screen) -> CommandAnswer:
+    """Return who made the stores. Raise `InputError` for one that is damaged."""
+    from ftaudit.facts.facts_store import FactsStore
+    from ftaudit.facts.known_stores import open_stores
+
+    notes: tuple[str, ...] = ()
+    if options.stores:
+        stores = tuple(map(FactsStore, options.stores))
+    else:
+        stores, notes = open_stores((), settings_of(options).cache)
+    text = "".join(map(_about, stores)) or "no facts store is imported or installed\n"
+    for store in stores:
+        store.close()
+    return CommandAnswer(text=text, notes=notes)
+
+
+def run_verify(options: argparse.Namespace, screen: Screen) -> CommandAnswer:
+    """Compare the store. Raise `InputError` for a damaged store, and `StoreMismatch` for one that is wrong."""
+    from ftaudit.facts.exchange import compare_with_wheels
+    from ftaudit.facts.facts_store import FactsStore
+
+    store = FactsStore(options.stores[0])
+    try:
+        count = sum(1 for _ in store.check())
+        text = f"{store.path}: {count} answers, and all match their digests\n"
+        if options.wheels:
+            if not store.is_usable:
+                raise UsageError(
+                    f"{store.path} has facts of another analysis ({store.provenance.analysis})",
+                    hint="compare it with the ftaudit that made it",
+                )
+            compared, unknown = compare_with_wheels(store, options.wheels)
+            text += f"{compared} answers compared with the wheels, and equal; {unknown} wheels are not in the store\n"
+    finally:
+        store.close()
+    return CommandAnswer(text=text)
+
+
+def _about(store: FactsStore) -> str:
+    made = store.provenance
+    size = store.path.stat().st_size
+    used = "" if store.is_usable else " (another analysis than this ftaudit's: not used)"
+    return (
+        f"{store.name}\n"
+        f"  file      {store.path}\n"
+        f"  made by   {made.by}\n"
+        f"  on        {made.created}\n"
+        f"  with      ftaudit {made.ftaudit}, analysis {made.analysis}{used}\n"
+        f"  wheels    {made.wheels}, with {made.answers} answers\n"
+        f"  size      {size / 1e3:.1f} kB, {size / max(1, made.wheels):.0f} bytes per wheel\n"
+    )

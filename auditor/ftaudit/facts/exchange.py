@@ -1,0 +1,84 @@
+"""Makes a facts store from the cache, and compares a store with wheels."""
+
+from __future__ import annotations
+
+import getpass
+from collections.abc import Iterable, Iterator
+from datetime import datetime, timezone
+from pathlib import Path
+
+from ftaudit.binary.facts_cache import FactsCache, render_facts
+from ftaudit.binary.inspection import RANGES, InspectSettings, WheelRequest, facts_key, inspect_wheels
+from ftaudit.errors import InputError, StoreMismatch, UsageError
+from ftaudit.facts.facts_store import FactsStore, Provenance, write_store
+from ftaudit.folders import temporary_folder
+from ftaudit.model import BinaryFacts, DistributionFile
+from ftaudit.target import TARGETS, parse_target
+from ftaudit.whole_files import digest_of
+
+
+def export_facts(cache: Path, output: Path, *, by: str | None = None) -> Provenance:
+    """Write what the cache has learned of wheels, with this analysis, to a store.
+
+    Raise `UsageError` if there is nothing to write, or the file cannot be written.
+    """
+    answers: dict[str, dict[str, bytes]] = {}
+    for sha256, key, facts in FactsCache(cache).entries():
+        answers.setdefault(sha256, {})[key] = facts
+    if not answers:
+        raise UsageError(
+            f"the cache {cache} has no facts of wheels that this version of ftaudit read",
+            hint="run `ftaudit check` or `ftaudit fleet` first",
+        )
+    created = datetime.now(timezone.utc).isoformat(timespec="seconds")
+    try:
+        return write_store(output, answers, by=by or _login(), created=created)
+    except OSError as error:
+        raise UsageError(
+            f"cannot write {output}: {error.strerror}", hint="name a file in a folder that exists"
+        ) from error
+
+
+def compare_with_wheels(store: FactsStore, places: Iterable[Path]) -> tuple[int, int]:
+    """Read wheels and compare them with a store; return the number of answers compared, and of unknown wheels.
+
+    Raise `StoreMismatch` for a wrong answer, and `InputError` for a path that is not a wheel or a folder of wheels.
+    """
+    wheels = {digest_of(path): path for path in _wheels(places)}
+    asked: dict[WheelRequest, list[BinaryFacts]] = {}
+    found = set()
+    for sha256, key, facts in store.check():
+        if sha256 not in wheels:
+            continue
+        found.add(sha256)
+        file = DistributionFile(filename=wheels[sha256].name, url=wheels[sha256].resolve().as_uri())
+        for target in map(parse_target, TARGETS):
+            request = WheelRequest(file=file, target=target)
+            if key == facts_key(request) or key.startswith(f"{facts_key(request)}{RANGES}"):
+                asked.setdefault(request, []).append(facts)
+    with temporary_folder() as folder:
+        read = inspect_wheels(asked, settings=InspectSettings(cache_dir=folder, use_cache=False))
+    for request, answers in asked.items():
+        if any(render_facts(each) != render_facts(read[request]) for each in answers):
+            raise StoreMismatch(
+                f"the facts store {store.name} is wrong about {request.file.filename} for {request.target.name}",
+                hint="do not use this store; report the difference to its maker",
+            )
+    return sum(map(len, asked.values())), len(wheels) - len(found)
+
+
+def _wheels(places: Iterable[Path]) -> Iterator[Path]:
+    for place in places:
+        if place.is_dir():
+            yield from sorted(place.glob("*.whl"))
+        elif place.is_file():
+            yield place
+        else:
+            raise InputError(f"{place} does not exist", hint="name a wheel, or a folder of wheels")
+
+
+def _login() -> str:
+    try:
+        return getpass.getuser()
+    except (OSError, KeyError, ImportError):
+        return "unknown"

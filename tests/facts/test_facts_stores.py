@@ -1,0 +1,254 @@
+"""Facts stores through the front door: made, imported, installed, believed, compared, damaged and lying."""
+
+from __future__ import annotations
+
+import functools
+import json
+import zipfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+from support.index_server import IndexServer, ServedFile
+from support.wheels import archive
+
+from ftaudit.binary.facts_cache import render_facts
+from ftaudit.cli import main
+from ftaudit.facts import facts_store
+
+BINARIES = Path(__file__).parents[2] / "fixtures" / "binaries" / "linux-x86_64"
+GOOD, GUILTY = "multi_not_used", "multi_used"
+
+
+@functools.cache
+def wheel_of(module: str) -> ServedFile:
+    """Return the wheel, the same bytes each time."""
+    name = f"{module}.cpython-314t-x86_64-linux-gnu.so"
+    tag = "cp314-cp314t-manylinux_2_17_x86_64"
+    folder = f"{module}-1.0.dist-info"
+    members = {
+        name: (BINARIES / name).read_bytes(),
+        f"{folder}/METADATA": f"Metadata-Version: 2.1\nName: {module}\nVersion: 1.0\n".encode(),
+        f"{folder}/WHEEL": f"Wheel-Version: 1.0\nRoot-Is-Purelib: false\nTag: {tag}\n".encode(),
+        f"{folder}/RECORD": b"",
+    }
+    return ServedFile(filename=f"{module}-1.0-{tag}.whl", data=archive(members.items()))
+
+
+def uv_lock(wheels: dict[str, tuple[str, str]]) -> str:
+    """Return a lock file of a project that needs these packages, each with the address and digest of its wheel."""
+    names = {module: module.replace("_", "-") for module in wheels}
+    needs = ", ".join(f'{{ name = "{name}" }}' for name in names.values())
+    blocks = [
+        f'[[package]]\nname = "{names[module]}"\nversion = "1.0"\n'
+        'source = { registry = "https://index.example/simple" }\n'
+        f'wheels = [{{ url = "{url}", hash = "sha256:{digest}" }}]\n'
+        for module, (url, digest) in wheels.items()
+    ]
+    project = f'[[package]]\nname = "app"\nversion = "1"\nsource = {{ virtual = "." }}\ndependencies = [{needs}]\n'
+    return "\n".join(('version = 1\nrevision = 3\nrequires-python = ">=3.14"\n', project, *blocks))
+
+
+@dataclass
+class Team:
+    """A store that one machine made, and the lock file of a project."""
+
+    store: Path
+    lock: Path
+    learned: Path
+    """The cache that the store was made from."""
+
+
+Run = Callable[..., tuple[int, str]]
+
+
+@pytest.fixture
+def run(capsys: pytest.CaptureFixture[str]) -> Run:
+    def run(*arguments: str | Path) -> tuple[int, str]:
+        code = main(list(map(str, arguments)))
+        said = capsys.readouterr()
+        return code, said.out + said.err
+
+    return run
+
+
+@pytest.fixture(scope="module")
+def team(tmp_path_factory: pytest.TempPathFactory) -> Team:
+    folder = tmp_path_factory.mktemp("team")
+    lock, store, cache = folder / "uv.lock", folder / "team.ftfacts", folder / "cache"
+    files = {module: wheel_of(module) for module in (GOOD, GUILTY)}
+    with IndexServer() as server:
+        for file in files.values():
+            server.add_file(file.filename, file.data)
+        lock.write_text(uv_lock({module: (server.file_url(f.filename), f.digest) for module, f in files.items()}))
+        assert main(["check", "--static", str(lock), "--platform", "linux-x86_64", "--cache-dir", str(cache)]) == 1
+    assert main(["facts", "export", "-o", str(store), "--by", "the team", "--cache-dir", str(cache)]) == 0
+    return Team(store=store, lock=lock, learned=cache)
+
+
+def check(run: Run, team: Team, cache: Path, *more: str | Path) -> tuple[int, dict[str, Any], str]:
+    report = cache.parent / "report.json"
+    where = ("--platform", "linux-x86_64", "--cache-dir", cache)
+    code, said = run("check", "--static", team.lock, *where, "-o", report, *more)
+    return code, json.loads(report.read_text()) if report.exists() else {}, said
+
+
+def declarations(report: dict[str, Any]) -> dict[str, list[str]]:
+    return {row["name"]: [module["binary"] for module in row["modules"]] for row in report["packages"]}
+
+
+EVERYTHING = {GOOD.replace("_", "-"): ["not_used"], GUILTY.replace("_", "-"): ["used"]}
+
+
+def test_without_a_network_a_store_gives_the_whole_binary_evidence_and_the_report_names_it(
+    run: Run, team: Team, tmp_path: Path
+) -> None:
+    """The server of the wheels is gone."""
+    code, report, _ = check(run, team, tmp_path / "cache", "--facts", team.store, "--offline")
+    assert code == 1
+    assert declarations(report) == EVERYTHING
+    assert report["coverage"]["binaries"] == {"done": 2, "total": 2}
+    assert {row["evidence"]["binary"]["store"] for row in report["packages"]} == {"team"}
+    (note,) = [note for note in report["notes"] if "facts store" in note]
+    assert "the facts store team answered for 2 wheels (made by the team with ftaudit" in note
+
+
+def test_the_own_cache_is_asked_before_a_store(run: Run, team: Team) -> None:
+    _, report, _ = check(run, team, team.learned, "--facts", team.store, "--offline")
+    assert {row["evidence"]["binary"]["store"] for row in report["packages"]} == {None}
+
+
+def test_an_imported_store_is_asked_by_each_check_until_it_is_removed(run: Run, team: Team, tmp_path: Path) -> None:
+    cache = tmp_path / "cache"
+    assert run("facts", "import", team.store, "--cache-dir", cache)[0] == 0
+    assert declarations(check(run, team, cache, "--offline")[1]) == EVERYTHING
+    code, text = run("facts", "info", "--cache-dir", cache)
+    assert (code, "made by   the team" in text, "wheels    2, with 2 answers" in text) == (0, True, True)
+    assert run("cache", "clean", "facts", "--cache-dir", cache)[0] == 0
+    assert "no facts store is imported" in run("facts", "info", "--cache-dir", cache)[1]
+    assert check(run, team, cache, "--offline")[0] == 3
+
+
+def test_a_data_package_is_a_store(run: Run, team: Team, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    site = tmp_path / "site"
+    (site / "team_facts-1.0.dist-info").mkdir(parents=True)
+    (site / "team_facts-1.0.dist-info" / "METADATA").write_text(
+        "Metadata-Version: 2.1\nName: team-facts\nVersion: 1.0\n"
+    )
+    points = "[ftaudit.facts]\nteam-facts = team_facts_for_test:path\nbroken = team_facts_for_test:nothing\n"
+    (site / "team_facts-1.0.dist-info" / "entry_points.txt").write_text(points)
+    (site / "team_facts_for_test.py").write_text(f"def path():\n    return {str(team.store)!r}\n")
+    monkeypatch.syspath_prepend(site)
+    _, report, _ = check(run, team, tmp_path / "cache", "--offline")
+    assert declarations(report) == EVERYTHING
+    assert {row["evidence"]["binary"]["store"] for row in report["packages"]} == {"team-facts"}
+    assert any("the facts store of broken cannot be used: AttributeError" in note for note in report["notes"])
+
+
+def rewritten(team: Team, place: Path, change: Callable[[dict[str, bytes]], object]) -> Path:
+    with zipfile.ZipFile(team.store) as archive:
+        members = {name: archive.read(name) for name in archive.namelist()}
+    change(members)
+    with zipfile.ZipFile(place, "w") as archive:
+        for name, data in members.items():
+            archive.writestr(name, data)
+    return place
+
+
+def whitewash(members: dict[str, bytes]) -> None:
+    (part,) = [name for name in members if name != "store.json"]
+    members[part] = members[part].replace(b'"used"', b'"not_used"')
+
+
+def pretend(key: str, value: object) -> Callable[[dict[str, bytes]], None]:
+    def change(members: dict[str, bytes]) -> None:
+        head = json.loads(members["store.json"])
+        members["store.json"] = json.dumps({**head, key: value}).encode()
+
+    return change
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (whitewash, "was changed or damaged after it was made"),
+        (pretend("checksum", "0"), "was changed or damaged after it was made"),
+        (pretend("parts", {}), "was changed or damaged after it was made"),
+        (pretend("provenance", None), "was changed or damaged after it was made"),
+        (pretend("format", 99), "has format 99, and this ftaudit reads up to 1"),
+        (lambda members: members.pop("store.json"), "is not a facts store"),
+    ],
+)
+def test_a_store_that_was_changed_or_is_newer_is_a_clear_error_and_answers_nothing(
+    run: Run, team: Team, tmp_path: Path, change: Callable[[dict[str, bytes]], object], message: str
+) -> None:
+    bad = rewritten(team, tmp_path / "bad.ftfacts", change)
+    code, report, said = check(run, team, tmp_path / "cache", "--facts", bad, "--offline")
+    assert (code, report, message in said) == (2, {}, True)
+    assert [run("facts", command, bad, "--cache-dir", tmp_path)[0] for command in ("import", "verify")] == [2, 2]
+
+
+@pytest.mark.parametrize("content", [b"", b"not a zip", b"PK\x03\x04" + bytes(100)])
+def test_a_file_that_is_no_store_is_a_clear_error(run: Run, team: Team, tmp_path: Path, content: bytes) -> None:
+    bad = tmp_path / "bad.ftfacts"
+    bad.write_bytes(content)
+    code, _, said = check(run, team, tmp_path / "cache", "--facts", bad, "--offline")
+    assert (code, "is not a facts store" in said) == (2, True)
+
+
+def test_a_store_of_another_analysis_is_not_used_and_the_report_says_so(run: Run, team: Team, tmp_path: Path) -> None:
+    other = tmp_path / "other.ftfacts"
+    facts_store.write_store(
+        other, {"0" * 64: {"3.14t-x": b"{}"}}, by="me", created="2026-01-01", analysis="0.0.1-other"
+    )
+    code, report, _ = check(run, team, tmp_path / "cache", "--facts", other, "--offline")
+    assert code == 3
+    assert any("the facts store other is not used: it was made by" in note for note in report["notes"])
+    code, said = run("facts", "import", other, "--cache-dir", tmp_path)
+    assert (code, "the analysis of this ftaudit differs" in said) == (2, True)
+
+
+def lie(honest: Path, path: Path) -> Path:
+    """Write a store whose digests are all right, and whose facts are not."""
+    opened = facts_store.FactsStore(honest)
+    answers = {
+        sha256: {key: render_facts(facts).replace(b'"used"', b'"not_used"')} for sha256, key, facts in opened.check()
+    }
+    opened.close()
+    facts_store.write_store(path, answers, by="nobody", created="2026-01-01")
+    return path
+
+
+def test_answers_are_compared_with_the_wheels_and_a_wrong_one_is_an_error(run: Run, tmp_path: Path) -> None:
+    wheels, cache, honest = tmp_path / "wheels", tmp_path / "cache", tmp_path / "honest.ftfacts"
+    wheels.mkdir()
+    for module in (GOOD, GUILTY):
+        file = wheel_of(module)
+        (wheels / file.filename).write_bytes(file.data)
+    requirement = f"{GUILTY.replace('_', '-')}==1.0"
+    check = ("check", requirement, "--find-links", wheels, "--static", "--no-deps", "--platform", "linux-x86_64")
+    assert run(*check, "--cache-dir", cache)[0] == 1
+    assert run("facts", "export", "-o", honest, "--cache-dir", cache)[0] == 0
+    code, said = run("facts", "verify", honest, wheels)
+    assert (code, "1 answers compared with the wheels, and equal; 1 wheels are not in the store" in said) == (0, True)
+    code, said = run(*check, "--no-cache", "--facts", honest, "--read-again", "100")
+    assert (code, "1 compared with the wheel and equal" in " ".join(said.split())) == (1, True)
+
+    liar = lie(honest, tmp_path / "liar.ftfacts")
+    assert run(*check, "--no-cache", "--facts", liar, "--read-again", "0")[0] == 0
+    for command in (("facts", "verify", liar, wheels), (*check, "--no-cache", "--facts", liar, "--read-again", "100")):
+        code, said = run(*command)
+        assert (code, "the facts store liar is wrong about" in said) == (2, True)
+
+
+def test_an_empty_cache_has_nothing_to_export(run: Run, tmp_path: Path) -> None:
+    code, said = run("facts", "export", "-o", tmp_path / "x.ftfacts", "--cache-dir", tmp_path / "empty")
+    assert (code, "has no facts of wheels" in said, (tmp_path / "x.ftfacts").exists()) == (2, True, False)
+
+
+@pytest.mark.parametrize("share", ["-1", "101", "many"])
+def test_a_share_is_a_percentage(run: Run, team: Team, tmp_path: Path, share: str) -> None:
+    code, said = run("check", team.lock, "--cache-dir", tmp_path, "--read-again", share)
+    assert (code, "is not a percentage" in said) == (2, True)
