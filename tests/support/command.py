@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import json
 import os
 import subprocess
@@ -12,6 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from support.command_server import TIMEOUT, CommandServer
 from support.freethreaded import interpreter
 
 from ftaudit.errors import InterpreterError
@@ -41,18 +43,27 @@ def network() -> dict[str, str]:
     return {name: value for name, value in os.environ.items() if name.upper().startswith(named) and "CACHE" not in name}
 
 
+@functools.cache
+def _server() -> CommandServer:
+    return CommandServer({"PATH": os.environ["PATH"], "HOME": os.devnull, "LC_ALL": "C.UTF-8"})
+
+
 def ftaudit(
     *arguments: str | Path, cwd: Path, env: Mapping[str, str] | None = None
 ) -> subprocess.CompletedProcess[str]:
     """Run `ftaudit ARGUMENTS` in a folder and return its output."""
-    return subprocess.run(
-        [sys.executable, "-m", "ftaudit", *map(str, arguments)],
+    words = [*map(str, arguments)]
+    scrubbed = environment(cwd, env)
+    read_at_start = any(name.startswith(("PYTHON", "COVERAGE", "LD_")) or name == "LC_ALL" for name in env or {})
+    ran = None if read_at_start else _server().run(words, cwd=cwd, env=scrubbed)
+    return ran or subprocess.run(
+        [sys.executable, "-m", "ftaudit", *words],
         capture_output=True,
         text=True,
         encoding="utf-8",
         cwd=cwd,
-        env=environment(cwd, env),
-        timeout=1500,
+        env=scrubbed,
+        timeout=TIMEOUT,
         check=False,
     )
 
