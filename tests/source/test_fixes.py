@@ -63,6 +63,16 @@ def test_the_diff_applies_and_keeps_encodings_and_line_ends_and_write_makes_only
     assert {name: (tree / name).read_bytes() for name in FILES} == wanted
 
 
+@pytest.mark.parametrize("option", ["--diff", "--write", "--declare"])
+def test_what_could_not_be_read_is_reported_with_its_reason(
+    option: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "b.py").write_text("def f(:\n")
+    monkeypatch.chdir(tmp_path)
+    assert run_main(["scan", option, "--no-cache", "--jobs", "1"]) == 3
+    assert "b.py:1: does not parse: invalid syntax" in "".join(capsys.readouterr())
+
+
 def test_json_and_sarif_hold_the_fixes_in_bytes_of_the_file(tree: Path, capsys: pytest.CaptureFixture[str]) -> None:
     run_main(["scan", "latin.py", "--no-cache", "--jobs", "1", "--format", "json", "--also", "r.sarif"])
     (finding,) = json.loads(capsys.readouterr().out)["findings"]

@@ -43,7 +43,8 @@ def run(options: argparse.Namespace, screen: Screen) -> CommandAnswer:
     else:
         found = interpreters.provide_interpreter(target, cache_dir=cache, progress=say)
     notes = [f"CPython {found.version}, {found.source}"]
-    notes += [f"tried before: {attempt}" for attempt in found.attempts]
+    if options.action == "find":
+        notes += [f"skipped: {attempt}" for attempt in found.attempts]
     if found.missing:
-        notes.append(f"built without {', '.join(found.missing)}: modules that need them will fail to import")
+        notes.append(f"built without {', '.join(found.missing)}: modules that need it fail to import")
     return CommandAnswer(text=f"{found.path}\n", notes=tuple(notes))

@@ -104,7 +104,7 @@ def run_scan(
     """Scan, and return the report. Raise `FtauditError` for a problem that the user must fix."""
     from ftaudit.model import Severity
     from ftaudit.registry import is_exact, load_rules, means
-    from ftaudit.report.scan.fix_summary import count_fixes, render_diff
+    from ftaudit.report.scan.fix_summary import count_fixes, render_diff, skipped_lines
     from ftaudit.rule import SourceRule
     from ftaudit.source.result_cache import ResultCache
     from ftaudit.target import parse_targets
@@ -176,7 +176,7 @@ def run_scan(
         data=render_diff(result, screen.page.folder) if as_diff else None,
         exit_code=settled,
         output=options.output,
-        notes=(*registry.problems, *told, *notes),
+        notes=(*registry.problems, *(skipped_lines(result) if as_diff else ()), *told, *notes),
         also=tuple((path, rendered(form)) for path, form in also_of(options, formats.OF_SCAN)),
     )
 
@@ -197,7 +197,7 @@ def _declare(
 ) -> CommandAnswer:
     """Return the diff of the edits that declare, or the reason for a missing diff."""
     from ftaudit.engine.earned_declaration import judge_declaration
-    from ftaudit.report.scan.fix_summary import declaration_lines, render_diff, without_fixes
+    from ftaudit.report.scan.fix_summary import declaration_lines, render_diff, skipped_lines, without_fixes
     from ftaudit.source.fixing.patch import write_files
 
     earned = judge_declaration(result, whole=not problems)
@@ -212,6 +212,7 @@ def _declare(
         output=options.output,
         notes=(
             *problems,
+            *skipped_lines(result),
             *(f"{each.file.shown}: declaration written" for each in written),
             *declaration_lines(earned, result),
             *notes,

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Final
 
 from ftaudit.engine.earned_declaration import EarnedDeclaration, not_examined
 from ftaudit.model import Applicability, Finding, Fix, NoFix, Obstacle
@@ -13,6 +14,8 @@ from ftaudit.report.package.agreeing_rows import counted
 from ftaudit.report.results.result_places import find_places
 from ftaudit.source.fixing.patch import unified_diff
 from ftaudit.source.tree_scan import ScanResult
+
+_MOST_SKIPPED: Final = 20
 
 
 def render_diff(scan: ScanResult, folder: Path) -> bytes:
@@ -26,6 +29,14 @@ def count_fixes(findings: Sequence[Finding]) -> tuple[str, ...]:
     return tuple(_lines(findings))
 
 
+def skipped_lines(scan: ScanResult) -> Iterator[str]:
+    """Yield one line for each place that the scan could not read, because a diff has no room for them."""
+    for skip in scan.skipped[:_MOST_SKIPPED]:
+        yield f"{skip.path}{'' if skip.line is None else f':{skip.line}'}: {skip.reason}"
+    if len(scan.skipped) > _MOST_SKIPPED:
+        yield f"not read, or only partly: {len(scan.skipped) - _MOST_SKIPPED} more; run `ftaudit scan --format json`"
+
+
 def _lines(findings: Sequence[Finding]) -> Iterator[str]:
     fixes = [finding.fix for finding in findings]
     counts = Counter(fix.applicability for fix in fixes if isinstance(fix, Fix))
@@ -33,7 +44,7 @@ def _lines(findings: Sequence[Finding]) -> Iterator[str]:
     unknown = sum(fix is None for fix in fixes)
     yield (
         f"{counted(len(fixes), 'finding')}: {safe} with a safe fix, {suggested} with a suggested one, "
-        f"{len(fixes) - safe - suggested - unknown} refused, {unknown} of rules that have no fix"
+        f"{len(fixes) - safe - suggested - unknown} refused, {unknown} of rules without fixes"
     )
     refused: dict[Obstacle, list[Finding]] = {}
     for finding in findings:
@@ -54,7 +65,7 @@ def declaration_lines(earned: EarnedDeclaration, result: ScanResult) -> Iterator
             f"{first.location} ({first.code}); run `ftaudit scan` for all"
         )
     if earned.unread:
-        yield f"no declaration: {counted(earned.unread, 'file')} could not be read; run `ftaudit scan` for the reasons"
+        yield f"no declaration: {counted(earned.unread, 'file')} could not be read"
     if not earned.whole:
         yield "no declaration: some rules could not be loaded"
     if earned.is_refused:
