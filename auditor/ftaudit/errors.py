@@ -72,3 +72,7 @@ class ImageError(FtauditError):
     """An extension module's image cannot be parsed. The engine turns it into a row."""
 
     exit_code = 3
+
+
+class EngineMissing(ImageError):
+    """An engine that reads images is not installed: it comes with an extra. The answer is not cached."""

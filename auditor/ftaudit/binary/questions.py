@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass
 from typing import Any, Final
 
 from ftaudit.binary.facts_cache import parse_binary
-from ftaudit.errors import ImageError
+from ftaudit.errors import EngineMissing, ImageError
 from ftaudit.model import GilDeclaration, ModuleBinary
 from ftaudit.workers import Died, TaskEnding, WorkerPool
 
@@ -38,6 +38,8 @@ class ModuleAnswer:
     binary: ModuleBinary
     died: Died | None = None
     """The reason why the answer is missing."""
+    engine_missing: bool = False
+    """An extra has to be installed for an answer."""
     is_module: bool = True
     """Whether an import could make a module of it."""
     partial: bool = False
@@ -51,8 +53,8 @@ class ModuleAnswer:
 
     @property
     def lost(self) -> bool:
-        """Whether a later answer may differ: the worker crashed, hung or could not be started."""
-        return self.died is not None and not self.died.is_lasting
+        """Whether a later answer may differ: an engine is missing, or the worker crashed, hung or did not start."""
+        return self.engine_missing or (self.died is not None and not self.died.is_lasting)
 
 
 class ModuleReaders:
@@ -118,6 +120,8 @@ def answer_question(question: ModuleQuestion, kept: dict[str, bytes]) -> dict[st
             holes=question.holes,
             stable_abi=question.stable_abi,
         )
+    except EngineMissing as error:
+        return {"error": error.problem, "engine_missing": True}
     except ImageError as error:
         return {"error": error.problem}
     return {
@@ -149,7 +153,9 @@ def _read(told: Any) -> ModuleAnswer:
         return _without(told)
     try:
         if "error" in told:
-            return ModuleAnswer(binary=_undetermined(str(told["error"])))
+            return ModuleAnswer(
+                binary=_undetermined(str(told["error"])), engine_missing=told.get("engine_missing") is True
+            )
         binary = parse_binary(told["binary"])
         if binary is None:
             return _without(Died(how=TaskEnding.NONSENSE))

@@ -27,6 +27,7 @@ from ftaudit.cli.options import (
     targets_of,
 )
 from ftaudit.errors import UsageError
+from ftaudit.extras import SOURCE_ENGINES, Extra, why_missing
 from ftaudit.report import formats
 
 if TYPE_CHECKING:
@@ -124,6 +125,7 @@ def run_scan(
     cache = None if folder is None else ResultCache(folder)
     every = {rule.info.name for rule in rules if options.pedantic or any(is_exact(name, rule) for name in selected)}
 
+    without_fixes = why_missing(Extra.SOURCE, SOURCE_ENGINES) if _shows_fixes(options) else None
     requested = {rule.info.name for rule in rules if any(means(name, rule) for name in selected)}
 
     def look(found: FoundFiles) -> ScanResult:
@@ -142,7 +144,8 @@ def run_scan(
                     jobs=options.jobs,
                     on_done=on_done,
                     requested=requested,
-                    fixes=not options.declare and (options.diff or options.write or _shows_fixes(options)),
+                    fixes=not options.declare
+                    and (options.diff or options.write or (_shows_fixes(options) and without_fixes is None)),
                     declare=options.declare,
                 )
                 for target in targets
@@ -153,8 +156,9 @@ def run_scan(
     result = accept_in_scan(result, options, whole=_is_whole(options))
     if options.declare:
         return _declare(result, options, screen, registry.problems)
-    told: tuple[str, ...] = ()
-    if options.write and (told := _write(result)):
+    told: tuple[str, ...] = () if without_fixes is None else (f"the report has no fixes: it {without_fixes}",)
+    if options.write and (written := _write(result)):
+        told = written
         result = accept_in_scan(_scan_all(options, settings, look), options, whole=_is_whole(options))
     if options.diff or options.write:
         told = (*told, *count_fixes(result.findings))
@@ -184,6 +188,8 @@ def run_scan(
 def _check_fixes(options: argparse.Namespace) -> None:
     """Raise `UsageError` for contradictory options of fixes."""
     asked = next((name for name in ("declare", "write", "diff") if getattr(options, name)), None)
+    if asked is not None and (reason := why_missing(Extra.SOURCE, SOURCE_ENGINES)):
+        raise UsageError(f"--{asked} {reason}")
     if asked is not None and len(targets_of(options)) > 1:
         raise UsageError(f"--{asked} takes one target", hint="name one with --target")
     if options.write and any(_is_archive(text) for text in options.paths):

@@ -15,6 +15,7 @@ from typing import Any, Final
 
 from ftaudit.__about__ import __version__
 from ftaudit.cpython.versions import ABI3T_SINCE
+from ftaudit.extras import SOURCE_ENGINES, Extra, why_missing
 from ftaudit.model import Finding, Severity
 from ftaudit.rule import Language, RuleInfo, SourceRule
 from ftaudit.source.base import ROOM_OF, ParseError, Project, Role, Room, Survey, TreeContext
@@ -382,7 +383,8 @@ def _looked(
 def _rules_digest(plan: ScanPlan) -> bytes:
     """Return a value that changes when any rule, the scanner or the request changes."""
     digest = hashlib.sha256(
-        f"{__version__} {sys.version} {plan.target.name} {sorted(plan.surveyed)} {plan.thorough}".encode()
+        f"{__version__} {sys.version} {plan.target.name} {sorted(plan.surveyed)} {plan.thorough} "
+        f"{why_missing(Extra.SOURCE, SOURCE_ENGINES)}".encode()
     )
     files = {Path(module.__file__) for rule in plan.rules if (module := _module_of(rule)) and module.__file__}
     files |= set(Path(__file__).parent.rglob("*.py"))

@@ -14,6 +14,8 @@ from typing import Any
 
 from ftaudit.binary.emulator.taint.calls import Calls
 from ftaudit.binary.image.mapped import AARCH64, X86_64
+from ftaudit.errors import EngineMissing
+from ftaudit.extras import EMULATOR, Extra, why_missing
 
 _CLOSED = itertools.count(1)
 _MASK = 0xFFFF_FFFF_FFFF_FFFF
@@ -106,9 +108,11 @@ def convention_of(machine: str, image_format: str) -> Convention:
 
 
 class Machine:
-    """Unicorn, its memory, and calls in the platform's convention."""
+    """Unicorn, its memory, and calls in the platform's convention. Raise `EngineMissing` if it is not installed."""
 
     def __init__(self, machine: str, image_format: str) -> None:
+        if reason := why_missing(Extra.BINARY, EMULATOR):
+            raise EngineMissing(reason)
         unicorn: Any = importlib.import_module("unicorn")
         self.name = machine
         self.convention = convention_of(machine, image_format)

@@ -8,14 +8,19 @@ import gc
 import importlib
 from typing import Any
 
+from ftaudit.errors import EngineMissing
+from ftaudit.extras import IMAGES, Extra, why_missing
+
 
 @functools.lru_cache(maxsize=1)
 def load_lief() -> Any:
-    """Return the module `lief`, quiet.
+    """Return the module `lief`, quiet. Raise `EngineMissing`.
 
     The objects of its import stay in memory. The collector, which runs for every few emulators, would visit
     all of them each time: 40 ms, more than a module takes.
     """
+    if reason := why_missing(Extra.BINARY, IMAGES):
+        raise EngineMissing(reason)
     lief = importlib.import_module("lief")
     lief.logging.disable()
     gc.collect()

@@ -5,8 +5,6 @@ from __future__ import annotations
 import re
 from typing import Final
 
-import libcst
-
 from ftaudit.model import Applicability, Finding, Fix, NoFix, Obstacle, SourceEdit
 from ftaudit.source.base import Unit
 from ftaudit.source.python.rewrite import rewriting
@@ -33,6 +31,8 @@ def add_directive_comment(unit: Unit, finding: Finding) -> Fix | NoFix:
 
 def add_directive(unit: Unit, finding: Finding) -> Fix | NoFix:
     """Return the edit that adds the directive to a dictionary of Cython's directives in a build script."""
+    import libcst
+
     place = finding.location
     if place is None or not unit.path.endswith(".py"):
         return NoFix(obstacle=Obstacle.UNKNOWN_FORM)

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from typing import Final
-
-import libcst
+from typing import TYPE_CHECKING, Final
 
 from ftaudit.model import Applicability, Finding, Fix, NoFix, Obstacle, SourceEdit
 from ftaudit.source.base import Room, Unit
 from ftaudit.source.build.build_facts import BuildContext, BuildFact, FactKind
 from ftaudit.source.build.required_versions import parse_requirement
 from ftaudit.source.python.rewrite import Rewriting, rewriting
+
+if TYPE_CHECKING:
+    import libcst
 
 _FREE_THREADED: Final = 'sysconfig.get_config_var("Py_GIL_DISABLED")'
 _LIMITED: Final = "py_limited_api"
@@ -91,6 +92,8 @@ def gate_limited_api(unit: Unit, finding: Finding) -> Fix | NoFix:
 
     On GIL-enabled builds the script does the same as before. Other build files have no such condition.
     """
+    import libcst
+
     place = finding.location
     if place is None or not unit.path.endswith(".py"):
         return NoFix(obstacle=Obstacle.NOT_MECHANICAL)
@@ -111,6 +114,8 @@ def gate_limited_api(unit: Unit, finding: Finding) -> Fix | NoFix:
 
 def _gates(unit: Unit, text: Rewriting, first: int, after: int) -> Iterator[tuple[int, int, SourceEdit]]:
     """Yield code on a line that a condition can guard, with its span: arguments, items, elements, then statements."""
+    import libcst
+
     for start, argument in text.of(libcst.Arg):
         if first <= start < after and argument.keyword is not None and argument.keyword.value == _LIMITED:
             begin, end = text.span(argument.value)
@@ -151,6 +156,8 @@ def _with_brackets(data: bytes, start: int, end: int) -> tuple[int, int]:
 
 
 def _text(node: libcst.CSTNode) -> str | None:
+    import libcst
+
     return str(node.evaluated_value) if isinstance(node, libcst.SimpleString) else None
 
 

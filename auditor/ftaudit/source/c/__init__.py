@@ -8,6 +8,7 @@ from dataclasses import replace
 from functools import cache
 from typing import Final
 
+from ftaudit.extras import C_PARSER, Extra, why_missing
 from ftaudit.rule import Language, SourceRule
 from ftaudit.source.base import CRule, ParseError, Reader, Room, SourceFile, Survey, TreeContext
 from ftaudit.source.c.c_tree import CTree, gather_c, survey_c
@@ -101,8 +102,11 @@ class CReader(Reader):
         """Return the unit; nothing is parsed before a rule asks.
 
         Raise `ParseError` for a text with thousands of brackets that are never closed: recovering from that takes a
-        parser minutes, and it is not a program. Likewise for a source file most of whose braces are never closed.
+        parser minutes, and it is not a program. Likewise for a source file most of whose braces are never closed, and
+        if the parser is not installed.
         """
+        if reason := why_missing(Extra.SOURCE, C_PARSER):
+            raise ParseError(reason)
         source = _c_of(source)
         _check_brackets(source)
         return CUnit(source, context)

@@ -5,8 +5,6 @@ from __future__ import annotations
 import ast
 from collections.abc import Sequence
 
-import libcst
-
 from ftaudit.model import Applicability, Fix, NoFix, Obstacle
 from ftaudit.source.python.module import PythonModule
 from ftaudit.source.python.rewrite import rewriting
@@ -18,6 +16,8 @@ def repeat_test(module: PythonModule, test: ast.If, assignment: ast.stmt) -> Fix
 
     The fix is safe if the lock is the first thing under the test, and the test calls nothing.
     """
+    import libcst
+
     lock = next((each for each in test.body if isinstance(each, ast.With) and assignment in ast.walk(each)), None)
     if lock is None or test.orelse:
         return NoFix(obstacle=Obstacle.UNKNOWN_FORM)
@@ -58,6 +58,8 @@ def _names_needed_later(module: PythonModule, lock: ast.With) -> bool:
 
 def set_flag_last(module: PythonModule, flag: ast.stmt) -> Fix | NoFix:
     """Return the edits that move a flag's assignment to the end of its block."""
+    import libcst
+
     text = rewriting(module)
     line = text.found(module.place(flag), libcst.SimpleStatementLine)
     block = next(text.above(line)) if line is not None else None

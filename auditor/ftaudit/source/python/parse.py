@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import ast
 import symtable
+import sys
 import warnings
 from collections.abc import Callable
 from typing import Final, TypeVar
 
 from ftaudit.deep_stack import with_deep_stack
+from ftaudit.extras import PYTHON_EDITOR, Extra, why_missing
 from ftaudit.source.base import ParseError
 
 Result = TypeVar("Result")
@@ -59,7 +61,12 @@ def _parse(text: str) -> ast.Module:
 
 
 def _rewritten(text: str) -> str | None:
-    """Return older Python of the same lines, or `None` if the text is not Python to libcst either."""
+    """Return older Python of the same lines, or `None` if the text is not Python to libcst either.
+
+    Raise `ParseError` if libcst is not installed.
+    """
+    if reason := why_missing(Extra.SOURCE, PYTHON_EDITOR):
+        raise ParseError(f"does not parse as Python {sys.version_info[0]}.{sys.version_info[1]}; newer syntax {reason}")
     import libcst
 
     from ftaudit.source.python.older import rewrite

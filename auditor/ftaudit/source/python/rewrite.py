@@ -5,32 +5,39 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterator
 from functools import cached_property
-from typing import TypeVar
-
-import libcst
-from libcst.metadata import ByteSpanPositionProvider, MetadataWrapper, ParentNodeProvider
+from typing import TYPE_CHECKING, TypeVar
 
 from ftaudit.model import Location, SourceEdit
 from ftaudit.source.base import Unit
 
-Node = TypeVar("Node", bound=libcst.CSTNode)
+if TYPE_CHECKING:
+    import libcst
+
+Node = TypeVar("Node", bound="libcst.CSTNode")
 
 
 class Rewriting:
     """One module as libcst sees it, with places in bytes. Raise `libcst.ParserSyntaxError` for invalid text."""
 
     def __init__(self, unit: Unit) -> None:
+        import libcst
+        from libcst.metadata import MetadataWrapper
+
         self.unit = unit
         self._wrapper = MetadataWrapper(libcst.parse_module(unit.text), unsafe_skip_copy=True)
         self.module = self._wrapper.module
 
     @cached_property
     def _spans(self) -> dict[libcst.CSTNode, tuple[int, int]]:
+        from libcst.metadata import ByteSpanPositionProvider
+
         spans = self._wrapper.resolve(ByteSpanPositionProvider)
         return {node: (span.start, span.start + span.length) for node, span in spans.items()}
 
     @cached_property
     def _parents(self) -> dict[libcst.CSTNode, libcst.CSTNode]:
+        from libcst.metadata import ParentNodeProvider
+
         return dict(self._wrapper.resolve(ParentNodeProvider))
 
     def at(self, offset: int, kind: type[Node]) -> Node | None:
@@ -60,6 +67,8 @@ class Rewriting:
 
     def replaced(self, old: libcst.CSTNode, new: libcst.CSTNode) -> tuple[SourceEdit, ...]:
         """Return the edits that replace a node with another one."""
+        import libcst
+
         changed = self.module.deep_replace(old, new)
         return edits_to(self.unit, changed.code) if isinstance(changed, libcst.Module) else ()
 
@@ -70,6 +79,8 @@ class Rewriting:
 
     def imported(self, name: str) -> tuple[SourceEdit, ...]:
         """Return the edit that imports a module among the first imports; nothing if it is already imported."""
+        import libcst
+
         first: libcst.CSTNode | None = None
         last: libcst.CSTNode | None = None
         leading = True
@@ -94,6 +105,8 @@ class Rewriting:
 
 def _imports(statement: libcst.CSTNode) -> tuple[libcst.Import | libcst.ImportFrom, ...]:
     """Return the imports of a line that has nothing else."""
+    import libcst
+
     match statement:
         case libcst.SimpleStatementLine(body=parts):
             found = tuple(part for part in parts if isinstance(part, (libcst.Import, libcst.ImportFrom)))
@@ -103,6 +116,8 @@ def _imports(statement: libcst.CSTNode) -> tuple[libcst.Import | libcst.ImportFr
 
 
 def _is_docstring(statement: libcst.CSTNode | None) -> bool:
+    import libcst
+
     match statement:
         case libcst.SimpleStatementLine(body=[libcst.Expr(value=libcst.SimpleString() | libcst.ConcatenatedString())]):
             return True

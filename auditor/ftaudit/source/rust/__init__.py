@@ -5,8 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 
+from ftaudit.extras import RUST_PARSER, Extra, why_missing
 from ftaudit.rule import Language, SourceRule
-from ftaudit.source.base import Reader, Room, SourceFile, Survey, TreeContext
+from ftaudit.source.base import ParseError, Reader, Room, SourceFile, Survey, TreeContext
 from ftaudit.source.rust.ffi import FfiPlace, find_silent_inits, find_used_slots
 from ftaudit.source.rust.pyclass_fields import find_accesses
 from ftaudit.source.rust.rust_unit import RustAttribute, RustUnit, least_version, load_grammar, resolved_pyo3
@@ -68,7 +69,9 @@ class RustReader(Reader):
         load_grammar()
 
     def parse(self, source: SourceFile, context: TreeContext) -> RustUnit:
-        """Return the unit; tree-sitter makes a tree of anything."""
+        """Return the unit; tree-sitter makes a tree of anything. Raise `ParseError` if it is not installed."""
+        if reason := why_missing(Extra.SOURCE, RUST_PARSER):
+            raise ParseError(reason)
         return RustUnit(source, context)
 
 
