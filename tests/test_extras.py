@@ -1,4 +1,4 @@
-"""Without an extra, what its engines would have checked is reported as not checked, with the command that installs it."""
+"""Without an extra, what its engines would have checked is reported as not checked, with the way to install it."""
 
 from __future__ import annotations
 
