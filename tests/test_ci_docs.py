@@ -66,7 +66,7 @@ def test_the_gitlab_job_obeys_its_schema_and_makes_the_reports_that_it_names(tmp
     obeys(text, "vendor.gitlab-ci", tmp_path)
     (job,) = yaml.safe_load(text).values()
     install, command = job["script"]
-    assert install == "pip install ftaudit"
+    assert install == "pip install 'ftaudit[binary]'"
     (tmp_path / "uv.lock").write_text(LOCK)
     program, *arguments = shlex.split(command)
     assert program == "ftaudit"
