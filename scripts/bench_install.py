@@ -59,7 +59,7 @@ def main() -> int:
         work = Path(name)
         wheel = options.wheel
         if wheel is None:
-            build: list[str | Path] = [sys.executable, "-m", "build", "--no-isolation", "--wheel", "--outdir", work, ROOT]
+            build = [sys.executable, "-m", "build", "--no-isolation", "--wheel", "--outdir", name, str(ROOT)]
             subprocess.run(build, check=True, stdout=subprocess.DEVNULL)
             (wheel,) = work.glob("*.whl")
         print(f"{'interpreter':44} {'extras':8} {'size':>8} {'dists':>6}  time")
