@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from ftaudit.model import Confidence, Finding, Severity
 from ftaudit.rule import RuleInfo, SourceExample
 from ftaudit.source import RustRule
 from ftaudit.source.rust import RustUnit
+
+if TYPE_CHECKING:
+    from tree_sitter import Node
 
 _BORROWED: Final = {
     "PyList_GET_ITEM": "PyList_GetItemRef",
@@ -32,6 +35,16 @@ _SAFE: Final = re.compile(r"\b(?:as_bytes|as_bytes_mut)\s*\(\s*\)")
 _SLICE: Final = re.compile(
     r"\bfrom_raw_parts(?:_mut)?\s*(?:::\s*<[^>]*>\s*)?\([^;]{0,120}\bbuf\b|\bbuf_ptr\s*\(\s*\)|\.\s*as_mut_slice\s*\(\s*py\b"
 )
+_UNCHECKED: Final = re.compile(r"\b(\w+)\s*\.\s*get_item_unchecked\s*\(")
+_FIELD: Final = re.compile(
+    r"\bPy(?:Dict|List|Set|ByteArray)Object\b[^;{}]{0,40}\)\s*\.\s*(ma_used|ma_keys|ma_values|ob_item|ob_alloc|ob_start|ob_bytes"
+    r"|used|fill|table)\b"
+)
+_CALLER_HOLDS: Final = re.compile(
+    r"(?i)//[^\n]*(?:critical section[^\n]*(?:\n\s*//[^\n]*)?\b(?:held|hold|lock|caller)"
+    r"|\b(?:held|hold|lock(?:ed)?|caller)\b[^\n]*critical section)"
+)
+"""A comment that asks the caller for the lock: `// Safety: the dict must be locked with a critical section`."""
 _GUARD: Final = re.compile(r"critical_section|CriticalSection", re.IGNORECASE)
 
 
@@ -61,6 +74,17 @@ class RustBorrowedFfi(RustRule):
 
     VALID = (
         SourceExample(
+            code="use pyo3::ffi;\n/// Safety: the caller must hold a critical section on the dict.\n"
+            "unsafe fn walk(d: *mut ffi::PyObject) {\n"
+            "    while ffi::PyDict_Next(d, &mut pos, &mut key, &mut value) != 0 {\n        work(key);\n    }\n}\n"
+        ),
+        SourceExample(
+            code="use pyo3::ffi;\nfn size(dict: &Bound<'_, PyDict>) -> isize {\n"
+            "    #[cfg(Py_GIL_DISABLED)]\n    unsafe { ffi::PyDict_Size(dict.as_ptr()) }\n"
+            "    #[cfg(not(Py_GIL_DISABLED))]\n"
+            "    unsafe { (*dict.as_ptr().cast::<ffi::PyDictObject>()).ma_used }\n}\n"
+        ),
+        SourceExample(
             code="use pyo3::ffi::*;\n"
             "unsafe fn first(list: *mut PyObject) -> *mut PyObject { PyList_GetItemRef(list, 0) }\n"
         ),
@@ -80,6 +104,21 @@ class RustBorrowedFfi(RustRule):
         ),
     )
     INVALID = (
+        SourceExample(
+            code="use pyo3::prelude::*;\nimpl Items<'_> {\n    unsafe fn at(&self, i: usize) -> Bound<'_, PyAny> {\n"
+            "        let list: &Bound<PyList> = &self.list;\n        list.get_item_unchecked(i)\n    }\n}\n",
+            lines=(5,),
+        ),
+        SourceExample(
+            code="use pyo3::ffi;\nfn size(dict: &Bound<'_, PyDict>) -> isize {\n"
+            "    unsafe { (*dict.as_ptr().cast::<ffi::PyDictObject>()).ma_used }\n}\n",
+            lines=(3,),
+        ),
+        SourceExample(
+            code="use pyo3::prelude::*;\nimpl Copies for Bound<'_, PyByteArray> {\n    fn copy(&self) -> Vec<u8> {\n"
+            "        unsafe { self.as_bytes() }.to_vec()\n    }\n}\n",
+            lines=(4,),
+        ),
         SourceExample(
             code="use pyo3::ffi;\nstruct Buffer { inner: ffi::Py_buffer }\nimpl Buffer {\n"
             "    fn bytes(&mut self) -> &mut [u8] {\n"
@@ -117,43 +156,91 @@ class RustBorrowedFfi(RustRule):
             if body is None or unit.off_when_free_threaded(function):
                 continue
             text = unit.text_of(function)
-            if _GUARD.search(text):
+            if _GUARD.search(text) or _CALLER_HOLDS.search(_comments_above(unit, function) + text):
                 continue
-            seen: set[str] = set()
-            for found in _CALL.finditer(text):
-                name = found[1]
-                if name in seen or _is_made_here(text, found.end()):
-                    continue
-                seen.add(name)
-                what = "memory that moves when the bytearray grows" if name not in _BORROWED else "a borrowed reference"
-                instead = _BORROWED.get(name, "a copy of the bytes")
-                yield self.finding(
-                    f"{name} returns {what}: another thread can free it before it is used. Use {instead}.",
-                    location=unit.at(function.start_byte + len(text[: found.start()].encode())),
-                )
-            if "PyByteArray" in text:
-                for found in _SAFE.finditer(text):
-                    if "unsafe" in text[max(0, found.start() - 200) : found.start()]:
-                        yield self.finding(
-                            "The bytes of a bytearray move when another thread makes it grow.",
-                            location=unit.at(function.start_byte + len(text[: found.start()].encode())),
-                        )
-                        break
-            if "Py_buffer" in unit.text or "PyBuffer" in unit.text:
-                slice_ = _SLICE.search(text)
-                if slice_ is not None:
-                    yield self.finding(
-                        "The memory of a buffer belongs to another object too: a thread can write it meanwhile.",
-                        location=unit.at(function.start_byte + len(text[: slice_.start()].encode())),
-                        remedy="Copy the bytes, or document that no thread may write the object during the call.",
-                    )
-            asked, stored = text.find("PyDict_Contains("), text.find("PyDict_SetItem(")
-            if 0 <= asked < stored:
-                yield self.finding(
-                    "A dictionary is asked for a key and then given it: another thread can come in between. Use "
-                    "PyDict_SetDefaultRef.",
-                    location=unit.at(function.start_byte + len(text[:asked].encode())),
-                )
+            for at, message, remedy in _faults(unit, function, text):
+                offset = function.start_byte + len(text[:at].encode())
+                node = unit.tree.root_node.descendant_for_byte_range(offset, offset)
+                if node is None or not unit.off_when_free_threaded(node):
+                    yield self.finding(message, location=unit.at(offset), remedy=remedy)
+
+
+def _faults(unit: RustUnit, function: Node, text: str) -> Iterator[tuple[int, str, str | None]]:
+    """Yield the place in a function's text, the message, and the remedy if it is not the rule's own."""
+    seen: set[str] = set()
+    for found in _CALL.finditer(text):
+        name = found[1]
+        if name in seen or _is_made_here(text, found.end()):
+            continue
+        seen.add(name)
+        what = "memory that moves when the bytearray grows" if name not in _BORROWED else "a borrowed reference"
+        instead = _BORROWED.get(name, "a copy of the bytes")
+        yield (
+            found.start(),
+            f"{name} returns {what}: another thread can free it before it is used. Use {instead}.",
+            None,
+        )
+    field = _FIELD.search(text)
+    if field is not None:
+        yield (
+            field.start(),
+            f"`{field[1]}` is read from the object itself, without the lock that CPython holds when it writes it.",
+            "Call the C API function that returns it: PyDict_Size, PyList_Size.",
+        )
+    above = _impl_head(unit, function)
+    unchecked = _UNCHECKED.search(text)
+    if unchecked is not None and _is_list(unit, unchecked[1], above):
+        yield (
+            unchecked.start(),
+            "get_item_unchecked reads the list's memory: another thread can make the list shorter meanwhile. Use "
+            "get_item.",
+            None,
+        )
+    if "PyByteArray" in text or "PyByteArray" in above:
+        for found in _SAFE.finditer(text):
+            if "unsafe" in text[max(0, found.start() - 200) : found.start()]:
+                yield found.start(), "The bytes of a bytearray move when another thread makes it grow.", None
+                break
+    if "Py_buffer" in unit.text or "PyBuffer" in unit.text:
+        slice_ = _SLICE.search(text)
+        if slice_ is not None:
+            yield (
+                slice_.start(),
+                "The memory of a buffer belongs to another object too: a thread can write it meanwhile.",
+                "Copy the bytes, or document that no thread may write the object during the call.",
+            )
+    asked, stored = text.find("PyDict_Contains("), text.find("PyDict_SetItem(")
+    if 0 <= asked < stored:
+        yield (
+            asked,
+            "A dictionary is asked for a key and then given it: another thread can come in between. Use "
+            "PyDict_SetDefaultRef.",
+            None,
+        )
+
+
+def _is_list(unit: RustUnit, receiver: str, above: str) -> bool:
+    """Return whether a receiver is a list: the file declares a variable or a field of that name as one."""
+    if receiver == "self":
+        return "PyList" in above
+    return re.search(rf"\b{re.escape(receiver)}\s*:[^,;={{}}]*\bPyList\b", unit.text) is not None
+
+
+def _impl_head(unit: RustUnit, function: Node) -> str:
+    """Return the head of the `impl` block or trait around a function."""
+    above = function.parent
+    while above is not None and above.type not in ("impl_item", "trait_item"):
+        above = above.parent
+    return unit.text_of(above).partition("{")[0] if above is not None else ""
+
+
+def _comments_above(unit: RustUnit, function: Node) -> str:
+    found: list[str] = []
+    before = function.prev_named_sibling
+    while before is not None and before.type in ("attribute_item", "line_comment", "block_comment"):
+        found.append(unit.text_of(before))
+        before = before.prev_named_sibling
+    return "\n".join(reversed(found)) + "\n"
 
 
 def _is_made_here(text: str, at: int) -> bool:

@@ -6,10 +6,11 @@ import re
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Final
 
-from ftaudit.model import Confidence, Finding, Severity
+from ftaudit.model import Confidence, Finding, Severity, Site
 from ftaudit.rule import RuleInfo, SourceExample
 from ftaudit.source import Room, RustRule
 from ftaudit.source.rust import RustContext, RustUnit
+from ftaudit.source.shared_state import AccessKind
 
 if TYPE_CHECKING:
     from tree_sitter import Node
@@ -23,8 +24,17 @@ _ONCE_NAME: Final = re.compile(r"^_*(?:PyInit_|init|setup|register)|(?:^|_)(?:in
 _ONCE_CALL: Final = re.compile(rb"\b(?:call_once\w*|get_or_init\w*|get_or_try_init\w*)\s*\(")
 _ATTACHED: Final = frozenset({"assume_attached", "assume_gil_acquired"})
 _SYNC: Final = frozenset({"Sync", "Send"})
+_PROMISE: Final = re.compile(r"\s*unsafe\s+impl\b(?:\s*<.*?>)?\s+(?:[\w:]*::)?(\w+)\s+for\s+(.+)", re.DOTALL)
 _UNSENDABLE: Final = re.compile(r"#\[\s*(?:\w+::)*pyclass\s*\([^\]]*\bunsendable\b")
 _EXTENSION: Final = re.compile(r"\bpyo3|\bPyObject\b|\bpyo3_ffi\b|PyMethodDef|PyModuleDef")
+_SYNCHRONISES: Final = re.compile(
+    r"\b(?:Once|OnceBox|\w*OnceLock|LazyLock|\w*Mutex\w*|RwLock|Condvar|Atomic\w+|Semaphore|ArcSwap\w*)\b"
+)
+"""Types of fields that a structure uses to exclude or to order the threads that use it."""
+_CELL: Final = re.compile(r"\b(?:Sync)?(?:Unsafe|Ref|Once)?Cell\b")
+_IN_C: Final = re.compile(r"#\[\s*repr\s*\(\s*C\b")
+_GIL_TYPES: Final = re.compile(r"\bGILProtected\b")
+_MOST_SITES: Final = 40
 
 
 class RustUnsyncState(RustRule):
@@ -67,6 +77,18 @@ class RustUnsyncState(RustRule):
             code="use pyo3::prelude::*;\npub struct Policy(*mut u8);\nunsafe impl Send for Policy {}\n",
             others=(("cache.rs", "struct Cache { raw: Box<crate::mutex::Mutex<crate::internal::Policy>> }\n"),),
         ),
+        SourceExample(
+            code="use pyo3::prelude::*;\npub struct Slot<T> { once: Once, data: UnsafeCell<Option<T>> }\n"
+            "unsafe impl<T: Send> Send for Slot<T> {}\nunsafe impl<T: Sync> Sync for Slot<T> {}\n"
+        ),
+        SourceExample(
+            code='use pyo3::ffi::*;\n#[repr(C)]\npub struct Date_CAPI { pub make: unsafe extern "C" fn() -> c_int }\n'
+            "unsafe impl Sync for Date_CAPI {}\n"
+        ),
+        SourceExample(
+            code="use pyo3::prelude::*;\nstruct Types {\n    busy: Mutex<Vec<u32>>,\n}\n"
+            "impl Types {\n    fn push(&self, id: u32) { self.busy.lock().unwrap().push(id) }\n}\n"
+        ),
         SourceExample(code="use pyo3::ffi::*;\npub static mut TYPES: OnceBox<Types> = OnceBox::new();\n"),
         SourceExample(
             code="use pyo3::ffi::*;\nstatic mut NONE: *mut PyObject = null_mut();\n"
@@ -80,6 +102,17 @@ class RustUnsyncState(RustRule):
         ),
     )
     INVALID = (
+        SourceExample(
+            code="use pyo3::prelude::*;\npub struct Slot<T>(UnsafeCell<Option<T>>);\n"
+            "unsafe impl<T: Send> Send for Slot<T> {}\nunsafe impl<T: Sync> Sync for Slot<T> {}\n"
+            "impl<T> Slot<T> {\n    fn set(&self, value: T) { unsafe { *self.0.get() = Some(value) } }\n}\n",
+            lines=(3,),
+        ),
+        SourceExample(
+            code="use pyo3::sync::GILProtected;\nstruct Types {\n    busy: GILProtected<RefCell<Vec<u32>>>,\n}\n"
+            "impl Types {\n    fn push(&self, py: Python, id: u32) { self.busy.get(py).borrow_mut().push(id) }\n}\n",
+            lines=(3,),
+        ),
         SourceExample(
             code="use pyo3::prelude::*;\n#[pyclass(unsendable, subclass)]\nstruct Doc { inner: Rc<Inner> }\n",
             lines=(2,),
@@ -120,7 +153,9 @@ class RustUnsyncState(RustRule):
                     location=unit.at(item.start_byte),
                 )
         guarded = unit.context.of(Room.RUST, RustContext).guarded
-        for node in unit.of("static_item", "impl_item", "macro_invocation", "call_expression"):
+        yield from self._promises(unit, guarded)
+        yield from self._gil_protected_fields(unit)
+        for node in unit.of("static_item", "macro_invocation", "call_expression"):
             message = severity = None
             match node.type:
                 case "static_item":
@@ -130,8 +165,6 @@ class RustUnsyncState(RustRule):
                         if written is None:
                             continue
                         severity = Severity.ERROR if written else None
-                case "impl_item":
-                    message = _promise(unit.text_of(node).partition("{")[0], guarded)
                 case "macro_invocation":
                     macro = node.child_by_field_name("macro")
                     if unit.text_of(macro).endswith("thread_local") and _OBJECT.search(unit.text_of(node)):
@@ -147,6 +180,101 @@ class RustUnsyncState(RustRule):
                         )
             if message is not None and not _foreign(node) and not unit.off_when_free_threaded(node):
                 yield self.finding(message, location=unit.at(node.start_byte), severity=severity)
+
+    def _promises(self, unit: RustUnit, guarded: frozenset[str]) -> Iterator[Finding]:
+        """Yield one finding for each type that `unsafe impl` calls `Sync` or `Send`, with the places that rely on it.
+
+        A structure that contains a lock, a `Once` or an atomic orders its threads itself, so the promise has another
+        reason than the GIL. So does a table of C, which no Rust code changes.
+        """
+        promised: dict[str, list[tuple[Node, str]]] = {}
+        for node in unit.of("impl_item"):
+            found = _PROMISE.match(unit.text_of(node).partition("{")[0])
+            if found is None or found[1] not in _SYNC or unit.off_when_free_threaded(node):
+                continue
+            named = re.match(r"(?:\w+::)*(\w+)", found[2])
+            if named is not None and named[1] not in guarded:
+                promised.setdefault(named[1], []).append((node, found[1]))
+        if not promised:
+            return
+        structs = {unit.text_of(each.child_by_field_name("name")): each for each in unit.of("struct_item", "enum_item")}
+        for name, impls in promised.items():
+            struct = structs.get(name)
+            if struct is not None and _is_ordered(unit, struct):
+                continue
+            first = impls[0][0]
+            shown = " ".join(_head_type(unit.text_of(first)).split())[:60]
+            traits = " and ".join(dict.fromkeys(trait for _, trait in impls))
+            yield self.finding(
+                f"The author promises that {shown} is {traits}; was the GIL part of the reason?",
+                location=unit.at(first.start_byte),
+                sites=tuple(
+                    Site(location=unit.at(at), access=kind.value, entry_point=name)
+                    for at, kind in _places(unit, name, struct, [node for node, _ in impls])
+                ),
+            )
+
+    def _gil_protected_fields(self, unit: RustUnit) -> Iterator[Finding]:
+        """Yield each field of a structure that `GILProtected` guards, with the places that use it."""
+        for struct in unit.of("struct_item"):
+            body = struct.child_by_field_name("body")
+            for each in body.named_children if body is not None else ():
+                kind = unit.text_of(each.child_by_field_name("type"))
+                if each.type != "field_declaration" or not _GIL_TYPES.search(kind) or unit.off_when_free_threaded(each):
+                    continue
+                field = unit.text_of(each.child_by_field_name("name"))
+                owner = unit.text_of(struct.child_by_field_name("name"))
+                uses = re.finditer(rb"\b" + re.escape(field.encode()) + rb"\b(?!\s*:\s*\w)", unit.data)
+                places = [each.start_byte, *(use.start() for use in uses)][:_MOST_SITES]
+                yield self.finding(
+                    f"GILProtected lets the GIL guard `{owner}.{field}`; it does not exist on free-threaded builds.",
+                    location=unit.at(each.start_byte),
+                    sites=tuple(
+                        Site(location=unit.at(at), access=AccessKind.READ.value, entry_point=owner) for at in places
+                    ),
+                )
+
+
+def _is_ordered(unit: RustUnit, struct: Node) -> bool:
+    """Return whether a type has a field that orders its threads, or is a table that C code defines."""
+    text = unit.text_of(struct)
+    if _SYNCHRONISES.search(text):
+        return True
+    return not _CELL.search(text) and any(_IN_C.match(unit.text_of(each.node)) for each in unit.attributes(struct))
+
+
+def _places(unit: RustUnit, name: str, struct: Node | None, impls: list[Node]) -> Iterator[tuple[int, AccessKind]]:
+    """Yield the places that a promise is about: itself, the type, and the uses of the type's cells in its methods."""
+    for node in impls:
+        yield node.start_byte, AccessKind.READ
+    if struct is None:
+        return
+    yield struct.start_byte, AccessKind.READ
+    body = struct.child_by_field_name("body")
+    cells: list[str] = []
+    for index, each in enumerate(body.named_children if body is not None else ()):
+        if each.type == "field_declaration" and _CELL.search(unit.text_of(each.child_by_field_name("type"))):
+            cells.append(unit.text_of(each.child_by_field_name("name")))
+            yield each.start_byte, AccessKind.READ
+        elif body is not None and body.type == "ordered_field_declaration_list" and _CELL.search(unit.text_of(each)):
+            cells.append(str(index))
+    if not cells:
+        return
+    used = re.compile(rb"\bself\s*\.\s*(?:" + b"|".join(re.escape(cell.encode()) for cell in cells) + rb")\b")
+    count = 0
+    for block in unit.of("impl_item"):
+        if not re.match(rf"(?:\w+::)*{re.escape(name)}\b", unit.text_of(block.child_by_field_name("type"))):
+            continue
+        for use in used.finditer(unit.data, block.start_byte, block.end_byte):
+            count += 1
+            if count > _MOST_SITES:
+                return
+            yield use.start(), AccessKind.WRITE
+
+
+def _head_type(text: str) -> str:
+    found = _PROMISE.match(text.partition("{")[0])
+    return found[2] if found else ""
 
 
 def _is_mutable(node: Node) -> bool:
@@ -210,15 +338,3 @@ def _static(text: str, children: list[str]) -> tuple[str | None, Severity | None
     if "UnsafeCell" in declared or "SyncUnsafeCell" in declared:
         return "A static cell without a lock is shared by all threads.", None
     return None, None
-
-
-def _promise(head: str, guarded: frozenset[str]) -> str | None:
-    found = re.match(r"\s*unsafe\s+impl\b(?:\s*<.*?>)?\s+(?:[\w:]*::)?(\w+)\s+for\s+(.+)", head, re.DOTALL)
-    if found is None or found[1] not in _SYNC:
-        return None
-    named = re.match(r"(?:\w+::)*(\w+)", found[2])
-    if named is not None and named[1] in guarded:
-        # Code that reaches it holds the lock.
-        return None
-    name = " ".join(found[2].split())[:60]
-    return f"The author promises that {name} is {found[1]}; was the GIL part of the reason?"

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from packaging.version import InvalidVersion, Version
 
@@ -74,7 +75,7 @@ class RustUnit(Unit):
     def off_when_free_threaded(self, node: Node) -> bool:
         """Return whether the code is left out of free-threaded builds, or of everything except tests."""
         conditions = self.conditions(node)
-        return "not(Py_GIL_DISABLED)" in conditions or "(test)" in conditions or "loom" in conditions
+        return _needs_gil(conditions) or "(test)" in conditions or "loom" in conditions
 
     @cached_property
     def pyo3(self) -> Version | None:
@@ -88,6 +89,14 @@ class RustUnit(Unit):
         inner = self.text_of(arguments)
         path = whole[: len(whole) - len(inner)] if inner and whole.endswith(inner) else whole.partition("=")[0]
         return RustAttribute(path="".join(path.split()), arguments="".join(inner.split()), node=item)
+
+
+_NOT: Final = re.compile(r"not\((?:any\([^()]*\)|[^()]*)\)")
+
+
+def _needs_gil(conditions: str) -> bool:
+    """Return whether `cfg` conditions exclude free-threaded builds: `not(Py_GIL_DISABLED)`, `not(any(…))`."""
+    return any("Py_GIL_DISABLED" in found[0] for found in _NOT.finditer(conditions))
 
 
 @lru_cache(maxsize=1)
