@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
-from ftaudit.model import Confidence, Finding, Fix, NoFix, Severity
+from ftaudit.model import Confidence, Finding, Fix, NoFix, Severity, Site
 from ftaudit.rule import RuleInfo, SourceExample
 from ftaudit.source import CRule
 from ftaudit.source.c import CUnit, api
-from ftaudit.source.c.borrowed import find_borrowed
+from ftaudit.source.c.borrowed import BorrowedCall, find_borrowed
 from ftaudit.source.c.escape import ContainerOrigin
 from ftaudit.source.c.owned_references import own_reference
+from ftaudit.source.shared_state import AccessKind
 
 _SEQUENCE_ITEM = "PySequence_Fast_GET_ITEM"
 """FT317 checks the result of PySequence_Fast; for a stored list, this returns a borrowed reference as well."""
+
+
+_NEAR = 400
+"""Characters before the call in which the head of its loop is searched for."""
 
 
 class BorrowedListItem(CRule):
@@ -83,6 +89,15 @@ static int fill(PyObject *seq, const int is_list) {
     INVALID = (
         SourceExample(
             code="""\
+static PyObject *first(PyObject *self, PyObject *const *args, Py_ssize_t nargs) {
+    PyObject *list = args[0];
+    return Py_NewRef(PyList_GET_ITEM(list, 0));
+}
+""",
+            lines=(3,),
+        ),
+        SourceExample(
+            code="""\
 static PyObject *first(PyObject *m, PyObject *lst) { return Py_NewRef(PyList_GetItem(lst, 0)); }
 """,
             lines=(1,),
@@ -132,11 +147,31 @@ class list {
                 ContainerOrigin.STATIC,
             ):
                 continue
+            loop = _loop_around(unit, found)
+            name = found.call.function.short_name if found.call.function else ""
+            places = [found.call.start] if loop is None else [loop, found.call.start]
             yield self.finding(
                 f"{found.call.name} lends an item of `{found.container}`, {found.origin.value}",
                 location=unit.place(found.call.start),
+                sites=tuple(
+                    Site(location=unit.place(at), access=AccessKind.WALK.value, entry_point=name) for at in places
+                )
+                if loop is not None
+                else (),
             )
 
     def fix(self, unit: CUnit, finding: Finding) -> Fix | NoFix:
         """Take a strong reference, and release it on every path."""
         return own_reference(unit, finding)
+
+
+def _loop_around(unit: CUnit, found: BorrowedCall) -> int | None:
+    """Return the place of the loop that goes through the same list up to its size, if the call is in one."""
+    function = found.call.function
+    if function is None or not found.container.isidentifier():
+        return None
+    heads = re.compile(rf"\bfor\s*\([^{{}}]*?\b(?:Py_SIZE|PyList_GET_SIZE|PyList_Size)\s*\(\s*{found.container}\s*\)")
+    last = None
+    for head in heads.finditer(unit.code, max(function.body, found.call.start - _NEAR), found.call.start):
+        last = head.start()
+    return last

@@ -37,6 +37,20 @@ class CriticalSectionEscape(CRule):
     VALID = (
         SourceExample(
             code="""\
+#define Py_EXIT_CRITICAL_SECTION() PyCriticalSection_End(&_py_cs)
+int f(PyObject *d) {
+    Py_BEGIN_CRITICAL_SECTION(d);
+    if (bad(d)) {
+        Py_EXIT_CRITICAL_SECTION();
+        return -1;
+    }
+    Py_END_CRITICAL_SECTION();
+    return 0;
+}
+""",
+        ),
+        SourceExample(
+            code="""\
 int f(PyObject *d) {
     int rc = 0;
     Py_BEGIN_CRITICAL_SECTION(d);

@@ -1,4 +1,4 @@
-"""FT312: a dict that is iterated without a lock while another thread may change it."""
+"""FT312: a dict or a set that is iterated without a lock while another thread may change it."""
 
 from __future__ import annotations
 
@@ -13,7 +13,8 @@ from ftaudit.source.c.borrowed import find_borrowed
 
 class DictNextUnlocked(CRule):
     """`PyDict_Next` takes no lock and returns borrowed references to keys and values. Without the GIL another thread
-    can resize the dict during the loop, or release the pair that the call has just returned."""
+    can resize the dict during the loop, or release the pair that the call has just returned. The same is true of
+    `_PySet_NextEntry` and sets."""
 
     info = RuleInfo(
         code="FT312",
@@ -35,6 +36,18 @@ class DictNextUnlocked(CRule):
     )
     words = api.DICT_ITERATION
     VALID = (
+        SourceExample(
+            code="""\
+static PyObject *any_item(PyObject *m, PyObject *set) {
+    Py_ssize_t pos = 0; Py_hash_t hash; PyObject *item; int found;
+    Py_BEGIN_CRITICAL_SECTION(set);
+    found = _PySet_NextEntryRef(set, &pos, &item, &hash);
+    Py_END_CRITICAL_SECTION();
+    if (!found) Py_RETURN_NONE;
+    return item;
+}
+""",
+        ),
         SourceExample(
             code="""\
 static int each(PyObject *m, PyObject *opts) {
@@ -59,6 +72,16 @@ static int init(Obj *self, PyObject *args, PyObject *kwds) {
         ),
     )
     INVALID = (
+        SourceExample(
+            code="""\
+static PyObject *any_item(PyObject *m, PyObject *set) {
+    Py_ssize_t pos = 0; Py_hash_t hash; PyObject *item;
+    if (!_PySet_NextEntry(set, &pos, &item, &hash)) Py_RETURN_NONE;
+    return Py_NewRef(item);
+}
+""",
+            lines=(3,),
+        ),
         SourceExample(
             code="""\
 static int each(PyObject *m, PyObject *opts) {

@@ -29,7 +29,7 @@ DICT_VALUES: Final = (
     "_PyDict_GetItemIdWithError",
 )
 DICT_DEFAULTS: Final = _lending("PyDict_SetDefault")
-DICT_ITERATION: Final = (*_lending("PyDict_Next"), "_PyDict_Next")
+DICT_ITERATION: Final = (*_lending("PyDict_Next"), "_PyDict_Next", "_PySet_NextEntry", "_PySet_NextEntryRef")
 LIST_STORES: Final = _lending("PyList_SET_ITEM")
 REFERENTS: Final = _lending("PyWeakref_")
 MODULES: Final = _lending("PyImport_AddModule")

@@ -13,13 +13,25 @@ from ftaudit.source.c.comments import mask_comments
 from ftaudit.source.c.conditions import UNDEFINED, UNKNOWN, MacroValue, known_macros, number
 from ftaudit.source.c.functions import Function
 from ftaudit.source.c.locks import LOCK_SIGNS, THREAD_LOCAL, LockStep, lock_step, words
-from ftaudit.source.c.objects import Fields, find_bound_classes, find_objects
+from ftaudit.source.c.objects import (
+    Fields,
+    find_accessors,
+    find_bound_classes,
+    find_classes,
+    find_global_objects,
+    find_objects,
+)
 from ftaudit.source.c.preprocess import Macro, Preprocessed, preprocess
 from ftaudit.source.c.reach import EXEC_SLOT
 from ftaudit.source.c.text import closing
 
 _OBJECT_WORDS: Final = ("PyObject_HEAD", "PyObject_VAR_HEAD", "ob_base", "class_<", "Object ")
 """Words of which a text that defines or binds a type of objects has one."""
+_CLASS_WORDS: Final = ("private:", "public:", "protected:", "std::")
+"""Words of which a header that defines classes of C++ has one."""
+_ONCE_WORDS: Final = ("extern ", "static ", "_ptr<", "inline ")
+"""Words of which a declaration of an object that exists once has one."""
+_CPP_WORDS: Final = ("::", "class ")
 _EMBEDS: Final = re.compile(r"\bstruct\b[\w\s]*\{\s*\w+Object\s+\w+\s*;")
 """A struct that begins with another object's."""
 _TABLE_MACRO: Final = re.compile(
@@ -155,6 +167,10 @@ class CTree:
     """The files that hold the entry point of a module."""
     without_entry: tuple[tuple[str, int], ...] = ()
     """The places that create modules although no recognised entry point is in the tree: paths and lines."""
+    globals: Mapping[str, str] = field(default_factory=dict)
+    """C++ objects that exist once, by the name of the variable: their classes, which are in `objects` too."""
+    accessors: Mapping[str, str] = field(default_factory=dict)
+    """The same for functions without arguments that return such an object."""
     table_macros: Mapping[str, tuple[tuple[str, ...] | None, str]] = field(default_factory=dict)
     """Macros whose body is a row of a method table: parameters and body."""
 
@@ -167,7 +183,9 @@ def survey_c(source: SourceFile) -> Survey | None:
     """
     text = source.text
     limited = "Py_LIMITED_API" in text and _LIMITED.search(text) is not None
-    if not limited and not any(map(text.__contains__, _INTERESTING)):
+    classes = source.path.endswith(_HEADERS) and any(map(text.__contains__, _CLASS_WORDS))
+    once = any(map(text.__contains__, _ONCE_WORDS)) and any(map(text.__contains__, _CPP_WORDS))
+    if not limited and not classes and not once and not any(map(text.__contains__, _INTERESTING)):
         return None
     found: dict[str, Any] = {"limited_api": True} if limited else {}
     code = text
@@ -191,6 +209,10 @@ def survey_c(source: SourceFile) -> Survey | None:
         if code is text:
             code, _ = mask_comments(text)
         _survey_objects(code, source.language is Language.CPP, found)
+    if classes or once:
+        if code is text:
+            code, _ = mask_comments(text)
+        _survey_classes(code, found, classes=classes, once=once)
     if "METH_" in text and "define" in text:
         found_macros = {
             name: [None if not brackets else [part.strip() for part in parameters.split(",")], body]
@@ -228,6 +250,15 @@ def _survey_objects(code: str, cpp: bool, found: dict[str, Any]) -> None:
         found["bound"] = sorted(bound)
 
 
+def _survey_classes(code: str, found: dict[str, Any], *, classes: bool, once: bool) -> None:
+    facts = {
+        "classes": find_classes(code) if classes else {},
+        "globals": find_global_objects(code) if once else {},
+        "accessors": find_accessors(code) if once else {},
+    }
+    found.update((key, names) for key, names in facts.items() if names)
+
+
 def _survey_macros(pre: Preprocessed, masked: str, found: dict[str, Any]) -> None:
     takes, gives = lockers_of(pre.macros)
     _put(found, "takes", takes)
@@ -246,6 +277,8 @@ def gather_c(surveys: Mapping[str, Survey]) -> CTree:
     for survey in surveys.values():
         for name, value in survey.get("macros", {}).items():
             macros[name] = value if macros.get(name, value) == value else UNKNOWN
+    classes = frozenset(name for survey in surveys.values() for name in survey.get("classes", ()))
+    single, accessors = _merged(surveys, "globals", classes), _merged(surveys, "accessors", classes)
     return CTree(
         takes=_union(surveys, "takes"),
         gives=_union(surveys, "gives"),
@@ -257,7 +290,9 @@ def gather_c(surveys: Mapping[str, Survey]) -> CTree:
         mutated_members=_union(surveys, "members"),
         not_used={path: survey["not_used"] for path, survey in surveys.items() if "not_used" in survey},
         entry_macros=_union(surveys, "entry_macros"),
-        objects=_objects(surveys),
+        objects=_objects(surveys, (*single.values(), *accessors.values())),
+        globals=single,
+        accessors=accessors,
         entries=frozenset(path for path, survey in surveys.items() if survey.get("entry")),
         without_entry=_without_entry(surveys),
         table_macros={
@@ -274,13 +309,27 @@ def _without_entry(surveys: Mapping[str, Survey]) -> tuple[tuple[str, int], ...]
     return tuple((path, survey["creates"]) for path, survey in surveys.items() if "creates" in survey)
 
 
-def _objects(surveys: Mapping[str, Survey]) -> dict[str, dict[str, str]]:
+def _objects(surveys: Mapping[str, Survey], single: Iterable[str]) -> dict[str, dict[str, str]]:
     """Return the fields of each type of objects; types with the same name in several files get the fields of all."""
-    found: dict[str, dict[str, str]] = {name: {} for name in _union(surveys, "bound")}
+    found: dict[str, dict[str, str]] = {name: {} for name in (*_union(surveys, "bound"), *single)}
     for survey in surveys.values():
+        for name, fields in survey.get("classes", {}).items():
+            if name in found:
+                found[name].update(fields)
         for name, fields in survey.get("objects", {}).items():
             found.setdefault(name, {}).update(fields)
     return found
+
+
+def _merged(surveys: Mapping[str, Survey], key: str, known: frozenset[str]) -> dict[str, str]:
+    """Return the names that mean an object of one of the known classes, without those that mean several."""
+    found: dict[str, str] = {}
+    unclear: set[str] = set()
+    for survey in surveys.values():
+        for name, kind in survey.get(key, {}).items():
+            if kind in known and found.setdefault(name, kind) != kind:
+                unclear.add(name)
+    return {name: kind for name, kind in found.items() if name not in unclear}
 
 
 def lockers_of(macros: Mapping[str, Macro]) -> tuple[set[str], set[str]]:

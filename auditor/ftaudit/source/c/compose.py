@@ -100,7 +100,7 @@ class _ComposedTree:
                 entry_point=entry,
                 location=Location(path=reached.path, line=reached.line),
                 chain=reached.chain,
-                field_of_own=key.root <= 0,
+                field_of_own=key.root == 0,
             )
 
     def _resolve(self, name: str, path: str) -> list[_Function]:

@@ -17,6 +17,10 @@ _LABEL: Final = r"\b{n}\s*:(?!:)"
 _LAMBDA: Final = re.compile(r"\[[^\[\]]*\]\s*(?:\([^()]*\))?\s*(?:mutable\s*|noexcept\s*)*(?:->\s*[\w:<>*&\s]+)?$")
 
 
+_ENDED: Final = re.compile(r"\b\w*(?:EXIT|END|LEAVE)_CRITICAL_SECTION2?\w*\s*\([^;{}]*\)\s*;\s*\Z")
+"""A macro of the project that ends the section without closing its block, before the function is left."""
+
+
 @dataclass(frozen=True, slots=True)
 class Escape:
     """One statement that leaves a section."""
@@ -74,7 +78,7 @@ def _escapes(unit: CUnit, function: Function, start: int, end: int, opened: int)
             label = re.compile(r"\s*(\w+)").match(code, found.end())
             if label is None or not re.compile(_LABEL.replace("{n}", label[1])).search(code, start, end):
                 yield Escape(at, f"goto {label[1]}" if label else text, opened)
-        else:
+        elif not _ENDED.search(code, max(start, at - 80), at):
             yield Escape(at, text, opened)
 
 

@@ -146,6 +146,8 @@ _KEYWORD_NAME: Final = re.compile(
 _ARGUMENTS_NAME: Final = re.compile(
     r"^_*(?:py_?)?(?:args?_?tuple|args|varargs|arguments|fargs|argtuple)_*$", re.IGNORECASE
 )
+_IS_ARGUMENTS: Final = re.compile(r"\bPyObject\b[^*]*\*\s*(?:const\s*)?\*")
+"""The type of the array of arguments of a `METH_FASTCALL` function."""
 _PARSE: Final = re.compile(
     r"\b_?Py(?:Arg|ArgParser)_\w*Parse\w*\s*\(|\bPyArg_UnpackTuple\s*\(|\bnpy_parse_arguments\s*\("
 )
@@ -170,6 +172,10 @@ def origin_of(unit: Variables, function: Function | None, expression: str, befor
         name = expression.lstrip("&*").strip()
         if "[" in name:
             base = name.split("[")[0]
+            if function is not None and any(
+                p.name == base and _IS_ARGUMENTS.search(p.type) for p in function.parameters
+            ):
+                return ContainerOrigin.PARAMETER
             return ContainerOrigin.STATIC if unit.is_shared_variable(base, function) else ContainerOrigin.UNKNOWN
         if not _PLAIN.match(name):
             return ContainerOrigin.UNKNOWN

@@ -82,13 +82,14 @@ _CAST: Final = re.compile(
     r"|_cast\s*<\s*(?:const\s+|struct\s+)*([A-Za-z_][\w:]*)\s*[*&]\s*>"
 )
 _BASE: Final = re.compile(r"\(*\s*([A-Za-z_]\w*)\s*(?=->|\.|\[|\Z)")
+_FIELD_OF: Final = re.compile(r"([A-Za-z_]\w*)\s*->\s*([A-Za-z_]\w*)\Z")
 _STEP: Final = re.compile(r"\s*(?:->|\.)\s*([A-Za-z_]\w*)")
 _ALLOCATES: Final = re.compile(
     r"(?i)\b(?:_?PyObject_(?:GC_)?New\w*|\w*alloc\w*|\w*_new\w*|new_?\w*|\w*create\w*|\w*_copy|copy_\w*|\w*clone\w*"
     r"|\w*dup\w*|make_\w*|\w*_make\w*|\w*_build\w*)\s*[(<]|\bnew\s+[A-Za-z_(]|\bPyObject_(?:GC_)?New\b|tp_alloc|tp_new"
 )
 _STATE: Final = re.compile(
-    r"(?i)(?:get_?\w*state|module_?state|\w*_state|PyModule_GetState|PyType_GetModuleState|state_from\w*)\s*\("
+    r"(?i)(?:get_?\w*state|module_?state\w*|\w*_state|PyModule_GetState|PyType_GetModuleState|state_from\w*)\s*\("
 )
 _NAME_PART: Final = re.compile(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])")
 _ACCESSORS: Final = frozenset(
@@ -106,7 +107,7 @@ _GROWS: Final = re.compile(
 )
 _CONTAINERS: Final = re.compile(
     r"\b(?:vector|map|unordered_\w+|set|list|deque|string|queue|stack|unique_ptr|shared_ptr|multimap|optional|function"
-    r"|any|variant)\b"
+    r"|any|variant|\w*(?:Map|Set|Vector|List|Deque|Queue)|\w+_(?:map|set|vector|list)(?:_t)?)\b"
 )
 _MAPS: Final = re.compile(r"\b(?:map|unordered_map|multimap)\b")
 _NUMBER: Final = re.compile(
@@ -128,6 +129,7 @@ _OBJECTS_OWN: Final = frozenset(
 )
 _NO_HANDLE: Final = re.compile(r"\bconst\b|\bPy\w*|\bFILE\b|\b\w+Object\b|\(\*\)|\bvoid\b|\bchar\b")
 """Types of fields that are not a library's handle: constants, objects, files (which lock themselves), text."""
+_NO_ARGUMENTS: Final = re.compile(r"([A-Za-z_]\w*)\s*\(\s*\)\s*\Z")
 _EMPTY: Final = frozenset({"NULL", "nullptr", "0"})
 _LONGEST_VALUE: Final = 300
 _LONGEST_CALL: Final = 3_000
@@ -137,7 +139,14 @@ _LONGEST_CALL: Final = 3_000
 def find_effects(unit: CUnit, function: Function, objects: Mapping[str, Fields], self_type: str) -> Effects:
     """Return the effects of a function on its arguments. `self_type` is the class of a C++ method, else empty."""
     walk = _FunctionWalk(unit, function, objects, self_type)
-    return walk.run() if walk.values or self_type or "tate" in unit.code[function.body : function.end] else Effects()
+    code = unit.code[function.body : function.end]
+    reads = walk.values or self_type or walk.reaches or "tate" in code or _calls_getter(unit, code)
+    return walk.run() if reads else Effects()
+
+
+def _calls_getter(unit: CUnit, code: str) -> bool:
+    getters = [name for name, (owner, _, _) in returned_fields(unit).items() if owner == SHARED]
+    return any(name in code for name in getters[:_MOST_GETTERS])
 
 
 class _FunctionWalk:
@@ -156,6 +165,9 @@ class _FunctionWalk:
         self.ignored = -1
         """The end of a call whose arguments touch nothing: an atomic operation, an assertion."""
         self._sections: SectionFinder | None = None
+        self.made_here: dict[tuple[str, str], bool] = {}
+        self.reaches = False
+        """It uses an object that exists once."""
         first = 0
         if self_type:
             self.types["this"] = self_type
@@ -168,10 +180,31 @@ class _FunctionWalk:
                 self.values[parameter.name] = Value(index + first)
                 self.types[parameter.name] = plain_type(kind)
                 self.by_reference = self.by_reference or "&" in kind
+        self._single_objects()
         for name, (meant, cast) in alias_macros(unit).items():
             if meant in self.values:
                 self.values[name] = self.values[meant]
                 self.types[name] = cast or self.types[meant]
+
+    def _single_objects(self) -> None:
+        """Give values to the variables that hold an object which exists once."""
+        tree = self.unit.tree
+        if not self.unit.cpp or not (tree.globals or tree.accessors):
+            return
+        words = set(_WORD.findall(self.code, self.function.body, self.function.end))
+        for name in words & tree.globals.keys():
+            if not self.unit.is_local(self.function, name):
+                self.values[name] = Value(SHARED)
+                self.types[name] = tree.globals[name]
+                self.reaches = self.by_reference = True
+        if words & tree.accessors.keys():
+            self.reaches = self.by_reference = True
+
+    def _accessed(self, text: str) -> str:
+        """Return the class of the object that a call without arguments returns, if it exists once; else nothing."""
+        if not self.reaches or not (call := _NO_ARGUMENTS.search(text)):
+            return ""
+        return self.unit.tree.accessors.get(call[1], "")
 
     def run(self) -> Effects:
         """Read the function."""
@@ -258,7 +291,7 @@ class _FunctionWalk:
         if text in self.values:
             return self.values[text], self.types.get(text, "")
         if self.values.keys().isdisjoint(_WORD.findall(text)):
-            return None, ""
+            return self._of_another_object(text)
         plain, kind = text.lstrip("&* "), ""
         if "(" in text:
             cast = _CAST.match(text.lstrip("(& "))
@@ -277,12 +310,37 @@ class _FunctionWalk:
             inner, inner_type = self.values.get(base[1]), self.types.get(base[1], "")
             rest = plain[base.end() :]
         if inner is None:
-            return None, kind
+            return self._of_another_object(text)
         step = _STEP.match(rest)
         if step is None:
             return inner, kind or inner_type
         value = self._through(inner, inner_type, step[1])
         return value, kind or plain_type(self.objects.get(inner_type, {}).get(step[1], ""))
+
+    def _of_another_object(self, text: str) -> tuple[Value | None, str]:
+        """Return the object that a field of an unknown object leads to, if other objects can lead there too.
+
+        A new object that was given a reference to an old one: `made->owner`, but not what was made for it here.
+        """
+        found = _FIELD_OF.match(text)
+        if found is None or found[1] not in self.types:
+            return None, ""
+        declared = self.objects.get(self.types[found[1]], {}).get(found[2], "")
+        kind = plain_type(declared)
+        if kind not in self.objects or "*" not in declared:
+            return None, ""
+        if self._is_made_here(found[1], found[2]):
+            return None, ""
+        return Value(SHARED), kind
+
+    def _is_made_here(self, base: str, name: str) -> bool:
+        """Return whether the function stores a new object in a field."""
+        known = self.made_here.get((base, name))
+        if known is None:
+            stored = re.compile(rf"\b{base}\s*->\s*{name}\s*=(?!=)([^;]*)")
+            sites = stored.finditer(self.code, self.function.body, self.function.end)
+            known = self.made_here[base, name] = any(_ALLOCATES.search(made[1]) for made in sites)
+        return known
 
     def _through(self, value: Value, kind: str, name: str) -> Value | None:
         """Return the object that a field leads to."""
@@ -312,6 +370,16 @@ class _FunctionWalk:
         declared = self.types.get(name, "")
         if "tate" in text and _STATE.search(text):
             self.values[name] = Value(SHARED)
+            return
+        if "(" in text and (call := _CALL.match(text)) and (got := returned_fields(self.unit).get(call[1])):
+            value, kind = self._returned(text[call.end() :], *got)
+            if value is not None:
+                self.values[name] = value
+                self.types.setdefault(name, kind)
+                return
+        if accessed := self._accessed(text):
+            self.values[name] = Value(SHARED)
+            self.types[name] = accessed
             return
         if self.values.keys().isdisjoint(_WORD.findall(text)):
             if name in self.values and text not in _EMPTY:
@@ -346,6 +414,8 @@ class _FunctionWalk:
         call = _CALL.match(plain) if value is None and "(" in text else None
         if call is None:
             return value, kind
+        if (returned := returned_fields(self.unit).get(call[1])) is not None:
+            return self._returned(plain[call.end() :], *returned)
         # A returned part of an argument leads to the same memory.
         given, given_type = self._expression(plain[call.end() :].split(",")[0].rstrip(") "))
         if given is None or not (given.field or declared in self.objects) or call[1].startswith("Py"):
@@ -353,6 +423,18 @@ class _FunctionWalk:
         if given.field and _ACCESSORS.isdisjoint(part.lower() for part in _NAME_PART.findall(call[1])):
             given = given._replace(made=True)
         return given, declared or given_type
+
+    def _returned(self, rest: str, index: int, owner: str, name: str) -> tuple[Value | None, str]:
+        """Return the value of a call of a function that returns a field of one of its arguments, or of the module."""
+        root = Value(SHARED)
+        if index >= 0:
+            given = rest.rstrip(") ").split(",")
+            value, kind = self._expression(given[index]) if index < len(given) else (None, "")
+            if value is None:
+                return None, ""
+            root, owner = value, owner or kind
+        field_type = self.objects.get(owner, {}).get(name, "")
+        return self._through(root, owner, name), plain_type(field_type)
 
     def _chain(self, found: re.Match[str]) -> None:
         name = found[1] or found[2]
@@ -379,6 +461,8 @@ class _FunctionWalk:
             bracket = opening(code, end - 1, max(self.function.body, end - 200)) if code[end - 1] == ")" else -1
             if bracket < 0:
                 return None, "", at
+            if accessed := self._accessed(code[max(self.function.body, bracket - 80) : end]):
+                return Value(SHARED), accessed, name_before(code, bracket, self.function.body)[0]
             value, kind = self._expression(code[bracket:end])
             return value, kind, bracket
         name = code[begin:end]
@@ -567,6 +651,41 @@ def plain_type(kind: str) -> str:
     text = re.sub(r"\b(?:const|struct|volatile|register|class|restrict)\b|<[^<>]*>|[*&\[\]]", " ", kind)
     words = text.split()
     return words[-1].rpartition("::")[2] if words else ""
+
+
+_RETURNS: Final = re.compile(r"\breturn\s+&?\s*([A-Za-z_]\w*)\s*->\s*([A-Za-z_]\w*)\s*;")
+_MOST_GETTERS: Final = 20
+"""How many functions of one file are known to return a field of the module's state."""
+_SHORT: Final = 600
+"""How many characters a function may have that only returns a field."""
+
+
+def returned_fields(unit: CUnit) -> dict[str, tuple[int, str, str]]:
+    """Return the short functions of a file that return a field: by name, which parameter's, of which type, which field.
+
+    The parameter is `SHARED` for a field of the module's state.
+    """
+    known: dict[str, tuple[int, str, str]] | None = unit.memory.get("returned fields")  # type: ignore[assignment]
+    if known is not None:
+        return known
+    known = {}
+    for function in unit.functions:
+        if function.end - function.body > _SHORT or function.bound:
+            continue
+        found = [*_RETURNS.finditer(unit.code, function.body, function.end)]
+        if len(found) != 1:
+            continue
+        base, name = found[0].groups()
+        names = [parameter.name for parameter in function.parameters]
+        if base in names:
+            index = names.index(base)
+            known[function.short_name] = index, plain_type(function.parameters[index].type), name
+            continue
+        made = re.compile(rf"(\w+)\s*\*\s*{base}\s*=([^;]*);").search(unit.code, function.body, function.end)
+        if made is not None and _STATE.search(made[2]):
+            known[function.short_name] = SHARED, made[1], name
+    unit.memory["returned fields"] = known
+    return known
 
 
 def alias_macros(unit: CUnit) -> dict[str, tuple[str, str]]:

@@ -24,6 +24,10 @@ _PYTHON_GIVES: Final = re.compile(r"(?i)unlock|release|__exit__")
 _LOCK_WORD: Final = re.compile(r"(?i)(?:^|_|\W)(?:un)?lock|acquire|release|__enter__|__exit__|mutex")
 
 
+_DECLARES: Final = re.compile(r"(?:(?<!-)>|(?!\b(?:else|do|return|throw|case|goto)\b)\b[A-Za-z_]\w*)[ \t]+\Z")
+"""The text before a name that a declaration introduces: a type."""
+
+
 @dataclass(frozen=True, slots=True)
 class LockedSection:
     """A stretch of code that runs under a lock."""
@@ -96,6 +100,9 @@ def _steps(code: str, source: str, function: Function, takes: Collection[str], g
             text = source[bracket + 1 : end] if end > 0 else ""
             if _LOCK_WORD.search(text):
                 steps.append(_Step(start, name, argument, not _PYTHON_GIVES.search(text), ("python",)))
+            continue
+        if _DECLARES.search(code, max(function.body, start - 60), start):
+            # An object with this name, `std::unique_lock<M> lock(mutex)`: a guard, which ends with its block.
             continue
         step = LockStep.TAKE if name in takes else LockStep.GIVE if name in gives else lock_step(name)
         if step is None or not (called or name in takes or name in gives or name.startswith("Py_")):

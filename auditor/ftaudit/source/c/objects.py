@@ -25,6 +25,20 @@ _INNER: Final = re.compile(r"\{[^{}]*\}")
 _FIELD: Final = re.compile(r"(\w+)\s*((?:\[[^\]]*\]\s*)*)(?::\s*\d+\s*)?(?:=[^;]*|\{[^;{}]*\}\s*)?\Z")
 _NO_FIELD: Final = re.compile(r"\b(?:using|typedef|friend|static|thread_local|return|constexpr|template|operator)\b")
 _ACCESS: Final = re.compile(r"\b(?:public|private|protected)\s*:(?!:)")
+_CLASS: Final = re.compile(
+    r"\b(?:class|struct)\s+(?:alignas\s*\([^()]*\)\s*)?(?:\w+\s+)??([A-Za-z_]\w*)\s*(?:final\s*)?(?::[^{};()]{0,200})?\{"
+)
+_GLOBAL: Final = re.compile(
+    r"^(?:(?:extern|static|inline)\s+)*(?:std\s*::\s*)?(?:unique_ptr|shared_ptr)\s*<\s*(?:\w+\s*::\s*)*(\w+)\s*>\s+(\w+)\s*[;={]"
+    r"|^(?:(?:extern|static|inline)\s+)+(?:\w+\s*::\s*)*(\w+)\s*(?:\*\s*|\s)(\w+)\s*(?:;|=|\{)",
+    re.MULTILINE,
+)
+_ACCESSOR: Final = re.compile(
+    r"\b(\w+)\s*\(\s*(?:void\s*)?\)\s*(?:noexcept\s*)?\{\s*static\s+(?:const\s+)?(?:\w+\s*::\s*)*(?:NoDestructor\s*<\s*(?:\w+\s*::\s*)*(\w+)\s*>"
+    r"|(\w+))\s*[*&]?\s*(?:const\s+)?\w+\s*[;={(]"
+)
+_MOST_CLASSES: Final = 200
+"""How many classes of one header are read."""
 _LONGEST: Final = 20_000
 """How many characters of a type are read."""
 
@@ -50,6 +64,26 @@ def find_objects(code: str) -> dict[str, dict[str, str]]:
 def find_bound_classes(code: str) -> frozenset[str]:
     """Return the C++ classes that `class_<…>` of pybind11, nanobind or Boost.Python exposes, without namespaces."""
     return frozenset(_BOUND.findall(code))
+
+
+def find_classes(code: str) -> dict[str, dict[str, str]]:
+    """Return the data members of the C++ classes that a header defines, by class. `code` is masked."""
+    found: dict[str, dict[str, str]] = {}
+    for count, head in enumerate(_CLASS.finditer(code)):
+        end = closing(code, head.end() - 1, head.end() + _LONGEST) if count < _MOST_CLASSES else -1
+        if end > 0 and (fields := class_fields(code, head.end() - 1, end)):
+            found.setdefault(head[1], {}).update(fields)
+    return found
+
+
+def find_global_objects(code: str) -> dict[str, str]:
+    """Return the variables at file scope that may be C++ objects or point to one, with the names of their classes."""
+    return {found[2] or found[4]: found[1] or found[3] for found in _GLOBAL.finditer(code)}
+
+
+def find_accessors(code: str) -> dict[str, str]:
+    """Return the functions without arguments that keep an object in a static variable, with its class."""
+    return {found[1]: found[2] or found[3] for found in _ACCESSOR.finditer(code)}
 
 
 def class_fields(code: str, start: int, end: int) -> dict[str, str]:
