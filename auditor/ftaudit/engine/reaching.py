@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -11,8 +12,9 @@ from ftaudit.errors import ArchiveError, UsageError
 from ftaudit.lockfiles.input_files import Table, read_toml
 from ftaudit.model import PackageFacts, Status
 from ftaudit.model.reachability import ReachAnswer
-from ftaudit.reach.finder import Finder, ImportTree
+from ftaudit.reach.finder import Finder
 from ftaudit.reach.folder_tree import FolderTree
+from ftaudit.reach.kept_answers import AnswerKey, KeptAnswers
 from ftaudit.reach.run import ReachQuestion, find_reach
 from ftaudit.reach.starts import StartPoint, default_starts, parse_start
 from ftaudit.reach.wheel_files import WheelStore, WheelTree
@@ -54,35 +56,60 @@ def _on_platform(
     named: Sequence[StartPoint],
     store: WheelStore,
 ) -> ReachAnswer:
-    own = [FolderTree(name=str(root), root=root, own=True, prefix=_prefix(root)) for root in roots]
-    trees, unread = _packages(facts, own, store)
+    stack = _find_stack(facts, roots, store)
+    scripts = _scripts(session)
+    digests = [(tree.name, tree.digest) for tree in stack.wheels]
+    key = AnswerKey(
+        question=(
+            *(session.target.name, platform.name, platform.sys_platform, platform.machine),
+            *(str(each) for each in (*named, *scripts)),
+        ),
+        wheels=tuple((name, digest) for name, digest in digests if digest is not None),
+        unread=tuple(stack.unread),
+        folders=(*stack.own, *stack.folders),
+    )
+    answers = KeptAnswers(folder=session.folder) if len(key.wheels) == len(digests) else None
+    if answers is not None and (kept := answers.find(key)) is not None:
+        return kept
+    wheels, failed = _load(stack.wheels)
     finder = Finder(
-        trees=[*own, *trees],
+        trees=[*stack.own, *wheels, *stack.folders],
         version=session.target.version,
         sys_platform=platform.sys_platform,
-        unread=tuple(unread),
+        unread=(*stack.unread, *failed),
     )
-    starts = list(named) or default_starts(own, _scripts(session), finder)
+    starts = list(named) or default_starts(stack.own, scripts, finder)
     if not starts:
         raise UsageError(
             f"no package of your own in {', '.join(map(str, roots)) or 'this folder'}",
             hint="name a start point with --reach MODULE, and its folder with --source-root",
         )
-    return find_reach(
+    answer = find_reach(
         ReachQuestion(
             finder=finder, starts=starts, platform=platform.name, machine=platform.machine, parse=parse_module
         )
     )
+    if answers is not None and not failed:
+        answers.keep(key, answer)
+    return answer
 
 
-def _packages(
-    facts: Sequence[PackageFacts], own: list[FolderTree], store: WheelStore
-) -> tuple[list[ImportTree], list[str]]:
-    """Return the files of the packages, and the names of packages whose files are unknown."""
-    trees: list[ImportTree] = []
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Stack:
+    """Where the files of the user's code and of the packages are."""
+
+    own: list[FolderTree]
+    wheels: list[WheelTree]
+    folders: list[FolderTree]
+    unread: list[str]
+    """Packages whose files are unknown."""
+
+
+def _find_stack(facts: Sequence[PackageFacts], roots: Sequence[Path], store: WheelStore) -> _Stack:
+    own = [FolderTree(name=str(root), root=root, own=True, prefix=_prefix(root)) for root in roots]
+    wheels: list[WheelTree] = []
     unread: list[str] = []
     folders: dict[str, FolderTree] = {}
-    loading = []
     for each in facts:
         pin = each.pin
         if pin.source_tree is not None:
@@ -93,17 +120,25 @@ def _packages(
             root = Path(pin.on_disk.root)
             folders.setdefault(pin.on_disk.root, FolderTree(name=root.name, root=root))
         elif each.index.status is Status.DONE and each.index.wheel is not None and each.index.wheel.url is not None:
-            loading.append(WheelTree(name=str(pin.name), file=each.index.wheel, store=store))
+            wheels.append(WheelTree(name=str(pin.name), file=each.index.wheel, store=store))
         else:
             unread.append(str(pin.name))
-    for tree in loading:
+    return _Stack(own=own, wheels=wheels, folders=list(folders.values()), unread=unread)
+
+
+def _load(wheels: Sequence[WheelTree]) -> tuple[list[WheelTree], list[str]]:
+    """Read the wheels; return those that could be read, and the names of the others."""
+    loaded: list[WheelTree] = []
+    failed: list[str] = []
+    for tree in wheels:
         try:
             tree.load()
         except (ArchiveError, OSError):
-            unread.append(tree.name)
+            tree.close()
+            failed.append(tree.name)
         else:
-            trees.append(tree)
-    return [*trees, *folders.values()], unread
+            loaded.append(tree)
+    return loaded, failed
 
 
 def source_roots(session: AuditSession) -> tuple[Path, ...]:

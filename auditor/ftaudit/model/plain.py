@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import types
 from dataclasses import fields, is_dataclass
 from enum import Enum
@@ -49,10 +50,15 @@ def from_plain(kind: Any, value: Any) -> Any:
     raise ValueError(f"not a value of {kind}")
 
 
-def _dataclass(kind: type[Any], value: Any) -> Any:
+@functools.cache
+def _hints(kind: Any) -> dict[str, Any]:
+    return {name: hint for name, hint in get_type_hints(kind).items() if get_origin(hint) is not ClassVar}
+
+
+def _dataclass(kind: Any, value: Any) -> Any:
     if not isinstance(value, dict) or value.get("") != kind.__name__:
         raise ValueError(f"not a value of {kind.__name__}")
-    hints = {name: hint for name, hint in get_type_hints(kind).items() if get_origin(hint) is not ClassVar}
+    hints = _hints(kind)
     if value.keys() - {""} != hints.keys():
         raise ValueError(f"not the fields of {kind.__name__}")
     return kind(**{name: from_plain(hint, value[name]) for name, hint in hints.items()})

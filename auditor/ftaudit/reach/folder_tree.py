@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import configparser
+import hashlib
 import os
 import stat
 from collections.abc import Iterable, Iterator, Sequence
@@ -37,6 +38,8 @@ class FolderTree:
     only: frozenset[str] | None = None
     """The paths of this package; `None` includes every path."""
     problems: list[str] = field(default_factory=list)
+    reads: dict[str, str | None] = field(default_factory=dict)
+    """The files that were read, with a mark of their content (see `mark`)."""
     _paths: list[str] | None = None
 
     def paths(self) -> Iterable[str]:
@@ -70,14 +73,29 @@ class FolderTree:
 
     def read(self, path: str) -> bytes | None:
         """Return a file's content; `None` if it is not a regular file, or is too large."""
+        data, mark = self._read(path)
+        self.reads[path] = mark
+        return data
+
+    def mark(self, path: str) -> str | None:
+        """Return a text that changes with the file: the digest of a source, and the state of any other file. Return
+        `None` if it cannot be read.
+        """
+        if path.endswith((*SOURCES, ".txt")):
+            return self._read(path)[1]
+        return _state(self.root / path)
+
+    def _read(self, path: str) -> tuple[bytes | None, str | None]:
         place = self.root / path
         try:
             status = place.stat()
             if not stat.S_ISREG(status.st_mode) or status.st_size > MOST_BYTES:
-                return None
-            return place.read_bytes()
+                return None, None
+            data = place.read_bytes()
         except OSError:
-            return None
+            return None, None
+        is_source = path.endswith((*SOURCES, ".txt"))
+        return data, hashlib.sha256(data).hexdigest() if is_source else _state(place)
 
     def shown(self, path: str) -> str:
         """Return the path for the reader."""
@@ -94,6 +112,14 @@ class FolderTree:
             if path.endswith(".dist-info/entry_points.txt") and path.count("/") == 1:
                 found += parse_entry_points(self.read(path) or b"")
         return found
+
+
+def _state(place: Path) -> str | None:
+    try:
+        status = place.stat()
+    except OSError:
+        return None
+    return f"{status.st_size}-{status.st_mtime_ns}-{status.st_ctime_ns}-{status.st_ino}"
 
 
 def parse_entry_points(data: bytes) -> list[tuple[str, str, str]]:

@@ -61,6 +61,9 @@ def find_reach(question: ReachQuestion) -> ReachAnswer:
     finally:
         if collects:
             gc.enable()
+        for tree in finder.trees:
+            if isinstance(tree, WheelTree):
+                tree.close()
     absent = tuple(
         OpenSite(kind=OpenKind.MISSING, package="", module=each.module, file="", line=0, at_start=True)
         for each in missing

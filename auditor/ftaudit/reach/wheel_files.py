@@ -86,7 +86,11 @@ class WheelTree:
     """The member for each installed path."""
     _sources: zipfile.ZipFile | None = None
     _names: dict[str, list[str] | None] | None = None
-    _written: bool = False
+    _names_place: Path | None = None
+    _is_new: bool = False
+    """Whether some names are not in the cache yet."""
+    _archive: WheelArchive | None = None
+    """The wheel, from its first use to `close`."""
 
     def load(self) -> None:
         """Read the wheel; raise `ArchiveError` if it cannot be read."""
@@ -116,28 +120,50 @@ class WheelTree:
     def _fetch(self) -> bytes:
         """Return a zip archive of the Python files, and the list of all relevant files."""
         packed = io.BytesIO()
-        with self.store.open(self.file) as archive:
-            wanted: dict[str, ArchiveMember] = {}
-            for member in archive.members:
-                path = _installed_path(member.name)
-                if path is not None and is_wanted(path.rpartition("/")[2]):
-                    wanted.setdefault(path, member)
-            sources = {
-                path: member
-                for path, member in wanted.items()
-                if path.endswith((*SOURCES, ".txt")) and member.size <= MOST_MEMBER
-            }
-            if sum(member.size for member in sources.values()) > MOST_TOTAL:
-                raise ArchiveError("its Python files are too large to be read", about=self.file.filename)
-            by_member = {member.name: path for path, member in sources.items()}
-            with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as kept:
-                listed = {path: member.name for path, member in wanted.items()}
-                kept.writestr("members.json", json.dumps(listed))
-                for member, data in archive.read_members(list(sources.values()), fetchers=self.store.fetchers):
-                    if data is not None:
-                        kept.writestr(by_member[member.name], data)
-            self.bytes_read += archive.bytes_read
+        archive = self._open()
+        wanted: dict[str, ArchiveMember] = {}
+        for member in archive.members:
+            path = _installed_path(member.name)
+            if path is not None and is_wanted(path.rpartition("/")[2]):
+                wanted.setdefault(path, member)
+        sources = {
+            path: member
+            for path, member in wanted.items()
+            if path.endswith((*SOURCES, ".txt")) and member.size <= MOST_MEMBER
+        }
+        if sum(member.size for member in sources.values()) > MOST_TOTAL:
+            raise ArchiveError("its Python files are too large to be read", about=self.file.filename)
+        by_member = {member.name: path for path, member in sources.items()}
+        with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as kept:
+            listed = {path: member.name for path, member in wanted.items()}
+            kept.writestr("members.json", json.dumps(listed))
+            for member, data in archive.read_members(list(sources.values()), fetchers=self.store.fetchers):
+                if data is not None:
+                    kept.writestr(by_member[member.name], data)
         return packed.getvalue()
+
+    def _open(self) -> WheelArchive:
+        if self._archive is None:
+            self._archive = self.store.open(self.file)
+        return self._archive
+
+    def close(self) -> None:
+        """Close the wheel, and store what was found in its binaries; what was read of it stays."""
+        if self._is_new and self._names_place is not None:
+            with contextlib.suppress(OSError):
+                self._names_place.parent.mkdir(parents=True, exist_ok=True)
+                write_whole(self._names_place, json.dumps(self._names).encode())
+            self._is_new = False
+        if self._archive is not None:
+            self.bytes_read += self._archive.bytes_read
+            self._archive.close()
+            self._archive = None
+
+    @property
+    def digest(self) -> str | None:
+        """What identifies its content; `None` if that is unknown."""
+        place = self.store.place(self.file, "")
+        return None if place is None else place.name
 
     def paths(self) -> Iterable[str]:
         """Return the files that matter to imports."""
@@ -173,25 +199,21 @@ class WheelTree:
 
         `digest` identifies `known`.
         """
-        place = self.store.place(self.file, f"-{digest}.json")
         if self._names is None:
-            self._names = _read_names(place)
+            self._names_place = self.store.place(self.file, f"-{digest}.json")
+            self._names = _read_names(self._names_place)
         if path not in self._names:
             self._names[path] = self._find_names(path, module, known)
-            if place is not None:
-                with contextlib.suppress(OSError):
-                    place.parent.mkdir(parents=True, exist_ok=True)
-                    write_whole(place, json.dumps(self._names).encode())
+            self._is_new = True
         return self._names[path]
 
     def _find_names(self, path: str, module: str, known: Collection[str]) -> list[str] | None:
         try:
-            with self.store.open(self.file) as archive:
-                member = archive.member(self._members[path])
-                if member is None or member.compressed > MOST_BINARY or module_member(member) is None:
-                    return None
-                image = next(iter(archive.read_images([member])))
-                self.bytes_read += archive.bytes_read
+            archive = self._open()
+            member = archive.member(self._members[path])
+            if member is None or member.compressed > MOST_BINARY or module_member(member) is None:
+                return None
+            image = next(iter(archive.read_images([member])))
         except ArchiveError:
             return None
         return None if image.error is not None or not image.data else names_in(image.data, known, module)
