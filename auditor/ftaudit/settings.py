@@ -81,6 +81,8 @@ class Settings:
     """The seed of the stress schedules."""
     recipes: tuple[Path, ...] = ()
     """Folders with recipes for stress."""
+    prefer: str = "nearest"
+    """Which of several good releases a plan proposes: `nearest`, `patch` or `newest`."""
     select: tuple[str, ...] = ()
     """Codes, names, or code prefixes of rules; empty uses the default profile."""
     ignore: tuple[str, ...] = ()

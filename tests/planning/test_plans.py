@@ -91,6 +91,24 @@ def test_nothing_is_changed_where_nothing_blocks(server: IndexServer, tmp_path: 
     assert answer.code == 0 and answer.changes == {} and answer.document["ways"] == []
 
 
+@pytest.mark.parametrize(
+    ("prefer", "line"),
+    [("nearest", "demo==1.4.1"), ("patch", "demo==1.4.3"), ("newest", "demo==3.0")],
+)
+def test_a_plan_proposes_the_preferred_one_of_the_good_releases(
+    prefer: str, line: str, server: IndexServer, tmp_path: Path
+) -> None:
+    good = ("1.4.1", "1.4.3", "1.5", "3.0")
+    files = [*release("demo", "1.0", BAD), *release("demo", "1.4", BAD), *release("demo", "1.4.4", BAD)]
+    server.add_project("demo", [*files, *(file for version in good for file in release("demo", version, GOOD))])
+    (tmp_path / "r.txt").write_text("demo==1.0\n")
+    answer = plan(server, tmp_path, "--prefer", prefer, "--write")
+    assert answer.code == 0 and (tmp_path / "r.txt").read_text() == f"{line}\n"
+    (change,) = answer.document["changes"]
+    told = {"nearest": "the nearest release", "patch": "the last patch of the nearest series", "newest": "the newest"}
+    assert change["reason"].startswith(told[prefer])
+
+
 def test_without_a_good_release_nothing_is_proposed_and_every_release_has_its_reason(
     server: IndexServer, tmp_path: Path
 ) -> None:

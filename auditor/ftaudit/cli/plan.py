@@ -38,6 +38,12 @@ def add_parsers(commands: Any) -> None:
     )
     add_audit(plan)
     add_reach(plan)
+    plan.add_argument_group("versions").add_argument(
+        "--prefer",
+        choices=("nearest", "patch", "newest"),
+        default="nearest",
+        help="which good release to move to: the nearest (default), the last patch of its series, or the newest",
+    )
     edits = plan.add_argument_group("edits").add_mutually_exclusive_group()
     edits.add_argument("--diff", action="store_true", help="print the edits as a unified diff, change no file")
     edits.add_argument("--write", action="store_true", help="edit the requirements files or pyproject.toml in place")

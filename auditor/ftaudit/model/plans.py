@@ -5,6 +5,7 @@ Plain frozen data, made by `ftaudit.planning` and rendered by `ftaudit.report`; 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -217,12 +218,36 @@ class ChangeKind(StrEnum):
     """Nothing: the other changes cause it."""
 
 
+class Prefer(StrEnum):
+    """Which of several good releases a plan proposes."""
+
+    NEAREST = "nearest"
+    """The first one after the present version: the smallest change."""
+    PATCH = "patch"
+    """The last one of the nearest one's series, `1.4.7` for `1.4.1`: its fixes, and no more features."""
+    NEWEST = "newest"
+    """The last one of all."""
+
+    def choose(self, versions: Sequence[Version]) -> Version:
+        """Return the preferred one of good versions, oldest first; there is at least one."""
+        match self:
+            case Prefer.NEAREST:
+                return versions[0]
+            case Prefer.PATCH:
+                series = (versions[0].epoch, versions[0].release[:2])
+                return [one for one in versions if (one.epoch, one.release[:2]) == series][-1]
+            case Prefer.NEWEST:
+                return versions[-1]
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Wanted:
     """A package that changes, or may change."""
 
     version: Version
-    """The nearest version that works."""
+    """The version that works and is preferred, the nearest one by default."""
+    prefer: Prefer = Prefer.NEAREST
+    """How the version was chosen among the good ones."""
     not_these: frozenset[Version] = frozenset()
     """Later versions that do not work."""
 
@@ -266,6 +291,8 @@ class ChangeReason:
     aim: Aim
     unsure: bool = False
     """Whether it blocks after the change could not be determined."""
+    prefer: Prefer = Prefer.NEAREST
+    """How the version was chosen among the good ones."""
     nearer: Version | None = None
     """A nearer good release, which is incompatible with the rest."""
     slower: bool = False

@@ -16,7 +16,7 @@ from ftaudit.engine.session import AuditSession
 from ftaudit.engine.upgrades.later import is_listed
 from ftaudit.engine.upgrades.surveys import HOPEFUL, Survey, SurveyQuestion
 from ftaudit.model import Package, Pin, Report, Status, Verdict, WheelKind
-from ftaudit.model.plans import Fate, Plan, SourceEvidence, Wanted, WayOut
+from ftaudit.model.plans import Fate, Plan, Prefer, SourceEvidence, Wanted, WayOut
 from ftaudit.model.reach_sentences import reach_summary
 from ftaudit.model.reachability import BlockerReach
 from ftaudit.planning.candidates_in_play import (
@@ -183,10 +183,11 @@ class _Planner:
     ) -> tuple[Solution, tuple[ProposedPackage, ...], list[BlockedRow], list[BlockedRow]]:
         """Propose, audit the proposal, and propose again without the candidates that block."""
         self.session.progress.stage("a set that works", None)
+        prefer = Prefer(self.session.settings.prefer)
         hopeless = dict.fromkeys((name for case in solver.cases for name in case.by_reference), _BY_REFERENCE)
         for attempt in range(MOST_ROUNDS + len(blockers)):
-            wanted = {name: want for name, want in wanted_of(blockers).items() if name not in hopeless}
-            better = wanted_of(slower, tiers=ONLY_GOOD)
+            wanted = {name: want for name, want in wanted_of(blockers, prefer=prefer).items() if name not in hopeless}
+            better = wanted_of(slower, prefer=prefer, tiers=ONLY_GOOD)
             optional = {name: want for name, want in better.items() if name not in hopeless and name not in wanted}
             solution = solver.solve(wanted, optional) if wanted or optional else Solution(changes={})
             rows = self._audit(solver.cases, solution)

@@ -11,7 +11,7 @@ from packaging.version import Version
 
 from ftaudit.engine.upgrades.surveys import HOPEFUL, Survey
 from ftaudit.model import Verdict
-from ftaudit.model.plans import Fate, Wanted
+from ftaudit.model.plans import Fate, Prefer, Wanted
 from ftaudit.planning.solve import Solution
 from ftaudit.planning.verify import ProposedPackage
 from ftaudit.planning.ways import BlockedRow, pass_over
@@ -30,18 +30,22 @@ def chosen(solution: Solution) -> dict[NormalizedName, Version]:
 
 
 def wanted_of(
-    blockers: Sequence[BlockedRow], *, tiers: Sequence[frozenset[Fate]] = TIERS
+    blockers: Sequence[BlockedRow], *, prefer: Prefer = Prefer.NEAREST, tiers: Sequence[frozenset[Fate]] = TIERS
 ) -> dict[NormalizedName, Wanted]:
-    """Return the nearest version of each blocker that works on every platform on which any version works."""
+    """Return the preferred version of each blocker that works on every platform on which any version works."""
     surveys: dict[NormalizedName, list[Survey]] = {}
     for blocker in blockers:
         if blocker.survey is not None:
             surveys.setdefault(blocker.row.facts.pin.name, []).append(blocker.survey)
-    found = {name: _nearest(several, tiers) for name, several in surveys.items()}
+    found = {name: _preferred(several, tiers, prefer) for name, several in surveys.items()}
     return {name: want for name, want in found.items() if want is not None}
 
 
-def _nearest(surveys: Sequence[Survey], tiers: Iterable[frozenset[Fate]]) -> Wanted | None:
+def _preferred(surveys: Sequence[Survey], tiers: Iterable[frozenset[Fate]], prefer: Prefer) -> Wanted | None:
+    """Return the version to move to, or `None` if no version works.
+
+    The nearest good release was read. A later one may not have been: the audit of the proposed set decides about it.
+    """
     for accepted in tiers:
         fates = [
             {one.version: one.fate for one in survey.releases}
@@ -52,9 +56,10 @@ def _nearest(surveys: Sequence[Survey], tiers: Iterable[frozenset[Fate]]) -> Wan
         looked_into = [v for v in versions if any(fate.get(v) in accepted for fate in fates)]
         nearest = next((v for v in looked_into if _may(v, fates, accepted)), None)
         if nearest is not None:
+            later = [v for v in versions if v >= nearest and _may(v, fates, accepted)]
             never = {version for version in versions if any(fate.get(version) in UNASKED for fate in fates)}
             good = {version for version in versions if _may(version, fates, accepted | HOPEFUL)}
-            return Wanted(version=nearest, not_these=frozenset(versions) - good - never)
+            return Wanted(version=prefer.choose(later), prefer=prefer, not_these=frozenset(versions) - good - never)
     return None
 
 

@@ -11,7 +11,7 @@ from packaging.version import Version
 
 from ftaudit.lockfiles.requirements import InputRequirement
 from ftaudit.model import Location, Pin, Verdict
-from ftaudit.model.plans import Aim, Change, ChangeKind, ChangeReason, Wanted, WayKind, WayOut
+from ftaudit.model.plans import Aim, Change, ChangeKind, ChangeReason, Prefer, Wanted, WayKind, WayOut
 from ftaudit.planning.proposal import ProposalCase
 from ftaudit.planning.solve import Solution
 from ftaudit.planning.verify import ProposedPackage
@@ -81,13 +81,15 @@ def _reason(
     if not mine:
         return ChangeReason(aim=Aim.FIT, excluded_by=excluded_by)
     if not any(way.blocks for way in mine):
-        return ChangeReason(aim=Aim.FASTER, excluded_by=excluded_by)
+        return ChangeReason(aim=Aim.FASTER, prefer=want.prefer, excluded_by=excluded_by)
+    is_nearest = want.prefer is Prefer.NEAREST
     nearer = [way.first_good for way in mine if way.first_good is not None and way.first_good < want.version]
     pulled_in = kind is ChangeKind.CONSTRAINT and bool(pin.required_by) and len(pin.required_by[0]) > 1
     return ChangeReason(
         aim=Aim.REMOVE,
         unsure=any(row.verdict is Verdict.UNKNOWN for row in rows),
-        nearer=nearer[0] if nearer else None,
+        prefer=want.prefer,
+        nearer=nearer[0] if nearer and is_nearest else None,
         slower=all(way.kind is WayKind.FALLBACK for way in mine),
         through=pin.required_by[0][-2] if pulled_in else None,
         excluded_by=excluded_by,

@@ -20,6 +20,7 @@ from ftaudit.model.plans import (
     InSource,
     NotRead,
     OrdinaryWheel,
+    Prefer,
     SourceEvidence,
     Switch,
     WayKind,
@@ -68,6 +69,13 @@ _WOULD: Final = {
     GilDeclaration.USED: "would turn the GIL on",
     GilDeclaration.UNDECLARED: "would turn the GIL on",
     GilDeclaration.UNDETERMINED: "may or may not leave the GIL off",
+}
+
+
+_PREFERRED: Final = {
+    Prefer.NEAREST: "the nearest release",
+    Prefer.PATCH: "the last patch of the nearest series",
+    Prefer.NEWEST: "the newest release",
 }
 
 
@@ -120,8 +128,8 @@ def change_reason(change: Change) -> str:
             told = "another change does not go together with its present version"
         case Aim.FASTER:
             told = (
-                "the present version falls back to pure Python: this is the nearest one with compiled code that leaves "
-                "the GIL off"
+                f"the present version falls back to pure Python: this is {_PREFERRED[reason.prefer]} with compiled "
+                "code that leaves the GIL off"
             )
         case Aim.REMOVE:
             told = _of_removal(reason)
@@ -137,7 +145,7 @@ def change_reason(change: Change) -> str:
 
 
 def _of_removal(reason: ChangeReason) -> str:
-    told = f"the nearest release that {'may' if reason.unsure else 'does'} not block"
+    told = f"{_PREFERRED[reason.prefer]} that {'may' if reason.unsure else 'does'} not block"
     if reason.nearer is not None:
         told += f" and goes together with the rest, which {reason.nearer} does not"
     if reason.slower:

@@ -13,7 +13,7 @@ from packaging.version import Version
 from ftaudit.lockfiles.resolve.unpinned import prove
 from ftaudit.lockfiles.resolve.uv_failures import Failure, FailureKind
 from ftaudit.lockfiles.selection import ResolveOptions, Selection
-from ftaudit.model.plans import Wanted
+from ftaudit.model.plans import Prefer, Wanted
 from ftaudit.planning.proposal import ProposalCase, Specify, propose
 from ftaudit.target import Target
 
@@ -187,7 +187,9 @@ class Solver:
         fixed = {line.name: found[line.name] for line in lines if line.name in found and line.name not in may}
         lowest = self._ask(may, free=free, fixed=fixed)
         best = found if isinstance(lowest, Failure) else _versions(lowest)
-        return {name: replace(want, version=best[name]) for name, want in may.items() if name in best}
+        return {
+            name: replace(want, version=best[name], prefer=Prefer.NEAREST) for name, want in may.items() if name in best
+        }
 
     def _minimise(
         self, active: Mapping[NormalizedName, Wanted], nearest: Mapping[NormalizedName, Wanted]
