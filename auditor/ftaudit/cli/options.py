@@ -120,9 +120,8 @@ def add_audit(parser: argparse.ArgumentParser) -> Any:
     """
     what = parser.add_argument_group("inputs")
     inputs = (
-        "requirements.txt or .in, pyproject.toml, setup.cfg, a script, environment.yml, a lock file of uv, Poetry, PDM,"
-        " Pipenv or conda, pylock.toml, an SBOM, - for standard input, or a folder of wheels (default: the most "
-        "precise here)"
+        "a requirements or lock file, pyproject.toml, an SBOM, a folder of wheels, NAME==VERSION, - (standard input) "
+        "and more (default: the best file here)"
     )
     what.add_argument("inputs", nargs="*", metavar="INPUT", help=inputs)
     env = "an environment or site-packages folder (repeatable)"

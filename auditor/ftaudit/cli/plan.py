@@ -23,7 +23,7 @@ examples:
   ftaudit plan requirements.txt             the nearest good versions
   ftaudit plan requirements.txt --diff      the edits, as a patch
   ftaudit plan requirements.txt --write     edit requirements.txt in place
-  ftaudit plan uv.lock                      the commands of the locking tool
+  ftaudit plan uv.lock --prefer newest      the commands of the locking tool
 """
 
 
@@ -38,13 +38,11 @@ def add_parsers(commands: Any) -> None:
     )
     add_audit(plan)
     add_reach(plan)
-    plan.add_argument_group("versions").add_argument(
-        "--prefer",
-        choices=("nearest", "patch", "newest"),
-        default="nearest",
-        help="which good release to move to: the nearest (default), the last patch of its series, or the newest",
-    )
-    edits = plan.add_argument_group("edits").add_mutually_exclusive_group()
+    changes = plan.add_argument_group("changes")
+    choices = ("nearest", "patch", "newest")
+    told = "move to the nearest (default), patch or newest release"
+    changes.add_argument("--prefer", choices=choices, default="nearest", metavar="WHICH", help=told)
+    edits = changes.add_mutually_exclusive_group()
     edits.add_argument("--diff", action="store_true", help="print the edits as a unified diff, change no file")
     edits.add_argument("--write", action="store_true", help="edit the requirements files or pyproject.toml in place")
     add_answer(plan, formats.OF_PLAN)
