@@ -7,6 +7,7 @@ import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Final
 
 from packaging.requirements import InvalidRequirement, Requirement
 from packaging.utils import canonicalize_name
@@ -87,6 +88,9 @@ class Replay:
         return f"{self.name}: fails in {self.failed} of {self.tries} runs without the GIL, {self.control} with it"
 
 
+_REPLAY_HINT: Final = "name a script that `ftaudit stress --report FOLDER` wrote"
+
+
 def replay(path: Path, settings: Settings, *, progress: ProgressListener | None = None) -> Replay:
     """Run a script of `--report` in the sandbox several times without the GIL and with it.
 
@@ -98,8 +102,10 @@ def replay(path: Path, settings: Settings, *, progress: ProgressListener | None 
 
     try:
         script = path.read_text("utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"{path} cannot be read: {error}") from error
+    except OSError as error:
+        raise InputError(f"--replay {path}: {error.strerror}", hint=_REPLAY_HINT) from error
+    except UnicodeDecodeError as error:
+        raise InputError(f"--replay {path}: not a script, it is not UTF-8 text", hint=_REPLAY_HINT) from error
     with open_session([str(path)], settings, progress) as session:
         platform = host_platform()
         keys = [(pin, platform) for pin in session.select(0, platform).pins]

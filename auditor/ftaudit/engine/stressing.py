@@ -13,7 +13,7 @@ from ftaudit.engine.tiers.collect import Key, environments_of, sandbox_settings,
 from ftaudit.errors import FtauditError, InterpreterError
 from ftaudit.judge.table import judge
 from ftaudit.model import Finding, Gap, GapKind, IndexFacts, PackageFacts, Status, StressFacts, StressFailure, Verdict
-from ftaudit.model.sentences import gap_phrase
+from ftaudit.model.sentences import unstressed_sentence
 from ftaudit.rule import SourceRule
 from ftaudit.stress.recipes import read_recipes
 from ftaudit.stress.stress_settings import StressSettings
@@ -99,8 +99,8 @@ def _why_not(facts: PackageFacts, key: Key, only: Collection[str] | None) -> Gap
 def unstressed(every: Iterable[PackageFacts]) -> Iterator[str]:
     """Yield a sentence for each selected package that was not stressed, or not completely."""
     for facts in every:
-        if facts.stress.status is Status.FAILED and facts.stress.reason is not None:
-            yield f"the stress of {facts.pin.name} {facts.pin.version}: {gap_phrase(facts.stress.reason)}"
+        if (sentence := unstressed_sentence(facts)) is not None:
+            yield sentence
 
 
 def _explained(session: AuditSession, key: Key, facts: StressFacts) -> StressFacts:

@@ -20,7 +20,14 @@ from ftaudit.model.fixes import Applicability, Fix, NoFix, Obstacle, SourceEdit
 from ftaudit.model.gaps import Gap, GapKind
 from ftaudit.model.pins import DistributionFile, OnDisk, Pin
 from ftaudit.model.reports import Package, Report, TierCoverage, worst_exit_code
-from ftaudit.model.stress_facts import StressedCallable, StressFacts, StressFailure, StressFailureKind, StressUnit
+from ftaudit.model.stress_facts import (
+    StressedCallable,
+    StressEnd,
+    StressFacts,
+    StressFailure,
+    StressFailureKind,
+    StressUnit,
+)
 from ftaudit.model.words import (
     BLOCKING,
     Confidence,
@@ -70,6 +77,7 @@ __all__ = [
     "SourceFacts",
     "Status",
     "StrEnum",
+    "StressEnd",
     "StressFacts",
     "StressFailure",
     "StressFailureKind",

@@ -6,6 +6,7 @@ import signal
 from collections.abc import Iterable, Iterator
 from typing import Final
 
+from ftaudit.model.facts import PackageFacts
 from ftaudit.model.gaps import Gap, GapKind
 from ftaudit.model.plans import Candidate, Fate
 from ftaudit.model.reasons import (
@@ -55,8 +56,8 @@ from ftaudit.model.steps import (
     Step,
     Upgrade,
 )
-from ftaudit.model.stress_facts import StressFacts, StressFailure, StressFailureKind
-from ftaudit.model.words import GilDeclaration, Verdict
+from ftaudit.model.stress_facts import StressEnd, StressFacts, StressFailure, StressFailureKind
+from ftaudit.model.words import GilDeclaration, Status, Verdict
 
 LISTED: Final = 6
 """How many names a sentence lists before it only counts the rest."""
@@ -500,4 +501,15 @@ def stress_sentence(facts: StressFacts) -> str:
     calls, total = f"{facts.calls:,} calls", len(facts.callables)
     count = len(facts.failures)
     found = "no failure" if not count else "1 failure" if count == 1 else f"{count} failures"
-    return f"{found} in {facts.driven} of {total} callables, {calls}, {facts.cpu_seconds:.0f} s of processor time"
+    time = f"{facts.cpu_seconds:.0f} s of processor time"
+    if facts.ended is StressEnd.CLOCK:
+        time = f"{facts.cpu_seconds:.0f} of {facts.budget:.0f} s of processor time, when the time on the clock was over"
+    return f"{found} in {facts.driven} of {total} callables, {calls}, {time}"
+
+
+def unstressed_sentence(facts: PackageFacts) -> str | None:
+    """Return why a package was not stressed, or not completely; `None` if it was, or was not selected."""
+    if facts.stress.status is not Status.FAILED or facts.stress.reason is None:
+        return None
+    version = "" if facts.pin.version is None else f" {facts.pin.version}"
+    return f"the stress of {facts.pin.name}{version}: {gap_phrase(facts.stress.reason)}"

@@ -23,6 +23,17 @@ class StressFailureKind(StrEnum):
     """An exception that only damaged state raises: `SystemError`, a panic, "already borrowed"."""
 
 
+class StressEnd(StrEnum):
+    """Why no more units ran."""
+
+    BUDGET = "budget"
+    """The processor time was used up."""
+    CLOCK = "clock"
+    """The wall time was over before the processor time was used up."""
+    FAILURES = "failures"
+    """Enough failures were found."""
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class StressUnit:
     """Operations that threads did on the same objects."""
@@ -108,6 +119,8 @@ class StressFacts:
     failures: tuple[StressFailure, ...] = ()
     notes: tuple[str, ...] = ()
     """What the sandbox could not block, one sentence each."""
+    ended: StressEnd | None = None
+    """Why no more units ran; `None` if there was nothing more to run, or the run did not end by itself."""
 
     @property
     def driven(self) -> int:

@@ -20,6 +20,7 @@ from ftaudit.sandbox.sandbox_settings import SandboxSettings, WheelToImport
 from ftaudit.stress.confined_director import DirectorReport, run_director
 from ftaudit.stress.failure_facts import (
     callable_of,
+    end_of,
     failure_of,
     number_of,
     rows_of,
@@ -138,6 +139,7 @@ def _facts(ran: DirectorReport, interpreter: Interpreter, stress: StressSettings
         rare=tuple(map(unit_of, rows_of(said.get("rare")))),
         failures=failures,
         notes=ran.notes,
+        ended=end_of(said.get("ended")),
     )
     if failures:
         return facts

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from ftaudit.model import StressedCallable, StressFailure, StressFailureKind, StressUnit
+from ftaudit.model import StressedCallable, StressEnd, StressFailure, StressFailureKind, StressUnit
 from ftaudit.sandbox.failures import escape
 
 _MOST: Final = 2000
 _NAME: Final = 300
 _SCRIPT: Final = 40_000
 _STACK: Final = 8000
+_ENDS: Final = {end.value: end for end in StressEnd}
 _KINDS: Final = {kind.value: kind for kind in StressFailureKind}
 
 
@@ -37,6 +38,11 @@ def rows_of(value: object) -> list[dict[str, Any]]:
 def texts_of(value: object) -> tuple[str, ...]:
     """Return the texts of a list in a report."""
     return tuple(text_of(each) for each in value[:_MOST] if isinstance(each, str)) if isinstance(value, list) else ()
+
+
+def end_of(value: object) -> StressEnd | None:
+    """Return why a run ended; `None` for anything else."""
+    return _ENDS.get(value) if isinstance(value, str) else None
 
 
 def unit_of(row: dict[str, Any]) -> StressUnit:

@@ -27,4 +27,4 @@ class StressSettings:
     @property
     def wall_seconds(self) -> float:
         """The wall time after which the run is killed from outside."""
-        return 4 * self.budget + 60
+        return 10 * self.budget + 120

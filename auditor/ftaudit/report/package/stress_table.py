@@ -6,8 +6,8 @@ from collections import Counter
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Final
 
-from ftaudit.model import GapKind, Package, Report, Status, StressFacts, StressFailure
-from ftaudit.model.sentences import failure_sentence, gap_phrase, signal_name, stress_sentence
+from ftaudit.model import Package, Report, Status, StressFacts, StressFailure
+from ftaudit.model.sentences import failure_sentence, gap_phrase, signal_name, stress_sentence, unstressed_sentence
 from ftaudit.report.console import DEFAULT_WIDTH, clean, draw
 from ftaudit.report.package.agreeing_rows import coverage, headline
 
@@ -43,7 +43,10 @@ def render(report: Report, *, width: int = DEFAULT_WIDTH, color: bool = False) -
         reasons = Counter(gap_phrase(p.facts.stress.reason) for p in skipped if p.facts.stress.reason is not None)
         for reason, count in reasons.items():
             console.print(Text(clean(f"not stressed: {count} ({reason})"), style="dim"))
-        for what in (*report.incomplete, *(f"note: {note}" for note in report.notes)):
+        # The rows have the reasons for packages that were not stressed.
+        known = {unstressed_sentence(package.facts) for package in report.packages}
+        rest = [what for what in report.incomplete if what not in known]
+        for what in (*rest, *(f"note: {note}" for note in report.notes)):
             console.print(Text(clean(what), style="yellow"))
         console.print("checked: " + coverage(report))
 
@@ -54,10 +57,8 @@ def lines(package: Package) -> Iterator[tuple[str, str]]:
     """Yield the lines for one package, as pairs of a label and a text."""
     stress = package.facts.stress
     if stress.status is Status.FAILED and stress.reason is not None:
-        yield (
-            "not stressed: " if stress.reason.kind is GapKind.NOTHING_DRIVEN else "cut off: ",
-            gap_phrase(stress.reason),
-        )
+        label = "ended early: " if stress.driven else "not stressed: "
+        yield label, gap_phrase(stress.reason)
     # There is one finding for each failure, in the same order, unless its rule is ignored.
     accepted = [finding.accepted for finding in package.findings if finding.blocks]
     for place, failure in enumerate(stress.failures):

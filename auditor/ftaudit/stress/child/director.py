@@ -28,10 +28,11 @@ LEARNING = 0.35
 """The maximum part of the budget for learning."""
 KEPT = 0.2
 """Seconds of processor time reserved for the end."""
+TOLERANCE = 0.07
+"""The part of the budget that the confirmation of the last failure may take in addition."""
 MOST_FAILURES = 12
 MOST_MODULES = 12
 _REPORT_EVERY = 1.0
-_GROWTH = 400 << 20
 
 
 def main(descriptors: list[int]) -> None:
@@ -88,6 +89,8 @@ class Director:
         self.triage: Triage | None = None
         self.units = self.calls = self.rounds = self.overlapped = 0
         self.reported = 0.0
+        self.ended = ""
+        """Why no more units ran."""
 
     # ------------------------------------------------------------------------------------- reports
 
@@ -123,6 +126,7 @@ class Director:
             "alone": [] if self.learner is None else self.learner.alone[:20],
             "with_gil": [] if self.triage is None else self.triage.with_gil[:20],
             "rare": [] if self.triage is None else self.triage.rare[:20],
+            "ended": self.ended,
             "failures": [] if self.triage is None else [each.to_json() for each in self.triage.found],
         }
 
@@ -152,7 +156,7 @@ class Director:
             self.problem = "the GIL is on once it is imported: nothing can run at the same time"
             return
         self.learner = Learner(self.free, self.job)
-        self.triage = Triage(self.free, self.control, self.bare, lambda: self.budget.left - KEPT)
+        self.triage = Triage(self.free, self.control, self.bare, lambda: self.budget.left - KEPT, self.is_over)
         entries = self.learner.describe()
         if entries:
             self.problem = None
@@ -160,13 +164,22 @@ class Director:
         self.learn(entries)
         self.tell(now=True)
         for unit in self.units_without_end():
-            if self.budget.left <= KEPT + unit.seconds or len(self.triage.found) >= MOST_FAILURES:
+            if self.budget.left <= KEPT + schedule.SLICE:
+                self.ended = "clock" if self.budget.is_late else "budget"
                 break
-            self.drive(unit)
+            if len(self.triage.found) >= MOST_FAILURES:
+                self.ended = "failures"
+                break
+            # A unit in new processes may take longer than what is left, and usually takes a part of its time.
+            self.drive(unit.changed(seconds=min(unit.seconds, self.budget.left - KEPT)))
             self.tell()
         for callable_ in self.learner.callables.values():
             if not callable_.driven and not callable_.reason:
                 callable_.reason = "the budget was used up before it was driven"
+
+    def is_over(self) -> bool:
+        """Return whether nothing more may be confirmed: the budget is used up, and its tolerance too."""
+        return self.budget.is_late or self.budget.spent > (1 + TOLERANCE) * self.budget.seconds
 
     def control(self) -> Host:
         """Return the host with the GIL, started on first use."""
@@ -292,7 +305,7 @@ class Director:
         outcome = self.bare(False).run(unit, measured=True)
         self.count(unit, outcome)
         if outcome.kind:
-            triage = Triage(self.bare(False), lambda: self.bare(True), self.bare, self.triage.left)
+            triage = Triage(self.bare(False), lambda: self.bare(True), self.bare, self.triage.left, self.is_over)
             triage.settle(unit, outcome)
             self.triage.found += triage.found
             self.triage.with_gil += triage.with_gil

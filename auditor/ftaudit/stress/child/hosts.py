@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from typing import Any
 
 START_SECONDS = 60.0
+WALL = 8
+"""The wall time in budgets: hangs use no processor time, and other programs may use the processors."""
 _UNIT_LINE = re.compile(r'File "<unit>", line (\d+) in <lambda>')
 _NATIVE = re.compile(r'Binary file "([^"]*)", at (\S*?)(\+0x[0-9a-f]+) \[')
 
@@ -28,7 +30,7 @@ class ProcessorBudget:
     def __init__(self, seconds: float) -> None:
         self.seconds = seconds
         self.began = time.monotonic()
-        self.wall = 4 * seconds + 20
+        self.wall = WALL * seconds + 60
         self.workers = 0.0
         self.hosts: dict[int, float] = {}
 
@@ -38,9 +40,14 @@ class ProcessorBudget:
         return self.workers + sum(self.hosts.values()) + time.process_time()
 
     @property
+    def is_late(self) -> bool:
+        """Whether the wall time is over, although processor time may remain: other programs use the processors."""
+        return time.monotonic() - self.began > self.wall
+
+    @property
     def left(self) -> float:
         """Seconds of processor time that remain; zero if the wall time is over."""
-        if time.monotonic() - self.began > self.wall:
+        if self.is_late:
             return 0.0
         return max(self.seconds - self.spent, 0.0)
 

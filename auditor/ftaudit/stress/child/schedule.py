@@ -21,6 +21,7 @@ SLICE = 0.2
 """Run time of a unit in seconds."""
 LAZY_PROCESSES = 12
 MOST_PAIRS = 60
+_CALLBACK = re.compile("|".join(re.escape(text) for text in arguments_to_try.CALLBACKS))
 STATES = ("len(o)", "sorted(o)", "repr(o)")
 
 
@@ -71,6 +72,21 @@ def _of_function(function: KnownCallable, chance: Chance) -> Iterator[ThreadedUn
         )
         changed += [(text, name) for name in names]
     for text, name in changed:
+        if _CALLBACK.search(text):
+            change = chance.random.choice(arguments_to_try.MUTATORS[name])
+            callback = f"(lambda *args, **options: ({change}, args[0] if args else 1)[1])"
+            yield ThreadedUnit(
+                kind="callback",
+                shared={
+                    each: arguments_to_try.SHARED[each]
+                    for each in arguments_to_try.SHARED
+                    if re.search(rf"\b{each}\b", text)
+                },
+                operations=(text.replace(_CALLBACK.findall(text)[0], callback),),
+                recipe=function.recipe,
+                **common,
+                **chance.options(2),
+            )
         mutators = list(arguments_to_try.MUTATORS[name])
         yield ThreadedUnit(
             kind="changed input",
@@ -155,8 +171,10 @@ def of_subject(subject: SharedType, chance: Chance) -> Iterator[ThreadedUnit]:
         if not any(each["mutates"] for each in taken) and changes:
             taken.append(chance.random.choice(changes))
         yield _unit(subject, "everything at once", taken, chance)
+    yield from of_collection(subject, changes, chance)
     yield from of_two_objects(subject, every, chance)
     yield from of_arguments(subject, every, chance)
+    yield from of_callbacks(subject, every, chance)
     pairs = [(one, other) for one in changes for other in every]
     chance.random.shuffle(pairs)
     pairs.sort(key=lambda pair: pair[0] is not pair[1])
@@ -190,6 +208,32 @@ def of_two_objects(subject: SharedType, every: list[dict[str, Any]], chance: Cha
         if re.search(r"\bo\b", each["text"]) and re.search(r"\bp\b", each["text"]) and "setattr" not in each["text"]:
             texts = [each["text"], swapped(each["text"])]
             yield unit_of(subject, "two objects", texts, [each["name"]], **{**chance.options(2), "threads": 2})
+
+
+def of_collection(subject: SharedType, changes: list[dict[str, Any]], chance: Chance) -> Iterator[ThreadedUnit]:
+    """Yield units in which the garbage collector visits an object while many threads change it.
+
+    Many threads matter: the collector stops a thread only between its instructions, or where it waits for a lock.
+    """
+    if not subject.compiled:
+        return
+    for each in [row for row in changes if "setattr" not in row["text"]][:6]:
+        text = f"[{each['text']} for _ in range(20)]"
+        texts = [text, text, text, "gc.collect()"]
+        options = {**chance.options(4), "threads": chance.threads or 8, "calls": 3}
+        yield unit_of(subject, "garbage collection", texts, [each["name"]], **options)
+
+
+def of_callbacks(subject: SharedType, every: list[dict[str, Any]], chance: Chance) -> Iterator[ThreadedUnit]:
+    """Yield units in which a function that an operation calls changes the same object."""
+    changes = [each["text"] for each in every if each["mutates"] and not _CALLBACK.search(each["text"])]
+    for each in every:
+        if changes and _CALLBACK.search(each["text"]):
+            change = chance.random.choice(changes)
+            callback = f"(lambda *args, **options: ({change}, args[0] if args else 1)[1])"
+            text = each["text"].replace(_CALLBACK.findall(each["text"])[0], callback)
+            yield unit_of(subject, "callback", [text], [each["name"]], **chance.options(1))
+            yield unit_of(subject, "callback", [text, change], [each["name"]], **chance.options(2))
 
 
 def of_arguments(subject: SharedType, every: list[dict[str, Any]], chance: Chance) -> Iterator[ThreadedUnit]:
@@ -233,6 +277,8 @@ def checks_of(subject: SharedType, chance: Chance) -> Iterator[tuple[str, Thread
         yield "recipe", unit_of(subject, "counted", texts, texts, state=given["state"], by_recipe=True, **options)
     changes = [each for each in subject.operations if each["mutates"] and "setattr" not in each["text"]]
     reads = [each for each in subject.operations if not each["mutates"] and each["stable"]]
+    # A hash comes from the address, which differs from object to object.
+    reads = [each for each in reads if not re.search(r"\bhash\b", each["text"])]
     states = [each["text"] for each in reads if not re.search(r"\b(p|a_\w+|pickle|hash|bool|copy)\b", each["text"])]
     states = list(dict.fromkeys([text for text in STATES if text in states] + states))[:4]
     for each in changes[:12]:

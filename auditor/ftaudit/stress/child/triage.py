@@ -74,8 +74,11 @@ class Triage:
         control: Callable[[], Host],
         alone: Callable[[bool], Host],
         left: Callable[[], float],
+        is_over: Callable[[], bool],
     ) -> None:
         self.free, self.control, self.left = free, control, left
+        self.is_over = is_over
+        """Returns whether nothing more may be confirmed."""
         self.alone = alone
         """Returns a host that has imported nothing, with or without the GIL."""
         self.found: list[SettledFailure] = []
@@ -101,6 +104,7 @@ class Triage:
         if self._is_elsewhere(unit, kind, 1):
             self.with_gil.append(_told(unit, outcome))
             return None
+        whole = unit
         unit, least = self._smaller(unit, kind, again[-1])
         for known in self.found:
             if known.is_same(unit, least):
@@ -112,21 +116,38 @@ class Triage:
             # A failure that needs much earlier activity needs the longer run.
             unit = unit.changed(rounds=unit.rounds if unit.rounds == 1 else max(100 * least.rounds, 20 * LEAST_ROUNDS))
             failed = self._script_fails(self.alone(False), unit, seconds=2 * SCRIPT_SECONDS)
+        if failed < NEEDED and whole.operations != unit.operations:
+            # The smallest unit may fail too rarely, where the one that was found does not.
+            unit, least = whole, again[-1]
+            failed = self._script_fails(self.alone(False), unit, seconds=2 * SCRIPT_SECONDS)
         if failed < NEEDED:
             self.rare.append(_told(unit, outcome))
             return None
-        control = self._script_fails(self.alone(True), unit)
+        control = self._script_fails(self.alone(True), unit, needed=0)
         if control or self._is_elsewhere(unit, kind, 1):
             self.with_gil.append(_told(unit, outcome))
+            return None
+        if self.is_over():
+            self.rare.append(_told(unit, outcome))
             return None
         failure = SettledFailure(unit, least if least.kind else outcome, failed, control)
         self.found.append(failure)
         return failure
 
-    def _script_fails(self, host: Host, unit: ThreadedUnit, *, seconds: float = SCRIPT_SECONDS) -> int:
-        """Return how often the published script fails, in a process that imports what it needs."""
+    def _script_fails(
+        self, host: Host, unit: ThreadedUnit, *, seconds: float = SCRIPT_SECONDS, needed: int = NEEDED
+    ) -> int:
+        """Return how often the published script fails in `TRIES` runs, each in a process that imports what it needs.
+
+        End early if it cannot fail as often as needed, or the budget is over; the failure is not reported then.
+        """
         script = render(unit.changed(seconds=seconds))
-        return sum(host.fails(script, seconds) for _ in range(TRIES))
+        failed = 0
+        for number in range(TRIES):
+            if self.is_over() or failed + TRIES - number < needed:
+                break
+            failed += host.fails(script, seconds)
+        return failed
 
     def _failures(self, unit: ThreadedUnit, kind: str, tries: int, *, enough: int) -> list[Outcome]:
         found = []

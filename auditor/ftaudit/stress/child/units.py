@@ -250,7 +250,7 @@ def head_of(unit: ThreadedUnit) -> list[str]:
 
     words = set(re.findall(r"\w+", " ".join((*unit.operations, *unit.shared.values(), unit.state or ""))))
     standard = {"os", "sys", "threading", "time"} | ({"random"} if unit.checked and unit.expected is None else set())
-    standard |= words & {"collections", "copy", "io", "itertools", "operator", "pickle", "tempfile"}
+    standard |= words & {"collections", "copy", "gc", "io", "itertools", "operator", "pickle", "tempfile"}
     lines = [f"import {name}" for name in sorted(standard)]
     lines += ["", *[f"import {name}" for name in unit.imports if name.partition(".")[0] in words], ""]
     lines += [f"THREADS, CALLS, ROUNDS, SECONDS = {unit.threads}, {unit.calls}, {unit.rounds}, {unit.seconds:g}"]
