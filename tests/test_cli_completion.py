@@ -60,6 +60,9 @@ CASES = [
     ("check --color al", {"always"}),
     ("scan --fail-on w", {"warning"}),
     ("diff ol", {"old.json"}),
+    ("scan --select missing-mod", {"missing-mod-gil"}),
+    ("explain pyo3-gil", {"pyo3-gil-used"}),
+    ("explain reen", {"reenables-gil"}),
 ]
 
 

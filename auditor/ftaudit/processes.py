@@ -41,7 +41,7 @@ class Completed:
 def find_uv() -> Path:
     """Return the uv executable: the one installed with ftaudit, or else the one on PATH.
 
-    Raise `ResolutionError` if there is no uv.
+    Raise `ResolutionError` if uv is not installed.
     """
     try:
         from uv import find_uv_bin

@@ -160,7 +160,7 @@ class SourceRule(Rule):
     INVALID: ClassVar[tuple[SourceExample, ...]] = ()
 
     def fix(self, unit: Any, finding: Finding) -> Fix | NoFix | None:
-        """Return the edits that remove one of the rule's findings, or the reason that there are no edits; `None` if it
+        """Return the edits that remove one of the rule's findings, or the reason why it has no edits; `None` if it
         has no fix.
 
         `unit` is the parsed file that contains the finding, as passed to `check`; for a rule that checks the whole

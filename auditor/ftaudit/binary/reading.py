@@ -322,7 +322,7 @@ def _left_out(modules: Sequence[ModuleMember], limits: str) -> list[tuple[Module
 
 
 def _together(modules: Sequence[ModuleMember]) -> list[ModuleMember]:
-    """Return one module that stands for all of them, or none if there is none."""
+    """Return one module that stands for all of them; nothing without modules."""
     if not modules:
         return []
     first, more = modules[0], len(modules) - 1

@@ -1,6 +1,4 @@
-"""The command `ftaudit completion`: scripts that let bash, zsh, and fish complete commands, options, choices, and
-files.
-"""
+"""The command `ftaudit completion`: scripts for bash, zsh and fish that complete commands, options, rules and files."""
 
 from __future__ import annotations
 
@@ -12,6 +10,8 @@ from ftaudit.cli.answer import CommandAnswer, Screen
 from ftaudit.cli.parser import Parser
 
 SHELLS: Final = ("bash", "zsh", "fish")
+_RULES: Final = frozenset({"select", "ignore", "rule"})
+"""Options and arguments that name a rule."""
 EPILOG: Final = """\
 examples:
   ftaudit completion bash > ~/.local/share/bash-completion/completions/ftaudit
@@ -35,11 +35,16 @@ def run_completion(options: argparse.Namespace, screen: Screen) -> CommandAnswer
     import shtab
 
     from ftaudit.cli.declare import LOCATED, declare, find_leaves
+    from ftaudit.model import Verdict
+    from ftaudit.registry import load_rules
 
     parser: Parser = options.build_parser()
     declare(parser)
+    names = [rule.info.name for rule in load_rules().rules]
     for _, leaf in find_leaves(parser):
         for action in leaf._actions:
-            if action.type is Path or action.dest in LOCATED:
+            if action.dest in _RULES:
+                action.choices = [*names, *Verdict] if action.dest == "rule" else names
+            elif action.type is Path or action.dest in LOCATED:
                 vars(action)["complete"] = shtab.DIRECTORY if action.dest in ("rules", "cache_dir") else shtab.FILE
     return CommandAnswer(text=shtab.complete(parser, shell=options.shell).rstrip("\n") + "\n")

@@ -236,7 +236,7 @@ def names(given: list[str]) -> tuple[str, ...]:
 def inputs_of(options: argparse.Namespace) -> list[str]:
     """Return the inputs and environments that were named, or else the most precise input here, and print its name.
 
-    Raise `InputError` for an invalid environment, and if there is no input.
+    Raise `InputError` for an invalid environment, and without any input.
     """
     from ftaudit import engine
 

@@ -33,7 +33,7 @@ def add_parsers(commands: Any) -> None:
 
 
 def run(options: argparse.Namespace, screen: Screen) -> CommandAnswer:
-    """Find or provide. Raise `InterpreterError`, with everything that was tried, if there is no interpreter."""
+    """Find or provide one. Raise `InterpreterError` with everything that was tried."""
     from ftaudit import interpreters
     from ftaudit.target import parse_target
 

@@ -87,7 +87,7 @@ def _prefix(path: Path) -> tuple[str, ...]:
 
 
 def _read(path: Path, *, named: bool = False) -> File | None:
-    """Return our table of a file, or `None` if there is no table; a TOML file without our name in it is not parsed."""
+    """Return our table of a file, or `None` without one; a TOML file without our name in it is not parsed."""
     data = _bytes(path)
     prefix = _prefix(path)
     if data is None or (prefix and b"ftaudit" not in data):

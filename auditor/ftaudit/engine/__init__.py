@@ -132,7 +132,7 @@ class _Selected:
 def _built(every: Sequence[PackageFacts]) -> tuple[str, ...]:
     """Return notes on packages without a wheel that are built from their sdists as pure Python."""
     names = sorted({f"{facts.pin.name} {facts.pin.version}" for facts in every if facts.index.built_from_source})
-    return (f"built from source, because there is no wheel: {', '.join(names)}",) if names else ()
+    return (f"built from source, because they have no wheel: {', '.join(names)}",) if names else ()
 
 
 def _unopened(every: Sequence[PackageFacts]) -> tuple[str, ...]:

@@ -89,7 +89,7 @@ def build_releases(
     """Build each release from its source distribution, and yield the result.
 
     Build requirements are installed only from wheels, so only the build itself runs third-party code, and the build
-    runs in the sandbox. Wheels are copied to `wheel_dir`. Raise `FtauditError` if there is no interpreter or no index.
+    runs in the sandbox. Wheels are copied to `wheel_dir`. Raise `FtauditError` without an interpreter or an index.
     """
     progress = progress or Silent()
     target = parse_target(settings.target)

@@ -39,7 +39,8 @@ def scan_sdist(
 ) -> tuple[Path, ScanResult]:
     """Unpack the sdist of a release and scan it; return its file and the findings.
 
-    Raise `InputError` if there is no sdist or it has no source, another `FtauditError` if it cannot be downloaded.
+    Raise `InputError` for a release without an sdist, and for an sdist without source; another `FtauditError` if it
+    cannot be downloaded.
     """
     from ftaudit.source.result_cache import ResultCache
     from ftaudit.source.sdist import found_in

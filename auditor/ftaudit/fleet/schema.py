@@ -21,7 +21,7 @@ class ColumnType(StrEnum):
 
     STRING = "string"
     STRINGS = "list<string>"
-    """Never null; empty if there are none."""
+    """Never null; it can be empty."""
     INTEGER = "int64"
     BOOLEAN = "bool"
     TIME = "timestamp[us, UTC]"

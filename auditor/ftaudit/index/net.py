@@ -148,7 +148,7 @@ class Session(requests.Session):
     def get_page(self, url: str, headers: Mapping[str, str]) -> HttpResponse:
         """Return the answer with its whole body, and retry if the connection breaks in the middle of it.
 
-        Raise `IndexUnreachable`, with the reason, if there is no answer.
+        Raise `IndexUnreachable` with the reason why it did not answer.
         """
         for attempt in range(self._settings.retries):
             with contextlib.suppress(_BrokenOff):

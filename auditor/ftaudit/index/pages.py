@@ -119,7 +119,7 @@ class Pages:
     def fetch(self, source: IndexSource, url: str, entry: StoredPage | None) -> PageReader:
         """Get a page, conditionally if the cache has it, and store it; raise `IndexUnreachable`.
 
-        If there is no connection at all, use the cached page, as with `--offline`.
+        Without any connection, use the cached page, as with `--offline`.
         """
         from ftaudit.index.net import Unconnected
 

@@ -18,11 +18,11 @@ from ftaudit.processes import find_uv, run_tool
 from ftaudit.target import Target
 
 UV_INSTALL_SECONDS: Final = 180.0
-"""A download of some 35 MB; if there is no route, uv notices within seconds."""
+"""A download of some 35 MB; without a route, uv gives up within seconds."""
 
 
 def provide_interpreter(target: Target, *, cache_dir: Path, progress: Callable[[str], None]) -> Interpreter:
-    """Return a free-threaded interpreter of the target's version, installing or building one if there is none.
+    """Return a free-threaded interpreter of the target's version, installing or building one if necessary.
 
     `uv python install` puts its own into uv's place; our build goes to `<cache_dir>/python/`. `progress` receives
     the current step, one sentence at a time. Raise `InterpreterError` with all attempts if

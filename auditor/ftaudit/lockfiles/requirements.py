@@ -180,7 +180,7 @@ class EdgeSource(StrEnum):
     SOME_METADATA = "some-metadata"
     """The metadata of some packages; the metadata of others could not be read."""
     NOWHERE = "nowhere"
-    """There is no source: the dependents of a package are unknown."""
+    """No source says it: the dependents of a package are unknown."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

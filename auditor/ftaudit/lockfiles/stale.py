@@ -99,7 +99,7 @@ def _by_hash(requirements: Requirements) -> str | None:
 
 
 def _is_other(locked: str, contents: Iterable[str]) -> bool:
-    """Return whether none of the texts has the hash; false if there is no text or no hash."""
+    """Return whether none of the texts has the hash; false without any text or hash."""
     algorithm, _, digest = locked.rpartition(":")
     algorithm = algorithm or "sha256"
     if algorithm not in _ALGORITHMS:

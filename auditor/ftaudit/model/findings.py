@@ -74,6 +74,6 @@ class Finding:
     accepted: Acceptance | None = None
     """Known and accepted: shown as accepted, and not counted."""
     fix: Fix | NoFix | None = None
-    """The edits that remove it, or why there are none; `None` if its rule has no fix or fixes were not requested."""
+    """The edits that remove it, or why it has no fix; `None` if its rule has no fix or fixes were not requested."""
     targets: tuple[str, ...] = ()
     """The targets that it applies to, if the scan has several and it does not apply to all; otherwise empty."""

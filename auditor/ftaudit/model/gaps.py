@@ -40,7 +40,7 @@ class GapKind(StrEnum):
     NOTHING_DRIVEN = "nothing-driven"
     """Nothing in it can be called from several threads: `detail`."""
     NO_VERSION = "no-version"
-    """There is no version to check."""
+    """It has no version that could be checked."""
     LOCAL_PROJECT = "local-project"
     """`subject` is its folder."""
     NOT_ASKED = "not-asked"

@@ -119,7 +119,7 @@ class SourceEvidence:
     """The result of building the blocked release, or the newest release, from its sdist."""
 
     sdist: str | None
-    """File name of the sdist; `None` if there is no sdist."""
+    """File name of the sdist; `None` without one."""
     version: Version
     would_declare: GilDeclaration
     """What the modules of a build for the target would declare together; the worst declaration counts."""

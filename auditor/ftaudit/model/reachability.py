@@ -127,7 +127,7 @@ class ModuleReach:
     module: str
     reached: ReachClass
     path: tuple[ReachStep, ...] = ()
-    """One import chain, with the user's step first; empty if there is no chain."""
+    """One import chain, with the user's step first; empty without one."""
     ways: int = 0
     """Imports in the user's code that reach it in this class."""
     cuts: tuple[ImportSite, ...] = ()

@@ -88,7 +88,7 @@ def _find_ways(bodies: Mapping[str, Sequence[ModuleLoad]], functions: Mapping[st
 
 
 def class_of(cost: int | None) -> ReachClass | None:
-    """Return the class for the cost of the cheapest chain; `None` if there is no chain."""
+    """Return the class for the cost of the cheapest chain; `None` without a chain."""
     if cost is None:
         return None
     if cost >= _FUNCTION:

@@ -211,7 +211,7 @@ class Reader(ABC):
         return True
 
     def select(self, source: SourceFile, rules: Sequence[SourceRule]) -> Sequence[SourceRule]:
-        """Return the rules that may find something in the text; if there are none, it does not need a parse.
+        """Return the rules that may find something in the text; without any, it does not need a parse.
 
         Raise `ParseError` for a file that a full look could not parse.
         """

@@ -44,7 +44,7 @@ def found_in(
 ) -> Iterator[FoundFiles]:
     """Unpack an sdist, and yield its source files; omitted ones are among the skipped.
 
-    Errors as in `unpacked`; raise `InputError` if there is no source file.
+    Errors as in `unpacked`; raise `InputError` if it has no source file.
     """
     with _folder(scratch) as folder:
         left_out = [skip for skip in _unpack(archive, folder) if may_be_source(PurePosixPath(skip.path))]

@@ -329,7 +329,7 @@ def _gitignore(path: Path, pathspec):  # type: ignore[no-untyped-def]
 
 
 def _git_files(root: Path) -> list[str] | None:
-    """Return what git tracks or would add below the folder, or `None` if there is no git or no repository."""
+    """Return what git tracks or would add below the folder, or `None` without git or outside a repository."""
     if not any((folder / ".git").exists() for folder in (root.absolute(), *root.absolute().parents)):
         return None
     listed = _git(root, "ls-files", "-z", "--cached", "--others", "--exclude-standard", "--deduplicate")

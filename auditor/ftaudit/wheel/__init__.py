@@ -100,7 +100,7 @@ def fetch_whole(
 ) -> Path:
     """Fetch a file whole into `cache_dir` and return its path, which is named by its SHA-256 digest.
 
-    Raise `ArchiveError` if it cannot be fetched, or if there is no session to fetch it with.
+    Raise `ArchiveError` if it cannot be fetched, or without a session to fetch it with.
     """
     if session is None:
         raise NotFetched("not fetched: no network is to be used", about=shown(url))

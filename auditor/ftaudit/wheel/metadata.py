@@ -27,7 +27,7 @@ class WheelMetadata:
     tags: frozenset[str] = frozenset()
     """Of WHEEL, `cp314-cp314t-win_amd64`; a compressed set is spelt out."""
     requires: tuple[str, ...] | None = None
-    """The `Requires-Dist` lines of METADATA; `None` if there is no METADATA to read."""
+    """The `Requires-Dist` lines of METADATA; `None` if METADATA is missing."""
     classifiers: tuple[str, ...] = ()
     """Those of `FREE_THREADING`."""
     problems: tuple[str, ...] = ()

@@ -50,7 +50,7 @@ class MypycCompiled(BuildRule):
         calls = build.of(FactKind.MYPYC)
         for fact in calls[:1]:
             yield self.finding(
-                "mypyc declares the modules that it compiles here compatible, whether or not anyone reviewed them.",
+                "mypyc declares every module that it compiles here compatible, reviewed or not.",
                 location=project.location(fact.path, fact.line, fact.column),
             )
         for fact, requirement in build_requirements(build, "mypy") if calls else ():

@@ -76,6 +76,6 @@ def _after_version(rest: str) -> str:
 
 
 def suffix_abi(path: str) -> str | None:
-    """Return the ABI in an extension module's file name, such as `cp314t`; `None` if there is no ABI in it."""
+    """Return the ABI in an extension module's file name, such as `cp314t`; `None` without one."""
     suffix = find_suffix(path)
     return None if suffix is None or suffix.is_stable else suffix.abi

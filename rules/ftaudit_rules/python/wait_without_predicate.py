@@ -100,7 +100,7 @@ def join():
                 case ast.Attribute(value=owner, attr="wait") if dotted(owner) in conditions and dotted(owner):
                     if module.in_function(call) is not None and not _is_looped(module, call):
                         yield self.finding(
-                            f"{dotted(owner)}.wait() is not in a loop that tests what is waited for",
+                            f"{dotted(owner)}.wait() is not in a loop that tests its condition",
                             location=module.place(call),
                         )
                 case _:

@@ -105,7 +105,7 @@ _OF_ONE: Final = re.compile(r"(?i)iter|builder|cursor|reader|writer|parser|strea
 
 
 def _receiver(unit: RustUnit, method: Node) -> str:
-    """Return `&self` or `&mut self` in its original spelling; empty if there is no reference to the object."""
+    """Return `&self` or `&mut self` in its original spelling; empty for any other receiver."""
     parameters = method.child_by_field_name("parameters")
     first = parameters.named_children[0] if parameters is not None and parameters.named_children else None
     text = unit.text_of(first) if first is not None and first.type == "self_parameter" else ""

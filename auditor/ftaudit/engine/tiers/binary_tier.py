@@ -24,7 +24,7 @@ REBUILD: Final = 2 << 20
 def request_for(found: IndexFacts, target: Target) -> WheelRequest | None:
     """Return what to read for a package, or `None` if there is nothing to read.
 
-    If there is no wheel, return the small modules of the wheel that the GIL-enabled build installs: they show what a
+    Without a wheel, return the small modules of the wheel that the GIL-enabled build installs: they show what a
     rebuild would declare.
     """
     reason = _why_not(found)
@@ -96,7 +96,7 @@ def read_wheels(
 
 
 def _why_not(found: IndexFacts) -> Gap | None:
-    """Return why there is no wheel to read, or `None` if there is a wheel."""
+    """Return why a wheel is missing, or `None` if it can be read."""
     if found.kind is WheelKind.PURE:
         # Its tags say that it contains no compiled code; the wheel itself is read if possible.
         return None if found.wheel is not None and found.wheel.url is not None else _NOTHING_COMPILED

@@ -124,7 +124,7 @@ def _without_wheel(
     chosen: IndexFacts,
     choose: Callable[[Sequence[DistributionFile]], IndexFacts],
 ) -> Candidate:
-    """Return why there is no wheel to install: yanked, excluded for this Python, or never published."""
+    """Return why no wheel can be installed: yanked, excluded for this Python, or never published."""
     yanked = [file for file in files if file.yanked is not None]
     if yanked and (taken := choose(files).wheel) is not None:
         return replace(candidate, fate=Fate.YANKED, yanked=taken.yanked)

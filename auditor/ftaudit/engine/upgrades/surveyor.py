@@ -130,7 +130,7 @@ class _ReleaseWalk:
 
 
 def _walk(releases: list[ListedRelease], look: Look) -> tuple[Candidate, ...]:
-    """Read enough to name the first good release, or the newest pre-release if there is no good release."""
+    """Read enough to name the first good release, or else the newest pre-release."""
     walk = _ReleaseWalk(releases)
     _walk_finals(walk, look)
     early = [one for one in releases if one.candidate.fate is Fate.PRE_RELEASE and one.wheel is not None]

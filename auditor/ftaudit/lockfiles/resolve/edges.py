@@ -24,7 +24,7 @@ def with_edges(
     platform: Platform,
     options: ResolveOptions,
 ) -> Selection:
-    """Return the selection with the chains from the packages' metadata, or unchanged if there is no metadata.
+    """Return the selection with the chains from the packages' metadata, or unchanged without metadata.
 
     The pins do not change. A dependency of a pin that is missing from the lock file makes the answer incomplete. Raise
     `ResolutionError` if uv cannot be run.

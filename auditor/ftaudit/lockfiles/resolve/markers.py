@@ -44,7 +44,7 @@ class Markers:
         return answer
 
     def any_hold(self, markers: Iterable[str], place: Location) -> bool:
-        """Return whether one of the markers is true, or there are no markers."""
+        """Return whether one of the markers is true, or the list is empty."""
         markers = tuple(markers)
         return not markers or any(self.hold(marker, place) for marker in markers)
 

@@ -42,7 +42,7 @@ class YamlString:
 
     keys: tuple[str, ...]
     key_line: int
-    """The line of the last key, or of the string if there is no key."""
+    """The line of the last key, or of the string without a key."""
     lines: tuple[tuple[int, str], ...]
 
     @property

@@ -630,7 +630,7 @@ def _tests_pointer(code: str, begin: int, end: int, declared: str) -> bool:
 
 
 def name_before(code: str, at: int, floor: int) -> tuple[int, int]:
-    """Return the span of the identifier that ends before a place, ignoring blanks; an empty one if there is none."""
+    """Return the span of the identifier that ends before a place, ignoring blanks, or an empty span."""
     end = at
     while end > floor and code[end - 1] in " \t\n":
         end -= 1

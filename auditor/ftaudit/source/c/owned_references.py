@@ -1,6 +1,6 @@
 """Make a borrowed reference an owned one: the borrowing call is replaced, and every way out releases the reference.
 
-If the function's own text does not show that, there is no fix, and the reason is given.
+If the function's own text does not show that, it gets no fix but the reason.
 """
 
 from __future__ import annotations

@@ -117,7 +117,7 @@ def _size(file: FoundFile) -> int:
 
 
 def fix_file(task: Task, *, asked: FixRequest) -> list[list[Any]]:
-    """Return a row for each finding of a file: its fix in bytes of the file, or why there is none."""
+    """Return a row for each finding of a file: its fix in bytes of the file, or why it has no fix."""
     file, role, rows = task
     findings = [finding_of(row) for row in rows]
     failed = [["no", Obstacle.FAILED.value]] * len(rows)

@@ -25,7 +25,7 @@ MOST_METHODS = 120
 MOST_FOUND = 3
 """Limit on the working argument lists of one callable."""
 SLOW = 0.02
-"""Seconds: a slower call is used only if there is no other call."""
+"""Seconds: a slower call is used only as the last resort."""
 _STEPS = "itertools.islice({}, 200)"
 
 PROTOCOL = (
@@ -217,7 +217,7 @@ def _doc(value: Any) -> str:
 
 
 def signature_of(value: Any, path: str, stubs: dict[str, list[dict[str, Any]]]) -> list[dict[str, Any]] | None:
-    """Return the parameters from `inspect`, a stub, or the docstring's first line; `None` if there are none."""
+    """Return the parameters from `inspect`, a stub, or the docstring's first line; `None` if they are unknown."""
     try:
         parameters = list(inspect.signature(value).parameters.values())
     except (ValueError, TypeError, RecursionError):
