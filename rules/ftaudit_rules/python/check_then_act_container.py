@@ -51,6 +51,24 @@ class CheckThenActContainer(PythonRule):
         SourceExample(
             code="""\
 import threading
+class Serializer:
+    def __init__(self):
+        self._lock = threading.Lock()
+        self._validators = {}
+    def validator(self, schema):
+        with self._lock:
+            found = self._validators.get(schema)
+        if found is not None:
+            return found
+        found = build(schema)
+        with self._lock:
+            self._validators[schema] = found
+        return found
+""",
+        ),
+        SourceExample(
+            code="""\
+import threading
 _cache = {}
 _lock = threading.Lock()
 def get(k):

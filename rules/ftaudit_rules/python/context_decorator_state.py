@@ -5,12 +5,13 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator
 
-from ftaudit.model import Confidence, Finding, Severity
+from ftaudit.model import Confidence, Finding, Severity, Site
 from ftaudit.rule import RuleInfo, SourceExample
 from ftaudit.source.base import PythonRule
 from ftaudit.source.python import PythonModule
 from ftaudit.source.python.kinds import Kind
 from ftaudit.source.python.tree import last_name
+from ftaudit.source.shared_state import AccessKind
 
 _ENTERS = frozenset({"append", "push", "enter_context", "callback", "add", "update", "extend"})
 _KEPT = frozenset({Kind.LOCK, Kind.THREAD_LOCAL, Kind.CONTEXT_VAR})
@@ -127,6 +128,10 @@ class Bound(_Decorates):
                         f"`{owner.name}` decorates functions and keeps `{attribute}` of one call on the object that all"
                         " calls share",
                         location=module.place(node),
+                        sites=(
+                            Site(location=module.place(owner), access=AccessKind.READ.value, entry_point=owner.name),
+                            Site(location=module.place(node), access=AccessKind.WRITE.value, entry_point="__enter__"),
+                        ),
                         interleaving=(
                             f"Thread 1 calls a function that `{owner.name}` decorates: __enter__ stores `{attribute}`.",
                             "Thread 2 calls the same function and stores its own value; __exit__ of thread 1 finds it.",

@@ -23,9 +23,9 @@ class UnlockedObjectState(PythonRule):
     lock guards nothing: an update is lost, a loop ends with RuntimeError, or a key that existed a moment ago is gone.
 
     An object counts as shared if its class owns a lock, starts threads or passes its methods to them, or is a thread,
-    or if a private class has one object at module level. The rule follows calls of the object's own methods: a helper
-    is safe if every caller holds the lock. A plain read of a single value gets the old or the new value, and the rule
-    does not report it.
+    or if the module keeps the only object of the class at module level. The rule follows calls of the object's own
+    methods: a helper is safe if every caller holds the lock. A plain read of a single value gets the old or the new
+    value, and the rule does not report it.
     """
 
     info = RuleInfo(
@@ -48,6 +48,51 @@ class UnlockedObjectState(PythonRule):
     speaks_as = ("FT506", "FT507")
     summarised = True
     VALID = (
+        SourceExample(
+            code="""\
+import threading
+class Client:
+    def __init__(self):
+        self._lock = threading.Lock()
+        self.buffer = []
+    def send(self, packet):
+        with self._lock:
+            self.buffer.append(packet)
+    def flush(self):
+        with self._lock:
+            packets, self.buffer = self.buffer, []
+        write(b"".join(packets))
+""",
+        ),
+        SourceExample(
+            code="""\
+import threading
+class Cache(dict):
+    def __init__(self, size):
+        self.size = size
+        self.lock = threading.Lock()
+    def get(self, key, make):
+        with self.lock:
+            while len(self) >= self.size:
+                for old in sorted(self, key=self.age):
+                    del self[old]
+            self[key] = value = make(key)
+            return value
+    def age(self, key):
+        return 0
+""",
+        ),
+        SourceExample(
+            code="""\
+class Sieve:
+    def __init__(self):
+        self.known = table([2, 3])
+    def extend(self, n):
+        known = self.known
+        self.known = known + primes(known, n)
+sieve = Sieve()
+""",
+        ),
         SourceExample(
             code="""\
 import threading
@@ -117,6 +162,54 @@ class Plain:
         ),
     )
     INVALID = (
+        SourceExample(
+            code="""\
+import threading
+class Client:
+    def __init__(self):
+        self._socket_lock = threading.Lock()
+        self.buffer = []
+    def send(self, packet):
+        self.buffer.append(packet)
+    def flush(self):
+        self._send(b"".join(self.buffer))
+        self.buffer = []
+    def _send(self, data):
+        with self._socket_lock:
+            write(data)
+""",
+            lines=(10,),
+        ),
+        SourceExample(
+            code="""\
+import threading
+class Cache(dict):
+    def __init__(self, size):
+        self.size = size
+        self.lock = threading.Lock()
+    def get(self, key, make):
+        if len(self) >= self.size:
+            for old in sorted(self, key=self.age):
+                del self[old]
+        with self.lock:
+            self[key] = value = make(key)
+            return value
+    def age(self, key):
+        return 0
+""",
+            lines=(8,),
+        ),
+        SourceExample(
+            code="""\
+class Sieve:
+    def __init__(self):
+        self.known = table([2, 3])
+    def extend(self, n):
+        self.known += primes(self.known, n)
+sieve = Sieve()
+""",
+            lines=(5,),
+        ),
         SourceExample(
             code="""\
 import threading

@@ -177,11 +177,11 @@ class Classes(Scopes):
 
     @cached_property
     def singletons(self) -> dict[str, str]:
-        """Module-level names that hold the only object of a private class of this module: name and class."""
+        """Module-level names that hold the only object that this module makes of one of its classes: name and class."""
         made: dict[str, list[ast.Call]] = defaultdict(list)
         for call in self.tree.all(ast.Call):
             match call.func:
-                case ast.Name(id=name) if name in self.classes and name.startswith("_"):
+                case ast.Name(id=name) if name in self.classes:
                     made[name].append(call)
                 case _:
                     pass

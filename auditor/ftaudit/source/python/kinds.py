@@ -85,6 +85,20 @@ def looks_like_lock(name: str) -> bool:
     return found is not None and not _UNLOCKISH.search(name)
 
 
+def base_kind(base: ast.expr) -> Kind | None:
+    """Return the kind of container that objects of a subclass of `base` are: `class Cache(dict)`; `None` for others."""
+    name = last_name(base.value if isinstance(base, ast.Subscript) else base) or ""
+    kind = _CALLS.get(name) or _ANNOTATIONS.get(name)
+    return kind if kind in CONTAINERS and kind not in (Kind.CACHE, Kind.WEAK) else None
+
+
+def _factory(func: ast.expr, keywords: list[ast.keyword]) -> ast.expr | None:
+    """Return the function that makes the value of a field: `field(default_factory=set)`, `attr.ib(factory=dict)`."""
+    if last_name(func) not in ("field", "ib", "attrib", "Field"):
+        return None
+    return next((each.value for each in keywords if each.arg in ("default_factory", "factory")), None)
+
+
 def kind_of(value: ast.expr | None, annotation: ast.expr | None = None) -> Kind:
     """Return what an expression makes, by the names of the standard library."""
     match value:
@@ -102,6 +116,8 @@ def kind_of(value: ast.expr | None, annotation: ast.expr | None = None) -> Kind:
             return Kind.CONSTANT
         case ast.Call(func=ast.Name(id="cast") | ast.Attribute(attr="cast"), args=[_, inner]):
             return kind_of(inner, annotation)
+        case ast.Call(func=func, keywords=keywords) if (made := _factory(func, keywords)) is not None:
+            return _CALLS.get(last_name(made) or "", Kind.OTHER)
         case ast.Call(func=func):
             return _kind_of_call(func)
         case ast.BinOp(left=left, op=ast.Mult()):

@@ -16,7 +16,7 @@ from typing import Final, TypeAlias
 
 from ftaudit.source.method_calls import reach
 from ftaudit.source.python.containers import tested_containers
-from ftaudit.source.python.kinds import CONTAINERS, KEYED, Kind, kind_of
+from ftaudit.source.python.kinds import CONTAINERS, KEYED, Kind, base_kind, kind_of
 from ftaudit.source.python.lazy import is_harmless, rechecked_under_lock
 from ftaudit.source.python.locking import says_locked
 from ftaudit.source.python.module import PythonModule
@@ -71,6 +71,8 @@ class AttributeUse:
     """A key is looked up that an earlier check found."""
     calls: bool = False
     """A method of the object is called, which may change it."""
+    empties: bool = False
+    """A container is replaced by an empty one, or cleared."""
     locks_elsewhere: bool = False
     """The method takes a lock of the object at another place."""
 
@@ -93,6 +95,8 @@ class ObjectState:
     kind: Kind
     owns_lock: bool
     """Whether the class has its own lock."""
+    single: bool
+    """Whether the module keeps one object of the class for everybody."""
     accesses: tuple[Access, ...]
     uses: tuple[AttributeUse, ...]
     """The kind of each access, in the same order."""
@@ -141,12 +145,59 @@ class _Steps:
                 elif tested.lookup is not None:
                     locks = _common(module, test, tested.lookup)
                     self.decisions[test].append((attribute, AccessKind.WALK, locks, False, True))
+        for loop in module.tree.all(ast.For):
+            for attribute, change in _taken_in_loop(loop):
+                locks = _common(module, loop, change)
+                self.decisions[loop].append((attribute, AccessKind.DECIDE, locks, False, False))
         for lazy in module.lazy_inits:
             owner, _, attribute = lazy.key.rpartition(".")
             if owner != "self" or all(map(is_harmless, lazy.assignments)) or rechecked_under_lock(module, lazy):
                 continue
             locks = _common(module, lazy.test, lazy.assignments[0])
             self.decisions[lazy.test].append((attribute, AccessKind.DECIDE, locks, True, False))
+
+
+def _taken_in_loop(loop: ast.For) -> Iterator[tuple[str, ast.AST]]:
+    """Yield the attributes whose keys a loop goes through and deletes: another thread may have deleted one."""
+    if not isinstance(loop.target, (ast.Name, ast.Tuple)):
+        return
+    keys = {node.id for node in ast.walk(loop.target) if isinstance(node, ast.Name)}
+    sources = {
+        node.attr
+        for node in ast.walk(loop.iter)
+        if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id == "self"
+    }
+    of_itself = any(isinstance(node, ast.Name) and node.id == "self" for node in _items_of(loop.iter))
+    for node in (each for statement in loop.body for each in ast.walk(statement)):
+        match node:
+            case (
+                ast.Subscript(value=container, slice=ast.Name(id=key), ctx=ast.Del())
+                | ast.Call(func=ast.Attribute(value=container, attr="pop"), args=[ast.Name(id=key)])
+            ) if key in keys:
+                match container:
+                    case ast.Attribute(value=ast.Name(id="self"), attr=attribute) if attribute in sources:
+                        yield attribute, node
+                    case ast.Name(id="self") if of_itself:
+                        yield "", node
+                    case _:
+                        pass
+            case _:
+                pass
+
+
+def _items_of(source: ast.expr) -> Iterator[ast.AST]:
+    """Yield the arguments of the calls around what a loop goes through: `zip(range(n), sorted(self))`."""
+    pending: list[ast.expr] = [source]
+    while pending:
+        node = pending.pop()
+        yield node
+        match node:
+            case ast.Call(args=arguments):
+                pending += arguments
+            case ast.Subscript(value=value):
+                pending.append(value)
+            case _:
+                pass
 
 
 def _common(module: PythonModule, first: ast.AST, second: ast.AST) -> frozenset[str]:
@@ -163,6 +214,8 @@ class _SharedClass:
         self.kinds = {**module.class_kinds.get(owner.name, {}), **module.instance_kinds.get(owner.name, {})}
         self.owns_lock = Kind.LOCK in self.kinds.values()
         self.aliases = _aliases(owner)
+        self.own_kind = next((kind for base in owner.bases if (kind := base_kind(base)) is not None), None)
+        """The kind of container that an object of the class is itself."""
         self.every_lock = frozenset(f"self.{name}" for name, kind in self.kinds.items() if kind is Kind.LOCK)
         self.bodies: dict[str, list[_MethodBody]] = defaultdict(list)
         self.threads: set[str] = set()
@@ -195,6 +248,7 @@ class _SharedClass:
                     state=State(owner=self.owner.name, name=attribute),
                     kind=self.kinds.get(attribute, Kind.OTHER),
                     owns_lock=self.owns_lock,
+                    single=self.owner.name in self.module.singletons.values(),
                     accesses=tuple(access for access, _ in pairs),
                     uses=tuple(use for _, use in pairs),
                 )
@@ -247,13 +301,19 @@ class _SharedClass:
             match node:
                 case ast.Attribute(value=ast.Name(id=name), attr=attribute) if name == first:
                     pass
+                case ast.Name(id=name) if name == first and self.own_kind is not None:
+                    attribute = ""
                 case _:
                     continue
             if statement not in locks_at:
                 locks_at[statement] = self._with_aliases(frozenset(lock for lock, _ in self.module.holds(statement)))
             held = locks_at[statement] | (frozenset() if nested else around)
             parent = self.module.tree.parents.get(node)
-            if attribute in self.names:
+            if isinstance(node, ast.Name):
+                use = self._use_of_itself(node, parent, held, method.name)
+                if use is not None:
+                    body.uses.append(use)
+            elif attribute in self.names:
                 self._follow(body, node, parent, attribute, held)
             elif self.kinds.get(attribute) not in _SYNCHRONISED:
                 use = self._use(node, parent, attribute, held, method.name)
@@ -274,6 +334,39 @@ class _SharedClass:
         if isinstance(call, ast.Call) and last_name(call.func) in _STARTS:
             self.threads.add(name)
 
+    def _use_of_itself(
+        self, node: ast.Name, parent: ast.AST | None, held: frozenset[str], method: str
+    ) -> AttributeUse | None:
+        """Return what a method of a container's subclass does to the items of its object."""
+        match parent:
+            case ast.Subscript(value=value, ctx=ast.Store() | ast.Del()) if value is node:
+                counts = isinstance(self.module.tree.parents.get(parent), ast.AugAssign)
+                return AttributeUse("", AccessKind.COUNT if counts else AccessKind.CHANGE, node, held)
+            case ast.Attribute(value=value, attr=called) if value is node and called not in self.names:
+                if called in _CHANGES:
+                    return AttributeUse("", AccessKind.CHANGE, node, held, empties=called == "clear")
+                above = self.module.tree.parents.get(parent)
+                if called in _VIEWS and above is not None and self._is_walked(above) and method not in _FOR_READERS:
+                    return AttributeUse("", AccessKind.WALK, node, held)
+            case _ if self._is_walked(node) and method not in _FOR_READERS and not method.startswith("__"):
+                return AttributeUse("", AccessKind.WALK, node, held)
+            case _:
+                pass
+        return None
+
+    def _counts(self, node: ast.AST) -> bool:
+        """Return whether an item of a container is read, changed and stored: `self.n[k] = self.n[k] + 1`."""
+        target: ast.AST = node
+        above = self.module.tree.parents.get(target)
+        while isinstance(above, ast.Subscript) and above.value is target:
+            target, above = above, self.module.tree.parents.get(above)
+        if isinstance(above, ast.AugAssign):
+            return above.target is target
+        if not isinstance(above, ast.Assign) or not isinstance(above.value, ast.BinOp) or target not in above.targets:
+            return False
+        left = above.value.left
+        return isinstance(left, ast.Subscript) and ast.unparse(left) == ast.unparse(target)
+
     def _use(
         self, node: ast.Attribute, parent: ast.AST | None, attribute: str, held: frozenset[str], method: str
     ) -> AttributeUse | None:
@@ -285,16 +378,18 @@ class _SharedClass:
             case ((ast.Store() | ast.Del()), _):
                 value = getattr(parent, "value", None)
                 constant = isinstance(value, ast.Constant) or isinstance(node.ctx, ast.Del)
-                return AttributeUse(attribute, AccessKind.WRITE, node, held, constant=constant)
+                empties = isinstance(node.ctx, ast.Store) and _is_empty(value)
+                return AttributeUse(attribute, AccessKind.WRITE, node, held, constant=constant, empties=empties)
+            case _, ast.Subscript() if self._counts(node):
+                return AttributeUse(attribute, AccessKind.COUNT, node, held)
             case _, ast.Subscript(value=value, ctx=ast.Store() | ast.Del()) if value is node:
-                counts = isinstance(self.module.tree.parents.get(parent), ast.AugAssign)
-                return AttributeUse(attribute, AccessKind.COUNT if counts else AccessKind.CHANGE, node, held)
+                return AttributeUse(attribute, AccessKind.CHANGE, node, held)
             case _, ast.Attribute(value=value, attr=called) if value is node and kind in CONTAINERS:
                 above = self.module.tree.parents.get(parent)
                 if not isinstance(above, ast.Call) or above.func is not parent:
                     return AttributeUse(attribute, AccessKind.READ, node, held)
                 if called in _CHANGES:
-                    return AttributeUse(attribute, AccessKind.CHANGE, node, held)
+                    return AttributeUse(attribute, AccessKind.CHANGE, node, held, empties=called == "clear")
                 if called in _VIEWS and self._is_walked(above) and _is_keyed(kind) and method not in _FOR_READERS:
                     return AttributeUse(attribute, AccessKind.WALK, node, held)
             case _, _ if _is_keyed(kind) and self._is_walked(node) and method not in _FOR_READERS:
@@ -322,6 +417,19 @@ class _SharedClass:
 
     def _with_aliases(self, locks: frozenset[str]) -> frozenset[str]:
         return locks | {self.aliases[lock] for lock in locks if lock in self.aliases}
+
+
+def _is_empty(value: ast.AST | None) -> bool:
+    """Return whether an expression makes an empty container."""
+    match value:
+        case ast.List(elts=[]) | ast.Dict(keys=[]):
+            return True
+        case ast.Call(func=ast.Name(id="list" | "dict" | "set" | "deque" | "OrderedDict"), args=[], keywords=[]):
+            return True
+        case ast.Call(func=ast.Name(id="defaultdict") | ast.Attribute(attr="defaultdict" | "deque" | "OrderedDict")):
+            return True
+        case _:
+            return False
 
 
 def _is_keyed(kind: Kind) -> bool:

@@ -153,6 +153,7 @@ def _without_lock(state: ObjectState, bare: list[tuple[Access, AttributeUse]]) -
     threads = any(access.entry_point.kind is EntryKind.THREAD for access, _ in bare)
     changing = {a.entry_point.name for a, u in bare if u.kind in (AccessKind.CHANGE, AccessKind.DECIDE)}
     entries = {access.entry_point.name for access, _ in bare}
+    yield from _drained(bare)
     for access, use in bare:
         match use.kind:
             case AccessKind.DECIDE:
@@ -160,11 +161,29 @@ def _without_lock(state: ObjectState, bare: list[tuple[Access, AttributeUse]]) -
             case AccessKind.WALK:
                 wrong = bool(changing - {access.entry_point.name})
             case AccessKind.COUNT:
-                wrong = threads and len(entries) > 1 and state.owns_lock
+                wrong = (threads and len(entries) > 1 and state.owns_lock) or state.single
             case _:
                 wrong = False
         if wrong:
             yield access, use
+
+
+def _drained(bare: list[tuple[Access, AttributeUse]]) -> Iterator[tuple[Access, AttributeUse]]:
+    """Yield the places that empty a container after they have read it, while another entry point adds to it.
+
+    What the other thread adds between the two steps is lost.
+    """
+    adding = {a.entry_point.name for a, u in bare if u.kind is AccessKind.CHANGE and not u.empties}
+    for access, use in bare:
+        name = access.entry_point.name
+        if not use.empties or not adding - {name} or _is_lifecycle(access):
+            continue
+        before = (
+            a.entry_point.name == name and u.kind in (AccessKind.READ, AccessKind.WALK) and _place(a) != _place(access)
+            for a, u in bare
+        )
+        if any(before):
+            yield replace(access, kind=AccessKind.DECIDE), replace(use, kind=AccessKind.DECIDE)
 
 
 def _meets(first: Access, others: list[Access]) -> Access:

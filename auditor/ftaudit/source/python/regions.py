@@ -52,13 +52,29 @@ def _in_function(function: ast.FunctionDef, regions: list[tuple[ast.With, str]])
         for state, change in _changes(region):
             earlier = asked.get((lock, state))
             again = any(node.lineno <= change.lineno for node in _mentions(region, state, change))
-            if earlier is not None and earlier[1] < region.lineno and not again:
+            fills = earlier is not None and _is_cached_value(earlier[0], change)
+            if earlier is not None and earlier[1] < region.lineno and not again and not fills:
                 yield SplitDecision(asked=earlier[0], change=change, state=state, lock=lock)
                 del asked[lock, state]
         changed = {state for state, _ in _changes(region)}
         for state, node in reads:
             if state not in changed:
                 asked[lock, state] = node, region.end_lineno or region.lineno
+
+
+def _is_cached_value(asked: ast.AST, change: ast.stmt) -> bool:
+    """Return whether a look-up with `get` found nothing and the change stores what was computed for the key.
+
+    Two threads compute the value, and the later one replaces the earlier one's: work is lost, no state.
+    """
+    match asked, change:
+        case (
+            ast.Assign(value=ast.Call(func=ast.Attribute(attr="get"), args=[key, *_])),
+            ast.Assign(targets=[ast.Subscript(slice=stored)], value=ast.Name()),
+        ):
+            return ast.unparse(key) == ast.unparse(stored)
+        case _:
+            return False
 
 
 def _reads(region: ast.With, branched: set[str]) -> Iterator[tuple[str, ast.AST]]:

@@ -20,7 +20,7 @@ class Signal(Flag):
     THREADS = auto()
     """The text mentions locks or threads."""
     SINGLETON = auto()
-    """A private class has an object at module level."""
+    """A class of the module has an object at module level."""
     GLOBAL = auto()
     """Functions declare globals."""
     FUNCTION_STATE = auto()
@@ -63,7 +63,7 @@ _NEAR: Final = 800
 _CLASS_ATTRIBUTE: Final = re.compile(
     r"\n[ \t]+(?:cls|klass|_*[A-Z]\w*|type\(\w+\)|\w*\.?__class__)\.\w+[ \t]*(?::[^=\n]+)?[-+*/|&^]?=[^=]"
 )
-_SINGLETON: Final = re.compile(r"\n\w+[ \t]*(?::[^=\n]+)?=[ \t]*_+[A-Z]\w*\(")
+_SINGLETON: Final = re.compile(r"\n\w+[ \t]*(?::[^=\n]+)?=[ \t]*(_*[A-Z]\w*)\(")
 _ASKED: Final = re.compile(r"\bhasattr\(([A-Za-z_]\w*),")
 _MODULE_PUT: Final = re.compile(r"\bsys\.modules\[[^\]\n]{1,200}\][ \t]*=[^=]|\bdel[ \t]+sys\.modules\[")
 _THREAD_WORDS: Final = ("thread", "Thread", "Lock", "lock(", "settrace", "setprofile", "register_callback", "ingleton")
@@ -73,7 +73,12 @@ def may_share_objects(text: str) -> bool:
     """Return whether a text gives `Signal.THREADS` or `Signal.SINGLETON`, without a search for the others."""
     if any(map(text.__contains__, _THREAD_WORDS)):
         return True
-    return ("= _" in text or "=_" in text) and _SINGLETON.search("\n" + text) is not None
+    return _has_single_object("\n" + text)
+
+
+def _has_single_object(lines: str) -> bool:
+    """Return whether a text that begins with a line end makes an object of one of its classes at module level."""
+    return "class " in lines and any(f"\nclass {name}" in lines for name in {*_SINGLETON.findall(lines)})
 
 
 def find_signals(text: str) -> Signal:
@@ -88,7 +93,7 @@ def find_signals(text: str) -> Signal:
         found |= Signal.FUNCTION_STATE
     if _has_lazy_attribute(text):
         found |= Signal.LAZY_ATTRIBUTE
-    if _SINGLETON.search(lines):
+    if _has_single_object(lines):
         found |= Signal.SINGLETON
     if "sys.modules[" in text and _MODULE_PUT.search(text):
         found |= Signal.MODULE_STATE
