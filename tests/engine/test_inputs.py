@@ -76,7 +76,7 @@ def test_an_environment_is_judged_in_the_versions_that_it_has(tmp_path: Path) ->
         same = check(*options, "env", cwd=tmp_path)
     assert answer.verdicts == same.verdicts == {"app": "pure", "base": "unavailable"}
     assert answer.rows["base"]["required_by"] == [["app", "base"]]
-    assert any("is one of Python 3.12.1" in note for note in answer.document["notes"])
+    assert any("is an environment of Python 3.12.1" in note for note in answer.document["notes"])
 
 
 LOCK = """

@@ -81,7 +81,7 @@ def test_a_missing_folder_of_wheels_is_not_the_project_of_its_name(
     audit: Audit, server: IndexServer, item: str
 ) -> None:
     server.add_project(item, [ServedFile(filename=f"{item}-1.0-py3-none-any.whl")])
-    with pytest.raises(InputError, match=f"no folder {item}"):
+    with pytest.raises(InputError, match=f"no folder named {item}"):
         audit(item)
     assert server.requests == []
 

@@ -55,7 +55,7 @@ FAILURES = {
     "teapot": (Reply(status=418), "answered 418"),
     "401": (Reply(status=401), "access denied"),
     "403": (Reply(status=403), "access denied"),
-    "404": (Reply(status=404), "there is no project demo"),
+    "404": (Reply(status=404), "has no project demo"),
     "truncated": (Reply(body=b"<html><body></body></html>", sends=10), "broke off"),
     "connection dropped": (Reply(drops=True), "Remote end closed"),
     "redirect loop": (Reply(status=302, headers=(("Location", PATH),)), "in circles"),
@@ -157,7 +157,7 @@ def test_a_proxy_that_is_not_there_is_named_as_the_cause(settings: MakeSettings)
 
 
 def test_a_project_that_nobody_has_is_asked_for_once(server: IndexServer, settings: MakeSettings) -> None:
-    assert "there is no project demo" in told(ask(settings())[0])
+    assert "has no project demo" in told(ask(settings())[0])
     assert server.count(PATH) == 1
 
 
@@ -499,7 +499,7 @@ def test_an_index_in_a_local_folder_is_read(tmp_path: Path, settings: MakeSettin
     found, missing = ask(settings(str(tmp_path / "an index")), query(), query("missing"))
     assert found.origin == "file"
     assert found.files[0].url == (tmp_path / "an index" / "files" / "demo-1.0.tar.gz").as_uri()
-    assert "there is no project missing" in told(missing)
+    assert "has no project missing" in told(missing)
 
 
 def test_files_of_find_links_folders_join_those_of_the_index(

@@ -139,4 +139,4 @@ def test_the_wheel_command_reads_conda_packages(tmp_path: Path) -> None:
     library = write_conda(tmp_path, "libthing", {"lib/libthing.so.1": b"\x7fELF"}, depends=[], build="h0_0")
     answer = ftaudit("wheel", str(bad), str(library), cwd=tmp_path)
     assert "bad 1.0  reenables-gil" in answer.stdout
-    assert "libthing-1.0-h0_0.conda holds no Python package" in answer.stdout + answer.stderr
+    assert "libthing-1.0-h0_0.conda has no Python package" in answer.stdout + answer.stderr
