@@ -15,7 +15,7 @@ from ftaudit.engine.build_runs import build_releases
 from ftaudit.engine.sdist_declarations import find_declaration
 from ftaudit.engine.session import open_session
 from ftaudit.engine.tiers.sdists import parse_release
-from ftaudit.model.plans import InSource
+from ftaudit.model.reasons import InSource
 from ftaudit.report.package.local_build_rows import answer_phrase
 from ftaudit.sandbox.confined_build import BuildLimits
 from ftaudit.settings import Settings

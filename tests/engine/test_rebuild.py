@@ -88,7 +88,7 @@ def test_what_a_rebuild_would_declare_is_told_and_is_no_verdict(
     ("case", "step"),
     [
         ("multi_used", "a build from the sdist would turn the GIL on too: ask upstream"),
-        ("gil_build_single", "`ftaudit plan` says what a build from the sdist would give"),
+        ("gil_build_single", "`ftaudit build` shows what a build from the sdist gives"),
         ("multi_not_used", "build one from the sdist, which would leave the GIL off"),
     ],
 )

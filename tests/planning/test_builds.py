@@ -10,11 +10,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from support.command import ftaudit
+from support.command import check, ftaudit
 from support.compiled import PLATFORM
 from support.index_server import IndexServer, ServedFile
 
-from ftaudit.cli import main
 from ftaudit.registry import load_rules
 
 HOOK = "PyMODINIT_FUNC PyInit_m(void) { return PyModuleDef_Init(&m); }\n"
@@ -78,17 +77,42 @@ def sdist(name: str, files: dict[str, str]) -> ServedFile:
 
 
 @pytest.fixture(scope="module")
-def ways(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, dict[str, object]]]:
-    """Return the answer of `plan` for every case, by its name: one project each."""
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """Return a folder with a requirement for every case, one project each, and the settings of their index."""
     folder = tmp_path_factory.mktemp("plan")
     with IndexServer() as server:
         for name, (files, _) in CASES.items():
             server.add_project(name, [sdist(name.replace("-", "_"), files)])
         (folder / "r.txt").write_text("".join(f"{name}==1.0\n" for name in CASES))
-        words = ["plan", "--static", "--no-deps", "--platform", PLATFORM, "--index-url", server.simple_url]
-        ran = ftaudit(*words, "--format", "json", "r.txt", cwd=folder)
-        assert ran.returncode == 1, ran.stderr
-        yield {way["name"]: way for way in json.loads(ran.stdout)["ways"]}
+        (folder / "ftaudit.toml").write_text(f'index-url = "{server.simple_url}"\nplatform = ["{PLATFORM}"]\n')
+        yield folder
+
+
+@pytest.fixture(scope="module")
+def ways(folder: Path) -> dict[str, dict[str, object]]:
+    """Return the answer of `plan` for every case, by its name."""
+    ran = ftaudit("plan", "--static", "--no-deps", "--format", "json", "r.txt", cwd=folder)
+    assert ran.returncode == 1, ran.stderr
+    return {way["name"]: way for way in json.loads(ran.stdout)["ways"]}
+
+
+def test_check_says_the_same_of_a_build(folder: Path) -> None:
+    said = check("--static", "--no-deps", "r.txt", cwd=folder)
+    blocked = {name for name, verdict in said.verdicts.items() if verdict == "source-only"}
+    assert len(blocked) >= len(CASES) - 1
+    would = {
+        "not_used": "would leave the GIL off",
+        "used": "would turn the GIL on",
+        "undeclared": "would turn the GIL on",
+    }
+    wrong = {}
+    for name in blocked:
+        declares, told = CASES[name][1], said.reasons(name)
+        named = f"a build of it {would.get(declares, 'may or may not leave the GIL off')}: {name.replace('-', '_')}-1.0"
+        if (named in told) is (name == "only-in-the-readme") or ("a build of it" in told) is not (named in told):
+            wrong[name] = told
+    assert wrong == {}
+    assert "m.c:1" in said.reasons("silent")
 
 
 @pytest.mark.parametrize("name", CASES)
@@ -99,13 +123,11 @@ def test_plan_says_of_a_build_what_the_source_declares(ways: dict[str, dict[str,
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_plan_and_scan_agree_on_an_sdist(
-    ways: dict[str, dict[str, object]], name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_plan_and_scan_agree_on_an_sdist(ways: dict[str, dict[str, object]], name: str, tmp_path: Path) -> None:
     served = sdist(name.replace("-", "_"), CASES[name][0])
     (tmp_path / served.filename).write_bytes(served.data)
-    main(["scan", str(tmp_path / served.filename), "--format", "json", "--quiet", "--no-cache"])
-    document = json.loads(capsys.readouterr().out)
+    ran = ftaudit("scan", served.filename, "--format", "json", "--quiet", "--no-cache", cwd=tmp_path)
+    document = json.loads(ran.stdout)
     declare = {rule.info.code: rule.info.declares for rule in load_rules().rules if rule.info.declares is not None}
     shown = [row for row in document["findings"] if row["code"] in declare and declare[row["code"]] != "not_used"]
     source = ways[name]["source"]

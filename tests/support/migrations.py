@@ -38,7 +38,6 @@ from ftaudit.model.plans import (
     ChangeReason,
     CheckedPackage,
     Fate,
-    InSource,
     Plan,
     Proof,
     ProofStatus,
@@ -59,7 +58,7 @@ from ftaudit.model.reachability import (
     ReachClass,
     ReachStep,
 )
-from ftaudit.model.reasons import Excluded, Exclusion
+from ftaudit.model.reasons import Excluded, Exclusion, InSource
 from ftaudit.report.migration.migration_contents import Migration
 from ftaudit.rule import RuleInfo
 from ftaudit.source.run_rules import Skipped

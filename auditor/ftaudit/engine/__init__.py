@@ -9,6 +9,7 @@ from pathlib import Path
 
 from ftaudit import lockfiles
 from ftaudit.engine.ahead import Ahead
+from ftaudit.engine.build_forecast import find_forecasts
 from ftaudit.engine.evidence import find_evidence
 from ftaudit.engine.given import find_lacking
 from ftaudit.engine.reaching import find_reach_of_packages
@@ -87,7 +88,8 @@ def audit_inputs(session: AuditSession, *, stress_only: frozenset[str] | None = 
     platforms, progress, index = session.platforms, session.progress, session.index
     later = find_later(judged, platforms=platforms, surveyor=session.surveyor, progress=progress)
     lacking = find_lacking(judged, target=session.target, platforms=platforms, index=index)
-    rows, failures = make_rows(judged, rules=rules, later=later, lacking=lacking)
+    forecasts = find_forecasts(session, judged, later)
+    rows, failures = make_rows(judged, rules=rules, later=later, lacking=lacking, forecasts=forecasts)
     reach = find_reach_of_packages(session, every) if session.settings.reach else ()
     report = Report(
         target=session.target.name,

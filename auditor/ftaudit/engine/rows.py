@@ -6,6 +6,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import TypeAlias
 
+from packaging.version import Version
+
 from ftaudit.judge.misfits import LoadPlace, chosen_files, place_of
 from ftaudit.judge.next_step import next_step
 from ftaudit.judge.table import is_unemulated, judge
@@ -26,7 +28,7 @@ from ftaudit.model import (
     Verdict,
     WheelKind,
 )
-from ftaudit.model.reasons import Reasons
+from ftaudit.model.reasons import InSource, Reasons
 from ftaudit.model.steps import Download, Lead, MakeWheel, Remedy, Simply, Step
 from ftaudit.rule import PackageRule
 from ftaudit.target import Target, parse_target
@@ -102,23 +104,28 @@ def make_rows(
     rules: Sequence[PackageRule],
     later: Mapping[tuple[str, str], Lead] | None,
     lacking: Mapping[tuple[str, str], Download] | None = None,
+    forecasts: Mapping[tuple[str, Version], InSource] | None = None,
 ) -> tuple[tuple[Package, ...], tuple[str, ...]]:
     """Return the report's rows, with findings and next steps, and a sentence for each rule that failed.
 
     `later` maps (name, platform) to what is known about later versions; `None` means that the reader makes the wheels,
     and the next step is the remedy. `lacking` maps to how to get a wheel of the same version that the user's files
-    lack.
+    lack. `forecasts` maps (name, version) to what the sdist declares.
     """
     failures: dict[str, None] = {}
     rows = []
     for facts, verdict, reasons in judged:
         findings = (*_findings(facts, rules, failures), *facts.source.findings)
         step: Step | None
+        name, version = str(facts.pin.name), facts.pin.version
+        forecast = None if version is None else (forecasts or {}).get((name, version))
+        if forecast is not None and verdict is Verdict.SOURCE_ONLY:
+            reasons = (*reasons, forecast)
         if later is None:
             step = Simply.BUILD_AGAIN if facts.binary.refused else _remedy(findings) or _make(verdict, facts)
         else:
-            key = (str(facts.pin.name), facts.platform)
-            step = (lacking or {}).get(key) or next_step(verdict, facts, later=later.get(key))
+            key = (name, facts.platform)
+            step = (lacking or {}).get(key) or next_step(verdict, facts, later=later.get(key), forecast=forecast)
         rows.append(
             Package(
                 facts=facts,

@@ -13,8 +13,8 @@ from ftaudit.engine.session import AuditSession
 from ftaudit.engine.sources import scan_sdist
 from ftaudit.errors import FtauditError
 from ftaudit.model import GilDeclaration
-from ftaudit.model.plans import InSource, NotRead
-from ftaudit.model.reasons import WORST_FIRST
+from ftaudit.model.plans import NotRead
+from ftaudit.model.reasons import WORST_FIRST, InSource
 from ftaudit.registry import load_rules
 from ftaudit.rule import SourceRule
 

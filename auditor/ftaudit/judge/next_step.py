@@ -7,11 +7,14 @@ from dataclasses import replace
 from ftaudit.judge.rebuild import find_rebuild
 from ftaudit.judge.table import left_out_by_hashes
 from ftaudit.model import GapKind, PackageFacts, Pin, Status, Verdict
+from ftaudit.model.reasons import InSource
 from ftaudit.model.steps import GoodRelease, ImportThere, Lead, NothingLater, Simply, Step, Upgrade
 
 
-def next_step(verdict: Verdict, facts: PackageFacts, *, later: Lead | None) -> Step | None:
-    """Return what to do about a verdict; `later` has the facts about later versions."""
+def next_step(
+    verdict: Verdict, facts: PackageFacts, *, later: Lead | None, forecast: InSource | None = None
+) -> Step | None:
+    """Return what to do about a verdict: `later` is about later versions, `forecast` is what the sdist declares."""
     pin = facts.pin
     match verdict:
         case Verdict.SOURCE_ONLY | Verdict.UNAVAILABLE if left_out_by_hashes(facts):
@@ -21,8 +24,11 @@ def next_step(verdict: Verdict, facts: PackageFacts, *, later: Lead | None) -> S
                 return Upgrade(lead=later, decided_by=_puller(pin))
             if verdict is Verdict.BROKEN:
                 return Simply.REPORT
-            rebuild = find_rebuild(facts.modules) if verdict is Verdict.SOURCE_ONLY else None
-            return NothingLater(verdict=verdict, rebuild=None if rebuild is None else rebuild.worst)
+            if verdict is not Verdict.SOURCE_ONLY:
+                return NothingLater(verdict=verdict, rebuild=None)
+            rebuild = find_rebuild(facts.modules)
+            declares = None if rebuild is None else rebuild.worst
+            return NothingLater(verdict=verdict, rebuild=declares if forecast is None else forecast.declares)
         case Verdict.UNKNOWN:
             return _to_know_more(facts)
         case Verdict.FALLBACK if isinstance(later, GoodRelease):

@@ -16,7 +16,7 @@ from packaging.version import Version
 from ftaudit.model.gaps import Gap
 from ftaudit.model.outlook import Outlook
 from ftaudit.model.reachability import BlockerReach
-from ftaudit.model.reasons import Excluded, Reasons
+from ftaudit.model.reasons import Excluded, InSource, Reasons
 from ftaudit.model.words import BLOCKING, GilDeclaration, Location, StrEnum, Verdict
 
 
@@ -86,19 +86,6 @@ class OrdinaryWheel:
     modules: int
     """The number of modules with that declaration."""
     total: int
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class InSource:
-    """What the source scanner reports about the declarations in an sdist."""
-
-    sdist: str
-    declares: GilDeclaration
-    """The worst declaration; `undetermined` if no rule supports the tool that makes the modules."""
-    places: tuple[Location, ...]
-    """The place in the sdist that shows it."""
-    unread: int = 0
-    """Files that could not be read."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -10,7 +10,7 @@ from typing import ClassVar, Final, TypeAlias
 
 from ftaudit.model.binaries import Refusal
 from ftaudit.model.gaps import Gap
-from ftaudit.model.words import GilDeclaration, StrEnum
+from ftaudit.model.words import GilDeclaration, Location, StrEnum
 
 WORST_FIRST: Final = (
     GilDeclaration.USED,
@@ -162,6 +162,20 @@ class Rebuild:
     def tells(self) -> bool:
         """Whether any module could be determined."""
         return any(declaration is not GilDeclaration.UNDETERMINED for declaration, _ in self.counts)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class InSource:
+    """What the source scanner reports about the declarations in an sdist."""
+
+    kind: ClassVar[str] = "in-source"
+    sdist: str
+    declares: GilDeclaration
+    """The worst declaration; `undetermined` if no rule supports the tool that makes the modules."""
+    places: tuple[Location, ...]
+    """The place in the sdist that shows it."""
+    unread: int = 0
+    """Files that could not be read."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -359,6 +373,7 @@ Reason: TypeAlias = (
     | NotLookedUp
     | NoWheel
     | Rebuild
+    | InSource
     | Excluded
     | RefusedWheel
     | ModuleFails

@@ -6,6 +6,7 @@ import signal
 from collections.abc import Iterable, Iterator
 from typing import Final
 
+from ftaudit.model.build_sentences import WOULD, in_source
 from ftaudit.model.facts import PackageFacts
 from ftaudit.model.gaps import Gap, GapKind
 from ftaudit.model.plans import Candidate, Fate
@@ -16,6 +17,7 @@ from ftaudit.model.reasons import (
     Excluded,
     Exclusion,
     ImportFails,
+    InSource,
     Lack,
     Misfit,
     ModuleFails,
@@ -139,6 +141,8 @@ def sentence(reason: Reason, where: str) -> str:
             return f"{head}{_no_wheel(reason, where)}{tail}"
         case Rebuild():
             return f"a build of it {rebuilt(reason)}"
+        case InSource():
+            return f"a build of it {WOULD[reason.declares]}: {in_source(reason)}"
         case Excluded():
             return f"{reason.filename}: {exclusion(reason)}"
         case RefusedWheel():
@@ -325,7 +329,7 @@ def _nothing_later(step: NothingLater) -> str:
         case GilDeclaration.USED | GilDeclaration.UNDECLARED:
             return f"{none}, and a build from the sdist would turn the GIL on too: ask upstream"
         case GilDeclaration.UNDETERMINED | None:
-            return f"{none}: ask upstream; `ftaudit plan` says what a build from the sdist would give"
+            return f"{none}: ask upstream; `ftaudit build` shows what a build from the sdist gives"
 
 
 def names_platform(reason: Reason) -> bool:

@@ -8,7 +8,7 @@ from typing import Final
 
 from packaging.version import Version
 
-from ftaudit.model import GilDeclaration
+from ftaudit.model.build_sentences import DECLARES, WOULD, in_source
 from ftaudit.model.plans import (
     Aim,
     BuildEvidence,
@@ -17,7 +17,6 @@ from ftaudit.model.plans import (
     ChangeKind,
     ChangeReason,
     Fate,
-    InSource,
     NotRead,
     OrdinaryWheel,
     Prefer,
@@ -26,6 +25,7 @@ from ftaudit.model.plans import (
     WayKind,
     WayOut,
 )
+from ftaudit.model.reasons import InSource
 from ftaudit.model.sentences import candidate_phrase, gap_phrase, sentence
 
 LISTED: Final = 3
@@ -57,18 +57,6 @@ _MANY: Final = {
     Fate.NOT_LOOKED_INTO: "were not checked",
     Fate.UNDETERMINED: "could not be determined",
     Fate.GOOD: "are good",
-}
-_DECLARES: Final = {
-    GilDeclaration.NOT_USED: "declares that the GIL is not used",
-    GilDeclaration.USED: "declares that the GIL is used",
-    GilDeclaration.UNDECLARED: "declares nothing about the GIL",
-    GilDeclaration.UNDETERMINED: "could not be determined",
-}
-_WOULD: Final = {
-    GilDeclaration.NOT_USED: "would leave the GIL off",
-    GilDeclaration.USED: "would turn the GIL on",
-    GilDeclaration.UNDECLARED: "would turn the GIL on",
-    GilDeclaration.UNDETERMINED: "may or may not leave the GIL off",
 }
 
 
@@ -200,7 +188,7 @@ def build(source: SourceEvidence) -> str:
         return "it has no sdist to build from"
     evidence = source_evidence(source)
     told = f" ({'; '.join(evidence)})" if evidence else ""
-    return f"a build from the sdist of {source.version} {_WOULD[source.would_declare]}{told}"
+    return f"a build from the sdist of {source.version} {WOULD[source.would_declare]}{told}"
 
 
 def source_evidence(source: SourceEvidence) -> tuple[str, ...]:
@@ -214,14 +202,9 @@ def source_evidence(source: SourceEvidence) -> tuple[str, ...]:
 def _build_evidence(evidence: BuildEvidence) -> str:
     match evidence:
         case OrdinaryWheel(wheel=wheel, declares=declares, modules=modules, total=total):
-            return f"{wheel or 'the GIL-enabled wheel'}: {_DECLARES[declares]} ({modules} of {total} modules)"
-        case InSource(sdist=sdist, declares=GilDeclaration.UNDETERMINED, places=(), unread=0):
-            return f"{sdist}: no declaration was found that ftaudit knows"
-        case InSource(sdist=sdist, places=places, declares=declares, unread=unread):
-            where = [f"{places[0]}", *([f"{len(places) - 1} more"] if len(places) > 1 else [])] if places else []
-            what = [f"{_DECLARES[declares]} ({' and '.join(where)})" if where else _DECLARES[declares]]
-            what += [f"{unread} of its files could not be read"] if unread else []
-            return f"{sdist}: {', '.join(what)}"
+            return f"{wheel or 'the GIL-enabled wheel'}: {DECLARES[declares]} ({modules} of {total} modules)"
+        case InSource():
+            return in_source(evidence)
         case NotRead(sdist=sdist, problem=None):
             return f"{sdist} is too large to be fetched for this"
         case NotRead(sdist=sdist, problem=problem):

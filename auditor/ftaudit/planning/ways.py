@@ -17,13 +17,12 @@ from ftaudit.model.plans import (
     BuildEvidence,
     Candidate,
     Fate,
-    InSource,
     OrdinaryWheel,
     SourceEvidence,
     WayKind,
     WayOut,
 )
-from ftaudit.model.reasons import WORST_FIRST
+from ftaudit.model.reasons import WORST_FIRST, InSource
 from ftaudit.planning.hints import find_switches
 
 FETCHED_AT_ONCE: Final = 4
