@@ -77,16 +77,29 @@ class WatchAnswer:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class _Line:
+class ChangeLine:
+    """One change, in words."""
+
     subject: str
+    """The package, or the place of a finding."""
     told: str
     where: str
+    """The platforms, and with several targets the target; empty if it is about none of them in particular."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ChangeGroup:
+    """The changes of one kind."""
+
+    kind: ReportChangeKind | UpstreamKind
+    title: str
+    lines: tuple[ChangeLine, ...]
 
 
 def headline(answer: WatchAnswer) -> tuple[str, str]:
     """Return the answer as a word and the rest of its sentence."""
-    counts = {kind: sum(len(lines) for found, lines in _groups(answer) if found is kind) for kind in _ORDER}
-    told = [_counted(kind, number, first=answer.last_run is None) for kind, number in counts.items() if number]
+    groups = change_groups(answer.targets)
+    told = [_counted(group.kind, len(group.lines), first=answer.last_run is None) for group in groups]
     unchecked = len({line.subject for line in _unchecked(answer)})
     left = f"{counted(unchecked, 'package')} could not be checked" if unchecked else "not everything could be checked"
     first = answer.last_run is None
@@ -243,39 +256,40 @@ def _unanswered(row: Published) -> dict[str, Any]:
     }
 
 
-def _sections(answer: WatchAnswer) -> Iterator[tuple[str, str, list[_Line]]]:
+def _sections(answer: WatchAnswer) -> Iterator[tuple[str, str, Sequence[ChangeLine]]]:
     """Yield the sections with their titles, their styles and their lines, the most urgent first."""
-    for kind, lines in _groups(answer):
-        title = "Blocks" if kind is ReportChangeKind.WORSE and answer.last_run is None else _TITLES[kind]
-        yield title, _STYLES.get(kind, ""), lines
+    for group in change_groups(answer.targets):
+        blocks = group.kind is ReportChangeKind.WORSE and answer.last_run is None
+        yield "Blocks" if blocks else group.title, _STYLES.get(group.kind, ""), group.lines
     unchecked = _unchecked(answer)
     if unchecked:
         yield _UNCHECKED, "yellow", unchecked
 
 
-def _groups(answer: WatchAnswer) -> Iterator[tuple[ReportChangeKind | UpstreamKind, list[_Line]]]:
+def change_groups(targets: Sequence[WatchedChanges]) -> Iterator[ChangeGroup]:
+    """Yield the changes of each kind that occurs, the most urgent first."""
     for kind in _ORDER:
-        lines = []
-        for each in answer.targets:
-            prefix = _prefix(answer, each)
-            lines += [
-                _Line(subject=one.subject, told=change_sentence(one), where=_where(one.platforms, prefix))
+        lines: list[ChangeLine] = []
+        for each in targets:
+            prefix = _prefix(targets, each)
+            lines += (
+                ChangeLine(subject=one.subject, told=change_sentence(one), where=_where(one.platforms, prefix))
                 for one in each.changes
                 if one.kind is kind
-            ]
-            lines += [
-                _Line(subject=one.name, told=upstream_sentence(one), where=_where(one.platforms, prefix))
+            )
+            lines += (
+                ChangeLine(subject=one.name, told=upstream_sentence(one), where=_where(one.platforms, prefix))
                 for one in each.upstream
                 if one.kind is kind
-            ]
+            )
         if lines:
-            yield kind, lines
+            yield ChangeGroup(kind=kind, title=_TITLES[kind], lines=tuple(lines))
 
 
-def _unchecked(answer: WatchAnswer) -> list[_Line]:
+def _unchecked(answer: WatchAnswer) -> list[ChangeLine]:
     found: dict[tuple[str, str], list[str]] = {}
     for each in answer.targets:
-        prefix = _prefix(answer, each)
+        prefix = _prefix(answer.targets, each)
         rows = [(row.name, row.version, row.reason or "", row.platform) for row in each.unchecked]
         rows += [
             (row.name, row.version, f"its releases could not be looked up: {gap_phrase(row.gap)}", row.platform)
@@ -284,11 +298,11 @@ def _unchecked(answer: WatchAnswer) -> list[_Line]:
         ]
         for name, version, reason, platform in rows:
             found.setdefault((name, f"{version or 'no version'}: {reason}"), []).append(_where((platform,), prefix))
-    return [_Line(subject=name, told=told, where=", ".join(where)) for (name, told), where in found.items()]
+    return [ChangeLine(subject=name, told=told, where=", ".join(where)) for (name, told), where in found.items()]
 
 
-def _prefix(answer: WatchAnswer, each: WatchedChanges) -> str:
-    return f"{each.target} " if len(answer.targets) > 1 else ""
+def _prefix(targets: Sequence[WatchedChanges], each: WatchedChanges) -> str:
+    return f"{each.target} " if len(targets) > 1 else ""
 
 
 def _where(platforms: Sequence[str], prefix: str) -> str:
@@ -319,7 +333,7 @@ def _since(answer: WatchAnswer) -> str:
 
 def _notes(answer: WatchAnswer) -> Iterator[str]:
     for each in answer.targets:
-        prefix = _prefix(answer, each)
+        prefix = _prefix(answer.targets, each)
         if each.first and answer.last_run is not None:
             yield f"first run for {_where(each.first, f'{each.target} ')}: its blockers are listed as worse"
         yield from (f"{prefix}not sure: {note}" for note in each.unsure)
