@@ -127,7 +127,6 @@ def build_parser() -> Parser:
         diff,
         explain,
         facts_command,
-        fleet_command,
         plan,
         python,
         report,
@@ -142,6 +141,6 @@ def build_parser() -> Parser:
     parser.set_defaults(build_parser=build_parser)
     commands = parser.add_subparsers(title="commands", metavar="COMMAND")
     auditing = (check, plan, report, watch, scan, stress, build_command)
-    for room in (*auditing, fleet_command, explain, diff, config, cache, facts_command, python, completion):
+    for room in (*auditing, explain, diff, config, cache, facts_command, python, completion):
         room.add_parsers(commands)
     return parser

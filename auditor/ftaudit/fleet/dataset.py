@@ -133,9 +133,13 @@ def _cell(column: Column, value: Any) -> Any:
     """Return a value as the column holds it; raise `ValueError` if it must have one."""
     if value is None and not column.nullable:
         raise ValueError(f"the column {column.name} has no value")
-    if isinstance(value, str):  # A name of a file is not always valid text.
-        return value.encode("utf-8", "backslashreplace").decode()
-    return value
+    match value:
+        case str():  # A name of a file is not always valid text.
+            return value.encode("utf-8", "backslashreplace").decode()
+        case list() | tuple():
+            return [_cell(column, each) for each in value]
+        case _:
+            return value
 
 
 def read_run(folder: Path) -> RunInfo:

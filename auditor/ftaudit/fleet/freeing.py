@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 
-from ftaudit.fleet.summary import FleetPin, FleetProject
+from ftaudit.fleet.fleet_summary import FleetPin, FleetProject
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -10,8 +10,8 @@ from ftaudit.compare.documents import Audit, ComparedPackage
 from ftaudit.compare.published import LaterAnswer, Published
 from ftaudit.compare.watching import WatchedChanges, WatchedTarget, find_changes, keep
 from ftaudit.errors import InputError
+from ftaudit.fleet.fleet_summary import FleetSummary, FleetTarget, JudgedRelease
 from ftaudit.fleet.schema import Mode
-from ftaudit.fleet.summary import FleetSummary, FleetTarget, JudgedRelease
 from ftaudit.model import Verdict
 
 EVERYTHING: Final = ""

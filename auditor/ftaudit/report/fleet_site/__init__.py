@@ -16,8 +16,8 @@ from ftaudit.report.web_page import asset, data_block, page_environment, page_po
 if TYPE_CHECKING:
     from jinja2 import Environment
 
+    from ftaudit.fleet.fleet_summary import FleetSummary
     from ftaudit.fleet.history import FleetHistory
-    from ftaudit.fleet.summary import FleetSummary
 
 STYLE, SCRIPT = "style.css", "script.js"
 INDEX: Final = "index.html"

@@ -10,10 +10,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from ftaudit.compare.watching import WatchedChanges
-from ftaudit.fleet.freeing import Freeing, find_freeing
-from ftaudit.fleet.history import EVERYTHING, FleetHistory, ProjectHistory
-from ftaudit.fleet.schema import Mode
-from ftaudit.fleet.summary import (
+from ftaudit.fleet.fleet_summary import (
     FleetFinding,
     FleetModule,
     FleetPackage,
@@ -24,6 +21,9 @@ from ftaudit.fleet.summary import (
     JudgedRelease,
     grouped,
 )
+from ftaudit.fleet.freeing import Freeing, find_freeing
+from ftaudit.fleet.history import EVERYTHING, FleetHistory, ProjectHistory
+from ftaudit.fleet.schema import Mode
 from ftaudit.judge.table import rank
 from ftaudit.model import BLOCKING, Verdict
 from ftaudit.report.migration.html.pictures import Segment, bar
